@@ -1,0 +1,251 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * aspen_port.h - everything the core asks of its host. Copy this file, keep
+ * the names, replace the bodies. docs/porting.md walks through it.
+ *
+ * As it stands it compiles: locks are bare-metal spin loops on one word, and
+ * what only you can know is declared `extern`, for your kernel to define.
+ * The core calls nothing else but memcpy, memmove, memset and memcmp.
+ *
+ * Context: unless a comment says otherwise a function may be called with any
+ * of the core's locks held and must not sleep.
+ */
+#ifndef ASPEN_PORT_H
+#define ASPEN_PORT_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/* ---- What you are ------------------------------------------------------ */
+
+/* CPUs that aspen_port_cpu() can name: 0 .. ASPEN_PORT_CPUS - 1. */
+#define ASPEN_PORT_CPUS 8
+
+/*
+ * Page-table format: ASPEN_PORT_PAGING_X86_64 or ASPEN_PORT_PAGING_AARCH64.
+ */
+#if defined(__aarch64__)
+#define ASPEN_PORT_PAGING_AARCH64
+#else
+#define ASPEN_PORT_PAGING_X86_64
+#endif
+
+/* ---- Memory for metadata ----------------------------------------------- */
+
+/*
+ * `bytes` of zeroed memory aligned to 4096, or NULL. Called for chunks of 16
+ * KiB and for the frame table, never for single objects.
+ */
+extern void *aspen_port_memory_alloc(size_t bytes);
+extern void aspen_port_memory_free(void *memory, size_t bytes);
+
+/*
+ * The direct map: where frame `frame` of the machine whose configuration said
+ * `direct_map` can be read and written.
+ */
+static inline void *
+aspen_port_frame_pointer(void *direct_map, uint32_t frame)
+{
+    return (char *)direct_map + ((size_t)frame << 12);
+}
+
+/* ---- Locks ------------------------------------------------------------- */
+
+/* At most 4 bytes; all zero is unlocked. Disables preemption if you have it. */
+struct aspen_port_spinlock {
+    uint32_t word;
+};
+
+static inline bool
+aspen_port_spin_trylock(struct aspen_port_spinlock *lock)
+{
+    return __atomic_exchange_n(&lock->word, 1, __ATOMIC_ACQUIRE) == 0;
+}
+
+static inline void
+aspen_port_spin_lock(struct aspen_port_spinlock *lock)
+{
+    while (!aspen_port_spin_trylock(lock))
+        while (__atomic_load_n(&lock->word, __ATOMIC_RELAXED))
+            ;
+}
+
+static inline void
+aspen_port_spin_unlock(struct aspen_port_spinlock *lock)
+{
+    __atomic_store_n(&lock->word, 0, __ATOMIC_RELEASE);
+}
+
+/*
+ * A reader-writer lock whose holder may sleep; a writer that waits keeps new
+ * readers out or not, as you like. All zero need not be unlocked: the core
+ * calls init and destroy.
+ */
+struct aspen_port_rwlock {
+    uint32_t word; /* readers; all ones: a writer */
+};
+
+static inline void
+aspen_port_rwlock_init(struct aspen_port_rwlock *lock)
+{
+    lock->word = 0;
+}
+
+static inline void
+aspen_port_rwlock_destroy(struct aspen_port_rwlock *lock)
+{
+    (void)lock;
+}
+
+static inline bool
+aspen_port_read_trylock(struct aspen_port_rwlock *lock)
+{
+    uint32_t readers = __atomic_load_n(&lock->word, __ATOMIC_RELAXED);
+    return readers != UINT32_MAX &&
+           __atomic_compare_exchange_n(&lock->word, &readers, readers + 1,
+                                       false, __ATOMIC_ACQUIRE,
+                                       __ATOMIC_RELAXED);
+}
+
+static inline bool
+aspen_port_write_trylock(struct aspen_port_rwlock *lock)
+{
+    uint32_t unlocked = 0;
+    return __atomic_compare_exchange_n(&lock->word, &unlocked, UINT32_MAX,
+                                       false, __ATOMIC_ACQUIRE,
+                                       __ATOMIC_RELAXED);
+}
+
+static inline void
+aspen_port_read_lock(struct aspen_port_rwlock *lock)
+{
+    while (!aspen_port_read_trylock(lock))
+        ;
+}
+
+static inline void
+aspen_port_read_unlock(struct aspen_port_rwlock *lock)
+{
+    __atomic_fetch_sub(&lock->word, 1, __ATOMIC_RELEASE);
+}
+
+static inline void
+aspen_port_write_lock(struct aspen_port_rwlock *lock)
+{
+    while (!aspen_port_write_trylock(lock))
+        ;
+}
+
+static inline void
+aspen_port_write_unlock(struct aspen_port_rwlock *lock)
+{
+    __atomic_store_n(&lock->word, 0, __ATOMIC_RELEASE);
+}
+
+/*
+ * Is the current task about to be killed? The core polls it at every
+ * cancellation point and then answers -ASPEN_EINTR.
+ */
+extern bool aspen_port_fatal_signal_pending(void);
+
+/* 0, or -4 (ASPEN_EINTR): a fatal signal came while waiting; not locked. */
+static inline int
+aspen_port_write_lock_killable(struct aspen_port_rwlock *lock)
+{
+    while (!aspen_port_write_trylock(lock))
+        if (aspen_port_fatal_signal_pending())
+            return -4;
+    return 0;
+}
+
+/* ---- Waiting ----------------------------------------------------------- */
+
+/*
+ * Sleep while busy(argument) is true. `key` names what is waited for; a
+ * wake of the same key makes the port ask again. Spurious wake-ups are fine.
+ * Context: no spin lock is held. May sleep.
+ */
+extern void aspen_port_wait_while(const void *key,
+                                  bool (*busy)(const void *argument),
+                                  const void *argument);
+extern void aspen_port_wake_all(const void *key);
+
+/* ---- RCU --------------------------------------------------------------- */
+
+/* At most 16 bytes. */
+struct aspen_port_rcu_head {
+    struct aspen_port_rcu_head *next;
+    void (*callback)(struct aspen_port_rcu_head *head);
+};
+
+extern void aspen_port_rcu_read_lock(void);
+extern void aspen_port_rcu_read_unlock(void);
+
+/*
+ * Call callback(head) once after every reader that runs now has finished, from
+ * any context in which spin locks may be taken. The core passes batches: one
+ * head stands for many objects.
+ */
+extern void
+aspen_port_rcu_defer(struct aspen_port_rcu_head *head,
+                     void (*callback)(struct aspen_port_rcu_head *head));
+
+/* Wait for all readers that run now. May sleep; no spin lock is held. */
+extern void aspen_port_rcu_synchronise(void);
+
+/* Wait until every callback deferred so far has run. May sleep. */
+extern void aspen_port_rcu_barrier(void);
+
+/* ---- Processor --------------------------------------------------------- */
+
+/*
+ * The current CPU: a hint for which cache to use. The core tolerates
+ * migration right after the call.
+ */
+extern unsigned aspen_port_cpu(void);
+
+/*
+ * Drop translations of [start, end) of an address space from the TLBs of the
+ * CPUs in `cpus`, a bit mask of ASPEN_PORT_CPUS bits. `root` is the frame of
+ * its top page table. When `tables` is true, cached table walks as well.
+ */
+extern void aspen_port_tlb_flush(const uint64_t *cpus, uint32_t root,
+                                 uint64_t start, uint64_t end, bool tables);
+
+/* Before copying an address space: write back virtually tagged caches. */
+static inline void
+aspen_port_cache_flush(uint32_t root)
+{
+    (void)root;
+}
+
+/* 64 random bits, for the layout of address spaces. */
+extern uint64_t aspen_port_random(void);
+
+/* A bug in the core or a broken promise of the port. Does not return. */
+extern _Noreturn void aspen_port_panic(const char *message);
+
+/* One line for a log, without newline. */
+extern void aspen_port_log(const char *message);
+
+/* ---- Test builds only -------------------------------------------------- */
+
+#ifdef ASPEN_TEST_BUILD
+struct aspen_lock_order;
+/* What the current task holds, all zero at first; NULL: do not check. */
+extern struct aspen_lock_order *aspen_port_lock_order(void);
+#endif
+
+/*
+ * Optional: mark freed metadata unreadable (AddressSanitizer). Define both to
+ * use them.
+ *
+ * #define ASPEN_PORT_POISON(memory, bytes)
+ * #define ASPEN_PORT_UNPOISON(memory, bytes)
+ *
+ * Optional: ASPEN_PORT_ATOMIC_POINT(address, is_write) runs before every
+ * atomic operation of the core (base/atomic.h).
+ */
+
+#endif

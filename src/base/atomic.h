@@ -1,0 +1,68 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * base/atomic.h - the only file that names atomic operations.
+ *
+ * Operations take a pointer to a plain integer or pointer of at most 8 bytes
+ * that every concurrent user accesses through this file. The order is in the
+ * name; without one it is acquire for loads, release for stores and acquire +
+ * release for read-modify-write.
+ *
+ * A port may define ASPEN_PORT_ATOMIC_POINT(address, is_write) in its
+ * aspen_port.h: it runs before each operation (the sim port switches tasks
+ * there). By default it is nothing. Accesses to page-table entries and tree
+ * slots go through here as well, so a port sees every shared access.
+ */
+#ifndef ASPEN_BASE_ATOMIC_H
+#define ASPEN_BASE_ATOMIC_H
+
+#include <aspen_port.h>
+
+#ifndef ASPEN_PORT_ATOMIC_POINT
+#define ASPEN_PORT_ATOMIC_POINT(address, is_write) ((void)0)
+#endif
+
+#define aspen_load_relaxed(p)                                                  \
+    (ASPEN_PORT_ATOMIC_POINT((p), false), __atomic_load_n((p), __ATOMIC_RELAXED))
+#define aspen_load(p)                                                          \
+    (ASPEN_PORT_ATOMIC_POINT((p), false), __atomic_load_n((p), __ATOMIC_ACQUIRE))
+
+#define aspen_store_relaxed(p, v)                                              \
+    (ASPEN_PORT_ATOMIC_POINT((p), true),                                       \
+     __atomic_store_n((p), (v), __ATOMIC_RELAXED))
+#define aspen_store(p, v)                                                      \
+    (ASPEN_PORT_ATOMIC_POINT((p), true),                                       \
+     __atomic_store_n((p), (v), __ATOMIC_RELEASE))
+
+#define aspen_exchange(p, v)                                                   \
+    (ASPEN_PORT_ATOMIC_POINT((p), true),                                       \
+     __atomic_exchange_n((p), (v), __ATOMIC_ACQ_REL))
+
+/* Strong; on failure *expected is what was there. */
+#define aspen_compare_exchange(p, expected, v)                                 \
+    (ASPEN_PORT_ATOMIC_POINT((p), true),                                       \
+     __atomic_compare_exchange_n((p), (expected), (v), false,                  \
+                                 __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE))
+
+/* These return the value before the operation. */
+#define aspen_fetch_add(p, v)                                                  \
+    (ASPEN_PORT_ATOMIC_POINT((p), true),                                       \
+     __atomic_fetch_add((p), (v), __ATOMIC_ACQ_REL))
+#define aspen_fetch_add_relaxed(p, v)                                          \
+    (ASPEN_PORT_ATOMIC_POINT((p), true),                                       \
+     __atomic_fetch_add((p), (v), __ATOMIC_RELAXED))
+#define aspen_fetch_sub(p, v)                                                  \
+    (ASPEN_PORT_ATOMIC_POINT((p), true),                                       \
+     __atomic_fetch_sub((p), (v), __ATOMIC_ACQ_REL))
+#define aspen_fetch_sub_relaxed(p, v)                                          \
+    (ASPEN_PORT_ATOMIC_POINT((p), true),                                       \
+     __atomic_fetch_sub((p), (v), __ATOMIC_RELAXED))
+#define aspen_fetch_or(p, v)                                                   \
+    (ASPEN_PORT_ATOMIC_POINT((p), true),                                       \
+     __atomic_fetch_or((p), (v), __ATOMIC_ACQ_REL))
+#define aspen_fetch_and(p, v)                                                  \
+    (ASPEN_PORT_ATOMIC_POINT((p), true),                                       \
+     __atomic_fetch_and((p), (v), __ATOMIC_ACQ_REL))
+
+#define aspen_fence() __atomic_thread_fence(__ATOMIC_SEQ_CST)
+
+#endif

@@ -1,0 +1,78 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * base/cache.h - a cache of equal-sized objects over the port's memory.
+ *
+ * It stands in base, below the range tree, because the tree's nodes come from
+ * one, and because it needs nothing but the port's memory.
+ *
+ * I1  Memory of a cache stays the cache's until aspen_cache_shrink() or
+ *     aspen_cache_destroy(): a reader under RCU that still holds a freed
+ *     object of a type-stable cache (VMAs, anon_vmas) sees an object of the
+ *     same type, maybe another one.
+ * I2  allocated == objects handed out and not yet freed, at every moment no
+ *     call is under way. "Nothing is left" is judged by these counts.
+ * I3  Each CPU has a magazine behind a spin lock of its own that others touch
+ *     only to drain it; the depot of full magazines has one lock for all.
+ *
+ * Objects are aligned to ASPEN_CACHE_LINE when their size is a multiple of
+ * it, otherwise to 16 bytes. Contents of a fresh object are undefined.
+ */
+#ifndef ASPEN_BASE_CACHE_H
+#define ASPEN_BASE_CACHE_H
+
+#include "base/failpoint.h"
+#include "base/list.h"
+#include <aspen_port.h>
+
+#define ASPEN_CACHE_LINE 64
+
+struct aspen_cache_magazine;
+
+struct aspen_cache {
+    /* Immutable after init. */
+    const char *name;
+    struct aspen_failpoints *failpoints; /* NULL: never fails by plan */
+    enum aspen_step step;                /* what a failed allocation counts as */
+    uint32_t object_bytes;               /* rounded up */
+    uint32_t object_alignment;
+    bool type_stable;
+
+    struct aspen_cache_magazine *magazines; /* one for each CPU */
+    struct aspen_port_spinlock depot_lock;
+    void *depot;    /* lists of free objects, a magazine's worth each */
+    void *chunks;   /* all memory the cache owns */
+    uint64_t depot_objects;
+    uint64_t chunk_bytes;
+};
+
+/*
+ * Set up a cache. Takes memory for the magazines, objects later.
+ *
+ * Returns: 0 or -ASPEN_ENOMEM (the cache must not be used then).
+ */
+ASPEN_MUST_USE int aspen_cache_init(struct aspen_cache *cache,
+                                    const char *name, size_t object_bytes,
+                                    enum aspen_step step, bool type_stable,
+                                    struct aspen_failpoints *failpoints);
+
+/* Give all memory back. Every object has been freed (asserted). */
+void aspen_cache_destroy(struct aspen_cache *cache);
+
+/*
+ * One object, or NULL: no memory, or the failpoint said so. One crossing of
+ * the gate, whether the object comes from a magazine or from the port.
+ *
+ * Context: any lock may be held; never sleeps, never reclaims.
+ */
+ASPEN_MUST_USE void *aspen_cache_alloc(struct aspen_cache *cache);
+
+/* Free one object. NULL is allowed. Context: as aspen_cache_alloc(). */
+void aspen_cache_free(struct aspen_cache *cache, void *object);
+
+/* Objects handed out now. Exact when no call is under way. */
+uint64_t aspen_cache_allocated(const struct aspen_cache *cache);
+
+/* Bytes the cache holds from the port, free objects included. */
+uint64_t aspen_cache_bytes(const struct aspen_cache *cache);
+
+#endif

@@ -1,0 +1,178 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * tree/tree.h - the range tree: non-overlapping closed ranges [first, last]
+ * over [0, UINT64_MAX], each with a pointer that is not NULL.
+ *
+ * Used for VMAs by address and for the page cache by page offset. Entries
+ * are never looked into and never freed by the tree. Neighbouring ranges
+ * with the same pointer stay two ranges only if they were stored as two
+ * whole-range stores of different pointers; storing over a part of a range
+ * leaves the rest of it with its old pointer (a split).
+ *
+ * Writers are serialised by the owner's lock. In RCU mode readers need only
+ * the RCU read lock (or the owner's lock): writers build new nodes and publish
+ * them with one store, old nodes are freed after a grace period. Outside RCU
+ * mode (a tree private to its builder) nodes are changed in place and freed at
+ * once.
+ */
+#ifndef ASPEN_TREE_TREE_H
+#define ASPEN_TREE_TREE_H
+
+#include "base/cache.h"
+
+/* Where the nodes of many trees come from: one for each machine. */
+struct aspen_tree_pool {
+    struct aspen_cache nodes;
+    /* Nodes that wait for a grace period: details in tree.c. */
+    struct aspen_port_spinlock waiting_lock;
+    struct aspen_port_rcu_head waiting_head;
+    void *waiting;    /* they are in the grace period under way */
+    void *collecting; /* they wait for the next one */
+    uint64_t waiting_nodes; /* both lists together */
+    bool waiting_armed;
+};
+
+struct aspen_tree {
+    struct aspen_tree_pool *pool; /* immutable */
+    void *root;                   /* NULL: empty. Readers: RCU */
+    uint64_t count;               /* ranges; owner's lock */
+    bool rcu;                     /* owner's lock */
+};
+
+/* A position; lives on the caller's stack and becomes invalid by any store or
+ * erase of the tree but its own replace. */
+struct aspen_tree_cursor {
+    struct aspen_tree *tree;
+    uint64_t first; /* of the current entry, closed */
+    uint64_t last;
+    void *entry;    /* the current entry; NULL before the first and at the end */
+    void *node;     /* the leaf it is in */
+    unsigned slot;
+};
+
+/* Nodes put aside so that later stores cannot fail. */
+struct aspen_tree_reserve {
+    void *nodes;
+    unsigned count;
+};
+
+ASPEN_MUST_USE int aspen_tree_pool_init(struct aspen_tree_pool *pool,
+                                        struct aspen_failpoints *failpoints);
+/* Every tree is destroyed, every grace period over (aspen_port_rcu_barrier). */
+void aspen_tree_pool_destroy(struct aspen_tree_pool *pool);
+/* Nodes in use by trees and reserves, without those that wait to be freed. */
+uint64_t aspen_tree_pool_nodes(const struct aspen_tree_pool *pool);
+
+/* An empty tree, not in RCU mode. Cannot fail, takes no memory. */
+void aspen_tree_init(struct aspen_tree *tree, struct aspen_tree_pool *pool);
+
+/*
+ * Free all nodes; the tree is empty and valid afterwards and keeps its mode.
+ * Nodes go at once outside RCU mode, after a grace period inside it.
+ * aspen_tree_destroy_quiet(): nobody reads it any more; at once in any mode.
+ */
+void aspen_tree_destroy(struct aspen_tree *tree);
+void aspen_tree_destroy_quiet(struct aspen_tree *tree);
+
+/* Readers may come from now on / no reader is left and none will come. */
+void aspen_tree_rcu_enter(struct aspen_tree *tree);
+void aspen_tree_rcu_leave(struct aspen_tree *tree);
+
+static inline bool
+aspen_tree_is_empty(const struct aspen_tree *tree)
+{
+    return tree->root == NULL;
+}
+
+/* ---- Readers ----------------------------------------------------------- */
+
+/* The entry at `key`, or NULL. */
+void *aspen_tree_load(const struct aspen_tree *tree, uint64_t key);
+
+/*
+ * The first entry at or after `key` (its last >= key) whose first <= `bound`,
+ * or NULL. `range`, if not NULL, gets its range: range[0] first, range[1] last.
+ */
+void *aspen_tree_find(const struct aspen_tree *tree, uint64_t key,
+                      uint64_t bound, uint64_t range[2]);
+
+/* The last entry at or before `key` (first <= key) whose last >= `bound`. */
+void *aspen_tree_find_back(const struct aspen_tree *tree, uint64_t key,
+                           uint64_t bound, uint64_t range[2]);
+
+/*
+ * Walk: position the cursor so that the next aspen_tree_next() gives the first
+ * entry at or after `key`, the next aspen_tree_previous() the last entry at
+ * or before it. Both return NULL when the next entry would start after (end
+ * before) `bound`; the cursor then stays where it was.
+ */
+void aspen_tree_cursor_init(struct aspen_tree_cursor *cursor,
+                            struct aspen_tree *tree, uint64_t key);
+void *aspen_tree_next(struct aspen_tree_cursor *cursor, uint64_t bound);
+void *aspen_tree_previous(struct aspen_tree_cursor *cursor, uint64_t bound);
+
+/*
+ * Search for `length` bytes without an entry inside the window [low, high].
+ * up: the lowest such place; down: the highest. 0 and *start, or
+ * -ASPEN_ENOMEM when there is none, -ASPEN_EINVAL for length 0 or low > high.
+ */
+ASPEN_MUST_USE int aspen_tree_gap_up(const struct aspen_tree *tree,
+                                     uint64_t low, uint64_t high,
+                                     uint64_t length, uint64_t *start);
+ASPEN_MUST_USE int aspen_tree_gap_down(const struct aspen_tree *tree,
+                                       uint64_t low, uint64_t high,
+                                       uint64_t length, uint64_t *start);
+/* The largest gap inside the window: its closed range, lowest one of equals.
+ * -ASPEN_ENOMEM when every key of the window has an entry. */
+ASPEN_MUST_USE int aspen_tree_gap_largest(const struct aspen_tree *tree,
+                                          uint64_t low, uint64_t high,
+                                          uint64_t range[2]);
+
+/* ---- Writers: the owner's lock is held --------------------------------- */
+
+/*
+ * Store `entry` over [first, last], whatever is there; NULL erases.
+ * Returns: 0, or -ASPEN_ENOMEM (nothing changed), -ASPEN_EINVAL (first >
+ *          last, or an entry whose low two bits are not 0).
+ */
+ASPEN_MUST_USE int aspen_tree_store(struct aspen_tree *tree, uint64_t first,
+                                    uint64_t last, void *entry);
+ASPEN_MUST_USE int aspen_tree_erase(struct aspen_tree *tree, uint64_t first,
+                                    uint64_t last);
+
+/*
+ * Put aside what `stores` stores of any ranges can need, in the worst case.
+ * 0, or -ASPEN_ENOMEM with nothing put aside. The reserve starts zeroed and
+ * may be topped up. The stores that use it cannot fail; what is left goes
+ * back with aspen_tree_reserve_release() (an empty reserve is allowed).
+ */
+ASPEN_MUST_USE int aspen_tree_reserve(struct aspen_tree *tree,
+                                      struct aspen_tree_reserve *reserve,
+                                      unsigned stores);
+void aspen_tree_store_reserved(struct aspen_tree *tree,
+                               struct aspen_tree_reserve *reserve,
+                               uint64_t first, uint64_t last, void *entry);
+void aspen_tree_reserve_release(struct aspen_tree *tree,
+                                struct aspen_tree_reserve *reserve);
+
+/*
+ * Make `to` (empty, not in RCU mode) a copy of `from`, node by node. Entries
+ * are the same pointers. The lock of `from` is held. 0, or -ASPEN_ENOMEM
+ * with `to` empty and every node freed.
+ */
+ASPEN_MUST_USE int aspen_tree_duplicate(struct aspen_tree *to,
+                                        const struct aspen_tree *from);
+
+/* Replace the cursor's current entry in place: same range, cannot fail. */
+void aspen_tree_cursor_replace(struct aspen_tree_cursor *cursor, void *entry);
+
+/* ---- Checking ---------------------------------------------------------- */
+
+/*
+ * Check every invariant of the tree's structure (order, fill, heights, gap
+ * summaries, counts, modes). NULL if all hold, else a static string that names
+ * the first that does not; *where gets the key it was seen at.
+ */
+const char *aspen_tree_check(const struct aspen_tree *tree, uint64_t *where);
+
+#endif
