@@ -1,0 +1,21 @@
+/* SPDX-License-Identifier: MIT */
+/**
+ * aspen/aspen.h - all public headers.
+ */
+#ifndef ASPEN_ASPEN_H
+#define ASPEN_ASPEN_H
+
+#include <aspen/error.h>
+#include <aspen/failpoint.h>
+#include <aspen/fault.h>
+#include <aspen/flags.h>
+#include <aspen/hooks.h>
+#include <aspen/import.h>
+#include <aspen/inspect.h>
+#include <aspen/machine.h>
+#include <aspen/mm.h>
+#include <aspen/mmap.h>
+#include <aspen/object.h>
+#include <aspen/version.h>
+
+#endif

@@ -1,0 +1,48 @@
+/* SPDX-License-Identifier: MIT */
+/**
+ * aspen/fault.h - page faults, and what the hardware would see.
+ */
+#ifndef ASPEN_FAULT_H
+#define ASPEN_FAULT_H
+
+#include <aspen/compiler.h>
+#include <aspen/flags.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+struct aspen_mm;
+
+/**
+ * Make an access possible: find or make the page and map it.
+ *
+ * Units:   `access` is one ASPEN_ACCESS_* value.
+ * Context: may sleep. Takes the VMA's lock or the mmap lock for reading.
+ * Returns: 0: retry the access.
+ *          -ASPEN_EFAULT  no mapping there, or a guard page (SIGSEGV, MAPERR)
+ *          -ASPEN_EACCES  the mapping does not allow it (SIGSEGV, ACCERR)
+ *          -ASPEN_EFBIG   beyond the end of the object (SIGBUS)
+ *          -ASPEN_ENOMEM  no frame or page table
+ *          -ASPEN_EINTR   a fatal signal is pending
+ *          -ASPEN_EOPNOTSUPP swapped out or huge: no way in yet
+ *          any error of the pager, unchanged (SIGBUS).
+ *          On error the page is as it was.
+ */
+ASPEN_MUST_USE int aspen_fault(struct aspen_mm *mm, uint64_t address,
+                               unsigned access);
+
+/**
+ * What the page tables say about an access, without changing anything.
+ *
+ * Context: any; the answer may be stale at once.
+ * Returns: 0 and *frame, or -ASPEN_EFAULT: the hardware would fault.
+ */
+ASPEN_MUST_USE int aspen_translate(struct aspen_mm *mm, uint64_t address,
+                                   unsigned access, uint32_t *frame);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

@@ -1,0 +1,81 @@
+/* SPDX-License-Identifier: MIT */
+/**
+ * aspen/hooks.h - what an embedder may attach to the core at run time.
+ *
+ * A hook that can fail comes in three parts: prepare (may fail, changes
+ * nothing that others see), commit and abort (cannot fail). For each prepare
+ * that returned 0 exactly one of commit and abort follows.
+ */
+#ifndef ASPEN_HOOKS_H
+#define ASPEN_HOOKS_H
+
+#include <aspen/compiler.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+struct aspen_mm;
+struct aspen_vma;
+
+/** The processor architecture's own state of an address space. */
+struct aspen_arch_ops {
+    /** Both mmap locks are held for writing. 0 or a negative errno. */
+    int (*fork_prepare)(void *context, struct aspen_mm *parent,
+                        struct aspen_mm *child);
+    /** Both locks are still held; the child enters the registry next. */
+    void (*fork_commit)(void *context, struct aspen_mm *parent,
+                        struct aspen_mm *child);
+    /** Both locks are still held; the child is EMPTY already. */
+    void (*fork_abort)(void *context, struct aspen_mm *parent,
+                       struct aspen_mm *child);
+};
+
+/**
+ * Userfault. fork_prepare runs once for each parent VMA with a userfault
+ * context, both locks held; it may keep its records of this fork in *cookie,
+ * NULL at the first call. Commit or abort runs once for each fork in which at
+ * least one prepare returned 0, after all locks are dropped.
+ */
+struct aspen_userfault_ops {
+    int (*fork_prepare)(void *context, void *userfault,
+                        struct aspen_vma *parent, struct aspen_vma *child,
+                        void **cookie);
+    void (*fork_commit)(void *context, void *cookie);
+    void (*fork_abort)(void *context, void *cookie);
+};
+
+/**
+ * Optional services (KSM, huge-page scanners, tracing). They are told last,
+ * and only of success: cannot fail.
+ */
+struct aspen_scanner_ops {
+    /** Both mmap locks are held for writing. */
+    void (*fork_done)(void *context, struct aspen_mm *parent,
+                      struct aspen_mm *child);
+    /** The last user of the space is gone; nothing has been unmapped yet. */
+    void (*exit)(void *context, struct aspen_mm *mm);
+};
+
+/** Brackets for a secondary MMU. start and end always come in pairs. */
+struct aspen_notifier_ops {
+    void (*invalidate_start)(void *context, struct aspen_mm *mm,
+                             uint64_t start, uint64_t end);
+    void (*invalidate_end)(void *context, struct aspen_mm *mm, uint64_t start,
+                           uint64_t end);
+};
+
+/** All hooks of one machine. Any pointer may be NULL. */
+struct aspen_hooks {
+    const struct aspen_arch_ops *arch;
+    const struct aspen_userfault_ops *userfault;
+    const struct aspen_scanner_ops *scanner;
+    const struct aspen_notifier_ops *notifier;
+    void *context;
+};
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

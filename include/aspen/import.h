@@ -1,0 +1,81 @@
+/* SPDX-License-Identifier: MIT */
+/**
+ * aspen/import.h - build an address space that is known from elsewhere: VMA by
+ * VMA, unmerged, page by page. For tools that rehearse real processes, and for
+ * kernels that hand over a space they built at boot.
+ *
+ * The space is LIVE and nobody else uses it while it is built.
+ */
+#ifndef ASPEN_IMPORT_H
+#define ASPEN_IMPORT_H
+
+#include <aspen/compiler.h>
+#include <aspen/flags.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+struct aspen_mm;
+struct aspen_object;
+
+struct aspen_import_vma {
+    uint64_t start; /* page aligned, half open */
+    uint64_t end;
+    uint64_t flags;              /* ASPEN_VM_*, taken as they are */
+    struct aspen_object *object; /* NULL: private and anonymous */
+    uint64_t pgoff;              /* ignored when object is NULL */
+    bool has_anon_vma;           /* it holds or will hold anonymous pages */
+    bool userfault;              /* has a userfault context */
+};
+
+/**
+ * Add one VMA as it is: charged if ACCOUNT, never merged.
+ *
+ * Owns:    takes one reference on the object.
+ * Context: may sleep. Takes the mmap lock for writing.
+ * Returns: 0, or -ASPEN_EINVAL (not page aligned, empty, beyond the address
+ *          limit), -ASPEN_EEXIST (overlaps), -ASPEN_ENOMEM. On error the space
+ *          is as it was.
+ */
+ASPEN_MUST_USE int aspen_import_vma(struct aspen_mm *mm,
+                                    const struct aspen_import_vma *vma);
+
+enum aspen_import_kind {
+    ASPEN_IMPORT_ANON,   /* private pages, one new frame each */
+    ASPEN_IMPORT_OBJECT, /* the object's pages, from its cache or new there */
+    ASPEN_IMPORT_ZERO,   /* the zero page */
+    ASPEN_IMPORT_SWAP,   /* swapped out: a slot each */
+    ASPEN_IMPORT_GUARD,  /* guard pages */
+    ASPEN_IMPORT_RAW,    /* raw frames of PFNMAP / MIXEDMAP areas */
+};
+
+struct aspen_import_pages {
+    uint64_t address;
+    uint64_t count;   /* entries, consecutive */
+    unsigned level;   /* 0: 4 KiB pages, 1: PMD leaves, 2: PUD leaves */
+    enum aspen_import_kind kind;
+    bool dirty;
+    uint64_t first_raw; /* RAW: physical page number of the first entry */
+    unsigned swap_type; /* SWAP: area and first slot; a slot may be named */
+    uint32_t swap_slot; /*   many times, each counts one reference */
+};
+
+/**
+ * Map pages inside one VMA. Writable entries where the VMA allows writing and
+ * the page is private to it.
+ *
+ * Context: may sleep. Takes the mmap lock for writing.
+ * Returns: 0, or -ASPEN_EINVAL (no VMA holds the range, level or kind does
+ *          not fit it, no such swap slot), -ASPEN_EEXIST (an entry is there),
+ *          -ASPEN_ENOMEM. On error the first *done entries are mapped.
+ */
+ASPEN_MUST_USE int aspen_import_pages(struct aspen_mm *mm,
+                                      const struct aspen_import_pages *pages,
+                                      uint64_t *done);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

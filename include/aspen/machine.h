@@ -1,0 +1,110 @@
+/* SPDX-License-Identifier: MIT */
+/**
+ * aspen/machine.h - one machine: its frames, swap areas, limits, counters.
+ *
+ * There are no globals. A process or kernel can hold many machines; nothing
+ * is shared between them.
+ */
+#ifndef ASPEN_MACHINE_H
+#define ASPEN_MACHINE_H
+
+#include <aspen/compiler.h>
+#include <aspen/hooks.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+struct aspen;
+
+/** vm.overcommit_memory of Linux, with its numbers. */
+enum aspen_overcommit {
+    ASPEN_OVERCOMMIT_GUESS = 0,  /* refuse only what exceeds RAM + swap */
+    ASPEN_OVERCOMMIT_ALWAYS = 1, /* refuse nothing */
+    ASPEN_OVERCOMMIT_NEVER = 2,  /* RAM * ratio + swap is the limit */
+};
+
+/** Whose semantics are followed where releases of Linux differ. */
+enum aspen_semantics {
+    ASPEN_SEMANTICS_6_1,
+    ASPEN_SEMANTICS_6_12,
+    ASPEN_SEMANTICS_6_18,
+};
+
+/** Fill with aspen_config_init(), then change what differs. */
+struct aspen_config {
+    uint32_t frames;  /* 4 KiB frames of the machine, at least 64 */
+    void *direct_map; /* handed to aspen_port_frame_pointer() */
+    /**
+     * Only page tables have memory behind their frames: copying or zeroing
+     * any other frame is refused with -ASPEN_EOPNOTSUPP.
+     */
+    bool tables_only;
+    enum aspen_overcommit overcommit;
+    uint32_t overcommit_percent; /* of RAM, in mode NEVER; 50 */
+    uint32_t map_count_max;      /* VMAs of one address space; 65530 */
+    enum aspen_semantics semantics;
+    struct aspen_hooks hooks;
+};
+
+void aspen_config_init(struct aspen_config *config);
+
+/**
+ * Make a machine. Takes memory for the frame table (32 bytes a frame).
+ *
+ * Owns:    the embedder keeps the direct map and frees it after
+ *          aspen_destroy().
+ * Context: may sleep.
+ * Returns: 0 and *aspen, or -ASPEN_EINVAL (a field makes no sense),
+ *          -ASPEN_ENOMEM. On error nothing is left.
+ */
+ASPEN_MUST_USE int aspen_create(const struct aspen_config *config,
+                                struct aspen **aspen);
+
+/**
+ * Destroy a machine.
+ *
+ * Context: may sleep; no call of this machine is under way. Waits for RCU.
+ * Returns: 0, or -ASPEN_EBUSY: address spaces or objects still exist, and the
+ *          machine is as it was.
+ */
+ASPEN_MUST_USE int aspen_destroy(struct aspen *aspen);
+
+/**
+ * Add a swap area of `slots` pages; *type gets its number (0, 1, ...).
+ * Returns: 0, -ASPEN_EINVAL (no slots), -ASPEN_ENOSPC (too many areas),
+ *          -ASPEN_ENOMEM. On error nothing changed.
+ */
+ASPEN_MUST_USE int aspen_swap_area_add(struct aspen *aspen, uint32_t slots,
+                                       unsigned *type);
+
+/** What is in use. Exact when no call is under way. */
+struct aspen_counters {
+    uint64_t frames_total;
+    uint64_t frames_free;
+    uint64_t frames_table;    /* page tables, without waiting ones */
+    uint64_t tables_waiting;  /* freed, waiting for a grace period */
+    uint64_t mms;             /* struct aspen_mm, any state */
+    uint64_t mms_live;        /* in the registry */
+    uint64_t mms_swap_list;   /* on the swap list */
+    uint64_t vmas;
+    uint64_t anon_vmas;
+    uint64_t anon_vma_links;
+    uint64_t objects;
+    uint64_t tree_nodes;      /* without those waiting for a grace period */
+    uint64_t committed_pages; /* charge */
+    uint64_t commit_limit_pages;
+    uint64_t swap_slots_used;
+    uint64_t swap_references; /* sum of all slot counts */
+    uint64_t swap_continuations;
+    uint64_t tlb_flushes;
+};
+
+void aspen_counters_read(const struct aspen *aspen,
+                         struct aspen_counters *counters);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

@@ -1,0 +1,104 @@
+/* SPDX-License-Identifier: MIT */
+/**
+ * aspen/mm.h - address spaces: make, share, fork, give up.
+ */
+#ifndef ASPEN_MM_H
+#define ASPEN_MM_H
+
+#include <aspen/compiler.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+struct aspen;
+struct aspen_mm;
+
+enum aspen_mm_state {
+    ASPEN_MM_BUILDING, /* fork is copying into it */
+    ASPEN_MM_LIVE,     /* in the registry; may have no VMA */
+    ASPEN_MM_DYING,    /* its last user is gone, exit is unmapping it */
+    ASPEN_MM_EMPTY,    /* after exit or a failed fork: no VMA */
+};
+
+/**
+ * An empty address space, LIVE, with one user: the caller.
+ *
+ * Context: may sleep.
+ * Returns: 0 and *mm, or -ASPEN_ENOMEM with nothing left.
+ */
+ASPEN_MUST_USE int aspen_mm_create(struct aspen *aspen, struct aspen_mm **mm);
+
+/**
+ * Copy an address space, as fork(2) does: private pages become copy-on-write
+ * in both, shared ones stay shared. docs/fork.md lists every step.
+ *
+ * Owns:    the caller is the child's one user.
+ * Context: may sleep. Takes the parent's mmap lock for writing, killable.
+ * Returns: 0 and *child. On error *child is untouched and nothing of the
+ *          child is left; the parent answers every query as before (pages may
+ *          be write-protected, which costs a fault each):
+ *          -ASPEN_EINTR   a fatal signal is pending
+ *          -ASPEN_ENOMEM  no memory, or a charge refused
+ *          -ASPEN_EINVAL  the parent is not LIVE
+ *          any error of a hook, unchanged.
+ * Source:  fork(2); Linux v6.12 dup_mmap() with the recovery of 2026.
+ */
+ASPEN_MUST_USE int aspen_fork(struct aspen_mm *parent,
+                              struct aspen_mm **child);
+
+/**
+ * One more user (a thread, a vfork child). The caller is a user already.
+ */
+void aspen_mm_get(struct aspen_mm *mm);
+
+/**
+ * A user leaves; the last one takes the address space down (exit): unmaps all
+ * and gives back every page, charge and reference. Cannot fail.
+ *
+ * Context: may sleep; no lock is held. Accepts a space without VMAs.
+ */
+void aspen_mm_put(struct aspen_mm *mm);
+
+/** Where it is in its life. A snapshot unless the caller excludes changes. */
+enum aspen_mm_state aspen_mm_state(const struct aspen_mm *mm);
+
+/** A number for people, unique in the machine. */
+uint32_t aspen_mm_id(const struct aspen_mm *mm);
+
+/** Sizes in pages unless the name says otherwise; as in /proc/P/status. */
+struct aspen_mm_counters {
+    uint64_t vmas;
+    uint64_t total_pages;   /* VmSize */
+    uint64_t data_pages;    /* VmData */
+    uint64_t exec_pages;    /* VmExe + VmLib */
+    uint64_t stack_pages;   /* VmStk */
+    uint64_t locked_pages;  /* VmLck */
+    uint64_t pinned_pages;  /* VmPin */
+    uint64_t file_pages;    /* RssFile */
+    uint64_t anon_pages;    /* RssAnon */
+    uint64_t shmem_pages;   /* RssShmem */
+    uint64_t swap_pages;    /* VmSwap */
+    uint64_t page_tables;   /* VmPTE / 4 KiB, the top table not counted */
+    uint64_t tlb_flushes;
+};
+
+/** Context: may sleep; takes the mmap lock for reading. */
+void aspen_mm_counters_read(struct aspen_mm *mm,
+                            struct aspen_mm_counters *counters);
+
+/**
+ * Tell which CPUs use the address space now, so that flushes reach them.
+ * Context: any.
+ */
+void aspen_mm_activate(struct aspen_mm *mm, unsigned cpu);
+void aspen_mm_deactivate(struct aspen_mm *mm, unsigned cpu);
+
+/** The frame of the top page table, for the hardware's register. */
+uint32_t aspen_mm_root(const struct aspen_mm *mm);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

@@ -1,0 +1,68 @@
+/* SPDX-License-Identifier: MIT */
+/**
+ * aspen/mmap.h - mappings.
+ */
+#ifndef ASPEN_MMAP_H
+#define ASPEN_MMAP_H
+
+#include <aspen/compiler.h>
+#include <aspen/flags.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+struct aspen_mm;
+struct aspen_object;
+
+/** Where to put it. Otherwise `address` is a hint, as in mmap(2). */
+#define ASPEN_MAP_FIXED           1u /* replaces what is there */
+#define ASPEN_MAP_FIXED_NOREPLACE 2u /* -ASPEN_EEXIST if something is there */
+
+struct aspen_mmap_args {
+    uint64_t address;
+    uint64_t length_bytes;
+    uint64_t vm_flags; /* READ WRITE EXEC SHARED GROWSDOWN NORESERVE LOCKED... */
+    unsigned place;    /* ASPEN_MAP_* */
+    struct aspen_object *object; /* NULL: zero-filled private memory */
+    uint64_t offset_bytes;       /* into the object, page aligned */
+};
+
+/**
+ * Map a range of `args->object` (or zero-filled memory when it is NULL).
+ * No page is touched until it faults.
+ *
+ * Units:   bytes; address and length are rounded to pages as mmap(2) does.
+ * Owns:    takes one reference on args->object; the caller keeps its own.
+ * Context: may sleep. Takes the mmap lock for writing.
+ * Returns: 0 and *address, or -ASPEN_EINVAL (zero length, offset or fixed
+ *          address not page-aligned, unknown flag, space not LIVE),
+ *          -ASPEN_EEXIST (FIXED_NOREPLACE met a mapping), -ASPEN_EOVERFLOW
+ *          (offset + length wraps), -ASPEN_ENOMEM (no gap, map count, charge
+ *          refused or no memory), -ASPEN_EINTR.
+ *          On error the address space is as it was.
+ * Source:  mmap(2); Linux v6.12 do_mmap().
+ */
+ASPEN_MUST_USE int aspen_mmap(struct aspen_mm *mm,
+                              const struct aspen_mmap_args *args,
+                              uint64_t *address);
+
+/**
+ * Unmap whatever is in the range; an empty range is not an error.
+ *
+ * Units:   bytes; the length is rounded up to pages.
+ * Context: may sleep. Takes the mmap lock for writing.
+ * Returns: 0, or -ASPEN_EINVAL (address not page-aligned, zero length, end
+ *          beyond the address space), -ASPEN_ENOMEM (splitting would exceed
+ *          the map count, or no memory), -ASPEN_EINTR.
+ *          On error the address space is as it was.
+ * Source:  munmap(2).
+ */
+ASPEN_MUST_USE int aspen_munmap(struct aspen_mm *mm, uint64_t address,
+                                uint64_t length_bytes);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

@@ -1,0 +1,135 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * frames/frames.h - the frame table and the buddy allocator.
+ *
+ * struct aspen_frame is drawn in internal.h. Orders 0 .. ASPEN_ORDER_MAX;
+ * order-0 frames go through a cache for each CPU.
+ */
+#ifndef ASPEN_FRAMES_FRAMES_H
+#define ASPEN_FRAMES_FRAMES_H
+
+#include "internal.h"
+
+/* 0 or -ASPEN_ENOMEM, nothing left. Frame 0 becomes the zero page. */
+ASPEN_MUST_USE int aspen_frames_init(struct aspen *aspen);
+/* All frames but the zero page are free (asserted). */
+void aspen_frames_destroy(struct aspen *aspen);
+
+static inline struct aspen_frame *
+aspen_frame_at(struct aspen *aspen, uint32_t frame)
+{
+    return &aspen->frames[frame];
+}
+
+static inline uint32_t
+aspen_frame_number(const struct aspen *aspen, const struct aspen_frame *frame)
+{
+    return (uint32_t)(frame - aspen->frames);
+}
+
+static inline void *
+aspen_frame_pointer(struct aspen *aspen, uint32_t frame)
+{
+    return aspen_port_frame_pointer(aspen->config.direct_map, frame);
+}
+
+static inline enum aspen_frame_type
+aspen_frame_type(const struct aspen_frame *frame)
+{
+    return (enum aspen_frame_type)(aspen_load_relaxed(&frame->index) >>
+                                   ASPEN_FRAME_TYPE_SHIFT);
+}
+
+/* Page offset (ANON, OBJECT), address >> 12 and level (TABLE). */
+static inline uint64_t
+aspen_frame_offset(const struct aspen_frame *frame)
+{
+    return aspen_load_relaxed(&frame->index) &
+           (((uint64_t)1 << ASPEN_FRAME_INDEX_BITS) - 1);
+}
+
+static inline uint32_t
+aspen_frame_references(const struct aspen_frame *frame)
+{
+    return (uint32_t)aspen_load_relaxed(&frame->counts);
+}
+
+static inline uint32_t
+aspen_frame_map_count(const struct aspen_frame *frame)
+{
+    return (uint32_t)(aspen_load_relaxed(&frame->counts) >> 32);
+}
+
+/*
+ * Give a frame that its allocator alone holds its type, owner and offset; all
+ * flags become `flags` (ASPEN_FRAME_HEAD is kept as it is).
+ */
+static inline void
+aspen_frame_set(struct aspen_frame *frame, enum aspen_frame_type type,
+                const void *owner, uint64_t offset, uint64_t flags)
+{
+    uint64_t head = frame->index & ASPEN_FRAME_HEAD;
+    aspen_store_relaxed(&frame->owner, (uint64_t)(uintptr_t)owner);
+    aspen_store(&frame->index,
+                (uint64_t)type << ASPEN_FRAME_TYPE_SHIFT | offset | flags |
+                    head);
+}
+
+/*
+ * 2^order frames, aligned to their size, type KERNEL, one reference, contents
+ * undefined. One crossing of the failpoint `step`. 0 and *frame, or
+ * -ASPEN_ENOMEM.
+ *
+ * Context: any lock but a zone's; never sleeps.
+ */
+ASPEN_MUST_USE int aspen_frame_alloc(struct aspen *aspen, unsigned order,
+                                     enum aspen_step step, uint32_t *frame);
+
+/* The order a block was allocated with; `frame` is its first. */
+unsigned aspen_frame_order(struct aspen *aspen, uint32_t frame);
+
+/* One more reference / one less; the last one frees the block. */
+static inline void
+aspen_frame_get(struct aspen_frame *frame)
+{
+    aspen_fetch_add_relaxed(&frame->counts, ASPEN_FRAME_REF);
+}
+void aspen_frame_put(struct aspen *aspen, uint32_t frame);
+
+/*
+ * Take `remove` (ASPEN_FRAME_REF, or ASPEN_FRAME_REF + ASPEN_FRAME_MAP) off
+ * each of `count` frames; blocks whose last reference that was are freed, in
+ * bulk. A frame may appear several times. `frames` is clobbered. Before a
+ * frame is freed its owner is let go of (ANON: nothing to do, anon_vmas
+ * outlive their pages' maps by RCU type stability).
+ */
+void aspen_frames_release(struct aspen *aspen, uint32_t *frames,
+                          unsigned count, uint64_t remove);
+
+/*
+ * Zero one frame / copy one frame. -ASPEN_EOPNOTSUPP for a frame without
+ * memory behind it (config.tables_only).
+ */
+ASPEN_MUST_USE int aspen_frame_zero(struct aspen *aspen, uint32_t frame);
+ASPEN_MUST_USE int aspen_frame_copy(struct aspen *aspen, uint32_t to,
+                                    uint32_t from);
+
+/* The frame lock: a bit; waiters sleep in the port. */
+bool aspen_frame_trylock(struct aspen_frame *frame);
+void aspen_frame_lock(struct aspen_frame *frame);
+void aspen_frame_unlock(struct aspen_frame *frame);
+
+/* Free frames, those in CPU caches included. Exact when nothing runs. */
+uint64_t aspen_frames_free_count(const struct aspen *aspen);
+
+/* Move the CPU caches' frames back to the buddy lists. */
+void aspen_frames_drain(struct aspen *aspen);
+
+/*
+ * Check the allocator against the frame table: lists, alignment, buddies,
+ * types, counts of free frames. NULL or the name of what does not hold;
+ * *where gets the frame. Context: no call of the machine is under way.
+ */
+const char *aspen_frames_check(struct aspen *aspen, uint32_t *where);
+
+#endif

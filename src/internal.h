@@ -1,0 +1,408 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * internal.h - the structures of the core, their invariants and their locks.
+ * Read first. The layers, lowest first, each may use those before it:
+ *
+ *   base    atomics, lists, failpoints, object caches, locks, interval tree
+ *   tree    the range tree
+ *   frames  frame table, buddy allocator
+ *   paging  page-table formats, walker, gather
+ *   space   mm, VMA, charge, anon_vma, objects, swap map, rmap, unmap
+ *   fault   page faults
+ *   calls   mmap, munmap
+ *   life    fork and its recovery, exit
+ *   inspect text, hashes, validator
+ *
+ * The lock order is drawn in base/lock.h.
+ *
+ * The promises, as invariants:
+ *
+ *   P1  A call that fails leaves the semantic state as it was.
+ *   P2  What a shared index leads to is whole: VMA tree, i_mmap, anon_vma,
+ *       swap list, registry.
+ *   P3  An mm is BUILDING, LIVE, DYING or EMPTY (design of fork: life/fork.c).
+ *       A BUILDING one is met through rmap (whole VMAs only) and through the
+ *       swap list behind aspen_mm_get_live(); never through the registry.
+ *   P4  Recovery allocates nothing and cannot fail.
+ *
+ * Field comments name the lock that protects a field; "immutable" is set
+ * before anyone else can see the object; "atomic" goes through base/atomic.h.
+ */
+#ifndef ASPEN_INTERNAL_H
+#define ASPEN_INTERNAL_H
+
+#include "base/assert.h"
+#include "base/atomic.h"
+#include "base/bits.h"
+#include "base/cache.h"
+#include "base/failpoint.h"
+#include "base/interval_tree.h"
+#include "base/list.h"
+#include "base/lock.h"
+#include "tree/tree.h"
+#include <aspen/error.h>
+#include <aspen/flags.h>
+#include <aspen/hooks.h>
+#include <aspen/machine.h>
+#include <aspen/mm.h>
+#include <aspen/object.h>
+
+/* ======================================================================== *
+ * Frames
+ * ======================================================================== */
+
+/*
+ * One physical page frame: 32 bytes, two to a cache line.
+ *
+ *           63            32 31             0
+ *   counts | map count      | reference count |   one atomic word: mapping a
+ *                                                 page is one locked add
+ *   owner  | pointer, by type                 |
+ *           63  60 59      52 51             0
+ *   index  | type  | flags   | page offset     |
+ *           31             0  31             0
+ *   links  | link 0          | link 1          |
+ *
+ *   type      owner      page offset             links
+ *   FREE      -          order (head)            free list: next, previous
+ *   CACHED    -          -                       -        (a per-CPU cache)
+ *   KERNEL    -          -                       -        (allocated, no use)
+ *   TABLE     mm         first address >> 12,    spin lock, entries in use
+ *                        level in bits 0-2 (*)
+ *   ANON      anon_vma   page offset in its VMA  LRU
+ *   OBJECT    object     page offset in it       LRU
+ *   ZERO      -          -                       -        (frame 0 only)
+ *   planned: HUGETLB (group in a side array), COMPRESSED
+ *
+ *   (*) a table covers at least 512 pages, so the low 9 bits are free.
+ *
+ * A block of 2^n frames that was allocated as one has all of this in its
+ * first frame, whose flag HEAD is set; the order stands in the side array
+ * `orders`, which exists once such a block does. Its other frames are all
+ * zero but for the type TAIL.
+ *
+ * A frame word of all zeros is "FREE, not the first of its block", so a fresh
+ * frame table needs no initialisation.
+ *
+ * Reference count: one for each holder. Each mapping page-table entry holds
+ * one and counts one in the map count as well; a page cache holds one; an
+ * allocation starts with one. A table's reference count is the number of
+ * entries that lead to it (1 until tables are shared), plus none for others.
+ * The map count counts page-table *entries*, not address spaces.
+ *
+ * A page is exclusive when its map count is 1, nobody else holds a reference,
+ * and each table on the way has count 1: computed, never a flag.
+ */
+struct aspen_frame {
+    uint64_t counts; /* atomic */
+    uint64_t owner;  /* atomic; changed under the frame lock */
+    uint64_t index;  /* atomic: flags may change at any time */
+    union {
+        struct {
+            uint32_t next; /* 0: none (frame 0 is never on a list) */
+            uint32_t previous;
+        };
+        struct {
+            struct aspen_port_spinlock table_lock;
+            uint32_t table_unused;
+        };
+    };
+};
+
+ASPEN_STATIC_ASSERT(sizeof(struct aspen_frame) == 32, "a frame is 32 bytes");
+ASPEN_STATIC_ASSERT(sizeof(struct aspen_port_spinlock) <= 4,
+                    "the port's spin lock has at most 4 bytes");
+ASPEN_STATIC_ASSERT(sizeof(struct aspen_port_rcu_head) <= 16,
+                    "the port's RCU head has at most 16 bytes");
+
+#define ASPEN_FRAME_REF   ((uint64_t)1)
+#define ASPEN_FRAME_MAP   ((uint64_t)1 << 32)
+#define ASPEN_ZERO_FRAME  0u
+#define ASPEN_NO_FRAME    UINT32_MAX
+#define ASPEN_ORDER_MAX   18 /* 1 GiB: a leaf of the third level */
+
+enum aspen_frame_type {
+    ASPEN_FRAME_FREE_TAIL = 0, /* inside a free block */
+    ASPEN_FRAME_FREE,          /* first of a free block */
+    ASPEN_FRAME_CACHED,
+    ASPEN_FRAME_KERNEL,
+    ASPEN_FRAME_TAIL, /* inside an allocated block */
+    ASPEN_FRAME_TABLE,
+    ASPEN_FRAME_ANON,
+    ASPEN_FRAME_OBJECT,
+    ASPEN_FRAME_ZERO,
+    ASPEN_FRAME_TYPES
+};
+
+#define ASPEN_FRAME_INDEX_BITS 52
+#define ASPEN_FRAME_TYPE_SHIFT 60
+#define ASPEN_FRAME_FLAG(n)    ((uint64_t)1 << (ASPEN_FRAME_INDEX_BITS + (n)))
+#define ASPEN_FRAME_LOCKED     ASPEN_FRAME_FLAG(0) /* the lock: a bit */
+#define ASPEN_FRAME_WAITERS    ASPEN_FRAME_FLAG(1) /* wake on unlock */
+#define ASPEN_FRAME_HEAD       ASPEN_FRAME_FLAG(2)
+#define ASPEN_FRAME_DIRTY      ASPEN_FRAME_FLAG(3)
+#define ASPEN_FRAME_UPTODATE   ASPEN_FRAME_FLAG(4)
+
+/* Free blocks of one machine. */
+struct aspen_zone {
+    struct aspen_port_spinlock lock;
+    uint64_t free_frames;               /* zone lock; without CPU caches */
+    uint32_t free[ASPEN_ORDER_MAX + 1]; /* first frames of the lists */
+};
+
+#define ASPEN_FRAME_CACHE_SIZE 256
+struct aspen_frame_cache {
+    struct aspen_port_spinlock lock;
+    uint32_t count;
+    uint32_t frames[ASPEN_FRAME_CACHE_SIZE];
+};
+
+/* ======================================================================== *
+ * Page tables
+ * ======================================================================== */
+
+/* Tables freed by a live space wait for the TLB flush and a grace period. */
+struct aspen_table_waiting {
+    struct aspen_port_spinlock lock;
+    struct aspen_port_rcu_head head;
+    uint32_t waiting;    /* frames of the grace period under way */
+    uint32_t collecting; /* frames for the next */
+    uint64_t count;      /* of both lists */
+    bool armed;
+};
+
+/* ======================================================================== *
+ * Anonymous memory: who maps a page that has no object
+ * ======================================================================== */
+
+/*
+ * As in Linux: each forked VMA gets an anon_vma of its own, a child of the
+ * parent's, and links to all of the parent's. A page's owner is the anon_vma
+ * of the VMA that first touched it; its tree of links leads to every VMA that
+ * may map the page.
+ *
+ *      VMA ---anon_chain--> link --> anon_vma (its own)
+ *                      \--> link --> anon_vma (its parent's) ...
+ *      anon_vma --interval tree by page offset--> links --> VMAs
+ *
+ * One lock for a whole family: the root's. Memory is type-stable under RCU.
+ *
+ * I1  vma->anon_vma is the anon_vma of exactly one link of its chain.
+ * I2  A child's link sorts after its parent's at equal page offset.
+ * I3  references = 1 while it has links or is being made, plus, on a root,
+ *     1 for each other anon_vma of the family, plus 1 for each lookup under
+ *     way.
+ */
+struct aspen_anon_vma {
+    struct aspen_anon_vma *root;   /* immutable */
+    struct aspen_anon_vma *parent; /* immutable; itself for a root */
+    struct aspen_port_rwlock lock; /* the root's is used */
+    uint32_t references;           /* atomic; I3 */
+    uint32_t children;             /* root lock: anon_vmas with this parent */
+    uint32_t active_vmas;          /* root lock: VMAs with vma->anon_vma here */
+    struct aspen_interval_tree links; /* root lock */
+};
+
+struct aspen_anon_vma_link {
+    struct aspen_vma *vma;           /* immutable */
+    struct aspen_anon_vma *anon_vma; /* immutable */
+    struct aspen_list same_vma;      /* mmap lock */
+    struct aspen_interval_node node; /* root lock; by page offset */
+};
+
+/* ======================================================================== *
+ * Objects
+ * ======================================================================== */
+
+/*
+ * I1  i_mmap holds every VMA that maps the object, by page offset; a child's
+ *     VMA sorts after its parent's at equal offset.
+ * I2  references: one for each VMA, plus those the embedder holds.
+ * I3  Each page in the cache holds one reference to its frame; the frame's
+ *     owner is the object and its index the offset.
+ */
+struct aspen_object {
+    struct aspen *aspen;           /* immutable, as all down to `context` */
+    enum aspen_object_kind kind;
+    uint64_t device;
+    uint64_t inode;
+    const char *name;
+    const struct aspen_pager_ops *pager;
+    void *context;
+    uint32_t references;           /* atomic */
+    uint64_t size_bytes;           /* atomic */
+    struct aspen_port_rwlock i_mmap_lock;
+    struct aspen_interval_tree i_mmap; /* i_mmap_lock */
+    uint64_t writable_shared;      /* i_mmap_lock: SHARED + MAYWRITE VMAs */
+    struct aspen_port_spinlock pages_lock;
+    struct aspen_tree pages;       /* pages_lock; offset -> struct aspen_frame */
+    struct aspen_list link;        /* aspen->objects; aspen->registry_lock */
+};
+
+/* ======================================================================== *
+ * Swap
+ * ======================================================================== */
+
+#define ASPEN_SWAP_AREAS        4
+#define ASPEN_SWAP_BLOCK_SLOTS  1024
+#define ASPEN_SWAP_COUNT_MAX    62 /* in a slot's byte; beyond: continuation */
+#define ASPEN_SWAP_CONTINUED    64 /* one unit of a continuation counter */
+
+/*
+ * How often each slot is referenced. A byte for each slot; when one would pass
+ * its maximum the block of 1,024 slots gets 32-bit counters on top:
+ * references = byte + 64 * counter. Once there, a block's counters stay until
+ * all of them are zero. Lock: `lock`.
+ */
+struct aspen_swap_area {
+    struct aspen_port_spinlock lock;
+    uint32_t slots;         /* immutable; 0: no such area */
+    uint8_t *counts;        /* immutable pointer */
+    uint32_t **continuations; /* immutable pointer; one for each block */
+    uint64_t slots_used;
+    uint64_t references;
+    uint64_t continuation_count;
+    uint32_t search_from;
+};
+
+/* ======================================================================== *
+ * Mappings
+ * ======================================================================== */
+
+/*
+ * I1  start < end, both page aligned; the tree of `mm` holds it at
+ *     [start, end - 1] while it is attached.
+ * I2  object == NULL: private anonymous; pgoff is start >> 12 at birth and
+ *     moves with it.
+ * I3  anon_vma is NULL until the first anonymous page; from then on the chain
+ *     leads to it.
+ * I4  On i_mmap of its object if and only if object != NULL and whole.
+ * Memory is type-stable under RCU: a reader that found it in the tree locks
+ * it (aspen_vma_read_trylock) and looks again at mm, start and end.
+ *
+ * Written under the mmap lock for writing *and* the VMA lock for writing.
+ */
+struct aspen_vma {
+    uint64_t start;
+    uint64_t end;
+    struct aspen_mm *mm;          /* NULL: free */
+    uint64_t flags;               /* ASPEN_VM_* */
+    uint32_t lock_readers;        /* atomic; see space/vma.h */
+    uint32_t lock_sequence;       /* atomic; == mm's: locked for writing */
+    struct aspen_anon_vma *anon_vma;
+    struct aspen_list anon_chain; /* of links; mmap lock */
+    struct aspen_object *object;  /* immutable; one reference */
+    uint64_t pgoff;
+    struct aspen_interval_node i_mmap_node; /* object's i_mmap lock */
+    void *userfault;              /* context for hooks, or NULL */
+    const char *name;             /* "[vdso]", anon name; or NULL */
+    struct aspen_vma *detached;   /* next of a list while being unmapped */
+    void *embedder;               /* theirs */
+};
+
+ASPEN_STATIC_ASSERT(sizeof(struct aspen_vma) <= 192, "a VMA is 192 bytes");
+
+/* Resident pages by kind; as Linux's MM_* counters. */
+enum aspen_rss {
+    ASPEN_RSS_FILE,
+    ASPEN_RSS_ANON,
+    ASPEN_RSS_SWAP,
+    ASPEN_RSS_SHMEM,
+    ASPEN_RSS_KINDS
+};
+
+/* Bits of mm->flags. */
+#define ASPEN_MM_UNSTABLE 1u /* a fork into it failed: do not touch */
+#define ASPEN_MM_OOM_SKIP 2u /* its memory is being freed already */
+
+#define ASPEN_CPU_WORDS ((ASPEN_PORT_CPUS + 63) / 64)
+
+/*
+ * I1  `users` counts threads that run in it; the last one makes it DYING and
+ *     exit makes it EMPTY. `references` counts pointers to the structure, and
+ *     all users together hold one.
+ * I2  In the registry exactly while LIVE or DYING; on the swap list from its
+ *     first swap entry until its last user is gone.
+ * I3  map_count == vmas.count while LIVE.
+ */
+struct aspen_mm {
+    struct aspen *aspen;            /* immutable */
+    uint32_t id;                    /* immutable */
+    uint32_t root;                  /* immutable: frame of the top table */
+    uint64_t address_floor;         /* immutable: lowest user address */
+    uint64_t address_limit;         /* immutable: exclusive top */
+    struct aspen_port_rwlock mmap_lock;
+    uint32_t users;                 /* atomic */
+    uint32_t references;            /* atomic */
+    uint32_t state;                 /* atomic; written under mmap lock */
+    uint32_t flags;                 /* atomic; ASPEN_MM_* */
+    uint32_t lock_sequence;         /* atomic; ++ at mmap write unlock */
+    uint32_t lock_unused;
+
+    struct aspen_tree vmas;         /* mmap lock; readers RCU when LIVE */
+    uint64_t map_count;             /* mmap lock, as all down to mmap_base */
+    uint64_t total_pages;
+    uint64_t data_pages;
+    uint64_t exec_pages;
+    uint64_t stack_pages;
+    uint64_t locked_pages;
+    uint64_t pinned_pages;
+    uint64_t def_flags;             /* mlockall(MCL_FUTURE) */
+    uint64_t brk_start;
+    uint64_t brk;
+    uint64_t mmap_base;
+
+    uint64_t rss[ASPEN_RSS_KINDS];  /* atomic */
+    uint64_t page_tables;           /* atomic; the top table not counted */
+    uint64_t tlb_flushes;           /* atomic */
+    uint64_t cpus[ASPEN_CPU_WORDS]; /* atomic: where it is active */
+
+    struct aspen_object *executable; /* mmap lock; one reference, or NULL */
+    struct aspen_list registry_link; /* registry lock */
+    struct aspen_list swap_link;     /* swap list lock */
+    void *embedder;                  /* theirs */
+};
+
+ASPEN_STATIC_ASSERT(sizeof(struct aspen_mm) <= 1024, "an mm is 1,024 bytes");
+
+/* ======================================================================== *
+ * The machine
+ * ======================================================================== */
+
+struct aspen {
+    struct aspen_config config; /* immutable */
+    struct aspen_failpoints failpoints;
+
+    /* frames */
+    struct aspen_frame *frames; /* immutable: the frame table */
+    uint8_t *orders;            /* zone lock: side array, NULL until needed */
+    struct aspen_zone zone;
+    struct aspen_frame_cache *frame_caches; /* immutable: one for each CPU */
+
+    /* paging */
+    struct aspen_table_waiting tables_waiting;
+    uint64_t tables;      /* atomic: tables in use, top tables included */
+    uint64_t tlb_flushes; /* atomic */
+
+    /* space */
+    struct aspen_cache mm_cache;
+    struct aspen_cache vma_cache;
+    struct aspen_cache anon_vma_cache;
+    struct aspen_cache anon_vma_link_cache;
+    struct aspen_cache object_cache;
+    struct aspen_tree_pool tree_pool;
+    uint64_t committed_pages; /* atomic */
+    struct aspen_swap_area swap[ASPEN_SWAP_AREAS];
+
+    struct aspen_port_spinlock registry_lock;
+    struct aspen_list registry; /* LIVE and DYING spaces */
+    struct aspen_list objects;  /* all objects */
+    uint64_t registry_count;
+    uint32_t next_mm_id; /* atomic */
+
+    struct aspen_port_spinlock swap_list_lock;
+    struct aspen_list swap_list; /* spaces that hold swap entries */
+    uint64_t swap_list_count;
+};
+
+#endif

@@ -1,0 +1,90 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * paging/entry.h - page-table entries, whatever the processor.
+ *
+ * The port picks a format; each is one header of inline functions with the
+ * names below. An entry is a uint64_t, 0 when nothing is there. Level 0 is
+ * the table whose entries map 4 KiB pages, ASPEN_TABLE_LEVELS - 1 the top.
+ *
+ * An entry is one of
+ *   none      0
+ *   table     leads to a table one level below (level > 0)
+ *   leaf      maps a frame, or a block of frames when level > 0; may be
+ *             inaccessible (PROT_NONE) and still is a leaf
+ *   swap      area and slot of a page that is swapped out (level 0)
+ *   marker    guard page, poisoned page (level 0)
+ *
+ * Format headers define:
+ *   ASPEN_ADDRESS_BITS                bits of a user address
+ *   ASPEN_ADDRESS_LIMIT               exclusive top of user space
+ *   aspen_entry_is_table(e, level)    aspen_entry_is_leaf(e, level)
+ *   aspen_entry_is_swap(e)            aspen_entry_is_marker(e)
+ *   aspen_entry_frame(e)              frame of a leaf or table; raw number of
+ *                                     a leaf with ASPEN_ENTRY_SPECIAL (u64)
+ *   aspen_entry_make_table(frame)
+ *   aspen_entry_make_leaf(number, level, bits)
+ *   aspen_entry_bits(e)               ASPEN_ENTRY_* of a leaf
+ *   aspen_entry_write_protect(e)      the leaf without WRITE
+ *   aspen_entry_table_write_protect(e) a table entry below which nothing is
+ *                                     writable (for shared tables)
+ *   aspen_entry_set_bits(e, bits), aspen_entry_clear_bits(e, bits)
+ *   aspen_entry_make_swap(type, slot) aspen_entry_swap_type(e),
+ *                                     aspen_entry_swap_slot(e)
+ *   aspen_entry_make_marker(marker)   aspen_entry_marker(e)
+ */
+#ifndef ASPEN_PAGING_ENTRY_H
+#define ASPEN_PAGING_ENTRY_H
+
+#include "base/bits.h"
+#include <aspen_port.h>
+
+#define ASPEN_TABLE_LEVELS  4
+#define ASPEN_TABLE_ENTRIES 512
+#define ASPEN_TABLE_SHIFT   9
+
+/* Bits of a leaf. A leaf without READ, WRITE and EXEC is PROT_NONE. */
+#define ASPEN_ENTRY_READ    1u
+#define ASPEN_ENTRY_WRITE   2u
+#define ASPEN_ENTRY_EXEC    4u
+#define ASPEN_ENTRY_YOUNG   8u  /* accessed */
+#define ASPEN_ENTRY_DIRTY   16u
+#define ASPEN_ENTRY_SPECIAL 32u /* a raw frame or the zero page: uncounted */
+#define ASPEN_ENTRY_UFFD_WP 64u
+
+enum aspen_marker {
+    ASPEN_MARKER_GUARD = 1,
+    ASPEN_MARKER_POISON,
+    ASPEN_MARKER_UFFD_WP,
+};
+
+#if defined(ASPEN_PORT_PAGING_X86_64)
+#include "paging/format_x86_64.h"
+#elif defined(ASPEN_PORT_PAGING_AARCH64)
+#include "paging/format_aarch64.h"
+#else
+#error "aspen_port.h names no page-table format"
+#endif
+
+/* Bytes that one entry at `level` covers. */
+static inline uint64_t
+aspen_entry_span(unsigned level)
+{
+    return (uint64_t)1 << (ASPEN_PAGE_SHIFT + ASPEN_TABLE_SHIFT * level);
+}
+
+/* Bytes that a whole table at `level` covers. */
+static inline uint64_t
+aspen_table_span(unsigned level)
+{
+    return aspen_entry_span(level + 1);
+}
+
+static inline unsigned
+aspen_table_index(uint64_t address, unsigned level)
+{
+    return (unsigned)(address >>
+                      (ASPEN_PAGE_SHIFT + ASPEN_TABLE_SHIFT * level)) &
+           (ASPEN_TABLE_ENTRIES - 1);
+}
+
+#endif

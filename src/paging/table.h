@@ -1,0 +1,97 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * paging/table.h - page tables: make them, walk them, give them back.
+ *
+ * I1  A table is a frame of type TABLE whose owner is its mm, whose offset is
+ *     first address >> 12 plus its level, and whose reference count is the
+ *     number of entries that lead to it (the top table: 1).
+ * I2  Entries of a table change only under that table's lock and after
+ *     aspen_table_own(). Readers may look without it, under RCU.
+ * I3  mm->page_tables counts all tables of the mm but the top one.
+ */
+#ifndef ASPEN_PAGING_TABLE_H
+#define ASPEN_PAGING_TABLE_H
+
+#include "frames/frames.h"
+#include "paging/entry.h"
+
+/* One entry, where it is. */
+struct aspen_slot {
+    uint64_t *entry;
+    uint32_t table; /* the frame of the table that holds it */
+    unsigned level;
+};
+
+static inline uint64_t *
+aspen_table_entries(struct aspen *aspen, uint32_t table)
+{
+    return aspen_frame_pointer(aspen, table);
+}
+
+static inline void
+aspen_table_lock(struct aspen *aspen, uint32_t table,
+                 enum aspen_lock_class lock_class)
+{
+    aspen_spin_lock(&aspen->frames[table].table_lock, lock_class);
+}
+
+static inline void
+aspen_table_unlock(struct aspen *aspen, uint32_t table)
+{
+    aspen_spin_unlock(&aspen->frames[table].table_lock);
+}
+
+/*
+ * Before every write of an entry of `table`: make the table this space's own.
+ * Tables are not shared yet: asserts that it is.
+ */
+static inline void
+aspen_table_own(struct aspen *aspen, uint32_t table)
+{
+    (void)aspen;
+    (void)table;
+    ASPEN_ASSERT_TEST(aspen_frame_references(&aspen->frames[table]) == 1);
+}
+
+/* A zeroed table of `level` for `address`; not linked anywhere yet, and not
+ * counted in mm->page_tables. 0 or -ASPEN_ENOMEM (ASPEN_STEP_PAGE_TABLE). */
+ASPEN_MUST_USE int aspen_table_alloc(struct aspen_mm *mm, uint64_t address,
+                                     unsigned level, uint32_t *table);
+
+/* Free a table that no walker can reach (never linked, or its space is gone):
+ * at once. */
+void aspen_table_free(struct aspen *aspen, uint32_t table);
+
+/* Free a list of tables (linked by frame->next, ended by 0) that walkers may
+ * still read, after a grace period. The TLB has been flushed. */
+void aspen_table_free_waiting(struct aspen *aspen, uint32_t list);
+
+/*
+ * The entry of `address` at `level`, with all tables above it made. 0 and
+ * *slot, or -ASPEN_ENOMEM (tables made so far stay: an empty table is not
+ * state), -ASPEN_EEXIST: a leaf stands above; *slot is that one.
+ *
+ * Context: mmap lock or VMA lock held; takes and drops table locks.
+ */
+ASPEN_MUST_USE int aspen_table_walk_alloc(struct aspen_mm *mm,
+                                          uint64_t address, unsigned level,
+                                          struct aspen_slot *slot);
+
+/*
+ * The deepest entry that exists for `address`: a leaf, swap entry or marker,
+ * or none at the level where the tables end. Returns the entry as read.
+ *
+ * Context: mmap or VMA lock, or RCU, or a lock of rmap.
+ */
+uint64_t aspen_table_walk(struct aspen_mm *mm, uint64_t address,
+                          struct aspen_slot *slot);
+
+/* ASPEN_ENTRY_* that a VMA's flags allow: without WRITE for a private page
+ * that others may share. */
+unsigned aspen_entry_bits_of(uint64_t vm_flags);
+
+/* Flush [start, end) of mm from the TLBs of its CPUs, and count it. */
+void aspen_tlb_flush(struct aspen_mm *mm, uint64_t start, uint64_t end,
+                     bool tables);
+
+#endif

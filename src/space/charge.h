@@ -1,0 +1,16 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * space/charge.h - commit charge, as Linux's overcommit modes have it.
+ */
+#ifndef ASPEN_SPACE_CHARGE_H
+#define ASPEN_SPACE_CHARGE_H
+
+#include "internal.h"
+
+/* 0, or -ASPEN_ENOMEM with nothing charged (ASPEN_STEP_CHARGE). 0 pages are
+ * always granted, without a crossing. */
+ASPEN_MUST_USE int aspen_charge(struct aspen *aspen, uint64_t pages);
+void aspen_uncharge(struct aspen *aspen, uint64_t pages);
+uint64_t aspen_charge_limit(const struct aspen *aspen);
+
+#endif

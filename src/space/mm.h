@@ -1,0 +1,74 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * space/mm.h - the life of a struct aspen_mm outside of fork and exit: making
+ * the structure, counting its holders, the registry and the swap list.
+ */
+#ifndef ASPEN_SPACE_MM_H
+#define ASPEN_SPACE_MM_H
+
+#include "paging/table.h"
+
+/*
+ * A new mm in state BUILDING with a top table, one user and its one
+ * reference; on no list. 0 or -ASPEN_ENOMEM (ASPEN_STEP_MM,
+ * ASPEN_STEP_PAGE_TABLE), nothing left.
+ */
+ASPEN_MUST_USE int aspen_mm_alloc(struct aspen *aspen, struct aspen_mm **mm);
+
+/* Make it LIVE and enter it into the registry. */
+void aspen_mm_publish(struct aspen_mm *mm);
+
+/* Leave the registry / the swap list, if on it. */
+void aspen_mm_unpublish(struct aspen_mm *mm);
+
+/* Put it on the swap list unless it is there. Context: any lock but leaves. */
+void aspen_mm_swap_list_add(struct aspen_mm *mm);
+void aspen_mm_swap_list_remove(struct aspen_mm *mm);
+
+/*
+ * One more / one less pointer to the structure. The last one frees it: by
+ * then it is EMPTY, its tree has no node and its only table is the top one.
+ */
+void aspen_mm_hold(struct aspen_mm *mm);
+void aspen_mm_drop(struct aspen_mm *mm);
+
+/* Take a user of an mm that may be losing its last one; false: too late. */
+bool aspen_mm_get_not_zero(struct aspen_mm *mm);
+
+/*
+ * The gate for whoever found an mm through the swap list or any index that
+ * may hold spaces that are not LIVE. The caller holds a reference and no
+ * lock. true: the mmap lock is held for reading and the state is LIVE. false:
+ * nothing is held.
+ */
+ASPEN_MUST_USE bool aspen_mm_get_live(struct aspen_mm *mm);
+
+/* Lock for writing; the unlock also unlocks every VMA locked for writing. */
+ASPEN_MUST_USE int aspen_mm_write_lock_killable(struct aspen_mm *mm,
+                                                enum aspen_lock_class c);
+void aspen_mm_write_lock(struct aspen_mm *mm, enum aspen_lock_class c);
+void aspen_mm_write_unlock(struct aspen_mm *mm);
+
+/* A poll for a fatal signal (ASPEN_STEP_INTERRUPT): 0 or -ASPEN_EINTR. */
+ASPEN_MUST_USE int aspen_poll_fatal(struct aspen *aspen);
+
+/* Add to (subtract from) total, data, exec and stack pages by VMA flags. */
+void aspen_mm_account_vma(struct aspen_mm *mm, uint64_t vm_flags,
+                          uint64_t pages, bool add);
+
+static inline void
+aspen_mm_rss_add(struct aspen_mm *mm, enum aspen_rss kind, uint64_t pages)
+{
+    aspen_fetch_add_relaxed(&mm->rss[kind], pages);
+}
+
+/* Which counter a page with this frame counts in. */
+enum aspen_rss aspen_rss_of(const struct aspen_frame *frame);
+
+static inline void
+aspen_mm_flags_set(struct aspen_mm *mm, uint32_t flags)
+{
+    aspen_fetch_or(&mm->flags, flags);
+}
+
+#endif

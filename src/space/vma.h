@@ -1,0 +1,75 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * space/vma.h - VMAs: memory, lookup, the per-VMA lock.
+ *
+ * The lock: a VMA is locked for writing when its lock_sequence equals its
+ * mm's; unlocking the mmap lock for writing bumps the mm's and so unlocks all
+ * at once. lock_readers counts readers; its top bit is set while a writer
+ * waits for them.
+ */
+#ifndef ASPEN_SPACE_VMA_H
+#define ASPEN_SPACE_VMA_H
+
+#include "space/mm.h"
+
+/* A VMA with every field zero, empty lists, mm set. NULL: no memory
+ * (ASPEN_STEP_VMA). */
+struct aspen_vma *aspen_vma_alloc(struct aspen_mm *mm);
+
+/* A copy for `mm`: range, flags, object (no reference taken), pgoff, hooks;
+ * no anon_vma, empty chain, on no index. NULL: no memory. */
+struct aspen_vma *aspen_vma_copy(struct aspen_mm *mm,
+                                 const struct aspen_vma *from);
+
+/* Free the memory. It is on no index, has no links; references it held have
+ * been given back. */
+void aspen_vma_free(struct aspen_vma *vma);
+
+static inline uint64_t
+aspen_vma_pages(const struct aspen_vma *vma)
+{
+    return (vma->end - vma->start) >> ASPEN_PAGE_SHIFT;
+}
+
+/* Page offset of an address in the VMA (in its object, or anonymous). */
+static inline uint64_t
+aspen_vma_offset(const struct aspen_vma *vma, uint64_t address)
+{
+    return vma->pgoff + ((address - vma->start) >> ASPEN_PAGE_SHIFT);
+}
+
+static inline uint64_t
+aspen_vma_address(const struct aspen_vma *vma, uint64_t offset)
+{
+    return vma->start + ((offset - vma->pgoff) << ASPEN_PAGE_SHIFT);
+}
+
+/* May pages of it become private copies? (MAYWRITE and not SHARED) */
+static inline bool
+aspen_vma_is_cow(const struct aspen_vma *vma)
+{
+    return (vma->flags & (ASPEN_VM_SHARED | ASPEN_VM_MAYWRITE)) ==
+           ASPEN_VM_MAYWRITE;
+}
+
+/*
+ * Lock for writing. Context: mmap lock held for writing. Waits for readers;
+ * killable: 0, or -ASPEN_EINTR (a crossing of ASPEN_STEP_INTERRUPT).
+ */
+void aspen_vma_write_lock(struct aspen_vma *vma);
+ASPEN_MUST_USE int aspen_vma_write_lock_killable(struct aspen_vma *vma);
+
+/*
+ * Find the VMA at `address` and lock it for reading without the mmap lock.
+ * NULL: none, or a writer is about: take the mmap lock and look again.
+ */
+struct aspen_vma *aspen_vma_read_lock_at(struct aspen_mm *mm,
+                                         uint64_t address);
+void aspen_vma_read_unlock(struct aspen_vma *vma);
+
+/* The VMA that contains `address` / the first that ends after it; mmap lock
+ * or RCU. */
+struct aspen_vma *aspen_vma_at(struct aspen_mm *mm, uint64_t address);
+struct aspen_vma *aspen_vma_find(struct aspen_mm *mm, uint64_t address);
+
+#endif
