@@ -26,7 +26,8 @@ struct aspen_arch_ops {
     /** Both locks are still held; the child enters the registry next. */
     void (*fork_commit)(void *context, struct aspen_mm *parent,
                         struct aspen_mm *child);
-    /** Both locks are still held; the child is EMPTY already. */
+    /** The fork was cancelled after prepare; both locks are still held, the
+     * child is EMPTY already. */
     void (*fork_abort)(void *context, struct aspen_mm *parent,
                        struct aspen_mm *child);
 };

@@ -31,15 +31,18 @@ struct aspen_pager_ops {
      */
     int (*read)(void *context, uint64_t pgoff, void *page);
     /**
-     * A mapping of the object appears in a fork: prepare may fail, commit
-     * and abort cannot. Context: both mmap locks are held for writing.
+     * A mapping of the object is about to appear, by mmap or fork. May
+     * refuse with a negative errno, which the call passes through. After a 0
+     * the mapping will exist, and close follows when it goes.
+     * Context: the mmap lock (fork: both) is held for writing.
      */
-    int (*open_prepare)(void *context, struct aspen_vma *child);
-    void (*open_commit)(void *context, struct aspen_vma *child);
-    void (*open_abort)(void *context, struct aspen_vma *child);
+    int (*open)(void *context, struct aspen_vma *vma);
     /** A mapping goes. Context: the mmap lock is held for writing. */
     void (*close)(void *context, struct aspen_vma *vma);
-    /** The last reference is gone. Context: may sleep, no lock is held. */
+    /**
+     * The last reference is gone. Context: may sleep; the mmap lock of a
+     * space that is being unmapped may be held for writing.
+     */
     void (*release)(void *context);
 };
 

@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * life/copy_tables.h - the pages of one VMA, copied by fork.
+ */
+#ifndef ASPEN_LIFE_COPY_TABLES_H
+#define ASPEN_LIFE_COPY_TABLES_H
+
+#include "space/vma.h"
+
+/*
+ * Does fork have to copy page-table entries of this VMA? Not when every page
+ * can be found again by a fault (shared and untouched private file pages).
+ */
+bool aspen_copy_tables_wanted(const struct aspen_vma *from);
+
+/*
+ * Copy the entries of `from` into the address space of `to`, its copy, which
+ * is linked into the reverse maps already. Private pages become read-only in
+ * both; each copied entry counts one reference and one map of its frame, or
+ * one reference of its swap slot.
+ *
+ * Context: both mmap locks and the lock of `from` are held for writing.
+ * Returns: 0, or -ASPEN_ENOMEM (ASPEN_STEP_PAGE_TABLE, ASPEN_STEP_SWAP): what
+ *          was copied stays, whole entry by entry, for the recovery of fork.
+ */
+ASPEN_MUST_USE int aspen_copy_tables(struct aspen_vma *to,
+                                     struct aspen_vma *from);
+
+#endif

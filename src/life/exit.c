@@ -1,0 +1,60 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * life/exit.c - the last user of an address space leaves.
+ *
+ * Accepts a space that never had a VMA, one whose VMAs are gone, and one that
+ * a failed fork left EMPTY. The first test to break is
+ * tests/unit/test_exit.c.
+ */
+#include "space/charge.h"
+#include "space/object.h"
+#include "space/unmap.h"
+#include <aspen/mm.h>
+
+static void
+unmap_all(struct aspen_mm *mm)
+{
+    struct aspen_unmap unmap = {
+        .mm = mm,
+        .first = aspen_tree_find(&mm->vmas, 0, mm->address_limit - 1, NULL),
+        .start = 0,
+        .end = mm->address_limit,
+        .table_floor = mm->address_floor,
+        .table_ceiling = mm->address_limit,
+        .tree_end = mm->address_limit,
+        .quiet = true,
+    };
+    aspen_unmap_region(&unmap);
+    aspen_uncharge(mm->aspen, aspen_tear_down_vmas(&unmap, NULL));
+    aspen_tree_destroy_quiet(&mm->vmas);
+}
+
+static void
+exit_mm(struct aspen_mm *mm)
+{
+    const struct aspen_hooks *hooks = &mm->aspen->config.hooks;
+
+    if (aspen_load(&mm->state) == ASPEN_MM_LIVE) {
+        if (hooks->scanner && hooks->scanner->exit)
+            hooks->scanner->exit(hooks->context, mm);
+        aspen_mm_write_lock(mm, ASPEN_LOCK_MM);
+        aspen_store(&mm->state, (uint32_t)ASPEN_MM_DYING);
+        aspen_mm_flags_set(mm, ASPEN_MM_OOM_SKIP);
+        unmap_all(mm);
+        aspen_store(&mm->state, (uint32_t)ASPEN_MM_EMPTY);
+        aspen_mm_write_unlock(mm);
+        aspen_mm_unpublish(mm);
+    }
+    aspen_mm_swap_list_remove(mm);
+    if (mm->executable)
+        aspen_object_put(mm->executable);
+    mm->executable = NULL;
+    aspen_mm_drop(mm);
+}
+
+void
+aspen_mm_put(struct aspen_mm *mm)
+{
+    if (aspen_fetch_sub(&mm->users, 1) == 1)
+        exit_mm(mm);
+}

@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * space/notify.h - the brackets for a secondary MMU around everything that
+ * takes translations of [start, end) away or makes them read-only. A start is
+ * always followed by its end, also when what stands between them fails.
+ */
+#ifndef ASPEN_SPACE_NOTIFY_H
+#define ASPEN_SPACE_NOTIFY_H
+
+#include "internal.h"
+
+static inline void
+aspen_notify_start(struct aspen_mm *mm, uint64_t start, uint64_t end)
+{
+    const struct aspen_hooks *hooks = &mm->aspen->config.hooks;
+    if (hooks->notifier && hooks->notifier->invalidate_start)
+        hooks->notifier->invalidate_start(hooks->context, mm, start, end);
+}
+
+static inline void
+aspen_notify_end(struct aspen_mm *mm, uint64_t start, uint64_t end)
+{
+    const struct aspen_hooks *hooks = &mm->aspen->config.hooks;
+    if (hooks->notifier && hooks->notifier->invalidate_end)
+        hooks->notifier->invalidate_end(hooks->context, mm, start, end);
+}
+
+#endif

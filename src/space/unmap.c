@@ -1,0 +1,300 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * space/unmap.c - taking mappings down. One code path, told by a descriptor
+ * (struct aspen_unmap) what to zap, which tables to free and how far to walk.
+ *
+ * I1  Allocates nothing and cannot fail.
+ * I2  Zap, then unlink from the reverse maps, then free tables: a reverse-map
+ *     walker takes no mmap lock, so a table may go only when no VMA leads to
+ *     it any more.
+ *
+ * Called by munmap, exit and the recovery of fork. The first test to break is
+ * tests/unit/test_fork.c.
+ */
+#include "space/unmap.h"
+
+#include "space/anon_vma.h"
+#include "space/notify.h"
+#include "space/object.h"
+#include "space/swap_map.h"
+
+/* How far ahead of the entry at work a frame is fetched into the cache. */
+#define PREFETCH_ENTRIES 8
+
+/* ---- The VMAs of a descriptor, in order -------------------------------- */
+
+struct walk {
+    const struct aspen_unmap *unmap;
+    struct aspen_tree_cursor cursor;
+    struct aspen_vma *next;
+};
+
+static void
+walk_begin(struct walk *walk, const struct aspen_unmap *unmap)
+{
+    walk->unmap = unmap;
+    walk->next = unmap->first;
+    if (walk->next && !unmap->detached) {
+        aspen_tree_cursor_init(&walk->cursor, &unmap->mm->vmas,
+                               walk->next->start);
+        walk->next = aspen_tree_next(&walk->cursor, unmap->tree_end - 1);
+    }
+}
+
+/* The next VMA. What it returned before may be freed by then: the tree is
+ * asked by position, never through the VMA. */
+static struct aspen_vma *
+walk_next(struct walk *walk)
+{
+    struct aspen_vma *vma = walk->next;
+    if (!vma)
+        return NULL;
+    walk->next =
+        walk->unmap->detached
+            ? vma->detached
+            : aspen_tree_next(&walk->cursor, walk->unmap->tree_end - 1);
+    return vma;
+}
+
+/* ---- Zap --------------------------------------------------------------- */
+
+struct zap {
+    struct aspen_gather *gather;
+    struct aspen *aspen;
+    struct aspen_vma *vma;
+    uint64_t gone[ASPEN_RSS_KINDS]; /* pages, by kind */
+};
+
+static void
+zap_leaf(struct zap *zap, uint64_t address, uint64_t entry, unsigned level)
+{
+    aspen_gather_range(zap->gather, address, aspen_entry_span(level));
+    if (aspen_entry_bits(entry) & ASPEN_ENTRY_SPECIAL)
+        return;
+
+    uint32_t frame = (uint32_t)aspen_entry_frame(entry);
+    if (!(zap->vma->flags & ASPEN_VM_HUGETLB))
+        zap->gone[zap->vma->object ? aspen_rss_of(&zap->aspen->frames[frame])
+                                   : ASPEN_RSS_ANON] +=
+            (uint64_t)1 << (ASPEN_TABLE_SHIFT * level);
+    aspen_gather_frame(zap->gather, frame);
+}
+
+/* Whatever stands in a slot goes; the table's lock is held. */
+static void
+zap_entry(struct zap *zap, uint64_t *slot, uint64_t entry, uint64_t address,
+          unsigned level)
+{
+    aspen_store_relaxed(slot, 0);
+    if (aspen_entry_is_leaf(entry, level)) {
+        zap_leaf(zap, address, entry, level);
+    } else if (aspen_entry_is_swap(entry)) {
+        zap->gone[ASPEN_RSS_SWAP]++;
+        aspen_swap_free(zap->aspen, aspen_entry_swap_type(entry),
+                        aspen_entry_swap_slot(entry));
+    }
+}
+
+/* [start, end) lies inside the one table, which is of level 0. */
+static void
+zap_last_level(struct zap *zap, uint32_t table, uint64_t start, uint64_t end)
+{
+    uint64_t *entries = aspen_table_entries(zap->aspen, table);
+
+    aspen_table_own(zap->aspen, table);
+    aspen_table_lock(zap->aspen, table, ASPEN_LOCK_TABLE);
+    for (uint64_t address = start; address < end; address += ASPEN_PAGE_SIZE) {
+        unsigned i = aspen_table_index(address, 0);
+        uint64_t entry = aspen_load_relaxed(&entries[i]);
+        if (!entry)
+            continue;
+        unsigned ahead = (i + PREFETCH_ENTRIES) % ASPEN_TABLE_ENTRIES;
+        aspen_prefetch_write(
+            &zap->aspen->frames[(uint32_t)aspen_entry_frame(entries[ahead])]);
+        zap_entry(zap, &entries[i], entry, address, 0);
+    }
+    aspen_table_unlock(zap->aspen, table);
+}
+
+static void
+zap_table(struct zap *zap, uint32_t table, unsigned level, uint64_t start,
+          uint64_t end)
+{
+    if (level == 0) {
+        zap_last_level(zap, table, start, end);
+        return;
+    }
+
+    uint64_t *entries = aspen_table_entries(zap->aspen, table);
+    uint64_t span = aspen_entry_span(level);
+    uint64_t stop;
+    for (uint64_t address = start; address < end; address = stop) {
+        stop = aspen_min_u64(aspen_align_down(address, span) + span, end);
+        uint64_t *slot = &entries[aspen_table_index(address, level)];
+        uint64_t entry = aspen_load(slot);
+        if (aspen_entry_is_table(entry, level)) {
+            zap_table(zap, (uint32_t)aspen_entry_frame(entry), level - 1,
+                      address, stop);
+        } else if (entry) {
+            /* Callers never split a huge leaf. */
+            ASPEN_ASSERT(aspen_is_aligned(address, span) &&
+                         stop - address == span);
+            aspen_table_own(zap->aspen, table);
+            aspen_table_lock(zap->aspen, table, ASPEN_LOCK_TABLE);
+            zap_entry(zap, slot, aspen_load_relaxed(slot), address, level);
+            aspen_table_unlock(zap->aspen, table);
+        }
+    }
+}
+
+void
+aspen_zap_range(struct aspen_gather *gather, struct aspen_vma *vma,
+                uint64_t start, uint64_t end)
+{
+    struct aspen_mm *mm = gather->mm;
+    struct zap zap = {.gather = gather, .aspen = mm->aspen, .vma = vma};
+
+    zap_table(&zap, mm->root, ASPEN_TABLE_LEVELS - 1, start, end);
+    for (unsigned kind = 0; kind < ASPEN_RSS_KINDS; kind++)
+        if (zap.gone[kind])
+            aspen_fetch_sub_relaxed(&mm->rss[kind], zap.gone[kind]);
+}
+
+/* ---- Page tables ------------------------------------------------------- */
+
+struct table_range {
+    struct aspen_gather *gather;
+    uint64_t floor;
+    uint64_t ceiling;
+};
+
+/*
+ * Below `table` free what lies wholly between floor and ceiling. Everything in
+ * [start, end) is unmapped already, and nothing else lives between floor and
+ * ceiling, so such a table maps nothing.
+ */
+static void
+free_tables_below(const struct table_range *range, uint32_t table,
+                  unsigned level, uint64_t start, uint64_t end)
+{
+    struct aspen *aspen = range->gather->mm->aspen;
+    uint64_t *entries = aspen_table_entries(aspen, table);
+    uint64_t span = aspen_entry_span(level);
+
+    for (uint64_t base = aspen_align_down(start, span); base < end;
+         base += span) {
+        uint64_t *slot = &entries[aspen_table_index(base, level)];
+        uint64_t entry = aspen_load(slot);
+        if (!aspen_entry_is_table(entry, level))
+            continue;
+
+        bool whole = base >= range->floor && base + span <= range->ceiling;
+        uint32_t below = (uint32_t)aspen_entry_frame(entry);
+        if (level > 1)
+            free_tables_below(range, below, level - 1,
+                              whole ? base : aspen_max_u64(base, start),
+                              whole ? base + span
+                                    : aspen_min_u64(base + span, end));
+        if (!whole)
+            continue;
+        aspen_table_own(aspen, table);
+        aspen_table_lock(aspen, table, ASPEN_LOCK_TABLE);
+        aspen_store(slot, 0);
+        aspen_table_unlock(aspen, table);
+        aspen_gather_table(range->gather, below);
+    }
+}
+
+void
+aspen_free_page_tables(struct aspen_gather *gather, uint64_t start,
+                       uint64_t end, uint64_t floor, uint64_t ceiling)
+{
+    struct table_range range = {gather, floor, ceiling};
+    free_tables_below(&range, gather->mm->root, ASPEN_TABLE_LEVELS - 1, start,
+                      end);
+}
+
+/* ---- Regions ----------------------------------------------------------- */
+
+static void
+unmap_vmas(struct aspen_gather *gather, const struct aspen_unmap *unmap)
+{
+    struct walk walk;
+    struct aspen_vma *vma;
+
+    walk_begin(&walk, unmap);
+    while ((vma = walk_next(&walk)) != NULL)
+        aspen_zap_range(gather, vma, aspen_max_u64(vma->start, unmap->start),
+                        aspen_min_u64(vma->end, unmap->end));
+}
+
+static void
+unlink_vmas(const struct aspen_unmap *unmap)
+{
+    struct walk walk;
+    struct aspen_vma *vma;
+
+    walk_begin(&walk, unmap);
+    while ((vma = walk_next(&walk)) != NULL) {
+        aspen_anon_vma_unlink(vma);
+        if (vma->object)
+            aspen_object_unlink(vma);
+    }
+}
+
+void
+aspen_unmap_region(const struct aspen_unmap *unmap)
+{
+    struct aspen_mm *mm = unmap->mm;
+    struct aspen_gather gather;
+
+    if (!unmap->first)
+        return;
+    aspen_port_cache_flush(mm->root);
+    aspen_notify_start(mm, unmap->start, unmap->end);
+    aspen_gather_begin(&gather, mm, unmap->quiet);
+    unmap_vmas(&gather, unmap);
+    unlink_vmas(unmap);
+    aspen_free_page_tables(&gather, unmap->start, unmap->end,
+                           unmap->table_floor, unmap->table_ceiling);
+    aspen_gather_end(&gather);
+    aspen_notify_end(mm, unmap->start, unmap->end);
+}
+
+/* Undo what made the VMA part of its mm, and free it. */
+static void
+tear_down_vma(struct aspen_mm *mm, struct aspen_vma *vma)
+{
+    struct aspen_object *object = vma->object;
+    uint64_t pages = aspen_vma_pages(vma);
+
+    aspen_mm_account_vma(mm, vma->flags, pages, false);
+    if (vma->flags & ASPEN_VM_LOCKED)
+        mm->locked_pages -= pages;
+    mm->map_count--;
+    if (object && object->pager && object->pager->close)
+        object->pager->close(object->context, vma);
+    aspen_vma_free(vma);
+    if (object)
+        aspen_object_put(object);
+}
+
+uint64_t
+aspen_tear_down_vmas(const struct aspen_unmap *unmap, uint64_t *vmas)
+{
+    struct walk walk;
+    struct aspen_vma *vma;
+    uint64_t charge = 0;
+    uint64_t count = 0;
+
+    walk_begin(&walk, unmap);
+    while ((vma = walk_next(&walk)) != NULL) {
+        if (vma->flags & ASPEN_VM_ACCOUNT)
+            charge += aspen_vma_pages(vma);
+        tear_down_vma(unmap->mm, vma);
+        count++;
+    }
+    if (vmas)
+        *vmas = count;
+    return charge;
+}
