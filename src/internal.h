@@ -64,25 +64,25 @@
  *   links  | link 0          | link 1          |
  *
  *   type      owner      page offset             links
- *   FREE      -          order (head)            free list: next, previous
- *   CACHED    -          -                       -        (a per-CPU cache)
+ *   FREE      0          0                       0, 0     (see below)
  *   KERNEL    -          -                       -        (allocated, no use)
- *   TABLE     mm         first address >> 12,    spin lock, entries in use
- *                        level in bits 0-2 (*)
+ *   TABLE     mm (**)    first address >> 12,    spin lock, next of a list of
+ *                        level in bits 0-2 (*)   tables to be freed
  *   ANON      anon_vma   page offset in its VMA  LRU
  *   OBJECT    object     page offset in it       LRU
  *   ZERO      -          -                       -        (frame 0 only)
  *   planned: HUGETLB (group in a side array), COMPRESSED
  *
- *   (*) a table covers at least 512 pages, so the low 9 bits are free.
+ *   (*)  a table covers at least 512 pages, so the low 9 bits are free.
+ *   (**) 0 while it waits for its grace period.
+ *
+ * A free frame is 32 zero bytes, wherever it is: what is free stands in the
+ * zone's chunks, outside the frame table. So a fresh frame table needs no
+ * initialisation, and memory that was never used costs no frame table either.
  *
  * A block of 2^n frames that was allocated as one has all of this in its
  * first frame, whose flag HEAD is set; the order stands in the side array
- * `orders`, which exists once such a block does. Its other frames are all
- * zero but for the type TAIL.
- *
- * A frame word of all zeros is "FREE, not the first of its block", so a fresh
- * frame table needs no initialisation.
+ * `orders`, which exists once such a block does. Its other frames stay zero.
  *
  * Reference count: one for each holder. Each mapping page-table entry holds
  * one and counts one in the map count as well; a page cache holds one; an
@@ -104,7 +104,7 @@ struct aspen_frame {
         };
         struct {
             struct aspen_port_spinlock table_lock;
-            uint32_t table_unused;
+            uint32_t table_next; /* its gather's, then the waiting lists' */
         };
     };
 };
@@ -115,18 +115,15 @@ ASPEN_STATIC_ASSERT(sizeof(struct aspen_port_spinlock) <= 4,
 ASPEN_STATIC_ASSERT(sizeof(struct aspen_port_rcu_head) <= 16,
                     "the port's RCU head has at most 16 bytes");
 
-#define ASPEN_FRAME_REF   ((uint64_t)1)
-#define ASPEN_FRAME_MAP   ((uint64_t)1 << 32)
-#define ASPEN_ZERO_FRAME  0u
-#define ASPEN_NO_FRAME    UINT32_MAX
-#define ASPEN_ORDER_MAX   18 /* 1 GiB: a leaf of the third level */
+#define ASPEN_FRAME_REF  ((uint64_t)1)
+#define ASPEN_FRAME_MAP  ((uint64_t)1 << 32)
+#define ASPEN_ZERO_FRAME 0u
+#define ASPEN_NO_FRAME   UINT32_MAX
+#define ASPEN_ORDER_MAX  18 /* 1 GiB: a leaf of the third level */
 
 enum aspen_frame_type {
-    ASPEN_FRAME_FREE_TAIL = 0, /* inside a free block */
-    ASPEN_FRAME_FREE,          /* first of a free block */
-    ASPEN_FRAME_CACHED,
+    ASPEN_FRAME_FREE = 0, /* all zero: free, or inside an allocated block */
     ASPEN_FRAME_KERNEL,
-    ASPEN_FRAME_TAIL, /* inside an allocated block */
     ASPEN_FRAME_TABLE,
     ASPEN_FRAME_ANON,
     ASPEN_FRAME_OBJECT,
@@ -143,14 +140,43 @@ enum aspen_frame_type {
 #define ASPEN_FRAME_DIRTY      ASPEN_FRAME_FLAG(3)
 #define ASPEN_FRAME_UPTODATE   ASPEN_FRAME_FLAG(4)
 
-/* Free blocks of one machine. */
-struct aspen_zone {
-    struct aspen_port_spinlock lock;
-    uint64_t free_frames;               /* zone lock; without CPU caches */
-    uint32_t free[ASPEN_ORDER_MAX + 1]; /* first frames of the lists */
+/*
+ * What is free, by chunks of 64 frames, so that freeing a frame is one bit in
+ * a small array and buddies meet by arithmetic on a word. frames/zone.c.
+ *
+ * Each chunk is on at most one of the zone's lists:
+ *
+ *   list 0-5   partly free: `free` has a bit for each free frame, and the
+ *              largest aligned run of bits is 2^list frames
+ *   list 6-18  the first chunk of a free block of 2^list frames; `free` is 0
+ *              here and in all chunks inside the block
+ *   none       nothing in it is free on its own
+ */
+#define ASPEN_CHUNK_ORDER  6
+#define ASPEN_CHUNK_FRAMES 64
+
+struct aspen_frame_chunk {
+    uint64_t free;
+    uint32_t next; /* chunks of the same list; ASPEN_NO_FRAME: none */
+    uint32_t previous;
+    uint32_t listed; /* 1 + the list it is on; 0: none */
+    uint32_t unused;
 };
 
-#define ASPEN_FRAME_CACHE_SIZE 256
+/* Free frames of one machine. Zone lock, but for what is immutable. */
+struct aspen_zone {
+    struct aspen_port_spinlock lock;
+    uint32_t lists_used;                 /* bit n: list n is not empty */
+    uint64_t free_frames;                /* without those in CPU caches */
+    struct aspen_frame_chunk *chunks;    /* immutable pointer */
+    uint32_t chunk_count;                /* immutable */
+    uint32_t lists[ASPEN_ORDER_MAX + 1]; /* first chunks */
+};
+
+#define ASPEN_FRAME_CACHE_SIZE  254 /* with the head: whole cache lines */
+#define ASPEN_FRAME_CACHE_BATCH 64
+
+/* Free frames for one CPU, a stack; others take its lock only to drain it. */
 struct aspen_frame_cache {
     struct aspen_port_spinlock lock;
     uint32_t count;
@@ -161,14 +187,18 @@ struct aspen_frame_cache {
  * Page tables
  * ======================================================================== */
 
-/* Tables freed by a live space wait for the TLB flush and a grace period. */
+/*
+ * Tables freed by a live space wait for the TLB flush and a grace period. One
+ * RCU head serves all: what comes while it is in flight is collected for the
+ * next round. Lists through table_next, ended by 0. Lock: `lock`.
+ */
 struct aspen_table_waiting {
     struct aspen_port_spinlock lock;
+    bool armed; /* the head is in flight */
     struct aspen_port_rcu_head head;
     uint32_t waiting;    /* frames of the grace period under way */
     uint32_t collecting; /* frames for the next */
-    uint64_t count;      /* of both lists */
-    bool armed;
+    uint64_t count;      /* atomic: of both lists */
 };
 
 /* ======================================================================== *
