@@ -39,6 +39,7 @@
 #include "base/interval_tree.h"
 #include "base/list.h"
 #include "base/lock.h"
+#include "base/memory.h"
 #include "tree/tree.h"
 #include <aspen/error.h>
 #include <aspen/flags.h>
