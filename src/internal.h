@@ -229,7 +229,8 @@ struct aspen_anon_vma {
     struct aspen_anon_vma *parent; /* immutable; itself for a root */
     struct aspen_port_rwlock lock; /* the root's is used */
     uint32_t references;           /* atomic; I3 */
-    uint32_t children;             /* root lock: anon_vmas with this parent */
+    uint32_t children;             /* root lock: anon_vmas with this parent,
+                                      a root itself included */
     uint32_t active_vmas;          /* root lock: VMAs with vma->anon_vma here */
     struct aspen_interval_tree links; /* root lock */
 };
@@ -282,14 +283,16 @@ struct aspen_object {
 /*
  * How often each slot is referenced. A byte for each slot; when one would pass
  * its maximum the block of 1,024 slots gets 32-bit counters on top:
- * references = byte + 64 * counter. Once there, a block's counters stay until
- * all of them are zero. Lock: `lock`.
+ * references = byte + 64 * counter. A block's counters go as soon as none of
+ * its slots is above the maximum. Lock: `lock`.
  */
 struct aspen_swap_area {
     struct aspen_port_spinlock lock;
     uint32_t slots;         /* immutable; 0: no such area */
     uint8_t *counts;        /* immutable pointer */
     uint32_t **continuations; /* immutable pointer; one for each block */
+    uint16_t *continued;      /* immutable pointer; of each block, how many
+                                 slots have more than the maximum */
     uint64_t slots_used;
     uint64_t references;
     uint64_t continuation_count;
@@ -345,6 +348,7 @@ enum aspen_rss {
 /* Bits of mm->flags. */
 #define ASPEN_MM_UNSTABLE 1u /* a fork into it failed: do not touch */
 #define ASPEN_MM_OOM_SKIP 2u /* its memory is being freed already */
+#define ASPEN_MM_SWAPPED  4u /* on the swap list; written under its lock */
 
 #define ASPEN_CPU_WORDS ((ASPEN_PORT_CPUS + 63) / 64)
 

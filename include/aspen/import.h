@@ -23,20 +23,22 @@ struct aspen_import_vma {
     uint64_t start; /* page aligned, half open */
     uint64_t end;
     uint64_t flags;              /* ASPEN_VM_*, taken as they are */
-    struct aspen_object *object; /* NULL: private and anonymous */
+    struct aspen_object *object; /* NULL: private, anonymous or raw */
     uint64_t pgoff;              /* ignored when object is NULL */
     bool has_anon_vma;           /* it holds or will hold anonymous pages */
-    bool userfault;              /* has a userfault context */
+    bool userfault;              /* has a userfault context: the machine */
 };
 
 /**
  * Add one VMA as it is: charged if ACCOUNT, never merged.
  *
- * Owns:    takes one reference on the object.
+ * Owns:    takes one reference on the object, and opens it.
  * Context: may sleep. Takes the mmap lock for writing.
  * Returns: 0, or -ASPEN_EINVAL (not page aligned, empty, beyond the address
- *          limit), -ASPEN_EEXIST (overlaps), -ASPEN_ENOMEM. On error the space
- *          is as it was.
+ *          limit, SHARED without an object, a pgoff beyond 52 bits, the space
+ *          is not LIVE), -ASPEN_EEXIST (overlaps), -ASPEN_ENOMEM (no memory,
+ *          charge refused, map count), any error of the object's open hook,
+ *          unchanged. On error the space is as it was.
  */
 ASPEN_MUST_USE int aspen_import_vma(struct aspen_mm *mm,
                                     const struct aspen_import_vma *vma);
@@ -62,13 +64,20 @@ struct aspen_import_pages {
 };
 
 /**
- * Map pages inside one VMA. Writable entries where the VMA allows writing and
- * the page is private to it.
+ * Map pages inside one VMA. Entries are writable where the VMA allows writing
+ * and the page is private to it, or shared and dirty. ANON, SWAP and ZERO
+ * need a private VMA; ANON, SWAP and GUARD give it an anon_vma if it has none;
+ * RAW needs PFNMAP, MIXEDMAP or SPECIAL. Levels above 0: ANON, OBJECT, RAW.
+ *
+ * New pages hold zeroes, or what the object's pager gives, or nothing at all
+ * on a machine with tables_only, which asks no pager.
  *
  * Context: may sleep. Takes the mmap lock for writing.
  * Returns: 0, or -ASPEN_EINVAL (no VMA holds the range, level or kind does
- *          not fit it, no such swap slot), -ASPEN_EEXIST (an entry is there),
- *          -ASPEN_ENOMEM. On error the first *done entries are mapped.
+ *          not fit it, no such swap slot, the object has a page of another
+ *          size there), -ASPEN_EEXIST (an entry is there), -ASPEN_EFBIG
+ *          (beyond the end of the object), -ASPEN_ENOMEM, any error of the
+ *          pager, unchanged. On error the first *done entries are mapped.
  */
 ASPEN_MUST_USE int aspen_import_pages(struct aspen_mm *mm,
                                       const struct aspen_import_pages *pages,

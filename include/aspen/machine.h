@@ -21,7 +21,7 @@ struct aspen;
 enum aspen_overcommit {
     ASPEN_OVERCOMMIT_GUESS = 0,  /* refuse only what exceeds RAM + swap */
     ASPEN_OVERCOMMIT_ALWAYS = 1, /* refuse nothing */
-    ASPEN_OVERCOMMIT_NEVER = 2,  /* RAM * ratio + swap is the limit */
+    ASPEN_OVERCOMMIT_NEVER = 2,  /* stay below RAM * percent + swap */
 };
 
 /** Whose semantics are followed where releases of Linux differ. */
@@ -55,8 +55,9 @@ void aspen_config_init(struct aspen_config *config);
  * Owns:    the embedder keeps the direct map and frees it after
  *          aspen_destroy().
  * Context: may sleep.
- * Returns: 0 and *aspen, or -ASPEN_EINVAL (a field makes no sense),
- *          -ASPEN_ENOMEM. On error nothing is left.
+ * Returns: 0 and *aspen, or -ASPEN_EINVAL (a field makes no sense; userfault
+ *          hooks without fork_prepare; only one half of the notifier's
+ *          bracket), -ASPEN_ENOMEM. On error nothing is left.
  */
 ASPEN_MUST_USE int aspen_create(const struct aspen_config *config,
                                 struct aspen **aspen);

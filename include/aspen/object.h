@@ -67,7 +67,11 @@ ASPEN_MUST_USE int aspen_object_create(struct aspen *aspen,
 
 void aspen_object_get(struct aspen_object *object);
 
-/** The last reference frees the page cache, then the object. */
+/**
+ * The last reference frees the page cache, then the object.
+ * Context: may sleep if the pager's release hook does; no lock inside the mmap
+ * lock is held.
+ */
 void aspen_object_put(struct aspen_object *object);
 
 #ifdef __cplusplus

@@ -9,19 +9,21 @@
 
 /*
  * Give the VMA an anon_vma if it has none: a mergeable neighbour's, or a new
- * one. 0 or -ASPEN_ENOMEM, unchanged.
- * Context: mmap lock held at least for reading plus the VMA's stability;
- *          two may race: the loser uses the winner's.
+ * one. 0 or -ASPEN_ENOMEM, unchanged. The VMA need not be in the tree yet.
+ * Context: mmap lock held at least for reading (a VMA lock is not enough: the
+ *          neighbours have to stay); two may race: the loser uses the
+ *          winner's.
  */
 ASPEN_MUST_USE int aspen_anon_vma_prepare(struct aspen_vma *vma);
 
 /*
- * Link `to` (no links yet, same offsets) to every anon_vma that `from` is
- * linked to. clone: `to` shares from's anon_vma (a split). fork: each link
- * is inserted right after from's link, so that it sorts behind; `to` then
- * reuses an anon_vma of the parent's that has no active VMA and at most one
- * child, or gets one of its own. Both: 0, or -ASPEN_ENOMEM and `to` has no
- * link. A `from` without anon_vma: 0, nothing done.
+ * Link `to` (no links yet) to every anon_vma that `from` is linked to.
+ * clone: `to` shares from's anon_vma (a split; `to` has its final range and
+ * pgoff). fork: `to` has from's range and pgoff; each link is inserted right
+ * after from's, so that it sorts behind; `to` then reuses an anon_vma of the
+ * chain that has no active VMA and at most one child (never a root), or gets
+ * one of its own. Both: 0, or -ASPEN_ENOMEM and `to` has no link. A `from`
+ * without anon_vma: 0, nothing done.
  * Context: mmap locks for writing; allocates before it locks the root.
  */
 ASPEN_MUST_USE int aspen_anon_vma_clone(struct aspen_vma *to,
@@ -33,8 +35,13 @@ ASPEN_MUST_USE int aspen_anon_vma_fork(struct aspen_vma *to,
  * links. */
 void aspen_anon_vma_unlink(struct aspen_vma *vma);
 
-/* Move the VMA's links to its present pgoff and length (before / after a
- * change of range): remove from the trees, then insert again. */
+/*
+ * Around a change of range or pgoff. remove takes the links out of the trees
+ * and leaves the root locked for writing, so that no walker misses the VMA
+ * meanwhile; insert puts them back at the present range and unlocks. Both do
+ * nothing for a VMA without links. One VMA at a time: change the next after
+ * insert.
+ */
 void aspen_anon_vma_links_remove(struct aspen_vma *vma);
 void aspen_anon_vma_links_insert(struct aspen_vma *vma);
 
@@ -51,10 +58,15 @@ aspen_anon_vma_unlock_read(struct aspen_anon_vma *anon_vma)
 }
 
 /*
- * From a frame to its anon_vma, with a reference; NULL when the page is not
- * anonymous or not mapped any more. Context: any; RCU inside.
+ * From a frame (the first of its block) to its anon_vma, with a reference;
+ * NULL when the page is not anonymous or not mapped any more. Memory is
+ * type-stable: of a page that is unmapped at this moment it may be another
+ * anon_vma that got the same memory, which leads to VMAs that do not map the
+ * page. So whoever walks it looks at each page-table entry under its lock.
+ * Context: the caller holds a reference on the frame; any lock; RCU inside.
  */
-struct aspen_anon_vma *aspen_anon_vma_of_frame(struct aspen_frame *frame);
+struct aspen_anon_vma *aspen_anon_vma_of_frame(struct aspen *aspen,
+                                               struct aspen_frame *frame);
 void aspen_anon_vma_put(struct aspen *aspen, struct aspen_anon_vma *anon_vma);
 
 #endif

@@ -18,10 +18,11 @@ ASPEN_MUST_USE int aspen_mm_alloc(struct aspen *aspen, struct aspen_mm **mm);
 /* Make it LIVE and enter it into the registry. */
 void aspen_mm_publish(struct aspen_mm *mm);
 
-/* Leave the registry / the swap list, if on it. */
+/* Leave the registry, if in it. */
 void aspen_mm_unpublish(struct aspen_mm *mm);
 
-/* Put it on the swap list unless it is there. Context: any lock but leaves. */
+/* Put it on the swap list unless it is there / take it off if it is. Context:
+ * any lock but leaves; off: the last user is gone. */
 void aspen_mm_swap_list_add(struct aspen_mm *mm);
 void aspen_mm_swap_list_remove(struct aspen_mm *mm);
 
@@ -43,7 +44,11 @@ bool aspen_mm_get_not_zero(struct aspen_mm *mm);
  */
 ASPEN_MUST_USE bool aspen_mm_get_live(struct aspen_mm *mm);
 
-/* Lock for writing; the unlock also unlocks every VMA locked for writing. */
+/*
+ * Lock for writing; the unlock also unlocks every VMA locked for writing.
+ * killable: a poll (ASPEN_STEP_INTERRUPT) and a wait that a fatal signal ends:
+ * 0, or -ASPEN_EINTR with nothing locked.
+ */
 ASPEN_MUST_USE int aspen_mm_write_lock_killable(struct aspen_mm *mm,
                                                 enum aspen_lock_class c);
 void aspen_mm_write_lock(struct aspen_mm *mm, enum aspen_lock_class c);

@@ -13,19 +13,41 @@ void aspen_object_link(struct aspen_vma *vma, struct aspen_vma *parent);
 void aspen_object_unlink(struct aspen_vma *vma);
 
 /*
- * The page at `offset`: *frame with one more reference. find: -ASPEN_ENOENT
- * when it is not cached. get: finds it or makes it, through the pager; 0,
- * -ASPEN_ENOMEM, -ASPEN_EFBIG (beyond the end), or the pager's error.
+ * The page at `offset`: *frame with one more reference.
+ *
+ * find: any page that is cached; of a block of pages the block's first frame.
+ *       0, or -ASPEN_ENOENT.
+ * get:  finds it or makes it, zeroed, then filled by the pager. 0, or
+ *       -ASPEN_EFBIG (beyond the end), -ASPEN_ENOMEM, -ASPEN_EOPNOTSUPP (a
+ *       block of pages; frames have no memory behind them), -ASPEN_EINVAL
+ *       (the object has no page cache), the pager's error.
+ *
+ * Context: get may sleep, no lock inside the mmap and VMA locks is held.
  */
 ASPEN_MUST_USE int aspen_object_find_page(struct aspen_object *object,
                                           uint64_t offset, uint32_t *frame);
 ASPEN_MUST_USE int aspen_object_get_page(struct aspen_object *object,
                                          uint64_t offset, uint32_t *frame);
 
-/* Enter a frame (type KERNEL, order may be > 0) as the page at `offset`: its
- * type becomes OBJECT, the cache takes one reference. 0, -ASPEN_EEXIST,
- * -ASPEN_ENOMEM. */
+/*
+ * Enter a block of 2^order frames (type KERNEL, the caller's alone) as the
+ * pages from `offset` on, which is aligned to it: its type becomes OBJECT, the
+ * cache takes one reference. 0, -ASPEN_EEXIST (one of the pages is there),
+ * -ASPEN_ENOMEM; then the block is as it was.
+ */
 ASPEN_MUST_USE int aspen_object_add_page(struct aspen_object *object,
-                                         uint64_t offset, uint32_t frame);
+                                         uint64_t offset, unsigned order,
+                                         uint32_t frame);
+
+/* Pages of the object now, the last one perhaps in part. */
+uint64_t aspen_object_pages(const struct aspen_object *object);
+
+/*
+ * The object that owns a page, with a reference; NULL when the page is no
+ * object's any more. Context: the caller holds a reference on the frame; any
+ * lock; RCU inside. Giving the reference back may be the object's last:
+ * aspen_object_put().
+ */
+struct aspen_object *aspen_object_of_frame(struct aspen_frame *frame);
 
 #endif

@@ -5,24 +5,31 @@
  * The lock: a VMA is locked for writing when its lock_sequence equals its
  * mm's; unlocking the mmap lock for writing bumps the mm's and so unlocks all
  * at once. lock_readers counts readers; its top bit is set while a writer
- * waits for them.
+ * waits for them, and while the VMA is free. vma.c says why that is enough.
  */
 #ifndef ASPEN_SPACE_VMA_H
 #define ASPEN_SPACE_VMA_H
 
 #include "space/mm.h"
 
-/* A VMA with every field zero, empty lists, mm set. NULL: no memory
- * (ASPEN_STEP_VMA). */
+/*
+ * A VMA with every field zero, empty lists, mm set, locked for writing. NULL:
+ * no memory (ASPEN_STEP_VMA).
+ * Context: the mmap lock of `mm` is held for writing, and stays held until the
+ *          VMA is in the tree with all its fields set, or freed.
+ */
 struct aspen_vma *aspen_vma_alloc(struct aspen_mm *mm);
 
-/* A copy for `mm`: range, flags, object (no reference taken), pgoff, hooks;
- * no anon_vma, empty chain, on no index. NULL: no memory. */
+/* The same, as a copy: range, flags, object (no reference taken), pgoff, hooks;
+ * no anon_vma, empty chain, on no index. */
 struct aspen_vma *aspen_vma_copy(struct aspen_mm *mm,
                                  const struct aspen_vma *from);
 
-/* Free the memory. It is on no index, has no links; references it held have
- * been given back. */
+/*
+ * Free the memory. It is on no index, has no links; references it held have
+ * been given back.
+ * Context: the mmap lock is held for writing since before it left the tree.
+ */
 void aspen_vma_free(struct aspen_vma *vma);
 
 static inline uint64_t

@@ -1,0 +1,71 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * space/charge.c - commit charge: how many pages all private writable memory
+ * could come to need.
+ *
+ *   GUESS   refuses only a request that by itself exceeds RAM and swap
+ *   ALWAYS  refuses nothing
+ *   NEVER   refuses what would bring the sum to the limit
+ *
+ * What is granted is counted in every mode. As in Linux the sum has to stay
+ * below the limit: reaching it is refused.
+ *
+ * Called by mmap, import and fork; given back by unmap and recovery. The
+ * first test to break is tests/unit/test_charge.c.
+ */
+#include "space/charge.h"
+
+static uint64_t
+swap_pages(const struct aspen *aspen)
+{
+    uint64_t pages = 0;
+    for (unsigned i = 0; i < ASPEN_SWAP_AREAS; i++)
+        pages += aspen_load(&aspen->swap[i].slots);
+    return pages;
+}
+
+/* Add to the sum unless that brings it to the limit. */
+static int
+charge_below_limit(struct aspen *aspen, uint64_t pages)
+{
+    uint64_t limit = aspen_charge_limit(aspen);
+    uint64_t committed = aspen_load_relaxed(&aspen->committed_pages);
+
+    do {
+        if (pages >= limit || committed >= limit - pages)
+            return -ASPEN_ENOMEM;
+    } while (!aspen_compare_exchange(&aspen->committed_pages, &committed,
+                                     committed + pages));
+    return 0;
+}
+
+uint64_t
+aspen_charge_limit(const struct aspen *aspen)
+{
+    return (uint64_t)aspen->config.frames * aspen->config.overcommit_percent /
+               100 +
+           swap_pages(aspen);
+}
+
+int
+aspen_charge(struct aspen *aspen, uint64_t pages)
+{
+    if (pages == 0)
+        return 0;
+    if (aspen_failpoint(&aspen->failpoints, ASPEN_STEP_CHARGE))
+        return -ASPEN_ENOMEM;
+    if (aspen->config.overcommit == ASPEN_OVERCOMMIT_NEVER)
+        return charge_below_limit(aspen, pages);
+    if (aspen->config.overcommit == ASPEN_OVERCOMMIT_GUESS &&
+        pages > aspen->config.frames + swap_pages(aspen))
+        return -ASPEN_ENOMEM;
+    aspen_fetch_add_relaxed(&aspen->committed_pages, pages);
+    return 0;
+}
+
+void
+aspen_uncharge(struct aspen *aspen, uint64_t pages)
+{
+    uint64_t before = aspen_fetch_sub_relaxed(&aspen->committed_pages, pages);
+    ASPEN_ASSERT(before >= pages);
+}

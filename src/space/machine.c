@@ -1,0 +1,264 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * space/machine.c - making and ending a machine.
+ *
+ * I1  aspen_create() takes everything or nothing.
+ * I2  aspen_destroy() refuses while an address space or object exists; what
+ *     is left by then waits for a grace period at most.
+ *
+ * Called by the embedder. The first test to break is
+ * tests/unit/test_machine.c.
+ */
+#include "frames/frames.h"
+#include "space/charge.h"
+#include "space/swap_map.h"
+#include <aspen/version.h>
+
+#define FRAMES_MIN 64
+
+/* One cache of the machine: where it is and how it is set up. */
+struct cache_plan {
+    size_t cache; /* offset in struct aspen */
+    const char *name;
+    size_t object_bytes;
+    enum aspen_step step;
+    bool type_stable; /* readers under RCU may look at a freed one */
+};
+
+static const struct cache_plan cache_plans[] = {
+    {offsetof(struct aspen, mm_cache), "mm", sizeof(struct aspen_mm),
+     ASPEN_STEP_MM, false},
+    {offsetof(struct aspen, vma_cache), "vma", sizeof(struct aspen_vma),
+     ASPEN_STEP_VMA, true},
+    {offsetof(struct aspen, anon_vma_cache), "anon_vma",
+     sizeof(struct aspen_anon_vma), ASPEN_STEP_ANON_VMA, true},
+    {offsetof(struct aspen, anon_vma_link_cache), "anon_vma_link",
+     sizeof(struct aspen_anon_vma_link), ASPEN_STEP_ANON_VMA, false},
+    {offsetof(struct aspen, object_cache), "object",
+     sizeof(struct aspen_object), ASPEN_STEP_OBJECT, true},
+};
+
+static struct aspen_cache *
+cache_at(struct aspen *aspen, size_t i)
+{
+    return (void *)((char *)aspen + cache_plans[i].cache);
+}
+
+static void
+caches_destroy(struct aspen *aspen, size_t count)
+{
+    while (count > 0)
+        aspen_cache_destroy(cache_at(aspen, --count));
+}
+
+static int
+caches_init(struct aspen *aspen)
+{
+    for (size_t i = 0; i < ASPEN_ARRAY_SIZE(cache_plans); i++) {
+        const struct cache_plan *plan = &cache_plans[i];
+        int error =
+            aspen_cache_init(cache_at(aspen, i), plan->name, plan->object_bytes,
+                             plan->step, plan->type_stable, &aspen->failpoints);
+        if (error) {
+            caches_destroy(aspen, i);
+            return error;
+        }
+    }
+    return 0;
+}
+
+/* A hook that prepares needs the means to go on. */
+static bool
+hooks_valid(const struct aspen_hooks *hooks)
+{
+    const struct aspen_userfault_ops *userfault = hooks->userfault;
+    const struct aspen_notifier_ops *notifier = hooks->notifier;
+
+    if (userfault && !userfault->fork_prepare)
+        return false;
+    return !notifier ||
+           !notifier->invalidate_start == !notifier->invalidate_end;
+}
+
+static bool
+config_valid(const struct aspen_config *config)
+{
+    return config->frames >= FRAMES_MIN &&
+           (unsigned)config->overcommit <= ASPEN_OVERCOMMIT_NEVER &&
+           config->map_count_max > 0 &&
+           (unsigned)config->semantics <= ASPEN_SEMANTICS_6_18 &&
+           hooks_valid(&config->hooks);
+}
+
+void
+aspen_config_init(struct aspen_config *config)
+{
+    memset(config, 0, sizeof(*config));
+    config->overcommit = ASPEN_OVERCOMMIT_GUESS;
+    config->overcommit_percent = 50;
+    config->map_count_max = 65530;
+    config->semantics = ASPEN_SEMANTICS_6_12;
+}
+
+int
+aspen_create(const struct aspen_config *config, struct aspen **out)
+{
+    if (!config_valid(config))
+        return -ASPEN_EINVAL;
+
+    struct aspen *aspen = aspen_port_memory_alloc(sizeof(*aspen));
+    if (!aspen)
+        return -ASPEN_ENOMEM;
+    aspen->config = *config;
+    aspen_list_init(&aspen->registry);
+    aspen_list_init(&aspen->objects);
+    aspen_list_init(&aspen->swap_list);
+
+    int error = aspen_frames_init(aspen);
+    if (error)
+        goto undo_machine;
+    error = aspen_tree_pool_init(&aspen->tree_pool, &aspen->failpoints);
+    if (error)
+        goto undo_frames;
+    error = caches_init(aspen);
+    if (error)
+        goto undo_tree_pool;
+    *out = aspen;
+    return 0;
+
+undo_tree_pool:
+    aspen_tree_pool_destroy(&aspen->tree_pool);
+undo_frames:
+    aspen_frames_destroy(aspen);
+undo_machine:
+    aspen_port_memory_free(aspen, sizeof(*aspen));
+    return error;
+}
+
+/* A grace period's callback may ask for one more: wait until nothing is left
+ * that waits. */
+static void
+wait_for_rcu(struct aspen *aspen)
+{
+    do {
+        aspen_port_rcu_barrier();
+    } while (aspen_load(&aspen->tables_waiting.count) ||
+             aspen_load(&aspen->tree_pool.waiting_nodes));
+}
+
+int
+aspen_destroy(struct aspen *aspen)
+{
+    if (aspen_cache_allocated(&aspen->mm_cache) ||
+        aspen_cache_allocated(&aspen->object_cache))
+        return -ASPEN_EBUSY;
+
+    wait_for_rcu(aspen);
+    caches_destroy(aspen, ASPEN_ARRAY_SIZE(cache_plans));
+    aspen_tree_pool_destroy(&aspen->tree_pool);
+    aspen_swap_destroy(aspen);
+    aspen_frames_destroy(aspen);
+    aspen_port_memory_free(aspen, sizeof(*aspen));
+    return 0;
+}
+
+static void
+count_swap(const struct aspen *aspen, struct aspen_counters *counters)
+{
+    for (unsigned i = 0; i < ASPEN_SWAP_AREAS; i++) {
+        const struct aspen_swap_area *area = &aspen->swap[i];
+        counters->swap_slots_used += aspen_load_relaxed(&area->slots_used);
+        counters->swap_references += aspen_load_relaxed(&area->references);
+        counters->swap_continuations +=
+            aspen_load_relaxed(&area->continuation_count);
+    }
+}
+
+void
+aspen_counters_read(const struct aspen *aspen, struct aspen_counters *counters)
+{
+    *counters = (struct aspen_counters){
+        .frames_total = aspen->config.frames,
+        .frames_free = aspen_frames_free_count(aspen),
+        .frames_table = aspen_load_relaxed(&aspen->tables),
+        .tables_waiting = aspen_load_relaxed(&aspen->tables_waiting.count),
+        .mms = aspen_cache_allocated(&aspen->mm_cache),
+        .mms_live = aspen_load_relaxed(&aspen->registry_count),
+        .mms_swap_list = aspen_load_relaxed(&aspen->swap_list_count),
+        .vmas = aspen_cache_allocated(&aspen->vma_cache),
+        .anon_vmas = aspen_cache_allocated(&aspen->anon_vma_cache),
+        .anon_vma_links = aspen_cache_allocated(&aspen->anon_vma_link_cache),
+        .objects = aspen_cache_allocated(&aspen->object_cache),
+        .tree_nodes = aspen_tree_pool_nodes(&aspen->tree_pool),
+        .committed_pages = aspen_load_relaxed(&aspen->committed_pages),
+        .commit_limit_pages = aspen_charge_limit(aspen),
+        .tlb_flushes = aspen_load_relaxed(&aspen->tlb_flushes),
+    };
+    count_swap(aspen, counters);
+}
+
+#ifdef ASPEN_TEST_BUILD
+
+static bool
+plan_valid(const struct aspen_failpoint_plan *plan)
+{
+    return (unsigned)plan->mode <= ASPEN_FAIL_ONWARD &&
+           (plan->mode == ASPEN_FAIL_NEVER || plan->number > 0);
+}
+
+int
+aspen_failpoints_set(struct aspen *aspen,
+                     const struct aspen_failpoint_plan *plan)
+{
+    struct aspen_failpoints *failpoints = &aspen->failpoints;
+
+    if (plan && !plan_valid(plan))
+        return -ASPEN_EINVAL;
+    memset(failpoints, 0, sizeof(*failpoints));
+    if (plan) {
+        failpoints->plan = *plan;
+        failpoints->counting = true;
+    }
+    return 0;
+}
+
+#else
+
+int
+aspen_failpoints_set(struct aspen *aspen,
+                     const struct aspen_failpoint_plan *plan)
+{
+    (void)aspen;
+    (void)plan;
+    return -ASPEN_EOPNOTSUPP;
+}
+
+#endif
+
+void
+aspen_failpoints_read(const struct aspen *aspen,
+                      struct aspen_failpoint_counts *counts)
+{
+    const struct aspen_failpoint_counts *now = &aspen->failpoints.counts;
+
+    counts->crossings = aspen_load_relaxed(&now->crossings);
+    counts->failed = aspen_load_relaxed(&now->failed);
+    for (unsigned i = 0; i < ASPEN_STEP_KINDS; i++)
+        counts->by_step[i] = aspen_load_relaxed(&now->by_step[i]);
+}
+
+const char *
+aspen_version(void)
+{
+    return ASPEN_VERSION_STRING;
+}
+
+const char *
+aspen_build(void)
+{
+#ifdef ASPEN_TEST_BUILD
+    return "test";
+#else
+    return "release";
+#endif
+}

@@ -1,0 +1,340 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * space/mm.c - the life of a struct aspen_mm outside of fork and exit.
+ *
+ * I1  `users` counts threads; all of them together hold one of `references`,
+ *     which counts pointers to the structure.
+ * I2  An mm is in the registry exactly while LIVE or DYING.
+ * I3  It is on the swap list exactly while its flags have SWAPPED; then it
+ *     has a user or is being left by its last one, so whoever finds it under
+ *     the list's lock may take a reference.
+ * I4  mmap_lock is unlocked for writing only through
+ *     aspen_mm_write_unlock(): no VMA stays locked for writing.
+ *
+ * Called by fork, exit, mmap and everybody who takes the mmap lock. The first
+ * test to break is tests/unit/test_machine.c.
+ */
+#include "space/mm.h"
+
+#include "space/vma.h"
+
+/* ---- Making and freeing ------------------------------------------------ */
+
+static void
+mm_init(struct aspen *aspen, struct aspen_mm *mm)
+{
+    memset(mm, 0, sizeof(*mm));
+    mm->aspen = aspen;
+    mm->id = aspen_fetch_add_relaxed(&aspen->next_mm_id, 1) + 1;
+    mm->address_limit = ASPEN_ADDRESS_LIMIT;
+    mm->mmap_base = ASPEN_ADDRESS_LIMIT;
+    mm->users = 1;
+    mm->references = 1;
+    mm->state = ASPEN_MM_BUILDING;
+    mm->lock_sequence = 1; /* a new VMA's 0 is "not locked" */
+    aspen_port_rwlock_init(&mm->mmap_lock);
+    aspen_tree_init(&mm->vmas, &aspen->tree_pool);
+    aspen_list_init(&mm->registry_link);
+    aspen_list_init(&mm->swap_link);
+}
+
+int
+aspen_mm_alloc(struct aspen *aspen, struct aspen_mm **out)
+{
+    struct aspen_mm *mm = aspen_cache_alloc(&aspen->mm_cache);
+    if (!mm)
+        return -ASPEN_ENOMEM;
+    mm_init(aspen, mm);
+
+    int error = aspen_table_alloc(mm, 0, ASPEN_TABLE_LEVELS - 1, &mm->root);
+    if (error) {
+        aspen_port_rwlock_destroy(&mm->mmap_lock);
+        aspen_cache_free(&aspen->mm_cache, mm);
+        return error;
+    }
+    *out = mm;
+    return 0;
+}
+
+int
+aspen_mm_create(struct aspen *aspen, struct aspen_mm **mm)
+{
+    int error = aspen_mm_alloc(aspen, mm);
+    if (error)
+        return error;
+    aspen_tree_rcu_enter(&(*mm)->vmas);
+    aspen_mm_publish(*mm);
+    return 0;
+}
+
+void
+aspen_mm_hold(struct aspen_mm *mm)
+{
+    aspen_fetch_add_relaxed(&mm->references, 1);
+}
+
+void
+aspen_mm_drop(struct aspen_mm *mm)
+{
+    struct aspen *aspen = mm->aspen;
+
+    if (aspen_fetch_sub(&mm->references, 1) != 1)
+        return;
+    ASPEN_ASSERT(aspen_load_relaxed(&mm->state) == ASPEN_MM_EMPTY);
+    ASPEN_ASSERT(aspen_tree_is_empty(&mm->vmas));
+    ASPEN_ASSERT(aspen_load_relaxed(&mm->page_tables) == 0);
+    ASPEN_ASSERT(aspen_list_is_empty(&mm->registry_link));
+    ASPEN_ASSERT(aspen_list_is_empty(&mm->swap_link));
+    aspen_table_free(aspen, mm->root);
+    aspen_port_rwlock_destroy(&mm->mmap_lock);
+    aspen_cache_free(&aspen->mm_cache, mm);
+}
+
+void
+aspen_mm_get(struct aspen_mm *mm)
+{
+    uint32_t before = aspen_fetch_add_relaxed(&mm->users, 1);
+    ASPEN_ASSERT(before > 0);
+}
+
+bool
+aspen_mm_get_not_zero(struct aspen_mm *mm)
+{
+    uint32_t users = aspen_load_relaxed(&mm->users);
+    do {
+        if (users == 0)
+            return false;
+    } while (!aspen_compare_exchange(&mm->users, &users, users + 1));
+    return true;
+}
+
+/* ---- Where it can be found --------------------------------------------- */
+
+void
+aspen_mm_publish(struct aspen_mm *mm)
+{
+    struct aspen *aspen = mm->aspen;
+
+    aspen_spin_lock(&aspen->registry_lock, ASPEN_LOCK_LEAF);
+    aspen_store(&mm->state, (uint32_t)ASPEN_MM_LIVE);
+    aspen_list_push_back(&aspen->registry, &mm->registry_link);
+    aspen_store_relaxed(&aspen->registry_count, aspen->registry_count + 1);
+    aspen_spin_unlock(&aspen->registry_lock);
+}
+
+void
+aspen_mm_unpublish(struct aspen_mm *mm)
+{
+    struct aspen *aspen = mm->aspen;
+
+    aspen_spin_lock(&aspen->registry_lock, ASPEN_LOCK_LEAF);
+    if (!aspen_list_is_empty(&mm->registry_link)) {
+        aspen_list_remove(&mm->registry_link);
+        aspen_store_relaxed(&aspen->registry_count, aspen->registry_count - 1);
+    }
+    aspen_spin_unlock(&aspen->registry_lock);
+}
+
+static bool
+on_swap_list(struct aspen_mm *mm)
+{
+    return aspen_load_relaxed(&mm->flags) & ASPEN_MM_SWAPPED;
+}
+
+void
+aspen_mm_swap_list_add(struct aspen_mm *mm)
+{
+    struct aspen *aspen = mm->aspen;
+
+    /* Asked for each swap entry; only the last user's exit takes it off. */
+    if (aspen_likely(on_swap_list(mm)))
+        return;
+    aspen_spin_lock(&aspen->swap_list_lock, ASPEN_LOCK_LEAF);
+    if (!on_swap_list(mm)) {
+        aspen_mm_flags_set(mm, ASPEN_MM_SWAPPED);
+        aspen_list_push_back(&aspen->swap_list, &mm->swap_link);
+        aspen_store_relaxed(&aspen->swap_list_count,
+                            aspen->swap_list_count + 1);
+    }
+    aspen_spin_unlock(&aspen->swap_list_lock);
+}
+
+void
+aspen_mm_swap_list_remove(struct aspen_mm *mm)
+{
+    struct aspen *aspen = mm->aspen;
+
+    if (!on_swap_list(mm))
+        return;
+    aspen_spin_lock(&aspen->swap_list_lock, ASPEN_LOCK_LEAF);
+    aspen_list_remove(&mm->swap_link);
+    aspen_fetch_and(&mm->flags, ~ASPEN_MM_SWAPPED);
+    aspen_store_relaxed(&aspen->swap_list_count, aspen->swap_list_count - 1);
+    aspen_spin_unlock(&aspen->swap_list_lock);
+}
+
+bool
+aspen_mm_get_live(struct aspen_mm *mm)
+{
+    aspen_read_lock(&mm->mmap_lock, ASPEN_LOCK_MM);
+    if (aspen_load(&mm->state) == ASPEN_MM_LIVE)
+        return true;
+    aspen_read_unlock(&mm->mmap_lock);
+    return false;
+}
+
+/* ---- The mmap lock ----------------------------------------------------- */
+
+int
+aspen_poll_fatal(struct aspen *aspen)
+{
+    if (aspen_failpoint(&aspen->failpoints, ASPEN_STEP_INTERRUPT) ||
+        aspen_port_fatal_signal_pending())
+        return -ASPEN_EINTR;
+    return 0;
+}
+
+int
+aspen_mm_write_lock_killable(struct aspen_mm *mm, enum aspen_lock_class c)
+{
+    int error = aspen_poll_fatal(mm->aspen);
+    if (error)
+        return error;
+    return aspen_write_lock_killable(&mm->mmap_lock, c);
+}
+
+void
+aspen_mm_write_lock(struct aspen_mm *mm, enum aspen_lock_class c)
+{
+    aspen_write_lock(&mm->mmap_lock, c);
+}
+
+/*
+ * The sequence is about to come round: a VMA that was last locked four
+ * thousand million unlocks ago would count as locked. Make all unlocked by
+ * their own sequence, which starts at 0, and let the mm's start at 1 again.
+ */
+static void
+restart_sequence(struct aspen_mm *mm)
+{
+    struct aspen_tree_cursor cursor;
+    struct aspen_vma *vma;
+
+    aspen_tree_cursor_init(&cursor, &mm->vmas, 0);
+    while ((vma = aspen_tree_next(&cursor, mm->address_limit - 1)) != NULL)
+        aspen_store(&vma->lock_sequence, 0u);
+}
+
+void
+aspen_mm_write_unlock(struct aspen_mm *mm)
+{
+    uint32_t next = mm->lock_sequence + 1;
+
+    if (aspen_unlikely(next == 0)) {
+        restart_sequence(mm);
+        next = 1;
+    }
+    /* Release: who reads the new value sees the VMAs as they are now. */
+    aspen_store(&mm->lock_sequence, next);
+    aspen_write_unlock(&mm->mmap_lock);
+}
+
+/* ---- Counters ---------------------------------------------------------- */
+
+/* Which of the detailed sizes an area counts in, as Linux tells them apart:
+ * code first, then stacks, then private writable data. */
+static uint64_t *
+detailed_size(struct aspen_mm *mm, uint64_t flags)
+{
+    const uint64_t stack = ASPEN_VM_GROWSDOWN;
+
+    if ((flags & (ASPEN_VM_EXEC | ASPEN_VM_WRITE | stack)) == ASPEN_VM_EXEC)
+        return &mm->exec_pages;
+    if (flags & stack)
+        return &mm->stack_pages;
+    if ((flags & (ASPEN_VM_WRITE | ASPEN_VM_SHARED)) == ASPEN_VM_WRITE)
+        return &mm->data_pages;
+    return NULL;
+}
+
+void
+aspen_mm_account_vma(struct aspen_mm *mm, uint64_t vm_flags, uint64_t pages,
+                     bool add)
+{
+    uint64_t *detail = detailed_size(mm, vm_flags);
+    uint64_t change = add ? pages : 0 - pages;
+
+    mm->total_pages += change;
+    if (detail)
+        *detail += change;
+}
+
+enum aspen_rss
+aspen_rss_of(const struct aspen_frame *frame)
+{
+    const struct aspen_object *object;
+
+    if (aspen_frame_type(frame) == ASPEN_FRAME_ANON)
+        return ASPEN_RSS_ANON;
+    if (aspen_frame_type(frame) != ASPEN_FRAME_OBJECT)
+        return ASPEN_RSS_FILE;
+    object = (void *)(uintptr_t)aspen_load_relaxed(&frame->owner);
+    return object->kind == ASPEN_OBJECT_SHMEM ? ASPEN_RSS_SHMEM
+                                              : ASPEN_RSS_FILE;
+}
+
+void
+aspen_mm_counters_read(struct aspen_mm *mm, struct aspen_mm_counters *counters)
+{
+    aspen_read_lock(&mm->mmap_lock, ASPEN_LOCK_MM);
+    *counters = (struct aspen_mm_counters){
+        .vmas = mm->map_count,
+        .total_pages = mm->total_pages,
+        .data_pages = mm->data_pages,
+        .exec_pages = mm->exec_pages,
+        .stack_pages = mm->stack_pages,
+        .locked_pages = mm->locked_pages,
+        .pinned_pages = mm->pinned_pages,
+        .file_pages = aspen_load_relaxed(&mm->rss[ASPEN_RSS_FILE]),
+        .anon_pages = aspen_load_relaxed(&mm->rss[ASPEN_RSS_ANON]),
+        .shmem_pages = aspen_load_relaxed(&mm->rss[ASPEN_RSS_SHMEM]),
+        .swap_pages = aspen_load_relaxed(&mm->rss[ASPEN_RSS_SWAP]),
+        .page_tables = aspen_load_relaxed(&mm->page_tables),
+        .tlb_flushes = aspen_load_relaxed(&mm->tlb_flushes),
+    };
+    aspen_read_unlock(&mm->mmap_lock);
+}
+
+/* ---- Small questions --------------------------------------------------- */
+
+enum aspen_mm_state
+aspen_mm_state(const struct aspen_mm *mm)
+{
+    return (enum aspen_mm_state)aspen_load(&mm->state);
+}
+
+uint32_t
+aspen_mm_id(const struct aspen_mm *mm)
+{
+    return mm->id;
+}
+
+uint32_t
+aspen_mm_root(const struct aspen_mm *mm)
+{
+    return mm->root;
+}
+
+void
+aspen_mm_activate(struct aspen_mm *mm, unsigned cpu)
+{
+    ASPEN_ASSERT(cpu < ASPEN_PORT_CPUS);
+    aspen_fetch_or(&mm->cpus[cpu / 64], (uint64_t)1 << cpu % 64);
+}
+
+void
+aspen_mm_deactivate(struct aspen_mm *mm, unsigned cpu)
+{
+    ASPEN_ASSERT(cpu < ASPEN_PORT_CPUS);
+    aspen_fetch_and(&mm->cpus[cpu / 64], ~((uint64_t)1 << cpu % 64));
+}

@@ -1,0 +1,223 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * space/vma.c - VMAs: their memory, finding them, and the lock of each.
+ *
+ * The lock, and why a reader that holds nothing but RCU may try it:
+ *
+ *   reader                               writer (mmap lock held for writing)
+ *   r1  sequence == mm's? then no        w1  set WRITER in lock_readers
+ *   r2  lock_readers + 1 unless WRITER   w2  wait until no reader is left
+ *   r3  sequence == mm's? then undo      w3  sequence = mm's
+ *   r4  still mm, start, end? else undo  w4  clear WRITER
+ *                                        ... changes the VMA ...
+ *                                        w5  mm's sequence + 1 (release)
+ *
+ * A reader whose r2 came before w1 is waited for. One whose r2 came after w4
+ * has, by the acquire in r2 and the release in w4, seen w3: it finds the
+ * sequences equal in r3 until w5, and after w5 the acquire in r3 shows it
+ * everything the writer did. (Were w3 skipped because the VMA is locked by
+ * this writer already, the same holds for the first time round.)
+ *
+ * Memory is type-stable, so a reader may try a VMA that was freed, and was
+ * perhaps allocated again, since it read the tree:
+ *
+ * I1  A free VMA has WRITER set: r2 refuses, nobody waits for it.
+ * I2  A VMA is born locked for writing by the holder of its mm's mmap lock:
+ *     for a reader of the same mm r3 refuses until that lock is dropped. One
+ *     of another mm finds in r4 that `mm` differs; `mm` is set before WRITER
+ *     is cleared.
+ * I3  A VMA leaves the tree and is freed under one hold of the mmap lock, so
+ *     a VMA that is whole and not locked for writing is in the tree.
+ * I4  lock_readers and lock_sequence of a VMA that was ever handed out are
+ *     touched by atomic operations alone.
+ *
+ * Called by everybody. The first test to break is tests/unit/test_vma.c.
+ */
+#include "space/vma.h"
+
+#define WRITER ((uint32_t)1 << 31)
+
+/* ---- Memory ------------------------------------------------------------ */
+
+/* All but the two words of the lock (I4). */
+static void
+clear_fields(struct aspen_vma *vma)
+{
+    const size_t lock = offsetof(struct aspen_vma, lock_readers);
+    const size_t rest = offsetof(struct aspen_vma, anon_vma);
+
+    memset(vma, 0, lock);
+    memset((char *)vma + rest, 0, sizeof(*vma) - rest);
+}
+
+/* It is what it will be: from here on stale readers may try it (I2). */
+static void
+open_lock(struct aspen_vma *vma)
+{
+    aspen_store_relaxed(&vma->lock_sequence,
+                        aspen_load_relaxed(&vma->mm->lock_sequence));
+    aspen_store(&vma->lock_readers, 0u);
+}
+
+struct aspen_vma *
+aspen_vma_alloc(struct aspen_mm *mm)
+{
+    struct aspen_vma *vma = aspen_cache_alloc(&mm->aspen->vma_cache);
+    if (!vma)
+        return NULL;
+    clear_fields(vma);
+    vma->mm = mm;
+    aspen_list_init(&vma->anon_chain);
+    open_lock(vma);
+    return vma;
+}
+
+struct aspen_vma *
+aspen_vma_copy(struct aspen_mm *mm, const struct aspen_vma *from)
+{
+    struct aspen_vma *vma = aspen_cache_alloc(&mm->aspen->vma_cache);
+    if (!vma)
+        return NULL;
+    clear_fields(vma);
+    vma->start = from->start;
+    vma->end = from->end;
+    vma->mm = mm;
+    vma->flags = from->flags;
+    vma->object = from->object;
+    vma->pgoff = from->pgoff;
+    vma->userfault = from->userfault;
+    vma->name = from->name;
+    vma->embedder = from->embedder;
+    aspen_list_init(&vma->anon_chain);
+    open_lock(vma);
+    return vma;
+}
+
+/* ---- The lock ---------------------------------------------------------- */
+
+static bool
+has_readers(const void *argument)
+{
+    const struct aspen_vma *vma = argument;
+    return aspen_load(&vma->lock_readers) != WRITER;
+}
+
+/* w1, w2: keep new readers out and let those inside finish. */
+static void
+close_lock(struct aspen_vma *vma)
+{
+    if (aspen_fetch_or(&vma->lock_readers, WRITER) != 0)
+        aspen_port_wait_while(vma, has_readers, vma);
+}
+
+/* r2 */
+static bool
+enter_reader(struct aspen_vma *vma)
+{
+    uint32_t readers = aspen_load_relaxed(&vma->lock_readers);
+    do {
+        if (readers & WRITER)
+            return false;
+    } while (
+        !aspen_compare_exchange(&vma->lock_readers, &readers, readers + 1));
+    return true;
+}
+
+static void
+leave_reader(struct aspen_vma *vma)
+{
+    /* Type-stable memory: waking somebody else's key does no harm. */
+    if (aspen_fetch_sub(&vma->lock_readers, 1) == WRITER + 1)
+        aspen_port_wake_all(vma);
+}
+
+static bool
+write_locked(const struct aspen_vma *vma, const struct aspen_mm *mm)
+{
+    /* Acquire for both: restart_sequence() in mm.c unlocks through the VMA. */
+    return aspen_load(&vma->lock_sequence) == aspen_load(&mm->lock_sequence);
+}
+
+/* r1 to r4 */
+static bool
+read_trylock_at(struct aspen_vma *vma, const struct aspen_mm *mm,
+                uint64_t address)
+{
+    if (write_locked(vma, mm) || !enter_reader(vma))
+        return false;
+    if (!write_locked(vma, mm) && vma->mm == mm && vma->start <= address &&
+        address < vma->end)
+        return true;
+    leave_reader(vma);
+    return false;
+}
+
+void
+aspen_vma_free(struct aspen_vma *vma)
+{
+    struct aspen_cache *cache = &vma->mm->aspen->vma_cache;
+
+    ASPEN_ASSERT(aspen_list_is_empty(&vma->anon_chain));
+    close_lock(vma); /* for good: I1 */
+    vma->mm = NULL;
+    aspen_cache_free(cache, vma);
+}
+
+void
+aspen_vma_write_lock(struct aspen_vma *vma)
+{
+    uint32_t sequence = aspen_load_relaxed(&vma->mm->lock_sequence);
+
+    ASPEN_ASSERT_TEST(aspen_lock_order_holds(&vma->mm->mmap_lock));
+    aspen_lock_order_assert_outside(ASPEN_LOCK_FRAME);
+    if (aspen_load_relaxed(&vma->lock_sequence) == sequence)
+        return;
+    close_lock(vma);
+    aspen_store_relaxed(&vma->lock_sequence, sequence);
+    aspen_fetch_and(&vma->lock_readers, ~WRITER);
+}
+
+int
+aspen_vma_write_lock_killable(struct aspen_vma *vma)
+{
+    int error = aspen_poll_fatal(vma->mm->aspen);
+    if (error)
+        return error;
+    /* Readers never wait for a writer of the mmap lock: not long. */
+    aspen_vma_write_lock(vma);
+    return 0;
+}
+
+struct aspen_vma *
+aspen_vma_read_lock_at(struct aspen_mm *mm, uint64_t address)
+{
+    aspen_port_rcu_read_lock();
+    struct aspen_vma *vma = aspen_tree_load(&mm->vmas, address);
+    if (vma && !read_trylock_at(vma, mm, address))
+        vma = NULL;
+    aspen_port_rcu_read_unlock();
+    if (vma)
+        aspen_lock_order_enter_try(ASPEN_LOCK_VMA, vma);
+    return vma;
+}
+
+void
+aspen_vma_read_unlock(struct aspen_vma *vma)
+{
+    aspen_lock_order_leave(vma);
+    leave_reader(vma);
+}
+
+/* ---- Finding ----------------------------------------------------------- */
+
+struct aspen_vma *
+aspen_vma_at(struct aspen_mm *mm, uint64_t address)
+{
+    return aspen_tree_load(&mm->vmas, address);
+}
+
+struct aspen_vma *
+aspen_vma_find(struct aspen_mm *mm, uint64_t address)
+{
+    return aspen_tree_find(&mm->vmas, address, mm->address_limit - 1, NULL);
+}
