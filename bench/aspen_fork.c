@@ -9,11 +9,11 @@
 #include <stdio.h>
 #include <sys/mman.h>
 
-#define PAGE      4096ull
-#define BASE      ((uint64_t)1 << 32)
-#define RW        (ASPEN_VM_READ | ASPEN_VM_WRITE)
-#define MAY       (ASPEN_VM_MAYREAD | ASPEN_VM_MAYWRITE | ASPEN_VM_MAYEXEC)
-#define SLACK     4096u /* frames for what is not counted here */
+#define PAGE  4096ull
+#define BASE  ((uint64_t)1 << 32)
+#define RW    (ASPEN_VM_READ | ASPEN_VM_WRITE)
+#define MAY   (ASPEN_VM_MAYREAD | ASPEN_VM_MAYWRITE | ASPEN_VM_MAYEXEC)
+#define SLACK 4096u /* frames for what is not counted here */
 
 static _Noreturn void
 die(const char *what, int error)

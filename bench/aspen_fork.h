@@ -24,7 +24,6 @@ struct aspen_fork_times {
     double exit;    /* the parent's exit, alone: every page is freed */
 };
 
-struct aspen_fork_times
-aspen_fork_measure(const struct aspen_fork_case *work);
+struct aspen_fork_times aspen_fork_measure(const struct aspen_fork_case *work);
 
 #endif

@@ -133,8 +133,7 @@ half_bytes(void)
     struct sysinfo info;
     if (sysinfo(&info))
         die("sysinfo");
-    uint64_t total =
-        (uint64_t)(info.totalram + info.totalswap) * info.mem_unit;
+    uint64_t total = (uint64_t)(info.totalram + info.totalswap) * info.mem_unit;
     return (size_t)((total / 8 * 5) & ~(uint64_t)(PAGE - 1));
 }
 
