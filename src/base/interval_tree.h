@@ -15,10 +15,9 @@
 #include "base/bits.h"
 
 struct aspen_interval_node {
-    uintptr_t parent_and_colour;
-    struct aspen_interval_node *left;
-    struct aspen_interval_node *right;
-    uint64_t start;        /* closed interval [start, last] */
+    uintptr_t parent_and_colour;          /* bit 0: red */
+    struct aspen_interval_node *child[2]; /* before, after */
+    uint64_t start;                       /* closed interval [start, last] */
     uint64_t last;
     uint64_t subtree_last; /* the largest `last` at or below this node */
 };
@@ -63,7 +62,6 @@ struct aspen_interval_node *
 aspen_interval_previous(const struct aspen_interval_node *node);
 
 /* NULL, or the name of the first invariant that does not hold. */
-const char *
-aspen_interval_tree_check(const struct aspen_interval_tree *tree);
+const char *aspen_interval_tree_check(const struct aspen_interval_tree *tree);
 
 #endif
