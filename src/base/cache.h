@@ -5,28 +5,37 @@
  * It stands in base, below the range tree, because the tree's nodes come from
  * one, and because it needs nothing but the port's memory.
  *
- * I1  Memory of a cache stays the cache's until aspen_cache_shrink() or
- *     aspen_cache_destroy(): a reader under RCU that still holds a freed
- *     object of a type-stable cache (VMAs, anon_vmas) sees an object of the
- *     same type, maybe another one.
+ *   CPU magazines            depot                       chunks
+ *   [0] o o o o . . . .      batch -> batch -> ...       16 KiB each: batches,
+ *   [1] o . . . . . . .      empty batches               then objects
+ *         ^ push, pop          ^ a batch at a time
+ *
+ * I1  Memory of a cache stays the cache's until aspen_cache_destroy(): a
+ *     reader under RCU that still holds a freed object of a type-stable cache
+ *     (VMAs, anon_vmas) sees an object of the same type, maybe another one.
+ *     Such an object keeps its contents while it is free, and was all zero
+ *     when it was handed out for the first time.
  * I2  allocated == objects handed out and not yet freed, at every moment no
  *     call is under way. "Nothing is left" is judged by these counts.
  * I3  Each CPU has a magazine behind a spin lock of its own that others touch
- *     only to drain it; the depot of full magazines has one lock for all.
+ *     only to count, and to take from when there is no memory.
+ * I4  A free never needs memory: see cache.c.
  *
  * Objects are aligned to ASPEN_CACHE_LINE when their size is a multiple of
- * it, otherwise to 16 bytes. Contents of a fresh object are undefined.
+ * it, otherwise to 16 bytes. Contents of a fresh object of a cache that is
+ * not type-stable are undefined.
  */
 #ifndef ASPEN_BASE_CACHE_H
 #define ASPEN_BASE_CACHE_H
 
 #include "base/failpoint.h"
-#include "base/list.h"
 #include <aspen_port.h>
 
 #define ASPEN_CACHE_LINE 64
 
 struct aspen_cache_magazine;
+struct aspen_cache_batch;
+struct aspen_cache_chunk;
 
 struct aspen_cache {
     /* Immutable after init. */
@@ -34,15 +43,17 @@ struct aspen_cache {
     struct aspen_failpoints *failpoints; /* NULL: never fails by plan */
     enum aspen_step step;                /* what a failed allocation counts as */
     uint32_t object_bytes;               /* rounded up */
-    uint32_t object_alignment;
+    uint32_t chunk_bytes;
+    uint32_t chunk_objects;
     bool type_stable;
-
     struct aspen_cache_magazine *magazines; /* one for each CPU */
+
+    /* Depot lock. */
     struct aspen_port_spinlock depot_lock;
-    void *depot;    /* lists of free objects, a magazine's worth each */
-    void *chunks;   /* all memory the cache owns */
-    uint64_t depot_objects;
-    uint64_t chunk_bytes;
+    struct aspen_cache_batch *full;  /* at least one object in each */
+    struct aspen_cache_batch *empty;
+    struct aspen_cache_chunk *chunks; /* all memory the cache owns */
+    uint64_t chunk_count;
 };
 
 /*

@@ -56,6 +56,9 @@ struct aspen_lock_order {
     } held[ASPEN_LOCK_HELD_MAX];
 };
 
+/* For people: "i_mmap". */
+const char *aspen_lock_class_name(enum aspen_lock_class lock_class);
+
 #ifdef ASPEN_TEST_BUILD
 /* aspen_port_lock_order() may return NULL: then nothing is checked. */
 void aspen_lock_order_enter(enum aspen_lock_class lock_class,
@@ -141,9 +144,11 @@ aspen_write_lock_killable(struct aspen_port_rwlock *lock,
                           enum aspen_lock_class c)
 {
     (void)c;
-    int error = aspen_port_write_lock_killable(lock);
-    if (!error)
-        aspen_lock_order_enter(c, lock);
+    int error;
+    aspen_lock_order_enter(c, lock);
+    error = aspen_port_write_lock_killable(lock);
+    if (error)
+        aspen_lock_order_leave(lock);
     return error;
 }
 
