@@ -20,8 +20,9 @@
 #include "base/assert.h"
 #include "base/bits.h"
 #include "base/lock.h"
+#include "base/memory.h"
 #include <aspen/error.h>
-#include <string.h>
+
 
 #define BATCH       30u /* with its header 256 bytes */
 #define MAGAZINE    (2 * BATCH)

@@ -1,0 +1,48 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * unit.h - cmocka with the headers it wants before it, and what every test
+ * uses.
+ */
+#ifndef ASPEN_TESTS_UNIT_H
+#define ASPEN_TESTS_UNIT_H
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+/* Deterministic random numbers: a test prints its seed and can replay it. */
+static inline uint64_t
+unit_random(uint64_t *state)
+{
+    uint64_t x = *state += 0x9e3779b97f4a7c15u;
+    x = (x ^ (x >> 30)) * 0xbf58476d1ce4e5b9u;
+    x = (x ^ (x >> 27)) * 0x94d049bb133111ebu;
+    return x ^ (x >> 31);
+}
+
+/*
+ * The seed of a random test: ASPEN_SEED, or `otherwise`. Printed, with the
+ * line that replays it.
+ */
+static inline uint64_t
+unit_seed(const char *program, uint64_t otherwise)
+{
+    const char *text = getenv("ASPEN_SEED");
+    uint64_t seed = text ? strtoull(text, NULL, 0) : otherwise;
+
+    printf("replay: ASPEN_SEED=%llu build/tests/%s\n",
+           (unsigned long long)seed, program);
+    return seed;
+}
+
+/* Whether body(argument) panics (in a process of its own). */
+bool unit_panics(void (*body)(void *argument), void *argument);
+
+#endif
