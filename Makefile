@@ -80,23 +80,28 @@ $(foreach v,release test asan,$(eval $(call variant,$v)))
 
 # ---- Unit tests ---------------------------------------------------------
 
-# Each tests/unit/test_*.c is a program; the other files there are linked into
-# all of them.
+# Each tests/unit/test_NAME.c is a program. It is linked with unit.c, and with
+# helper.c when it includes "helper.h" of the same folder.
 UNIT := $(patsubst tests/unit/%.c,%,$(wildcard tests/unit/test_*.c))
-UNIT_SHARED := $(filter-out tests/unit/test_%,$(wildcard tests/unit/*.c))
+unit_sources = $(wildcard $(sort tests/unit/$1.c tests/unit/unit.c \
+    $(shell sed -n 's,^\#include "\([a-z0-9_]*\)\.h".*,tests/unit/\1.c,p' \
+        tests/unit/$1.c)))
 
-define unit_tests
-UNIT_$1 := $(addprefix $2/,$(UNIT))
-
-$(addprefix $2/,$(UNIT)): $2/%: $(BUILD)/obj/$1/tests/unit/%.o \
-        $(call objects,$1,$(UNIT_SHARED)) $(LIB_$1)
+# $(call unit_test,VARIANT,DIRECTORY,NAME,SOURCES)
+define unit_test
+$2/$3: $(call objects,$1,$4) $(LIB_$1)
 	$$(call say,LD,$$@)
 	@mkdir -p $$(@D)
 	$$(Q)$$(CC) $$(CFLAGS_$1) $$(LDFLAGS) $$(LDFLAGS_$1) -o $$@ $$^ \
 	    -lcmocka $$(LIBS_ALL)
 endef
-$(eval $(call unit_tests,test,$(BUILD)/tests))
-$(eval $(call unit_tests,asan,$(BUILD)/asan/tests))
+define unit_tests
+$(call unit_test,test,$(BUILD)/tests,$1,$2)
+$(call unit_test,asan,$(BUILD)/asan/tests,$1,$2)
+endef
+$(foreach t,$(UNIT),$(eval $(call unit_tests,$t,$(call unit_sources,$t))))
+UNIT_test := $(addprefix $(BUILD)/tests/,$(UNIT))
+UNIT_asan := $(addprefix $(BUILD)/asan/tests/,$(UNIT))
 
 .PHONY: all unit unit-asan clean help
 unit: $(UNIT_test)
