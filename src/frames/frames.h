@@ -3,7 +3,8 @@
  * frames/frames.h - the frame table and the buddy allocator.
  *
  * struct aspen_frame is drawn in internal.h. Orders 0 .. ASPEN_ORDER_MAX;
- * order-0 frames go through a cache for each CPU.
+ * order-0 frames go through a cache for each CPU. Below the caches stands
+ * frames/zone.c, which knows what is free without looking at the frames.
  */
 #ifndef ASPEN_FRAMES_FRAMES_H
 #define ASPEN_FRAMES_FRAMES_H
@@ -60,6 +61,14 @@ aspen_frame_map_count(const struct aspen_frame *frame)
     return (uint32_t)(aspen_load_relaxed(&frame->counts) >> 32);
 }
 
+/* All of it zero: free, or inside an allocated block. */
+static inline bool
+aspen_frame_is_zero(const struct aspen_frame *frame)
+{
+    return !(frame->counts | frame->owner | frame->index | frame->next |
+             frame->previous);
+}
+
 /*
  * Give a frame that its allocator alone holds its type, owner and offset; all
  * flags become `flags` (ASPEN_FRAME_HEAD is kept as it is).
@@ -70,9 +79,8 @@ aspen_frame_set(struct aspen_frame *frame, enum aspen_frame_type type,
 {
     uint64_t head = frame->index & ASPEN_FRAME_HEAD;
     aspen_store_relaxed(&frame->owner, (uint64_t)(uintptr_t)owner);
-    aspen_store(&frame->index,
-                (uint64_t)type << ASPEN_FRAME_TYPE_SHIFT | offset | flags |
-                    head);
+    aspen_store(&frame->index, (uint64_t)type << ASPEN_FRAME_TYPE_SHIFT |
+                                   offset | flags | head);
 }
 
 /*
@@ -88,12 +96,17 @@ ASPEN_MUST_USE int aspen_frame_alloc(struct aspen *aspen, unsigned order,
 /* The order a block was allocated with; `frame` is its first. */
 unsigned aspen_frame_order(struct aspen *aspen, uint32_t frame);
 
+/* The first frame of the allocated block that holds `frame`: itself when it
+ * was allocated alone. */
+uint32_t aspen_frame_head(struct aspen *aspen, uint32_t frame);
+
 /* One more reference / one less; the last one frees the block. */
 static inline void
 aspen_frame_get(struct aspen_frame *frame)
 {
     aspen_fetch_add_relaxed(&frame->counts, ASPEN_FRAME_REF);
 }
+
 void aspen_frame_put(struct aspen *aspen, uint32_t frame);
 
 /*
@@ -103,8 +116,8 @@ void aspen_frame_put(struct aspen *aspen, uint32_t frame);
  * frame is freed its owner is let go of (ANON: nothing to do, anon_vmas
  * outlive their pages' maps by RCU type stability).
  */
-void aspen_frames_release(struct aspen *aspen, uint32_t *frames,
-                          unsigned count, uint64_t remove);
+void aspen_frames_release(struct aspen *aspen, uint32_t *frames, unsigned count,
+                          uint64_t remove);
 
 /*
  * Zero one frame / copy one frame. -ASPEN_EOPNOTSUPP for a frame without
@@ -126,9 +139,23 @@ uint64_t aspen_frames_free_count(const struct aspen *aspen);
 void aspen_frames_drain(struct aspen *aspen);
 
 /*
- * Check the allocator against the frame table: lists, alignment, buddies,
- * types, counts of free frames. NULL or the name of what does not hold;
- * *where gets the frame. Context: no call of the machine is under way.
+ * Check the allocator against the frame table. NULL or the name of what does
+ * not hold; *where gets the frame. Context: no call of the machine is under
+ * way.
+ *
+ *   frame.list        a free list is broken, or holds what belongs elsewhere
+ *   frame.alignment   a free block is not aligned, or leaves the machine
+ *   frame.overlap     a frame is free twice
+ *   frame.unmerged    two buddies are free and did not merge
+ *   frame.free_count  the zone's count of free frames is not what is free
+ *   frame.cache       a CPU cache holds what is no frame or more than it can
+ *   frame.not_zero    a frame that is free or inside a block has contents
+ *   frame.zero_page   frame 0 is not the zero page
+ *   frame.type        a frame in use has no such type
+ *   frame.references  a frame in use has no reference, or more map counts
+ *                     than references
+ *   frame.order       a block's order does not fit its first frame
+ *   frame.lost        a frame is neither free nor in use
  */
 const char *aspen_frames_check(struct aspen *aspen, uint32_t *where);
 

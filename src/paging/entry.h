@@ -6,6 +6,10 @@
  * names below. An entry is a uint64_t, 0 when nothing is there. Level 0 is
  * the table whose entries map 4 KiB pages, ASPEN_TABLE_LEVELS - 1 the top.
  *
+ * What is written is what the processor reads: bits that it knows stand where
+ * it wants them, the rest in bits that it ignores. Each format header draws
+ * its entries.
+ *
  * An entry is one of
  *   none      0
  *   table     leads to a table one level below (level > 0)
@@ -14,9 +18,15 @@
  *   swap      area and slot of a page that is swapped out (level 0)
  *   marker    guard page, poisoned page (level 0)
  *
+ * WRITE or EXEC without READ is READ as well: processors say it like that.
+ * YOUNG and DIRTY may be set by the processor at any time, so whoever changes
+ * an entry that it can see and wants to keep them exchanges or compares.
+ *
  * Format headers define:
  *   ASPEN_ADDRESS_BITS                bits of a user address
  *   ASPEN_ADDRESS_LIMIT               exclusive top of user space
+ *   ASPEN_ENTRY_NUMBER_BITS           bits of a leaf's number: frames have
+ *                                     32, raw numbers up to this many
  *   aspen_entry_is_table(e, level)    aspen_entry_is_leaf(e, level)
  *   aspen_entry_is_swap(e)            aspen_entry_is_marker(e)
  *   aspen_entry_frame(e)              frame of a leaf or table; raw number of
@@ -46,7 +56,7 @@
 #define ASPEN_ENTRY_READ    1u
 #define ASPEN_ENTRY_WRITE   2u
 #define ASPEN_ENTRY_EXEC    4u
-#define ASPEN_ENTRY_YOUNG   8u  /* accessed */
+#define ASPEN_ENTRY_YOUNG   8u /* accessed */
 #define ASPEN_ENTRY_DIRTY   16u
 #define ASPEN_ENTRY_SPECIAL 32u /* a raw frame or the zero page: uncounted */
 #define ASPEN_ENTRY_UFFD_WP 64u
@@ -57,10 +67,14 @@ enum aspen_marker {
     ASPEN_MARKER_UFFD_WP,
 };
 
-#if defined(ASPEN_PORT_PAGING_X86_64)
-#include "paging/format_x86_64.h"
-#elif defined(ASPEN_PORT_PAGING_AARCH64)
+#define ASPEN_SWAP_TYPE_BITS 5
+#define ASPEN_SWAP_SLOT_BITS 32
+
+/* A test may ask for AArch64 on a port that says x86-64. */
+#if defined(ASPEN_PORT_PAGING_AARCH64)
 #include "paging/format_aarch64.h"
+#elif defined(ASPEN_PORT_PAGING_X86_64)
+#include "paging/format_x86_64.h"
 #else
 #error "aspen_port.h names no page-table format"
 #endif

@@ -10,8 +10,9 @@
  *
  * Allocates nothing and cannot fail: when its batch is full it flushes and
  * releases what it has. `quiet` says that nobody runs in the space and no
- * walker can reach its tables (exit, recovery): then tables are freed at once,
- * otherwise after a grace period.
+ * walker can reach its tables (exit, recovery): then frames are freed as they
+ * come, and tables after the one flush at the end. Otherwise frames wait for a
+ * flush, tables for that and a grace period.
  */
 #ifndef ASPEN_PAGING_GATHER_H
 #define ASPEN_PAGING_GATHER_H
@@ -23,10 +24,10 @@
 struct aspen_gather {
     struct aspen_mm *mm;
     bool quiet;
-    bool tables_freed;  /* since the last flush */
-    uint64_t start;     /* what has to be flushed; start >= end: nothing */
+    bool tables_freed; /* since the last flush */
+    uint64_t start;    /* what has to be flushed; start >= end: nothing */
     uint64_t end;
-    uint32_t tables;    /* list through frame->next */
+    uint32_t tables; /* list through table_next */
     unsigned count;
     uint32_t frames[ASPEN_GATHER_FRAMES];
 };
@@ -61,9 +62,12 @@ aspen_gather_frame(struct aspen_gather *gather, uint32_t frame)
     gather->frames[gather->count++] = frame;
 }
 
-/* A table that no entry leads to any more. */
+/* A table that no entry leads to any more; mm->page_tables goes down by one.
+ * Context: as aspen_gather_frame(). */
 void aspen_gather_table(struct aspen_gather *gather, uint32_t table);
 
+/* Flush, release, and no more. Context: may sleep when not quiet (when very
+ * many tables wait for a grace period), so no spin lock is held. */
 void aspen_gather_end(struct aspen_gather *gather);
 
 #endif

@@ -7,7 +7,12 @@
  *     number of entries that lead to it (the top table: 1).
  * I2  Entries of a table change only under that table's lock and after
  *     aspen_table_own(). Readers may look without it, under RCU.
- * I3  mm->page_tables counts all tables of the mm but the top one.
+ * I3  mm->page_tables counts all tables of the mm but the top one: who links
+ *     one counts it, aspen_gather_table() counts it off.
+ *
+ * A table leads a life of three stages: aspen->tables counts it while it is
+ * in use, tables_waiting.count while readers under RCU may still look at it
+ * (its owner is NULL then), and then it is a free frame.
  */
 #ifndef ASPEN_PAGING_TABLE_H
 #define ASPEN_PAGING_TABLE_H
@@ -62,9 +67,15 @@ ASPEN_MUST_USE int aspen_table_alloc(struct aspen_mm *mm, uint64_t address,
  * at once. */
 void aspen_table_free(struct aspen *aspen, uint32_t table);
 
-/* Free a list of tables (linked by frame->next, ended by 0) that walkers may
+/* Free a list of tables (linked by table_next, ended by 0) that walkers may
  * still read, after a grace period. The TLB has been flushed. */
 void aspen_table_free_waiting(struct aspen *aspen, uint32_t list);
+
+/* Tables that wait for a grace period. Exact when nothing runs. */
+uint64_t aspen_tables_waiting(const struct aspen *aspen);
+
+/* Wait until no table waits any more. Context: may sleep. */
+void aspen_tables_drain(struct aspen *aspen);
 
 /*
  * The entry of `address` at `level`, with all tables above it made. 0 and
@@ -73,8 +84,8 @@ void aspen_table_free_waiting(struct aspen *aspen, uint32_t list);
  *
  * Context: mmap lock or VMA lock held; takes and drops table locks.
  */
-ASPEN_MUST_USE int aspen_table_walk_alloc(struct aspen_mm *mm,
-                                          uint64_t address, unsigned level,
+ASPEN_MUST_USE int aspen_table_walk_alloc(struct aspen_mm *mm, uint64_t address,
+                                          unsigned level,
                                           struct aspen_slot *slot);
 
 /*

@@ -1,0 +1,277 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * frames/check.c - the allocator's validator: what the zone and the CPU
+ * caches say is free, against the frame table.
+ *
+ * It needs no memory of its own: frames in CPU caches are marked in the frame
+ * table (they are all zero, so there is room) and the marks go again before
+ * it returns.
+ *
+ * Called by the machine's validator and by tests/unit/test_frames.c, which
+ * plants one corruption of each kind.
+ */
+#include "frames/frames.h"
+
+#include "base/assert.h"
+#include "frames/zone.h"
+
+#define CACHED_MARK UINT64_MAX /* in `owner`: no pointer, so nobody's */
+
+/* ---- The zone's lists -------------------------------------------------- */
+
+static uint32_t
+chunk_first_frame(uint32_t index)
+{
+    return index * ASPEN_CHUNK_FRAMES;
+}
+
+static const char *
+zone_check_part(const struct aspen_frame_chunk *chunk, unsigned list)
+{
+    return chunk->free == 0 || chunk->free == UINT64_MAX ||
+                   aspen_zone_largest_run(chunk->free) != list
+               ? "frame.list"
+               : NULL;
+}
+
+static const char *
+zone_check_block(const struct aspen *aspen, uint32_t index, unsigned list)
+{
+    const struct aspen_zone *zone = &aspen->zone;
+    uint32_t size = (uint32_t)1 << (list - ASPEN_CHUNK_ORDER);
+    uint32_t buddy = index ^ size;
+
+    if (zone->chunks[index].free)
+        return "frame.list";
+    if (index % size || index == 0 ||
+        index + size > aspen->config.frames / ASPEN_CHUNK_FRAMES)
+        return "frame.alignment";
+    if (list < ASPEN_ORDER_MAX && buddy < zone->chunk_count &&
+        zone->chunks[buddy].listed == 1 + list)
+        return "frame.unmerged";
+    return NULL;
+}
+
+static const char *
+zone_check_list(const struct aspen *aspen, unsigned list, uint32_t *listed,
+                uint64_t *free, uint32_t *where)
+{
+    const struct aspen_zone *zone = &aspen->zone;
+    uint32_t previous = ASPEN_NO_FRAME;
+    uint32_t index = zone->lists[list];
+
+    for (; index != ASPEN_NO_FRAME;
+         previous = index, index = zone->chunks[index].next) {
+        *where = previous == ASPEN_NO_FRAME ? 0 : chunk_first_frame(previous);
+        if (index >= zone->chunk_count || ++*listed > zone->chunk_count)
+            return "frame.list";
+
+        const struct aspen_frame_chunk *chunk = &zone->chunks[index];
+        *where = chunk_first_frame(index);
+        if (chunk->listed != 1 + list || chunk->previous != previous)
+            return "frame.list";
+        const char *wrong = list < ASPEN_CHUNK_ORDER
+                                ? zone_check_part(chunk, list)
+                                : zone_check_block(aspen, index, list);
+        if (wrong)
+            return wrong;
+        *free += list < ASPEN_CHUNK_ORDER ? aspen_popcount(chunk->free)
+                                          : (uint64_t)1 << list;
+    }
+    return NULL;
+}
+
+/* Each chunk that has to be on a list was found on one. */
+static const char *
+zone_check_all_listed(const struct aspen_zone *zone, uint32_t listed,
+                      uint32_t *where)
+{
+    for (uint32_t index = 0; index < zone->chunk_count; index++) {
+        const struct aspen_frame_chunk *chunk = &zone->chunks[index];
+        *where = chunk_first_frame(index);
+        if (chunk->free && !chunk->listed)
+            return "frame.list";
+        if (chunk->listed && listed-- == 0)
+            return "frame.list";
+    }
+    return listed ? "frame.list" : NULL;
+}
+
+static const char *
+zone_check(const struct aspen *aspen, uint32_t *where)
+{
+    const struct aspen_zone *zone = &aspen->zone;
+    uint32_t listed = 0;
+    uint64_t free = 0;
+
+    for (unsigned list = 0; list <= ASPEN_ORDER_MAX; list++) {
+        const char *wrong = zone_check_list(aspen, list, &listed, &free, where);
+        if (wrong)
+            return wrong;
+        if ((zone->lists_used >> list & 1) !=
+            (zone->lists[list] != ASPEN_NO_FRAME))
+            return "frame.list";
+    }
+    const char *wrong = zone_check_all_listed(zone, listed, where);
+    if (wrong)
+        return wrong;
+    *where = 0;
+    return free == zone->free_frames ? NULL : "frame.free_count";
+}
+
+/* ---- CPU caches -------------------------------------------------------- */
+
+static const char *
+frame_cache_mark(struct aspen *aspen, const struct aspen_frame_cache *cache,
+                 uint32_t *where)
+{
+    *where = 0;
+    if (cache->count > ASPEN_FRAME_CACHE_SIZE)
+        return "frame.cache";
+    for (uint32_t i = 0; i < cache->count; i++) {
+        *where = cache->frames[i];
+        if (*where == 0 || *where >= aspen->config.frames)
+            return "frame.cache";
+        struct aspen_frame *frame = &aspen->frames[*where];
+        if (frame->owner == CACHED_MARK)
+            return "frame.overlap";
+        if (!aspen_frame_is_zero(frame))
+            return "frame.not_zero";
+        frame->owner = CACHED_MARK;
+    }
+    return NULL;
+}
+
+static const char *
+frame_caches_mark(struct aspen *aspen, uint32_t *where)
+{
+    for (unsigned cpu = 0; cpu < ASPEN_PORT_CPUS; cpu++) {
+        const char *wrong =
+            frame_cache_mark(aspen, &aspen->frame_caches[cpu], where);
+        if (wrong)
+            return wrong;
+    }
+    return NULL;
+}
+
+/* Also after marking stopped half-way. */
+static void
+frame_caches_unmark(struct aspen *aspen)
+{
+    for (unsigned cpu = 0; cpu < ASPEN_PORT_CPUS; cpu++) {
+        const struct aspen_frame_cache *cache = &aspen->frame_caches[cpu];
+        for (uint32_t i = 0; i < cache->count && i < ASPEN_FRAME_CACHE_SIZE;
+             i++)
+            if (cache->frames[i] < aspen->config.frames &&
+                aspen->frames[cache->frames[i]].owner == CACHED_MARK)
+                aspen->frames[cache->frames[i]].owner = 0;
+    }
+}
+
+/* ---- The frame table --------------------------------------------------- */
+
+struct frame_sweep {
+    const struct aspen *aspen;
+    uint64_t free_end;  /* end of the free block that we are in */
+    uint64_t block_end; /* the same of an allocated block */
+};
+
+static bool
+zone_says_free(struct frame_sweep *sweep, uint32_t number)
+{
+    const struct aspen_frame_chunk *chunk =
+        &sweep->aspen->zone.chunks[number / ASPEN_CHUNK_FRAMES];
+
+    if (number % ASPEN_CHUNK_FRAMES == 0 && chunk->listed > ASPEN_CHUNK_ORDER)
+        sweep->free_end = number + ((uint64_t)1 << (chunk->listed - 1));
+    return number < sweep->free_end ||
+           (chunk->free >> number % ASPEN_CHUNK_FRAMES & 1);
+}
+
+/* A free block begins or part of a chunk is free inside a free block. */
+static bool
+zone_says_twice(const struct frame_sweep *sweep, uint32_t number)
+{
+    const struct aspen_frame_chunk *chunk =
+        &sweep->aspen->zone.chunks[number / ASPEN_CHUNK_FRAMES];
+    return number % ASPEN_CHUNK_FRAMES == 0 && number < sweep->free_end &&
+           (chunk->free || chunk->listed);
+}
+
+static const char *
+frame_check_in_use(struct frame_sweep *sweep, uint32_t number)
+{
+    const struct aspen *aspen = sweep->aspen;
+    const struct aspen_frame *frame = &aspen->frames[number];
+    unsigned type = (unsigned)(frame->index >> ASPEN_FRAME_TYPE_SHIFT);
+    unsigned order = aspen->orders ? aspen->orders[number] : 0;
+
+    if (number == ASPEN_ZERO_FRAME ? type != ASPEN_FRAME_ZERO
+                                   : type == ASPEN_FRAME_ZERO)
+        return "frame.zero_page";
+    if (type == ASPEN_FRAME_FREE || type >= ASPEN_FRAME_TYPES)
+        return "frame.type";
+    if (aspen_frame_references(frame) == 0 ||
+        aspen_frame_map_count(frame) > aspen_frame_references(frame))
+        return "frame.references";
+    if (!(frame->index & ASPEN_FRAME_HEAD))
+        return order ? "frame.order" : NULL;
+
+    sweep->block_end = number + ((uint64_t)1 << order);
+    return order == 0 || order > ASPEN_ORDER_MAX ||
+                   sweep->block_end > aspen->config.frames ||
+                   number & (((uint32_t)1 << order) - 1)
+               ? "frame.order"
+               : NULL;
+}
+
+static const char *
+frame_check(struct frame_sweep *sweep, uint32_t number)
+{
+    const struct aspen_frame *frame = &sweep->aspen->frames[number];
+    bool cached = frame->owner == CACHED_MARK;
+    bool inside = number < sweep->block_end;
+
+    if (zone_says_twice(sweep, number))
+        return "frame.overlap";
+    bool free = zone_says_free(sweep, number);
+    if ((int)free + (int)cached + (int)inside > 1)
+        return "frame.overlap";
+    if (!free && !cached && !inside)
+        return aspen_frame_is_zero(frame) && number != ASPEN_ZERO_FRAME
+                   ? "frame.lost"
+                   : frame_check_in_use(sweep, number);
+    if (!cached && !aspen_frame_is_zero(frame))
+        return "frame.not_zero";
+    return sweep->aspen->orders && sweep->aspen->orders[number] ? "frame.order"
+                                                                : NULL;
+}
+
+static const char *
+frame_table_check(const struct aspen *aspen, uint32_t *where)
+{
+    struct frame_sweep sweep = {.aspen = aspen};
+
+    for (uint32_t number = 0; number < aspen->config.frames; number++) {
+        const char *wrong = frame_check(&sweep, number);
+        if (wrong) {
+            *where = number;
+            return wrong;
+        }
+    }
+    return NULL;
+}
+
+const char *
+aspen_frames_check(struct aspen *aspen, uint32_t *where)
+{
+    const char *wrong = zone_check(aspen, where);
+
+    if (wrong)
+        return wrong;
+    wrong = frame_caches_mark(aspen, where);
+    if (!wrong)
+        wrong = frame_table_check(aspen, where);
+    frame_caches_unmark(aspen);
+    return wrong;
+}

@@ -1,0 +1,436 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * frames/frames.c - the frame table, allocation, references, the frame lock.
+ *
+ *     alloc, order 0  <--  CPU cache  <-- chunks of 64 --  zone (zone.c)
+ *     alloc, order n  <------------------------------------/   ^
+ *     free, a few     -->  CPU cache  -- oldest 64 ------------|
+ *     free, in bulk   -----------------------------------------/
+ *
+ * I1  A frame in the zone, in a CPU cache or inside an allocated block (not
+ *     its first) is 32 zero bytes; a frame in use has a type and a reference.
+ * I2  `orders`, once it exists, is 0 but for the first frames of allocated
+ *     blocks of more than one frame.
+ * I3  A frame is in exactly one place: zone, one cache, one holder's hands.
+ *
+ * Called by everyone above. The first test to break is
+ * tests/unit/test_frames.c.
+ */
+#include "frames/frames.h"
+
+#include "frames/zone.h"
+
+/* Frames fetched ahead while a batch is released: one locked operation takes
+ * about as long as a line from the third-level cache, over this many. */
+#define RELEASE_AHEAD 12
+
+/* Up to this many freed frames are worth keeping warm for this CPU. */
+#define RELEASE_TO_CACHE 16
+
+ASPEN_STATIC_ASSERT(sizeof(struct aspen_frame_cache) % 64 == 0,
+                    "CPU caches share no cache line");
+ASPEN_STATIC_ASSERT(ASPEN_FRAME_CACHE_SIZE >=
+                        ASPEN_ZONE_SINGLES_MAX(ASPEN_FRAME_CACHE_BATCH),
+                    "a refill fits an empty CPU cache");
+
+/* ---- CPU caches -------------------------------------------------------- */
+
+static struct aspen_frame_cache *
+frame_cache_lock(struct aspen *aspen)
+{
+    unsigned cpu = aspen_port_cpu();
+    ASPEN_ASSERT_TEST(cpu < ASPEN_PORT_CPUS);
+    struct aspen_frame_cache *cache = &aspen->frame_caches[cpu];
+    aspen_spin_lock(&cache->lock, ASPEN_LOCK_CACHE);
+    return cache;
+}
+
+static void
+frame_cache_unlock(struct aspen_frame_cache *cache)
+{
+    aspen_spin_unlock(&cache->lock);
+}
+
+static void
+frame_cache_refill(struct aspen *aspen, struct aspen_frame_cache *cache)
+{
+    aspen_spin_lock(&aspen->zone.lock, ASPEN_LOCK_DEPOT);
+    cache->count = aspen_zone_take_singles_locked(&aspen->zone, cache->frames,
+                                                  ASPEN_FRAME_CACHE_BATCH);
+    aspen_spin_unlock(&aspen->zone.lock);
+}
+
+/* The oldest go: they are the coldest. */
+static void
+frame_cache_spill(struct aspen *aspen, struct aspen_frame_cache *cache,
+                  unsigned count)
+{
+    aspen_spin_lock(&aspen->zone.lock, ASPEN_LOCK_DEPOT);
+    aspen_zone_give_singles_locked(&aspen->zone, cache->frames, count);
+    aspen_spin_unlock(&aspen->zone.lock);
+    cache->count -= count;
+    memmove(cache->frames, cache->frames + count,
+            cache->count * sizeof(cache->frames[0]));
+}
+
+static void
+frame_cache_push(struct aspen *aspen, const uint32_t *frames, unsigned count)
+{
+    struct aspen_frame_cache *cache = frame_cache_lock(aspen);
+    for (unsigned i = 0; i < count; i++) {
+        if (cache->count == ASPEN_FRAME_CACHE_SIZE)
+            frame_cache_spill(aspen, cache, ASPEN_FRAME_CACHE_BATCH);
+        cache->frames[cache->count++] = frames[i];
+    }
+    frame_cache_unlock(cache);
+}
+
+static uint32_t
+frame_cache_pop(struct aspen *aspen)
+{
+    uint32_t frame = ASPEN_NO_FRAME;
+    struct aspen_frame_cache *cache = frame_cache_lock(aspen);
+
+    if (aspen_unlikely(cache->count == 0))
+        frame_cache_refill(aspen, cache);
+    if (aspen_likely(cache->count != 0))
+        frame = cache->frames[--cache->count];
+    if (cache->count >= 4)
+        aspen_prefetch_write(&aspen->frames[cache->frames[cache->count - 4]]);
+    frame_cache_unlock(cache);
+    return frame;
+}
+
+void
+aspen_frames_drain(struct aspen *aspen)
+{
+    for (unsigned cpu = 0; cpu < ASPEN_PORT_CPUS; cpu++) {
+        struct aspen_frame_cache *cache = &aspen->frame_caches[cpu];
+        aspen_spin_lock(&cache->lock, ASPEN_LOCK_CACHE);
+        if (cache->count)
+            frame_cache_spill(aspen, cache, cache->count);
+        aspen_spin_unlock(&cache->lock);
+    }
+}
+
+/* ---- Allocation -------------------------------------------------------- */
+
+static uint32_t
+zone_take(struct aspen *aspen, unsigned order)
+{
+    aspen_spin_lock(&aspen->zone.lock, ASPEN_LOCK_DEPOT);
+    uint32_t frame = aspen_zone_take_locked(&aspen->zone, order);
+    aspen_spin_unlock(&aspen->zone.lock);
+    return frame;
+}
+
+/* What other CPUs hold in their caches counts as free. */
+static uint32_t
+zone_take_drained(struct aspen *aspen, unsigned order)
+{
+    aspen_frames_drain(aspen);
+    return zone_take(aspen, order);
+}
+
+/* The side array for blocks, made by the first of them. NULL: no memory. */
+static uint8_t *
+orders_array(struct aspen *aspen)
+{
+    uint8_t *orders = aspen_load(&aspen->orders);
+    if (aspen_likely(orders != NULL))
+        return orders;
+
+    uint8_t *none = NULL;
+    orders = aspen_port_memory_alloc(aspen->config.frames);
+    if (orders && !aspen_compare_exchange(&aspen->orders, &none, orders)) {
+        aspen_port_memory_free(orders, aspen->config.frames);
+        orders = none;
+    }
+    return orders;
+}
+
+static uint32_t
+block_alloc(struct aspen *aspen, unsigned order)
+{
+    uint8_t *orders = orders_array(aspen);
+    if (!orders)
+        return ASPEN_NO_FRAME;
+
+    uint32_t frame = zone_take(aspen, order);
+    if (frame == ASPEN_NO_FRAME)
+        frame = zone_take_drained(aspen, order);
+    if (frame != ASPEN_NO_FRAME)
+        aspen_store_relaxed(&orders[frame], (uint8_t)order);
+    return frame;
+}
+
+static uint32_t
+single_alloc(struct aspen *aspen)
+{
+    uint32_t frame = frame_cache_pop(aspen);
+    if (aspen_unlikely(frame == ASPEN_NO_FRAME))
+        frame = zone_take_drained(aspen, 0);
+    return frame;
+}
+
+int
+aspen_frame_alloc(struct aspen *aspen, unsigned order, enum aspen_step step,
+                  uint32_t *frame)
+{
+    ASPEN_ASSERT_TEST(order <= ASPEN_ORDER_MAX);
+    if (aspen_failpoint(&aspen->failpoints, step))
+        return -ASPEN_ENOMEM;
+
+    uint32_t got = order ? block_alloc(aspen, order) : single_alloc(aspen);
+    if (got == ASPEN_NO_FRAME)
+        return -ASPEN_ENOMEM;
+    struct aspen_frame *first = &aspen->frames[got];
+    ASPEN_ASSERT_TEST(aspen_frame_is_zero(first));
+    aspen_store_relaxed(&first->index,
+                        (uint64_t)ASPEN_FRAME_KERNEL << ASPEN_FRAME_TYPE_SHIFT |
+                            (order ? ASPEN_FRAME_HEAD : 0));
+    aspen_store(&first->counts, ASPEN_FRAME_REF);
+    *frame = got;
+    return 0;
+}
+
+unsigned
+aspen_frame_order(struct aspen *aspen, uint32_t frame)
+{
+    if (!(aspen_load_relaxed(&aspen->frames[frame].index) & ASPEN_FRAME_HEAD))
+        return 0;
+    return aspen_load_relaxed(&aspen_load(&aspen->orders)[frame]);
+}
+
+uint32_t
+aspen_frame_head(struct aspen *aspen, uint32_t frame)
+{
+    const uint8_t *orders = aspen_load(&aspen->orders);
+
+    if (!orders || aspen_frame_type(&aspen->frames[frame]) != ASPEN_FRAME_FREE)
+        return frame;
+    for (unsigned order = 1; order <= ASPEN_ORDER_MAX; order++) {
+        uint32_t head = frame & ~(((uint32_t)1 << order) - 1);
+        if (aspen_load_relaxed(&orders[head]) >= order)
+            return head;
+    }
+    return frame;
+}
+
+/* ---- References -------------------------------------------------------- */
+
+/* The last reference is gone. Returns whether it was a block's. */
+static bool
+frame_clear(struct aspen_frame *frame)
+{
+    uint64_t index = aspen_load_relaxed(&frame->index);
+
+    ASPEN_ASSERT_TEST(aspen_load_relaxed(&frame->counts) == 0);
+    ASPEN_ASSERT_TEST(!(index & ASPEN_FRAME_LOCKED));
+    aspen_store_relaxed(&frame->owner, 0);
+    aspen_store_relaxed(&frame->index, 0);
+    frame->next = 0;
+    frame->previous = 0;
+    return (index & ASPEN_FRAME_HEAD) != 0;
+}
+
+static void
+block_free(struct aspen *aspen, uint32_t frame)
+{
+    uint8_t *orders = aspen_load(&aspen->orders);
+    unsigned order = orders[frame];
+
+    ASPEN_ASSERT(order > 0 && order <= ASPEN_ORDER_MAX);
+    aspen_store_relaxed(&orders[frame], (uint8_t)0);
+    aspen_spin_lock(&aspen->zone.lock, ASPEN_LOCK_DEPOT);
+    aspen_zone_give_locked(&aspen->zone, frame, order);
+    aspen_spin_unlock(&aspen->zone.lock);
+}
+
+/* Whether that was the last reference. */
+static inline bool
+frame_drop(struct aspen_frame *frame, uint64_t remove)
+{
+    uint64_t old = aspen_fetch_sub(&frame->counts, remove);
+
+    ASPEN_ASSERT((uint32_t)old >= (uint32_t)remove);
+    ASPEN_ASSERT_TEST(old >> 32 >= remove >> 32);
+    return (uint32_t)old == (uint32_t)remove;
+}
+
+void
+aspen_frame_put(struct aspen *aspen, uint32_t frame)
+{
+    if (!frame_drop(&aspen->frames[frame], ASPEN_FRAME_REF))
+        return;
+    if (frame_clear(&aspen->frames[frame]))
+        block_free(aspen, frame);
+    else
+        frame_cache_push(aspen, &frame, 1);
+}
+
+void
+aspen_frames_release(struct aspen *aspen, uint32_t *frames, unsigned count,
+                     uint64_t remove)
+{
+    struct aspen_frame *table = aspen->frames;
+    unsigned singles = 0;
+
+    for (unsigned i = 0; i < count && i < RELEASE_AHEAD; i++)
+        aspen_prefetch_write(&table[frames[i]]);
+    for (unsigned i = 0; i < count; i++) {
+        uint32_t frame = frames[i];
+        if (i + RELEASE_AHEAD < count)
+            aspen_prefetch_write(&table[frames[i + RELEASE_AHEAD]]);
+        if (!frame_drop(&table[frame], remove))
+            continue;
+        if (aspen_unlikely(frame_clear(&table[frame])))
+            block_free(aspen, frame);
+        else
+            frames[singles++] = frame;
+    }
+
+    if (singles <= RELEASE_TO_CACHE) {
+        if (singles)
+            frame_cache_push(aspen, frames, singles);
+        return;
+    }
+    aspen_spin_lock(&aspen->zone.lock, ASPEN_LOCK_DEPOT);
+    aspen_zone_give_singles_locked(&aspen->zone, frames, singles);
+    aspen_spin_unlock(&aspen->zone.lock);
+}
+
+/* ---- Contents ---------------------------------------------------------- */
+
+int
+aspen_frame_zero(struct aspen *aspen, uint32_t frame)
+{
+    if (aspen->config.tables_only)
+        return -ASPEN_EOPNOTSUPP;
+    memset(aspen_frame_pointer(aspen, frame), 0, ASPEN_PAGE_SIZE);
+    return 0;
+}
+
+int
+aspen_frame_copy(struct aspen *aspen, uint32_t to, uint32_t from)
+{
+    if (aspen->config.tables_only)
+        return -ASPEN_EOPNOTSUPP;
+    memcpy(aspen_frame_pointer(aspen, to), aspen_frame_pointer(aspen, from),
+           ASPEN_PAGE_SIZE);
+    return 0;
+}
+
+/* ---- The frame lock ---------------------------------------------------- */
+
+bool
+aspen_frame_trylock(struct aspen_frame *frame)
+{
+    if (aspen_fetch_or(&frame->index, ASPEN_FRAME_LOCKED) & ASPEN_FRAME_LOCKED)
+        return false;
+    aspen_lock_order_enter_try(ASPEN_LOCK_FRAME, frame);
+    return true;
+}
+
+/* Whoever unlocks clears WAITERS, so each look at a lock that is still held
+ * has to set it again. */
+static bool
+frame_lock_busy(const void *argument)
+{
+    struct aspen_frame *frame = (struct aspen_frame *)(uintptr_t)argument;
+    uint64_t index = aspen_load(&frame->index);
+
+    while (index & ASPEN_FRAME_LOCKED)
+        if (aspen_compare_exchange(&frame->index, &index,
+                                   index | ASPEN_FRAME_WAITERS))
+            return true;
+    return false;
+}
+
+void
+aspen_frame_lock(struct aspen_frame *frame)
+{
+    aspen_lock_order_enter(ASPEN_LOCK_FRAME, frame);
+    while (aspen_fetch_or(&frame->index, ASPEN_FRAME_LOCKED) &
+           ASPEN_FRAME_LOCKED)
+        aspen_port_wait_while(frame, frame_lock_busy, frame);
+}
+
+void
+aspen_frame_unlock(struct aspen_frame *frame)
+{
+    aspen_lock_order_leave(frame);
+    uint64_t index = aspen_fetch_and(
+        &frame->index, ~(ASPEN_FRAME_LOCKED | ASPEN_FRAME_WAITERS));
+    ASPEN_ASSERT(index & ASPEN_FRAME_LOCKED);
+    if (index & ASPEN_FRAME_WAITERS)
+        aspen_port_wake_all(frame);
+}
+
+/* ---- The whole --------------------------------------------------------- */
+
+uint64_t
+aspen_frames_free_count(const struct aspen *aspen)
+{
+    uint64_t count = aspen_load_relaxed(&aspen->zone.free_frames);
+    for (unsigned cpu = 0; cpu < ASPEN_PORT_CPUS; cpu++)
+        count += aspen_load_relaxed(&aspen->frame_caches[cpu].count);
+    return count;
+}
+
+static size_t
+frame_table_bytes(const struct aspen *aspen)
+{
+    return (size_t)aspen->config.frames * sizeof(struct aspen_frame);
+}
+
+static void
+frames_free_memory(struct aspen *aspen)
+{
+    aspen_zone_destroy(&aspen->zone);
+    if (aspen->frames)
+        aspen_port_memory_free(aspen->frames, frame_table_bytes(aspen));
+    if (aspen->frame_caches)
+        aspen_port_memory_free(aspen->frame_caches,
+                               ASPEN_PORT_CPUS * sizeof(*aspen->frame_caches));
+    if (aspen->orders)
+        aspen_port_memory_free(aspen->orders, aspen->config.frames);
+    aspen->frames = NULL;
+    aspen->frame_caches = NULL;
+    aspen->orders = NULL;
+}
+
+/* Frame 0 is mapped wherever zeroes are read, and never freed. */
+static void
+zero_page_init(struct aspen *aspen)
+{
+    aspen_frame_set(&aspen->frames[ASPEN_ZERO_FRAME], ASPEN_FRAME_ZERO, NULL, 0,
+                    0);
+    aspen->frames[ASPEN_ZERO_FRAME].counts = ASPEN_FRAME_REF;
+    if (!aspen->config.tables_only)
+        memset(aspen_frame_pointer(aspen, ASPEN_ZERO_FRAME), 0,
+               ASPEN_PAGE_SIZE);
+}
+
+int
+aspen_frames_init(struct aspen *aspen)
+{
+    aspen->orders = NULL;
+    int error = aspen_zone_init(&aspen->zone, aspen->config.frames);
+    aspen->frames = aspen_port_memory_alloc(frame_table_bytes(aspen));
+    aspen->frame_caches =
+        aspen_port_memory_alloc(ASPEN_PORT_CPUS * sizeof(*aspen->frame_caches));
+    if (error || !aspen->frames || !aspen->frame_caches) {
+        frames_free_memory(aspen);
+        return -ASPEN_ENOMEM;
+    }
+    zero_page_init(aspen);
+    return 0;
+}
+
+void
+aspen_frames_destroy(struct aspen *aspen)
+{
+    ASPEN_ASSERT(aspen_frames_free_count(aspen) == aspen->config.frames - 1u);
+    frames_free_memory(aspen);
+}

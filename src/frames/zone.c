@@ -1,0 +1,323 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * frames/zone.c - which frames are free: a buddy allocator in two storeys.
+ *
+ * Up to 32 frames, buddies are bits of one 64-bit word, a chunk; they split
+ * and merge by arithmetic. From 64 frames on, buddies are runs of whole
+ * chunks, and only the first chunk of a run is ever written.
+ *
+ *     chunk     0         1         2         3         4 .. 7
+ *     free      1101..    0         0         0110..    0
+ *     list      4         7 (128 frames)      1         8 (256 frames)
+ *
+ * Freeing 262,144 frames in any order so touches 96 KiB here, and lists
+ * change at most seven times for 64 frames.
+ *
+ * I1  A chunk with free bits is on the list of its largest aligned run; a
+ *     chunk whose bits are all set is a block, and its word is 0 again.
+ * I2  Two free blocks that are buddies have merged.
+ * I3  free_frames is the sum of both storeys.
+ *
+ * Called by frames.c. The first test to break is tests/unit/test_frames.c.
+ */
+#include "frames/zone.h"
+
+#include "base/assert.h"
+
+#define WHOLE_CHUNK UINT64_MAX
+
+/* ---- Lists ------------------------------------------------------------- */
+
+static void
+chunk_list_add(struct aspen_zone *zone, uint32_t index, unsigned list)
+{
+    struct aspen_frame_chunk *chunk = &zone->chunks[index];
+    uint32_t first = zone->lists[list];
+
+    chunk->next = first;
+    chunk->previous = ASPEN_NO_FRAME;
+    chunk->listed = 1 + list;
+    if (first != ASPEN_NO_FRAME)
+        zone->chunks[first].previous = index;
+    zone->lists[list] = index;
+    zone->lists_used |= (uint32_t)1 << list;
+}
+
+static void
+chunk_list_remove(struct aspen_zone *zone, uint32_t index)
+{
+    struct aspen_frame_chunk *chunk = &zone->chunks[index];
+    unsigned list = chunk->listed - 1;
+
+    if (chunk->next != ASPEN_NO_FRAME)
+        zone->chunks[chunk->next].previous = chunk->previous;
+    if (chunk->previous != ASPEN_NO_FRAME)
+        zone->chunks[chunk->previous].next = chunk->next;
+    else
+        zone->lists[list] = chunk->next;
+    if (zone->lists[list] == ASPEN_NO_FRAME)
+        zone->lists_used &= ~((uint32_t)1 << list);
+    chunk->listed = 0;
+}
+
+/* The lowest list that can serve `order`, or > ASPEN_ORDER_MAX. */
+static unsigned
+chunk_list_for(const struct aspen_zone *zone, unsigned order)
+{
+    uint32_t lists = zone->lists_used >> order << order;
+    return lists ? aspen_lowest_bit(lists) : ASPEN_ORDER_MAX + 1;
+}
+
+/* ---- Runs of bits in a chunk ------------------------------------------- */
+
+/* The set bits that begin an aligned run of 2^order set bits. */
+static uint64_t
+chunk_runs(uint64_t free, unsigned order)
+{
+    static const uint64_t begins[ASPEN_CHUNK_ORDER] = {
+        0xffffffffffffffffu, 0x5555555555555555u, 0x1111111111111111u,
+        0x0101010101010101u, 0x0001000100010001u, 0x0000000100000001u,
+    };
+    for (unsigned i = 0; i < order; i++)
+        free &= free >> (1u << i) & begins[i + 1];
+    return free;
+}
+
+/* Without branches: the answer varies from free to free. */
+unsigned
+aspen_zone_largest_run(uint64_t free)
+{
+    uint64_t run2 = free & free >> 1 & 0x5555555555555555u;
+    uint64_t run4 = run2 & run2 >> 2 & 0x1111111111111111u;
+    uint64_t run8 = run4 & run4 >> 4 & 0x0101010101010101u;
+    uint64_t run16 = run8 & run8 >> 8 & 0x0001000100010001u;
+    uint64_t run32 = run16 & run16 >> 16 & 0x0000000100000001u;
+
+    return (unsigned)(run2 != 0) + (unsigned)(run4 != 0) +
+           (unsigned)(run8 != 0) + (unsigned)(run16 != 0) +
+           (unsigned)(run32 != 0);
+}
+
+static uint64_t
+chunk_mask(uint32_t frame, unsigned order)
+{
+    uint64_t run = ((uint64_t)1 << (1u << order)) - 1;
+    return run << frame % ASPEN_CHUNK_FRAMES;
+}
+
+/* ---- Whole chunks ------------------------------------------------------ */
+
+/* A run of 2^order frames of whole chunks is free: merge it upwards. */
+static void
+blocks_give(struct aspen_zone *zone, uint32_t index, unsigned order)
+{
+    for (; order < ASPEN_ORDER_MAX; order++) {
+        uint32_t size = (uint32_t)1 << (order - ASPEN_CHUNK_ORDER);
+        uint32_t buddy = index ^ size;
+        if (buddy >= zone->chunk_count ||
+            zone->chunks[buddy].listed != 1 + order)
+            break;
+        chunk_list_remove(zone, buddy);
+        index &= ~size;
+    }
+    chunk_list_add(zone, index, order);
+}
+
+/* Take the first chunks of a block of list `list`, 2^order frames of them. */
+static uint32_t
+blocks_take(struct aspen_zone *zone, unsigned list, unsigned order)
+{
+    uint32_t index = zone->lists[list];
+
+    chunk_list_remove(zone, index);
+    while (list > order) {
+        list--;
+        chunk_list_add(
+            zone, index + ((uint32_t)1 << (list - ASPEN_CHUNK_ORDER)), list);
+    }
+    return index;
+}
+
+/* ---- Parts of a chunk -------------------------------------------------- */
+
+/* The free bits of a chunk that is no block become `free`. */
+static void
+chunk_set_free(struct aspen_zone *zone, uint32_t index, uint64_t free)
+{
+    struct aspen_frame_chunk *chunk = &zone->chunks[index];
+
+    if (aspen_unlikely(free == 0 || free == WHOLE_CHUNK)) {
+        chunk->free = 0;
+        if (chunk->listed)
+            chunk_list_remove(zone, index);
+        if (free)
+            blocks_give(zone, index, ASPEN_CHUNK_ORDER);
+        return;
+    }
+    unsigned list = aspen_zone_largest_run(free);
+    chunk->free = free;
+    if (chunk->listed == 1 + list)
+        return;
+    if (chunk->listed)
+        chunk_list_remove(zone, index);
+    chunk_list_add(zone, index, list);
+}
+
+/* A frame that is given must not be free: each bit once. */
+static void
+chunk_give(struct aspen_zone *zone, uint32_t index, uint64_t mask)
+{
+    struct aspen_frame_chunk *chunk = &zone->chunks[index];
+
+    ASPEN_ASSERT(!(chunk->free & mask) && chunk->listed <= ASPEN_CHUNK_ORDER);
+    chunk_set_free(zone, index, chunk->free | mask);
+}
+
+static uint32_t
+chunk_take(struct aspen_zone *zone, unsigned list, unsigned order)
+{
+    if (list >= ASPEN_CHUNK_ORDER) {
+        uint32_t index = blocks_take(zone, list, ASPEN_CHUNK_ORDER);
+        uint32_t frame = index * ASPEN_CHUNK_FRAMES;
+        chunk_set_free(zone, index, WHOLE_CHUNK & ~chunk_mask(frame, order));
+        return frame;
+    }
+    uint32_t index = zone->lists[list];
+    uint64_t free = zone->chunks[index].free;
+    uint32_t frame =
+        index * ASPEN_CHUNK_FRAMES + aspen_lowest_bit(chunk_runs(free, order));
+    chunk_set_free(zone, index, free & ~chunk_mask(frame, order));
+    return frame;
+}
+
+/* ---- What frames.c calls ----------------------------------------------- */
+
+uint32_t
+aspen_zone_take_locked(struct aspen_zone *zone, unsigned order)
+{
+    unsigned list = chunk_list_for(zone, order);
+
+    if (list > ASPEN_ORDER_MAX)
+        return ASPEN_NO_FRAME;
+    zone->free_frames -= (uint64_t)1 << order;
+    return order < ASPEN_CHUNK_ORDER
+               ? chunk_take(zone, list, order)
+               : blocks_take(zone, list, order) * ASPEN_CHUNK_FRAMES;
+}
+
+/* Take all of one chunk, the most broken one there is. */
+static unsigned
+chunk_take_all(struct aspen_zone *zone, unsigned list, uint32_t *frames)
+{
+    uint32_t index;
+    uint64_t free = WHOLE_CHUNK;
+    unsigned count = 0;
+
+    if (list >= ASPEN_CHUNK_ORDER) {
+        index = blocks_take(zone, list, ASPEN_CHUNK_ORDER);
+    } else {
+        index = zone->lists[list];
+        free = zone->chunks[index].free;
+        chunk_set_free(zone, index, 0);
+    }
+    while (free) {
+        unsigned bit = aspen_highest_bit(free);
+        free &= ~((uint64_t)1 << bit);
+        frames[count++] = index * ASPEN_CHUNK_FRAMES + bit;
+    }
+    return count;
+}
+
+unsigned
+aspen_zone_take_singles_locked(struct aspen_zone *zone, uint32_t *frames,
+                               unsigned batch)
+{
+    unsigned count = 0;
+
+    while (count < batch && zone->lists_used)
+        count += chunk_take_all(zone, chunk_list_for(zone, 0), frames + count);
+    zone->free_frames -= count;
+    return count;
+}
+
+void
+aspen_zone_give_locked(struct aspen_zone *zone, uint32_t frame, unsigned order)
+{
+    uint32_t index = frame / ASPEN_CHUNK_FRAMES;
+
+    zone->free_frames += (uint64_t)1 << order;
+    if (order < ASPEN_CHUNK_ORDER) {
+        chunk_give(zone, index, chunk_mask(frame, order));
+    } else {
+        ASPEN_ASSERT(!zone->chunks[index].free && !zone->chunks[index].listed);
+        blocks_give(zone, index, order);
+    }
+}
+
+/* Neighbours in the list that share a chunk are given in one go. */
+void
+aspen_zone_give_singles_locked(struct aspen_zone *zone, const uint32_t *frames,
+                               unsigned count)
+{
+    unsigned i = 0;
+
+    zone->free_frames += count;
+    while (i < count) {
+        uint32_t index = frames[i] / ASPEN_CHUNK_FRAMES;
+        uint64_t mask = 0;
+        do {
+            uint64_t bit = (uint64_t)1 << frames[i] % ASPEN_CHUNK_FRAMES;
+            ASPEN_ASSERT(!(mask & bit));
+            mask |= bit;
+        } while (++i < count && frames[i] / ASPEN_CHUNK_FRAMES == index);
+        chunk_give(zone, index, mask);
+    }
+}
+
+/* Chunk 0 holds the zero page and can be no block; nor can a cut-off last. */
+static void
+zone_fill(struct aspen_zone *zone, uint32_t frames)
+{
+    uint32_t end = frames / ASPEN_CHUNK_FRAMES;
+    uint32_t rest = frames % ASPEN_CHUNK_FRAMES;
+
+    if (rest)
+        chunk_set_free(zone, end, ((uint64_t)1 << rest) - 1);
+    while (end > 1) {
+        unsigned order = aspen_lowest_bit(end);
+        if (order > ASPEN_ORDER_MAX - ASPEN_CHUNK_ORDER)
+            order = ASPEN_ORDER_MAX - ASPEN_CHUNK_ORDER;
+        while (end < 1 + ((uint32_t)1 << order))
+            order--;
+        end -= (uint32_t)1 << order;
+        chunk_list_add(zone, end, order + ASPEN_CHUNK_ORDER);
+    }
+    chunk_set_free(zone, 0, WHOLE_CHUNK & ~(uint64_t)1);
+    zone->free_frames = frames - 1;
+}
+
+int
+aspen_zone_init(struct aspen_zone *zone, uint32_t frames)
+{
+    ASPEN_ASSERT(frames >= ASPEN_CHUNK_FRAMES && frames < ASPEN_NO_FRAME);
+    memset(zone, 0, sizeof(*zone));
+    zone->chunk_count =
+        frames / ASPEN_CHUNK_FRAMES + (frames % ASPEN_CHUNK_FRAMES != 0);
+    zone->chunks = aspen_port_memory_alloc((size_t)zone->chunk_count *
+                                           sizeof(*zone->chunks));
+    if (!zone->chunks)
+        return -ASPEN_ENOMEM;
+    for (unsigned list = 0; list <= ASPEN_ORDER_MAX; list++)
+        zone->lists[list] = ASPEN_NO_FRAME;
+    zone_fill(zone, frames);
+    return 0;
+}
+
+void
+aspen_zone_destroy(struct aspen_zone *zone)
+{
+    if (zone->chunks)
+        aspen_port_memory_free(zone->chunks, (size_t)zone->chunk_count *
+                                                 sizeof(*zone->chunks));
+    zone->chunks = NULL;
+}

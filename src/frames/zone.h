@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * frames/zone.h - the buddy allocator below the CPU caches: which frames are
+ * free. It never touches a frame table entry; struct aspen_zone and its
+ * chunks are drawn in internal.h. Only frames.c and check.c include it.
+ *
+ * Context: the zone lock is held wherever the name ends in _locked.
+ */
+#ifndef ASPEN_FRAMES_ZONE_H
+#define ASPEN_FRAMES_ZONE_H
+
+#include "internal.h"
+
+/* Most frames that one aspen_zone_take_singles_locked(batch) may return. */
+#define ASPEN_ZONE_SINGLES_MAX(batch) ((batch) + ASPEN_CHUNK_FRAMES - 1)
+
+/* 0 or -ASPEN_ENOMEM. All frames but the zero page become free. */
+ASPEN_MUST_USE int aspen_zone_init(struct aspen_zone *zone, uint32_t frames);
+void aspen_zone_destroy(struct aspen_zone *zone);
+
+/* 2^order frames, aligned to their size, or ASPEN_NO_FRAME. */
+uint32_t aspen_zone_take_locked(struct aspen_zone *zone, unsigned order);
+
+/*
+ * Single frames, whole chunks at a time, until there are `batch` or no more;
+ * within a chunk the highest comes first. Returns how many.
+ */
+unsigned aspen_zone_take_singles_locked(struct aspen_zone *zone,
+                                        uint32_t *frames, unsigned batch);
+
+/* Give back a block / single frames, each now all zero in the frame table. */
+void aspen_zone_give_locked(struct aspen_zone *zone, uint32_t frame,
+                            unsigned order);
+void aspen_zone_give_singles_locked(struct aspen_zone *zone,
+                                    const uint32_t *frames, unsigned count);
+
+/* The order of the largest aligned run of set bits; `free` is not 0. */
+unsigned aspen_zone_largest_run(uint64_t free);
+
+#endif

@@ -1,0 +1,261 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * paging/table.c - page tables: make them, walk them, give them back; TLB
+ * flushes.
+ *
+ *     in use ----------------------------------------> free frame
+ *        |    aspen_table_free (quiet)                     ^
+ *        |                                                 |
+ *        \--> collecting --> waiting, one grace period ----/
+ *             aspen_table_free_waiting
+ *
+ * I1-I3 stand in table.h, and:
+ * I4  aspen->tables_waiting: while `armed`, the RCU head is in flight and
+ *     frees `waiting`; `collecting` is not empty only while armed.
+ *
+ * Called by fault, fork, import, gather.c. The first test to break is
+ * tests/unit/test_paging.c.
+ */
+#include "paging/table.h"
+
+/* ---- Make and free ----------------------------------------------------- */
+
+int
+aspen_table_alloc(struct aspen_mm *mm, uint64_t address, unsigned level,
+                  uint32_t *table)
+{
+    struct aspen *aspen = mm->aspen;
+    uint64_t first = aspen_align_down(address, aspen_table_span(level));
+
+    ASPEN_ASSERT_TEST(level < ASPEN_TABLE_LEVELS);
+    int error = aspen_frame_alloc(aspen, 0, ASPEN_STEP_PAGE_TABLE, table);
+    if (error)
+        return error;
+    memset(aspen_table_entries(aspen, *table), 0, ASPEN_PAGE_SIZE);
+    aspen_frame_set(&aspen->frames[*table], ASPEN_FRAME_TABLE, mm,
+                    aspen_bytes_to_pages(first) | level, 0);
+    aspen_fetch_add_relaxed(&aspen->tables, 1);
+    return 0;
+}
+
+static void
+table_assert_unused(struct aspen *aspen, uint32_t table)
+{
+    (void)aspen;
+    (void)table;
+    ASPEN_ASSERT_TEST(aspen_frame_type(&aspen->frames[table]) ==
+                      ASPEN_FRAME_TABLE);
+    ASPEN_ASSERT_TEST(aspen_frame_references(&aspen->frames[table]) == 1);
+    ASPEN_ASSERT_TEST(aspen_frame_map_count(&aspen->frames[table]) == 0);
+}
+
+void
+aspen_table_free(struct aspen *aspen, uint32_t table)
+{
+    table_assert_unused(aspen, table);
+    aspen_fetch_sub_relaxed(&aspen->tables, 1);
+    aspen_frame_put(aspen, table);
+}
+
+/* ---- After a grace period ---------------------------------------------- */
+
+static uint64_t
+table_list_free(struct aspen *aspen, uint32_t list)
+{
+    uint64_t count = 0;
+
+    while (list) {
+        uint32_t next = aspen->frames[list].table_next;
+        aspen_frame_put(aspen, list);
+        list = next;
+        count++;
+    }
+    return count;
+}
+
+static void
+tables_grace_over(struct aspen_port_rcu_head *head)
+{
+    struct aspen_table_waiting *waiting =
+        aspen_container_of(head, struct aspen_table_waiting, head);
+    struct aspen *aspen =
+        aspen_container_of(waiting, struct aspen, tables_waiting);
+
+    /* Only we touch `waiting` while armed. */
+    uint64_t count = table_list_free(aspen, waiting->waiting);
+
+    aspen_spin_lock(&waiting->lock, ASPEN_LOCK_LEAF);
+    waiting->waiting = waiting->collecting;
+    waiting->collecting = 0;
+    bool again = waiting->waiting != 0;
+    if (again)
+        aspen_port_rcu_defer(&waiting->head, tables_grace_over);
+    else
+        waiting->armed = false;
+    aspen_spin_unlock(&waiting->lock);
+
+    /* Last of all: who sees 0 may free the machine. */
+    aspen_fetch_sub(&waiting->count, count);
+}
+
+/* Count the tables of a list off from those in use; *last gets its last. */
+static uint64_t
+table_list_retire(struct aspen *aspen, uint32_t list, uint32_t *last)
+{
+    uint64_t count = 0;
+
+    for (; list; list = aspen->frames[list].table_next) {
+        table_assert_unused(aspen, list);
+        aspen_store_relaxed(&aspen->frames[list].owner, 0);
+        *last = list;
+        count++;
+    }
+    aspen_fetch_sub_relaxed(&aspen->tables, count);
+    return count;
+}
+
+void
+aspen_table_free_waiting(struct aspen *aspen, uint32_t list)
+{
+    struct aspen_table_waiting *waiting = &aspen->tables_waiting;
+    uint32_t last = 0;
+
+    if (!list)
+        return;
+    uint64_t count = table_list_retire(aspen, list, &last);
+    aspen_fetch_add(&waiting->count, count);
+
+    aspen_spin_lock(&waiting->lock, ASPEN_LOCK_LEAF);
+    if (waiting->armed) {
+        aspen->frames[last].table_next = waiting->collecting;
+        waiting->collecting = list;
+    } else {
+        waiting->armed = true;
+        waiting->waiting = list;
+        aspen_port_rcu_defer(&waiting->head, tables_grace_over);
+    }
+    aspen_spin_unlock(&waiting->lock);
+}
+
+uint64_t
+aspen_tables_waiting(const struct aspen *aspen)
+{
+    return aspen_load(&aspen->tables_waiting.count);
+}
+
+void
+aspen_tables_drain(struct aspen *aspen)
+{
+    while (aspen_tables_waiting(aspen))
+        aspen_port_rcu_barrier();
+}
+
+/* ---- Walk -------------------------------------------------------------- */
+
+/*
+ * Put a new table into `slot`, whose entry was none. Somebody else may be
+ * quicker: then theirs stays. *entry gets what stands there.
+ */
+static int
+table_install(struct aspen_mm *mm, uint64_t address,
+              const struct aspen_slot *slot, uint64_t *entry)
+{
+    struct aspen *aspen = mm->aspen;
+    uint32_t table;
+
+    int error = aspen_table_alloc(mm, address, slot->level - 1, &table);
+    if (error)
+        return error;
+
+    aspen_table_own(aspen, slot->table);
+    aspen_table_lock(aspen, slot->table, ASPEN_LOCK_TABLE);
+    *entry = aspen_load_relaxed(slot->entry);
+    bool mine = *entry == 0;
+    if (mine) {
+        *entry = aspen_entry_make_table(table);
+        aspen_store(slot->entry, *entry);
+    }
+    aspen_table_unlock(aspen, slot->table);
+
+    if (mine)
+        aspen_fetch_add_relaxed(&mm->page_tables, 1);
+    else
+        aspen_table_free(aspen, table);
+    return 0;
+}
+
+static void
+slot_at(struct aspen *aspen, struct aspen_slot *slot, uint32_t table,
+        unsigned level, uint64_t address)
+{
+    slot->table = table;
+    slot->level = level;
+    slot->entry =
+        &aspen_table_entries(aspen, table)[aspen_table_index(address, level)];
+}
+
+int
+aspen_table_walk_alloc(struct aspen_mm *mm, uint64_t address, unsigned level,
+                       struct aspen_slot *slot)
+{
+    ASPEN_ASSERT_TEST(address < mm->address_limit);
+    slot_at(mm->aspen, slot, mm->root, ASPEN_TABLE_LEVELS - 1, address);
+    while (slot->level > level) {
+        uint64_t entry = aspen_load(slot->entry);
+        if (!entry) {
+            int error = table_install(mm, address, slot, &entry);
+            if (error)
+                return error;
+        }
+        if (!aspen_entry_is_table(entry, slot->level))
+            return -ASPEN_EEXIST;
+        slot_at(mm->aspen, slot, (uint32_t)aspen_entry_frame(entry),
+                slot->level - 1, address);
+    }
+    return 0;
+}
+
+uint64_t
+aspen_table_walk(struct aspen_mm *mm, uint64_t address, struct aspen_slot *slot)
+{
+    ASPEN_ASSERT_TEST(address < mm->address_limit);
+    slot_at(mm->aspen, slot, mm->root, ASPEN_TABLE_LEVELS - 1, address);
+    for (;;) {
+        uint64_t entry = aspen_load(slot->entry);
+        if (!aspen_entry_is_table(entry, slot->level))
+            return entry;
+        slot_at(mm->aspen, slot, (uint32_t)aspen_entry_frame(entry),
+                slot->level - 1, address);
+    }
+}
+
+/* ---- Protection and flushes -------------------------------------------- */
+
+unsigned
+aspen_entry_bits_of(uint64_t vm_flags)
+{
+    unsigned bits = 0;
+
+    if (vm_flags & ASPEN_VM_ACCESS)
+        bits |= ASPEN_ENTRY_READ;
+    if (vm_flags & ASPEN_VM_EXEC)
+        bits |= ASPEN_ENTRY_EXEC;
+    if (vm_flags & ASPEN_VM_WRITE && vm_flags & ASPEN_VM_SHARED)
+        bits |= ASPEN_ENTRY_WRITE;
+    return bits;
+}
+
+void
+aspen_tlb_flush(struct aspen_mm *mm, uint64_t start, uint64_t end, bool tables)
+{
+    uint64_t cpus[ASPEN_CPU_WORDS];
+
+    /* A CPU that is not in the mask yet will read the entries as they are
+     * now: pairs with the mask's update in aspen_mm_activate(). */
+    aspen_fence();
+    for (unsigned i = 0; i < ASPEN_CPU_WORDS; i++)
+        cpus[i] = aspen_load(&mm->cpus[i]);
+    aspen_port_tlb_flush(cpus, mm->root, start, end, tables);
+    aspen_fetch_add_relaxed(&mm->tlb_flushes, 1);
+    aspen_fetch_add_relaxed(&mm->aspen->tlb_flushes, 1);
+}
