@@ -96,12 +96,12 @@ $2/$3: $(call objects,$1,$4) $(LIB_$1)
 	    -lcmocka $$(LIBS_ALL)
 endef
 define unit_tests
-$(call unit_test,test,$(BUILD)/tests,$1,$2)
-$(call unit_test,asan,$(BUILD)/asan/tests,$1,$2)
+$(call unit_test,test,$(BUILD)/tests/unit,$1,$2)
+$(call unit_test,asan,$(BUILD)/asan/tests/unit,$1,$2)
 endef
 $(foreach t,$(UNIT),$(eval $(call unit_tests,$t,$(call unit_sources,$t))))
-UNIT_test := $(addprefix $(BUILD)/tests/,$(UNIT))
-UNIT_asan := $(addprefix $(BUILD)/asan/tests/,$(UNIT))
+UNIT_test := $(addprefix $(BUILD)/tests/unit/,$(UNIT))
+UNIT_asan := $(addprefix $(BUILD)/asan/tests/unit/,$(UNIT))
 
 .PHONY: all unit unit-asan clean help
 unit: $(UNIT_test)
@@ -112,9 +112,9 @@ unit-asan: $(UNIT_asan)
 
 # One test: make test_cache, make asan/test_cache.
 .PHONY: $(UNIT) $(addprefix asan/,$(UNIT))
-$(UNIT): %: $(BUILD)/tests/%
+$(UNIT): %: $(BUILD)/tests/unit/%
 	$<
-$(addprefix asan/,$(UNIT)): asan/%: $(BUILD)/asan/tests/%
+$(addprefix asan/,$(UNIT)): asan/%: $(BUILD)/asan/tests/unit/%
 	$<
 
 # ---- The rest -----------------------------------------------------------

@@ -16,8 +16,20 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#ifndef _LGPL_SOURCE
-#define _LGPL_SOURCE /* inline the readers; liburcu allows it to MIT code */
+#if defined(__SANITIZE_ADDRESS__)
+#define ASPEN_POSIX_ASAN
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer)
+#define ASPEN_POSIX_ASAN
+#endif
+#endif
+
+/*
+ * Inline the readers; liburcu allows that to MIT code. Not under sanitizers,
+ * which find that its per-thread records are aligned to less than declared.
+ */
+#if !defined(_LGPL_SOURCE) && !defined(ASPEN_POSIX_ASAN)
+#define _LGPL_SOURCE
 #endif
 #include <urcu-bp.h>
 
@@ -205,8 +217,7 @@ static inline unsigned
 aspen_port_cpu(void)
 {
     unsigned slot = aspen_posix_slot;
-    return __builtin_expect(slot != 0, 1) ? slot - 1
-                                          : aspen_posix_take_slot();
+    return __builtin_expect(slot != 0, 1) ? slot - 1 : aspen_posix_take_slot();
 }
 
 extern void aspen_port_tlb_flush(const uint64_t *cpus, uint32_t root,
@@ -227,14 +238,6 @@ extern void aspen_port_log(const char *message);
 #ifdef ASPEN_TEST_BUILD
 struct aspen_lock_order;
 extern struct aspen_lock_order *aspen_port_lock_order(void);
-#endif
-
-#if defined(__SANITIZE_ADDRESS__)
-#define ASPEN_POSIX_ASAN
-#elif defined(__has_feature)
-#if __has_feature(address_sanitizer)
-#define ASPEN_POSIX_ASAN
-#endif
 #endif
 
 #ifdef ASPEN_POSIX_ASAN

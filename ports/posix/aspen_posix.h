@@ -40,8 +40,7 @@ typedef void aspen_posix_tlb_observer(void *context, uint32_t root,
                                       bool tables);
 
 /** Set or (NULL) remove the observer. No flush is under way. */
-void aspen_posix_observe_tlb(aspen_posix_tlb_observer *observer,
-                             void *context);
+void aspen_posix_observe_tlb(aspen_posix_tlb_observer *observer, void *context);
 
 /** TLB flushes since the program started, all machines together. */
 uint64_t aspen_posix_tlb_flushes(void);

@@ -191,9 +191,8 @@ try_or_sleep(uint32_t *word, uint32_t held, uint32_t take)
         return __atomic_compare_exchange_n(word, &seen, seen + take, false,
                                            __ATOMIC_ACQUIRE, __ATOMIC_RELAXED);
     if (!(seen & ASPEN_POSIX_RW_WAITERS) &&
-        !__atomic_compare_exchange_n(word, &seen,
-                                     seen | ASPEN_POSIX_RW_WAITERS, false,
-                                     __ATOMIC_RELAXED, __ATOMIC_RELAXED))
+        !__atomic_compare_exchange_n(word, &seen, seen | ASPEN_POSIX_RW_WAITERS,
+                                     false, __ATOMIC_RELAXED, __ATOMIC_RELAXED))
         return false;
     wait_for_change(word, seen | ASPEN_POSIX_RW_WAITERS);
     return false;
@@ -205,8 +204,7 @@ aspen_posix_read_lock_slow(struct aspen_port_rwlock *lock)
     bool locked = false;
 
     /* Behind those who wait; once awake only a writer keeps a reader out. */
-    if (__atomic_load_n(&lock->word, __ATOMIC_RELAXED) &
-        ASPEN_POSIX_RW_WAITERS)
+    if (__atomic_load_n(&lock->word, __ATOMIC_RELAXED) & ASPEN_POSIX_RW_WAITERS)
         locked = try_or_sleep(&lock->word, ~0u, 1);
     while (!locked)
         locked = try_or_sleep(&lock->word, ASPEN_POSIX_RW_WRITER, 1);

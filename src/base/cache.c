@@ -23,7 +23,6 @@
 #include "base/memory.h"
 #include <aspen/error.h>
 
-
 #define BATCH       30u /* with its header 256 bytes */
 #define MAGAZINE    (2 * BATCH)
 #define CHUNK_BYTES 16384u

@@ -46,8 +46,7 @@ test_objects_do_not_overlap(void **state)
             assert_true((uintptr_t)objects[i] % alignment == 0);
             memset(objects[i], (int)(i & 0xff), bytes);
         }
-        assert_true(aspen_cache_allocated(&cache) ==
-                    ASPEN_ARRAY_SIZE(objects));
+        assert_true(aspen_cache_allocated(&cache) == ASPEN_ARRAY_SIZE(objects));
         assert_true(aspen_cache_bytes(&cache) >= bytes * 300);
         for (size_t i = 0; i < ASPEN_ARRAY_SIZE(objects); i++) {
             const unsigned char *byte = objects[i];
@@ -104,7 +103,8 @@ test_random_frees_find_room(void **state)
     aspen_cache_destroy(&cache);
 }
 
-/* Freed objects of a type-stable cache keep their contents; fresh ones are 0. */
+/* Freed objects of a type-stable cache keep their contents; fresh ones are 0.
+ */
 static void
 test_type_stable(void **state)
 {

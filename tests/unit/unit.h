@@ -37,7 +37,7 @@ unit_seed(const char *program, uint64_t otherwise)
     const char *text = getenv("ASPEN_SEED");
     uint64_t seed = text ? strtoull(text, NULL, 0) : otherwise;
 
-    printf("replay: ASPEN_SEED=%llu build/tests/%s\n",
+    printf("replay: ASPEN_SEED=%llu build/tests/unit/%s\n",
            (unsigned long long)seed, program);
     return seed;
 }
