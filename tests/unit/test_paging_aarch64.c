@@ -1,0 +1,14 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * test_paging_aarch64.c - test_paging.c once more, with AArch64's entries
+ * whatever the port says. The library has the port's, so the paging layer is
+ * compiled in here.
+ */
+#ifndef ASPEN_PORT_PAGING_AARCH64
+#define ASPEN_PORT_PAGING_AARCH64
+#endif
+
+#include "paging/gather.c"
+#include "paging/table.c"
+
+#include "test_paging.c"
