@@ -103,7 +103,7 @@ prepare_vma(struct fork *fork, struct aspen_vma *from, struct aspen_vma **copy)
 {
     uint64_t charge =
         from->flags & ASPEN_VM_ACCOUNT ? aspen_vma_pages(from) : 0;
-    struct aspen_vma *to;
+    struct aspen_vma *to = NULL;
 
     int error = aspen_charge(fork->aspen, charge);
     if (error)
@@ -156,7 +156,7 @@ commit_vma(struct fork *fork, struct aspen_vma *from, struct aspen_vma *to)
 static int
 copy_vma(struct fork *fork, struct aspen_vma *from)
 {
-    struct aspen_vma *to;
+    struct aspen_vma *to = NULL;
 
     int error = aspen_vma_write_lock_killable(from);
     if (error)

@@ -293,9 +293,8 @@ fork_parent_rich(void)
         add_pages(parent, 3 * GIB + (4 + i) * PAGE, 1, 0, ASPEN_IMPORT_SWAP,
                   SWAP_FULL);
     /* Raw frames, and a huge leaf. */
-    add_vma(parent, 4 * GIB, 4 * PAGE,
-            R | ASPEN_VM_SHARED | ASPEN_VM_PFNMAP | ASPEN_VM_IO, NULL, false,
-            false);
+    add_vma(parent, 4 * GIB, 4 * PAGE, R | ASPEN_VM_PFNMAP | ASPEN_VM_IO, NULL,
+            false, false);
     add_pages(parent, 4 * GIB, 4, 0, ASPEN_IMPORT_RAW, 0);
     add_vma(parent, 600 * GIB, 4 * MIB, RW | ASPEN_VM_HUGEPAGE, NULL, true,
             false);
