@@ -1,0 +1,97 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * main.c - the `aspen` command: finds the subcommand and hands over.
+ *
+ * tests/tools/usage.sh breaks first.
+ */
+#define _GNU_SOURCE
+#include "capture.h"
+#include "rehearse.h"
+
+#include <aspen/version.h>
+
+#include <errno.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#ifndef ASPEN_LIBEXEC
+#define ASPEN_LIBEXEC "/usr/local/libexec/aspen"
+#endif
+
+static const char help[] =
+    "usage: aspen COMMAND [options]\n"
+    "\n"
+    "  rehearse   take the address space of a real process, fork it in Aspen,\n"
+    "             and let the fork fail at every step\n"
+    "  capture    write a snapshot of a process's address space\n"
+    "  bench      measure, beside the host's kernel\n"
+    "\n"
+    "  aspen COMMAND --help tells more; aspen --version prints the version.\n"
+    "\n"
+    "Exit status: 0 all is well, 1 a promise was broken, 2 usage or the\n"
+    "system refused.\n";
+
+/*
+ * Measuring takes the release build, rehearsing the test build: the bench is
+ * a program of its own, beside this one or where `make install` puts it.
+ */
+static int
+bench_command(int argc, char **argv)
+{
+    char self[PATH_MAX];
+    char beside[PATH_MAX + 16];
+    ssize_t length = readlink("/proc/self/exe", self, sizeof(self) - 1);
+    char *slash;
+
+    (void)argc;
+    if (length > 0) {
+        self[length] = '\0';
+        slash = strrchr(self, '/');
+        if (slash != NULL)
+            *slash = '\0';
+        snprintf(beside, sizeof(beside), "%s/aspen-bench", self);
+        execv(beside, argv);
+        if (errno != ENOENT)
+            return tool_refuse("bench", "cannot run %s: %s", beside,
+                               strerror(errno));
+    }
+    execv(ASPEN_LIBEXEC "/aspen-bench", argv);
+    return tool_refuse("bench",
+                       "aspen-bench is neither beside aspen nor in %s; build "
+                       "it with `make bench`",
+                       ASPEN_LIBEXEC);
+}
+
+int
+main(int argc, char **argv)
+{
+    const char *command = argc > 1 ? argv[1] : NULL;
+    int status;
+
+    if (command == NULL) {
+        fputs(help, stderr);
+        return EXIT_REFUSED;
+    }
+    if (strcmp(command, "--help") == 0 || strcmp(command, "-h") == 0 ||
+        strcmp(command, "help") == 0) {
+        fputs(help, stdout);
+        status = EXIT_HELD;
+    } else if (strcmp(command, "--version") == 0 ||
+               strcmp(command, "-V") == 0) {
+        printf("aspen %s\n", aspen_version());
+        status = EXIT_HELD;
+    } else if (strcmp(command, "capture") == 0)
+        return capture_command(argc - 1, argv + 1);
+    else if (strcmp(command, "rehearse") == 0)
+        return rehearse_command(argc - 1, argv + 1);
+    else if (strcmp(command, "bench") == 0)
+        return bench_command(argc - 1, argv + 1);
+    else
+        return tool_refuse(NULL, "no command '%s'; see aspen --help", command);
+    if (fflush(stdout) != 0)
+        return tool_refuse(NULL, "cannot write: %s", strerror(errno));
+    return status;
+}

@@ -1,0 +1,80 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * tool.h - what all subcommands of the `aspen` command share: exit statuses,
+ * one-line refusals, growing buffers, options, the progress bar.
+ *
+ * Nothing here knows about address spaces.
+ */
+#ifndef ASPEN_TOOL_H
+#define ASPEN_TOOL_H
+
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define EXIT_HELD    0 /* all is well */
+#define EXIT_BROKEN  1 /* a promise was broken */
+#define EXIT_REFUSED 2 /* usage, or the system refused */
+
+/** Why something was refused: one line, without a newline at its end. */
+struct tool_error {
+    char text[512];
+};
+
+/** Fill `error` and return -1, so that a caller can return the call. */
+int tool_fail(struct tool_error *error, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
+
+/** Print "aspen COMMAND: text" to stderr as one line; return EXIT_REFUSED. */
+int tool_refuse(const char *command, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
+
+/** Memory that grows; `failed` sticks, so that it is looked at once. */
+struct tool_buffer {
+    uint8_t *bytes;
+    size_t length;
+    size_t capacity;
+    bool failed;
+};
+
+/** Room for `more` bytes at the end; NULL when there is no memory. */
+uint8_t *tool_buffer_add(struct tool_buffer *buffer, size_t more);
+void tool_buffer_free(struct tool_buffer *buffer);
+
+/**
+ * Read a whole file, of any kind, into the buffer. When `go_on` (or NULL) says
+ * no to the first `look` bytes or more, the rest is not read.
+ * 0 or a negative errno.
+ */
+int tool_read_file(const char *path, struct tool_buffer *buffer, size_t look,
+                   bool (*go_on)(const uint8_t *bytes, size_t length));
+
+/** Numbers of options: decimal digits only, no sign. False: not a number. */
+bool tool_parse_number(const char *text, uint64_t max, uint64_t *number);
+/** Seconds with up to nine digits after the point, as nanoseconds. */
+bool tool_parse_seconds(const char *text, uint64_t *nanoseconds);
+
+/** Monotonic clock. */
+uint64_t tool_now_ns(void);
+void tool_sleep_until_ns(uint64_t deadline_ns);
+
+/**
+ * A bar on stderr while it is a terminal, redrawn at most ten times a second;
+ * nothing at all otherwise.
+ */
+struct tool_progress {
+    const char *what;
+    uint64_t total;
+    uint64_t started_ns;
+    uint64_t drawn_ns;
+    bool on;
+};
+
+void tool_progress_begin(struct tool_progress *progress, const char *what,
+                         uint64_t total);
+void tool_progress_set(struct tool_progress *progress, uint64_t done);
+/** Wipes the bar. */
+void tool_progress_end(struct tool_progress *progress);
+
+#endif
