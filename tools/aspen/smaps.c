@@ -277,13 +277,14 @@ smaps_object(struct snapshot *snapshot, const struct smaps_area *area,
     if (inode == 0 && area->device == 0) {
         /* Only special mappings may not grow and yet have no file. Each is an
          * object of its own, keyed by its address. */
-        if ((flags & (ASPEN_VM_DONTEXPAND | ASPEN_VM_PFNMAP)) == 0)
+        if ((flags &
+             (ASPEN_VM_DONTEXPAND | ASPEN_VM_PFNMAP | ASPEN_VM_SHARED)) == 0)
             return 0;
         kind = SNAPSHOT_OBJECT_SPECIAL;
         inode = area->start >> SNAPSHOT_PAGE_SHIFT;
     } else if ((flags & ASPEN_VM_HUGETLB) != 0)
         kind = SNAPSHOT_OBJECT_HUGETLB;
-    else if ((flags & (ASPEN_VM_PFNMAP | ASPEN_VM_MIXEDMAP)) != 0)
+    else if ((flags & ASPEN_VM_PFNMAP) != 0)
         kind = SNAPSHOT_OBJECT_DEVICE;
     else if (is_shared_memory(area->path))
         kind = SNAPSHOT_OBJECT_SHMEM;
