@@ -88,8 +88,15 @@ static int
 print_json(const struct snapshot *snapshot,
            const struct snapshot_totals *totals, const char *file)
 {
+    char *name = strdup(snapshot_text(snapshot, snapshot->name));
+    char *target = strdup(file);
     json_t *pages = json_object();
-    json_t *root;
+    json_t *root = NULL;
+
+    if (name == NULL || target == NULL)
+        goto out;
+    tool_make_utf8(name);
+    tool_make_utf8(target);
 
     for (unsigned i = 0; i < SNAPSHOT_KINDS; i++)
         json_object_set_new(pages, snapshot_kind_name(i),
@@ -97,8 +104,7 @@ print_json(const struct snapshot *snapshot,
     root = json_pack(
         "{s:s, s:s, s:s, s:s, s:s, s:b, s:b, s:I, s:I, s:I, s:o, s:I, s:I, "
         "s:I, s:I}",
-        "schema", "aspen.capture/1", "file", file, "process",
-        snapshot_text(snapshot, snapshot->name), "kernel",
+        "schema", "aspen.capture/1", "file", target, "process", name, "kernel",
         snapshot_text(snapshot, snapshot->release), "method",
         snapshot_method_name(snapshot->method), "torn", snapshot->torn,
         "redacted", snapshot->redacted, "vmas", (json_int_t)snapshot->vma_count,
@@ -108,6 +114,9 @@ print_json(const struct snapshot *snapshot,
         (json_int_t)snapshot->ambiguous, "assumed",
         (json_int_t)snapshot->assumed, "pages_not_looked_at",
         (json_int_t)snapshot->unread);
+out:
+    free(name);
+    free(target);
     if (root == NULL)
         return tool_refuse(COMMAND, "no memory");
     json_dumpf(root, stdout, JSON_COMPACT | JSON_ENSURE_ASCII);

@@ -160,6 +160,41 @@ tool_parse_seconds(const char *text, uint64_t *nanoseconds)
     return *text == '\0' && digits > 0;
 }
 
+/* The length of the UTF-8 sequence at `byte`; 0: there is none. */
+static size_t
+utf8_length(const unsigned char *byte)
+{
+    size_t length = byte[0] < 0x80   ? 1
+                    : byte[0] < 0xc2 ? 0
+                    : byte[0] < 0xe0 ? 2
+                    : byte[0] < 0xf0 ? 3
+                    : byte[0] < 0xf5 ? 4
+                                     : 0;
+
+    for (size_t i = 1; i < length; i++)
+        if ((byte[i] & 0xc0) != 0x80)
+            return 0;
+    /* Overlong, surrogates, beyond the last code point. */
+    if ((byte[0] == 0xe0 && byte[1] < 0xa0) ||
+        (byte[0] == 0xed && byte[1] > 0x9f) ||
+        (byte[0] == 0xf0 && byte[1] < 0x90) ||
+        (byte[0] == 0xf4 && byte[1] > 0x8f))
+        return 0;
+    return length;
+}
+
+void
+tool_make_utf8(char *text)
+{
+    while (*text != '\0') {
+        size_t length = utf8_length((const unsigned char *)text);
+
+        if (length == 0)
+            *text = '?';
+        text += length > 0 ? length : 1;
+    }
+}
+
 uint64_t
 tool_now_ns(void)
 {

@@ -55,6 +55,12 @@ bool tool_parse_number(const char *text, uint64_t max, uint64_t *number);
 /** Seconds with up to nine digits after the point, as nanoseconds. */
 bool tool_parse_seconds(const char *text, uint64_t *nanoseconds);
 
+/**
+ * JSON is UTF-8, paths and process names are bytes: what is not UTF-8 becomes
+ * '?', in place.
+ */
+void tool_make_utf8(char *text);
+
 /** Monotonic clock. */
 uint64_t tool_now_ns(void);
 void tool_sleep_until_ns(uint64_t deadline_ns);

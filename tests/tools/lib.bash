@@ -1,0 +1,61 @@
+# SPDX-License-Identifier: MIT
+#
+# Sourced by tests/tools/*.sh. $ASPEN is the command.
+set -u
+: "${ASPEN:?the aspen command}"
+: "${ASPEN_HERE:=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)}"
+snapshots=$ASPEN_HERE/tests/snapshots
+work=$(mktemp -d /tmp/aspen-tools-XXXXXX)
+trap 'rm -rf "$work"' EXIT
+failed=0
+passed=0
+skipped=0
+
+# check NAME COMMAND...: it has to succeed.
+check()
+{
+    local name=$1
+    shift
+    if "$@" >"$work/log" 2>&1; then
+        passed=$((passed + 1))
+    else
+        failed=$((failed + 1))
+        echo "FAIL $name: $*"
+        sed 's/^/    /' "$work/log" | head -20
+    fi
+}
+
+# skip NAME WHY
+skip()
+{
+    skipped=$((skipped + 1))
+    echo "skipped $1: $2"
+}
+
+# expect STATUS PATTERN ARGS...: aspen ARGS exits with STATUS, says exactly
+# one line on stderr, which matches PATTERN, and nothing on stdout.
+expect()
+{
+    local status=$1 pattern=$2 got
+    shift 2
+    "$ASPEN" "$@" >"$work/out" 2>"$work/err" </dev/null
+    got=$?
+    if [ $got -eq "$status" ] && [ ! -s "$work/out" ] &&
+        [ "$(wc -l <"$work/err")" -eq 1 ] &&
+        grep -q -- "$pattern" "$work/err"; then
+        passed=$((passed + 1))
+    else
+        failed=$((failed + 1))
+        echo "FAIL aspen $*: status $got, not $status with /$pattern/"
+        head -5 "$work/out" "$work/err" | sed 's/^/    /'
+    fi
+}
+
+finish()
+{
+    printf '%-4s %-28s %4d passed, %d failed, %d skipped\n' \
+        "$([ $failed -eq 0 ] && echo ok || echo FAIL)" \
+        "$(basename "$0")" $passed $failed $skipped
+    [ $failed -eq 0 ]
+    exit
+}

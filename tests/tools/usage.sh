@@ -1,0 +1,28 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: MIT
+#
+# What the command answers to wrong and to simple questions.
+. "$(dirname "$0")/lib.bash"
+
+says()
+{
+    "$ASPEN" "${@:2}" 2>&1 | grep -q -- "$1"
+}
+
+check help says 'usage: aspen COMMAND' --help
+check version says '^aspen [0-9]*\.[0-9]*\.[0-9]*$' --version
+check capture-help says 'usage: aspen capture' capture --help
+expect 2 "no command 'nonsense'" nonsense
+expect 2 'give -o FILE' capture --pid 1
+expect 2 'give one of --pid' capture -o "$work/a"
+expect 2 'give one of --pid' capture -o "$work/a" --pid 1 -- true
+expect 2 "not 'abc'" capture -o "$work/a" --pid abc
+expect 2 "not '0'" capture -o "$work/a" --pid 0
+expect 2 "not '-5'" capture -o "$work/a" --pid -5
+expect 2 "not '99999999999'" capture -o "$work/a" --pid 99999999999
+expect 2 '--after takes seconds' capture -o "$work/a" --after x -- sleep 9
+expect 2 '--method takes' capture -o "$work/a" --method x -- sleep 9
+expect 2 "'--nonsense' is no option" capture --nonsense
+expect 2 'is no option, or its value is missing' capture -o
+expect 2 'a command goes behind --' capture -o "$work/a" sleep 9
+finish

@@ -1,0 +1,59 @@
+# SPDX-License-Identifier: MIT
+#
+# The `aspen` command and what tests it. Included by the Makefile.
+#
+# aspen links the test build of the library: rehearsing needs failpoints.
+
+TOOL := $(wildcard tools/aspen/*.c)
+# What tests and make_snapshots link of it: all that needs no library.
+TOOL_SNAPSHOT := $(addprefix tools/aspen/,tool.c snapshot.c snapshot_file.c)
+TOOL_CAPTURE := $(TOOL_SNAPSHOT) \
+    $(addprefix tools/aspen/,smaps.c pages.c stop.c capture.c)
+
+PROGRAMS += $(BUILD)/aspen
+
+$(BUILD)/aspen: $(call objects,test,$(TOOL)) $(LIB_test)
+	$(call say,LD,$@)
+	$(Q)$(CC) $(CFLAGS_test) $(LDFLAGS) -o $@ $^ -ljansson $(LIBS_ALL)
+
+$(BUILD)/asan/aspen: $(call objects,asan,$(TOOL)) $(LIB_asan)
+	$(call say,LD,$@)
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(CFLAGS_asan) $(LDFLAGS) $(LDFLAGS_asan) -o $@ $^ -ljansson \
+	    $(LIBS_ALL)
+
+$(BUILD)/make_snapshots: $(call objects,test,tests/snapshots/make_snapshots.c \
+        $(TOOL_SNAPSHOT))
+	$(call say,LD,$@)
+	$(Q)$(CC) $(CFLAGS_test) $(LDFLAGS) -o $@ $^
+
+# $(call tool_test,VARIANT,DIRECTORY): unit tests of the command's parts.
+define tool_test
+$2/test_snapshot: $(call objects,$1,$(TOOL_SNAPSHOT))
+$2/test_smaps: $(call objects,$1,$(TOOL_SNAPSHOT) tools/aspen/smaps.c)
+$2/test_capture: $(call objects,$1,$(TOOL_CAPTURE))
+endef
+$(eval $(call tool_test,test,$(BUILD)/tests))
+$(eval $(call tool_test,asan,$(BUILD)/asan/tests))
+
+# Tests of the command as a whole: tests/tools/NAME.sh, each with the command
+# in $ASPEN.
+TOOL_TESTS := $(wildcard tests/tools/*.sh)
+
+.PHONY: tools-check tools-check-asan snapshots
+tools-check: $(BUILD)/aspen $(BUILD)/make_snapshots
+	@for t in $(TOOL_TESTS); do \
+	    ASPEN=$(abspath $(BUILD)/aspen) \
+	    MAKE_SNAPSHOTS=$(abspath $(BUILD)/make_snapshots) \
+	    bash $$t || exit 1; done
+
+tools-check-asan: $(BUILD)/asan/aspen $(BUILD)/make_snapshots
+	@for t in $(TOOL_TESTS); do \
+	    ASPEN=$(abspath $(BUILD)/asan/aspen) \
+	    MAKE_SNAPSHOTS=$(abspath $(BUILD)/make_snapshots) \
+	    bash $$t || exit 1; done
+
+# Make the committed snapshots again, after the format has changed.
+snapshots: $(BUILD)/make_snapshots
+	$< tests/snapshots
+	chmod 644 tests/snapshots/*.snap
