@@ -39,15 +39,29 @@ struct aspen_tree {
     bool rcu;                     /* owner's lock */
 };
 
-/* A position; lives on the caller's stack and becomes invalid by any store or
- * erase of the tree but its own replace. */
+/* More levels than any tree can have: 5^15 leaves at the least. */
+#define ASPEN_TREE_HEIGHT_MAX 15
+
+/* The nodes from the root to a leaf, and the slot taken in each. */
+struct aspen_tree_path {
+    unsigned height;
+    struct {
+        uintptr_t node; /* with its form in the low bits */
+        unsigned slot;
+    } at[ASPEN_TREE_HEIGHT_MAX]; /* [0]: the leaf */
+};
+
+/*
+ * A position; lives on the caller's stack and becomes invalid by any store or
+ * erase of the tree but its own replace. Read first, last and entry only.
+ */
 struct aspen_tree_cursor {
     struct aspen_tree *tree;
     uint64_t first; /* of the current entry, closed */
     uint64_t last;
-    void *entry;    /* the current entry; NULL before the first and at the end */
-    void *node;     /* the leaf it is in */
-    unsigned slot;
+    void *entry;    /* the current entry; NULL until there is one */
+    uint64_t key;   /* where to begin, while there is none */
+    struct aspen_tree_path path;
 };
 
 /* Nodes put aside so that later stores cannot fail. */

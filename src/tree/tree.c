@@ -1,0 +1,377 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * tree/tree.c - reading the range tree: look-ups, walks, paths.
+ *
+ * Nothing here writes a node, but for aspen_tree_cursor_replace(). Readers
+ * rely on node.h I1 alone: they never look at info or at the gaps.
+ *
+ * I1  A path holds nodes that were the tree's when it was made. In RCU mode a
+ *     node of it may have been replaced since: it then shows what was there
+ *     at that moment, while a child that is loaded later may be newer. Hence
+ *     a walk keeps to keys after (before) the entry it gave last.
+ *
+ * Called by everyone. Breaks first: tests/unit/test_tree.c, model.
+ */
+#include "tree/node.h"
+
+void
+aspen_tree_init(struct aspen_tree *tree, struct aspen_tree_pool *pool)
+{
+    tree->pool = pool;
+    tree->root = NULL;
+    tree->count = 0;
+    tree->rcu = false;
+}
+
+void
+aspen_tree_rcu_enter(struct aspen_tree *tree)
+{
+    tree->rcu = true;
+}
+
+void
+aspen_tree_rcu_leave(struct aspen_tree *tree)
+{
+    tree->rcu = false;
+}
+
+/* ---- Paths ------------------------------------------------------------- */
+
+bool
+aspen_tree_path_descend(struct aspen_tree_path *path,
+                        const struct aspen_tree *tree, uint64_t key)
+{
+    node_tag root = tree_root(tree);
+    if (!root)
+        return false;
+    path->height = root_height(root);
+    node_tag tag = root_node(root);
+    for (unsigned level = path->height - 1; level; level--) {
+        unsigned slot = inner_search(tag, key);
+        path->at[level].node = tag;
+        path->at[level].slot = slot;
+        tag = slot_child(tag, slot);
+    }
+    path->at[0].node = tag;
+    path->at[0].slot = 0;
+    return true;
+}
+
+unsigned
+aspen_tree_path_next(struct aspen_tree_path *to,
+                     const struct aspen_tree_path *path, unsigned level)
+{
+    unsigned top = level + 1;
+    while (top < path->height &&
+           !slot_used(path->at[top].node, path->at[top].slot + 1))
+        top++;
+    if (top >= path->height)
+        return 0;
+    to->at[top].node = path->at[top].node;
+    to->at[top].slot = path->at[top].slot + 1;
+    for (unsigned i = top; i-- > 0;) {
+        to->at[i].node = slot_child(to->at[i + 1].node, to->at[i + 1].slot);
+        to->at[i].slot = 0;
+    }
+    return top;
+}
+
+unsigned
+aspen_tree_path_previous(struct aspen_tree_path *to,
+                         const struct aspen_tree_path *path, unsigned level)
+{
+    unsigned top = level + 1;
+    while (top < path->height && !path->at[top].slot)
+        top++;
+    if (top >= path->height)
+        return 0;
+    to->at[top].node = path->at[top].node;
+    to->at[top].slot = path->at[top].slot - 1;
+    for (unsigned i = top; i-- > 0;) {
+        node_tag tag = slot_child(to->at[i + 1].node, to->at[i + 1].slot);
+        to->at[i].node = tag;
+        to->at[i].slot = node_slots_used(tag) - 1;
+    }
+    return top;
+}
+
+bool
+aspen_tree_path_last_before(const struct aspen_tree_path *path, uint64_t *last)
+{
+    unsigned top = 1;
+    while (top < path->height && !path->at[top].slot)
+        top++;
+    if (top >= path->height)
+        return false;
+    node_tag tag = slot_child(path->at[top].node, path->at[top].slot - 1);
+    while (--top)
+        tag = slot_child(tag, node_of(tag)->info.count - 1);
+    *last = slot_last(tag, node_of(tag)->info.count - 1);
+    return true;
+}
+
+/* ---- Look-up ----------------------------------------------------------- */
+
+/* The leaf under which `key` is; 0: the tree is empty. */
+static inline node_tag
+find_leaf(const struct aspen_tree *tree, uint64_t key)
+{
+    node_tag root = tree_root(tree);
+    node_tag tag = root_node(root);
+    for (unsigned level = root_height(root); level > 1; level--)
+        tag = slot_child(tag, inner_search(tag, key));
+    return tag;
+}
+
+void *
+aspen_tree_load(const struct aspen_tree *tree, uint64_t key)
+{
+    node_tag leaf = find_leaf(tree, key);
+    if (aspen_unlikely(!leaf))
+        return NULL;
+    unsigned slot = leaf_search(leaf, key);
+    if (!slot || slot_last(leaf, slot - 1) < key)
+        return NULL;
+    return aspen_load(slot_pointer(leaf, slot - 1));
+}
+
+/* The entry in a slot of a leaf, and its range. */
+static inline void *
+take(node_tag leaf, unsigned slot, uint64_t range[2])
+{
+    if (range) {
+        range[0] = slot_key(leaf, slot);
+        range[1] = slot_last(leaf, slot);
+    }
+    return aspen_load(slot_pointer(leaf, slot));
+}
+
+/* The leaf under which `key` is has nothing at or after it. */
+static void *
+find_in_next_leaf(const struct aspen_tree *tree, uint64_t key, uint64_t bound,
+                  uint64_t range[2])
+{
+    struct aspen_tree_path path;
+    if (!aspen_tree_path_descend(&path, tree, key))
+        return NULL;
+    for (;;) {
+        node_tag leaf = path.at[0].node;
+        unsigned slot = leaf_at_or_after(leaf, key);
+        if (slot_used(leaf, slot)) {
+            if (slot_key(leaf, slot) > bound)
+                return NULL;
+            return take(leaf, slot, range);
+        }
+        if (!aspen_tree_path_next(&path, &path, 0))
+            return NULL;
+    }
+}
+
+void *
+aspen_tree_find(const struct aspen_tree *tree, uint64_t key, uint64_t bound,
+                uint64_t range[2])
+{
+    node_tag leaf = find_leaf(tree, key);
+    if (aspen_unlikely(!leaf))
+        return NULL;
+    unsigned slot = leaf_at_or_after(leaf, key);
+    if (aspen_unlikely(!slot_used(leaf, slot)))
+        return find_in_next_leaf(tree, key, bound, range);
+    if (slot_key(leaf, slot) > bound)
+        return NULL;
+    return take(leaf, slot, range);
+}
+
+static void *
+find_in_previous_leaf(const struct aspen_tree *tree, uint64_t key,
+                      uint64_t bound, uint64_t range[2])
+{
+    struct aspen_tree_path path;
+    if (!aspen_tree_path_descend(&path, tree, key))
+        return NULL;
+    for (;;) {
+        node_tag leaf = path.at[0].node;
+        unsigned slots = leaf_search(leaf, key);
+        if (slots) {
+            if (slot_last(leaf, slots - 1) < bound)
+                return NULL;
+            return take(leaf, slots - 1, range);
+        }
+        if (!aspen_tree_path_previous(&path, &path, 0))
+            return NULL;
+    }
+}
+
+void *
+aspen_tree_find_back(const struct aspen_tree *tree, uint64_t key,
+                     uint64_t bound, uint64_t range[2])
+{
+    node_tag leaf = find_leaf(tree, key);
+    if (aspen_unlikely(!leaf))
+        return NULL;
+    unsigned slots = leaf_search(leaf, key);
+    if (aspen_unlikely(!slots))
+        return find_in_previous_leaf(tree, key, bound, range);
+    if (slot_last(leaf, slots - 1) < bound)
+        return NULL;
+    return take(leaf, slots - 1, range);
+}
+
+/* ---- Walks ------------------------------------------------------------- */
+
+void
+aspen_tree_cursor_init(struct aspen_tree_cursor *cursor,
+                       struct aspen_tree *tree, uint64_t key)
+{
+    cursor->tree = tree;
+    cursor->entry = NULL;
+    cursor->key = key;
+    cursor->first = 0;
+    cursor->last = 0;
+}
+
+static void *
+arrive(struct aspen_tree_cursor *cursor, node_tag leaf, unsigned slot)
+{
+    cursor->path.at[0].slot = slot;
+    cursor->first = slot_key(leaf, slot);
+    cursor->last = slot_last(leaf, slot);
+    cursor->entry = aspen_load(slot_pointer(leaf, slot));
+    return cursor->entry;
+}
+
+/* Take over the levels of `from` up to `top`. */
+static void
+path_adopt(struct aspen_tree_path *path, const struct aspen_tree_path *from,
+           unsigned top)
+{
+    for (unsigned i = 0; i <= top; i++)
+        path->at[i] = from->at[i];
+}
+
+/* Go on to the first entry of a later leaf that is at or after `key`. */
+static void *
+next_leaf(struct aspen_tree_cursor *cursor, uint64_t key, uint64_t bound)
+{
+    struct aspen_tree_path ahead;
+    const struct aspen_tree_path *from = &cursor->path;
+    unsigned adopt = 0;
+    ahead.height = cursor->path.height;
+    for (;;) {
+        unsigned top = aspen_tree_path_next(&ahead, from, 0);
+        if (!top)
+            return NULL;
+        if (top > adopt) {
+            /* Levels above the first move were not copied yet. */
+            adopt = top;
+        }
+        for (unsigned i = adopt + 1; i < ahead.height; i++)
+            ahead.at[i] = cursor->path.at[i];
+        from = &ahead;
+        node_tag leaf = ahead.at[0].node;
+        unsigned slot = leaf_at_or_after(leaf, key);
+        if (!slot_used(leaf, slot))
+            continue;
+        if (slot_key(leaf, slot) > bound)
+            return NULL;
+        path_adopt(&cursor->path, &ahead, adopt);
+        return arrive(cursor, leaf, slot);
+    }
+}
+
+static void *
+begin_next(struct aspen_tree_cursor *cursor, uint64_t bound)
+{
+    if (!aspen_tree_path_descend(&cursor->path, cursor->tree, cursor->key))
+        return NULL;
+    node_tag leaf = cursor->path.at[0].node;
+    unsigned slot = leaf_at_or_after(leaf, cursor->key);
+    if (!slot_used(leaf, slot))
+        return next_leaf(cursor, cursor->key, bound);
+    if (slot_key(leaf, slot) > bound)
+        return NULL;
+    return arrive(cursor, leaf, slot);
+}
+
+void *
+aspen_tree_next(struct aspen_tree_cursor *cursor, uint64_t bound)
+{
+    if (aspen_unlikely(!cursor->entry))
+        return begin_next(cursor, bound);
+    node_tag leaf = cursor->path.at[0].node;
+    unsigned slot = cursor->path.at[0].slot + 1;
+    if (slot_used(leaf, slot)) {
+        if (slot_key(leaf, slot) > bound)
+            return NULL;
+        return arrive(cursor, leaf, slot);
+    }
+    if (cursor->last >= bound)
+        return NULL;
+    return next_leaf(cursor, cursor->last + 1, bound);
+}
+
+static void *
+previous_leaf(struct aspen_tree_cursor *cursor, uint64_t key, uint64_t bound)
+{
+    struct aspen_tree_path behind;
+    const struct aspen_tree_path *from = &cursor->path;
+    unsigned adopt = 0;
+    behind.height = cursor->path.height;
+    for (;;) {
+        unsigned top = aspen_tree_path_previous(&behind, from, 0);
+        if (!top)
+            return NULL;
+        if (top > adopt)
+            adopt = top;
+        for (unsigned i = adopt + 1; i < behind.height; i++)
+            behind.at[i] = cursor->path.at[i];
+        from = &behind;
+        node_tag leaf = behind.at[0].node;
+        unsigned slots = leaf_search(leaf, key);
+        if (!slots)
+            continue;
+        if (slot_last(leaf, slots - 1) < bound)
+            return NULL;
+        path_adopt(&cursor->path, &behind, adopt);
+        return arrive(cursor, leaf, slots - 1);
+    }
+}
+
+static void *
+begin_previous(struct aspen_tree_cursor *cursor, uint64_t bound)
+{
+    if (!aspen_tree_path_descend(&cursor->path, cursor->tree, cursor->key))
+        return NULL;
+    node_tag leaf = cursor->path.at[0].node;
+    unsigned slots = leaf_search(leaf, cursor->key);
+    if (!slots)
+        return previous_leaf(cursor, cursor->key, bound);
+    if (slot_last(leaf, slots - 1) < bound)
+        return NULL;
+    return arrive(cursor, leaf, slots - 1);
+}
+
+void *
+aspen_tree_previous(struct aspen_tree_cursor *cursor, uint64_t bound)
+{
+    if (aspen_unlikely(!cursor->entry))
+        return begin_previous(cursor, bound);
+    node_tag leaf = cursor->path.at[0].node;
+    unsigned slot = cursor->path.at[0].slot;
+    if (slot) {
+        if (slot_last(leaf, slot - 1) < bound)
+            return NULL;
+        return arrive(cursor, leaf, slot - 1);
+    }
+    if (cursor->first <= bound)
+        return NULL;
+    return previous_leaf(cursor, cursor->first - 1, bound);
+}
+
+void
+aspen_tree_cursor_replace(struct aspen_tree_cursor *cursor, void *entry)
+{
+    node_tag leaf = cursor->path.at[0].node;
+    aspen_store(slot_pointer(leaf, cursor->path.at[0].slot), entry);
+    cursor->entry = entry;
+}
