@@ -34,7 +34,9 @@
 
 #include "base/assert.h"
 #include "base/atomic.h"
+#include "base/memory.h"
 #include "tree/tree.h"
+#include <aspen/error.h>
 
 #ifdef ASPEN_TREE_TEST_FANOUT
 /* Deep trees from few entries, for tests; at least 4. */

@@ -31,9 +31,9 @@ void
 aspen_tree_pool_destroy(struct aspen_tree_pool *pool)
 {
     /* A callback that finds more to wait for defers itself again. */
-    while (aspen_load(&pool->waiting_armed))
+    while (aspen_load(&pool->waiting_nodes))
         aspen_port_rcu_barrier();
-    ASPEN_ASSERT(!pool->waiting_nodes);
+    ASPEN_ASSERT(!pool->waiting_armed);
     aspen_cache_destroy(&pool->nodes);
 }
 
@@ -67,13 +67,12 @@ grace_period_over(struct aspen_port_rcu_head *head)
     pool->waiting = pool->collecting;
     pool->collecting = NULL;
     bool again = pool->waiting != NULL;
+    pool->waiting_armed = again;
     aspen_spin_unlock(&pool->waiting_lock);
 
     free_list(pool, done);
     if (again)
         aspen_port_rcu_defer(head, grace_period_over);
-    else
-        aspen_store(&pool->waiting_armed, false);
 }
 
 void

@@ -240,13 +240,12 @@ arrive(struct aspen_tree_cursor *cursor, node_tag leaf, unsigned slot)
     return cursor->entry;
 }
 
-/* Take over the levels of `from` up to `top`. */
 static void
-path_adopt(struct aspen_tree_path *path, const struct aspen_tree_path *from,
-           unsigned top)
+path_copy(struct aspen_tree_path *to, const struct aspen_tree_path *from)
 {
-    for (unsigned i = 0; i <= top; i++)
-        path->at[i] = from->at[i];
+    to->height = from->height;
+    for (unsigned i = 0; i < from->height; i++)
+        to->at[i] = from->at[i];
 }
 
 /* Go on to the first entry of a later leaf that is at or after `key`. */
@@ -254,29 +253,18 @@ static void *
 next_leaf(struct aspen_tree_cursor *cursor, uint64_t key, uint64_t bound)
 {
     struct aspen_tree_path ahead;
-    const struct aspen_tree_path *from = &cursor->path;
-    unsigned adopt = 0;
-    ahead.height = cursor->path.height;
-    for (;;) {
-        unsigned top = aspen_tree_path_next(&ahead, from, 0);
-        if (!top)
-            return NULL;
-        if (top > adopt) {
-            /* Levels above the first move were not copied yet. */
-            adopt = top;
-        }
-        for (unsigned i = adopt + 1; i < ahead.height; i++)
-            ahead.at[i] = cursor->path.at[i];
-        from = &ahead;
+    path_copy(&ahead, &cursor->path);
+    while (aspen_tree_path_next(&ahead, &ahead, 0)) {
         node_tag leaf = ahead.at[0].node;
         unsigned slot = leaf_at_or_after(leaf, key);
         if (!slot_used(leaf, slot))
             continue;
         if (slot_key(leaf, slot) > bound)
             return NULL;
-        path_adopt(&cursor->path, &ahead, adopt);
+        path_copy(&cursor->path, &ahead);
         return arrive(cursor, leaf, slot);
     }
+    return NULL;
 }
 
 static void *
@@ -314,27 +302,18 @@ static void *
 previous_leaf(struct aspen_tree_cursor *cursor, uint64_t key, uint64_t bound)
 {
     struct aspen_tree_path behind;
-    const struct aspen_tree_path *from = &cursor->path;
-    unsigned adopt = 0;
-    behind.height = cursor->path.height;
-    for (;;) {
-        unsigned top = aspen_tree_path_previous(&behind, from, 0);
-        if (!top)
-            return NULL;
-        if (top > adopt)
-            adopt = top;
-        for (unsigned i = adopt + 1; i < behind.height; i++)
-            behind.at[i] = cursor->path.at[i];
-        from = &behind;
+    path_copy(&behind, &cursor->path);
+    while (aspen_tree_path_previous(&behind, &behind, 0)) {
         node_tag leaf = behind.at[0].node;
         unsigned slots = leaf_search(leaf, key);
         if (!slots)
             continue;
         if (slot_last(leaf, slots - 1) < bound)
             return NULL;
-        path_adopt(&cursor->path, &behind, adopt);
+        path_copy(&cursor->path, &behind);
         return arrive(cursor, leaf, slots - 1);
     }
+    return NULL;
 }
 
 static void *

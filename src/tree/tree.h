@@ -18,6 +18,7 @@
 #ifndef ASPEN_TREE_TREE_H
 #define ASPEN_TREE_TREE_H
 
+#include "base/atomic.h"
 #include "base/cache.h"
 
 /* Where the nodes of many trees come from: one for each machine. */
@@ -26,9 +27,9 @@ struct aspen_tree_pool {
     /* Nodes that wait for a grace period: details in tree.c. */
     struct aspen_port_spinlock waiting_lock;
     struct aspen_port_rcu_head waiting_head;
-    void *waiting;    /* they are in the grace period under way */
-    void *collecting; /* they wait for the next one */
-    uint64_t waiting_nodes; /* both lists together */
+    void *waiting;          /* they are in the grace period under way */
+    void *collecting;       /* they wait for the next one */
+    uint64_t waiting_nodes; /* both together; atomic */
     bool waiting_armed;
 };
 
@@ -76,6 +77,25 @@ ASPEN_MUST_USE int aspen_tree_pool_init(struct aspen_tree_pool *pool,
 void aspen_tree_pool_destroy(struct aspen_tree_pool *pool);
 /* Nodes in use by trees and reserves, without those that wait to be freed. */
 uint64_t aspen_tree_pool_nodes(const struct aspen_tree_pool *pool);
+
+/*
+ * Bound what waits: a store never sleeps, so whoever stores calls this once
+ * its locks are dropped. With more than ASPEN_TREE_WAITING_MAX dead nodes it
+ * waits for a grace period and frees them.
+ *
+ * Context: may sleep; outside RCU read sections, no spin lock is held.
+ */
+#ifndef ASPEN_TREE_WAITING_MAX
+#define ASPEN_TREE_WAITING_MAX 1024
+#endif
+void aspen_tree_pool_wait(struct aspen_tree_pool *pool);
+
+static inline void
+aspen_tree_pool_settle(struct aspen_tree_pool *pool)
+{
+    if (aspen_load_relaxed(&pool->waiting_nodes) > ASPEN_TREE_WAITING_MAX)
+        aspen_tree_pool_wait(pool);
+}
 
 /* An empty tree, not in RCU mode. Cannot fail, takes no memory. */
 void aspen_tree_init(struct aspen_tree *tree, struct aspen_tree_pool *pool);

@@ -1,0 +1,1034 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * tree/write.c - store, erase, reserve.
+ *
+ * Two ways to store. The short one is for a range that stays inside one
+ * compact leaf which can hold the result: the slots are edited in the leaf,
+ * or in RCU mode in a copy that takes the leaf's place with one store in the
+ * parent. The long one rebuilds: at each level the slots that stay and those
+ * that are new are listed, packed into new nodes, and the level above gets
+ * these in place of the old ones; it ends where one node takes the place of
+ * one, or at the root. Only then, with one store, the new nodes become
+ * visible; everything that can fail came before.
+ *
+ * I1  The gap of a leaf is the largest gap right before one of its entries,
+ *     that before its first one included (it reaches back to the last entry
+ *     of the leaf before). So whoever changes the last key of a leaf
+ *     updates the leaf behind it. The gap after the last entry of the tree
+ *     is stored nowhere.
+ * I2  A leaf that is not the root has an entry, an inner node two children.
+ *
+ * The owner's lock is held. Breaks first: tests/unit/test_tree.c.
+ */
+#include "tree/node.h"
+
+/* The most nodes that take the place of one or two at a level. */
+#define PIECES_MAX 4
+
+/* Slots of two nodes, what is new between them, and a neighbour's. */
+#define ITEMS_MAX (3 * COMPACT_SLOTS + PIECES_MAX)
+
+/* One slot, decoded: a range, or a subtree with its largest gap. */
+struct item {
+    uint64_t key;
+    uint64_t second;
+    void *pointer;
+};
+
+/* What a level loses: [from, to] of the nodes from left to right. */
+struct lost {
+    node_tag left;
+    node_tag right;
+    unsigned from; /* the first dead child of `left` */
+    unsigned to;   /* the last dead child of `right` */
+    node_tag neighbour; /* merged with them, its children live on; or 0 */
+};
+
+struct rebuild {
+    struct aspen_tree *tree;
+    struct aspen_tree_reserve *reserve; /* or NULL: allocate */
+    uint64_t first, last;
+    void *entry;
+    struct aspen_tree_path left;  /* to what is replaced at a level */
+    struct aspen_tree_path right;
+    bool appending; /* the new entry becomes the last of the tree */
+    unsigned items;
+    struct item item[ITEMS_MAX];
+    unsigned pieces;
+    struct item piece[PIECES_MAX];
+    unsigned entries_added; /* of the new leaves */
+    struct lost lost[HEIGHT_MAX];
+    unsigned made;
+    struct node *node[(HEIGHT_MAX + 2) * PIECES_MAX];
+};
+
+/* ---- Gaps -------------------------------------------------------------- */
+
+/* The largest gap between two entries of a leaf. */
+static uint64_t
+leaf_gap_inside(node_tag leaf)
+{
+    const struct node *node = node_of(leaf);
+    unsigned count = node->info.count;
+    if (is_wide(leaf)) {
+        uint64_t gap = 0;
+        for (unsigned i = 1; i < count; i++)
+            gap = aspen_max_u64(gap, node->wide.key[i] -
+                                         node->wide.second[i - 1] - 1);
+        return gap;
+    }
+    uint32_t units = 0;
+    for (unsigned i = 1; i < count; i++) {
+        uint32_t gap = (uint32_t)node->compact.key[i] -
+                       node->compact.second[i - 1] - 1;
+        units = gap > units ? gap : units;
+    }
+    return (uint64_t)units << unit_shift(leaf);
+}
+
+/* Note how much is free right before the leaf's first entry. */
+static void
+leaf_set_lead(node_tag leaf, uint64_t lead)
+{
+    uint32_t units = gap_encode(lead, unit_shift(leaf));
+    if (is_wide(leaf) || gap_decode(units, unit_shift(leaf)) != lead)
+        units = LEAD_HUGE;
+    node_of(leaf)->info.lead = units;
+}
+
+/* The leaf's gap (I1); `path` leads to it. */
+static uint64_t
+leaf_gap(const struct aspen_tree_path *path)
+{
+    node_tag leaf = path->at[0].node;
+    uint32_t units = node_of(leaf)->info.lead;
+    uint64_t lead = units != LEAD_HUGE
+                        ? (uint64_t)units << unit_shift(leaf)
+                        : slot_key(leaf, 0) - path_lead_start(path);
+    return aspen_max_u64(lead, leaf_gap_inside(leaf));
+}
+
+/* The largest gap that an inner node notes. */
+static uint64_t
+inner_gap(node_tag tag)
+{
+    const struct node *node = node_of(tag);
+    unsigned count = node->info.count;
+    if (is_wide(tag)) {
+        uint64_t gap = 0;
+        for (unsigned i = 0; i < count; i++)
+            gap = aspen_max_u64(gap, node->wide.second[i]);
+        return gap;
+    }
+    uint32_t units = 0;
+    for (unsigned i = 0; i < count; i++) {
+        uint32_t gap = node->compact.second[i];
+        units = gap > units ? gap : units;
+    }
+    return gap_decode(units, unit_shift(tag));
+}
+
+/* Note the gap of a child; false if it was the same. */
+static bool
+inner_set_gap(node_tag tag, unsigned slot, uint64_t gap)
+{
+    struct node *node = node_of(tag);
+    if (is_wide(tag)) {
+        bool changed = node->wide.second[slot] != gap;
+        node->wide.second[slot] = gap;
+        return changed;
+    }
+    uint32_t units = gap_encode(gap, unit_shift(tag));
+    bool changed = node->compact.second[slot] != units;
+    node->compact.second[slot] = units;
+    return changed;
+}
+
+/* The subtree at `level` of the path now has this largest gap. */
+static void
+gap_propagate(const struct aspen_tree_path *path, unsigned level, uint64_t gap)
+{
+    while (++level < path->height) {
+        node_tag tag = path->at[level].node;
+        if (!inner_set_gap(tag, path->at[level].slot, gap))
+            return;
+        gap = inner_gap(tag);
+    }
+}
+
+/* What is before the path's leaf changed: update its lead and gap. */
+static void
+lead_refresh(const struct aspen_tree_path *path)
+{
+    node_tag leaf = path->at[0].node;
+    leaf_set_lead(leaf, slot_key(leaf, 0) - path_lead_start(path));
+    gap_propagate(path, 0, leaf_gap(path));
+}
+
+/* The last key of the path's leaf changed: update the leaf behind it. */
+static void
+lead_refresh_next(const struct aspen_tree_path *path)
+{
+    struct aspen_tree_path next = *path;
+    if (aspen_tree_path_next(&next, &next, 0))
+        lead_refresh(&next);
+}
+
+/* After a rebuild: the leaf of the first entry after `last`. */
+static void
+lead_refresh_after(const struct aspen_tree *tree, uint64_t last)
+{
+    struct aspen_tree_path path;
+    if (last == UINT64_MAX || !aspen_tree_path_descend(&path, tree, last + 1))
+        return;
+    unsigned slot = leaf_at_or_after(path.at[0].node, last + 1);
+    if (slot == node_of(path.at[0].node)->info.count) {
+        lead_refresh_next(&path);
+        return;
+    }
+    if (!slot)
+        lead_refresh(&path);
+}
+
+/* ---- The short way ------------------------------------------------------ */
+
+/* Slots [from, to) of a compact leaf are replaced by at most three. */
+struct edit {
+    unsigned from, to;
+    unsigned slots;
+    struct {
+        int32_t key;
+        uint32_t second;
+        void *pointer;
+    } slot[3];
+};
+
+static void
+edit_add(struct edit *edit, int32_t key, uint32_t second, void *pointer)
+{
+    edit->slot[edit->slots].key = key;
+    edit->slot[edit->slots].second = second;
+    edit->slot[edit->slots].pointer = pointer;
+    edit->slots++;
+}
+
+/* Whether a range can be written in the leaf's relative keys. */
+static bool
+range_fits(node_tag leaf, uint64_t first, uint64_t last)
+{
+    unsigned shift = unit_shift(leaf);
+    uint64_t base = node_of(leaf)->base;
+    uint64_t mask = ((uint64_t)1 << shift) - 1;
+    return first >= base && ((first - base) & mask) == 0 &&
+           ((last + 1 - base) & mask) == 0 &&
+           ((last - base) >> shift) < KEY_BEYOND;
+}
+
+/* What storing [key, second] in a compact leaf does to its slots. */
+static void
+edit_plan(struct edit *edit, const struct node *node, int32_t key,
+          int32_t second, void *entry)
+{
+    const struct compact_slots *slots = &node->compact;
+    unsigned from = count_at_or_below(slots->key, key);
+    from -= from && slots->second[from - 1] >= (uint32_t)key;
+    unsigned to = count_at_or_below(slots->key, second);
+    edit->from = from;
+    edit->to = to;
+    edit->slots = 0;
+    if (from < to && slots->key[from] < key)
+        edit_add(edit, slots->key[from], (uint32_t)key - 1,
+                 slots->pointer[from]);
+    if (entry)
+        edit_add(edit, key, (uint32_t)second, entry);
+    if (from < to && slots->second[to - 1] > (uint32_t)second)
+        edit_add(edit, second + 1, slots->second[to - 1],
+                 slots->pointer[to - 1]);
+}
+
+static void
+edit_apply(const struct edit *edit, struct node *node)
+{
+    struct compact_slots *slots = &node->compact;
+    unsigned count = node->info.count;
+    unsigned tail = count - edit->to;
+    unsigned target = edit->from + edit->slots;
+    if (target != edit->to) {
+        memmove(&slots->key[target], &slots->key[edit->to],
+                tail * sizeof(slots->key[0]));
+        memmove(&slots->second[target], &slots->second[edit->to],
+                tail * sizeof(slots->second[0]));
+        memmove(&slots->pointer[target], &slots->pointer[edit->to],
+                tail * sizeof(slots->pointer[0]));
+    }
+    for (unsigned i = 0; i < edit->slots; i++) {
+        slots->key[edit->from + i] = edit->slot[i].key;
+        slots->second[edit->from + i] = edit->slot[i].second;
+        slots->pointer[edit->from + i] = edit->slot[i].pointer;
+    }
+    for (unsigned i = target + tail; i < count; i++) {
+        slots->key[i] = KEY_NONE;
+        slots->second[i] = KEY_NONE;
+        slots->pointer[i] = NULL;
+    }
+    node->info.count = target + tail;
+}
+
+/* Slot of the path's parent of `level`, or the root, that leads there. */
+static void
+publish(struct aspen_tree *tree, const struct aspen_tree_path *path,
+        unsigned level, node_tag tag)
+{
+    if (level + 1 < path->height)
+        aspen_store(
+            slot_pointer(path->at[level + 1].node, path->at[level + 1].slot),
+            (void *)tag);
+    else
+        aspen_store(&tree->root,
+                    (void *)(tag | ((uintptr_t)path->height << HEIGHT_SHIFT)));
+}
+
+static struct node *
+node_get(struct aspen_tree *tree, struct aspen_tree_reserve *reserve)
+{
+    if (!reserve)
+        return aspen_cache_alloc(&tree->pool->nodes);
+    struct node *node = reserve->nodes;
+    ASPEN_ASSERT(node);
+    reserve->nodes = node->link;
+    reserve->count--;
+    return node;
+}
+
+/* Gaps after an edit of the path's leaf. */
+static void
+edit_gaps(const struct aspen_tree_path *path, int32_t key_before,
+          uint32_t last_before)
+{
+    node_tag leaf = path->at[0].node;
+    struct node *node = node_of(leaf);
+    if (node->compact.key[0] != key_before)
+        leaf_set_lead(leaf, slot_key(leaf, 0) - path_lead_start(path));
+    if (path->height == 1)
+        return;
+    gap_propagate(path, 0, leaf_gap(path));
+    if (node->compact.second[node->info.count - 1] != last_before)
+        lead_refresh_next(path);
+}
+
+/* Edit the leaf, or a copy that takes its place. */
+static int
+edit_commit(struct aspen_tree *tree, struct aspen_tree_reserve *reserve,
+            struct aspen_tree_path *path, const struct edit *edit)
+{
+    node_tag leaf = path->at[0].node;
+    struct node *node = node_of(leaf);
+    uint32_t count = node->info.count;
+    int32_t key_before = node->compact.key[0];
+    uint32_t last_before = node->compact.second[count - 1];
+    if (tree->rcu) {
+        struct node *copy = node_get(tree, reserve);
+        if (!copy)
+            return -ASPEN_ENOMEM;
+        memcpy(copy, node, sizeof(*copy));
+        edit_apply(edit, copy);
+        path->at[0].node = (node_tag)copy | (leaf & TAG_FORM);
+        publish(tree, path, 0, path->at[0].node);
+        struct node_chain dead = {NULL, NULL, 0};
+        node_dispose(tree, &dead, node);
+        aspen_tree_pool_retire(tree->pool, &dead);
+        node = copy;
+    } else {
+        edit_apply(edit, node);
+    }
+    tree->count += node->info.count - count;
+    edit_gaps(path, key_before, last_before);
+    return 0;
+}
+
+/*
+ * Try to store the short way. *done says whether the store was done (or
+ * failed for memory) or has to go the long way.
+ */
+static int
+store_in_leaf(struct aspen_tree *tree, struct aspen_tree_reserve *reserve,
+              struct aspen_tree_path *path, uint64_t first, uint64_t last,
+              void *entry, bool *done)
+{
+    node_tag leaf = path->at[0].node;
+    struct node *node = node_of(leaf);
+    struct edit edit;
+    *done = false;
+    if (is_wide(leaf) || !range_fits(leaf, first, last))
+        return 0;
+    unsigned shift = unit_shift(leaf);
+    int32_t key = (int32_t)((first - node->base) >> shift);
+    int32_t second = (int32_t)((last - node->base) >> shift);
+    edit_plan(&edit, node, key, second, entry);
+    unsigned replaced = edit.to - edit.from;
+    if (!entry && !replaced) {
+        *done = true;
+        return 0;
+    }
+    if (entry && replaced == 1 && edit.slots == 1 &&
+        node->compact.key[edit.from] == key &&
+        node->compact.second[edit.from] == (uint32_t)second) {
+        aspen_store(&node->compact.pointer[edit.from], entry);
+        *done = true;
+        return 0;
+    }
+    unsigned count = node->info.count + edit.slots - replaced;
+    if (count > COMPACT_SLOTS || !count ||
+        (count < FILL_MINIMUM && edit.slots < replaced && path->height > 1))
+        return 0;
+    *done = true;
+    return edit_commit(tree, reserve, path, &edit);
+}
+
+/* ---- The long way: lists of slots ---------------------------------------- */
+
+static void
+item_add(struct rebuild *r, uint64_t key, uint64_t second, void *pointer)
+{
+    ASPEN_ASSERT_TEST(r->items < ITEMS_MAX);
+    r->item[r->items].key = key;
+    r->item[r->items].second = second;
+    r->item[r->items].pointer = pointer;
+    r->items++;
+}
+
+static void
+items_add_leaf(struct rebuild *r, node_tag leaf, unsigned from, unsigned to)
+{
+    for (unsigned i = from; i < to; i++)
+        item_add(r, slot_key(leaf, i), slot_last(leaf, i),
+                 *slot_pointer(leaf, i));
+}
+
+/* `lowest`: the key of slot 0, known to the parents alone. */
+static void
+items_add_inner(struct rebuild *r, node_tag tag, unsigned from, unsigned to,
+                uint64_t lowest)
+{
+    const struct node *node = node_of(tag);
+    for (unsigned i = from; i < to; i++) {
+        uint64_t gap = is_wide(tag) ? node->wide.second[i]
+                                    : gap_decode(node->compact.second[i],
+                                                 unit_shift(tag));
+        item_add(r, i ? slot_key(tag, i) : lowest, gap, *slot_pointer(tag, i));
+    }
+}
+
+/* The lowest key that is looked for below the path's node of `level`. */
+static uint64_t
+path_lowest(const struct aspen_tree_path *path, unsigned level)
+{
+    while (++level < path->height)
+        if (path->at[level].slot)
+            return slot_key(path->at[level].node, path->at[level].slot);
+    return 0;
+}
+
+/* The slots of the leaves that stay, with the new entry between them. */
+static void
+list_leaf(struct rebuild *r)
+{
+    node_tag left = r->left.at[0].node, right = r->right.at[0].node;
+    unsigned from = leaf_at_or_after(left, r->first);
+    unsigned to = leaf_search(right, r->last);
+    unsigned right_count = node_of(right)->info.count;
+    r->items = 0;
+    items_add_leaf(r, left, 0, from);
+    if (from < node_of(left)->info.count && slot_key(left, from) < r->first)
+        item_add(r, slot_key(left, from), r->first - 1,
+                 *slot_pointer(left, from));
+    if (r->entry)
+        item_add(r, r->first, r->last, r->entry);
+    if (to && slot_last(right, to - 1) > r->last)
+        item_add(r, r->last + 1, slot_last(right, to - 1),
+                 *slot_pointer(right, to - 1));
+    else
+        r->appending = r->entry && to == right_count;
+    items_add_leaf(r, right, to, right_count);
+}
+
+/* The children that stay, with the pieces of the level below between them. */
+static void
+list_inner(struct rebuild *r, unsigned level)
+{
+    node_tag left = r->left.at[level].node, right = r->right.at[level].node;
+    r->items = 0;
+    items_add_inner(r, left, 0, r->left.at[level].slot,
+                    path_lowest(&r->left, level));
+    for (unsigned i = 0; i < r->pieces; i++)
+        item_add(r, r->piece[i].key, r->piece[i].second, r->piece[i].pointer);
+    unsigned count = node_of(right)->info.count;
+    if (r->right.at[level].slot + 1 < count)
+        r->appending = false;
+    items_add_inner(r, right, r->right.at[level].slot + 1, count, 0);
+}
+
+static void
+list_node(struct rebuild *r, node_tag tag, unsigned level, uint64_t lowest)
+{
+    unsigned count = node_of(tag)->info.count;
+    if (level)
+        items_add_inner(r, tag, 0, count, lowest);
+    else
+        items_add_leaf(r, tag, 0, count);
+}
+
+static bool
+take_next(struct rebuild *r, unsigned level)
+{
+    if (!aspen_tree_path_next(&r->right, &r->right, level))
+        return false;
+    r->lost[level].neighbour = r->right.at[level].node;
+    list_node(r, r->right.at[level].node, level,
+              path_lowest(&r->right, level));
+    r->appending = false;
+    return true;
+}
+
+static bool
+take_previous(struct rebuild *r, unsigned level)
+{
+    if (!aspen_tree_path_previous(&r->left, &r->left, level))
+        return false;
+    node_tag tag = r->left.at[level].node;
+    unsigned count = node_of(tag)->info.count, items = r->items;
+    memmove(&r->item[count], &r->item[0], items * sizeof(r->item[0]));
+    r->items = 0;
+    r->lost[level].neighbour = tag;
+    list_node(r, tag, level, path_lowest(&r->left, level));
+    r->items += items;
+    r->appending = false;
+    return true;
+}
+
+/* Too few slots: list a neighbour's as well, best one of the same parent. */
+static void
+list_neighbour(struct rebuild *r, unsigned level)
+{
+    if (!r->left.at[level + 1].slot && take_next(r, level))
+        return;
+    if (!take_previous(r, level))
+        (void)take_next(r, level);
+}
+
+/* ---- The long way: packing ------------------------------------------------ */
+
+/* Slot 0 of an inner node needs no key. */
+static unsigned
+first_keyed(unsigned level)
+{
+    return level ? 1 : 0;
+}
+
+/* Whether relative keys of this unit can tell the items apart. */
+static bool
+unit_fits(const struct item *item, unsigned items, unsigned level,
+          unsigned shift)
+{
+    unsigned i = first_keyed(level);
+    if (i == items)
+        return true;
+    uint64_t mask = ((uint64_t)1 << shift) - 1;
+    uint64_t base = item[i].key;
+    uint64_t end = level ? item[items - 1].key : item[items - 1].second;
+    uint64_t unaligned = 0;
+    for (; i < items; i++) {
+        unaligned |= item[i].key - base;
+        if (!level)
+            unaligned |= item[i].second + 1 - base;
+    }
+    return !(unaligned & mask) && ((end - base) >> shift) < KEY_BEYOND;
+}
+
+/* The form the items fit in; false: they fit in no node. */
+static bool
+choose_form(const struct item *item, unsigned items, unsigned level,
+            unsigned *form)
+{
+    if (items <= COMPACT_SLOTS) {
+        *form = TAG_PAGED;
+        if (unit_fits(item, items, level, ASPEN_PAGE_SHIFT))
+            return true;
+        *form = 0;
+        if (unit_fits(item, items, level, 0))
+            return true;
+    }
+    *form = TAG_WIDE;
+    return items <= WIDE_SLOTS;
+}
+
+/*
+ * The base of a compact node: some way below the first key, so that what is
+ * stored before it later fits as well.
+ */
+static uint64_t
+choose_base(const struct item *item, unsigned items, unsigned level,
+            unsigned shift)
+{
+    unsigned i = first_keyed(level);
+    if (i == items)
+        return 0;
+    uint64_t key = item[i].key;
+    uint64_t end = level ? item[items - 1].key : item[items - 1].second;
+    uint64_t spare = (KEY_BEYOND - 1 - ((end - key) >> shift)) / 2;
+    uint64_t below = key >> shift;
+    return key - (aspen_min_u64(spare, below) << shift);
+}
+
+static void
+fill_wide(struct node *node, const struct item *item, unsigned items)
+{
+    node->base = items;
+    for (unsigned i = 0; i < items; i++) {
+        node->wide.key[i] = item[i].key;
+        node->wide.second[i] = item[i].second;
+        node->wide.pointer[i] = item[i].pointer;
+    }
+}
+
+static void
+fill_compact(struct node *node, const struct item *item, unsigned items,
+             unsigned level, unsigned shift)
+{
+    struct compact_slots *slots = &node->compact;
+    uint64_t base = choose_base(item, items, level, shift);
+    node->base = base;
+    for (unsigned i = 0; i < items; i++) {
+        slots->key[i] = (int32_t)((item[i].key - base) >> shift);
+        slots->second[i] =
+            level ? gap_encode(item[i].second, shift)
+                  : (uint32_t)((item[i].second - base) >> shift);
+        slots->pointer[i] = item[i].pointer;
+    }
+    if (level)
+        slots->key[0] = KEY_SLOT_0;
+    for (unsigned i = items; i < COMPACT_SLOTS; i++) {
+        slots->key[i] = KEY_NONE;
+        slots->second[i] = level ? 0 : KEY_NONE;
+        slots->pointer[i] = NULL;
+    }
+}
+
+/* The gap of a new leaf; `start` is where its leading gap starts. */
+static uint64_t
+fill_lead(node_tag leaf, uint64_t start)
+{
+    uint64_t lead = slot_key(leaf, 0) - start;
+    leaf_set_lead(leaf, lead);
+    return aspen_max_u64(lead, leaf_gap_inside(leaf));
+}
+
+/* Make a node of items [from, to); it becomes the next piece. */
+static bool
+make_piece(struct rebuild *r, unsigned level, unsigned from, unsigned to)
+{
+    const struct item *item = &r->item[from];
+    unsigned items = to - from, form;
+    struct node *node = node_get(r->tree, r->reserve);
+    if (!node)
+        return false;
+    r->node[r->made++] = node;
+    bool fits = choose_form(item, items, level, &form);
+    ASPEN_ASSERT(fits);
+    node_tag tag = (node_tag)node | form;
+    if (is_wide(tag))
+        fill_wide(node, item, items);
+    else
+        fill_compact(node, item, items, level, unit_shift(tag));
+    node->info.count = items;
+    node->info.lead = 0;
+
+    struct item *piece = &r->piece[r->pieces++];
+    piece->pointer = (void *)tag;
+    piece->key = item->key;
+    if (level) {
+        piece->second = inner_gap(tag);
+        return true;
+    }
+    if (from)
+        piece->second = fill_lead(tag, item[-1].second + 1);
+    else
+        piece->second = fill_lead(tag, path_lead_start(&r->left));
+    return true;
+}
+
+/* Whether `pieces` equal shares fit in a node each. */
+static bool
+shares_fit(const struct rebuild *r, unsigned level, unsigned pieces)
+{
+    unsigned form;
+    for (unsigned i = 0; i < pieces; i++) {
+        unsigned from = r->items * i / pieces;
+        unsigned to = r->items * (i + 1) / pieces;
+        if (!choose_form(&r->item[from], to - from, level, &form))
+            return false;
+    }
+    return true;
+}
+
+/* The slot before which the keys make their widest step. */
+static unsigned
+widest_step(const struct rebuild *r, unsigned level)
+{
+    uint64_t widest = 0;
+    unsigned at = r->items / 2;
+    unsigned edge = 1 + first_keyed(level);
+    for (unsigned i = edge; i + edge <= r->items; i++) {
+        uint64_t step = r->item[i].key - r->item[i - 1].key;
+        if (step > widest) {
+            widest = step;
+            at = i;
+        }
+    }
+    return at;
+}
+
+static bool
+cut_fits(const struct rebuild *r, unsigned level, unsigned cut)
+{
+    unsigned form;
+    return choose_form(r->item, cut, level, &form) &&
+           choose_form(&r->item[cut], r->items - cut, level, &form);
+}
+
+static bool
+pack_two(struct rebuild *r, unsigned level, unsigned cut)
+{
+    return make_piece(r, level, 0, cut) && make_piece(r, level, cut, r->items);
+}
+
+/*
+ * Pack the items into as few nodes as hold them, equally filled. Keys that
+ * only grow leave full nodes behind; a step too wide for relative keys is
+ * where to cut.
+ */
+static bool
+pack(struct rebuild *r, unsigned level)
+{
+    unsigned form;
+    r->pieces = 0;
+    if (choose_form(r->item, r->items, level, &form))
+        return make_piece(r, level, 0, r->items);
+    unsigned full = COMPACT_SLOTS - first_keyed(level);
+    if (r->appending && r->items > full && cut_fits(r, level, full))
+        return pack_two(r, level, full);
+    unsigned pieces = (r->items + COMPACT_SLOTS - 1) / COMPACT_SLOTS;
+    if (pieces == 1 || !shares_fit(r, level, pieces)) {
+        unsigned cut = widest_step(r, level);
+        if (cut_fits(r, level, cut))
+            return pack_two(r, level, cut);
+        pieces = (r->items + WIDE_SLOTS - 1) / WIDE_SLOTS;
+    }
+    for (unsigned i = 0; i < pieces; i++)
+        if (!make_piece(r, level, r->items * i / pieces,
+                        r->items * (i + 1) / pieces))
+            return false;
+    return true;
+}
+
+/* ---- The long way: putting in place --------------------------------------- */
+
+/*
+ * Dispose of a node that was replaced or fell away, and of what fell away
+ * below it: `lost` says which children of the outermost nodes live on.
+ */
+static void
+dispose(struct rebuild *r, struct node_chain *dead, node_tag tag,
+        unsigned level)
+{
+    const struct lost *lost = &r->lost[level];
+    struct node *node = node_of(tag);
+    if (!level) {
+        r->tree->count -= node->info.count;
+    } else if (tag != lost->neighbour) {
+        unsigned from = tag == lost->left ? lost->from : 0;
+        unsigned to = tag == lost->right ? lost->to + 1 : node->info.count;
+        for (unsigned i = from; i < to; i++)
+            dispose(r, dead, (node_tag)*slot_pointer(tag, i), level - 1);
+    }
+    node_dispose(r->tree, dead, node);
+}
+
+/* The new nodes are visible: dispose of the old ones, update the gaps. */
+static void
+finish(struct rebuild *r, node_tag old, unsigned level)
+{
+    struct node_chain dead = {NULL, NULL, 0};
+    r->tree->count += r->entries_added;
+    dispose(r, &dead, old, level);
+    aspen_tree_pool_retire(r->tree->pool, &dead);
+    lead_refresh_after(r->tree, r->last);
+}
+
+/* More pieces than one at the top: levels above it. */
+static bool
+add_levels(struct rebuild *r, unsigned *height)
+{
+    while (r->pieces > 1) {
+        memcpy(r->item, r->piece, r->pieces * sizeof(r->item[0]));
+        r->items = r->pieces;
+        if (*height == HEIGHT_MAX || !pack(r, *height))
+            return false;
+        ++*height;
+    }
+    return true;
+}
+
+/* The pieces take the place of the whole tree; false: no memory. */
+static bool
+replace_root(struct rebuild *r)
+{
+    unsigned height = r->left.height;
+    node_tag old = r->left.at[height - 1].node;
+    node_tag root = 0;
+    if (!add_levels(r, &height))
+        return false;
+    if (r->pieces)
+        root = (node_tag)r->piece[0].pointer |
+               ((uintptr_t)height << HEIGHT_SHIFT);
+    aspen_store(&r->tree->root, (void *)root);
+    finish(r, old, r->left.height - 1);
+    return true;
+}
+
+/* One child is left below the root: it becomes the root. */
+static void
+drop_root(struct rebuild *r)
+{
+    unsigned height = r->left.height;
+    node_tag old = r->left.at[height - 1].node;
+    node_tag root = (node_tag)r->item[0].pointer;
+    root |= (uintptr_t)(height - 1) << HEIGHT_SHIFT;
+    aspen_store(&r->tree->root, (void *)root);
+    finish(r, old, height - 1);
+}
+
+/* One piece takes the place of one child at `level`. */
+static void
+replace_child(struct rebuild *r, unsigned level)
+{
+    const struct aspen_tree_path *path = &r->left;
+    node_tag old = slot_child(path->at[level].node, path->at[level].slot);
+    publish(r->tree, path, level - 1, (node_tag)r->piece[0].pointer);
+    gap_propagate(path, level - 1, r->piece[0].second);
+    finish(r, old, level - 1);
+}
+
+/* List and pack one level. False: no memory. */
+static bool
+rebuild_level(struct rebuild *r, unsigned level)
+{
+    struct lost *lost = &r->lost[level];
+    lost->left = r->left.at[level].node;
+    lost->right = r->right.at[level].node;
+    lost->from = r->left.at[level].slot;
+    lost->to = r->right.at[level].slot;
+    lost->neighbour = 0;
+    if (level)
+        list_inner(r, level);
+    else
+        list_leaf(r);
+    bool top = level + 1 == r->left.height;
+    if (!top && r->items && r->items < FILL_MINIMUM + first_keyed(level))
+        list_neighbour(r, level);
+    if (!level)
+        r->entries_added = r->items;
+    if (!r->items) {
+        r->pieces = 0;
+        return true;
+    }
+    if (top && level && r->items == 1)
+        return true;
+    return pack(r, level);
+}
+
+static bool
+rebuild(struct rebuild *r)
+{
+    unsigned height = r->left.height;
+    if (!rebuild_level(r, 0))
+        return false;
+    for (unsigned level = 1; level < height; level++) {
+        if (r->left.at[level].node == r->right.at[level].node &&
+            r->left.at[level].slot == r->right.at[level].slot &&
+            r->pieces == 1) {
+            replace_child(r, level);
+            return true;
+        }
+        if (!rebuild_level(r, level))
+            return false;
+    }
+    if (height > 1 && r->items == 1) {
+        drop_root(r);
+        return true;
+    }
+    return replace_root(r);
+}
+
+/* Whether the range touches nothing: erasing it changes nothing. */
+static bool
+range_is_free(const struct aspen_tree *tree, uint64_t first, uint64_t last)
+{
+    return !aspen_tree_find(tree, first, last, NULL);
+}
+
+static int
+store_by_rebuild(struct aspen_tree *tree, struct aspen_tree_reserve *reserve,
+                 uint64_t first, uint64_t last, void *entry)
+{
+    struct rebuild r;
+    if (!entry && range_is_free(tree, first, last))
+        return 0;
+    r.tree = tree;
+    r.reserve = reserve;
+    r.first = first;
+    r.last = last;
+    r.entry = entry;
+    r.made = 0;
+    r.pieces = 0;
+    r.appending = false;
+    (void)aspen_tree_path_descend(&r.left, tree, first);
+    (void)aspen_tree_path_descend(&r.right, tree, last);
+    if (rebuild(&r))
+        return 0;
+    while (r.made)
+        aspen_cache_free(&tree->pool->nodes, r.node[--r.made]);
+    return -ASPEN_ENOMEM;
+}
+
+/* The first entry of an empty tree. */
+static int
+store_first(struct aspen_tree *tree, struct aspen_tree_reserve *reserve,
+            uint64_t first, uint64_t last, void *entry)
+{
+    struct item item = {first, last, entry};
+    unsigned form;
+    if (!entry)
+        return 0;
+    struct node *node = node_get(tree, reserve);
+    if (!node)
+        return -ASPEN_ENOMEM;
+    (void)choose_form(&item, 1, 0, &form);
+    node_tag tag = (node_tag)node | form;
+    if (is_wide(tag))
+        fill_wide(node, &item, 1);
+    else
+        fill_compact(node, &item, 1, 0, unit_shift(tag));
+    node->info.count = 1;
+    leaf_set_lead(tag, first);
+    aspen_store(&tree->root, (void *)(tag | (uintptr_t)1 << HEIGHT_SHIFT));
+    tree->count = 1;
+    return 0;
+}
+
+/* ---- Public ------------------------------------------------------------ */
+
+/* The last key that belongs below the path's leaf. */
+static uint64_t
+path_highest(const struct aspen_tree_path *path)
+{
+    for (unsigned level = 1; level < path->height; level++) {
+        node_tag tag = path->at[level].node;
+        unsigned slot = path->at[level].slot + 1;
+        if (slot < node_of(tag)->info.count)
+            return slot_key(tag, slot) - 1;
+    }
+    return UINT64_MAX;
+}
+
+static int
+store(struct aspen_tree *tree, struct aspen_tree_reserve *reserve,
+      uint64_t first, uint64_t last, void *entry)
+{
+    struct aspen_tree_path path;
+    if (aspen_unlikely(!aspen_tree_path_descend(&path, tree, first)))
+        return store_first(tree, reserve, first, last, entry);
+    if (last <= path_highest(&path)) {
+        bool done;
+        int error = store_in_leaf(tree, reserve, &path, first, last, entry,
+                                  &done);
+        if (done)
+            return error;
+    }
+    return store_by_rebuild(tree, reserve, first, last, entry);
+}
+
+int
+aspen_tree_store(struct aspen_tree *tree, uint64_t first, uint64_t last,
+                 void *entry)
+{
+    if (first > last || ((uintptr_t)entry & 3))
+        return -ASPEN_EINVAL;
+    return store(tree, NULL, first, last, entry);
+}
+
+int
+aspen_tree_erase(struct aspen_tree *tree, uint64_t first, uint64_t last)
+{
+    if (first > last)
+        return -ASPEN_EINVAL;
+    return store(tree, NULL, first, last, NULL);
+}
+
+void
+aspen_tree_store_reserved(struct aspen_tree *tree,
+                          struct aspen_tree_reserve *reserve, uint64_t first,
+                          uint64_t last, void *entry)
+{
+    ASPEN_ASSERT(first <= last && !((uintptr_t)entry & 3));
+    int error = store(tree, reserve, first, last, entry);
+    ASPEN_ASSERT(!error);
+}
+
+/* The most nodes that one store into a tree of this height takes. */
+static unsigned
+store_needs(unsigned height)
+{
+    return PIECES_MAX * height + 3;
+}
+
+int
+aspen_tree_reserve(struct aspen_tree *tree, struct aspen_tree_reserve *reserve,
+                   unsigned stores)
+{
+    unsigned height = root_height((node_tag)tree->root);
+    unsigned need = 0;
+    for (unsigned i = 0; i < stores; i++)
+        need += store_needs(height + i < HEIGHT_MAX ? height + i : HEIGHT_MAX);
+    struct aspen_tree_reserve more = {NULL, 0};
+    while (reserve->count + more.count < need) {
+        struct node *node = aspen_cache_alloc(&tree->pool->nodes);
+        if (!node) {
+            aspen_tree_reserve_release(tree, &more);
+            return -ASPEN_ENOMEM;
+        }
+        node->link = more.nodes;
+        more.nodes = node;
+        more.count++;
+    }
+    while (more.nodes) {
+        struct node *node = more.nodes;
+        more.nodes = node->link;
+        node->link = reserve->nodes;
+        reserve->nodes = node;
+    }
+    reserve->count += more.count;
+    return 0;
+}
+
+void
+aspen_tree_reserve_release(struct aspen_tree *tree,
+                           struct aspen_tree_reserve *reserve)
+{
+    while (reserve->nodes) {
+        struct node *node = reserve->nodes;
+        reserve->nodes = node->link;
+        aspen_cache_free(&tree->pool->nodes, node);
+    }
+    reserve->count = 0;
+}
