@@ -9,8 +9,8 @@
 
 struct check {
     uint64_t entries;
-    uint64_t next;    /* where the gap before the next entry starts */
-    bool full;        /* the entry before ended at UINT64_MAX */
+    uint64_t next; /* where the gap before the next entry starts */
+    bool full;     /* the entry before ended at UINT64_MAX */
     uint64_t where;
 };
 
@@ -96,23 +96,18 @@ check_leaf(struct check *check, node_tag leaf, const struct bounds *bounds,
     return NULL;
 }
 
-/* The noted gap of a slot against what was found below it. */
+/* The noted gap of a slot against what was found below it (write.c I2). */
 static bool
 gap_is_noted(node_tag tag, unsigned slot, uint64_t gap)
 {
     const struct node *node = node_of(tag);
-    if (is_wide(tag))
-        return node->wide.second[slot] == gap;
-    return node->compact.second[slot] == gap_encode(gap, unit_shift(tag));
-}
-
-static uint64_t
-noted_gap(node_tag tag, unsigned slot)
-{
-    const struct node *node = node_of(tag);
-    return is_wide(tag) ? node->wide.second[slot]
-                        : gap_decode(node->compact.second[slot],
-                                     unit_shift(tag));
+    uint64_t noted =
+        is_wide(tag) ? node->wide.second[slot]
+                     : gap_decode(node->compact.second[slot], unit_shift(tag));
+    if (noted == UINT64_MAX)
+        return gap >= GAP_HUGE - 1;
+    return noted >= gap && noted - gap < ASPEN_PAGE_SIZE &&
+           (noted == gap || aspen_is_aligned(noted, ASPEN_PAGE_SIZE));
 }
 
 static const char *
@@ -144,7 +139,7 @@ check_below(struct check *check, node_tag tag, unsigned level,
         check->where = part.low;
         if (!gap_is_noted(tag, i, below))
             return "inner.gap";
-        *gap = aspen_max_u64(*gap, noted_gap(tag, i));
+        *gap = aspen_max_u64(*gap, below);
     }
     return NULL;
 }
@@ -160,8 +155,8 @@ aspen_tree_check(const struct aspen_tree *tree, uint64_t *where)
     if (root && !root_height(root))
         bad = "tree.height";
     else if (root)
-        bad = check_below(&check, root_node(root), root_height(root) - 1,
-                          &all, &gap);
+        bad = check_below(&check, root_node(root), root_height(root) - 1, &all,
+                          &gap);
     if (!bad && check.entries != tree->count)
         bad = "tree.count";
     if (where)

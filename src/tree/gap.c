@@ -30,7 +30,8 @@ gap_slot_after(node_tag tag, unsigned slot, uint64_t length)
     return slot;
 }
 
-/* One more than the last slot < `slot` whose noted gap is large enough; or 0. */
+/* One more than the last slot < `slot` whose noted gap is large enough; or 0.
+ */
 static unsigned
 gap_slot_before(node_tag tag, unsigned slot, uint64_t length)
 {
@@ -254,8 +255,8 @@ consider(struct largest *best, uint64_t first, uint64_t last)
 
 /* The gaps of a leaf from `slot` on. False: the window ends here. */
 static bool
-scan_largest(struct largest *best, node_tag leaf, unsigned slot,
-             uint64_t high, uint64_t start)
+scan_largest(struct largest *best, node_tag leaf, unsigned slot, uint64_t high,
+             uint64_t start)
 {
     unsigned count = node_of(leaf)->info.count;
     for (; slot < count; slot++) {

@@ -55,11 +55,11 @@
 /* Below it a node that loses a slot is merged with a neighbour. */
 #define FILL_MINIMUM (COMPACT_SLOTS / 3)
 
-#define KEY_NONE    INT32_MAX
-#define KEY_BEYOND  (INT32_MAX - 1) /* what keys after all of a node become */
-#define KEY_SLOT_0  INT32_MIN       /* in slot 0 of inner nodes */
-#define GAP_HUGE    UINT32_MAX      /* does not fit */
-#define LEAD_HUGE   UINT32_MAX      /* does not fit: ask the leaf before */
+#define KEY_NONE   INT32_MAX
+#define KEY_BEYOND (INT32_MAX - 1) /* what keys after all of a node become */
+#define KEY_SLOT_0 INT32_MIN       /* in slot 0 of inner nodes */
+#define GAP_HUGE   UINT32_MAX      /* does not fit */
+#define LEAD_HUGE  UINT32_MAX      /* does not fit: ask the leaf before */
 
 struct compact_slots {
     int32_t key[COMPACT_SLOTS];
@@ -227,8 +227,7 @@ static inline int32_t
 relative_key(const struct node *node, unsigned shift, uint64_t key)
 {
     uint64_t distance = (key - node->base) >> shift;
-    int32_t relative =
-        distance < KEY_BEYOND ? (int32_t)distance : KEY_BEYOND;
+    int32_t relative = distance < KEY_BEYOND ? (int32_t)distance : KEY_BEYOND;
     return key < node->base ? -1 : relative;
 }
 

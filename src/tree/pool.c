@@ -4,19 +4,21 @@
  *
  * A node that a reader may still look at keeps all that readers look at; its
  * link lies over `info`, which they never read. Dead nodes gather in
- * `collecting` while the batch in `waiting` is in a grace period: one deferred
- * callback stands for a whole batch.
+ * `collecting` until they are a batch, and while the batch before, in
+ * `waiting`, is in a grace period: one deferred callback stands for a batch.
  *
  * I1  armed: exactly one callback is pending, and it frees `waiting`.
- * I2  not armed: both lists are empty.
- * I3  waiting_nodes counts both lists, and a list that is being freed.
+ * I2  not armed: `waiting` is empty, `collecting` is less than a batch.
+ * I3  waiting_nodes counts both lists and what is left of one that is being
+ *     freed: with the lock held it is exact.
  *
  * Breaks first: test_tree.c, pool and concurrent tests.
  */
 #include "base/lock.h"
 #include "tree/node.h"
 
-static void grace_period_over(struct aspen_port_rcu_head *head);
+/* Dead nodes for which a grace period is worth its price. */
+#define BATCH_NODES 256
 
 int
 aspen_tree_pool_init(struct aspen_tree_pool *pool,
@@ -30,31 +32,60 @@ aspen_tree_pool_init(struct aspen_tree_pool *pool,
 void
 aspen_tree_pool_destroy(struct aspen_tree_pool *pool)
 {
-    /* A callback that finds more to wait for defers itself again. */
-    while (aspen_load(&pool->waiting_nodes))
+    /* A callback that finds a batch to wait for defers itself again. */
+    while (aspen_load_relaxed(&pool->waiting_nodes)) {
         aspen_port_rcu_barrier();
+        aspen_tree_pool_wait(pool);
+    }
     ASPEN_ASSERT(!pool->waiting_armed);
     aspen_cache_destroy(&pool->nodes);
 }
 
 uint64_t
-aspen_tree_pool_nodes(const struct aspen_tree_pool *pool)
+aspen_tree_pool_nodes(const struct aspen_tree_pool *constant)
 {
-    return aspen_cache_allocated(&pool->nodes) -
-           aspen_load(&pool->waiting_nodes);
+    /* Only the lock is written. */
+    struct aspen_tree_pool *pool = (struct aspen_tree_pool *)constant;
+    aspen_spin_lock(&pool->waiting_lock, ASPEN_LOCK_LEAF);
+    uint64_t nodes = aspen_cache_allocated(&pool->nodes) - pool->waiting_nodes;
+    aspen_spin_unlock(&pool->waiting_lock);
+    return nodes;
+}
+
+/* A few at a time, so that nobody waits long for the lock. */
+static struct node *
+free_some(struct aspen_tree_pool *pool, struct node *node)
+{
+    uint64_t count = 0;
+    aspen_spin_lock(&pool->waiting_lock, ASPEN_LOCK_LEAF);
+    for (; node && count < 16; count++) {
+        struct node *next = node->link;
+        aspen_cache_free(&pool->nodes, node);
+        node = next;
+    }
+    aspen_store_relaxed(&pool->waiting_nodes, pool->waiting_nodes - count);
+    aspen_spin_unlock(&pool->waiting_lock);
+    return node;
 }
 
 static void
 free_list(struct aspen_tree_pool *pool, struct node *node)
 {
-    uint64_t count = 0;
-    while (node) {
-        struct node *next = node->link;
-        aspen_cache_free(&pool->nodes, node);
-        node = next;
-        count++;
-    }
-    aspen_fetch_sub(&pool->waiting_nodes, count);
+    while (node)
+        node = free_some(pool, node);
+}
+
+/* With the lock held: whether what was collected goes into a grace period. */
+static bool
+start_batch_locked(struct aspen_tree_pool *pool)
+{
+    pool->waiting_armed = pool->collecting_nodes >= BATCH_NODES;
+    if (!pool->waiting_armed)
+        return false;
+    pool->waiting = pool->collecting;
+    pool->collecting = NULL;
+    pool->collecting_nodes = 0;
+    return true;
 }
 
 static void
@@ -64,15 +95,12 @@ grace_period_over(struct aspen_port_rcu_head *head)
         aspen_container_of(head, struct aspen_tree_pool, waiting_head);
     aspen_spin_lock(&pool->waiting_lock, ASPEN_LOCK_LEAF);
     struct node *done = pool->waiting;
-    pool->waiting = pool->collecting;
-    pool->collecting = NULL;
-    bool again = pool->waiting != NULL;
-    pool->waiting_armed = again;
+    pool->waiting = NULL;
+    bool again = start_batch_locked(pool);
     aspen_spin_unlock(&pool->waiting_lock);
-
-    free_list(pool, done);
     if (again)
         aspen_port_rcu_defer(head, grace_period_over);
+    free_list(pool, done);
 }
 
 void
@@ -80,16 +108,13 @@ aspen_tree_pool_retire(struct aspen_tree_pool *pool, struct node_chain *chain)
 {
     if (!chain->first)
         return;
-    aspen_fetch_add(&pool->waiting_nodes, chain->count);
     aspen_spin_lock(&pool->waiting_lock, ASPEN_LOCK_LEAF);
+    aspen_store_relaxed(&pool->waiting_nodes,
+                        pool->waiting_nodes + chain->count);
     chain->last->link = pool->collecting;
     pool->collecting = chain->first;
-    bool arm = !pool->waiting_armed;
-    if (arm) {
-        pool->waiting_armed = true;
-        pool->waiting = pool->collecting;
-        pool->collecting = NULL;
-    }
+    pool->collecting_nodes += chain->count;
+    bool arm = !pool->waiting_armed && start_batch_locked(pool);
     aspen_spin_unlock(&pool->waiting_lock);
     if (arm)
         aspen_port_rcu_defer(&pool->waiting_head, grace_period_over);
@@ -101,6 +126,7 @@ aspen_tree_pool_wait(struct aspen_tree_pool *pool)
     aspen_spin_lock(&pool->waiting_lock, ASPEN_LOCK_LEAF);
     struct node *mine = pool->collecting;
     pool->collecting = NULL;
+    pool->collecting_nodes = 0;
     aspen_spin_unlock(&pool->waiting_lock);
     if (!mine)
         return;

@@ -27,9 +27,10 @@ struct aspen_tree_pool {
     /* Nodes that wait for a grace period: details in tree.c. */
     struct aspen_port_spinlock waiting_lock;
     struct aspen_port_rcu_head waiting_head;
-    void *waiting;          /* they are in the grace period under way */
-    void *collecting;       /* they wait for the next one */
-    uint64_t waiting_nodes; /* both together; atomic */
+    void *waiting;    /* they are in the grace period under way */
+    void *collecting; /* they wait for the next one */
+    uint64_t collecting_nodes;
+    uint64_t waiting_nodes; /* both, and what is being freed; atomic */
     bool waiting_armed;
 };
 
@@ -60,8 +61,8 @@ struct aspen_tree_cursor {
     struct aspen_tree *tree;
     uint64_t first; /* of the current entry, closed */
     uint64_t last;
-    void *entry;    /* the current entry; NULL until there is one */
-    uint64_t key;   /* where to begin, while there is none */
+    void *entry;  /* the current entry; NULL until there is one */
+    uint64_t key; /* where to begin, while there is none */
     struct aspen_tree_path path;
 };
 
@@ -146,6 +147,8 @@ void *aspen_tree_next(struct aspen_tree_cursor *cursor, uint64_t bound);
 void *aspen_tree_previous(struct aspen_tree_cursor *cursor, uint64_t bound);
 
 /*
+ * Owner's lock, shared or exclusive (the notes of gaps change in place).
+ *
  * Search for `length` bytes without an entry inside the window [low, high].
  * up: the lowest such place; down: the highest. 0 and *start, or
  * -ASPEN_ENOMEM when there is none, -ASPEN_EINVAL for length 0 or low > high.

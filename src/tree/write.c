@@ -16,7 +16,10 @@
  *     of the leaf before). So whoever changes the last key of a leaf
  *     updates the leaf behind it. The gap after the last entry of the tree
  *     is stored nowhere.
- * I2  A leaf that is not the root has an entry, an inner node two children.
+ * I2  What an inner node notes is never less than the gap, and at most
+ *     rounded up to a page or "huge" (a note that moves between nodes of
+ *     different units is not computed anew).
+ * I3  A leaf that is not the root has an entry, an inner node two children.
  *
  * The owner's lock is held. Breaks first: tests/unit/test_tree.c.
  */
@@ -39,8 +42,8 @@ struct item {
 struct lost {
     node_tag left;
     node_tag right;
-    unsigned from; /* the first dead child of `left` */
-    unsigned to;   /* the last dead child of `right` */
+    unsigned from;      /* the first dead child of `left` */
+    unsigned to;        /* the last dead child of `right` */
     node_tag neighbour; /* merged with them, its children live on; or 0 */
 };
 
@@ -49,7 +52,7 @@ struct rebuild {
     struct aspen_tree_reserve *reserve; /* or NULL: allocate */
     uint64_t first, last;
     void *entry;
-    struct aspen_tree_path left;  /* to what is replaced at a level */
+    struct aspen_tree_path left; /* to what is replaced at a level */
     struct aspen_tree_path right;
     bool appending; /* the new entry becomes the last of the tree */
     unsigned items;
@@ -79,8 +82,8 @@ leaf_gap_inside(node_tag leaf)
     }
     uint32_t units = 0;
     for (unsigned i = 1; i < count; i++) {
-        uint32_t gap = (uint32_t)node->compact.key[i] -
-                       node->compact.second[i - 1] - 1;
+        uint32_t gap =
+            (uint32_t)node->compact.key[i] - node->compact.second[i - 1] - 1;
         units = gap > units ? gap : units;
     }
     return (uint64_t)units << unit_shift(leaf);
@@ -341,7 +344,8 @@ edit_commit(struct aspen_tree *tree, struct aspen_tree_reserve *reserve,
     } else {
         edit_apply(edit, node);
     }
-    tree->count += node->info.count - count;
+    tree->count += node->info.count;
+    tree->count -= count;
     edit_gaps(path, key_before, last_before);
     return 0;
 }
@@ -412,9 +416,9 @@ items_add_inner(struct rebuild *r, node_tag tag, unsigned from, unsigned to,
 {
     const struct node *node = node_of(tag);
     for (unsigned i = from; i < to; i++) {
-        uint64_t gap = is_wide(tag) ? node->wide.second[i]
-                                    : gap_decode(node->compact.second[i],
-                                                 unit_shift(tag));
+        uint64_t gap =
+            is_wide(tag) ? node->wide.second[i]
+                         : gap_decode(node->compact.second[i], unit_shift(tag));
         item_add(r, i ? slot_key(tag, i) : lowest, gap, *slot_pointer(tag, i));
     }
 }
@@ -484,8 +488,7 @@ take_next(struct rebuild *r, unsigned level)
     if (!aspen_tree_path_next(&r->right, &r->right, level))
         return false;
     r->lost[level].neighbour = r->right.at[level].node;
-    list_node(r, r->right.at[level].node, level,
-              path_lowest(&r->right, level));
+    list_node(r, r->right.at[level].node, level, path_lowest(&r->right, level));
     r->appending = false;
     return true;
 }
@@ -516,7 +519,8 @@ list_neighbour(struct rebuild *r, unsigned level)
         (void)take_next(r, level);
 }
 
-/* ---- The long way: packing ------------------------------------------------ */
+/* ---- The long way: packing ------------------------------------------------
+ */
 
 /* Slot 0 of an inner node needs no key. */
 static unsigned
@@ -600,9 +604,8 @@ fill_compact(struct node *node, const struct item *item, unsigned items,
     node->base = base;
     for (unsigned i = 0; i < items; i++) {
         slots->key[i] = (int32_t)((item[i].key - base) >> shift);
-        slots->second[i] =
-            level ? gap_encode(item[i].second, shift)
-                  : (uint32_t)((item[i].second - base) >> shift);
+        slots->second[i] = level ? gap_encode(item[i].second, shift)
+                                 : (uint32_t)((item[i].second - base) >> shift);
         slots->pointer[i] = item[i].pointer;
     }
     if (level)
@@ -696,6 +699,14 @@ cut_fits(const struct rebuild *r, unsigned level, unsigned cut)
            choose_form(&r->item[cut], r->items - cut, level, &form);
 }
 
+/* Whether a full node and the rest are two good nodes. */
+static bool
+leave_full(const struct rebuild *r, unsigned level, unsigned slots)
+{
+    unsigned keyed = first_keyed(level);
+    return r->items > slots && cut_fits(r, level, slots - keyed);
+}
+
 static bool
 pack_two(struct rebuild *r, unsigned level, unsigned cut)
 {
@@ -714,9 +725,10 @@ pack(struct rebuild *r, unsigned level)
     r->pieces = 0;
     if (choose_form(r->item, r->items, level, &form))
         return make_piece(r, level, 0, r->items);
-    unsigned full = COMPACT_SLOTS - first_keyed(level);
-    if (r->appending && r->items > full && cut_fits(r, level, full))
-        return pack_two(r, level, full);
+    if (r->appending && leave_full(r, level, COMPACT_SLOTS))
+        return pack_two(r, level, COMPACT_SLOTS - first_keyed(level));
+    if (r->appending && leave_full(r, level, WIDE_SLOTS))
+        return pack_two(r, level, WIDE_SLOTS - first_keyed(level));
     unsigned pieces = (r->items + COMPACT_SLOTS - 1) / COMPACT_SLOTS;
     if (pieces == 1 || !shares_fit(r, level, pieces)) {
         unsigned cut = widest_step(r, level);
@@ -731,7 +743,8 @@ pack(struct rebuild *r, unsigned level)
     return true;
 }
 
-/* ---- The long way: putting in place --------------------------------------- */
+/* ---- The long way: putting in place ---------------------------------------
+ */
 
 /*
  * Dispose of a node that was replaced or fell away, and of what fell away
@@ -789,23 +802,32 @@ replace_root(struct rebuild *r)
     if (!add_levels(r, &height))
         return false;
     if (r->pieces)
-        root = (node_tag)r->piece[0].pointer |
-               ((uintptr_t)height << HEIGHT_SHIFT);
+        root =
+            (node_tag)r->piece[0].pointer | ((uintptr_t)height << HEIGHT_SHIFT);
     aspen_store(&r->tree->root, (void *)root);
     finish(r, old, r->left.height - 1);
     return true;
 }
 
-/* One child is left below the root: it becomes the root. */
+/*
+ * One child is left below the root: it becomes the root. It may be a new node
+ * that found no neighbour and has one child itself.
+ */
 static void
 drop_root(struct rebuild *r)
 {
-    unsigned height = r->left.height;
-    node_tag old = r->left.at[height - 1].node;
+    unsigned height = r->left.height - 1;
+    node_tag old = r->left.at[height].node;
     node_tag root = (node_tag)r->item[0].pointer;
-    root |= (uintptr_t)(height - 1) << HEIGHT_SHIFT;
+    while (height > 1 && node_of(root)->info.count == 1) {
+        struct node *node = node_of(root);
+        root = (node_tag)*slot_pointer(root, 0);
+        aspen_cache_free(&r->tree->pool->nodes, node);
+        height--;
+    }
+    root |= (uintptr_t)height << HEIGHT_SHIFT;
     aspen_store(&r->tree->root, (void *)root);
-    finish(r, old, height - 1);
+    finish(r, old, r->left.height - 1);
 }
 
 /* One piece takes the place of one child at `level`. */
@@ -950,8 +972,8 @@ store(struct aspen_tree *tree, struct aspen_tree_reserve *reserve,
         return store_first(tree, reserve, first, last, entry);
     if (last <= path_highest(&path)) {
         bool done;
-        int error = store_in_leaf(tree, reserve, &path, first, last, entry,
-                                  &done);
+        int error =
+            store_in_leaf(tree, reserve, &path, first, last, entry, &done);
         if (done)
             return error;
     }
