@@ -248,7 +248,7 @@ compare_key(struct aspen_tree *tree, const struct model *model, uint64_t key)
         assert_null(aspen_tree_find(tree, key, UINT64_MAX, range));
         assert_null(aspen_tree_next(&cursor, UINT64_MAX));
     }
-    const struct range *before = inside ? at : i ? at - 1 : NULL;
+    const struct range *before = inside ? at : NULL;
     if (!inside && i)
         before = &model->range[i - 1];
     aspen_tree_cursor_init(&cursor, tree, key);
@@ -559,7 +559,7 @@ run_random(const struct keys *keys, enum way way, uint64_t seed)
 {
     static struct model model;
     struct aspen_tree tree;
-    unsigned steps = 1500 * (way == FAILING ? 1 : 2) / SCALE;
+    unsigned steps = (way == FAILING ? 1500u : 3000u) / SCALE;
     model.count = 0;
     aspen_tree_init(&tree, &pool);
     if (way != PRIVATE && (way != RESERVED || seed % 2))
