@@ -1,0 +1,110 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: MIT
+#
+# check-sources.sh: rules about the text of the sources that no compiler knows.
+#
+#   layers    a file of src/ includes only its own layer and those below
+#   atomics   only src/base/atomic.h names atomic operations
+#   locks     only src/base/lock.h calls the port's locks
+#   listed    sources.txt lists every .c file of src/, and nothing else
+#   spdx      every file says its licence
+#   readme    the example in README.md is the one that is compiled and run
+set -u
+cd "$(dirname "$0")/.." || exit 2
+
+layers="base tree frames paging space fault calls life inspect"
+passed=0
+failed=0
+
+# $1: the rule; $2: what breaks it, empty when it holds.
+verdict()
+{
+    if [ -z "$2" ]; then
+        passed=$((passed + 1))
+        echo "ok   $1"
+    else
+        failed=$((failed + 1))
+        echo "FAIL $1"
+        printf '%s\n' "$2" | sed 's/^/     /'
+    fi
+}
+
+layers_broken()
+{
+    find src -name '*.[ch]' | sort | while read -r file; do
+        awk -v file="$file" -v names="$layers" '
+            BEGIN {
+                count = split(names, list, " ")
+                for (i = 1; i <= count; i++)
+                    rank[list[i]] = i
+                split(file, part, "/")
+                own = file == "src/internal.h" ? rank["tree"] : rank[part[2]]
+                if (!own)
+                    print file ": not in a layer"
+            }
+            /^[ \t]*#[ \t]*include/ {
+                name = $0
+                gsub(/^[^"<]*["<]|[">].*$/, "", name)
+                split(name, part, "/")
+                if ($0 ~ /</)
+                    good = name ~ /^aspen\/|^aspen_port\.h$/ ||
+                           name ~ /^std(bool|def|int|arg)\.h$/
+                else if (name == "internal.h")
+                    good = own > rank["tree"]
+                else
+                    good = (part[1] in rank) && rank[part[1]] <= own
+                if (!good)
+                    print file ":" FNR ": includes " name
+            }' "$file"
+    done
+}
+
+atomics_broken()
+{
+    grep -rnE '\b__(atomic|sync)_|\b_Atomic\b|stdatomic|\batomic_[a-z]+' src \
+        include | grep -v '^src/base/atomic\.h:'
+}
+
+locks_broken()
+{
+    grep -rnE 'aspen_port_(spin|read|write)_' src |
+        grep -v '^src/base/lock\.h:'
+}
+
+listed_broken()
+{
+    diff <(sed 's/#.*//;/^ *$/d' sources.txt | sort) \
+        <(find src -name '*.c' | sort) | grep '^[<>]' |
+        sed 's/^</only in sources.txt:/;s/^>/not in sources.txt:/'
+}
+
+spdx_broken()
+{
+    find . -path ./build -prune -o -path ./.git -prune -o -type f \
+        \( -name '*.[ch]' -o -name '*.sh' -o -name '*.mk' -o -name '*.pl' \
+        -o -name '*.py' -o -name Makefile -o -name sources.txt \) -print |
+        sort | while read -r file; do
+        head -n 4 "$file" | grep -q 'SPDX-License-Identifier: ' ||
+            echo "$file: no SPDX line"
+    done
+}
+
+readme_broken()
+{
+    awk '/^```c$/ {on = 1; next} /^```/ {on = 0} on {$1 = $1; print}' \
+        README.md | while read -r line; do
+        awk '{$1 = $1; print}' examples/embed.c | grep -qxF -- "$line" ||
+            echo "not in examples/embed.c: $line"
+    done
+}
+
+verdict layers "$(layers_broken)"
+verdict atomics "$(atomics_broken)"
+verdict locks "$(locks_broken)"
+verdict listed "$(listed_broken)"
+verdict spdx "$(spdx_broken)"
+if [ -f README.md ] && [ -f examples/embed.c ]; then
+    verdict readme "$(readme_broken)"
+fi
+echo "$passed passed, $failed failed, 0 skipped"
+[ $failed -eq 0 ]

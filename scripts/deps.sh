@@ -1,0 +1,59 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: MIT
+#
+# deps.sh GROUP: see to it that the Debian packages of a group are there.
+#
+#   build   make, make run
+#   check   make check: the former and what the tests need
+#   bench   make bench: build and the yardsticks
+#
+# As root they are installed with apt-get; what will be installed is said
+# first. Without root or network the apt line is printed: exit status 2. On
+# systems without dpkg nothing is done: a missing tool shows when it is used.
+set -u
+
+build="gcc libc6-dev libjansson-dev liburcu-dev pkg-config"
+check="$build clang g++ gcc-aarch64-linux-gnu libcmocka-dev"
+bench="$build linux-source-6.12 xz-utils"
+
+case ${1-} in
+build | check | bench) packages=${!1} ;;
+*)
+    echo "usage: deps.sh build|check|bench" >&2
+    exit 2
+    ;;
+esac
+command -v dpkg-query >/dev/null || exit 0
+
+missing=()
+for package in $packages; do
+    state=$(dpkg-query -W -f '${db:Status-Status}' "$package" 2>/dev/null)
+    [ "$state" = installed ] || missing+=("$package")
+done
+[ ${#missing[@]} -eq 0 ] && exit 0
+
+install=(apt-get install -y --no-install-recommends "${missing[@]}")
+
+give_up()
+{
+    echo "aspen: $1. Please run:" >&2
+    echo "    apt-get update && ${install[*]}" >&2
+    exit 2
+}
+
+[ "$(id -u)" -eq 0 ] || give_up "packages are missing and you are not root"
+command -v apt-get >/dev/null || give_up "packages are missing"
+
+echo "aspen: installing ${missing[*]}"
+log=$(mktemp)
+trap 'rm -f "$log"' EXIT
+export DEBIAN_FRONTEND=noninteractive
+options=(-q -o DPkg::Lock::Timeout=120 -o Acquire::Retries=2)
+apt()
+{
+    apt-get "${options[@]}" "$@" >>"$log" 2>&1
+}
+apt "${install[@]:1}" || { apt update && apt "${install[@]:1}"; } || {
+    tail -n 5 "$log" >&2
+    give_up "apt-get could not install them"
+}

@@ -1,0 +1,95 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: MIT
+#
+# check.sh OUTDIR: build the core as a kernel would, over the template port,
+# with gcc and clang, for x86-64 and AArch64, release and test build, and look
+# at what comes out:
+#
+#   - it compiles without warnings and without floating point;
+#   - it needs nothing but what the template port declares `extern`, and
+#     memcpy, memmove, memset and memcmp;
+#   - it has no writable data: all state belongs to a machine;
+#   - every global name starts with aspen_.
+#
+# A compiler that is not installed is a skip.
+set -u
+cd "$(dirname "$0")/../.." || exit 2
+out=${1:?usage: check.sh OUTDIR}
+passed=0
+failed=0
+skipped=0
+
+flags="-std=c11 -O2 -ffreestanding -nostdlib -fno-stack-protector -fno-pic
+       -fno-pie -fno-asynchronous-unwind-tables -mgeneral-regs-only
+       -Wall -Wextra -Wconversion -Wshadow -Wvla -Werror
+       -Iinclude -Isrc -Iports/template"
+
+allowed_symbols()
+{
+    printf '%s\n' memcpy memmove memset memcmp
+    tr '\n' ' ' <ports/template/aspen_port.h | grep -o 'extern [^;]*;' |
+        sed -E 's/^[^(]*[ *](aspen_port_[a-z0-9_]+)\(.*/\1/'
+}
+
+# In $1 an object with everything; $2 is the nm to read it with.
+judge()
+{
+    local object=$1 nm=$2
+    "$nm" -u "$object" | awk '{print $NF}' | grep -vxF -f "$out/allowed" |
+        sed 's/^/undefined symbol: /'
+    "$nm" "$object" | awk '$2 ~ /[bBdDsS]/ {print "writable data: " $3}'
+    "$nm" -g --defined-only "$object" |
+        awk '$3 !~ /^aspen_/ {print "global name: " $3}'
+}
+
+# $1 compiler, $2 name, $3 binutils prefix, $4 options
+build()
+{
+    local compiler=$1 name=$2 prefix=$3 options=$4 dir="$out/$2" problems
+    if ! command -v "$compiler" >/dev/null ||
+        ! command -v "${prefix}ld" >/dev/null; then
+        skipped=$((skipped + 1))
+        echo "skip $name: no $compiler or no ${prefix}ld"
+        return
+    fi
+    rm -rf "$dir"
+    mkdir -p "$dir"
+    export compiler options flags dir
+    problems=$(sed 's/#.*//;/^ *$/d' sources.txt |
+        xargs -n 1 -P "$(nproc)" sh -c '
+            $compiler $options $flags -c "$1" \
+                -o "$dir/$(echo "$1" | tr / _).o"' compile 2>&1)
+    if [ -z "$problems" ]; then
+        problems=$("${prefix}ld" -r -o "$dir/core.o" "$dir"/src_*.o 2>&1 &&
+            judge "$dir/core.o" "${prefix}nm")
+    fi
+    if [ -z "$problems" ]; then
+        passed=$((passed + 1))
+        echo "ok   $name"
+    else
+        failed=$((failed + 1))
+        echo "FAIL $name"
+        printf '%s\n' "$problems" | sed 's/^/     /'
+    fi
+}
+
+mkdir -p "$out"
+allowed_symbols | sort -u >"$out/allowed"
+x86="-mno-red-zone"
+arm="-mno-outline-atomics"
+host=
+[ "$(uname -m)" = x86_64 ] || host=x86_64-linux-gnu-
+cross=aarch64-linux-gnu-
+[ "$(uname -m)" != aarch64 ] || cross=
+for variant in release test; do
+    define=
+    [ $variant = release ] || define=-DASPEN_TEST_BUILD
+    build "${host}gcc" gcc-x86_64-$variant "$host" "$x86 $define"
+    build clang clang-x86_64-$variant "$host" \
+        "--target=x86_64-linux-gnu $x86 $define"
+    build "${cross}gcc" gcc-aarch64-$variant "$cross" "$arm $define"
+    build clang clang-aarch64-$variant "$cross" \
+        "--target=aarch64-linux-gnu $arm $define"
+done
+echo "$passed passed, $failed failed, $skipped skipped"
+[ $failed -eq 0 ]
