@@ -11,16 +11,20 @@
 #   test      build/libaspen-test.a          tests, rehearse: failpoints, full
 #                                            assertions, lock order
 #   asan      build/asan/libaspen-test.a     the same under ASan and UBSan
+#   clang     build/clang/libaspen-test.a    the same by the other compiler
 #
-# tools/tools.mk and bench/bench.mk add programs; they may use every variable
-# and the function `objects` below, and append to PROGRAMS.
+# tools/tools.mk and bench/bench.mk add programs and checks: they may use every
+# variable and the function `objects` below, and append to PROGRAMS (built by
+# `make`) and CHECKS (targets that `make check` runs).
 
 ifeq ($(origin CC),default)
 CC = gcc
 endif
-CXX ?= g++
+ifeq ($(origin CXX),default)
+CXX = g++
+endif
 CLANG ?= clang
-AR ?= ar
+PKG_CONFIG ?= pkg-config
 
 PREFIX ?= /usr/local
 DESTDIR ?=
@@ -28,17 +32,23 @@ BUILD := build
 VERSION := $(shell sed -n 's/^.define ASPEN_VERSION_STRING "\(.*\)"/\1/p' \
                    include/aspen/version.h)
 
-WARNINGS := -Wall -Wextra -Wconversion -Wshadow -Wstrict-prototypes \
+WARNINGS := -Wall -Wextra -Wconversion -Wshadow -Wvla -Wstrict-prototypes \
             -Wmissing-prototypes -Werror=implicit-function-declaration
 CPPFLAGS_ALL := -Iinclude -Isrc -Iports/posix -Itests/unit
 CFLAGS_ALL := -std=c11 -g $(WARNINGS)
 LIBS_ALL := -lurcu-bp -lpthread
 
-CFLAGS_release := -O2
+CC_release = $(CC)
+CFLAGS_release := -O2 -fstack-usage
+CC_test = $(CC)
 CFLAGS_test := -O1 -DASPEN_TEST_BUILD
+CC_asan = $(CC)
 SANITIZE := -fsanitize=address,undefined -fno-sanitize-recover=all
-CFLAGS_asan := -O1 -DASPEN_TEST_BUILD -fno-omit-frame-pointer $(SANITIZE)
+CFLAGS_asan := -O1 -DASPEN_TEST_BUILD -fno-omit-frame-pointer $(SANITIZE) \
+               -Werror
 LDFLAGS_asan := $(SANITIZE)
+CC_clang = $(CLANG)
+CFLAGS_clang := -O2 -DASPEN_TEST_BUILD -Werror
 
 CORE := $(shell sed -e 's/\#.*//' sources.txt)
 PORT := $(wildcard ports/posix/*.c)
@@ -47,7 +57,9 @@ HEADERS := $(wildcard include/aspen/*.h)
 LIB_release := $(BUILD)/libaspen.a
 LIB_test := $(BUILD)/libaspen-test.a
 LIB_asan := $(BUILD)/asan/libaspen-test.a
+LIB_clang := $(BUILD)/clang/libaspen-test.a
 PROGRAMS :=
+CHECKS :=
 
 # V=1 shows commands.
 Q := $(if $(V),,@)
@@ -61,14 +73,25 @@ objects = $(patsubst %.c,$(BUILD)/obj/$1/%.o,$2)
 .SECONDARY:
 .SUFFIXES:
 
+# ---- What has to be installed -------------------------------------------
+
+# Asked for before anything is compiled; again when the list changes.
+DEPS_build := $(BUILD)/.deps-build
+DEPS_check := $(BUILD)/.deps-check
+DEPS_bench := $(BUILD)/.deps-bench
+$(BUILD)/.deps-%: scripts/deps.sh
+	@mkdir -p $(@D)
+	@scripts/deps.sh $*
+	@touch $@
+
 # ---- Libraries ----------------------------------------------------------
 
 define variant
-$(BUILD)/obj/$1/%.o: %.c Makefile
+$(BUILD)/obj/$1/%.o: %.c Makefile | $(DEPS_build)
 	$$(call say,CC,$$@)
 	@mkdir -p $$(@D)
-	$$(Q)$$(CC) $$(CPPFLAGS_ALL) $$(CPPFLAGS) $$(CFLAGS_ALL) $$(CFLAGS_$1) \
-	    $$(CFLAGS_EXTRA) $$(CFLAGS) -MMD -MP -c -o $$@ $$<
+	$$(Q)$$(CC_$1) $$(CPPFLAGS_ALL) $$(CPPFLAGS) $$(CFLAGS_ALL) \
+	    $$(CFLAGS_$1) $$(CFLAGS_EXTRA) $$(CFLAGS) -MMD -MP -c -o $$@ $$<
 
 $(LIB_$1): $(call objects,$1,$(CORE) $(PORT)) sources.txt
 	$$(call say,AR,$$@)
@@ -76,7 +99,7 @@ $(LIB_$1): $(call objects,$1,$(CORE) $(PORT)) sources.txt
 	@rm -f $$@
 	$$(Q)$$(AR) rcs $$@ $$(filter %.o,$$^)
 endef
-$(foreach v,release test asan,$(eval $(call variant,$v)))
+$(foreach v,release test asan clang,$(eval $(call variant,$v)))
 
 # ---- Unit tests ---------------------------------------------------------
 
@@ -87,28 +110,36 @@ unit_sources = $(wildcard $(sort tests/unit/$1.c tests/unit/unit.c \
     $(shell sed -n 's,^\#include "\([a-z0-9_]*\)\.h".*,tests/unit/\1.c,p' \
         tests/unit/$1.c)))
 
+$(BUILD)/obj/%/tests: | $(DEPS_check)
+
 # $(call unit_test,VARIANT,DIRECTORY,NAME,SOURCES)
 define unit_test
-$2/$3: $(call objects,$1,$4) $(LIB_$1)
+$2/$3: $(call objects,$1,$4) $(LIB_$1) | $(DEPS_check)
 	$$(call say,LD,$$@)
 	@mkdir -p $$(@D)
-	$$(Q)$$(CC) $$(CFLAGS_$1) $$(LDFLAGS) $$(LDFLAGS_$1) -o $$@ $$^ \
+	$$(Q)$$(CC_$1) $$(CFLAGS_$1) $$(LDFLAGS) $$(LDFLAGS_$1) -o $$@ $$^ \
 	    -lcmocka $$(LIBS_ALL)
+$(call objects,$1,$4): | $(DEPS_check)
 endef
 define unit_tests
 $(call unit_test,test,$(BUILD)/tests/unit,$1,$2)
 $(call unit_test,asan,$(BUILD)/asan/tests/unit,$1,$2)
+$(call unit_test,clang,$(BUILD)/clang/tests/unit,$1,$2)
 endef
 $(foreach t,$(UNIT),$(eval $(call unit_tests,$t,$(call unit_sources,$t))))
 UNIT_test := $(addprefix $(BUILD)/tests/unit/,$(UNIT))
 UNIT_asan := $(addprefix $(BUILD)/asan/tests/unit/,$(UNIT))
+UNIT_clang := $(addprefix $(BUILD)/clang/tests/unit/,$(UNIT))
 
-.PHONY: all unit unit-asan clean help
+.PHONY: all unit unit-asan unit-clang clean help
 unit: $(UNIT_test)
 	@scripts/run-tests.sh $(BUILD)/log $(UNIT_test)
 
 unit-asan: $(UNIT_asan)
 	@scripts/run-tests.sh $(BUILD)/asan/log $(UNIT_asan)
+
+unit-clang: $(UNIT_clang)
+	@scripts/run-tests.sh $(BUILD)/clang/log $(UNIT_clang)
 
 # One test: make test_cache, make asan/test_cache.
 .PHONY: $(UNIT) $(addprefix asan/,$(UNIT))
@@ -117,19 +148,125 @@ $(UNIT): %: $(BUILD)/tests/unit/%
 $(addprefix asan/,$(UNIT)): asan/%: $(BUILD)/asan/tests/unit/%
 	$<
 
+# ---- Examples -----------------------------------------------------------
+
+# Written as an embedder would: public headers and the library only.
+EXAMPLES := $(patsubst examples/%.c,$(BUILD)/examples/%,$(wildcard examples/*.c))
+$(BUILD)/examples/%: examples/%.c $(LIB_release) $(HEADERS)
+	$(call say,CC,$@)
+	@mkdir -p $(@D)
+	$(Q)$(CC) -std=c11 -O2 $(WARNINGS) -Werror -Iinclude -Iports/posix \
+	    -o $@ $< $(LIB_release) $(LIBS_ALL)
+
+.PHONY: check-examples
+check-examples: $(EXAMPLES)
+	@scripts/check-examples.sh $(BUILD)/examples
+
+# ---- Rules about sources, symbols, headers ------------------------------
+
+.PHONY: check-sources check-headers check-freestanding check-format format
+check-sources:
+	@scripts/check-sources.sh
+
+check-headers: | $(DEPS_check)
+	@scripts/check-headers.sh '$(CC)' '$(CXX)'
+
+check-freestanding: | $(DEPS_check)
+	@tests/freestanding/check.sh $(BUILD)/freestanding
+
+FORMATTED := $(wildcard include/aspen/*.h src/*.h src/*/*.[ch] ports/*/*.[ch] \
+    tests/*/*.[ch] tools/*.[ch] tools/*/*.[ch] bench/*.[ch] examples/*.c)
+check-format:
+	@scripts/check-format.sh $(FORMATTED)
+
+format:
+	clang-format -i $(FORMATTED)
+
+# ---- One source file ----------------------------------------------------
+
+.PHONY: aspen.c check-aspen.c
+aspen.c: $(BUILD)/aspen.c
+
+$(BUILD)/aspen.c: scripts/amalgamate.pl sources.txt $(CORE) \
+        $(shell find src -name '*.h') include/aspen/version.h
+	$(call say,GEN,$@)
+	@mkdir -p $(@D)
+	$(Q)scripts/amalgamate.pl >$@
+
+# The file compiles without warnings, and a test runs on it.
+AMALGAM_TEST := tests/unit/test_interval_tree.c
+check-aspen.c: $(BUILD)/aspen.c | $(DEPS_check)
+	@scripts/check-amalgam.sh $(BUILD)/aspen.c $(BUILD)/amalgam '$(CC)' \
+	    '$(CLANG)'
+
+# ---- Install ------------------------------------------------------------
+
+$(BUILD)/aspen.pc: Makefile include/aspen/version.h
+	@mkdir -p $(@D)
+	@printf '%s\n' 'prefix=$(PREFIX)' 'libdir=$${prefix}/lib' \
+	    'includedir=$${prefix}/include' '' 'Name: aspen' \
+	    'Description: embeddable virtual-memory manager (posix port)' \
+	    'Version: $(VERSION)' 'Requires: liburcu-bp' \
+	    'Cflags: -I$${includedir}' \
+	    'Libs: -L$${libdir} -laspen -lpthread' >$@
+
+.PHONY: install uninstall check-install
+INSTALL_PROGRAMS = $(filter $(BUILD)/aspen,$(PROGRAMS))
+install: all
+	@$(MAKE) --no-print-directory -B $(BUILD)/aspen.pc
+	install -d '$(DESTDIR)$(PREFIX)/lib/pkgconfig' \
+	    '$(DESTDIR)$(PREFIX)/include/aspen'
+	install -m 644 $(LIB_release) '$(DESTDIR)$(PREFIX)/lib/libaspen.a'
+	install -m 644 $(BUILD)/aspen.pc '$(DESTDIR)$(PREFIX)/lib/pkgconfig/'
+	install -m 644 $(HEADERS) '$(DESTDIR)$(PREFIX)/include/aspen/'
+	install -m 644 ports/posix/aspen_posix.h '$(DESTDIR)$(PREFIX)/include/'
+	$(if $(INSTALL_PROGRAMS),install -d '$(DESTDIR)$(PREFIX)/bin' && \
+	    install $(INSTALL_PROGRAMS) '$(DESTDIR)$(PREFIX)/bin/')
+	$(if $(wildcard docs/aspen.1),install -d \
+	    '$(DESTDIR)$(PREFIX)/share/man/man1' && install -m 644 \
+	    docs/aspen.1 '$(DESTDIR)$(PREFIX)/share/man/man1/')
+
+uninstall:
+	rm -rf '$(DESTDIR)$(PREFIX)/include/aspen'
+	rm -f '$(DESTDIR)$(PREFIX)/lib/libaspen.a' \
+	    '$(DESTDIR)$(PREFIX)/lib/pkgconfig/aspen.pc' \
+	    '$(DESTDIR)$(PREFIX)/include/aspen_posix.h' \
+	    '$(DESTDIR)$(PREFIX)/bin/aspen' \
+	    '$(DESTDIR)$(PREFIX)/share/man/man1/aspen.1'
+
+check-install: all
+	@CC='$(CC)' PKG_CONFIG='$(PKG_CONFIG)' MAKE='$(MAKE)' \
+	    scripts/check-install.sh $(BUILD)/stage
+
+# ---- Figures ------------------------------------------------------------
+
+.PHONY: sizes
+sizes: $(LIB_release)
+	@CC='$(CC)' scripts/sizes.sh $(BUILD)
+
 # ---- The rest -----------------------------------------------------------
 
 -include tools/tools.mk
 -include bench/bench.mk
+-include tests/tests.mk
 
 all: $(LIB_release) $(LIB_test) $(PROGRAMS)
 
+# Everything; the script runs each target and adds up what they say.
+.PHONY: check
+check: $(DEPS_check)
+	@MAKE='$(MAKE)' scripts/check.sh $(BUILD)/check unit unit-asan \
+	    unit-clang check-freestanding check-sources check-headers \
+	    check-aspen.c check-examples check-install check-format $(CHECKS)
+
+ifneq ($(filter $(BUILD)/aspen,$(PROGRAMS)),)
+.PHONY: run
+run: all
+	@scripts/run.sh $(BUILD)/aspen
+endif
+
 help:
-	@echo 'make              build/libaspen.a, build/libaspen-test.a, programs'
-	@echo 'make unit         unit tests; make test_NAME for one'
-	@echo 'make unit-asan    the same under ASan and UBSan; make asan/test_NAME'
-	@echo 'make clean        remove build/'
-	@echo 'Variables: CC=$(CC) BUILD=$(BUILD) PREFIX=$(PREFIX) DESTDIR CFLAGS'
+	@scripts/help.sh $(MAKEFILE_LIST)
 
 clean:
 	rm -rf $(BUILD)

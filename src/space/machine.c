@@ -12,7 +12,6 @@
 #include "frames/frames.h"
 #include "space/charge.h"
 #include "space/swap_map.h"
-#include <aspen/version.h>
 
 #define FRAMES_MIN 64
 
@@ -245,20 +244,4 @@ aspen_failpoints_read(const struct aspen *aspen,
     counts->failed = aspen_load_relaxed(&now->failed);
     for (unsigned i = 0; i < ASPEN_STEP_KINDS; i++)
         counts->by_step[i] = aspen_load_relaxed(&now->by_step[i]);
-}
-
-const char *
-aspen_version(void)
-{
-    return ASPEN_VERSION_STRING;
-}
-
-const char *
-aspen_build(void)
-{
-#ifdef ASPEN_TEST_BUILD
-    return "test";
-#else
-    return "release";
-#endif
 }

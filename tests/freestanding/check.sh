@@ -37,9 +37,9 @@ judge()
     local object=$1 nm=$2
     "$nm" -u "$object" | awk '{print $NF}' | grep -vxF -f "$out/allowed" |
         sed 's/^/undefined symbol: /'
-    "$nm" "$object" | awk '$2 ~ /[bBdDsS]/ {print "writable data: " $3}'
+    "$nm" "$object" | awk 'NF == 3 && $2 ~ /[bBdDsS]/ {print "writable data: " $3}'
     "$nm" -g --defined-only "$object" |
-        awk '$3 !~ /^aspen_/ {print "global name: " $3}'
+        awk 'NF == 3 && $3 !~ /^aspen_/ {print "global name: " $3}'
 }
 
 # $1 compiler, $2 name, $3 binutils prefix, $4 options
