@@ -13,9 +13,12 @@
 #   asan      build/asan/libaspen-test.a     the same under ASan and UBSan
 #   clang     build/clang/libaspen-test.a    the same by the other compiler
 #
-# tools/tools.mk and bench/bench.mk add programs and checks: they may use every
-# variable and the function `objects` below, and append to PROGRAMS (built by
-# `make`) and CHECKS (targets that `make check` runs).
+# tools/tools.mk, bench/bench.mk and ports/sim/sim.mk add programs and checks:
+# they may use every variable and the function `objects` below, and append to
+#
+#   PROGRAMS            programs that `make` builds
+#   CHECKS              targets that `make check` runs
+#   UNIT_EXTRA_test_x   more sources for tests/unit/test_x
 
 ifeq ($(origin CC),default)
 CC = gcc
@@ -101,6 +104,12 @@ $(LIB_$1): $(call objects,$1,$(CORE) $(PORT)) sources.txt
 endef
 $(foreach v,release test asan clang,$(eval $(call variant,$v)))
 
+# ---- Parts with makefiles of their own ----------------------------------
+
+-include tools/tools.mk
+-include bench/bench.mk
+-include ports/sim/sim.mk
+
 # ---- Unit tests ---------------------------------------------------------
 
 # Each tests/unit/test_NAME.c is a program. It is linked with unit.c, and with
@@ -108,9 +117,7 @@ $(foreach v,release test asan clang,$(eval $(call variant,$v)))
 UNIT := $(patsubst tests/unit/%.c,%,$(wildcard tests/unit/test_*.c))
 unit_sources = $(wildcard $(sort tests/unit/$1.c tests/unit/unit.c \
     $(shell sed -n 's,^\#include "\([a-z0-9_]*\)\.h".*,tests/unit/\1.c,p' \
-        tests/unit/$1.c)))
-
-$(BUILD)/obj/%/tests: | $(DEPS_check)
+        tests/unit/$1.c))) $(UNIT_EXTRA_$1)
 
 # $(call unit_test,VARIANT,DIRECTORY,NAME,SOURCES)
 define unit_test
@@ -119,7 +126,7 @@ $2/$3: $(call objects,$1,$4) $(LIB_$1) | $(DEPS_check)
 	@mkdir -p $$(@D)
 	$$(Q)$$(CC_$1) $$(CFLAGS_$1) $$(LDFLAGS) $$(LDFLAGS_$1) -o $$@ $$^ \
 	    -lcmocka $$(LIBS_ALL)
-$(call objects,$1,$4): | $(DEPS_check)
+$(call objects,$1,$(filter tests/%,$4)): | $(DEPS_check)
 endef
 define unit_tests
 $(call unit_test,test,$(BUILD)/tests/unit,$1,$2)
@@ -245,10 +252,6 @@ sizes: $(LIB_release)
 	@CC='$(CC)' scripts/sizes.sh $(BUILD)
 
 # ---- The rest -----------------------------------------------------------
-
--include tools/tools.mk
--include bench/bench.mk
--include tests/tests.mk
 
 all: $(LIB_release) $(LIB_test) $(PROGRAMS)
 

@@ -27,14 +27,10 @@ $(BUILD)/make_snapshots: $(call objects,test,tests/snapshots/make_snapshots.c \
 	$(call say,LD,$@)
 	$(Q)$(CC) $(CFLAGS_test) $(LDFLAGS) -o $@ $^
 
-# $(call tool_test,VARIANT,DIRECTORY): unit tests of the command's parts.
-define tool_test
-$2/test_snapshot: $(call objects,$1,$(TOOL_SNAPSHOT))
-$2/test_smaps: $(call objects,$1,$(TOOL_SNAPSHOT) tools/aspen/smaps.c)
-$2/test_capture: $(call objects,$1,$(TOOL_CAPTURE))
-endef
-$(eval $(call tool_test,test,$(BUILD)/tests))
-$(eval $(call tool_test,asan,$(BUILD)/asan/tests))
+# Unit tests of the command's parts.
+UNIT_EXTRA_test_snapshot := $(TOOL_SNAPSHOT)
+UNIT_EXTRA_test_smaps := $(TOOL_SNAPSHOT) tools/aspen/smaps.c
+UNIT_EXTRA_test_capture := $(TOOL_CAPTURE)
 
 # Tests of the command as a whole: tests/tools/NAME.sh, each with the command
 # in $ASPEN.

@@ -1,0 +1,55 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: MIT
+#
+# check.sh LOGDIR TARGET...: make each target, with its output in a log; show
+# what fails; add up the tests. Last line: N passed, N failed, N skipped.
+#
+# A target that ends with such a line counts as it says, any other as one.
+set -u
+cd "$(dirname "$0")/.." || exit 2
+logs=$1
+shift
+: "${MAKE:=make}"
+mkdir -p "$logs"
+jobs=$(nproc)
+passed=0
+failed=0
+skipped=0
+broken=()
+
+for target; do
+    log=$logs/${target//\//_}.log
+    started=$SECONDS
+    env -u MAKEFLAGS -u MAKELEVEL "$MAKE" --no-print-directory -j"$jobs" \
+        "$target" >"$log" 2>&1 </dev/null
+    status=$?
+    totals=$(grep -E '^[0-9]+ passed, [0-9]+ failed, [0-9]+ skipped$' "$log" |
+        tail -n 1)
+    read -r p f s <<<"$(tr -dc '0-9 ' <<<"$totals")"
+    if [ -z "$totals" ]; then
+        p=$((status == 0)) f=0 s=0
+    fi
+    if [ $status -ne 0 ] && [ "$f" -eq 0 ]; then
+        f=1
+    fi
+    passed=$((passed + p)) failed=$((failed + f)) skipped=$((skipped + s))
+    if [ "$f" -eq 0 ]; then
+        verdict=ok
+    else
+        verdict=FAIL
+        broken+=("$target")
+    fi
+    printf '%-4s %-20s %5d passed %3d failed %3d skipped %5d s\n' "$verdict" \
+        "$target" "$p" "$f" "$s" $((SECONDS - started))
+    grep -iE '^(skip|skipped) ' "$log" | sed 's/^/     /' | head -n 20
+    if [ "$verdict" = FAIL ]; then
+        grep -vE '^(ok |  (CC|AR|LD|GEN) )' "$log" | tail -n 60 |
+            sed 's/^/     /'
+    fi
+done
+
+for target in "${broken[@]+"${broken[@]}"}"; do
+    echo "failed: make $target    (log: $logs/${target//\//_}.log)"
+done
+echo "$passed passed, $failed failed, $skipped skipped"
+[ "$failed" -eq 0 ]

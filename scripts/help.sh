@@ -1,0 +1,35 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: MIT
+#
+# help.sh MAKEFILE...: the targets that the makefiles really have.
+set -u
+has()
+{
+    cat "$@" 2>/dev/null | grep -qE "^[^#	=]*\b$target( [^=]*)?:([^=]|$)"
+}
+
+while IFS='|' read -r target words; do
+    [ -n "$target" ] || continue
+    if has "$@"; then
+        printf 'make %-16s %s\n' "$target" "$words"
+    fi
+done <<'END'
+all|what plain `make` does: build/aspen, build/libaspen.a, -test.a
+run|rehearse the fork of a real process
+check|build everything and pass every test
+check-mutants|plant the mistakes of tests/mutants, see each found
+check-long|the tests that take long
+bench|measure, beside yardsticks (installs them first)
+unit|the unit tests; `make test_NAME` for one
+unit-asan|the same under ASan and UBSan; `make asan/test_NAME`
+unit-clang|the same built by clang
+aspen.c|build/aspen.c: the core as one source file
+sizes|text, stack and struct sizes
+format|clang-format on every file
+install|library, headers, command, manual; PREFIX, DESTDIR
+uninstall|take them away again
+clean|remove build/
+END
+echo
+echo 'Variables: CC CXX CLANG CFLAGS LDFLAGS PREFIX DESTDIR V=1'
+echo 'Packages:  scripts/deps.sh says what is needed and installs it'

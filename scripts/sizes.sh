@@ -1,0 +1,43 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: MIT
+#
+# sizes.sh BUILD: how big the release build of the core is: text by layer, the
+# largest stack frames, the structures that there are many of.
+set -u
+cd "$(dirname "$0")/.." || exit 2
+build=$1
+objects=$build/obj/release/src
+
+echo "text of the core, bytes (read-only data included)"
+total=0
+for layer in base tree frames paging space fault calls life inspect; do
+    files=$(find "$objects/$layer" -name '*.o' 2>/dev/null)
+    [ -n "$files" ] || continue
+    text=$(size $files | awk 'NR > 1 {n += $1} END {print n}')
+    total=$((total + text))
+    printf '  %-10s %7d\n' "$layer" "$text"
+done
+printf '  %-10s %7d\n\n' total "$total"
+
+echo "largest stack frames of one function, bytes"
+find "$objects" -name '*.su' -exec cat {} + | sort -t"$(printf '\t')" -k2,2nr |
+    head -n 8 | awk -F'\t' '{split($1, at, ":");
+        printf "  %5d  %s  (%s)%s\n", $2, at[4], at[1],
+            $3 == "static" ? "" : "  " $3}'
+echo
+
+echo "structures, bytes"
+source=$(mktemp --suffix=.c)
+trap 'rm -f "$source" "$source.out"' EXIT
+{
+    echo '#include "internal.h"'
+    echo '#include <stdio.h>'
+    echo 'int main(void) {'
+    for name in aspen aspen_mm aspen_vma aspen_frame aspen_anon_vma \
+        aspen_anon_vma_link aspen_object aspen_interval_node; do
+        echo "printf(\"  %-22s %6zu\\n\", \"$name\", sizeof(struct $name));"
+    done
+    echo 'return 0; }'
+} >"$source"
+${CC:-gcc} -std=c11 -Iinclude -Isrc -Iports/posix -o "$source.out" "$source" &&
+    "$source.out"
