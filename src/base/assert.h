@@ -17,10 +17,10 @@
 #define ASPEN_STRINGIFY(x)  ASPEN_STRINGIFY2(x)
 
 #define ASPEN_ASSERT(condition)                                                \
-    ((condition)                                                               \
-         ? (void)0                                                             \
-         : aspen_port_panic(__FILE__ ":" ASPEN_STRINGIFY(__LINE__) ": "        \
-                            "assertion failed: " #condition))
+    ((condition) ? (void)0                                                     \
+                 : aspen_port_panic(__FILE__ ":" ASPEN_STRINGIFY(              \
+                       __LINE__) ": "                                          \
+                                 "assertion failed: " #condition))
 
 #ifdef ASPEN_TEST_BUILD
 #define ASPEN_ASSERT_TEST(condition) ASPEN_ASSERT(condition)

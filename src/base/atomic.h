@@ -22,9 +22,11 @@
 #endif
 
 #define aspen_load_relaxed(p)                                                  \
-    (ASPEN_PORT_ATOMIC_POINT((p), false), __atomic_load_n((p), __ATOMIC_RELAXED))
+    (ASPEN_PORT_ATOMIC_POINT((p), false),                                      \
+     __atomic_load_n((p), __ATOMIC_RELAXED))
 #define aspen_load(p)                                                          \
-    (ASPEN_PORT_ATOMIC_POINT((p), false), __atomic_load_n((p), __ATOMIC_ACQUIRE))
+    (ASPEN_PORT_ATOMIC_POINT((p), false),                                      \
+     __atomic_load_n((p), __ATOMIC_ACQUIRE))
 
 #define aspen_store_relaxed(p, v)                                              \
     (ASPEN_PORT_ATOMIC_POINT((p), true),                                       \

@@ -82,8 +82,8 @@ static inline unsigned
 aspen_popcount(uint64_t value)
 {
     value -= (value >> 1) & 0x5555555555555555u;
-    value = (value & 0x3333333333333333u) +
-            ((value >> 2) & 0x3333333333333333u);
+    value =
+        (value & 0x3333333333333333u) + ((value >> 2) & 0x3333333333333333u);
     value = (value + (value >> 4)) & 0x0f0f0f0f0f0f0f0fu;
     return (unsigned)((value * 0x0101010101010101u) >> 56);
 }

@@ -41,8 +41,8 @@ struct aspen_cache {
     /* Immutable after init. */
     const char *name;
     struct aspen_failpoints *failpoints; /* NULL: never fails by plan */
-    enum aspen_step step;                /* what a failed allocation counts as */
-    uint32_t object_bytes;               /* rounded up */
+    enum aspen_step step;  /* what a failed allocation counts as */
+    uint32_t object_bytes; /* rounded up */
     uint32_t chunk_bytes;
     uint32_t chunk_objects;
     bool type_stable;
@@ -50,7 +50,7 @@ struct aspen_cache {
 
     /* Depot lock. */
     struct aspen_port_spinlock depot_lock;
-    struct aspen_cache_batch *full;  /* at least one object in each */
+    struct aspen_cache_batch *full; /* at least one object in each */
     struct aspen_cache_batch *empty;
     struct aspen_cache_chunk *chunks; /* all memory the cache owns */
     uint64_t chunk_count;
@@ -61,9 +61,9 @@ struct aspen_cache {
  *
  * Returns: 0 or -ASPEN_ENOMEM (the cache must not be used then).
  */
-ASPEN_MUST_USE int aspen_cache_init(struct aspen_cache *cache,
-                                    const char *name, size_t object_bytes,
-                                    enum aspen_step step, bool type_stable,
+ASPEN_MUST_USE int aspen_cache_init(struct aspen_cache *cache, const char *name,
+                                    size_t object_bytes, enum aspen_step step,
+                                    bool type_stable,
                                     struct aspen_failpoints *failpoints);
 
 /* Give all memory back. Every object has been freed (asserted). */

@@ -22,8 +22,7 @@ struct aspen_failpoints {
 
 #ifdef ASPEN_TEST_BUILD
 /* Whether this crossing is to fail. `failpoints` may be NULL (never fails). */
-bool aspen_failpoint(struct aspen_failpoints *failpoints,
-                     enum aspen_step step);
+bool aspen_failpoint(struct aspen_failpoints *failpoints, enum aspen_step step);
 #else
 static inline bool
 aspen_failpoint(struct aspen_failpoints *failpoints, enum aspen_step step)

@@ -34,14 +34,14 @@ enum aspen_lock_class {
     ASPEN_LOCK_I_MMAP,
     ASPEN_LOCK_ANON_VMA,
     ASPEN_LOCK_TABLE_CHILD,
-    ASPEN_LOCK_TABLE,         /* a page table that is locked alone */
+    ASPEN_LOCK_TABLE, /* a page table that is locked alone */
     ASPEN_LOCK_TABLE_PARENT = ASPEN_LOCK_TABLE,
-    ASPEN_LOCK_TABLE_BELOW,   /* a table inside its parent table's lock */
+    ASPEN_LOCK_TABLE_BELOW, /* a table inside its parent table's lock */
     ASPEN_LOCK_PAGE_CACHE,
     ASPEN_LOCK_SWAP_MAP,
-    ASPEN_LOCK_LEAF,          /* swap list, registry, lru: never nested */
-    ASPEN_LOCK_CACHE,         /* a magazine */
-    ASPEN_LOCK_DEPOT,         /* shared halves: cache depot, zone */
+    ASPEN_LOCK_LEAF,  /* swap list, registry, lru: never nested */
+    ASPEN_LOCK_CACHE, /* a magazine */
+    ASPEN_LOCK_DEPOT, /* shared halves: cache depot, zone */
     ASPEN_LOCK_CLASSES
 };
 
@@ -61,8 +61,7 @@ const char *aspen_lock_class_name(enum aspen_lock_class lock_class);
 
 #ifdef ASPEN_TEST_BUILD
 /* aspen_port_lock_order() may return NULL: then nothing is checked. */
-void aspen_lock_order_enter(enum aspen_lock_class lock_class,
-                            const void *lock);
+void aspen_lock_order_enter(enum aspen_lock_class lock_class, const void *lock);
 void aspen_lock_order_leave(const void *lock);
 /* After a try-lock: recorded, not checked, since it cannot deadlock. */
 void aspen_lock_order_enter_try(enum aspen_lock_class lock_class,
