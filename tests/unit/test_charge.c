@@ -1,0 +1,160 @@
+/* SPDX-License-Identifier: MIT */
+/* Commit charge in Linux's three modes, at their bounds. */
+#define _GNU_SOURCE
+#include "space_fixture.h"
+#include <pthread.h>
+
+#define FRAMES 1000u
+
+static struct aspen *
+machine_of(enum aspen_overcommit mode, uint32_t percent)
+{
+    struct aspen_config config = config_of(FRAMES);
+    config.overcommit = mode;
+    config.overcommit_percent = percent;
+    return machine_create_from(&config);
+}
+
+static uint64_t
+committed(struct aspen *aspen)
+{
+    return counters_of(aspen).committed_pages;
+}
+
+static void
+guess_refuses_only_what_never_fits(void **state)
+{
+    struct aspen *aspen = machine_of(ASPEN_OVERCOMMIT_GUESS, 50);
+    unsigned type;
+    (void)state;
+
+    assert_int_equal(aspen_charge(aspen, FRAMES), 0);
+    assert_int_equal(aspen_charge(aspen, FRAMES), 0);
+    assert_int_equal(aspen_charge(aspen, FRAMES + 1), -ASPEN_ENOMEM);
+    assert_int_equal(committed(aspen), 2 * FRAMES);
+    assert_int_equal(aspen_swap_area_add(aspen, 10, &type), 0);
+    assert_int_equal(aspen_charge(aspen, FRAMES + 10), 0);
+    assert_int_equal(aspen_charge(aspen, FRAMES + 11), -ASPEN_ENOMEM);
+    aspen_uncharge(aspen, 3 * FRAMES + 10);
+    assert_int_equal(committed(aspen), 0);
+    machine_destroy(aspen);
+}
+
+static void
+always_refuses_nothing(void **state)
+{
+    struct aspen *aspen = machine_of(ASPEN_OVERCOMMIT_ALWAYS, 0);
+    (void)state;
+
+    assert_int_equal(aspen_charge(aspen, 1ull << 40), 0);
+    assert_int_equal(committed(aspen), 1ull << 40);
+    aspen_uncharge(aspen, 1ull << 40);
+    machine_destroy(aspen);
+}
+
+static void
+never_stays_below_the_limit(void **state)
+{
+    struct aspen *aspen = machine_of(ASPEN_OVERCOMMIT_NEVER, 40);
+    unsigned type;
+    (void)state;
+
+    assert_int_equal(aspen_charge_limit(aspen), 400);
+    assert_int_equal(aspen_charge(aspen, 400), -ASPEN_ENOMEM);
+    assert_int_equal(aspen_charge(aspen, UINT64_MAX), -ASPEN_ENOMEM);
+    assert_int_equal(aspen_charge(aspen, 399), 0);
+    assert_int_equal(aspen_charge(aspen, 1), -ASPEN_ENOMEM);
+    assert_int_equal(aspen_swap_area_add(aspen, 7, &type), 0);
+    assert_int_equal(aspen_charge_limit(aspen), 407);
+    assert_int_equal(aspen_charge(aspen, 7), 0);
+    assert_int_equal(aspen_charge(aspen, 1), -ASPEN_ENOMEM);
+    assert_int_equal(committed(aspen), 406);
+    aspen_uncharge(aspen, 406);
+    assert_int_equal(aspen_charge(aspen, 406), 0);
+    aspen_uncharge(aspen, 406);
+    machine_destroy(aspen);
+}
+
+static void
+nothing_costs_no_step(void **state)
+{
+    struct aspen *aspen = machine_of(ASPEN_OVERCOMMIT_NEVER, 0);
+    struct aspen_failpoint_plan plan = {.mode = ASPEN_FAIL_ONWARD, .number = 1};
+    (void)state;
+
+    assert_int_equal(aspen_failpoints_set(aspen, &plan), 0);
+    assert_int_equal(aspen_charge(aspen, 0), 0);
+    aspen_uncharge(aspen, 0);
+    assert_int_equal(aspen_failpoints_set(aspen, NULL), 0);
+    machine_destroy(aspen);
+}
+
+struct charging {
+    struct aspen *aspen;
+    uint64_t granted;
+};
+
+static int
+charge_one(void *context)
+{
+    return aspen_charge(((struct charging *)context)->aspen, 10);
+}
+
+static void
+uncharge_one(void *context)
+{
+    aspen_uncharge(((struct charging *)context)->aspen, 10);
+}
+
+static void
+a_refusal_charges_nothing(void **state)
+{
+    struct charging charging = {.aspen = machine_of(ASPEN_OVERCOMMIT_GUESS, 50)};
+    struct trial trial = {charging.aspen, charge_one, uncharge_one, &charging};
+    (void)state;
+    fail_everywhere(&trial, "charge", 1);
+    machine_destroy(charging.aspen);
+}
+
+static void *
+charge_many(void *context)
+{
+    struct charging *charging = context;
+    for (unsigned i = 0; i < 2000; i++)
+        charging->granted += aspen_charge(charging->aspen, 1) == 0;
+    return NULL;
+}
+
+/* Together they get all there is and not one page more. */
+static void
+never_is_exact_between_threads(void **state)
+{
+    struct aspen *aspen = machine_of(ASPEN_OVERCOMMIT_NEVER, 100);
+    struct charging each[2] = {{aspen, 0}, {aspen, 0}};
+    pthread_t thread[2];
+    (void)state;
+
+    for (unsigned i = 0; i < 2; i++)
+        assert_int_equal(
+            pthread_create(&thread[i], NULL, charge_many, &each[i]), 0);
+    for (unsigned i = 0; i < 2; i++)
+        pthread_join(thread[i], NULL);
+    assert_int_equal(each[0].granted + each[1].granted, FRAMES - 1);
+    assert_int_equal(committed(aspen), FRAMES - 1);
+    aspen_uncharge(aspen, FRAMES - 1);
+    machine_destroy(aspen);
+}
+
+int
+main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(guess_refuses_only_what_never_fits),
+        cmocka_unit_test(always_refuses_nothing),
+        cmocka_unit_test(never_stays_below_the_limit),
+        cmocka_unit_test(nothing_costs_no_step),
+        cmocka_unit_test(a_refusal_charges_nothing),
+        cmocka_unit_test(never_is_exact_between_threads),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,306 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The swap map: counts up to their maximum, over it with a continuation, and
+ * back; against a plain model at random; each corruption seen by the check.
+ */
+#define _GNU_SOURCE
+#include "space_fixture.h"
+
+#define SLOTS 2100u /* two whole blocks and a part */
+
+static struct aspen *
+machine_with_swap(uint32_t slots)
+{
+    struct aspen *aspen = machine_create(256);
+    unsigned type = 9;
+    assert_int_equal(aspen_swap_area_add(aspen, slots, &type), 0);
+    assert_int_equal(type, 0);
+    return aspen;
+}
+
+static void
+assert_holds(struct aspen *aspen)
+{
+    unsigned type;
+    uint32_t slot;
+    const char *broken = aspen_swap_check(aspen, &type, &slot);
+    if (broken)
+        fail_msg("%u:%u: %s", type, slot, broken);
+}
+
+static uint64_t
+continuations(struct aspen *aspen)
+{
+    return counters_of(aspen).swap_continuations;
+}
+
+static void
+areas_have_a_limit(void **state)
+{
+    struct aspen *aspen = machine_create(256);
+    unsigned type = 9;
+    (void)state;
+
+    assert_int_equal(aspen_swap_area_add(aspen, 0, &type), -ASPEN_EINVAL);
+    assert_int_equal(type, 9);
+    for (unsigned i = 0; i < ASPEN_SWAP_AREAS; i++) {
+        assert_int_equal(aspen_swap_area_add(aspen, 1 + i, &type), 0);
+        assert_int_equal(type, i);
+    }
+    assert_int_equal(aspen_swap_area_add(aspen, 5, &type), -ASPEN_ENOSPC);
+    assert_int_equal(aspen_swap_references(aspen, 0, 1), -1);
+    assert_int_equal(aspen_swap_references(aspen, 3, 3), 0);
+    assert_int_equal(aspen_swap_references(aspen, 4, 0), -1);
+    assert_holds(aspen);
+    machine_destroy(aspen);
+}
+
+static void
+slots_are_found_until_there_is_none(void **state)
+{
+    struct aspen *aspen = machine_create(256);
+    unsigned type;
+    uint32_t slot;
+    bool seen[2][3] = {{false}};
+    (void)state;
+
+    assert_int_equal(aspen_swap_alloc(aspen, &type, &slot), -ASPEN_ENOSPC);
+    assert_int_equal(aspen_swap_area_add(aspen, 3, &type), 0);
+    assert_int_equal(aspen_swap_area_add(aspen, 2, &type), 0);
+    for (unsigned i = 0; i < 5; i++) {
+        assert_int_equal(aspen_swap_alloc(aspen, &type, &slot), 0);
+        assert_false(seen[type][slot]);
+        seen[type][slot] = true;
+    }
+    assert_int_equal(aspen_swap_alloc(aspen, &type, &slot), -ASPEN_ENOSPC);
+    aspen_swap_free(aspen, 0, 1);
+    assert_int_equal(aspen_swap_alloc(aspen, &type, &slot), 0);
+    assert_int_equal(type * 10 + slot, 1);
+    assert_holds(aspen);
+    machine_destroy(aspen);
+}
+
+static void
+only_used_slots_can_be_duplicated(void **state)
+{
+    struct aspen *aspen = machine_with_swap(SLOTS);
+    (void)state;
+    assert_int_equal(aspen_swap_duplicate(aspen, 0, 5), -ASPEN_EINVAL);
+    assert_int_equal(aspen_swap_duplicate(aspen, 0, SLOTS), -ASPEN_EINVAL);
+    assert_int_equal(aspen_swap_duplicate(aspen, 1, 0), -ASPEN_EINVAL);
+    assert_int_equal(aspen_swap_claim(aspen, 0, SLOTS), -ASPEN_EINVAL);
+    assert_int_equal(aspen_swap_claim(aspen, 0, SLOTS - 1), 0);
+    assert_int_equal(aspen_swap_duplicate(aspen, 0, SLOTS - 1), 0);
+    assert_int_equal(aspen_swap_references(aspen, 0, SLOTS - 1), 2);
+    machine_destroy(aspen);
+}
+
+/* Up to the maximum, over it, through three units of the counter, back. */
+static void
+counts_continue_beyond_a_byte(void **state)
+{
+    struct aspen *aspen = machine_with_swap(SLOTS);
+    const int64_t most = 3 * ASPEN_SWAP_CONTINUED + 5;
+    unsigned continued = 0;
+    (void)state;
+
+    assert_int_equal(aspen_swap_claim(aspen, 0, 1500), 0);
+    for (int64_t n = 1; n < most; n++) {
+        int error = aspen_swap_duplicate(aspen, 0, 1500);
+        if (error) {
+            assert_int_equal(error, -ASPEN_EAGAIN);
+            assert_int_equal(n, ASPEN_SWAP_COUNT_MAX);
+            assert_int_equal(aspen_swap_references(aspen, 0, 1500), n);
+            assert_int_equal(aspen_swap_continue(aspen, 0, 1500), 0);
+            assert_int_equal(aspen_swap_duplicate(aspen, 0, 1500), 0);
+            continued++;
+        }
+        assert_int_equal(aspen_swap_references(aspen, 0, 1500), n + 1);
+        assert_holds(aspen);
+    }
+    assert_int_equal(continued, 1);
+    for (int64_t n = most; n > 0; n--) {
+        assert_int_equal(continuations(aspen), n > ASPEN_SWAP_COUNT_MAX);
+        assert_int_equal(aspen_swap_references(aspen, 0, 1500), n);
+        aspen_swap_free(aspen, 0, 1500);
+        assert_holds(aspen);
+    }
+    assert_int_equal(counters_of(aspen).swap_references, 0);
+    assert_int_equal(counters_of(aspen).swap_slots_used, 0);
+    machine_destroy(aspen);
+}
+
+/* Made and then not needed: it goes with the next reference given back. */
+static void
+an_unused_continuation_goes(void **state)
+{
+    struct aspen *aspen = machine_with_swap(SLOTS);
+    (void)state;
+    for (unsigned i = 0; i < ASPEN_SWAP_COUNT_MAX; i++)
+        assert_int_equal(aspen_swap_claim(aspen, 0, 3), 0);
+    assert_int_equal(aspen_swap_claim(aspen, 0, 4), 0);
+    assert_int_equal(aspen_swap_continue(aspen, 0, 3), 0);
+    assert_int_equal(aspen_swap_continue(aspen, 0, 4), 0); /* there already */
+    assert_int_equal(continuations(aspen), 1);
+    aspen_swap_free(aspen, 0, 4);
+    assert_int_equal(continuations(aspen), 0);
+    assert_int_equal(aspen_swap_references(aspen, 0, 3), ASPEN_SWAP_COUNT_MAX);
+    assert_holds(aspen);
+    machine_destroy(aspen);
+}
+
+/* One neighbour of the block keeps it for all. */
+static void
+a_continuation_stays_while_one_slot_needs_it(void **state)
+{
+    struct aspen *aspen = machine_with_swap(SLOTS);
+    (void)state;
+    for (unsigned i = 0; i < 2 * ASPEN_SWAP_CONTINUED; i++) {
+        assert_int_equal(aspen_swap_claim(aspen, 0, 1024), 0);
+        assert_int_equal(aspen_swap_claim(aspen, 0, 2047), 0);
+    }
+    for (unsigned i = 0; i < 2 * ASPEN_SWAP_CONTINUED; i++)
+        aspen_swap_free(aspen, 0, 2047);
+    assert_int_equal(continuations(aspen), 1);
+    assert_int_equal(aspen_swap_references(aspen, 0, 1024),
+                     2 * ASPEN_SWAP_CONTINUED);
+    assert_holds(aspen);
+    machine_destroy(aspen); /* frees it with the area */
+}
+
+/* Against an array, at random. */
+static void
+counts_match_a_model(void **state)
+{
+    struct aspen *aspen = machine_with_swap(SLOTS);
+    static const uint32_t slots[] = {0, 1, 1023, 1024, 1025, 2047, 2048, 2099};
+    int64_t model[ASPEN_ARRAY_SIZE(slots)] = {0};
+    uint64_t random = 88172645463325252ull;
+    (void)state;
+
+    for (unsigned step = 0; step < 200000; step++) {
+        random ^= random << 13, random ^= random >> 7, random ^= random << 17;
+        unsigned i = (unsigned)(random >> 32) % ASPEN_ARRAY_SIZE(slots);
+        bool more = (random >> 60) >= (step / 5000 % 2 ? 6u : 10u);
+        if (more) {
+            assert_int_equal(aspen_swap_claim(aspen, 0, slots[i]), 0);
+            model[i]++;
+        } else if (model[i] > 0) {
+            aspen_swap_free(aspen, 0, slots[i]);
+            model[i]--;
+        }
+        assert_int_equal(aspen_swap_references(aspen, 0, slots[i]), model[i]);
+        if (step % 1000 == 0)
+            assert_holds(aspen);
+    }
+    assert_holds(aspen);
+    machine_destroy(aspen);
+}
+
+/* ---- Failing ----------------------------------------------------------- */
+
+struct swapping {
+    struct aspen *aspen;
+    unsigned type;
+    uint32_t slot;
+};
+
+static int
+alloc_slot(void *context)
+{
+    struct swapping *swapping = context;
+    return aspen_swap_alloc(swapping->aspen, &swapping->type, &swapping->slot);
+}
+
+static void
+free_slot(void *context)
+{
+    struct swapping *swapping = context;
+    aspen_swap_free(swapping->aspen, swapping->type, swapping->slot);
+}
+
+static int
+claim_full_slot(void *context)
+{
+    return aspen_swap_claim(((struct swapping *)context)->aspen, 0, 3);
+}
+
+static void
+free_full_slot(void *context)
+{
+    aspen_swap_free(((struct swapping *)context)->aspen, 0, 3);
+}
+
+static void
+a_failure_leaves_counts_alone(void **state)
+{
+    struct swapping swapping = {.aspen = machine_with_swap(SLOTS)};
+    struct trial alloc = {swapping.aspen, alloc_slot, free_slot, &swapping};
+    struct trial claim = {swapping.aspen, claim_full_slot, free_full_slot,
+                          &swapping};
+    (void)state;
+
+    for (unsigned i = 0; i < ASPEN_SWAP_COUNT_MAX; i++)
+        assert_int_equal(aspen_swap_claim(swapping.aspen, 0, 3), 0);
+    fail_everywhere(&alloc, "swap_alloc", 1);
+    fail_everywhere(&claim, "swap_claim", 1);
+    assert_holds(swapping.aspen);
+    machine_destroy(swapping.aspen);
+}
+
+/* ---- The check --------------------------------------------------------- */
+
+static void
+assert_seen(struct aspen *aspen, unsigned expected_type)
+{
+    unsigned type;
+    uint32_t slot;
+    assert_non_null(aspen_swap_check(aspen, &type, &slot));
+    assert_int_equal(type, expected_type);
+}
+
+static void
+the_check_sees_each_corruption(void **state)
+{
+    struct aspen *aspen = machine_with_swap(SLOTS);
+    struct aspen_swap_area *area = &aspen->swap[0];
+    (void)state;
+    for (unsigned i = 0; i < 70; i++)
+        assert_int_equal(aspen_swap_claim(aspen, 0, 3), 0);
+    assert_int_equal(aspen_swap_claim(aspen, 0, 2000), 0);
+    assert_holds(aspen);
+
+    area->counts[2000]++, assert_seen(aspen, 0), area->counts[2000]--;
+    area->counts[2001]++, assert_seen(aspen, 0), area->counts[2001]--;
+    area->counts[3] |= 128, assert_seen(aspen, 0), area->counts[3] &= 127;
+    area->counts[2000] = ASPEN_SWAP_COUNT_MAX + 1;
+    assert_seen(aspen, 0), area->counts[2000] = 1;
+    area->continuations[0][3]++;
+    assert_seen(aspen, 0), area->continuations[0][3]--;
+    area->continuations[0][4]++;
+    assert_seen(aspen, 0), area->continuations[0][4]--;
+    area->continued[1]++, assert_seen(aspen, 0), area->continued[1]--;
+    area->references++, assert_seen(aspen, 0), area->references--;
+    area->slots_used++, assert_seen(aspen, 0), area->slots_used--;
+    area->continuation_count++;
+    assert_seen(aspen, 0), area->continuation_count--;
+    assert_holds(aspen);
+    machine_destroy(aspen);
+}
+
+int
+main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(areas_have_a_limit),
+        cmocka_unit_test(slots_are_found_until_there_is_none),
+        cmocka_unit_test(only_used_slots_can_be_duplicated),
+        cmocka_unit_test(counts_continue_beyond_a_byte),
+        cmocka_unit_test(an_unused_continuation_goes),
+        cmocka_unit_test(a_continuation_stays_while_one_slot_needs_it),
+        cmocka_unit_test(counts_match_a_model),
+        cmocka_unit_test(a_failure_leaves_counts_alone),
+        cmocka_unit_test(the_check_sees_each_corruption),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
