@@ -134,15 +134,14 @@ undo_machine:
     return error;
 }
 
-/* A grace period's callback may ask for one more: wait until nothing is left
- * that waits. */
+/* A grace period's callback may ask for one more. Tree nodes that wait are
+ * the pool's to wait for. */
 static void
-wait_for_rcu(struct aspen *aspen)
+wait_for_tables(struct aspen *aspen)
 {
-    do {
+    do
         aspen_port_rcu_barrier();
-    } while (aspen_load(&aspen->tables_waiting.count) ||
-             aspen_load(&aspen->tree_pool.waiting_nodes));
+    while (aspen_load(&aspen->tables_waiting.count));
 }
 
 int
@@ -152,7 +151,7 @@ aspen_destroy(struct aspen *aspen)
         aspen_cache_allocated(&aspen->object_cache))
         return -ASPEN_EBUSY;
 
-    wait_for_rcu(aspen);
+    wait_for_tables(aspen);
     caches_destroy(aspen, ASPEN_ARRAY_SIZE(cache_plans));
     aspen_tree_pool_destroy(&aspen->tree_pool);
     aspen_swap_destroy(aspen);

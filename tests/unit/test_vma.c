@@ -324,6 +324,15 @@ write_all(struct crowd *crowd)
     }
 }
 
+static bool
+all_found(struct crowd *crowd)
+{
+    for (unsigned i = 0; i < READERS; i++)
+        if (!aspen_load_relaxed(&crowd->found[i]))
+            return false;
+    return true;
+}
+
 static void
 readers_meet_only_whole_vmas(void **state)
 {
@@ -340,10 +349,8 @@ readers_meet_only_whole_vmas(void **state)
             pthread_create(&threads[i], NULL, read_all, &readers[i]), 0);
     }
     uint64_t passes = 0;
-    do
+    for (; passes < 10 || (passes < 200 && !all_found(&crowd)); passes++)
         write_all(&crowd);
-    while (++passes < 200 && (!aspen_load_relaxed(&crowd.found[0]) ||
-                              !aspen_load_relaxed(&crowd.found[1])));
     aspen_store(&crowd.stop, true);
     for (unsigned i = 0; i < READERS; i++)
         pthread_join(threads[i], NULL);
