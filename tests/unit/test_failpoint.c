@@ -3,6 +3,7 @@
  * The gate: which crossing fails in each mode, for every number; counts; and
  * that threads never share a number.
  */
+#define _GNU_SOURCE
 #include "base/atomic.h"
 #include "base/failpoint.h"
 #include "unit.h"
@@ -79,8 +80,9 @@ test_names(void **state)
 /* ---- Threads ----------------------------------------------------------- */
 
 #define THREADS    4u
-#define PER_THREAD 10000u
+#define PER_THREAD 100000u
 
+static pthread_barrier_t start;
 static uint8_t seen[THREADS * PER_THREAD + 1]; /* atomic */
 
 static void
@@ -96,6 +98,7 @@ cross(void *failpoints)
 {
     uintptr_t failed = 0;
 
+    pthread_barrier_wait(&start);
     for (unsigned i = 0; i < PER_THREAD; i++)
         failed += aspen_failpoint(failpoints, ASPEN_STEP_CHARGE);
     return (void *)failed;
@@ -112,6 +115,7 @@ test_threads_get_numbers_of_their_own(void **state)
     failpoints.plan.mode = ASPEN_FAIL_ONCE;
     failpoints.plan.number = THREADS * PER_THREAD / 2;
     failpoints.plan.observer = observe;
+    pthread_barrier_init(&start, NULL, THREADS);
     for (unsigned i = 0; i < THREADS; i++)
         assert_int_equal(pthread_create(&threads[i], NULL, cross, &failpoints),
                          0);

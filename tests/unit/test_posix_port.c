@@ -47,7 +47,10 @@ count_in_spin_lock(void *argument)
 
     for (unsigned i = 0; i < ROUNDS; i++) {
         aspen_port_spin_lock(&counted->spin);
-        counted->plain++;
+        uint64_t before = counted->plain;
+        if (i % 64 == 0)
+            sched_yield(); /* let others try */
+        counted->plain = before + 1;
         aspen_port_spin_unlock(&counted->spin);
     }
     return NULL;
