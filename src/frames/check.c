@@ -247,12 +247,39 @@ frame_check(struct frame_sweep *sweep, uint32_t number)
                                                                 : NULL;
 }
 
+/* The usual case, quickly: a chunk in a free block, and nothing to be said of
+ * its frames. */
+static bool
+frame_check_free_chunk(const struct frame_sweep *sweep, uint32_t number)
+{
+    const struct aspen *aspen = sweep->aspen;
+    const struct aspen_frame_chunk *chunk =
+        &aspen->zone.chunks[number / ASPEN_CHUNK_FRAMES];
+    uint64_t bits = chunk->free | chunk->listed;
+
+    if (number < sweep->block_end ||
+        (uint64_t)number + ASPEN_CHUNK_FRAMES > sweep->free_end)
+        return false;
+    for (uint32_t i = number; i < number + ASPEN_CHUNK_FRAMES; i++) {
+        const struct aspen_frame *frame = &aspen->frames[i];
+        bits |= frame->counts | frame->owner | frame->index | frame->next |
+                frame->previous;
+        bits |= aspen->orders ? aspen->orders[i] : 0;
+    }
+    return bits == 0;
+}
+
 static const char *
 frame_table_check(const struct aspen *aspen, uint32_t *where)
 {
     struct frame_sweep sweep = {.aspen = aspen};
 
     for (uint32_t number = 0; number < aspen->config.frames; number++) {
+        if (number % ASPEN_CHUNK_FRAMES == 0 &&
+            frame_check_free_chunk(&sweep, number)) {
+            number += ASPEN_CHUNK_FRAMES - 1;
+            continue;
+        }
         const char *wrong = frame_check(&sweep, number);
         if (wrong) {
             *where = number;

@@ -4,6 +4,8 @@
  * whatever the port says. The library has the port's, so the paging layer is
  * compiled in here.
  */
+#define _POSIX_C_SOURCE 200809L
+
 #ifndef ASPEN_PORT_PAGING_AARCH64
 #define ASPEN_PORT_PAGING_AARCH64
 #endif
