@@ -133,8 +133,7 @@ static void
 file_neighbours_share_only_in_sequence(void **state)
 {
     struct spaces s = spaces_create();
-    struct aspen_object *file =
-        object_create(s.aspen, ASPEN_OBJECT_FILE, MIB);
+    struct aspen_object *file = object_create(s.aspen, ASPEN_OBJECT_FILE, MIB);
     struct aspen_vma *a = vma_add(s.mm, MIB, 1, RW, file, 0);
     struct aspen_vma *b = vma_add(s.mm, MIB + PAGE, 1, RW, file, 1);
     struct aspen_vma *c = vma_add(s.mm, MIB + 2 * PAGE, 1, RW, file, 9);
@@ -160,9 +159,9 @@ forked_neighbours_are_not_shared(void **state)
     assert_int_equal(aspen_anon_vma_prepare(vma), 0);
     aspen_mm_write_lock(s.other, ASPEN_LOCK_MM);
     struct aspen_vma *child = fork_vma(&s, vma);
-    assert_int_equal(aspen_tree_store(&s.other->vmas, child->start,
-                                      child->end - 1, child),
-                     0);
+    assert_int_equal(
+        aspen_tree_store(&s.other->vmas, child->start, child->end - 1, child),
+        0);
     s.other->map_count++;
     aspen_mm_account_vma(s.other, child->flags, 1, true);
     aspen_mm_write_unlock(s.other);
@@ -295,8 +294,7 @@ a_split_shares_and_moves(void **state)
     vma->end -= PAGE;
     aspen_anon_vma_links_insert(vma);
     assert_int_equal(linked(root, found, 4), 2);
-    assert_null(
-        aspen_interval_first(&root->links, vma->pgoff + 4, UINT64_MAX));
+    assert_null(aspen_interval_first(&root->links, vma->pgoff + 4, UINT64_MAX));
     assert_non_null(
         aspen_interval_first(&root->links, vma->pgoff + 3, UINT64_MAX));
     vma->end += PAGE;
@@ -356,8 +354,8 @@ a_frame_leads_to_its_anon_vma_while_mapped(void **state)
     (void)state;
 
     assert_int_equal(aspen_anon_vma_prepare(vma), 0);
-    assert_int_equal(
-        aspen_frame_alloc(s.aspen, 0, ASPEN_STEP_FRAME, &number), 0);
+    assert_int_equal(aspen_frame_alloc(s.aspen, 0, ASPEN_STEP_FRAME, &number),
+                     0);
     frame = aspen_frame_at(s.aspen, number);
     assert_null(aspen_anon_vma_of_frame(s.aspen, frame)); /* KERNEL */
     aspen_frame_set(frame, ASPEN_FRAME_ANON, vma->anon_vma, vma->pgoff, 0);

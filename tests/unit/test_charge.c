@@ -109,7 +109,8 @@ uncharge_one(void *context)
 static void
 a_refusal_charges_nothing(void **state)
 {
-    struct charging charging = {.aspen = machine_of(ASPEN_OVERCOMMIT_GUESS, 50)};
+    struct charging charging = {.aspen =
+                                    machine_of(ASPEN_OVERCOMMIT_GUESS, 50)};
     struct trial trial = {charging.aspen, charge_one, uncharge_one, &charging};
     (void)state;
     fail_everywhere(&trial, "charge", 1);

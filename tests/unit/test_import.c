@@ -150,8 +150,7 @@ limits_hold(void **state)
                      -ASPEN_ENOMEM);
     assert_int_equal(try_vma(mm, MIB, MIB + 127 * PAGE, charged, NULL, 0), 0);
     assert_int_equal(try_vma(mm, 2 * MIB, 3 * MIB, RW, NULL, 0), 0);
-    assert_int_equal(try_vma(mm, 3 * MIB, 4 * MIB, RW, NULL, 0),
-                     -ASPEN_ENOMEM);
+    assert_int_equal(try_vma(mm, 3 * MIB, 4 * MIB, RW, NULL, 0), -ASPEN_ENOMEM);
     aspen_mm_put(mm);
     machine_destroy(aspen);
 }
@@ -220,8 +219,7 @@ anonymous_pages_are_exclusive_and_clear(void **state)
     memset(aspen->config.direct_map, 0xee, 4096 * PAGE);
     struct aspen_mm *mm = mm_create(aspen);
     struct aspen_vma *vma = vma_add(mm, 2 * MIB - 8 * PAGE, count, RW, NULL, 0);
-    assert_int_equal(pages_add(mm, vma->start, count, ASPEN_IMPORT_ANON, 0),
-                     0);
+    assert_int_equal(pages_add(mm, vma->start, count, ASPEN_IMPORT_ANON, 0), 0);
     for (uint64_t i = 0; i < count; i++) {
         uint64_t address = vma->start + i * PAGE;
         struct aspen_frame *frame = frame_at(mm, address);
@@ -348,9 +346,8 @@ huge_leaves_of_both_levels(void **state)
     uint64_t entry = entry_at(mm, GIB + 5 * PAGE, &level);
     assert_int_equal(level, 2);
     assert_true(aspen_entry_is_leaf(entry, 2));
-    assert_int_equal(aspen_frame_order(aspen,
-                                       (uint32_t)aspen_entry_frame(entry)),
-                     18);
+    assert_int_equal(
+        aspen_frame_order(aspen, (uint32_t)aspen_entry_frame(entry)), 18);
     assert_int_equal(aspen_frame_offset(frame_at(mm, 2 * GIB + 2 * MIB)),
                      (2 * GIB + 2 * MIB) / PAGE);
     assert_int_equal(mm_counters(mm).anon_pages, (1u << 18) + 3 * 512);
@@ -437,8 +434,7 @@ pages_that_do_not_fit_are_refused(void **state)
     };
     for (unsigned i = 0; i < ASPEN_ARRAY_SIZE(bad); i++) {
         uint64_t done = 99;
-        assert_int_equal(aspen_import_pages(mm, &bad[i], &done),
-                         -ASPEN_EINVAL);
+        assert_int_equal(aspen_import_pages(mm, &bad[i], &done), -ASPEN_EINVAL);
         assert_int_equal(done, 0);
         assert_int_equal(counters_of(aspen).swap_references, 0);
     }
@@ -475,12 +471,10 @@ an_entry_in_the_way_stops_it(void **state)
     assert_int_equal(aspen_swap_area_add(aspen, 1000, &type), 0);
     vma_add(mm, 2 * MIB, 1000, RW, NULL, 0);
     vma_add(mm, 8 * MIB, 1000, RW, file, 0);
-    assert_int_equal(pages_add(mm, 2 * MIB + 600 * PAGE, 1, ASPEN_IMPORT_ZERO,
-                               0),
-                     0);
-    assert_int_equal(pages_add(mm, 8 * MIB + 77 * PAGE, 1, ASPEN_IMPORT_ZERO,
-                               0),
-                     0);
+    assert_int_equal(
+        pages_add(mm, 2 * MIB + 600 * PAGE, 1, ASPEN_IMPORT_ZERO, 0), 0);
+    assert_int_equal(
+        pages_add(mm, 8 * MIB + 77 * PAGE, 1, ASPEN_IMPORT_ZERO, 0), 0);
     struct aspen_import_pages pages = {.address = 2 * MIB, .count = 1000};
     assert_stops_at(mm, &pages, -ASPEN_EEXIST, 600);
     assert_int_equal(mm_counters(mm).anon_pages, 600);

@@ -253,10 +253,14 @@ sizes_count_as_linux_counts_them(void **state)
         uint64_t flags;
         const uint64_t *size;
     } rules[] = {
-        {r | x, &mm.exec_pages},      {r | x | s, &mm.exec_pages},
-        {r | w, &mm.data_pages},      {r | w | x, &mm.data_pages},
-        {r | w | s, &none},           {r, &none},
-        {r | w | g, &mm.stack_pages}, {r | x | g, &mm.stack_pages},
+        {r | x, &mm.exec_pages},
+        {r | x | s, &mm.exec_pages},
+        {r | w, &mm.data_pages},
+        {r | w | x, &mm.data_pages},
+        {r | w | s, &none},
+        {r, &none},
+        {r | w | g, &mm.stack_pages},
+        {r | x | g, &mm.stack_pages},
         {r | w | s | g, &mm.stack_pages},
     };
 

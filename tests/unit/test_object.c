@@ -114,6 +114,10 @@ pages_are_read_once(void **state)
     aspen_object_put(owner);
     aspen_object_put(file);
     assert_null(aspen_object_of_frame(frame)); /* we still hold the frame */
+    struct aspen_object *next = object_create(aspen, ASPEN_OBJECT_FILE, MIB);
+    assert_ptr_equal(next, file); /* the same memory, another object */
+    assert_null(aspen_object_of_frame(frame));
+    aspen_object_put(next);
     aspen_frame_put(aspen, first);
     machine_destroy(aspen);
 }
@@ -157,8 +161,7 @@ kinds_differ(void **state)
                      ASPEN_RSS_SHMEM);
     aspen_frame_put(aspen, frame);
     assert_int_equal(aspen_object_get_page(device, 0, &frame), -ASPEN_EINVAL);
-    assert_int_equal(aspen_object_get_page(huge, 0, &frame),
-                     -ASPEN_EOPNOTSUPP);
+    assert_int_equal(aspen_object_get_page(huge, 0, &frame), -ASPEN_EOPNOTSUPP);
     aspen_object_put(shmem);
     aspen_object_put(device);
     aspen_object_put(huge);
@@ -178,16 +181,14 @@ a_block_is_one_entry(void **state)
     assert_int_equal(aspen_object_add_page(file, 512, 9, block), 0);
     assert_int_equal(file->pages.count, 1);
     assert_int_equal(aspen_object_find_page(file, 511, &found), -ASPEN_ENOENT);
-    assert_int_equal(aspen_object_find_page(file, 1024, &found),
-                     -ASPEN_ENOENT);
+    assert_int_equal(aspen_object_find_page(file, 1024, &found), -ASPEN_ENOENT);
     assert_int_equal(aspen_object_find_page(file, 1023, &found), 0);
     assert_int_equal(found, block);
     aspen_frame_put(aspen, found);
     assert_int_equal(aspen_object_get_page(file, 600, &found),
                      -ASPEN_EOPNOTSUPP);
 
-    assert_int_equal(aspen_frame_alloc(aspen, 0, ASPEN_STEP_FRAME, &single),
-                     0);
+    assert_int_equal(aspen_frame_alloc(aspen, 0, ASPEN_STEP_FRAME, &single), 0);
     assert_int_equal(aspen_object_add_page(file, 700, 0, single),
                      -ASPEN_EEXIST);
     assert_int_equal(aspen_frame_type(aspen_frame_at(aspen, single)),
