@@ -22,10 +22,14 @@ struct aspen_mm;
  * Returns: 0: retry the access.
  *          -ASPEN_EFAULT  no mapping there, or a guard page (SIGSEGV, MAPERR)
  *          -ASPEN_EACCES  the mapping does not allow it (SIGSEGV, ACCERR)
- *          -ASPEN_EFBIG   beyond the end of the object (SIGBUS)
+ *          -ASPEN_EFBIG   beyond the end of the object, or raw memory with
+ *                         nothing behind it (SIGBUS)
  *          -ASPEN_ENOMEM  no frame or page table
  *          -ASPEN_EINTR   a fatal signal is pending
- *          -ASPEN_EOPNOTSUPP swapped out or huge: no way in yet
+ *          -ASPEN_EHWPOISON the page is poisoned (SIGBUS)
+ *          -ASPEN_EINVAL  `access` is no ASPEN_ACCESS_* value
+ *          -ASPEN_EOPNOTSUPP swapped out, huge, or for userfault: no way in
+ *                         yet; or frames without memory (config.tables_only)
  *          any error of the pager, unchanged (SIGBUS).
  *          On error the page is as it was.
  */
@@ -36,7 +40,8 @@ ASPEN_MUST_USE int aspen_fault(struct aspen_mm *mm, uint64_t address,
  * What the page tables say about an access, without changing anything.
  *
  * Context: any; the answer may be stale at once.
- * Returns: 0 and *frame, or -ASPEN_EFAULT: the hardware would fault.
+ * Returns: 0 and *frame, or -ASPEN_EFAULT: the hardware would fault;
+ *          -ASPEN_EOPNOTSUPP: raw memory, which is no frame of the machine.
  */
 ASPEN_MUST_USE int aspen_translate(struct aspen_mm *mm, uint64_t address,
                                    unsigned access, uint32_t *frame);

@@ -22,7 +22,10 @@ struct aspen_object;
 struct aspen_mmap_args {
     uint64_t address;
     uint64_t length_bytes;
-    uint64_t vm_flags; /* READ WRITE EXEC SHARED GROWSDOWN NORESERVE LOCKED... */
+    /* READ WRITE EXEC SHARED GROWSDOWN NORESERVE LOCKED... docs/semantics.md
+     * lists them. MAYREAD, MAYWRITE, MAYEXEC: as given when one of them is,
+     * else all three. ACCOUNT and MAYSHARE follow from the rest. */
+    uint64_t vm_flags;
     unsigned place;    /* ASPEN_MAP_* */
     struct aspen_object *object; /* NULL: zero-filled private memory */
     uint64_t offset_bytes;       /* into the object, page aligned */
@@ -36,10 +39,15 @@ struct aspen_mmap_args {
  * Owns:    takes one reference on args->object; the caller keeps its own.
  * Context: may sleep. Takes the mmap lock for writing.
  * Returns: 0 and *address, or -ASPEN_EINVAL (zero length, offset or fixed
- *          address not page-aligned, unknown flag, space not LIVE),
- *          -ASPEN_EEXIST (FIXED_NOREPLACE met a mapping), -ASPEN_EOVERFLOW
- *          (offset + length wraps), -ASPEN_ENOMEM (no gap, map count, charge
- *          refused or no memory), -ASPEN_EINTR.
+ *          address not page-aligned, unknown flag, SHARED without an object,
+ *          an object of huge pages, GROWSDOWN or WIPEONFORK with an object,
+ *          space not LIVE), -ASPEN_EACCES (an access without its MAY flag),
+ *          -ASPEN_EPERM (a fixed address below 64 KiB; a sealed mapping in
+ *          the way), -ASPEN_EEXIST (FIXED_NOREPLACE met a mapping),
+ *          -ASPEN_EOVERFLOW (offset + length beyond 2^64), -ASPEN_ENOMEM (no
+ *          gap, map count, charge refused or no memory), -ASPEN_EOPNOTSUPP (a
+ *          huge page lies across an edge of what is replaced), -ASPEN_EINTR,
+ *          or the error of an object's open hook, unchanged.
  *          On error the address space is as it was.
  * Source:  mmap(2); Linux v6.12 do_mmap().
  */
@@ -53,8 +61,11 @@ ASPEN_MUST_USE int aspen_mmap(struct aspen_mm *mm,
  * Units:   bytes; the length is rounded up to pages.
  * Context: may sleep. Takes the mmap lock for writing.
  * Returns: 0, or -ASPEN_EINVAL (address not page-aligned, zero length, end
- *          beyond the address space), -ASPEN_ENOMEM (splitting would exceed
- *          the map count, or no memory), -ASPEN_EINTR.
+ *          beyond the address space; inside a page of a huge-page object),
+ *          -ASPEN_EPERM (a sealed mapping), -ASPEN_EOPNOTSUPP (inside another
+ *          huge page), -ASPEN_ENOMEM (splitting would exceed the map count,
+ *          or no memory), -ASPEN_EINTR, or the error of an object's open hook,
+ *          which is asked for the part of a mapping that is split.
  *          On error the address space is as it was.
  * Source:  munmap(2).
  */

@@ -31,7 +31,8 @@ struct aspen_pager_ops {
      */
     int (*read)(void *context, uint64_t pgoff, void *page);
     /**
-     * A mapping of the object is about to appear, by mmap or fork. May
+     * A mapping of the object is about to appear, by mmap, fork or because
+     * munmap splits one (not when a mapping grows by a merge). May
      * refuse with a negative errno, which the call passes through. After a 0
      * the mapping will exist, and close follows when it goes.
      * Context: the mmap lock (fork: both) is held for writing.

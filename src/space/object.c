@@ -296,3 +296,24 @@ aspen_object_unlink(struct aspen_vma *vma)
     object->writable_shared -= is_writable_shared(vma);
     aspen_write_unlock(&object->i_mmap_lock);
 }
+
+void
+aspen_object_link_remove(struct aspen_vma *vma)
+{
+    struct aspen_object *object = vma->object;
+
+    aspen_write_lock(&object->i_mmap_lock, ASPEN_LOCK_I_MMAP);
+    aspen_interval_remove(&object->i_mmap, &vma->i_mmap_node);
+}
+
+void
+aspen_object_link_insert(struct aspen_vma *vma)
+{
+    struct aspen_object *object = vma->object;
+    struct aspen_interval_node *node = &vma->i_mmap_node;
+
+    node->start = vma->pgoff;
+    node->last = vma->pgoff + aspen_vma_pages(vma) - 1;
+    aspen_interval_insert(&object->i_mmap, node);
+    aspen_write_unlock(&object->i_mmap_lock);
+}

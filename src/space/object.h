@@ -12,6 +12,11 @@
 void aspen_object_link(struct aspen_vma *vma, struct aspen_vma *parent);
 void aspen_object_unlink(struct aspen_vma *vma);
 
+/* Around a change of range or pgoff: remove leaves the i_mmap lock held, so
+ * that no walker misses the VMA meanwhile; insert puts it back and unlocks. */
+void aspen_object_link_remove(struct aspen_vma *vma);
+void aspen_object_link_insert(struct aspen_vma *vma);
+
 /*
  * The page at `offset`: *frame with one more reference.
  *

@@ -1,0 +1,234 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * calls/clear.c - taking away whatever is mapped in a range.
+ *
+ * I1  Until commit nothing changes but memory that nobody else can find, and
+ *     links to anon_vmas that lead to whole VMAs.
+ * I2  What stays keeps its struct aspen_vma; parts of VMAs that go get a new
+ *     one, so that one path (space/unmap.c) takes down whole VMAs alone.
+ *
+ * Called by munmap and mmap. The first test to break is
+ * tests/unit/test_munmap.c.
+ */
+#include "calls/clear.h"
+
+#include "space/split.h"
+#include "space/unmap.h"
+
+/* ---- Check ------------------------------------------------------------- */
+
+static bool
+is_hole(const struct aspen_clear *clear)
+{
+    return clear->first && clear->first->start < clear->start &&
+           clear->first->end > clear->end;
+}
+
+/* Does a huge page lie across `address`? */
+static int
+check_edge(const struct aspen_clear *clear, const struct aspen_vma *vma,
+           uint64_t address)
+{
+    struct aspen_slot slot;
+
+    if (!vma || vma->start >= address || vma->end <= address)
+        return 0;
+    uint64_t entry = aspen_table_walk(clear->mm, address, &slot);
+    if (!aspen_entry_is_leaf(entry, slot.level) ||
+        aspen_is_aligned(address, aspen_entry_span(slot.level)))
+        return 0;
+    return vma->flags & ASPEN_VM_HUGETLB ? -ASPEN_EINVAL : -ASPEN_EOPNOTSUPP;
+}
+
+int
+aspen_clear_check(struct aspen_clear *clear, struct aspen_mm *mm,
+                  uint64_t start, uint64_t end)
+{
+    struct aspen_tree_cursor cursor;
+    struct aspen_vma *vma;
+
+    *clear = (struct aspen_clear){.mm = mm, .start = start, .end = end};
+    aspen_tree_cursor_init(&cursor, &mm->vmas, start);
+    while ((vma = aspen_tree_next(&cursor, end - 1)) != NULL) {
+        if (vma->flags & ASPEN_VM_SEALED)
+            return -ASPEN_EPERM;
+        if (vma->flags & ASPEN_VM_ACCOUNT)
+            clear->charge_pages += (aspen_min_u64(vma->end, end) -
+                                    aspen_max_u64(vma->start, start)) >>
+                                   ASPEN_PAGE_SHIFT;
+        if (!clear->first)
+            clear->first = vma;
+        clear->last = vma;
+    }
+    if (is_hole(clear) && mm->map_count >= mm->aspen->config.map_count_max)
+        return -ASPEN_ENOMEM;
+    int error = check_edge(clear, clear->first, start);
+    return error ? error : check_edge(clear, clear->last, end);
+}
+
+/* ---- Reserve ----------------------------------------------------------- */
+
+/* The part of a VMA at the left edge that goes, and above a hole what stays. */
+static int
+reserve_left(struct aspen_clear *clear)
+{
+    struct aspen_vma *first = clear->first;
+    uint64_t end = aspen_min_u64(first->end, clear->end);
+
+    int error = aspen_vma_part(first, clear->start, end, &clear->head);
+    if (!error && is_hole(clear))
+        error = aspen_vma_part(first, clear->end, first->end, &clear->above);
+    return error;
+}
+
+int
+aspen_clear_reserve(struct aspen_clear *clear)
+{
+    struct aspen_vma *last = clear->last;
+    int error = 0;
+
+    if (clear->first && clear->first->start < clear->start)
+        error = reserve_left(clear);
+    if (!error && last && last->end > clear->end && !is_hole(clear))
+        error = aspen_vma_part(last, last->start, clear->end, &clear->tail);
+    if (error)
+        aspen_clear_abort(clear);
+    return error;
+}
+
+void
+aspen_clear_abort(struct aspen_clear *clear)
+{
+    aspen_vma_part_abort(clear->head);
+    aspen_vma_part_abort(clear->above);
+    aspen_vma_part_abort(clear->tail);
+    clear->head = NULL;
+    clear->above = NULL;
+    clear->tail = NULL;
+}
+
+/* ---- Neighbours -------------------------------------------------------- */
+
+struct aspen_vma *
+aspen_clear_below(const struct aspen_clear *clear)
+{
+    if (clear->first && clear->first->start < clear->start)
+        return clear->first;
+    return clear->start ? aspen_vma_at(clear->mm, clear->start - 1) : NULL;
+}
+
+struct aspen_vma *
+aspen_clear_above(const struct aspen_clear *clear)
+{
+    return clear->above ? clear->above : aspen_vma_at(clear->mm, clear->end);
+}
+
+/* ---- Commit ------------------------------------------------------------ */
+
+/* What of `vma` goes. */
+static struct aspen_vma *
+going(const struct aspen_clear *clear, struct aspen_vma *vma)
+{
+    if (clear->head && vma == clear->first)
+        return clear->head;
+    if (clear->tail && vma == clear->last)
+        return clear->tail;
+    return vma;
+}
+
+/* Lock every VMA of the range, and string up what goes. */
+static struct aspen_vma *
+lock_and_list(const struct aspen_clear *clear)
+{
+    struct aspen_vma *list = NULL;
+    struct aspen_vma **end = &list;
+    struct aspen_tree_cursor cursor;
+    struct aspen_vma *vma;
+
+    aspen_tree_cursor_init(&cursor, &clear->mm->vmas, clear->start);
+    while ((vma = aspen_tree_next(&cursor, clear->end - 1)) != NULL) {
+        aspen_vma_write_lock(vma);
+        *end = going(clear, vma);
+        end = &(*end)->detached;
+    }
+    *end = NULL;
+    return list;
+}
+
+/* The VMAs at the edges become what stays of them. */
+static void
+cut_edges(const struct aspen_clear *clear)
+{
+    struct aspen_vma *parts[] = {clear->head, clear->above, clear->tail};
+
+    for (unsigned i = 0; i < ASPEN_ARRAY_SIZE(parts); i++)
+        if (parts[i])
+            aspen_vma_part_commit(parts[i]);
+    if (clear->head)
+        aspen_vma_resize(clear->first, clear->first->start, clear->start);
+    if (clear->tail)
+        aspen_vma_resize(clear->last, clear->end, clear->last->end);
+}
+
+static void
+leave_tree(const struct aspen_clear *clear, struct aspen_tree_reserve *reserve)
+{
+    struct aspen_tree *vmas = &clear->mm->vmas;
+    struct aspen_vma *above = clear->above;
+
+    aspen_tree_store_reserved(vmas, reserve, clear->start, clear->end - 1,
+                              NULL);
+    if (above)
+        aspen_tree_store_reserved(vmas, reserve, above->start, above->end - 1,
+                                  above);
+}
+
+/* Where the next VMA starts, or the top: tables below may be freed. */
+static uint64_t
+ceiling_of(const struct aspen_clear *clear)
+{
+    uint64_t limit = clear->mm->address_limit;
+    struct aspen_vma *next =
+        clear->end < limit ? aspen_vma_find(clear->mm, clear->end) : NULL;
+
+    return next ? next->start
+                : aspen_align_up(limit,
+                                 aspen_table_span(ASPEN_TABLE_LEVELS - 1));
+}
+
+static uint64_t
+floor_of(const struct aspen_clear *clear)
+{
+    struct aspen_vma *previous =
+        clear->start
+            ? aspen_tree_find_back(&clear->mm->vmas, clear->start - 1, 0, NULL)
+            : NULL;
+
+    return previous
+               ? previous->end
+               : aspen_align_down(clear->mm->address_floor,
+                                  aspen_table_span(ASPEN_TABLE_LEVELS - 1));
+}
+
+void
+aspen_clear_commit(struct aspen_clear *clear,
+                   struct aspen_tree_reserve *reserve)
+{
+    struct aspen_unmap unmap = {
+        .mm = clear->mm,
+        .start = clear->start,
+        .end = clear->end,
+        .detached = true,
+    };
+
+    if (!clear->first)
+        return;
+    unmap.first = lock_and_list(clear);
+    cut_edges(clear);
+    leave_tree(clear, reserve);
+    unmap.table_floor = floor_of(clear);
+    unmap.table_ceiling = ceiling_of(clear);
+    aspen_unmap_region(&unmap);
+    uint64_t charge = aspen_tear_down_vmas(&unmap, NULL);
+    ASPEN_ASSERT(charge == clear->charge_pages);
+}

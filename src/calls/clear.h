@@ -1,0 +1,64 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * calls/clear.h - taking away whatever is mapped in a range: all of munmap,
+ * and the first half of an mmap that replaces.
+ *
+ *        start               end
+ *          |                  |
+ *     [ first )[ ... )[ ... )[ last )       before
+ *     [ first )                   [ last )  what stays: the same VMAs
+ *             [head)[..)[..)[tail)          what goes: a list of its own
+ *
+ *     [          first            )         before: a hole
+ *     [ first )              [above)        above: a new VMA
+ *             [     head     )              what goes
+ *
+ * In three parts: check (may refuse), reserve (may fail), commit (cannot).
+ */
+#ifndef ASPEN_CALLS_CLEAR_H
+#define ASPEN_CALLS_CLEAR_H
+
+#include "space/vma.h"
+
+/* Stores into the tree that a commit makes at most. */
+#define ASPEN_CLEAR_STORES 2
+
+struct aspen_clear {
+    struct aspen_mm *mm;
+    uint64_t start;
+    uint64_t end;
+    struct aspen_vma *first; /* the first VMA of the range; NULL: none */
+    struct aspen_vma *last;
+    struct aspen_vma *head; /* NULL unless first starts before the range */
+    struct aspen_vma *tail; /* NULL unless last, not first, ends after it */
+    struct aspen_vma *above;
+    uint64_t charge_pages; /* of what goes */
+};
+
+/*
+ * Look at what is mapped in [start, end).
+ *
+ * Context: this and all below: the mmap lock is held for writing.
+ * Returns: 0, or -ASPEN_EPERM (a sealed VMA), -ASPEN_ENOMEM (a hole would
+ *          exceed the map count), -ASPEN_EOPNOTSUPP (an edge inside a huge
+ *          page), -ASPEN_EINVAL (the same of a huge-page object).
+ */
+ASPEN_MUST_USE int aspen_clear_check(struct aspen_clear *clear,
+                                     struct aspen_mm *mm, uint64_t start,
+                                     uint64_t end);
+
+/* All that commit needs but ASPEN_CLEAR_STORES stores. 0, or -ASPEN_ENOMEM or
+ * an open hook's error, with nothing left. */
+ASPEN_MUST_USE int aspen_clear_reserve(struct aspen_clear *clear);
+void aspen_clear_abort(struct aspen_clear *clear);
+
+/* Unmap. The charge of what goes is not given back: it is the caller's. */
+void aspen_clear_commit(struct aspen_clear *clear,
+                        struct aspen_tree_reserve *reserve);
+
+/* The VMAs that will end at `start` and start at `end` after the commit, or
+ * NULL. They have their old range until then. */
+struct aspen_vma *aspen_clear_below(const struct aspen_clear *clear);
+struct aspen_vma *aspen_clear_above(const struct aspen_clear *clear);
+
+#endif

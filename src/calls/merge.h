@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * calls/merge.h - a new mapping that continues its neighbours becomes a part
+ * of them.
+ */
+#ifndef ASPEN_CALLS_MERGE_H
+#define ASPEN_CALLS_MERGE_H
+
+#include "space/vma.h"
+
+/* A new mapping without pages yet. */
+struct aspen_merge {
+    struct aspen_mm *mm;
+    uint64_t start;
+    uint64_t end;
+    uint64_t flags;
+    struct aspen_object *object;
+    uint64_t pgoff;
+    struct aspen_vma *below; /* in: the VMA that ends at start, or NULL; out:
+                                NULL unless the new range becomes its part */
+    struct aspen_vma *above; /* the same of the VMA that starts at end */
+};
+
+/*
+ * Decide by Linux's rules: same flags, object, userfault context and names,
+ * contiguous page offsets, anon_vmas that can be one. With both neighbours
+ * one VMA remains, `below`. The neighbours may still reach into [start, end).
+ *
+ * Context: this and all below: the mmap lock is held for writing.
+ */
+void aspen_merge_check(struct aspen_merge *merge);
+
+/* What commit needs but one store; commit has to follow. 0, or -ASPEN_ENOMEM
+ * with nothing left. */
+ASPEN_MUST_USE int aspen_merge_reserve(struct aspen_merge *merge);
+
+/* The neighbours are as they were promised: below ends at start, above starts
+ * at end, nothing is between them. */
+void aspen_merge_commit(struct aspen_merge *merge,
+                        struct aspen_tree_reserve *reserve);
+
+#endif

@@ -1,0 +1,286 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * calls/mmap.c - mmap: check, reserve, commit.
+ *
+ *   check    arguments, place, limits; what is in the way may go
+ *   reserve  the parts of what is in the way, charge, a new VMA or room in a
+ *            neighbour, tree nodes
+ *   commit   unmap what is in the way, then store the VMA or grow the
+ *            neighbour
+ *
+ * Called by the embedder. The first test to break is tests/unit/test_mmap.c.
+ */
+#include <aspen/mmap.h>
+
+#include "calls/clear.h"
+#include "calls/merge.h"
+#include "calls/place.h"
+#include "space/charge.h"
+#include "space/object.h"
+#include "space/split.h"
+
+#define MAY_FLAGS (ASPEN_VM_MAYREAD | ASPEN_VM_MAYWRITE | ASPEN_VM_MAYEXEC)
+#define MAY_SHIFT 4 /* from READ to MAYREAD */
+
+/* What a caller may ask for. */
+#define KNOWN_FLAGS                                                            \
+    (ASPEN_VM_ACCESS | MAY_FLAGS | ASPEN_VM_SHARED | ASPEN_VM_GROWSDOWN |      \
+     ASPEN_VM_STACK | ASPEN_VM_NORESERVE | ASPEN_VM_LOCKED |                   \
+     ASPEN_VM_LOCKONFAULT | ASPEN_VM_DONTCOPY | ASPEN_VM_WIPEONFORK |          \
+     ASPEN_VM_SEQ_READ | ASPEN_VM_RAND_READ | ASPEN_VM_DONTEXPAND |            \
+     ASPEN_VM_DONTDUMP | ASPEN_VM_HUGEPAGE | ASPEN_VM_NOHUGEPAGE |             \
+     ASPEN_VM_MERGEABLE | ASPEN_VM_SYNC | ASPEN_VM_IO | ASPEN_VM_PFNMAP |      \
+     ASPEN_VM_MIXEDMAP)
+
+struct mapping {
+    struct aspen_mm *mm;
+    uint64_t bytes;
+    uint64_t start;
+    uint64_t flags;
+    struct aspen_object *object;
+    uint64_t pgoff;
+    struct aspen_clear clear;
+    struct aspen_merge merge;
+    uint64_t charge_pages;  /* of the new mapping */
+    uint64_t charged_pages; /* of these, what is charged on top of the old */
+    struct aspen_vma *vma;  /* new; NULL: a neighbour takes it */
+    struct aspen_tree_reserve reserve;
+};
+
+/* ---- Check ------------------------------------------------------------- */
+
+static int
+check_flags(const struct aspen_mmap_args *args)
+{
+    uint64_t flags = args->vm_flags;
+    uint64_t access = flags & ASPEN_VM_ACCESS;
+
+    if (flags & ~KNOWN_FLAGS ||
+        args->place & ~(ASPEN_MAP_FIXED | ASPEN_MAP_FIXED_NOREPLACE))
+        return -ASPEN_EINVAL;
+    if (!args->object && flags & ASPEN_VM_SHARED)
+        return -ASPEN_EINVAL;
+    if (args->object && (args->object->kind == ASPEN_OBJECT_HUGETLB ||
+                         flags & (ASPEN_VM_GROWSDOWN | ASPEN_VM_WIPEONFORK)))
+        return -ASPEN_EINVAL;
+    if (flags & MAY_FLAGS && access << MAY_SHIFT & ~flags)
+        return -ASPEN_EACCES;
+    return 0;
+}
+
+static int
+check_size(const struct aspen_mmap_args *args, uint64_t *bytes)
+{
+    const uint64_t offsets = (uint64_t)1 << ASPEN_FRAME_INDEX_BITS;
+
+    if (args->length_bytes == 0)
+        return -ASPEN_EINVAL;
+    *bytes = aspen_align_up(args->length_bytes, ASPEN_PAGE_SIZE);
+    if (*bytes == 0)
+        return -ASPEN_ENOMEM;
+    if (!args->object)
+        return 0;
+    if (!aspen_is_aligned(args->offset_bytes, ASPEN_PAGE_SIZE))
+        return -ASPEN_EINVAL;
+    return (args->offset_bytes >> ASPEN_PAGE_SHIFT) +
+                       (*bytes >> ASPEN_PAGE_SHIFT) >=
+                   offsets
+               ? -ASPEN_EOVERFLOW
+               : 0;
+}
+
+/* What the VMA's flags will be. */
+static uint64_t
+flags_of(const struct aspen_mm *mm, const struct aspen_mmap_args *args)
+{
+    const uint64_t locked = ASPEN_VM_LOCKED | ASPEN_VM_LOCKONFAULT;
+    const uint64_t raw =
+        ASPEN_VM_IO | ASPEN_VM_PFNMAP | ASPEN_VM_MIXEDMAP | ASPEN_VM_DONTEXPAND;
+    bool never = mm->aspen->config.overcommit == ASPEN_OVERCOMMIT_NEVER;
+    uint64_t flags = args->vm_flags | mm->def_flags;
+
+    if (!(flags & MAY_FLAGS))
+        flags |= MAY_FLAGS;
+    if (flags & ASPEN_VM_SHARED)
+        flags |= ASPEN_VM_MAYSHARE;
+    if (never)
+        flags &= ~ASPEN_VM_NORESERVE;
+    if (flags & raw)
+        flags &= ~locked;
+    if ((flags & (ASPEN_VM_WRITE | ASPEN_VM_SHARED | ASPEN_VM_NORESERVE)) ==
+        ASPEN_VM_WRITE)
+        flags |= ASPEN_VM_ACCOUNT;
+    return flags;
+}
+
+/* The mmap lock is held, from here on. */
+static int
+check(struct mapping *mapping, const struct aspen_mmap_args *args)
+{
+    struct aspen_mm *mm = mapping->mm;
+
+    if (aspen_load_relaxed(&mm->state) != ASPEN_MM_LIVE)
+        return -ASPEN_EINVAL;
+    /* As Linux: one more than the limit is possible. */
+    if (mm->map_count > mm->aspen->config.map_count_max)
+        return -ASPEN_ENOMEM;
+    int error = aspen_place(mm, args, mapping->bytes, &mapping->start);
+    if (error)
+        return error;
+
+    mapping->flags = flags_of(mm, args);
+    mapping->object = args->object;
+    mapping->pgoff = (args->object ? args->offset_bytes : mapping->start) >>
+                     ASPEN_PAGE_SHIFT;
+    if (mapping->flags & ASPEN_VM_ACCOUNT)
+        mapping->charge_pages = mapping->bytes >> ASPEN_PAGE_SHIFT;
+    return aspen_clear_check(&mapping->clear, mm, mapping->start,
+                             mapping->start + mapping->bytes);
+}
+
+/* ---- Reserve ----------------------------------------------------------- */
+
+/* Only what the new mapping has more than what it replaces. */
+static int
+reserve_charge(struct mapping *mapping)
+{
+    uint64_t old = mapping->clear.charge_pages;
+
+    if (mapping->charge_pages > old)
+        mapping->charged_pages = mapping->charge_pages - old;
+    return aspen_charge(mapping->mm->aspen, mapping->charged_pages);
+}
+
+static int
+reserve_new_vma(struct mapping *mapping)
+{
+    struct aspen_vma *vma = aspen_vma_alloc(mapping->mm);
+
+    if (!vma)
+        return -ASPEN_ENOMEM;
+    vma->start = mapping->start;
+    vma->end = mapping->start + mapping->bytes;
+    vma->flags = mapping->flags;
+    vma->object = mapping->object;
+    vma->pgoff = mapping->pgoff;
+    int error = aspen_vma_open(vma);
+    if (error) {
+        aspen_vma_free(vma);
+        return error;
+    }
+    if (vma->object)
+        aspen_object_get(vma->object);
+    mapping->vma = vma;
+    return 0;
+}
+
+/* A neighbour grows, or there will be a new VMA. The last thing to reserve:
+ * it has no undo. */
+static int
+reserve_vma(struct mapping *mapping)
+{
+    struct aspen_merge *merge = &mapping->merge;
+
+    *merge = (struct aspen_merge){
+        .mm = mapping->mm,
+        .start = mapping->start,
+        .end = mapping->start + mapping->bytes,
+        .flags = mapping->flags,
+        .object = mapping->object,
+        .pgoff = mapping->pgoff,
+        .below = aspen_clear_below(&mapping->clear),
+        .above = aspen_clear_above(&mapping->clear),
+    };
+    aspen_merge_check(merge);
+    if (merge->below || merge->above)
+        return aspen_merge_reserve(merge);
+    return reserve_new_vma(mapping);
+}
+
+static int
+reserve(struct mapping *mapping)
+{
+    struct aspen_mm *mm = mapping->mm;
+
+    int error = reserve_charge(mapping);
+    if (error)
+        return error;
+    error = aspen_clear_reserve(&mapping->clear);
+    if (error)
+        goto undo_charge;
+    error = aspen_tree_reserve(&mm->vmas, &mapping->reserve,
+                               ASPEN_CLEAR_STORES + 1);
+    if (error)
+        goto undo_clear;
+    error = reserve_vma(mapping);
+    if (error)
+        goto undo_tree;
+    return 0;
+
+undo_tree:
+    aspen_tree_reserve_release(&mm->vmas, &mapping->reserve);
+undo_clear:
+    aspen_clear_abort(&mapping->clear);
+undo_charge:
+    aspen_uncharge(mm->aspen, mapping->charged_pages);
+    return error;
+}
+
+/* ---- Commit ------------------------------------------------------------ */
+
+static void
+commit_new_vma(struct mapping *mapping)
+{
+    struct aspen_vma *vma = mapping->vma;
+
+    if (vma->object)
+        aspen_object_link(vma, NULL);
+    aspen_tree_store_reserved(&mapping->mm->vmas, &mapping->reserve, vma->start,
+                              vma->end - 1, vma);
+    mapping->mm->map_count++;
+}
+
+static void
+commit(struct mapping *mapping)
+{
+    struct aspen_mm *mm = mapping->mm;
+    uint64_t pages = mapping->bytes >> ASPEN_PAGE_SHIFT;
+    uint64_t old = mapping->clear.charge_pages;
+
+    aspen_clear_commit(&mapping->clear, &mapping->reserve);
+    if (old > mapping->charge_pages)
+        aspen_uncharge(mm->aspen, old - mapping->charge_pages);
+    if (mapping->vma)
+        commit_new_vma(mapping);
+    else
+        aspen_merge_commit(&mapping->merge, &mapping->reserve);
+    aspen_mm_account_vma(mm, mapping->flags, pages, true);
+    if (mapping->flags & ASPEN_VM_LOCKED)
+        mm->locked_pages += pages;
+    aspen_tree_reserve_release(&mm->vmas, &mapping->reserve);
+}
+
+int
+aspen_mmap(struct aspen_mm *mm, const struct aspen_mmap_args *args,
+           uint64_t *address)
+{
+    struct mapping mapping = {.mm = mm};
+
+    int error = check_flags(args);
+    if (!error)
+        error = check_size(args, &mapping.bytes);
+    if (!error)
+        error = aspen_mm_write_lock_killable(mm, ASPEN_LOCK_MM);
+    if (error)
+        return error;
+
+    error = check(&mapping, args);
+    if (!error)
+        error = reserve(&mapping);
+    if (!error) {
+        commit(&mapping);
+        *address = mapping.start;
+    }
+    aspen_mm_write_unlock(mm);
+    return error;
+}

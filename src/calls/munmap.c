@@ -1,0 +1,54 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * calls/munmap.c - munmap: check, reserve, commit.
+ *
+ * Called by the embedder. The first test to break is
+ * tests/unit/test_munmap.c.
+ */
+#include <aspen/mmap.h>
+
+#include "calls/clear.h"
+#include "space/charge.h"
+
+/* The mmap lock is held for writing. */
+static int
+unmap_range(struct aspen_mm *mm, uint64_t start, uint64_t end)
+{
+    struct aspen_tree_reserve reserve = {0};
+    struct aspen_clear clear;
+
+    int error = aspen_clear_check(&clear, mm, start, end);
+    if (error || !clear.first)
+        return error;
+
+    error = aspen_clear_reserve(&clear);
+    if (error)
+        return error;
+    error = aspen_tree_reserve(&mm->vmas, &reserve, ASPEN_CLEAR_STORES);
+    if (error) {
+        aspen_clear_abort(&clear);
+        return error;
+    }
+
+    aspen_clear_commit(&clear, &reserve);
+    aspen_uncharge(mm->aspen, clear.charge_pages);
+    aspen_tree_reserve_release(&mm->vmas, &reserve);
+    return 0;
+}
+
+int
+aspen_munmap(struct aspen_mm *mm, uint64_t address, uint64_t length_bytes)
+{
+    if (!aspen_is_aligned(address, ASPEN_PAGE_SIZE) || length_bytes == 0 ||
+        address > mm->address_limit ||
+        length_bytes > mm->address_limit - address)
+        return -ASPEN_EINVAL;
+    uint64_t end = address + aspen_align_up(length_bytes, ASPEN_PAGE_SIZE);
+
+    int error = aspen_mm_write_lock_killable(mm, ASPEN_LOCK_MM);
+    if (error)
+        return error;
+    error = unmap_range(mm, address, end);
+    aspen_mm_write_unlock(mm);
+    return error;
+}

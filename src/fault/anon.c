@@ -1,0 +1,104 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * fault/anon.c - pages of no object: the zero page until they are written.
+ *
+ * I1  A frame is complete (type, owner, contents) before an entry leads to it.
+ * I2  A VMA has an anon_vma before it has a private page; the step that gives
+ *     it one comes last, so that no fault that fails leaves one behind.
+ *
+ * Called by fault.c, file.c and cow.c. The first test to break is
+ * tests/unit/test_fault.c.
+ */
+#include "fault/fault.h"
+
+#include "space/anon_vma.h"
+
+static int
+map_zero_page(struct aspen_fault *fault)
+{
+    bool done;
+
+    return aspen_fault_map(
+        fault,
+        aspen_entry_make_leaf(ASPEN_ZERO_FRAME, 0,
+                              aspen_fault_bits(fault) | ASPEN_ENTRY_SPECIAL),
+        &done);
+}
+
+int
+aspen_fault_may_own(const struct aspen_fault *fault)
+{
+    /* A new anon_vma is chosen by looking at the neighbours. */
+    if (!aspen_load(&fault->vma->anon_vma) && !fault->mmap_locked)
+        return ASPEN_FAULT_MMAP_LOCK;
+    return 0;
+}
+
+int
+aspen_fault_new_page(struct aspen_fault *fault, uint32_t source,
+                     uint32_t *frame)
+{
+    struct aspen *aspen = fault->aspen;
+
+    int error = aspen_frame_alloc(aspen, 0, ASPEN_STEP_FRAME, frame);
+    if (error)
+        return error;
+    error = source == ASPEN_NO_FRAME ? aspen_frame_zero(aspen, *frame)
+                                     : aspen_frame_copy(aspen, *frame, source);
+    if (error)
+        aspen_frame_put(aspen, *frame);
+    return error;
+}
+
+int
+aspen_fault_own(struct aspen_fault *fault, uint32_t frame)
+{
+    struct aspen_vma *vma = fault->vma;
+
+    int error = aspen_anon_vma_prepare(vma);
+    if (error)
+        return error;
+    aspen_frame_set(&fault->aspen->frames[frame], ASPEN_FRAME_ANON,
+                    aspen_load(&vma->anon_vma),
+                    aspen_vma_offset(vma, fault->address),
+                    ASPEN_FRAME_UPTODATE);
+    return 0;
+}
+
+int
+aspen_fault_map_private(struct aspen_fault *fault, uint32_t frame)
+{
+    unsigned bits =
+        aspen_fault_bits(fault) | ASPEN_ENTRY_WRITE | ASPEN_ENTRY_DIRTY;
+    struct aspen_slot slot;
+    bool done = false;
+
+    /* Tables first: what comes after own() cannot fail. */
+    int error = aspen_table_walk_alloc(fault->mm, fault->address, 0, &slot);
+    if (!error)
+        error = aspen_fault_own(fault, frame);
+    if (!error)
+        error = aspen_fault_map(fault, aspen_entry_make_leaf(frame, 0, bits),
+                                &done);
+    if (done)
+        aspen_mm_rss_add(fault->mm, ASPEN_RSS_ANON, 1);
+    else
+        aspen_frame_put(fault->aspen, frame);
+    return error == -ASPEN_EEXIST ? 0 : error;
+}
+
+int
+aspen_fault_anon(struct aspen_fault *fault)
+{
+    uint32_t frame;
+
+    if (!aspen_fault_is_write(fault))
+        return map_zero_page(fault);
+    int need = aspen_fault_may_own(fault);
+    if (need)
+        return need;
+    int error = aspen_fault_new_page(fault, ASPEN_NO_FRAME, &frame);
+    if (error)
+        return error;
+    return aspen_fault_map_private(fault, frame);
+}

@@ -1,0 +1,145 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * fault/cow.c - a write to a private page that is read-only.
+ *
+ *   what is there                          what happens
+ *   zero page                              a new page of zeroes
+ *   object's page                          a copy
+ *   anonymous, mapped or held by others    a copy
+ *   anonymous, this entry's alone          becomes writable; its owner becomes
+ *                                          the VMA's own anon_vma
+ *
+ * I1  No TLB leads to the old page once a write to the new one is possible:
+ *     the entry is cleared and flushed before it is set.
+ * I2  "Alone" is computed: one map, one reference, under the lock of the
+ *     table (which is not shared: aspen_table_own()) and of the frame.
+ *
+ * Called by fault.c. The first test to break is tests/unit/test_fault.c.
+ */
+#include "fault/fault.h"
+
+#include "space/anon_vma.h"
+#include "space/notify.h"
+
+/* The table's lock is held; an entry that leads to the frame is in it. */
+static bool
+take_over(struct aspen_fault *fault, uint32_t number)
+{
+    struct aspen_frame *frame = &fault->aspen->frames[number];
+    uint64_t owner = (uint64_t)(uintptr_t)aspen_load(&fault->vma->anon_vma);
+
+    if (aspen_frame_type(frame) != ASPEN_FRAME_ANON || !owner ||
+        !aspen_frame_trylock(frame))
+        return false;
+    bool alone =
+        aspen_load(&frame->counts) == ASPEN_FRAME_REF + ASPEN_FRAME_MAP;
+    if (alone)
+        aspen_store(&frame->owner, owner);
+    aspen_frame_unlock(frame);
+    return alone;
+}
+
+/*
+ * The entry still stands: make it writable if the page is ours alone, else
+ * hold the page for the copy. true: no copy is needed.
+ */
+static bool
+reuse_or_hold(struct aspen_fault *fault, const struct aspen_slot *slot,
+              uint64_t entry, uint32_t source)
+{
+    struct aspen *aspen = fault->aspen;
+    bool ready = true;
+
+    aspen_table_own(aspen, slot->table);
+    aspen_table_lock(aspen, slot->table, ASPEN_LOCK_TABLE);
+    if (aspen_load_relaxed(slot->entry) == entry) {
+        if (take_over(fault, source)) {
+            aspen_store(slot->entry,
+                        aspen_entry_set_bits(entry, ASPEN_ENTRY_WRITE |
+                                                        ASPEN_ENTRY_DIRTY |
+                                                        ASPEN_ENTRY_YOUNG));
+        } else {
+            aspen_frame_get(&aspen->frames[source]);
+            ready = false;
+        }
+    }
+    aspen_table_unlock(aspen, slot->table);
+    return ready;
+}
+
+/* The entry leads to `frame` from now on, unless it changed. */
+static bool
+replace(struct aspen_fault *fault, const struct aspen_slot *slot, uint64_t old,
+        uint32_t frame)
+{
+    struct aspen *aspen = fault->aspen;
+    unsigned bits =
+        aspen_fault_bits(fault) | ASPEN_ENTRY_WRITE | ASPEN_ENTRY_DIRTY;
+    uint64_t end = fault->address + ASPEN_PAGE_SIZE;
+
+    aspen_notify_start(fault->mm, fault->address, end);
+    aspen_table_lock(aspen, slot->table, ASPEN_LOCK_TABLE);
+    uint64_t expected = old;
+    bool done = aspen_compare_exchange(slot->entry, &expected, (uint64_t)0);
+    if (done) {
+        aspen_tlb_flush(fault->mm, fault->address, end, false);
+        aspen_fetch_add_relaxed(&aspen->frames[frame].counts, ASPEN_FRAME_MAP);
+        aspen_store(slot->entry, aspen_entry_make_leaf(frame, 0, bits));
+    }
+    aspen_table_unlock(aspen, slot->table);
+    aspen_notify_end(fault->mm, fault->address, end);
+    return done;
+}
+
+/* The entry's reference and map of the old page go, and its RSS. */
+static void
+forget(struct aspen_fault *fault, uint32_t source)
+{
+    struct aspen *aspen = fault->aspen;
+    enum aspen_rss kind = aspen_rss_of(&aspen->frames[source]);
+
+    aspen_fetch_sub_relaxed(&fault->mm->rss[kind], 1);
+    aspen_frames_release(aspen, &source, 1, ASPEN_FRAME_REF + ASPEN_FRAME_MAP);
+}
+
+/* `source`: NO_FRAME for the zero page, else held by us. */
+static int
+copy(struct aspen_fault *fault, const struct aspen_slot *slot, uint64_t entry,
+     uint32_t source)
+{
+    uint32_t frame;
+
+    int error = aspen_fault_new_page(fault, source, &frame);
+    if (error)
+        return error;
+    error = aspen_fault_own(fault, frame);
+    if (error || !replace(fault, slot, entry, frame)) {
+        aspen_frame_put(fault->aspen, frame);
+        return error;
+    }
+    aspen_mm_rss_add(fault->mm, ASPEN_RSS_ANON, 1);
+    if (source != ASPEN_NO_FRAME)
+        forget(fault, source);
+    return 0;
+}
+
+int
+aspen_fault_copy(struct aspen_fault *fault, const struct aspen_slot *slot,
+                 uint64_t entry)
+{
+    uint32_t source = (uint32_t)aspen_entry_frame(entry);
+
+    int need = aspen_fault_may_own(fault);
+    if (need)
+        return need;
+    if (aspen_entry_bits(entry) & ASPEN_ENTRY_SPECIAL) {
+        if (aspen_entry_frame(entry) != ASPEN_ZERO_FRAME)
+            return -ASPEN_EOPNOTSUPP;
+        return copy(fault, slot, entry, ASPEN_NO_FRAME);
+    }
+    if (reuse_or_hold(fault, slot, entry, source))
+        return 0;
+    int error = copy(fault, slot, entry, source);
+    aspen_frame_put(fault->aspen, source);
+    return error;
+}

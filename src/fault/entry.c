@@ -1,0 +1,115 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * fault/entry.c - one page-table entry of a fault, and what the hardware
+ * would see.
+ *
+ * I1  An entry that counts its frame holds one reference and one map count of
+ *     it; both are there before the entry is.
+ *
+ * Called by the other files of this layer, and by whoever has no hardware
+ * that walks tables. The first test to break is tests/unit/test_fault.c.
+ */
+#include "fault/fault.h"
+
+int
+aspen_fault_map(struct aspen_fault *fault, uint64_t entry, bool *done)
+{
+    struct aspen *aspen = fault->aspen;
+    struct aspen_slot slot;
+
+    *done = false;
+    int error = aspen_table_walk_alloc(fault->mm, fault->address, 0, &slot);
+    if (error == -ASPEN_EEXIST)
+        return 0;
+    if (error)
+        return error;
+
+    aspen_table_own(aspen, slot.table);
+    aspen_table_lock(aspen, slot.table, ASPEN_LOCK_TABLE);
+    if (aspen_load_relaxed(slot.entry) == 0) {
+        if (!(aspen_entry_bits(entry) & ASPEN_ENTRY_SPECIAL))
+            aspen_fetch_add_relaxed(
+                &aspen->frames[(uint32_t)aspen_entry_frame(entry)].counts,
+                ASPEN_FRAME_MAP);
+        aspen_store(slot.entry, entry);
+        *done = true;
+    }
+    aspen_table_unlock(aspen, slot.table);
+    return 0;
+}
+
+void
+aspen_fault_set_bits(struct aspen_fault *fault, const struct aspen_slot *slot,
+                     uint64_t entry, unsigned bits)
+{
+    struct aspen *aspen = fault->aspen;
+
+    aspen_table_own(aspen, slot->table);
+    aspen_table_lock(aspen, slot->table, ASPEN_LOCK_TABLE);
+    /* The processor may have set bits meanwhile: then the access looks again
+     * and finds them. */
+    aspen_compare_exchange(slot->entry, &entry,
+                           aspen_entry_set_bits(entry, bits));
+    aspen_table_unlock(aspen, slot->table);
+}
+
+/* ---- What the hardware would see --------------------------------------- */
+
+static unsigned
+bits_needed(unsigned access)
+{
+    switch (access) {
+    case ASPEN_ACCESS_WRITE:
+        return ASPEN_ENTRY_WRITE;
+    case ASPEN_ACCESS_EXEC:
+        return ASPEN_ENTRY_EXEC;
+    default:
+        return ASPEN_ENTRY_READ;
+    }
+}
+
+/* Walk down; *writable: no table on the way forbids writing. */
+static uint64_t
+walk(struct aspen_mm *mm, uint64_t address, unsigned *level, bool *writable)
+{
+    uint32_t table = mm->root;
+
+    *writable = true;
+    for (*level = ASPEN_TABLE_LEVELS - 1;; --*level) {
+        uint64_t *entries = aspen_table_entries(mm->aspen, table);
+        uint64_t entry =
+            aspen_load(&entries[aspen_table_index(address, *level)]);
+        if (!aspen_entry_is_table(entry, *level))
+            return entry;
+        if (aspen_entry_table_write_protect(entry) == entry)
+            *writable = false;
+        table = (uint32_t)aspen_entry_frame(entry);
+    }
+}
+
+int
+aspen_translate(struct aspen_mm *mm, uint64_t address, unsigned access,
+                uint32_t *frame)
+{
+    unsigned needed = bits_needed(access);
+    unsigned level;
+    bool writable;
+
+    if (address >= mm->address_limit)
+        return -ASPEN_EFAULT;
+    aspen_port_rcu_read_lock();
+    uint64_t entry = walk(mm, address, &level, &writable);
+    aspen_port_rcu_read_unlock();
+
+    if (!aspen_entry_is_leaf(entry, level))
+        return -ASPEN_EFAULT;
+    unsigned bits = aspen_entry_bits(entry);
+    if (!(bits & needed) || (access == ASPEN_ACCESS_WRITE && !writable))
+        return -ASPEN_EFAULT;
+    uint64_t number = aspen_entry_frame(entry);
+    if (bits & ASPEN_ENTRY_SPECIAL && number != ASPEN_ZERO_FRAME)
+        return -ASPEN_EOPNOTSUPP;
+    number += (address & (aspen_entry_span(level) - 1)) >> ASPEN_PAGE_SHIFT;
+    *frame = (uint32_t)number;
+    return 0;
+}

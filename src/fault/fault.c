@@ -1,0 +1,223 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * fault/fault.c - page faults: locks, and which handler it is for.
+ *
+ *   VMA's lock, by RCU ----> handler ----> done
+ *        | none, or           | needs
+ *        v writer about       |   MMAP_LOCK   anon_vma is missing
+ *   mmap lock, reading --> handler
+ *                             |   PAGE        a pager: all locks dropped
+ *                             |   STACK       mmap lock for writing
+ *                             v
+ *                          need met, then from the top: all is looked at
+ *                          again, for anything may have changed
+ *
+ * I1  An entry changes only under its table's lock, after it was compared
+ *     with what the decision was based on; if it differs the access looks
+ *     again, which is what 0 says.
+ * I2  Whatever fails, fails before the entry changes. Left behind are empty
+ *     page tables and cached pages of the object at most.
+ *
+ * Called by the embedder. The first test to break is tests/unit/test_fault.c.
+ */
+#include "fault/fault.h"
+
+#include "space/object.h"
+
+static bool
+allowed(uint64_t vm_flags, unsigned access)
+{
+    switch (access) {
+    case ASPEN_ACCESS_WRITE:
+        return vm_flags & ASPEN_VM_WRITE;
+    case ASPEN_ACCESS_EXEC:
+        return vm_flags & ASPEN_VM_EXEC;
+    default: /* processors cannot write or execute without reading */
+        return vm_flags & ASPEN_VM_ACCESS;
+    }
+}
+
+/* ---- By what is there -------------------------------------------------- */
+
+static int
+handle_nothing(struct aspen_fault *fault)
+{
+    const uint64_t raw = ASPEN_VM_PFNMAP | ASPEN_VM_IO | ASPEN_VM_SPECIAL;
+    const struct aspen_vma *vma = fault->vma;
+
+    if (vma->flags & (ASPEN_VM_HUGETLB | ASPEN_VM_UFFD_MISSING))
+        return -ASPEN_EOPNOTSUPP;
+    if (vma->object)
+        return aspen_fault_object(fault);
+    /* Raw frames are mapped by whoever knows them. */
+    return vma->flags & raw ? -ASPEN_EFBIG : aspen_fault_anon(fault);
+}
+
+static int
+handle_write(struct aspen_fault *fault, const struct aspen_slot *slot,
+             uint64_t entry)
+{
+    struct aspen *aspen = fault->aspen;
+
+    if (slot->level > 0 || aspen_entry_bits(entry) & ASPEN_ENTRY_UFFD_WP)
+        return -ASPEN_EOPNOTSUPP;
+    if (!(fault->vma->flags & ASPEN_VM_SHARED))
+        return aspen_fault_copy(fault, slot, entry);
+
+    if (!(aspen_entry_bits(entry) & ASPEN_ENTRY_SPECIAL))
+        aspen_fetch_or(&aspen->frames[(uint32_t)aspen_entry_frame(entry)].index,
+                       ASPEN_FRAME_DIRTY);
+    aspen_fault_set_bits(fault, slot, entry,
+                         ASPEN_ENTRY_WRITE | ASPEN_ENTRY_DIRTY |
+                             ASPEN_ENTRY_YOUNG);
+    return 0;
+}
+
+static int
+handle_leaf(struct aspen_fault *fault, const struct aspen_slot *slot,
+            uint64_t entry)
+{
+    unsigned bits = aspen_entry_bits(entry);
+
+    if (aspen_fault_is_write(fault) && !(bits & ASPEN_ENTRY_WRITE))
+        return handle_write(fault, slot, entry);
+    if (aspen_fault_is_write(fault)) {
+        /* Somebody else made it writable: our TLB may not know. */
+        aspen_tlb_flush(fault->mm, fault->address,
+                        fault->address + ASPEN_PAGE_SIZE, false);
+        return 0;
+    }
+    if ((aspen_fault_bits(fault) & ~bits) != 0)
+        aspen_fault_set_bits(fault, slot, entry, aspen_fault_bits(fault));
+    return 0;
+}
+
+static int
+handle_marker(uint64_t entry)
+{
+    switch (aspen_entry_marker(entry)) {
+    case ASPEN_MARKER_GUARD:
+        return -ASPEN_EFAULT;
+    case ASPEN_MARKER_POISON:
+        return -ASPEN_EHWPOISON;
+    default:
+        return -ASPEN_EOPNOTSUPP;
+    }
+}
+
+/* fault->vma is locked and contains the address. */
+static int
+handle(struct aspen_fault *fault)
+{
+    struct aspen_slot slot;
+
+    if (!allowed(fault->vma->flags, fault->access))
+        return -ASPEN_EACCES;
+    uint64_t entry = aspen_table_walk(fault->mm, fault->address, &slot);
+    if (entry == 0)
+        return handle_nothing(fault);
+    if (aspen_entry_is_leaf(entry, slot.level))
+        return handle_leaf(fault, &slot, entry);
+    if (aspen_entry_is_marker(entry))
+        return handle_marker(entry);
+    return -ASPEN_EOPNOTSUPP; /* swapped out */
+}
+
+/* ---- Locks ------------------------------------------------------------- */
+
+/* Before the lock goes: a page whose object could go with the VMA is not kept
+ * (I2 of struct aspen_fault). */
+static void
+let_go(struct aspen_fault *fault)
+{
+    if (fault->page != ASPEN_NO_FRAME && fault->page_object != fault->pinned) {
+        aspen_frame_put(fault->aspen, fault->page);
+        fault->page = ASPEN_NO_FRAME;
+    }
+    fault->vma = NULL;
+}
+
+static int
+try_vma_lock(struct aspen_fault *fault)
+{
+    struct aspen_vma *vma = aspen_vma_read_lock_at(fault->mm, fault->address);
+
+    if (!vma)
+        return ASPEN_FAULT_MMAP_LOCK;
+    fault->vma = vma;
+    fault->mmap_locked = false;
+    int result = handle(fault);
+    let_go(fault);
+    aspen_vma_read_unlock(vma);
+    return result;
+}
+
+static int
+try_mmap_lock(struct aspen_fault *fault)
+{
+    struct aspen_mm *mm = fault->mm;
+    int result;
+
+    aspen_read_lock(&mm->mmap_lock, ASPEN_LOCK_MM);
+    fault->vma = aspen_vma_find(mm, fault->address);
+    fault->mmap_locked = true;
+    if (!fault->vma)
+        result = -ASPEN_EFAULT;
+    else if (fault->vma->start <= fault->address)
+        result = handle(fault);
+    else if (fault->vma->flags & ASPEN_VM_GROWSDOWN)
+        result = ASPEN_FAULT_STACK;
+    else
+        result = -ASPEN_EFAULT;
+    let_go(fault);
+    aspen_read_unlock(&mm->mmap_lock);
+    return result;
+}
+
+/* No lock is held. 0: try again. */
+static int
+meet(struct aspen_fault *fault, int need)
+{
+    int error = need == ASPEN_FAULT_PAGE ? aspen_fault_fetch(fault)
+                                         : aspen_fault_stack(fault);
+    return error ? error : aspen_poll_fatal(fault->aspen);
+}
+
+static int
+run(struct aspen_fault *fault)
+{
+    for (;;) {
+        int result = try_vma_lock(fault);
+        if (result == ASPEN_FAULT_MMAP_LOCK)
+            result = try_mmap_lock(fault);
+        if (result <= 0)
+            return result;
+        result = meet(fault, result);
+        if (result)
+            return result;
+    }
+}
+
+int
+aspen_fault(struct aspen_mm *mm, uint64_t address, unsigned access)
+{
+    struct aspen_fault fault = {
+        .aspen = mm->aspen,
+        .mm = mm,
+        .address = aspen_align_down(address, ASPEN_PAGE_SIZE),
+        .access = access,
+        .page = ASPEN_NO_FRAME,
+    };
+
+    if (access != ASPEN_ACCESS_READ && access != ASPEN_ACCESS_WRITE &&
+        access != ASPEN_ACCESS_EXEC)
+        return -ASPEN_EINVAL;
+    if (address >= mm->address_limit)
+        return -ASPEN_EFAULT;
+    int result = run(&fault);
+    if (fault.page != ASPEN_NO_FRAME)
+        aspen_frame_put(fault.aspen, fault.page);
+    if (fault.pinned)
+        aspen_object_put(fault.pinned);
+    return result;
+}

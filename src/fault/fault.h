@@ -1,0 +1,115 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * fault/fault.h - a page fault under way, shared by the files of this layer.
+ */
+#ifndef ASPEN_FAULT_FAULT_H
+#define ASPEN_FAULT_FAULT_H
+
+#include "space/vma.h"
+#include <aspen/fault.h>
+
+/*
+ * What a handler answers besides 0 and errors: what it needs before it can go
+ * on. Locks are dropped, the need is met, and everything is looked at again.
+ */
+enum aspen_fault_need {
+    ASPEN_FAULT_MMAP_LOCK = 1, /* the VMA's own lock is not enough */
+    ASPEN_FAULT_PAGE,          /* a page of `wanted` at `page_offset` */
+    ASPEN_FAULT_STACK,         /* the VMA above has to grow down */
+};
+
+/*
+ * I1  `page`, unless NO_FRAME, has a reference that is ours and is the page at
+ *     `page_offset` of `page_object`.
+ * I2  While no lock is held `page_object`, if there is a page, is `pinned`, so
+ *     that it is the same object when it is compared again.
+ */
+struct aspen_fault {
+    struct aspen *aspen;
+    struct aspen_mm *mm;
+    uint64_t address; /* of the page */
+    unsigned access;
+    bool mmap_locked;      /* the mmap lock is held for reading, else the
+                              VMA's own lock */
+    struct aspen_vma *vma; /* while locked */
+
+    uint32_t page;
+    struct aspen_object *page_object;
+    uint64_t page_offset;
+    struct aspen_object *pinned; /* one reference of ours, or NULL */
+    struct aspen_object *wanted; /* the same: what PAGE needs */
+};
+
+static inline bool
+aspen_fault_is_write(const struct aspen_fault *fault)
+{
+    return fault->access == ASPEN_ACCESS_WRITE;
+}
+
+/* Bits of a new entry of the VMA, not writable. */
+static inline unsigned
+aspen_fault_bits(const struct aspen_fault *fault)
+{
+    return (aspen_entry_bits_of(fault->vma->flags) & ~ASPEN_ENTRY_WRITE) |
+           ASPEN_ENTRY_YOUNG;
+}
+
+/* ---- anon.c: pages of no object ---------------------------------------- */
+
+/* Nothing is there and the VMA has no object. */
+ASPEN_MUST_USE int aspen_fault_anon(struct aspen_fault *fault);
+
+/* A private frame, not visible yet: contents are a copy of `source`, or zero
+ * for NO_FRAME. 0, -ASPEN_ENOMEM, -ASPEN_EOPNOTSUPP. */
+ASPEN_MUST_USE int aspen_fault_new_page(struct aspen_fault *fault,
+                                        uint32_t source, uint32_t *frame);
+
+/* May the VMA get an anonymous page under the lock that is held? 0 or
+ * ASPEN_FAULT_MMAP_LOCK. Asked first, so that nothing is done in vain. */
+ASPEN_MUST_USE int aspen_fault_may_own(const struct aspen_fault *fault);
+
+/* Make the VMA able to own pages: the last step that may fail. */
+ASPEN_MUST_USE int aspen_fault_own(struct aspen_fault *fault, uint32_t frame);
+
+/* Map a new private frame, writable, where nothing is. Always takes the
+ * frame. */
+ASPEN_MUST_USE int aspen_fault_map_private(struct aspen_fault *fault,
+                                           uint32_t frame);
+
+/* ---- file.c: pages of an object ---------------------------------------- */
+
+/* Nothing is there and the VMA has an object. */
+ASPEN_MUST_USE int aspen_fault_object(struct aspen_fault *fault);
+
+/* Meet ASPEN_FAULT_PAGE. No lock is held. */
+ASPEN_MUST_USE int aspen_fault_fetch(struct aspen_fault *fault);
+
+/* ---- cow.c: a write to a page that is read-only ------------------------ */
+
+/* Private: copy, or take over a page that is the VMA's alone. */
+ASPEN_MUST_USE int aspen_fault_copy(struct aspen_fault *fault,
+                                    const struct aspen_slot *slot,
+                                    uint64_t entry);
+
+/* ---- entry.c: one entry ------------------------------------------------ */
+
+/*
+ * Map where nothing is: `entry` at the fault's address. A counted frame's one
+ * reference becomes the entry's. 0 and *done (false: somebody else was
+ * quicker, the access has to look again), or -ASPEN_ENOMEM.
+ */
+ASPEN_MUST_USE int aspen_fault_map(struct aspen_fault *fault, uint64_t entry,
+                                   bool *done);
+
+/* Give a leaf more bits unless it changed meanwhile. */
+void aspen_fault_set_bits(struct aspen_fault *fault,
+                          const struct aspen_slot *slot, uint64_t entry,
+                          unsigned bits);
+
+/* ---- stack.c ----------------------------------------------------------- */
+
+/* Grow the VMA above down to the fault's address. No lock is held. 0 (look
+ * again), or -ASPEN_EFAULT, -ASPEN_ENOMEM, -ASPEN_EINTR. */
+ASPEN_MUST_USE int aspen_fault_stack(struct aspen_fault *fault);
+
+#endif

@@ -1,0 +1,73 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * fault/stack.c - an area that grows down meets an access below it.
+ *
+ * Called by fault.c. The first test to break is tests/unit/test_fault.c.
+ */
+#include "fault/fault.h"
+
+#include "space/charge.h"
+#include "space/split.h"
+
+/* May it reach down to `start`? What is mapped below keeps its distance,
+ * unless it cannot be accessed or grows down itself. */
+static bool
+may_grow(const struct aspen_vma *vma, uint64_t start)
+{
+    struct aspen_mm *mm = vma->mm;
+    uint64_t lowest = aspen_max_u64(mm->address_floor, ASPEN_MMAP_MIN_ADDRESS);
+    struct aspen_vma *below =
+        aspen_tree_find_back(&mm->vmas, vma->start - 1, 0, NULL);
+
+    if (!(vma->flags & ASPEN_VM_GROWSDOWN) || start < lowest ||
+        vma->pgoff < (vma->start - start) >> ASPEN_PAGE_SHIFT)
+        return false;
+    return !below || !(below->flags & ASPEN_VM_ACCESS) ||
+           (below->flags & ASPEN_VM_GROWSDOWN) ||
+           start - below->end >= ASPEN_STACK_GUARD_BYTES;
+}
+
+static int
+grow(struct aspen_vma *vma, uint64_t start)
+{
+    struct aspen_mm *mm = vma->mm;
+    struct aspen_tree_reserve reserve = {0};
+    uint64_t pages = (vma->start - start) >> ASPEN_PAGE_SHIFT;
+    uint64_t charge = vma->flags & ASPEN_VM_ACCOUNT ? pages : 0;
+
+    int error = aspen_charge(mm->aspen, charge);
+    if (error)
+        return error;
+    error = aspen_tree_reserve(&mm->vmas, &reserve, 1);
+    if (error) {
+        aspen_uncharge(mm->aspen, charge);
+        return error;
+    }
+
+    aspen_vma_write_lock(vma);
+    aspen_vma_resize(vma, start, vma->end);
+    aspen_tree_store_reserved(&mm->vmas, &reserve, start, vma->end - 1, vma);
+    aspen_mm_account_vma(mm, vma->flags, pages, true);
+    if (vma->flags & ASPEN_VM_LOCKED)
+        mm->locked_pages += pages;
+    aspen_tree_reserve_release(&mm->vmas, &reserve);
+    return 0;
+}
+
+int
+aspen_fault_stack(struct aspen_fault *fault)
+{
+    struct aspen_mm *mm = fault->mm;
+
+    int error = aspen_mm_write_lock_killable(mm, ASPEN_LOCK_MM);
+    if (error)
+        return error;
+    struct aspen_vma *vma = aspen_vma_find(mm, fault->address);
+    if (!vma)
+        error = -ASPEN_EFAULT;
+    else if (vma->start > fault->address)
+        error = may_grow(vma, fault->address) ? grow(vma, fault->address)
+                                              : -ASPEN_EFAULT;
+    aspen_mm_write_unlock(mm);
+    return error;
+}

@@ -1,0 +1,52 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * space/split.h - VMAs that change their range: a part of one becomes a VMA
+ * of its own, or one grows or shrinks. The reverse maps follow; the range
+ * tree, counters and charge are the caller's.
+ *
+ *     struct aspen_vma *part;
+ *     error = aspen_vma_part(vma, start, end, &part);     may fail
+ *     ...
+ *     aspen_vma_part_commit(part);                        cannot
+ *     aspen_vma_resize(vma, vma->start, start);
+ *     ... store both in the tree ...
+ *
+ * Context: the mmap lock is held for writing.
+ */
+#ifndef ASPEN_SPACE_SPLIT_H
+#define ASPEN_SPACE_SPLIT_H
+
+#include "space/vma.h"
+
+/* Kept free below an area that grows down, as Linux's stack_guard_gap. */
+#define ASPEN_STACK_GUARD_BYTES (256 * ASPEN_PAGE_SIZE)
+
+/* Nothing is mapped below it by choice, as Linux's vm.mmap_min_addr. */
+#define ASPEN_MMAP_MIN_ADDRESS ((uint64_t)65536)
+
+/*
+ * A VMA for [start, end) of `from`, which lies inside it: memory, links to
+ * from's anon_vmas, a reference on its object, its open hook. It is in no
+ * tree and on no i_mmap yet.
+ * 0, or -ASPEN_ENOMEM or the hook's error with nothing left.
+ */
+ASPEN_MUST_USE int aspen_vma_part(struct aspen_vma *from, uint64_t start,
+                                  uint64_t end, struct aspen_vma **part);
+
+/* Give it back instead. NULL is allowed. */
+void aspen_vma_part_abort(struct aspen_vma *part);
+
+/* It becomes one of its mm's: i_mmap, map_count. Before the VMA that it is a
+ * part of shrinks, so that no reverse-map walker misses a page. */
+void aspen_vma_part_commit(struct aspen_vma *part);
+
+/* Ask the object of a VMA that is about to appear (ASPEN_STEP_HOOK): 0 or the
+ * open hook's error. The close hook undoes it. */
+ASPEN_MUST_USE int aspen_vma_open(struct aspen_vma *vma);
+void aspen_vma_close(struct aspen_vma *vma);
+
+/* The VMA, write-locked by the caller, is [start, end) from now on; pgoff
+ * moves with start, and so do its links. */
+void aspen_vma_resize(struct aspen_vma *vma, uint64_t start, uint64_t end);
+
+#endif
