@@ -187,27 +187,24 @@ leave_tree(const struct aspen_clear *clear, struct aspen_tree_reserve *reserve)
 static uint64_t
 ceiling_of(const struct aspen_clear *clear)
 {
-    uint64_t limit = clear->mm->address_limit;
+    struct aspen_mm *mm = clear->mm;
     struct aspen_vma *next =
-        clear->end < limit ? aspen_vma_find(clear->mm, clear->end) : NULL;
+        clear->end < mm->address_limit ? aspen_vma_find(mm, clear->end) : NULL;
 
-    return next ? next->start
-                : aspen_align_up(limit,
-                                 aspen_table_span(ASPEN_TABLE_LEVELS - 1));
+    return next ? next->start : mm->address_limit;
 }
 
+/* Where the previous VMA ends, or the bottom. */
 static uint64_t
 floor_of(const struct aspen_clear *clear)
 {
+    struct aspen_mm *mm = clear->mm;
     struct aspen_vma *previous =
         clear->start
-            ? aspen_tree_find_back(&clear->mm->vmas, clear->start - 1, 0, NULL)
+            ? aspen_tree_find_back(&mm->vmas, clear->start - 1, 0, NULL)
             : NULL;
 
-    return previous
-               ? previous->end
-               : aspen_align_down(clear->mm->address_floor,
-                                  aspen_table_span(ASPEN_TABLE_LEVELS - 1));
+    return previous ? previous->end : mm->address_floor;
 }
 
 void

@@ -209,9 +209,17 @@ void
 aspen_free_page_tables(struct aspen_gather *gather, uint64_t start,
                        uint64_t end, uint64_t floor, uint64_t ceiling)
 {
+    const uint64_t all = aspen_table_span(ASPEN_TABLE_LEVELS - 1);
+    struct aspen_mm *mm = gather->mm;
     struct table_range range = {gather, floor, ceiling};
-    free_tables_below(&range, gather->mm->root, ASPEN_TABLE_LEVELS - 1, start,
-                      end);
+
+    /* Beyond the bounds of user space nothing is mapped: a table that lies
+     * across one of them may go as well. */
+    if (floor <= mm->address_floor)
+        range.floor = 0;
+    if (ceiling >= mm->address_limit)
+        range.ceiling = all;
+    free_tables_below(&range, mm->root, ASPEN_TABLE_LEVELS - 1, start, end);
 }
 
 /* ---- Regions ----------------------------------------------------------- */

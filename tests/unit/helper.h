@@ -1,0 +1,143 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * helper.h - what most tests of the upper layers need: a machine with a
+ * direct map, a processor that reads and writes bytes of an address space,
+ * dumps that compare, and a loop that lets every step of a call fail.
+ */
+#ifndef ASPEN_TESTS_HELPER_H
+#define ASPEN_TESTS_HELPER_H
+
+#include "unit.h"
+#include <aspen/aspen.h>
+
+#define PAGE ((uint64_t)4096)
+#define MIB  ((uint64_t)1 << 20)
+#define GIB  ((uint64_t)1 << 30)
+#define R    ASPEN_VM_READ
+#define RW   (ASPEN_VM_READ | ASPEN_VM_WRITE)
+#define RX   (ASPEN_VM_READ | ASPEN_VM_EXEC)
+
+/* ---- A machine --------------------------------------------------------- */
+
+struct helper {
+    struct aspen *aspen;
+    void *direct_map;
+    size_t direct_map_bytes;
+};
+
+/* `config` may be NULL; its frames (0: 4,096) and direct_map are filled in. */
+void helper_create(struct helper *helper, const struct aspen_config *config);
+
+/* Nothing may be left: no space, object, charge or frame. */
+void helper_destroy(struct helper *helper);
+
+struct aspen_mm *helper_mm(struct helper *helper);
+
+/* ---- A processor: one task at a time ----------------------------------- */
+
+/* Translate, fault, again, until the access goes through. 0 and *frame, or
+ * the fault's error. */
+int helper_access(struct aspen_mm *mm, uint64_t address, unsigned access,
+                  uint32_t *frame);
+
+/* Bytes, over page edges. 0, or the first fault's error. */
+int helper_read(struct helper *helper, struct aspen_mm *mm, uint64_t address,
+                void *bytes, size_t length);
+int helper_write(struct helper *helper, struct aspen_mm *mm, uint64_t address,
+                 const void *bytes, size_t length);
+
+/* One byte, which is there. */
+uint8_t helper_get(struct helper *helper, struct aspen_mm *mm,
+                   uint64_t address);
+void helper_put(struct helper *helper, struct aspen_mm *mm, uint64_t address,
+                uint8_t byte);
+
+/* ---- Mappings ---------------------------------------------------------- */
+
+/* Map private zeroes; at `address` exactly, or anywhere when it is 0. */
+uint64_t helper_map(struct aspen_mm *mm, uint64_t address, uint64_t pages,
+                    uint64_t vm_flags);
+/* An object's pages, from page `pgoff` on. */
+uint64_t helper_map_object(struct aspen_mm *mm, uint64_t address,
+                           uint64_t pages, uint64_t vm_flags,
+                           struct aspen_object *object, uint64_t pgoff);
+void helper_unmap(struct aspen_mm *mm, uint64_t address, uint64_t pages);
+
+/* An object without a pager, or with one. */
+struct aspen_object *helper_object(struct helper *helper,
+                                   enum aspen_object_kind kind, uint64_t pages,
+                                   const struct aspen_pager_ops *pager,
+                                   void *context);
+
+/* ---- Looking ----------------------------------------------------------- */
+
+/* The project's notation, without the pages or with them; free() it. */
+char *helper_dump(struct aspen_mm *mm, bool pages);
+
+/* "start-end rwxs pgoff" of each VMA, a line each: what maps would say, for
+ * tests of the lowest layers; free() it. */
+char *helper_vmas(struct aspen_mm *mm);
+#define helper_assert_vmas(mm, expected)                                       \
+    helper_assert_vmas_at(mm, expected, __FILE__, __LINE__)
+void helper_assert_vmas_at(struct aspen_mm *mm, const char *expected,
+                           const char *file, int line);
+
+/* The whole machine is consistent. */
+#define helper_assert_valid(helper)                                            \
+    helper_assert_valid_at(helper, __FILE__, __LINE__)
+void helper_assert_valid_at(struct helper *helper, const char *file, int line);
+
+/*
+ * What a call that fails has to leave as it was. Empty page tables do not
+ * count: they are no state.
+ */
+struct helper_state {
+    struct aspen_counters counters;
+    uint64_t frames; /* that hold contents */
+    uint64_t semantic_hash;
+    uint64_t counts_hash;
+};
+
+/* `mm` may be NULL. */
+void helper_state_take(struct helper *helper, struct aspen_mm *mm,
+                       struct helper_state *state);
+#define helper_assert_state(helper, mm, state)                                 \
+    helper_assert_state_at(helper, mm, state, false, __FILE__, __LINE__)
+void helper_assert_state_at(struct helper *helper, struct aspen_mm *mm,
+                            const struct helper_state *before, bool cached,
+                            const char *file, int line);
+
+/* ---- Every step fails -------------------------------------------------- */
+
+/*
+ *     for mode in once, onward:
+ *         for n = 1, 2, ... until the call has no n-th step:
+ *             setup(context)
+ *             state before = state
+ *             run(context) with step n failing  -> an error
+ *             state == before, the machine is valid
+ *             run(context) without              -> 0
+ *             done(context), if not NULL: look at the result
+ *             teardown(context)
+ */
+struct helper_failing {
+    const char *name;
+    struct helper *helper;
+    struct aspen_mm **mm; /* whose state has to stay; may be NULL */
+    void (*setup)(void *context);
+    int (*run)(void *context);
+    void (*done)(void *context);
+    void (*teardown)(void *context);
+    void *context;
+    bool cached;      /* pages may stay in an object's cache: no state */
+    bool progressive; /* what came before the failing step stays */
+};
+
+/* Prints and returns how many times a step failed. */
+uint64_t helper_fail_every_step(const struct helper_failing *failing);
+
+/* Of these, by kind of step: for tests that want to have seen a kind. */
+uint64_t helper_failed_steps(const struct helper_failing *failing,
+                             enum aspen_step step);
+
+#endif
