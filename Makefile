@@ -119,13 +119,17 @@ unit_sources = $(wildcard $(sort tests/unit/$1.c tests/unit/unit.c \
     $(shell sed -n 's,^\#include "\([a-z0-9_]*\)\.h".*,tests/unit/\1.c,p' \
         tests/unit/$1.c))) $(UNIT_EXTRA_$1)
 
+# This one is the port's memory itself.
+LDFLAGS_test_memory := -Wl,--wrap=aspen_port_memory_alloc \
+    -Wl,--wrap=aspen_port_memory_free
+
 # $(call unit_test,VARIANT,DIRECTORY,NAME,SOURCES)
 define unit_test
 $2/$3: $(call objects,$1,$4) $(LIB_$1) | $(DEPS_check)
 	$$(call say,LD,$$@)
 	@mkdir -p $$(@D)
-	$$(Q)$$(CC_$1) $$(CFLAGS_$1) $$(LDFLAGS) $$(LDFLAGS_$1) -o $$@ $$^ \
-	    -lcmocka $$(LIBS_ALL)
+	$$(Q)$$(CC_$1) $$(CFLAGS_$1) $$(LDFLAGS) $$(LDFLAGS_$1) $$(LDFLAGS_$3) \
+	    -o $$@ $$^ -lcmocka $$(LIBS_ALL)
 $(call objects,$1,$(filter tests/%,$4)): | $(DEPS_check)
 endef
 define unit_tests
