@@ -219,7 +219,10 @@ struct aspen_table_waiting {
  * One lock for a whole family: the root's. Memory is type-stable under RCU.
  *
  * I1  vma->anon_vma is the anon_vma of exactly one link of its chain.
- * I2  A child's link sorts after its parent's at equal page offset.
+ * I2  Fork enters the child's link right behind the parent's, so a walker
+ *     that meets both meets the parent first. (Splits that either side makes
+ *     later may end up in another order at equal offset: nothing is in flight
+ *     between them then.)
  * I3  references = 1 while it has links or is being made, plus, on a root,
  *     1 for each other anon_vma of the family, plus 1 for each lookup under
  *     way.
@@ -247,8 +250,8 @@ struct aspen_anon_vma_link {
  * ======================================================================== */
 
 /*
- * I1  i_mmap holds every VMA that maps the object, by page offset; a child's
- *     VMA sorts after its parent's at equal offset.
+ * I1  i_mmap holds every VMA that maps the object, by page offset; fork
+ *     enters a child's VMA right behind its parent's.
  * I2  references: one for each VMA, plus those the embedder holds.
  * I3  Each page in the cache holds one reference to its frame; the frame's
  *     owner is the object and its index the offset.

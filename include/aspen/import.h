@@ -54,8 +54,8 @@ enum aspen_import_kind {
 
 struct aspen_import_pages {
     uint64_t address;
-    uint64_t count;   /* entries, consecutive */
-    unsigned level;   /* 0: 4 KiB pages, 1: PMD leaves, 2: PUD leaves */
+    uint64_t count; /* entries, consecutive */
+    unsigned level; /* 0: 4 KiB pages, 1: PMD leaves, 2: PUD leaves */
     enum aspen_import_kind kind;
     bool dirty;
     uint64_t first_raw; /* RAW: physical page number of the first entry */

@@ -83,11 +83,11 @@ ASPEN_MUST_USE int aspen_swap_area_add(struct aspen *aspen, uint32_t slots,
 struct aspen_counters {
     uint64_t frames_total;
     uint64_t frames_free;
-    uint64_t frames_table;    /* page tables, without waiting ones */
-    uint64_t tables_waiting;  /* freed, waiting for a grace period */
-    uint64_t mms;             /* struct aspen_mm, any state */
-    uint64_t mms_live;        /* in the registry */
-    uint64_t mms_swap_list;   /* on the swap list */
+    uint64_t frames_table;   /* page tables, without waiting ones */
+    uint64_t tables_waiting; /* freed, waiting for a grace period */
+    uint64_t mms;            /* struct aspen_mm, any state */
+    uint64_t mms_live;       /* in the registry */
+    uint64_t mms_swap_list;  /* on the swap list */
     uint64_t vmas;
     uint64_t anon_vmas;
     uint64_t anon_vma_links;

@@ -44,8 +44,7 @@ ASPEN_MUST_USE int aspen_mm_create(struct aspen *aspen, struct aspen_mm **mm);
  *          any error of a hook, unchanged.
  * Source:  fork(2); Linux v6.12 dup_mmap() with the recovery of 2026.
  */
-ASPEN_MUST_USE int aspen_fork(struct aspen_mm *parent,
-                              struct aspen_mm **child);
+ASPEN_MUST_USE int aspen_fork(struct aspen_mm *parent, struct aspen_mm **child);
 
 /**
  * One more user (a thread, a vfork child). The caller is a user already.
@@ -69,17 +68,17 @@ uint32_t aspen_mm_id(const struct aspen_mm *mm);
 /** Sizes in pages unless the name says otherwise; as in /proc/P/status. */
 struct aspen_mm_counters {
     uint64_t vmas;
-    uint64_t total_pages;   /* VmSize */
-    uint64_t data_pages;    /* VmData */
-    uint64_t exec_pages;    /* VmExe + VmLib */
-    uint64_t stack_pages;   /* VmStk */
-    uint64_t locked_pages;  /* VmLck */
-    uint64_t pinned_pages;  /* VmPin */
-    uint64_t file_pages;    /* RssFile */
-    uint64_t anon_pages;    /* RssAnon */
-    uint64_t shmem_pages;   /* RssShmem */
-    uint64_t swap_pages;    /* VmSwap */
-    uint64_t page_tables;   /* VmPTE / 4 KiB, the top table not counted */
+    uint64_t total_pages;  /* VmSize */
+    uint64_t data_pages;   /* VmData */
+    uint64_t exec_pages;   /* VmExe + VmLib */
+    uint64_t stack_pages;  /* VmStk */
+    uint64_t locked_pages; /* VmLck */
+    uint64_t pinned_pages; /* VmPin */
+    uint64_t file_pages;   /* RssFile */
+    uint64_t anon_pages;   /* RssAnon */
+    uint64_t shmem_pages;  /* RssShmem */
+    uint64_t swap_pages;   /* VmSwap */
+    uint64_t page_tables;  /* VmPTE / 4 KiB, the top table not counted */
     uint64_t tlb_flushes;
 };
 

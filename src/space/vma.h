@@ -70,8 +70,7 @@ ASPEN_MUST_USE int aspen_vma_write_lock_killable(struct aspen_vma *vma);
  * Find the VMA at `address` and lock it for reading without the mmap lock.
  * NULL: none, or a writer is about: take the mmap lock and look again.
  */
-struct aspen_vma *aspen_vma_read_lock_at(struct aspen_mm *mm,
-                                         uint64_t address);
+struct aspen_vma *aspen_vma_read_lock_at(struct aspen_mm *mm, uint64_t address);
 void aspen_vma_read_unlock(struct aspen_vma *vma);
 
 /* The VMA that contains `address` / the first that ends after it; mmap lock
