@@ -1,0 +1,105 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * aspen-bench - what `aspen bench` runs: measures the release build beside its
+ * peers. A program of its own, because the command itself is linked with the
+ * test build.
+ */
+#define _GNU_SOURCE
+#include "fork_rows.h"
+#include <sched.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+static const char usage[] =
+    "usage: aspen bench tree|fork [--json] [--runs N]\n"
+    "\n"
+    "Measure Aspen's release build beside its peer, in turns, in one run.\n"
+    "\n"
+    "  tree       the range tree beside Linux's maple tree (in user space)\n"
+    "  fork       fork, failing fork and exit beside the host kernel\n"
+    "  --json     {\"schema\":\"aspen.bench/1\",\"rows\":[...]}\n"
+    "  --runs N   samples of each side, 1 to 15 (default 7)\n"
+    "\n"
+    "A ratio below 1 does not say that Aspen is faster than Linux: each table\n"
+    "ends with what the peer does besides.\n"
+    "\n"
+    "Exit status: 0 measured, 2 usage or the system refused.\n";
+
+struct options {
+    const char *subject;
+    bool json;
+    unsigned runs;
+};
+
+static _Noreturn void
+refuse(const char *what, const char *argument)
+{
+    fprintf(stderr, "aspen bench: %s%s%s; see aspen bench --help\n", what,
+            *argument ? ": " : "", argument);
+    exit(2);
+}
+
+static unsigned
+parse_runs(const char *text)
+{
+    char *end;
+    unsigned long runs = text ? strtoul(text, &end, 10) : 0;
+    if (!text || *end || runs < 1 || runs > REPORT_SAMPLES)
+        refuse("--runs takes 1 to 15", text ? text : "");
+    return (unsigned)runs;
+}
+
+static struct options
+parse(char **arguments)
+{
+    struct options options = {NULL, false, 7};
+
+    for (; *arguments; arguments++) {
+        if (!strcmp(*arguments, "--help")) {
+            fputs(usage, stdout);
+            exit(0);
+        }
+        if (!strcmp(*arguments, "--json")) {
+            options.json = true;
+        } else if (!strcmp(*arguments, "--runs")) {
+            options.runs = parse_runs(arguments[1]);
+            arguments++;
+        } else if (**arguments == '-' || options.subject) {
+            refuse("unknown argument", *arguments);
+        } else {
+            options.subject = *arguments;
+        }
+    }
+    if (!options.subject)
+        refuse("nothing to measure", "");
+    return options;
+}
+
+static void
+pin_to_one_cpu(void)
+{
+    cpu_set_t set;
+    CPU_ZERO(&set);
+    CPU_SET(0, &set);
+    sched_setaffinity(0, sizeof(set), &set);
+}
+
+int
+main(int argc, char **argv)
+{
+    static struct report_row rows[FORK_ROWS_MAX];
+    struct options options = parse(argv + (argc > 0));
+    FILE *progress = isatty(2) ? stderr : NULL;
+    size_t count;
+
+    if (strcmp(options.subject, "fork"))
+        refuse("unknown subject", options.subject);
+    pin_to_one_cpu();
+    count = fork_rows(rows, options.runs, progress);
+    if (!options.json)
+        report_table(stdout, "fork, beside the host kernel", rows, count);
+    else if (!report_json(stdout, rows, count))
+        refuse("writing the JSON failed", "");
+    return 0;
+}
