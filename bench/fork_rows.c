@@ -11,12 +11,12 @@
 static const char peer[] = "linux fork()";
 static const char peer_exit[] = "linux munmap()";
 static const char fork_does[] =
-    "task set-up (its bare fork is taken off), TLB shoot-down of the parent, "
-    "memory-group accounting, page reference checks for pins, user-return "
-    "work, all under nested virtualisation";
+    "task set-up (its bare fork is taken off), TLB shoot-down, memory-group "
+    "accounting, checks for pinned pages, system-call entry, all under "
+    "virtualisation";
 static const char exit_does[] =
-    "TLB shoot-down, memory-group uncharging, LRU removal, returning zero-fill "
-    "state to its allocator, under nested virtualisation";
+    "TLB shoot-down, memory-group uncharging, LRU removal, system-call entry, "
+    "all under virtualisation";
 
 /* One case: what is forked, what it is divided by, what it may cost. */
 struct fork_case {
