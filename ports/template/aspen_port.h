@@ -31,6 +31,14 @@
 #define ASPEN_PORT_PAGING_X86_64
 #endif
 
+/*
+ * Does the processor write accessed and dirty bits into page-table entries
+ * while the core changes them? Real ones do; where the core's tables are only
+ * walked by software (tests, emulators that set the bits under a lock) leave
+ * it out and save a locked operation for each page.
+ */
+#define ASPEN_PORT_MMU_WRITES_ENTRIES
+
 /* ---- Memory for metadata ----------------------------------------------- */
 
 /*

@@ -44,10 +44,8 @@ copy_leaf(struct copy *copy, uint64_t *to, uint64_t *from, uint64_t entry,
                                            : ASPEN_RSS_ANON] +=
                 (uint64_t)1 << (ASPEN_TABLE_SHIFT * level);
     }
-    if (copy->cow && bits & ASPEN_ENTRY_WRITE) {
-        entry = aspen_entry_write_protect(entry);
-        aspen_store_relaxed(from, entry);
-    }
+    if (copy->cow && bits & ASPEN_ENTRY_WRITE)
+        entry = aspen_slot_write_protect(from, entry);
     /* The child has not touched it; a shared page's dirt is the parent's. */
     entry = aspen_entry_clear_bits(entry, copy->clear);
     aspen_store(to, entry);

@@ -47,6 +47,40 @@ aspen_table_unlock(struct aspen *aspen, uint32_t table)
 }
 
 /*
+ * Change a live entry, under its table's lock. Where the processor itself
+ * writes accessed and dirty bits into entries (the port then defines
+ * ASPEN_PORT_MMU_WRITES_ENTRIES) a plain store could lose one that it writes
+ * at the same moment, so these are atomic there. They return what was there
+ * (clear), or what is there now (write_protect).
+ */
+static inline uint64_t
+aspen_slot_clear(uint64_t *slot, uint64_t entry)
+{
+#ifdef ASPEN_PORT_MMU_WRITES_ENTRIES
+    (void)entry;
+    return aspen_exchange(slot, (uint64_t)0);
+#else
+    aspen_store_relaxed(slot, (uint64_t)0);
+    return entry;
+#endif
+}
+
+static inline uint64_t
+aspen_slot_write_protect(uint64_t *slot, uint64_t entry)
+{
+#ifdef ASPEN_PORT_MMU_WRITES_ENTRIES
+    while (!aspen_compare_exchange(slot, &entry,
+                                   aspen_entry_write_protect(entry)))
+        ;
+    return aspen_entry_write_protect(entry);
+#else
+    entry = aspen_entry_write_protect(entry);
+    aspen_store_relaxed(slot, entry);
+    return entry;
+#endif
+}
+
+/*
  * Before every write of an entry of `table`: make the table this space's own.
  * Tables are not shared yet: asserts that it is.
  */

@@ -85,7 +85,7 @@ static void
 zap_entry(struct zap *zap, uint64_t *slot, uint64_t entry, uint64_t address,
           unsigned level)
 {
-    aspen_store_relaxed(slot, 0);
+    entry = aspen_slot_clear(slot, entry);
     if (aspen_entry_is_leaf(entry, level)) {
         zap_leaf(zap, address, entry, level);
     } else if (aspen_entry_is_swap(entry)) {
