@@ -20,9 +20,6 @@
 
 #include "space/vma.h"
 
-/* Stores into the tree that a commit makes at most. */
-#define ASPEN_CLEAR_STORES 2
-
 struct aspen_clear {
     struct aspen_mm *mm;
     uint64_t start;
@@ -47,10 +44,17 @@ ASPEN_MUST_USE int aspen_clear_check(struct aspen_clear *clear,
                                      struct aspen_mm *mm, uint64_t start,
                                      uint64_t end);
 
-/* All that commit needs but ASPEN_CLEAR_STORES stores. 0, or -ASPEN_ENOMEM or
- * an open hook's error, with nothing left. */
+/* All that commit needs but aspen_clear_stores() stores into the tree. 0, or
+ * -ASPEN_ENOMEM or an open hook's error, with nothing left. */
 ASPEN_MUST_USE int aspen_clear_reserve(struct aspen_clear *clear);
 void aspen_clear_abort(struct aspen_clear *clear);
+
+/* After reserve. */
+static inline unsigned
+aspen_clear_stores(const struct aspen_clear *clear)
+{
+    return (clear->first ? 1u : 0) + (clear->above ? 1u : 0);
+}
 
 /* Unmap. The charge of what goes is not given back: it is the caller's. */
 void aspen_clear_commit(struct aspen_clear *clear,

@@ -209,7 +209,7 @@ reserve(struct mapping *mapping)
     if (error)
         goto undo_charge;
     error = aspen_tree_reserve(&mm->vmas, &mapping->reserve,
-                               ASPEN_CLEAR_STORES + 1);
+                               aspen_clear_stores(&mapping->clear) + 1);
     if (error)
         goto undo_clear;
     error = reserve_vma(mapping);

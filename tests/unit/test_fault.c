@@ -6,9 +6,19 @@
 #include "frames/frames.h"
 #include "space/vma.h"
 
+struct pager {
+    int error;
+    unsigned reads;
+    int balance; /* opened less closed */
+    int open_error;
+    struct aspen_mm *mm; /* if set: unmap this while the page is read */
+    uint64_t unmap;
+};
+
 struct space {
     struct helper helper;
     struct aspen_mm *mm;
+    struct pager pager; /* lives as long as the mappings */
 };
 
 static int
@@ -273,15 +283,6 @@ test_copy_flushes(void **state)
 
 /* ---- Objects ----------------------------------------------------------- */
 
-struct pager {
-    int error;
-    unsigned reads;
-    int balance; /* opened less closed */
-    int open_error;
-    struct aspen_mm *mm; /* if set: unmap this while the page is read */
-    uint64_t unmap;
-};
-
 static int
 pager_read(void *context, uint64_t pgoff, void *page)
 {
@@ -324,22 +325,22 @@ static void
 test_private_file(void **state)
 {
     struct space *s = *state;
-    struct pager pager = {0};
+    struct pager *pager = &s->pager;
     struct aspen_object *object =
-        helper_object(&s->helper, ASPEN_OBJECT_FILE, 8, &pager_ops, &pager);
+        helper_object(&s->helper, ASPEN_OBJECT_FILE, 8, &pager_ops, pager);
     uint64_t a = helper_map_object(s->mm, 0, 4, RW, object, 2);
     uint64_t b = helper_map_object(s->mm, 0, 4, R, object, 2);
 
     assert_int_equal(helper_get(&s->helper, s->mm, a), 0x42);
     assert_int_equal(helper_get(&s->helper, s->mm, b), 0x42);
-    assert_int_equal(pager.reads, 1);
+    assert_int_equal(pager->reads, 1);
     assert_int_equal(frame_at(s->mm, a), frame_at(s->mm, b));
     assert_int_equal(counters(s->mm).file_pages, 2);
 
     /* A write after a read, and a write at once. */
     helper_put(&s->helper, s->mm, a, 1);
     helper_put(&s->helper, s->mm, a + PAGE, 2);
-    assert_int_equal(pager.reads, 2);
+    assert_int_equal(pager->reads, 2);
     assert_int_equal(counters(s->mm).file_pages, 1);
     assert_int_equal(counters(s->mm).anon_pages, 2);
     assert_int_equal(helper_get(&s->helper, s->mm, a + 1), 0x42);
@@ -349,7 +350,7 @@ test_private_file(void **state)
     aspen_object_put(object);
     helper_unmap(s->mm, a, 4);
     helper_unmap(s->mm, b, 4);
-    assert_int_equal(pager.balance, 0);
+    assert_int_equal(pager->balance, 0);
 }
 
 static void
@@ -385,19 +386,20 @@ static void
 test_pager_errors(void **state)
 {
     struct space *s = *state;
-    struct pager pager = {.error = -ASPEN_EIO};
+    struct pager *pager = &s->pager;
     struct aspen_object *object =
-        helper_object(&s->helper, ASPEN_OBJECT_FILE, 2, &pager_ops, &pager);
+        helper_object(&s->helper, ASPEN_OBJECT_FILE, 2, &pager_ops, pager);
     uint64_t a = helper_map_object(s->mm, 0, 4, RW, object, 0);
     struct helper_state before;
 
     helper_state_take(&s->helper, s->mm, &before);
+    pager->error = -ASPEN_EIO;
     assert_int_equal(aspen_fault(s->mm, a, ASPEN_ACCESS_READ), -ASPEN_EIO);
     assert_int_equal(aspen_fault(s->mm, a, ASPEN_ACCESS_WRITE), -ASPEN_EIO);
     assert_int_equal(aspen_fault(s->mm, a + 2 * PAGE, ASPEN_ACCESS_READ),
                      -ASPEN_EFBIG);
     helper_assert_state(&s->helper, s->mm, &before);
-    pager.error = 0;
+    pager->error = 0;
     assert_int_equal(helper_get(&s->helper, s->mm, a), 0x40);
     aspen_object_put(object);
 }
@@ -407,20 +409,20 @@ static void
 test_unmapped_meanwhile(void **state)
 {
     struct space *s = *state;
-    struct pager pager = {0};
+    struct pager *pager = &s->pager;
     struct aspen_object *object =
-        helper_object(&s->helper, ASPEN_OBJECT_FILE, 2, &pager_ops, &pager);
+        helper_object(&s->helper, ASPEN_OBJECT_FILE, 2, &pager_ops, pager);
     uint64_t a = helper_map_object(s->mm, 0, 2, RW, object, 0);
 
     aspen_object_put(object); /* the mapping holds the last reference */
-    pager.mm = s->mm;
-    pager.unmap = a;
+    pager->mm = s->mm;
+    pager->unmap = a;
     assert_int_equal(aspen_fault(s->mm, a, ASPEN_ACCESS_READ), -ASPEN_EFAULT);
     assert_int_equal(helper_get(&s->helper, s->mm, a + PAGE), 0x41);
-    pager.mm = s->mm;
-    pager.unmap = a + PAGE;
+    pager->mm = s->mm;
+    pager->unmap = a + PAGE;
     helper_unmap(s->mm, a + PAGE, 1);
-    pager.mm = NULL;
+    pager->mm = NULL;
 }
 
 /* ---- Stacks ------------------------------------------------------------ */

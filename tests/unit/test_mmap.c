@@ -1,0 +1,630 @@
+/* SPDX-License-Identifier: MIT */
+/* mmap: places, merges, limits, charge, replacing; every step failing. */
+#include "helper.h"
+
+#include "space/rmap.h"
+
+#define AT(page) ((uint64_t)(page)*PAGE)
+
+struct space {
+    struct helper helper;
+    struct aspen_mm *mm;
+    struct aspen_mm *child;
+    struct aspen_object *object;
+};
+
+static int
+setup(void **state)
+{
+    struct space *space = calloc(1, sizeof(*space));
+
+    assert_non_null(space);
+    helper_create(&space->helper, NULL);
+    space->mm = helper_mm(&space->helper);
+    *state = space;
+    return 0;
+}
+
+static int
+teardown(void **state)
+{
+    struct space *space = *state;
+
+    helper_assert_valid(&space->helper);
+    if (space->child)
+        aspen_mm_put(space->child);
+    aspen_mm_put(space->mm);
+    if (space->object)
+        aspen_object_put(space->object);
+    helper_destroy(&space->helper);
+    free(space);
+    return 0;
+}
+
+static struct aspen_mm_counters
+counters(struct aspen_mm *mm)
+{
+    struct aspen_mm_counters c;
+
+    aspen_mm_counters_read(mm, &c);
+    return c;
+}
+
+static uint64_t
+committed(struct helper *helper)
+{
+    struct aspen_counters c;
+
+    aspen_counters_read(helper->aspen, &c);
+    return c.committed_pages;
+}
+
+static int
+try_map(struct aspen_mm *mm, uint64_t address, uint64_t bytes, uint64_t flags,
+        unsigned place, uint64_t *result)
+{
+    struct aspen_mmap_args args = {
+        .address = address,
+        .length_bytes = bytes,
+        .vm_flags = flags,
+        .place = place,
+    };
+    return aspen_mmap(mm, &args, result);
+}
+
+static uint64_t
+map_over(struct aspen_mm *mm, uint64_t address, uint64_t pages, uint64_t flags)
+{
+    uint64_t result;
+
+    assert_int_equal(
+        try_map(mm, address, pages * PAGE, flags, ASPEN_MAP_FIXED, &result), 0);
+    return result;
+}
+
+/* ---- Arguments --------------------------------------------------------- */
+
+static void
+test_arguments(void **state)
+{
+    struct space *s = *state;
+    struct aspen_mm *mm = s->mm;
+    uint64_t a;
+    const unsigned fixed = ASPEN_MAP_FIXED;
+
+    assert_int_equal(try_map(mm, 0, 0, RW, 0, &a), -ASPEN_EINVAL);
+    assert_int_equal(try_map(mm, 0, UINT64_MAX, RW, 0, &a), -ASPEN_ENOMEM);
+    assert_int_equal(try_map(mm, 0, mm->address_limit, RW, 0, &a),
+                     -ASPEN_ENOMEM);
+    assert_int_equal(try_map(mm, AT(100) + 1, PAGE, RW, fixed, &a),
+                     -ASPEN_EINVAL);
+    assert_int_equal(try_map(mm, AT(15), PAGE, RW, fixed, &a), -ASPEN_EPERM);
+    assert_int_equal(try_map(mm, mm->address_limit, PAGE, RW, fixed, &a),
+                     -ASPEN_ENOMEM);
+    assert_int_equal(try_map(mm, AT(100), mm->address_limit, RW, fixed, &a),
+                     -ASPEN_ENOMEM);
+    assert_int_equal(try_map(mm, 0, PAGE, RW, 4, &a), -ASPEN_EINVAL);
+    assert_int_equal(try_map(mm, 0, PAGE, RW | ASPEN_VM_SHARED, 0, &a),
+                     -ASPEN_EINVAL);
+    assert_int_equal(try_map(mm, 0, PAGE, ASPEN_VM_ACCOUNT, 0, &a),
+                     -ASPEN_EINVAL);
+    assert_int_equal(try_map(mm, 0, PAGE, ASPEN_VM_HUGETLB, 0, &a),
+                     -ASPEN_EINVAL);
+    assert_int_equal(try_map(mm, 0, PAGE, RW | ASPEN_VM_MAYREAD, 0, &a),
+                     -ASPEN_EACCES);
+    helper_assert_vmas(mm, "");
+    assert_int_equal(try_map(mm, AT(16), 1, RW, fixed, &a), 0);
+    helper_assert_vmas(mm, "10-11 rw-p 10\n");
+}
+
+static void
+test_object_arguments(void **state)
+{
+    struct space *s = *state;
+    struct aspen_mmap_args args = {.length_bytes = PAGE, .vm_flags = R};
+    uint64_t a;
+
+    s->object = helper_object(&s->helper, ASPEN_OBJECT_FILE, 4, NULL, NULL);
+    args.object = s->object;
+    args.offset_bytes = 1;
+    assert_int_equal(aspen_mmap(s->mm, &args, &a), -ASPEN_EINVAL);
+    args.offset_bytes = (uint64_t)0 - PAGE;
+    assert_int_equal(aspen_mmap(s->mm, &args, &a), -ASPEN_EOVERFLOW);
+    args.offset_bytes = 0;
+    args.vm_flags = RW | ASPEN_VM_GROWSDOWN;
+    assert_int_equal(aspen_mmap(s->mm, &args, &a), -ASPEN_EINVAL);
+    args.vm_flags = RW | ASPEN_VM_WIPEONFORK;
+    assert_int_equal(aspen_mmap(s->mm, &args, &a), -ASPEN_EINVAL);
+    /* The MAY flags are the caller's: a file that is open for reading. */
+    args.vm_flags = R | ASPEN_VM_MAYREAD | ASPEN_VM_SHARED;
+    assert_int_equal(aspen_mmap(s->mm, &args, &a), 0);
+    assert_int_equal(s->object->writable_shared, 0);
+    assert_false(aspen_vma_at(s->mm, a)->flags & ASPEN_VM_MAYWRITE);
+    args.vm_flags = R | ASPEN_VM_SHARED;
+    assert_int_equal(aspen_mmap(s->mm, &args, &a), 0);
+    assert_int_equal(s->object->writable_shared, 1);
+}
+
+/* ---- Places ------------------------------------------------------------ */
+
+static void
+test_places(void **state)
+{
+    struct space *s = *state;
+    struct aspen_mm *mm = s->mm;
+    uint64_t a;
+
+    mm->mmap_base = AT(0x1000);
+    /* Top down, the highest gap that is large enough. */
+    assert_int_equal(helper_map(mm, 0, 16, R), AT(0xff0));
+    assert_int_equal(helper_map(mm, 0, 16, RW), AT(0xfe0));
+    helper_unmap(mm, AT(0xff4), 4);
+    assert_int_equal(helper_map(mm, 0, 5, RX), AT(0xfdb));
+    assert_int_equal(helper_map(mm, 0, 4, RX), AT(0xff4));
+
+    /* A hint is taken when it is free, rounded down; else it is searched. */
+    assert_int_equal(try_map(mm, AT(0x800) + 5, PAGE, R, 0, &a), 0);
+    assert_int_equal(a, AT(0x800));
+    assert_int_equal(try_map(mm, AT(0x800), PAGE, RW, 0, &a), 0);
+    assert_int_equal(a, AT(0xfda));
+    assert_int_equal(try_map(mm, AT(0x2000), PAGE, R, 0, &a), 0);
+    assert_int_equal(a, AT(0x2000));
+    assert_int_equal(try_map(mm, 5000, PAGE, R, 0, &a), 0);
+    assert_int_equal(a, AT(16));
+
+    /* Nothing is left below the base: from a third of the space up. */
+    assert_int_equal(try_map(mm, 0, AT(0x1000), R, 0, &a), 0);
+    assert_int_equal(a, (mm->address_limit / 3 + PAGE - 1) / PAGE * PAGE);
+
+    assert_int_equal(
+        try_map(mm, AT(0x7ff), AT(2), R, ASPEN_MAP_FIXED_NOREPLACE, &a),
+        -ASPEN_EEXIST);
+    assert_int_equal(
+        try_map(mm, AT(0x7fe), AT(2), RX, ASPEN_MAP_FIXED_NOREPLACE, &a), 0);
+    assert_int_equal(a, AT(0x7fe));
+}
+
+/* 256 pages stay free below what grows down, unless the place is fixed. */
+static void
+test_guard_gap(void **state)
+{
+    struct space *s = *state;
+    struct aspen_mm *mm = s->mm;
+    uint64_t a;
+
+    mm->mmap_base = AT(0x2000);
+    helper_map(mm, AT(0x1f00), 4, RW | ASPEN_VM_GROWSDOWN);
+    helper_map(mm, AT(0x1f04), 0xf8, R);
+    assert_int_equal(helper_map(mm, 0, 5, R), AT(0x1dfb));
+    assert_int_equal(helper_map(mm, 0, 4, RW), AT(0x1ffc));
+    assert_int_equal(try_map(mm, AT(0x1e01), PAGE, RX, 0, &a), 0);
+    assert_int_equal(a, AT(0x1dfa)); /* the hint lies in the gap */
+    assert_int_equal(helper_map(mm, AT(0x1eff), 1, R), AT(0x1eff));
+}
+
+static void
+test_no_place(void **state)
+{
+    struct space *s = *state;
+    struct aspen_mm *mm = s->mm;
+    uint64_t a;
+    uint64_t half = mm->address_limit / 2 / PAGE;
+
+    mm->mmap_base = mm->address_limit;
+    helper_map(mm, AT(half), 1, R);
+    assert_int_equal(try_map(mm, 0, AT(half) + PAGE, R, 0, &a), -ASPEN_ENOMEM);
+    assert_int_equal(try_map(mm, 0, AT(half) - 16 * PAGE, R, 0, &a), 0);
+    assert_int_equal(
+        a, AT(half + 1) +
+               (mm->address_limit / PAGE - half - 1 - (half - 16)) * PAGE);
+}
+
+/* ---- Merges ------------------------------------------------------------ */
+
+static void
+test_merge(void **state)
+{
+    struct space *s = *state;
+    struct aspen_mm *mm = s->mm;
+
+    helper_map(mm, AT(100), 4, RW);
+    helper_map(mm, AT(104), 4, RW); /* after */
+    helper_map(mm, AT(96), 4, RW);  /* before */
+    helper_assert_vmas(mm, "60-6c rw-p 60\n");
+    helper_map(mm, AT(110), 4, RW);
+    helper_map(mm, AT(108), 2, RW); /* between */
+    helper_assert_vmas(mm, "60-72 rw-p 60\n");
+    assert_int_equal(counters(mm).vmas, 1);
+    assert_int_equal(counters(mm).total_pages, 18);
+    assert_int_equal(committed(&s->helper), 18);
+
+    helper_map(mm, AT(114), 1, R); /* other flags */
+    helper_map(mm, AT(115), 1, R | ASPEN_VM_DONTCOPY);
+    helper_map(mm, AT(116), 1, R | ASPEN_VM_DONTCOPY | ASPEN_VM_DONTEXPAND);
+    helper_map(mm, AT(117), 1, R | ASPEN_VM_DONTCOPY | ASPEN_VM_DONTEXPAND);
+    helper_assert_vmas(mm, "60-72 rw-p 60\n72-73 r--p 72\n73-74 r--p 73\n"
+                           "74-75 r--p 74\n75-76 r--p 75\n");
+}
+
+static void
+test_merge_object(void **state)
+{
+    struct space *s = *state;
+    struct aspen_mm *mm = s->mm;
+    struct aspen_object *other =
+        helper_object(&s->helper, ASPEN_OBJECT_SHMEM, 64, NULL, NULL);
+
+    s->object = helper_object(&s->helper, ASPEN_OBJECT_SHMEM, 64, NULL, NULL);
+    helper_map_object(mm, AT(100), 2, R, s->object, 10);
+    helper_map_object(mm, AT(102), 2, R, s->object, 12);
+    helper_map_object(mm, AT(98), 2, R, s->object, 8);
+    helper_map_object(mm, AT(104), 2, R, s->object, 15); /* not contiguous */
+    helper_map_object(mm, AT(106), 2, R, other, 17);
+    helper_map(mm, AT(108), 2, R);
+    helper_assert_vmas(mm, "62-68 r--p 8\n68-6a r--p f\n6a-6c r--p 11\n"
+                           "6c-6e r--p 6c\n");
+    assert_int_equal(s->object->i_mmap.count, 2);
+    assert_int_equal(s->object->references, 3);
+    helper_put(&s->helper, mm,
+               helper_map_object(mm, 0, 1, RW | ASPEN_VM_SHARED, s->object, 13),
+               9);
+    assert_int_equal(helper_get(&s->helper, mm, AT(103)), 9);
+    aspen_object_put(other);
+}
+
+/* Pages stay found when the VMAs around them become one. */
+static void
+test_merge_pages(void **state)
+{
+    struct space *s = *state;
+    struct aspen *aspen = s->helper.aspen;
+    struct aspen_mm *mm = s->mm;
+    const uint64_t touched[] = {100, 105, 103};
+
+    /* below, above: neither, one, the other, or both touched first. Touched
+     * both, they have an anon_vma each and stay two. */
+    for (unsigned mask = 0; mask < 4; mask++) {
+        uint32_t frame;
+        helper_map(mm, AT(100), 2, RW);
+        helper_map(mm, AT(104), 2, RW);
+        for (unsigned i = 0; i < 2; i++)
+            if (mask & 1u << i)
+                helper_put(&s->helper, mm, AT(touched[i]), 1);
+        helper_map(mm, AT(102), 2, RW);
+        if (mask == 3)
+            helper_assert_vmas(mm, "64-68 rw-p 64\n68-6a rw-p 68\n");
+        else
+            helper_assert_vmas(mm, "64-6a rw-p 64\n");
+        for (unsigned i = 0; i < 3; i++) {
+            helper_put(&s->helper, mm, AT(touched[i]), 2);
+            assert_int_equal(
+                aspen_translate(mm, AT(touched[i]), ASPEN_ACCESS_READ, &frame),
+                0);
+            assert_int_equal(aspen_rmap_count(aspen, frame), 1);
+        }
+        helper_assert_valid(&s->helper);
+        helper_unmap(mm, AT(100), 6);
+    }
+}
+
+/* Touched after they stand side by side, neighbours share an anon_vma, so
+ * that what is mapped between them makes one of all. */
+static void
+test_merge_same_anon_vma(void **state)
+{
+    struct space *s = *state;
+    struct aspen_mm *mm = s->mm;
+
+    helper_map(mm, AT(100), 6, RW);
+    helper_put(&s->helper, mm, AT(100), 1);
+    helper_put(&s->helper, mm, AT(105), 1);
+    helper_unmap(mm, AT(102), 2);
+    helper_assert_vmas(mm, "64-66 rw-p 64\n68-6a rw-p 68\n");
+    helper_map(mm, AT(102), 2, RW);
+    helper_assert_vmas(mm, "64-6a rw-p 64\n");
+}
+
+/* What was forked does not take a mapping without an anon_vma of its own. */
+static void
+test_merge_forked(void **state)
+{
+    struct space *s = *state;
+
+    helper_map(s->mm, AT(100), 2, RW);
+    helper_put(&s->helper, s->mm, AT(100), 1);
+    assert_int_equal(aspen_fork(s->mm, &s->child), 0);
+    helper_map(s->mm, AT(102), 2, RW);
+    helper_map(s->child, AT(102), 2, RW);
+    helper_assert_vmas(s->mm, "64-68 rw-p 64\n");
+    helper_assert_vmas(s->child, "64-66 rw-p 64\n66-68 rw-p 66\n");
+}
+
+static int
+never_opened(void *context, struct aspen_vma *vma)
+{
+    (void)vma;
+    ++*(int *)context;
+    return 0;
+}
+
+static void
+closed(void *context, struct aspen_vma *vma)
+{
+    (void)vma;
+    --*(int *)context;
+}
+
+/* A VMA whose object wants to hear of its end does not end by a merge. */
+static void
+test_merge_close_hook(void **state)
+{
+    static const struct aspen_pager_ops pager = {.open = never_opened,
+                                                 .close = closed};
+    struct space *s = *state;
+    int open = 0;
+
+    struct aspen_object *object =
+        helper_object(&s->helper, ASPEN_OBJECT_FILE, 64, &pager, &open);
+    helper_map_object(s->mm, AT(100), 2, R, object, 0);
+    helper_map_object(s->mm, AT(104), 2, R, object, 4);
+    helper_map_object(s->mm, AT(102), 2, R, object, 2);
+    helper_assert_vmas(s->mm, "64-68 r--p 0\n68-6a r--p 4\n");
+    assert_int_equal(open, 2);
+    helper_unmap(s->mm, AT(100), 6);
+    assert_int_equal(open, 0);
+    aspen_object_put(object);
+}
+
+/* ---- Charge and limits ------------------------------------------------- */
+
+static void
+test_charge(void **state)
+{
+    (void)state;
+    struct aspen_config config;
+    struct helper helper;
+    struct helper_state before;
+    uint64_t a;
+
+    aspen_config_init(&config);
+    config.frames = 1000;
+    config.overcommit = ASPEN_OVERCOMMIT_NEVER;
+    helper_create(&helper, &config);
+    struct aspen_mm *mm = helper_mm(&helper);
+    helper_map(mm, AT(1000), 300, RW);
+    helper_map(mm, AT(2000), 300, R);
+    helper_map(mm, AT(3000), 100, RW | ASPEN_VM_NORESERVE); /* not honoured */
+    assert_int_equal(committed(&helper), 400);
+    helper_state_take(&helper, mm, &before);
+    assert_int_equal(try_map(mm, 0, AT(100), RW, 0, &a), -ASPEN_ENOMEM);
+    helper_assert_state(&helper, mm, &before);
+
+    /* What is replaced counts. */
+    assert_int_equal(try_map(mm, AT(1100), AT(300), RW, ASPEN_MAP_FIXED, &a),
+                     -ASPEN_ENOMEM);
+    helper_assert_state(&helper, mm, &before);
+    map_over(mm, AT(1100), 299, RW);
+    assert_int_equal(committed(&helper), 499);
+    aspen_mm_put(mm);
+    helper_destroy(&helper);
+}
+
+static void
+test_noreserve(void **state)
+{
+    struct space *s = *state;
+    uint64_t a;
+
+    helper_map(s->mm, AT(100), 4, RW | ASPEN_VM_NORESERVE);
+    assert_int_equal(committed(&s->helper), 0);
+    map_over(s->mm, AT(102), 4, RW);
+    assert_int_equal(committed(&s->helper), 4);
+    map_over(s->mm, AT(100), 3, R);
+    assert_int_equal(committed(&s->helper), 3);
+    /* guess refuses what cannot be at all */
+    assert_int_equal(try_map(s->mm, 0, AT(5000), RW, 0, &a), -ASPEN_ENOMEM);
+    assert_int_equal(
+        try_map(s->mm, 0, AT(5000), RW | ASPEN_VM_NORESERVE, 0, &a), 0);
+}
+
+static void
+test_map_count(void **state)
+{
+    (void)state;
+    struct aspen_config config;
+    struct helper helper;
+    uint64_t a;
+
+    aspen_config_init(&config);
+    config.map_count_max = 3;
+    helper_create(&helper, &config);
+    struct aspen_mm *mm = helper_mm(&helper);
+    /* As Linux: refused when there are more than the limit already. */
+    for (uint64_t i = 0; i < 4; i++)
+        helper_map(mm, AT(100 + 2 * i), 1, RW);
+    assert_int_equal(try_map(mm, 0, PAGE, RW, 0, &a), -ASPEN_ENOMEM);
+    aspen_mm_put(mm);
+    helper_destroy(&helper);
+}
+
+static void
+test_locked(void **state)
+{
+    struct space *s = *state;
+
+    helper_map(s->mm, AT(100), 4, RW | ASPEN_VM_LOCKED);
+    assert_int_equal(counters(s->mm).locked_pages, 4);
+    s->mm->def_flags = ASPEN_VM_LOCKED;
+    helper_map(s->mm, AT(104), 4, RW);
+    helper_assert_vmas(s->mm, "64-6c rw-p 64\n");
+    assert_int_equal(counters(s->mm).locked_pages, 8);
+    helper_map(s->mm, AT(200), 1, R | ASPEN_VM_PFNMAP);
+    assert_int_equal(counters(s->mm).locked_pages, 8);
+    assert_int_equal(aspen_fault(s->mm, AT(200), ASPEN_ACCESS_READ),
+                     -ASPEN_EFBIG);
+}
+
+/* ---- Replacing --------------------------------------------------------- */
+
+static void
+test_replace(void **state)
+{
+    struct space *s = *state;
+    struct aspen_mm *mm = s->mm;
+
+    helper_map(mm, AT(100), 10, RW);
+    for (uint64_t page = 100; page < 110; page++)
+        helper_put(&s->helper, mm, AT(page), (uint8_t)page);
+    map_over(mm, AT(103), 2, R);
+    helper_assert_vmas(mm, "64-67 rw-p 64\n67-69 r--p 67\n69-6e rw-p 69\n");
+    assert_int_equal(helper_get(&s->helper, mm, AT(103)), 0);
+    assert_int_equal(helper_get(&s->helper, mm, AT(102)), 102);
+    assert_int_equal(helper_get(&s->helper, mm, AT(105)), 105);
+
+    /* The same over the same: one mapping, new contents. */
+    map_over(mm, AT(103), 2, RW);
+    helper_assert_vmas(mm, "64-6e rw-p 64\n");
+    map_over(mm, AT(106), 2, RW);
+    helper_assert_vmas(mm, "64-6e rw-p 64\n");
+    assert_int_equal(helper_get(&s->helper, mm, AT(106)), 0);
+    assert_int_equal(helper_get(&s->helper, mm, AT(108)), 108);
+    assert_int_equal(counters(mm).vmas, 1);
+    assert_int_equal(counters(mm).anon_pages, 6);
+    assert_int_equal(committed(&s->helper), 10);
+    map_over(mm, AT(98), 20, RW);
+    helper_assert_vmas(mm, "62-76 rw-p 62\n");
+    assert_int_equal(counters(mm).anon_pages, 0);
+}
+
+/* ---- Every step fails -------------------------------------------------- */
+
+struct failing {
+    struct space space;
+    struct aspen_mmap_args args;
+};
+
+static void
+fail_setup(void *context)
+{
+    struct failing *f = context;
+    struct space *s = &f->space;
+
+    s->mm = helper_mm(&s->helper);
+    s->object = helper_object(&s->helper, ASPEN_OBJECT_FILE, 64, NULL, NULL);
+    helper_map(s->mm, AT(100), 10, RW);
+    helper_put(&s->helper, s->mm, AT(104), 4);
+    helper_map_object(s->mm, AT(112), 8, RW, s->object, 0);
+    helper_put(&s->helper, s->mm, AT(114), 14);
+    helper_map(s->mm, AT(130), 2, RW);
+    helper_map(s->mm, AT(134), 2, RW);
+    helper_put(&s->helper, s->mm, AT(135), 15);
+    if (f->args.object)
+        f->args.object = s->object;
+    assert_int_equal(aspen_fork(s->mm, &s->child), 0);
+}
+
+static int
+fail_run(void *context)
+{
+    struct failing *f = context;
+    uint64_t address;
+    return aspen_mmap(f->space.mm, &f->args, &address);
+}
+
+static void
+fail_done(void *context)
+{
+    struct failing *f = context;
+    struct space *s = &f->space;
+
+    assert_int_equal(helper_get(&s->helper, s->child, AT(104)), 4);
+    assert_int_equal(helper_get(&s->helper, s->child, AT(114)), 14);
+    if (f->args.address)
+        assert_int_equal(helper_get(&s->helper, s->mm, f->args.address), 0);
+    helper_put(&s->helper, s->mm, AT(135), 16);
+    assert_int_equal(helper_get(&s->helper, s->child, AT(135)), 15);
+}
+
+static void
+fail_teardown(void *context)
+{
+    struct failing *f = context;
+
+    aspen_mm_put(f->space.mm);
+    aspen_mm_put(f->space.child);
+    aspen_object_put(f->space.object);
+}
+
+static void
+test_every_step(void **state)
+{
+    (void)state;
+    struct failing f = {0};
+    struct helper_failing each = {
+        .helper = &f.space.helper,
+        .mm = &f.space.mm,
+        .setup = fail_setup,
+        .run = fail_run,
+        .done = fail_done,
+        .teardown = fail_teardown,
+        .context = &f,
+    };
+    static const struct {
+        const char *name;
+        uint64_t first;
+        uint64_t pages;
+        unsigned vmas; /* allocated */
+        bool object;
+    } cases[] = {
+        {"new", 0, 1000, 1, false},
+        {"merged with the one below", 110, 1, 0, false},
+        {"merged with both", 132, 2, 0, false},
+        {"over a hole", 103, 4, 2, false},
+        {"over both edges", 106, 10, 2, false},
+        {"over everything", 90, 60, 1, false},
+        {"object over a hole", 103, 4, 3, true},
+    };
+
+    helper_create(&f.space.helper, NULL);
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        each.name = cases[i].name;
+        f.args = (struct aspen_mmap_args){
+            .address = AT(cases[i].first),
+            .length_bytes = AT(cases[i].pages),
+            .vm_flags = RW,
+            .place = cases[i].first ? ASPEN_MAP_FIXED : 0,
+            .object = cases[i].object ? (void *)&f : NULL,
+        };
+        assert_int_equal(helper_failed_steps(&each, ASPEN_STEP_VMA),
+                         cases[i].vmas);
+        helper_fail_every_step(&each);
+    }
+    helper_destroy(&f.space.helper);
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+
+int
+main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(test_arguments),
+        TEST(test_object_arguments),
+        TEST(test_places),
+        TEST(test_guard_gap),
+        TEST(test_no_place),
+        TEST(test_merge),
+        TEST(test_merge_object),
+        TEST(test_merge_pages),
+        TEST(test_merge_same_anon_vma),
+        TEST(test_merge_forked),
+        TEST(test_merge_close_hook),
+        cmocka_unit_test(test_charge),
+        TEST(test_noreserve),
+        cmocka_unit_test(test_map_count),
+        TEST(test_locked),
+        TEST(test_replace),
+        cmocka_unit_test(test_every_step),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

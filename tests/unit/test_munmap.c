@@ -1,0 +1,473 @@
+/* SPDX-License-Identifier: MIT */
+/* munmap: every way a range can lie across VMAs, and every step failing. */
+#include "helper.h"
+
+#include "space/rmap.h"
+
+#define AT(page) ((uint64_t)(page)*PAGE)
+
+/* An object's hooks, which count. */
+struct hooks {
+    unsigned opened;
+    unsigned closed;
+    unsigned released;
+    int refuse;
+};
+
+static int
+hook_open(void *context, struct aspen_vma *vma)
+{
+    struct hooks *hooks = context;
+
+    (void)vma;
+    if (hooks->refuse)
+        return hooks->refuse;
+    hooks->opened++;
+    return 0;
+}
+
+static void
+hook_close(void *context, struct aspen_vma *vma)
+{
+    (void)vma;
+    ((struct hooks *)context)->closed++;
+}
+
+static void
+hook_release(void *context)
+{
+    ((struct hooks *)context)->released++;
+}
+
+static const struct aspen_pager_ops pager = {
+    .open = hook_open,
+    .close = hook_close,
+    .release = hook_release,
+};
+
+struct space {
+    struct helper helper;
+    struct aspen_mm *mm;
+    struct aspen_mm *child;
+    struct hooks hooks;
+};
+
+static int
+setup(void **state)
+{
+    struct space *space = calloc(1, sizeof(*space));
+
+    assert_non_null(space);
+    helper_create(&space->helper, NULL);
+    space->mm = helper_mm(&space->helper);
+    *state = space;
+    return 0;
+}
+
+static int
+teardown(void **state)
+{
+    struct space *space = *state;
+
+    helper_assert_valid(&space->helper);
+    aspen_mm_put(space->mm);
+    helper_destroy(&space->helper);
+    assert_int_equal(space->hooks.opened, space->hooks.closed);
+    free(space);
+    return 0;
+}
+
+static struct aspen_mm_counters
+counters(struct aspen_mm *mm)
+{
+    struct aspen_mm_counters c;
+
+    aspen_mm_counters_read(mm, &c);
+    return c;
+}
+
+static uint64_t
+committed(struct space *s)
+{
+    struct aspen_counters c;
+
+    aspen_counters_read(s->helper.aspen, &c);
+    return c.committed_pages;
+}
+
+static void
+fill(struct space *s, uint64_t first, uint64_t last)
+{
+    for (uint64_t page = first; page <= last; page++)
+        helper_put(&s->helper, s->mm, AT(page), (uint8_t)page);
+}
+
+static void
+assert_filled(struct space *s, uint64_t first, uint64_t last)
+{
+    struct aspen *aspen = s->helper.aspen;
+    uint32_t frame;
+
+    for (uint64_t page = first; page <= last; page++) {
+        assert_int_equal(helper_get(&s->helper, s->mm, AT(page)),
+                         (uint8_t)page);
+        assert_int_equal(
+            aspen_translate(s->mm, AT(page), ASPEN_ACCESS_READ, &frame), 0);
+        assert_int_equal(aspen_rmap_count(aspen, frame), 1);
+    }
+}
+
+static void
+assert_unmapped(struct space *s, uint64_t first, uint64_t last)
+{
+    for (uint64_t page = first; page <= last; page++)
+        assert_int_equal(aspen_fault(s->mm, AT(page), ASPEN_ACCESS_READ),
+                         -ASPEN_EFAULT);
+}
+
+/* ---- Where the range lies ---------------------------------------------- */
+
+static void
+test_edges(void **state)
+{
+    struct space *s = *state;
+
+    helper_map(s->mm, AT(100), 20, RW);
+    fill(s, 100, 119);
+    helper_unmap(s->mm, AT(100), 2); /* its head */
+    helper_assert_vmas(s->mm, "66-78 rw-p 66\n");
+    helper_unmap(s->mm, AT(117), 9); /* its tail, and beyond */
+    helper_assert_vmas(s->mm, "66-75 rw-p 66\n");
+    helper_unmap(s->mm, AT(107), 3); /* a hole */
+    helper_assert_vmas(s->mm, "66-6b rw-p 66\n6e-75 rw-p 6e\n");
+    assert_filled(s, 102, 106);
+    assert_filled(s, 110, 116);
+    assert_unmapped(s, 100, 101);
+    assert_unmapped(s, 107, 109);
+    assert_unmapped(s, 117, 119);
+    assert_int_equal(counters(s->mm).vmas, 2);
+    assert_int_equal(counters(s->mm).total_pages, 12);
+    assert_int_equal(counters(s->mm).data_pages, 12);
+    assert_int_equal(counters(s->mm).anon_pages, 12);
+    assert_int_equal(committed(s), 12);
+    helper_assert_valid(&s->helper);
+
+    helper_unmap(s->mm, AT(104), 9); /* tail of one, head of the next */
+    helper_assert_vmas(s->mm, "66-68 rw-p 66\n71-75 rw-p 71\n");
+    assert_filled(s, 102, 103);
+    assert_filled(s, 113, 116);
+    helper_unmap(s->mm, AT(0), 200); /* all */
+    helper_assert_vmas(s->mm, "");
+    assert_int_equal(counters(s->mm).page_tables, 0);
+    assert_int_equal(counters(s->mm).anon_pages, 0);
+    assert_int_equal(committed(s), 0);
+    helper_unmap(s->mm, AT(0), 200); /* nothing */
+}
+
+static void
+test_several(void **state)
+{
+    struct space *s = *state;
+
+    helper_map(s->mm, AT(100), 4, RW);
+    helper_map(s->mm, AT(104), 4, R);
+    helper_map(s->mm, AT(110), 4, RX);
+    helper_map(s->mm, AT(114), 4, RW | ASPEN_VM_LOCKED);
+    fill(s, 100, 103);
+    fill(s, 114, 117);
+    assert_int_equal(counters(s->mm).locked_pages, 4);
+    helper_unmap(s->mm, AT(102), 14);
+    helper_assert_vmas(s->mm, "64-66 rw-p 64\n74-76 rw-p 74\n");
+    assert_filled(s, 100, 101);
+    assert_filled(s, 116, 117);
+    assert_int_equal(counters(s->mm).locked_pages, 2);
+    assert_int_equal(counters(s->mm).exec_pages, 0);
+    assert_int_equal(counters(s->mm).data_pages, 4);
+}
+
+/* Tables go with the last page that they could map, and not before. */
+static void
+test_tables(void **state)
+{
+    struct space *s = *state;
+    uint64_t top = (uint64_t)1 << 46;
+
+    helper_map(s->mm, GIB, 4 * 512, RW);
+    helper_map(s->mm, top, 1, RW);
+    for (unsigned i = 0; i < 4; i++)
+        helper_put(&s->helper, s->mm, GIB + i * 2 * MIB, 1);
+    helper_put(&s->helper, s->mm, top, 1);
+    assert_int_equal(counters(s->mm).page_tables, 2 + 4 + 3);
+    helper_unmap(s->mm, GIB + 2 * MIB, 2 * 512 - 1);
+    assert_int_equal(counters(s->mm).page_tables, 2 + 3 + 3);
+    helper_unmap(s->mm, GIB + 6 * MIB - PAGE, 1);
+    assert_int_equal(counters(s->mm).page_tables, 2 + 2 + 3);
+    helper_unmap(s->mm, GIB, 4 * 512);
+    assert_int_equal(counters(s->mm).page_tables, 3);
+    assert_int_equal(helper_get(&s->helper, s->mm, top), 1);
+    helper_unmap(s->mm, top, 1);
+    assert_int_equal(counters(s->mm).page_tables, 0);
+
+    /* The very top, where a table reaches beyond what a user may map. */
+    uint64_t last = s->mm->address_limit - PAGE;
+    helper_map(s->mm, last, 1, RW);
+    helper_put(&s->helper, s->mm, last, 1);
+    helper_unmap(s->mm, last, 1);
+    assert_int_equal(counters(s->mm).page_tables, 0);
+}
+
+static void
+test_arguments(void **state)
+{
+    struct space *s = *state;
+    uint64_t limit = s->mm->address_limit;
+
+    assert_int_equal(aspen_munmap(s->mm, 1, PAGE), -ASPEN_EINVAL);
+    assert_int_equal(aspen_munmap(s->mm, 0, 0), -ASPEN_EINVAL);
+    assert_int_equal(aspen_munmap(s->mm, limit, PAGE), -ASPEN_EINVAL);
+    assert_int_equal(aspen_munmap(s->mm, PAGE, limit), -ASPEN_EINVAL);
+    assert_int_equal(aspen_munmap(s->mm, PAGE, UINT64_MAX), -ASPEN_EINVAL);
+    assert_int_equal(aspen_munmap(s->mm, limit + PAGE, 1), -ASPEN_EINVAL);
+    assert_int_equal(aspen_munmap(s->mm, 0, limit), 0);
+    helper_map(s->mm, AT(100), 2, RW);
+    assert_int_equal(aspen_munmap(s->mm, AT(100), 1), 0); /* rounded up */
+    helper_assert_vmas(s->mm, "65-66 rw-p 65\n");
+}
+
+static void
+test_sealed(void **state)
+{
+    struct space *s = *state;
+    struct aspen_import_vma sealed = {
+        .start = AT(110), .end = AT(112), .flags = R | ASPEN_VM_SEALED};
+    struct aspen_mmap_args over = {
+        .address = AT(111),
+        .length_bytes = AT(4),
+        .place = ASPEN_MAP_FIXED,
+    };
+    uint64_t address;
+
+    helper_map(s->mm, AT(100), 4, RW);
+    assert_int_equal(aspen_import_vma(s->mm, &sealed), 0);
+    assert_int_equal(aspen_munmap(s->mm, AT(100), AT(12)), -ASPEN_EPERM);
+    assert_int_equal(aspen_mmap(s->mm, &over, &address), -ASPEN_EPERM);
+    helper_assert_vmas(s->mm, "64-68 rw-p 64\n6e-70 r--p 6e\n");
+}
+
+/* A hole makes one more VMA, which the limit may not allow; anything else
+ * makes none. */
+static void
+test_map_count(void **state)
+{
+    (void)state;
+    struct aspen_config config;
+    struct helper helper;
+    struct helper_state before;
+
+    aspen_config_init(&config);
+    config.map_count_max = 2;
+    helper_create(&helper, &config);
+    struct aspen_mm *mm = helper_mm(&helper);
+    helper_map(mm, AT(100), 8, RW);
+    helper_map(mm, AT(110), 8, RW);
+    helper_state_take(&helper, mm, &before);
+    assert_int_equal(aspen_munmap(mm, AT(102), AT(1)), -ASPEN_ENOMEM);
+    helper_assert_state(&helper, mm, &before);
+    helper_unmap(mm, AT(106), 6);
+    helper_assert_vmas(mm, "64-6a rw-p 64\n70-76 rw-p 70\n");
+    aspen_mm_put(mm);
+    helper_destroy(&helper);
+}
+
+/* ---- Objects ----------------------------------------------------------- */
+
+static void
+test_object(void **state)
+{
+    struct space *s = *state;
+    struct aspen_object *object =
+        helper_object(&s->helper, ASPEN_OBJECT_SHMEM, 32, &pager, &s->hooks);
+
+    helper_map_object(s->mm, AT(100), 20, RW | ASPEN_VM_SHARED, object, 5);
+    aspen_object_put(object);
+    fill(s, 100, 119);
+    helper_unmap(s->mm, AT(104), 4);
+    helper_unmap(s->mm, AT(100), 1);
+    helper_unmap(s->mm, AT(119), 1);
+    helper_assert_vmas(s->mm, "65-68 rw-s 6\n6c-77 rw-s d\n");
+    assert_filled(s, 101, 103);
+    assert_filled(s, 108, 118);
+    assert_int_equal(object->i_mmap.count, 2);
+    assert_int_equal(object->writable_shared, 2);
+    assert_int_equal(s->hooks.opened - s->hooks.closed, 2);
+
+    /* A refused part: the error comes through and nothing changed. */
+    struct helper_state before;
+    helper_state_take(&s->helper, s->mm, &before);
+    s->hooks.refuse = -ASPEN_EPERM;
+    assert_int_equal(aspen_munmap(s->mm, AT(110), AT(1)), -ASPEN_EPERM);
+    assert_int_equal(aspen_munmap(s->mm, AT(103), AT(6)), -ASPEN_EPERM);
+    s->hooks.refuse = 0;
+    helper_assert_state(&s->helper, s->mm, &before);
+    assert_filled(s, 101, 103);
+
+    helper_unmap(s->mm, AT(100), 20);
+    assert_int_equal(s->hooks.released, 1);
+}
+
+/* Pages of a forked family stay found after each of them splits. */
+static void
+test_forked(void **state)
+{
+    struct space *s = *state;
+    struct aspen *aspen = s->helper.aspen;
+    struct aspen_mm *child;
+    uint32_t frame;
+
+    helper_map(s->mm, AT(100), 10, RW);
+    fill(s, 100, 109);
+    assert_int_equal(aspen_fork(s->mm, &child), 0);
+    helper_unmap(s->mm, AT(102), 2);
+    helper_unmap(child, AT(105), 2);
+    helper_unmap(child, AT(100), 1);
+    for (uint64_t page = 100; page < 110; page++) {
+        struct aspen_mm *mm = page == 102 || page == 103 ? child : s->mm;
+        bool both = page == 101 || page == 104 || page >= 107;
+        assert_int_equal(
+            aspen_translate(mm, AT(page), ASPEN_ACCESS_READ, &frame), 0);
+        assert_int_equal(aspen_rmap_count(aspen, frame), both ? 2 : 1);
+    }
+    helper_assert_valid(&s->helper);
+    aspen_mm_put(child);
+    assert_filled(s, 104, 109);
+}
+
+/* A space that exit or a failed fork left. */
+static void
+test_empty_space(void **state)
+{
+    struct space *s = *state;
+    struct aspen_mmap_args args = {.length_bytes = PAGE};
+    uint64_t address;
+
+    aspen_mm_get(s->mm);
+    aspen_mm_hold(s->mm);
+    aspen_mm_put(s->mm);
+    aspen_mm_put(s->mm);
+    assert_int_equal(aspen_mm_state(s->mm), ASPEN_MM_EMPTY);
+    assert_int_equal(aspen_munmap(s->mm, 0, AT(100)), 0);
+    assert_int_equal(aspen_mmap(s->mm, &args, &address), -ASPEN_EINVAL);
+    assert_int_equal(aspen_fault(s->mm, AT(100), ASPEN_ACCESS_READ),
+                     -ASPEN_EFAULT);
+    aspen_mm_drop(s->mm);
+    s->mm = helper_mm(&s->helper);
+}
+
+/* ---- Every step fails -------------------------------------------------- */
+
+struct failing {
+    struct space space;
+    struct aspen_object *object;
+    uint64_t first;
+    uint64_t pages;
+};
+
+static void
+fail_setup(void *context)
+{
+    struct failing *f = context;
+    struct space *s = &f->space;
+
+    s->mm = helper_mm(&s->helper);
+    f->object =
+        helper_object(&s->helper, ASPEN_OBJECT_FILE, 32, &pager, &s->hooks);
+    helper_map(s->mm, AT(100), 10, RW);
+    helper_map_object(s->mm, AT(110), 10, RW, f->object, 0);
+    fill(s, 102, 105);
+    fill(s, 113, 116);
+    assert_int_equal(aspen_fork(s->mm, &s->child), 0);
+}
+
+static int
+fail_run(void *context)
+{
+    struct failing *f = context;
+    return aspen_munmap(f->space.mm, AT(f->first), AT(f->pages));
+}
+
+static void
+fail_done(void *context)
+{
+    struct failing *f = context;
+
+    assert_unmapped(&f->space, f->first, f->first + f->pages - 1);
+    assert_int_equal(helper_get(&f->space.helper, f->space.child, AT(103)),
+                     103);
+    assert_int_equal(helper_get(&f->space.helper, f->space.child, AT(114)),
+                     114);
+}
+
+static void
+fail_teardown(void *context)
+{
+    struct failing *f = context;
+
+    aspen_mm_put(f->space.mm);
+    aspen_mm_put(f->space.child);
+    aspen_object_put(f->object);
+    assert_int_equal(f->space.hooks.opened, f->space.hooks.closed);
+}
+
+static void
+test_every_step(void **state)
+{
+    (void)state;
+    struct failing f = {0};
+    struct helper_failing each = {
+        .helper = &f.space.helper,
+        .mm = &f.space.mm,
+        .setup = fail_setup,
+        .run = fail_run,
+        .done = fail_done,
+        .teardown = fail_teardown,
+        .context = &f,
+    };
+    static const struct {
+        const char *name;
+        uint64_t first;
+        uint64_t pages;
+        unsigned parts; /* VMAs that are split off */
+    } cases[] = {
+        {"all of one", 100, 10, 0}, {"head", 99, 5, 1},
+        {"tail", 105, 5, 1},        {"hole", 103, 2, 2},
+        {"both edges", 104, 11, 2}, {"hole of a file", 114, 1, 2},
+        {"everything", 90, 60, 0},
+    };
+
+    helper_create(&f.space.helper, NULL);
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        each.name = cases[i].name;
+        f.first = cases[i].first;
+        f.pages = cases[i].pages;
+        assert_int_equal(helper_failed_steps(&each, ASPEN_STEP_VMA),
+                         cases[i].parts);
+        assert_int_equal(helper_failed_steps(&each, ASPEN_STEP_INTERRUPT), 1);
+        helper_fail_every_step(&each);
+    }
+    helper_destroy(&f.space.helper);
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+
+int
+main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(test_edges),       TEST(test_several),
+        TEST(test_tables),      TEST(test_arguments),
+        TEST(test_sealed),      cmocka_unit_test(test_map_count),
+        TEST(test_object),      TEST(test_forked),
+        TEST(test_empty_space), cmocka_unit_test(test_every_step),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
