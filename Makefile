@@ -175,6 +175,10 @@ check-examples: $(EXAMPLES)
 
 # ---- Rules about sources, symbols, headers ------------------------------
 
+# Programs compile without warnings by the other compiler, too.
+.PHONY: check-clang
+check-clang: $(call objects,clang,$(wildcard tools/*/*.c bench/*.c))
+
 .PHONY: check-sources check-headers check-freestanding check-format format
 check-sources:
 	@scripts/check-sources.sh
@@ -263,7 +267,7 @@ all: $(LIB_release) $(LIB_test) $(PROGRAMS)
 .PHONY: check
 check: $(DEPS_check)
 	@MAKE='$(MAKE)' scripts/check.sh $(BUILD)/check unit unit-asan \
-	    unit-clang check-freestanding check-sources check-headers \
+	    unit-clang check-clang check-freestanding check-sources check-headers \
 	    check-aspen.c check-examples check-install check-format $(CHECKS)
 
 ifneq ($(filter $(BUILD)/aspen,$(PROGRAMS)),)

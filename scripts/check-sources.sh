@@ -8,7 +8,8 @@
 #   locks     only src/base/lock.h calls the port's locks
 #   listed    sources.txt lists every .c file of src/, and nothing else
 #   spdx      every file says its licence
-#   readme    the example in README.md is the one that is compiled and run
+#   readme    the example in README.md is the one that is compiled and run,
+#             and the packages it names are the ones that get installed
 set -u
 cd "$(dirname "$0")/.." || exit 2
 
@@ -95,6 +96,11 @@ readme_broken()
         README.md | while read -r line; do
         awk '{$1 = $1; print}' examples/embed.c | grep -qxF -- "$line" ||
             echo "not in examples/embed.c: $line"
+    done
+    for package in $(sed -n 's/^\(build\|check\)="\(.*\)"/\2/p' \
+        scripts/deps.sh | tr ' ' '\n' | grep -v '^\$'); do
+        tr -s '` ' '\n' <README.md | grep -qxF -- "$package" ||
+            echo "not named in README.md: $package"
     done
 }
 

@@ -4,7 +4,7 @@
 # check.sh LOGDIR TARGET...: make each target, with its output in a log; show
 # what fails; add up the tests. Last line: N passed, N failed, N skipped.
 #
-# A target that ends with such a line counts as it says, any other as one.
+# A target that prints such lines counts as they say, any other as one.
 set -u
 cd "$(dirname "$0")/.." || exit 2
 logs=$1
@@ -16,6 +16,7 @@ passed=0
 failed=0
 skipped=0
 broken=()
+totals='[0-9]+ passed, [0-9]+ failed, [0-9]+ skipped$'
 
 for target; do
     log=$logs/${target//\//_}.log
@@ -23,11 +24,10 @@ for target; do
     env -u MAKEFLAGS -u MAKELEVEL "$MAKE" --no-print-directory -j"$jobs" \
         "$target" >"$log" 2>&1 </dev/null
     status=$?
-    totals=$(grep -E '^[0-9]+ passed, [0-9]+ failed, [0-9]+ skipped$' "$log" |
-        tail -n 1)
-    read -r p f s <<<"$(tr -dc '0-9 ' <<<"$totals")"
-    if [ -z "$totals" ]; then
-        p=$((status == 0)) f=0 s=0
+    read -r p f s <<<"$(grep -oE "$totals" "$log" | tr -d ',' |
+        awk '{p += $1; f += $3; s += $5} END {print p + 0, f + 0, s + 0}')"
+    if ! grep -qE "$totals" "$log"; then
+        p=$((status == 0))
     fi
     if [ $status -ne 0 ] && [ "$f" -eq 0 ]; then
         f=1

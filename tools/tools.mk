@@ -36,6 +36,7 @@ UNIT_EXTRA_test_capture := $(TOOL_CAPTURE)
 # in $ASPEN.
 TOOL_TESTS := $(wildcard tests/tools/*.sh)
 
+CHECKS += tools-check tools-check-asan
 .PHONY: tools-check tools-check-asan snapshots
 tools-check: $(BUILD)/aspen $(BUILD)/make_snapshots
 	@for t in $(TOOL_TESTS); do \
