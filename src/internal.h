@@ -235,6 +235,7 @@ struct aspen_anon_vma {
     uint32_t children;             /* root lock: anon_vmas with this parent,
                                       a root itself included */
     uint32_t active_vmas;          /* root lock: VMAs with vma->anon_vma here */
+    uint32_t number;               /* atomic: for dumps; 0: none yet */
     struct aspen_interval_tree links; /* root lock */
 };
 
@@ -437,6 +438,7 @@ struct aspen {
     struct aspen_list objects;  /* all objects */
     uint64_t registry_count;
     uint32_t next_mm_id; /* atomic */
+    uint32_t next_anon_vma_number; /* atomic */
 
     struct aspen_port_spinlock swap_list_lock;
     struct aspen_list swap_list; /* spaces that hold swap entries */

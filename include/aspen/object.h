@@ -49,7 +49,8 @@ struct aspen_pager_ops {
 
 struct aspen_object_args {
     enum aspen_object_kind kind;
-    uint64_t device; /* with inode: who it is, for maps and dumps */
+    uint64_t device; /* major << 32 | minor; with inode: who it is, for
+                        maps and dumps */
     uint64_t inode;
     uint64_t size_bytes;
     const char *name; /* kept by the caller while the object lives; or NULL */

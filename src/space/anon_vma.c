@@ -28,6 +28,7 @@ anon_vma_alloc(struct aspen *aspen, struct aspen_anon_vma *parent)
     anon_vma->parent = parent ? parent : anon_vma;
     anon_vma->children = 0;
     anon_vma->active_vmas = 0;
+    aspen_store_relaxed(&anon_vma->number, 0u);
     aspen_interval_tree_init(&anon_vma->links);
     aspen_port_rwlock_init(&anon_vma->lock);
     if (parent)

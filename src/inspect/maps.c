@@ -1,0 +1,115 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * inspect/maps.c - text of /proc/P/maps, in Linux's format.
+ *
+ *     start-end rwxp offset   major:minor inode      name from column 73 on
+ *     7f89b90a5000-7f89b90a7000 rw-p 00033000 fe:00 332383         /usr/...
+ *
+ * Names that are no file's, as Linux gives them: [heap] touches the brk
+ * area; [stack] is the highest area that grows down; [vdso] and [vvar] are
+ * special mappings, with and without code; [anon:NAME] has a name of its own.
+ *
+ * The first test to break is tests/unit/test_inspect.c.
+ */
+#include "inspect/maps.h"
+
+#define NAME_COLUMN 73
+
+const struct aspen_vma *
+aspen_maps_stack(struct aspen_mm *mm)
+{
+    uint64_t range[2] = {mm->address_limit, 0};
+    const struct aspen_vma *vma;
+
+    if (mm->stack_pages == 0)
+        return NULL;
+    do {
+        vma = aspen_tree_find_back(&mm->vmas, range[0] - 1, 0, range);
+        if (vma && vma->flags & ASPEN_VM_GROWSDOWN)
+            return vma;
+    } while (vma && range[0] > 0);
+    return NULL;
+}
+
+static bool
+is_heap(const struct aspen_vma *vma)
+{
+    const struct aspen_mm *mm = vma->mm;
+    return vma->start < mm->brk && vma->end > mm->brk_start;
+}
+
+static const char *
+name_without_file(const struct aspen_vma *vma, const struct aspen_vma *stack)
+{
+    if (vma->flags & ASPEN_VM_SPECIAL)
+        return vma->flags & ASPEN_VM_EXEC ? "[vdso]" : "[vvar]";
+    if (is_heap(vma))
+        return "[heap]";
+    return vma == stack ? "[stack]" : NULL;
+}
+
+/* A name may hold anything but a line end. */
+static void
+put_escaped(struct aspen_text *text, const char *name)
+{
+    for (; *name; name++)
+        if (*name == '\n')
+            aspen_text_string(text, "\\012");
+        else
+            aspen_text_char(text, *name);
+}
+
+static void
+put_name(struct aspen_text *text, const struct aspen_vma *vma,
+         const struct aspen_vma *stack)
+{
+    const char *name = vma->object ? vma->object->name : vma->name;
+    bool bare = vma->object || !name || name[0] == '[';
+
+    if (!vma->object && !name)
+        name = name_without_file(vma, stack);
+    if (!name)
+        return;
+    aspen_text_pad(text, NAME_COLUMN, 0);
+    if (!bare)
+        aspen_text_string(text, "[anon:");
+    put_escaped(text, name);
+    if (!bare)
+        aspen_text_char(text, ']');
+}
+
+void
+aspen_maps_line(struct aspen_text *text, const struct aspen_vma *vma,
+                const struct aspen_vma *stack)
+{
+    const struct aspen_object *object = vma->object;
+    uint64_t device = object ? object->device : 0;
+
+    ASPEN_TEXT(text, "%8x-%8x %c%c%c%c %8x %2x:%2x %u ", vma->start, vma->end,
+               vma->flags & ASPEN_VM_READ ? 'r' : '-',
+               vma->flags & ASPEN_VM_WRITE ? 'w' : '-',
+               vma->flags & ASPEN_VM_EXEC ? 'x' : '-',
+               vma->flags & (ASPEN_VM_SHARED | ASPEN_VM_MAYSHARE) ? 's' : 'p',
+               object ? vma->pgoff << ASPEN_PAGE_SHIFT : 0, device >> 32,
+               device & UINT32_MAX, object ? object->inode : 0);
+    put_name(text, vma, stack);
+    aspen_text_char(text, '\n');
+}
+
+void
+aspen_inspect_maps(struct aspen_mm *mm, aspen_text_sink *sink, void *context)
+{
+    struct aspen_tree_cursor cursor;
+    struct aspen_text text;
+    struct aspen_vma *vma;
+    char buffer[512];
+
+    aspen_text_begin(&text, buffer, sizeof(buffer), sink, context);
+    aspen_read_lock(&mm->mmap_lock, ASPEN_LOCK_MM);
+    const struct aspen_vma *stack = aspen_maps_stack(mm);
+    aspen_tree_cursor_init(&cursor, &mm->vmas, 0);
+    while ((vma = aspen_tree_next(&cursor, mm->address_limit - 1)) != NULL)
+        aspen_maps_line(&text, vma, stack);
+    aspen_read_unlock(&mm->mmap_lock);
+    aspen_text_end(&text);
+}
