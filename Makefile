@@ -42,7 +42,7 @@ CFLAGS_ALL := -std=c11 -g $(WARNINGS)
 LIBS_ALL := -lurcu-bp -lpthread
 
 CC_release = $(CC)
-CFLAGS_release := -O2 -fstack-usage
+CFLAGS_release := -O2
 CC_test = $(CC)
 CFLAGS_test := -O1 -DASPEN_TEST_BUILD
 CC_asan = $(CC)
@@ -257,7 +257,7 @@ check-install: all
 
 .PHONY: sizes
 sizes: $(LIB_release)
-	@CC='$(CC)' scripts/sizes.sh $(BUILD)
+	@scripts/sizes.sh $(BUILD)
 
 # ---- The rest -----------------------------------------------------------
 
@@ -274,6 +274,12 @@ ifneq ($(filter $(BUILD)/aspen,$(PROGRAMS)),)
 .PHONY: run
 run: all
 	@scripts/run.sh $(BUILD)/aspen
+endif
+
+ifneq ($(wildcard tests/mutants/*.patch),)
+.PHONY: check-mutants
+check-mutants: | $(DEPS_check)
+	@scripts/mutants.sh
 endif
 
 help:

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: MIT
 #
 # sizes.sh BUILD: how big the release build of the core is: text by layer, the
-# largest stack frames, the structures that there are many of.
+# largest stacks, the structures that there are many of.
 set -u
 cd "$(dirname "$0")/.." || exit 2
 build=$1
@@ -19,12 +19,22 @@ for layer in base tree frames paging space fault calls life inspect; do
 done
 printf '  %-10s %7d\n\n' total "$total"
 
-echo "largest stack frames of one function, bytes"
-find "$objects" -name '*.su' -exec cat {} + | sort -t"$(printf '\t')" -k2,2nr |
-    head -n 8 | awk -F'\t' '{split($1, at, ":");
-        printf "  %5d  %s  (%s)%s\n", $2, at[4], at[1],
-            $3 == "static" ? "" : "  " $3}'
-echo
+# Only gcc tells who calls whom.
+graphs=$build/sizes
+rm -rf "$graphs"
+mkdir -p "$graphs"
+export graphs
+if sed 's/#.*//;/^ *$/d' sources.txt | xargs -n 1 -P "$(nproc)" sh -c '
+    gcc -std=c11 -O2 -Iinclude -Isrc -Iports/posix -fcallgraph-info=su -c \
+        -o "$graphs/$(echo "$1" | tr / _).o" "$1"' compile; then
+    scripts/stack.pl "$graphs"/*.ci
+    echo
+    echo "largest stack frames of one function, bytes"
+    grep -ohE 'label: "[^"]* bytes' "$graphs"/*.ci |
+        sed -E 's/label: "([^\]*)\\n([^:]*)[^ ]*\\n([0-9]+) bytes/\3 \1 (\2)/' |
+        sort -nr | head -n 6 | awk '{printf "  %5d  %s %s\n", $1, $2, $3}'
+    echo
+fi
 
 echo "structures, bytes"
 source=$(mktemp --suffix=.c)
@@ -39,5 +49,5 @@ trap 'rm -f "$source" "$source.out"' EXIT
     done
     echo 'return 0; }'
 } >"$source"
-${CC:-gcc} -std=c11 -Iinclude -Isrc -Iports/posix -o "$source.out" "$source" &&
+gcc -std=c11 -Iinclude -Isrc -Iports/posix -o "$source.out" "$source" &&
     "$source.out"
