@@ -11,6 +11,7 @@
 #   test      build/libaspen-test.a          tests, rehearse: failpoints, full
 #                                            assertions, lock order
 #   asan      build/asan/libaspen-test.a     the same under ASan and UBSan
+#   tsan      build/tsan/libaspen-test.a     the same under ThreadSanitizer
 #   clang     build/clang/libaspen-test.a    the same by the other compiler
 #
 # tools/tools.mk, bench/bench.mk and ports/sim/sim.mk add programs and checks:
@@ -50,6 +51,9 @@ SANITIZE := -fsanitize=address,undefined -fno-sanitize-recover=all
 CFLAGS_asan := -O1 -DASPEN_TEST_BUILD -fno-omit-frame-pointer $(SANITIZE) \
                -Werror
 LDFLAGS_asan := $(SANITIZE)
+CC_tsan = $(CC)
+CFLAGS_tsan := -O1 -DASPEN_TEST_BUILD -fsanitize=thread
+LDFLAGS_tsan := -fsanitize=thread
 CC_clang = $(CLANG)
 CFLAGS_clang := -O2 -DASPEN_TEST_BUILD -Werror
 
@@ -60,6 +64,7 @@ HEADERS := $(wildcard include/aspen/*.h)
 LIB_release := $(BUILD)/libaspen.a
 LIB_test := $(BUILD)/libaspen-test.a
 LIB_asan := $(BUILD)/asan/libaspen-test.a
+LIB_tsan := $(BUILD)/tsan/libaspen-test.a
 LIB_clang := $(BUILD)/clang/libaspen-test.a
 PROGRAMS :=
 CHECKS :=
@@ -102,7 +107,7 @@ $(LIB_$1): $(call objects,$1,$(CORE) $(PORT)) sources.txt
 	@rm -f $$@
 	$$(Q)$$(AR) rcs $$@ $$(filter %.o,$$^)
 endef
-$(foreach v,release test asan clang,$(eval $(call variant,$v)))
+$(foreach v,release test asan tsan clang,$(eval $(call variant,$v)))
 
 # ---- Parts with makefiles of their own ----------------------------------
 
@@ -135,19 +140,27 @@ endef
 define unit_tests
 $(call unit_test,test,$(BUILD)/tests/unit,$1,$2)
 $(call unit_test,asan,$(BUILD)/asan/tests/unit,$1,$2)
+$(call unit_test,tsan,$(BUILD)/tsan/tests/unit,$1,$2)
 $(call unit_test,clang,$(BUILD)/clang/tests/unit,$1,$2)
 endef
 $(foreach t,$(UNIT),$(eval $(call unit_tests,$t,$(call unit_sources,$t))))
 UNIT_test := $(addprefix $(BUILD)/tests/unit/,$(UNIT))
 UNIT_asan := $(addprefix $(BUILD)/asan/tests/unit/,$(UNIT))
+# ThreadSanitizer cannot stop other processes, which this one is about.
+UNIT_tsan := $(addprefix $(BUILD)/tsan/tests/unit/, \
+    $(filter-out test_capture,$(UNIT)))
 UNIT_clang := $(addprefix $(BUILD)/clang/tests/unit/,$(UNIT))
 
-.PHONY: all unit unit-asan unit-clang clean help
+.PHONY: all unit unit-asan unit-tsan unit-clang clean help
 unit: $(UNIT_test)
 	@scripts/run-tests.sh $(BUILD)/log $(UNIT_test)
 
 unit-asan: $(UNIT_asan)
 	@scripts/run-tests.sh $(BUILD)/asan/log $(UNIT_asan)
+
+unit-tsan: $(UNIT_tsan)
+	@TSAN_OPTIONS='die_after_fork=0 halt_on_error=0' \
+	    scripts/run-tests.sh $(BUILD)/tsan/log $(UNIT_tsan)
 
 unit-clang: $(UNIT_clang)
 	@scripts/run-tests.sh $(BUILD)/clang/log $(UNIT_clang)
@@ -267,7 +280,7 @@ all: $(LIB_release) $(LIB_test) $(PROGRAMS)
 .PHONY: check
 check: $(DEPS_check)
 	@MAKE='$(MAKE)' scripts/check.sh $(BUILD)/check unit unit-asan \
-	    unit-clang check-clang check-freestanding check-sources check-headers \
+	    unit-tsan unit-clang check-clang check-freestanding check-sources check-headers \
 	    check-aspen.c check-examples check-install check-format $(CHECKS)
 
 ifneq ($(filter $(BUILD)/aspen,$(PROGRAMS)),)

@@ -22,6 +22,7 @@ check-long|the tests that take long
 bench|measure, beside yardsticks (installs them first)
 unit|the unit tests; `make test_NAME` for one
 unit-asan|the same under ASan and UBSan; `make asan/test_NAME`
+unit-tsan|the same under ThreadSanitizer
 unit-clang|the same built by clang
 aspen.c|build/aspen.c: the core as one source file
 sizes|text, stack and struct sizes

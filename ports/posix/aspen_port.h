@@ -22,13 +22,20 @@
 #if __has_feature(address_sanitizer)
 #define ASPEN_POSIX_ASAN
 #endif
+#if __has_feature(thread_sanitizer)
+#define ASPEN_POSIX_TSAN
+#endif
+#endif
+#if defined(__SANITIZE_THREAD__) && !defined(ASPEN_POSIX_TSAN)
+#define ASPEN_POSIX_TSAN
 #endif
 
 /*
  * Inline the readers; liburcu allows that to MIT code. Not under sanitizers,
  * which find that its per-thread records are aligned to less than declared.
  */
-#if !defined(_LGPL_SOURCE) && !defined(ASPEN_POSIX_ASAN)
+#if !defined(_LGPL_SOURCE) && !defined(ASPEN_POSIX_ASAN) &&                    \
+    !defined(ASPEN_POSIX_TSAN)
 #define _LGPL_SOURCE
 #endif
 #include <urcu-bp.h>
@@ -190,6 +197,20 @@ struct aspen_port_rcu_head {
     void (*callback)(struct aspen_port_rcu_head *head);
 };
 
+/*
+ * ThreadSanitizer does not see how liburcu waits for readers: it is told that
+ * what follows a grace period comes after every reader before it.
+ */
+#ifdef ASPEN_POSIX_TSAN
+#include <sanitizer/tsan_interface.h>
+extern char aspen_posix_rcu_tag;
+#define ASPEN_POSIX_READER_ENDS()   __tsan_release(&aspen_posix_rcu_tag)
+#define ASPEN_POSIX_READERS_ENDED() __tsan_acquire(&aspen_posix_rcu_tag)
+#else
+#define ASPEN_POSIX_READER_ENDS()   ((void)0)
+#define ASPEN_POSIX_READERS_ENDED() ((void)0)
+#endif
+
 static inline void
 aspen_port_rcu_read_lock(void)
 {
@@ -199,6 +220,7 @@ aspen_port_rcu_read_lock(void)
 static inline void
 aspen_port_rcu_read_unlock(void)
 {
+    ASPEN_POSIX_READER_ENDS();
     urcu_bp_read_unlock();
 }
 

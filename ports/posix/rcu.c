@@ -29,6 +29,10 @@ static struct aspen_port_rcu_head **queue_tail = &queue;
 static bool helper_started; /* queue_mutex */
 static pthread_once_t once = PTHREAD_ONCE_INIT;
 
+#ifdef ASPEN_POSIX_TSAN
+char aspen_posix_rcu_tag;
+#endif
+
 static struct aspen_port_rcu_head *
 take_queue(void)
 {
@@ -42,6 +46,13 @@ take_queue(void)
     return batch;
 }
 
+void
+aspen_port_rcu_synchronise(void)
+{
+    urcu_bp_synchronize_rcu();
+    ASPEN_POSIX_READERS_ENDED();
+}
+
 /* Whether there was something to do. */
 static bool
 run_batch(void)
@@ -53,7 +64,7 @@ run_batch(void)
     head = take_queue();
     any = head != NULL;
     if (any)
-        urcu_bp_synchronize_rcu();
+        aspen_port_rcu_synchronise();
     while (head) {
         struct aspen_port_rcu_head *next = head->next;
         head->callback(head); /* may free or queue it again */
@@ -140,12 +151,6 @@ aspen_port_rcu_defer(struct aspen_port_rcu_head *head,
         start_helper_locked();
     pthread_cond_signal(&queued);
     pthread_mutex_unlock(&queue_mutex);
-}
-
-void
-aspen_port_rcu_synchronise(void)
-{
-    urcu_bp_synchronize_rcu();
 }
 
 void

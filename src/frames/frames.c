@@ -372,9 +372,19 @@ aspen_frame_unlock(struct aspen_frame *frame)
 uint64_t
 aspen_frames_free_count(const struct aspen *aspen)
 {
-    uint64_t count = aspen_load_relaxed(&aspen->zone.free_frames);
-    for (unsigned cpu = 0; cpu < ASPEN_PORT_CPUS; cpu++)
-        count += aspen_load_relaxed(&aspen->frame_caches[cpu].count);
+    struct aspen_zone *zone = (struct aspen_zone *)(uintptr_t)&aspen->zone;
+    uint64_t count;
+
+    /* Deferred work frees tables at any time: locks, not just loads. */
+    aspen_spin_lock(&zone->lock, ASPEN_LOCK_DEPOT);
+    count = zone->free_frames;
+    aspen_spin_unlock(&zone->lock);
+    for (unsigned cpu = 0; cpu < ASPEN_PORT_CPUS; cpu++) {
+        struct aspen_frame_cache *cache = &aspen->frame_caches[cpu];
+        aspen_spin_lock(&cache->lock, ASPEN_LOCK_CACHE);
+        count += cache->count;
+        aspen_spin_unlock(&cache->lock);
+    }
     return count;
 }
 
