@@ -113,6 +113,7 @@ $(foreach v,release test asan tsan clang,$(eval $(call variant,$v)))
 
 -include tools/tools.mk
 -include bench/bench.mk
+-include tests/explore/explore.mk
 -include ports/sim/sim.mk
 
 # ---- Unit tests ---------------------------------------------------------

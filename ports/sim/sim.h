@@ -1,0 +1,62 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * sim.h - run a few tasks in one thread, in every order that matters.
+ *
+ * A program is a set-up, some tasks, and a check. The port lets the scheduler
+ * choose who goes on before each lock, atomic operation and RCU operation.
+ * sim_explore() runs the program again and again until every order of
+ * operations that can make a difference has been run (dynamic partial-order
+ * reduction with sleep sets: orders that differ only in neighbouring operations
+ * on different words, or in two reads, count as one).
+ */
+#ifndef ASPEN_SIM_H
+#define ASPEN_SIM_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define SIM_TASKS 3
+#define SIM_STEPS 60000
+
+struct sim_program {
+    void (*setup)(void *context); /* outside of the simulation */
+    void (*task[SIM_TASKS])(void *context);
+    unsigned tasks;
+    void (*check)(void *context); /* all tasks are done; tears down too */
+    void *context;
+};
+
+struct sim_result {
+    uint64_t schedules; /* complete runs */
+    uint64_t cut;       /* runs that would have repeated another */
+    uint64_t steps;     /* of all runs together */
+    uint64_t longest;   /* steps of the longest run */
+    bool complete;      /* every order was run */
+    bool broken;        /* a run failed; the fields below say how */
+    char what[256];
+    char schedule[4096]; /* "0*12 1*3 ...": who ran how many steps */
+};
+
+/* Every order, but no more than `most` runs; stops at the first that fails. */
+void sim_explore(const struct sim_program *program, uint64_t most,
+                 struct sim_result *result);
+
+/* `runs` random orders. */
+void sim_random(const struct sim_program *program, uint64_t runs, uint64_t seed,
+                struct sim_result *result);
+
+/* One given order, as result->schedule has it; then task 0 first. */
+void sim_replay(const struct sim_program *program, const char *schedule,
+                struct sim_result *result);
+
+/* For tasks and checks: this run has failed. Does not return in a task. */
+void sim_fail(const char *what);
+
+/* A place where another task may go on, for tasks that share plain words. */
+void sim_point(const void *address, bool is_write);
+
+/* The running task, 0 ..; 0 outside of the simulation. */
+unsigned sim_task(void);
+
+#endif
