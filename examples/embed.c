@@ -32,7 +32,8 @@ main(void)
     MUST(aspen_mmap(parent,
                     &(struct aspen_mmap_args){
                         .length_bytes = 16384,
-                        .vm_flags = ASPEN_VM_READ | ASPEN_VM_WRITE},
+                        .vm_flags = ASPEN_VM_READ | ASPEN_VM_WRITE,
+                    },
                     &address));
     MUST(aspen_fault(parent, address, ASPEN_ACCESS_WRITE));
     MUST(aspen_fork(parent, &child)); /* all of it, or nothing */

@@ -68,8 +68,7 @@ main(void)
     show("mapped, untouched", parent);
 
     must(aspen_fault(parent, address, ASPEN_ACCESS_WRITE), "aspen_fault");
-    must(aspen_fault(parent, address + 4096, ASPEN_ACCESS_READ),
-         "aspen_fault");
+    must(aspen_fault(parent, address + 4096, ASPEN_ACCESS_READ), "aspen_fault");
     show("one page written, one read", parent);
 
     refusing = true;

@@ -258,31 +258,31 @@ struct aspen_anon_vma_link {
  *     owner is the object and its index the offset.
  */
 struct aspen_object {
-    struct aspen *aspen;           /* immutable, as all down to `context` */
+    struct aspen *aspen; /* immutable, as all down to `context` */
     enum aspen_object_kind kind;
     uint64_t device;
     uint64_t inode;
     const char *name;
     const struct aspen_pager_ops *pager;
     void *context;
-    uint32_t references;           /* atomic */
-    uint64_t size_bytes;           /* atomic */
+    uint32_t references; /* atomic */
+    uint64_t size_bytes; /* atomic */
     struct aspen_port_rwlock i_mmap_lock;
     struct aspen_interval_tree i_mmap; /* i_mmap_lock */
-    uint64_t writable_shared;      /* i_mmap_lock: SHARED + MAYWRITE VMAs */
+    uint64_t writable_shared;          /* i_mmap_lock: SHARED + MAYWRITE VMAs */
     struct aspen_port_spinlock pages_lock;
-    struct aspen_tree pages;       /* pages_lock; offset -> struct aspen_frame */
-    struct aspen_list link;        /* aspen->objects; aspen->registry_lock */
+    struct aspen_tree pages; /* pages_lock; offset -> struct aspen_frame */
+    struct aspen_list link;  /* aspen->objects; aspen->registry_lock */
 };
 
 /* ======================================================================== *
  * Swap
  * ======================================================================== */
 
-#define ASPEN_SWAP_AREAS        4
-#define ASPEN_SWAP_BLOCK_SLOTS  1024
-#define ASPEN_SWAP_COUNT_MAX    62 /* in a slot's byte; beyond: continuation */
-#define ASPEN_SWAP_CONTINUED    64 /* one unit of a continuation counter */
+#define ASPEN_SWAP_AREAS       4
+#define ASPEN_SWAP_BLOCK_SLOTS 1024
+#define ASPEN_SWAP_COUNT_MAX   62 /* in a slot's byte; beyond: continuation */
+#define ASPEN_SWAP_CONTINUED   64 /* one unit of a continuation counter */
 
 /*
  * How often each slot is referenced. A byte for each slot; when one would pass
@@ -292,8 +292,8 @@ struct aspen_object {
  */
 struct aspen_swap_area {
     struct aspen_port_spinlock lock;
-    uint32_t slots;         /* immutable; 0: no such area */
-    uint8_t *counts;        /* immutable pointer */
+    uint32_t slots;           /* immutable; 0: no such area */
+    uint8_t *counts;          /* immutable pointer */
     uint32_t **continuations; /* immutable pointer; one for each block */
     uint16_t *continued;      /* immutable pointer; of each block, how many
                                  slots have more than the maximum */
@@ -323,19 +323,19 @@ struct aspen_swap_area {
 struct aspen_vma {
     uint64_t start;
     uint64_t end;
-    struct aspen_mm *mm;          /* NULL: free */
-    uint64_t flags;               /* ASPEN_VM_* */
-    uint32_t lock_readers;        /* atomic; see space/vma.h */
-    uint32_t lock_sequence;       /* atomic; == mm's: locked for writing */
+    struct aspen_mm *mm;    /* NULL: free */
+    uint64_t flags;         /* ASPEN_VM_* */
+    uint32_t lock_readers;  /* atomic; see space/vma.h */
+    uint32_t lock_sequence; /* atomic; == mm's: locked for writing */
     struct aspen_anon_vma *anon_vma;
     struct aspen_list anon_chain; /* of links; mmap lock */
     struct aspen_object *object;  /* immutable; one reference */
     uint64_t pgoff;
     struct aspen_interval_node i_mmap_node; /* object's i_mmap lock */
-    void *userfault;              /* context for hooks, or NULL */
-    const char *name;             /* "[vdso]", anon name; or NULL */
-    struct aspen_vma *detached;   /* next of a list while being unmapped */
-    void *embedder;               /* theirs */
+    void *userfault;                        /* context for hooks, or NULL */
+    const char *name;                       /* "[vdso]", anon name; or NULL */
+    struct aspen_vma *detached; /* next of a list while being unmapped */
+    void *embedder;             /* theirs */
 };
 
 ASPEN_STATIC_ASSERT(sizeof(struct aspen_vma) <= 192, "a VMA is 192 bytes");
@@ -365,28 +365,28 @@ enum aspen_rss {
  * I3  map_count == vmas.count while LIVE.
  */
 struct aspen_mm {
-    struct aspen *aspen;            /* immutable */
-    uint32_t id;                    /* immutable */
-    uint32_t root;                  /* immutable: frame of the top table */
-    uint64_t address_floor;         /* immutable: lowest user address */
-    uint64_t address_limit;         /* immutable: exclusive top */
+    struct aspen *aspen;    /* immutable */
+    uint32_t id;            /* immutable */
+    uint32_t root;          /* immutable: frame of the top table */
+    uint64_t address_floor; /* immutable: lowest user address */
+    uint64_t address_limit; /* immutable: exclusive top */
     struct aspen_port_rwlock mmap_lock;
-    uint32_t users;                 /* atomic */
-    uint32_t references;            /* atomic */
-    uint32_t state;                 /* atomic; written under mmap lock */
-    uint32_t flags;                 /* atomic; ASPEN_MM_* */
-    uint32_t lock_sequence;         /* atomic; ++ at mmap write unlock */
+    uint32_t users;         /* atomic */
+    uint32_t references;    /* atomic */
+    uint32_t state;         /* atomic; written under mmap lock */
+    uint32_t flags;         /* atomic; ASPEN_MM_* */
+    uint32_t lock_sequence; /* atomic; ++ at mmap write unlock */
     uint32_t lock_unused;
 
-    struct aspen_tree vmas;         /* mmap lock; readers RCU when LIVE */
-    uint64_t map_count;             /* mmap lock, as all down to mmap_base */
+    struct aspen_tree vmas; /* mmap lock; readers RCU when LIVE */
+    uint64_t map_count;     /* mmap lock, as all down to mmap_base */
     uint64_t total_pages;
     uint64_t data_pages;
     uint64_t exec_pages;
     uint64_t stack_pages;
     uint64_t locked_pages;
     uint64_t pinned_pages;
-    uint64_t def_flags;             /* mlockall(MCL_FUTURE) */
+    uint64_t def_flags; /* mlockall(MCL_FUTURE) */
     uint64_t brk_start;
     uint64_t brk;
     uint64_t mmap_base;
@@ -437,7 +437,7 @@ struct aspen {
     struct aspen_list registry; /* LIVE and DYING spaces */
     struct aspen_list objects;  /* all objects */
     uint64_t registry_count;
-    uint32_t next_mm_id; /* atomic */
+    uint32_t next_mm_id;           /* atomic */
     uint32_t next_anon_vma_number; /* atomic */
 
     struct aspen_port_spinlock swap_list_lock;

@@ -11,14 +11,14 @@
 #define ASPEN_FLAG(bit) ((uint64_t)1 << (bit))
 
 /* What may be done now, and what mprotect() may add. */
-#define ASPEN_VM_READ      ASPEN_FLAG(0)
-#define ASPEN_VM_WRITE     ASPEN_FLAG(1)
-#define ASPEN_VM_EXEC      ASPEN_FLAG(2)
-#define ASPEN_VM_SHARED    ASPEN_FLAG(3)
-#define ASPEN_VM_MAYREAD   ASPEN_FLAG(4)
-#define ASPEN_VM_MAYWRITE  ASPEN_FLAG(5)
-#define ASPEN_VM_MAYEXEC   ASPEN_FLAG(6)
-#define ASPEN_VM_MAYSHARE  ASPEN_FLAG(7)
+#define ASPEN_VM_READ     ASPEN_FLAG(0)
+#define ASPEN_VM_WRITE    ASPEN_FLAG(1)
+#define ASPEN_VM_EXEC     ASPEN_FLAG(2)
+#define ASPEN_VM_SHARED   ASPEN_FLAG(3)
+#define ASPEN_VM_MAYREAD  ASPEN_FLAG(4)
+#define ASPEN_VM_MAYWRITE ASPEN_FLAG(5)
+#define ASPEN_VM_MAYEXEC  ASPEN_FLAG(6)
+#define ASPEN_VM_MAYSHARE ASPEN_FLAG(7)
 /* What it is. */
 #define ASPEN_VM_GROWSDOWN ASPEN_FLAG(8)
 #define ASPEN_VM_PFNMAP    ASPEN_FLAG(9)  /* raw frames only */

@@ -60,8 +60,8 @@ struct aspen_scanner_ops {
 
 /** Brackets for a secondary MMU. start and end always come in pairs. */
 struct aspen_notifier_ops {
-    void (*invalidate_start)(void *context, struct aspen_mm *mm,
-                             uint64_t start, uint64_t end);
+    void (*invalidate_start)(void *context, struct aspen_mm *mm, uint64_t start,
+                             uint64_t end);
     void (*invalidate_end)(void *context, struct aspen_mm *mm, uint64_t start,
                            uint64_t end);
 };

@@ -26,7 +26,7 @@ struct aspen_mmap_args {
      * lists them. MAYREAD, MAYWRITE, MAYEXEC: as given when one of them is,
      * else all three. ACCOUNT and MAYSHARE follow from the rest. */
     uint64_t vm_flags;
-    unsigned place;    /* ASPEN_MAP_* */
+    unsigned place;              /* ASPEN_MAP_* */
     struct aspen_object *object; /* NULL: zero-filled private memory */
     uint64_t offset_bytes;       /* into the object, page aligned */
 };

@@ -69,8 +69,8 @@ static inline uint64_t
 aspen_slot_write_protect(uint64_t *slot, uint64_t entry)
 {
 #ifdef ASPEN_PORT_MMU_WRITES_ENTRIES
-    while (!aspen_compare_exchange(slot, &entry,
-                                   aspen_entry_write_protect(entry)))
+    while (
+        !aspen_compare_exchange(slot, &entry, aspen_entry_write_protect(entry)))
         ;
     return aspen_entry_write_protect(entry);
 #else

@@ -34,15 +34,15 @@
  */
 struct aspen_unmap {
     struct aspen_mm *mm;
-    struct aspen_vma *first;    /* NULL: no VMA */
-    uint64_t start;             /* zapped: [start, end) */
+    struct aspen_vma *first; /* NULL: no VMA */
+    uint64_t start;          /* zapped: [start, end) */
     uint64_t end;
-    uint64_t table_floor;       /* tables in [table_floor, table_ceiling) */
+    uint64_t table_floor; /* tables in [table_floor, table_ceiling) */
     uint64_t table_ceiling;
-    uint64_t tree_end;          /* VMAs that start before it; exclusive */
-    bool detached;              /* VMAs form a list (vma->detached), not in
-                                   the tree any more; tree_end does not apply */
-    bool quiet;                 /* see paging/gather.h */
+    uint64_t tree_end; /* VMAs that start before it; exclusive */
+    bool detached;     /* VMAs form a list (vma->detached), not in
+                          the tree any more; tree_end does not apply */
+    bool quiet;        /* see paging/gather.h */
 };
 
 /* Zap, unlink, free tables: everything but the VMAs themselves. */
@@ -50,8 +50,7 @@ void aspen_unmap_region(const struct aspen_unmap *unmap);
 
 /* Close hooks, references, memory of the VMAs. Returns the pages of charge
  * that they held; the caller gives them back. *vmas, if not NULL, counts. */
-uint64_t aspen_tear_down_vmas(const struct aspen_unmap *unmap,
-                              uint64_t *vmas);
+uint64_t aspen_tear_down_vmas(const struct aspen_unmap *unmap, uint64_t *vmas);
 
 /* Zap the pages of one VMA's [start, end) into a gather. */
 void aspen_zap_range(struct aspen_gather *gather, struct aspen_vma *vma,
