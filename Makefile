@@ -14,7 +14,7 @@
 #   tsan      build/tsan/libaspen-test.a     the same under ThreadSanitizer
 #   clang     build/clang/libaspen-test.a    the same by the other compiler
 #
-# tools/tools.mk, bench/bench.mk and ports/sim/sim.mk add programs and checks:
+# tools/tools.mk, bench/bench.mk, tests/explore/explore.mk add programs, checks:
 # they may use every variable and the function `objects` below, and append to
 #
 #   PROGRAMS            programs that `make` builds
@@ -114,7 +114,6 @@ $(foreach v,release test asan tsan clang,$(eval $(call variant,$v)))
 -include tools/tools.mk
 -include bench/bench.mk
 -include tests/explore/explore.mk
--include ports/sim/sim.mk
 
 # ---- Unit tests ---------------------------------------------------------
 

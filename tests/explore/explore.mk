@@ -9,7 +9,7 @@ SIM_FLAGS := -Iinclude -Isrc -Iports/sim -Itests/explore -Itests/unit
 EXPLORE := $(patsubst tests/explore/%.c,%,$(wildcard tests/explore/test_*.c))
 EXPLORE_PROGRAMS := $(addprefix $(BUILD)/tests/explore/,$(EXPLORE))
 
-$(BUILD)/obj/sim/%.o: %.c Makefile
+$(BUILD)/obj/sim/%.o: %.c Makefile | $(DEPS_check)
 	$(call say,CC,$@)
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(SIM_FLAGS) $(CPPFLAGS) $(CFLAGS_ALL) $(CFLAGS_sim) \
