@@ -376,7 +376,9 @@ struct aspen_mm {
     uint32_t state;         /* atomic; written under mmap lock */
     uint32_t flags;         /* atomic; ASPEN_MM_* */
     uint32_t lock_sequence; /* atomic; ++ at mmap write unlock */
-    uint32_t lock_unused;
+    uint32_t forked_at;     /* immutable: the parent's lock_sequence in the
+                               fork that made it */
+    uint32_t forked_from;   /* immutable: the parent's id, or 0 */
 
     struct aspen_tree vmas; /* mmap lock; readers RCU when LIVE */
     uint64_t map_count;     /* mmap lock, as all down to mmap_base */

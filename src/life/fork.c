@@ -182,6 +182,8 @@ copy_vma(struct fork *fork, struct aspen_vma *from)
 static void
 copy_settings(struct aspen_mm *child, const struct aspen_mm *parent)
 {
+    child->forked_from = parent->id;
+    child->forked_at = parent->lock_sequence;
     child->brk_start = parent->brk_start;
     child->brk = parent->brk;
     child->mmap_base = parent->mmap_base;

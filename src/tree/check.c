@@ -163,3 +163,19 @@ aspen_tree_check(const struct aspen_tree *tree, uint64_t *where)
         *where = check.where;
     return bad;
 }
+
+static uint64_t
+nodes_below(node_tag tag, unsigned level)
+{
+    uint64_t nodes = 1;
+    for (unsigned i = 0; level && i < node_of(tag)->info.count; i++)
+        nodes += nodes_below((node_tag)*slot_pointer(tag, i), level - 1);
+    return nodes;
+}
+
+uint64_t
+aspen_tree_nodes(const struct aspen_tree *tree)
+{
+    node_tag root = (node_tag)tree->root;
+    return root ? nodes_below(root_node(root), root_height(root) - 1) : 0;
+}

@@ -212,4 +212,7 @@ void aspen_tree_cursor_replace(struct aspen_tree_cursor *cursor, void *entry);
  */
 const char *aspen_tree_check(const struct aspen_tree *tree, uint64_t *where);
 
+/* Nodes of the tree: for those who account for all of a pool's. */
+uint64_t aspen_tree_nodes(const struct aspen_tree *tree);
+
 #endif

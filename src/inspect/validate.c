@@ -1,0 +1,314 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * inspect/validate.c - everything of a machine against everything else.
+ *
+ * I1  Nothing is changed, and no more is trusted than what was checked before:
+ *     lists before what is on them, VMAs and chains before page tables, a
+ *     frame's number before the frame.
+ * I2  The first finding ends it: what follows from it would mislead.
+ *
+ * Called by tests and tools, when no call is under way. The first test to
+ * break is tests/unit/test_validate.c.
+ */
+#include "inspect/validate.h"
+
+#include "paging/table.h"
+
+/* ---- Findings ---------------------------------------------------------- */
+
+const char *
+aspen_check_name(enum aspen_check check)
+{
+    static const char *const names[] = {
+#define ASPEN_CHECK_NAME(id, name) name,
+        ASPEN_CHECKS(ASPEN_CHECK_NAME)
+#undef ASPEN_CHECK_NAME
+    };
+    return (unsigned)check < ASPEN_CHECK_KINDS ? names[check] : NULL;
+}
+
+static void
+note(struct aspen_validator *v, const char *check, const char *format,
+     const uint64_t *arguments)
+{
+    struct aspen_text text;
+
+    if (v->failed)
+        return;
+    v->failed = true;
+    v->finding->check = check;
+    aspen_text_begin(&text, v->finding->text, ASPEN_FINDING_BYTES, NULL, NULL);
+    aspen_text_format(&text, format, arguments);
+    aspen_text_end(&text);
+}
+
+void
+aspen_validate_fail(struct aspen_validator *v, enum aspen_check check,
+                    const char *format, const uint64_t *arguments)
+{
+    note(v, aspen_check_name(check), format, arguments);
+}
+
+static void
+validator_init(struct aspen_validator *v, struct aspen *aspen,
+               struct aspen_finding *finding)
+{
+    memset(v, 0, sizeof(*v));
+    memset(finding, 0, sizeof(*finding));
+    v->aspen = aspen;
+    v->finding = finding;
+}
+
+/* ---- One address space ------------------------------------------------- */
+
+static bool
+is_registered_state(uint32_t state)
+{
+    return state == ASPEN_MM_LIVE || state == ASPEN_MM_DYING;
+}
+
+/* Where it is in its life, and where it can be found. */
+static bool
+check_life(struct aspen_validator *v, const struct aspen_mm *mm)
+{
+    bool registered = !aspen_list_is_empty(&mm->registry_link);
+    bool listed = !aspen_list_is_empty(&mm->swap_link);
+    bool flagged = mm->flags & ASPEN_MM_SWAPPED;
+
+    return ASPEN_EXPECT(
+               v, is_registered_state(mm->state) || mm->state == ASPEN_MM_EMPTY,
+               MM_STATE, "mm %u is in state %u while nothing runs", mm->id,
+               mm->state) &&
+           ASPEN_EXPECT(v, !registered || is_registered_state(mm->state),
+                        REGISTRY_STATE,
+                        "mm %u is in the registry, but in state %u", mm->id,
+                        mm->state) &&
+           ASPEN_EXPECT(v, registered || !is_registered_state(mm->state),
+                        REGISTRY_MISSING,
+                        "mm %u is in state %u, but not in the registry", mm->id,
+                        mm->state) &&
+           ASPEN_EXPECT(v, listed == flagged, SWAP_LIST_FLAG,
+                        "mm %u: on the swap list %u, flag says %u", mm->id,
+                        listed, flagged) &&
+           ASPEN_EXPECT(v,
+                        mm->references > 0 &&
+                            (mm->users > 0 || mm->state != ASPEN_MM_LIVE),
+                        MM_REFERENCES,
+                        "mm %u in state %u has %u references, %u users", mm->id,
+                        mm->state, mm->references, mm->users);
+}
+
+/* After exit or a failed fork nothing may be left in it. */
+static bool
+check_empty(struct aspen_validator *v, const struct aspen_mm *mm)
+{
+    uint64_t left = mm->map_count + mm->total_pages + mm->data_pages +
+                    mm->exec_pages + mm->stack_pages + mm->locked_pages +
+                    mm->page_tables;
+
+    for (unsigned kind = 0; kind < ASPEN_RSS_KINDS; kind++)
+        left += mm->rss[kind];
+    return ASPEN_EXPECT(v,
+                        mm->state != ASPEN_MM_EMPTY ||
+                            (aspen_tree_is_empty(&mm->vmas) && left == 0),
+                        MM_EMPTY, "mm %u is EMPTY, but something is left in it",
+                        mm->id);
+}
+
+void
+aspen_validate_space(struct aspen_validator *v, struct aspen_mm *mm)
+{
+    v->mms++;
+    if (!check_life(v, mm) || !check_empty(v, mm))
+        return;
+    aspen_validate_vmas(v, mm);
+    if (!v->failed)
+        aspen_validate_tables(v, mm);
+    if (!v->failed)
+        aspen_validate_order(v, mm);
+}
+
+static void
+validate_locked(struct aspen_validator *v, struct aspen_mm *mm)
+{
+    aspen_read_lock(&mm->mmap_lock, ASPEN_LOCK_MM);
+    aspen_validate_space(v, mm);
+    aspen_read_unlock(&mm->mmap_lock);
+}
+
+int
+aspen_validate_mm(struct aspen_mm *mm, struct aspen_finding *finding)
+{
+    struct aspen_validator v;
+
+    validator_init(&v, mm->aspen, finding);
+    validate_locked(&v, mm);
+    return v.failed;
+}
+
+/* ---- Lists of address spaces ------------------------------------------- */
+
+/* Whole, and as long as it says. */
+static bool
+check_list(struct aspen_validator *v, const struct aspen_list *head,
+           uint64_t count, enum aspen_check check, const char *name)
+{
+    const struct aspen_list *link = head;
+    uint64_t met = 0;
+
+    do {
+        if (!aspen_validate_link(link)) {
+            aspen_validate_fail(
+                v, check, "the %s is broken after %u address spaces",
+                (const uint64_t[]){0, ASPEN_TEXT_STRING(name), met});
+            return false;
+        }
+        link = link->next;
+        met++;
+    } while (link != head);
+    met--;
+    if (met != count)
+        aspen_validate_fail(
+            v, check, "the %s holds %u address spaces, but counts %u",
+            (const uint64_t[]){0, ASPEN_TEXT_STRING(name), met, count});
+    return met == count;
+}
+
+static void
+check_registered(struct aspen_validator *v)
+{
+    aspen_list_for_each(position, &v->aspen->registry)
+    {
+        validate_locked(
+            v, aspen_container_of(position, struct aspen_mm, registry_link));
+        if (v->failed)
+            return;
+    }
+}
+
+/*
+ * Spaces in no registry: kept by a reference after exit or a failed fork. Each
+ * has a top table still, whose owner it is. Only when there are as many such
+ * tables as such spaces are the owners trusted.
+ */
+static bool
+is_unmet_top(const struct aspen_validator *v, uint32_t number)
+{
+    const struct aspen_frame *frame = &v->aspen->frames[number];
+
+    return aspen_frame_type(frame) == ASPEN_FRAME_TABLE &&
+           aspen_frame_offset(frame) == ASPEN_TABLE_LEVELS - 1 &&
+           v->entries[number] == 0;
+}
+
+static void
+check_unregistered(struct aspen_validator *v)
+{
+    struct aspen *aspen = v->aspen;
+    uint64_t spaces = aspen_cache_allocated(&aspen->mm_cache) - v->mms;
+    uint64_t tops = 0;
+
+    for (uint32_t i = 1; spaces && i < aspen->config.frames; i++)
+        tops += is_unmet_top(v, i);
+    if (!ASPEN_EXPECT(v, tops == spaces, CACHE_MM,
+                      "%u address spaces are in no registry, and %u top "
+                      "tables belong to none that is",
+                      spaces, tops))
+        return;
+    for (uint32_t i = 1; spaces && !v->failed && i < aspen->config.frames; i++)
+        if (is_unmet_top(v, i))
+            validate_locked(
+                v, (struct aspen_mm *)(uintptr_t)aspen->frames[i].owner);
+}
+
+/* ---- Sums -------------------------------------------------------------- */
+
+static void
+check_sums(struct aspen_validator *v)
+{
+    const struct aspen *aspen = v->aspen;
+    const struct {
+        enum aspen_check check;
+        const char *what;
+        uint64_t met;
+        uint64_t counted;
+    } sums[] = {
+        {ASPEN_CHECK_CACHE_VMA, "VMAs", v->vmas,
+         aspen_cache_allocated(&aspen->vma_cache)},
+        {ASPEN_CHECK_CACHE_LINK, "anon_vma links", v->links,
+         aspen_cache_allocated(&aspen->anon_vma_link_cache)},
+        {ASPEN_CHECK_CACHE_ANON_VMA, "anon_vmas", v->anon_vmas,
+         aspen_cache_allocated(&aspen->anon_vma_cache)},
+        {ASPEN_CHECK_CACHE_OBJECT, "objects", v->objects,
+         aspen_cache_allocated(&aspen->object_cache)},
+        {ASPEN_CHECK_OBJECT_I_MMAP, "VMAs in i_mmaps", v->mappings, v->i_mmaps},
+        {ASPEN_CHECK_CACHE_TREE_NODE, "tree nodes", v->tree_nodes,
+         aspen_tree_pool_nodes(&aspen->tree_pool)},
+        {ASPEN_CHECK_TABLE_COUNT, "page tables", v->tables, aspen->tables},
+        {ASPEN_CHECK_CHARGE_SUM, "charged pages", v->charge_pages,
+         aspen->committed_pages},
+    };
+
+    for (size_t i = 0; i < ASPEN_ARRAY_SIZE(sums); i++)
+        if (sums[i].met != sums[i].counted) {
+            aspen_validate_fail(
+                v, sums[i].check, "%u %s can be reached, but %u are counted",
+                (const uint64_t[]){0, sums[i].met,
+                                   ASPEN_TEXT_STRING(sums[i].what),
+                                   sums[i].counted});
+            return;
+        }
+}
+
+/* ---- The machine ------------------------------------------------------- */
+
+static bool
+check_allocator(struct aspen_validator *v)
+{
+    uint32_t where = 0;
+    const char *broken = aspen_frames_check(v->aspen, &where);
+
+    if (broken)
+        note(v, broken, "frame %u (the allocator's check)",
+             (const uint64_t[]){0, where});
+    return !broken;
+}
+
+static void
+validate_machine(struct aspen_validator *v)
+{
+    struct aspen *aspen = v->aspen;
+
+    if (!check_list(v, &aspen->registry, aspen->registry_count,
+                    ASPEN_CHECK_REGISTRY_LIST, "registry") ||
+        !check_list(v, &aspen->swap_list, aspen->swap_list_count,
+                    ASPEN_CHECK_SWAP_LIST_LIST, "swap list") ||
+        !check_allocator(v))
+        return;
+    check_registered(v);
+    if (!v->failed)
+        check_unregistered(v);
+    if (!v->failed)
+        aspen_validate_objects(v);
+    if (!v->failed)
+        aspen_validate_tally_check(v);
+    if (!v->failed)
+        check_sums(v);
+}
+
+int
+aspen_validate(struct aspen *aspen, struct aspen_finding *finding)
+{
+    struct aspen_validator v;
+
+    validator_init(&v, aspen, finding);
+    int error = aspen_validate_tally_begin(&v);
+    if (error)
+        return error;
+    /* Tables that wait for a grace period go to the allocator from another
+     * thread: not while we look at it. */
+    aspen_tables_drain(aspen);
+    validate_machine(&v);
+    aspen_validate_tally_end(&v);
+    return v.failed;
+}

@@ -1,0 +1,168 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * inspect/validate.h - the validator from the inside.
+ *
+ * One validator goes over a machine or over one address space, adds up what it
+ * meets, and stops at the first thing that does not hold. Parts:
+ *
+ *   validate.c          order of things; registry, swap list, caches, charge
+ *   validate_vma.c      the tree and its VMAs, sizes
+ *   validate_table.c    page tables and their entries
+ *   validate_rmap.c     anon_vma chains, i_mmap, parents before children
+ *   validate_object.c   objects and their page caches
+ *   validate_frame.c    what was added up against frames and swap slots
+ *
+ * docs/inspect.md explains each check; tests/unit/test_validate.c plants what
+ * it is to find, and compares the lists.
+ */
+#ifndef ASPEN_INSPECT_VALIDATE_H
+#define ASPEN_INSPECT_VALIDATE_H
+
+#include "inspect/text.h"
+#include "internal.h"
+
+/* Checks of the frame allocator are named by aspen_frames_check(). */
+#define ASPEN_CHECKS(X)                                                        \
+    X(REGISTRY_LIST, "registry.list")                                          \
+    X(REGISTRY_STATE, "registry.state")                                        \
+    X(REGISTRY_MISSING, "registry.missing")                                    \
+    X(SWAP_LIST_LIST, "swap_list.list")                                        \
+    X(SWAP_LIST_FLAG, "swap_list.flag")                                        \
+    X(SWAP_LIST_MISSING, "swap_list.missing")                                  \
+    X(MM_STATE, "mm.state")                                                    \
+    X(MM_REFERENCES, "mm.references")                                          \
+    X(MM_EMPTY, "mm.empty")                                                    \
+    X(MM_MAP_COUNT, "mm.map_count")                                            \
+    X(MM_SIZES, "mm.sizes")                                                    \
+    X(MM_RSS, "mm.rss")                                                        \
+    X(MM_PAGE_TABLES, "mm.page_tables")                                        \
+    X(TREE_STRUCTURE, "tree.structure")                                        \
+    X(TREE_RCU, "tree.rcu")                                                    \
+    X(VMA_MM, "vma.mm")                                                        \
+    X(VMA_RANGE, "vma.range")                                                  \
+    X(VMA_FLAGS, "vma.flags")                                                  \
+    X(VMA_LOCK, "vma.lock")                                                    \
+    X(VMA_PGOFF, "vma.pgoff")                                                  \
+    X(VMA_OBJECT, "vma.object")                                                \
+    X(TABLE_FRAME, "table.frame")                                              \
+    X(TABLE_OWNER, "table.owner")                                              \
+    X(TABLE_PLACE, "table.place")                                              \
+    X(TABLE_REFERENCES, "table.references")                                    \
+    X(TABLE_STRAY, "table.stray")                                              \
+    X(TABLE_LOST, "table.lost")                                                \
+    X(TABLE_COUNT, "table.count")                                              \
+    X(ENTRY_UNKNOWN, "entry.unknown")                                          \
+    X(ENTRY_PLACE, "entry.place")                                              \
+    X(ENTRY_FRAME, "entry.frame")                                              \
+    X(ENTRY_KIND, "entry.kind")                                                \
+    X(ENTRY_OFFSET, "entry.offset")                                            \
+    X(ENTRY_OWNER, "entry.owner")                                              \
+    X(ENTRY_ANON_VMA, "entry.anon_vma")                                        \
+    X(ENTRY_WRITE, "entry.write")                                              \
+    X(ENTRY_ACCESS, "entry.access")                                            \
+    X(ENTRY_MAPCOUNT, "entry.mapcount")                                        \
+    X(ENTRY_SWAP, "entry.swap")                                                \
+    X(ANON_VMA_CHAIN, "anon_vma.chain")                                        \
+    X(ANON_VMA_LINK, "anon_vma.link")                                          \
+    X(ANON_VMA_TREE, "anon_vma.tree")                                          \
+    X(ANON_VMA_ROOT, "anon_vma.root")                                          \
+    X(ANON_VMA_PARENT, "anon_vma.parent")                                      \
+    X(ANON_VMA_ORDER, "anon_vma.order")                                        \
+    X(ANON_VMA_ACTIVE, "anon_vma.active")                                      \
+    X(ANON_VMA_CHILDREN, "anon_vma.children")                                  \
+    X(ANON_VMA_REFERENCES, "anon_vma.references")                              \
+    X(OBJECT_LIST, "object.list")                                              \
+    X(OBJECT_I_MMAP, "object.i_mmap")                                          \
+    X(OBJECT_ORDER, "object.order")                                            \
+    X(OBJECT_SHARED, "object.shared")                                          \
+    X(OBJECT_REFERENCES, "object.references")                                  \
+    X(OBJECT_PAGES, "object.pages")                                            \
+    X(OBJECT_PAGE, "object.page")                                              \
+    X(FRAME_MAPCOUNT, "frame.mapcount")                                        \
+    X(FRAME_REFCOUNT, "frame.refcount")                                        \
+    X(FRAME_LOCKED, "frame.locked")                                            \
+    X(FRAME_LEAK, "frame.leak")                                                \
+    X(SWAP_MAP, "swap.map")                                                    \
+    X(SWAP_REFERENCES, "swap.references")                                      \
+    X(CHARGE_SUM, "charge.sum")                                                \
+    X(CACHE_MM, "cache.mm")                                                    \
+    X(CACHE_VMA, "cache.vma")                                                  \
+    X(CACHE_ANON_VMA, "cache.anon_vma")                                        \
+    X(CACHE_LINK, "cache.anon_vma_link")                                       \
+    X(CACHE_OBJECT, "cache.object")                                            \
+    X(CACHE_TREE_NODE, "cache.tree_node")
+
+enum aspen_check {
+#define ASPEN_CHECK_ENUM(id, name) ASPEN_CHECK_##id,
+    ASPEN_CHECKS(ASPEN_CHECK_ENUM)
+#undef ASPEN_CHECK_ENUM
+        ASPEN_CHECK_KINDS
+};
+
+/* "entry.owner"; NULL when out of range. */
+const char *aspen_check_name(enum aspen_check check);
+
+#define ASPEN_TALLY_CACHED ((uint32_t)1 << 31) /* a page cache holds it */
+
+struct aspen_validator {
+    struct aspen *aspen;
+    struct aspen_finding *finding;
+    bool failed;
+
+    /* Only for a whole machine; else NULL. */
+    uint32_t *entries; /* of each frame: entries that lead to it */
+    uint32_t *swap_entries[ASPEN_SWAP_AREAS];
+
+    /* What was met. */
+    uint64_t mms;
+    uint64_t vmas;
+    uint64_t mappings; /* VMAs with an object */
+    uint64_t i_mmaps;  /* nodes of all i_mmaps */
+    uint64_t links;
+    uint64_t anon_vmas;
+    uint64_t objects;
+    uint64_t tables;
+    uint64_t tree_nodes;
+    uint64_t charge_pages;
+};
+
+/* Note what was found unless something was found before. */
+void aspen_validate_fail(struct aspen_validator *v, enum aspen_check check,
+                         const char *format, const uint64_t *arguments);
+
+/* Whether the condition holds; else it is noted, as ASPEN_TEXT(). */
+#define ASPEN_EXPECT(v, condition, check, ...)                                 \
+    (aspen_likely(condition) ? true : ASPEN_EXPECT_2(v, check, __VA_ARGS__, 0))
+#define ASPEN_EXPECT_2(v, check, format, ...)                                  \
+    (aspen_validate_fail((v), ASPEN_CHECK_##check, (format),                   \
+                         (const uint64_t[]){0, __VA_ARGS__}),                  \
+     false)
+/* "mm 2 vma 0x400000-0x402000": the start of many findings. */
+#define ASPEN_VMA_FORMAT    "mm %u vma %a-%a"
+#define ASPEN_VMA_VALUES(m) (m)->mm->id, (m)->start, (m)->end
+
+/* A link of a circular list whose neighbours agree with it. */
+static inline bool
+aspen_validate_link(const struct aspen_list *link)
+{
+    return link->next && link->previous && link->next->previous == link &&
+           link->previous->next == link;
+}
+
+/* All of one address space. Context: its mmap lock. */
+void aspen_validate_space(struct aspen_validator *v, struct aspen_mm *mm);
+
+void aspen_validate_vmas(struct aspen_validator *v, struct aspen_mm *mm);
+void aspen_validate_tables(struct aspen_validator *v, struct aspen_mm *mm);
+/* A VMA's chain and what it leads to; its place in i_mmap. */
+void aspen_validate_rmap(struct aspen_validator *v, struct aspen_vma *vma);
+/* Links of a space that fork made stand behind those of its parent. */
+void aspen_validate_order(struct aspen_validator *v, struct aspen_mm *mm);
+void aspen_validate_objects(struct aspen_validator *v);
+
+/* Tallies: 0 or -ASPEN_ENOMEM. */
+ASPEN_MUST_USE int aspen_validate_tally_begin(struct aspen_validator *v);
+void aspen_validate_tally_end(struct aspen_validator *v);
+void aspen_validate_tally_check(struct aspen_validator *v);
+
+#endif

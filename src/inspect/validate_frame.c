@@ -1,0 +1,156 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * inspect/validate_frame.c - what was met on all ways, against what frames
+ * and swap slots count.
+ *
+ * A word for each frame and slot, from the port: only the parts that are
+ * written cost memory where the port's memory is lazy.
+ */
+#include "inspect/validate.h"
+
+#include "frames/frames.h"
+#include "space/swap_map.h"
+
+/* ---- Memory ------------------------------------------------------------ */
+
+static size_t
+tally_bytes(uint32_t count)
+{
+    return (size_t)count * sizeof(uint32_t);
+}
+
+static bool
+tally_swap(struct aspen_validator *v, unsigned type)
+{
+    uint32_t slots = v->aspen->swap[type].slots;
+
+    if (slots)
+        v->swap_entries[type] = aspen_port_memory_alloc(tally_bytes(slots));
+    return !slots || v->swap_entries[type];
+}
+
+int
+aspen_validate_tally_begin(struct aspen_validator *v)
+{
+    bool all = true;
+
+    v->entries = aspen_port_memory_alloc(tally_bytes(v->aspen->config.frames));
+    for (unsigned type = 0; type < ASPEN_SWAP_AREAS; type++)
+        all = tally_swap(v, type) && all;
+    if (all && v->entries)
+        return 0;
+    aspen_validate_tally_end(v);
+    return -ASPEN_ENOMEM;
+}
+
+void
+aspen_validate_tally_end(struct aspen_validator *v)
+{
+    if (v->entries)
+        aspen_port_memory_free(v->entries,
+                               tally_bytes(v->aspen->config.frames));
+    for (unsigned type = 0; type < ASPEN_SWAP_AREAS; type++)
+        if (v->swap_entries[type])
+            aspen_port_memory_free(v->swap_entries[type],
+                                   tally_bytes(v->aspen->swap[type].slots));
+}
+
+/* ---- Frames ------------------------------------------------------------ */
+
+static bool
+check_page(struct aspen_validator *v, const struct aspen_frame *frame,
+           uint32_t number)
+{
+    uint32_t maps = v->entries[number] & ~ASPEN_TALLY_CACHED;
+    uint32_t cached = v->entries[number] / ASPEN_TALLY_CACHED;
+
+    return ASPEN_EXPECT(v, maps || cached, FRAME_LEAK,
+                        "frame %u: a page that nothing leads to", number) &&
+           ASPEN_EXPECT(v, aspen_frame_map_count(frame) == maps, FRAME_MAPCOUNT,
+                        "frame %u: %u entries lead to it, but it counts %u",
+                        number, maps, aspen_frame_map_count(frame)) &&
+           ASPEN_EXPECT(v, aspen_frame_references(frame) == maps + cached,
+                        FRAME_REFCOUNT,
+                        "frame %u: %u entries and %u page caches hold it, but "
+                        "it has %u references",
+                        number, maps, cached, aspen_frame_references(frame));
+}
+
+static bool
+check_frame(struct aspen_validator *v, const struct aspen_frame *frame,
+            uint32_t number)
+{
+    if (!ASPEN_EXPECT(v, !(frame->index & ASPEN_FRAME_LOCKED), FRAME_LOCKED,
+                      "frame %u is locked", number))
+        return false;
+    switch (aspen_frame_type(frame)) {
+    case ASPEN_FRAME_ANON:
+    case ASPEN_FRAME_OBJECT:
+        return check_page(v, frame, number);
+    case ASPEN_FRAME_TABLE:
+        return ASPEN_EXPECT(v, v->entries[number] == 1, TABLE_LOST,
+                            "frame %u: a page table for page %a that %u "
+                            "entries lead to",
+                            number, aspen_frame_offset(frame),
+                            v->entries[number]);
+    case ASPEN_FRAME_KERNEL:
+        return ASPEN_EXPECT(v, false, FRAME_LEAK,
+                            "frame %u: allocated, but of no use", number);
+    default:
+        return true;
+    }
+}
+
+static bool
+check_frames(struct aspen_validator *v)
+{
+    const struct aspen *aspen = v->aspen;
+
+    for (uint32_t number = 1; number < aspen->config.frames; number++)
+        if (aspen->frames[number].index &&
+            !check_frame(v, &aspen->frames[number], number))
+            return false;
+    return true;
+}
+
+/* ---- Swap -------------------------------------------------------------- */
+
+static uint64_t
+references_of(const struct aspen_swap_area *area, uint32_t slot)
+{
+    const uint32_t *block = area->continuations[slot / ASPEN_SWAP_BLOCK_SLOTS];
+    uint64_t continued = block ? block[slot % ASPEN_SWAP_BLOCK_SLOTS] : 0;
+    return area->counts[slot] + continued * ASPEN_SWAP_CONTINUED;
+}
+
+static bool
+check_area(struct aspen_validator *v, unsigned type)
+{
+    const struct aspen_swap_area *area = &v->aspen->swap[type];
+
+    for (uint32_t slot = 0; slot < area->slots; slot++)
+        if (!ASPEN_EXPECT(
+                v, references_of(area, slot) == v->swap_entries[type][slot],
+                SWAP_REFERENCES,
+                "swap %u:%u: %u entries lead to it, but it counts %u", type,
+                slot, v->swap_entries[type][slot], references_of(area, slot)))
+            return false;
+    return true;
+}
+
+void
+aspen_validate_tally_check(struct aspen_validator *v)
+{
+    unsigned type = 0;
+    uint32_t slot = 0;
+
+    if (!check_frames(v))
+        return;
+    const char *broken = aspen_swap_check(v->aspen, &type, &slot);
+    if (!ASPEN_EXPECT(v, !broken, SWAP_MAP, "swap %u:%u: %s", type, slot,
+                      ASPEN_TEXT_STRING(broken)))
+        return;
+    for (type = 0; type < ASPEN_SWAP_AREAS; type++)
+        if (!check_area(v, type))
+            return;
+}

@@ -1,0 +1,120 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * inspect/validate_object.c - objects: the list of them, who maps them, and
+ * their page caches.
+ */
+#include "inspect/validate.h"
+
+#include "space/object.h"
+
+#define OBJECT_FORMAT    "object %u:%u"
+#define OBJECT_VALUES(o) (o)->device, (o)->inode
+
+static bool
+check_mappings(struct aspen_validator *v, const struct aspen_object *object)
+{
+    const uint64_t both = ASPEN_VM_SHARED | ASPEN_VM_MAYWRITE;
+    struct aspen_interval_node *node;
+    uint64_t shared = 0;
+
+    const char *broken = aspen_interval_tree_check(&object->i_mmap);
+    if (!ASPEN_EXPECT(v, !broken, OBJECT_I_MMAP, OBJECT_FORMAT ": i_mmap: %s",
+                      OBJECT_VALUES(object), ASPEN_TEXT_STRING(broken)))
+        return false;
+    for (node = aspen_interval_first(&object->i_mmap, 0, UINT64_MAX); node;
+         node = aspen_interval_next(node, 0, UINT64_MAX)) {
+        const struct aspen_vma *vma =
+            aspen_container_of(node, struct aspen_vma, i_mmap_node);
+        if (!ASPEN_EXPECT(v, vma->object == object, OBJECT_I_MMAP,
+                          OBJECT_FORMAT ": i_mmap holds a VMA at %a that maps "
+                                        "something else",
+                          OBJECT_VALUES(object), vma->start))
+            return false;
+        shared += (vma->flags & both) == both;
+    }
+    v->i_mmaps += object->i_mmap.count;
+    return ASPEN_EXPECT(v, object->writable_shared == shared, OBJECT_SHARED,
+                        OBJECT_FORMAT ": %u writable shared mappings, but it "
+                                      "counts %u",
+                        OBJECT_VALUES(object), shared,
+                        object->writable_shared) &&
+           ASPEN_EXPECT(
+               v, object->references >= object->i_mmap.count, OBJECT_REFERENCES,
+               OBJECT_FORMAT ": %u references, but %u VMAs map it",
+               OBJECT_VALUES(object), object->references, object->i_mmap.count);
+}
+
+/* An entry of the page cache: [first, last] are the pages of one block. */
+static bool
+check_page(struct aspen_validator *v, const struct aspen_object *object,
+           const struct aspen_frame *frame, uint64_t first, uint64_t last)
+{
+    const struct aspen *aspen = v->aspen;
+    bool inside =
+        frame > aspen->frames && frame < aspen->frames + aspen->config.frames &&
+        ((uintptr_t)frame - (uintptr_t)aspen->frames) % sizeof(*frame) == 0;
+
+    if (!ASPEN_EXPECT(v, inside, OBJECT_PAGE,
+                      OBJECT_FORMAT ": page %a is no frame",
+                      OBJECT_VALUES(object), first))
+        return false;
+    uint64_t number = (uint64_t)(frame - aspen->frames);
+    unsigned order = frame->index & ASPEN_FRAME_HEAD && aspen->orders
+                         ? aspen->orders[number]
+                         : 0;
+    if (v->entries)
+        v->entries[number] |= ASPEN_TALLY_CACHED;
+    return ASPEN_EXPECT(v,
+                        aspen_frame_type(frame) == ASPEN_FRAME_OBJECT &&
+                            frame->owner == (uint64_t)(uintptr_t)object &&
+                            aspen_frame_offset(frame) == first &&
+                            last - first == ((uint64_t)1 << order) - 1,
+                        OBJECT_PAGE,
+                        OBJECT_FORMAT
+                        ": its page %a is frame %u, which says otherwise",
+                        OBJECT_VALUES(object), first, number);
+}
+
+static bool
+check_pages(struct aspen_validator *v, struct aspen_object *object)
+{
+    struct aspen_tree_cursor cursor;
+    const struct aspen_frame *frame;
+    uint64_t where = 0;
+
+    const char *broken = aspen_tree_check(&object->pages, &where);
+    if (!ASPEN_EXPECT(v, !broken, OBJECT_PAGES,
+                      OBJECT_FORMAT ": page cache is broken at page %a: %s",
+                      OBJECT_VALUES(object), where, ASPEN_TEXT_STRING(broken)))
+        return false;
+    v->tree_nodes += aspen_tree_nodes(&object->pages);
+    aspen_tree_cursor_init(&cursor, &object->pages, 0);
+    while ((frame = aspen_tree_next(&cursor, UINT64_MAX)) != NULL)
+        if (!check_page(v, object, frame, cursor.first, cursor.last))
+            return false;
+    return true;
+}
+
+void
+aspen_validate_objects(struct aspen_validator *v)
+{
+    struct aspen *aspen = v->aspen;
+
+    if (!ASPEN_EXPECT(v, aspen_validate_link(&aspen->objects), OBJECT_LIST,
+                      "the list of objects is broken at its head"))
+        return;
+    aspen_list_for_each(position, &aspen->objects)
+    {
+        struct aspen_object *object =
+            aspen_container_of(position, struct aspen_object, link);
+        if (!ASPEN_EXPECT(
+                v, aspen_validate_link(position) && object->aspen == aspen,
+                OBJECT_LIST,
+                "the list of objects is broken after "
+                "%u of them",
+                v->objects) ||
+            !check_mappings(v, object) || !check_pages(v, object))
+            return;
+        v->objects++;
+    }
+}
