@@ -13,6 +13,7 @@
 #   asan      build/asan/libaspen-test.a     the same under ASan and UBSan
 #   tsan      build/tsan/libaspen-test.a     the same under ThreadSanitizer
 #   clang     build/clang/libaspen-test.a    the same by the other compiler
+#   arm64     build/arm64/libaspen-test.a    the same with AArch64's page tables
 #
 # tools/tools.mk, bench/bench.mk, tests/explore/explore.mk add programs, checks:
 # they may use every variable and the function `objects` below, and append to
@@ -56,6 +57,8 @@ CFLAGS_tsan := -O1 -DASPEN_TEST_BUILD -fsanitize=thread
 LDFLAGS_tsan := -fsanitize=thread
 CC_clang = $(CLANG)
 CFLAGS_clang := -O2 -DASPEN_TEST_BUILD -Werror
+CC_arm64 = $(CC)
+CFLAGS_arm64 := -O1 -DASPEN_TEST_BUILD -DASPEN_POSIX_PAGING_AARCH64
 
 CORE := $(shell sed -e 's/\#.*//' sources.txt)
 PORT := $(wildcard ports/posix/*.c)
@@ -66,6 +69,7 @@ LIB_test := $(BUILD)/libaspen-test.a
 LIB_asan := $(BUILD)/asan/libaspen-test.a
 LIB_tsan := $(BUILD)/tsan/libaspen-test.a
 LIB_clang := $(BUILD)/clang/libaspen-test.a
+LIB_arm64 := $(BUILD)/arm64/libaspen-test.a
 PROGRAMS :=
 CHECKS :=
 
@@ -107,7 +111,7 @@ $(LIB_$1): $(call objects,$1,$(CORE) $(PORT)) sources.txt
 	@rm -f $$@
 	$$(Q)$$(AR) rcs $$@ $$(filter %.o,$$^)
 endef
-$(foreach v,release test asan tsan clang,$(eval $(call variant,$v)))
+$(foreach v,release test asan tsan clang arm64,$(eval $(call variant,$v)))
 
 # ---- Parts with makefiles of their own ----------------------------------
 
@@ -142,6 +146,7 @@ $(call unit_test,test,$(BUILD)/tests/unit,$1,$2)
 $(call unit_test,asan,$(BUILD)/asan/tests/unit,$1,$2)
 $(call unit_test,tsan,$(BUILD)/tsan/tests/unit,$1,$2)
 $(call unit_test,clang,$(BUILD)/clang/tests/unit,$1,$2)
+$(call unit_test,arm64,$(BUILD)/arm64/tests/unit,$1,$2)
 endef
 $(foreach t,$(UNIT),$(eval $(call unit_tests,$t,$(call unit_sources,$t))))
 UNIT_test := $(addprefix $(BUILD)/tests/unit/,$(UNIT))
@@ -150,8 +155,9 @@ UNIT_asan := $(addprefix $(BUILD)/asan/tests/unit/,$(UNIT))
 UNIT_tsan := $(addprefix $(BUILD)/tsan/tests/unit/, \
     $(filter-out test_capture,$(UNIT)))
 UNIT_clang := $(addprefix $(BUILD)/clang/tests/unit/,$(UNIT))
+UNIT_arm64 := $(addprefix $(BUILD)/arm64/tests/unit/,$(UNIT))
 
-.PHONY: all unit unit-asan unit-tsan unit-clang clean help
+.PHONY: all unit unit-asan unit-tsan unit-clang unit-arm64 clean help
 unit: $(UNIT_test)
 	@scripts/run-tests.sh $(BUILD)/log $(UNIT_test)
 
@@ -164,6 +170,9 @@ unit-tsan: $(UNIT_tsan)
 
 unit-clang: $(UNIT_clang)
 	@scripts/run-tests.sh $(BUILD)/clang/log $(UNIT_clang)
+
+unit-arm64: $(UNIT_arm64)
+	@scripts/run-tests.sh $(BUILD)/arm64/log $(UNIT_arm64)
 
 # One test: make test_cache, make asan/test_cache.
 .PHONY: $(UNIT) $(addprefix asan/,$(UNIT))
@@ -280,7 +289,7 @@ all: $(LIB_release) $(LIB_test) $(PROGRAMS)
 .PHONY: check
 check: $(DEPS_check)
 	@MAKE='$(MAKE)' scripts/check.sh $(BUILD)/check unit unit-asan \
-	    unit-tsan unit-clang check-clang check-freestanding check-sources check-headers \
+	    unit-tsan unit-clang unit-arm64 check-clang check-freestanding check-sources check-headers \
 	    check-aspen.c check-examples check-install check-format $(CHECKS)
 
 ifneq ($(filter $(BUILD)/aspen,$(PROGRAMS)),)

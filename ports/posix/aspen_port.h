@@ -45,7 +45,8 @@
 /* Not the host's CPUs: threads are spread over so many slots. */
 #define ASPEN_PORT_CPUS 16
 
-#if defined(__aarch64__)
+/* Tables are walked by software: any format works on any host. */
+#if defined(__aarch64__) || defined(ASPEN_POSIX_PAGING_AARCH64)
 #define ASPEN_PORT_PAGING_AARCH64
 #else
 #define ASPEN_PORT_PAGING_X86_64
