@@ -41,7 +41,7 @@ for target; do
     fi
     printf '%-4s %-20s %5d passed %3d failed %3d skipped %5d s\n' "$verdict" \
         "$target" "$p" "$f" "$s" $((SECONDS - started))
-    grep -iE '^(skip|skipped) ' "$log" | sed 's/^/     /' | head -n 20
+    grep -iE '^skip(ped)?[: ]' "$log" | sed 's/^/     /' | head -n 20
     if [ "$verdict" = FAIL ]; then
         grep -vE '^(ok |  (CC|AR|LD|GEN) )' "$log" | tail -n 60 |
             sed 's/^/     /'

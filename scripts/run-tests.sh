@@ -18,7 +18,7 @@ run_one()
     started=$(date +%s%N)
     timeout "${ASPEN_TEST_TIMEOUT:-600}" "$program" >"$log" 2>&1 </dev/null
     status=$?
-    count() { sed -n "s/^\[  $1  \] \([0-9]*\) test.*/\1/p" "$log" |
+    count() { sed -n "s/^\[  $1 *\] \([0-9]*\) test.*/\1/p" "$log" |
         awk '{n += $1} END {print n + 0}'; }
     passed=$(count PASSED)
     failed=$(count FAILED)
@@ -30,6 +30,7 @@ run_one()
     printf '%-4s %-28s %4d passed %6d ms\n' \
         "$([ "$failed" -eq 0 ] && echo ok || echo FAIL)" "$name" "$passed" \
         $((($(date +%s%N) - started) / 1000000))
+    grep -a '^skipped' "$log"
     if [ "$failed" -ne 0 ]; then
         echo "---- $program: exit status $status, output in $log"
         grep -v '^\[ RUN \|^\[       OK' "$log" | tail -n 40
