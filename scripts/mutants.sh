@@ -47,6 +47,16 @@ suite() {
 }
 
 mkdir -p "$work"
+
+# The control: without a mistake the suite passes, or it says nothing.
+rm -rf "$work/control"
+copy "$work/control"
+if ! how=$( (suite "$top/$work/control") 2>&1); then
+    echo "the suite fails without a mutant: $how"
+    exit 1
+fi
+rm -rf "$work/control"
+
 for name; do
     patch=$top/tests/mutants/$name.patch
     tree=$top/$work/$name
