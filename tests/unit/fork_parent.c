@@ -1,22 +1,13 @@
 /* SPDX-License-Identifier: MIT */
-#define _GNU_SOURCE
 #include "fork_parent.h"
 
 #include "paging/table.h"
 #include "space/vma.h"
-#include <setjmp.h>
-#include <stdarg.h>
-#include <cmocka.h>
-#include <stdlib.h>
-#include <sys/mman.h>
 
-#define PAGE      4096ull
-#define MIB       (1ull << 20)
-#define GIB       (1ull << 30)
 #define FRAMES    16384u
 #define SWAP_FULL 7u /* a slot whose count is at its byte's maximum */
-#define R         (ASPEN_VM_READ | ASPEN_VM_MAYREAD)
-#define RW        (R | ASPEN_VM_WRITE | ASPEN_VM_MAYWRITE | ASPEN_VM_MAYEXEC)
+#define MAY_R     (R | ASPEN_VM_MAYREAD)
+#define MAY_RW    (RW | ASPEN_VM_MAYREAD | ASPEN_VM_MAYWRITE | ASPEN_VM_MAYEXEC)
 
 /* ---- Hooks that keep a record ------------------------------------------ */
 
@@ -169,13 +160,8 @@ make_machine(void)
     unsigned type;
 
     assert_non_null(parent);
-    parent->direct_map =
-        mmap(NULL, FRAMES * PAGE, PROT_READ | PROT_WRITE,
-             MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-    assert_true(parent->direct_map != MAP_FAILED);
     aspen_config_init(&config);
     config.frames = FRAMES;
-    config.direct_map = parent->direct_map;
     config.hooks = (struct aspen_hooks){
         .arch = &arch_ops,
         .userfault = &userfault_ops,
@@ -183,9 +169,9 @@ make_machine(void)
         .notifier = &notifier_ops,
         .context = parent,
     };
-    assert_int_equal(aspen_create(&config, &parent->aspen), 0);
-    assert_int_equal(aspen_swap_area_add(parent->aspen, 4096, &type), 0);
-    assert_int_equal(aspen_mm_create(parent->aspen, &parent->mm), 0);
+    helper_create(&parent->helper, &config);
+    assert_int_equal(aspen_swap_area_add(parent->helper.aspen, 4096, &type), 0);
+    parent->mm = helper_mm(&parent->helper);
     return parent;
 }
 
@@ -202,7 +188,8 @@ make_object(struct fork_parent *parent, enum aspen_object_kind kind,
         .context = parent,
     };
     struct aspen_object *object;
-    assert_int_equal(aspen_object_create(parent->aspen, &args, &object), 0);
+    assert_int_equal(aspen_object_create(parent->helper.aspen, &args, &object),
+                     0);
     return object;
 }
 
@@ -244,7 +231,7 @@ static void
 add_anon(struct fork_parent *parent, uint64_t start, uint64_t pages,
          uint64_t flags)
 {
-    add_vma(parent, start, pages * PAGE, RW | flags, NULL, true, false);
+    add_vma(parent, start, pages * PAGE, MAY_RW | flags, NULL, true, false);
     add_pages(parent, start, pages, 0, ASPEN_IMPORT_ANON, 0);
 }
 
@@ -261,42 +248,42 @@ fork_parent_rich(void)
      * VMA after it. */
     add_anon(parent, at + MIB, 512, ASPEN_VM_ACCOUNT);
     add_anon(parent, at + 3 * MIB, 4, ASPEN_VM_LOCKED | ASPEN_VM_ACCOUNT);
-    add_vma(parent, 8 * MIB, 8 * PAGE, RW | ASPEN_VM_DONTCOPY, NULL, true,
+    add_vma(parent, 8 * MIB, 8 * PAGE, MAY_RW | ASPEN_VM_DONTCOPY, NULL, true,
             false);
     add_pages(parent, 8 * MIB, 8, 0, ASPEN_IMPORT_ANON, 0);
-    add_vma(parent, 9 * MIB, 8 * PAGE, RW | ASPEN_VM_WIPEONFORK, NULL, true,
+    add_vma(parent, 9 * MIB, 8 * PAGE, MAY_RW | ASPEN_VM_WIPEONFORK, NULL, true,
             false);
     add_pages(parent, 9 * MIB, 8, 0, ASPEN_IMPORT_ANON, 0);
     /* A private file mapping with some private copies; a shared one; shared
      * memory; an untouched private one. */
-    add_vma(parent, 10 * MIB, 16 * PAGE, RW, parent->file, true, false);
+    add_vma(parent, 10 * MIB, 16 * PAGE, MAY_RW, parent->file, true, false);
     add_pages(parent, 10 * MIB, 4, 0, ASPEN_IMPORT_OBJECT, 0);
     add_pages(parent, 10 * MIB + 4 * PAGE, 4, 0, ASPEN_IMPORT_ANON, 0);
-    add_vma(parent, 11 * MIB, 8 * PAGE, RW | ASPEN_VM_SHARED, parent->file,
+    add_vma(parent, 11 * MIB, 8 * PAGE, MAY_RW | ASPEN_VM_SHARED, parent->file,
             false, false);
     add_pages(parent, 11 * MIB, 8, 0, ASPEN_IMPORT_OBJECT, 0);
-    add_vma(parent, 12 * MIB, 8 * PAGE, RW | ASPEN_VM_SHARED, parent->shmem,
+    add_vma(parent, 12 * MIB, 8 * PAGE, MAY_RW | ASPEN_VM_SHARED, parent->shmem,
             false, false);
     add_pages(parent, 12 * MIB, 8, 0, ASPEN_IMPORT_OBJECT, 0);
-    add_vma(parent, 13 * MIB, 8 * PAGE, R, parent->file, false, false);
+    add_vma(parent, 13 * MIB, 8 * PAGE, MAY_R, parent->file, false, false);
     /* Userfault, zero pages, guards. */
-    add_vma(parent, 14 * MIB, 8 * PAGE, RW | ASPEN_VM_UFFD_MISSING, NULL, true,
-            true);
+    add_vma(parent, 14 * MIB, 8 * PAGE, MAY_RW | ASPEN_VM_UFFD_MISSING, NULL,
+            true, true);
     add_pages(parent, 14 * MIB, 2, 0, ASPEN_IMPORT_ANON, 0);
     add_pages(parent, 14 * MIB + 2 * PAGE, 2, 0, ASPEN_IMPORT_ZERO, 0);
     add_pages(parent, 14 * MIB + 4 * PAGE, 2, 0, ASPEN_IMPORT_GUARD, 0);
     /* Swapped out: one slot each, and one slot as often as its byte can
      * count, in a table of its own far away. */
-    add_vma(parent, 3 * GIB, 128 * PAGE, RW, NULL, true, false);
+    add_vma(parent, 3 * GIB, 128 * PAGE, MAY_RW, NULL, true, false);
     add_pages(parent, 3 * GIB, 4, 0, ASPEN_IMPORT_SWAP, 100);
     for (unsigned i = 0; i < ASPEN_SWAP_COUNT_MAX; i++)
         add_pages(parent, 3 * GIB + (4 + i) * PAGE, 1, 0, ASPEN_IMPORT_SWAP,
                   SWAP_FULL);
     /* Raw frames, and a huge leaf. */
-    add_vma(parent, 4 * GIB, 4 * PAGE, R | ASPEN_VM_PFNMAP | ASPEN_VM_IO, NULL,
-            false, false);
+    add_vma(parent, 4 * GIB, 4 * PAGE, MAY_R | ASPEN_VM_PFNMAP | ASPEN_VM_IO,
+            NULL, false, false);
     add_pages(parent, 4 * GIB, 4, 0, ASPEN_IMPORT_RAW, 0);
-    add_vma(parent, 600 * GIB, 4 * MIB, RW | ASPEN_VM_HUGEPAGE, NULL, true,
+    add_vma(parent, 600 * GIB, 4 * MIB, MAY_RW | ASPEN_VM_HUGEPAGE, NULL, true,
             false);
     add_pages(parent, 600 * GIB, 1, 1, ASPEN_IMPORT_ANON, 0);
     add_pages(parent, 600 * GIB + 2 * MIB, 3, 0, ASPEN_IMPORT_ANON, 0);
@@ -327,8 +314,7 @@ fork_parent_free(struct fork_parent *parent)
         aspen_object_put(parent->file);
     if (parent->shmem)
         aspen_object_put(parent->shmem);
-    assert_int_equal(aspen_destroy(parent->aspen), 0);
-    munmap(parent->direct_map, FRAMES * PAGE);
+    helper_destroy(&parent->helper);
     free(parent);
 }
 
@@ -352,7 +338,7 @@ look_at_entries(struct fork_parent *parent, struct aspen_vma *vma)
             aspen_entry_bits(entry) & ASPEN_ENTRY_SPECIAL)
             continue;
         struct aspen_frame *frame =
-            &parent->aspen->frames[aspen_entry_frame(entry)];
+            &parent->helper.aspen->frames[aspen_entry_frame(entry)];
         enum aspen_frame_type type = aspen_frame_type(frame);
         if (type != ASPEN_FRAME_ANON && type != ASPEN_FRAME_OBJECT)
             broken(parent, "an entry leads to a frame that holds no page");
@@ -434,7 +420,7 @@ walk_anon(struct fork_parent *parent, struct aspen_vma *vma)
 static void
 walk_registry(struct fork_parent *parent)
 {
-    aspen_list_for_each(link, &parent->aspen->registry)
+    aspen_list_for_each(link, &parent->helper.aspen->registry)
     {
         struct aspen_mm *mm =
             aspen_container_of(link, struct aspen_mm, registry_link);
@@ -448,7 +434,7 @@ walk_registry(struct fork_parent *parent)
 static void
 walk_swap_list(struct fork_parent *parent)
 {
-    aspen_list_for_each(link, &parent->aspen->swap_list)
+    aspen_list_for_each(link, &parent->helper.aspen->swap_list)
     {
         struct aspen_mm *mm =
             aspen_container_of(link, struct aspen_mm, swap_link);

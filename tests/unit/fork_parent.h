@@ -7,8 +7,8 @@
 #ifndef FORK_PARENT_H
 #define FORK_PARENT_H
 
+#include "helper.h"
 #include "internal.h"
-#include <aspen/aspen.h>
 
 /* What the hooks and walkers of one machine saw. */
 struct fork_events {
@@ -33,12 +33,11 @@ struct fork_events {
 };
 
 struct fork_parent {
-    struct aspen *aspen;
+    struct helper helper; /* its machine */
     struct aspen_mm *mm;
     struct aspen_object *file;
     struct aspen_object *shmem;
     struct fork_events events;
-    void *direct_map;
 };
 
 /* A machine with a parent that has it all / that has no VMA / `vmas` touched

@@ -3,52 +3,10 @@
  * What a child holds: contents over three generations with writes between the
  * forks, in every order of exits; what is left out, wiped, shared; counters.
  */
-#define _GNU_SOURCE
 #include "fork_parent.h"
-
+#include "helper.h"
 #include "paging/table.h"
 #include "space/vma.h"
-#include <setjmp.h>
-#include <stdarg.h>
-#include <cmocka.h>
-#include <string.h>
-
-#define PAGE 4096ull
-#define MIB  (1ull << 20)
-
-static void
-assert_valid(struct fork_parent *parent)
-{
-    struct aspen_finding finding = {0};
-    int error = aspen_validate(parent->aspen, &finding);
-    if (error == 1)
-        fail_msg("validator: %s: %s", finding.check, finding.text);
-    assert_int_equal(error, 0);
-}
-
-/* ---- Memory as a program sees it --------------------------------------- */
-
-static unsigned char *
-touch(struct aspen_mm *mm, uint64_t address, unsigned access)
-{
-    uint32_t frame;
-    while (aspen_translate(mm, address, access, &frame))
-        assert_int_equal(aspen_fault(mm, address, access), 0);
-    return (unsigned char *)aspen_frame_pointer(mm->aspen, frame) +
-           address % PAGE;
-}
-
-static void
-poke(struct aspen_mm *mm, uint64_t address, unsigned char byte)
-{
-    *touch(mm, address, ASPEN_ACCESS_WRITE) = byte;
-}
-
-static unsigned char
-peek(struct aspen_mm *mm, uint64_t address)
-{
-    return *touch(mm, address, ASPEN_ACCESS_READ);
-}
 
 /* ---- Generations ------------------------------------------------------- */
 
@@ -77,7 +35,8 @@ write_pages(struct family *family, unsigned who, unsigned mask)
         if (!(mask & 1u << page))
             continue;
         unsigned char byte = (unsigned char)(16 * (who + 1) + page);
-        poke(family->mm[who], page_at(page), byte);
+        helper_put(&family->parent->helper, family->mm[who], page_at(page),
+                   byte);
         family->expected[who][page] = byte;
     }
 }
@@ -94,7 +53,8 @@ check_pages(const struct family *family)
 {
     for (unsigned who = 0; who < SPACES; who++)
         for (unsigned page = 0; family->mm[who] && page < PAGES; page++)
-            assert_int_equal(peek(family->mm[who], page_at(page)),
+            assert_int_equal(helper_get(&family->parent->helper,
+                                        family->mm[who], page_at(page)),
                              family->expected[who][page]);
 }
 
@@ -114,7 +74,7 @@ make_family(struct family *family)
     fork_one(family, 0, 3);
     write_pages(family, 3, 0x09);
     check_pages(family);
-    assert_valid(family->parent);
+    helper_assert_valid(&family->parent->helper);
 }
 
 /* They leave in the order of the four digits of `order` in base 4; who is
@@ -133,7 +93,7 @@ leave_in_order(const unsigned order[SPACES])
         check_pages(&family);
         write_pages(&family, 0, 0x21);
         check_pages(&family);
-        assert_valid(family.parent);
+        helper_assert_valid(&family.parent->helper);
     }
     fork_parent_free(family.parent);
 }
@@ -158,7 +118,7 @@ leave_parent_first(const unsigned order[SPACES])
             if (family.mm[left])
                 write_pages(&family, left, 0x33);
         check_pages(&family);
-        assert_valid(family.parent);
+        helper_assert_valid(&family.parent->helper);
     }
     family.parent->mm = survivor;
     fork_parent_free(family.parent);
@@ -195,14 +155,16 @@ test_long_chain(void **state)
     for (unsigned generation = 1; generation <= 40; generation++) {
         struct aspen_mm *child;
         assert_int_equal(aspen_fork(mm, &child), 0);
-        poke(child, page_at(0), (unsigned char)generation);
+        helper_put(&parent->helper, child, page_at(0),
+                   (unsigned char)generation);
         aspen_mm_put(mm);
         mm = child;
-        assert_int_equal(peek(mm, page_at(0)), generation);
-        assert_valid(parent);
+        assert_int_equal(helper_get(&parent->helper, mm, page_at(0)),
+                         generation);
+        helper_assert_valid(&parent->helper);
     }
     struct aspen_counters counters;
-    aspen_counters_read(parent->aspen, &counters);
+    aspen_counters_read(parent->helper.aspen, &counters);
     /* Two VMAs; without reuse each would have 41. */
     assert_true(counters.anon_vmas <= 8);
     parent->mm = mm;
@@ -222,7 +184,7 @@ test_rich_child(void **state)
 
     aspen_mm_counters_read(parent->mm, &before);
     assert_int_equal(aspen_fork(parent->mm, &child), 0);
-    assert_valid(parent);
+    helper_assert_valid(&parent->helper);
     aspen_mm_counters_read(child, &after);
 
     /* Left out: the DONTCOPY VMA. */
@@ -233,7 +195,7 @@ test_rich_child(void **state)
     struct aspen_vma *wiped = aspen_vma_at(child, 9 * MIB);
     assert_non_null(wiped);
     assert_null(wiped->anon_vma);
-    assert_int_equal(peek(child, 9 * MIB), 0);
+    assert_int_equal(helper_get(&parent->helper, child, 9 * MIB), 0);
     /* Locked flags are not inherited. */
     assert_int_equal(after.locked_pages, 0);
     assert_true(before.locked_pages > 0);
@@ -241,22 +203,23 @@ test_rich_child(void **state)
     /* Swap entries are counted, and put the child on the swap list. */
     assert_int_equal(after.swap_pages, before.swap_pages);
     struct aspen_counters counters;
-    aspen_counters_read(parent->aspen, &counters);
+    aspen_counters_read(parent->helper.aspen, &counters);
     assert_int_equal(counters.mms_swap_list, 2);
     assert_int_equal(counters.swap_references, 2 * before.swap_pages);
     /* Guards are copied, zero pages too. */
     assert_int_equal(aspen_fault(child, 14 * MIB + 4 * PAGE, ASPEN_ACCESS_READ),
                      -ASPEN_EFAULT);
     /* Shared pages stay shared. */
-    poke(child, 12 * MIB, 77);
-    assert_int_equal(peek(parent->mm, 12 * MIB), 77);
+    helper_put(&parent->helper, child, 12 * MIB, 77);
+    assert_int_equal(helper_get(&parent->helper, parent->mm, 12 * MIB), 77);
     /* Private ones do not. */
-    poke(child, 10 * MIB + 4 * PAGE, 55);
-    assert_int_equal(peek(parent->mm, 10 * MIB + 4 * PAGE), 0);
+    helper_put(&parent->helper, child, 10 * MIB + 4 * PAGE, 55);
+    assert_int_equal(
+        helper_get(&parent->helper, parent->mm, 10 * MIB + 4 * PAGE), 0);
 
-    assert_valid(parent);
+    helper_assert_valid(&parent->helper);
     aspen_mm_put(child);
-    assert_valid(parent);
+    helper_assert_valid(&parent->helper);
     fork_parent_free(parent);
 }
 
@@ -269,14 +232,14 @@ test_refused_parents(void **state)
     struct aspen_mm *child;
 
     /* A space whose last user has left, still held: EMPTY. */
-    assert_int_equal(aspen_mm_create(parent->aspen, &other), 0);
+    assert_int_equal(aspen_mm_create(parent->helper.aspen, &other), 0);
     aspen_mm_hold(other);
     aspen_mm_put(other);
     assert_int_equal(aspen_mm_state(other), ASPEN_MM_EMPTY);
     assert_int_equal(aspen_fork(other, &child), -ASPEN_EINVAL);
     assert_false(aspen_mm_get_live(other));
     aspen_mm_drop(other);
-    assert_valid(parent);
+    helper_assert_valid(&parent->helper);
     fork_parent_free(parent);
 }
 

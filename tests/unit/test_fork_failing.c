@@ -4,59 +4,35 @@
  * child, the parent is as it was, the next fork works; and whoever looks on
  * through rmap, registry or swap list meets only whole things.
  */
-#define _GNU_SOURCE
 #include "fork_parent.h"
-#include <setjmp.h>
-#include <stdarg.h>
-#include <cmocka.h>
+#include "helper.h"
 #include <inttypes.h>
-#include <stdio.h>
-#include <string.h>
 
 #define STEPS_MAX 4096
 
-/* ---- What must be as before -------------------------------------------- */
-
-struct before {
-    struct aspen_counters counters;
-    uint64_t semantic;
-    uint64_t counts;
-};
-
-static struct before
-look(struct fork_parent *parent)
-{
-    struct before before;
-    memset(&before, 0, sizeof(before));
-    aspen_port_rcu_barrier();
-    aspen_counters_read(parent->aspen, &before.counters);
-    before.counters.tlb_flushes = 0;
-    before.semantic = aspen_hash_mm(parent->mm, ASPEN_HASH_SEMANTIC);
-    before.counts = aspen_hash_mm(parent->mm, ASPEN_HASH_COUNTS);
-    return before;
-}
-
-static void
-assert_same(struct fork_parent *parent, const struct before *before)
-{
-    struct before now = look(parent);
-    assert_memory_equal(&now.counters, &before->counters, sizeof(now.counters));
-    assert_true(now.semantic == before->semantic);
-    assert_true(now.counts == before->counts);
-}
-
+/* Of the machine, and of what its hooks and walkers saw. */
 static void
 assert_valid(struct fork_parent *parent)
 {
-    struct aspen_finding finding = {0};
-    int error = aspen_validate(parent->aspen, &finding);
-    if (error == 1)
-        fail_msg("validator: %s: %s", finding.check, finding.text);
-    assert_int_equal(error, 0);
+    helper_assert_valid(&parent->helper);
     if (parent->events.broken)
         fail_msg("walker: %s", parent->events.broken);
     assert_int_equal(parent->events.brackets_started,
                      parent->events.brackets_ended);
+}
+
+static struct helper_state
+look(struct fork_parent *parent)
+{
+    struct helper_state state;
+    helper_state_take(&parent->helper, parent->mm, &state);
+    return state;
+}
+
+static void
+assert_same(struct fork_parent *parent, const struct helper_state *before)
+{
+    helper_assert_state(&parent->helper, parent->mm, before);
 }
 
 /* ---- Plans ------------------------------------------------------------- */
@@ -86,13 +62,15 @@ plan(struct recording *recording, enum aspen_fail_mode mode, uint64_t number)
         .observer = observe,
         .observer_context = recording,
     };
-    assert_int_equal(aspen_failpoints_set(recording->parent->aspen, &plan), 0);
+    assert_int_equal(
+        aspen_failpoints_set(recording->parent->helper.aspen, &plan), 0);
 }
 
 static void
 unplan(struct recording *recording)
 {
-    assert_int_equal(aspen_failpoints_set(recording->parent->aspen, NULL), 0);
+    assert_int_equal(
+        aspen_failpoints_set(recording->parent->helper.aspen, NULL), 0);
 }
 
 static struct aspen_mm *
@@ -128,7 +106,7 @@ expected_error(enum aspen_step step)
 
 static void
 fail_one(struct recording *recording, const enum aspen_step *steps, uint64_t n,
-         enum aspen_fail_mode mode, const struct before *before)
+         enum aspen_fail_mode mode, const struct helper_state *before)
 {
     struct fork_parent *parent = recording->parent;
     struct aspen_mm *untouched = (struct aspen_mm *)&untouched;
@@ -138,7 +116,7 @@ fail_one(struct recording *recording, const enum aspen_step *steps, uint64_t n,
     plan(recording, mode, n);
     int error = aspen_fork(parent->mm, &child);
     struct aspen_failpoint_counts counts;
-    aspen_failpoints_read(parent->aspen, &counts);
+    aspen_failpoints_read(parent->helper.aspen, &counts);
     unplan(recording);
 
     assert_int_equal(error, expected_error(steps[n - 1]));
@@ -174,7 +152,7 @@ fail_everywhere(struct fork_parent *parent, const char *name)
     record(&recording);
     uint64_t count = recording.count;
     memcpy(steps, recording.steps, count * sizeof(*steps));
-    struct before before = look(parent);
+    struct helper_state before = look(parent);
     for (uint64_t n = 1; n <= count; n++) {
         fail_one(&recording, steps, n, ASPEN_FAIL_ONCE, &before);
         fail_one(&recording, steps, n, ASPEN_FAIL_ONWARD, &before);
@@ -238,7 +216,7 @@ test_hooks(void **state)
 {
     (void)state;
     struct fork_parent *parent = fork_parent_rich();
-    struct before before = look(parent);
+    struct helper_state before = look(parent);
     uint64_t open = parent->events.opened;
     struct aspen_mm *child;
     int *errors[] = {&parent->events.open_error,

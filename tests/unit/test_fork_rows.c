@@ -5,12 +5,7 @@
  */
 #define _GNU_SOURCE
 #include "fork_parent.h"
-#include <setjmp.h>
-#include <stdarg.h>
-#include <cmocka.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
+#include "helper.h"
 
 #define ROWS      20
 #define STEPS_MAX 4096
@@ -83,10 +78,10 @@ run(struct fork_parent *parent, struct recording *recording,
     struct aspen_failpoint_counts counts;
     struct aspen_mm *child = NULL;
 
-    assert_int_equal(aspen_failpoints_set(parent->aspen, &plan), 0);
+    assert_int_equal(aspen_failpoints_set(parent->helper.aspen, &plan), 0);
     int error = aspen_fork(parent->mm, &child);
-    aspen_failpoints_read(parent->aspen, &counts);
-    assert_int_equal(aspen_failpoints_set(parent->aspen, NULL), 0);
+    aspen_failpoints_read(parent->helper.aspen, &counts);
+    assert_int_equal(aspen_failpoints_set(parent->helper.aspen, NULL), 0);
     assert_int_equal(error != 0, counts.failed != 0);
     if (child)
         aspen_mm_put(child);

@@ -3,17 +3,11 @@
  * What the two hashes of an address space see, and what they must not see:
  * each field is changed alone.
  */
-#define _GNU_SOURCE
 #include "fork_parent.h"
+#include "helper.h"
 
 #include "paging/table.h"
 #include "space/vma.h"
-#include <setjmp.h>
-#include <stdarg.h>
-#include <cmocka.h>
-#include <string.h>
-
-#define MIB (1ull << 20)
 
 static uint64_t
 semantic(struct fork_parent *parent)
@@ -60,7 +54,8 @@ test_what_is_seen(void **state)
     struct aspen_mm *mm = parent->mm;
     struct aspen_vma *vma = aspen_vma_at(mm, 10 * MIB);
     struct aspen_frame *frame =
-        &parent->aspen->frames[aspen_entry_frame(*entry_at(parent, 3 * MIB))];
+        &parent->helper.aspen
+             ->frames[aspen_entry_frame(*entry_at(parent, 3 * MIB))];
 
     assert_seen(parent, &vma->flags, 4, true);
     assert_seen(parent, &vma->pgoff, 8, true);
