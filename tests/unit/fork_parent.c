@@ -470,11 +470,16 @@ fork_walkers(struct fork_parent *parent)
 
 /* ---- Rows of docs/fork.md ---------------------------------------------- */
 
+#define TABLES 64
+
 struct labels {
     const enum aspen_step *steps;
     uint64_t count;
     uint64_t at;
-    unsigned *rows;
+    struct fork_label *labels;
+    /* Tables that the child has by now: first address and level. */
+    uint64_t tables[TABLES];
+    unsigned table_count;
 };
 
 static bool
@@ -482,7 +487,7 @@ one(struct labels *labels, enum aspen_step step, unsigned row)
 {
     if (labels->at == labels->count || labels->steps[labels->at] != step)
         return false;
-    labels->rows[labels->at++] = row;
+    labels->labels[labels->at++].row = row;
     return true;
 }
 
@@ -493,9 +498,46 @@ any(struct labels *labels, enum aspen_step step, unsigned row)
         ;
 }
 
+/* The table of `level` at `address` is made now unless the child has it. */
 static bool
-label_vma(struct labels *labels, const struct aspen_vma *vma)
+label_table(struct labels *labels, uint64_t address, unsigned level)
 {
+    uint64_t table = (address & ~(aspen_table_span(level) - 1)) | level;
+
+    for (unsigned i = 0; i < labels->table_count; i++)
+        if (labels->tables[i] == table)
+            return true;
+    assert_true(labels->table_count < TABLES);
+    labels->tables[labels->table_count++] = table;
+    if (!one(labels, ASPEN_STEP_PAGE_TABLE, 16))
+        return false;
+    labels->labels[labels->at - 1].level = level;
+    return true;
+}
+
+/* Every table that the parent has below the VMA, from the top down. */
+static bool
+label_tables(struct labels *labels, struct aspen_vma *vma)
+{
+    uint64_t span = aspen_table_span(0);
+    struct aspen_slot slot;
+
+    for (uint64_t address = vma->start; address < vma->end;
+         address = (address & ~(span - 1)) + span) {
+        aspen_table_walk(vma->mm, address, &slot);
+        for (unsigned level = ASPEN_TABLE_LEVELS - 1; level-- > slot.level;)
+            if (!label_table(labels, address, level))
+                return false;
+        any(labels, ASPEN_STEP_SWAP, 16);
+    }
+    return true;
+}
+
+static bool
+label_vma(struct labels *labels, struct aspen_vma *vma)
+{
+    bool hooked = vma->object && vma->object->pager;
+
     if (!one(labels, ASPEN_STEP_INTERRUPT, 5))
         return false;
     if (vma->flags & ASPEN_VM_DONTCOPY)
@@ -508,23 +550,24 @@ label_vma(struct labels *labels, const struct aspen_vma *vma)
         return false;
     if (vma->userfault && !one(labels, ASPEN_STEP_HOOK, 11))
         return false;
-    any(labels, ASPEN_STEP_ANON_VMA, 12);
-    if (vma->object && vma->object->pager && !one(labels, ASPEN_STEP_HOOK, 13))
+    if (vma->anon_vma && !(vma->flags & ASPEN_VM_WIPEONFORK)) {
+        any(labels, ASPEN_STEP_ANON_VMA, 12);
+        if (labels->labels[labels->at - 1].row != 12)
+            return false;
+    }
+    if (hooked && !one(labels, ASPEN_STEP_HOOK, 13))
         return false;
-    uint64_t before;
-    do {
-        before = labels->at;
-        any(labels, ASPEN_STEP_PAGE_TABLE, 16);
-        any(labels, ASPEN_STEP_SWAP, 16);
-    } while (labels->at != before);
-    return true;
+    if (vma->flags & ASPEN_VM_WIPEONFORK ||
+        !(vma->anon_vma || vma->flags & ASPEN_VM_PFNMAP))
+        return true;
+    return label_tables(labels, vma);
 }
 
 bool
-fork_label_rows(const struct fork_parent *parent, const enum aspen_step *steps,
-                uint64_t count, unsigned *rows)
+fork_label_steps(const struct fork_parent *parent, const enum aspen_step *steps,
+                 uint64_t count, struct fork_label *out)
 {
-    struct labels labels = {steps, count, 0, rows};
+    struct labels labels = {.steps = steps, .count = count, .labels = out};
     struct aspen_tree_cursor cursor;
     struct aspen_vma *vma;
 

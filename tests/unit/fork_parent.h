@@ -52,13 +52,18 @@ void fork_parent_free(struct fork_parent *parent);
  * go to events.broken. Safe at any crossing inside fork. */
 void fork_walkers(struct fork_parent *parent);
 
+/* What a crossing belongs to. */
+struct fork_label {
+    unsigned row;   /* of docs/fork.md */
+    unsigned level; /* row 16, page_table: of the table that is made */
+};
+
 /*
- * Rows of docs/fork.md for a sequence of crossings of a whole fork of the
- * rich parent. rows[i] gets the row of steps[i]. False when the sequence is
- * not one that docs/fork.md allows.
+ * Labels for the crossings of a whole fork, which are predicted from the
+ * parent's VMAs and page tables. False when the sequence is another one.
  */
-bool fork_label_rows(const struct fork_parent *parent,
-                     const enum aspen_step *steps, uint64_t count,
-                     unsigned *rows);
+bool fork_label_steps(const struct fork_parent *parent,
+                      const enum aspen_step *steps, uint64_t count,
+                      struct fork_label *labels);
 
 #endif

@@ -6,6 +6,7 @@
 #define _GNU_SOURCE
 #include "fork_parent.h"
 #include "helper.h"
+#include "paging/entry.h"
 
 #define ROWS      20
 #define STEPS_MAX 4096
@@ -94,18 +95,26 @@ test_every_row(void **state)
     (void)state;
     static struct recording recording;
     static struct recording failing;
-    static unsigned rows[STEPS_MAX];
+    static struct fork_label labels[STEPS_MAX];
     struct table table = read_table();
     struct fork_parent *parent = fork_parent_rich();
     unsigned hit[ROWS] = {0};
+    unsigned levels = 0; /* of page tables that could not be had */
 
     assert_int_equal(table.rows, ROWS);
     run(parent, &recording, ASPEN_FAIL_NEVER, 0);
     assert_true(
-        fork_label_rows(parent, recording.steps, recording.count, rows));
-    for (uint64_t n = 1; n <= recording.count; n++)
-        if (run(parent, &failing, ASPEN_FAIL_ONCE, n))
-            hit[rows[n - 1]] |= 1u << recording.steps[n - 1];
+        fork_label_steps(parent, recording.steps, recording.count, labels));
+    for (uint64_t n = 1; n <= recording.count; n++) {
+        if (!run(parent, &failing, ASPEN_FAIL_ONCE, n))
+            continue;
+        hit[labels[n - 1].row] |= 1u << recording.steps[n - 1];
+        if (labels[n - 1].row == 16 &&
+            recording.steps[n - 1] == ASPEN_STEP_PAGE_TABLE)
+            levels |= 1u << labels[n - 1].level;
+    }
+    /* Each level below the top one, which is row 0. */
+    assert_int_equal(levels, (1u << (ASPEN_TABLE_LEVELS - 1)) - 1);
 
     unsigned pairs = 0;
     for (unsigned row = 0; row < ROWS; row++) {
