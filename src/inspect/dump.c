@@ -123,12 +123,10 @@ marker_name(uint64_t entry)
 static void
 put_entry(void *context, uint64_t address, uint64_t entry, unsigned level)
 {
-    static const char names[ASPEN_TABLE_LEVELS][4] = {"pte", "pmd", "pud",
-                                                      "p4d"};
     struct dump *dump = context;
 
-    ASPEN_TEXT(&dump->text, "    %s %a -> ", ASPEN_TEXT_STRING(names[level]),
-               address);
+    ASPEN_TEXT(&dump->text, "    %s %a -> ",
+               ASPEN_TEXT_STRING(aspen_text_level(level)), address);
     if (aspen_entry_is_leaf(entry, level))
         put_leaf(dump, entry, level);
     else if (aspen_entry_is_swap(entry))
@@ -230,19 +228,6 @@ put_vma(struct dump *dump, const struct aspen_vma *vma)
 
 /* ---- Address spaces ---------------------------------------------------- */
 
-static const char *
-state_name(const struct aspen_mm *mm)
-{
-    static const char *const names[] = {
-        [ASPEN_MM_BUILDING] = "BUILDING",
-        [ASPEN_MM_LIVE] = "LIVE",
-        [ASPEN_MM_DYING] = "DYING",
-        [ASPEN_MM_EMPTY] = "EMPTY",
-    };
-    uint32_t state = aspen_load(&mm->state);
-    return state < ASPEN_ARRAY_SIZE(names) ? names[state] : "?";
-}
-
 static uint64_t
 charge_of(struct aspen_mm *mm)
 {
@@ -263,7 +248,8 @@ put_mm(struct aspen_text *text, struct aspen_mm *mm)
     uint64_t swapped = aspen_load_relaxed(&mm->rss[ASPEN_RSS_SWAP]);
 
     ASPEN_TEXT(text, "mm %u %s  %u vmas  %u pages  charge %u", mm->id,
-               ASPEN_TEXT_STRING(state_name(mm)), mm->map_count,
+               ASPEN_TEXT_STRING(aspen_text_state(aspen_load(&mm->state))),
+               mm->map_count,
                aspen_load_relaxed(&mm->rss[ASPEN_RSS_FILE]) +
                    aspen_load_relaxed(&mm->rss[ASPEN_RSS_ANON]) +
                    aspen_load_relaxed(&mm->rss[ASPEN_RSS_SHMEM]),

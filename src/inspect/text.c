@@ -7,6 +7,8 @@
  */
 #include "inspect/text.h"
 
+#include <aspen/mm.h>
+
 #define DIGITS_MAX 20 /* of 2^64 - 1 */
 
 void
@@ -118,4 +120,23 @@ aspen_text_format(struct aspen_text *text, const char *format,
         else
             put_argument(text, *format, width, *++arguments);
     }
+}
+
+const char *
+aspen_text_state(uint32_t state)
+{
+    static const char *const names[] = {
+        [ASPEN_MM_BUILDING] = "BUILDING",
+        [ASPEN_MM_LIVE] = "LIVE",
+        [ASPEN_MM_DYING] = "DYING",
+        [ASPEN_MM_EMPTY] = "EMPTY",
+    };
+    return state < ASPEN_ARRAY_SIZE(names) ? names[state] : "?";
+}
+
+const char *
+aspen_text_level(unsigned level)
+{
+    static const char *const names[] = {"pte", "pmd", "pud", "p4d"};
+    return level < ASPEN_ARRAY_SIZE(names) ? names[level] : "?";
 }

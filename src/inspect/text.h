@@ -55,4 +55,8 @@ void aspen_text_format(struct aspen_text *text, const char *format,
     aspen_text_format((text), (format), (const uint64_t[]){0, __VA_ARGS__})
 #define ASPEN_TEXT_STRING(string) ((uint64_t)(uintptr_t)(string))
 
+/* Words of the notation: "LIVE", "pte"; "?" when out of range. */
+const char *aspen_text_state(uint32_t state);
+const char *aspen_text_level(unsigned level);
+
 #endif

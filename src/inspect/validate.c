@@ -71,22 +71,21 @@ is_registered_state(uint32_t state)
 static bool
 check_life(struct aspen_validator *v, const struct aspen_mm *mm)
 {
+    uint64_t state = ASPEN_TEXT_STRING(aspen_text_state(mm->state));
     bool registered = !aspen_list_is_empty(&mm->registry_link);
     bool listed = !aspen_list_is_empty(&mm->swap_link);
     bool flagged = mm->flags & ASPEN_MM_SWAPPED;
 
     return ASPEN_EXPECT(
                v, is_registered_state(mm->state) || mm->state == ASPEN_MM_EMPTY,
-               MM_STATE, "mm %u is in state %u while nothing runs", mm->id,
-               mm->state) &&
+               MM_STATE, "mm %u is %s while nothing runs", mm->id, state) &&
            ASPEN_EXPECT(v, !registered || is_registered_state(mm->state),
-                        REGISTRY_STATE,
-                        "mm %u is in the registry, but in state %u", mm->id,
-                        mm->state) &&
+                        REGISTRY_STATE, "mm %u is in the registry, but %s",
+                        mm->id, state) &&
            ASPEN_EXPECT(v, registered || !is_registered_state(mm->state),
                         REGISTRY_MISSING,
-                        "mm %u is in state %u, but not in the registry", mm->id,
-                        mm->state) &&
+                        "mm %u is %s, but not in the registry", mm->id,
+                        state) &&
            ASPEN_EXPECT(v, listed == flagged, SWAP_LIST_FLAG,
                         "mm %u: on the swap list %u, flag says %u", mm->id,
                         listed, flagged) &&
@@ -94,8 +93,8 @@ check_life(struct aspen_validator *v, const struct aspen_mm *mm)
                         mm->references > 0 &&
                             (mm->users > 0 || mm->state != ASPEN_MM_LIVE),
                         MM_REFERENCES,
-                        "mm %u in state %u has %u references, %u users", mm->id,
-                        mm->state, mm->references, mm->users);
+                        "mm %u, which is %s, has %u references, %u users",
+                        mm->id, state, mm->references, mm->users);
 }
 
 /* After exit or a failed fork nothing may be left in it. */

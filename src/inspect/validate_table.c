@@ -36,13 +36,14 @@ struct item {
     unsigned bits; /* of a leaf */
 };
 
-/* "mm 2 entry 0x401000 (level 0) leads to ..." */
+/* "mm 2 pte 0x401000 leads to ..." */
 #define EXPECT_ITEM(item, condition, check, ...)                               \
     EXPECT_ITEM_2(item, condition, check, __VA_ARGS__, 0)
 #define EXPECT_ITEM_2(item, condition, check, format, ...)                     \
-    ASPEN_EXPECT((item)->walk->v, condition, check,                            \
-                 "mm %u entry %a (level %u) " format, (item)->walk->mm->id,    \
-                 (item)->address, (item)->level, __VA_ARGS__)
+    ASPEN_EXPECT((item)->walk->v, condition, check, "mm %u %s %a " format,     \
+                 (item)->walk->mm->id,                                         \
+                 ASPEN_TEXT_STRING(aspen_text_level((item)->level)),           \
+                 (item)->address, __VA_ARGS__)
 
 /* The first VMA that ends after `address`; addresses come in order. */
 static const struct aspen_vma *

@@ -59,6 +59,11 @@ check_fields(struct aspen_validator *v, const struct aspen_vma *vma)
            ASPEN_EXPECT(v, !(vma->flags & ASPEN_VM_SHARED) || vma->object,
                         VMA_FLAGS, ASPEN_VMA_FORMAT ": shared, but no object",
                         ASPEN_VMA_VALUES(vma)) &&
+           ASPEN_EXPECT(
+               v,
+               !(vma->flags & ASPEN_VM_WRITE) || vma->flags & ASPEN_VM_MAYWRITE,
+               VMA_FLAGS, ASPEN_VMA_FORMAT ": is written, but may not be",
+               ASPEN_VMA_VALUES(vma)) &&
            ASPEN_EXPECT(v,
                         vma->lock_readers == 0 &&
                             vma->lock_sequence != mm->lock_sequence,

@@ -371,6 +371,13 @@ plant_vma_shared(struct scene *s)
 }
 
 static void
+plant_vma_may(struct scene *s)
+{
+    struct aspen_vma *vma = vma_at(s->child, ANON);
+    POKE(s, vma->flags, vma->flags & ~ASPEN_VM_MAYWRITE);
+}
+
+static void
 plant_vma_reader(struct scene *s)
 {
     POKE(s, vma_at(s->child, ANON)->lock_readers, 1);
@@ -1071,6 +1078,7 @@ static const struct plant {
     {"vma.range", CHILD, plant_vma_limit},
     {"vma.flags", CHILD, plant_vma_flag},
     {"vma.flags", CHILD, plant_vma_shared},
+    {"vma.flags", CHILD, plant_vma_may},
     {"vma.lock", CHILD, plant_vma_reader},
     {"vma.lock", CHILD, plant_vma_writer},
     {"vma.pgoff", CHILD, plant_vma_pgoff},
