@@ -5,6 +5,7 @@
  * gives it, and every name of that page is planted.
  */
 #include "fork_parent.h"
+#include "helper.h"
 #include "unit.h"
 
 #include "inspect/validate.h"
@@ -13,9 +14,6 @@
 #include "space/swap_map.h"
 #include "space/unmap.h"
 
-#define PAGE  4096ull
-#define MIB   (1ull << 20)
-#define GIB   (1ull << 30)
 #define POKES 16
 
 /* Where fork_parent_rich() has what. */
@@ -58,7 +56,7 @@ scene_create(void)
 {
     struct scene scene = {.rich = fork_parent_rich()};
 
-    scene.aspen = scene.rich->aspen;
+    scene.aspen = scene.rich->helper.aspen;
     scene.parent = scene.rich->mm;
     assert_int_equal(aspen_fork(scene.parent, &scene.child), 0);
     assert_int_equal(aspen_mm_create(scene.aspen, &scene.empty), 0);
@@ -1392,12 +1390,12 @@ test_clean(void **unused)
                             step % 2 ? ASPEN_ACCESS_WRITE : ASPEN_ACCESS_READ);
             faults += error == 0;
         }
-        assert_valid(rich->aspen, mms, count);
+        assert_valid(rich->helper.aspen, mms, count);
     }
     assert_true(faults > 50);
     while (--count)
         aspen_mm_put(mms[count]);
-    assert_valid(rich->aspen, mms, 1);
+    assert_valid(rich->helper.aspen, mms, 1);
     fork_parent_free(rich);
 }
 
@@ -1408,7 +1406,7 @@ test_nothing(void **unused)
 {
     (void)unused;
     struct fork_parent *parent = fork_parent_empty();
-    assert_valid(parent->aspen, &parent->mm, 1);
+    assert_valid(parent->helper.aspen, &parent->mm, 1);
     fork_parent_free(parent);
 }
 
