@@ -6,6 +6,7 @@
  */
 #define _GNU_SOURCE
 #include "capture.h"
+#include "rehearse.h"
 
 #include <aspen/version.h>
 
@@ -23,6 +24,8 @@
 static const char help[] =
     "usage: aspen COMMAND [options]\n"
     "\n"
+    "  rehearse   take the address space of a real process, fork it in Aspen,\n"
+    "             and let the fork fail at every step\n"
     "  capture    write a snapshot of a process's address space\n"
     "  bench      measure, beside the host's kernel\n"
     "\n"
@@ -82,6 +85,8 @@ main(int argc, char **argv)
         status = EXIT_HELD;
     } else if (strcmp(command, "capture") == 0)
         return capture_command(argc - 1, argv + 1);
+    else if (strcmp(command, "rehearse") == 0)
+        return rehearse_command(argc - 1, argv + 1);
     else if (strcmp(command, "bench") == 0)
         return bench_command(argc - 1, argv + 1);
     else

@@ -1,0 +1,12 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * rehearse.h - `aspen rehearse`: fork a captured address space, and let the
+ * fork fail at every step.
+ */
+#ifndef ASPEN_REHEARSE_H
+#define ASPEN_REHEARSE_H
+
+/** The subcommand. Returns the exit status. */
+int rehearse_command(int argc, char **argv);
+
+#endif
