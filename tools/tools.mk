@@ -31,6 +31,14 @@ $(BUILD)/make_snapshots: $(call objects,test,tests/snapshots/make_snapshots.c \
 UNIT_EXTRA_test_snapshot := $(TOOL_SNAPSHOT)
 UNIT_EXTRA_test_smaps := $(TOOL_SNAPSHOT) tools/aspen/smaps.c
 UNIT_EXTRA_test_capture := $(TOOL_CAPTURE)
+UNIT_EXTRA_test_plan := tools/aspen/plan.c
+
+# An aspen whose forks break promises (tests/tools/broken.c).
+$(BUILD)/aspen-broken: $(call objects,test,$(TOOL) tests/tools/broken.c) \
+        $(LIB_test)
+	$(call say,LD,$@)
+	$(Q)$(CC) $(CFLAGS_test) $(LDFLAGS) -Wl,--wrap=aspen_fork \
+	    -Wl,--wrap=aspen_failpoints_set -o $@ $^ -ljansson $(LIBS_ALL)
 
 # Tests of the command as a whole: tests/tools/NAME.sh, each with the command
 # in $ASPEN.
@@ -38,15 +46,18 @@ TOOL_TESTS := $(wildcard tests/tools/*.sh)
 
 CHECKS += tools-check tools-check-asan
 .PHONY: tools-check tools-check-asan snapshots
-tools-check: $(BUILD)/aspen $(BUILD)/make_snapshots
+tools-check: $(BUILD)/aspen $(BUILD)/aspen-broken $(BUILD)/make_snapshots
 	@for t in $(TOOL_TESTS); do \
 	    ASPEN=$(abspath $(BUILD)/aspen) \
+	    ASPEN_BROKEN_BUILD=$(abspath $(BUILD)/aspen-broken) \
 	    MAKE_SNAPSHOTS=$(abspath $(BUILD)/make_snapshots) \
 	    bash $$t || exit 1; done
 
-tools-check-asan: $(BUILD)/asan/aspen $(BUILD)/make_snapshots
+tools-check-asan: $(BUILD)/asan/aspen $(BUILD)/aspen-broken \
+        $(BUILD)/make_snapshots
 	@for t in $(TOOL_TESTS); do \
 	    ASPEN=$(abspath $(BUILD)/asan/aspen) \
+	    ASPEN_BROKEN_BUILD=$(abspath $(BUILD)/aspen-broken) \
 	    MAKE_SNAPSHOTS=$(abspath $(BUILD)/make_snapshots) \
 	    bash $$t || exit 1; done
 

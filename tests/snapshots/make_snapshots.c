@@ -145,8 +145,8 @@ program(struct maker *maker)
 
 /*
  * Swap: slots in a row and scattered, told and not; 70 entries that name one
- * slot, so that its count passes what a byte holds; entries alone in their
- * page table.
+ * slot, so that its count passes what a byte holds; 40 that do so only with a
+ * child's, so that a fork has to make room; entries alone in their page table.
  */
 static void
 make_swap(struct maker *maker)
@@ -165,6 +165,9 @@ make_swap(struct maker *maker)
     for (uint64_t i = 0; i < 70; i++)
         pages(maker, 0x20000000 + i * PAGE, 1, 0, SNAPSHOT_SWAP,
               snapshot_swap_value(0, 5));
+    for (uint64_t i = 100; i < 140; i++)
+        pages(maker, 0x20000000 + i * PAGE, 1, 0, SNAPSHOT_SWAP,
+              snapshot_swap_value(0, 5000));
     area(maker, 0x30000000, MIB, HEAP, SNAPSHOT_NO_OBJECT, 0);
     small(maker, 0x30000000 + 8 * PAGE, 8, SNAPSHOT_SWAP);
     end(maker);

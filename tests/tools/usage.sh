@@ -12,6 +12,8 @@ says()
 check help says 'usage: aspen COMMAND' --help
 check version says '^aspen [0-9]*\.[0-9]*\.[0-9]*$' --version
 check capture-help says 'usage: aspen capture' capture --help
+check rehearse-help says 'usage: aspen rehearse' rehearse --help
+check bench-missing says 'aspen-bench' bench --help
 expect 2 "no command 'nonsense'" nonsense
 expect 2 'give -o FILE' capture --pid 1
 expect 2 'give one of --pid' capture -o "$work/a"

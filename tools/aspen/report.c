@@ -126,7 +126,6 @@ static int
 sum_up(const struct report *report, struct sums *sums)
 {
     const struct workers *workers = report->workers;
-    const struct workers_break *breaks;
 
     memset(sums, 0, sizeof(*sums));
     snapshot_sum(report->snapshot, &sums->totals);
@@ -141,9 +140,7 @@ sum_up(const struct report *report, struct sums *sums)
             sums->held[j] += workers->results[i].held >> j & 1;
     }
     sums->sampled = sums->done < workers->possible;
-    (void)workers_breaks(workers, &breaks);
     explain_tables(report, sums);
-    /* What is not modelled: spares of the huge zero page are tables here. */
     return sum_times(workers, sums);
 }
 
@@ -355,10 +352,12 @@ print_process(const struct report *report, const struct sums *sums)
 {
     const struct snapshot *snapshot = report->snapshot;
 
-    printf("process     %s (%s), Linux %s, pages by %s\n",
-           snapshot->redacted ? "redacted"
-                              : snapshot_text(snapshot, snapshot->name),
-           report->source, snapshot_text(snapshot, snapshot->release),
+    printf("process     %s (%s), kernel %s, pages by %s\n",
+           snapshot->name == 0 ? "without a name"
+                               : snapshot_text(snapshot, snapshot->name),
+           report->source,
+           snapshot->release == 0 ? "unknown"
+                                  : snapshot_text(snapshot, snapshot->release),
            snapshot_method_name(snapshot->method));
     printf("size        %" PRIu64 " mappings, %" PRIu64
            " pages resident, %" PRIu64 " swapped\n",

@@ -159,8 +159,9 @@ use_run(const struct snapshot_vma *vma, const struct snapshot_run *run,
         totals->hugetlb_pages += pages;
     else if (kind == SNAPSHOT_ANON || kind == SNAPSHOT_OBJECT)
         totals->resident_pages += pages;
+    /* The huge zero page has one as well; built of small pages it is used. */
     if (level == 1 && (vma->flags & ASPEN_VM_HUGETLB) == 0 &&
-        (kind == SNAPSHOT_ANON || kind == SNAPSHOT_ZERO))
+        kind == SNAPSHOT_ANON)
         totals->deposits += run->count;
 }
 
