@@ -680,11 +680,12 @@ test_stopped_stays_stopped(void **state)
     end_child(child);
 }
 
+/* Any thread may take it. */
 static void
 count_signal(int number)
 {
     (void)number;
-    board->signals++;
+    __atomic_fetch_add(&board->signals, 1, __ATOMIC_RELAXED);
 }
 
 static void
@@ -696,28 +697,54 @@ run_with_signals(int ready)
     run_threads(ready);
 }
 
+/* Sends and stops cross at any moment, so the sender is another process. */
+static pid_t
+start_sender(pid_t child, int count)
+{
+    pid_t sender = fork();
+
+    if (sender == 0) {
+        struct timespec pause = {0, 20000};
+
+        for (int i = 0; i < count; i++) {
+            if (sigqueue(child, SIGRTMIN, (union sigval){0}) != 0)
+                _exit(1);
+            nanosleep(&pause, NULL);
+        }
+        _exit(0);
+    }
+    assert_true(sender > 0);
+    return sender;
+}
+
 /* A signal that arrives while a thread is being stopped is not lost. */
 static void
 test_signals_arrive(void **state)
 {
+    const int count = 4000;
+    unsigned stops = 0;
     pid_t child;
-    const int rounds = 40;
+    pid_t sender;
+    int status;
 
     (void)state;
     board->signals = 0;
     child = start_child(run_with_signals);
-    for (int i = 0; i < rounds; i++) {
+    sender = start_sender(child, count);
+    while (waitpid(sender, &status, WNOHANG) == 0) {
         struct tool_error error;
         struct stop stop;
 
-        assert_int_equal(sigqueue(child, SIGRTMIN, (union sigval){0}), 0);
-        assert_int_equal(stop_begin(&stop, child, &error), 0);
-        assert_int_equal(sigqueue(child, SIGRTMIN, (union sigval){0}), 0);
+        if (stop_begin(&stop, child, &error) != 0)
+            fail_msg("%s", error.text);
         stop_end(&stop);
+        stops++;
     }
-    for (unsigned i = 0; i < 200 && board->signals < 2 * rounds; i++)
+    assert_int_equal(status, 0);
+    for (unsigned i = 0; i < 300 && board->signals < count; i++)
         nap_ms(10);
-    assert_int_equal(board->signals, 2 * rounds);
+    assert_int_equal(board->signals, count);
+    print_message("%d signals, %u stops\n", count, stops);
     end_child(child);
 }
 
