@@ -4,9 +4,7 @@
 # aspen capture as a whole: what it writes, what it refuses, what it leaves.
 . "$(dirname "$0")/lib.bash"
 
-sleep 1000 &
-sleeper=$!
-trap 'kill $sleeper 2>/dev/null; rm -rf "$work"' EXIT
+start_sleeper
 
 check by-pid "$ASPEN" capture --pid $sleeper -o "$work/a.snap"
 check by-pid-goes-on kill -0 $sleeper

@@ -51,6 +51,24 @@ expect()
     fi
 }
 
+# start_sleeper: a process that does nothing any more; its number in $sleeper.
+start_sleeper()
+{
+    local tries=0
+    sleep 1000 &
+    sleeper=$!
+    trap 'kill $sleeper 2>/dev/null; rm -rf "$work"' EXIT
+    # Until it is the program itself, loaded and asleep.
+    until grep -q '^Name:.*sleep' /proc/$sleeper/status &&
+        grep -q '^State:.*S' /proc/$sleeper/status &&
+        grep -q libc /proc/$sleeper/maps; do
+        sleep 0.05
+        tries=$((tries + 1))
+        [ $tries -lt 100 ] || break
+    done
+    sleep 0.1
+}
+
 finish()
 {
     printf '%-4s %-28s %4d passed, %d failed, %d skipped\n' \

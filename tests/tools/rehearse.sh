@@ -90,9 +90,7 @@ check table-not-visible grep -q 'built as if there were none' "$work/table"
 
 # --- live processes
 
-sleep 1000 &
-sleeper=$!
-trap 'kill $sleeper 2>/dev/null; rm -rf "$work"' EXIT
+start_sleeper
 "$ASPEN" rehearse --pid $sleeper --all --json >"$work/live"
 check live-status test $? -eq 0
 check live-whole whole "$work/live"
