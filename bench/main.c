@@ -6,6 +6,8 @@
  */
 #define _GNU_SOURCE
 #include "fork_rows.h"
+#include "tree_rows.h"
+#include <limits.h>
 #include <sched.h>
 #include <stdlib.h>
 #include <string.h>
@@ -85,20 +87,42 @@ pin_to_one_cpu(void)
     sched_setaffinity(0, sizeof(set), &set);
 }
 
+/* Where this program is; the programs it runs are beside it. */
+static const char *
+own_folder(void)
+{
+    static char path[PATH_MAX];
+    ssize_t length = readlink("/proc/self/exe", path, sizeof(path) - 1);
+    char *slash = length > 0 ? memrchr(path, '/', (size_t)length) : NULL;
+    if (!slash)
+        refuse("cannot tell where this program is", "");
+    *slash = '\0';
+    return path;
+}
+
 int
 main(int argc, char **argv)
 {
-    static struct report_row rows[FORK_ROWS_MAX];
+    static struct report_row
+        rows[FORK_ROWS_MAX > TREE_ROWS_MAX ? FORK_ROWS_MAX : TREE_ROWS_MAX];
     struct options options = parse(argv + (argc > 0));
     FILE *progress = isatty(2) ? stderr : NULL;
+    const char *title = "fork, beside the host kernel";
     size_t count;
 
-    if (strcmp(options.subject, "fork"))
-        refuse("unknown subject", options.subject);
     pin_to_one_cpu();
-    count = fork_rows(rows, options.runs, progress);
+    if (!strcmp(options.subject, "fork")) {
+        count = fork_rows(rows, options.runs, progress);
+    } else if (!strcmp(options.subject, "tree")) {
+        title = "the range tree, beside Linux's maple tree";
+        count = tree_rows(rows, own_folder(), options.runs, progress);
+    } else {
+        refuse("unknown subject", options.subject);
+    }
+    if (!count)
+        return 2;
     if (!options.json)
-        report_table(stdout, "fork, beside the host kernel", rows, count);
+        report_table(stdout, title, rows, count);
     else if (!report_json(stdout, rows, count))
         refuse("writing the JSON failed", "");
     return 0;

@@ -92,9 +92,8 @@ subject_gap_up(struct subject *subject, uint64_t low, uint64_t high,
                uint64_t length)
 {
     uint64_t start;
-    return aspen_tree_gap_up(&subject->tree, low, high, length, &start)
-               ? 1
-               : start;
+    return aspen_tree_gap_up(&subject->tree, low, high, length, &start) ? 1
+                                                                        : start;
 }
 
 static inline uint64_t

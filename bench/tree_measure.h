@@ -172,8 +172,7 @@ measure_bytes(const char *name, bool random)
     double before = (double)subject_bytes();
     build(&tree, true, random);
     subject_settle();
-    report(name, "bytes",
-           ((double)subject_bytes() - before) / (double)work.n);
+    report(name, "bytes", ((double)subject_bytes() - before) / (double)work.n);
     subject_destroy(&tree);
     subject_settle();
 }
