@@ -53,7 +53,7 @@ CFLAGS_asan := -O1 -DASPEN_TEST_BUILD -fno-omit-frame-pointer $(SANITIZE) \
                -Werror
 LDFLAGS_asan := $(SANITIZE)
 CC_tsan = $(CC)
-CFLAGS_tsan := -O1 -DASPEN_TEST_BUILD -fsanitize=thread
+CFLAGS_tsan := -O1 -DASPEN_TEST_BUILD -fsanitize=thread -Wno-tsan
 LDFLAGS_tsan := -fsanitize=thread
 CC_clang = $(CLANG)
 CFLAGS_clang := -O2 -DASPEN_TEST_BUILD -Werror

@@ -16,7 +16,7 @@ run_one()
     name=$(basename "$program")
     log=$logs/$name.log
     started=$(date +%s%N)
-    timeout "${ASPEN_TEST_TIMEOUT:-600}" "$program" >"$log" 2>&1 </dev/null
+    timeout "${ASPEN_TEST_TIMEOUT:-300}" "$program" >"$log" 2>&1 </dev/null
     status=$?
     count() { sed -n "s/^\[  $1 *\] \([0-9]*\) test.*/\1/p" "$log" |
         awk '{n += $1} END {print n + 0}'; }
