@@ -33,15 +33,11 @@ check_mappings(struct aspen_validator *v, const struct aspen_object *object)
         shared += (vma->flags & both) == both;
     }
     v->i_mmaps += object->i_mmap.count;
+    /* Its references are checked with each VMA that maps it. */
     return ASPEN_EXPECT(v, object->writable_shared == shared, OBJECT_SHARED,
                         OBJECT_FORMAT ": %u writable shared mappings, but it "
                                       "counts %u",
-                        OBJECT_VALUES(object), shared,
-                        object->writable_shared) &&
-           ASPEN_EXPECT(
-               v, object->references >= object->i_mmap.count, OBJECT_REFERENCES,
-               OBJECT_FORMAT ": %u references, but %u VMAs map it",
-               OBJECT_VALUES(object), object->references, object->i_mmap.count);
+                        OBJECT_VALUES(object), shared, object->writable_shared);
 }
 
 /* An entry of the page cache: [first, last] are the pages of one block. */

@@ -358,7 +358,8 @@ plant_vma_limit(struct scene *s)
 static void
 plant_vma_flag(struct scene *s)
 {
-    POKE(s, vma_at(s->child, ANON)->flags, UINT64_MAX);
+    struct aspen_vma *vma = vma_at(s->child, ANON);
+    POKE(s, vma->flags, vma->flags | ASPEN_FLAG(63));
 }
 
 static void
@@ -563,6 +564,16 @@ plant_kind_raw(struct scene *s)
 }
 
 static void
+plant_kind_unaligned(struct scene *s)
+{
+    struct aspen_vma *vma = vma_at(s->parent, HUGE);
+    POKE(s, vma->flags, vma->flags | ASPEN_VM_PFNMAP);
+    POKE(s, *slot_at(s->parent, HUGE, 1),
+         aspen_entry_make_leaf(0xfe001, 1,
+                               ASPEN_ENTRY_READ | ASPEN_ENTRY_SPECIAL));
+}
+
+static void
 plant_kind_object(struct scene *s)
 {
     POKE(s, *slot_at(s->parent, ANON, 0), anon_leaf(s, FILE_SHARED));
@@ -703,6 +714,13 @@ plant_chain_loop(struct scene *s)
 }
 
 static void
+plant_chain_head(struct scene *s)
+{
+    struct aspen_vma *vma = vma_at(s->parent, RAW);
+    POKE(s, vma->anon_chain.previous, NULL);
+}
+
+static void
 plant_link_range(struct scene *s)
 {
     struct aspen_interval_node *node = &own_link_at(s->child, ANON)->node;
@@ -713,6 +731,24 @@ static void
 plant_link_vma(struct scene *s)
 {
     POKE(s, own_link_at(s->child, ANON)->vma, vma_at(s->parent, ANON));
+}
+
+static struct aspen_anon_vma_link strange_link; /* in no chain */
+
+static void
+after_link_stranger(struct scene *s)
+{
+    aspen_interval_remove(&vma_at(s->parent, ANON)->anon_vma->links,
+                          &strange_link.node);
+}
+
+static void
+plant_link_stranger(struct scene *s)
+{
+    strange_link.node.start = strange_link.node.last = 1 << 20;
+    aspen_interval_insert(&vma_at(s->parent, ANON)->anon_vma->links,
+                          &strange_link.node);
+    s->after = after_link_stranger;
 }
 
 static void
@@ -791,7 +827,7 @@ plant_anon_vma_references(struct scene *s)
 static void
 plant_object_link(struct scene *s)
 {
-    POKE(s, s->rich->file->link.previous, &s->rich->file->link);
+    POKE(s, s->rich->shmem->link.previous, &s->rich->shmem->link);
 }
 
 static void
@@ -806,6 +842,29 @@ plant_i_mmap_range(struct scene *s)
     struct aspen_interval_node *node =
         &vma_at(s->child, FILE_READ)->i_mmap_node;
     POKE(s, node->start, node->start + 1);
+}
+
+static void
+plant_i_mmap_tree(struct scene *s)
+{
+    struct aspen_interval_node *node =
+        &vma_at(s->child, FILE_READ)->i_mmap_node;
+    POKE(s, node->subtree_last, UINT64_MAX);
+}
+
+static struct aspen_vma stranger; /* in no tree of VMAs */
+
+static void
+after_i_mmap_stranger(struct scene *s)
+{
+    aspen_interval_remove(&s->rich->file->i_mmap, &stranger.i_mmap_node);
+}
+
+static void
+plant_i_mmap_stranger(struct scene *s)
+{
+    aspen_interval_insert(&s->rich->file->i_mmap, &stranger.i_mmap_node);
+    s->after = after_i_mmap_stranger;
 }
 
 static void
@@ -851,6 +910,20 @@ static void
 plant_object_pages(struct scene *s)
 {
     POKE(s, s->rich->file->pages.count, 1);
+}
+
+static void
+after_object_no_page(struct scene *s)
+{
+    assert_int_equal(aspen_tree_erase(&s->rich->file->pages, 9000, 9000), 0);
+}
+
+static void
+plant_object_no_page(struct scene *s)
+{
+    assert_int_equal(
+        aspen_tree_store(&s->rich->file->pages, 9000, 9000, s->aspen), 0);
+    s->after = after_object_no_page;
 }
 
 static void
@@ -1103,6 +1176,7 @@ static const struct plant {
     {"entry.kind", PARENT, plant_kind_zero},
     {"entry.kind", PARENT, plant_kind_raw},
     {"entry.kind", PARENT, plant_kind_object},
+    {"entry.kind", PARENT, plant_kind_unaligned},
     {"entry.offset", CHILD, plant_offset_anon},
     {"entry.offset", PARENT, plant_offset_object},
     {"entry.owner", PARENT, plant_owner_anon},
@@ -1123,8 +1197,10 @@ static const struct plant {
     {"anon_vma.chain", CHILD, plant_chain_without_own},
     {"anon_vma.chain", PARENT, plant_chain_other_own},
     {"anon_vma.chain", CHILD, plant_chain_loop},
+    {"anon_vma.chain", PARENT, plant_chain_head},
     {"anon_vma.link", CHILD, plant_link_range},
     {"anon_vma.link", CHILD, plant_link_vma},
+    {"anon_vma.link", PARENT, plant_link_stranger},
     {"anon_vma.tree", PARENT, plant_anon_vma_count},
     {"anon_vma.tree", CHILD_ALONE, plant_anon_vma_unlinked},
     {"anon_vma.root", CHILD_ALONE, plant_anon_vma_root},
@@ -1137,11 +1213,14 @@ static const struct plant {
     {"object.list", MACHINE, plant_object_head},
     {"object.i_mmap", CHILD, plant_i_mmap_range},
     {"object.i_mmap", MACHINE, plant_i_mmap_count},
+    {"object.i_mmap", MACHINE, plant_i_mmap_tree},
+    {"object.i_mmap", MACHINE, plant_i_mmap_stranger},
     {"object.i_mmap", PARENT, plant_i_mmap_unlinked},
     {"object.order", CHILD, plant_object_order},
     {"object.shared", MACHINE, plant_object_shared},
     {"object.references", PARENT, plant_object_references},
     {"object.pages", MACHINE, plant_object_pages},
+    {"object.page", MACHINE, plant_object_no_page},
     {"object.page", MACHINE, plant_object_page_offset},
     {"object.page", MACHINE, plant_object_page_owner},
     {"object.page", MACHINE, plant_object_page_type},
