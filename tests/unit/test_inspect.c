@@ -215,6 +215,7 @@ test_maps(void **unused)
 
     vma(scene, 0x1000, 1, R, unnamed, 0);
     vma(scene, 0x55b86c276000, 5, RX, file, 2);
+    vma(scene, 0x55b86cfff000, 1, RW, NULL, 0); /* ends where brk starts */
     vma(scene, 0x55b86d000000, 33, RW, NULL, 0);
     vma(scene, 0x7f0000000000, 2, RW | SHARED, odd, 0x12345678);
     vma(scene, 0x7f0000002000, 1, MAY, NULL, 0);
@@ -229,6 +230,8 @@ test_maps(void **unused)
     mm->brk = 0x55b86d020800;
     ((struct aspen_vma *)aspen_tree_load(&mm->vmas, 0x7f0000010000))->name =
         "arena 1";
+    ((struct aspen_vma *)aspen_tree_load(&mm->vmas, 0x7f0000100000))->name =
+        "[uprobes]";
 
     aspen_inspect_maps(mm, collect, scene);
     assert_text(
@@ -236,6 +239,7 @@ test_maps(void **unused)
         "00001000-00002000 r--p 00000000 103:02 9 \n"
         "55b86c276000-55b86c27b000 r-xp 00002000 fe:00 247134                 "
         "    /usr/bin/cat\n"
+        "55b86cfff000-55b86d000000 rw-p 00000000 00:00 0 \n"
         "55b86d000000-55b86d021000 rw-p 00000000 00:00 0                      "
         "    [heap]\n"
         "7f0000000000-7f0000002000 rw-s 12345678000 00:01 1034                "
@@ -243,7 +247,8 @@ test_maps(void **unused)
         "7f0000002000-7f0000003000 ---p 00000000 00:00 0 \n"
         "7f0000010000-7f0000011000 rw-p 00000000 00:00 0                      "
         "    [anon:arena 1]\n"
-        "7f0000100000-7f0000101000 rw-p 00000000 00:00 0 \n"
+        "7f0000100000-7f0000101000 rw-p 00000000 00:00 0                      "
+        "    [uprobes]\n"
         "7ffd4be4e000-7ffd4be6f000 rw-p 00000000 00:00 0                      "
         "    [stack]\n"
         "7ffd4bff0000-7ffd4bff4000 r--p 00000000 00:00 0                      "
@@ -431,6 +436,55 @@ test_smaps_numbers(void **unused)
     assert_text(scene, expected);
     aspen_object_put(shmem);
     aspen_object_put(huge);
+    scene_destroy(scene);
+}
+
+/* What a child sees: shared slots and pages, not accessed by it yet. Two
+ * processes share the page, so each has half of it. */
+static void
+test_smaps_fork(void **unused)
+{
+    (void)unused;
+    struct scene *scene = scene_create();
+    struct aspen_object *shmem =
+        object(scene, ASPEN_OBJECT_SHMEM, 1, 5, "/dev/shm/x");
+    struct aspen_mm *child = NULL;
+    static char expected[8192];
+
+    vma(scene, 0x400000, 4, RW, NULL, 0);
+    pages(scene, 0x400000, 2, ASPEN_IMPORT_ANON, 0, true);
+    pages(scene, 0x402000, 2, ASPEN_IMPORT_SWAP, 0, false);
+    /* A private mapping that has room for one huge page, and has it. */
+    vma(scene, 0x40000000, 512, RW | ASPEN_VM_HUGEPAGE, shmem, 0);
+    pages(scene, 0x40000000, 1, ASPEN_IMPORT_OBJECT, 1, false);
+    assert_int_equal(aspen_fork(scene->mm, &child), 0);
+
+    expected[0] = 0;
+    expect_area(expected, sizeof(expected),
+                "00400000-00404000 rw-p 00000000 00:00 0 ", 16, 4,
+                (struct numbers[]){{"Rss", 8},
+                                   {"Pss", 4},
+                                   {"Pss_Dirty", 4},
+                                   {"Shared_Dirty", 8},
+                                   {"Anonymous", 8},
+                                   {"Swap", 8},
+                                   {"SwapPss", 4},
+                                   {NULL, 0}},
+                0, "rd wr mr mw me ");
+    expect_area(expected, sizeof(expected),
+                "40000000-40200000 rw-p 00000000 00:01 5                       "
+                "           /dev/shm/x",
+                2048, 4, (struct numbers[]){{NULL, 0}}, 1,
+                "rd wr mr mw me hg ");
+    aspen_inspect_smaps(child, collect, scene);
+    assert_text(scene, expected);
+
+    aspen_inspect_smaps(scene->mm, collect, scene);
+    const char *second = strstr(scene->text, "40000000-");
+    assert_non_null(strstr(second, "ShmemPmdMapped:     2048 kB\n"));
+    assert_non_null(strstr(second, "Private_Clean:      2048 kB\n"));
+    aspen_mm_put(child);
+    aspen_object_put(shmem);
     scene_destroy(scene);
 }
 
@@ -670,6 +724,7 @@ main(void)
         cmocka_unit_test(test_maps),
         cmocka_unit_test(test_smaps_exact),
         cmocka_unit_test(test_smaps_numbers),
+        cmocka_unit_test(test_smaps_fork),
         cmocka_unit_test(test_smaps_flags),
         cmocka_unit_test(test_dump),
         cmocka_unit_test(test_dump_fork),
