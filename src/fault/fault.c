@@ -125,18 +125,6 @@ handle(struct aspen_fault *fault)
 
 /* ---- Locks ------------------------------------------------------------- */
 
-/* Before the lock goes: a page whose object could go with the VMA is not kept
- * (I2 of struct aspen_fault). */
-static void
-let_go(struct aspen_fault *fault)
-{
-    if (fault->page != ASPEN_NO_FRAME && fault->page_object != fault->pinned) {
-        aspen_frame_put(fault->aspen, fault->page);
-        fault->page = ASPEN_NO_FRAME;
-    }
-    fault->vma = NULL;
-}
-
 static int
 try_vma_lock(struct aspen_fault *fault)
 {
@@ -147,7 +135,6 @@ try_vma_lock(struct aspen_fault *fault)
     fault->vma = vma;
     fault->mmap_locked = false;
     int result = handle(fault);
-    let_go(fault);
     aspen_vma_read_unlock(vma);
     return result;
 }
@@ -169,7 +156,6 @@ try_mmap_lock(struct aspen_fault *fault)
         result = ASPEN_FAULT_STACK;
     else
         result = -ASPEN_EFAULT;
-    let_go(fault);
     aspen_read_unlock(&mm->mmap_lock);
     return result;
 }
@@ -192,6 +178,8 @@ run(struct aspen_fault *fault)
             result = try_mmap_lock(fault);
         if (result <= 0)
             return result;
+        ASPEN_ASSERT_TEST(fault->page == ASPEN_NO_FRAME ||
+                          fault->page_object == fault->pinned);
         result = meet(fault, result);
         if (result)
             return result;

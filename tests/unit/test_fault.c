@@ -13,6 +13,7 @@ struct pager {
     int open_error;
     struct aspen_mm *mm; /* if set: unmap this while the page is read */
     uint64_t unmap;
+    const struct aspen_mmap_args *replace; /* or map this instead */
 };
 
 struct space {
@@ -289,9 +290,13 @@ pager_read(void *context, uint64_t pgoff, void *page)
     struct pager *pager = context;
 
     pager->reads++;
-    if (pager->mm)
-        assert_int_equal(aspen_munmap(pager->mm, pager->unmap, PAGE), 0);
+    struct aspen_mm *mm = pager->mm;
+    uint64_t address;
     pager->mm = NULL;
+    if (mm && pager->replace)
+        assert_int_equal(aspen_mmap(mm, pager->replace, &address), 0);
+    else if (mm)
+        assert_int_equal(aspen_munmap(mm, pager->unmap, PAGE), 0);
     memset(page, (int)(0x40 + pgoff), PAGE);
     return pager->error;
 }
@@ -423,6 +428,37 @@ test_unmapped_meanwhile(void **state)
     pager->unmap = a + PAGE;
     helper_unmap(s->mm, a + PAGE, 1);
     pager->mm = NULL;
+}
+
+/* The same object at another offset, another object: the page that was read
+ * is not the one that is wanted any more. */
+static void
+test_replaced_meanwhile(void **state)
+{
+    struct space *s = *state;
+    struct pager *pager = &s->pager;
+    struct aspen_object *object =
+        helper_object(&s->helper, ASPEN_OBJECT_FILE, 8, &pager_ops, pager);
+    struct aspen_object *other =
+        helper_object(&s->helper, ASPEN_OBJECT_SHMEM, 8, NULL, NULL);
+    struct aspen_mmap_args args = {
+        .length_bytes = PAGE,
+        .vm_flags = RW,
+        .place = ASPEN_MAP_FIXED,
+    };
+
+    for (unsigned i = 0; i < 3; i++) {
+        args.address = helper_map_object(s->mm, 0, 1, RW, object, i);
+        args.object = i == 0 ? object : i == 1 ? other : NULL;
+        args.offset_bytes = i == 0 ? 7 * PAGE : i * PAGE;
+        pager->mm = s->mm;
+        pager->replace = &args;
+        assert_int_equal(helper_get(&s->helper, s->mm, args.address),
+                         i == 0 ? 0x47 : 0);
+        helper_unmap(s->mm, args.address, 1);
+    }
+    aspen_object_put(object);
+    aspen_object_put(other);
 }
 
 /* ---- Stacks ------------------------------------------------------------ */
@@ -653,6 +689,7 @@ main(void)
         TEST(test_shared),
         TEST(test_pager_errors),
         TEST(test_unmapped_meanwhile),
+        TEST(test_replaced_meanwhile),
         TEST(test_stack_grows),
         cmocka_unit_test(test_every_step),
         cmocka_unit_test(test_tables_only),

@@ -295,6 +295,8 @@ test_merge_pages(void **state)
             helper_assert_vmas(mm, "64-68 rw-p 64\n68-6a rw-p 68\n");
         else
             helper_assert_vmas(mm, "64-6a rw-p 64\n");
+        assert_int_equal(aspen_vma_at(mm, AT(100))->anon_vma != NULL,
+                         mask != 0);
         for (unsigned i = 0; i < 3; i++) {
             helper_put(&s->helper, mm, AT(touched[i]), 2);
             assert_int_equal(

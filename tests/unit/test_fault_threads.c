@@ -1,0 +1,161 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Threads fault in the same pages while others map, unmap and fork next to
+ * them. Each keeps a count in bytes of its own; none may be lost, and nothing
+ * may be left over.
+ */
+#include "helper.h"
+
+#include "space/vma.h"
+#include <pthread.h>
+
+#define WRITERS 4
+#define PAGES   24u
+#define ROUNDS  150
+#define WRITES  400
+
+struct shared {
+    struct helper helper;
+    struct aspen_mm *mm;
+    uint64_t areas[3]; /* anonymous, private file, shared memory */
+    uint64_t beside;   /* mapped and unmapped all the time */
+    uint8_t last[WRITERS][3][PAGES];
+};
+
+struct writer {
+    struct shared *shared;
+    unsigned number;
+    pthread_t thread;
+};
+
+/*
+ * A store, as a processor does it: the translation stays true until the store
+ * is done, since whoever takes it away holds the mmap lock for writing, and
+ * flushes.
+ */
+static void
+store(struct shared *shared, uint64_t address, uint8_t value)
+{
+    struct aspen_mm *mm = shared->mm;
+    uint32_t frame;
+
+    for (;;) {
+        aspen_read_lock(&mm->mmap_lock, ASPEN_LOCK_MM);
+        int missing = aspen_translate(mm, address, ASPEN_ACCESS_WRITE, &frame);
+        if (!missing)
+            ((uint8_t *)
+                 shared->helper.direct_map)[frame * PAGE + address % PAGE] =
+                value;
+        aspen_read_unlock(&mm->mmap_lock);
+        if (!missing)
+            return;
+        assert_int_equal(aspen_fault(mm, address, ASPEN_ACCESS_WRITE), 0);
+    }
+}
+
+static void *
+write_pages(void *argument)
+{
+    struct writer *writer = argument;
+    struct shared *shared = writer->shared;
+    uint64_t random = writer->number;
+
+    for (unsigned i = 0; i < WRITES; i++) {
+        uint64_t r = unit_random(&random);
+        unsigned area = (unsigned)(r % 3);
+        unsigned page = (unsigned)(r / 3 % PAGES);
+        uint64_t address =
+            shared->areas[area] + page * PAGE + 64 * writer->number;
+        store(shared, address, ++shared->last[writer->number][area][page]);
+    }
+    return NULL;
+}
+
+/* Neighbours that merge and split, and children that write-protect. */
+static void *
+disturb(void *argument)
+{
+    struct writer *writer = argument;
+    struct shared *shared = writer->shared;
+    struct aspen_mm *child;
+
+    for (unsigned i = 0; i < WRITES / 8; i++) {
+        helper_map(shared->mm, shared->beside, 4, RW);
+        assert_int_equal(
+            aspen_fault(shared->mm, shared->beside + PAGE, ASPEN_ACCESS_WRITE),
+            0);
+        helper_unmap(shared->mm, shared->beside + PAGE, 1);
+        helper_unmap(shared->mm, shared->beside, 4);
+        if (i % 4 == 0) {
+            assert_int_equal(aspen_fork(shared->mm, &child), 0);
+            aspen_mm_put(child);
+        }
+    }
+    return NULL;
+}
+
+static void
+map_areas(struct shared *shared)
+{
+    struct helper *helper = &shared->helper;
+    struct aspen_object *file =
+        helper_object(helper, ASPEN_OBJECT_FILE, PAGES, NULL, NULL);
+    struct aspen_object *memory =
+        helper_object(helper, ASPEN_OBJECT_SHMEM, PAGES, NULL, NULL);
+
+    shared->mm = helper_mm(helper);
+    shared->areas[0] = helper_map(shared->mm, GIB, PAGES, RW);
+    shared->beside = GIB + PAGES * PAGE;
+    shared->areas[1] = helper_map_object(shared->mm, 0, PAGES, RW, file, 0);
+    shared->areas[2] = helper_map_object(shared->mm, 0, PAGES,
+                                         RW | ASPEN_VM_SHARED, memory, 0);
+    aspen_object_put(file);
+    aspen_object_put(memory);
+}
+
+static void
+check_areas(struct shared *shared)
+{
+    for (unsigned w = 0; w < WRITERS; w++)
+        for (unsigned a = 0; a < 3; a++)
+            for (unsigned p = 0; p < PAGES; p++)
+                assert_int_equal(
+                    helper_get(&shared->helper, shared->mm,
+                               shared->areas[a] + p * PAGE + 64 * w),
+                    shared->last[w][a][p]);
+    helper_assert_valid(&shared->helper);
+}
+
+static void
+test_threads(void **state)
+{
+    (void)state;
+    static struct shared shared;
+    struct writer writers[WRITERS + 1];
+
+    helper_create(&shared.helper, NULL);
+    for (unsigned round = 0; round < ROUNDS; round++) {
+        memset(shared.last, 0, sizeof(shared.last));
+        map_areas(&shared);
+        for (unsigned i = 0; i <= WRITERS; i++) {
+            writers[i].shared = &shared;
+            writers[i].number = i;
+            assert_int_equal(pthread_create(&writers[i].thread, NULL,
+                                            i < WRITERS ? write_pages : disturb,
+                                            &writers[i]),
+                             0);
+        }
+        for (unsigned i = 0; i <= WRITERS; i++)
+            assert_int_equal(pthread_join(writers[i].thread, NULL), 0);
+        check_areas(&shared);
+        aspen_mm_put(shared.mm);
+    }
+    helper_destroy(&shared.helper);
+}
+
+int
+main(void)
+{
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_threads)};
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
