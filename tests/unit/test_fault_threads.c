@@ -4,6 +4,7 @@
  * them. Each keeps a count in bytes of its own; none may be lost, and nothing
  * may be left over.
  */
+#define _GNU_SOURCE
 #include "helper.h"
 
 #include "space/vma.h"
@@ -11,20 +12,21 @@
 
 #define WRITERS 4
 #define PAGES   24u
-#define ROUNDS  150
-#define WRITES  400
+#define ROUNDS  100
+#define WRITES  1500
 
 struct shared {
     struct helper helper;
     struct aspen_mm *mm;
     uint64_t areas[3]; /* anonymous, private file, shared memory */
-    uint64_t beside;   /* mapped and unmapped all the time */
+    pthread_barrier_t start;
+    uint64_t beside; /* mapped and unmapped all the time */
     uint8_t last[WRITERS][3][PAGES];
 };
 
 struct writer {
     struct shared *shared;
-    unsigned number;
+    unsigned number; /* WRITERS: the one that disturbs */
     pthread_t thread;
 };
 
@@ -60,6 +62,7 @@ write_pages(void *argument)
     struct shared *shared = writer->shared;
     uint64_t random = writer->number;
 
+    pthread_barrier_wait(&shared->start);
     for (unsigned i = 0; i < WRITES; i++) {
         uint64_t r = unit_random(&random);
         unsigned area = (unsigned)(r % 3);
@@ -79,7 +82,8 @@ disturb(void *argument)
     struct shared *shared = writer->shared;
     struct aspen_mm *child;
 
-    for (unsigned i = 0; i < WRITES / 8; i++) {
+    pthread_barrier_wait(&shared->start);
+    for (unsigned i = 0; i < WRITES / 20; i++) {
         helper_map(shared->mm, shared->beside, 4, RW);
         assert_int_equal(
             aspen_fault(shared->mm, shared->beside + PAGE, ASPEN_ACCESS_WRITE),
@@ -134,6 +138,7 @@ test_threads(void **state)
     struct writer writers[WRITERS + 1];
 
     helper_create(&shared.helper, NULL);
+    assert_int_equal(pthread_barrier_init(&shared.start, NULL, WRITERS + 1), 0);
     for (unsigned round = 0; round < ROUNDS; round++) {
         memset(shared.last, 0, sizeof(shared.last));
         map_areas(&shared);
@@ -150,6 +155,7 @@ test_threads(void **state)
         check_areas(&shared);
         aspen_mm_put(shared.mm);
     }
+    pthread_barrier_destroy(&shared.start);
     helper_destroy(&shared.helper);
 }
 
