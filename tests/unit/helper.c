@@ -201,11 +201,6 @@ helper_object(struct helper *helper, enum aspen_object_kind kind,
 
 /* ---- Looking ----------------------------------------------------------- */
 
-/* Until the inspect layer is linked, what needs it is left out. */
-#pragma weak aspen_inspect_mm
-#pragma weak aspen_hash_mm
-#pragma weak aspen_validate
-
 static void
 to_file(void *context, const char *text, size_t length)
 {
@@ -220,8 +215,7 @@ helper_dump(struct aspen_mm *mm, bool pages)
     FILE *file = open_memstream(&text, &size);
 
     assert_non_null(file);
-    if (aspen_inspect_mm)
-        aspen_inspect_mm(mm, pages, to_file, file);
+    aspen_inspect_mm(mm, pages, to_file, file);
     fclose(file);
     return text;
 }
@@ -272,7 +266,7 @@ helper_assert_valid_at(struct helper *helper, const char *file, int line)
 {
     struct aspen_finding finding = {0};
 
-    if (!aspen_validate || aspen_validate(helper->aspen, &finding) == 0)
+    if (aspen_validate(helper->aspen, &finding) == 0)
         return;
     print_error("%s: %s\n", finding.check, finding.text);
     _fail(file, line);
@@ -289,7 +283,7 @@ helper_state_take(struct helper *helper, struct aspen_mm *mm,
     aspen_counters_read(helper->aspen, c);
     state->frames =
         c->frames_total - c->frames_free - c->frames_table - c->tables_waiting;
-    if (mm && aspen_hash_mm) {
+    if (mm) {
         state->semantic_hash = aspen_hash_mm(mm, ASPEN_HASH_SEMANTIC);
         state->counts_hash = aspen_hash_mm(mm, ASPEN_HASH_COUNTS);
     }
