@@ -249,6 +249,7 @@ $(BUILD)/aspen.pc: Makefile include/aspen/version.h
 
 .PHONY: install uninstall check-install
 INSTALL_PROGRAMS = $(filter $(BUILD)/aspen,$(PROGRAMS))
+INSTALL_LIBEXEC = $(filter $(BUILD)/aspen-%,$(PROGRAMS))
 install: all
 	@$(MAKE) --no-print-directory -B $(BUILD)/aspen.pc
 	install -d '$(DESTDIR)$(PREFIX)/lib/pkgconfig' \
@@ -259,12 +260,15 @@ install: all
 	install -m 644 ports/posix/aspen_posix.h '$(DESTDIR)$(PREFIX)/include/'
 	$(if $(INSTALL_PROGRAMS),install -d '$(DESTDIR)$(PREFIX)/bin' && \
 	    install $(INSTALL_PROGRAMS) '$(DESTDIR)$(PREFIX)/bin/')
+	$(if $(INSTALL_LIBEXEC),install -d '$(DESTDIR)$(PREFIX)/libexec/aspen' && \
+	    install $(INSTALL_LIBEXEC) '$(DESTDIR)$(PREFIX)/libexec/aspen/')
 	$(if $(wildcard docs/aspen.1),install -d \
 	    '$(DESTDIR)$(PREFIX)/share/man/man1' && install -m 644 \
 	    docs/aspen.1 '$(DESTDIR)$(PREFIX)/share/man/man1/')
 
 uninstall:
-	rm -rf '$(DESTDIR)$(PREFIX)/include/aspen'
+	rm -rf '$(DESTDIR)$(PREFIX)/include/aspen' \
+	    '$(DESTDIR)$(PREFIX)/libexec/aspen'
 	rm -f '$(DESTDIR)$(PREFIX)/lib/libaspen.a' \
 	    '$(DESTDIR)$(PREFIX)/lib/pkgconfig/aspen.pc' \
 	    '$(DESTDIR)$(PREFIX)/include/aspen_posix.h' \

@@ -46,6 +46,7 @@ try "compile with pkg-config" compile
 try run timeout 60 "$dir/embed"
 if [ -f build/aspen ]; then
     try "the command" "$dir/usr/bin/aspen" --help
+    try "the bench" "$dir/usr/bin/aspen" bench --help
 fi
 if [ -f docs/aspen.1 ]; then
     try "manual page" test -s "$dir/usr/share/man/man1/aspen.1"

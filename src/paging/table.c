@@ -227,9 +227,8 @@ aspen_table_walk(struct aspen_mm *mm, uint64_t address, struct aspen_slot *slot)
         slot_at(mm->aspen, slot, (uint32_t)aspen_entry_frame(entry),
                 slot->level - 1, address);
         /* Whoever may walk keeps tables from being freed under it. */
-        ASPEN_ASSERT_TEST(
-            aspen_frame_type(&mm->aspen->frames[slot->table]) ==
-            ASPEN_FRAME_TABLE);
+        ASPEN_ASSERT_TEST(aspen_frame_type(&mm->aspen->frames[slot->table]) ==
+                          ASPEN_FRAME_TABLE);
     }
 }
 

@@ -9,11 +9,19 @@ says()
     "$ASPEN" "${@:2}" 2>&1 | grep -q -- "$1"
 }
 
+# The same of a copy without the programs that belong beside it.
+alone_says()
+{
+    "$work/aspen-alone" "${@:2}" 2>&1 | grep -q -- "$1"
+}
+
 check help says 'usage: aspen COMMAND' --help
 check version says '^aspen [0-9]*\.[0-9]*\.[0-9]*$' --version
 check capture-help says 'usage: aspen capture' capture --help
 check rehearse-help says 'usage: aspen rehearse' rehearse --help
-check bench-missing says 'aspen-bench' bench --help
+check bench-help says 'usage: aspen bench' bench --help
+cp "$ASPEN" "$work/aspen-alone"
+check bench-missing alone_says 'aspen-bench is neither' bench tree
 expect 2 "no command 'nonsense'" nonsense
 expect 2 'give -o FILE' capture --pid 1
 expect 2 'give one of --pid' capture -o "$work/a"

@@ -17,10 +17,6 @@
 #include <string.h>
 #include <unistd.h>
 
-#ifndef ASPEN_LIBEXEC
-#define ASPEN_LIBEXEC "/usr/local/libexec/aspen"
-#endif
-
 static const char help[] =
     "usage: aspen COMMAND [options]\n"
     "\n"
@@ -36,33 +32,32 @@ static const char help[] =
 
 /*
  * Measuring takes the release build, rehearsing the test build: the bench is
- * a program of its own, beside this one or where `make install` puts it.
+ * a program of its own, beside this one where it was built, or where `make
+ * install` puts it, seen from bin/.
  */
 static int
-bench_command(int argc, char **argv)
+bench_command(char **argv)
 {
+    static const char *const places[] = {"", "/../libexec/aspen"};
     char self[PATH_MAX];
-    char beside[PATH_MAX + 16];
+    char program[PATH_MAX + 32];
     ssize_t length = readlink("/proc/self/exe", self, sizeof(self) - 1);
-    char *slash;
+    char *slash = length > 0 ? memrchr(self, '/', (size_t)length) : NULL;
 
-    (void)argc;
-    if (length > 0) {
-        self[length] = '\0';
-        slash = strrchr(self, '/');
-        if (slash != NULL)
-            *slash = '\0';
-        snprintf(beside, sizeof(beside), "%s/aspen-bench", self);
-        execv(beside, argv);
+    if (slash == NULL)
+        return tool_refuse("bench", "cannot tell where this program is");
+    *slash = '\0';
+    for (size_t i = 0; i < sizeof(places) / sizeof(places[0]); i++) {
+        snprintf(program, sizeof(program), "%s%s/aspen-bench", self, places[i]);
+        execv(program, argv);
         if (errno != ENOENT)
-            return tool_refuse("bench", "cannot run %s: %s", beside,
+            return tool_refuse("bench", "cannot run %s: %s", program,
                                strerror(errno));
     }
-    execv(ASPEN_LIBEXEC "/aspen-bench", argv);
     return tool_refuse("bench",
-                       "aspen-bench is neither beside aspen nor in %s; build "
-                       "it with `make bench`",
-                       ASPEN_LIBEXEC);
+                       "aspen-bench is neither in %s nor in %s/../libexec/"
+                       "aspen; build it with `make bench`",
+                       self, self);
 }
 
 int
@@ -88,7 +83,7 @@ main(int argc, char **argv)
     else if (strcmp(command, "rehearse") == 0)
         return rehearse_command(argc - 1, argv + 1);
     else if (strcmp(command, "bench") == 0)
-        return bench_command(argc - 1, argv + 1);
+        return bench_command(argv + 1);
     else
         return tool_refuse(NULL, "no command '%s'; see aspen --help", command);
     if (fflush(stdout) != 0)
