@@ -38,9 +38,9 @@
  *   aspen_entry_table_write_protect(e) a table entry below which nothing is
  *                                     writable (for shared tables)
  *   aspen_entry_set_bits(e, bits), aspen_entry_clear_bits(e, bits)
- *   aspen_entry_make_swap(type, slot) aspen_entry_swap_type(e),
- *                                     aspen_entry_swap_slot(e)
- *   aspen_entry_make_marker(marker)   aspen_entry_marker(e)
+ *   ASPEN_ENTRY_SWAP_TAG, _SWAP_SHIFT, ASPEN_ENTRY_MARKER_TAG
+ *
+ * From these tags this header makes swap entries and markers.
  */
 #ifndef ASPEN_PAGING_ENTRY_H
 #define ASPEN_PAGING_ENTRY_H
@@ -78,6 +78,42 @@ enum aspen_marker {
 #else
 #error "aspen_port.h names no page-table format"
 #endif
+
+/*
+ * Entries that the processor never looks into are laid out alike: a tag that
+ * the format picks, the slot or marker from bit 12 on, the swap type below.
+ */
+static inline uint64_t
+aspen_entry_make_swap(unsigned type, uint32_t slot)
+{
+    return ASPEN_ENTRY_SWAP_TAG | (uint64_t)type << ASPEN_ENTRY_SWAP_SHIFT |
+           (uint64_t)slot << 12;
+}
+
+static inline unsigned
+aspen_entry_swap_type(uint64_t entry)
+{
+    return (unsigned)(entry >> ASPEN_ENTRY_SWAP_SHIFT) &
+           ((1u << ASPEN_SWAP_TYPE_BITS) - 1);
+}
+
+static inline uint32_t
+aspen_entry_swap_slot(uint64_t entry)
+{
+    return (uint32_t)(entry >> 12);
+}
+
+static inline uint64_t
+aspen_entry_make_marker(enum aspen_marker marker)
+{
+    return ASPEN_ENTRY_MARKER_TAG | (uint64_t)marker << 12;
+}
+
+static inline enum aspen_marker
+aspen_entry_marker(uint64_t entry)
+{
+    return (enum aspen_marker)(entry >> 12 & 0xff);
+}
 
 /* Bytes that one entry at `level` covers. */
 static inline uint64_t

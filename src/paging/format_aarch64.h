@@ -56,9 +56,13 @@
      ASPEN_ARM_PXN)
 
 /* Entries that are not valid, and no leaf. */
-#define ASPEN_ARM_SWAP       ((uint64_t)1 << 2)
-#define ASPEN_ARM_MARKER     ((uint64_t)1 << 9)
-#define ASPEN_ARM_SWAP_SHIFT 3
+#define ASPEN_ARM_SWAP   ((uint64_t)1 << 2)
+#define ASPEN_ARM_MARKER ((uint64_t)1 << 9)
+
+/* For what paging/entry.h makes of them. */
+#define ASPEN_ENTRY_SWAP_TAG   ASPEN_ARM_SWAP
+#define ASPEN_ENTRY_SWAP_SHIFT 3
+#define ASPEN_ENTRY_MARKER_TAG ASPEN_ARM_MARKER
 
 static inline bool
 aspen_entry_is_table(uint64_t entry, unsigned level)
@@ -170,38 +174,6 @@ aspen_entry_write_protect(uint64_t entry)
 {
     uint64_t dirty = (entry & ASPEN_ARM_READONLY) ? 0 : ASPEN_ARM_DIRTY;
     return (entry & ~ASPEN_ARM_MAY_WRITE) | ASPEN_ARM_READONLY | dirty;
-}
-
-static inline uint64_t
-aspen_entry_make_swap(unsigned type, uint32_t slot)
-{
-    return ASPEN_ARM_SWAP | (uint64_t)type << ASPEN_ARM_SWAP_SHIFT |
-           (uint64_t)slot << 12;
-}
-
-static inline unsigned
-aspen_entry_swap_type(uint64_t entry)
-{
-    return (unsigned)(entry >> ASPEN_ARM_SWAP_SHIFT) &
-           ((1u << ASPEN_SWAP_TYPE_BITS) - 1);
-}
-
-static inline uint32_t
-aspen_entry_swap_slot(uint64_t entry)
-{
-    return (uint32_t)(entry >> 12);
-}
-
-static inline uint64_t
-aspen_entry_make_marker(enum aspen_marker marker)
-{
-    return ASPEN_ARM_MARKER | (uint64_t)marker << 12;
-}
-
-static inline enum aspen_marker
-aspen_entry_marker(uint64_t entry)
-{
-    return (enum aspen_marker)(entry >> 12 & 0xff);
 }
 
 #endif

@@ -44,9 +44,13 @@
 #define ASPEN_X86_NUMBER   ((((uint64_t)1 << 40) - 1) << 12)
 
 /* Entries that are not present, and no leaf. */
-#define ASPEN_X86_SWAP       ((uint64_t)1 << 1)
-#define ASPEN_X86_MARKER     ((uint64_t)1 << 2)
-#define ASPEN_X86_SWAP_SHIFT 3
+#define ASPEN_X86_SWAP   ((uint64_t)1 << 1)
+#define ASPEN_X86_MARKER ((uint64_t)1 << 2)
+
+/* For what paging/entry.h makes of them. */
+#define ASPEN_ENTRY_SWAP_TAG   ASPEN_X86_SWAP
+#define ASPEN_ENTRY_SWAP_SHIFT 3
+#define ASPEN_ENTRY_MARKER_TAG ASPEN_X86_MARKER
 
 static inline bool
 aspen_entry_is_table(uint64_t entry, unsigned level)
@@ -149,38 +153,6 @@ static inline uint64_t
 aspen_entry_write_protect(uint64_t entry)
 {
     return entry & ~ASPEN_X86_WRITABLE;
-}
-
-static inline uint64_t
-aspen_entry_make_swap(unsigned type, uint32_t slot)
-{
-    return ASPEN_X86_SWAP | (uint64_t)type << ASPEN_X86_SWAP_SHIFT |
-           (uint64_t)slot << 12;
-}
-
-static inline unsigned
-aspen_entry_swap_type(uint64_t entry)
-{
-    return (unsigned)(entry >> ASPEN_X86_SWAP_SHIFT) &
-           ((1u << ASPEN_SWAP_TYPE_BITS) - 1);
-}
-
-static inline uint32_t
-aspen_entry_swap_slot(uint64_t entry)
-{
-    return (uint32_t)(entry >> 12);
-}
-
-static inline uint64_t
-aspen_entry_make_marker(enum aspen_marker marker)
-{
-    return ASPEN_X86_MARKER | (uint64_t)marker << 12;
-}
-
-static inline enum aspen_marker
-aspen_entry_marker(uint64_t entry)
-{
-    return (enum aspen_marker)(entry >> 12 & 0xff);
 }
 
 #endif
