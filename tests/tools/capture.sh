@@ -31,6 +31,34 @@ check output-not-mixed test "$(grep -c noise "$work/json")" -eq 0
 check stdout-file sh -c "'$ASPEN' capture --pid $sleeper -o - >'$work/c.snap'"
 check stdout-same-magic cmp -n 8 "$work/a.snap" "$work/c.snap"
 
+# Whoever ends aspen ends the command too, and what that has started.
+"$ASPEN" capture --after 60 -o "$work/n.snap" --output "$work/started" \
+    -- sh -c 'echo $$; sleep 500 & echo $!; wait' &
+aspen=$!
+for _ in $(seq 100); do
+    [ "$(wc -l <"$work/started" 2>/dev/null || echo 0)" -eq 2 ] && break
+    sleep 0.05
+done
+kill -TERM $aspen
+wait $aspen 2>/dev/null
+gone()
+{
+    local i number
+    for i in $(seq 100); do
+        for number in $(cat "$work/started"); do
+            grep -q '^State:.*[RSD]' /proc/"$number"/status 2>/dev/null &&
+                break
+            number=
+        done
+        [ -z "$number" ] && return 0
+        sleep 0.05
+    done
+    return 1
+}
+check interrupted-started test "$(wc -l <"$work/started")" -eq 2
+check interrupted-gone gone
+check interrupted-no-file test ! -e "$work/n.snap"
+
 # --- redaction
 
 check path-is-there grep -qa /sleep "$work/a.snap"

@@ -31,10 +31,11 @@
 #define ADVICE_GUARD 102 /* MADV_GUARD_INSTALL, 6.13 on */
 #define NOBODY       65534
 
-#if defined(__SANITIZE_ADDRESS__)
-#define WITH_ASAN true
+/* Sanitizers reserve TiB of addresses: pagemap takes seconds for each. */
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#define WITH_SHADOW true
 #else
-#define WITH_ASAN false
+#define WITH_SHADOW false
 #endif
 
 enum place {
@@ -275,8 +276,8 @@ take(struct snapshot *snapshot, pid_t child, enum pages_method method)
     struct capture_options options = {.method = method};
     struct tool_error error;
 
-    if (method == PAGES_PAGEMAP && WITH_ASAN) {
-        print_message("skipped: pagemap of a process with ASan's 20 TiB\n");
+    if (method == PAGES_PAGEMAP && WITH_SHADOW) {
+        print_message("skipped: pagemap of a sanitizer's 20 TiB\n");
         end_child(child);
         skip();
     }
@@ -845,7 +846,7 @@ as_nobody(pid_t foreign)
         return 3;
     child = start_child(map_everything);
     for (unsigned method = PAGES_BEST; method <= PAGES_PAGEMAP; method++) {
-        if (WITH_ASAN && method == PAGES_PAGEMAP)
+        if (WITH_SHADOW && method == PAGES_PAGEMAP)
             continue;
         options.method = (enum pages_method)method;
         if (capture_process(&snapshot, child, &options, &error) != 0) {

@@ -292,6 +292,38 @@ capture_process(struct snapshot *snapshot, pid_t process,
 
 /* --- commands that are started to be captured ---------------------------- */
 
+/*
+ * The command runs in a session of its own, so the terminal's signals end us
+ * and not it: it is taken along, with what it has started.
+ */
+static volatile pid_t running_command;
+static const int ending_signals[] = {SIGINT, SIGTERM, SIGHUP, SIGQUIT};
+#define ENDING_SIGNALS (sizeof(ending_signals) / sizeof(ending_signals[0]))
+
+static void
+end_with_command(int number)
+{
+    if (running_command > 0)
+        kill(-running_command, SIGKILL);
+    signal(number, SIG_DFL);
+    raise(number);
+}
+
+/* Signals that somebody has us ignore stay ignored. */
+static void
+take_along(pid_t command)
+{
+    for (size_t i = 0; i < ENDING_SIGNALS; i++) {
+        struct sigaction action;
+
+        sigaction(ending_signals[i], NULL, &action);
+        if (action.sa_handler == SIG_IGN)
+            continue;
+        signal(ending_signals[i], command > 0 ? end_with_command : SIG_DFL);
+    }
+    running_command = command;
+}
+
 static void
 become_command(char *const *command, int output, int input, int report)
 {
@@ -357,6 +389,8 @@ start(struct capture_run *run, char *const *command, int output, int *reason)
     if (run->process == 0)
         become_command(command, output, input[0], report[1]);
     run->input = input[1];
+    if (run->process > 0)
+        take_along(run->process);
     close(input[0]);
     close(report[1]);
     if (run->process > 0 &&
@@ -404,6 +438,7 @@ capture_run_end(struct capture_run *run)
     if (run->process > 0) {
         kill(-run->process, SIGKILL);
         kill(run->process, SIGKILL);
+        take_along(0);
         while (waitpid(run->process, NULL, 0) < 0 && errno == EINTR)
             continue;
     }

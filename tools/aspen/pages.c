@@ -105,7 +105,7 @@ struct reading {
     uint64_t flags;
     unsigned level; /* of hugetlb pages; 0 else */
     uint64_t ambiguous;
-    uint64_t present; /* 4 KiB pages found */
+    uint64_t present; /* 4 KiB pages found that Rss counts */
     uint64_t swapped;
 };
 
@@ -122,7 +122,8 @@ add(struct reading *reading, uint64_t address, uint64_t pages, unsigned level,
     }
     if (kind == SNAPSHOT_SWAP || kind == TENTATIVE_SWAP)
         reading->swapped += pages;
-    else if (kind != SNAPSHOT_GUARD && kind != SNAPSHOT_OTHER)
+    else if (kind != SNAPSHOT_GUARD && kind != SNAPSHOT_OTHER &&
+             kind != SNAPSHOT_ZERO)
         reading->present += pages;
     if (snapshot_add_run(reading->snapshot, address, pages / span, level,
                          (enum snapshot_kind)kind, value) != 0)
