@@ -35,7 +35,8 @@ struct aspen_import_vma {
  * Owns:    takes one reference on the object, and opens it.
  * Context: may sleep. Takes the mmap lock for writing.
  * Returns: 0, or -ASPEN_EINVAL (not page aligned, empty, beyond the address
- *          limit, SHARED without an object, a pgoff beyond 52 bits, the space
+ *          limit, SHARED without an object, WRITE without MAYWRITE, which
+ *          fork could not protect, a pgoff beyond 52 bits, the space
  *          is not LIVE), -ASPEN_EEXIST (overlaps), -ASPEN_ENOMEM (no memory,
  *          charge refused, map count), any error of the object's open hook,
  *          unchanged. On error the space is as it was.

@@ -32,6 +32,10 @@ vma_valid(const struct aspen_mm *mm, const struct aspen_import_vma *args)
         args->start >= args->end || args->start < mm->address_floor ||
         args->end > mm->address_limit)
         return false;
+    /* Fork protects what MAYWRITE says may become private: without it a
+     * writable page would stay writable in both. */
+    if ((args->flags & (ASPEN_VM_WRITE | ASPEN_VM_MAYWRITE)) == ASPEN_VM_WRITE)
+        return false;
     if (!args->object)
         return !(args->flags & ASPEN_VM_SHARED);
     return args->pgoff < offsets && pages < offsets - args->pgoff;

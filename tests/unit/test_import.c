@@ -111,6 +111,8 @@ vmas_that_make_no_sense_are_refused(void **state)
         {PAGE + 1, 2 * PAGE, RW, NULL, 0, -ASPEN_EINVAL},
         {PAGE, 2 * PAGE + 8, RW, NULL, 0, -ASPEN_EINVAL},
         {PAGE, PAGE, RW, NULL, 0, -ASPEN_EINVAL},
+        {PAGE, 2 * PAGE, ASPEN_VM_READ | ASPEN_VM_WRITE, NULL, 0,
+         -ASPEN_EINVAL}, /* MAYWRITE is missing */
         {2 * PAGE, PAGE, RW, NULL, 0, -ASPEN_EINVAL},
         {top, top + PAGE, RW, NULL, 0, -ASPEN_EINVAL},
         {top - PAGE, top + PAGE, RW, NULL, 0, -ASPEN_EINVAL},

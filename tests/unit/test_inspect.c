@@ -634,7 +634,7 @@ static uint64_t
 flags_of(const struct area *area)
 {
     return (area->access[0] == 'r' ? ASPEN_VM_READ : 0) |
-           (area->access[1] == 'w' ? ASPEN_VM_WRITE : 0) |
+           (area->access[1] == 'w' ? ASPEN_VM_WRITE | ASPEN_VM_MAYWRITE : 0) |
            (area->access[2] == 'x' ? ASPEN_VM_EXEC : 0) |
            (area->access[3] == 's' ? SHARED : 0);
 }
