@@ -366,14 +366,15 @@ snapshot_flags(uint32_t permissions, const char *vm_flags)
     for (size_t i = 0; i < sizeof(flag_names) / sizeof(flag_names[0]); i++)
         if (snapshot_has_flag(vm_flags, flag_names[i].name))
             flags |= flag_names[i].flag;
-    /* The first column of maps says it as well, and is always there. */
+    /* The first column of maps says it as well, and is always there. What is
+     * done may be done, whatever VmFlags say, or do not. */
     flags &= ~(uint64_t)ASPEN_VM_ACCESS;
     if ((permissions & SNAPSHOT_PERM_READ) != 0)
-        flags |= ASPEN_VM_READ;
+        flags |= ASPEN_VM_READ | ASPEN_VM_MAYREAD;
     if ((permissions & SNAPSHOT_PERM_WRITE) != 0)
-        flags |= ASPEN_VM_WRITE;
+        flags |= ASPEN_VM_WRITE | ASPEN_VM_MAYWRITE;
     if ((permissions & SNAPSHOT_PERM_EXEC) != 0)
-        flags |= ASPEN_VM_EXEC;
+        flags |= ASPEN_VM_EXEC | ASPEN_VM_MAYEXEC;
     if ((permissions & SNAPSHOT_PERM_SHARED) != 0)
         flags |= ASPEN_VM_MAYSHARE;
     return flags;
