@@ -55,7 +55,7 @@ aspen_fault_own(struct aspen_fault *fault, uint32_t frame)
 {
     struct aspen_vma *vma = fault->vma;
 
-    ASPEN_ASSERT_TEST(vma->anon_vma ||
+    ASPEN_ASSERT_TEST(aspen_load(&vma->anon_vma) ||
                       aspen_lock_order_holds(&fault->mm->mmap_lock));
     int error = aspen_anon_vma_prepare(vma);
     if (error)

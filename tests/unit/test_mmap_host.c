@@ -1,0 +1,247 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The host's mmap and munmap beside Aspen's: the same random calls, touches
+ * and forks in a corner of this process and in Aspen have to leave the same
+ * mappings, merges included. Skipped where the host is no Linux 6.12 or later.
+ */
+#define _GNU_SOURCE
+#include "helper.h"
+
+#include "space/vma.h"
+#include <sys/mman.h>
+#include <sys/utsname.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#define BASE    ((uint64_t)0x5f0000000000)
+#define PAGES   64u
+#define CALLS   1500
+#define FAMILY  3 /* generations */
+#define OBJECTS 2u
+
+struct pair {
+    struct helper helper;
+    struct aspen_mm *mm;
+    struct aspen_object *objects[OBJECTS];
+    int files[OBJECTS];
+    uint64_t random;
+    bool never; /* overcommits: then NORESERVE means nothing to it */
+};
+
+static uint64_t
+below(struct pair *p, uint64_t limit)
+{
+    return unit_random(&p->random) % limit;
+}
+
+static void *
+host_address(unsigned page)
+{
+    return (void *)(uintptr_t)(BASE + page * PAGE);
+}
+
+/* ---- Looking ----------------------------------------------------------- */
+
+/* The host's mappings from BASE on, as helper_vmas() writes them but for the
+ * offset of anonymous memory, which maps does not show. */
+static char *
+host_vmas(void)
+{
+    char *text = NULL;
+    char *line = NULL;
+    size_t size;
+    size_t room = 0;
+    FILE *out = open_memstream(&text, &size);
+    FILE *maps = fopen("/proc/self/maps", "re");
+
+    assert_non_null(out);
+    assert_non_null(maps);
+    while (getline(&line, &room, maps) > 0) {
+        unsigned long long start, end, offset, inode;
+        char access[5];
+        assert_int_equal(sscanf(line, "%llx-%llx %4s %llx %*s %llu", &start,
+                                &end, access, &offset, &inode),
+                         5);
+        if (start < BASE || start >= BASE + PAGES * PAGE)
+            continue;
+        fprintf(out, "%llx-%llx %s %llx\n", start / PAGE, end / PAGE, access,
+                inode ? offset / PAGE : start / PAGE);
+    }
+    free(line);
+    fclose(maps);
+    fclose(out);
+    return text;
+}
+
+static void
+compare(struct pair *p)
+{
+    char *host = host_vmas();
+
+    helper_assert_vmas(p->mm, host);
+    free(host);
+}
+
+/* ---- Calls ------------------------------------------------------------- */
+
+static void
+map_both(struct pair *p, unsigned first, unsigned count)
+{
+    static const struct {
+        int host;
+        uint64_t aspen;
+    } access[] = {
+        {PROT_READ | PROT_WRITE, RW},
+        {PROT_READ | PROT_WRITE, RW},
+        {PROT_READ, R},
+        {PROT_READ | PROT_EXEC, RX},
+        {PROT_NONE, 0},
+    };
+    unsigned kind = (unsigned)below(p, 5);
+    unsigned object = (unsigned)below(p, OBJECTS + 2);
+    bool shared = object < OBJECTS && below(p, 2);
+    bool noreserve = below(p, 8) == 0 && !p->never;
+    uint64_t offset = object < OBJECTS ? (below(p, 4) ? first : 0) : 0;
+    int flags = (shared ? MAP_SHARED : MAP_PRIVATE) |
+                (noreserve ? MAP_NORESERVE : 0) | MAP_FIXED |
+                (object < OBJECTS ? 0 : MAP_ANONYMOUS);
+    struct aspen_mmap_args args = {
+        .address = BASE + first * PAGE,
+        .length_bytes = count * PAGE,
+        .vm_flags = access[kind].aspen | (shared ? ASPEN_VM_SHARED : 0) |
+                    (noreserve ? ASPEN_VM_NORESERVE : 0),
+        .place = ASPEN_MAP_FIXED,
+        .object = object < OBJECTS ? p->objects[object] : NULL,
+        .offset_bytes = offset * PAGE,
+    };
+    uint64_t address;
+
+    assert_ptr_equal(mmap(host_address(first), count * PAGE, access[kind].host,
+                          flags, object < OBJECTS ? p->files[object] : -1,
+                          (off_t)(offset * PAGE)),
+                     host_address(first));
+    assert_int_equal(aspen_mmap(p->mm, &args, &address), 0);
+}
+
+static void
+touch_both(struct pair *p, unsigned page)
+{
+    struct aspen_vma *vma = aspen_vma_at(p->mm, BASE + page * PAGE);
+
+    if (!vma || !(vma->flags & ASPEN_VM_WRITE))
+        return;
+    *(volatile char *)host_address(page) = 1;
+    helper_put(&p->helper, p->mm, BASE + page * PAGE, 1);
+}
+
+static void
+call_both(struct pair *p)
+{
+    unsigned first = (unsigned)below(p, PAGES);
+    unsigned count = 1 + (unsigned)below(p, below(p, 4) ? 6 : PAGES);
+
+    if (count > PAGES - first)
+        count = PAGES - first;
+    switch (below(p, 5)) {
+    case 0:
+    case 1:
+        map_both(p, first, count);
+        break;
+    case 2:
+        assert_int_equal(munmap(host_address(first), count * PAGE), 0);
+        helper_unmap(p->mm, BASE + first * PAGE, count);
+        break;
+    default:
+        touch_both(p, first);
+    }
+}
+
+static bool
+host_never_overcommits(void)
+{
+    FILE *file = fopen("/proc/sys/vm/overcommit_memory", "re");
+    int mode = file ? fgetc(file) : EOF;
+
+    if (file)
+        fclose(file);
+    return mode == '2';
+}
+
+/* ---- Generations ------------------------------------------------------- */
+
+/* The host's fork, and in the child the calls of the next generation. */
+static void run(struct pair *p, unsigned generations);
+
+static void
+run_child(struct pair *p, unsigned generations)
+{
+    struct aspen_mm *child;
+    int status;
+
+    assert_int_equal(aspen_fork(p->mm, &child), 0);
+    fflush(NULL);
+    pid_t pid = fork();
+    assert_true(pid >= 0);
+    if (pid == 0) {
+        p->mm = child;
+        run(p, generations - 1);
+        _exit(0);
+    }
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    assert_int_equal(status, 0);
+    aspen_mm_put(child);
+}
+
+static void
+run(struct pair *p, unsigned generations)
+{
+    for (unsigned i = 0; i < CALLS; i++) {
+        call_both(p);
+        compare(p);
+        if (i == CALLS / 2 && generations > 1)
+            run_child(p, generations);
+    }
+    helper_assert_valid(&p->helper);
+}
+
+static void
+test_host(void **state)
+{
+    (void)state;
+    struct utsname host;
+    struct pair pair;
+    unsigned major, minor;
+
+    if (uname(&host) || strcmp(host.sysname, "Linux") ||
+        sscanf(host.release, "%u.%u", &major, &minor) != 2 ||
+        major * 100 + minor < 612 || sysconf(_SC_PAGESIZE) != (long)PAGE)
+        skip();
+    pair.random = unit_seed("test_mmap_host", 1);
+    pair.never = host_never_overcommits();
+    helper_create(&pair.helper, NULL);
+    pair.mm = helper_mm(&pair.helper);
+    for (unsigned i = 0; i < OBJECTS; i++) {
+        pair.files[i] = memfd_create("test_mmap_host", MFD_CLOEXEC);
+        assert_true(pair.files[i] >= 0);
+        assert_int_equal(ftruncate(pair.files[i], (off_t)(2 * PAGES * PAGE)),
+                         0);
+        pair.objects[i] = helper_object(&pair.helper, ASPEN_OBJECT_SHMEM,
+                                        2 * PAGES, NULL, NULL);
+    }
+    run(&pair, FAMILY);
+    print_message("Linux %s: %u calls alike\n", host.release, CALLS * FAMILY);
+    assert_int_equal(munmap(host_address(0), PAGES * PAGE), 0);
+    aspen_mm_put(pair.mm);
+    for (unsigned i = 0; i < OBJECTS; i++) {
+        aspen_object_put(pair.objects[i]);
+        close(pair.files[i]);
+    }
+    helper_destroy(&pair.helper);
+}
+
+int
+main(void)
+{
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_host)};
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
