@@ -31,7 +31,7 @@ struct aspen_mm;
  *          -ASPEN_EOPNOTSUPP swapped out, huge, or for userfault: no way in
  *                         yet; or frames without memory (config.tables_only)
  *          any error of the pager, unchanged (SIGBUS).
- *          On error the page is as it was.
+ *          On error the page is as it was (a stack that grew stays grown).
  */
 ASPEN_MUST_USE int aspen_fault(struct aspen_mm *mm, uint64_t address,
                                unsigned access);
