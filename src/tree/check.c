@@ -27,15 +27,17 @@ check_unused(node_tag tag, unsigned level)
     if (is_wide(tag))
         return node->base == count ? NULL : "node.count";
     for (unsigned i = 0; i < COMPACT_SLOTS; i++) {
-        int32_t key = node->compact.key[i];
+        uint32_t key = node->compact.key[i];
+        bool before = key == KEY_BEFORE;
         if (i >= count && key != KEY_NONE)
             return "node.unused";
-        if (i < count && (key < 0 || key >= KEY_BEYOND) &&
-            !(level && !i && key == KEY_SLOT_0))
+        if (i < count && key >= KEY_BEYOND)
+            return "node.key";
+        if (i < count && level && before != !i)
+            return "node.key";
+        if (i < count && !level && before && node->base)
             return "node.key";
     }
-    if (level && node->compact.key[0] != KEY_SLOT_0)
-        return "node.key";
     return NULL;
 }
 

@@ -127,7 +127,7 @@ check_window(uint64_t low, uint64_t high, uint64_t length)
  * The lowest gap in the leaf's slots from `slot` on; *start is where the gap
  * before `slot` starts, and then the place, or the end of the last entry.
  */
-static bool
+static inline bool
 scan_up(node_tag leaf, unsigned slot, uint64_t length, uint64_t limit,
         uint64_t *start)
 {

@@ -20,7 +20,7 @@
  * The form is in the low bits of the pointer that leads to a node, so it is
  * known before the node's first cache line arrives: WIDE, or compact with a
  * unit of one key or (PAGED) of 4096 keys. Relative keys are below
- * KEY_NONE - 1; slots that are not in use hold KEY_NONE, so a search looks
+ * KEY_BEYOND; slots that are not in use hold KEY_NONE, so a search looks
  * at all of them without a branch and without the count.
  *
  * I1  Whatever a reader looks at (base, key, second of a leaf, the unused
@@ -55,14 +55,18 @@
 /* Below it a node that loses a slot is merged with a neighbour. */
 #define FILL_MINIMUM (COMPACT_SLOTS / 3)
 
-#define KEY_NONE   INT32_MAX
-#define KEY_BEYOND (INT32_MAX - 1) /* what keys after all of a node become */
-#define KEY_SLOT_0 INT32_MIN       /* in slot 0 of inner nodes */
-#define GAP_HUGE   UINT32_MAX      /* does not fit */
-#define LEAD_HUGE  UINT32_MAX      /* does not fit: ask the leaf before */
+#define KEY_NONE   UINT32_MAX
+#define KEY_BEYOND (UINT32_MAX - 1) /* what keys after all become */
+/*
+ * What keys before the base become. In slot 0 of every inner node; elsewhere
+ * a key only if the base is 0, before which there is nothing.
+ */
+#define KEY_BEFORE 0u
+#define GAP_HUGE   UINT32_MAX /* does not fit */
+#define LEAD_HUGE  UINT32_MAX /* does not fit: ask the leaf before */
 
 struct compact_slots {
-    int32_t key[COMPACT_SLOTS];
+    uint32_t key[COMPACT_SLOTS];
     uint32_t second[COMPACT_SLOTS];
     void *pointer[COMPACT_SLOTS];
 };
@@ -142,6 +146,15 @@ tree_root(const struct aspen_tree *tree)
     return (node_tag)aspen_load(&tree->root);
 }
 
+/* Fetch all of a leaf: it is needed next. */
+static inline void
+prefetch_leaf(node_tag tag)
+{
+    const char *line = (const char *)node_of(tag);
+    for (unsigned i = 0; i < NODE_BYTES; i += 64)
+        aspen_prefetch(line + i);
+}
+
 /* ---- Slots ------------------------------------------------------------- */
 
 static inline void **
@@ -165,8 +178,7 @@ slot_key(node_tag tag, unsigned slot)
     const struct node *node = node_of(tag);
     if (is_wide(tag))
         return node->wide.key[slot];
-    return node->base +
-           ((uint64_t)(uint32_t)node->compact.key[slot] << unit_shift(tag));
+    return node->base + ((uint64_t)node->compact.key[slot] << unit_shift(tag));
 }
 
 /* Last key of a leaf's slot. */
@@ -209,26 +221,36 @@ gap_decode(uint32_t units, unsigned shift)
 
 /* ---- Search ------------------------------------------------------------ */
 
-/* How many of the node's keys are at or below `key`. */
+/*
+ * How many of the node's keys are at or below `key`. No branch, and (written
+ * so that compilers do not make vectors of it, which take longer to set up
+ * and to sum than so few keys are worth) two instructions a key in four
+ * chains.
+ */
 static inline unsigned
-count_at_or_below(const int32_t *keys, int32_t key)
+count_at_or_below(const uint32_t *keys, uint32_t key)
 {
-    enum { WHOLE = COMPACT_SLOTS & ~3 };
-    int32_t sum = 0;
-    for (unsigned i = 0; i < WHOLE; i++)
-        sum += keys[i] <= key;
-    for (unsigned i = WHOLE; i < COMPACT_SLOTS; i++)
-        sum += keys[i] <= key;
-    return (unsigned)sum;
+    unsigned a = 0, b = 0, c = 0, d = 0, i = 0;
+#pragma GCC unroll 16
+    for (; i + 4 <= COMPACT_SLOTS; i += 4) {
+        a += keys[i] <= key;
+        b += keys[i + 1] <= key;
+        c += keys[i + 2] <= key;
+        d += keys[i + 3] <= key;
+    }
+#pragma GCC unroll 4
+    for (; i < COMPACT_SLOTS; i++)
+        a += keys[i] <= key;
+    return a + b + (c + d);
 }
 
-/* `key` as the node's keys are: -1 before all, KEY_BEYOND after all. */
-static inline int32_t
+/* `key` as the node's keys are. */
+static inline uint32_t
 relative_key(const struct node *node, unsigned shift, uint64_t key)
 {
-    uint64_t distance = (key - node->base) >> shift;
-    int32_t relative = distance < KEY_BEYOND ? (int32_t)distance : KEY_BEYOND;
-    return key < node->base ? -1 : relative;
+    uint64_t distance = key < node->base ? 0 : key - node->base;
+    distance >>= shift;
+    return distance < KEY_BEYOND ? (uint32_t)distance : KEY_BEYOND;
 }
 
 static inline unsigned
@@ -247,7 +269,7 @@ inner_search(node_tag tag, uint64_t key)
     const struct node *node = node_of(tag);
     if (aspen_unlikely(is_wide(tag)))
         return wide_at_or_below(node, key, 1) - 1;
-    int32_t relative = relative_key(node, unit_shift(tag), key);
+    uint32_t relative = relative_key(node, unit_shift(tag), key);
     return count_at_or_below(node->compact.key, relative) - 1;
 }
 
@@ -258,7 +280,7 @@ leaf_search(node_tag tag, uint64_t key)
     const struct node *node = node_of(tag);
     if (aspen_unlikely(is_wide(tag)))
         return wide_at_or_below(node, key, 0);
-    int32_t relative = relative_key(node, unit_shift(tag), key);
+    uint32_t relative = relative_key(node, unit_shift(tag), key);
     return count_at_or_below(node->compact.key, relative);
 }
 
@@ -266,8 +288,35 @@ leaf_search(node_tag tag, uint64_t key)
 static inline unsigned
 leaf_at_or_after(node_tag tag, uint64_t key)
 {
-    unsigned slot = leaf_search(tag, key);
-    return slot - (slot && slot_last(tag, slot - 1) >= key);
+    const struct node *node = node_of(tag);
+    if (aspen_unlikely(is_wide(tag))) {
+        unsigned slot = wide_at_or_below(node, key, 0);
+        return slot - (slot && node->wide.second[slot - 1] >= key);
+    }
+    uint32_t relative = relative_key(node, unit_shift(tag), key);
+    unsigned slot = count_at_or_below(node->compact.key, relative);
+    unsigned before = slot - (slot != 0);
+    return slot - ((slot != 0) & (node->compact.second[before] >= relative));
+}
+
+/* The entry of a leaf at `key`, or NULL; no branch in a compact leaf. */
+static inline void *
+leaf_load(node_tag tag, uint64_t key)
+{
+    struct node *node = node_of(tag);
+    if (aspen_unlikely(is_wide(tag))) {
+        unsigned slot = wide_at_or_below(node, key, 0);
+        if (!slot || node->wide.second[slot - 1] < key)
+            return NULL;
+        return aspen_load(&node->wide.pointer[slot - 1]);
+    }
+    uint32_t relative = relative_key(node, unit_shift(tag), key);
+    unsigned slot = count_at_or_below(node->compact.key, relative);
+    slot -= slot != 0;
+    bool hit = (node->compact.key[slot] <= relative) &
+               (node->compact.second[slot] >= relative);
+    uintptr_t entry = (uintptr_t)aspen_load(&node->compact.pointer[slot]);
+    return (void *)(entry & -(uintptr_t)hit);
 }
 
 /* Slots in use, counted from the keys; safe for readers. */

@@ -17,8 +17,12 @@
 #include "base/lock.h"
 #include "tree/node.h"
 
-/* Dead nodes for which a grace period is worth its price. */
-#define BATCH_NODES 256
+/*
+ * Dead nodes for which a grace period is worth its price. More than owners
+ * that settle let gather: these free on their own CPU, where the nodes are
+ * still in the cache.
+ */
+#define BATCH_NODES (2 * ASPEN_TREE_WAITING_MAX)
 
 int
 aspen_tree_pool_init(struct aspen_tree_pool *pool,

@@ -129,10 +129,7 @@ aspen_tree_load(const struct aspen_tree *tree, uint64_t key)
     node_tag leaf = find_leaf(tree, key);
     if (aspen_unlikely(!leaf))
         return NULL;
-    unsigned slot = leaf_search(leaf, key);
-    if (!slot || slot_last(leaf, slot - 1) < key)
-        return NULL;
-    return aspen_load(slot_pointer(leaf, slot - 1));
+    return leaf_load(leaf, key);
 }
 
 /* The entry in a slot of a leaf, and its range. */
@@ -230,7 +227,7 @@ aspen_tree_cursor_init(struct aspen_tree_cursor *cursor,
     cursor->last = 0;
 }
 
-static void *
+static inline void *
 arrive(struct aspen_tree_cursor *cursor, node_tag leaf, unsigned slot)
 {
     cursor->path.at[0].slot = slot;
@@ -246,6 +243,31 @@ path_copy(struct aspen_tree_path *to, const struct aspen_tree_path *from)
     to->height = from->height;
     for (unsigned i = 0; i < from->height; i++)
         to->at[i] = from->at[i];
+}
+
+/*
+ * Go on to the next leaf below the same parent. False: there is none, or the
+ * slow way has to look closer.
+ */
+static inline bool
+next_sibling(struct aspen_tree_cursor *cursor, uint64_t key, uint64_t bound)
+{
+    struct aspen_tree_path *path = &cursor->path;
+    if (path->height < 2)
+        return false;
+    node_tag parent = path->at[1].node;
+    unsigned slot = path->at[1].slot + 1;
+    if (!slot_used(parent, slot))
+        return false;
+    node_tag leaf = slot_child(parent, slot);
+    uint64_t first = slot_key(leaf, 0);
+    if (first < key || first > bound)
+        return false;
+    path->at[1].slot = slot;
+    path->at[0].node = leaf;
+    if (slot_used(parent, slot + 1))
+        prefetch_leaf(slot_child(parent, slot + 1));
+    return true;
 }
 
 /* Go on to the first entry of a later leaf that is at or after `key`. */
@@ -288,13 +310,15 @@ aspen_tree_next(struct aspen_tree_cursor *cursor, uint64_t bound)
         return begin_next(cursor, bound);
     node_tag leaf = cursor->path.at[0].node;
     unsigned slot = cursor->path.at[0].slot + 1;
-    if (slot_used(leaf, slot)) {
-        if (slot_key(leaf, slot) > bound)
+    if (aspen_likely(slot_used(leaf, slot))) {
+        if (aspen_unlikely(slot_key(leaf, slot) > bound))
             return NULL;
         return arrive(cursor, leaf, slot);
     }
     if (cursor->last >= bound)
         return NULL;
+    if (next_sibling(cursor, cursor->last + 1, bound))
+        return arrive(cursor, cursor->path.at[0].node, 0);
     return next_leaf(cursor, cursor->last + 1, bound);
 }
 

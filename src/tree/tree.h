@@ -87,7 +87,7 @@ uint64_t aspen_tree_pool_nodes(const struct aspen_tree_pool *pool);
  * Context: may sleep; outside RCU read sections, no spin lock is held.
  */
 #ifndef ASPEN_TREE_WAITING_MAX
-#define ASPEN_TREE_WAITING_MAX 1024
+#define ASPEN_TREE_WAITING_MAX 512
 #endif
 void aspen_tree_pool_wait(struct aspen_tree_pool *pool);
 

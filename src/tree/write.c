@@ -200,14 +200,14 @@ struct edit {
     unsigned from, to;
     unsigned slots;
     struct {
-        int32_t key;
+        uint32_t key;
         uint32_t second;
         void *pointer;
     } slot[3];
 };
 
 static void
-edit_add(struct edit *edit, int32_t key, uint32_t second, void *pointer)
+edit_add(struct edit *edit, uint32_t key, uint32_t second, void *pointer)
 {
     edit->slot[edit->slots].key = key;
     edit->slot[edit->slots].second = second;
@@ -222,29 +222,28 @@ range_fits(node_tag leaf, uint64_t first, uint64_t last)
     unsigned shift = unit_shift(leaf);
     uint64_t base = node_of(leaf)->base;
     uint64_t mask = ((uint64_t)1 << shift) - 1;
-    return first >= base && ((first - base) & mask) == 0 &&
+    return (first > base || !base) && ((first - base) & mask) == 0 &&
            ((last + 1 - base) & mask) == 0 &&
            ((last - base) >> shift) < KEY_BEYOND;
 }
 
 /* What storing [key, second] in a compact leaf does to its slots. */
 static void
-edit_plan(struct edit *edit, const struct node *node, int32_t key,
-          int32_t second, void *entry)
+edit_plan(struct edit *edit, const struct node *node, uint32_t key,
+          uint32_t second, void *entry)
 {
     const struct compact_slots *slots = &node->compact;
     unsigned from = count_at_or_below(slots->key, key);
-    from -= from && slots->second[from - 1] >= (uint32_t)key;
+    from -= from && slots->second[from - 1] >= key;
     unsigned to = count_at_or_below(slots->key, second);
     edit->from = from;
     edit->to = to;
     edit->slots = 0;
     if (from < to && slots->key[from] < key)
-        edit_add(edit, slots->key[from], (uint32_t)key - 1,
-                 slots->pointer[from]);
+        edit_add(edit, slots->key[from], key - 1, slots->pointer[from]);
     if (entry)
-        edit_add(edit, key, (uint32_t)second, entry);
-    if (from < to && slots->second[to - 1] > (uint32_t)second)
+        edit_add(edit, key, second, entry);
+    if (from < to && slots->second[to - 1] > second)
         edit_add(edit, second + 1, slots->second[to - 1],
                  slots->pointer[to - 1]);
 }
@@ -277,6 +276,24 @@ edit_apply(const struct edit *edit, struct node *node)
     node->info.count = target + tail;
 }
 
+/*
+ * Whether the keys that have an entry are the same before and after: the
+ * replaced slots leave nothing free in [key, second], and an entry goes there.
+ */
+static bool
+edit_keeps_gaps(const struct edit *edit, const struct node *node, uint32_t key,
+                uint32_t second, const void *entry)
+{
+    const struct compact_slots *slots = &node->compact;
+    unsigned i = edit->from;
+    if (!entry || i == edit->to || slots->key[i] > key)
+        return false;
+    for (; i + 1 < edit->to; i++)
+        if (slots->second[i] + 1 != slots->key[i + 1])
+            return false;
+    return slots->second[i] >= second;
+}
+
 /* Slot of the path's parent of `level`, or the root, that leads there. */
 static void
 publish(struct aspen_tree *tree, const struct aspen_tree_path *path,
@@ -305,7 +322,7 @@ node_get(struct aspen_tree *tree, struct aspen_tree_reserve *reserve)
 
 /* Gaps after an edit of the path's leaf. */
 static void
-edit_gaps(const struct aspen_tree_path *path, int32_t key_before,
+edit_gaps(const struct aspen_tree_path *path, uint32_t key_before,
           uint32_t last_before)
 {
     node_tag leaf = path->at[0].node;
@@ -322,12 +339,13 @@ edit_gaps(const struct aspen_tree_path *path, int32_t key_before,
 /* Edit the leaf, or a copy that takes its place. */
 static int
 edit_commit(struct aspen_tree *tree, struct aspen_tree_reserve *reserve,
-            struct aspen_tree_path *path, const struct edit *edit)
+            struct aspen_tree_path *path, const struct edit *edit,
+            bool keeps_gaps)
 {
     node_tag leaf = path->at[0].node;
     struct node *node = node_of(leaf);
     uint32_t count = node->info.count;
-    int32_t key_before = node->compact.key[0];
+    uint32_t key_before = node->compact.key[0];
     uint32_t last_before = node->compact.second[count - 1];
     if (tree->rcu) {
         struct node *copy = node_get(tree, reserve);
@@ -346,7 +364,8 @@ edit_commit(struct aspen_tree *tree, struct aspen_tree_reserve *reserve,
     }
     tree->count += node->info.count;
     tree->count -= count;
-    edit_gaps(path, key_before, last_before);
+    if (!keeps_gaps)
+        edit_gaps(path, key_before, last_before);
     return 0;
 }
 
@@ -366,8 +385,8 @@ store_in_leaf(struct aspen_tree *tree, struct aspen_tree_reserve *reserve,
     if (is_wide(leaf) || !range_fits(leaf, first, last))
         return 0;
     unsigned shift = unit_shift(leaf);
-    int32_t key = (int32_t)((first - node->base) >> shift);
-    int32_t second = (int32_t)((last - node->base) >> shift);
+    uint32_t key = (uint32_t)((first - node->base) >> shift);
+    uint32_t second = (uint32_t)((last - node->base) >> shift);
     edit_plan(&edit, node, key, second, entry);
     unsigned replaced = edit.to - edit.from;
     if (!entry && !replaced) {
@@ -376,7 +395,7 @@ store_in_leaf(struct aspen_tree *tree, struct aspen_tree_reserve *reserve,
     }
     if (entry && replaced == 1 && edit.slots == 1 &&
         node->compact.key[edit.from] == key &&
-        node->compact.second[edit.from] == (uint32_t)second) {
+        node->compact.second[edit.from] == second) {
         aspen_store(&node->compact.pointer[edit.from], entry);
         *done = true;
         return 0;
@@ -386,7 +405,8 @@ store_in_leaf(struct aspen_tree *tree, struct aspen_tree_reserve *reserve,
         (count < FILL_MINIMUM && edit.slots < replaced && path->height > 1))
         return 0;
     *done = true;
-    return edit_commit(tree, reserve, path, &edit);
+    bool keeps_gaps = edit_keeps_gaps(&edit, node, key, second, entry);
+    return edit_commit(tree, reserve, path, &edit, keeps_gaps);
 }
 
 /* ---- The long way: lists of slots ---------------------------------------- */
@@ -538,15 +558,17 @@ unit_fits(const struct item *item, unsigned items, unsigned level,
     if (i == items)
         return true;
     uint64_t mask = ((uint64_t)1 << shift) - 1;
-    uint64_t base = item[i].key;
+    uint64_t start = item[i].key;
     uint64_t end = level ? item[items - 1].key : item[items - 1].second;
     uint64_t unaligned = 0;
     for (; i < items; i++) {
-        unaligned |= item[i].key - base;
+        unaligned |= item[i].key - start;
         if (!level)
-            unaligned |= item[i].second + 1 - base;
+            unaligned |= item[i].second + 1 - start;
     }
-    return !(unaligned & mask) && ((end - base) >> shift) < KEY_BEYOND;
+    bool based = start > mask || !start; /* see choose_base() */
+    return based && !(unaligned & mask) &&
+           ((end - start) >> shift) < KEY_BEYOND - 1;
 }
 
 /* The form the items fit in; false: they fit in no node. */
@@ -568,7 +590,8 @@ choose_form(const struct item *item, unsigned items, unsigned level,
 
 /*
  * The base of a compact node: some way below the first key, so that what is
- * stored before it later fits as well.
+ * stored before it later fits as well; at least one unit, so that it differs
+ * from KEY_BEFORE, unless nothing is before it.
  */
 static uint64_t
 choose_base(const struct item *item, unsigned items, unsigned level,
@@ -579,9 +602,8 @@ choose_base(const struct item *item, unsigned items, unsigned level,
         return 0;
     uint64_t key = item[i].key;
     uint64_t end = level ? item[items - 1].key : item[items - 1].second;
-    uint64_t spare = (KEY_BEYOND - 1 - ((end - key) >> shift)) / 2;
-    uint64_t below = key >> shift;
-    return key - (aspen_min_u64(spare, below) << shift);
+    uint64_t spare = (KEY_BEYOND - ((end - key) >> shift)) / 2;
+    return key - (aspen_min_u64(spare, key >> shift) << shift);
 }
 
 static void
@@ -603,13 +625,13 @@ fill_compact(struct node *node, const struct item *item, unsigned items,
     uint64_t base = choose_base(item, items, level, shift);
     node->base = base;
     for (unsigned i = 0; i < items; i++) {
-        slots->key[i] = (int32_t)((item[i].key - base) >> shift);
+        slots->key[i] = (uint32_t)((item[i].key - base) >> shift);
         slots->second[i] = level ? gap_encode(item[i].second, shift)
                                  : (uint32_t)((item[i].second - base) >> shift);
         slots->pointer[i] = item[i].pointer;
     }
     if (level)
-        slots->key[0] = KEY_SLOT_0;
+        slots->key[0] = KEY_BEFORE;
     for (unsigned i = items; i < COMPACT_SLOTS; i++) {
         slots->key[i] = KEY_NONE;
         slots->second[i] = level ? 0 : KEY_NONE;
@@ -970,6 +992,7 @@ store(struct aspen_tree *tree, struct aspen_tree_reserve *reserve,
     struct aspen_tree_path path;
     if (aspen_unlikely(!aspen_tree_path_descend(&path, tree, first)))
         return store_first(tree, reserve, first, last, entry);
+    prefetch_leaf(path.at[0].node);
     if (last <= path_highest(&path)) {
         bool done;
         int error =

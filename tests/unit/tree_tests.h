@@ -837,7 +837,7 @@ test_checker(void **state)
     NAMED("leaf.bounds", parent->compact.key[1] -= 5);
     NAMED("node.count", leaf->info.count = COMPACT_SLOTS + 1);
     NAMED("node.unused", leaf->info.count--);
-    NAMED("node.key", leaf->compact.key[0] = -5);
+    NAMED("node.key", leaf->compact.key[0] = KEY_BEYOND);
     NAMED("node.key", parent->compact.key[0] = 7);
     NAMED("node.form",
           parent->compact.pointer[0] = (void *)(tag | TAG_WIDE | TAG_PAGED));
