@@ -107,7 +107,30 @@ struct reading {
     uint64_t ambiguous;
     uint64_t present; /* 4 KiB pages found that Rss counts */
     uint64_t swapped;
+    uint64_t next; /* where the last run added ends */
 };
+
+/*
+ * A report may reach back before the last one, or past its mapping: when the
+ * process runs on while it is read, or when a huge page straddles an edge.
+ * What is left of it is what is new and inside. False: nothing.
+ */
+static bool
+clip(const struct reading *reading, uint64_t *address, uint64_t *pages)
+{
+    uint64_t first = *address;
+    uint64_t end = first + *pages * PAGE;
+
+    if (first < reading->area->start)
+        first = reading->area->start;
+    if (first < reading->next)
+        first = reading->next;
+    if (end > reading->area->end)
+        end = reading->area->end;
+    *address = first;
+    *pages = first < end ? (end - first) / PAGE : 0;
+    return first < end;
+}
 
 static int
 add(struct reading *reading, uint64_t address, uint64_t pages, unsigned level,
@@ -115,6 +138,9 @@ add(struct reading *reading, uint64_t address, uint64_t pages, unsigned level,
 {
     uint64_t span = snapshot_level_pages(level);
 
+    if (!clip(reading, &address, &pages))
+        return 0;
+    reading->next = address + pages * PAGE;
     /* A leaf that does not lie straight (a torn read): as small pages. */
     if (level > 0 && (address >> SNAPSHOT_PAGE_SHIFT | pages) % span != 0) {
         level = 0;
