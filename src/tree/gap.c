@@ -19,15 +19,20 @@ gap_slot_after(node_tag tag, unsigned slot, uint64_t length)
 {
     const struct node *node = node_of(tag);
     unsigned count = node->info.count;
-    if (is_wide(tag)) {
+    if (aspen_unlikely(is_wide(tag))) {
         while (slot < count && node->wide.second[slot] < length)
             slot++;
         return slot;
     }
+    /* Without a branch: which one it will be cannot be predicted. */
     uint32_t units = gap_encode(length, unit_shift(tag));
-    while (slot < count && node->compact.second[slot] < units)
-        slot++;
-    return slot;
+    uint32_t found = 0;
+#pragma GCC unroll 16
+    for (unsigned i = 0; i < COMPACT_SLOTS; i++)
+        found |= (uint32_t)(node->compact.second[i] >= units) << i;
+    found &= ~(uint32_t)0 << slot;
+    found &= ((uint32_t)1 << count) - 1;
+    return found ? aspen_lowest_bit(found) : count;
 }
 
 /* One more than the last slot < `slot` whose noted gap is large enough; or 0.
@@ -124,24 +129,52 @@ check_window(uint64_t low, uint64_t high, uint64_t length)
 }
 
 /*
+ * The lowest slot after `slot` with a gap of `units` before it, or `count`:
+ * all of them are looked at without a branch, since which one it will be
+ * cannot be predicted.
+ */
+static inline unsigned
+gap_after_compact(const struct compact_slots *slots, unsigned slot,
+                  unsigned count, uint32_t units)
+{
+    uint32_t found = 0;
+#pragma GCC unroll 16
+    for (unsigned i = 1; i < COMPACT_SLOTS; i++)
+        found |= (uint32_t)(slots->key[i] - slots->second[i - 1] > units) << i;
+    found &= ~(uint32_t)0 << (slot + 1);
+    found &= ((uint32_t)1 << count) - 1;
+    return found ? aspen_lowest_bit(found) : count;
+}
+
+static inline unsigned
+gap_after_wide(node_tag leaf, unsigned slot, unsigned count, uint64_t length)
+{
+    while (++slot < count)
+        if (slot_key(leaf, slot) - slot_last(leaf, slot - 1) > length)
+            break;
+    return slot;
+}
+
+/*
  * The lowest gap in the leaf's slots from `slot` on; *start is where the gap
  * before `slot` starts, and then the place, or the end of the last entry.
  */
 static inline bool
-scan_up(node_tag leaf, unsigned slot, uint64_t length, uint64_t limit,
-        uint64_t *start)
+scan_up(node_tag leaf, unsigned slot, uint64_t length, uint64_t *start)
 {
-    unsigned count = node_of(leaf)->info.count;
-    uint64_t at = *start;
-    for (; slot < count && at <= limit; slot++) {
-        uint64_t first = slot_key(leaf, slot);
-        if (first > at && first - at >= length)
-            break;
-        at = slot_last(leaf, slot) + 1;
-        if (!at)
-            return false;
-    }
-    *start = at;
+    const struct node *node = node_of(leaf);
+    unsigned count = node->info.count;
+
+    if (aspen_unlikely(slot == count))
+        return false;
+    uint64_t first = slot_key(leaf, slot);
+    if (first > *start && first - *start >= length)
+        return true;
+    slot = aspen_unlikely(is_wide(leaf))
+               ? gap_after_wide(leaf, slot, count, length)
+               : gap_after_compact(&node->compact, slot, count,
+                                   gap_encode(length, unit_shift(leaf)));
+    *start = slot_last(leaf, slot - 1) + 1;
     return slot < count;
 }
 
@@ -159,8 +192,8 @@ aspen_tree_gap_up(const struct aspen_tree *tree, uint64_t low, uint64_t high,
         return 0;
     }
     unsigned slot = leaf_at_or_after(path.at[0].node, low);
-    while (!scan_up(path.at[0].node, slot, length, limit, &at)) {
-        if (at > limit)
+    while (!scan_up(path.at[0].node, slot, length, &at)) {
+        if (at > limit || !at)
             return -ASPEN_ENOMEM;
         if (!seek_up(&path, length)) {
             uint64_t last = tree_last(tree);
