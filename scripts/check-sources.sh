@@ -8,6 +8,8 @@
 #   locks     only src/base/lock.h calls the port's locks
 #   listed    sources.txt lists every .c file of src/, and nothing else
 #   spdx      every file says its licence
+#   calls     every public function that returns an int must be looked at by
+#             the caller, and is in the table of tests/unit/test_every_call.c
 #   readme    the example in README.md is the one that is compiled and run,
 #             and the packages it names are the ones that get installed
 set -u
@@ -90,6 +92,26 @@ spdx_broken()
     done
 }
 
+calls_broken()
+{
+    cat include/aspen/*.h | awk '
+        /^[ \t]*(\/\*|\*)/ {next}
+        /^(ASPEN_MUST_USE[ \t]+)?int([ \t]|$)/ {
+            must = /^ASPEN_MUST_USE/
+            line = $0
+            if (line !~ /aspen_[a-z0-9_]+\(/ && (getline more) > 0)
+                line = line " " more
+            if (match(line, /aspen_[a-z0-9_]+\(/))
+                print substr(line, RSTART, RLENGTH - 1), must
+            found++
+        }
+        END {if (!found) print "none-found", 1}' | while read -r name must; do
+        [ "$must" = 1 ] || echo "$name: not ASPEN_MUST_USE"
+        grep -q "^    CALL($name," tests/unit/test_every_call.c ||
+            echo "$name: not in tests/unit/test_every_call.c"
+    done
+}
+
 readme_broken()
 {
     awk '/^```c$/ {on = 1; next} /^```/ {on = 0} on {$1 = $1; print}' \
@@ -109,6 +131,7 @@ verdict atomics "$(atomics_broken)"
 verdict locks "$(locks_broken)"
 verdict listed "$(listed_broken)"
 verdict spdx "$(spdx_broken)"
+verdict calls "$(calls_broken)"
 if [ -f README.md ] && [ -f examples/embed.c ]; then
     verdict readme "$(readme_broken)"
 fi

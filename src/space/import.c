@@ -6,7 +6,7 @@
  * I2  Entries are made in batches that lie in one page table: what a batch
  *     needs is acquired without locks, then stored under the table's lock.
  *     What could not be stored is given back, so after an error exactly the
- *     first *done entries are there.
+ *     first *done entries are there; if that is none, no anon_vma either.
  *
  * Called by embedders and tools. The first test to break is
  * tests/unit/test_import.c.
@@ -17,6 +17,7 @@
 #include "space/charge.h"
 #include "space/object.h"
 #include "space/swap_map.h"
+#include "space/vma.h"
 
 #define BATCH_ENTRIES 128
 
@@ -463,7 +464,14 @@ import_all(struct import *import, uint64_t *done)
     return error;
 }
 
-/* The mmap lock is held. */
+static bool
+needs_anon_vma(enum aspen_import_kind kind)
+{
+    return kind == ASPEN_IMPORT_ANON || kind == ASPEN_IMPORT_SWAP ||
+           kind == ASPEN_IMPORT_GUARD;
+}
+
+/* The mmap lock is held. An anon_vma that nothing came to need goes again. */
 static int
 import_locked(struct aspen_mm *mm, const struct aspen_import_pages *pages,
               uint64_t *done)
@@ -476,8 +484,8 @@ import_locked(struct aspen_mm *mm, const struct aspen_import_pages *pages,
         pages->count > (vma->end - pages->address) / span ||
         !kind_valid(vma, pages))
         return -ASPEN_EINVAL;
-    if (pages->kind == ASPEN_IMPORT_ANON || pages->kind == ASPEN_IMPORT_SWAP ||
-        pages->kind == ASPEN_IMPORT_GUARD)
+    bool fresh = !vma->anon_vma && needs_anon_vma(pages->kind);
+    if (fresh)
         error = aspen_anon_vma_prepare(vma);
     if (error)
         return error;
@@ -491,7 +499,12 @@ import_locked(struct aspen_mm *mm, const struct aspen_import_pages *pages,
         .span = span,
         .bits = leaf_bits(vma, pages),
     };
-    return import_all(&import, done);
+    error = import_all(&import, done);
+    if (fresh && *done == 0) {
+        aspen_vma_write_lock(vma);
+        aspen_anon_vma_unlink(vma);
+    }
+    return error;
 }
 
 int

@@ -174,6 +174,8 @@ aspen_swap_area_add(struct aspen *aspen, uint32_t slots, unsigned *type)
 
     if (slots == 0)
         return -ASPEN_EINVAL;
+    if (aspen_failpoint(&aspen->failpoints, ASPEN_STEP_SWAP))
+        return -ASPEN_ENOMEM;
     int error = area_alloc(&area, slots);
     if (error)
         return error;

@@ -1,0 +1,528 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * test_every_call.c - each function of the public headers that can fail, at
+ * each of its failpoints, once and onward: the semantic state is unchanged,
+ * counts are balanced, the next call works.
+ *
+ * The table at the end names every such function; scripts/check-sources.sh
+ * compares it with the headers. Other tests look at single calls more closely;
+ * this one says that none was forgotten, and which kinds of step each has.
+ */
+#include "helper.h"
+
+#define AT(page) ((uint64_t)(page)*PAGE)
+
+/* Where things are in the space, in pages. */
+enum {
+    ANON = 100,  /* 10, of which 4 are touched */
+    COW = 104,   /* of these, one that a child shares */
+    ZERO = 106,  /* and one that was read */
+    FILE_ = 120, /* 10, of a file with hooks; the third was written */
+    SHM = 140,   /* 4, shared */
+    LEFT = 160,  /* 2, then a gap of 2 */
+    RIGHT = 164, /* 2 */
+    STACK = 1000,
+    RAW = 2000,     /* 4, raw frames */
+    EMPTY = 3000,   /* 10, nothing */
+    SLOTS = 6000,   /* 64, swapped out but for the first */
+    HUGE = 1 << 20, /* 512 */
+};
+
+struct every {
+    struct helper helper;
+    struct aspen_mm *mm;
+    struct aspen_mm *child;
+    struct aspen_object *file;
+    struct aspen_object *shmem;
+    unsigned area;
+    int64_t opened; /* mappings of the file, by its hooks */
+    uint64_t done;  /* of an import that goes on where it stopped */
+    struct aspen_mm *made_mm;
+    struct aspen_object *made_object;
+    const struct call *call;
+};
+
+struct call {
+    const char *function;
+    const char *what;
+    int (*run)(struct every *e, const struct call *call);
+    unsigned kinds; /* of step that it has, as bits; 0: none at all */
+    bool cached;
+    bool progressive;
+    uint64_t first; /* page */
+    uint64_t pages;
+    uint64_t flags; /* of the mapping, or the access */
+    unsigned kind;  /* of import */
+    bool file;
+    bool elsewhere; /* aspen_mmap picks the place */
+};
+
+/* ---- A space with some of everything ----------------------------------- */
+
+static int
+file_read(void *context, uint64_t pgoff, void *page)
+{
+    (void)context;
+    memset(page, (int)pgoff + 1, PAGE);
+    return 0;
+}
+
+static int
+file_open(void *context, struct aspen_vma *vma)
+{
+    struct every *e = context;
+    (void)vma;
+    e->opened++;
+    return 0;
+}
+
+static void
+file_close(void *context, struct aspen_vma *vma)
+{
+    struct every *e = context;
+    (void)vma;
+    e->opened--;
+}
+
+static const struct aspen_pager_ops file_ops = {
+    .read = file_read, .open = file_open, .close = file_close};
+
+static void
+import(struct every *e, uint64_t first, uint64_t pages, uint64_t flags)
+{
+    struct aspen_import_vma vma = {
+        .start = AT(first),
+        .end = AT(first + pages),
+        .flags = flags | ASPEN_VM_MAYREAD | ASPEN_VM_MAYWRITE,
+    };
+    assert_int_equal(aspen_import_vma(e->mm, &vma), 0);
+}
+
+/* Pages in one slot, whose count is full: one more needs memory. */
+static void
+import_swapped(struct every *e)
+{
+    struct aspen_import_pages pages = {.kind = ASPEN_IMPORT_SWAP, .count = 1};
+    uint64_t done;
+
+    assert_int_equal(aspen_swap_area_add(e->helper.aspen, 2000, &e->area), 0);
+    import(e, SLOTS, 64, RW);
+    for (unsigned i = 0; i < 62; i++) {
+        pages.address = AT(SLOTS + i + 1);
+        assert_int_equal(aspen_import_pages(e->mm, &pages, &done), 0);
+    }
+}
+
+static void
+setup(void *context)
+{
+    struct every *e = context;
+    struct helper *h = &e->helper;
+    const struct call *call = e->call;
+
+    memset(e, 0, sizeof(*e));
+    e->call = call;
+    helper_create(h, NULL);
+    e->mm = helper_mm(h);
+    e->file = helper_object(h, ASPEN_OBJECT_FILE, 64, &file_ops, e);
+    e->shmem = helper_object(h, ASPEN_OBJECT_SHMEM, 64, NULL, NULL);
+    helper_map(e->mm, AT(ANON), 10, RW);
+    for (unsigned i = 2; i < 6; i++)
+        helper_put(h, e->mm, AT(ANON + i), (uint8_t)i);
+    helper_get(h, e->mm, AT(ZERO));
+    helper_map_object(e->mm, AT(FILE_), 10, RW, e->file, 0);
+    helper_put(h, e->mm, AT(FILE_ + 3), 77);
+    helper_map_object(e->mm, AT(SHM), 4, RW | ASPEN_VM_SHARED, e->shmem, 0);
+    helper_map(e->mm, AT(LEFT), 2, RW);
+    helper_map(e->mm, AT(RIGHT), 2, RW);
+    helper_map(e->mm, AT(STACK), 1, RW | ASPEN_VM_GROWSDOWN);
+    import(e, RAW, 4, RW | ASPEN_VM_PFNMAP);
+    import(e, EMPTY, 10, RW);
+    import(e, HUGE, 512, RW);
+    assert_int_equal(aspen_fork(e->mm, &e->child), 0);
+    if (call->first != SLOTS)
+        return;
+    import_swapped(e);
+}
+
+static void
+teardown(void *context)
+{
+    struct every *e = context;
+
+    if (e->made_mm)
+        aspen_mm_put(e->made_mm);
+    if (e->made_object)
+        aspen_object_put(e->made_object);
+    aspen_mm_put(e->child);
+    aspen_mm_put(e->mm);
+    assert_int_equal(e->opened, 0);
+    aspen_object_put(e->file);
+    aspen_object_put(e->shmem);
+    helper_destroy(&e->helper);
+}
+
+static int
+run(void *context)
+{
+    struct every *e = context;
+    return e->call->run(e, e->call);
+}
+
+/* Whatever happened, the child has what it had. */
+static void
+done(void *context)
+{
+    struct every *e = context;
+
+    assert_int_equal(helper_get(&e->helper, e->child, AT(COW)), 4);
+    assert_int_equal(helper_get(&e->helper, e->child, AT(FILE_ + 3)), 77);
+}
+
+/* ---- The calls --------------------------------------------------------- */
+
+static int
+run_mm_create(struct every *e, const struct call *call)
+{
+    (void)call;
+    return aspen_mm_create(e->helper.aspen, &e->made_mm);
+}
+
+static int
+run_object_create(struct every *e, const struct call *call)
+{
+    struct aspen_object_args args = {.size_bytes = MIB};
+    (void)call;
+    return aspen_object_create(e->helper.aspen, &args, &e->made_object);
+}
+
+static int
+run_swap_area_add(struct every *e, const struct call *call)
+{
+    (void)call;
+    return aspen_swap_area_add(e->helper.aspen, 64, &e->area);
+}
+
+static int
+run_import_vma(struct every *e, const struct call *call)
+{
+    struct aspen_import_vma vma = {
+        .start = AT(call->first),
+        .end = AT(call->first + call->pages),
+        .flags = call->flags | ASPEN_VM_MAYREAD | ASPEN_VM_MAYWRITE,
+        .object = call->file ? e->file : NULL,
+        .has_anon_vma = true,
+    };
+    return aspen_import_vma(e->mm, &vma);
+}
+
+/* What an import that fails says it has done, it has done. */
+static int
+run_import_pages(struct every *e, const struct call *call)
+{
+    struct aspen_import_pages pages = {
+        .address = AT(call->first + e->done),
+        .count = call->first == HUGE ? 1 : call->pages - e->done,
+        .level = call->first == HUGE,
+        .kind = (enum aspen_import_kind)call->kind,
+        .first_raw = 0x1000 + e->done,
+        .swap_slot = call->pages > 1 ? (uint32_t)e->done : 0,
+    };
+    struct aspen_mm_counters before, after;
+    uint64_t count = UINT64_MAX;
+
+    aspen_mm_counters_read(e->mm, &before);
+    int error = aspen_import_pages(e->mm, &pages, &count);
+    aspen_mm_counters_read(e->mm, &after);
+    if (error)
+        assert_true(count < pages.count);
+    else
+        assert_int_equal(count, pages.count);
+    if (call->kind == ASPEN_IMPORT_ANON && call->first != HUGE)
+        assert_int_equal(after.anon_pages - before.anon_pages, count);
+    if (call->kind == ASPEN_IMPORT_SWAP)
+        assert_int_equal(after.swap_pages - before.swap_pages, count);
+    e->done += count;
+    return error;
+}
+
+static int
+run_mmap(struct every *e, const struct call *call)
+{
+    struct aspen_mmap_args args = {
+        .address = AT(call->first),
+        .length_bytes = AT(call->pages),
+        .vm_flags = call->flags,
+        .place = call->elsewhere ? 0 : ASPEN_MAP_FIXED,
+        .object = call->file ? e->file : NULL,
+    };
+    uint64_t address = 12345;
+
+    int error = aspen_mmap(e->mm, &args, &address);
+    if (error)
+        assert_int_equal(address, 12345);
+    return error;
+}
+
+static int
+run_munmap(struct every *e, const struct call *call)
+{
+    return aspen_munmap(e->mm, AT(call->first), AT(call->pages));
+}
+
+static int
+run_fault(struct every *e, const struct call *call)
+{
+    return aspen_fault(e->mm, AT(call->first), (unsigned)call->flags);
+}
+
+static int
+run_fork(struct every *e, const struct call *call)
+{
+    (void)call;
+    int error = aspen_fork(e->mm, &e->made_mm);
+    if (error)
+        assert_null(e->made_mm);
+    return error;
+}
+
+/* ---- Those that pass no gate ------------------------------------------- */
+
+/* A machine that does not exist yet has no plan: tests/unit/test_memory.c
+ * lets the port fail instead. */
+static int
+run_create(struct every *e, const struct call *call)
+{
+    struct aspen_config config;
+    struct aspen *aspen;
+    (void)call;
+
+    aspen_config_init(&config);
+    config.frames = 64;
+    config.direct_map = e->helper.direct_map;
+    config.tables_only = true;
+    int error = aspen_create(&config, &aspen);
+    return error ? error : aspen_destroy(aspen);
+}
+
+static int
+run_destroy(struct every *e, const struct call *call)
+{
+    (void)call;
+    return aspen_destroy(e->helper.aspen) == -ASPEN_EBUSY ? 0 : -ASPEN_EINVAL;
+}
+
+static int
+run_translate(struct every *e, const struct call *call)
+{
+    uint32_t frame;
+    return aspen_translate(e->mm, AT(call->first), (unsigned)call->flags,
+                           &frame);
+}
+
+/* The validator takes memory from the port only: test_validate_memory.c. */
+static int
+run_validate(struct every *e, const struct call *call)
+{
+    struct aspen_finding finding;
+    (void)call;
+    return aspen_validate(e->helper.aspen, &finding);
+}
+
+static int
+run_validate_mm(struct every *e, const struct call *call)
+{
+    struct aspen_finding finding;
+    (void)call;
+    return aspen_validate_mm(e->mm, &finding);
+}
+
+/* Refused: the plan that counts us stands. */
+static int
+run_failpoints_set(struct every *e, const struct call *call)
+{
+    struct aspen_failpoint_plan plan = {.mode = ASPEN_FAIL_ONCE};
+    (void)call;
+    int error = aspen_failpoints_set(e->helper.aspen, &plan);
+    return error == -ASPEN_EINVAL ? 0 : -ASPEN_EINVAL;
+}
+
+/* ---- All of them ------------------------------------------------------- */
+
+#define K(step) 1u << ASPEN_STEP_##step
+#define CALL(call, title, ...)                                                 \
+    {                                                                          \
+        .function = #call, .what = title, __VA_ARGS__                          \
+    }
+
+static const struct call calls[] = {
+    CALL(aspen_create, "no gate", .run = run_create),
+    CALL(aspen_destroy, "no gate", .run = run_destroy),
+    CALL(aspen_failpoints_set, "no gate", .run = run_failpoints_set),
+    CALL(aspen_translate, "no gate", .run = run_translate, .first = COW,
+         .flags = ASPEN_ACCESS_READ),
+    CALL(aspen_validate, "no gate", .run = run_validate),
+    CALL(aspen_validate_mm, "no gate", .run = run_validate_mm),
+    CALL(aspen_swap_area_add, "an area", .run = run_swap_area_add,
+         .kinds = K(SWAP)),
+    CALL(aspen_mm_create, "a space", .run = run_mm_create,
+         .kinds = K(MM) | K(PAGE_TABLE)),
+    CALL(aspen_object_create, "an object", .run = run_object_create,
+         .kinds = K(OBJECT)),
+    CALL(aspen_import_vma, "anonymous", .run = run_import_vma, .first = 5000,
+         .pages = 9, .flags = RW | ASPEN_VM_ACCOUNT,
+         .kinds = K(VMA) | K(CHARGE) | K(ANON_VMA) | K(TREE_NODE)),
+    CALL(aspen_import_vma, "a file", .run = run_import_vma, .first = 5000,
+         .pages = 9, .flags = RW, .file = true,
+         .kinds = K(VMA) | K(ANON_VMA) | K(TREE_NODE) | K(HOOK)),
+    CALL(aspen_import_pages, "one page", .run = run_import_pages,
+         .first = EMPTY, .pages = 1, .kind = ASPEN_IMPORT_ANON,
+         .kinds = K(ANON_VMA) | K(PAGE_TABLE) | K(FRAME)),
+    CALL(aspen_import_pages, "pages", .run = run_import_pages, .first = EMPTY,
+         .pages = 5, .kind = ASPEN_IMPORT_ANON, .progressive = true,
+         .kinds = K(ANON_VMA) | K(PAGE_TABLE) | K(FRAME)),
+    CALL(aspen_import_pages, "a huge page", .run = run_import_pages,
+         .first = HUGE, .pages = 1, .kind = ASPEN_IMPORT_ANON,
+         .kinds = K(ANON_VMA) | K(PAGE_TABLE) | K(FRAME)),
+    CALL(aspen_import_pages, "a file's page", .run = run_import_pages,
+         .first = FILE_, .pages = 1, .kind = ASPEN_IMPORT_OBJECT,
+         .cached = true, .kinds = K(HOOK) | K(FRAME)),
+    CALL(aspen_import_pages, "a file's pages", .run = run_import_pages,
+         .first = FILE_, .pages = 3, .kind = ASPEN_IMPORT_OBJECT,
+         .cached = true, .progressive = true, .kinds = K(HOOK) | K(FRAME)),
+    CALL(aspen_import_pages, "the zero page", .run = run_import_pages,
+         .first = EMPTY, .pages = 3, .kind = ASPEN_IMPORT_ZERO,
+         .kinds = K(PAGE_TABLE)),
+    CALL(aspen_import_pages, "a full slot", .run = run_import_pages,
+         .first = SLOTS, .pages = 1, .kind = ASPEN_IMPORT_SWAP,
+         .kinds = K(SWAP)),
+    CALL(aspen_import_pages, "a guard", .run = run_import_pages, .first = EMPTY,
+         .pages = 3, .kind = ASPEN_IMPORT_GUARD,
+         .kinds = K(PAGE_TABLE) | K(ANON_VMA)),
+    CALL(aspen_import_pages, "raw frames", .run = run_import_pages,
+         .first = RAW, .pages = 4, .kind = ASPEN_IMPORT_RAW,
+         .kinds = K(PAGE_TABLE)),
+    CALL(aspen_mmap, "somewhere", .run = run_mmap, .elsewhere = true,
+         .pages = 3000, .flags = RW,
+         .kinds = K(INTERRUPT) | K(CHARGE) | K(TREE_NODE) | K(VMA)),
+    CALL(aspen_mmap, "a file", .run = run_mmap, .elsewhere = true, .pages = 30,
+         .flags = R, .file = true,
+         .kinds = K(INTERRUPT) | K(TREE_NODE) | K(VMA) | K(HOOK)),
+    CALL(aspen_mmap, "merged with the one below", .run = run_mmap,
+         .first = ANON + 10, .pages = 2, .flags = RW,
+         .kinds = K(INTERRUPT) | K(CHARGE) | K(TREE_NODE)),
+    CALL(aspen_mmap, "merged with both", .run = run_mmap, .first = LEFT + 2,
+         .pages = 2, .flags = RW,
+         .kinds = K(INTERRUPT) | K(CHARGE) | K(TREE_NODE)),
+    CALL(aspen_mmap, "fixed, in the middle", .run = run_mmap, .first = ANON + 1,
+         .pages = 2, .flags = R,
+         .kinds = K(INTERRUPT) | K(TREE_NODE) | K(VMA) | K(ANON_VMA)),
+    CALL(aspen_mmap, "fixed, a file in a file", .run = run_mmap,
+         .first = FILE_ + 5, .pages = 2, .flags = R, .file = true,
+         .kinds = K(INTERRUPT) | K(TREE_NODE) | K(VMA) | K(ANON_VMA) | K(HOOK)),
+    CALL(aspen_mmap, "fixed, over several", .run = run_mmap, .first = ANON + 8,
+         .pages = 20, .flags = RW,
+         .kinds = K(INTERRUPT) | K(TREE_NODE) | K(VMA) | K(ANON_VMA) | K(HOOK) |
+                  K(CHARGE)),
+    CALL(aspen_munmap, "all of one", .run = run_munmap, .first = SHM,
+         .pages = 4, .kinds = K(INTERRUPT) | K(TREE_NODE)),
+    CALL(aspen_munmap, "a head", .run = run_munmap, .first = ANON, .pages = 5,
+         .kinds = K(INTERRUPT) | K(TREE_NODE) | K(VMA) | K(ANON_VMA)),
+    CALL(aspen_munmap, "a middle", .run = run_munmap, .first = ANON + 5,
+         .pages = 2,
+         .kinds = K(INTERRUPT) | K(TREE_NODE) | K(VMA) | K(ANON_VMA)),
+    CALL(aspen_munmap, "the middle of a file", .run = run_munmap,
+         .first = FILE_ + 4, .pages = 2,
+         .kinds = K(INTERRUPT) | K(TREE_NODE) | K(VMA) | K(ANON_VMA) | K(HOOK)),
+    CALL(aspen_munmap, "several", .run = run_munmap, .first = ANON + 8,
+         .pages = 20,
+         .kinds = K(INTERRUPT) | K(TREE_NODE) | K(VMA) | K(ANON_VMA) | K(HOOK)),
+    CALL(aspen_fault, "read, nothing there", .run = run_fault, .first = EMPTY,
+         .flags = ASPEN_ACCESS_READ, .kinds = K(PAGE_TABLE)),
+    CALL(aspen_fault, "write, nothing there", .run = run_fault, .first = EMPTY,
+         .flags = ASPEN_ACCESS_WRITE,
+         .kinds = K(PAGE_TABLE) | K(FRAME) | K(ANON_VMA)),
+    CALL(aspen_fault, "write, zero page", .run = run_fault, .first = ZERO,
+         .flags = ASPEN_ACCESS_WRITE, .kinds = K(FRAME)),
+    CALL(aspen_fault, "write, copied", .run = run_fault, .first = COW,
+         .flags = ASPEN_ACCESS_WRITE, .kinds = K(FRAME)),
+    CALL(aspen_fault, "read, file", .run = run_fault, .first = FILE_ + 7,
+         .flags = ASPEN_ACCESS_READ, .cached = true,
+         .kinds = K(FRAME) | K(HOOK) | K(INTERRUPT)),
+    CALL(aspen_fault, "write, file", .run = run_fault, .first = FILE_ + 7,
+         .flags = ASPEN_ACCESS_WRITE, .cached = true,
+         .kinds = K(FRAME) | K(HOOK) | K(INTERRUPT)),
+    CALL(aspen_fault, "write, shared", .run = run_fault, .first = SHM,
+         .flags = ASPEN_ACCESS_WRITE, .cached = true,
+         .kinds = K(FRAME) | K(TREE_NODE) | K(INTERRUPT)),
+    CALL(aspen_fault, "write, stack", .run = run_fault, .first = STACK - 3,
+         .flags = ASPEN_ACCESS_WRITE, .progressive = true,
+         .kinds = K(CHARGE) | K(TREE_NODE) | K(INTERRUPT) | K(FRAME) |
+                  K(PAGE_TABLE) | K(ANON_VMA)),
+    CALL(aspen_fork, "some of everything", .run = run_fork, .first = SLOTS,
+         .kinds = K(MM) | K(VMA) | K(TREE_NODE) | K(ANON_VMA) | K(PAGE_TABLE) |
+                  K(CHARGE) | K(HOOK) | K(INTERRUPT) | K(SWAP)),
+};
+
+/* The kinds that a call crosses when nothing fails. */
+static unsigned
+kinds_of(struct every *e)
+{
+    struct aspen_failpoint_plan plan = {.mode = ASPEN_FAIL_NEVER};
+    struct aspen_failpoint_counts counts;
+    unsigned kinds = 0;
+
+    setup(e);
+    assert_int_equal(aspen_failpoints_set(e->helper.aspen, &plan), 0);
+    assert_int_equal(run(e), 0);
+    aspen_failpoints_read(e->helper.aspen, &counts);
+    assert_int_equal(aspen_failpoints_set(e->helper.aspen, NULL), 0);
+    teardown(e);
+    for (unsigned step = 0; step < ASPEN_STEP_KINDS; step++)
+        kinds |= (unsigned)(counts.by_step[step] > 0) << step;
+    return kinds;
+}
+
+static void
+test_call(void **state)
+{
+    struct every e = {.call = *state};
+    char name[100];
+
+    snprintf(name, sizeof(name), "%s, %s", e.call->function, e.call->what);
+    unsigned kinds = kinds_of(&e);
+    for (unsigned step = 0; step < ASPEN_STEP_KINDS; step++)
+        if ((kinds ^ e.call->kinds) & 1u << step)
+            fail_msg("%s: %s a step of kind %s", name,
+                     kinds & 1u << step ? "has" : "has not",
+                     aspen_step_name((enum aspen_step)step));
+    if (kinds == 0)
+        return;
+    struct helper_failing each = {
+        .name = name,
+        .helper = &e.helper,
+        .mm = &e.mm,
+        .setup = setup,
+        .run = run,
+        .done = done,
+        .teardown = teardown,
+        .context = &e,
+        .cached = e.call->cached,
+        .progressive = e.call->progressive,
+    };
+    helper_fail_every_step(&each);
+}
+
+#define CALLS (sizeof(calls) / sizeof(calls[0]))
+
+int
+main(void)
+{
+    struct CMUnitTest tests[CALLS];
+
+    for (size_t i = 0; i < CALLS; i++)
+        tests[i] = (struct CMUnitTest){.name = calls[i].function,
+                                       .test_func = test_call,
+                                       .initial_state = (void *)&calls[i]};
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
