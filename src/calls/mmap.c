@@ -282,5 +282,6 @@ aspen_mmap(struct aspen_mm *mm, const struct aspen_mmap_args *args,
         *address = mapping.start;
     }
     aspen_mm_write_unlock(mm);
+    aspen_tree_pool_settle(&mm->aspen->tree_pool);
     return error;
 }

@@ -50,5 +50,6 @@ aspen_munmap(struct aspen_mm *mm, uint64_t address, uint64_t length_bytes)
         return error;
     error = unmap_range(mm, address, end);
     aspen_mm_write_unlock(mm);
+    aspen_tree_pool_settle(&mm->aspen->tree_pool);
     return error;
 }

@@ -141,6 +141,7 @@ aspen_import_vma(struct aspen_mm *mm, const struct aspen_import_vma *args)
     else
         error = add_vma(mm, args);
     aspen_mm_write_unlock(mm);
+    aspen_tree_pool_settle(&mm->aspen->tree_pool);
     return error;
 }
 

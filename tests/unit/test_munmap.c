@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* munmap: every way a range can lie across VMAs, and every step failing. */
 #include "helper.h"
+#include "internal.h"
 
 #include "space/rmap.h"
 
@@ -459,15 +460,46 @@ test_every_step(void **state)
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
+/* Whoever stores waits for a grace period before too many dead nodes pile up
+ * behind it. */
+static void
+test_dead_nodes_are_bounded(void **state)
+{
+    (void)state;
+    struct helper helper;
+    uint64_t most = 0;
+
+    helper_create(&helper, NULL);
+    struct aspen_mm *mm = helper_mm(&helper);
+    for (unsigned i = 0; i < 3000; i++) {
+        uint64_t address = helper_map(mm, 0, 1 + i % 5, RW);
+        helper_unmap(mm, address, 1 + i % 5);
+        uint64_t waiting =
+            aspen_load_relaxed(&helper.aspen->tree_pool.waiting_nodes);
+        if (waiting > most)
+            most = waiting;
+    }
+    print_message("%llu dead nodes at most\n", (unsigned long long)most);
+    assert_true(most <= ASPEN_TREE_WAITING_MAX);
+    aspen_mm_put(mm);
+    helper_destroy(&helper);
+}
+
 int
 main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(test_edges),       TEST(test_several),
-        TEST(test_tables),      TEST(test_arguments),
-        TEST(test_sealed),      cmocka_unit_test(test_map_count),
-        TEST(test_object),      TEST(test_forked),
-        TEST(test_empty_space), cmocka_unit_test(test_every_step),
+        TEST(test_edges),
+        TEST(test_several),
+        TEST(test_tables),
+        TEST(test_arguments),
+        TEST(test_sealed),
+        cmocka_unit_test(test_dead_nodes_are_bounded),
+        cmocka_unit_test(test_map_count),
+        TEST(test_object),
+        TEST(test_forked),
+        TEST(test_empty_space),
+        cmocka_unit_test(test_every_step),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
