@@ -26,3 +26,4 @@ $(BENCH_MAPLE): $(wildcard bench/maple/*) bench/tree_measure.h \
 bench: $(BUILD)/aspen-bench $(BUILD)/aspen-bench-tree $(BENCH_MAPLE)
 	@$(BUILD)/aspen-bench tree
 	@$(BUILD)/aspen-bench fork
+	@$(BUILD)/aspen-bench calls

@@ -5,6 +5,7 @@
  * test build.
  */
 #define _GNU_SOURCE
+#include "calls_rows.h"
 #include "fork_rows.h"
 #include "tree_rows.h"
 #include <limits.h>
@@ -13,13 +14,17 @@
 #include <string.h>
 #include <unistd.h>
 
+/* As many rows as any subject has. */
+#define ROWS_MAX (CALLS_ROWS_MAX + FORK_ROWS_MAX + TREE_ROWS_MAX)
+
 static const char usage[] =
-    "usage: aspen bench tree|fork [--json] [--runs N]\n"
+    "usage: aspen bench tree|fork|calls [--json] [--runs N]\n"
     "\n"
     "Measure Aspen's release build beside its peer, in turns, in one run.\n"
     "\n"
     "  tree       the range tree beside Linux's maple tree (in user space)\n"
     "  fork       fork, failing fork and exit beside the host kernel\n"
+    "  calls      memory calls and page faults beside the host kernel\n"
     "  --json     {\"schema\":\"aspen.bench/1\",\"rows\":[...]}\n"
     "  --runs N   samples of each side, 1 to 15 (default 7)\n"
     "\n"
@@ -103,8 +108,7 @@ own_folder(void)
 int
 main(int argc, char **argv)
 {
-    static struct report_row
-        rows[FORK_ROWS_MAX > TREE_ROWS_MAX ? FORK_ROWS_MAX : TREE_ROWS_MAX];
+    static struct report_row rows[ROWS_MAX];
     struct options options = parse(argv + (argc > 0));
     FILE *progress = isatty(2) ? stderr : NULL;
     const char *title = "fork, beside the host kernel";
@@ -113,6 +117,9 @@ main(int argc, char **argv)
     pin_to_one_cpu();
     if (!strcmp(options.subject, "fork")) {
         count = fork_rows(rows, options.runs, progress);
+    } else if (!strcmp(options.subject, "calls")) {
+        title = "memory calls and page faults, beside the host kernel";
+        count = calls_rows(rows, options.runs, progress);
     } else if (!strcmp(options.subject, "tree")) {
         title = "the range tree, beside Linux's maple tree";
         count = tree_rows(rows, own_folder(), options.runs, progress);

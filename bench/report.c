@@ -59,6 +59,12 @@ print_side(FILE *out, struct side side)
         fprintf(out, " %9s %9s %-9s", "-", "", "");
 }
 
+static const char *
+row_format(const struct report_row *row)
+{
+    return row->peer_name || !strcmp(row->unit, "ratio") ? " %6.2f" : " %6.0f";
+}
+
 static void
 print_row(FILE *out, struct report_row *row)
 {
@@ -71,11 +77,11 @@ print_row(FILE *out, struct report_row *row)
     print_side(out, aspen);
     print_side(out, peer);
     if (judged(row, aspen, peer, &value))
-        fprintf(out, row->peer_name ? " %6.2f" : " %6.0f", value);
+        fprintf(out, row_format(row), value);
     else
         fprintf(out, " %6s", "-");
     if (row->target > 0)
-        fprintf(out, row->peer_name ? " %6.2f" : " %6.0f", row->target);
+        fprintf(out, row_format(row), row->target);
     fputc('\n', out);
 }
 
