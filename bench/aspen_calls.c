@@ -11,7 +11,6 @@
 
 #define ROUNDS 2000u
 #define PAGE   CALLS_PAGE
-#define BASE   ((uint64_t)1 << 32) /* of the other VMAs */
 #define RW     (ASPEN_VM_READ | ASPEN_VM_WRITE)
 
 /* Twice what is touched, for copies, and something for tables. */
@@ -84,8 +83,9 @@ open_space(unsigned vmas)
     config.map_count_max = UINT32_MAX;
     must(aspen_create(&config, &space->aspen), "aspen_create");
     must(aspen_mm_create(space->aspen, &space->mm), "aspen_mm_create");
-    for (unsigned i = 0; i < vmas; i++)
-        map(space, BASE + i * PAGE, PAGE, i % 2 ? RW : ASPEN_VM_READ);
+    uint64_t others = map(space, 0, vmas * PAGE, RW);
+    for (unsigned i = 0; i < vmas; i += 2)
+        map(space, others + i * PAGE, PAGE, ASPEN_VM_READ);
     return space;
 }
 

@@ -107,6 +107,19 @@ aspen_clear_abort(struct aspen_clear *clear)
     clear->tail = NULL;
 }
 
+int
+aspen_clear_reserve_tree(const struct aspen_clear *clear,
+                         struct aspen_tree_reserve *reserve, unsigned more,
+                         uint64_t start, uint64_t end)
+{
+    unsigned stores = more + (clear->first ? 1u : 0) + (clear->above ? 1u : 0);
+
+    start = aspen_min_u64(start, clear->start);
+    end = aspen_max_u64(end, clear->above ? clear->above->end : clear->end);
+    return aspen_tree_reserve_within(&clear->mm->vmas, reserve, stores, start,
+                                     end - 1);
+}
+
 /* ---- Neighbours -------------------------------------------------------- */
 
 struct aspen_vma *

@@ -44,17 +44,20 @@ ASPEN_MUST_USE int aspen_clear_check(struct aspen_clear *clear,
                                      struct aspen_mm *mm, uint64_t start,
                                      uint64_t end);
 
-/* All that commit needs but aspen_clear_stores() stores into the tree. 0, or
- * -ASPEN_ENOMEM or an open hook's error, with nothing left. */
+/* All that commit needs but tree nodes. 0, or -ASPEN_ENOMEM or an open hook's
+ * error, with nothing left. */
 ASPEN_MUST_USE int aspen_clear_reserve(struct aspen_clear *clear);
 void aspen_clear_abort(struct aspen_clear *clear);
 
-/* After reserve. */
-static inline unsigned
-aspen_clear_stores(const struct aspen_clear *clear)
-{
-    return (clear->first ? 1u : 0) + (clear->above ? 1u : 0);
-}
+/*
+ * After reserve: tree nodes for the commit, and for `more` stores of the
+ * caller that lie in [start, end), which may reach beyond the range. 0, or
+ * -ASPEN_ENOMEM.
+ */
+ASPEN_MUST_USE int aspen_clear_reserve_tree(const struct aspen_clear *clear,
+                                            struct aspen_tree_reserve *reserve,
+                                            unsigned more, uint64_t start,
+                                            uint64_t end);
 
 /* Unmap. The charge of what goes is not given back: it is the caller's. */
 void aspen_clear_commit(struct aspen_clear *clear,

@@ -174,14 +174,11 @@ reserve_new_vma(struct mapping *mapping)
     return 0;
 }
 
-/* A neighbour grows, or there will be a new VMA. The last thing to reserve:
- * it has no undo. */
-static int
-reserve_vma(struct mapping *mapping)
+/* Will a neighbour grow, or will there be a new VMA? */
+static void
+plan_merge(struct mapping *mapping)
 {
-    struct aspen_merge *merge = &mapping->merge;
-
-    *merge = (struct aspen_merge){
+    mapping->merge = (struct aspen_merge){
         .mm = mapping->mm,
         .start = mapping->start,
         .end = mapping->start + mapping->bytes,
@@ -191,7 +188,26 @@ reserve_vma(struct mapping *mapping)
         .below = aspen_clear_below(&mapping->clear),
         .above = aspen_clear_above(&mapping->clear),
     };
-    aspen_merge_check(merge);
+    aspen_merge_check(&mapping->merge);
+}
+
+static int
+reserve_tree(struct mapping *mapping)
+{
+    const struct aspen_merge *merge = &mapping->merge;
+    uint64_t start = merge->below ? merge->below->start : merge->start;
+    uint64_t end = merge->above ? merge->above->end : merge->end;
+
+    return aspen_clear_reserve_tree(&mapping->clear, &mapping->reserve, 1,
+                                    start, end);
+}
+
+/* The last thing to reserve: it has no undo. */
+static int
+reserve_vma(struct mapping *mapping)
+{
+    struct aspen_merge *merge = &mapping->merge;
+
     if (merge->below || merge->above)
         return aspen_merge_reserve(merge);
     return reserve_new_vma(mapping);
@@ -208,8 +224,8 @@ reserve(struct mapping *mapping)
     error = aspen_clear_reserve(&mapping->clear);
     if (error)
         goto undo_charge;
-    error = aspen_tree_reserve(&mm->vmas, &mapping->reserve,
-                               aspen_clear_stores(&mapping->clear) + 1);
+    plan_merge(mapping);
+    error = reserve_tree(mapping);
     if (error)
         goto undo_clear;
     error = reserve_vma(mapping);

@@ -24,7 +24,7 @@ unmap_range(struct aspen_mm *mm, uint64_t start, uint64_t end)
     error = aspen_clear_reserve(&clear);
     if (error)
         return error;
-    error = aspen_tree_reserve(&mm->vmas, &reserve, aspen_clear_stores(&clear));
+    error = aspen_clear_reserve_tree(&clear, &reserve, 0, start, end);
     if (error) {
         aspen_clear_abort(&clear);
         return error;

@@ -38,7 +38,8 @@ grow(struct aspen_vma *vma, uint64_t start)
     int error = aspen_charge(mm->aspen, charge);
     if (error)
         return error;
-    error = aspen_tree_reserve(&mm->vmas, &reserve, 1);
+    error =
+        aspen_tree_reserve_within(&mm->vmas, &reserve, 1, start, vma->end - 1);
     if (error) {
         aspen_uncharge(mm->aspen, charge);
         return error;

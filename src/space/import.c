@@ -103,7 +103,8 @@ add_vma(struct aspen_mm *mm, const struct aspen_import_vma *args)
     error = args->has_anon_vma ? aspen_anon_vma_prepare(vma) : 0;
     if (error)
         goto undo_charge;
-    error = aspen_tree_reserve(&mm->vmas, &reserve, 1);
+    error = aspen_tree_reserve_within(&mm->vmas, &reserve, 1, vma->start,
+                                      vma->end - 1);
     if (error)
         goto undo_anon_vma;
     error = open_object(vma);

@@ -186,6 +186,15 @@ ASPEN_MUST_USE int aspen_tree_erase(struct aspen_tree *tree, uint64_t first,
 ASPEN_MUST_USE int aspen_tree_reserve(struct aspen_tree *tree,
                                       struct aspen_tree_reserve *reserve,
                                       unsigned stores);
+/*
+ * The same when all of the stores lie in [first, last] and their ends are
+ * aligned as its ends are: mostly a node each. Nothing else is stored between
+ * this and the last of them. The reserve is empty before.
+ */
+ASPEN_MUST_USE int aspen_tree_reserve_within(struct aspen_tree *tree,
+                                             struct aspen_tree_reserve *reserve,
+                                             unsigned stores, uint64_t first,
+                                             uint64_t last);
 void aspen_tree_store_reserved(struct aspen_tree *tree,
                                struct aspen_tree_reserve *reserve,
                                uint64_t first, uint64_t last, void *entry);

@@ -1037,14 +1037,47 @@ store_needs(unsigned height)
     return PIECES_MAX * height + 3;
 }
 
-int
-aspen_tree_reserve(struct aspen_tree *tree, struct aspen_tree_reserve *reserve,
-                   unsigned stores)
+static unsigned
+stores_need(unsigned height, unsigned stores)
 {
-    unsigned height = root_height((node_tag)tree->root);
     unsigned need = 0;
     for (unsigned i = 0; i < stores; i++)
         need += store_needs(height + i < HEIGHT_MAX ? height + i : HEIGHT_MAX);
+    return need;
+}
+
+/*
+ * Whether this many stores inside [first, last] all go the short way: one
+ * leaf holds the range, has room for two slots more a store, and keeps enough
+ * entries if all that the range meets are erased.
+ */
+static bool
+stays_in_leaf(const struct aspen_tree *tree, unsigned stores, uint64_t first,
+              uint64_t last)
+{
+    struct aspen_tree_path path;
+    if (!aspen_tree_path_descend(&path, tree, first) ||
+        last > path_highest(&path))
+        return false;
+    node_tag leaf = path.at[0].node;
+    const struct node *node = node_of(leaf);
+    if (is_wide(leaf) || !range_fits(leaf, first, last))
+        return false;
+    struct edit edit;
+    unsigned shift = unit_shift(leaf);
+    edit_plan(&edit, node, (uint32_t)((first - node->base) >> shift),
+              (uint32_t)((last - node->base) >> shift), NULL);
+    unsigned count = node->info.count;
+    unsigned stay = count - (edit.to - edit.from);
+    return count + 2 * stores <= COMPACT_SLOTS &&
+           stay >= (path.height > 1 ? FILL_MINIMUM : 1);
+}
+
+/* Top up to `need` nodes: 0, or -ASPEN_ENOMEM with none added. */
+static int
+top_up(struct aspen_tree *tree, struct aspen_tree_reserve *reserve,
+       unsigned need)
+{
     struct aspen_tree_reserve more = {NULL, 0};
     while (reserve->count + more.count < need) {
         struct node *node = aspen_cache_alloc(&tree->pool->nodes);
@@ -1064,6 +1097,24 @@ aspen_tree_reserve(struct aspen_tree *tree, struct aspen_tree_reserve *reserve,
     }
     reserve->count += more.count;
     return 0;
+}
+
+int
+aspen_tree_reserve(struct aspen_tree *tree, struct aspen_tree_reserve *reserve,
+                   unsigned stores)
+{
+    return top_up(tree, reserve,
+                  stores_need(root_height((node_tag)tree->root), stores));
+}
+
+int
+aspen_tree_reserve_within(struct aspen_tree *tree,
+                          struct aspen_tree_reserve *reserve, unsigned stores,
+                          uint64_t first, uint64_t last)
+{
+    if (!stays_in_leaf(tree, stores, first, last))
+        return aspen_tree_reserve(tree, reserve, stores);
+    return top_up(tree, reserve, tree->rcu ? stores : 0);
 }
 
 void

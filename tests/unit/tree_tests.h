@@ -509,13 +509,20 @@ store_failing(struct aspen_tree *tree, const struct model *model,
     }
 }
 
+/* Erase, then store: both from what was put aside for the range. */
 static void
 store_reserved(struct aspen_tree *tree, uint64_t first, uint64_t last,
                void *entry)
 {
     struct aspen_tree_reserve reserve = {NULL, 0};
-    assert_int_equal(aspen_tree_reserve(tree, &reserve, 1), 0);
+    bool anywhere = (first ^ last) & 1;
+    if (anywhere)
+        assert_int_equal(aspen_tree_reserve(tree, &reserve, 2), 0);
+    else
+        assert_int_equal(
+            aspen_tree_reserve_within(tree, &reserve, 2, first, last), 0);
     set_plan(ASPEN_FAIL_ONWARD, 1);
+    aspen_tree_store_reserved(tree, &reserve, first, last, NULL);
     aspen_tree_store_reserved(tree, &reserve, first, last, entry);
     set_plan(ASPEN_FAIL_NEVER, 0);
     aspen_tree_reserve_release(tree, &reserve);
