@@ -80,8 +80,8 @@ aspen_fault_map_private(struct aspen_fault *fault, uint32_t frame)
     if (!error)
         error = aspen_fault_own(fault, frame);
     if (!error)
-        error = aspen_fault_map(fault, aspen_entry_make_leaf(frame, 0, bits),
-                                &done);
+        done = aspen_fault_map_at(fault, &slot,
+                                  aspen_entry_make_leaf(frame, 0, bits));
     if (done)
         aspen_mm_rss_add(fault->mm, ASPEN_RSS_ANON, 1);
     else

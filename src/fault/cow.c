@@ -26,13 +26,14 @@ static bool
 take_over(struct aspen_fault *fault, uint32_t number)
 {
     struct aspen_frame *frame = &fault->aspen->frames[number];
+    const uint64_t ours = ASPEN_FRAME_REF + ASPEN_FRAME_MAP;
     uint64_t owner = (uint64_t)(uintptr_t)aspen_load(&fault->vma->anon_vma);
 
     if (aspen_frame_type(frame) != ASPEN_FRAME_ANON || !owner ||
+        aspen_load_relaxed(&frame->counts) != ours ||
         !aspen_frame_trylock(frame))
         return false;
-    bool alone =
-        aspen_load(&frame->counts) == ASPEN_FRAME_REF + ASPEN_FRAME_MAP;
+    bool alone = aspen_load(&frame->counts) == ours;
     if (alone)
         aspen_store(&frame->owner, owner);
     aspen_frame_unlock(frame);
@@ -91,21 +92,29 @@ replace(struct aspen_fault *fault, const struct aspen_slot *slot, uint64_t old,
     return done;
 }
 
-/* The entry's reference and map of the old page go, and its RSS. */
+/* The entry leads to an anonymous page now, instead of `source`. */
 static void
-forget(struct aspen_fault *fault, uint32_t source)
+count_copy(struct aspen_fault *fault, uint32_t source)
 {
-    struct aspen *aspen = fault->aspen;
-    enum aspen_rss kind = aspen_rss_of(&aspen->frames[source]);
+    struct aspen_mm *mm = fault->mm;
+    enum aspen_rss kind = ASPEN_RSS_KINDS;
 
-    aspen_fetch_sub_relaxed(&fault->mm->rss[kind], 1);
-    aspen_frames_release(aspen, &source, 1, ASPEN_FRAME_REF + ASPEN_FRAME_MAP);
+    if (source != ASPEN_NO_FRAME)
+        kind = aspen_rss_of(&fault->aspen->frames[source]);
+    if (kind == ASPEN_RSS_ANON)
+        return;
+    if (kind != ASPEN_RSS_KINDS)
+        aspen_fetch_sub_relaxed(&mm->rss[kind], 1);
+    aspen_mm_rss_add(mm, ASPEN_RSS_ANON, 1);
 }
 
-/* `source`: NO_FRAME for the zero page, else held by us. */
+/*
+ * `source`: NO_FRAME for the zero page, else held by us. *gone: what the page
+ * that was mapped has to give back for it. 0, or an error and nothing changed.
+ */
 static int
 copy(struct aspen_fault *fault, const struct aspen_slot *slot, uint64_t entry,
-     uint32_t source)
+     uint32_t source, uint64_t *gone)
 {
     uint32_t frame;
 
@@ -117,9 +126,8 @@ copy(struct aspen_fault *fault, const struct aspen_slot *slot, uint64_t entry,
         aspen_frame_put(fault->aspen, frame);
         return error;
     }
-    aspen_mm_rss_add(fault->mm, ASPEN_RSS_ANON, 1);
-    if (source != ASPEN_NO_FRAME)
-        forget(fault, source);
+    count_copy(fault, source);
+    *gone = ASPEN_FRAME_REF + ASPEN_FRAME_MAP;
     return 0;
 }
 
@@ -128,6 +136,7 @@ aspen_fault_copy(struct aspen_fault *fault, const struct aspen_slot *slot,
                  uint64_t entry)
 {
     uint32_t source = (uint32_t)aspen_entry_frame(entry);
+    uint64_t gone = 0;
 
     int need = aspen_fault_may_own(fault);
     if (need)
@@ -135,11 +144,13 @@ aspen_fault_copy(struct aspen_fault *fault, const struct aspen_slot *slot,
     if (aspen_entry_bits(entry) & ASPEN_ENTRY_SPECIAL) {
         if (aspen_entry_frame(entry) != ASPEN_ZERO_FRAME)
             return -ASPEN_EOPNOTSUPP;
-        return copy(fault, slot, entry, ASPEN_NO_FRAME);
+        return copy(fault, slot, entry, ASPEN_NO_FRAME, &gone);
     }
+    aspen_prefetch(aspen_frame_pointer(fault->aspen, source));
     if (reuse_or_hold(fault, slot, entry, source))
         return 0;
-    int error = copy(fault, slot, entry, source);
-    aspen_frame_put(fault->aspen, source);
+    int error = copy(fault, slot, entry, source, &gone);
+    /* What the entry held, and what we held for the copy, in one go. */
+    aspen_frames_release(fault->aspen, &source, 1, gone + ASPEN_FRAME_REF);
     return error;
 }

@@ -11,31 +11,38 @@
  */
 #include "fault/fault.h"
 
+bool
+aspen_fault_map_at(struct aspen_fault *fault, const struct aspen_slot *slot,
+                   uint64_t entry)
+{
+    struct aspen *aspen = fault->aspen;
+
+    aspen_table_own(aspen, slot->table);
+    aspen_table_lock(aspen, slot->table, ASPEN_LOCK_TABLE);
+    bool done = aspen_load_relaxed(slot->entry) == 0;
+    if (done) {
+        if (!(aspen_entry_bits(entry) & ASPEN_ENTRY_SPECIAL))
+            aspen_fetch_add_relaxed(
+                &aspen->frames[(uint32_t)aspen_entry_frame(entry)].counts,
+                ASPEN_FRAME_MAP);
+        aspen_store(slot->entry, entry);
+    }
+    aspen_table_unlock(aspen, slot->table);
+    return done;
+}
+
 int
 aspen_fault_map(struct aspen_fault *fault, uint64_t entry, bool *done)
 {
-    struct aspen *aspen = fault->aspen;
     struct aspen_slot slot;
 
     *done = false;
     int error = aspen_table_walk_alloc(fault->mm, fault->address, 0, &slot);
     if (error == -ASPEN_EEXIST)
         return 0;
-    if (error)
-        return error;
-
-    aspen_table_own(aspen, slot.table);
-    aspen_table_lock(aspen, slot.table, ASPEN_LOCK_TABLE);
-    if (aspen_load_relaxed(slot.entry) == 0) {
-        if (!(aspen_entry_bits(entry) & ASPEN_ENTRY_SPECIAL))
-            aspen_fetch_add_relaxed(
-                &aspen->frames[(uint32_t)aspen_entry_frame(entry)].counts,
-                ASPEN_FRAME_MAP);
-        aspen_store(slot.entry, entry);
-        *done = true;
-    }
-    aspen_table_unlock(aspen, slot.table);
-    return 0;
+    if (!error)
+        *done = aspen_fault_map_at(fault, &slot, entry);
+    return error;
 }
 
 void

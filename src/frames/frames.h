@@ -110,11 +110,11 @@ aspen_frame_get(struct aspen_frame *frame)
 void aspen_frame_put(struct aspen *aspen, uint32_t frame);
 
 /*
- * Take `remove` (ASPEN_FRAME_REF, or ASPEN_FRAME_REF + ASPEN_FRAME_MAP) off
- * each of `count` frames; blocks whose last reference that was are freed, in
- * bulk. A frame may appear several times. `frames` is clobbered. Before a
- * frame is freed its owner is let go of (ANON: nothing to do, anon_vmas
- * outlive their pages' maps by RCU type stability).
+ * Take `remove` (references, each ASPEN_FRAME_REF, with or without one
+ * ASPEN_FRAME_MAP) off each of `count` frames; blocks whose last reference that
+ * was are freed, in bulk. A frame may appear several times. `frames` is
+ * clobbered. Before a frame is freed its owner is let go of (ANON: nothing to
+ * do, anon_vmas outlive their pages' maps by RCU type stability).
  */
 void aspen_frames_release(struct aspen *aspen, uint32_t *frames, unsigned count,
                           uint64_t remove);
