@@ -17,7 +17,8 @@ struct aspen_mm;
 /**
  * Make an access possible: find or make the page and map it.
  *
- * Units:   `access` is one ASPEN_ACCESS_* value.
+ * Units:   `access` is ASPEN_ACCESS_READ, _WRITE or _EXEC; with _NOWAIT the
+ *          fault does not wait for a pager (it may wait for locks).
  * Context: may sleep. Takes the VMA's lock or the mmap lock for reading.
  * Returns: 0: retry the access.
  *          -ASPEN_EFAULT  no mapping there, or a guard page (SIGSEGV, MAPERR)
@@ -27,7 +28,8 @@ struct aspen_mm;
  *          -ASPEN_ENOMEM  no frame or page table
  *          -ASPEN_EINTR   a fatal signal is pending
  *          -ASPEN_EHWPOISON the page is poisoned (SIGBUS)
- *          -ASPEN_EINVAL  `access` is no ASPEN_ACCESS_* value
+ *          -ASPEN_EAGAIN  NOWAIT, and a pager has to be asked
+ *          -ASPEN_EINVAL  `access` is no such value
  *          -ASPEN_EOPNOTSUPP swapped out, huge, or for userfault: no way in
  *                         yet; or frames without memory (config.tables_only)
  *          any error of the pager, unchanged (SIGBUS).

@@ -59,5 +59,8 @@
 #define ASPEN_ACCESS_READ  1u
 #define ASPEN_ACCESS_WRITE 2u
 #define ASPEN_ACCESS_EXEC  4u
+/** With one of them, for aspen_fault(): -ASPEN_EAGAIN instead of waiting for a
+ * pager. */
+#define ASPEN_ACCESS_NOWAIT 8u
 
 #endif

@@ -40,6 +40,14 @@ struct aspen_config {
      * any other frame is refused with -ASPEN_EOPNOTSUPP.
      */
     bool tables_only;
+    /**
+     * Nobody looks at contents: no frame but those of page tables has memory
+     * behind it, and faults work all the same. Pages are made, counted,
+     * shared and copied as ever, but nothing is zeroed or copied and no pager
+     * is asked for contents. For tools that follow what memory is mapped, not
+     * what it holds. Goes before tables_only.
+     */
+    bool contents_ignored;
     enum aspen_overcommit overcommit;
     uint32_t overcommit_percent; /* of RAM, in mode NEVER; 50 */
     uint32_t map_count_max;      /* VMAs of one address space; 65530 */

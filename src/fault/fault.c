@@ -160,10 +160,19 @@ try_mmap_lock(struct aspen_fault *fault)
     return result;
 }
 
-/* No lock is held. 0: try again. */
-static int
-meet(struct aspen_fault *fault, int need)
+int
+aspen_fault_try(struct aspen_fault *fault, struct aspen_vma *vma)
 {
+    fault->vma = vma;
+    fault->mmap_locked = true;
+    return handle(fault);
+}
+
+int
+aspen_fault_meet(struct aspen_fault *fault, int need)
+{
+    ASPEN_ASSERT_TEST(fault->page == ASPEN_NO_FRAME ||
+                      fault->page_object == fault->pinned);
     int error = need == ASPEN_FAULT_PAGE ? aspen_fault_fetch(fault)
                                          : aspen_fault_stack(fault);
     return error ? error : aspen_poll_fatal(fault->aspen);
@@ -178,34 +187,69 @@ run(struct aspen_fault *fault)
             result = try_mmap_lock(fault);
         if (result <= 0)
             return result;
-        ASPEN_ASSERT_TEST(fault->page == ASPEN_NO_FRAME ||
-                          fault->page_object == fault->pinned);
-        result = meet(fault, result);
+        result = aspen_fault_meet(fault, result);
         if (result)
             return result;
     }
 }
 
+struct aspen_fault
+aspen_fault_begin(struct aspen_mm *mm, unsigned access)
+{
+    return (struct aspen_fault){
+        .aspen = mm->aspen,
+        .mm = mm,
+        .access = access & ~ASPEN_ACCESS_NOWAIT,
+        .nowait = access & ASPEN_ACCESS_NOWAIT,
+        .page = ASPEN_NO_FRAME,
+    };
+}
+
+static void
+drop_page(struct aspen_fault *fault)
+{
+    if (fault->page != ASPEN_NO_FRAME)
+        aspen_frame_put(fault->aspen, fault->page);
+    fault->page = ASPEN_NO_FRAME;
+}
+
+void
+aspen_fault_at(struct aspen_fault *fault, uint64_t address)
+{
+    uint64_t page = aspen_align_down(address, ASPEN_PAGE_SIZE);
+
+    if (page != fault->address)
+        drop_page(fault);
+    fault->address = page;
+}
+
+void
+aspen_fault_end(struct aspen_fault *fault)
+{
+    drop_page(fault);
+    if (fault->pinned)
+        aspen_object_put(fault->pinned);
+    fault->pinned = NULL;
+}
+
+static bool
+access_valid(unsigned access)
+{
+    access &= ~ASPEN_ACCESS_NOWAIT;
+    return access == ASPEN_ACCESS_READ || access == ASPEN_ACCESS_WRITE ||
+           access == ASPEN_ACCESS_EXEC;
+}
+
 int
 aspen_fault(struct aspen_mm *mm, uint64_t address, unsigned access)
 {
-    struct aspen_fault fault = {
-        .aspen = mm->aspen,
-        .mm = mm,
-        .address = aspen_align_down(address, ASPEN_PAGE_SIZE),
-        .access = access,
-        .page = ASPEN_NO_FRAME,
-    };
-
-    if (access != ASPEN_ACCESS_READ && access != ASPEN_ACCESS_WRITE &&
-        access != ASPEN_ACCESS_EXEC)
+    if (!access_valid(access))
         return -ASPEN_EINVAL;
     if (address >= mm->address_limit)
         return -ASPEN_EFAULT;
+    struct aspen_fault fault = aspen_fault_begin(mm, access);
+    aspen_fault_at(&fault, address);
     int result = run(&fault);
-    if (fault.page != ASPEN_NO_FRAME)
-        aspen_frame_put(fault.aspen, fault.page);
-    if (fault.pinned)
-        aspen_object_put(fault.pinned);
+    aspen_fault_end(&fault);
     return result;
 }

@@ -23,12 +23,24 @@ enum aspen_fault_need {
  *     `page_offset` of `page_object`.
  * I2  While no lock is held `page_object`, if there is a page, is `pinned`, so
  *     that it is the same object when it is compared again.
+ *
+ * Who faults many pages under the mmap lock (populate.c, copies) uses one for
+ * all of them:
+ *
+ *     struct aspen_fault fault = aspen_fault_begin(mm, access);
+ *     for each page, while the mmap lock is held for reading:
+ *         aspen_fault_at(&fault, address);
+ *         need = aspen_fault_try(&fault, vma);
+ *         if need > 0: drop the lock, aspen_fault_meet(&fault, need), lock,
+ *                      find the VMA, try again
+ *     aspen_fault_end(&fault);
  */
 struct aspen_fault {
     struct aspen *aspen;
     struct aspen_mm *mm;
-    uint64_t address; /* of the page */
-    unsigned access;
+    uint64_t address;      /* of the page */
+    unsigned access;       /* one of READ, WRITE, EXEC */
+    bool nowait;           /* -ASPEN_EAGAIN rather than wait for a pager */
     bool mmap_locked;      /* the mmap lock is held for reading, else the
                               VMA's own lock */
     struct aspen_vma *vma; /* while locked */
@@ -53,6 +65,23 @@ aspen_fault_bits(const struct aspen_fault *fault)
     return (aspen_entry_bits_of(fault->vma->flags) & ~ASPEN_ENTRY_WRITE) |
            ASPEN_ENTRY_YOUNG;
 }
+
+/* ---- fault.c: the whole ------------------------------------------------ */
+
+/* `access`: as aspen_fault(), checked. */
+struct aspen_fault aspen_fault_begin(struct aspen_mm *mm, unsigned access);
+/* The next page, before the first as well. Any lock. */
+void aspen_fault_at(struct aspen_fault *fault, uint64_t address);
+/* Gives back what is held. No spin lock is held. */
+void aspen_fault_end(struct aspen_fault *fault);
+
+/* One look at the address, which `vma` contains; the mmap lock is held for
+ * reading. 0: look again whether the access works now; a need; an error. */
+ASPEN_MUST_USE int aspen_fault_try(struct aspen_fault *fault,
+                                   struct aspen_vma *vma);
+
+/* Meet a need. No lock is held. 0: try again; or an error. */
+ASPEN_MUST_USE int aspen_fault_meet(struct aspen_fault *fault, int need);
 
 /* ---- anon.c: pages of no object ---------------------------------------- */
 

@@ -34,6 +34,14 @@ drop_page(struct aspen_fault *fault)
     fault->page = ASPEN_NO_FRAME;
 }
 
+/* Does making the page mean to wait for somebody? */
+static bool
+has_to_wait(const struct aspen_object *object)
+{
+    return object->pager && object->pager->read &&
+           !object->aspen->config.contents_ignored;
+}
+
 /* Hold the page that the VMA wants: 0, ASPEN_FAULT_PAGE or an error. */
 static int
 hold_page(struct aspen_fault *fault)
@@ -54,6 +62,8 @@ hold_page(struct aspen_fault *fault)
     if (!error)
         return 0;
     fault->page = ASPEN_NO_FRAME;
+    if (fault->nowait && has_to_wait(object))
+        return -ASPEN_EAGAIN;
     if (fault->wanted != object) {
         ASPEN_ASSERT(!fault->wanted);
         aspen_object_get(object);

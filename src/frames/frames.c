@@ -302,11 +302,18 @@ aspen_frames_release(struct aspen *aspen, uint32_t *frames, unsigned count,
 
 /* ---- Contents ---------------------------------------------------------- */
 
+/* 0 or -ASPEN_EOPNOTSUPP, without contents. */
+static int
+no_contents(const struct aspen *aspen)
+{
+    return aspen->config.contents_ignored ? 0 : -ASPEN_EOPNOTSUPP;
+}
+
 int
 aspen_frame_zero(struct aspen *aspen, uint32_t frame)
 {
-    if (aspen->config.tables_only)
-        return -ASPEN_EOPNOTSUPP;
+    if (aspen_unlikely(!aspen_frames_have_contents(aspen)))
+        return no_contents(aspen);
     memset(aspen_frame_pointer(aspen, frame), 0, ASPEN_PAGE_SIZE);
     return 0;
 }
@@ -314,8 +321,8 @@ aspen_frame_zero(struct aspen *aspen, uint32_t frame)
 int
 aspen_frame_copy(struct aspen *aspen, uint32_t to, uint32_t from)
 {
-    if (aspen->config.tables_only)
-        return -ASPEN_EOPNOTSUPP;
+    if (aspen_unlikely(!aspen_frames_have_contents(aspen)))
+        return no_contents(aspen);
     memcpy(aspen_frame_pointer(aspen, to), aspen_frame_pointer(aspen, from),
            ASPEN_PAGE_SIZE);
     return 0;
@@ -417,7 +424,7 @@ zero_page_init(struct aspen *aspen)
     aspen_frame_set(&aspen->frames[ASPEN_ZERO_FRAME], ASPEN_FRAME_ZERO, NULL, 0,
                     0);
     aspen->frames[ASPEN_ZERO_FRAME].counts = ASPEN_FRAME_REF;
-    if (!aspen->config.tables_only)
+    if (aspen_frames_have_contents(aspen))
         memset(aspen_frame_pointer(aspen, ASPEN_ZERO_FRAME), 0,
                ASPEN_PAGE_SIZE);
 }

@@ -119,9 +119,17 @@ void aspen_frame_put(struct aspen *aspen, uint32_t frame);
 void aspen_frames_release(struct aspen *aspen, uint32_t *frames, unsigned count,
                           uint64_t remove);
 
+/* Is there memory behind frames that hold no page table, for contents? */
+static inline bool
+aspen_frames_have_contents(const struct aspen *aspen)
+{
+    return !aspen->config.tables_only && !aspen->config.contents_ignored;
+}
+
 /*
  * Zero one frame / copy one frame. -ASPEN_EOPNOTSUPP for a frame without
- * memory behind it (config.tables_only).
+ * memory behind it (config.tables_only); nothing at all when contents are
+ * ignored (config.contents_ignored).
  */
 ASPEN_MUST_USE int aspen_frame_zero(struct aspen *aspen, uint32_t frame);
 ASPEN_MUST_USE int aspen_frame_copy(struct aspen *aspen, uint32_t to,

@@ -257,7 +257,7 @@ new_block(const struct import *import, uint32_t *frame)
     int error =
         aspen_frame_alloc(aspen, import->order, ASPEN_STEP_FRAME, frame);
 
-    if (error || aspen->config.tables_only)
+    if (error || !aspen_frames_have_contents(aspen))
         return error;
     for (uint32_t i = 0; !error && i < (uint32_t)1 << import->order; i++)
         error = aspen_frame_zero(aspen, *frame + i);
@@ -283,7 +283,7 @@ new_object_page(const struct import *import, uint64_t offset, uint32_t *frame)
 {
     struct aspen_object *object = import->vma->object;
 
-    if (import->order == 0 && !import->aspen->config.tables_only &&
+    if (import->order == 0 && aspen_frames_have_contents(import->aspen) &&
         object->kind != ASPEN_OBJECT_HUGETLB)
         return aspen_object_get_page(object, offset, frame);
 

@@ -93,7 +93,8 @@ fill_page(struct aspen_object *object, uint64_t offset, uint32_t frame)
     struct aspen *aspen = object->aspen;
 
     int error = aspen_frame_zero(aspen, frame);
-    if (error || !object->pager || !object->pager->read)
+    if (error || !object->pager || !object->pager->read ||
+        aspen->config.contents_ignored)
         return error;
     if (aspen_failpoint(&aspen->failpoints, ASPEN_STEP_HOOK))
         return -ASPEN_EIO;

@@ -1,0 +1,233 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * fault/populate.c - fault in the pages of a range.
+ *
+ * The mmap lock is held for reading over many pages; what is there already is
+ * passed over table by table. Where a fault needs something the lock is
+ * dropped, and the VMA is looked up again.
+ *
+ * I1  Everything in [start, at) has been dealt with.
+ * I2  The lock is dropped after a bounded amount of work, so that writers get
+ *     their turn.
+ *
+ * Called by mmap, mlock, madvise, brk. The first test to break is
+ * tests/unit/test_populate.c.
+ */
+#include "fault/populate.h"
+
+#include "fault/fault.h"
+
+/* Work under one hold of the lock: a fault is 16, a table looked through or a
+ * VMA is 1. */
+#define WORK_FAULT 16u
+#define WORK_MAX   (512u * WORK_FAULT)
+
+struct populate {
+    struct aspen_mm *mm;
+    enum aspen_populate_mode mode;
+    uint64_t at;   /* I1 */
+    uint64_t end;  /* exclusive */
+    unsigned work; /* under this hold of the lock */
+    bool give_up;  /* MMAP: the rest of the VMA at `at` is left */
+    struct aspen_fault fault;
+};
+
+/* ---- What is there ----------------------------------------------------- */
+
+/* Would the access go through? */
+static bool
+is_ready(const struct populate *p, uint64_t entry, unsigned level)
+{
+    unsigned bit = p->fault.access == ASPEN_ACCESS_WRITE ? ASPEN_ENTRY_WRITE
+                                                         : ASPEN_ENTRY_READ;
+    return aspen_entry_is_leaf(entry, level) && aspen_entry_bits(entry) & bit;
+}
+
+/* From the entry of `at` on, to the end of its table or to `stop`. */
+static uint64_t
+skip_ready(const struct populate *p, const struct aspen_slot *slot, uint64_t at,
+           uint64_t stop)
+{
+    const uint64_t *entry = slot->entry;
+
+    stop = aspen_min_u64(stop, aspen_align_down(at, aspen_table_span(0)) +
+                                   aspen_table_span(0));
+    while (at < stop && is_ready(p, aspen_load_relaxed(entry++), 0))
+        at += ASPEN_PAGE_SIZE;
+    return at;
+}
+
+/* The first page in [at, stop) that has to be faulted in; `stop` if none, or
+ * where work has to end. */
+static uint64_t
+next_missing(struct populate *p, uint64_t at, uint64_t stop)
+{
+    struct aspen_slot slot;
+
+    while (at < stop && p->work < WORK_MAX) {
+        uint64_t entry = aspen_table_walk(p->mm, at, &slot);
+        uint64_t span = aspen_entry_span(slot.level);
+        if (!is_ready(p, entry, slot.level))
+            break;
+        at = slot.level == 0 ? skip_ready(p, &slot, at, stop)
+                             : aspen_align_down(at, span) + span;
+        p->work++;
+    }
+    return aspen_min_u64(at, stop);
+}
+
+/* ---- Answers ----------------------------------------------------------- */
+
+/* What the caller hears of a fault's error. */
+static int
+answer_of(enum aspen_populate_mode mode, int error)
+{
+    if (error == 0 || error == -ASPEN_EINTR || error == -ASPEN_EOPNOTSUPP)
+        return error;
+    if (mode == ASPEN_POPULATE_LOCK)
+        return error == -ASPEN_ENOMEM ? -ASPEN_EAGAIN : -ASPEN_ENOMEM;
+    return error == -ASPEN_ENOMEM || error == -ASPEN_EHWPOISON ? error
+                                                               : -ASPEN_EFAULT;
+}
+
+static int
+fault_failed(struct populate *p, int error)
+{
+    if (p->mode != ASPEN_POPULATE_MMAP || error == -ASPEN_EINTR)
+        return answer_of(p->mode, error);
+    p->give_up = true;
+    return 0;
+}
+
+enum verdict { POPULATE, SKIP };
+
+/* Is there anything to do in the VMA? A verdict or an error. */
+static int
+judge(struct populate *p, uint64_t flags)
+{
+    bool raw = flags & (ASPEN_VM_IO | ASPEN_VM_PFNMAP);
+
+    switch (p->mode) {
+    case ASPEN_POPULATE_READ:
+        return raw || !(flags & ASPEN_VM_READ) ? -ASPEN_EINVAL : POPULATE;
+    case ASPEN_POPULATE_WRITE:
+        return raw || !(flags & ASPEN_VM_WRITE) ? -ASPEN_EINVAL : POPULATE;
+    case ASPEN_POPULATE_LOCK:
+        if (!raw && !(flags & ASPEN_VM_ACCESS))
+            return -ASPEN_ENOMEM;
+        return raw ? SKIP : POPULATE;
+    default:
+        return raw || p->give_up || !(flags & ASPEN_VM_ACCESS) ||
+                       flags & ASPEN_VM_LOCKONFAULT
+                   ? SKIP
+                   : POPULATE;
+    }
+}
+
+static unsigned
+access_of(const struct populate *p, uint64_t flags)
+{
+    bool write =
+        p->mode == ASPEN_POPULATE_WRITE ||
+        (p->mode != ASPEN_POPULATE_READ &&
+         (flags & (ASPEN_VM_WRITE | ASPEN_VM_SHARED)) == ASPEN_VM_WRITE);
+    return write ? ASPEN_ACCESS_WRITE : ASPEN_ACCESS_READ;
+}
+
+/* ---- Under the lock ---------------------------------------------------- */
+
+/* The part of the range that lies in `vma`: 0, a fault's need or an error. */
+static int
+populate_vma(struct populate *p, struct aspen_vma *vma)
+{
+    uint64_t stop = aspen_min_u64(vma->end, p->end);
+
+    int verdict = judge(p, vma->flags);
+    if (verdict < 0)
+        return verdict;
+    p->give_up = false;
+    if (verdict == SKIP) {
+        p->at = stop;
+        return 0;
+    }
+    p->fault.access = access_of(p, vma->flags);
+    for (;;) {
+        p->at = next_missing(p, p->at, stop);
+        if (p->at == stop || p->work >= WORK_MAX)
+            return 0;
+        p->work += WORK_FAULT;
+        aspen_fault_at(&p->fault, p->at);
+        int result = aspen_poll_fatal(p->fault.aspen);
+        if (!result)
+            result = aspen_fault_try(&p->fault, vma);
+        if (result > 0)
+            return result;
+        if (result < 0)
+            return fault_failed(p, result);
+    }
+}
+
+static int
+populate_hole(struct populate *p, const struct aspen_vma *above)
+{
+    if (p->mode != ASPEN_POPULATE_MMAP)
+        return -ASPEN_ENOMEM;
+    p->give_up = false;
+    p->at = above ? aspen_min_u64(above->start, p->end) : p->end;
+    return 0;
+}
+
+static int
+populate_locked(struct populate *p)
+{
+    int result = 0;
+
+    p->work = 0;
+    while (!result && p->at < p->end && p->work++ < WORK_MAX) {
+        struct aspen_vma *vma = aspen_vma_find(p->mm, p->at);
+        result = vma && vma->start <= p->at ? populate_vma(p, vma)
+                                            : populate_hole(p, vma);
+    }
+    return result;
+}
+
+/* ---- The whole --------------------------------------------------------- */
+
+/* One hold of the lock, and what it asked for. */
+static int
+populate_round(struct populate *p)
+{
+    int result = aspen_poll_fatal(p->fault.aspen);
+    if (result)
+        return result;
+    aspen_read_lock(&p->mm->mmap_lock, ASPEN_LOCK_MM);
+    result = populate_locked(p);
+    aspen_read_unlock(&p->mm->mmap_lock);
+    if (result <= 0)
+        return result;
+    result = aspen_fault_meet(&p->fault, result);
+    return result ? fault_failed(p, result) : 0;
+}
+
+int
+aspen_populate_range(struct aspen_mm *mm, uint64_t start, uint64_t end,
+                     enum aspen_populate_mode mode, uint64_t *done)
+{
+    struct populate p = {
+        .mm = mm,
+        .mode = mode,
+        .at = start,
+        .end = end,
+        .fault = aspen_fault_begin(mm, ASPEN_ACCESS_READ),
+    };
+    int error = 0;
+
+    ASPEN_ASSERT_TEST(aspen_is_aligned(start | end, ASPEN_PAGE_SIZE) &&
+                      end <= mm->address_limit);
+    while (!error && p.at < p.end)
+        error = populate_round(&p);
+    aspen_fault_end(&p.fault);
+    if (done)
+        *done = p.at - start;
+    return error;
+}
