@@ -55,6 +55,7 @@ struct rebuild {
     struct aspen_tree_path left; /* to what is replaced at a level */
     struct aspen_tree_path right;
     bool appending; /* the new entry becomes the last of the tree */
+    unsigned cut;   /* of a leaf, right after the new entry; 0: anywhere */
     unsigned items;
     struct item item[ITEMS_MAX];
     unsigned pieces;
@@ -453,6 +454,18 @@ path_lowest(const struct aspen_tree_path *path, unsigned level)
     return 0;
 }
 
+/*
+ * Whether the new entry, the last before `cut`, touches the one above it and
+ * most of the leaf is above it: so it looks where entries come from the top
+ * down. What is above is left as full as it is then, the rest has room.
+ */
+static bool
+grows_down(const struct rebuild *r, unsigned cut)
+{
+    return r->items - cut >= COMPACT_SLOTS / 2 &&
+           r->item[cut].key == r->last + 1;
+}
+
 /* The slots of the leaves that stay, with the new entry between them. */
 static void
 list_leaf(struct rebuild *r)
@@ -468,12 +481,15 @@ list_leaf(struct rebuild *r)
                  *slot_pointer(left, from));
     if (r->entry)
         item_add(r, r->first, r->last, r->entry);
+    unsigned cut = r->items;
     if (to && slot_last(right, to - 1) > r->last)
         item_add(r, r->last + 1, slot_last(right, to - 1),
                  *slot_pointer(right, to - 1));
     else
         r->appending = r->entry && to == right_count;
     items_add_leaf(r, right, to, right_count);
+    if (r->entry && grows_down(r, cut))
+        r->cut = cut;
 }
 
 /* The children that stay, with the pieces of the level below between them. */
@@ -751,6 +767,8 @@ pack(struct rebuild *r, unsigned level)
         return pack_two(r, level, COMPACT_SLOTS - first_keyed(level));
     if (r->appending && leave_full(r, level, WIDE_SLOTS))
         return pack_two(r, level, WIDE_SLOTS - first_keyed(level));
+    if (!level && r->cut && cut_fits(r, level, r->cut))
+        return pack_two(r, level, r->cut);
     unsigned pieces = (r->items + COMPACT_SLOTS - 1) / COMPACT_SLOTS;
     if (pieces == 1 || !shares_fit(r, level, pieces)) {
         unsigned cut = widest_step(r, level);
@@ -936,6 +954,7 @@ store_by_rebuild(struct aspen_tree *tree, struct aspen_tree_reserve *reserve,
     r.made = 0;
     r.pieces = 0;
     r.appending = false;
+    r.cut = 0;
     (void)aspen_tree_path_descend(&r.left, tree, first);
     (void)aspen_tree_path_descend(&r.right, tree, last);
     if (rebuild(&r))

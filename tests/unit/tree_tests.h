@@ -628,6 +628,39 @@ test_random_failing(void **state)
 /* ---- Orders of building ----------------------------------------------------
  */
 
+/* Nodes of a tree whose entries touch and came in order, either way, above
+ * one that is far below: as mmap fills an address space. */
+static uint64_t
+nodes_in_order(bool down)
+{
+    const uint64_t base = (uint64_t)1 << 36, page = 4096;
+    struct aspen_tree tree;
+    enum { N = 3000 };
+
+    aspen_tree_init(&tree, &pool);
+    assert_int_equal(aspen_tree_store(&tree, 0, page - 1, &tree), 0);
+    for (uint64_t i = 0; i < N; i++) {
+        uint64_t at = base + (down ? N - 1 - i : i) * page;
+        void *entry = (void *)(uintptr_t)(4 + 4 * i);
+        assert_int_equal(aspen_tree_store(&tree, at, at + page - 1, entry), 0);
+    }
+    check_tree(&tree);
+    uint64_t nodes = aspen_tree_nodes(&tree);
+    aspen_tree_destroy(&tree);
+    return nodes;
+}
+
+static void
+test_fill(void **state)
+{
+    (void)state;
+    uint64_t up = nodes_in_order(false);
+    uint64_t down = nodes_in_order(true);
+    printf("nodes of 3,001 entries: %llu upwards, %llu downwards\n",
+           (unsigned long long)up, (unsigned long long)down);
+    assert_true(down <= up + up / 2);
+}
+
 /* Upwards leaves full nodes behind; downwards and inside out work. */
 static void
 test_orders(void **state)
@@ -984,12 +1017,12 @@ main(void)
 #define TEST(name)                                                             \
     cmocka_unit_test_setup_teardown(name, pool_setup, pool_teardown)
     const struct CMUnitTest tests[] = {
-        TEST(test_arguments),       TEST(test_exhaustive),
-        TEST(test_random_private),  TEST(test_random_rcu),
-        TEST(test_random_reserved), TEST(test_random_failing),
-        TEST(test_orders),          TEST(test_duplicate),
-        TEST(test_reserve),         TEST(test_checker),
-        TEST(test_concurrent),
+        TEST(test_arguments),      TEST(test_exhaustive),
+        TEST(test_random_private), TEST(test_random_rcu),
+        TEST(test_fill),           TEST(test_random_reserved),
+        TEST(test_random_failing), TEST(test_orders),
+        TEST(test_duplicate),      TEST(test_reserve),
+        TEST(test_checker),        TEST(test_concurrent),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
