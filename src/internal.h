@@ -85,6 +85,8 @@
  * first frame, whose flag HEAD is set; the order stands in the side array
  * `orders`, which exists once such a block does. Its other frames stay zero.
  *
+ * Pins are references that a side array counts besides: frames/pins.h.
+ *
  * Reference count: one for each holder. Each mapping page-table entry holds
  * one and counts one in the map count as well; a page cache holds one; an
  * allocation starts with one. A table's reference count is the number of
@@ -353,6 +355,7 @@ enum aspen_rss {
 #define ASPEN_MM_UNSTABLE 1u /* a fork into it failed: do not touch */
 #define ASPEN_MM_OOM_SKIP 2u /* its memory is being freed already */
 #define ASPEN_MM_SWAPPED  4u /* on the swap list; written under its lock */
+#define ASPEN_MM_PINNED   8u /* its pages may be pinned; frames/pins.h */
 
 #define ASPEN_CPU_WORDS ((ASPEN_PORT_CPUS + 63) / 64)
 
@@ -387,12 +390,12 @@ struct aspen_mm {
     uint64_t exec_pages;
     uint64_t stack_pages;
     uint64_t locked_pages;
-    uint64_t pinned_pages;
     uint64_t def_flags; /* mlockall(MCL_FUTURE) */
     uint64_t brk_start;
     uint64_t brk;
     uint64_t mmap_base;
 
+    uint64_t pinned_pages;          /* atomic; above 0: holds a reference */
     uint64_t rss[ASPEN_RSS_KINDS];  /* atomic */
     uint64_t page_tables;           /* atomic; the top table not counted */
     uint64_t tlb_flushes;           /* atomic */
@@ -417,6 +420,7 @@ struct aspen {
     /* frames */
     struct aspen_frame *frames; /* immutable: the frame table */
     uint8_t *orders;            /* zone lock: side array, NULL until needed */
+    uint32_t *pins;             /* atomic: side array, NULL until needed */
     struct aspen_zone zone;
     struct aspen_frame_cache *frame_caches; /* immutable: one for each CPU */
 

@@ -5,6 +5,7 @@
 #ifndef ASPEN_ASPEN_H
 #define ASPEN_ASPEN_H
 
+#include <aspen/copy.h>
 #include <aspen/error.h>
 #include <aspen/failpoint.h>
 #include <aspen/fault.h>
@@ -16,6 +17,7 @@
 #include <aspen/mm.h>
 #include <aspen/mmap.h>
 #include <aspen/object.h>
+#include <aspen/pin.h>
 #include <aspen/version.h>
 
 #endif

@@ -70,8 +70,7 @@ aspen_fault_own(struct aspen_fault *fault, uint32_t frame)
 int
 aspen_fault_map_private(struct aspen_fault *fault, uint32_t frame)
 {
-    unsigned bits =
-        aspen_fault_bits(fault) | ASPEN_ENTRY_WRITE | ASPEN_ENTRY_DIRTY;
+    unsigned bits = aspen_fault_own_bits(fault);
     struct aspen_slot slot;
     bool done = false;
 
@@ -94,7 +93,7 @@ aspen_fault_anon(struct aspen_fault *fault)
 {
     uint32_t frame;
 
-    if (!aspen_fault_is_write(fault))
+    if (!aspen_fault_wants_own(fault))
         return map_zero_page(fault);
     int need = aspen_fault_may_own(fault);
     if (need)

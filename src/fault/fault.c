@@ -79,7 +79,8 @@ handle_leaf(struct aspen_fault *fault, const struct aspen_slot *slot,
 {
     unsigned bits = aspen_entry_bits(entry);
 
-    if (aspen_fault_is_write(fault) && !(bits & ASPEN_ENTRY_WRITE))
+    if ((aspen_fault_is_write(fault) || aspen_fault_wants_own(fault)) &&
+        !(bits & ASPEN_ENTRY_WRITE))
         return handle_write(fault, slot, entry);
     if (aspen_fault_is_write(fault)) {
         /* Somebody else made it writable: our TLB may not know. */
@@ -111,7 +112,7 @@ handle(struct aspen_fault *fault)
 {
     struct aspen_slot slot;
 
-    if (!allowed(fault->vma->flags, fault->access))
+    if (!fault->forced && !allowed(fault->vma->flags, fault->access))
         return -ASPEN_EACCES;
     uint64_t entry = aspen_table_walk(fault->mm, fault->address, &slot);
     if (entry == 0)

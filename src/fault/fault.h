@@ -41,6 +41,9 @@ struct aspen_fault {
     uint64_t address;      /* of the page */
     unsigned access;       /* one of READ, WRITE, EXEC */
     bool nowait;           /* -ASPEN_EAGAIN rather than wait for a pager */
+    bool forced;           /* allowed whatever the VMA says: who asks knows */
+    bool own;              /* the page has to be the private VMA's own, as for
+                              a write; writable only if the VMA is */
     bool mmap_locked;      /* the mmap lock is held for reading, else the
                               VMA's own lock */
     struct aspen_vma *vma; /* while locked */
@@ -58,12 +61,28 @@ aspen_fault_is_write(const struct aspen_fault *fault)
     return fault->access == ASPEN_ACCESS_WRITE;
 }
 
+/* Does it want a private page of the VMA's own? */
+static inline bool
+aspen_fault_wants_own(const struct aspen_fault *fault)
+{
+    return (aspen_fault_is_write(fault) || fault->own) &&
+           !(fault->vma->flags & ASPEN_VM_SHARED);
+}
+
 /* Bits of a new entry of the VMA, not writable. */
 static inline unsigned
 aspen_fault_bits(const struct aspen_fault *fault)
 {
     return (aspen_entry_bits_of(fault->vma->flags) & ~ASPEN_ENTRY_WRITE) |
            ASPEN_ENTRY_YOUNG;
+}
+
+/* Bits of an entry that leads to a page of the VMA's own. */
+static inline unsigned
+aspen_fault_own_bits(const struct aspen_fault *fault)
+{
+    return aspen_fault_bits(fault) | ASPEN_ENTRY_DIRTY |
+           (fault->vma->flags & ASPEN_VM_WRITE ? ASPEN_ENTRY_WRITE : 0);
 }
 
 /* ---- fault.c: the whole ------------------------------------------------ */
@@ -100,8 +119,8 @@ ASPEN_MUST_USE int aspen_fault_may_own(const struct aspen_fault *fault);
 /* Make the VMA able to own pages: the last step that may fail. */
 ASPEN_MUST_USE int aspen_fault_own(struct aspen_fault *fault, uint32_t frame);
 
-/* Map a new private frame, writable, where nothing is. Always takes the
- * frame. */
+/* Map a new private frame, writable if the VMA is, where nothing is. Always
+ * takes the frame. */
 ASPEN_MUST_USE int aspen_fault_map_private(struct aspen_fault *fault,
                                            uint32_t frame);
 
@@ -115,7 +134,8 @@ ASPEN_MUST_USE int aspen_fault_fetch(struct aspen_fault *fault);
 
 /* ---- cow.c: a write to a page that is read-only ------------------------ */
 
-/* Private: copy, or take over a page that is the VMA's alone. */
+/* Private: copy, or take over a page that is the VMA's alone. A page that is
+ * pinned stays. */
 ASPEN_MUST_USE int aspen_fault_copy(struct aspen_fault *fault,
                                     const struct aspen_slot *slot,
                                     uint64_t entry);

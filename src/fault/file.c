@@ -122,8 +122,7 @@ map_copy(struct aspen_fault *fault)
 int
 aspen_fault_object(struct aspen_fault *fault)
 {
-    bool copy =
-        aspen_fault_is_write(fault) && !(fault->vma->flags & ASPEN_VM_SHARED);
+    bool copy = aspen_fault_wants_own(fault);
     int error = 0;
 
     if (copy)

@@ -8,6 +8,7 @@
 #include "inspect/text.h"
 #include "inspect/walk.h"
 
+#include "frames/pins.h"
 #include "space/swap_map.h"
 #include "space/vma.h"
 
@@ -92,6 +93,9 @@ put_leaf(struct dump *dump, uint64_t entry, unsigned level)
         aspen_frame_map_count(&dump->aspen->frames[(uint32_t)number]);
     if (maps > 1)
         put_count(dump, maps, "maps");
+    uint64_t pins = aspen_frame_pins(dump->aspen, (uint32_t)number);
+    if (pins)
+        put_count(dump, pins, pins == 1 ? "pin" : "pins");
 }
 
 static void

@@ -14,6 +14,7 @@
  * tests/unit/test_hash.c.
  */
 #include "inspect/walk.h"
+#include "frames/pins.h"
 #include "space/anon_vma.h"
 #include "space/object.h"
 #include "space/swap_map.h"
@@ -43,6 +44,7 @@ mix_frame_counts(struct hash *hash, uint64_t entry, uint64_t address,
     mix(hash, address);
     mix(hash, number);
     mix(hash, aspen_load_relaxed(&hash->aspen->frames[number].counts));
+    mix(hash, aspen_frame_pins(hash->aspen, (uint32_t)number));
 }
 
 /* A private page, or a raw one. The zero page and pages of objects are what a
@@ -147,7 +149,7 @@ mix_settings(struct hash *hash, const struct aspen_mm *mm)
     mix(hash, mm->exec_pages);
     mix(hash, mm->stack_pages);
     mix(hash, mm->locked_pages);
-    mix(hash, mm->pinned_pages);
+    mix(hash, aspen_load_relaxed(&mm->pinned_pages));
     mix(hash, mm->def_flags);
     mix(hash, mm->brk_start);
     mix(hash, mm->brk);

@@ -118,6 +118,7 @@ void
 aspen_validate_space(struct aspen_validator *v, struct aspen_mm *mm)
 {
     v->mms++;
+    v->pinned_pages += mm->pinned_pages;
     if (!check_life(v, mm) || !check_empty(v, mm))
         return;
     aspen_validate_vmas(v, mm);
@@ -244,6 +245,7 @@ check_sums(struct aspen_validator *v)
         {ASPEN_CHECK_CACHE_TREE_NODE, "tree nodes", v->tree_nodes,
          aspen_tree_pool_nodes(&aspen->tree_pool)},
         {ASPEN_CHECK_TABLE_COUNT, "page tables", v->tables, aspen->tables},
+        {ASPEN_CHECK_PIN_COUNT, "pins", v->pins, v->pinned_pages},
         {ASPEN_CHECK_CHARGE_SUM, "charged pages", v->charge_pages,
          aspen->committed_pages},
     };

@@ -82,6 +82,8 @@
     X(FRAME_REFCOUNT, "frame.refcount")                                        \
     X(FRAME_LOCKED, "frame.locked")                                            \
     X(FRAME_LEAK, "frame.leak")                                                \
+    X(FRAME_PINS, "frame.pins")                                                \
+    X(PIN_COUNT, "pin.count")                                                  \
     X(SWAP_MAP, "swap.map")                                                    \
     X(SWAP_REFERENCES, "swap.references")                                      \
     X(CHARGE_SUM, "charge.sum")                                                \
@@ -124,6 +126,8 @@ struct aspen_validator {
     uint64_t tables;
     uint64_t tree_nodes;
     uint64_t charge_pages;
+    uint64_t pins;         /* of all frames */
+    uint64_t pinned_pages; /* that the spaces count */
 };
 
 /* Note what was found unless something was found before. */

@@ -8,7 +8,7 @@
  */
 #include "inspect/validate.h"
 
-#include "frames/frames.h"
+#include "frames/pins.h"
 #include "space/swap_map.h"
 
 /* ---- Memory ------------------------------------------------------------ */
@@ -58,22 +58,40 @@ aspen_validate_tally_end(struct aspen_validator *v)
 /* ---- Frames ------------------------------------------------------------ */
 
 static bool
+check_pins(struct aspen_validator *v, const struct aspen_frame *frame,
+           uint32_t number, uint32_t pins)
+{
+    enum aspen_frame_type type = aspen_frame_type(frame);
+
+    return ASPEN_EXPECT(v,
+                        type == ASPEN_FRAME_ANON || type == ASPEN_FRAME_OBJECT,
+                        FRAME_PINS, "frame %u: %u pins, but it holds no page",
+                        number, pins) &&
+           ASPEN_EXPECT(
+               v, type != ASPEN_FRAME_ANON || aspen_frame_map_count(frame) <= 1,
+               FRAME_PINS, "frame %u: %u pins, but it is shared by %u entries",
+               number, pins, aspen_frame_map_count(frame));
+}
+
+static bool
 check_page(struct aspen_validator *v, const struct aspen_frame *frame,
            uint32_t number)
 {
     uint32_t maps = v->entries[number] & ~ASPEN_TALLY_CACHED;
     uint32_t cached = v->entries[number] / ASPEN_TALLY_CACHED;
+    uint32_t pins = aspen_frame_pins(v->aspen, number);
 
-    return ASPEN_EXPECT(v, maps || cached, FRAME_LEAK,
+    return ASPEN_EXPECT(v, maps || cached || pins, FRAME_LEAK,
                         "frame %u: a page that nothing leads to", number) &&
            ASPEN_EXPECT(v, aspen_frame_map_count(frame) == maps, FRAME_MAPCOUNT,
                         "frame %u: %u entries lead to it, but it counts %u",
                         number, maps, aspen_frame_map_count(frame)) &&
-           ASPEN_EXPECT(v, aspen_frame_references(frame) == maps + cached,
-                        FRAME_REFCOUNT,
-                        "frame %u: %u entries and %u page caches hold it, but "
-                        "it has %u references",
-                        number, maps, cached, aspen_frame_references(frame));
+           ASPEN_EXPECT(
+               v, aspen_frame_references(frame) == maps + cached + pins,
+               FRAME_REFCOUNT,
+               "frame %u: %u entries, %u page caches and %u pins "
+               "hold it, but it has %u references",
+               number, maps, cached, pins, aspen_frame_references(frame));
 }
 
 static bool
@@ -106,10 +124,15 @@ check_frames(struct aspen_validator *v)
 {
     const struct aspen *aspen = v->aspen;
 
-    for (uint32_t number = 1; number < aspen->config.frames; number++)
-        if (aspen->frames[number].index &&
-            !check_frame(v, &aspen->frames[number], number))
+    v->pins = aspen_frame_pins(v->aspen, ASPEN_ZERO_FRAME);
+    for (uint32_t number = 1; number < aspen->config.frames; number++) {
+        const struct aspen_frame *frame = &aspen->frames[number];
+        uint32_t pins = aspen_frame_pins(v->aspen, number);
+        if ((pins && !check_pins(v, frame, number, pins)) ||
+            (frame->index && !check_frame(v, frame, number)))
             return false;
+        v->pins += pins;
+    }
     return true;
 }
 

@@ -8,11 +8,14 @@
  *     the child's table.
  * I2  What has been copied is in the child's counters also when the copy
  *     fails: zap takes exactly that off again.
+ * I3  A private page that is pinned is not shared: whoever pinned it and the
+ *     parent go on with it, and the child gets a copy at once.
  *
  * Called by fork only. The first test to break is tests/unit/test_fork.c.
  */
 #include "life/copy_tables.h"
 
+#include "frames/pins.h"
 #include "space/swap_map.h"
 
 /* How far ahead of the entry at work its frame is fetched into the cache. */
@@ -22,8 +25,12 @@ struct copy {
     struct aspen *aspen;
     struct aspen_mm *child;
     const struct aspen_vma *from;
-    bool cow;                        /* private: write-protect in both */
-    unsigned clear;                  /* bits that the child starts without */
+    const struct aspen_vma *to;
+    bool cow;       /* private: write-protect in both */
+    bool pinned;    /* some pages may be pinned: I3 */
+    unsigned clear; /* bits that the child starts without */
+    uint32_t spare; /* a new block, or ASPEN_NO_FRAME */
+    unsigned spare_order;
     uint64_t pages[ASPEN_RSS_KINDS]; /* copied, by kind */
 };
 
@@ -51,6 +58,71 @@ copy_leaf(struct copy *copy, uint64_t *to, uint64_t *from, uint64_t entry,
     aspen_store(to, entry);
 }
 
+/* Private and pinned (frames/pins.h); the parent's table is locked. */
+static inline bool
+is_pinned(const struct copy *copy, uint64_t entry)
+{
+    if (aspen_likely(!copy->pinned) ||
+        aspen_entry_bits(entry) & ASPEN_ENTRY_SPECIAL)
+        return false;
+    uint32_t number = (uint32_t)aspen_entry_frame(entry);
+    return aspen_frame_type(&copy->aspen->frames[number]) == ASPEN_FRAME_ANON &&
+           aspen_frame_pins(copy->aspen, number) > 0;
+}
+
+/* A new block for the next page of `level` that is pinned. */
+static int
+get_spare(struct copy *copy, unsigned level)
+{
+    ASPEN_ASSERT(copy->spare == ASPEN_NO_FRAME);
+    copy->spare_order = ASPEN_TABLE_SHIFT * level;
+    int error = aspen_frame_alloc(copy->aspen, copy->spare_order,
+                                  ASPEN_STEP_FRAME, &copy->spare);
+    if (error)
+        copy->spare = ASPEN_NO_FRAME;
+    return error;
+}
+
+/* Bits of an entry for a page that is the child's alone. */
+static unsigned
+own_bits(const struct copy *copy, unsigned from)
+{
+    unsigned bits = aspen_entry_bits_of(copy->to->flags) | ASPEN_ENTRY_DIRTY |
+                    (from & ASPEN_ENTRY_UFFD_WP);
+
+    if (copy->to->flags & ASPEN_VM_WRITE && !(bits & ASPEN_ENTRY_UFFD_WP))
+        bits |= ASPEN_ENTRY_WRITE;
+    return bits;
+}
+
+/* Give the child a copy of a pinned page: 0, or -ASPEN_EAGAIN: there has to be
+ * a spare block first. */
+static int
+copy_pinned(struct copy *copy, uint64_t *to, uint64_t entry, unsigned level)
+{
+    struct aspen *aspen = copy->aspen;
+    uint32_t source = (uint32_t)aspen_entry_frame(entry);
+    uint32_t frame = copy->spare;
+
+    if (frame == ASPEN_NO_FRAME ||
+        copy->spare_order != level * ASPEN_TABLE_SHIFT)
+        return -ASPEN_EAGAIN;
+    copy->spare = ASPEN_NO_FRAME;
+    for (uint32_t i = 0; i < (uint32_t)1 << copy->spare_order; i++)
+        if (aspen_frames_have_contents(aspen) &&
+            aspen_frame_copy(aspen, frame + i, source + i))
+            aspen_port_panic("a frame without contents is copied");
+    aspen_frame_set(&aspen->frames[frame], ASPEN_FRAME_ANON, copy->to->anon_vma,
+                    aspen_frame_offset(&aspen->frames[source]),
+                    ASPEN_FRAME_UPTODATE);
+    aspen_fetch_add_relaxed(&aspen->frames[frame].counts, ASPEN_FRAME_MAP);
+    if (!(copy->from->flags & ASPEN_VM_HUGETLB))
+        copy->pages[ASPEN_RSS_ANON] += (uint64_t)1 << copy->spare_order;
+    aspen_store(to, aspen_entry_make_leaf(
+                        frame, level, own_bits(copy, aspen_entry_bits(entry))));
+    return 0;
+}
+
 /* 0, or -ASPEN_EAGAIN: the swap slot needs a continuation first. */
 static int
 copy_swap(struct copy *copy, uint64_t *to, uint64_t entry)
@@ -65,9 +137,31 @@ copy_swap(struct copy *copy, uint64_t *to, uint64_t entry)
     return 0;
 }
 
+/* What copy_entries() says -ASPEN_EAGAIN for; no table is locked. */
+static int
+make_ready(struct copy *copy, uint64_t entry)
+{
+    if (aspen_entry_is_leaf(entry, 0))
+        return get_spare(copy, 0);
+    return aspen_swap_continue(copy->aspen, aspen_entry_swap_type(entry),
+                               aspen_entry_swap_slot(entry));
+}
+
+/* All that is not a plain leaf: 0 or -ASPEN_EAGAIN. */
+static int
+copy_rare(struct copy *copy, uint64_t *to, uint64_t entry)
+{
+    if (aspen_entry_is_leaf(entry, 0))
+        return copy_pinned(copy, to, entry, 0);
+    if (aspen_entry_is_swap(entry))
+        return copy_swap(copy, to, entry);
+    aspen_store(to, entry); /* a marker */
+    return 0;
+}
+
 /*
  * Entries [*index, end) of two last-level tables. 0, or -ASPEN_EAGAIN with
- * *index at the swap entry that needs a continuation.
+ * *index at the entry for which something has to be had first.
  */
 static int
 copy_entries(struct copy *copy, uint64_t *to, uint64_t *from, unsigned *index,
@@ -80,16 +174,15 @@ copy_entries(struct copy *copy, uint64_t *to, uint64_t *from, unsigned *index,
         unsigned ahead = (i + PREFETCH_ENTRIES) % ASPEN_TABLE_ENTRIES;
         aspen_prefetch_write(
             &copy->aspen->frames[(uint32_t)aspen_entry_frame(from[ahead])]);
-        if (aspen_likely(aspen_entry_is_leaf(entry, 0))) {
+        if (aspen_likely(aspen_entry_is_leaf(entry, 0) &&
+                         !is_pinned(copy, entry))) {
             copy_leaf(copy, &to[i], &from[i], entry, 0);
-        } else if (aspen_entry_is_swap(entry)) {
-            int error = copy_swap(copy, &to[i], entry);
-            if (error) {
-                *index = i;
-                return error;
-            }
-        } else {
-            aspen_store(&to[i], entry); /* a marker */
+            continue;
+        }
+        int error = copy_rare(copy, &to[i], entry);
+        if (error) {
+            *index = i;
+            return error;
         }
     }
     return 0;
@@ -128,8 +221,7 @@ copy_last_level(struct copy *copy, uint32_t to, uint32_t from, uint64_t start,
         unlock_both(copy, to, from);
         if (error != -ASPEN_EAGAIN)
             return error;
-        error = aspen_swap_continue(copy->aspen, aspen_entry_swap_type(entry),
-                                    aspen_entry_swap_slot(entry));
+        error = make_ready(copy, entry);
         if (error)
             return error;
     }
@@ -157,13 +249,25 @@ child_table(struct copy *copy, uint32_t table, uint64_t *slot, uint64_t address,
     return 0;
 }
 
-static void
+static int
 copy_huge(struct copy *copy, uint32_t to, uint64_t *to_slot, uint32_t from,
           uint64_t *from_slot, unsigned level)
 {
-    lock_both(copy, to, from);
-    copy_leaf(copy, to_slot, from_slot, aspen_load_relaxed(from_slot), level);
-    unlock_both(copy, to, from);
+    for (;;) {
+        int error = 0;
+        lock_both(copy, to, from);
+        uint64_t entry = aspen_load_relaxed(from_slot);
+        if (is_pinned(copy, entry))
+            error = copy_pinned(copy, to_slot, entry, level);
+        else
+            copy_leaf(copy, to_slot, from_slot, entry, level);
+        unlock_both(copy, to, from);
+        if (error != -ASPEN_EAGAIN)
+            return error;
+        error = get_spare(copy, level);
+        if (error)
+            return error;
+    }
 }
 
 static int
@@ -183,14 +287,13 @@ copy_level(struct copy *copy, uint32_t to, uint32_t from, unsigned level,
         uint64_t entry = aspen_load(&from_entries[i]);
         if (!entry)
             continue;
-        if (aspen_entry_is_leaf(entry, level)) {
-            copy_huge(copy, to, &to_entries[i], from, &from_entries[i], level);
-            continue;
-        }
-        uint32_t below;
-        int error =
-            child_table(copy, to, &to_entries[i], address, level, &below);
-        if (!error)
+        uint32_t below = 0;
+        bool huge = aspen_entry_is_leaf(entry, level);
+        int error = huge ? copy_huge(copy, to, &to_entries[i], from,
+                                     &from_entries[i], level)
+                         : child_table(copy, to, &to_entries[i], address, level,
+                                       &below);
+        if (!error && !huge)
             error = copy_level(copy, below, (uint32_t)aspen_entry_frame(entry),
                                level - 1, address, stop);
         if (error)
@@ -215,6 +318,10 @@ aspen_copy_tables(struct aspen_vma *to, struct aspen_vma *from)
         .aspen = child->aspen,
         .child = child,
         .from = from,
+        .to = to,
+        .pinned = aspen_load_relaxed(&from->mm->flags) & ASPEN_MM_PINNED &&
+                  !(from->flags & ASPEN_VM_SHARED),
+        .spare = ASPEN_NO_FRAME,
         .cow = aspen_vma_is_cow(from),
         .clear = from->flags & ASPEN_VM_SHARED
                      ? ASPEN_ENTRY_YOUNG | ASPEN_ENTRY_DIRTY
@@ -226,5 +333,8 @@ aspen_copy_tables(struct aspen_vma *to, struct aspen_vma *from)
     for (unsigned kind = 0; kind < ASPEN_RSS_KINDS; kind++)
         if (copy.pages[kind])
             aspen_mm_rss_add(child, kind, copy.pages[kind]);
+    /* A look at an entry that changed meanwhile may leave one. */
+    if (copy.spare != ASPEN_NO_FRAME)
+        aspen_frame_put(copy.aspen, copy.spare);
     return error;
 }

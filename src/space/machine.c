@@ -9,7 +9,7 @@
  * Called by the embedder. The first test to break is
  * tests/unit/test_machine.c.
  */
-#include "frames/frames.h"
+#include "frames/pins.h"
 #include "space/charge.h"
 #include "space/swap_map.h"
 
@@ -155,6 +155,7 @@ aspen_destroy(struct aspen *aspen)
     caches_destroy(aspen, ASPEN_ARRAY_SIZE(cache_plans));
     aspen_tree_pool_destroy(&aspen->tree_pool);
     aspen_swap_destroy(aspen);
+    aspen_pins_destroy(aspen);
     aspen_frames_destroy(aspen);
     aspen_port_memory_free(aspen, sizeof(*aspen));
     return 0;

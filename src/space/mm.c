@@ -83,6 +83,7 @@ aspen_mm_drop(struct aspen_mm *mm)
     ASPEN_ASSERT(aspen_load_relaxed(&mm->state) == ASPEN_MM_EMPTY);
     ASPEN_ASSERT(aspen_tree_is_empty(&mm->vmas));
     ASPEN_ASSERT(aspen_load_relaxed(&mm->page_tables) == 0);
+    ASPEN_ASSERT(aspen_load_relaxed(&mm->pinned_pages) == 0);
     ASPEN_ASSERT(aspen_list_is_empty(&mm->registry_link));
     ASPEN_ASSERT(aspen_list_is_empty(&mm->swap_link));
     aspen_table_free(aspen, mm->root);
@@ -294,7 +295,7 @@ aspen_mm_counters_read(struct aspen_mm *mm, struct aspen_mm_counters *counters)
         .exec_pages = mm->exec_pages,
         .stack_pages = mm->stack_pages,
         .locked_pages = mm->locked_pages,
-        .pinned_pages = mm->pinned_pages,
+        .pinned_pages = aspen_load_relaxed(&mm->pinned_pages),
         .file_pages = aspen_load_relaxed(&mm->rss[ASPEN_RSS_FILE]),
         .anon_pages = aspen_load_relaxed(&mm->rss[ASPEN_RSS_ANON]),
         .shmem_pages = aspen_load_relaxed(&mm->rss[ASPEN_RSS_SHMEM]),

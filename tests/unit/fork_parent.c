@@ -5,6 +5,7 @@
 #include "space/vma.h"
 
 #define FRAMES    16384u
+#define PINNED    2u
 #define SWAP_FULL 7u /* a slot whose count is at its byte's maximum */
 #define MAY_R     (R | ASPEN_VM_MAYREAD)
 #define MAY_RW    (RW | ASPEN_VM_MAYREAD | ASPEN_VM_MAYWRITE | ASPEN_VM_MAYEXEC)
@@ -287,6 +288,11 @@ fork_parent_rich(void)
             false);
     add_pages(parent, 600 * GIB, 1, 1, ASPEN_IMPORT_ANON, 0);
     add_pages(parent, 600 * GIB + 2 * MIB, 3, 0, ASPEN_IMPORT_ANON, 0);
+    /* Two of the locked pages, for somebody outside. */
+    assert_int_equal(aspen_pin_range(parent->mm, at + 3 * MIB + 2 * PAGE,
+                                     PINNED * PAGE, ASPEN_PIN_WRITE,
+                                     parent->pinned),
+                     0);
     return parent;
 }
 
@@ -310,6 +316,8 @@ void
 fork_parent_free(struct fork_parent *parent)
 {
     aspen_mm_put(parent->mm);
+    if (parent->file) /* pins outlive the space */
+        aspen_unpin(parent->mm, parent->pinned, PINNED, true);
     if (parent->file)
         aspen_object_put(parent->file);
     if (parent->shmem)
@@ -529,6 +537,7 @@ label_tables(struct labels *labels, struct aspen_vma *vma)
             if (!label_table(labels, address, level))
                 return false;
         any(labels, ASPEN_STEP_SWAP, 16);
+        any(labels, ASPEN_STEP_FRAME, 16); /* pinned pages */
     }
     return true;
 }

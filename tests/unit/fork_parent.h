@@ -37,6 +37,7 @@ struct fork_parent {
     struct aspen_mm *mm;
     struct aspen_object *file;
     struct aspen_object *shmem;
+    uint32_t pinned[2]; /* frames of the rich one */
     struct fork_events events;
 };
 

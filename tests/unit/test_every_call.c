@@ -39,6 +39,8 @@ struct every {
     uint64_t done;  /* of an import that goes on where it stopped */
     struct aspen_mm *made_mm;
     struct aspen_object *made_object;
+    uint32_t pinned[8]; /* frames */
+    uint64_t pins;
     const struct call *call;
 };
 
@@ -150,6 +152,8 @@ teardown(void *context)
 {
     struct every *e = context;
 
+    if (e->pins)
+        aspen_unpin(e->mm, e->pinned, e->pins, true);
     if (e->made_mm)
         aspen_mm_put(e->made_mm);
     if (e->made_object)
@@ -274,6 +278,65 @@ static int
 run_fault(struct every *e, const struct call *call)
 {
     return aspen_fault(e->mm, AT(call->first), (unsigned)call->flags);
+}
+
+/* What a copy says it has done, it has done. */
+static int
+run_copy_in(struct every *e, const struct call *call)
+{
+    static uint8_t bytes[8 * 4096];
+    uint64_t count = UINT64_MAX;
+
+    memset(bytes, 0xee, sizeof(bytes));
+    int error = aspen_copy_in(e->mm, AT(call->first) + 1, bytes,
+                              AT(call->pages), 0, &count);
+    assert_int_equal(error == 0, count == AT(call->pages));
+    for (uint64_t i = 0; i < AT(call->pages); i++)
+        assert_int_equal(bytes[i] == 0xee, i >= count);
+    return error;
+}
+
+static int
+run_copy_out(struct every *e, const struct call *call)
+{
+    static const uint8_t bytes[8 * 4096];
+    uint64_t count = UINT64_MAX;
+
+    int error = aspen_copy_out(e->mm, AT(call->first) + 1, bytes,
+                               AT(call->pages), (unsigned)call->flags, &count);
+    assert_int_equal(error == 0, count == AT(call->pages));
+    return error;
+}
+
+static int
+run_populate(struct every *e, const struct call *call)
+{
+    uint64_t count = UINT64_MAX;
+
+    int error = aspen_populate(e->mm, AT(call->first), AT(call->pages),
+                               (unsigned)call->flags, &count);
+    assert_int_equal(error == 0, count == AT(call->pages));
+    return error;
+}
+
+static int
+run_mincore(struct every *e, const struct call *call)
+{
+    uint8_t vector[16];
+    return aspen_mincore(e->mm, AT(call->first), AT(call->pages), vector);
+}
+
+static int
+run_pin_range(struct every *e, const struct call *call)
+{
+    struct aspen_mm_counters counters;
+
+    int error = aspen_pin_range(e->mm, AT(call->first), AT(call->pages),
+                                (unsigned)call->flags, e->pinned);
+    e->pins = error ? 0 : call->pages;
+    aspen_mm_counters_read(e->mm, &counters);
+    assert_int_equal(counters.pinned_pages, e->pins);
+    return error;
 }
 
 static int
@@ -459,6 +522,32 @@ static const struct call calls[] = {
          .flags = ASPEN_ACCESS_WRITE, .progressive = true,
          .kinds = K(CHARGE) | K(TREE_NODE) | K(INTERRUPT) | K(FRAME) |
                   K(PAGE_TABLE) | K(ANON_VMA)),
+    CALL(aspen_copy_in, "from a file", .run = run_copy_in, .first = FILE_ + 4,
+         .pages = 3, .cached = true, .progressive = true,
+         .kinds = K(FRAME) | K(HOOK) | K(INTERRUPT)),
+    CALL(aspen_copy_in, "from zeroes", .run = run_copy_in, .first = EMPTY,
+         .pages = 3, .progressive = true,
+         .kinds = K(PAGE_TABLE) | K(INTERRUPT)),
+    CALL(aspen_copy_out, "to copies and zeroes", .run = run_copy_out,
+         .first = ANON + 3, .pages = 4, .progressive = true,
+         .kinds = K(FRAME) | K(INTERRUPT)),
+    CALL(aspen_copy_out, "forced", .run = run_copy_out, .first = EMPTY,
+         .pages = 2, .flags = ASPEN_COPY_FORCE, .progressive = true,
+         .kinds = K(FRAME) | K(INTERRUPT) | K(PAGE_TABLE) | K(ANON_VMA)),
+    CALL(aspen_populate, "to write", .run = run_populate, .first = FILE_,
+         .pages = 8, .flags = ASPEN_ACCESS_WRITE, .cached = true,
+         .progressive = true, .kinds = K(FRAME) | K(INTERRUPT) | K(HOOK)),
+    CALL(aspen_populate, "to read", .run = run_populate, .first = EMPTY,
+         .pages = 8, .flags = ASPEN_ACCESS_READ, .progressive = true,
+         .kinds = K(PAGE_TABLE) | K(INTERRUPT)),
+    CALL(aspen_mincore, "no gate", .run = run_mincore, .first = ANON,
+         .pages = 10),
+    CALL(aspen_pin_range, "to write", .run = run_pin_range, .first = ANON + 1,
+         .pages = 8, .flags = ASPEN_PIN_WRITE, .progressive = true,
+         .kinds = K(FRAME) | K(INTERRUPT)),
+    CALL(aspen_pin_range, "to read, a file", .run = run_pin_range,
+         .first = FILE_, .pages = 8, .cached = true, .progressive = true,
+         .kinds = K(FRAME) | K(INTERRUPT) | K(HOOK)),
     CALL(aspen_fork, "some of everything", .run = run_fork, .first = SLOTS,
          .kinds = K(MM) | K(VMA) | K(TREE_NODE) | K(ANON_VMA) | K(PAGE_TABLE) |
                   K(CHARGE) | K(HOOK) | K(INTERRUPT) | K(SWAP)),

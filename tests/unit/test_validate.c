@@ -8,6 +8,7 @@
 #include "helper.h"
 #include "unit.h"
 
+#include "frames/pins.h"
 #include "inspect/validate.h"
 #include "inspect/walk.h"
 #include "space/object.h"
@@ -999,6 +1000,34 @@ plant_frame_unmapped(struct scene *s)
 }
 
 static void
+pin(struct scene *s, uint32_t frame)
+{
+    POKE(s, s->aspen->pins[frame], s->aspen->pins[frame] + 1);
+    POKE(s, s->aspen->frames[frame].counts,
+         s->aspen->frames[frame].counts + ASPEN_FRAME_REF);
+    POKE(s, s->parent->pinned_pages, s->parent->pinned_pages + 1);
+}
+
+static void
+plant_pinned_shared(struct scene *s)
+{
+    pin(s, aspen_frame_number(s->aspen, page_at(s, ANON)));
+}
+
+static void
+plant_pinned_table(struct scene *s)
+{
+    POKE(s, s->aspen->pins[s->parent->root], 1);
+}
+
+static void
+plant_pin_uncounted(struct scene *s)
+{
+    pin(s, s->cached);
+    POKE(s, s->parent->pinned_pages, s->parent->pinned_pages - 1);
+}
+
+static void
 plant_swap_map(struct scene *s)
 {
     POKE(s, s->aspen->swap[0].references, s->aspen->swap[0].references + 1);
@@ -1230,6 +1259,9 @@ static const struct plant {
     {"frame.locked", MACHINE, plant_frame_locked},
     {"frame.leak", MACHINE, plant_frame_unused},
     {"frame.leak", MACHINE, plant_frame_unmapped},
+    {"frame.pins", MACHINE, plant_pinned_shared},
+    {"frame.pins", MACHINE, plant_pinned_table},
+    {"pin.count", MACHINE, plant_pin_uncounted},
     {"swap.map", MACHINE, plant_swap_map},
     {"swap.references", MACHINE, plant_swap_reference},
     {"charge.sum", MACHINE, plant_charge},

@@ -1,0 +1,66 @@
+/* SPDX-License-Identifier: MIT */
+/**
+ * aspen/pin.h - pages that stay where they are while somebody outside uses
+ * them: a device that does DMA, a host that reads guest memory.
+ */
+#ifndef ASPEN_PIN_H
+#define ASPEN_PIN_H
+
+#include <aspen/compiler.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+struct aspen_mm;
+
+#define ASPEN_PIN_WRITE 1u /* whoever uses the pages writes to them */
+
+/**
+ * Pin the pages of a range, as a driver on Linux does with
+ * pin_user_pages(FOLL_LONGTERM). Each is faulted in as by an access; a page
+ * of a private mapping that could be written is made the mapping's own first,
+ * also when it is only to be read. From then on, until it is unpinned:
+ *
+ *   - what the program writes there and what is written to the frames is one;
+ *   - the page is not replaced, taken away or merged, and fork copies it for
+ *     the child at once;
+ *   - the frame outlives munmap, exec and exit. What the program maps there
+ *     afterwards is another page.
+ *
+ * A page may be pinned many times. While any page of `mm` is pinned the
+ * structure stays valid for aspen_unpin(), and the machine cannot be
+ * destroyed.
+ *
+ * All or nothing: on error nothing is pinned (pages that were faulted in
+ * stay, as after any access).
+ *
+ * Units:   `address` and length are page aligned; `frames` gets a number for
+ *          each page. Read-only zeroes of a mapping that can never be written
+ *          may be frame 0.
+ * Context: may sleep. Takes the mmap lock for reading.
+ * Returns: 0, -ASPEN_EINVAL (not aligned, no length, unknown flags),
+ *          -ASPEN_EFAULT (nothing mapped there, not allowed, raw memory,
+ *          beyond the end of an object; or a write to a shared mapping of a
+ *          file, whose pager could not know of it), -ASPEN_EINTR,
+ *          -ASPEN_ENOMEM, -ASPEN_EOPNOTSUPP, any error of a pager.
+ * Source:  Documentation/core-api/pin_user_pages.rst of Linux v6.12.
+ */
+ASPEN_MUST_USE int aspen_pin_range(struct aspen_mm *mm, uint64_t address,
+                                   uint64_t length_bytes, unsigned flags,
+                                   uint32_t *frames);
+
+/**
+ * Give back `pages` pins of `frames`, in any order and portion, after exit as
+ * well. `mm` is the space they were taken of. `dirty`: they were written to.
+ *
+ * Context: no lock is held. Cannot fail.
+ */
+void aspen_unpin(struct aspen_mm *mm, const uint32_t *frames, uint64_t pages,
+                 bool dirty);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

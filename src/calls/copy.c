@@ -1,0 +1,145 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * calls/copy.c - bytes into and out of an address space, for somebody else
+ * than the program; and populate, for whoever wants its pages.
+ *
+ * I1  Bytes are copied while the mmap lock is held for reading and the page is
+ *     held by a reference: no fork makes a child share the page in between.
+ *
+ * Called by the embedder. The first test to break is tests/unit/test_copy.c.
+ */
+#include <aspen/copy.h>
+
+#include "fault/populate.h"
+#include "fault/reach.h"
+
+struct copy {
+    struct aspen *aspen;
+    struct aspen_mm *mm;
+    uint64_t address;
+    uint64_t left;
+    void *in; /* one of them is NULL */
+    const void *out;
+};
+
+/* The part of one page. */
+static uint64_t
+piece_of(const struct copy *copy)
+{
+    uint64_t in_page = ASPEN_PAGE_SIZE - copy->address % ASPEN_PAGE_SIZE;
+    return aspen_min_u64(in_page, copy->left);
+}
+
+static void
+copy_piece(struct copy *copy, uint32_t frame, uint64_t bytes)
+{
+    char *page = aspen_frame_pointer(copy->aspen, frame);
+    char *at = page + copy->address % ASPEN_PAGE_SIZE;
+
+    if (copy->aspen->config.contents_ignored) {
+        if (copy->in)
+            memset(copy->in, 0, (size_t)bytes);
+    } else if (copy->in) {
+        memcpy(copy->in, at, (size_t)bytes);
+    } else {
+        memcpy(at, copy->out, (size_t)bytes);
+    }
+}
+
+static void
+advance(struct copy *copy, uint64_t bytes)
+{
+    copy->address += bytes;
+    copy->left -= bytes;
+    if (copy->in)
+        copy->in = (char *)copy->in + bytes;
+    else
+        copy->out = (const char *)copy->out + bytes;
+}
+
+static int
+copy_pages(struct copy *copy, struct aspen_reach *reach)
+{
+    while (copy->left) {
+        uint64_t bytes = piece_of(copy);
+        uint32_t frame;
+        int error = aspen_reach_page(reach, copy->address, &frame);
+        if (error)
+            return error;
+        copy_piece(copy, frame, bytes);
+        aspen_reach_put(reach, frame);
+        advance(copy, bytes);
+    }
+    return 0;
+}
+
+static int
+copy_all(struct copy *copy, unsigned flags, uint64_t *done)
+{
+    struct aspen_mm *mm = copy->mm;
+    uint64_t length = copy->left;
+
+    *done = 0;
+    if (flags & ~ASPEN_COPY_FORCE)
+        return -ASPEN_EINVAL;
+    if (mm->aspen->config.tables_only && !mm->aspen->config.contents_ignored)
+        return -ASPEN_EOPNOTSUPP;
+    struct aspen_reach reach =
+        aspen_reach_begin(mm, copy->in ? ASPEN_ACCESS_READ : ASPEN_ACCESS_WRITE,
+                          flags & ASPEN_COPY_FORCE ? ASPEN_REACH_FORCE : 0);
+    int error = copy_pages(copy, &reach);
+    aspen_reach_end(&reach);
+    *done = length - copy->left;
+    return error;
+}
+
+int
+aspen_copy_in(struct aspen_mm *mm, uint64_t address, void *bytes,
+              uint64_t length_bytes, unsigned flags, uint64_t *done)
+{
+    struct copy copy = {
+        .aspen = mm->aspen,
+        .mm = mm,
+        .address = address,
+        .left = length_bytes,
+        .in = bytes,
+    };
+    return copy_all(&copy, flags, done);
+}
+
+int
+aspen_copy_out(struct aspen_mm *mm, uint64_t address, const void *bytes,
+               uint64_t length_bytes, unsigned flags, uint64_t *done)
+{
+    struct copy copy = {
+        .aspen = mm->aspen,
+        .mm = mm,
+        .address = address,
+        .left = length_bytes,
+        .out = bytes,
+    };
+    return copy_all(&copy, flags, done);
+}
+
+int
+aspen_populate(struct aspen_mm *mm, uint64_t address, uint64_t length_bytes,
+               unsigned access, uint64_t *done)
+{
+    enum aspen_populate_mode mode = ASPEN_POPULATE_MMAP;
+
+    if (done)
+        *done = 0;
+    if (access == ASPEN_ACCESS_READ)
+        mode = ASPEN_POPULATE_READ;
+    else if (access == ASPEN_ACCESS_WRITE)
+        mode = ASPEN_POPULATE_WRITE;
+    else if (access)
+        return -ASPEN_EINVAL;
+    if (!aspen_is_aligned(address, ASPEN_PAGE_SIZE) ||
+        address > mm->address_limit ||
+        length_bytes > mm->address_limit - address)
+        return -ASPEN_EINVAL;
+    return aspen_populate_range(
+        mm, address, address + aspen_align_up(length_bytes, ASPEN_PAGE_SIZE),
+        mode, done);
+}

@@ -1,0 +1,119 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * calls/mincore.c - which pages could be read without waiting.
+ *
+ * What a table holds is asked table by table; where it holds nothing the
+ * object's cache is asked, page by page.
+ *
+ * Called by the embedder. The first test to break is
+ * tests/unit/test_copy.c.
+ */
+#include <aspen/copy.h>
+
+#include "space/object.h"
+
+/* Pages under one hold of the mmap lock. */
+#define BATCH_PAGES 4096u
+
+struct mincore {
+    struct aspen_mm *mm;
+    const struct aspen_vma *vma;
+    uint64_t address;
+    uint8_t *vector; /* of the page at `address` */
+};
+
+/* Is it in the cache of the object? Special mappings have none to ask, and
+ * count as resident, as on Linux. */
+static bool
+is_cached(const struct mincore *m)
+{
+    struct aspen_object *object = m->vma->object;
+    uint32_t frame;
+
+    if (!object || m->vma->flags & ASPEN_VM_PFNMAP)
+        return m->vma->flags & ASPEN_VM_SPECIAL;
+    if (aspen_object_find_page(object, aspen_vma_offset(m->vma, m->address),
+                               &frame))
+        return false;
+    aspen_frame_put(object->aspen, frame);
+    return true;
+}
+
+static uint8_t
+residency_of(const struct mincore *m, uint64_t entry, unsigned level)
+{
+    if (aspen_entry_is_leaf(entry, level) && !(m->vma->flags & ASPEN_VM_PFNMAP))
+        return 1;
+    if (entry && aspen_entry_is_swap(entry))
+        return 0;
+    return is_cached(m);
+}
+
+/* Up to `stop`, inside the VMA and one table of level 0. */
+static void
+ask_table(struct mincore *m, const uint64_t *entry, uint64_t stop)
+{
+    for (; m->address < stop; m->address += ASPEN_PAGE_SIZE)
+        *m->vector++ = residency_of(m, aspen_load_relaxed(entry++), 0);
+}
+
+/* Up to `stop`, inside the VMA and one entry of a higher level. */
+static void
+ask_entry(struct mincore *m, uint64_t entry, unsigned level, uint64_t stop)
+{
+    for (; m->address < stop; m->address += ASPEN_PAGE_SIZE)
+        *m->vector++ = residency_of(m, entry, level);
+}
+
+/* Up to `stop`, inside the VMA. */
+static void
+ask_vma(struct mincore *m, uint64_t stop)
+{
+    struct aspen_slot slot;
+
+    while (m->address < stop) {
+        uint64_t entry = aspen_table_walk(m->mm, m->address, &slot);
+        uint64_t span =
+            slot.level ? aspen_entry_span(slot.level) : aspen_table_span(0);
+        uint64_t end =
+            aspen_min_u64(aspen_align_down(m->address, span) + span, stop);
+        if (slot.level == 0)
+            ask_table(m, slot.entry, end);
+        else
+            ask_entry(m, entry, slot.level, end);
+    }
+}
+
+static int
+ask_batch(struct mincore *m, uint64_t stop)
+{
+    while (m->address < stop) {
+        m->vma = aspen_vma_at(m->mm, m->address);
+        if (!m->vma)
+            return -ASPEN_ENOMEM;
+        ask_vma(m, aspen_min_u64(m->vma->end, stop));
+    }
+    return 0;
+}
+
+int
+aspen_mincore(struct aspen_mm *mm, uint64_t address, uint64_t length_bytes,
+              uint8_t *vector)
+{
+    struct mincore m = {.mm = mm, .address = address, .vector = vector};
+    int error = 0;
+
+    if (!aspen_is_aligned(address, ASPEN_PAGE_SIZE))
+        return -ASPEN_EINVAL;
+    if (address > mm->address_limit ||
+        length_bytes > mm->address_limit - address)
+        return -ASPEN_ENOMEM;
+    uint64_t end = address + aspen_align_up(length_bytes, ASPEN_PAGE_SIZE);
+    while (!error && m.address < end) {
+        uint64_t batch = m.address + BATCH_PAGES * ASPEN_PAGE_SIZE;
+        aspen_read_lock(&mm->mmap_lock, ASPEN_LOCK_MM);
+        error = ask_batch(&m, aspen_min_u64(batch, end));
+        aspen_read_unlock(&mm->mmap_lock);
+    }
+    return error;
+}

@@ -1,0 +1,106 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * calls/pin.c - pages that stay where they are for somebody outside.
+ *
+ * I1  mm->pinned_pages is the number of pins that were taken of it and not
+ *     given back, those of a call under way included; while it is above 0 one
+ *     reference on the mm is held.
+ * I2  ASPEN_MM_PINNED is set before the first page is pinned, under the mmap
+ *     lock for reading or before: fork and copy-on-write see it.
+ *
+ * Called by the embedder. The first test to break is tests/unit/test_pin.c.
+ */
+#include <aspen/pin.h>
+
+#include "fault/reach.h"
+#include "frames/pins.h"
+
+static void
+count_pins(struct aspen_mm *mm, uint64_t pages)
+{
+    if (aspen_fetch_add(&mm->pinned_pages, pages) == 0)
+        aspen_mm_hold(mm);
+}
+
+static void
+uncount_pins(struct aspen_mm *mm, uint64_t pages)
+{
+    if (aspen_fetch_sub(&mm->pinned_pages, pages) == pages)
+        aspen_mm_drop(mm);
+}
+
+static void
+unpin_frames(struct aspen *aspen, const uint32_t *frames, uint64_t pages)
+{
+    for (uint64_t i = 0; i < pages; i++)
+        aspen_frame_unpin(aspen, frames[i]);
+}
+
+/* *done: pages that are pinned, also after an error. */
+static int
+pin_pages(struct aspen_mm *mm, uint64_t address, uint64_t pages, unsigned flags,
+          uint32_t *frames, uint64_t *done)
+{
+    struct aspen_reach reach = aspen_reach_begin(
+        mm, flags & ASPEN_PIN_WRITE ? ASPEN_ACCESS_WRITE : ASPEN_ACCESS_READ,
+        ASPEN_REACH_PIN);
+    int error = 0;
+    uint64_t i = 0;
+
+    while (i < pages) {
+        error = aspen_reach_page(&reach, address + (i << ASPEN_PAGE_SHIFT),
+                                 &frames[i]);
+        if (error)
+            break;
+        i++;
+    }
+    aspen_reach_end(&reach);
+    *done = i;
+    return error;
+}
+
+int
+aspen_pin_range(struct aspen_mm *mm, uint64_t address, uint64_t length_bytes,
+                unsigned flags, uint32_t *frames)
+{
+    uint64_t pages = length_bytes >> ASPEN_PAGE_SHIFT;
+    uint64_t done;
+
+    if (!pages || !aspen_is_aligned(address | length_bytes, ASPEN_PAGE_SIZE) ||
+        flags & ~ASPEN_PIN_WRITE)
+        return -ASPEN_EINVAL;
+    if (address > mm->address_limit ||
+        length_bytes > mm->address_limit - address)
+        return -ASPEN_EFAULT;
+    int error = aspen_pins_prepare(mm->aspen);
+    if (error)
+        return error;
+    count_pins(mm, pages);
+    aspen_mm_flags_set(mm, ASPEN_MM_PINNED);
+    error = pin_pages(mm, address, pages, flags, frames, &done);
+    if (error) {
+        unpin_frames(mm->aspen, frames, done);
+        uncount_pins(mm, pages);
+    }
+    return error;
+}
+
+/* What was written has to be written back, if it is an object's still. */
+static void
+set_dirty(struct aspen *aspen, uint32_t number)
+{
+    struct aspen_frame *frame = &aspen->frames[aspen_frame_head(aspen, number)];
+
+    if (aspen_frame_type(frame) == ASPEN_FRAME_OBJECT)
+        aspen_fetch_or(&frame->index, ASPEN_FRAME_DIRTY);
+}
+
+void
+aspen_unpin(struct aspen_mm *mm, const uint32_t *frames, uint64_t pages,
+            bool dirty)
+{
+    for (uint64_t i = 0; dirty && i < pages; i++)
+        set_dirty(mm->aspen, frames[i]);
+    unpin_frames(mm->aspen, frames, pages);
+    uncount_pins(mm, pages);
+}

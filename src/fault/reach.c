@@ -1,0 +1,260 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * fault/reach.c - hold pages on behalf of somebody outside.
+ *
+ * I1  What is handed out was taken under the lock of the table whose entry
+ *     leads to it, when that entry allowed the access.
+ * I2  A private page that is written, or pinned, is exclusive at that moment:
+ *     its entry is writable, or the page is nobody else's
+ *     (aspen_frame_is_exclusive()).
+ *
+ * Called by aspen_copy_in(), aspen_copy_out(), aspen_pin_range(). The first
+ * tests to break are tests/unit/test_copy.c and test_pin.c.
+ */
+#include "fault/reach.h"
+
+#include "frames/pins.h"
+
+static bool
+is_write(const struct aspen_reach *reach)
+{
+    return reach->fault.access == ASPEN_ACCESS_WRITE;
+}
+
+/* ---- What the VMA allows ----------------------------------------------- */
+
+static bool
+may_read(const struct aspen_reach *reach, uint64_t flags)
+{
+    uint64_t enough =
+        reach->how & ASPEN_REACH_FORCE ? ASPEN_VM_MAYREAD : ASPEN_VM_READ;
+    return flags & (ASPEN_VM_READ | enough);
+}
+
+static bool
+may_write(const struct aspen_reach *reach, const struct aspen_vma *vma)
+{
+    return vma->flags & ASPEN_VM_WRITE ||
+           (reach->how & ASPEN_REACH_FORCE && aspen_vma_is_cow(vma));
+}
+
+/*
+ * Through a pin of a mapping that is written back the object could change when
+ * its pager takes it for clean: not for long, as Linux refuses it.
+ */
+static bool
+may_pin(const struct aspen_reach *reach, const struct aspen_vma *vma)
+{
+    const struct aspen_object *object = vma->object;
+
+    return !(reach->how & ASPEN_REACH_PIN) || !is_write(reach) || !object ||
+           !(vma->flags & ASPEN_VM_SHARED) || object->kind != ASPEN_OBJECT_FILE;
+}
+
+static bool
+is_allowed(const struct aspen_reach *reach, const struct aspen_vma *vma)
+{
+    if (vma->flags & (ASPEN_VM_IO | ASPEN_VM_PFNMAP))
+        return false;
+    return (is_write(reach) ? may_write(reach, vma)
+                            : may_read(reach, vma->flags)) &&
+           may_pin(reach, vma);
+}
+
+/* ---- What the entry allows --------------------------------------------- */
+
+/* Has the page to be the VMA's own? `type`: of what is there; FREE: nothing. */
+static bool
+has_to_own(const struct aspen_reach *reach, enum aspen_frame_type type)
+{
+    const struct aspen_vma *vma = reach->vma;
+
+    if (vma->flags & ASPEN_VM_SHARED)
+        return false;
+    /* What nobody can write stays what it is, but for anonymous pages: those
+     * that are pinned have one entry (I2 of frames/pins.h). */
+    return is_write(reach) ||
+           (reach->how & ASPEN_REACH_PIN &&
+            (aspen_vma_is_cow(vma) || type == ASPEN_FRAME_ANON));
+}
+
+/* The entry, a leaf, leads to the block `head`, and its table's lock is held:
+ * is it a page that can be had as it is? 1, 0: a fault has to come first, or
+ * -ASPEN_EFAULT. */
+static int
+is_enough(const struct aspen_reach *reach, uint64_t entry, uint32_t head)
+{
+    unsigned bits = aspen_entry_bits(entry);
+    bool special = bits & ASPEN_ENTRY_SPECIAL;
+
+    if (special && aspen_entry_frame(entry) != ASPEN_ZERO_FRAME)
+        return -ASPEN_EFAULT;
+    if (bits & ASPEN_ENTRY_WRITE)
+        return 1;
+    if (reach->fault.own)
+        return !special && aspen_frame_is_exclusive(reach->fault.aspen, head);
+    return !is_write(reach) &&
+           (bits & ASPEN_ENTRY_READ || reach->how & ASPEN_REACH_FORCE);
+}
+
+static void
+hold(struct aspen_reach *reach, uint32_t frame)
+{
+    struct aspen *aspen = reach->fault.aspen;
+
+    if (reach->how & ASPEN_REACH_PIN)
+        aspen_frame_pin(aspen, frame);
+    else if (frame != ASPEN_ZERO_FRAME)
+        aspen_frame_get(&aspen->frames[aspen_frame_head(aspen, frame)]);
+}
+
+/* Look at a leaf, whose table's lock is held. As take(). */
+static int
+take_leaf(struct aspen_reach *reach, uint64_t entry, unsigned level,
+          uint32_t *frame)
+{
+    struct aspen_fault *fault = &reach->fault;
+    uint32_t head = (uint32_t)aspen_entry_frame(entry);
+    uint64_t inside = fault->address & (aspen_entry_span(level) - 1);
+
+    fault->own =
+        has_to_own(reach, aspen_entry_bits(entry) & ASPEN_ENTRY_SPECIAL
+                              ? ASPEN_FRAME_ZERO
+                              : aspen_frame_type(&fault->aspen->frames[head]));
+    int result = is_enough(reach, entry, head);
+    if (result > 0) {
+        *frame = head + (uint32_t)(inside >> ASPEN_PAGE_SHIFT);
+        hold(reach, *frame);
+    }
+    return result;
+}
+
+/* What is there: 1 and *frame, held; 0: a fault is needed; or an error. */
+static int
+take(struct aspen_reach *reach, uint32_t *frame)
+{
+    struct aspen_fault *fault = &reach->fault;
+    struct aspen_slot slot;
+    int result = 0;
+
+    fault->own = has_to_own(reach, ASPEN_FRAME_FREE);
+    if (!aspen_table_walk(fault->mm, fault->address, &slot))
+        return 0;
+    aspen_table_lock(fault->aspen, slot.table, ASPEN_LOCK_TABLE);
+    uint64_t entry = aspen_load_relaxed(slot.entry);
+    if (aspen_entry_is_leaf(entry, slot.level))
+        result = take_leaf(reach, entry, slot.level, frame);
+    aspen_table_unlock(fault->aspen, slot.table);
+    return result;
+}
+
+/* ---- Locks ------------------------------------------------------------- */
+
+static void
+unlock(struct aspen_reach *reach)
+{
+    if (reach->locked)
+        aspen_read_unlock(&reach->fault.mm->mmap_lock);
+    reach->locked = false;
+    reach->vma = NULL;
+}
+
+static void
+lock(struct aspen_reach *reach)
+{
+    if (reach->locked && reach->pages < ASPEN_REACH_BATCH)
+        return;
+    unlock(reach);
+    aspen_read_lock(&reach->fault.mm->mmap_lock, ASPEN_LOCK_MM);
+    reach->locked = true;
+    reach->pages = 0;
+}
+
+/* The VMA at the address, which allows the access: 0, ASPEN_FAULT_STACK or
+ * -ASPEN_EFAULT. */
+static int
+find_vma(struct aspen_reach *reach)
+{
+    uint64_t address = reach->fault.address;
+    struct aspen_vma *vma = reach->vma;
+
+    if (vma && vma->start <= address && address < vma->end)
+        return 0;
+    reach->vma = NULL;
+    vma = aspen_vma_find(reach->fault.mm, address);
+    if (!vma)
+        return -ASPEN_EFAULT;
+    /* A debugger may make a stack grow; a neighbour may not. */
+    if (vma->start > address)
+        return reach->how & ASPEN_REACH_FORCE && vma->flags & ASPEN_VM_GROWSDOWN
+                   ? ASPEN_FAULT_STACK
+                   : -ASPEN_EFAULT;
+    if (!is_allowed(reach, vma))
+        return -ASPEN_EFAULT;
+    reach->vma = vma;
+    return 0;
+}
+
+/* ---- One page ---------------------------------------------------------- */
+
+/* One look, and one fault if that is needed: 1 and *frame, 0: look again, or
+ * an error. */
+static int
+try_page(struct aspen_reach *reach, uint32_t *frame)
+{
+    lock(reach);
+    int result = find_vma(reach);
+    if (!result) {
+        result = take(reach, frame);
+        if (result)
+            return result;
+        result = aspen_fault_try(&reach->fault, reach->vma);
+    }
+    if (result <= 0)
+        return result;
+    unlock(reach);
+    return aspen_fault_meet(&reach->fault, result);
+}
+
+int
+aspen_reach_page(struct aspen_reach *reach, uint64_t address, uint32_t *frame)
+{
+    if (address >= reach->fault.mm->address_limit)
+        return -ASPEN_EFAULT;
+    aspen_fault_at(&reach->fault, address);
+    int result = aspen_poll_fatal(reach->fault.aspen);
+    while (!result)
+        result = try_page(reach, frame);
+    reach->pages++;
+    if (result == -ASPEN_EACCES || result == -ASPEN_EFBIG)
+        return -ASPEN_EFAULT;
+    return result > 0 ? 0 : result;
+}
+
+void
+aspen_reach_put(struct aspen_reach *reach, uint32_t frame)
+{
+    struct aspen *aspen = reach->fault.aspen;
+
+    if (frame != ASPEN_ZERO_FRAME)
+        aspen_frame_put(aspen, aspen_frame_head(aspen, frame));
+}
+
+struct aspen_reach
+aspen_reach_begin(struct aspen_mm *mm, unsigned access, unsigned how)
+{
+    struct aspen_reach reach = {
+        .fault = aspen_fault_begin(mm, access),
+        .how = how,
+    };
+
+    reach.fault.forced = true; /* is_allowed() has the word */
+    return reach;
+}
+
+void
+aspen_reach_end(struct aspen_reach *reach)
+{
+    unlock(reach);
+    aspen_fault_end(&reach->fault);
+}

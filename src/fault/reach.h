@@ -1,0 +1,62 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * fault/reach.h - hold pages of an address space, for somebody who reads or
+ * writes them through the direct map: copies, debuggers, devices.
+ *
+ *     struct aspen_reach reach = aspen_reach_begin(mm, access, how);
+ *     for each page:
+ *         error = aspen_reach_page(&reach, address, &frame);
+ *         if error: break
+ *         ... use it; the mmap lock is held for reading ...
+ *         aspen_reach_put(&reach, frame);    unless it is pinned
+ *     aspen_reach_end(&reach);
+ *
+ * While the lock is held no fork comes between, so that what is written goes
+ * to no page that a child shares. A pinned page may be used after that, too.
+ */
+#ifndef ASPEN_FAULT_REACH_H
+#define ASPEN_FAULT_REACH_H
+
+#include "fault/fault.h"
+
+/* How it differs from an access of the program itself. */
+#define ASPEN_REACH_FORCE 1u /* what mprotect could allow is allowed */
+#define ASPEN_REACH_PIN   2u /* pin, in place of a plain reference */
+
+/* Pages after which the mmap lock is dropped, so that writers get their
+ * turn. */
+#define ASPEN_REACH_BATCH 256u
+
+struct aspen_reach {
+    struct aspen_fault fault;
+    unsigned how;
+    bool locked;           /* the mmap lock is held for reading */
+    unsigned pages;        /* under this hold of the lock */
+    struct aspen_vma *vma; /* while locked: the last one, or NULL */
+};
+
+struct aspen_reach aspen_reach_begin(struct aspen_mm *mm, unsigned access,
+                                     unsigned how);
+
+/*
+ * The page at `address`, faulted in as an access of READ or WRITE would, held
+ * by one reference (or a pin: aspen_pins_prepare() came before). A page to be
+ * written is the program's own where it is private, whether FORCE wrote to it
+ * or an access; so is a pinned page of a private mapping that could be
+ * written, also when it is only read, for what the program writes there later
+ * has to reach whoever pinned it.
+ *
+ * 0 and *frame, the mmap lock is held. Or an error, and it may be:
+ *   -ASPEN_EFAULT (nothing is mapped there, the mapping does not allow it, is
+ *   raw memory, or its object ends before), -ASPEN_EINTR, what a fault says.
+ */
+ASPEN_MUST_USE int aspen_reach_page(struct aspen_reach *reach, uint64_t address,
+                                    uint32_t *frame);
+
+/* Give a plain reference back. */
+void aspen_reach_put(struct aspen_reach *reach, uint32_t frame);
+
+/* Drop the mmap lock, if held, and whatever else. */
+void aspen_reach_end(struct aspen_reach *reach);
+
+#endif

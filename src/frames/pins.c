@@ -1,0 +1,59 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * frames/pins.c - the side array of pins. pins.h says what it is for, and its
+ * invariants.
+ *
+ * Called by aspen_pin_range() and aspen_unpin(). The first test to break is
+ * tests/unit/test_pin.c.
+ */
+#include "frames/pins.h"
+
+static size_t
+array_bytes(const struct aspen *aspen)
+{
+    return (size_t)aspen->config.frames * sizeof(uint32_t);
+}
+
+int
+aspen_pins_prepare(struct aspen *aspen)
+{
+    uint32_t *none = NULL;
+
+    if (aspen_failpoint(&aspen->failpoints, ASPEN_STEP_FRAME))
+        return -ASPEN_ENOMEM;
+    if (aspen_load(&aspen->pins))
+        return 0;
+    uint32_t *pins = aspen_port_memory_alloc(array_bytes(aspen));
+    if (!pins)
+        return -ASPEN_ENOMEM;
+    if (!aspen_compare_exchange(&aspen->pins, &none, pins))
+        aspen_port_memory_free(pins, array_bytes(aspen));
+    return 0;
+}
+
+void
+aspen_pins_destroy(struct aspen *aspen)
+{
+    if (aspen->pins)
+        aspen_port_memory_free(aspen->pins, array_bytes(aspen));
+    aspen->pins = NULL;
+}
+
+void
+aspen_frame_pin(struct aspen *aspen, uint32_t frame)
+{
+    frame = aspen_frame_head(aspen, frame);
+    aspen_fetch_add(&aspen->pins[frame], 1);
+    if (frame != ASPEN_ZERO_FRAME)
+        aspen_frame_get(&aspen->frames[frame]);
+}
+
+void
+aspen_frame_unpin(struct aspen *aspen, uint32_t frame)
+{
+    frame = aspen_frame_head(aspen, frame);
+    uint32_t before = aspen_fetch_sub(&aspen->pins[frame], 1);
+    ASPEN_ASSERT(before > 0);
+    if (frame != ASPEN_ZERO_FRAME)
+        aspen_frame_put(aspen, frame);
+}

@@ -1,0 +1,62 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * frames/pins.h - frames that must stay where they are: somebody outside, a
+ * device or a host, reads or writes them behind the page tables' back.
+ *
+ * A pin is a reference and, besides, one more in a side array of counts. So
+ * it is told from other references exactly, whatever their number: a bias in
+ * the count of references (as Linux has it) is right only while there are few
+ * of them, and bits of its own in the counts word would be taken away from
+ * references or maps of every frame, for something few frames ever have. The
+ * array exists from the first pin of a machine on; an mm says with
+ * ASPEN_MM_PINNED that frames of it may be pinned, so that fork and
+ * copy-on-write look into the array only where it can matter.
+ *
+ * I1  pins[f] of the references of frame f belong to pins. For a block they
+ *     are counted with its first frame. The zero page is counted, but holds no
+ *     references for them.
+ * I2  An anonymous page is pinned under the lock of the table whose entry is
+ *     its only one, and only when it is exclusive. It stays the only one: fork
+ *     copies a pinned page for the child. So a pinned anonymous page has at
+ *     most one map, and who finds it under that lock may write to it.
+ * I3  A pin may be given back by anybody at any time, without any lock.
+ */
+#ifndef ASPEN_FRAMES_PINS_H
+#define ASPEN_FRAMES_PINS_H
+
+#include "frames/frames.h"
+
+/* Make the side array unless it exists: 0 or -ASPEN_ENOMEM
+ * (ASPEN_STEP_FRAME, always crossed). Context: may sleep. */
+ASPEN_MUST_USE int aspen_pins_prepare(struct aspen *aspen);
+void aspen_pins_destroy(struct aspen *aspen);
+
+/* Pins of a frame, which is the first of its block. */
+static inline uint32_t
+aspen_frame_pins(struct aspen *aspen, uint32_t frame)
+{
+    uint32_t *pins = aspen_load(&aspen->pins);
+    return pins ? aspen_load(&pins[frame]) : 0;
+}
+
+/* One more, of any frame of a block. The array is there; the frame is mapped
+ * by an entry whose table's lock is held. */
+void aspen_frame_pin(struct aspen *aspen, uint32_t frame);
+void aspen_frame_unpin(struct aspen *aspen, uint32_t frame);
+
+/*
+ * A frame that an entry leads to, under its table's lock: is it that entry's
+ * alone? Either nobody else holds it, or it was exclusive when it was pinned,
+ * and still is (I2).
+ */
+static inline bool
+aspen_frame_is_exclusive(struct aspen *aspen, uint32_t frame)
+{
+    const struct aspen_frame *page = &aspen->frames[frame];
+    uint64_t counts = aspen_load(&page->counts);
+
+    return aspen_frame_type(page) == ASPEN_FRAME_ANON && counts >> 32 == 1 &&
+           ((uint32_t)counts == 1 || aspen_frame_pins(aspen, frame) > 0);
+}
+
+#endif
