@@ -1,0 +1,280 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * A pin beside what could take the page away, over all orders, each step
+ * failing: fork, a write fault in the same space, a write fault or the exit of
+ * the child that shares the page. Whatever the order, the page that is pinned
+ * is the one that the program has, and no child has it.
+ */
+#include "explore.h"
+#include "frames/pins.h"
+#include "space/vma.h"
+#include <aspen/aspen.h>
+
+#define PAGE   4096ull
+#define START  (16 * PAGE)
+#define FRAMES 256u
+#define MOST   4000u
+
+/* What one run works on; the machine is made anew for each. */
+struct scene {
+    struct aspen *aspen;
+    struct aspen_mm *parent;
+    struct aspen_mm *child; /* NULL: none */
+    void *direct_map;
+    uint32_t frame;  /* pinned, or ASPEN_NO_FRAME */
+    unsigned flags;  /* of the pin */
+    bool unpin;      /* pinned at first, and given back */
+    bool with_child; /* from the beginning */
+    uint64_t fail_at;
+    struct aspen_failpoint_counts counts;
+};
+
+static struct scene scene;
+
+static void
+must(int error)
+{
+    if (error)
+        sim_fail(aspen_error_name(error));
+}
+
+static void
+must_or_planned(int error)
+{
+    if (error && !scene.fail_at)
+        sim_fail(aspen_error_name(error));
+}
+
+/* ---- Set-up and check -------------------------------------------------- */
+
+static uint8_t *
+bytes_of(uint32_t frame)
+{
+    return (uint8_t *)scene.direct_map + frame * PAGE;
+}
+
+static uint32_t
+frame_at(struct aspen_mm *mm)
+{
+    uint32_t frame;
+    must(aspen_translate(mm, START, ASPEN_ACCESS_READ, &frame));
+    return frame;
+}
+
+static void
+setup(void *unused)
+{
+    struct aspen_config config;
+    struct aspen_mmap_args args = {
+        .address = START,
+        .length_bytes = PAGE,
+        .vm_flags = ASPEN_VM_READ | ASPEN_VM_WRITE,
+        .place = ASPEN_MAP_FIXED,
+    };
+    struct aspen_failpoint_plan plan = {scene.fail_at ? ASPEN_FAIL_ONCE
+                                                      : ASPEN_FAIL_NEVER,
+                                        scene.fail_at, NULL, NULL};
+    uint64_t address;
+
+    (void)unused;
+    scene.child = NULL;
+    scene.frame = ASPEN_NO_FRAME;
+    aspen_config_init(&config);
+    config.frames = FRAMES;
+    config.direct_map = aspen_port_memory_alloc(FRAMES * PAGE);
+    scene.direct_map = config.direct_map;
+    must(aspen_create(&config, &scene.aspen));
+    must(aspen_mm_create(scene.aspen, &scene.parent));
+    must(aspen_mmap(scene.parent, &args, &address));
+    must(aspen_fault(scene.parent, START, ASPEN_ACCESS_WRITE));
+    bytes_of(frame_at(scene.parent))[0] = 42;
+    if (scene.unpin)
+        must(aspen_pin_range(scene.parent, START, PAGE, scene.flags,
+                             &scene.frame));
+    if (scene.with_child)
+        must(aspen_fork(scene.parent, &scene.child));
+    must(aspen_failpoints_set(scene.aspen, &plan));
+}
+
+/* The program's page is the pinned one, also when it writes; the child's is
+ * another. */
+static void
+check_pinned(void)
+{
+    if (frame_at(scene.parent) != scene.frame)
+        sim_fail("the program has another page than the one that is pinned");
+    must(aspen_fault(scene.parent, START, ASPEN_ACCESS_WRITE));
+    if (frame_at(scene.parent) != scene.frame)
+        sim_fail("a write took the program away from the pinned page");
+    if (aspen_frame_pins(scene.aspen, scene.frame) != 1)
+        sim_fail("the pin is not counted");
+    if (scene.child && frame_at(scene.child) == scene.frame)
+        sim_fail("a child has the pinned page");
+}
+
+static void
+check(void *unused)
+{
+    struct aspen_finding finding = {0};
+
+    (void)unused;
+    aspen_failpoints_read(scene.aspen, &scene.counts);
+    must(aspen_failpoints_set(scene.aspen, NULL));
+    if (aspen_validate(scene.aspen, &finding))
+        sim_fail(finding.text);
+    if (bytes_of(frame_at(scene.parent))[0] != 42)
+        sim_fail("contents are lost");
+    if (scene.child && bytes_of(frame_at(scene.child))[0] != 42)
+        sim_fail("the child's contents are lost");
+    if (scene.frame != ASPEN_NO_FRAME) {
+        check_pinned();
+        aspen_unpin(scene.parent, &scene.frame, 1, true);
+    }
+    if (scene.child)
+        aspen_mm_put(scene.child);
+    if (aspen_validate(scene.aspen, &finding))
+        sim_fail(finding.text);
+    aspen_mm_put(scene.parent);
+    must(aspen_destroy(scene.aspen));
+    aspen_port_memory_free(scene.direct_map, FRAMES * PAGE);
+}
+
+/* ---- Tasks ------------------------------------------------------------- */
+
+static void
+pin_task(void *unused)
+{
+    uint32_t frame;
+
+    (void)unused;
+    if (scene.unpin) {
+        frame = scene.frame;
+        scene.frame = ASPEN_NO_FRAME;
+        aspen_unpin(scene.parent, &frame, 1, false);
+        return;
+    }
+    int error = aspen_pin_range(scene.parent, START, PAGE, scene.flags, &frame);
+    must_or_planned(error);
+    if (!error)
+        scene.frame = frame;
+}
+
+static void
+fork_task(void *unused)
+{
+    struct aspen_mm *child;
+
+    (void)unused;
+    int error = aspen_fork(scene.parent, &child);
+    must_or_planned(error);
+    if (!error)
+        scene.child = child;
+}
+
+static void
+write_task(void *unused)
+{
+    (void)unused;
+    must_or_planned(aspen_fault(scene.parent, START, ASPEN_ACCESS_WRITE));
+}
+
+static void
+child_write_task(void *unused)
+{
+    (void)unused;
+    must_or_planned(aspen_fault(scene.child, START, ASPEN_ACCESS_WRITE));
+}
+
+static void
+child_exit_task(void *unused)
+{
+    struct aspen_mm *child = scene.child;
+
+    (void)unused;
+    scene.child = NULL;
+    aspen_mm_put(child);
+}
+
+/* ---- Tests ------------------------------------------------------------- */
+
+/* One after the other: how many steps there are to fail. */
+static uint64_t
+count_steps(void (*other)(void *))
+{
+    scene.fail_at = 0;
+    setup(NULL);
+    pin_task(NULL);
+    other(NULL);
+    check(NULL);
+    return scene.counts.crossings;
+}
+
+static void
+beside(const char *name, void (*other)(void *), bool with_child)
+{
+    static const struct {
+        const char *name;
+        unsigned flags;
+        bool unpin;
+    } pins[] = {
+        {"pin to read", 0, false},
+        {"pin to write", ASPEN_PIN_WRITE, false},
+        {"unpin", 0, true},
+    };
+    struct sim_program program = {setup, {pin_task, other}, 2, check, NULL};
+    char title[80];
+
+    for (size_t i = 0; i < sizeof(pins) / sizeof(pins[0]); i++) {
+        scene.flags = pins[i].flags;
+        scene.unpin = pins[i].unpin;
+        scene.with_child = with_child;
+        uint64_t steps = count_steps(other);
+        for (scene.fail_at = 0; scene.fail_at <= steps; scene.fail_at++) {
+            snprintf(title, sizeof(title), "%s beside %s, %s %llu",
+                     pins[i].name, name,
+                     scene.fail_at ? "failing at" : "succeeding,",
+                     (unsigned long long)scene.fail_at);
+            explore_holds(title, &program, MOST);
+        }
+    }
+}
+
+static void
+test_fork(void **state)
+{
+    (void)state;
+    beside("a fork", fork_task, false);
+}
+
+static void
+test_write(void **state)
+{
+    (void)state;
+    beside("a write", write_task, true);
+}
+
+static void
+test_child_write(void **state)
+{
+    (void)state;
+    beside("a child's write", child_write_task, true);
+}
+
+static void
+test_child_exit(void **state)
+{
+    (void)state;
+    beside("a child's exit", child_exit_task, true);
+}
+
+int
+main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_fork),
+        cmocka_unit_test(test_write),
+        cmocka_unit_test(test_child_write),
+        cmocka_unit_test(test_child_exit),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
