@@ -44,6 +44,7 @@
 #include <aspen/error.h>
 #include <aspen/flags.h>
 #include <aspen/hooks.h>
+#include <aspen/limits.h>
 #include <aspen/machine.h>
 #include <aspen/mm.h>
 #include <aspen/object.h>
@@ -338,6 +339,7 @@ struct aspen_vma {
     const char *name;                       /* "[vdso]", anon name; or NULL */
     struct aspen_vma *detached; /* next of a list while being unmapped */
     void *embedder;             /* theirs */
+    const struct aspen_special *special; /* immutable; or NULL */
 };
 
 ASPEN_STATIC_ASSERT(sizeof(struct aspen_vma) <= 192, "a VMA is 192 bytes");
@@ -384,17 +386,19 @@ struct aspen_mm {
     uint32_t forked_from;   /* immutable: the parent's id, or 0 */
 
     struct aspen_tree vmas; /* mmap lock; readers RCU when LIVE */
-    uint64_t map_count;     /* mmap lock, as all down to mmap_base */
+    uint64_t map_count;     /* mmap lock, as all down to layout */
     uint64_t total_pages;
     uint64_t data_pages;
     uint64_t exec_pages;
     uint64_t stack_pages;
     uint64_t locked_pages;
-    uint64_t def_flags; /* mlockall(MCL_FUTURE) */
-    uint64_t brk_start;
-    uint64_t brk;
-    uint64_t mmap_base;
+    uint64_t def_flags;  /* mlockall(MCL_FUTURE) */
+    uint64_t peak_pages; /* the most that total_pages ever was */
+    struct aspen_layout layout;
 
+    uint64_t limits[ASPEN_LIMITS];  /* atomic; written under mmap lock */
+    uint32_t privileges;            /* atomic; written under mmap lock */
+    uint64_t peak_rss;              /* atomic: most resident when last seen */
     uint64_t pinned_pages;          /* atomic; above 0: holds a reference */
     uint64_t rss[ASPEN_RSS_KINDS];  /* atomic */
     uint64_t page_tables;           /* atomic; the top table not counted */

@@ -13,6 +13,7 @@
 #include <aspen/hooks.h>
 #include <aspen/import.h>
 #include <aspen/inspect.h>
+#include <aspen/limits.h>
 #include <aspen/machine.h>
 #include <aspen/mm.h>
 #include <aspen/mmap.h>

@@ -31,6 +31,16 @@ enum aspen_semantics {
     ASPEN_SEMANTICS_6_18,
 };
 
+/** What huge pages do to the address of a mapping without a hint. */
+enum aspen_huge_placement {
+    ASPEN_HUGE_PLACEMENT_RELEASE,  /* as config.semantics: 6.1 NEVER, later
+                                      MULTIPLE */
+    ASPEN_HUGE_PLACEMENT_NEVER,    /* nothing: a kernel without huge pages */
+    ASPEN_HUGE_PLACEMENT_MULTIPLE, /* anonymous memory of whole huge pages is
+                                      aligned to them: Linux 6.12 */
+    ASPEN_HUGE_PLACEMENT_LARGE,    /* and all that is larger than one: 6.7 */
+};
+
 /** Fill with aspen_config_init(), then change what differs. */
 struct aspen_config {
     uint32_t frames;  /* 4 KiB frames of the machine, at least 64 */
@@ -50,7 +60,15 @@ struct aspen_config {
     bool contents_ignored;
     enum aspen_overcommit overcommit;
     uint32_t overcommit_percent; /* of RAM, in mode NEVER; 50 */
-    uint32_t map_count_max;      /* VMAs of one address space; 65530 */
+    uint64_t overcommit_kbytes;  /* instead of the percentage; 0: unused */
+    /* Kept back, in mode NEVER, from whom lacks SYS_ADMIN, and from every
+     * space (at most 1/32 of its size); 0. */
+    uint64_t admin_reserve_pages;
+    uint64_t user_reserve_pages;
+    uint32_t map_count_max;     /* VMAs of one address space; 65530 */
+    uint64_t mmap_min_address;  /* nothing is placed below it; 65536 */
+    uint32_t stack_guard_pages; /* kept free below stacks; 256 */
+    enum aspen_huge_placement huge_placement;
     enum aspen_semantics semantics;
     struct aspen_hooks hooks;
 };

@@ -68,17 +68,19 @@ uint32_t aspen_mm_id(const struct aspen_mm *mm);
 /** Sizes in pages unless the name says otherwise; as in /proc/P/status. */
 struct aspen_mm_counters {
     uint64_t vmas;
-    uint64_t total_pages;  /* VmSize */
-    uint64_t data_pages;   /* VmData */
-    uint64_t exec_pages;   /* VmExe + VmLib */
-    uint64_t stack_pages;  /* VmStk */
-    uint64_t locked_pages; /* VmLck */
-    uint64_t pinned_pages; /* VmPin */
-    uint64_t file_pages;   /* RssFile */
-    uint64_t anon_pages;   /* RssAnon */
-    uint64_t shmem_pages;  /* RssShmem */
-    uint64_t swap_pages;   /* VmSwap */
-    uint64_t page_tables;  /* VmPTE / 4 KiB, the top table not counted */
+    uint64_t total_pages;         /* VmSize */
+    uint64_t peak_pages;          /* VmPeak */
+    uint64_t peak_resident_pages; /* VmHWM */
+    uint64_t data_pages;          /* VmData */
+    uint64_t exec_pages;          /* VmExe + VmLib */
+    uint64_t stack_pages;         /* VmStk */
+    uint64_t locked_pages;        /* VmLck */
+    uint64_t pinned_pages;        /* VmPin */
+    uint64_t file_pages;          /* RssFile */
+    uint64_t anon_pages;          /* RssAnon */
+    uint64_t shmem_pages;         /* RssShmem */
+    uint64_t swap_pages;          /* VmSwap */
+    uint64_t page_tables;         /* VmPTE / 4 KiB, the top table not counted */
     uint64_t tlb_flushes;
 };
 

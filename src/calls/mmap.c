@@ -148,7 +148,7 @@ reserve_charge(struct mapping *mapping)
 
     if (mapping->charge_pages > old)
         mapping->charged_pages = mapping->charge_pages - old;
-    return aspen_charge(mapping->mm->aspen, mapping->charged_pages);
+    return aspen_charge_mm(mapping->mm, mapping->charged_pages);
 }
 
 static int

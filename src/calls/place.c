@@ -12,19 +12,7 @@
 static uint64_t
 lowest_address(const struct aspen_mm *mm)
 {
-    return aspen_max_u64(mm->address_floor, ASPEN_MMAP_MIN_ADDRESS);
-}
-
-/* Where the VMA begins to want room: below one that grows down there is a
- * gap, as far as there is anything below it. */
-static uint64_t
-start_with_gap(const struct aspen_vma *vma)
-{
-    if (!(vma->flags & ASPEN_VM_GROWSDOWN))
-        return vma->start;
-    return vma->start > ASPEN_STACK_GUARD_BYTES
-               ? vma->start - ASPEN_STACK_GUARD_BYTES
-               : 0;
+    return aspen_mm_lowest(mm);
 }
 
 /* The VMA from `end` on whose guard gap reaches below `end`, or NULL. */
@@ -34,7 +22,7 @@ guarded_above(struct aspen_mm *mm, uint64_t end)
     if (end >= mm->address_limit)
         return NULL;
     struct aspen_vma *next = aspen_vma_find(mm, end);
-    return next && start_with_gap(next) < end ? next : NULL;
+    return next && aspen_vma_start_with_gap(next) < end ? next : NULL;
 }
 
 /* ---- Fixed, and hints -------------------------------------------------- */
@@ -64,7 +52,7 @@ hint_is_free(struct aspen_mm *mm, uint64_t start, uint64_t bytes)
     if (start > mm->address_limit || bytes > mm->address_limit - start)
         return false;
     struct aspen_vma *next = aspen_vma_find(mm, start);
-    return !next || start + bytes <= start_with_gap(next);
+    return !next || start + bytes <= aspen_vma_start_with_gap(next);
 }
 
 /* ---- Searches ---------------------------------------------------------- */
@@ -81,7 +69,7 @@ search_down(struct aspen_mm *mm, uint64_t low, uint64_t high, uint64_t bytes,
         struct aspen_vma *guarded = guarded_above(mm, *start + bytes);
         if (!guarded)
             return 0;
-        high = start_with_gap(guarded);
+        high = aspen_vma_start_with_gap(guarded);
     }
     return -ASPEN_ENOMEM;
 }
@@ -122,8 +110,8 @@ aspen_place(struct aspen_mm *mm, const struct aspen_mmap_args *args,
         return 0;
     }
     if (!search_down(mm, lowest,
-                     aspen_min_u64(mm->mmap_base, mm->address_limit), bytes,
-                     start))
+                     aspen_min_u64(mm->layout.mmap_base, mm->address_limit),
+                     bytes, start))
         return 0;
     return search_up(mm, aspen_max_u64(lowest, third), mm->address_limit, bytes,
                      start);

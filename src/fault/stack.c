@@ -7,6 +7,7 @@
 #include "fault/fault.h"
 
 #include "space/charge.h"
+#include "space/limits.h"
 #include "space/split.h"
 
 /* May it reach down to `start`? What is mapped below keeps its distance,
@@ -15,16 +16,29 @@ static bool
 may_grow(const struct aspen_vma *vma, uint64_t start)
 {
     struct aspen_mm *mm = vma->mm;
-    uint64_t lowest = aspen_max_u64(mm->address_floor, ASPEN_MMAP_MIN_ADDRESS);
     struct aspen_vma *below =
         aspen_tree_find_back(&mm->vmas, vma->start - 1, 0, NULL);
 
-    if (!(vma->flags & ASPEN_VM_GROWSDOWN) || start < lowest ||
+    if (!(vma->flags & ASPEN_VM_GROWSDOWN) || start < aspen_mm_lowest(mm) ||
         vma->pgoff < (vma->start - start) >> ASPEN_PAGE_SHIFT)
         return false;
     return !below || !(below->flags & ASPEN_VM_ACCESS) ||
            (below->flags & ASPEN_VM_GROWSDOWN) ||
-           start - below->end >= ASPEN_STACK_GUARD_BYTES;
+           start - below->end >= aspen_stack_guard_bytes(mm->aspen);
+}
+
+/* Does it stay within the limits? Every refusal is a fault's -EFAULT. */
+static int
+check_limits(const struct aspen_vma *vma, uint64_t start)
+{
+    const struct aspen_mm *mm = vma->mm;
+    uint64_t pages = (vma->start - start) >> ASPEN_PAGE_SHIFT;
+
+    if (aspen_may_expand(mm, vma->flags, pages) ||
+        vma->end - start > mm->limits[ASPEN_LIMIT_STACK] ||
+        (vma->flags & ASPEN_VM_LOCKED && aspen_may_lock(mm, pages)))
+        return -ASPEN_EFAULT;
+    return 0;
 }
 
 static int
@@ -35,7 +49,9 @@ grow(struct aspen_vma *vma, uint64_t start)
     uint64_t pages = (vma->start - start) >> ASPEN_PAGE_SHIFT;
     uint64_t charge = vma->flags & ASPEN_VM_ACCOUNT ? pages : 0;
 
-    int error = aspen_charge(mm->aspen, charge);
+    int error = check_limits(vma, start);
+    if (!error)
+        error = aspen_charge_mm(mm, charge);
     if (error)
         return error;
     error =

@@ -140,6 +140,25 @@ mix_vma(struct hash *hash, struct aspen_vma *vma)
 }
 
 static void
+mix_layout(struct hash *hash, const struct aspen_layout *layout)
+{
+    mix(hash, layout->mmap_base);
+    mix(hash, layout->mmap_bottom);
+    mix(hash, layout->bottom_up);
+    mix(hash, layout->code_start);
+    mix(hash, layout->code_end);
+    mix(hash, layout->data_start);
+    mix(hash, layout->data_end);
+    mix(hash, layout->brk_start);
+    mix(hash, layout->brk);
+    mix(hash, layout->stack_start);
+    mix(hash, layout->arg_start);
+    mix(hash, layout->arg_end);
+    mix(hash, layout->env_start);
+    mix(hash, layout->env_end);
+}
+
+static void
 mix_settings(struct hash *hash, const struct aspen_mm *mm)
 {
     mix(hash, (uint64_t)aspen_load_relaxed(&mm->state));
@@ -151,9 +170,10 @@ mix_settings(struct hash *hash, const struct aspen_mm *mm)
     mix(hash, mm->locked_pages);
     mix(hash, aspen_load_relaxed(&mm->pinned_pages));
     mix(hash, mm->def_flags);
-    mix(hash, mm->brk_start);
-    mix(hash, mm->brk);
-    mix(hash, mm->mmap_base);
+    mix_layout(hash, &mm->layout);
+    for (unsigned i = 0; i < ASPEN_LIMITS; i++)
+        mix(hash, mm->limits[i]);
+    mix(hash, mm->privileges);
     mix(hash, aspen_load_relaxed(&mm->rss[ASPEN_RSS_SWAP]));
     for (unsigned kind = 0; hash->counts && kind < ASPEN_RSS_KINDS; kind++)
         mix(hash, aspen_load_relaxed(&mm->rss[kind]));

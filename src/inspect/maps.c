@@ -35,7 +35,7 @@ static bool
 is_heap(const struct aspen_vma *vma)
 {
     const struct aspen_mm *mm = vma->mm;
-    return vma->start < mm->brk && vma->end > mm->brk_start;
+    return vma->start < mm->layout.brk && vma->end > mm->layout.brk_start;
 }
 
 static const char *

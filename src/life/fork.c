@@ -21,6 +21,7 @@
 #include "life/recovery.h"
 #include "space/anon_vma.h"
 #include "space/charge.h"
+#include "space/limits.h"
 #include "space/notify.h"
 #include "space/object.h"
 #include <aspen/mm.h>
@@ -105,7 +106,7 @@ prepare_vma(struct fork *fork, struct aspen_vma *from, struct aspen_vma **copy)
         from->flags & ASPEN_VM_ACCOUNT ? aspen_vma_pages(from) : 0;
     struct aspen_vma *to = NULL;
 
-    int error = aspen_charge(fork->aspen, charge);
+    int error = aspen_charge_mm(fork->parent, charge);
     if (error)
         return error;
     error = -ASPEN_ENOMEM;
@@ -184,9 +185,8 @@ copy_settings(struct aspen_mm *child, const struct aspen_mm *parent)
 {
     child->forked_from = parent->id;
     child->forked_at = parent->lock_sequence;
-    child->brk_start = parent->brk_start;
-    child->brk = parent->brk;
-    child->mmap_base = parent->mmap_base;
+    child->layout = parent->layout;
+    aspen_limits_inherit(child, parent);
     child->embedder = parent->embedder;
     child->executable = parent->executable;
     if (child->executable)

@@ -5,7 +5,7 @@
  *
  *   GUESS   refuses only a request that by itself exceeds RAM and swap
  *   ALWAYS  refuses nothing
- *   NEVER   refuses what would bring the sum to the limit
+ *   NEVER   refuses what would bring the sum to the limit, less the reserves
  *
  * What is granted is counted in every mode. As in Linux the sum has to stay
  * below the limit: reaching it is refused.
@@ -14,6 +14,8 @@
  * first test to break is tests/unit/test_charge.c.
  */
 #include "space/charge.h"
+
+#include "space/limits.h"
 
 static uint64_t
 swap_pages(const struct aspen *aspen)
@@ -24,13 +26,14 @@ swap_pages(const struct aspen *aspen)
     return pages;
 }
 
-/* Add to the sum unless that brings it to the limit. */
+/* Add to the sum unless that brings it to what is left of the limit. */
 static int
-charge_below_limit(struct aspen *aspen, uint64_t pages)
+charge_below_limit(struct aspen *aspen, uint64_t pages, uint64_t reserve)
 {
     uint64_t limit = aspen_charge_limit(aspen);
     uint64_t committed = aspen_load_relaxed(&aspen->committed_pages);
 
+    limit -= aspen_min_u64(limit, reserve);
     do {
         if (pages >= limit || committed >= limit - pages)
             return -ASPEN_ENOMEM;
@@ -39,28 +42,58 @@ charge_below_limit(struct aspen *aspen, uint64_t pages)
     return 0;
 }
 
-uint64_t
-aspen_charge_limit(const struct aspen *aspen)
-{
-    return (uint64_t)aspen->config.frames * aspen->config.overcommit_percent /
-               100 +
-           swap_pages(aspen);
-}
-
-int
-aspen_charge(struct aspen *aspen, uint64_t pages)
+static int
+charge(struct aspen *aspen, uint64_t pages, uint64_t reserve)
 {
     if (pages == 0)
         return 0;
     if (aspen_failpoint(&aspen->failpoints, ASPEN_STEP_CHARGE))
         return -ASPEN_ENOMEM;
     if (aspen->config.overcommit == ASPEN_OVERCOMMIT_NEVER)
-        return charge_below_limit(aspen, pages);
+        return charge_below_limit(aspen, pages, reserve);
     if (aspen->config.overcommit == ASPEN_OVERCOMMIT_GUESS &&
         pages > aspen->config.frames + swap_pages(aspen))
         return -ASPEN_ENOMEM;
     aspen_fetch_add_relaxed(&aspen->committed_pages, pages);
     return 0;
+}
+
+/* What a space has to leave to the administrator, and to the user who has to
+ * get rid of it. */
+static uint64_t
+reserve_of(const struct aspen_mm *mm)
+{
+    const struct aspen_config *config = &mm->aspen->config;
+    uint64_t admin = aspen_privileged(mm, ASPEN_PRIVILEGE_SYS_ADMIN)
+                         ? 0
+                         : config->admin_reserve_pages;
+
+    return admin +
+           aspen_min_u64(mm->total_pages / 32, config->user_reserve_pages);
+}
+
+uint64_t
+aspen_charge_limit(const struct aspen *aspen)
+{
+    const struct aspen_config *config = &aspen->config;
+    uint64_t pages =
+        config->overcommit_kbytes
+            ? config->overcommit_kbytes >> (ASPEN_PAGE_SHIFT - 10)
+            : (uint64_t)config->frames * config->overcommit_percent / 100;
+
+    return pages + swap_pages(aspen);
+}
+
+int
+aspen_charge_mm(const struct aspen_mm *mm, uint64_t pages)
+{
+    return charge(mm->aspen, pages, reserve_of(mm));
+}
+
+int
+aspen_charge(struct aspen *aspen, uint64_t pages)
+{
+    return charge(aspen, pages, 0);
 }
 
 void

@@ -85,6 +85,8 @@ config_valid(const struct aspen_config *config)
     return config->frames >= FRAMES_MIN &&
            (unsigned)config->overcommit <= ASPEN_OVERCOMMIT_NEVER &&
            config->map_count_max > 0 &&
+           aspen_is_aligned(config->mmap_min_address, ASPEN_PAGE_SIZE) &&
+           (unsigned)config->huge_placement <= ASPEN_HUGE_PLACEMENT_LARGE &&
            (unsigned)config->semantics <= ASPEN_SEMANTICS_6_18 &&
            hooks_valid(&config->hooks);
 }
@@ -96,6 +98,8 @@ aspen_config_init(struct aspen_config *config)
     config->overcommit = ASPEN_OVERCOMMIT_GUESS;
     config->overcommit_percent = 50;
     config->map_count_max = 65530;
+    config->mmap_min_address = 65536;
+    config->stack_guard_pages = 256;
     config->semantics = ASPEN_SEMANTICS_6_12;
 }
 

@@ -27,7 +27,11 @@ mm_init(struct aspen *aspen, struct aspen_mm *mm)
     mm->aspen = aspen;
     mm->id = aspen_fetch_add_relaxed(&aspen->next_mm_id, 1) + 1;
     mm->address_limit = ASPEN_ADDRESS_LIMIT;
-    mm->mmap_base = ASPEN_ADDRESS_LIMIT;
+    mm->layout.mmap_base = ASPEN_ADDRESS_LIMIT;
+    mm->layout.mmap_bottom =
+        aspen_align_up(ASPEN_ADDRESS_LIMIT / 3, ASPEN_PAGE_SIZE);
+    for (unsigned i = 0; i < ASPEN_LIMITS; i++)
+        mm->limits[i] = ASPEN_UNLIMITED;
     mm->users = 1;
     mm->references = 1;
     mm->state = ASPEN_MM_BUILDING;
@@ -266,8 +270,23 @@ aspen_mm_account_vma(struct aspen_mm *mm, uint64_t vm_flags, uint64_t pages,
     uint64_t change = add ? pages : 0 - pages;
 
     mm->total_pages += change;
+    mm->peak_pages = aspen_max_u64(mm->peak_pages, mm->total_pages);
     if (detail)
         *detail += change;
+}
+
+uint64_t
+aspen_mm_note_resident(struct aspen_mm *mm)
+{
+    uint64_t pages = aspen_load_relaxed(&mm->rss[ASPEN_RSS_FILE]) +
+                     aspen_load_relaxed(&mm->rss[ASPEN_RSS_ANON]) +
+                     aspen_load_relaxed(&mm->rss[ASPEN_RSS_SHMEM]);
+    uint64_t peak = aspen_load_relaxed(&mm->peak_rss);
+
+    while (pages > peak)
+        if (aspen_compare_exchange(&mm->peak_rss, &peak, pages))
+            return pages;
+    return peak;
 }
 
 enum aspen_rss
@@ -291,6 +310,8 @@ aspen_mm_counters_read(struct aspen_mm *mm, struct aspen_mm_counters *counters)
     *counters = (struct aspen_mm_counters){
         .vmas = mm->map_count,
         .total_pages = mm->total_pages,
+        .peak_pages = mm->peak_pages,
+        .peak_resident_pages = aspen_mm_note_resident(mm),
         .data_pages = mm->data_pages,
         .exec_pages = mm->exec_pages,
         .stack_pages = mm->stack_pages,

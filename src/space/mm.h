@@ -67,6 +67,24 @@ aspen_mm_rss_add(struct aspen_mm *mm, enum aspen_rss kind, uint64_t pages)
     aspen_fetch_add_relaxed(&mm->rss[kind], pages);
 }
 
+/* Keep the most pages that were ever resident, before some go or somebody
+ * asks: returns it. As in Linux it may miss a peak between two looks. */
+uint64_t aspen_mm_note_resident(struct aspen_mm *mm);
+
+/* Nothing is placed below it, as Linux's vm.mmap_min_addr. */
+static inline uint64_t
+aspen_mm_lowest(const struct aspen_mm *mm)
+{
+    return aspen_max_u64(mm->address_floor, mm->aspen->config.mmap_min_address);
+}
+
+/* Kept free below an area that grows down. */
+static inline uint64_t
+aspen_stack_guard_bytes(const struct aspen *aspen)
+{
+    return (uint64_t)aspen->config.stack_guard_pages << ASPEN_PAGE_SHIFT;
+}
+
 /* Which counter a page with this frame counts in. */
 enum aspen_rss aspen_rss_of(const struct aspen_frame *frame);
 

@@ -18,12 +18,6 @@
 
 #include "space/vma.h"
 
-/* Kept free below an area that grows down, as Linux's stack_guard_gap. */
-#define ASPEN_STACK_GUARD_BYTES (256 * ASPEN_PAGE_SIZE)
-
-/* Nothing is mapped below it by choice, as Linux's vm.mmap_min_addr. */
-#define ASPEN_MMAP_MIN_ADDRESS ((uint64_t)65536)
-
 /*
  * A VMA for [start, end) of `from`, which lies inside it: memory, links to
  * from's anon_vmas, a reference on its object, its open hook. It is in no

@@ -154,6 +154,7 @@ aspen_zap_range(struct aspen_gather *gather, struct aspen_vma *vma,
     struct aspen_mm *mm = gather->mm;
     struct zap zap = {.gather = gather, .aspen = mm->aspen, .vma = vma};
 
+    aspen_mm_note_resident(mm);
     zap_table(&zap, mm->root, ASPEN_TABLE_LEVELS - 1, start, end);
     for (unsigned kind = 0; kind < ASPEN_RSS_KINDS; kind++)
         if (zap.gone[kind])

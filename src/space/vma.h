@@ -51,6 +51,18 @@ aspen_vma_address(const struct aspen_vma *vma, uint64_t offset)
     return vma->start + ((offset - vma->pgoff) << ASPEN_PAGE_SHIFT);
 }
 
+/* Where it begins to want room: a stack keeps a gap below it, as far as there
+ * is anything below it. */
+static inline uint64_t
+aspen_vma_start_with_gap(const struct aspen_vma *vma)
+{
+    uint64_t gap = vma->flags & ASPEN_VM_GROWSDOWN
+                       ? aspen_stack_guard_bytes(vma->mm->aspen)
+                       : 0;
+
+    return vma->start > gap ? vma->start - gap : 0;
+}
+
 /* May pages of it become private copies? (MAYWRITE and not SHARED) */
 static inline bool
 aspen_vma_is_cow(const struct aspen_vma *vma)

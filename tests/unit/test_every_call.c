@@ -400,6 +400,30 @@ run_validate_mm(struct every *e, const struct call *call)
     return aspen_validate_mm(e->mm, &finding);
 }
 
+static int
+run_limit_set(struct every *e, const struct call *call)
+{
+    (void)call;
+    return aspen_limit_set(e->mm, ASPEN_LIMIT_AS, MIB);
+}
+
+static int
+run_privileges_set(struct every *e, const struct call *call)
+{
+    (void)call;
+    return aspen_privileges_set(e->mm, ASPEN_PRIVILEGES);
+}
+
+static int
+run_layout_set(struct every *e, const struct call *call)
+{
+    struct aspen_layout layout;
+    (void)call;
+    aspen_layout_read(e->mm, &layout);
+    layout.stack_start = AT(STACK);
+    return aspen_layout_set(e->mm, &layout);
+}
+
 /* Refused: the plan that counts us stands. */
 static int
 run_failpoints_set(struct every *e, const struct call *call)
@@ -422,6 +446,9 @@ static const struct call calls[] = {
     CALL(aspen_create, "no gate", .run = run_create),
     CALL(aspen_destroy, "no gate", .run = run_destroy),
     CALL(aspen_failpoints_set, "no gate", .run = run_failpoints_set),
+    CALL(aspen_limit_set, "no gate", .run = run_limit_set),
+    CALL(aspen_privileges_set, "no gate", .run = run_privileges_set),
+    CALL(aspen_layout_set, "no gate", .run = run_layout_set),
     CALL(aspen_translate, "no gate", .run = run_translate, .first = COW,
          .flags = ASPEN_ACCESS_READ),
     CALL(aspen_validate, "no gate", .run = run_validate),

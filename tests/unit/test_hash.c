@@ -61,7 +61,7 @@ test_what_is_seen(void **state)
     assert_seen(parent, &vma->pgoff, 8, true);
     assert_seen(parent, &mm->map_count, 2, true);
     assert_seen(parent, &mm->locked_pages, 2, true);
-    assert_seen(parent, &mm->brk, 8, true);
+    assert_seen(parent, &mm->layout.brk, 8, true);
     assert_seen(parent, &mm->rss[ASPEN_RSS_SWAP], 2, true);
     assert_seen(parent, &parent->file->inode, 8, true);
     assert_seen(parent, &mm->rss[ASPEN_RSS_ANON], 2, false);

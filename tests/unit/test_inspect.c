@@ -226,8 +226,8 @@ test_maps(void **unused)
         ASPEN_VM_READ | ASPEN_VM_MAYREAD | ASPEN_VM_SPECIAL | ASPEN_VM_PFNMAP,
         NULL, 0);
     vma(scene, 0x7ffd4bff4000, 2, RX | ASPEN_VM_SPECIAL, NULL, 0);
-    mm->brk_start = 0x55b86d000000;
-    mm->brk = 0x55b86d020800;
+    mm->layout.brk_start = 0x55b86d000000;
+    mm->layout.brk = 0x55b86d020800;
     ((struct aspen_vma *)aspen_tree_load(&mm->vmas, 0x7f0000010000))->name =
         "arena 1";
     ((struct aspen_vma *)aspen_tree_load(&mm->vmas, 0x7f0000100000))->name =

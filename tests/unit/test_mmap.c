@@ -154,7 +154,7 @@ test_places(void **state)
     struct aspen_mm *mm = s->mm;
     uint64_t a;
 
-    mm->mmap_base = AT(0x1000);
+    mm->layout.mmap_base = AT(0x1000);
     /* Top down, the highest gap that is large enough. */
     assert_int_equal(helper_map(mm, 0, 16, R), AT(0xff0));
     assert_int_equal(helper_map(mm, 0, 16, RW), AT(0xfe0));
@@ -192,7 +192,7 @@ test_guard_gap(void **state)
     struct aspen_mm *mm = s->mm;
     uint64_t a;
 
-    mm->mmap_base = AT(0x2000);
+    mm->layout.mmap_base = AT(0x2000);
     helper_map(mm, AT(0x1f00), 4, RW | ASPEN_VM_GROWSDOWN);
     helper_map(mm, AT(0x1f04), 0xf8, R);
     assert_int_equal(helper_map(mm, 0, 5, R), AT(0x1dfb));
@@ -210,7 +210,7 @@ test_no_place(void **state)
     uint64_t a;
     uint64_t half = mm->address_limit / 2 / PAGE;
 
-    mm->mmap_base = mm->address_limit;
+    mm->layout.mmap_base = mm->address_limit;
     helper_map(mm, AT(half), 1, R);
     assert_int_equal(try_map(mm, 0, AT(half) + PAGE, R, 0, &a), -ASPEN_ENOMEM);
     assert_int_equal(try_map(mm, 0, AT(half) - 16 * PAGE, R, 0, &a), 0);

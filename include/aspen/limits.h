@@ -1,0 +1,118 @@
+/* SPDX-License-Identifier: MIT */
+/**
+ * aspen/limits.h - what an address space may use, what its tasks are allowed
+ * to do, and where its parts lie.
+ *
+ * A new space has no limit and no privilege; fork and exec inherit both.
+ */
+#ifndef ASPEN_LIMITS_H
+#define ASPEN_LIMITS_H
+
+#include <aspen/compiler.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+struct aspen_mm;
+
+#define ASPEN_UNLIMITED UINT64_MAX
+
+/** Linux's resource limits that concern memory, soft ones but for the last. */
+enum aspen_limit {
+    ASPEN_LIMIT_AS,        /* RLIMIT_AS: all mappings */
+    ASPEN_LIMIT_DATA,      /* RLIMIT_DATA: private writable mappings, brk */
+    ASPEN_LIMIT_STACK,     /* RLIMIT_STACK: how large a stack grows */
+    ASPEN_LIMIT_MEMLOCK,   /* RLIMIT_MEMLOCK */
+    ASPEN_LIMIT_DATA_HARD, /* counts only while RLIMIT_DATA is 0 */
+    ASPEN_LIMITS
+};
+
+/**
+ * Set a limit. What is in use already stays, also above it.
+ *
+ * Units:   bytes, or ASPEN_UNLIMITED; parts of a page do not count.
+ * Context: may sleep. Takes the mmap lock for writing.
+ * Returns: 0, or -ASPEN_EINVAL (no such limit).
+ */
+ASPEN_MUST_USE int aspen_limit_set(struct aspen_mm *mm, enum aspen_limit limit,
+                                   uint64_t bytes);
+
+/** Context: any. An unknown limit is ASPEN_UNLIMITED. */
+uint64_t aspen_limit(const struct aspen_mm *mm, enum aspen_limit limit);
+
+/** Linux's capabilities that concern memory; ORed. */
+#define ASPEN_PRIVILEGE_IPC_LOCK 1u /* MEMLOCK does not bind */
+#define ASPEN_PRIVILEGE_SYS_ADMIN                                              \
+    2u                               /* may use the admin's reserve of charge  \
+                                      */
+#define ASPEN_PRIVILEGE_SYS_RAWIO 4u /* may map below mmap_min_address */
+#define ASPEN_PRIVILEGES          7u
+
+/**
+ * What the tasks of the space may do from now on.
+ * Context: may sleep. Takes the mmap lock for writing.
+ * Returns: 0, or -ASPEN_EINVAL (an unknown bit).
+ */
+ASPEN_MUST_USE int aspen_privileges_set(struct aspen_mm *mm,
+                                        unsigned privileges);
+unsigned aspen_privileges(const struct aspen_mm *mm);
+
+/**
+ * Where the parts of a space lie. All but the first three only say so: they
+ * are kept for those who ask, and by brk. 0: not known.
+ */
+struct aspen_layout {
+    uint64_t mmap_base;   /* searches from the top down start below it */
+    uint64_t mmap_bottom; /* searches from the bottom up start at it */
+    bool bottom_up;       /* search upwards first (Linux's legacy layout) */
+    uint64_t code_start;
+    uint64_t code_end;
+    uint64_t data_start;
+    uint64_t data_end;
+    uint64_t brk_start; /* the heap */
+    uint64_t brk;
+    uint64_t stack_start;
+    uint64_t arg_start;
+    uint64_t arg_end;
+    uint64_t env_start;
+    uint64_t env_end;
+};
+
+/**
+ * Set all of it, with the checks of prctl(PR_SET_MM_MAP): each address that is
+ * known lies in user space; starts are not above ends (code: below); heap and
+ * data together respect ASPEN_LIMIT_DATA.
+ *
+ * Context: may sleep. Takes the mmap lock for writing.
+ * Returns: 0, or -ASPEN_EINVAL, and nothing changed.
+ * Source:  prctl(2).
+ */
+ASPEN_MUST_USE int aspen_layout_set(struct aspen_mm *mm,
+                                    const struct aspen_layout *layout);
+
+/** Context: may sleep. Takes the mmap lock for reading. */
+void aspen_layout_read(struct aspen_mm *mm, struct aspen_layout *layout);
+
+/** What Linux on x86-64 derives the ends of the mmap area from. */
+struct aspen_layout_choice {
+    bool bottom_up;
+    /* The stack's place is random: room for that stays above the area. */
+    bool random_stack;
+    uint64_t random_bytes; /* the mmap area's own; page aligned */
+};
+
+/**
+ * The mmap area as exec places it for a task with the limit STACK of `mm`:
+ * fills in mmap_base, mmap_bottom and bottom_up, leaves the rest of *layout.
+ * Context: any.
+ */
+void aspen_layout_choose(const struct aspen_mm *mm,
+                         const struct aspen_layout_choice *choice,
+                         struct aspen_layout *layout);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

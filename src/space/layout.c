@@ -1,0 +1,112 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * space/layout.c - where the parts of an address space lie.
+ *
+ * Called by the embedder. The first test to break is
+ * tests/unit/test_limits.c.
+ */
+#include "space/limits.h"
+#include "space/mm.h"
+
+#define MIB ((uint64_t)1 << 20)
+
+/* Above the mmap area there is room for a stack of at least this, and for
+ * where chance may put its top. */
+#define STACK_LEAST  (128 * MIB)
+#define STACK_RANDOM ((uint64_t)0x3fffff << ASPEN_PAGE_SHIFT)
+
+/* ---- Checks ------------------------------------------------------------ */
+
+static bool
+addresses_valid(const struct aspen_mm *mm, const struct aspen_layout *layout)
+{
+    const uint64_t addresses[] = {
+        layout->code_start,  layout->code_end,  layout->data_start,
+        layout->data_end,    layout->brk_start, layout->brk,
+        layout->stack_start, layout->arg_start, layout->arg_end,
+        layout->env_start,   layout->env_end,
+    };
+
+    for (size_t i = 0; i < ASPEN_ARRAY_SIZE(addresses); i++)
+        if (addresses[i] && (addresses[i] >= mm->address_limit ||
+                             addresses[i] < aspen_mm_lowest(mm)))
+            return false;
+    return true;
+}
+
+/* Both are known or none is, and they are in order. */
+static bool
+pair_valid(uint64_t start, uint64_t end)
+{
+    return !start == !end && start <= end;
+}
+
+static bool
+order_valid(const struct aspen_layout *layout)
+{
+    return pair_valid(layout->code_start, layout->code_end) &&
+           (!layout->code_start || layout->code_start < layout->code_end) &&
+           pair_valid(layout->data_start, layout->data_end) &&
+           pair_valid(layout->brk_start, layout->brk) &&
+           pair_valid(layout->arg_start, layout->arg_end) &&
+           pair_valid(layout->env_start, layout->env_end);
+}
+
+static bool
+area_valid(const struct aspen_mm *mm, const struct aspen_layout *layout)
+{
+    return aspen_is_aligned(layout->mmap_base, ASPEN_PAGE_SIZE) &&
+           aspen_is_aligned(layout->mmap_bottom, ASPEN_PAGE_SIZE) &&
+           layout->mmap_base <= mm->address_limit &&
+           layout->mmap_bottom <= mm->address_limit;
+}
+
+static bool
+layout_valid(const struct aspen_mm *mm, const struct aspen_layout *layout)
+{
+    return addresses_valid(mm, layout) && order_valid(layout) &&
+           area_valid(mm, layout) &&
+           !aspen_check_data_limit(mm, layout->brk_start, layout->brk,
+                                   layout->data_start, layout->data_end);
+}
+
+/* ---- Public ------------------------------------------------------------ */
+
+int
+aspen_layout_set(struct aspen_mm *mm, const struct aspen_layout *layout)
+{
+    aspen_mm_write_lock(mm, ASPEN_LOCK_MM);
+    bool valid = layout_valid(mm, layout);
+    if (valid)
+        mm->layout = *layout;
+    aspen_mm_write_unlock(mm);
+    return valid ? 0 : -ASPEN_EINVAL;
+}
+
+void
+aspen_layout_read(struct aspen_mm *mm, struct aspen_layout *layout)
+{
+    aspen_read_lock(&mm->mmap_lock, ASPEN_LOCK_MM);
+    *layout = mm->layout;
+    aspen_read_unlock(&mm->mmap_lock);
+}
+
+void
+aspen_layout_choose(const struct aspen_mm *mm,
+                    const struct aspen_layout_choice *choice,
+                    struct aspen_layout *layout)
+{
+    const uint64_t top = mm->address_limit;
+    uint64_t stack = aspen_limit(mm, ASPEN_LIMIT_STACK);
+    uint64_t more = aspen_stack_guard_bytes(mm->aspen) +
+                    (choice->random_stack ? STACK_RANDOM : 0);
+
+    if (stack + more > stack)
+        stack += more;
+    stack = aspen_min_u64(aspen_max_u64(stack, STACK_LEAST), top / 6 * 5);
+    layout->mmap_base =
+        aspen_align_up(top - stack - choice->random_bytes, ASPEN_PAGE_SIZE);
+    layout->mmap_bottom =
+        aspen_align_up(top / 3, ASPEN_PAGE_SIZE) + choice->random_bytes;
+    layout->bottom_up = choice->bottom_up;
+}
