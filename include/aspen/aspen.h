@@ -19,6 +19,7 @@
 #include <aspen/mmap.h>
 #include <aspen/object.h>
 #include <aspen/pin.h>
+#include <aspen/protect.h>
 #include <aspen/version.h>
 
 #endif

@@ -51,6 +51,10 @@
 #define ASPEN_VM_UFFD_WP      ASPEN_FLAG(41)
 #define ASPEN_VM_UFFD_MINOR   ASPEN_FLAG(42)
 
+/* The key of pkey_mprotect(): four bits, kept. */
+#define ASPEN_VM_PKEY_SHIFT 48
+#define ASPEN_VM_PKEY       (ASPEN_FLAG(48) * 15)
+
 #define ASPEN_VM_ACCESS (ASPEN_VM_READ | ASPEN_VM_WRITE | ASPEN_VM_EXEC)
 #define ASPEN_VM_UFFD                                                          \
     (ASPEN_VM_UFFD_MISSING | ASPEN_VM_UFFD_WP | ASPEN_VM_UFFD_MINOR)

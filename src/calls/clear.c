@@ -24,22 +24,6 @@ is_hole(const struct aspen_clear *clear)
            clear->first->end > clear->end;
 }
 
-/* Does a huge page lie across `address`? */
-static int
-check_edge(const struct aspen_clear *clear, const struct aspen_vma *vma,
-           uint64_t address)
-{
-    struct aspen_slot slot;
-
-    if (!vma || vma->start >= address || vma->end <= address)
-        return 0;
-    uint64_t entry = aspen_table_walk(clear->mm, address, &slot);
-    if (!aspen_entry_is_leaf(entry, slot.level) ||
-        aspen_is_aligned(address, aspen_entry_span(slot.level)))
-        return 0;
-    return vma->flags & ASPEN_VM_HUGETLB ? -ASPEN_EINVAL : -ASPEN_EOPNOTSUPP;
-}
-
 int
 aspen_clear_check(struct aspen_clear *clear, struct aspen_mm *mm,
                   uint64_t start, uint64_t end)
@@ -62,8 +46,9 @@ aspen_clear_check(struct aspen_clear *clear, struct aspen_mm *mm,
     }
     if (is_hole(clear) && mm->map_count >= mm->aspen->config.map_count_max)
         return -ASPEN_ENOMEM;
-    int error = check_edge(clear, clear->first, start);
-    return error ? error : check_edge(clear, clear->last, end);
+    int error = clear->first ? aspen_vma_check_edge(clear->first, start) : 0;
+    return error || !clear->last ? error
+                                 : aspen_vma_check_edge(clear->last, end);
 }
 
 /* ---- Reserve ----------------------------------------------------------- */

@@ -2,89 +2,73 @@
 /*
  * calls/merge.c - a new mapping that continues its neighbours.
  *
- * I1  What merges could not be told apart by anything a caller can ask for.
- * I2  A VMA with several links (it or an ancestor was forked) takes no pages
- *     of a VMA that had no anon_vma: they would be looked for in all of the
- *     family. So Linux, and so aspen_anon_vma_prepare().
- * I3  A VMA whose object has a close hook never goes by a merge.
+ * What may become one stands in join.c.
  *
  * Called by mmap. The first test to break is tests/unit/test_mmap.c.
  */
 #include "calls/merge.h"
 
+#include "calls/join.h"
 #include "space/anon_vma.h"
-#include "space/object.h"
 #include "space/split.h"
-
-#define NEVER_MERGED                                                           \
-    (ASPEN_VM_IO | ASPEN_VM_DONTEXPAND | ASPEN_VM_PFNMAP | ASPEN_VM_MIXEDMAP | \
-     ASPEN_VM_SPECIAL | ASPEN_VM_HUGETLB)
 
 /* ---- Check ------------------------------------------------------------- */
 
-static bool
-same_kind(const struct aspen_merge *merge, const struct aspen_vma *vma)
+/* The new range: of what a caller of mmap cannot ask for it has nothing. */
+static struct aspen_piece
+piece_of(const struct aspen_merge *merge)
 {
-    return ((vma->flags ^ merge->flags) & ~ASPEN_VM_SOFTDIRTY) == 0 &&
-           vma->object == merge->object && !vma->userfault && !vma->name &&
-           !vma->embedder;
+    return (struct aspen_piece){
+        .start = merge->start,
+        .end = merge->end,
+        .flags = merge->flags,
+        .pgoff = merge->pgoff,
+        .object = merge->object,
+    };
 }
 
-static bool
-has_one_link(const struct aspen_vma *vma)
+/* A neighbour as it will be: it may still reach into the new range. */
+static struct aspen_piece
+below_of(const struct aspen_merge *merge)
 {
-    return !aspen_list_is_empty(&vma->anon_chain) &&
-           vma->anon_chain.next->next == &vma->anon_chain;
+    struct aspen_piece below = aspen_piece_of(merge->below);
+
+    aspen_piece_cut(&below, below.start, merge->start);
+    return below;
 }
 
-/* The new range has no anon_vma: may it come to be in the VMA's? */
-static bool
-anon_vma_fits(const struct aspen_vma *vma)
+static struct aspen_piece
+above_of(const struct aspen_merge *merge)
 {
-    return !vma->anon_vma || has_one_link(vma);
-}
+    struct aspen_piece above = aspen_piece_of(merge->above);
 
-static bool
-continues_below(const struct aspen_merge *merge)
-{
-    const struct aspen_vma *below = merge->below;
-
-    return below && same_kind(merge, below) && anon_vma_fits(below) &&
-           aspen_vma_offset(below, merge->start) == merge->pgoff;
-}
-
-static bool
-continues_above(const struct aspen_merge *merge)
-{
-    const struct aspen_vma *above = merge->above;
-    uint64_t pages = (merge->end - merge->start) >> ASPEN_PAGE_SHIFT;
-
-    return above && same_kind(merge, above) && anon_vma_fits(above) &&
-           aspen_vma_offset(above, merge->end) == merge->pgoff + pages;
-}
-
-/* Both neighbours may take the new range: may they become one? */
-static bool
-can_join(const struct aspen_vma *below, const struct aspen_vma *above)
-{
-    const struct aspen_object *object = above->object;
-
-    if (below->anon_vma && above->anon_vma &&
-        below->anon_vma != above->anon_vma)
-        return false;
-    return !object || !object->pager || !object->pager->close;
+    aspen_piece_cut(&above, merge->end, above.end);
+    return above;
 }
 
 void
 aspen_merge_check(struct aspen_merge *merge)
 {
-    bool never = (merge->flags & NEVER_MERGED) != 0;
+    const struct aspen *aspen = merge->mm->aspen;
+    struct aspen_piece new = piece_of(merge);
+    struct aspen_piece below = {0};
+    struct aspen_piece above = {0};
 
-    if (never || !continues_below(merge))
-        merge->below = NULL;
-    if (never || !continues_above(merge))
-        merge->above = NULL;
-    if (merge->below && merge->above && !can_join(merge->below, merge->above))
+    if (merge->below) {
+        below = below_of(merge);
+        if (!aspen_pieces_continue(&below, &new) ||
+            !aspen_anon_vma_fits(aspen, &new, &below))
+            merge->below = NULL;
+    }
+    if (merge->above) {
+        above = above_of(merge);
+        if (!aspen_pieces_continue(&new, &above) ||
+            !aspen_anon_vma_fits(aspen, &new, &above))
+            merge->above = NULL;
+    }
+    if (merge->below && merge->above &&
+        (!aspen_anon_vmas_agree(&below, &above) ||
+         !aspen_vma_may_dissolve(merge->above)))
         merge->above = NULL;
 }
 
@@ -103,21 +87,6 @@ aspen_merge_reserve(struct aspen_merge *merge)
 
 /* ---- Commit ------------------------------------------------------------ */
 
-/* `vma` is a part of the one below it now; its pages stay. */
-static void
-dissolve(struct aspen_vma *vma)
-{
-    struct aspen_object *object = vma->object;
-
-    aspen_anon_vma_unlink(vma);
-    if (object)
-        aspen_object_unlink(vma);
-    vma->mm->map_count--;
-    aspen_vma_free(vma);
-    if (object)
-        aspen_object_put(object);
-}
-
 void
 aspen_merge_commit(struct aspen_merge *merge,
                    struct aspen_tree_reserve *reserve)
@@ -134,5 +103,5 @@ aspen_merge_commit(struct aspen_merge *merge,
     aspen_vma_resize(vma, start, end);
     aspen_tree_store_reserved(&merge->mm->vmas, reserve, start, end - 1, vma);
     if (below && above)
-        dissolve(above);
+        aspen_vma_dissolve(above);
 }

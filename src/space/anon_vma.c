@@ -173,16 +173,12 @@ mergeable(const struct aspen_vma *low, const struct aspen_vma *high)
            low->pgoff + aspen_vma_pages(low) == high->pgoff;
 }
 
-/* Only a neighbour that was never forked into being has one link: then its
- * anon_vma leads to nothing but what could have been one VMA. */
 static struct aspen_anon_vma *
 single_anon_vma(struct aspen_vma *vma)
 {
     struct aspen_anon_vma *anon_vma = aspen_load(&vma->anon_vma);
 
-    if (anon_vma && vma->anon_chain.next->next == &vma->anon_chain)
-        return anon_vma;
-    return NULL;
+    return anon_vma && aspen_anon_vma_is_single(vma) ? anon_vma : NULL;
 }
 
 static struct aspen_anon_vma *
@@ -260,6 +256,40 @@ undo_link:
 /* ---- Clone and fork ---------------------------------------------------- */
 
 int
+aspen_anon_vma_links_reserve(struct aspen_vma *from, struct aspen_list *links)
+{
+    struct aspen_list more;
+
+    aspen_list_init(&more);
+    int error = links_alloc(from->mm->aspen, from, &more);
+    if (error)
+        return error;
+    aspen_list_for_each_safe(link, &more)
+    {
+        aspen_list_remove(link);
+        aspen_list_push_back(links, link);
+    }
+    return 0;
+}
+
+void
+aspen_anon_vma_clone_reserved(struct aspen_vma *to, struct aspen_vma *from,
+                              struct aspen_list *links)
+{
+    write_lock_root(from->anon_vma);
+    chain_copy(to, from, links, false);
+    from->anon_vma->active_vmas++;
+    write_unlock_root(from->anon_vma);
+    to->anon_vma = from->anon_vma;
+}
+
+void
+aspen_anon_vma_links_release(struct aspen *aspen, struct aspen_list *links)
+{
+    links_free(aspen, links);
+}
+
+int
 aspen_anon_vma_clone(struct aspen_vma *to, struct aspen_vma *from)
 {
     struct aspen_list links;
@@ -267,16 +297,10 @@ aspen_anon_vma_clone(struct aspen_vma *to, struct aspen_vma *from)
     if (!from->anon_vma)
         return 0;
     aspen_list_init(&links);
-    int error = links_alloc(from->mm->aspen, from, &links);
-    if (error)
-        return error;
-
-    write_lock_root(from->anon_vma);
-    chain_copy(to, from, &links, false);
-    from->anon_vma->active_vmas++;
-    write_unlock_root(from->anon_vma);
-    to->anon_vma = from->anon_vma;
-    return 0;
+    int error = aspen_anon_vma_links_reserve(from, &links);
+    if (!error)
+        aspen_anon_vma_clone_reserved(to, from, &links);
+    return error;
 }
 
 /* What a fork of one VMA may need. */

@@ -31,6 +31,18 @@ ASPEN_MUST_USE int aspen_anon_vma_clone(struct aspen_vma *to,
 ASPEN_MUST_USE int aspen_anon_vma_fork(struct aspen_vma *to,
                                        struct aspen_vma *from);
 
+/*
+ * clone in two parts: reserve adds the links for a clone of `from` to `links`
+ * (0, or -ASPEN_ENOMEM with `links` as it was); clone_reserved takes as many
+ * from there and cannot fail. What is left goes back with release.
+ */
+ASPEN_MUST_USE int aspen_anon_vma_links_reserve(struct aspen_vma *from,
+                                                struct aspen_list *links);
+void aspen_anon_vma_clone_reserved(struct aspen_vma *to, struct aspen_vma *from,
+                                   struct aspen_list *links);
+void aspen_anon_vma_links_release(struct aspen *aspen,
+                                  struct aspen_list *links);
+
 /* Unlink from all; anon_vmas whose last link it was are freed. No-op without
  * links. */
 void aspen_anon_vma_unlink(struct aspen_vma *vma);
@@ -44,6 +56,15 @@ void aspen_anon_vma_unlink(struct aspen_vma *vma);
  */
 void aspen_anon_vma_links_remove(struct aspen_vma *vma);
 void aspen_anon_vma_links_insert(struct aspen_vma *vma);
+
+/* Was it never forked into being? Then its anon_vma leads to nothing but what
+ * could have been one VMA. False without anon_vma. */
+static inline bool
+aspen_anon_vma_is_single(const struct aspen_vma *vma)
+{
+    return !aspen_list_is_empty(&vma->anon_chain) &&
+           vma->anon_chain.next->next == &vma->anon_chain;
+}
 
 static inline void
 aspen_anon_vma_lock_read(struct aspen_anon_vma *anon_vma)

@@ -38,6 +38,20 @@ aspen_vma_close(struct aspen_vma *vma)
 }
 
 int
+aspen_vma_check_edge(const struct aspen_vma *vma, uint64_t address)
+{
+    struct aspen_slot slot;
+
+    if (vma->start >= address || vma->end <= address)
+        return 0;
+    uint64_t entry = aspen_table_walk(vma->mm, address, &slot);
+    if (!aspen_entry_is_leaf(entry, slot.level) ||
+        aspen_is_aligned(address, aspen_entry_span(slot.level)))
+        return 0;
+    return vma->flags & ASPEN_VM_HUGETLB ? -ASPEN_EINVAL : -ASPEN_EOPNOTSUPP;
+}
+
+int
 aspen_vma_part(struct aspen_vma *from, uint64_t start, uint64_t end,
                struct aspen_vma **out)
 {

@@ -18,6 +18,11 @@
 
 #include "space/vma.h"
 
+/* May the VMA be cut at `address`? -ASPEN_EOPNOTSUPP when a huge page lies
+ * across it, -ASPEN_EINVAL when it is one of a huge-page object, else 0. */
+ASPEN_MUST_USE int aspen_vma_check_edge(const struct aspen_vma *vma,
+                                        uint64_t address);
+
 /*
  * A VMA for [start, end) of `from`, which lies inside it: memory, links to
  * from's anon_vmas, a reference on its object, its open hook. It is in no

@@ -14,13 +14,15 @@
 
 /* Where things are in the space, in pages. */
 enum {
-    ANON = 100,  /* 10, of which 4 are touched */
-    COW = 104,   /* of these, one that a child shares */
-    ZERO = 106,  /* and one that was read */
-    FILE_ = 120, /* 10, of a file with hooks; the third was written */
-    SHM = 140,   /* 4, shared */
-    LEFT = 160,  /* 2, then a gap of 2 */
-    RIGHT = 164, /* 2 */
+    ANON = 100,      /* 10, of which 4 are touched */
+    COW = 104,       /* of these, one that a child shares */
+    ZERO = 106,      /* and one that was read */
+    FILE_ = 120,     /* 10, of a file with hooks; the third was written */
+    SHM = 140,       /* 4, shared */
+    LEFT = 160,      /* 2, then a gap of 2 */
+    RIGHT = 164,     /* 2 */
+    READ_ONLY = 180, /* 4 */
+    MIXED = 190,     /* 4: nothing; nothing, writable; a page */
     STACK = 1000,
     RAW = 2000,     /* 4, raw frames */
     EMPTY = 3000,   /* 10, nothing */
@@ -116,6 +118,25 @@ import_swapped(struct every *e)
 }
 
 static void
+protect(struct every *e, uint64_t first, uint64_t pages, uint64_t access)
+{
+    assert_int_equal(
+        aspen_mprotect(e->mm, AT(first), AT(pages), access, ASPEN_PKEY_SAME),
+        0);
+}
+
+/* Between two that are alike but for pages, one that may become like them. */
+static void
+mix(struct every *e)
+{
+    helper_map(e->mm, AT(MIXED), 4, RW | ASPEN_VM_NORESERVE);
+    protect(e, MIXED + 2, 2, RW | ASPEN_VM_EXEC);
+    helper_put(&e->helper, e->mm, AT(MIXED + 2), 1);
+    protect(e, MIXED + 2, 2, R);
+    protect(e, MIXED, 1, R);
+}
+
+static void
 setup(void *context)
 {
     struct every *e = context;
@@ -137,6 +158,8 @@ setup(void *context)
     helper_map_object(e->mm, AT(SHM), 4, RW | ASPEN_VM_SHARED, e->shmem, 0);
     helper_map(e->mm, AT(LEFT), 2, RW);
     helper_map(e->mm, AT(RIGHT), 2, RW);
+    helper_map(e->mm, AT(READ_ONLY), 4, R);
+    mix(e);
     helper_map(e->mm, AT(STACK), 1, RW | ASPEN_VM_GROWSDOWN);
     import(e, RAW, 4, RW | ASPEN_VM_PFNMAP);
     import(e, EMPTY, 10, RW);
@@ -272,6 +295,13 @@ static int
 run_munmap(struct every *e, const struct call *call)
 {
     return aspen_munmap(e->mm, AT(call->first), AT(call->pages));
+}
+
+static int
+run_mprotect(struct every *e, const struct call *call)
+{
+    return aspen_mprotect(e->mm, AT(call->first), AT(call->pages), call->flags,
+                          ASPEN_PKEY_SAME);
 }
 
 static int
@@ -527,6 +557,18 @@ static const struct call calls[] = {
     CALL(aspen_munmap, "several", .run = run_munmap, .first = ANON + 8,
          .pages = 20,
          .kinds = K(INTERRUPT) | K(TREE_NODE) | K(VMA) | K(ANON_VMA) | K(HOOK)),
+    CALL(aspen_mprotect, "a middle", .run = run_mprotect, .first = ANON + 5,
+         .pages = 2, .flags = R,
+         .kinds = K(INTERRUPT) | K(TREE_NODE) | K(VMA) | K(ANON_VMA)),
+    CALL(aspen_mprotect, "the middle of a file", .run = run_mprotect,
+         .first = FILE_ + 4, .pages = 2, .flags = R,
+         .kinds = K(INTERRUPT) | K(TREE_NODE) | K(VMA) | K(ANON_VMA) | K(HOOK)),
+    CALL(aspen_mprotect, "a tail becomes charged", .run = run_mprotect,
+         .first = READ_ONLY + 2, .pages = 2, .flags = RW,
+         .kinds = K(INTERRUPT) | K(TREE_NODE) | K(VMA) | K(CHARGE)),
+    CALL(aspen_mprotect, "three become one", .run = run_mprotect,
+         .first = MIXED + 1, .pages = 1, .flags = R,
+         .kinds = K(INTERRUPT) | K(TREE_NODE) | K(ANON_VMA)),
     CALL(aspen_fault, "read, nothing there", .run = run_fault, .first = EMPTY,
          .flags = ASPEN_ACCESS_READ, .kinds = K(PAGE_TABLE)),
     CALL(aspen_fault, "write, nothing there", .run = run_fault, .first = EMPTY,

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The host's mmap and munmap beside Aspen's: the same random calls, touches
- * and forks in a corner of this process and in Aspen have to leave the same
- * mappings, merges included. Skipped where the host is no Linux 6.12 or later.
+ * The host's mmap, munmap and mprotect beside Aspen's: the same random calls,
+ * touches and forks in a corner of this process and in Aspen have to leave the
+ * same mappings, merges included. Skipped where the host is no Linux 6.12 or
+ * later.
  */
 #define _GNU_SOURCE
 #include "helper.h"
@@ -124,6 +125,34 @@ map_both(struct pair *p, unsigned first, unsigned count)
     assert_int_equal(aspen_mmap(p->mm, &args, &address), 0);
 }
 
+/* Every page of the range is mapped. */
+static bool
+is_whole(struct pair *p, unsigned first, unsigned count)
+{
+    for (unsigned i = first; i < first + count; i++)
+        if (!aspen_vma_at(p->mm, BASE + i * PAGE))
+            return false;
+    return true;
+}
+
+/* With a hole the host changes what is below it, Aspen nothing. */
+static void
+protect_both(struct pair *p, unsigned first, unsigned count)
+{
+    static const int prot[] = {PROT_READ | PROT_WRITE, PROT_READ,
+                               PROT_READ | PROT_EXEC, PROT_NONE};
+    static const uint64_t access[] = {RW, R, RX, 0};
+    unsigned kind = (unsigned)below(p, 4);
+    bool whole = is_whole(p, first, count);
+
+    if (whole)
+        assert_int_equal(
+            mprotect(host_address(first), count * PAGE, prot[kind]), 0);
+    assert_int_equal(aspen_mprotect(p->mm, BASE + first * PAGE, count * PAGE,
+                                    access[kind], ASPEN_PKEY_SAME),
+                     whole ? 0 : -ASPEN_ENOMEM);
+}
+
 static void
 touch_both(struct pair *p, unsigned page)
 {
@@ -143,12 +172,17 @@ call_both(struct pair *p)
 
     if (count > PAGES - first)
         count = PAGES - first;
-    switch (below(p, 5)) {
+    switch (below(p, 8)) {
     case 0:
     case 1:
         map_both(p, first, count);
         break;
     case 2:
+    case 3:
+    case 4:
+        protect_both(p, first, count);
+        break;
+    case 5:
         assert_int_equal(munmap(host_address(first), count * PAGE), 0);
         helper_unmap(p->mm, BASE + first * PAGE, count);
         break;
@@ -210,6 +244,7 @@ test_host(void **state)
 {
     (void)state;
     struct utsname host;
+    struct aspen_config config;
     struct pair pair;
     unsigned major, minor;
 
@@ -219,7 +254,10 @@ test_host(void **state)
         skip();
     pair.random = unit_seed("test_mmap_host", 1);
     pair.never = host_never_overcommits();
-    helper_create(&pair.helper, NULL);
+    aspen_config_init(&config);
+    if (major * 100 + minor >= 616)
+        config.semantics = ASPEN_SEMANTICS_6_18;
+    helper_create(&pair.helper, &config);
     pair.mm = helper_mm(&pair.helper);
     for (unsigned i = 0; i < OBJECTS; i++) {
         pair.files[i] = memfd_create("test_mmap_host", MFD_CLOEXEC);

@@ -1,0 +1,52 @@
+/* SPDX-License-Identifier: MIT */
+/**
+ * aspen/protect.h - what may be done with memory that is mapped.
+ */
+#ifndef ASPEN_PROTECT_H
+#define ASPEN_PROTECT_H
+
+#include <aspen/compiler.h>
+#include <aspen/flags.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+struct aspen_mm;
+
+/** Start where the mapping starts, which has to grow down; as in mprotect(2),
+ * beside the access. (PROT_GROWSUP: nothing grows up here, -ASPEN_EINVAL.) */
+#define ASPEN_PROT_GROWSDOWN ASPEN_FLAG(62)
+#define ASPEN_PROT_GROWSUP   ASPEN_FLAG(63)
+
+/** Keys of pkey_mprotect(2): a value kept with the mapping. */
+#define ASPEN_PKEYS     16
+#define ASPEN_PKEY_SAME (-1)
+
+/**
+ * Change what may be done with a range. Mappings split at its edges, and join
+ * what they have become like.
+ *
+ * Units:   bytes; the length is rounded up to pages, and may be 0. `access` is
+ *          of ASPEN_VM_READ, WRITE, EXEC and ASPEN_PROT_*. `pkey` is below
+ *          ASPEN_PKEYS, or ASPEN_PKEY_SAME.
+ * Context: may sleep. Takes the mmap lock for writing.
+ * Returns: 0, or -ASPEN_EINVAL (address not page-aligned, unknown access or
+ *          key, GROWSDOWN for what does not grow down, an edge inside a page
+ *          of a huge-page object), -ASPEN_ENOMEM (beyond the address space, a
+ *          hole, charge refused, map count, no memory), -ASPEN_EACCES (an
+ *          access without its MAY flag), -ASPEN_EPERM (a sealed mapping),
+ *          -ASPEN_EOPNOTSUPP (an edge inside another huge page), -ASPEN_EINTR,
+ *          or the error of an object's open hook.
+ *          On error the address space is as it was.
+ * Source:  mprotect(2), pkey_mprotect(2); Linux v6.18 do_mprotect_pkey().
+ */
+ASPEN_MUST_USE int aspen_mprotect(struct aspen_mm *mm, uint64_t address,
+                                  uint64_t length_bytes, uint64_t access,
+                                  int pkey);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

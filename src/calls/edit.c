@@ -1,0 +1,464 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * calls/edit.c - other flags for a range.
+ *
+ * One walk decides, from left to right, what becomes of each VMA. Reserve
+ * walks it on paper and counts; commit walks it again and does it.
+ *
+ * I1  Both walks decide the same: what they look at is the VMAs not reached
+ *     yet, which no step changes, and `below`, which they carry along.
+ * I2  A run is what becomes one VMA: its VMA has its range at once, the tree
+ *     gets it in one store when the run ends, and what was absorbed goes after
+ *     that. So a reader of the tree meets whole VMAs, and memory for the edit
+ *     does not grow with the VMAs that it spans.
+ *
+ * Called by mprotect, mlock and madvise. The first test to break is
+ * tests/unit/test_mprotect.c.
+ */
+#include "calls/edit.h"
+
+#include "calls/join.h"
+#include "space/anon_vma.h"
+#include "space/charge.h"
+#include "space/split.h"
+
+int
+aspen_edit_judge_plain(const struct aspen_edit *edit,
+                       const struct aspen_vma *vma, uint64_t *flags)
+{
+    *flags = (vma->flags & ~edit->clear) | edit->set;
+    return 0;
+}
+
+/* ---- Check ------------------------------------------------------------- */
+
+static int
+check_vma(struct aspen_edit *edit, struct aspen_vma *vma)
+{
+    uint64_t start = aspen_max_u64(vma->start, edit->start);
+    uint64_t end = aspen_min_u64(vma->end, edit->end);
+    uint64_t pages = (end - start) >> ASPEN_PAGE_SHIFT;
+    uint64_t flags;
+
+    int error = edit->judge(edit, vma, &flags);
+    if (error || flags == vma->flags)
+        return error;
+    edit->changes = true;
+    edit->pages += pages;
+    if ((flags & ~vma->flags) & ASPEN_VM_ACCOUNT)
+        edit->charge_pages += pages;
+    if ((vma->flags & ~flags) & ASPEN_VM_ACCOUNT)
+        edit->uncharge_pages += pages;
+    error = aspen_vma_check_edge(vma, start);
+    return error ? error : aspen_vma_check_edge(vma, end);
+}
+
+int
+aspen_edit_check(struct aspen_edit *edit)
+{
+    struct aspen_tree_cursor cursor;
+    struct aspen_vma *vma;
+    uint64_t at = edit->start;
+
+    aspen_list_init(&edit->links);
+    aspen_tree_cursor_init(&cursor, &edit->mm->vmas, edit->start);
+    while ((vma = aspen_tree_next(&cursor, edit->end - 1)) != NULL) {
+        edit->holes |= vma->start > at;
+        if (edit->holes && !edit->holes_allowed)
+            return -ASPEN_ENOMEM;
+        int error = check_vma(edit, vma);
+        if (error)
+            return error;
+        at = vma->end;
+    }
+    edit->holes |= at < edit->end;
+    return edit->holes && !edit->holes_allowed ? -ASPEN_ENOMEM : 0;
+}
+
+/* ---- The walk ---------------------------------------------------------- */
+
+/* One VMA of which flags change, and what is beside it. */
+struct step {
+    struct aspen_piece whole; /* the VMA as it is */
+    struct aspen_piece piece; /* of it, what lies in the range; new flags */
+    struct aspen_piece above; /* the next VMA if the two touch */
+    bool left;                /* the piece starts where the VMA starts */
+    bool right;               /* it ends where the VMA ends */
+    bool join_below;
+    bool join_above;
+};
+
+struct walk {
+    struct aspen_edit *edit;
+    bool commit;
+    bool run;     /* `below` is not in the tree as it is */
+    uint64_t low; /* of all that is stored */
+    uint64_t high;
+    struct aspen_piece below; /* what the last step left, or none */
+    struct aspen_vma *absorbed;
+};
+
+static bool
+fits(const struct walk *walk, const struct step *step,
+     const struct aspen_piece *neighbour)
+{
+    return neighbour->vma &&
+           aspen_anon_vma_fits(walk->edit->mm->aspen, &step->piece, neighbour);
+}
+
+/* To be one with a neighbour the whole VMA has to go, unless it keeps a part.
+ */
+static void
+decide(const struct walk *walk, struct step *step)
+{
+    if (step->left && step->right && !aspen_vma_may_dissolve(step->whole.vma))
+        return;
+    step->join_below = step->left && fits(walk, step, &walk->below) &&
+                       aspen_pieces_continue(&walk->below, &step->piece);
+    step->join_above = step->right && fits(walk, step, &step->above) &&
+                       aspen_pieces_continue(&step->piece, &step->above);
+    if (step->join_below && step->join_above)
+        step->join_above = aspen_anon_vmas_agree(&walk->below, &step->above) &&
+                           aspen_vma_may_dissolve(step->above.vma);
+}
+
+static struct step
+step_of(const struct walk *walk, struct aspen_vma *vma, uint64_t flags)
+{
+    struct aspen_edit *edit = walk->edit;
+    struct step step = {.whole = aspen_piece_of(vma)};
+
+    step.piece = step.whole;
+    aspen_piece_cut(&step.piece, aspen_max_u64(vma->start, edit->start),
+                    aspen_min_u64(vma->end, edit->end));
+    step.piece.flags = flags;
+    step.left = step.piece.start == vma->start;
+    step.right = step.piece.end == vma->end;
+    if (step.right && vma->end < edit->mm->address_limit)
+        step.above = aspen_piece_of(aspen_vma_at(edit->mm, vma->end));
+    decide(walk, &step);
+    return step;
+}
+
+/* ---- Runs -------------------------------------------------------------- */
+
+static void
+absorb(struct walk *walk, struct aspen_vma *vma)
+{
+    vma->detached = walk->absorbed;
+    walk->absorbed = vma;
+}
+
+static void
+dissolve_absorbed(struct walk *walk)
+{
+    while (walk->absorbed) {
+        struct aspen_vma *vma = walk->absorbed;
+        walk->absorbed = vma->detached;
+        aspen_vma_dissolve(vma);
+    }
+}
+
+/* `below` will not grow any more. */
+static void
+end_run(struct walk *walk)
+{
+    const struct aspen_piece *run = &walk->below;
+
+    if (!walk->run)
+        return;
+    walk->run = false;
+    if (!walk->commit) {
+        walk->edit->stores++;
+        walk->low = aspen_min_u64(walk->low, run->start);
+        walk->high = aspen_max_u64(walk->high, run->end);
+        return;
+    }
+    aspen_tree_store_reserved(&walk->edit->mm->vmas, &walk->edit->reserve,
+                              run->start, run->end - 1, run->vma);
+    dissolve_absorbed(walk);
+}
+
+/* ---- Parts: a VMA keeps what is outside of the range ------------------- */
+
+static int
+reserve_part(struct walk *walk, const struct step *step, uint64_t start,
+             uint64_t end, struct aspen_vma **part)
+{
+    struct aspen_mm *mm = walk->edit->mm;
+
+    /* As if one after the other was split off. */
+    if (mm->map_count + walk->edit->parts >= mm->aspen->config.map_count_max)
+        return -ASPEN_ENOMEM;
+    walk->edit->parts++;
+    return aspen_vma_part(step->whole.vma, start, end, part);
+}
+
+/* The piece becomes a VMA of its own. */
+static int
+reserve_own(struct walk *walk, const struct step *step)
+{
+    struct aspen_edit *edit = walk->edit;
+    const struct aspen_piece *piece = &step->piece;
+    int error = 0;
+
+    if (!step->left)
+        error = reserve_part(walk, step, piece->start, piece->end, &edit->head);
+    if (!step->left && !step->right && !error) {
+        edit->stores++; /* for `above` */
+        walk->high = aspen_max_u64(walk->high, step->whole.end);
+        error =
+            reserve_part(walk, step, piece->end, step->whole.end, &edit->above);
+    }
+    if (step->left && !step->right)
+        error = reserve_part(walk, step, piece->start, piece->end, &edit->tail);
+    return error;
+}
+
+static void
+commit_above(struct walk *walk)
+{
+    struct aspen_edit *edit = walk->edit;
+
+    aspen_vma_part_commit(edit->above);
+    aspen_tree_store_reserved(&edit->mm->vmas, &edit->reserve,
+                              edit->above->start, edit->above->end - 1,
+                              edit->above);
+}
+
+static void
+commit_own(struct walk *walk, const struct step *step)
+{
+    struct aspen_edit *edit = walk->edit;
+    struct aspen_vma *vma = step->whole.vma;
+    struct aspen_vma *part = step->left ? edit->tail : edit->head;
+
+    if (step->left && step->right) {
+        vma->flags = step->piece.flags;
+        return;
+    }
+    part->flags = step->piece.flags;
+    aspen_vma_part_commit(part);
+    if (step->left) {
+        aspen_vma_resize(vma, step->piece.end, vma->end);
+        return;
+    }
+    if (!step->right)
+        commit_above(walk);
+    aspen_vma_resize(vma, vma->start, step->piece.start);
+}
+
+/* ---- Joins ------------------------------------------------------------- */
+
+/* Whose anon_vma a VMA without one has to get to hold all: NULL for none. */
+static struct aspen_vma *
+anon_vma_source(const struct step *step, const struct aspen_piece *taker)
+{
+    if (taker->anon_vma)
+        return NULL;
+    if (step->join_below && step->join_above && step->above.anon_vma)
+        return step->above.vma;
+    return step->piece.anon_vma ? step->whole.vma : NULL;
+}
+
+/* On paper; the pages of the step go to `taker`. */
+static int
+reserve_join(struct walk *walk, const struct step *step,
+             struct aspen_piece *taker)
+{
+    struct aspen_vma *source = anon_vma_source(step, taker);
+
+    if (!source)
+        return 0;
+    taker->anon_vma = source->anon_vma;
+    taker->single = aspen_anon_vma_is_single(source);
+    return aspen_anon_vma_links_reserve(source, &walk->edit->links);
+}
+
+/* `taker` is [start, end) now. */
+static void
+commit_join(struct walk *walk, const struct step *step,
+            struct aspen_piece *taker)
+{
+    struct aspen_vma *vma = step->whole.vma;
+    struct aspen_vma *source = anon_vma_source(step, taker);
+
+    aspen_vma_write_lock(taker->vma);
+    if (source) {
+        aspen_anon_vma_clone_reserved(taker->vma, source, &walk->edit->links);
+        taker->anon_vma = source->anon_vma;
+        taker->single = aspen_anon_vma_is_single(source);
+    }
+    aspen_vma_resize(taker->vma, taker->start, taker->end);
+    if (step->left && step->right)
+        absorb(walk, vma);
+    else if (step->left)
+        aspen_vma_resize(vma, step->piece.end, vma->end);
+    else
+        aspen_vma_resize(vma, vma->start, step->piece.start);
+    if (step->join_below && step->join_above) {
+        aspen_vma_write_lock(step->above.vma);
+        absorb(walk, step->above.vma);
+    }
+}
+
+/* ---- Steps ------------------------------------------------------------- */
+
+/* The sizes by kind, and what is locked. */
+static void
+account(struct aspen_mm *mm, const struct step *step)
+{
+    uint64_t old = step->whole.flags;
+    uint64_t new = step->piece.flags;
+    uint64_t pages = (step->piece.end - step->piece.start) >> ASPEN_PAGE_SHIFT;
+
+    aspen_mm_account_vma(mm, old, pages, false);
+    aspen_mm_account_vma(mm, new, pages, true);
+    if ((old ^ new) & ASPEN_VM_LOCKED)
+        mm->locked_pages += new &ASPEN_VM_LOCKED ? pages : 0 - pages;
+}
+
+/* What `below` is after the step. */
+static struct aspen_piece
+result_of(const struct walk *walk, const struct step *step)
+{
+    struct aspen_piece result = step->piece;
+
+    if (step->join_below) {
+        result = walk->below;
+        result.end = step->join_above ? step->above.end : step->piece.end;
+    } else if (step->join_above) {
+        result = step->above;
+        result.start = step->piece.start;
+        result.pgoff = step->piece.pgoff;
+    } else if (!step->left) {
+        result.vma = walk->edit->head;
+    } else if (!step->right) {
+        result.vma = walk->edit->tail;
+    }
+    return result;
+}
+
+static int
+do_step(struct walk *walk, const struct step *step)
+{
+    bool join = step->join_below || step->join_above;
+    int error = 0;
+
+    if (walk->commit) {
+        aspen_vma_write_lock(step->whole.vma);
+        account(walk->edit->mm, step);
+    }
+    if (!step->join_below)
+        end_run(walk);
+    if (!join && walk->commit)
+        commit_own(walk, step);
+    else if (!join)
+        error = reserve_own(walk, step);
+    walk->below = result_of(walk, step);
+    if (join && walk->commit)
+        commit_join(walk, step, &walk->below);
+    else if (join)
+        error = reserve_join(walk, step, &walk->below);
+    walk->run |= join || !step->left || !step->right;
+    return error;
+}
+
+/* A VMA that stays as it is. */
+static void
+pass(struct walk *walk, struct aspen_vma *vma)
+{
+    end_run(walk);
+    walk->below = aspen_piece_of(vma);
+}
+
+static void
+walk_begin(struct walk *walk, struct aspen_edit *edit, bool commit)
+{
+    struct aspen_vma *vma =
+        edit->start ? aspen_vma_at(edit->mm, edit->start - 1) : NULL;
+
+    *walk = (struct walk){.edit = edit, .commit = commit, .low = UINT64_MAX};
+    if (vma && vma->end == edit->start)
+        walk->below = aspen_piece_of(vma);
+}
+
+/* An error can only come from the walk that reserves. */
+static int
+walk_all(struct walk *walk)
+{
+    struct aspen_edit *edit = walk->edit;
+    uint64_t at = edit->start;
+    uint64_t flags;
+
+    while (at < edit->end) {
+        struct aspen_vma *vma = aspen_vma_find(edit->mm, at);
+        if (!vma || vma->start >= edit->end)
+            break;
+        int error = edit->judge(edit, vma, &flags);
+        ASPEN_ASSERT(!error);
+        if (flags == vma->flags) {
+            pass(walk, vma);
+        } else {
+            struct step step = step_of(walk, vma, flags);
+            error = do_step(walk, &step);
+            if (error)
+                return error;
+        }
+        at = walk->below.end;
+    }
+    end_run(walk);
+    return 0;
+}
+
+/* ---- Reserve and commit ------------------------------------------------ */
+
+static void
+give_back(struct aspen_edit *edit)
+{
+    aspen_tree_reserve_release(&edit->mm->vmas, &edit->reserve);
+    aspen_anon_vma_links_release(edit->mm->aspen, &edit->links);
+}
+
+static void
+abort_parts(struct aspen_edit *edit)
+{
+    aspen_vma_part_abort(edit->head);
+    aspen_vma_part_abort(edit->above);
+    aspen_vma_part_abort(edit->tail);
+}
+
+int
+aspen_edit_reserve(struct aspen_edit *edit)
+{
+    struct aspen *aspen = edit->mm->aspen;
+    struct walk walk;
+
+    int error = aspen_charge(aspen, edit->charge_pages);
+    if (error)
+        return error;
+    walk_begin(&walk, edit, false);
+    error = walk_all(&walk);
+    if (!error && edit->stores)
+        error =
+            aspen_tree_reserve_within(&edit->mm->vmas, &edit->reserve,
+                                      edit->stores, walk.low, walk.high - 1);
+    if (!error)
+        return 0;
+    give_back(edit);
+    abort_parts(edit);
+    aspen_uncharge(aspen, edit->charge_pages);
+    return error;
+}
+
+void
+aspen_edit_commit(struct aspen_edit *edit)
+{
+    struct walk walk;
+
+    walk_begin(&walk, edit, true);
+    int error = walk_all(&walk);
+    ASPEN_ASSERT(!error);
+    aspen_uncharge(edit->mm->aspen, edit->uncharge_pages);
+    give_back(edit);
+}

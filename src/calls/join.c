@@ -1,0 +1,102 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * calls/join.c - which mappings may become one.
+ *
+ * I1  What joins could not be told apart by anything a caller can ask for.
+ * I2  A VMA with several links (it or an ancestor was forked) takes no pages
+ *     of one that had no anon_vma, nor the other way: they would be looked
+ *     for in all of the family.
+ *
+ * Called by merge.c and edit.c. The first tests to break are
+ * tests/unit/test_mmap.c and tests/unit/test_mprotect.c.
+ */
+#include "calls/join.h"
+
+#include "space/anon_vma.h"
+#include "space/object.h"
+
+#define NEVER_JOINED                                                           \
+    (ASPEN_VM_IO | ASPEN_VM_DONTEXPAND | ASPEN_VM_PFNMAP | ASPEN_VM_MIXEDMAP | \
+     ASPEN_VM_SPECIAL | ASPEN_VM_HUGETLB)
+
+struct aspen_piece
+aspen_piece_of(struct aspen_vma *vma)
+{
+    if (!vma)
+        return (struct aspen_piece){0};
+    return (struct aspen_piece){
+        .vma = vma,
+        .start = vma->start,
+        .end = vma->end,
+        .flags = vma->flags,
+        .pgoff = vma->pgoff,
+        .object = vma->object,
+        .userfault = vma->userfault,
+        .name = vma->name,
+        .embedder = vma->embedder,
+        .anon_vma = vma->anon_vma,
+        .single = aspen_anon_vma_is_single(vma),
+    };
+}
+
+void
+aspen_piece_cut(struct aspen_piece *piece, uint64_t start, uint64_t end)
+{
+    piece->pgoff += (start - piece->start) >> ASPEN_PAGE_SHIFT;
+    piece->start = start;
+    piece->end = end;
+}
+
+bool
+aspen_pieces_continue(const struct aspen_piece *low,
+                      const struct aspen_piece *high)
+{
+    return low->end == high->start && low->object == high->object &&
+           ((low->flags ^ high->flags) & ~ASPEN_VM_SOFTDIRTY) == 0 &&
+           !(low->flags & NEVER_JOINED) && !low->userfault &&
+           !high->userfault && !low->name && !high->name && !low->embedder &&
+           !high->embedder &&
+           low->pgoff + ((low->end - low->start) >> ASPEN_PAGE_SHIFT) ==
+               high->pgoff;
+}
+
+bool
+aspen_anon_vma_fits(const struct aspen *aspen, const struct aspen_piece *piece,
+                    const struct aspen_piece *neighbour)
+{
+    if (piece->anon_vma == neighbour->anon_vma)
+        return true;
+    if (!piece->anon_vma)
+        return neighbour->single;
+    return !neighbour->anon_vma && piece->single &&
+           aspen->config.semantics >= ASPEN_SEMANTICS_6_18;
+}
+
+bool
+aspen_anon_vmas_agree(const struct aspen_piece *low,
+                      const struct aspen_piece *high)
+{
+    return !low->anon_vma || !high->anon_vma || low->anon_vma == high->anon_vma;
+}
+
+bool
+aspen_vma_may_dissolve(const struct aspen_vma *vma)
+{
+    const struct aspen_object *object = vma->object;
+
+    return !object || !object->pager || !object->pager->close;
+}
+
+void
+aspen_vma_dissolve(struct aspen_vma *vma)
+{
+    struct aspen_object *object = vma->object;
+
+    aspen_anon_vma_unlink(vma);
+    if (object)
+        aspen_object_unlink(vma);
+    vma->mm->map_count--;
+    aspen_vma_free(vma);
+    if (object)
+        aspen_object_put(object);
+}

@@ -1,0 +1,128 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * calls/mprotect.c - mprotect: check, reserve, commit.
+ *
+ * Called by the embedder. The first test to break is
+ * tests/unit/test_mprotect.c.
+ */
+#include <aspen/protect.h>
+
+#include "calls/edit.h"
+#include "space/protect.h"
+
+#define MAY_SHIFT 4 /* from READ to MAYREAD */
+
+/*
+ * Charge follows access: a private mapping is charged from when it becomes
+ * writable; one without pages gives the charge back when it stops to be.
+ */
+static uint64_t
+charge_flag(const struct aspen_vma *vma, uint64_t flags)
+{
+    const uint64_t never = ASPEN_VM_ACCOUNT | ASPEN_VM_WRITE |
+                           ASPEN_VM_HUGETLB | ASPEN_VM_SHARED |
+                           ASPEN_VM_NORESERVE;
+
+    if (flags & ASPEN_VM_WRITE)
+        return vma->flags & never ? flags : flags | ASPEN_VM_ACCOUNT;
+    if (vma->flags & ASPEN_VM_ACCOUNT && !vma->object &&
+        !aspen_load(&vma->anon_vma))
+        return flags & ~ASPEN_VM_ACCOUNT;
+    return flags;
+}
+
+static int
+judge(const struct aspen_edit *edit, const struct aspen_vma *vma,
+      uint64_t *flags)
+{
+    uint64_t new = (vma->flags & ~edit->clear) | edit->set;
+
+    if ((new &ASPEN_VM_ACCESS) << MAY_SHIFT & ~new)
+        return -ASPEN_EACCES;
+    if (vma->flags & ASPEN_VM_SEALED)
+        return -ASPEN_EPERM;
+    *flags = new == vma->flags ? new : charge_flag(vma, new);
+    return 0;
+}
+
+/* PROT_GROWSDOWN: the range starts where its first mapping does. */
+static int
+find_start(struct aspen_mm *mm, uint64_t *start, uint64_t end, uint64_t access)
+{
+    struct aspen_vma *vma = aspen_vma_find(mm, *start);
+
+    if (!vma)
+        return -ASPEN_ENOMEM;
+    if (access & ASPEN_PROT_GROWSDOWN) {
+        if (vma->start >= end)
+            return -ASPEN_ENOMEM;
+        *start = vma->start;
+        return vma->flags & ASPEN_VM_GROWSDOWN ? 0 : -ASPEN_EINVAL;
+    }
+    if (vma->start > *start)
+        return -ASPEN_ENOMEM;
+    return access & ASPEN_PROT_GROWSUP ? -ASPEN_EINVAL : 0;
+}
+
+/* The mmap lock is held for writing. */
+static int
+protect(struct aspen_mm *mm, uint64_t start, uint64_t end, uint64_t access,
+        int pkey)
+{
+    struct aspen_edit edit = {
+        .mm = mm,
+        .end = end,
+        .judge = judge,
+        .set = access & ASPEN_VM_ACCESS,
+        .clear = ASPEN_VM_ACCESS,
+    };
+
+    int error = find_start(mm, &start, end, access);
+    if (error)
+        return error;
+    edit.start = start;
+    if (pkey != ASPEN_PKEY_SAME) {
+        edit.set |= (uint64_t)pkey << ASPEN_VM_PKEY_SHIFT;
+        edit.clear |= ASPEN_VM_PKEY;
+    }
+    error = aspen_edit_check(&edit);
+    if (error || !edit.changes)
+        return error;
+    error = aspen_edit_reserve(&edit);
+    if (error)
+        return error;
+    aspen_edit_commit(&edit);
+    aspen_protect_range(mm, start, end);
+    return 0;
+}
+
+static bool
+valid(uint64_t address, uint64_t access, int pkey)
+{
+    const uint64_t grows = ASPEN_PROT_GROWSDOWN | ASPEN_PROT_GROWSUP;
+
+    return (access & grows) != grows &&
+           !(access & ~(ASPEN_VM_ACCESS | grows)) && pkey >= ASPEN_PKEY_SAME &&
+           pkey < ASPEN_PKEYS && aspen_is_aligned(address, ASPEN_PAGE_SIZE);
+}
+
+int
+aspen_mprotect(struct aspen_mm *mm, uint64_t address, uint64_t length_bytes,
+               uint64_t access, int pkey)
+{
+    if (!valid(address, access, pkey))
+        return -ASPEN_EINVAL;
+    if (length_bytes == 0)
+        return 0;
+    uint64_t bytes = aspen_align_up(length_bytes, ASPEN_PAGE_SIZE);
+    if (address + bytes <= address)
+        return -ASPEN_ENOMEM;
+
+    int error = aspen_mm_write_lock_killable(mm, ASPEN_LOCK_MM);
+    if (error)
+        return error;
+    error = protect(mm, address, address + bytes, access, pkey);
+    aspen_mm_write_unlock(mm);
+    aspen_tree_pool_settle(&mm->aspen->tree_pool);
+    return error;
+}

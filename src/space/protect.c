@@ -1,0 +1,116 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * space/protect.c - page-table entries follow their VMAs' flags.
+ *
+ * I1  Whatever the processor sets in an entry meanwhile (accessed, dirty) is
+ *     kept: entries change by compare and exchange under their table's lock.
+ * I2  What is not a leaf (swap, markers) says nothing about access.
+ *
+ * Called by mprotect. The first test to break is tests/unit/test_mprotect.c.
+ */
+#include "space/protect.h"
+
+#include "space/notify.h"
+
+struct protect {
+    struct aspen *aspen;
+    unsigned bits; /* READ, WRITE, EXEC that the VMA allows */
+    uint64_t low;  /* of what changed */
+    uint64_t high;
+};
+
+static void
+protect_leaf(struct protect *protect, uint64_t *slot, uint64_t entry,
+             uint64_t address, unsigned level)
+{
+    const unsigned access =
+        ASPEN_ENTRY_READ | ASPEN_ENTRY_WRITE | ASPEN_ENTRY_EXEC;
+    uint64_t new;
+
+    do {
+        unsigned have = aspen_entry_bits(entry) & access;
+        /* What it may be, but writable only if it is. */
+        unsigned want =
+            protect->bits & (have | ASPEN_ENTRY_READ | ASPEN_ENTRY_EXEC);
+        new = aspen_entry_set_bits(
+            aspen_entry_clear_bits(entry, access & ~want), want);
+        if (new == entry)
+            return;
+    } while (!aspen_compare_exchange(slot, &entry, new));
+    protect->low = aspen_min_u64(protect->low, address);
+    protect->high =
+        aspen_max_u64(protect->high, address + aspen_entry_span(level));
+}
+
+static void
+protect_table(struct protect *protect, uint32_t table, unsigned level,
+              uint64_t start, uint64_t end)
+{
+    struct aspen *aspen = protect->aspen;
+    uint64_t *entries = aspen_table_entries(aspen, table);
+    uint64_t span = aspen_entry_span(level);
+    uint64_t stop;
+
+    aspen_table_own(aspen, table);
+    aspen_table_lock(aspen, table, ASPEN_LOCK_TABLE);
+    for (uint64_t address = start; address < end; address = stop) {
+        stop = aspen_min_u64(aspen_align_down(address, span) + span, end);
+        uint64_t *slot = &entries[aspen_table_index(address, level)];
+        uint64_t entry = aspen_load(slot);
+        if (aspen_entry_is_leaf(entry, level))
+            protect_leaf(protect, slot, entry, address, level);
+    }
+    aspen_table_unlock(aspen, table);
+}
+
+/* The tables below `table`, then its own leaves: one lock at a time. */
+static void
+protect_level(struct protect *protect, uint32_t table, unsigned level,
+              uint64_t start, uint64_t end)
+{
+    uint64_t *entries = aspen_table_entries(protect->aspen, table);
+    uint64_t span = aspen_entry_span(level);
+    bool leaves = level == 0;
+    uint64_t stop;
+
+    for (uint64_t address = start; level > 0 && address < end; address = stop) {
+        stop = aspen_min_u64(aspen_align_down(address, span) + span, end);
+        uint64_t entry =
+            aspen_load(&entries[aspen_table_index(address, level)]);
+        leaves |= aspen_entry_is_leaf(entry, level);
+        if (aspen_entry_is_table(entry, level))
+            protect_level(protect, (uint32_t)aspen_entry_frame(entry),
+                          level - 1, address, stop);
+    }
+    if (leaves)
+        protect_table(protect, table, level, start, end);
+}
+
+/* What entries of the VMA may allow, WRITE included. */
+static unsigned
+bits_of(const struct aspen_vma *vma)
+{
+    unsigned bits = aspen_entry_bits_of(vma->flags);
+
+    return vma->flags & ASPEN_VM_WRITE ? bits | ASPEN_ENTRY_WRITE : bits;
+}
+
+void
+aspen_protect_range(struct aspen_mm *mm, uint64_t start, uint64_t end)
+{
+    struct protect protect = {.aspen = mm->aspen, .low = UINT64_MAX};
+    struct aspen_tree_cursor cursor;
+    struct aspen_vma *vma;
+
+    aspen_notify_start(mm, start, end);
+    aspen_tree_cursor_init(&cursor, &mm->vmas, start);
+    while ((vma = aspen_tree_next(&cursor, end - 1)) != NULL) {
+        protect.bits = bits_of(vma);
+        protect_level(&protect, mm->root, ASPEN_TABLE_LEVELS - 1,
+                      aspen_max_u64(vma->start, start),
+                      aspen_min_u64(vma->end, end));
+    }
+    if (protect.low < protect.high)
+        aspen_tlb_flush(mm, protect.low, protect.high, false);
+    aspen_notify_end(mm, start, end);
+}

@@ -1,0 +1,20 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * space/protect.h - page-table entries follow their VMAs' flags.
+ */
+#ifndef ASPEN_SPACE_PROTECT_H
+#define ASPEN_SPACE_PROTECT_H
+
+#include "space/vma.h"
+
+/*
+ * Give the entries in [start, end) the access that their VMAs have now. An
+ * entry never becomes writable: the next write does that, by a fault. Cannot
+ * fail; flushes the TLB if anything changed.
+ *
+ * Context: the mmap lock is held for writing, and the VMAs are write-locked.
+ *          No huge page lies across an edge.
+ */
+void aspen_protect_range(struct aspen_mm *mm, uint64_t start, uint64_t end);
+
+#endif

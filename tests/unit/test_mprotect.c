@@ -1,0 +1,367 @@
+/* SPDX-License-Identifier: MIT */
+/* mprotect: every case of split and merge, what entries allow, charge, and
+ * every step failing. test_mmap_host.c compares with the host. */
+#include "helper.h"
+#include "internal.h"
+
+#define AT(page) ((uint64_t)(page)*PAGE)
+#define SAME     ASPEN_PKEY_SAME
+
+struct space {
+    struct helper helper;
+    struct aspen_mm *mm;
+};
+
+static int
+setup(void **state)
+{
+    struct space *space = calloc(1, sizeof(*space));
+
+    assert_non_null(space);
+    helper_create(&space->helper, NULL);
+    space->mm = helper_mm(&space->helper);
+    *state = space;
+    return 0;
+}
+
+static int
+teardown(void **state)
+{
+    struct space *space = *state;
+
+    helper_assert_valid(&space->helper);
+    aspen_mm_put(space->mm);
+    helper_destroy(&space->helper);
+    free(space);
+    return 0;
+}
+
+static uint64_t
+committed(struct space *s)
+{
+    struct aspen_counters c;
+
+    aspen_counters_read(s->helper.aspen, &c);
+    return c.committed_pages;
+}
+
+static int
+protect(struct space *s, uint64_t first, uint64_t pages, uint64_t access)
+{
+    return aspen_mprotect(s->mm, AT(first), AT(pages), access, SAME);
+}
+
+/* ---- Split and merge --------------------------------------------------- */
+
+/*
+ * Two letters say what four pages from 0x100 on are and become: p is --- and
+ * the rest as it looks. `touched`: pages that hold something before.
+ */
+struct shape {
+    const char *name;
+    const char *before; /* one letter a page: r, w or p; '.': a hole */
+    const char *touched;
+    unsigned first; /* of the change */
+    unsigned pages;
+    char access;
+    const char *after; /* as helper_vmas() prints them */
+};
+
+static uint64_t
+access_of(char letter)
+{
+    return letter == 'w' ? RW : letter == 'r' ? R : 0;
+}
+
+/* Linux's cases by the letters in the drawing of its vma_merge(). */
+static const struct shape shapes[] = {
+    {"all of one", "wwww", "", 0, 4, 'r', "100-104 r--p 100\n"},
+    {"a head", "wwww", "", 0, 2, 'r', "100-102 r--p 100\n102-104 rw-p 102\n"},
+    {"a tail", "wwww", "", 2, 2, 'r', "100-102 rw-p 100\n102-104 r--p 102\n"},
+    {"a middle", "wwww", "", 1, 2, 'r',
+     "100-101 rw-p 100\n101-103 r--p 101\n103-104 rw-p 103\n"},
+    {"the boundary below moves up", "rwww", "", 1, 1, 'r',
+     "100-102 r--p 100\n102-104 rw-p 102\n"},
+    {"the boundary above moves down", "wwwr", "", 2, 1, 'r',
+     "100-102 rw-p 100\n102-104 r--p 102\n"},
+    {"one with the one below", "rwpp", "", 1, 1, 'r',
+     "100-102 r--p 100\n102-104 ---p 102\n"},
+    {"one with the one above", "pwrr", "", 1, 1, 'r',
+     "100-101 ---p 100\n101-104 r--p 101\n"},
+    {"one with both", "rwrr", "", 1, 1, 'r', "100-104 r--p 100\n"},
+    {"one with both, touched", "wrww", "0123", 1, 1, 'w', "100-104 rw-p 100\n"},
+    {"many become one", "rwpw", "", 0, 4, 'w', "100-104 rw-p 100\n"},
+    {"many become one below", "rwpw", "", 1, 3, 'r', "100-104 r--p 100\n"},
+    {"two touched apart stay two", "wpww", "", 1, 1, 'p',
+     "100-101 rw-p 100\n101-102 ---p 101\n102-104 rw-p 102\n"},
+    {"nothing changes, nothing joins", "wwrr", "", 0, 2, 'w',
+     "100-102 rw-p 100\n102-104 r--p 102\n"},
+};
+
+static void
+make_shape(struct space *s, const struct shape *shape)
+{
+    /* As one area, so that page offsets go on. */
+    for (unsigned i = 0; i < 4; i++)
+        if (shape->before[i] != '.')
+            helper_map(s->mm, AT(0x100 + i), 1, RW);
+    for (const char *page = shape->touched; *page; page++)
+        helper_put(&s->helper, s->mm, AT(0x100 + *page - '0'), (uint8_t)*page);
+    for (unsigned i = 0; i < 4; i++)
+        if (shape->before[i] != '.' && shape->before[i] != 'w')
+            assert_int_equal(
+                protect(s, 0x100 + i, 1, access_of(shape->before[i])), 0);
+}
+
+static void
+test_shapes(void **state)
+{
+    struct space *s = *state;
+
+    for (size_t i = 0; i < sizeof(shapes) / sizeof(shapes[0]); i++) {
+        const struct shape *shape = &shapes[i];
+        print_message("%s\n", shape->name);
+        make_shape(s, shape);
+        assert_int_equal(protect(s, 0x100 + shape->first, shape->pages,
+                                 access_of(shape->access)),
+                         0);
+        helper_assert_vmas(s->mm, shape->after);
+        helper_assert_valid(&s->helper);
+        assert_int_equal(protect(s, 0x100, 4, R), 0);
+        for (const char *page = shape->touched; *page; page++)
+            assert_int_equal(
+                helper_get(&s->helper, s->mm, AT(0x100 + *page - '0')), *page);
+        helper_unmap(s->mm, AT(0x100), 4);
+    }
+}
+
+/* Thousands of VMAs become one, for two tree nodes or so. */
+static void
+test_many(void **state)
+{
+    enum { N = 4000 };
+    struct space *s = *state;
+    struct aspen_failpoint_plan plan = {.mode = ASPEN_FAIL_NEVER};
+    struct aspen_failpoint_counts counts;
+
+    helper_map(s->mm, AT(0x1000), N, RW);
+    for (unsigned i = 0; i < N; i += 2)
+        assert_int_equal(protect(s, 0x1000 + i, 1, R), 0);
+    assert_int_equal(s->mm->map_count, N);
+    if (aspen_failpoints_available())
+        assert_int_equal(aspen_failpoints_set(s->helper.aspen, &plan), 0);
+    assert_int_equal(protect(s, 0x1000, N, R), 0);
+    aspen_failpoints_read(s->helper.aspen, &counts);
+    assert_int_equal(s->mm->map_count, 1);
+    assert_true(counts.crossings < 64);
+    assert_int_equal(aspen_failpoints_set(s->helper.aspen, NULL), 0);
+}
+
+/* Pages of a VMA that was forked would be looked for in all of the family. */
+static void
+test_family(void **state)
+{
+    struct space *s = *state;
+    struct aspen_mm *child;
+
+    helper_map(s->mm, AT(0x100), 4, RW);
+    helper_put(&s->helper, s->mm, AT(0x101), 1);
+    assert_int_equal(aspen_fork(s->mm, &child), 0);
+    struct aspen_mm *parent = s->mm;
+    s->mm = child;
+    helper_map(s->mm, AT(0x104), 2, R);
+    /* Its own mapping has no anon_vma, the inherited one has two links. */
+    assert_int_equal(protect(s, 0x104, 2, RW), 0);
+    helper_assert_vmas(s->mm, "100-104 rw-p 100\n104-106 rw-p 104\n");
+    s->mm = parent;
+    aspen_mm_put(child);
+}
+
+/* ---- What is allowed then ---------------------------------------------- */
+
+static void
+test_access(void **state)
+{
+    struct space *s = *state;
+    uint8_t byte = 9;
+    uint32_t frame;
+
+    helper_map(s->mm, AT(0x100), 4, RW);
+    helper_put(&s->helper, s->mm, AT(0x101), 7);
+    assert_int_equal(protect(s, 0x100, 4, R), 0);
+    assert_int_equal(helper_get(&s->helper, s->mm, AT(0x101)), 7);
+    assert_int_equal(
+        aspen_translate(s->mm, AT(0x101), ASPEN_ACCESS_WRITE, &frame),
+        -ASPEN_EFAULT);
+    assert_int_equal(helper_write(&s->helper, s->mm, AT(0x101), &byte, 1),
+                     -ASPEN_EACCES);
+    assert_int_equal(protect(s, 0x100, 4, 0), 0);
+    assert_int_equal(
+        aspen_translate(s->mm, AT(0x101), ASPEN_ACCESS_READ, &frame),
+        -ASPEN_EFAULT);
+    assert_int_equal(aspen_fault(s->mm, AT(0x101), ASPEN_ACCESS_READ),
+                     -ASPEN_EACCES);
+    assert_int_equal(protect(s, 0x100, 4, RX), 0);
+    assert_int_equal(
+        aspen_translate(s->mm, AT(0x101), ASPEN_ACCESS_EXEC, &frame), 0);
+    assert_int_equal(protect(s, 0x100, 4, RW), 0);
+    helper_put(&s->helper, s->mm, AT(0x101), byte);
+    assert_int_equal(helper_get(&s->helper, s->mm, AT(0x101)), byte);
+}
+
+/* A page that a child has as well does not become writable by mprotect. */
+static void
+test_shared_with_child(void **state)
+{
+    struct space *s = *state;
+    struct aspen_mm *child;
+
+    helper_map(s->mm, AT(0x100), 1, RW);
+    helper_put(&s->helper, s->mm, AT(0x100), 1);
+    assert_int_equal(aspen_fork(s->mm, &child), 0);
+    assert_int_equal(protect(s, 0x100, 1, R), 0);
+    assert_int_equal(protect(s, 0x100, 1, RW), 0);
+    helper_put(&s->helper, s->mm, AT(0x100), 2);
+    assert_int_equal(helper_get(&s->helper, child, AT(0x100)), 1);
+    aspen_mm_put(child);
+}
+
+static void
+test_flushes(void **state)
+{
+    struct space *s = *state;
+    struct aspen_mm_counters before, after;
+
+    helper_map(s->mm, AT(0x100), 64, RW);
+    for (unsigned i = 0; i < 64; i++)
+        helper_put(&s->helper, s->mm, AT(0x100 + i), 1);
+    aspen_mm_counters_read(s->mm, &before);
+    assert_int_equal(protect(s, 0x100, 64, R), 0);
+    aspen_mm_counters_read(s->mm, &after);
+    assert_int_equal(after.tlb_flushes, before.tlb_flushes + 1);
+    /* Nothing is taken away: nothing to flush. */
+    helper_map(s->mm, AT(0x200), 64, RW);
+    assert_int_equal(protect(s, 0x200, 64, R), 0);
+    aspen_mm_counters_read(s->mm, &before);
+    assert_int_equal(after.tlb_flushes, before.tlb_flushes);
+}
+
+/* ---- Charge ------------------------------------------------------------ */
+
+static void
+test_charge(void **state)
+{
+    struct space *s = *state;
+
+    helper_map(s->mm, AT(0x100), 8, R);
+    assert_int_equal(committed(s), 0);
+    assert_int_equal(protect(s, 0x102, 4, RW), 0);
+    assert_int_equal(committed(s), 4);
+    /* It has no pages: the charge goes. Once it has one it stays. */
+    assert_int_equal(protect(s, 0x102, 4, R), 0);
+    assert_int_equal(committed(s), 0);
+    helper_assert_vmas(s->mm, "100-108 r--p 100\n");
+    assert_int_equal(protect(s, 0x102, 4, RW), 0);
+    helper_put(&s->helper, s->mm, AT(0x103), 1);
+    assert_int_equal(protect(s, 0x102, 4, R), 0);
+    assert_int_equal(committed(s), 4);
+    helper_assert_vmas(s->mm, "100-102 r--p 100\n102-106 r--p 102\n"
+                              "106-108 r--p 106\n");
+}
+
+/* ---- Refused ----------------------------------------------------------- */
+
+static void
+test_arguments(void **state)
+{
+    struct space *s = *state;
+    struct aspen_mm *mm = s->mm;
+    struct helper_state before;
+    const uint64_t grows = ASPEN_PROT_GROWSDOWN;
+
+    helper_map(mm, AT(0x100), 4, RW);
+    helper_map(mm, AT(0x106), 4, R | ASPEN_VM_MAYREAD);
+    helper_map(mm, AT(0x200), 4, RW | ASPEN_VM_GROWSDOWN);
+    helper_state_take(&s->helper, mm, &before);
+    assert_int_equal(aspen_mprotect(mm, AT(0x100) + 1, PAGE, R, SAME),
+                     -ASPEN_EINVAL);
+    assert_int_equal(aspen_mprotect(mm, AT(0x100), PAGE, 8, SAME),
+                     -ASPEN_EINVAL);
+    assert_int_equal(aspen_mprotect(mm, AT(0x100), PAGE, R, 16), -ASPEN_EINVAL);
+    assert_int_equal(aspen_mprotect(mm, AT(0x100), PAGE, R, -2), -ASPEN_EINVAL);
+    assert_int_equal(aspen_mprotect(mm, AT(0x200), PAGE,
+                                    R | grows | ASPEN_PROT_GROWSUP, SAME),
+                     -ASPEN_EINVAL);
+    assert_int_equal(aspen_mprotect(mm, AT(0x100), PAGE, R | grows, SAME),
+                     -ASPEN_EINVAL);
+    assert_int_equal(
+        aspen_mprotect(mm, AT(0x200), PAGE, R | ASPEN_PROT_GROWSUP, SAME),
+        -ASPEN_EINVAL);
+    assert_int_equal(aspen_mprotect(mm, AT(0x100), 0, R, SAME), 0);
+    assert_int_equal(aspen_mprotect(mm, AT(0x100), UINT64_MAX, R, SAME),
+                     -ASPEN_ENOMEM);
+    assert_int_equal(aspen_mprotect(mm, AT(0x100), UINT64_MAX / 2, R, SAME),
+                     -ASPEN_ENOMEM);
+    assert_int_equal(protect(s, 0x100, 5, R), -ASPEN_ENOMEM); /* a hole */
+    assert_int_equal(protect(s, 0xff, 2, R), -ASPEN_ENOMEM);
+    assert_int_equal(protect(s, 0x104, 1, R), -ASPEN_ENOMEM);
+    assert_int_equal(protect(s, 0x106, 4, RW), -ASPEN_EACCES);
+    helper_assert_state(&s->helper, mm, &before);
+    /* From the start of the stack. */
+    assert_int_equal(aspen_mprotect(mm, AT(0x202), PAGE, R | grows, SAME), 0);
+    helper_assert_vmas(mm, "100-104 rw-p 100\n106-10a r--p 106\n"
+                           "200-203 r--p 200\n203-204 rw-p 203\n");
+}
+
+static void
+test_key(void **state)
+{
+    struct space *s = *state;
+
+    helper_map(s->mm, AT(0x100), 4, RW);
+    assert_int_equal(aspen_mprotect(s->mm, AT(0x101), PAGE, RW, 3), 0);
+    assert_int_equal(s->mm->map_count, 3);
+    assert_int_equal(protect(s, 0x100, 4, R), 0); /* the key is kept */
+    assert_int_equal(s->mm->map_count, 3);
+    assert_int_equal(aspen_mprotect(s->mm, AT(0x100), AT(4), R, 0), 0);
+    assert_int_equal(s->mm->map_count, 1);
+}
+
+static void
+test_map_count(void **state)
+{
+    struct aspen_config config;
+    struct helper helper;
+    (void)state;
+
+    aspen_config_init(&config);
+    config.map_count_max = 3;
+    helper_create(&helper, &config);
+    struct aspen_mm *mm = helper_mm(&helper);
+    helper_map(mm, AT(0x100), 8, RW);
+    assert_int_equal(aspen_mprotect(mm, AT(0x102), PAGE, R, SAME), 0);
+    assert_int_equal(aspen_mprotect(mm, AT(0x105), PAGE, R, SAME),
+                     -ASPEN_ENOMEM);
+    assert_int_equal(mm->map_count, 3);
+    aspen_mm_put(mm);
+    helper_destroy(&helper);
+}
+
+int
+main(void)
+{
+#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+    const struct CMUnitTest tests[] = {
+        TEST(test_shapes),
+        TEST(test_many),
+        TEST(test_family),
+        TEST(test_access),
+        TEST(test_shared_with_child),
+        TEST(test_flushes),
+        TEST(test_charge),
+        TEST(test_arguments),
+        TEST(test_key),
+        TEST(test_map_count),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
