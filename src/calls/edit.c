@@ -20,6 +20,7 @@
 #include "calls/join.h"
 #include "space/anon_vma.h"
 #include "space/charge.h"
+#include "space/limits.h"
 #include "space/split.h"
 
 int
@@ -31,6 +32,20 @@ aspen_edit_judge_plain(const struct aspen_edit *edit,
 }
 
 /* ---- Check ------------------------------------------------------------- */
+
+/* What becomes data has to be within the limit of it. */
+static int
+check_limit(struct aspen_edit *edit, const struct aspen_vma *vma,
+            uint64_t flags, uint64_t pages)
+{
+    if (!aspen_is_data(flags) || aspen_is_data(vma->flags))
+        return 0;
+    edit->data_pages += pages;
+    return aspen_may_expand(edit->mm, flags, edit->data_pages) &&
+                   !aspen_may_expand(edit->mm, vma->flags, edit->data_pages)
+               ? -ASPEN_ENOMEM
+               : 0;
+}
 
 static int
 check_vma(struct aspen_edit *edit, struct aspen_vma *vma)
@@ -49,7 +64,9 @@ check_vma(struct aspen_edit *edit, struct aspen_vma *vma)
         edit->charge_pages += pages;
     if ((vma->flags & ~flags) & ASPEN_VM_ACCOUNT)
         edit->uncharge_pages += pages;
-    error = aspen_vma_check_edge(vma, start);
+    error = check_limit(edit, vma, flags, pages);
+    if (!error)
+        error = aspen_vma_check_edge(vma, start);
     return error ? error : aspen_vma_check_edge(vma, end);
 }
 
@@ -434,7 +451,7 @@ aspen_edit_reserve(struct aspen_edit *edit)
     struct aspen *aspen = edit->mm->aspen;
     struct walk walk;
 
-    int error = aspen_charge(aspen, edit->charge_pages);
+    int error = aspen_charge_mm(edit->mm, edit->charge_pages);
     if (error)
         return error;
     walk_begin(&walk, edit, false);

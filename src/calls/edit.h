@@ -41,6 +41,7 @@ struct aspen_edit {
     bool changes;            /* anything at all */
     uint64_t charge_pages;   /* that become ACCOUNT */
     uint64_t uncharge_pages; /* that were */
+    uint64_t data_pages;     /* that become data */
     uint64_t pages;          /* whose flags change */
 
     unsigned stores; /* reserve's, as all below */

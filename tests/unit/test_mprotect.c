@@ -314,6 +314,22 @@ test_arguments(void **state)
 }
 
 static void
+test_limit(void **state)
+{
+    struct space *s = *state;
+
+    helper_map(s->mm, AT(0x100), 4, R);
+    helper_map(s->mm, AT(0x104), 4, R | ASPEN_VM_NORESERVE);
+    helper_map(s->mm, AT(0x200), 2, RW);
+    assert_int_equal(aspen_limit_set(s->mm, ASPEN_LIMIT_DATA, AT(8)), 0);
+    assert_int_equal(protect(s, 0x100, 8, RW), -ASPEN_ENOMEM); /* the sum */
+    assert_int_equal(s->mm->map_count, 3);
+    assert_int_equal(protect(s, 0x100, 6, RW), 0);
+    assert_int_equal(protect(s, 0x106, 1, RW), -ASPEN_ENOMEM);
+    assert_int_equal(protect(s, 0x106, 1, 0), 0);
+}
+
+static void
 test_key(void **state)
 {
     struct space *s = *state;
@@ -360,6 +376,7 @@ main(void)
         TEST(test_flushes),
         TEST(test_charge),
         TEST(test_arguments),
+        TEST(test_limit),
         TEST(test_key),
         TEST(test_map_count),
     };
