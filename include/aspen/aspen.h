@@ -15,6 +15,7 @@
 #include <aspen/inspect.h>
 #include <aspen/limits.h>
 #include <aspen/machine.h>
+#include <aspen/mlock.h>
 #include <aspen/mm.h>
 #include <aspen/mmap.h>
 #include <aspen/object.h>

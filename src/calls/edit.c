@@ -479,3 +479,15 @@ aspen_edit_commit(struct aspen_edit *edit)
     aspen_uncharge(edit->mm->aspen, edit->uncharge_pages);
     give_back(edit);
 }
+
+int
+aspen_edit_apply(struct aspen_edit *edit)
+{
+    int error = aspen_edit_check(edit);
+    if (error || !edit->changes)
+        return error;
+    error = aspen_edit_reserve(edit);
+    if (!error)
+        aspen_edit_commit(edit);
+    return error;
+}

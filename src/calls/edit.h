@@ -70,6 +70,10 @@ ASPEN_MUST_USE int aspen_edit_reserve(struct aspen_edit *edit);
 /* The VMAs have their flags and ranges. Entries are the caller's. */
 void aspen_edit_commit(struct aspen_edit *edit);
 
+/* All three, if there is anything to change: 0, or an error of check or
+ * reserve and nothing has changed. */
+ASPEN_MUST_USE int aspen_edit_apply(struct aspen_edit *edit);
+
 /* The judge of those who set and clear the same everywhere. */
 int aspen_edit_judge_plain(const struct aspen_edit *edit,
                            const struct aspen_vma *vma, uint64_t *flags);

@@ -85,15 +85,10 @@ protect(struct aspen_mm *mm, uint64_t start, uint64_t end, uint64_t access,
         edit.set |= (uint64_t)pkey << ASPEN_VM_PKEY_SHIFT;
         edit.clear |= ASPEN_VM_PKEY;
     }
-    error = aspen_edit_check(&edit);
-    if (error || !edit.changes)
-        return error;
-    error = aspen_edit_reserve(&edit);
-    if (error)
-        return error;
-    aspen_edit_commit(&edit);
-    aspen_protect_range(mm, start, end);
-    return 0;
+    error = aspen_edit_apply(&edit);
+    if (!error && edit.changes)
+        aspen_protect_range(mm, start, end);
+    return error;
 }
 
 static bool

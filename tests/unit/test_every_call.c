@@ -305,6 +305,37 @@ run_mprotect(struct every *e, const struct call *call)
 }
 
 static int
+run_mlock(struct every *e, const struct call *call)
+{
+    return aspen_mlock(e->mm, AT(call->first), AT(call->pages), call->flags);
+}
+
+static int
+run_munlock(struct every *e, const struct call *call)
+{
+    return aspen_munlock(e->mm, AT(call->first), AT(call->pages));
+}
+
+static int
+run_mlockall(struct every *e, const struct call *call)
+{
+    return aspen_mlockall(e->mm, (unsigned)call->flags);
+}
+
+static int
+run_munlockall(struct every *e, const struct call *call)
+{
+    (void)call;
+    return aspen_munlockall(e->mm);
+}
+
+static int
+run_mseal(struct every *e, const struct call *call)
+{
+    return aspen_mseal(e->mm, AT(call->first), AT(call->pages));
+}
+
+static int
 run_fault(struct every *e, const struct call *call)
 {
     return aspen_fault(e->mm, AT(call->first), (unsigned)call->flags);
@@ -569,6 +600,24 @@ static const struct call calls[] = {
     CALL(aspen_mprotect, "three become one", .run = run_mprotect,
          .first = MIXED + 1, .pages = 1, .flags = R,
          .kinds = K(INTERRUPT) | K(TREE_NODE) | K(ANON_VMA)),
+    CALL(aspen_mlock, "a middle", .run = run_mlock, .first = ANON + 7,
+         .pages = 2, .progressive = true,
+         .kinds =
+             K(INTERRUPT) | K(TREE_NODE) | K(VMA) | K(ANON_VMA) | K(FRAME)),
+    CALL(aspen_mlock, "on fault", .run = run_mlock, .first = ANON + 7,
+         .pages = 2, .flags = true,
+         .kinds = K(INTERRUPT) | K(TREE_NODE) | K(VMA) | K(ANON_VMA)),
+    CALL(aspen_munlock, "what is not locked", .run = run_munlock, .first = ANON,
+         .pages = 2, .kinds = K(INTERRUPT)),
+    CALL(aspen_mlockall, "in future", .run = run_mlockall,
+         .flags = ASPEN_MCL_FUTURE, .kinds = K(INTERRUPT)),
+    CALL(aspen_mlockall, "all there is, on fault", .run = run_mlockall,
+         .flags = ASPEN_MCL_CURRENT | ASPEN_MCL_ONFAULT, .kinds = K(INTERRUPT)),
+    CALL(aspen_munlockall, "nothing", .run = run_munlockall,
+         .kinds = K(INTERRUPT)),
+    CALL(aspen_mseal, "a middle", .run = run_mseal, .first = ANON + 5,
+         .pages = 2,
+         .kinds = K(INTERRUPT) | K(TREE_NODE) | K(VMA) | K(ANON_VMA)),
     CALL(aspen_fault, "read, nothing there", .run = run_fault, .first = EMPTY,
          .flags = ASPEN_ACCESS_READ, .kinds = K(PAGE_TABLE)),
     CALL(aspen_fault, "write, nothing there", .run = run_fault, .first = EMPTY,

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The host's mmap, munmap and mprotect beside Aspen's: the same random calls,
- * touches and forks in a corner of this process and in Aspen have to leave the
- * same mappings, merges included. Skipped where the host is no Linux 6.12 or
- * later.
+ * The host's mmap, munmap, mprotect and mlock beside Aspen's: the same random
+ * calls, touches and forks in a corner of this process and in Aspen have to
+ * leave the same mappings, merges included. Skipped where the host is no
+ * Linux 6.12 or later.
  */
 #define _GNU_SOURCE
 #include "helper.h"
@@ -153,6 +153,24 @@ protect_both(struct pair *p, unsigned first, unsigned count)
                      whole ? 0 : -ASPEN_ENOMEM);
 }
 
+/* Without pages: when these come decides which mappings share an anon_vma. */
+static void
+lock_both(struct pair *p, unsigned first, unsigned count)
+{
+    if (!is_whole(p, first, count))
+        return;
+    if (below(p, 2)) {
+        assert_int_equal(
+            mlock2(host_address(first), count * PAGE, MLOCK_ONFAULT), 0);
+        assert_int_equal(
+            aspen_mlock(p->mm, BASE + first * PAGE, count * PAGE, true), 0);
+    } else {
+        assert_int_equal(munlock(host_address(first), count * PAGE), 0);
+        assert_int_equal(
+            aspen_munlock(p->mm, BASE + first * PAGE, count * PAGE), 0);
+    }
+}
+
 static void
 touch_both(struct pair *p, unsigned page)
 {
@@ -172,7 +190,7 @@ call_both(struct pair *p)
 
     if (count > PAGES - first)
         count = PAGES - first;
-    switch (below(p, 8)) {
+    switch (below(p, 9)) {
     case 0:
     case 1:
         map_both(p, first, count);
@@ -183,6 +201,9 @@ call_both(struct pair *p)
         protect_both(p, first, count);
         break;
     case 5:
+        lock_both(p, first, count);
+        break;
+    case 6:
         assert_int_equal(munmap(host_address(first), count * PAGE), 0);
         helper_unmap(p->mm, BASE + first * PAGE, count);
         break;

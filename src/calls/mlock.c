@@ -1,0 +1,241 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * calls/mlock.c - mlock, munlock and both for all.
+ *
+ * mlock faults pages in before it changes a mapping, so that an error leaves
+ * all mappings as they were: look at the range, let go of the lock, populate,
+ * then check, reserve and commit as if it had just come.
+ *
+ * Called by the embedder. The first test to break is tests/unit/test_mlock.c.
+ */
+#include <aspen/mlock.h>
+
+#include "calls/edit.h"
+#include "fault/populate.h"
+#include "space/limits.h"
+
+#define LOCK_FLAGS (ASPEN_VM_LOCKED | ASPEN_VM_LOCKONFAULT)
+
+/* What has no pages that could be taken away is never locked. */
+#define NEVER_LOCKED                                                           \
+    (ASPEN_VM_IO | ASPEN_VM_DONTEXPAND | ASPEN_VM_PFNMAP | ASPEN_VM_MIXEDMAP | \
+     ASPEN_VM_SPECIAL | ASPEN_VM_HUGETLB)
+
+static int
+judge(const struct aspen_edit *edit, const struct aspen_vma *vma,
+      uint64_t *flags)
+{
+    *flags = vma->flags;
+    if (!(vma->flags & NEVER_LOCKED))
+        *flags = (vma->flags & ~LOCK_FLAGS) | edit->set;
+    return 0;
+}
+
+static uint64_t
+flags_of(bool on_fault)
+{
+    return on_fault ? LOCK_FLAGS : ASPEN_VM_LOCKED;
+}
+
+/* ---- A range ----------------------------------------------------------- */
+
+static uint64_t
+locked_already(struct aspen_mm *mm, uint64_t start, uint64_t end)
+{
+    struct aspen_tree_cursor cursor;
+    struct aspen_vma *vma;
+    uint64_t pages = 0;
+
+    aspen_tree_cursor_init(&cursor, &mm->vmas, start);
+    while ((vma = aspen_tree_next(&cursor, end - 1)) != NULL)
+        if (vma->flags & ASPEN_VM_LOCKED)
+            pages += (aspen_min_u64(vma->end, end) -
+                      aspen_max_u64(vma->start, start)) >>
+                     ASPEN_PAGE_SHIFT;
+    return pages;
+}
+
+static int
+check_limit(struct aspen_mm *mm, uint64_t start, uint64_t end)
+{
+    uint64_t pages = (end - start) >> ASPEN_PAGE_SHIFT;
+
+    if (aspen_may_lock(mm, pages) &&
+        aspen_may_lock(mm, pages - locked_already(mm, start, end)))
+        return -ASPEN_ENOMEM;
+    return 0;
+}
+
+/* The mmap lock is held for writing, as for all that takes an edit. */
+static int
+check(struct aspen_edit *edit)
+{
+    int error = check_limit(edit->mm, edit->start, edit->end);
+    return error ? error : aspen_edit_check(edit);
+}
+
+static int
+lock(struct aspen_edit *edit)
+{
+    int error = check_limit(edit->mm, edit->start, edit->end);
+    return error ? error : aspen_edit_apply(edit);
+}
+
+static struct aspen_edit
+edit_of(struct aspen_mm *mm, uint64_t start, uint64_t end, uint64_t set)
+{
+    return (struct aspen_edit){
+        .mm = mm, .start = start, .end = end, .judge = judge, .set = set};
+}
+
+/* Rounded out; *end == *start for nothing. */
+static int
+range_of(uint64_t address, uint64_t length_bytes, uint64_t *start,
+         uint64_t *end)
+{
+    uint64_t inside = address & (ASPEN_PAGE_SIZE - 1);
+
+    *start = address - inside;
+    *end = *start + aspen_align_up(length_bytes + inside, ASPEN_PAGE_SIZE);
+    return *end < *start ? -ASPEN_EINVAL : 0;
+}
+
+/* Take the lock, `act`, and drop it. */
+static int
+locked(struct aspen_mm *mm, struct aspen_edit *edit,
+       int (*act)(struct aspen_edit *edit))
+{
+    int error = aspen_mm_write_lock_killable(mm, ASPEN_LOCK_MM);
+    if (error)
+        return error;
+    error = act(edit);
+    aspen_mm_write_unlock(mm);
+    aspen_tree_pool_settle(&mm->aspen->tree_pool);
+    return error;
+}
+
+/* Would it be refused? Then nothing is faulted in for it. */
+static int
+look_and_populate(struct aspen_mm *mm, uint64_t start, uint64_t end)
+{
+    struct aspen_edit edit = edit_of(mm, start, end, ASPEN_VM_LOCKED);
+
+    int error = locked(mm, &edit, check);
+    if (error)
+        return error;
+    return aspen_populate_range(mm, start, end, ASPEN_POPULATE_LOCK, NULL);
+}
+
+int
+aspen_mlock(struct aspen_mm *mm, uint64_t address, uint64_t length_bytes,
+            bool on_fault)
+{
+    uint64_t start, end;
+
+    int error = aspen_can_lock(mm);
+    if (!error)
+        error = range_of(address, length_bytes, &start, &end);
+    if (error || start == end)
+        return error;
+    if (end > mm->address_limit)
+        return -ASPEN_ENOMEM;
+    if (!on_fault)
+        error = look_and_populate(mm, start, end);
+    if (error)
+        return error;
+    struct aspen_edit edit = edit_of(mm, start, end, flags_of(on_fault));
+    return locked(mm, &edit, lock);
+}
+
+int
+aspen_munlock(struct aspen_mm *mm, uint64_t address, uint64_t length_bytes)
+{
+    uint64_t start, end;
+
+    int error = range_of(address, length_bytes, &start, &end);
+    if (error || start == end)
+        return error;
+    if (end > mm->address_limit)
+        return -ASPEN_ENOMEM;
+    struct aspen_edit edit = edit_of(mm, start, end, 0);
+    return locked(mm, &edit, aspen_edit_apply);
+}
+
+/* ---- All --------------------------------------------------------------- */
+
+static struct aspen_edit
+edit_of_all(struct aspen_mm *mm, uint64_t set)
+{
+    struct aspen_edit edit =
+        edit_of(mm, mm->address_floor, mm->address_limit, set);
+
+    edit.holes_allowed = true;
+    return edit;
+}
+
+/* The mmap lock is held for writing. */
+static int
+lock_all(struct aspen_mm *mm, unsigned flags)
+{
+    uint64_t set = flags_of(flags & ASPEN_MCL_ONFAULT);
+    struct aspen_edit edit = edit_of_all(mm, set);
+    int error = 0;
+
+    if (flags & ASPEN_MCL_CURRENT) {
+        /* As Linux: all there is, whatever of it is locked already. */
+        if (aspen_may_lock(mm, mm->total_pages - mm->locked_pages))
+            return -ASPEN_ENOMEM;
+        error = aspen_edit_apply(&edit);
+    }
+    if (error)
+        return error;
+    mm->def_flags &= ~LOCK_FLAGS;
+    if (flags & ASPEN_MCL_FUTURE)
+        mm->def_flags |= set;
+    return 0;
+}
+
+int
+aspen_mlockall(struct aspen_mm *mm, unsigned flags)
+{
+    const unsigned known =
+        ASPEN_MCL_CURRENT | ASPEN_MCL_FUTURE | ASPEN_MCL_ONFAULT;
+
+    if (!flags || flags & ~known || flags == ASPEN_MCL_ONFAULT)
+        return -ASPEN_EINVAL;
+    int error = aspen_can_lock(mm);
+    if (!error)
+        error = aspen_mm_write_lock_killable(mm, ASPEN_LOCK_MM);
+    if (error)
+        return error;
+    error = lock_all(mm, flags);
+    aspen_mm_write_unlock(mm);
+    aspen_tree_pool_settle(&mm->aspen->tree_pool);
+    if (!error && (flags & (ASPEN_MCL_CURRENT | ASPEN_MCL_ONFAULT)) ==
+                      ASPEN_MCL_CURRENT) {
+        /* What cannot be had now comes by a fault, or not at all. */
+        int ignored =
+            aspen_populate_range(mm, mm->address_floor, mm->address_limit,
+                                 ASPEN_POPULATE_MMAP, NULL);
+        (void)ignored;
+    }
+    return error;
+}
+
+static int
+unlock_all(struct aspen_edit *edit)
+{
+    int error = aspen_edit_apply(edit);
+
+    if (!error)
+        edit->mm->def_flags &= ~LOCK_FLAGS;
+    return error;
+}
+
+int
+aspen_munlockall(struct aspen_mm *mm)
+{
+    struct aspen_edit edit = edit_of_all(mm, 0);
+
+    return locked(mm, &edit, unlock_all);
+}

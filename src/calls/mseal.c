@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * calls/mseal.c - mseal: check, reserve, commit.
+ *
+ * Called by the embedder. The first test to break is tests/unit/test_mlock.c.
+ */
+#include <aspen/protect.h>
+
+#include "calls/edit.h"
+
+/* The mmap lock is held for writing. */
+static int
+seal(struct aspen_mm *mm, uint64_t start, uint64_t end)
+{
+    struct aspen_edit edit = {
+        .mm = mm,
+        .start = start,
+        .end = end,
+        .judge = aspen_edit_judge_plain,
+        .set = ASPEN_VM_SEALED,
+    };
+
+    return aspen_edit_apply(&edit);
+}
+
+int
+aspen_mseal(struct aspen_mm *mm, uint64_t address, uint64_t length_bytes)
+{
+    uint64_t bytes = aspen_align_up(length_bytes, ASPEN_PAGE_SIZE);
+
+    if (!aspen_is_aligned(address, ASPEN_PAGE_SIZE) || bytes < length_bytes ||
+        address + bytes < address)
+        return -ASPEN_EINVAL;
+    if (bytes == 0)
+        return 0;
+    int error = aspen_mm_write_lock_killable(mm, ASPEN_LOCK_MM);
+    if (error)
+        return error;
+    error = seal(mm, address, address + bytes);
+    aspen_mm_write_unlock(mm);
+    aspen_tree_pool_settle(&mm->aspen->tree_pool);
+    return error;
+}
