@@ -48,6 +48,7 @@
 #include <aspen/machine.h>
 #include <aspen/mm.h>
 #include <aspen/object.h>
+#include <aspen/special.h>
 
 /* ======================================================================== *
  * Frames
@@ -268,6 +269,7 @@ struct aspen_object {
     const char *name;
     const struct aspen_pager_ops *pager;
     void *context;
+    enum aspen_placement placement;
     uint32_t references; /* atomic */
     uint64_t size_bytes; /* atomic */
     struct aspen_port_rwlock i_mmap_lock;

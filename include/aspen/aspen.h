@@ -21,6 +21,7 @@
 #include <aspen/object.h>
 #include <aspen/pin.h>
 #include <aspen/protect.h>
+#include <aspen/special.h>
 #include <aspen/version.h>
 
 #endif

@@ -65,10 +65,15 @@ struct aspen_config {
      * space (at most 1/32 of its size); 0. */
     uint64_t admin_reserve_pages;
     uint64_t user_reserve_pages;
-    uint32_t map_count_max;     /* VMAs of one address space; 65530 */
-    uint64_t mmap_min_address;  /* nothing is placed below it; 65536 */
+    uint32_t map_count_max; /* VMAs of one address space; 65530 */
+    /* Nothing is placed below the first; whoever lacks SYS_RAWIO may not name
+     * an address below the second (vm.mmap_min_addr; Linux takes the larger
+     * of that and its security module's for the first); 65536. */
+    uint64_t mmap_min_address;
+    uint64_t mmap_min_fixed;
     uint32_t stack_guard_pages; /* kept free below stacks; 256 */
     enum aspen_huge_placement huge_placement;
+    bool huge_shared_placement; /* shared anonymous memory is aligned, too */
     enum aspen_semantics semantics;
     struct aspen_hooks hooks;
 };

@@ -18,6 +18,12 @@ struct aspen_object;
 /** Where to put it. Otherwise `address` is a hint, as in mmap(2). */
 #define ASPEN_MAP_FIXED           1u /* replaces what is there */
 #define ASPEN_MAP_FIXED_NOREPLACE 2u /* -ASPEN_EEXIST if something is there */
+#define ASPEN_MAP_32BIT           4u /* in the second GiB */
+#define ASPEN_MAP_ABOVE4G         8u /* searches downwards stop there */
+/** What else mmap(2) may be told. */
+#define ASPEN_MAP_POPULATE 16u /* fault it in; errors of that are ignored */
+#define ASPEN_MAP_NONBLOCK 32u /* undoes POPULATE */
+#define ASPEN_MAP_FLAGS    63u
 
 struct aspen_mmap_args {
     uint64_t address;
@@ -26,7 +32,7 @@ struct aspen_mmap_args {
      * lists them. MAYREAD, MAYWRITE, MAYEXEC: as given when one of them is,
      * else all three. ACCOUNT and MAYSHARE follow from the rest. */
     uint64_t vm_flags;
-    unsigned place;              /* ASPEN_MAP_* */
+    unsigned place;              /* ASPEN_MAP_*, ORed */
     struct aspen_object *object; /* NULL: zero-filled private memory */
     uint64_t offset_bytes;       /* into the object, page aligned */
 };

@@ -22,6 +22,14 @@ enum aspen_object_kind {
     ASPEN_OBJECT_HUGETLB /* huge pages; imported only */
 };
 
+/** How huge pages bear on where its mappings go; see docs/semantics.md. */
+enum aspen_placement {
+    ASPEN_PLACEMENT_PLAIN,      /* not at all */
+    ASPEN_PLACEMENT_HUGE,       /* aligned when larger than one: files of ext4,
+                                   xfs and others with large pages */
+    ASPEN_PLACEMENT_SHMEM_HUGE, /* shared memory that may have huge pages */
+};
+
 /** How an object gets its pages and follows its mappings. */
 struct aspen_pager_ops {
     /**
@@ -56,6 +64,7 @@ struct aspen_object_args {
     const char *name; /* kept by the caller while the object lives; or NULL */
     const struct aspen_pager_ops *pager; /* or NULL: pages start as zeroes */
     void *context;                       /* handed to the pager */
+    enum aspen_placement placement;
 };
 
 /**

@@ -24,6 +24,19 @@ is_hole(const struct aspen_clear *clear)
            clear->first->end > clear->end;
 }
 
+/* What of `vma` goes. */
+static void
+count(struct aspen_clear *clear, const struct aspen_vma *vma)
+{
+    uint64_t start = aspen_max_u64(vma->start, clear->start);
+    uint64_t end = aspen_min_u64(vma->end, clear->end);
+    uint64_t pages = (end - start) >> ASPEN_PAGE_SHIFT;
+
+    clear->pages += pages;
+    if (vma->flags & ASPEN_VM_ACCOUNT)
+        clear->charge_pages += pages;
+}
+
 int
 aspen_clear_check(struct aspen_clear *clear, struct aspen_mm *mm,
                   uint64_t start, uint64_t end)
@@ -36,10 +49,7 @@ aspen_clear_check(struct aspen_clear *clear, struct aspen_mm *mm,
     while ((vma = aspen_tree_next(&cursor, end - 1)) != NULL) {
         if (vma->flags & ASPEN_VM_SEALED)
             return -ASPEN_EPERM;
-        if (vma->flags & ASPEN_VM_ACCOUNT)
-            clear->charge_pages += (aspen_min_u64(vma->end, end) -
-                                    aspen_max_u64(vma->start, start)) >>
-                                   ASPEN_PAGE_SHIFT;
+        count(clear, vma);
         if (!clear->first)
             clear->first = vma;
         clear->last = vma;

@@ -29,7 +29,8 @@ struct aspen_clear {
     struct aspen_vma *head; /* NULL unless first starts before the range */
     struct aspen_vma *tail; /* NULL unless last, not first, ends after it */
     struct aspen_vma *above;
-    uint64_t charge_pages; /* of what goes */
+    uint64_t pages;        /* of what goes */
+    uint64_t charge_pages; /* of these, charged */
 };
 
 /*

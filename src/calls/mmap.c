@@ -10,12 +10,14 @@
  *
  * Called by the embedder. The first test to break is tests/unit/test_mmap.c.
  */
-#include <aspen/mmap.h>
+#include "calls/map.h"
 
 #include "calls/clear.h"
 #include "calls/merge.h"
 #include "calls/place.h"
+#include "fault/populate.h"
 #include "space/charge.h"
+#include "space/limits.h"
 #include "space/object.h"
 #include "space/split.h"
 
@@ -38,6 +40,7 @@ struct mapping {
     uint64_t start;
     uint64_t flags;
     struct aspen_object *object;
+    const struct aspen_special *special; /* or NULL */
     uint64_t pgoff;
     struct aspen_clear clear;
     struct aspen_merge merge;
@@ -49,71 +52,123 @@ struct mapping {
 
 /* ---- Check ------------------------------------------------------------- */
 
+/* What no order of Linux's says anything about: the embedder's mistakes. */
 static int
-check_flags(const struct aspen_mmap_args *args)
+check_known(const struct aspen_mmap_args *args)
 {
-    uint64_t flags = args->vm_flags;
-    uint64_t access = flags & ASPEN_VM_ACCESS;
-
-    if (flags & ~KNOWN_FLAGS ||
-        args->place & ~(ASPEN_MAP_FIXED | ASPEN_MAP_FIXED_NOREPLACE))
+    if (args->vm_flags & ~KNOWN_FLAGS || args->place & ~ASPEN_MAP_FLAGS ||
+        (args->object && args->object->kind == ASPEN_OBJECT_HUGETLB))
         return -ASPEN_EINVAL;
-    if (!args->object && flags & ASPEN_VM_SHARED)
-        return -ASPEN_EINVAL;
-    if (args->object && (args->object->kind == ASPEN_OBJECT_HUGETLB ||
-                         flags & (ASPEN_VM_GROWSDOWN | ASPEN_VM_WIPEONFORK)))
-        return -ASPEN_EINVAL;
-    if (flags & MAY_FLAGS && access << MAY_SHIFT & ~flags)
-        return -ASPEN_EACCES;
     return 0;
 }
 
 static int
 check_size(const struct aspen_mmap_args *args, uint64_t *bytes)
 {
-    const uint64_t offsets = (uint64_t)1 << ASPEN_FRAME_INDEX_BITS;
-
+    if (args->object && !aspen_is_aligned(args->offset_bytes, ASPEN_PAGE_SIZE))
+        return -ASPEN_EINVAL;
     if (args->length_bytes == 0)
         return -ASPEN_EINVAL;
     *bytes = aspen_align_up(args->length_bytes, ASPEN_PAGE_SIZE);
-    if (*bytes == 0)
-        return -ASPEN_ENOMEM;
+    return *bytes ? 0 : -ASPEN_ENOMEM;
+}
+
+/* As Linux: asked for by the call is one thing, by mlockall() another. */
+static int
+check_locked(const struct mapping *mapping, const struct aspen_mmap_args *args)
+{
+    const struct aspen_mm *mm = mapping->mm;
+
+    if (args->vm_flags & ASPEN_VM_LOCKED) {
+        int error = aspen_can_lock(mm);
+        if (error)
+            return error;
+    }
+    return mapping->flags & ASPEN_VM_LOCKED
+               ? aspen_may_lock(mm, mapping->bytes >> ASPEN_PAGE_SHIFT)
+               : 0;
+}
+
+/* Linux's files have less than 2^63 bytes. */
+static int
+check_offset(const struct mapping *mapping, const struct aspen_mmap_args *args)
+{
+    const uint64_t most = INT64_MAX;
+
     if (!args->object)
         return 0;
-    if (!aspen_is_aligned(args->offset_bytes, ASPEN_PAGE_SIZE))
-        return -ASPEN_EINVAL;
-    return (args->offset_bytes >> ASPEN_PAGE_SHIFT) +
-                       (*bytes >> ASPEN_PAGE_SHIFT) >=
-                   offsets
+    return mapping->bytes > most || args->offset_bytes > most - mapping->bytes
                ? -ASPEN_EOVERFLOW
                : 0;
 }
 
-/* What the VMA's flags will be. */
+/* Do the flags fit each other and what is mapped? */
+static int
+check_kind(const struct aspen_mmap_args *args)
+{
+    const uint64_t private = ASPEN_VM_GROWSDOWN | ASPEN_VM_WIPEONFORK;
+    uint64_t flags = args->vm_flags;
+    uint64_t access = flags & ASPEN_VM_ACCESS;
+
+    if (flags & MAY_FLAGS && access << MAY_SHIFT & ~flags)
+        return -ASPEN_EACCES;
+    if (!args->object && flags & ASPEN_VM_SHARED)
+        return -ASPEN_EINVAL;
+    return args->object && flags & private ? -ASPEN_EINVAL : 0;
+}
+
+/* What the VMA's flags will be; a lock of raw memory is dropped later. */
 static uint64_t
 flags_of(const struct aspen_mm *mm, const struct aspen_mmap_args *args)
 {
-    const uint64_t locked = ASPEN_VM_LOCKED | ASPEN_VM_LOCKONFAULT;
-    const uint64_t raw =
-        ASPEN_VM_IO | ASPEN_VM_PFNMAP | ASPEN_VM_MIXEDMAP | ASPEN_VM_DONTEXPAND;
-    bool never = mm->aspen->config.overcommit == ASPEN_OVERCOMMIT_NEVER;
+    const struct aspen_config *config = &mm->aspen->config;
     uint64_t flags = args->vm_flags | mm->def_flags;
 
     if (!(flags & MAY_FLAGS))
         flags |= MAY_FLAGS;
     if (flags & ASPEN_VM_SHARED)
         flags |= ASPEN_VM_MAYSHARE;
-    if (never)
+    /* Since Linux 6.7 it means "no huge pages", and nothing else. */
+    if (flags & ASPEN_VM_STACK && config->semantics >= ASPEN_SEMANTICS_6_12 &&
+        config->huge_placement != ASPEN_HUGE_PLACEMENT_NEVER)
+        flags |= ASPEN_VM_NOHUGEPAGE;
+    flags &= ~ASPEN_VM_STACK;
+    if (config->overcommit == ASPEN_OVERCOMMIT_NEVER)
         flags &= ~ASPEN_VM_NORESERVE;
-    if (flags & raw)
-        flags &= ~locked;
     if ((flags & (ASPEN_VM_WRITE | ASPEN_VM_SHARED | ASPEN_VM_NORESERVE)) ==
         ASPEN_VM_WRITE)
         flags |= ASPEN_VM_ACCOUNT;
     return flags;
 }
 
-/* The mmap lock is held, from here on. */
+static void
+drop_lock_of_raw(struct mapping *mapping)
+{
+    const uint64_t raw =
+        ASPEN_VM_IO | ASPEN_VM_PFNMAP | ASPEN_VM_MIXEDMAP | ASPEN_VM_DONTEXPAND;
+
+    if (mapping->flags & raw)
+        mapping->flags &= ~(ASPEN_VM_LOCKED | ASPEN_VM_LOCKONFAULT);
+}
+
+/* What is in the way, and the limits. */
+static int
+check_room(struct mapping *mapping)
+{
+    uint64_t pages = mapping->bytes >> ASPEN_PAGE_SHIFT;
+
+    if (mapping->flags & ASPEN_VM_ACCOUNT)
+        mapping->charge_pages = pages;
+    int error = aspen_clear_check(&mapping->clear, mapping->mm, mapping->start,
+                                  mapping->start + mapping->bytes);
+    if (error)
+        return error;
+    return aspen_may_expand(mapping->mm, mapping->flags,
+                            pages - mapping->clear.pages);
+}
+
+/* The mmap lock is held, from here on. What is refused first is refused first
+ * by Linux, so that both give the same error. */
 static int
 check(struct mapping *mapping, const struct aspen_mmap_args *args)
 {
@@ -132,10 +187,13 @@ check(struct mapping *mapping, const struct aspen_mmap_args *args)
     mapping->object = args->object;
     mapping->pgoff = (args->object ? args->offset_bytes : mapping->start) >>
                      ASPEN_PAGE_SHIFT;
-    if (mapping->flags & ASPEN_VM_ACCOUNT)
-        mapping->charge_pages = mapping->bytes >> ASPEN_PAGE_SHIFT;
-    return aspen_clear_check(&mapping->clear, mm, mapping->start,
-                             mapping->start + mapping->bytes);
+    error = mapping->special ? 0 : check_locked(mapping, args);
+    if (!error)
+        error = check_offset(mapping, args);
+    if (!error)
+        error = check_kind(args);
+    drop_lock_of_raw(mapping);
+    return error ? error : check_room(mapping);
 }
 
 /* ---- Reserve ----------------------------------------------------------- */
@@ -163,6 +221,7 @@ reserve_new_vma(struct mapping *mapping)
     vma->flags = mapping->flags;
     vma->object = mapping->object;
     vma->pgoff = mapping->pgoff;
+    vma->special = mapping->special;
     int error = aspen_vma_open(vma);
     if (error) {
         aspen_vma_free(vma);
@@ -276,15 +335,32 @@ commit(struct mapping *mapping)
     aspen_tree_reserve_release(&mm->vmas, &mapping->reserve);
 }
 
-int
-aspen_mmap(struct aspen_mm *mm, const struct aspen_mmap_args *args,
-           uint64_t *address)
-{
-    struct mapping mapping = {.mm = mm};
+/* ---- Afterwards -------------------------------------------------------- */
 
-    int error = check_flags(args);
-    if (!error)
-        error = check_size(args, &mapping.bytes);
+static bool
+wants_pages(const struct aspen_mmap_args *args, uint64_t flags)
+{
+    return flags & ASPEN_VM_LOCKED ||
+           (args->place & (ASPEN_MAP_POPULATE | ASPEN_MAP_NONBLOCK)) ==
+               ASPEN_MAP_POPULATE;
+}
+
+/* As Linux: the mapping is there, and nobody hears of what is not in it. */
+static void
+populate(struct aspen_mm *mm, uint64_t start, uint64_t bytes)
+{
+    int ignored = aspen_populate_range(mm, start, start + bytes,
+                                       ASPEN_POPULATE_MMAP, NULL);
+    (void)ignored;
+}
+
+int
+aspen_map(struct aspen_mm *mm, const struct aspen_mmap_args *args,
+          const struct aspen_special *special, uint64_t *address)
+{
+    struct mapping mapping = {.mm = mm, .special = special};
+
+    int error = check_size(args, &mapping.bytes);
     if (!error)
         error = aspen_mm_write_lock_killable(mm, ASPEN_LOCK_MM);
     if (error)
@@ -299,5 +375,16 @@ aspen_mmap(struct aspen_mm *mm, const struct aspen_mmap_args *args,
     }
     aspen_mm_write_unlock(mm);
     aspen_tree_pool_settle(&mm->aspen->tree_pool);
+    if (!error && wants_pages(args, mapping.flags))
+        populate(mm, mapping.start, mapping.bytes);
     return error;
+}
+
+int
+aspen_mmap(struct aspen_mm *mm, const struct aspen_mmap_args *args,
+           uint64_t *address)
+{
+    int error = check_known(args);
+
+    return error ? error : aspen_map(mm, args, NULL, address);
 }

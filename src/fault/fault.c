@@ -49,6 +49,8 @@ handle_nothing(struct aspen_fault *fault)
         return -ASPEN_EOPNOTSUPP;
     if (vma->object)
         return aspen_fault_object(fault);
+    if (vma->special)
+        return aspen_fault_special(fault);
     /* Raw frames are mapped by whoever knows them. */
     return vma->flags & raw ? -ASPEN_EFBIG : aspen_fault_anon(fault);
 }

@@ -102,6 +102,11 @@ ASPEN_MUST_USE int aspen_fault_try(struct aspen_fault *fault,
 /* Meet a need. No lock is held. 0: try again; or an error. */
 ASPEN_MUST_USE int aspen_fault_meet(struct aspen_fault *fault, int need);
 
+/* ---- special.c: raw memory of a special mapping ------------------------ */
+
+/* 0 or an error: the hook's (ASPEN_STEP_HOOK), -ASPEN_EFBIG, -ASPEN_ENOMEM. */
+ASPEN_MUST_USE int aspen_fault_special(struct aspen_fault *fault);
+
 /* ---- anon.c: pages of no object ---------------------------------------- */
 
 /* Nothing is there and the VMA has no object. */

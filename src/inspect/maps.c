@@ -5,13 +5,17 @@
  *     start-end rwxp offset   major:minor inode      name from column 73 on
  *     7f89b90a5000-7f89b90a7000 rw-p 00033000 fe:00 332383         /usr/...
  *
- * Names that are no file's, as Linux gives them: [heap] touches the brk
- * area; [stack] is the highest area that grows down; [vdso] and [vvar] are
- * special mappings, with and without code; [anon:NAME] has a name of its own.
+ * Names that are no file's, in the order in which Linux looks for them: of a
+ * special mapping its kind's ([vdso] and [vvar], with and without code, when
+ * it was imported); [heap] touches the brk area; [stack] holds the address
+ * where the stack started, or is the highest area that grows down when that is
+ * not known; [anon:NAME] has a name of its own.
  *
  * The first test to break is tests/unit/test_inspect.c.
  */
 #include "inspect/maps.h"
+
+#include "space/vma.h"
 
 #define NAME_COLUMN 73
 
@@ -19,7 +23,14 @@ const struct aspen_vma *
 aspen_maps_stack(struct aspen_mm *mm)
 {
     uint64_t range[2] = {mm->address_limit, 0};
+    uint64_t start = mm->layout.stack_start;
     const struct aspen_vma *vma;
+
+    /* The bound counts as inside, on either side. */
+    if (start) {
+        vma = aspen_vma_find(mm, start - 1);
+        return vma && vma->start <= start ? vma : NULL;
+    }
 
     if (mm->stack_pages == 0)
         return NULL;
@@ -39,13 +50,17 @@ is_heap(const struct aspen_vma *vma)
 }
 
 static const char *
-name_without_file(const struct aspen_vma *vma, const struct aspen_vma *stack)
+name_of(const struct aspen_vma *vma, const struct aspen_vma *stack)
 {
-    if (vma->flags & ASPEN_VM_SPECIAL)
+    if (vma->object)
+        return vma->object->name;
+    if (vma->special)
+        return vma->special->name;
+    if (vma->flags & ASPEN_VM_SPECIAL && !vma->name)
         return vma->flags & ASPEN_VM_EXEC ? "[vdso]" : "[vvar]";
     if (is_heap(vma))
         return "[heap]";
-    return vma == stack ? "[stack]" : NULL;
+    return vma == stack ? "[stack]" : vma->name;
 }
 
 /* A name may hold anything but a line end. */
@@ -63,11 +78,11 @@ static void
 put_name(struct aspen_text *text, const struct aspen_vma *vma,
          const struct aspen_vma *stack)
 {
-    const char *name = vma->object ? vma->object->name : vma->name;
-    bool bare = vma->object || !name || name[0] == '[';
+    const char *name = name_of(vma, stack);
 
-    if (!vma->object && !name)
-        name = name_without_file(vma, stack);
+    /* Imported ones come with the brackets. */
+    bool bare = !name || name != vma->name || name[0] == '[';
+
     if (!name)
         return;
     aspen_text_pad(text, NAME_COLUMN, 0);

@@ -99,6 +99,7 @@ aspen_config_init(struct aspen_config *config)
     config->overcommit_percent = 50;
     config->map_count_max = 65530;
     config->mmap_min_address = 65536;
+    config->mmap_min_fixed = 65536;
     config->stack_guard_pages = 256;
     config->semantics = ASPEN_SEMANTICS_6_12;
 }

@@ -172,6 +172,7 @@ object_init(struct aspen *aspen, struct aspen_object *object,
     object->name = args->name;
     object->pager = args->pager;
     object->context = args->context;
+    object->placement = args->placement;
     aspen_store_relaxed(&object->size_bytes, args->size_bytes);
     aspen_port_rwlock_init(&object->i_mmap_lock);
     aspen_interval_tree_init(&object->i_mmap);
@@ -185,7 +186,8 @@ int
 aspen_object_create(struct aspen *aspen, const struct aspen_object_args *args,
                     struct aspen_object **out)
 {
-    if ((unsigned)args->kind > ASPEN_OBJECT_HUGETLB)
+    if ((unsigned)args->kind > ASPEN_OBJECT_HUGETLB ||
+        (unsigned)args->placement > ASPEN_PLACEMENT_SHMEM_HUGE)
         return -ASPEN_EINVAL;
 
     struct aspen_object *object = aspen_cache_alloc(&aspen->object_cache);

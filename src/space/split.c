@@ -33,6 +33,9 @@ aspen_vma_close(struct aspen_vma *vma)
 {
     const struct aspen_object *object = vma->object;
 
+    if (vma->special && vma->special->close)
+        vma->special->close(vma->special->context, vma->mm, vma->start,
+                            vma->end);
     if (object && object->pager && object->pager->close)
         object->pager->close(object->context, vma);
 }
@@ -44,6 +47,8 @@ aspen_vma_check_edge(const struct aspen_vma *vma, uint64_t address)
 
     if (vma->start >= address || vma->end <= address)
         return 0;
+    if (vma->special)
+        return -ASPEN_EINVAL;
     uint64_t entry = aspen_table_walk(vma->mm, address, &slot);
     if (!aspen_entry_is_leaf(entry, slot.level) ||
         aspen_is_aligned(address, aspen_entry_span(slot.level)))

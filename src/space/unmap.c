@@ -16,6 +16,7 @@
 #include "space/anon_vma.h"
 #include "space/notify.h"
 #include "space/object.h"
+#include "space/split.h"
 #include "space/swap_map.h"
 
 /* How far ahead of the entry at work a frame is fetched into the cache. */
@@ -281,8 +282,7 @@ tear_down_vma(struct aspen_mm *mm, struct aspen_vma *vma)
     if (vma->flags & ASPEN_VM_LOCKED)
         mm->locked_pages -= pages;
     mm->map_count--;
-    if (object && object->pager && object->pager->close)
-        object->pager->close(object->context, vma);
+    aspen_vma_close(vma);
     aspen_vma_free(vma);
     if (object)
         aspen_object_put(object);

@@ -292,6 +292,30 @@ run_mmap(struct every *e, const struct call *call)
 }
 
 static int
+special_fault(void *context, struct aspen_mm *mm, uint64_t pgoff, uint64_t *raw)
+{
+    (void)context;
+    (void)mm;
+    *raw = 5000 + pgoff;
+    return 0;
+}
+
+static const struct aspen_special special = {.name = "[special]",
+                                             .fault = special_fault};
+
+static int
+run_map_special(struct every *e, const struct call *call)
+{
+    uint64_t address = 12345;
+
+    int error = aspen_map_special(e->mm, 0, AT(call->pages), 0, call->flags,
+                                  &special, &address);
+    if (error)
+        assert_int_equal(address, 12345);
+    return error;
+}
+
+static int
 run_munmap(struct every *e, const struct call *call)
 {
     return aspen_munmap(e->mm, AT(call->first), AT(call->pages));
@@ -575,6 +599,11 @@ static const struct call calls[] = {
          .pages = 20, .flags = RW,
          .kinds = K(INTERRUPT) | K(TREE_NODE) | K(VMA) | K(ANON_VMA) | K(HOOK) |
                   K(CHARGE)),
+    CALL(aspen_map_special, "code", .run = run_map_special, .pages = 2,
+         .flags = RX, .kinds = K(INTERRUPT) | K(TREE_NODE) | K(VMA)),
+    CALL(aspen_map_special, "writable", .run = run_map_special, .pages = 2,
+         .flags = RW,
+         .kinds = K(INTERRUPT) | K(TREE_NODE) | K(VMA) | K(CHARGE)),
     CALL(aspen_munmap, "all of one", .run = run_munmap, .first = SHM,
          .pages = 4, .kinds = K(INTERRUPT) | K(TREE_NODE)),
     CALL(aspen_munmap, "a head", .run = run_munmap, .first = ANON, .pages = 5,

@@ -1,0 +1,20 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * calls/map.h - a new mapping, whoever asks for it: mmap, special mappings.
+ */
+#ifndef ASPEN_CALLS_MAP_H
+#define ASPEN_CALLS_MAP_H
+
+#include <aspen/mmap.h>
+#include <aspen/special.h>
+
+/*
+ * aspen_mmap(), or aspen_map_special() when `special` is not NULL; flags that
+ * only the core may set are the caller's to check.
+ */
+ASPEN_MUST_USE int aspen_map(struct aspen_mm *mm,
+                             const struct aspen_mmap_args *args,
+                             const struct aspen_special *special,
+                             uint64_t *address);
+
+#endif

@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * fault/special.c - pages of a special mapping: raw memory that its kind
+ * knows.
+ *
+ * Called by fault.c. The first test to break is tests/unit/test_special.c.
+ */
+#include "fault/fault.h"
+
+int
+aspen_fault_special(struct aspen_fault *fault)
+{
+    const struct aspen_vma *vma = fault->vma;
+    const struct aspen_special *special = vma->special;
+    uint64_t page = (fault->address - vma->start) >> ASPEN_PAGE_SHIFT;
+    uint64_t raw = 0;
+    bool done;
+
+    if (!special->fault)
+        return -ASPEN_EFBIG;
+    if (aspen_failpoint(&fault->aspen->failpoints, ASPEN_STEP_HOOK))
+        return -ASPEN_ENOMEM;
+    int error = special->fault(special->context, fault->mm, page, &raw);
+    if (error)
+        return error;
+    /* What a leaf cannot name, or means the zero page. */
+    if (raw == ASPEN_ZERO_FRAME || raw >> ASPEN_ENTRY_NUMBER_BITS)
+        return -ASPEN_EFBIG;
+    return aspen_fault_map(
+        fault,
+        aspen_entry_make_leaf(raw, 0,
+                              aspen_fault_bits(fault) | ASPEN_ENTRY_SPECIAL),
+        &done);
+}

@@ -1,0 +1,766 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Where the host's kernel puts mappings, and what it refuses first, beside
+ * Aspen: a scratch process makes random calls without FIXED, Aspen starts from
+ * its maps and makes the same. Every address and every error has to be the
+ * same. Skipped where the host is no Linux 6.12 or later on x86-64.
+ *
+ * The scratch process is this program again, run with its layout as an
+ * argument; between calls it touches no memory but its stack.
+ */
+#define _GNU_SOURCE
+#include "helper.h"
+
+#include "space/vma.h"
+#include <errno.h>
+#include <linux/capability.h>
+#include <sys/mman.h>
+#include <sys/personality.h>
+#include <sys/resource.h>
+#include <sys/syscall.h>
+#include <sys/utsname.h>
+#include <sys/vfs.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#define CALLS 3000u
+#define HUGE  ((uint64_t)2 << 20)
+#define LIVE  64u
+
+#ifndef MAP_ABOVE4G
+#define MAP_ABOVE4G 0x80
+#endif
+
+/* ---- The scratch process ----------------------------------------------- */
+
+enum command_kind { MAP, UNMAP, LIMIT, DROP_PRIVILEGES };
+
+struct command {
+    enum command_kind kind;
+    uint64_t address;
+    uint64_t length;
+    uint64_t offset;
+    int protection;
+    int flags;
+    int file;
+};
+
+static int64_t
+drop_privileges(void)
+{
+    struct __user_cap_header_struct header = {.version =
+                                                  _LINUX_CAPABILITY_VERSION_3};
+    struct __user_cap_data_struct data[2];
+
+    memset(data, 0, sizeof(data));
+    return syscall(SYS_capset, &header, data) ? -errno : 0;
+}
+
+static int64_t
+set_limit(const struct command *command)
+{
+    struct rlimit limit = {command->length, RLIM_INFINITY};
+
+    getrlimit((__rlimit_resource_t)command->file, &limit);
+    limit.rlim_cur =
+        command->length < limit.rlim_max ? command->length : limit.rlim_max;
+    return setrlimit((__rlimit_resource_t)command->file, &limit) ? -errno : 0;
+}
+
+static int64_t
+obey(const struct command *command)
+{
+    void *at = (void *)(uintptr_t)command->address;
+
+    switch (command->kind) {
+    case MAP:
+        at = mmap(at, command->length, command->protection, command->flags,
+                  command->file, (off_t)command->offset);
+        return at == MAP_FAILED ? -errno : (int64_t)(uintptr_t)at;
+    case UNMAP:
+        return munmap(at, command->length) ? -errno : 0;
+    case LIMIT:
+        return set_limit(command);
+    default:
+        return drop_privileges();
+    }
+}
+
+static int
+scratch(void)
+{
+    struct command command;
+    int64_t answer = 0;
+
+    /* Whatever is set up lazily is set up before the maps are read. */
+    command = (struct command){.kind = UNMAP, .length = PAGE, .address = PAGE};
+    answer = obey(&command);
+    while (write(1, &answer, sizeof(answer)) == sizeof(answer) &&
+           read(0, &command, sizeof(command)) == sizeof(command))
+        answer = obey(&command);
+    return 0;
+}
+
+/* ---- Both sides -------------------------------------------------------- */
+
+struct pair {
+    struct helper helper;
+    struct aspen_mm *mm;
+    struct aspen_object *file; /* on disk */
+    struct aspen_object *memory;
+    int file_number; /* the scratch process's */
+    int memory_number;
+    bool files_align;
+    bool shared_aligns;
+    bool bottom_up;
+    bool randomized;
+    pid_t scratch;
+    int in;
+    int out;
+    uint64_t random;
+    uint64_t live[LIVE][2]; /* address, length */
+    unsigned live_count;
+    uint64_t placed;
+    uint64_t refused;
+};
+
+static int64_t
+ask_host(struct pair *p, const struct command *command)
+{
+    int64_t answer;
+
+    assert_int_equal(write(p->in, command, sizeof(*command)), sizeof(*command));
+    assert_int_equal(read(p->out, &answer, sizeof(answer)), sizeof(answer));
+    return answer;
+}
+
+static bool
+setting_is(const char *path, const char *word)
+{
+    char text[256] = "";
+    FILE *file = fopen(path, "re");
+
+    if (!file)
+        return false;
+    char *line = fgets(text, sizeof(text), file);
+    fclose(file);
+    return line && strstr(line, word);
+}
+
+static void
+start_scratch(struct pair *p)
+{
+    int in[2], out[2];
+
+    assert_int_equal(pipe2(in, 0), 0);
+    assert_int_equal(pipe2(out, 0), 0);
+    fflush(NULL);
+    p->scratch = fork();
+    assert_true(p->scratch >= 0);
+    if (p->scratch == 0) {
+        struct rlimit stack = {8 << 20, RLIM_INFINITY};
+        unsigned long persona = (p->bottom_up ? ADDR_COMPAT_LAYOUT : 0) |
+                                (p->randomized ? 0 : ADDR_NO_RANDOMIZE);
+        dup2(in[0], 0);
+        dup2(out[1], 1);
+        close(in[1]);
+        close(out[0]);
+        setrlimit(RLIMIT_STACK, &stack);
+        personality(persona);
+        execl("/proc/self/exe", "test_place_host", "scratch", NULL);
+        _exit(1);
+    }
+    close(in[0]);
+    close(out[1]);
+    p->in = in[1];
+    p->out = out[0];
+    int64_t ready;
+    assert_int_equal(read(p->out, &ready, sizeof(ready)), sizeof(ready));
+}
+
+static uint64_t
+flags_of(const char *access, const char *name)
+{
+    uint64_t flags = ASPEN_VM_MAYREAD | ASPEN_VM_MAYWRITE | ASPEN_VM_MAYEXEC;
+
+    flags |= access[0] == 'r' ? ASPEN_VM_READ : 0;
+    flags |= access[1] == 'w' ? ASPEN_VM_WRITE : 0;
+    flags |= access[2] == 'x' ? ASPEN_VM_EXEC : 0;
+    return flags | (strstr(name, "[stack]") ? ASPEN_VM_GROWSDOWN : 0);
+}
+
+/* The scratch process's maps become Aspen's. */
+static void
+import_maps(struct pair *p)
+{
+    char path[64];
+    char *line = NULL;
+    size_t room = 0;
+
+    snprintf(path, sizeof(path), "/proc/%d/maps", (int)p->scratch);
+    FILE *maps = fopen(path, "re");
+    assert_non_null(maps);
+    while (getline(&line, &room, maps) > 0) {
+        unsigned long long start, end;
+        char access[5];
+        assert_int_equal(sscanf(line, "%llx-%llx %4s", &start, &end, access),
+                         3);
+        struct aspen_import_vma vma = {
+            .start = start, .end = end, .flags = flags_of(access, line)};
+        if (end <= p->mm->address_limit)
+            assert_int_equal(aspen_import_vma(p->mm, &vma), 0);
+    }
+    free(line);
+    fclose(maps);
+}
+
+/* The edge of the mmap area that mappings start from: where a page goes if
+ * nothing is there, else where what is there begins. */
+static uint64_t
+find_base(struct pair *p)
+{
+    struct command map = {.kind = MAP,
+                          .length = PAGE,
+                          .flags = MAP_PRIVATE | MAP_ANONYMOUS,
+                          .file = -1};
+    uint64_t page = (uint64_t)ask_host(p, &map);
+    struct command unmap = {.kind = UNMAP, .address = page, .length = PAGE};
+
+    assert_int_equal(ask_host(p, &unmap), 0);
+    if (p->bottom_up) {
+        uint64_t low = p->mm->address_limit / 3;
+        uint64_t lowest = aspen_vma_find(p->mm, low)->start;
+        return page < lowest ? page : lowest;
+    }
+    /* The stack is the highest, or the vdso; the area ends far below. */
+    uint64_t range[2] = {p->mm->address_limit, 0};
+    const struct aspen_vma *vma;
+    do
+        vma = aspen_tree_find_back(&p->mm->vmas, range[0] - 1, 0, range);
+    while (!(vma->flags & ASPEN_VM_GROWSDOWN));
+    vma = aspen_tree_find_back(&p->mm->vmas, range[0] - 1, 0, range);
+    return page > vma->end ? page + PAGE : vma->end;
+}
+
+static void
+set_layout(struct pair *p)
+{
+    struct aspen_layout_choice choice = {.bottom_up = p->bottom_up,
+                                         .random_stack = p->randomized};
+    struct aspen_layout layout;
+    uint64_t base = find_base(p);
+
+    aspen_layout_read(p->mm, &layout);
+    aspen_layout_choose(p->mm, &choice, &layout);
+    choice.random_bytes =
+        p->bottom_up ? base - layout.mmap_bottom : layout.mmap_base - base;
+    if (!p->randomized)
+        assert_int_equal(choice.random_bytes, 0);
+    aspen_layout_choose(p->mm, &choice, &layout);
+    assert_int_equal(p->bottom_up ? layout.mmap_bottom : layout.mmap_base,
+                     base);
+    assert_int_equal(aspen_layout_set(p->mm, &layout), 0);
+}
+
+/* Which rule the file system's files follow. */
+static bool
+file_aligns(int file)
+{
+    struct statfs fs;
+
+    assert_int_equal(fstatfs(file, &fs), 0);
+    return fs.f_type == 0xef53 /* ext4 */ || fs.f_type == 0x58465342 /* xfs */;
+}
+
+static uint64_t
+read_number(const char *path)
+{
+    unsigned long long number = 0;
+    FILE *file = fopen(path, "re");
+
+    assert_non_null(file);
+    assert_int_equal(fscanf(file, "%llu", &number), 1);
+    fclose(file);
+    return number;
+}
+
+/* What the kernel and its security modules make of a hint that is too low. */
+static uint64_t
+lowest_hint(void)
+{
+    void *lowest =
+        mmap((void *)PAGE, PAGE, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+    assert_true(lowest != MAP_FAILED);
+    munmap(lowest, PAGE);
+    return (uint64_t)(uintptr_t)lowest;
+}
+
+static void
+config_of_host(struct pair *p, struct aspen_config *config)
+{
+    const char *thp = "/sys/kernel/mm/transparent_hugepage/enabled";
+
+    aspen_config_init(config);
+    config->frames = 1 << 20;
+    config->contents_ignored = true;
+    config->overcommit =
+        (enum aspen_overcommit)read_number("/proc/sys/vm/overcommit_memory");
+    config->mmap_min_fixed = read_number("/proc/sys/vm/mmap_min_addr");
+    config->mmap_min_address = lowest_hint();
+    config->map_count_max = (uint32_t)read_number("/proc/sys/vm/max_map_count");
+    config->semantics = ASPEN_SEMANTICS_6_18;
+    if (access(thp, R_OK))
+        config->huge_placement = ASPEN_HUGE_PLACEMENT_NEVER;
+    p->shared_aligns = setting_is(
+        "/sys/kernel/mm/transparent_hugepage/shmem_enabled", "[force]");
+    config->huge_shared_placement = p->shared_aligns;
+}
+
+static void
+make_objects(struct pair *p)
+{
+    FILE *file = tmpfile();
+
+    assert_non_null(file);
+    p->file_number = dup(fileno(file)); /* not closed on exec */
+    fclose(file);
+    p->memory_number = memfd_create("place", 0);
+    assert_true(p->memory_number >= 0);
+    p->files_align = file_aligns(p->file_number);
+    struct aspen_object_args args = {
+        .kind = ASPEN_OBJECT_FILE,
+        .size_bytes = GIB,
+        .placement =
+            p->files_align ? ASPEN_PLACEMENT_HUGE : ASPEN_PLACEMENT_PLAIN,
+    };
+    assert_int_equal(aspen_object_create(p->helper.aspen, &args, &p->file), 0);
+    args.kind = ASPEN_OBJECT_SHMEM;
+    args.placement =
+        p->shared_aligns ? ASPEN_PLACEMENT_SHMEM_HUGE : ASPEN_PLACEMENT_PLAIN;
+    assert_int_equal(aspen_object_create(p->helper.aspen, &args, &p->memory),
+                     0);
+}
+
+static void
+begin(struct pair *p)
+{
+    struct aspen_config config;
+
+    config_of_host(p, &config);
+    helper_create(&p->helper, &config);
+    make_objects(p);
+    start_scratch(p);
+    p->mm = helper_mm(&p->helper);
+    assert_int_equal(aspen_limit_set(p->mm, ASPEN_LIMIT_STACK, 8 << 20), 0);
+    assert_int_equal(aspen_privileges_set(p->mm, ASPEN_PRIVILEGES), 0);
+    import_maps(p);
+    set_layout(p);
+}
+
+static void
+end(struct pair *p)
+{
+    int status;
+
+    close(p->in);
+    close(p->out);
+    close(p->file_number);
+    close(p->memory_number);
+    assert_int_equal(waitpid(p->scratch, &status, 0), p->scratch);
+    assert_int_equal(status, 0);
+    helper_assert_valid(&p->helper);
+    aspen_mm_put(p->mm);
+    aspen_object_put(p->file);
+    aspen_object_put(p->memory);
+    helper_destroy(&p->helper);
+}
+
+/* ---- The same call in Aspen -------------------------------------------- */
+
+static uint64_t
+vm_flags_of(const struct command *command)
+{
+    uint64_t flags = 0;
+
+    flags |= command->protection & PROT_READ ? ASPEN_VM_READ : 0;
+    flags |= command->protection & PROT_WRITE ? ASPEN_VM_WRITE : 0;
+    flags |= command->protection & PROT_EXEC ? ASPEN_VM_EXEC : 0;
+    flags |= command->flags & MAP_SHARED ? ASPEN_VM_SHARED : 0;
+    flags |= command->flags & MAP_GROWSDOWN ? ASPEN_VM_GROWSDOWN : 0;
+    flags |= command->flags & MAP_STACK ? ASPEN_VM_STACK : 0;
+    flags |= command->flags & MAP_LOCKED ? ASPEN_VM_LOCKED : 0;
+    return flags | (command->flags & MAP_NORESERVE ? ASPEN_VM_NORESERVE : 0);
+}
+
+static unsigned
+place_of(const struct command *command)
+{
+    unsigned place = 0;
+
+    place |= command->flags & MAP_FIXED ? ASPEN_MAP_FIXED : 0;
+    if (command->flags & MAP_FIXED_NOREPLACE)
+        place |= ASPEN_MAP_FIXED_NOREPLACE;
+    place |= command->flags & MAP_32BIT ? ASPEN_MAP_32BIT : 0;
+    return place | (command->flags & MAP_ABOVE4G ? ASPEN_MAP_ABOVE4G : 0);
+}
+
+static int64_t
+map_in_aspen(struct pair *p, const struct command *command)
+{
+    struct aspen_mmap_args args = {
+        .address = command->address,
+        .length_bytes = command->length,
+        .vm_flags = vm_flags_of(command),
+        .place = place_of(command),
+        .object = command->file == -1               ? NULL
+                  : command->file == p->file_number ? p->file
+                                                    : p->memory,
+        .offset_bytes = command->offset,
+    };
+    uint64_t address;
+
+    int error = aspen_mmap(p->mm, &args, &address);
+    return error ? error : (int64_t)address;
+}
+
+static int64_t
+ask_aspen(struct pair *p, const struct command *command)
+{
+    switch (command->kind) {
+    case MAP:
+        return map_in_aspen(p, command);
+    case UNMAP:
+        return aspen_munmap(p->mm, command->address, command->length);
+    case LIMIT:
+        return aspen_limit_set(p->mm,
+                               command->file == RLIMIT_AS ? ASPEN_LIMIT_AS
+                               : command->file == RLIMIT_DATA
+                                   ? ASPEN_LIMIT_DATA
+                                   : ASPEN_LIMIT_MEMLOCK,
+                               command->length);
+    default:
+        return aspen_privileges_set(p->mm, 0);
+    }
+}
+
+static int64_t
+both(struct pair *p, const struct command *command)
+{
+    int64_t host = ask_host(p, command);
+    int64_t ours = ask_aspen(p, command);
+
+    if (host != ours)
+        fail_msg("kind %d address %llx length %llx offset %llx protection %x "
+                 "flags %x file %d: host %llx, aspen %llx",
+                 (int)command->kind, (unsigned long long)command->address,
+                 (unsigned long long)command->length,
+                 (unsigned long long)command->offset, command->protection,
+                 command->flags, command->file, (unsigned long long)host,
+                 (unsigned long long)ours);
+    if (command->kind == MAP) {
+        p->placed += host >= 0;
+        p->refused += host < 0;
+    }
+    return host;
+}
+
+/* ---- Random calls ------------------------------------------------------ */
+
+static uint64_t
+below(struct pair *p, uint64_t limit)
+{
+    return unit_random(&p->random) % limit;
+}
+
+static uint64_t
+random_length(struct pair *p)
+{
+    switch (below(p, 10)) {
+    case 0:
+        return HUGE * (1 + below(p, 4));
+    case 1:
+        return HUGE * (1 + below(p, 3)) + PAGE * below(p, 4) - PAGE;
+    case 2:
+        return GIB * (1 + below(p, 64));
+    case 3:
+        return below(p, 40) ? PAGE * below(p, 600) + 1
+                            : (uint64_t)1 << (40 + below(p, 24));
+    default:
+        return PAGE * (1 + below(p, 16));
+    }
+}
+
+static uint64_t
+random_hint(struct pair *p)
+{
+    const uint64_t *live =
+        p->live_count ? p->live[below(p, p->live_count)] : NULL;
+
+    switch (below(p, 10)) {
+    case 0:
+        return PAGE * below(p, 40) + below(p, 3);
+    case 1:
+        return p->mm->address_limit - PAGE * below(p, 3000);
+    case 2:
+        /* Not the last page: Linux takes a fixed address there for an error
+         * number and answers that. */
+        return UINT64_MAX - PAGE * (1 + below(p, 10));
+    case 3:
+        return GIB + below(p, GIB);
+    case 4:
+    case 5:
+        return live ? live[0] + live[1] * below(p, 2) +
+                          PAGE * (below(p, 600) - 300) + below(p, 2)
+                    : 0;
+    default:
+        return 0;
+    }
+}
+
+static struct command
+random_map(struct pair *p)
+{
+    struct command c = {.kind = MAP, .file = -1};
+
+    c.address = random_hint(p);
+    c.length = random_length(p);
+    c.protection = PROT_NONE;
+    if (c.length < GIB)
+        c.protection = (int)below(p, 8);
+    c.flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE;
+    if (below(p, 8) == 0)
+        c.flags |= MAP_GROWSDOWN;
+    if (below(p, 8) == 0)
+        c.flags |= MAP_STACK;
+    if (below(p, 16) == 0)
+        c.flags |= MAP_ABOVE4G;
+    if (!p->randomized && below(p, 6) == 0)
+        c.flags |= MAP_32BIT;
+    if (below(p, 10) == 0)
+        c.flags |= MAP_FIXED_NOREPLACE;
+    if (below(p, 4) == 0) {
+        bool memory = !p->files_align || below(p, 2);
+        c.file = memory ? p->memory_number : p->file_number;
+        c.flags &= ~MAP_ANONYMOUS;
+        c.offset = below(p, 2) ? 0 : PAGE * below(p, 2000);
+        if (below(p, 2))
+            c.flags ^= MAP_PRIVATE | MAP_SHARED;
+    }
+    return c;
+}
+
+/* Any answer will do, if it is the same. */
+static void
+call_map(struct pair *p)
+{
+    struct command c = random_map(p);
+
+    int64_t answer = both(p, &c);
+    if (answer < 0)
+        return;
+    if (p->live_count == LIVE) {
+        unsigned i = (unsigned)below(p, LIVE);
+        struct command unmap = {
+            .kind = UNMAP, .address = p->live[i][0], .length = p->live[i][1]};
+        both(p, &unmap);
+        p->live[i][0] = p->live[LIVE - 1][0];
+        p->live[i][1] = p->live[LIVE - 1][1];
+        p->live_count--;
+    }
+    p->live[p->live_count][0] = (uint64_t)answer;
+    p->live[p->live_count++][1] = (c.length + PAGE - 1) / PAGE * PAGE;
+}
+
+/* All of one, or a piece, from one side or the middle. */
+static void
+call_unmap(struct pair *p)
+{
+    if (!p->live_count)
+        return;
+    unsigned i = (unsigned)below(p, p->live_count);
+    uint64_t pages = p->live[i][1] / PAGE;
+    uint64_t from = below(p, 2) ? 0 : below(p, pages);
+    struct command c = {
+        .kind = UNMAP,
+        .address = p->live[i][0] + from * PAGE,
+        .length = (1 + below(p, pages - from)) * PAGE,
+    };
+
+    both(p, &c);
+}
+
+static void
+run(bool bottom_up, bool randomized, const char *name)
+{
+    struct pair p = {.bottom_up = bottom_up, .randomized = randomized};
+
+    p.random = unit_seed("test_place_host", randomized ? 1 : 2);
+    begin(&p);
+    for (unsigned i = 0; i < CALLS; i++)
+        if (below(&p, 3))
+            call_map(&p);
+        else
+            call_unmap(&p);
+    printf("%s: %llu of %llu addresses the same, %llu refusals the same\n",
+           name, (unsigned long long)p.placed, (unsigned long long)p.placed,
+           (unsigned long long)p.refused);
+    end(&p);
+}
+
+static void
+top_down_random(void **state)
+{
+    (void)state;
+    run(false, true, "top down, randomized");
+}
+
+static void
+top_down(void **state)
+{
+    (void)state;
+    run(false, false, "top down");
+}
+
+static void
+bottom_up_random(void **state)
+{
+    (void)state;
+    run(true, true, "bottom up, randomized");
+}
+
+static void
+bottom_up(void **state)
+{
+    (void)state;
+    run(true, false, "bottom up");
+}
+
+/* ---- Limits, and which error comes first ------------------------------- */
+
+/* Numbers that are wrong in several ways at once. */
+static struct command
+wrong_map(struct pair *p)
+{
+    static const uint64_t addresses[] = {0,
+                                         1,
+                                         PAGE,
+                                         8 * PAGE,
+                                         64 * PAGE + 1,
+                                         (uint64_t)1 << 46,
+                                         ((uint64_t)1 << 47) - PAGE,
+                                         ((uint64_t)1 << 47) - 2 * PAGE,
+                                         (uint64_t)1 << 47,
+                                         UINT64_MAX - PAGE + 1,
+                                         UINT64_MAX - PAGE};
+    static const uint64_t lengths[] = {0,
+                                       1,
+                                       PAGE,
+                                       3 * PAGE,
+                                       40 * PAGE,
+                                       300 * PAGE,
+                                       (uint64_t)1 << 46,
+                                       (uint64_t)1 << 47,
+                                       UINT64_MAX - PAGE,
+                                       UINT64_MAX};
+    static const uint64_t offsets[] = {0, PAGE, 1, ((uint64_t)1 << 63) - PAGE,
+                                       (uint64_t)0 - PAGE};
+    static const int flags[] = {MAP_FIXED,    MAP_FIXED_NOREPLACE,
+                                MAP_LOCKED,   MAP_GROWSDOWN,
+                                MAP_STACK,    MAP_FIXED_NOREPLACE | MAP_LOCKED,
+                                MAP_NORESERVE};
+    struct command c = {.kind = MAP, .file = -1};
+
+    c.address = addresses[below(p, sizeof(addresses) / 8)];
+    c.length = lengths[below(p, sizeof(lengths) / 8)];
+    c.protection = (int)below(p, 4);
+    c.flags = MAP_PRIVATE | MAP_ANONYMOUS |
+              flags[below(p, sizeof(flags) / sizeof(flags[0]))];
+    if (below(p, 2)) {
+        c.flags &= ~MAP_ANONYMOUS;
+        c.file = p->memory_number;
+        c.offset = offsets[below(p, sizeof(offsets) / 8)];
+    }
+    return c;
+}
+
+static void
+limit(struct pair *p, int resource, uint64_t bytes)
+{
+    struct command c = {.kind = LIMIT, .file = resource, .length = bytes};
+
+    assert_int_equal(both(p, &c), 0);
+}
+
+static void
+wrong_maps(struct pair *p, unsigned calls)
+{
+    for (unsigned i = 0; i < calls; i++) {
+        struct command c = wrong_map(p);
+        int64_t answer = both(p, &c);
+        if (answer < 0 || below(p, 3) == 0)
+            continue;
+        struct command unmap = {
+            .kind = UNMAP, .address = (uint64_t)answer, .length = c.length};
+        both(p, &unmap);
+    }
+}
+
+static void
+errors_and_limits(void **state)
+{
+    struct pair p = {.randomized = true};
+    struct command drop = {.kind = DROP_PRIVILEGES};
+    struct aspen_mm_counters counters;
+    (void)state;
+
+    p.random = unit_seed("test_place_host", 3);
+    begin(&p);
+    wrong_maps(&p, 300);
+    assert_int_equal(both(&p, &drop), 0);
+    limit(&p, RLIMIT_MEMLOCK, 64 * PAGE + 5);
+    wrong_maps(&p, 300);
+    limit(&p, RLIMIT_MEMLOCK, 0);
+    wrong_maps(&p, 300);
+    aspen_mm_counters_read(p.mm, &counters);
+    limit(&p, RLIMIT_AS, (counters.total_pages + 350) * PAGE + 17);
+    wrong_maps(&p, 300);
+    aspen_mm_counters_read(p.mm, &counters);
+    limit(&p, RLIMIT_DATA, (counters.data_pages + 50) * PAGE);
+    wrong_maps(&p, 300);
+    limit(&p, RLIMIT_DATA, 0);
+    wrong_maps(&p, 100);
+    printf("%llu addresses and %llu errors the same\n",
+           (unsigned long long)p.placed, (unsigned long long)p.refused);
+    end(&p);
+}
+
+static bool
+host_fits(void)
+{
+    struct utsname name;
+    unsigned major, minor;
+
+    if (uname(&name) || strcmp(name.machine, "x86_64") ||
+        sscanf(name.release, "%u.%u", &major, &minor) != 2)
+        return false;
+    return major > 6 || (major == 6 && minor >= 12);
+}
+
+int
+main(int argc, char **argv)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(top_down),          cmocka_unit_test(top_down_random),
+        cmocka_unit_test(bottom_up),         cmocka_unit_test(bottom_up_random),
+        cmocka_unit_test(errors_and_limits),
+    };
+
+    if (argc > 1 && !strcmp(argv[1], "scratch"))
+        return scratch();
+    if (!host_fits()) {
+        printf("skipped: no Linux 6.12 or later on x86-64\n");
+        return 0;
+    }
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
