@@ -15,6 +15,9 @@ extern "C" {
 struct aspen_mm;
 
 #define ASPEN_PIN_WRITE 1u /* whoever uses the pages writes to them */
+/** Refuse when the space would have more pages pinned than ASPEN_LIMIT_MEMLOCK
+ * allows (unless it has ASPEN_PRIVILEGE_IPC_LOCK). */
+#define ASPEN_PIN_LIMITED 2u
 
 /**
  * Pin the pages of a range, as a driver on Linux does with
@@ -43,7 +46,8 @@ struct aspen_mm;
  *          -ASPEN_EFAULT (nothing mapped there, not allowed, raw memory,
  *          beyond the end of an object; or a write to a shared mapping of a
  *          file, whose pager could not know of it), -ASPEN_EINTR,
- *          -ASPEN_ENOMEM, -ASPEN_EOPNOTSUPP, any error of a pager.
+ *          -ASPEN_ENOMEM (no memory; LIMITED), -ASPEN_EOPNOTSUPP, any error of
+ *          a pager.
  * Source:  Documentation/core-api/pin_user_pages.rst of Linux v6.12.
  */
 ASPEN_MUST_USE int aspen_pin_range(struct aspen_mm *mm, uint64_t address,

@@ -14,19 +14,36 @@
 
 #include "fault/reach.h"
 #include "frames/pins.h"
-
-static void
-count_pins(struct aspen_mm *mm, uint64_t pages)
-{
-    if (aspen_fetch_add(&mm->pinned_pages, pages) == 0)
-        aspen_mm_hold(mm);
-}
+#include "space/limits.h"
 
 static void
 uncount_pins(struct aspen_mm *mm, uint64_t pages)
 {
     if (aspen_fetch_sub(&mm->pinned_pages, pages) == pages)
         aspen_mm_drop(mm);
+}
+
+/* May all pins of the space together, `before` and `pages`, be so many? */
+static bool
+within_limit(const struct aspen_mm *mm, uint64_t before, uint64_t pages)
+{
+    uint64_t most = aspen_limit(mm, ASPEN_LIMIT_MEMLOCK) >> ASPEN_PAGE_SHIFT;
+
+    return aspen_privileged(mm, ASPEN_PRIVILEGE_IPC_LOCK) ||
+           (before <= most && pages <= most - before);
+}
+
+static int
+count_pins(struct aspen_mm *mm, uint64_t pages, unsigned flags)
+{
+    uint64_t before = aspen_fetch_add(&mm->pinned_pages, pages);
+
+    if (before == 0)
+        aspen_mm_hold(mm);
+    if (!(flags & ASPEN_PIN_LIMITED) || within_limit(mm, before, pages))
+        return 0;
+    uncount_pins(mm, pages);
+    return -ASPEN_ENOMEM;
 }
 
 static void
@@ -67,15 +84,16 @@ aspen_pin_range(struct aspen_mm *mm, uint64_t address, uint64_t length_bytes,
     uint64_t done;
 
     if (!pages || !aspen_is_aligned(address | length_bytes, ASPEN_PAGE_SIZE) ||
-        flags & ~ASPEN_PIN_WRITE)
+        flags & ~(ASPEN_PIN_WRITE | ASPEN_PIN_LIMITED))
         return -ASPEN_EINVAL;
     if (address > mm->address_limit ||
         length_bytes > mm->address_limit - address)
         return -ASPEN_EFAULT;
     int error = aspen_pins_prepare(mm->aspen);
+    if (!error)
+        error = count_pins(mm, pages, flags);
     if (error)
         return error;
-    count_pins(mm, pages);
     aspen_mm_flags_set(mm, ASPEN_MM_PINNED);
     error = pin_pages(mm, address, pages, flags, frames, &done);
     if (error) {

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Threads fault in the same pages while others map, unmap and fork next to
- * them. Each keeps a count in bytes of its own; none may be lost, and nothing
- * may be left over.
+ * them, copy bytes in, and pin pages to write to their frames. Each keeps a
+ * count in bytes of its own; none may be lost, and nothing may be left over.
  */
 #define _GNU_SOURCE
 #include "helper.h"
@@ -11,6 +11,8 @@
 #include <pthread.h>
 
 #define WRITERS 4
+#define DEVICE  WRITERS /* writes to pinned frames */
+#define THREADS (WRITERS + 2)
 #define PAGES   24u
 #define ROUNDS  100
 #define WRITES  1500
@@ -21,12 +23,12 @@ struct shared {
     uint64_t areas[3]; /* anonymous, private file, shared memory */
     pthread_barrier_t start;
     uint64_t beside; /* mapped and unmapped all the time */
-    uint8_t last[WRITERS][3][PAGES];
+    uint8_t last[WRITERS + 1][3][PAGES];
 };
 
 struct writer {
     struct shared *shared;
-    unsigned number; /* WRITERS: the one that disturbs */
+    unsigned number; /* DEVICE + 1: the one that disturbs */
     pthread_t thread;
 };
 
@@ -55,6 +57,15 @@ store(struct shared *shared, uint64_t address, uint8_t value)
     }
 }
 
+/* The same by somebody outside. */
+static void
+copy_out(struct shared *shared, uint64_t address, uint8_t value)
+{
+    uint64_t done;
+    assert_int_equal(aspen_copy_out(shared->mm, address, &value, 1, 0, &done),
+                     0);
+}
+
 static void *
 write_pages(void *argument)
 {
@@ -69,7 +80,39 @@ write_pages(void *argument)
         unsigned page = (unsigned)(r / 3 % PAGES);
         uint64_t address =
             shared->areas[area] + page * PAGE + 64 * writer->number;
-        store(shared, address, ++shared->last[writer->number][area][page]);
+        (writer->number % 2 ? copy_out : store)(
+            shared, address, ++shared->last[writer->number][area][page]);
+    }
+    return NULL;
+}
+
+/* Two pages at a time, pinned over many writes of the others. (The lock is for
+ * fork, which copies a pinned page while a real device may write to it.) */
+static void *
+write_pinned(void *argument)
+{
+    struct writer *writer = argument;
+    struct shared *shared = writer->shared;
+    struct aspen_mm *mm = shared->mm;
+    uint64_t random = DEVICE;
+    uint32_t frames[2];
+
+    pthread_barrier_wait(&shared->start);
+    for (unsigned i = 0; i < WRITES / 10; i++) {
+        uint64_t r = unit_random(&random);
+        unsigned area = (unsigned)(r % 3);
+        unsigned page = (unsigned)(r / 3 % (PAGES - 1));
+        assert_int_equal(aspen_pin_range(mm, shared->areas[area] + page * PAGE,
+                                         2 * PAGE, ASPEN_PIN_WRITE, frames),
+                         0);
+        for (unsigned j = 0; j < 20; j++) {
+            uint8_t *bytes =
+                (uint8_t *)shared->helper.direct_map + frames[j % 2] * PAGE;
+            aspen_read_lock(&mm->mmap_lock, ASPEN_LOCK_MM);
+            bytes[64 * DEVICE] = ++shared->last[DEVICE][area][page + j % 2];
+            aspen_read_unlock(&mm->mmap_lock);
+        }
+        aspen_unpin(mm, frames, 2, true);
     }
     return NULL;
 }
@@ -120,7 +163,7 @@ map_areas(struct shared *shared)
 static void
 check_areas(struct shared *shared)
 {
-    for (unsigned w = 0; w < WRITERS; w++)
+    for (unsigned w = 0; w <= DEVICE; w++)
         for (unsigned a = 0; a < 3; a++)
             for (unsigned p = 0; p < PAGES; p++)
                 assert_int_equal(
@@ -135,22 +178,24 @@ test_threads(void **state)
 {
     (void)state;
     static struct shared shared;
-    struct writer writers[WRITERS + 1];
+    void *(*const bodies[])(void *) = {write_pinned, disturb};
+    struct writer writers[THREADS];
 
     helper_create(&shared.helper, NULL);
-    assert_int_equal(pthread_barrier_init(&shared.start, NULL, WRITERS + 1), 0);
+    assert_int_equal(pthread_barrier_init(&shared.start, NULL, THREADS), 0);
     for (unsigned round = 0; round < ROUNDS; round++) {
         memset(shared.last, 0, sizeof(shared.last));
         map_areas(&shared);
-        for (unsigned i = 0; i <= WRITERS; i++) {
+        for (unsigned i = 0; i < THREADS; i++) {
             writers[i].shared = &shared;
             writers[i].number = i;
-            assert_int_equal(pthread_create(&writers[i].thread, NULL,
-                                            i < WRITERS ? write_pages : disturb,
-                                            &writers[i]),
-                             0);
+            assert_int_equal(
+                pthread_create(&writers[i].thread, NULL,
+                               i < WRITERS ? write_pages : bodies[i - WRITERS],
+                               &writers[i]),
+                0);
         }
-        for (unsigned i = 0; i <= WRITERS; i++)
+        for (unsigned i = 0; i < THREADS; i++)
             assert_int_equal(pthread_join(writers[i].thread, NULL), 0);
         check_areas(&shared);
         aspen_mm_put(shared.mm);

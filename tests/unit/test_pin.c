@@ -474,7 +474,7 @@ test_refused(void **state)
         {BASE + 1, PAGE, 0, -ASPEN_EINVAL},
         {BASE, 1, 0, -ASPEN_EINVAL},
         {BASE, 0, 0, -ASPEN_EINVAL},
-        {BASE, PAGE, 2, -ASPEN_EINVAL},
+        {BASE, PAGE, 4, -ASPEN_EINVAL},
         {BASE - PAGE, PAGE, 0, -ASPEN_EFAULT},
         {BASE, 3 * PAGE, 0, -ASPEN_EFAULT},
         {BASE, 0 - BASE, 0, -ASPEN_EFAULT},
@@ -491,6 +491,40 @@ test_refused(void **state)
         assert_int_equal(pinned_pages(s.mm), 0);
         helper_assert_valid(&s.helper);
     }
+    destroy(&s);
+}
+
+static void
+test_limited(void **state)
+{
+    (void)state;
+    struct space s;
+    uint32_t frames[4];
+
+    create(&s);
+    helper_map(s.mm, BASE, 4, RW);
+    assert_int_equal(aspen_limit_set(s.mm, ASPEN_LIMIT_MEMLOCK, 3 * PAGE + 5),
+                     0);
+    assert_int_equal(
+        aspen_pin_range(s.mm, BASE, 4 * PAGE, ASPEN_PIN_LIMITED, frames),
+        -ASPEN_ENOMEM);
+    assert_int_equal(pinned_pages(s.mm), 0);
+    assert_int_equal(
+        aspen_pin_range(s.mm, BASE, 2 * PAGE, ASPEN_PIN_LIMITED, frames), 0);
+    assert_int_equal(aspen_pin_range(s.mm, BASE + 2 * PAGE, 2 * PAGE,
+                                     ASPEN_PIN_LIMITED, frames + 2),
+                     -ASPEN_ENOMEM);
+    assert_int_equal(pinned_pages(s.mm), 2);
+    assert_int_equal(aspen_pin_range(s.mm, BASE + 2 * PAGE, PAGE,
+                                     ASPEN_PIN_LIMITED, frames + 2),
+                     0);
+    /* Not asked for, and not bound. */
+    assert_int_equal(aspen_pin_range(s.mm, BASE, PAGE, 0, frames + 3), 0);
+    aspen_unpin(s.mm, frames, 4, false);
+    assert_int_equal(aspen_privileges_set(s.mm, ASPEN_PRIVILEGE_IPC_LOCK), 0);
+    assert_int_equal(
+        aspen_pin_range(s.mm, BASE, 4 * PAGE, ASPEN_PIN_LIMITED, frames), 0);
+    aspen_unpin(s.mm, frames, 4, false);
     destroy(&s);
 }
 
@@ -594,6 +628,7 @@ main(void)
         cmocka_unit_test(test_write_to_pinned),
         cmocka_unit_test(test_huge),
         cmocka_unit_test(test_refused),
+        cmocka_unit_test(test_limited),
         cmocka_unit_test(test_every_step),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
