@@ -176,9 +176,12 @@ aspen_fault_copy(struct aspen_fault *fault, const struct aspen_slot *slot,
             return -ASPEN_EOPNOTSUPP;
         return copy(fault, slot, entry, ASPEN_NO_FRAME, &gone);
     }
-    aspen_prefetch(aspen_frame_pointer(fault->aspen, source));
     if (reuse_or_hold(fault, slot, entry, source))
         return 0;
+    /* Comes while there is other work to be done. */
+    if (aspen_frames_have_contents(fault->aspen))
+        ASPEN_PREFETCH_PAGE(aspen_prefetch, (const char *)aspen_frame_pointer(
+                                                fault->aspen, source));
     int error = copy(fault, slot, entry, source, &gone);
     /* What the entry held, and what we held for the copy, in one go. */
     aspen_frames_release(fault->aspen, &source, 1, gone + ASPEN_FRAME_REF);

@@ -119,6 +119,18 @@ void aspen_frame_put(struct aspen *aspen, uint32_t frame);
 void aspen_frames_release(struct aspen *aspen, uint32_t *frames, unsigned count,
                           uint64_t remove);
 
+/*
+ * All of a page; `prefetch` is aspen_prefetch or aspen_prefetch_write. No
+ * function: gcc 12 takes one that only prefetches for one without effect, and
+ * leaves it out.
+ */
+#define ASPEN_PREFETCH_PAGE(prefetch, page)                                    \
+    do {                                                                       \
+        for (unsigned line = 0; line < ASPEN_PAGE_SIZE;                        \
+             line += ASPEN_CACHE_LINE)                                         \
+            prefetch((page) + line);                                           \
+    } while (0)
+
 /* Is there memory behind frames that hold no page table, for contents? */
 static inline bool
 aspen_frames_have_contents(const struct aspen *aspen)
