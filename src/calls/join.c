@@ -13,7 +13,6 @@
 #include "calls/join.h"
 
 #include "space/anon_vma.h"
-#include "space/object.h"
 
 #define NEVER_JOINED                                                           \
     (ASPEN_VM_IO | ASPEN_VM_DONTEXPAND | ASPEN_VM_PFNMAP | ASPEN_VM_MIXEDMAP | \
@@ -53,9 +52,8 @@ aspen_pieces_continue(const struct aspen_piece *low,
 {
     return low->end == high->start && low->object == high->object &&
            ((low->flags ^ high->flags) & ~ASPEN_VM_SOFTDIRTY) == 0 &&
-           !(low->flags & NEVER_JOINED) && !low->userfault &&
-           !high->userfault && !low->name && !high->name && !low->embedder &&
-           !high->embedder &&
+           !(low->flags & NEVER_JOINED) && low->userfault == high->userfault &&
+           low->name == high->name && !low->embedder && !high->embedder &&
            low->pgoff + ((low->end - low->start) >> ASPEN_PAGE_SHIFT) ==
                high->pgoff;
 }
@@ -85,18 +83,4 @@ aspen_vma_may_dissolve(const struct aspen_vma *vma)
     const struct aspen_object *object = vma->object;
 
     return !object || !object->pager || !object->pager->close;
-}
-
-void
-aspen_vma_dissolve(struct aspen_vma *vma)
-{
-    struct aspen_object *object = vma->object;
-
-    aspen_anon_vma_unlink(vma);
-    if (object)
-        aspen_object_unlink(vma);
-    vma->mm->map_count--;
-    aspen_vma_free(vma);
-    if (object)
-        aspen_object_put(object);
 }

@@ -50,8 +50,4 @@ bool aspen_anon_vmas_agree(const struct aspen_piece *low,
 /* A VMA whose object wants to hear of its end never goes by a merge. */
 bool aspen_vma_may_dissolve(const struct aspen_vma *vma);
 
-/* It has become a part of another VMA, which has its pages: no tree leads to
- * it any more. */
-void aspen_vma_dissolve(struct aspen_vma *vma);
-
 #endif

@@ -17,4 +17,16 @@ ASPEN_MUST_USE int aspen_map(struct aspen_mm *mm,
                              const struct aspen_special *special,
                              uint64_t *address);
 
+/*
+ * mmap at a fixed place and munmap, for calls that are made of them. Arguments
+ * are valid; nothing is faulted in.
+ *
+ * Context: the mmap lock is held for writing; the caller settles the tree pool
+ *          after it.
+ */
+ASPEN_MUST_USE int aspen_mmap_locked(struct aspen_mm *mm,
+                                     const struct aspen_mmap_args *args);
+ASPEN_MUST_USE int aspen_munmap_locked(struct aspen_mm *mm, uint64_t start,
+                                       uint64_t end);
+
 #endif

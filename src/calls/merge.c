@@ -14,17 +14,18 @@
 
 /* ---- Check ------------------------------------------------------------- */
 
-/* The new range: of what a caller of mmap cannot ask for it has nothing. */
 static struct aspen_piece
 piece_of(const struct aspen_merge *merge)
 {
-    return (struct aspen_piece){
-        .start = merge->start,
-        .end = merge->end,
-        .flags = merge->flags,
-        .pgoff = merge->pgoff,
-        .object = merge->object,
-    };
+    struct aspen_piece piece = aspen_piece_of(merge->like);
+
+    piece.vma = NULL;
+    piece.start = merge->start;
+    piece.end = merge->end;
+    piece.flags = merge->flags;
+    piece.pgoff = merge->pgoff;
+    piece.object = merge->object;
+    return piece;
 }
 
 /* A neighbour as it will be: it may still reach into the new range. */
@@ -54,6 +55,7 @@ aspen_merge_check(struct aspen_merge *merge)
     struct aspen_piece below = {0};
     struct aspen_piece above = {0};
 
+    aspen_list_init(&merge->links);
     if (merge->below) {
         below = below_of(merge);
         if (!aspen_pieces_continue(&below, &new) ||
@@ -74,15 +76,30 @@ aspen_merge_check(struct aspen_merge *merge)
 
 /* ---- Reserve ----------------------------------------------------------- */
 
+/* Whose anon_vma the taker, without one, has to get to hold all: or NULL. */
+static struct aspen_vma *
+anon_vma_source(const struct aspen_merge *merge)
+{
+    if (aspen_merge_taker(merge)->anon_vma)
+        return NULL;
+    if (merge->like && merge->like->anon_vma)
+        return merge->like;
+    return merge->below && merge->above && merge->above->anon_vma ? merge->above
+                                                                  : NULL;
+}
+
 int
 aspen_merge_reserve(struct aspen_merge *merge)
 {
-    if (!merge->below || !merge->above || merge->below->anon_vma ||
-        !merge->above->anon_vma)
-        return 0;
-    /* It has no pages, so it does no harm that it can be found already. */
-    aspen_vma_write_lock(merge->below);
-    return aspen_anon_vma_clone(merge->below, merge->above);
+    struct aspen_vma *source = anon_vma_source(merge);
+
+    return source ? aspen_anon_vma_links_reserve(source, &merge->links) : 0;
+}
+
+void
+aspen_merge_abort(struct aspen_merge *merge)
+{
+    aspen_anon_vma_links_release(merge->mm->aspen, &merge->links);
 }
 
 /* ---- Commit ------------------------------------------------------------ */
@@ -93,13 +110,16 @@ aspen_merge_commit(struct aspen_merge *merge,
 {
     struct aspen_vma *below = merge->below;
     struct aspen_vma *above = merge->above;
-    struct aspen_vma *vma = below ? below : above;
+    struct aspen_vma *vma = aspen_merge_taker(merge);
+    struct aspen_vma *source = anon_vma_source(merge);
     uint64_t start = below ? below->start : merge->start;
     uint64_t end = above ? above->end : merge->end;
 
     aspen_vma_write_lock(vma);
     if (below && above)
         aspen_vma_write_lock(above);
+    if (source)
+        aspen_anon_vma_clone_reserved(vma, source, &merge->links);
     aspen_vma_resize(vma, start, end);
     aspen_tree_store_reserved(&merge->mm->vmas, reserve, start, end - 1, vma);
     if (below && above)

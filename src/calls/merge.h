@@ -8,7 +8,8 @@
 
 #include "space/vma.h"
 
-/* A new mapping without pages yet. */
+/* A mapping that is about to appear: new, or like one that it is moved or
+ * grown from. */
 struct aspen_merge {
     struct aspen_mm *mm;
     uint64_t start;
@@ -19,6 +20,8 @@ struct aspen_merge {
     struct aspen_vma *below; /* in: the VMA that ends at start, or NULL; out:
                                 NULL unless the new range becomes its part */
     struct aspen_vma *above; /* the same of the VMA that starts at end */
+    struct aspen_vma *like; /* has its pages: they share an anon_vma; or NULL */
+    struct aspen_list links; /* reserve's */
 };
 
 /*
@@ -30,13 +33,20 @@ struct aspen_merge {
  */
 void aspen_merge_check(struct aspen_merge *merge);
 
-/* What commit needs but one store; commit has to follow. 0, or -ASPEN_ENOMEM
- * with nothing left. */
+/* What commit needs but one store. 0, or -ASPEN_ENOMEM with nothing left. */
 ASPEN_MUST_USE int aspen_merge_reserve(struct aspen_merge *merge);
+void aspen_merge_abort(struct aspen_merge *merge);
 
 /* The neighbours are as they were promised: below ends at start, above starts
  * at end, nothing is between them. */
 void aspen_merge_commit(struct aspen_merge *merge,
                         struct aspen_tree_reserve *reserve);
+
+/* The VMA that the range became a part of. */
+static inline struct aspen_vma *
+aspen_merge_taker(const struct aspen_merge *merge)
+{
+    return merge->below ? merge->below : merge->above;
+}
 
 #endif

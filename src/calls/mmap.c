@@ -261,7 +261,6 @@ reserve_tree(struct mapping *mapping)
                                     start, end);
 }
 
-/* The last thing to reserve: it has no undo. */
 static int
 reserve_vma(struct mapping *mapping)
 {
@@ -354,6 +353,27 @@ populate(struct aspen_mm *mm, uint64_t start, uint64_t bytes)
     (void)ignored;
 }
 
+/* The mmap lock is held for writing. */
+static int
+map_locked(struct mapping *mapping, const struct aspen_mmap_args *args)
+{
+    int error = check(mapping, args);
+    if (!error)
+        error = reserve(mapping);
+    if (!error)
+        commit(mapping);
+    return error;
+}
+
+int
+aspen_mmap_locked(struct aspen_mm *mm, const struct aspen_mmap_args *args)
+{
+    struct mapping mapping = {.mm = mm};
+
+    int error = check_size(args, &mapping.bytes);
+    return error ? error : map_locked(&mapping, args);
+}
+
 int
 aspen_map(struct aspen_mm *mm, const struct aspen_mmap_args *args,
           const struct aspen_special *special, uint64_t *address)
@@ -366,13 +386,9 @@ aspen_map(struct aspen_mm *mm, const struct aspen_mmap_args *args,
     if (error)
         return error;
 
-    error = check(&mapping, args);
+    error = map_locked(&mapping, args);
     if (!error)
-        error = reserve(&mapping);
-    if (!error) {
-        commit(&mapping);
         *address = mapping.start;
-    }
     aspen_mm_write_unlock(mm);
     aspen_tree_pool_settle(&mm->aspen->tree_pool);
     if (!error && wants_pages(args, mapping.flags))

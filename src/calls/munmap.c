@@ -2,17 +2,17 @@
 /*
  * calls/munmap.c - munmap: check, reserve, commit.
  *
- * Called by the embedder. The first test to break is
+ * Called by the embedder and brk. The first test to break is
  * tests/unit/test_munmap.c.
  */
 #include <aspen/mmap.h>
 
 #include "calls/clear.h"
+#include "calls/map.h"
 #include "space/charge.h"
 
-/* The mmap lock is held for writing. */
-static int
-unmap_range(struct aspen_mm *mm, uint64_t start, uint64_t end)
+int
+aspen_munmap_locked(struct aspen_mm *mm, uint64_t start, uint64_t end)
 {
     struct aspen_tree_reserve reserve = {0};
     struct aspen_clear clear;
@@ -48,7 +48,7 @@ aspen_munmap(struct aspen_mm *mm, uint64_t address, uint64_t length_bytes)
     int error = aspen_mm_write_lock_killable(mm, ASPEN_LOCK_MM);
     if (error)
         return error;
-    error = unmap_range(mm, address, end);
+    error = aspen_munmap_locked(mm, address, end);
     aspen_mm_write_unlock(mm);
     aspen_tree_pool_settle(&mm->aspen->tree_pool);
     return error;

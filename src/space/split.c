@@ -124,3 +124,104 @@ aspen_vma_resize(struct aspen_vma *vma, uint64_t start, uint64_t end)
     if (vma->object)
         aspen_object_link_insert(vma);
 }
+
+void
+aspen_vma_dissolve(struct aspen_vma *vma)
+{
+    struct aspen_object *object = vma->object;
+
+    aspen_anon_vma_unlink(vma);
+    if (object)
+        aspen_object_unlink(vma);
+    vma->mm->map_count--;
+    aspen_vma_free(vma);
+    if (object)
+        aspen_object_put(object);
+}
+
+/* ---- Isolate ----------------------------------------------------------- */
+
+static int
+isolate_reserve(struct aspen_isolate *isolate, uint64_t start, uint64_t end)
+{
+    struct aspen_vma *vma = isolate->vma;
+    struct aspen_mm *mm = vma->mm;
+    uint64_t parts = (uint64_t)(vma->start < start) + (vma->end > end);
+
+    if (mm->map_count + parts > mm->aspen->config.map_count_max)
+        return -ASPEN_ENOMEM;
+    /* The last one is to undo it. */
+    int error = aspen_tree_reserve(&mm->vmas, &isolate->reserve, 3);
+    if (!error && vma->start < start)
+        error = aspen_vma_part(vma, vma->start, start, &isolate->below);
+    if (!error && vma->end > end)
+        error = aspen_vma_part(vma, end, vma->end, &isolate->above);
+    if (!error)
+        return 0;
+    aspen_vma_part_abort(isolate->below);
+    aspen_tree_reserve_release(&mm->vmas, &isolate->reserve);
+    return error;
+}
+
+static void
+isolate_commit_part(struct aspen_isolate *isolate, struct aspen_vma *part)
+{
+    if (!part)
+        return;
+    aspen_vma_part_commit(part);
+    aspen_tree_store_reserved(&part->mm->vmas, &isolate->reserve, part->start,
+                              part->end - 1, part);
+}
+
+int
+aspen_vma_isolate(struct aspen_isolate *isolate, struct aspen_vma *vma,
+                  uint64_t start, uint64_t end)
+{
+    *isolate = (struct aspen_isolate){.vma = vma};
+    if (vma->start == start && vma->end == end)
+        return 0;
+    int error = aspen_vma_check_edge(vma, start);
+    if (!error)
+        error = aspen_vma_check_edge(vma, end);
+    if (!error)
+        error = isolate_reserve(isolate, start, end);
+    if (error)
+        return error;
+    aspen_vma_write_lock(vma);
+    isolate_commit_part(isolate, isolate->below);
+    isolate_commit_part(isolate, isolate->above);
+    aspen_vma_resize(vma, start, end);
+    return 0;
+}
+
+static void
+isolate_undo_part(struct aspen_vma *part)
+{
+    if (!part)
+        return;
+    aspen_vma_close(part);
+    aspen_vma_dissolve(part);
+}
+
+void
+aspen_isolate_undo(struct aspen_isolate *isolate)
+{
+    struct aspen_vma *vma = isolate->vma;
+    uint64_t start = isolate->below ? isolate->below->start : vma->start;
+    uint64_t end = isolate->above ? isolate->above->end : vma->end;
+
+    if (!isolate->below && !isolate->above)
+        return;
+    aspen_vma_resize(vma, start, end);
+    aspen_tree_store_reserved(&vma->mm->vmas, &isolate->reserve, start, end - 1,
+                              vma);
+    isolate_undo_part(isolate->below);
+    isolate_undo_part(isolate->above);
+    aspen_isolate_done(isolate);
+}
+
+void
+aspen_isolate_done(struct aspen_isolate *isolate)
+{
+    aspen_tree_reserve_release(&isolate->vma->mm->vmas, &isolate->reserve);
+}

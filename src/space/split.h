@@ -44,6 +44,30 @@ void aspen_vma_part_commit(struct aspen_vma *part);
 ASPEN_MUST_USE int aspen_vma_open(struct aspen_vma *vma);
 void aspen_vma_close(struct aspen_vma *vma);
 
+/*
+ * Cut a VMA so that [start, end) of it is a VMA of its own, the same one, and
+ * what is below and above has new ones. It can be undone, and then nothing was
+ * there. Nothing happens when the range is all of it.
+ * isolate: 0, or -ASPEN_ENOMEM (also: map count) or an open hook's error.
+ * After it exactly one of undo and done follows.
+ */
+struct aspen_isolate {
+    struct aspen_vma *vma;
+    struct aspen_vma *below;
+    struct aspen_vma *above;
+    struct aspen_tree_reserve reserve;
+};
+
+ASPEN_MUST_USE int aspen_vma_isolate(struct aspen_isolate *isolate,
+                                     struct aspen_vma *vma, uint64_t start,
+                                     uint64_t end);
+void aspen_isolate_undo(struct aspen_isolate *isolate);
+void aspen_isolate_done(struct aspen_isolate *isolate);
+
+/* It has become a part of another VMA, which has its pages: no tree leads to
+ * it any more, and its object does not want to hear of it. */
+void aspen_vma_dissolve(struct aspen_vma *vma);
+
 /* The VMA, write-locked by the caller, is [start, end) from now on; pgoff
  * moves with start, and so do its links. */
 void aspen_vma_resize(struct aspen_vma *vma, uint64_t start, uint64_t end);

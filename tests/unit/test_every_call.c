@@ -23,6 +23,7 @@ enum {
     RIGHT = 164,     /* 2 */
     READ_ONLY = 180, /* 4 */
     MIXED = 190,     /* 4: nothing; nothing, writable; a page */
+    HEAP = 500,      /* 4, of which none is touched */
     STACK = 1000,
     RAW = 2000,     /* 4, raw frames */
     EMPTY = 3000,   /* 10, nothing */
@@ -137,6 +138,17 @@ mix(struct every *e)
 }
 
 static void
+make_heap(struct every *e)
+{
+    struct aspen_layout layout;
+
+    aspen_layout_read(e->mm, &layout);
+    layout.brk_start = layout.brk = AT(HEAP);
+    assert_int_equal(aspen_layout_set(e->mm, &layout), 0);
+    assert_int_equal(aspen_brk(e->mm, AT(HEAP + 4), NULL), 0);
+}
+
+static void
 setup(void *context)
 {
     struct every *e = context;
@@ -160,6 +172,7 @@ setup(void *context)
     helper_map(e->mm, AT(RIGHT), 2, RW);
     helper_map(e->mm, AT(READ_ONLY), 4, R);
     mix(e);
+    make_heap(e);
     helper_map(e->mm, AT(STACK), 1, RW | ASPEN_VM_GROWSDOWN);
     import(e, RAW, 4, RW | ASPEN_VM_PFNMAP);
     import(e, EMPTY, 10, RW);
@@ -351,6 +364,17 @@ run_munlockall(struct every *e, const struct call *call)
 {
     (void)call;
     return aspen_munlockall(e->mm);
+}
+
+static int
+run_brk(struct every *e, const struct call *call)
+{
+    uint64_t now = 0;
+
+    int error = aspen_brk(e->mm, AT(call->first), &now);
+    if (error && error != -ASPEN_EINTR)
+        assert_int_equal(now, AT(HEAP + 4));
+    return error;
 }
 
 static int
@@ -644,6 +668,10 @@ static const struct call calls[] = {
          .flags = ASPEN_MCL_CURRENT | ASPEN_MCL_ONFAULT, .kinds = K(INTERRUPT)),
     CALL(aspen_munlockall, "nothing", .run = run_munlockall,
          .kinds = K(INTERRUPT)),
+    CALL(aspen_brk, "up", .run = run_brk, .first = HEAP + 9,
+         .kinds = K(INTERRUPT) | K(CHARGE) | K(TREE_NODE)),
+    CALL(aspen_brk, "down", .run = run_brk, .first = HEAP + 1,
+         .kinds = K(INTERRUPT) | K(VMA) | K(TREE_NODE)),
     CALL(aspen_mseal, "a middle", .run = run_mseal, .first = ANON + 5,
          .pages = 2,
          .kinds = K(INTERRUPT) | K(TREE_NODE) | K(VMA) | K(ANON_VMA)),

@@ -1,0 +1,139 @@
+/* SPDX-License-Identifier: MIT */
+/* brk: the end of the heap goes up and down, and what stops it. */
+#include "helper.h"
+#include "internal.h"
+
+#define AT(page) ((uint64_t)(page)*PAGE)
+
+struct space {
+    struct helper helper;
+    struct aspen_mm *mm;
+};
+
+static int
+setup(void **state)
+{
+    struct space *s = calloc(1, sizeof(*s));
+    struct aspen_layout layout;
+
+    assert_non_null(s);
+    helper_create(&s->helper, NULL);
+    s->mm = helper_mm(&s->helper);
+    aspen_layout_read(s->mm, &layout);
+    layout.data_start = AT(0x1000);
+    layout.data_end = AT(0x1004);
+    layout.brk_start = layout.brk = AT(0x1010);
+    assert_int_equal(aspen_layout_set(s->mm, &layout), 0);
+    *state = s;
+    return 0;
+}
+
+static int
+teardown(void **state)
+{
+    struct space *s = *state;
+
+    helper_assert_valid(&s->helper);
+    aspen_mm_put(s->mm);
+    helper_destroy(&s->helper);
+    free(s);
+    return 0;
+}
+
+static void
+expect(struct space *s, uint64_t brk, int error)
+{
+    struct aspen_layout before, after;
+    uint64_t now = 1;
+
+    aspen_layout_read(s->mm, &before);
+    assert_int_equal(aspen_brk(s->mm, brk, &now), error);
+    assert_int_equal(now, error ? before.brk : brk);
+    aspen_layout_read(s->mm, &after);
+    assert_int_equal(after.brk, now);
+}
+
+static void
+test_moves(void **state)
+{
+    struct space *s = *state;
+
+    expect(s, AT(0x1010) + 100, 0);
+    helper_assert_vmas(s->mm, "1010-1011 rw-p 1010\n");
+    expect(s, AT(0x1011), 0); /* the same page */
+    expect(s, AT(0x1018) - 1, 0);
+    helper_assert_vmas(s->mm, "1010-1018 rw-p 1010\n");
+    helper_put(&s->helper, s->mm, AT(0x1016), 6);
+    expect(s, AT(0x1016), 0);
+    helper_assert_vmas(s->mm, "1010-1016 rw-p 1010\n");
+    expect(s, AT(0x1018), 0);
+    assert_int_equal(helper_get(&s->helper, s->mm, AT(0x1016)), 0);
+    expect(s, AT(0x1010), 0);
+    helper_assert_vmas(s->mm, "");
+    expect(s, AT(0x1010) - 1, -ASPEN_ENOMEM);
+    expect(s, 0, -ASPEN_ENOMEM);
+    expect(s, UINT64_MAX, -ASPEN_ENOMEM);
+}
+
+static void
+test_in_the_way(void **state)
+{
+    struct space *s = *state;
+
+    helper_map(s->mm, AT(0x1020), 1, R);
+    expect(s, AT(0x101f), 0); /* a page stays free */
+    expect(s, AT(0x101f) + 1, -ASPEN_ENOMEM);
+    expect(s, AT(0x1020), -ASPEN_ENOMEM);
+    expect(s, AT(0x1040), -ASPEN_ENOMEM);
+    helper_unmap(s->mm, AT(0x1020), 1);
+    helper_map(s->mm, AT(0x1200), 1, RW | ASPEN_VM_GROWSDOWN);
+    expect(s, AT(0x10ff), 0);
+    expect(s, AT(0x1100), -ASPEN_ENOMEM);
+    helper_unmap(s->mm, AT(0x1010), 0x1000);
+    expect(s, AT(0x1010), -ASPEN_ENOMEM); /* somebody took it away */
+}
+
+static void
+test_limits(void **state)
+{
+    struct space *s = *state;
+
+    /* Heap and data together. */
+    assert_int_equal(aspen_limit_set(s->mm, ASPEN_LIMIT_DATA, AT(10)), 0);
+    expect(s, AT(0x1010 + 7), -ASPEN_ENOMEM);
+    expect(s, AT(0x1010 + 6), 0);
+    assert_int_equal(aspen_limit_set(s->mm, ASPEN_LIMIT_DATA, ASPEN_UNLIMITED),
+                     0);
+    assert_int_equal(aspen_limit_set(s->mm, ASPEN_LIMIT_AS, AT(8)), 0);
+    expect(s, AT(0x1010 + 9), -ASPEN_ENOMEM);
+    expect(s, AT(0x1010 + 8), 0);
+}
+
+static void
+test_locked(void **state)
+{
+    struct space *s = *state;
+    struct aspen_mm_counters c;
+
+    assert_int_equal(aspen_mlockall(s->mm, ASPEN_MCL_FUTURE), 0);
+    expect(s, AT(0x1013), 0);
+    aspen_mm_counters_read(s->mm, &c);
+    assert_int_equal(c.locked_pages, 3);
+    assert_int_equal(c.anon_pages, 3);
+    assert_int_equal(aspen_limit_set(s->mm, ASPEN_LIMIT_MEMLOCK, AT(4)), 0);
+    expect(s, AT(0x1015), -ASPEN_EAGAIN);
+    expect(s, AT(0x1014), 0);
+}
+
+int
+main(void)
+{
+#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+    const struct CMUnitTest tests[] = {
+        TEST(test_moves),
+        TEST(test_in_the_way),
+        TEST(test_limits),
+        TEST(test_locked),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
