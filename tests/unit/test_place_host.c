@@ -14,6 +14,8 @@
 #include "space/vma.h"
 #include <errno.h>
 #include <linux/capability.h>
+#include <setjmp.h>
+#include <signal.h>
 #include <sys/mman.h>
 #include <sys/personality.h>
 #include <sys/resource.h>
@@ -33,7 +35,7 @@
 
 /* ---- The scratch process ----------------------------------------------- */
 
-enum command_kind { MAP, UNMAP, LIMIT, DROP_PRIVILEGES };
+enum command_kind { MAP, UNMAP, TOUCH, LIMIT, DROP_PRIVILEGES };
 
 struct command {
     enum command_kind kind;
@@ -67,6 +69,24 @@ set_limit(const struct command *command)
     return setrlimit((__rlimit_resource_t)command->file, &limit) ? -errno : 0;
 }
 
+static sigjmp_buf touched;
+
+static void
+on_fault(int signal_number)
+{
+    (void)signal_number;
+    siglongjmp(touched, 1);
+}
+
+static int64_t
+touch(const volatile char *at)
+{
+    if (sigsetjmp(touched, 1))
+        return -EFAULT;
+    (void)*at;
+    return 0;
+}
+
 static int64_t
 obey(const struct command *command)
 {
@@ -79,6 +99,8 @@ obey(const struct command *command)
         return at == MAP_FAILED ? -errno : (int64_t)(uintptr_t)at;
     case UNMAP:
         return munmap(at, command->length) ? -errno : 0;
+    case TOUCH:
+        return touch(at);
     case LIMIT:
         return set_limit(command);
     default:
@@ -89,9 +111,11 @@ obey(const struct command *command)
 static int
 scratch(void)
 {
+    struct sigaction action = {.sa_handler = on_fault};
     struct command command;
     int64_t answer = 0;
 
+    sigaction(SIGSEGV, &action, NULL);
     /* Whatever is set up lazily is set up before the maps are read. */
     command = (struct command){.kind = UNMAP, .length = PAGE, .address = PAGE};
     answer = obey(&command);
@@ -424,6 +448,21 @@ map_in_aspen(struct pair *p, const struct command *command)
     return error ? error : (int64_t)address;
 }
 
+static enum aspen_limit
+limit_of(int resource)
+{
+    switch (resource) {
+    case RLIMIT_AS:
+        return ASPEN_LIMIT_AS;
+    case RLIMIT_DATA:
+        return ASPEN_LIMIT_DATA;
+    case RLIMIT_STACK:
+        return ASPEN_LIMIT_STACK;
+    default:
+        return ASPEN_LIMIT_MEMLOCK;
+    }
+}
+
 static int64_t
 ask_aspen(struct pair *p, const struct command *command)
 {
@@ -432,13 +471,11 @@ ask_aspen(struct pair *p, const struct command *command)
         return map_in_aspen(p, command);
     case UNMAP:
         return aspen_munmap(p->mm, command->address, command->length);
+    case TOUCH:
+        return aspen_fault(p->mm, command->address, ASPEN_ACCESS_READ) ? -EFAULT
+                                                                       : 0;
     case LIMIT:
-        return aspen_limit_set(p->mm,
-                               command->file == RLIMIT_AS ? ASPEN_LIMIT_AS
-                               : command->file == RLIMIT_DATA
-                                   ? ASPEN_LIMIT_DATA
-                                   : ASPEN_LIMIT_MEMLOCK,
-                               command->length);
+        return aspen_limit_set(p->mm, limit_of(command->file), command->length);
     default:
         return aspen_privileges_set(p->mm, 0);
     }
@@ -676,6 +713,9 @@ wrong_map(struct pair *p)
     c.protection = (int)below(p, 4);
     c.flags = MAP_PRIVATE | MAP_ANONYMOUS |
               flags[below(p, sizeof(flags) / sizeof(flags[0]))];
+    /* What is the process's own is not for it to replace. */
+    if (c.flags & MAP_FIXED && c.length > 300 * PAGE)
+        c.flags |= MAP_FIXED_NOREPLACE;
     if (below(p, 2)) {
         c.flags &= ~MAP_ANONYMOUS;
         c.file = p->memory_number;
@@ -735,6 +775,67 @@ errors_and_limits(void **state)
     end(&p);
 }
 
+/* ---- Stacks that grow -------------------------------------------------- */
+
+#define STACKS ((uint64_t)0x551000000000)
+
+static int64_t
+map_at(struct pair *p, uint64_t address, uint64_t pages, int protection,
+       int flags)
+{
+    struct command c = {
+        .kind = MAP,
+        .address = address,
+        .length = pages * PAGE,
+        .protection = protection,
+        .flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED | flags,
+        .file = -1,
+    };
+    return both(p, &c);
+}
+
+/* A stack, maybe something below it, and touches below its start. */
+static uint64_t
+one_stack(struct pair *p)
+{
+    static const int below_it[] = {PROT_NONE, PROT_READ, PROT_EXEC,
+                                   PROT_READ | PROT_WRITE};
+    uint64_t top = STACKS + 2048 * PAGE;
+    uint64_t grown = 0;
+    struct command clear = {
+        .kind = UNMAP, .address = STACKS, .length = 2048 * PAGE};
+
+    limit(p, RLIMIT_STACK, PAGE * (64 + below(p, 1500)) + below(p, 2) * 99);
+    if (below(p, 4))
+        map_at(p, STACKS + below(p, 1200) * PAGE, 1 + below(p, 20),
+               below_it[below(p, 4)],
+               below(p, 4) ? MAP_NORESERVE : MAP_GROWSDOWN);
+    map_at(p, top - 4 * PAGE, 4, PROT_READ | PROT_WRITE, MAP_GROWSDOWN);
+    for (unsigned i = 0; i < 12; i++) {
+        struct command c = {.kind = TOUCH,
+                            .address = top - 1 - below(p, 2000 * PAGE)};
+        grown += both(p, &c) == 0;
+    }
+    both(p, &clear);
+    return grown;
+}
+
+static void
+stacks(void **state)
+{
+    struct pair p = {.randomized = true};
+    uint64_t touched_pages = 0;
+    (void)state;
+
+    p.random = unit_seed("test_place_host", 4);
+    begin(&p);
+    for (unsigned i = 0; i < 300; i++)
+        touched_pages += one_stack(&p);
+    printf("%llu of 3600 touches grew a stack or found it\n",
+           (unsigned long long)touched_pages);
+    end(&p);
+}
+
 static bool
 host_fits(void)
 {
@@ -753,7 +854,7 @@ main(int argc, char **argv)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(top_down),          cmocka_unit_test(top_down_random),
         cmocka_unit_test(bottom_up),         cmocka_unit_test(bottom_up_random),
-        cmocka_unit_test(errors_and_limits),
+        cmocka_unit_test(errors_and_limits), cmocka_unit_test(stacks),
     };
 
     if (argc > 1 && !strcmp(argv[1], "scratch"))

@@ -1,0 +1,281 @@
+/* SPDX-License-Identifier: MIT */
+/* Special mappings: their faults, names, hooks, and what cannot be done to
+ * them; the names in maps. */
+#include "helper.h"
+
+#include "space/vma.h"
+
+#define AT(page) ((uint64_t)(page)*PAGE)
+
+struct space {
+    struct helper helper;
+    struct aspen_mm *mm;
+    unsigned closed;
+    int error; /* of the fault hook */
+    uint64_t raw;
+};
+
+static int
+on_fault(void *context, struct aspen_mm *mm, uint64_t pgoff, uint64_t *raw)
+{
+    struct space *s = context;
+
+    (void)mm;
+    *raw = s->raw + pgoff;
+    return s->error;
+}
+
+static void
+on_close(void *context, struct aspen_mm *mm, uint64_t start, uint64_t end)
+{
+    struct space *s = context;
+
+    (void)mm;
+    assert_int_equal(end - start, AT(2));
+    s->closed++;
+}
+
+/* Its context is the test's space: set by setup. */
+static struct aspen_special code = {
+    .name = "[vdso]", .fault = on_fault, .close = on_close};
+static const struct aspen_special empty = {.name = "[vvar]"};
+
+static int
+setup(void **state)
+{
+    struct space *s = calloc(1, sizeof(*s));
+
+    if (!s)
+        return 1;
+    helper_create(&s->helper, NULL);
+    s->mm = helper_mm(&s->helper);
+    s->raw = 1 << 20;
+    code.context = s;
+    *state = s;
+    return 0;
+}
+
+static int
+teardown(void **state)
+{
+    struct space *s = *state;
+
+    helper_assert_valid(&s->helper);
+    aspen_mm_put(s->mm);
+    helper_destroy(&s->helper);
+    free(s);
+    return 0;
+}
+
+static uint64_t
+map(struct space *s, uint64_t page, const struct aspen_special *special,
+    uint64_t flags)
+{
+    uint64_t address;
+
+    assert_int_equal(aspen_map_special(s->mm, AT(page), AT(2),
+                                       page ? ASPEN_MAP_FIXED_NOREPLACE : 0,
+                                       flags, special, &address),
+                     0);
+    return address;
+}
+
+struct buffer {
+    char text[4096];
+    size_t used;
+};
+
+static void
+sink(void *context, const char *text, size_t length)
+{
+    struct buffer *buffer = context;
+
+    assert_true(buffer->used + length < sizeof(buffer->text));
+    memcpy(buffer->text + buffer->used, text, length);
+    buffer->used += length;
+    buffer->text[buffer->used] = 0;
+}
+
+/* The names in maps, one after the other; "-" is none. */
+static void
+assert_names(struct space *s, const char *expected)
+{
+    struct buffer maps = {.used = 0};
+    char names[1024] = "";
+
+    aspen_inspect_maps(s->mm, sink, &maps);
+    for (char *line = strtok(maps.text, "\n"); line;
+         line = strtok(NULL, "\n")) {
+        strcat(names, strlen(line) > 73 ? line + 73 : "-");
+        strcat(names, " ");
+    }
+    assert_string_equal(names, expected);
+}
+
+/* ---- Tests ------------------------------------------------------------- */
+
+static void
+arguments(void **state)
+{
+    struct space *s = *state;
+    struct aspen_special unnamed = {.fault = on_fault};
+    uint64_t a = 7;
+    struct aspen_mm *mm = s->mm;
+
+    assert_int_equal(aspen_map_special(mm, 0, PAGE, 0, R, NULL, &a),
+                     -ASPEN_EINVAL);
+    assert_int_equal(aspen_map_special(mm, 0, PAGE, 0, R, &unnamed, &a),
+                     -ASPEN_EINVAL);
+    assert_int_equal(
+        aspen_map_special(mm, 0, PAGE, 0, R | ASPEN_VM_SHARED, &code, &a),
+        -ASPEN_EINVAL);
+    assert_int_equal(
+        aspen_map_special(mm, AT(100), PAGE, ASPEN_MAP_FIXED, R, &code, &a),
+        -ASPEN_EINVAL);
+    assert_int_equal(aspen_map_special(mm, 0, 0, 0, R, &code, &a),
+                     -ASPEN_EINVAL);
+    helper_map(mm, AT(101), 1, R);
+    assert_int_equal(aspen_map_special(mm, AT(100), AT(2),
+                                       ASPEN_MAP_FIXED_NOREPLACE, R, &code, &a),
+                     -ASPEN_EEXIST);
+    assert_int_equal(aspen_limit_set(mm, ASPEN_LIMIT_AS, AT(2)), 0);
+    assert_int_equal(aspen_map_special(mm, 0, AT(2), 0, R, &code, &a),
+                     -ASPEN_ENOMEM);
+    assert_int_equal(a, 7);
+}
+
+static void
+faults(void **state)
+{
+    struct space *s = *state;
+    const unsigned read = ASPEN_ACCESS_READ;
+    uint32_t frame;
+
+    map(s, 100, &code, RX);
+    map(s, 200, &empty, R);
+    assert_int_equal(aspen_fault(s->mm, AT(200), read), -ASPEN_EFBIG);
+    s->error = -ASPEN_EAGAIN;
+    assert_int_equal(aspen_fault(s->mm, AT(101), read), -ASPEN_EAGAIN);
+    s->error = 0;
+    s->raw = (uint64_t)1 << 60;
+    assert_int_equal(aspen_fault(s->mm, AT(101), read), -ASPEN_EFBIG);
+    s->raw = 1 << 20;
+    assert_int_equal(aspen_fault(s->mm, AT(101), ASPEN_ACCESS_WRITE),
+                     -ASPEN_EACCES);
+    assert_int_equal(aspen_fault(s->mm, AT(101), ASPEN_ACCESS_EXEC), 0);
+    /* It is there, and is no frame of the machine. */
+    assert_int_equal(aspen_translate(s->mm, AT(101), read, &frame),
+                     -ASPEN_EOPNOTSUPP);
+    assert_int_equal(aspen_translate(s->mm, AT(100), read, &frame),
+                     -ASPEN_EFAULT);
+}
+
+static void
+every_fault_step(void **state)
+{
+    struct space *s = *state;
+    struct aspen_failpoint_plan plan = {.mode = ASPEN_FAIL_ONCE};
+    struct aspen_failpoint_counts counts;
+    unsigned failed = 0;
+
+    map(s, 100, &code, RX);
+    do {
+        plan.number++;
+        assert_int_equal(aspen_failpoints_set(s->helper.aspen, &plan), 0);
+        int error = aspen_fault(s->mm, AT(100), ASPEN_ACCESS_READ);
+        aspen_failpoints_read(s->helper.aspen, &counts);
+        assert_int_equal(error != 0, counts.failed > 0);
+        failed += counts.failed > 0;
+    } while (counts.failed);
+    assert_true(failed >= 3); /* the hook, and page tables */
+    assert_int_equal(aspen_failpoints_set(s->helper.aspen, NULL), 0);
+}
+
+static void
+whole_or_not_at_all(void **state)
+{
+    struct space *s = *state;
+    struct aspen_mmap_args over = {.address = AT(101),
+                                   .length_bytes = AT(5),
+                                   .vm_flags = R,
+                                   .place = ASPEN_MAP_FIXED};
+    struct aspen_mm *child;
+    uint64_t a;
+
+    map(s, 100, &code, RX);
+    map(s, 102, &code, RX); /* never merged */
+    helper_assert_vmas(s->mm, "64-66 r-xp 64\n66-68 r-xp 66\n");
+    assert_int_equal(aspen_munmap(s->mm, AT(100), PAGE), -ASPEN_EINVAL);
+    assert_int_equal(aspen_munmap(s->mm, AT(99), AT(4)), -ASPEN_EINVAL);
+    assert_int_equal(aspen_mprotect(s->mm, AT(101), PAGE, R, -1),
+                     -ASPEN_EINVAL);
+    assert_int_equal(aspen_mmap(s->mm, &over, &a), -ASPEN_EINVAL);
+    assert_int_equal(s->closed, 0);
+    assert_int_equal(aspen_fault(s->mm, AT(101), ASPEN_ACCESS_READ), 0);
+
+    assert_int_equal(aspen_fork(s->mm, &child), 0);
+    assert_int_equal(aspen_fault(child, AT(101), ASPEN_ACCESS_READ), 0);
+    aspen_mm_put(child);
+    assert_int_equal(s->closed, 2);
+    assert_int_equal(aspen_munmap(s->mm, AT(100), AT(2)), 0);
+    assert_int_equal(s->closed, 3);
+    assert_int_equal(aspen_mprotect(s->mm, AT(102), AT(2), R, -1), 0);
+    assert_names(s, "[vdso] ");
+}
+
+static void
+locks_do_not_bind_it(void **state)
+{
+    struct space *s = *state;
+
+    s->mm->def_flags = ASPEN_VM_LOCKED;
+    assert_int_equal(aspen_limit_set(s->mm, ASPEN_LIMIT_MEMLOCK, 0), 0);
+    uint64_t address = map(s, 0, &code, RX);
+    assert_false(aspen_vma_at(s->mm, address)->flags & ASPEN_VM_LOCKED);
+    s->mm->def_flags = 0;
+}
+
+/* In Linux's order: special, heap, stack, the mapping's own. */
+static void
+names(void **state)
+{
+    struct space *s = *state;
+    struct aspen_layout layout;
+
+    map(s, 100, &empty, R | ASPEN_VM_PFNMAP);
+    map(s, 102, &code, RX);
+    helper_map(s->mm, AT(200), 4, RW);
+    helper_map(s->mm, AT(300), 4, RW | ASPEN_VM_GROWSDOWN);
+    helper_map(s->mm, AT(400), 4, RW);
+    helper_map(s->mm, AT(900), 4, RW | ASPEN_VM_GROWSDOWN);
+    assert_names(s, "[vvar] [vdso] - - - [stack] ");
+
+    aspen_layout_read(s->mm, &layout);
+    layout.brk_start = AT(199);
+    layout.brk = AT(202);
+    layout.stack_start = AT(303) + 8;
+    assert_int_equal(aspen_layout_set(s->mm, &layout), 0);
+    assert_names(s, "[vvar] [vdso] [heap] [stack] - - ");
+    layout.brk_start = AT(200);
+    layout.brk = AT(200);         /* as empty as Linux's after exec */
+    layout.stack_start = AT(404); /* the end counts */
+    assert_int_equal(aspen_layout_set(s->mm, &layout), 0);
+    assert_names(s, "[vvar] [vdso] - - [stack] - ");
+    layout.brk_start = AT(100);
+    layout.brk = AT(204);
+    layout.stack_start = AT(500);
+    assert_int_equal(aspen_layout_set(s->mm, &layout), 0);
+    assert_names(s, "[vvar] [vdso] [heap] - - - ");
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+
+int
+main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(arguments),           TEST(faults), TEST(every_fault_step),
+        TEST(whole_or_not_at_all), TEST(names),  TEST(locks_do_not_bind_it),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
