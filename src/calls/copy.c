@@ -67,6 +67,8 @@ copy_pages(struct copy *copy, struct aspen_reach *reach)
         if (error)
             return error;
         copy_piece(copy, frame, bytes);
+        if (copy->out)
+            aspen_reach_written(copy->aspen, frame);
         aspen_reach_put(reach, frame);
         advance(copy, bytes);
     }

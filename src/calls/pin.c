@@ -103,22 +103,12 @@ aspen_pin_range(struct aspen_mm *mm, uint64_t address, uint64_t length_bytes,
     return error;
 }
 
-/* What was written has to be written back, if it is an object's still. */
-static void
-set_dirty(struct aspen *aspen, uint32_t number)
-{
-    struct aspen_frame *frame = &aspen->frames[aspen_frame_head(aspen, number)];
-
-    if (aspen_frame_type(frame) == ASPEN_FRAME_OBJECT)
-        aspen_fetch_or(&frame->index, ASPEN_FRAME_DIRTY);
-}
-
 void
 aspen_unpin(struct aspen_mm *mm, const uint32_t *frames, uint64_t pages,
             bool dirty)
 {
     for (uint64_t i = 0; dirty && i < pages; i++)
-        set_dirty(mm->aspen, frames[i]);
+        aspen_reach_written(mm->aspen, frames[i]);
     unpin_frames(mm->aspen, frames, pages);
     uncount_pins(mm, pages);
 }

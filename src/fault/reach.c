@@ -240,6 +240,17 @@ aspen_reach_put(struct aspen_reach *reach, uint32_t frame)
         aspen_frame_put(aspen, aspen_frame_head(aspen, frame));
 }
 
+void
+aspen_reach_written(struct aspen *aspen, uint32_t frame)
+{
+    struct aspen_frame *page = &aspen->frames[aspen_frame_head(aspen, frame)];
+
+    /* Its entry was writable, so it was dirty then; but it may have been
+     * written back since. */
+    if (aspen_frame_type(page) == ASPEN_FRAME_OBJECT)
+        aspen_fetch_or(&page->index, ASPEN_FRAME_DIRTY);
+}
+
 struct aspen_reach
 aspen_reach_begin(struct aspen_mm *mm, unsigned access, unsigned how)
 {

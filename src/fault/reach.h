@@ -56,6 +56,10 @@ ASPEN_MUST_USE int aspen_reach_page(struct aspen_reach *reach, uint64_t address,
 /* Give a plain reference back. */
 void aspen_reach_put(struct aspen_reach *reach, uint32_t frame);
 
+/* A page that is held, plainly or by a pin, was written through the direct
+ * map: if it is an object's it has to be written back. */
+void aspen_reach_written(struct aspen *aspen, uint32_t frame);
+
 /* Drop the mmap lock, if held, and whatever else. */
 void aspen_reach_end(struct aspen_reach *reach);
 
