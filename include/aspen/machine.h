@@ -33,8 +33,8 @@ enum aspen_semantics {
 
 /** What huge pages do to the address of a mapping without a hint. */
 enum aspen_huge_placement {
-    ASPEN_HUGE_PLACEMENT_RELEASE,  /* as config.semantics: 6.1 NEVER, later
-                                      MULTIPLE */
+    ASPEN_HUGE_PLACEMENT_RELEASE,  /* as config.semantics: up to 6.1 objects
+                                      alone are aligned, later MULTIPLE */
     ASPEN_HUGE_PLACEMENT_NEVER,    /* nothing: a kernel without huge pages */
     ASPEN_HUGE_PLACEMENT_MULTIPLE, /* anonymous memory of whole huge pages is
                                       aligned to them: Linux 6.12 */

@@ -192,53 +192,51 @@ find_shared(const struct area *area, uint64_t offset, uint64_t *start)
     return 0;
 }
 
-static enum aspen_huge_placement
-huge_placement(const struct aspen *aspen)
+static bool
+anonymous_wants_huge(const struct area *area)
 {
-    if (aspen->config.huge_placement != ASPEN_HUGE_PLACEMENT_RELEASE)
-        return aspen->config.huge_placement;
-    return aspen->config.semantics == ASPEN_SEMANTICS_6_1
-               ? ASPEN_HUGE_PLACEMENT_NEVER
-               : ASPEN_HUGE_PLACEMENT_MULTIPLE;
+    const struct aspen_config *config = &area->mm->aspen->config;
+    enum aspen_huge_placement placement = config->huge_placement;
+
+    if (placement == ASPEN_HUGE_PLACEMENT_LARGE)
+        return true;
+    if (placement == ASPEN_HUGE_PLACEMENT_RELEASE &&
+        config->semantics < ASPEN_SEMANTICS_6_12)
+        return false;
+    return !area->hint &&
+           aspen_is_aligned(area->bytes, aspen_entry_span(HUGE_LEVEL));
 }
 
 static bool
-wants_huge(const struct area *area, const struct aspen_object *object)
+wants_huge(const struct area *area, const struct aspen_mmap_args *args)
 {
-    enum aspen_huge_placement placement = huge_placement(area->mm->aspen);
-
-    if (placement == ASPEN_HUGE_PLACEMENT_NEVER)
+    if (is_fixed(area->place))
         return false;
-    if (object)
-        return object->placement == ASPEN_PLACEMENT_HUGE;
-    return placement == ASPEN_HUGE_PLACEMENT_LARGE ||
-           (!area->hint &&
-            aspen_is_aligned(area->bytes, aspen_entry_span(HUGE_LEVEL)));
+    if (args->object)
+        return args->object->placement == ASPEN_PLACEMENT_HUGE;
+    return !(args->vm_flags & ASPEN_VM_SHARED) && anonymous_wants_huge(area);
 }
 
 static bool
 wants_shared(const struct area *area, const struct aspen_mmap_args *args)
 {
-    const struct aspen_config *config = &area->mm->aspen->config;
-
-    if (huge_placement(area->mm->aspen) == ASPEN_HUGE_PLACEMENT_NEVER)
-        return false;
     return args->object ? args->object->placement == ASPEN_PLACEMENT_SHMEM_HUGE
                         : args->vm_flags & ASPEN_VM_SHARED &&
-                              config->huge_shared_placement;
+                              area->mm->aspen->config.huge_shared_placement;
 }
 
 static int
 find(const struct area *area, const struct aspen_mmap_args *args,
      uint64_t *start)
 {
+    const struct aspen_config *config = &area->mm->aspen->config;
     uint64_t offset = args->object ? args->offset_bytes : 0;
 
+    if (config->huge_placement == ASPEN_HUGE_PLACEMENT_NEVER)
+        return find_area(area, start);
     if (wants_shared(area, args))
         return find_shared(area, offset, start);
-    if (!is_fixed(area->place) &&
-        (args->object || !(args->vm_flags & ASPEN_VM_SHARED)) &&
-        wants_huge(area, args->object)) {
+    if (wants_huge(area, args)) {
         find_huge(area, offset, start);
         if (*start)
             return 0;

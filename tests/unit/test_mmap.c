@@ -466,6 +466,63 @@ test_locked(void **state)
                      -ASPEN_EFBIG);
 }
 
+/* ---- Filled at once ---------------------------------------------------- */
+
+static void
+test_populate(void **state)
+{
+    struct space *s = *state;
+    const unsigned fill = ASPEN_MAP_POPULATE;
+    uint64_t a;
+
+    assert_int_equal(try_map(s->mm, 0, AT(4), RW, fill, &a), 0);
+    assert_int_equal(counters(s->mm).anon_pages, 4);
+    assert_int_equal(
+        try_map(s->mm, 0, AT(4), RW, fill | ASPEN_MAP_NONBLOCK, &a), 0);
+    assert_int_equal(counters(s->mm).anon_pages, 4);
+    /* What cannot be had is passed over. */
+    assert_int_equal(try_map(s->mm, 0, AT(4), 0, fill, &a), 0);
+    assert_int_equal(try_map(s->mm, 0, AT(4),
+                             RW | ASPEN_VM_LOCKONFAULT | ASPEN_VM_LOCKED, 0,
+                             &a),
+                     0);
+    assert_int_equal(counters(s->mm).anon_pages, 4);
+    assert_int_equal(try_map(s->mm, 0, AT(4), RW | ASPEN_VM_LOCKED, 0, &a), 0);
+    assert_int_equal(counters(s->mm).anon_pages, 8);
+    helper_unmap(s->mm, a, 4);
+}
+
+/* A step that fails before the mapping is there fails the call; one after it
+ * leaves the mapping, and pages missing. */
+static void
+test_populate_steps(void **state)
+{
+    struct space *s = *state;
+    struct aspen_failpoint_plan plan = {.mode = ASPEN_FAIL_ONWARD};
+    struct aspen_failpoint_counts counts;
+    struct helper_state before;
+    unsigned refused = 0, missing = 0;
+
+    helper_map(s->mm, AT(100), 1, R);
+    helper_state_take(&s->helper, s->mm, &before);
+    do {
+        uint64_t a;
+        plan.number++;
+        assert_int_equal(aspen_failpoints_set(s->helper.aspen, &plan), 0);
+        int error = try_map(s->mm, AT(200), AT(3), RW, ASPEN_MAP_POPULATE, &a);
+        aspen_failpoints_read(s->helper.aspen, &counts);
+        assert_int_equal(aspen_failpoints_set(s->helper.aspen, NULL), 0);
+        refused += error != 0;
+        missing += !error && counters(s->mm).anon_pages < 3;
+        assert_int_equal(counters(s->mm).vmas, error ? 1 : 2);
+        if (!error)
+            helper_unmap(s->mm, AT(200), 3);
+        helper_assert_state(&s->helper, s->mm, &before);
+    } while (counts.failed);
+    assert_true(refused >= 4);
+    assert_true(missing >= 4);
+}
+
 /* ---- Replacing --------------------------------------------------------- */
 
 static void
@@ -625,6 +682,8 @@ main(void)
         TEST(test_noreserve),
         cmocka_unit_test(test_map_count),
         TEST(test_locked),
+        TEST(test_populate),
+        TEST(test_populate_steps),
         TEST(test_replace),
         cmocka_unit_test(test_every_step),
     };

@@ -28,6 +28,8 @@
 #define CALLS 3000u
 #define HUGE  ((uint64_t)2 << 20)
 #define LIVE  64u
+/* Nothing else is there, and sanitizers allow memory there. */
+#define STACKS ((uint64_t)0x551000000000)
 
 #ifndef MAP_ABOVE4G
 #define MAP_ABOVE4G 0x80
@@ -502,6 +504,39 @@ both(struct pair *p, const struct command *command)
     return host;
 }
 
+/* ---- /proc/P/status ---------------------------------------------------- */
+
+static uint64_t
+status_pages(const char *status, const char *name)
+{
+    const char *line = strstr(status, name);
+
+    assert_non_null(line);
+    return strtoull(line + strlen(name), NULL, 10) / (PAGE / 1024);
+}
+
+/* What no access of the scratch process changes. */
+static void
+compare_status(struct pair *p)
+{
+    struct aspen_mm_counters counters;
+    char path[64], status[8192];
+
+    snprintf(path, sizeof(path), "/proc/%d/status", (int)p->scratch);
+    FILE *file = fopen(path, "re");
+    assert_non_null(file);
+    status[fread(status, 1, sizeof(status) - 1, file)] = 0;
+    fclose(file);
+    aspen_mm_counters_read(p->mm, &counters);
+    assert_int_equal(counters.total_pages, status_pages(status, "VmSize:"));
+    assert_int_equal(counters.peak_pages, status_pages(status, "VmPeak:"));
+    assert_int_equal(counters.locked_pages, status_pages(status, "VmLck:"));
+    assert_int_equal(counters.data_pages, status_pages(status, "VmData:"));
+    assert_int_equal(counters.stack_pages, status_pages(status, "VmStk:"));
+    assert_int_equal(counters.exec_pages, status_pages(status, "VmExe:") +
+                                              status_pages(status, "VmLib:"));
+}
+
 /* ---- Random calls ------------------------------------------------------ */
 
 static uint64_t
@@ -639,6 +674,7 @@ run(bool bottom_up, bool randomized, const char *name)
             call_map(&p);
         else
             call_unmap(&p);
+    compare_status(&p);
     printf("%s: %llu of %llu addresses the same, %llu refusals the same\n",
            name, (unsigned long long)p.placed, (unsigned long long)p.placed,
            (unsigned long long)p.refused);
@@ -744,6 +780,25 @@ wrong_maps(struct pair *p, unsigned calls)
             .kind = UNMAP, .address = (uint64_t)answer, .length = c.length};
         both(p, &unmap);
     }
+    compare_status(p);
+}
+
+static void
+wrong_unmaps(struct pair *p)
+{
+    const uint64_t top = p->mm->address_limit;
+    const uint64_t wrong[][2] = {
+        {STACKS + 1, PAGE},     {STACKS, 0},
+        {STACKS + 1, 0},        {top, PAGE},
+        {top - PAGE, 2 * PAGE}, {top - PAGE, PAGE + 1},
+        {STACKS, UINT64_MAX},   {STACKS, UINT64_MAX - PAGE},
+        {STACKS, PAGE},         {UINT64_MAX - PAGE + 1, PAGE}};
+
+    for (unsigned i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++) {
+        struct command c = {
+            .kind = UNMAP, .address = wrong[i][0], .length = wrong[i][1]};
+        both(p, &c);
+    }
 }
 
 static void
@@ -756,6 +811,7 @@ errors_and_limits(void **state)
 
     p.random = unit_seed("test_place_host", 3);
     begin(&p);
+    wrong_unmaps(&p);
     wrong_maps(&p, 300);
     assert_int_equal(both(&p, &drop), 0);
     limit(&p, RLIMIT_MEMLOCK, 64 * PAGE + 5);
@@ -776,8 +832,6 @@ errors_and_limits(void **state)
 }
 
 /* ---- Stacks that grow -------------------------------------------------- */
-
-#define STACKS ((uint64_t)0x551000000000)
 
 static int64_t
 map_at(struct pair *p, uint64_t address, uint64_t pages, int protection,
@@ -836,6 +890,114 @@ stacks(void **state)
     end(&p);
 }
 
+/* ---- VmFlags ----------------------------------------------------------- */
+
+/* From the text of smaps what is about the test's own areas: start, access,
+ * offset and VmFlags of each. */
+static char *
+flags_of_smaps(FILE *smaps)
+{
+    char *text = NULL;
+    char *line = NULL;
+    size_t size, room = 0;
+    bool ours = false;
+    FILE *out = open_memstream(&text, &size);
+
+    assert_non_null(out);
+    while (getline(&line, &room, smaps) > 0) {
+        unsigned long long start, offset;
+        char access[5];
+        if (sscanf(line, "%llx-%*x %4s %llx", &start, access, &offset) == 3) {
+            ours = start >= STACKS && start < STACKS + 4096 * PAGE;
+            if (ours)
+                fprintf(out, "%llx %s %llx ", start, access, offset);
+        } else if (ours && !strncmp(line, "VmFlags: ", 9)) {
+            fputs(line, out);
+        }
+    }
+    free(line);
+    fclose(out);
+    return text;
+}
+
+static void
+sink(void *context, const char *text, size_t length)
+{
+    fwrite(text, 1, length, context);
+}
+
+static char *
+our_flags(struct pair *p)
+{
+    char *text = NULL;
+    size_t size;
+    FILE *out = open_memstream(&text, &size);
+
+    assert_non_null(out);
+    aspen_inspect_smaps(p->mm, sink, out);
+    fclose(out);
+    FILE *smaps = fmemopen(text, size, "r");
+    assert_non_null(smaps);
+    char *flags = flags_of_smaps(smaps);
+    fclose(smaps);
+    free(text);
+    return flags;
+}
+
+static char *
+host_flags(struct pair *p)
+{
+    char path[64];
+
+    snprintf(path, sizeof(path), "/proc/%d/smaps", (int)p->scratch);
+    FILE *smaps = fopen(path, "re");
+    assert_non_null(smaps);
+    char *flags = flags_of_smaps(smaps);
+    fclose(smaps);
+    return flags;
+}
+
+/* Every access with every kind, each at a distance from the others. */
+static void
+flags_shown(void **state)
+{
+    static const int kinds[] = {
+        MAP_ANONYMOUS | MAP_PRIVATE,
+        MAP_ANONYMOUS | MAP_PRIVATE | MAP_NORESERVE,
+        MAP_ANONYMOUS | MAP_PRIVATE | MAP_GROWSDOWN,
+        MAP_ANONYMOUS | MAP_PRIVATE | MAP_STACK,
+        MAP_ANONYMOUS | MAP_PRIVATE | MAP_STACK | MAP_GROWSDOWN,
+        MAP_ANONYMOUS | MAP_PRIVATE | MAP_LOCKED,
+        MAP_PRIVATE,
+        MAP_PRIVATE | MAP_NORESERVE,
+        MAP_SHARED,
+        MAP_SHARED | MAP_STACK,
+        MAP_SHARED | MAP_NORESERVE | MAP_LOCKED,
+    };
+    struct pair p = {.randomized = true};
+    (void)state;
+
+    begin(&p);
+    for (unsigned i = 0; i < 8 * sizeof(kinds) / sizeof(kinds[0]); i++) {
+        struct command c = {
+            .kind = MAP,
+            .address = STACKS + (32 + i * 32) * PAGE,
+            .length = 3 * PAGE,
+            .protection = (int)i % 8,
+            .flags = kinds[i / 8] | MAP_FIXED_NOREPLACE,
+            .file = kinds[i / 8] & MAP_ANONYMOUS ? -1 : p.memory_number,
+            .offset = kinds[i / 8] & MAP_ANONYMOUS ? 0 : i * PAGE,
+        };
+        assert_int_equal(both(&p, &c), c.address);
+    }
+    char *ours = our_flags(&p);
+    char *host = host_flags(&p);
+    assert_string_equal(ours, host);
+    free(ours);
+    free(host);
+    end(&p);
+}
+
 static bool
 host_fits(void)
 {
@@ -855,10 +1017,11 @@ main(int argc, char **argv)
         cmocka_unit_test(top_down),          cmocka_unit_test(top_down_random),
         cmocka_unit_test(bottom_up),         cmocka_unit_test(bottom_up_random),
         cmocka_unit_test(errors_and_limits), cmocka_unit_test(stacks),
+        cmocka_unit_test(flags_shown),
     };
 
     if (argc > 1 && !strcmp(argv[1], "scratch"))
-        return scratch();
+        _exit(scratch()); /* a sanitizer has no memory left to look for leaks */
     if (!host_fits()) {
         printf("skipped: no Linux 6.12 or later on x86-64\n");
         return 0;
