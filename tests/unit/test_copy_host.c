@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The host's process_vm_readv, process_vm_writev, mincore and
+ * The host's process_vm_readv, process_vm_writev, /proc/PID/mem, mincore and
  * madvise(POPULATE_*) beside Aspen's: the same random calls on the same
- * mappings in a corner of a scratch process and in Aspen give the same counts,
+ * mappings in a corner of this process and in Aspen give the same counts,
  * errors, bytes and residency. Skipped where the host is no Linux 6.1 or later.
  */
 #define _GNU_SOURCE
@@ -10,6 +10,7 @@
 
 #include "space/vma.h"
 #include <errno.h>
+#include <fcntl.h>
 #include <sys/mman.h>
 #include <sys/uio.h>
 #include <sys/utsname.h>
@@ -35,7 +36,8 @@ struct pair {
     int files[OBJECTS];
     uint64_t random;
     uint8_t written; /* another byte each time */
-    unsigned counts[5];
+    unsigned counts[6];
+    int memory; /* /proc/self/mem; -1: the host does not let it be forced */
 };
 
 static unsigned
@@ -159,6 +161,38 @@ write_both(struct pair *p)
     p->counts[1]++;
 }
 
+/* What a debugger does: /proc/PID/mem, which says EIO for EFAULT. */
+static void
+force_both(struct pair *p)
+{
+    static uint8_t host[40 * PAGE];
+    static uint8_t aspen[40 * PAGE];
+    uint64_t length, done;
+    uint64_t address = somewhere(p, &length);
+    bool write = below(p, 2);
+    ssize_t got;
+    int error;
+
+    memset(host, ++p->written, length);
+    memset(aspen, p->written, length);
+    if (write) {
+        got = pwrite(p->memory, host, length, (off_t)address);
+        error = aspen_copy_out(p->mm, address, aspen, length, ASPEN_COPY_FORCE,
+                               &done);
+    } else {
+        got = pread(p->memory, host, length, (off_t)address);
+        error = aspen_copy_in(p->mm, address, aspen, length, ASPEN_COPY_FORCE,
+                              &done);
+    }
+    expect_same(write ? "write to /proc/self/mem" : "read of /proc/self/mem",
+                address, length, got < 0 ? -errno : got,
+                done || !error           ? (int64_t)done
+                : error == -ASPEN_EFAULT ? -ASPEN_EIO
+                                         : error);
+    assert_memory_equal(host, aspen, done);
+    p->counts[5]++;
+}
+
 static void
 mincore_both(struct pair *p)
 {
@@ -220,7 +254,7 @@ call_both(struct pair *p)
 
     if (count > PAGES - first)
         count = PAGES - first;
-    switch (below(p, 12)) {
+    switch (below(p, 15)) {
     case 0:
         map_both(p, first, count);
         break;
@@ -243,6 +277,12 @@ call_both(struct pair *p)
     case 8:
         populate_both(p);
         break;
+    case 9:
+    case 10:
+    case 11:
+        if (p->memory >= 0)
+            force_both(p);
+        break;
     default:
         mincore_both(p);
     }
@@ -262,6 +302,24 @@ host_is_new_enough(void)
            major * 100 + minor >= 601 && sysconf(_SC_PAGESIZE) == (long)PAGE;
 }
 
+/* Hosts may forbid what a debugger needs (proc_mem.force_override): tried on
+ * a page of our own. */
+static int
+open_memory(void)
+{
+    char *page =
+        mmap(NULL, PAGE, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    int memory = open("/proc/self/mem", O_RDWR | O_CLOEXEC);
+
+    assert_true(page != MAP_FAILED);
+    if (memory >= 0 && pwrite(memory, "x", 1, (off_t)(uintptr_t)page) != 1) {
+        close(memory);
+        memory = -1;
+    }
+    munmap(page, PAGE);
+    return memory;
+}
+
 static void
 test_host(void **state)
 {
@@ -273,6 +331,7 @@ test_host(void **state)
     p.random = unit_seed("test_copy_host", 1);
     helper_create(&p.helper, NULL);
     p.mm = helper_mm(&p.helper);
+    p.memory = open_memory();
     for (unsigned i = 0; i < OBJECTS; i++) {
         p.files[i] = memfd_create("test_copy_host", MFD_CLOEXEC);
         assert_true(p.files[i] >= 0);
@@ -287,9 +346,11 @@ test_host(void **state)
     }
     helper_assert_valid(&p.helper);
     print_message("%u calls alike: %u reads, %u writes, %u mincore, %u "
-                  "populate\n",
+                  "populate, %u forced\n",
                   p.counts[4], p.counts[0], p.counts[1], p.counts[2],
-                  p.counts[3]);
+                  p.counts[3], p.counts[5]);
+    if (p.memory >= 0)
+        close(p.memory);
     unmap_both(&p, 0, PAGES);
     aspen_mm_put(p.mm);
     for (unsigned i = 0; i < OBJECTS; i++) {
