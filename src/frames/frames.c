@@ -185,12 +185,38 @@ block_alloc(struct aspen *aspen, unsigned order)
     return frame;
 }
 
+/* From whichever CPU has one. */
+static uint32_t
+frame_cache_steal(struct aspen *aspen)
+{
+    uint32_t frame = ASPEN_NO_FRAME;
+
+    for (unsigned cpu = 0; frame == ASPEN_NO_FRAME && cpu < ASPEN_PORT_CPUS;
+         cpu++) {
+        struct aspen_frame_cache *cache = &aspen->frame_caches[cpu];
+        aspen_spin_lock(&cache->lock, ASPEN_LOCK_CACHE);
+        if (cache->count)
+            frame = cache->frames[--cache->count];
+        aspen_spin_unlock(&cache->lock);
+    }
+    return frame;
+}
+
+/*
+ * The zone is empty when the pop fails. To empty the caches into it would not
+ * help: another CPU may refill its own with all of that before we come, and we
+ * would find no frame where there are many.
+ */
 static uint32_t
 single_alloc(struct aspen *aspen)
 {
     uint32_t frame = frame_cache_pop(aspen);
+
     if (aspen_unlikely(frame == ASPEN_NO_FRAME))
-        frame = zone_take_drained(aspen, 0);
+        frame = frame_cache_steal(aspen);
+    /* What moved while we looked. */
+    if (aspen_unlikely(frame == ASPEN_NO_FRAME))
+        frame = frame_cache_pop(aspen);
     return frame;
 }
 

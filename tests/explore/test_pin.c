@@ -12,7 +12,7 @@
 
 #define PAGE   4096ull
 #define START  (16 * PAGE)
-#define FRAMES 256u
+#define FRAMES 128u
 #define MOST   4000u
 
 /* What one run works on; the machine is made anew for each. */
