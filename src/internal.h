@@ -260,6 +260,12 @@ struct aspen_anon_vma_link {
  * I2  references: one for each VMA, plus those the embedder holds.
  * I3  Each page in the cache holds one reference to its frame; the frame's
  *     owner is the object and its index the offset.
+ * I4  Pages enter the cache under the size lock (reading) and leave it under
+ *     that lock (writing) and their own. An entry of a page table leads to a
+ *     page only while the page is in the cache.
+ * I5  ASPEN_FRAME_DIRTY of a page that is written back is set before an entry
+ *     is writable, and cleared under the page's lock together with WRITE of
+ *     all entries: a clean page cannot be written without a fault.
  */
 struct aspen_object {
     struct aspen *aspen; /* immutable, as all down to `context` */
@@ -270,13 +276,21 @@ struct aspen_object {
     const struct aspen_pager_ops *pager;
     void *context;
     enum aspen_placement placement;
-    uint32_t references; /* atomic */
-    uint64_t size_bytes; /* atomic */
+    bool charged;           /* by its size */
+    uint32_t references;    /* atomic */
+    uint32_t change_count;  /* atomic: ++ under size_lock, before pages or
+                               entries are taken away */
+    uint64_t size_bytes;    /* atomic; written under size_lock */
+    uint64_t charged_pages; /* size_lock */
+    struct aspen_port_rwlock sync_lock; /* for writing: write-back */
+    struct aspen_port_rwlock size_lock; /* pages come: read; go: write */
     struct aspen_port_rwlock i_mmap_lock;
     struct aspen_interval_tree i_mmap; /* i_mmap_lock */
     uint64_t writable_shared;          /* i_mmap_lock: SHARED + MAYWRITE VMAs */
     struct aspen_port_spinlock pages_lock;
     struct aspen_tree pages; /* pages_lock; offset -> struct aspen_frame */
+    uint64_t ahead_next;     /* pages_lock: where reading ahead ended */
+    uint32_t ahead_pages;    /* pages_lock: how far it went */
     struct aspen_list link;  /* aspen->objects; aspen->registry_lock */
 };
 
@@ -451,6 +465,7 @@ struct aspen {
     uint64_t registry_count;
     uint32_t next_mm_id;           /* atomic */
     uint32_t next_anon_vma_number; /* atomic */
+    uint32_t next_shmem_inode;     /* atomic */
 
     struct aspen_port_spinlock swap_list_lock;
     struct aspen_list swap_list; /* spaces that hold swap entries */

@@ -23,6 +23,7 @@
 #include <aspen/pin.h>
 #include <aspen/protect.h>
 #include <aspen/special.h>
+#include <aspen/sync.h>
 #include <aspen/version.h>
 
 #endif

@@ -30,14 +30,84 @@ enum aspen_placement {
     ASPEN_PLACEMENT_SHMEM_HUGE, /* shared memory that may have huge pages */
 };
 
-/** How an object gets its pages and follows its mappings. */
+/** What a device's fault hook answers with. */
+struct aspen_device_frame {
+    uint64_t number; /* a raw frame: no frame of the machine */
+    bool cached;     /* instead: the page of the object's own cache, as for a
+                        file; the number means nothing */
+    bool writable;   /* without asking mkwrite first */
+};
+
+/**
+ * How an object gets its pages and follows its mappings. Any of them may be
+ * NULL. Each returns 0 or a negative errno, which the call or fault that led
+ * to it answers with, unchanged; nothing is lost by that.
+ *
+ * "Object I/O" as a context: may sleep; no lock of the core is held but the
+ * object's size lock, for reading, so nobody resizes or punches this
+ * object meanwhile, and the hook must not, nor touch an address space. Hooks
+ * may be called for several pages at once by several tasks.
+ */
 struct aspen_pager_ops {
     /**
      * Fill `page` (4096 bytes, zeroed before) with page `pgoff`.
-     * Context: may sleep; no lock of the core is held.
-     * Returns: 0, or a negative errno that the fault passes through.
+     * Context: may sleep; no lock of the core is held. When the object is
+     * resized or punched meanwhile, what was read is thrown away.
      */
     int (*read)(void *context, uint64_t pgoff, void *page);
+    /**
+     * Fill `count` pages (each zeroed before) from page `pgoff` on, all inside
+     * the object's size. After an error none of them is used, and read is
+     * asked for the one page that is needed. Without this hook there is no
+     * reading ahead.
+     * Context: as read.
+     */
+    int (*readahead)(void *context, uint64_t pgoff, void *const pages[],
+                     unsigned count);
+    /**
+     * Write `bytes` from page `pgoff` on, which lie in the pages one after the
+     * other; only the last may be in part, where the object ends. After an
+     * error all of them are dirty again. An object with this hook is
+     * written back: its pages are write-protected while clean.
+     * Context: object I/O; one call at a time for an object. For the last
+     * reference's final writing, too: then also as `release`.
+     */
+    int (*write)(void *context, uint64_t pgoff, const void *const pages[],
+                 uint64_t bytes);
+    /**
+     * Page `pgoff`, clean, is about to be written through a shared mapping. It
+     * may wait, or refuse. After a 0 the page is dirty, whether or not the
+     * write then comes. An object with this hook has its pages
+     * write-protected while clean.
+     * Context: object I/O, and the page is locked.
+     */
+    int (*mkwrite)(void *context, uint64_t pgoff);
+    /**
+     * The size is about to become `size_bytes`. Asked first: after an error
+     * nothing has changed.
+     * Context: may sleep; the object's size lock is held for writing.
+     */
+    int (*resize)(void *context, uint64_t size_bytes);
+    /**
+     * These bytes are about to read as zeroes, and their space may be given
+     * up. Asked first: after an error nothing has changed. An object with
+     * `read` and without this hook cannot be punched.
+     * Context: may sleep; the object's size lock is held for writing.
+     */
+    int (*punch)(void *context, uint64_t offset_bytes, uint64_t length_bytes);
+    /**
+     * Of a device: what is behind page `pgoff`? `access` is ASPEN_ACCESS_*.
+     * What it says holds until aspen_object_unmap() takes it back.
+     * Context: may sleep; no lock of the core is held.
+     */
+    int (*fault)(void *context, uint64_t pgoff, unsigned access,
+                 struct aspen_device_frame *frame);
+    /**
+     * Kept as a place: a fault that a block of 2^order pages could meet. Never
+     * called yet.
+     */
+    int (*huge_fault)(void *context, uint64_t pgoff, unsigned order,
+                      unsigned access, struct aspen_device_frame *frame);
     /**
      * A mapping of the object is about to appear, by mmap, fork or because
      * munmap splits one (not when a mapping grows by a merge). May
@@ -48,6 +118,12 @@ struct aspen_pager_ops {
     int (*open)(void *context, struct aspen_vma *vma);
     /** A mapping goes. Context: the mmap lock is held for writing. */
     void (*close)(void *context, struct aspen_vma *vma);
+    /**
+     * May the mapping be split at `address`? Asked when a call checks, before
+     * anything has changed.
+     * Context: the mmap lock is held.
+     */
+    int (*may_split)(void *context, struct aspen_vma *vma, uint64_t address);
     /**
      * The last reference is gone. Context: may sleep; the mmap lock of a
      * space that is being unmapped may be held for writing.
@@ -65,12 +141,14 @@ struct aspen_object_args {
     const struct aspen_pager_ops *pager; /* or NULL: pages start as zeroes */
     void *context;                       /* handed to the pager */
     enum aspen_placement placement;
+    bool charged; /* SHMEM: its size is charged while it lives */
 };
 
 /**
  * Make an object with one reference: the caller's.
  * Context: may sleep.
- * Returns: 0 and *object, or -ASPEN_EINVAL (unknown kind), -ASPEN_ENOMEM.
+ * Returns: 0 and *object, or -ASPEN_EINVAL (unknown kind; `charged` and not
+ *          SHMEM), -ASPEN_ENOMEM (no memory, or the charge is refused).
  */
 ASPEN_MUST_USE int aspen_object_create(struct aspen *aspen,
                                        const struct aspen_object_args *args,
@@ -79,11 +157,77 @@ ASPEN_MUST_USE int aspen_object_create(struct aspen *aspen,
 void aspen_object_get(struct aspen_object *object);
 
 /**
- * The last reference frees the page cache, then the object.
- * Context: may sleep if the pager's release hook does; no lock inside the mmap
- * lock is held.
+ * The last reference writes back what is dirty (whoever wants to hear of
+ * errors calls aspen_object_sync() before), then frees the page cache and the
+ * object.
+ * Context: may sleep if the pager's hooks do; no lock inside the mmap lock is
+ * held.
  */
 void aspen_object_put(struct aspen_object *object);
+
+/** The size now. */
+uint64_t aspen_object_size(const struct aspen_object *object);
+
+/**
+ * Set the size. What lies beyond is unmapped, private copies included, and
+ * dropped; faults there answer -ASPEN_EFBIG, also those under way. What remains
+ * of the last page is zeroed from the new end on.
+ *
+ * Units:   bytes.
+ * Context: may sleep; no lock of the core is held, no hook of this object is
+ *          running. Takes the object's size lock for writing.
+ * Returns: 0, or -ASPEN_EINVAL (the object has no page cache), -ASPEN_EFBIG (no
+ *          offset is that large), -ASPEN_ENOMEM (no memory, or the charge of a
+ *          charged object is refused), -ASPEN_EOPNOTSUPP (blocks of pages, or
+ *          frames without memory), or the resize hook's error.
+ *          On error nothing has changed.
+ * Source:  ftruncate(2); Linux v6.12 truncate_pagecache(), shmem_setattr().
+ */
+ASPEN_MUST_USE int aspen_object_resize(struct aspen_object *object,
+                                       uint64_t size_bytes);
+
+/**
+ * Make a hole: the bytes read as zeroes from now on. Whole pages are unmapped
+ * and dropped; private copies stay what they are. The size does not change; a
+ * hole beyond it has no effect.
+ *
+ * Units, context: as aspen_object_resize().
+ * Returns: 0, or -ASPEN_EINVAL (length 0, or no page cache), -ASPEN_EFBIG
+ *          (the end is beyond any offset), -ASPEN_ENOMEM, -ASPEN_EOPNOTSUPP
+ *          (the pager has no punch hook; blocks of pages; frames without
+ *          memory), or the punch hook's error. On error nothing has changed.
+ * Source:  fallocate(2) PUNCH_HOLE | KEEP_SIZE; madvise(2) MADV_REMOVE.
+ */
+ASPEN_MUST_USE int aspen_object_punch(struct aspen_object *object,
+                                      uint64_t offset_bytes,
+                                      uint64_t length_bytes);
+
+/**
+ * Write back what is dirty in the range: every mapping is write-protected
+ * first, so that no write is missed. Progressive: an error does not keep the
+ * rest from being tried, and what could not be written stays dirty.
+ *
+ * Units:   bytes; pages that lie in the range in part are written as a whole.
+ * Context: may sleep; no lock of the core is held, no hook of this object is
+ *          running.
+ * Returns: 0 (also: nothing is dirty, or no write hook), or the first error of
+ *          the write hook.
+ * Source:  fsync(2), sync_file_range(2).
+ */
+ASPEN_MUST_USE int aspen_object_sync(struct aspen_object *object,
+                                     uint64_t offset_bytes,
+                                     uint64_t length_bytes);
+
+/**
+ * Take the range out of all mappings: the next access faults. With
+ * `copies`, private copies go, too, and with them what was written there.
+ *
+ * Units:   bytes; whole pages, whatever the range touches.
+ * Context: may sleep; no lock of the core is held. Cannot fail.
+ * Source:  Linux's unmap_mapping_range(), for drivers that take memory back.
+ */
+void aspen_object_unmap(struct aspen_object *object, uint64_t offset_bytes,
+                        uint64_t length_bytes, bool copies);
 
 #ifdef __cplusplus
 }

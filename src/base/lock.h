@@ -8,7 +8,7 @@
  * prints what is held, and so is an allocation that may sleep below
  * ASPEN_LOCK_I_MMAP. The release build compiles to the port's functions.
  *
- *     mm parent > mm child > vma > object size > frame bit lock
+ *     mm parent > mm child > vma > object sync > object size > frame bit lock
  *       > i_mmap > anon_vma root
  *         > page table child > page table parent
  *           > leaves, never nested in each other: page cache, zone, swap map,
@@ -29,6 +29,7 @@ enum aspen_lock_class {
     ASPEN_LOCK_MM = ASPEN_LOCK_MM_PARENT, /* an mm that is locked alone */
     ASPEN_LOCK_MM_CHILD,
     ASPEN_LOCK_VMA,
+    ASPEN_LOCK_OBJECT_SYNC,
     ASPEN_LOCK_OBJECT_SIZE,
     ASPEN_LOCK_FRAME,
     ASPEN_LOCK_I_MMAP,

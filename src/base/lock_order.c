@@ -17,6 +17,7 @@
     X(ASPEN_LOCK_MM_PARENT, "mm")                                              \
     X(ASPEN_LOCK_MM_CHILD, "mm child")                                         \
     X(ASPEN_LOCK_VMA, "vma")                                                   \
+    X(ASPEN_LOCK_OBJECT_SYNC, "object sync")                                   \
     X(ASPEN_LOCK_OBJECT_SIZE, "object size")                                   \
     X(ASPEN_LOCK_FRAME, "frame")                                               \
     X(ASPEN_LOCK_I_MMAP, "i_mmap")                                             \

@@ -10,7 +10,7 @@
  */
 #include <aspen/copy.h>
 
-#include "space/object.h"
+#include "space/pages.h"
 
 /* Pages under one hold of the mmap lock. */
 #define BATCH_PAGES 4096u

@@ -34,6 +34,8 @@
      ASPEN_VM_MERGEABLE | ASPEN_VM_SYNC | ASPEN_VM_IO | ASPEN_VM_PFNMAP |      \
      ASPEN_VM_MIXEDMAP)
 
+#define RAW_FLAGS (ASPEN_VM_IO | ASPEN_VM_PFNMAP | ASPEN_VM_MIXEDMAP)
+
 struct mapping {
     struct aspen_mm *mm;
     uint64_t bytes;
@@ -112,9 +114,11 @@ check_kind(const struct aspen_mmap_args *args)
 
     if (flags & MAY_FLAGS && access << MAY_SHIFT & ~flags)
         return -ASPEN_EACCES;
-    if (!args->object && flags & ASPEN_VM_SHARED)
+    if (!args->object && flags & ASPEN_VM_SHARED && flags & RAW_FLAGS)
         return -ASPEN_EINVAL;
-    return args->object && flags & private ? -ASPEN_EINVAL : 0;
+    return (args->object || flags & ASPEN_VM_SHARED) && flags & private
+               ? -ASPEN_EINVAL
+               : 0;
 }
 
 /* What the VMA's flags will be; a lock of raw memory is dropped later. */
@@ -144,11 +148,19 @@ flags_of(const struct aspen_mm *mm, const struct aspen_mmap_args *args)
 static void
 drop_lock_of_raw(struct mapping *mapping)
 {
-    const uint64_t raw =
-        ASPEN_VM_IO | ASPEN_VM_PFNMAP | ASPEN_VM_MIXEDMAP | ASPEN_VM_DONTEXPAND;
-
-    if (mapping->flags & raw)
+    if (mapping->flags & (RAW_FLAGS | ASPEN_VM_DONTEXPAND))
         mapping->flags &= ~(ASPEN_VM_LOCKED | ASPEN_VM_LOCKONFAULT);
+}
+
+/* Anonymous memory that is shared starts at the start of its own object. */
+static uint64_t
+pgoff_of(const struct mapping *mapping, const struct aspen_mmap_args *args)
+{
+    if (args->object)
+        return args->offset_bytes >> ASPEN_PAGE_SHIFT;
+    return mapping->flags & ASPEN_VM_SHARED
+               ? 0
+               : mapping->start >> ASPEN_PAGE_SHIFT;
 }
 
 /* What is in the way, and the limits. */
@@ -185,8 +197,7 @@ check(struct mapping *mapping, const struct aspen_mmap_args *args)
 
     mapping->flags = flags_of(mm, args);
     mapping->object = args->object;
-    mapping->pgoff = (args->object ? args->offset_bytes : mapping->start) >>
-                     ASPEN_PAGE_SHIFT;
+    mapping->pgoff = pgoff_of(mapping, args);
     error = mapping->special ? 0 : check_locked(mapping, args);
     if (!error)
         error = check_offset(mapping, args);
@@ -209,6 +220,19 @@ reserve_charge(struct mapping *mapping)
     return aspen_charge_mm(mapping->mm, mapping->charged_pages);
 }
 
+/* The object of a new VMA, with its reference, in vma->object. */
+static int
+reserve_object(struct mapping *mapping, struct aspen_vma *vma)
+{
+    vma->object = mapping->object;
+    if (vma->object)
+        aspen_object_get(vma->object);
+    else if (mapping->flags & ASPEN_VM_SHARED)
+        return aspen_object_create_shared(mapping->mm->aspen, mapping->bytes,
+                                          mapping->flags, &vma->object);
+    return 0;
+}
+
 static int
 reserve_new_vma(struct mapping *mapping)
 {
@@ -219,18 +243,23 @@ reserve_new_vma(struct mapping *mapping)
     vma->start = mapping->start;
     vma->end = mapping->start + mapping->bytes;
     vma->flags = mapping->flags;
-    vma->object = mapping->object;
     vma->pgoff = mapping->pgoff;
     vma->special = mapping->special;
-    int error = aspen_vma_open(vma);
-    if (error) {
-        aspen_vma_free(vma);
-        return error;
-    }
-    if (vma->object)
-        aspen_object_get(vma->object);
+    int error = reserve_object(mapping, vma);
+    if (error)
+        goto undo_vma;
+    error = aspen_vma_open(vma);
+    if (error)
+        goto undo_object;
     mapping->vma = vma;
     return 0;
+
+undo_object:
+    if (vma->object)
+        aspen_object_put(vma->object);
+undo_vma:
+    aspen_vma_free(vma);
+    return error;
 }
 
 /* Will a neighbour grow, or will there be a new VMA? */

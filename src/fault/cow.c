@@ -122,6 +122,20 @@ replace(struct aspen_fault *fault, const struct aspen_slot *slot, uint64_t old,
     return done;
 }
 
+/* As it was counted. An object's page may be truncated by now, and then it
+ * does not know its object any more. */
+static enum aspen_rss
+kind_of(const struct aspen_fault *fault, uint32_t source)
+{
+    const struct aspen_object *object = fault->vma->object;
+
+    if (!object ||
+        aspen_frame_type(&fault->aspen->frames[source]) == ASPEN_FRAME_ANON)
+        return ASPEN_RSS_ANON;
+    return object->kind == ASPEN_OBJECT_SHMEM ? ASPEN_RSS_SHMEM
+                                              : ASPEN_RSS_FILE;
+}
+
 /* The entry leads to an anonymous page now, instead of `source`. */
 static void
 count_copy(struct aspen_fault *fault, uint32_t source)
@@ -130,7 +144,7 @@ count_copy(struct aspen_fault *fault, uint32_t source)
     enum aspen_rss kind = ASPEN_RSS_KINDS;
 
     if (source != ASPEN_NO_FRAME)
-        kind = aspen_rss_of(&fault->aspen->frames[source]);
+        kind = kind_of(fault, source);
     if (kind == ASPEN_RSS_ANON)
         return;
     if (kind != ASPEN_RSS_KINDS)

@@ -47,32 +47,25 @@ handle_nothing(struct aspen_fault *fault)
 
     if (vma->flags & (ASPEN_VM_HUGETLB | ASPEN_VM_UFFD_MISSING))
         return -ASPEN_EOPNOTSUPP;
-    if (vma->object)
-        return aspen_fault_object(fault);
     if (vma->special)
         return aspen_fault_special(fault);
+    if (vma->object && vma->object->pager && vma->object->pager->fault)
+        return aspen_fault_device(fault);
     /* Raw frames are mapped by whoever knows them. */
-    return vma->flags & raw ? -ASPEN_EFBIG : aspen_fault_anon(fault);
+    if (vma->flags & raw)
+        return -ASPEN_EFBIG;
+    return vma->object ? aspen_fault_object(fault) : aspen_fault_anon(fault);
 }
 
 static int
 handle_write(struct aspen_fault *fault, const struct aspen_slot *slot,
              uint64_t entry)
 {
-    struct aspen *aspen = fault->aspen;
-
     if (slot->level > 0 || aspen_entry_bits(entry) & ASPEN_ENTRY_UFFD_WP)
         return -ASPEN_EOPNOTSUPP;
     if (!(fault->vma->flags & ASPEN_VM_SHARED))
         return aspen_fault_copy(fault, slot, entry);
-
-    if (!(aspen_entry_bits(entry) & ASPEN_ENTRY_SPECIAL))
-        aspen_fetch_or(&aspen->frames[(uint32_t)aspen_entry_frame(entry)].index,
-                       ASPEN_FRAME_DIRTY);
-    aspen_fault_set_bits(fault, slot, entry,
-                         ASPEN_ENTRY_WRITE | ASPEN_ENTRY_DIRTY |
-                             ASPEN_ENTRY_YOUNG);
-    return 0;
+    return aspen_fault_write_shared(fault, slot, entry);
 }
 
 static int
@@ -171,13 +164,28 @@ aspen_fault_try(struct aspen_fault *fault, struct aspen_vma *vma)
     return handle(fault);
 }
 
+static int
+meet(struct aspen_fault *fault, int need)
+{
+    switch (need) {
+    case ASPEN_FAULT_PAGE:
+        return aspen_fault_fetch(fault);
+    case ASPEN_FAULT_DIRTY:
+        return aspen_fault_make_dirty(fault);
+    case ASPEN_FAULT_DEVICE:
+        return aspen_fault_ask_device(fault);
+    default:
+        return aspen_fault_stack(fault);
+    }
+}
+
 int
 aspen_fault_meet(struct aspen_fault *fault, int need)
 {
     ASPEN_ASSERT_TEST(fault->page == ASPEN_NO_FRAME ||
-                      fault->page_object == fault->pinned);
-    int error = need == ASPEN_FAULT_PAGE ? aspen_fault_fetch(fault)
-                                         : aspen_fault_stack(fault);
+                      fault->page_object == fault->pinned ||
+                      fault->page_object == fault->wanted);
+    int error = meet(fault, need);
     return error ? error : aspen_poll_fatal(fault->aspen);
 }
 

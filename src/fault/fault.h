@@ -5,7 +5,7 @@
 #ifndef ASPEN_FAULT_FAULT_H
 #define ASPEN_FAULT_FAULT_H
 
-#include "space/vma.h"
+#include "space/pages.h"
 #include <aspen/fault.h>
 
 /*
@@ -16,6 +16,8 @@ enum aspen_fault_need {
     ASPEN_FAULT_MMAP_LOCK = 1, /* the VMA's own lock is not enough */
     ASPEN_FAULT_PAGE,          /* a page of `wanted` at `page_offset` */
     ASPEN_FAULT_STACK,         /* the VMA above has to grow down */
+    ASPEN_FAULT_DIRTY,         /* `page` of `wanted` has to become dirty */
+    ASPEN_FAULT_DEVICE,        /* `wanted` says what is at `page_offset` */
 };
 
 /*
@@ -52,7 +54,12 @@ struct aspen_fault {
     struct aspen_object *page_object;
     uint64_t page_offset;
     struct aspen_object *pinned; /* one reference of ours, or NULL */
-    struct aspen_object *wanted; /* the same: what PAGE needs */
+    struct aspen_object *wanted; /* the same: what a need is about */
+    enum aspen_ahead ahead;      /* for PAGE */
+    bool device_known;           /* `device` is page_object's answer for
+                                    page_offset, at `device_count` */
+    uint32_t device_count;       /* the object's change_count before it */
+    struct aspen_device_frame device;
 };
 
 static inline bool
@@ -134,8 +141,30 @@ ASPEN_MUST_USE int aspen_fault_map_private(struct aspen_fault *fault,
 /* Nothing is there and the VMA has an object. */
 ASPEN_MUST_USE int aspen_fault_object(struct aspen_fault *fault);
 
-/* Meet ASPEN_FAULT_PAGE. No lock is held. */
+/* A write to an entry of a shared mapping that is read-only. */
+ASPEN_MUST_USE int aspen_fault_write_shared(struct aspen_fault *fault,
+                                            const struct aspen_slot *slot,
+                                            uint64_t entry);
+
+/* Ask for something about the VMA's object that is done without locks; the
+ * object stays until then. Returns `what`. */
+ASPEN_MUST_USE int aspen_fault_need_object(struct aspen_fault *fault,
+                                           enum aspen_fault_need what);
+/* Its reference is ours (I2) from now on. */
+void aspen_fault_pin_wanted(struct aspen_fault *fault);
+
+/* Meet ASPEN_FAULT_PAGE, _DIRTY. No lock is held. */
 ASPEN_MUST_USE int aspen_fault_fetch(struct aspen_fault *fault);
+ASPEN_MUST_USE int aspen_fault_make_dirty(struct aspen_fault *fault);
+
+/* ---- device.c: raw frames of an object --------------------------------- */
+
+/* Nothing is there, or a raw frame that is read-only is to be written, and the
+ * VMA's object has raw frames. */
+ASPEN_MUST_USE int aspen_fault_device(struct aspen_fault *fault);
+
+/* Meet ASPEN_FAULT_DEVICE. No lock is held. */
+ASPEN_MUST_USE int aspen_fault_ask_device(struct aspen_fault *fault);
 
 /* ---- cow.c: a write to a page that is read-only ------------------------ */
 

@@ -12,11 +12,20 @@
  * made or read is fetched without any lock, pinned together with its object,
  * and used only if the VMA still wants that very page.
  *
+ * I1  A page is mapped, or copied, under its lock, after a look at its owner
+ *     and the object's size: so none is mapped that was truncated.
+ * I2  A page whose object tracks dirt is dirty before an entry becomes
+ *     writable (I5 of struct aspen_object). A clean one whose pager wants to
+ *     hear of it becomes dirty first, without any lock of the space, and then
+ *     all is looked at again.
+ *
  * Called by fault.c. The first test to break is tests/unit/test_fault.c.
  */
 #include "fault/fault.h"
 
-#include "space/object.h"
+#include "space/pages.h"
+
+/* ---- Hold the page ----------------------------------------------------- */
 
 static bool
 has_page(const struct aspen_fault *fault, uint64_t offset)
@@ -34,12 +43,24 @@ drop_page(struct aspen_fault *fault)
     fault->page = ASPEN_NO_FRAME;
 }
 
-/* Does making the page mean to wait for somebody? */
-static bool
-has_to_wait(const struct aspen_object *object)
+static enum aspen_ahead
+ahead_of(uint64_t vm_flags)
 {
-    return object->pager && object->pager->read &&
-           !object->aspen->config.contents_ignored;
+    if (vm_flags & ASPEN_VM_RAND_READ)
+        return ASPEN_AHEAD_RANDOM;
+    return vm_flags & ASPEN_VM_SEQ_READ ? ASPEN_AHEAD_MOST : ASPEN_AHEAD_NORMAL;
+}
+
+int
+aspen_fault_need_object(struct aspen_fault *fault, enum aspen_fault_need what)
+{
+    struct aspen_object *object = fault->vma->object;
+
+    ASPEN_ASSERT(!fault->wanted);
+    aspen_object_get(object);
+    fault->wanted = object;
+    fault->ahead = ahead_of(fault->vma->flags);
+    return what;
 }
 
 /* Hold the page that the VMA wants: 0, ASPEN_FAULT_PAGE or an error. */
@@ -62,32 +83,120 @@ hold_page(struct aspen_fault *fault)
     if (!error)
         return 0;
     fault->page = ASPEN_NO_FRAME;
-    if (fault->nowait && has_to_wait(object))
+    if (fault->nowait && aspen_object_has_to_wait(object))
         return -ASPEN_EAGAIN;
-    if (fault->wanted != object) {
-        ASPEN_ASSERT(!fault->wanted);
-        aspen_object_get(object);
-        fault->wanted = object;
-    }
-    return ASPEN_FAULT_PAGE;
+    return aspen_fault_need_object(fault, ASPEN_FAULT_PAGE);
+}
+
+/* The same, and its lock: nothing takes it out of the cache. */
+static int
+lock_page(struct aspen_fault *fault)
+{
+    int error = hold_page(fault);
+    if (error)
+        return error;
+    struct aspen_frame *frame = &fault->aspen->frames[fault->page];
+    if (!aspen_frame_trylock(frame))
+        return fault->nowait ? -ASPEN_EAGAIN
+                             : aspen_fault_need_object(fault, ASPEN_FAULT_PAGE);
+    if (aspen_object_owns(fault->page_object, frame, fault->page_offset))
+        return 0;
+    aspen_frame_unlock(frame);
+    drop_page(fault);
+    return fault->page_offset < aspen_object_pages(fault->page_object)
+               ? aspen_fault_need_object(fault, ASPEN_FAULT_PAGE)
+               : -ASPEN_EFBIG;
+}
+
+/* `frame` is the page of lock_page(), which may be the entry's by now. */
+static void
+unlock_page(struct aspen_frame *frame)
+{
+    aspen_frame_unlock(frame);
+}
+
+/* ---- Without locks ----------------------------------------------------- */
+
+void
+aspen_fault_pin_wanted(struct aspen_fault *fault)
+{
+    if (fault->pinned)
+        aspen_object_put(fault->pinned);
+    fault->pinned = fault->wanted;
+    fault->wanted = NULL;
 }
 
 int
 aspen_fault_fetch(struct aspen_fault *fault)
 {
-    int error;
+    uint32_t frame;
 
-    if (fault->pinned)
-        aspen_object_put(fault->pinned);
-    fault->pinned = fault->wanted;
-    fault->wanted = NULL;
-    error =
-        aspen_object_get_page(fault->pinned, fault->page_offset, &fault->page);
+    drop_page(fault);
+    aspen_fault_pin_wanted(fault);
+    int error = aspen_object_get_page_ahead(fault->pinned, fault->page_offset,
+                                            fault->ahead, &frame);
     if (error)
-        fault->page = ASPEN_NO_FRAME;
+        return error;
+    fault->page = frame;
+    /* Whoever has it locked may have something slow to do. */
+    aspen_frame_lock(&fault->aspen->frames[frame]);
+    aspen_frame_unlock(&fault->aspen->frames[frame]);
+    return 0;
+}
+
+int
+aspen_fault_make_dirty(struct aspen_fault *fault)
+{
+    aspen_fault_pin_wanted(fault);
+    return aspen_object_make_dirty(fault->pinned, fault->page_offset,
+                                   fault->page);
+}
+
+/* ---- Writes to shared pages -------------------------------------------- */
+
+/* The page is locked: make it dirty. 0, ASPEN_FAULT_DIRTY: its pager has to be
+ * asked; or -ASPEN_EAGAIN. */
+static int
+set_dirty(struct aspen_fault *fault)
+{
+    struct aspen_frame *frame = &fault->aspen->frames[fault->page];
+    const struct aspen_pager_ops *pager = fault->page_object->pager;
+
+    if (aspen_load(&frame->index) & ASPEN_FRAME_DIRTY)
+        return 0;
+    if (pager && pager->mkwrite)
+        return fault->nowait
+                   ? -ASPEN_EAGAIN
+                   : aspen_fault_need_object(fault, ASPEN_FAULT_DIRTY);
+    aspen_fetch_or(&frame->index, ASPEN_FRAME_DIRTY);
+    return 0;
+}
+
+#define WRITTEN (ASPEN_ENTRY_WRITE | ASPEN_ENTRY_DIRTY | ASPEN_ENTRY_YOUNG)
+
+int
+aspen_fault_write_shared(struct aspen_fault *fault,
+                         const struct aspen_slot *slot, uint64_t entry)
+{
+    if (aspen_entry_bits(entry) & ASPEN_ENTRY_SPECIAL)
+        return aspen_fault_device(fault);
+    int error = lock_page(fault);
+    if (error)
+        return error;
+    struct aspen_frame *frame = &fault->aspen->frames[fault->page];
+    /* If the entry leads elsewhere, it changed: the access looks again. */
+    if (aspen_entry_frame(entry) == fault->page) {
+        error = set_dirty(fault);
+        if (!error)
+            aspen_fault_set_bits(fault, slot, entry, WRITTEN);
+    }
+    unlock_page(frame);
     return error;
 }
 
+/* ---- Nothing is there -------------------------------------------------- */
+
+/* The page is locked. */
 static int
 map_shared(struct aspen_fault *fault)
 {
@@ -96,8 +205,10 @@ map_shared(struct aspen_fault *fault)
     bool done;
 
     if (aspen_fault_is_write(fault)) {
+        int error = set_dirty(fault);
+        if (error)
+            return error;
         bits |= ASPEN_ENTRY_WRITE | ASPEN_ENTRY_DIRTY;
-        aspen_fetch_or(&frame->index, ASPEN_FRAME_DIRTY);
     }
     int error = aspen_fault_map(
         fault, aspen_entry_make_leaf(fault->page, 0, bits), &done);
@@ -108,6 +219,7 @@ map_shared(struct aspen_fault *fault)
     return 0;
 }
 
+/* The page is locked. */
 static int
 map_copy(struct aspen_fault *fault)
 {
@@ -125,11 +237,16 @@ aspen_fault_object(struct aspen_fault *fault)
     bool copy = aspen_fault_wants_own(fault);
     int error = 0;
 
+    if (!aspen_object_has_pages(fault->vma->object))
+        return -ASPEN_EFBIG;
     if (copy)
         error = aspen_fault_may_own(fault);
     if (!error)
-        error = hold_page(fault);
-    if (!error)
-        error = copy ? map_copy(fault) : map_shared(fault);
+        error = lock_page(fault);
+    if (error)
+        return error;
+    struct aspen_frame *frame = &fault->aspen->frames[fault->page];
+    error = copy ? map_copy(fault) : map_shared(fault);
+    unlock_page(frame);
     return error;
 }

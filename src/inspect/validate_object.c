@@ -111,6 +111,7 @@ aspen_validate_objects(struct aspen_validator *v)
                 v->objects) ||
             !check_mappings(v, object) || !check_pages(v, object))
             return;
+        v->charge_pages += object->charged_pages;
         v->objects++;
     }
 }

@@ -15,7 +15,7 @@
 
 #include "space/anon_vma.h"
 #include "space/charge.h"
-#include "space/object.h"
+#include "space/pages.h"
 #include "space/swap_map.h"
 #include "space/vma.h"
 
@@ -294,7 +294,9 @@ new_object_page(const struct import *import, uint64_t offset, uint32_t *frame)
     int error = new_block(import, frame);
     if (error)
         return error;
+    aspen_read_lock(&object->size_lock, ASPEN_LOCK_OBJECT_SIZE);
     error = aspen_object_add_page(object, offset, import->order, *frame);
+    aspen_read_unlock(&object->size_lock);
     if (error)
         aspen_frame_put(import->aspen, *frame);
     return error;
@@ -332,6 +334,11 @@ acquire_page(const struct import *import, uint64_t address, uint64_t *entry)
         return error;
     aspen_fetch_add_relaxed(&aspen_frame_at(import->aspen, frame)->counts,
                             ASPEN_FRAME_MAP);
+    if (import->pages->kind != ASPEN_IMPORT_ANON &&
+        import->bits & (ASPEN_ENTRY_WRITE | ASPEN_ENTRY_DIRTY) &&
+        aspen_object_tracks_dirt(import->vma->object))
+        aspen_fetch_or(&aspen_frame_at(import->aspen, frame)->index,
+                       ASPEN_FRAME_DIRTY);
     *entry = aspen_entry_make_leaf(frame, import->pages->level, import->bits);
     return 0;
 }

@@ -298,9 +298,10 @@ aspen_rss_of(const struct aspen_frame *frame)
         return ASPEN_RSS_ANON;
     if (aspen_frame_type(frame) != ASPEN_FRAME_OBJECT)
         return ASPEN_RSS_FILE;
+    /* None: it was truncated a moment ago. */
     object = (void *)(uintptr_t)aspen_load_relaxed(&frame->owner);
-    return object->kind == ASPEN_OBJECT_SHMEM ? ASPEN_RSS_SHMEM
-                                              : ASPEN_RSS_FILE;
+    return object && object->kind == ASPEN_OBJECT_SHMEM ? ASPEN_RSS_SHMEM
+                                                        : ASPEN_RSS_FILE;
 }
 
 void

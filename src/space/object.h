@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * space/object.h - objects from the inside: i_mmap and page cache.
+ * space/object.h - objects from the inside: their size, i_mmap.
  */
 #ifndef ASPEN_SPACE_OBJECT_H
 #define ASPEN_SPACE_OBJECT_H
@@ -18,34 +18,27 @@ void aspen_object_link_remove(struct aspen_vma *vma);
 void aspen_object_link_insert(struct aspen_vma *vma);
 
 /*
- * The page at `offset`: *frame with one more reference.
- *
- * find: any page that is cached; of a block of pages the block's first frame.
- *       0, or -ASPEN_ENOENT.
- * get:  finds it or makes it, zeroed, then filled by the pager. 0, or
- *       -ASPEN_EFBIG (beyond the end), -ASPEN_ENOMEM, -ASPEN_EOPNOTSUPP (a
- *       block of pages; frames have no memory behind them), -ASPEN_EINVAL
- *       (the object has no page cache), the pager's error.
- *
- * Context: get may sleep, no lock inside the mmap and VMA locks is held.
+ * What shared anonymous memory maps, with one reference: zeroes of that size,
+ * charged unless the VMA's flags have NORESERVE. 0, or -ASPEN_ENOMEM.
  */
-ASPEN_MUST_USE int aspen_object_find_page(struct aspen_object *object,
-                                          uint64_t offset, uint32_t *frame);
-ASPEN_MUST_USE int aspen_object_get_page(struct aspen_object *object,
-                                         uint64_t offset, uint32_t *frame);
+ASPEN_MUST_USE int aspen_object_create_shared(struct aspen *aspen,
+                                              uint64_t size_bytes,
+                                              uint64_t vm_flags,
+                                              struct aspen_object **object);
 
-/*
- * Enter a block of 2^order frames (type KERNEL, the caller's alone) as the
- * pages from `offset` on, which is aligned to it: its type becomes OBJECT, the
- * cache takes one reference. 0, -ASPEN_EEXIST (one of the pages is there),
- * -ASPEN_ENOMEM; then the block is as it was.
- */
-ASPEN_MUST_USE int aspen_object_add_page(struct aspen_object *object,
-                                         uint64_t offset, unsigned order,
-                                         uint32_t frame);
+/* Pages that so many bytes take. */
+static inline uint64_t
+aspen_pages_of(uint64_t bytes)
+{
+    return (bytes >> ASPEN_PAGE_SHIFT) + (bytes % ASPEN_PAGE_SIZE != 0);
+}
 
 /* Pages of the object now, the last one perhaps in part. */
-uint64_t aspen_object_pages(const struct aspen_object *object);
+static inline uint64_t
+aspen_object_pages(const struct aspen_object *object)
+{
+    return aspen_pages_of(aspen_load(&object->size_bytes));
+}
 
 /*
  * The object that owns a page, with a reference; NULL when the page is no

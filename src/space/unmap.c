@@ -63,22 +63,55 @@ struct zap {
     struct aspen_gather *gather;
     struct aspen *aspen;
     struct aspen_vma *vma;
+    enum aspen_zap what;
     uint64_t gone[ASPEN_RSS_KINDS]; /* pages, by kind */
 };
+
+/* The entry leads to a page that others may find: it was written. */
+static inline void
+carry_dirt(struct aspen_frame *frame, unsigned bits)
+{
+    if (bits & ASPEN_ENTRY_DIRTY &&
+        !(aspen_load_relaxed(&frame->index) & ASPEN_FRAME_DIRTY))
+        aspen_fetch_or(&frame->index, ASPEN_FRAME_DIRTY);
+}
 
 static void
 zap_leaf(struct zap *zap, uint64_t address, uint64_t entry, unsigned level)
 {
+    unsigned bits = aspen_entry_bits(entry);
+
     aspen_gather_range(zap->gather, address, aspen_entry_span(level));
-    if (aspen_entry_bits(entry) & ASPEN_ENTRY_SPECIAL)
+    if (bits & ASPEN_ENTRY_SPECIAL)
         return;
 
     uint32_t frame = (uint32_t)aspen_entry_frame(entry);
+    enum aspen_rss kind = ASPEN_RSS_ANON;
+    if (zap->vma->object) {
+        kind = aspen_rss_of(&zap->aspen->frames[frame]);
+        if (kind != ASPEN_RSS_ANON)
+            carry_dirt(&zap->aspen->frames[frame], bits);
+    }
     if (!(zap->vma->flags & ASPEN_VM_HUGETLB))
-        zap->gone[zap->vma->object ? aspen_rss_of(&zap->aspen->frames[frame])
-                                   : ASPEN_RSS_ANON] +=
-            (uint64_t)1 << (ASPEN_TABLE_SHIFT * level);
+        zap->gone[kind] += (uint64_t)1 << (ASPEN_TABLE_SHIFT * level);
     aspen_gather_frame(zap->gather, frame);
+}
+
+/* Does what stands there stay? */
+static bool
+is_kept(const struct zap *zap, uint64_t entry, unsigned level)
+{
+    if (aspen_entry_is_marker(entry) && level == 0)
+        return zap->what == ASPEN_ZAP_OBJECT ||
+               aspen_entry_marker(entry) == ASPEN_MARKER_GUARD;
+    if (zap->what == ASPEN_ZAP_NOT_GUARDS)
+        return false;
+    if (!aspen_entry_is_leaf(entry, level))
+        return true;
+    const struct aspen_frame *frame =
+        &zap->aspen->frames[(uint32_t)aspen_entry_frame(entry)];
+    return !(aspen_entry_bits(entry) & ASPEN_ENTRY_SPECIAL) &&
+           aspen_frame_type(frame) == ASPEN_FRAME_ANON;
 }
 
 /* Whatever stands in a slot goes; the table's lock is held. */
@@ -86,6 +119,9 @@ static void
 zap_entry(struct zap *zap, uint64_t *slot, uint64_t entry, uint64_t address,
           unsigned level)
 {
+    if (aspen_unlikely(zap->what != ASPEN_ZAP_ALL) &&
+        is_kept(zap, entry, level))
+        return;
     entry = aspen_slot_clear(slot, entry);
     if (aspen_entry_is_leaf(entry, level)) {
         zap_leaf(zap, address, entry, level);
@@ -149,11 +185,12 @@ zap_table(struct zap *zap, uint32_t table, unsigned level, uint64_t start,
 }
 
 void
-aspen_zap_range(struct aspen_gather *gather, struct aspen_vma *vma,
-                uint64_t start, uint64_t end)
+aspen_zap_some(struct aspen_gather *gather, struct aspen_vma *vma,
+               uint64_t start, uint64_t end, enum aspen_zap what)
 {
     struct aspen_mm *mm = gather->mm;
-    struct zap zap = {.gather = gather, .aspen = mm->aspen, .vma = vma};
+    struct zap zap = {
+        .gather = gather, .aspen = mm->aspen, .vma = vma, .what = what};
 
     aspen_mm_note_resident(mm);
     zap_table(&zap, mm->root, ASPEN_TABLE_LEVELS - 1, start, end);

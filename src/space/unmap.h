@@ -52,9 +52,28 @@ void aspen_unmap_region(const struct aspen_unmap *unmap);
  * that they held; the caller gives them back. *vmas, if not NULL, counts. */
 uint64_t aspen_tear_down_vmas(const struct aspen_unmap *unmap, uint64_t *vmas);
 
-/* Zap the pages of one VMA's [start, end) into a gather. */
-void aspen_zap_range(struct aspen_gather *gather, struct aspen_vma *vma,
-                     uint64_t start, uint64_t end);
+/* What of a range is zapped. */
+enum aspen_zap {
+    ASPEN_ZAP_ALL,
+    ASPEN_ZAP_NOT_GUARDS, /* all but guards: the object gets shorter */
+    ASPEN_ZAP_OBJECT,     /* the object's pages and raw frames: private copies
+                             and what else is the space's own stays */
+};
+
+/*
+ * Zap the pages of one VMA's [start, end) into a gather. What an entry knew of
+ * writes goes to the frame of an object's page.
+ * Context: the mmap lock, or the i_mmap lock of the VMA's object.
+ */
+void aspen_zap_some(struct aspen_gather *gather, struct aspen_vma *vma,
+                    uint64_t start, uint64_t end, enum aspen_zap what);
+
+static inline void
+aspen_zap_range(struct aspen_gather *gather, struct aspen_vma *vma,
+                uint64_t start, uint64_t end)
+{
+    aspen_zap_some(gather, vma, start, end, ASPEN_ZAP_ALL);
+}
 
 /* Free the page tables that lie wholly inside [floor, ceiling) and map only
  * parts of [start, end). */

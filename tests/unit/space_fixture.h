@@ -11,6 +11,7 @@
 #include "space/anon_vma.h"
 #include "space/charge.h"
 #include "space/object.h"
+#include "space/pages.h"
 #include "space/rmap.h"
 #include "space/swap_map.h"
 #include <aspen/aspen.h>

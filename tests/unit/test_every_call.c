@@ -19,6 +19,7 @@ enum {
     ZERO = 106,      /* and one that was read */
     FILE_ = 120,     /* 10, of a file with hooks; the third was written */
     SHM = 140,       /* 4, shared */
+    SHF = 150,       /* 4, of the file from its 20th, shared; one was written */
     LEFT = 160,      /* 2, then a gap of 2 */
     RIGHT = 164,     /* 2 */
     READ_ONLY = 180, /* 4 */
@@ -37,6 +38,7 @@ struct every {
     struct aspen_mm *child;
     struct aspen_object *file;
     struct aspen_object *shmem;
+    struct aspen_object *charged;
     unsigned area;
     int64_t opened; /* mappings of the file, by its hooks */
     uint64_t done;  /* of an import that goes on where it stopped */
@@ -89,8 +91,51 @@ file_close(void *context, struct aspen_vma *vma)
     e->opened--;
 }
 
+static int
+file_write(void *context, uint64_t pgoff, const void *const pages[],
+           uint64_t bytes)
+{
+    (void)context;
+    (void)pgoff;
+    (void)pages;
+    (void)bytes;
+    return 0;
+}
+
+static int
+file_mkwrite(void *context, uint64_t pgoff)
+{
+    (void)context;
+    (void)pgoff;
+    return 0;
+}
+
+static int
+file_resize(void *context, uint64_t size_bytes)
+{
+    (void)context;
+    (void)size_bytes;
+    return 0;
+}
+
+static int
+file_punch(void *context, uint64_t offset_bytes, uint64_t length_bytes)
+{
+    (void)context;
+    (void)offset_bytes;
+    (void)length_bytes;
+    return 0;
+}
+
 static const struct aspen_pager_ops file_ops = {
-    .read = file_read, .open = file_open, .close = file_close};
+    .read = file_read,
+    .write = file_write,
+    .mkwrite = file_mkwrite,
+    .resize = file_resize,
+    .punch = file_punch,
+    .open = file_open,
+    .close = file_close,
+};
 
 static void
 import(struct every *e, uint64_t first, uint64_t pages, uint64_t flags)
@@ -161,12 +206,17 @@ setup(void *context)
     e->mm = helper_mm(h);
     e->file = helper_object(h, ASPEN_OBJECT_FILE, 64, &file_ops, e);
     e->shmem = helper_object(h, ASPEN_OBJECT_SHMEM, 64, NULL, NULL);
+    struct aspen_object_args charged = {
+        .kind = ASPEN_OBJECT_SHMEM, .size_bytes = MIB, .charged = true};
+    assert_int_equal(aspen_object_create(h->aspen, &charged, &e->charged), 0);
     helper_map(e->mm, AT(ANON), 10, RW);
     for (unsigned i = 2; i < 6; i++)
         helper_put(h, e->mm, AT(ANON + i), (uint8_t)i);
     helper_get(h, e->mm, AT(ZERO));
     helper_map_object(e->mm, AT(FILE_), 10, RW, e->file, 0);
     helper_put(h, e->mm, AT(FILE_ + 3), 77);
+    helper_map_object(e->mm, AT(SHF), 4, RW | ASPEN_VM_SHARED, e->file, 20);
+    helper_put(h, e->mm, AT(SHF + 1), 55);
     helper_map_object(e->mm, AT(SHM), 4, RW | ASPEN_VM_SHARED, e->shmem, 0);
     helper_map(e->mm, AT(LEFT), 2, RW);
     helper_map(e->mm, AT(RIGHT), 2, RW);
@@ -199,6 +249,7 @@ teardown(void *context)
     assert_int_equal(e->opened, 0);
     aspen_object_put(e->file);
     aspen_object_put(e->shmem);
+    aspen_object_put(e->charged);
     helper_destroy(&e->helper);
 }
 
@@ -332,6 +383,33 @@ static int
 run_munmap(struct every *e, const struct call *call)
 {
     return aspen_munmap(e->mm, AT(call->first), AT(call->pages));
+}
+
+static int
+run_msync(struct every *e, const struct call *call)
+{
+    return aspen_msync(e->mm, AT(call->first), AT(call->pages), ASPEN_MS_SYNC);
+}
+
+static int
+run_object_resize(struct every *e, const struct call *call)
+{
+    return aspen_object_resize(call->file ? e->file : e->charged,
+                               AT(call->pages) - 7);
+}
+
+static int
+run_object_punch(struct every *e, const struct call *call)
+{
+    return aspen_object_punch(call->file ? e->file : e->shmem, AT(call->first),
+                              AT(call->pages));
+}
+
+static int
+run_object_sync(struct every *e, const struct call *call)
+{
+    (void)call;
+    return aspen_object_sync(e->file, 0, UINT64_MAX);
 }
 
 static int
@@ -628,6 +706,25 @@ static const struct call calls[] = {
     CALL(aspen_map_special, "writable", .run = run_map_special, .pages = 2,
          .flags = RW,
          .kinds = K(INTERRUPT) | K(TREE_NODE) | K(VMA) | K(CHARGE)),
+    CALL(aspen_mmap, "shared, of no object", .run = run_mmap, .elsewhere = true,
+         .pages = 30, .flags = RW | ASPEN_VM_SHARED,
+         .kinds = K(INTERRUPT) | K(CHARGE) | K(TREE_NODE) | K(VMA) | K(OBJECT)),
+    CALL(aspen_object_resize, "a file gets shorter", .run = run_object_resize,
+         .file = true, .pages = 21, .kinds = K(HOOK) | K(TREE_NODE)),
+    CALL(aspen_object_resize, "charged memory gets longer",
+         .run = run_object_resize, .pages = 900,
+         .kinds = K(CHARGE) | K(TREE_NODE)),
+    CALL(aspen_object_punch, "a file", .run = run_object_punch, .file = true,
+         .first = 20, .pages = 3, .kinds = K(HOOK) | K(TREE_NODE)),
+    CALL(aspen_object_punch, "shared memory", .run = run_object_punch,
+         .first = 20, .pages = 3, .kinds = K(TREE_NODE)),
+    CALL(aspen_object_sync, "a file", .run = run_object_sync,
+         .progressive = true, .kinds = K(HOOK)),
+    CALL(aspen_msync, "a shared file", .run = run_msync, .first = SHF,
+         .pages = 4, .progressive = true, .kinds = K(HOOK) | K(INTERRUPT)),
+    CALL(aspen_fault, "write, clean page of a shared file", .run = run_fault,
+         .first = SHF + 2, .flags = ASPEN_ACCESS_WRITE, .cached = true,
+         .kinds = K(FRAME) | K(HOOK) | K(INTERRUPT)),
     CALL(aspen_munmap, "all of one", .run = run_munmap, .first = SHM,
          .pages = 4, .kinds = K(INTERRUPT) | K(TREE_NODE)),
     CALL(aspen_munmap, "a head", .run = run_munmap, .first = ANON, .pages = 5,

@@ -11,7 +11,7 @@
 #include "frames/pins.h"
 #include "inspect/validate.h"
 #include "inspect/walk.h"
-#include "space/object.h"
+#include "space/pages.h"
 #include "space/swap_map.h"
 #include "space/unmap.h"
 

@@ -1,0 +1,128 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * fault/device.c - raw frames, which an object's fault hook knows.
+ *
+ * I1  The hook is asked without locks. What it said is used only if nothing of
+ *     the object was unmapped since: the count of that is compared under the
+ *     lock of the table. Who unmaps counts first and then comes to that table,
+ *     so either we see the count or it meets our entry.
+ *
+ * Called by fault.c and file.c. The first test to break is
+ * tests/unit/test_device.c.
+ */
+#include "fault/fault.h"
+
+/* ---- Without locks ----------------------------------------------------- */
+
+static int
+ask_mkwrite(struct aspen_fault *fault, struct aspen_object *object)
+{
+    struct aspen_device_frame *frame = &fault->device;
+
+    if (!aspen_fault_is_write(fault) || frame->writable || frame->cached)
+        return 0;
+    frame->writable = true;
+    return object->pager && object->pager->mkwrite
+               ? object->pager->mkwrite(object->context, fault->page_offset)
+               : 0;
+}
+
+int
+aspen_fault_ask_device(struct aspen_fault *fault)
+{
+    int error = 0;
+
+    aspen_fault_pin_wanted(fault);
+    struct aspen_object *object = fault->pinned;
+    fault->device = (struct aspen_device_frame){.number = 0};
+    fault->device_count = aspen_load(&object->change_count);
+    if (aspen_failpoint(&fault->aspen->failpoints, ASPEN_STEP_HOOK))
+        return -ASPEN_EIO;
+    if (object->pager && object->pager->fault)
+        error = object->pager->fault(object->context, fault->page_offset,
+                                     fault->access, &fault->device);
+    if (!error)
+        error = ask_mkwrite(fault, object);
+    fault->device_known = !error;
+    return error;
+}
+
+/* ---- With the answer --------------------------------------------------- */
+
+static bool
+is_current(const struct aspen_fault *fault)
+{
+    return aspen_load(&fault->page_object->change_count) == fault->device_count;
+}
+
+/* Is there an answer for the fault's page? */
+static bool
+is_known(const struct aspen_fault *fault)
+{
+    return fault->device_known && fault->pinned == fault->vma->object &&
+           fault->page_object == fault->pinned &&
+           fault->page_offset == aspen_vma_offset(fault->vma, fault->address) &&
+           is_current(fault);
+}
+
+static unsigned
+bits_of(const struct aspen_fault *fault)
+{
+    uint64_t both = ASPEN_VM_SHARED | ASPEN_VM_WRITE;
+    unsigned bits = aspen_fault_bits(fault) | ASPEN_ENTRY_SPECIAL;
+
+    if (fault->device.writable && (fault->vma->flags & both) == both)
+        bits |= ASPEN_ENTRY_WRITE;
+    if (aspen_fault_is_write(fault))
+        bits |= ASPEN_ENTRY_DIRTY;
+    return bits;
+}
+
+/* Nothing is there, or a raw frame that gets more bits. */
+static int
+set_entry(struct aspen_fault *fault)
+{
+    struct aspen *aspen = fault->aspen;
+    struct aspen_slot slot;
+
+    int error = aspen_table_walk_alloc(fault->mm, fault->address, 0, &slot);
+    if (error)
+        return error == -ASPEN_EEXIST ? -ASPEN_EOPNOTSUPP : error;
+    aspen_table_own(aspen, slot.table);
+    aspen_table_lock(aspen, slot.table, ASPEN_LOCK_TABLE);
+    uint64_t entry = aspen_load_relaxed(slot.entry);
+    if (is_current(fault)) { /* I1 */
+        if (entry == 0)
+            aspen_store(slot.entry, aspen_entry_make_leaf(fault->device.number,
+                                                          0, bits_of(fault)));
+        else if (aspen_entry_is_leaf(entry, 0) &&
+                 aspen_entry_bits(entry) & ASPEN_ENTRY_SPECIAL)
+            aspen_store(slot.entry,
+                        aspen_entry_set_bits(entry, bits_of(fault)));
+    }
+    aspen_table_unlock(aspen, slot.table);
+    return 0;
+}
+
+int
+aspen_fault_device(struct aspen_fault *fault)
+{
+    struct aspen_vma *vma = fault->vma;
+
+    if (!is_known(fault)) {
+        if (fault->nowait)
+            return -ASPEN_EAGAIN;
+        if (fault->page != ASPEN_NO_FRAME)
+            aspen_frame_put(fault->aspen, fault->page);
+        fault->page = ASPEN_NO_FRAME;
+        fault->page_object = vma->object;
+        fault->page_offset = aspen_vma_offset(vma, fault->address);
+        return aspen_fault_need_object(fault, ASPEN_FAULT_DEVICE);
+    }
+    if (fault->device.cached)
+        return aspen_fault_object(fault);
+    if (!(vma->flags & (ASPEN_VM_PFNMAP | ASPEN_VM_MIXEDMAP)) ||
+        fault->device.number >> ASPEN_ENTRY_NUMBER_BITS)
+        return -ASPEN_EFBIG;
+    return aspen_fault_wants_own(fault) ? -ASPEN_EOPNOTSUPP : set_entry(fault);
+}
