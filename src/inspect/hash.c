@@ -133,6 +133,7 @@ mix_vma(struct hash *hash, struct aspen_vma *vma)
     mix(hash, vma->flags);
     mix(hash, vma->pgoff);
     mix(hash, (uint64_t)(uintptr_t)vma->userfault);
+    mix(hash, (uint64_t)(uintptr_t)vma->special);
     mix_object(hash, vma->object);
     if (hash->counts)
         mix_anon_chain(hash, vma);

@@ -47,7 +47,7 @@ aspen_vma_check_edge(const struct aspen_vma *vma, uint64_t address)
 
     if (vma->start >= address || vma->end <= address)
         return 0;
-    if (vma->special)
+    if (vma->flags & ASPEN_VM_SPECIAL)
         return -ASPEN_EINVAL;
     uint64_t entry = aspen_table_walk(vma->mm, address, &slot);
     if (!aspen_entry_is_leaf(entry, slot.level) ||

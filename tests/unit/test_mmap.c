@@ -204,6 +204,99 @@ test_guard_gap(void **state)
 }
 
 static void
+test_windows(void **state)
+{
+    struct space *s = *state;
+    struct aspen_mm *mm = s->mm;
+    const uint64_t gib = GIB / PAGE;
+    uint64_t a;
+
+    assert_int_equal(try_map(mm, 0, AT(3), R, ASPEN_MAP_32BIT, &a), 0);
+    assert_int_equal(a, GIB);
+    helper_map(mm, AT(gib + 3), gib - 3 - 4, R);
+    assert_int_equal(try_map(mm, 0, AT(5), R, ASPEN_MAP_32BIT, &a),
+                     -ASPEN_ENOMEM);
+    assert_int_equal(try_map(mm, 0, AT(4), R, ASPEN_MAP_32BIT, &a), 0);
+    assert_int_equal(a, AT(2 * gib - 4));
+    assert_int_equal(try_map(mm, AT(900), PAGE, R, ASPEN_MAP_32BIT, &a), 0);
+    assert_int_equal(a, AT(900));
+
+    mm->layout.mmap_base = AT(4 * gib + 4);
+    assert_int_equal(try_map(mm, 0, AT(3), R, ASPEN_MAP_ABOVE4G, &a), 0);
+    assert_int_equal(a, AT(4 * gib + 1));
+    assert_int_equal(try_map(mm, 0, AT(2), R, ASPEN_MAP_ABOVE4G, &a), 0);
+    assert_int_equal(a, mm->layout.mmap_bottom);
+    assert_int_equal(try_map(mm, 0, AT(2), RX, 0, &a), 0);
+    assert_int_equal(a, AT(4 * gib - 1));
+}
+
+/* What huge pages do to places. */
+static void
+test_huge_places(void **state)
+{
+    const uint64_t huge = 2 * MIB;
+    struct space *s = *state;
+    struct aspen_mm *mm = s->mm;
+    struct aspen_object_args args = {.kind = ASPEN_OBJECT_FILE,
+                                     .size_bytes = GIB,
+                                     .placement = ASPEN_PLACEMENT_HUGE};
+    struct aspen_mmap_args map = {.length_bytes = huge, .vm_flags = R};
+    uint64_t a;
+
+    mm->layout.mmap_base = GIB + AT(5);
+    assert_int_equal(try_map(mm, 0, huge, R, 0, &a), 0);
+    assert_int_equal(a, GIB - huge);
+    assert_int_equal(try_map(mm, 0, huge + PAGE, R, 0, &a), 0);
+    assert_int_equal(a, GIB - 2 * huge - PAGE);
+    assert_int_equal(try_map(mm, 0, AT(4), R, 0, &a), 0);
+    assert_int_equal(a, GIB + AT(1));
+    /* A file's pages lie in it as they do in huge pages. */
+    assert_int_equal(aspen_object_create(s->helper.aspen, &args, &s->object),
+                     0);
+    map.object = s->object;
+    map.offset_bytes = AT(7);
+    assert_int_equal(aspen_mmap(mm, &map, &a), 0); /* none fits inside */
+    assert_int_equal(a, GIB - 3 * huge - PAGE);
+    map.length_bytes = 2 * huge;
+    assert_int_equal(aspen_mmap(mm, &map, &a), 0);
+    assert_int_equal(a % huge, AT(7));
+    assert_true(a > GIB - 7 * huge);
+}
+
+/* Shared memory looks for a place first and for a better one then. */
+static void
+test_huge_shared_places(void **state)
+{
+    const uint64_t huge = 2 * MIB;
+    struct space *s = *state;
+    struct aspen_mm *mm = s->mm;
+    struct aspen_object_args args = {.kind = ASPEN_OBJECT_SHMEM,
+                                     .size_bytes = GIB,
+                                     .placement = ASPEN_PLACEMENT_SHMEM_HUGE};
+    struct aspen_mmap_args map = {.length_bytes = huge + PAGE,
+                                  .vm_flags = R | ASPEN_VM_SHARED};
+    uint64_t a;
+
+    mm->layout.mmap_base = GIB + AT(5);
+    assert_int_equal(aspen_object_create(s->helper.aspen, &args, &s->object),
+                     0);
+    map.object = s->object;
+    assert_int_equal(aspen_mmap(mm, &map, &a), 0);
+    assert_int_equal(a, GIB - huge);
+    map.length_bytes = 2 * huge;
+    map.offset_bytes = AT(9);
+    assert_int_equal(aspen_mmap(mm, &map, &a), 0);
+    assert_int_equal(a % huge, AT(9));
+    map.address = 5 * huge + PAGE; /* a hint is taken as it is */
+    assert_int_equal(aspen_mmap(mm, &map, &a), 0);
+    assert_int_equal(a, 5 * huge + PAGE);
+    map.address = 0;
+    map.length_bytes = huge - PAGE;
+    assert_int_equal(aspen_mmap(mm, &map, &a), 0);
+    assert_int_not_equal(a % huge, AT(9));
+}
+
+static void
 test_no_place(void **state)
 {
     struct space *s = *state;
@@ -672,6 +765,9 @@ main(void)
         TEST(test_object_arguments),
         TEST(test_places),
         TEST(test_guard_gap),
+        TEST(test_windows),
+        TEST(test_huge_places),
+        TEST(test_huge_shared_places),
         TEST(test_no_place),
         TEST(test_merge),
         TEST(test_merge_object),

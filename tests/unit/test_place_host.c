@@ -607,8 +607,11 @@ random_map(struct pair *p)
         c.flags |= MAP_STACK;
     if (below(p, 16) == 0)
         c.flags |= MAP_ABOVE4G;
-    if (!p->randomized && below(p, 6) == 0)
+    if (!p->randomized && below(p, 6) == 0) {
         c.flags |= MAP_32BIT;
+        if (below(p, 3) == 0)
+            c.length = MIB * (1 + below(p, 600)), c.protection = PROT_NONE;
+    }
     if (below(p, 10) == 0)
         c.flags |= MAP_FIXED_NOREPLACE;
     if (below(p, 4) == 0) {

@@ -261,6 +261,9 @@ names(void **state)
     layout.stack_start = AT(404); /* the end counts */
     assert_int_equal(aspen_layout_set(s->mm, &layout), 0);
     assert_names(s, "[vvar] [vdso] - - [stack] - ");
+    layout.stack_start = AT(400); /* and the start */
+    assert_int_equal(aspen_layout_set(s->mm, &layout), 0);
+    assert_names(s, "[vvar] [vdso] - - [stack] - ");
     layout.brk_start = AT(100);
     layout.brk = AT(204);
     layout.stack_start = AT(500);
