@@ -44,8 +44,8 @@ struct aspen_mm;
  * Context: may sleep. Takes the mmap lock for reading.
  * Returns: 0, -ASPEN_EINVAL (not aligned, no length, unknown flags),
  *          -ASPEN_EFAULT (nothing mapped there, not allowed, raw memory,
- *          beyond the end of an object; or a write to a shared mapping of a
- *          file, whose pager could not know of it), -ASPEN_EINTR,
+ *          beyond the end of an object; or a write to a shared mapping whose
+ *          pager wants to know what is dirty), -ASPEN_EINTR,
  *          -ASPEN_ENOMEM (no memory; LIMITED), -ASPEN_EOPNOTSUPP, any error of
  *          a pager.
  * Source:  Documentation/core-api/pin_user_pages.rst of Linux v6.12.

@@ -112,9 +112,7 @@ aspen_fault_device(struct aspen_fault *fault)
     if (!is_known(fault)) {
         if (fault->nowait)
             return -ASPEN_EAGAIN;
-        if (fault->page != ASPEN_NO_FRAME)
-            aspen_frame_put(fault->aspen, fault->page);
-        fault->page = ASPEN_NO_FRAME;
+        aspen_fault_drop_page(fault);
         fault->page_object = vma->object;
         fault->page_offset = aspen_vma_offset(vma, fault->address);
         return aspen_fault_need_object(fault, ASPEN_FAULT_DEVICE);

@@ -216,28 +216,20 @@ aspen_fault_begin(struct aspen_mm *mm, unsigned access)
     };
 }
 
-static void
-drop_page(struct aspen_fault *fault)
-{
-    if (fault->page != ASPEN_NO_FRAME)
-        aspen_frame_put(fault->aspen, fault->page);
-    fault->page = ASPEN_NO_FRAME;
-}
-
 void
 aspen_fault_at(struct aspen_fault *fault, uint64_t address)
 {
     uint64_t page = aspen_align_down(address, ASPEN_PAGE_SIZE);
 
     if (page != fault->address)
-        drop_page(fault);
+        aspen_fault_drop_page(fault);
     fault->address = page;
 }
 
 void
 aspen_fault_end(struct aspen_fault *fault)
 {
-    drop_page(fault);
+    aspen_fault_drop_page(fault);
     if (fault->pinned)
         aspen_object_put(fault->pinned);
     fault->pinned = NULL;

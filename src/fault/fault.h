@@ -92,6 +92,14 @@ aspen_fault_own_bits(const struct aspen_fault *fault)
            (fault->vma->flags & ASPEN_VM_WRITE ? ASPEN_ENTRY_WRITE : 0);
 }
 
+static inline void
+aspen_fault_drop_page(struct aspen_fault *fault)
+{
+    if (fault->page != ASPEN_NO_FRAME)
+        aspen_frame_put(fault->aspen, fault->page);
+    fault->page = ASPEN_NO_FRAME;
+}
+
 /* ---- fault.c: the whole ------------------------------------------------ */
 
 /* `access`: as aspen_fault(), checked. */

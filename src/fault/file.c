@@ -35,14 +35,6 @@ has_page(const struct aspen_fault *fault, uint64_t offset)
            fault->page_offset == offset;
 }
 
-static void
-drop_page(struct aspen_fault *fault)
-{
-    if (fault->page != ASPEN_NO_FRAME)
-        aspen_frame_put(fault->aspen, fault->page);
-    fault->page = ASPEN_NO_FRAME;
-}
-
 static enum aspen_ahead
 ahead_of(uint64_t vm_flags)
 {
@@ -72,12 +64,12 @@ hold_page(struct aspen_fault *fault)
 
     if (has_page(fault, offset))
         return 0;
-    drop_page(fault);
+    aspen_fault_drop_page(fault);
     fault->page_object = object;
     fault->page_offset = offset;
     int error = aspen_object_find_page(object, offset, &fault->page);
     if (!error && aspen_frame_order(fault->aspen, fault->page) > 0) {
-        drop_page(fault);
+        aspen_fault_drop_page(fault);
         return -ASPEN_EOPNOTSUPP;
     }
     if (!error)
@@ -102,7 +94,7 @@ lock_page(struct aspen_fault *fault)
     if (aspen_object_owns(fault->page_object, frame, fault->page_offset))
         return 0;
     aspen_frame_unlock(frame);
-    drop_page(fault);
+    aspen_fault_drop_page(fault);
     return fault->page_offset < aspen_object_pages(fault->page_object)
                ? aspen_fault_need_object(fault, ASPEN_FAULT_PAGE)
                : -ASPEN_EFBIG;
@@ -131,7 +123,7 @@ aspen_fault_fetch(struct aspen_fault *fault)
 {
     uint32_t frame;
 
-    drop_page(fault);
+    aspen_fault_drop_page(fault);
     aspen_fault_pin_wanted(fault);
     int error = aspen_object_get_page_ahead(fault->pinned, fault->page_offset,
                                             fault->ahead, &frame);

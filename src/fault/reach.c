@@ -38,17 +38,15 @@ may_write(const struct aspen_reach *reach, const struct aspen_vma *vma)
            (reach->how & ASPEN_REACH_FORCE && aspen_vma_is_cow(vma));
 }
 
-/*
- * Through a pin of a mapping that is written back the object could change when
- * its pager takes it for clean: not for long, as Linux refuses it.
- */
+/* What is written through a pin comes behind the back of a pager that wants to
+ * know what is dirty: refused, as Linux does for long-term pins. */
 static bool
 may_pin(const struct aspen_reach *reach, const struct aspen_vma *vma)
 {
     const struct aspen_object *object = vma->object;
 
     return !(reach->how & ASPEN_REACH_PIN) || !is_write(reach) || !object ||
-           !(vma->flags & ASPEN_VM_SHARED) || object->kind != ASPEN_OBJECT_FILE;
+           !(vma->flags & ASPEN_VM_SHARED) || !aspen_object_tracks_dirt(object);
 }
 
 static bool

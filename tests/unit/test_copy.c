@@ -7,6 +7,16 @@
 
 #define BASE ((uint64_t)0x10000000)
 
+struct space {
+    struct helper helper;
+    struct aspen_mm *mm;
+    struct aspen_mm *child;
+    struct aspen_object *file;
+    unsigned area;
+    unsigned writes;
+    uint8_t written; /* first byte of the last page that was */
+};
+
 static int
 pager_read(void *context, uint64_t pgoff, void *page)
 {
@@ -15,15 +25,21 @@ pager_read(void *context, uint64_t pgoff, void *page)
     return pgoff == 5 ? -ASPEN_EIO : 0;
 }
 
-static const struct aspen_pager_ops pager_ops = {.read = pager_read};
+static int
+pager_write(void *context, uint64_t pgoff, const void *const pages[],
+            uint64_t bytes)
+{
+    struct space *s = context;
 
-struct space {
-    struct helper helper;
-    struct aspen_mm *mm;
-    struct aspen_mm *child;
-    struct aspen_object *file;
-    unsigned area;
-};
+    (void)pgoff;
+    (void)bytes;
+    s->writes++;
+    s->written = *(const uint8_t *)pages[0];
+    return 0;
+}
+
+static const struct aspen_pager_ops pager_ops = {.read = pager_read,
+                                                 .write = pager_write};
 
 static void
 create(struct space *s, const struct aspen_config *config)
@@ -31,7 +47,7 @@ create(struct space *s, const struct aspen_config *config)
     memset(s, 0, sizeof(*s));
     helper_create(&s->helper, config);
     s->mm = helper_mm(&s->helper);
-    s->file = helper_object(&s->helper, ASPEN_OBJECT_FILE, 8, &pager_ops, NULL);
+    s->file = helper_object(&s->helper, ASPEN_OBJECT_FILE, 8, &pager_ops, s);
     assert_int_equal(aspen_swap_area_add(s->helper.aspen, 64, &s->area), 0);
 }
 
@@ -241,6 +257,25 @@ test_pager_fails(void **state)
     destroy(&s);
 }
 
+/* What is copied into a shared mapping is written back, each time. */
+static void
+test_written_back(void **state)
+{
+    (void)state;
+    struct space s;
+    uint64_t done;
+
+    create(&s, NULL);
+    helper_map_object(s.mm, BASE, 2, RW | SHARED, s.file, 0);
+    for (uint8_t i = 1; i < 4; i++) {
+        assert_int_equal(aspen_copy_out(s.mm, BASE + PAGE, &i, 1, 0, &done), 0);
+        assert_int_equal(aspen_object_sync(s.file, 0, 8 * PAGE), 0);
+        assert_int_equal(s.writes, i);
+        assert_int_equal(s.written, i);
+    }
+    destroy(&s);
+}
+
 /* A debugger makes a stack grow, a neighbour does not. */
 static void
 test_stack(void **state)
@@ -407,11 +442,17 @@ int
 main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_rows),         cmocka_unit_test(test_forced_copy),
-        cmocka_unit_test(test_across),       cmocka_unit_test(test_pager_fails),
-        cmocka_unit_test(test_stack),        cmocka_unit_test(test_huge),
-        cmocka_unit_test(test_no_contents),  cmocka_unit_test(test_mincore),
-        cmocka_unit_test(test_mincore_many), cmocka_unit_test(test_populate),
+        cmocka_unit_test(test_rows),
+        cmocka_unit_test(test_forced_copy),
+        cmocka_unit_test(test_across),
+        cmocka_unit_test(test_pager_fails),
+        cmocka_unit_test(test_written_back),
+        cmocka_unit_test(test_stack),
+        cmocka_unit_test(test_huge),
+        cmocka_unit_test(test_no_contents),
+        cmocka_unit_test(test_mincore),
+        cmocka_unit_test(test_mincore_many),
+        cmocka_unit_test(test_populate),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

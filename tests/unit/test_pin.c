@@ -16,7 +16,19 @@ pager_read(void *context, uint64_t pgoff, void *page)
     return 0;
 }
 
-static const struct aspen_pager_ops pager_ops = {.read = pager_read};
+static int
+pager_write(void *context, uint64_t pgoff, const void *const pages[],
+            uint64_t bytes)
+{
+    (void)context;
+    (void)pgoff;
+    (void)pages;
+    (void)bytes;
+    return 0;
+}
+
+static const struct aspen_pager_ops pager_ops = {.read = pager_read,
+                                                 .write = pager_write};
 
 struct space {
     struct helper helper;
