@@ -48,6 +48,17 @@ check_range(struct aspen_validator *v, const struct aspen_mm *mm,
 }
 
 static bool
+check_special(struct aspen_validator *v, const struct aspen_vma *vma)
+{
+    const uint64_t flags = ASPEN_VM_SPECIAL | ASPEN_VM_DONTEXPAND;
+
+    return ASPEN_EXPECT(
+        v, !vma->special || ((vma->flags & flags) == flags && !vma->object),
+        VMA_FLAGS, ASPEN_VMA_FORMAT ": a special mapping of another kind",
+        ASPEN_VMA_VALUES(vma));
+}
+
+static bool
 check_fields(struct aspen_validator *v, const struct aspen_vma *vma)
 {
     uint64_t limit = (uint64_t)1 << ASPEN_FRAME_INDEX_BITS;
@@ -118,6 +129,10 @@ check_sizes(struct aspen_validator *v, const struct aspen_mm *mm,
                       "mm %u: %u vmas, but it counts %u", mm->id, sizes->vmas,
                       mm->map_count))
         return false;
+    if (!ASPEN_EXPECT(v, mm->peak_pages >= mm->total_pages, MM_SIZES,
+                      "mm %u: %u pages, but never more than %u", mm->id,
+                      mm->total_pages, mm->peak_pages))
+        return false;
     for (size_t i = 0; i < ASPEN_ARRAY_SIZE(all); i++)
         if (!ASPEN_EXPECT(v, all[i].is == all[i].sum, MM_SIZES,
                           "mm %u: %u %s pages, but it counts %u", mm->id,
@@ -154,7 +169,8 @@ aspen_validate_vmas(struct aspen_validator *v, struct aspen_mm *mm)
     aspen_tree_cursor_init(&cursor, &mm->vmas, 0);
     while ((vma = aspen_tree_next(&cursor, UINT64_MAX)) != NULL) {
         uint64_t range[2] = {cursor.first, cursor.last};
-        if (!check_range(v, mm, vma, range) || !check_fields(v, vma))
+        if (!check_range(v, mm, vma, range) || !check_fields(v, vma) ||
+            !check_special(v, vma))
             return;
         add_sizes(v, &sizes, vma);
         aspen_validate_rmap(v, vma);

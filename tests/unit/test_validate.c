@@ -289,6 +289,12 @@ plant_stack(struct scene *s)
 }
 
 static void
+plant_peak(struct scene *s)
+{
+    POKE(s, s->child->peak_pages, s->child->total_pages - 1);
+}
+
+static void
 plant_locked(struct scene *s)
 {
     POKE(s, s->child->locked_pages, 4);
@@ -375,6 +381,13 @@ plant_vma_may(struct scene *s)
 {
     struct aspen_vma *vma = vma_at(s->child, ANON);
     POKE(s, vma->flags, vma->flags & ~ASPEN_VM_MAYWRITE);
+}
+
+static void
+plant_vma_special(struct scene *s)
+{
+    static const struct aspen_special special = {.name = "[special]"};
+    POKE(s, vma_at(s->child, ANON)->special, &special);
 }
 
 static void
@@ -1166,6 +1179,7 @@ static const struct plant {
     {"mm.sizes", CHILD, plant_exec},
     {"mm.sizes", CHILD, plant_stack},
     {"mm.sizes", CHILD, plant_locked},
+    {"mm.sizes", CHILD, plant_peak},
     {"mm.rss", CHILD, plant_rss_file},
     {"mm.rss", CHILD, plant_rss_anon},
     {"mm.rss", CHILD, plant_rss_swap},
@@ -1179,6 +1193,7 @@ static const struct plant {
     {"vma.flags", CHILD, plant_vma_flag},
     {"vma.flags", CHILD, plant_vma_shared},
     {"vma.flags", CHILD, plant_vma_may},
+    {"vma.flags", CHILD, plant_vma_special},
     {"vma.lock", CHILD, plant_vma_reader},
     {"vma.lock", CHILD, plant_vma_writer},
     {"vma.pgoff", CHILD, plant_vma_pgoff},
