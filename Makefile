@@ -257,7 +257,8 @@ install: all
 	install -m 644 $(LIB_release) '$(DESTDIR)$(PREFIX)/lib/libaspen.a'
 	install -m 644 $(BUILD)/aspen.pc '$(DESTDIR)$(PREFIX)/lib/pkgconfig/'
 	install -m 644 $(HEADERS) '$(DESTDIR)$(PREFIX)/include/aspen/'
-	install -m 644 ports/posix/aspen_posix.h '$(DESTDIR)$(PREFIX)/include/'
+	install -m 644 ports/posix/aspen_posix.h ports/posix/aspen_posix_file.h \
+	    '$(DESTDIR)$(PREFIX)/include/'
 	$(if $(INSTALL_PROGRAMS),install -d '$(DESTDIR)$(PREFIX)/bin' && \
 	    install $(INSTALL_PROGRAMS) '$(DESTDIR)$(PREFIX)/bin/')
 	$(if $(INSTALL_LIBEXEC),install -d '$(DESTDIR)$(PREFIX)/libexec/aspen' && \
@@ -272,6 +273,7 @@ uninstall:
 	rm -f '$(DESTDIR)$(PREFIX)/lib/libaspen.a' \
 	    '$(DESTDIR)$(PREFIX)/lib/pkgconfig/aspen.pc' \
 	    '$(DESTDIR)$(PREFIX)/include/aspen_posix.h' \
+	    '$(DESTDIR)$(PREFIX)/include/aspen_posix_file.h' \
 	    '$(DESTDIR)$(PREFIX)/bin/aspen' \
 	    '$(DESTDIR)$(PREFIX)/share/man/man1/aspen.1'
 

@@ -25,15 +25,16 @@ try()
     fi
 }
 
-for header in include/aspen/*.h ports/posix/aspen_posix.h; do
+for header in include/aspen/*.h ports/posix/aspen_posix.h \
+    ports/posix/aspen_posix_file.h; do
     folder=include
     [ "${header#include/}" != "$header" ] || folder=ports/posix
     source="#include <${header#"$folder"/}>"
     for standard in c99 c11; do
-        try "$header as $standard" $cc -std=$standard -Wshadow -x c -I$folder \
+        try "$header as $standard" $cc -std=$standard -Wshadow -x c -Iinclude -I$folder \
             <<<"$source"
     done
-    try "$header as c++11" $cxx -std=c++11 -x c++ -I$folder <<<"$source"
+    try "$header as c++11" $cxx -std=c++11 -x c++ -Iinclude -I$folder <<<"$source"
 done
 echo "$passed passed, $failed failed, 0 skipped"
 [ $failed -eq 0 ]

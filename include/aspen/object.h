@@ -219,6 +219,26 @@ ASPEN_MUST_USE int aspen_object_sync(struct aspen_object *object,
                                      uint64_t length_bytes);
 
 /**
+ * Bytes of the object, through its page cache, as read(2) and write(2) have
+ * them: mappings see what is written. Nothing beyond the size: the count ends
+ * there, and a write does not make the object longer. Progressive: *done says
+ * how much was copied before an error.
+ *
+ * Units:   bytes.
+ * Context: may sleep; no lock of the core is held, no hook of this object is
+ *          running.
+ * Returns: 0, or -ASPEN_EINVAL (no page cache), -ASPEN_ENOMEM,
+ *          -ASPEN_EOPNOTSUPP (blocks of pages, frames without memory), or the
+ *          error of the hooks read or mkwrite.
+ */
+ASPEN_MUST_USE int aspen_object_read(struct aspen_object *object,
+                                     uint64_t offset_bytes, void *bytes,
+                                     uint64_t length_bytes, uint64_t *done);
+ASPEN_MUST_USE int aspen_object_write(struct aspen_object *object,
+                                      uint64_t offset_bytes, const void *bytes,
+                                      uint64_t length_bytes, uint64_t *done);
+
+/**
  * Take the range out of all mappings: the next access faults. With
  * `copies`, private copies go, too, and with them what was written there.
  *

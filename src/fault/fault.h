@@ -156,8 +156,7 @@ ASPEN_MUST_USE int aspen_fault_write_shared(struct aspen_fault *fault,
 
 /* Ask for something about the VMA's object that is done without locks; the
  * object stays until then. Returns `what`. */
-ASPEN_MUST_USE int aspen_fault_need_object(struct aspen_fault *fault,
-                                           enum aspen_fault_need what);
+ASPEN_MUST_USE int aspen_fault_need_object(struct aspen_fault *fault, int what);
 /* Its reference is ours (I2) from now on. */
 void aspen_fault_pin_wanted(struct aspen_fault *fault);
 

@@ -44,7 +44,7 @@ ahead_of(uint64_t vm_flags)
 }
 
 int
-aspen_fault_need_object(struct aspen_fault *fault, enum aspen_fault_need what)
+aspen_fault_need_object(struct aspen_fault *fault, int what)
 {
     struct aspen_object *object = fault->vma->object;
 

@@ -406,6 +406,24 @@ run_object_punch(struct every *e, const struct call *call)
 }
 
 static int
+run_object_read(struct every *e, const struct call *call)
+{
+    unsigned char bytes[64];
+    uint64_t done;
+    (void)call;
+    return aspen_object_read(e->file, AT(40) - 32, bytes, 64, &done);
+}
+
+static int
+run_object_write(struct every *e, const struct call *call)
+{
+    const unsigned char bytes[64] = {1};
+    uint64_t done;
+    (void)call;
+    return aspen_object_write(e->file, AT(40) - 32, bytes, 64, &done);
+}
+
+static int
 run_object_sync(struct every *e, const struct call *call)
 {
     (void)call;
@@ -718,6 +736,10 @@ static const struct call calls[] = {
          .first = 20, .pages = 3, .kinds = K(HOOK) | K(TREE_NODE)),
     CALL(aspen_object_punch, "shared memory", .run = run_object_punch,
          .first = 20, .pages = 3, .kinds = K(TREE_NODE)),
+    CALL(aspen_object_read, "a file", .run = run_object_read, .cached = true,
+         .progressive = true, .kinds = K(HOOK) | K(FRAME)),
+    CALL(aspen_object_write, "a file", .run = run_object_write, .cached = true,
+         .progressive = true, .kinds = K(HOOK) | K(FRAME)),
     CALL(aspen_object_sync, "a file", .run = run_object_sync,
          .progressive = true, .kinds = K(HOOK)),
     CALL(aspen_msync, "a shared file", .run = run_msync, .first = SHF,
