@@ -11,6 +11,7 @@
 #define _GNU_SOURCE
 #include "helper.h"
 
+#include "../../tools/aspen/host.h"
 #include "space/vma.h"
 #include <errno.h>
 #include <linux/capability.h>
@@ -160,19 +161,6 @@ ask_host(struct pair *p, const struct command *command)
     return answer;
 }
 
-static bool
-setting_is(const char *path, const char *word)
-{
-    char text[256] = "";
-    FILE *file = fopen(path, "re");
-
-    if (!file)
-        return false;
-    char *line = fgets(text, sizeof(text), file);
-    fclose(file);
-    return line && strstr(line, word);
-}
-
 static void
 start_scratch(struct pair *p)
 {
@@ -240,107 +228,49 @@ import_maps(struct pair *p)
     fclose(maps);
 }
 
-/* The edge of the mmap area that mappings start from: where a page goes if
+/* The edge of the mmap area that searches start from is where a page goes if
  * nothing is there, else where what is there begins. */
-static uint64_t
-find_base(struct pair *p)
+static void
+check_base(struct pair *p)
 {
     struct command map = {.kind = MAP,
                           .length = PAGE,
                           .flags = MAP_PRIVATE | MAP_ANONYMOUS,
                           .file = -1};
+    const struct aspen_layout *layout = &p->mm->layout;
     uint64_t page = (uint64_t)ask_host(p, &map);
     struct command unmap = {.kind = UNMAP, .address = page, .length = PAGE};
 
     assert_int_equal(ask_host(p, &unmap), 0);
-    if (p->bottom_up) {
-        uint64_t low = p->mm->address_limit / 3;
-        uint64_t lowest = aspen_vma_find(p->mm, low)->start;
-        return page < lowest ? page : lowest;
-    }
-    /* The stack is the highest, or the vdso; the area ends far below. */
-    uint64_t range[2] = {p->mm->address_limit, 0};
-    const struct aspen_vma *vma;
-    do
-        vma = aspen_tree_find_back(&p->mm->vmas, range[0] - 1, 0, range);
-    while (!(vma->flags & ASPEN_VM_GROWSDOWN));
-    vma = aspen_tree_find_back(&p->mm->vmas, range[0] - 1, 0, range);
-    return page > vma->end ? page + PAGE : vma->end;
-}
-
-static void
-set_layout(struct pair *p)
-{
-    struct aspen_layout_choice choice = {.bottom_up = p->bottom_up,
-                                         .random_stack = p->randomized};
-    struct aspen_layout layout;
-    uint64_t base = find_base(p);
-
-    aspen_layout_read(p->mm, &layout);
-    aspen_layout_choose(p->mm, &choice, &layout);
-    choice.random_bytes =
-        p->bottom_up ? base - layout.mmap_bottom : layout.mmap_base - base;
-    if (!p->randomized)
-        assert_int_equal(choice.random_bytes, 0);
-    aspen_layout_choose(p->mm, &choice, &layout);
-    assert_int_equal(p->bottom_up ? layout.mmap_bottom : layout.mmap_base,
-                     base);
-    assert_int_equal(aspen_layout_set(p->mm, &layout), 0);
-}
-
-/* Which rule the file system's files follow. */
-static bool
-file_aligns(int file)
-{
-    struct statfs fs;
-
-    assert_int_equal(fstatfs(file, &fs), 0);
-    return fs.f_type == 0xef53 /* ext4 */ || fs.f_type == 0x58465342 /* xfs */;
-}
-
-static uint64_t
-read_number(const char *path)
-{
-    unsigned long long number = 0;
-    FILE *file = fopen(path, "re");
-
-    assert_non_null(file);
-    assert_int_equal(fscanf(file, "%llu", &number), 1);
-    fclose(file);
-    return number;
-}
-
-/* What the kernel and its security modules make of a hint that is too low. */
-static uint64_t
-lowest_hint(void)
-{
-    void *lowest =
-        mmap((void *)PAGE, PAGE, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-
-    assert_true(lowest != MAP_FAILED);
-    munmap(lowest, PAGE);
-    return (uint64_t)(uintptr_t)lowest;
+    if (p->bottom_up)
+        assert_true(page == layout->mmap_bottom ||
+                    aspen_vma_at(p->mm, layout->mmap_bottom));
+    else
+        assert_true(page + PAGE == layout->mmap_base ||
+                    aspen_vma_at(p->mm, layout->mmap_base - PAGE));
 }
 
 static void
 config_of_host(struct pair *p, struct aspen_config *config)
 {
-    const char *thp = "/sys/kernel/mm/transparent_hugepage/enabled";
-
-    aspen_config_init(config);
+    host_config(config);
     config->frames = 1 << 20;
     config->contents_ignored = true;
-    config->overcommit =
-        (enum aspen_overcommit)read_number("/proc/sys/vm/overcommit_memory");
-    config->mmap_min_fixed = read_number("/proc/sys/vm/mmap_min_addr");
-    config->mmap_min_address = lowest_hint();
-    config->map_count_max = (uint32_t)read_number("/proc/sys/vm/max_map_count");
-    config->semantics = ASPEN_SEMANTICS_6_18;
-    if (access(thp, R_OK))
-        config->huge_placement = ASPEN_HUGE_PLACEMENT_NEVER;
-    p->shared_aligns = setting_is(
-        "/sys/kernel/mm/transparent_hugepage/shmem_enabled", "[force]");
-    config->huge_shared_placement = p->shared_aligns;
+    p->shared_aligns = config->huge_shared_placement;
+}
+
+static void
+set_up(struct pair *p)
+{
+    struct host_process process;
+
+    assert_int_equal(host_process_read(p->scratch, &process), 0);
+    assert_int_equal(process.random, p->randomized);
+    assert_int_equal(process.layout.bottom_up, p->bottom_up);
+    assert_int_equal(process.limits[ASPEN_LIMIT_STACK], 8 << 20);
+    host_process_apply(&process, p->mm);
+    assert_int_equal(p->mm->layout.brk_start, process.layout.brk_start);
+    check_base(p);
 }
 
 static void
@@ -353,7 +283,8 @@ make_objects(struct pair *p)
     fclose(file);
     p->memory_number = memfd_create("place", 0);
     assert_true(p->memory_number >= 0);
-    p->files_align = file_aligns(p->file_number);
+    p->files_align =
+        host_file_placement(p->file_number) == ASPEN_PLACEMENT_HUGE;
     struct aspen_object_args args = {
         .kind = ASPEN_OBJECT_FILE,
         .size_bytes = GIB,
@@ -378,10 +309,8 @@ begin(struct pair *p)
     make_objects(p);
     start_scratch(p);
     p->mm = helper_mm(&p->helper);
-    assert_int_equal(aspen_limit_set(p->mm, ASPEN_LIMIT_STACK, 8 << 20), 0);
-    assert_int_equal(aspen_privileges_set(p->mm, ASPEN_PRIVILEGES), 0);
     import_maps(p);
-    set_layout(p);
+    set_up(p);
 }
 
 static void

@@ -1,0 +1,332 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * host.c - settings of the host kernel and of its processes, from /proc and
+ * /sys.
+ *
+ * The first test to break is tests/unit/test_place_host.c, which makes the
+ * same calls on the host and in a machine that is set up by this.
+ */
+#define _GNU_SOURCE
+#include "host.h"
+
+#include <errno.h>
+#include <linux/capability.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/personality.h>
+#include <sys/resource.h>
+#include <sys/utsname.h>
+#include <sys/vfs.h>
+#include <unistd.h>
+
+#define PAGE     ((uint64_t)4096)
+#define USER_TOP (((uint64_t)1 << 47) - PAGE) /* x86-64, four levels */
+#define THP      "/sys/kernel/mm/transparent_hugepage/"
+
+/* ---- Settings of the kernel -------------------------------------------- */
+
+/* The number in a file; `otherwise` when there is none. */
+static uint64_t
+number_in(const char *path, uint64_t otherwise)
+{
+    unsigned long long number;
+    FILE *file = fopen(path, "re");
+
+    if (!file)
+        return otherwise;
+    bool found = fscanf(file, "%llu", &number) == 1;
+    fclose(file);
+    return found ? number : otherwise;
+}
+
+static bool
+file_says(const char *path, const char *word)
+{
+    char text[256];
+    FILE *file = fopen(path, "re");
+
+    if (!file)
+        return false;
+    bool found = fgets(text, sizeof(text), file) && strstr(text, word);
+    fclose(file);
+    return found;
+}
+
+static enum aspen_semantics
+release(void)
+{
+    struct utsname name;
+    unsigned major = 0, minor = 0;
+
+    if (uname(&name) || sscanf(name.release, "%u.%u", &major, &minor) != 2)
+        return ASPEN_SEMANTICS_6_12;
+    unsigned version = major * 1000 + minor;
+    if (version >= 6018)
+        return ASPEN_SEMANTICS_6_18;
+    return version >= 6007 ? ASPEN_SEMANTICS_6_12 : ASPEN_SEMANTICS_6_1;
+}
+
+/* What the kernel makes of a hint that is too low: the larger of the sysctl
+ * and a constant of its security modules, which nothing else tells. */
+static uint64_t
+lowest_hint(void)
+{
+    void *lowest =
+        mmap((void *)PAGE, PAGE, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+    if (lowest == MAP_FAILED)
+        return 65536;
+    munmap(lowest, PAGE);
+    return (uint64_t)(uintptr_t)lowest;
+}
+
+void
+host_config(struct aspen_config *config)
+{
+    const uint64_t kb = PAGE / 1024;
+    long pages = sysconf(_SC_PHYS_PAGES);
+
+    aspen_config_init(config);
+    config->frames = pages > 0 ? (uint32_t)pages : 1u << 20;
+    config->semantics = release();
+    config->overcommit = (enum aspen_overcommit)number_in(
+        "/proc/sys/vm/overcommit_memory", ASPEN_OVERCOMMIT_GUESS);
+    config->overcommit_percent =
+        (uint32_t)number_in("/proc/sys/vm/overcommit_ratio", 50);
+    config->overcommit_kbytes = number_in("/proc/sys/vm/overcommit_kbytes", 0);
+    config->admin_reserve_pages =
+        number_in("/proc/sys/vm/admin_reserve_kbytes", 0) / kb;
+    config->user_reserve_pages =
+        number_in("/proc/sys/vm/user_reserve_kbytes", 0) / kb;
+    config->map_count_max =
+        (uint32_t)number_in("/proc/sys/vm/max_map_count", 65530);
+    config->mmap_min_fixed = number_in("/proc/sys/vm/mmap_min_addr", 65536);
+    config->mmap_min_address = lowest_hint();
+    if (access(THP "enabled", F_OK))
+        config->huge_placement = ASPEN_HUGE_PLACEMENT_NEVER;
+    config->huge_shared_placement =
+        !file_says(THP "shmem_enabled", "[never]") &&
+        !file_says(THP "shmem_enabled", "[deny]");
+}
+
+enum aspen_placement
+host_file_placement(int file)
+{
+    struct statfs fs;
+
+    if (fstatfs(file, &fs))
+        return ASPEN_PLACEMENT_PLAIN;
+    switch ((uint64_t)fs.f_type) {
+    case 0xef53:     /* ext4 */
+    case 0x58465342: /* xfs */
+    case 0x9123683e: /* btrfs */
+        return ASPEN_PLACEMENT_HUGE;
+    default: /* tmpfs as well, unless it was mounted for huge pages */
+        return file_says(THP "shmem_enabled", "[force]") &&
+                       fs.f_type == 0x01021994
+                   ? ASPEN_PLACEMENT_SHMEM_HUGE
+                   : ASPEN_PLACEMENT_PLAIN;
+    }
+}
+
+/* ---- A process --------------------------------------------------------- */
+
+static FILE *
+open_of(pid_t pid, const char *name)
+{
+    char path[64];
+
+    snprintf(path, sizeof(path), "/proc/%d/%s", (int)pid, name);
+    return fopen(path, "re");
+}
+
+static uint64_t
+limit_bytes(rlim_t limit)
+{
+    return limit == RLIM_INFINITY ? ASPEN_UNLIMITED : limit;
+}
+
+static int
+read_limits(pid_t pid, uint64_t *limits)
+{
+    static const struct {
+        enum __rlimit_resource resource;
+        enum aspen_limit limit;
+    } all[] = {{RLIMIT_AS, ASPEN_LIMIT_AS},
+               {RLIMIT_STACK, ASPEN_LIMIT_STACK},
+               {RLIMIT_MEMLOCK, ASPEN_LIMIT_MEMLOCK},
+               {RLIMIT_DATA, ASPEN_LIMIT_DATA}};
+    struct rlimit limit;
+
+    for (unsigned i = 0; i < sizeof(all) / sizeof(all[0]); i++) {
+        if (prlimit(pid, all[i].resource, NULL, &limit))
+            return -errno;
+        limits[all[i].limit] = limit_bytes(limit.rlim_cur);
+    }
+    limits[ASPEN_LIMIT_DATA_HARD] = limit_bytes(limit.rlim_max);
+    return 0;
+}
+
+static unsigned
+privileges_of(uint64_t capabilities)
+{
+    unsigned privileges = 0;
+
+    if (capabilities & (uint64_t)1 << CAP_IPC_LOCK)
+        privileges |= ASPEN_PRIVILEGE_IPC_LOCK;
+    if (capabilities & (uint64_t)1 << CAP_SYS_ADMIN)
+        privileges |= ASPEN_PRIVILEGE_SYS_ADMIN;
+    if (capabilities & (uint64_t)1 << CAP_SYS_RAWIO)
+        privileges |= ASPEN_PRIVILEGE_SYS_RAWIO;
+    return privileges;
+}
+
+static int
+read_privileges(pid_t pid, unsigned *privileges)
+{
+    FILE *status = open_of(pid, "status");
+    unsigned long long capabilities;
+    char line[256];
+
+    if (!status)
+        return -errno;
+    *privileges = 0;
+    while (fgets(line, sizeof(line), status))
+        if (sscanf(line, "CapEff: %llx", &capabilities) == 1)
+            *privileges = privileges_of(capabilities);
+    fclose(status);
+    return 0;
+}
+
+/* Fields of stat by their number in proc(5); what comes before is a name that
+ * may hold anything, in brackets. */
+static int
+read_stat(pid_t pid, struct aspen_layout *layout)
+{
+    uint64_t *const fields[52] = {
+        [26] = &layout->code_start,  [27] = &layout->code_end,
+        [28] = &layout->stack_start, [45] = &layout->data_start,
+        [46] = &layout->data_end,    [47] = &layout->brk_start,
+        [48] = &layout->arg_start,   [49] = &layout->arg_end,
+        [50] = &layout->env_start,   [51] = &layout->env_end,
+    };
+    FILE *stat = open_of(pid, "stat");
+    char text[2048];
+
+    if (!stat)
+        return -errno;
+    text[fread(text, 1, sizeof(text) - 1, stat)] = 0;
+    fclose(stat);
+    char *save = NULL;
+    char *at = strrchr(text, ')');
+    char *word = at ? strtok_r(at + 1, " ", &save) : NULL;
+    for (unsigned i = 3; word && i < 52; i++) {
+        if (fields[i])
+            *fields[i] = strtoull(word, NULL, 10);
+        word = strtok_r(NULL, " ", &save);
+    }
+    return 0;
+}
+
+static unsigned long
+personality_of(pid_t pid)
+{
+    FILE *file = open_of(pid, "personality");
+    unsigned long value = 0;
+
+    if (!file)
+        return 0;
+    if (fscanf(file, "%lx", &value) != 1)
+        value = 0;
+    fclose(file);
+    return value;
+}
+
+/* The ends of the mmap area, as far as mappings show them; and the heap's. */
+static int
+read_maps(pid_t pid, struct host_process *process)
+{
+    struct aspen_layout *layout = &process->layout;
+    FILE *maps = open_of(pid, "maps");
+    uint64_t highest = 0, lowest = 0, stack = 0;
+    char line[512];
+
+    if (!maps)
+        return -errno;
+    layout->brk = layout->brk_start;
+    while (fgets(line, sizeof(line), maps)) {
+        unsigned long long start, end;
+        if (sscanf(line, "%llx-%llx", &start, &end) != 2)
+            continue;
+        if (strstr(line, "[heap]"))
+            layout->brk = end;
+        if (end > layout->stack_start && !stack)
+            stack = start;
+        if (!stack)
+            highest = end;
+        if (start >= USER_TOP / 3 && !lowest)
+            lowest = start;
+    }
+    fclose(maps);
+    layout->mmap_base = highest;
+    layout->mmap_bottom = lowest;
+    return 0;
+}
+
+int
+host_process_read(pid_t pid, struct host_process *process)
+{
+    unsigned long persona = personality_of(pid);
+
+    memset(process, 0, sizeof(*process));
+    process->layout.bottom_up =
+        persona & ADDR_COMPAT_LAYOUT ||
+        number_in("/proc/sys/vm/legacy_va_layout", 0) != 0;
+    process->random = !(persona & ADDR_NO_RANDOMIZE) &&
+                      number_in("/proc/sys/kernel/randomize_va_space", 2) != 0;
+    int error = read_limits(pid, process->limits);
+    if (!error)
+        error = read_privileges(pid, &process->privileges);
+    if (!error)
+        error = read_stat(pid, &process->layout);
+    return error ? error : read_maps(pid, process);
+}
+
+/* From the end of the area that mappings show follows the other. */
+static void
+complete_area(const struct host_process *process, struct aspen_mm *mm,
+              struct aspen_layout *layout)
+{
+    struct aspen_layout_choice choice = {.bottom_up = layout->bottom_up,
+                                         .random_stack = process->random};
+    uint64_t base = layout->mmap_base;
+    uint64_t bottom = layout->mmap_bottom;
+
+    aspen_layout_choose(mm, &choice, layout);
+    choice.random_bytes = choice.bottom_up ? bottom - layout->mmap_bottom
+                                           : layout->mmap_base - base;
+    aspen_layout_choose(mm, &choice, layout);
+}
+
+void
+host_process_apply(const struct host_process *process, struct aspen_mm *mm)
+{
+    struct aspen_layout layout = process->layout;
+    int ignored;
+
+    for (unsigned i = 0; i < ASPEN_LIMITS; i++)
+        ignored = aspen_limit_set(mm, (enum aspen_limit)i, process->limits[i]);
+    ignored = aspen_privileges_set(mm, process->privileges);
+    complete_area(process, mm, &layout);
+    /* Refused are addresses that make no sense: then only the area counts. */
+    ignored = aspen_layout_set(mm, &layout);
+    if (ignored) {
+        struct aspen_layout area = {.mmap_base = layout.mmap_base,
+                                    .mmap_bottom = layout.mmap_bottom,
+                                    .bottom_up = layout.bottom_up};
+        ignored = aspen_layout_set(mm, &area);
+    }
+    (void)ignored;
+}

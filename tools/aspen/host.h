@@ -1,0 +1,46 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * host.h - what decides the host kernel's answers to memory calls, for a
+ * machine and spaces that are to give the same: settings of the kernel, and
+ * limits, capabilities and layout of a process.
+ */
+#ifndef ASPEN_HOST_H
+#define ASPEN_HOST_H
+
+#include <aspen/limits.h>
+#include <aspen/machine.h>
+#include <aspen/object.h>
+#include <stdbool.h>
+#include <sys/types.h>
+
+/**
+ * aspen_config_init(), then the host's release, overcommit, bounds of addresses
+ * and maps, and what huge pages do to placement. frames is the host's memory;
+ * the direct map is the caller's.
+ */
+void host_config(struct aspen_config *config);
+
+/** Which rule the host's file system follows for mappings of an open file. */
+enum aspen_placement host_file_placement(int file);
+
+/** What a process was given. */
+struct host_process {
+    uint64_t limits[ASPEN_LIMITS];
+    unsigned privileges;
+    struct aspen_layout layout; /* brk is brk_start when nothing is there */
+    bool random; /* its layout is: searches in the window of 32BIT are, too */
+};
+
+/**
+ * Read it. The bounds of the mmap area are told from where the highest mapping
+ * below the stack ends (bottom up: where the lowest begins), which is right
+ * for a process that has not unmapped what exec put there.
+ * 0 or a negative errno.
+ */
+int host_process_read(pid_t pid, struct host_process *process);
+
+/** Give it to a space of a machine with host_config(). */
+void host_process_apply(const struct host_process *process,
+                        struct aspen_mm *mm);
+
+#endif
