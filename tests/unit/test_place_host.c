@@ -26,7 +26,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#define CALLS 3000u
+#define CALLS 2000u
 #define HUGE  ((uint64_t)2 << 20)
 #define LIVE  64u
 /* Nothing else is there, and sanitizers allow memory there. */
@@ -141,6 +141,7 @@ struct pair {
     bool shared_aligns;
     bool bottom_up;
     bool randomized;
+    uint64_t stack_bytes; /* its limit; 0: 8 MiB */
     pid_t scratch;
     int in;
     int out;
@@ -172,7 +173,8 @@ start_scratch(struct pair *p)
     p->scratch = fork();
     assert_true(p->scratch >= 0);
     if (p->scratch == 0) {
-        struct rlimit stack = {8 << 20, RLIM_INFINITY};
+        struct rlimit stack = {p->stack_bytes ? p->stack_bytes : 8 * MIB,
+                               RLIM_INFINITY};
         unsigned long persona = (p->bottom_up ? ADDR_COMPAT_LAYOUT : 0) |
                                 (p->randomized ? 0 : ADDR_NO_RANDOMIZE);
         dup2(in[0], 0);
@@ -267,8 +269,9 @@ set_up(struct pair *p)
     assert_int_equal(host_process_read(p->scratch, &process), 0);
     assert_int_equal(process.random, p->randomized);
     assert_int_equal(process.layout.bottom_up, p->bottom_up);
-    assert_int_equal(process.limits[ASPEN_LIMIT_STACK], 8 << 20);
-    host_process_apply(&process, p->mm);
+    assert_int_equal(process.limits[ASPEN_LIMIT_STACK],
+                     p->stack_bytes ? p->stack_bytes : 8 * MIB);
+    assert_int_equal(host_process_apply(&process, p->mm), 0);
     assert_int_equal(p->mm->layout.brk_start, process.layout.brk_start);
     check_base(p);
 }
@@ -595,11 +598,9 @@ call_unmap(struct pair *p)
 }
 
 static void
-run(bool bottom_up, bool randomized, const char *name)
+run(struct pair p, const char *name)
 {
-    struct pair p = {.bottom_up = bottom_up, .randomized = randomized};
-
-    p.random = unit_seed("test_place_host", randomized ? 1 : 2);
+    p.random = unit_seed("test_place_host", p.randomized ? 1 : 2);
     begin(&p);
     for (unsigned i = 0; i < CALLS; i++)
         if (below(&p, 3))
@@ -614,31 +615,38 @@ run(bool bottom_up, bool randomized, const char *name)
 }
 
 static void
-top_down_random(void **state)
-{
-    (void)state;
-    run(false, true, "top down, randomized");
-}
-
-static void
 top_down(void **state)
 {
     (void)state;
-    run(false, false, "top down");
-}
-
-static void
-bottom_up_random(void **state)
-{
-    (void)state;
-    run(true, true, "bottom up, randomized");
+    run((struct pair){.randomized = false}, "top down");
+    run((struct pair){.randomized = true}, "top down, randomized");
 }
 
 static void
 bottom_up(void **state)
 {
+    struct pair p = {.bottom_up = true};
     (void)state;
-    run(true, false, "bottom up");
+
+    run(p, "bottom up");
+    p.randomized = true;
+    run(p, "bottom up, randomized");
+}
+
+/* The limit says where the mmap area ends. */
+static void
+stack_limits(void **state)
+{
+    struct pair p = {.stack_bytes = RLIM_INFINITY};
+    (void)state;
+
+    run(p, "no limit of stacks");
+    p.randomized = true;
+    run(p, "no limit of stacks, randomized");
+    p.stack_bytes = GIB + 12345;
+    run(p, "stacks of a GiB, randomized");
+    p.randomized = false;
+    run(p, "stacks of a GiB");
 }
 
 /* ---- Limits, and which error comes first ------------------------------- */
@@ -946,10 +954,9 @@ int
 main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(top_down),          cmocka_unit_test(top_down_random),
-        cmocka_unit_test(bottom_up),         cmocka_unit_test(bottom_up_random),
-        cmocka_unit_test(errors_and_limits), cmocka_unit_test(stacks),
-        cmocka_unit_test(flags_shown),
+        cmocka_unit_test(top_down),     cmocka_unit_test(bottom_up),
+        cmocka_unit_test(stack_limits), cmocka_unit_test(errors_and_limits),
+        cmocka_unit_test(stacks),       cmocka_unit_test(flags_shown),
     };
 
     if (argc > 1 && !strcmp(argv[1], "scratch"))

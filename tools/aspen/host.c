@@ -21,9 +21,8 @@
 #include <sys/vfs.h>
 #include <unistd.h>
 
-#define PAGE     ((uint64_t)4096)
-#define USER_TOP (((uint64_t)1 << 47) - PAGE) /* x86-64, four levels */
-#define THP      "/sys/kernel/mm/transparent_hugepage/"
+#define PAGE ((uint64_t)4096)
+#define THP  "/sys/kernel/mm/transparent_hugepage/"
 
 /* ---- Settings of the kernel -------------------------------------------- */
 
@@ -244,34 +243,22 @@ personality_of(pid_t pid)
     return value;
 }
 
-/* The ends of the mmap area, as far as mappings show them; and the heap's. */
+/* The heap's end; exec leaves an empty one. */
 static int
-read_maps(pid_t pid, struct host_process *process)
+read_brk(pid_t pid, struct aspen_layout *layout)
 {
-    struct aspen_layout *layout = &process->layout;
     FILE *maps = open_of(pid, "maps");
-    uint64_t highest = 0, lowest = 0, stack = 0;
+    unsigned long long start, end;
     char line[512];
 
     if (!maps)
         return -errno;
     layout->brk = layout->brk_start;
-    while (fgets(line, sizeof(line), maps)) {
-        unsigned long long start, end;
-        if (sscanf(line, "%llx-%llx", &start, &end) != 2)
-            continue;
-        if (strstr(line, "[heap]"))
+    while (fgets(line, sizeof(line), maps))
+        if (strstr(line, "[heap]") &&
+            sscanf(line, "%llx-%llx", &start, &end) == 2)
             layout->brk = end;
-        if (end > layout->stack_start && !stack)
-            stack = start;
-        if (!stack)
-            highest = end;
-        if (start >= USER_TOP / 3 && !lowest)
-            lowest = start;
-    }
     fclose(maps);
-    layout->mmap_base = highest;
-    layout->mmap_bottom = lowest;
     return 0;
 }
 
@@ -281,6 +268,7 @@ host_process_read(pid_t pid, struct host_process *process)
     unsigned long persona = personality_of(pid);
 
     memset(process, 0, sizeof(*process));
+    process->pid = pid;
     process->layout.bottom_up =
         persona & ADDR_COMPAT_LAYOUT ||
         number_in("/proc/sys/vm/legacy_va_layout", 0) != 0;
@@ -291,42 +279,66 @@ host_process_read(pid_t pid, struct host_process *process)
         error = read_privileges(pid, &process->privileges);
     if (!error)
         error = read_stat(pid, &process->layout);
-    return error ? error : read_maps(pid, process);
+    return error ? error : read_brk(pid, &process->layout);
 }
 
-/* From the end of the area that mappings show follows the other. */
-static void
-complete_area(const struct host_process *process, struct aspen_mm *mm,
-              struct aspen_layout *layout)
+/* ---- The mmap area ----------------------------------------------------- */
+
+/* Where chance, which lies between 0 and what the area can lose, has put the
+ * end that searches start from: top down where the highest mapping of the area
+ * ends, bottom up where the lowest begins. */
+static int
+find_edge(const struct host_process *process, const struct aspen_layout *most,
+          uint64_t *edge)
+{
+    FILE *maps = open_of(process->pid, "maps");
+    char line[512];
+
+    if (!maps)
+        return -errno;
+    *edge = process->layout.bottom_up ? 0 : most->mmap_base;
+    while (fgets(line, sizeof(line), maps)) {
+        unsigned long long start, end;
+        if (sscanf(line, "%llx-%llx", &start, &end) != 2)
+            continue;
+        if (!process->layout.bottom_up && end <= most->mmap_base)
+            *edge = end;
+        if (process->layout.bottom_up && start >= most->mmap_bottom && !*edge)
+            *edge = start;
+    }
+    fclose(maps);
+    return 0;
+}
+
+static int
+find_area(const struct host_process *process, struct aspen_mm *mm,
+          struct aspen_layout *layout)
 {
     struct aspen_layout_choice choice = {.bottom_up = layout->bottom_up,
                                          .random_stack = process->random};
-    uint64_t base = layout->mmap_base;
-    uint64_t bottom = layout->mmap_bottom;
+    uint64_t edge = 0;
 
     aspen_layout_choose(mm, &choice, layout);
-    choice.random_bytes = choice.bottom_up ? bottom - layout->mmap_bottom
-                                           : layout->mmap_base - base;
+    int error = find_edge(process, layout, &edge);
+    if (error)
+        return error;
+    choice.random_bytes = choice.bottom_up ? edge - layout->mmap_bottom
+                                           : layout->mmap_base - edge;
     aspen_layout_choose(mm, &choice, layout);
+    return 0;
 }
 
-void
+int
 host_process_apply(const struct host_process *process, struct aspen_mm *mm)
 {
     struct aspen_layout layout = process->layout;
-    int ignored;
+    int error = 0;
 
-    for (unsigned i = 0; i < ASPEN_LIMITS; i++)
-        ignored = aspen_limit_set(mm, (enum aspen_limit)i, process->limits[i]);
-    ignored = aspen_privileges_set(mm, process->privileges);
-    complete_area(process, mm, &layout);
-    /* Refused are addresses that make no sense: then only the area counts. */
-    ignored = aspen_layout_set(mm, &layout);
-    if (ignored) {
-        struct aspen_layout area = {.mmap_base = layout.mmap_base,
-                                    .mmap_bottom = layout.mmap_bottom,
-                                    .bottom_up = layout.bottom_up};
-        ignored = aspen_layout_set(mm, &area);
-    }
-    (void)ignored;
+    for (unsigned i = 0; i < ASPEN_LIMITS && !error; i++)
+        error = aspen_limit_set(mm, (enum aspen_limit)i, process->limits[i]);
+    if (!error)
+        error = aspen_privileges_set(mm, process->privileges);
+    if (!error)
+        error = find_area(process, mm, &layout);
+    return error ? error : aspen_layout_set(mm, &layout);
 }

@@ -25,22 +25,22 @@ enum aspen_placement host_file_placement(int file);
 
 /** What a process was given. */
 struct host_process {
+    pid_t pid;
     uint64_t limits[ASPEN_LIMITS];
     unsigned privileges;
-    struct aspen_layout layout; /* brk is brk_start when nothing is there */
     bool random; /* its layout is: searches in the window of 32BIT are, too */
+    struct aspen_layout layout; /* without the bounds of the mmap area */
 };
 
-/**
- * Read it. The bounds of the mmap area are told from where the highest mapping
- * below the stack ends (bottom up: where the lowest begins), which is right
- * for a process that has not unmapped what exec put there.
- * 0 or a negative errno.
- */
+/** Read it. 0 or a negative errno. */
 int host_process_read(pid_t pid, struct host_process *process);
 
-/** Give it to a space of a machine with host_config(). */
-void host_process_apply(const struct host_process *process,
-                        struct aspen_mm *mm);
+/**
+ * Give it to a space of a machine with host_config(). The mmap area is told
+ * from where its highest mapping ends (bottom up: its lowest begins), which is
+ * right for a process that has not unmapped what exec put there.
+ * 0 or a negative errno.
+ */
+int host_process_apply(const struct host_process *process, struct aspen_mm *mm);
 
 #endif
