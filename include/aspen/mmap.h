@@ -38,21 +38,35 @@ struct aspen_mmap_args {
 };
 
 /**
- * Map a range of `args->object` (or zero-filled memory when it is NULL).
- * No page is touched until it faults.
+ * Map a range of `args->object` (or zero-filled memory when it is NULL). No
+ * page is touched until it faults, unless POPULATE or LOCKED ask for it; an
+ * error of that is not heard of, as in mmap(2).
  *
  * Units:   bytes; address and length are rounded to pages as mmap(2) does.
  * Owns:    takes one reference on args->object; the caller keeps its own.
- * Context: may sleep. Takes the mmap lock for writing.
- * Returns: 0 and *address, or -ASPEN_EINVAL (zero length, offset or fixed
- *          address not page-aligned, unknown flag, SHARED without an object,
- *          an object of huge pages, GROWSDOWN or WIPEONFORK with an object,
- *          space not LIVE), -ASPEN_EACCES (an access without its MAY flag),
- *          -ASPEN_EPERM (a fixed address below 64 KiB; a sealed mapping in
- *          the way), -ASPEN_EEXIST (FIXED_NOREPLACE met a mapping),
- *          -ASPEN_EOVERFLOW (offset + length beyond 2^64), -ASPEN_ENOMEM (no
- *          gap, map count, charge refused or no memory), -ASPEN_EOPNOTSUPP (a
- *          huge page lies across an edge of what is replaced), -ASPEN_EINTR,
+ * Context: may sleep. Takes the mmap lock for writing; no lock while pages are
+ *          faulted in.
+ * Returns: 0 and *address, or, in the order of Linux,
+ *          -ASPEN_EINVAL  unknown flag, an object of huge pages, offset not
+ *                         page-aligned, zero length
+ *          -ASPEN_EINTR   a fatal signal is pending
+ *          -ASPEN_EINVAL  space not LIVE
+ *          -ASPEN_ENOMEM  map count; beyond user space, or no gap
+ *          -ASPEN_EINVAL  a fixed address not page-aligned
+ *          -ASPEN_EPERM   a fixed address below config.mmap_min_fixed without
+ *                         the privilege SYS_RAWIO
+ *          -ASPEN_EEXIST  FIXED_NOREPLACE met a mapping
+ *          -ASPEN_EPERM   LOCKED where nothing may be locked
+ *          -ASPEN_EAGAIN  it would be locked, above the limit MEMLOCK
+ *          -ASPEN_EOVERFLOW offset + length beyond 2^63
+ *          -ASPEN_EACCES  an access without its MAY flag
+ *          -ASPEN_EINVAL  SHARED without an object; GROWSDOWN or WIPEONFORK
+ *                         with one
+ *          -ASPEN_EPERM   a sealed mapping in the way
+ *          -ASPEN_EOPNOTSUPP, -ASPEN_EINVAL  an edge of what is replaced lies
+ *                         inside a huge page, of an object, or inside a special
+ *                         mapping
+ *          -ASPEN_ENOMEM  limits AS and DATA, charge, memory
  *          or the error of an object's open hook, unchanged.
  *          On error the address space is as it was.
  * Source:  mmap(2); Linux v6.12 do_mmap().
