@@ -309,18 +309,6 @@ aspen_object_get_page(struct aspen_object *object, uint64_t offset,
 
 /* ---- Drop -------------------------------------------------------------- */
 
-/* Nobody maps the page from now on. */
-static void
-disown(struct aspen_object *object, uint64_t offset, struct aspen_frame *page)
-{
-    aspen_frame_lock(page);
-    if (aspen_frame_map_count(page) > 0)
-        aspen_object_unmap_pages(object, offset, offset, false);
-    aspen_fetch_and(&page->index, ~ASPEN_FRAME_DIRTY);
-    aspen_store(&page->owner, (uint64_t)0);
-    aspen_frame_unlock(page);
-}
-
 /* I3: it cannot be found any more. */
 static void
 bury(struct aspen_object *object, uint64_t offset)
@@ -332,6 +320,20 @@ bury(struct aspen_object *object, uint64_t offset)
     if (aspen_tree_next(&cursor, offset))
         aspen_tree_cursor_replace(&cursor, tombstone(object));
     unlock_pages(object);
+}
+
+/* Nobody maps or finds the page from now on. Who has found it waits for its
+ * lock; who looks for it now makes another, and waits for the size lock. */
+static void
+disown(struct aspen_object *object, uint64_t offset, struct aspen_frame *page)
+{
+    aspen_frame_lock(page);
+    if (aspen_frame_map_count(page) > 0)
+        aspen_object_unmap_pages(object, offset, offset, false);
+    bury(object, offset);
+    aspen_fetch_and(&page->index, ~ASPEN_FRAME_DIRTY);
+    aspen_store(&page->owner, (uint64_t)0);
+    aspen_frame_unlock(page);
 }
 
 void
@@ -346,7 +348,6 @@ aspen_object_remove_pages(struct aspen_object *object,
     while (offset <= last &&
            !aspen_object_next_page(object, &offset, last, &pages, &frame)) {
         disown(object, offset, aspen_frame_at(object->aspen, frame));
-        bury(object, offset);
         /* The cache's reference and ours. */
         aspen_frames_release(object->aspen, &frame, 1, 2 * ASPEN_FRAME_REF);
         offset += pages;

@@ -1,0 +1,365 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * An object that is cut off, punched or written back beside faults and forks,
+ * over all orders, the fault failing at each of its steps. Whatever the order:
+ * no entry leads to a page that was dropped, beyond the end nothing is found,
+ * and no write is lost.
+ */
+#include "explore.h"
+#include "space/pages.h"
+#include <aspen/aspen.h>
+
+#define PAGE    4096ull
+#define SHARED  (16 * PAGE)
+#define PRIVATE (32 * PAGE)
+#define FRAMES  64u
+#define MOST    500u
+
+/* What one run works on; the machine is made anew for each. */
+struct scene {
+    struct aspen *aspen;
+    struct aspen_mm *mm;
+    struct aspen_mm *child; /* NULL: none */
+    struct aspen_object *file;
+    void *direct_map;
+    bool warm; /* pages are mapped and dirty at the beginning */
+    bool punch;
+    bool cut; /* nothing may be there in the end */
+    uint64_t address;
+    unsigned access;
+    uint64_t fail_at;
+    struct aspen_failpoint_counts counts;
+    uint8_t stored;
+    uint8_t written; /* through the mapping, last */
+};
+
+static struct scene scene;
+
+static void
+must(int error)
+{
+    if (error)
+        sim_fail(aspen_error_name(error));
+}
+
+/* ---- The pager: one byte ----------------------------------------------- */
+
+static int
+read_page(void *context, uint64_t pgoff, void *page)
+{
+    (void)context;
+    (void)pgoff;
+    *(uint8_t *)page = scene.stored;
+    return 0;
+}
+
+static int
+write_pages(void *context, uint64_t pgoff, const void *const pages[],
+            uint64_t bytes)
+{
+    (void)context;
+    (void)pgoff;
+    (void)bytes;
+    scene.stored = *(const uint8_t *)pages[0];
+    return 0;
+}
+
+static int
+mkwrite(void *context, uint64_t pgoff)
+{
+    (void)context;
+    (void)pgoff;
+    return 0;
+}
+
+static int
+punch(void *context, uint64_t offset_bytes, uint64_t length_bytes)
+{
+    (void)context;
+    (void)offset_bytes;
+    (void)length_bytes;
+    scene.stored = 0;
+    return 0;
+}
+
+static const struct aspen_pager_ops ops = {.read = read_page,
+                                           .write = write_pages,
+                                           .mkwrite = mkwrite,
+                                           .punch = punch};
+
+/* ---- Set-up and check -------------------------------------------------- */
+
+static void
+map(uint64_t at, uint64_t flags)
+{
+    struct aspen_mmap_args args = {
+        .address = at,
+        .length_bytes = PAGE,
+        .vm_flags = ASPEN_VM_READ | ASPEN_VM_WRITE | flags,
+        .place = ASPEN_MAP_FIXED,
+        .object = scene.file,
+    };
+    uint64_t address;
+    must(aspen_mmap(scene.mm, &args, &address));
+}
+
+static void
+setup(void *unused)
+{
+    struct aspen_config config;
+    struct aspen_object_args args = {.size_bytes = PAGE, .pager = &ops};
+    struct aspen_failpoint_plan plan = {scene.fail_at ? ASPEN_FAIL_ONCE
+                                                      : ASPEN_FAIL_NEVER,
+                                        scene.fail_at, NULL, NULL};
+
+    (void)unused;
+    scene.child = NULL;
+    scene.stored = 42;
+    scene.written = 0;
+    aspen_config_init(&config);
+    config.frames = FRAMES;
+    config.direct_map = aspen_port_memory_alloc(FRAMES * PAGE);
+    scene.direct_map = config.direct_map;
+    must(aspen_create(&config, &scene.aspen));
+    must(aspen_mm_create(scene.aspen, &scene.mm));
+    must(aspen_object_create(scene.aspen, &args, &scene.file));
+    map(SHARED, ASPEN_VM_SHARED);
+    map(PRIVATE, 0);
+    if (scene.warm) {
+        must(aspen_fault(scene.mm, SHARED, ASPEN_ACCESS_WRITE));
+        must(aspen_fault(scene.mm, PRIVATE, ASPEN_ACCESS_READ));
+    }
+    must(aspen_failpoints_set(scene.aspen, &plan));
+}
+
+static void
+check_gone(struct aspen_mm *mm, uint64_t address)
+{
+    uint32_t frame;
+
+    if (!aspen_translate(mm, address, ASPEN_ACCESS_READ, &frame))
+        sim_fail("something is mapped beyond the end");
+    if (aspen_fault(mm, address, ASPEN_ACCESS_READ) != -ASPEN_EFBIG)
+        sim_fail("something is found beyond the end");
+}
+
+static void
+check(void *unused)
+{
+    struct aspen_finding finding = {0};
+
+    (void)unused;
+    aspen_failpoints_read(scene.aspen, &scene.counts);
+    must(aspen_failpoints_set(scene.aspen, NULL));
+    if (aspen_validate(scene.aspen, &finding))
+        sim_fail(finding.text);
+    if (scene.cut && !scene.punch) {
+        check_gone(scene.mm, SHARED);
+        check_gone(scene.mm, PRIVATE);
+        if (scene.child)
+            check_gone(scene.child, PRIVATE);
+    }
+    if (!scene.cut) {
+        must(aspen_object_sync(scene.file, 0, UINT64_MAX));
+        if (scene.written && scene.stored != scene.written)
+            sim_fail("a write is lost");
+    }
+    if (scene.child)
+        aspen_mm_put(scene.child);
+    aspen_mm_put(scene.mm);
+    aspen_object_put(scene.file);
+    must(aspen_destroy(scene.aspen));
+    aspen_port_memory_free(scene.direct_map, FRAMES * PAGE);
+}
+
+/* ---- Tasks ------------------------------------------------------------- */
+
+static void
+cut_task(void *unused)
+{
+    (void)unused;
+    int error = scene.punch ? aspen_object_punch(scene.file, 0, PAGE)
+                            : aspen_object_resize(scene.file, 0);
+    if (error && scene.fail_at)
+        scene.cut = false;
+    else
+        must(error);
+}
+
+static void
+fault_task(void *unused)
+{
+    (void)unused;
+    int error = aspen_fault(scene.mm, scene.address, scene.access);
+    if (error && error != -ASPEN_EFBIG && !scene.fail_at)
+        sim_fail(aspen_error_name(error));
+}
+
+static void
+fork_task(void *unused)
+{
+    (void)unused;
+    must(aspen_fork(scene.mm, &scene.child));
+}
+
+static void
+sync_task(void *unused)
+{
+    (void)unused;
+    int error = aspen_object_sync(scene.file, 0, UINT64_MAX);
+    if (error && !scene.fail_at)
+        sim_fail(aspen_error_name(error));
+}
+
+/* As the processor: look at the entry and write, in one step. */
+static bool
+store_byte(uint8_t byte)
+{
+    struct aspen_slot slot;
+
+    aspen_table_walk(scene.mm, SHARED, &slot);
+    uint64_t entry = *(volatile uint64_t *)slot.entry;
+    if (!aspen_entry_is_leaf(entry, slot.level) ||
+        !(aspen_entry_bits(entry) & ASPEN_ENTRY_WRITE))
+        return false;
+    ((uint8_t *)scene.direct_map)[aspen_entry_frame(entry) * PAGE] = byte;
+    scene.written = byte;
+    return true;
+}
+
+static void
+store_task(void *unused)
+{
+    (void)unused;
+    for (uint8_t byte = 70; byte < 72; byte++)
+        while (!store_byte(byte)) {
+            int error = aspen_fault(scene.mm, SHARED, ASPEN_ACCESS_WRITE);
+            if (error && scene.fail_at)
+                return;
+            must(error);
+        }
+}
+
+/* ---- Tests ------------------------------------------------------------- */
+
+/* One after the other: how many steps there are to fail. */
+static uint64_t
+count_steps(const struct sim_program *program)
+{
+    bool cut = scene.cut;
+
+    scene.fail_at = 0;
+    setup(NULL);
+    program->task[0](NULL);
+    program->task[1](NULL);
+    check(NULL);
+    scene.cut = cut;
+    return scene.counts.crossings;
+}
+
+static void
+all_orders(const char *name, void (*one)(void *), void (*other)(void *),
+           bool failing)
+{
+    struct sim_program program = {setup, {one, other}, 2, check, NULL};
+    bool cut = scene.cut;
+    uint64_t steps = failing ? count_steps(&program) : 0;
+    char title[100];
+
+    for (scene.fail_at = 0; scene.fail_at <= steps; scene.fail_at++) {
+        scene.cut = cut;
+        snprintf(title, sizeof(title), "%s, %s, %s %llu", name,
+                 scene.warm ? "mapped before" : "cold",
+                 scene.fail_at ? "failing at" : "succeeding,",
+                 (unsigned long long)scene.fail_at);
+        explore_holds(title, &program, MOST);
+    }
+    scene.fail_at = 0;
+}
+
+static void
+cut_beside_faults(bool punched)
+{
+    static const struct {
+        const char *name;
+        uint64_t address;
+        unsigned access;
+    } faults[] = {
+        {"shared read", SHARED, ASPEN_ACCESS_READ},
+        {"shared write", SHARED, ASPEN_ACCESS_WRITE},
+        {"private read", PRIVATE, ASPEN_ACCESS_READ},
+        {"private write", PRIVATE, ASPEN_ACCESS_WRITE},
+    };
+    char name[80];
+
+    for (unsigned warm = 0; warm < 2; warm++)
+        for (size_t i = punched; i < sizeof(faults) / sizeof(faults[0]);
+             i += 1 + punched) {
+            scene.warm = warm;
+            scene.punch = punched;
+            scene.cut = true;
+            scene.address = faults[i].address;
+            scene.access = faults[i].access;
+            snprintf(name, sizeof(name), "%s beside a %s",
+                     punched ? "a hole" : "truncation", faults[i].name);
+            all_orders(name, cut_task, fault_task, false);
+        }
+}
+
+static void
+test_truncate(void **state)
+{
+    (void)state;
+    cut_beside_faults(false);
+}
+
+static void
+test_punch(void **state)
+{
+    (void)state;
+    cut_beside_faults(true);
+}
+
+static void
+test_fork(void **state)
+{
+    (void)state;
+    scene.warm = true;
+    scene.punch = false;
+    scene.cut = true;
+    all_orders("truncation beside a fork", cut_task, fork_task, false);
+}
+
+static void
+test_sync(void **state)
+{
+    (void)state;
+    scene.cut = false;
+    for (unsigned warm = 0; warm < 2; warm++) {
+        scene.warm = warm;
+        all_orders("write-back beside writes", sync_task, store_task, true);
+    }
+}
+
+static void
+test_sync_and_truncate(void **state)
+{
+    (void)state;
+    scene.warm = true;
+    scene.punch = false;
+    scene.cut = true;
+    all_orders("write-back beside truncation", sync_task, cut_task, false);
+}
+
+int
+main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_truncate),
+        cmocka_unit_test(test_punch),
+        cmocka_unit_test(test_fork),
+        cmocka_unit_test(test_sync),
+        cmocka_unit_test(test_sync_and_truncate),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
