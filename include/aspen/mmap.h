@@ -60,8 +60,8 @@ struct aspen_mmap_args {
  *          -ASPEN_EAGAIN  it would be locked, above the limit MEMLOCK
  *          -ASPEN_EOVERFLOW offset + length beyond 2^63
  *          -ASPEN_EACCES  an access without its MAY flag
- *          -ASPEN_EINVAL  SHARED without an object; GROWSDOWN or WIPEONFORK
- *                         with one
+ *          -ASPEN_EINVAL  GROWSDOWN or WIPEONFORK with an object or SHARED;
+ *                         raw memory that is SHARED without one
  *          -ASPEN_EPERM   a sealed mapping in the way
  *          -ASPEN_EOPNOTSUPP, -ASPEN_EINVAL  an edge of what is replaced lies
  *                         inside a huge page, of an object, or inside a special

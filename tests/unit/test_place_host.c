@@ -546,6 +546,8 @@ random_map(struct pair *p)
     }
     if (below(p, 10) == 0)
         c.flags |= MAP_FIXED_NOREPLACE;
+    if (below(p, 10) == 0)
+        c.flags ^= MAP_PRIVATE | MAP_SHARED;
     if (below(p, 4) == 0) {
         bool memory = !p->files_align || below(p, 2);
         c.file = memory ? p->memory_number : p->file_number;
@@ -692,6 +694,8 @@ wrong_map(struct pair *p)
     /* What is the process's own is not for it to replace. */
     if (c.flags & MAP_FIXED && c.length > 300 * PAGE)
         c.flags |= MAP_FIXED_NOREPLACE;
+    if (below(p, 4) == 0)
+        c.flags ^= MAP_PRIVATE | MAP_SHARED;
     if (below(p, 2)) {
         c.flags &= ~MAP_ANONYMOUS;
         c.file = p->memory_number;
@@ -908,6 +912,8 @@ flags_shown(void **state)
         MAP_ANONYMOUS | MAP_PRIVATE | MAP_STACK,
         MAP_ANONYMOUS | MAP_PRIVATE | MAP_STACK | MAP_GROWSDOWN,
         MAP_ANONYMOUS | MAP_PRIVATE | MAP_LOCKED,
+        MAP_ANONYMOUS | MAP_SHARED,
+        MAP_ANONYMOUS | MAP_SHARED | MAP_NORESERVE | MAP_STACK,
         MAP_PRIVATE,
         MAP_PRIVATE | MAP_NORESERVE,
         MAP_SHARED,
