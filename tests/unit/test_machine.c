@@ -18,6 +18,10 @@ config_has_defaults(void **state)
     assert_int_equal(config.overcommit, ASPEN_OVERCOMMIT_GUESS);
     assert_int_equal(config.overcommit_percent, 50);
     assert_int_equal(config.map_count_max, 65530);
+    assert_int_equal(config.mmap_min_address, 65536);
+    assert_int_equal(config.mmap_min_fixed, 65536);
+    assert_int_equal(config.stack_guard_pages, 256);
+    assert_int_equal(config.admin_reserve_pages, 0);
     assert_false(config.tables_only);
     assert_null(config.hooks.arch);
 }
@@ -53,6 +57,9 @@ create_checks_each_field(void **state)
     bad = good, bad.overcommit = (enum aspen_overcommit)3, assert_refused(&bad);
     bad = good, bad.map_count_max = 0, assert_refused(&bad);
     bad = good, bad.semantics = (enum aspen_semantics)9, assert_refused(&bad);
+    bad = good, bad.mmap_min_address = 5, assert_refused(&bad);
+    bad = good, bad.huge_placement = (enum aspen_huge_placement)4,
+    assert_refused(&bad);
     bad = good, bad.hooks.userfault = &no_prepare, assert_refused(&bad);
     bad = good, bad.hooks.notifier = &half, assert_refused(&bad);
     machine_destroy(machine_create_from(&good));

@@ -70,6 +70,8 @@ an_object_lives_while_referenced(void **state)
 
     assert_int_equal(aspen_object_create(aspen, &bad, &none), -ASPEN_EINVAL);
     assert_null(none);
+    bad = (struct aspen_object_args){.placement = (enum aspen_placement)9};
+    assert_int_equal(aspen_object_create(aspen, &bad, &none), -ASPEN_EINVAL);
     struct aspen_object *file = file_create(aspen, &source, 8 * PAGE);
     assert_int_equal(aspen_object_get_page(file, 3, &frame), 0);
     aspen_frame_put(aspen, frame);
