@@ -22,6 +22,7 @@
 #include <aspen/object.h>
 #include <aspen/pin.h>
 #include <aspen/protect.h>
+#include <aspen/raw.h>
 #include <aspen/special.h>
 #include <aspen/sync.h>
 #include <aspen/version.h>

@@ -123,7 +123,8 @@ struct aspen_pager_ops {
      * anything has changed.
      * Context: the mmap lock is held.
      */
-    int (*may_split)(void *context, struct aspen_vma *vma, uint64_t address);
+    int (*may_split)(void *context, const struct aspen_vma *vma,
+                     uint64_t address);
     /**
      * The last reference is gone. Context: may sleep; the mmap lock of a
      * space that is being unmapped may be held for writing.

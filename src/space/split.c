@@ -40,6 +40,18 @@ aspen_vma_close(struct aspen_vma *vma)
         object->pager->close(object->context, vma);
 }
 
+static int
+ask_may_split(const struct aspen_vma *vma, uint64_t address)
+{
+    const struct aspen_object *object = vma->object;
+
+    if (!object || !object->pager || !object->pager->may_split)
+        return 0;
+    if (aspen_failpoint(&vma->mm->aspen->failpoints, ASPEN_STEP_HOOK))
+        return -ASPEN_EINVAL;
+    return object->pager->may_split(object->context, vma, address);
+}
+
 int
 aspen_vma_check_edge(const struct aspen_vma *vma, uint64_t address)
 {
@@ -52,7 +64,7 @@ aspen_vma_check_edge(const struct aspen_vma *vma, uint64_t address)
     uint64_t entry = aspen_table_walk(vma->mm, address, &slot);
     if (!aspen_entry_is_leaf(entry, slot.level) ||
         aspen_is_aligned(address, aspen_entry_span(slot.level)))
-        return 0;
+        return ask_may_split(vma, address);
     return vma->flags & ASPEN_VM_HUGETLB ? -ASPEN_EINVAL : -ASPEN_EOPNOTSUPP;
 }
 

@@ -27,6 +27,7 @@ enum {
     HEAP = 500,      /* 4, of which none is touched */
     STACK = 1000,
     RAW = 2000,     /* 4, raw frames */
+    DRIVEN = 2010,  /* 4, shared memory and raw frames */
     EMPTY = 3000,   /* 10, nothing */
     SLOTS = 6000,   /* 64, swapped out but for the first */
     HUGE = 1 << 20, /* 512 */
@@ -225,6 +226,8 @@ setup(void *context)
     make_heap(e);
     helper_map(e->mm, AT(STACK), 1, RW | ASPEN_VM_GROWSDOWN);
     import(e, RAW, 4, RW | ASPEN_VM_PFNMAP);
+    helper_map_object(e->mm, AT(DRIVEN), 4,
+                      RW | ASPEN_VM_SHARED | ASPEN_VM_MIXEDMAP, e->shmem, 30);
     import(e, EMPTY, 10, RW);
     import(e, HUGE, 512, RW);
     assert_int_equal(aspen_fork(e->mm, &e->child), 0);
@@ -389,6 +392,24 @@ static int
 run_msync(struct every *e, const struct call *call)
 {
     return aspen_msync(e->mm, AT(call->first), AT(call->pages), ASPEN_MS_SYNC);
+}
+
+static int
+run_insert_raw(struct every *e, const struct call *call)
+{
+    return aspen_insert_raw(e->mm, AT(call->first), 77, true);
+}
+
+static int
+run_remap_raw(struct every *e, const struct call *call)
+{
+    return aspen_remap_raw(e->mm, AT(call->first), AT(call->pages), 77);
+}
+
+static int
+run_insert_page(struct every *e, const struct call *call)
+{
+    return aspen_insert_page(e->mm, AT(call->first));
 }
 
 static int
@@ -727,6 +748,13 @@ static const struct call calls[] = {
     CALL(aspen_mmap, "shared, of no object", .run = run_mmap, .elsewhere = true,
          .pages = 30, .flags = RW | ASPEN_VM_SHARED,
          .kinds = K(INTERRUPT) | K(CHARGE) | K(TREE_NODE) | K(VMA) | K(OBJECT)),
+    CALL(aspen_insert_raw, "a raw frame", .run = run_insert_raw,
+         .first = DRIVEN + 1, .kinds = K(PAGE_TABLE)),
+    CALL(aspen_remap_raw, "raw frames", .run = run_remap_raw, .first = RAW,
+         .pages = 4, .kinds = K(PAGE_TABLE) | K(INTERRUPT)),
+    CALL(aspen_insert_page, "a page of the cache", .run = run_insert_page,
+         .first = DRIVEN + 1, .cached = true,
+         .kinds = K(PAGE_TABLE) | K(FRAME) | K(TREE_NODE) | K(INTERRUPT)),
     CALL(aspen_object_resize, "a file gets shorter", .run = run_object_resize,
          .file = true, .pages = 21, .kinds = K(HOOK) | K(TREE_NODE)),
     CALL(aspen_object_resize, "charged memory gets longer",

@@ -1,0 +1,68 @@
+/* SPDX-License-Identifier: MIT */
+/**
+ * aspen/raw.h - raw frames (physical pages that are none of the machine's) and
+ * pages, put into mappings by a driver.
+ *
+ * The mapping says what it may hold: PFNMAP raw frames, MIXEDMAP raw frames and
+ * pages of its object's cache. Nothing is counted for a raw frame; who put it
+ * there takes it back with aspen_object_unmap(), or when the mapping goes.
+ */
+#ifndef ASPEN_RAW_H
+#define ASPEN_RAW_H
+
+#include <aspen/compiler.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+struct aspen_mm;
+
+/**
+ * Put one raw frame where nothing is. Without `writable` a first write through
+ * a shared mapping asks the object's mkwrite hook.
+ *
+ * Units:   `number` of the frame, as its format can hold it.
+ * Context: may sleep. Takes the mmap lock for reading: also from the fault hook
+ *          of a pager.
+ * Returns: 0, or -ASPEN_EINVAL (address not page-aligned, no such number, the
+ *          mapping is neither PFNMAP nor MIXEDMAP, or private and PFNMAP),
+ *          -ASPEN_EFAULT (no mapping), -ASPEN_EBUSY (something is there),
+ *          -ASPEN_ENOMEM. On error nothing has changed.
+ * Source:  Linux v6.12 vmf_insert_pfn(), vmf_insert_mixed().
+ */
+ASPEN_MUST_USE int aspen_insert_raw(struct aspen_mm *mm, uint64_t address,
+                                    uint64_t number, bool writable);
+
+/**
+ * Put raw frames `number`, `number` + 1 ... into a range of one PFNMAP mapping,
+ * all or none. A private mapping that could be written takes them only as a
+ * whole.
+ *
+ * Units:   bytes; `length_bytes` is rounded up to pages.
+ * Context: may sleep. Takes the mmap lock for writing.
+ * Returns: as aspen_insert_raw(), or -ASPEN_EINTR. On error nothing has
+ *          changed.
+ * Source:  Linux v6.12 remap_pfn_range().
+ */
+ASPEN_MUST_USE int aspen_remap_raw(struct aspen_mm *mm, uint64_t address,
+                                   uint64_t length_bytes, uint64_t number);
+
+/**
+ * Put the page of the object's cache there that belongs there (made if it is
+ * not cached), before anybody accesses it.
+ *
+ * Context: may sleep; no lock is held, so not from a pager's hook.
+ * Returns: 0, or -ASPEN_EINVAL (address not page-aligned, the mapping is not
+ *          MIXEDMAP or its object has no page cache), -ASPEN_EFAULT (no
+ *          mapping), -ASPEN_EBUSY (something is there), or the error of a read
+ *          access. On error nothing has changed.
+ * Source:  Linux v6.12 vm_insert_page().
+ */
+ASPEN_MUST_USE int aspen_insert_page(struct aspen_mm *mm, uint64_t address);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif
