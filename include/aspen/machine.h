@@ -72,6 +72,10 @@ struct aspen_config {
     uint64_t mmap_min_address;
     uint64_t mmap_min_fixed;
     uint32_t stack_guard_pages; /* kept free below stacks; 256 */
+    /* A read of an object's page maps those of its neighbours that are cached,
+     * in an aligned window of so many pages: a power of two up to 512, as
+     * Linux's fault_around_bytes; 16. 0 or 1: none. */
+    uint32_t fault_around_pages;
     enum aspen_huge_placement huge_placement;
     bool huge_shared_placement; /* shared anonymous memory is aligned, too */
     enum aspen_semantics semantics;

@@ -223,6 +223,62 @@ map_copy(struct aspen_fault *fault)
     return aspen_fault_map_private(fault, frame);
 }
 
+/* ---- Neighbours -------------------------------------------------------- */
+
+/* Map the page at `at`, whose table exists, as read, if it is cached and
+ * nobody has it locked. */
+static bool
+map_neighbour(struct aspen_fault *fault, uint64_t at)
+{
+    struct aspen *aspen = fault->aspen;
+    struct aspen_object *object = fault->vma->object;
+    uint64_t offset = aspen_vma_offset(fault->vma, at);
+    struct aspen_slot slot;
+    uint32_t number;
+    bool done = false;
+
+    if (aspen_table_walk(fault->mm, at, &slot) || slot.level > 0 ||
+        aspen_object_find_page(object, offset, &number))
+        return false;
+    struct aspen_frame *frame = &aspen->frames[number];
+    if (aspen_frame_order(aspen, number) == 0 && aspen_frame_trylock(frame)) {
+        if (aspen_object_owns(object, frame, offset))
+            done = aspen_fault_map_at(
+                fault, &slot,
+                aspen_entry_make_leaf(number, 0, aspen_fault_bits(fault)));
+        aspen_frame_unlock(frame);
+    }
+    if (!done)
+        aspen_frame_put(aspen, number);
+    return done;
+}
+
+/* A page was mapped to be read: its neighbours that are cached will be wanted
+ * as well, and cost little now. */
+static void
+map_around(struct aspen_fault *fault)
+{
+    const struct aspen_vma *vma = fault->vma;
+    uint64_t pages = fault->aspen->config.fault_around_pages;
+    uint64_t span = pages * ASPEN_PAGE_SIZE;
+    uint64_t mapped = 0;
+
+    if (pages < 2 || vma->flags & ASPEN_VM_UFFD)
+        return;
+    /* A power of two: it lies inside one table. */
+    uint64_t window = aspen_align_down(fault->address, span);
+    uint64_t end = aspen_min_u64(window + span, vma->end);
+    for (uint64_t at = aspen_max_u64(window, vma->start); at < end;
+         at += ASPEN_PAGE_SIZE)
+        mapped += map_neighbour(fault, at);
+    if (mapped)
+        aspen_mm_rss_add(fault->mm,
+                         vma->object->kind == ASPEN_OBJECT_SHMEM
+                             ? ASPEN_RSS_SHMEM
+                             : ASPEN_RSS_FILE,
+                         mapped);
+}
+
 int
 aspen_fault_object(struct aspen_fault *fault)
 {
@@ -240,5 +296,7 @@ aspen_fault_object(struct aspen_fault *fault)
     struct aspen_frame *frame = &fault->aspen->frames[fault->page];
     error = copy ? map_copy(fault) : map_shared(fault);
     unlock_page(frame);
+    if (!error && !copy && !aspen_fault_is_write(fault))
+        map_around(fault);
     return error;
 }

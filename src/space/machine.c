@@ -10,6 +10,7 @@
  * tests/unit/test_machine.c.
  */
 #include "frames/pins.h"
+#include "paging/entry.h"
 #include "space/charge.h"
 #include "space/swap_map.h"
 
@@ -86,6 +87,8 @@ config_valid(const struct aspen_config *config)
            (unsigned)config->overcommit <= ASPEN_OVERCOMMIT_NEVER &&
            config->map_count_max > 0 &&
            aspen_is_aligned(config->mmap_min_address, ASPEN_PAGE_SIZE) &&
+           config->fault_around_pages <= ASPEN_TABLE_ENTRIES &&
+           !(config->fault_around_pages & (config->fault_around_pages - 1)) &&
            (unsigned)config->huge_placement <= ASPEN_HUGE_PLACEMENT_LARGE &&
            (unsigned)config->semantics <= ASPEN_SEMANTICS_6_18 &&
            hooks_valid(&config->hooks);
@@ -101,6 +104,7 @@ aspen_config_init(struct aspen_config *config)
     config->mmap_min_address = 65536;
     config->mmap_min_fixed = 65536;
     config->stack_guard_pages = 256;
+    config->fault_around_pages = 16;
     config->semantics = ASPEN_SEMANTICS_6_12;
 }
 

@@ -326,6 +326,47 @@ test_readahead_as_advised(void **state)
     assert_int_equal(s->store.last_count, 2);
 }
 
+/* ---- Neighbours -------------------------------------------------------- */
+
+static bool
+is_mapped(struct scene *s, uint64_t address)
+{
+    uint32_t frame;
+    return !aspen_translate(s->mm, address, ASPEN_ACCESS_READ, &frame);
+}
+
+static void
+test_cached_neighbours_are_mapped(void **state)
+{
+    struct scene *s = *state;
+    struct aspen_mm_counters before, after;
+    uint8_t byte;
+
+    for (unsigned page = 0; page < 28; page++)
+        assert_int_equal(get(s, page, &byte), 0);
+    assert_int_equal(aspen_object_punch(s->file, AT(20), PAGE), 0);
+    helper_map_object(s->mm, AT(403), 40, RW, s->file, 3);
+    aspen_mm_counters_read(s->mm, &before);
+    helper_get(&s->helper, s->mm, AT(405));
+    /* The window is [400, 416), the mapping starts at 403. */
+    for (unsigned page = 403; page < 416; page++) {
+        assert_true(is_mapped(s, AT(page)));
+        assert_false(is_writable(s, s->mm, page - 100));
+    }
+    assert_false(is_mapped(s, AT(416)));
+    aspen_mm_counters_read(s->mm, &after);
+    assert_int_equal(after.file_pages - before.file_pages, 13);
+    /* What is not cached stays away; a write maps its page alone. */
+    helper_get(&s->helper, s->mm, AT(418));
+    assert_true(is_mapped(s, AT(427)));
+    assert_false(is_mapped(s, AT(420)));
+    assert_false(is_mapped(s, AT(428)));
+    helper_map_object(s->mm, AT(500), 16, RW | SHARED, s->file, 0);
+    helper_put(&s->helper, s->mm, AT(501), 1);
+    assert_false(is_mapped(s, AT(500)));
+    assert_int_equal(helper_get(&s->helper, s->mm, AT(413)), 14);
+}
+
 /* ---- msync ------------------------------------------------------------- */
 
 static void
@@ -509,6 +550,7 @@ main(void)
         TEST(test_clusters),
         TEST(test_readahead_grows),
         TEST(test_readahead_as_advised),
+        TEST(test_cached_neighbours_are_mapped),
         TEST(test_msync),
         TEST(test_bytes),
         cmocka_unit_test(test_every_hook_fails),
