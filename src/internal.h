@@ -144,6 +144,7 @@ enum aspen_frame_type {
 #define ASPEN_FRAME_HEAD       ASPEN_FRAME_FLAG(2)
 #define ASPEN_FRAME_DIRTY      ASPEN_FRAME_FLAG(3)
 #define ASPEN_FRAME_UPTODATE   ASPEN_FRAME_FLAG(4)
+#define ASPEN_FRAME_LAZY       ASPEN_FRAME_FLAG(5) /* calls/advise_pages.c */
 
 /*
  * What is free, by chunks of 64 frames, so that freeing a frame is one bit in

@@ -5,6 +5,7 @@
 #ifndef ASPEN_ASPEN_H
 #define ASPEN_ASPEN_H
 
+#include <aspen/advise.h>
 #include <aspen/brk.h>
 #include <aspen/copy.h>
 #include <aspen/error.h>

@@ -77,6 +77,7 @@ struct aspen_config {
      * Linux's fault_around_bytes; 16. 0 or 1: none. */
     uint32_t fault_around_pages;
     enum aspen_huge_placement huge_placement;
+    bool ksm_absent;            /* MERGEABLE is an advice that nobody knows */
     bool huge_shared_placement; /* shared anonymous memory is aligned, too */
     enum aspen_semantics semantics;
     struct aspen_hooks hooks;

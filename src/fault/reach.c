@@ -244,8 +244,9 @@ aspen_reach_written(struct aspen *aspen, uint32_t frame)
     struct aspen_frame *page = &aspen->frames[aspen_frame_head(aspen, frame)];
 
     /* Its entry was writable, so it was dirty then; but it may have been
-     * written back since. */
-    if (aspen_frame_type(page) == ASPEN_FRAME_OBJECT)
+     * written back since, or freed lazily. */
+    if (aspen_frame_type(page) == ASPEN_FRAME_OBJECT ||
+        aspen_load_relaxed(&page->index) & ASPEN_FRAME_LAZY)
         aspen_fetch_or(&page->index, ASPEN_FRAME_DIRTY);
 }
 

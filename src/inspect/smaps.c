@@ -6,7 +6,7 @@
  * frames count nowhere, pages of hugetlb areas only in *_Hugetlb, and a page
  * that n entries map counts 1/n in Pss.
  *
- * What Aspen does not have yet is 0: KSM, LazyFree. THPeligible says whether
+ * What Aspen does not have yet is 0: KSM. THPeligible says whether
  * the area asks for huge pages and has room for one: there is no setting of
  * the machine that could say more.
  *
@@ -34,6 +34,7 @@ struct smaps {
     uint64_t private_dirty;
     uint64_t referenced;
     uint64_t anonymous;
+    uint64_t lazy_free;
     uint64_t anonymous_huge;
     uint64_t shmem_huge;
     uint64_t file_huge;
@@ -80,6 +81,8 @@ add_page(struct smaps *smaps, uint64_t entry, unsigned level)
         smaps->referenced += bytes;
     if (aspen_frame_type(frame) == ASPEN_FRAME_ANON)
         smaps->anonymous += bytes;
+    if (!dirty && aspen_load_relaxed(&frame->index) & ASPEN_FRAME_LAZY)
+        smaps->lazy_free += bytes;
     if (level > 0)
         add_huge(smaps, frame, bytes);
     if (dirty) {
@@ -201,7 +204,7 @@ put_numbers(struct aspen_text *text, const struct smaps *smaps)
     put_bytes(text, "Referenced:", smaps->referenced);
     put_bytes(text, "Anonymous:", smaps->anonymous);
     put_bytes(text, "KSM:", 0);
-    put_bytes(text, "LazyFree:", 0);
+    put_bytes(text, "LazyFree:", smaps->lazy_free);
     put_bytes(text, "AnonHugePages:", smaps->anonymous_huge);
     put_bytes(text, "ShmemPmdMapped:", smaps->shmem_huge);
     put_bytes(text, "FilePmdMapped:", smaps->file_huge);

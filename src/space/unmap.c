@@ -104,7 +104,7 @@ is_kept(const struct zap *zap, uint64_t entry, unsigned level)
     if (aspen_entry_is_marker(entry) && level == 0)
         return zap->what == ASPEN_ZAP_OBJECT ||
                aspen_entry_marker(entry) == ASPEN_MARKER_GUARD;
-    if (zap->what == ASPEN_ZAP_NOT_GUARDS)
+    if (zap->what != ASPEN_ZAP_OBJECT)
         return false;
     if (!aspen_entry_is_leaf(entry, level))
         return true;
@@ -153,12 +153,34 @@ zap_last_level(struct zap *zap, uint32_t table, uint64_t start, uint64_t end)
     aspen_table_unlock(zap->aspen, table);
 }
 
+/* The same, and guards take the place of what was there or was not. */
+static void
+guard_last_level(struct zap *zap, uint32_t table, uint64_t start, uint64_t end)
+{
+    const uint64_t guard = aspen_entry_make_marker(ASPEN_MARKER_GUARD);
+    uint64_t *entries = aspen_table_entries(zap->aspen, table);
+
+    aspen_table_own(zap->aspen, table);
+    aspen_table_lock(zap->aspen, table, ASPEN_LOCK_TABLE);
+    for (uint64_t address = start; address < end; address += ASPEN_PAGE_SIZE) {
+        uint64_t *slot = &entries[aspen_table_index(address, 0)];
+        uint64_t entry = aspen_load_relaxed(slot);
+        if (entry)
+            zap_entry(zap, slot, entry, address, 0);
+        aspen_store(slot, guard);
+    }
+    aspen_table_unlock(zap->aspen, table);
+}
+
 static void
 zap_table(struct zap *zap, uint32_t table, unsigned level, uint64_t start,
           uint64_t end)
 {
     if (level == 0) {
-        zap_last_level(zap, table, start, end);
+        if (aspen_unlikely(zap->what == ASPEN_ZAP_TO_GUARDS))
+            guard_last_level(zap, table, start, end);
+        else
+            zap_last_level(zap, table, start, end);
         return;
     }
 

@@ -55,7 +55,10 @@ uint64_t aspen_tear_down_vmas(const struct aspen_unmap *unmap, uint64_t *vmas);
 /* What of a range is zapped. */
 enum aspen_zap {
     ASPEN_ZAP_ALL,
-    ASPEN_ZAP_NOT_GUARDS, /* all but guards: the object gets shorter */
+    ASPEN_ZAP_NOT_GUARDS, /* all but guards: the memory stays mapped, or the
+                             object gets shorter */
+    ASPEN_ZAP_TO_GUARDS,  /* all, and guards take its place; every table of
+                             the range is there */
     ASPEN_ZAP_OBJECT,     /* the object's pages and raw frames: private copies
                              and what else is the space's own stays */
 };
@@ -63,7 +66,7 @@ enum aspen_zap {
 /*
  * Zap the pages of one VMA's [start, end) into a gather. What an entry knew of
  * writes goes to the frame of an object's page.
- * Context: the mmap lock, or the i_mmap lock of the VMA's object.
+ * Context: the mmap lock, the VMA's, or the i_mmap lock of its object.
  */
 void aspen_zap_some(struct aspen_gather *gather, struct aspen_vma *vma,
                     uint64_t start, uint64_t end, enum aspen_zap what);

@@ -1,0 +1,104 @@
+/* SPDX-License-Identifier: MIT */
+/**
+ * aspen/advise.h - advice about memory: what it is for, and what of it is not
+ * needed any more.
+ */
+#ifndef ASPEN_ADVISE_H
+#define ASPEN_ADVISE_H
+
+#include <aspen/compiler.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+struct aspen_mm;
+
+/** Linux's numbers. docs/semantics.md says what each does. */
+enum aspen_advice {
+    ASPEN_MADV_NORMAL = 0,
+    ASPEN_MADV_RANDOM = 1,
+    ASPEN_MADV_SEQUENTIAL = 2,
+    ASPEN_MADV_WILLNEED = 3,
+    ASPEN_MADV_DONTNEED = 4,
+    ASPEN_MADV_FREE = 8,
+    ASPEN_MADV_REMOVE = 9,
+    ASPEN_MADV_DONTFORK = 10,
+    ASPEN_MADV_DOFORK = 11,
+    ASPEN_MADV_MERGEABLE = 12,
+    ASPEN_MADV_UNMERGEABLE = 13,
+    ASPEN_MADV_HUGEPAGE = 14,
+    ASPEN_MADV_NOHUGEPAGE = 15,
+    ASPEN_MADV_DONTDUMP = 16,
+    ASPEN_MADV_DODUMP = 17,
+    ASPEN_MADV_WIPEONFORK = 18,
+    ASPEN_MADV_KEEPONFORK = 19,
+    ASPEN_MADV_COLD = 20,
+    ASPEN_MADV_PAGEOUT = 21,
+    ASPEN_MADV_POPULATE_READ = 22,
+    ASPEN_MADV_POPULATE_WRITE = 23,
+    ASPEN_MADV_DONTNEED_LOCKED = 24,
+    ASPEN_MADV_COLLAPSE = 25,
+    ASPEN_MADV_HWPOISON = 100,
+    ASPEN_MADV_SOFT_OFFLINE = 101,
+    ASPEN_MADV_GUARD_INSTALL = 102,
+    ASPEN_MADV_GUARD_REMOVE = 103
+};
+
+/**
+ * Give advice about a range. What is mapped in it is advised; if there are
+ * holes, the answer is -ASPEN_ENOMEM all the same.
+ *
+ * Advice that sets flags, and GUARD_INSTALL, is atomic: all that is mapped is
+ * advised, or nothing has changed. All other advice is progressive: what lies
+ * below the mapping that refuses it is advised.
+ *
+ * Units:   bytes; the length is rounded up to pages, and may be 0.
+ * Context: may sleep; no lock of the core is held. Takes the mmap lock: for
+ *          writing when flags change; else for reading, or only a VMA's lock.
+ *          On a port that follows page tables in software, frames are given
+ *          back to the machine while others hold the mmap lock for reading: the
+ *          port's TLB flush has to wait for accesses under way, as hardware
+ *          does.
+ * Returns: 0, or -ASPEN_EINVAL (not aligned; the range wraps; advice that is
+ *          unknown to the machine's release or refused by the kind of mapping),
+ *          -ASPEN_ENOMEM (a hole; POPULATE_*: no memory), -ASPEN_EPERM (what
+ *          would discard sealed, read-only memory), -ASPEN_EACCES (REMOVE of
+ *          memory that is not shared and writable), -ASPEN_EAGAIN (flags: no
+ *          memory, or too many mappings), -ASPEN_EOPNOTSUPP (an edge inside a
+ *          huge page; REMOVE: the object cannot), -ASPEN_EINTR;
+ *          GUARD_INSTALL: -ASPEN_ENOMEM; POPULATE_*: as aspen_populate();
+ *          REMOVE: as aspen_object_punch(); an error of an object's open hook.
+ * Source:  madvise(2).
+ */
+ASPEN_MUST_USE int aspen_madvise(struct aspen_mm *mm, uint64_t address,
+                                 uint64_t length_bytes,
+                                 enum aspen_advice advice);
+
+struct aspen_advise_range {
+    uint64_t address;
+    uint64_t length_bytes;
+};
+
+#define ASPEN_ADVISE_RANGES_MAX 1024u
+
+/**
+ * Give advice about several ranges, one after the other, as
+ * process_madvise(2) does. For another space (`remote`) only advice that
+ * destroys nothing: WILLNEED, COLD, PAGEOUT; before release 6.18 for any space.
+ *
+ * Context: as aspen_madvise().
+ * Returns: 0 and *done: the bytes of the ranges that were advised as a whole;
+ *          the first error if that is none, or -ASPEN_EINVAL (too many ranges,
+ *          another advice).
+ */
+ASPEN_MUST_USE int
+aspen_process_madvise(struct aspen_mm *mm,
+                      const struct aspen_advise_range *ranges, unsigned count,
+                      enum aspen_advice advice, bool remote, uint64_t *done);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif
