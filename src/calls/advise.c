@@ -23,8 +23,7 @@ has_guards(const struct aspen *aspen)
     return aspen->config.semantics >= ASPEN_SEMANTICS_6_18;
 }
 
-/* Huge pages are never made, so there is nothing to collapse into; frames do
- * not go bad. As a kernel that is built without. */
+/* Frames do not go bad: as a kernel that is built without such things. */
 static bool
 is_known(const struct aspen *aspen, enum aspen_advice advice)
 {
@@ -33,6 +32,7 @@ is_known(const struct aspen *aspen, enum aspen_advice advice)
     switch (advice) {
     case ASPEN_MADV_HUGEPAGE:
     case ASPEN_MADV_NOHUGEPAGE:
+    case ASPEN_MADV_COLLAPSE:
         return config->huge_placement != ASPEN_HUGE_PLACEMENT_NEVER;
     case ASPEN_MADV_MERGEABLE:
     case ASPEN_MADV_UNMERGEABLE:
@@ -40,7 +40,6 @@ is_known(const struct aspen *aspen, enum aspen_advice advice)
     case ASPEN_MADV_GUARD_INSTALL:
     case ASPEN_MADV_GUARD_REMOVE:
         return has_guards(aspen);
-    case ASPEN_MADV_COLLAPSE:
     case ASPEN_MADV_HWPOISON:
     case ASPEN_MADV_SOFT_OFFLINE:
         return false;
@@ -81,6 +80,18 @@ aspen_advise_check_seal(enum aspen_advice advice, const struct aspen_vma *vma)
 
 /* ---- One mapping after the other --------------------------------------- */
 
+/* No mapping has room for a huge page yet. */
+static int
+advise_collapse(struct aspen_advise *advise, struct aspen_vma *vma,
+                uint64_t start, uint64_t end)
+{
+    (void)advise;
+    (void)vma;
+    (void)start;
+    (void)end;
+    return -ASPEN_EINVAL;
+}
+
 static aspen_advise_part *
 part_of(enum aspen_advice advice)
 {
@@ -99,6 +110,8 @@ part_of(enum aspen_advice advice)
         return aspen_advise_remove;
     case ASPEN_MADV_GUARD_REMOVE:
         return aspen_guard_remove;
+    case ASPEN_MADV_COLLAPSE:
+        return advise_collapse;
     default:
         return NULL;
     }

@@ -9,7 +9,7 @@
  */
 #include "calls/advise.h"
 
-#include "space/object.h"
+#include "space/pages.h"
 
 /* ---- WILLNEED ---------------------------------------------------------- */
 
@@ -21,7 +21,8 @@ read_ahead(struct aspen_object *object, uint64_t first, uint64_t pages)
 
     for (uint64_t i = 0; i < pages; i++) {
         if (aspen_poll_fatal(object->aspen) ||
-            aspen_object_get_page(object, first + i, &frame))
+            aspen_object_get_page_ahead(object, first + i, ASPEN_AHEAD_MOST,
+                                        &frame))
             return;
         aspen_frame_put(object->aspen, frame);
     }

@@ -28,7 +28,7 @@ end_of(const struct aspen_vma *vma, uint64_t end)
 {
     struct aspen_slot slot;
 
-    if (!(vma->flags & ASPEN_VM_HUGETLB) || !aspen_vma_check_edge(vma, end))
+    if (!(vma->flags & ASPEN_VM_HUGETLB) || !aspen_vma_check_huge(vma, end))
         return end;
     aspen_table_walk(vma->mm, end, &slot);
     return aspen_align_down(end, aspen_entry_span(slot.level));
@@ -43,8 +43,8 @@ check_discard(const struct aspen_advise *advise, const struct aspen_vma *vma,
 
     if (!(vma->flags & ASPEN_VM_HUGETLB) && vma->flags & never)
         return -ASPEN_EINVAL;
-    int error = aspen_vma_check_edge(vma, start);
-    return error ? error : aspen_vma_check_edge(vma, end);
+    int error = aspen_vma_check_huge(vma, start);
+    return error ? error : aspen_vma_check_huge(vma, end);
 }
 
 int

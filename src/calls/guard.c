@@ -41,8 +41,8 @@ check(struct aspen_vma *vma, uint64_t start, uint64_t end)
         return error;
     if (!may_have_guards(vma, false))
         return -ASPEN_EINVAL;
-    error = aspen_vma_check_edge(vma, start);
-    return error ? error : aspen_vma_check_edge(vma, end);
+    error = aspen_vma_check_huge(vma, start);
+    return error ? error : aspen_vma_check_huge(vma, end);
 }
 
 /* Page tables down to the last level. */

@@ -40,6 +40,26 @@ aspen_vma_close(struct aspen_vma *vma)
         object->pager->close(object->context, vma);
 }
 
+static bool
+is_inside(const struct aspen_vma *vma, uint64_t address)
+{
+    return vma->start < address && address < vma->end;
+}
+
+int
+aspen_vma_check_huge(const struct aspen_vma *vma, uint64_t address)
+{
+    struct aspen_slot slot;
+
+    if (!is_inside(vma, address))
+        return 0;
+    uint64_t entry = aspen_table_walk(vma->mm, address, &slot);
+    if (!aspen_entry_is_leaf(entry, slot.level) ||
+        aspen_is_aligned(address, aspen_entry_span(slot.level)))
+        return 0;
+    return vma->flags & ASPEN_VM_HUGETLB ? -ASPEN_EINVAL : -ASPEN_EOPNOTSUPP;
+}
+
 static int
 ask_may_split(const struct aspen_vma *vma, uint64_t address)
 {
@@ -55,17 +75,12 @@ ask_may_split(const struct aspen_vma *vma, uint64_t address)
 int
 aspen_vma_check_edge(const struct aspen_vma *vma, uint64_t address)
 {
-    struct aspen_slot slot;
-
-    if (vma->start >= address || vma->end <= address)
+    if (!is_inside(vma, address))
         return 0;
     if (vma->flags & ASPEN_VM_SPECIAL)
         return -ASPEN_EINVAL;
-    uint64_t entry = aspen_table_walk(vma->mm, address, &slot);
-    if (!aspen_entry_is_leaf(entry, slot.level) ||
-        aspen_is_aligned(address, aspen_entry_span(slot.level)))
-        return ask_may_split(vma, address);
-    return vma->flags & ASPEN_VM_HUGETLB ? -ASPEN_EINVAL : -ASPEN_EOPNOTSUPP;
+    int error = aspen_vma_check_huge(vma, address);
+    return error ? error : ask_may_split(vma, address);
 }
 
 int

@@ -18,9 +18,14 @@
 
 #include "space/vma.h"
 
-/* May the VMA be cut at `address`? -ASPEN_EOPNOTSUPP when a huge page lies
- * across it, -ASPEN_EINVAL when it is one of a huge-page object or the VMA is a
- * special mapping, else 0. */
+/* May pages of the VMA go up to `address`? -ASPEN_EOPNOTSUPP when a huge page
+ * lies across it, -ASPEN_EINVAL when it is one of a huge-page object, else 0.
+ */
+ASPEN_MUST_USE int aspen_vma_check_huge(const struct aspen_vma *vma,
+                                        uint64_t address);
+
+/* May the VMA be cut at `address`? The same, or -ASPEN_EINVAL when it is a
+ * special mapping. */
 ASPEN_MUST_USE int aspen_vma_check_edge(const struct aspen_vma *vma,
                                         uint64_t address);
 
