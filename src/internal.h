@@ -357,6 +357,7 @@ struct aspen_vma {
     struct aspen_vma *detached; /* next of a list while being unmapped */
     void *embedder;             /* theirs */
     const struct aspen_special *special; /* immutable; or NULL */
+    uint32_t guarded; /* atomic: it may have guards; see space/vma.h */
 };
 
 ASPEN_STATIC_ASSERT(sizeof(struct aspen_vma) <= 192, "a VMA is 192 bytes");

@@ -219,15 +219,28 @@ is_clean_object_page(const struct aspen_frame *frame, uint64_t entry)
            !(aspen_load_relaxed(&frame->index) & ASPEN_FRAME_DIRTY);
 }
 
+/* I2. The entry is the only one, and its table's lock is held. */
+static bool
+is_free_to_go(const struct aspen_frame *frame, uint64_t entry)
+{
+    uint64_t index = aspen_load_relaxed(&frame->index);
+
+    return index & ASPEN_FRAME_LAZY && !(index & ASPEN_FRAME_DIRTY) &&
+           !(aspen_entry_bits(entry) & ASPEN_ENTRY_DIRTY) &&
+           aspen_frame_references(frame) == 1;
+}
+
 static void
 unmap_entry(struct sweep *sweep, uint64_t *slot, uint64_t entry,
             uint64_t address)
 {
-    entry = aspen_slot_clear(slot, entry);
-    if (aspen_entry_bits(entry) & ASPEN_ENTRY_DIRTY)
-        aspen_fetch_or(&page_of(sweep, entry)->index, ASPEN_FRAME_DIRTY);
+    struct aspen_frame *frame = page_of(sweep, entry);
+
+    /* The processor may have written meanwhile: then it stays. */
+    if (!aspen_compare_exchange(slot, &entry, (uint64_t)0))
+        return;
     aspen_gather_range(&sweep->gather, address, ASPEN_PAGE_SIZE);
-    aspen_fetch_sub_relaxed(&sweep->vma->mm->rss[ASPEN_RSS_FILE], 1);
+    aspen_fetch_sub_relaxed(&sweep->vma->mm->rss[aspen_rss_of(frame)], 1);
     aspen_gather_frame(&sweep->gather, (uint32_t)aspen_entry_frame(entry));
 }
 
@@ -241,7 +254,8 @@ cool_entry(struct sweep *sweep, uint64_t *slot, uint64_t entry,
     if (!frame || aspen_frame_map_count(frame) != 1)
         return;
     /* There is no swap to write anonymous pages and shared memory to. */
-    if (sweep->pageout && is_clean_object_page(frame, entry))
+    if (sweep->pageout &&
+        (is_clean_object_page(frame, entry) || is_free_to_go(frame, entry)))
         unmap_entry(sweep, slot, entry, address);
     else
         clear_bits(sweep, slot, entry, address, ASPEN_ENTRY_YOUNG);

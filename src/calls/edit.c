@@ -306,6 +306,7 @@ commit_join(struct walk *walk, const struct step *step,
         taker->anon_vma = source->anon_vma;
         taker->single = aspen_anon_vma_is_single(source);
     }
+    aspen_vma_take_guards(taker->vma, vma);
     aspen_vma_resize(taker->vma, taker->start, taker->end);
     if (step->left && step->right)
         absorb(walk, vma);
@@ -315,6 +316,7 @@ commit_join(struct walk *walk, const struct step *step,
         aspen_vma_resize(vma, vma->start, step->piece.start);
     if (step->join_below && step->join_above) {
         aspen_vma_write_lock(step->above.vma);
+        aspen_vma_take_guards(taker->vma, step->above.vma);
         absorb(walk, step->above.vma);
     }
 }

@@ -5,11 +5,11 @@
  *
  *   check    every mapping of the range may have them
  *   reserve  page tables for all of it, then an anon_vma for each mapping
- *            (it says to fork that there is something to copy)
+ *            that is anonymous (which merges go by: so Linux)
  *   commit   what is there goes, markers take its place; no fault can come in
  *            between, since both happen under one hold of the table's lock
  *
- * I1  A mapping with markers has an anon_vma.
+ * I1  A mapping with markers has vma->guarded set.
  * I2  What fails leaves nothing but empty tables: the anon_vma of one mapping
  *     is the last step; for several the mmap lock is held for writing, and
  *     those that got one lose it again.
@@ -29,6 +29,12 @@ may_have_guards(const struct aspen_vma *vma, bool remove)
     uint64_t never = ASPEN_ADVISE_SPECIAL | ASPEN_VM_HUGETLB |
                      (remove ? 0 : ASPEN_VM_LOCKED);
     return !(vma->flags & never);
+}
+
+static bool
+needs_anon_vma(const struct aspen_vma *vma)
+{
+    return aspen_vma_is_anonymous(vma) && !aspen_load(&vma->anon_vma);
 }
 
 /* ---- Install: one mapping ---------------------------------------------- */
@@ -66,6 +72,7 @@ commit(struct aspen_vma *vma, uint64_t start, uint64_t end)
 {
     struct aspen_gather gather;
 
+    aspen_vma_note_guards(vma);
     aspen_notify_start(vma->mm, start, end);
     aspen_gather_begin(&gather, vma->mm, false);
     aspen_zap_some(&gather, vma, start, end, ASPEN_ZAP_TO_GUARDS);
@@ -73,14 +80,14 @@ commit(struct aspen_vma *vma, uint64_t start, uint64_t end)
     aspen_notify_end(vma->mm, start, end);
 }
 
-/* The mmap lock, or the lock of the VMA, which then has an anon_vma. */
+/* The mmap lock, or the lock of the VMA, which then needs no anon_vma. */
 static int
 install_in_one(struct aspen_advise *advise, struct aspen_vma *vma)
 {
     int error = check(vma, advise->start, advise->end);
     if (!error)
         error = reserve_tables(vma, advise->start, advise->end);
-    if (!error && !aspen_load(&vma->anon_vma))
+    if (!error && needs_anon_vma(vma))
         error = aspen_anon_vma_prepare(vma);
     if (!error)
         commit(vma, advise->start, advise->end);
@@ -127,7 +134,7 @@ reserve_anon_vmas(struct aspen_advise *advise, struct aspen_vma **changed)
 
     aspen_tree_cursor_init(&cursor, &advise->mm->vmas, advise->start);
     while ((vma = aspen_tree_next(&cursor, advise->end - 1)) != NULL) {
-        if (vma->anon_vma)
+        if (!needs_anon_vma(vma))
             continue;
         /* No fault uses it before we know that it stays. */
         aspen_vma_write_lock(vma);
@@ -185,7 +192,7 @@ try_vma_lock(struct aspen_advise *advise, int *error)
 
     if (!vma)
         return false;
-    bool enough = is_one(advise, vma) && aspen_load(&vma->anon_vma);
+    bool enough = is_one(advise, vma) && !needs_anon_vma(vma);
     if (enough)
         *error = install_in_one(advise, vma);
     aspen_vma_read_unlock(vma);

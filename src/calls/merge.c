@@ -122,6 +122,8 @@ aspen_merge_commit(struct aspen_merge *merge,
         aspen_anon_vma_clone_reserved(vma, source, &merge->links);
     aspen_vma_resize(vma, start, end);
     aspen_tree_store_reserved(&merge->mm->vmas, reserve, start, end - 1, vma);
-    if (below && above)
+    if (below && above) {
+        aspen_vma_take_guards(below, above);
         aspen_vma_dissolve(above);
+    }
 }

@@ -156,6 +156,15 @@ may_have_huge_pages(const struct aspen_vma *vma)
            aspen_align_up(vma->start, span) + span <= vma->end;
 }
 
+/* No flag of a VMA, but shown as one. */
+#define GUARDED ASPEN_FLAG(63)
+
+static uint64_t
+flags_of(const struct aspen_vma *vma)
+{
+    return vma->flags | (aspen_load_relaxed(&vma->guarded) ? GUARDED : 0);
+}
+
 static void
 put_flags(struct aspen_text *text, uint64_t flags)
 {
@@ -164,22 +173,23 @@ put_flags(struct aspen_text *text, uint64_t flags)
         uint64_t flag;
         char letters[4];
     } names[] = {
-        {ASPEN_VM_READ, "rd"},        {ASPEN_VM_WRITE, "wr"},
-        {ASPEN_VM_EXEC, "ex"},        {ASPEN_VM_SHARED, "sh"},
-        {ASPEN_VM_MAYREAD, "mr"},     {ASPEN_VM_MAYWRITE, "mw"},
-        {ASPEN_VM_MAYEXEC, "me"},     {ASPEN_VM_MAYSHARE, "ms"},
-        {ASPEN_VM_GROWSDOWN, "gd"},   {ASPEN_VM_UFFD_MISSING, "um"},
-        {ASPEN_VM_PFNMAP, "pf"},      {ASPEN_VM_UFFD_WP, "uw"},
-        {ASPEN_VM_LOCKED, "lo"},      {ASPEN_VM_IO, "io"},
-        {ASPEN_VM_SEQ_READ, "sr"},    {ASPEN_VM_RAND_READ, "rr"},
-        {ASPEN_VM_DONTCOPY, "dc"},    {ASPEN_VM_DONTEXPAND, "de"},
-        {ASPEN_VM_LOCKONFAULT, "lf"}, {ASPEN_VM_ACCOUNT, "ac"},
-        {ASPEN_VM_NORESERVE, "nr"},   {ASPEN_VM_HUGETLB, "ht"},
-        {ASPEN_VM_SYNC, "sf"},        {ASPEN_VM_WIPEONFORK, "wf"},
-        {ASPEN_VM_DONTDUMP, "dd"},    {ASPEN_VM_SOFTDIRTY, "sd"},
-        {ASPEN_VM_MIXEDMAP, "mm"},    {ASPEN_VM_HUGEPAGE, "hg"},
-        {ASPEN_VM_NOHUGEPAGE, "nh"},  {ASPEN_VM_MERGEABLE, "mg"},
-        {ASPEN_VM_UFFD_MINOR, "ui"},  {ASPEN_VM_SEALED, "sl"},
+        {ASPEN_VM_READ, "rd"},       {ASPEN_VM_WRITE, "wr"},
+        {ASPEN_VM_EXEC, "ex"},       {ASPEN_VM_SHARED, "sh"},
+        {ASPEN_VM_MAYREAD, "mr"},    {ASPEN_VM_MAYWRITE, "mw"},
+        {ASPEN_VM_MAYEXEC, "me"},    {ASPEN_VM_MAYSHARE, "ms"},
+        {ASPEN_VM_GROWSDOWN, "gd"},  {ASPEN_VM_UFFD_MISSING, "um"},
+        {ASPEN_VM_PFNMAP, "pf"},     {GUARDED, "gu"},
+        {ASPEN_VM_UFFD_WP, "uw"},    {ASPEN_VM_LOCKED, "lo"},
+        {ASPEN_VM_IO, "io"},         {ASPEN_VM_SEQ_READ, "sr"},
+        {ASPEN_VM_RAND_READ, "rr"},  {ASPEN_VM_DONTCOPY, "dc"},
+        {ASPEN_VM_DONTEXPAND, "de"}, {ASPEN_VM_LOCKONFAULT, "lf"},
+        {ASPEN_VM_ACCOUNT, "ac"},    {ASPEN_VM_NORESERVE, "nr"},
+        {ASPEN_VM_HUGETLB, "ht"},    {ASPEN_VM_SYNC, "sf"},
+        {ASPEN_VM_WIPEONFORK, "wf"}, {ASPEN_VM_DONTDUMP, "dd"},
+        {ASPEN_VM_SOFTDIRTY, "sd"},  {ASPEN_VM_MIXEDMAP, "mm"},
+        {ASPEN_VM_HUGEPAGE, "hg"},   {ASPEN_VM_NOHUGEPAGE, "nh"},
+        {ASPEN_VM_MERGEABLE, "mg"},  {ASPEN_VM_UFFD_MINOR, "ui"},
+        {ASPEN_VM_SEALED, "sl"},
     };
 
     aspen_text_string(text, "VmFlags: ");
@@ -234,7 +244,7 @@ put_vma(struct aspen_text *text, const struct aspen_vma *vma,
     put_bytes(text, "MMUPageSize:", smaps.page_bytes);
     put_numbers(text, &smaps);
     ASPEN_TEXT(text, "THPeligible:    %8u\n", may_have_huge_pages(vma));
-    put_flags(text, vma->flags);
+    put_flags(text, flags_of(vma));
 }
 
 void

@@ -243,8 +243,9 @@ check_marker(const struct item *item)
                marker >= ASPEN_MARKER_GUARD && marker <= ASPEN_MARKER_UFFD_WP,
                ENTRY_UNKNOWN, "is marker %u, which means nothing", marker) &&
            EXPECT_ITEM(item,
-                       marker != ASPEN_MARKER_GUARD || item->vma->anon_vma,
-                       ENTRY_ANON_VMA, "is a guard, its VMA has no anon_vma");
+                       marker != ASPEN_MARKER_GUARD ||
+                           aspen_load_relaxed(&item->vma->guarded),
+                       ENTRY_ANON_VMA, "is a guard, its VMA knows of none");
 }
 
 static bool

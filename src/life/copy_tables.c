@@ -305,7 +305,7 @@ copy_level(struct copy *copy, uint32_t to, uint32_t from, unsigned level,
 bool
 aspen_copy_tables_wanted(const struct aspen_vma *from)
 {
-    return from->anon_vma != NULL ||
+    return from->anon_vma != NULL || aspen_load_relaxed(&from->guarded) ||
            (from->flags &
             (ASPEN_VM_PFNMAP | ASPEN_VM_MIXEDMAP | ASPEN_VM_UFFD_WP)) != 0;
 }

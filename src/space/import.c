@@ -363,6 +363,7 @@ acquire(const struct import *import, uint64_t i, uint64_t *entry)
         *entry = error ? 0 : aspen_entry_make_swap(pages->swap_type, slot);
         break;
     case ASPEN_IMPORT_GUARD:
+        aspen_vma_note_guards(import->vma);
         *entry = aspen_entry_make_marker(ASPEN_MARKER_GUARD);
         break;
     case ASPEN_IMPORT_RAW:

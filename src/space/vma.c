@@ -88,6 +88,7 @@ aspen_vma_copy(struct aspen_mm *mm, const struct aspen_vma *from)
     vma->userfault = from->userfault;
     vma->name = from->name;
     vma->embedder = from->embedder;
+    aspen_vma_take_guards(vma, from);
     vma->special = from->special;
     aspen_list_init(&vma->anon_chain);
     open_lock(vma);

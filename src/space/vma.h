@@ -63,6 +63,27 @@ aspen_vma_start_with_gap(const struct aspen_vma *vma)
     return vma->start > gap ? vma->start - gap : 0;
 }
 
+/*
+ * There may be guards in its tables, so that fork has something to copy
+ * although there may be no anon_vma. Never taken back; parts have it, and what
+ * becomes one with others gives it to all. Any lock that allows to write
+ * entries.
+ */
+static inline void
+aspen_vma_note_guards(struct aspen_vma *vma)
+{
+    if (!aspen_load_relaxed(&vma->guarded))
+        aspen_store_relaxed(&vma->guarded, 1u);
+}
+
+/* `vma` is about to get the pages of `other`. */
+static inline void
+aspen_vma_take_guards(struct aspen_vma *vma, const struct aspen_vma *other)
+{
+    if (aspen_load_relaxed(&other->guarded))
+        aspen_vma_note_guards(vma);
+}
+
 /* May pages of it become private copies? (MAYWRITE and not SHARED) */
 static inline bool
 aspen_vma_is_cow(const struct aspen_vma *vma)
