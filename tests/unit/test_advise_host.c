@@ -384,8 +384,8 @@ below(struct sides *s, uint64_t limit)
 
 /*
  * Where the host advises a part of what it refuses, Aspen may advise nothing:
- * all of the range has to be alike. And the host drops pages of files from its
- * cache when they are paged out, if they have come to its lists by then.
+ * all of the range has to be alike. And the host drops pages that were freed
+ * lazily when it likes, or when they are paged out.
  */
 static bool
 is_comparable(struct sides *s, enum aspen_advice advice, unsigned first,
@@ -393,6 +393,8 @@ is_comparable(struct sides *s, enum aspen_advice advice, unsigned first,
 {
     bool anonymous = false, object = false;
 
+    if (advice == ASPEN_MADV_FREE || advice == ASPEN_MADV_PAGEOUT)
+        return false;
     for (unsigned i = first; i < first + count; i++) {
         struct aspen_vma *vma = aspen_vma_at(s->mm, BASE + i * PAGE);
         if (vma && vma->object)
@@ -400,7 +402,7 @@ is_comparable(struct sides *s, enum aspen_advice advice, unsigned first,
         else if (vma)
             anonymous = true;
     }
-    return !object || (!anonymous && advice != ASPEN_MADV_PAGEOUT);
+    return !anonymous || !object;
 }
 
 static void
@@ -498,6 +500,12 @@ compare(struct sides *s, int call)
                  expected, found);
     residency(s, true, SPACE, there[0]);
     residency(s, false, SPACE, there[1]);
+    /* Under pressure the host drops clean pages of files, shared memory too. */
+    for (unsigned i = 0; i < SPACE; i++) {
+        struct aspen_vma *vma = aspen_vma_at(s->mm, BASE + i * PAGE);
+        if (vma && vma->object)
+            there[0][i] = there[1][i] = 'f';
+    }
     if (strcmp(there[0], there[1]))
         fail_msg("call %d, %s: pages\n%s\n Aspen:\n%s\n%s", call, s->last,
                  there[0], there[1], found);

@@ -65,6 +65,8 @@ struct call {
     bool elsewhere; /* aspen_mmap picks the place */
 };
 
+static int run_madvise(struct every *e, const struct call *call);
+
 /* ---- A space with some of everything ----------------------------------- */
 
 static int
@@ -200,10 +202,14 @@ setup(void *context)
     struct every *e = context;
     struct helper *h = &e->helper;
     const struct call *call = e->call;
+    struct aspen_config config;
 
     memset(e, 0, sizeof(*e));
     e->call = call;
-    helper_create(h, NULL);
+    aspen_config_init(&config);
+    if (call->run == run_madvise) /* guards */
+        config.semantics = ASPEN_SEMANTICS_6_18;
+    helper_create(h, &config);
     e->mm = helper_mm(h);
     e->file = helper_object(h, ASPEN_OBJECT_FILE, 64, &file_ops, e);
     e->shmem = helper_object(h, ASPEN_OBJECT_SHMEM, 64, NULL, NULL);
@@ -229,6 +235,8 @@ setup(void *context)
     helper_map_object(e->mm, AT(DRIVEN), 4,
                       RW | ASPEN_VM_SHARED | ASPEN_VM_MIXEDMAP, e->shmem, 30);
     import(e, EMPTY, 10, RW);
+    if (call->run == run_madvise)
+        import(e, EMPTY + 10, 600, R);
     import(e, HUGE, 512, RW);
     assert_int_equal(aspen_fork(e->mm, &e->child), 0);
     if (call->first != SLOTS)
@@ -481,6 +489,23 @@ run_munlockall(struct every *e, const struct call *call)
 {
     (void)call;
     return aspen_munlockall(e->mm);
+}
+
+static int
+run_madvise(struct every *e, const struct call *call)
+{
+    return aspen_madvise(e->mm, AT(call->first), AT(call->pages),
+                         (enum aspen_advice)call->flags);
+}
+
+static int
+run_process_madvise(struct every *e, const struct call *call)
+{
+    const struct aspen_advise_range range = {AT(call->first), AT(call->pages)};
+    uint64_t done;
+
+    return aspen_process_madvise(e->mm, &range, 1,
+                                 (enum aspen_advice)call->flags, true, &done);
 }
 
 static int
@@ -815,6 +840,27 @@ static const struct call calls[] = {
          .flags = ASPEN_MCL_CURRENT | ASPEN_MCL_ONFAULT, .kinds = K(INTERRUPT)),
     CALL(aspen_munlockall, "nothing", .run = run_munlockall,
          .kinds = K(INTERRUPT)),
+    CALL(aspen_madvise, "flags of a middle", .run = run_madvise,
+         .first = ANON + 5, .pages = 2, .flags = ASPEN_MADV_DONTFORK,
+         .kinds = K(INTERRUPT) | K(TREE_NODE) | K(VMA) | K(ANON_VMA)),
+    CALL(aspen_madvise, "pages that go", .run = run_madvise, .first = ANON,
+         .pages = 5, .flags = ASPEN_MADV_DONTNEED),
+    CALL(aspen_madvise, "guards of one mapping", .run = run_madvise,
+         .first = EMPTY, .pages = 5, .flags = ASPEN_MADV_GUARD_INSTALL,
+         .kinds = K(PAGE_TABLE) | K(ANON_VMA)),
+    CALL(aspen_madvise, "guards of several", .run = run_madvise, .first = EMPTY,
+         .pages = 510, .flags = ASPEN_MADV_GUARD_INSTALL,
+         .kinds = K(INTERRUPT) | K(PAGE_TABLE) | K(ANON_VMA)),
+    CALL(aspen_madvise, "guards gone", .run = run_madvise, .first = ANON,
+         .pages = 10, .flags = ASPEN_MADV_GUARD_REMOVE),
+    CALL(aspen_madvise, "a hole in shared memory", .run = run_madvise,
+         .first = SHM, .pages = 2, .flags = ASPEN_MADV_REMOVE, .cached = true,
+         .kinds = K(TREE_NODE)),
+    CALL(aspen_madvise, "populated", .run = run_madvise, .first = EMPTY,
+         .pages = 3, .flags = ASPEN_MADV_POPULATE_WRITE, .progressive = true,
+         .kinds = K(INTERRUPT) | K(PAGE_TABLE) | K(FRAME) | K(ANON_VMA)),
+    CALL(aspen_process_madvise, "cold", .run = run_process_madvise,
+         .first = ANON, .pages = 5, .flags = ASPEN_MADV_COLD),
     CALL(aspen_brk, "up", .run = run_brk, .first = HEAP + 9,
          .kinds = K(INTERRUPT) | K(CHARGE) | K(TREE_NODE)),
     CALL(aspen_brk, "down", .run = run_brk, .first = HEAP + 1,
