@@ -162,7 +162,10 @@ may_have_huge_pages(const struct aspen_vma *vma)
 static uint64_t
 flags_of(const struct aspen_vma *vma)
 {
-    return vma->flags | (aspen_load_relaxed(&vma->guarded) ? GUARDED : 0);
+    bool shown = aspen_load_relaxed(&vma->guarded) &&
+                 vma->mm->aspen->config.semantics >= ASPEN_SEMANTICS_6_18;
+
+    return vma->flags | (shown ? GUARDED : 0);
 }
 
 static void
