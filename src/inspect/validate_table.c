@@ -9,6 +9,7 @@
 #include "inspect/validate.h"
 #include "inspect/walk.h"
 
+#include "space/pages.h"
 #include "space/swap_map.h"
 #include "space/vma.h"
 
@@ -146,6 +147,15 @@ check_object_page(const struct item *item, const struct aspen_frame *frame,
                        ENTRY_WRITE,
                        "of a private VMA is writable, but frame %u is the "
                        "object's",
+                       number) &&
+           EXPECT_ITEM(item,
+                       !(item->bits & ASPEN_ENTRY_WRITE) ||
+                           !aspen_object_tracks_dirt(vma->object) ||
+                           aspen_load_relaxed(&frame->index) &
+                               ASPEN_FRAME_DIRTY,
+                       ENTRY_WRITE,
+                       "is writable, but frame %u is clean: its pager would "
+                       "miss a write",
                        number);
 }
 

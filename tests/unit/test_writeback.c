@@ -221,6 +221,23 @@ test_clean_is_read_only(void **state)
     aspen_mm_put(child);
 }
 
+/* The validator sees a clean page that could be written unnoticed. */
+static void
+test_validator_knows(void **state)
+{
+    struct scene *s = *state;
+    struct aspen_finding finding = {0};
+    struct aspen_slot slot;
+
+    assert_int_equal(put(s, 3, 77), 0);
+    assert_int_equal(aspen_object_sync(s->file, AT(3), 1), 0);
+    uint64_t entry = aspen_table_walk(s->mm, AT(103), &slot);
+    *slot.entry = aspen_entry_set_bits(entry, ASPEN_ENTRY_WRITE);
+    assert_int_not_equal(aspen_validate(s->helper.aspen, &finding), 0);
+    assert_non_null(strstr(finding.text, "miss a write"));
+    *slot.entry = entry;
+}
+
 /* A read does not make a page dirty, also not one that could write. */
 static void
 test_reads_are_not_written(void **state)
@@ -544,6 +561,7 @@ main(void)
     const struct CMUnitTest tests[] = {
         TEST(test_written_once),
         TEST(test_clean_is_read_only),
+        TEST(test_validator_knows),
         TEST(test_reads_are_not_written),
         TEST(test_unmapped_dirty),
         TEST(test_last_reference_writes),
