@@ -1,0 +1,140 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * A device takes its memory back beside faults that have asked for it, over
+ * all orders: what its fault hook said before is not mapped afterwards.
+ */
+#include "explore.h"
+#include "paging/table.h"
+#include <aspen/aspen.h>
+
+#define PAGE   4096ull
+#define START  (16 * PAGE)
+#define FRAMES 64u
+#define MOST   2000u
+#define RAW    0x1000u
+
+/* What one run works on; the machine is made anew for each. */
+struct scene {
+    struct aspen *aspen;
+    struct aspen_mm *mm;
+    struct aspen_object *device;
+    void *direct_map;
+    uint64_t generation; /* of its memory */
+    bool warm;
+    unsigned access;
+};
+
+static struct scene scene;
+
+static void
+must(int error)
+{
+    if (error)
+        sim_fail(aspen_error_name(error));
+}
+
+static int
+device_fault(void *context, uint64_t pgoff, unsigned access,
+             struct aspen_device_frame *frame)
+{
+    (void)context;
+    (void)pgoff;
+    (void)access;
+    frame->number = RAW + scene.generation;
+    return 0;
+}
+
+static const struct aspen_pager_ops ops = {.fault = device_fault};
+
+static void
+setup(void *unused)
+{
+    struct aspen_config config;
+    struct aspen_object_args object = {
+        .kind = ASPEN_OBJECT_DEVICE, .size_bytes = PAGE, .pager = &ops};
+    struct aspen_mmap_args args = {
+        .address = START,
+        .length_bytes = PAGE,
+        .vm_flags =
+            ASPEN_VM_READ | ASPEN_VM_WRITE | ASPEN_VM_SHARED | ASPEN_VM_PFNMAP,
+        .place = ASPEN_MAP_FIXED,
+    };
+    uint64_t address;
+
+    (void)unused;
+    scene.generation = 0;
+    aspen_config_init(&config);
+    config.frames = FRAMES;
+    config.direct_map = aspen_port_memory_alloc(FRAMES * PAGE);
+    scene.direct_map = config.direct_map;
+    must(aspen_create(&config, &scene.aspen));
+    must(aspen_mm_create(scene.aspen, &scene.mm));
+    must(aspen_object_create(scene.aspen, &object, &scene.device));
+    args.object = scene.device;
+    must(aspen_mmap(scene.mm, &args, &address));
+    if (scene.warm)
+        must(aspen_fault(scene.mm, START, ASPEN_ACCESS_READ));
+}
+
+static void
+check(void *unused)
+{
+    struct aspen_finding finding = {0};
+    struct aspen_slot slot;
+
+    (void)unused;
+    uint64_t entry = aspen_table_walk(scene.mm, START, &slot);
+    if (entry && aspen_entry_frame(entry) != RAW + scene.generation)
+        sim_fail("memory that was taken back is mapped");
+    if (aspen_validate(scene.aspen, &finding))
+        sim_fail(finding.text);
+    aspen_mm_put(scene.mm);
+    aspen_object_put(scene.device);
+    must(aspen_destroy(scene.aspen));
+    aspen_port_memory_free(scene.direct_map, FRAMES * PAGE);
+}
+
+static void
+fault_task(void *unused)
+{
+    (void)unused;
+    must(aspen_fault(scene.mm, START, scene.access));
+}
+
+/* Twice, as a device that gets no rest. */
+static void
+take_back_task(void *unused)
+{
+    (void)unused;
+    for (unsigned i = 0; i < 2; i++) {
+        scene.generation++;
+        aspen_object_unmap(scene.device, 0, PAGE, false);
+    }
+}
+
+static void
+test_taken_back(void **state)
+{
+    struct sim_program program = {
+        setup, {fault_task, take_back_task}, 2, check, NULL};
+    char title[80];
+    (void)state;
+
+    for (unsigned i = 0; i < 4; i++) {
+        scene.warm = i / 2;
+        scene.access = i % 2 ? ASPEN_ACCESS_WRITE : ASPEN_ACCESS_READ;
+        snprintf(title, sizeof(title), "memory taken back beside a %s, %s",
+                 i % 2 ? "write" : "read",
+                 scene.warm ? "mapped before" : "cold");
+        explore_holds(title, &program, MOST);
+    }
+}
+
+int
+main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_taken_back),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
