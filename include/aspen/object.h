@@ -172,7 +172,8 @@ uint64_t aspen_object_size(const struct aspen_object *object);
 /**
  * Set the size. What lies beyond is unmapped, private copies included, and
  * dropped; faults there answer -ASPEN_EFBIG, also those under way. What remains
- * of the last page is zeroed from the new end on.
+ * of the last page is zeroed from the new end on. What mappings wrote beyond
+ * the end of a file is zeroed when it grows.
  *
  * Units:   bytes.
  * Context: may sleep; no lock of the core is held, no hook of this object is

@@ -189,13 +189,14 @@ commit_resize(struct truncate *truncate, uint64_t old_bytes,
               uint64_t size_bytes)
 {
     struct aspen_object *object = truncate->object;
-    uint64_t page_end =
-        aspen_align_up(aspen_min_u64(size_bytes, old_bytes), ASPEN_PAGE_SIZE);
+    uint64_t end = aspen_min_u64(size_bytes, old_bytes);
 
     aspen_store(&object->size_bytes, size_bytes);
     drop_pages(truncate, true);
-    /* What a mapping wrote beyond the old end does not become contents. */
-    zero_part(object, aspen_min_u64(size_bytes, old_bytes), page_end);
+    /* What mappings wrote beyond the old end does not become contents; in
+     * shared memory it does, as in Linux's. */
+    if (size_bytes < old_bytes || object->kind != ASPEN_OBJECT_SHMEM)
+        zero_part(object, end, aspen_align_up(end, ASPEN_PAGE_SIZE));
 }
 
 /* The size lock is held for writing. */
@@ -262,6 +263,7 @@ ask_punch(struct aspen_object *object, uint64_t start, uint64_t end)
         return -ASPEN_EOPNOTSUPP;
     if (aspen_failpoint(&object->aspen->failpoints, ASPEN_STEP_HOOK))
         return -ASPEN_EIO;
+    end = aspen_min_u64(end, aspen_load_relaxed(&object->size_bytes));
     return pager->punch(object->context, start, end - start);
 }
 
@@ -279,8 +281,21 @@ commit_punch(struct truncate *truncate, uint64_t start, uint64_t end)
         zero_part(object, tail, end);
 }
 
-/* [start, end) is not empty and inside the size; the size lock is held for
- * writing. */
+/* Where a hole ends: what mappings wrote beyond the object's end, in its last
+ * page, goes as well; with files all of it, as on ext4. */
+static uint64_t
+hole_end(const struct aspen_object *object, uint64_t end)
+{
+    uint64_t size = aspen_load_relaxed(&object->size_bytes);
+    uint64_t page_end = aspen_align_up(size, ASPEN_PAGE_SIZE);
+
+    if (object->kind == ASPEN_OBJECT_FILE && end > size)
+        return page_end;
+    return aspen_min_u64(end, page_end);
+}
+
+/* [start, end) is not empty and starts inside the size; the size lock is held
+ * for writing. */
 static int
 punch(struct aspen_object *object, uint64_t start, uint64_t end)
 {
@@ -319,10 +334,9 @@ aspen_object_punch(struct aspen_object *object, uint64_t offset_bytes,
         return -ASPEN_EFBIG;
 
     aspen_write_lock(&object->size_lock, ASPEN_LOCK_OBJECT_SIZE);
-    uint64_t end = aspen_min_u64(offset_bytes + length_bytes,
-                                 aspen_load_relaxed(&object->size_bytes));
-    if (offset_bytes < end)
-        error = punch(object, offset_bytes, end);
+    if (offset_bytes < aspen_load_relaxed(&object->size_bytes))
+        error = punch(object, offset_bytes,
+                      hole_end(object, offset_bytes + length_bytes));
     aspen_write_unlock(&object->size_lock);
     aspen_tree_pool_settle(&object->aspen->tree_pool);
     return error;

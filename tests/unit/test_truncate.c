@@ -99,15 +99,25 @@ test_shorter(void **state)
     assert_int_equal(touch(s, AT(108)), -ASPEN_EFBIG);
 }
 
+/* As on Linux: a file does, shared memory does not. */
 static void
 test_longer_hides_what_was_beyond(void **state)
 {
     struct scene *s = *state;
+    struct aspen_object *file =
+        helper_object(&s->helper, ASPEN_OBJECT_FILE, 16, NULL, NULL);
 
+    helper_map_object(s->mm, AT(200), 16, RW | SHARED, file, 0);
+    assert_int_equal(aspen_object_resize(file, AT(5) + 100), 0);
     assert_int_equal(aspen_object_resize(s->shmem, AT(5) + 100), 0);
     helper_put(&s->helper, s->mm, AT(105) + 200, 99);
+    helper_put(&s->helper, s->mm, AT(205) + 200, 99);
+    assert_int_equal(aspen_object_resize(file, AT(6)), 0);
     assert_int_equal(aspen_object_resize(s->shmem, AT(6)), 0);
-    assert_int_equal(helper_get(&s->helper, s->mm, AT(105) + 200), 0);
+    assert_int_equal(helper_get(&s->helper, s->mm, AT(105) + 200), 99);
+    assert_int_equal(helper_get(&s->helper, s->mm, AT(205) + 200), 0);
+    helper_unmap(s->mm, AT(200), 16);
+    aspen_object_put(file);
 }
 
 static void
