@@ -24,6 +24,7 @@
 #include <aspen/pin.h>
 #include <aspen/protect.h>
 #include <aspen/raw.h>
+#include <aspen/remap.h>
 #include <aspen/special.h>
 #include <aspen/sync.h>
 #include <aspen/version.h>

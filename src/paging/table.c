@@ -184,22 +184,12 @@ table_install(struct aspen_mm *mm, uint64_t address,
     return 0;
 }
 
-static void
-slot_at(struct aspen *aspen, struct aspen_slot *slot, uint32_t table,
-        unsigned level, uint64_t address)
-{
-    slot->table = table;
-    slot->level = level;
-    slot->entry =
-        &aspen_table_entries(aspen, table)[aspen_table_index(address, level)];
-}
-
 int
 aspen_table_walk_alloc(struct aspen_mm *mm, uint64_t address, unsigned level,
                        struct aspen_slot *slot)
 {
     ASPEN_ASSERT_TEST(address < mm->address_limit);
-    slot_at(mm->aspen, slot, mm->root, ASPEN_TABLE_LEVELS - 1, address);
+    aspen_slot_at(mm->aspen, slot, mm->root, ASPEN_TABLE_LEVELS - 1, address);
     while (slot->level > level) {
         uint64_t entry = aspen_load(slot->entry);
         if (!entry) {
@@ -209,8 +199,8 @@ aspen_table_walk_alloc(struct aspen_mm *mm, uint64_t address, unsigned level,
         }
         if (!aspen_entry_is_table(entry, slot->level))
             return -ASPEN_EEXIST;
-        slot_at(mm->aspen, slot, (uint32_t)aspen_entry_frame(entry),
-                slot->level - 1, address);
+        aspen_slot_at(mm->aspen, slot, (uint32_t)aspen_entry_frame(entry),
+                      slot->level - 1, address);
     }
     return 0;
 }
@@ -219,13 +209,13 @@ uint64_t
 aspen_table_walk(struct aspen_mm *mm, uint64_t address, struct aspen_slot *slot)
 {
     ASPEN_ASSERT_TEST(address < mm->address_limit);
-    slot_at(mm->aspen, slot, mm->root, ASPEN_TABLE_LEVELS - 1, address);
+    aspen_slot_at(mm->aspen, slot, mm->root, ASPEN_TABLE_LEVELS - 1, address);
     for (;;) {
         uint64_t entry = aspen_load(slot->entry);
         if (!aspen_entry_is_table(entry, slot->level))
             return entry;
-        slot_at(mm->aspen, slot, (uint32_t)aspen_entry_frame(entry),
-                slot->level - 1, address);
+        aspen_slot_at(mm->aspen, slot, (uint32_t)aspen_entry_frame(entry),
+                      slot->level - 1, address);
         /* Whoever may walk keeps tables from being freed under it. */
         ASPEN_ASSERT_TEST(aspen_frame_type(&mm->aspen->frames[slot->table]) ==
                           ASPEN_FRAME_TABLE);

@@ -33,6 +33,17 @@ aspen_table_entries(struct aspen *aspen, uint32_t table)
     return aspen_frame_pointer(aspen, table);
 }
 
+/* The slot of `address` in a table of `level`. */
+static inline void
+aspen_slot_at(struct aspen *aspen, struct aspen_slot *slot, uint32_t table,
+              unsigned level, uint64_t address)
+{
+    slot->table = table;
+    slot->level = level;
+    slot->entry =
+        &aspen_table_entries(aspen, table)[aspen_table_index(address, level)];
+}
+
 static inline void
 aspen_table_lock(struct aspen *aspen, uint32_t table,
                  enum aspen_lock_class lock_class)

@@ -28,10 +28,13 @@ enum {
     STACK = 1000,
     RAW = 2000,     /* 4, raw frames */
     DRIVEN = 2010,  /* 4, shared memory and raw frames */
+    FREE = 2600,    /* nothing is there */
     EMPTY = 3000,   /* 10, nothing */
     SLOTS = 6000,   /* 64, swapped out but for the first */
     HUGE = 1 << 20, /* 512 */
 };
+
+#define MOVE (ASPEN_MREMAP_MAYMOVE | ASPEN_MREMAP_FIXED)
 
 struct every {
     struct helper helper;
@@ -63,6 +66,8 @@ struct call {
     unsigned kind;  /* of import */
     bool file;
     bool elsewhere; /* aspen_mmap picks the place */
+    uint64_t to;    /* mremap: the page wanted; new pages are `flags`, its
+                       flags `kind` */
 };
 
 static int run_madvise(struct every *e, const struct call *call);
@@ -394,6 +399,21 @@ static int
 run_munmap(struct every *e, const struct call *call)
 {
     return aspen_munmap(e->mm, AT(call->first), AT(call->pages));
+}
+
+static int
+run_mremap(struct every *e, const struct call *call)
+{
+    uint64_t address = 12345;
+
+    int error =
+        aspen_mremap(e->mm, AT(call->first), AT(call->pages), AT(call->flags),
+                     call->kind, AT(call->to), &address);
+    if (error)
+        assert_int_equal(address, 12345);
+    else if (call->kind & ASPEN_MREMAP_FIXED)
+        assert_int_equal(address, AT(call->to));
+    return error;
 }
 
 static int
@@ -865,6 +885,39 @@ static const struct call calls[] = {
          .kinds = K(INTERRUPT) | K(CHARGE) | K(TREE_NODE)),
     CALL(aspen_brk, "down", .run = run_brk, .first = HEAP + 1,
          .kinds = K(INTERRUPT) | K(VMA) | K(TREE_NODE)),
+    CALL(aspen_mremap, "moved", .run = run_mremap, .first = ANON, .pages = 10,
+         .flags = 10, .kind = MOVE, .to = FREE,
+         .kinds = K(INTERRUPT) | K(VMA) | K(ANON_VMA) | K(PAGE_TABLE) |
+                  K(TREE_NODE)),
+    /* `cached`: a cut that is undone may leave a tree node more. */
+    CALL(aspen_mremap, "a middle, over others", .run = run_mremap,
+         .cached = true, .first = ANON + 3, .pages = 4, .flags = 4,
+         .kind = MOVE, .to = FILE_ + 3,
+         .kinds = K(INTERRUPT) | K(VMA) | K(ANON_VMA) | K(PAGE_TABLE) |
+                  K(TREE_NODE) | K(HOOK)),
+    CALL(aspen_mremap, "a file's middle, larger", .run = run_mremap,
+         .first = FILE_ + 2, .pages = 4, .flags = 8,
+         .kind = ASPEN_MREMAP_MAYMOVE,
+         .kinds = K(INTERRUPT) | K(VMA) | K(ANON_VMA) | K(PAGE_TABLE) |
+                  K(CHARGE) | K(TREE_NODE) | K(HOOK)),
+    CALL(aspen_mremap, "several smaller", .run = run_mremap, .cached = true,
+         .first = ANON + 5, .pages = 20, .flags = 2, .kind = MOVE, .to = FREE,
+         .kinds = K(INTERRUPT) | K(VMA) | K(ANON_VMA) | K(PAGE_TABLE) |
+                  K(TREE_NODE) | K(HOOK)),
+    CALL(aspen_mremap, "what was there stays", .run = run_mremap, .first = ANON,
+         .pages = 10, .flags = 10, .kind = MOVE | ASPEN_MREMAP_DONTUNMAP,
+         .to = FREE,
+         .kinds = K(INTERRUPT) | K(VMA) | K(ANON_VMA) | K(PAGE_TABLE) |
+                  K(CHARGE) | K(TREE_NODE)),
+    CALL(aspen_mremap, "a second mapping", .run = run_mremap, .first = SHM,
+         .pages = 0, .flags = 6, .kind = ASPEN_MREMAP_MAYMOVE,
+         .kinds = K(INTERRUPT) | K(VMA) | K(TREE_NODE)),
+    CALL(aspen_mremap, "larger, up to the next", .run = run_mremap,
+         .first = LEFT, .pages = 2, .flags = 4,
+         .kinds = K(INTERRUPT) | K(CHARGE) | K(TREE_NODE)),
+    CALL(aspen_mremap, "smaller", .run = run_mremap, .first = ANON, .pages = 10,
+         .flags = 4,
+         .kinds = K(INTERRUPT) | K(VMA) | K(ANON_VMA) | K(TREE_NODE)),
     CALL(aspen_mseal, "a middle", .run = run_mseal, .first = ANON + 5,
          .pages = 2,
          .kinds = K(INTERRUPT) | K(TREE_NODE) | K(VMA) | K(ANON_VMA)),

@@ -1,14 +1,15 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The host's mmap, munmap, mprotect and mlock beside Aspen's: the same random
- * calls, touches and forks in a corner of this process and in Aspen have to
- * leave the same mappings, merges included. Skipped where the host is no
+ * The host's mmap, munmap, mprotect, mremap and mlock beside Aspen's: the same
+ * random calls, touches and forks in a corner of this process and in Aspen have
+ * to leave the same mappings, merges included. Skipped where the host is no
  * Linux 6.12 or later.
  */
 #define _GNU_SOURCE
 #include "helper.h"
 
 #include "space/vma.h"
+#include <errno.h>
 #include <sys/mman.h>
 #include <sys/utsname.h>
 #include <sys/wait.h>
@@ -27,7 +28,9 @@ struct pair {
     struct aspen_object *objects[OBJECTS];
     int files[OBJECTS];
     uint64_t random;
-    bool never; /* overcommits: then NORESERVE means nothing to it */
+    unsigned remaps; /* that changed something */
+    bool forked; /* the host's children write to its files, not to Aspen's */
+    bool never;  /* overcommits: then NORESERVE means nothing to it */
 };
 
 static uint64_t
@@ -75,12 +78,39 @@ host_vmas(void)
     return text;
 }
 
+/* The same of Aspen. Where pages have moved to, anonymous offsets differ. */
+static char *
+aspen_vmas(struct aspen_mm *mm)
+{
+    char *text = NULL;
+    size_t size;
+    FILE *out = open_memstream(&text, &size);
+
+    assert_non_null(out);
+    for (struct aspen_vma *vma = aspen_vma_find(mm, 0); vma;
+         vma = aspen_vma_find(mm, vma->end))
+        fprintf(
+            out, "%llx-%llx %c%c%c%c %llx\n",
+            (unsigned long long)(vma->start / PAGE),
+            (unsigned long long)(vma->end / PAGE),
+            vma->flags & ASPEN_VM_READ ? 'r' : '-',
+            vma->flags & ASPEN_VM_WRITE ? 'w' : '-',
+            vma->flags & ASPEN_VM_EXEC ? 'x' : '-',
+            vma->flags & ASPEN_VM_SHARED ? 's' : 'p',
+            (unsigned long long)(vma->object ? vma->pgoff : vma->start / PAGE));
+    fclose(out);
+    return text;
+}
+
 static void
 compare(struct pair *p)
 {
     char *host = host_vmas();
+    char *aspen = aspen_vmas(p->mm);
 
-    helper_assert_vmas(p->mm, host);
+    if (strcmp(host, aspen) != 0)
+        fail_msg("found:\n%shost:\n%s", aspen, host);
+    free(aspen);
     free(host);
 }
 
@@ -178,8 +208,73 @@ touch_both(struct pair *p, unsigned page)
 
     if (!vma || !(vma->flags & ASPEN_VM_WRITE))
         return;
-    *(volatile char *)host_address(page) = 1;
-    helper_put(&p->helper, p->mm, BASE + page * PAGE, 1);
+    uint8_t byte = (uint8_t)below(p, 256);
+    *(volatile uint8_t *)host_address(page) = byte;
+    helper_put(&p->helper, p->mm, BASE + page * PAGE, byte);
+}
+
+/* A byte more here and there, so that both find what to complain of. */
+static uint64_t
+perhaps_more(struct pair *p)
+{
+    return below(p, 40) ? 0 : 1 + below(p, PAGE - 1);
+}
+
+static void
+remap_both(struct pair *p, unsigned first, unsigned count)
+{
+    static const struct {
+        int host;
+        unsigned aspen;
+    } how[] = {
+        {MREMAP_MAYMOVE | MREMAP_FIXED,
+         ASPEN_MREMAP_MAYMOVE | ASPEN_MREMAP_FIXED},
+        {MREMAP_MAYMOVE | MREMAP_FIXED,
+         ASPEN_MREMAP_MAYMOVE | ASPEN_MREMAP_FIXED},
+        {MREMAP_MAYMOVE | MREMAP_FIXED | MREMAP_DONTUNMAP,
+         ASPEN_MREMAP_MAYMOVE | ASPEN_MREMAP_FIXED | ASPEN_MREMAP_DONTUNMAP},
+        {0, 0},
+        {MREMAP_FIXED, ASPEN_MREMAP_FIXED},
+    };
+    unsigned kind = (unsigned)below(p, below(p, 20) ? 4 : 5);
+    uint64_t old = first * PAGE + perhaps_more(p);
+    uint64_t old_bytes = (below(p, 20) ? count * PAGE : 0) + perhaps_more(p);
+    uint64_t new_bytes = below(p, 2) ? old_bytes : below(p, 12) * PAGE;
+    unsigned to = (unsigned)below(p, PAGES);
+    uint64_t address = BASE + old;
+
+    /* What has no place in the corner would land outside of it. */
+    new_bytes =
+        new_bytes > (PAGES - to) * PAGE ? (PAGES - to) * PAGE : new_bytes;
+    if (kind == 3 && new_bytes > (PAGES - first) * PAGE)
+        new_bytes = (PAGES - first) * PAGE;
+    uint64_t new = to *PAGE + perhaps_more(p);
+    void *answer = mremap((char *)host_address(0) + old, old_bytes, new_bytes,
+                          how[kind].host, (char *)host_address(0) + new);
+    int host = answer == MAP_FAILED ? -errno : 0;
+    int error = aspen_mremap(p->mm, BASE + old, old_bytes, new_bytes,
+                             how[kind].aspen, BASE + new, &address);
+    if (error != host)
+        fail_msg("mremap(%#lx, %#lx, %#lx, %d, %#lx): %d, host %d",
+                 (unsigned long)old, (unsigned long)old_bytes,
+                 (unsigned long)new_bytes, how[kind].host, (unsigned long)new,
+                 error, host);
+    if (!error)
+        assert_int_equal(address, (uintptr_t)answer);
+    p->remaps += !error;
+}
+
+/* Every page that both can read has the same byte. */
+static void
+compare_contents(struct pair *p)
+{
+    for (unsigned i = 0; i < PAGES; i++) {
+        struct aspen_vma *vma = aspen_vma_at(p->mm, BASE + i * PAGE);
+        if (!vma || !(vma->flags & ASPEN_VM_READ) || (vma->object && p->forked))
+            continue;
+        assert_int_equal(*(volatile uint8_t *)host_address(i),
+                         helper_get(&p->helper, p->mm, BASE + i * PAGE));
+    }
 }
 
 static void
@@ -190,7 +285,7 @@ call_both(struct pair *p)
 
     if (count > PAGES - first)
         count = PAGES - first;
-    switch (below(p, 9)) {
+    switch (below(p, 12)) {
     case 0:
     case 1:
         map_both(p, first, count);
@@ -206,6 +301,10 @@ call_both(struct pair *p)
     case 6:
         assert_int_equal(munmap(host_address(first), count * PAGE), 0);
         helper_unmap(p->mm, BASE + first * PAGE, count);
+        break;
+    case 7:
+    case 8:
+        remap_both(p, first, count);
         break;
     default:
         touch_both(p, first);
@@ -246,6 +345,7 @@ run_child(struct pair *p, unsigned generations)
     assert_int_equal(waitpid(pid, &status, 0), pid);
     assert_int_equal(status, 0);
     aspen_mm_put(child);
+    p->forked = true;
 }
 
 static void
@@ -254,6 +354,8 @@ run(struct pair *p, unsigned generations)
     for (unsigned i = 0; i < CALLS; i++) {
         call_both(p);
         compare(p);
+        if (i % 16 == 0)
+            compare_contents(p);
         if (i == CALLS / 2 && generations > 1)
             run_child(p, generations);
     }
@@ -273,6 +375,8 @@ test_host(void **state)
         sscanf(host.release, "%u.%u", &major, &minor) != 2 ||
         major * 100 + minor < 612 || sysconf(_SC_PAGESIZE) != (long)PAGE)
         skip();
+    pair.remaps = 0;
+    pair.forked = false;
     pair.random = unit_seed("test_mmap_host", 1);
     pair.never = host_never_overcommits();
     aspen_config_init(&config);
@@ -289,7 +393,8 @@ test_host(void **state)
                                         2 * PAGES, NULL, NULL);
     }
     run(&pair, FAMILY);
-    print_message("Linux %s: %u calls alike\n", host.release, CALLS * FAMILY);
+    print_message("Linux %s: %u calls alike, %u of them mremap\n", host.release,
+                  CALLS * FAMILY, pair.remaps);
     assert_int_equal(munmap(host_address(0), PAGES * PAGE), 0);
     aspen_mm_put(pair.mm);
     for (unsigned i = 0; i < OBJECTS; i++) {

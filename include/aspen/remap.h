@@ -1,0 +1,51 @@
+/* SPDX-License-Identifier: MIT */
+/**
+ * aspen/remap.h - mappings that change their size or their place.
+ */
+#ifndef ASPEN_REMAP_H
+#define ASPEN_REMAP_H
+
+#include <aspen/compiler.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+struct aspen_mm;
+
+#define ASPEN_MREMAP_MAYMOVE   1u
+#define ASPEN_MREMAP_FIXED     2u
+#define ASPEN_MREMAP_DONTUNMAP 4u
+
+/**
+ * Give the mapping at `old` another size, or another place, pages included.
+ *
+ * Units:   bytes, rounded up to pages; `old` and `new_address` are aligned.
+ *          `old_bytes` 0: a second mapping of the same shared pages.
+ *          `new_address`: with FIXED the place, with DONTUNMAP alone a hint.
+ * Context: may sleep. Takes the mmap lock for writing.
+ * Returns: 0 and *address, or
+ *          -ASPEN_EINVAL     not aligned, new size 0, flags that do not fit,
+ *                            ranges that overlap, old size 0 of a private
+ *                            mapping
+ *          -ASPEN_EFAULT     nothing is mapped at `old`, or not to the end, or
+ *                            it may not grow
+ *          -ASPEN_EPERM      sealed
+ *          -ASPEN_EAGAIN     what is locked would be beyond the limit
+ *          -ASPEN_ENOMEM     no place, a limit, map count, charge, no memory
+ *          -ASPEN_EOPNOTSUPP a huge page is cut, or not aligned any more
+ *          -ASPEN_EINTR, an open hook's or a special mapping's error.
+ *          On error the address space is as it was, but for moves of several
+ *          mappings at once (docs/semantics.md, mremap).
+ * Source:  mremap(2); Linux v6.18.
+ */
+ASPEN_MUST_USE int aspen_mremap(struct aspen_mm *mm, uint64_t old,
+                                uint64_t old_bytes, uint64_t new_bytes,
+                                unsigned flags, uint64_t new_address,
+                                uint64_t *address);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

@@ -1,0 +1,406 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * calls/move.c - a mapping goes to another place.
+ *
+ * I1  What is at the target goes first, then the new mapping is linked, then
+ *     the entries move, then the old mapping goes.
+ * I2  While entries move the reverse maps' locks are held for writing: a
+ *     walker meets all of them at the old place, or all at the new one, and
+ *     finds each. It may meet both VMAs; page offsets are the same in both.
+ * I3  An anonymous VMA that never had a page gets a new page offset, as if it
+ *     had been mapped at its new place.
+ * I4  What is unmapped in the end are whole VMAs, none of them a neighbour of
+ *     the new mapping: the source is cut out before anything else, which can
+ *     be undone.
+ *
+ * Called by mremap. The first test to break is tests/unit/test_mremap.c.
+ */
+#include "calls/move.h"
+
+#include "space/anon_vma.h"
+#include "space/charge.h"
+#include "space/notify.h"
+#include "space/object.h"
+
+static uint64_t
+gone_end(const struct aspen_move *move)
+{
+    return move->from + move->gone_bytes;
+}
+
+/* ---- Check ------------------------------------------------------------- */
+
+static int
+check_ranges(struct aspen_move *move)
+{
+    int error = 0;
+
+    move->target = (struct aspen_clear){
+        .mm = move->mm, .start = move->to, .end = move->to + move->to_bytes};
+    move->source = (struct aspen_clear){.mm = move->mm};
+    if (move->replace)
+        error = aspen_clear_check(&move->target, move->mm, move->to,
+                                  move->to + move->to_bytes);
+    if (!error && move->gone_bytes)
+        error = aspen_clear_check(&move->source, move->mm, move->from,
+                                  gone_end(move));
+    return error;
+}
+
+int
+aspen_move_check(struct aspen_move *move)
+{
+    const struct aspen_vma *vma = move->vma;
+
+    move->flags = vma->flags;
+    if (vma->userfault)
+        move->flags &= ~ASPEN_VM_UFFD;
+    move->pgoff = vma->object || vma->anon_vma || vma->special
+                      ? aspen_vma_offset(vma, move->from)
+                      : move->to >> ASPEN_PAGE_SHIFT;
+    int error = check_ranges(move);
+    if (error)
+        return error;
+    move->tables = (struct aspen_table_move){
+        .mm = move->mm,
+        .from = move->from,
+        .to = move->to,
+        .bytes = move->pages_bytes,
+        .target_goes = move->target.first != NULL,
+        .drop_userfault = vma->userfault != NULL,
+    };
+    error = aspen_table_move_check(&move->tables);
+    return error && vma->flags & ASPEN_VM_HUGETLB ? -ASPEN_EINVAL : error;
+}
+
+/* ---- Reserve ----------------------------------------------------------- */
+
+static void
+undo_isolate(struct aspen_move *move)
+{
+    if (move->high.vma)
+        aspen_isolate_undo(&move->high);
+    if (move->low.vma)
+        aspen_isolate_undo(&move->low);
+}
+
+/* Cut the source out of the VMAs at its ends (I4). */
+static int
+isolate(struct aspen_move *move)
+{
+    struct aspen_vma *first = move->source.first;
+    struct aspen_vma *last = move->source.last;
+    uint64_t end = gone_end(move);
+
+    move->low.vma = move->high.vma = NULL;
+    if (!first || (first->start >= move->from && last->end <= end))
+        return 0;
+    int error = aspen_vma_isolate(&move->low, first,
+                                  aspen_max_u64(first->start, move->from),
+                                  aspen_min_u64(first->end, end));
+    if (error) {
+        move->low.vma = NULL;
+        return error;
+    }
+    if (first != last)
+        error = aspen_vma_isolate(&move->high, last, last->start,
+                                  aspen_min_u64(last->end, end));
+    if (error)
+        move->high.vma = NULL;
+    if (!error)
+        error = check_ranges(move); /* the VMAs are others now */
+    if (error)
+        undo_isolate(move);
+    return error;
+}
+
+static uint64_t
+charge_wanted(const struct aspen_move *move)
+{
+    return move->flags & ASPEN_VM_ACCOUNT ? move->to_bytes >> ASPEN_PAGE_SHIFT
+                                          : 0;
+}
+
+/* Only what the new mapping has more than all that goes. */
+static int
+reserve_charge(struct aspen_move *move)
+{
+    uint64_t have = move->target.charge_pages + move->source.charge_pages;
+    uint64_t want = charge_wanted(move);
+
+    move->charged_pages = want > have ? want - have : 0;
+    return aspen_charge_mm(move->mm, move->charged_pages);
+}
+
+/* A neighbour of the target; none that goes itself. */
+static struct aspen_vma *
+staying(const struct aspen_move *move, struct aspen_vma *vma)
+{
+    return vma && vma->start < gone_end(move) && vma->end > move->from &&
+                   move->gone_bytes
+               ? NULL
+               : vma;
+}
+
+static void
+plan_merge(struct aspen_move *move)
+{
+    move->merge = (struct aspen_merge){
+        .mm = move->mm,
+        .start = move->to,
+        .end = move->to + move->to_bytes,
+        .flags = move->flags,
+        .object = move->vma->object,
+        .pgoff = move->pgoff,
+        .below = staying(move, aspen_clear_below(&move->target)),
+        .above = staying(move, aspen_clear_above(&move->target)),
+        .like = move->vma,
+    };
+    if (move->vma->userfault)
+        move->merge.below = move->merge.above = NULL;
+    aspen_merge_check(&move->merge);
+}
+
+static int
+reserve_fresh(struct aspen_move *move)
+{
+    struct aspen_vma *from = move->vma;
+    struct aspen_vma *vma = aspen_vma_copy(move->mm, from);
+
+    if (!vma)
+        return -ASPEN_ENOMEM;
+    vma->start = move->to;
+    vma->end = move->to + move->to_bytes;
+    vma->flags = move->flags;
+    vma->pgoff = move->pgoff;
+    vma->userfault = NULL;
+    int error =
+        from->anon_vma ? aspen_anon_vma_links_reserve(from, &move->links) : 0;
+    if (!error) {
+        error = aspen_vma_open(vma);
+        if (error)
+            aspen_anon_vma_links_release(move->mm->aspen, &move->links);
+    }
+    if (error) {
+        aspen_vma_free(vma);
+        return error;
+    }
+    if (vma->object)
+        aspen_object_get(vma->object);
+    move->fresh = vma;
+    return 0;
+}
+
+static int
+reserve_vma(struct aspen_move *move)
+{
+    move->fresh = NULL;
+    aspen_list_init(&move->links);
+    plan_merge(move);
+    if (move->merge.below || move->merge.above)
+        return aspen_merge_reserve(&move->merge);
+    return reserve_fresh(move);
+}
+
+static void
+abort_vma(struct aspen_move *move)
+{
+    struct aspen_vma *vma = move->fresh;
+
+    if (!vma) {
+        aspen_merge_abort(&move->merge);
+        return;
+    }
+    struct aspen_object *object = vma->object;
+    if (object && object->pager && object->pager->close)
+        object->pager->close(object->context, vma);
+    aspen_anon_vma_links_release(move->mm->aspen, &move->links);
+    aspen_vma_free(vma);
+    if (object)
+        aspen_object_put(object);
+}
+
+/* Of everything that commit stores. */
+static int
+reserve_tree(struct aspen_move *move)
+{
+    const struct aspen_merge *merge = &move->merge;
+    uint64_t start = merge->below ? merge->below->start : merge->start;
+    uint64_t end = merge->above ? merge->above->end : merge->end;
+    unsigned stores = 1 + (move->source.first ? 1u : 0);
+
+    if (move->source.first) {
+        start = aspen_min_u64(start, move->from);
+        end = aspen_max_u64(end, gone_end(move));
+    }
+    return aspen_clear_reserve_tree(&move->target, &move->tree, stores, start,
+                                    end);
+}
+
+/* A special mapping may say no, the last that can. */
+static int
+ask_special(const struct aspen_move *move)
+{
+    const struct aspen_special *special = move->vma->special;
+
+    if (!special || !special->mremap)
+        return 0;
+    if (aspen_failpoint(&move->mm->aspen->failpoints, ASPEN_STEP_HOOK))
+        return -ASPEN_ENOMEM;
+    return special->mremap(special->context, move->mm, move->from, move->to,
+                           move->to_bytes);
+}
+
+/* The source is cut out. */
+static int
+reserve_rest(struct aspen_move *move)
+{
+    int error = aspen_clear_reserve(&move->target);
+    if (error)
+        return error;
+    error = reserve_charge(move);
+    if (error)
+        goto undo_target;
+    error = reserve_vma(move);
+    if (error)
+        goto undo_charge;
+    error = aspen_table_move_reserve(&move->tables);
+    if (error)
+        goto undo_vma;
+    error = reserve_tree(move);
+    if (error)
+        goto undo_tables;
+    error = ask_special(move);
+    if (error)
+        goto undo_tree;
+    return 0;
+
+undo_tree:
+    aspen_tree_reserve_release(&move->mm->vmas, &move->tree);
+undo_tables:
+    aspen_table_move_finish(&move->tables);
+undo_vma:
+    abort_vma(move);
+undo_charge:
+    aspen_uncharge(move->mm->aspen, move->charged_pages);
+undo_target:
+    aspen_clear_abort(&move->target);
+    return error;
+}
+
+int
+aspen_move_reserve(struct aspen_move *move)
+{
+    int error = isolate(move);
+    if (error)
+        return error;
+    error = reserve_rest(move);
+    if (error)
+        undo_isolate(move);
+    return error;
+}
+
+/* ---- Commit ------------------------------------------------------------ */
+
+static void
+commit_fresh(struct aspen_move *move)
+{
+    struct aspen_vma *vma = move->fresh;
+
+    if (move->vma->anon_vma)
+        aspen_anon_vma_clone_reserved(vma, move->vma, &move->links);
+    if (vma->object)
+        aspen_object_link(vma, NULL);
+    aspen_tree_store_reserved(&move->mm->vmas, &move->tree, vma->start,
+                              vma->end - 1, vma);
+    move->mm->map_count++;
+}
+
+/* I1: there is a mapping at the target, and nothing in it. */
+static void
+commit_target(struct aspen_move *move)
+{
+    struct aspen_mm *mm = move->mm;
+    uint64_t pages = move->to_bytes >> ASPEN_PAGE_SHIFT;
+
+    aspen_clear_commit(&move->target, &move->tree);
+    if (move->fresh)
+        commit_fresh(move);
+    else
+        aspen_merge_commit(&move->merge, &move->tree);
+    aspen_mm_account_vma(mm, move->flags, pages, true);
+    if (move->flags & ASPEN_VM_LOCKED)
+        mm->locked_pages += pages;
+}
+
+/* I2 */
+static void
+commit_pages(struct aspen_move *move)
+{
+    struct aspen_vma *vma = move->vma;
+
+    aspen_port_cache_flush(move->mm->root);
+    aspen_notify_start(move->mm, move->from, move->from + move->pages_bytes);
+    if (vma->object)
+        aspen_write_lock(&vma->object->i_mmap_lock, ASPEN_LOCK_I_MMAP);
+    if (vma->anon_vma)
+        aspen_write_lock(&vma->anon_vma->root->lock, ASPEN_LOCK_ANON_VMA);
+    aspen_table_move_commit(&move->tables);
+    if (vma->anon_vma)
+        aspen_write_unlock(&vma->anon_vma->root->lock);
+    if (vma->object)
+        aspen_write_unlock(&vma->object->i_mmap_lock);
+    aspen_table_move_finish(&move->tables);
+    aspen_notify_end(move->mm, move->from, move->from + move->pages_bytes);
+}
+
+/* Without its pages the source is not locked any more, all of its VMA; and
+ * nobody looks there for pages. */
+static void
+leave_source(struct aspen_move *move)
+{
+    struct aspen_mm *mm = move->mm;
+    struct aspen_vma *vma = aspen_vma_at(mm, move->from);
+
+    aspen_vma_write_lock(vma);
+    if (vma->flags & ASPEN_VM_LOCKED)
+        mm->locked_pages -= aspen_vma_pages(vma);
+    vma->flags &= ~(ASPEN_VM_LOCKED | ASPEN_VM_LOCKONFAULT);
+    if (vma->start == move->from && vma->end == move->from + move->pages_bytes)
+        aspen_anon_vma_unlink(vma);
+}
+
+static void
+commit_source(struct aspen_move *move)
+{
+    if (move->gone_bytes)
+        aspen_clear_commit(&move->source, &move->tree);
+    else if (move->dontunmap)
+        leave_source(move);
+}
+
+void
+aspen_move_commit(struct aspen_move *move)
+{
+    struct aspen_mm *mm = move->mm;
+    uint64_t have = move->target.charge_pages + move->source.charge_pages;
+    uint64_t want = charge_wanted(move);
+    uint64_t peak = mm->peak_pages;
+
+    if (move->low.vma)
+        aspen_isolate_done(&move->low);
+    if (move->high.vma)
+        aspen_isolate_done(&move->high);
+    aspen_vma_write_lock(move->vma);
+    commit_target(move);
+    if (move->pages_bytes)
+        commit_pages(move);
+    else
+        aspen_table_move_finish(&move->tables);
+    commit_source(move);
+    /* At no time both places count. */
+    mm->peak_pages = aspen_max_u64(peak, mm->total_pages);
+    if (have > want)
+        aspen_uncharge(mm->aspen, have - want);
+    aspen_tree_reserve_release(&mm->vmas, &move->tree);
+}

@@ -1,0 +1,63 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * calls/move.h - a mapping, or a part of one, goes to another place, and may
+ * come to be another size: the heart of mremap.
+ *
+ *      from   + pages_bytes   + gone_bytes
+ *        |         |              |
+ *     [..[  moves  )[  goes  ..)..)               before
+ *                                       to             + to_bytes
+ *                                        |                 |
+ *                                        [  moved  )[ new  )       after
+ *
+ * In three parts: check (may refuse), reserve (may fail), commit (cannot).
+ */
+#ifndef ASPEN_CALLS_MOVE_H
+#define ASPEN_CALLS_MOVE_H
+
+#include "calls/clear.h"
+#include "calls/merge.h"
+#include "paging/move.h"
+#include "space/split.h"
+
+struct aspen_move {
+    struct aspen_mm *mm;   /* in: as all down to `replace` */
+    struct aspen_vma *vma; /* that has `from` */
+    uint64_t from;
+    uint64_t pages_bytes; /* whose entries move; inside vma */
+    uint64_t gone_bytes;  /* that are unmapped after it; 0: none, what was
+                             there stays, without its pages */
+    uint64_t to;
+    uint64_t to_bytes;
+    bool dontunmap;
+    bool replace; /* what is mapped at the target goes */
+
+    uint64_t flags; /* of the new mapping; check's */
+    uint64_t pgoff;
+    struct aspen_clear target; /* reserve's, as all below */
+    struct aspen_clear source;
+    struct aspen_isolate low; /* cuts the source out of its VMAs */
+    struct aspen_isolate high;
+    struct aspen_merge merge;
+    struct aspen_vma *fresh; /* NULL: a neighbour takes it */
+    struct aspen_list links; /* of fresh */
+    struct aspen_table_move tables;
+    struct aspen_tree_reserve tree;
+    uint64_t charged_pages;
+};
+
+/*
+ * Context: this and all below: the mmap lock is held for writing.
+ * Returns: 0, -ASPEN_EPERM (something that goes is sealed), -ASPEN_EOPNOTSUPP,
+ *          -ASPEN_EINVAL (huge pages), -ASPEN_ENOMEM.
+ */
+ASPEN_MUST_USE int aspen_move_check(struct aspen_move *move);
+
+/* 0, -ASPEN_ENOMEM, an open hook's or a special mapping's error, with nothing
+ * left. */
+ASPEN_MUST_USE int aspen_move_reserve(struct aspen_move *move);
+
+/* Sizes, locked pages and charge included. */
+void aspen_move_commit(struct aspen_move *move);
+
+#endif

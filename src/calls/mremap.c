@@ -1,0 +1,459 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * calls/mremap.c - mremap: arguments, limits, and which way it goes.
+ *
+ *                     stays                      moves
+ *   smaller     munmap of the rest      move, and the rest goes
+ *   the same    nothing                 move
+ *   larger      grow in place, if the mapping ends there and there is room;
+ *               else, with MAYMOVE, move to where there is
+ *
+ * What is refused first is refused first by Linux 6.18.
+ *
+ * Called by the embedder. The first tests to break are
+ * tests/unit/test_mremap.c and tests/unit/test_mremap_host.c.
+ */
+#include <aspen/remap.h>
+
+#include "calls/map.h"
+#include "calls/move.h"
+#include "calls/place.h"
+#include "fault/populate.h"
+#include "space/charge.h"
+#include "space/limits.h"
+
+#define NEVER_GROWN (ASPEN_VM_DONTEXPAND | ASPEN_VM_PFNMAP)
+#define NEVER_MERGED                                                           \
+    (NEVER_GROWN | ASPEN_VM_IO | ASPEN_VM_MIXEDMAP | ASPEN_VM_SPECIAL)
+#define HUGE_BYTES (aspen_entry_span(1))
+/* VMAs that have to be left of the map count. */
+#define MAPS_TO_MOVE  3
+#define MAPS_TO_PLACE 5
+
+struct remap {
+    struct aspen_mm *mm;
+    struct aspen_vma *vma;
+    uint64_t old;
+    uint64_t old_bytes;
+    uint64_t new_bytes;
+    unsigned flags;
+    uint64_t new;  /* wanted; then where it is */
+    uint64_t fill; /* what has to be faulted in, at its end */
+};
+
+/* ---- Check ------------------------------------------------------------- */
+
+static bool
+has_target(const struct remap *remap)
+{
+    return remap->flags & (ASPEN_MREMAP_FIXED | ASPEN_MREMAP_DONTUNMAP);
+}
+
+static bool
+overlaps(const struct remap *remap)
+{
+    return remap->old + remap->old_bytes > remap->new &&
+           remap->new + remap->new_bytes > remap->old;
+}
+
+static bool
+maps_left(const struct aspen_mm *mm, uint64_t maps)
+{
+    return mm->map_count + maps < mm->aspen->config.map_count_max;
+}
+
+static int
+check_target(const struct remap *remap)
+{
+    const struct aspen_mm *mm = remap->mm;
+
+    if (remap->new > mm->address_limit - remap->new_bytes ||
+        !aspen_is_aligned(remap->new, ASPEN_PAGE_SIZE) ||
+        !(remap->flags & ASPEN_MREMAP_MAYMOVE))
+        return -ASPEN_EINVAL;
+    if (remap->flags & ASPEN_MREMAP_DONTUNMAP &&
+        remap->old_bytes != remap->new_bytes)
+        return -ASPEN_EINVAL;
+    return overlaps(remap) ? -ASPEN_EINVAL : 0;
+}
+
+static int
+check_arguments(const struct remap *remap)
+{
+    const unsigned known =
+        ASPEN_MREMAP_MAYMOVE | ASPEN_MREMAP_FIXED | ASPEN_MREMAP_DONTUNMAP;
+
+    if (remap->flags & ~known ||
+        !aspen_is_aligned(remap->old, ASPEN_PAGE_SIZE) || !remap->new_bytes ||
+        remap->new_bytes > remap->mm->address_limit)
+        return -ASPEN_EINVAL;
+    return has_target(remap) ? check_target(remap) : 0;
+}
+
+/* A huge page at a time, and never more. */
+static int
+check_hugetlb(struct remap *remap)
+{
+    remap->old_bytes = aspen_align_up(remap->old_bytes, HUGE_BYTES);
+    remap->new_bytes = aspen_align_up(remap->new_bytes, HUGE_BYTES);
+    if (!aspen_is_aligned(remap->old, HUGE_BYTES) ||
+        (has_target(remap) && !aspen_is_aligned(remap->new, HUGE_BYTES)) ||
+        remap->new_bytes > remap->old_bytes)
+        return -ASPEN_EINVAL;
+    return 0;
+}
+
+static int
+check_growth(const struct remap *remap)
+{
+    const struct aspen_vma *vma = remap->vma;
+    uint64_t more = (remap->new_bytes - remap->old_bytes) >> ASPEN_PAGE_SHIFT;
+    uint64_t pgoff = aspen_vma_offset(vma, remap->old);
+
+    if (pgoff + (remap->new_bytes >> ASPEN_PAGE_SHIFT) < pgoff)
+        return -ASPEN_EINVAL;
+    if (vma->flags & NEVER_GROWN)
+        return -ASPEN_EFAULT;
+    if (vma->flags & ASPEN_VM_LOCKED) {
+        int error = aspen_may_lock(remap->mm, more);
+        if (error)
+            return error;
+    }
+    return aspen_may_expand(remap->mm, vma->flags, more);
+}
+
+static int
+check_mapping(struct remap *remap)
+{
+    const struct aspen_vma *vma = remap->vma;
+
+    if (!vma)
+        return -ASPEN_EFAULT;
+    if (vma->flags & ASPEN_VM_SEALED)
+        return -ASPEN_EPERM;
+    if (vma->flags & ASPEN_VM_HUGETLB) {
+        int error = check_hugetlb(remap);
+        if (error)
+            return error;
+    }
+    if (!has_target(remap) && remap->new_bytes <= remap->old_bytes)
+        return 0;
+    if (!remap->old_bytes &&
+        !(vma->flags & (ASPEN_VM_SHARED | ASPEN_VM_MAYSHARE)))
+        return -ASPEN_EINVAL;
+    if (remap->flags & ASPEN_MREMAP_DONTUNMAP && vma->flags & NEVER_GROWN)
+        return -ASPEN_EINVAL;
+    /* What goes for good may lie in several mappings, or nowhere. */
+    if (aspen_min_u64(remap->old_bytes, remap->new_bytes) >
+        vma->end - remap->old)
+        return -ASPEN_EFAULT;
+    return remap->new_bytes > remap->old_bytes ? check_growth(remap) : 0;
+}
+
+/* ---- Smaller, in place ------------------------------------------------- */
+
+static int
+shrink(struct remap *remap)
+{
+    uint64_t start = remap->old + remap->new_bytes;
+    uint64_t bytes = remap->old_bytes - remap->new_bytes;
+    uint64_t limit = remap->mm->address_limit;
+
+    if (start > limit || bytes > limit - start)
+        return -ASPEN_EINVAL;
+    return aspen_munmap_locked(remap->mm, start, start + bytes);
+}
+
+/* ---- Larger, in place -------------------------------------------------- */
+
+static bool
+has_room(const struct remap *remap)
+{
+    struct aspen_mm *mm = remap->mm;
+    struct aspen_vma *vma = remap->vma;
+    uint64_t end = remap->old + remap->new_bytes;
+
+    if (vma->end - remap->old != remap->old_bytes || end < vma->end ||
+        end > mm->address_limit)
+        return false;
+    return !aspen_tree_find(&mm->vmas, vma->end, end - 1, NULL) &&
+           (vma->start >= mm->aspen->config.mmap_min_fixed ||
+            aspen_privileged(mm, ASPEN_PRIVILEGE_SYS_RAWIO));
+}
+
+/* It takes what is new for itself, and perhaps what is above that. */
+static void
+plan_growth(const struct remap *remap, struct aspen_merge *merge)
+{
+    struct aspen_vma *vma = remap->vma;
+
+    *merge = (struct aspen_merge){
+        .mm = remap->mm,
+        .start = vma->end,
+        .end = remap->old + remap->new_bytes,
+        .flags = vma->flags,
+        .object = vma->object,
+        .pgoff = aspen_vma_offset(vma, vma->end),
+        .below = vma,
+        .above = aspen_vma_at(remap->mm, remap->old + remap->new_bytes),
+        .like = vma,
+    };
+    aspen_merge_check(merge);
+    /* The embedder's pointer keeps others away, not the mapping itself. */
+    if (!merge->below) {
+        merge->below = vma;
+        merge->above = NULL;
+    }
+}
+
+static int
+reserve_growth(struct aspen_merge *merge, struct aspen_tree_reserve *reserve)
+{
+    uint64_t end = merge->above ? merge->above->end : merge->end;
+
+    int error = aspen_merge_reserve(merge);
+    if (error)
+        return error;
+    error = aspen_tree_reserve_within(&merge->mm->vmas, reserve, 1,
+                                      merge->below->start, end - 1);
+    if (error)
+        aspen_merge_abort(merge);
+    return error;
+}
+
+static int
+grow(struct remap *remap)
+{
+    struct aspen_mm *mm = remap->mm;
+    struct aspen_tree_reserve reserve = {0};
+    struct aspen_merge merge;
+    uint64_t flags = remap->vma->flags;
+    uint64_t more = (remap->new_bytes - remap->old_bytes) >> ASPEN_PAGE_SHIFT;
+    uint64_t charge = flags & ASPEN_VM_ACCOUNT ? more : 0;
+
+    int error = aspen_charge_mm(mm, charge);
+    if (error)
+        return error;
+    error = flags & NEVER_MERGED ? -ASPEN_ENOMEM : 0;
+    if (!error) {
+        plan_growth(remap, &merge);
+        error = reserve_growth(&merge, &reserve);
+    }
+    if (error) {
+        aspen_uncharge(mm->aspen, charge);
+        return error;
+    }
+    aspen_merge_commit(&merge, &reserve);
+    aspen_tree_reserve_release(&mm->vmas, &reserve);
+    aspen_mm_account_vma(mm, flags, more, true);
+    if (flags & ASPEN_VM_LOCKED)
+        mm->locked_pages += more;
+    return 0;
+}
+
+/* ---- Elsewhere --------------------------------------------------------- */
+
+static int
+find_place(struct remap *remap)
+{
+    const struct aspen_vma *vma = remap->vma;
+    const struct aspen_mmap_args args = {
+        .address = has_target(remap) ? remap->new : 0,
+        .place = remap->flags &ASPEN_MREMAP_FIXED ? ASPEN_MAP_FIXED : 0,
+        .vm_flags = vma->flags &ASPEN_VM_MAYSHARE ? ASPEN_VM_SHARED : 0,
+        .object = vma->object,
+        .offset_bytes = aspen_vma_offset(vma, remap->old) << ASPEN_PAGE_SHIFT,
+    };
+
+    return aspen_place(remap->mm, &args, remap->new_bytes, &remap->new);
+}
+
+static struct aspen_move
+move_of(const struct remap *remap)
+{
+    bool dontunmap = remap->flags & ASPEN_MREMAP_DONTUNMAP;
+
+    return (struct aspen_move){
+        .mm = remap->mm,
+        .vma = remap->vma,
+        .from = remap->old,
+        .pages_bytes = aspen_min_u64(remap->old_bytes, remap->new_bytes),
+        .gone_bytes = dontunmap ? 0 : remap->old_bytes,
+        .to = remap->new,
+        .to_bytes = remap->new_bytes,
+        .dontunmap = dontunmap,
+        .replace = remap->flags &ASPEN_MREMAP_FIXED,
+    };
+}
+
+static int
+relocate(struct remap *remap)
+{
+    struct aspen_mm *mm = remap->mm;
+
+    if (!maps_left(mm, MAPS_TO_MOVE))
+        return -ASPEN_ENOMEM;
+    int error = find_place(remap);
+    if (error)
+        return error;
+    struct aspen_move move = move_of(remap);
+    error = aspen_move_check(&move);
+    if (!error && move.dontunmap)
+        error = aspen_may_expand(mm, move.flags,
+                                 (remap->new_bytes >> ASPEN_PAGE_SHIFT) -
+                                     move.target.pages);
+    if (!error)
+        error = aspen_move_reserve(&move);
+    if (!error)
+        aspen_move_commit(&move);
+    return error;
+}
+
+/* ---- One mapping ------------------------------------------------------- */
+
+static int
+remap_one(struct remap *remap)
+{
+    int error = check_mapping(remap);
+    if (error)
+        return error;
+    if (remap->new_bytes > remap->old_bytes &&
+        remap->vma->flags & ASPEN_VM_LOCKED)
+        remap->fill = remap->new_bytes - remap->old_bytes;
+    if (has_target(remap))
+        return relocate(remap);
+    remap->new = remap->old;
+    if (remap->new_bytes == remap->old_bytes)
+        return 0;
+    if (remap->new_bytes < remap->old_bytes)
+        return shrink(remap);
+    if (has_room(remap))
+        return grow(remap);
+    return remap->flags & ASPEN_MREMAP_MAYMOVE ? relocate(remap)
+                                               : -ASPEN_ENOMEM;
+}
+
+/* ---- Several at once --------------------------------------------------- */
+
+/* Files of file systems that choose addresses themselves, and mappings whose
+ * faults somebody else handles, move alone. */
+static bool
+moves_with_others(const struct aspen_vma *vma)
+{
+    return !vma->userfault &&
+           !(vma->object && vma->object->placement == ASPEN_PLACEMENT_HUGE);
+}
+
+/* The part of `all` that lies in the mapping at or above `from`. */
+static struct remap
+part_of(const struct remap *all, uint64_t from)
+{
+    uint64_t end = all->old + all->old_bytes;
+    struct remap part = *all;
+
+    part.vma = aspen_vma_find(all->mm, from);
+    if (part.vma && part.vma->start >= end)
+        part.vma = NULL;
+    if (!part.vma)
+        return part;
+    part.old = aspen_max_u64(part.vma->start, from);
+    part.old_bytes = part.new_bytes =
+        aspen_min_u64(part.vma->end, end) - part.old;
+    part.new = all->new + (part.old - all->old);
+    return part;
+}
+
+/* All that can be known before the first one moves. */
+static int
+check_several(const struct remap *all)
+{
+    uint64_t end = all->old + all->old_bytes;
+    struct remap part;
+
+    for (uint64_t from = all->old; from < end;
+         from = part.old + part.old_bytes) {
+        part = part_of(all, from);
+        if (!part.vma)
+            return from == all->old ? -ASPEN_EFAULT : 0;
+        if (from == all->old && part.old != from)
+            return -ASPEN_EFAULT;
+        if (!moves_with_others(part.vma) &&
+            (from != all->old || part.vma->end < end))
+            return -ASPEN_EFAULT;
+        int error = check_mapping(&part);
+        if (error)
+            return error;
+    }
+    return 0;
+}
+
+/* The same size, at a fixed place: whatever is mapped there, with the gaps. */
+static int
+remap_several(struct remap *all)
+{
+    uint64_t end = all->old + all->old_bytes;
+    struct remap part;
+
+    int error = check_several(all);
+    for (uint64_t from = all->old; !error && from < end;
+         from = part.old + part.old_bytes) {
+        part = part_of(all, from);
+        if (!part.vma)
+            break;
+        error = remap_one(&part);
+    }
+    return error;
+}
+
+/* ---- The call ---------------------------------------------------------- */
+
+/* The mmap lock is held for writing. */
+static int
+remap_locked(struct remap *remap)
+{
+    struct aspen_mm *mm = remap->mm;
+
+    if (has_target(remap) && !maps_left(mm, MAPS_TO_PLACE))
+        return -ASPEN_ENOMEM;
+    remap->vma = aspen_vma_at(mm, remap->old);
+    if (remap->flags & ASPEN_MREMAP_FIXED &&
+        remap->old_bytes == remap->new_bytes &&
+        mm->aspen->config.semantics >= ASPEN_SEMANTICS_6_18)
+        return remap_several(remap);
+    return remap_one(remap);
+}
+
+int
+aspen_mremap(struct aspen_mm *mm, uint64_t old, uint64_t old_bytes,
+             uint64_t new_bytes, unsigned flags, uint64_t new_address,
+             uint64_t *address)
+{
+    struct remap remap = {
+        .mm = mm,
+        .old = old,
+        .old_bytes = aspen_align_up(old_bytes, ASPEN_PAGE_SIZE),
+        .new_bytes = aspen_align_up(new_bytes, ASPEN_PAGE_SIZE),
+        .flags = flags,
+        .new = new_address,
+    };
+
+    int error = check_arguments(&remap);
+    if (!error)
+        error = aspen_mm_write_lock_killable(mm, ASPEN_LOCK_MM);
+    if (error)
+        return error;
+    error = remap_locked(&remap);
+    aspen_mm_write_unlock(mm);
+    aspen_tree_pool_settle(&mm->aspen->tree_pool);
+    if (error)
+        return error;
+    *address = remap.new;
+    if (remap.fill) {
+        /* As Linux: what cannot be had now comes by a fault. */
+        uint64_t end = remap.new + remap.new_bytes;
+        int ignored = aspen_populate_range(mm, end - remap.fill, end,
+                                           ASPEN_POPULATE_MMAP, NULL);
+        (void)ignored;
+    }
+    return 0;
+}
