@@ -15,7 +15,7 @@ struct aspen;
 struct aspen_mm;
 
 enum aspen_mm_state {
-    ASPEN_MM_BUILDING, /* fork is copying into it */
+    ASPEN_MM_BUILDING, /* fork is copying into it, or exec fills it */
     ASPEN_MM_LIVE,     /* in the registry; may have no VMA */
     ASPEN_MM_DYING,    /* its last user is gone, exit is unmapping it */
     ASPEN_MM_EMPTY,    /* after exit or a failed fork: no VMA */
@@ -58,6 +58,32 @@ void aspen_mm_get(struct aspen_mm *mm);
  * Context: may sleep; no lock is held. Accepts a space without VMAs.
  */
 void aspen_mm_put(struct aspen_mm *mm);
+
+/**
+ * Exec: make a new space, fill it, then be in that one instead of the old one.
+ *
+ *     error = aspen_exec_prepare(mm, &next);
+ *     ... aspen_mmap(next, ...), aspen_copy_out(next, ...) ...
+ *     if (error) aspen_exec_abort(next);
+ *     else       aspen_exec_commit(mm, next);
+ *
+ * prepare: an empty space with the limits and privileges of `mm`, and nothing
+ *          else of it (MCL_FUTURE, layout and the embedder's pointer are new).
+ *          It is BUILDING: all calls on it work but fork, and nobody else can
+ *          find it. 0 and *next, or -ASPEN_ENOMEM, -ASPEN_EINVAL (`mm` is not
+ *          LIVE) with nothing left.
+ * commit:  `next` goes LIVE, and the caller, its one user, has left `mm` as by
+ *          aspen_mm_put(). Others in `mm`, such as the parent of a vfork child,
+ *          stay there. Cannot fail.
+ * abort:   `next` is gone, with all that was mapped; `mm` is as it was.
+ *
+ * Context: may sleep; no lock is held.
+ * Source:  execve(2); Linux v6.12 bprm_mm_init(), exec_mmap().
+ */
+ASPEN_MUST_USE int aspen_exec_prepare(struct aspen_mm *mm,
+                                      struct aspen_mm **next);
+void aspen_exec_commit(struct aspen_mm *mm, struct aspen_mm *next);
+void aspen_exec_abort(struct aspen_mm *next);
 
 /** Where it is in its life. A snapshot unless the caller excludes changes. */
 enum aspen_mm_state aspen_mm_state(const struct aspen_mm *mm);

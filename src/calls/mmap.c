@@ -186,7 +186,7 @@ check(struct mapping *mapping, const struct aspen_mmap_args *args)
 {
     struct aspen_mm *mm = mapping->mm;
 
-    if (aspen_load_relaxed(&mm->state) != ASPEN_MM_LIVE)
+    if (!aspen_mm_takes_mappings(mm))
         return -ASPEN_EINVAL;
     /* As Linux: one more than the limit is possible. */
     if (mm->map_count > mm->aspen->config.map_count_max)

@@ -293,6 +293,10 @@ relocate(struct remap *remap)
 
     if (!maps_left(mm, MAPS_TO_MOVE))
         return -ASPEN_ENOMEM;
+    /* With old size 0 only: what there is to map again goes. */
+    if (remap->flags & ASPEN_MREMAP_FIXED && !remap->old_bytes &&
+        remap->old - remap->new < remap->new_bytes)
+        return -ASPEN_EFAULT;
     int error = find_place(remap);
     if (error)
         return error;

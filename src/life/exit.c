@@ -29,22 +29,29 @@ unmap_all(struct aspen_mm *mm)
     aspen_tree_destroy_quiet(&mm->vmas);
 }
 
+/* Take all of it down. One that exec gives up was never LIVE. */
 static void
-exit_mm(struct aspen_mm *mm)
+leave_mm(struct aspen_mm *mm)
 {
     const struct aspen_hooks *hooks = &mm->aspen->config.hooks;
 
-    if (aspen_load(&mm->state) == ASPEN_MM_LIVE) {
-        if (hooks->scanner && hooks->scanner->exit)
-            hooks->scanner->exit(hooks->context, mm);
-        aspen_mm_write_lock(mm, ASPEN_LOCK_MM);
-        aspen_store(&mm->state, (uint32_t)ASPEN_MM_DYING);
-        aspen_mm_flags_set(mm, ASPEN_MM_OOM_SKIP);
-        unmap_all(mm);
-        aspen_store(&mm->state, (uint32_t)ASPEN_MM_EMPTY);
-        aspen_mm_write_unlock(mm);
-        aspen_mm_unpublish(mm);
-    }
+    if (aspen_load(&mm->state) == ASPEN_MM_LIVE && hooks->scanner &&
+        hooks->scanner->exit)
+        hooks->scanner->exit(hooks->context, mm);
+    aspen_mm_write_lock(mm, ASPEN_LOCK_MM);
+    aspen_store(&mm->state, (uint32_t)ASPEN_MM_DYING);
+    aspen_mm_flags_set(mm, ASPEN_MM_OOM_SKIP);
+    unmap_all(mm);
+    aspen_store(&mm->state, (uint32_t)ASPEN_MM_EMPTY);
+    aspen_mm_write_unlock(mm);
+    aspen_mm_unpublish(mm);
+}
+
+static void
+exit_mm(struct aspen_mm *mm)
+{
+    if (aspen_load(&mm->state) != ASPEN_MM_EMPTY)
+        leave_mm(mm);
     aspen_mm_swap_list_remove(mm);
     if (mm->executable)
         aspen_object_put(mm->executable);

@@ -54,6 +54,15 @@ ASPEN_MUST_USE int aspen_mm_write_lock_killable(struct aspen_mm *mm,
 void aspen_mm_write_lock(struct aspen_mm *mm, enum aspen_lock_class c);
 void aspen_mm_write_unlock(struct aspen_mm *mm);
 
+/* May it be mapped into? A BUILDING one is what exec fills: the child of a fork
+ * under way is nobody's who could ask. */
+static inline bool
+aspen_mm_takes_mappings(const struct aspen_mm *mm)
+{
+    uint32_t state = aspen_load(&mm->state);
+    return state == ASPEN_MM_LIVE || state == ASPEN_MM_BUILDING;
+}
+
 /* A poll for a fatal signal (ASPEN_STEP_INTERRUPT): 0 or -ASPEN_EINTR. */
 ASPEN_MUST_USE int aspen_poll_fatal(struct aspen *aspen);
 

@@ -295,6 +295,21 @@ run_mm_create(struct every *e, const struct call *call)
     return aspen_mm_create(e->helper.aspen, &e->made_mm);
 }
 
+/* All of an exec that can fail. */
+static int
+run_exec_prepare(struct every *e, const struct call *call)
+{
+    struct aspen_mm *next = e->child;
+    (void)call;
+
+    int error = aspen_exec_prepare(e->mm, &next);
+    if (error)
+        assert_ptr_equal(next, e->child);
+    else
+        aspen_exec_abort(next);
+    return error;
+}
+
 static int
 run_object_create(struct every *e, const struct call *call)
 {
@@ -727,6 +742,8 @@ static const struct call calls[] = {
     CALL(aspen_swap_area_add, "an area", .run = run_swap_area_add,
          .kinds = K(SWAP)),
     CALL(aspen_mm_create, "a space", .run = run_mm_create,
+         .kinds = K(MM) | K(PAGE_TABLE)),
+    CALL(aspen_exec_prepare, "and abort", .run = run_exec_prepare,
          .kinds = K(MM) | K(PAGE_TABLE)),
     CALL(aspen_object_create, "an object", .run = run_object_create,
          .kinds = K(OBJECT)),

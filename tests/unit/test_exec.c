@@ -1,0 +1,182 @@
+/* SPDX-License-Identifier: MIT */
+/* Exec: a new space is filled unseen, then takes the place of the old one. */
+#include "helper.h"
+#include "internal.h"
+
+#define AT(page) ((uint64_t)(page)*PAGE)
+
+struct exec {
+    struct helper helper;
+    struct aspen_mm *mm;
+};
+
+static int
+setup(void **state)
+{
+    struct exec *e = calloc(1, sizeof(*e));
+
+    assert_non_null(e);
+    helper_create(&e->helper, NULL);
+    e->mm = helper_mm(&e->helper);
+    helper_map(e->mm, AT(16), 4, RW);
+    helper_put(&e->helper, e->mm, AT(17), 42);
+    *state = e;
+    return 0;
+}
+
+static int
+teardown(void **state)
+{
+    struct exec *e = *state;
+
+    helper_assert_valid(&e->helper);
+    aspen_mm_put(e->mm);
+    helper_destroy(&e->helper);
+    free(e);
+    return 0;
+}
+
+static struct aspen_mm *
+prepare(struct exec *e)
+{
+    struct aspen_mm *next;
+
+    assert_int_equal(aspen_exec_prepare(e->mm, &next), 0);
+    assert_int_equal(aspen_mm_state(next), ASPEN_MM_BUILDING);
+    assert_int_equal(e->helper.aspen->registry_count, 1);
+    return next;
+}
+
+/* As a loader does: code, data, heap, a stack with arguments. */
+static void
+load(struct exec *e, struct aspen_mm *next)
+{
+    struct aspen_layout layout;
+    uint64_t address;
+    uint64_t done;
+
+    helper_map(next, AT(1000), 4, RW);
+    assert_int_equal(aspen_copy_out(next, AT(1000) + 5, "code", 5, 0, &done),
+                     0);
+    assert_int_equal(aspen_mprotect(next, AT(1000), AT(2), RX, ASPEN_PKEY_SAME),
+                     0);
+    aspen_layout_read(next, &layout);
+    layout.brk_start = layout.brk = AT(2000);
+    assert_int_equal(aspen_layout_set(next, &layout), 0);
+    assert_int_equal(aspen_brk(next, AT(2003), NULL), 0);
+    helper_put(&e->helper, next, AT(2001), 7);
+    helper_map(next, AT(5000), 2, RW);
+    helper_put(&e->helper, next, AT(5000), 9);
+    assert_int_equal(aspen_mremap(next, AT(5000), AT(2), AT(2),
+                                  ASPEN_MREMAP_MAYMOVE | ASPEN_MREMAP_FIXED,
+                                  AT(6000), &address),
+                     0);
+}
+
+static void
+check_loaded(struct exec *e, struct aspen_mm *mm)
+{
+    helper_assert_vmas(mm, "3e8-3ea r-xp 3e8\n3ea-3ec rw-p 3ea\n"
+                           "7d0-7d3 rw-p 7d0\n1770-1772 rw-p 1388\n");
+    assert_int_equal(helper_get(&e->helper, mm, AT(1000) + 6), 'o');
+    assert_int_equal(helper_get(&e->helper, mm, AT(2001)), 7);
+    assert_int_equal(helper_get(&e->helper, mm, AT(6000)), 9);
+}
+
+static void
+test_takes_over(void **state)
+{
+    struct exec *e = *state;
+    struct aspen_mm *next = prepare(e);
+
+    load(e, next);
+    helper_assert_vmas(e->mm, "10-14 rw-p 10\n");
+    aspen_exec_commit(e->mm, next);
+    e->mm = next;
+    assert_int_equal(aspen_mm_state(next), ASPEN_MM_LIVE);
+    assert_int_equal(e->helper.aspen->registry_count, 1);
+    check_loaded(e, next);
+}
+
+static void
+test_given_up(void **state)
+{
+    struct exec *e = *state;
+    struct helper_state before;
+
+    helper_state_take(&e->helper, e->mm, &before);
+    struct aspen_mm *next = prepare(e);
+    load(e, next);
+    aspen_exec_abort(next);
+    helper_assert_state(&e->helper, e->mm, &before);
+    aspen_exec_abort(prepare(e)); /* with nothing in it */
+    helper_assert_state(&e->helper, e->mm, &before);
+    assert_int_equal(helper_get(&e->helper, e->mm, AT(17)), 42);
+}
+
+/* vfork: the child runs in the parent's space until it is in its own. */
+static void
+test_vfork(void **state)
+{
+    struct exec *e = *state;
+    struct aspen_mm *child = e->mm;
+
+    aspen_mm_get(child);
+    helper_put(&e->helper, child, AT(18), 43);
+    struct aspen_mm *next = prepare(e);
+    load(e, next);
+    aspen_exec_commit(child, next);
+    child = next;
+
+    assert_int_equal(e->helper.aspen->registry_count, 2);
+    assert_int_equal(aspen_mm_state(e->mm), ASPEN_MM_LIVE);
+    helper_assert_vmas(e->mm, "10-14 rw-p 10\n");
+    assert_int_equal(helper_get(&e->helper, e->mm, AT(17)), 42);
+    assert_int_equal(helper_get(&e->helper, e->mm, AT(18)), 43);
+    helper_assert_valid(&e->helper);
+    aspen_mm_put(child);
+    assert_int_equal(helper_get(&e->helper, e->mm, AT(17)), 42);
+}
+
+/* A vfork child whose exec fails exits, and the parent goes on. */
+static void
+test_vfork_given_up(void **state)
+{
+    struct exec *e = *state;
+
+    aspen_mm_get(e->mm);
+    aspen_exec_abort(prepare(e));
+    aspen_mm_put(e->mm);
+    assert_int_equal(helper_get(&e->helper, e->mm, AT(17)), 42);
+}
+
+static void
+test_inherits(void **state)
+{
+    struct exec *e = *state;
+    struct aspen_mm_counters counters;
+
+    assert_int_equal(aspen_limit_set(e->mm, ASPEN_LIMIT_STACK, AT(99)), 0);
+    assert_int_equal(aspen_privileges_set(e->mm, ASPEN_PRIVILEGE_IPC_LOCK), 0);
+    assert_int_equal(aspen_mlockall(e->mm, ASPEN_MCL_FUTURE), 0);
+    struct aspen_mm *next = prepare(e);
+    assert_int_equal(aspen_limit(next, ASPEN_LIMIT_STACK), AT(99));
+    assert_int_equal(aspen_privileges(next), ASPEN_PRIVILEGE_IPC_LOCK);
+    helper_map(next, AT(16), 4, RW);
+    aspen_mm_counters_read(next, &counters);
+    assert_int_equal(counters.locked_pages, 0);
+    aspen_exec_abort(next);
+}
+
+int
+main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(test_takes_over, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_given_up, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_vfork, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_vfork_given_up, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_inherits, setup, teardown),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
