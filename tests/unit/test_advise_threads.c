@@ -14,7 +14,7 @@
 #define WRITERS 3
 #define THREADS (WRITERS + 2)
 #define PAGES   12u
-#define ROUNDS  8000
+#define ROUNDS  5000
 #define BASE    (16 * MIB)
 
 struct shared {
@@ -142,6 +142,7 @@ give_advice(void *argument)
             assert_int_equal(error, -ASPEN_EFAULT);
         if (i % 16 == 0)
             fork_and_drop(s);
+        sched_yield(); /* for the writers */
     }
     __atomic_fetch_sub(&s->advisers, 1, __ATOMIC_RELAXED);
     return NULL;
