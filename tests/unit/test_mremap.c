@@ -1,0 +1,305 @@
+/* SPDX-License-Identifier: MIT */
+/* mremap: what moves, what stays, what is refused. Beside the host:
+ * test_mmap_host; every step failing: test_every_call. */
+#include "helper.h"
+#include "internal.h"
+#include "paging/table.h"
+
+#define AT(page) ((uint64_t)(page)*PAGE)
+#define MOVE     (ASPEN_MREMAP_MAYMOVE | ASPEN_MREMAP_FIXED)
+
+struct space {
+    struct helper helper;
+    struct aspen_mm *mm;
+};
+
+static int
+setup(void **state)
+{
+    struct space *s = calloc(1, sizeof(*s));
+    struct aspen_config config;
+
+    assert_non_null(s);
+    aspen_config_init(&config);
+    config.semantics = ASPEN_SEMANTICS_6_18;
+    helper_create(&s->helper, &config);
+    s->mm = helper_mm(&s->helper);
+    *state = s;
+    return 0;
+}
+
+static int
+teardown(void **state)
+{
+    struct space *s = *state;
+
+    helper_assert_valid(&s->helper);
+    aspen_mm_put(s->mm);
+    helper_destroy(&s->helper);
+    free(s);
+    return 0;
+}
+
+static int
+remap(struct space *s, uint64_t old, uint64_t pages, uint64_t new_pages,
+      unsigned flags, uint64_t to, uint64_t *page)
+{
+    uint64_t address = AT(*page);
+
+    int error = aspen_mremap(s->mm, AT(old), AT(pages), AT(new_pages), flags,
+                             AT(to), &address);
+    *page = address / PAGE;
+    return error;
+}
+
+static void
+move(struct space *s, uint64_t old, uint64_t pages, uint64_t new_pages,
+     unsigned flags, uint64_t to)
+{
+    uint64_t page = 0;
+
+    assert_int_equal(remap(s, old, pages, new_pages, MOVE | flags, to, &page),
+                     0);
+    assert_int_equal(page, to);
+    helper_assert_valid(&s->helper);
+}
+
+static void
+test_refused(void **state)
+{
+    struct space *s = *state;
+    static const struct {
+        uint64_t old, pages, new_pages;
+        unsigned flags;
+        uint64_t to;
+        int error;
+    } rows[] = {
+        {16, 4, 4, 8, 100, -ASPEN_EINVAL},
+        {16, 4, 0, 0, 0, -ASPEN_EINVAL},
+        {16, 4, UINT64_MAX / PAGE, 0, 0, -ASPEN_EINVAL},
+        {16, 4, 4, ASPEN_MREMAP_FIXED, 100, -ASPEN_EINVAL},
+        {16, 4, 4, ASPEN_MREMAP_DONTUNMAP, 100, -ASPEN_EINVAL},
+        {16, 4, 5, MOVE | ASPEN_MREMAP_DONTUNMAP, 100, -ASPEN_EINVAL},
+        {16, 4, 4, MOVE, 18, -ASPEN_EINVAL},
+        {16, 4, 4, MOVE, 14, -ASPEN_EINVAL},
+        {16, 0, 4, ASPEN_MREMAP_MAYMOVE, 0, -ASPEN_EINVAL},
+        {15, 1, 2, 0, 0, -ASPEN_EFAULT},
+        {15, 3, 3, MOVE, 100, -ASPEN_EFAULT},
+        {16, 5, 6, ASPEN_MREMAP_MAYMOVE, 0, -ASPEN_EFAULT},
+        {16, 3, 5, 0, 0, -ASPEN_ENOMEM}, /* not up to its end */
+        {16, 4, 7, 0, 0, -ASPEN_ENOMEM}, /* in the way */
+        {40, 1, 1, MOVE, 100, -ASPEN_EPERM},
+        {40, 1, 2, 0, 0, -ASPEN_EPERM},
+        {16, 4, 4, MOVE, 39, -ASPEN_EPERM},
+    };
+    struct helper_state before;
+
+    helper_map(s->mm, AT(16), 4, RW);
+    helper_put(&s->helper, s->mm, AT(17), 5);
+    helper_map(s->mm, AT(22), 1, R);
+    helper_map(s->mm, AT(40), 1, RW);
+    assert_int_equal(aspen_mseal(s->mm, AT(40), AT(1)), 0);
+    helper_state_take(&s->helper, s->mm, &before);
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        uint64_t page = 12345;
+        int error = remap(s, rows[i].old, rows[i].pages, rows[i].new_pages,
+                          rows[i].flags, rows[i].to, &page);
+        if (error != rows[i].error)
+            fail_msg("row %zu: %d", i, error);
+        assert_int_equal(page, 12345);
+        helper_assert_state(&s->helper, s->mm, &before);
+    }
+}
+
+static void
+test_several(void **state)
+{
+    struct space *s = *state;
+    struct helper_state before;
+    uint64_t page = 0;
+
+    helper_map(s->mm, AT(16), 2, RW);
+    helper_map(s->mm, AT(18), 2, R);
+    helper_map(s->mm, AT(24), 2, RW);
+    helper_put(&s->helper, s->mm, AT(17), 17);
+    helper_put(&s->helper, s->mm, AT(24), 24);
+    helper_map(s->mm, AT(121), 1, RX); /* in a gap: stays */
+    move(s, 17, 8, 8, 0, 117);
+    helper_assert_vmas(s->mm, "10-11 rw-p 10\n19-1a rw-p 19\n75-76 rw-p 11\n"
+                              "76-78 r--p 76\n79-7a r-xp 79\n"
+                              "7c-7d rw-p 18\n");
+    assert_int_equal(helper_get(&s->helper, s->mm, AT(117)), 17);
+    assert_int_equal(helper_get(&s->helper, s->mm, AT(124)), 24);
+
+    /* One that refuses keeps all where they are. */
+    assert_int_equal(aspen_mseal(s->mm, AT(124), AT(1)), 0);
+    helper_state_take(&s->helper, s->mm, &before);
+    assert_int_equal(remap(s, 117, 8, 8, MOVE, 300, &page), -ASPEN_EPERM);
+    helper_assert_state(&s->helper, s->mm, &before);
+}
+
+static void
+test_locked(void **state)
+{
+    struct space *s = *state;
+    struct aspen_mm_counters counters;
+
+    helper_map(s->mm, AT(16), 4, RW | ASPEN_VM_LOCKED);
+    move(s, 16, 4, 8, 0, 100);
+    aspen_mm_counters_read(s->mm, &counters);
+    assert_int_equal(counters.locked_pages, 8);
+    assert_int_equal(counters.anon_pages, 8); /* filled */
+    move(s, 102, 2, 2, ASPEN_MREMAP_DONTUNMAP, 200);
+    aspen_mm_counters_read(s->mm, &counters);
+    assert_int_equal(counters.locked_pages, 2);
+    assert_int_equal(counters.anon_pages, 8);
+}
+
+/* More than one table, aligned and not: whole tables and single entries. */
+static void
+test_tables(void **state)
+{
+    struct space *s = *state;
+    static const uint64_t places[] = {8192, 12289, 20480, 8192 + 512 * 3};
+    uint64_t at = 1024;
+    struct aspen_mm_counters counters;
+
+    helper_map(s->mm, AT(at), 1200, RW);
+    for (uint64_t i = 0; i < 1200; i += 7)
+        helper_put(&s->helper, s->mm, AT(at + i), (uint8_t)i);
+    for (size_t i = 0; i < sizeof(places) / sizeof(places[0]); i++) {
+        move(s, at, 1200, 1200, 0, places[i]);
+        at = places[i];
+        for (uint64_t j = 0; j < 1200; j += 7)
+            assert_int_equal(helper_get(&s->helper, s->mm, AT(at + j)),
+                             (uint8_t)j);
+    }
+    aspen_mm_counters_read(s->mm, &counters);
+    assert_int_equal(counters.anon_pages, (1200 + 6) / 7);
+}
+
+static void
+import_huge(struct space *s, uint64_t at)
+{
+    struct aspen_import_vma vma = {
+        .start = AT(at),
+        .end = AT(at + 1024),
+        .flags = RW | ASPEN_VM_MAYREAD | ASPEN_VM_MAYWRITE,
+        .has_anon_vma = true,
+    };
+    struct aspen_import_pages pages = {.address = AT(at + 512),
+                                       .kind = ASPEN_IMPORT_ANON,
+                                       .level = 1,
+                                       .count = 1};
+    uint64_t done;
+
+    assert_int_equal(aspen_import_vma(s->mm, &vma), 0);
+    assert_int_equal(aspen_import_pages(s->mm, &pages, &done), 0);
+}
+
+static void
+test_huge(void **state)
+{
+    struct space *s = *state;
+    struct helper_state before;
+    struct aspen_slot slot;
+    uint64_t page = 0;
+
+    import_huge(s, 1024);
+    helper_state_take(&s->helper, s->mm, &before);
+    assert_int_equal(remap(s, 1024, 1024, 1024, MOVE, 4097, &page),
+                     -ASPEN_EOPNOTSUPP);
+    assert_int_equal(remap(s, 1024, 600, 600, MOVE, 4096, &page),
+                     -ASPEN_EOPNOTSUPP);
+    assert_int_equal(remap(s, 1024, 1024, 600, 0, 0, &page), -ASPEN_EOPNOTSUPP);
+    helper_assert_state(&s->helper, s->mm, &before);
+    /* Where an empty table stands in its way. */
+    helper_map(s->mm, AT(4096 + 512), 1, RW);
+    helper_put(&s->helper, s->mm, AT(4096 + 512), 1);
+    move(s, 1024, 1024, 1024, 0, 4096);
+    assert_true(
+        aspen_entry_is_leaf(aspen_table_walk(s->mm, AT(4096 + 512), &slot), 1));
+    assert_int_equal(slot.level, 1);
+    move(s, 4096 + 512, 512, 512, 0, 8192);
+}
+
+/* A second mapping of the same pages; and one that only shared memory has. */
+static void
+test_twice(void **state)
+{
+    struct space *s = *state;
+    struct aspen_object *object =
+        helper_object(&s->helper, ASPEN_OBJECT_SHMEM, 8, NULL, NULL);
+
+    helper_map_object(s->mm, AT(16), 4, RW | ASPEN_VM_SHARED, object, 0);
+    move(s, 17, 0, 2, 0, 100);
+    helper_assert_vmas(s->mm, "10-14 rw-s 0\n64-66 rw-s 1\n");
+    helper_put(&s->helper, s->mm, AT(100), 77);
+    assert_int_equal(helper_get(&s->helper, s->mm, AT(17)), 77);
+    aspen_object_put(object);
+}
+
+static int
+special_moves(void *context, struct aspen_mm *mm, uint64_t from, uint64_t to,
+              uint64_t length_bytes)
+{
+    int *error = context;
+
+    (void)mm;
+    assert_int_equal(from, AT(16));
+    assert_int_equal(to, AT(100));
+    assert_int_equal(length_bytes, AT(2));
+    return *error;
+}
+
+static void
+test_special(void **state)
+{
+    struct space *s = *state;
+    int error = -ASPEN_EBUSY;
+    struct aspen_special special = {
+        .name = "[test]", .mremap = special_moves, .context = &error};
+    struct helper_state before;
+    uint64_t address;
+    uint64_t page = 0;
+
+    assert_int_equal(aspen_map_special(s->mm, AT(16), AT(2),
+                                       ASPEN_MAP_FIXED_NOREPLACE, R, &special,
+                                       &address),
+                     0);
+    helper_state_take(&s->helper, s->mm, &before);
+    assert_int_equal(remap(s, 16, 2, 2, MOVE, 100, &page), -ASPEN_EBUSY);
+    assert_int_equal(remap(s, 16, 1, 1, MOVE, 100, &page), -ASPEN_EINVAL);
+    assert_int_equal(remap(s, 16, 2, 3, 0, 0, &page), -ASPEN_EFAULT);
+    helper_assert_state(&s->helper, s->mm, &before);
+    error = 0;
+    move(s, 16, 2, 2, 0, 100);
+    helper_unmap(s->mm, AT(100), 2);
+}
+
+static void
+test_guards(void **state)
+{
+    struct space *s = *state;
+
+    helper_map(s->mm, AT(16), 4, RW);
+    assert_int_equal(
+        aspen_madvise(s->mm, AT(17), AT(1), ASPEN_MADV_GUARD_INSTALL), 0);
+    move(s, 16, 4, 4, 0, 100);
+    assert_int_equal(aspen_fault(s->mm, AT(101), ASPEN_ACCESS_READ),
+                     -ASPEN_EFAULT);
+    assert_int_equal(helper_get(&s->helper, s->mm, AT(102)), 0);
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+
+int
+main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(test_refused), TEST(test_several), TEST(test_locked),
+        TEST(test_tables),  TEST(test_huge),    TEST(test_twice),
+        TEST(test_special), TEST(test_guards),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
