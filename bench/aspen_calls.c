@@ -121,6 +121,30 @@ map_touch_unmap(void *space)
     return (clock_ns() - begin) / ROUNDS;
 }
 
+/* To and fro between two places that nothing else uses. */
+static double
+move_touched(void *argument)
+{
+    const unsigned flags = ASPEN_MREMAP_MAYMOVE | ASPEN_MREMAP_FIXED;
+    struct space *space = argument;
+    uint64_t from = map(space, 0, 3 * CALLS_RANGE, RW);
+    uint64_t to = from + 2 * CALLS_RANGE;
+
+    unmap(space, from + CALLS_RANGE, 2 * CALLS_RANGE);
+    touch(space, from, CALLS_RANGE);
+    double begin = clock_ns();
+    for (unsigned i = 0; i < ROUNDS; i++) {
+        uint64_t next = from;
+        must(aspen_mremap(space->mm, from, CALLS_RANGE, CALLS_RANGE, flags, to,
+                          &from),
+             "aspen_mremap");
+        to = next;
+    }
+    double ns = clock_ns() - begin;
+    unmap(space, from, CALLS_RANGE);
+    return ns / ROUNDS;
+}
+
 static double
 first_touch(void *space)
 {
@@ -155,5 +179,6 @@ const struct calls_side calls_of_aspen = {
     .map_unmap = map_unmap,
     .map_touch_unmap = map_touch_unmap,
     .first_touch = first_touch,
+    .move_touched = move_touched,
     .copy_on_write = copy_on_write,
 };

@@ -24,6 +24,7 @@ struct calls_side {
     void (*close)(void *space);
     double (*map_unmap)(void *space);       /* mmap + munmap, untouched */
     double (*map_touch_unmap)(void *space); /* with 16 writes between */
+    double (*move_touched)(void *space);    /* mremap of 16 touched pages */
     double (*first_touch)(void *space);     /* a write to each new page */
     double (*copy_on_write)(void *space);   /* a write to each forked page */
 };

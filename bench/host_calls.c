@@ -94,6 +94,30 @@ map_touch_unmap(void *space)
     return (clock_ns() - begin) / ROUNDS;
 }
 
+/* To and fro between two places that nothing else uses. */
+static double
+move_touched(void *space)
+{
+    char *from = map(3 * CALLS_RANGE);
+    char *to = from + 2 * CALLS_RANGE;
+
+    (void)space;
+    unmap(from + CALLS_RANGE, 2 * CALLS_RANGE);
+    touch(from, CALLS_RANGE);
+    double begin = clock_ns();
+    for (unsigned i = 0; i < ROUNDS; i++) {
+        char *next = from;
+        from = mremap(from, CALLS_RANGE, CALLS_RANGE,
+                      MREMAP_MAYMOVE | MREMAP_FIXED, to);
+        if (from == MAP_FAILED)
+            die("mremap");
+        to = next;
+    }
+    double ns = clock_ns() - begin;
+    unmap(from, CALLS_RANGE);
+    return ns / ROUNDS;
+}
+
 static char *
 map_small_pages(size_t bytes)
 {
@@ -156,5 +180,6 @@ const struct calls_side calls_of_host = {
     .map_unmap = map_unmap,
     .map_touch_unmap = map_touch_unmap,
     .first_touch = first_touch,
+    .move_touched = move_touched,
     .copy_on_write = copy_on_write,
 };
