@@ -1,0 +1,397 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Each function below takes a call's six arguments as they came and does what
+ * Linux does before its own mm code is reached: rounding of types (int,
+ * unsigned long), flags that are ignored or refused, descriptors. All else is
+ * asked of Aspen, in Aspen's words. The order of checks is Linux's: with two
+ * arguments wrong, the answer tells which was looked at first.
+ *
+ * Called by the tools that compare; tests/unit/test_linux_calls.c breaks first.
+ */
+#define _GNU_SOURCE
+#include "linux_calls.h"
+
+#include <aspen/aspen.h>
+#include <errno.h>
+#include <sys/mman.h>
+#include <sys/syscall.h>
+
+#define PAGE_BYTES ((uint64_t)4096)
+#define VECTOR     4096u /* pages of mincore at a time */
+
+/* Numbers and flags that older headers lack. */
+#define NUMBER_MSEAL   462u
+#define MAP_DROPPABLE_ 0x08u
+#define MAP_ABOVE4G_   0x80u
+#define PROT_SEM_      0x8u
+#define MLOCK_ONFAULT_ 1u
+#define MREMAP_ALL     7u
+#define PROT_ACCESS    ((uint64_t)(PROT_READ | PROT_WRITE | PROT_EXEC))
+#define PROT_GROWS_    ((uint64_t)PROT_GROWSDOWN | (uint64_t)PROT_GROWSUP)
+
+/* What MAP_SHARED_VALIDATE lets pass (MAP_SYNC only where files can). */
+#define MAP_VALIDATED                                                          \
+    ((uint64_t)(MAP_TYPE | MAP_FIXED | MAP_ANONYMOUS | MAP_DENYWRITE |         \
+                MAP_EXECUTABLE | MAP_GROWSDOWN | MAP_LOCKED | MAP_NORESERVE |  \
+                MAP_POPULATE | MAP_NONBLOCK | MAP_STACK | MAP_HUGETLB |        \
+                MAP_32BIT | MAP_ABOVE4G_) |                                    \
+     (UINT64_C(63) << MAP_HUGE_SHIFT))
+
+typedef bool call_function(const struct linux_space *space, const uint64_t *a,
+                           int64_t *answer);
+
+static bool
+answered(int64_t *answer, int64_t value)
+{
+    *answer = value;
+    return true;
+}
+
+/* ---- mmap -------------------------------------------------------------- */
+
+static uint64_t
+access_of(uint64_t prot)
+{
+    return (prot & PROT_READ ? ASPEN_VM_READ : 0) |
+           (prot & PROT_WRITE ? ASPEN_VM_WRITE : 0) |
+           (prot & PROT_EXEC ? ASPEN_VM_EXEC : 0);
+}
+
+static unsigned
+place_of(uint64_t flags)
+{
+    return (flags & MAP_FIXED ? ASPEN_MAP_FIXED : 0) |
+           (flags & MAP_FIXED_NOREPLACE ? ASPEN_MAP_FIXED_NOREPLACE : 0) |
+           (flags & MAP_32BIT ? ASPEN_MAP_32BIT : 0) |
+           (flags & MAP_ABOVE4G_ ? ASPEN_MAP_ABOVE4G : 0) |
+           (flags & MAP_POPULATE ? ASPEN_MAP_POPULATE : 0) |
+           (flags & MAP_NONBLOCK ? ASPEN_MAP_NONBLOCK : 0);
+}
+
+static uint64_t
+kind_of(uint64_t flags)
+{
+    return (flags & MAP_GROWSDOWN ? ASPEN_VM_GROWSDOWN : 0) |
+           (flags & MAP_LOCKED ? ASPEN_VM_LOCKED : 0) |
+           (flags & MAP_NORESERVE ? ASPEN_VM_NORESERVE : 0) |
+           (flags & MAP_STACK ? ASPEN_VM_STACK : 0);
+}
+
+static bool
+is_shared(uint64_t flags)
+{
+    uint64_t type = flags & MAP_TYPE;
+
+    return type == MAP_SHARED || type == MAP_SHARED_VALIDATE;
+}
+
+/* What mprotect may add later to a mapping of the file. */
+static uint64_t
+may_flags(uint64_t flags, const struct linux_file *file)
+{
+    bool writable = file->writable || !is_shared(flags);
+
+    return ASPEN_VM_MAYREAD | (writable ? ASPEN_VM_MAYWRITE : 0) |
+           (file->executable ? ASPEN_VM_MAYEXEC : 0);
+}
+
+/* What Linux asks of type and file once it has a place: 0 or the error. */
+static int
+check_type(uint64_t prot, uint64_t flags, const struct linux_file *file)
+{
+    uint64_t type = flags & MAP_TYPE;
+
+    if (type == MAP_SHARED_VALIDATE && flags & MAP_ANONYMOUS)
+        return -EINVAL;
+    if (type != MAP_PRIVATE && !is_shared(flags))
+        return -EINVAL;
+    if (type == MAP_SHARED_VALIDATE && flags & ~MAP_VALIDATED)
+        return -EOPNOTSUPP;
+    if (is_shared(flags) && prot & PROT_WRITE && !file->writable)
+        return -EACCES;
+    if (!file->readable)
+        return -EACCES;
+    return prot & PROT_EXEC && !file->executable ? -EPERM : 0;
+}
+
+/*
+ * A mapping that is refused once it has a place: what is refused before that
+ * is answered first. Aspen is asked for an access that may not be, which it
+ * refuses at that point.
+ */
+static int
+refuse_placed(struct aspen_mm *mm, struct aspen_mmap_args *args, int refusal)
+{
+    uint64_t address;
+    int error;
+
+    args->vm_flags &= ~(ASPEN_VM_ACCESS | ASPEN_VM_MAYREAD | ASPEN_VM_MAYWRITE);
+    args->vm_flags |= ASPEN_VM_READ | ASPEN_VM_MAYEXEC;
+    error = aspen_mmap(mm, args, &address);
+    return error == -ASPEN_EACCES ? refusal : error;
+}
+
+static int
+find_file(const struct linux_space *space, int descriptor,
+          struct linux_file *file)
+{
+    if (!space->find_file)
+        return -EBADF;
+    return space->find_file(space->context, descriptor, file);
+}
+
+static bool
+call_mmap(const struct linux_space *space, const uint64_t *a, int64_t *answer)
+{
+    uint64_t prot = a[2], flags = a[3], address = 0;
+    struct linux_file file = {
+        .readable = true, .writable = true, .executable = true};
+    bool anonymous = flags & MAP_ANONYMOUS;
+    int error;
+
+    if (a[5] % PAGE_BYTES)
+        return answered(answer, -EINVAL);
+    if (anonymous &&
+        (flags & MAP_HUGETLB || (flags & MAP_TYPE) == MAP_DROPPABLE_))
+        return false;
+    if (!anonymous) {
+        error = find_file(space, (int)a[4], &file);
+        if (error)
+            return answered(answer, error);
+        if (flags & MAP_HUGETLB)
+            return answered(answer, -EINVAL);
+    }
+
+    struct aspen_mmap_args args = {
+        .address = a[0],
+        .length_bytes = a[1],
+        .vm_flags = access_of(prot) | kind_of(flags) |
+                    (is_shared(flags) ? ASPEN_VM_SHARED : 0) |
+                    (anonymous ? 0 : may_flags(flags, &file)),
+        .place = place_of(flags),
+        .object = file.object,
+        .offset_bytes = anonymous ? 0 : a[5],
+    };
+    error = check_type(prot, flags, &file);
+    error = error ? refuse_placed(space->mm, &args, error)
+                  : aspen_mmap(space->mm, &args, &address);
+    return answered(answer, error ? error : (int64_t)address);
+}
+
+static bool
+call_munmap(const struct linux_space *space, const uint64_t *a, int64_t *answer)
+{
+    return answered(answer, aspen_munmap(space->mm, a[0], a[1]));
+}
+
+/* ---- mprotect ---------------------------------------------------------- */
+
+/* Bits that are no access are looked at after the range. */
+static int
+refuse_access(uint64_t address, uint64_t length)
+{
+    uint64_t end = address + ((length + PAGE_BYTES - 1) & -PAGE_BYTES);
+
+    if (address % PAGE_BYTES)
+        return -EINVAL;
+    if (!length)
+        return 0;
+    return end <= address ? -ENOMEM : -EINVAL;
+}
+
+static int
+protect(struct aspen_mm *mm, const uint64_t *a, int pkey)
+{
+    uint64_t prot = a[2], grows = prot & PROT_GROWS_;
+
+    if (grows == PROT_GROWS_)
+        return -EINVAL;
+    if (prot & ~(PROT_ACCESS | PROT_SEM_ | PROT_GROWS_))
+        return refuse_access(a[0], a[1]);
+    return aspen_mprotect(
+        mm, a[0], a[1],
+        access_of(prot) | (grows & PROT_GROWSDOWN ? ASPEN_PROT_GROWSDOWN : 0) |
+            (grows & PROT_GROWSUP ? ASPEN_PROT_GROWSUP : 0),
+        pkey);
+}
+
+static bool
+call_mprotect(const struct linux_space *space, const uint64_t *a,
+              int64_t *answer)
+{
+    return answered(answer, protect(space->mm, a, ASPEN_PKEY_SAME));
+}
+
+static bool
+call_pkey_mprotect(const struct linux_space *space, const uint64_t *a,
+                   int64_t *answer)
+{
+    return answered(answer, protect(space->mm, a, (int)a[3]));
+}
+
+static bool
+call_mseal(const struct linux_space *space, const uint64_t *a, int64_t *answer)
+{
+    return answered(answer,
+                    a[2] ? -EINVAL : aspen_mseal(space->mm, a[0], a[1]));
+}
+
+/* ---- mremap, brk ------------------------------------------------------- */
+
+static bool
+call_mremap(const struct linux_space *space, const uint64_t *a, int64_t *answer)
+{
+    uint64_t address = 0;
+    int error;
+
+    if (a[3] & ~(uint64_t)MREMAP_ALL)
+        return answered(answer, -EINVAL);
+    error = aspen_mremap(space->mm, a[0], a[1], a[2], (unsigned)a[3], a[4],
+                         &address);
+    return answered(answer, error ? error : (int64_t)address);
+}
+
+/* Its errors are told by the end that stays. */
+static bool
+call_brk(const struct linux_space *space, const uint64_t *a, int64_t *answer)
+{
+    uint64_t now = 0;
+    int error = aspen_brk(space->mm, a[0], &now);
+
+    return answered(answer, error == -EINTR ? error : (int64_t)now);
+}
+
+/* ---- Locking ----------------------------------------------------------- */
+
+static bool
+call_mlock(const struct linux_space *space, const uint64_t *a, int64_t *answer)
+{
+    return answered(answer, aspen_mlock(space->mm, a[0], a[1], false));
+}
+
+static bool
+call_mlock2(const struct linux_space *space, const uint64_t *a, int64_t *answer)
+{
+    if ((unsigned)a[2] & ~MLOCK_ONFAULT_)
+        return answered(answer, -EINVAL);
+    return answered(answer, aspen_mlock(space->mm, a[0], a[1], (int)a[2] != 0));
+}
+
+static bool
+call_munlock(const struct linux_space *space, const uint64_t *a,
+             int64_t *answer)
+{
+    return answered(answer, aspen_munlock(space->mm, a[0], a[1]));
+}
+
+static bool
+call_mlockall(const struct linux_space *space, const uint64_t *a,
+              int64_t *answer)
+{
+    return answered(answer, aspen_mlockall(space->mm, (unsigned)a[0]));
+}
+
+static bool
+call_munlockall(const struct linux_space *space, const uint64_t *a,
+                int64_t *answer)
+{
+    (void)a;
+    return answered(answer, aspen_munlockall(space->mm));
+}
+
+/* ---- Advice, residency, write-back ------------------------------------- */
+
+static bool
+call_madvise(const struct linux_space *space, const uint64_t *a,
+             int64_t *answer)
+{
+    return answered(answer, aspen_madvise(space->mm, a[0], a[1],
+                                          (enum aspen_advice)(int)a[2]));
+}
+
+/* In parts: the length comes from outside, a hole ends it early. */
+static int
+ask_residency(struct aspen_mm *mm, uint64_t address, uint64_t length)
+{
+    uint8_t part[VECTOR];
+    uint64_t bytes;
+    int error = 0;
+
+    if (address % PAGE_BYTES)
+        return -EINVAL;
+    if (address + length < address)
+        return -ENOMEM;
+    for (; length && !error; address += bytes, length -= bytes) {
+        bytes = VECTOR * PAGE_BYTES;
+        if (bytes > length)
+            bytes = length;
+        error = aspen_mincore(mm, address, bytes, part);
+    }
+    return error;
+}
+
+static bool
+call_mincore(const struct linux_space *space, const uint64_t *a,
+             int64_t *answer)
+{
+    return answered(answer,
+                    space->vector
+                        ? aspen_mincore(space->mm, a[0], a[1], space->vector)
+                        : ask_residency(space->mm, a[0], a[1]));
+}
+
+static bool
+call_msync(const struct linux_space *space, const uint64_t *a, int64_t *answer)
+{
+    return answered(answer, aspen_msync(space->mm, a[0], a[1], (unsigned)a[2]));
+}
+
+/* ---- The table --------------------------------------------------------- */
+
+static const struct known {
+    uint64_t number;
+    const char *name;
+    call_function *make;
+} calls[] = {
+    {SYS_mmap, "mmap", call_mmap},
+    {SYS_munmap, "munmap", call_munmap},
+    {SYS_mprotect, "mprotect", call_mprotect},
+    {SYS_pkey_mprotect, "pkey_mprotect", call_pkey_mprotect},
+    {NUMBER_MSEAL, "mseal", call_mseal},
+    {SYS_mremap, "mremap", call_mremap},
+    {SYS_brk, "brk", call_brk},
+    {SYS_mlock, "mlock", call_mlock},
+    {SYS_mlock2, "mlock2", call_mlock2},
+    {SYS_munlock, "munlock", call_munlock},
+    {SYS_mlockall, "mlockall", call_mlockall},
+    {SYS_munlockall, "munlockall", call_munlockall},
+    {SYS_madvise, "madvise", call_madvise},
+    {SYS_mincore, "mincore", call_mincore},
+    {SYS_msync, "msync", call_msync},
+};
+
+static const struct known *
+find_call(uint64_t number)
+{
+    for (unsigned i = 0; i < sizeof(calls) / sizeof(calls[0]); i++)
+        if (calls[i].number == number)
+            return &calls[i];
+    return NULL;
+}
+
+bool
+linux_call_make(const struct linux_space *space, const struct linux_call *call,
+                int64_t *answer)
+{
+    const struct known *known = find_call(call->number);
+
+    return known && known->make(space, call->arguments, answer);
+}
+
+const char *
+linux_call_name(uint64_t number)
+{
+    const struct known *known = find_call(number);
+
+    return known ? known->name : NULL;
+}

@@ -1,0 +1,50 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * linux_calls.h - Linux's memory calls, as a program makes them: a number and
+ * six arguments (x86-64), answered by an address space of Aspen as Linux would
+ * answer: an address or 0, or a negative errno. For tools that set Aspen beside
+ * a kernel.
+ */
+#ifndef ASPEN_TOOLS_LINUX_CALLS_H
+#define ASPEN_TOOLS_LINUX_CALLS_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct aspen_mm;
+struct aspen_object;
+
+/* What mmap has to know of an open file. */
+struct linux_file {
+    struct aspen_object *object; /* the caller's reference */
+    bool readable;               /* opened for reading */
+    bool writable;               /* opened for writing */
+    bool executable;             /* not on a file system without execution */
+};
+
+struct linux_space {
+    struct aspen_mm *mm;
+    /* Finds the file of a descriptor: 0, or the negative errno that mmap
+     * answers (-EBADF, -ENODEV). NULL: there are no files. */
+    int (*find_file)(void *context, int descriptor, struct linux_file *file);
+    void *context;
+    /* Gets the bytes of mincore, one a page. NULL: only the answer counts. */
+    uint8_t *vector;
+};
+
+struct linux_call {
+    uint64_t number; /* SYS_mmap... */
+    uint64_t arguments[6];
+};
+
+/*
+ * Make the call. False: it is not modelled (no memory call, pages of other
+ * sizes, memory that the kernel may drop), nothing has happened.
+ */
+bool linux_call_make(const struct linux_space *space,
+                     const struct linux_call *call, int64_t *answer);
+
+/* "mmap"; NULL for what is not modelled. */
+const char *linux_call_name(uint64_t number);
+
+#endif
