@@ -74,7 +74,8 @@ kind_of(uint64_t flags)
     return (flags & MAP_GROWSDOWN ? ASPEN_VM_GROWSDOWN : 0) |
            (flags & MAP_LOCKED ? ASPEN_VM_LOCKED : 0) |
            (flags & MAP_NORESERVE ? ASPEN_VM_NORESERVE : 0) |
-           (flags & MAP_STACK ? ASPEN_VM_STACK : 0);
+           (flags & MAP_STACK ? ASPEN_VM_STACK : 0) |
+           (flags & MAP_SYNC ? ASPEN_VM_SYNC : 0);
 }
 
 static bool
