@@ -152,16 +152,25 @@ check_mapping(struct remap *remap)
 
 /* ---- Smaller, in place ------------------------------------------------- */
 
+/* What is too much of the old range: munmap would refuse it beyond the top. */
+static int
+check_excess(const struct remap *remap)
+{
+    uint64_t limit = remap->mm->address_limit;
+
+    return remap->old > limit || remap->old_bytes > limit - remap->old
+               ? -ASPEN_EINVAL
+               : 0;
+}
+
 static int
 shrink(struct remap *remap)
 {
-    uint64_t start = remap->old + remap->new_bytes;
-    uint64_t bytes = remap->old_bytes - remap->new_bytes;
-    uint64_t limit = remap->mm->address_limit;
-
-    if (start > limit || bytes > limit - start)
-        return -ASPEN_EINVAL;
-    return aspen_munmap_locked(remap->mm, start, start + bytes);
+    int error = check_excess(remap);
+    if (error)
+        return error;
+    return aspen_munmap_locked(remap->mm, remap->old + remap->new_bytes,
+                               remap->old + remap->old_bytes);
 }
 
 /* ---- Larger, in place -------------------------------------------------- */
@@ -297,7 +306,9 @@ relocate(struct remap *remap)
     if (remap->flags & ASPEN_MREMAP_FIXED && !remap->old_bytes &&
         remap->old - remap->new < remap->new_bytes)
         return -ASPEN_EFAULT;
-    int error = find_place(remap);
+    int error = check_excess(remap);
+    if (!error)
+        error = find_place(remap);
     if (error)
         return error;
     struct aspen_move move = move_of(remap);

@@ -82,6 +82,7 @@ test_refused(void **state)
         {16, 4, 5, MOVE | ASPEN_MREMAP_DONTUNMAP, 100, -ASPEN_EINVAL},
         {16, 4, 4, MOVE, 18, -ASPEN_EINVAL},
         {16, 4, 4, MOVE, 14, -ASPEN_EINVAL},
+        {16, UINT64_MAX / PAGE, 2, MOVE, 100, -ASPEN_EINVAL}, /* wraps */
         {16, 0, 4, ASPEN_MREMAP_MAYMOVE, 0, -ASPEN_EINVAL},
         {15, 1, 2, 0, 0, -ASPEN_EFAULT},
         {15, 3, 3, MOVE, 100, -ASPEN_EFAULT},
