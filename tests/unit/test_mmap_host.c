@@ -381,7 +381,7 @@ test_host(void **state)
     struct utsname host;
     struct aspen_config config;
     struct pair pair;
-    unsigned major, minor;
+    unsigned major = 0, minor = 0;
 
     if (uname(&host) || strcmp(host.sysname, "Linux") ||
         sscanf(host.release, "%u.%u", &major, &minor) != 2 ||
