@@ -73,8 +73,8 @@ struct advice_edit {
 };
 
 static int
-judge(const struct aspen_edit *edit, const struct aspen_vma *vma,
-      uint64_t *flags)
+judge_advice(const struct aspen_edit *edit, const struct aspen_vma *vma,
+             uint64_t *flags)
 {
     enum aspen_advice advice =
         aspen_container_of(edit, const struct advice_edit, edit)->advice;
@@ -98,7 +98,7 @@ aspen_advise_flags(struct aspen_advise *advise)
         .edit = {.mm = mm,
                  .start = advise->start,
                  .end = advise->end,
-                 .judge = judge,
+                 .judge = judge_advice,
                  .set = row->set,
                  .clear = row->clear,
                  .holes_allowed = true},

@@ -22,8 +22,8 @@
      ASPEN_VM_SPECIAL | ASPEN_VM_HUGETLB)
 
 static int
-judge(const struct aspen_edit *edit, const struct aspen_vma *vma,
-      uint64_t *flags)
+judge_lock(const struct aspen_edit *edit, const struct aspen_vma *vma,
+           uint64_t *flags)
 {
     *flags = vma->flags;
     if (!(vma->flags & NEVER_LOCKED))
@@ -85,7 +85,7 @@ static struct aspen_edit
 edit_of(struct aspen_mm *mm, uint64_t start, uint64_t end, uint64_t set)
 {
     return (struct aspen_edit){
-        .mm = mm, .start = start, .end = end, .judge = judge, .set = set};
+        .mm = mm, .start = start, .end = end, .judge = judge_lock, .set = set};
 }
 
 /* Rounded out; *end == *start for nothing. */

@@ -32,8 +32,8 @@ charge_flag(const struct aspen_vma *vma, uint64_t flags)
 }
 
 static int
-judge(const struct aspen_edit *edit, const struct aspen_vma *vma,
-      uint64_t *flags)
+judge_access(const struct aspen_edit *edit, const struct aspen_vma *vma,
+             uint64_t *flags)
 {
     uint64_t new = (vma->flags & ~edit->clear) | edit->set;
 
@@ -72,7 +72,7 @@ protect(struct aspen_mm *mm, uint64_t start, uint64_t end, uint64_t access,
     struct aspen_edit edit = {
         .mm = mm,
         .end = end,
-        .judge = judge,
+        .judge = judge_access,
         .set = access & ASPEN_VM_ACCESS,
         .clear = ASPEN_VM_ACCESS,
     };
