@@ -4,7 +4,7 @@
 #
 # aspen links the test build of the library: rehearsing needs failpoints.
 
-TOOL := $(wildcard tools/aspen/*.c)
+TOOL := $(wildcard tools/aspen/*.c) tools/common/linux_calls.c
 # What tests and make_snapshots link of it: all that needs no library.
 TOOL_SNAPSHOT := $(addprefix tools/aspen/,tool.c snapshot.c snapshot_file.c)
 TOOL_CAPTURE := $(TOOL_SNAPSHOT) \

@@ -7,6 +7,7 @@
 #define _GNU_SOURCE
 #include "capture.h"
 #include "rehearse.h"
+#include "shadow.h"
 
 #include <aspen/version.h>
 
@@ -23,6 +24,8 @@ static const char help[] =
     "  rehearse   take the address space of a real process, fork it in Aspen,\n"
     "             and let the fork fail at every step\n"
     "  capture    write a snapshot of a process's address space\n"
+    "  shadow     run a program, make its memory calls in Aspen as well, and\n"
+    "             compare\n"
     "  bench      measure, beside the host's kernel\n"
     "\n"
     "  aspen COMMAND --help tells more; aspen --version prints the version.\n"
@@ -82,6 +85,8 @@ main(int argc, char **argv)
         return capture_command(argc - 1, argv + 1);
     else if (strcmp(command, "rehearse") == 0)
         return rehearse_command(argc - 1, argv + 1);
+    else if (strcmp(command, "shadow") == 0)
+        return shadow_command(argc - 1, argv + 1);
     else if (strcmp(command, "bench") == 0)
         return bench_command(argv + 1);
     else

@@ -1,0 +1,192 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * shadow.c - `aspen shadow`: options, and the machine that follows the guest.
+ *
+ * tests/tools/shadow.sh breaks first.
+ */
+#define _GNU_SOURCE
+#include "shadow.h"
+#include "host.h"
+#include "options.h"
+#include "shadow_session.h"
+
+#include <aspen/error.h>
+#include <aspen/machine.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+
+#define COMMAND "shadow"
+
+enum {
+    OPTION_EVERY = OPTION_OWN,
+    OPTION_GUEST_OUTPUT,
+};
+
+static const struct option table[] = {
+    {"every", required_argument, NULL, OPTION_EVERY},
+    {"guest-output", required_argument, NULL, OPTION_GUEST_OUTPUT},
+    {"json", no_argument, NULL, OPTION_JSON},
+    {"help", no_argument, NULL, OPTION_HELP},
+    {NULL, 0, NULL, 0},
+};
+
+static const char help[] =
+    "usage: aspen shadow [options] -- CMD ARGS...\n"
+    "\n"
+    "Run a program, and make each memory call of it, its threads and its\n"
+    "children in Aspen as well. Answers have to be the kernel's, and so have\n"
+    "mappings: at each exec, each fork, before each exit, and every N calls.\n"
+    "What was found is printed on stderr when the last process has ended.\n"
+    "\n"
+    "  --every N            compare mappings after N calls of a process\n"
+    "                       (1000; 0: never)\n"
+    "  --guest-output FILE  the program's standard output goes there\n"
+    "  --json               print one JSON object on stdout; what the program\n"
+    "                       prints goes to stderr unless --guest-output says\n"
+    "                       otherwise\n"
+    "  --help               print this\n"
+    "\n"
+    "Exit status: 0 Aspen decided as the kernel did, 1 it did not, 2 usage or\n"
+    "the system refused. The program's own is told in the result.\n";
+
+struct shadow_arguments {
+    char **command;
+    const char *guest_output; /* "-": stderr; NULL: where ours goes */
+    uint64_t every;
+    bool json;
+    bool help;
+};
+
+static int
+take_option(struct shadow_arguments *arguments, int option, char **argv)
+{
+    switch (option) {
+    case OPTION_EVERY:
+        if (tool_parse_number(optarg, INT64_MAX, &arguments->every))
+            return 0;
+        return tool_refuse(COMMAND, "--every takes a number, not '%s'", optarg);
+    case OPTION_GUEST_OUTPUT:
+        arguments->guest_output = optarg;
+        return 0;
+    case OPTION_JSON:
+        arguments->json = true;
+        return 0;
+    case OPTION_HELP:
+    case 'h':
+        arguments->help = true;
+        return 0;
+    default:
+        return options_unknown(COMMAND, argv);
+    }
+}
+
+static int
+take_arguments(struct shadow_arguments *arguments, int argc, char **argv)
+{
+    int option;
+    int status;
+
+    arguments->every = 1000;
+    opterr = 0;
+    while (!arguments->help &&
+           (option = getopt_long(argc, argv, "+:h", table, NULL)) != -1) {
+        status = take_option(arguments, option, argv);
+        if (status != 0)
+            return status;
+    }
+    if (arguments->help)
+        return 0;
+    if (optind >= argc || strcmp(argv[optind - 1], "--") != 0)
+        return tool_refuse(COMMAND, "give -- CMD ARGS");
+    arguments->command = argv + optind;
+    if (arguments->json && !arguments->guest_output)
+        arguments->guest_output = "-";
+    return 0;
+}
+
+static int
+begin_machine(struct shadow_session *session)
+{
+    struct aspen_config config;
+    int result;
+
+    host_config(&config);
+    config.contents_ignored = true;
+    /* What other processes of the host were promised is not known. */
+    if (config.overcommit == ASPEN_OVERCOMMIT_NEVER)
+        config.overcommit = ASPEN_OVERCOMMIT_ALWAYS;
+    session->direct_map_bytes = (size_t)config.frames * 4096;
+    session->direct_map =
+        mmap(NULL, session->direct_map_bytes, PROT_READ | PROT_WRITE,
+             MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (session->direct_map == MAP_FAILED)
+        return tool_fail(&session->error, "no addresses for the machine: %s",
+                         strerror(errno));
+    config.direct_map = session->direct_map;
+    result = aspen_create(&config, &session->aspen);
+    if (result != 0)
+        return tool_fail(&session->error, "cannot make the machine: %s",
+                         aspen_error_name(result));
+    return shadow_files_begin(session);
+}
+
+static int
+end_machine(struct shadow_session *session)
+{
+    int result;
+
+    shadow_files_end(session);
+    while (session->processes) {
+        struct shadow_process *process = session->processes;
+
+        session->processes = process->next;
+        free(process);
+    }
+    result = aspen_destroy(session->aspen);
+    munmap(session->direct_map, session->direct_map_bytes);
+    if (result != 0)
+        return tool_refuse(COMMAND, "the machine cannot end: %s",
+                           aspen_error_name(result));
+    return 0;
+}
+
+static int
+report(const struct shadow_arguments *arguments,
+       const struct shadow_session *session)
+{
+    struct shadow_counts sum;
+
+    if (!arguments->json)
+        shadow_report_text(session, stderr);
+    else if (shadow_report_json(session) != 0)
+        return tool_refuse(COMMAND, "no memory for the result");
+    shadow_report_sum(session, &sum);
+    return sum.answers_differ || sum.different ? EXIT_BROKEN : EXIT_HELD;
+}
+
+int
+shadow_command(int argc, char **argv)
+{
+    struct shadow_arguments arguments = {0};
+    struct shadow_session session = {.said = -1};
+    int status = take_arguments(&arguments, argc, argv);
+
+    if (status != 0)
+        return status;
+    if (arguments.help) {
+        fputs(help, stdout);
+        return options_flush(COMMAND, EXIT_HELD);
+    }
+    session.every = arguments.every;
+    if (begin_machine(&session) != 0 ||
+        shadow_start(&session, arguments.command, arguments.guest_output) !=
+            0 ||
+        shadow_trace(&session) != 0)
+        return tool_refuse(COMMAND, "%s", session.error.text);
+    status = report(&arguments, &session);
+    if (end_machine(&session) != 0)
+        status = EXIT_REFUSED;
+    return options_flush(COMMAND, status);
+}
