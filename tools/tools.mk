@@ -35,12 +35,12 @@ UNIT_EXTRA_test_plan := tools/aspen/plan.c
 UNIT_EXTRA_test_place_host := tools/aspen/host.c
 UNIT_EXTRA_test_linux_calls := tools/common/linux_calls.c
 
-# An aspen whose forks break promises (tests/tools/broken.c).
+# An aspen whose calls break promises (tests/tools/broken.c).
 $(BUILD)/aspen-broken: $(call objects,test,$(TOOL) tests/tools/broken.c) \
         $(LIB_test)
 	$(call say,LD,$@)
 	$(Q)$(CC) $(CFLAGS_test) $(LDFLAGS) -Wl,--wrap=aspen_fork \
-	    -Wl,--wrap=aspen_failpoints_set -o $@ $^ -ljansson $(LIBS_ALL)
+	    -Wl,--wrap=aspen_failpoints_set -Wl,--wrap=aspen_mprotect -o $@ $^ -ljansson $(LIBS_ALL)
 
 # Tests of the command as a whole: tests/tools/NAME.sh, each with the command
 # in $ASPEN.

@@ -1,12 +1,15 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * broken.c - linked into build/aspen-broken, an `aspen` whose forks break
- * promises, so that a test sees rehearse notice. $ASPEN_BROKEN says how:
+ * broken.c - linked into build/aspen-broken, an `aspen` whose calls break
+ * promises, so that a test sees rehearse and shadow notice. $ASPEN_BROKEN says
+ * how:
  *
  *   charge   a failed fork keeps one page of its charge
  *   child    a fork that failed hands out a child
  *   crash    a failed fork ends the process
  *   rare     as charge, but only when step 41 fails
+ *   mappings mprotect says that it did, and has done nothing
+ *   answers  mprotect does what it should, and answers EACCES
  *
  * Without it everything is as it should be. The linker puts __wrap_ in front
  * (tools/tools.mk).
@@ -22,6 +25,11 @@ int __wrap_aspen_failpoints_set(struct aspen *aspen,
                                 const struct aspen_failpoint_plan *plan);
 int __real_aspen_failpoints_set(struct aspen *aspen,
                                 const struct aspen_failpoint_plan *plan);
+
+int __real_aspen_mprotect(struct aspen_mm *mm, uint64_t address,
+                          uint64_t length_bytes, uint64_t access, int pkey);
+int __wrap_aspen_mprotect(struct aspen_mm *mm, uint64_t address,
+                          uint64_t length_bytes, uint64_t access, int pkey);
 
 static struct aspen *machine;
 static uint64_t failing_step;
@@ -58,4 +66,16 @@ __wrap_aspen_fork(struct aspen_mm *parent, struct aspen_mm **child)
     if (breaks("charge") || (breaks("rare") && step == 41))
         aspen_fetch_add_relaxed(&machine->committed_pages, 1);
     return result;
+}
+
+int
+__wrap_aspen_mprotect(struct aspen_mm *mm, uint64_t address,
+                      uint64_t length_bytes, uint64_t access, int pkey)
+{
+    int result;
+
+    if (breaks("mappings"))
+        return 0;
+    result = __real_aspen_mprotect(mm, address, length_bytes, access, pkey);
+    return breaks("answers") ? -ASPEN_EACCES : result;
 }

@@ -18,6 +18,7 @@ alone_says()
 check help says 'usage: aspen COMMAND' --help
 check version says '^aspen [0-9]*\.[0-9]*\.[0-9]*$' --version
 check capture-help says 'usage: aspen capture' capture --help
+check shadow-help says 'usage: aspen shadow' shadow --help
 check rehearse-help says 'usage: aspen rehearse' rehearse --help
 cp "$ASPEN" "$work/aspen-alone"
 check bench-missing alone_says 'aspen-bench is neither' bench tree

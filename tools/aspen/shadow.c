@@ -180,12 +180,15 @@ shadow_command(int argc, char **argv)
         return options_flush(COMMAND, EXIT_HELD);
     }
     session.every = arguments.every;
-    if (begin_machine(&session) != 0 ||
-        shadow_start(&session, arguments.command, arguments.guest_output) !=
+    if (begin_machine(&session) != 0)
+        return tool_refuse(COMMAND, "%s", session.error.text);
+    if (shadow_start(&session, arguments.command, arguments.guest_output) !=
             0 ||
         shadow_trace(&session) != 0)
-        return tool_refuse(COMMAND, "%s", session.error.text);
-    status = report(&arguments, &session);
+        status = tool_refuse(COMMAND, "%s", session.error.text);
+    else
+        status = report(&arguments, &session);
+    shadow_trace_end(&session);
     if (end_machine(&session) != 0)
         status = EXIT_REFUSED;
     return options_flush(COMMAND, status);

@@ -235,6 +235,8 @@ int shadow_start(struct shadow_session *session, char **command,
 
 /* Until nobody is left. -1: session->error. */
 int shadow_trace(struct shadow_session *session);
+/* Whoever is left, after an error, is killed. */
+void shadow_trace_end(struct shadow_session *session);
 
 /* ---- shadow_report.c ---------------------------------------------------- */
 

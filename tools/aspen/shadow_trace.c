@@ -411,3 +411,16 @@ shadow_trace(struct shadow_session *session)
     }
     return session->said >= 0 ? check_start(session) : 0;
 }
+
+void
+shadow_trace_end(struct shadow_session *session)
+{
+    while (session->tasks) {
+        struct shadow_task *task = session->tasks;
+
+        if (task->space)
+            shadow_space_put(task->space);
+        (void)kill(task->tid, SIGKILL);
+        shadow_task_remove(session, task);
+    }
+}

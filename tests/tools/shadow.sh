@@ -1,0 +1,131 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: MIT
+#
+# aspen shadow as a whole: real programs decide as in Aspen, do not notice, and
+# a difference is told.
+. "$(dirname "$0")/lib.bash"
+
+broken=${ASPEN_BROKEN_BUILD:?an aspen whose calls are broken}
+
+# value JSON-FILE KEY: the first of that name, which is the total.
+value()
+{
+    grep -o "\"$2\":[0-9a-z]*" "$1" | head -1 | cut -d: -f2
+}
+
+# same JSON-FILE: all that was compared is as in the kernel, addresses too.
+same()
+{
+    [ "$(value "$1" answers_differ)" -eq 0 ] || return 1
+    [ "$(value "$1" different)" -eq 0 ] || return 1
+    [ "$(value "$1" calls)" -gt 0 ] || return 1
+    [ "$(value "$1" maps_compared)" -gt 1 ] || return 1
+    [ "$(value "$1" maps_compared)" -eq \
+        $(($(value "$1" identical) + $(value "$1" equal))) ] || return 1
+    [ "$(value "$1" addresses_picked)" -eq "$(value "$1" addresses_same)" ]
+}
+
+# shadows NAME COMMAND...: it does, with the same output and exit status.
+shadows()
+{
+    local name=$1 status
+    shift
+    "$@" >"$work/$name.alone" 2>/dev/null
+    status=$?
+    "$ASPEN" shadow --every 5 --json --guest-output "$work/$name.out" -- "$@" \
+        >"$work/$name" 2>"$work/$name.err"
+    check "$name-status" test $? -eq 0
+    check "$name-same" same "$work/$name"
+    check "$name-output" cmp "$work/$name.alone" "$work/$name.out"
+    check "$name-exit-code" test "$(value "$work/$name" exit_code)" -eq $status
+}
+
+if [ "$(uname -m)" != x86_64 ]; then
+    skip shadow 'x86-64 only'
+    finish
+fi
+"$ASPEN" shadow -- true 2>"$work/log"
+if [ $? -eq 2 ]; then
+    skip shadow "$(head -1 "$work/log")"
+    finish
+fi
+# The address space of older releases is laid out by other rules.
+if ! printf '%s\n' 6.12 "$(uname -r)" | sort -CV; then
+    skip shadow "the host is older than 6.12"
+    finish
+fi
+
+# --- programs
+
+shadows true true
+shadows false false
+shadows ls ls /
+shadows pipes bash -c 'for i in 1 2 3; do (echo $i | tr 1 2); done; exit 7'
+check pipes-processes test "$(value "$work/pipes" processes)" -ge 7
+shadows kill bash -c 'bash -c "kill -9 \$\$"; echo $?; kill -l 9'
+shadows trap bash -c 'trap "echo got" USR1; kill -USR1 $$; sleep 0.01'
+if command -v python3 >/dev/null; then
+    shadows python python3 -c '
+import threading, subprocess, mmap, os, sys
+def work(n):
+    for i in range(20): bytearray(100000 + n * 50000)
+threads = [threading.Thread(target=work, args=(n,)) for n in range(6)]
+for t in threads: t.start()
+for t in threads: t.join()
+subprocess.run(["true"])
+shared = mmap.mmap(-1, 1 << 20)
+child = os.fork()
+if child == 0:
+    shared[1] = 2
+    os._exit(0)
+os.waitpid(child, 0)
+print(shared[1])
+sys.exit(9)'
+    # Whoever waits for it sees that it has stopped.
+    shadows stop python3 -c '
+import os, signal
+child = os.fork()
+if child == 0:
+    os.kill(os.getpid(), signal.SIGSTOP)
+    os._exit(4)
+print(os.WIFSTOPPED(os.waitpid(child, os.WUNTRACED)[1]))
+os.kill(child, signal.SIGCONT)
+print(os.WEXITSTATUS(os.waitpid(child, 0)[1]))'
+fi
+
+# --- signals, stops, output
+
+"$ASPEN" shadow --json -- sh -c 'kill -SEGV $$' >"$work/died" 2>/dev/null
+check died-status test $? -eq 0
+check died-signal test "$(value "$work/died" signal)" -eq 11
+"$ASPEN" shadow -- sh -c 'echo out; echo err >&2' >"$work/out" 2>"$work/err"
+check output-untouched test "$(cat "$work/out")" = out
+check output-told grep -q '^Aspen decided as the kernel did$' "$work/err"
+"$ASPEN" shadow --json -- echo out >"$work/out" 2>"$work/err"
+check json-alone test "$(wc -l <"$work/out")" -eq 1
+check json-schema grep -q '"schema":"aspen.shadow/1"' "$work/out"
+check json-guest test "$(cat "$work/err")" = out
+# --- differences
+
+for how in mappings answers; do
+    ASPEN_BROKEN=$how "$broken" shadow --every 1 --json -- true \
+        >"$work/$how" \
+        2>"$work/$how.err"
+    check "broken-$how-status" test $? -eq 1
+    check "broken-$how-told" grep -q 'DIFFERENT process .*mprotect(0x' \
+        "$work/$how.err"
+done
+check broken-mappings test "$(value "$work/mappings" different)" -gt 0
+check broken-answers test "$(value "$work/answers" answers_differ)" -gt 0
+check broken-otherwise-same "$broken" shadow -- true
+
+# --- refusals
+
+expect 2 'give -- CMD' shadow
+expect 2 'give -- CMD' shadow true
+expect 2 '--every takes a number' shadow --every x -- true
+expect 2 "'--nonsense' is no option" shadow --nonsense -- true
+expect 2 'No such file' shadow -- "$work/none"
+expect 2 'Permission denied' shadow -- /etc/passwd
+expect 2 'No such file' shadow --guest-output /none/file -- true
+finish
