@@ -20,6 +20,7 @@
 #
 #   PROGRAMS            programs that `make` builds
 #   CHECKS              targets that `make check` runs
+#   CHECKS_LONG         targets that `make check-long` runs
 #   UNIT_EXTRA_test_x   more sources for tests/unit/test_x
 
 ifeq ($(origin CC),default)
@@ -72,6 +73,7 @@ LIB_clang := $(BUILD)/clang/libaspen-test.a
 LIB_arm64 := $(BUILD)/arm64/libaspen-test.a
 PROGRAMS :=
 CHECKS :=
+CHECKS_LONG :=
 
 # V=1 shows commands.
 Q := $(if $(V),,@)
@@ -297,6 +299,11 @@ check: $(DEPS_check)
 	@MAKE='$(MAKE)' scripts/check.sh $(BUILD)/check unit unit-asan \
 	    unit-tsan unit-clang unit-arm64 check-clang check-freestanding check-sources check-headers \
 	    check-aspen.c check-examples check-install check-format $(CHECKS)
+
+# What takes too long for that: half an hour and more.
+.PHONY: check-long
+check-long: $(DEPS_check)
+	@MAKE='$(MAKE)' scripts/check.sh $(BUILD)/check $(CHECKS_LONG)
 
 ifneq ($(filter $(BUILD)/aspen,$(PROGRAMS)),)
 .PHONY: run

@@ -46,7 +46,17 @@ $(BUILD)/aspen-broken: $(call objects,test,$(TOOL) tests/tools/broken.c) \
 # in $ASPEN.
 TOOL_TESTS := $(wildcard tests/tools/*.sh)
 
-CHECKS += tools-check tools-check-asan
+# Random calls beside the host's kernel: a minute of them, or ten million.
+FUZZ_SEED ?= 1
+.PHONY: check-fuzz check-fuzz-long
+check-fuzz: $(BUILD)/aspen
+	@scripts/check-fuzz.sh $< $(FUZZ_SEED) --seconds 60
+
+check-fuzz-long: $(BUILD)/aspen
+	@scripts/check-fuzz.sh $< $(FUZZ_SEED) --calls 10000000
+
+CHECKS += tools-check tools-check-asan check-fuzz
+CHECKS_LONG += check-fuzz-long
 .PHONY: tools-check tools-check-asan snapshots
 tools-check: $(BUILD)/aspen $(BUILD)/aspen-broken $(BUILD)/make_snapshots
 	@for t in $(TOOL_TESTS); do \

@@ -133,8 +133,13 @@ aspen_mlock(struct aspen_mm *mm, uint64_t address, uint64_t length_bytes,
     uint64_t start, end;
 
     int error = aspen_can_lock(mm);
-    if (!error)
-        error = range_of(address, length_bytes, &start, &end);
+    if (error)
+        return error;
+    error = range_of(address, length_bytes, &start, &end);
+    /* The limit is looked at before the range, an empty one included. */
+    if ((error || start == end) &&
+        aspen_may_lock(mm, (end - start) >> ASPEN_PAGE_SHIFT))
+        return -ASPEN_ENOMEM;
     if (error || start == end)
         return error;
     if (end > mm->address_limit)

@@ -191,7 +191,8 @@ check(struct mapping *mapping, const struct aspen_mmap_args *args)
     /* As Linux: one more than the limit is possible. */
     if (mm->map_count > mm->aspen->config.map_count_max)
         return -ASPEN_ENOMEM;
-    int error = aspen_place(mm, args, mapping->bytes, &mapping->start);
+    int error = aspen_place(mm, args, aspen_place_hint(mm, args),
+                            mapping->bytes, &mapping->start);
     if (error)
         return error;
 

@@ -8,6 +8,7 @@
 #include <aspen/protect.h>
 
 #include "calls/edit.h"
+#include "fault/populate.h"
 #include "space/protect.h"
 
 #define MAY_SHIFT 4 /* from READ to MAYREAD */
@@ -64,10 +65,41 @@ find_start(struct aspen_mm *mm, uint64_t *start, uint64_t end, uint64_t access)
     return access & ASPEN_PROT_GROWSUP ? -ASPEN_EINVAL : 0;
 }
 
-/* The mmap lock is held for writing. */
+/* A part of an address space; empty when `end` is 0. */
+struct range {
+    uint64_t start;
+    uint64_t end;
+};
+
+/* Locked memory that becomes writable is filled, from the first mapping of
+ * which that is true to the last. */
+static struct range
+find_fill(const struct aspen_edit *edit)
+{
+    const uint64_t looked_at =
+        ASPEN_VM_LOCKED | ASPEN_VM_WRITE | ASPEN_VM_SHARED;
+    struct range fill = {0, 0};
+    struct aspen_vma *vma;
+
+    if (!(edit->set & ASPEN_VM_WRITE) || edit->mm->locked_pages == 0)
+        return fill;
+    for (uint64_t at = edit->start; at < edit->end; at = vma->end) {
+        vma = aspen_vma_find(edit->mm, at);
+        if (!vma || vma->start >= edit->end)
+            break;
+        if ((vma->flags & looked_at) != ASPEN_VM_LOCKED)
+            continue;
+        if (!fill.end)
+            fill.start = aspen_max_u64(vma->start, edit->start);
+        fill.end = aspen_min_u64(vma->end, edit->end);
+    }
+    return fill;
+}
+
+/* The mmap lock is held for writing. *fill gets what is to be filled then. */
 static int
 protect(struct aspen_mm *mm, uint64_t start, uint64_t end, uint64_t access,
-        int pkey)
+        int pkey, struct range *fill)
 {
     struct aspen_edit edit = {
         .mm = mm,
@@ -85,39 +117,55 @@ protect(struct aspen_mm *mm, uint64_t start, uint64_t end, uint64_t access,
         edit.set |= (uint64_t)pkey << ASPEN_VM_PKEY_SHIFT;
         edit.clear |= ASPEN_VM_PKEY;
     }
+    *fill = find_fill(&edit);
     error = aspen_edit_apply(&edit);
     if (!error && edit.changes)
         aspen_protect_range(mm, start, end);
     return error;
 }
 
-static bool
-valid(uint64_t address, uint64_t access, int pkey)
+/* In Linux's order: 1 for nothing to do, 0, or the error. */
+static int
+check_arguments(uint64_t address, uint64_t length_bytes, uint64_t access,
+                int pkey)
 {
     const uint64_t grows = ASPEN_PROT_GROWSDOWN | ASPEN_PROT_GROWSUP;
 
-    return (access & grows) != grows &&
-           !(access & ~(ASPEN_VM_ACCESS | grows)) && pkey >= ASPEN_PKEY_SAME &&
-           pkey < ASPEN_PKEYS && aspen_is_aligned(address, ASPEN_PAGE_SIZE);
+    if ((access & grows) == grows ||
+        !aspen_is_aligned(address, ASPEN_PAGE_SIZE))
+        return -ASPEN_EINVAL;
+    if (length_bytes == 0)
+        return 1;
+    if (address + aspen_align_up(length_bytes, ASPEN_PAGE_SIZE) <= address)
+        return -ASPEN_ENOMEM;
+    return access & ~(ASPEN_VM_ACCESS | grows) || pkey < ASPEN_PKEY_SAME ||
+                   pkey >= ASPEN_PKEYS
+               ? -ASPEN_EINVAL
+               : 0;
 }
 
 int
 aspen_mprotect(struct aspen_mm *mm, uint64_t address, uint64_t length_bytes,
                uint64_t access, int pkey)
 {
-    if (!valid(address, access, pkey))
-        return -ASPEN_EINVAL;
-    if (length_bytes == 0)
-        return 0;
     uint64_t bytes = aspen_align_up(length_bytes, ASPEN_PAGE_SIZE);
-    if (address + bytes <= address)
-        return -ASPEN_ENOMEM;
 
+    int wrong = check_arguments(address, length_bytes, access, pkey);
+    if (wrong)
+        return wrong > 0 ? 0 : wrong;
+
+    struct range fill = {0, 0};
     int error = aspen_mm_write_lock_killable(mm, ASPEN_LOCK_MM);
     if (error)
         return error;
-    error = protect(mm, address, address + bytes, access, pkey);
+    error = protect(mm, address, address + bytes, access, pkey, &fill);
     aspen_mm_write_unlock(mm);
     aspen_tree_pool_settle(&mm->aspen->tree_pool);
+    if (!error && fill.end) {
+        /* As Linux: what cannot be had now comes by a fault. */
+        int ignored = aspen_populate_range(mm, fill.start, fill.end,
+                                           ASPEN_POPULATE_LOCKED, NULL);
+        (void)ignored;
+    }
     return error;
 }

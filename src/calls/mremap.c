@@ -267,14 +267,14 @@ find_place(struct remap *remap)
 {
     const struct aspen_vma *vma = remap->vma;
     const struct aspen_mmap_args args = {
-        .address = has_target(remap) ? remap->new : 0,
-        .place = remap->flags &ASPEN_MREMAP_FIXED ? ASPEN_MAP_FIXED : 0,
-        .vm_flags = vma->flags &ASPEN_VM_MAYSHARE ? ASPEN_VM_SHARED : 0,
+        .place = remap->flags & ASPEN_MREMAP_FIXED ? ASPEN_MAP_FIXED : 0,
+        .vm_flags = vma->flags & ASPEN_VM_MAYSHARE ? ASPEN_VM_SHARED : 0,
         .object = vma->object,
         .offset_bytes = aspen_vma_offset(vma, remap->old) << ASPEN_PAGE_SHIFT,
     };
 
-    return aspen_place(remap->mm, &args, remap->new_bytes, &remap->new);
+    return aspen_place(remap->mm, &args, has_target(remap) ? remap->new : 0,
+                       remap->new_bytes, &remap->new);
 }
 
 static struct aspen_move
@@ -295,12 +295,48 @@ move_of(const struct remap *remap)
     };
 }
 
-static int
-relocate(struct remap *remap)
-{
-    struct aspen_mm *mm = remap->mm;
+/* What there will be after the moves that were planned. */
+struct totals {
+    uint64_t pages;
+    uint64_t data;
+};
 
-    if (!maps_left(mm, MAPS_TO_MOVE))
+static uint64_t
+data_pages_in(struct aspen_mm *mm, uint64_t start, uint64_t end)
+{
+    struct aspen_tree_cursor cursor;
+    struct aspen_vma *vma;
+    uint64_t bytes = 0;
+
+    aspen_tree_cursor_init(&cursor, &mm->vmas, start);
+    while ((vma = aspen_tree_next(&cursor, end - 1)) != NULL)
+        if (aspen_is_data(vma->flags))
+            bytes +=
+                aspen_min_u64(vma->end, end) - aspen_max_u64(vma->start, start);
+    return bytes >> ASPEN_PAGE_SHIFT;
+}
+
+/* With DONTUNMAP both mappings count, but not what was at the target. */
+static int
+check_limits(const struct aspen_move *move, struct totals *totals)
+{
+    struct aspen_mm *mm = move->mm;
+    uint64_t pages = move->to_bytes >> ASPEN_PAGE_SHIFT;
+    bool data = aspen_is_data(move->flags);
+
+    totals->pages += pages - move->target.pages;
+    totals->data += data ? pages : 0;
+    if (move->replace)
+        totals->data -= data_pages_in(mm, move->target.start, move->target.end);
+    int error = aspen_check_total(mm, totals->pages);
+    return !error && data ? aspen_check_data(mm, totals->data) : error;
+}
+
+/* All checks of a move, which comes after those that are in `totals`. */
+static int
+plan_move(struct remap *remap, struct aspen_move *move, struct totals *totals)
+{
+    if (!maps_left(remap->mm, MAPS_TO_MOVE))
         return -ASPEN_ENOMEM;
     /* With old size 0 only: what there is to map again goes. */
     if (remap->flags & ASPEN_MREMAP_FIXED && !remap->old_bytes &&
@@ -311,12 +347,18 @@ relocate(struct remap *remap)
         error = find_place(remap);
     if (error)
         return error;
-    struct aspen_move move = move_of(remap);
-    error = aspen_move_check(&move);
-    if (!error && move.dontunmap)
-        error = aspen_may_expand(mm, move.flags,
-                                 (remap->new_bytes >> ASPEN_PAGE_SHIFT) -
-                                     move.target.pages);
+    *move = move_of(remap);
+    error = aspen_move_check(move);
+    return !error && move->dontunmap ? check_limits(move, totals) : error;
+}
+
+static int
+relocate(struct remap *remap)
+{
+    struct totals totals = {remap->mm->total_pages, remap->mm->data_pages};
+    struct aspen_move move;
+
+    int error = plan_move(remap, &move, &totals);
     if (!error)
         error = aspen_move_reserve(&move);
     if (!error)
@@ -350,13 +392,11 @@ remap_one(struct remap *remap)
 
 /* ---- Several at once --------------------------------------------------- */
 
-/* Files of file systems that choose addresses themselves, and mappings whose
- * faults somebody else handles, move alone. */
+/* Mappings whose faults somebody else handles move alone. */
 static bool
 moves_with_others(const struct aspen_vma *vma)
 {
-    return !vma->userfault &&
-           !(vma->object && vma->object->placement == ASPEN_PLACEMENT_HUGE);
+    return !vma->userfault;
 }
 
 /* The part of `all` that lies in the mapping at or above `from`. */
@@ -383,8 +423,12 @@ static int
 check_several(const struct remap *all)
 {
     uint64_t end = all->old + all->old_bytes;
+    struct totals totals = {all->mm->total_pages, all->mm->data_pages};
+    struct aspen_move move;
     struct remap part;
 
+    if (end <= all->old)
+        return -ASPEN_EFAULT;
     for (uint64_t from = all->old; from < end;
          from = part.old + part.old_bytes) {
         part = part_of(all, from);
@@ -396,6 +440,8 @@ check_several(const struct remap *all)
             (from != all->old || part.vma->end < end))
             return -ASPEN_EFAULT;
         int error = check_mapping(&part);
+        if (!error)
+            error = plan_move(&part, &move, &totals);
         if (error)
             return error;
     }

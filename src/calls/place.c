@@ -4,8 +4,8 @@
  * x86-64 would pick, given the same layout.
  *
  *   fixed     there, if that is in user space and not too low
- *   hint      rounded down to a page and up to the lowest address, if all of
- *             it is free and out of the gap below a stack
+ *   hint      rounded down to a page and up to the lowest address (mremap's is
+ *             not), if all of it is free and out of the gap below a stack
  *   search    top down below mmap_base, then bottom up from mmap_bottom; the
  *             latter alone in a bottom-up layout, and from 1 to 2 GiB for 32BIT
  *   aligned   a search for a huge page more than is needed, in which the
@@ -267,21 +267,23 @@ check_place(const struct area *area, uint64_t start)
                : 0;
 }
 
-static uint64_t
-round_hint(const struct aspen_mm *mm, uint64_t hint)
+uint64_t
+aspen_place_hint(const struct aspen_mm *mm, const struct aspen_mmap_args *args)
 {
-    hint = aspen_align_down(hint, ASPEN_PAGE_SIZE);
+    uint64_t hint = aspen_align_down(args->address, ASPEN_PAGE_SIZE);
+
+    if (is_fixed(args->place))
+        return args->address;
     return hint ? aspen_max_u64(hint, aspen_mm_lowest(mm)) : 0;
 }
 
 int
 aspen_place(struct aspen_mm *mm, const struct aspen_mmap_args *args,
-            uint64_t bytes, uint64_t *start)
+            uint64_t hint, uint64_t bytes, uint64_t *start)
 {
-    struct area area = {.mm = mm, .place = args->place, .bytes = bytes};
+    struct area area = {
+        .mm = mm, .place = args->place, .hint = hint, .bytes = bytes};
 
-    area.hint =
-        is_fixed(args->place) ? args->address : round_hint(mm, args->address);
     if (bytes > mm->address_limit)
         return -ASPEN_ENOMEM;
     int error = find(&area, args, start);

@@ -4,7 +4,8 @@
  *
  * I1  A frame is complete (type, owner, contents) before an entry leads to it.
  * I2  A VMA has an anon_vma before it has a private page; the step that gives
- *     it one comes last, so that no fault that fails leaves one behind.
+ *     it one comes last, so that no fault that fails leaves one behind (but for
+ *     stacks and what lies beyond the end of an object, as on Linux).
  *
  * Called by fault.c, file.c and cow.c. The first test to break is
  * tests/unit/test_fault.c.

@@ -23,6 +23,7 @@
  */
 #include "fault/fault.h"
 
+#include "space/anon_vma.h"
 #include "space/pages.h"
 
 /* ---- Hold the page ----------------------------------------------------- */
@@ -279,6 +280,20 @@ map_around(struct aspen_fault *fault)
                          mapped);
 }
 
+/* As on Linux a write beyond the end gives the mapping an anon_vma before it
+ * fails: what may merge later depends on that. */
+static int
+prepare_copy(struct aspen_fault *fault)
+{
+    struct aspen_vma *vma = fault->vma;
+
+    int error = aspen_fault_may_own(fault);
+    if (error ||
+        aspen_vma_offset(vma, fault->address) < aspen_object_pages(vma->object))
+        return error;
+    return aspen_anon_vma_prepare(vma);
+}
+
 int
 aspen_fault_object(struct aspen_fault *fault)
 {
@@ -288,7 +303,7 @@ aspen_fault_object(struct aspen_fault *fault)
     if (!aspen_object_has_pages(fault->vma->object))
         return -ASPEN_EFBIG;
     if (copy)
-        error = aspen_fault_may_own(fault);
+        error = prepare_copy(fault);
     if (!error)
         error = lock_page(fault);
     if (error)

@@ -90,10 +90,17 @@ answer_of(enum aspen_populate_mode mode, int error)
                                                                : -ASPEN_EFAULT;
 }
 
+/* Nobody hears of errors. */
+static bool
+is_silent(const struct populate *p)
+{
+    return p->mode == ASPEN_POPULATE_MMAP || p->mode == ASPEN_POPULATE_LOCKED;
+}
+
 static int
 fault_failed(struct populate *p, int error)
 {
-    if (p->mode != ASPEN_POPULATE_MMAP || error == -ASPEN_EINTR)
+    if (!is_silent(p) || error == -ASPEN_EINTR)
         return answer_of(p->mode, error);
     p->give_up = true;
     return 0;
@@ -118,7 +125,9 @@ judge(struct populate *p, uint64_t flags)
         return raw ? SKIP : POPULATE;
     default:
         return raw || p->give_up || !(flags & ASPEN_VM_ACCESS) ||
-                       flags & ASPEN_VM_LOCKONFAULT
+                       flags & ASPEN_VM_LOCKONFAULT ||
+                       (p->mode == ASPEN_POPULATE_LOCKED &&
+                        !(flags & ASPEN_VM_LOCKED))
                    ? SKIP
                    : POPULATE;
     }
@@ -170,7 +179,7 @@ populate_vma(struct populate *p, struct aspen_vma *vma)
 static int
 populate_hole(struct populate *p, const struct aspen_vma *above)
 {
-    if (p->mode != ASPEN_POPULATE_MMAP)
+    if (!is_silent(p))
         return -ASPEN_ENOMEM;
     p->give_up = false;
     p->at = above ? aspen_min_u64(above->start, p->end) : p->end;

@@ -22,6 +22,7 @@ struct aspen_mm;
  *
  *   MMAP   mmap(POPULATE or LOCKED), mlockall, brk: nobody hears of errors;
  *          VMAs with LOCKONFAULT are skipped
+ *   LOCKED mprotect: as MMAP, and VMAs that are not locked are skipped
  *   LOCK   mlock: with the errors that POSIX wants
  *   READ, WRITE   madvise(POPULATE_*); -EINVAL also when the mapping does not
  *          allow the access
@@ -34,6 +35,7 @@ enum aspen_populate_mode {
     ASPEN_POPULATE_LOCK,
     ASPEN_POPULATE_READ,
     ASPEN_POPULATE_WRITE,
+    ASPEN_POPULATE_LOCKED,
 };
 
 /*

@@ -6,6 +6,7 @@
  */
 #include "fault/fault.h"
 
+#include "space/anon_vma.h"
 #include "space/charge.h"
 #include "space/limits.h"
 #include "space/split.h"
@@ -49,7 +50,10 @@ grow(struct aspen_vma *vma, uint64_t start)
     uint64_t pages = (vma->start - start) >> ASPEN_PAGE_SHIFT;
     uint64_t charge = vma->flags & ASPEN_VM_ACCOUNT ? pages : 0;
 
-    int error = check_limits(vma, start);
+    /* As Linux: it has an anon_vma from then on, grown or not. */
+    int error = aspen_anon_vma_prepare(vma);
+    if (!error)
+        error = check_limits(vma, start);
     if (!error)
         error = aspen_charge_mm(mm, charge);
     if (error)

@@ -195,6 +195,9 @@ put_flags(struct aspen_text *text, uint64_t flags)
         {ASPEN_VM_SEALED, "sl"},
     };
 
+    /* Linux forgets that a mapping is shared when nobody can write to it. */
+    if (!(flags & ASPEN_VM_MAYWRITE))
+        flags &= ~(uint64_t)ASPEN_VM_SHARED;
     aspen_text_string(text, "VmFlags: ");
     for (size_t i = 0; i < ASPEN_ARRAY_SIZE(names); i++)
         if (flags & names[i].flag)

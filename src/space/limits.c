@@ -26,15 +26,22 @@ exceeds(uint64_t used, uint64_t more, uint64_t limit)
     return used > limit || more > limit - used;
 }
 
-/* Linux lets a process with a limit of 0 have data up to the hard limit. */
-static bool
-data_exceeded(const struct aspen_mm *mm, uint64_t pages)
+int
+aspen_check_total(const struct aspen_mm *mm, uint64_t pages)
 {
-    if (!exceeds(mm->data_pages, pages, limit_pages(mm, ASPEN_LIMIT_DATA)))
-        return false;
+    return pages > limit_pages(mm, ASPEN_LIMIT_AS) ? -ASPEN_ENOMEM : 0;
+}
+
+int
+aspen_check_data(const struct aspen_mm *mm, uint64_t pages)
+{
+    if (pages <= limit_pages(mm, ASPEN_LIMIT_DATA))
+        return 0;
+    /* Linux lets a process with a limit of 0 have data up to the hard one. */
     return mm->limits[ASPEN_LIMIT_DATA] != 0 ||
-           exceeds(mm->data_pages, pages,
-                   limit_pages(mm, ASPEN_LIMIT_DATA_HARD));
+                   pages > limit_pages(mm, ASPEN_LIMIT_DATA_HARD)
+               ? -ASPEN_ENOMEM
+               : 0;
 }
 
 bool
@@ -47,10 +54,11 @@ aspen_is_data(uint64_t vm_flags)
 int
 aspen_may_expand(const struct aspen_mm *mm, uint64_t vm_flags, uint64_t pages)
 {
-    if (exceeds(mm->total_pages, pages, limit_pages(mm, ASPEN_LIMIT_AS)))
-        return -ASPEN_ENOMEM;
-    return aspen_is_data(vm_flags) && data_exceeded(mm, pages) ? -ASPEN_ENOMEM
-                                                               : 0;
+    int error = aspen_check_total(mm, mm->total_pages + pages);
+
+    return !error && aspen_is_data(vm_flags)
+               ? aspen_check_data(mm, mm->data_pages + pages)
+               : error;
 }
 
 int

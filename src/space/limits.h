@@ -23,6 +23,10 @@ aspen_privileged(const struct aspen_mm *mm, unsigned privilege)
 ASPEN_MUST_USE int aspen_may_expand(const struct aspen_mm *mm,
                                     uint64_t vm_flags, uint64_t pages);
 
+/* Would so many pages in all be within AS; of data, within DATA? */
+ASPEN_MUST_USE int aspen_check_total(const struct aspen_mm *mm, uint64_t pages);
+ASPEN_MUST_USE int aspen_check_data(const struct aspen_mm *mm, uint64_t pages);
+
 /* Does it count as data, so that DATA binds? */
 bool aspen_is_data(uint64_t vm_flags);
 

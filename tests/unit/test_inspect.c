@@ -411,7 +411,7 @@ test_smaps_numbers(void **unused)
                                    {"Shared_Clean", 8},
                                    {"Referenced", 8},
                                    {NULL, 0}},
-                0, "rd sh mr ms ");
+                0, "rd mr ms "); /* and nobody can write to it */
     expect_area(expected, sizeof(expected),
                 "00700000-00702000 r--p 00000000 00:00 0 ", 8, 4,
                 (struct numbers[]){{NULL, 0}}, 0, "rd mr pf io ");

@@ -137,6 +137,21 @@ test_several(void **state)
     helper_state_take(&s->helper, s->mm, &before);
     assert_int_equal(remap(s, 117, 8, 8, MOVE, 300, &page), -ASPEN_EPERM);
     helper_assert_state(&s->helper, s->mm, &before);
+
+    /* So does one whose target refuses, and one that is beyond a limit. */
+    helper_map(s->mm, AT(200), 1, R);
+    helper_map(s->mm, AT(201), 1, RW);
+    helper_map(s->mm, AT(301), 1, R);
+    assert_int_equal(aspen_mseal(s->mm, AT(301), AT(1) - AT(0)), 0);
+    helper_state_take(&s->helper, s->mm, &before);
+    assert_int_equal(remap(s, 200, 2, 2, MOVE, 300, &page), -ASPEN_EPERM);
+    helper_assert_state(&s->helper, s->mm, &before);
+    assert_int_equal(aspen_limit_set(s->mm, ASPEN_LIMIT_DATA, PAGE), 0);
+    helper_state_take(&s->helper, s->mm, &before);
+    assert_int_equal(
+        remap(s, 200, 2, 2, MOVE | ASPEN_MREMAP_DONTUNMAP, 400, &page),
+        -ASPEN_ENOMEM);
+    helper_assert_state(&s->helper, s->mm, &before);
 }
 
 static void

@@ -6,6 +6,7 @@
  */
 #define _GNU_SOURCE
 #include "capture.h"
+#include "fuzz.h"
 #include "rehearse.h"
 #include "shadow.h"
 
@@ -25,6 +26,8 @@ static const char help[] =
     "             and let the fork fail at every step\n"
     "  capture    write a snapshot of a process's address space\n"
     "  shadow     run a program, make its memory calls in Aspen as well, and\n"
+    "             compare\n"
+    "  fuzz       make random memory calls on this kernel and in Aspen, and\n"
     "             compare\n"
     "  bench      measure, beside the host's kernel\n"
     "\n"
@@ -87,6 +90,8 @@ main(int argc, char **argv)
         return rehearse_command(argc - 1, argv + 1);
     else if (strcmp(command, "shadow") == 0)
         return shadow_command(argc - 1, argv + 1);
+    else if (strcmp(command, "fuzz") == 0)
+        return fuzz_command(argc - 1, argv + 1);
     else if (strcmp(command, "bench") == 0)
         return bench_command(argv + 1);
     else

@@ -375,8 +375,9 @@ snapshot_flags(uint32_t permissions, const char *vm_flags)
         flags |= ASPEN_VM_WRITE | ASPEN_VM_MAYWRITE;
     if ((permissions & SNAPSHOT_PERM_EXEC) != 0)
         flags |= ASPEN_VM_EXEC | ASPEN_VM_MAYEXEC;
+    /* Without "sh" it is shared memory that nobody can write to. */
     if ((permissions & SNAPSHOT_PERM_SHARED) != 0)
-        flags |= ASPEN_VM_MAYSHARE;
+        flags |= ASPEN_VM_MAYSHARE | ASPEN_VM_SHARED;
     return flags;
 }
 

@@ -187,19 +187,6 @@ call_munmap(const struct linux_space *space, const uint64_t *a, int64_t *answer)
 
 /* ---- mprotect ---------------------------------------------------------- */
 
-/* Bits that are no access are looked at after the range. */
-static int
-refuse_access(uint64_t address, uint64_t length)
-{
-    uint64_t end = address + ((length + PAGE_BYTES - 1) & -PAGE_BYTES);
-
-    if (address % PAGE_BYTES)
-        return -EINVAL;
-    if (!length)
-        return 0;
-    return end <= address ? -ENOMEM : -EINVAL;
-}
-
 static int
 protect(struct aspen_mm *mm, const uint64_t *a, int pkey)
 {
@@ -207,8 +194,9 @@ protect(struct aspen_mm *mm, const uint64_t *a, int pkey)
 
     if (grows == PROT_GROWS_)
         return -EINVAL;
+    /* Bits that are no access are refused where a key that is none is. */
     if (prot & ~(PROT_ACCESS | PROT_SEM_ | PROT_GROWS_))
-        return refuse_access(a[0], a[1]);
+        pkey = ASPEN_PKEYS;
     return aspen_mprotect(
         mm, a[0], a[1],
         access_of(prot) | (grows & PROT_GROWSDOWN ? ASPEN_PROT_GROWSDOWN : 0) |
