@@ -17,7 +17,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <sys/uio.h>
 #include <unistd.h>
 
 #define LOOKED_AT 32u /* pages at either end of an area */
@@ -338,30 +337,23 @@ compare_page(struct fuzz_pair *pair, unsigned process, uint64_t address,
                    address + at, theirs[at], ours[at]);
 }
 
+/* By /proc/P/mem: process_vm_readv pins pages, and so ends their sharing. */
 static enum fuzz_result
 compare_contents(struct fuzz_pair *pair, unsigned process,
                  const struct look *look, size_t size)
 {
-    uint8_t bytes[LOOKED_AT][FUZZ_PAGE];
-    struct iovec here[LOOKED_AT], there[LOOKED_AT];
-    unsigned count = 0;
     enum fuzz_result result = FUZZ_SAME;
+    uint8_t theirs[FUZZ_PAGE];
 
-    for (unsigned i = 0; i < look->count; i++) {
+    for (unsigned i = 0; i < look->count && result == FUZZ_SAME; i++) {
+        uint64_t address = look->start + i * FUZZ_PAGE;
         if (!look->there[i])
             continue;
-        here[count] = (struct iovec){bytes[count], size};
-        there[count++] = (struct iovec){
-            (void *)(uintptr_t)(look->start + i * FUZZ_PAGE), size};
+        if (pread(pair->kernel.memory[process], theirs, size, (off_t)address) !=
+            (ssize_t)size)
+            return broken(pair, "memory");
+        result = compare_page(pair, process, address, theirs, size);
     }
-    if (count == 0)
-        return FUZZ_SAME;
-    if (process_vm_readv(pair->kernel.process[process], here, count, there,
-                         count, 0) != (ssize_t)(count * size))
-        return broken(pair, "memory");
-    for (unsigned i = 0; i < count && result == FUZZ_SAME; i++)
-        result = compare_page(pair, process, (uintptr_t)there[i].iov_base,
-                              bytes[i], size);
     return result;
 }
 

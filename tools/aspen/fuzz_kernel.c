@@ -340,7 +340,9 @@ make_child(struct fuzz_kernel *kernel, pid_t parent, unsigned number)
     kernel->process[number] = (pid_t)pid;
     kernel->maps[number] = open_of((pid_t)pid, "maps");
     kernel->pagemap[number] = open_of((pid_t)pid, "pagemap");
-    return kernel->maps[number] < 0 || kernel->pagemap[number] < 0
+    kernel->memory[number] = open_of((pid_t)pid, "mem");
+    return kernel->maps[number] < 0 || kernel->pagemap[number] < 0 ||
+                   kernel->memory[number] < 0
                ? FUZZ_SIGNAL(0, 0)
                : 0;
 }
@@ -358,6 +360,7 @@ end_child(struct fuzz_kernel *kernel, unsigned number)
         ;
     close(kernel->maps[number]);
     close(kernel->pagemap[number]);
+    close(kernel->memory[number]);
     kernel->process[number] = 0;
 }
 

@@ -17,7 +17,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
-#include <sys/uio.h>
+#include <unistd.h>
 
 #define NUMBER_MSEAL 462u
 
@@ -276,6 +276,7 @@ static enum fuzz_step
 settle_moves(struct fuzz_pair *pair, const struct fuzz_op *op)
 {
     const uint64_t *a = op->call.arguments;
+    enum fuzz_step step;
     struct fuzz_op part;
 
     for (size_t i = 0; i < pair->compare.ours.count; i++) {
@@ -283,9 +284,9 @@ settle_moves(struct fuzz_pair *pair, const struct fuzz_op *op)
         if (!move_part(op, &pair->compare.ours.list[i], &part) ||
             !is_error(fuzz_model_do(&pair->model, &part)))
             continue;
-        if (settle(pair, op->process, "mremap refused, half done") !=
-            FUZZ_UNEXPLAINED)
-            return FUZZ_GO_ON;
+        step = settle(pair, op->process, "mremap refused, half done");
+        if (step != FUZZ_UNEXPLAINED)
+            return step;
         return settle_unmapped(pair, op->process, moved[4], moved[2],
                                "mremap refused, target unmapped");
     }
@@ -427,11 +428,9 @@ compare_vectors(struct fuzz_pair *pair, const struct fuzz_op *op)
     static uint8_t bytes[FUZZ_VECTOR_BYTES];
     const uint64_t *a = op->call.arguments;
     uint64_t pages = pages_of(a[1]);
-    struct iovec here = {bytes, pages};
-    struct iovec there = {(void *)(uintptr_t)FUZZ_VECTOR, pages};
 
-    if (process_vm_readv(pair->kernel.process[op->process], &here, 1, &there, 1,
-                         0) != (ssize_t)pages) {
+    if (pread(pair->kernel.memory[op->process], bytes, pages,
+              (off_t)FUZZ_VECTOR) != (ssize_t)pages) {
         tool_fail(&pair->error, "cannot read the vector: %s", strerror(errno));
         return FUZZ_FAILED;
     }

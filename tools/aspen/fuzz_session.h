@@ -165,6 +165,7 @@ struct fuzz_kernel {
     pid_t process[FUZZ_PROCESSES]; /* 0: none */
     int maps[FUZZ_PROCESSES];      /* /proc/P/maps */
     int pagemap[FUZZ_PROCESSES];
+    int memory[FUZZ_PROCESSES]; /* /proc/P/mem */
     int files[FUZZ_FILES];
     bool swaps;
 };
