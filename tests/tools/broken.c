@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * broken.c - linked into build/aspen-broken, an `aspen` whose calls break
- * promises, so that a test sees rehearse and shadow notice. $ASPEN_BROKEN says
- * how:
+ * promises, so that a test sees rehearse, shadow and fuzz notice. $ASPEN_BROKEN
+ * says how:
  *
  *   charge   a failed fork keeps one page of its charge
  *   child    a fork that failed hands out a child
@@ -10,11 +10,13 @@
  *   rare     as charge, but only when step 41 fails
  *   mappings mprotect says that it did, and has done nothing
  *   answers  mprotect does what it should, and answers EACCES
+ *   half     a refused mprotect changes a limit
  *
  * Without it everything is as it should be. The linker puts __wrap_ in front
  * (tools/tools.mk).
  */
 #include "internal.h"
+#include <aspen/limits.h>
 
 #include <stdlib.h>
 #include <string.h>
@@ -77,5 +79,7 @@ __wrap_aspen_mprotect(struct aspen_mm *mm, uint64_t address,
     if (breaks("mappings"))
         return 0;
     result = __real_aspen_mprotect(mm, address, length_bytes, access, pkey);
+    if (breaks("half") && result < 0)
+        (void)!aspen_limit_set(mm, ASPEN_LIMIT_STACK, 4096);
     return breaks("answers") ? -ASPEN_EACCES : result;
 }

@@ -19,6 +19,53 @@ operations()
     grep -cE '^    \{[0-9]+, [A-Z]+, [0-9]+, ' "$1"
 }
 
+# --- every step fails, on the address spaces of real processes
+
+# fails NAME SNAPSHOT
+fails()
+{
+    "$ASPEN" fuzz --failing "$2" --calls 1000 --json >"$work/json" \
+        2>"$work/err"
+    check "failing-$1" test $? -eq 0
+    check "failing-$1-silent" test ! -s "$work/err"
+    check "failing-$1-calls" test "$(value "$work/json" calls)" -eq 1000
+    check "failing-$1-steps" test "$(value "$work/json" failures)" -gt 4000
+    for call in mmap munmap mprotect mremap madvise brk mlock2 fork; do
+        check "failing-$1-$call" test "$(value "$work/json" $call)" -gt 0
+    done
+}
+
+for snapshot in flags guard huge swap hugetlb; do
+    fails $snapshot "$snapshots/$snapshot.snap"
+done
+for program in bash python3 perl; do
+    if ! command -v $program >/dev/null; then
+        skip "failing-$program" "no $program"
+        continue
+    fi
+    case $program in
+    bash) words=(bash -c 'read -r; true') ;;
+    python3) words=(python3 -c 'import threading; input()') ;;
+    perl) words=(perl -e '<STDIN>') ;;
+    esac
+    if "$ASPEN" capture -o "$work/$program.snap" --after 0.3 -- "${words[@]}" \
+        2>"$work/log"; then
+        fails $program "$work/$program.snap"
+    else
+        skip "failing-$program" "$(head -1 "$work/log")"
+    fi
+done
+ASPEN_BROKEN=half "$broken" fuzz --failing "$snapshots/flags.snap" \
+    >/dev/null 2>"$work/err"
+check broken-half-status test $? -eq 1
+check broken-half-told grep -q 'BROKEN 0: .*mprotect(.*the space has changed' \
+    "$work/err"
+ASPEN_BROKEN=charge "$broken" fuzz --failing "$snapshots/flags.snap" \
+    >/dev/null 2>"$work/err"
+check broken-charge-status test $? -eq 1
+check broken-charge-told grep -q 'BROKEN .*inconsistent' "$work/err"
+expect 2 'No such file' fuzz --failing "$work/none"
+
 if [ "$(uname -m)" != x86_64 ]; then
     skip fuzz 'x86-64 only'
     finish
@@ -44,7 +91,7 @@ check same-schema grep -q '^{"schema":"aspen.fuzz/1",' "$work/json"
 check same-unexplained test "$(value "$work/json" unexplained)" -eq 0
 check same-calls test "$(value "$work/json" calls)" -ge 8000
 check same-refused test "$(value "$work/json" refused)" -gt 1000
-for call in mmap munmap mprotect mremap madvise brk mlock mincore msync fork; do
+for call in mmap munmap mprotect mremap madvise brk mlock2 mincore msync fork; do
     check "same-mix-$call" test "$(value "$work/json" $call)" -gt 0
 done
 "$ASPEN" fuzz --calls 8000 --seed 7 --json >"$work/again" 2>/dev/null

@@ -6,6 +6,7 @@
  */
 #define _GNU_SOURCE
 #include "fuzz.h"
+#include "fuzz_failing.h"
 #include "fuzz_session.h"
 #include "options.h"
 
@@ -25,6 +26,7 @@ enum {
     OPTION_SEED,
     OPTION_LENGTH,
     OPTION_REPLAY,
+    OPTION_FAILING,
 };
 
 static const struct option table[] = {
@@ -33,6 +35,7 @@ static const struct option table[] = {
     {"seed", required_argument, NULL, OPTION_SEED},
     {"length", required_argument, NULL, OPTION_LENGTH},
     {"replay", required_argument, NULL, OPTION_REPLAY},
+    {"failing", required_argument, NULL, OPTION_FAILING},
     {"output", required_argument, NULL, OPTION_OUTPUT},
     {"json", no_argument, NULL, OPTION_JSON},
     {"help", no_argument, NULL, OPTION_HELP},
@@ -55,6 +58,10 @@ static const char help[] =
     "  --seed N       of the first sequence (1); the next has N + 1\n"
     "  --length N     operations in a sequence (400)\n"
     "  --replay FILE  make the operations of such a C program instead\n"
+    "  --failing FILE instead make each call fail at each of its steps, on "
+    "the\n"
+    "                 address space of a snapshot (aspen capture); no kernel\n"
+    "                 beside it\n"
     "  --output FILE  write the C program there, not to stderr\n"
     "  --json         print one JSON object on stdout\n"
     "  --help         print this\n"
@@ -68,6 +75,7 @@ struct fuzz_arguments {
     uint64_t seed;
     uint64_t length;
     const char *replay;
+    const char *failing;
     const char *output;
     bool json;
     bool help;
@@ -113,6 +121,9 @@ take_option(struct fuzz_arguments *arguments, int option, char **argv)
         return take_number("length", 1, &arguments->length);
     case OPTION_REPLAY:
         arguments->replay = optarg;
+        return 0;
+    case OPTION_FAILING:
+        arguments->failing = optarg;
         return 0;
     case OPTION_OUTPUT:
         arguments->output = optarg;
@@ -343,6 +354,59 @@ report(struct fuzz *fuzz, const struct fuzz_arguments *arguments)
     return options_flush(COMMAND, fuzz->unexplained ? EXIT_BROKEN : EXIT_HELD);
 }
 
+/* ---- Failing steps ------------------------------------------------------ */
+
+static int
+print_failing_json(const struct fuzz_failing *failing)
+{
+    json_t *object = json_object();
+    char *text;
+
+    json_object_set_new(object, "schema", json_string("aspen.fuzz-failing/1"));
+    set_count(object, "calls", failing->made);
+    set_count(object, "seed", failing->seed);
+    set_count(object, "failures", failing->failures);
+    set_count(object, "tolerated", failing->tolerated);
+    set_count(object, "broken", failing->broken);
+    json_object_set_new(object, "by_call", tally_json(&failing->by_call));
+    text = json_dumps(object, JSON_COMPACT);
+    json_decref(object);
+    if (!text)
+        return tool_refuse(COMMAND, "no memory for the result");
+    puts(text);
+    free(text);
+    return 0;
+}
+
+static int
+run_failing(const struct fuzz_arguments *arguments)
+{
+    struct fuzz_failing failing = {
+        .snapshot = arguments->failing,
+        .seed = arguments->seed,
+        .calls = arguments->calls,
+    };
+    struct tool_error error;
+    int status = 0;
+
+    if (fuzz_failing_run(&failing, &error) != 0)
+        return tool_refuse(COMMAND, "%s", error.text);
+    if (failing.broken)
+        fprintf(stderr, "aspen fuzz: BROKEN %s\n", failing.what);
+    if (arguments->json)
+        status = print_failing_json(&failing);
+    else {
+        printf("%" PRIu64 " calls, %" PRIu64 " failing steps (%" PRIu64
+               " of which did not matter): %" PRIu64 " broken\n",
+               failing.made, failing.failures, failing.tolerated,
+               failing.broken);
+        tally_print(stdout, "failing steps", &failing.by_call);
+    }
+    return status ? status
+                  : options_flush(COMMAND,
+                                  failing.broken ? EXIT_BROKEN : EXIT_HELD);
+}
+
 /* Both sides on one processor: they never run at the same time, and waking
  * each other is cheaper there. */
 static void
@@ -383,6 +447,8 @@ fuzz_command(int argc, char **argv)
         fputs(help, stdout);
         return options_flush(COMMAND, EXIT_HELD);
     }
+    if (arguments.failing)
+        return run_failing(&arguments);
     fuzz = calloc(1, sizeof(*fuzz));
     if (!fuzz)
         return tool_refuse(COMMAND, "no memory");

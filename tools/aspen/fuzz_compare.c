@@ -108,8 +108,8 @@ parse_area(const char *at, struct fuzz_area *area)
     return at ? at + 1 : NULL;
 }
 
-static bool
-parse_areas(const char *text, struct fuzz_areas *areas)
+bool
+fuzz_areas_parse(const char *text, struct fuzz_areas *areas)
 {
     struct fuzz_area area;
 
@@ -157,7 +157,7 @@ read_theirs(struct fuzz_pair *pair, unsigned process)
             length += (size_t)got;
     } while (got > 0);
     compare->text[length] = '\0';
-    return got == 0 && parse_areas(compare->text, &compare->theirs);
+    return got == 0 && fuzz_areas_parse(compare->text, &compare->theirs);
 }
 
 struct sink {
@@ -188,7 +188,7 @@ read_ours(struct fuzz_pair *pair, unsigned process)
     if (sink.failed || !make_room(sink.compare, sink.length + 1))
         return false;
     sink.compare->text[sink.length] = '\0';
-    return parse_areas(sink.compare->text, &sink.compare->ours);
+    return fuzz_areas_parse(sink.compare->text, &sink.compare->ours);
 }
 
 /* Who meets first stands for each other. */

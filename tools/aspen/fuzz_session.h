@@ -240,6 +240,9 @@ enum fuzz_result {
 
 struct fuzz_pair;
 
+/* The text of maps. False: no memory. */
+bool fuzz_areas_parse(const char *text, struct fuzz_areas *areas);
+
 /* Mappings; residency of private anonymous memory; its bytes. */
 enum fuzz_result fuzz_compare_quickly(struct fuzz_pair *pair, unsigned process);
 /* VmFlags, counters, bytes of files, the validator as well. */

@@ -62,6 +62,7 @@ struct object_plan {
 struct building {
     struct machine *machine;
     const struct snapshot *snapshot;
+    enum machine_use use;
     struct tool_error *error;
     struct swap_plan swap;
     struct object_plan *objects;
@@ -303,7 +304,8 @@ make_machine(struct building *building)
                          "cannot reserve %zu MiB of addresses for the machine",
                          machine->direct_map_bytes >> 20);
     config.direct_map = machine->direct_map;
-    config.tables_only = true;
+    config.tables_only = building->use == MACHINE_FOR_FORK;
+    config.contents_ignored = building->use == MACHINE_FOR_CALLS;
     config.overcommit = ASPEN_OVERCOMMIT_ALWAYS;
     config.map_count_max = MAP_COUNT_MAX;
     if (building->snapshot->vma_count > MAP_COUNT_MAX)
@@ -570,11 +572,12 @@ import_all(struct building *building)
 
 int
 machine_begin(struct machine *machine, const struct snapshot *snapshot,
-              struct tool_error *error)
+              enum machine_use use, struct tool_error *error)
 {
     struct building building = {
         .machine = machine,
         .snapshot = snapshot,
+        .use = use,
         .error = error,
     };
     struct tool_error ignored;

@@ -2,8 +2,9 @@
 /*
  * machine.h - a machine that holds one captured address space.
  *
- * Only its page tables have memory (aspen_config.tables_only): tens of GiB
- * cost 32 bytes a page for the frame table and 8 for its entries.
+ * Only its page tables have memory (aspen_config.tables_only,
+ * contents_ignored): tens of GiB cost 32 bytes a page for the frame table and 8
+ * for its entries.
  */
 #ifndef ASPEN_TOOL_MACHINE_H
 #define ASPEN_TOOL_MACHINE_H
@@ -15,6 +16,12 @@
 #include <aspen/mm.h>
 
 struct aspen_object;
+
+/** What it is for. */
+enum machine_use {
+    MACHINE_FOR_FORK,  /* faults are refused */
+    MACHINE_FOR_CALLS, /* they make pages, which hold nothing */
+};
 
 /** What the hooks saw. Each pair has to balance after a fork is over. */
 struct machine_events {
@@ -49,7 +56,7 @@ struct machine {
  * Returns: 0, or -1 and a reason, with nothing left.
  */
 int machine_begin(struct machine *machine, const struct snapshot *snapshot,
-                  struct tool_error *error);
+                  enum machine_use use, struct tool_error *error);
 
 /** Exit of the space, end of the machine. -1 and a reason: something stayed. */
 int machine_end(struct machine *machine, struct tool_error *error);

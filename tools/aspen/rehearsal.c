@@ -493,7 +493,7 @@ rehearsal_begin(struct rehearsal_stage *stage, const struct snapshot *snapshot,
 
     *broken = false;
     memset(stage, 0, sizeof(*stage));
-    if (machine_begin(&stage->machine, snapshot, error) != 0)
+    if (machine_begin(&stage->machine, snapshot, MACHINE_FOR_FORK, error) != 0)
         return -1;
     if (validate_whole(stage, &finding) != 0) {
         *broken = true;
