@@ -48,7 +48,8 @@ grow(struct aspen_mm *mm, uint64_t start, uint64_t end)
 
     if (!has_room(mm, start, end))
         return -ASPEN_ENOMEM;
-    return aspen_mmap_locked(mm, &args);
+    /* What ends where the heap begins is none of it. */
+    return aspen_mmap_locked(mm, &args, start == mm->layout.brk_start);
 }
 
 static int

@@ -19,13 +19,15 @@ ASPEN_MUST_USE int aspen_map(struct aspen_mm *mm,
 
 /*
  * mmap at a fixed place and munmap, for calls that are made of them. Arguments
- * are valid; nothing is faulted in.
+ * are valid; nothing is faulted in. `alone`: a mapping of its own, whatever
+ * its neighbours are.
  *
  * Context: the mmap lock is held for writing; the caller settles the tree pool
  *          after it.
  */
 ASPEN_MUST_USE int aspen_mmap_locked(struct aspen_mm *mm,
-                                     const struct aspen_mmap_args *args);
+                                     const struct aspen_mmap_args *args,
+                                     bool alone);
 ASPEN_MUST_USE int aspen_munmap_locked(struct aspen_mm *mm, uint64_t start,
                                        uint64_t end);
 

@@ -43,6 +43,7 @@ struct mapping {
     uint64_t flags;
     struct aspen_object *object;
     const struct aspen_special *special; /* or NULL */
+    bool alone;                          /* no neighbour takes it */
     uint64_t pgoff;
     struct aspen_clear clear;
     struct aspen_merge merge;
@@ -274,8 +275,8 @@ plan_merge(struct mapping *mapping)
         .flags = mapping->flags,
         .object = mapping->object,
         .pgoff = mapping->pgoff,
-        .below = aspen_clear_below(&mapping->clear),
-        .above = aspen_clear_above(&mapping->clear),
+        .below = mapping->alone ? NULL : aspen_clear_below(&mapping->clear),
+        .above = mapping->alone ? NULL : aspen_clear_above(&mapping->clear),
     };
     aspen_merge_check(&mapping->merge);
 }
@@ -396,9 +397,10 @@ map_locked(struct mapping *mapping, const struct aspen_mmap_args *args)
 }
 
 int
-aspen_mmap_locked(struct aspen_mm *mm, const struct aspen_mmap_args *args)
+aspen_mmap_locked(struct aspen_mm *mm, const struct aspen_mmap_args *args,
+                  bool alone)
 {
-    struct mapping mapping = {.mm = mm};
+    struct mapping mapping = {.mm = mm, .alone = alone};
 
     int error = check_size(args, &mapping.bytes);
     return error ? error : map_locked(&mapping, args);

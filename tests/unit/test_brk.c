@@ -125,6 +125,22 @@ test_locked(void **state)
     expect(s, AT(0x1014), 0);
 }
 
+/* What lies just below the heap is none of it. */
+static void
+test_below(void **state)
+{
+    struct space *s = *state;
+    struct aspen_mm_counters c;
+
+    helper_map(s->mm, AT(0x100e), 2, RW);
+    expect(s, AT(0x1012), 0);
+    aspen_mm_counters_read(s->mm, &c);
+    assert_int_equal(c.vmas, 2);
+    expect(s, AT(0x1014), 0);
+    aspen_mm_counters_read(s->mm, &c);
+    assert_int_equal(c.vmas, 2);
+}
+
 int
 main(void)
 {
@@ -134,6 +150,7 @@ main(void)
         TEST(test_in_the_way),
         TEST(test_limits),
         TEST(test_locked),
+        TEST(test_below),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
