@@ -13,6 +13,7 @@
 #   asan      build/asan/libaspen-test.a     the same under ASan and UBSan
 #   tsan      build/tsan/libaspen-test.a     the same under ThreadSanitizer
 #   clang     build/clang/libaspen-test.a    the same by the other compiler
+#   fuzz      build/fuzz/libaspen-test.a     the same for libFuzzer
 #   arm64     build/arm64/libaspen-test.a    the same with AArch64's page tables
 #
 # tools/tools.mk, bench/bench.mk, tests/explore/explore.mk add programs, checks:
@@ -58,6 +59,9 @@ CFLAGS_tsan := -O1 -DASPEN_TEST_BUILD -fsanitize=thread -Wno-tsan
 LDFLAGS_tsan := -fsanitize=thread
 CC_clang = $(CLANG)
 CFLAGS_clang := -O2 -DASPEN_TEST_BUILD -Werror
+CC_fuzz = $(CLANG)
+CFLAGS_fuzz := -O1 -DASPEN_TEST_BUILD -fsanitize=fuzzer-no-link,address
+LDFLAGS_fuzz := -fsanitize=fuzzer,address
 CC_arm64 = $(CC)
 CFLAGS_arm64 := -O1 -DASPEN_TEST_BUILD -DASPEN_POSIX_PAGING_AARCH64
 
@@ -70,6 +74,7 @@ LIB_test := $(BUILD)/libaspen-test.a
 LIB_asan := $(BUILD)/asan/libaspen-test.a
 LIB_tsan := $(BUILD)/tsan/libaspen-test.a
 LIB_clang := $(BUILD)/clang/libaspen-test.a
+LIB_fuzz := $(BUILD)/fuzz/libaspen-test.a
 LIB_arm64 := $(BUILD)/arm64/libaspen-test.a
 PROGRAMS :=
 CHECKS :=
@@ -113,13 +118,14 @@ $(LIB_$1): $(call objects,$1,$(CORE) $(PORT)) sources.txt
 	@rm -f $$@
 	$$(Q)$$(AR) rcs $$@ $$(filter %.o,$$^)
 endef
-$(foreach v,release test asan tsan clang arm64,$(eval $(call variant,$v)))
+$(foreach v,release test asan tsan clang fuzz arm64,$(eval $(call variant,$v)))
 
 # ---- Parts with makefiles of their own ----------------------------------
 
 -include tools/tools.mk
 -include bench/bench.mk
 -include tests/explore/explore.mk
+-include tests/fuzz/fuzz.mk
 
 # ---- Unit tests ---------------------------------------------------------
 

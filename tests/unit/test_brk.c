@@ -146,11 +146,8 @@ main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
     const struct CMUnitTest tests[] = {
-        TEST(test_moves),
-        TEST(test_in_the_way),
-        TEST(test_limits),
-        TEST(test_locked),
-        TEST(test_below),
+        TEST(test_moves),  TEST(test_in_the_way), TEST(test_limits),
+        TEST(test_locked), TEST(test_below),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

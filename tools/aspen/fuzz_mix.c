@@ -283,11 +283,10 @@ mix_brk(struct fuzz_mix *mix, uint64_t *a)
 static void
 mix_madvise(struct fuzz_mix *mix, uint64_t *a)
 {
-    uint64_t advice;
+    uint64_t advice = below(mix, FUZZ_ADVICES);
 
-    do
-        advice = below(mix, FUZZ_ADVICES);
-    while (!(mix->abilities->advices >> advice & 1) && mix->choices.random);
+    while (!(mix->abilities->advices >> advice & 1))
+        advice = (advice + 1) % FUZZ_ADVICES;
     a[2] = (uint64_t)fuzz_advices[advice].number;
 }
 
