@@ -47,6 +47,7 @@
 #include <aspen/limits.h>
 #include <aspen/machine.h>
 #include <aspen/mm.h>
+#include <aspen/name.h>
 #include <aspen/object.h>
 #include <aspen/special.h>
 
@@ -278,6 +279,7 @@ struct aspen_object {
     void *context;
     enum aspen_placement placement;
     bool charged;           /* by its size */
+    bool anonymous;         /* shared anonymous memory, not a file */
     uint32_t references;    /* atomic */
     uint32_t change_count;  /* atomic: ++ under size_lock, before pages or
                                entries are taken away */
@@ -328,6 +330,18 @@ struct aspen_swap_area {
  * ======================================================================== */
 
 /*
+ * The name of anonymous memory; all but `link` and the counts is immutable.
+ * I1  references: one for each VMA that has it, plus one for a call that has
+ *     not handed it out yet.
+ */
+struct aspen_name {
+    uint32_t references;         /* atomic */
+    uint32_t met;                /* the validator's */
+    char text[ASPEN_NAME_BYTES]; /* zeroes behind its end */
+    struct aspen_list link;      /* aspen->names; aspen->registry_lock */
+};
+
+/*
  * I1  start < end, both page aligned; the tree of `mm` holds it at
  *     [start, end - 1] while it is attached.
  * I2  object == NULL: private anonymous; pgoff is start >> 12 at birth and
@@ -353,7 +367,7 @@ struct aspen_vma {
     uint64_t pgoff;
     struct aspen_interval_node i_mmap_node; /* object's i_mmap lock */
     void *userfault;                        /* context for hooks, or NULL */
-    const char *name;                       /* "[vdso]", anon name; or NULL */
+    struct aspen_name *name;                /* one reference; or NULL */
     struct aspen_vma *detached; /* next of a list while being unmapped */
     void *embedder;             /* theirs */
     const struct aspen_special *special; /* immutable; or NULL */
@@ -457,6 +471,7 @@ struct aspen {
     struct aspen_cache anon_vma_cache;
     struct aspen_cache anon_vma_link_cache;
     struct aspen_cache object_cache;
+    struct aspen_cache name_cache;
     struct aspen_tree_pool tree_pool;
     uint64_t committed_pages; /* atomic */
     struct aspen_swap_area swap[ASPEN_SWAP_AREAS];
@@ -464,6 +479,7 @@ struct aspen {
     struct aspen_port_spinlock registry_lock;
     struct aspen_list registry; /* LIVE and DYING spaces */
     struct aspen_list objects;  /* all objects */
+    struct aspen_list names;    /* all names */
     uint64_t registry_count;
     uint32_t next_mm_id;           /* atomic */
     uint32_t next_anon_vma_number; /* atomic */

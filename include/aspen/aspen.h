@@ -20,6 +20,7 @@
 #include <aspen/mlock.h>
 #include <aspen/mm.h>
 #include <aspen/mmap.h>
+#include <aspen/name.h>
 #include <aspen/object.h>
 #include <aspen/pin.h>
 #include <aspen/protect.h>

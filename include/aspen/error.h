@@ -13,6 +13,7 @@
 #define ASPEN_ENOENT     2   /* no such thing */
 #define ASPEN_EINTR      4   /* a fatal signal is pending */
 #define ASPEN_EIO        5   /* a pager or swap device failed */
+#define ASPEN_EBADF      9   /* not a mapping that can be named */
 #define ASPEN_EAGAIN     11  /* would have to wait */
 #define ASPEN_ENOMEM     12  /* no memory, no gap, or a charge refused */
 #define ASPEN_EACCES     13  /* the protection asked for is not allowed */

@@ -31,6 +31,7 @@ enum aspen_step {
     ASPEN_STEP_SWAP,       /* memory for swap counts; a swap slot */
     ASPEN_STEP_INTERRUPT,  /* a poll for a fatal signal */
     ASPEN_STEP_OBJECT,     /* memory for an object (no step of fork) */
+    ASPEN_STEP_NAME,       /* memory for a name of memory (neither) */
     ASPEN_STEP_KINDS
 };
 

@@ -27,6 +27,7 @@ struct aspen_import_vma {
     uint64_t pgoff;              /* ignored when object is NULL */
     bool has_anon_vma;           /* it holds or will hold anonymous pages */
     bool userfault;              /* has a userfault context: the machine */
+    const char *name;            /* of anonymous memory; copied. NULL: none */
 };
 
 /**
@@ -36,10 +37,11 @@ struct aspen_import_vma {
  * Context: may sleep. Takes the mmap lock for writing.
  * Returns: 0, or -ASPEN_EINVAL (not page aligned, empty, beyond the address
  *          limit, SHARED without an object, WRITE without MAYWRITE, which
- *          fork could not protect, a pgoff beyond 52 bits, the space
- *          is not LIVE), -ASPEN_EEXIST (overlaps), -ASPEN_ENOMEM (no memory,
- *          charge refused, map count), any error of the object's open hook,
- *          unchanged. On error the space is as it was.
+ *          fork could not protect, a pgoff beyond 52 bits, a name that
+ *          aspen_name_anon() would refuse, the space is not LIVE),
+ * -ASPEN_EEXIST (overlaps), -ASPEN_ENOMEM (no memory, charge refused, map
+ * count), any error of the object's open hook, unchanged. On error the space is
+ * as it was.
  */
 ASPEN_MUST_USE int aspen_import_vma(struct aspen_mm *mm,
                                     const struct aspen_import_vma *vma);

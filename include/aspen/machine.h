@@ -78,6 +78,7 @@ struct aspen_config {
     uint32_t fault_around_pages;
     enum aspen_huge_placement huge_placement;
     bool ksm_absent;            /* MERGEABLE is an advice that nobody knows */
+    bool vma_names_absent;      /* anonymous memory has no names */
     bool huge_shared_placement; /* shared anonymous memory is aligned, too */
     enum aspen_semantics semantics;
     struct aspen_hooks hooks;

@@ -143,13 +143,16 @@ struct aspen_object_args {
     void *context;                       /* handed to the pager */
     enum aspen_placement placement;
     bool charged; /* SHMEM: its size is charged while it lives */
+    /* SHMEM: mmap(SHARED) of no object, not a file: it may have a name. */
+    bool anonymous;
 };
 
 /**
  * Make an object with one reference: the caller's.
  * Context: may sleep.
- * Returns: 0 and *object, or -ASPEN_EINVAL (unknown kind; `charged` and not
- *          SHMEM), -ASPEN_ENOMEM (no memory, or the charge is refused).
+ * Returns: 0 and *object, or -ASPEN_EINVAL (unknown kind; `charged` or
+ *          `anonymous` and not SHMEM), -ASPEN_ENOMEM (no memory, or the charge
+ * is refused).
  */
 ASPEN_MUST_USE int aspen_object_create(struct aspen *aspen,
                                        const struct aspen_object_args *args,

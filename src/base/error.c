@@ -20,6 +20,7 @@ aspen_error_name(int error)
         NAME(ENOENT);
         NAME(EINTR);
         NAME(EIO);
+        NAME(EBADF);
         NAME(EAGAIN);
         NAME(ENOMEM);
         NAME(EACCES);

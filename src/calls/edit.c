@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * calls/edit.c - other flags for a range.
+ * calls/edit.c - other flags, or another name, for a range.
  *
  * One walk decides, from left to right, what becomes of each VMA. Reserve
  * walks it on paper and counts; commit walks it again and does it.
@@ -12,7 +12,7 @@
  *     that. So a reader of the tree meets whole VMAs, and memory for the edit
  *     does not grow with the VMAs that it spans.
  *
- * Called by mprotect, mlock and madvise. The first test to break is
+ * Called by mprotect, mlock, madvise and names. The first test to break is
  * tests/unit/test_mprotect.c.
  */
 #include "calls/edit.h"
@@ -21,6 +21,7 @@
 #include "space/anon_vma.h"
 #include "space/charge.h"
 #include "space/limits.h"
+#include "space/name.h"
 #include "space/split.h"
 
 int
@@ -32,6 +33,14 @@ aspen_edit_judge_plain(const struct aspen_edit *edit,
 }
 
 /* ---- Check ------------------------------------------------------------- */
+
+static bool
+changes(const struct aspen_edit *edit, const struct aspen_vma *vma,
+        uint64_t flags)
+{
+    return flags != vma->flags ||
+           (edit->renames && !aspen_names_equal(vma->name, edit->name));
+}
 
 /* What becomes data has to be within the limit of it. */
 static int
@@ -56,7 +65,7 @@ check_vma(struct aspen_edit *edit, struct aspen_vma *vma)
     uint64_t flags;
 
     int error = edit->judge(edit, vma, &flags);
-    if (error || flags == vma->flags)
+    if (error || !changes(edit, vma, flags))
         return error;
     edit->changes = true;
     edit->pages += pages;
@@ -149,6 +158,8 @@ step_of(const struct walk *walk, struct aspen_vma *vma, uint64_t flags)
     aspen_piece_cut(&step.piece, aspen_max_u64(vma->start, edit->start),
                     aspen_min_u64(vma->end, edit->end));
     step.piece.flags = flags;
+    if (edit->renames)
+        step.piece.name = edit->name;
     step.left = step.piece.start == vma->start;
     step.right = step.piece.end == vma->end;
     if (step.right && vma->end < edit->mm->address_limit)
@@ -243,6 +254,16 @@ commit_above(struct walk *walk)
                               edit->above);
 }
 
+/* The VMA is the piece from now on, but for its range. */
+static void
+become(const struct aspen_edit *edit, struct aspen_vma *vma,
+       const struct step *step)
+{
+    vma->flags = step->piece.flags;
+    if (edit->renames)
+        aspen_vma_take_name(vma, edit->name);
+}
+
 static void
 commit_own(struct walk *walk, const struct step *step)
 {
@@ -251,10 +272,10 @@ commit_own(struct walk *walk, const struct step *step)
     struct aspen_vma *part = step->left ? edit->tail : edit->head;
 
     if (step->left && step->right) {
-        vma->flags = step->piece.flags;
+        become(edit, vma, step);
         return;
     }
-    part->flags = step->piece.flags;
+    become(edit, part, step);
     aspen_vma_part_commit(part);
     if (step->left) {
         aspen_vma_resize(vma, step->piece.end, vma->end);
@@ -416,7 +437,7 @@ walk_all(struct walk *walk)
             break;
         int error = edit->judge(edit, vma, &flags);
         ASPEN_ASSERT(!error);
-        if (flags == vma->flags) {
+        if (!changes(edit, vma, flags)) {
             pass(walk, vma);
         } else {
             struct step step = step_of(walk, vma, flags);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * calls/edit.h - other flags for a range, whatever VMAs it spans: mprotect,
- * mlock, the advices that are flags.
+ * calls/edit.h - other flags, or another name, for a range, whatever VMAs it
+ * spans: mprotect, mlock, the advices that are flags, names.
  *
  *        start                 end
  *          |                    |
@@ -9,7 +9,7 @@
  *     [ first )[  head + ... + tail  )      one that became like its
  *                              [ last )     neighbours is one with them
  *
- * A VMA whose flags stay is left alone; where one's flags change, both its
+ * A VMA whose flags (and name) stay is left alone; where one's change, both its
  * boundaries are looked at, from left to right, and what may be one becomes
  * one. So Linux. In three parts: check (may refuse), reserve (may fail),
  * commit (cannot).
@@ -29,13 +29,15 @@ typedef int aspen_edit_judge(const struct aspen_edit *edit,
                              const struct aspen_vma *vma, uint64_t *flags);
 
 struct aspen_edit {
-    struct aspen_mm *mm; /* in: as all down to holes_allowed */
+    struct aspen_mm *mm; /* in: as all down to name */
     uint64_t start;
     uint64_t end;
     aspen_edit_judge *judge;
     uint64_t set; /* the judge's */
     uint64_t clear;
     bool holes_allowed;
+    bool renames;            /* the range gets `name`, which may be NULL */
+    struct aspen_name *name; /* the caller's reference */
 
     bool holes;              /* out of check */
     bool changes;            /* anything at all */

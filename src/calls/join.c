@@ -13,6 +13,7 @@
 #include "calls/join.h"
 
 #include "space/anon_vma.h"
+#include "space/name.h"
 
 #define NEVER_JOINED                                                           \
     (ASPEN_VM_IO | ASPEN_VM_DONTEXPAND | ASPEN_VM_PFNMAP | ASPEN_VM_MIXEDMAP | \
@@ -53,7 +54,8 @@ aspen_pieces_continue(const struct aspen_piece *low,
     return low->end == high->start && low->object == high->object &&
            ((low->flags ^ high->flags) & ~ASPEN_VM_SOFTDIRTY) == 0 &&
            !(low->flags & NEVER_JOINED) && low->userfault == high->userfault &&
-           low->name == high->name && !low->embedder && !high->embedder &&
+           aspen_names_equal(low->name, high->name) && !low->embedder &&
+           !high->embedder &&
            low->pgoff + ((low->end - low->start) >> ASPEN_PAGE_SHIFT) ==
                high->pgoff;
 }

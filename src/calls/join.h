@@ -17,7 +17,7 @@ struct aspen_piece {
     uint64_t pgoff;
     struct aspen_object *object;
     void *userfault;
-    const char *name;
+    const struct aspen_name *name;
     void *embedder;
     struct aspen_anon_vma *anon_vma;
     bool single; /* its anon_vma leads to itself alone */

@@ -224,6 +224,8 @@ put_vma(struct dump *dump, const struct aspen_vma *vma)
     else if (!vma->object)
         aspen_text_string(text, "  anon");
     put_flags(text, flags);
+    if (vma->name)
+        ASPEN_TEXT(text, "  \"%s\"", ASPEN_TEXT_STRING(vma->name->text));
     aspen_text_char(text, '\n');
     dump->vma = vma;
     if (dump->pages)

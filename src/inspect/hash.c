@@ -126,6 +126,14 @@ mix_anon_chain(struct hash *hash, struct aspen_vma *vma)
 }
 
 static void
+mix_name(struct hash *hash, const struct aspen_name *name)
+{
+    mix(hash, name != NULL);
+    for (size_t i = 0; name && name->text[i]; i++)
+        mix(hash, (uint64_t)name->text[i]);
+}
+
+static void
 mix_vma(struct hash *hash, struct aspen_vma *vma)
 {
     mix(hash, vma->start);
@@ -134,6 +142,7 @@ mix_vma(struct hash *hash, struct aspen_vma *vma)
     mix(hash, vma->pgoff);
     mix(hash, (uint64_t)(uintptr_t)vma->userfault);
     mix(hash, (uint64_t)(uintptr_t)vma->special);
+    mix_name(hash, vma->name);
     mix_object(hash, vma->object);
     if (hash->counts)
         mix_anon_chain(hash, vma);

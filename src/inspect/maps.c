@@ -9,7 +9,8 @@
  * special mapping its kind's ([vdso] and [vvar], with and without code, when
  * it was imported); [heap] touches the brk area; [stack] holds the address
  * where the stack started, or is the highest area that grows down when that is
- * not known; [anon:NAME] has a name of its own.
+ * not known; [anon:NAME] was given a name. Shared anonymous memory that was is
+ * [anon_shmem:NAME].
  *
  * The first test to break is tests/unit/test_inspect.c.
  */
@@ -49,18 +50,19 @@ is_heap(const struct aspen_vma *vma)
     return vma->start < mm->layout.brk && vma->end > mm->layout.brk_start;
 }
 
+/* All but what was given by aspen_name_anon(); NULL: none. */
 static const char *
-name_of(const struct aspen_vma *vma, const struct aspen_vma *stack)
+fixed_name(const struct aspen_vma *vma, const struct aspen_vma *stack)
 {
     if (vma->object)
-        return vma->object->name;
+        return vma->name ? NULL : vma->object->name;
     if (vma->special)
         return vma->special->name;
-    if (vma->flags & ASPEN_VM_SPECIAL && !vma->name)
+    if (vma->flags & ASPEN_VM_SPECIAL)
         return vma->flags & ASPEN_VM_EXEC ? "[vdso]" : "[vvar]";
     if (is_heap(vma))
         return "[heap]";
-    return vma == stack ? "[stack]" : vma->name;
+    return vma == stack ? "[stack]" : NULL;
 }
 
 /* A name may hold anything but a line end. */
@@ -78,19 +80,18 @@ static void
 put_name(struct aspen_text *text, const struct aspen_vma *vma,
          const struct aspen_vma *stack)
 {
-    const char *name = name_of(vma, stack);
+    const char *name = fixed_name(vma, stack);
 
-    /* Imported ones come with the brackets. */
-    bool bare = !name || name != vma->name || name[0] == '[';
-
-    if (!name)
+    if (!name && !vma->name)
         return;
     aspen_text_pad(text, NAME_COLUMN, 0);
-    if (!bare)
-        aspen_text_string(text, "[anon:");
-    put_escaped(text, name);
-    if (!bare)
-        aspen_text_char(text, ']');
+    if (name) {
+        put_escaped(text, name);
+        return;
+    }
+    aspen_text_string(text, vma->object ? "[anon_shmem:" : "[anon:");
+    aspen_text_string(text, vma->name->text);
+    aspen_text_char(text, ']');
 }
 
 void

@@ -241,6 +241,8 @@ check_sums(struct aspen_validator *v)
          aspen_cache_allocated(&aspen->anon_vma_cache)},
         {ASPEN_CHECK_CACHE_OBJECT, "objects", v->objects,
          aspen_cache_allocated(&aspen->object_cache)},
+        {ASPEN_CHECK_CACHE_NAME, "names", v->names,
+         aspen_cache_allocated(&aspen->name_cache)},
         {ASPEN_CHECK_OBJECT_I_MMAP, "VMAs in i_mmaps", v->mappings, v->i_mmaps},
         {ASPEN_CHECK_CACHE_TREE_NODE, "tree nodes", v->tree_nodes,
          aspen_tree_pool_nodes(&aspen->tree_pool)},
@@ -284,11 +286,13 @@ validate_machine(struct aspen_validator *v)
                     ASPEN_CHECK_REGISTRY_LIST, "registry") ||
         !check_list(v, &aspen->swap_list, aspen->swap_list_count,
                     ASPEN_CHECK_SWAP_LIST_LIST, "swap list") ||
-        !check_allocator(v))
+        !check_allocator(v) || !aspen_validate_names_begin(v))
         return;
     check_registered(v);
     if (!v->failed)
         check_unregistered(v);
+    if (!v->failed)
+        aspen_validate_names_end(v);
     if (!v->failed)
         aspen_validate_objects(v);
     if (!v->failed)

@@ -10,6 +10,7 @@
  *   validate_table.c    page tables and their entries
  *   validate_rmap.c     anon_vma chains, i_mmap, parents before children
  *   validate_object.c   objects and their page caches
+ *   validate_name.c     names of anonymous memory
  *   validate_frame.c    what was added up against frames and swap slots
  *
  * docs/inspect.md explains each check; tests/unit/test_validate.c plants what
@@ -44,6 +45,7 @@
     X(VMA_LOCK, "vma.lock")                                                    \
     X(VMA_PGOFF, "vma.pgoff")                                                  \
     X(VMA_OBJECT, "vma.object")                                                \
+    X(VMA_NAME, "vma.name")                                                    \
     X(TABLE_FRAME, "table.frame")                                              \
     X(TABLE_OWNER, "table.owner")                                              \
     X(TABLE_PLACE, "table.place")                                              \
@@ -71,6 +73,8 @@
     X(ANON_VMA_ACTIVE, "anon_vma.active")                                      \
     X(ANON_VMA_CHILDREN, "anon_vma.children")                                  \
     X(ANON_VMA_REFERENCES, "anon_vma.references")                              \
+    X(NAME_LIST, "name.list")                                                  \
+    X(NAME_REFERENCES, "name.references")                                      \
     X(OBJECT_LIST, "object.list")                                              \
     X(OBJECT_I_MMAP, "object.i_mmap")                                          \
     X(OBJECT_ORDER, "object.order")                                            \
@@ -92,6 +96,7 @@
     X(CACHE_ANON_VMA, "cache.anon_vma")                                        \
     X(CACHE_LINK, "cache.anon_vma_link")                                       \
     X(CACHE_OBJECT, "cache.object")                                            \
+    X(CACHE_NAME, "cache.name")                                                \
     X(CACHE_TREE_NODE, "cache.tree_node")
 
 enum aspen_check {
@@ -123,6 +128,7 @@ struct aspen_validator {
     uint64_t links;
     uint64_t anon_vmas;
     uint64_t objects;
+    uint64_t names;
     uint64_t tables;
     uint64_t tree_nodes;
     uint64_t charge_pages;
@@ -163,6 +169,13 @@ void aspen_validate_rmap(struct aspen_validator *v, struct aspen_vma *vma);
 /* Links of a space that fork made stand behind those of its parent. */
 void aspen_validate_order(struct aspen_validator *v, struct aspen_mm *mm);
 void aspen_validate_objects(struct aspen_validator *v);
+
+/* Names: before any VMA, at each VMA, after all of them. The first says
+ * whether the list is whole. */
+bool aspen_validate_names_begin(struct aspen_validator *v);
+bool aspen_validate_name(struct aspen_validator *v,
+                         const struct aspen_vma *vma);
+void aspen_validate_names_end(struct aspen_validator *v);
 
 /* Tallies: 0 or -ASPEN_ENOMEM. */
 ASPEN_MUST_USE int aspen_validate_tally_begin(struct aspen_validator *v);

@@ -171,7 +171,7 @@ aspen_validate_vmas(struct aspen_validator *v, struct aspen_mm *mm)
     while ((vma = aspen_tree_next(&cursor, UINT64_MAX)) != NULL) {
         uint64_t range[2] = {cursor.first, cursor.last};
         if (!check_range(v, mm, vma, range) || !check_fields(v, vma) ||
-            !check_special(v, vma))
+            !check_special(v, vma) || !aspen_validate_name(v, vma))
             return;
         add_sizes(v, &sizes, vma);
         aspen_validate_rmap(v, vma);

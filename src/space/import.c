@@ -15,6 +15,7 @@
 
 #include "space/anon_vma.h"
 #include "space/charge.h"
+#include "space/name.h"
 #include "space/pages.h"
 #include "space/swap_map.h"
 #include "space/vma.h"
@@ -39,6 +40,8 @@ vma_valid(const struct aspen_mm *mm, const struct aspen_import_vma *args)
         return false;
     if (!args->object)
         return !(args->flags & ASPEN_VM_SHARED);
+    if (args->name && !args->object->anonymous)
+        return false;
     return args->pgoff < offsets && pages < offsets - args->pgoff;
 }
 
@@ -97,7 +100,11 @@ add_vma(struct aspen_mm *mm, const struct aspen_import_vma *args)
         return -ASPEN_ENOMEM;
     fill_vma(vma, args);
     uint64_t charge = vma->flags & ASPEN_VM_ACCOUNT ? aspen_vma_pages(vma) : 0;
-    int error = aspen_charge(aspen, charge);
+    int error =
+        args->name ? aspen_name_create(aspen, args->name, &vma->name) : 0;
+    if (error)
+        goto undo_vma;
+    error = aspen_charge(aspen, charge);
     if (error)
         goto undo_vma;
     error = args->has_anon_vma ? aspen_anon_vma_prepare(vma) : 0;

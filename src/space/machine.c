@@ -36,6 +36,8 @@ static const struct cache_plan cache_plans[] = {
      sizeof(struct aspen_anon_vma_link), ASPEN_STEP_ANON_VMA, false},
     {offsetof(struct aspen, object_cache), "object",
      sizeof(struct aspen_object), ASPEN_STEP_OBJECT, true},
+    {offsetof(struct aspen, name_cache), "name", sizeof(struct aspen_name),
+     ASPEN_STEP_NAME, false},
 };
 
 static struct aspen_cache *
@@ -120,6 +122,7 @@ aspen_create(const struct aspen_config *config, struct aspen **out)
     aspen->config = *config;
     aspen_list_init(&aspen->registry);
     aspen_list_init(&aspen->objects);
+    aspen_list_init(&aspen->names);
     aspen_list_init(&aspen->swap_list);
 
     int error = aspen_frames_init(aspen);

@@ -48,7 +48,8 @@ aspen_object_create(struct aspen *aspen, const struct aspen_object_args *args,
 {
     if ((unsigned)args->kind > ASPEN_OBJECT_HUGETLB ||
         (unsigned)args->placement > ASPEN_PLACEMENT_SHMEM_HUGE ||
-        (args->charged && args->kind != ASPEN_OBJECT_SHMEM))
+        ((args->charged || args->anonymous) &&
+         args->kind != ASPEN_OBJECT_SHMEM))
         return -ASPEN_EINVAL;
 
     uint64_t charge = args->charged ? aspen_pages_of(args->size_bytes) : 0;
@@ -62,6 +63,7 @@ aspen_object_create(struct aspen *aspen, const struct aspen_object_args *args,
     }
     object_init(aspen, object, args);
     object->charged = args->charged;
+    object->anonymous = args->anonymous;
     object->charged_pages = charge;
     aspen_spin_lock(&aspen->registry_lock, ASPEN_LOCK_LEAF);
     aspen_list_push_back(&aspen->objects, &object->link);
@@ -81,6 +83,7 @@ aspen_object_create_shared(struct aspen *aspen, uint64_t size_bytes,
         .size_bytes = size_bytes,
         .name = "/dev/zero (deleted)",
         .charged = !(vm_flags & ASPEN_VM_NORESERVE),
+        .anonymous = true,
     };
 
     return aspen_object_create(aspen, &args, object);

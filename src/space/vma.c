@@ -35,6 +35,8 @@
  */
 #include "space/vma.h"
 
+#include "space/name.h"
+
 #define WRITER ((uint32_t)1 << 31)
 
 /* ---- Memory ------------------------------------------------------------ */
@@ -86,13 +88,25 @@ aspen_vma_copy(struct aspen_mm *mm, const struct aspen_vma *from)
     vma->object = from->object;
     vma->pgoff = from->pgoff;
     vma->userfault = from->userfault;
-    vma->name = from->name;
+    aspen_vma_take_name(vma, from->name);
     vma->embedder = from->embedder;
     aspen_vma_take_guards(vma, from);
     vma->special = from->special;
     aspen_list_init(&vma->anon_chain);
     open_lock(vma);
     return vma;
+}
+
+void
+aspen_vma_take_name(struct aspen_vma *vma, struct aspen_name *name)
+{
+    struct aspen_name *old = vma->name;
+
+    if (old == name)
+        return;
+    aspen_name_get(name);
+    vma->name = name;
+    aspen_name_put(vma->mm->aspen, old);
 }
 
 /* ---- The lock ---------------------------------------------------------- */
@@ -161,6 +175,7 @@ aspen_vma_free(struct aspen_vma *vma)
 
     ASPEN_ASSERT(aspen_list_is_empty(&vma->anon_chain));
     close_lock(vma); /* for good: I1 */
+    aspen_vma_take_name(vma, NULL);
     vma->mm = NULL;
     aspen_cache_free(cache, vma);
 }

@@ -288,6 +288,8 @@ fork_parent_rich(void)
             false);
     add_pages(parent, 600 * GIB, 1, 1, ASPEN_IMPORT_ANON, 0);
     add_pages(parent, 600 * GIB + 2 * MIB, 3, 0, ASPEN_IMPORT_ANON, 0);
+    assert_int_equal(
+        aspen_name_anon(parent->mm, at + 3 * MIB, 4 * PAGE, "locked"), 0);
     /* Two of the locked pages, for somebody outside. */
     assert_int_equal(aspen_pin_range(parent->mm, at + 3 * MIB + 2 * PAGE,
                                      PINNED * PAGE, ASPEN_PIN_WRITE,

@@ -561,6 +561,13 @@ run_mseal(struct every *e, const struct call *call)
 }
 
 static int
+run_name_anon(struct every *e, const struct call *call)
+{
+    return aspen_name_anon(e->mm, AT(call->first), AT(call->pages),
+                           call->flags ? NULL : "every call");
+}
+
+static int
 run_fault(struct every *e, const struct call *call)
 {
     return aspen_fault(e->mm, AT(call->first), (unsigned)call->flags);
@@ -938,6 +945,13 @@ static const struct call calls[] = {
     CALL(aspen_mseal, "a middle", .run = run_mseal, .first = ANON + 5,
          .pages = 2,
          .kinds = K(INTERRUPT) | K(TREE_NODE) | K(VMA) | K(ANON_VMA)),
+    CALL(aspen_name_anon, "a middle", .run = run_name_anon, .first = ANON + 5,
+         .pages = 2,
+         .kinds = K(INTERRUPT) | K(TREE_NODE) | K(VMA) | K(ANON_VMA) | K(NAME)),
+    CALL(aspen_name_anon, "several", .run = run_name_anon, .first = LEFT,
+         .pages = 2, .kinds = K(INTERRUPT) | K(NAME)),
+    CALL(aspen_name_anon, "no name", .run = run_name_anon, .first = ANON,
+         .pages = 10, .flags = true, .kinds = K(INTERRUPT)),
     CALL(aspen_fault, "read, nothing there", .run = run_fault, .first = EMPTY,
          .flags = ASPEN_ACCESS_READ, .kinds = K(PAGE_TABLE)),
     CALL(aspen_fault, "write, nothing there", .run = run_fault, .first = EMPTY,

@@ -228,10 +228,9 @@ test_maps(void **unused)
     vma(scene, 0x7ffd4bff4000, 2, RX | ASPEN_VM_SPECIAL, NULL, 0);
     mm->layout.brk_start = 0x55b86d000000;
     mm->layout.brk = 0x55b86d020800;
-    ((struct aspen_vma *)aspen_tree_load(&mm->vmas, 0x7f0000010000))->name =
-        "arena 1";
-    ((struct aspen_vma *)aspen_tree_load(&mm->vmas, 0x7f0000100000))->name =
-        "[uprobes]";
+    assert_int_equal(aspen_name_anon(mm, 0x7f0000010000, PAGE, "arena 1"), 0);
+    assert_int_equal(aspen_name_anon(mm, 0x55b86d000000, PAGE, "my heap"), 0);
+    assert_int_equal(aspen_name_anon(mm, 0x7ffd4bff4000, 2 * PAGE, "mine"), 0);
 
     aspen_inspect_maps(mm, collect, scene);
     assert_text(
@@ -240,15 +239,16 @@ test_maps(void **unused)
         "55b86c276000-55b86c27b000 r-xp 00002000 fe:00 247134                 "
         "    /usr/bin/cat\n"
         "55b86cfff000-55b86d000000 rw-p 00000000 00:00 0 \n"
-        "55b86d000000-55b86d021000 rw-p 00000000 00:00 0                      "
+        "55b86d000000-55b86d001000 rw-p 00000000 00:00 0                      "
+        "    [heap]\n"
+        "55b86d001000-55b86d021000 rw-p 00000000 00:00 0                      "
         "    [heap]\n"
         "7f0000000000-7f0000002000 rw-s 12345678000 00:01 1034                "
         "    /memfd:a\\012b (deleted)\n"
         "7f0000002000-7f0000003000 ---p 00000000 00:00 0 \n"
         "7f0000010000-7f0000011000 rw-p 00000000 00:00 0                      "
         "    [anon:arena 1]\n"
-        "7f0000100000-7f0000101000 rw-p 00000000 00:00 0                      "
-        "    [uprobes]\n"
+        "7f0000100000-7f0000101000 rw-p 00000000 00:00 0 \n"
         "7ffd4be4e000-7ffd4be6f000 rw-p 00000000 00:00 0                      "
         "    [stack]\n"
         "7ffd4bff0000-7ffd4bff4000 r--p 00000000 00:00 0                      "

@@ -839,6 +839,37 @@ plant_anon_vma_references(struct scene *s)
 /* ---- Objects ----------------------------------------------------------- */
 
 static void
+plant_vma_name(struct scene *s)
+{
+    POKE(s, vma_at(s->child, FILE_READ)->name, vma_at(s->child, LOCKED)->name);
+}
+
+static void
+plant_name_unreferenced(struct scene *s)
+{
+    POKE(s, vma_at(s->child, LOCKED)->name->references, 0);
+}
+
+static void
+plant_name_references(struct scene *s)
+{
+    POKE(s, vma_at(s->child, LOCKED)->name->references, 3);
+}
+
+static void
+plant_name_link(struct scene *s)
+{
+    struct aspen_list *link = &vma_at(s->child, LOCKED)->name->link;
+    POKE(s, link->next, link);
+}
+
+static void
+plant_name_head(struct scene *s)
+{
+    POKE(s, s->aspen->names.previous, NULL);
+}
+
+static void
 plant_object_link(struct scene *s)
 {
     POKE(s, s->rich->shmem->link.previous, &s->rich->shmem->link);
@@ -1139,6 +1170,19 @@ plant_cache_object(struct scene *s)
 }
 
 static void
+after_memory_name(struct scene *s)
+{
+    aspen_cache_free(&s->aspen->name_cache, s->memory);
+}
+
+static void
+plant_cache_name(struct scene *s)
+{
+    s->memory = aspen_cache_alloc(&s->aspen->name_cache);
+    s->after = after_memory_name;
+}
+
+static void
 after_memory_node(struct scene *s)
 {
     aspen_cache_free(&s->aspen->tree_pool.nodes, s->memory);
@@ -1198,6 +1242,7 @@ static const struct plant {
     {"vma.lock", CHILD, plant_vma_writer},
     {"vma.pgoff", CHILD, plant_vma_pgoff},
     {"vma.object", CHILD, plant_vma_object},
+    {"vma.name", CHILD, plant_vma_name},
     {"table.frame", CHILD, plant_table_beyond},
     {"table.frame", PARENT, plant_table_none},
     {"table.owner", PARENT, plant_table_owner},
@@ -1253,6 +1298,10 @@ static const struct plant {
     {"anon_vma.active", CHILD, plant_anon_vma_active},
     {"anon_vma.children", PARENT, plant_anon_vma_children},
     {"anon_vma.references", PARENT, plant_anon_vma_references},
+    {"name.list", MACHINE, plant_name_link},
+    {"name.list", MACHINE, plant_name_head},
+    {"name.references", CHILD, plant_name_unreferenced},
+    {"name.references", MACHINE, plant_name_references},
     {"object.list", MACHINE, plant_object_link},
     {"object.list", MACHINE, plant_object_head},
     {"object.i_mmap", CHILD, plant_i_mmap_range},
@@ -1286,6 +1335,7 @@ static const struct plant {
     {"cache.anon_vma", MACHINE, plant_cache_anon_vma},
     {"cache.anon_vma_link", MACHINE, plant_cache_link},
     {"cache.object", MACHINE, plant_cache_object},
+    {"cache.name", MACHINE, plant_cache_name},
     {"cache.tree_node", MACHINE, plant_cache_node},
 };
 

@@ -5,6 +5,8 @@
  */
 #define _GNU_SOURCE
 #include "space_fixture.h"
+
+#include "space/name.h"
 #include <pthread.h>
 
 static void
@@ -25,7 +27,10 @@ a_new_vma_is_clear_and_locked(void **state)
     memset(vma, 0xa5, offsetof(struct aspen_vma, mm));
     vma->object = (void *)8;
     vma->pgoff = 7;
-    vma->name = "x";
+    struct aspen_name *name;
+    assert_int_equal(aspen_name_create(aspen, "x", &name), 0);
+    aspen_vma_take_name(vma, name);
+    aspen_name_put(aspen, name);
     aspen_vma_free(vma);
     struct aspen_vma *again = aspen_vma_alloc(mm);
     assert_ptr_equal(again, vma); /* the same memory, nothing kept */
@@ -54,14 +59,18 @@ a_copy_has_what_fork_keeps(void **state)
     assert_int_equal(aspen_anon_vma_prepare(vma), 0);
     lock(mm);
     vma->userfault = aspen;
-    vma->name = "[anon]";
+    struct aspen_name *name;
+    assert_int_equal(aspen_name_create(aspen, "arena", &name), 0);
+    aspen_vma_take_name(vma, name);
+    aspen_name_put(aspen, name);
     struct aspen_vma *copy = aspen_vma_copy(mm, vma);
     assert_int_equal(copy->start, vma->start);
     assert_int_equal(copy->end, vma->end);
     assert_int_equal(copy->flags, vma->flags);
     assert_int_equal(copy->pgoff, vma->pgoff);
     assert_ptr_equal(copy->userfault, aspen);
-    assert_string_equal(copy->name, "[anon]");
+    assert_ptr_equal(copy->name, name);
+    assert_int_equal(name->references, 2);
     assert_null(copy->anon_vma);
     assert_true(aspen_list_is_empty(&copy->anon_chain));
     aspen_vma_free(copy);

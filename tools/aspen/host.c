@@ -16,6 +16,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/personality.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/utsname.h>
 #include <sys/vfs.h>
@@ -23,6 +24,9 @@
 
 #define PAGE ((uint64_t)4096)
 #define THP  "/sys/kernel/mm/transparent_hugepage/"
+
+#define SET_VMA   0x53564d41 /* PR_SET_VMA */
+#define ANON_NAME 0          /* PR_SET_VMA_ANON_NAME */
 
 /* ---- Settings of the kernel -------------------------------------------- */
 
@@ -105,6 +109,7 @@ host_config(struct aspen_config *config)
     config->mmap_min_address = lowest_hint();
     if (access(THP "enabled", F_OK))
         config->huge_placement = ASPEN_HUGE_PLACEMENT_NEVER;
+    config->vma_names_absent = prctl(SET_VMA, ANON_NAME, NULL, 0, NULL) != 0;
     config->huge_shared_placement =
         !file_says(THP "shmem_enabled", "[never]") &&
         !file_says(THP "shmem_enabled", "[deny]");

@@ -1,0 +1,84 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * calls/name.c - prctl(PR_SET_VMA, PR_SET_VMA_ANON_NAME): check, reserve,
+ * commit, by an edit that changes names (calls/edit.h).
+ *
+ * Called by the embedder. The first test to break is tests/unit/test_name.c.
+ */
+#include <aspen/name.h>
+
+#include "calls/edit.h"
+#include "space/name.h"
+
+/* Shared memory has had names since Linux 6.2. */
+static bool
+may_be_named(const struct aspen_vma *vma)
+{
+    if (vma->object)
+        return vma->object->anonymous &&
+               vma->mm->aspen->config.semantics >= ASPEN_SEMANTICS_6_12;
+    /* Drivers' memory is a file's. */
+    return vma->flags & ASPEN_VM_SPECIAL ||
+           !(vma->flags & (ASPEN_VM_PFNMAP | ASPEN_VM_MIXEDMAP | ASPEN_VM_IO));
+}
+
+static int
+judge_name(const struct aspen_edit *edit, const struct aspen_vma *vma,
+           uint64_t *flags)
+{
+    (void)edit;
+    *flags = vma->flags;
+    return may_be_named(vma) ? 0 : -ASPEN_EBADF;
+}
+
+/* The name is in hand. */
+static int
+name_range(struct aspen_mm *mm, uint64_t start, uint64_t end,
+           struct aspen_name *name)
+{
+    struct aspen_edit edit = {
+        .mm = mm,
+        .start = start,
+        .end = aspen_min_u64(end, mm->address_limit),
+        .judge = judge_name,
+        .renames = true,
+        .name = name,
+        .holes_allowed = true,
+    };
+
+    if (start >= mm->address_limit)
+        return -ASPEN_ENOMEM;
+    int error = aspen_mm_write_lock_killable(mm, ASPEN_LOCK_MM);
+    if (error)
+        return error;
+    error = aspen_edit_apply(&edit);
+    aspen_mm_write_unlock(mm);
+    aspen_tree_pool_settle(&mm->aspen->tree_pool);
+    if (error)
+        /* ENOMEM means that there was nothing to name. */
+        return error == -ASPEN_ENOMEM ? -ASPEN_EAGAIN : error;
+    return edit.holes || end > mm->address_limit ? -ASPEN_ENOMEM : 0;
+}
+
+int
+aspen_name_anon(struct aspen_mm *mm, uint64_t address, uint64_t length_bytes,
+                const char *name)
+{
+    uint64_t bytes = aspen_align_up(length_bytes, ASPEN_PAGE_SIZE);
+    struct aspen_name *made = NULL;
+    int error = 0;
+
+    if (mm->aspen->config.vma_names_absent)
+        return -ASPEN_EINVAL;
+    if (name)
+        error = aspen_name_create(mm->aspen, name, &made);
+    if (error)
+        return error;
+    if (!aspen_is_aligned(address, ASPEN_PAGE_SIZE) || bytes < length_bytes ||
+        address + bytes < address)
+        error = -ASPEN_EINVAL;
+    else if (bytes)
+        error = name_range(mm, address, address + bytes, made);
+    aspen_name_put(mm->aspen, made);
+    return error;
+}
