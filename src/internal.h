@@ -279,7 +279,7 @@ struct aspen_object {
     void *context;
     enum aspen_placement placement;
     bool charged;           /* by its size */
-    bool anonymous;         /* shared anonymous memory, not a file */
+    bool anonymous;         /* may have a name: shared, no link to it */
     uint32_t references;    /* atomic */
     uint32_t change_count;  /* atomic: ++ under size_lock, before pages or
                                entries are taken away */

@@ -42,12 +42,11 @@ ASPEN_MUST_USE int aspen_limit_set(struct aspen_mm *mm, enum aspen_limit limit,
 uint64_t aspen_limit(const struct aspen_mm *mm, enum aspen_limit limit);
 
 /** Linux's capabilities that concern memory; ORed. */
-#define ASPEN_PRIVILEGE_IPC_LOCK 1u /* MEMLOCK does not bind */
-#define ASPEN_PRIVILEGE_SYS_ADMIN                                              \
-    2u                               /* may use the admin's reserve of charge  \
-                                      */
-#define ASPEN_PRIVILEGE_SYS_RAWIO 4u /* may map below mmap_min_address */
-#define ASPEN_PRIVILEGES          7u
+#define ASPEN_PRIVILEGE_IPC_LOCK     1u /* MEMLOCK does not bind */
+#define ASPEN_PRIVILEGE_SYS_ADMIN    2u /* may use the reserve of charge */
+#define ASPEN_PRIVILEGE_SYS_RAWIO    4u /* may map below mmap_min_address */
+#define ASPEN_PRIVILEGE_SYS_RESOURCE 8u /* may move parts of the layout */
+#define ASPEN_PRIVILEGES             15u
 
 /**
  * What the tasks of the space may do from now on.
@@ -90,6 +89,35 @@ struct aspen_layout {
  */
 ASPEN_MUST_USE int aspen_layout_set(struct aspen_mm *mm,
                                     const struct aspen_layout *layout);
+
+/** One field of the layout; the numbers are those of prctl(PR_SET_MM). */
+enum aspen_layout_part {
+    ASPEN_LAYOUT_CODE_START = 1,
+    ASPEN_LAYOUT_CODE_END,
+    ASPEN_LAYOUT_DATA_START,
+    ASPEN_LAYOUT_DATA_END,
+    ASPEN_LAYOUT_STACK_START,
+    ASPEN_LAYOUT_BRK_START,
+    ASPEN_LAYOUT_BRK,
+    ASPEN_LAYOUT_ARG_START,
+    ASPEN_LAYOUT_ARG_END,
+    ASPEN_LAYOUT_ENV_START,
+    ASPEN_LAYOUT_ENV_END,
+};
+
+/**
+ * Set one field, with the checks of prctl(PR_SET_MM), in Linux's order.
+ *
+ * Context: may sleep. Takes the mmap lock for writing.
+ * Returns: 0, or -ASPEN_EPERM (the space lacks SYS_RESOURCE), -ASPEN_EINVAL (no
+ *          such part; not in user space; the layout would not pass
+ *          aspen_layout_set()), -ASPEN_EFAULT (stack, arguments, environment:
+ *          nothing is mapped from there on). On error nothing has changed.
+ * Source:  prctl(2); Linux v6.12 prctl_set_mm().
+ */
+ASPEN_MUST_USE int aspen_layout_move(struct aspen_mm *mm,
+                                     enum aspen_layout_part part,
+                                     uint64_t address);
 
 /** Context: may sleep. Takes the mmap lock for reading. */
 void aspen_layout_read(struct aspen_mm *mm, struct aspen_layout *layout);

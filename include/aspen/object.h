@@ -143,7 +143,8 @@ struct aspen_object_args {
     void *context;                       /* handed to the pager */
     enum aspen_placement placement;
     bool charged; /* SHMEM: its size is charged while it lives */
-    /* SHMEM: mmap(SHARED) of no object, not a file: it may have a name. */
+    /* SHMEM that no file system has a link to (shared without a file, memfd):
+     * its mappings may have names. */
     bool anonymous;
 };
 

@@ -44,6 +44,24 @@ ASPEN_MUST_USE int aspen_mremap(struct aspen_mm *mm, uint64_t old,
                                 unsigned flags, uint64_t new_address,
                                 uint64_t *address);
 
+/**
+ * Put other pages of the object behind a range of its shared mapping: a fixed
+ * mmap of the same object with the same access. Advice for the range is lost.
+ *
+ * Units:   bytes, rounded down to pages; `pgoff` in pages. `nonblock`: nothing
+ *          is faulted in (unless it is locked).
+ * Context: may sleep. Takes the mmap lock for writing; no lock while pages are
+ *          faulted in.
+ * Returns: 0, or -ASPEN_EINVAL (empty, the range or pgoff wraps; not all of it
+ *          shared mappings, with MAYWRITE, of one object
+ *          that are alike), -ASPEN_EINTR, or what
+ *          aspen_mmap() answers. On error the address space is as it was.
+ * Source:  remap_file_pages(2); Linux v6.12.
+ */
+ASPEN_MUST_USE int aspen_remap_file_pages(struct aspen_mm *mm, uint64_t address,
+                                          uint64_t length_bytes, uint64_t pgoff,
+                                          bool nonblock);
+
 #ifdef __cplusplus
 }
 #endif

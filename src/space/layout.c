@@ -7,6 +7,7 @@
  */
 #include "space/limits.h"
 #include "space/mm.h"
+#include "space/vma.h"
 
 #define MIB ((uint64_t)1 << 20)
 
@@ -16,6 +17,12 @@
 #define STACK_RANDOM ((uint64_t)0x3fffff << ASPEN_PAGE_SHIFT)
 
 /* ---- Checks ------------------------------------------------------------ */
+
+static bool
+address_valid(const struct aspen_mm *mm, uint64_t address)
+{
+    return address < mm->address_limit && address >= aspen_mm_lowest(mm);
+}
 
 static bool
 addresses_valid(const struct aspen_mm *mm, const struct aspen_layout *layout)
@@ -28,8 +35,7 @@ addresses_valid(const struct aspen_mm *mm, const struct aspen_layout *layout)
     };
 
     for (size_t i = 0; i < ASPEN_ARRAY_SIZE(addresses); i++)
-        if (addresses[i] && (addresses[i] >= mm->address_limit ||
-                             addresses[i] < aspen_mm_lowest(mm)))
+        if (addresses[i] && !address_valid(mm, addresses[i]))
             return false;
     return true;
 }
@@ -70,7 +76,77 @@ layout_valid(const struct aspen_mm *mm, const struct aspen_layout *layout)
                                    layout->data_start, layout->data_end);
 }
 
+/* ---- One part ---------------------------------------------------------- */
+
+/* NULL: there is no such part. */
+static uint64_t *
+part_of(struct aspen_layout *layout, enum aspen_layout_part part)
+{
+    switch (part) {
+    case ASPEN_LAYOUT_CODE_START:
+        return &layout->code_start;
+    case ASPEN_LAYOUT_CODE_END:
+        return &layout->code_end;
+    case ASPEN_LAYOUT_DATA_START:
+        return &layout->data_start;
+    case ASPEN_LAYOUT_DATA_END:
+        return &layout->data_end;
+    case ASPEN_LAYOUT_STACK_START:
+        return &layout->stack_start;
+    case ASPEN_LAYOUT_BRK_START:
+        return &layout->brk_start;
+    case ASPEN_LAYOUT_BRK:
+        return &layout->brk;
+    case ASPEN_LAYOUT_ARG_START:
+        return &layout->arg_start;
+    case ASPEN_LAYOUT_ARG_END:
+        return &layout->arg_end;
+    case ASPEN_LAYOUT_ENV_START:
+        return &layout->env_start;
+    case ASPEN_LAYOUT_ENV_END:
+        return &layout->env_end;
+    }
+    return NULL;
+}
+
+/* What Linux wants to find mapped, there or above. */
+static bool
+part_is_mapped(enum aspen_layout_part part)
+{
+    return part == ASPEN_LAYOUT_STACK_START || part >= ASPEN_LAYOUT_ARG_START;
+}
+
+/* The mmap lock is held for writing. */
+static int
+move(struct aspen_mm *mm, enum aspen_layout_part part, uint64_t address)
+{
+    struct aspen_layout layout = mm->layout;
+    uint64_t *field = part_of(&layout, part);
+
+    if (!(mm->privileges & ASPEN_PRIVILEGE_SYS_RESOURCE))
+        return -ASPEN_EPERM;
+    if (!address_valid(mm, address) || !field)
+        return -ASPEN_EINVAL;
+    *field = address;
+    if (!layout_valid(mm, &layout))
+        return -ASPEN_EINVAL;
+    if (part_is_mapped(part) && !aspen_vma_find(mm, address))
+        return -ASPEN_EFAULT;
+    mm->layout = layout;
+    return 0;
+}
+
 /* ---- Public ------------------------------------------------------------ */
+
+int
+aspen_layout_move(struct aspen_mm *mm, enum aspen_layout_part part,
+                  uint64_t address)
+{
+    aspen_mm_write_lock(mm, ASPEN_LOCK_MM);
+    int error = move(mm, part, address);
+    aspen_mm_write_unlock(mm);
+    return error;
+}
 
 int
 aspen_layout_set(struct aspen_mm *mm, const struct aspen_layout *layout)

@@ -561,6 +561,13 @@ run_mseal(struct every *e, const struct call *call)
 }
 
 static int
+run_remap_file_pages(struct every *e, const struct call *call)
+{
+    return aspen_remap_file_pages(e->mm, AT(call->first), AT(call->pages),
+                                  call->to, call->flags);
+}
+
+static int
 run_name_anon(struct every *e, const struct call *call)
 {
     return aspen_name_anon(e->mm, AT(call->first), AT(call->pages),
@@ -717,6 +724,14 @@ run_layout_set(struct every *e, const struct call *call)
     return aspen_layout_set(e->mm, &layout);
 }
 
+static int
+run_layout_move(struct every *e, const struct call *call)
+{
+    (void)call;
+    assert_int_equal(aspen_privileges_set(e->mm, ASPEN_PRIVILEGES), 0);
+    return aspen_layout_move(e->mm, ASPEN_LAYOUT_STACK_START, AT(STACK));
+}
+
 /* Refused: the plan that counts us stands. */
 static int
 run_failpoints_set(struct every *e, const struct call *call)
@@ -742,6 +757,7 @@ static const struct call calls[] = {
     CALL(aspen_limit_set, "no gate", .run = run_limit_set),
     CALL(aspen_privileges_set, "no gate", .run = run_privileges_set),
     CALL(aspen_layout_set, "no gate", .run = run_layout_set),
+    CALL(aspen_layout_move, "no gate", .run = run_layout_move),
     CALL(aspen_translate, "no gate", .run = run_translate, .first = COW,
          .flags = ASPEN_ACCESS_READ),
     CALL(aspen_validate, "no gate", .run = run_validate),
@@ -945,6 +961,12 @@ static const struct call calls[] = {
     CALL(aspen_mseal, "a middle", .run = run_mseal, .first = ANON + 5,
          .pages = 2,
          .kinds = K(INTERRUPT) | K(TREE_NODE) | K(VMA) | K(ANON_VMA)),
+    CALL(aspen_remap_file_pages, "a file's middle", .run = run_remap_file_pages,
+         .first = SHF + 1, .pages = 2, .to = 9, .flags = true,
+         .kinds = K(INTERRUPT) | K(TREE_NODE) | K(VMA) | K(HOOK)),
+    CALL(aspen_remap_file_pages, "shared memory's end",
+         .run = run_remap_file_pages, .first = SHM + 2, .pages = 2, .to = 9,
+         .flags = true, .kinds = K(INTERRUPT) | K(TREE_NODE) | K(VMA)),
     CALL(aspen_name_anon, "a middle", .run = run_name_anon, .first = ANON + 5,
          .pages = 2,
          .kinds = K(INTERRUPT) | K(TREE_NODE) | K(VMA) | K(ANON_VMA) | K(NAME)),

@@ -334,6 +334,49 @@ a_layout_keeps_to_the_limit(void **state)
     assert_int_equal(set(s, &good), 0);
 }
 
+static int
+move(struct space *s, enum aspen_layout_part part, uint64_t address)
+{
+    return aspen_layout_move(s->mm, part, address);
+}
+
+static void
+parts_of_a_layout(void **state)
+{
+    struct space *s = *state;
+    struct aspen_layout wanted = good, now;
+
+    assert_int_equal(set(s, &good), 0);
+    helper_map(s->mm, AT(95000), 1, R);
+    assert_int_equal(move(s, ASPEN_LAYOUT_BRK, good.brk), -ASPEN_EPERM);
+    assert_int_equal(aspen_privileges_set(s->mm, ASPEN_PRIVILEGE_SYS_RESOURCE),
+                     0);
+    assert_int_equal(move(s, 0, good.brk), -ASPEN_EINVAL);
+    assert_int_equal(move(s, ASPEN_LAYOUT_ENV_END + 1, good.brk),
+                     -ASPEN_EINVAL);
+    assert_int_equal(move(s, ASPEN_LAYOUT_BRK, 0), -ASPEN_EINVAL);
+    assert_int_equal(move(s, ASPEN_LAYOUT_BRK, s->mm->address_limit),
+                     -ASPEN_EINVAL);
+    assert_int_equal(move(s, ASPEN_LAYOUT_BRK, good.brk_start - 1),
+                     -ASPEN_EINVAL);
+    limit(s, ASPEN_LIMIT_DATA, AT(20) + 5);
+    assert_int_equal(move(s, ASPEN_LAYOUT_BRK, good.brk + 1), -ASPEN_EINVAL);
+    /* There has to be something where stack and arguments are, or above. */
+    assert_int_equal(move(s, ASPEN_LAYOUT_STACK_START, AT(95001)),
+                     -ASPEN_EFAULT);
+    assert_int_equal(move(s, ASPEN_LAYOUT_ENV_END, AT(95001)), -ASPEN_EFAULT);
+    aspen_layout_read(s->mm, &now);
+    assert_memory_equal(&now, &wanted, sizeof(wanted));
+    assert_int_equal(
+        move(s, ASPEN_LAYOUT_STACK_START, wanted.stack_start = AT(95000)), 0);
+    assert_int_equal(move(s, ASPEN_LAYOUT_ENV_END, wanted.env_end = AT(94000)),
+                     0);
+    assert_int_equal(
+        move(s, ASPEN_LAYOUT_CODE_END, wanted.code_end = good.code_end + 5), 0);
+    aspen_layout_read(s->mm, &now);
+    assert_memory_equal(&now, &wanted, sizeof(wanted));
+}
+
 static void
 choices(void **state)
 {
@@ -396,6 +439,7 @@ main(void)
         TEST(peaks),
         TEST(layouts),
         TEST(a_layout_keeps_to_the_limit),
+        TEST(parts_of_a_layout),
         TEST(choices),
         TEST(bottom_up),
     };

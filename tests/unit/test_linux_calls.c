@@ -238,16 +238,25 @@ any_mremap(struct sides *s, struct linux_call *call)
 static void
 any_call(struct sides *s, struct linux_call *call)
 {
-    static const uint64_t numbers[] = {SYS_mmap,    SYS_mmap,     SYS_mmap,
-                                       SYS_munmap,  SYS_mprotect, SYS_mprotect,
-                                       SYS_mremap,  SYS_mremap,   SYS_mlock2,
-                                       SYS_munlock, SYS_madvise,  SYS_msync};
+    static const uint64_t numbers[] = {SYS_mmap,
+                                       SYS_mmap,
+                                       SYS_mmap,
+                                       SYS_munmap,
+                                       SYS_mprotect,
+                                       SYS_mprotect,
+                                       SYS_mremap,
+                                       SYS_mremap,
+                                       SYS_mlock2,
+                                       SYS_munlock,
+                                       SYS_madvise,
+                                       SYS_msync,
+                                       SYS_remap_file_pages};
     static const uint64_t prots[] = {
         0, 1, 2, 3, 4, 5, 7, 8, 9, 0x10, PROT_GROWSDOWN | 1};
     static const uint64_t advices[] = {0,  1,  2,  3,  4,  8,  10, 11,
                                        16, 17, 18, 19, 20, 22, 23, 99};
 
-    *call = (struct linux_call){.number = numbers[below(s, 12)]};
+    *call = (struct linux_call){.number = numbers[below(s, 13)]};
     call->arguments[0] = any_address(s);
     call->arguments[1] = any_length(s, call->arguments[0]);
     switch (call->number) {
@@ -265,6 +274,11 @@ any_call(struct sides *s, struct linux_call *call)
         break;
     case SYS_mlock2:
         call->arguments[2] = below(s, 3);
+        break;
+    case SYS_remap_file_pages:
+        call->arguments[2] = below(s, 30) == 0;
+        call->arguments[3] = below(s, 40) ? below(s, PAGES) : UINT64_MAX - 2;
+        call->arguments[4] = below(s, 2) * MAP_NONBLOCK;
         break;
     case SYS_msync:
         call->arguments[2] = below(s, 9);

@@ -184,6 +184,8 @@ privileges_of(uint64_t capabilities)
         privileges |= ASPEN_PRIVILEGE_SYS_ADMIN;
     if (capabilities & (uint64_t)1 << CAP_SYS_RAWIO)
         privileges |= ASPEN_PRIVILEGE_SYS_RAWIO;
+    if (capabilities & (uint64_t)1 << CAP_SYS_RESOURCE)
+        privileges |= ASPEN_PRIVILEGE_SYS_RESOURCE;
     return privileges;
 }
 

@@ -17,6 +17,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
+#include <sys/uio.h>
 
 #define RESTARTS_FROM 512 /* what calls answer inside of the kernel when a */
 #define RESTARTS_TO   516 /* signal makes them begin again */
@@ -62,7 +63,8 @@ is_near_stack(const struct shadow_space *space, const struct shadow_call *call)
     uint64_t start = call->call.arguments[0];
 
     return call->call.number == SYS_mlockall ||
-           (call->call.number != SYS_brk && start < space->stack_end &&
+           (call->call.number != SYS_brk && call->call.number != SYS_prctl &&
+            start < space->stack_end &&
             start + call->call.arguments[1] + room > space->stack_end);
 }
 
@@ -82,11 +84,45 @@ shadow_call_enter(struct shadow_session *session, struct shadow_task *task)
 static int
 find_file(void *context, int descriptor, struct linux_file *file)
 {
-    const struct shadow_open *open = context;
+    const struct shadow_task *task = context;
+    const struct shadow_open *open = &task->call.open;
 
     (void)descriptor;
     *file = open->file;
     return open->error;
+}
+
+/* As far as it can be read, page by page. */
+static size_t
+read_guest(void *context, uint64_t address, void *bytes, size_t length)
+{
+    const struct shadow_task *task = context;
+    size_t done = 0;
+
+    while (done < length) {
+        size_t rest = 4096 - (size_t)((address + done) % 4096);
+        struct iovec ours = {(char *)bytes + done,
+                             rest < length - done ? rest : length - done};
+        struct iovec theirs = {(void *)(uintptr_t)(address + done),
+                               ours.iov_len};
+        ssize_t got = process_vm_readv(task->tid, &ours, 1, &theirs, 1, 0);
+
+        if (got <= 0)
+            break;
+        done += (size_t)got;
+    }
+    return done;
+}
+
+static struct linux_space
+linux_space_of(struct shadow_task *task)
+{
+    return (struct linux_space){
+        .mm = task->space->mm,
+        .find_file = find_file,
+        .read = read_guest,
+        .context = task,
+    };
 }
 
 /* False: not modelled. */
@@ -94,11 +130,7 @@ static bool
 make(struct shadow_session *session, struct shadow_task *task, int64_t *answer)
 {
     struct shadow_call *call = &task->call;
-    struct linux_space space = {
-        .mm = task->space->mm,
-        .find_file = find_file,
-        .context = &call->open,
-    };
+    struct linux_space space = linux_space_of(task);
 
     if (is_file_mmap(call) && call->open.error == 0) {
         if (call->open.unmodelled)
@@ -138,11 +170,7 @@ put_there(struct shadow_session *session, struct shadow_task *task,
           int64_t answer)
 {
     struct shadow_call *call = &task->call;
-    struct linux_space space = {
-        .mm = task->space->mm,
-        .find_file = find_file,
-        .context = &call->open,
-    };
+    struct linux_space space = linux_space_of(task);
     struct linux_call unmap = {SYS_munmap,
                                {(uint64_t)answer, call->call.arguments[1]}};
     struct linux_call map = call->call;

@@ -13,7 +13,9 @@
 
 #include <aspen/aspen.h>
 #include <errno.h>
+#include <string.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/syscall.h>
 
 #define PAGE_BYTES ((uint64_t)4096)
@@ -28,6 +30,14 @@
 #define MREMAP_ALL     7u
 #define PROT_ACCESS    ((uint64_t)(PROT_READ | PROT_WRITE | PROT_EXEC))
 #define PROT_GROWS_    ((uint64_t)PROT_GROWSDOWN | (uint64_t)PROT_GROWSUP)
+
+/* Of prctl. */
+#define SET_VMA_         0x53564d41
+#define SET_VMA_NAME_    0u
+#define SET_MM_AUXV_     12
+#define SET_MM_EXE_FILE_ 13
+#define SET_MM_MAP_      14
+#define SET_MM_MAP_SIZE_ 15
 
 /* What MAP_SHARED_VALIDATE lets pass (MAP_SYNC only where files can). */
 #define MAP_VALIDATED                                                          \
@@ -225,7 +235,8 @@ call_mseal(const struct linux_space *space, const uint64_t *a, int64_t *answer)
                     a[2] ? -EINVAL : aspen_mseal(space->mm, a[0], a[1]));
 }
 
-/* ---- mremap, brk ------------------------------------------------------- */
+/* ---- mremap, remap_file_pages, brk
+ * ------------------------------------------------------- */
 
 static bool
 call_mremap(const struct linux_space *space, const uint64_t *a, int64_t *answer)
@@ -238,6 +249,17 @@ call_mremap(const struct linux_space *space, const uint64_t *a, int64_t *answer)
     error = aspen_mremap(space->mm, a[0], a[1], a[2], (unsigned)a[3], a[4],
                          &address);
     return answered(answer, error ? error : (int64_t)address);
+}
+
+/* The access it may be asked for is none; flags but one are ignored. */
+static bool
+call_remap_file_pages(const struct linux_space *space, const uint64_t *a,
+                      int64_t *answer)
+{
+    return answered(answer,
+                    a[2] ? -EINVAL
+                         : aspen_remap_file_pages(space->mm, a[0], a[1], a[3],
+                                                  (a[4] & MAP_NONBLOCK) != 0));
 }
 
 /* Its errors are told by the end that stays. */
@@ -335,6 +357,116 @@ call_msync(const struct linux_space *space, const uint64_t *a, int64_t *answer)
     return answered(answer, aspen_msync(space->mm, a[0], a[1], (unsigned)a[2]));
 }
 
+/* ---- prctl ------------------------------------------------------------- */
+
+/* The name at `address`: 0, -EFAULT, -EINVAL. */
+static int
+read_name(const struct linux_space *space, uint64_t address,
+          char name[ASPEN_NAME_BYTES])
+{
+    size_t length =
+        space->read(space->context, address, name, ASPEN_NAME_BYTES);
+
+    if (memchr(name, 0, length))
+        return 0;
+    return length == ASPEN_NAME_BYTES ? -EINVAL : -EFAULT;
+}
+
+static bool
+call_set_vma(const struct linux_space *space, const uint64_t *a,
+             int64_t *answer)
+{
+    char name[ASPEN_NAME_BYTES];
+    int error = a[1] == SET_VMA_NAME_ ? aspen_name_anon(space->mm, 0, 0, NULL)
+                                      : -EINVAL;
+
+    if (error) /* another thing to be set; or there are no names */
+        return answered(answer, error);
+    if (a[4] && !space->read)
+        return false;
+    if (a[4])
+        error = read_name(space, a[4], name);
+    return answered(answer, error ? error
+                                  : aspen_name_anon(space->mm, a[2], a[3],
+                                                    a[4] ? name : NULL));
+}
+
+/* PR_SET_MM_MAP: the layout as a whole, as the program has it in memory. */
+struct mm_map {
+    uint64_t addresses[11];
+    uint64_t auxv;
+    uint32_t auxv_bytes;
+    uint32_t executable;
+};
+
+static int
+set_map(struct aspen_mm *mm, const struct mm_map *map)
+{
+    const uint64_t *at = map->addresses;
+    struct aspen_layout layout;
+
+    /* Here 0 is an address, and too low for one. */
+    for (unsigned i = 0; i < 11; i++)
+        if (at[i] == 0)
+            return -EINVAL;
+    aspen_layout_read(mm, &layout);
+    layout.code_start = at[0];
+    layout.code_end = at[1];
+    layout.data_start = at[2];
+    layout.data_end = at[3];
+    layout.brk_start = at[4];
+    layout.brk = at[5];
+    layout.stack_start = at[6];
+    layout.arg_start = at[7];
+    layout.arg_end = at[8];
+    layout.env_start = at[9];
+    layout.env_end = at[10];
+    return aspen_layout_set(mm, &layout);
+}
+
+static bool
+call_set_mm_map(const struct linux_space *space, const uint64_t *a,
+                int64_t *answer)
+{
+    struct mm_map map;
+
+    if (a[3] != sizeof(map))
+        return answered(answer, -EINVAL);
+    if (!space->read)
+        return false;
+    if (space->read(space->context, a[2], &map, sizeof(map)) != sizeof(map))
+        return answered(answer, -EFAULT);
+    if (map.auxv_bytes || map.executable != UINT32_MAX)
+        return false;
+    return answered(answer, set_map(space->mm, &map));
+}
+
+/* The auxiliary vector and the executable are nothing of Aspen's. */
+static bool
+call_set_mm(const struct linux_space *space, const uint64_t *a, int64_t *answer)
+{
+    int part = (int)a[1];
+    bool whole = part == SET_MM_MAP_ || part == SET_MM_MAP_SIZE_;
+
+    if (a[4] || (a[3] && part != SET_MM_AUXV_ && !whole))
+        return answered(answer, -EINVAL);
+    if (part == SET_MM_MAP_)
+        return call_set_mm_map(space, a, answer);
+    if (part == SET_MM_MAP_SIZE_ || part == SET_MM_AUXV_ ||
+        part == SET_MM_EXE_FILE_)
+        return false;
+    return answered(answer, aspen_layout_move(
+                                space->mm, (enum aspen_layout_part)part, a[2]));
+}
+
+static bool
+call_prctl(const struct linux_space *space, const uint64_t *a, int64_t *answer)
+{
+    if ((int)a[0] == SET_VMA_)
+        return call_set_vma(space, a, answer);
+    return (int)a[0] == PR_SET_MM && call_set_mm(space, a, answer);
+}
+
 /* ---- The table --------------------------------------------------------- */
 
 static const struct known {
@@ -348,6 +480,7 @@ static const struct known {
     {SYS_pkey_mprotect, "pkey_mprotect", call_pkey_mprotect},
     {NUMBER_MSEAL, "mseal", call_mseal},
     {SYS_mremap, "mremap", call_mremap},
+    {SYS_remap_file_pages, "remap_file_pages", call_remap_file_pages},
     {SYS_brk, "brk", call_brk},
     {SYS_mlock, "mlock", call_mlock},
     {SYS_mlock2, "mlock2", call_mlock2},
@@ -357,6 +490,7 @@ static const struct known {
     {SYS_madvise, "madvise", call_madvise},
     {SYS_mincore, "mincore", call_mincore},
     {SYS_msync, "msync", call_msync},
+    {SYS_prctl, "prctl", call_prctl},
 };
 
 static const struct known *

@@ -9,6 +9,7 @@
 #define ASPEN_TOOLS_LINUX_CALLS_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 struct aspen_mm;
@@ -27,6 +28,9 @@ struct linux_space {
     /* Finds the file of a descriptor: 0, or the negative errno that mmap
      * answers (-EBADF, -ENODEV). NULL: there are no files. */
     int (*find_file)(void *context, int descriptor, struct linux_file *file);
+    /* Reads the program's memory: how many bytes before there is no more.
+     * NULL: calls that need it are not modelled. */
+    size_t (*read)(void *context, uint64_t address, void *bytes, size_t length);
     void *context;
     /* Gets the bytes of mincore, one a page. NULL: only the answer counts. */
     uint8_t *vector;

@@ -1,0 +1,97 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * calls/remap_file_pages.c - other pages of the same object, as Linux does it
+ * since 4.0: a fixed mmap inside what one shared mapping covers, be it in
+ * several VMAs by now.
+ *
+ * Called by the embedder. The first test to break is
+ * tests/unit/test_linux_calls.c.
+ */
+#include <aspen/remap.h>
+
+#include "calls/map.h"
+#include "fault/populate.h"
+#include "space/vma.h"
+
+#define MAY_FLAGS (ASPEN_VM_MAYREAD | ASPEN_VM_MAYWRITE | ASPEN_VM_MAYEXEC)
+#define RAW_FLAGS                                                              \
+    (ASPEN_VM_IO | ASPEN_VM_PFNMAP | ASPEN_VM_MIXEDMAP | ASPEN_VM_DONTEXPAND)
+
+/* The new mapping asks for what mmap would be told; advice is lost. */
+static uint64_t
+flags_of(const struct aspen_vma *vma)
+{
+    return vma->flags & (ASPEN_VM_ACCESS | ASPEN_VM_SHARED | MAY_FLAGS |
+                         RAW_FLAGS | ASPEN_VM_LOCKED);
+}
+
+/* Of a file that is open for reading only Linux's is not shared: nobody could
+ * tell, but for this call. */
+static bool
+is_shared(const struct aspen_vma *vma)
+{
+    const uint64_t both = ASPEN_VM_SHARED | ASPEN_VM_MAYWRITE;
+
+    return (vma->flags & both) == both;
+}
+
+/* VMAs that are alike, of one object, without a gap, up to `end`. */
+static bool
+reaches(struct aspen_mm *mm, const struct aspen_vma *first, uint64_t end)
+{
+    const struct aspen_vma *vma = first;
+
+    while (vma->end < end) {
+        vma = aspen_vma_at(mm, vma->end);
+        if (!vma || vma->object != first->object || vma->flags != first->flags)
+            return false;
+    }
+    return true;
+}
+
+/* The mmap lock is held for writing. */
+static int
+remap(struct aspen_mm *mm, struct aspen_mmap_args *args, uint64_t pgoff)
+{
+    const uint64_t most = UINT64_MAX >> ASPEN_PAGE_SHIFT;
+    const struct aspen_vma *vma = aspen_vma_at(mm, args->address);
+
+    if (!vma || !is_shared(vma) ||
+        !reaches(mm, vma, args->address + args->length_bytes))
+        return -ASPEN_EINVAL;
+    args->vm_flags = flags_of(vma);
+    args->object = vma->object;
+    /* mmap refuses what is beyond any file. */
+    args->offset_bytes = aspen_min_u64(pgoff, most) << ASPEN_PAGE_SHIFT;
+    return aspen_mmap_locked(mm, args, false);
+}
+
+int
+aspen_remap_file_pages(struct aspen_mm *mm, uint64_t address,
+                       uint64_t length_bytes, uint64_t pgoff, bool nonblock)
+{
+    struct aspen_mmap_args args = {
+        .address = aspen_align_down(address, ASPEN_PAGE_SIZE),
+        .length_bytes = aspen_align_down(length_bytes, ASPEN_PAGE_SIZE),
+        .place = ASPEN_MAP_FIXED,
+    };
+    uint64_t end = args.address + args.length_bytes;
+
+    if (end <= args.address ||
+        pgoff + (args.length_bytes >> ASPEN_PAGE_SHIFT) < pgoff)
+        return -ASPEN_EINVAL;
+    int error = aspen_mm_write_lock_killable(mm, ASPEN_LOCK_MM);
+    if (error)
+        return error;
+    error = remap(mm, &args, pgoff);
+    bool fill = !nonblock || (args.vm_flags | mm->def_flags) & ASPEN_VM_LOCKED;
+    aspen_mm_write_unlock(mm);
+    aspen_tree_pool_settle(&mm->aspen->tree_pool);
+    if (!error && fill) {
+        /* As mmap: nobody hears of what is not in it. */
+        int ignored = aspen_populate_range(mm, args.address, end,
+                                           ASPEN_POPULATE_MMAP, NULL);
+        (void)ignored;
+    }
+    return error;
+}
