@@ -67,6 +67,22 @@ is_registered_state(uint32_t state)
     return state == ASPEN_MM_LIVE || state == ASPEN_MM_DYING;
 }
 
+/* What exec fills has a tree for readers from the start; the child of a fork
+ * gets that when it is whole. */
+static bool
+is_filled_by_exec(const struct aspen_mm *mm)
+{
+    return mm->state == ASPEN_MM_BUILDING && mm->vmas.rcu &&
+           aspen_list_is_empty(&mm->registry_link);
+}
+
+static bool
+is_lasting_state(const struct aspen_mm *mm)
+{
+    return is_registered_state(mm->state) || mm->state == ASPEN_MM_EMPTY ||
+           is_filled_by_exec(mm);
+}
+
 /* Where it is in its life, and where it can be found. */
 static bool
 check_life(struct aspen_validator *v, const struct aspen_mm *mm)
@@ -76,9 +92,8 @@ check_life(struct aspen_validator *v, const struct aspen_mm *mm)
     bool listed = !aspen_list_is_empty(&mm->swap_link);
     bool flagged = mm->flags & ASPEN_MM_SWAPPED;
 
-    return ASPEN_EXPECT(
-               v, is_registered_state(mm->state) || mm->state == ASPEN_MM_EMPTY,
-               MM_STATE, "mm %u is %s while nothing runs", mm->id, state) &&
+    return ASPEN_EXPECT(v, is_lasting_state(mm), MM_STATE,
+                        "mm %u is %s while nothing runs", mm->id, state) &&
            ASPEN_EXPECT(v, !registered || is_registered_state(mm->state),
                         REGISTRY_STATE, "mm %u is in the registry, but %s",
                         mm->id, state) &&
@@ -91,7 +106,8 @@ check_life(struct aspen_validator *v, const struct aspen_mm *mm)
                         listed, flagged) &&
            ASPEN_EXPECT(v,
                         mm->references > 0 &&
-                            (mm->users > 0 || mm->state != ASPEN_MM_LIVE),
+                            (mm->users > 0 || mm->state == ASPEN_MM_DYING ||
+                             mm->state == ASPEN_MM_EMPTY),
                         MM_REFERENCES,
                         "mm %u, which is %s, has %u references, %u users",
                         mm->id, state, mm->references, mm->users);
@@ -187,9 +203,9 @@ check_registered(struct aspen_validator *v)
 }
 
 /*
- * Spaces in no registry: kept by a reference after exit or a failed fork. Each
- * has a top table still, whose owner it is. Only when there are as many such
- * tables as such spaces are the owners trusted.
+ * Spaces in no registry: kept by a reference after exit or a failed fork, or
+ * being filled by exec. Each has a top table still, whose owner it is. Only
+ * when there are as many such tables as such spaces are the owners trusted.
  */
 static bool
 is_unmet_top(const struct aspen_validator *v, uint32_t number)
