@@ -56,8 +56,13 @@ check-fuzz: $(BUILD)/aspen
 check-fuzz-long: $(BUILD)/aspen
 	@scripts/check-fuzz.sh $< $(FUZZ_SEED) --calls 10000000
 
+# Large programs under aspen shadow.
+.PHONY: check-shadow
+check-shadow: $(BUILD)/aspen
+	@scripts/check-shadow.sh $<
+
 CHECKS += tools-check tools-check-asan check-fuzz
-CHECKS_LONG += check-fuzz-long
+CHECKS_LONG += check-shadow check-fuzz-long
 .PHONY: tools-check tools-check-asan snapshots
 tools-check: $(BUILD)/aspen $(BUILD)/aspen-broken $(BUILD)/make_snapshots
 	@for t in $(TOOL_TESTS); do \

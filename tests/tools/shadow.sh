@@ -93,6 +93,57 @@ os.kill(child, signal.SIGCONT)
 print(os.WEXITSTATUS(os.waitpid(child, 0)[1]))'
 fi
 
+if command -v gcc >/dev/null; then
+    printf 'int main(void) { return 3; }\n' >"$work/program.c"
+    shadows gcc gcc -O2 -o "$work/program" "$work/program.c"
+fi
+if command -v perl >/dev/null; then
+    shadows perl perl -e 'for (1..3000) { $x{$_} = "a" x $_ } print scalar keys %x'
+fi
+if command -v sqlite3 >/dev/null; then
+    shadows sqlite sqlite3 "$work/db" 'pragma mmap_size = 1000000;
+        create table if not exists t(a); insert into t values (1);
+        select max(a) from t'
+fi
+
+# --- a process that runs already
+
+if command -v python3 >/dev/null; then
+    python3 -c '
+import mmap, os, threading, time
+def work():
+    while True:
+        m = mmap.mmap(-1, 1 << 16)
+        m[0] = 1
+        m.close()
+        time.sleep(0.002)
+for n in range(3): threading.Thread(target=work, daemon=True).start()
+while True:
+    time.sleep(0.05)
+    child = os.fork()
+    if child == 0: os._exit(0)
+    os.waitpid(child, 0)
+    print("on", flush=True)' >"$work/progress" &
+    worker=$!
+    sleep 0.5
+    "$ASPEN" shadow --pid $worker --calls 300 --every 20 --json \
+        >"$work/attach" 2>"$work/attach.err"
+    check attach-status test $? -eq 0
+    check attach-same same "$work/attach"
+    check attach-calls test "$(value "$work/attach" calls)" -ge 300
+    "$ASPEN" shadow -p $worker --seconds 0.5 --json >"$work/attach" 2>&1
+    check attach-again test $? -eq 0
+    check attach-again-same same "$work/attach"
+    timeout -s INT 1 "$ASPEN" shadow -p $worker --json >"$work/attach" 2>&1
+    check attach-interrupted same "$work/attach"
+    before=$(wc -l <"$work/progress")
+    sleep 0.5
+    check attach-goes-on test "$(wc -l <"$work/progress")" -gt "$before"
+    check attach-let-go grep -q '^TracerPid:.0$' /proc/$worker/status
+    kill $worker
+    wait $worker 2>/dev/null
+fi
+
 # --- signals, stops, output
 
 "$ASPEN" shadow --json -- sh -c 'kill -SEGV $$' >"$work/died" 2>/dev/null
@@ -122,6 +173,11 @@ check broken-otherwise-same "$broken" shadow -- true
 # --- refusals
 
 expect 2 'give -- CMD' shadow
+expect 2 '--pid takes a process number' shadow --pid x
+expect 2 'no process 99999999' shadow --pid 99999999
+expect 2 'give one of' shadow --pid 1 -- true
+expect 2 'go with --pid' shadow --calls 5 -- true
+expect 2 '--seconds takes seconds' shadow --pid 1 --seconds x
 expect 2 'give -- CMD' shadow true
 expect 2 '--every takes a number' shadow --every x -- true
 expect 2 "'--nonsense' is no option" shadow --nonsense -- true

@@ -17,7 +17,6 @@
 #include <sys/mman.h>
 #include <sys/personality.h>
 #include <sys/prctl.h>
-#include <sys/resource.h>
 #include <sys/utsname.h>
 #include <sys/vfs.h>
 #include <unistd.h>
@@ -146,30 +145,40 @@ open_of(pid_t pid, const char *name)
     return fopen(path, "re");
 }
 
+/* A number or "unlimited". */
 static uint64_t
-limit_bytes(rlim_t limit)
+limit_bytes(const char *text)
 {
-    return limit == RLIM_INFINITY ? ASPEN_UNLIMITED : limit;
+    return *text == 'u' ? ASPEN_UNLIMITED : strtoull(text, NULL, 10);
 }
 
+/* prlimit() asks for more rights than looking does. */
 static int
 read_limits(pid_t pid, uint64_t *limits)
 {
     static const struct {
-        enum __rlimit_resource resource;
+        const char *name;
         enum aspen_limit limit;
-    } all[] = {{RLIMIT_AS, ASPEN_LIMIT_AS},
-               {RLIMIT_STACK, ASPEN_LIMIT_STACK},
-               {RLIMIT_MEMLOCK, ASPEN_LIMIT_MEMLOCK},
-               {RLIMIT_DATA, ASPEN_LIMIT_DATA}};
-    struct rlimit limit;
+    } all[] = {{"Max address space", ASPEN_LIMIT_AS},
+               {"Max stack size", ASPEN_LIMIT_STACK},
+               {"Max locked memory", ASPEN_LIMIT_MEMLOCK},
+               {"Max data size", ASPEN_LIMIT_DATA}};
+    FILE *file = open_of(pid, "limits");
+    char line[256], soft[32], hard[32];
 
-    for (unsigned i = 0; i < sizeof(all) / sizeof(all[0]); i++) {
-        if (prlimit(pid, all[i].resource, NULL, &limit))
-            return -errno;
-        limits[all[i].limit] = limit_bytes(limit.rlim_cur);
-    }
-    limits[ASPEN_LIMIT_DATA_HARD] = limit_bytes(limit.rlim_max);
+    if (!file)
+        return -errno;
+    while (fgets(line, sizeof(line), file))
+        for (unsigned i = 0; i < sizeof(all) / sizeof(all[0]); i++) {
+            size_t length = strlen(all[i].name);
+            if (strncmp(line, all[i].name, length) ||
+                sscanf(line + length, "%31s %31s", soft, hard) != 2)
+                continue;
+            limits[all[i].limit] = limit_bytes(soft);
+            if (all[i].limit == ASPEN_LIMIT_DATA)
+                limits[ASPEN_LIMIT_DATA_HARD] = limit_bytes(hard);
+        }
+    fclose(file);
     return 0;
 }
 

@@ -13,18 +13,25 @@
 #include <aspen/error.h>
 #include <aspen/machine.h>
 #include <errno.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/time.h>
 
 #define COMMAND "shadow"
 
 enum {
     OPTION_EVERY = OPTION_OWN,
     OPTION_GUEST_OUTPUT,
+    OPTION_CALLS,
+    OPTION_SECONDS,
 };
 
 static const struct option table[] = {
+    {"pid", required_argument, NULL, OPTION_PID},
+    {"calls", required_argument, NULL, OPTION_CALLS},
+    {"seconds", required_argument, NULL, OPTION_SECONDS},
     {"every", required_argument, NULL, OPTION_EVERY},
     {"guest-output", required_argument, NULL, OPTION_GUEST_OUTPUT},
     {"json", no_argument, NULL, OPTION_JSON},
@@ -34,12 +41,17 @@ static const struct option table[] = {
 
 static const char help[] =
     "usage: aspen shadow [options] -- CMD ARGS...\n"
+    "       aspen shadow [options] --pid P\n"
     "\n"
     "Run a program, and make each memory call of it, its threads and its\n"
     "children in Aspen as well. Answers have to be the kernel's, and so have\n"
     "mappings: at each exec, each fork, before each exit, and every N calls.\n"
     "What was found is printed on stderr when the last process has ended.\n"
     "\n"
+    "  --pid P              a process that runs already, from now on; it goes\n"
+    "                       on as before after --seconds, --calls, or ^C\n"
+    "  --seconds S          with --pid: for so long\n"
+    "  --calls N            with --pid: until so many calls were made\n"
     "  --every N            compare mappings after N calls of a process\n"
     "                       (1000; 0: never)\n"
     "  --guest-output FILE  the program's standard output goes there\n"
@@ -55,6 +67,9 @@ struct shadow_arguments {
     char **command;
     const char *guest_output; /* "-": stderr; NULL: where ours goes */
     uint64_t every;
+    uint64_t pid; /* 0: none */
+    uint64_t calls;
+    uint64_t seconds_ns;
     bool json;
     bool help;
 };
@@ -67,6 +82,27 @@ take_option(struct shadow_arguments *arguments, int option, char **argv)
         if (tool_parse_number(optarg, INT64_MAX, &arguments->every))
             return 0;
         return tool_refuse(COMMAND, "--every takes a number, not '%s'", optarg);
+    case OPTION_PID:
+    case 'p':
+        if (tool_parse_number(optarg, INT32_MAX, &arguments->pid) &&
+            arguments->pid)
+            return 0;
+        return tool_refuse(COMMAND, "--pid takes a process number, not '%s'",
+                           optarg);
+    case OPTION_CALLS:
+        if (tool_parse_number(optarg, INT64_MAX, &arguments->calls) &&
+            arguments->calls)
+            return 0;
+        return tool_refuse(COMMAND,
+                           "--calls takes a number from 1 on, not "
+                           "'%s'",
+                           optarg);
+    case OPTION_SECONDS:
+        if (tool_parse_seconds(optarg, &arguments->seconds_ns) &&
+            arguments->seconds_ns)
+            return 0;
+        return tool_refuse(COMMAND, "--seconds takes seconds, not '%s'",
+                           optarg);
     case OPTION_GUEST_OUTPUT:
         arguments->guest_output = optarg;
         return 0;
@@ -83,6 +119,16 @@ take_option(struct shadow_arguments *arguments, int option, char **argv)
 }
 
 static int
+check_attaching(const struct shadow_arguments *arguments, bool command)
+{
+    if (command)
+        return tool_refuse(COMMAND, "give one of -- CMD ARGS and --pid");
+    if (arguments->guest_output)
+        return tool_refuse(COMMAND, "--guest-output goes with -- CMD ARGS");
+    return 0;
+}
+
+static int
 take_arguments(struct shadow_arguments *arguments, int argc, char **argv)
 {
     int option;
@@ -91,15 +137,19 @@ take_arguments(struct shadow_arguments *arguments, int argc, char **argv)
     arguments->every = 1000;
     opterr = 0;
     while (!arguments->help &&
-           (option = getopt_long(argc, argv, "+:h", table, NULL)) != -1) {
+           (option = getopt_long(argc, argv, "+:hp:", table, NULL)) != -1) {
         status = take_option(arguments, option, argv);
         if (status != 0)
             return status;
     }
     if (arguments->help)
         return 0;
+    if (arguments->pid)
+        return check_attaching(arguments, optind < argc);
+    if (arguments->calls || arguments->seconds_ns)
+        return tool_refuse(COMMAND, "--calls and --seconds go with --pid");
     if (optind >= argc || strcmp(argv[optind - 1], "--") != 0)
-        return tool_refuse(COMMAND, "give -- CMD ARGS");
+        return tool_refuse(COMMAND, "give -- CMD ARGS, or --pid P");
     arguments->command = argv + optind;
     if (arguments->json && !arguments->guest_output)
         arguments->guest_output = "-";
@@ -166,6 +216,47 @@ report(const struct shadow_arguments *arguments,
     return sum.answers_differ || sum.different ? EXIT_BROKEN : EXIT_HELD;
 }
 
+/* ---- Attached: until it is enough --------------------------------------- */
+
+static struct shadow_session *interrupted;
+static uint64_t deadline_ns; /* 0: none */
+
+/* Ticks, so that no signal can come between a look and the wait. */
+static void
+on_signal(int signal_number)
+{
+    if (signal_number != SIGALRM ||
+        (deadline_ns && tool_now_ns() >= deadline_ns))
+        interrupted->enough = true;
+}
+
+static int
+attach(struct shadow_session *session, const struct shadow_arguments *arguments)
+{
+    static const int signals[] = {SIGINT, SIGTERM, SIGHUP, SIGALRM};
+    const struct itimerval tick = {{0, 50000}, {0, 50000}};
+    struct sigaction action = {.sa_handler = on_signal};
+
+    session->calls_wanted = arguments->calls;
+    if (shadow_attach(session, (pid_t)arguments->pid) != 0)
+        return -1;
+    interrupted = session;
+    if (arguments->seconds_ns)
+        deadline_ns = tool_now_ns() + arguments->seconds_ns;
+    for (size_t i = 0; i < sizeof(signals) / sizeof(signals[0]); i++)
+        sigaction(signals[i], &action, NULL);
+    setitimer(ITIMER_REAL, &tick, NULL);
+    return 0;
+}
+
+static int
+start(struct shadow_session *session, const struct shadow_arguments *arguments)
+{
+    return arguments->pid ? attach(session, arguments)
+                          : shadow_start(session, arguments->command,
+                                         arguments->guest_output);
+}
+
 int
 shadow_command(int argc, char **argv)
 {
@@ -182,9 +273,7 @@ shadow_command(int argc, char **argv)
     session.every = arguments.every;
     if (begin_machine(&session) != 0)
         return tool_refuse(COMMAND, "%s", session.error.text);
-    if (shadow_start(&session, arguments.command, arguments.guest_output) !=
-            0 ||
-        shadow_trace(&session) != 0)
+    if (start(&session, &arguments) != 0 || shadow_trace(&session) != 0)
         status = tool_refuse(COMMAND, "%s", session.error.text);
     else
         status = report(&arguments, &session);

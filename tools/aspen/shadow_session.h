@@ -141,11 +141,14 @@ struct shadow_session {
     struct shadow_tally by_call;
     struct shadow_tally unmodelled;
     struct shadow_tally set_up;
-    uint64_t every;    /* compare after so many calls; 0: never */
-    bool all_syscalls; /* no filter: every call stops */
-    pid_t first;       /* the guest's first process */
-    int said;          /* an errno, if its first exec fails */
-    unsigned told;     /* differences that were printed */
+    uint64_t every;        /* compare after so many calls; 0: never */
+    bool all_syscalls;     /* no filter: every call stops */
+    bool attached;         /* to what ran already, and goes on without us */
+    volatile bool enough;  /* set by a signal: let go of it */
+    uint64_t calls_wanted; /* enough after so many calls; 0: never */
+    pid_t first;           /* the guest's first process */
+    int said;              /* an errno, if its first exec fails */
+    unsigned told;         /* differences that were printed */
     char elsewhere[256];
     struct tool_error error;
 };
@@ -179,8 +182,8 @@ bool shadow_files_same_memory(struct shadow_session *session, uint64_t ours,
 
 /* ---- shadow_space.c ----------------------------------------------------- */
 
-/* What exec made, seen by a task that has just done it. `old` NULL: the first.
- * NULL: refused, session->error. */
+/* What exec made, seen by a task that has just done it; or what a process that
+ * is attached to has. `old` NULL: the first. NULL: refused, session->error. */
 struct shadow_space *shadow_space_exec(struct shadow_session *session,
                                        struct shadow_space *old, pid_t tid);
 struct shadow_space *shadow_space_fork(struct shadow_session *session,
@@ -231,11 +234,15 @@ void shadow_process_rename(struct shadow_process *process, pid_t tid);
 int shadow_start(struct shadow_session *session, char **command,
                  const char *output);
 
+/* All threads of a process that runs, seized and stopped (SHADOW_EARLY), in a
+ * space that has its mappings. -1: session->error. */
+int shadow_attach(struct shadow_session *session, pid_t pid);
+
 /* ---- shadow_trace.c ----------------------------------------------------- */
 
-/* Until nobody is left. -1: session->error. */
+/* Until nobody is left, or it is enough. -1: session->error. */
 int shadow_trace(struct shadow_session *session);
-/* Whoever is left, after an error, is killed. */
+/* Whoever is left, after an error, is killed; but goes on when attached. */
 void shadow_trace_end(struct shadow_session *session);
 
 /* ---- shadow_report.c ---------------------------------------------------- */

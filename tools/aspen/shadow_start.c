@@ -8,9 +8,11 @@
 #define _GNU_SOURCE
 #include "shadow_session.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/ptrace.h>
 #include <sys/wait.h>
@@ -119,4 +121,101 @@ shadow_start(struct shadow_session *session, char **command, const char *output)
     close(starting.said[1]);
     session->said = starting.said[0];
     return result;
+}
+
+/* ---- A process that runs already ---------------------------------------- */
+
+/* Options come when all are stopped: until then nobody follows a clone, and new
+ * threads are found in /proc. 1: seized, 0: it is gone. */
+static int
+seize_thread(struct shadow_session *session, pid_t tid)
+{
+    struct shadow_task *task;
+    int status;
+
+    if (ptrace(PTRACE_SEIZE, tid, NULL, NULL) != 0) {
+        if (errno == ESRCH)
+            return 0;
+        return tool_fail(&session->error, "cannot trace %d: %s", (int)tid,
+                         strerror(errno));
+    }
+    if (ptrace(PTRACE_INTERRUPT, tid, NULL, NULL) != 0 ||
+        waitpid(tid, &status, __WALL) != tid || !WIFSTOPPED(status))
+        return 0;
+    task = shadow_task_add(session, tid);
+    if (!task)
+        return -1;
+    task->state = SHADOW_EARLY;
+    task->early_status = status;
+    task->process = shadow_process_of(session, session->first);
+    return task->process ? 1 : -1;
+}
+
+/* Those that were not there before. 1: some, 0: none. */
+static int
+seize_threads(struct shadow_session *session)
+{
+    char path[64];
+    struct dirent *entry;
+    int result = 0, found = 0;
+    DIR *threads;
+
+    snprintf(path, sizeof(path), "/proc/%d/task", (int)session->first);
+    threads = opendir(path);
+    if (!threads)
+        return tool_fail(&session->error, "no process %d", (int)session->first);
+    while (result >= 0 && (entry = readdir(threads)) != NULL) {
+        pid_t tid = atoi(entry->d_name);
+        if (tid <= 0 || shadow_task_find(session, tid))
+            continue;
+        result = seize_thread(session, tid);
+        found |= result > 0;
+    }
+    closedir(threads);
+    return result < 0 ? result : found;
+}
+
+/* A thread's number means its process. */
+static pid_t
+process_of(pid_t pid)
+{
+    char path[64], line[256];
+    int found = pid;
+    FILE *status;
+
+    snprintf(path, sizeof(path), "/proc/%d/status", (int)pid);
+    status = fopen(path, "re");
+    while (status && fgets(line, sizeof(line), status))
+        (void)sscanf(line, "Tgid: %d", &found);
+    if (status)
+        fclose(status);
+    return found;
+}
+
+int
+shadow_attach(struct shadow_session *session, pid_t pid)
+{
+    struct shadow_space *space;
+    int result;
+
+    session->attached = true;
+    session->all_syscalls = true;
+    session->first = process_of(pid);
+    do
+        result = seize_threads(session);
+    while (result > 0);
+    if (result < 0)
+        return -1;
+    if (!session->tasks)
+        return tool_fail(&session->error, "process %d is gone", (int)pid);
+    space = shadow_space_exec(session, NULL, session->tasks->tid);
+    if (!space)
+        return -1;
+    for (struct shadow_task *task = session->tasks; task; task = task->next) {
+        if (task != session->tasks)
+            shadow_space_get(space);
+        task->space = space;
+        (void)ptrace(PTRACE_SETOPTIONS, task->tid, NULL, (void *)OPTIONS);
+    }
+    return 0;
 }

@@ -394,13 +394,100 @@ check_start(struct shadow_session *session)
     return tool_fail(&session->error, "cannot run it: %s", strerror(-error));
 }
 
+/* ---- Let go ------------------------------------------------------------- */
+
+/* Wherever it stops: the signal that it has to get then. -1: it is gone. */
+static int
+stop(struct shadow_task *task)
+{
+    int status = task->early_status;
+
+    if (task->state == SHADOW_HELD)
+        return 0;
+    if (task->state != SHADOW_EARLY) {
+        (void)ptrace(PTRACE_INTERRUPT, task->tid, NULL, NULL);
+        if (waitpid(task->tid, &status, __WALL) != task->tid ||
+            !WIFSTOPPED(status))
+            return -1;
+    }
+    return status >> 16 || WSTOPSIG(status) == (SIGTRAP | 0x80)
+               ? 0
+               : WSTOPSIG(status);
+}
+
+/* Of a space that nobody is inside of; once. */
+static int
+compare_at_end(struct shadow_session *session, struct shadow_task *task)
+{
+    struct shadow_space *space = task->space;
+
+    if (!space || !space->followed)
+        return 0;
+    space->followed = false;
+    if (!space->inside)
+        return shadow_compare(session, task, "at the end");
+    shadow_tally_add(&session->set_up, "calls cut short", 1);
+    return 0;
+}
+
+static int
+let_go(struct shadow_session *session)
+{
+    int result = 0;
+
+    for (struct shadow_task *task = session->tasks; task; task = task->next)
+        task->early_status = stop(task);
+    for (struct shadow_task *task = session->tasks; task; task = task->next)
+        if (task->early_status >= 0 && result == 0)
+            result = compare_at_end(session, task);
+    while (session->tasks) {
+        struct shadow_task *task = session->tasks;
+
+        if (task->early_status >= 0)
+            (void)ptrace(PTRACE_DETACH, task->tid, NULL,
+                         (void *)(intptr_t)task->early_status);
+        if (task->space)
+            shadow_space_put(task->space);
+        shadow_task_remove(session, task);
+    }
+    return result;
+}
+
+/* Those that were stopped when they were attached to. */
+static int
+begin_attached(struct shadow_session *session)
+{
+    int result = 0;
+
+    for (struct shadow_task *task = session->tasks; task && result == 0;
+         task = task->next)
+        if (task->state == SHADOW_EARLY) {
+            task->state = SHADOW_RUNS;
+            result = handle_stop(session, task, task->early_status);
+        }
+    return result;
+}
+
+static bool
+is_enough(const struct shadow_session *session)
+{
+    struct shadow_counts sum;
+
+    if (!session->attached || session->enough)
+        return session->enough;
+    shadow_report_sum(session, &sum);
+    return session->calls_wanted && sum.calls >= session->calls_wanted;
+}
+
 int
 shadow_trace(struct shadow_session *session)
 {
     int status;
     pid_t tid;
 
-    while (session->tasks) {
+    if (session->attached && begin_attached(session) != 0)
+        return -1;
+    while (session->tasks && !is_enough(session)) {
         tid = waitpid(-1, &status, __WALL);
         if (tid < 0 && errno == EINTR)
             continue;
@@ -409,12 +496,20 @@ shadow_trace(struct shadow_session *session)
         if (handle(session, tid, status) != 0)
             return -1;
     }
+    if (session->attached)
+        return let_go(session);
     return session->said >= 0 ? check_start(session) : 0;
 }
 
 void
 shadow_trace_end(struct shadow_session *session)
 {
+    if (session->attached)
+        for (struct shadow_task *task = session->tasks; task; task = task->next)
+            if (task->space)
+                task->space->followed = false;
+    if (session->attached && let_go(session) != 0)
+        return;
     while (session->tasks) {
         struct shadow_task *task = session->tasks;
 
