@@ -121,6 +121,29 @@ map_touch_unmap(void *space)
     return (clock_ns() - begin) / ROUNDS;
 }
 
+/* In the middle of a mapping that nothing was written to: one VMA becomes
+ * three, then one again. */
+static double
+split_merge(void *argument)
+{
+    struct space *space = argument;
+    uint64_t address = map(space, 0, CALLS_RANGE, RW);
+    uint64_t part = address + CALLS_RANGE / 4;
+
+    double begin = clock_ns();
+    for (unsigned i = 0; i < ROUNDS; i++) {
+        must(aspen_mprotect(space->mm, part, CALLS_RANGE / 4, ASPEN_VM_READ,
+                            ASPEN_PKEY_SAME),
+             "aspen_mprotect");
+        must(aspen_mprotect(space->mm, part, CALLS_RANGE / 4, RW,
+                            ASPEN_PKEY_SAME),
+             "aspen_mprotect");
+    }
+    double ns = clock_ns() - begin;
+    unmap(space, address, CALLS_RANGE);
+    return ns / ROUNDS;
+}
+
 /* To and fro between two places that nothing else uses. */
 static double
 move_touched(void *argument)
@@ -178,6 +201,7 @@ const struct calls_side calls_of_aspen = {
     .close = close_space,
     .map_unmap = map_unmap,
     .map_touch_unmap = map_touch_unmap,
+    .split_merge = split_merge,
     .first_touch = first_touch,
     .move_touched = move_touched,
     .copy_on_write = copy_on_write,

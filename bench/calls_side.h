@@ -24,6 +24,8 @@ struct calls_side {
     void (*close)(void *space);
     double (*map_unmap)(void *space);       /* mmap + munmap, untouched */
     double (*map_touch_unmap)(void *space); /* with 16 writes between */
+    double (*split_merge)(void *space);     /* mprotect: a part read-only, and
+                                               back */
     double (*move_touched)(void *space);    /* mremap of 16 touched pages */
     double (*first_touch)(void *space);     /* a write to each new page */
     double (*copy_on_write)(void *space);   /* a write to each forked page */

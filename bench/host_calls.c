@@ -94,6 +94,24 @@ map_touch_unmap(void *space)
     return (clock_ns() - begin) / ROUNDS;
 }
 
+/* In the middle of a mapping that nothing was written to. */
+static double
+split_merge(void *space)
+{
+    char *memory = map(CALLS_RANGE);
+    char *part = memory + CALLS_RANGE / 4;
+
+    (void)space;
+    double begin = clock_ns();
+    for (unsigned i = 0; i < ROUNDS; i++)
+        if (mprotect(part, CALLS_RANGE / 4, PROT_READ) ||
+            mprotect(part, CALLS_RANGE / 4, PROT_READ | PROT_WRITE))
+            die("mprotect");
+    double ns = clock_ns() - begin;
+    unmap(memory, CALLS_RANGE);
+    return ns / ROUNDS;
+}
+
 /* To and fro between two places that nothing else uses. */
 static double
 move_touched(void *space)
@@ -179,6 +197,7 @@ const struct calls_side calls_of_host = {
     .close = close_space,
     .map_unmap = map_unmap,
     .map_touch_unmap = map_touch_unmap,
+    .split_merge = split_merge,
     .first_touch = first_touch,
     .move_touched = move_touched,
     .copy_on_write = copy_on_write,

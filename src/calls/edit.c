@@ -87,8 +87,12 @@ aspen_edit_check(struct aspen_edit *edit)
     uint64_t at = edit->start;
 
     aspen_list_init(&edit->links);
+    edit->first = NULL;
     aspen_tree_cursor_init(&cursor, &edit->mm->vmas, edit->start);
-    while ((vma = aspen_tree_next(&cursor, edit->end - 1)) != NULL) {
+    while (at < edit->end &&
+           (vma = aspen_tree_next(&cursor, edit->end - 1)) != NULL) {
+        if (!edit->first)
+            edit->first = vma;
         edit->holes |= vma->start > at;
         if (edit->holes && !edit->holes_allowed)
             return -ASPEN_ENOMEM;
@@ -412,15 +416,25 @@ pass(struct walk *walk, struct aspen_vma *vma)
     walk->below = aspen_piece_of(vma);
 }
 
+/* What ends where the range starts: nothing, if a VMA goes on across that. */
+static struct aspen_vma *
+find_below(const struct aspen_edit *edit)
+{
+    return edit->start == 0 || edit->first->start < edit->start
+               ? NULL
+               : aspen_vma_at(edit->mm, edit->start - 1);
+}
+
 static void
 walk_begin(struct walk *walk, struct aspen_edit *edit, bool commit)
 {
-    struct aspen_vma *vma =
-        edit->start ? aspen_vma_at(edit->mm, edit->start - 1) : NULL;
-
-    *walk = (struct walk){.edit = edit, .commit = commit, .low = UINT64_MAX};
-    if (vma && vma->end == edit->start)
-        walk->below = aspen_piece_of(vma);
+    walk->edit = edit;
+    walk->commit = commit;
+    walk->run = false;
+    walk->low = UINT64_MAX;
+    walk->high = 0;
+    walk->below = aspen_piece_of(edit->below);
+    walk->absorbed = NULL;
 }
 
 /* An error can only come from the walk that reserves. */
@@ -432,7 +446,8 @@ walk_all(struct walk *walk)
     uint64_t flags;
 
     while (at < edit->end) {
-        struct aspen_vma *vma = aspen_vma_find(edit->mm, at);
+        struct aspen_vma *vma =
+            at == edit->start ? edit->first : aspen_vma_find(edit->mm, at);
         if (!vma || vma->start >= edit->end)
             break;
         int error = edit->judge(edit, vma, &flags);
@@ -477,6 +492,7 @@ aspen_edit_reserve(struct aspen_edit *edit)
     int error = aspen_charge_mm(edit->mm, edit->charge_pages);
     if (error)
         return error;
+    edit->below = find_below(edit);
     walk_begin(&walk, edit, false);
     error = walk_all(&walk);
     if (!error && edit->stores)

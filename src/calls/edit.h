@@ -39,14 +39,16 @@ struct aspen_edit {
     bool renames;            /* the range gets `name`, which may be NULL */
     struct aspen_name *name; /* the caller's reference */
 
-    bool holes;              /* out of check */
+    bool holes;              /* out of check, as all down to `pages` */
+    struct aspen_vma *first; /* in the range, or across its start */
     bool changes;            /* anything at all */
     uint64_t charge_pages;   /* that become ACCOUNT */
     uint64_t uncharge_pages; /* that were */
     uint64_t data_pages;     /* that become data */
     uint64_t pages;          /* whose flags change */
 
-    unsigned stores; /* reserve's, as all below */
+    struct aspen_vma *below; /* reserve's, as all below: ends at the start */
+    unsigned stores;
     unsigned parts;
     struct aspen_vma *head;  /* the range's part of its first VMA */
     struct aspen_vma *above; /* what of that VMA is above the range */
