@@ -33,8 +33,9 @@ UNIT_EXTRA_test_smaps := $(TOOL_SNAPSHOT) tools/aspen/smaps.c
 UNIT_EXTRA_test_capture := $(TOOL_CAPTURE)
 UNIT_EXTRA_test_plan := tools/aspen/plan.c
 UNIT_EXTRA_test_place_host := tools/aspen/host.c
+UNIT_EXTRA_test_process_madvise_host := tools/aspen/host.c
 UNIT_EXTRA_test_layout_host := tools/aspen/host.c tools/common/linux_calls.c
-UNIT_EXTRA_test_linux_calls := tools/common/linux_calls.c
+UNIT_EXTRA_test_linux_calls := tools/aspen/host.c tools/common/linux_calls.c
 
 # An aspen whose calls break promises (tests/tools/broken.c).
 $(BUILD)/aspen-broken: $(call objects,test,$(TOOL) tests/tools/broken.c) \

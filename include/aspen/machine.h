@@ -79,6 +79,7 @@ struct aspen_config {
     enum aspen_huge_placement huge_placement;
     bool ksm_absent;            /* MERGEABLE is an advice that nobody knows */
     bool vma_names_absent;      /* anonymous memory has no names */
+    bool pkeys_absent;          /* mprotect takes ASPEN_PKEY_SAME alone */
     bool huge_shared_placement; /* shared anonymous memory is aligned, too */
     enum aspen_semantics semantics;
     struct aspen_hooks hooks;

@@ -29,7 +29,7 @@ struct aspen_mm;
  *
  * Units:   bytes; the length is rounded up to pages, and may be 0. `access` is
  *          of ASPEN_VM_READ, WRITE, EXEC and ASPEN_PROT_*. `pkey` is below
- *          ASPEN_PKEYS, or ASPEN_PKEY_SAME.
+ *          ASPEN_PKEYS (config.pkeys_absent: none is), or ASPEN_PKEY_SAME.
  * Context: may sleep. Takes the mmap lock for writing.
  * Returns: 0, or -ASPEN_EINVAL (address not page-aligned, unknown access or
  *          key, GROWSDOWN for what does not grow down, an edge inside a page

@@ -225,7 +225,7 @@ static bool
 is_for_others(enum aspen_advice advice)
 {
     return advice == ASPEN_MADV_WILLNEED || advice == ASPEN_MADV_COLD ||
-           advice == ASPEN_MADV_PAGEOUT;
+           advice == ASPEN_MADV_PAGEOUT || advice == ASPEN_MADV_COLLAPSE;
 }
 
 int

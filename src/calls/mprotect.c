@@ -126,9 +126,10 @@ protect(struct aspen_mm *mm, uint64_t start, uint64_t end, uint64_t access,
 
 /* In Linux's order: 1 for nothing to do, 0, or the error. */
 static int
-check_arguments(uint64_t address, uint64_t length_bytes, uint64_t access,
-                int pkey)
+check_arguments(const struct aspen_mm *mm, uint64_t address,
+                uint64_t length_bytes, uint64_t access, int pkey)
 {
+    const int keys = mm->aspen->config.pkeys_absent ? 0 : ASPEN_PKEYS;
     const uint64_t grows = ASPEN_PROT_GROWSDOWN | ASPEN_PROT_GROWSUP;
 
     if ((access & grows) == grows ||
@@ -139,7 +140,7 @@ check_arguments(uint64_t address, uint64_t length_bytes, uint64_t access,
     if (address + aspen_align_up(length_bytes, ASPEN_PAGE_SIZE) <= address)
         return -ASPEN_ENOMEM;
     return access & ~(ASPEN_VM_ACCESS | grows) || pkey < ASPEN_PKEY_SAME ||
-                   pkey >= ASPEN_PKEYS
+                   pkey >= keys
                ? -ASPEN_EINVAL
                : 0;
 }
@@ -150,7 +151,7 @@ aspen_mprotect(struct aspen_mm *mm, uint64_t address, uint64_t length_bytes,
 {
     uint64_t bytes = aspen_align_up(length_bytes, ASPEN_PAGE_SIZE);
 
-    int wrong = check_arguments(address, length_bytes, access, pkey);
+    int wrong = check_arguments(mm, address, length_bytes, access, pkey);
     if (wrong)
         return wrong > 0 ? 0 : wrong;
 

@@ -7,6 +7,7 @@
  * Skipped where the host is no Linux 6.18 or later.
  */
 #define _GNU_SOURCE
+#include "../../tools/aspen/host.h"
 #include "../../tools/common/linux_calls.h"
 #include "helper.h"
 
@@ -69,9 +70,11 @@ reopen(int file, int flags)
 static void
 sides_create(struct sides *s)
 {
+    struct host_process process;
     struct aspen_config config;
 
-    aspen_config_init(&config);
+    host_config(&config);
+    config.frames = 0;
     config.semantics = ASPEN_SEMANTICS_6_18;
     helper_create(&s->helper, &config);
     s->object =
@@ -82,6 +85,8 @@ sides_create(struct sides *s)
     s->files[2] = reopen(s->files[0], O_WRONLY);
     s->space = (struct linux_space){
         .mm = helper_mm(&s->helper), .find_file = find_file, .context = s};
+    assert_int_equal(host_process_read(getpid(), &process), 0);
+    assert_int_equal(host_process_apply(&process, s->space.mm), 0);
 }
 
 static void
@@ -250,13 +255,18 @@ any_call(struct sides *s, struct linux_call *call)
                                        SYS_munlock,
                                        SYS_madvise,
                                        SYS_msync,
-                                       SYS_remap_file_pages};
+                                       SYS_remap_file_pages,
+                                       SYS_mlock,
+                                       SYS_mincore,
+                                       SYS_pkey_mprotect};
     static const uint64_t prots[] = {
         0, 1, 2, 3, 4, 5, 7, 8, 9, 0x10, PROT_GROWSDOWN | 1};
     static const uint64_t advices[] = {0,  1,  2,  3,  4,  8,  10, 11,
                                        16, 17, 18, 19, 20, 22, 23, 99};
 
-    *call = (struct linux_call){.number = numbers[below(s, 13)]};
+    static unsigned char vector[PAGES + 1];
+
+    *call = (struct linux_call){.number = numbers[below(s, 16)]};
     call->arguments[0] = any_address(s);
     call->arguments[1] = any_length(s, call->arguments[0]);
     switch (call->number) {
@@ -266,6 +276,9 @@ any_call(struct sides *s, struct linux_call *call)
     case SYS_mremap:
         any_mremap(s, call);
         break;
+    case SYS_pkey_mprotect: /* no key, the one that is there, none that is */
+        call->arguments[3] = (uint64_t[]){UINT64_MAX, 0, 99}[below(s, 3)];
+        /* fallthrough */
     case SYS_mprotect:
         call->arguments[2] = prots[below(s, 11)];
         break;
@@ -279,6 +292,9 @@ any_call(struct sides *s, struct linux_call *call)
         call->arguments[2] = below(s, 30) == 0;
         call->arguments[3] = below(s, 40) ? below(s, PAGES) : UINT64_MAX - 2;
         call->arguments[4] = below(s, 2) * MAP_NONBLOCK;
+        break;
+    case SYS_mincore:
+        call->arguments[2] = (uintptr_t)vector;
         break;
     case SYS_msync:
         call->arguments[2] = below(s, 9);

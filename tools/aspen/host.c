@@ -84,6 +84,14 @@ lowest_hint(void)
     return (uint64_t)(uintptr_t)lowest;
 }
 
+static bool
+has_pkeys(void)
+{
+    int key = pkey_alloc(0, 0);
+
+    return key >= 0 && pkey_free(key) == 0;
+}
+
 void
 host_config(struct aspen_config *config)
 {
@@ -108,6 +116,7 @@ host_config(struct aspen_config *config)
     config->mmap_min_address = lowest_hint();
     if (access(THP "enabled", F_OK))
         config->huge_placement = ASPEN_HUGE_PLACEMENT_NEVER;
+    config->pkeys_absent = !has_pkeys();
     config->vma_names_absent = prctl(SET_VMA, ANON_NAME, NULL, 0, NULL) != 0;
     config->huge_shared_placement =
         !file_says(THP "shmem_enabled", "[never]") &&

@@ -1,0 +1,259 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Deliberate deviations from Linux (docs/semantics.md) that no other test is
+ * about: what Aspen answers, and where the host can be asked in a line, what
+ * it answers.
+ */
+#define _GNU_SOURCE
+#include "helper.h"
+#include "internal.h"
+
+#include <errno.h>
+#include <sys/mman.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#define AT(page) ((uint64_t)(page)*PAGE)
+#define MAY      (ASPEN_VM_MAYREAD | ASPEN_VM_MAYWRITE | ASPEN_VM_MAYEXEC)
+#define HUGE     512 /* pages */
+#define ONTO     (ASPEN_MREMAP_MAYMOVE | ASPEN_MREMAP_FIXED)
+
+struct space {
+    struct helper helper;
+    struct aspen_mm *mm;
+};
+
+static int
+setup(void **state)
+{
+    struct space *s = calloc(1, sizeof(*s));
+    struct aspen_config config;
+
+    assert_non_null(s);
+    aspen_config_init(&config);
+    config.semantics = ASPEN_SEMANTICS_6_18;
+    helper_create(&s->helper, &config);
+    s->mm = helper_mm(&s->helper);
+    *state = s;
+    return 0;
+}
+
+static int
+teardown(void **state)
+{
+    struct space *s = *state;
+
+    helper_assert_valid(&s->helper);
+    aspen_mm_put(s->mm);
+    helper_destroy(&s->helper);
+    free(s);
+    return 0;
+}
+
+static void
+import(struct space *s, uint64_t page, uint64_t pages, uint64_t flags)
+{
+    const struct aspen_import_vma vma = {
+        .start = AT(page),
+        .end = AT(page + pages),
+        .flags = RW | MAY | flags,
+        .userfault = (flags & ASPEN_VM_UFFD) != 0,
+    };
+
+    assert_int_equal(aspen_import_vma(s->mm, &vma), 0);
+}
+
+static void
+import_pages(struct space *s, uint64_t page, enum aspen_import_kind kind,
+             unsigned level)
+{
+    const struct aspen_import_pages pages = {
+        .address = AT(page), .count = 1, .level = level, .kind = kind};
+    uint64_t done;
+
+    assert_int_equal(aspen_import_pages(s->mm, &pages, &done), 0);
+}
+
+static uint64_t
+hash(struct space *s)
+{
+    return aspen_hash_mm(s->mm, ASPEN_HASH_SEMANTIC);
+}
+
+/* ---- madvise ----------------------------------------------------------- */
+
+static void
+collapse(void **state)
+{
+    struct space *s = *state;
+
+    helper_map(s->mm, AT(HUGE), HUGE, RW);
+    helper_put(&s->helper, s->mm, AT(HUGE), 1);
+    uint64_t before = hash(s);
+    assert_int_equal(
+        aspen_madvise(s->mm, AT(HUGE), AT(HUGE), ASPEN_MADV_COLLAPSE),
+        -ASPEN_EINVAL);
+    assert_int_equal(hash(s), before);
+}
+
+/* A kernel without CONFIG_MEMORY_FAILURE says the same. */
+static void
+memory_failures(void **state)
+{
+    struct space *s = *state;
+
+    helper_map(s->mm, AT(16), 1, RW);
+    assert_int_equal(aspen_madvise(s->mm, AT(16), PAGE, ASPEN_MADV_HWPOISON),
+                     -ASPEN_EINVAL);
+    assert_int_equal(
+        aspen_madvise(s->mm, AT(16), PAGE, ASPEN_MADV_SOFT_OFFLINE),
+        -ASPEN_EINVAL);
+}
+
+/* ---- mprotect ---------------------------------------------------------- */
+
+static void
+keys(void **state)
+{
+    struct space *s = *state;
+    void *page =
+        mmap(NULL, PAGE, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+    assert_true(page != MAP_FAILED);
+    /* Nobody has allocated the key. */
+    assert_int_equal(syscall(SYS_pkey_mprotect, page, PAGE, PROT_READ, 5), -1);
+    munmap(page, PAGE);
+    helper_map(s->mm, AT(16), 4, RW);
+    assert_int_equal(aspen_mprotect(s->mm, AT(17), PAGE, RW, 5), 0);
+    helper_assert_vmas(s->mm, "10-11 rw-p 10\n11-12 rw-p 11\n12-14 rw-p 12\n");
+    helper_assert_valid(&s->helper);
+    assert_int_equal(aspen_mprotect(s->mm, AT(17), PAGE, RW, 0), 0);
+    helper_assert_vmas(s->mm, "10-14 rw-p 10\n");
+}
+
+/* ---- mremap ------------------------------------------------------------ */
+
+/* The host has unmapped what it then does not find. */
+static void
+old_size_0_onto_itself(void **state)
+{
+    struct space *s = *state;
+    uint64_t address;
+    char *host = mmap(NULL, AT(4), PROT_READ | PROT_WRITE,
+                      MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+
+    assert_true(host != MAP_FAILED);
+    assert_true(mremap(host, 0, AT(2), ONTO, host) == MAP_FAILED);
+    assert_int_equal(errno, EFAULT);
+    assert_int_equal(msync(host, AT(2), MS_ASYNC), -1); /* a hole */
+    munmap(host, AT(4));
+
+    helper_map(s->mm, AT(16), 4, RW | ASPEN_VM_SHARED);
+    uint64_t before = hash(s);
+    assert_int_equal(
+        aspen_mremap(s->mm, AT(16), 0, AT(2), ONTO, AT(16), &address),
+        -ASPEN_EFAULT);
+    assert_int_equal(hash(s), before);
+}
+
+static void
+userfault_moves(void **state)
+{
+    struct space *s = *state;
+    uint64_t address;
+
+    import(s, 16, 2, ASPEN_VM_UFFD_MISSING);
+    assert_int_equal(
+        aspen_mremap(s->mm, AT(16), AT(2), AT(2), ONTO, AT(32), &address), 0);
+    struct aspen_vma *vma = aspen_tree_load(&s->mm->vmas, AT(32));
+    assert_non_null(vma);
+    assert_null(vma->userfault);
+    assert_false(vma->flags & ASPEN_VM_UFFD);
+}
+
+/* ---- mmap -------------------------------------------------------------- */
+
+static void
+huge_object(void **state)
+{
+    struct space *s = *state;
+    struct aspen_object *object =
+        helper_object(&s->helper, ASPEN_OBJECT_HUGETLB, HUGE, NULL, NULL);
+    const struct aspen_mmap_args args = {
+        .length_bytes = AT(HUGE), .vm_flags = RW, .object = object};
+    uint64_t address;
+
+    assert_int_equal(aspen_mmap(s->mm, &args, &address), -ASPEN_EINVAL);
+    aspen_object_put(object);
+}
+
+static void
+last_page(void **state)
+{
+    struct space *s = *state;
+    const struct aspen_mmap_args args = {.address = 0 - (uint64_t)100,
+                                         .length_bytes = PAGE,
+                                         .vm_flags = RW,
+                                         .place = ASPEN_MAP_FIXED};
+    uint64_t address;
+
+    assert_int_equal(aspen_mmap(s->mm, &args, &address), -ASPEN_ENOMEM);
+}
+
+/* ---- Copies, pins, populate -------------------------------------------- */
+
+static void
+special_mappings(void **state)
+{
+    static const struct aspen_special special = {.name = "[vdso]"};
+    struct space *s = *state;
+    uint64_t address, done;
+    uint32_t frame;
+    char byte;
+
+    assert_int_equal(aspen_map_special(s->mm, AT(16), PAGE,
+                                       ASPEN_MAP_FIXED_NOREPLACE, RX, &special,
+                                       &address),
+                     0);
+    assert_int_equal(aspen_copy_in(s->mm, AT(16), &byte, 1, 0, &done),
+                     -ASPEN_EFAULT);
+    assert_int_equal(aspen_pin_range(s->mm, AT(16), PAGE, 0, &frame),
+                     -ASPEN_EFAULT);
+}
+
+static void
+populate(void **state)
+{
+    struct space *s = *state;
+    unsigned area;
+    uint64_t done;
+
+    assert_int_equal(aspen_swap_area_add(s->helper.aspen, 8, &area), 0);
+    import(s, 16, 2, 0);
+    import_pages(s, 16, ASPEN_IMPORT_SWAP, 0);
+    import(s, HUGE, HUGE, ASPEN_VM_HUGEPAGE);
+    import_pages(s, HUGE, ASPEN_IMPORT_ANON, 1);
+    import(s, 32, 1, ASPEN_VM_UFFD_MISSING);
+    for (unsigned i = 0; i < 2; i++)
+        assert_int_equal(
+            aspen_populate(s->mm, AT(16 << i), PAGE, ASPEN_ACCESS_WRITE, &done),
+            -ASPEN_EOPNOTSUPP);
+}
+
+int
+main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(collapse, setup, teardown),
+        cmocka_unit_test_setup_teardown(memory_failures, setup, teardown),
+        cmocka_unit_test_setup_teardown(keys, setup, teardown),
+        cmocka_unit_test_setup_teardown(old_size_0_onto_itself, setup,
+                                        teardown),
+        cmocka_unit_test_setup_teardown(userfault_moves, setup, teardown),
+        cmocka_unit_test_setup_teardown(huge_object, setup, teardown),
+        cmocka_unit_test_setup_teardown(last_page, setup, teardown),
+        cmocka_unit_test_setup_teardown(special_mappings, setup, teardown),
+        cmocka_unit_test_setup_teardown(populate, setup, teardown),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
