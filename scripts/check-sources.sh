@@ -10,6 +10,8 @@
 #   spdx      every file says its licence
 #   calls     every public function that returns an int must be looked at by
 #             the caller, and is in the table of tests/unit/test_every_call.c
+#   semantics docs/semantics.md has a line for each advice, and each deviation
+#             names a test that exists
 #   readme    the example in README.md is the one that is compiled and run,
 #             and the packages it names are the ones that get installed
 set -u
@@ -112,6 +114,36 @@ calls_broken()
     done
 }
 
+# "test_name: this case, that case": functions whose names have those words.
+test_missing()
+{
+    local file="tests/unit/${1%%:*}.c" cases="${1#*:}" case
+    [ -f "$file" ] || { echo "$1: no such test"; return; }
+    [ "$cases" != "$1" ] || return
+    printf '%s\n' "$cases" | tr ',' '\n' | while read -r case; do
+        grep -qE "^[a-z0-9_]*${case// /_}[a-z0-9_]*\(" "$file" ||
+            echo "$1: no test of ${case}"
+    done
+}
+
+semantics_broken()
+{
+    sed -n 's/^ *ASPEN_MADV_\([A-Z_]*\).*/\1/p' include/aspen/advise.h |
+        while read -r advice; do
+            grep -q "^| $advice |" docs/semantics.md ||
+                echo "$advice: no line of its own"
+        done
+    awk -F ' *\\| *' '/^## /{on = $0 == "## Deviations"; next}
+        on && /^\|/ && $2 != "what" && $2 !~ /^-/ {print $6}' \
+        docs/semantics.md | while read -r shown; do
+        case $shown in
+            '`aspen fuzz`'*) ;;
+            test_*) test_missing "$shown" ;;
+            *) echo "a deviation that nothing shows: $shown" ;;
+        esac
+    done
+}
+
 readme_broken()
 {
     awk '/^```c$/ {on = 1; next} /^```/ {on = 0} on {$1 = $1; print}' \
@@ -132,6 +164,7 @@ verdict locks "$(locks_broken)"
 verdict listed "$(listed_broken)"
 verdict spdx "$(spdx_broken)"
 verdict calls "$(calls_broken)"
+verdict semantics "$(semantics_broken)"
 if [ -f README.md ] && [ -f examples/embed.c ]; then
     verdict readme "$(readme_broken)"
 fi
