@@ -591,6 +591,29 @@ test_tool_numbers(void **state)
     assert_false(tool_parse_seconds("-1", &number));
 }
 
+static void
+test_anon_names(void **state)
+{
+    char name[ASPEN_NAME_BYTES], path[7 + ASPEN_NAME_BYTES + 2] = "[anon:";
+
+    (void)state;
+    assert_true(snapshot_anon_name("[anon:glibc: malloc]", name));
+    assert_string_equal(name, "glibc: malloc");
+    assert_true(snapshot_anon_name("[anon:]", name));
+    assert_string_equal(name, "");
+    assert_false(snapshot_anon_name("", name));
+    assert_false(snapshot_anon_name("[anon:", name));
+    assert_false(snapshot_anon_name("[anon_shmem:x]", name));
+    assert_false(snapshot_anon_name("/[anon:x]", name));
+    memset(path + 6, 'x', ASPEN_NAME_BYTES);
+    path[6 + ASPEN_NAME_BYTES - 1] = ']';
+    path[6 + ASPEN_NAME_BYTES] = '\0';
+    assert_true(snapshot_anon_name(path, name));
+    assert_int_equal(strlen(name), ASPEN_NAME_BYTES - 1);
+    memcpy(path + 6 + ASPEN_NAME_BYTES - 1, "x]", 3);
+    assert_false(snapshot_anon_name(path, name));
+}
+
 int
 main(void)
 {
@@ -613,6 +636,7 @@ main(void)
         cmocka_unit_test_setup_teardown(test_unreadable, make_directory,
                                         remove_directory),
         cmocka_unit_test(test_tool_numbers),
+        cmocka_unit_test(test_anon_names),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

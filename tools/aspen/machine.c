@@ -546,8 +546,11 @@ import_vma(struct building *building, const struct snapshot_vma *vma)
         .has_anon_vma = makes_anon_vma(snapshot, vma),
         .userfault = (vma->flags & ASPEN_VM_UFFD) != 0,
     };
+    char name[ASPEN_NAME_BYTES];
     int result;
 
+    if (snapshot_anon_name(snapshot->strings[vma->path], name))
+        args.name = name;
     if (vma->object != SNAPSHOT_NO_OBJECT)
         args.object = building->machine->objects[vma->object];
     result = aspen_import_vma(building->machine->mm, &args);

@@ -100,7 +100,7 @@ has_room(void **array, size_t count, size_t *room, size_t each)
 
 static struct aspen_object *
 add_file(struct shadow_session *session, const struct name *mapped,
-         const struct name *stat, enum aspen_object_kind kind,
+         const struct name *stat, enum aspen_object_kind kind, bool anonymous,
          unsigned placement)
 {
     struct shadow_files *files = session->files;
@@ -111,6 +111,7 @@ add_file(struct shadow_session *session, const struct name *mapped,
         .inode = shown->inode,
         .size_bytes = INT64_MAX & ~(uint64_t)4095,
         .placement = (enum aspen_placement)placement,
+        .anonymous = anonymous,
     };
     struct file file = {.mapped = *mapped, .stat = *stat};
     void *array = files->files;
@@ -166,6 +167,7 @@ look_at_file(int file, const struct stat *status, struct shadow_open *open)
     if (open->unmodelled)
         return;
     open->shmem = fs.f_type == (long)TMPFS;
+    open->unlinked = status->st_nlink == 0;
     open->file.executable = (fs.f_flags & NOEXEC) == 0;
     open->placement = host_file_placement(file);
 }
@@ -243,7 +245,7 @@ shadow_files_object(struct shadow_session *session, pid_t tid,
         }
     return add_file(session, &mapped, &stat,
                     open->shmem ? ASPEN_OBJECT_SHMEM : ASPEN_OBJECT_FILE,
-                    open->placement);
+                    open->shmem && open->unlinked, open->placement);
 }
 
 /* ---- An area ------------------------------------------------------------ */
@@ -283,7 +285,8 @@ shadow_files_mapped(struct shadow_session *session, pid_t tid,
         kind = ASPEN_OBJECT_HUGETLB;
     else if (flags & ASPEN_VM_PFNMAP)
         kind = ASPEN_OBJECT_DEVICE;
-    return add_file(session, &mapped, &none, kind, placement_of(tid, area));
+    return add_file(session, &mapped, &none, kind, false,
+                    placement_of(tid, area));
 }
 
 /* ---- Shared memory without a file --------------------------------------- */

@@ -58,6 +58,7 @@ struct shadow_open {
     int error;       /* 0, or the answer that mmap gives */
     bool unmodelled; /* a device, or pages of other sizes */
     bool shmem;
+    bool unlinked; /* no file system has a link to it: a memfd */
     uint64_t device;
     uint64_t inode;
     unsigned placement; /* enum aspen_placement */

@@ -39,8 +39,11 @@ import_area(struct shadow_session *session, struct aspen_mm *mm, pid_t tid,
         .pgoff = area->offset / SNAPSHOT_PAGE_SIZE,
         .has_anon_vma = area->anonymous_kb > 0,
     };
+    char name[ASPEN_NAME_BYTES];
     int result;
 
+    if (snapshot_anon_name(area->path, name))
+        vma.name = name;
     if (is_special(area, vma.flags))
         vma.flags |= ASPEN_VM_SPECIAL;
     if (area->inode != 0) {

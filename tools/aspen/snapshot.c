@@ -358,6 +358,22 @@ snapshot_has_flag(const char *vm_flags, const char *name)
     return false;
 }
 
+bool
+snapshot_anon_name(const char *path, char name[ASPEN_NAME_BYTES])
+{
+    const size_t start = strlen("[anon:");
+    size_t length = strlen(path);
+
+    if (strncmp(path, "[anon:", start) != 0 || path[length - 1] != ']')
+        return false;
+    length -= start + 1;
+    if (length >= ASPEN_NAME_BYTES)
+        return false;
+    memcpy(name, path + start, length);
+    name[length] = '\0';
+    return true;
+}
+
 uint64_t
 snapshot_flags(uint32_t permissions, const char *vm_flags)
 {

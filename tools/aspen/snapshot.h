@@ -37,6 +37,8 @@
 
 #include "tool.h"
 
+#include <aspen/name.h>
+
 #define SNAPSHOT_VERSION       1u
 #define SNAPSHOT_HEADER_BYTES  32u
 #define SNAPSHOT_PAGE_SHIFT    12u
@@ -243,6 +245,12 @@ uint64_t snapshot_vma_flags(const struct snapshot *snapshot,
 
 /** Whether a two-letter name stands in VmFlags. */
 bool snapshot_has_flag(const char *vm_flags, const char *name);
+
+/**
+ * The name that a path of maps, [anon:NAME], says was given to private memory:
+ * true and NAME, else false.
+ */
+bool snapshot_anon_name(const char *path, char name[ASPEN_NAME_BYTES]);
 
 /**
  * Leave out what names the user's files: paths, the process's name, devices
