@@ -98,6 +98,7 @@ objects = $(patsubst %.c,$(BUILD)/obj/$1/%.o,$2)
 DEPS_build := $(BUILD)/.deps-build
 DEPS_check := $(BUILD)/.deps-check
 DEPS_bench := $(BUILD)/.deps-bench
+DEPS_fuzz := $(BUILD)/.deps-fuzz
 $(BUILD)/.deps-%: scripts/deps.sh
 	@mkdir -p $(@D)
 	@scripts/deps.sh $*

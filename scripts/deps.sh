@@ -6,6 +6,7 @@
 #   build   make, make run
 #   check   make check: the former and what the tests need
 #   bench   make bench: build and the yardsticks
+#   fuzz    make fuzz: libFuzzer
 #
 # As root they are installed with apt-get; what will be installed is said
 # first. Without root or network the apt line is printed: exit status 2. On
@@ -15,11 +16,12 @@ set -u
 build="gcc libc6-dev libjansson-dev liburcu-dev pkg-config"
 check="$build clang g++ gcc-aarch64-linux-gnu libcmocka-dev"
 bench="$build linux-source-6.12 xz-utils"
+fuzz="$build clang libclang-rt-14-dev"
 
 case ${1-} in
-build | check | bench) packages=${!1} ;;
+build | check | bench | fuzz) packages=${!1} ;;
 *)
-    echo "usage: deps.sh build|check|bench" >&2
+    echo "usage: deps.sh build|check|bench|fuzz" >&2
     exit 2
     ;;
 esac

@@ -14,7 +14,7 @@ $(BUILD)/fuzz/fuzz_calls: $(call objects,fuzz,$(FUZZ_CALLS)) $(LIB_fuzz)
 	@mkdir -p $(@D)
 	$(Q)$(CC_fuzz) $(CFLAGS_fuzz) $(LDFLAGS) $(LDFLAGS_fuzz) -o $@ $^ \
 	    -ljansson $(LIBS_ALL)
-$(call objects,fuzz,$(FUZZ_CALLS)): | $(DEPS_check)
+$(call objects,fuzz,$(FUZZ_CALLS)) $(LIB_fuzz): | $(DEPS_fuzz)
 
 .PHONY: fuzz
 fuzz: $(BUILD)/fuzz/fuzz_calls
