@@ -25,6 +25,8 @@ piece_of(const struct aspen_merge *merge)
     piece.flags = merge->flags;
     piece.pgoff = merge->pgoff;
     piece.object = merge->object;
+    /* As Linux, which forgets here that it may have been forked. */
+    piece.single |= merge->grows;
     return piece;
 }
 

@@ -20,6 +20,7 @@ struct aspen_merge {
     struct aspen_vma *below; /* in: the VMA that ends at start, or NULL; out:
                                 NULL unless the new range becomes its part */
     struct aspen_vma *above; /* the same of the VMA that starts at end */
+    bool grows;              /* `like` gets it, which is `below` */
     struct aspen_vma *like; /* has its pages: they share an anon_vma; or NULL */
     struct aspen_list links; /* reserve's */
 };

@@ -205,6 +205,7 @@ plan_growth(const struct remap *remap, struct aspen_merge *merge)
         .pgoff = aspen_vma_offset(vma, vma->end),
         .below = vma,
         .above = aspen_vma_at(remap->mm, remap->old + remap->new_bytes),
+        .grows = true,
         .like = vma,
     };
     aspen_merge_check(merge);

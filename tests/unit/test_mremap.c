@@ -154,6 +154,25 @@ test_several(void **state)
     helper_assert_state(&s->helper, s->mm, &before);
 }
 
+/* What grows in a forked space becomes one with what is above and has no pages,
+ * which mprotect would keep apart. */
+static void
+test_grows_after_fork(void **state)
+{
+    struct space *s = *state;
+    struct aspen_mm *child;
+    uint64_t address;
+
+    helper_map(s->mm, AT(16), 1, RW);
+    helper_put(&s->helper, s->mm, AT(16), 1);
+    assert_int_equal(aspen_fork(s->mm, &child), 0);
+    helper_map(child, AT(19), 1, RW);
+    assert_int_equal(aspen_mremap(child, AT(16), AT(1), AT(3), 0, 0, &address),
+                     0);
+    helper_assert_vmas(child, "10-14 rw-p 10\n");
+    aspen_mm_put(child);
+}
+
 static void
 test_locked(void **state)
 {
@@ -313,9 +332,9 @@ int
 main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(test_refused), TEST(test_several), TEST(test_locked),
-        TEST(test_tables),  TEST(test_huge),    TEST(test_twice),
-        TEST(test_special), TEST(test_guards),
+        TEST(test_refused), TEST(test_several), TEST(test_grows_after_fork),
+        TEST(test_locked),  TEST(test_tables),  TEST(test_huge),
+        TEST(test_twice),   TEST(test_special), TEST(test_guards),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -247,7 +247,7 @@ compare_answer(struct shadow_session *session, struct shadow_task *task,
     struct shadow_call *call = &task->call;
 
     task->process->counts.calls++;
-    shadow_tally_add(&session->by_call, call->name, 1);
+    tally_add(&session->by_call, call->name, 1);
     remember_locking(task->space, call);
     if (!is_error(answer) && was_picked(call))
         return compare_place(session, task, answer);
@@ -270,7 +270,7 @@ leave_modelled(struct shadow_session *session, struct shadow_task *task)
         shadow_space_limits(task->space, task->tid);
     if (make(session, task, &answer))
         return compare_answer(session, task, answer);
-    shadow_tally_add(&session->unmodelled, call->name, 1);
+    tally_add(&session->unmodelled, call->name, 1);
     return is_error(call->answer)
                ? 0
                : shadow_space_again(session, task->space, task->tid);
@@ -290,11 +290,11 @@ shadow_call_leave(struct shadow_session *session, struct shadow_task *task)
     if (call->kind == SHADOW_MODELLED)
         result = leave_modelled(session, task);
     else if (call->kind == SHADOW_UNMODELLED) {
-        shadow_tally_add(&session->unmodelled, call->name, 1);
+        tally_add(&session->unmodelled, call->name, 1);
         if (!is_error(call->answer))
             result = shadow_space_again(session, space, task->tid);
     } else if (call->kind == SHADOW_LIMIT) {
-        shadow_tally_add(&session->set_up, "limits", 1);
+        tally_add(&session->set_up, "limits", 1);
         space->limits_stale = true;
     }
     if (result == 0 && session->every && ++space->calls % session->every == 0)

@@ -171,7 +171,7 @@ read_both(struct shadow_session *session, struct shadow_space *space, pid_t tid,
     grown = grow_all(space->mm, ours, theirs);
     if (grown == 0)
         return 0;
-    shadow_tally_add(&session->set_up, "stack growth", grown);
+    tally_add(&session->set_up, "stack growth", grown);
     return read_ours(session, space->mm, false, ours);
 }
 

@@ -29,22 +29,6 @@ shadow_counts_add(struct shadow_counts *sum, const struct shadow_counts *more)
 }
 
 void
-shadow_tally_add(struct shadow_tally *tally, const char *name, uint64_t count)
-{
-    unsigned i = 0;
-
-    while (i < tally->used && strcmp(tally->rows[i].name, name) != 0)
-        i++;
-    if (i == sizeof(tally->rows) / sizeof(tally->rows[0]))
-        return;
-    if (i == tally->used) {
-        tally->rows[i].name = name;
-        tally->used++;
-    }
-    tally->rows[i].count += count;
-}
-
-void
 shadow_tell(struct shadow_session *session, const char *format, ...)
 {
     va_list arguments;
@@ -93,18 +77,6 @@ put_counts(FILE *to, const struct shadow_counts *counts)
 }
 
 static void
-put_tally(FILE *to, const char *what, const struct shadow_tally *tally)
-{
-    if (tally->used == 0)
-        return;
-    fprintf(to, "%s:", what);
-    for (unsigned i = 0; i < tally->used; i++)
-        fprintf(to, "%s %s %" PRIu64, i ? "," : "", tally->rows[i].name,
-                tally->rows[i].count);
-    fputc('\n', to);
-}
-
-static void
 put_end(FILE *to, const struct shadow_process *process)
 {
     if (!process->ended)
@@ -133,9 +105,9 @@ shadow_report_text(const struct shadow_session *session, FILE *to)
     }
     fprintf(to, "%-24s ", "in total");
     put_counts(to, &sum);
-    put_tally(to, "calls", &session->by_call);
-    put_tally(to, "not modelled", &session->unmodelled);
-    put_tally(to, "set up", &session->set_up);
+    tally_print(to, "calls", &session->by_call);
+    tally_print(to, "not modelled", &session->unmodelled);
+    tally_print(to, "set up", &session->set_up);
     if (session->elsewhere[0])
         fprintf(to, "elsewhere, first: %s\n", session->elsewhere);
     if (session->told > TOLD)
@@ -147,17 +119,6 @@ shadow_report_text(const struct shadow_session *session, FILE *to)
 }
 
 /* ---- JSON --------------------------------------------------------------- */
-
-static json_t *
-tally_json(const struct shadow_tally *tally)
-{
-    json_t *object = json_object();
-
-    for (unsigned i = 0; i < tally->used; i++)
-        json_object_set_new(object, tally->rows[i].name,
-                            json_integer((json_int_t)tally->rows[i].count));
-    return object;
-}
 
 static void
 set_count(json_t *object, const char *name, uint64_t count)

@@ -15,6 +15,7 @@
 #define ASPEN_SHADOW_SESSION_H
 
 #include "../common/linux_calls.h"
+#include "tally.h"
 #include "tool.h"
 
 #include <aspen/mm.h>
@@ -36,18 +37,6 @@ struct shadow_counts {
 
 void shadow_counts_add(struct shadow_counts *sum,
                        const struct shadow_counts *more);
-
-/* Counts by name, in order of appearance. */
-struct shadow_tally {
-    struct {
-        const char *name; /* static */
-        uint64_t count;
-    } rows[64];
-    unsigned used;
-};
-
-void shadow_tally_add(struct shadow_tally *tally, const char *name,
-                      uint64_t count);
 
 /* ---- Objects ------------------------------------------------------------ */
 
@@ -139,9 +128,9 @@ struct shadow_session {
     struct shadow_files *files;
     struct shadow_task *tasks;
     struct shadow_process *processes;
-    struct shadow_tally by_call;
-    struct shadow_tally unmodelled;
-    struct shadow_tally set_up;
+    struct tally by_call;
+    struct tally unmodelled;
+    struct tally set_up;
     uint64_t every;        /* compare after so many calls; 0: never */
     bool all_syscalls;     /* no filter: every call stops */
     bool attached;         /* to what ran already, and goes on without us */

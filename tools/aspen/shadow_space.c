@@ -91,7 +91,7 @@ import_all(struct shadow_session *session, struct aspen_mm *mm, pid_t tid,
     }
     smaps_end(&reader);
     fclose(smaps);
-    shadow_tally_add(&session->set_up, "vmas", areas);
+    tally_add(&session->set_up, "vmas", areas);
     return got;
 }
 
@@ -175,10 +175,10 @@ shadow_space_exec(struct shadow_session *session, struct shadow_space *old,
 
     if (!space)
         return NULL;
-    shadow_tally_add(&session->set_up, "execs", 1);
+    tally_add(&session->set_up, "execs", 1);
     space->followed = can_follow(tid);
     if (!space->followed)
-        shadow_tally_add(&session->unmodelled, "32-bit program", 1);
+        tally_add(&session->unmodelled, "32-bit program", 1);
     if (make_mm(session, space, old, tid) != 0) {
         free(space);
         return NULL;
@@ -248,7 +248,7 @@ shadow_space_again(struct shadow_session *session, struct shadow_space *space,
     if (result != 0)
         return tool_fail(&session->error, "cannot make a space: %s",
                          aspen_error_name(result));
-    shadow_tally_add(&session->set_up, "taken over again", 1);
+    tally_add(&session->set_up, "taken over again", 1);
     result = import_all(session, mm, tid, &space->stack_end);
     if (result == 0 && keep_rest(space, mm) != 0)
         result = tool_fail(&session->error, "cannot keep the layout");

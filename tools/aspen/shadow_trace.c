@@ -274,7 +274,7 @@ compare_last(struct shadow_session *session, struct shadow_task *task)
     struct shadow_space *space = task->space;
 
     if (space->inside == task) {
-        shadow_tally_add(&session->set_up, "calls cut short", 1);
+        tally_add(&session->set_up, "calls cut short", 1);
         return space->users == 1
                    ? 0
                    : shadow_space_again(session, space, task->tid);
@@ -426,7 +426,7 @@ compare_at_end(struct shadow_session *session, struct shadow_task *task)
     space->followed = false;
     if (!space->inside)
         return shadow_compare(session, task, "at the end");
-    shadow_tally_add(&session->set_up, "calls cut short", 1);
+    tally_add(&session->set_up, "calls cut short", 1);
     return 0;
 }
 

@@ -2,7 +2,7 @@
 /*
  * tally.c - counts by name.
  *
- * Called by fuzz.c. tests/tools/fuzz.sh breaks first.
+ * Called by shadow and fuzz. tests/tools/fuzz.sh breaks first.
  */
 #include "tally.h"
 
