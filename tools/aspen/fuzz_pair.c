@@ -313,13 +313,13 @@ static enum fuzz_step
 settle_refusal(struct fuzz_pair *pair, const struct fuzz_op *op)
 {
     const uint64_t *a = op->call.arguments;
+    const char *reason;
 
-    const char *reason = split_reason(pair, op->process);
-
-    if (reason)
-        return known(pair, reason, FUZZ_STOP);
     if (fuzz_compare_parts(pair, op->process))
         return known(pair, "refused, mappings stay split", FUZZ_STOP);
+    reason = split_reason(pair, op->process);
+    if (reason)
+        return known(pair, reason, FUZZ_STOP);
     switch (op->call.number) {
     case SYS_mprotect:
     case SYS_pkey_mprotect:
