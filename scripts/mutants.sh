@@ -55,14 +55,13 @@ if ! how=$( (suite "$top/$work/control") 2>&1); then
     echo "the suite fails without a mutant: $how"
     exit 1
 fi
-rm -rf "$work/control"
 
 for name; do
     patch=$top/tests/mutants/$name.patch
     tree=$top/$work/$name
     planted=$((planted + 1))
     rm -rf "$tree"
-    copy "$tree"
+    cp -a "$work/control" "$tree" # built: only what the mistake is in is new
     if ! patch -s -d "$tree" -p1 <"$patch" >"$work/$name.log" 2>&1; then
         echo "$name: the patch does not apply"
         continue
@@ -79,5 +78,6 @@ for name; do
     *) echo "$name: $how" ;;
     esac
 done
+rm -rf "$work/control"
 echo "mutants: $planted planted, $found found"
 [ "$planted" -eq "$found" ]
