@@ -124,6 +124,7 @@ struct walk {
     bool run;     /* `below` is not in the tree as it is */
     uint64_t low; /* of all that is stored */
     uint64_t high;
+    uint64_t gone;            /* on paper: VMAs that were absorbed */
     struct aspen_piece below; /* what the last step left, or none */
     struct aspen_vma *absorbed;
 };
@@ -219,8 +220,9 @@ reserve_part(struct walk *walk, const struct step *step, uint64_t start,
 {
     struct aspen_mm *mm = walk->edit->mm;
 
-    /* As if one after the other was split off. */
-    if (mm->map_count + walk->edit->parts >= mm->aspen->config.map_count_max)
+    /* As if one after the other was split off, and joined. */
+    if (mm->map_count + walk->edit->parts - walk->gone >=
+        mm->aspen->config.map_count_max)
         return -ASPEN_ENOMEM;
     walk->edit->parts++;
     return aspen_vma_part(step->whole.vma, start, end, part);
@@ -310,6 +312,8 @@ reserve_join(struct walk *walk, const struct step *step,
 {
     struct aspen_vma *source = anon_vma_source(step, taker);
 
+    walk->gone += step->left && step->right ? 1 : 0;
+    walk->gone += step->join_below && step->join_above ? 1 : 0;
     if (!source)
         return 0;
     taker->anon_vma = source->anon_vma;
