@@ -437,6 +437,7 @@ walk_begin(struct walk *walk, struct aspen_edit *edit, bool commit)
     walk->run = false;
     walk->low = UINT64_MAX;
     walk->high = 0;
+    walk->gone = 0;
     walk->below = aspen_piece_of(edit->below);
     walk->absorbed = NULL;
 }
