@@ -339,8 +339,8 @@ plan_move(struct remap *remap, struct aspen_move *move, struct totals *totals)
 {
     if (!maps_left(remap->mm, MAPS_TO_MOVE))
         return -ASPEN_ENOMEM;
-    /* With old size 0 only: what there is to map again goes. */
-    if (remap->flags & ASPEN_MREMAP_FIXED && !remap->old_bytes &&
+    /* With old size 0, or one that wraps: what there is to map again goes. */
+    if (remap->flags & ASPEN_MREMAP_FIXED &&
         remap->old - remap->new < remap->new_bytes)
         return -ASPEN_EFAULT;
     int error = check_excess(remap);
