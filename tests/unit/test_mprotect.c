@@ -359,7 +359,18 @@ test_map_count(void **state)
     assert_int_equal(aspen_mprotect(mm, AT(0x105), PAGE, R, SAME),
                      -ASPEN_ENOMEM);
     assert_int_equal(mm->map_count, 3);
+
+    /* What is joined first makes room for what is split then. */
+    helper_unmap(mm, AT(0x100), 8);
+    struct aspen_object *object =
+        helper_object(&helper, ASPEN_OBJECT_SHMEM, 8, NULL, NULL);
+    helper_map(mm, AT(0x100), 1, RW);
+    helper_map(mm, AT(0x101), 1, R);
+    helper_map_object(mm, AT(0x102), 2, R, object, 0);
+    assert_int_equal(aspen_mprotect(mm, AT(0x101), AT(2), RW, SAME), 0);
+    assert_int_equal(mm->map_count, 3);
     aspen_mm_put(mm);
+    aspen_object_put(object);
     helper_destroy(&helper);
 }
 
