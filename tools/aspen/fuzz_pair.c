@@ -154,7 +154,8 @@ static const char *
 split_reason(struct fuzz_pair *pair, unsigned process)
 {
     /* mlock's pages come before the mapping is split for it: then what is
-     * beside them has an anon_vma, too, and a charge of its own. */
+     * beside them has an anon_vma, too, and a charge of its own. Those of
+     * mprotect come after all of it, not mapping by mapping. */
     if (pair->has_filled && fuzz_compare_joined(pair, process))
         return "anon_vma of locked memory";
     /* An object is an object, whoever opened it. */
@@ -472,6 +473,15 @@ count(struct fuzz_pair *pair, const struct fuzz_op *op, int64_t answer)
               1);
 }
 
+static bool
+has_locks(const struct fuzz_pair *pair, unsigned process)
+{
+    struct aspen_mm_counters counters;
+
+    aspen_mm_counters_read(pair->model.process[process], &counters);
+    return counters.locked_pages > 0;
+}
+
 static void
 remember(struct fuzz_pair *pair, const struct fuzz_op *op, int64_t answer)
 {
@@ -487,6 +497,11 @@ remember(struct fuzz_pair *pair, const struct fuzz_op *op, int64_t answer)
     case SYS_mlock2:
         pair->has_filled |= op->call.number == SYS_mlock ||
                             op->call.arguments[2] != MLOCK_ONFAULT;
+        break;
+    case SYS_mprotect:
+    case SYS_pkey_mprotect:
+        pair->has_filled |=
+            op->call.arguments[2] & PROT_WRITE && has_locks(pair, op->process);
         break;
     case SYS_madvise:
         pair->has_paged_out |= op->call.arguments[2] == 21;
