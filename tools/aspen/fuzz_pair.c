@@ -514,10 +514,13 @@ remember(struct fuzz_pair *pair, const struct fuzz_op *op, int64_t answer)
     }
 }
 
-/* May it have changed flags that maps does not show, and yet be refused? */
+/* Refused, may it have changed flags that maps does not show? (What goes over
+ * holes has been done on both sides.) */
 static bool
-leaves_flags(const struct fuzz_op *op)
+leaves_flags(const struct fuzz_op *op, int64_t answer)
 {
+    const uint64_t *a = op->call.arguments;
+
     if (op->kind != FUZZ_CALL)
         return false;
     switch (op->call.number) {
@@ -525,12 +528,13 @@ leaves_flags(const struct fuzz_op *op)
     case SYS_mlock2:
     case SYS_munlock:
     case SYS_mlockall:
-    case SYS_madvise:
-    case SYS_mprotect:
-    case SYS_pkey_mprotect:
-    case SYS_mremap:
-    case SYS_mmap:
         return true;
+    case SYS_madvise:
+        return answer != -ENOMEM;
+    case SYS_mremap:
+        return (a[3] & MREMAP_FIXED) != 0;
+    case SYS_mmap:
+        return (a[3] & MAP_FIXED) != 0;
     default:
         return false;
     }
@@ -538,8 +542,9 @@ leaves_flags(const struct fuzz_op *op)
 
 /* Everything that may have changed. */
 static enum fuzz_result
-compare_after(struct fuzz_pair *pair, const struct fuzz_op *op, bool refused)
+compare_after(struct fuzz_pair *pair, const struct fuzz_op *op, int64_t answer)
 {
+    bool refused = is_refused(op, answer);
     enum fuzz_result result = FUZZ_SAME;
 
     switch (op->kind) {
@@ -561,7 +566,7 @@ compare_after(struct fuzz_pair *pair, const struct fuzz_op *op, bool refused)
     }
     if (result == FUZZ_SAME)
         result = fuzz_compare_quickly(pair, op->process);
-    if (result == FUZZ_SAME && refused && leaves_flags(op))
+    if (result == FUZZ_SAME && refused && leaves_flags(op, answer))
         result = fuzz_compare_flags(pair, op->process);
     return result;
 }
@@ -609,7 +614,7 @@ judge(struct fuzz_pair *pair, const struct fuzz_op *op, int64_t answer,
                  "Aspen has refused, but changed something");
         return FUZZ_UNEXPLAINED;
     }
-    switch (compare_after(pair, op, refused)) {
+    switch (compare_after(pair, op, answer)) {
     case FUZZ_SAME:
         break;
     case FUZZ_DIFFERENT:
