@@ -29,6 +29,7 @@
 
 #define VALIDATE_EVERY 64u
 #define LOOK_EVERY     16u
+#define FRESH_EVERY    1000u /* spaces grow, and with them the hash's work */
 
 struct run {
     struct fuzz_failing *failing;
@@ -38,7 +39,8 @@ struct run {
     struct fuzz_areas areas;
     struct fuzz_op op;
     enum aspen_fail_mode mode;
-    uint64_t hash; /* before the call */
+    uint64_t hash;  /* before the call */
+    uint64_t until; /* so many calls are made in all, this space ends */
 };
 
 /* ---- A call ------------------------------------------------------------- */
@@ -251,20 +253,16 @@ static int
 run_calls(struct run *run, struct tool_error *error)
 {
     struct fuzz_failing *failing = run->failing;
-    struct tool_progress progress;
     int result = 0;
 
-    tool_progress_begin(&progress, "calls", failing->calls);
-    while (failing->made < failing->calls && !failing->broken) {
+    while (failing->made < run->until && !failing->broken) {
         if (failing->made % LOOK_EVERY == 0 && !look(run)) {
             result = tool_fail(error, "no memory");
             break;
         }
         next_call(run);
         fail_call(run);
-        tool_progress_set(&progress, failing->made);
     }
-    tool_progress_end(&progress);
     if (result == 0 && !failing->broken)
         validate(run, 0, 0);
     return result;
@@ -300,7 +298,7 @@ run_on(struct run *run, const struct snapshot *snapshot,
 
     if (machine_begin(&run->machine, snapshot, MACHINE_FOR_CALLS, error) != 0)
         return -1;
-    run->mix.choices.random = run->failing->seed * 2 + 1;
+    run->mix.choices.random = (run->failing->seed + run->failing->made) * 2 + 1;
     fuzz_mix_begin(&run->mix, &all, &run->areas);
     result = make_memory(run, error);
     if (result == 0)
@@ -321,15 +319,26 @@ run_on(struct run *run, const struct snapshot *snapshot,
 int
 fuzz_failing_run(struct fuzz_failing *failing, struct tool_error *error)
 {
-    struct run run = {.failing = failing};
+    struct tool_progress progress;
     struct snapshot snapshot;
-    int result;
+    int result = 0;
 
     if (!aspen_failpoints_available())
         return tool_fail(error, "this build has no failpoints");
     if (snapshot_load(&snapshot, failing->snapshot, error) != 0)
         return -1;
-    result = run_on(&run, &snapshot, error);
+    tool_progress_begin(&progress, "calls", failing->calls);
+    while (result == 0 && failing->made < failing->calls && !failing->broken) {
+        uint64_t left = failing->calls - failing->made;
+        struct run run = {
+            .failing = failing,
+            .until = failing->made + (left < FRESH_EVERY ? left : FRESH_EVERY),
+        };
+
+        result = run_on(&run, &snapshot, error);
+        tool_progress_set(&progress, failing->made);
+    }
+    tool_progress_end(&progress);
     snapshot_free(&snapshot);
     return result;
 }
