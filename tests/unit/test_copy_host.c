@@ -193,6 +193,8 @@ force_both(struct pair *p)
     p->counts[5]++;
 }
 
+static unsigned dropped; /* pages, by the host */
+
 static void
 mincore_both(struct pair *p)
 {
@@ -206,9 +208,14 @@ mincore_both(struct pair *p)
     int result = mincore(host_address(address), length, host);
     expect_same("mincore", address, length, result ? -errno : 0,
                 aspen_mincore(p->mm, address, length, aspen));
-    for (unsigned i = 0; i < sizeof(host); i++)
+    for (unsigned i = 0; i < sizeof(host); i++) {
+        /* The host may drop a clean page at any moment, but hardly ever does
+         * (and then it may be met again): more than that is a difference. */
+        if (!(host[i] & 1) && aspen[i] & 1 && dropped++ < 4)
+            continue;
         expect_same("mincore's answer", address + i * PAGE, length, host[i] & 1,
                     aspen[i] & 1);
+    }
     p->counts[2]++;
 }
 
