@@ -39,9 +39,9 @@ struct aspen_import_vma {
  *          limit, SHARED without an object, WRITE without MAYWRITE, which
  *          fork could not protect, a pgoff beyond 52 bits, a name that
  *          aspen_name_anon() would refuse, the space is not LIVE),
- * -ASPEN_EEXIST (overlaps), -ASPEN_ENOMEM (no memory, charge refused, map
- * count), any error of the object's open hook, unchanged. On error the space is
- * as it was.
+ *          -ASPEN_EEXIST (overlaps), -ASPEN_ENOMEM (no memory, charge
+ *          refused, map count), any error of the object's open hook,
+ *          unchanged. On error the space is as it was.
  */
 ASPEN_MUST_USE int aspen_import_vma(struct aspen_mm *mm,
                                     const struct aspen_import_vma *vma);

@@ -153,7 +153,7 @@ struct aspen_object_args {
  * Context: may sleep.
  * Returns: 0 and *object, or -ASPEN_EINVAL (unknown kind; `charged` or
  *          `anonymous` and not SHMEM), -ASPEN_ENOMEM (no memory, or the charge
- * is refused).
+ *          is refused).
  */
 ASPEN_MUST_USE int aspen_object_create(struct aspen *aspen,
                                        const struct aspen_object_args *args,

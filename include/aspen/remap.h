@@ -53,9 +53,9 @@ ASPEN_MUST_USE int aspen_mremap(struct aspen_mm *mm, uint64_t old,
  * Context: may sleep. Takes the mmap lock for writing; no lock while pages are
  *          faulted in.
  * Returns: 0, or -ASPEN_EINVAL (empty, the range or pgoff wraps; not all of it
- *          shared mappings, with MAYWRITE, of one object
- *          that are alike), -ASPEN_EINTR, or what
- *          aspen_mmap() answers. On error the address space is as it was.
+ *          shared mappings, with MAYWRITE, of one object that are alike),
+ *          -ASPEN_EINTR, or what aspen_mmap() answers. On error the address
+ *          space is as it was.
  * Source:  remap_file_pages(2); Linux v6.12.
  */
 ASPEN_MUST_USE int aspen_remap_file_pages(struct aspen_mm *mm, uint64_t address,

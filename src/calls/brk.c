@@ -94,12 +94,9 @@ aspen_brk(struct aspen_mm *mm, uint64_t brk, uint64_t *now)
 
     if (now)
         *now = end;
-    if (fill) {
-        /* As Linux: what cannot be had now comes by a fault. */
-        int ignored = aspen_populate_range(
-            mm, aspen_align_up(old, ASPEN_PAGE_SIZE),
-            aspen_align_up(end, ASPEN_PAGE_SIZE), ASPEN_POPULATE_MMAP, NULL);
-        (void)ignored;
-    }
+    if (fill)
+        aspen_populate_silently(mm, aspen_align_up(old, ASPEN_PAGE_SIZE),
+                                aspen_align_up(end, ASPEN_PAGE_SIZE),
+                                ASPEN_POPULATE_MMAP);
     return error;
 }

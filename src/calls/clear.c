@@ -12,6 +12,7 @@
  */
 #include "calls/clear.h"
 
+#include "space/limits.h"
 #include "space/split.h"
 #include "space/unmap.h"
 
@@ -35,6 +36,8 @@ count(struct aspen_clear *clear, const struct aspen_vma *vma)
     clear->pages += pages;
     if (vma->flags & ASPEN_VM_ACCOUNT)
         clear->charge_pages += pages;
+    if (aspen_is_data(vma->flags))
+        clear->data_pages += pages;
 }
 
 int

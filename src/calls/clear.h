@@ -31,6 +31,7 @@ struct aspen_clear {
     struct aspen_vma *above;
     uint64_t pages;        /* of what goes */
     uint64_t charge_pages; /* of these, charged */
+    uint64_t data_pages;   /* of these, data as RLIMIT_DATA means it */
 };
 
 /*

@@ -432,14 +432,12 @@ find_below(const struct aspen_edit *edit)
 static void
 walk_begin(struct walk *walk, struct aspen_edit *edit, bool commit)
 {
-    walk->edit = edit;
-    walk->commit = commit;
-    walk->run = false;
-    walk->low = UINT64_MAX;
-    walk->high = 0;
-    walk->gone = 0;
-    walk->below = aspen_piece_of(edit->below);
-    walk->absorbed = NULL;
+    *walk = (struct walk){
+        .edit = edit,
+        .commit = commit,
+        .low = UINT64_MAX,
+        .below = aspen_piece_of(edit->below),
+    };
 }
 
 /* An error can only come from the walk that reserves. */

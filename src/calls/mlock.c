@@ -216,14 +216,10 @@ aspen_mlockall(struct aspen_mm *mm, unsigned flags)
     error = lock_all(mm, flags);
     aspen_mm_write_unlock(mm);
     aspen_tree_pool_settle(&mm->aspen->tree_pool);
-    if (!error && (flags & (ASPEN_MCL_CURRENT | ASPEN_MCL_ONFAULT)) ==
-                      ASPEN_MCL_CURRENT) {
-        /* What cannot be had now comes by a fault, or not at all. */
-        int ignored =
-            aspen_populate_range(mm, mm->address_floor, mm->address_limit,
-                                 ASPEN_POPULATE_MMAP, NULL);
-        (void)ignored;
-    }
+    if (!error &&
+        (flags & (ASPEN_MCL_CURRENT | ASPEN_MCL_ONFAULT)) == ASPEN_MCL_CURRENT)
+        aspen_populate_silently(mm, mm->address_floor, mm->address_limit,
+                                ASPEN_POPULATE_MMAP);
     return error;
 }
 

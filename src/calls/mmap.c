@@ -375,15 +375,6 @@ wants_pages(const struct aspen_mmap_args *args, uint64_t flags)
                ASPEN_MAP_POPULATE;
 }
 
-/* As Linux: the mapping is there, and nobody hears of what is not in it. */
-static void
-populate(struct aspen_mm *mm, uint64_t start, uint64_t bytes)
-{
-    int ignored = aspen_populate_range(mm, start, start + bytes,
-                                       ASPEN_POPULATE_MMAP, NULL);
-    (void)ignored;
-}
-
 /* The mmap lock is held for writing. */
 static int
 map_locked(struct mapping *mapping, const struct aspen_mmap_args *args)
@@ -424,7 +415,9 @@ aspen_map(struct aspen_mm *mm, const struct aspen_mmap_args *args,
     aspen_mm_write_unlock(mm);
     aspen_tree_pool_settle(&mm->aspen->tree_pool);
     if (!error && wants_pages(args, mapping.flags))
-        populate(mm, mapping.start, mapping.bytes);
+        aspen_populate_silently(mm, mapping.start,
+                                mapping.start + mapping.bytes,
+                                ASPEN_POPULATE_MMAP);
     return error;
 }
 

@@ -79,14 +79,13 @@ find_fill(const struct aspen_edit *edit)
     const uint64_t looked_at =
         ASPEN_VM_LOCKED | ASPEN_VM_WRITE | ASPEN_VM_SHARED;
     struct range fill = {0, 0};
+    struct aspen_tree_cursor cursor;
     struct aspen_vma *vma;
 
     if (!(edit->set & ASPEN_VM_WRITE) || edit->mm->locked_pages == 0)
         return fill;
-    for (uint64_t at = edit->start; at < edit->end; at = vma->end) {
-        vma = aspen_vma_find(edit->mm, at);
-        if (!vma || vma->start >= edit->end)
-            break;
+    aspen_tree_cursor_init(&cursor, &edit->mm->vmas, edit->start);
+    while ((vma = aspen_tree_next(&cursor, edit->end - 1)) != NULL) {
         if ((vma->flags & looked_at) != ASPEN_VM_LOCKED)
             continue;
         if (!fill.end)
@@ -162,11 +161,8 @@ aspen_mprotect(struct aspen_mm *mm, uint64_t address, uint64_t length_bytes,
     error = protect(mm, address, address + bytes, access, pkey, &fill);
     aspen_mm_write_unlock(mm);
     aspen_tree_pool_settle(&mm->aspen->tree_pool);
-    if (!error && fill.end) {
-        /* As Linux: what cannot be had now comes by a fault. */
-        int ignored = aspen_populate_range(mm, fill.start, fill.end,
-                                           ASPEN_POPULATE_LOCKED, NULL);
-        (void)ignored;
-    }
+    if (!error && fill.end)
+        aspen_populate_silently(mm, fill.start, fill.end,
+                                ASPEN_POPULATE_LOCKED);
     return error;
 }

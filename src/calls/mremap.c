@@ -302,21 +302,6 @@ struct totals {
     uint64_t data;
 };
 
-static uint64_t
-data_pages_in(struct aspen_mm *mm, uint64_t start, uint64_t end)
-{
-    struct aspen_tree_cursor cursor;
-    struct aspen_vma *vma;
-    uint64_t bytes = 0;
-
-    aspen_tree_cursor_init(&cursor, &mm->vmas, start);
-    while ((vma = aspen_tree_next(&cursor, end - 1)) != NULL)
-        if (aspen_is_data(vma->flags))
-            bytes +=
-                aspen_min_u64(vma->end, end) - aspen_max_u64(vma->start, start);
-    return bytes >> ASPEN_PAGE_SHIFT;
-}
-
 /* With DONTUNMAP both mappings count, but not what was at the target. */
 static int
 check_limits(const struct aspen_move *move, struct totals *totals)
@@ -326,9 +311,7 @@ check_limits(const struct aspen_move *move, struct totals *totals)
     bool data = aspen_is_data(move->flags);
 
     totals->pages += pages - move->target.pages;
-    totals->data += data ? pages : 0;
-    if (move->replace)
-        totals->data -= data_pages_in(mm, move->target.start, move->target.end);
+    totals->data += (data ? pages : 0) - move->target.data_pages;
     int error = aspen_check_total(mm, totals->pages);
     return !error && data ? aspen_check_data(mm, totals->data) : error;
 }
@@ -510,12 +493,8 @@ aspen_mremap(struct aspen_mm *mm, uint64_t old, uint64_t old_bytes,
     if (error)
         return error;
     *address = remap.new;
-    if (remap.fill) {
-        /* As Linux: what cannot be had now comes by a fault. */
-        uint64_t end = remap.new + remap.new_bytes;
-        int ignored = aspen_populate_range(mm, end - remap.fill, end,
-                                           ASPEN_POPULATE_MMAP, NULL);
-        (void)ignored;
-    }
+    uint64_t end = remap.new + remap.new_bytes;
+    if (remap.fill)
+        aspen_populate_silently(mm, end - remap.fill, end, ASPEN_POPULATE_MMAP);
     return 0;
 }

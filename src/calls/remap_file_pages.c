@@ -87,11 +87,7 @@ aspen_remap_file_pages(struct aspen_mm *mm, uint64_t address,
     bool fill = !nonblock || (args.vm_flags | mm->def_flags) & ASPEN_VM_LOCKED;
     aspen_mm_write_unlock(mm);
     aspen_tree_pool_settle(&mm->aspen->tree_pool);
-    if (!error && fill) {
-        /* As mmap: nobody hears of what is not in it. */
-        int ignored = aspen_populate_range(mm, args.address, end,
-                                           ASPEN_POPULATE_MMAP, NULL);
-        (void)ignored;
-    }
+    if (!error && fill)
+        aspen_populate_silently(mm, args.address, end, ASPEN_POPULATE_MMAP);
     return error;
 }

@@ -123,7 +123,7 @@ move(struct aspen_mm *mm, enum aspen_layout_part part, uint64_t address)
     struct aspen_layout layout = mm->layout;
     uint64_t *field = part_of(&layout, part);
 
-    if (!(mm->privileges & ASPEN_PRIVILEGE_SYS_RESOURCE))
+    if (!aspen_privileged(mm, ASPEN_PRIVILEGE_SYS_RESOURCE))
         return -ASPEN_EPERM;
     if (!address_valid(mm, address) || !field)
         return -ASPEN_EINVAL;
