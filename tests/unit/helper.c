@@ -67,6 +67,58 @@ helper_mm(struct helper *helper)
     return mm;
 }
 
+/* ---- A machine with one space ------------------------------------------ */
+
+void
+helper_space_create(struct helper_space *s, const struct aspen_config *config)
+{
+    helper_create(&s->helper, config);
+    s->mm = helper_mm(&s->helper);
+}
+
+void
+helper_space_destroy(struct helper_space *s)
+{
+    helper_assert_valid(&s->helper);
+    aspen_mm_put(s->mm);
+    helper_destroy(&s->helper);
+}
+
+int
+helper_space_setup_with(void **state, const struct aspen_config *config)
+{
+    struct helper_space *s = calloc(1, sizeof(*s));
+
+    assert_non_null(s);
+    helper_space_create(s, config);
+    *state = s;
+    return 0;
+}
+
+int
+helper_space_setup(void **state)
+{
+    return helper_space_setup_with(state, NULL);
+}
+
+int
+helper_space_setup_6_18(void **state)
+{
+    struct aspen_config config;
+
+    aspen_config_init(&config);
+    config.semantics = ASPEN_SEMANTICS_6_18;
+    return helper_space_setup_with(state, &config);
+}
+
+int
+helper_space_teardown(void **state)
+{
+    helper_space_destroy(*state);
+    free(*state);
+    return 0;
+}
+
 /* ---- A processor ------------------------------------------------------- */
 
 int

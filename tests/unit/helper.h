@@ -33,6 +33,27 @@ void helper_destroy(struct helper *helper);
 
 struct aspen_mm *helper_mm(struct helper *helper);
 
+/* ---- A machine with one space ------------------------------------------ */
+
+/* What most tests start with. */
+struct helper_space {
+    struct helper helper;
+    struct aspen_mm *mm;
+};
+
+/* `config` as for helper_create(). */
+void helper_space_create(struct helper_space *s,
+                         const struct aspen_config *config);
+
+/* The machine is valid, and nothing of it may be left. */
+void helper_space_destroy(struct helper_space *s);
+
+/* The same for cmocka: *state gets a new one. */
+int helper_space_setup_with(void **state, const struct aspen_config *config);
+int helper_space_setup(void **state);
+int helper_space_setup_6_18(void **state); /* as this Linux */
+int helper_space_teardown(void **state);
+
 /* ---- A processor: one task at a time ----------------------------------- */
 
 /* Translate, fault, again, until the access goes through. 0 and *frame, or

@@ -5,43 +5,23 @@
 
 #define AT(page) ((uint64_t)(page)*PAGE)
 
-struct space {
-    struct helper helper;
-    struct aspen_mm *mm;
-};
-
 static int
 setup(void **state)
 {
-    struct space *s = calloc(1, sizeof(*s));
     struct aspen_layout layout;
 
-    assert_non_null(s);
-    helper_create(&s->helper, NULL);
-    s->mm = helper_mm(&s->helper);
+    helper_space_setup(state);
+    struct helper_space *s = *state;
     aspen_layout_read(s->mm, &layout);
     layout.data_start = AT(0x1000);
     layout.data_end = AT(0x1004);
     layout.brk_start = layout.brk = AT(0x1010);
     assert_int_equal(aspen_layout_set(s->mm, &layout), 0);
-    *state = s;
-    return 0;
-}
-
-static int
-teardown(void **state)
-{
-    struct space *s = *state;
-
-    helper_assert_valid(&s->helper);
-    aspen_mm_put(s->mm);
-    helper_destroy(&s->helper);
-    free(s);
     return 0;
 }
 
 static void
-expect(struct space *s, uint64_t brk, int error)
+expect(struct helper_space *s, uint64_t brk, int error)
 {
     struct aspen_layout before, after;
     uint64_t now = 1;
@@ -56,7 +36,7 @@ expect(struct space *s, uint64_t brk, int error)
 static void
 test_moves(void **state)
 {
-    struct space *s = *state;
+    struct helper_space *s = *state;
 
     expect(s, AT(0x1010) + 100, 0);
     helper_assert_vmas(s->mm, "1010-1011 rw-p 1010\n");
@@ -78,7 +58,7 @@ test_moves(void **state)
 static void
 test_in_the_way(void **state)
 {
-    struct space *s = *state;
+    struct helper_space *s = *state;
 
     helper_map(s->mm, AT(0x1020), 1, R);
     expect(s, AT(0x101f), 0); /* a page stays free */
@@ -96,7 +76,7 @@ test_in_the_way(void **state)
 static void
 test_limits(void **state)
 {
-    struct space *s = *state;
+    struct helper_space *s = *state;
 
     /* Heap and data together. */
     assert_int_equal(aspen_limit_set(s->mm, ASPEN_LIMIT_DATA, AT(10)), 0);
@@ -112,7 +92,7 @@ test_limits(void **state)
 static void
 test_locked(void **state)
 {
-    struct space *s = *state;
+    struct helper_space *s = *state;
     struct aspen_mm_counters c;
 
     assert_int_equal(aspen_mlockall(s->mm, ASPEN_MCL_FUTURE), 0);
@@ -129,7 +109,7 @@ test_locked(void **state)
 static void
 test_below(void **state)
 {
-    struct space *s = *state;
+    struct helper_space *s = *state;
     struct aspen_mm_counters c;
 
     helper_map(s->mm, AT(0x100e), 2, RW);
@@ -144,7 +124,8 @@ test_below(void **state)
 int
 main(void)
 {
-#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+#define TEST(name)                                                             \
+    cmocka_unit_test_setup_teardown(name, setup, helper_space_teardown)
     const struct CMUnitTest tests[] = {
         TEST(test_moves),  TEST(test_in_the_way), TEST(test_limits),
         TEST(test_locked), TEST(test_below),

@@ -18,40 +18,8 @@
 #define HUGE     512 /* pages */
 #define ONTO     (ASPEN_MREMAP_MAYMOVE | ASPEN_MREMAP_FIXED)
 
-struct space {
-    struct helper helper;
-    struct aspen_mm *mm;
-};
-
-static int
-setup(void **state)
-{
-    struct space *s = calloc(1, sizeof(*s));
-    struct aspen_config config;
-
-    assert_non_null(s);
-    aspen_config_init(&config);
-    config.semantics = ASPEN_SEMANTICS_6_18;
-    helper_create(&s->helper, &config);
-    s->mm = helper_mm(&s->helper);
-    *state = s;
-    return 0;
-}
-
-static int
-teardown(void **state)
-{
-    struct space *s = *state;
-
-    helper_assert_valid(&s->helper);
-    aspen_mm_put(s->mm);
-    helper_destroy(&s->helper);
-    free(s);
-    return 0;
-}
-
 static void
-import(struct space *s, uint64_t page, uint64_t pages, uint64_t flags)
+import(struct helper_space *s, uint64_t page, uint64_t pages, uint64_t flags)
 {
     const struct aspen_import_vma vma = {
         .start = AT(page),
@@ -64,7 +32,7 @@ import(struct space *s, uint64_t page, uint64_t pages, uint64_t flags)
 }
 
 static void
-import_pages(struct space *s, uint64_t page, enum aspen_import_kind kind,
+import_pages(struct helper_space *s, uint64_t page, enum aspen_import_kind kind,
              unsigned level)
 {
     const struct aspen_import_pages pages = {
@@ -75,7 +43,7 @@ import_pages(struct space *s, uint64_t page, enum aspen_import_kind kind,
 }
 
 static uint64_t
-hash(struct space *s)
+hash(struct helper_space *s)
 {
     return aspen_hash_mm(s->mm, ASPEN_HASH_SEMANTIC);
 }
@@ -85,7 +53,7 @@ hash(struct space *s)
 static void
 collapse(void **state)
 {
-    struct space *s = *state;
+    struct helper_space *s = *state;
 
     helper_map(s->mm, AT(HUGE), HUGE, RW);
     helper_put(&s->helper, s->mm, AT(HUGE), 1);
@@ -100,7 +68,7 @@ collapse(void **state)
 static void
 memory_failures(void **state)
 {
-    struct space *s = *state;
+    struct helper_space *s = *state;
 
     helper_map(s->mm, AT(16), 1, RW);
     assert_int_equal(aspen_madvise(s->mm, AT(16), PAGE, ASPEN_MADV_HWPOISON),
@@ -115,7 +83,7 @@ memory_failures(void **state)
 static void
 keys(void **state)
 {
-    struct space *s = *state;
+    struct helper_space *s = *state;
     void *page =
         mmap(NULL, PAGE, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 
@@ -137,7 +105,7 @@ keys(void **state)
 static void
 old_size_0_onto_itself(void **state)
 {
-    struct space *s = *state;
+    struct helper_space *s = *state;
     uint64_t address;
     char *host = mmap(NULL, AT(4), PROT_READ | PROT_WRITE,
                       MAP_SHARED | MAP_ANONYMOUS, -1, 0);
@@ -159,7 +127,7 @@ old_size_0_onto_itself(void **state)
 static void
 userfault_moves(void **state)
 {
-    struct space *s = *state;
+    struct helper_space *s = *state;
     uint64_t address;
 
     import(s, 16, 2, ASPEN_VM_UFFD_MISSING);
@@ -176,7 +144,7 @@ userfault_moves(void **state)
 static void
 huge_object(void **state)
 {
-    struct space *s = *state;
+    struct helper_space *s = *state;
     struct aspen_object *object =
         helper_object(&s->helper, ASPEN_OBJECT_HUGETLB, HUGE, NULL, NULL);
     const struct aspen_mmap_args args = {
@@ -190,7 +158,7 @@ huge_object(void **state)
 static void
 last_page(void **state)
 {
-    struct space *s = *state;
+    struct helper_space *s = *state;
     const struct aspen_mmap_args args = {.address = 0 - (uint64_t)100,
                                          .length_bytes = PAGE,
                                          .vm_flags = RW,
@@ -206,7 +174,7 @@ static void
 special_mappings(void **state)
 {
     static const struct aspen_special special = {.name = "[vdso]"};
-    struct space *s = *state;
+    struct helper_space *s = *state;
     uint64_t address, done;
     uint32_t frame;
     char byte;
@@ -224,7 +192,7 @@ special_mappings(void **state)
 static void
 populate(void **state)
 {
-    struct space *s = *state;
+    struct helper_space *s = *state;
     unsigned area;
     uint64_t done;
 
@@ -240,20 +208,23 @@ populate(void **state)
             -ASPEN_EOPNOTSUPP);
 }
 
+#define TEST(name)                                                             \
+    cmocka_unit_test_setup_teardown(name, helper_space_setup_6_18,             \
+                                    helper_space_teardown)
+
 int
 main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(collapse, setup, teardown),
-        cmocka_unit_test_setup_teardown(memory_failures, setup, teardown),
-        cmocka_unit_test_setup_teardown(keys, setup, teardown),
-        cmocka_unit_test_setup_teardown(old_size_0_onto_itself, setup,
-                                        teardown),
-        cmocka_unit_test_setup_teardown(userfault_moves, setup, teardown),
-        cmocka_unit_test_setup_teardown(huge_object, setup, teardown),
-        cmocka_unit_test_setup_teardown(last_page, setup, teardown),
-        cmocka_unit_test_setup_teardown(special_mappings, setup, teardown),
-        cmocka_unit_test_setup_teardown(populate, setup, teardown),
+        TEST(collapse),
+        TEST(memory_failures),
+        TEST(keys),
+        TEST(old_size_0_onto_itself),
+        TEST(userfault_moves),
+        TEST(huge_object),
+        TEST(last_page),
+        TEST(special_mappings),
+        TEST(populate),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

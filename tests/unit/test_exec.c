@@ -5,39 +5,18 @@
 
 #define AT(page) ((uint64_t)(page)*PAGE)
 
-struct exec {
-    struct helper helper;
-    struct aspen_mm *mm;
-};
-
 static int
 setup(void **state)
 {
-    struct exec *e = calloc(1, sizeof(*e));
-
-    assert_non_null(e);
-    helper_create(&e->helper, NULL);
-    e->mm = helper_mm(&e->helper);
+    helper_space_setup(state);
+    struct helper_space *e = *state;
     helper_map(e->mm, AT(16), 4, RW);
     helper_put(&e->helper, e->mm, AT(17), 42);
-    *state = e;
-    return 0;
-}
-
-static int
-teardown(void **state)
-{
-    struct exec *e = *state;
-
-    helper_assert_valid(&e->helper);
-    aspen_mm_put(e->mm);
-    helper_destroy(&e->helper);
-    free(e);
     return 0;
 }
 
 static struct aspen_mm *
-prepare(struct exec *e)
+prepare(struct helper_space *e)
 {
     struct aspen_mm *next;
 
@@ -49,7 +28,7 @@ prepare(struct exec *e)
 
 /* As a loader does: code, data, heap, a stack with arguments. */
 static void
-load(struct exec *e, struct aspen_mm *next)
+load(struct helper_space *e, struct aspen_mm *next)
 {
     struct aspen_layout layout;
     uint64_t address;
@@ -74,7 +53,7 @@ load(struct exec *e, struct aspen_mm *next)
 }
 
 static void
-assert_invalid(struct exec *e, const char *check)
+assert_invalid(struct helper_space *e, const char *check)
 {
     struct aspen_finding finding;
 
@@ -83,7 +62,7 @@ assert_invalid(struct exec *e, const char *check)
 }
 
 static void
-check_loaded(struct exec *e, struct aspen_mm *mm)
+check_loaded(struct helper_space *e, struct aspen_mm *mm)
 {
     helper_assert_vmas(mm, "3e8-3ea r-xp 3e8\n3ea-3ec rw-p 3ea\n"
                            "7d0-7d3 rw-p 7d0\n1770-1772 rw-p 1388\n");
@@ -95,7 +74,7 @@ check_loaded(struct exec *e, struct aspen_mm *mm)
 static void
 test_takes_over(void **state)
 {
-    struct exec *e = *state;
+    struct helper_space *e = *state;
     struct aspen_mm *next = prepare(e);
 
     load(e, next);
@@ -110,7 +89,7 @@ test_takes_over(void **state)
 static void
 test_given_up(void **state)
 {
-    struct exec *e = *state;
+    struct helper_space *e = *state;
     struct helper_state before;
 
     helper_state_take(&e->helper, e->mm, &before);
@@ -127,7 +106,7 @@ test_given_up(void **state)
 static void
 test_vfork(void **state)
 {
-    struct exec *e = *state;
+    struct helper_space *e = *state;
     struct aspen_mm *child = e->mm;
 
     aspen_mm_get(child);
@@ -151,7 +130,7 @@ test_vfork(void **state)
 static void
 test_vfork_given_up(void **state)
 {
-    struct exec *e = *state;
+    struct helper_space *e = *state;
 
     aspen_mm_get(e->mm);
     aspen_exec_abort(prepare(e));
@@ -164,7 +143,7 @@ test_vfork_given_up(void **state)
 static void
 test_valid_while_built(void **state)
 {
-    struct exec *e = *state;
+    struct helper_space *e = *state;
     struct aspen_mm *next = prepare(e);
     struct aspen_mm *second = prepare(e);
 
@@ -187,7 +166,7 @@ test_valid_while_built(void **state)
 static void
 test_inherits(void **state)
 {
-    struct exec *e = *state;
+    struct helper_space *e = *state;
     struct aspen_mm_counters counters;
 
     assert_int_equal(aspen_limit_set(e->mm, ASPEN_LIMIT_STACK, AT(99)), 0);
@@ -202,17 +181,19 @@ test_inherits(void **state)
     aspen_exec_abort(next);
 }
 
+#define TEST(name)                                                             \
+    cmocka_unit_test_setup_teardown(name, setup, helper_space_teardown)
+
 int
 main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(test_takes_over, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_given_up, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_vfork, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_vfork_given_up, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_valid_while_built, setup,
-                                        teardown),
-        cmocka_unit_test_setup_teardown(test_inherits, setup, teardown),
+        TEST(test_takes_over),
+        TEST(test_given_up),
+        TEST(test_vfork),
+        TEST(test_vfork_given_up),
+        TEST(test_valid_while_built),
+        TEST(test_inherits),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

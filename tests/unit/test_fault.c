@@ -16,36 +16,6 @@ struct pager {
     const struct aspen_mmap_args *replace; /* or map this instead */
 };
 
-struct space {
-    struct helper helper;
-    struct aspen_mm *mm;
-    struct pager pager; /* lives as long as the mappings */
-};
-
-static int
-setup(void **state)
-{
-    struct space *space = calloc(1, sizeof(*space));
-
-    assert_non_null(space);
-    helper_create(&space->helper, NULL);
-    space->mm = helper_mm(&space->helper);
-    *state = space;
-    return 0;
-}
-
-static int
-teardown(void **state)
-{
-    struct space *space = *state;
-
-    helper_assert_valid(&space->helper);
-    aspen_mm_put(space->mm);
-    helper_destroy(&space->helper);
-    free(space);
-    return 0;
-}
-
 static uint32_t
 frame_at(struct aspen_mm *mm, uint64_t address)
 {
@@ -77,7 +47,7 @@ counters(struct aspen_mm *mm)
 static void
 test_anonymous(void **state)
 {
-    struct space *s = *state;
+    struct helper_space *s = *state;
     uint64_t a = helper_map(s->mm, 0, 4, RW);
     uint32_t frame;
 
@@ -112,7 +82,7 @@ test_anonymous(void **state)
 static void
 test_refused(void **state)
 {
-    struct space *s = *state;
+    struct helper_space *s = *state;
     uint64_t none = helper_map(s->mm, 0, 1, 0);
     uint64_t r = helper_map(s->mm, 0, 1, R);
     uint64_t w = helper_map(s->mm, 0, 1, ASPEN_VM_WRITE);
@@ -137,7 +107,7 @@ test_refused(void **state)
 static void
 test_guard_and_swap(void **state)
 {
-    struct space *s = *state;
+    struct helper_space *s = *state;
     struct aspen_import_vma vma = {
         .start = 0x100000,
         .end = 0x110000,
@@ -173,7 +143,7 @@ test_guard_and_swap(void **state)
 static void
 test_huge(void **state)
 {
-    struct space *s = *state;
+    struct helper_space *s = *state;
     struct aspen_import_vma vma = {
         .start = 2 * MIB,
         .end = 6 * MIB,
@@ -210,7 +180,7 @@ test_huge(void **state)
 static void
 test_fork_copies(void **state)
 {
-    struct space *s = *state;
+    struct helper_space *s = *state;
     uint64_t a = helper_map(s->mm, 0, 3, RW);
     struct aspen_mm *child;
 
@@ -252,7 +222,7 @@ test_fork_copies(void **state)
 static void
 test_held_page_is_copied(void **state)
 {
-    struct space *s = *state;
+    struct helper_space *s = *state;
     uint64_t a = helper_map(s->mm, 0, 1, RW);
     struct aspen_mm *child;
 
@@ -270,7 +240,7 @@ test_held_page_is_copied(void **state)
 static void
 test_copy_flushes(void **state)
 {
-    struct space *s = *state;
+    struct helper_space *s = *state;
     uint64_t a = helper_map(s->mm, 0, 1, RW);
     struct aspen_mm *child;
 
@@ -329,23 +299,23 @@ static const struct aspen_pager_ops pager_ops = {
 static void
 test_private_file(void **state)
 {
-    struct space *s = *state;
-    struct pager *pager = &s->pager;
+    struct helper_space *s = *state;
+    static struct pager pager; /* lives as long as the mappings */
     struct aspen_object *object =
-        helper_object(&s->helper, ASPEN_OBJECT_FILE, 8, &pager_ops, pager);
+        helper_object(&s->helper, ASPEN_OBJECT_FILE, 8, &pager_ops, &pager);
     uint64_t a = helper_map_object(s->mm, 0, 4, RW, object, 2);
     uint64_t b = helper_map_object(s->mm, 0, 4, R, object, 2);
 
     assert_int_equal(helper_get(&s->helper, s->mm, a), 0x42);
     assert_int_equal(helper_get(&s->helper, s->mm, b), 0x42);
-    assert_int_equal(pager->reads, 1);
+    assert_int_equal(pager.reads, 1);
     assert_int_equal(frame_at(s->mm, a), frame_at(s->mm, b));
     assert_int_equal(counters(s->mm).file_pages, 2);
 
     /* A write after a read, and a write at once. */
     helper_put(&s->helper, s->mm, a, 1);
     helper_put(&s->helper, s->mm, a + PAGE, 2);
-    assert_int_equal(pager->reads, 2);
+    assert_int_equal(pager.reads, 2);
     assert_int_equal(counters(s->mm).file_pages, 1);
     assert_int_equal(counters(s->mm).anon_pages, 2);
     assert_int_equal(helper_get(&s->helper, s->mm, a + 1), 0x42);
@@ -355,13 +325,13 @@ test_private_file(void **state)
     aspen_object_put(object);
     helper_unmap(s->mm, a, 4);
     helper_unmap(s->mm, b, 4);
-    assert_int_equal(pager->balance, 0);
+    assert_int_equal(pager.balance, 0);
 }
 
 static void
 test_shared(void **state)
 {
-    struct space *s = *state;
+    struct helper_space *s = *state;
     struct aspen_object *object =
         helper_object(&s->helper, ASPEN_OBJECT_SHMEM, 8, NULL, NULL);
     uint64_t a =
@@ -390,21 +360,21 @@ test_shared(void **state)
 static void
 test_pager_errors(void **state)
 {
-    struct space *s = *state;
-    struct pager *pager = &s->pager;
+    struct helper_space *s = *state;
+    static struct pager pager; /* lives as long as the mappings */
     struct aspen_object *object =
-        helper_object(&s->helper, ASPEN_OBJECT_FILE, 2, &pager_ops, pager);
+        helper_object(&s->helper, ASPEN_OBJECT_FILE, 2, &pager_ops, &pager);
     uint64_t a = helper_map_object(s->mm, 0, 4, RW, object, 0);
     struct helper_state before;
 
     helper_state_take(&s->helper, s->mm, &before);
-    pager->error = -ASPEN_EIO;
+    pager.error = -ASPEN_EIO;
     assert_int_equal(aspen_fault(s->mm, a, ASPEN_ACCESS_READ), -ASPEN_EIO);
     assert_int_equal(aspen_fault(s->mm, a, ASPEN_ACCESS_WRITE), -ASPEN_EIO);
     assert_int_equal(aspen_fault(s->mm, a + 2 * PAGE, ASPEN_ACCESS_READ),
                      -ASPEN_EFBIG);
     helper_assert_state(&s->helper, s->mm, &before);
-    pager->error = 0;
+    pager.error = 0;
     assert_int_equal(helper_get(&s->helper, s->mm, a), 0x40);
     aspen_object_put(object);
 }
@@ -413,21 +383,21 @@ test_pager_errors(void **state)
 static void
 test_unmapped_meanwhile(void **state)
 {
-    struct space *s = *state;
-    struct pager *pager = &s->pager;
+    struct helper_space *s = *state;
+    static struct pager pager; /* lives as long as the mappings */
     struct aspen_object *object =
-        helper_object(&s->helper, ASPEN_OBJECT_FILE, 2, &pager_ops, pager);
+        helper_object(&s->helper, ASPEN_OBJECT_FILE, 2, &pager_ops, &pager);
     uint64_t a = helper_map_object(s->mm, 0, 2, RW, object, 0);
 
     aspen_object_put(object); /* the mapping holds the last reference */
-    pager->mm = s->mm;
-    pager->unmap = a;
+    pager.mm = s->mm;
+    pager.unmap = a;
     assert_int_equal(aspen_fault(s->mm, a, ASPEN_ACCESS_READ), -ASPEN_EFAULT);
     assert_int_equal(helper_get(&s->helper, s->mm, a + PAGE), 0x41);
-    pager->mm = s->mm;
-    pager->unmap = a + PAGE;
+    pager.mm = s->mm;
+    pager.unmap = a + PAGE;
     helper_unmap(s->mm, a + PAGE, 1);
-    pager->mm = NULL;
+    pager.mm = NULL;
 }
 
 /* The same object at another offset, another object: the page that was read
@@ -435,10 +405,10 @@ test_unmapped_meanwhile(void **state)
 static void
 test_replaced_meanwhile(void **state)
 {
-    struct space *s = *state;
-    struct pager *pager = &s->pager;
+    struct helper_space *s = *state;
+    static struct pager pager; /* lives as long as the mappings */
     struct aspen_object *object =
-        helper_object(&s->helper, ASPEN_OBJECT_FILE, 8, &pager_ops, pager);
+        helper_object(&s->helper, ASPEN_OBJECT_FILE, 8, &pager_ops, &pager);
     struct aspen_object *other =
         helper_object(&s->helper, ASPEN_OBJECT_SHMEM, 8, NULL, NULL);
     struct aspen_mmap_args args = {
@@ -451,8 +421,8 @@ test_replaced_meanwhile(void **state)
         args.address = helper_map_object(s->mm, 0, 1, RW, object, i);
         args.object = i == 0 ? object : i == 1 ? other : NULL;
         args.offset_bytes = i == 0 ? 7 * PAGE : i * PAGE;
-        pager->mm = s->mm;
-        pager->replace = &args;
+        pager.mm = s->mm;
+        pager.replace = &args;
         assert_int_equal(helper_get(&s->helper, s->mm, args.address),
                          i == 0 ? 0x47 : 0);
         helper_unmap(s->mm, args.address, 1);
@@ -466,7 +436,7 @@ test_replaced_meanwhile(void **state)
 static void
 test_stack_grows(void **state)
 {
-    struct space *s = *state;
+    struct helper_space *s = *state;
     uint64_t top = 0x40000000;
     uint64_t below = helper_map(s->mm, top - 600 * PAGE, 1, RW);
 
@@ -672,7 +642,9 @@ test_tables_only(void **state)
     helper_destroy(&helper);
 }
 
-#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+#define TEST(name)                                                             \
+    cmocka_unit_test_setup_teardown(name, helper_space_setup,                  \
+                                    helper_space_teardown)
 
 int
 main(void)

@@ -12,34 +12,14 @@
 #define BASE  (16 * MIB)
 #define AT(n) (BASE + (uint64_t)(n)*PAGE)
 
-struct guard {
-    struct helper helper;
-    struct aspen_mm *mm;
-};
-
-static void
-setup_with(struct guard *g, enum aspen_semantics semantics)
+static int
+setup_6_12(void **state)
 {
     struct aspen_config config;
 
     aspen_config_init(&config);
-    config.semantics = semantics;
-    helper_create(&g->helper, &config);
-    g->mm = helper_mm(&g->helper);
-}
-
-static void
-setup(struct guard *g)
-{
-    setup_with(g, ASPEN_SEMANTICS_6_18);
-}
-
-static void
-teardown(struct guard *g)
-{
-    helper_assert_valid(&g->helper);
-    aspen_mm_put(g->mm);
-    helper_destroy(&g->helper);
+    config.semantics = ASPEN_SEMANTICS_6_12;
+    return helper_space_setup_with(state, &config);
 }
 
 static void
@@ -66,7 +46,7 @@ assert_pages(struct aspen_mm *mm, const char *expected)
 
 /* Six pages "abcdef". */
 static void
-fill(struct guard *g)
+fill(struct helper_space *g)
 {
     helper_map(g->mm, BASE, 6, RW);
     for (unsigned i = 0; i < 6; i++)
@@ -78,64 +58,58 @@ fill(struct guard *g)
 static void
 test_life(void **state)
 {
-    struct guard g;
-    (void)state;
+    struct helper_space *g = *state;
 
-    setup(&g);
-    fill(&g);
-    advise(g.mm, 1, 3, ASPEN_MADV_GUARD_INSTALL);
-    assert_pages(g.mm, "aGGGef");
-    assert_int_equal(aspen_fault(g.mm, AT(1), ASPEN_ACCESS_WRITE),
+    fill(g);
+    advise(g->mm, 1, 3, ASPEN_MADV_GUARD_INSTALL);
+    assert_pages(g->mm, "aGGGef");
+    assert_int_equal(aspen_fault(g->mm, AT(1), ASPEN_ACCESS_WRITE),
                      -ASPEN_EFAULT);
     assert_int_equal(
-        aspen_madvise(g.mm, BASE, 6 * PAGE, ASPEN_MADV_POPULATE_WRITE),
+        aspen_madvise(g->mm, BASE, 6 * PAGE, ASPEN_MADV_POPULATE_WRITE),
         -ASPEN_EFAULT);
     /* What throws contents away does not throw guards away. */
-    advise(g.mm, 0, 3, ASPEN_MADV_DONTNEED);
-    advise(g.mm, 3, 2, ASPEN_MADV_FREE);
-    assert_pages(g.mm, ".GGGef");
-    assert_int_equal(aspen_mprotect(g.mm, BASE, 6 * PAGE, R, ASPEN_PKEY_SAME),
+    advise(g->mm, 0, 3, ASPEN_MADV_DONTNEED);
+    advise(g->mm, 3, 2, ASPEN_MADV_FREE);
+    assert_pages(g->mm, ".GGGef");
+    assert_int_equal(aspen_mprotect(g->mm, BASE, 6 * PAGE, R, ASPEN_PKEY_SAME),
                      0);
-    assert_int_equal(aspen_mprotect(g.mm, BASE, 6 * PAGE, RW, ASPEN_PKEY_SAME),
+    assert_int_equal(aspen_mprotect(g->mm, BASE, 6 * PAGE, RW, ASPEN_PKEY_SAME),
                      0);
-    assert_pages(g.mm, ".GGGef");
-    advise(g.mm, 2, 4, ASPEN_MADV_GUARD_REMOVE);
-    assert_pages(g.mm, ".G..ef");
+    assert_pages(g->mm, ".GGGef");
+    advise(g->mm, 2, 4, ASPEN_MADV_GUARD_REMOVE);
+    assert_pages(g->mm, ".G..ef");
     /* Unmapping does. */
-    helper_unmap(g.mm, AT(1), 1);
-    helper_map(g.mm, AT(1), 1, RW);
-    assert_pages(g.mm, "....ef");
-    teardown(&g);
+    helper_unmap(g->mm, AT(1), 1);
+    helper_map(g->mm, AT(1), 1, RW);
+    assert_pages(g->mm, "....ef");
 }
 
 static void
 test_fork(void **state)
 {
-    struct guard g;
+    struct helper_space *g = *state;
     struct aspen_mm *child;
     struct aspen_object *shared;
-    (void)state;
 
-    setup(&g);
-    shared = helper_object(&g.helper, ASPEN_OBJECT_SHMEM, 4, NULL, NULL);
-    fill(&g);
-    helper_map_object(g.mm, AT(6), 4, RW | ASPEN_VM_SHARED, shared, 0);
-    helper_put(&g.helper, g.mm, AT(6), 's');
-    advise(g.mm, 1, 1, ASPEN_MADV_GUARD_INSTALL);
-    advise(g.mm, 7, 1, ASPEN_MADV_GUARD_INSTALL);
-    advise(g.mm, 4, 1, ASPEN_MADV_WIPEONFORK);
-    advise(g.mm, 4, 1, ASPEN_MADV_GUARD_INSTALL);
-    advise(g.mm, 5, 1, ASPEN_MADV_DONTFORK);
-    assert_int_equal(aspen_fork(g.mm, &child), 0);
+    shared = helper_object(&g->helper, ASPEN_OBJECT_SHMEM, 4, NULL, NULL);
+    fill(g);
+    helper_map_object(g->mm, AT(6), 4, RW | ASPEN_VM_SHARED, shared, 0);
+    helper_put(&g->helper, g->mm, AT(6), 's');
+    advise(g->mm, 1, 1, ASPEN_MADV_GUARD_INSTALL);
+    advise(g->mm, 7, 1, ASPEN_MADV_GUARD_INSTALL);
+    advise(g->mm, 4, 1, ASPEN_MADV_WIPEONFORK);
+    advise(g->mm, 4, 1, ASPEN_MADV_GUARD_INSTALL);
+    advise(g->mm, 5, 1, ASPEN_MADV_DONTFORK);
+    assert_int_equal(aspen_fork(g->mm, &child), 0);
     assert_pages(child, "aGcd.GsG..");
     assert_null(aspen_vma_at(child, AT(5)));
-    assert_pages(g.mm, "aGcdGfsG..");
+    assert_pages(g->mm, "aGcdGfsG..");
     advise(child, 1, 1, ASPEN_MADV_GUARD_REMOVE);
     assert_pages(child, "a.cd");
-    assert_pages(g.mm, "aGcd");
+    assert_pages(g->mm, "aGcd");
     aspen_mm_put(child);
     aspen_object_put(shared);
-    teardown(&g);
 }
 
 /* Over tables, mappings and holes. */
@@ -143,26 +117,23 @@ static void
 test_wide(void **state)
 {
     const uint64_t pages = 3 * 512;
-    struct guard g;
-    (void)state;
+    struct helper_space *g = *state;
 
-    setup(&g);
-    helper_map(g.mm, BASE, pages, RW);
-    helper_map(g.mm, AT(pages + 1), 4, R);
-    helper_put(&g.helper, g.mm, AT(700), 1);
+    helper_map(g->mm, BASE, pages, RW);
+    helper_map(g->mm, AT(pages + 1), 4, R);
+    helper_put(&g->helper, g->mm, AT(700), 1);
     assert_int_equal(
-        aspen_madvise(g.mm, AT(5), pages * PAGE, ASPEN_MADV_GUARD_INSTALL),
+        aspen_madvise(g->mm, AT(5), pages * PAGE, ASPEN_MADV_GUARD_INSTALL),
         -ASPEN_ENOMEM);
-    assert_int_equal(aspen_fault(g.mm, AT(4), ASPEN_ACCESS_READ), 0);
+    assert_int_equal(aspen_fault(g->mm, AT(4), ASPEN_ACCESS_READ), 0);
     for (uint64_t i = 5; i < pages + 5; i += i == pages - 1 ? 2 : 1)
-        assert_int_equal(aspen_fault(g.mm, AT(i), ASPEN_ACCESS_READ),
+        assert_int_equal(aspen_fault(g->mm, AT(i), ASPEN_ACCESS_READ),
                          -ASPEN_EFAULT);
-    helper_assert_valid(&g.helper);
+    helper_assert_valid(&g->helper);
     assert_int_equal(
-        aspen_madvise(g.mm, AT(5), pages * PAGE, ASPEN_MADV_GUARD_REMOVE),
+        aspen_madvise(g->mm, AT(5), pages * PAGE, ASPEN_MADV_GUARD_REMOVE),
         -ASPEN_ENOMEM);
-    assert_int_equal(helper_get(&g.helper, g.mm, AT(700)), 0);
-    teardown(&g);
+    assert_int_equal(helper_get(&g->helper, g->mm, AT(700)), 0);
 }
 
 /* One mapping refuses: nothing has changed. */
@@ -170,38 +141,32 @@ static void
 test_refused(void **state)
 {
     struct helper_state before;
-    struct guard g;
-    (void)state;
+    struct helper_space *g = *state;
 
-    setup(&g);
-    fill(&g);
-    helper_map(g.mm, AT(6), 2, RW | ASPEN_VM_LOCKED);
-    helper_state_take(&g.helper, g.mm, &before);
+    fill(g);
+    helper_map(g->mm, AT(6), 2, RW | ASPEN_VM_LOCKED);
+    helper_state_take(&g->helper, g->mm, &before);
     assert_int_equal(
-        aspen_madvise(g.mm, BASE, 8 * PAGE, ASPEN_MADV_GUARD_INSTALL),
+        aspen_madvise(g->mm, BASE, 8 * PAGE, ASPEN_MADV_GUARD_INSTALL),
         -ASPEN_EINVAL);
-    helper_assert_state(&g.helper, g.mm, &before);
-    assert_int_equal(aspen_madvise(g.mm, BASE, 8 * PAGE, ASPEN_MADV_DONTNEED),
+    helper_assert_state(&g->helper, g->mm, &before);
+    assert_int_equal(aspen_madvise(g->mm, BASE, 8 * PAGE, ASPEN_MADV_DONTNEED),
                      -ASPEN_EINVAL);
-    assert_int_equal(helper_get(&g.helper, g.mm, AT(0)), 0);
+    assert_int_equal(helper_get(&g->helper, g->mm, AT(0)), 0);
     assert_int_equal(
-        aspen_madvise(g.mm, BASE, 8 * PAGE, ASPEN_MADV_GUARD_REMOVE), 0);
-    teardown(&g);
+        aspen_madvise(g->mm, BASE, 8 * PAGE, ASPEN_MADV_GUARD_REMOVE), 0);
 }
 
 static void
 test_release(void **state)
 {
-    struct guard g;
-    (void)state;
+    struct helper_space *g = *state;
 
-    setup_with(&g, ASPEN_SEMANTICS_6_12);
-    fill(&g);
-    assert_int_equal(aspen_madvise(g.mm, BASE, PAGE, ASPEN_MADV_GUARD_INSTALL),
+    fill(g);
+    assert_int_equal(aspen_madvise(g->mm, BASE, PAGE, ASPEN_MADV_GUARD_INSTALL),
                      -ASPEN_EINVAL);
-    assert_int_equal(aspen_madvise(g.mm, BASE, PAGE, ASPEN_MADV_HWPOISON),
+    assert_int_equal(aspen_madvise(g->mm, BASE, PAGE, ASPEN_MADV_HWPOISON),
                      -ASPEN_EINVAL);
-    teardown(&g);
 }
 
 /* ---- Lazily freed pages ------------------------------------------------ */
@@ -234,46 +199,40 @@ static void
 test_lazy(void **state)
 {
     struct aspen_mm *child;
-    struct guard g;
-    (void)state;
+    struct helper_space *g = *state;
 
-    setup(&g);
-    fill(&g);
-    advise(g.mm, 1, 4, ASPEN_MADV_FREE);
-    assert_int_equal(lazy_kib(g.mm), 16);
+    fill(g);
+    advise(g->mm, 1, 4, ASPEN_MADV_FREE);
+    assert_int_equal(lazy_kib(g->mm), 16);
     /* Still there, until somebody needs the memory; a write takes it back. */
-    assert_pages(g.mm, "abcdef");
-    helper_put(&g.helper, g.mm, AT(2), 'X');
-    assert_int_equal(lazy_kib(g.mm), 12);
+    assert_pages(g->mm, "abcdef");
+    helper_put(&g->helper, g->mm, AT(2), 'X');
+    assert_int_equal(lazy_kib(g->mm), 12);
     /* A child that writes gets a page of its own. */
-    assert_int_equal(aspen_fork(g.mm, &child), 0);
-    helper_put(&g.helper, child, AT(3), 'Y');
+    assert_int_equal(aspen_fork(g->mm, &child), 0);
+    helper_put(&g->helper, child, AT(3), 'Y');
     assert_int_equal(lazy_kib(child), 8);
-    assert_int_equal(lazy_kib(g.mm), 12);
+    assert_int_equal(lazy_kib(g->mm), 12);
     /* What both map stays; what nobody else maps goes. */
-    advise(g.mm, 0, 6, ASPEN_MADV_PAGEOUT);
-    assert_pages(g.mm, "abX.ef");
+    advise(g->mm, 0, 6, ASPEN_MADV_PAGEOUT);
+    assert_pages(g->mm, "abX.ef");
     aspen_mm_put(child);
-    advise(g.mm, 0, 6, ASPEN_MADV_PAGEOUT);
-    assert_pages(g.mm, "a.X..f");
-    teardown(&g);
+    advise(g->mm, 0, 6, ASPEN_MADV_PAGEOUT);
+    assert_pages(g->mm, "a.X..f");
 }
 
 /* Written by somebody outside: it is not free any more. */
 static void
 test_lazy_outside(void **state)
 {
-    struct guard g;
+    struct helper_space *g = *state;
     uint64_t done;
-    (void)state;
 
-    setup(&g);
-    fill(&g);
-    advise(g.mm, 0, 6, ASPEN_MADV_FREE);
-    assert_int_equal(aspen_copy_out(g.mm, AT(1), "Z", 1, 0, &done), 0);
-    advise(g.mm, 0, 6, ASPEN_MADV_PAGEOUT);
-    assert_pages(g.mm, ".Z....");
-    teardown(&g);
+    fill(g);
+    advise(g->mm, 0, 6, ASPEN_MADV_FREE);
+    assert_int_equal(aspen_copy_out(g->mm, AT(1), "Z", 1, 0, &done), 0);
+    advise(g->mm, 0, 6, ASPEN_MADV_PAGEOUT);
+    assert_pages(g->mm, ".Z....");
 }
 
 /* ---- Files ------------------------------------------------------------- */
@@ -296,30 +255,27 @@ test_file(void **state)
 {
     struct aspen_mm_counters counters;
     struct aspen_object *file;
-    struct guard g;
-    (void)state;
+    struct helper_space *g = *state;
 
-    setup(&g);
     reads = 0;
-    file = helper_object(&g.helper, ASPEN_OBJECT_FILE, 6, &reader, NULL);
-    helper_map_object(g.mm, BASE, 6, RW, file, 0);
-    advise(g.mm, 1, 2, ASPEN_MADV_WILLNEED);
+    file = helper_object(&g->helper, ASPEN_OBJECT_FILE, 6, &reader, NULL);
+    helper_map_object(g->mm, BASE, 6, RW, file, 0);
+    advise(g->mm, 1, 2, ASPEN_MADV_WILLNEED);
     assert_int_equal(reads, 2);
-    advise(g.mm, 4, 2, ASPEN_MADV_WILLNEED); /* nobody hears of errors */
-    assert_pages(g.mm, "ABCDEG");
-    helper_put(&g.helper, g.mm, AT(1), 'x');
-    aspen_mm_counters_read(g.mm, &counters);
+    advise(g->mm, 4, 2, ASPEN_MADV_WILLNEED); /* nobody hears of errors */
+    assert_pages(g->mm, "ABCDEG");
+    helper_put(&g->helper, g->mm, AT(1), 'x');
+    aspen_mm_counters_read(g->mm, &counters);
     assert_int_equal(counters.file_pages, 4);
     /* Clean pages of the file go, private copies stay. */
-    advise(g.mm, 0, 6, ASPEN_MADV_PAGEOUT);
-    aspen_mm_counters_read(g.mm, &counters);
+    advise(g->mm, 0, 6, ASPEN_MADV_PAGEOUT);
+    aspen_mm_counters_read(g->mm, &counters);
     assert_int_equal(counters.file_pages, 0);
     assert_int_equal(counters.anon_pages, 1);
-    assert_pages(g.mm, "AxCDEG");
-    advise(g.mm, 0, 6, ASPEN_MADV_DONTNEED);
-    assert_pages(g.mm, "ABCDEG");
+    assert_pages(g->mm, "AxCDEG");
+    advise(g->mm, 0, 6, ASPEN_MADV_DONTNEED);
+    assert_pages(g->mm, "ABCDEG");
     aspen_object_put(file);
-    teardown(&g);
 }
 
 /* ---- Flags ------------------------------------------------------------- */
@@ -330,26 +286,23 @@ test_flags(void **state)
 {
     struct helper_state before;
     struct aspen_object *object;
-    struct guard g;
-    (void)state;
+    struct helper_space *g = *state;
 
-    setup(&g);
-    object = helper_object(&g.helper, ASPEN_OBJECT_SHMEM, 4, NULL, NULL);
-    fill(&g);
-    helper_map_object(g.mm, AT(6), 4, RW, object, 0);
-    helper_state_take(&g.helper, g.mm, &before);
+    object = helper_object(&g->helper, ASPEN_OBJECT_SHMEM, 4, NULL, NULL);
+    fill(g);
+    helper_map_object(g->mm, AT(6), 4, RW, object, 0);
+    helper_state_take(&g->helper, g->mm, &before);
     assert_int_equal(
-        aspen_madvise(g.mm, AT(2), 6 * PAGE, ASPEN_MADV_WIPEONFORK),
+        aspen_madvise(g->mm, AT(2), 6 * PAGE, ASPEN_MADV_WIPEONFORK),
         -ASPEN_EINVAL);
-    helper_assert_state(&g.helper, g.mm, &before);
-    helper_unmap(g.mm, AT(4), 1);
-    assert_int_equal(aspen_madvise(g.mm, AT(2), 6 * PAGE, ASPEN_MADV_DONTFORK),
+    helper_assert_state(&g->helper, g->mm, &before);
+    helper_unmap(g->mm, AT(4), 1);
+    assert_int_equal(aspen_madvise(g->mm, AT(2), 6 * PAGE, ASPEN_MADV_DONTFORK),
                      -ASPEN_ENOMEM);
     for (unsigned i = 2; i < 8; i++)
         if (i != 4)
-            assert_true(aspen_vma_at(g.mm, AT(i))->flags & ASPEN_VM_DONTCOPY);
+            assert_true(aspen_vma_at(g->mm, AT(i))->flags & ASPEN_VM_DONTCOPY);
     aspen_object_put(object);
-    teardown(&g);
 }
 
 /* ---- Several ranges ---------------------------------------------------- */
@@ -359,44 +312,51 @@ test_ranges(void **state)
 {
     const struct aspen_advise_range ranges[] = {
         {AT(0), PAGE}, {AT(2), 2 * PAGE}, {AT(10), PAGE}, {AT(5), PAGE}};
-    struct guard g;
+    struct helper_space *g = *state;
     uint64_t done;
-    (void)state;
 
-    setup(&g);
-    fill(&g);
-    assert_int_equal(aspen_process_madvise(g.mm, ranges, 4, ASPEN_MADV_DONTNEED,
-                                           true, &done),
+    fill(g);
+    assert_int_equal(aspen_process_madvise(g->mm, ranges, 4,
+                                           ASPEN_MADV_DONTNEED, true, &done),
                      -ASPEN_EINVAL);
     assert_int_equal(
-        aspen_process_madvise(g.mm, ranges, 4, ASPEN_MADV_COLD, true, &done),
+        aspen_process_madvise(g->mm, ranges, 4, ASPEN_MADV_COLD, true, &done),
         0);
     assert_int_equal(done, 3 * PAGE);
-    assert_int_equal(aspen_process_madvise(g.mm, ranges, 4, ASPEN_MADV_DONTNEED,
-                                           false, &done),
+    assert_int_equal(aspen_process_madvise(g->mm, ranges, 4,
+                                           ASPEN_MADV_DONTNEED, false, &done),
                      0);
     assert_int_equal(done, 3 * PAGE);
-    assert_pages(g.mm, ".b..ef");
-    assert_int_equal(aspen_process_madvise(g.mm, ranges + 2, 2, ASPEN_MADV_COLD,
-                                           true, &done),
+    assert_pages(g->mm, ".b..ef");
+    assert_int_equal(aspen_process_madvise(g->mm, ranges + 2, 2,
+                                           ASPEN_MADV_COLD, true, &done),
                      -ASPEN_ENOMEM);
     assert_int_equal(done, 0);
-    assert_int_equal(aspen_process_madvise(g.mm, ranges,
+    assert_int_equal(aspen_process_madvise(g->mm, ranges,
                                            ASPEN_ADVISE_RANGES_MAX + 1,
                                            ASPEN_MADV_COLD, true, &done),
                      -ASPEN_EINVAL);
-    teardown(&g);
 }
+
+#define TEST(name)                                                             \
+    cmocka_unit_test_setup_teardown(name, helper_space_setup_6_18,             \
+                                    helper_space_teardown)
 
 int
 main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_life),         cmocka_unit_test(test_fork),
-        cmocka_unit_test(test_wide),         cmocka_unit_test(test_refused),
-        cmocka_unit_test(test_release),      cmocka_unit_test(test_lazy),
-        cmocka_unit_test(test_lazy_outside), cmocka_unit_test(test_file),
-        cmocka_unit_test(test_flags),        cmocka_unit_test(test_ranges),
+        TEST(test_life),
+        TEST(test_fork),
+        TEST(test_wide),
+        TEST(test_refused),
+        cmocka_unit_test_setup_teardown(test_release, setup_6_12,
+                                        helper_space_teardown),
+        TEST(test_lazy),
+        TEST(test_lazy_outside),
+        TEST(test_file),
+        TEST(test_flags),
+        TEST(test_ranges),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -9,30 +9,6 @@
 
 #define AT(page) ((uint64_t)(page)*PAGE)
 
-struct space {
-    struct helper helper;
-    struct aspen_mm *mm;
-};
-
-static int
-setup_with(void **state, const struct aspen_config *config)
-{
-    struct space *s = calloc(1, sizeof(*s));
-
-    if (!s)
-        return 1;
-    helper_create(&s->helper, config);
-    s->mm = helper_mm(&s->helper);
-    *state = s;
-    return 0;
-}
-
-static int
-setup(void **state)
-{
-    return setup_with(state, NULL);
-}
-
 static int
 setup_never(void **state)
 {
@@ -44,23 +20,11 @@ setup_never(void **state)
     config.overcommit_kbytes = 1000 * 4;
     config.admin_reserve_pages = 100;
     config.user_reserve_pages = 10;
-    return setup_with(state, &config);
+    return helper_space_setup_with(state, &config);
 }
 
 static int
-teardown(void **state)
-{
-    struct space *s = *state;
-
-    helper_assert_valid(&s->helper);
-    aspen_mm_put(s->mm);
-    helper_destroy(&s->helper);
-    free(s);
-    return 0;
-}
-
-static int
-map(struct space *s, uint64_t first, uint64_t pages, uint64_t flags)
+map(struct helper_space *s, uint64_t first, uint64_t pages, uint64_t flags)
 {
     struct aspen_mmap_args args = {
         .address = AT(first),
@@ -74,7 +38,7 @@ map(struct space *s, uint64_t first, uint64_t pages, uint64_t flags)
 }
 
 static void
-limit(struct space *s, enum aspen_limit which, uint64_t bytes)
+limit(struct helper_space *s, enum aspen_limit which, uint64_t bytes)
 {
     assert_int_equal(aspen_limit_set(s->mm, which, bytes), 0);
     assert_int_equal(aspen_limit(s->mm, which), bytes);
@@ -85,7 +49,7 @@ limit(struct space *s, enum aspen_limit which, uint64_t bytes)
 static void
 unknown_ones(void **state)
 {
-    struct space *s = *state;
+    struct helper_space *s = *state;
 
     for (unsigned i = 0; i < ASPEN_LIMITS; i++)
         assert_int_equal(aspen_limit(s->mm, (enum aspen_limit)i),
@@ -101,7 +65,7 @@ unknown_ones(void **state)
 static void
 all_mappings(void **state)
 {
-    struct space *s = *state;
+    struct helper_space *s = *state;
 
     limit(s, ASPEN_LIMIT_AS, AT(10) + 7);
     assert_int_equal(map(s, 100, 11, R), -ASPEN_ENOMEM);
@@ -119,7 +83,7 @@ all_mappings(void **state)
 static void
 data(void **state)
 {
-    struct space *s = *state;
+    struct helper_space *s = *state;
 
     limit(s, ASPEN_LIMIT_DATA, AT(10));
     assert_int_equal(map(s, 100, 20, R), 0);
@@ -137,7 +101,7 @@ data(void **state)
 static void
 locked(void **state)
 {
-    struct space *s = *state;
+    struct helper_space *s = *state;
     const uint64_t flags = RW | ASPEN_VM_LOCKED;
     struct aspen_mm_counters counters;
 
@@ -158,7 +122,7 @@ locked(void **state)
 static void
 a_stack(void **state)
 {
-    struct space *s = *state;
+    struct helper_space *s = *state;
     const unsigned write = ASPEN_ACCESS_WRITE;
 
     limit(s, ASPEN_LIMIT_STACK, AT(8) + 1);
@@ -175,7 +139,7 @@ a_stack(void **state)
 static void
 a_locked_stack(void **state)
 {
-    struct space *s = *state;
+    struct helper_space *s = *state;
     const unsigned write = ASPEN_ACCESS_WRITE;
 
     limit(s, ASPEN_LIMIT_MEMLOCK, AT(4));
@@ -187,7 +151,7 @@ a_locked_stack(void **state)
 static void
 too_low(void **state)
 {
-    struct space *s = *state;
+    struct helper_space *s = *state;
 
     assert_int_equal(map(s, 15, 1, R), -ASPEN_EPERM);
     assert_int_equal(aspen_privileges_set(s->mm, ASPEN_PRIVILEGE_SYS_RAWIO), 0);
@@ -198,7 +162,7 @@ too_low(void **state)
 static void
 fork_hands_them_on(void **state)
 {
-    struct space *s = *state;
+    struct helper_space *s = *state;
     struct aspen_layout layout = {.mmap_base = AT(5000),
                                   .stack_start = AT(3000)};
     struct aspen_layout child_layout;
@@ -222,7 +186,7 @@ fork_hands_them_on(void **state)
 static void
 reserves(void **state)
 {
-    struct space *s = *state;
+    struct helper_space *s = *state;
 
     assert_int_equal(aspen_charge_limit(s->helper.aspen), 1000);
     assert_int_equal(map(s, 1000, 900, RW), -ASPEN_ENOMEM);
@@ -247,7 +211,7 @@ reserves(void **state)
 static void
 peaks(void **state)
 {
-    struct space *s = *state;
+    struct helper_space *s = *state;
     struct aspen_mm_counters counters;
 
     helper_map(s->mm, AT(100), 20, RW);
@@ -281,7 +245,7 @@ static const struct aspen_layout good = {
 };
 
 static int
-set(struct space *s, const struct aspen_layout *layout)
+set(struct helper_space *s, const struct aspen_layout *layout)
 {
     return aspen_layout_set(s->mm, layout);
 }
@@ -289,7 +253,7 @@ set(struct space *s, const struct aspen_layout *layout)
 static void
 layouts(void **state)
 {
-    struct space *s = *state;
+    struct helper_space *s = *state;
     struct aspen_layout now, wrong;
     uint64_t *const fields[] = {
         &wrong.code_start, &wrong.code_end, &wrong.data_start, &wrong.data_end,
@@ -326,7 +290,7 @@ layouts(void **state)
 static void
 a_layout_keeps_to_the_limit(void **state)
 {
-    struct space *s = *state;
+    struct helper_space *s = *state;
 
     limit(s, ASPEN_LIMIT_DATA, AT(20) + 4);
     assert_int_equal(set(s, &good), -ASPEN_EINVAL);
@@ -335,7 +299,7 @@ a_layout_keeps_to_the_limit(void **state)
 }
 
 static int
-move(struct space *s, enum aspen_layout_part part, uint64_t address)
+move(struct helper_space *s, enum aspen_layout_part part, uint64_t address)
 {
     return aspen_layout_move(s->mm, part, address);
 }
@@ -343,7 +307,7 @@ move(struct space *s, enum aspen_layout_part part, uint64_t address)
 static void
 parts_of_a_layout(void **state)
 {
-    struct space *s = *state;
+    struct helper_space *s = *state;
     struct aspen_layout wanted = good, now;
 
     assert_int_equal(set(s, &good), 0);
@@ -380,7 +344,7 @@ parts_of_a_layout(void **state)
 static void
 choices(void **state)
 {
-    struct space *s = *state;
+    struct helper_space *s = *state;
     struct aspen_layout_choice choice = {.random_bytes = AT(10)};
     struct aspen_layout layout = {.brk = 3};
     const uint64_t top = s->mm->address_limit;
@@ -408,7 +372,7 @@ choices(void **state)
 static void
 bottom_up(void **state)
 {
-    struct space *s = *state;
+    struct helper_space *s = *state;
     struct aspen_layout layout = {
         .mmap_base = AT(1000), .mmap_bottom = AT(500), .bottom_up = true};
 
@@ -421,7 +385,9 @@ bottom_up(void **state)
     assert_int_equal(helper_map(s->mm, 0, 3, R), AT(997));
 }
 
-#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+#define TEST(name)                                                             \
+    cmocka_unit_test_setup_teardown(name, helper_space_setup,                  \
+                                    helper_space_teardown)
 
 int
 main(void)
@@ -435,7 +401,8 @@ main(void)
         TEST(a_locked_stack),
         TEST(too_low),
         TEST(fork_hands_them_on),
-        cmocka_unit_test_setup_teardown(reserves, setup_never, teardown),
+        cmocka_unit_test_setup_teardown(reserves, setup_never,
+                                        helper_space_teardown),
         TEST(peaks),
         TEST(layouts),
         TEST(a_layout_keeps_to_the_limit),

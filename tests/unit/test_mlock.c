@@ -6,37 +6,8 @@
 
 #define AT(page) ((uint64_t)(page)*PAGE)
 
-struct space {
-    struct helper helper;
-    struct aspen_mm *mm;
-};
-
-static int
-setup(void **state)
-{
-    struct space *space = calloc(1, sizeof(*space));
-
-    assert_non_null(space);
-    helper_create(&space->helper, NULL);
-    space->mm = helper_mm(&space->helper);
-    *state = space;
-    return 0;
-}
-
-static int
-teardown(void **state)
-{
-    struct space *space = *state;
-
-    helper_assert_valid(&space->helper);
-    aspen_mm_put(space->mm);
-    helper_destroy(&space->helper);
-    free(space);
-    return 0;
-}
-
 static struct aspen_mm_counters
-counters(struct space *s)
+counters(struct helper_space *s)
 {
     struct aspen_mm_counters c;
 
@@ -45,7 +16,7 @@ counters(struct space *s)
 }
 
 static void
-limit(struct space *s, uint64_t pages)
+limit(struct helper_space *s, uint64_t pages)
 {
     assert_int_equal(aspen_limit_set(s->mm, ASPEN_LIMIT_MEMLOCK, AT(pages)), 0);
 }
@@ -55,7 +26,7 @@ limit(struct space *s, uint64_t pages)
 static void
 test_range(void **state)
 {
-    struct space *s = *state;
+    struct helper_space *s = *state;
 
     helper_map(s->mm, AT(0x100), 8, RW);
     /* Rounded out: from inside page 102 to inside page 103. */
@@ -77,7 +48,7 @@ test_range(void **state)
 static void
 test_refused(void **state)
 {
-    struct space *s = *state;
+    struct helper_space *s = *state;
     struct helper_state before;
 
     helper_map(s->mm, AT(0x100), 2, RW);
@@ -107,7 +78,7 @@ test_refused(void **state)
 static void
 test_limit(void **state)
 {
-    struct space *s = *state;
+    struct helper_space *s = *state;
 
     helper_map(s->mm, AT(0x100), 8, RW);
     limit(s, 4);
@@ -128,7 +99,7 @@ test_limit(void **state)
 static void
 test_all(void **state)
 {
-    struct space *s = *state;
+    struct helper_space *s = *state;
 
     helper_map(s->mm, AT(0x100), 2, RW);
     helper_map(s->mm, AT(0x200), 2, 0);
@@ -155,7 +126,7 @@ test_all(void **state)
 static void
 test_seal(void **state)
 {
-    struct space *s = *state;
+    struct helper_space *s = *state;
     struct aspen_mmap_args args = {.address = AT(0x102),
                                    .length_bytes = PAGE,
                                    .vm_flags = RW,
@@ -183,7 +154,9 @@ test_seal(void **state)
 int
 main(void)
 {
-#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+#define TEST(name)                                                             \
+    cmocka_unit_test_setup_teardown(name, helper_space_setup,                  \
+                                    helper_space_teardown)
     const struct CMUnitTest tests[] = {
         TEST(test_range), TEST(test_refused), TEST(test_limit),
         TEST(test_all),   TEST(test_seal),

@@ -6,41 +6,6 @@
 
 #define AT(page) ((uint64_t)(page)*PAGE)
 
-struct space {
-    struct helper helper;
-    struct aspen_mm *mm;
-    struct aspen_mm *child;
-    struct aspen_object *object;
-};
-
-static int
-setup(void **state)
-{
-    struct space *space = calloc(1, sizeof(*space));
-
-    assert_non_null(space);
-    helper_create(&space->helper, NULL);
-    space->mm = helper_mm(&space->helper);
-    *state = space;
-    return 0;
-}
-
-static int
-teardown(void **state)
-{
-    struct space *space = *state;
-
-    helper_assert_valid(&space->helper);
-    if (space->child)
-        aspen_mm_put(space->child);
-    aspen_mm_put(space->mm);
-    if (space->object)
-        aspen_object_put(space->object);
-    helper_destroy(&space->helper);
-    free(space);
-    return 0;
-}
-
 static struct aspen_mm_counters
 counters(struct aspen_mm *mm)
 {
@@ -87,7 +52,7 @@ map_over(struct aspen_mm *mm, uint64_t address, uint64_t pages, uint64_t flags)
 static void
 test_arguments(void **state)
 {
-    struct space *s = *state;
+    struct helper_space *s = *state;
     struct aspen_mm *mm = s->mm;
     uint64_t a;
     const unsigned fixed = ASPEN_MAP_FIXED;
@@ -121,12 +86,13 @@ test_arguments(void **state)
 static void
 test_object_arguments(void **state)
 {
-    struct space *s = *state;
+    struct helper_space *s = *state;
+    struct aspen_object *object =
+        helper_object(&s->helper, ASPEN_OBJECT_FILE, 4, NULL, NULL);
     struct aspen_mmap_args args = {.length_bytes = PAGE, .vm_flags = R};
     uint64_t a;
 
-    s->object = helper_object(&s->helper, ASPEN_OBJECT_FILE, 4, NULL, NULL);
-    args.object = s->object;
+    args.object = object;
     args.offset_bytes = 1;
     assert_int_equal(aspen_mmap(s->mm, &args, &a), -ASPEN_EINVAL);
     args.offset_bytes = (uint64_t)0 - PAGE;
@@ -139,11 +105,12 @@ test_object_arguments(void **state)
     /* The MAY flags are the caller's: a file that is open for reading. */
     args.vm_flags = R | ASPEN_VM_MAYREAD | ASPEN_VM_SHARED;
     assert_int_equal(aspen_mmap(s->mm, &args, &a), 0);
-    assert_int_equal(s->object->writable_shared, 0);
+    assert_int_equal(object->writable_shared, 0);
     assert_false(aspen_vma_at(s->mm, a)->flags & ASPEN_VM_MAYWRITE);
     args.vm_flags = R | ASPEN_VM_SHARED;
     assert_int_equal(aspen_mmap(s->mm, &args, &a), 0);
-    assert_int_equal(s->object->writable_shared, 1);
+    assert_int_equal(object->writable_shared, 1);
+    aspen_object_put(object);
 }
 
 /* ---- Places ------------------------------------------------------------ */
@@ -151,7 +118,7 @@ test_object_arguments(void **state)
 static void
 test_places(void **state)
 {
-    struct space *s = *state;
+    struct helper_space *s = *state;
     struct aspen_mm *mm = s->mm;
     uint64_t a;
 
@@ -189,7 +156,7 @@ test_places(void **state)
 static void
 test_guard_gap(void **state)
 {
-    struct space *s = *state;
+    struct helper_space *s = *state;
     struct aspen_mm *mm = s->mm;
     uint64_t a;
 
@@ -206,7 +173,7 @@ test_guard_gap(void **state)
 static void
 test_windows(void **state)
 {
-    struct space *s = *state;
+    struct helper_space *s = *state;
     struct aspen_mm *mm = s->mm;
     const uint64_t gib = GIB / PAGE;
     uint64_t a;
@@ -235,7 +202,8 @@ static void
 test_huge_places(void **state)
 {
     const uint64_t huge = 2 * MIB;
-    struct space *s = *state;
+    struct helper_space *s = *state;
+    struct aspen_object *object;
     struct aspen_mm *mm = s->mm;
     struct aspen_object_args args = {.kind = ASPEN_OBJECT_FILE,
                                      .size_bytes = GIB,
@@ -251,9 +219,8 @@ test_huge_places(void **state)
     assert_int_equal(try_map(mm, 0, AT(4), R, 0, &a), 0);
     assert_int_equal(a, GIB + AT(1));
     /* A file's pages lie in it as they do in huge pages. */
-    assert_int_equal(aspen_object_create(s->helper.aspen, &args, &s->object),
-                     0);
-    map.object = s->object;
+    assert_int_equal(aspen_object_create(s->helper.aspen, &args, &object), 0);
+    map.object = object;
     map.offset_bytes = AT(7);
     assert_int_equal(aspen_mmap(mm, &map, &a), 0); /* none fits inside */
     assert_int_equal(a, GIB - 3 * huge - PAGE);
@@ -261,6 +228,7 @@ test_huge_places(void **state)
     assert_int_equal(aspen_mmap(mm, &map, &a), 0);
     assert_int_equal(a % huge, AT(7));
     assert_true(a > GIB - 7 * huge);
+    aspen_object_put(object);
 }
 
 /* Shared memory looks for a place first and for a better one then. */
@@ -268,7 +236,8 @@ static void
 test_huge_shared_places(void **state)
 {
     const uint64_t huge = 2 * MIB;
-    struct space *s = *state;
+    struct helper_space *s = *state;
+    struct aspen_object *object;
     struct aspen_mm *mm = s->mm;
     struct aspen_object_args args = {.kind = ASPEN_OBJECT_SHMEM,
                                      .size_bytes = GIB,
@@ -278,9 +247,8 @@ test_huge_shared_places(void **state)
     uint64_t a;
 
     mm->layout.mmap_base = GIB + AT(5);
-    assert_int_equal(aspen_object_create(s->helper.aspen, &args, &s->object),
-                     0);
-    map.object = s->object;
+    assert_int_equal(aspen_object_create(s->helper.aspen, &args, &object), 0);
+    map.object = object;
     assert_int_equal(aspen_mmap(mm, &map, &a), 0);
     assert_int_equal(a, GIB - huge);
     map.length_bytes = 2 * huge;
@@ -294,12 +262,13 @@ test_huge_shared_places(void **state)
     map.length_bytes = huge - PAGE;
     assert_int_equal(aspen_mmap(mm, &map, &a), 0);
     assert_int_not_equal(a % huge, AT(9));
+    aspen_object_put(object);
 }
 
 static void
 test_no_place(void **state)
 {
-    struct space *s = *state;
+    struct helper_space *s = *state;
     struct aspen_mm *mm = s->mm;
     uint64_t a;
     uint64_t half = mm->address_limit / 2 / PAGE;
@@ -318,7 +287,7 @@ test_no_place(void **state)
 static void
 test_merge(void **state)
 {
-    struct space *s = *state;
+    struct helper_space *s = *state;
     struct aspen_mm *mm = s->mm;
 
     helper_map(mm, AT(100), 4, RW);
@@ -343,34 +312,36 @@ test_merge(void **state)
 static void
 test_merge_object(void **state)
 {
-    struct space *s = *state;
+    struct helper_space *s = *state;
+    struct aspen_object *object =
+        helper_object(&s->helper, ASPEN_OBJECT_SHMEM, 64, NULL, NULL);
     struct aspen_mm *mm = s->mm;
     struct aspen_object *other =
         helper_object(&s->helper, ASPEN_OBJECT_SHMEM, 64, NULL, NULL);
 
-    s->object = helper_object(&s->helper, ASPEN_OBJECT_SHMEM, 64, NULL, NULL);
-    helper_map_object(mm, AT(100), 2, R, s->object, 10);
-    helper_map_object(mm, AT(102), 2, R, s->object, 12);
-    helper_map_object(mm, AT(98), 2, R, s->object, 8);
-    helper_map_object(mm, AT(104), 2, R, s->object, 15); /* not contiguous */
+    helper_map_object(mm, AT(100), 2, R, object, 10);
+    helper_map_object(mm, AT(102), 2, R, object, 12);
+    helper_map_object(mm, AT(98), 2, R, object, 8);
+    helper_map_object(mm, AT(104), 2, R, object, 15); /* not contiguous */
     helper_map_object(mm, AT(106), 2, R, other, 17);
     helper_map(mm, AT(108), 2, R);
     helper_assert_vmas(mm, "62-68 r--p 8\n68-6a r--p f\n6a-6c r--p 11\n"
                            "6c-6e r--p 6c\n");
-    assert_int_equal(s->object->i_mmap.count, 2);
-    assert_int_equal(s->object->references, 3);
+    assert_int_equal(object->i_mmap.count, 2);
+    assert_int_equal(object->references, 3);
     helper_put(&s->helper, mm,
-               helper_map_object(mm, 0, 1, RW | ASPEN_VM_SHARED, s->object, 13),
+               helper_map_object(mm, 0, 1, RW | ASPEN_VM_SHARED, object, 13),
                9);
     assert_int_equal(helper_get(&s->helper, mm, AT(103)), 9);
     aspen_object_put(other);
+    aspen_object_put(object);
 }
 
 /* Pages stay found when the VMAs around them become one. */
 static void
 test_merge_pages(void **state)
 {
-    struct space *s = *state;
+    struct helper_space *s = *state;
     struct aspen *aspen = s->helper.aspen;
     struct aspen_mm *mm = s->mm;
     const uint64_t touched[] = {100, 105, 103};
@@ -408,7 +379,7 @@ test_merge_pages(void **state)
 static void
 test_merge_same_anon_vma(void **state)
 {
-    struct space *s = *state;
+    struct helper_space *s = *state;
     struct aspen_mm *mm = s->mm;
 
     helper_map(mm, AT(100), 6, RW);
@@ -424,15 +395,18 @@ test_merge_same_anon_vma(void **state)
 static void
 test_merge_forked(void **state)
 {
-    struct space *s = *state;
+    struct helper_space *s = *state;
+    struct aspen_mm *child;
 
     helper_map(s->mm, AT(100), 2, RW);
     helper_put(&s->helper, s->mm, AT(100), 1);
-    assert_int_equal(aspen_fork(s->mm, &s->child), 0);
+    assert_int_equal(aspen_fork(s->mm, &child), 0);
     helper_map(s->mm, AT(102), 2, RW);
-    helper_map(s->child, AT(102), 2, RW);
+    helper_map(child, AT(102), 2, RW);
     helper_assert_vmas(s->mm, "64-68 rw-p 64\n");
-    helper_assert_vmas(s->child, "64-66 rw-p 64\n66-68 rw-p 66\n");
+    helper_assert_vmas(child, "64-66 rw-p 64\n66-68 rw-p 66\n");
+    helper_assert_valid(&s->helper);
+    aspen_mm_put(child);
 }
 
 static int
@@ -456,7 +430,7 @@ test_merge_close_hook(void **state)
 {
     static const struct aspen_pager_ops pager = {.open = never_opened,
                                                  .close = closed};
-    struct space *s = *state;
+    struct helper_space *s = *state;
     int open = 0;
 
     struct aspen_object *object =
@@ -508,7 +482,7 @@ test_charge(void **state)
 static void
 test_noreserve(void **state)
 {
-    struct space *s = *state;
+    struct helper_space *s = *state;
     uint64_t a;
 
     helper_map(s->mm, AT(100), 4, RW | ASPEN_VM_NORESERVE);
@@ -546,7 +520,7 @@ test_map_count(void **state)
 static void
 test_locked(void **state)
 {
-    struct space *s = *state;
+    struct helper_space *s = *state;
 
     helper_map(s->mm, AT(100), 4, RW | ASPEN_VM_LOCKED);
     assert_int_equal(counters(s->mm).locked_pages, 4);
@@ -565,7 +539,7 @@ test_locked(void **state)
 static void
 test_populate(void **state)
 {
-    struct space *s = *state;
+    struct helper_space *s = *state;
     const unsigned fill = ASPEN_MAP_POPULATE;
     uint64_t a;
 
@@ -591,7 +565,7 @@ test_populate(void **state)
 static void
 test_populate_steps(void **state)
 {
-    struct space *s = *state;
+    struct helper_space *s = *state;
     struct aspen_failpoint_plan plan = {.mode = ASPEN_FAIL_ONWARD};
     struct aspen_failpoint_counts counts;
     struct helper_state before;
@@ -622,7 +596,7 @@ test_populate_steps(void **state)
 static void
 test_replace(void **state)
 {
-    struct space *s = *state;
+    struct helper_space *s = *state;
     struct aspen_mm *mm = s->mm;
 
     helper_map(mm, AT(100), 10, RW);
@@ -652,7 +626,9 @@ test_replace(void **state)
 /* ---- Every step fails -------------------------------------------------- */
 
 struct failing {
-    struct space space;
+    struct helper_space space;
+    struct aspen_mm *child;
+    struct aspen_object *object;
     struct aspen_mmap_args args;
 };
 
@@ -660,20 +636,20 @@ static void
 fail_setup(void *context)
 {
     struct failing *f = context;
-    struct space *s = &f->space;
+    struct helper_space *s = &f->space;
 
     s->mm = helper_mm(&s->helper);
-    s->object = helper_object(&s->helper, ASPEN_OBJECT_FILE, 64, NULL, NULL);
+    f->object = helper_object(&s->helper, ASPEN_OBJECT_FILE, 64, NULL, NULL);
     helper_map(s->mm, AT(100), 10, RW);
     helper_put(&s->helper, s->mm, AT(104), 4);
-    helper_map_object(s->mm, AT(112), 8, RW, s->object, 0);
+    helper_map_object(s->mm, AT(112), 8, RW, f->object, 0);
     helper_put(&s->helper, s->mm, AT(114), 14);
     helper_map(s->mm, AT(130), 2, RW);
     helper_map(s->mm, AT(134), 2, RW);
     helper_put(&s->helper, s->mm, AT(135), 15);
     if (f->args.object)
-        f->args.object = s->object;
-    assert_int_equal(aspen_fork(s->mm, &s->child), 0);
+        f->args.object = f->object;
+    assert_int_equal(aspen_fork(s->mm, &f->child), 0);
 }
 
 static int
@@ -688,14 +664,14 @@ static void
 fail_done(void *context)
 {
     struct failing *f = context;
-    struct space *s = &f->space;
+    struct helper_space *s = &f->space;
 
-    assert_int_equal(helper_get(&s->helper, s->child, AT(104)), 4);
-    assert_int_equal(helper_get(&s->helper, s->child, AT(114)), 14);
+    assert_int_equal(helper_get(&s->helper, f->child, AT(104)), 4);
+    assert_int_equal(helper_get(&s->helper, f->child, AT(114)), 14);
     if (f->args.address)
         assert_int_equal(helper_get(&s->helper, s->mm, f->args.address), 0);
     helper_put(&s->helper, s->mm, AT(135), 16);
-    assert_int_equal(helper_get(&s->helper, s->child, AT(135)), 15);
+    assert_int_equal(helper_get(&s->helper, f->child, AT(135)), 15);
 }
 
 static void
@@ -704,8 +680,8 @@ fail_teardown(void *context)
     struct failing *f = context;
 
     aspen_mm_put(f->space.mm);
-    aspen_mm_put(f->space.child);
-    aspen_object_put(f->space.object);
+    aspen_mm_put(f->child);
+    aspen_object_put(f->object);
 }
 
 static void
@@ -755,7 +731,9 @@ test_every_step(void **state)
     helper_destroy(&f.space.helper);
 }
 
-#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+#define TEST(name)                                                             \
+    cmocka_unit_test_setup_teardown(name, helper_space_setup,                  \
+                                    helper_space_teardown)
 
 int
 main(void)

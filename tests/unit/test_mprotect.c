@@ -7,37 +7,8 @@
 #define AT(page) ((uint64_t)(page)*PAGE)
 #define SAME     ASPEN_PKEY_SAME
 
-struct space {
-    struct helper helper;
-    struct aspen_mm *mm;
-};
-
-static int
-setup(void **state)
-{
-    struct space *space = calloc(1, sizeof(*space));
-
-    assert_non_null(space);
-    helper_create(&space->helper, NULL);
-    space->mm = helper_mm(&space->helper);
-    *state = space;
-    return 0;
-}
-
-static int
-teardown(void **state)
-{
-    struct space *space = *state;
-
-    helper_assert_valid(&space->helper);
-    aspen_mm_put(space->mm);
-    helper_destroy(&space->helper);
-    free(space);
-    return 0;
-}
-
 static uint64_t
-committed(struct space *s)
+committed(struct helper_space *s)
 {
     struct aspen_counters c;
 
@@ -46,7 +17,7 @@ committed(struct space *s)
 }
 
 static int
-protect(struct space *s, uint64_t first, uint64_t pages, uint64_t access)
+protect(struct helper_space *s, uint64_t first, uint64_t pages, uint64_t access)
 {
     return aspen_mprotect(s->mm, AT(first), AT(pages), access, SAME);
 }
@@ -99,7 +70,7 @@ static const struct shape shapes[] = {
 };
 
 static void
-make_shape(struct space *s, const struct shape *shape)
+make_shape(struct helper_space *s, const struct shape *shape)
 {
     /* As one area, so that page offsets go on. */
     for (unsigned i = 0; i < 4; i++)
@@ -116,7 +87,7 @@ make_shape(struct space *s, const struct shape *shape)
 static void
 test_shapes(void **state)
 {
-    struct space *s = *state;
+    struct helper_space *s = *state;
 
     for (size_t i = 0; i < sizeof(shapes) / sizeof(shapes[0]); i++) {
         const struct shape *shape = &shapes[i];
@@ -140,7 +111,7 @@ static void
 test_many(void **state)
 {
     enum { N = 4000 };
-    struct space *s = *state;
+    struct helper_space *s = *state;
     struct aspen_failpoint_plan plan = {.mode = ASPEN_FAIL_NEVER};
     struct aspen_failpoint_counts counts;
 
@@ -161,7 +132,7 @@ test_many(void **state)
 static void
 test_family(void **state)
 {
-    struct space *s = *state;
+    struct helper_space *s = *state;
     struct aspen_mm *child;
 
     helper_map(s->mm, AT(0x100), 4, RW);
@@ -182,7 +153,7 @@ test_family(void **state)
 static void
 test_access(void **state)
 {
-    struct space *s = *state;
+    struct helper_space *s = *state;
     uint8_t byte = 9;
     uint32_t frame;
 
@@ -213,7 +184,7 @@ test_access(void **state)
 static void
 test_shared_with_child(void **state)
 {
-    struct space *s = *state;
+    struct helper_space *s = *state;
     struct aspen_mm *child;
 
     helper_map(s->mm, AT(0x100), 1, RW);
@@ -229,7 +200,7 @@ test_shared_with_child(void **state)
 static void
 test_flushes(void **state)
 {
-    struct space *s = *state;
+    struct helper_space *s = *state;
     struct aspen_mm_counters before, after;
 
     helper_map(s->mm, AT(0x100), 64, RW);
@@ -251,7 +222,7 @@ test_flushes(void **state)
 static void
 test_charge(void **state)
 {
-    struct space *s = *state;
+    struct helper_space *s = *state;
 
     helper_map(s->mm, AT(0x100), 8, R);
     assert_int_equal(committed(s), 0);
@@ -274,7 +245,7 @@ test_charge(void **state)
 static void
 test_arguments(void **state)
 {
-    struct space *s = *state;
+    struct helper_space *s = *state;
     struct aspen_mm *mm = s->mm;
     struct helper_state before;
     const uint64_t grows = ASPEN_PROT_GROWSDOWN;
@@ -316,7 +287,7 @@ test_arguments(void **state)
 static void
 test_limit(void **state)
 {
-    struct space *s = *state;
+    struct helper_space *s = *state;
 
     helper_map(s->mm, AT(0x100), 4, R);
     helper_map(s->mm, AT(0x104), 4, R | ASPEN_VM_NORESERVE);
@@ -332,7 +303,7 @@ test_limit(void **state)
 static void
 test_key(void **state)
 {
-    struct space *s = *state;
+    struct helper_space *s = *state;
 
     helper_map(s->mm, AT(0x100), 4, RW);
     assert_int_equal(aspen_mprotect(s->mm, AT(0x101), PAGE, RW, 3), 0);
@@ -377,7 +348,9 @@ test_map_count(void **state)
 int
 main(void)
 {
-#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+#define TEST(name)                                                             \
+    cmocka_unit_test_setup_teardown(name, helper_space_setup,                  \
+                                    helper_space_teardown)
     const struct CMUnitTest tests[] = {
         TEST(test_shapes),
         TEST(test_many),

@@ -8,40 +8,8 @@
 #define AT(page) ((uint64_t)(page)*PAGE)
 #define MOVE     (ASPEN_MREMAP_MAYMOVE | ASPEN_MREMAP_FIXED)
 
-struct space {
-    struct helper helper;
-    struct aspen_mm *mm;
-};
-
 static int
-setup(void **state)
-{
-    struct space *s = calloc(1, sizeof(*s));
-    struct aspen_config config;
-
-    assert_non_null(s);
-    aspen_config_init(&config);
-    config.semantics = ASPEN_SEMANTICS_6_18;
-    helper_create(&s->helper, &config);
-    s->mm = helper_mm(&s->helper);
-    *state = s;
-    return 0;
-}
-
-static int
-teardown(void **state)
-{
-    struct space *s = *state;
-
-    helper_assert_valid(&s->helper);
-    aspen_mm_put(s->mm);
-    helper_destroy(&s->helper);
-    free(s);
-    return 0;
-}
-
-static int
-remap(struct space *s, uint64_t old, uint64_t pages, uint64_t new_pages,
+remap(struct helper_space *s, uint64_t old, uint64_t pages, uint64_t new_pages,
       unsigned flags, uint64_t to, uint64_t *page)
 {
     uint64_t address = AT(*page);
@@ -53,7 +21,7 @@ remap(struct space *s, uint64_t old, uint64_t pages, uint64_t new_pages,
 }
 
 static void
-move(struct space *s, uint64_t old, uint64_t pages, uint64_t new_pages,
+move(struct helper_space *s, uint64_t old, uint64_t pages, uint64_t new_pages,
      unsigned flags, uint64_t to)
 {
     uint64_t page = 0;
@@ -67,7 +35,7 @@ move(struct space *s, uint64_t old, uint64_t pages, uint64_t new_pages,
 static void
 test_refused(void **state)
 {
-    struct space *s = *state;
+    struct helper_space *s = *state;
     static const struct {
         uint64_t old, pages, new_pages;
         unsigned flags;
@@ -115,7 +83,7 @@ test_refused(void **state)
 static void
 test_several(void **state)
 {
-    struct space *s = *state;
+    struct helper_space *s = *state;
     struct helper_state before;
     uint64_t page = 0;
 
@@ -159,7 +127,7 @@ test_several(void **state)
 static void
 test_grows_after_fork(void **state)
 {
-    struct space *s = *state;
+    struct helper_space *s = *state;
     struct aspen_mm *child;
     uint64_t address;
 
@@ -176,7 +144,7 @@ test_grows_after_fork(void **state)
 static void
 test_locked(void **state)
 {
-    struct space *s = *state;
+    struct helper_space *s = *state;
     struct aspen_mm_counters counters;
 
     helper_map(s->mm, AT(16), 4, RW | ASPEN_VM_LOCKED);
@@ -194,7 +162,7 @@ test_locked(void **state)
 static void
 test_tables(void **state)
 {
-    struct space *s = *state;
+    struct helper_space *s = *state;
     static const uint64_t places[] = {8192, 12289, 20480, 8192 + 512 * 3};
     uint64_t at = 1024;
     struct aspen_mm_counters counters;
@@ -214,7 +182,7 @@ test_tables(void **state)
 }
 
 static void
-import_huge(struct space *s, uint64_t at)
+import_huge(struct helper_space *s, uint64_t at)
 {
     struct aspen_import_vma vma = {
         .start = AT(at),
@@ -235,7 +203,7 @@ import_huge(struct space *s, uint64_t at)
 static void
 test_huge(void **state)
 {
-    struct space *s = *state;
+    struct helper_space *s = *state;
     struct helper_state before;
     struct aspen_slot slot;
     uint64_t page = 0;
@@ -262,7 +230,7 @@ test_huge(void **state)
 static void
 test_twice(void **state)
 {
-    struct space *s = *state;
+    struct helper_space *s = *state;
     struct aspen_object *object =
         helper_object(&s->helper, ASPEN_OBJECT_SHMEM, 8, NULL, NULL);
 
@@ -290,7 +258,7 @@ special_moves(void *context, struct aspen_mm *mm, uint64_t from, uint64_t to,
 static void
 test_special(void **state)
 {
-    struct space *s = *state;
+    struct helper_space *s = *state;
     int error = -ASPEN_EBUSY;
     struct aspen_special special = {
         .name = "[test]", .mremap = special_moves, .context = &error};
@@ -315,7 +283,7 @@ test_special(void **state)
 static void
 test_guards(void **state)
 {
-    struct space *s = *state;
+    struct helper_space *s = *state;
 
     helper_map(s->mm, AT(16), 4, RW);
     assert_int_equal(
@@ -326,7 +294,9 @@ test_guards(void **state)
     assert_int_equal(helper_get(&s->helper, s->mm, AT(102)), 0);
 }
 
-#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+#define TEST(name)                                                             \
+    cmocka_unit_test_setup_teardown(name, helper_space_setup_6_18,             \
+                                    helper_space_teardown)
 
 int
 main(void)

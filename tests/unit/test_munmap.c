@@ -46,35 +46,20 @@ static const struct aspen_pager_ops pager = {
     .release = hook_release,
 };
 
-struct space {
-    struct helper helper;
-    struct aspen_mm *mm;
-    struct aspen_mm *child;
-    struct hooks hooks;
-};
+static struct hooks hooks; /* of the test that runs */
 
 static int
 setup(void **state)
 {
-    struct space *space = calloc(1, sizeof(*space));
-
-    assert_non_null(space);
-    helper_create(&space->helper, NULL);
-    space->mm = helper_mm(&space->helper);
-    *state = space;
-    return 0;
+    hooks = (struct hooks){0};
+    return helper_space_setup(state);
 }
 
 static int
 teardown(void **state)
 {
-    struct space *space = *state;
-
-    helper_assert_valid(&space->helper);
-    aspen_mm_put(space->mm);
-    helper_destroy(&space->helper);
-    assert_int_equal(space->hooks.opened, space->hooks.closed);
-    free(space);
+    helper_space_teardown(state);
+    assert_int_equal(hooks.opened, hooks.closed);
     return 0;
 }
 
@@ -88,7 +73,7 @@ counters(struct aspen_mm *mm)
 }
 
 static uint64_t
-committed(struct space *s)
+committed(struct helper_space *s)
 {
     struct aspen_counters c;
 
@@ -97,14 +82,14 @@ committed(struct space *s)
 }
 
 static void
-fill(struct space *s, uint64_t first, uint64_t last)
+fill(struct helper_space *s, uint64_t first, uint64_t last)
 {
     for (uint64_t page = first; page <= last; page++)
         helper_put(&s->helper, s->mm, AT(page), (uint8_t)page);
 }
 
 static void
-assert_filled(struct space *s, uint64_t first, uint64_t last)
+assert_filled(struct helper_space *s, uint64_t first, uint64_t last)
 {
     struct aspen *aspen = s->helper.aspen;
     uint32_t frame;
@@ -119,7 +104,7 @@ assert_filled(struct space *s, uint64_t first, uint64_t last)
 }
 
 static void
-assert_unmapped(struct space *s, uint64_t first, uint64_t last)
+assert_unmapped(struct helper_space *s, uint64_t first, uint64_t last)
 {
     for (uint64_t page = first; page <= last; page++)
         assert_int_equal(aspen_fault(s->mm, AT(page), ASPEN_ACCESS_READ),
@@ -131,7 +116,7 @@ assert_unmapped(struct space *s, uint64_t first, uint64_t last)
 static void
 test_edges(void **state)
 {
-    struct space *s = *state;
+    struct helper_space *s = *state;
 
     helper_map(s->mm, AT(100), 20, RW);
     fill(s, 100, 119);
@@ -168,7 +153,7 @@ test_edges(void **state)
 static void
 test_several(void **state)
 {
-    struct space *s = *state;
+    struct helper_space *s = *state;
 
     helper_map(s->mm, AT(100), 4, RW);
     helper_map(s->mm, AT(104), 4, R);
@@ -190,7 +175,7 @@ test_several(void **state)
 static void
 test_tables(void **state)
 {
-    struct space *s = *state;
+    struct helper_space *s = *state;
     uint64_t top = (uint64_t)1 << 46;
 
     helper_map(s->mm, GIB, 4 * 512, RW);
@@ -220,7 +205,7 @@ test_tables(void **state)
 static void
 test_arguments(void **state)
 {
-    struct space *s = *state;
+    struct helper_space *s = *state;
     uint64_t limit = s->mm->address_limit;
 
     assert_int_equal(aspen_munmap(s->mm, 1, PAGE), -ASPEN_EINVAL);
@@ -238,7 +223,7 @@ test_arguments(void **state)
 static void
 test_sealed(void **state)
 {
-    struct space *s = *state;
+    struct helper_space *s = *state;
     struct aspen_import_vma sealed = {
         .start = AT(110), .end = AT(112), .flags = R | ASPEN_VM_SEALED};
     struct aspen_mmap_args over = {
@@ -285,9 +270,9 @@ test_map_count(void **state)
 static void
 test_object(void **state)
 {
-    struct space *s = *state;
+    struct helper_space *s = *state;
     struct aspen_object *object =
-        helper_object(&s->helper, ASPEN_OBJECT_SHMEM, 32, &pager, &s->hooks);
+        helper_object(&s->helper, ASPEN_OBJECT_SHMEM, 32, &pager, &hooks);
 
     helper_map_object(s->mm, AT(100), 20, RW | ASPEN_VM_SHARED, object, 5);
     aspen_object_put(object);
@@ -300,27 +285,27 @@ test_object(void **state)
     assert_filled(s, 108, 118);
     assert_int_equal(object->i_mmap.count, 2);
     assert_int_equal(object->writable_shared, 2);
-    assert_int_equal(s->hooks.opened - s->hooks.closed, 2);
+    assert_int_equal(hooks.opened - hooks.closed, 2);
 
     /* A refused part: the error comes through and nothing changed. */
     struct helper_state before;
     helper_state_take(&s->helper, s->mm, &before);
-    s->hooks.refuse = -ASPEN_EPERM;
+    hooks.refuse = -ASPEN_EPERM;
     assert_int_equal(aspen_munmap(s->mm, AT(110), AT(1)), -ASPEN_EPERM);
     assert_int_equal(aspen_munmap(s->mm, AT(103), AT(6)), -ASPEN_EPERM);
-    s->hooks.refuse = 0;
+    hooks.refuse = 0;
     helper_assert_state(&s->helper, s->mm, &before);
     assert_filled(s, 101, 103);
 
     helper_unmap(s->mm, AT(100), 20);
-    assert_int_equal(s->hooks.released, 1);
+    assert_int_equal(hooks.released, 1);
 }
 
 /* Pages of a forked family stay found after each of them splits. */
 static void
 test_forked(void **state)
 {
-    struct space *s = *state;
+    struct helper_space *s = *state;
     struct aspen *aspen = s->helper.aspen;
     struct aspen_mm *child;
     uint32_t frame;
@@ -347,7 +332,7 @@ test_forked(void **state)
 static void
 test_empty_space(void **state)
 {
-    struct space *s = *state;
+    struct helper_space *s = *state;
     struct aspen_mmap_args args = {.length_bytes = PAGE};
     uint64_t address;
 
@@ -367,7 +352,9 @@ test_empty_space(void **state)
 /* ---- Every step fails -------------------------------------------------- */
 
 struct failing {
-    struct space space;
+    struct helper_space space;
+    struct aspen_mm *child;
+    struct hooks hooks;
     struct aspen_object *object;
     uint64_t first;
     uint64_t pages;
@@ -377,16 +364,16 @@ static void
 fail_setup(void *context)
 {
     struct failing *f = context;
-    struct space *s = &f->space;
+    struct helper_space *s = &f->space;
 
     s->mm = helper_mm(&s->helper);
     f->object =
-        helper_object(&s->helper, ASPEN_OBJECT_FILE, 32, &pager, &s->hooks);
+        helper_object(&s->helper, ASPEN_OBJECT_FILE, 32, &pager, &f->hooks);
     helper_map(s->mm, AT(100), 10, RW);
     helper_map_object(s->mm, AT(110), 10, RW, f->object, 0);
     fill(s, 102, 105);
     fill(s, 113, 116);
-    assert_int_equal(aspen_fork(s->mm, &s->child), 0);
+    assert_int_equal(aspen_fork(s->mm, &f->child), 0);
 }
 
 static int
@@ -402,10 +389,8 @@ fail_done(void *context)
     struct failing *f = context;
 
     assert_unmapped(&f->space, f->first, f->first + f->pages - 1);
-    assert_int_equal(helper_get(&f->space.helper, f->space.child, AT(103)),
-                     103);
-    assert_int_equal(helper_get(&f->space.helper, f->space.child, AT(114)),
-                     114);
+    assert_int_equal(helper_get(&f->space.helper, f->child, AT(103)), 103);
+    assert_int_equal(helper_get(&f->space.helper, f->child, AT(114)), 114);
 }
 
 static void
@@ -414,9 +399,9 @@ fail_teardown(void *context)
     struct failing *f = context;
 
     aspen_mm_put(f->space.mm);
-    aspen_mm_put(f->space.child);
+    aspen_mm_put(f->child);
     aspen_object_put(f->object);
-    assert_int_equal(f->space.hooks.opened, f->space.hooks.closed);
+    assert_int_equal(f->hooks.opened, f->hooks.closed);
 }
 
 static void

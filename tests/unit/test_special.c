@@ -7,9 +7,8 @@
 
 #define AT(page) ((uint64_t)(page)*PAGE)
 
-struct space {
-    struct helper helper;
-    struct aspen_mm *mm;
+/* What the hooks of `code` answer and saw. */
+struct hooks {
     unsigned closed;
     int error; /* of the fault hook */
     uint64_t raw;
@@ -18,57 +17,37 @@ struct space {
 static int
 on_fault(void *context, struct aspen_mm *mm, uint64_t pgoff, uint64_t *raw)
 {
-    struct space *s = context;
+    struct hooks *h = context;
 
     (void)mm;
-    *raw = s->raw + pgoff;
-    return s->error;
+    *raw = h->raw + pgoff;
+    return h->error;
 }
 
 static void
 on_close(void *context, struct aspen_mm *mm, uint64_t start, uint64_t end)
 {
-    struct space *s = context;
+    struct hooks *h = context;
 
     (void)mm;
     assert_int_equal(end - start, AT(2));
-    s->closed++;
+    h->closed++;
 }
 
-/* Its context is the test's space: set by setup. */
-static struct aspen_special code = {
-    .name = "[vdso]", .fault = on_fault, .close = on_close};
+static struct hooks hooks;
+static const struct aspen_special code = {
+    .name = "[vdso]", .fault = on_fault, .close = on_close, .context = &hooks};
 static const struct aspen_special empty = {.name = "[vvar]"};
 
 static int
 setup(void **state)
 {
-    struct space *s = calloc(1, sizeof(*s));
-
-    if (!s)
-        return 1;
-    helper_create(&s->helper, NULL);
-    s->mm = helper_mm(&s->helper);
-    s->raw = 1 << 20;
-    code.context = s;
-    *state = s;
-    return 0;
-}
-
-static int
-teardown(void **state)
-{
-    struct space *s = *state;
-
-    helper_assert_valid(&s->helper);
-    aspen_mm_put(s->mm);
-    helper_destroy(&s->helper);
-    free(s);
-    return 0;
+    hooks = (struct hooks){.raw = 1 << 20};
+    return helper_space_setup(state);
 }
 
 static uint64_t
-map(struct space *s, uint64_t page, const struct aspen_special *special,
+map(struct helper_space *s, uint64_t page, const struct aspen_special *special,
     uint64_t flags)
 {
     uint64_t address;
@@ -98,7 +77,7 @@ sink(void *context, const char *text, size_t length)
 
 /* The names in maps, one after the other; "-" is none. */
 static void
-assert_names(struct space *s, const char *expected)
+assert_names(struct helper_space *s, const char *expected)
 {
     struct buffer maps = {.used = 0};
     char names[1024] = "";
@@ -117,7 +96,7 @@ assert_names(struct space *s, const char *expected)
 static void
 arguments(void **state)
 {
-    struct space *s = *state;
+    struct helper_space *s = *state;
     struct aspen_special unnamed = {.fault = on_fault};
     uint64_t a = 7;
     struct aspen_mm *mm = s->mm;
@@ -147,19 +126,19 @@ arguments(void **state)
 static void
 faults(void **state)
 {
-    struct space *s = *state;
+    struct helper_space *s = *state;
     const unsigned read = ASPEN_ACCESS_READ;
     uint32_t frame;
 
     map(s, 100, &code, RX);
     map(s, 200, &empty, R);
     assert_int_equal(aspen_fault(s->mm, AT(200), read), -ASPEN_EFBIG);
-    s->error = -ASPEN_EAGAIN;
+    hooks.error = -ASPEN_EAGAIN;
     assert_int_equal(aspen_fault(s->mm, AT(101), read), -ASPEN_EAGAIN);
-    s->error = 0;
-    s->raw = (uint64_t)1 << 60;
+    hooks.error = 0;
+    hooks.raw = (uint64_t)1 << 60;
     assert_int_equal(aspen_fault(s->mm, AT(101), read), -ASPEN_EFBIG);
-    s->raw = 1 << 20;
+    hooks.raw = 1 << 20;
     assert_int_equal(aspen_fault(s->mm, AT(101), ASPEN_ACCESS_WRITE),
                      -ASPEN_EACCES);
     assert_int_equal(aspen_fault(s->mm, AT(101), ASPEN_ACCESS_EXEC), 0);
@@ -173,7 +152,7 @@ faults(void **state)
 static void
 every_fault_step(void **state)
 {
-    struct space *s = *state;
+    struct helper_space *s = *state;
     struct aspen_failpoint_plan plan = {.mode = ASPEN_FAIL_ONCE};
     struct aspen_failpoint_counts counts;
     unsigned failed = 0;
@@ -194,7 +173,7 @@ every_fault_step(void **state)
 static void
 whole_or_not_at_all(void **state)
 {
-    struct space *s = *state;
+    struct helper_space *s = *state;
     struct aspen_mmap_args over = {.address = AT(101),
                                    .length_bytes = AT(5),
                                    .vm_flags = R,
@@ -210,15 +189,15 @@ whole_or_not_at_all(void **state)
     assert_int_equal(aspen_mprotect(s->mm, AT(101), PAGE, R, -1),
                      -ASPEN_EINVAL);
     assert_int_equal(aspen_mmap(s->mm, &over, &a), -ASPEN_EINVAL);
-    assert_int_equal(s->closed, 0);
+    assert_int_equal(hooks.closed, 0);
     assert_int_equal(aspen_fault(s->mm, AT(101), ASPEN_ACCESS_READ), 0);
 
     assert_int_equal(aspen_fork(s->mm, &child), 0);
     assert_int_equal(aspen_fault(child, AT(101), ASPEN_ACCESS_READ), 0);
     aspen_mm_put(child);
-    assert_int_equal(s->closed, 2);
+    assert_int_equal(hooks.closed, 2);
     assert_int_equal(aspen_munmap(s->mm, AT(100), AT(2)), 0);
-    assert_int_equal(s->closed, 3);
+    assert_int_equal(hooks.closed, 3);
     assert_int_equal(aspen_mprotect(s->mm, AT(102), AT(2), R, -1), 0);
     assert_names(s, "[vdso] ");
 }
@@ -226,7 +205,7 @@ whole_or_not_at_all(void **state)
 static void
 locks_do_not_bind_it(void **state)
 {
-    struct space *s = *state;
+    struct helper_space *s = *state;
 
     s->mm->def_flags = ASPEN_VM_LOCKED;
     assert_int_equal(aspen_limit_set(s->mm, ASPEN_LIMIT_MEMLOCK, 0), 0);
@@ -239,7 +218,7 @@ locks_do_not_bind_it(void **state)
 static void
 names(void **state)
 {
-    struct space *s = *state;
+    struct helper_space *s = *state;
     struct aspen_layout layout;
 
     map(s, 100, &empty, R | ASPEN_VM_PFNMAP);
@@ -271,7 +250,8 @@ names(void **state)
     assert_names(s, "[vvar] [vdso] [heap] - - - ");
 }
 
-#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+#define TEST(name)                                                             \
+    cmocka_unit_test_setup_teardown(name, setup, helper_space_teardown)
 
 int
 main(void)
