@@ -253,6 +253,48 @@ helper_object(struct helper *helper, enum aspen_object_kind kind,
 
 /* ---- Looking ----------------------------------------------------------- */
 
+struct aspen_mm_counters
+helper_counters(struct aspen_mm *mm)
+{
+    struct aspen_mm_counters counters;
+
+    aspen_mm_counters_read(mm, &counters);
+    return counters;
+}
+
+uint64_t
+helper_committed(struct helper *helper)
+{
+    struct aspen_counters counters;
+
+    aspen_counters_read(helper->aspen, &counters);
+    return counters.committed_pages;
+}
+
+bool
+helper_can_read(struct aspen_mm *mm, uint64_t address)
+{
+    uint32_t frame;
+    return aspen_translate(mm, address, ASPEN_ACCESS_READ, &frame) == 0;
+}
+
+bool
+helper_can_write(struct aspen_mm *mm, uint64_t address)
+{
+    uint32_t frame;
+    return aspen_translate(mm, address, ASPEN_ACCESS_WRITE, &frame) == 0;
+}
+
+uint32_t
+helper_frame(struct aspen_mm *mm, uint64_t address)
+{
+    uint32_t frame;
+
+    assert_int_equal(aspen_translate(mm, address, ASPEN_ACCESS_READ, &frame),
+                     0);
+    return frame;
+}
+
 static void
 to_file(void *context, const char *text, size_t length)
 {

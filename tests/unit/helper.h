@@ -92,6 +92,16 @@ struct aspen_object *helper_object(struct helper *helper,
 
 /* ---- Looking ----------------------------------------------------------- */
 
+struct aspen_mm_counters helper_counters(struct aspen_mm *mm);
+uint64_t helper_committed(struct helper *helper); /* pages */
+
+/* Whether the access goes through without a fault. */
+bool helper_can_read(struct aspen_mm *mm, uint64_t address);
+bool helper_can_write(struct aspen_mm *mm, uint64_t address);
+
+/* The frame of a page that is there. */
+uint32_t helper_frame(struct aspen_mm *mm, uint64_t address);
+
 /* The project's notation, without the pages or with them; free() it. */
 char *helper_dump(struct aspen_mm *mm, bool pages);
 

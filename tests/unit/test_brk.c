@@ -93,13 +93,11 @@ static void
 test_locked(void **state)
 {
     struct helper_space *s = *state;
-    struct aspen_mm_counters c;
 
     assert_int_equal(aspen_mlockall(s->mm, ASPEN_MCL_FUTURE), 0);
     expect(s, AT(0x1013), 0);
-    aspen_mm_counters_read(s->mm, &c);
-    assert_int_equal(c.locked_pages, 3);
-    assert_int_equal(c.anon_pages, 3);
+    assert_int_equal(helper_counters(s->mm).locked_pages, 3);
+    assert_int_equal(helper_counters(s->mm).anon_pages, 3);
     assert_int_equal(aspen_limit_set(s->mm, ASPEN_LIMIT_MEMLOCK, AT(4)), 0);
     expect(s, AT(0x1015), -ASPEN_EAGAIN);
     expect(s, AT(0x1014), 0);
@@ -110,15 +108,12 @@ static void
 test_below(void **state)
 {
     struct helper_space *s = *state;
-    struct aspen_mm_counters c;
 
     helper_map(s->mm, AT(0x100e), 2, RW);
     expect(s, AT(0x1012), 0);
-    aspen_mm_counters_read(s->mm, &c);
-    assert_int_equal(c.vmas, 2);
+    assert_int_equal(helper_counters(s->mm).vmas, 2);
     expect(s, AT(0x1014), 0);
-    aspen_mm_counters_read(s->mm, &c);
-    assert_int_equal(c.vmas, 2);
+    assert_int_equal(helper_counters(s->mm).vmas, 2);
 }
 
 int

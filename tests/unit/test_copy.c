@@ -283,7 +283,6 @@ test_stack(void **state)
     (void)state;
     struct space s;
     uint64_t done;
-    struct aspen_mm_counters c;
 
     create(&s, NULL);
     helper_map(s.mm, BASE, 1, RW | ASPEN_VM_GROWSDOWN);
@@ -292,8 +291,7 @@ test_stack(void **state)
     assert_int_equal(
         aspen_copy_out(s.mm, BASE - 2 * PAGE, "x", 1, ASPEN_COPY_FORCE, &done),
         0);
-    aspen_mm_counters_read(s.mm, &c);
-    assert_int_equal(c.stack_pages, 3);
+    assert_int_equal(helper_counters(s.mm).stack_pages, 3);
     assert_int_equal(helper_get(&s.helper, s.mm, BASE - 2 * PAGE), 'x');
     destroy(&s);
 }
@@ -322,7 +320,6 @@ test_no_contents(void **state)
 {
     (void)state;
     struct aspen_config config;
-    struct aspen_mm_counters c;
     struct space s;
     uint8_t bytes[2] = {1, 2};
     uint64_t done;
@@ -342,8 +339,7 @@ test_no_contents(void **state)
     assert_int_equal(aspen_copy_in(s.mm, BASE + PAGE - 1, bytes, 2, 0, &done),
                      0);
     assert_int_equal(bytes[0] | bytes[1], 0);
-    aspen_mm_counters_read(s.mm, &c);
-    assert_int_equal(c.anon_pages, 2);
+    assert_int_equal(helper_counters(s.mm).anon_pages, 2);
     destroy(&s);
 }
 

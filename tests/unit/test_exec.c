@@ -167,7 +167,6 @@ static void
 test_inherits(void **state)
 {
     struct helper_space *e = *state;
-    struct aspen_mm_counters counters;
 
     assert_int_equal(aspen_limit_set(e->mm, ASPEN_LIMIT_STACK, AT(99)), 0);
     assert_int_equal(aspen_privileges_set(e->mm, ASPEN_PRIVILEGE_IPC_LOCK), 0);
@@ -176,8 +175,7 @@ test_inherits(void **state)
     assert_int_equal(aspen_limit(next, ASPEN_LIMIT_STACK), AT(99));
     assert_int_equal(aspen_privileges(next), ASPEN_PRIVILEGE_IPC_LOCK);
     helper_map(next, AT(16), 4, RW);
-    aspen_mm_counters_read(next, &counters);
-    assert_int_equal(counters.locked_pages, 0);
+    assert_int_equal(helper_counters(next).locked_pages, 0);
     aspen_exec_abort(next);
 }
 

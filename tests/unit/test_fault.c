@@ -16,32 +16,6 @@ struct pager {
     const struct aspen_mmap_args *replace; /* or map this instead */
 };
 
-static uint32_t
-frame_at(struct aspen_mm *mm, uint64_t address)
-{
-    uint32_t frame;
-
-    assert_int_equal(aspen_translate(mm, address, ASPEN_ACCESS_READ, &frame),
-                     0);
-    return frame;
-}
-
-static bool
-is_writable(struct aspen_mm *mm, uint64_t address)
-{
-    uint32_t frame;
-    return aspen_translate(mm, address, ASPEN_ACCESS_WRITE, &frame) == 0;
-}
-
-static struct aspen_mm_counters
-counters(struct aspen_mm *mm)
-{
-    struct aspen_mm_counters c;
-
-    aspen_mm_counters_read(mm, &c);
-    return c;
-}
-
 /* ---- Anonymous --------------------------------------------------------- */
 
 static void
@@ -55,22 +29,23 @@ test_anonymous(void **state)
                      -ASPEN_EFAULT);
     /* Reading maps the zero page, which nobody may write. */
     assert_int_equal(helper_get(&s->helper, s->mm, a), 0);
-    assert_int_equal(frame_at(s->mm, a), ASPEN_ZERO_FRAME);
-    assert_false(is_writable(s->mm, a));
-    assert_int_equal(counters(s->mm).anon_pages, 0);
+    assert_int_equal(helper_frame(s->mm, a), ASPEN_ZERO_FRAME);
+    assert_false(helper_can_write(s->mm, a));
+    assert_int_equal(helper_counters(s->mm).anon_pages, 0);
 
     helper_put(&s->helper, s->mm, a, 7);
-    assert_int_not_equal(frame_at(s->mm, a), ASPEN_ZERO_FRAME);
-    assert_int_equal(counters(s->mm).anon_pages, 1);
+    assert_int_not_equal(helper_frame(s->mm, a), ASPEN_ZERO_FRAME);
+    assert_int_equal(helper_counters(s->mm).anon_pages, 1);
     helper_put(&s->helper, s->mm, a + 3 * PAGE + 5, 9);
-    assert_int_equal(counters(s->mm).anon_pages, 2);
+    assert_int_equal(helper_counters(s->mm).anon_pages, 2);
     assert_int_equal(helper_get(&s->helper, s->mm, a), 7);
     assert_int_equal(helper_get(&s->helper, s->mm, a + 1), 0);
     assert_int_equal(helper_get(&s->helper, s->mm, a + 3 * PAGE + 5), 9);
     /* The zero page is as it was. */
     assert_int_equal(helper_get(&s->helper, s->mm, a + 2 * PAGE), 0);
 
-    struct aspen_frame *f = aspen_frame_at(s->helper.aspen, frame_at(s->mm, a));
+    struct aspen_frame *f =
+        aspen_frame_at(s->helper.aspen, helper_frame(s->mm, a));
     assert_int_equal(aspen_frame_type(f), ASPEN_FRAME_ANON);
     assert_int_equal(aspen_frame_references(f), 1);
     assert_int_equal(aspen_frame_map_count(f), 1);
@@ -101,7 +76,7 @@ test_refused(void **state)
     assert_int_equal(aspen_fault(mm, w, ASPEN_ACCESS_READ), 0);
     assert_int_equal(aspen_fault(mm, w, 3), -ASPEN_EINVAL);
     assert_int_equal(aspen_fault(mm, w, 0), -ASPEN_EINVAL);
-    assert_int_equal(counters(mm).anon_pages, 0);
+    assert_int_equal(helper_counters(mm).anon_pages, 0);
 }
 
 static void
@@ -163,8 +138,8 @@ test_huge(void **state)
     assert_int_equal(aspen_import_vma(s->mm, &vma), 0);
     assert_int_equal(aspen_import_pages(s->mm, &pages, &done), 0);
     /* Translated by its 4 KiB pieces; what would split it is refused. */
-    assert_int_equal(frame_at(s->mm, 2 * MIB + 5 * PAGE),
-                     frame_at(s->mm, 2 * MIB) + 5);
+    assert_int_equal(helper_frame(s->mm, 2 * MIB + 5 * PAGE),
+                     helper_frame(s->mm, 2 * MIB) + 5);
     assert_int_equal(aspen_munmap(s->mm, 2 * MIB + PAGE, PAGE),
                      -ASPEN_EOPNOTSUPP);
     assert_int_equal(aspen_fork(s->mm, &child), 0);
@@ -187,31 +162,31 @@ test_fork_copies(void **state)
     helper_put(&s->helper, s->mm, a, 1);
     helper_put(&s->helper, s->mm, a + PAGE, 2);
     assert_int_equal(aspen_fork(s->mm, &child), 0);
-    assert_false(is_writable(s->mm, a));
-    assert_false(is_writable(child, a));
-    assert_int_equal(frame_at(s->mm, a), frame_at(child, a));
+    assert_false(helper_can_write(s->mm, a));
+    assert_false(helper_can_write(child, a));
+    assert_int_equal(helper_frame(s->mm, a), helper_frame(child, a));
 
     helper_put(&s->helper, child, a, 11);
-    assert_int_not_equal(frame_at(s->mm, a), frame_at(child, a));
+    assert_int_not_equal(helper_frame(s->mm, a), helper_frame(child, a));
     assert_int_equal(helper_get(&s->helper, s->mm, a), 1);
     assert_int_equal(helper_get(&s->helper, child, a), 11);
-    assert_int_equal(counters(child).anon_pages, 2);
+    assert_int_equal(helper_counters(child).anon_pages, 2);
+    uint32_t frame = helper_frame(child, a);
     assert_ptr_equal(
-        (void *)(uintptr_t)aspen_frame_at(s->helper.aspen, frame_at(child, a))
-            ->owner,
+        (void *)(uintptr_t)aspen_frame_at(s->helper.aspen, frame)->owner,
         aspen_vma_at(child, a)->anon_vma);
     helper_assert_valid(&s->helper);
 
     /* The parent's page is its own again: no copy. */
-    uint32_t frame = frame_at(s->mm, a);
+    frame = helper_frame(s->mm, a);
     helper_put(&s->helper, s->mm, a, 3);
-    assert_int_equal(frame_at(s->mm, a), frame);
+    assert_int_equal(helper_frame(s->mm, a), frame);
 
     /* The child inherits the other when the parent goes. */
     helper_unmap(s->mm, a, 3);
-    frame = frame_at(child, a + PAGE);
+    frame = helper_frame(child, a + PAGE);
     helper_put(&s->helper, child, a + PAGE, 12);
-    assert_int_equal(frame_at(child, a + PAGE), frame);
+    assert_int_equal(helper_frame(child, a + PAGE), frame);
     assert_ptr_equal(
         (void *)(uintptr_t)aspen_frame_at(s->helper.aspen, frame)->owner,
         aspen_vma_at(child, a)->anon_vma);
@@ -227,12 +202,12 @@ test_held_page_is_copied(void **state)
     struct aspen_mm *child;
 
     helper_put(&s->helper, s->mm, a, 1);
-    uint32_t frame = frame_at(s->mm, a);
+    uint32_t frame = helper_frame(s->mm, a);
     aspen_frame_get(aspen_frame_at(s->helper.aspen, frame));
     assert_int_equal(aspen_fork(s->mm, &child), 0);
     aspen_mm_put(child);
     helper_put(&s->helper, s->mm, a, 2);
-    assert_int_not_equal(frame_at(s->mm, a), frame);
+    assert_int_not_equal(helper_frame(s->mm, a), frame);
     aspen_frame_put(s->helper.aspen, frame);
 }
 
@@ -246,9 +221,9 @@ test_copy_flushes(void **state)
 
     helper_put(&s->helper, s->mm, a, 1);
     assert_int_equal(aspen_fork(s->mm, &child), 0);
-    uint64_t before = counters(child).tlb_flushes;
+    uint64_t before = helper_counters(child).tlb_flushes;
     helper_put(&s->helper, child, a, 2);
-    assert_int_equal(counters(child).tlb_flushes, before + 1);
+    assert_int_equal(helper_counters(child).tlb_flushes, before + 1);
     aspen_mm_put(child);
 }
 
@@ -309,15 +284,15 @@ test_private_file(void **state)
     assert_int_equal(helper_get(&s->helper, s->mm, a), 0x42);
     assert_int_equal(helper_get(&s->helper, s->mm, b), 0x42);
     assert_int_equal(pager.reads, 1);
-    assert_int_equal(frame_at(s->mm, a), frame_at(s->mm, b));
-    assert_int_equal(counters(s->mm).file_pages, 2);
+    assert_int_equal(helper_frame(s->mm, a), helper_frame(s->mm, b));
+    assert_int_equal(helper_counters(s->mm).file_pages, 2);
 
     /* A write after a read, and a write at once. */
     helper_put(&s->helper, s->mm, a, 1);
     helper_put(&s->helper, s->mm, a + PAGE, 2);
     assert_int_equal(pager.reads, 2);
-    assert_int_equal(counters(s->mm).file_pages, 1);
-    assert_int_equal(counters(s->mm).anon_pages, 2);
+    assert_int_equal(helper_counters(s->mm).file_pages, 1);
+    assert_int_equal(helper_counters(s->mm).anon_pages, 2);
     assert_int_equal(helper_get(&s->helper, s->mm, a + 1), 0x42);
     assert_int_equal(helper_get(&s->helper, s->mm, b), 0x42);
     assert_int_equal(helper_get(&s->helper, s->mm, b + PAGE), 0x43);
@@ -341,13 +316,13 @@ test_shared(void **state)
     struct aspen_mm *child;
 
     assert_int_equal(helper_get(&s->helper, s->mm, a + PAGE), 0);
-    assert_false(is_writable(s->mm, a + PAGE));
+    assert_false(helper_can_write(s->mm, a + PAGE));
     helper_put(&s->helper, s->mm, a + PAGE, 5);
     assert_int_equal(helper_get(&s->helper, s->mm, b), 5);
     helper_put(&s->helper, s->mm, b + PAGE, 6);
     assert_int_equal(helper_get(&s->helper, s->mm, a + 2 * PAGE), 6);
-    assert_int_equal(counters(s->mm).shmem_pages, 4);
-    assert_true(aspen_frame_at(s->helper.aspen, frame_at(s->mm, b))->index &
+    assert_int_equal(helper_counters(s->mm).shmem_pages, 4);
+    assert_true(aspen_frame_at(s->helper.aspen, helper_frame(s->mm, b))->index &
                 ASPEN_FRAME_DIRTY);
 
     assert_int_equal(aspen_fork(s->mm, &child), 0);
@@ -444,8 +419,8 @@ test_stack_grows(void **state)
     helper_put(&s->helper, s->mm, top - 10 * PAGE, 3);
     helper_assert_vmas(s->mm, "3fda8-3fda9 rw-p 3fda8\n"
                               "3fff6-40002 rw-p 3fff6\n");
-    assert_int_equal(counters(s->mm).stack_pages, 12);
-    assert_int_equal(counters(s->mm).total_pages, 13);
+    assert_int_equal(helper_counters(s->mm).stack_pages, 12);
+    assert_int_equal(helper_counters(s->mm).total_pages, 13);
 
     /* 256 pages stay free between it and what is mapped below. */
     assert_int_equal(aspen_fault(s->mm, below + 256 * PAGE, ASPEN_ACCESS_WRITE),

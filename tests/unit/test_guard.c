@@ -253,7 +253,6 @@ static const struct aspen_pager_ops reader = {.read = read_page};
 static void
 test_file(void **state)
 {
-    struct aspen_mm_counters counters;
     struct aspen_object *file;
     struct helper_space *g = *state;
 
@@ -265,13 +264,11 @@ test_file(void **state)
     advise(g->mm, 4, 2, ASPEN_MADV_WILLNEED); /* nobody hears of errors */
     assert_pages(g->mm, "ABCDEG");
     helper_put(&g->helper, g->mm, AT(1), 'x');
-    aspen_mm_counters_read(g->mm, &counters);
-    assert_int_equal(counters.file_pages, 4);
+    assert_int_equal(helper_counters(g->mm).file_pages, 4);
     /* Clean pages of the file go, private copies stay. */
     advise(g->mm, 0, 6, ASPEN_MADV_PAGEOUT);
-    aspen_mm_counters_read(g->mm, &counters);
-    assert_int_equal(counters.file_pages, 0);
-    assert_int_equal(counters.anon_pages, 1);
+    assert_int_equal(helper_counters(g->mm).file_pages, 0);
+    assert_int_equal(helper_counters(g->mm).anon_pages, 1);
     assert_pages(g->mm, "AxCDEG");
     advise(g->mm, 0, 6, ASPEN_MADV_DONTNEED);
     assert_pages(g->mm, "ABCDEG");

@@ -103,7 +103,6 @@ locked(void **state)
 {
     struct helper_space *s = *state;
     const uint64_t flags = RW | ASPEN_VM_LOCKED;
-    struct aspen_mm_counters counters;
 
     limit(s, ASPEN_LIMIT_MEMLOCK, AT(5));
     assert_int_equal(map(s, 100, 6, flags), -ASPEN_EAGAIN);
@@ -114,9 +113,8 @@ locked(void **state)
     assert_int_equal(aspen_privileges_set(s->mm, ASPEN_PRIVILEGE_IPC_LOCK), 0);
     assert_int_equal(map(s, 200, 1, flags), 0);
     /* Locked is filled. */
-    aspen_mm_counters_read(s->mm, &counters);
-    assert_int_equal(counters.locked_pages, 6);
-    assert_int_equal(counters.anon_pages, 6);
+    assert_int_equal(helper_counters(s->mm).locked_pages, 6);
+    assert_int_equal(helper_counters(s->mm).anon_pages, 6);
 }
 
 static void
@@ -212,18 +210,16 @@ static void
 peaks(void **state)
 {
     struct helper_space *s = *state;
-    struct aspen_mm_counters counters;
 
     helper_map(s->mm, AT(100), 20, RW);
     for (unsigned i = 0; i < 7; i++)
         helper_put(&s->helper, s->mm, AT(100 + i), 1);
     helper_unmap(s->mm, AT(100), 15);
     helper_map(s->mm, AT(200), 3, R);
-    aspen_mm_counters_read(s->mm, &counters);
-    assert_int_equal(counters.total_pages, 8);
-    assert_int_equal(counters.peak_pages, 20);
-    assert_int_equal(counters.anon_pages, 0);
-    assert_int_equal(counters.peak_resident_pages, 7);
+    assert_int_equal(helper_counters(s->mm).total_pages, 8);
+    assert_int_equal(helper_counters(s->mm).peak_pages, 20);
+    assert_int_equal(helper_counters(s->mm).anon_pages, 0);
+    assert_int_equal(helper_counters(s->mm).peak_resident_pages, 7);
 }
 
 /* ---- Layout ------------------------------------------------------------ */

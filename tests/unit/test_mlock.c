@@ -6,15 +6,6 @@
 
 #define AT(page) ((uint64_t)(page)*PAGE)
 
-static struct aspen_mm_counters
-counters(struct helper_space *s)
-{
-    struct aspen_mm_counters c;
-
-    aspen_mm_counters_read(s->mm, &c);
-    return c;
-}
-
 static void
 limit(struct helper_space *s, uint64_t pages)
 {
@@ -33,16 +24,16 @@ test_range(void **state)
     assert_int_equal(aspen_mlock(s->mm, AT(0x102) + 100, PAGE, false), 0);
     helper_assert_vmas(s->mm, "100-102 rw-p 100\n102-104 rw-p 102\n"
                               "104-108 rw-p 104\n");
-    assert_int_equal(counters(s).locked_pages, 2);
-    assert_int_equal(counters(s).anon_pages, 2); /* they have come */
+    assert_int_equal(helper_counters(s->mm).locked_pages, 2);
+    assert_int_equal(helper_counters(s->mm).anon_pages, 2); /* they have come */
     assert_int_equal(aspen_munlock(s->mm, AT(0x100), AT(8)), 0);
     helper_assert_vmas(s->mm, "100-108 rw-p 100\n");
-    assert_int_equal(counters(s).locked_pages, 0);
+    assert_int_equal(helper_counters(s->mm).locked_pages, 0);
     assert_int_equal(aspen_mlock(s->mm, AT(0x100), AT(8), true), 0);
-    assert_int_equal(counters(s).anon_pages, 2); /* none has come */
-    assert_int_equal(counters(s).locked_pages, 8);
+    assert_int_equal(helper_counters(s->mm).anon_pages, 2); /* none has come */
+    assert_int_equal(helper_counters(s->mm).locked_pages, 8);
     helper_unmap(s->mm, AT(0x104), 4);
-    assert_int_equal(counters(s).locked_pages, 4);
+    assert_int_equal(helper_counters(s->mm).locked_pages, 4);
 }
 
 static void
@@ -71,7 +62,7 @@ test_refused(void **state)
     /* No access: none of its pages can come, and Linux's flags would stay. */
     assert_int_equal(aspen_mlock(s->mm, AT(0x103), AT(2), false),
                      -ASPEN_ENOMEM);
-    assert_int_equal(counters(s).locked_pages, 0);
+    assert_int_equal(helper_counters(s->mm).locked_pages, 0);
     assert_int_equal(aspen_mlock(s->mm, AT(0x103), AT(2), true), 0);
 }
 
@@ -105,20 +96,20 @@ test_all(void **state)
     helper_map(s->mm, AT(0x200), 2, 0);
     helper_map(s->mm, AT(0x300), 2, R);
     assert_int_equal(aspen_mlockall(s->mm, ASPEN_MCL_CURRENT), 0);
-    assert_int_equal(counters(s).locked_pages, 6);
-    assert_int_equal(counters(s).anon_pages, 2);
+    assert_int_equal(helper_counters(s->mm).locked_pages, 6);
+    assert_int_equal(helper_counters(s->mm).anon_pages, 2);
     helper_map(s->mm, AT(0x400), 2, RW);
-    assert_int_equal(counters(s).locked_pages, 6);
+    assert_int_equal(helper_counters(s->mm).locked_pages, 6);
     assert_int_equal(aspen_munlockall(s->mm), 0);
-    assert_int_equal(counters(s).locked_pages, 0);
+    assert_int_equal(helper_counters(s->mm).locked_pages, 0);
     assert_int_equal(
         aspen_mlockall(s->mm, ASPEN_MCL_FUTURE | ASPEN_MCL_ONFAULT), 0);
-    assert_int_equal(counters(s).locked_pages, 0);
+    assert_int_equal(helper_counters(s->mm).locked_pages, 0);
     helper_map(s->mm, AT(0x500), 3, RW);
-    assert_int_equal(counters(s).locked_pages, 3);
+    assert_int_equal(helper_counters(s->mm).locked_pages, 3);
     assert_int_equal(aspen_munlockall(s->mm), 0);
     helper_map(s->mm, AT(0x600), 3, RW);
-    assert_int_equal(counters(s).locked_pages, 0);
+    assert_int_equal(helper_counters(s->mm).locked_pages, 0);
 }
 
 /* ---- Seals ------------------------------------------------------------- */

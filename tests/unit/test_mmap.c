@@ -6,24 +6,6 @@
 
 #define AT(page) ((uint64_t)(page)*PAGE)
 
-static struct aspen_mm_counters
-counters(struct aspen_mm *mm)
-{
-    struct aspen_mm_counters c;
-
-    aspen_mm_counters_read(mm, &c);
-    return c;
-}
-
-static uint64_t
-committed(struct helper *helper)
-{
-    struct aspen_counters c;
-
-    aspen_counters_read(helper->aspen, &c);
-    return c.committed_pages;
-}
-
 static int
 try_map(struct aspen_mm *mm, uint64_t address, uint64_t bytes, uint64_t flags,
         unsigned place, uint64_t *result)
@@ -297,9 +279,9 @@ test_merge(void **state)
     helper_map(mm, AT(110), 4, RW);
     helper_map(mm, AT(108), 2, RW); /* between */
     helper_assert_vmas(mm, "60-72 rw-p 60\n");
-    assert_int_equal(counters(mm).vmas, 1);
-    assert_int_equal(counters(mm).total_pages, 18);
-    assert_int_equal(committed(&s->helper), 18);
+    assert_int_equal(helper_counters(mm).vmas, 1);
+    assert_int_equal(helper_counters(mm).total_pages, 18);
+    assert_int_equal(helper_committed(&s->helper), 18);
 
     helper_map(mm, AT(114), 1, R); /* other flags */
     helper_map(mm, AT(115), 1, R | ASPEN_VM_DONTCOPY);
@@ -464,7 +446,7 @@ test_charge(void **state)
     helper_map(mm, AT(1000), 300, RW);
     helper_map(mm, AT(2000), 300, R);
     helper_map(mm, AT(3000), 100, RW | ASPEN_VM_NORESERVE); /* not honoured */
-    assert_int_equal(committed(&helper), 400);
+    assert_int_equal(helper_committed(&helper), 400);
     helper_state_take(&helper, mm, &before);
     assert_int_equal(try_map(mm, 0, AT(100), RW, 0, &a), -ASPEN_ENOMEM);
     helper_assert_state(&helper, mm, &before);
@@ -474,7 +456,7 @@ test_charge(void **state)
                      -ASPEN_ENOMEM);
     helper_assert_state(&helper, mm, &before);
     map_over(mm, AT(1100), 299, RW);
-    assert_int_equal(committed(&helper), 499);
+    assert_int_equal(helper_committed(&helper), 499);
     aspen_mm_put(mm);
     helper_destroy(&helper);
 }
@@ -486,11 +468,11 @@ test_noreserve(void **state)
     uint64_t a;
 
     helper_map(s->mm, AT(100), 4, RW | ASPEN_VM_NORESERVE);
-    assert_int_equal(committed(&s->helper), 0);
+    assert_int_equal(helper_committed(&s->helper), 0);
     map_over(s->mm, AT(102), 4, RW);
-    assert_int_equal(committed(&s->helper), 4);
+    assert_int_equal(helper_committed(&s->helper), 4);
     map_over(s->mm, AT(100), 3, R);
-    assert_int_equal(committed(&s->helper), 3);
+    assert_int_equal(helper_committed(&s->helper), 3);
     /* guess refuses what cannot be at all */
     assert_int_equal(try_map(s->mm, 0, AT(5000), RW, 0, &a), -ASPEN_ENOMEM);
     assert_int_equal(
@@ -523,13 +505,13 @@ test_locked(void **state)
     struct helper_space *s = *state;
 
     helper_map(s->mm, AT(100), 4, RW | ASPEN_VM_LOCKED);
-    assert_int_equal(counters(s->mm).locked_pages, 4);
+    assert_int_equal(helper_counters(s->mm).locked_pages, 4);
     s->mm->def_flags = ASPEN_VM_LOCKED;
     helper_map(s->mm, AT(104), 4, RW);
     helper_assert_vmas(s->mm, "64-6c rw-p 64\n");
-    assert_int_equal(counters(s->mm).locked_pages, 8);
+    assert_int_equal(helper_counters(s->mm).locked_pages, 8);
     helper_map(s->mm, AT(200), 1, R | ASPEN_VM_PFNMAP);
-    assert_int_equal(counters(s->mm).locked_pages, 8);
+    assert_int_equal(helper_counters(s->mm).locked_pages, 8);
     assert_int_equal(aspen_fault(s->mm, AT(200), ASPEN_ACCESS_READ),
                      -ASPEN_EFBIG);
 }
@@ -544,19 +526,19 @@ test_populate(void **state)
     uint64_t a;
 
     assert_int_equal(try_map(s->mm, 0, AT(4), RW, fill, &a), 0);
-    assert_int_equal(counters(s->mm).anon_pages, 4);
+    assert_int_equal(helper_counters(s->mm).anon_pages, 4);
     assert_int_equal(
         try_map(s->mm, 0, AT(4), RW, fill | ASPEN_MAP_NONBLOCK, &a), 0);
-    assert_int_equal(counters(s->mm).anon_pages, 4);
+    assert_int_equal(helper_counters(s->mm).anon_pages, 4);
     /* What cannot be had is passed over. */
     assert_int_equal(try_map(s->mm, 0, AT(4), 0, fill, &a), 0);
     assert_int_equal(try_map(s->mm, 0, AT(4),
                              RW | ASPEN_VM_LOCKONFAULT | ASPEN_VM_LOCKED, 0,
                              &a),
                      0);
-    assert_int_equal(counters(s->mm).anon_pages, 4);
+    assert_int_equal(helper_counters(s->mm).anon_pages, 4);
     assert_int_equal(try_map(s->mm, 0, AT(4), RW | ASPEN_VM_LOCKED, 0, &a), 0);
-    assert_int_equal(counters(s->mm).anon_pages, 8);
+    assert_int_equal(helper_counters(s->mm).anon_pages, 8);
     helper_unmap(s->mm, a, 4);
 }
 
@@ -581,8 +563,8 @@ test_populate_steps(void **state)
         aspen_failpoints_read(s->helper.aspen, &counts);
         assert_int_equal(aspen_failpoints_set(s->helper.aspen, NULL), 0);
         refused += error != 0;
-        missing += !error && counters(s->mm).anon_pages < 3;
-        assert_int_equal(counters(s->mm).vmas, error ? 1 : 2);
+        missing += !error && helper_counters(s->mm).anon_pages < 3;
+        assert_int_equal(helper_counters(s->mm).vmas, error ? 1 : 2);
         if (!error)
             helper_unmap(s->mm, AT(200), 3);
         helper_assert_state(&s->helper, s->mm, &before);
@@ -615,12 +597,12 @@ test_replace(void **state)
     helper_assert_vmas(mm, "64-6e rw-p 64\n");
     assert_int_equal(helper_get(&s->helper, mm, AT(106)), 0);
     assert_int_equal(helper_get(&s->helper, mm, AT(108)), 108);
-    assert_int_equal(counters(mm).vmas, 1);
-    assert_int_equal(counters(mm).anon_pages, 6);
-    assert_int_equal(committed(&s->helper), 10);
+    assert_int_equal(helper_counters(mm).vmas, 1);
+    assert_int_equal(helper_counters(mm).anon_pages, 6);
+    assert_int_equal(helper_committed(&s->helper), 10);
     map_over(mm, AT(98), 20, RW);
     helper_assert_vmas(mm, "62-76 rw-p 62\n");
-    assert_int_equal(counters(mm).anon_pages, 0);
+    assert_int_equal(helper_counters(mm).anon_pages, 0);
 }
 
 /* ---- Every step fails -------------------------------------------------- */

@@ -145,17 +145,14 @@ static void
 test_locked(void **state)
 {
     struct helper_space *s = *state;
-    struct aspen_mm_counters counters;
 
     helper_map(s->mm, AT(16), 4, RW | ASPEN_VM_LOCKED);
     move(s, 16, 4, 8, 0, 100);
-    aspen_mm_counters_read(s->mm, &counters);
-    assert_int_equal(counters.locked_pages, 8);
-    assert_int_equal(counters.anon_pages, 8); /* filled */
+    assert_int_equal(helper_counters(s->mm).locked_pages, 8);
+    assert_int_equal(helper_counters(s->mm).anon_pages, 8); /* filled */
     move(s, 102, 2, 2, ASPEN_MREMAP_DONTUNMAP, 200);
-    aspen_mm_counters_read(s->mm, &counters);
-    assert_int_equal(counters.locked_pages, 2);
-    assert_int_equal(counters.anon_pages, 8);
+    assert_int_equal(helper_counters(s->mm).locked_pages, 2);
+    assert_int_equal(helper_counters(s->mm).anon_pages, 8);
 }
 
 /* More than one table, aligned and not: whole tables and single entries. */
@@ -165,7 +162,6 @@ test_tables(void **state)
     struct helper_space *s = *state;
     static const uint64_t places[] = {8192, 12289, 20480, 8192 + 512 * 3};
     uint64_t at = 1024;
-    struct aspen_mm_counters counters;
 
     helper_map(s->mm, AT(at), 1200, RW);
     for (uint64_t i = 0; i < 1200; i += 7)
@@ -177,8 +173,7 @@ test_tables(void **state)
             assert_int_equal(helper_get(&s->helper, s->mm, AT(at + j)),
                              (uint8_t)j);
     }
-    aspen_mm_counters_read(s->mm, &counters);
-    assert_int_equal(counters.anon_pages, (1200 + 6) / 7);
+    assert_int_equal(helper_counters(s->mm).anon_pages, (1200 + 6) / 7);
 }
 
 static void

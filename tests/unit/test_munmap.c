@@ -63,24 +63,6 @@ teardown(void **state)
     return 0;
 }
 
-static struct aspen_mm_counters
-counters(struct aspen_mm *mm)
-{
-    struct aspen_mm_counters c;
-
-    aspen_mm_counters_read(mm, &c);
-    return c;
-}
-
-static uint64_t
-committed(struct helper_space *s)
-{
-    struct aspen_counters c;
-
-    aspen_counters_read(s->helper.aspen, &c);
-    return c.committed_pages;
-}
-
 static void
 fill(struct helper_space *s, uint64_t first, uint64_t last)
 {
@@ -92,13 +74,11 @@ static void
 assert_filled(struct helper_space *s, uint64_t first, uint64_t last)
 {
     struct aspen *aspen = s->helper.aspen;
-    uint32_t frame;
 
     for (uint64_t page = first; page <= last; page++) {
         assert_int_equal(helper_get(&s->helper, s->mm, AT(page)),
                          (uint8_t)page);
-        assert_int_equal(
-            aspen_translate(s->mm, AT(page), ASPEN_ACCESS_READ, &frame), 0);
+        uint32_t frame = helper_frame(s->mm, AT(page));
         assert_int_equal(aspen_rmap_count(aspen, frame), 1);
     }
 }
@@ -131,11 +111,11 @@ test_edges(void **state)
     assert_unmapped(s, 100, 101);
     assert_unmapped(s, 107, 109);
     assert_unmapped(s, 117, 119);
-    assert_int_equal(counters(s->mm).vmas, 2);
-    assert_int_equal(counters(s->mm).total_pages, 12);
-    assert_int_equal(counters(s->mm).data_pages, 12);
-    assert_int_equal(counters(s->mm).anon_pages, 12);
-    assert_int_equal(committed(s), 12);
+    assert_int_equal(helper_counters(s->mm).vmas, 2);
+    assert_int_equal(helper_counters(s->mm).total_pages, 12);
+    assert_int_equal(helper_counters(s->mm).data_pages, 12);
+    assert_int_equal(helper_counters(s->mm).anon_pages, 12);
+    assert_int_equal(helper_committed(&s->helper), 12);
     helper_assert_valid(&s->helper);
 
     helper_unmap(s->mm, AT(104), 9); /* tail of one, head of the next */
@@ -144,9 +124,9 @@ test_edges(void **state)
     assert_filled(s, 113, 116);
     helper_unmap(s->mm, AT(0), 200); /* all */
     helper_assert_vmas(s->mm, "");
-    assert_int_equal(counters(s->mm).page_tables, 0);
-    assert_int_equal(counters(s->mm).anon_pages, 0);
-    assert_int_equal(committed(s), 0);
+    assert_int_equal(helper_counters(s->mm).page_tables, 0);
+    assert_int_equal(helper_counters(s->mm).anon_pages, 0);
+    assert_int_equal(helper_committed(&s->helper), 0);
     helper_unmap(s->mm, AT(0), 200); /* nothing */
 }
 
@@ -161,14 +141,14 @@ test_several(void **state)
     helper_map(s->mm, AT(114), 4, RW | ASPEN_VM_LOCKED);
     fill(s, 100, 103);
     fill(s, 114, 117);
-    assert_int_equal(counters(s->mm).locked_pages, 4);
+    assert_int_equal(helper_counters(s->mm).locked_pages, 4);
     helper_unmap(s->mm, AT(102), 14);
     helper_assert_vmas(s->mm, "64-66 rw-p 64\n74-76 rw-p 74\n");
     assert_filled(s, 100, 101);
     assert_filled(s, 116, 117);
-    assert_int_equal(counters(s->mm).locked_pages, 2);
-    assert_int_equal(counters(s->mm).exec_pages, 0);
-    assert_int_equal(counters(s->mm).data_pages, 4);
+    assert_int_equal(helper_counters(s->mm).locked_pages, 2);
+    assert_int_equal(helper_counters(s->mm).exec_pages, 0);
+    assert_int_equal(helper_counters(s->mm).data_pages, 4);
 }
 
 /* Tables go with the last page that they could map, and not before. */
@@ -183,23 +163,23 @@ test_tables(void **state)
     for (unsigned i = 0; i < 4; i++)
         helper_put(&s->helper, s->mm, GIB + i * 2 * MIB, 1);
     helper_put(&s->helper, s->mm, top, 1);
-    assert_int_equal(counters(s->mm).page_tables, 2 + 4 + 3);
+    assert_int_equal(helper_counters(s->mm).page_tables, 2 + 4 + 3);
     helper_unmap(s->mm, GIB + 2 * MIB, 2 * 512 - 1);
-    assert_int_equal(counters(s->mm).page_tables, 2 + 3 + 3);
+    assert_int_equal(helper_counters(s->mm).page_tables, 2 + 3 + 3);
     helper_unmap(s->mm, GIB + 6 * MIB - PAGE, 1);
-    assert_int_equal(counters(s->mm).page_tables, 2 + 2 + 3);
+    assert_int_equal(helper_counters(s->mm).page_tables, 2 + 2 + 3);
     helper_unmap(s->mm, GIB, 4 * 512);
-    assert_int_equal(counters(s->mm).page_tables, 3);
+    assert_int_equal(helper_counters(s->mm).page_tables, 3);
     assert_int_equal(helper_get(&s->helper, s->mm, top), 1);
     helper_unmap(s->mm, top, 1);
-    assert_int_equal(counters(s->mm).page_tables, 0);
+    assert_int_equal(helper_counters(s->mm).page_tables, 0);
 
     /* The very top, where a table reaches beyond what a user may map. */
     uint64_t last = s->mm->address_limit - PAGE;
     helper_map(s->mm, last, 1, RW);
     helper_put(&s->helper, s->mm, last, 1);
     helper_unmap(s->mm, last, 1);
-    assert_int_equal(counters(s->mm).page_tables, 0);
+    assert_int_equal(helper_counters(s->mm).page_tables, 0);
 }
 
 static void
@@ -308,7 +288,6 @@ test_forked(void **state)
     struct helper_space *s = *state;
     struct aspen *aspen = s->helper.aspen;
     struct aspen_mm *child;
-    uint32_t frame;
 
     helper_map(s->mm, AT(100), 10, RW);
     fill(s, 100, 109);
@@ -319,8 +298,7 @@ test_forked(void **state)
     for (uint64_t page = 100; page < 110; page++) {
         struct aspen_mm *mm = page == 102 || page == 103 ? child : s->mm;
         bool both = page == 101 || page == 104 || page >= 107;
-        assert_int_equal(
-            aspen_translate(mm, AT(page), ASPEN_ACCESS_READ, &frame), 0);
+        uint32_t frame = helper_frame(mm, AT(page));
         assert_int_equal(aspen_rmap_count(aspen, frame), both ? 2 : 1);
     }
     helper_assert_valid(&s->helper);

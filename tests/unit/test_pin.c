@@ -75,14 +75,6 @@ bytes_of(struct space *s, uint32_t frame)
     return (uint8_t *)s->helper.direct_map + frame * PAGE;
 }
 
-static uint64_t
-pinned_pages(struct aspen_mm *mm)
-{
-    struct aspen_mm_counters c;
-    aspen_mm_counters_read(mm, &c);
-    return c.pinned_pages;
-}
-
 static void
 fork_child(struct space *s)
 {
@@ -271,23 +263,23 @@ run_row(const struct row *row)
                      row->error);
     helper_assert_valid(&s.helper);
     if (row->error) {
-        assert_int_equal(pinned_pages(s.mm), 0);
+        assert_int_equal(helper_counters(s.mm).pinned_pages, 0);
         destroy(&s);
         return;
     }
-    assert_int_equal(pinned_pages(s.mm), 1);
+    assert_int_equal(helper_counters(s.mm).pinned_pages, 1);
     assert_int_equal(frame == before, row->stays || row->what == ZERO);
     check_pinned(&s, row, frame);
     check_one(&s, row, frame);
     assert_int_equal(aspen_fork(s.mm, &other), 0);
     helper_assert_valid(&s.helper);
-    assert_int_equal(pinned_pages(other), 0);
+    assert_int_equal(helper_counters(other).pinned_pages, 0);
     check_one(&s, row, frame);
     if (row->what == ITS_OWN)
         assert_int_not_equal(frame_at(other, BASE), frame);
     aspen_mm_put(other);
     aspen_unpin(s.mm, &frame, 1, row->pin_write);
-    assert_int_equal(pinned_pages(s.mm), 0);
+    assert_int_equal(helper_counters(s.mm).pinned_pages, 0);
     destroy(&s);
 }
 
@@ -393,7 +385,7 @@ test_again(void **state)
                          0);
     assert_int_equal(frames[0], frames[4]);
     assert_int_equal(aspen_frame_pins(s.helper.aspen, frames[0]), 5);
-    assert_int_equal(pinned_pages(s.mm), 5);
+    assert_int_equal(helper_counters(s.mm).pinned_pages, 5);
     helper_assert_valid(&s.helper);
     aspen_unpin(s.mm, frames, 4, false);
     fork_child(&s);
@@ -500,7 +492,7 @@ test_refused(void **state)
                                          calls[i].length, calls[i].flags,
                                          frames),
                          calls[i].error);
-        assert_int_equal(pinned_pages(s.mm), 0);
+        assert_int_equal(helper_counters(s.mm).pinned_pages, 0);
         helper_assert_valid(&s.helper);
     }
     destroy(&s);
@@ -520,13 +512,13 @@ test_limited(void **state)
     assert_int_equal(
         aspen_pin_range(s.mm, BASE, 4 * PAGE, ASPEN_PIN_LIMITED, frames),
         -ASPEN_ENOMEM);
-    assert_int_equal(pinned_pages(s.mm), 0);
+    assert_int_equal(helper_counters(s.mm).pinned_pages, 0);
     assert_int_equal(
         aspen_pin_range(s.mm, BASE, 2 * PAGE, ASPEN_PIN_LIMITED, frames), 0);
     assert_int_equal(aspen_pin_range(s.mm, BASE + 2 * PAGE, 2 * PAGE,
                                      ASPEN_PIN_LIMITED, frames + 2),
                      -ASPEN_ENOMEM);
-    assert_int_equal(pinned_pages(s.mm), 2);
+    assert_int_equal(helper_counters(s.mm).pinned_pages, 2);
     assert_int_equal(aspen_pin_range(s.mm, BASE + 2 * PAGE, PAGE,
                                      ASPEN_PIN_LIMITED, frames + 2),
                      0);
@@ -579,7 +571,7 @@ fail_run(void *context)
     int error = aspen_pin_range(f->space.mm, BASE, 4 * PAGE, ASPEN_PIN_WRITE,
                                 f->frames);
     f->pinned = !error;
-    assert_int_equal(pinned_pages(f->space.mm), error ? 0 : 4);
+    assert_int_equal(helper_counters(f->space.mm).pinned_pages, error ? 0 : 4);
     return error;
 }
 

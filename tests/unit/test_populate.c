@@ -50,13 +50,6 @@ destroy(struct space *s)
     helper_destroy(&s->helper);
 }
 
-static bool
-is_mapped(struct aspen_mm *mm, uint64_t address, unsigned access)
-{
-    uint32_t frame;
-    return aspen_translate(mm, address, access, &frame) == 0;
-}
-
 /* "w" writable, "r" readable, "." nothing, for each page. */
 static void
 assert_pages(struct space *s, const char *expected)
@@ -64,9 +57,9 @@ assert_pages(struct space *s, const char *expected)
     char found[64] = "";
 
     for (size_t i = 0; expected[i]; i++)
-        found[i] = is_mapped(s->mm, BASE + i * PAGE, ASPEN_ACCESS_WRITE)  ? 'w'
-                   : is_mapped(s->mm, BASE + i * PAGE, ASPEN_ACCESS_READ) ? 'r'
-                                                                          : '.';
+        found[i] = helper_can_write(s->mm, BASE + i * PAGE)  ? 'w'
+                   : helper_can_read(s->mm, BASE + i * PAGE) ? 'r'
+                                                             : '.';
     assert_string_equal(found, expected);
 }
 
@@ -217,7 +210,6 @@ test_many(void **state)
     (void)state;
     struct space s;
     struct aspen_mm *child;
-    struct aspen_mm_counters c;
     uint64_t done;
 
     create(&s, NULL);
@@ -228,14 +220,13 @@ test_many(void **state)
                                           ASPEN_POPULATE_WRITE, &done),
                      0);
     assert_int_equal(done, 2000 * PAGE);
-    aspen_mm_counters_read(s.mm, &c);
-    assert_int_equal(c.anon_pages, 2000);
+    assert_int_equal(helper_counters(s.mm).anon_pages, 2000);
     assert_int_equal(aspen_fork(s.mm, &child), 0);
     assert_int_equal(aspen_populate_range(child, BASE, BASE + 1700 * PAGE,
                                           ASPEN_POPULATE_LOCK, NULL),
                      0);
-    assert_true(is_mapped(child, BASE + 1699 * PAGE, ASPEN_ACCESS_WRITE));
-    assert_false(is_mapped(child, BASE + 1700 * PAGE, ASPEN_ACCESS_WRITE));
+    assert_true(helper_can_write(child, BASE + 1699 * PAGE));
+    assert_false(helper_can_write(child, BASE + 1700 * PAGE));
     for (uint64_t i = 0; i < 2000; i += 3)
         assert_int_equal(helper_get(&s.helper, child, BASE + i * PAGE),
                          (uint8_t)i);
@@ -289,7 +280,7 @@ fail_run(void *context)
 
     /* What it says it has done is there. */
     for (uint64_t i = 0; f->mode != ASPEN_POPULATE_MMAP && i * PAGE < done; i++)
-        assert_true(is_mapped(f->space.mm, BASE + i * PAGE, ASPEN_ACCESS_READ));
+        assert_true(helper_can_read(f->space.mm, BASE + i * PAGE));
     assert_true(error == 0 || error == -ASPEN_EINTR ||
                 (f->mode == ASPEN_POPULATE_LOCK
                      ? error == -ASPEN_EAGAIN || error == -ASPEN_ENOMEM
@@ -364,7 +355,6 @@ test_contents_ignored(void **state)
 {
     (void)state;
     struct aspen_config config;
-    struct aspen_mm_counters c;
     struct aspen_mm *child;
     struct space s;
 
@@ -382,8 +372,7 @@ test_contents_ignored(void **state)
     assert_pages(&s, "wwww");
     assert_int_equal(aspen_fork(s.mm, &child), 0);
     assert_int_equal(aspen_fault(child, BASE, ASPEN_ACCESS_WRITE), 0);
-    aspen_mm_counters_read(child, &c);
-    assert_int_equal(c.anon_pages, 4);
+    assert_int_equal(helper_counters(child).anon_pages, 4);
     assert_int_equal(s.reads, 0);
     assert_int_equal(aspen_fault(s.mm, BASE + 9 * PAGE, ASPEN_ACCESS_READ),
                      -ASPEN_EFAULT);

@@ -53,13 +53,6 @@ touch(struct scene *s, uint64_t address)
 }
 
 static bool
-is_mapped(struct scene *s, uint64_t address)
-{
-    uint32_t frame;
-    return !aspen_translate(s->mm, address, ASPEN_ACCESS_READ, &frame);
-}
-
-static bool
 is_cached(struct scene *s, uint64_t offset)
 {
     uint32_t frame;
@@ -76,7 +69,6 @@ static void
 test_shorter(void **state)
 {
     struct scene *s = *state;
-    struct aspen_mm_counters counters;
 
     assert_int_equal(aspen_object_resize(s->shmem, AT(5) + 1024), 0);
     assert_int_equal(aspen_object_size(s->shmem), AT(5) + 1024);
@@ -85,12 +77,11 @@ test_shorter(void **state)
     assert_int_equal(helper_get(&s->helper, s->mm, AT(105) + 1024), 0);
     assert_int_equal(helper_get(&s->helper, s->mm, AT(105) + 3584), 0);
     for (unsigned i = 6; i < 16; i++) {
-        assert_false(is_mapped(s, AT(100 + i)));
+        assert_false(helper_can_read(s->mm, AT(100 + i)));
         assert_false(is_cached(s, i));
         assert_int_equal(touch(s, AT(100 + i)), -ASPEN_EFBIG);
     }
-    aspen_mm_counters_read(s->mm, &counters);
-    assert_int_equal(counters.shmem_pages, 6);
+    assert_int_equal(helper_counters(s->mm).shmem_pages, 6);
     helper_assert_valid(&s->helper);
 
     /* What comes back is zero. */
@@ -124,7 +115,6 @@ static void
 test_private_copies_go(void **state)
 {
     struct scene *s = *state;
-    struct aspen_mm_counters counters;
 
     helper_map_object(s->mm, AT(200), 16, RW, s->shmem, 0);
     helper_put(&s->helper, s->mm, AT(203), 33);
@@ -138,8 +128,7 @@ test_private_copies_go(void **state)
     assert_int_equal(helper_read(&s->helper, child, AT(212), &byte, 1),
                      -ASPEN_EFBIG);
     assert_int_equal(helper_get(&s->helper, child, AT(203)), 33);
-    aspen_mm_counters_read(s->mm, &counters);
-    assert_int_equal(counters.anon_pages, 1);
+    assert_int_equal(helper_counters(s->mm).anon_pages, 1);
     aspen_mm_put(child);
 }
 
@@ -211,14 +200,14 @@ test_taken_back(void **state)
     struct scene *s = *state;
 
     aspen_object_unmap(s->shmem, AT(3) + 1, 2, false);
-    assert_false(is_mapped(s, AT(103)));
-    assert_true(is_mapped(s, AT(102)));
-    assert_true(is_mapped(s, AT(104)));
+    assert_false(helper_can_read(s->mm, AT(103)));
+    assert_true(helper_can_read(s->mm, AT(102)));
+    assert_true(helper_can_read(s->mm, AT(104)));
     assert_int_equal(helper_get(&s->helper, s->mm, AT(103)), 4);
     aspen_object_unmap(s->shmem, AT(3), UINT64_MAX, true);
-    assert_false(is_mapped(s, AT(115)));
+    assert_false(helper_can_read(s->mm, AT(115)));
     aspen_object_unmap(s->shmem, 0, 0, true);
-    assert_true(is_mapped(s, AT(100)));
+    assert_true(helper_can_read(s->mm, AT(100)));
 }
 
 /* A page that somebody holds or pins is nobody's after it was dropped. */
@@ -240,15 +229,6 @@ test_pinned_page_is_dropped(void **state)
 /* ---- Shared anonymous memory ------------------------------------------- */
 
 static uint64_t
-committed(struct scene *s)
-{
-    struct aspen_counters counters;
-
-    aspen_counters_read(s->helper.aspen, &counters);
-    return counters.committed_pages;
-}
-
-static uint64_t
 map_shared(struct scene *s, uint64_t pages, uint64_t flags)
 {
     struct aspen_mmap_args args = {
@@ -267,12 +247,12 @@ test_shared_anonymous(void **state)
     struct scene *s = *state;
     struct aspen_mm *child;
 
-    assert_int_equal(committed(s), 0);
+    assert_int_equal(helper_committed(&s->helper), 0);
     uint64_t address = map_shared(s, 8, 0);
-    assert_int_equal(committed(s), 8);
+    assert_int_equal(helper_committed(&s->helper), 8);
     helper_put(&s->helper, s->mm, address, 7);
     assert_int_equal(aspen_fork(s->mm, &child), 0);
-    assert_int_equal(committed(s), 8);
+    assert_int_equal(helper_committed(&s->helper), 8);
     helper_put(&s->helper, child, address + AT(1), 8);
     assert_int_equal(helper_get(&s->helper, s->mm, address + AT(1)), 8);
     assert_int_equal(helper_get(&s->helper, child, address), 7);
@@ -284,11 +264,11 @@ test_shared_anonymous(void **state)
 
     /* Part of it goes: the object stays, and its charge. */
     helper_unmap(s->mm, address, 4);
-    assert_int_equal(committed(s), 8);
+    assert_int_equal(helper_committed(&s->helper), 8);
     helper_unmap(s->mm, address + AT(4), 4);
-    assert_int_equal(committed(s), 0);
+    assert_int_equal(helper_committed(&s->helper), 0);
     uint64_t free_of_charge = map_shared(s, 8, ASPEN_VM_NORESERVE);
-    assert_int_equal(committed(s), 0);
+    assert_int_equal(helper_committed(&s->helper), 0);
     /* Two of them never merge. */
     uint64_t other = map_shared(s, 8, ASPEN_VM_NORESERVE);
     assert_int_equal(other + AT(8), free_of_charge);
@@ -305,14 +285,14 @@ test_charged_object_is_resized(void **state)
     struct aspen_object *object;
 
     assert_int_equal(aspen_object_create(s->helper.aspen, &args, &object), 0);
-    assert_int_equal(committed(s), 8);
+    assert_int_equal(helper_committed(&s->helper), 8);
     assert_int_equal(aspen_object_resize(object, AT(3)), 0);
-    assert_int_equal(committed(s), 3);
+    assert_int_equal(helper_committed(&s->helper), 3);
     assert_int_equal(aspen_object_resize(object, AT(20)), 0);
-    assert_int_equal(committed(s), 20);
+    assert_int_equal(helper_committed(&s->helper), 20);
     helper_assert_valid(&s->helper);
     aspen_object_put(object);
-    assert_int_equal(committed(s), 0);
+    assert_int_equal(helper_committed(&s->helper), 0);
     args.kind = ASPEN_OBJECT_FILE;
     assert_int_equal(aspen_object_create(s->helper.aspen, &args, &object),
                      -ASPEN_EINVAL);

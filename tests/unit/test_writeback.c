@@ -170,14 +170,6 @@ put(struct scene *s, uint64_t page, uint8_t byte)
     return helper_write(&s->helper, s->mm, AT(100 + page), &byte, 1);
 }
 
-static bool
-is_writable(struct scene *s, struct aspen_mm *mm, uint64_t page)
-{
-    uint32_t frame;
-    (void)s;
-    return !aspen_translate(mm, AT(100 + page), ASPEN_ACCESS_WRITE, &frame);
-}
-
 /* ---- Dirt -------------------------------------------------------------- */
 
 static void
@@ -208,11 +200,11 @@ test_clean_is_read_only(void **state)
     assert_int_equal(put(s, 3, 77), 0);
     assert_int_equal(aspen_fork(s->mm, &child), 0);
     helper_put(&s->helper, child, AT(103), 78);
-    assert_true(is_writable(s, s->mm, 3));
-    assert_true(is_writable(s, child, 3));
+    assert_true(helper_can_write(s->mm, AT(103)));
+    assert_true(helper_can_write(child, AT(103)));
     assert_int_equal(aspen_object_sync(s->file, AT(3), 1), 0);
-    assert_false(is_writable(s, s->mm, 3));
-    assert_false(is_writable(s, child, 3));
+    assert_false(helper_can_write(s->mm, AT(103)));
+    assert_false(helper_can_write(child, AT(103)));
     helper_put(&s->helper, child, AT(103), 79);
     assert_int_equal(put(s, 3, 80), 0);
     assert_int_equal(s->store.calls[MKWRITE], 2);
@@ -247,7 +239,7 @@ test_reads_are_not_written(void **state)
 
     assert_int_equal(get(s, 3, &byte), 0);
     assert_int_equal(byte, 4);
-    assert_false(is_writable(s, s->mm, 3));
+    assert_false(helper_can_write(s->mm, AT(103)));
     assert_int_equal(aspen_object_sync(s->file, 0, UINT64_MAX), 0);
     assert_int_equal(s->store.calls[WRITE], 0);
 }
@@ -345,13 +337,6 @@ test_readahead_as_advised(void **state)
 
 /* ---- Neighbours -------------------------------------------------------- */
 
-static bool
-is_mapped(struct scene *s, uint64_t address)
-{
-    uint32_t frame;
-    return !aspen_translate(s->mm, address, ASPEN_ACCESS_READ, &frame);
-}
-
 static void
 test_cached_neighbours_are_mapped(void **state)
 {
@@ -367,20 +352,20 @@ test_cached_neighbours_are_mapped(void **state)
     helper_get(&s->helper, s->mm, AT(405));
     /* The window is [400, 416), the mapping starts at 403. */
     for (unsigned page = 403; page < 416; page++) {
-        assert_true(is_mapped(s, AT(page)));
-        assert_false(is_writable(s, s->mm, page - 100));
+        assert_true(helper_can_read(s->mm, AT(page)));
+        assert_false(helper_can_write(s->mm, AT(page)));
     }
-    assert_false(is_mapped(s, AT(416)));
+    assert_false(helper_can_read(s->mm, AT(416)));
     aspen_mm_counters_read(s->mm, &after);
     assert_int_equal(after.file_pages - before.file_pages, 13);
     /* What is not cached stays away; a write maps its page alone. */
     helper_get(&s->helper, s->mm, AT(418));
-    assert_true(is_mapped(s, AT(427)));
-    assert_false(is_mapped(s, AT(420)));
-    assert_false(is_mapped(s, AT(428)));
+    assert_true(helper_can_read(s->mm, AT(427)));
+    assert_false(helper_can_read(s->mm, AT(420)));
+    assert_false(helper_can_read(s->mm, AT(428)));
     helper_map_object(s->mm, AT(500), 16, RW | SHARED, s->file, 0);
     helper_put(&s->helper, s->mm, AT(501), 1);
-    assert_false(is_mapped(s, AT(500)));
+    assert_false(helper_can_read(s->mm, AT(500)));
     assert_int_equal(helper_get(&s->helper, s->mm, AT(413)), 14);
 }
 
