@@ -314,6 +314,32 @@ helper_dump(struct aspen_mm *mm, bool pages)
     return text;
 }
 
+static char *
+text_of(struct aspen_mm *mm,
+        void (*inspect)(struct aspen_mm *, aspen_text_sink *, void *))
+{
+    char *text = NULL;
+    size_t size;
+    FILE *file = open_memstream(&text, &size);
+
+    assert_non_null(file);
+    inspect(mm, to_file, file);
+    fclose(file);
+    return text;
+}
+
+char *
+helper_maps(struct aspen_mm *mm)
+{
+    return text_of(mm, aspen_inspect_maps);
+}
+
+char *
+helper_smaps(struct aspen_mm *mm)
+{
+    return text_of(mm, aspen_inspect_smaps);
+}
+
 static void
 print_vma(FILE *file, const struct aspen_vma *vma)
 {

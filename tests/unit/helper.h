@@ -102,8 +102,11 @@ bool helper_can_write(struct aspen_mm *mm, uint64_t address);
 /* The frame of a page that is there. */
 uint32_t helper_frame(struct aspen_mm *mm, uint64_t address);
 
-/* The project's notation, without the pages or with them; free() it. */
+/* The project's notation, without the pages or with them, and Linux's two
+ * files; free() the text. */
 char *helper_dump(struct aspen_mm *mm, bool pages);
+char *helper_maps(struct aspen_mm *mm);
+char *helper_smaps(struct aspen_mm *mm);
 
 /* "start-end rwxs pgoff" of each VMA, a line each: what maps would say, for
  * tests of the lowest layers; free() it. */

@@ -152,25 +152,15 @@ host_vmas(char *out, size_t room)
 }
 
 static void
-sink(void *context, const char *bytes, size_t length)
-{
-    fwrite(bytes, 1, length, context);
-}
-
-static void
 aspen_vmas(struct aspen_mm *mm, char *out, size_t room)
 {
-    char *text = NULL;
-    size_t size;
-    FILE *stream = open_memstream(&text, &size);
+    char *text = helper_smaps(mm);
 
-    aspen_inspect_smaps(mm, sink, stream);
-    fclose(stream);
     out[0] = '\0';
-    if (size) {
-        stream = fmemopen(text, size, "r");
-        normalize(stream, out, room);
-        fclose(stream);
+    if (text[0]) {
+        FILE *smaps = fmemopen(text, strlen(text), "r");
+        normalize(smaps, out, room);
+        fclose(smaps);
     }
     free(text);
 }

@@ -171,23 +171,13 @@ test_release(void **state)
 
 /* ---- Lazily freed pages ------------------------------------------------ */
 
-static void
-sink(void *context, const char *text, size_t length)
-{
-    fwrite(text, 1, length, context);
-}
-
 static uint64_t
 lazy_kib(struct aspen_mm *mm)
 {
-    char *text;
+    char *text = helper_smaps(mm);
     char *line;
-    size_t size;
     unsigned long long kib, sum = 0;
-    FILE *out = open_memstream(&text, &size);
 
-    aspen_inspect_smaps(mm, sink, out);
-    fclose(out);
     for (line = text; (line = strstr(line, "LazyFree:")) != NULL; line++)
         if (sscanf(line, "LazyFree: %llu", &kib) == 1)
             sum += kib;

@@ -887,23 +887,12 @@ flags_of_smaps(FILE *smaps)
     return text;
 }
 
-static void
-sink(void *context, const char *text, size_t length)
-{
-    fwrite(text, 1, length, context);
-}
-
 static char *
 our_flags(struct pair *p)
 {
-    char *text = NULL;
-    size_t size;
-    FILE *out = open_memstream(&text, &size);
+    char *text = helper_smaps(p->mm);
+    FILE *smaps = fmemopen(text, strlen(text), "r");
 
-    assert_non_null(out);
-    aspen_inspect_smaps(p->mm, sink, out);
-    fclose(out);
-    FILE *smaps = fmemopen(text, size, "r");
     assert_non_null(smaps);
     char *flags = flags_of_smaps(smaps);
     fclose(smaps);

@@ -59,35 +59,18 @@ map(struct helper_space *s, uint64_t page, const struct aspen_special *special,
     return address;
 }
 
-struct buffer {
-    char text[4096];
-    size_t used;
-};
-
-static void
-sink(void *context, const char *text, size_t length)
-{
-    struct buffer *buffer = context;
-
-    assert_true(buffer->used + length < sizeof(buffer->text));
-    memcpy(buffer->text + buffer->used, text, length);
-    buffer->used += length;
-    buffer->text[buffer->used] = 0;
-}
-
 /* The names in maps, one after the other; "-" is none. */
 static void
 assert_names(struct helper_space *s, const char *expected)
 {
-    struct buffer maps = {.used = 0};
+    char *maps = helper_maps(s->mm);
     char names[1024] = "";
 
-    aspen_inspect_maps(s->mm, sink, &maps);
-    for (char *line = strtok(maps.text, "\n"); line;
-         line = strtok(NULL, "\n")) {
+    for (char *line = strtok(maps, "\n"); line; line = strtok(NULL, "\n")) {
         strcat(names, strlen(line) > 73 ? line + 73 : "-");
         strcat(names, " ");
     }
+    free(maps);
     assert_string_equal(names, expected);
 }
 
