@@ -8,8 +8,6 @@
 #include "base/cache.h"
 #include "unit.h"
 
-#include <pthread.h>
-
 #define MANY 5000u
 
 struct object {
@@ -183,15 +181,10 @@ static void
 test_threads(void **state)
 {
     static struct shared shared;
-    pthread_t threads[THREADS];
     (void)state;
 
     cache_init(&shared.cache, sizeof(struct object), false, NULL);
-    for (unsigned i = 0; i < THREADS; i++)
-        assert_int_equal(
-            pthread_create(&threads[i], NULL, exchange_objects, &shared), 0);
-    for (unsigned i = 0; i < THREADS; i++)
-        pthread_join(threads[i], NULL);
+    unit_run_threads(THREADS, exchange_objects, &shared);
     for (unsigned i = 0; i < SHARED; i++)
         aspen_cache_free(&shared.cache, shared.slots[i]);
     assert_true(aspen_cache_allocated(&shared.cache) == 0);

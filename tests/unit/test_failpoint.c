@@ -108,22 +108,13 @@ static void
 test_threads_get_numbers_of_their_own(void **state)
 {
     struct aspen_failpoints failpoints = {.counting = true};
-    pthread_t threads[THREADS];
-    uintptr_t failed = 0;
     (void)state;
 
     failpoints.plan.mode = ASPEN_FAIL_ONCE;
     failpoints.plan.number = THREADS * PER_THREAD / 2;
     failpoints.plan.observer = observe;
     pthread_barrier_init(&start, NULL, THREADS);
-    for (unsigned i = 0; i < THREADS; i++)
-        assert_int_equal(pthread_create(&threads[i], NULL, cross, &failpoints),
-                         0);
-    for (unsigned i = 0; i < THREADS; i++) {
-        void *result;
-        pthread_join(threads[i], &result);
-        failed += (uintptr_t)result;
-    }
+    uintptr_t failed = unit_run_threads(THREADS, cross, &failpoints);
     for (unsigned n = 1; n <= THREADS * PER_THREAD; n++)
         assert_int_equal(seen[n], 1);
     assert_int_equal(failed, 1);

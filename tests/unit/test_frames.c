@@ -6,7 +6,6 @@
  *
  * ASPEN_SEED=N replays a random run.
  */
-#include <pthread.h>
 #include <sched.h>
 
 #include "unit.h"
@@ -614,17 +613,6 @@ lock_many_times(void *argument)
 }
 
 static void
-run_threads(void *(*body)(void *), void *argument)
-{
-    pthread_t threads[THREADS];
-
-    for (unsigned i = 0; i < THREADS; i++)
-        assert_int_equal(pthread_create(&threads[i], NULL, body, argument), 0);
-    for (unsigned i = 0; i < THREADS; i++)
-        pthread_join(threads[i], NULL);
-}
-
-static void
 test_frame_lock(void **unused)
 {
     (void)unused;
@@ -636,7 +624,7 @@ test_frame_lock(void **unused)
     assert_true(aspen_frame_trylock(locking.frame));
     assert_false(aspen_frame_trylock(locking.frame));
     aspen_frame_unlock(locking.frame);
-    run_threads(lock_many_times, &locking);
+    unit_run_threads(THREADS, lock_many_times, &locking);
     assert_int_equal(locking.counter, THREADS * 20000);
     assert_int_equal(locking.frame->index, index);
     aspen_frame_put(aspen, frame);
@@ -676,7 +664,7 @@ test_threads(void **unused)
     struct aspen *aspen = machine_create(320, false);
     uint32_t *fresh = zone_picture(aspen);
 
-    run_threads(allocate_and_free, aspen);
+    unit_run_threads(THREADS, allocate_and_free, aspen);
     assert_int_equal(aspen_frames_free_count(aspen), 319);
     assert_checks(aspen);
     assert_picture(aspen, fresh);

@@ -503,18 +503,9 @@ static void
 test_racing_walks(void **unused)
 {
     (void)unused;
-    enum { THREADS = 4 };
-    pthread_t threads[THREADS];
     struct aspen_mm *mm = space_create(4096);
 
-    for (unsigned i = 0; i < THREADS; i++)
-        assert_int_equal(pthread_create(&threads[i], NULL, walk_everywhere, mm),
-                         0);
-    for (unsigned i = 0; i < THREADS; i++) {
-        void *failed;
-        pthread_join(threads[i], &failed);
-        assert_null(failed);
-    }
+    assert_int_equal(unit_run_threads(4, walk_everywhere, mm), 0);
     assert_int_equal(mm->page_tables, 3 * 200);
     assert_int_equal(mm->aspen->tables, 1 + 3 * 200);
     space_destroy(mm);
@@ -803,17 +794,9 @@ static void
 test_waiting_threads(void **unused)
 {
     (void)unused;
-    enum { THREADS = 3 };
-    pthread_t threads[THREADS];
     struct aspen_mm *mm = space_create(16384);
 
-    for (unsigned i = 0; i < THREADS; i++)
-        assert_int_equal(pthread_create(&threads[i], NULL, cut_many, mm), 0);
-    for (unsigned i = 0; i < THREADS; i++) {
-        void *failed;
-        pthread_join(threads[i], &failed);
-        assert_null(failed);
-    }
+    assert_int_equal(unit_run_threads(3, cut_many, mm), 0);
     aspen_tables_drain(mm->aspen);
     assert_int_equal(mm->aspen->tables, 1);
     space_destroy(mm);

@@ -19,17 +19,6 @@
 #define THREADS 4u
 #define ROUNDS  20000u
 
-static void
-run_threads(void *(*body)(void *), void *argument)
-{
-    pthread_t threads[THREADS];
-
-    for (unsigned i = 0; i < THREADS; i++)
-        assert_int_equal(pthread_create(&threads[i], NULL, body, argument), 0);
-    for (unsigned i = 0; i < THREADS; i++)
-        pthread_join(threads[i], NULL);
-}
-
 /* ---- Locks ------------------------------------------------------------- */
 
 struct counted {
@@ -62,7 +51,7 @@ test_spin_lock(void **state)
     struct counted counted = {.plain = 0};
     (void)state;
 
-    run_threads(count_in_spin_lock, &counted);
+    unit_run_threads(THREADS, count_in_spin_lock, &counted);
     assert_true(counted.plain == THREADS * ROUNDS);
     assert_true(aspen_port_spin_trylock(&counted.spin));
     assert_false(aspen_port_spin_trylock(&counted.spin));
@@ -106,7 +95,7 @@ test_rw_lock(void **state)
     (void)state;
 
     aspen_port_rwlock_init(&counted.rw);
-    run_threads(count_in_rw_lock, &counted);
+    unit_run_threads(THREADS, count_in_rw_lock, &counted);
     assert_true(counted.plain == counted.mirror && counted.plain > 0);
     assert_true(counted.rw.word == 0);
     assert_true(aspen_port_read_trylock(&counted.rw));
@@ -351,7 +340,7 @@ test_cpu_and_random(void **state)
     (void)state;
 
     for (unsigned i = 0; i < 2 * ASPEN_PORT_CPUS / THREADS; i++)
-        run_threads(cpu_of_thread, NULL);
+        unit_run_threads(THREADS, cpu_of_thread, NULL);
     assert_true(one != two);
 }
 

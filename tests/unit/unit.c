@@ -1,10 +1,28 @@
 /* SPDX-License-Identifier: MIT */
 #include "unit.h"
 
+#include <pthread.h>
 #include <signal.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
+
+uintptr_t
+unit_run_threads(unsigned count, void *(*body)(void *argument), void *argument)
+{
+    pthread_t threads[16];
+    uintptr_t sum = 0;
+
+    assert_true(count <= 16);
+    for (unsigned i = 0; i < count; i++)
+        assert_int_equal(pthread_create(&threads[i], NULL, body, argument), 0);
+    for (unsigned i = 0; i < count; i++) {
+        void *result;
+        pthread_join(threads[i], &result);
+        sum += (uintptr_t)result;
+    }
+    return sum;
+}
 
 bool
 unit_panics(void (*body)(void *argument), void *argument)

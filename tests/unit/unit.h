@@ -42,6 +42,11 @@ unit_seed(const char *program, uint64_t otherwise)
     return seed;
 }
 
+/* body(argument) in `count` threads, 16 at most; the sum of what they return.
+ */
+uintptr_t unit_run_threads(unsigned count, void *(*body)(void *argument),
+                           void *argument);
+
 /* Whether body(argument) panics (in a process of its own). */
 bool unit_panics(void (*body)(void *argument), void *argument);
 
