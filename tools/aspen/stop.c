@@ -57,17 +57,12 @@ static int
 add_thread(struct stop *stop, pid_t thread)
 {
     size_t place = place_of(stop, thread);
+    struct stop_thread *threads = tool_room(stop->threads, stop->count,
+                                            &stop->capacity, sizeof(*threads));
 
-    if (stop->count == stop->capacity) {
-        size_t capacity = stop->capacity * 2 + 16;
-        struct stop_thread *bigger =
-            realloc(stop->threads, capacity * sizeof(*bigger));
-
-        if (bigger == NULL)
-            return -1;
-        stop->threads = bigger;
-        stop->capacity = capacity;
-    }
+    if (threads == NULL)
+        return -1;
+    stop->threads = threads;
     memmove(&stop->threads[place + 1], &stop->threads[place],
             (stop->count - place) * sizeof(*stop->threads));
     stop->threads[place] = (struct stop_thread){thread, 0};

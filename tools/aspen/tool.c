@@ -58,6 +58,19 @@ tool_refuse(const char *command, const char *format, ...)
     return EXIT_REFUSED;
 }
 
+void *
+tool_room(void *array, size_t count, size_t *room, size_t each)
+{
+    size_t more = *room ? *room * 2 : 64;
+
+    if (count < *room)
+        return array;
+    array = realloc(array, more * each);
+    if (array)
+        *room = more;
+    return array;
+}
+
 uint8_t *
 tool_buffer_add(struct tool_buffer *buffer, size_t more)
 {

@@ -30,6 +30,12 @@ int tool_fail(struct tool_error *error, const char *format, ...)
 int tool_refuse(const char *command, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
 
+/**
+ * The array, with room for one more at the end: elsewhere, and *room larger,
+ * when `count` fill it. NULL: no memory, and the array is as it was.
+ */
+void *tool_room(void *array, size_t count, size_t *room, size_t each);
+
 /** Memory that grows; `failed` sticks, so that it is looked at once. */
 struct tool_buffer {
     uint8_t *bytes;
