@@ -377,11 +377,18 @@ snapshot_anon_name(const char *path, char name[ASPEN_NAME_BYTES])
 uint64_t
 snapshot_flags(uint32_t permissions, const char *vm_flags)
 {
+    const size_t names = sizeof(flag_names) / sizeof(flag_names[0]);
     uint64_t flags = 0;
 
-    for (size_t i = 0; i < sizeof(flag_names) / sizeof(flag_names[0]); i++)
-        if (snapshot_has_flag(vm_flags, flag_names[i].name))
-            flags |= flag_names[i].flag;
+    /* Of two letters each: "rd wr mr". */
+    for (const char *at = vm_flags; *at != '\0'; at += strspn(at, " ")) {
+        size_t length = strcspn(at, " ");
+
+        for (size_t i = 0; i < names && length == 2; i++)
+            if (memcmp(at, flag_names[i].name, 2) == 0)
+                flags |= flag_names[i].flag;
+        at += length;
+    }
     /* The first column of maps says it as well, and is always there. What is
      * done may be done, whatever VmFlags say, or do not. */
     flags &= ~(uint64_t)ASPEN_VM_ACCESS;
