@@ -5,7 +5,7 @@
 
 FUZZ_SECONDS ?= 60
 FUZZ_CALLS := tests/fuzz/fuzz_calls.c tools/common/linux_calls.c \
-    $(addprefix tools/aspen/,fuzz_compare.c fuzz_kernel.c fuzz_mix.c \
+    $(addprefix tools/aspen/,areas.c fuzz_compare.c fuzz_kernel.c fuzz_mix.c \
         fuzz_model.c fuzz_pair.c fuzz_text.c host.c smaps.c snapshot.c \
         tally.c tool.c)
 

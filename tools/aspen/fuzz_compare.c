@@ -10,7 +10,6 @@
  */
 #define _GNU_SOURCE
 #include "fuzz_session.h"
-#include "smaps.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -48,223 +47,53 @@ broken(struct fuzz_pair *pair, const char *what)
     return FUZZ_BROKEN;
 }
 
-/* ---- Lists of areas ----------------------------------------------------- */
-
-static bool
-add_area(struct fuzz_areas *areas, const struct fuzz_area *area)
-{
-    if (areas->count == areas->room) {
-        size_t room = areas->room ? areas->room * 2 : 64;
-        struct fuzz_area *list = realloc(areas->list, room * sizeof(*list));
-
-        if (!list)
-            return false;
-        areas->list = list;
-        areas->room = room;
-    }
-    areas->list[areas->count++] = *area;
-    return true;
-}
-
-static uint64_t
-hexadecimal(const char **at)
-{
-    uint64_t value = 0;
-
-    for (;; ++*at) {
-        unsigned digit = (unsigned)**at;
-        if (digit >= '0' && digit <= '9')
-            digit -= '0';
-        else if (digit >= 'a' && digit <= 'f')
-            digit -= 'a' - 10;
-        else
-            return value;
-        value = value << 4 | digit;
-    }
-}
-
-/* "start-end rwxp offset major:minor inode path": read by hand, since this is
- * done twice for each operation. */
-static const char *
-parse_area(const char *at, struct fuzz_area *area)
-{
-    uint64_t major;
-
-    area->start = hexadecimal(&at);
-    at++;
-    area->end = hexadecimal(&at);
-    area->flags = (at[1] == 'r' ? ASPEN_VM_READ : 0) |
-                  (at[2] == 'w' ? ASPEN_VM_WRITE : 0) |
-                  (at[3] == 'x' ? ASPEN_VM_EXEC : 0) |
-                  (at[4] == 's' ? ASPEN_VM_MAYSHARE : 0);
-    at += 6;
-    area->offset = hexadecimal(&at);
-    at++;
-    major = hexadecimal(&at);
-    at++;
-    area->device = major << 32 | hexadecimal(&at);
-    area->inode = strtoull(at, NULL, 10);
-    at = strchr(at, '\n');
-    return at ? at + 1 : NULL;
-}
-
-bool
-fuzz_areas_parse(const char *text, struct fuzz_areas *areas)
-{
-    struct fuzz_area area;
-
-    areas->count = 0;
-    while (text && *text) {
-        text = parse_area(text, &area);
-        /* [vsyscall] is none of the process. */
-        if (area.start >> 63 == 0 && !add_area(areas, &area))
-            return false;
-    }
-    return true;
-}
-
 /* ---- Mappings ----------------------------------------------------------- */
 
-static bool
-make_room(struct fuzz_compare *compare, size_t length)
+static void
+forget(struct areas *areas, uint64_t flags)
 {
-    char *text;
-
-    if (length < compare->text_room)
-        return true;
-    text = realloc(compare->text, 2 * length + 4096);
-    if (!text)
-        return false;
-    compare->text = text;
-    compare->text_room = 2 * length + 4096;
-    return true;
+    for (size_t i = 0; i < areas->count; i++)
+        areas->list[i].flags &= ~flags;
 }
 
 static bool
-read_theirs(struct fuzz_pair *pair, unsigned process)
+read_both(struct fuzz_pair *pair, unsigned process, enum areas_text from)
 {
     struct fuzz_compare *compare = &pair->compare;
-    int file = pair->kernel.maps[process];
-    size_t length = 0;
-    ssize_t got;
 
-    do {
-        if (!make_room(compare, length + 4096))
-            return false;
-        got = pread(file, compare->text + length,
-                    compare->text_room - length - 1, (off_t)length);
-        if (got > 0)
-            length += (size_t)got;
-    } while (got > 0);
-    compare->text[length] = '\0';
-    return got == 0 && fuzz_areas_parse(compare->text, &compare->theirs);
-}
-
-struct sink {
-    struct fuzz_compare *compare;
-    size_t length;
-    bool failed;
-};
-
-static void
-take_text(void *context, const char *text, size_t length)
-{
-    struct sink *sink = context;
-
-    if (!make_room(sink->compare, sink->length + length + 1)) {
-        sink->failed = true;
-        return;
-    }
-    memcpy(sink->compare->text + sink->length, text, length);
-    sink->length += length;
-}
-
-static bool
-read_ours(struct fuzz_pair *pair, unsigned process)
-{
-    struct sink sink = {.compare = &pair->compare};
-
-    aspen_inspect_maps(pair->model.process[process], take_text, &sink);
-    if (sink.failed || !make_room(sink.compare, sink.length + 1))
+    if (areas_of_host(&compare->theirs, from, pair->kernel.process[process],
+                      &pair->error) != 0 ||
+        areas_of_aspen(&compare->ours, from, pair->model.process[process],
+                       &pair->error) != 0)
         return false;
-    sink.compare->text[sink.length] = '\0';
-    return fuzz_areas_parse(sink.compare->text, &sink.compare->ours);
-}
-
-/* Who meets first stands for each other. */
-static bool
-same_name(struct fuzz_names *names, const struct fuzz_area *theirs,
-          const struct fuzz_area *ours)
-{
-    const struct fuzz_name name = {{theirs->device, theirs->inode},
-                                   {ours->device, ours->inode}};
-
-    if (theirs->inode == 0 || ours->inode == 0)
-        return theirs->inode == ours->inode;
-    for (unsigned i = 0; i < names->used; i++) {
-        const struct fuzz_name *known = &names->list[i];
-        bool same_theirs =
-            memcmp(known->theirs, name.theirs, sizeof(name.theirs)) == 0;
-        bool same_ours = memcmp(known->ours, name.ours, sizeof(name.ours)) == 0;
-        if (same_theirs || same_ours)
-            return same_theirs && same_ours;
+    /* See split_reason() in fuzz_pair.c. */
+    if (pair->has_filled) {
+        forget(&compare->theirs, ASPEN_VM_ACCOUNT);
+        forget(&compare->ours, ASPEN_VM_ACCOUNT);
     }
-    if (names->used < sizeof(names->list) / sizeof(names->list[0]))
-        names->list[names->used++] = name;
     return true;
-}
-
-static void
-area_text(const struct fuzz_areas *areas, size_t i, char *text, size_t size)
-{
-    const struct fuzz_area *area = &areas->list[i];
-
-    if (i >= areas->count) {
-        snprintf(text, size, "nothing more");
-        return;
-    }
-    snprintf(text, size,
-             "%" PRIx64 "-%" PRIx64 " %c%c%c%c %" PRIx64 " %" PRIx64 ":%" PRIx64
-             " %" PRIu64 " (flags %#" PRIx64 ")",
-             area->start, area->end, area->flags & ASPEN_VM_READ ? 'r' : '-',
-             area->flags & ASPEN_VM_WRITE ? 'w' : '-',
-             area->flags & ASPEN_VM_EXEC ? 'x' : '-',
-             area->flags & ASPEN_VM_MAYSHARE ? 's' : 'p', area->offset,
-             area->device >> 32, area->device & UINT32_MAX, area->inode,
-             area->flags);
 }
 
 static enum fuzz_result
 compare_lists(struct fuzz_pair *pair, const char *what)
 {
     struct fuzz_compare *compare = &pair->compare;
-    size_t most = compare->theirs.count > compare->ours.count
-                      ? compare->theirs.count
-                      : compare->ours.count;
-    char theirs_text[160], ours_text[160];
+    size_t at = areas_difference(&compare->files, &compare->theirs,
+                                 &compare->ours, UINT64_MAX);
+    char theirs[160], ours[160];
 
-    for (size_t i = 0; i < most; i++) {
-        const struct fuzz_area *theirs = &compare->theirs.list[i];
-        const struct fuzz_area *ours = &compare->ours.list[i];
-
-        if (i < compare->theirs.count && i < compare->ours.count &&
-            theirs->start == ours->start && theirs->end == ours->end &&
-            theirs->flags == ours->flags && theirs->offset == ours->offset &&
-            same_name(&compare->names, theirs, ours))
-            continue;
-        area_text(&compare->theirs, i, theirs_text, sizeof(theirs_text));
-        area_text(&compare->ours, i, ours_text, sizeof(ours_text));
-        return differs(pair, "%s: kernel %s, Aspen %s", what, theirs_text,
-                       ours_text);
-    }
-    return FUZZ_SAME;
+    if (at == SIZE_MAX)
+        return FUZZ_SAME;
+    areas_put(&compare->theirs, at, true, theirs, sizeof(theirs));
+    areas_put(&compare->ours, at, true, ours, sizeof(ours));
+    return differs(pair, "%s: kernel %s, Aspen %s", what, theirs, ours);
 }
 
 static enum fuzz_result
 compare_maps(struct fuzz_pair *pair, unsigned process)
 {
-    if (!read_theirs(pair, process) || !read_ours(pair, process))
-        return broken(pair, "maps");
+    if (!read_both(pair, process, AREAS_MAPS))
+        return FUZZ_BROKEN;
     return compare_lists(pair, "maps");
 }
 
@@ -358,9 +187,8 @@ compare_contents(struct fuzz_pair *pair, unsigned process,
 }
 
 static enum fuzz_result
-compare_look(struct fuzz_pair *pair, unsigned process,
-             const struct fuzz_area *area, uint64_t start, uint64_t end,
-             size_t size)
+compare_look(struct fuzz_pair *pair, unsigned process, const struct area *area,
+             uint64_t start, uint64_t end, size_t size)
 {
     struct look look = {.start = start,
                         .count = (unsigned)((end - start) / FUZZ_PAGE)};
@@ -373,8 +201,8 @@ compare_look(struct fuzz_pair *pair, unsigned process,
 
 /* `all`: all pages and all their bytes. */
 static enum fuzz_result
-compare_area(struct fuzz_pair *pair, unsigned process,
-             const struct fuzz_area *area, bool all)
+compare_area(struct fuzz_pair *pair, unsigned process, const struct area *area,
+             bool all)
 {
     const uint64_t look = LOOKED_AT * FUZZ_PAGE;
     enum fuzz_result result = FUZZ_SAME;
@@ -398,7 +226,7 @@ compare_memory(struct fuzz_pair *pair, unsigned process, bool all)
 
     for (size_t i = 0; i < pair->compare.theirs.count && result == FUZZ_SAME;
          i++) {
-        const struct fuzz_area *area = &pair->compare.theirs.list[i];
+        const struct area *area = &pair->compare.theirs.list[i];
         if (area->inode == 0 && area->start != FUZZ_EXECUTOR)
             result = compare_area(pair, process, area, all);
     }
@@ -415,92 +243,23 @@ fuzz_compare_quickly(struct fuzz_pair *pair, unsigned process)
 
 /* ---- VmFlags ------------------------------------------------------------ */
 
-static bool
-read_smaps(struct fuzz_pair *pair, FILE *file, struct fuzz_areas *areas)
-{
-    struct smaps_reader reader;
-    struct smaps_area from;
-    bool good = true;
-    int got = 0;
-
-    areas->count = 0;
-    if (!file)
-        return false;
-    smaps_begin(&reader, file);
-    while (good && (got = smaps_next(&reader, &from, &pair->error)) == 1) {
-        struct fuzz_area area = {
-            .start = from.start,
-            .end = from.end,
-            .offset = from.offset,
-            .device = from.device,
-            .inode = from.inode,
-            .flags = snapshot_flags(from.permissions, from.vm_flags) &
-                     ~(uint64_t)ASPEN_VM_SOFTDIRTY,
-        };
-        /* See split_reason() in fuzz_pair.c. */
-        if (pair->has_filled)
-            area.flags &= ~(uint64_t)ASPEN_VM_ACCOUNT;
-        good = add_area(areas, &area);
-    }
-    smaps_end(&reader);
-    fclose(file);
-    return good && got == 0;
-}
-
-static bool
-read_both_smaps(struct fuzz_pair *pair, unsigned process)
-{
-    struct fuzz_compare *compare = &pair->compare;
-    struct sink sink = {.compare = compare};
-    char path[64];
-
-    snprintf(path, sizeof(path), "/proc/%d/smaps",
-             (int)pair->kernel.process[process]);
-    if (!read_smaps(pair, fopen(path, "re"), &compare->theirs))
-        return false;
-    aspen_inspect_smaps(pair->model.process[process], take_text, &sink);
-    return !sink.failed &&
-           read_smaps(pair, fmemopen(compare->text, sink.length, "r"),
-                      &compare->ours);
-}
-
 /* A part of one of ours, `offset` bytes from its start. */
 static bool
-is_part(struct fuzz_names *names, const struct fuzz_area *theirs,
-        const struct fuzz_area *ours, uint64_t offset)
+is_part(struct areas_files *files, const struct area *theirs,
+        const struct area *ours, uint64_t offset)
 {
     return theirs->start == ours->start + offset && theirs->end <= ours->end &&
            theirs->flags == ours->flags &&
            (theirs->inode == 0 || theirs->offset == ours->offset + offset) &&
-           same_name(names, theirs, ours);
+           areas_same_file(files, theirs, ours);
 }
 
 enum fuzz_result
 fuzz_compare_flags(struct fuzz_pair *pair, unsigned process)
 {
-    if (!read_both_smaps(pair, process))
-        return broken(pair, "smaps");
+    if (!read_both(pair, process, AREAS_SMAPS))
+        return FUZZ_BROKEN;
     return compare_lists(pair, "VmFlags");
-}
-
-static void
-join(struct fuzz_areas *areas)
-{
-    size_t kept = 0;
-
-    for (size_t i = 1; i < areas->count; i++) {
-        struct fuzz_area *last = &areas->list[kept];
-        const struct fuzz_area *area = &areas->list[i];
-        if (last->end == area->start && last->flags == area->flags &&
-            last->device == area->device && last->inode == area->inode &&
-            (area->inode == 0 ||
-             last->offset + (last->end - last->start) == area->offset))
-            last->end = area->end;
-        else
-            areas->list[++kept] = *area;
-    }
-    if (areas->count)
-        areas->count = kept + 1;
 }
 
 bool
@@ -509,16 +268,16 @@ fuzz_compare_joined(struct fuzz_pair *pair, unsigned process)
     char what[sizeof(pair->compare.what)];
     bool same;
 
-    if (!read_both_smaps(pair, process))
+    if (!read_both(pair, process, AREAS_SMAPS))
         return false;
-    join(&pair->compare.theirs);
-    join(&pair->compare.ours);
+    areas_join(&pair->compare.theirs);
+    areas_join(&pair->compare.ours);
     memcpy(what, pair->compare.what, sizeof(what));
     same = compare_lists(pair, "joined") == FUZZ_SAME;
     memcpy(pair->compare.what, what, sizeof(what));
     /* Who asks goes on with the lists as they are. */
     if (!same)
-        (void)read_both_smaps(pair, process);
+        (void)read_both(pair, process, AREAS_SMAPS);
     return same;
 }
 
@@ -528,15 +287,15 @@ fuzz_compare_parts(struct fuzz_pair *pair, unsigned process)
     struct fuzz_compare *compare = &pair->compare;
     size_t next = 0;
 
-    if (!read_both_smaps(pair, process))
+    if (!read_both(pair, process, AREAS_SMAPS))
         return false;
     for (size_t i = 0; i < compare->ours.count; i++) {
-        const struct fuzz_area *ours = &compare->ours.list[i];
+        const struct area *ours = &compare->ours.list[i];
         uint64_t at = ours->start;
 
         for (; at < ours->end; at = compare->theirs.list[next++].end)
             if (next == compare->theirs.count ||
-                !is_part(&compare->names, &compare->theirs.list[next], ours,
+                !is_part(&compare->files, &compare->theirs.list[next], ours,
                          at - ours->start))
                 return false;
     }
@@ -661,7 +420,7 @@ fuzz_compare_all(struct fuzz_pair *pair, unsigned process)
 void
 fuzz_compare_free(struct fuzz_compare *compare)
 {
-    free(compare->theirs.list);
-    free(compare->ours.list);
-    free(compare->text);
+    areas_free(&compare->theirs);
+    areas_free(&compare->ours);
+    areas_files_free(&compare->files);
 }

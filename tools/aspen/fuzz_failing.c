@@ -36,7 +36,7 @@ struct run {
     struct machine machine;
     struct aspen_object *memory; /* to be mapped as descriptors */
     struct fuzz_mix mix;
-    struct fuzz_areas areas;
+    struct areas areas;
     struct fuzz_op op;
     enum aspen_fail_mode mode;
     uint64_t hash;  /* before the call */
@@ -215,30 +215,6 @@ fail_call(struct run *run)
 
 /* ---- All calls ---------------------------------------------------------- */
 
-static void
-take_text(void *context, const char *text, size_t length)
-{
-    uint8_t *to = tool_buffer_add(context, length);
-
-    if (to)
-        memcpy(to, text, length);
-}
-
-/* What is mapped, for the mix. */
-static bool
-look(struct run *run)
-{
-    struct tool_buffer text = {0};
-    bool good;
-
-    aspen_inspect_maps(run->machine.mm, take_text, &text);
-    take_text(&text, "", 1);
-    good =
-        !text.failed && fuzz_areas_parse((const char *)text.bytes, &run->areas);
-    tool_buffer_free(&text);
-    return good;
-}
-
 /* Only what the mix has for one space; limits and files stay. */
 static void
 next_call(struct run *run)
@@ -253,19 +229,19 @@ static int
 run_calls(struct run *run, struct tool_error *error)
 {
     struct fuzz_failing *failing = run->failing;
-    int result = 0;
 
     while (failing->made < run->until && !failing->broken) {
-        if (failing->made % LOOK_EVERY == 0 && !look(run)) {
-            result = tool_fail(error, "no memory");
-            break;
-        }
+        /* What is mapped, for the mix. */
+        if (failing->made % LOOK_EVERY == 0 &&
+            areas_of_aspen(&run->areas, AREAS_MAPS, run->machine.mm, error) !=
+                0)
+            return -1;
         next_call(run);
         fail_call(run);
     }
-    if (result == 0 && !failing->broken)
+    if (!failing->broken)
         validate(run, 0, 0);
-    return result;
+    return 0;
 }
 
 static int
@@ -303,7 +279,7 @@ run_on(struct run *run, const struct snapshot *snapshot,
     result = make_memory(run, error);
     if (result == 0)
         result = run_calls(run, error);
-    free(run->areas.list);
+    areas_free(&run->areas);
     if (run->memory)
         aspen_object_put(run->memory);
     /* What is broken may not end well. */

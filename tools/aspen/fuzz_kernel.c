@@ -338,11 +338,9 @@ make_child(struct fuzz_kernel *kernel, pid_t parent, unsigned number)
     if (wait_stop((pid_t)pid, &status) != 0)
         return FUZZ_SIGNAL(0, 0);
     kernel->process[number] = (pid_t)pid;
-    kernel->maps[number] = open_of((pid_t)pid, "maps");
     kernel->pagemap[number] = open_of((pid_t)pid, "pagemap");
     kernel->memory[number] = open_of((pid_t)pid, "mem");
-    return kernel->maps[number] < 0 || kernel->pagemap[number] < 0 ||
-                   kernel->memory[number] < 0
+    return kernel->pagemap[number] < 0 || kernel->memory[number] < 0
                ? FUZZ_SIGNAL(0, 0)
                : 0;
 }
@@ -358,7 +356,6 @@ end_child(struct fuzz_kernel *kernel, unsigned number)
     kill(pid, SIGKILL);
     while (waitpid(pid, &status, __WALL) == pid && WIFSTOPPED(status))
         ;
-    close(kernel->maps[number]);
     close(kernel->pagemap[number]);
     close(kernel->memory[number]);
     kernel->process[number] = 0;

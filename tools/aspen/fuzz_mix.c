@@ -119,7 +119,7 @@ recent(struct fuzz_mix *mix)
 static bool
 mapped_range(struct fuzz_mix *mix, uint64_t *a)
 {
-    const struct fuzz_area *area;
+    const struct area *area;
     uint64_t pages, first;
 
     if (mix->areas->count < 2)
@@ -471,7 +471,7 @@ mix_any(struct fuzz_mix *mix, struct fuzz_op *op)
 
 void
 fuzz_mix_begin(struct fuzz_mix *mix, const struct fuzz_abilities *abilities,
-               const struct fuzz_areas *areas)
+               const struct areas *areas)
 {
     mix->areas = areas;
     mix->abilities = abilities;

@@ -24,16 +24,13 @@
 bool
 fuzz_sequence_add(struct fuzz_sequence *sequence, const struct fuzz_op *op)
 {
-    if (sequence->count == sequence->room) {
-        size_t room = sequence->room ? sequence->room * 2 : 256;
-        struct fuzz_op *ops = realloc(sequence->ops, room * sizeof(*ops));
+    struct fuzz_op *ops = tool_room(sequence->ops, sequence->count,
+                                    &sequence->room, sizeof(*ops));
 
-        if (!ops)
-            return false;
-        sequence->ops = ops;
-        sequence->room = room;
-    }
-    sequence->ops[sequence->count++] = *op;
+    if (!ops)
+        return false;
+    sequence->ops = ops;
+    ops[sequence->count++] = *op;
     return true;
 }
 
@@ -97,7 +94,7 @@ fuzz_pair_fresh(struct fuzz_pair *pair)
     pair->has_kept_old = false;
     pair->has_paged_out = false;
     pair->opens = 0;
-    pair->compare.names.used = 0;
+    pair->compare.files.count = 0;
     pair->compare.what[0] = '\0';
     pair->processes = 1;
     if (pair->counts)
@@ -255,7 +252,7 @@ settle_unmapped(struct fuzz_pair *pair, unsigned process, uint64_t address,
 
 /* The part of a move of several mappings that is of one of ours. */
 static bool
-move_part(const struct fuzz_op *op, const struct fuzz_area *area,
+move_part(const struct fuzz_op *op, const struct area *area,
           struct fuzz_op *part)
 {
     const uint64_t *a = op->call.arguments;
@@ -399,23 +396,12 @@ explain_answer(struct fuzz_pair *pair, const struct fuzz_op *op, int64_t theirs,
 
 /* ---- mincore's bytes ---------------------------------------------------- */
 
-static const struct fuzz_area *
-area_at(const struct fuzz_pair *pair, uint64_t address)
-{
-    for (size_t i = 0; i < pair->compare.ours.count; i++) {
-        const struct fuzz_area *area = &pair->compare.ours.list[i];
-        if (area->start <= address && address < area->end)
-            return area;
-    }
-    return NULL;
-}
-
 /* What a file's cache holds besides is the kernel's own matter, and so is
  * whether it drops shared memory for PAGEOUT. */
 static bool
 may_differ(struct fuzz_pair *pair, uint64_t address, bool theirs)
 {
-    const struct fuzz_area *area = area_at(pair, address);
+    const struct area *area = areas_at(&pair->compare.ours, address);
 
     if (!area || area->inode == 0)
         return false;

@@ -17,6 +17,7 @@
 #define ASPEN_FUZZ_SESSION_H
 
 #include "../common/linux_calls.h"
+#include "areas.h"
 #include "host.h"
 #include "tally.h"
 #include "tool.h"
@@ -79,23 +80,6 @@ bool fuzz_sequence_add(struct fuzz_sequence *sequence,
                        const struct fuzz_op *op);
 void fuzz_sequence_free(struct fuzz_sequence *sequence);
 
-/* ---- What is mapped ------------------------------------------------------ */
-
-struct fuzz_area {
-    uint64_t start;
-    uint64_t end;
-    uint64_t offset;
-    uint64_t device;
-    uint64_t inode;
-    uint64_t flags; /* ASPEN_VM_*: of maps access alone, of smaps all */
-};
-
-struct fuzz_areas {
-    struct fuzz_area *list;
-    size_t count;
-    size_t room;
-};
-
 /* ---- fuzz_mix.c --------------------------------------------------------- */
 
 /* Where choices come from: a seed, or bytes of somebody else. */
@@ -125,17 +109,17 @@ struct fuzz_mix {
     const struct fuzz_abilities *abilities;
     struct fuzz_range recent[FUZZ_RECENT]; /* that the kernel picked */
     unsigned recent_used;
-    const struct fuzz_areas *areas; /* what is mapped, or was lately */
-    bool one_open;                  /* of each file, in this sequence */
-    uint64_t brk;                   /* the end of the heap */
-    bool locks_on_fault;            /* mlock is mlock2 then */
-    unsigned processes;             /* a bit for each that exists */
+    const struct areas *areas; /* what is mapped, or was lately */
+    bool one_open;             /* of each file, in this sequence */
+    uint64_t brk;              /* the end of the heap */
+    bool locks_on_fault;       /* mlock is mlock2 then */
+    unsigned processes;        /* a bit for each that exists */
 };
 
 /* For the `choices` that are set. Both stay the caller's. */
 void fuzz_mix_begin(struct fuzz_mix *mix,
                     const struct fuzz_abilities *abilities,
-                    const struct fuzz_areas *areas);
+                    const struct areas *areas);
 /* The next operation; some have to be asked for twice, since they would reach
  * into the executor. */
 void fuzz_mix_next(struct fuzz_mix *mix, struct fuzz_op *op);
@@ -163,7 +147,6 @@ extern const struct fuzz_advice fuzz_advices[FUZZ_ADVICES];
 struct fuzz_kernel {
     pid_t zygote;
     pid_t process[FUZZ_PROCESSES]; /* 0: none */
-    int maps[FUZZ_PROCESSES];      /* /proc/P/maps */
     int pagemap[FUZZ_PROCESSES];
     int memory[FUZZ_PROCESSES]; /* /proc/P/mem */
     int files[FUZZ_FILES];
@@ -214,21 +197,10 @@ int64_t fuzz_model_do(struct fuzz_model *model, const struct fuzz_op *op);
 
 /* ---- fuzz_compare.c ----------------------------------------------------- */
 
-/* Which inode of ours stands for which of theirs, by first meeting. */
-struct fuzz_names {
-    struct fuzz_name {
-        uint64_t theirs[2];
-        uint64_t ours[2];
-    } list[256];
-    unsigned used;
-};
-
 struct fuzz_compare {
-    struct fuzz_areas theirs;
-    struct fuzz_areas ours;
-    struct fuzz_names names;
-    char *text; /* of maps */
-    size_t text_room;
+    struct areas theirs;
+    struct areas ours;
+    struct areas_files files;
     char what[800]; /* the difference, for people */
 };
 
@@ -239,9 +211,6 @@ enum fuzz_result {
 };
 
 struct fuzz_pair;
-
-/* The text of maps. False: no memory. */
-bool fuzz_areas_parse(const char *text, struct fuzz_areas *areas);
 
 /* Mappings; residency of private anonymous memory; its bytes. */
 enum fuzz_result fuzz_compare_quickly(struct fuzz_pair *pair, unsigned process);

@@ -188,6 +188,7 @@ end_machine(struct shadow_session *session)
     int result;
 
     shadow_files_end(session);
+    areas_files_free(&session->memories);
     while (session->processes) {
         struct shadow_process *process = session->processes;
 
@@ -261,7 +262,7 @@ int
 shadow_command(int argc, char **argv)
 {
     struct shadow_arguments arguments = {0};
-    struct shadow_session session = {.said = -1};
+    struct shadow_session session = {.said = -1, .memories.memory_only = true};
     int status = take_arguments(&arguments, argc, argv);
 
     if (status != 0)

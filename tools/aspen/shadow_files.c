@@ -45,12 +45,6 @@ struct shadow_files {
     } * files;
     size_t count;
     size_t room;
-    struct memory {
-        uint64_t ours;
-        uint64_t theirs;
-    } * memories;
-    size_t memory_count;
-    size_t memory_room;
 };
 
 static bool
@@ -76,26 +70,8 @@ shadow_files_end(struct shadow_session *session)
     for (size_t i = 0; i < files->count; i++)
         aspen_object_put(files->files[i].object);
     free(files->files);
-    free(files->memories);
     free(files);
     session->files = NULL;
-}
-
-/* Room for one more in an array; false: no memory. */
-static bool
-has_room(void **array, size_t count, size_t *room, size_t each)
-{
-    size_t more = *room ? *room * 2 : 64;
-    void *larger;
-
-    if (count < *room)
-        return true;
-    larger = realloc(*array, more * each);
-    if (!larger)
-        return false;
-    *array = larger;
-    *room = more;
-    return true;
 }
 
 static struct aspen_object *
@@ -114,11 +90,12 @@ add_file(struct shadow_session *session, const struct name *mapped,
         .anonymous = anonymous,
     };
     struct file file = {.mapped = *mapped, .stat = *stat};
-    void *array = files->files;
+    struct file *list =
+        tool_room(files->files, files->count, &files->room, sizeof(file));
 
-    if (!has_room(&array, files->count, &files->room, sizeof(file)))
+    if (!list)
         return NULL;
-    files->files = array;
+    files->files = list;
     if (aspen_object_create(session->aspen, &args, &file.object) != 0)
         return NULL;
     files->files[files->count++] = file;
@@ -198,30 +175,19 @@ shadow_files_look(pid_t tid, int descriptor, struct shadow_open *open_file)
 
 /* ---- What the kernel calls it ------------------------------------------- */
 
-/* The area at an address, from maps. */
-static bool
-find_mapped(pid_t tid, uint64_t address, struct name *mapped)
+static struct name
+name_of(pid_t tid, uint64_t address)
 {
-    struct smaps_reader reader;
-    struct smaps_area area;
+    struct areas areas = {0};
     struct tool_error error;
-    char path[64];
-    bool found = false;
-    FILE *maps;
+    struct name name = {0, 0};
+    const struct area *area;
 
-    snprintf(path, sizeof(path), "/proc/%d/maps", (int)tid);
-    maps = fopen(path, "re");
-    if (!maps)
-        return false;
-    smaps_begin(&reader, maps);
-    while (!found && smaps_next(&reader, &area, &error) == 1)
-        if (area.start <= address && address < area.end) {
-            *mapped = (struct name){area.device, area.inode};
-            found = true;
-        }
-    smaps_end(&reader);
-    fclose(maps);
-    return found;
+    if (areas_of_host(&areas, AREAS_MAPS, tid, &error) == 0 &&
+        (area = areas_at(&areas, address)) != NULL)
+        name = (struct name){area->device, area->inode};
+    areas_free(&areas);
+    return name;
 }
 
 struct aspen_object *
@@ -237,7 +203,7 @@ shadow_files_object(struct shadow_session *session, pid_t tid,
             (files->files[i].mapped.inode || address <= 0))
             return files->files[i].object;
     if (address > 0)
-        find_mapped(tid, (uint64_t)address, &mapped);
+        mapped = name_of(tid, (uint64_t)address);
     for (size_t i = 0; i < files->count && mapped.inode; i++)
         if (same(&files->files[i].mapped, &mapped)) {
             files->files[i].stat = stat;
@@ -287,26 +253,4 @@ shadow_files_mapped(struct shadow_session *session, pid_t tid,
         kind = ASPEN_OBJECT_DEVICE;
     return add_file(session, &mapped, &none, kind, false,
                     placement_of(tid, area));
-}
-
-/* ---- Shared memory without a file --------------------------------------- */
-
-bool
-shadow_files_same_memory(struct shadow_session *session, uint64_t ours,
-                         uint64_t theirs)
-{
-    struct shadow_files *files = session->files;
-    void *array = files->memories;
-
-    for (size_t i = 0; i < files->memory_count; i++)
-        if (files->memories[i].ours == ours ||
-            files->memories[i].theirs == theirs)
-            return files->memories[i].ours == ours &&
-                   files->memories[i].theirs == theirs;
-    if (!has_room(&array, files->memory_count, &files->memory_room,
-                  sizeof(*files->memories)))
-        return false;
-    files->memories = array;
-    files->memories[files->memory_count++] = (struct memory){ours, theirs};
-    return true;
 }

@@ -15,6 +15,7 @@
 #define ASPEN_SHADOW_SESSION_H
 
 #include "../common/linux_calls.h"
+#include "areas.h"
 #include "tally.h"
 #include "tool.h"
 
@@ -126,6 +127,7 @@ struct shadow_session {
     void *direct_map;
     size_t direct_map_bytes;
     struct shadow_files *files;
+    struct areas_files memories; /* shared without a file */
     struct shadow_task *tasks;
     struct shadow_process *processes;
     struct tally by_call;
@@ -164,11 +166,6 @@ struct aspen_object *shadow_files_mapped(struct shadow_session *session,
                                          pid_t tid,
                                          const struct smaps_area *area,
                                          uint64_t flags);
-
-/* Does Aspen's shared memory without a file stand for the host's? Whom it met
- * first, it stands for. */
-bool shadow_files_same_memory(struct shadow_session *session, uint64_t ours,
-                              uint64_t theirs);
 
 /* ---- shadow_space.c ----------------------------------------------------- */
 
