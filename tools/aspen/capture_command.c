@@ -7,11 +7,11 @@
  */
 #define _GNU_SOURCE
 #include "options.h"
+#include "tool_json.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
-#include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -88,23 +88,16 @@ static int
 print_json(const struct snapshot *snapshot,
            const struct snapshot_totals *totals, const char *file)
 {
-    char *name = strdup(snapshot_text(snapshot, snapshot->name));
-    char *target = strdup(file);
     json_t *pages = json_object();
-    json_t *root = NULL;
-
-    if (name == NULL || target == NULL)
-        goto out;
-    tool_make_utf8(name);
-    tool_make_utf8(target);
+    json_t *root;
 
     for (unsigned i = 0; i < SNAPSHOT_KINDS; i++)
-        json_object_set_new(pages, snapshot_kind_name(i),
-                            json_integer((json_int_t)totals->pages[i]));
+        tool_json_count(pages, snapshot_kind_name(i), totals->pages[i]);
     root = json_pack(
-        "{s:s, s:s, s:s, s:s, s:s, s:b, s:b, s:I, s:I, s:I, s:o, s:I, s:I, "
+        "{s:s, s:o, s:o, s:s, s:s, s:b, s:b, s:I, s:I, s:I, s:o, s:I, s:I, "
         "s:I, s:I}",
-        "schema", "aspen.capture/1", "file", target, "process", name, "kernel",
+        "schema", "aspen.capture/1", "file", tool_json_words(file), "process",
+        tool_json_words(snapshot_text(snapshot, snapshot->name)), "kernel",
         snapshot_text(snapshot, snapshot->release), "method",
         snapshot_method_name(snapshot->method), "torn", snapshot->torn,
         "redacted", snapshot->redacted, "vmas", (json_int_t)snapshot->vma_count,
@@ -114,14 +107,8 @@ print_json(const struct snapshot *snapshot,
         (json_int_t)snapshot->ambiguous, "assumed",
         (json_int_t)snapshot->assumed, "pages_not_looked_at",
         (json_int_t)snapshot->unread);
-out:
-    free(name);
-    free(target);
-    if (root == NULL)
+    if (tool_json_print(root, JSON_ENSURE_ASCII) != 0)
         return tool_refuse(COMMAND, "no memory");
-    json_dumpf(root, stdout, JSON_COMPACT | JSON_ENSURE_ASCII);
-    putchar('\n');
-    json_decref(root);
     return EXIT_HELD;
 }
 

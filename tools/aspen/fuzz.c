@@ -9,10 +9,10 @@
 #include "fuzz_failing.h"
 #include "fuzz_session.h"
 #include "options.h"
+#include "tool_json.h"
 
 #include <errno.h>
 #include <inttypes.h>
-#include <jansson.h>
 #include <sched.h>
 #include <stdlib.h>
 #include <string.h>
@@ -288,43 +288,30 @@ tell_difference(struct fuzz *fuzz, const struct fuzz_arguments *arguments)
     return write_program(fuzz, arguments);
 }
 
-static void
-set_count(json_t *object, const char *key, uint64_t count)
-{
-    json_object_set_new(object, key, json_integer((json_int_t)count));
-}
-
 static int
 print_json(const struct fuzz *fuzz, const struct fuzz_arguments *arguments)
 {
     const struct fuzz_pair *pair = &fuzz->pair;
     json_t *object = json_object();
     struct utsname name;
-    char *text;
 
     uname(&name);
     json_object_set_new(object, "schema", json_string("aspen.fuzz/1"));
-    set_count(object, "calls", pair->calls);
-    set_count(object, "seed", arguments->seed);
-    set_count(object, "sequences", pair->sequences);
-    set_count(object, "refused", pair->refused);
-    set_count(object, "unexplained", fuzz->unexplained);
+    tool_json_count(object, "calls", pair->calls);
+    tool_json_count(object, "seed", arguments->seed);
+    tool_json_count(object, "sequences", pair->sequences);
+    tool_json_count(object, "refused", pair->refused);
+    tool_json_count(object, "unexplained", fuzz->unexplained);
     json_object_set_new(object, "deviations", tally_json(&pair->deviations));
     json_object_set_new(object, "skipped", tally_json(&pair->skipped));
     json_object_set_new(object, "by_call", tally_json(&pair->by_call));
     json_object_set_new(object, "kernel", json_string(name.release));
     if (fuzz->unexplained) {
-        set_count(object, "failing_seed", fuzz->seed);
+        tool_json_count(object, "failing_seed", fuzz->seed);
         json_object_set_new(object, "difference",
                             json_string(pair->compare.what));
     }
-    text = json_dumps(object, JSON_COMPACT);
-    json_decref(object);
-    if (!text)
-        return tool_refuse(COMMAND, "no memory for the result");
-    puts(text);
-    free(text);
-    return 0;
+    return tool_json_print(object, 0);
 }
 
 static void
@@ -349,8 +336,8 @@ report(struct fuzz *fuzz, const struct fuzz_arguments *arguments)
         return status;
     if (!arguments->json)
         print_text(fuzz);
-    else if ((status = print_json(fuzz, arguments)) != 0)
-        return status;
+    else if (print_json(fuzz, arguments) != 0)
+        return tool_refuse(COMMAND, "no memory for the result");
     return options_flush(COMMAND, fuzz->unexplained ? EXIT_BROKEN : EXIT_HELD);
 }
 
@@ -360,22 +347,25 @@ static int
 print_failing_json(const struct fuzz_failing *failing)
 {
     json_t *object = json_object();
-    char *text;
 
     json_object_set_new(object, "schema", json_string("aspen.fuzz-failing/1"));
-    set_count(object, "calls", failing->made);
-    set_count(object, "seed", failing->seed);
-    set_count(object, "failures", failing->failures);
-    set_count(object, "tolerated", failing->tolerated);
-    set_count(object, "broken", failing->broken);
+    tool_json_count(object, "calls", failing->made);
+    tool_json_count(object, "seed", failing->seed);
+    tool_json_count(object, "failures", failing->failures);
+    tool_json_count(object, "tolerated", failing->tolerated);
+    tool_json_count(object, "broken", failing->broken);
     json_object_set_new(object, "by_call", tally_json(&failing->by_call));
-    text = json_dumps(object, JSON_COMPACT);
-    json_decref(object);
-    if (!text)
-        return tool_refuse(COMMAND, "no memory for the result");
-    puts(text);
-    free(text);
-    return 0;
+    return tool_json_print(object, 0);
+}
+
+static void
+print_failing_text(const struct fuzz_failing *failing)
+{
+    printf("%" PRIu64 " calls, %" PRIu64 " failing steps (%" PRIu64
+           " of which did not matter): %" PRIu64 " broken\n",
+           failing->made, failing->failures, failing->tolerated,
+           failing->broken);
+    tally_print(stdout, "failing steps", &failing->by_call);
 }
 
 static int
@@ -387,24 +377,16 @@ run_failing(const struct fuzz_arguments *arguments)
         .calls = arguments->calls,
     };
     struct tool_error error;
-    int status = 0;
 
     if (fuzz_failing_run(&failing, &error) != 0)
         return tool_refuse(COMMAND, "%s", error.text);
     if (failing.broken)
         fprintf(stderr, "aspen fuzz: BROKEN %s\n", failing.what);
-    if (arguments->json)
-        status = print_failing_json(&failing);
-    else {
-        printf("%" PRIu64 " calls, %" PRIu64 " failing steps (%" PRIu64
-               " of which did not matter): %" PRIu64 " broken\n",
-               failing.made, failing.failures, failing.tolerated,
-               failing.broken);
-        tally_print(stdout, "failing steps", &failing.by_call);
-    }
-    return status ? status
-                  : options_flush(COMMAND,
-                                  failing.broken ? EXIT_BROKEN : EXIT_HELD);
+    if (!arguments->json)
+        print_failing_text(&failing);
+    else if (print_failing_json(&failing) != 0)
+        return tool_refuse(COMMAND, "no memory for the result");
+    return options_flush(COMMAND, failing.broken ? EXIT_BROKEN : EXIT_HELD);
 }
 
 /* Both sides on one processor: they never run at the same time, and waking

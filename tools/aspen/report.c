@@ -6,11 +6,11 @@
  */
 #define _GNU_SOURCE
 #include "report.h"
+#include "tool_json.h"
 
 #include <aspen/version.h>
 
 #include <inttypes.h>
-#include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -147,34 +147,13 @@ sum_up(const struct report *report, struct sums *sums)
 /* --- JSON ---------------------------------------------------------------- */
 
 static json_t *
-number(uint64_t value)
-{
-    return json_integer(value > INT64_MAX ? INT64_MAX : (json_int_t)value);
-}
-
-/* Bytes from outside as JSON's UTF-8. */
-static json_t *
-words(const char *text)
-{
-    char *copy = strdup(text);
-    json_t *value;
-
-    if (copy == NULL)
-        return NULL;
-    tool_make_utf8(copy);
-    value = json_string(copy);
-    free(copy);
-    return value;
-}
-
-static json_t *
 steps_json(const struct sums *sums)
 {
     json_t *object = json_object();
 
     for (unsigned i = 0; i < FORK_STEP_KINDS; i++)
-        json_object_set_new(object, aspen_step_name((enum aspen_step)i),
-                            number(sums->by_kind[i]));
+        tool_json_count(object, aspen_step_name((enum aspen_step)i),
+                        sums->by_kind[i]);
     return object;
 }
 
@@ -184,8 +163,7 @@ held_json(const struct sums *sums)
     json_t *object = json_object();
 
     for (unsigned i = 0; i < PROMISES; i++)
-        json_object_set_new(object, rehearsal_promise_name(i),
-                            number(sums->held[i]));
+        tool_json_count(object, rehearsal_promise_name(i), sums->held[i]);
     return object;
 }
 
@@ -194,10 +172,9 @@ time_json(const struct sums *sums)
 {
     json_t *object = json_object();
 
-    json_object_set_new(object, "fork", number(sums->fork_median_ns));
-    json_object_set_new(object, "recovery_median",
-                        number(sums->recovery_median_ns));
-    json_object_set_new(object, "recovery_max", number(sums->recovery_max_ns));
+    tool_json_count(object, "fork", sums->fork_median_ns);
+    tool_json_count(object, "recovery_median", sums->recovery_median_ns);
+    tool_json_count(object, "recovery_max", sums->recovery_max_ns);
     return object;
 }
 
@@ -230,14 +207,14 @@ breaks_json(const struct report *report)
         char line[4300];
 
         replay_line(report, breaks[i].item, line, sizeof(line));
-        json_object_set_new(object, "step", number(plan_step(breaks[i].item)));
+        tool_json_count(object, "step", plan_step(breaks[i].item));
         json_object_set_new(
             object, "kind",
             json_string(rehearsal_mode_name(plan_mode(breaks[i].item))));
         json_object_set_new(object, "step_kind",
                             json_string(step_name(report, breaks[i].item)));
-        json_object_set_new(object, "promise", words(breaks[i].text));
-        json_object_set_new(object, "replay", words(line));
+        json_object_set_new(object, "promise", tool_json_words(breaks[i].text));
+        json_object_set_new(object, "replay", tool_json_words(line));
         json_array_append_new(list, object);
     }
     return list;
@@ -251,31 +228,29 @@ add_details(json_t *root, const struct report *report, const struct sums *sums)
     json_t *pages = json_object();
 
     for (unsigned i = 0; i < SNAPSHOT_KINDS; i++)
-        json_object_set_new(pages, snapshot_kind_name(i),
-                            number(sums->totals.pages[i]));
+        tool_json_count(pages, snapshot_kind_name(i), sums->totals.pages[i]);
     json_object_set_new(root, "breaks", breaks_json(report));
-    json_object_set_new(root, "rehearsals_possible",
-                        number(report->workers->possible));
-    json_object_set_new(root, "jobs", number(report->workers->jobs));
-    json_object_set_new(root, "elapsed_ns", number(report->passed_ns));
-    json_object_set_new(root, "process",
-                        words(snapshot_text(snapshot, snapshot->name)));
-    json_object_set_new(root, "kernel",
-                        words(snapshot_text(snapshot, snapshot->release)));
+    tool_json_count(root, "rehearsals_possible", report->workers->possible);
+    tool_json_count(root, "jobs", report->workers->jobs);
+    tool_json_count(root, "elapsed_ns", report->passed_ns);
+    json_object_set_new(
+        root, "process",
+        tool_json_words(snapshot_text(snapshot, snapshot->name)));
+    json_object_set_new(
+        root, "kernel",
+        tool_json_words(snapshot_text(snapshot, snapshot->release)));
     json_object_set_new(root, "method",
                         json_string(snapshot_method_name(snapshot->method)));
     json_object_set_new(root, "torn", json_boolean(snapshot->torn));
     json_object_set_new(root, "redacted", json_boolean(snapshot->redacted));
     json_object_set_new(root, "pages", pages);
-    json_object_set_new(root, "pages_hugetlb",
-                        number(sums->totals.hugetlb_pages));
-    json_object_set_new(root, "pages_left_out",
-                        number(report->workers->facts.left_out));
-    json_object_set_new(root, "pages_not_looked_at", number(snapshot->unread));
-    json_object_set_new(root, "assumed", number(snapshot->assumed));
+    tool_json_count(root, "pages_hugetlb", sums->totals.hugetlb_pages);
+    tool_json_count(root, "pages_left_out", report->workers->facts.left_out);
+    tool_json_count(root, "pages_not_looked_at", snapshot->unread);
+    tool_json_count(root, "assumed", snapshot->assumed);
     if (snapshot->counters[SNAPSHOT_VM_PTE] != SNAPSHOT_UNKNOWN)
-        json_object_set_new(root, "vm_pte_kib",
-                            number(snapshot->counters[SNAPSHOT_VM_PTE]));
+        tool_json_count(root, "vm_pte_kib",
+                        snapshot->counters[SNAPSHOT_VM_PTE]);
     json_object_set_new(root, "page_tables_explained",
                         json_string(sums->explanation));
     json_object_set_new(
@@ -288,37 +263,30 @@ int
 report_json(const struct report *report)
 {
     const struct snapshot *snapshot = report->snapshot;
-    json_t *root = json_object();
+    json_t *root;
     struct sums sums;
-    int result = -1;
 
-    if (root == NULL || sum_up(report, &sums) != 0)
-        goto out;
+    if (sum_up(report, &sums) != 0)
+        return -1;
+    root = json_object();
     json_object_set_new(root, "schema", json_string("aspen.rehearse/1"));
     json_object_set_new(root, "build", json_string(aspen_build()));
-    json_object_set_new(root, "source", words(report->source));
-    json_object_set_new(root, "vmas", number(snapshot->vma_count));
-    json_object_set_new(root, "pages_resident",
-                        number(sums.totals.resident_pages));
-    json_object_set_new(root, "pages_swapped",
-                        number(sums.totals.pages[SNAPSHOT_SWAP]));
-    json_object_set_new(root, "page_tables",
-                        number(report->workers->facts.page_tables));
-    json_object_set_new(root, "ambiguous", number(snapshot->ambiguous));
-    json_object_set_new(root, "steps", number(report->workers->facts.steps));
+    json_object_set_new(root, "source", tool_json_words(report->source));
+    tool_json_count(root, "vmas", snapshot->vma_count);
+    tool_json_count(root, "pages_resident", sums.totals.resident_pages);
+    tool_json_count(root, "pages_swapped", sums.totals.pages[SNAPSHOT_SWAP]);
+    tool_json_count(root, "page_tables", report->workers->facts.page_tables);
+    tool_json_count(root, "ambiguous", snapshot->ambiguous);
+    tool_json_count(root, "steps", report->workers->facts.steps);
     json_object_set_new(root, "steps_by_kind", steps_json(&sums));
     json_object_set_new(root, "sampled", json_boolean(sums.sampled));
-    json_object_set_new(root, "seed", number(report->seed));
-    json_object_set_new(root, "rehearsals", number(sums.done));
-    json_object_set_new(root, "broken", number(sums.broken));
+    tool_json_count(root, "seed", report->seed);
+    tool_json_count(root, "rehearsals", sums.done);
+    tool_json_count(root, "broken", sums.broken);
     json_object_set_new(root, "held", held_json(&sums));
     json_object_set_new(root, "time_ns", time_json(&sums));
     add_details(root, report, &sums);
-    result = json_dumpf(root, stdout, JSON_COMPACT | JSON_ENSURE_ASCII);
-    putchar('\n');
-out:
-    json_decref(root);
-    return result;
+    return tool_json_print(root, JSON_ENSURE_ASCII);
 }
 
 /* --- for people ---------------------------------------------------------- */

@@ -6,10 +6,9 @@
  */
 #define _GNU_SOURCE
 #include "shadow_session.h"
+#include "tool_json.h"
 
 #include <inttypes.h>
-#include <jansson.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
 
@@ -121,44 +120,36 @@ shadow_report_text(const struct shadow_session *session, FILE *to)
 /* ---- JSON --------------------------------------------------------------- */
 
 static void
-set_count(json_t *object, const char *name, uint64_t count)
-{
-    json_object_set_new(object, name, json_integer((json_int_t)count));
-}
-
-static void
 set_counts(json_t *object, const struct shadow_counts *counts)
 {
-    set_count(object, "calls", counts->calls);
-    set_count(object, "answers_differ", counts->answers_differ);
-    set_count(object, "maps_compared", counts->maps_compared);
-    set_count(object, "identical", counts->identical);
-    set_count(object, "equal", counts->equal);
-    set_count(object, "different", counts->different);
-    set_count(object, "addresses_picked", counts->addresses_picked);
-    set_count(object, "addresses_same", counts->addresses_same);
+    tool_json_count(object, "calls", counts->calls);
+    tool_json_count(object, "answers_differ", counts->answers_differ);
+    tool_json_count(object, "maps_compared", counts->maps_compared);
+    tool_json_count(object, "identical", counts->identical);
+    tool_json_count(object, "equal", counts->equal);
+    tool_json_count(object, "different", counts->different);
+    tool_json_count(object, "addresses_picked", counts->addresses_picked);
+    tool_json_count(object, "addresses_same", counts->addresses_same);
 }
 
 static void
 set_end(json_t *object, const struct shadow_process *process)
 {
     if (process->ended && WIFEXITED(process->status))
-        set_count(object, "exit_code", (uint64_t)WEXITSTATUS(process->status));
+        tool_json_count(object, "exit_code",
+                        (uint64_t)WEXITSTATUS(process->status));
     if (process->ended && WIFSIGNALED(process->status))
-        set_count(object, "signal", (uint64_t)WTERMSIG(process->status));
+        tool_json_count(object, "signal", (uint64_t)WTERMSIG(process->status));
 }
 
 static json_t *
 process_json(const struct shadow_process *process)
 {
     json_t *object = json_object();
-    char name[sizeof(process->name)];
 
-    memcpy(name, process->name, sizeof(name));
-    tool_make_utf8(name);
-    set_count(object, "pid", (uint64_t)process->pid);
-    json_object_set_new(object, "name", json_string(name));
-    set_count(object, "execs", process->execs);
+    tool_json_count(object, "pid", (uint64_t)process->pid);
+    json_object_set_new(object, "name", tool_json_words(process->name));
+    tool_json_count(object, "execs", process->execs);
     set_counts(object, &process->counts);
     set_end(object, process);
     return object;
@@ -170,11 +161,10 @@ shadow_report_json(const struct shadow_session *session)
     json_t *object = json_object();
     json_t *list = json_array();
     struct shadow_counts sum;
-    char *text;
 
     shadow_report_sum(session, &sum);
     json_object_set_new(object, "schema", json_string("aspen.shadow/1"));
-    set_count(object, "processes", count_processes(session));
+    tool_json_count(object, "processes", count_processes(session));
     set_counts(object, &sum);
     if (session->processes)
         set_end(object, session->processes);
@@ -185,11 +175,5 @@ shadow_report_json(const struct shadow_session *session)
          process = process->next)
         json_array_append_new(list, process_json(process));
     json_object_set_new(object, "by_process", list);
-    text = json_dumps(object, JSON_COMPACT);
-    json_decref(object);
-    if (!text)
-        return -1;
-    puts(text);
-    free(text);
-    return 0;
+    return tool_json_print(object, 0);
 }
