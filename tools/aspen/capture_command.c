@@ -13,7 +13,6 @@
 #include <fcntl.h>
 #include <inttypes.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -57,8 +56,7 @@ take_arguments(struct capture_arguments *arguments, int argc, char **argv)
     options_source_init(&arguments->source);
     opterr = 0;
     while ((option = getopt_long(argc, argv, "+:o:h", table, NULL)) != -1) {
-        int taken =
-            options_source_take(&arguments->source, COMMAND, option, optarg);
+        int taken = options_source_take(&arguments->source, COMMAND, option);
 
         if (taken < 0)
             return EXIT_REFUSED;

@@ -93,32 +93,20 @@ struct fuzz {
 /* ---- Options ------------------------------------------------------------ */
 
 static int
-take_number(const char *name, uint64_t least, uint64_t *number)
-{
-    if (tool_parse_number(optarg, INT64_MAX, number) && *number >= least)
-        return 0;
-    return tool_refuse(COMMAND,
-                       "--%s takes a number from %" PRIu64 " on, not '%s'",
-                       name, least, optarg);
-}
-
-static int
 take_option(struct fuzz_arguments *arguments, int option, char **argv)
 {
     switch (option) {
     case OPTION_CALLS:
-        return take_number("calls", 1, &arguments->calls);
+        return options_number(COMMAND, "calls", 1, INT64_MAX,
+                              &arguments->calls);
     case OPTION_SECONDS:
         arguments->calls = UINT64_MAX;
-        if (tool_parse_seconds(optarg, &arguments->seconds_ns) &&
-            arguments->seconds_ns)
-            return 0;
-        return tool_refuse(COMMAND, "--seconds takes seconds, not '%s'",
-                           optarg);
+        return options_seconds(COMMAND, "seconds", 1, &arguments->seconds_ns);
     case OPTION_SEED:
-        return take_number("seed", 0, &arguments->seed);
+        return options_number(COMMAND, "seed", 0, INT64_MAX, &arguments->seed);
     case OPTION_LENGTH:
-        return take_number("length", 1, &arguments->length);
+        return options_number(COMMAND, "length", 1, INT64_MAX,
+                              &arguments->length);
     case OPTION_REPLAY:
         arguments->replay = optarg;
         return 0;

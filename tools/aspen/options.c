@@ -2,13 +2,14 @@
 /*
  * options.c - options that several subcommands take.
  *
- * Called by capture_command.c and rehearse.c. tests/tools/usage.sh breaks
+ * Called by all subcommands. tests/tools/usage.sh breaks
  * first.
  */
 #define _GNU_SOURCE
 #include "options.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -25,15 +26,50 @@ const char options_source_help[] =
     "  --json             print one JSON object\n"
     "  --help             print this\n";
 
-static int
-take_method(struct capture_source *source, const char *command,
-            const char *value)
+int
+options_number(const char *command, const char *name, uint64_t least,
+               uint64_t most, uint64_t *number)
 {
-    if (strcmp(value, "best") == 0)
+    char end[40] = "";
+
+    if (tool_parse_number(optarg, most, number) && *number >= least)
+        return 0;
+    if (most < UINT32_MAX)
+        snprintf(end, sizeof(end), ", up to %" PRIu64, most);
+    return tool_refuse(command,
+                       "--%s takes a number from %" PRIu64 " on%s, not '%s'",
+                       name, least, end, optarg);
+}
+
+int
+options_seconds(const char *command, const char *name, uint64_t least_ns,
+                uint64_t *nanoseconds)
+{
+    if (tool_parse_seconds(optarg, nanoseconds) && *nanoseconds >= least_ns)
+        return 0;
+    return tool_refuse(command, "--%s takes seconds, not '%s'", name, optarg);
+}
+
+int
+options_process(const char *command, pid_t *process)
+{
+    uint64_t number;
+
+    if (!tool_parse_number(optarg, INT32_MAX, &number) || number == 0)
+        return tool_refuse(command, "--pid takes a process number, not '%s'",
+                           optarg);
+    *process = (pid_t)number;
+    return 0;
+}
+
+static int
+take_method(struct capture_source *source, const char *command)
+{
+    if (strcmp(optarg, "best") == 0)
         source->options.method = PAGES_BEST;
-    else if (strcmp(value, "scan") == 0)
+    else if (strcmp(optarg, "scan") == 0)
         source->options.method = PAGES_SCAN;
-    else if (strcmp(value, "pagemap") == 0)
+    else if (strcmp(optarg, "pagemap") == 0)
         source->options.method = PAGES_PAGEMAP;
     else {
         tool_refuse(command, "--method takes best, scan or pagemap");
@@ -51,36 +87,26 @@ options_source_init(struct capture_source *source)
 
 int
 options_source_take(struct capture_source *source, const char *command,
-                    int option, const char *value)
+                    int option)
 {
-    uint64_t number;
-
     switch (option) {
     case OPTION_PID:
-        if (!tool_parse_number(value, INT32_MAX, &number) || number == 0) {
-            tool_refuse(command, "--pid takes a process number, not '%s'",
-                        value);
-            return -1;
-        }
-        source->process = (pid_t)number;
-        return 1;
+        return options_process(command, &source->process) == 0 ? 1 : -1;
     case OPTION_SNAPSHOT:
-        source->file = value;
+        source->file = optarg;
         return 1;
     case OPTION_OUTPUT:
-        source->output = value;
+        source->output = optarg;
         return 1;
     case OPTION_AFTER:
-        if (!tool_parse_seconds(value, &source->after_ns)) {
-            tool_refuse(command, "--after takes seconds, not '%s'", value);
-            return -1;
-        }
-        return 1;
+        return options_seconds(command, "after", 0, &source->after_ns) == 0
+                   ? 1
+                   : -1;
     case OPTION_NO_STOP:
         source->options.no_stop = true;
         return 1;
     case OPTION_METHOD:
-        return take_method(source, command, value);
+        return take_method(source, command);
     default:
         return 0;
     }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * options.h - options that several subcommands take: where the snapshot comes
- * from and how it is taken.
+ * from and how it is taken; and what others take, numbers and seconds.
  */
 #ifndef ASPEN_OPTIONS_H
 #define ASPEN_OPTIONS_H
@@ -40,11 +40,22 @@ extern const char options_source_help[];
 void options_source_init(struct capture_source *source);
 
 /**
- * Take one option. 1: taken, 0: not one of these, -1: refused, and said so.
+ * Take one option, and optarg. 1: taken, 0: not one of these, -1: refused, and
+ * said so.
  * (--help and --json are the caller's.)
  */
 int options_source_take(struct capture_source *source, const char *command,
-                        int option, const char *value);
+                        int option);
+
+/**
+ * What getopt_long() left in optarg for the option --`name`. 0, or
+ * EXIT_REFUSED, and said so.
+ */
+int options_number(const char *command, const char *name, uint64_t least,
+                   uint64_t most, uint64_t *number);
+int options_seconds(const char *command, const char *name, uint64_t least_ns,
+                    uint64_t *nanoseconds);
+int options_process(const char *command, pid_t *process);
 
 /** getopt_long() met something that is no option of ours: say so. */
 int options_unknown(const char *command, char **argv);

@@ -85,41 +85,31 @@ struct rehearse_arguments {
 };
 
 static int
-take_number(const char *option, const char *text, uint64_t least, uint64_t most,
-            uint64_t *number)
-{
-    if (tool_parse_number(text, most, number) && *number >= least)
-        return 0;
-    return tool_refuse(
-        COMMAND, "%s takes a number from %" PRIu64 " on%s, not '%s'", option,
-        least, most < UINT32_MAX ? ", up to 64" : "", text);
-}
-
-static int
-take_own_option(struct rehearse_arguments *arguments, int option,
-                const char *value, char **argv)
+take_own_option(struct rehearse_arguments *arguments, int option, char **argv)
 {
     switch (option) {
     case OPTION_ALL:
         arguments->all = true;
         return 0;
     case OPTION_SAMPLE:
-        return take_number("--sample", value, 1, UINT64_MAX,
-                           &arguments->sample);
+        return options_number(COMMAND, "sample", 1, UINT64_MAX,
+                              &arguments->sample);
     case OPTION_SEED:
-        return take_number("--seed", value, 0, INT64_MAX, &arguments->seed);
+        return options_number(COMMAND, "seed", 0, INT64_MAX, &arguments->seed);
     case OPTION_JOBS:
-        return take_number("--jobs", value, 1, WORKERS_MAX, &arguments->jobs);
+        return options_number(COMMAND, "jobs", 1, WORKERS_MAX,
+                              &arguments->jobs);
     case OPTION_STEP:
-        return take_number("--step", value, 1, UINT64_MAX >> 2,
-                           &arguments->step);
+        return options_number(COMMAND, "step", 1, UINT64_MAX >> 2,
+                              &arguments->step);
     case OPTION_KIND:
-        arguments->mode = rehearsal_mode_of(value);
+        arguments->mode = rehearsal_mode_of(optarg);
         arguments->mode_given = true;
         if (arguments->mode != REHEARSAL_MODES)
             return 0;
-        return tool_refuse(
-            COMMAND, "--kind takes once, onward or interrupt, not '%s'", value);
+        return tool_refuse(COMMAND,
+                           "--kind takes once, onward or interrupt, not '%s'",
+                           optarg);
     case OPTION_JSON:
         arguments->json = true;
         return 0;
@@ -153,8 +143,7 @@ take_arguments(struct rehearse_arguments *arguments, int argc, char **argv)
     arguments->seed = 1;
     opterr = 0;
     while ((option = getopt_long(argc, argv, "+:h", table, NULL)) != -1) {
-        int taken =
-            options_source_take(&arguments->source, COMMAND, option, optarg);
+        int taken = options_source_take(&arguments->source, COMMAND, option);
 
         if (taken < 0)
             return EXIT_REFUSED;
@@ -164,7 +153,7 @@ take_arguments(struct rehearse_arguments *arguments, int argc, char **argv)
             arguments->help = true;
             return 0;
         }
-        status = take_own_option(arguments, option, optarg, argv);
+        status = take_own_option(arguments, option, argv);
         if (status != 0)
             return status;
     }

@@ -67,7 +67,7 @@ struct shadow_arguments {
     char **command;
     const char *guest_output; /* "-": stderr; NULL: where ours goes */
     uint64_t every;
-    uint64_t pid; /* 0: none */
+    pid_t pid; /* 0: none */
     uint64_t calls;
     uint64_t seconds_ns;
     bool json;
@@ -84,25 +84,12 @@ take_option(struct shadow_arguments *arguments, int option, char **argv)
         return tool_refuse(COMMAND, "--every takes a number, not '%s'", optarg);
     case OPTION_PID:
     case 'p':
-        if (tool_parse_number(optarg, INT32_MAX, &arguments->pid) &&
-            arguments->pid)
-            return 0;
-        return tool_refuse(COMMAND, "--pid takes a process number, not '%s'",
-                           optarg);
+        return options_process(COMMAND, &arguments->pid);
     case OPTION_CALLS:
-        if (tool_parse_number(optarg, INT64_MAX, &arguments->calls) &&
-            arguments->calls)
-            return 0;
-        return tool_refuse(COMMAND,
-                           "--calls takes a number from 1 on, not "
-                           "'%s'",
-                           optarg);
+        return options_number(COMMAND, "calls", 1, INT64_MAX,
+                              &arguments->calls);
     case OPTION_SECONDS:
-        if (tool_parse_seconds(optarg, &arguments->seconds_ns) &&
-            arguments->seconds_ns)
-            return 0;
-        return tool_refuse(COMMAND, "--seconds takes seconds, not '%s'",
-                           optarg);
+        return options_seconds(COMMAND, "seconds", 1, &arguments->seconds_ns);
     case OPTION_GUEST_OUTPUT:
         arguments->guest_output = optarg;
         return 0;
@@ -239,7 +226,7 @@ attach(struct shadow_session *session, const struct shadow_arguments *arguments)
     struct sigaction action = {.sa_handler = on_signal};
 
     session->calls_wanted = arguments->calls;
-    if (shadow_attach(session, (pid_t)arguments->pid) != 0)
+    if (shadow_attach(session, arguments->pid) != 0)
         return -1;
     interrupted = session;
     if (arguments->seconds_ns)
