@@ -5,9 +5,9 @@
 
 FUZZ_SECONDS ?= 60
 FUZZ_CALLS := tests/fuzz/fuzz_calls.c tools/common/linux_calls.c \
-    $(addprefix tools/aspen/,areas.c fuzz_compare.c fuzz_kernel.c fuzz_mix.c \
-        fuzz_model.c fuzz_pair.c fuzz_text.c host.c smaps.c snapshot.c \
-        tally.c tool.c)
+    $(addprefix tools/aspen/,areas.c fuzz_compare.c fuzz_kernel.c \
+        fuzz_known.c fuzz_mix.c fuzz_model.c fuzz_pair.c fuzz_text.c host.c \
+        smaps.c snapshot.c tally.c tool.c)
 
 $(BUILD)/fuzz/fuzz_calls: $(call objects,fuzz,$(FUZZ_CALLS)) $(LIB_fuzz)
 	$(call say,LD,$@)

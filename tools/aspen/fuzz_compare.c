@@ -66,7 +66,7 @@ read_both(struct fuzz_pair *pair, unsigned process, enum areas_text from)
         areas_of_aspen(&compare->ours, from, pair->model.process[process],
                        &pair->error) != 0)
         return false;
-    /* See split_reason() in fuzz_pair.c. */
+    /* See split_reason() in fuzz_known.c. */
     if (pair->has_filled) {
         forget(&compare->theirs, ASPEN_VM_ACCOUNT);
         forget(&compare->ours, ASPEN_VM_ACCOUNT);

@@ -94,14 +94,6 @@ make(struct run *run)
     }
 }
 
-static bool
-is_refused(const struct run *run, int64_t answer)
-{
-    if (run->op.kind == FUZZ_CALL && run->op.call.number == SYS_brk)
-        return (uint64_t)answer != run->op.call.arguments[0];
-    return answer < 0 && answer > -4096;
-}
-
 /* May something stay of it when it fails? Pages that came for mlock or an
  * access, advice page by page, mappings that move one by one. */
 static bool
@@ -119,8 +111,7 @@ is_progressive(const struct fuzz_op *op)
     case SYS_mincore:
         return true;
     case SYS_mremap:
-        return a[3] & MREMAP_FIXED && (a[1] + FUZZ_PAGE - 1) / FUZZ_PAGE ==
-                                          (a[2] + FUZZ_PAGE - 1) / FUZZ_PAGE;
+        return a[3] & MREMAP_FIXED && fuzz_pages(a[1]) == fuzz_pages(a[2]);
     default:
         return false;
     }
@@ -187,7 +178,7 @@ fail_step(struct run *run, uint64_t step)
     aspen_failpoints_read(run->machine.aspen, &counts);
     if (aspen_failpoints_set(run->machine.aspen, NULL) != 0)
         return false;
-    if (is_refused(run, answer))
+    if (fuzz_op_is_refused(&run->op, answer))
         check_refused(run, step, answer);
     if (counts.failed == 0)
         return false;
@@ -195,7 +186,7 @@ fail_step(struct run *run, uint64_t step)
     tally_add(&run->failing->by_call, name_of(&run->op), 1);
     if (run->failing->failures % VALIDATE_EVERY == 0)
         validate(run, step, answer);
-    if (is_refused(run, answer))
+    if (fuzz_op_is_refused(&run->op, answer))
         return true;
     run->failing->tolerated++;
     return false;

@@ -6,8 +6,8 @@
  *   kernel     scratch processes of the host, driven from outside
  *              (fuzz_kernel.c)
  *   model      the same processes in Aspen (fuzz_model.c)
- *   pair       both, an operation at a time, and compared (fuzz_pair.c,
- *              fuzz_compare.c)
+ *   pair       both, an operation at a time (fuzz_pair.c), and compared
+ *              (fuzz_compare.c); what may differ (fuzz_known.c)
  *
  * A sequence starts in fresh processes without any mapping but the executor,
  * whose addresses no operation may touch. There is no chance in the layout:
@@ -74,6 +74,10 @@ struct fuzz_sequence {
     size_t count;
     size_t room;
 };
+
+uint64_t fuzz_pages(uint64_t length);
+/* By its answer. brk tells by the end that stays. */
+bool fuzz_op_is_refused(const struct fuzz_op *op, int64_t answer);
 
 /* False: no memory. */
 bool fuzz_sequence_add(struct fuzz_sequence *sequence,
@@ -269,6 +273,26 @@ enum fuzz_step fuzz_pair_finish(struct fuzz_pair *pair);
 enum fuzz_step fuzz_pair_replay(struct fuzz_pair *pair,
                                 const struct fuzz_sequence *sequence,
                                 size_t *made);
+
+/* ---- fuzz_known.c ------------------------------------------------------- */
+
+/* FUZZ_UNEXPLAINED: no difference that is known. */
+
+/* Of answers. */
+enum fuzz_step fuzz_known_answer(struct fuzz_pair *pair,
+                                 const struct fuzz_op *op, int64_t theirs,
+                                 int64_t ours);
+/* Of what both refused. */
+enum fuzz_step fuzz_known_refusal(struct fuzz_pair *pair,
+                                  const struct fuzz_op *op);
+/* Of what both have done: where neighbours are one. */
+enum fuzz_step fuzz_known_split(struct fuzz_pair *pair, unsigned process);
+/* Of what both refused, and what does not show yet. */
+enum fuzz_step fuzz_known_guards(struct fuzz_pair *pair,
+                                 const struct fuzz_op *op, int64_t answer);
+/* Of mincore's answers for a page. */
+bool fuzz_known_residency(struct fuzz_pair *pair, uint64_t address,
+                          bool theirs);
 
 /* ---- fuzz_shrink.c ------------------------------------------------------ */
 
