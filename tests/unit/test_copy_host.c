@@ -31,7 +31,7 @@
 
 struct file {
     int descriptor;
-    const void *mapping;     /* the whole of it, for mincore alone */
+    void *mapping;           /* the whole of it, for mincore alone */
     uint8_t had[FILE_PAGES]; /* whether the host ever had the page */
 };
 
@@ -121,39 +121,40 @@ unmap_both(struct pair *p, unsigned first, unsigned count)
 /* ---- Residency --------------------------------------------------------- */
 
 /* A host may take a clean page of a file away at any moment once it is not
- * mapped, shared memory without swap too: some do every few seconds. No call
- * of this test does. So what the host had and has no more it took, while what
- * it never had is Aspen's mistake. */
+ * mapped, shared memory without swap too: some do every few seconds.
+ * No call of this test does. So what the host had and has no more it took,
+ * while what it never had is Aspen's mistake. */
 
-static uint8_t
-host_page_of_file(const struct file *file, uint64_t page)
+static void
+host_pages_of_file(const struct file *file, uint8_t there[FILE_PAGES])
 {
-    uint8_t there;
-
-    assert_int_equal(
-        mincore((char *)(uintptr_t)file->mapping + page * PAGE, PAGE, &there),
-        0);
-    return there & 1;
+    assert_int_equal(mincore(file->mapping, FILE_PAGES * PAGE, there), 0);
 }
 
 static void
 note_files(struct pair *p)
 {
-    for (unsigned i = 0; i < OBJECTS; i++)
+    uint8_t there[FILE_PAGES];
+
+    for (unsigned i = 0; i < OBJECTS; i++) {
+        host_pages_of_file(&p->files[i], there);
         for (unsigned page = 0; page < FILE_PAGES; page++)
-            p->files[i].had[page] |= host_page_of_file(&p->files[i], page);
+            p->files[i].had[page] |= there[page] & 1;
+    }
 }
 
 static bool
 host_took(const struct pair *p, uint64_t address)
 {
     const struct aspen_vma *vma = aspen_vma_at(p->mm, address);
+    uint8_t there[FILE_PAGES];
 
     for (unsigned i = 0; vma && vma->object && i < OBJECTS; i++) {
         uint64_t page = vma->pgoff + (address - vma->start) / PAGE;
-        if (vma->object == p->objects[i])
-            return page < FILE_PAGES && p->files[i].had[page] &&
-                   !host_page_of_file(&p->files[i], page);
+        if (vma->object != p->objects[i] || page >= FILE_PAGES)
+            continue;
+        host_pages_of_file(&p->files[i], there);
+        return p->files[i].had[page] && !(there[page] & 1);
     }
     return false;
 }
@@ -413,7 +414,7 @@ test_host(void **state)
     aspen_mm_put(p.mm);
     for (unsigned i = 0; i < OBJECTS; i++) {
         aspen_object_put(p.objects[i]);
-        munmap((void *)(uintptr_t)p.files[i].mapping, FILE_PAGES * PAGE);
+        munmap(p.files[i].mapping, FILE_PAGES * PAGE);
         close(p.files[i].descriptor);
     }
     helper_destroy(&p.helper);
