@@ -20,7 +20,7 @@ struct areas_pair {
 
 /* ---- Reading ------------------------------------------------------------ */
 
-static const char *const names[] = {"maps", "smaps"};
+static const char *const names[AREAS_TEXTS] = {"maps", "smaps"};
 
 static bool
 add_area(struct areas *areas, enum areas_text from,
@@ -55,9 +55,7 @@ read_areas(struct areas *areas, enum areas_text from, FILE *file,
     struct smaps_area area;
     int got;
 
-    if (!file)
-        return tool_fail(error, "cannot read %s: %s", names[from],
-                         strerror(errno));
+    areas->count = 0;
     smaps_begin(&reader, file);
     while ((got = smaps_next(&reader, &area, error)) == 1)
         if (!add_area(areas, from, &area)) {
@@ -65,19 +63,44 @@ read_areas(struct areas *areas, enum areas_text from, FILE *file,
             break;
         }
     smaps_end(&reader);
-    fclose(file);
     return got;
+}
+
+FILE *
+areas_open(enum areas_text from, pid_t pid)
+{
+    char path[64];
+    FILE *file;
+
+    snprintf(path, sizeof(path), "/proc/%d/%s", (int)pid, names[from]);
+    file = fopen(path, "re");
+    /* More at once than the kilobyte that stdio takes from /proc. */
+    if (file)
+        setvbuf(file, NULL, _IOFBF, 16384);
+    return file;
+}
+
+int
+areas_of_file(struct areas *areas, enum areas_text from, FILE *file,
+              struct tool_error *error)
+{
+    rewind(file);
+    return read_areas(areas, from, file, error);
 }
 
 int
 areas_of_host(struct areas *areas, enum areas_text from, pid_t pid,
               struct tool_error *error)
 {
-    char path[64];
+    FILE *file = areas_open(from, pid);
+    int result;
 
-    snprintf(path, sizeof(path), "/proc/%d/%s", (int)pid, names[from]);
-    areas->count = 0;
-    return read_areas(areas, from, fopen(path, "re"), error);
+    if (!file)
+        return tool_fail(error, "cannot read %s: %s", names[from],
+                         strerror(errno));
+    result = read_areas(areas, from, file, error);
+    fclose(file);
+    return result;
 }
 
 static void
@@ -94,16 +117,19 @@ areas_of_aspen(struct areas *areas, enum areas_text from, struct aspen_mm *mm,
                struct tool_error *error)
 {
     struct tool_buffer text = {0};
+    FILE *file = NULL;
     int result = 0;
 
     areas->count = 0;
     (from == AREAS_MAPS ? aspen_inspect_maps
                         : aspen_inspect_smaps)(mm, take_text, &text);
-    if (text.failed)
+    if (text.length && !text.failed)
+        file = fmemopen(text.bytes, text.length, "r");
+    if (file) {
+        result = read_areas(areas, from, file, error);
+        fclose(file);
+    } else if (text.length || text.failed)
         result = tool_fail(error, "no memory");
-    else if (text.length)
-        result = read_areas(areas, from, fmemopen(text.bytes, text.length, "r"),
-                            error);
     tool_buffer_free(&text);
     return result;
 }

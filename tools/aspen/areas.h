@@ -12,6 +12,7 @@
 #include "tool.h"
 
 #include <aspen/aspen.h>
+#include <stdio.h>
 #include <sys/types.h>
 
 struct area {
@@ -34,10 +35,16 @@ struct areas {
 enum areas_text {
     AREAS_MAPS,  /* cheap; of flags, access and MAYSHARE */
     AREAS_SMAPS, /* all flags but SOFTDIRTY */
+    AREAS_TEXTS
 };
 
-/** Those of a process, or of an address space of ours, in place of what the
- * list held. -1: error. */
+/** The host's text of a process, for areas_of_file(). NULL: errno. */
+FILE *areas_open(enum areas_text from, pid_t pid);
+
+/** What a text says from its start, a process has, or an address space of
+ * ours, in place of what the list held. -1: error. */
+int areas_of_file(struct areas *areas, enum areas_text from, FILE *file,
+                  struct tool_error *error);
 int areas_of_host(struct areas *areas, enum areas_text from, pid_t pid,
                   struct tool_error *error);
 int areas_of_aspen(struct areas *areas, enum areas_text from,

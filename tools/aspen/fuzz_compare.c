@@ -61,7 +61,7 @@ read_both(struct fuzz_pair *pair, unsigned process, enum areas_text from)
 {
     struct fuzz_compare *compare = &pair->compare;
 
-    if (areas_of_host(&compare->theirs, from, pair->kernel.process[process],
+    if (areas_of_file(&compare->theirs, from, pair->kernel.texts[process][from],
                       &pair->error) != 0 ||
         areas_of_aspen(&compare->ours, from, pair->model.process[process],
                        &pair->error) != 0)

@@ -325,6 +325,31 @@ open_of(pid_t pid, const char *name)
     return open(path, O_RDONLY | O_CLOEXEC);
 }
 
+static bool
+open_all(struct fuzz_kernel *kernel, unsigned number)
+{
+    pid_t pid = kernel->process[number];
+    bool good = true;
+
+    for (unsigned i = 0; i < AREAS_TEXTS; i++) {
+        kernel->texts[number][i] = areas_open((enum areas_text)i, pid);
+        good &= kernel->texts[number][i] != NULL;
+    }
+    kernel->pagemap[number] = open_of(pid, "pagemap");
+    kernel->memory[number] = open_of(pid, "mem");
+    return good && kernel->pagemap[number] >= 0 && kernel->memory[number] >= 0;
+}
+
+static void
+close_all(struct fuzz_kernel *kernel, unsigned number)
+{
+    for (unsigned i = 0; i < AREAS_TEXTS; i++)
+        if (kernel->texts[number][i])
+            fclose(kernel->texts[number][i]);
+    close(kernel->pagemap[number]);
+    close(kernel->memory[number]);
+}
+
 /* Of anybody, as our own child. An errno if it is refused. */
 static int64_t
 make_child(struct fuzz_kernel *kernel, pid_t parent, unsigned number)
@@ -338,11 +363,7 @@ make_child(struct fuzz_kernel *kernel, pid_t parent, unsigned number)
     if (wait_stop((pid_t)pid, &status) != 0)
         return FUZZ_SIGNAL(0, 0);
     kernel->process[number] = (pid_t)pid;
-    kernel->pagemap[number] = open_of((pid_t)pid, "pagemap");
-    kernel->memory[number] = open_of((pid_t)pid, "mem");
-    return kernel->pagemap[number] < 0 || kernel->memory[number] < 0
-               ? FUZZ_SIGNAL(0, 0)
-               : 0;
+    return open_all(kernel, number) ? 0 : FUZZ_SIGNAL(0, 0);
 }
 
 static void
@@ -356,8 +377,7 @@ end_child(struct fuzz_kernel *kernel, unsigned number)
     kill(pid, SIGKILL);
     while (waitpid(pid, &status, __WALL) == pid && WIFSTOPPED(status))
         ;
-    close(kernel->pagemap[number]);
-    close(kernel->memory[number]);
+    close_all(kernel, number);
     kernel->process[number] = 0;
 }
 

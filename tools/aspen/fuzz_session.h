@@ -150,7 +150,8 @@ extern const struct fuzz_advice fuzz_advices[FUZZ_ADVICES];
 
 struct fuzz_kernel {
     pid_t zygote;
-    pid_t process[FUZZ_PROCESSES]; /* 0: none */
+    pid_t process[FUZZ_PROCESSES];            /* 0: none */
+    FILE *texts[FUZZ_PROCESSES][AREAS_TEXTS]; /* /proc/P/maps, smaps */
     int pagemap[FUZZ_PROCESSES];
     int memory[FUZZ_PROCESSES]; /* /proc/P/mem */
     int files[FUZZ_FILES];
