@@ -316,16 +316,35 @@ check_limits(const struct aspen_move *move, struct totals *totals)
     return !error && data ? aspen_check_data(mm, totals->data) : error;
 }
 
+/* With old size 0, or one that wraps: what is mapped at the target goes first,
+ * and that is what there is to map again. */
+static bool
+takes_away_itself(const struct remap *remap)
+{
+    return remap->flags & ASPEN_MREMAP_FIXED &&
+           remap->old - remap->new < remap->new_bytes;
+}
+
+/* As Linux, which looks for the old mapping after it has unmapped the target:
+ * the target's own refusal comes first. */
+static int
+refuse_itself(const struct remap *remap)
+{
+    struct aspen_clear target;
+
+    int error = aspen_clear_check(&target, remap->mm, remap->new,
+                                  remap->new + remap->new_bytes);
+    return error ? error : -ASPEN_EFAULT;
+}
+
 /* All checks of a move, which comes after those that are in `totals`. */
 static int
 plan_move(struct remap *remap, struct aspen_move *move, struct totals *totals)
 {
     if (!maps_left(remap->mm, MAPS_TO_MOVE))
         return -ASPEN_ENOMEM;
-    /* With old size 0, or one that wraps: what there is to map again goes. */
-    if (remap->flags & ASPEN_MREMAP_FIXED &&
-        remap->old - remap->new < remap->new_bytes)
-        return -ASPEN_EFAULT;
+    if (takes_away_itself(remap))
+        return refuse_itself(remap);
     int error = check_excess(remap);
     if (!error)
         error = find_place(remap);

@@ -60,12 +60,16 @@ test_refused(void **state)
         {40, 1, 1, MOVE, 100, -ASPEN_EPERM},
         {40, 1, 2, 0, 0, -ASPEN_EPERM},
         {16, 4, 4, MOVE, 39, -ASPEN_EPERM},
+        /* onto itself */
+        {39, 0, 1, MOVE, 39, -ASPEN_EFAULT},
+        {39, 0, 2, MOVE, 39, -ASPEN_EPERM},
     };
     struct helper_state before;
 
     helper_map(s->mm, AT(16), 4, RW);
     helper_put(&s->helper, s->mm, AT(17), 5);
     helper_map(s->mm, AT(22), 1, R);
+    helper_map(s->mm, AT(39), 1, R | ASPEN_VM_SHARED);
     helper_map(s->mm, AT(40), 1, RW);
     assert_int_equal(aspen_mseal(s->mm, AT(40), AT(1)), 0);
     helper_state_take(&s->helper, s->mm, &before);
