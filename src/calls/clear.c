@@ -110,8 +110,10 @@ aspen_clear_reserve_tree(const struct aspen_clear *clear,
                          struct aspen_tree_reserve *reserve, unsigned more,
                          uint64_t start, uint64_t end)
 {
-    unsigned stores = more + (clear->first ? 1u : 0) + (clear->above ? 1u : 0);
+    unsigned stores = more + (clear->first ? 1u : 0);
 
+    if (more && clear->above)
+        stores++;
     start = aspen_min_u64(start, clear->start);
     end = aspen_max_u64(end, clear->above ? clear->above->end : clear->end);
     return aspen_tree_reserve_within(&clear->mm->vmas, reserve, stores, start,
@@ -187,11 +189,12 @@ leave_tree(const struct aspen_clear *clear, struct aspen_tree_reserve *reserve)
     struct aspen_tree *vmas = &clear->mm->vmas;
     struct aspen_vma *above = clear->above;
 
-    aspen_tree_store_reserved(vmas, reserve, clear->start, clear->end - 1,
-                              NULL);
     if (above)
-        aspen_tree_store_reserved(vmas, reserve, above->start, above->end - 1,
-                                  above);
+        aspen_tree_store_two_reserved(vmas, reserve, clear->start, clear->end,
+                                      above->end - 1, NULL, above);
+    else
+        aspen_tree_store_reserved(vmas, reserve, clear->start, clear->end - 1,
+                                  NULL);
 }
 
 /* Where the next VMA starts, or the top: tables below may be freed. */

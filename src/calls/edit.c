@@ -86,13 +86,17 @@ aspen_edit_check(struct aspen_edit *edit)
     struct aspen_vma *vma;
     uint64_t at = edit->start;
 
-    aspen_list_init(&edit->links);
     edit->first = NULL;
+    edit->below = NULL;
+    edit->above = NULL;
     aspen_tree_cursor_init(&cursor, &edit->mm->vmas, edit->start);
     while (at < edit->end &&
            (vma = aspen_tree_next(&cursor, edit->end - 1)) != NULL) {
-        if (!edit->first)
+        if (!edit->first) {
             edit->first = vma;
+            if (vma->start == at)
+                edit->below = aspen_tree_cursor_below(&cursor);
+        }
         edit->holes |= vma->start > at;
         if (edit->holes && !edit->holes_allowed)
             return -ASPEN_ENOMEM;
@@ -101,6 +105,8 @@ aspen_edit_check(struct aspen_edit *edit)
             return error;
         at = vma->end;
     }
+    if (at == edit->end)
+        edit->above = aspen_tree_cursor_above(&cursor);
     edit->holes |= at < edit->end;
     return edit->holes && !edit->holes_allowed ? -ASPEN_ENOMEM : 0;
 }
@@ -109,9 +115,9 @@ aspen_edit_check(struct aspen_edit *edit)
 
 /* One VMA of which flags change, and what is beside it. */
 struct step {
-    struct aspen_piece whole; /* the VMA as it is */
+    struct aspen_vma *vma;
     struct aspen_piece piece; /* of it, what lies in the range; new flags */
-    struct aspen_piece above; /* the next VMA if the two touch */
+    struct aspen_piece above; /* the next VMA, if the piece goes up to it */
     bool left;                /* the piece starts where the VMA starts */
     bool right;               /* it ends where the VMA ends */
     bool join_below;
@@ -125,8 +131,10 @@ struct walk {
     uint64_t low; /* of all that is stored */
     uint64_t high;
     uint64_t gone;            /* on paper: VMAs that were absorbed */
+    uint64_t visited;         /* VMAs */
     struct aspen_piece below; /* what the last step left, or none */
     struct aspen_vma *absorbed;
+    struct step step; /* the last one */
 };
 
 static bool
@@ -142,7 +150,9 @@ fits(const struct walk *walk, const struct step *step,
 static void
 decide(const struct walk *walk, struct step *step)
 {
-    if (step->left && step->right && !aspen_vma_may_dissolve(step->whole.vma))
+    step->join_below = false;
+    step->join_above = false;
+    if (step->left && step->right && !aspen_vma_may_dissolve(step->vma))
         return;
     step->join_below = step->left && fits(walk, step, &walk->below) &&
                        aspen_pieces_continue(&walk->below, &step->piece);
@@ -153,24 +163,34 @@ decide(const struct walk *walk, struct step *step)
                            aspen_vma_may_dissolve(step->above.vma);
 }
 
-static struct step
-step_of(const struct walk *walk, struct aspen_vma *vma, uint64_t flags)
+static struct aspen_vma *
+find_above(const struct aspen_edit *edit, const struct aspen_vma *vma)
 {
-    struct aspen_edit *edit = walk->edit;
-    struct step step = {.whole = aspen_piece_of(vma)};
+    if (vma->end == edit->end)
+        return edit->above;
+    return vma->end < edit->mm->address_limit ? aspen_vma_at(edit->mm, vma->end)
+                                              : NULL;
+}
 
-    step.piece = step.whole;
-    aspen_piece_cut(&step.piece, aspen_max_u64(vma->start, edit->start),
+static void
+step_init(struct step *step, const struct walk *walk, struct aspen_vma *vma,
+          uint64_t flags)
+{
+    const struct aspen_edit *edit = walk->edit;
+    struct aspen_piece *piece = &step->piece;
+
+    step->vma = vma;
+    aspen_piece_init(piece, vma);
+    aspen_piece_cut(piece, aspen_max_u64(vma->start, edit->start),
                     aspen_min_u64(vma->end, edit->end));
-    step.piece.flags = flags;
+    piece->flags = flags;
     if (edit->renames)
-        step.piece.name = edit->name;
-    step.left = step.piece.start == vma->start;
-    step.right = step.piece.end == vma->end;
-    if (step.right && vma->end < edit->mm->address_limit)
-        step.above = aspen_piece_of(aspen_vma_at(edit->mm, vma->end));
-    decide(walk, &step);
-    return step;
+        piece->name = edit->name;
+    step->left = piece->start == vma->start;
+    step->right = piece->end == vma->end;
+    if (step->right)
+        aspen_piece_init(&step->above, find_above(edit, vma));
+    decide(walk, step);
 }
 
 /* ---- Runs -------------------------------------------------------------- */
@@ -196,19 +216,25 @@ dissolve_absorbed(struct walk *walk)
 static void
 end_run(struct walk *walk)
 {
+    struct aspen_edit *edit = walk->edit;
     const struct aspen_piece *run = &walk->below;
 
     if (!walk->run)
         return;
     walk->run = false;
     if (!walk->commit) {
-        walk->edit->stores++;
+        edit->stores++;
         walk->low = aspen_min_u64(walk->low, run->start);
         walk->high = aspen_max_u64(walk->high, run->end);
         return;
     }
-    aspen_tree_store_reserved(&walk->edit->mm->vmas, &walk->edit->reserve,
-                              run->start, run->end - 1, run->vma);
+    if (edit->rest)
+        aspen_tree_store_two_reserved(&edit->mm->vmas, &edit->reserve,
+                                      run->start, run->end, edit->rest->end - 1,
+                                      run->vma, edit->rest);
+    else
+        aspen_tree_store_reserved(&edit->mm->vmas, &edit->reserve, run->start,
+                                  run->end - 1, run->vma);
     dissolve_absorbed(walk);
 }
 
@@ -225,7 +251,7 @@ reserve_part(struct walk *walk, const struct step *step, uint64_t start,
         mm->aspen->config.map_count_max)
         return -ASPEN_ENOMEM;
     walk->edit->parts++;
-    return aspen_vma_part(step->whole.vma, start, end, part);
+    return aspen_vma_part(step->vma, start, end, part);
 }
 
 /* The piece becomes a VMA of its own. */
@@ -239,25 +265,13 @@ reserve_own(struct walk *walk, const struct step *step)
     if (!step->left)
         error = reserve_part(walk, step, piece->start, piece->end, &edit->head);
     if (!step->left && !step->right && !error) {
-        edit->stores++; /* for `above` */
-        walk->high = aspen_max_u64(walk->high, step->whole.end);
+        walk->high = step->vma->end;
         error =
-            reserve_part(walk, step, piece->end, step->whole.end, &edit->above);
+            reserve_part(walk, step, piece->end, step->vma->end, &edit->rest);
     }
     if (step->left && !step->right)
         error = reserve_part(walk, step, piece->start, piece->end, &edit->tail);
     return error;
-}
-
-static void
-commit_above(struct walk *walk)
-{
-    struct aspen_edit *edit = walk->edit;
-
-    aspen_vma_part_commit(edit->above);
-    aspen_tree_store_reserved(&edit->mm->vmas, &edit->reserve,
-                              edit->above->start, edit->above->end - 1,
-                              edit->above);
 }
 
 /* The VMA is the piece from now on, but for its range. */
@@ -274,7 +288,7 @@ static void
 commit_own(struct walk *walk, const struct step *step)
 {
     struct aspen_edit *edit = walk->edit;
-    struct aspen_vma *vma = step->whole.vma;
+    struct aspen_vma *vma = step->vma;
     struct aspen_vma *part = step->left ? edit->tail : edit->head;
 
     if (step->left && step->right) {
@@ -288,7 +302,7 @@ commit_own(struct walk *walk, const struct step *step)
         return;
     }
     if (!step->right)
-        commit_above(walk);
+        aspen_vma_part_commit(edit->rest);
     aspen_vma_resize(vma, vma->start, step->piece.start);
 }
 
@@ -302,7 +316,7 @@ anon_vma_source(const struct step *step, const struct aspen_piece *taker)
         return NULL;
     if (step->join_below && step->join_above && step->above.anon_vma)
         return step->above.vma;
-    return step->piece.anon_vma ? step->whole.vma : NULL;
+    return step->piece.anon_vma ? step->vma : NULL;
 }
 
 /* On paper; the pages of the step go to `taker`. */
@@ -326,7 +340,7 @@ static void
 commit_join(struct walk *walk, const struct step *step,
             struct aspen_piece *taker)
 {
-    struct aspen_vma *vma = step->whole.vma;
+    struct aspen_vma *vma = step->vma;
     struct aspen_vma *source = anon_vma_source(step, taker);
 
     aspen_vma_write_lock(taker->vma);
@@ -352,11 +366,11 @@ commit_join(struct walk *walk, const struct step *step,
 
 /* ---- Steps ------------------------------------------------------------- */
 
-/* The sizes by kind, and what is locked. */
+/* The sizes by kind, and what is locked; before the VMA changes. */
 static void
 account(struct aspen_mm *mm, const struct step *step)
 {
-    uint64_t old = step->whole.flags;
+    uint64_t old = step->vma->flags;
     uint64_t new = step->piece.flags;
     uint64_t pages = (step->piece.end - step->piece.start) >> ASPEN_PAGE_SHIFT;
 
@@ -366,25 +380,25 @@ account(struct aspen_mm *mm, const struct step *step)
         mm->locked_pages += new &ASPEN_VM_LOCKED ? pages : 0 - pages;
 }
 
-/* What `below` is after the step. */
-static struct aspen_piece
-result_of(const struct walk *walk, const struct step *step)
+/* `below` becomes what the step leaves. */
+static void
+advance(struct walk *walk, const struct step *step)
 {
-    struct aspen_piece result = step->piece;
+    struct aspen_piece *below = &walk->below;
 
     if (step->join_below) {
-        result = walk->below;
-        result.end = step->join_above ? step->above.end : step->piece.end;
+        below->end = step->join_above ? step->above.end : step->piece.end;
     } else if (step->join_above) {
-        result = step->above;
-        result.start = step->piece.start;
-        result.pgoff = step->piece.pgoff;
-    } else if (!step->left) {
-        result.vma = walk->edit->head;
-    } else if (!step->right) {
-        result.vma = walk->edit->tail;
+        *below = step->above;
+        below->start = step->piece.start;
+        below->pgoff = step->piece.pgoff;
+    } else {
+        *below = step->piece;
+        if (!step->left)
+            below->vma = walk->edit->head;
+        else if (!step->right)
+            below->vma = walk->edit->tail;
     }
-    return result;
 }
 
 static int
@@ -394,7 +408,7 @@ do_step(struct walk *walk, const struct step *step)
     int error = 0;
 
     if (walk->commit) {
-        aspen_vma_write_lock(step->whole.vma);
+        aspen_vma_write_lock(step->vma);
         account(walk->edit->mm, step);
     }
     if (!step->join_below)
@@ -403,7 +417,7 @@ do_step(struct walk *walk, const struct step *step)
         commit_own(walk, step);
     else if (!join)
         error = reserve_own(walk, step);
-    walk->below = result_of(walk, step);
+    advance(walk, step);
     if (join && walk->commit)
         commit_join(walk, step, &walk->below);
     else if (join)
@@ -417,27 +431,21 @@ static void
 pass(struct walk *walk, struct aspen_vma *vma)
 {
     end_run(walk);
-    walk->below = aspen_piece_of(vma);
-}
-
-/* What ends where the range starts: nothing, if a VMA goes on across that. */
-static struct aspen_vma *
-find_below(const struct aspen_edit *edit)
-{
-    return edit->start == 0 || edit->first->start < edit->start
-               ? NULL
-               : aspen_vma_at(edit->mm, edit->start - 1);
+    aspen_piece_init(&walk->below, vma);
 }
 
 static void
 walk_begin(struct walk *walk, struct aspen_edit *edit, bool commit)
 {
-    *walk = (struct walk){
-        .edit = edit,
-        .commit = commit,
-        .low = UINT64_MAX,
-        .below = aspen_piece_of(edit->below),
-    };
+    walk->edit = edit;
+    walk->commit = commit;
+    walk->run = false;
+    walk->low = UINT64_MAX;
+    walk->high = 0;
+    walk->gone = 0;
+    walk->visited = 0;
+    walk->absorbed = NULL;
+    aspen_piece_init(&walk->below, edit->below);
 }
 
 /* An error can only come from the walk that reserves. */
@@ -455,11 +463,12 @@ walk_all(struct walk *walk)
             break;
         int error = edit->judge(edit, vma, &flags);
         ASPEN_ASSERT(!error);
+        walk->visited++;
         if (!changes(edit, vma, flags)) {
             pass(walk, vma);
         } else {
-            struct step step = step_of(walk, vma, flags);
-            error = do_step(walk, &step);
+            step_init(&walk->step, walk, vma, flags);
+            error = do_step(walk, &walk->step);
             if (error)
                 return error;
         }
@@ -482,41 +491,48 @@ static void
 abort_parts(struct aspen_edit *edit)
 {
     aspen_vma_part_abort(edit->head);
-    aspen_vma_part_abort(edit->above);
+    aspen_vma_part_abort(edit->rest);
     aspen_vma_part_abort(edit->tail);
 }
 
-int
-aspen_edit_reserve(struct aspen_edit *edit)
+/* All that commit needs, charge included, or an error and nothing is left. */
+static int
+reserve_all(struct walk *walk)
 {
-    struct aspen *aspen = edit->mm->aspen;
-    struct walk walk;
+    struct aspen_edit *edit = walk->edit;
 
     int error = aspen_charge_mm(edit->mm, edit->charge_pages);
     if (error)
         return error;
-    edit->below = find_below(edit);
-    walk_begin(&walk, edit, false);
-    error = walk_all(&walk);
+    error = walk_all(walk);
     if (!error && edit->stores)
         error =
             aspen_tree_reserve_within(&edit->mm->vmas, &edit->reserve,
-                                      edit->stores, walk.low, walk.high - 1);
+                                      edit->stores, walk->low, walk->high - 1);
     if (!error)
         return 0;
     give_back(edit);
     abort_parts(edit);
-    aspen_uncharge(aspen, edit->charge_pages);
+    aspen_uncharge(edit->mm->aspen, edit->charge_pages);
     return error;
 }
 
-void
-aspen_edit_commit(struct aspen_edit *edit)
+/* What the walk on paper did, once more. The step of an edit that visits one
+ * VMA is known already. */
+static void
+commit_all(struct walk *walk)
 {
-    struct walk walk;
+    struct aspen_edit *edit = walk->edit;
+    bool known = walk->visited == 1;
+    int error;
 
-    walk_begin(&walk, edit, true);
-    int error = walk_all(&walk);
+    walk_begin(walk, edit, true);
+    if (known) {
+        error = do_step(walk, &walk->step);
+        end_run(walk);
+    } else {
+        error = walk_all(walk);
+    }
     ASPEN_ASSERT(!error);
     aspen_uncharge(edit->mm->aspen, edit->uncharge_pages);
     give_back(edit);
@@ -525,11 +541,18 @@ aspen_edit_commit(struct aspen_edit *edit)
 int
 aspen_edit_apply(struct aspen_edit *edit)
 {
+    struct walk walk;
+
     int error = aspen_edit_check(edit);
     if (error || !edit->changes)
         return error;
-    error = aspen_edit_reserve(edit);
-    if (!error)
-        aspen_edit_commit(edit);
-    return error;
+    aspen_list_init(&edit->links);
+    walk_begin(&walk, edit, false);
+    error = reserve_all(&walk);
+    if (error)
+        return error;
+    commit_all(&walk);
+    if (walk.below.start <= edit->start && edit->end <= walk.below.end)
+        edit->whole = walk.below.vma;
+    return 0;
 }

@@ -41,41 +41,42 @@ struct aspen_edit {
 
     bool holes;              /* out of check, as all down to `pages` */
     struct aspen_vma *first; /* in the range, or across its start */
+    struct aspen_vma *below; /* ends where the range starts */
+    struct aspen_vma *above; /* starts where the range ends */
     bool changes;            /* anything at all */
     uint64_t charge_pages;   /* that become ACCOUNT */
     uint64_t uncharge_pages; /* that were */
     uint64_t data_pages;     /* that become data */
     uint64_t pages;          /* whose flags change */
 
-    struct aspen_vma *below; /* reserve's, as all below: ends at the start */
+    /* Apply's own, but for `whole`. */
     unsigned stores;
     unsigned parts;
-    struct aspen_vma *head;  /* the range's part of its first VMA */
-    struct aspen_vma *above; /* what of that VMA is above the range */
-    struct aspen_vma *tail;  /* the range's part of its last VMA */
+    struct aspen_vma *head; /* the range's part of its first VMA */
+    struct aspen_vma *rest; /* what of that VMA is above the range */
+    struct aspen_vma *tail; /* the range's part of its last VMA */
     struct aspen_list links;
     struct aspen_tree_reserve reserve;
+    struct aspen_vma *whole; /* has all of the range now; NULL: several may */
 };
 
 /*
  * Look at all of the range.
  *
- * Context: this and all below: the mmap lock is held for writing.
+ * Context: this and apply: the mmap lock is held for writing.
  * Returns: 0, -ASPEN_ENOMEM (a hole that is not allowed), -ASPEN_EOPNOTSUPP or
  *          -ASPEN_EINVAL (an edge of a change inside a huge page), or what the
  *          judge says. Errors are those of the lowest address.
  */
 ASPEN_MUST_USE int aspen_edit_check(struct aspen_edit *edit);
 
-/* All that commit needs, charge included. 0, -ASPEN_ENOMEM (also: map count),
- * or an open hook's error, with nothing left. */
-ASPEN_MUST_USE int aspen_edit_reserve(struct aspen_edit *edit);
-
-/* The VMAs have their flags and ranges. Entries are the caller's. */
-void aspen_edit_commit(struct aspen_edit *edit);
-
-/* All three, if there is anything to change: 0, or an error of check or
- * reserve and nothing has changed. */
+/*
+ * Look, reserve, and if there is anything to change, commit: the VMAs have
+ * their flags, names and ranges; page-table entries are the caller's.
+ *
+ * Returns: 0; an error of check; -ASPEN_ENOMEM (also: map count), or an open
+ *          hook's error. On error nothing has changed.
+ */
 ASPEN_MUST_USE int aspen_edit_apply(struct aspen_edit *edit);
 
 /* The judge of those who set and clear the same everywhere. */

@@ -19,24 +19,24 @@
     (ASPEN_VM_IO | ASPEN_VM_DONTEXPAND | ASPEN_VM_PFNMAP | ASPEN_VM_MIXEDMAP | \
      ASPEN_VM_SPECIAL | ASPEN_VM_HUGETLB)
 
-struct aspen_piece
-aspen_piece_of(struct aspen_vma *vma)
+void
+aspen_piece_init(struct aspen_piece *piece, struct aspen_vma *vma)
 {
-    if (!vma)
-        return (struct aspen_piece){0};
-    return (struct aspen_piece){
-        .vma = vma,
-        .start = vma->start,
-        .end = vma->end,
-        .flags = vma->flags,
-        .pgoff = vma->pgoff,
-        .object = vma->object,
-        .userfault = vma->userfault,
-        .name = vma->name,
-        .embedder = vma->embedder,
-        .anon_vma = vma->anon_vma,
-        .single = aspen_anon_vma_is_single(vma),
-    };
+    if (!vma) {
+        *piece = (struct aspen_piece){0};
+        return;
+    }
+    piece->vma = vma;
+    piece->start = vma->start;
+    piece->end = vma->end;
+    piece->flags = vma->flags;
+    piece->pgoff = vma->pgoff;
+    piece->object = vma->object;
+    piece->userfault = vma->userfault;
+    piece->name = vma->name;
+    piece->embedder = vma->embedder;
+    piece->anon_vma = vma->anon_vma;
+    piece->single = aspen_anon_vma_is_single(vma);
 }
 
 void

@@ -24,7 +24,7 @@ struct aspen_piece {
 };
 
 /* A VMA as it is; all zero for NULL. */
-struct aspen_piece aspen_piece_of(struct aspen_vma *vma);
+void aspen_piece_init(struct aspen_piece *piece, struct aspen_vma *vma);
 
 /* Cut it down to [start, end), which lies inside. */
 void aspen_piece_cut(struct aspen_piece *piece, uint64_t start, uint64_t end);

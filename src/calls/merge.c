@@ -14,58 +14,53 @@
 
 /* ---- Check ------------------------------------------------------------- */
 
-static struct aspen_piece
-piece_of(const struct aspen_merge *merge)
+static void
+new_init(struct aspen_piece *piece, const struct aspen_merge *merge)
 {
-    struct aspen_piece piece = aspen_piece_of(merge->like);
-
-    piece.vma = NULL;
-    piece.start = merge->start;
-    piece.end = merge->end;
-    piece.flags = merge->flags;
-    piece.pgoff = merge->pgoff;
-    piece.object = merge->object;
+    aspen_piece_init(piece, merge->like);
+    piece->vma = NULL;
+    piece->start = merge->start;
+    piece->end = merge->end;
+    piece->flags = merge->flags;
+    piece->pgoff = merge->pgoff;
+    piece->object = merge->object;
     /* As Linux, which forgets here that it may have been forked. */
-    piece.single |= merge->grows;
-    return piece;
+    piece->single |= merge->grows;
 }
 
 /* A neighbour as it will be: it may still reach into the new range. */
-static struct aspen_piece
-below_of(const struct aspen_merge *merge)
+static void
+below_init(struct aspen_piece *piece, const struct aspen_merge *merge)
 {
-    struct aspen_piece below = aspen_piece_of(merge->below);
-
-    aspen_piece_cut(&below, below.start, merge->start);
-    return below;
+    aspen_piece_init(piece, merge->below);
+    aspen_piece_cut(piece, piece->start, merge->start);
 }
 
-static struct aspen_piece
-above_of(const struct aspen_merge *merge)
+static void
+above_init(struct aspen_piece *piece, const struct aspen_merge *merge)
 {
-    struct aspen_piece above = aspen_piece_of(merge->above);
-
-    aspen_piece_cut(&above, merge->end, above.end);
-    return above;
+    aspen_piece_init(piece, merge->above);
+    aspen_piece_cut(piece, merge->end, piece->end);
 }
 
 void
 aspen_merge_check(struct aspen_merge *merge)
 {
     const struct aspen *aspen = merge->mm->aspen;
-    struct aspen_piece new = piece_of(merge);
-    struct aspen_piece below = {0};
-    struct aspen_piece above = {0};
+    struct aspen_piece new, below, above;
 
     aspen_list_init(&merge->links);
+    if (!merge->below && !merge->above)
+        return;
+    new_init(&new, merge);
     if (merge->below) {
-        below = below_of(merge);
+        below_init(&below, merge);
         if (!aspen_pieces_continue(&below, &new) ||
             !aspen_anon_vma_fits(aspen, &new, &below))
             merge->below = NULL;
     }
     if (merge->above) {
-        above = above_of(merge);
+        above_init(&above, merge);
         if (!aspen_pieces_continue(&new, &above) ||
             !aspen_anon_vma_fits(aspen, &new, &above))
             merge->above = NULL;

@@ -12,6 +12,7 @@
 #include "space/protect.h"
 
 #define MAY_SHIFT 4 /* from READ to MAYREAD */
+#define GROWS     (ASPEN_PROT_GROWSDOWN | ASPEN_PROT_GROWSUP)
 
 /*
  * Charge follows access: a private mapping is charged from when it becomes
@@ -46,23 +47,19 @@ judge_access(const struct aspen_edit *edit, const struct aspen_vma *vma,
     return 0;
 }
 
-/* PROT_GROWSDOWN: the range starts where its first mapping does. */
+/* PROT_GROWSDOWN: the range starts where its first mapping does. No mapping
+ * grows up. */
 static int
 find_start(struct aspen_mm *mm, uint64_t *start, uint64_t end, uint64_t access)
 {
     struct aspen_vma *vma = aspen_vma_find(mm, *start);
 
-    if (!vma)
+    if (access & ASPEN_PROT_GROWSUP)
+        return vma && vma->start <= *start ? -ASPEN_EINVAL : -ASPEN_ENOMEM;
+    if (!vma || vma->start >= end)
         return -ASPEN_ENOMEM;
-    if (access & ASPEN_PROT_GROWSDOWN) {
-        if (vma->start >= end)
-            return -ASPEN_ENOMEM;
-        *start = vma->start;
-        return vma->flags & ASPEN_VM_GROWSDOWN ? 0 : -ASPEN_EINVAL;
-    }
-    if (vma->start > *start)
-        return -ASPEN_ENOMEM;
-    return access & ASPEN_PROT_GROWSUP ? -ASPEN_EINVAL : 0;
+    *start = vma->start;
+    return vma->flags & ASPEN_VM_GROWSDOWN ? 0 : -ASPEN_EINVAL;
 }
 
 /* A part of an address space; empty when `end` is 0. */
@@ -102,16 +99,16 @@ protect(struct aspen_mm *mm, uint64_t start, uint64_t end, uint64_t access,
 {
     struct aspen_edit edit = {
         .mm = mm,
+        .start = start,
         .end = end,
         .judge = judge_access,
         .set = access & ASPEN_VM_ACCESS,
         .clear = ASPEN_VM_ACCESS,
     };
 
-    int error = find_start(mm, &start, end, access);
+    int error = access & GROWS ? find_start(mm, &edit.start, end, access) : 0;
     if (error)
         return error;
-    edit.start = start;
     if (pkey != ASPEN_PKEY_SAME) {
         edit.set |= (uint64_t)pkey << ASPEN_VM_PKEY_SHIFT;
         edit.clear |= ASPEN_VM_PKEY;
@@ -119,7 +116,7 @@ protect(struct aspen_mm *mm, uint64_t start, uint64_t end, uint64_t access,
     *fill = find_fill(&edit);
     error = aspen_edit_apply(&edit);
     if (!error && edit.changes)
-        aspen_protect_range(mm, start, end);
+        aspen_protect_range(mm, edit.whole, edit.start, end);
     return error;
 }
 
@@ -129,16 +126,15 @@ check_arguments(const struct aspen_mm *mm, uint64_t address,
                 uint64_t length_bytes, uint64_t access, int pkey)
 {
     const int keys = mm->aspen->config.pkeys_absent ? 0 : ASPEN_PKEYS;
-    const uint64_t grows = ASPEN_PROT_GROWSDOWN | ASPEN_PROT_GROWSUP;
 
-    if ((access & grows) == grows ||
+    if ((access & GROWS) == GROWS ||
         !aspen_is_aligned(address, ASPEN_PAGE_SIZE))
         return -ASPEN_EINVAL;
     if (length_bytes == 0)
         return 1;
     if (address + aspen_align_up(length_bytes, ASPEN_PAGE_SIZE) <= address)
         return -ASPEN_ENOMEM;
-    return access & ~(ASPEN_VM_ACCESS | grows) || pkey < ASPEN_PKEY_SAME ||
+    return access & ~(ASPEN_VM_ACCESS | GROWS) || pkey < ASPEN_PKEY_SAME ||
                    pkey >= keys
                ? -ASPEN_EINVAL
                : 0;

@@ -99,6 +99,8 @@ aspen_charge(struct aspen *aspen, uint64_t pages)
 void
 aspen_uncharge(struct aspen *aspen, uint64_t pages)
 {
+    if (pages == 0)
+        return;
     uint64_t before = aspen_fetch_sub_relaxed(&aspen->committed_pages, pages);
     ASPEN_ASSERT(before >= pages);
 }

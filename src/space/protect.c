@@ -95,20 +95,31 @@ bits_of(const struct aspen_vma *vma)
     return vma->flags & ASPEN_VM_WRITE ? bits | ASPEN_ENTRY_WRITE : bits;
 }
 
+static void
+protect_vma(struct protect *protect, const struct aspen_vma *vma,
+            uint64_t start, uint64_t end)
+{
+    protect->bits = bits_of(vma);
+    protect_level(protect, vma->mm->root, ASPEN_TABLE_LEVELS - 1,
+                  aspen_max_u64(vma->start, start),
+                  aspen_min_u64(vma->end, end));
+}
+
 void
-aspen_protect_range(struct aspen_mm *mm, uint64_t start, uint64_t end)
+aspen_protect_range(struct aspen_mm *mm, const struct aspen_vma *whole,
+                    uint64_t start, uint64_t end)
 {
     struct protect protect = {.aspen = mm->aspen, .low = UINT64_MAX};
     struct aspen_tree_cursor cursor;
-    struct aspen_vma *vma;
 
     aspen_notify_start(mm, start, end);
-    aspen_tree_cursor_init(&cursor, &mm->vmas, start);
-    while ((vma = aspen_tree_next(&cursor, end - 1)) != NULL) {
-        protect.bits = bits_of(vma);
-        protect_level(&protect, mm->root, ASPEN_TABLE_LEVELS - 1,
-                      aspen_max_u64(vma->start, start),
-                      aspen_min_u64(vma->end, end));
+    if (whole) {
+        protect_vma(&protect, whole, start, end);
+    } else {
+        const struct aspen_vma *vma;
+        aspen_tree_cursor_init(&cursor, &mm->vmas, start);
+        while ((vma = aspen_tree_next(&cursor, end - 1)) != NULL)
+            protect_vma(&protect, vma, start, end);
     }
     if (protect.low < protect.high)
         aspen_tlb_flush(mm, protect.low, protect.high, false);

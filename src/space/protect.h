@@ -8,13 +8,15 @@
 #include "space/vma.h"
 
 /*
- * Give the entries in [start, end) the access that their VMAs have now. An
- * entry never becomes writable: the next write does that, by a fault. Cannot
- * fail; flushes the TLB if anything changed.
+ * Give the entries in [start, end) the access that their VMAs have now: that
+ * of `whole`, which has all of the range, or if it is NULL whatever VMAs there
+ * are. An entry never becomes writable: the next write does that, by a fault.
+ * Cannot fail; flushes the TLB if anything changed.
  *
  * Context: the mmap lock is held for writing, and the VMAs are write-locked.
  *          No huge page lies across an edge.
  */
-void aspen_protect_range(struct aspen_mm *mm, uint64_t start, uint64_t end);
+void aspen_protect_range(struct aspen_mm *mm, const struct aspen_vma *whole,
+                         uint64_t start, uint64_t end);
 
 #endif

@@ -70,6 +70,8 @@ struct aspen_tree_cursor {
 struct aspen_tree_reserve {
     void *nodes;
     unsigned count;
+    bool in_leaf; /* the stores change one leaf alone, and path leads there */
+    struct aspen_tree_path path;
 };
 
 ASPEN_MUST_USE int aspen_tree_pool_init(struct aspen_tree_pool *pool,
@@ -145,6 +147,10 @@ void aspen_tree_cursor_init(struct aspen_tree_cursor *cursor,
                             struct aspen_tree *tree, uint64_t key);
 void *aspen_tree_next(struct aspen_tree_cursor *cursor, uint64_t bound);
 void *aspen_tree_previous(struct aspen_tree_cursor *cursor, uint64_t bound);
+/* What ends right before the cursor's current entry, starts right after it;
+ * NULL if nothing does. The cursor stays where it is. */
+void *aspen_tree_cursor_below(const struct aspen_tree_cursor *cursor);
+void *aspen_tree_cursor_above(const struct aspen_tree_cursor *cursor);
 
 /*
  * Owner's lock, shared or exclusive (the notes of gaps change in place).
@@ -187,9 +193,10 @@ ASPEN_MUST_USE int aspen_tree_reserve(struct aspen_tree *tree,
                                       struct aspen_tree_reserve *reserve,
                                       unsigned stores);
 /*
- * The same when all of the stores lie in [first, last] and their ends are
- * aligned as its ends are: mostly a node each. Nothing else is stored between
- * this and the last of them. The reserve is empty before.
+ * The same when all of the stores lie in [first, last] (one alone is of all of
+ * it) and their ends and cuts are aligned as its ends are: mostly a node each.
+ * Nothing else is stored between this and the last of them. The reserve is
+ * empty before.
  */
 ASPEN_MUST_USE int aspen_tree_reserve_within(struct aspen_tree *tree,
                                              struct aspen_tree_reserve *reserve,
@@ -198,6 +205,15 @@ ASPEN_MUST_USE int aspen_tree_reserve_within(struct aspen_tree *tree,
 void aspen_tree_store_reserved(struct aspen_tree *tree,
                                struct aspen_tree_reserve *reserve,
                                uint64_t first, uint64_t last, void *entry);
+/*
+ * One store of two ranges that touch: `entry` (NULL erases) over [first, cut)
+ * and `above` over [cut, last]. Readers see both or none. The tree is not
+ * empty. It counts as one store where it is the only one, else as two.
+ */
+void aspen_tree_store_two_reserved(struct aspen_tree *tree,
+                                   struct aspen_tree_reserve *reserve,
+                                   uint64_t first, uint64_t cut, uint64_t last,
+                                   void *entry, void *above);
 void aspen_tree_reserve_release(struct aspen_tree *tree,
                                 struct aspen_tree_reserve *reserve);
 

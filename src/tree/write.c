@@ -31,6 +31,15 @@
 /* Slots of two nodes, what is new between them, and a neighbour's. */
 #define ITEMS_MAX (3 * COMPACT_SLOTS + PIECES_MAX)
 
+/* What a store puts into [first, last]: `entry`, or nothing if it is NULL; from
+ * `cut` on `above` instead, unless that is NULL. */
+struct put {
+    uint64_t first, last;
+    void *entry;
+    uint64_t cut;
+    void *above;
+};
+
 /* One slot, decoded: a range, or a subtree with its largest gap. */
 struct item {
     uint64_t key;
@@ -50,8 +59,7 @@ struct lost {
 struct rebuild {
     struct aspen_tree *tree;
     struct aspen_tree_reserve *reserve; /* or NULL: allocate */
-    uint64_t first, last;
-    void *entry;
+    const struct put *put;
     struct aspen_tree_path left; /* to what is replaced at a level */
     struct aspen_tree_path right;
     bool appending; /* the new entry becomes the last of the tree */
@@ -196,15 +204,16 @@ lead_refresh_after(const struct aspen_tree *tree, uint64_t last)
 
 /* ---- The short way ------------------------------------------------------ */
 
-/* Slots [from, to) of a compact leaf are replaced by at most three. */
+/* Slots [from, to) of a compact leaf are replaced by at most four. */
 struct edit {
+    uint32_t key, second; /* where it puts, in the leaf's relative keys */
     unsigned from, to;
     unsigned slots;
     struct {
         uint32_t key;
         uint32_t second;
         void *pointer;
-    } slot[3];
+    } slot[4];
 };
 
 static void
@@ -216,34 +225,46 @@ edit_add(struct edit *edit, uint32_t key, uint32_t second, void *pointer)
     edit->slots++;
 }
 
-/* Whether a range can be written in the leaf's relative keys. */
+/* Whether a store can be written in the leaf's relative keys. */
 static bool
-range_fits(node_tag leaf, uint64_t first, uint64_t last)
+put_fits(node_tag leaf, const struct put *put)
 {
     unsigned shift = unit_shift(leaf);
     uint64_t base = node_of(leaf)->base;
     uint64_t mask = ((uint64_t)1 << shift) - 1;
-    return (first > base || !base) && ((first - base) & mask) == 0 &&
-           ((last + 1 - base) & mask) == 0 &&
-           ((last - base) >> shift) < KEY_BEYOND;
+    uint64_t unaligned = (put->first - base) | (put->last + 1 - base);
+    if (put->above)
+        unaligned |= put->cut - base;
+    return (put->first > base || !base) && (unaligned & mask) == 0 &&
+           ((put->last - base) >> shift) < KEY_BEYOND;
 }
 
-/* What storing [key, second] in a compact leaf does to its slots. */
+/* What a store into a compact leaf, which it fits, does to its slots. */
 static void
-edit_plan(struct edit *edit, const struct node *node, uint32_t key,
-          uint32_t second, void *entry)
+edit_plan(struct edit *edit, node_tag leaf, const struct put *put)
 {
+    const struct node *node = node_of(leaf);
     const struct compact_slots *slots = &node->compact;
+    unsigned shift = unit_shift(leaf);
+    uint32_t key = (uint32_t)((put->first - node->base) >> shift);
+    uint32_t second = (uint32_t)((put->last - node->base) >> shift);
+    uint32_t entry_second = second;
     unsigned from = count_at_or_below(slots->key, key);
     from -= from && slots->second[from - 1] >= key;
     unsigned to = count_at_or_below(slots->key, second);
+    edit->key = key;
+    edit->second = second;
     edit->from = from;
     edit->to = to;
     edit->slots = 0;
     if (from < to && slots->key[from] < key)
         edit_add(edit, slots->key[from], key - 1, slots->pointer[from]);
-    if (entry)
-        edit_add(edit, key, second, entry);
+    if (put->above)
+        entry_second = (uint32_t)((put->cut - node->base) >> shift) - 1;
+    if (put->entry)
+        edit_add(edit, key, entry_second, put->entry);
+    if (put->above)
+        edit_add(edit, entry_second + 1, second, put->above);
     if (from < to && slots->second[to - 1] > second)
         edit_add(edit, second + 1, slots->second[to - 1],
                  slots->pointer[to - 1]);
@@ -279,20 +300,20 @@ edit_apply(const struct edit *edit, struct node *node)
 
 /*
  * Whether the keys that have an entry are the same before and after: the
- * replaced slots leave nothing free in [key, second], and an entry goes there.
+ * replaced slots leave nothing free where it puts, and an entry goes there.
  */
 static bool
-edit_keeps_gaps(const struct edit *edit, const struct node *node, uint32_t key,
-                uint32_t second, const void *entry)
+edit_keeps_gaps(const struct edit *edit, const struct node *node,
+                const void *entry)
 {
     const struct compact_slots *slots = &node->compact;
     unsigned i = edit->from;
-    if (!entry || i == edit->to || slots->key[i] > key)
+    if (!entry || i == edit->to || slots->key[i] > edit->key)
         return false;
     for (; i + 1 < edit->to; i++)
         if (slots->second[i] + 1 != slots->key[i + 1])
             return false;
-    return slots->second[i] >= second;
+    return slots->second[i] >= edit->second;
 }
 
 /* Slot of the path's parent of `level`, or the root, that leads there. */
@@ -376,28 +397,24 @@ edit_commit(struct aspen_tree *tree, struct aspen_tree_reserve *reserve,
  */
 static int
 store_in_leaf(struct aspen_tree *tree, struct aspen_tree_reserve *reserve,
-              struct aspen_tree_path *path, uint64_t first, uint64_t last,
-              void *entry, bool *done)
+              struct aspen_tree_path *path, const struct put *put, bool *done)
 {
     node_tag leaf = path->at[0].node;
     struct node *node = node_of(leaf);
     struct edit edit;
     *done = false;
-    if (is_wide(leaf) || !range_fits(leaf, first, last))
+    if (is_wide(leaf) || !put_fits(leaf, put))
         return 0;
-    unsigned shift = unit_shift(leaf);
-    uint32_t key = (uint32_t)((first - node->base) >> shift);
-    uint32_t second = (uint32_t)((last - node->base) >> shift);
-    edit_plan(&edit, node, key, second, entry);
+    edit_plan(&edit, leaf, put);
     unsigned replaced = edit.to - edit.from;
-    if (!entry && !replaced) {
+    if (!edit.slots && !replaced) {
         *done = true;
         return 0;
     }
-    if (entry && replaced == 1 && edit.slots == 1 &&
-        node->compact.key[edit.from] == key &&
-        node->compact.second[edit.from] == second) {
-        aspen_store(&node->compact.pointer[edit.from], entry);
+    if (put->entry && replaced == 1 && edit.slots == 1 &&
+        node->compact.key[edit.from] == edit.key &&
+        node->compact.second[edit.from] == edit.second) {
+        aspen_store(&node->compact.pointer[edit.from], put->entry);
         *done = true;
         return 0;
     }
@@ -406,7 +423,7 @@ store_in_leaf(struct aspen_tree *tree, struct aspen_tree_reserve *reserve,
         (count < FILL_MINIMUM && edit.slots < replaced && path->height > 1))
         return 0;
     *done = true;
-    bool keeps_gaps = edit_keeps_gaps(&edit, node, key, second, entry);
+    bool keeps_gaps = edit_keeps_gaps(&edit, node, put->entry);
     return edit_commit(tree, reserve, path, &edit, keeps_gaps);
 }
 
@@ -420,6 +437,19 @@ item_add(struct rebuild *r, uint64_t key, uint64_t second, void *pointer)
     r->item[r->items].second = second;
     r->item[r->items].pointer = pointer;
     r->items++;
+}
+
+/* What the store puts; whether there is any. */
+static bool
+items_add_put(struct rebuild *r)
+{
+    const struct put *put = r->put;
+    if (put->entry)
+        item_add(r, put->first, put->above ? put->cut - 1 : put->last,
+                 put->entry);
+    if (put->above)
+        item_add(r, put->cut, put->last, put->above);
+    return put->entry || put->above;
 }
 
 static void
@@ -463,7 +493,7 @@ static bool
 grows_down(const struct rebuild *r, unsigned cut)
 {
     return r->items - cut >= COMPACT_SLOTS / 2 &&
-           r->item[cut].key == r->last + 1;
+           r->item[cut].key == r->put->last + 1;
 }
 
 /* The slots of the leaves that stay, with the new entry between them. */
@@ -471,24 +501,23 @@ static void
 list_leaf(struct rebuild *r)
 {
     node_tag left = r->left.at[0].node, right = r->right.at[0].node;
-    unsigned from = leaf_at_or_after(left, r->first);
-    unsigned to = leaf_search(right, r->last);
+    uint64_t first = r->put->first, last = r->put->last;
+    unsigned from = leaf_at_or_after(left, first);
+    unsigned to = leaf_search(right, last);
     unsigned right_count = node_of(right)->info.count;
     r->items = 0;
     items_add_leaf(r, left, 0, from);
-    if (from < node_of(left)->info.count && slot_key(left, from) < r->first)
-        item_add(r, slot_key(left, from), r->first - 1,
-                 *slot_pointer(left, from));
-    if (r->entry)
-        item_add(r, r->first, r->last, r->entry);
+    if (from < node_of(left)->info.count && slot_key(left, from) < first)
+        item_add(r, slot_key(left, from), first - 1, *slot_pointer(left, from));
+    bool puts = items_add_put(r);
     unsigned cut = r->items;
-    if (to && slot_last(right, to - 1) > r->last)
-        item_add(r, r->last + 1, slot_last(right, to - 1),
+    if (to && slot_last(right, to - 1) > last)
+        item_add(r, last + 1, slot_last(right, to - 1),
                  *slot_pointer(right, to - 1));
     else
-        r->appending = r->entry && to == right_count;
+        r->appending = puts && to == right_count;
     items_add_leaf(r, right, to, right_count);
-    if (r->entry && grows_down(r, cut))
+    if (puts && grows_down(r, cut))
         r->cut = cut;
 }
 
@@ -815,7 +844,7 @@ finish(struct rebuild *r, node_tag old, unsigned level)
     r->tree->count += r->entries_added;
     dispose(r, &dead, old, level);
     aspen_tree_pool_retire(r->tree->pool, &dead);
-    lead_refresh_after(r->tree, r->last);
+    lead_refresh_after(r->tree, r->put->last);
 }
 
 /* More pieces than one at the top: levels above it. */
@@ -932,31 +961,30 @@ rebuild(struct rebuild *r)
     return replace_root(r);
 }
 
-/* Whether the range touches nothing: erasing it changes nothing. */
+/* Whether it erases where there is nothing. */
 static bool
-range_is_free(const struct aspen_tree *tree, uint64_t first, uint64_t last)
+changes_nothing(const struct aspen_tree *tree, const struct put *put)
 {
-    return !aspen_tree_find(tree, first, last, NULL);
+    return !put->entry && !put->above &&
+           !aspen_tree_find(tree, put->first, put->last, NULL);
 }
 
 static int
 store_by_rebuild(struct aspen_tree *tree, struct aspen_tree_reserve *reserve,
-                 uint64_t first, uint64_t last, void *entry)
+                 const struct put *put)
 {
     struct rebuild r;
-    if (!entry && range_is_free(tree, first, last))
+    if (changes_nothing(tree, put))
         return 0;
     r.tree = tree;
     r.reserve = reserve;
-    r.first = first;
-    r.last = last;
-    r.entry = entry;
+    r.put = put;
     r.made = 0;
     r.pieces = 0;
     r.appending = false;
     r.cut = 0;
-    (void)aspen_tree_path_descend(&r.left, tree, first);
-    (void)aspen_tree_path_descend(&r.right, tree, last);
+    (void)aspen_tree_path_descend(&r.left, tree, put->first);
+    (void)aspen_tree_path_descend(&r.right, tree, put->last);
     if (rebuild(&r))
         return 0;
     while (r.made)
@@ -964,14 +992,15 @@ store_by_rebuild(struct aspen_tree *tree, struct aspen_tree_reserve *reserve,
     return -ASPEN_ENOMEM;
 }
 
-/* The first entry of an empty tree. */
+/* The first entry of an empty tree; it is never put together with another. */
 static int
 store_first(struct aspen_tree *tree, struct aspen_tree_reserve *reserve,
-            uint64_t first, uint64_t last, void *entry)
+            const struct put *put)
 {
-    struct item item = {first, last, entry};
+    struct item item = {put->first, put->last, put->entry};
     unsigned form;
-    if (!entry)
+    ASPEN_ASSERT(!put->above);
+    if (!put->entry)
         return 0;
     struct node *node = node_get(tree, reserve);
     if (!node)
@@ -983,7 +1012,7 @@ store_first(struct aspen_tree *tree, struct aspen_tree_reserve *reserve,
     else
         fill_compact(node, &item, 1, 0, unit_shift(tag));
     node->info.count = 1;
-    leaf_set_lead(tag, first);
+    leaf_set_lead(tag, put->first);
     aspen_store(&tree->root, (void *)(tag | (uintptr_t)1 << HEIGHT_SHIFT));
     tree->count = 1;
     return 0;
@@ -1006,37 +1035,60 @@ path_highest(const struct aspen_tree_path *path)
 
 static int
 store(struct aspen_tree *tree, struct aspen_tree_reserve *reserve,
-      uint64_t first, uint64_t last, void *entry)
+      const struct put *put)
 {
     struct aspen_tree_path path;
-    if (aspen_unlikely(!aspen_tree_path_descend(&path, tree, first)))
-        return store_first(tree, reserve, first, last, entry);
+    if (aspen_unlikely(!aspen_tree_path_descend(&path, tree, put->first)))
+        return store_first(tree, reserve, put);
     prefetch_leaf(path.at[0].node);
-    if (last <= path_highest(&path)) {
+    if (put->last <= path_highest(&path)) {
         bool done;
-        int error =
-            store_in_leaf(tree, reserve, &path, first, last, entry, &done);
+        int error = store_in_leaf(tree, reserve, &path, put, &done);
         if (done)
             return error;
     }
-    return store_by_rebuild(tree, reserve, first, last, entry);
+    return store_by_rebuild(tree, reserve, put);
 }
 
 int
 aspen_tree_store(struct aspen_tree *tree, uint64_t first, uint64_t last,
                  void *entry)
 {
+    const struct put put = {.first = first, .last = last, .entry = entry};
     if (first > last || ((uintptr_t)entry & 3))
         return -ASPEN_EINVAL;
-    return store(tree, NULL, first, last, entry);
+    return store(tree, NULL, &put);
 }
 
 int
 aspen_tree_erase(struct aspen_tree *tree, uint64_t first, uint64_t last)
 {
-    if (first > last)
-        return -ASPEN_EINVAL;
-    return store(tree, NULL, first, last, NULL);
+    return aspen_tree_store(tree, first, last, NULL);
+}
+
+/* The path that the reserve has kept leads to the leaf that it was about. */
+static bool
+is_in_tree(const struct aspen_tree *tree, const struct aspen_tree_path *kept,
+           uint64_t key)
+{
+    struct aspen_tree_path path;
+    return aspen_tree_path_descend(&path, tree, key) &&
+           path.height == kept->height && path.at[0].node == kept->at[0].node;
+}
+
+static void
+store_put_reserved(struct aspen_tree *tree, struct aspen_tree_reserve *reserve,
+                   const struct put *put)
+{
+    bool done = true;
+    int error;
+    if (reserve->in_leaf) {
+        ASPEN_ASSERT_TEST(is_in_tree(tree, &reserve->path, put->first));
+        error = store_in_leaf(tree, reserve, &reserve->path, put, &done);
+    } else {
+        error = store(tree, reserve, put);
+    }
+    ASPEN_ASSERT(done && !error);
 }
 
 void
@@ -1044,9 +1096,21 @@ aspen_tree_store_reserved(struct aspen_tree *tree,
                           struct aspen_tree_reserve *reserve, uint64_t first,
                           uint64_t last, void *entry)
 {
+    const struct put put = {.first = first, .last = last, .entry = entry};
     ASPEN_ASSERT(first <= last && !((uintptr_t)entry & 3));
-    int error = store(tree, reserve, first, last, entry);
-    ASPEN_ASSERT(!error);
+    store_put_reserved(tree, reserve, &put);
+}
+
+void
+aspen_tree_store_two_reserved(struct aspen_tree *tree,
+                              struct aspen_tree_reserve *reserve,
+                              uint64_t first, uint64_t cut, uint64_t last,
+                              void *entry, void *above)
+{
+    const struct put put = {first, last, entry, cut, above};
+    ASPEN_ASSERT(first < cut && cut <= last && above &&
+                 !(((uintptr_t)entry | (uintptr_t)above) & 3));
+    store_put_reserved(tree, reserve, &put);
 }
 
 /* The most nodes that one store into a tree of this height takes. */
@@ -1065,31 +1129,58 @@ stores_need(unsigned height, unsigned stores)
     return need;
 }
 
+/* The same of a store that meets one leaf and leaves it enough: that and each
+ * node above it, with what they get or with a neighbour that has too little,
+ * become so many at the most; and one above them all. */
+#define LEAF_PIECES                                                            \
+    ((COMPACT_SLOTS + (FILL_MINIMUM > 3 ? FILL_MINIMUM : 3) + WIDE_SLOTS -     \
+      1) /                                                                     \
+     WIDE_SLOTS)
+
+ASPEN_STATIC_ASSERT(LEAF_PIECES <= WIDE_SLOTS, "they fit in one above them");
+
+/* What stores will meet. */
+enum reach {
+    REACH_LEAVES, /* more than one leaf, or one that loses too much */
+    REACH_LEAF,   /* one leaf, which it may overfill */
+    REACH_SLOTS,  /* one leaf, which has room: all go the short way */
+};
+
 /*
- * Whether this many stores inside [first, last] all go the short way: one
- * leaf holds the range, has room for two slots more a store, and keeps enough
- * entries if all that the range meets are erased.
+ * How far this many stores inside [first, last] reach, one alone being of all
+ * of it. *path leads to the leaf.
  */
-static bool
-stays_in_leaf(const struct aspen_tree *tree, unsigned stores, uint64_t first,
-              uint64_t last)
+static enum reach
+reach_of(const struct aspen_tree *tree, struct aspen_tree_path *path,
+         unsigned stores, uint64_t first, uint64_t last)
 {
-    struct aspen_tree_path path;
-    if (!aspen_tree_path_descend(&path, tree, first) ||
-        last > path_highest(&path))
-        return false;
-    node_tag leaf = path.at[0].node;
-    const struct node *node = node_of(leaf);
-    if (is_wide(leaf) || !range_fits(leaf, first, last))
-        return false;
+    const struct put nothing = {.first = first, .last = last};
+    if (!aspen_tree_path_descend(path, tree, first) ||
+        last > path_highest(path))
+        return REACH_LEAVES;
+    node_tag leaf = path->at[0].node;
+    if (is_wide(leaf) || !put_fits(leaf, &nothing))
+        return REACH_LEAVES;
     struct edit edit;
-    unsigned shift = unit_shift(leaf);
-    edit_plan(&edit, node, (uint32_t)((first - node->base) >> shift),
-              (uint32_t)((last - node->base) >> shift), NULL);
-    unsigned count = node->info.count;
+    edit_plan(&edit, leaf, &nothing);
+    unsigned count = node_of(leaf)->info.count;
     unsigned stay = count - (edit.to - edit.from);
-    return count + 2 * stores <= COMPACT_SLOTS &&
-           stay >= (path.height > 1 ? FILL_MINIMUM : 1);
+    if (stay < (path->height > 1 ? FILL_MINIMUM : 1))
+        return REACH_LEAVES;
+    unsigned most = stores == 1 ? stay + edit.slots + 2 : count + 2 * stores;
+    return most <= COMPACT_SLOTS ? REACH_SLOTS : REACH_LEAF;
+}
+
+/* Give back those that were put aside after `kept`. */
+static void
+release_until(struct aspen_tree *tree, struct aspen_tree_reserve *reserve,
+              const void *kept)
+{
+    while (reserve->nodes != kept) {
+        struct node *node = reserve->nodes;
+        reserve->nodes = node->link;
+        aspen_cache_free(&tree->pool->nodes, node);
+    }
 }
 
 /* Top up to `need` nodes: 0, or -ASPEN_ENOMEM with none added. */
@@ -1097,24 +1188,19 @@ static int
 top_up(struct aspen_tree *tree, struct aspen_tree_reserve *reserve,
        unsigned need)
 {
-    struct aspen_tree_reserve more = {NULL, 0};
-    while (reserve->count + more.count < need) {
+    void *old = reserve->nodes;
+    unsigned count = reserve->count;
+    while (count < need) {
         struct node *node = aspen_cache_alloc(&tree->pool->nodes);
-        if (!node) {
-            aspen_tree_reserve_release(tree, &more);
+        if (aspen_unlikely(!node)) {
+            release_until(tree, reserve, old);
             return -ASPEN_ENOMEM;
         }
-        node->link = more.nodes;
-        more.nodes = node;
-        more.count++;
-    }
-    while (more.nodes) {
-        struct node *node = more.nodes;
-        more.nodes = node->link;
         node->link = reserve->nodes;
         reserve->nodes = node;
+        count++;
     }
-    reserve->count += more.count;
+    reserve->count = count;
     return 0;
 }
 
@@ -1122,6 +1208,7 @@ int
 aspen_tree_reserve(struct aspen_tree *tree, struct aspen_tree_reserve *reserve,
                    unsigned stores)
 {
+    reserve->in_leaf = false;
     return top_up(tree, reserve,
                   stores_need(root_height((node_tag)tree->root), stores));
 }
@@ -1131,19 +1218,20 @@ aspen_tree_reserve_within(struct aspen_tree *tree,
                           struct aspen_tree_reserve *reserve, unsigned stores,
                           uint64_t first, uint64_t last)
 {
-    if (!stays_in_leaf(tree, stores, first, last))
-        return aspen_tree_reserve(tree, reserve, stores);
-    return top_up(tree, reserve, tree->rcu ? stores : 0);
+    enum reach reach = reach_of(tree, &reserve->path, stores, first, last);
+
+    reserve->in_leaf = reach == REACH_SLOTS;
+    if (reserve->in_leaf)
+        return top_up(tree, reserve, tree->rcu ? stores : 0);
+    if (reach == REACH_LEAF && stores == 1)
+        return top_up(tree, reserve, LEAF_PIECES * reserve->path.height + 1);
+    return aspen_tree_reserve(tree, reserve, stores);
 }
 
 void
 aspen_tree_reserve_release(struct aspen_tree *tree,
                            struct aspen_tree_reserve *reserve)
 {
-    while (reserve->nodes) {
-        struct node *node = reserve->nodes;
-        reserve->nodes = node->link;
-        aspen_cache_free(&tree->pool->nodes, node);
-    }
+    release_until(tree, reserve, NULL);
     reserve->count = 0;
 }

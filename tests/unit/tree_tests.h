@@ -79,6 +79,14 @@ model_at_or_after(const struct model *model, uint64_t key)
     return low;
 }
 
+static void *
+model_load(const struct model *model, uint64_t key)
+{
+    unsigned i = model_at_or_after(model, key);
+    bool hit = i < model->count && model->range[i].first <= key;
+    return hit ? model->range[i].entry : NULL;
+}
+
 static bool
 model_gap_up(const struct model *model, uint64_t low, uint64_t high,
              uint64_t length, uint64_t *start)
@@ -202,6 +210,13 @@ compare_forward(struct aspen_tree *tree, const struct model *model)
         assert_ptr_equal(aspen_tree_next(&cursor, range->first), range->entry);
         assert_true(cursor.first == range->first);
         assert_true(cursor.last == range->last);
+        assert_ptr_equal(aspen_tree_cursor_below(&cursor),
+                         range->first ? model_load(model, range->first - 1)
+                                      : NULL);
+        assert_ptr_equal(aspen_tree_cursor_above(&cursor),
+                         range->last != UINT64_MAX
+                             ? model_load(model, range->last + 1)
+                             : NULL);
     }
     assert_null(aspen_tree_next(&cursor, UINT64_MAX));
 }
@@ -509,38 +524,97 @@ store_failing(struct aspen_tree *tree, const struct model *model,
     }
 }
 
-/* Erase, then store: both from what was put aside for the range. */
+/* Erase, then store: both from what was put aside, for the range or for any. */
 static void
-store_reserved(struct aspen_tree *tree, uint64_t first, uint64_t last,
-               void *entry)
+store_reserved(struct aspen_tree *tree, const struct range *range,
+               bool anywhere)
 {
-    struct aspen_tree_reserve reserve = {NULL, 0};
-    bool anywhere = (first ^ last) & 1;
+    struct aspen_tree_reserve reserve = {0};
     if (anywhere)
         assert_int_equal(aspen_tree_reserve(tree, &reserve, 2), 0);
     else
-        assert_int_equal(
-            aspen_tree_reserve_within(tree, &reserve, 2, first, last), 0);
+        assert_int_equal(aspen_tree_reserve_within(tree, &reserve, 2,
+                                                   range->first, range->last),
+                         0);
     set_plan(ASPEN_FAIL_ONWARD, 1);
-    aspen_tree_store_reserved(tree, &reserve, first, last, NULL);
-    aspen_tree_store_reserved(tree, &reserve, first, last, entry);
+    aspen_tree_store_reserved(tree, &reserve, range->first, range->last, NULL);
+    aspen_tree_store_reserved(tree, &reserve, range->first, range->last,
+                              range->entry);
     set_plan(ASPEN_FAIL_NEVER, 0);
     aspen_tree_reserve_release(tree, &reserve);
 }
 
+/* One store, of one range or of two that touch: what was put aside is for that
+ * and no more. `above` is empty (first after last) for one. */
 static void
-store_one_way(struct aspen_tree *tree, struct model *model, enum way way,
-              const struct range *range, uint64_t *seed)
+store_alone(struct aspen_tree *tree, const struct range *range,
+            const struct range *above)
 {
-    if (way == FAILING)
-        store_failing(tree, model, range->first, range->last, range->entry,
-                      seed);
-    else if (way == RESERVED)
-        store_reserved(tree, range->first, range->last, range->entry);
+    struct aspen_tree_reserve reserve = {0};
+    bool two = above->first <= above->last;
+    uint64_t last = two ? above->last : range->last;
+    uint64_t unaligned = (range->first | (last + 1)) % 4096;
+    if (two && above->first % 4096 && !unaligned)
+        assert_int_equal(aspen_tree_reserve(tree, &reserve, 1), 0);
     else
         assert_int_equal(
+            aspen_tree_reserve_within(tree, &reserve, 1, range->first, last),
+            0);
+    set_plan(ASPEN_FAIL_ONWARD, 1);
+    if (two)
+        aspen_tree_store_two_reserved(tree, &reserve, range->first,
+                                      above->first, last, range->entry,
+                                      above->entry);
+    else
+        aspen_tree_store_reserved(tree, &reserve, range->first, last,
+                                  range->entry);
+    set_plan(ASPEN_FAIL_NEVER, 0);
+    aspen_tree_reserve_release(tree, &reserve);
+}
+
+/* What the store puts right above the range: as much again, or the range is cut
+ * anywhere. */
+static struct range
+pick_above(const struct aspen_tree *tree, struct range *range, uint64_t bits)
+{
+    struct range above = {1, 0, NULL};
+    uint64_t bytes = range->last - range->first;
+    if (aspen_tree_is_empty(tree) || bits % 4 == 0 || bytes == 0 ||
+        bytes >= UINT64_MAX - range->last)
+        return above;
+    above.first = range->last + 1;
+    above.last = above.first + bytes;
+    above.entry = entry_number(bits >> 8);
+    if (bits % 4 == 1) {
+        above.first = range->first + 1 + (bits >> 2) % bytes;
+        above.last = range->last;
+        range->last = above.first - 1;
+    }
+    return above;
+}
+
+static void
+store_one_way(struct aspen_tree *tree, struct model *model, enum way way,
+              const struct range *picked, uint64_t *seed)
+{
+    struct range store = *picked, *range = &store;
+    struct range above = {1, 0, NULL};
+    uint64_t bits = unit_random(seed);
+    if (way == FAILING) {
+        store_failing(tree, model, range->first, range->last, range->entry,
+                      seed);
+    } else if (way == RESERVED && bits % 4 < 2) {
+        store_reserved(tree, range, bits % 4);
+    } else if (way == RESERVED) {
+        above = pick_above(tree, range, bits >> 2);
+        store_alone(tree, range, &above);
+    } else {
+        assert_int_equal(
             aspen_tree_store(tree, range->first, range->last, range->entry), 0);
+    }
     model_store(model, range->first, range->last, range->entry);
+    if (above.entry)
+        model_store(model, above.first, above.last, above.entry);
 }
 
 /* What is stored next: something new, or an entry's own range once more. */
@@ -793,7 +867,7 @@ static void
 test_reserve(void **state)
 {
     static struct model model;
-    struct aspen_tree_reserve reserve = {NULL, 0};
+    struct aspen_tree_reserve reserve = {0};
     struct aspen_tree tree;
     uint64_t nodes, number = 0;
     int error;
