@@ -101,7 +101,9 @@ subject_gap_down(struct subject *subject, uint64_t low, uint64_t high,
                  uint64_t length)
 {
     uint64_t start;
-    return aspen_tree_gap_down(&subject->tree, low, high, length, &start)
+    void *above;
+    return aspen_tree_gap_down(&subject->tree, low, high, length, &start,
+                               &above)
                ? 1
                : start;
 }

@@ -40,6 +40,52 @@ count(struct aspen_clear *clear, const struct aspen_vma *vma)
         clear->data_pages += pages;
 }
 
+/* `next`: the first VMA that ends after the start, the cursor's, or NULL. */
+static void
+look_below(struct aspen_clear *clear, const struct aspen_tree_cursor *cursor,
+           struct aspen_vma *next)
+{
+    uint64_t range[2] = {0, 0};
+
+    if (next && cursor->first < clear->start) {
+        clear->below = next;
+        clear->floor = clear->start;
+        return;
+    }
+    clear->below =
+        next ? aspen_tree_cursor_before(cursor, &range[1])
+             : aspen_tree_find_back(&clear->mm->vmas, clear->start, 0, range);
+    clear->floor = clear->below ? range[1] + 1 : clear->mm->address_floor;
+    if (clear->floor != clear->start)
+        clear->below = NULL;
+}
+
+/* `next`: the first VMA that starts at or after the end, the cursor's, or NULL.
+ */
+static void
+look_above(struct aspen_clear *clear, const struct aspen_tree_cursor *cursor,
+           struct aspen_vma *next)
+{
+    if (clear->last && clear->last->end > clear->end) {
+        clear->above = clear->last;
+        clear->ceiling = clear->end;
+        return;
+    }
+    clear->ceiling = next ? cursor->first : clear->mm->address_limit;
+    clear->above = next && clear->ceiling == clear->end ? next : NULL;
+}
+
+void
+aspen_clear_look_around(struct aspen_clear *clear)
+{
+    struct aspen_tree_cursor cursor;
+
+    aspen_tree_cursor_init(&cursor, &clear->mm->vmas, clear->start);
+    look_below(clear, &cursor, aspen_tree_next(&cursor, UINT64_MAX));
+    aspen_tree_cursor_init(&cursor, &clear->mm->vmas, clear->end);
+    look_above(clear, &cursor, aspen_tree_next(&cursor, UINT64_MAX));
+}
+
 int
 aspen_clear_check(struct aspen_clear *clear, struct aspen_mm *mm,
                   uint64_t start, uint64_t end)
@@ -49,7 +95,10 @@ aspen_clear_check(struct aspen_clear *clear, struct aspen_mm *mm,
 
     *clear = (struct aspen_clear){.mm = mm, .start = start, .end = end};
     aspen_tree_cursor_init(&cursor, &mm->vmas, start);
-    while ((vma = aspen_tree_next(&cursor, end - 1)) != NULL) {
+    vma = aspen_tree_next(&cursor, UINT64_MAX);
+    look_below(clear, &cursor, vma);
+    for (; vma && cursor.first < end;
+         vma = aspen_tree_next(&cursor, UINT64_MAX)) {
         if (vma->flags & ASPEN_VM_SEALED)
             return -ASPEN_EPERM;
         count(clear, vma);
@@ -57,6 +106,7 @@ aspen_clear_check(struct aspen_clear *clear, struct aspen_mm *mm,
             clear->first = vma;
         clear->last = vma;
     }
+    look_above(clear, &cursor, vma);
     if (is_hole(clear) && mm->map_count >= mm->aspen->config.map_count_max)
         return -ASPEN_ENOMEM;
     int error = clear->first ? aspen_vma_check_edge(clear->first, start) : 0;
@@ -74,8 +124,10 @@ reserve_left(struct aspen_clear *clear)
     uint64_t end = aspen_min_u64(first->end, clear->end);
 
     int error = aspen_vma_part(first, clear->start, end, &clear->head);
-    if (!error && is_hole(clear))
-        error = aspen_vma_part(first, clear->end, first->end, &clear->above);
+    if (!error && is_hole(clear)) {
+        error = aspen_vma_part(first, clear->end, first->end, &clear->rest);
+        clear->above = clear->rest;
+    }
     return error;
 }
 
@@ -98,10 +150,10 @@ void
 aspen_clear_abort(struct aspen_clear *clear)
 {
     aspen_vma_part_abort(clear->head);
-    aspen_vma_part_abort(clear->above);
+    aspen_vma_part_abort(clear->rest);
     aspen_vma_part_abort(clear->tail);
     clear->head = NULL;
-    clear->above = NULL;
+    clear->rest = NULL;
     clear->tail = NULL;
 }
 
@@ -112,28 +164,12 @@ aspen_clear_reserve_tree(const struct aspen_clear *clear,
 {
     unsigned stores = more + (clear->first ? 1u : 0);
 
-    if (more && clear->above)
+    if (more && clear->rest)
         stores++;
     start = aspen_min_u64(start, clear->start);
-    end = aspen_max_u64(end, clear->above ? clear->above->end : clear->end);
+    end = aspen_max_u64(end, clear->rest ? clear->rest->end : clear->end);
     return aspen_tree_reserve_within(&clear->mm->vmas, reserve, stores, start,
                                      end - 1);
-}
-
-/* ---- Neighbours -------------------------------------------------------- */
-
-struct aspen_vma *
-aspen_clear_below(const struct aspen_clear *clear)
-{
-    if (clear->first && clear->first->start < clear->start)
-        return clear->first;
-    return clear->start ? aspen_vma_at(clear->mm, clear->start - 1) : NULL;
-}
-
-struct aspen_vma *
-aspen_clear_above(const struct aspen_clear *clear)
-{
-    return clear->above ? clear->above : aspen_vma_at(clear->mm, clear->end);
 }
 
 /* ---- Commit ------------------------------------------------------------ */
@@ -156,13 +192,16 @@ lock_and_list(const struct aspen_clear *clear)
     struct aspen_vma *list = NULL;
     struct aspen_vma **end = &list;
     struct aspen_tree_cursor cursor;
-    struct aspen_vma *vma;
+    struct aspen_vma *vma = clear->first;
 
-    aspen_tree_cursor_init(&cursor, &clear->mm->vmas, clear->start);
-    while ((vma = aspen_tree_next(&cursor, clear->end - 1)) != NULL) {
+    aspen_tree_cursor_init(&cursor, &clear->mm->vmas, vma->end);
+    for (;;) {
         aspen_vma_write_lock(vma);
         *end = going(clear, vma);
         end = &(*end)->detached;
+        if (vma == clear->last)
+            break;
+        vma = aspen_tree_next(&cursor, clear->end - 1);
     }
     *end = NULL;
     return list;
@@ -172,7 +211,7 @@ lock_and_list(const struct aspen_clear *clear)
 static void
 cut_edges(const struct aspen_clear *clear)
 {
-    struct aspen_vma *parts[] = {clear->head, clear->above, clear->tail};
+    struct aspen_vma *parts[] = {clear->head, clear->rest, clear->tail};
 
     for (unsigned i = 0; i < ASPEN_ARRAY_SIZE(parts); i++)
         if (parts[i])
@@ -187,38 +226,14 @@ static void
 leave_tree(const struct aspen_clear *clear, struct aspen_tree_reserve *reserve)
 {
     struct aspen_tree *vmas = &clear->mm->vmas;
-    struct aspen_vma *above = clear->above;
+    struct aspen_vma *rest = clear->rest;
 
-    if (above)
+    if (rest)
         aspen_tree_store_two_reserved(vmas, reserve, clear->start, clear->end,
-                                      above->end - 1, NULL, above);
+                                      rest->end - 1, NULL, rest);
     else
         aspen_tree_store_reserved(vmas, reserve, clear->start, clear->end - 1,
                                   NULL);
-}
-
-/* Where the next VMA starts, or the top: tables below may be freed. */
-static uint64_t
-ceiling_of(const struct aspen_clear *clear)
-{
-    struct aspen_mm *mm = clear->mm;
-    struct aspen_vma *next =
-        clear->end < mm->address_limit ? aspen_vma_find(mm, clear->end) : NULL;
-
-    return next ? next->start : mm->address_limit;
-}
-
-/* Where the previous VMA ends, or the bottom. */
-static uint64_t
-floor_of(const struct aspen_clear *clear)
-{
-    struct aspen_mm *mm = clear->mm;
-    struct aspen_vma *previous =
-        clear->start
-            ? aspen_tree_find_back(&mm->vmas, clear->start - 1, 0, NULL)
-            : NULL;
-
-    return previous ? previous->end : mm->address_floor;
 }
 
 void
@@ -229,6 +244,8 @@ aspen_clear_commit(struct aspen_clear *clear,
         .mm = clear->mm,
         .start = clear->start,
         .end = clear->end,
+        .table_floor = clear->floor,
+        .table_ceiling = clear->ceiling,
         .detached = true,
     };
 
@@ -237,8 +254,6 @@ aspen_clear_commit(struct aspen_clear *clear,
     unmap.first = lock_and_list(clear);
     cut_edges(clear);
     leave_tree(clear, reserve);
-    unmap.table_floor = floor_of(clear);
-    unmap.table_ceiling = ceiling_of(clear);
     aspen_unmap_region(&unmap);
     uint64_t charge = aspen_tear_down_vmas(&unmap, NULL);
     ASPEN_ASSERT(charge == clear->charge_pages);

@@ -10,7 +10,7 @@
  *             [head)[..)[..)[tail)          what goes: a list of its own
  *
  *     [          first            )         before: a hole
- *     [ first )              [above)        above: a new VMA
+ *     [ first )              [ rest)        rest: a new VMA
  *             [     head     )              what goes
  *
  * In three parts: check (may refuse), reserve (may fail), commit (cannot).
@@ -28,10 +28,18 @@ struct aspen_clear {
     struct aspen_vma *last;
     struct aspen_vma *head; /* NULL unless first starts before the range */
     struct aspen_vma *tail; /* NULL unless last, not first, ends after it */
-    struct aspen_vma *above;
+    struct aspen_vma *rest;
     uint64_t pages;        /* of what goes */
     uint64_t charge_pages; /* of these, charged */
     uint64_t data_pages;   /* of these, data as RLIMIT_DATA means it */
+
+    /* What will end at `start` and start at `end` after the commit, or NULL:
+     * until then they have their old ranges. For a hole `above` is known from
+     * reserve on. */
+    struct aspen_vma *below;
+    struct aspen_vma *above;
+    uint64_t floor;   /* where whatever is below will end */
+    uint64_t ceiling; /* where whatever is above will start */
 };
 
 /*
@@ -61,13 +69,11 @@ ASPEN_MUST_USE int aspen_clear_reserve_tree(const struct aspen_clear *clear,
                                             unsigned more, uint64_t start,
                                             uint64_t end);
 
+/* What is around the range is different since check: look again. */
+void aspen_clear_look_around(struct aspen_clear *clear);
+
 /* Unmap. The charge of what goes is not given back: it is the caller's. */
 void aspen_clear_commit(struct aspen_clear *clear,
                         struct aspen_tree_reserve *reserve);
-
-/* The VMAs that will end at `start` and start at `end` after the commit, or
- * NULL. They have their old range until then. */
-struct aspen_vma *aspen_clear_below(const struct aspen_clear *clear);
-struct aspen_vma *aspen_clear_above(const struct aspen_clear *clear);
 
 #endif

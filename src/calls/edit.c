@@ -34,6 +34,20 @@ aspen_edit_judge_plain(const struct aspen_edit *edit,
 
 /* ---- Check ------------------------------------------------------------- */
 
+/* What ends where the range starts; `cursor` is at its first VMA. Nothing, if
+ * that goes on across the start. */
+static struct aspen_vma *
+find_below(const struct aspen_edit *edit,
+           const struct aspen_tree_cursor *cursor)
+{
+    uint64_t last;
+
+    if (cursor->first != edit->start)
+        return NULL;
+    struct aspen_vma *below = aspen_tree_cursor_before(cursor, &last);
+    return below && last + 1 == edit->start ? below : NULL;
+}
+
 static bool
 changes(const struct aspen_edit *edit, const struct aspen_vma *vma,
         uint64_t flags)
@@ -94,8 +108,7 @@ aspen_edit_check(struct aspen_edit *edit)
            (vma = aspen_tree_next(&cursor, edit->end - 1)) != NULL) {
         if (!edit->first) {
             edit->first = vma;
-            if (vma->start == at)
-                edit->below = aspen_tree_cursor_below(&cursor);
+            edit->below = find_below(edit, &cursor);
         }
         edit->holes |= vma->start > at;
         if (edit->holes && !edit->holes_allowed)
@@ -106,7 +119,7 @@ aspen_edit_check(struct aspen_edit *edit)
         at = vma->end;
     }
     if (at == edit->end)
-        edit->above = aspen_tree_cursor_above(&cursor);
+        edit->above = aspen_tree_next(&cursor, edit->end);
     edit->holes |= at < edit->end;
     return edit->holes && !edit->holes_allowed ? -ASPEN_ENOMEM : 0;
 }

@@ -275,8 +275,8 @@ plan_merge(struct mapping *mapping)
         .flags = mapping->flags,
         .object = mapping->object,
         .pgoff = mapping->pgoff,
-        .below = mapping->alone ? NULL : aspen_clear_below(&mapping->clear),
-        .above = mapping->alone ? NULL : aspen_clear_above(&mapping->clear),
+        .below = mapping->alone ? NULL : mapping->clear.below,
+        .above = mapping->alone ? NULL : mapping->clear.above,
     };
     aspen_merge_check(&mapping->merge);
 }

@@ -33,13 +33,8 @@ gone_end(const struct aspen_move *move)
 static int
 check_ranges(struct aspen_move *move)
 {
-    int error = 0;
-
-    move->target = (struct aspen_clear){
-        .mm = move->mm, .start = move->to, .end = move->to + move->to_bytes};
     move->source = (struct aspen_clear){.mm = move->mm};
-    if (move->replace)
-        error = aspen_clear_check(&move->target, move->mm, move->to,
+    int error = aspen_clear_check(&move->target, move->mm, move->to,
                                   move->to + move->to_bytes);
     if (!error && move->gone_bytes)
         error = aspen_clear_check(&move->source, move->mm, move->from,
@@ -152,8 +147,8 @@ plan_merge(struct aspen_move *move)
         .flags = move->flags,
         .object = move->vma->object,
         .pgoff = move->pgoff,
-        .below = staying(move, aspen_clear_below(&move->target)),
-        .above = staying(move, aspen_clear_above(&move->target)),
+        .below = staying(move, move->target.below),
+        .above = staying(move, move->target.above),
         .like = move->vma,
     };
     if (move->vma->userfault)
@@ -373,10 +368,13 @@ leave_source(struct aspen_move *move)
 static void
 commit_source(struct aspen_move *move)
 {
-    if (move->gone_bytes)
+    if (move->gone_bytes) {
+        /* The new mapping is there now. */
+        aspen_clear_look_around(&move->source);
         aspen_clear_commit(&move->source, &move->tree);
-    else if (move->dontunmap)
+    } else if (move->dontunmap) {
         leave_source(move);
+    }
 }
 
 void

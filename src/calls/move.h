@@ -21,7 +21,7 @@
 #include "space/split.h"
 
 struct aspen_move {
-    struct aspen_mm *mm;   /* in: as all down to `replace` */
+    struct aspen_mm *mm;   /* in: as all down to `dontunmap` */
     struct aspen_vma *vma; /* that has `from` */
     uint64_t from;
     uint64_t pages_bytes; /* whose entries move; inside vma */
@@ -30,7 +30,6 @@ struct aspen_move {
     uint64_t to;
     uint64_t to_bytes;
     bool dontunmap;
-    bool replace; /* what is mapped at the target goes */
 
     uint64_t flags; /* of the new mapping; check's */
     uint64_t pgoff;

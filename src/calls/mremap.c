@@ -292,7 +292,6 @@ move_of(const struct remap *remap)
         .to = remap->new,
         .to_bytes = remap->new_bytes,
         .dontunmap = dontunmap,
-        .replace = remap->flags &ASPEN_MREMAP_FIXED,
     };
 }
 

@@ -40,13 +40,13 @@ is_fixed(unsigned place)
 
 /* ---- Searches ---------------------------------------------------------- */
 
-/* The VMA from `end` on whose guard gap reaches below `end`, or NULL. */
+/* The VMA from `end` on, `next` if that is known, whose guard gap reaches below
+ * `end`, or NULL. */
 static struct aspen_vma *
-guarded_above(struct aspen_mm *mm, uint64_t end)
+guarded_above(struct aspen_mm *mm, uint64_t end, struct aspen_vma *next)
 {
-    if (end >= mm->address_limit)
-        return NULL;
-    struct aspen_vma *next = aspen_vma_find(mm, end);
+    if (!next && end < mm->address_limit)
+        next = aspen_vma_find(mm, end);
     return next && aspen_vma_start_with_gap(next) < end ? next : NULL;
 }
 
@@ -59,9 +59,12 @@ search_down(const struct area *area, uint64_t low, uint64_t high,
     struct aspen_mm *mm = area->mm;
 
     while (high > low) {
-        if (aspen_tree_gap_down(&mm->vmas, low, high - 1, area->bytes, start))
+        void *next;
+        if (aspen_tree_gap_down(&mm->vmas, low, high - 1, area->bytes, start,
+                                &next))
             return -ASPEN_ENOMEM;
-        struct aspen_vma *guarded = guarded_above(mm, *start + area->bytes);
+        struct aspen_vma *guarded =
+            guarded_above(mm, *start + area->bytes, next);
         if (!guarded)
             return 0;
         high = aspen_vma_start_with_gap(guarded);
@@ -78,7 +81,8 @@ search_up(const struct area *area, uint64_t low, uint64_t high, uint64_t *start)
     while (low < high) {
         if (aspen_tree_gap_up(&mm->vmas, low, high - 1, area->bytes, start))
             return -ASPEN_ENOMEM;
-        struct aspen_vma *guarded = guarded_above(mm, *start + area->bytes);
+        struct aspen_vma *guarded =
+            guarded_above(mm, *start + area->bytes, NULL);
         if (!guarded)
             return 0;
         low = guarded->end;

@@ -211,43 +211,62 @@ aspen_tree_gap_up(const struct aspen_tree *tree, uint64_t low, uint64_t high,
     return 0;
 }
 
+/* Where a gap ends: its last key, and the entry behind it; NULL: not known. */
+struct gap_end {
+    uint64_t at;
+    void *above;
+};
+
+/* The gap before a slot that starts at `first`. */
+static void
+gap_ends_before(struct gap_end *end, node_tag leaf, unsigned slot,
+                uint64_t first)
+{
+    if (first > end->at)
+        return;
+    end->at = first - 1;
+    end->above = *slot_pointer(leaf, slot);
+}
+
 /*
  * The highest gap that ends at or before *end, below `slots` slots of the
- * leaf. Answers its last key in *end. *more: the search may go on below.
+ * leaf. Answers where in *end. *more: the search may go on below.
  */
 static bool
 scan_down(const struct aspen_tree_path *path, unsigned slots, uint64_t length,
-          uint64_t limit, uint64_t *end, bool *more)
+          uint64_t limit, struct gap_end *end, bool *more)
 {
     node_tag leaf = path->at[0].node;
-    uint64_t at = *end;
+    struct gap_end at = *end;
     *more = false;
     while (slots) {
         uint64_t last = slot_last(leaf, --slots);
-        if (last < at && at - last >= length) {
+        if (last < at.at && at.at - last >= length) {
             *end = at;
             return true;
         }
         uint64_t first = slot_key(leaf, slots);
         if (first <= limit)
             return false;
-        at = aspen_min_u64(at, first - 1);
+        gap_ends_before(&at, leaf, slots, first);
     }
     uint64_t start = lead_start(path);
     *end = at;
     *more = true;
-    return start <= at && at - start >= length - 1;
+    return start <= at.at && at.at - start >= length - 1;
 }
 
 int
 aspen_tree_gap_down(const struct aspen_tree *tree, uint64_t low, uint64_t high,
-                    uint64_t length, uint64_t *start)
+                    uint64_t length, uint64_t *start, void **above)
 {
     struct aspen_tree_path path;
+    struct gap_end end = {high, NULL};
+    *above = NULL;
     int error = check_window(low, high, length);
     if (error)
         return error;
-    uint64_t limit = low + (length - 1), end = high;
+    uint64_t limit = low + (length - 1);
     if (!aspen_tree_path_descend(&path, tree, high)) {
         *start = high - (length - 1);
         return 0;
@@ -255,18 +274,19 @@ aspen_tree_gap_down(const struct aspen_tree *tree, uint64_t low, uint64_t high,
     unsigned slots = leaf_search(path.at[0].node, high);
     bool more;
     while (!scan_down(&path, slots, length, limit, &end, &more)) {
-        if (!more || end < limit || !seek_down(&path, length))
+        if (!more || end.at < limit || !seek_down(&path, length))
             return -ASPEN_ENOMEM;
         node_tag leaf = path.at[0].node;
         slots = node_of(leaf)->info.count - 1;
         uint64_t first = slot_key(leaf, slots);
         if (first <= limit)
             return -ASPEN_ENOMEM;
-        end = first - 1;
+        gap_ends_before(&end, leaf, slots, first);
     }
-    if (end < limit)
+    if (end.at < limit)
         return -ASPEN_ENOMEM;
-    *start = end - (length - 1);
+    *start = end.at - (length - 1);
+    *above = end.above;
     return 0;
 }
 

@@ -372,30 +372,22 @@ aspen_tree_previous(struct aspen_tree_cursor *cursor, uint64_t bound)
 }
 
 void *
-aspen_tree_cursor_below(const struct aspen_tree_cursor *cursor)
+aspen_tree_cursor_before(const struct aspen_tree_cursor *cursor, uint64_t *last)
 {
     node_tag leaf = cursor->path.at[0].node;
     unsigned slot = cursor->path.at[0].slot;
-    if (aspen_unlikely(!slot))
-        return cursor->first ? aspen_tree_load(cursor->tree, cursor->first - 1)
-                             : NULL;
-    if (slot_last(leaf, slot - 1) + 1 != cursor->first)
+    uint64_t range[2];
+    if (slot) {
+        *last = slot_last(leaf, slot - 1);
+        return aspen_load(slot_pointer(leaf, slot - 1));
+    }
+    if (!cursor->first)
         return NULL;
-    return aspen_load(slot_pointer(leaf, slot - 1));
-}
-
-void *
-aspen_tree_cursor_above(const struct aspen_tree_cursor *cursor)
-{
-    node_tag leaf = cursor->path.at[0].node;
-    unsigned slot = cursor->path.at[0].slot + 1;
-    if (aspen_unlikely(!slot_used(leaf, slot)))
-        return cursor->last != UINT64_MAX
-                   ? aspen_tree_load(cursor->tree, cursor->last + 1)
-                   : NULL;
-    if (slot_key(leaf, slot) != cursor->last + 1)
-        return NULL;
-    return aspen_load(slot_pointer(leaf, slot));
+    void *entry =
+        aspen_tree_find_back(cursor->tree, cursor->first - 1, 0, range);
+    if (entry)
+        *last = range[1];
+    return entry;
 }
 
 void

@@ -147,16 +147,17 @@ void aspen_tree_cursor_init(struct aspen_tree_cursor *cursor,
                             struct aspen_tree *tree, uint64_t key);
 void *aspen_tree_next(struct aspen_tree_cursor *cursor, uint64_t bound);
 void *aspen_tree_previous(struct aspen_tree_cursor *cursor, uint64_t bound);
-/* What ends right before the cursor's current entry, starts right after it;
- * NULL if nothing does. The cursor stays where it is. */
-void *aspen_tree_cursor_below(const struct aspen_tree_cursor *cursor);
-void *aspen_tree_cursor_above(const struct aspen_tree_cursor *cursor);
+/* The entry before the cursor's current one, and its last key; NULL: there is
+ * none. The cursor stays where it is. */
+void *aspen_tree_cursor_before(const struct aspen_tree_cursor *cursor,
+                               uint64_t *last);
 
 /*
  * Owner's lock, shared or exclusive (the notes of gaps change in place).
  *
  * Search for `length` bytes without an entry inside the window [low, high].
- * up: the lowest such place; down: the highest. 0 and *start, or
+ * up: the lowest such place; down: the highest, and in *above the entry that
+ * starts right after it, if that is before `high`, else NULL. 0 and *start, or
  * -ASPEN_ENOMEM when there is none, -ASPEN_EINVAL for length 0 or low > high.
  */
 ASPEN_MUST_USE int aspen_tree_gap_up(const struct aspen_tree *tree,
@@ -164,7 +165,8 @@ ASPEN_MUST_USE int aspen_tree_gap_up(const struct aspen_tree *tree,
                                      uint64_t length, uint64_t *start);
 ASPEN_MUST_USE int aspen_tree_gap_down(const struct aspen_tree *tree,
                                        uint64_t low, uint64_t high,
-                                       uint64_t length, uint64_t *start);
+                                       uint64_t length, uint64_t *start,
+                                       void **above);
 /* The largest gap inside the window: its closed range, lowest one of equals.
  * -ASPEN_ENOMEM when every key of the window has an entry. */
 ASPEN_MUST_USE int aspen_tree_gap_largest(const struct aspen_tree *tree,

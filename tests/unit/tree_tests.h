@@ -210,13 +210,10 @@ compare_forward(struct aspen_tree *tree, const struct model *model)
         assert_ptr_equal(aspen_tree_next(&cursor, range->first), range->entry);
         assert_true(cursor.first == range->first);
         assert_true(cursor.last == range->last);
-        assert_ptr_equal(aspen_tree_cursor_below(&cursor),
-                         range->first ? model_load(model, range->first - 1)
-                                      : NULL);
-        assert_ptr_equal(aspen_tree_cursor_above(&cursor),
-                         range->last != UINT64_MAX
-                             ? model_load(model, range->last + 1)
-                             : NULL);
+        uint64_t last = UINT64_MAX;
+        assert_ptr_equal(aspen_tree_cursor_before(&cursor, &last),
+                         i ? range[-1].entry : NULL);
+        assert_true(last == (i ? range[-1].last : UINT64_MAX));
     }
     assert_null(aspen_tree_next(&cursor, UINT64_MAX));
 }
@@ -288,6 +285,7 @@ compare_gaps(const struct aspen_tree *tree, const struct model *model,
              uint64_t low, uint64_t high, uint64_t length)
 {
     uint64_t got = 1, want = 1, range[2], largest[2];
+    void *above;
     bool found = high - low >= length - 1 &&
                  model_gap_up(model, low, high, length, &want);
     int error = aspen_tree_gap_up(tree, low, high, length, &got);
@@ -296,10 +294,14 @@ compare_gaps(const struct aspen_tree *tree, const struct model *model,
         assert_true(got == want);
     found = high - low >= length - 1 &&
             model_gap_down(model, low, high, length, &want);
-    error = aspen_tree_gap_down(tree, low, high, length, &got);
+    error = aspen_tree_gap_down(tree, low, high, length, &got, &above);
     assert_int_equal(error, found ? 0 : -ASPEN_ENOMEM);
-    if (found)
+    if (found) {
+        uint64_t last = want + (length - 1);
         assert_true(got == want);
+        assert_ptr_equal(above,
+                         last < high ? model_load(model, last + 1) : NULL);
+    }
     found = model_largest(model, low, high, largest);
     error = aspen_tree_gap_largest(tree, low, high, range);
     assert_int_equal(error, found ? 0 : -ASPEN_ENOMEM);
@@ -844,6 +846,7 @@ test_arguments(void **state)
 {
     struct aspen_tree tree;
     uint64_t start, range[2];
+    void *above;
     (void)state;
     aspen_tree_init(&tree, &pool);
     assert_int_equal(aspen_tree_store(&tree, 2, 1, entry_number(0)),
@@ -853,11 +856,11 @@ test_arguments(void **state)
     assert_int_equal(aspen_tree_erase(&tree, 1, 2), 0);
     assert_int_equal(aspen_tree_gap_up(&tree, 0, 9, 0, &start), -ASPEN_EINVAL);
     assert_int_equal(aspen_tree_gap_up(&tree, 9, 0, 1, &start), -ASPEN_EINVAL);
-    assert_int_equal(aspen_tree_gap_down(&tree, 9, 0, 1, &start),
+    assert_int_equal(aspen_tree_gap_down(&tree, 9, 0, 1, &start, &above),
                      -ASPEN_EINVAL);
     assert_int_equal(aspen_tree_gap_largest(&tree, 9, 0, range), -ASPEN_EINVAL);
     assert_int_equal(aspen_tree_gap_up(&tree, 5, 9, 6, &start), -ASPEN_ENOMEM);
-    assert_int_equal(aspen_tree_gap_down(&tree, 5, 9, 5, &start), 0);
+    assert_int_equal(aspen_tree_gap_down(&tree, 5, 9, 5, &start, &above), 0);
     assert_true(start == 5);
     assert_true(aspen_tree_is_empty(&tree));
     aspen_tree_destroy(&tree);
