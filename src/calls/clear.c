@@ -42,9 +42,9 @@ count(struct aspen_clear *clear, const struct aspen_vma *vma)
 
 /* `next`: the first VMA that ends after the start, the cursor's, or NULL. */
 static void
-look_below(struct aspen_clear *clear, const struct aspen_tree_cursor *cursor,
-           struct aspen_vma *next)
+look_below(struct aspen_clear *clear, struct aspen_vma *next)
 {
+    const struct aspen_tree_cursor *cursor = &clear->cursor;
     uint64_t range[2] = {0, 0};
 
     if (next && cursor->first < clear->start) {
@@ -63,50 +63,70 @@ look_below(struct aspen_clear *clear, const struct aspen_tree_cursor *cursor,
 /* `next`: the first VMA that starts at or after the end, the cursor's, or NULL.
  */
 static void
-look_above(struct aspen_clear *clear, const struct aspen_tree_cursor *cursor,
-           struct aspen_vma *next)
+look_above(struct aspen_clear *clear, struct aspen_vma *next)
 {
     if (clear->last && clear->last->end > clear->end) {
         clear->above = clear->last;
         clear->ceiling = clear->end;
         return;
     }
-    clear->ceiling = next ? cursor->first : clear->mm->address_limit;
+    clear->ceiling = next ? clear->cursor.first : clear->mm->address_limit;
     clear->above = next && clear->ceiling == clear->end ? next : NULL;
+}
+
+/* The first VMA that ends after `address`. */
+static struct aspen_vma *
+look_from(struct aspen_clear *clear, uint64_t address)
+{
+    aspen_tree_cursor_init(&clear->cursor, &clear->mm->vmas, address);
+    return aspen_tree_next(&clear->cursor, UINT64_MAX);
 }
 
 void
 aspen_clear_look_around(struct aspen_clear *clear)
 {
-    struct aspen_tree_cursor cursor;
+    look_below(clear, look_from(clear, clear->start));
+    look_above(clear, look_from(clear, clear->end));
+}
 
-    aspen_tree_cursor_init(&cursor, &clear->mm->vmas, clear->start);
-    look_below(clear, &cursor, aspen_tree_next(&cursor, UINT64_MAX));
-    aspen_tree_cursor_init(&cursor, &clear->mm->vmas, clear->end);
-    look_above(clear, &cursor, aspen_tree_next(&cursor, UINT64_MAX));
+void
+aspen_clear_init(struct aspen_clear *clear, struct aspen_mm *mm, uint64_t start,
+                 uint64_t end)
+{
+    clear->mm = mm;
+    clear->start = start;
+    clear->end = end;
+    clear->first = NULL;
+    clear->last = NULL;
+    clear->head = NULL;
+    clear->tail = NULL;
+    clear->rest = NULL;
+    clear->pages = 0;
+    clear->charge_pages = 0;
+    clear->data_pages = 0;
+    clear->below = NULL;
+    clear->above = NULL;
+    clear->floor = mm->address_floor;
+    clear->ceiling = mm->address_limit;
 }
 
 int
 aspen_clear_check(struct aspen_clear *clear, struct aspen_mm *mm,
                   uint64_t start, uint64_t end)
 {
-    struct aspen_tree_cursor cursor;
-    struct aspen_vma *vma;
-
-    *clear = (struct aspen_clear){.mm = mm, .start = start, .end = end};
-    aspen_tree_cursor_init(&cursor, &mm->vmas, start);
-    vma = aspen_tree_next(&cursor, UINT64_MAX);
-    look_below(clear, &cursor, vma);
-    for (; vma && cursor.first < end;
-         vma = aspen_tree_next(&cursor, UINT64_MAX)) {
+    aspen_clear_init(clear, mm, start, end);
+    struct aspen_vma *vma = look_from(clear, start);
+    look_below(clear, vma);
+    while (vma && clear->cursor.first < end) {
         if (vma->flags & ASPEN_VM_SEALED)
             return -ASPEN_EPERM;
         count(clear, vma);
         if (!clear->first)
             clear->first = vma;
         clear->last = vma;
+        vma = aspen_tree_next(&clear->cursor, UINT64_MAX);
     }
-    look_above(clear, &cursor, vma);
+    look_above(clear, vma);
     if (is_hole(clear) && mm->map_count >= mm->aspen->config.map_count_max)
         return -ASPEN_ENOMEM;
     int error = clear->first ? aspen_vma_check_edge(clear->first, start) : 0;
@@ -158,7 +178,7 @@ aspen_clear_abort(struct aspen_clear *clear)
 }
 
 int
-aspen_clear_reserve_tree(const struct aspen_clear *clear,
+aspen_clear_reserve_tree(struct aspen_clear *clear,
                          struct aspen_tree_reserve *reserve, unsigned more,
                          uint64_t start, uint64_t end)
 {
@@ -168,8 +188,8 @@ aspen_clear_reserve_tree(const struct aspen_clear *clear,
         stores++;
     start = aspen_min_u64(start, clear->start);
     end = aspen_max_u64(end, clear->rest ? clear->rest->end : clear->end);
-    return aspen_tree_reserve_within(&clear->mm->vmas, reserve, stores, start,
-                                     end - 1);
+    return aspen_tree_reserve_within(&clear->mm->vmas, reserve, &clear->cursor,
+                                     stores, start, end - 1);
 }
 
 /* ---- Commit ------------------------------------------------------------ */

@@ -40,7 +40,13 @@ struct aspen_clear {
     struct aspen_vma *above;
     uint64_t floor;   /* where whatever is below will end */
     uint64_t ceiling; /* where whatever is above will start */
+
+    struct aspen_tree_cursor cursor; /* about there */
 };
+
+/* As if nothing was mapped there, nor around it. */
+void aspen_clear_init(struct aspen_clear *clear, struct aspen_mm *mm,
+                      uint64_t start, uint64_t end);
 
 /*
  * Look at what is mapped in [start, end).
@@ -60,11 +66,11 @@ ASPEN_MUST_USE int aspen_clear_reserve(struct aspen_clear *clear);
 void aspen_clear_abort(struct aspen_clear *clear);
 
 /*
- * After reserve: tree nodes for the commit, and for `more` stores of the
- * caller that lie in [start, end), which may reach beyond the range. 0, or
- * -ASPEN_ENOMEM.
+ * After reserve, nothing stored since check: tree nodes for the commit, and for
+ * `more` stores of the caller that lie in [start, end), which may reach beyond
+ * the range. 0, or -ASPEN_ENOMEM.
  */
-ASPEN_MUST_USE int aspen_clear_reserve_tree(const struct aspen_clear *clear,
+ASPEN_MUST_USE int aspen_clear_reserve_tree(struct aspen_clear *clear,
                                             struct aspen_tree_reserve *reserve,
                                             unsigned more, uint64_t start,
                                             uint64_t end);

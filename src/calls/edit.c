@@ -93,22 +93,21 @@ check_vma(struct aspen_edit *edit, struct aspen_vma *vma)
     return error ? error : aspen_vma_check_edge(vma, end);
 }
 
-int
-aspen_edit_check(struct aspen_edit *edit)
+static int
+check_all(struct aspen_edit *edit, struct aspen_tree_cursor *cursor)
 {
-    struct aspen_tree_cursor cursor;
     struct aspen_vma *vma;
     uint64_t at = edit->start;
 
     edit->first = NULL;
     edit->below = NULL;
     edit->above = NULL;
-    aspen_tree_cursor_init(&cursor, &edit->mm->vmas, edit->start);
+    aspen_tree_cursor_init(cursor, &edit->mm->vmas, edit->start);
     while (at < edit->end &&
-           (vma = aspen_tree_next(&cursor, edit->end - 1)) != NULL) {
+           (vma = aspen_tree_next(cursor, edit->end - 1)) != NULL) {
         if (!edit->first) {
             edit->first = vma;
-            edit->below = find_below(edit, &cursor);
+            edit->below = find_below(edit, cursor);
         }
         edit->holes |= vma->start > at;
         if (edit->holes && !edit->holes_allowed)
@@ -119,9 +118,17 @@ aspen_edit_check(struct aspen_edit *edit)
         at = vma->end;
     }
     if (at == edit->end)
-        edit->above = aspen_tree_next(&cursor, edit->end);
+        edit->above = aspen_tree_next(cursor, edit->end);
     edit->holes |= at < edit->end;
     return edit->holes && !edit->holes_allowed ? -ASPEN_ENOMEM : 0;
+}
+
+int
+aspen_edit_check(struct aspen_edit *edit)
+{
+    struct aspen_tree_cursor cursor;
+
+    return check_all(edit, &cursor);
 }
 
 /* ---- The walk ---------------------------------------------------------- */
@@ -148,6 +155,8 @@ struct walk {
     struct aspen_piece below; /* what the last step left, or none */
     struct aspen_vma *absorbed;
     struct step step; /* the last one */
+    struct aspen_tree_cursor cursor;
+    struct aspen_tree_reserve reserve;
 };
 
 static bool
@@ -242,11 +251,11 @@ end_run(struct walk *walk)
         return;
     }
     if (edit->rest)
-        aspen_tree_store_two_reserved(&edit->mm->vmas, &edit->reserve,
+        aspen_tree_store_two_reserved(&edit->mm->vmas, &walk->reserve,
                                       run->start, run->end, edit->rest->end - 1,
                                       run->vma, edit->rest);
     else
-        aspen_tree_store_reserved(&edit->mm->vmas, &edit->reserve, run->start,
+        aspen_tree_store_reserved(&edit->mm->vmas, &walk->reserve, run->start,
                                   run->end - 1, run->vma);
     dissolve_absorbed(walk);
 }
@@ -494,9 +503,11 @@ walk_all(struct walk *walk)
 /* ---- Reserve and commit ------------------------------------------------ */
 
 static void
-give_back(struct aspen_edit *edit)
+give_back(struct walk *walk)
 {
-    aspen_tree_reserve_release(&edit->mm->vmas, &edit->reserve);
+    struct aspen_edit *edit = walk->edit;
+
+    aspen_tree_reserve_release(&edit->mm->vmas, &walk->reserve);
     aspen_anon_vma_links_release(edit->mm->aspen, &edit->links);
 }
 
@@ -519,12 +530,12 @@ reserve_all(struct walk *walk)
         return error;
     error = walk_all(walk);
     if (!error && edit->stores)
-        error =
-            aspen_tree_reserve_within(&edit->mm->vmas, &edit->reserve,
-                                      edit->stores, walk->low, walk->high - 1);
+        error = aspen_tree_reserve_within(&edit->mm->vmas, &walk->reserve,
+                                          &walk->cursor, edit->stores,
+                                          walk->low, walk->high - 1);
     if (!error)
         return 0;
-    give_back(edit);
+    give_back(walk);
     abort_parts(edit);
     aspen_uncharge(edit->mm->aspen, edit->charge_pages);
     return error;
@@ -548,7 +559,7 @@ commit_all(struct walk *walk)
     }
     ASPEN_ASSERT(!error);
     aspen_uncharge(edit->mm->aspen, edit->uncharge_pages);
-    give_back(edit);
+    give_back(walk);
 }
 
 int
@@ -556,10 +567,11 @@ aspen_edit_apply(struct aspen_edit *edit)
 {
     struct walk walk;
 
-    int error = aspen_edit_check(edit);
+    int error = check_all(edit, &walk.cursor);
     if (error || !edit->changes)
         return error;
     aspen_list_init(&edit->links);
+    walk.reserve = (struct aspen_tree_reserve){0};
     walk_begin(&walk, edit, false);
     error = reserve_all(&walk);
     if (error)

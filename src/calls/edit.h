@@ -56,7 +56,6 @@ struct aspen_edit {
     struct aspen_vma *rest; /* what of that VMA is above the range */
     struct aspen_vma *tail; /* the range's part of its last VMA */
     struct aspen_list links;
-    struct aspen_tree_reserve reserve;
     struct aspen_vma *whole; /* has all of the range now; NULL: several may */
 };
 

@@ -53,6 +53,20 @@ struct mapping {
     struct aspen_tree_reserve reserve;
 };
 
+/* What check does not set. */
+static void
+mapping_init(struct mapping *mapping, struct aspen_mm *mm,
+             const struct aspen_special *special, bool alone)
+{
+    mapping->mm = mm;
+    mapping->special = special;
+    mapping->alone = alone;
+    mapping->charge_pages = 0;
+    mapping->charged_pages = 0;
+    mapping->vma = NULL;
+    mapping->reserve = (struct aspen_tree_reserve){0};
+}
+
 /* ---- Check ------------------------------------------------------------- */
 
 /* What no order of Linux's says anything about: the embedder's mistakes. */
@@ -391,8 +405,9 @@ int
 aspen_mmap_locked(struct aspen_mm *mm, const struct aspen_mmap_args *args,
                   bool alone)
 {
-    struct mapping mapping = {.mm = mm, .alone = alone};
+    struct mapping mapping;
 
+    mapping_init(&mapping, mm, NULL, alone);
     int error = check_size(args, &mapping.bytes);
     return error ? error : map_locked(&mapping, args);
 }
@@ -401,8 +416,9 @@ int
 aspen_map(struct aspen_mm *mm, const struct aspen_mmap_args *args,
           const struct aspen_special *special, uint64_t *address)
 {
-    struct mapping mapping = {.mm = mm, .special = special};
+    struct mapping mapping;
 
+    mapping_init(&mapping, mm, special, false);
     int error = check_size(args, &mapping.bytes);
     if (!error)
         error = aspen_mm_write_lock_killable(mm, ASPEN_LOCK_MM);

@@ -33,13 +33,28 @@ gone_end(const struct aspen_move *move)
 static int
 check_ranges(struct aspen_move *move)
 {
-    move->source = (struct aspen_clear){.mm = move->mm};
     int error = aspen_clear_check(&move->target, move->mm, move->to,
                                   move->to + move->to_bytes);
-    if (!error && move->gone_bytes)
-        error = aspen_clear_check(&move->source, move->mm, move->from,
-                                  gone_end(move));
-    return error;
+    if (error)
+        return error;
+    if (move->gone_bytes)
+        return aspen_clear_check(&move->source, move->mm, move->from,
+                                 gone_end(move));
+    aspen_clear_init(&move->source, move->mm, move->from, move->from);
+    return 0;
+}
+
+static void
+init_tables(struct aspen_move *move)
+{
+    struct aspen_table_move *tables = &move->tables;
+
+    tables->mm = move->mm;
+    tables->from = move->from;
+    tables->to = move->to;
+    tables->bytes = move->pages_bytes;
+    tables->target_goes = move->target.first != NULL;
+    tables->drop_userfault = move->vma->userfault != NULL;
 }
 
 int
@@ -56,14 +71,7 @@ aspen_move_check(struct aspen_move *move)
     int error = check_ranges(move);
     if (error)
         return error;
-    move->tables = (struct aspen_table_move){
-        .mm = move->mm,
-        .from = move->from,
-        .to = move->to,
-        .bytes = move->pages_bytes,
-        .target_goes = move->target.first != NULL,
-        .drop_userfault = vma->userfault != NULL,
-    };
+    init_tables(move);
     error = aspen_table_move_check(&move->tables);
     return error && vma->flags & ASPEN_VM_HUGETLB ? -ASPEN_EINVAL : error;
 }
@@ -224,6 +232,7 @@ reserve_tree(struct aspen_move *move)
     uint64_t end = merge->above ? merge->above->end : merge->end;
     unsigned stores = 1 + (move->source.first ? 1u : 0);
 
+    move->tree = (struct aspen_tree_reserve){0};
     if (move->source.first) {
         start = aspen_min_u64(start, move->from);
         end = aspen_max_u64(end, gone_end(move));

@@ -217,14 +217,16 @@ plan_growth(const struct remap *remap, struct aspen_merge *merge)
 }
 
 static int
-reserve_growth(struct aspen_merge *merge, struct aspen_tree_reserve *reserve)
+reserve_growth(struct aspen_merge *merge, struct aspen_tree_reserve *reserve,
+               struct aspen_tree_cursor *cursor)
 {
     uint64_t end = merge->above ? merge->above->end : merge->end;
 
     int error = aspen_merge_reserve(merge);
     if (error)
         return error;
-    error = aspen_tree_reserve_within(&merge->mm->vmas, reserve, 1,
+    aspen_tree_cursor_init(cursor, &merge->mm->vmas, merge->start);
+    error = aspen_tree_reserve_within(&merge->mm->vmas, reserve, cursor, 1,
                                       merge->below->start, end - 1);
     if (error)
         aspen_merge_abort(merge);
@@ -236,6 +238,7 @@ grow(struct remap *remap)
 {
     struct aspen_mm *mm = remap->mm;
     struct aspen_tree_reserve reserve = {0};
+    struct aspen_tree_cursor cursor;
     struct aspen_merge merge;
     uint64_t flags = remap->vma->flags;
     uint64_t more = (remap->new_bytes - remap->old_bytes) >> ASPEN_PAGE_SHIFT;
@@ -247,7 +250,7 @@ grow(struct remap *remap)
     error = flags & NEVER_MERGED ? -ASPEN_ENOMEM : 0;
     if (!error) {
         plan_growth(remap, &merge);
-        error = reserve_growth(&merge, &reserve);
+        error = reserve_growth(&merge, &reserve, &cursor);
     }
     if (error) {
         aspen_uncharge(mm->aspen, charge);
@@ -278,21 +281,19 @@ find_place(struct remap *remap)
                        remap->new_bytes, &remap->new);
 }
 
-static struct aspen_move
-move_of(const struct remap *remap)
+static void
+move_init(struct aspen_move *move, const struct remap *remap)
 {
     bool dontunmap = remap->flags & ASPEN_MREMAP_DONTUNMAP;
 
-    return (struct aspen_move){
-        .mm = remap->mm,
-        .vma = remap->vma,
-        .from = remap->old,
-        .pages_bytes = aspen_min_u64(remap->old_bytes, remap->new_bytes),
-        .gone_bytes = dontunmap ? 0 : remap->old_bytes,
-        .to = remap->new,
-        .to_bytes = remap->new_bytes,
-        .dontunmap = dontunmap,
-    };
+    move->mm = remap->mm;
+    move->vma = remap->vma;
+    move->from = remap->old;
+    move->pages_bytes = aspen_min_u64(remap->old_bytes, remap->new_bytes);
+    move->gone_bytes = dontunmap ? 0 : remap->old_bytes;
+    move->to = remap->new;
+    move->to_bytes = remap->new_bytes;
+    move->dontunmap = dontunmap;
 }
 
 /* What there will be after the moves that were planned. */
@@ -349,7 +350,7 @@ plan_move(struct remap *remap, struct aspen_move *move, struct totals *totals)
         error = find_place(remap);
     if (error)
         return error;
-    *move = move_of(remap);
+    move_init(move, remap);
     error = aspen_move_check(move);
     return !error && move->dontunmap ? check_limits(move, totals) : error;
 }

@@ -47,6 +47,7 @@ grow(struct aspen_vma *vma, uint64_t start)
 {
     struct aspen_mm *mm = vma->mm;
     struct aspen_tree_reserve reserve = {0};
+    struct aspen_tree_cursor cursor;
     uint64_t pages = (vma->start - start) >> ASPEN_PAGE_SHIFT;
     uint64_t charge = vma->flags & ASPEN_VM_ACCOUNT ? pages : 0;
 
@@ -58,8 +59,9 @@ grow(struct aspen_vma *vma, uint64_t start)
         error = aspen_charge_mm(mm, charge);
     if (error)
         return error;
-    error =
-        aspen_tree_reserve_within(&mm->vmas, &reserve, 1, start, vma->end - 1);
+    aspen_tree_cursor_init(&cursor, &mm->vmas, start);
+    error = aspen_tree_reserve_within(&mm->vmas, &reserve, &cursor, 1, start,
+                                      vma->end - 1);
     if (error) {
         aspen_uncharge(mm->aspen, charge);
         return error;

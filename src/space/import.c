@@ -94,6 +94,7 @@ add_vma(struct aspen_mm *mm, const struct aspen_import_vma *args)
 {
     struct aspen *aspen = mm->aspen;
     struct aspen_tree_reserve reserve = {0};
+    struct aspen_tree_cursor cursor;
     struct aspen_vma *vma = aspen_vma_alloc(mm);
 
     if (!vma)
@@ -110,8 +111,9 @@ add_vma(struct aspen_mm *mm, const struct aspen_import_vma *args)
     error = args->has_anon_vma ? aspen_anon_vma_prepare(vma) : 0;
     if (error)
         goto undo_charge;
-    error = aspen_tree_reserve_within(&mm->vmas, &reserve, 1, vma->start,
-                                      vma->end - 1);
+    aspen_tree_cursor_init(&cursor, &mm->vmas, vma->start);
+    error = aspen_tree_reserve_within(&mm->vmas, &reserve, &cursor, 1,
+                                      vma->start, vma->end - 1);
     if (error)
         goto undo_anon_vma;
     error = open_object(vma);

@@ -95,18 +95,28 @@ aspen_tree_path_previous(struct aspen_tree_path *to,
     return top;
 }
 
-bool
-aspen_tree_path_last_before(const struct aspen_tree_path *path, uint64_t *last)
+/* The leaf before the path's; 0: there is none. Owner's lock. */
+static node_tag
+leaf_before(const struct aspen_tree_path *path)
 {
     unsigned top = 1;
     while (top < path->height && !path->at[top].slot)
         top++;
     if (top >= path->height)
-        return false;
+        return 0;
     node_tag tag = slot_child(path->at[top].node, path->at[top].slot - 1);
     while (--top)
         tag = slot_child(tag, node_of(tag)->info.count - 1);
-    *last = slot_last(tag, node_of(tag)->info.count - 1);
+    return tag;
+}
+
+bool
+aspen_tree_path_last_before(const struct aspen_tree_path *path, uint64_t *last)
+{
+    node_tag leaf = leaf_before(path);
+    if (!leaf)
+        return false;
+    *last = slot_last(leaf, node_of(leaf)->info.count - 1);
     return true;
 }
 
@@ -375,19 +385,15 @@ void *
 aspen_tree_cursor_before(const struct aspen_tree_cursor *cursor, uint64_t *last)
 {
     node_tag leaf = cursor->path.at[0].node;
-    unsigned slot = cursor->path.at[0].slot;
-    uint64_t range[2];
-    if (slot) {
-        *last = slot_last(leaf, slot - 1);
-        return aspen_load(slot_pointer(leaf, slot - 1));
+    unsigned slots = cursor->path.at[0].slot;
+    if (!slots) {
+        leaf = leaf_before(&cursor->path);
+        if (!leaf)
+            return NULL;
+        slots = node_of(leaf)->info.count;
     }
-    if (!cursor->first)
-        return NULL;
-    void *entry =
-        aspen_tree_find_back(cursor->tree, cursor->first - 1, 0, range);
-    if (entry)
-        *last = range[1];
-    return entry;
+    *last = slot_last(leaf, slots - 1);
+    return aspen_load(slot_pointer(leaf, slots - 1));
 }
 
 void

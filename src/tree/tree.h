@@ -70,8 +70,8 @@ struct aspen_tree_cursor {
 struct aspen_tree_reserve {
     void *nodes;
     unsigned count;
-    bool in_leaf; /* the stores change one leaf alone, and path leads there */
-    struct aspen_tree_path path;
+    /* Not NULL: the stores change one leaf alone, and this leads there. */
+    struct aspen_tree_path *path;
 };
 
 ASPEN_MUST_USE int aspen_tree_pool_init(struct aspen_tree_pool *pool,
@@ -148,7 +148,7 @@ void aspen_tree_cursor_init(struct aspen_tree_cursor *cursor,
 void *aspen_tree_next(struct aspen_tree_cursor *cursor, uint64_t bound);
 void *aspen_tree_previous(struct aspen_tree_cursor *cursor, uint64_t bound);
 /* The entry before the cursor's current one, and its last key; NULL: there is
- * none. The cursor stays where it is. */
+ * none. The cursor stays where it is. Owner's lock, nothing stored since. */
 void *aspen_tree_cursor_before(const struct aspen_tree_cursor *cursor,
                                uint64_t *last);
 
@@ -199,9 +199,14 @@ ASPEN_MUST_USE int aspen_tree_reserve(struct aspen_tree *tree,
  * it) and their ends and cuts are aligned as its ends are: mostly a node each.
  * Nothing else is stored between this and the last of them. The reserve is
  * empty before.
+ *
+ * The cursor says where to look first, if it has an entry and nothing was
+ * stored since. From then on it is the reserve's, as long as that is in use:
+ * it cannot walk any more.
  */
 ASPEN_MUST_USE int aspen_tree_reserve_within(struct aspen_tree *tree,
                                              struct aspen_tree_reserve *reserve,
+                                             struct aspen_tree_cursor *cursor,
                                              unsigned stores, uint64_t first,
                                              uint64_t last);
 void aspen_tree_store_reserved(struct aspen_tree *tree,

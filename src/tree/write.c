@@ -1082,9 +1082,9 @@ store_put_reserved(struct aspen_tree *tree, struct aspen_tree_reserve *reserve,
 {
     bool done = true;
     int error;
-    if (reserve->in_leaf) {
-        ASPEN_ASSERT_TEST(is_in_tree(tree, &reserve->path, put->first));
-        error = store_in_leaf(tree, reserve, &reserve->path, put, &done);
+    if (reserve->path) {
+        ASPEN_ASSERT_TEST(is_in_tree(tree, reserve->path, put->first));
+        error = store_in_leaf(tree, reserve, reserve->path, put, &done);
     } else {
         error = store(tree, reserve, put);
     }
@@ -1146,17 +1146,29 @@ enum reach {
     REACH_SLOTS,  /* one leaf, which has room: all go the short way */
 };
 
-/*
- * How far this many stores inside [first, last] reach, one alone being of all
- * of it. *path leads to the leaf.
- */
+/* Whether there is one leaf where all of the range belongs; the path leads
+ * there, perhaps already. */
+static bool
+find_one_leaf(const struct aspen_tree *tree, struct aspen_tree_cursor *cursor,
+              uint64_t first, uint64_t last)
+{
+    struct aspen_tree_path *path = &cursor->path;
+    bool near = cursor->entry && path_lowest(path, 0) <= first &&
+                first <= path_highest(path);
+    if (!near && !aspen_tree_path_descend(path, tree, first))
+        return false;
+    return last <= path_highest(path);
+}
+
+/* How far this many stores inside [first, last] reach, one alone being of all
+ * of it. The cursor gets to the leaf. */
 static enum reach
-reach_of(const struct aspen_tree *tree, struct aspen_tree_path *path,
+reach_of(const struct aspen_tree *tree, struct aspen_tree_cursor *cursor,
          unsigned stores, uint64_t first, uint64_t last)
 {
     const struct put nothing = {.first = first, .last = last};
-    if (!aspen_tree_path_descend(path, tree, first) ||
-        last > path_highest(path))
+    const struct aspen_tree_path *path = &cursor->path;
+    if (!find_one_leaf(tree, cursor, first, last))
         return REACH_LEAVES;
     node_tag leaf = path->at[0].node;
     if (is_wide(leaf) || !put_fits(leaf, &nothing))
@@ -1208,23 +1220,24 @@ int
 aspen_tree_reserve(struct aspen_tree *tree, struct aspen_tree_reserve *reserve,
                    unsigned stores)
 {
-    reserve->in_leaf = false;
+    reserve->path = NULL;
     return top_up(tree, reserve,
                   stores_need(root_height((node_tag)tree->root), stores));
 }
 
 int
 aspen_tree_reserve_within(struct aspen_tree *tree,
-                          struct aspen_tree_reserve *reserve, unsigned stores,
+                          struct aspen_tree_reserve *reserve,
+                          struct aspen_tree_cursor *cursor, unsigned stores,
                           uint64_t first, uint64_t last)
 {
-    enum reach reach = reach_of(tree, &reserve->path, stores, first, last);
+    enum reach reach = reach_of(tree, cursor, stores, first, last);
 
-    reserve->in_leaf = reach == REACH_SLOTS;
-    if (reserve->in_leaf)
+    reserve->path = reach == REACH_SLOTS ? &cursor->path : NULL;
+    if (reserve->path)
         return top_up(tree, reserve, tree->rcu ? stores : 0);
     if (reach == REACH_LEAF && stores == 1)
-        return top_up(tree, reserve, LEAF_PIECES * reserve->path.height + 1);
+        return top_up(tree, reserve, LEAF_PIECES * cursor->path.height + 1);
     return aspen_tree_reserve(tree, reserve, stores);
 }
 

@@ -526,18 +526,35 @@ store_failing(struct aspen_tree *tree, const struct model *model,
     }
 }
 
+/* For stores in [first, last], with a cursor that is there, somewhere else, or
+ * has no entry. */
+static void
+reserve_within(struct aspen_tree *tree, struct aspen_tree_reserve *reserve,
+               struct aspen_tree_cursor *cursor, unsigned stores,
+               const struct range *range, uint64_t bits)
+{
+    aspen_tree_cursor_init(cursor, tree,
+                           bits % 4 == 3 ? bits * range->last : range->first);
+    if (bits % 4)
+        (void)aspen_tree_next(cursor, UINT64_MAX);
+    if (bits % 4 == 2)
+        (void)aspen_tree_next(cursor, UINT64_MAX);
+    assert_int_equal(aspen_tree_reserve_within(tree, reserve, cursor, stores,
+                                               range->first, range->last),
+                     0);
+}
+
 /* Erase, then store: both from what was put aside, for the range or for any. */
 static void
 store_reserved(struct aspen_tree *tree, const struct range *range,
-               bool anywhere)
+               uint64_t bits)
 {
     struct aspen_tree_reserve reserve = {0};
-    if (anywhere)
+    struct aspen_tree_cursor cursor;
+    if (bits % 2)
         assert_int_equal(aspen_tree_reserve(tree, &reserve, 2), 0);
     else
-        assert_int_equal(aspen_tree_reserve_within(tree, &reserve, 2,
-                                                   range->first, range->last),
-                         0);
+        reserve_within(tree, &reserve, &cursor, 2, range, bits >> 1);
     set_plan(ASPEN_FAIL_ONWARD, 1);
     aspen_tree_store_reserved(tree, &reserve, range->first, range->last, NULL);
     aspen_tree_store_reserved(tree, &reserve, range->first, range->last,
@@ -550,18 +567,18 @@ store_reserved(struct aspen_tree *tree, const struct range *range,
  * and no more. `above` is empty (first after last) for one. */
 static void
 store_alone(struct aspen_tree *tree, const struct range *range,
-            const struct range *above)
+            const struct range *above, uint64_t bits)
 {
     struct aspen_tree_reserve reserve = {0};
+    struct aspen_tree_cursor cursor;
     bool two = above->first <= above->last;
     uint64_t last = two ? above->last : range->last;
     uint64_t unaligned = (range->first | (last + 1)) % 4096;
+    struct range both = {range->first, last, NULL};
     if (two && above->first % 4096 && !unaligned)
         assert_int_equal(aspen_tree_reserve(tree, &reserve, 1), 0);
     else
-        assert_int_equal(
-            aspen_tree_reserve_within(tree, &reserve, 1, range->first, last),
-            0);
+        reserve_within(tree, &reserve, &cursor, 1, &both, bits);
     set_plan(ASPEN_FAIL_ONWARD, 1);
     if (two)
         aspen_tree_store_two_reserved(tree, &reserve, range->first,
@@ -606,10 +623,10 @@ store_one_way(struct aspen_tree *tree, struct model *model, enum way way,
         store_failing(tree, model, range->first, range->last, range->entry,
                       seed);
     } else if (way == RESERVED && bits % 4 < 2) {
-        store_reserved(tree, range, bits % 4);
+        store_reserved(tree, range, bits);
     } else if (way == RESERVED) {
         above = pick_above(tree, range, bits >> 2);
-        store_alone(tree, range, &above);
+        store_alone(tree, range, &above, bits >> 40);
     } else {
         assert_int_equal(
             aspen_tree_store(tree, range->first, range->last, range->entry), 0);
