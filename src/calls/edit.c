@@ -142,6 +142,7 @@ struct step {
     bool right;               /* it ends where the VMA ends */
     bool join_below;
     bool join_above;
+    bool joins; /* any of the two */
 };
 
 struct walk {
@@ -172,17 +173,20 @@ fits(const struct walk *walk, const struct step *step,
 static void
 decide(const struct walk *walk, struct step *step)
 {
-    step->join_below = false;
-    step->join_above = false;
-    if (step->left && step->right && !aspen_vma_may_dissolve(step->vma))
-        return;
-    step->join_below = step->left && fits(walk, step, &walk->below) &&
-                       aspen_pieces_continue(&walk->below, &step->piece);
-    step->join_above = step->right && fits(walk, step, &step->above) &&
-                       aspen_pieces_continue(&step->piece, &step->above);
-    if (step->join_below && step->join_above)
-        step->join_above = aspen_anon_vmas_agree(&walk->below, &step->above) &&
-                           aspen_vma_may_dissolve(step->above.vma);
+    const struct aspen_piece *piece = &step->piece;
+    bool may_go =
+        !step->left || !step->right || aspen_vma_may_dissolve(step->vma);
+    bool below = may_go && step->left && fits(walk, step, &walk->below) &&
+                 aspen_pieces_continue(&walk->below, piece);
+    bool above = may_go && step->right && fits(walk, step, &step->above) &&
+                 aspen_pieces_continue(piece, &step->above);
+
+    if (below && above)
+        above = aspen_anon_vmas_agree(&walk->below, &step->above) &&
+                aspen_vma_may_dissolve(step->above.vma);
+    step->join_below = below;
+    step->join_above = above;
+    step->joins = below || above;
 }
 
 static struct aspen_vma *
@@ -426,7 +430,6 @@ advance(struct walk *walk, const struct step *step)
 static int
 do_step(struct walk *walk, const struct step *step)
 {
-    bool join = step->join_below || step->join_above;
     int error = 0;
 
     if (walk->commit) {
@@ -435,16 +438,17 @@ do_step(struct walk *walk, const struct step *step)
     }
     if (!step->join_below)
         end_run(walk);
-    if (!join && walk->commit)
+    if (!step->joins && walk->commit)
         commit_own(walk, step);
-    else if (!join)
+    else if (!step->joins)
         error = reserve_own(walk, step);
     advance(walk, step);
-    if (join && walk->commit)
+    if (step->joins && walk->commit)
         commit_join(walk, step, &walk->below);
-    else if (join)
+    else if (step->joins)
         error = reserve_join(walk, step, &walk->below);
-    walk->run |= join || !step->left || !step->right;
+    if (step->joins || !step->left || !step->right)
+        walk->run = true;
     return error;
 }
 

@@ -251,7 +251,9 @@ edit_plan(struct edit *edit, node_tag leaf, const struct put *put)
     uint32_t entry_second = second;
     unsigned from = count_at_or_below(slots->key, key);
     from -= from && slots->second[from - 1] >= key;
-    unsigned to = count_at_or_below(slots->key, second);
+    unsigned to = from; /* mostly near: nobody counts them all */
+    while (to < COMPACT_SLOTS && slots->key[to] <= second)
+        to++;
     edit->key = key;
     edit->second = second;
     edit->from = from;
