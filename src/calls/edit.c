@@ -24,115 +24,6 @@
 #include "space/name.h"
 #include "space/split.h"
 
-int
-aspen_edit_judge_plain(const struct aspen_edit *edit,
-                       const struct aspen_vma *vma, uint64_t *flags)
-{
-    *flags = (vma->flags & ~edit->clear) | edit->set;
-    return 0;
-}
-
-/* ---- Check ------------------------------------------------------------- */
-
-/* What ends where the range starts; `cursor` is at its first VMA. Nothing, if
- * that goes on across the start. */
-static struct aspen_vma *
-find_below(const struct aspen_edit *edit,
-           const struct aspen_tree_cursor *cursor)
-{
-    uint64_t last;
-
-    if (cursor->first != edit->start)
-        return NULL;
-    struct aspen_vma *below = aspen_tree_cursor_before(cursor, &last);
-    return below && last + 1 == edit->start ? below : NULL;
-}
-
-static bool
-changes(const struct aspen_edit *edit, const struct aspen_vma *vma,
-        uint64_t flags)
-{
-    return flags != vma->flags ||
-           (edit->renames && !aspen_names_equal(vma->name, edit->name));
-}
-
-/* What becomes data has to be within the limit of it. */
-static int
-check_limit(struct aspen_edit *edit, const struct aspen_vma *vma,
-            uint64_t flags, uint64_t pages)
-{
-    if (!aspen_is_data(flags) || aspen_is_data(vma->flags))
-        return 0;
-    edit->data_pages += pages;
-    return aspen_may_expand(edit->mm, flags, edit->data_pages) &&
-                   !aspen_may_expand(edit->mm, vma->flags, edit->data_pages)
-               ? -ASPEN_ENOMEM
-               : 0;
-}
-
-static int
-check_vma(struct aspen_edit *edit, struct aspen_vma *vma)
-{
-    uint64_t start = aspen_max_u64(vma->start, edit->start);
-    uint64_t end = aspen_min_u64(vma->end, edit->end);
-    uint64_t pages = (end - start) >> ASPEN_PAGE_SHIFT;
-    uint64_t flags;
-
-    int error = edit->judge(edit, vma, &flags);
-    if (error || !changes(edit, vma, flags))
-        return error;
-    edit->changes = true;
-    edit->pages += pages;
-    if ((flags & ~vma->flags) & ASPEN_VM_ACCOUNT)
-        edit->charge_pages += pages;
-    if ((vma->flags & ~flags) & ASPEN_VM_ACCOUNT)
-        edit->uncharge_pages += pages;
-    error = check_limit(edit, vma, flags, pages);
-    if (!error)
-        error = aspen_vma_check_edge(vma, start);
-    return error ? error : aspen_vma_check_edge(vma, end);
-}
-
-static int
-check_all(struct aspen_edit *edit, struct aspen_tree_cursor *cursor)
-{
-    struct aspen_vma *vma;
-    uint64_t at = edit->start;
-
-    edit->first = NULL;
-    edit->below = NULL;
-    edit->above = NULL;
-    aspen_tree_cursor_init(cursor, &edit->mm->vmas, edit->start);
-    while (at < edit->end &&
-           (vma = aspen_tree_next(cursor, edit->end - 1)) != NULL) {
-        if (!edit->first) {
-            edit->first = vma;
-            edit->below = find_below(edit, cursor);
-        }
-        edit->holes |= vma->start > at;
-        if (edit->holes && !edit->holes_allowed)
-            return -ASPEN_ENOMEM;
-        int error = check_vma(edit, vma);
-        if (error)
-            return error;
-        at = vma->end;
-    }
-    if (at == edit->end)
-        edit->above = aspen_tree_next(cursor, edit->end);
-    edit->holes |= at < edit->end;
-    return edit->holes && !edit->holes_allowed ? -ASPEN_ENOMEM : 0;
-}
-
-int
-aspen_edit_check(struct aspen_edit *edit)
-{
-    struct aspen_tree_cursor cursor;
-
-    return check_all(edit, &cursor);
-}
-
-/* ---- The walk ---------------------------------------------------------- */
-
 /* One VMA of which flags change, and what is beside it. */
 struct step {
     struct aspen_vma *vma;
@@ -147,18 +38,152 @@ struct step {
 
 struct walk {
     struct aspen_edit *edit;
-    bool commit;
-    bool run;     /* `below` is not in the tree as it is */
-    uint64_t low; /* of all that is stored */
+
+    /* Check's. */
+    struct aspen_vma *first;     /* in the range, or across its start */
+    struct aspen_vma *vma_below; /* ends where the range starts, or NULL */
+    struct aspen_vma *vma_above; /* starts where the range ends, or NULL */
+    uint64_t charge_pages;       /* that become ACCOUNT */
+    uint64_t uncharge_pages;     /* that were */
+    uint64_t data_pages;         /* that become data */
+    struct aspen_tree_cursor cursor;
+
+    /* Reserve's. */
+    unsigned stores;
+    unsigned parts;
+    struct aspen_vma *head; /* the range's part of its first VMA */
+    struct aspen_vma *rest; /* what of that VMA is above the range */
+    struct aspen_vma *tail; /* the range's part of its last VMA */
+    struct aspen_list links;
+    struct aspen_tree_reserve reserve;
+    uint64_t low; /* of all that will be stored */
     uint64_t high;
+
+    /* The walk's at work. */
+    bool commit;              /* not on paper */
+    bool run;                 /* `below` is not in the tree as it is */
     uint64_t gone;            /* on paper: VMAs that were absorbed */
     uint64_t visited;         /* VMAs */
     struct aspen_piece below; /* what the last step left, or none */
     struct aspen_vma *absorbed;
     struct step step; /* the last one */
-    struct aspen_tree_cursor cursor;
-    struct aspen_tree_reserve reserve;
 };
+
+int
+aspen_edit_judge_plain(const struct aspen_edit *edit,
+                       const struct aspen_vma *vma, uint64_t *flags)
+{
+    *flags = (vma->flags & ~edit->clear) | edit->set;
+    return 0;
+}
+
+/* ---- Check ------------------------------------------------------------- */
+
+/* What ends where the range starts; the cursor is at its first VMA. Nothing, if
+ * that goes on across the start. */
+static struct aspen_vma *
+find_below(const struct walk *walk)
+{
+    uint64_t start = walk->edit->start;
+    uint64_t last;
+
+    if (walk->cursor.first != start)
+        return NULL;
+    struct aspen_vma *below = aspen_tree_cursor_before(&walk->cursor, &last);
+    return below && last + 1 == start ? below : NULL;
+}
+
+static bool
+changes(const struct aspen_edit *edit, const struct aspen_vma *vma,
+        uint64_t flags)
+{
+    return flags != vma->flags ||
+           (edit->renames && !aspen_names_equal(vma->name, edit->name));
+}
+
+/* What becomes data has to be within the limit of it. */
+static int
+check_limit(struct walk *walk, const struct aspen_vma *vma, uint64_t flags,
+            uint64_t pages)
+{
+    struct aspen_mm *mm = walk->edit->mm;
+
+    if (!aspen_is_data(flags) || aspen_is_data(vma->flags))
+        return 0;
+    walk->data_pages += pages;
+    return aspen_may_expand(mm, flags, walk->data_pages) &&
+                   !aspen_may_expand(mm, vma->flags, walk->data_pages)
+               ? -ASPEN_ENOMEM
+               : 0;
+}
+
+static int
+check_vma(struct walk *walk, struct aspen_vma *vma)
+{
+    struct aspen_edit *edit = walk->edit;
+    uint64_t start = aspen_max_u64(vma->start, edit->start);
+    uint64_t end = aspen_min_u64(vma->end, edit->end);
+    uint64_t pages = (end - start) >> ASPEN_PAGE_SHIFT;
+    uint64_t flags;
+
+    int error = edit->judge(edit, vma, &flags);
+    if (error || !changes(edit, vma, flags))
+        return error;
+    edit->changes = true;
+    if ((flags & ~vma->flags) & ASPEN_VM_ACCOUNT)
+        walk->charge_pages += pages;
+    if ((vma->flags & ~flags) & ASPEN_VM_ACCOUNT)
+        walk->uncharge_pages += pages;
+    error = check_limit(walk, vma, flags, pages);
+    if (!error)
+        error = aspen_vma_check_edge(vma, start);
+    return error ? error : aspen_vma_check_edge(vma, end);
+}
+
+static int
+check_all(struct walk *walk, struct aspen_edit *edit)
+{
+    struct aspen_tree_cursor *cursor = &walk->cursor;
+    struct aspen_vma *vma;
+    uint64_t at = edit->start;
+
+    walk->edit = edit;
+    walk->first = NULL;
+    walk->vma_below = NULL;
+    walk->vma_above = NULL;
+    walk->charge_pages = 0;
+    walk->uncharge_pages = 0;
+    walk->data_pages = 0;
+    aspen_tree_cursor_init(cursor, &edit->mm->vmas, edit->start);
+    while (at < edit->end &&
+           (vma = aspen_tree_next(cursor, edit->end - 1)) != NULL) {
+        if (!walk->first) {
+            walk->first = vma;
+            walk->vma_below = find_below(walk);
+        }
+        edit->holes |= vma->start > at;
+        if (edit->holes && !edit->holes_allowed)
+            return -ASPEN_ENOMEM;
+        int error = check_vma(walk, vma);
+        if (error)
+            return error;
+        at = vma->end;
+    }
+    if (at == edit->end)
+        walk->vma_above = aspen_tree_next(cursor, edit->end);
+    edit->holes |= at < edit->end;
+    return edit->holes && !edit->holes_allowed ? -ASPEN_ENOMEM : 0;
+}
+
+int
+aspen_edit_check(struct aspen_edit *edit)
+{
+    struct walk walk;
+
+    return check_all(&walk, edit);
+}
+
+/* ---- The walk ---------------------------------------------------------- */
 
 static bool
 fits(const struct walk *walk, const struct step *step,
@@ -190,12 +215,13 @@ decide(const struct walk *walk, struct step *step)
 }
 
 static struct aspen_vma *
-find_above(const struct aspen_edit *edit, const struct aspen_vma *vma)
+find_above(const struct walk *walk, const struct aspen_vma *vma)
 {
-    if (vma->end == edit->end)
-        return edit->above;
-    return vma->end < edit->mm->address_limit ? aspen_vma_at(edit->mm, vma->end)
-                                              : NULL;
+    struct aspen_mm *mm = walk->edit->mm;
+
+    if (vma->end == walk->edit->end)
+        return walk->vma_above;
+    return vma->end < mm->address_limit ? aspen_vma_at(mm, vma->end) : NULL;
 }
 
 static void
@@ -215,7 +241,7 @@ step_init(struct step *step, const struct walk *walk, struct aspen_vma *vma,
     step->left = piece->start == vma->start;
     step->right = piece->end == vma->end;
     if (step->right)
-        aspen_piece_init(&step->above, find_above(edit, vma));
+        aspen_piece_init(&step->above, find_above(walk, vma));
     decide(walk, step);
 }
 
@@ -249,15 +275,15 @@ end_run(struct walk *walk)
         return;
     walk->run = false;
     if (!walk->commit) {
-        edit->stores++;
+        walk->stores++;
         walk->low = aspen_min_u64(walk->low, run->start);
         walk->high = aspen_max_u64(walk->high, run->end);
         return;
     }
-    if (edit->rest)
+    if (walk->rest)
         aspen_tree_store_two_reserved(&edit->mm->vmas, &walk->reserve,
-                                      run->start, run->end, edit->rest->end - 1,
-                                      run->vma, edit->rest);
+                                      run->start, run->end, walk->rest->end - 1,
+                                      run->vma, walk->rest);
     else
         aspen_tree_store_reserved(&edit->mm->vmas, &walk->reserve, run->start,
                                   run->end - 1, run->vma);
@@ -273,10 +299,10 @@ reserve_part(struct walk *walk, const struct step *step, uint64_t start,
     struct aspen_mm *mm = walk->edit->mm;
 
     /* As if one after the other was split off, and joined. */
-    if (mm->map_count + walk->edit->parts - walk->gone >=
+    if (mm->map_count + walk->parts - walk->gone >=
         mm->aspen->config.map_count_max)
         return -ASPEN_ENOMEM;
-    walk->edit->parts++;
+    walk->parts++;
     return aspen_vma_part(step->vma, start, end, part);
 }
 
@@ -284,19 +310,18 @@ reserve_part(struct walk *walk, const struct step *step, uint64_t start,
 static int
 reserve_own(struct walk *walk, const struct step *step)
 {
-    struct aspen_edit *edit = walk->edit;
     const struct aspen_piece *piece = &step->piece;
     int error = 0;
 
     if (!step->left)
-        error = reserve_part(walk, step, piece->start, piece->end, &edit->head);
+        error = reserve_part(walk, step, piece->start, piece->end, &walk->head);
     if (!step->left && !step->right && !error) {
         walk->high = step->vma->end;
         error =
-            reserve_part(walk, step, piece->end, step->vma->end, &edit->rest);
+            reserve_part(walk, step, piece->end, step->vma->end, &walk->rest);
     }
     if (step->left && !step->right)
-        error = reserve_part(walk, step, piece->start, piece->end, &edit->tail);
+        error = reserve_part(walk, step, piece->start, piece->end, &walk->tail);
     return error;
 }
 
@@ -315,7 +340,7 @@ commit_own(struct walk *walk, const struct step *step)
 {
     struct aspen_edit *edit = walk->edit;
     struct aspen_vma *vma = step->vma;
-    struct aspen_vma *part = step->left ? edit->tail : edit->head;
+    struct aspen_vma *part = step->left ? walk->tail : walk->head;
 
     if (step->left && step->right) {
         become(edit, vma, step);
@@ -328,7 +353,7 @@ commit_own(struct walk *walk, const struct step *step)
         return;
     }
     if (!step->right)
-        aspen_vma_part_commit(edit->rest);
+        aspen_vma_part_commit(walk->rest);
     aspen_vma_resize(vma, vma->start, step->piece.start);
 }
 
@@ -358,7 +383,7 @@ reserve_join(struct walk *walk, const struct step *step,
         return 0;
     taker->anon_vma = source->anon_vma;
     taker->single = aspen_anon_vma_is_single(source);
-    return aspen_anon_vma_links_reserve(source, &walk->edit->links);
+    return aspen_anon_vma_links_reserve(source, &walk->links);
 }
 
 /* `taker` is [start, end) now. */
@@ -371,7 +396,7 @@ commit_join(struct walk *walk, const struct step *step,
 
     aspen_vma_write_lock(taker->vma);
     if (source) {
-        aspen_anon_vma_clone_reserved(taker->vma, source, &walk->edit->links);
+        aspen_anon_vma_clone_reserved(taker->vma, source, &walk->links);
         taker->anon_vma = source->anon_vma;
         taker->single = aspen_anon_vma_is_single(source);
     }
@@ -421,9 +446,9 @@ advance(struct walk *walk, const struct step *step)
     } else {
         *below = step->piece;
         if (!step->left)
-            below->vma = walk->edit->head;
+            below->vma = walk->head;
         else if (!step->right)
-            below->vma = walk->edit->tail;
+            below->vma = walk->tail;
     }
 }
 
@@ -461,17 +486,14 @@ pass(struct walk *walk, struct aspen_vma *vma)
 }
 
 static void
-walk_begin(struct walk *walk, struct aspen_edit *edit, bool commit)
+walk_begin(struct walk *walk, bool commit)
 {
-    walk->edit = edit;
     walk->commit = commit;
     walk->run = false;
-    walk->low = UINT64_MAX;
-    walk->high = 0;
     walk->gone = 0;
     walk->visited = 0;
     walk->absorbed = NULL;
-    aspen_piece_init(&walk->below, edit->below);
+    aspen_piece_init(&walk->below, walk->vma_below);
 }
 
 /* An error can only come from the walk that reserves. */
@@ -484,7 +506,7 @@ walk_all(struct walk *walk)
 
     while (at < edit->end) {
         struct aspen_vma *vma =
-            at == edit->start ? edit->first : aspen_vma_find(edit->mm, at);
+            at == edit->start ? walk->first : aspen_vma_find(edit->mm, at);
         if (!vma || vma->start >= edit->end)
             break;
         int error = edit->judge(edit, vma, &flags);
@@ -512,15 +534,15 @@ give_back(struct walk *walk)
     struct aspen_edit *edit = walk->edit;
 
     aspen_tree_reserve_release(&edit->mm->vmas, &walk->reserve);
-    aspen_anon_vma_links_release(edit->mm->aspen, &edit->links);
+    aspen_anon_vma_links_release(edit->mm->aspen, &walk->links);
 }
 
 static void
-abort_parts(struct aspen_edit *edit)
+abort_parts(struct walk *walk)
 {
-    aspen_vma_part_abort(edit->head);
-    aspen_vma_part_abort(edit->rest);
-    aspen_vma_part_abort(edit->tail);
+    aspen_vma_part_abort(walk->head);
+    aspen_vma_part_abort(walk->rest);
+    aspen_vma_part_abort(walk->tail);
 }
 
 /* All that commit needs, charge included, or an error and nothing is left. */
@@ -529,19 +551,29 @@ reserve_all(struct walk *walk)
 {
     struct aspen_edit *edit = walk->edit;
 
-    int error = aspen_charge_mm(edit->mm, edit->charge_pages);
+    walk->stores = 0;
+    walk->parts = 0;
+    walk->head = NULL;
+    walk->rest = NULL;
+    walk->tail = NULL;
+    walk->reserve = (struct aspen_tree_reserve){0};
+    walk->low = UINT64_MAX;
+    walk->high = 0;
+    aspen_list_init(&walk->links);
+    walk_begin(walk, false);
+    int error = aspen_charge_mm(edit->mm, walk->charge_pages);
     if (error)
         return error;
     error = walk_all(walk);
-    if (!error && edit->stores)
+    if (!error && walk->stores)
         error = aspen_tree_reserve_within(&edit->mm->vmas, &walk->reserve,
-                                          &walk->cursor, edit->stores,
+                                          &walk->cursor, walk->stores,
                                           walk->low, walk->high - 1);
     if (!error)
         return 0;
     give_back(walk);
-    abort_parts(edit);
-    aspen_uncharge(edit->mm->aspen, edit->charge_pages);
+    abort_parts(walk);
+    aspen_uncharge(edit->mm->aspen, walk->charge_pages);
     return error;
 }
 
@@ -554,7 +586,7 @@ commit_all(struct walk *walk)
     bool known = walk->visited == 1;
     int error;
 
-    walk_begin(walk, edit, true);
+    walk_begin(walk, true);
     if (known) {
         error = do_step(walk, &walk->step);
         end_run(walk);
@@ -562,7 +594,7 @@ commit_all(struct walk *walk)
         error = walk_all(walk);
     }
     ASPEN_ASSERT(!error);
-    aspen_uncharge(edit->mm->aspen, edit->uncharge_pages);
+    aspen_uncharge(edit->mm->aspen, walk->uncharge_pages);
     give_back(walk);
 }
 
@@ -571,12 +603,9 @@ aspen_edit_apply(struct aspen_edit *edit)
 {
     struct walk walk;
 
-    int error = check_all(edit, &walk.cursor);
+    int error = check_all(&walk, edit);
     if (error || !edit->changes)
         return error;
-    aspen_list_init(&edit->links);
-    walk.reserve = (struct aspen_tree_reserve){0};
-    walk_begin(&walk, edit, false);
     error = reserve_all(&walk);
     if (error)
         return error;

@@ -39,24 +39,10 @@ struct aspen_edit {
     bool renames;            /* the range gets `name`, which may be NULL */
     struct aspen_name *name; /* the caller's reference */
 
-    bool holes;              /* out of check, as all down to `pages` */
-    struct aspen_vma *first; /* in the range, or across its start */
-    struct aspen_vma *below; /* ends where the range starts */
-    struct aspen_vma *above; /* starts where the range ends */
-    bool changes;            /* anything at all */
-    uint64_t charge_pages;   /* that become ACCOUNT */
-    uint64_t uncharge_pages; /* that were */
-    uint64_t data_pages;     /* that become data */
-    uint64_t pages;          /* whose flags change */
-
-    /* Apply's own, but for `whole`. */
-    unsigned stores;
-    unsigned parts;
-    struct aspen_vma *head; /* the range's part of its first VMA */
-    struct aspen_vma *rest; /* what of that VMA is above the range */
-    struct aspen_vma *tail; /* the range's part of its last VMA */
-    struct aspen_list links;
-    struct aspen_vma *whole; /* has all of the range now; NULL: several may */
+    bool holes;              /* out, of check too */
+    bool changes;            /* out, of check too: anything at all */
+    struct aspen_vma *whole; /* out: has all of the range now; NULL: several
+                                may */
 };
 
 /*

@@ -23,7 +23,18 @@ void
 aspen_piece_init(struct aspen_piece *piece, struct aspen_vma *vma)
 {
     if (!vma) {
-        *piece = (struct aspen_piece){0};
+        /* One by one, as below: a fill takes longer. */
+        piece->vma = NULL;
+        piece->start = 0;
+        piece->end = 0;
+        piece->flags = 0;
+        piece->pgoff = 0;
+        piece->object = NULL;
+        piece->userfault = NULL;
+        piece->name = NULL;
+        piece->embedder = NULL;
+        piece->anon_vma = NULL;
+        piece->single = false;
         return;
     }
     piece->vma = vma;
