@@ -86,9 +86,11 @@ copy_all(struct copy *copy, unsigned flags, uint64_t *done)
         return -ASPEN_EINVAL;
     if (mm->aspen->config.tables_only && !mm->aspen->config.contents_ignored)
         return -ASPEN_EOPNOTSUPP;
-    struct aspen_reach reach =
-        aspen_reach_begin(mm, copy->in ? ASPEN_ACCESS_READ : ASPEN_ACCESS_WRITE,
-                          flags & ASPEN_COPY_FORCE ? ASPEN_REACH_FORCE : 0);
+    struct aspen_reach reach;
+
+    aspen_reach_begin(&reach, mm,
+                      copy->in ? ASPEN_ACCESS_READ : ASPEN_ACCESS_WRITE,
+                      flags & ASPEN_COPY_FORCE ? ASPEN_REACH_FORCE : 0);
     int error = copy_pages(copy, &reach);
     aspen_reach_end(&reach);
     *done = length - copy->left;

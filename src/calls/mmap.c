@@ -282,17 +282,19 @@ undo_vma:
 static void
 plan_merge(struct mapping *mapping)
 {
-    mapping->merge = (struct aspen_merge){
-        .mm = mapping->mm,
-        .start = mapping->start,
-        .end = mapping->start + mapping->bytes,
-        .flags = mapping->flags,
-        .object = mapping->object,
-        .pgoff = mapping->pgoff,
-        .below = mapping->alone ? NULL : mapping->clear.below,
-        .above = mapping->alone ? NULL : mapping->clear.above,
-    };
-    aspen_merge_check(&mapping->merge);
+    struct aspen_merge *merge = &mapping->merge;
+
+    merge->mm = mapping->mm;
+    merge->start = mapping->start;
+    merge->end = mapping->start + mapping->bytes;
+    merge->flags = mapping->flags;
+    merge->object = mapping->object;
+    merge->pgoff = mapping->pgoff;
+    merge->below = mapping->alone ? NULL : mapping->clear.below;
+    merge->above = mapping->alone ? NULL : mapping->clear.above;
+    merge->grows = false;
+    merge->like = NULL;
+    aspen_merge_check(merge);
 }
 
 static int

@@ -148,20 +148,20 @@ staying(const struct aspen_move *move, struct aspen_vma *vma)
 static void
 plan_merge(struct aspen_move *move)
 {
-    move->merge = (struct aspen_merge){
-        .mm = move->mm,
-        .start = move->to,
-        .end = move->to + move->to_bytes,
-        .flags = move->flags,
-        .object = move->vma->object,
-        .pgoff = move->pgoff,
-        .below = staying(move, move->target.below),
-        .above = staying(move, move->target.above),
-        .like = move->vma,
-    };
-    if (move->vma->userfault)
-        move->merge.below = move->merge.above = NULL;
-    aspen_merge_check(&move->merge);
+    struct aspen_merge *merge = &move->merge;
+    bool alone = move->vma->userfault != NULL;
+
+    merge->mm = move->mm;
+    merge->start = move->to;
+    merge->end = move->to + move->to_bytes;
+    merge->flags = move->flags;
+    merge->object = move->vma->object;
+    merge->pgoff = move->pgoff;
+    merge->below = alone ? NULL : staying(move, move->target.below);
+    merge->above = alone ? NULL : staying(move, move->target.above);
+    merge->grows = false;
+    merge->like = move->vma;
+    aspen_merge_check(merge);
 }
 
 static int

@@ -58,9 +58,12 @@ static int
 pin_pages(struct aspen_mm *mm, uint64_t address, uint64_t pages, unsigned flags,
           uint32_t *frames, uint64_t *done)
 {
-    struct aspen_reach reach = aspen_reach_begin(
-        mm, flags & ASPEN_PIN_WRITE ? ASPEN_ACCESS_WRITE : ASPEN_ACCESS_READ,
-        ASPEN_REACH_PIN);
+    struct aspen_reach reach;
+
+    aspen_reach_begin(&reach, mm,
+                      flags & ASPEN_PIN_WRITE ? ASPEN_ACCESS_WRITE
+                                              : ASPEN_ACCESS_READ,
+                      ASPEN_REACH_PIN);
     int error = 0;
     uint64_t i = 0;
 

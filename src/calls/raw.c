@@ -187,7 +187,8 @@ aspen_insert_page(struct aspen_mm *mm, uint64_t address)
     if (!aspen_is_aligned(address, ASPEN_PAGE_SIZE) ||
         address >= mm->address_limit)
         return -ASPEN_EINVAL;
-    struct aspen_fault fault = aspen_fault_begin(mm, ASPEN_ACCESS_READ);
+    struct aspen_fault fault;
+    aspen_fault_begin(&fault, mm, ASPEN_ACCESS_READ);
     fault.forced = true; /* nobody accesses it yet */
     aspen_fault_at(&fault, address);
     while (!result && !done) {

@@ -204,16 +204,28 @@ run(struct aspen_fault *fault)
     }
 }
 
-struct aspen_fault
-aspen_fault_begin(struct aspen_mm *mm, unsigned access)
+void
+aspen_fault_begin(struct aspen_fault *fault, struct aspen_mm *mm,
+                  unsigned access)
 {
-    return (struct aspen_fault){
-        .aspen = mm->aspen,
-        .mm = mm,
-        .access = access & ~ASPEN_ACCESS_NOWAIT,
-        .nowait = access & ASPEN_ACCESS_NOWAIT,
-        .page = ASPEN_NO_FRAME,
-    };
+    /* One by one: compilers fill a structure in a loop, which takes longer. */
+    fault->aspen = mm->aspen;
+    fault->mm = mm;
+    fault->address = 0;
+    fault->access = access & ~ASPEN_ACCESS_NOWAIT;
+    fault->nowait = access & ASPEN_ACCESS_NOWAIT;
+    fault->forced = false;
+    fault->own = false;
+    fault->mmap_locked = false;
+    fault->vma = NULL;
+    fault->page = ASPEN_NO_FRAME;
+    fault->page_object = NULL;
+    fault->page_offset = 0;
+    fault->pinned = NULL;
+    fault->wanted = NULL;
+    fault->ahead = ASPEN_AHEAD_NORMAL;
+    fault->device_known = false;
+    fault->device_count = 0;
 }
 
 void
@@ -250,7 +262,8 @@ aspen_fault(struct aspen_mm *mm, uint64_t address, unsigned access)
         return -ASPEN_EINVAL;
     if (address >= mm->address_limit)
         return -ASPEN_EFAULT;
-    struct aspen_fault fault = aspen_fault_begin(mm, access);
+    struct aspen_fault fault;
+    aspen_fault_begin(&fault, mm, access);
     aspen_fault_at(&fault, address);
     int result = run(&fault);
     aspen_fault_end(&fault);

@@ -29,7 +29,8 @@ enum aspen_fault_need {
  * Who faults many pages under the mmap lock (populate.c, copies) uses one for
  * all of them:
  *
- *     struct aspen_fault fault = aspen_fault_begin(mm, access);
+ *     struct aspen_fault fault;
+ *     aspen_fault_begin(&fault, mm, access);
  *     for each page, while the mmap lock is held for reading:
  *         aspen_fault_at(&fault, address);
  *         need = aspen_fault_try(&fault, vma);
@@ -103,7 +104,8 @@ aspen_fault_drop_page(struct aspen_fault *fault)
 /* ---- fault.c: the whole ------------------------------------------------ */
 
 /* `access`: as aspen_fault(), checked. */
-struct aspen_fault aspen_fault_begin(struct aspen_mm *mm, unsigned access);
+void aspen_fault_begin(struct aspen_fault *fault, struct aspen_mm *mm,
+                       unsigned access);
 /* The next page, before the first as well. Any lock. */
 void aspen_fault_at(struct aspen_fault *fault, uint64_t address);
 /* Gives back what is held. No spin lock is held. */

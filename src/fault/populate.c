@@ -227,10 +227,10 @@ aspen_populate_range(struct aspen_mm *mm, uint64_t start, uint64_t end,
         .mode = mode,
         .at = start,
         .end = end,
-        .fault = aspen_fault_begin(mm, ASPEN_ACCESS_READ),
     };
     int error = 0;
 
+    aspen_fault_begin(&p.fault, mm, ASPEN_ACCESS_READ);
     ASPEN_ASSERT_TEST(aspen_is_aligned(start | end, ASPEN_PAGE_SIZE) &&
                       end <= mm->address_limit);
     while (!error && p.at < p.end)

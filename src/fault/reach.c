@@ -250,16 +250,16 @@ aspen_reach_written(struct aspen *aspen, uint32_t frame)
         aspen_fetch_or(&page->index, ASPEN_FRAME_DIRTY);
 }
 
-struct aspen_reach
-aspen_reach_begin(struct aspen_mm *mm, unsigned access, unsigned how)
+void
+aspen_reach_begin(struct aspen_reach *reach, struct aspen_mm *mm,
+                  unsigned access, unsigned how)
 {
-    struct aspen_reach reach = {
-        .fault = aspen_fault_begin(mm, access),
-        .how = how,
-    };
-
-    reach.fault.forced = true; /* is_allowed() has the word */
-    return reach;
+    aspen_fault_begin(&reach->fault, mm, access);
+    reach->fault.forced = true; /* is_allowed() has the word */
+    reach->how = how;
+    reach->locked = false;
+    reach->pages = 0;
+    reach->vma = NULL;
 }
 
 void

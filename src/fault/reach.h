@@ -35,8 +35,8 @@ struct aspen_reach {
     struct aspen_vma *vma; /* while locked: the last one, or NULL */
 };
 
-struct aspen_reach aspen_reach_begin(struct aspen_mm *mm, unsigned access,
-                                     unsigned how);
+void aspen_reach_begin(struct aspen_reach *reach, struct aspen_mm *mm,
+                       unsigned access, unsigned how);
 
 /*
  * The page at `address`, faulted in as an access of READ or WRITE would, held
