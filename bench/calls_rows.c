@@ -60,9 +60,9 @@ struct call {
     }
 
 static const struct call calls[] = {
-    CALL("mmap + munmap, 16 pages", map_unmap, 0.3),
+    CALL("mmap + munmap, 16 pages", map_unmap, 0.15),
     CALL("mmap, touch, munmap, 16 pages", map_touch_unmap, 0),
-    CALL("mprotect, split + merge", split_merge, 0.25),
+    CALL("mprotect, split + merge", split_merge, 0.15),
     CALL("mremap move, 16 touched pages", move_touched, 0.2),
 };
 #define CALLS (sizeof(calls) / sizeof(calls[0]))
