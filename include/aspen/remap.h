@@ -35,8 +35,8 @@ struct aspen_mm;
  *          -ASPEN_ENOMEM     no place, a limit, map count, charge, no memory
  *          -ASPEN_EOPNOTSUPP a huge page is cut, or not aligned any more
  *          -ASPEN_EINTR, an open hook's or a special mapping's error.
- *          On error the address space is as it was, but for moves of several
- *          mappings at once (docs/semantics.md, mremap).
+ *          On error the address space is as it was, also when several
+ *          mappings move at once.
  * Source:  mremap(2); Linux v6.18.
  */
 ASPEN_MUST_USE int aspen_mremap(struct aspen_mm *mm, uint64_t old,

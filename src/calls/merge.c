@@ -8,7 +8,6 @@
  */
 #include "calls/merge.h"
 
-#include "calls/join.h"
 #include "space/anon_vma.h"
 #include "space/split.h"
 
@@ -32,7 +31,10 @@ new_init(struct aspen_piece *piece, const struct aspen_merge *merge)
 static void
 below_init(struct aspen_piece *piece, const struct aspen_merge *merge)
 {
-    aspen_piece_init(piece, merge->below);
+    if (merge->below_then)
+        *piece = *merge->below_then;
+    else
+        aspen_piece_init(piece, merge->below);
     aspen_piece_cut(piece, piece->start, merge->start);
 }
 
@@ -94,6 +96,31 @@ aspen_merge_reserve(struct aspen_merge *merge)
 }
 
 void
+aspen_merge_result(const struct aspen_merge *merge, struct aspen_piece *result)
+{
+    const struct aspen_vma *like = merge->like;
+    const struct aspen_vma *above = merge->above;
+
+    if (!merge->below)
+        aspen_piece_init(result, merge->above);
+    else if (!merge->below_then)
+        aspen_piece_init(result, merge->below);
+    else if (result != merge->below_then)
+        *result = *merge->below_then;
+    if (!merge->below) {
+        result->start = merge->start;
+        result->pgoff = merge->pgoff;
+    }
+    result->end = above ? above->end : merge->end;
+    if (!result->anon_vma && (!like || !like->anon_vma))
+        like = above;
+    if (!result->anon_vma && like && like->anon_vma) {
+        result->anon_vma = like->anon_vma;
+        result->single = aspen_anon_vma_is_single(like);
+    }
+}
+
+void
 aspen_merge_abort(struct aspen_merge *merge)
 {
     aspen_anon_vma_links_release(merge->mm->aspen, &merge->links);
@@ -123,4 +150,5 @@ aspen_merge_commit(struct aspen_merge *merge,
         aspen_vma_take_guards(below, above);
         aspen_vma_dissolve(above);
     }
+    aspen_merge_abort(merge); /* the taker may have got an anon_vma since */
 }

@@ -6,7 +6,7 @@
 #ifndef ASPEN_CALLS_MERGE_H
 #define ASPEN_CALLS_MERGE_H
 
-#include "space/vma.h"
+#include "calls/join.h"
 
 /* A mapping that is about to appear: new, or like one that it is moved or
  * grown from. */
@@ -20,7 +20,9 @@ struct aspen_merge {
     struct aspen_vma *below; /* in: the VMA that ends at start, or NULL; out:
                                 NULL unless the new range becomes its part */
     struct aspen_vma *above; /* the same of the VMA that starts at end */
-    bool grows;              /* `like` gets it, which is `below` */
+    /* in, for check alone: what `below` will be by then; NULL: as it is */
+    const struct aspen_piece *below_then;
+    bool grows;             /* `like` gets it, which is `below` */
     struct aspen_vma *like; /* has its pages: they share an anon_vma; or NULL */
     struct aspen_list links; /* reserve's */
 };
@@ -49,5 +51,9 @@ aspen_merge_taker(const struct aspen_merge *merge)
 {
     return merge->below ? merge->below : merge->above;
 }
+
+/* After check: what that VMA will be. */
+void aspen_merge_result(const struct aspen_merge *merge,
+                        struct aspen_piece *result);
 
 #endif

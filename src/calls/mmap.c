@@ -292,6 +292,7 @@ plan_merge(struct mapping *mapping)
     merge->pgoff = mapping->pgoff;
     merge->below = mapping->alone ? NULL : mapping->clear.below;
     merge->above = mapping->alone ? NULL : mapping->clear.above;
+    merge->below_then = NULL;
     merge->grows = false;
     merge->like = NULL;
     aspen_merge_check(merge);

@@ -15,7 +15,7 @@
  *
  * Called by mremap. The first test to break is tests/unit/test_mremap.c.
  */
-#include "calls/move.h"
+#include "calls/moves.h"
 
 #include "space/anon_vma.h"
 #include "space/charge.h"
@@ -53,7 +53,8 @@ init_tables(struct aspen_move *move)
     tables->from = move->from;
     tables->to = move->to;
     tables->bytes = move->pages_bytes;
-    tables->target_goes = move->target.first != NULL;
+    /* Others of a row may take tables there that were not used. */
+    tables->target_goes = move->target.first != NULL || move->with;
     tables->drop_userfault = move->vma->userfault != NULL;
 }
 
@@ -79,42 +80,89 @@ aspen_move_check(struct aspen_move *move)
 /* ---- Reserve ----------------------------------------------------------- */
 
 static void
-undo_isolate(struct aspen_move *move)
+uncut(struct aspen_cut *cut)
 {
-    if (move->high.vma)
-        aspen_isolate_undo(&move->high);
-    if (move->low.vma)
-        aspen_isolate_undo(&move->low);
+    if (cut->high.vma)
+        aspen_isolate_undo(&cut->high);
+    if (cut->low.vma)
+        aspen_isolate_undo(&cut->low);
 }
 
-/* Cut the source out of the VMAs at its ends (I4). */
-static int
-isolate(struct aspen_move *move)
+static void
+cut_done(struct aspen_cut *cut)
 {
-    struct aspen_vma *first = move->source.first;
-    struct aspen_vma *last = move->source.last;
-    uint64_t end = gone_end(move);
+    if (cut->low.vma)
+        aspen_isolate_done(&cut->low);
+    if (cut->high.vma)
+        aspen_isolate_done(&cut->high);
+}
 
-    move->low.vma = move->high.vma = NULL;
-    if (!first || (first->start >= move->from && last->end <= end))
+/* Cut the range out of the VMAs at its ends; *changed: there was one to cut. */
+static int
+cut_out(struct aspen_cut *cut, const struct aspen_clear *range, bool *changed)
+{
+    struct aspen_vma *first = range->first;
+    struct aspen_vma *last = range->last;
+
+    cut->low.vma = cut->high.vma = NULL;
+    *changed = first && (first->start < range->start || last->end > range->end);
+    if (!*changed)
         return 0;
-    int error = aspen_vma_isolate(&move->low, first,
-                                  aspen_max_u64(first->start, move->from),
-                                  aspen_min_u64(first->end, end));
+    int error = aspen_vma_isolate(&cut->low, first,
+                                  aspen_max_u64(first->start, range->start),
+                                  aspen_min_u64(first->end, range->end));
     if (error) {
-        move->low.vma = NULL;
+        cut->low.vma = NULL;
         return error;
     }
     if (first != last)
-        error = aspen_vma_isolate(&move->high, last, last->start,
-                                  aspen_min_u64(last->end, end));
-    if (error)
-        move->high.vma = NULL;
-    if (!error)
-        error = check_ranges(move); /* the VMAs are others now */
-    if (error)
-        undo_isolate(move);
+        error = aspen_vma_isolate(&cut->high, last, last->start,
+                                  aspen_min_u64(last->end, range->end));
+    if (error) {
+        cut->high.vma = NULL;
+        uncut(cut);
+    }
     return error;
+}
+
+/* I4. After a cut the VMAs are others. */
+static int
+cut_source(struct aspen_move *move)
+{
+    bool changed;
+
+    int error = cut_out(&move->source_cut, &move->source, &changed);
+    if (error || !changed)
+        return error;
+    error = check_ranges(move);
+    if (error)
+        uncut(&move->source_cut);
+    return error;
+}
+
+int
+aspen_move_cut(struct aspen_move *move)
+{
+    bool changed;
+
+    /* Those before it may have cut here. */
+    move->vma = aspen_vma_at(move->mm, move->from);
+    int error = check_ranges(move);
+    if (!error)
+        error = cut_source(move);
+    if (error)
+        return error;
+    error = cut_out(&move->target_cut, &move->target, &changed);
+    if (error)
+        uncut(&move->source_cut);
+    return error;
+}
+
+void
+aspen_move_uncut(struct aspen_move *move)
+{
+    uncut(&move->target_cut);
+    uncut(&move->source_cut);
 }
 
 static uint64_t
@@ -139,6 +187,8 @@ reserve_charge(struct aspen_move *move)
 static struct aspen_vma *
 staying(const struct aspen_move *move, struct aspen_vma *vma)
 {
+    if (vma && move->with)
+        return aspen_moves_stays(move->with, vma) ? vma : NULL;
     return vma && vma->start < gone_end(move) && vma->end > move->from &&
                    move->gone_bytes
                ? NULL
@@ -159,6 +209,9 @@ plan_merge(struct aspen_move *move)
     merge->pgoff = move->pgoff;
     merge->below = alone ? NULL : staying(move, move->target.below);
     merge->above = alone ? NULL : staying(move, move->target.above);
+    merge->below_then = NULL;
+    if (move->with && !alone)
+        aspen_moves_find_below(move->with, merge);
     merge->grows = false;
     merge->like = move->vma;
     aspen_merge_check(merge);
@@ -223,6 +276,12 @@ abort_vma(struct aspen_move *move)
         aspen_object_put(object);
 }
 
+unsigned
+aspen_move_stores(const struct aspen_move *move)
+{
+    return 1 + (move->source.first ? 1u : 0) + (move->target.first ? 1u : 0);
+}
+
 /* Of everything that commit stores. */
 static int
 reserve_tree(struct aspen_move *move)
@@ -232,18 +291,18 @@ reserve_tree(struct aspen_move *move)
     uint64_t end = merge->above ? merge->above->end : merge->end;
     unsigned stores = 1 + (move->source.first ? 1u : 0);
 
-    move->tree = (struct aspen_tree_reserve){0};
+    move->own_tree = (struct aspen_tree_reserve){0};
+    move->tree = &move->own_tree;
     if (move->source.first) {
         start = aspen_min_u64(start, move->from);
         end = aspen_max_u64(end, gone_end(move));
     }
-    return aspen_clear_reserve_tree(&move->target, &move->tree, stores, start,
+    return aspen_clear_reserve_tree(&move->target, move->tree, stores, start,
                                     end);
 }
 
-/* A special mapping may say no, the last that can. */
-static int
-ask_special(const struct aspen_move *move)
+int
+aspen_move_ask(const struct aspen_move *move)
 {
     const struct aspen_special *special = move->vma->special;
 
@@ -255,9 +314,18 @@ ask_special(const struct aspen_move *move)
                            move->to_bytes);
 }
 
-/* The source is cut out. */
-static int
-reserve_rest(struct aspen_move *move)
+void
+aspen_move_ask_undo(const struct aspen_move *move)
+{
+    const struct aspen_special *special = move->vma->special;
+
+    if (special && special->mremap)
+        (void)special->mremap(special->context, move->mm, move->to, move->from,
+                              move->to_bytes);
+}
+
+int
+aspen_move_reserve_rest(struct aspen_move *move)
 {
     int error = aspen_clear_reserve(&move->target);
     if (error)
@@ -271,18 +339,8 @@ reserve_rest(struct aspen_move *move)
     error = aspen_table_move_reserve(&move->tables);
     if (error)
         goto undo_vma;
-    error = reserve_tree(move);
-    if (error)
-        goto undo_tables;
-    error = ask_special(move);
-    if (error)
-        goto undo_tree;
     return 0;
 
-undo_tree:
-    aspen_tree_reserve_release(&move->mm->vmas, &move->tree);
-undo_tables:
-    aspen_table_move_finish(&move->tables);
 undo_vma:
     abort_vma(move);
 undo_charge:
@@ -292,15 +350,46 @@ undo_target:
     return error;
 }
 
+void
+aspen_move_abort(struct aspen_move *move)
+{
+    aspen_table_move_finish(&move->tables);
+    abort_vma(move);
+    aspen_uncharge(move->mm->aspen, move->charged_pages);
+    aspen_clear_abort(&move->target);
+}
+
+/* A special mapping may say no, the last that can. */
+static int
+reserve_tree_and_ask(struct aspen_move *move)
+{
+    int error = reserve_tree(move);
+    if (error)
+        return error;
+    error = aspen_move_ask(move);
+    if (error)
+        aspen_tree_reserve_release(&move->mm->vmas, move->tree);
+    return error;
+}
+
 int
 aspen_move_reserve(struct aspen_move *move)
 {
-    int error = isolate(move);
+    int error = cut_source(move);
     if (error)
         return error;
-    error = reserve_rest(move);
+    error = aspen_move_reserve_rest(move);
     if (error)
-        undo_isolate(move);
+        goto undo_cut;
+    error = reserve_tree_and_ask(move);
+    if (error)
+        goto undo_rest;
+    return 0;
+
+undo_rest:
+    aspen_move_abort(move);
+undo_cut:
+    uncut(&move->source_cut);
     return error;
 }
 
@@ -315,7 +404,7 @@ commit_fresh(struct aspen_move *move)
         aspen_anon_vma_clone_reserved(vma, move->vma, &move->links);
     if (vma->object)
         aspen_object_link(vma, NULL);
-    aspen_tree_store_reserved(&move->mm->vmas, &move->tree, vma->start,
+    aspen_tree_store_reserved(&move->mm->vmas, move->tree, vma->start,
                               vma->end - 1, vma);
     move->mm->map_count++;
 }
@@ -327,11 +416,11 @@ commit_target(struct aspen_move *move)
     struct aspen_mm *mm = move->mm;
     uint64_t pages = move->to_bytes >> ASPEN_PAGE_SHIFT;
 
-    aspen_clear_commit(&move->target, &move->tree);
+    aspen_clear_commit(&move->target, move->tree);
     if (move->fresh)
         commit_fresh(move);
     else
-        aspen_merge_commit(&move->merge, &move->tree);
+        aspen_merge_commit(&move->merge, move->tree);
     aspen_mm_account_vma(mm, move->flags, pages, true);
     if (move->flags & ASPEN_VM_LOCKED)
         mm->locked_pages += pages;
@@ -380,7 +469,7 @@ commit_source(struct aspen_move *move)
     if (move->gone_bytes) {
         /* The new mapping is there now. */
         aspen_clear_look_around(&move->source);
-        aspen_clear_commit(&move->source, &move->tree);
+        aspen_clear_commit(&move->source, move->tree);
     } else if (move->dontunmap) {
         leave_source(move);
     }
@@ -394,10 +483,11 @@ aspen_move_commit(struct aspen_move *move)
     uint64_t want = charge_wanted(move);
     uint64_t peak = mm->peak_pages;
 
-    if (move->low.vma)
-        aspen_isolate_done(&move->low);
-    if (move->high.vma)
-        aspen_isolate_done(&move->high);
+    cut_done(&move->source_cut);
+    if (move->with) {
+        cut_done(&move->target_cut);
+        aspen_clear_look_around(&move->target);
+    }
     aspen_vma_write_lock(move->vma);
     commit_target(move);
     if (move->pages_bytes)
@@ -409,5 +499,6 @@ aspen_move_commit(struct aspen_move *move)
     mm->peak_pages = aspen_max_u64(peak, mm->total_pages);
     if (have > want)
         aspen_uncharge(mm->aspen, have - want);
-    aspen_tree_reserve_release(&mm->vmas, &move->tree);
+    if (!move->with)
+        aspen_tree_reserve_release(&mm->vmas, move->tree);
 }

@@ -20,6 +20,14 @@
 #include "paging/move.h"
 #include "space/split.h"
 
+struct aspen_moves;
+
+/* A range is cut out of the VMAs at its ends. */
+struct aspen_cut {
+    struct aspen_isolate low;
+    struct aspen_isolate high;
+};
+
 struct aspen_move {
     struct aspen_mm *mm;   /* in: as all down to `dontunmap` */
     struct aspen_vma *vma; /* that has `from` */
@@ -30,18 +38,20 @@ struct aspen_move {
     uint64_t to;
     uint64_t to_bytes;
     bool dontunmap;
+    struct aspen_moves *with; /* that it is one of, or NULL: moves.h */
 
     uint64_t flags; /* of the new mapping; check's */
     uint64_t pgoff;
     struct aspen_clear target; /* reserve's, as all below */
     struct aspen_clear source;
-    struct aspen_isolate low; /* cuts the source out of its VMAs */
-    struct aspen_isolate high;
+    struct aspen_cut source_cut;
+    struct aspen_cut target_cut; /* of a move with others alone */
     struct aspen_merge merge;
     struct aspen_vma *fresh; /* NULL: a neighbour takes it */
     struct aspen_list links; /* of fresh */
     struct aspen_table_move tables;
-    struct aspen_tree_reserve tree;
+    struct aspen_tree_reserve own_tree;
+    struct aspen_tree_reserve *tree; /* own_tree, or that of all */
     uint64_t charged_pages;
 };
 
@@ -58,5 +68,22 @@ ASPEN_MUST_USE int aspen_move_reserve(struct aspen_move *move);
 
 /* Sizes, locked pages and charge included. */
 void aspen_move_commit(struct aspen_move *move);
+
+/*
+ * For a move with others, which does in two parts what reserve does, but for
+ * tree nodes, which are put aside for all, and for the question to a special
+ * mapping, which comes last: its source and its target are cut out of the VMAs
+ * at their ends, all else is got. Each is 0, or an error as reserve's with
+ * nothing left, and can be undone.
+ */
+ASPEN_MUST_USE int aspen_move_cut(struct aspen_move *move);
+void aspen_move_uncut(struct aspen_move *move);
+ASPEN_MUST_USE int aspen_move_reserve_rest(struct aspen_move *move);
+void aspen_move_abort(struct aspen_move *move);
+/* 0, or what the special mapping says; it is told of the way back by undo. */
+ASPEN_MUST_USE int aspen_move_ask(const struct aspen_move *move);
+void aspen_move_ask_undo(const struct aspen_move *move);
+/* The most stores that commit makes. */
+unsigned aspen_move_stores(const struct aspen_move *move);
 
 #endif

@@ -16,7 +16,7 @@
 #include <aspen/remap.h>
 
 #include "calls/map.h"
-#include "calls/move.h"
+#include "calls/moves.h"
 #include "calls/place.h"
 #include "fault/populate.h"
 #include "space/charge.h"
@@ -294,6 +294,7 @@ move_init(struct aspen_move *move, const struct remap *remap)
     move->to = remap->new;
     move->to_bytes = remap->new_bytes;
     move->dontunmap = dontunmap;
+    move->with = NULL;
 }
 
 /* What there will be after the moves that were planned. */
@@ -421,52 +422,73 @@ part_of(const struct remap *all, uint64_t from)
     return part;
 }
 
-/* All that can be known before the first one moves. */
-static int
-check_several(const struct remap *all)
+/* Mappings that have a part of the range. */
+static uint64_t
+count_parts(const struct remap *all, uint64_t end)
 {
-    uint64_t end = all->old + all->old_bytes;
-    struct totals totals = {all->mm->total_pages, all->mm->data_pages};
-    struct aspen_move move;
-    struct remap part;
+    struct aspen_tree_cursor cursor;
+    uint64_t count = 0;
 
-    if (end <= all->old)
-        return -ASPEN_EFAULT;
-    for (uint64_t from = all->old; from < end;
-         from = part.old + part.old_bytes) {
-        part = part_of(all, from);
-        if (!part.vma)
-            return from == all->old ? -ASPEN_EFAULT : 0;
-        if (from == all->old && part.old != from)
-            return -ASPEN_EFAULT;
-        if (!moves_with_others(part.vma) &&
-            (from != all->old || part.vma->end < end))
+    aspen_tree_cursor_init(&cursor, &all->mm->vmas, all->old);
+    while (aspen_tree_next(&cursor, end - 1))
+        count++;
+    return count;
+}
+
+/* All that can be known before any moves. */
+static int
+plan_moves(const struct remap *all, struct aspen_moves *moves)
+{
+    struct totals totals = {all->mm->total_pages, all->mm->data_pages};
+    uint64_t from = all->old;
+
+    for (uint64_t i = 0; i < moves->count; i++) {
+        struct remap part = part_of(all, from);
+        if ((i == 0 && part.old != from) || !moves_with_others(part.vma))
             return -ASPEN_EFAULT;
         int error = check_mapping(&part);
         if (!error)
-            error = plan_move(&part, &move, &totals);
+            error = plan_move(&part, &moves->move[i], &totals);
         if (error)
             return error;
+        moves->move[i].with = moves;
+        from = part.old + part.old_bytes;
     }
     return 0;
 }
 
+static int
+remap_together(const struct remap *all, uint64_t count)
+{
+    struct aspen_moves moves;
+
+    int error = aspen_moves_alloc(&moves, all->mm, count);
+    if (error)
+        return error;
+    error = plan_moves(all, &moves);
+    if (!error)
+        error = aspen_moves_apply(&moves);
+    aspen_moves_free(&moves);
+    return error;
+}
+
 /* The same size, at a fixed place: whatever is mapped there, with the gaps. */
 static int
-remap_several(struct remap *all)
+remap_several(const struct remap *all)
 {
     uint64_t end = all->old + all->old_bytes;
-    struct remap part;
 
-    int error = check_several(all);
-    for (uint64_t from = all->old; !error && from < end;
-         from = part.old + part.old_bytes) {
-        part = part_of(all, from);
-        if (!part.vma)
-            break;
-        error = remap_one(&part);
-    }
-    return error;
+    if (end <= all->old)
+        return -ASPEN_EFAULT;
+    uint64_t count = count_parts(all, end);
+    if (count > 1)
+        return remap_together(all, count);
+
+    struct remap part = part_of(all, all->old);
+    if (!part.vma || part.old != all->old ||
+        (!moves_with_others(part.vma) && part.vma->end < end))
+        return -ASPEN_EFAULT;
+    return remap_one(&part);
 }
 
 /* ---- The call ---------------------------------------------------------- */

@@ -177,8 +177,9 @@ isolate_reserve(struct aspen_isolate *isolate, uint64_t start, uint64_t end)
 
     if (mm->map_count + parts > mm->aspen->config.map_count_max)
         return -ASPEN_ENOMEM;
-    /* The last one is to undo it. */
-    int error = aspen_tree_reserve(&mm->vmas, &isolate->reserve, 3);
+    int error = aspen_tree_reserve(&mm->vmas, &isolate->reserve, 2);
+    if (!error) /* to undo it */
+        error = aspen_tree_reserve_later(&mm->vmas, &isolate->reserve);
     if (!error && vma->start < start)
         error = aspen_vma_part(vma, vma->start, start, &isolate->below);
     if (!error && vma->end > end)

@@ -194,6 +194,10 @@ ASPEN_MUST_USE int aspen_tree_erase(struct aspen_tree *tree, uint64_t first,
 ASPEN_MUST_USE int aspen_tree_reserve(struct aspen_tree *tree,
                                       struct aspen_tree_reserve *reserve,
                                       unsigned stores);
+/* One store more, whatever is stored until then. 0, or -ASPEN_ENOMEM with the
+ * reserve as it was. */
+ASPEN_MUST_USE int aspen_tree_reserve_later(struct aspen_tree *tree,
+                                            struct aspen_tree_reserve *reserve);
 /*
  * The same when all of the stores lie in [first, last] (one alone is of all of
  * it) and their ends and cuts are aligned as its ends are: mostly a node each.

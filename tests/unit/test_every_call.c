@@ -71,6 +71,7 @@ struct call {
 };
 
 static int run_madvise(struct every *e, const struct call *call);
+static int run_mremap(struct every *e, const struct call *call);
 
 /* ---- A space with some of everything ----------------------------------- */
 
@@ -212,7 +213,8 @@ setup(void *context)
     memset(e, 0, sizeof(*e));
     e->call = call;
     aspen_config_init(&config);
-    if (call->run == run_madvise) /* guards */
+    /* Guards, several mappings that move. */
+    if (call->run == run_madvise || call->run == run_mremap)
         config.semantics = ASPEN_SEMANTICS_6_18;
     helper_create(h, &config);
     e->mm = helper_mm(h);
@@ -944,6 +946,17 @@ static const struct call calls[] = {
          .first = ANON + 5, .pages = 20, .flags = 2, .kind = MOVE, .to = FREE,
          .kinds = K(INTERRUPT) | K(VMA) | K(ANON_VMA) | K(PAGE_TABLE) |
                   K(TREE_NODE) | K(HOOK)),
+    CALL(aspen_mremap, "three, over others", .run = run_mremap, .cached = true,
+         .first = FILE_ + 3, .pages = 29, .flags = 29, .kind = MOVE,
+         .to = FILE_ + 38,
+         .kinds = K(INTERRUPT) | K(VMA) | K(ANON_VMA) | K(PAGE_TABLE) |
+                  K(TREE_NODE) | K(HOOK)),
+    CALL(aspen_mremap, "two, what was there stays", .run = run_mremap,
+         .first = ANON + 4, .pages = 22 + (FILE_ - ANON - 10),
+         .flags = 22 + (FILE_ - ANON - 10),
+         .kind = MOVE | ASPEN_MREMAP_DONTUNMAP, .to = FREE,
+         .kinds = K(INTERRUPT) | K(VMA) | K(ANON_VMA) | K(PAGE_TABLE) |
+                  K(CHARGE) | K(TREE_NODE) | K(HOOK)),
     CALL(aspen_mremap, "what was there stays", .run = run_mremap, .first = ANON,
          .pages = 10, .flags = 10, .kind = MOVE | ASPEN_MREMAP_DONTUNMAP,
          .to = FREE,

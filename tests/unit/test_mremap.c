@@ -126,6 +126,96 @@ test_several(void **state)
     helper_assert_state(&s->helper, s->mm, &before);
 }
 
+/* A mapping with a page, with the page offset of another place. */
+static void
+map_from(struct helper_space *s, uint64_t page, uint64_t offset)
+{
+    helper_map(s->mm, AT(offset), 1, RW);
+    helper_put(&s->helper, s->mm, AT(offset), (uint8_t)page);
+    move(s, offset, 1, 1, 0, page);
+}
+
+/* Mappings that become one where they go, with each other and with what is in a
+ * gap there, as if one had gone after the other. */
+static void
+test_several_join(void **state)
+{
+    struct helper_space *s = *state;
+
+    /* The first has no page, so it gets the offset that the second has. */
+    helper_map(s->mm, AT(16), 1, RW);
+    map_from(s, 17, 202);
+    helper_assert_vmas(s->mm, "10-11 rw-p 10\n11-12 rw-p ca\n");
+    move(s, 16, 2, 2, 0, 201);
+    helper_assert_vmas(s->mm, "c9-cb rw-p c9\n");
+    assert_int_equal(helper_get(&s->helper, s->mm, AT(202)), 17);
+    helper_unmap(s->mm, AT(201), 2);
+
+    /* Offsets that fit, pages that are not of one family. */
+    map_from(s, 16, 301);
+    map_from(s, 17, 302);
+    move(s, 16, 2, 2, 0, 401);
+    helper_assert_vmas(s->mm, "191-192 rw-p 12d\n192-193 rw-p 12e\n");
+    helper_unmap(s->mm, AT(401), 2);
+
+    /* Around what is in a gap. */
+    helper_map(s->mm, AT(16), 1, RW);
+    helper_map(s->mm, AT(20), 2, RW);
+    helper_map(s->mm, AT(111), 4, RW);
+    move(s, 16, 6, 6, 0, 110);
+    helper_assert_vmas(s->mm, "6e-74 rw-p 6e\n");
+    helper_unmap(s->mm, AT(110), 6);
+
+    /* Nothing becomes one with what goes itself. */
+    helper_map(s->mm, AT(16), 1, RW);
+    helper_map(s->mm, AT(17), 1, R);
+    helper_map(s->mm, AT(101), 1, RW);
+    move(s, 16, 2, 2, 0, 100);
+    helper_assert_vmas(s->mm, "64-65 rw-p 64\n65-66 r--p 65\n");
+    move(s, 100, 2, 2, 0, 102);
+    helper_assert_vmas(s->mm, "66-67 rw-p 66\n67-68 r--p 67\n");
+    helper_map(s->mm, AT(104), 1, RW);
+    move(s, 102, 3, 3, 0, 105);
+    helper_assert_vmas(s->mm, "69-6a rw-p 69\n6a-6b r--p 6a\n6b-6c rw-p 6b\n");
+    move(s, 105, 3, 3, 0, 102);
+    helper_assert_vmas(s->mm, "66-67 rw-p 66\n67-68 r--p 67\n68-69 rw-p 68\n");
+}
+
+/* One mapping is in the way of many. */
+static void
+test_several_cut(void **state)
+{
+    struct helper_space *s = *state;
+    struct helper_state before;
+    uint64_t page = 0;
+
+    for (unsigned i = 0; i < 300; i++) {
+        helper_map(s->mm, AT(16 + 2 * i), 1, i % 2 ? R : RW);
+        if (i % 6 == 0)
+            helper_put(&s->helper, s->mm, AT(16 + 2 * i), (uint8_t)i);
+    }
+    helper_map(s->mm, AT(2000), 600, ASPEN_VM_READ | ASPEN_VM_EXEC);
+    helper_get(&s->helper, s->mm, AT(2007));
+
+    /* Not so many mappings. */
+    uint32_t most = s->helper.aspen->config.map_count_max;
+    s->helper.aspen->config.map_count_max = (uint32_t)s->mm->map_count + 400;
+    helper_state_take(&s->helper, s->mm, &before);
+    assert_int_equal(remap(s, 16, 599, 599, MOVE, 2001, &page), -ASPEN_ENOMEM);
+    helper_assert_state(&s->helper, s->mm, &before);
+    helper_assert_valid(&s->helper);
+    s->helper.aspen->config.map_count_max = most;
+
+    move(s, 16, 599, 599, 0, 2001);
+    assert_int_equal(s->mm->map_count, 600);
+    for (unsigned i = 0; i < 300; i += 6)
+        assert_int_equal(helper_get(&s->helper, s->mm, AT(2001 + 2 * i)),
+                         (uint8_t)i);
+    move(s, 2001, 599, 599, ASPEN_MREMAP_DONTUNMAP, 16);
+    assert_int_equal(s->mm->map_count, 1199);
+    helper_unmap(s->mm, AT(16), 3000);
+}
+
 /* What grows in a forked space becomes one with what is above and has no pages,
  * which mprotect would keep apart. */
 static void
@@ -254,6 +344,27 @@ special_moves(void *context, struct aspen_mm *mm, uint64_t from, uint64_t to,
     return *error;
 }
 
+struct special_twice {
+    uint64_t refuses_from; /* an address */
+    uint64_t distance;     /* that all have gone together */
+    unsigned calls;
+};
+
+static int
+special_moves_twice(void *context, struct aspen_mm *mm, uint64_t from,
+                    uint64_t to, uint64_t length_bytes)
+{
+    struct special_twice *twice = context;
+    (void)mm;
+    (void)length_bytes;
+
+    twice->calls++;
+    if (from == twice->refuses_from)
+        return -ASPEN_EBUSY;
+    twice->distance += to - from;
+    return 0;
+}
+
 static void
 test_special(void **state)
 {
@@ -277,6 +388,25 @@ test_special(void **state)
     error = 0;
     move(s, 16, 2, 2, 0, 100);
     helper_unmap(s->mm, AT(100), 2);
+
+    /* One of several that refuses: those before it are told of the way back. */
+    struct special_twice twice = {.refuses_from = AT(103)};
+    struct aspen_special other = {
+        .name = "[other]", .mremap = special_moves_twice, .context = &twice};
+    for (unsigned i = 101; i < 104; i++)
+        assert_int_equal(aspen_map_special(s->mm, AT(i), AT(1),
+                                           ASPEN_MAP_FIXED_NOREPLACE, R, &other,
+                                           &address),
+                         0);
+    helper_state_take(&s->helper, s->mm, &before);
+    assert_int_equal(remap(s, 101, 3, 3, MOVE, 200, &page), -ASPEN_EBUSY);
+    helper_assert_state(&s->helper, s->mm, &before);
+    assert_int_equal(twice.distance, 0);
+    assert_int_equal(twice.calls, 5);
+    twice.refuses_from = 0;
+    move(s, 101, 3, 3, 0, 200);
+    assert_int_equal(twice.distance, 3 * AT(99));
+    helper_unmap(s->mm, AT(200), 3);
 }
 
 static void
@@ -301,9 +431,17 @@ int
 main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(test_refused), TEST(test_several), TEST(test_grows_after_fork),
-        TEST(test_locked),  TEST(test_tables),  TEST(test_huge),
-        TEST(test_twice),   TEST(test_special), TEST(test_guards),
+        TEST(test_refused),
+        TEST(test_several),
+        TEST(test_several_join),
+        TEST(test_several_cut),
+        TEST(test_grows_after_fork),
+        TEST(test_locked),
+        TEST(test_tables),
+        TEST(test_huge),
+        TEST(test_twice),
+        TEST(test_special),
+        TEST(test_guards),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

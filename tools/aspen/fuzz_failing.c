@@ -95,12 +95,10 @@ make(struct run *run)
 }
 
 /* May something stay of it when it fails? Pages that came for mlock or an
- * access, advice page by page, mappings that move one by one. */
+ * access, advice page by page. */
 static bool
 is_progressive(const struct fuzz_op *op)
 {
-    const uint64_t *a = op->call.arguments;
-
     if (op->kind != FUZZ_CALL)
         return op->kind != FUZZ_FORK;
     switch (op->call.number) {
@@ -110,8 +108,6 @@ is_progressive(const struct fuzz_op *op)
     case SYS_msync:
     case SYS_mincore:
         return true;
-    case SYS_mremap:
-        return a[3] & MREMAP_FIXED && fuzz_pages(a[1]) == fuzz_pages(a[2]);
     default:
         return false;
     }
