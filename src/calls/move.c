@@ -153,9 +153,14 @@ aspen_move_cut(struct aspen_move *move)
     if (error)
         return error;
     error = cut_out(&move->target_cut, &move->target, &changed);
-    if (error)
+    if (error) {
         uncut(&move->source_cut);
-    return error;
+        return error;
+    }
+    const struct aspen_vma *vma = aspen_vma_at(move->mm, move->from);
+    move->left_start = vma->start;
+    move->left_end = vma->end;
+    return 0;
 }
 
 void
@@ -447,19 +452,41 @@ commit_pages(struct aspen_move *move)
     aspen_notify_end(move->mm, move->from, move->from + move->pages_bytes);
 }
 
-/* Without its pages the source is not locked any more, all of its VMA; and
- * nobody looks there for pages. */
+/* Without its pages the source is not locked any more, all of its VMA. */
 static void
-leave_source(struct aspen_move *move)
+unlock(struct aspen_mm *mm, struct aspen_vma *vma)
 {
-    struct aspen_mm *mm = move->mm;
-    struct aspen_vma *vma = aspen_vma_at(mm, move->from);
-
     aspen_vma_write_lock(vma);
     if (vma->flags & ASPEN_VM_LOCKED)
         mm->locked_pages -= aspen_vma_pages(vma);
     vma->flags &= ~(ASPEN_VM_LOCKED | ASPEN_VM_LOCKONFAULT);
-    if (vma->start == move->from && vma->end == move->from + move->pages_bytes)
+}
+
+/* What was one VMA with the source, until others were cut out of it. */
+static void
+unlock_around(const struct aspen_move *move)
+{
+    struct aspen_tree_cursor cursor;
+    struct aspen_vma *vma;
+
+    aspen_tree_cursor_init(&cursor, &move->mm->vmas, move->left_start);
+    while ((vma = aspen_tree_next(&cursor, move->left_end - 1)) != NULL)
+        unlock(move->mm, vma);
+}
+
+/* Nobody looks there for pages any more. */
+static void
+leave_source(struct aspen_move *move)
+{
+    struct aspen_vma *vma = aspen_vma_at(move->mm, move->from);
+    uint64_t end = move->from + move->pages_bytes;
+
+    unlock(move->mm, vma);
+    if (move->with)
+        unlock_around(move);
+    if (vma->start == move->from && vma->end == end &&
+        (!move->with ||
+         (move->left_start == move->from && move->left_end == end)))
         aspen_anon_vma_unlink(vma);
 }
 

@@ -128,6 +128,8 @@ reserve_each(struct aspen_moves *moves)
     moves->result.vma = NULL;
     for (uint64_t i = 0; i < moves->count; i++) {
         struct aspen_move *move = &moves->move[i];
+        /* Those after it may have cut there. */
+        move->vma = aspen_vma_at(moves->mm, move->from);
         int error = aspen_move_check(move);
         if (!error)
             error = aspen_move_reserve_rest(move);

@@ -35,6 +35,15 @@ is_shared(const struct aspen_vma *vma)
     return (vma->flags & both) == both;
 }
 
+/* Linux's has a flag once a guard was put into it (6.18, stable). */
+static bool
+is_like(const struct aspen_vma *vma, const struct aspen_vma *first)
+{
+    return vma->object == first->object && vma->flags == first->flags &&
+           aspen_load_relaxed(&vma->guarded) ==
+               aspen_load_relaxed(&first->guarded);
+}
+
 /* VMAs that are alike, of one object, without a gap, up to `end`. */
 static bool
 reaches(struct aspen_mm *mm, const struct aspen_vma *first, uint64_t end)
@@ -43,7 +52,7 @@ reaches(struct aspen_mm *mm, const struct aspen_vma *first, uint64_t end)
 
     while (vma->end < end) {
         vma = aspen_vma_at(mm, vma->end);
-        if (!vma || vma->object != first->object || vma->flags != first->flags)
+        if (!vma || !is_like(vma, first))
             return false;
     }
     return true;

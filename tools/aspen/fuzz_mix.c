@@ -272,6 +272,14 @@ mix_mremap(struct fuzz_mix *mix, uint64_t *a)
 }
 
 static void
+mix_remap_file_pages(struct fuzz_mix *mix, uint64_t *a)
+{
+    a[2] = one_in(mix, 12) ? any_prot(mix) : 0;
+    a[3] = one_in(mix, 16) ? any_length(mix) : below(mix, FUZZ_FILE_PAGES + 4);
+    a[4] = one_in(mix, 4) ? MAP_NONBLOCK : one_in(mix, 8) ? below(mix, 64) : 0;
+}
+
+static void
 mix_brk(struct fuzz_mix *mix, uint64_t *a)
 {
     a[0] = one_in(mix, 16) ? any_address(mix)
@@ -302,6 +310,9 @@ mix_arguments(struct fuzz_mix *mix, struct linux_call *call)
         break;
     case SYS_mremap:
         mix_mremap(mix, a);
+        break;
+    case SYS_remap_file_pages:
+        mix_remap_file_pages(mix, a);
         break;
     case SYS_brk:
         mix_brk(mix, a);
@@ -356,6 +367,7 @@ static const struct weight {
     {12, FUZZ_CALL, SYS_mprotect},
     {2, FUZZ_CALL, SYS_pkey_mprotect},
     {10, FUZZ_CALL, SYS_mremap},
+    {2, FUZZ_CALL, SYS_remap_file_pages},
     {12, FUZZ_CALL, SYS_madvise},
     {3, FUZZ_CALL, SYS_brk},
     {2, FUZZ_CALL, SYS_mlock},
