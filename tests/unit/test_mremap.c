@@ -4,6 +4,7 @@
 #include "helper.h"
 #include "internal.h"
 #include "paging/table.h"
+#include "space/vma.h"
 
 #define AT(page) ((uint64_t)(page)*PAGE)
 #define MOVE     (ASPEN_MREMAP_MAYMOVE | ASPEN_MREMAP_FIXED)
@@ -179,6 +180,26 @@ test_several_join(void **state)
     helper_assert_vmas(s->mm, "69-6a rw-p 69\n6a-6b r--p 6a\n6b-6c rw-p 6b\n");
     move(s, 105, 3, 3, 0, 102);
     helper_assert_vmas(s->mm, "66-67 rw-p 66\n67-68 r--p 67\n68-69 rw-p 68\n");
+}
+
+/* What is left of a locked mapping is not locked any more, also where one that
+ * goes after it is put into it; what is below its own target is. */
+static void
+test_several_left(void **state)
+{
+    struct helper_space *s = *state;
+    struct aspen_mm_counters counters;
+
+    helper_map(s->mm, AT(16), 8, RW | ASPEN_VM_LOCKED);
+    helper_map(s->mm, AT(26), 1, R);
+    move(s, 23, 4, 4, ASPEN_MREMAP_DONTUNMAP, 18);
+    assert_true(aspen_vma_at(s->mm, AT(16))->flags & ASPEN_VM_LOCKED);
+    assert_true(aspen_vma_at(s->mm, AT(18))->flags & ASPEN_VM_LOCKED);
+    for (unsigned i = 19; i < 24; i++)
+        assert_false(aspen_vma_at(s->mm, AT(i))->flags & ASPEN_VM_LOCKED);
+    aspen_mm_counters_read(s->mm, &counters);
+    assert_int_equal(counters.locked_pages, 3);
+    assert_int_equal(aspen_vma_at(s->mm, AT(21))->flags & ASPEN_VM_ACCESS, R);
 }
 
 /* One mapping is in the way of many. */
@@ -423,6 +444,29 @@ test_guards(void **state)
     assert_int_equal(helper_get(&s->helper, s->mm, AT(102)), 0);
 }
 
+/* Other pages behind a mapping: not over two of which one has had a guard. */
+static void
+test_file_pages(void **state)
+{
+    struct helper_space *s = *state;
+    struct aspen_object *object =
+        helper_object(&s->helper, ASPEN_OBJECT_SHMEM, 16, NULL, NULL);
+    struct helper_state before;
+
+    helper_map_object(s->mm, AT(16), 5, RW | ASPEN_VM_SHARED, object, 0);
+    assert_int_equal(aspen_remap_file_pages(s->mm, AT(16), AT(1), 9, true), 0);
+    helper_assert_vmas(s->mm, "10-11 rw-s 9\n11-15 rw-s 1\n");
+    assert_int_equal(
+        aspen_madvise(s->mm, AT(18), AT(1), ASPEN_MADV_GUARD_INSTALL), 0);
+    helper_state_take(&s->helper, s->mm, &before);
+    assert_int_equal(aspen_remap_file_pages(s->mm, AT(16), AT(3), 4, true),
+                     -ASPEN_EINVAL);
+    helper_assert_state(&s->helper, s->mm, &before);
+    assert_int_equal(aspen_remap_file_pages(s->mm, AT(17), AT(2), 4, true), 0);
+    helper_unmap(s->mm, AT(16), 5);
+    aspen_object_put(object);
+}
+
 #define TEST(name)                                                             \
     cmocka_unit_test_setup_teardown(name, helper_space_setup_6_18,             \
                                     helper_space_teardown)
@@ -431,17 +475,13 @@ int
 main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(test_refused),
-        TEST(test_several),
-        TEST(test_several_join),
-        TEST(test_several_cut),
-        TEST(test_grows_after_fork),
-        TEST(test_locked),
-        TEST(test_tables),
-        TEST(test_huge),
-        TEST(test_twice),
-        TEST(test_special),
-        TEST(test_guards),
+        TEST(test_refused),      TEST(test_several),
+        TEST(test_several_join), TEST(test_several_left),
+        TEST(test_several_cut),  TEST(test_grows_after_fork),
+        TEST(test_locked),       TEST(test_tables),
+        TEST(test_huge),         TEST(test_twice),
+        TEST(test_special),      TEST(test_guards),
+        TEST(test_file_pages),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
