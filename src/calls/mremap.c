@@ -326,16 +326,18 @@ takes_away_itself(const struct remap *remap)
            remap->old - remap->new < remap->new_bytes;
 }
 
-/* As Linux, which looks for the old mapping after it has unmapped the target:
- * the target's own refusal comes first. */
+/* As Linux, which unmaps the target before it looks at what was there: the
+ * target's own refusal comes first. */
 static int
-refuse_itself(const struct remap *remap)
+refuse(const struct remap *remap, int error)
 {
     struct aspen_clear target;
+    int refused = 0;
 
-    int error = aspen_clear_check(&target, remap->mm, remap->new,
-                                  remap->new + remap->new_bytes);
-    return error ? error : -ASPEN_EFAULT;
+    if (remap->flags & ASPEN_MREMAP_FIXED)
+        refused = aspen_clear_check(&target, remap->mm, remap->new,
+                                    remap->new + remap->new_bytes);
+    return refused ? refused : error;
 }
 
 /* All checks of a move, which comes after those that are in `totals`. */
@@ -345,10 +347,11 @@ plan_move(struct remap *remap, struct aspen_move *move, struct totals *totals)
     if (!maps_left(remap->mm, MAPS_TO_MOVE))
         return -ASPEN_ENOMEM;
     if (takes_away_itself(remap))
-        return refuse_itself(remap);
+        return refuse(remap, -ASPEN_EFAULT);
     int error = check_excess(remap);
-    if (!error)
-        error = find_place(remap);
+    if (error)
+        return refuse(remap, error);
+    error = find_place(remap);
     if (error)
         return error;
     move_init(move, remap);

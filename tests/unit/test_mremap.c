@@ -64,6 +64,9 @@ test_refused(void **state)
         /* onto itself */
         {39, 0, 1, MOVE, 39, -ASPEN_EFAULT},
         {39, 0, 2, MOVE, 39, -ASPEN_EPERM},
+        /* what goes ends beyond the top */
+        {50, (uint64_t)1 << 35, 2, MOVE, 30, -ASPEN_EINVAL},
+        {50, (uint64_t)1 << 35, 2, MOVE, 39, -ASPEN_EPERM},
     };
     struct helper_state before;
 
@@ -72,6 +75,7 @@ test_refused(void **state)
     helper_map(s->mm, AT(22), 1, R);
     helper_map(s->mm, AT(39), 1, R | ASPEN_VM_SHARED);
     helper_map(s->mm, AT(40), 1, RW);
+    helper_map(s->mm, AT(50), 2, RW);
     assert_int_equal(aspen_mseal(s->mm, AT(40), AT(1)), 0);
     helper_state_take(&s->helper, s->mm, &before);
     for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
