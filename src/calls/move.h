@@ -45,10 +45,11 @@ struct aspen_move {
     struct aspen_clear target; /* reserve's, as all below */
     struct aspen_clear source;
     struct aspen_cut source_cut;
-    struct aspen_cut target_cut; /* of a move with others alone, as all down */
-    uint64_t
-        left_start;    /* with dontunmap: of the VMA that is left, as it was */
-    uint64_t left_end; /* before those after it were cut */
+    /* Of a move with others alone. What is left with dontunmap is the VMA as it
+     * was before those after it were cut. */
+    struct aspen_cut target_cut;
+    uint64_t left_start;
+    uint64_t left_end;
     struct aspen_merge merge;
     struct aspen_vma *fresh; /* NULL: a neighbour takes it */
     struct aspen_list links; /* of fresh */
