@@ -908,7 +908,11 @@ test_run_command(void **state)
     assert_true(fd >= 0);
     assert_int_equal(
         capture_run_begin(&run, sleeper, output, 100000000, &error), 0);
-    assert_int_equal(kill(run.process, 0), 0); /* cat waits for input */
+    /* cat waits for input, once a busy machine has come to start it. */
+    for (unsigned i = 0; i < 1000 && lseek(fd, 0, SEEK_END) < 12; i++)
+        nap_ms(10);
+    assert_int_equal(lseek(fd, 0, SEEK_SET), 0);
+    assert_int_equal(kill(run.process, 0), 0);
     pid_t process = run.process;
     capture_run_end(&run);
     /* What it had started is dead too; who inherits it has to bury it. */
