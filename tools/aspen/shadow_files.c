@@ -175,6 +175,15 @@ shadow_files_look(pid_t tid, int descriptor, struct shadow_open *open_file)
 
 /* ---- What the kernel calls it ------------------------------------------- */
 
+static struct file *
+find_mapped(const struct shadow_files *files, const struct name *mapped)
+{
+    for (size_t i = 0; i < files->count; i++)
+        if (same(&files->files[i].mapped, mapped))
+            return &files->files[i];
+    return NULL;
+}
+
 static struct name
 name_of(pid_t tid, uint64_t address)
 {
@@ -204,11 +213,11 @@ shadow_files_object(struct shadow_session *session, pid_t tid,
             return files->files[i].object;
     if (address > 0)
         mapped = name_of(tid, (uint64_t)address);
-    for (size_t i = 0; i < files->count && mapped.inode; i++)
-        if (same(&files->files[i].mapped, &mapped)) {
-            files->files[i].stat = stat;
-            return files->files[i].object;
-        }
+    struct file *known = mapped.inode ? find_mapped(files, &mapped) : NULL;
+    if (known) {
+        known->stat = stat;
+        return known->object;
+    }
     return add_file(session, &mapped, &stat,
                     open->shmem ? ASPEN_OBJECT_SHMEM : ASPEN_OBJECT_FILE,
                     open->shmem && open->unlinked, open->placement);
@@ -239,14 +248,13 @@ struct aspen_object *
 shadow_files_mapped(struct shadow_session *session, pid_t tid,
                     const struct smaps_area *area, uint64_t flags)
 {
-    struct shadow_files *files = session->files;
     struct name mapped = {area->device, area->inode};
     struct name none = {0, 0};
+    const struct file *known = find_mapped(session->files, &mapped);
     enum aspen_object_kind kind = ASPEN_OBJECT_FILE;
 
-    for (size_t i = 0; i < files->count; i++)
-        if (same(&files->files[i].mapped, &mapped))
-            return files->files[i].object;
+    if (known)
+        return known->object;
     if (flags & ASPEN_VM_HUGETLB)
         kind = ASPEN_OBJECT_HUGETLB;
     else if (flags & ASPEN_VM_PFNMAP)
