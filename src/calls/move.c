@@ -200,6 +200,23 @@ staying(const struct aspen_move *move, struct aspen_vma *vma)
                : vma;
 }
 
+/* Would the new mapping be one with what is left, if nothing was cut out in
+ * between later? Then it shares that one's fate. */
+static bool
+would_join_left(const struct aspen_move *move)
+{
+    struct aspen_vma *above = move->target.above;
+    struct aspen_merge merge = move->merge;
+
+    if (!move->with || !move->dontunmap || !above ||
+        above->start < move->left_start || above->start >= move->left_end ||
+        aspen_moves_stays(move->with, above))
+        return false;
+    merge.above = above;
+    aspen_merge_check(&merge);
+    return merge.above != NULL;
+}
+
 static void
 plan_merge(struct aspen_move *move)
 {
@@ -220,6 +237,7 @@ plan_merge(struct aspen_move *move)
     merge->grows = false;
     merge->like = move->vma;
     aspen_merge_check(merge);
+    move->joins_left = would_join_left(move);
 }
 
 static int
@@ -484,9 +502,11 @@ leave_source(struct aspen_move *move)
     unlock(move->mm, vma);
     if (move->with)
         unlock_around(move);
+    if (move->joins_left)
+        unlock(move->mm, aspen_vma_at(move->mm, move->to));
     if (vma->start == move->from && vma->end == end &&
-        (!move->with ||
-         (move->left_start == move->from && move->left_end == end)))
+        (!move->with || (move->left_start == move->from &&
+                         move->left_end == end && !move->joins_left)))
         aspen_anon_vma_unlink(vma);
 }
 

@@ -50,6 +50,7 @@ struct aspen_move {
     struct aspen_cut target_cut;
     uint64_t left_start;
     uint64_t left_end;
+    bool joins_left; /* the new one would join it, but for those after it */
     struct aspen_merge merge;
     struct aspen_vma *fresh; /* NULL: a neighbour takes it */
     struct aspen_list links; /* of fresh */

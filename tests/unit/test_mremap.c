@@ -204,6 +204,14 @@ test_several_left(void **state)
     aspen_mm_counters_read(s->mm, &counters);
     assert_int_equal(counters.locked_pages, 3);
     assert_int_equal(aspen_vma_at(s->mm, AT(21))->flags & ASPEN_VM_ACCESS, R);
+
+    /* Here the first would have become one with what it leaves. */
+    helper_map(s->mm, AT(112), 4, ASPEN_VM_LOCKED);
+    helper_map(s->mm, AT(116), 1, R);
+    move(s, 113, 4, 4, ASPEN_MREMAP_DONTUNMAP, 109);
+    for (unsigned i = 109; i < 116; i++)
+        assert_false(aspen_vma_at(s->mm, AT(i))->flags & ASPEN_VM_LOCKED);
+    assert_int_equal(aspen_vma_at(s->mm, AT(112))->flags & ASPEN_VM_ACCESS, R);
 }
 
 /* One mapping is in the way of many. */
