@@ -22,22 +22,9 @@
 void
 aspen_piece_init(struct aspen_piece *piece, struct aspen_vma *vma)
 {
-    if (!vma) {
-        /* One by one, as below: a fill takes longer. */
-        piece->vma = NULL;
-        piece->start = 0;
-        piece->end = 0;
-        piece->flags = 0;
-        piece->pgoff = 0;
-        piece->object = NULL;
-        piece->userfault = NULL;
-        piece->name = NULL;
-        piece->embedder = NULL;
-        piece->anon_vma = NULL;
-        piece->single = false;
-        return;
-    }
     piece->vma = vma;
+    if (!vma)
+        return;
     piece->start = vma->start;
     piece->end = vma->end;
     piece->flags = vma->flags;

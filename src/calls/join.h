@@ -23,7 +23,7 @@ struct aspen_piece {
     bool single; /* its anon_vma leads to itself alone */
 };
 
-/* A VMA as it is; all zero for NULL. */
+/* A VMA as it is; for NULL `vma` alone is set, to say that there is none. */
 void aspen_piece_init(struct aspen_piece *piece, struct aspen_vma *vma);
 
 /* Cut it down to [start, end), which lies inside. */

@@ -17,6 +17,13 @@ static void
 new_init(struct aspen_piece *piece, const struct aspen_merge *merge)
 {
     aspen_piece_init(piece, merge->like);
+    if (!merge->like) {
+        piece->userfault = NULL;
+        piece->name = NULL;
+        piece->embedder = NULL;
+        piece->anon_vma = NULL;
+        piece->single = false;
+    }
     piece->vma = NULL;
     piece->start = merge->start;
     piece->end = merge->end;
@@ -75,11 +82,13 @@ aspen_merge_check(struct aspen_merge *merge)
 
 /* ---- Reserve ----------------------------------------------------------- */
 
-/* Whose anon_vma the taker, without one, has to get to hold all: or NULL. */
+/* Whose anon_vma the taker, which has `own`, has to get to hold all: NULL, if
+ * it has one or there is none. */
 static struct aspen_vma *
-anon_vma_source(const struct aspen_merge *merge)
+anon_vma_source(const struct aspen_merge *merge,
+                const struct aspen_anon_vma *own)
 {
-    if (aspen_merge_taker(merge)->anon_vma)
+    if (own)
         return NULL;
     if (merge->like && merge->like->anon_vma)
         return merge->like;
@@ -90,7 +99,8 @@ anon_vma_source(const struct aspen_merge *merge)
 int
 aspen_merge_reserve(struct aspen_merge *merge)
 {
-    struct aspen_vma *source = anon_vma_source(merge);
+    struct aspen_vma *source =
+        anon_vma_source(merge, aspen_merge_taker(merge)->anon_vma);
 
     return source ? aspen_anon_vma_links_reserve(source, &merge->links) : 0;
 }
@@ -98,25 +108,19 @@ aspen_merge_reserve(struct aspen_merge *merge)
 void
 aspen_merge_result(const struct aspen_merge *merge, struct aspen_piece *result)
 {
-    const struct aspen_vma *like = merge->like;
-    const struct aspen_vma *above = merge->above;
-
-    if (!merge->below)
-        aspen_piece_init(result, merge->above);
-    else if (!merge->below_then)
-        aspen_piece_init(result, merge->below);
-    else if (result != merge->below_then)
+    if (merge->below_then && merge->below)
         *result = *merge->below_then;
+    else
+        aspen_piece_init(result, aspen_merge_taker(merge));
     if (!merge->below) {
         result->start = merge->start;
         result->pgoff = merge->pgoff;
     }
-    result->end = above ? above->end : merge->end;
-    if (!result->anon_vma && (!like || !like->anon_vma))
-        like = above;
-    if (!result->anon_vma && like && like->anon_vma) {
-        result->anon_vma = like->anon_vma;
-        result->single = aspen_anon_vma_is_single(like);
+    result->end = merge->above ? merge->above->end : merge->end;
+    const struct aspen_vma *source = anon_vma_source(merge, result->anon_vma);
+    if (source) {
+        result->anon_vma = source->anon_vma;
+        result->single = aspen_anon_vma_is_single(source);
     }
 }
 
@@ -135,7 +139,7 @@ aspen_merge_commit(struct aspen_merge *merge,
     struct aspen_vma *below = merge->below;
     struct aspen_vma *above = merge->above;
     struct aspen_vma *vma = aspen_merge_taker(merge);
-    struct aspen_vma *source = anon_vma_source(merge);
+    struct aspen_vma *source = anon_vma_source(merge, vma->anon_vma);
     uint64_t start = below ? below->start : merge->start;
     uint64_t end = above ? above->end : merge->end;
 

@@ -52,7 +52,7 @@ aspen_merge_taker(const struct aspen_merge *merge)
     return merge->below ? merge->below : merge->above;
 }
 
-/* After check: what that VMA will be. */
+/* After check: what that VMA will be. `result` may be `below_then`. */
 void aspen_merge_result(const struct aspen_merge *merge,
                         struct aspen_piece *result);
 
