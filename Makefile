@@ -99,6 +99,7 @@ DEPS_build := $(BUILD)/.deps-build
 DEPS_check := $(BUILD)/.deps-check
 DEPS_bench := $(BUILD)/.deps-bench
 DEPS_fuzz := $(BUILD)/.deps-fuzz
+DEPS_kernels := $(BUILD)/.deps-kernels
 $(BUILD)/.deps-%: scripts/deps.sh
 	@mkdir -p $(@D)
 	@scripts/deps.sh $*
@@ -189,6 +190,17 @@ $(UNIT): %: $(BUILD)/tests/unit/%
 	$<
 $(addprefix asan/,$(UNIT)): asan/%: $(BUILD)/asan/tests/unit/%
 	$<
+
+# ---- Other kernels ------------------------------------------------------
+
+# The unit tests and tools under Debian's kernels, in QEMU. Variables: KERNELS,
+# CPUS, and RUN='COMMAND' to run something else there.
+.PHONY: check-kernels
+check-kernels: $(BUILD)/aspen $(BUILD)/aspen-broken $(BUILD)/make_snapshots \
+        $(UNIT_test) | $(DEPS_kernels)
+	@KERNELS='$(KERNELS)' CPUS='$(CPUS)' RUN="$$RUN" \
+	    scripts/check-kernels.sh $(BUILD)
+export RUN
 
 # ---- Examples -----------------------------------------------------------
 

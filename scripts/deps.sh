@@ -7,6 +7,7 @@
 #   check   make check: the former and what the tests need
 #   bench   make bench: build and the yardsticks
 #   fuzz    make fuzz: libFuzzer
+#   kernels make check-kernels: QEMU and what makes a small system for it
 #
 # As root they are installed with apt-get; what will be installed is said
 # first. Without root or network the apt line is printed: exit status 2. On
@@ -17,11 +18,12 @@ build="gcc libc6-dev libjansson-dev liburcu-dev pkg-config"
 check="$build clang g++ gcc-aarch64-linux-gnu libcmocka-dev"
 bench="$build linux-source-6.12 xz-utils"
 fuzz="$build clang libclang-rt-14-dev"
+kernels="qemu-system-x86 busybox-static cpio e2fsprogs xz-utils"
 
 case ${1-} in
-build | check | bench | fuzz) packages=${!1} ;;
+build | check | bench | fuzz | kernels) packages=${!1} ;;
 *)
-    echo "usage: deps.sh build|check|bench|fuzz" >&2
+    echo "usage: deps.sh build|check|bench|fuzz|kernels" >&2
     exit 2
     ;;
 esac

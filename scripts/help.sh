@@ -19,6 +19,7 @@ run|rehearse the fork of a real process
 check|build everything and pass every test
 check-mutants|plant the mistakes of tests/mutants, see each found
 check-long|the tests that take long
+check-kernels|Debian's other kernels in QEMU; KERNELS=6.1 CPUS=max RUN='CMD'
 bench|measure, beside yardsticks (installs them first)
 unit|the unit tests; `make test_NAME` for one
 unit-asan|the same under ASan and UBSan; `make asan/test_NAME`

@@ -1,0 +1,206 @@
+#!/bin/bash
+# SPDX-License-Identifier: MIT
+#
+# The system of a guest is this script, as process 1: it runs what /aspen/todo
+# says - one command, or the tests and tools that compare with the kernel - and
+# switches the machine off. What it says comes out at the second serial port;
+# logs go as a tar file to /dev/vdc.
+#
+#   host KERNEL, keys yes|no, 57 bits yes|no       what this machine is
+#   ok|FAIL NAME P passed F failed S skipped T s   one line for each part
+#   fact NAME NUMBER                               figures for the table
+#   done                                           last of all
+set -u
+export PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/root LANG=C.UTF-8
+export ASPEN_HERE=/aspen
+exec 3<>/dev/ttyS1
+log=/var/log/aspen
+fuzz_calls=0 shadow_calls=0 shadow_different=0
+
+say()
+{
+    printf '%s\n' "$*" >&3
+}
+
+# as_user COMMAND...: as one who may nothing.
+as_user()
+{
+    HOME=/home setpriv --reuid 1000 --regid 1000 --clear-groups \
+        --inh-caps=-all --bounding-set=-all "$@"
+}
+export -f as_user
+
+# part NAME SECONDS COMMAND...: run it, count what it says it has passed;
+# without such a line it is one test.
+part()
+{
+    local name=$1 limit=$2 started=$SECONDS status p f s
+    local totals='[0-9]+ passed, [0-9]+ failed, [0-9]+ skipped$'
+    shift 2
+    (
+        # A shell function cannot be run by timeout, a shell can.
+        export -f "$1" 2>/dev/null
+        exec timeout -k 5 "$limit" bash -c '"$@"' part "$@"
+    ) >"$log/$name" 2>&1 3>&- </dev/null
+    status=$?
+    read -r p f s <<<"$(grep -aoE "$totals" "$log/$name" | tr -d ',' |
+        awk '{p += $1; f += $3; s += $5} END {print p + 0, f + 0, s + 0}')"
+    if [ $status -ne 0 ] && [ "$f" -eq 0 ]; then
+        f=1
+    elif ! grep -qaE "$totals" "$log/$name"; then
+        p=1
+    fi
+    say "$(printf '%-4s %-20s %5d passed %3d failed %3d skipped %5d s' \
+        "$([ "$f" -eq 0 ] && echo ok || echo FAIL)" "$name" "$p" "$f" "$s" \
+        $((SECONDS - started)))"
+    grep -aiE '^skip(ped)?[: ]' "$log/$name" | cut -c 1-200 | sed 's/^/     /' >&3
+    if [ "$f" -ne 0 ]; then
+        [ $status -ne 124 ] || say "     more than $limit s"
+        grep -avE '^(ok |\[ RUN |\[       OK|skipped)' "$log/$name" |
+            tail -n "${tail_lines:-60}" | cut -c 1-300 | sed 's/^/     /' >&3
+    fi
+}
+
+# --- the parts
+
+# unit PROGRAM...: unit tests, their logs apart.
+unit()
+{
+    ASPEN_TEST_TIMEOUT=240 scripts/run-tests.sh "$(mktemp -d)" "$@"
+}
+
+# On tmpfs instead of ext4.
+unit_on_tmpfs()
+{
+    mount -t tmpfs none /tmp
+    unit "$@"
+    status=$?
+    umount /tmp
+    return $status
+}
+
+rehearse()
+{
+    scripts/run.sh build/aspen
+}
+
+# figure NAME FILE: a number of a tool's JSON.
+figure()
+{
+    grep -aoE "\"$1\":[0-9]+" "$2" | head -1 | cut -d: -f2
+}
+
+# fuzz CALLS SEED...
+fuzz()
+{
+    local calls=$1 seed failed=0 passed=0
+    shift
+    for seed; do
+        if build/aspen fuzz --calls "$calls" --seed "$seed" --json; then
+            passed=$((passed + 1))
+        else
+            failed=$((failed + 1))
+            echo "replay: build/aspen fuzz --calls $calls --seed $seed"
+        fi
+    done
+    echo "$passed passed, $failed failed, 0 skipped"
+    [ $failed -eq 0 ]
+}
+
+# Programs that make many calls: threads, forks, pipes.
+shadow()
+{
+    local failed=0 passed=0 skipped=0
+    follow()
+    {
+        if ! command -v "$1" >/dev/null; then
+            echo "skipped $1: not in this image"
+            skipped=$((skipped + 1))
+        elif build/aspen shadow --every 20 --json --guest-output /dev/null \
+            -- "$@"; then
+            passed=$((passed + 1))
+        else
+            failed=$((failed + 1))
+        fi
+    }
+    follow bash -c 'for i in 1 2 3 4 5 6 7 8; do (echo $i | tr 1 2) & done; wait'
+    follow python3 -c 'import json, re, threading
+work = lambda: [bytearray(1 << 20) for _ in range(20)]
+threads = [threading.Thread(target=work) for _ in range(4)]
+for t in threads: t.start()
+for t in threads: t.join()'
+    echo "$passed passed, $failed failed, $skipped skipped"
+    [ $failed -eq 0 ]
+}
+
+# tool NAME: one of tests/tools/.
+tool()
+{
+    ASPEN=$PWD/build/aspen ASPEN_BROKEN_BUILD=$PWD/build/aspen-broken \
+        MAKE_SNAPSHOTS=$PWD/build/make_snapshots bash tests/tools/"$1".sh
+}
+export -f unit unit_on_tmpfs rehearse figure fuzz shadow tool
+
+# Sums of a figure in a part's log.
+sum()
+{
+    grep -aoE "\"$1\":[0-9]+" "$2" | cut -d: -f2 |
+        awk '{n += $1} END {print n + 0}'
+}
+
+# both NAME SECONDS COMMAND...: as root, and as a user.
+both()
+{
+    part "$1" "${@:2}"
+    part "$1-user" "$2" as_user bash -c '"$@"' both "${@:3}"
+}
+
+everything()
+{
+    local tests name
+    tests=$(ls build/tests/unit/test_*_host)
+    for name in linux_calls posix_file capture fault_threads truncate \
+        shared_memory name inspect smaps advise_threads copy; do
+        [ ! -x build/tests/unit/test_$name ] ||
+            tests="$tests build/tests/unit/test_$name"
+    done
+    both unit 600 unit $tests
+    part unit-tmpfs 200 unit_on_tmpfs build/tests/unit/test_posix_file
+    both run 200 rehearse
+    both fuzz 600 fuzz "$calls" $seeds
+    both shadow 300 shadow
+    for name in $tools; do
+        both "$name.sh" 400 tool "$name"
+    done
+    say "fact fuzz $(($(sum calls $log/fuzz) + $(sum calls $log/fuzz-user)))"
+    say "fact shadow $(($(sum calls $log/shadow) + $(sum calls $log/shadow-user)))"
+}
+
+# --- the machine
+
+mount -t tmpfs none /run
+mkdir -p $log /dev/shm /dev/pts
+mount -t tmpfs -o mode=1777 none /dev/shm
+mount -t devpts none /dev/pts
+chmod 666 /dev/ttyS1
+ulimit -c 0
+. /aspen/todo
+cd /aspen || exit
+if [ -n "$run" ]; then
+    setsid -c bash -c "$run" <&3 >&3 2>&3
+    echo $? >$log/status
+else
+    stty -F /dev/ttyS1 -onlcr -echo
+    keys=no bits=no
+    grep -q ' ospke' /proc/cpuinfo && keys=yes
+    grep -q ' la57' /proc/cpuinfo && bits=yes
+    say "host $(uname -r), keys $keys, 57 bits $bits"
+    everything
+    say 'done'
+fi
+tar -cf /dev/vdc -C $log . 2>/dev/null
+sync
+exec 3>&-
+sleep 0.2
+echo o >/proc/sysrq-trigger
+sleep 10
