@@ -41,7 +41,8 @@ VERSION := $(shell sed -n 's/^.define ASPEN_VERSION_STRING "\(.*\)"/\1/p' \
 
 WARNINGS := -Wall -Wextra -Wconversion -Wshadow -Wvla -Wstrict-prototypes \
             -Wmissing-prototypes -Werror=implicit-function-declaration
-CPPFLAGS_ALL := -Iinclude -Isrc -Iports/posix -Itests/unit
+# liburcu's headers need more than -std=c11 shows (see aspen_port.h).
+CPPFLAGS_ALL := -D_DEFAULT_SOURCE -Iinclude -Isrc -Iports/posix -Itests/unit
 CFLAGS_ALL := -std=c11 -g $(WARNINGS)
 LIBS_ALL := -lurcu-bp -lpthread
 

@@ -12,9 +12,22 @@
 #ifndef ASPEN_PORT_H
 #define ASPEN_PORT_H
 
+/*
+ * liburcu's header for AArch64 asks for CLOCK_MONOTONIC, which libc hides from
+ * -std=c11 unless it is told otherwise before the first of its headers.
+ */
+#if !defined(_DEFAULT_SOURCE) && !defined(_GNU_SOURCE)
+#define _DEFAULT_SOURCE 1
+#endif
+
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <time.h>
+
+#if defined(__aarch64__) && !defined(CLOCK_MONOTONIC)
+#error "include aspen_port.h first, or compile with -D_DEFAULT_SOURCE"
+#endif
 
 #if defined(__SANITIZE_ADDRESS__)
 #define ASPEN_POSIX_ASAN

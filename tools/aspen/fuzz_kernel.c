@@ -12,9 +12,11 @@
  * Called by fuzz_pair.c and fuzz_compare.c. tests/tools/fuzz.sh breaks first.
  */
 #define _GNU_SOURCE
+#include "../common/processor.h"
 #include "fuzz_session.h"
 #include "smaps.h"
 
+#include <elf.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/capability.h>
@@ -27,7 +29,7 @@
 #include <sys/ptrace.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
-#include <sys/user.h>
+#include <sys/uio.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -35,14 +37,32 @@
 
 /* Offsets into the executor's first page. */
 #define AT_CALL  0u
-#define AT_READ  8u
-#define AT_WRITE 16u
+#define AT_READ  PROCESSOR_CODE_BYTES
+#define AT_WRITE (2 * PROCESSOR_CODE_BYTES)
 
-static const uint8_t executor[24] = {
-    [AT_CALL] = 0x0f,  0x05, 0xcc, /* syscall */
-    [AT_READ] = 0x8a,  0x07, 0xcc, /* mov (%rdi), %al */
-    [AT_WRITE] = 0x88, 0x07, 0xcc, /* mov %al, (%rdi) */
+static const uint8_t executor[3 * PROCESSOR_CODE_BYTES] = {
+    [AT_CALL] = PROCESSOR_CODE_CALL,
+    [AT_READ] = PROCESSOR_CODE_READ,
+    [AT_WRITE] = PROCESSOR_CODE_WRITE,
 };
+
+/* ---- Registers ---------------------------------------------------------- */
+
+static bool
+get_registers(pid_t pid, struct user_regs_struct *registers)
+{
+    struct iovec area = {registers, sizeof(*registers)};
+
+    return ptrace(PTRACE_GETREGSET, pid, (void *)NT_PRSTATUS, &area) == 0;
+}
+
+static bool
+set_registers(pid_t pid, struct user_regs_struct *registers)
+{
+    struct iovec area = {registers, sizeof(*registers)};
+
+    return ptrace(PTRACE_SETREGSET, pid, (void *)NT_PRSTATUS, &area) == 0;
+}
 
 /* ---- A process runs from here to its next breakpoint -------------------- */
 
@@ -65,7 +85,7 @@ run(pid_t pid, struct user_regs_struct *registers)
     siginfo_t info;
     int status;
 
-    if (ptrace(PTRACE_SETREGS, pid, NULL, registers) != 0 ||
+    if (!set_registers(pid, registers) ||
         ptrace(PTRACE_CONT, pid, NULL, NULL) != 0)
         return FUZZ_SIGNAL(0, 0);
     do {
@@ -75,7 +95,7 @@ run(pid_t pid, struct user_regs_struct *registers)
         if (status >> 16 == PTRACE_EVENT_FORK)
             (void)ptrace(PTRACE_CONT, pid, NULL, NULL);
     } while (status >> 16 != 0);
-    if (ptrace(PTRACE_GETREGS, pid, NULL, registers) != 0)
+    if (!get_registers(pid, registers))
         return FUZZ_SIGNAL(0, 0);
     if (WSTOPSIG(status) == SIGTRAP)
         return 0;
@@ -87,23 +107,14 @@ run(pid_t pid, struct user_regs_struct *registers)
 static int64_t
 run_call(pid_t pid, uint64_t at, const struct linux_call *call)
 {
-    const uint64_t *a = call->arguments;
     struct user_regs_struct registers;
     int64_t met;
 
-    if (ptrace(PTRACE_GETREGS, pid, NULL, &registers) != 0)
+    if (!get_registers(pid, &registers))
         return FUZZ_SIGNAL(0, 0);
-    registers.rip = at;
-    registers.rax = call->number;
-    registers.orig_rax = ~0ull;
-    registers.rdi = a[0];
-    registers.rsi = a[1];
-    registers.rdx = a[2];
-    registers.r10 = a[3];
-    registers.r8 = a[4];
-    registers.r9 = a[5];
+    processor_set_call(&registers, at, call);
     met = run(pid, &registers);
-    return met ? met : (int64_t)registers.rax;
+    return met ? met : processor_answer(&registers);
 }
 
 static int64_t
@@ -112,14 +123,11 @@ run_access(pid_t pid, uint64_t at, uint64_t address, uint8_t byte)
     struct user_regs_struct registers;
     int64_t met;
 
-    if (ptrace(PTRACE_GETREGS, pid, NULL, &registers) != 0)
+    if (!get_registers(pid, &registers))
         return FUZZ_SIGNAL(0, 0);
-    registers.rip = FUZZ_EXECUTOR + at;
-    registers.rax = byte;
-    registers.orig_rax = ~0ull;
-    registers.rdi = address;
+    processor_set_access(&registers, FUZZ_EXECUTOR + at, address, byte);
     met = run(pid, &registers);
-    return met ? met : (int64_t)(registers.rax & 255);
+    return met ? met : (processor_answer(&registers) & 255);
 }
 
 /* ---- The zygote --------------------------------------------------------- */
@@ -256,9 +264,9 @@ map_executor(pid_t pid)
                               UINT64_MAX, 0}};
     struct user_regs_struct registers;
 
-    if (ptrace(PTRACE_GETREGS, pid, NULL, &registers) != 0 ||
-        !put_word(pid, registers.rip, executor) ||
-        run_call(pid, registers.rip, &map) != (int64_t)FUZZ_EXECUTOR)
+    if (!get_registers(pid, &registers) ||
+        !put_word(pid, processor_at(&registers), executor) ||
+        run_call(pid, processor_at(&registers), &map) != (int64_t)FUZZ_EXECUTOR)
         return -1;
     for (unsigned i = 0; i < sizeof(executor); i += 8)
         if (!put_word(pid, FUZZ_EXECUTOR + i, executor + i))
@@ -282,7 +290,7 @@ first_area(pid_t pid, struct linux_call *unmap)
         return -1;
     while (!found && fgets(line, sizeof(line), maps))
         if (sscanf(line, "%llx-%llx", &start, &end) == 2 &&
-            start > FUZZ_EXECUTOR && start >> 47 == 0) {
+            start > FUZZ_EXECUTOR && start >> PROCESSOR_ADDRESS_BITS == 0) {
             *unmap = (struct linux_call){SYS_munmap, {start, end - start}};
             found = 1;
         }

@@ -7,6 +7,7 @@
  * Called by fuzz.c and the libFuzzer driver. tests/tools/fuzz.sh breaks first.
  */
 #define _GNU_SOURCE
+#include "../common/processor.h"
 #include "fuzz_session.h"
 
 #include <sys/mman.h>
@@ -15,6 +16,7 @@
 #define WINDOW       ((uint64_t)0x551000000000)
 #define WINDOW_PAGES 48u
 #define LOW          ((uint64_t)0x40000000)
+#define TOP          ((uint64_t)1 << PROCESSOR_ADDRESS_BITS)
 #define NUMBER_MSEAL 462u
 
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
@@ -87,10 +89,10 @@ edge(struct fuzz_mix *mix)
         FUZZ_PAGE,
         0xf000,
         0x15000,
-        UINT64_C(0x7fffffff0000),
-        UINT64_C(0x7fffffffe000),
-        UINT64_C(0x7ffffffff000),
-        UINT64_C(1) << 47,
+        TOP - 16 * FUZZ_PAGE,
+        TOP - 2 * FUZZ_PAGE,
+        TOP - FUZZ_PAGE,
+        TOP,
         UINT64_MAX & ~(FUZZ_PAGE - 1),
         UINT64_MAX - 3 * FUZZ_PAGE + 1,
     };
@@ -166,13 +168,13 @@ any_length(struct fuzz_mix *mix)
     static const uint64_t odd[] = {
         0,
         1,
-        UINT64_C(1) << 46,
-        UINT64_C(1) << 47,
+        TOP / 2,
+        TOP,
         UINT64_MAX,
         UINT64_MAX - FUZZ_PAGE + 1,
         UINT64_MAX - FUZZ_PAGE + 2,
         FUZZ_ADDRESS_SPACE + FUZZ_PAGE,
-        UINT64_C(0x7fffffffe000) - WINDOW,
+        TOP - 2 * FUZZ_PAGE - WINDOW,
     };
     uint64_t kind = below(mix, 100);
     uint64_t length;
@@ -223,8 +225,8 @@ static void
 mix_mmap(struct fuzz_mix *mix, uint64_t *a)
 {
     static const uint64_t place[] = {
-        MAP_FIXED, MAP_FIXED,           MAP_FIXED,           MAP_FIXED, 0, 0,
-        0,         MAP_FIXED_NOREPLACE, MAP_FIXED_NOREPLACE, MAP_32BIT};
+        MAP_FIXED, MAP_FIXED, MAP_FIXED,           MAP_FIXED,           0,
+        0,         0,         MAP_FIXED_NOREPLACE, MAP_FIXED_NOREPLACE, 0x40};
     static const uint64_t extra[] = {
         MAP_NORESERVE, MAP_LOCKED,
         MAP_POPULATE,  MAP_GROWSDOWN,
@@ -439,7 +441,7 @@ mix_access(struct fuzz_mix *mix, uint64_t *a)
 {
     do
         any_range(mix, a);
-    while (a[0] >> 47 && mix->choices.random);
+    while (a[0] >= TOP && mix->choices.random);
     a[0] &= -FUZZ_PAGE;
     a[0] += one_in(mix, 8) ? below(mix, FUZZ_PAGE) : below(mix, 8);
     a[1] = below(mix, 256);
@@ -567,7 +569,7 @@ fuzz_op_is_forbidden(const struct fuzz_op *op, unsigned processes)
         return call_is_forbidden(&op->call);
     case FUZZ_READ:
     case FUZZ_WRITE:
-        return a[0] >> 47 || meets_executor(a[0], 1);
+        return a[0] >= TOP || meets_executor(a[0], 1);
     case FUZZ_FORK:
         return a[0] == 0 || a[0] >= FUZZ_PROCESSES || processes >> a[0] & 1;
     case FUZZ_EXIT:

@@ -8,6 +8,7 @@
  * Called by shadow_trace.c. tests/tools/shadow.sh breaks first.
  */
 #define _GNU_SOURCE
+#include "../common/processor.h"
 #include "shadow_session.h"
 
 #include <errno.h>
@@ -59,8 +60,8 @@ static const struct entry entries[] = {
     MODELLED(SYS_madvise),
     MODELLED(SYS_mincore),
     MODELLED(SYS_msync),
-    PLAIN(SYS_fork, SHADOW_CLONE, "fork"),
-    PLAIN(SYS_vfork, SHADOW_CLONE, "vfork"),
+    PLAIN(PROCESSOR_FORK, SHADOW_CLONE, "fork"),
+    PLAIN(PROCESSOR_VFORK, SHADOW_CLONE, "vfork"),
     PLAIN(SYS_clone, SHADOW_CLONE, "clone"),
     PLAIN(SYS_clone3, SHADOW_CLONE, "clone3"),
     PLAIN(SYS_execve, SHADOW_EXEC, "execve"),
@@ -176,7 +177,7 @@ shadow_filter_install(void)
     struct sock_fprog handed = {.filter = program.code};
 
     add_load(&program, offsetof(struct seccomp_data, arch));
-    add_equal(&program, AUDIT_ARCH_X86_64, 1);
+    add_equal(&program, PROCESSOR_AUDIT, 1);
     add(&program, (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JA, 1, 0, 0));
     add_return(&program, SECCOMP_RET_ALLOW);
     add_load(&program, offsetof(struct seccomp_data, nr));

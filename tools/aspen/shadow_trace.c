@@ -13,6 +13,7 @@
  * Called by shadow.c. tests/tools/shadow.sh breaks first.
  */
 #define _GNU_SOURCE
+#include "../common/processor.h"
 #include "shadow_session.h"
 
 #include <errno.h>
@@ -94,9 +95,9 @@ clone_flags(pid_t tid, const struct linux_call *call)
     struct iovec here = {&flags, sizeof(flags)};
     struct iovec there = {(void *)(uintptr_t)call->arguments[0], sizeof(flags)};
 
-    if (call->number == SYS_fork)
+    if (call->number == PROCESSOR_FORK)
         return 0;
-    if (call->number == SYS_vfork)
+    if (call->number == PROCESSOR_VFORK)
         return CLONE_VM | CLONE_VFORK;
     if (call->number == SYS_clone)
         return call->arguments[0];

@@ -10,6 +10,7 @@
  */
 #define _GNU_SOURCE
 #include "linux_calls.h"
+#include "processor.h"
 
 #include <aspen/aspen.h>
 #include <errno.h>
@@ -24,7 +25,6 @@
 /* Numbers and flags that older headers lack. */
 #define NUMBER_MSEAL   462u
 #define MAP_DROPPABLE_ 0x08u
-#define MAP_ABOVE4G_   0x80u
 #define PROT_SEM_      0x8u
 #define MLOCK_ONFAULT_ 1u
 #define MREMAP_ALL     7u
@@ -44,7 +44,7 @@
     ((uint64_t)(MAP_TYPE | MAP_FIXED | MAP_ANONYMOUS | MAP_DENYWRITE |         \
                 MAP_EXECUTABLE | MAP_GROWSDOWN | MAP_LOCKED | MAP_NORESERVE |  \
                 MAP_POPULATE | MAP_NONBLOCK | MAP_STACK | MAP_HUGETLB |        \
-                MAP_32BIT | MAP_ABOVE4G_) |                                    \
+                PROCESSOR_MAP_32BIT | PROCESSOR_MAP_ABOVE4G) |                 \
      (UINT64_C(63) << MAP_HUGE_SHIFT))
 
 typedef bool call_function(const struct linux_space *space, const uint64_t *a,
@@ -72,8 +72,8 @@ place_of(uint64_t flags)
 {
     return (flags & MAP_FIXED ? ASPEN_MAP_FIXED : 0) |
            (flags & MAP_FIXED_NOREPLACE ? ASPEN_MAP_FIXED_NOREPLACE : 0) |
-           (flags & MAP_32BIT ? ASPEN_MAP_32BIT : 0) |
-           (flags & MAP_ABOVE4G_ ? ASPEN_MAP_ABOVE4G : 0) |
+           (flags & PROCESSOR_MAP_32BIT ? ASPEN_MAP_32BIT : 0) |
+           (flags & PROCESSOR_MAP_ABOVE4G ? ASPEN_MAP_ABOVE4G : 0) |
            (flags & MAP_POPULATE ? ASPEN_MAP_POPULATE : 0) |
            (flags & MAP_NONBLOCK ? ASPEN_MAP_NONBLOCK : 0);
 }

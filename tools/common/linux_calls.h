@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * linux_calls.h - Linux's memory calls, as a program makes them: a number and
- * six arguments (x86-64), answered by an address space of Aspen as Linux would
+ * six arguments, answered by an address space of Aspen as Linux would
  * answer: an address or 0, or a negative errno. For tools that set Aspen beside
  * a kernel.
  */

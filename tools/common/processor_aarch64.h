@@ -1,0 +1,57 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * processor_aarch64.h - AArch64; processor.h says what the names mean.
+ *
+ * A breakpoint leaves the address of its own instruction, and no call is under
+ * way there: nothing has to be kept from beginning again.
+ */
+#ifndef ASPEN_PROCESSOR_AARCH64_H
+#define ASPEN_PROCESSOR_AARCH64_H
+
+#define PROCESSOR_AUDIT        AUDIT_ARCH_AARCH64
+#define PROCESSOR_MACHINE      "aarch64"
+#define PROCESSOR_ADDRESS_BITS 48u
+#define PROCESSOR_TAG_BITS     8u
+#define PROCESSOR_MAP_32BIT    0u
+#define PROCESSOR_MAP_ABOVE4G  0u
+#define PROCESSOR_FORK         PROCESSOR_NO_CALL
+#define PROCESSOR_VFORK        PROCESSOR_NO_CALL
+
+#define PROCESSOR_BRK        0x00, 0x00, 0x20, 0xd4
+#define PROCESSOR_CODE_CALL  0x01, 0x00, 0x00, 0xd4, PROCESSOR_BRK /* svc #0 */
+#define PROCESSOR_CODE_READ  0x20, 0x00, 0x40, 0x39, PROCESSOR_BRK /* ldrb */
+#define PROCESSOR_CODE_WRITE 0x20, 0x00, 0x00, 0x39, PROCESSOR_BRK /* strb */
+
+static inline uint64_t
+processor_at(const struct user_regs_struct *registers)
+{
+    return registers->pc;
+}
+
+static inline void
+processor_set_call(struct user_regs_struct *registers, uint64_t at,
+                   const struct linux_call *call)
+{
+    registers->pc = at;
+    registers->regs[8] = call->number;
+    for (unsigned i = 0; i < 6; i++)
+        registers->regs[i] = call->arguments[i];
+}
+
+static inline int64_t
+processor_answer(const struct user_regs_struct *registers)
+{
+    return (int64_t)registers->regs[0];
+}
+
+/* The byte in w0, the address in x1. */
+static inline void
+processor_set_access(struct user_regs_struct *registers, uint64_t at,
+                     uint64_t address, uint8_t byte)
+{
+    registers->pc = at;
+    registers->regs[0] = byte;
+    registers->regs[1] = address;
+}
+
+#endif

@@ -1,0 +1,60 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * processor_x86_64.h - x86-64; processor.h says what the names mean.
+ */
+#ifndef ASPEN_PROCESSOR_X86_64_H
+#define ASPEN_PROCESSOR_X86_64_H
+
+#define PROCESSOR_AUDIT        AUDIT_ARCH_X86_64
+#define PROCESSOR_MACHINE      "x86_64"
+#define PROCESSOR_ADDRESS_BITS 47u
+#define PROCESSOR_TAG_BITS     0u
+#define PROCESSOR_MAP_32BIT    0x40u
+#define PROCESSOR_MAP_ABOVE4G  0x80u
+#define PROCESSOR_FORK         SYS_fork
+#define PROCESSOR_VFORK        SYS_vfork
+
+#define PROCESSOR_CODE_CALL  0x0f, 0x05, 0xcc /* syscall */
+#define PROCESSOR_CODE_READ  0x8a, 0x07, 0xcc /* mov (%rdi), %al */
+#define PROCESSOR_CODE_WRITE 0x88, 0x07, 0xcc /* mov %al, (%rdi) */
+
+static inline uint64_t
+processor_at(const struct user_regs_struct *registers)
+{
+    return registers->rip;
+}
+
+static inline void
+processor_set_call(struct user_regs_struct *registers, uint64_t at,
+                   const struct linux_call *call)
+{
+    const uint64_t *a = call->arguments;
+
+    registers->rip = at;
+    registers->rax = call->number;
+    registers->orig_rax = ~0ull; /* no call that would begin again */
+    registers->rdi = a[0];
+    registers->rsi = a[1];
+    registers->rdx = a[2];
+    registers->r10 = a[3];
+    registers->r8 = a[4];
+    registers->r9 = a[5];
+}
+
+static inline int64_t
+processor_answer(const struct user_regs_struct *registers)
+{
+    return (int64_t)registers->rax;
+}
+
+static inline void
+processor_set_access(struct user_regs_struct *registers, uint64_t at,
+                     uint64_t address, uint8_t byte)
+{
+    registers->rip = at;
+    registers->rax = byte;
+    registers->orig_rax = ~0ull;
+    registers->rdi = address;
+}
+
+#endif
