@@ -2,17 +2,33 @@
 # SPDX-License-Identifier: MIT
 #
 # run-tests.sh LOGDIR PROGRAM...: run cmocka programs, as many at a time as
-# there are CPUs. One line for each; the output of what failed; totals last.
-# The exit status is 1 when a test failed.
+# there are CPUs. One line for each; the output of what failed; what was
+# skipped, each test by name and with the reason; totals last. The exit status
+# is 1 when a test failed, or was skipped without a reason.
 set -u
 logs=$1
 shift
 mkdir -p "$logs"
 : >"$logs/results"
 
+# skips LOG PROGRAM: a line for each: what unit_skip() says within a test. What
+# cmocka alone says has no reason.
+skips()
+{
+    awk -v program="$2" '
+        /^\[ RUN      \] / {test = $4; said = 0}
+        /^\[==========\] [0-9]+ test/ {exit}
+        /^skipped: / {
+            sub("^skipped: ", "")
+            print "skipped " program " " test ": " $0
+            said = 1
+        }
+        /^\[  SKIPPED \] / && !said {print "unsaid  " program " " test}' "$1"
+}
+
 run_one()
 {
-    local program=$1 name log started status passed failed skipped
+    local program=$1 name log started status passed failed skipped verdict=ok
     name=$(basename "$program")
     log=$logs/$name.log
     started=$(date +%s%N)
@@ -22,22 +38,28 @@ run_one()
         awk '{n += $1} END {print n + 0}'; }
     passed=$(count PASSED)
     failed=$(count FAILED)
-    skipped=$(count SKIPPED)
+    skips "$log" "$name" >"$log.skips"
+    skipped=$(grep -c '^skipped ' "$log.skips")
+    failed=$((failed + $(grep -c '^unsaid ' "$log.skips")))
     if [ $status -ne 0 ] && [ "$failed" -eq 0 ]; then
         failed=1 # it crashed, or ran into the time limit
     fi
+    if [ $((passed + failed + skipped)) -eq 0 ]; then
+        failed=1 # no test at all
+    fi
     echo "$passed $failed $skipped $program" >>"$logs/results"
-    printf '%-4s %-28s %4d passed %6d ms\n' \
-        "$([ "$failed" -eq 0 ] && echo ok || echo FAIL)" "$name" "$passed" \
-        $((($(date +%s%N) - started) / 1000000))
-    grep -a '^skipped' "$log"
+    [ "$passed" -gt 0 ] || verdict=skip
+    [ "$failed" -eq 0 ] || verdict=FAIL
+    printf '%-4s %-28s %4d passed %3d skipped %6d ms\n' $verdict "$name" \
+        "$passed" "$skipped" $((($(date +%s%N) - started) / 1000000))
+    cat "$log.skips"
     if [ "$failed" -ne 0 ]; then
         echo "---- $program: exit status $status, output in $log"
-        grep -v '^\[ RUN \|^\[       OK' "$log" | tail -n 40
+        grep -v '^\[ RUN \|^\[       OK\|^skipped: ' "$log" | tail -n 40
         echo "----"
     fi
 }
-export -f run_one
+export -f run_one skips
 export logs
 
 printf '%s\0' "$@" |

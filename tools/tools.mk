@@ -4,10 +4,10 @@
 #
 # aspen links the test build of the library: rehearsing needs failpoints.
 
-TOOL := $(wildcard tools/aspen/*.c) tools/common/linux_calls.c
+TOOL := $(wildcard tools/aspen/*.c tools/common/*.c)
 # What tests and make_snapshots link of it: all that needs no library.
 TOOL_SNAPSHOT := $(addprefix tools/aspen/,tool.c snapshot.c snapshot_file.c)
-TOOL_CAPTURE := $(TOOL_SNAPSHOT) \
+TOOL_CAPTURE := $(TOOL_SNAPSHOT) tools/common/refused.c \
     $(addprefix tools/aspen/,smaps.c pages.c stop.c capture.c)
 
 PROGRAMS += $(BUILD)/aspen
@@ -32,8 +32,10 @@ UNIT_EXTRA_test_snapshot := $(TOOL_SNAPSHOT)
 UNIT_EXTRA_test_smaps := $(TOOL_SNAPSHOT) tools/aspen/smaps.c
 UNIT_EXTRA_test_capture := $(TOOL_CAPTURE)
 UNIT_EXTRA_test_plan := tools/aspen/plan.c
-UNIT_EXTRA_test_place_host := tools/aspen/host.c
-UNIT_EXTRA_test_process_madvise_host := tools/aspen/host.c
+UNIT_EXTRA_test_advise_host := tools/common/refused.c
+UNIT_EXTRA_test_copy_host := tools/common/refused.c
+UNIT_EXTRA_test_place_host := tools/aspen/host.c tools/common/refused.c
+UNIT_EXTRA_test_process_madvise_host := $(UNIT_EXTRA_test_place_host)
 UNIT_EXTRA_test_layout_host := tools/aspen/host.c tools/common/linux_calls.c
 UNIT_EXTRA_test_linux_calls := tools/aspen/host.c tools/common/linux_calls.c
 

@@ -174,4 +174,9 @@ uint64_t helper_fail_every_step(const struct helper_failing *failing);
 uint64_t helper_failed_steps(const struct helper_failing *failing,
                              enum aspen_step step);
 
+/* Bytes from this process's memory at `at`, or to it, by system calls: how many
+ * could be moved, where an access would get a signal. At most a page. */
+size_t helper_host_read(void *bytes, const void *at, size_t length);
+size_t helper_host_write(void *at, const void *bytes, size_t length);
+
 #endif

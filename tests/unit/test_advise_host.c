@@ -7,6 +7,7 @@
  * Linux 6.12 or later.
  */
 #define _GNU_SOURCE
+#include "../../tools/common/refused.h"
 #include "helper.h"
 
 #include "space/vma.h"
@@ -14,7 +15,6 @@
 #include <fcntl.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
-#include <sys/uio.h>
 #include <sys/utsname.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -188,12 +188,9 @@ contents(const struct sides *s, bool on_host, unsigned pages, char *out)
 
     for (unsigned i = 0; i < pages; i++) {
         char byte = 0;
-        struct iovec to = {&byte, 1};
-        struct iovec from = {host(i), 1};
-        bool read =
-            on_host
-                ? process_vm_readv(getpid(), &to, 1, &from, 1, 0) == 1
-                : !aspen_copy_in(s->mm, BASE + i * PAGE, &byte, 1, 0, &done);
+        bool read = on_host ? helper_host_read(&byte, host(i), 1) == 1
+                            : !aspen_copy_in(s->mm, BASE + i * PAGE, &byte, 1,
+                                             0, &done);
         out[i] = !read ? '!' : byte ? byte : '.';
     }
     out[pages] = '\0';
@@ -347,8 +344,12 @@ test_table(void **state)
     int status;
 
     if (!s->known)
-        skip();
-    for (size_t k = 0; k < KINDS; k++)
+        unit_skip("not Linux 6.12 or later with pages of 4 KiB");
+    for (size_t k = 0; k < KINDS; k++) {
+        if (kinds[k].sealed && host_refuses(HOST_MSEAL)) {
+            unit_skip_part("%s: %s", kinds[k].name, host_refuses(HOST_MSEAL));
+            continue;
+        }
         for (size_t a = 0; a < ADVICES; a++) {
             if (!(s->known & 1u << a))
                 continue;
@@ -361,6 +362,7 @@ test_table(void **state)
             failed += status != 0;
             tried++;
         }
+    }
     print_message("%u advices of mappings, %u differ\n", tried, failed);
     assert_int_equal(failed, 0);
 }
@@ -509,7 +511,7 @@ test_random(void **state)
     char bytes[2][SPACE + 1];
 
     if (!s->known)
-        skip();
+        unit_skip("not Linux 6.12 or later with pages of 4 KiB");
     s->random = unit_seed("test_advise_host", 1);
     sides_create(s);
     for (int i = 0; i < CALLS; i++) {
@@ -555,7 +557,7 @@ test_arguments(void **state)
     struct sides *s = *state;
 
     if (!s->known)
-        skip();
+        unit_skip("not Linux 6.12 or later with pages of 4 KiB");
     sides_create(s);
     prepare(s, &kinds[0]);
     for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {

@@ -653,7 +653,7 @@ test_maps_like_the_kernel(void **unused)
 
     FILE *maps = fopen("/proc/self/maps", "r");
     if (!maps)
-        skip();
+        unit_skip("no /proc/self/maps");
     while (count < 256 && fgets(line, sizeof(line), maps)) {
         if (!parse_area(line, &areas[count]) ||
             length + strlen(line) >= sizeof(expected))
@@ -692,7 +692,7 @@ test_smaps_like_the_kernel(void **unused)
 
     FILE *smaps = fopen("/proc/self/smaps", "r");
     if (!smaps || !fgets(line, sizeof(line), smaps))
-        skip();
+        unit_skip("no /proc/self/smaps");
     vma(scene, 0x400000, 1, RW, NULL, 0);
     aspen_inspect_smaps(scene->mm, collect, scene);
     const char *ours = strchr(scene->text, '\n') + 1;

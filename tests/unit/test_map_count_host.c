@@ -311,12 +311,12 @@ test_limit(void **state)
     unsigned limit = host_limit();
 
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-    skip(); /* their memory would count */
+    unit_skip("a sanitizer's own mappings would count");
 #endif
     if (uname(&host) || strcmp(host.sysname, "Linux") ||
         sscanf(host.release, "%u.%u", &major, &minor) != 2 ||
         major * 100 + minor < 616 || limit < 1000 || limit > 100000)
-        skip();
+        unit_skip("not Linux 6.16 or later, or its max_map_count of %u", limit);
     for (unsigned left = 3; left <= 18; left += 3) {
         int status;
         fflush(NULL);

@@ -386,7 +386,7 @@ test_host(void **state)
     if (uname(&host) || strcmp(host.sysname, "Linux") ||
         sscanf(host.release, "%u.%u", &major, &minor) != 2 ||
         major * 100 + minor < 612 || sysconf(_SC_PAGESIZE) != (long)PAGE)
-        skip();
+        unit_skip("not Linux 6.12 or later with pages of 4 KiB");
     pair.remaps = 0;
     pair.forked = false;
     pair.random = unit_seed("test_mmap_host", 1);

@@ -513,8 +513,7 @@ test_host(void **state)
     assert_true(base != MAP_FAILED);
     if (host_name(base, 1, "probe")) {
         munmap(base, 16 * PAGE);
-        print_message("the kernel has no CONFIG_ANON_VMA_NAME\n");
-        skip();
+        unit_skip("the kernel has no CONFIG_ANON_VMA_NAME");
     }
     assert_true(host_maps_says(base, "[anon:probe]"));
     uint64_t page = (uintptr_t)base / PAGE;

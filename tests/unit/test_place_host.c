@@ -12,6 +12,7 @@
 #include "helper.h"
 
 #include "../../tools/aspen/host.h"
+#include "../../tools/common/refused.h"
 #include "space/vma.h"
 #include <errno.h>
 #include <linux/capability.h>
@@ -323,13 +324,29 @@ host_fits(void)
     return FITS && (major > 6 || (major == 6 && minor >= 12));
 }
 
+/* The layout is a matter of personality(). */
+static const char *
+layout_refused(const struct pair *p)
+{
+    const char *refused = NULL;
+
+    if (!p->randomized)
+        refused = host_refuses(HOST_NO_RANDOMIZE);
+    if (!refused && p->bottom_up)
+        refused = host_refuses(HOST_COMPAT_LAYOUT);
+    return refused;
+}
+
 static void
 begin(struct pair *p)
 {
     struct aspen_config config;
 
     if (!host_fits())
-        skip();
+        unit_skip("not Linux 6.12 or later on x86-64, and not under "
+                  "ThreadSanitizer");
+    if (layout_refused(p))
+        unit_skip("%s", layout_refused(p));
     config_of_host(p, &config);
     helper_create(&p->helper, &config);
     make_objects(p);
@@ -644,34 +661,59 @@ top_down(void **state)
 {
     (void)state;
     run((struct pair){.randomized = false}, "top down");
+}
+
+static void
+top_down_random(void **state)
+{
+    (void)state;
     run((struct pair){.randomized = true}, "top down, randomized");
 }
 
 static void
 bottom_up(void **state)
 {
-    struct pair p = {.bottom_up = true};
     (void)state;
-
-    run(p, "bottom up");
-    p.randomized = true;
-    run(p, "bottom up, randomized");
+    run((struct pair){.bottom_up = true}, "bottom up");
 }
 
-/* The limit says where the mmap area ends. */
 static void
-stack_limits(void **state)
+bottom_up_random(void **state)
 {
-    struct pair p = {.stack_bytes = RLIM_INFINITY};
     (void)state;
+    run((struct pair){.bottom_up = true, .randomized = true},
+        "bottom up, randomized");
+}
 
-    run(p, "no limit of stacks");
-    p.randomized = true;
-    run(p, "no limit of stacks, randomized");
-    p.stack_bytes = GIB + 12345;
-    run(p, "stacks of a GiB, randomized");
-    p.randomized = false;
-    run(p, "stacks of a GiB");
+/* The limit of stacks says where the mmap area ends. */
+static void
+no_stack_limit(void **state)
+{
+    (void)state;
+    run((struct pair){.stack_bytes = RLIM_INFINITY}, "no limit of stacks");
+}
+
+static void
+no_stack_limit_random(void **state)
+{
+    (void)state;
+    run((struct pair){.stack_bytes = RLIM_INFINITY, .randomized = true},
+        "no limit of stacks, randomized");
+}
+
+static void
+large_stacks(void **state)
+{
+    (void)state;
+    run((struct pair){.stack_bytes = GIB + 12345}, "stacks of a GiB");
+}
+
+static void
+large_stacks_random(void **state)
+{
+    (void)state;
+    run((struct pair){.stack_bytes = GIB + 12345, .randomized = true},
+        "stacks of a GiB, randomized");
 }
 
 /* ---- Limits, and which error comes first ------------------------------- */
@@ -960,9 +1002,17 @@ int
 main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(top_down),     cmocka_unit_test(bottom_up),
-        cmocka_unit_test(stack_limits), cmocka_unit_test(errors_and_limits),
-        cmocka_unit_test(stacks),       cmocka_unit_test(flags_shown),
+        cmocka_unit_test(top_down),
+        cmocka_unit_test(top_down_random),
+        cmocka_unit_test(bottom_up),
+        cmocka_unit_test(bottom_up_random),
+        cmocka_unit_test(no_stack_limit),
+        cmocka_unit_test(no_stack_limit_random),
+        cmocka_unit_test(large_stacks),
+        cmocka_unit_test(large_stacks_random),
+        cmocka_unit_test(errors_and_limits),
+        cmocka_unit_test(stacks),
+        cmocka_unit_test(flags_shown),
     };
 
     if (argc > 1 && !strcmp(argv[1], "scratch"))

@@ -7,6 +7,37 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+static void
+say_skipped(const char *format, va_list arguments)
+{
+    printf("skipped: ");
+    vprintf(format, arguments);
+    printf("\n");
+    fflush(stdout);
+}
+
+void
+unit_skip_part(const char *format, ...)
+{
+    va_list arguments;
+
+    va_start(arguments, format);
+    say_skipped(format, arguments);
+    va_end(arguments);
+}
+
+void
+unit_skip(const char *format, ...)
+{
+    va_list arguments;
+
+    va_start(arguments, format);
+    say_skipped(format, arguments);
+    va_end(arguments);
+    skip();
+    abort();
+}
+
 uintptr_t
 unit_run_threads(unsigned count, void *(*body)(void *argument), void *argument)
 {

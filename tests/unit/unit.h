@@ -42,6 +42,16 @@ unit_seed(const char *program, uint64_t otherwise)
     return seed;
 }
 
+/*
+ * Skip the test that calls it; or leave out a part of it, which counts as one.
+ * Says why, which scripts/run-tests.sh puts behind the name of the test: a
+ * skip that does not come this way fails there.
+ */
+_Noreturn void unit_skip(const char *format, ...)
+    __attribute__((format(printf, 1, 2)));
+void unit_skip_part(const char *format, ...)
+    __attribute__((format(printf, 1, 2)));
+
 /* body(argument) in `count` threads, 16 at most; the sum of what they return.
  */
 uintptr_t unit_run_threads(unsigned count, void *(*body)(void *argument),

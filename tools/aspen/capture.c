@@ -336,8 +336,9 @@ become_command(char *const *command, int output, int input, int report)
     prctl(PR_SET_PDEATHSIG, SIGKILL);
     if (dup2(input, STDIN_FILENO) >= 0 && dup2(output, STDOUT_FILENO) >= 0 &&
         dup2(output, STDERR_FILENO) >= 0)
-        execvp(command[0], command);
-    reason = errno;
+        reason = -tool_exec(command);
+    else
+        reason = errno;
     (void)!write(report, &reason, sizeof(reason));
     _exit(127);
 }

@@ -13,6 +13,7 @@
  */
 #define _GNU_SOURCE
 #include "../common/processor.h"
+#include "../common/refused.h"
 #include "fuzz_session.h"
 #include "smaps.h"
 
@@ -155,7 +156,8 @@ become_zygote(const struct fuzz_kernel *kernel)
     }
     drop_privileges();
     prctl(PR_SET_THP_DISABLE, 1, 0, 0, 0);
-    personality(ADDR_NO_RANDOMIZE);
+    if (personality(ADDR_NO_RANDOMIZE) < 0)
+        _exit(125);
     (void)setrlimit(RLIMIT_AS, &space);
     raise(SIGSTOP);
     execl("/proc/self/exe", "aspen", NULL);
@@ -216,8 +218,13 @@ follow_exec(pid_t pid)
 int
 fuzz_kernel_begin(struct fuzz_kernel *kernel, struct tool_error *error)
 {
+    const char *refused = host_refuses(HOST_PTRACE);
     int status;
 
+    if (!refused)
+        refused = host_refuses(HOST_NO_RANDOMIZE);
+    if (refused)
+        return tool_fail(error, "%s", refused);
     kernel->files[FUZZ_MEMORY] = memfd_create("aspen-fuzz", MFD_CLOEXEC);
     kernel->files[FUZZ_DISK] = open_disk();
     for (int i = 0; i < FUZZ_FILES; i++)

@@ -6,7 +6,9 @@
  * Called by shadow.c. tests/tools/shadow.sh breaks first.
  */
 #define _GNU_SOURCE
+#include "../common/refused.h"
 #include "shadow_session.h"
+#include "tool.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -70,8 +72,7 @@ run_child(const struct starting *starting, char **command, const char *output)
     if (error == 0)
         error = shadow_filter_install();
     if (error == 0) {
-        execvp(command[0], command);
-        error = -errno;
+        error = tool_exec(command);
     }
     give_up(starting, error);
 }
@@ -79,13 +80,22 @@ run_child(const struct starting *starting, char **command, const char *output)
 /* ---- The parent --------------------------------------------------------- */
 
 static int
+cannot_trace(struct shadow_session *session, pid_t tid)
+{
+    int error = errno;
+    const char *refused = host_refuses(HOST_PTRACE);
+
+    return tool_fail(&session->error, "cannot trace %d: %s", (int)tid,
+                     refused ? refused : strerror(error));
+}
+
+static int
 seize(struct shadow_session *session, pid_t tid, long more)
 {
     struct shadow_task *task;
 
     if (ptrace(PTRACE_SEIZE, tid, NULL, (void *)(OPTIONS | more)) != 0)
-        return tool_fail(&session->error, "cannot trace %d: %s", (int)tid,
-                         strerror(errno));
+        return cannot_trace(session, tid);
     task = shadow_task_add(session, tid);
     if (!task)
         return -1;
@@ -136,8 +146,7 @@ seize_thread(struct shadow_session *session, pid_t tid)
     if (ptrace(PTRACE_SEIZE, tid, NULL, NULL) != 0) {
         if (errno == ESRCH)
             return 0;
-        return tool_fail(&session->error, "cannot trace %d: %s", (int)tid,
-                         strerror(errno));
+        return cannot_trace(session, tid);
     }
     if (ptrace(PTRACE_INTERRUPT, tid, NULL, NULL) != 0 ||
         waitpid(tid, &status, __WALL) != tid || !WIFSTOPPED(status))

@@ -23,7 +23,6 @@
 #include <string.h>
 #include <sys/ptrace.h>
 #include <sys/syscall.h>
-#include <sys/uio.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -91,9 +90,7 @@ leave_space(struct shadow_session *session, struct shadow_task *task)
 static uint64_t
 clone_flags(pid_t tid, const struct linux_call *call)
 {
-    uint64_t flags = 0;
-    struct iovec here = {&flags, sizeof(flags)};
-    struct iovec there = {(void *)(uintptr_t)call->arguments[0], sizeof(flags)};
+    long flags;
 
     if (call->number == PROCESSOR_FORK)
         return 0;
@@ -101,9 +98,10 @@ clone_flags(pid_t tid, const struct linux_call *call)
         return CLONE_VM | CLONE_VFORK;
     if (call->number == SYS_clone)
         return call->arguments[0];
-    if (process_vm_readv(tid, &here, 1, &there, 1, 0) != sizeof(flags))
-        return 0;
-    return flags;
+    errno = 0;
+    flags = ptrace(PTRACE_PEEKDATA, tid, (void *)(uintptr_t)call->arguments[0],
+                   NULL);
+    return errno ? 0 : (uint64_t)flags;
 }
 
 /* At a seccomp stop, or where a call is entered. False: of no interest. */

@@ -14,6 +14,7 @@
  * Called by capture.c. tests/unit/test_capture.c breaks first.
  */
 #define _GNU_SOURCE
+#include "../common/refused.h"
 #include "stop.h"
 
 #include <dirent.h>
@@ -115,6 +116,9 @@ explain(const struct stop *stop, pid_t thread, int reason,
     if (tracer > 0)
         return tool_fail(error, "process %d is traced already, by process %ld",
                          process, tracer);
+    if (host_refuses(HOST_PTRACE))
+        return tool_fail(error, "cannot stop process %d: %s", process,
+                         host_refuses(HOST_PTRACE));
     if (reason == EPERM)
         return tool_fail(error,
                          "no permission to stop process %d (it takes its "

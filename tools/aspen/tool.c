@@ -132,6 +132,39 @@ tool_read_file(const char *path, struct tool_buffer *buffer, size_t look,
     return error;
 }
 
+/* Whether a folder of PATH has such a file, as far as one may look. */
+static bool
+is_in_path(const char *name)
+{
+    const char *folder = getenv("PATH");
+    char path[4096];
+    bool found = false;
+
+    if (folder == NULL)
+        folder = "/bin:/usr/bin"; /* as execvp(3) */
+    while (!found && folder != NULL) {
+        size_t length = strcspn(folder, ":");
+
+        /* An empty name is this folder. */
+        snprintf(path, sizeof(path), "%.*s%s%s", (int)length, folder,
+                 length > 0 ? "/" : "", name);
+        found = access(path, F_OK) == 0;
+        folder = folder[length] == ':' ? folder + length + 1 : NULL;
+    }
+    return found;
+}
+
+int
+tool_exec(char *const *command)
+{
+    execvp(command[0], command);
+    /* One folder that may not be entered is enough for EACCES. */
+    if (errno == EACCES && strchr(command[0], '/') == NULL &&
+        !is_in_path(command[0]))
+        return -ENOENT;
+    return -errno;
+}
+
 bool
 tool_parse_number(const char *text, uint64_t max, uint64_t *number)
 {

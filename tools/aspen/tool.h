@@ -56,6 +56,12 @@ void tool_buffer_free(struct tool_buffer *buffer);
 int tool_read_file(const char *path, struct tool_buffer *buffer, size_t look,
                    bool (*go_on)(const uint8_t *bytes, size_t length));
 
+/**
+ * Become the command, found as a shell does: what is in none of the folders of
+ * PATH that one may enter is not there. Returns a negative errno.
+ */
+int tool_exec(char *const *command);
+
 /** Numbers of options: decimal digits only, no sign. False: not a number. */
 bool tool_parse_number(const char *text, uint64_t max, uint64_t *number);
 /** Seconds with up to nine digits after the point, as nanoseconds. */
