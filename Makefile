@@ -203,6 +203,14 @@ check-kernels: $(BUILD)/aspen $(BUILD)/aspen-broken $(BUILD)/make_snapshots \
 	    scripts/check-kernels.sh $(BUILD)
 export RUN
 
+# ---- Other settings -----------------------------------------------------
+
+# What compares with the host, under limits and settings that people change.
+# HOSTS=--yes-change-this-machine for the machine's own, as root; see the script.
+.PHONY: check-hosts
+check-hosts: $(BUILD)/aspen $(UNIT_test)
+	@scripts/check/hosts.sh $(BUILD) $(HOSTS)
+
 # ---- Examples -----------------------------------------------------------
 
 # Written as an embedder would: public headers and the library only.

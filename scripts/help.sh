@@ -20,6 +20,7 @@ check|build everything and pass every test
 check-mutants|plant the mistakes of tests/mutants, see each found
 check-long|the tests that take long
 check-kernels|Debian's other kernels in QEMU; KERNELS=6.1 CPUS=max RUN='CMD'
+check-hosts|limits and settings that people change; HOSTS=--list
 bench|measure, beside yardsticks (installs them first)
 unit|the unit tests; `make test_NAME` for one
 unit-asan|the same under ASan and UBSan; `make asan/test_NAME`

@@ -35,6 +35,7 @@ UNIT_EXTRA_test_plan := tools/aspen/plan.c
 UNIT_EXTRA_test_advise_host := tools/common/refused.c
 UNIT_EXTRA_test_copy_host := tools/common/refused.c
 UNIT_EXTRA_test_place_host := tools/aspen/host.c tools/common/refused.c
+UNIT_EXTRA_test_mmap_host := tools/aspen/host.c
 UNIT_EXTRA_test_process_madvise_host := $(UNIT_EXTRA_test_place_host)
 UNIT_EXTRA_test_layout_host := tools/aspen/host.c tools/common/linux_calls.c
 UNIT_EXTRA_test_linux_calls := tools/aspen/host.c tools/common/linux_calls.c

@@ -61,6 +61,9 @@ struct aspen_config {
     enum aspen_overcommit overcommit;
     uint32_t overcommit_percent; /* of RAM, in mode NEVER; 50 */
     uint64_t overcommit_kbytes;  /* instead of the percentage; 0: unused */
+    /* What one charge may ask for in mode GUESS, for a machine that stands for
+     * one with other memory; 0: the frames and the swap areas. */
+    uint64_t overcommit_guess_pages;
     /* Kept back, in mode NEVER, from whom lacks SYS_ADMIN, and from every
      * space (at most 1/32 of its size); 0. */
     uint64_t admin_reserve_pages;

@@ -26,6 +26,15 @@ swap_pages(const struct aspen *aspen)
     return pages;
 }
 
+/* RAM and swap. */
+static uint64_t
+guess_pages(const struct aspen *aspen)
+{
+    uint64_t pages = aspen->config.overcommit_guess_pages;
+
+    return pages ? pages : aspen->config.frames + swap_pages(aspen);
+}
+
 /* Add to the sum unless that brings it to what is left of the limit. */
 static int
 charge_below_limit(struct aspen *aspen, uint64_t pages, uint64_t reserve)
@@ -52,7 +61,7 @@ charge(struct aspen *aspen, uint64_t pages, uint64_t reserve)
     if (aspen->config.overcommit == ASPEN_OVERCOMMIT_NEVER)
         return charge_below_limit(aspen, pages, reserve);
     if (aspen->config.overcommit == ASPEN_OVERCOMMIT_GUESS &&
-        pages > aspen->config.frames + swap_pages(aspen))
+        pages > guess_pages(aspen))
         return -ASPEN_ENOMEM;
     aspen_fetch_add_relaxed(&aspen->committed_pages, pages);
     return 0;

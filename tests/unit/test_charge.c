@@ -40,6 +40,25 @@ guess_refuses_only_what_never_fits(void **state)
     machine_destroy(aspen);
 }
 
+/* A machine that stands for one with more memory than it has, or less. */
+static void
+guess_may_be_told_the_memory(void **state)
+{
+    unsigned type;
+    (void)state;
+
+    for (uint64_t pages = FRAMES / 2; pages <= 2 * FRAMES; pages *= 4) {
+        struct aspen_config config = config_of(FRAMES);
+        config.overcommit_guess_pages = pages;
+        struct aspen *aspen = machine_create_from(&config);
+        assert_int_equal(aspen_swap_area_add(aspen, 10, &type), 0);
+        assert_int_equal(aspen_charge(aspen, pages + 1), -ASPEN_ENOMEM);
+        assert_int_equal(aspen_charge(aspen, pages), 0);
+        aspen_uncharge(aspen, pages);
+        machine_destroy(aspen);
+    }
+}
+
 static void
 always_refuses_nothing(void **state)
 {
@@ -151,6 +170,7 @@ main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(guess_refuses_only_what_never_fits),
+        cmocka_unit_test(guess_may_be_told_the_memory),
         cmocka_unit_test(always_refuses_nothing),
         cmocka_unit_test(never_stays_below_the_limit),
         cmocka_unit_test(nothing_costs_no_step),

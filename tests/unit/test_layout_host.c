@@ -208,8 +208,10 @@ static void
 limit_data(struct pair *p, const struct aspen_layout *l)
 {
     uint64_t bytes = l->brk - l->brk_start + (l->data_end - l->data_start) + 9;
-    struct rlimit limit = {bytes, RLIM_INFINITY};
+    struct rlimit limit;
 
+    assert_int_equal(getrlimit(RLIMIT_DATA, &limit), 0);
+    limit.rlim_cur = bytes;
     assert_int_equal(setrlimit(RLIMIT_DATA, &limit), 0);
     assert_int_equal(aspen_limit_set(p->mm, ASPEN_LIMIT_DATA, bytes), 0);
 }

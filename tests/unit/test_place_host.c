@@ -30,6 +30,10 @@
 #define CALLS 2000u
 #define HUGE  ((uint64_t)2 << 20)
 #define LIVE  64u
+/* The host's memory is what overcommit_guess_pages says. */
+#define FRAMES (1u << 16)
+/* Far from what the scratch process can come to. */
+#define PROMISE_BYTES ((uint64_t)512 << 20)
 /* Nothing else is there, and sanitizers allow memory there. */
 #define STACKS ((uint64_t)0x551000000000)
 
@@ -65,11 +69,10 @@ drop_privileges(void)
 static int64_t
 set_limit(const struct command *command)
 {
-    struct rlimit limit = {command->length, RLIM_INFINITY};
+    struct rlimit limit;
 
     getrlimit((__rlimit_resource_t)command->file, &limit);
-    limit.rlim_cur =
-        command->length < limit.rlim_max ? command->length : limit.rlim_max;
+    limit.rlim_cur = command->length;
     return setrlimit((__rlimit_resource_t)command->file, &limit) ? -errno : 0;
 }
 
@@ -163,6 +166,24 @@ ask_host(struct pair *p, const struct command *command)
     return answer;
 }
 
+static rlim_t
+hard_limit(__rlimit_resource_t resource)
+{
+    struct rlimit limit;
+
+    assert_int_equal(getrlimit(resource, &limit), 0);
+    return limit.rlim_max;
+}
+
+/* What the scratch process may have of it. */
+static uint64_t
+allowed(__rlimit_resource_t resource, uint64_t bytes)
+{
+    uint64_t hard = hard_limit(resource);
+
+    return bytes < hard ? bytes : hard;
+}
+
 static void
 start_scratch(struct pair *p)
 {
@@ -174,8 +195,7 @@ start_scratch(struct pair *p)
     p->scratch = fork();
     assert_true(p->scratch >= 0);
     if (p->scratch == 0) {
-        struct rlimit stack = {p->stack_bytes ? p->stack_bytes : 8 * MIB,
-                               RLIM_INFINITY};
+        struct rlimit stack = {p->stack_bytes, hard_limit(RLIMIT_STACK)};
         unsigned long persona = (p->bottom_up ? ADDR_COMPAT_LAYOUT : 0) |
                                 (p->randomized ? 0 : ADDR_NO_RANDOMIZE);
         dup2(in[0], 0);
@@ -257,7 +277,7 @@ static void
 config_of_host(struct pair *p, struct aspen_config *config)
 {
     host_config(config);
-    config->frames = 1 << 20;
+    config->frames = FRAMES;
     config->contents_ignored = true;
     p->shared_aligns = config->huge_shared_placement;
 }
@@ -270,8 +290,7 @@ set_up(struct pair *p)
     assert_int_equal(host_process_read(p->scratch, &process), 0);
     assert_int_equal(process.random, p->randomized);
     assert_int_equal(process.layout.bottom_up, p->bottom_up);
-    assert_int_equal(process.limits[ASPEN_LIMIT_STACK],
-                     p->stack_bytes ? p->stack_bytes : 8 * MIB);
+    assert_int_equal(process.limits[ASPEN_LIMIT_STACK], p->stack_bytes);
     assert_int_equal(host_process_apply(&process, p->mm), 0);
     assert_int_equal(p->mm->layout.brk_start, process.layout.brk_start);
     check_base(p);
@@ -301,6 +320,31 @@ make_objects(struct pair *p)
         p->shared_aligns ? ASPEN_PLACEMENT_SHMEM_HUGE : ASPEN_PLACEMENT_PLAIN;
     assert_int_equal(aspen_object_create(p->helper.aspen, &args, &p->memory),
                      0);
+}
+
+static long
+setting(const char *path, long otherwise)
+{
+    FILE *file = fopen(path, "re");
+
+    if (!file)
+        return otherwise;
+    if (fscanf(file, "%ld", &otherwise) != 1)
+        print_message("%s: not a number\n", path);
+    fclose(file);
+    return otherwise;
+}
+
+static bool
+host_is_bottom_up(void)
+{
+    return setting("/proc/sys/vm/legacy_va_layout", 0) != 0;
+}
+
+static bool
+host_randomizes(void)
+{
+    return setting("/proc/sys/kernel/randomize_va_space", 2) != 0;
 }
 
 /* ThreadSanitizer runs a program in no layout but its own. */
@@ -345,6 +389,13 @@ begin(struct pair *p)
     if (!host_fits())
         unit_skip("not Linux 6.12 or later on x86-64, and not under "
                   "ThreadSanitizer");
+    if (host_promise_bytes() < PROMISE_BYTES)
+        unit_skip("vm.overcommit_memory is 2, and less than %llu MiB are left",
+                  (unsigned long long)(PROMISE_BYTES / MIB));
+    p->bottom_up |= host_is_bottom_up();
+    p->randomized &= host_randomizes();
+    p->stack_bytes =
+        allowed(RLIMIT_STACK, p->stack_bytes ? p->stack_bytes : 8 * MIB);
     if (layout_refused(p))
         unit_skip("%s", layout_refused(p));
     config_of_host(p, &config);
@@ -642,6 +693,10 @@ call_unmap(struct pair *p)
 static void
 run(struct pair p, const char *name)
 {
+    if (!p.bottom_up && host_is_bottom_up())
+        unit_skip("vm.legacy_va_layout is 1: nothing goes top down");
+    if (p.randomized && !host_randomizes())
+        unit_skip("kernel.randomize_va_space is 0");
     p.random = unit_seed("test_place_host", p.randomized ? 1 : 2);
     begin(&p);
     for (unsigned i = 0; i < CALLS; i++)
@@ -772,7 +827,11 @@ wrong_map(struct pair *p)
 static void
 limit(struct pair *p, int resource, uint64_t bytes)
 {
-    struct command c = {.kind = LIMIT, .file = resource, .length = bytes};
+    struct command c = {
+        .kind = LIMIT,
+        .file = resource,
+        .length = allowed((__rlimit_resource_t)resource, bytes),
+    };
 
     assert_int_equal(both(p, &c), 0);
 }
@@ -955,7 +1014,33 @@ host_flags(struct pair *p)
     return flags;
 }
 
-/* Every access with every kind, each at a distance from the others. */
+/* Every access, each at a distance from the others, then none of them. */
+static void
+compare_flags(struct pair *p, int kind)
+{
+    struct command clear = {
+        .kind = UNMAP, .address = STACKS, .length = 4096 * PAGE};
+
+    for (unsigned i = 0; i < 8; i++) {
+        struct command c = {
+            .kind = MAP,
+            .address = STACKS + (512 + i * 32) * PAGE,
+            .length = PAGE,
+            .protection = (int)i,
+            .flags = kind | MAP_FIXED_NOREPLACE,
+            .file = kind & MAP_ANONYMOUS ? -1 : p->memory_number,
+            .offset = kind & MAP_ANONYMOUS ? 0 : i * PAGE,
+        };
+        assert_int_equal(both(p, &c), c.address);
+    }
+    char *ours = our_flags(p);
+    char *host = host_flags(p);
+    assert_string_equal(ours, host);
+    free(ours);
+    free(host);
+    assert_int_equal(both(p, &clear), 0);
+}
+
 static void
 flags_shown(void **state)
 {
@@ -965,37 +1050,40 @@ flags_shown(void **state)
         MAP_ANONYMOUS | MAP_PRIVATE | MAP_GROWSDOWN,
         MAP_ANONYMOUS | MAP_PRIVATE | MAP_STACK,
         MAP_ANONYMOUS | MAP_PRIVATE | MAP_STACK | MAP_GROWSDOWN,
-        MAP_ANONYMOUS | MAP_PRIVATE | MAP_LOCKED,
         MAP_ANONYMOUS | MAP_SHARED,
         MAP_ANONYMOUS | MAP_SHARED | MAP_NORESERVE | MAP_STACK,
         MAP_PRIVATE,
         MAP_PRIVATE | MAP_NORESERVE,
         MAP_SHARED,
         MAP_SHARED | MAP_STACK,
-        MAP_SHARED | MAP_NORESERVE | MAP_LOCKED,
     };
     struct pair p = {.randomized = true};
     (void)state;
 
     begin(&p);
-    for (unsigned i = 0; i < 8 * sizeof(kinds) / sizeof(kinds[0]); i++) {
-        struct command c = {
-            .kind = MAP,
-            .address = STACKS + (32 + i * 32) * PAGE,
-            .length = 3 * PAGE,
-            .protection = (int)i % 8,
-            .flags = kinds[i / 8] | MAP_FIXED_NOREPLACE,
-            .file = kinds[i / 8] & MAP_ANONYMOUS ? -1 : p.memory_number,
-            .offset = kinds[i / 8] & MAP_ANONYMOUS ? 0 : i * PAGE,
-        };
-        assert_int_equal(both(&p, &c), c.address);
-    }
-    char *ours = our_flags(&p);
-    char *host = host_flags(&p);
-    assert_string_equal(ours, host);
-    free(ours);
-    free(host);
+    for (unsigned i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++)
+        compare_flags(&p, kinds[i]);
     end(&p);
+}
+
+static void
+flags_of_locked(void **state)
+{
+    struct pair p = {.randomized = true};
+    struct host_process process;
+    (void)state;
+
+    begin(&p);
+    assert_int_equal(host_process_read(p.scratch, &process), 0);
+    bool may = process.privileges & ASPEN_PRIVILEGE_IPC_LOCK ||
+               process.limits[ASPEN_LIMIT_MEMLOCK] >= 8 * PAGE;
+    if (may) {
+        compare_flags(&p, MAP_ANONYMOUS | MAP_PRIVATE | MAP_LOCKED);
+        compare_flags(&p, MAP_SHARED | MAP_NORESERVE | MAP_LOCKED);
+    }
+    end(&p);
+    if (!may)
+        unit_skip("RLIMIT_MEMLOCK is below 8 pages");
 }
 
 int
@@ -1013,6 +1101,7 @@ main(int argc, char **argv)
         cmocka_unit_test(errors_and_limits),
         cmocka_unit_test(stacks),
         cmocka_unit_test(flags_shown),
+        cmocka_unit_test(flags_of_locked),
     };
 
     if (argc > 1 && !strcmp(argv[1], "scratch"))

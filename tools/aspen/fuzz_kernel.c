@@ -131,6 +131,9 @@ run_access(pid_t pid, uint64_t at, uint64_t address, uint8_t byte)
     return met ? met : (processor_answer(&registers) & 255);
 }
 
+/* Exit status of one that cannot have its files. */
+#define NO_DESCRIPTORS 126
+
 /* ---- The zygote --------------------------------------------------------- */
 
 static void
@@ -140,25 +143,50 @@ drop_privileges(void)
         (void)prctl(PR_CAPBSET_DROP, i, 0, 0, 0);
 }
 
+/* A soft limit; its hard limit may be lower already, and cannot rise. */
+static int
+limit_space(pid_t pid, uint64_t bytes)
+{
+    struct rlimit limit;
+
+    if (prlimit(pid, RLIMIT_AS, NULL, &limit) != 0)
+        return -1;
+    limit.rlim_cur = bytes < limit.rlim_max ? bytes : limit.rlim_max;
+    return prlimit(pid, RLIMIT_AS, &limit, NULL);
+}
+
+/* What has numbers from FUZZ_DESCRIPTOR on may need more of them. */
+static void
+allow_descriptors(void)
+{
+    struct rlimit limit;
+
+    if (getrlimit(RLIMIT_NOFILE, &limit) != 0 ||
+        limit.rlim_cur >= FUZZ_DESCRIPTOR + FUZZ_DESCRIPTORS)
+        return;
+    limit.rlim_cur = limit.rlim_max;
+    (void)setrlimit(RLIMIT_NOFILE, &limit);
+}
+
 static void
 become_zygote(const struct fuzz_kernel *kernel)
 {
-    struct rlimit space = {FUZZ_ADDRESS_SPACE * 64, RLIM_INFINITY};
     static const int modes[] = {O_RDWR, O_RDONLY, O_WRONLY};
     char path[64];
 
+    allow_descriptors();
     for (int i = 0; i < FUZZ_DESCRIPTORS; i++) {
         int file;
         snprintf(path, sizeof(path), "/proc/self/fd/%d", kernel->files[i / 3]);
         file = open(path, modes[i % 3]);
         if (file < 0 || dup2(file, FUZZ_DESCRIPTOR + i) < 0)
-            _exit(126);
+            _exit(NO_DESCRIPTORS);
     }
     drop_privileges();
     prctl(PR_SET_THP_DISABLE, 1, 0, 0, 0);
     if (personality(ADDR_NO_RANDOMIZE) < 0)
         _exit(125);
-    (void)setrlimit(RLIMIT_AS, &space);
+    (void)limit_space(getpid(), FUZZ_ADDRESS_SPACE * 64);
     raise(SIGSTOP);
     execl("/proc/self/exe", "aspen", NULL);
     _exit(127);
@@ -239,7 +267,10 @@ fuzz_kernel_begin(struct fuzz_kernel *kernel, struct tool_error *error)
         become_zygote(kernel);
     if (waitpid(kernel->zygote, &status, WUNTRACED) != kernel->zygote ||
         !WIFSTOPPED(status))
-        return tool_fail(error, "the scratch process does not start");
+        return tool_fail(error, "the scratch process does not start%s",
+                         WEXITSTATUS(status) == NO_DESCRIPTORS
+                             ? ": its files cannot be opened (RLIMIT_NOFILE?)"
+                             : "");
     if (ptrace(PTRACE_SEIZE, kernel->zygote, NULL, (void *)OPTIONS) != 0)
         return tool_fail(error, "cannot trace: %s", strerror(errno));
     kill(kernel->zygote, SIGCONT);
@@ -309,7 +340,6 @@ int
 fuzz_kernel_strip(struct fuzz_kernel *kernel, struct tool_error *error)
 {
     struct linux_call call;
-    struct rlimit space = {FUZZ_ADDRESS_SPACE, RLIM_INFINITY};
     int found;
 
     if (map_executor(kernel->zygote) != 0)
@@ -317,7 +347,7 @@ fuzz_kernel_strip(struct fuzz_kernel *kernel, struct tool_error *error)
     while ((found = first_area(kernel->zygote, &call)) == 1)
         if (run_call(kernel->zygote, FUZZ_EXECUTOR, &call) != 0)
             return tool_fail(error, "the scratch process keeps its mappings");
-    if (found < 0 || prlimit(kernel->zygote, RLIMIT_AS, &space, NULL) != 0)
+    if (found < 0 || limit_space(kernel->zygote, FUZZ_ADDRESS_SPACE) != 0)
         return tool_fail(error, "cannot set up the scratch process: %s",
                          strerror(errno));
     return 0;
@@ -440,24 +470,38 @@ answer_of(int result)
     return result == 0 ? 0 : -errno;
 }
 
-static int64_t
-set_limit(pid_t pid, enum aspen_limit limit, uint64_t bytes)
+static enum __rlimit_resource
+resource_of(enum aspen_limit limit)
 {
-    static const int resources[ASPEN_LIMITS] = {
+    static const enum __rlimit_resource resources[ASPEN_LIMITS] = {
         [ASPEN_LIMIT_AS] = RLIMIT_AS,
         [ASPEN_LIMIT_DATA] = RLIMIT_DATA,
         [ASPEN_LIMIT_STACK] = RLIMIT_STACK,
         [ASPEN_LIMIT_MEMLOCK] = RLIMIT_MEMLOCK,
         [ASPEN_LIMIT_DATA_HARD] = RLIMIT_DATA,
     };
+
+    return resources[limit];
+}
+
+static int64_t
+set_limit(pid_t pid, enum aspen_limit limit, uint64_t bytes)
+{
     struct rlimit value;
 
-    if (prlimit(pid, (enum __rlimit_resource)resources[limit], NULL, &value) !=
-        0)
+    if (prlimit(pid, resource_of(limit), NULL, &value) != 0)
         return -errno;
     value.rlim_cur = bytes;
-    return answer_of(
-        prlimit(pid, (enum __rlimit_resource)resources[limit], &value, NULL));
+    return answer_of(prlimit(pid, resource_of(limit), &value, NULL));
+}
+
+bool
+fuzz_limit_is_allowed(enum aspen_limit limit, uint64_t bytes)
+{
+    struct rlimit value;
+
+    return getrlimit(resource_of(limit), &value) != 0 ||
+           bytes <= value.rlim_max;
 }
 
 static int64_t

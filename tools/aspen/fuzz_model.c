@@ -18,6 +18,8 @@
 #include <sys/mman.h>
 
 #define FRAMES 131072u
+/* Far from what a few processes of FUZZ_ADDRESS_SPACE can come to. */
+#define PROMISE_BYTES (512ull << 20)
 
 /* ---- The disk: bytes behind a pager ------------------------------------- */
 
@@ -95,18 +97,18 @@ make_machine(struct fuzz_model *model, struct tool_error *error)
     int result;
 
     host_config(&config);
-    if (config.overcommit == ASPEN_OVERCOMMIT_NEVER)
-        return tool_fail(error, "the host's vm.overcommit_memory is 2: what "
-                                "it allows depends on other processes");
+    if (host_promise_bytes() < PROMISE_BYTES)
+        return tool_fail(error,
+                         "vm.overcommit_memory is 2, and less than %llu MiB "
+                         "are left to promise",
+                         PROMISE_BYTES >> 20);
     config.frames = FRAMES;
-    model->direct_map_bytes = (size_t)FRAMES * FUZZ_PAGE;
-    model->direct_map =
-        mmap(NULL, model->direct_map_bytes, PROT_READ | PROT_WRITE,
-             MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-    if (model->direct_map == MAP_FAILED)
+    result = host_direct_map(&config);
+    if (result != 0)
         return tool_fail(error, "no addresses for the machine: %s",
-                         strerror(errno));
-    config.direct_map = model->direct_map;
+                         strerror(-result));
+    model->direct_map = config.direct_map;
+    model->direct_map_bytes = (size_t)config.frames * FUZZ_PAGE;
     result = aspen_create(&config, &model->aspen);
     if (result == 0)
         return 0;
@@ -319,6 +321,8 @@ fuzz_model_do(struct fuzz_model *model, const struct fuzz_op *op)
     case FUZZ_PUNCH:
         return aspen_object_punch(model->files[a[0]], a[1], a[2]);
     case FUZZ_LIMIT:
+        if (!fuzz_limit_is_allowed((enum aspen_limit)a[0], a[1]))
+            return -EINVAL;
         return aspen_limit_set(mm, (enum aspen_limit)a[0], a[1]);
     case FUZZ_KINDS:
         break;

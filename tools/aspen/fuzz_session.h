@@ -173,6 +173,9 @@ void fuzz_kernel_clear(struct fuzz_kernel *kernel);
 #define FUZZ_SIGNAL(number, code) (-(4096 + (int64_t)(number)*16 + (code)))
 int64_t fuzz_kernel_do(struct fuzz_kernel *kernel, const struct fuzz_op *op);
 
+/* Whether FUZZ_LIMIT stays below the hard limit, which processes share. */
+bool fuzz_limit_is_allowed(enum aspen_limit limit, uint64_t bytes);
+
 /* A call of the zygote, to find out what the host can do. */
 int64_t fuzz_kernel_ask(struct fuzz_kernel *kernel,
                         const struct linux_call *call);

@@ -17,6 +17,7 @@
 #include <sys/mman.h>
 #include <sys/personality.h>
 #include <sys/prctl.h>
+#include <sys/sysinfo.h>
 #include <sys/utsname.h>
 #include <sys/vfs.h>
 #include <unistd.h>
@@ -54,6 +55,56 @@ file_says(const char *path, const char *word)
     bool found = fgets(text, sizeof(text), file) && strstr(text, word);
     fclose(file);
     return found;
+}
+
+/* From /proc/meminfo; 0 when there is no such line. */
+static uint64_t
+meminfo_kbytes(const char *name)
+{
+    unsigned long long kbytes = 0;
+    FILE *file = fopen("/proc/meminfo", "re");
+    size_t length = strlen(name);
+    char line[256];
+
+    if (!file)
+        return 0;
+    while (!kbytes && fgets(line, sizeof(line), file))
+        if (!strncmp(line, name, length) && line[length] == ':')
+            kbytes = strtoull(line + length + 1, NULL, 10);
+    fclose(file);
+    return kbytes;
+}
+
+/* What the kernel has promised is a sum over all processes, of which few are
+ * Aspen's. The limit is the host's; how much of it is left is not known. */
+static void
+overcommit_config(struct aspen_config *config)
+{
+    const uint64_t kb = PAGE / 1024;
+    struct sysinfo memory;
+
+    config->overcommit = (enum aspen_overcommit)number_in(
+        "/proc/sys/vm/overcommit_memory", ASPEN_OVERCOMMIT_GUESS);
+    config->overcommit_kbytes = meminfo_kbytes("CommitLimit");
+    if (!sysinfo(&memory))
+        config->overcommit_guess_pages =
+            (memory.totalram + memory.totalswap) * memory.mem_unit / PAGE;
+    config->admin_reserve_pages =
+        number_in("/proc/sys/vm/admin_reserve_kbytes", 0) / kb;
+    config->user_reserve_pages =
+        number_in("/proc/sys/vm/user_reserve_kbytes", 0) / kb;
+}
+
+uint64_t
+host_promise_bytes(void)
+{
+    uint64_t limit = meminfo_kbytes("CommitLimit");
+    uint64_t promised = meminfo_kbytes("Committed_AS");
+
+    if (number_in("/proc/sys/vm/overcommit_memory", ASPEN_OVERCOMMIT_GUESS) !=
+        ASPEN_OVERCOMMIT_NEVER)
+        return UINT64_MAX;
+    return limit > promised ? (limit - promised) * 1024 : 0;
 }
 
 static enum aspen_semantics
@@ -95,21 +146,12 @@ has_pkeys(void)
 void
 host_config(struct aspen_config *config)
 {
-    const uint64_t kb = PAGE / 1024;
     long pages = sysconf(_SC_PHYS_PAGES);
 
     aspen_config_init(config);
     config->frames = pages > 0 ? (uint32_t)pages : 1u << 20;
     config->semantics = release();
-    config->overcommit = (enum aspen_overcommit)number_in(
-        "/proc/sys/vm/overcommit_memory", ASPEN_OVERCOMMIT_GUESS);
-    config->overcommit_percent =
-        (uint32_t)number_in("/proc/sys/vm/overcommit_ratio", 50);
-    config->overcommit_kbytes = number_in("/proc/sys/vm/overcommit_kbytes", 0);
-    config->admin_reserve_pages =
-        number_in("/proc/sys/vm/admin_reserve_kbytes", 0) / kb;
-    config->user_reserve_pages =
-        number_in("/proc/sys/vm/user_reserve_kbytes", 0) / kb;
+    overcommit_config(config);
     config->map_count_max =
         (uint32_t)number_in("/proc/sys/vm/max_map_count", 65530);
     config->mmap_min_fixed = number_in("/proc/sys/vm/mmap_min_addr", 65536);
@@ -141,6 +183,32 @@ host_file_placement(int file)
                    ? ASPEN_PLACEMENT_SHMEM_HUGE
                    : ASPEN_PLACEMENT_PLAIN;
     }
+}
+
+/* ---- Memory for a machine ---------------------------------------------- */
+
+#define FRAMES_FEWEST 16384u
+
+int
+host_direct_map(struct aspen_config *config)
+{
+    uint64_t left = host_promise_bytes() / PAGE / 4;
+    void *map;
+
+    if (left < config->frames)
+        config->frames = left < FRAMES_FEWEST ? FRAMES_FEWEST : (uint32_t)left;
+    while (
+        (map = mmap(NULL, (size_t)config->frames * PAGE, PROT_READ | PROT_WRITE,
+                    MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0)) ==
+            MAP_FAILED &&
+        config->frames / 2 >= FRAMES_FEWEST)
+        config->frames /= 2;
+    if (map == MAP_FAILED)
+        return -errno;
+    /* Children run other programs, and would be charged for it. */
+    (void)madvise(map, (size_t)config->frames * PAGE, MADV_DONTFORK);
+    config->direct_map = map;
+    return 0;
 }
 
 /* ---- A process --------------------------------------------------------- */

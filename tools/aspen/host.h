@@ -14,11 +14,25 @@
 #include <sys/types.h>
 
 /**
- * aspen_config_init(), then the host's release, overcommit, bounds of addresses
- * and maps, and what huge pages do to placement. frames is the host's memory;
- * the direct map is the caller's.
+ * aspen_config_init(), then the host's release, overcommit (with its limit, for
+ * all processes together), bounds of addresses and maps, and what huge pages do
+ * to placement. frames is the host's memory; the direct map is the caller's.
  */
 void host_config(struct aspen_config *config);
+
+/**
+ * How much the kernel would still promise to all processes together.
+ * UINT64_MAX unless vm.overcommit_memory is 2: then what Aspen is not asked
+ * for counts as well, and answers can be compared only far from the limit.
+ */
+uint64_t host_promise_bytes(void);
+
+/**
+ * config->direct_map for config->frames, of which few will be touched, or for
+ * fewer: as many as this process's limits and vm.overcommit_memory allow.
+ * Children of this process do not have it. 0 or a negative errno.
+ */
+int host_direct_map(struct aspen_config *config);
 
 /** Which rule the host's file system follows for mappings of an open file. */
 enum aspen_placement host_file_placement(int file);

@@ -151,17 +151,12 @@ begin_machine(struct shadow_session *session)
 
     host_config(&config);
     config.contents_ignored = true;
-    /* What other processes of the host were promised is not known. */
-    if (config.overcommit == ASPEN_OVERCOMMIT_NEVER)
-        config.overcommit = ASPEN_OVERCOMMIT_ALWAYS;
-    session->direct_map_bytes = (size_t)config.frames * 4096;
-    session->direct_map =
-        mmap(NULL, session->direct_map_bytes, PROT_READ | PROT_WRITE,
-             MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-    if (session->direct_map == MAP_FAILED)
+    result = host_direct_map(&config);
+    if (result != 0)
         return tool_fail(&session->error, "no addresses for the machine: %s",
-                         strerror(errno));
-    config.direct_map = session->direct_map;
+                         strerror(-result));
+    session->direct_map = config.direct_map;
+    session->direct_map_bytes = (size_t)config.frames * 4096;
     result = aspen_create(&config, &session->aspen);
     if (result != 0)
         return tool_fail(&session->error, "cannot make the machine: %s",
