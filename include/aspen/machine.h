@@ -24,7 +24,8 @@ enum aspen_overcommit {
     ASPEN_OVERCOMMIT_NEVER = 2,  /* stay below RAM * percent + swap */
 };
 
-/** Whose semantics are followed where releases of Linux differ. */
+/** Whose semantics are followed where releases of Linux differ: see "Releases"
+ * in docs/semantics.md. */
 enum aspen_semantics {
     ASPEN_SEMANTICS_6_1,
     ASPEN_SEMANTICS_6_12,

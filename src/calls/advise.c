@@ -13,15 +13,9 @@
 #include "calls/advise.h"
 
 #include "fault/populate.h"
+#include "space/release.h"
 
 /* ---- What is known ----------------------------------------------------- */
-
-/* Linux 6.13, for files 6.15. */
-static bool
-has_guards(const struct aspen *aspen)
-{
-    return aspen->config.semantics >= ASPEN_SEMANTICS_6_18;
-}
 
 /* Frames do not go bad: as a kernel that is built without such things. */
 static bool
@@ -39,7 +33,7 @@ is_known(const struct aspen *aspen, enum aspen_advice advice)
         return !config->ksm_absent;
     case ASPEN_MADV_GUARD_INSTALL:
     case ASPEN_MADV_GUARD_REMOVE:
-        return has_guards(aspen);
+        return aspen_release_has_guards(aspen);
     case ASPEN_MADV_HWPOISON:
     case ASPEN_MADV_SOFT_OFFLINE:
         return false;
@@ -233,7 +227,7 @@ aspen_process_madvise(struct aspen_mm *mm,
                       const struct aspen_advise_range *ranges, unsigned count,
                       enum aspen_advice advice, bool remote, uint64_t *done)
 {
-    bool any = !remote && mm->aspen->config.semantics >= ASPEN_SEMANTICS_6_18;
+    bool any = !remote && aspen_release_advises_itself(mm->aspen);
     int error = 0;
 
     *done = 0;

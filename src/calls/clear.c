@@ -38,6 +38,8 @@ count(struct aspen_clear *clear, const struct aspen_vma *vma)
         clear->charge_pages += pages;
     if (aspen_is_data(vma->flags))
         clear->data_pages += pages;
+    if (vma->flags & ASPEN_VM_LOCKED)
+        clear->locked_pages += pages;
 }
 
 /* `next`: the first VMA that ends after the start, the cursor's, or NULL. */
@@ -104,6 +106,7 @@ aspen_clear_init(struct aspen_clear *clear, struct aspen_mm *mm, uint64_t start,
     clear->pages = 0;
     clear->charge_pages = 0;
     clear->data_pages = 0;
+    clear->locked_pages = 0;
     clear->below = NULL;
     clear->above = NULL;
     clear->floor = mm->address_floor;

@@ -32,6 +32,7 @@ struct aspen_clear {
     uint64_t pages;        /* of what goes */
     uint64_t charge_pages; /* of these, charged */
     uint64_t data_pages;   /* of these, data as RLIMIT_DATA means it */
+    uint64_t locked_pages; /* of these, locked */
 
     /* What will end at `start` and start at `end` after the commit, or NULL:
      * until then they have their old ranges. For a hole `above` is known from

@@ -14,6 +14,7 @@
 
 #include "space/anon_vma.h"
 #include "space/name.h"
+#include "space/release.h"
 
 #define NEVER_JOINED                                                           \
     (ASPEN_VM_IO | ASPEN_VM_DONTEXPAND | ASPEN_VM_PFNMAP | ASPEN_VM_MIXEDMAP | \
@@ -45,11 +46,25 @@ aspen_piece_cut(struct aspen_piece *piece, uint64_t start, uint64_t end)
     piece->end = end;
 }
 
+static bool
+is_closed(const struct aspen_object *object)
+{
+    return object && object->pager && object->pager->close;
+}
+
+/* Whoever is told of the end of a mapping is told of each, up to 6.1. */
+static bool
+stays_alone(const struct aspen_object *object)
+{
+    return is_closed(object) && !aspen_release_joins_what_closes(object->aspen);
+}
+
 bool
 aspen_pieces_continue(const struct aspen_piece *low,
                       const struct aspen_piece *high)
 {
     return low->end == high->start && low->object == high->object &&
+           !stays_alone(low->object) &&
            ((low->flags ^ high->flags) & ~ASPEN_VM_SOFTDIRTY) == 0 &&
            !(low->flags & NEVER_JOINED) && low->userfault == high->userfault &&
            aspen_names_equal(low->name, high->name) && !low->embedder &&
@@ -67,7 +82,7 @@ aspen_anon_vma_fits(const struct aspen *aspen, const struct aspen_piece *piece,
     if (!piece->anon_vma)
         return neighbour->single;
     return !neighbour->anon_vma && piece->single &&
-           aspen->config.semantics >= ASPEN_SEMANTICS_6_18;
+           aspen_release_joins_either_anon_vma(aspen);
 }
 
 bool
@@ -80,7 +95,5 @@ aspen_anon_vmas_agree(const struct aspen_piece *low,
 bool
 aspen_vma_may_dissolve(const struct aspen_vma *vma)
 {
-    const struct aspen_object *object = vma->object;
-
-    return !object || !object->pager || !object->pager->close;
+    return !is_closed(vma->object);
 }

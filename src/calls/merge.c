@@ -9,6 +9,7 @@
 #include "calls/merge.h"
 
 #include "space/anon_vma.h"
+#include "space/release.h"
 #include "space/split.h"
 
 /* ---- Check ------------------------------------------------------------- */
@@ -52,6 +53,23 @@ above_init(struct aspen_piece *piece, const struct aspen_merge *merge)
     aspen_piece_cut(piece, merge->end, piece->end);
 }
 
+/* It could be one with either: with both? */
+static void
+choose(struct aspen_merge *merge, const struct aspen_piece *below,
+       const struct aspen_piece *above)
+{
+    const struct aspen *aspen = merge->mm->aspen;
+
+    if (!merge->like && !aspen_release_mmap_joins_below_first(aspen)) {
+        /* First it is one with what is above, that with what is below. */
+        if (!aspen_anon_vma_fits(aspen, above, below))
+            merge->below = NULL;
+    } else if (!aspen_anon_vmas_agree(below, above) ||
+               !aspen_vma_may_dissolve(merge->above)) {
+        merge->above = NULL;
+    }
+}
+
 void
 aspen_merge_check(struct aspen_merge *merge)
 {
@@ -74,10 +92,8 @@ aspen_merge_check(struct aspen_merge *merge)
             !aspen_anon_vma_fits(aspen, &new, &above))
             merge->above = NULL;
     }
-    if (merge->below && merge->above &&
-        (!aspen_anon_vmas_agree(&below, &above) ||
-         !aspen_vma_may_dissolve(merge->above)))
-        merge->above = NULL;
+    if (merge->below && merge->above)
+        choose(merge, &below, &above);
 }
 
 /* ---- Reserve ----------------------------------------------------------- */

@@ -19,6 +19,7 @@
 #include "space/charge.h"
 #include "space/limits.h"
 #include "space/object.h"
+#include "space/release.h"
 #include "space/split.h"
 
 #define MAY_FLAGS (ASPEN_VM_MAYREAD | ASPEN_VM_MAYWRITE | ASPEN_VM_MAYEXEC)
@@ -147,8 +148,7 @@ flags_of(const struct aspen_mm *mm, const struct aspen_mmap_args *args)
         flags |= MAY_FLAGS;
     if (flags & ASPEN_VM_SHARED)
         flags |= ASPEN_VM_MAYSHARE;
-    /* Since Linux 6.7 it means "no huge pages", and nothing else. */
-    if (flags & ASPEN_VM_STACK && config->semantics >= ASPEN_SEMANTICS_6_12 &&
+    if (flags & ASPEN_VM_STACK && aspen_release_stack_is_not_huge(mm->aspen) &&
         config->huge_placement != ASPEN_HUGE_PLACEMENT_NEVER)
         flags |= ASPEN_VM_NOHUGEPAGE;
     flags &= ~ASPEN_VM_STACK;

@@ -21,6 +21,7 @@
 #include "space/charge.h"
 #include "space/notify.h"
 #include "space/object.h"
+#include "space/release.h"
 
 static uint64_t
 gone_end(const struct aspen_move *move)
@@ -125,6 +126,22 @@ cut_out(struct aspen_cut *cut, const struct aspen_clear *range, bool *changed)
     return error;
 }
 
+/* What loses its lock and stays is cut out, up to 6.12. */
+static int
+cut_locked(struct aspen_move *move, bool *changed)
+{
+    struct aspen_vma *vma = move->vma;
+    uint64_t end = move->from + move->pages_bytes;
+
+    *changed = vma->start < move->from || vma->end > end;
+    if (!*changed)
+        return 0;
+    int error = aspen_vma_isolate(&move->source_cut.low, vma, move->from, end);
+    if (error)
+        move->source_cut.low.vma = NULL;
+    return error;
+}
+
 /* I4. After a cut the VMAs are others. */
 static int
 cut_source(struct aspen_move *move)
@@ -132,6 +149,9 @@ cut_source(struct aspen_move *move)
     bool changed;
 
     int error = cut_out(&move->source_cut, &move->source, &changed);
+    if (!error && move->dontunmap && move->vma->flags & ASPEN_VM_LOCKED &&
+        aspen_release_dontunmap_cuts_out_locked(move->mm->aspen))
+        error = cut_locked(move, &changed);
     if (error || !changed)
         return error;
     error = check_ranges(move);
@@ -217,6 +237,24 @@ would_join_left(const struct aspen_move *move)
     return merge.above != NULL;
 }
 
+/* Up to 6.12 what stays without pages is no part of what takes them; up to 6.1,
+ * where it is beside that, neither is anything else. */
+static void
+keep_apart(const struct aspen_move *move, struct aspen_merge *merge)
+{
+    const struct aspen *aspen = move->mm->aspen;
+    const struct aspen_vma *vma = move->vma;
+
+    if (!move->dontunmap || vma->object || vma->anon_vma ||
+        aspen_release_dontunmap_may_join(aspen) ||
+        (merge->below != vma && merge->above != vma))
+        return;
+    if (merge->below == vma || !aspen_release_dontunmap_joins_others(aspen))
+        merge->below = NULL;
+    if (merge->above == vma || !aspen_release_dontunmap_joins_others(aspen))
+        merge->above = NULL;
+}
+
 static void
 plan_merge(struct aspen_move *move)
 {
@@ -236,6 +274,7 @@ plan_merge(struct aspen_move *move)
         aspen_moves_find_below(move->with, merge);
     merge->grows = false;
     merge->like = move->vma;
+    keep_apart(move, merge);
     aspen_merge_check(merge);
     move->joins_left = would_join_left(move);
 }
@@ -492,6 +531,16 @@ unlock_around(const struct aspen_move *move)
         unlock(move->mm, vma);
 }
 
+/* It has no pages; up to 6.12 as if it never had any. */
+static void
+leave_anon_vma(struct aspen_vma *vma)
+{
+    aspen_anon_vma_unlink(vma);
+    if (!vma->object && !vma->special &&
+        aspen_release_dontunmap_starts_afresh(vma->mm->aspen))
+        vma->pgoff = vma->start >> ASPEN_PAGE_SHIFT;
+}
+
 /* Nobody looks there for pages any more. */
 static void
 leave_source(struct aspen_move *move)
@@ -507,7 +556,7 @@ leave_source(struct aspen_move *move)
     if (vma->start == move->from && vma->end == end &&
         (!move->with || (move->left_start == move->from &&
                          move->left_end == end && !move->joins_left)))
-        aspen_anon_vma_unlink(vma);
+        leave_anon_vma(vma);
 }
 
 static void

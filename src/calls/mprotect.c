@@ -10,6 +10,7 @@
 #include "calls/edit.h"
 #include "fault/populate.h"
 #include "space/protect.h"
+#include "space/release.h"
 
 #define MAY_SHIFT 4 /* from READ to MAYREAD */
 #define GROWS     (ASPEN_PROT_GROWSDOWN | ASPEN_PROT_GROWSUP)
@@ -28,7 +29,8 @@ charge_flag(const struct aspen_vma *vma, uint64_t flags)
     if (flags & ASPEN_VM_WRITE)
         return vma->flags & never ? flags : flags | ASPEN_VM_ACCOUNT;
     if (vma->flags & ASPEN_VM_ACCOUNT && !vma->object &&
-        !aspen_load(&vma->anon_vma))
+        !aspen_load(&vma->anon_vma) &&
+        aspen_release_read_only_is_not_charged(vma->mm->aspen))
         return flags & ~ASPEN_VM_ACCOUNT;
     return flags;
 }

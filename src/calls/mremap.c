@@ -8,7 +8,9 @@
  *   larger      grow in place, if the mapping ends there and there is room;
  *               else, with MAYMOVE, move to where there is
  *
- * What is refused first is refused first by Linux 6.18.
+ * What is refused first is refused first by Linux: arguments, then the mapping,
+ * before 6.15 the mapping, then the target, then whether the one fits the
+ * other.
  *
  * Called by the embedder. The first tests to break are
  * tests/unit/test_mremap.c and tests/unit/test_mremap_host.c.
@@ -21,6 +23,7 @@
 #include "fault/populate.h"
 #include "space/charge.h"
 #include "space/limits.h"
+#include "space/release.h"
 
 #define NEVER_GROWN (ASPEN_VM_DONTEXPAND | ASPEN_VM_PFNMAP)
 #define NEVER_MERGED                                                           \
@@ -37,8 +40,14 @@ struct remap {
     uint64_t old_bytes;
     uint64_t new_bytes;
     unsigned flags;
+    bool resizes;  /* the sizes differ, as DONTUNMAP's may not */
     uint64_t new;  /* wanted; then where it is */
     uint64_t fill; /* what has to be faulted in, at its end */
+    struct {
+        uint64_t pages;
+        uint64_t data;
+        uint64_t locked;
+    } gone; /* of other mappings, before this one's growth is looked at */
 };
 
 /* ---- Check ------------------------------------------------------------- */
@@ -62,19 +71,27 @@ maps_left(const struct aspen_mm *mm, uint64_t maps)
     return mm->map_count + maps < mm->aspen->config.map_count_max;
 }
 
+/* Do they fit each other? */
+static int
+check_flags(const struct remap *remap)
+{
+    if (has_target(remap) && !(remap->flags & ASPEN_MREMAP_MAYMOVE))
+        return -ASPEN_EINVAL;
+    return remap->flags & ASPEN_MREMAP_DONTUNMAP && remap->resizes
+               ? -ASPEN_EINVAL
+               : 0;
+}
+
 static int
 check_target(const struct remap *remap)
 {
-    const struct aspen_mm *mm = remap->mm;
+    uint64_t limit = remap->mm->address_limit;
 
-    if (remap->new > mm->address_limit - remap->new_bytes ||
-        !aspen_is_aligned(remap->new, ASPEN_PAGE_SIZE) ||
-        !(remap->flags & ASPEN_MREMAP_MAYMOVE))
+    if (remap->new_bytes > limit || remap->new > limit - remap->new_bytes ||
+        !aspen_is_aligned(remap->new, ASPEN_PAGE_SIZE) || check_flags(remap) ||
+        overlaps(remap))
         return -ASPEN_EINVAL;
-    if (remap->flags & ASPEN_MREMAP_DONTUNMAP &&
-        remap->old_bytes != remap->new_bytes)
-        return -ASPEN_EINVAL;
-    return overlaps(remap) ? -ASPEN_EINVAL : 0;
+    return 0;
 }
 
 static int
@@ -84,8 +101,11 @@ check_arguments(const struct remap *remap)
         ASPEN_MREMAP_MAYMOVE | ASPEN_MREMAP_FIXED | ASPEN_MREMAP_DONTUNMAP;
 
     if (remap->flags & ~known ||
-        !aspen_is_aligned(remap->old, ASPEN_PAGE_SIZE) || !remap->new_bytes ||
-        remap->new_bytes > remap->mm->address_limit)
+        !aspen_is_aligned(remap->old, ASPEN_PAGE_SIZE) || !remap->new_bytes)
+        return -ASPEN_EINVAL;
+    if (!aspen_release_mremap_checks_arguments_first(remap->mm->aspen))
+        return check_flags(remap);
+    if (remap->new_bytes > remap->mm->address_limit)
         return -ASPEN_EINVAL;
     return has_target(remap) ? check_target(remap) : 0;
 }
@@ -103,6 +123,24 @@ check_hugetlb(struct remap *remap)
     return 0;
 }
 
+/* `more` pages of the mapping, without what is gone by then. */
+static int
+check_limits_of_growth(const struct remap *remap, uint64_t more)
+{
+    const struct aspen_mm *mm = remap->mm;
+    uint64_t flags = remap->vma->flags;
+    int error = 0;
+
+    if (flags & ASPEN_VM_LOCKED)
+        error = aspen_may_lock_without(mm, more, remap->gone.locked);
+    if (!error)
+        error =
+            aspen_check_total(mm, mm->total_pages - remap->gone.pages + more);
+    return !error && aspen_is_data(flags)
+               ? aspen_check_data(mm, mm->data_pages - remap->gone.data + more)
+               : error;
+}
+
 static int
 check_growth(const struct remap *remap)
 {
@@ -114,16 +152,11 @@ check_growth(const struct remap *remap)
         return -ASPEN_EINVAL;
     if (vma->flags & NEVER_GROWN)
         return -ASPEN_EFAULT;
-    if (vma->flags & ASPEN_VM_LOCKED) {
-        int error = aspen_may_lock(remap->mm, more);
-        if (error)
-            return error;
-    }
-    return aspen_may_expand(remap->mm, vma->flags, more);
+    return check_limits_of_growth(remap, more);
 }
 
 static int
-check_mapping(struct remap *remap)
+check_vma(struct remap *remap)
 {
     const struct aspen_vma *vma = remap->vma;
 
@@ -131,11 +164,17 @@ check_mapping(struct remap *remap)
         return -ASPEN_EFAULT;
     if (vma->flags & ASPEN_VM_SEALED)
         return -ASPEN_EPERM;
-    if (vma->flags & ASPEN_VM_HUGETLB) {
-        int error = check_hugetlb(remap);
-        if (error)
-            return error;
-    }
+    return vma->flags & ASPEN_VM_HUGETLB ? check_hugetlb(remap) : 0;
+}
+
+static int
+check_mapping(struct remap *remap)
+{
+    const struct aspen_vma *vma = remap->vma;
+
+    int error = check_vma(remap);
+    if (error)
+        return error;
     if (!has_target(remap) && remap->new_bytes <= remap->old_bytes)
         return 0;
     if (!remap->old_bytes &&
@@ -157,8 +196,11 @@ static int
 check_excess(const struct remap *remap)
 {
     uint64_t limit = remap->mm->address_limit;
+    uint64_t start = remap->old + remap->new_bytes;
 
-    return remap->old > limit || remap->old_bytes > limit - remap->old
+    if (remap->old_bytes <= remap->new_bytes)
+        return 0;
+    return start > limit || remap->old_bytes - remap->new_bytes > limit - start
                ? -ASPEN_EINVAL
                : 0;
 }
@@ -324,6 +366,44 @@ takes_away_itself(const struct remap *remap)
 {
     return remap->flags & ASPEN_MREMAP_FIXED &&
            remap->old - remap->new < remap->new_bytes;
+}
+
+/* What is mapped in a range that goes before the mapping is looked at. */
+static int
+check_gone(struct remap *remap, uint64_t start, uint64_t bytes)
+{
+    struct aspen_clear clear;
+
+    int error = aspen_clear_check(&clear, remap->mm, start, start + bytes);
+    if (error)
+        return error;
+    remap->gone.pages += clear.pages;
+    remap->gone.data += clear.data_pages;
+    remap->gone.locked += clear.locked_pages;
+    return 0;
+}
+
+/* What 6.18 asks later: the mapping, then where it goes and what is there. */
+static int
+check_in_old_order(struct remap *remap)
+{
+    uint64_t rest = remap->old + remap->new_bytes;
+
+    int error = check_vma(remap);
+    if (error || !has_target(remap))
+        return error;
+    error = check_target(remap);
+    if (error)
+        return error;
+    if (!maps_left(remap->mm, MAPS_TO_PLACE))
+        return -ASPEN_ENOMEM;
+    if (remap->flags & ASPEN_MREMAP_FIXED)
+        error = check_gone(remap, remap->new, remap->new_bytes);
+    if (!error)
+        error = check_excess(remap);
+    if (!error && remap->old_bytes > remap->new_bytes)
+        error = check_gone(remap, rest, remap->old_bytes - remap->new_bytes);
+    return !error && takes_away_itself(remap) ? -ASPEN_EFAULT : error;
 }
 
 /* As Linux, which unmaps the target before it looks at what was there: the
@@ -502,12 +582,16 @@ remap_locked(struct remap *remap)
 {
     struct aspen_mm *mm = remap->mm;
 
+    remap->vma = aspen_vma_at(mm, remap->old);
+    if (!aspen_release_mremap_checks_arguments_first(mm->aspen)) {
+        int error = check_in_old_order(remap);
+        return error ? error : remap_one(remap);
+    }
     if (has_target(remap) && !maps_left(mm, MAPS_TO_PLACE))
         return -ASPEN_ENOMEM;
-    remap->vma = aspen_vma_at(mm, remap->old);
     if (remap->flags & ASPEN_MREMAP_FIXED &&
         remap->old_bytes == remap->new_bytes &&
-        mm->aspen->config.semantics >= ASPEN_SEMANTICS_6_18)
+        aspen_release_mremap_moves_several(mm->aspen))
         return remap_several(remap);
     return remap_one(remap);
 }
@@ -526,6 +610,10 @@ aspen_mremap(struct aspen_mm *mm, uint64_t old, uint64_t old_bytes,
         .new = new_address,
     };
 
+    /* Before 6.15 they were compared as they came. */
+    remap.resizes = aspen_release_mremap_checks_arguments_first(mm->aspen)
+                        ? remap.old_bytes != remap.new_bytes
+                        : old_bytes != new_bytes;
     int error = check_arguments(&remap);
     if (!error)
         error = aspen_mm_write_lock_killable(mm, ASPEN_LOCK_MM);

@@ -9,14 +9,14 @@
 
 #include "calls/edit.h"
 #include "space/name.h"
+#include "space/release.h"
 
-/* Shared memory has had names since Linux 6.2. */
 static bool
 may_be_named(const struct aspen_vma *vma)
 {
     if (vma->object)
         return vma->object->anonymous &&
-               vma->mm->aspen->config.semantics >= ASPEN_SEMANTICS_6_12;
+               aspen_release_names_shared_memory(vma->mm->aspen);
     /* Drivers' memory is a file's. */
     return vma->flags & ASPEN_VM_SPECIAL ||
            !(vma->flags & (ASPEN_VM_PFNMAP | ASPEN_VM_MIXEDMAP | ASPEN_VM_IO));

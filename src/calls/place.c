@@ -17,6 +17,7 @@
 #include "calls/place.h"
 
 #include "space/limits.h"
+#include "space/release.h"
 #include "space/vma.h"
 
 #define WINDOW_32BIT_START ((uint64_t)1 << 30)
@@ -169,7 +170,10 @@ find_huge(const struct area *area, uint64_t offset, uint64_t *start)
     if (*start == area->hint)
         return;
     uint64_t off = (offset - *start) & (span - 1);
-    *start += !off && !area->mm->layout.bottom_up ? span : off;
+    if (!off && !area->mm->layout.bottom_up &&
+        aspen_release_places_huge_at_the_end(area->mm->aspen))
+        off = span;
+    *start += off;
 }
 
 /* As shared memory: where it would go without, unless that is not aligned and
@@ -205,7 +209,7 @@ anonymous_wants_huge(const struct area *area)
     if (placement == ASPEN_HUGE_PLACEMENT_LARGE)
         return true;
     if (placement == ASPEN_HUGE_PLACEMENT_RELEASE &&
-        config->semantics < ASPEN_SEMANTICS_6_12)
+        !aspen_release_places_huge_anonymous(area->mm->aspen))
         return false;
     return !area->hint &&
            aspen_is_aligned(area->bytes, aspen_entry_span(HUGE_LEVEL));

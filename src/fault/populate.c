@@ -16,6 +16,7 @@
 #include "fault/populate.h"
 
 #include "fault/fault.h"
+#include "space/release.h"
 
 /* Work under one hold of the lock: a fault is 16, a table looked through or a
  * VMA is 1. */
@@ -29,6 +30,7 @@ struct populate {
     uint64_t end;  /* exclusive */
     unsigned work; /* under this hold of the lock */
     bool give_up;  /* MMAP: the rest of the VMA at `at` is left */
+    bool holes;    /* were met, and gone past */
     struct aspen_fault fault;
 };
 
@@ -176,11 +178,21 @@ populate_vma(struct populate *p, struct aspen_vma *vma)
     }
 }
 
+/* Up to 6.1 madvise's went mapping by mapping, as other advice does. */
+static bool
+goes_past_holes(const struct populate *p)
+{
+    return is_silent(p) ||
+           (p->mode != ASPEN_POPULATE_LOCK &&
+            !aspen_release_populate_stops_at_holes(p->mm->aspen));
+}
+
 static int
 populate_hole(struct populate *p, const struct aspen_vma *above)
 {
-    if (!is_silent(p))
+    if (!goes_past_holes(p))
         return -ASPEN_ENOMEM;
+    p->holes = true;
     p->give_up = false;
     p->at = above ? aspen_min_u64(above->start, p->end) : p->end;
     return 0;
@@ -238,7 +250,7 @@ aspen_populate_range(struct aspen_mm *mm, uint64_t start, uint64_t end,
     aspen_fault_end(&p.fault);
     if (done)
         *done = p.at - start;
-    return error;
+    return !error && p.holes && !is_silent(&p) ? -ASPEN_ENOMEM : error;
 }
 
 void

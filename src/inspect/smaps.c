@@ -15,6 +15,7 @@
 #include "inspect/maps.h"
 #include "inspect/walk.h"
 
+#include "space/release.h"
 #include "space/swap_map.h"
 #include "space/vma.h"
 
@@ -163,9 +164,13 @@ static uint64_t
 flags_of(const struct aspen_vma *vma)
 {
     bool shown = aspen_load_relaxed(&vma->guarded) &&
-                 vma->mm->aspen->config.semantics >= ASPEN_SEMANTICS_6_18;
+                 aspen_release_has_guards(vma->mm->aspen);
 
-    return vma->flags | (shown ? GUARDED : 0);
+    uint64_t hidden = aspen_release_shows_lock_on_fault(vma->mm->aspen)
+                          ? 0
+                          : ASPEN_VM_LOCKONFAULT;
+
+    return (vma->flags & ~hidden) | (shown ? GUARDED : 0);
 }
 
 static void

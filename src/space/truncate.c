@@ -19,6 +19,7 @@
 #include "space/charge.h"
 #include "space/notify.h"
 #include "space/pages.h"
+#include "space/release.h"
 #include "space/unmap.h"
 
 /* Beyond any page's offset. */
@@ -195,7 +196,9 @@ commit_resize(struct truncate *truncate, uint64_t old_bytes,
     drop_pages(truncate, true);
     /* What mappings wrote beyond the old end does not become contents; in
      * shared memory it does, as in Linux's. */
-    if (size_bytes < old_bytes || object->kind != ASPEN_OBJECT_SHMEM)
+    if (size_bytes < old_bytes ||
+        (object->kind != ASPEN_OBJECT_SHMEM &&
+         aspen_release_growth_clears_the_tail(object->aspen)))
         zero_part(object, end, aspen_align_up(end, ASPEN_PAGE_SIZE));
 }
 

@@ -224,8 +224,10 @@ settle_refusal(struct fuzz_pair *pair, const struct fuzz_op *op)
     case SYS_mlockall:
         return settle_locks(pair, op);
     case SYS_mremap:
-        return fuzz_pages(a[1]) == fuzz_pages(a[2]) ? settle_moves(pair, op)
-                                                    : settle_move(pair, op);
+        return pair->model.semantics >= ASPEN_SEMANTICS_6_18 &&
+                       fuzz_pages(a[1]) == fuzz_pages(a[2])
+                   ? settle_moves(pair, op)
+                   : settle_move(pair, op);
     case SYS_mmap:
         return settle_unmapped(pair, op->process, a[0], a[1],
                                "mmap refused, target unmapped");
@@ -274,8 +276,9 @@ fuzz_known_answer(struct fuzz_pair *pair, const struct fuzz_op *op,
     if (op->kind == FUZZ_CALL && op->call.number == SYS_mmap &&
         a[0] > UINT64_MAX - FUZZ_PAGE && is_error(theirs) && is_error(ours))
         return known(pair, "address taken for an error", FUZZ_GO_ON);
-    /* What DONTUNMAP leaves behind is not locked, but counts for MEMLOCK. */
-    if (pair->has_kept_old &&
+    /* What DONTUNMAP leaves behind is not locked, but counts for MEMLOCK; not
+     * in Debian's 6.1 and 6.12. */
+    if (pair->has_kept_old && pair->model.semantics >= ASPEN_SEMANTICS_6_18 &&
         (theirs == -EAGAIN || theirs == -ENOMEM ||
          (op->call.number == SYS_brk && fuzz_op_is_refused(op, theirs))))
         return known(pair, "VmLck of what mremap left behind", FUZZ_STOP);

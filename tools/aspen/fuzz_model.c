@@ -102,6 +102,7 @@ make_machine(struct fuzz_model *model, struct tool_error *error)
                          "vm.overcommit_memory is 2, and less than %llu MiB "
                          "are left to promise",
                          PROMISE_BYTES >> 20);
+    model->semantics = config.semantics;
     config.frames = FRAMES;
     result = host_direct_map(&config);
     if (result != 0)

@@ -186,6 +186,7 @@ struct fuzz_disk;
 
 struct fuzz_model {
     struct aspen *aspen;
+    enum aspen_semantics semantics; /* of the host's release */
     void *direct_map;
     size_t direct_map_bytes;
     struct aspen_mm *zygote;
