@@ -106,7 +106,8 @@ check_in()
     rm -rf "$directory"
     mkdir -p "$directory"
     echo "---- $(cut -d' ' -f2 "$work/$1/version"), -cpu $2"
-    machine "$1" "$2" "$directory" </dev/null | tee "$results" | grep -v '^fact'
+    machine "$1" "$2" "$directory" </dev/null | tee "$results" |
+        grep --line-buffered -v '^fact'
     status=${PIPESTATUS[0]}
     logs "$directory"
     p=$(column 3 "$results") f=$(column 5 "$results") s=$(column 7 "$results")

@@ -30,7 +30,9 @@ $(BUILD)/make_snapshots: $(call objects,test,tests/snapshots/make_snapshots.c \
 # Unit tests of the command's parts.
 UNIT_EXTRA_test_snapshot := $(TOOL_SNAPSHOT)
 UNIT_EXTRA_test_smaps := $(TOOL_SNAPSHOT) tools/aspen/smaps.c
+LDFLAGS_test_capture := -Wl,--wrap=ioctl
 UNIT_EXTRA_test_capture := $(TOOL_CAPTURE)
+UNIT_EXTRA_test_host := tools/aspen/host.c
 UNIT_EXTRA_test_plan := tools/aspen/plan.c
 UNIT_EXTRA_test_advise_host := tools/common/refused.c
 UNIT_EXTRA_test_copy_host := tools/common/refused.c

@@ -24,7 +24,7 @@ json_has()
 check json-schema json_has '"schema":"aspen.capture/1"'
 check json-process json_has '"process":"sleep"'
 check json-one-line test "$(wc -l <"$work/json")" -eq 1
-"$ASPEN" capture --after 0.2 -o "$work/b.snap" --output "$work/noise" --json \
+"$ASPEN" capture --after 1 -o "$work/b.snap" --output "$work/noise" --json \
     -- sh -c 'echo noise; exec sleep 9' >"$work/json"
 check output-kept-apart test "$(cat "$work/noise")" = noise
 check output-not-mixed test "$(grep -c noise "$work/json")" -eq 0

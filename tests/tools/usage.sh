@@ -39,4 +39,14 @@ expect 2 '--method takes' capture -o "$work/a" --method x -- sleep 9
 expect 2 "'--nonsense' is no option" capture --nonsense
 expect 2 'is no option, or its value is missing' capture -o
 expect 2 'a command goes behind --' capture -o "$work/a" sleep 9
+# A kernel that nobody has compared: it is said first, and the work goes on.
+if [ "$(setarch --uname-2.6 uname -r 2>/dev/null | cut -c 1-4)" = 2.6. ]; then
+    setarch --uname-2.6 "$ASPEN" shadow --json -- true >"$work/json" \
+        2>"$work/err"
+    check unknown-kernel-said grep -q \
+        '^aspen shadow: Linux 2.6.* is older than what is known' "$work/err"
+    check unknown-kernel-json grep -q '"kernel_known":false' "$work/json"
+else
+    skip unknown-kernel 'setarch may not change the release'
+fi
 finish

@@ -29,6 +29,7 @@
 
 #define PAGE         ((size_t)4096)
 #define HUGE_PAGE    (512 * PAGE)
+#define TEBI         ((size_t)1 << 40)
 #define ADVICE_GUARD 102 /* MADV_GUARD_INSTALL, 6.13 on */
 #define NOBODY       65534
 
@@ -119,6 +120,21 @@ report_ready(int ready)
 {
     if (write(ready, "r", 1) != 1)
         _exit(1);
+}
+
+/* A kernel without PAGEMAP_SCAN: it does not know the number. */
+static bool without_scan;
+int __real_ioctl(int fd, unsigned long request, void *argument);
+int __wrap_ioctl(int fd, unsigned long request, void *argument);
+
+int
+__wrap_ioctl(int fd, unsigned long request, void *argument)
+{
+    if (without_scan) {
+        errno = ENOTTY;
+        return -1;
+    }
+    return __real_ioctl(fd, request, argument);
 }
 
 /* An area with a gap on both sides, so that it merges with nothing. */
@@ -359,6 +375,80 @@ capture_everything(enum pages_method method)
                 snapshot.counters[SNAPSHOT_VM_PTE] / 4);
     snapshot_free(&snapshot);
     end_child(child);
+}
+
+/* 1 TiB of which three pages are there: at both ends and in the middle. */
+static void
+map_sparse(int ready)
+{
+    board->at[ANON] =
+        map_alone(TEBI, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1);
+    board->has[ANON] = board->at[ANON] != MAP_FAILED;
+    if (board->has[ANON]) {
+        (void)madvise(board->at[ANON], TEBI, MADV_NOHUGEPAGE);
+        touch(board->at[ANON], 0);
+        touch(board->at[ANON] + TEBI / 2, 0);
+        touch(board->at[ANON] + TEBI - PAGE, 0);
+    }
+    report_ready(ready);
+    for (;;)
+        pause();
+}
+
+/* Capture it without the ioctl; returns how many of the three were found. */
+static unsigned
+find_sparse(enum pages_method method, uint64_t *unread)
+{
+    pid_t child = start_child(map_sparse);
+    const struct snapshot_vma *vma;
+    struct snapshot snapshot;
+    unsigned found = 0;
+
+    if (!board->has[ANON]) {
+        end_child(child);
+        print_message("skipped: this host maps no TiB\n");
+        skip();
+    }
+    without_scan = true;
+    take(&snapshot, child, method);
+    vma = vma_at(&snapshot, board->at[ANON]);
+    for (uint32_t i = 0; i < vma->run_count; i++)
+        found += (unsigned)snapshot.runs[vma->first_run + i].count;
+    *unread = snapshot.unread;
+    snapshot_free(&snapshot);
+    end_child(child);
+    return found;
+}
+
+static int
+with_scan_again(void **state)
+{
+    (void)state;
+    without_scan = false;
+    return 0;
+}
+
+/* Nobody waits for 20 TiB, and what was left out is said. */
+static void
+test_sparse_without_scan(void **state)
+{
+    uint64_t unread;
+    unsigned found = find_sparse(PAGES_BEST, &unread);
+
+    (void)state;
+    assert_true(unread > TEBI / PAGE / 2);
+    if (!WITH_SHADOW) /* which is read first, and uses up the patience */
+        assert_int_equal(found, 2);
+}
+
+static void
+test_sparse_by_pagemap(void **state)
+{
+    uint64_t unread;
+
+    (void)state;
+    assert_int_equal(find_sparse(PAGES_PAGEMAP, &unread), 3);
+    assert_true(unread < TEBI / PAGE / 2);
 }
 
 static void
@@ -980,6 +1070,8 @@ int
 main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test_teardown(test_sparse_without_scan, with_scan_again),
+        cmocka_unit_test_teardown(test_sparse_by_pagemap, with_scan_again),
         cmocka_unit_test(test_scan),
         cmocka_unit_test(test_pagemap),
         cmocka_unit_test(test_guards_by_scan),

@@ -196,6 +196,30 @@ test_sums(void **state)
     snapshot_free(&snapshot);
 }
 
+/* What smaps counted, and reading did not find. */
+static void
+test_missing(void **state)
+{
+    struct snapshot_totals totals;
+    struct snapshot snapshot;
+    uint64_t before;
+
+    (void)state;
+    make_sample(&snapshot);
+    for (uint64_t i = 0; i < snapshot.vma_count; i++)
+        snapshot.vmas[i].rss_pages = snapshot.vmas[i].swap_pages = 0;
+    snapshot_sum(&snapshot, &totals);
+    assert_int_equal(totals.missing_pages, 0);
+    before = totals.resident_pages;
+    snapshot.vmas[0].rss_pages = 2000;
+    snapshot.vmas[0].swap_pages = 7;
+    snapshot_sum(&snapshot, &totals);
+    assert_int_equal(totals.resident_pages, before);
+    assert_true(totals.missing_pages >= 2007 - before - 6);
+    assert_true(totals.missing_pages < 2007);
+    snapshot_free(&snapshot);
+}
+
 static void
 test_many_strings_and_objects(void **state)
 {
@@ -621,6 +645,7 @@ main(void)
         cmocka_unit_test(test_runs_join),
         cmocka_unit_test(test_flags),
         cmocka_unit_test(test_sums),
+        cmocka_unit_test(test_missing),
         cmocka_unit_test(test_many_strings_and_objects),
         cmocka_unit_test(test_check),
         cmocka_unit_test(test_round_trip),

@@ -30,7 +30,11 @@
 #define DIRECTORY_BYTES 64
 #define POLL_NS         2000000u
 
-/* What /proc/P/status says of a process. */
+/* A kernel thread, among the flags in /proc/P/stat: on every release, where
+ * status has a line of its own (Kthread) from 6.10 on. */
+#define PF_KTHREAD 0x00200000ul
+
+/* What /proc/P/status and stat say of a process. */
 struct status {
     char name[64];
     char state;
@@ -60,13 +64,33 @@ take_status_line(struct status *status, const char *line)
         status->group = strtol(value, NULL, 10);
     else if (strncmp(line, "TracerPid:", length) == 0)
         status->tracer = strtol(value, NULL, 10);
-    else if (strncmp(line, "Kthread:", length) == 0)
-        status->kernel_thread = *value == '1';
     else
         for (unsigned i = 0; i < SNAPSHOT_COUNTERS; i++)
             if (strlen(counter_names[i]) == length &&
                 memcmp(line, counter_names[i], length) == 0)
                 status->counters[i] = strtoull(value, NULL, 10);
+}
+
+/* Of "P (name) S parent group session terminal foreground flags ...": a name
+ * may have parentheses, too. */
+static bool
+is_kernel_thread(const char *directory)
+{
+    char path[DIRECTORY_BYTES + 16];
+    char line[512] = "";
+    unsigned long flags = 0;
+    const char *behind;
+    FILE *file;
+
+    snprintf(path, sizeof(path), "%s/stat", directory);
+    file = fopen(path, "re");
+    if (file == NULL)
+        return false;
+    behind = fgets(line, sizeof(line), file) ? strrchr(line, ')') : NULL;
+    fclose(file);
+    return behind != NULL &&
+           sscanf(behind, ") %*c %*d %*d %*d %*d %*d %lu", &flags) == 1 &&
+           (flags & PF_KTHREAD) != 0;
 }
 
 /* 0, or a negative errno. */
@@ -87,6 +111,7 @@ read_status(struct status *status, const char *directory)
     while (fgets(line, sizeof(line), file) != NULL)
         take_status_line(status, line);
     fclose(file);
+    status->kernel_thread = is_kernel_thread(directory);
     return status->state == '\0' ? -ESRCH : 0;
 }
 

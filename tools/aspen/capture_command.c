@@ -93,7 +93,7 @@ print_json(const struct snapshot *snapshot,
         tool_json_count(pages, snapshot_kind_name(i), totals->pages[i]);
     root = json_pack(
         "{s:s, s:o, s:o, s:s, s:s, s:b, s:b, s:I, s:I, s:I, s:o, s:I, s:I, "
-        "s:I, s:I}",
+        "s:I, s:I, s:I}",
         "schema", "aspen.capture/1", "file", tool_json_words(file), "process",
         tool_json_words(snapshot_text(snapshot, snapshot->name)), "kernel",
         snapshot_text(snapshot, snapshot->release), "method",
@@ -104,7 +104,8 @@ print_json(const struct snapshot *snapshot,
         "pages_hugetlb", (json_int_t)totals->hugetlb_pages, "ambiguous",
         (json_int_t)snapshot->ambiguous, "assumed",
         (json_int_t)snapshot->assumed, "pages_not_looked_at",
-        (json_int_t)snapshot->unread);
+        (json_int_t)snapshot->unread, "pages_missing",
+        (json_int_t)totals->missing_pages);
     if (tool_json_print(root, JSON_ENSURE_ASCII) != 0)
         return tool_refuse(COMMAND, "no memory");
     return EXIT_HELD;
@@ -124,6 +125,11 @@ print_text(const struct snapshot *snapshot,
     if (snapshot->ambiguous > 0)
         fprintf(to, "  the kernel did not tell the kind of %" PRIu64 " pages\n",
                 snapshot->ambiguous);
+    if (totals->missing_pages > 0)
+        fprintf(to,
+                "  %" PRIu64 " resident pages of large mappings were not "
+                "found (--method pagemap looks everywhere)\n",
+                totals->missing_pages);
     if (snapshot->torn)
         fprintf(to, "  taken while it ran: may not fit together\n");
 }

@@ -8,6 +8,7 @@
 #include "fuzz.h"
 #include "fuzz_failing.h"
 #include "fuzz_session.h"
+#include "host.h"
 #include "options.h"
 #include "tool_json.h"
 
@@ -294,6 +295,8 @@ print_json(const struct fuzz *fuzz, const struct fuzz_arguments *arguments)
     json_object_set_new(object, "skipped", tally_json(&pair->skipped));
     json_object_set_new(object, "by_call", tally_json(&pair->by_call));
     json_object_set_new(object, "kernel", json_string(name.release));
+    json_object_set_new(object, "kernel_known",
+                        json_boolean(!host_release_compare(name.release)));
     if (fuzz->unexplained) {
         tool_json_count(object, "failing_seed", fuzz->seed);
         json_object_set_new(object, "difference",
@@ -423,6 +426,7 @@ fuzz_command(int argc, char **argv)
     if (!fuzz)
         return tool_refuse(COMMAND, "no memory");
     stay_here();
+    host_say_release(COMMAND);
     status = run(fuzz, &arguments);
     fuzz_pair_end(&fuzz->pair);
     fuzz_sequence_free(&fuzz->sequence);

@@ -107,15 +107,60 @@ host_promise_bytes(void)
     return limit > promised ? (limit - promised) * 1024 : 0;
 }
 
+/* Releases as numbers: 6.18 is 6018. */
+#define OLDEST_KNOWN 6001
+#define NEWEST_KNOWN 6018
+
+/* 0: it is nothing like that. */
+static unsigned
+version_of(const char *release)
+{
+    unsigned major = 0, minor = 0;
+
+    if (sscanf(release, "%u.%u", &major, &minor) != 2)
+        return 0;
+    return major * 1000 + minor;
+}
+
+static const char *
+host_release(void)
+{
+    static struct utsname name;
+
+    return uname(&name) == 0 ? name.release : "";
+}
+
+int
+host_release_compare(const char *release)
+{
+    unsigned version = version_of(release);
+
+    if (version == 0 || version > NEWEST_KNOWN)
+        return 1;
+    return version < OLDEST_KNOWN ? -1 : 0;
+}
+
+bool
+host_say_release(const char *command)
+{
+    int compared = host_release_compare(host_release());
+
+    if (compared != 0)
+        fprintf(stderr,
+                "aspen %s: Linux %s is %s than what is known here (%u.%u to "
+                "%u.%u): "
+                "what differs may be the release's\n",
+                command, host_release(), compared < 0 ? "older" : "newer",
+                OLDEST_KNOWN / 1000, OLDEST_KNOWN % 1000, NEWEST_KNOWN / 1000,
+                NEWEST_KNOWN % 1000);
+    return compared == 0;
+}
+
 static enum aspen_semantics
 release(void)
 {
-    struct utsname name;
-    unsigned major = 0, minor = 0;
+    unsigned version = version_of(host_release());
 
-    if (uname(&name) || sscanf(name.release, "%u.%u", &major, &minor) != 2)
-        return ASPEN_SEMANTICS_6_12;
-    unsigned version = major * 1000 + minor;
     if (version >= 6018)
         return ASPEN_SEMANTICS_6_18;
     return version >= 6007 ? ASPEN_SEMANTICS_6_12 : ASPEN_SEMANTICS_6_1;

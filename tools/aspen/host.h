@@ -34,6 +34,19 @@ uint64_t host_promise_bytes(void);
  */
 int host_direct_map(struct aspen_config *config);
 
+/**
+ * Whether the tools know how a release answers: those from 6.1 to 6.18 were
+ * compared. 0: it is known; -1: it is older; 1: it is newer, or nothing like
+ * it.
+ */
+int host_release_compare(const char *release);
+
+/**
+ * One line to stderr when this host's release is not known: what differs may
+ * be the release's. Returns whether it is known.
+ */
+bool host_say_release(const char *command);
+
 /** Which rule the host's file system follows for mappings of an open file. */
 enum aspen_placement host_file_placement(int file);
 

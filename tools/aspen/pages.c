@@ -7,7 +7,10 @@
  * It costs what the tables cost, so it is asked about every area.
  * /proc/P/pagemap has 8 bytes for each page of the *range*: it is read only
  * over areas with resident or swapped pages, and where the ioctl found
- * something but leaves it open: swap slots, raw frames among pages.
+ * something but leaves it open: swap slots, raw frames among pages. Without
+ * the ioctl nothing says where the pages of a large area are, and a TiB of it
+ * takes a second, in which the process stands still: unless it was asked for
+ * by name, both ends of such areas are read, and the middle is not looked at.
  *
  * Where an entry alone does not tell its kind it gets a tentative one, and
  * what smaps counted for the area decides (settle()): whether pages without a
@@ -85,6 +88,8 @@ struct scan_argument {
 #define WINDOW_ENTRIES 65536u
 /* Above 64 GiB pagemap is read only until everything counted is found. */
 #define PATIENT_PAGES ((uint64_t)1 << 24)
+/* And not more than this of all such areas together: 0.15 s. */
+#define PATIENCE_PAGES ((uint64_t)1 << 25)
 
 /* Areas of raw frames up to 1 GiB are taken as mapped in full. */
 #define ASSUMED_PAGES ((uint64_t)1 << 18)
@@ -241,22 +246,38 @@ kind_of_present(struct reading *reading, uint64_t entry, uint64_t *value)
     return TENTATIVE_ANON;
 }
 
+/* The first of entries [i, count) that is no hole. */
+static size_t
+skip_holes(const uint64_t *entries, size_t i, size_t count)
+{
+    const uint64_t mask = ENTRY_PRESENT | ENTRY_SWAP;
+
+    for (; i + 8 <= count; i += 8)
+        if (((entries[i] | entries[i + 1] | entries[i + 2] | entries[i + 3] |
+              entries[i + 4] | entries[i + 5] | entries[i + 6] |
+              entries[i + 7]) &
+             mask) != 0)
+            break;
+    while (i < count && (entries[i] & mask) == 0)
+        i++;
+    return i;
+}
+
 /* Add the runs of [address, + count pages) from the window. */
 static int
 add_entries(struct reading *reading, uint64_t address, size_t count)
 {
     unsigned level = reading->level;
 
-    for (size_t i = 0; i < count;) {
-        uint64_t entry = reading->pages->entries[i];
+    const uint64_t *entries = reading->pages->entries;
+
+    for (size_t i = skip_holes(entries, 0, count); i < count;
+         i = skip_holes(entries, i, count)) {
+        uint64_t entry = entries[i];
         uint64_t value = 0;
         uint64_t pages = 1;
         unsigned kind;
 
-        if ((entry & (ENTRY_PRESENT | ENTRY_SWAP)) == 0) {
-            i++;
-            continue;
-        }
         if ((entry & ENTRY_PRESENT) != 0)
             kind = kind_of_present(reading, entry, &value);
         else
@@ -279,46 +300,96 @@ add_entries(struct reading *reading, uint64_t address, size_t count)
     return 0;
 }
 
+/* A 1 GiB page has more entries than the window: one will do. */
+static int
+read_gigantic(struct reading *reading, uint64_t address)
+{
+    uint64_t entry;
+
+    if (read_entries(reading, address, 1) != 0)
+        return -1;
+    entry = reading->pages->entries[0];
+    if ((entry & ENTRY_PRESENT) == 0)
+        return 0;
+    return add(reading, address, snapshot_level_pages(2), 2,
+               (entry & ENTRY_FILE) != 0 ? SNAPSHOT_OBJECT : SNAPSHOT_ANON, 0);
+}
+
+/* Read what the window holds of [*start, end), and go behind it. */
+static int
+read_window(struct reading *reading, uint64_t *start, uint64_t end)
+{
+    uint64_t at = *start;
+    /* Nor may a 2 MiB page be cut in two by the window. */
+    size_t count = WINDOW_ENTRIES - at / PAGE % 512;
+
+    if (reading->level == 2) {
+        *start = at + snapshot_level_pages(2) * PAGE;
+        return read_gigantic(reading, at);
+    }
+    if (count > (end - at) / PAGE)
+        count = (size_t)((end - at) / PAGE);
+    *start = at + count * PAGE;
+    if (read_entries(reading, at, count) != 0)
+        return -1;
+    return add_entries(reading, at, count);
+}
+
 /* Read pagemap over [start, end). */
 static int
 read_pagemap(struct reading *reading, uint64_t start, uint64_t end)
 {
-    uint64_t counted = (reading->area->rss_kb + reading->area->swap_kb) / 4;
-    bool patient = (end - start) / PAGE <= PATIENT_PAGES;
-
-    while (start < end) {
-        size_t count = WINDOW_ENTRIES;
-
-        if (!patient && reading->present + reading->swapped >= counted) {
-            reading->snapshot->unread += (end - start) / PAGE;
-            return 0;
-        }
-        /* Nor may a 2 MiB page be cut in two by the window. */
-        count -= start / PAGE % 512;
-        if (count > (end - start) / PAGE)
-            count = (size_t)((end - start) / PAGE);
-        /* A 1 GiB page has more entries than the window: one will do. */
-        if (reading->level == 2) {
-            uint64_t whole = snapshot_level_pages(2);
-
-            if (read_entries(reading, start, 1) != 0)
-                return -1;
-            if ((reading->pages->entries[0] & ENTRY_PRESENT) != 0 &&
-                add(reading, start, whole, 2,
-                    (reading->pages->entries[0] & ENTRY_FILE) != 0
-                        ? SNAPSHOT_OBJECT
-                        : SNAPSHOT_ANON,
-                    0) != 0)
-                return -1;
-            start += whole * PAGE;
-            continue;
-        }
-        if (read_entries(reading, start, count) != 0 ||
-            add_entries(reading, start, count) != 0)
+    while (start < end)
+        if (read_window(reading, &start, end) != 0)
             return -1;
-        start += count * PAGE;
-    }
     return 0;
+}
+
+/* Of a large area: until all that is counted is found. */
+static int
+read_until_found(struct reading *reading, uint64_t start, uint64_t end)
+{
+    const struct smaps_area *area = reading->area;
+    uint64_t counted = (area->rss_kb + area->swap_kb + area->hugetlb_kb) / 4;
+    uint64_t begin = start;
+
+    while (start < end && reading->present + reading->swapped < counted)
+        if (read_window(reading, &start, end) != 0)
+            return -1;
+    reading->pages->patience -= (start - begin) / PAGE;
+    reading->snapshot->unread += (end - start) / PAGE;
+    return 0;
+}
+
+/* As far as our patience goes: half of it from each end. */
+static int
+read_large(struct reading *reading, uint64_t start, uint64_t end)
+{
+    uint64_t pages = (end - start) / PAGE;
+    uint64_t half = reading->pages->patience / 2;
+
+    if (pages <= reading->pages->patience)
+        return read_until_found(reading, start, end);
+    half -= half % snapshot_level_pages(2); /* cuts no huge page */
+    reading->snapshot->unread += pages - 2 * half;
+    if (read_until_found(reading, start, start + half * PAGE) != 0)
+        return -1;
+    return read_until_found(reading, end - half * PAGE, end);
+}
+
+/* Without the ioctl. */
+static int
+read_by_pagemap(struct reading *reading)
+{
+    const struct smaps_area *area = reading->area;
+
+    if ((area->rss_kb | area->swap_kb | area->hugetlb_kb) == 0) {
+        reading->snapshot->unread += (area->end - area->start) / PAGE;
+        return 0;
+    }
+    if ((area->end - area->start) / PAGE > PATIENT_PAGES)
+        return read_large(reading, area->start, area->end);
+    return read_pagemap(reading, area->start, area->end);
 }
 
 /* --- what the ioctl reports ---------------------------------------------- */
@@ -764,6 +835,7 @@ pages_open(struct pages *pages, const char *directory, enum pages_method method,
         pages_close(pages);
         return tool_fail(error, "this kernel has no PAGEMAP_SCAN (6.7 on)");
     }
+    pages->patience = method == PAGES_BEST ? PATIENCE_PAGES : UINT64_MAX;
     pages->method = method == PAGES_BEST && has_scan ? PAGES_SCAN : method;
     if (method == PAGES_BEST && !has_scan)
         pages->method = PAGES_PAGEMAP;
@@ -801,11 +873,7 @@ pages_read(struct pages *pages, struct snapshot *snapshot,
         reading.level = area->page_kb >= 1048576 ? 2 : 1;
     if (pages->method == PAGES_SCAN)
         result = read_by_scan(&reading);
-    else if ((area->rss_kb | area->swap_kb | area->hugetlb_kb) != 0)
-        result = read_pagemap(&reading, area->start, area->end);
-    else {
-        snapshot->unread += pages_of_area;
-        return 0;
-    }
+    else
+        result = read_by_pagemap(&reading);
     return result == 0 ? settle(&reading) : -1;
 }

@@ -20,6 +20,7 @@ struct pages {
     bool guards_told;    /* the ioctl names guard pages (6.15 on) */
     bool frames_told;    /* we may see frame numbers and swap slots */
     uint64_t zero_frame; /* the zero page's number, when frames_told */
+    uint64_t patience;   /* entries of large areas that are still read */
     uint64_t *entries;   /* a window on pagemap */
     void *regions;       /* what the ioctl fills */
 };

@@ -247,6 +247,7 @@ add_details(json_t *root, const struct report *report, const struct sums *sums)
     tool_json_count(root, "pages_hugetlb", sums->totals.hugetlb_pages);
     tool_json_count(root, "pages_left_out", report->workers->facts.left_out);
     tool_json_count(root, "pages_not_looked_at", snapshot->unread);
+    tool_json_count(root, "pages_missing", sums->totals.missing_pages);
     tool_json_count(root, "assumed", snapshot->assumed);
     if (snapshot->counters[SNAPSHOT_VM_PTE] != SNAPSHOT_UNKNOWN)
         tool_json_count(root, "vm_pte_kib",
@@ -347,6 +348,9 @@ print_process(const struct report *report, const struct sums *sums)
     if (snapshot->unread > 0)
         printf("            %" PRIu64 " pages of areas not looked at\n",
                snapshot->unread);
+    if (sums->totals.missing_pages > 0)
+        printf("            %" PRIu64 " of them resident, and missing here\n",
+               sums->totals.missing_pages);
     if (report->workers->facts.left_out > 0)
         printf("            %" PRIu64 " pages left out (markers)\n",
                report->workers->facts.left_out);

@@ -254,6 +254,7 @@ shadow_command(int argc, char **argv)
         return options_flush(COMMAND, EXIT_HELD);
     }
     session.every = arguments.every;
+    session.kernel_known = host_say_release(COMMAND);
     if (begin_machine(&session) != 0)
         return tool_refuse(COMMAND, "%s", session.error.text);
     if (start(&session, &arguments) != 0 || shadow_trace(&session) != 0)

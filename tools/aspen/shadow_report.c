@@ -164,6 +164,8 @@ shadow_report_json(const struct shadow_session *session)
 
     shadow_report_sum(session, &sum);
     json_object_set_new(object, "schema", json_string("aspen.shadow/1"));
+    json_object_set_new(object, "kernel_known",
+                        json_boolean(session->kernel_known));
     tool_json_count(object, "processes", count_processes(session));
     set_counts(object, &sum);
     if (session->processes)

@@ -135,6 +135,7 @@ struct shadow_session {
     struct tally set_up;
     uint64_t every;        /* compare after so many calls; 0: never */
     bool all_syscalls;     /* no filter: every call stops */
+    bool kernel_known;     /* else what differs may be the release's */
     bool attached;         /* to what ran already, and goes on without us */
     volatile bool enough;  /* set by a signal: let go of it */
     uint64_t calls_wanted; /* enough after so many calls; 0: never */

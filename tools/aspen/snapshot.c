@@ -490,6 +490,23 @@ snapshot_check(const struct snapshot *snapshot, struct tool_error *error)
     return 0;
 }
 
+/* What smaps counted of a mapping and its runs do not have. */
+static uint64_t
+missing_pages(const struct snapshot *snapshot, const struct snapshot_vma *vma)
+{
+    uint64_t counted = vma->rss_pages + vma->swap_pages;
+    uint64_t found = 0;
+
+    for (uint32_t i = 0; i < vma->run_count; i++) {
+        const struct snapshot_run *run = &snapshot->runs[vma->first_run + i];
+        unsigned kind = snapshot_run_kind(run);
+
+        if (kind != SNAPSHOT_ZERO && kind != SNAPSHOT_GUARD)
+            found += snapshot_run_pages(run);
+    }
+    return counted > found ? counted - found : 0;
+}
+
 void
 snapshot_sum(const struct snapshot *snapshot, struct snapshot_totals *totals)
 {
@@ -499,6 +516,7 @@ snapshot_sum(const struct snapshot *snapshot, struct snapshot_totals *totals)
     for (uint64_t i = 0; i < snapshot->vma_count; i++) {
         const struct snapshot_vma *vma = &snapshot->vmas[i];
 
+        totals->missing_pages += missing_pages(snapshot, vma);
         for (uint32_t j = 0; j < vma->run_count; j++) {
             const struct snapshot_run *run =
                 &snapshot->runs[vma->first_run + j];

@@ -287,6 +287,7 @@ struct snapshot_totals {
     uint64_t pages[SNAPSHOT_KINDS]; /* 4 KiB pages, huge ones in full */
     uint64_t hugetlb_pages;         /* of these, in hugetlb areas */
     uint64_t huge_entries[3];       /* entries by level, without OTHER */
+    uint64_t missing_pages;         /* counted by smaps, but not found */
     uint64_t deposits;              /* PMD leaves that keep a spare table */
     uint64_t resident_pages;        /* anon and object, without hugetlb */
     uint64_t tables[4];             /* tables needed, by level from 0 on */
