@@ -192,6 +192,25 @@ $(UNIT): %: $(BUILD)/tests/unit/%
 $(addprefix asan/,$(UNIT)): asan/%: $(BUILD)/asan/tests/unit/%
 	$<
 
+# ---- As others see the host ---------------------------------------------
+
+# As an ordinary user, and by a container's rules.
+$(BUILD)/contained: tests/container/contained.c Makefile | $(DEPS_check)
+	$(call say,CC,$@)
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(CFLAGS_ALL) -O1 -Werror -o $@ $< -lseccomp
+
+HOST_PROGRAMS := $(UNIT_test) $(addprefix $(BUILD)/,aspen aspen-broken \
+    make_snapshots)
+.PHONY: check-user check-container
+check-user: $(HOST_PROGRAMS)
+	@scripts/check-user.sh $(BUILD)
+
+check-container: $(HOST_PROGRAMS) $(BUILD)/contained
+	@scripts/check-container.sh $(BUILD)
+
+CHECKS += check-user check-container
+
 # ---- Other kernels ------------------------------------------------------
 
 # The unit tests and tools under Debian's kernels, in QEMU. Variables: KERNELS,

@@ -15,7 +15,7 @@
 set -u
 
 build="gcc libc6-dev libjansson-dev liburcu-dev pkg-config"
-check="$build clang g++ gcc-aarch64-linux-gnu libcmocka-dev"
+check="$build clang g++ gcc-aarch64-linux-gnu libcmocka-dev libseccomp-dev"
 bench="$build linux-source-6.12 xz-utils"
 fuzz="$build clang libclang-rt-14-dev"
 kernels="qemu-system-x86 busybox-static cpio e2fsprogs xz-utils"

@@ -5,6 +5,10 @@
 . "$(dirname "$0")/lib.bash"
 
 start_sleeper
+if ! may_trace capture; then
+    check no-stop "$ASPEN" capture --no-stop --pid $sleeper -o "$work/a.snap"
+    finish
+fi
 
 check by-pid "$ASPEN" capture --pid $sleeper -o "$work/a.snap"
 check by-pid-goes-on kill -0 $sleeper
@@ -74,6 +78,24 @@ dead=$(sh -c 'echo $$')
 expect 2 'no process' capture --pid "$dead" -o "$work/n.snap"
 expect 2 'cannot run no-such-command: No such file' \
     capture -o "$work/n.snap" -- no-such-command
+# What is in a folder that one may not enter is not there, to a shell; what is
+# there and may not be run is.
+mkdir "$work/closed" "$work/open"
+printf 'true\n' >"$work/open/no-program"
+chmod 0 "$work/closed"
+path=$PATH
+PATH=$work/closed:$PATH:$work/closed
+expect 2 'cannot run no-such-command: No such file' \
+    capture -o "$work/n.snap" -- no-such-command
+expect 2 'cannot run it: No such file' shadow -- no-such-command
+check behind-closed "$ASPEN" capture --after 0.1 -o "$work/b.snap" -- sleep 9
+PATH=$work/closed:$path:$work/open
+expect 2 'cannot run no-program: Permission denied' \
+    capture -o "$work/n.snap" -- no-program
+PATH=$path
+rmdir "$work/closed"
+check no-path env -u PATH "$ASPEN" capture --after 0.1 -o "$work/b.snap" -- \
+    sleep 9
 expect 2 'true ended before --after' capture -o "$work/n.snap" -- true
 expect 2 'status 7' capture -o "$work/n.snap" -- sh -c 'exit 7'
 expect 2 'cannot write' capture --pid $sleeper -o "$work/no/such/place"
@@ -103,7 +125,10 @@ if mount -t tmpfs -o size=4k none "$work/tiny" 2>/dev/null; then
 else
     skip tiny-file-system 'may not mount here'
 fi
-if [ "$(id -u)" -eq 0 ] && command -v setpriv >/dev/null; then
+if [ "$(id -u)" -ne 0 ] ||
+    ! setpriv --reuid 65534 --clear-groups true 2>/dev/null; then
+    skip no-permission 'takes root and setpriv'
+elif can_run_there no-permission; then
     chmod 755 "$work"
     cp "$ASPEN" "$work/aspen"
     check no-permission-status sh -c "setpriv --reuid 65534 --clear-groups \
@@ -111,7 +136,5 @@ if [ "$(id -u)" -eq 0 ] && command -v setpriv >/dev/null; then
         2>'$work/err'; test \$? -eq 2"
     check no-permission-said grep -q 'no permission to stop' "$work/err"
     check no-permission-no-file test ! -e /tmp/aspen-nobody.$$
-else
-    skip no-permission 'takes root and setpriv'
 fi
 finish

@@ -118,6 +118,7 @@ for how in answers mappings; do
         skip "$how-program" 'no gcc'
         continue
     fi
+    can_run_there "$how-program" || continue
     check "$how-compiles" gcc -O1 -static -nostdlib -no-pie -ffreestanding \
         -fno-stack-protector -Wl,-Ttext-segment=0x10000 -Wl,-z,norelro \
         -o "$work/program" "$program"

@@ -5,7 +5,7 @@ set -u
 : "${ASPEN:?the aspen command}"
 : "${ASPEN_HERE:=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)}"
 snapshots=$ASPEN_HERE/tests/snapshots
-work=$(mktemp -d /tmp/aspen-tools-XXXXXX)
+work=$(mktemp -d "${TMPDIR:-/tmp}/aspen-tools-XXXXXX")
 trap 'rm -rf "$work"' EXIT
 failed=0
 passed=0
@@ -30,6 +30,34 @@ skip()
 {
     skipped=$((skipped + 1))
     echo "skipped $1: $2"
+}
+
+# can_run_there NAME...: whether programs may be run where $work is; if not, what
+# takes that is skipped.
+can_run_there()
+{
+    local name
+    cp "$(type -P true)" "$work/tried" && "$work/tried" 2>/dev/null &&
+        return 0
+    for name; do
+        skip "$name" "no program may be run in $work"
+    done
+    return 1
+}
+
+# may_trace NAME...: whether the host lets us stop a process; if not, what takes
+# that is skipped.
+may_trace()
+{
+    local name
+    "$ASPEN" shadow -- true >/dev/null 2>"$work/log"
+    if [ $? -ne 2 ] || ! grep -q 'the host refuses ptrace' "$work/log"; then
+        return 0
+    fi
+    for name; do
+        skip "$name" "$(cat "$work/log")"
+    done
+    return 1
 }
 
 # expect STATUS PATTERN ARGS...: aspen ARGS exits with STATUS, says exactly
@@ -71,8 +99,10 @@ start_sleeper()
 
 finish()
 {
-    printf '%-4s %-28s %4d passed, %d failed, %d skipped\n' \
-        "$([ $failed -eq 0 ] && echo ok || echo FAIL)" \
+    local verdict=ok
+    [ $passed -gt 0 ] || verdict=skip
+    [ $failed -eq 0 ] || verdict=FAIL
+    printf '%-4s %-28s %4d passed, %d failed, %d skipped\n' $verdict \
         "$(basename "$0")" $passed $failed $skipped
     [ $failed -eq 0 ]
     exit

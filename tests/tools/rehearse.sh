@@ -90,19 +90,21 @@ check table-not-visible grep -q 'built as if there were none' "$work/table"
 
 # --- live processes
 
-start_sleeper
-"$ASPEN" rehearse --pid $sleeper --all --json >"$work/live"
-check live-status test $? -eq 0
-check live-whole whole "$work/live"
-check live-goes-on kill -0 $sleeper
-"$ASPEN" rehearse --after 0.2 --all --json -- sleep 9 >"$work/command"
-check command-whole whole "$work/command"
-check command-source grep -q '"source":"command sleep"' "$work/command"
-check capture "$ASPEN" capture --redact --pid $sleeper -o "$work/s.snap"
-"$ASPEN" rehearse --snapshot "$work/s.snap" --all --json >"$work/redacted"
-check redacted-whole whole "$work/redacted"
-check redacted-same test "$(value "$work/redacted" steps)" -eq \
-    "$(value "$work/live" steps)"
+if may_trace live; then
+    start_sleeper
+    "$ASPEN" rehearse --pid $sleeper --all --json >"$work/live"
+    check live-status test $? -eq 0
+    check live-whole whole "$work/live"
+    check live-goes-on kill -0 $sleeper
+    "$ASPEN" rehearse --after 0.2 --all --json -- sleep 9 >"$work/command"
+    check command-whole whole "$work/command"
+    check command-source grep -q '"source":"command sleep"' "$work/command"
+    check capture "$ASPEN" capture --redact --pid $sleeper -o "$work/s.snap"
+    "$ASPEN" rehearse --snapshot "$work/s.snap" --all --json >"$work/redacted"
+    check redacted-whole whole "$work/redacted"
+    check redacted-same test "$(value "$work/redacted" steps)" -eq \
+        "$(value "$work/live" steps)"
+fi
 
 # --- refusals
 
@@ -172,7 +174,10 @@ check whole-replays "$ASPEN" $replay
 check broken-otherwise-whole "$broken" rehearse --snapshot \
     "$snapshots/guard.snap"
 # From a live process the snapshot is kept, so that it can be replayed.
-ASPEN_BROKEN=charge "$broken" rehearse --after 0.2 -- sleep 9 >"$work/kept"
-check kept-snapshot test -s "$(echo "$work"/aspen-broken-*.snap)"
-check kept-replay grep -q 'rehearse --snapshot aspen-broken-' "$work/kept"
+if may_trace kept-snapshot; then
+    ASPEN_BROKEN=charge "$broken" rehearse --after 0.2 -- sleep 9 \
+        >"$work/kept"
+    check kept-snapshot test -s "$(echo "$work"/aspen-broken-*.snap)"
+    check kept-replay grep -q 'rehearse --snapshot aspen-broken-' "$work/kept"
+fi
 finish

@@ -168,13 +168,14 @@ stop_thread(struct stop *stop, pid_t thread, uint64_t deadline_ns,
     if (ptrace(PTRACE_SEIZE, thread, NULL, NULL) != 0) {
         /* One that has just ended is none of ours. A dead leader of living
          * threads answers EPERM. */
+        int reason = errno;
         char state = 0;
         char path[64];
         FILE *file;
 
-        if (errno == ESRCH)
+        if (reason == ESRCH)
             return 0;
-        if (errno == EPERM) {
+        if (reason == EPERM || host_refuses(HOST_PTRACE)) {
             snprintf(path, sizeof(path), "/proc/%d/task/%d/stat",
                      (int)stop->process, (int)thread);
             file = fopen(path, "re");
@@ -183,11 +184,10 @@ stop_thread(struct stop *stop, pid_t thread, uint64_t deadline_ns,
             if (fscanf(file, "%*[^)]) %c", &state) != 1)
                 state = 0;
             fclose(file);
-            errno = EPERM;
             if (state == 'Z' || state == 'X')
                 return 0;
         }
-        return explain(stop, thread, errno, error);
+        return explain(stop, thread, reason, error);
     }
     if (add_thread(stop, thread) != 0)
         return tool_fail(error, "no memory");

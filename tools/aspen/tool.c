@@ -157,12 +157,15 @@ is_in_path(const char *name)
 int
 tool_exec(char *const *command)
 {
+    int error;
+
     execvp(command[0], command);
+    error = errno;
     /* One folder that may not be entered is enough for EACCES. */
-    if (errno == EACCES && strchr(command[0], '/') == NULL &&
+    if (error == EACCES && strchr(command[0], '/') == NULL &&
         !is_in_path(command[0]))
-        return -ENOENT;
-    return -errno;
+        error = ENOENT;
+    return -error;
 }
 
 bool
