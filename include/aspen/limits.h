@@ -122,7 +122,7 @@ ASPEN_MUST_USE int aspen_layout_move(struct aspen_mm *mm,
 /** Context: may sleep. Takes the mmap lock for reading. */
 void aspen_layout_read(struct aspen_mm *mm, struct aspen_layout *layout);
 
-/** What Linux on x86-64 derives the ends of the mmap area from. */
+/** What Linux derives the ends of the mmap area from. */
 struct aspen_layout_choice {
     bool bottom_up;
     /* The stack's place is random: room for that stays above the area. */

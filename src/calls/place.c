@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * calls/place.c - where a new mapping goes: the very address that Linux on
- * x86-64 would pick, given the same layout.
+ * calls/place.c - where a new mapping goes: the very address that Linux would
+ * pick, given the same layout.
  *
  *   fixed     there, if that is in user space and not too low
  *   hint      rounded down to a page and up to the lowest address (mremap's is

@@ -25,6 +25,9 @@
  * Format headers define:
  *   ASPEN_ADDRESS_BITS                bits of a user address
  *   ASPEN_ADDRESS_LIMIT               exclusive top of user space
+ *   ASPEN_MMAP_BOTTOM                 where searches upwards begin, and how
+ *   ASPEN_STACK_RANDOM                much chance moves the top of stacks, as
+ *                                     Linux has it for such a processor
  *   ASPEN_ENTRY_NUMBER_BITS           bits of a leaf's number: frames have
  *                                     32, raw numbers up to this many
  *   aspen_entry_is_table(e, level)    aspen_entry_is_leaf(e, level)

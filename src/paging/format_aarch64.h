@@ -33,6 +33,8 @@
 
 #define ASPEN_ADDRESS_BITS      48
 #define ASPEN_ADDRESS_LIMIT     ((uint64_t)1 << 48)
+#define ASPEN_MMAP_BOTTOM       (ASPEN_ADDRESS_LIMIT / 4)
+#define ASPEN_STACK_RANDOM      ((uint64_t)0x3ffff << ASPEN_PAGE_SHIFT)
 #define ASPEN_ENTRY_NUMBER_BITS 36
 
 #define ASPEN_ARM_VALID      ((uint64_t)1 << 0)

@@ -13,8 +13,7 @@
 
 /* Above the mmap area there is room for a stack of at least this, and for
  * where chance may put its top. */
-#define STACK_LEAST  (128 * MIB)
-#define STACK_RANDOM ((uint64_t)0x3fffff << ASPEN_PAGE_SHIFT)
+#define STACK_LEAST (128 * MIB)
 
 /* ---- Checks ------------------------------------------------------------ */
 
@@ -175,14 +174,14 @@ aspen_layout_choose(const struct aspen_mm *mm,
     const uint64_t top = mm->address_limit;
     uint64_t stack = aspen_limit(mm, ASPEN_LIMIT_STACK);
     uint64_t more = aspen_stack_guard_bytes(mm->aspen) +
-                    (choice->random_stack ? STACK_RANDOM : 0);
+                    (choice->random_stack ? ASPEN_STACK_RANDOM : 0);
 
     if (stack + more > stack)
         stack += more;
     stack = aspen_min_u64(aspen_max_u64(stack, STACK_LEAST), top / 6 * 5);
     layout->mmap_base =
         aspen_align_up(top - stack - choice->random_bytes, ASPEN_PAGE_SIZE);
-    layout->mmap_bottom =
-        aspen_align_up(top / 3, ASPEN_PAGE_SIZE) + choice->random_bytes;
+    layout->mmap_bottom = aspen_align_up(ASPEN_MMAP_BOTTOM, ASPEN_PAGE_SIZE) +
+                          choice->random_bytes;
     layout->bottom_up = choice->bottom_up;
 }

@@ -29,7 +29,7 @@ mm_init(struct aspen *aspen, struct aspen_mm *mm)
     mm->address_limit = ASPEN_ADDRESS_LIMIT;
     mm->layout.mmap_base = ASPEN_ADDRESS_LIMIT;
     mm->layout.mmap_bottom =
-        aspen_align_up(ASPEN_ADDRESS_LIMIT / 3, ASPEN_PAGE_SIZE);
+        aspen_align_up(ASPEN_MMAP_BOTTOM, ASPEN_PAGE_SIZE);
     for (unsigned i = 0; i < ASPEN_LIMITS; i++)
         mm->limits[i] = ASPEN_UNLIMITED;
     mm->users = 1;

@@ -3,7 +3,8 @@
  * Where the host's kernel puts mappings, and what it refuses first, beside
  * Aspen: a scratch process makes random calls without FIXED, Aspen starts from
  * its maps and makes the same. Every address and every error has to be the
- * same. Skipped where the host is no Linux 6.12 or later on x86-64.
+ * same. Skipped where the host is no Linux 6.12 or later, or has another
+ * processor than the library's page tables are for.
  *
  * The scratch process is this program again, run with its layout as an
  * argument; between calls it touches no memory but its stack.
@@ -12,6 +13,7 @@
 #include "helper.h"
 
 #include "../../tools/aspen/host.h"
+#include "../../tools/common/processor.h"
 #include "../../tools/common/refused.h"
 #include "space/vma.h"
 #include <errno.h>
@@ -30,6 +32,7 @@
 #define CALLS 2000u
 #define HUGE  ((uint64_t)2 << 20)
 #define LIVE  64u
+#define TOP   ((uint64_t)1 << PROCESSOR_ADDRESS_BITS)
 /* The host's memory is what overcommit_guess_pages says. */
 #define FRAMES (1u << 16)
 /* Far from what the scratch process can come to. */
@@ -37,9 +40,9 @@
 /* Nothing else is there, and sanitizers allow memory there. */
 #define STACKS ((uint64_t)0x551000000000)
 
-#ifndef MAP_ABOVE4G
-#define MAP_ABOVE4G 0x80
-#endif
+/* No processor has other flags of these values. */
+#define FLAG_32BIT   0x40
+#define FLAG_ABOVE4G 0x80
 
 /* ---- The scratch process ----------------------------------------------- */
 
@@ -361,8 +364,8 @@ host_fits(void)
     unsigned major, minor;
 
     /* The library may be built for another processor's page tables. */
-    if (uname(&name) || strcmp(name.machine, "x86_64") ||
-        ASPEN_ADDRESS_LIMIT != ((uint64_t)1 << 47) - PAGE ||
+    if (uname(&name) || strcmp(name.machine, PROCESSOR_MACHINE) ||
+        ASPEN_ADDRESS_BITS != PROCESSOR_ADDRESS_BITS ||
         sscanf(name.release, "%u.%u", &major, &minor) != 2)
         return false;
     return FITS && (major > 6 || (major == 6 && minor >= 12));
@@ -450,8 +453,11 @@ place_of(const struct command *command)
     place |= command->flags & MAP_FIXED ? ASPEN_MAP_FIXED : 0;
     if (command->flags & MAP_FIXED_NOREPLACE)
         place |= ASPEN_MAP_FIXED_NOREPLACE;
-    place |= command->flags & MAP_32BIT ? ASPEN_MAP_32BIT : 0;
-    return place | (command->flags & MAP_ABOVE4G ? ASPEN_MAP_ABOVE4G : 0);
+    if (command->flags & (int)PROCESSOR_MAP_32BIT)
+        place |= ASPEN_MAP_32BIT;
+    if (command->flags & (int)PROCESSOR_MAP_ABOVE4G)
+        place |= ASPEN_MAP_ABOVE4G;
+    return place;
 }
 
 static int64_t
@@ -629,9 +635,9 @@ random_map(struct pair *p)
     if (below(p, 8) == 0)
         c.flags |= MAP_STACK;
     if (below(p, 16) == 0)
-        c.flags |= MAP_ABOVE4G;
+        c.flags |= FLAG_ABOVE4G;
     if (!p->randomized && below(p, 6) == 0) {
-        c.flags |= MAP_32BIT;
+        c.flags |= FLAG_32BIT;
         if (below(p, 3) == 0)
             c.length = MIB * (1 + below(p, 600)), c.protection = PROT_NONE;
     }
@@ -782,22 +788,15 @@ wrong_map(struct pair *p)
                                          PAGE,
                                          8 * PAGE,
                                          64 * PAGE + 1,
-                                         (uint64_t)1 << 46,
-                                         ((uint64_t)1 << 47) - PAGE,
-                                         ((uint64_t)1 << 47) - 2 * PAGE,
-                                         (uint64_t)1 << 47,
+                                         TOP / 2,
+                                         TOP - PAGE,
+                                         TOP - 2 * PAGE,
+                                         TOP,
                                          UINT64_MAX - PAGE + 1,
                                          UINT64_MAX - PAGE};
-    static const uint64_t lengths[] = {0,
-                                       1,
-                                       PAGE,
-                                       3 * PAGE,
-                                       40 * PAGE,
-                                       300 * PAGE,
-                                       (uint64_t)1 << 46,
-                                       (uint64_t)1 << 47,
-                                       UINT64_MAX - PAGE,
-                                       UINT64_MAX};
+    static const uint64_t lengths[] = {
+        0,          1,       PAGE, 3 * PAGE,          40 * PAGE,
+        300 * PAGE, TOP / 2, TOP,  UINT64_MAX - PAGE, UINT64_MAX};
     static const uint64_t offsets[] = {0, PAGE, 1, ((uint64_t)1 << 63) - PAGE,
                                        (uint64_t)0 - PAGE};
     static const int flags[] = {MAP_FIXED,    MAP_FIXED_NOREPLACE,
