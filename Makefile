@@ -15,6 +15,8 @@
 #   clang     build/clang/libaspen-test.a    the same by the other compiler
 #   fuzz      build/fuzz/libaspen-test.a     the same for libFuzzer
 #   arm64     build/arm64/libaspen-test.a    the same with AArch64's page tables
+#   x86-64    build/x86-64/libaspen-test.a   on AArch64, instead of that: the
+#                                            same with x86-64's page tables
 #
 # tools/tools.mk, bench/bench.mk, tests/explore/explore.mk add programs, checks:
 # they may use every variable and the function `objects` below, and append to
@@ -32,6 +34,18 @@ CXX = g++
 endif
 CLANG ?= clang
 PKG_CONFIG ?= pkg-config
+
+# The processor that is compiled for; pages of the kernel below us.
+MACHINE := $(shell { $(CC) -dumpmachine 2>/dev/null || uname -m; } | sed 's/-.*//')
+PAGE_BYTES := $(shell getconf PAGE_SIZE)
+ifneq ($(filter-out help clean,$(or $(MAKECMDGOALS),all)),)
+ifeq ($(filter x86_64 aarch64,$(MACHINE)),)
+$(error Aspen's port and tools know x86-64 and AArch64 (64-bit), not $(MACHINE))
+endif
+ifneq ($(PAGE_BYTES),4096)
+$(error this kernel has pages of $(PAGE_BYTES) bytes, Aspen knows 4096 alone)
+endif
+endif
 
 PREFIX ?= /usr/local
 DESTDIR ?=
@@ -63,8 +77,11 @@ CFLAGS_clang := -O2 -DASPEN_TEST_BUILD -Werror
 CC_fuzz = $(CLANG)
 CFLAGS_fuzz := -O1 -DASPEN_TEST_BUILD -fsanitize=fuzzer-no-link,address
 LDFLAGS_fuzz := -fsanitize=fuzzer,address
-CC_arm64 = $(CC)
+# The other page tables than the processor's own.
+FOREIGN := $(if $(filter aarch64,$(MACHINE)),x86-64,arm64)
+CC_$(FOREIGN) = $(CC)
 CFLAGS_arm64 := -O1 -DASPEN_TEST_BUILD -DASPEN_POSIX_PAGING_AARCH64
+CFLAGS_x86-64 := -O1 -DASPEN_TEST_BUILD -DASPEN_POSIX_PAGING_X86_64
 
 CORE := $(shell sed -e 's/\#.*//' sources.txt)
 PORT := $(wildcard ports/posix/*.c)
@@ -76,7 +93,7 @@ LIB_asan := $(BUILD)/asan/libaspen-test.a
 LIB_tsan := $(BUILD)/tsan/libaspen-test.a
 LIB_clang := $(BUILD)/clang/libaspen-test.a
 LIB_fuzz := $(BUILD)/fuzz/libaspen-test.a
-LIB_arm64 := $(BUILD)/arm64/libaspen-test.a
+LIB_$(FOREIGN) := $(BUILD)/$(FOREIGN)/libaspen-test.a
 PROGRAMS :=
 CHECKS :=
 CHECKS_LONG :=
@@ -101,6 +118,7 @@ DEPS_check := $(BUILD)/.deps-check
 DEPS_bench := $(BUILD)/.deps-bench
 DEPS_fuzz := $(BUILD)/.deps-fuzz
 DEPS_kernels := $(BUILD)/.deps-kernels
+DEPS_arm64 := $(BUILD)/.deps-arm64
 $(BUILD)/.deps-%: scripts/deps.sh
 	@mkdir -p $(@D)
 	@scripts/deps.sh $*
@@ -121,7 +139,7 @@ $(LIB_$1): $(call objects,$1,$(CORE) $(PORT)) sources.txt
 	@rm -f $$@
 	$$(Q)$$(AR) rcs $$@ $$(filter %.o,$$^)
 endef
-$(foreach v,release test asan tsan clang fuzz arm64,$(eval $(call variant,$v)))
+$(foreach v,release test asan tsan clang fuzz $(FOREIGN),$(eval $(call variant,$v)))
 
 # ---- Parts with makefiles of their own ----------------------------------
 
@@ -157,7 +175,7 @@ $(call unit_test,test,$(BUILD)/tests/unit,$1,$2)
 $(call unit_test,asan,$(BUILD)/asan/tests/unit,$1,$2)
 $(call unit_test,tsan,$(BUILD)/tsan/tests/unit,$1,$2)
 $(call unit_test,clang,$(BUILD)/clang/tests/unit,$1,$2)
-$(call unit_test,arm64,$(BUILD)/arm64/tests/unit,$1,$2)
+$(call unit_test,$(FOREIGN),$(BUILD)/$(FOREIGN)/tests/unit,$1,$2)
 endef
 $(foreach t,$(UNIT),$(eval $(call unit_tests,$t,$(call unit_sources,$t))))
 UNIT_test := $(addprefix $(BUILD)/tests/unit/,$(UNIT))
@@ -166,9 +184,9 @@ UNIT_asan := $(addprefix $(BUILD)/asan/tests/unit/,$(UNIT))
 UNIT_tsan := $(addprefix $(BUILD)/tsan/tests/unit/, \
     $(filter-out test_capture,$(UNIT)))
 UNIT_clang := $(addprefix $(BUILD)/clang/tests/unit/,$(UNIT))
-UNIT_arm64 := $(addprefix $(BUILD)/arm64/tests/unit/,$(UNIT))
+UNIT_$(FOREIGN) := $(addprefix $(BUILD)/$(FOREIGN)/tests/unit/,$(UNIT))
 
-.PHONY: all unit unit-asan unit-tsan unit-clang unit-arm64 clean help
+.PHONY: all unit unit-asan unit-tsan unit-clang unit-$(FOREIGN) clean help
 unit: $(UNIT_test)
 	@scripts/run-tests.sh $(BUILD)/log $(UNIT_test)
 
@@ -182,8 +200,8 @@ unit-tsan: $(UNIT_tsan)
 unit-clang: $(UNIT_clang)
 	@scripts/run-tests.sh $(BUILD)/clang/log $(UNIT_clang)
 
-unit-arm64: $(UNIT_arm64)
-	@scripts/run-tests.sh $(BUILD)/arm64/log $(UNIT_arm64)
+unit-$(FOREIGN): $(UNIT_$(FOREIGN))
+	@scripts/run-tests.sh $(BUILD)/$(FOREIGN)/log $(UNIT_$(FOREIGN))
 
 # One test: make test_cache, make asan/test_cache.
 .PHONY: $(UNIT) $(addprefix asan/,$(UNIT))
@@ -229,6 +247,20 @@ export RUN
 .PHONY: check-hosts
 check-hosts: $(BUILD)/aspen $(UNIT_test)
 	@scripts/check/hosts.sh $(BUILD) $(HOSTS)
+
+# ---- arm64 --------------------------------------------------------------
+
+# All that is built, without running it.
+.PHONY: programs
+programs: all $(UNIT_test) $(BUILD)/aspen-broken $(BUILD)/make_snapshots \
+    $(patsubst examples/%.c,$(BUILD)/examples/%,$(wildcard examples/*.c))
+
+# Built for arm64 and run in a Debian system for it, through qemu-user. The long
+# form builds there, too, and boots Debian's kernels for arm64.
+.PHONY: check-arm64 check-arm64-long
+check-arm64 check-arm64-long: | $(DEPS_check) $(DEPS_arm64)
+	@MAKE='$(MAKE)' KERNELS='$(KERNELS)' CPUS='$(CPUS)' RUN="$$RUN" \
+	    scripts/check-arm64.sh $(BUILD) $(if $(filter %-long,$@),long,short)
 
 # ---- Examples -----------------------------------------------------------
 
@@ -344,7 +376,7 @@ all: $(LIB_release) $(LIB_test) $(PROGRAMS)
 .PHONY: check
 check: $(DEPS_check)
 	@MAKE='$(MAKE)' scripts/check.sh $(BUILD)/check unit unit-asan \
-	    unit-tsan unit-clang unit-arm64 check-clang check-freestanding check-sources check-headers \
+	    unit-tsan unit-clang unit-$(FOREIGN) check-clang check-freestanding check-sources check-headers \
 	    check-aspen.c check-examples check-install check-format $(CHECKS)
 
 # What takes too long for that: half an hour and more.

@@ -4,9 +4,12 @@
 # check-kernels.sh BUILD whole|short: boot Debian's kernels in QEMU and run there
 # what compares with the kernel. From the environment:
 #
+#   ARCH      amd64 or arm64, for which BUILD was made
+#   SYSTEM    arm64: what scripts/arm64/root.sh has made
 #   KERNELS   releases: 6.1 6.12
 #   CPUS      processors, as QEMU calls them: qemu64, and max, which has
-#             protection keys and 57 bits of addresses
+#             protection keys and 57 bits of addresses; for arm64 cortex-a57,
+#             and max, which has BTI, MTE and 52 bits
 #   RUN       instead of the tests: this command, in each guest, in a folder
 #             like this one; with its output, its input, and its status
 #
@@ -16,7 +19,23 @@
 set -u
 cd "$(dirname "$0")/.." || exit 2
 build=$1 how=${2:-whole}
-: "${KERNELS:=6.1 6.12}" "${CPUS:=qemu64 max}" "${RUN:=}"
+: "${ARCH:=amd64}" "${SYSTEM:=}"
+export ARCH SYSTEM
+case $ARCH in
+arm64)
+    : "${CPUS:=cortex-a57 max}"
+    port=ttyS0
+    qemu=(qemu-system-aarch64 -device pci-serial,chardev=port)
+    console=ttyAMA0
+    ;;
+*)
+    : "${CPUS:=qemu64 max}"
+    port=ttyS1
+    qemu=(qemu-system-x86_64 -serial chardev:port)
+    console=ttyS0
+    ;;
+esac
+: "${KERNELS:=6.1 6.12}" "${RUN:=}"
 work=$build/kernels
 passed=0 failed=0 skipped=0
 mkdir -p "$work"
@@ -24,7 +43,7 @@ mkdir -p "$work"
 # What the guest is told; a shell reads it there.
 todo()
 {
-    printf 'run=%q\n' "$RUN"
+    printf 'port=%s run=%q\n' "$port" "$RUN"
     if [ "$how" = short ]; then
         echo "calls=400 seeds='1 2' tools='shadow'"
     else
@@ -38,14 +57,20 @@ machine()
 {
     truncate -s 0 "$3/logs.tar"
     truncate -s 64M "$3/logs.tar"
-    timeout -k 5 "$limit" qemu-system-x86_64 -nodefaults -no-user-config \
+    if [ "$ARCH" = arm64 ]; then
+        board=virt,gic-version=3
+        [ "$2" != max ] || board=$board,mte=on
+        set -- "$@" -machine "$board"
+    fi
+    timeout -k 5 "$limit" "${qemu[0]}" -nodefaults -no-user-config \
         -display none -no-reboot -accel tcg,thread=multi -cpu "$2" -smp 2 \
         -m 2048 -kernel "$work/$1/vmlinuz" -initrd "$work/$1/initrd" \
-        -append 'console=ttyS0 panic=-1 oops=panic' \
+        -append "console=$console panic=-1 oops=panic" \
         -drive file="$work/system.img",format=raw,if=virtio,snapshot=on \
         -drive file="$work/project.img",format=raw,if=virtio,snapshot=on \
         -drive file="$3/logs.tar",format=raw,if=virtio \
-        -serial file:"$3/console" -serial stdio
+        -chardev stdio,id=port -serial file:"$3/console" "${qemu[@]:1}" \
+        "${@:4}"
 }
 
 logs()

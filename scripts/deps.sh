@@ -8,6 +8,7 @@
 #   bench   make bench: build and the yardsticks
 #   fuzz    make fuzz: libFuzzer
 #   kernels make check-kernels: QEMU and what makes a small system for it
+#   arm64   make check-arm64: QEMU for programs and for machines
 #
 # As root they are installed with apt-get; what will be installed is said
 # first. Without root or network the apt line is printed: exit status 2. On
@@ -15,15 +16,18 @@
 set -u
 
 build="gcc libc6-dev libjansson-dev liburcu-dev pkg-config"
-check="$build clang g++ gcc-aarch64-linux-gnu libcmocka-dev libseccomp-dev"
+foreign=gcc-aarch64-linux-gnu
+[ "$(uname -m)" != aarch64 ] || foreign=gcc-x86-64-linux-gnu
+check="$build clang g++ $foreign libcmocka-dev libseccomp-dev"
 bench="$build linux-source-6.12 xz-utils"
 fuzz="$build clang libclang-rt-14-dev"
 kernels="qemu-system-x86 busybox-static cpio e2fsprogs xz-utils"
+arm64="$foreign qemu-user-static qemu-system-arm cpio e2fsprogs xz-utils"
 
 case ${1-} in
-build | check | bench | fuzz | kernels) packages=${!1} ;;
+build | check | bench | fuzz | kernels | arm64) packages=${!1} ;;
 *)
-    echo "usage: deps.sh build|check|bench|fuzz|kernels" >&2
+    echo "usage: deps.sh build|check|bench|fuzz|kernels|arm64" >&2
     exit 2
     ;;
 esac

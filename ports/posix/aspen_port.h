@@ -59,7 +59,8 @@
 #define ASPEN_PORT_CPUS 16
 
 /* Tables are walked by software: any format works on any host. */
-#if defined(__aarch64__) || defined(ASPEN_POSIX_PAGING_AARCH64)
+#if defined(ASPEN_POSIX_PAGING_AARCH64) ||                                     \
+    (defined(__aarch64__) && !defined(ASPEN_POSIX_PAGING_X86_64))
 #define ASPEN_PORT_PAGING_AARCH64
 #else
 #define ASPEN_PORT_PAGING_X86_64

@@ -10,12 +10,19 @@
 #
 # The package is fetched and unpacked, never installed: no root is needed. Its
 # name comes from the meta packages, so it is the one that Debian would install.
+# ARCH and SYSTEM are as check-kernels.sh says.
 # Exit status 2, and why, where there is none to be had.
 set -u
 here=$(cd "$(dirname "$0")" && pwd)
 release=$2
 mkdir -p "$1/$release"
 directory=$(cd "$1/$release" && pwd)
+: "${ARCH:=amd64}"
+busybox=$(command -v busybox)
+if [ "$ARCH" = arm64 ]; then
+    export APT_CONFIG=$SYSTEM/apt.conf
+    busybox=$SYSTEM/root/bin/busybox
+fi
 modules="virtio_ring virtio virtio_pci_legacy_dev virtio_pci_modern_dev
     virtio_pci virtio_blk"
 
@@ -36,7 +43,8 @@ stands_for()
 newest()
 {
     local meta package
-    for meta in linux-image-cloud-amd64 "linux-image-$release-cloud-amd64"; do
+    for meta in "linux-image-cloud-$ARCH" \
+        "linux-image-$release-cloud-$ARCH"; do
         package=$(stands_for "$meta")
         [ -z "$package" ] || echo "$package"
     done | sort -V | tail -1
@@ -51,7 +59,7 @@ unpack()
     }
     dpkg-deb -x "$work"/*.deb "$work/package" || give_up 'cannot unpack it'
     mkdir -p "$work"/initrd/{bin,dev,proc,system,modules}
-    cp "$(command -v busybox)" "$work/initrd/bin/busybox"
+    cp "$busybox" "$work/initrd/bin/busybox"
     for command in sh mount insmod sleep switch_root poweroff; do
         ln -s busybox "$work/initrd/bin/$command"
     done

@@ -13,7 +13,6 @@
 set -u
 export PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/root LANG=C.UTF-8
 export ASPEN_HERE=/aspen
-exec 3<>/dev/ttyS1
 log=/var/log/aspen
 fuzz_calls=0 shadow_calls=0 shadow_different=0
 
@@ -182,15 +181,16 @@ mount -t tmpfs none /run
 mkdir -p $log /dev/shm /dev/pts
 mount -t tmpfs -o mode=1777 none /dev/shm
 mount -t devpts none /dev/pts
-chmod 666 /dev/ttyS1
 ulimit -c 0
 . /aspen/todo
+chmod 666 "/dev/$port"
+exec 3<>"/dev/$port"
 cd /aspen || exit
 if [ -n "$run" ]; then
     setsid -c bash -c "$run" <&3 >&3 2>&3
     echo $? >$log/status
 else
-    stty -F /dev/ttyS1 -onlcr -echo
+    stty -F "/dev/$port" -onlcr -echo
     keys=no bits=no
     grep -q ' ospke' /proc/cpuinfo && keys=yes
     grep -q ' la57' /proc/cpuinfo && bits=yes

@@ -4,7 +4,8 @@
 # image.sh DIRECTORY BUILD: the two disks that a guest gets.
 #
 #   system.img    this machine's own programs, of those packages below that are
-#                 installed, and the libraries they need; made once
+#                 installed, and the libraries they need; made once. With
+#                 SYSTEM (see check-kernels.sh) what is in there, but compilers
 #   project.img   what is in BUILD, and the scripts; made each time, in a second
 #
 # Both are ext4: that is where the tests keep their files.
@@ -62,6 +63,19 @@ user:x:1000:1000::/home:/bin/bash' >"$root/etc/passwd"
     ext4 "$directory/system.img" "$root" 512M
 }
 
+# Compilers would be most of it.
+system_of_another()
+{
+    local root=$temporary/system
+    mkdir -p "$root"
+    tar -C "$SYSTEM/root" -cf - --exclude ./usr/include --exclude '*.a' \
+        --exclude './usr/lib/gcc*/*/*/*' --exclude ./usr/share/doc \
+        --exclude ./usr/share/locale . | tar -xf - -C "$root"
+    mkdir -p "$root"/{aspen,dev,proc,run,sys,tmp,home,root,var/tmp}
+    chmod 1777 "$root/tmp" "$root/var/tmp"
+    ext4 "$directory/system.img" "$root" 512M
+}
+
 project()
 {
     local root=$temporary/project
@@ -79,6 +93,10 @@ project()
 
 if [ ! -s "$directory/system.img" ] || [ "$0" -nt "$directory/system.img" ]; then
     echo 'kernels: making the system'
-    system
+    if [ -n "${SYSTEM:-}" ]; then
+        system_of_another
+    else
+        system
+    fi
 fi
 project

@@ -70,8 +70,14 @@ int
 main(int argc, char **argv)
 {
     const char *command = argc > 1 ? argv[1] : NULL;
+    long page_bytes = sysconf(_SC_PAGESIZE);
     int status;
 
+    if (page_bytes != 4096)
+        return tool_refuse(NULL,
+                           "this kernel has pages of %ld bytes, Aspen knows "
+                           "4096 alone",
+                           page_bytes);
     if (command == NULL) {
         fputs(help, stderr);
         return EXIT_REFUSED;
