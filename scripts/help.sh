@@ -21,6 +21,7 @@ check-mutants|plant the mistakes of tests/mutants, see each found
 check-long|the tests that take long
 check-user|what asks the host, as an ordinary user (root makes one)
 check-container|the same by the default rules of Docker and podman
+check-arm64|built for arm64, run there through QEMU
 check-kernels|Debian's other kernels in QEMU; KERNELS=6.1 CPUS=max RUN='CMD'
 check-hosts|limits and settings that people change; HOSTS=--list
 bench|measure, beside yardsticks (installs them first)

@@ -14,6 +14,7 @@
 
 #include <errno.h>
 #include <inttypes.h>
+#include <stdlib.h>
 #include <string.h>
 
 static const char *const kinds[FUZZ_KINDS] = {
@@ -48,6 +49,13 @@ static const char head[] =
     "the\n"
     " * end. `aspen fuzz --replay THIS.c` makes them beside Aspen.\n"
     " */\n"
+    "#include <asm/unistd.h>\n"
+    "#include <linux/fcntl.h>\n"
+    "\n"
+    "#ifndef __NR_mseal\n"
+    "#define __NR_mseal 462\n"
+    "#endif\n"
+    "\n"
     "typedef unsigned long u64;\n"
     "enum { CALL, READ, WRITE, FORK, EXIT, RESIZE, PUNCH, LIMIT };\n"
     "\n"
@@ -61,10 +69,33 @@ static const char head[] =
 static const char tail[] =
     "};\n"
     "\n"
-    "static char text[65536], stack[65536] __attribute__((aligned(16)));\n"
+    "static char text[65536];\n"
+    "__attribute__((used, aligned(16))) static char stack[65536];\n"
     "static unsigned char vector[65536];\n"
     "static volatile unsigned *turn;\n"
     "static int channel[2];\n"
+    "\n"
+    "#ifdef __aarch64__\n"
+    "__asm__(\".globl _start; _start: adrp x0, stack + 65472;\"\n"
+    "        \"add x0, x0, :lo12:stack + 65472; mov sp, x0; bl start\");\n"
+    "\n"
+    "static long\n"
+    "call(long n, u64 a, u64 b, u64 c, u64 d, u64 e, u64 f)\n"
+    "{\n"
+    "    register u64 x0 __asm__(\"x0\") = a, x1 __asm__(\"x1\") = b;\n"
+    "    register u64 x2 __asm__(\"x2\") = c, x3 __asm__(\"x3\") = d;\n"
+    "    register u64 x4 __asm__(\"x4\") = e, x5 __asm__(\"x5\") = f;\n"
+    "    register long x8 __asm__(\"x8\") = n;\n"
+    "    __asm__ volatile(\"svc #0\"\n"
+    "                     : \"+r\"(x0)\n"
+    "                     : \"r\"(x1), \"r\"(x2), \"r\"(x3), \"r\"(x4), "
+    "\"r\"(x5), \"r\"(x8)\n"
+    "                     : \"memory\");\n"
+    "    return (long)x0;\n"
+    "}\n"
+    "#else\n"
+    "__asm__(\".globl _start; _start: lea stack + 65472(%rip), %rsp;\"\n"
+    "        \"call start\");\n"
     "\n"
     "static long\n"
     "call(long n, u64 a, u64 b, u64 c, u64 d, u64 e, u64 f)\n"
@@ -81,11 +112,12 @@ static const char tail[] =
     "                     : \"rcx\", \"r11\", \"memory\");\n"
     "    return answer;\n"
     "}\n"
+    "#endif\n"
     "\n"
     "static void\n"
     "put(const char *bytes, long length)\n"
     "{\n"
-    "    call(1, 1, (u64)bytes, (u64)length, 0, 0, 0);\n"
+    "    call(__NR_write, 1, (u64)bytes, (u64)length, 0, 0, 0);\n"
     "}\n"
     "\n"
     "static void\n"
@@ -112,12 +144,13 @@ static const char tail[] =
     "static long\n"
     "read_maps(void)\n"
     "{\n"
-    "    int file = (int)call(2, (u64)\"/proc/self/maps\", 0, 0, 0, 0, 0);\n"
+    "    int file = (int)call(__NR_openat, (u64)AT_FDCWD,\n"
+    "                         (u64)\"/proc/self/maps\", 0, 0, 0, 0);\n"
     "    long length = 0, got;\n"
-    "    while ((got = call(0, (u64)file, (u64)text + (u64)length,\n"
+    "    while ((got = call(__NR_read, (u64)file, (u64)text + (u64)length,\n"
     "                       sizeof(text) - 1 - (u64)length, 0, 0, 0)) > 0)\n"
     "        length += got;\n"
-    "    call(3, (u64)file, 0, 0, 0, 0, 0);\n"
+    "    call(__NR_close, (u64)file, 0, 0, 0, 0, 0);\n"
     "    text[length] = 0;\n"
     "    return length;\n"
     "}\n"
@@ -140,28 +173,35 @@ static const char tail[] =
     "    read_maps();\n"
     "    for (const char *at = text; *at;) {\n"
     "        u64 start = number(&at), end = number(&at);\n"
-    "        if (start >= 0x100000 && !(start >> 47))\n"
-    "            call(11, start, end - start, 0, 0, 0, 0);\n"
+    "        if (start >= 0x100000 && !(start >> 48))\n"
+    "            call(__NR_munmap, start, end - start, 0, 0, 0, 0);\n"
     "        while (*at++ != '\\n')\n"
     "            ;\n"
     "    }\n"
+    "}\n"
+    "\n"
+    "static u64\n"
+    "open_file(const char *name, u64 flags)\n"
+    "{\n"
+    "    return (u64)call(__NR_openat, (u64)AT_FDCWD, (u64)name, flags, 0600, "
+    "0, 0);\n"
     "}\n"
     "\n"
     "static void\n"
     "open_files(void)\n"
     "{\n"
     "    static char path[] = \"/proc/self/fd/0\", name[] = \"/tmp\";\n"
-    "    for (int i = 0; i < 2; i++) {\n"
-    "        int file = i ? (int)call(2, (u64)name, 020200002, 0600, 0, 0, 0)\n"
-    "                     : (int)call(319, (u64)name, 0, 0, 0, 0, 0);\n"
-    "        call(77, (u64)file, 24 * 4096, 0, 0, 0, 0);\n"
+    "    static const u64 modes[] = {O_RDWR, O_RDONLY, O_WRONLY};\n"
+    "    for (u64 i = 0; i < 2; i++) {\n"
+    "        u64 file = i ? open_file(name, O_TMPFILE | O_RDWR)\n"
+    "                     : (u64)call(__NR_memfd_create, (u64)name, 0, 0, 0, "
+    "0, 0);\n"
+    "        call(__NR_ftruncate, file, 24 * 4096, 0, 0, 0, 0);\n"
     "        path[sizeof(path) - 2] = (char)('0' + file);\n"
-    "        for (int mode = 0; mode < 3; mode++)\n"
-    "            call(33,\n"
-    "                 (u64)call(2, (u64)path, mode == 0 ? 2 : mode == 1 ? 0 : "
-    "1, 0,\n"
-    "                           0, 0, 0),\n"
-    "                 (u64)(200 + 3 * i + mode), 0, 0, 0, 0);\n"
+    "        for (u64 mode = 0; mode < 3; mode++)\n"
+    "            call(__NR_dup3, open_file(path, modes[mode]), 200 + 3 * i + "
+    "mode,\n"
+    "                 0, 0, 0, 0);\n"
     "    }\n"
     "}\n"
     "\n"
@@ -176,32 +216,35 @@ static const char tail[] =
     "    switch (op->kind) {\n"
     "    case CALL:\n"
     "        return call(op->number, a[0], a[1],\n"
-    "                    op->number == 27 ? (u64)vector : a[2], a[3], a[4], "
+    "                    op->number == __NR_mincore ? (u64)vector : a[2], "
+    "a[3], a[4], "
     "a[5]);\n"
     "    case READ:\n"
-    "        answer = call(1, (u64)channel[1], a[0], 1, 0, 0, 0);\n"
+    "        answer = call(__NR_write, (u64)channel[1], a[0], 1, 0, 0, 0);\n"
     "        if (answer == 1)\n"
-    "            call(0, (u64)channel[0], (u64)&byte, 1, 0, 0, 0);\n"
+    "            call(__NR_read, (u64)channel[0], (u64)&byte, 1, 0, 0, 0);\n"
     "        return answer == 1 ? byte : answer;\n"
     "    case WRITE:\n"
-    "        call(1, (u64)channel[1], (u64)&byte, 1, 0, 0, 0);\n"
-    "        answer = call(0, (u64)channel[0], a[0], 1, 0, 0, 0);\n"
+    "        call(__NR_write, (u64)channel[1], (u64)&byte, 1, 0, 0, 0);\n"
+    "        answer = call(__NR_read, (u64)channel[0], a[0], 1, 0, 0, 0);\n"
     "        if (answer != 1)\n"
-    "            call(0, (u64)channel[0], (u64)&byte, 1, 0, 0, 0);\n"
+    "            call(__NR_read, (u64)channel[0], (u64)&byte, 1, 0, 0, 0);\n"
     "        return answer == 1 ? byte : answer;\n"
     "    case FORK:\n"
-    "        answer = call(56, 17, 0, 0, 0, 0, 0);\n"
+    "        answer = call(__NR_clone, 17, 0, 0, 0, 0, 0);\n"
     "        if (answer == 0)\n"
     "            *me = (int)a[0];\n"
     "        return answer > 0 ? 0 : answer;\n"
     "    case RESIZE:\n"
-    "        return call(77, 200 + 3 * a[0], a[1], 0, 0, 0, 0);\n"
+    "        return call(__NR_ftruncate, 200 + 3 * a[0], a[1], 0, 0, 0, 0);\n"
     "    case PUNCH:\n"
-    "        return call(285, 200 + 3 * a[0], 3, a[1], a[2], 0, 0);\n"
+    "        return call(__NR_fallocate, 200 + 3 * a[0], 3, a[1], a[2], 0, "
+    "0);\n"
     "    case LIMIT:\n"
-    "        call(302, 0, limits[a[0]], 0, (u64)limit, 0, 0);\n"
+    "        call(__NR_prlimit64, 0, limits[a[0]], 0, (u64)limit, 0, 0);\n"
     "        limit[0] = a[1];\n"
-    "        return call(302, 0, limits[a[0]], (u64)limit, 0, 0, 0);\n"
+    "        return call(__NR_prlimit64, 0, limits[a[0]], (u64)limit, 0, 0, "
+    "0);\n"
     "    }\n"
     "    return 0;\n"
     "}\n"
@@ -213,14 +256,14 @@ static const char tail[] =
     "    unsigned count = sizeof(ops) / sizeof(ops[0]);\n"
     "    int me = 0;\n"
     "    open_files();\n"
-    "    call(293, (u64)channel, 0, 0, 0, 0, 0);\n"
-    "    call(157, 41, 1, 0, 0, 0, 0); /* no huge pages */\n"
+    "    call(__NR_pipe2, (u64)channel, 0, 0, 0, 0, 0);\n"
+    "    call(__NR_prctl, 41, 1, 0, 0, 0, 0); /* no huge pages */\n"
     "    strip();\n"
-    "    turn = (void *)call(9, 0x200000, 4096, 3, 0x31, ~0ul, 0);\n"
-    "    call(302, 0, 9, (u64)space, 0, 0, 0);\n"
+    "    turn = (void *)call(__NR_mmap, 0x200000, 4096, 3, 0x31, ~0ul, 0);\n"
+    "    call(__NR_prlimit64, 0, 9, (u64)space, 0, 0, 0);\n"
     "    for (unsigned i = 0; i < count; i++) {\n"
     "        while (*turn < i)\n"
-    "            call(24, 0, 0, 0, 0, 0, 0);\n"
+    "            call(__NR_sched_yield, 0, 0, 0, 0, 0, 0);\n"
     "        if (*turn != i || ops[i].process != me)\n"
     "            continue;\n"
     "        int before = me;\n"
@@ -230,19 +273,13 @@ static const char tail[] =
     "        put_answer(i, answer);\n"
     "        *turn = i + 1;\n"
     "        if (ops[i].kind == EXIT)\n"
-    "            call(231, 0, 0, 0, 0, 0, 0);\n"
+    "            call(__NR_exit_group, 0, 0, 0, 0, 0, 0);\n"
     "    }\n"
     "    while (*turn < count)\n"
-    "        call(24, 0, 0, 0, 0, 0, 0);\n"
+    "        call(__NR_sched_yield, 0, 0, 0, 0, 0, 0);\n"
     "    if (me == 0)\n"
     "        put(text, read_maps());\n"
-    "    call(231, 0, 0, 0, 0, 0, 0);\n"
-    "}\n"
-    "\n"
-    "__attribute__((naked, noreturn)) void\n"
-    "_start(void)\n"
-    "{\n"
-    "    __asm__(\"lea %0, %%rsp; call start\" : : \"m\"(stack[65536 - 64]));\n"
+    "    call(__NR_exit_group, 0, 0, 0, 0, 0, 0);\n"
     "}\n";
 
 void
@@ -257,31 +294,41 @@ fuzz_text_write(FILE *to, const struct fuzz_sequence *sequence,
         const uint64_t *a = op->call.arguments;
 
         fuzz_text_op(op, text, sizeof(text));
+        const char *name =
+            op->kind == FUZZ_CALL ? linux_call_name(op->call.number) : NULL;
         fprintf(to,
-                "    {%u, %s, %" PRIu64 ", {%#" PRIx64 ", %#" PRIx64
-                ", %#" PRIx64 ", %#" PRIx64 ", %#" PRIx64 ", %#" PRIx64
-                "}}, /* %s */\n",
-                op->process, kinds[op->kind], op->call.number, a[0], a[1], a[2],
-                a[3], a[4], a[5], text);
+                "    {%u, %s, %s%s, {%#" PRIx64 ", %#" PRIx64 ", %#" PRIx64
+                ", %#" PRIx64 ", %#" PRIx64 ", %#" PRIx64 "}}, /* %s */\n",
+                op->process, kinds[op->kind], name ? "__NR_" : "0",
+                name ? name : "", a[0], a[1], a[2], a[3], a[4], a[5], text);
     }
     fputs(tail, to);
 }
 
 /* ---- Read back ---------------------------------------------------------- */
 
+/* Of __NR_mmap, or what an older program says: 9, on its own processor. */
+static uint64_t
+number_of(const char *name)
+{
+    return strncmp(name, "__NR_", 5) == 0 ? linux_call_number(name + 5)
+                                          : strtoull(name, NULL, 10);
+}
+
 /* A line of the table. False: it is none. */
 static bool
 parse_op(const char *line, struct fuzz_op *op)
 {
     uint64_t *a = op->call.arguments;
-    char kind[16];
+    char kind[16], name[32];
 
     if (sscanf(line,
-               " {%u, %15[A-Z], %" SCNu64 ", {%" SCNx64 ", %" SCNx64
+               " {%u, %15[A-Z], %31[a-z0-9_NR], {%" SCNx64 ", %" SCNx64
                ", %" SCNx64 ", %" SCNx64 ", %" SCNx64 ", %" SCNx64 "}}",
-               &op->process, kind, &op->call.number, &a[0], &a[1], &a[2], &a[3],
-               &a[4], &a[5]) != 9)
+               &op->process, kind, name, &a[0], &a[1], &a[2], &a[3], &a[4],
+               &a[5]) != 9)
         return false;
+    op->call.number = number_of(name);
     for (unsigned i = 0; i < FUZZ_KINDS; i++)
         if (strcmp(kind, kinds[i]) == 0) {
             op->kind = (enum fuzz_kind)i;

@@ -518,3 +518,12 @@ linux_call_name(uint64_t number)
 
     return known ? known->name : NULL;
 }
+
+uint64_t
+linux_call_number(const char *name)
+{
+    for (unsigned i = 0; i < sizeof(calls) / sizeof(calls[0]); i++)
+        if (strcmp(calls[i].name, name) == 0)
+            return calls[i].number;
+    return UINT64_MAX;
+}

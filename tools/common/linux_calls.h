@@ -50,5 +50,7 @@ bool linux_call_make(const struct linux_space *space,
 
 /* "mmap"; NULL for what is not modelled. */
 const char *linux_call_name(uint64_t number);
+/* The way back; UINT64_MAX for what is not modelled. */
+uint64_t linux_call_number(const char *name);
 
 #endif
