@@ -126,6 +126,17 @@ for how in answers mappings; do
     check "$how-maps" grep -q -- '-p 00000000 00:00 0' "$work/out"
 done
 
+# --- files where nothing may be executed from
+
+mkdir "$work/noexec"
+noexec='mount -t tmpfs -o noexec tmpfs "$1" && TMPDIR=$1 exec "$2" fuzz "${@:3}"'
+if unshare -m --propagation private true 2>/dev/null; then
+    check noexec unshare -m --propagation private bash -c "$noexec" noexec \
+        "$work/noexec" "$ASPEN" --calls 100
+else
+    skip noexec 'may not mount here'
+fi
+
 # --- refusals
 
 expect 2 '--calls takes a number from 1 on' fuzz --calls 0

@@ -5,7 +5,20 @@ set -u
 : "${ASPEN:?the aspen command}"
 : "${ASPEN_HERE:=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)}"
 snapshots=$ASPEN_HERE/tests/snapshots
+
+# runs_programs FOLDER: some mount /tmp noexec.
+runs_programs()
+{
+    printf '#!/bin/sh\n' >"$1/probe"
+    chmod 755 "$1/probe"
+    "$1/probe" 2>/dev/null && rm "$1/probe"
+}
+
 work=$(mktemp -d "${TMPDIR:-/tmp}/aspen-tools-XXXXXX")
+if ! runs_programs "$work"; then
+    rm -r "$work"
+    work=$(mktemp -d "$ASPEN_HERE/build/aspen-tools-XXXXXX")
+fi
 trap 'rm -rf "$work"' EXIT
 failed=0
 passed=0

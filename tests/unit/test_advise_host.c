@@ -312,6 +312,19 @@ prepare(struct sides *s, const struct kind *kind)
     }
 }
 
+/* RLIMIT_MEMLOCK may be less. */
+static bool
+host_locks(void)
+{
+    void *at =
+        mmap(NULL, PAGES * PAGE, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+    assert_true(at != MAP_FAILED);
+    bool locks = !syscall(SYS_mlock2, at, PAGES * PAGE, MLOCK_ONFAULT);
+    munmap(at, PAGES * PAGE);
+    return locks;
+}
+
 /* ---- The table --------------------------------------------------------- */
 
 /* In a child: exit code 0 if both are alike, and the difference is printed. */
@@ -348,6 +361,11 @@ test_table(void **state)
     for (size_t k = 0; k < KINDS; k++) {
         if (kinds[k].sealed && host_refuses(HOST_MSEAL)) {
             unit_skip_part("%s: %s", kinds[k].name, host_refuses(HOST_MSEAL));
+            continue;
+        }
+        if (kinds[k].locked && !host_locks()) {
+            unit_skip_part("%s: RLIMIT_MEMLOCK is below %u pages",
+                           kinds[k].name, PAGES);
             continue;
         }
         for (size_t a = 0; a < ADVICES; a++) {

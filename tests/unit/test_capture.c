@@ -580,15 +580,18 @@ end_at_once(void *argument)
 static void
 run_threads(int ready)
 {
+    pthread_attr_t small; /* stacks: RLIMIT_DATA counts them */
     pthread_t thread;
 
     board->stop = false;
+    pthread_attr_init(&small);
+    pthread_attr_setstacksize(&small, 256 << 10);
     for (unsigned i = 0; i < 8; i++)
-        pthread_create(&thread, NULL, beat,
+        pthread_create(&thread, &small, beat,
                        (void *)(uintptr_t)&board->beats[i]);
     report_ready(ready);
     while (!board->stop) {
-        if (pthread_create(&thread, NULL, end_at_once, NULL) == 0)
+        if (pthread_create(&thread, &small, end_at_once, NULL) == 0)
             pthread_join(thread, NULL);
         board->beats[8]++;
     }

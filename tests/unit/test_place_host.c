@@ -34,7 +34,7 @@
 #define LIVE  64u
 #define TOP   ((uint64_t)1 << PROCESSOR_ADDRESS_BITS)
 /* The host's memory is what overcommit_guess_pages says. */
-#define FRAMES (1u << 16)
+#define FRAMES (1u << 13)
 /* Far from what the scratch process can come to. */
 #define PROMISE_BYTES ((uint64_t)512 << 20)
 /* Nothing else is there, and sanitizers allow memory there. */

@@ -148,8 +148,10 @@ fuzz_model_begin(struct fuzz_model *model, const struct fuzz_kernel *kernel,
 
     if (make_machine(model, error) != 0)
         return -1;
-    for (unsigned i = 0; i < FUZZ_FILES; i++)
+    for (unsigned i = 0; i < FUZZ_FILES; i++) {
         model->placement[i] = host_file_placement(kernel->files[i]);
+        model->executable[i] = host_file_executes(kernel->files[i]);
+    }
     model->disk = calloc(1, sizeof(*model->disk));
     model->vector = calloc(1, FUZZ_VECTOR_BYTES);
     if (!model->disk || !model->vector)
@@ -243,7 +245,7 @@ find_file(void *context, int descriptor, struct linux_file *file)
         .object = model->files[number / 3],
         .readable = number % 3 != 2,
         .writable = number % 3 != 1,
-        .executable = true,
+        .executable = model->executable[number / 3],
     };
     return 0;
 }

@@ -194,6 +194,7 @@ struct fuzz_model {
     struct aspen_object *files[FUZZ_FILES];
     struct fuzz_disk *disk;
     enum aspen_placement placement[FUZZ_FILES];
+    bool executable[FUZZ_FILES];
     uint8_t *vector; /* the answer of mincore */
 };
 

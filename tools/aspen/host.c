@@ -17,6 +17,7 @@
 #include <sys/mman.h>
 #include <sys/personality.h>
 #include <sys/prctl.h>
+#include <sys/statvfs.h>
 #include <sys/sysinfo.h>
 #include <sys/utsname.h>
 #include <sys/vfs.h>
@@ -228,6 +229,14 @@ host_file_placement(int file)
                    ? ASPEN_PLACEMENT_SHMEM_HUGE
                    : ASPEN_PLACEMENT_PLAIN;
     }
+}
+
+bool
+host_file_executes(int file)
+{
+    struct statvfs fs;
+
+    return fstatvfs(file, &fs) || !(fs.f_flag & ST_NOEXEC);
 }
 
 /* ---- Memory for a machine ---------------------------------------------- */

@@ -50,6 +50,9 @@ bool host_say_release(const char *command);
 /** Which rule the host's file system follows for mappings of an open file. */
 enum aspen_placement host_file_placement(int file);
 
+/** Whether its file system may be executed from: PROT_EXEC of mappings. */
+bool host_file_executes(int file);
+
 /** What a process was given. */
 struct host_process {
     pid_t pid;

@@ -30,7 +30,6 @@
 #define HUGETLBFS 0x958458f6u
 #define PROCFS    0x9fa0u
 #define SYSFS     0x62656572u
-#define NOEXEC    8 /* of statfs's f_flags */
 
 struct name {
     uint64_t device;
@@ -145,7 +144,7 @@ look_at_file(int file, const struct stat *status, struct shadow_open *open)
         return;
     open->shmem = fs.f_type == (long)TMPFS;
     open->unlinked = status->st_nlink == 0;
-    open->file.executable = (fs.f_flags & NOEXEC) == 0;
+    open->file.executable = host_file_executes(file);
     open->placement = host_file_placement(file);
 }
 
