@@ -979,6 +979,9 @@ flags_of_smaps(FILE *smaps)
             if (ours)
                 fprintf(out, "%llx %s %llx ", start, access, offset);
         } else if (ours && !strncmp(line, "VmFlags: ", 9)) {
+            char *soft_dirty = strstr(line, " sd "); /* by configuration */
+            if (soft_dirty)
+                memmove(soft_dirty, soft_dirty + 3, strlen(soft_dirty + 3) + 1);
             fputs(line, out);
         }
     }
