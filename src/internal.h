@@ -49,6 +49,7 @@
 #include <aspen/mm.h>
 #include <aspen/name.h>
 #include <aspen/object.h>
+#include <aspen/pkey.h>
 #include <aspen/special.h>
 
 /* ======================================================================== *
@@ -424,8 +425,11 @@ struct aspen_mm {
     uint64_t exec_pages;
     uint64_t stack_pages;
     uint64_t locked_pages;
-    uint64_t def_flags;  /* mlockall(MCL_FUTURE) */
-    uint64_t peak_pages; /* the most that total_pages ever was */
+    uint64_t def_flags;         /* mlockall(MCL_FUTURE) */
+    uint64_t peak_pages;        /* the most that total_pages ever was */
+    uint32_t pkeys;             /* atomic; written under mmap lock, as the next:
+                                   bit k: protection key k is given out */
+    uint32_t execute_only_pkey; /* space/pkeys.h; ASPEN_NO_PKEY: none */
     struct aspen_layout layout;
 
     uint64_t limits[ASPEN_LIMITS];  /* atomic; written under mmap lock */

@@ -23,6 +23,7 @@
 #include <aspen/name.h>
 #include <aspen/object.h>
 #include <aspen/pin.h>
+#include <aspen/pkey.h>
 #include <aspen/protect.h>
 #include <aspen/raw.h>
 #include <aspen/remap.h>

@@ -20,10 +20,14 @@ struct aspen_mm;
  * area that grows down does so.
  */
 #define ASPEN_COPY_FORCE 1u
+/** For a neighbour: protection keys do not bind. Without it the calling thread
+ * reaches into its own space. (FORCE is a neighbour's, too.) */
+#define ASPEN_COPY_REMOTE 2u
 
 /**
  * Copy out of / into an address space, as process_vm_readv(2) and _writev(2)
- * do: across mappings, faulting pages in as an access would.
+ * do (with REMOTE) or the kernel for a program of its own: across mappings,
+ * faulting pages in as an access would.
  *
  * Progressive: page by page. *done gets the bytes copied; after an error they
  * are those before the page it is about. (Where Linux says so, the answer is
@@ -31,8 +35,8 @@ struct aspen_mm;
  *
  * Context: may sleep. Takes the mmap lock for reading, and copies under it.
  * Returns: 0: all of it; -ASPEN_EINVAL (unknown flags), -ASPEN_EFAULT (nothing
- *          mapped there, not allowed, raw memory, beyond the end of an
- *          object), -ASPEN_EINTR, -ASPEN_ENOMEM, -ASPEN_EOPNOTSUPP (as
+ *          mapped there, not allowed, by its key either, raw memory, beyond the
+ * end of an object), -ASPEN_EINTR, -ASPEN_ENOMEM, -ASPEN_EOPNOTSUPP (as
  *          aspen_fault(); config.tables_only), any error of a pager.
  *          With config.contents_ignored faults happen, aspen_copy_in() gives
  *          zeroes, and what aspen_copy_out() is given is forgotten.

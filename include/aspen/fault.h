@@ -22,6 +22,8 @@ struct aspen_mm;
  * Context: may sleep. Takes the VMA's lock or the mmap lock for reading.
  * Returns: 0: retry the access.
  *          -ASPEN_EFAULT  no mapping there, or a guard page (SIGSEGV, MAPERR)
+ *          -ASPEN_EKEYREJECTED the thread's rights for the mapping's
+ *                         protection key do not (SIGSEGV, PKUERR)
  *          -ASPEN_EACCES  the mapping does not allow it (SIGSEGV, ACCERR)
  *          -ASPEN_EFBIG   beyond the end of the object, or raw memory with
  *                         nothing behind it (SIGBUS)
@@ -38,6 +40,12 @@ struct aspen_mm;
 ASPEN_MUST_USE int aspen_fault(struct aspen_mm *mm, uint64_t address,
                                unsigned access);
 
+/** The same for a thread with these rights (aspen/pkey.h); aspen_fault() asks
+ * struct aspen_arch_ops for the calling thread's. */
+ASPEN_MUST_USE int aspen_fault_with_rights(struct aspen_mm *mm,
+                                           uint64_t address, unsigned access,
+                                           uint32_t rights);
+
 /**
  * What the page tables say about an access, without changing anything.
  *
@@ -47,6 +55,10 @@ ASPEN_MUST_USE int aspen_fault(struct aspen_mm *mm, uint64_t address,
  */
 ASPEN_MUST_USE int aspen_translate(struct aspen_mm *mm, uint64_t address,
                                    unsigned access, uint32_t *frame);
+ASPEN_MUST_USE int aspen_translate_with_rights(struct aspen_mm *mm,
+                                               uint64_t address,
+                                               unsigned access, uint32_t rights,
+                                               uint32_t *frame);
 
 #ifdef __cplusplus
 }

@@ -51,7 +51,7 @@
 #define ASPEN_VM_UFFD_WP      ASPEN_FLAG(41)
 #define ASPEN_VM_UFFD_MINOR   ASPEN_FLAG(42)
 
-/* The key of pkey_mprotect(): four bits, kept. */
+/* Its protection key, aspen/pkey.h: four bits. */
 #define ASPEN_VM_PKEY_SHIFT 48
 #define ASPEN_VM_PKEY       (ASPEN_FLAG(48) * 15)
 

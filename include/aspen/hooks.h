@@ -18,8 +18,19 @@ extern "C" {
 struct aspen_mm;
 struct aspen_vma;
 
-/** The processor architecture's own state of an address space. */
+/** The processor architecture's own state of an address space and of the
+ * calling thread. */
 struct aspen_arch_ops {
+    /**
+     * What the calling thread may do by protection keys (aspen/pkey.h), and
+     * what it may do from now on. Only the program's own accesses to its own
+     * space are bound by keys: for a thread that does not run in `mm` the
+     * answer is ASPEN_RIGHTS_ALL. Any lock may be held. Both or neither;
+     * without them all is allowed but what is for execution alone.
+     */
+    uint32_t (*rights)(void *context, const struct aspen_mm *mm);
+    void (*rights_set)(void *context, const struct aspen_mm *mm,
+                       uint32_t rights);
     /** Both mmap locks are held for writing. 0 or a negative errno. */
     int (*fork_prepare)(void *context, struct aspen_mm *parent,
                         struct aspen_mm *child);

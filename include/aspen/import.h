@@ -11,6 +11,7 @@
 
 #include <aspen/compiler.h>
 #include <aspen/flags.h>
+#include <aspen/pkey.h>
 
 #ifdef __cplusplus
 extern "C" {
@@ -36,7 +37,8 @@ struct aspen_import_vma {
  * Owns:    takes one reference on the object, and opens it.
  * Context: may sleep. Takes the mmap lock for writing.
  * Returns: 0, or -ASPEN_EINVAL (not page aligned, empty, beyond the address
- *          limit, SHARED without an object, WRITE without MAYWRITE, which
+ *          limit, SHARED without an object, a key that the
+ *          machine has not, WRITE without MAYWRITE, which
  *          fork could not protect, a pgoff beyond 52 bits, a name that
  *          aspen_name_anon() would refuse, the space is not LIVE),
  *          -ASPEN_EEXIST (overlaps), -ASPEN_ENOMEM (no memory, charge
@@ -45,6 +47,17 @@ struct aspen_import_vma {
  */
 ASPEN_MUST_USE int aspen_import_vma(struct aspen_mm *mm,
                                     const struct aspen_import_vma *vma);
+
+/**
+ * Which protection keys the space has, whether its mappings use them or not.
+ *
+ * Context: may sleep. Takes the mmap lock for writing.
+ * Returns: 0, or -ASPEN_EINVAL (a key that the machine has not, key 0 is
+ *          missing, the space's own was not given out, or is none of a machine
+ *          without config.execute_only KEY). On error nothing has changed.
+ */
+ASPEN_MUST_USE int aspen_import_pkeys(struct aspen_mm *mm,
+                                      const struct aspen_pkeys *pkeys);
 
 enum aspen_import_kind {
     ASPEN_IMPORT_ANON,   /* private pages, one new frame each */

@@ -42,6 +42,15 @@ enum aspen_huge_placement {
     ASPEN_HUGE_PLACEMENT_LARGE,    /* and all that is larger than one: 6.7 */
 };
 
+/** How the processor tells memory that is executed from memory that is read;
+ * it decides about mappings with EXEC alone. */
+enum aspen_execute_only {
+    ASPEN_EXECUTE_ONLY_NONE,  /* not at all: what is executed can be read */
+    ASPEN_EXECUTE_ONLY_KEY,   /* by a protection key of the space: x86-64 */
+    ASPEN_EXECUTE_ONLY_ENTRY, /* by the page-table entry: AArch64 whose
+                                 kernel, too, is kept from such pages (EPAN) */
+};
+
 /** Fill with aspen_config_init(), then change what differs. */
 struct aspen_config {
     uint32_t frames;  /* 4 KiB frames of the machine, at least 64 */
@@ -81,9 +90,12 @@ struct aspen_config {
      * Linux's fault_around_bytes; 16. 0 or 1: none. */
     uint32_t fault_around_pages;
     enum aspen_huge_placement huge_placement;
-    bool ksm_absent;            /* MERGEABLE is an advice that nobody knows */
-    bool vma_names_absent;      /* anonymous memory has no names */
-    bool pkeys_absent;          /* mprotect takes ASPEN_PKEY_SAME alone */
+    bool ksm_absent;       /* MERGEABLE is an advice that nobody knows */
+    bool vma_names_absent; /* anonymous memory has no names */
+    unsigned pkeys;        /* protection keys, 0 included; 0 or 1: none, as the
+                              processor has none; at most ASPEN_PKEYS_MAX */
+    enum aspen_execute_only execute_only; /* KEY: there are keys; ENTRY: the
+                                             format can say it (AArch64) */
     bool huge_shared_placement; /* shared anonymous memory is aligned, too */
     enum aspen_semantics semantics;
     struct aspen_hooks hooks;
@@ -99,7 +111,8 @@ void aspen_config_init(struct aspen_config *config);
  * Context: may sleep.
  * Returns: 0 and *aspen, or -ASPEN_EINVAL (a field makes no sense; userfault
  *          hooks without fork_prepare; only one half of the notifier's
- *          bracket), -ASPEN_ENOMEM. On error nothing is left.
+ *          bracket, or of a thread's rights), -ASPEN_ENOMEM. On error nothing
+ * is left.
  */
 ASPEN_MUST_USE int aspen_create(const struct aspen_config *config,
                                 struct aspen **aspen);

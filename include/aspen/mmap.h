@@ -23,7 +23,10 @@ struct aspen_object;
 /** What else mmap(2) may be told. */
 #define ASPEN_MAP_POPULATE 16u /* fault it in; errors of that are ignored */
 #define ASPEN_MAP_NONBLOCK 32u /* undoes POPULATE */
-#define ASPEN_MAP_FLAGS    63u
+/** EXEC alone is not to be execute-only by a key (Linux: other bits beside
+ * PROT_EXEC, which mean nothing else). */
+#define ASPEN_MAP_PLAIN_EXEC 64u
+#define ASPEN_MAP_FLAGS      127u
 
 struct aspen_mmap_args {
     uint64_t address;

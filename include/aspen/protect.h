@@ -7,6 +7,7 @@
 
 #include <aspen/compiler.h>
 #include <aspen/flags.h>
+#include <aspen/pkey.h>
 
 #ifdef __cplusplus
 extern "C" {
@@ -19,17 +20,19 @@ struct aspen_mm;
 #define ASPEN_PROT_GROWSDOWN ASPEN_FLAG(62)
 #define ASPEN_PROT_GROWSUP   ASPEN_FLAG(63)
 
-/** Keys of pkey_mprotect(2): a value kept with the mapping. */
-#define ASPEN_PKEYS     16
-#define ASPEN_PKEY_SAME (-1)
+/** EXEC alone is not to be execute-only by a key (Linux: PROT_SEM beside it).
+ */
+#define ASPEN_PROT_PLAIN_EXEC ASPEN_FLAG(61)
 
 /**
  * Change what may be done with a range. Mappings split at its edges, and join
  * what they have become like.
  *
  * Units:   bytes; the length is rounded up to pages, and may be 0. `access` is
- *          of ASPEN_VM_READ, WRITE, EXEC and ASPEN_PROT_*. `pkey` is below
- *          ASPEN_PKEYS (config.pkeys_absent: none is), or ASPEN_PKEY_SAME.
+ *          of ASPEN_VM_READ, WRITE, EXEC and ASPEN_PROT_*. `pkey` is a key
+ *          that was given out, or ASPEN_PKEY_SAME: then the key stays, but for
+ *          config.execute_only KEY, where EXEC alone gets the space's own key,
+ *          and what had that for EXEC alone goes back to key 0.
  * Context: may sleep. Takes the mmap lock for writing.
  * Returns: 0, or -ASPEN_EINVAL (address not page-aligned, unknown access or
  *          key, GROWSDOWN for what does not grow down, an edge inside a page

@@ -33,6 +33,7 @@ aspen_error_name(int error)
         NAME(ERANGE);
         NAME(EOVERFLOW);
         NAME(EOPNOTSUPP);
+        NAME(EKEYREJECTED);
         NAME(EHWPOISON);
     default:
         return "unknown error";

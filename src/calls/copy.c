@@ -75,6 +75,13 @@ copy_pages(struct copy *copy, struct aspen_reach *reach)
     return 0;
 }
 
+static unsigned
+reach_of(unsigned flags)
+{
+    return (flags & ASPEN_COPY_FORCE ? ASPEN_REACH_FORCE : 0) |
+           (flags & ASPEN_COPY_REMOTE ? ASPEN_REACH_REMOTE : 0);
+}
+
 static int
 copy_all(struct copy *copy, unsigned flags, uint64_t *done)
 {
@@ -82,7 +89,7 @@ copy_all(struct copy *copy, unsigned flags, uint64_t *done)
     uint64_t length = copy->left;
 
     *done = 0;
-    if (flags & ~ASPEN_COPY_FORCE)
+    if (flags & ~(ASPEN_COPY_FORCE | ASPEN_COPY_REMOTE))
         return -ASPEN_EINVAL;
     if (mm->aspen->config.tables_only && !mm->aspen->config.contents_ignored)
         return -ASPEN_EOPNOTSUPP;
@@ -90,7 +97,7 @@ copy_all(struct copy *copy, unsigned flags, uint64_t *done)
 
     aspen_reach_begin(&reach, mm,
                       copy->in ? ASPEN_ACCESS_READ : ASPEN_ACCESS_WRITE,
-                      flags & ASPEN_COPY_FORCE ? ASPEN_REACH_FORCE : 0);
+                      reach_of(flags));
     int error = copy_pages(copy, &reach);
     aspen_reach_end(&reach);
     *done = length - copy->left;

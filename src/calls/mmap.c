@@ -19,6 +19,7 @@
 #include "space/charge.h"
 #include "space/limits.h"
 #include "space/object.h"
+#include "space/pkeys.h"
 #include "space/release.h"
 #include "space/split.h"
 
@@ -45,6 +46,7 @@ struct mapping {
     struct aspen_object *object;
     const struct aspen_special *special; /* or NULL */
     bool alone;                          /* no neighbour takes it */
+    bool execute_only; /* it has the key that the space takes for that */
     uint64_t pgoff;
     struct aspen_clear clear;
     struct aspen_merge merge;
@@ -62,6 +64,7 @@ mapping_init(struct mapping *mapping, struct aspen_mm *mm,
     mapping->mm = mm;
     mapping->special = special;
     mapping->alone = alone;
+    mapping->execute_only = false;
     mapping->charge_pages = 0;
     mapping->charged_pages = 0;
     mapping->vma = NULL;
@@ -160,6 +163,18 @@ flags_of(const struct aspen_mm *mm, const struct aspen_mmap_args *args)
     return flags;
 }
 
+/* EXEC alone: the space's own key, which is taken when nothing can fail. */
+static void
+choose_pkey(struct mapping *mapping, const struct aspen_mmap_args *args)
+{
+    mapping->execute_only =
+        (args->vm_flags & ASPEN_VM_ACCESS) == ASPEN_VM_EXEC &&
+        !(args->place & ASPEN_MAP_PLAIN_EXEC);
+    if (mapping->execute_only)
+        mapping->flags |=
+            aspen_pkey_flags(aspen_pkey_for_execute_only(mapping->mm));
+}
+
 static void
 drop_lock_of_raw(struct mapping *mapping)
 {
@@ -212,6 +227,7 @@ check(struct mapping *mapping, const struct aspen_mmap_args *args)
         return error;
 
     mapping->flags = flags_of(mm, args);
+    choose_pkey(mapping, args);
     mapping->object = args->object;
     mapping->pgoff = pgoff_of(mapping, args);
     error = mapping->special ? 0 : check_locked(mapping, args);
@@ -379,6 +395,8 @@ commit(struct mapping *mapping)
     aspen_mm_account_vma(mm, mapping->flags, pages, true);
     if (mapping->flags & ASPEN_VM_LOCKED)
         mm->locked_pages += pages;
+    if (mapping->execute_only)
+        aspen_pkey_take_execute_only(mm, aspen_pkey_of(mapping->flags));
     aspen_tree_reserve_release(&mm->vmas, &mapping->reserve);
 }
 

@@ -9,11 +9,13 @@
 
 #include "calls/edit.h"
 #include "fault/populate.h"
+#include "space/pkeys.h"
 #include "space/protect.h"
 #include "space/release.h"
 
 #define MAY_SHIFT 4 /* from READ to MAYREAD */
 #define GROWS     (ASPEN_PROT_GROWSDOWN | ASPEN_PROT_GROWSUP)
+#define KNOWN     (ASPEN_VM_ACCESS | GROWS | ASPEN_PROT_PLAIN_EXEC)
 
 /*
  * Charge follows access: a private mapping is charged from when it becomes
@@ -35,11 +37,39 @@ charge_flag(const struct aspen_vma *vma, uint64_t flags)
     return flags;
 }
 
+/* An edit, and which key the mappings get. */
+struct protect {
+    struct aspen_edit edit;
+    int pkey;              /* or ASPEN_PKEY_SAME */
+    bool execute_only;     /* EXEC alone, and no key is named */
+    unsigned execute_pkey; /* for that; 0: keys have nothing to do with it */
+};
+
+/* A key that is named is the key. Else what is for execution alone gets the
+ * space's own, and gives it back when it is for something else, too. */
+static unsigned
+pkey_then(const struct protect *protect, const struct aspen_vma *vma)
+{
+    unsigned now = aspen_pkey_of(vma->flags);
+
+    if (protect->pkey != ASPEN_PKEY_SAME)
+        return (unsigned)protect->pkey;
+    if (protect->execute_only)
+        return protect->execute_pkey ? protect->execute_pkey : now;
+    return now == vma->mm->execute_only_pkey &&
+                   (vma->flags & ASPEN_VM_ACCESS) == ASPEN_VM_EXEC
+               ? 0
+               : now;
+}
+
 static int
 judge_access(const struct aspen_edit *edit, const struct aspen_vma *vma,
              uint64_t *flags)
 {
-    uint64_t new = (vma->flags & ~edit->clear) | edit->set;
+    const struct protect *protect =
+        aspen_container_of(edit, const struct protect, edit);
+    uint64_t new = (vma->flags & ~(ASPEN_VM_ACCESS | ASPEN_VM_PKEY)) |
+                   edit->set | aspen_pkey_flags(pkey_then(protect, vma));
 
     if ((new &ASPEN_VM_ACCESS) << MAY_SHIFT & ~new)
         return -ASPEN_EACCES;
@@ -94,41 +124,55 @@ find_fill(const struct aspen_edit *edit)
     return fill;
 }
 
+static void
+protect_begin(struct protect *protect, struct aspen_mm *mm, uint64_t access,
+              int pkey)
+{
+    protect->edit = (struct aspen_edit){
+        .mm = mm,
+        .judge = judge_access,
+        .set = access & ASPEN_VM_ACCESS,
+        .clear = ASPEN_VM_ACCESS,
+    };
+    protect->pkey = pkey;
+    protect->execute_only = pkey == ASPEN_PKEY_SAME &&
+                            (access & ASPEN_VM_ACCESS) == ASPEN_VM_EXEC &&
+                            !(access & ASPEN_PROT_PLAIN_EXEC);
+    protect->execute_pkey =
+        protect->execute_only ? aspen_pkey_for_execute_only(mm) : 0;
+}
+
 /* The mmap lock is held for writing. *fill gets what is to be filled then. */
 static int
 protect(struct aspen_mm *mm, uint64_t start, uint64_t end, uint64_t access,
         int pkey, struct range *fill)
 {
-    struct aspen_edit edit = {
-        .mm = mm,
-        .start = start,
-        .end = end,
-        .judge = judge_access,
-        .set = access & ASPEN_VM_ACCESS,
-        .clear = ASPEN_VM_ACCESS,
-    };
+    struct protect protect;
+    struct aspen_edit *edit = &protect.edit;
 
-    int error = access & GROWS ? find_start(mm, &edit.start, end, access) : 0;
+    if (pkey != ASPEN_PKEY_SAME && !aspen_pkey_is_callers(mm, pkey))
+        return -ASPEN_EINVAL;
+    protect_begin(&protect, mm, access, pkey);
+    edit->start = start;
+    edit->end = end;
+    int error = access & GROWS ? find_start(mm, &edit->start, end, access) : 0;
     if (error)
         return error;
-    if (pkey != ASPEN_PKEY_SAME) {
-        edit.set |= (uint64_t)pkey << ASPEN_VM_PKEY_SHIFT;
-        edit.clear |= ASPEN_VM_PKEY;
-    }
-    *fill = find_fill(&edit);
-    error = aspen_edit_apply(&edit);
-    if (!error && edit.changes)
-        aspen_protect_range(mm, edit.whole, edit.start, end);
-    return error;
+    *fill = find_fill(edit);
+    error = aspen_edit_apply(edit);
+    if (error)
+        return error;
+    aspen_pkey_take_execute_only(mm, protect.execute_pkey);
+    if (edit->changes)
+        aspen_protect_range(mm, edit->whole, edit->start, end);
+    return 0;
 }
 
 /* In Linux's order: 1 for nothing to do, 0, or the error. */
 static int
-check_arguments(const struct aspen_mm *mm, uint64_t address,
-                uint64_t length_bytes, uint64_t access, int pkey)
+check_arguments(uint64_t address, uint64_t length_bytes, uint64_t access,
+                int pkey)
 {
-    const int keys = mm->aspen->config.pkeys_absent ? 0 : ASPEN_PKEYS;
-
     if ((access & GROWS) == GROWS ||
         !aspen_is_aligned(address, ASPEN_PAGE_SIZE))
         return -ASPEN_EINVAL;
@@ -136,8 +180,7 @@ check_arguments(const struct aspen_mm *mm, uint64_t address,
         return 1;
     if (address + aspen_align_up(length_bytes, ASPEN_PAGE_SIZE) <= address)
         return -ASPEN_ENOMEM;
-    return access & ~(ASPEN_VM_ACCESS | GROWS) || pkey < ASPEN_PKEY_SAME ||
-                   pkey >= keys
+    return access & ~KNOWN || pkey < ASPEN_PKEY_SAME || pkey >= ASPEN_PKEYS_MAX
                ? -ASPEN_EINVAL
                : 0;
 }
@@ -148,7 +191,7 @@ aspen_mprotect(struct aspen_mm *mm, uint64_t address, uint64_t length_bytes,
 {
     uint64_t bytes = aspen_align_up(length_bytes, ASPEN_PAGE_SIZE);
 
-    int wrong = check_arguments(mm, address, length_bytes, access, pkey);
+    int wrong = check_arguments(address, length_bytes, access, pkey);
     if (wrong)
         return wrong > 0 ? 0 : wrong;
 

@@ -60,10 +60,11 @@ pin_pages(struct aspen_mm *mm, uint64_t address, uint64_t pages, unsigned flags,
 {
     struct aspen_reach reach;
 
-    aspen_reach_begin(&reach, mm,
-                      flags & ASPEN_PIN_WRITE ? ASPEN_ACCESS_WRITE
-                                              : ASPEN_ACCESS_READ,
-                      ASPEN_REACH_PIN);
+    aspen_reach_begin(
+        &reach, mm,
+        flags & ASPEN_PIN_WRITE ? ASPEN_ACCESS_WRITE : ASPEN_ACCESS_READ,
+        flags & ASPEN_PIN_REMOTE ? ASPEN_REACH_PIN | ASPEN_REACH_REMOTE
+                                 : ASPEN_REACH_PIN);
     int error = 0;
     uint64_t i = 0;
 
@@ -87,7 +88,7 @@ aspen_pin_range(struct aspen_mm *mm, uint64_t address, uint64_t length_bytes,
     uint64_t done;
 
     if (!pages || !aspen_is_aligned(address | length_bytes, ASPEN_PAGE_SIZE) ||
-        flags & ~(ASPEN_PIN_WRITE | ASPEN_PIN_LIMITED))
+        flags & ~(ASPEN_PIN_WRITE | ASPEN_PIN_LIMITED | ASPEN_PIN_REMOTE))
         return -ASPEN_EINVAL;
     if (address > mm->address_limit ||
         length_bytes > mm->address_limit - address)

@@ -17,7 +17,7 @@
 static unsigned
 bits_of(const struct aspen_vma *vma, bool writable)
 {
-    unsigned bits = aspen_entry_bits_of(vma->flags);
+    unsigned bits = aspen_entry_bits_of(vma->mm->aspen, vma->flags);
 
     return (writable ? bits : bits & ~ASPEN_ENTRY_WRITE) | ASPEN_ENTRY_YOUNG |
            ASPEN_ENTRY_SPECIAL;

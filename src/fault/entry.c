@@ -11,6 +11,8 @@
  */
 #include "fault/fault.h"
 
+#include "space/pkeys.h"
+
 bool
 aspen_fault_map_at(struct aspen_fault *fault, const struct aspen_slot *slot,
                    uint64_t entry)
@@ -94,11 +96,29 @@ walk(struct aspen_mm *mm, uint64_t address, unsigned *level, bool *writable)
     }
 }
 
+/* What a leaf says about an access, the tables above it aside. */
+static bool
+bits_allow(unsigned bits, unsigned access, uint32_t rights)
+{
+    uint64_t key = (uint64_t)(bits & ASPEN_ENTRY_PKEY)
+                   << (ASPEN_VM_PKEY_SHIFT - ASPEN_ENTRY_PKEY_SHIFT);
+
+    return bits & bits_needed(access) &&
+           aspen_rights_allow(rights, key, access);
+}
+
 int
 aspen_translate(struct aspen_mm *mm, uint64_t address, unsigned access,
                 uint32_t *frame)
 {
-    unsigned needed = bits_needed(access);
+    return aspen_translate_with_rights(mm, address, access, aspen_rights(mm),
+                                       frame);
+}
+
+int
+aspen_translate_with_rights(struct aspen_mm *mm, uint64_t address,
+                            unsigned access, uint32_t rights, uint32_t *frame)
+{
     unsigned level;
     bool writable;
 
@@ -111,7 +131,8 @@ aspen_translate(struct aspen_mm *mm, uint64_t address, unsigned access,
     if (!aspen_entry_is_leaf(entry, level))
         return -ASPEN_EFAULT;
     unsigned bits = aspen_entry_bits(entry);
-    if (!(bits & needed) || (access == ASPEN_ACCESS_WRITE && !writable))
+    if (!bits_allow(bits, access, rights) ||
+        (access == ASPEN_ACCESS_WRITE && !writable))
         return -ASPEN_EFAULT;
     uint64_t number = aspen_entry_frame(entry);
     if (bits & ASPEN_ENTRY_SPECIAL && number != ASPEN_ZERO_FRAME)

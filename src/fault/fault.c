@@ -23,18 +23,32 @@
 #include "fault/fault.h"
 
 #include "space/object.h"
+#include "space/pkeys.h"
 
 static bool
-allowed(uint64_t vm_flags, unsigned access)
+allowed(const struct aspen_fault *fault)
 {
-    switch (access) {
+    uint64_t vm_flags = fault->vma->flags;
+
+    switch (fault->access) {
     case ASPEN_ACCESS_WRITE:
         return vm_flags & ASPEN_VM_WRITE;
     case ASPEN_ACCESS_EXEC:
         return vm_flags & ASPEN_VM_EXEC;
-    default: /* processors cannot write or execute without reading */
-        return vm_flags & ASPEN_VM_ACCESS;
+    default: /* what entries of the VMA allow, not what it says */
+        return aspen_entry_bits_of(fault->aspen, vm_flags) & ASPEN_ENTRY_READ;
     }
+}
+
+/* 0, -ASPEN_EKEYREJECTED or -ASPEN_EACCES; as in Linux the key comes first. */
+static int
+check_access(const struct aspen_fault *fault)
+{
+    if (fault->forced)
+        return 0;
+    if (!aspen_rights_allow(fault->rights, fault->vma->flags, fault->access))
+        return -ASPEN_EKEYREJECTED;
+    return allowed(fault) ? 0 : -ASPEN_EACCES;
 }
 
 /* ---- By what is there -------------------------------------------------- */
@@ -107,8 +121,9 @@ handle(struct aspen_fault *fault)
 {
     struct aspen_slot slot;
 
-    if (!fault->forced && !allowed(fault->vma->flags, fault->access))
-        return -ASPEN_EACCES;
+    int error = check_access(fault);
+    if (error)
+        return error;
     uint64_t entry = aspen_table_walk(fault->mm, fault->address, &slot);
     if (entry == 0)
         return handle_nothing(fault);
@@ -214,6 +229,7 @@ aspen_fault_begin(struct aspen_fault *fault, struct aspen_mm *mm,
     fault->address = 0;
     fault->access = access & ~ASPEN_ACCESS_NOWAIT;
     fault->nowait = access & ASPEN_ACCESS_NOWAIT;
+    fault->rights = ASPEN_RIGHTS_ALL;
     fault->forced = false;
     fault->own = false;
     fault->mmap_locked = false;
@@ -256,7 +272,8 @@ access_valid(unsigned access)
 }
 
 int
-aspen_fault(struct aspen_mm *mm, uint64_t address, unsigned access)
+aspen_fault_with_rights(struct aspen_mm *mm, uint64_t address, unsigned access,
+                        uint32_t rights)
 {
     if (!access_valid(access))
         return -ASPEN_EINVAL;
@@ -264,8 +281,15 @@ aspen_fault(struct aspen_mm *mm, uint64_t address, unsigned access)
         return -ASPEN_EFAULT;
     struct aspen_fault fault;
     aspen_fault_begin(&fault, mm, access);
+    fault.rights = rights;
     aspen_fault_at(&fault, address);
     int result = run(&fault);
     aspen_fault_end(&fault);
     return result;
+}
+
+int
+aspen_fault(struct aspen_mm *mm, uint64_t address, unsigned access)
+{
+    return aspen_fault_with_rights(mm, address, access, aspen_rights(mm));
 }

@@ -44,6 +44,7 @@ struct aspen_fault {
     uint64_t address;      /* of the page */
     unsigned access;       /* one of READ, WRITE, EXEC */
     bool nowait;           /* -ASPEN_EAGAIN rather than wait for a pager */
+    uint32_t rights;       /* of the thread, by protection keys */
     bool forced;           /* allowed whatever the VMA says: who asks knows */
     bool own;              /* the page has to be the private VMA's own, as for
                               a write; writable only if the VMA is */
@@ -81,7 +82,8 @@ aspen_fault_wants_own(const struct aspen_fault *fault)
 static inline unsigned
 aspen_fault_bits(const struct aspen_fault *fault)
 {
-    return (aspen_entry_bits_of(fault->vma->flags) & ~ASPEN_ENTRY_WRITE) |
+    return (aspen_entry_bits_of(fault->aspen, fault->vma->flags) &
+            ~ASPEN_ENTRY_WRITE) |
            ASPEN_ENTRY_YOUNG;
 }
 

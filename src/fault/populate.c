@@ -16,6 +16,7 @@
 #include "fault/populate.h"
 
 #include "fault/fault.h"
+#include "space/pkeys.h"
 #include "space/release.h"
 
 /* Work under one hold of the lock: a fault is 16, a table looked through or a
@@ -26,11 +27,12 @@
 struct populate {
     struct aspen_mm *mm;
     enum aspen_populate_mode mode;
-    uint64_t at;   /* I1 */
-    uint64_t end;  /* exclusive */
-    unsigned work; /* under this hold of the lock */
-    bool give_up;  /* MMAP: the rest of the VMA at `at` is left */
-    bool holes;    /* were met, and gone past */
+    uint64_t at;     /* I1 */
+    uint64_t end;    /* exclusive */
+    unsigned work;   /* under this hold of the lock */
+    bool give_up;    /* MMAP: the rest of the VMA at `at` is left */
+    bool holes;      /* were met, and gone past */
+    uint32_t rights; /* the thread's: it is its own space that it fills */
     struct aspen_fault fault;
 };
 
@@ -40,9 +42,10 @@ struct populate {
 static bool
 is_ready(const struct populate *p, uint64_t entry, unsigned level)
 {
-    unsigned bit = p->fault.access == ASPEN_ACCESS_WRITE ? ASPEN_ENTRY_WRITE
-                                                         : ASPEN_ENTRY_READ;
-    return aspen_entry_is_leaf(entry, level) && aspen_entry_bits(entry) & bit;
+    unsigned bits = p->fault.access == ASPEN_ACCESS_WRITE
+                        ? ASPEN_ENTRY_WRITE
+                        : ASPEN_ENTRY_READ | ASPEN_ENTRY_EXEC;
+    return aspen_entry_is_leaf(entry, level) && aspen_entry_bits(entry) & bits;
 }
 
 /* From the entry of `at` on, to the end of its table or to `stop`. */
@@ -110,31 +113,6 @@ fault_failed(struct populate *p, int error)
 
 enum verdict { POPULATE, SKIP };
 
-/* Is there anything to do in the VMA? A verdict or an error. */
-static int
-judge(struct populate *p, uint64_t flags)
-{
-    bool raw = flags & (ASPEN_VM_IO | ASPEN_VM_PFNMAP);
-
-    switch (p->mode) {
-    case ASPEN_POPULATE_READ:
-        return raw || !(flags & ASPEN_VM_READ) ? -ASPEN_EINVAL : POPULATE;
-    case ASPEN_POPULATE_WRITE:
-        return raw || !(flags & ASPEN_VM_WRITE) ? -ASPEN_EINVAL : POPULATE;
-    case ASPEN_POPULATE_LOCK:
-        if (!raw && !(flags & ASPEN_VM_ACCESS))
-            return -ASPEN_ENOMEM;
-        return raw ? SKIP : POPULATE;
-    default:
-        return raw || p->give_up || !(flags & ASPEN_VM_ACCESS) ||
-                       flags & ASPEN_VM_LOCKONFAULT ||
-                       (p->mode == ASPEN_POPULATE_LOCKED &&
-                        !(flags & ASPEN_VM_LOCKED))
-                   ? SKIP
-                   : POPULATE;
-    }
-}
-
 static unsigned
 access_of(const struct populate *p, uint64_t flags)
 {
@@ -143,6 +121,34 @@ access_of(const struct populate *p, uint64_t flags)
         (p->mode != ASPEN_POPULATE_READ &&
          (flags & (ASPEN_VM_WRITE | ASPEN_VM_SHARED)) == ASPEN_VM_WRITE);
     return write ? ASPEN_ACCESS_WRITE : ASPEN_ACCESS_READ;
+}
+
+/* Is there anything to do in the VMA? A verdict or an error. */
+static int
+judge(struct populate *p, uint64_t flags)
+{
+    bool raw = flags & (ASPEN_VM_IO | ASPEN_VM_PFNMAP);
+    bool key = aspen_rights_allow(p->rights, flags, access_of(p, flags));
+
+    switch (p->mode) {
+    case ASPEN_POPULATE_READ:
+        return raw || !key || !(flags & ASPEN_VM_READ) ? -ASPEN_EINVAL
+                                                       : POPULATE;
+    case ASPEN_POPULATE_WRITE:
+        return raw || !key || !(flags & ASPEN_VM_WRITE) ? -ASPEN_EINVAL
+                                                        : POPULATE;
+    case ASPEN_POPULATE_LOCK:
+        if (!raw && !(key && flags & ASPEN_VM_ACCESS))
+            return -ASPEN_ENOMEM;
+        return raw ? SKIP : POPULATE;
+    default:
+        return raw || !key || p->give_up || !(flags & ASPEN_VM_ACCESS) ||
+                       flags & ASPEN_VM_LOCKONFAULT ||
+                       (p->mode == ASPEN_POPULATE_LOCKED &&
+                        !(flags & ASPEN_VM_LOCKED))
+                   ? SKIP
+                   : POPULATE;
+    }
 }
 
 /* ---- Under the lock ---------------------------------------------------- */
@@ -239,10 +245,12 @@ aspen_populate_range(struct aspen_mm *mm, uint64_t start, uint64_t end,
         .mode = mode,
         .at = start,
         .end = end,
+        .rights = aspen_rights(mm),
     };
     int error = 0;
 
     aspen_fault_begin(&p.fault, mm, ASPEN_ACCESS_READ);
+    p.fault.forced = true; /* judge() has the word */
     ASPEN_ASSERT_TEST(aspen_is_aligned(start | end, ASPEN_PAGE_SIZE) &&
                       end <= mm->address_limit);
     while (!error && p.at < p.end)

@@ -14,6 +14,7 @@
 #include "fault/reach.h"
 
 #include "frames/pins.h"
+#include "space/pkeys.h"
 
 static bool
 is_write(const struct aspen_reach *reach)
@@ -56,6 +57,7 @@ is_allowed(const struct aspen_reach *reach, const struct aspen_vma *vma)
         return false;
     return (is_write(reach) ? may_write(reach, vma)
                             : may_read(reach, vma->flags)) &&
+           aspen_rights_allow(reach->rights, vma->flags, reach->fault.access) &&
            may_pin(reach, vma);
 }
 
@@ -257,6 +259,9 @@ aspen_reach_begin(struct aspen_reach *reach, struct aspen_mm *mm,
     aspen_fault_begin(&reach->fault, mm, access);
     reach->fault.forced = true; /* is_allowed() has the word */
     reach->how = how;
+    reach->rights = how & (ASPEN_REACH_FORCE | ASPEN_REACH_REMOTE)
+                        ? ASPEN_RIGHTS_ALL
+                        : aspen_rights(mm);
     reach->locked = false;
     reach->pages = 0;
     reach->vma = NULL;

@@ -20,8 +20,9 @@
 #include "fault/fault.h"
 
 /* How it differs from an access of the program itself. */
-#define ASPEN_REACH_FORCE 1u /* what mprotect could allow is allowed */
-#define ASPEN_REACH_PIN   2u /* pin, in place of a plain reference */
+#define ASPEN_REACH_FORCE  1u /* what mprotect could allow is allowed */
+#define ASPEN_REACH_PIN    2u /* pin, in place of a plain reference */
+#define ASPEN_REACH_REMOTE 4u /* keys bind a program alone; FORCE: the same */
 
 /* Pages after which the mmap lock is dropped, so that writers get their
  * turn. */
@@ -30,6 +31,7 @@
 struct aspen_reach {
     struct aspen_fault fault;
     unsigned how;
+    uint32_t rights;       /* by protection keys, of who asks */
     bool locked;           /* the mmap lock is held for reading */
     unsigned pages;        /* under this hold of the lock */
     struct aspen_vma *vma; /* while locked: the last one, or NULL */

@@ -9,6 +9,7 @@
 #include "inspect/walk.h"
 
 #include "frames/pins.h"
+#include "space/pkeys.h"
 #include "space/swap_map.h"
 #include "space/vma.h"
 
@@ -224,6 +225,8 @@ put_vma(struct dump *dump, const struct aspen_vma *vma)
     else if (!vma->object)
         aspen_text_string(text, "  anon");
     put_flags(text, flags);
+    if (aspen_pkey_of(flags))
+        ASPEN_TEXT(text, "  key %u", aspen_pkey_of(flags));
     if (vma->name)
         ASPEN_TEXT(text, "  \"%s\"", ASPEN_TEXT_STRING(vma->name->text));
     aspen_text_char(text, '\n');

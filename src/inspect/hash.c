@@ -184,6 +184,8 @@ mix_settings(struct hash *hash, const struct aspen_mm *mm)
     for (unsigned i = 0; i < ASPEN_LIMITS; i++)
         mix(hash, mm->limits[i]);
     mix(hash, mm->privileges);
+    mix(hash, mm->pkeys);
+    mix(hash, mm->execute_only_pkey);
     mix(hash, aspen_load_relaxed(&mm->rss[ASPEN_RSS_SWAP]));
     for (unsigned kind = 0; hash->counts && kind < ASPEN_RSS_KINDS; kind++)
         mix(hash, aspen_load_relaxed(&mm->rss[kind]));

@@ -15,6 +15,7 @@
 #include "inspect/maps.h"
 #include "inspect/walk.h"
 
+#include "space/pkeys.h"
 #include "space/release.h"
 #include "space/swap_map.h"
 #include "space/vma.h"
@@ -255,6 +256,8 @@ put_vma(struct aspen_text *text, const struct aspen_vma *vma,
     put_bytes(text, "MMUPageSize:", smaps.page_bytes);
     put_numbers(text, &smaps);
     ASPEN_TEXT(text, "THPeligible:    %8u\n", may_have_huge_pages(vma));
+    if (vma->mm->aspen->config.pkeys > 1)
+        ASPEN_TEXT(text, "ProtectionKey:  %8u\n", aspen_pkey_of(vma->flags));
     put_flags(text, flags_of(vma));
 }
 

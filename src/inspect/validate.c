@@ -13,6 +13,7 @@
 #include "inspect/validate.h"
 
 #include "paging/table.h"
+#include "space/pkeys.h"
 
 /* ---- Findings ---------------------------------------------------------- */
 
@@ -113,6 +114,26 @@ check_life(struct aspen_validator *v, const struct aspen_mm *mm)
                         mm->id, state, mm->references, mm->users);
 }
 
+/* Key 0 is always given out, and so is the space's own. */
+static bool
+check_pkeys(struct aspen_validator *v, const struct aspen_mm *mm)
+{
+    const struct aspen_config *config = &v->aspen->config;
+    uint32_t own = mm->execute_only_pkey;
+    bool own_right = own == ASPEN_NO_PKEY ||
+                     (config->execute_only == ASPEN_EXECUTE_ONLY_KEY && own &&
+                      own < config->pkeys && mm->pkeys >> own & 1);
+
+    return ASPEN_EXPECT(v,
+                        mm->pkeys & 1 &&
+                            (mm->pkeys == 1 || !(mm->pkeys >> config->pkeys)),
+                        MM_PKEYS, "mm %u has given out keys %a", mm->id,
+                        mm->pkeys) &&
+           ASPEN_EXPECT(v, own_right, MM_PKEYS,
+                        "mm %u keeps key %u, which is not its own", mm->id,
+                        own);
+}
+
 /* After exit or a failed fork nothing may be left in it. */
 static bool
 check_empty(struct aspen_validator *v, const struct aspen_mm *mm)
@@ -135,7 +156,7 @@ aspen_validate_space(struct aspen_validator *v, struct aspen_mm *mm)
 {
     v->mms++;
     v->pinned_pages += mm->pinned_pages;
-    if (!check_life(v, mm) || !check_empty(v, mm))
+    if (!check_life(v, mm) || !check_pkeys(v, mm) || !check_empty(v, mm))
         return;
     aspen_validate_vmas(v, mm);
     if (!v->failed)

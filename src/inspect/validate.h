@@ -37,6 +37,7 @@
     X(MM_SIZES, "mm.sizes")                                                    \
     X(MM_RSS, "mm.rss")                                                        \
     X(MM_PAGE_TABLES, "mm.page_tables")                                        \
+    X(MM_PKEYS, "mm.pkeys")                                                    \
     X(TREE_STRUCTURE, "tree.structure")                                        \
     X(TREE_RCU, "tree.rcu")                                                    \
     X(VMA_MM, "vma.mm")                                                        \
@@ -44,6 +45,7 @@
     X(VMA_FLAGS, "vma.flags")                                                  \
     X(VMA_LOCK, "vma.lock")                                                    \
     X(VMA_PGOFF, "vma.pgoff")                                                  \
+    X(VMA_PKEY, "vma.pkey")                                                    \
     X(VMA_OBJECT, "vma.object")                                                \
     X(VMA_NAME, "vma.name")                                                    \
     X(TABLE_FRAME, "table.frame")                                              \
@@ -62,6 +64,7 @@
     X(ENTRY_ANON_VMA, "entry.anon_vma")                                        \
     X(ENTRY_WRITE, "entry.write")                                              \
     X(ENTRY_ACCESS, "entry.access")                                            \
+    X(ENTRY_PKEY, "entry.pkey")                                                \
     X(ENTRY_MAPCOUNT, "entry.mapcount")                                        \
     X(ENTRY_SWAP, "entry.swap")                                                \
     X(ANON_VMA_CHAIN, "anon_vma.chain")                                        \

@@ -62,15 +62,18 @@ check_access(const struct item *item)
 {
     uint64_t flags = item->vma->flags;
     unsigned bits = item->bits;
+    unsigned allowed = aspen_entry_bits_of(item->walk->aspen, flags);
 
-    return EXPECT_ITEM(item,
+    return EXPECT_ITEM(item, !((bits ^ allowed) & ASPEN_ENTRY_PKEY), ENTRY_PKEY,
+                       "has another key than its VMA, %u",
+                       allowed >> ASPEN_ENTRY_PKEY_SHIFT) &&
+           EXPECT_ITEM(item,
                        !(bits & ASPEN_ENTRY_WRITE) || flags & ASPEN_VM_WRITE,
                        ENTRY_ACCESS, "is writable, its VMA is not") &&
            EXPECT_ITEM(item,
                        !(bits & ASPEN_ENTRY_EXEC) || flags & ASPEN_VM_EXEC,
                        ENTRY_ACCESS, "is executable, its VMA is not") &&
-           EXPECT_ITEM(item,
-                       !(bits & ASPEN_ENTRY_READ) || flags & ASPEN_VM_ACCESS,
+           EXPECT_ITEM(item, !(bits & ~allowed & ASPEN_ENTRY_READ),
                        ENTRY_ACCESS, "is accessible, its VMA is not");
 }
 

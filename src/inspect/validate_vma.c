@@ -4,6 +4,7 @@
  */
 #include "inspect/validate.h"
 
+#include "space/pkeys.h"
 #include "space/vma.h"
 
 #define KNOWN_FLAGS                                                            \
@@ -76,6 +77,11 @@ check_fields(struct aspen_validator *v, const struct aspen_vma *vma)
                !(vma->flags & ASPEN_VM_WRITE) || vma->flags & ASPEN_VM_MAYWRITE,
                VMA_FLAGS, ASPEN_VMA_FORMAT ": is written, but may not be",
                ASPEN_VMA_VALUES(vma)) &&
+           ASPEN_EXPECT(v,
+                        !aspen_pkey_of(vma->flags) ||
+                            aspen_pkey_of(vma->flags) < v->aspen->config.pkeys,
+                        VMA_PKEY, ASPEN_VMA_FORMAT ": there is no key %u",
+                        ASPEN_VMA_VALUES(vma), aspen_pkey_of(vma->flags)) &&
            ASPEN_EXPECT(v,
                         vma->lock_readers == 0 &&
                             vma->lock_sequence != mm->lock_sequence,

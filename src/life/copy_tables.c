@@ -87,8 +87,8 @@ get_spare(struct copy *copy, unsigned level)
 static unsigned
 own_bits(const struct copy *copy, unsigned from)
 {
-    unsigned bits = aspen_entry_bits_of(copy->to->flags) | ASPEN_ENTRY_DIRTY |
-                    (from & ASPEN_ENTRY_UFFD_WP);
+    unsigned bits = aspen_entry_bits_of(copy->aspen, copy->to->flags) |
+                    ASPEN_ENTRY_DIRTY | (from & ASPEN_ENTRY_UFFD_WP);
 
     if (copy->to->flags & ASPEN_VM_WRITE && !(bits & ASPEN_ENTRY_UFFD_WP))
         bits |= ASPEN_ENTRY_WRITE;

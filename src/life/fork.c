@@ -24,6 +24,7 @@
 #include "space/limits.h"
 #include "space/notify.h"
 #include "space/object.h"
+#include "space/pkeys.h"
 #include <aspen/mm.h>
 
 struct fork {
@@ -187,6 +188,7 @@ copy_settings(struct aspen_mm *child, const struct aspen_mm *parent)
     child->forked_at = parent->lock_sequence;
     child->layout = parent->layout;
     aspen_limits_inherit(child, parent);
+    aspen_pkeys_inherit(child, parent);
     child->embedder = parent->embedder;
     child->executable = parent->executable;
     if (child->executable)

@@ -18,7 +18,8 @@
  *   swap      area and slot of a page that is swapped out (level 0)
  *   marker    guard page, poisoned page (level 0)
  *
- * WRITE or EXEC without READ is READ as well: processors say it like that.
+ * WRITE without READ is READ as well: processors say it like that. So is EXEC,
+ * unless the format has ASPEN_ENTRY_EXECUTE_ONLY.
  * YOUNG and DIRTY may be set by the processor at any time, so whoever changes
  * an entry that it can see and wants to keep them exchanges or compares.
  *
@@ -30,6 +31,7 @@
  *                                     Linux has it for such a processor
  *   ASPEN_ENTRY_NUMBER_BITS           bits of a leaf's number: frames have
  *                                     32, raw numbers up to this many
+ *   ASPEN_ENTRY_EXECUTE_ONLY          1: a leaf may be EXEC and not READ; 0
  *   aspen_entry_is_table(e, level)    aspen_entry_is_leaf(e, level)
  *   aspen_entry_is_swap(e)            aspen_entry_is_marker(e)
  *   aspen_entry_frame(e)              frame of a leaf or table; raw number of
@@ -63,6 +65,9 @@
 #define ASPEN_ENTRY_DIRTY   16u
 #define ASPEN_ENTRY_SPECIAL 32u /* a raw frame or the zero page: uncounted */
 #define ASPEN_ENTRY_UFFD_WP 64u
+/* And the protection key of the VMA. */
+#define ASPEN_ENTRY_PKEY_SHIFT 8
+#define ASPEN_ENTRY_PKEY       (15u << ASPEN_ENTRY_PKEY_SHIFT)
 
 enum aspen_marker {
     ASPEN_MARKER_GUARD = 1,

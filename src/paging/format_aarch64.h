@@ -3,17 +3,23 @@
  * paging/format_aarch64.h - entries of AArch64: 4 KiB granule, four levels,
  * 48-bit addresses, stage 1, TTBR0. Our level 3 is the architecture's 0.
  *
- *          63 62 61 58 57 56 55 54 53 52 51 47      12 11 10 9 8 7 6 5 2 1 0
- *   table  0  ro 0  0  0  0  0  0  0  0  0   frame     0  0  0   0 0 0   1 1
- *   leaf   0  0  0  N  U  S  W  UX 1  0  M   number    1  A  11  R 1 0   g 1
- *   none-  0  0  0  1  U  S  W  1  1  0  0   number    1  A  11  1 1 0   g 0
+ *          63 62 59 58 57 56 55 54 53 52 51 47      12 11 10 9 8 7 6 5 2 1 0
+ *   table  0  ro    0  0  0  0  0  0  0  0   frame     0  0  0   0 0 0   1 1
+ *   leaf   0  key   N  U  S  W  UX 1  0  M   number    1  A  11  R d 0   g 1
+ *   none-  0  key   1  U  S  W  1  1  0  0   number    1  A  11  1 1 0   g 0
  *   access
  *          63    44 43        12 11 10 9 8 7          3 2 1 0
  *   swap   0        slot         0  0  0 0 type         1 0 0
  *   marker 0        marker       0  0  1 0 0            0 0 0
  *
  *   g   page: 1 at level 0, 0 above (a block)
- *   A   access flag            R   AP[2], read-only     6   AP[1], user
+ *   A   access flag            R   AP[2], read-only
+ *   d   AP[1], the user's data: clear in what is executed alone. The kernel
+ *       can read that all the same, unless PAN is on and is EPAN (FEAT_PAN3):
+ *       without that what its programs cannot read it would read for them, so
+ *       config.execute_only stays NONE there, as in Linux
+ *   key kept for a processor that has keys: 62-60 are POIndex of FEAT_S1POE,
+ *       and ignored without it
  *   M   DBM, "may be written": processors that keep dirty state clear R when
  *       they write through it; with others the write faults, and whoever
  *       handles that sets ASPEN_ENTRY_DIRTY
@@ -23,7 +29,7 @@
  *   U   ASPEN_ENTRY_UFFD_WP (57); N, S, U, W are left to software
  *   11  nG: not global; 9-8 inner shareable; 4-2 memory attribute 0, which
  *       the port's MAIR makes normal write-back memory
- *   ro  APTable[1]: nothing below is writable (a shared table)
+ *   ro  (62) APTable[1]: nothing below is writable (a shared table)
  *
  * Numbers have 36 bits: 48-bit physical addresses. 52 bits would need LPA2,
  * which moves the shareability bits.
@@ -31,11 +37,12 @@
 #ifndef ASPEN_PAGING_FORMAT_AARCH64_H
 #define ASPEN_PAGING_FORMAT_AARCH64_H
 
-#define ASPEN_ADDRESS_BITS      48
-#define ASPEN_ADDRESS_LIMIT     ((uint64_t)1 << 48)
-#define ASPEN_MMAP_BOTTOM       (ASPEN_ADDRESS_LIMIT / 4)
-#define ASPEN_STACK_RANDOM      ((uint64_t)0x3ffff << ASPEN_PAGE_SHIFT)
-#define ASPEN_ENTRY_NUMBER_BITS 36
+#define ASPEN_ADDRESS_BITS       48
+#define ASPEN_ADDRESS_LIMIT      ((uint64_t)1 << 48)
+#define ASPEN_MMAP_BOTTOM        (ASPEN_ADDRESS_LIMIT / 4)
+#define ASPEN_STACK_RANDOM       ((uint64_t)0x3ffff << ASPEN_PAGE_SHIFT)
+#define ASPEN_ENTRY_NUMBER_BITS  36
+#define ASPEN_ENTRY_EXECUTE_ONLY 1
 
 #define ASPEN_ARM_VALID      ((uint64_t)1 << 0)
 #define ASPEN_ARM_TABLE      ((uint64_t)1 << 1) /* in a leaf: a page */
@@ -54,8 +61,8 @@
 #define ASPEN_ARM_READ_BELOW ((uint64_t)1 << 62)
 #define ASPEN_ARM_NUMBER     ((((uint64_t)1 << 36) - 1) << 12)
 #define ASPEN_ARM_LEAF                                                         \
-    (ASPEN_ARM_USER | ASPEN_ARM_SHAREABLE | ASPEN_ARM_NOT_GLOBAL |             \
-     ASPEN_ARM_PXN)
+    (ASPEN_ARM_SHAREABLE | ASPEN_ARM_NOT_GLOBAL | ASPEN_ARM_PXN)
+#define ASPEN_ARM_PKEY_SHIFT 59
 
 /* Entries that are not valid, and no leaf. */
 #define ASPEN_ARM_SWAP   ((uint64_t)1 << 2)
@@ -118,11 +125,13 @@ aspen_arm_leaf_bits(unsigned bits)
 {
     bool write = (bits & ASPEN_ENTRY_WRITE) != 0;
     bool dirty = (bits & ASPEN_ENTRY_DIRTY) != 0;
-    bool access =
-        (bits & (ASPEN_ENTRY_READ | ASPEN_ENTRY_WRITE | ASPEN_ENTRY_EXEC)) != 0;
+    bool read = (bits & (ASPEN_ENTRY_READ | ASPEN_ENTRY_WRITE)) != 0;
+    bool access = read || bits & ASPEN_ENTRY_EXEC;
+    uint64_t pkey = (bits & ASPEN_ENTRY_PKEY) >> ASPEN_ENTRY_PKEY_SHIFT;
 
     return ASPEN_ARM_LEAF | (access ? ASPEN_ARM_VALID : ASPEN_ARM_NONE) |
-           (write ? ASPEN_ARM_MAY_WRITE : 0) |
+           (read || !access ? ASPEN_ARM_USER : 0) |
+           pkey << ASPEN_ARM_PKEY_SHIFT | (write ? ASPEN_ARM_MAY_WRITE : 0) |
            (write && dirty ? 0 : ASPEN_ARM_READONLY) |
            (dirty ? ASPEN_ARM_DIRTY : 0) |
            (bits & ASPEN_ENTRY_EXEC ? 0 : ASPEN_ARM_UXN) |
@@ -143,7 +152,11 @@ aspen_entry_bits(uint64_t entry)
 {
     bool dirty = (entry & ASPEN_ARM_DIRTY) || !(entry & ASPEN_ARM_READONLY);
 
-    return (entry & ASPEN_ARM_VALID ? ASPEN_ENTRY_READ : 0) |
+    const uint64_t read = ASPEN_ARM_VALID | ASPEN_ARM_USER;
+    unsigned pkey = (unsigned)(entry >> ASPEN_ARM_PKEY_SHIFT) & 15u;
+
+    return ((entry & read) == read ? ASPEN_ENTRY_READ : 0) |
+           pkey << ASPEN_ENTRY_PKEY_SHIFT |
            (entry & ASPEN_ARM_MAY_WRITE ? ASPEN_ENTRY_WRITE : 0) |
            (entry & ASPEN_ARM_UXN ? 0 : ASPEN_ENTRY_EXEC) |
            (entry & ASPEN_ARM_ACCESSED ? ASPEN_ENTRY_YOUNG : 0) |

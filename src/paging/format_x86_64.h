@@ -2,10 +2,10 @@
 /*
  * paging/format_x86_64.h - entries of x86-64 with four levels.
  *
- *          63 62    52 51             12 11 10 9 8 7 6 5 4  3  2 1 0
- *   table  0  0        frame             0  0  0 0 0 0 0 0  0  1 w 1
- *   leaf   NX 0        number            0  U  S 0 P D A 0  0  1 w 1
- *   none-  1  0        number            0  U  S 1 P D A 0  0  1 0 0
+ *          63 62 59 58 52 51          12 11 10 9 8 7 6 5 4  3  2 1 0
+ *   table  0  0     0     frame          0  0  0 0 0 0 0 0  0  1 w 1
+ *   leaf   NX key   0     number         0  U  S 0 P D A 0  0  1 w 1
+ *   none-  1  key   0     number         0  U  S 1 P D A 0  0  1 0 0
  *   access
  *          63 44      43      12 11 10 9 8 7              3  2 1 0
  *   swap   0          slot       0  U  0 0 type              0 1 0
@@ -15,13 +15,15 @@
  *   P   page size: the leaf of a level above 0
  *   S   ASPEN_ENTRY_SPECIAL    U  ASPEN_ENTRY_UFFD_WP; both in bits that the
  *       processor ignores. U is kept free for swap entries and markers.
+ *   key protection key: the processor asks PKRU, if CR4.PKE is set; else it
+ *       ignores these bits
  *   Bit 8 says "leaf" when bit 0 says "not present"; in a present leaf it
  *   would mean global, which no user page is. Bit 2 (user) is set in all.
  *   A number's low bits are zero above level 0, so its bit 12 stays clear,
  *   where a large leaf has its PAT bit.
  *
- * In the order READ, WRITE, EXEC, YOUNG, DIRTY, SPECIAL, UFFD_WP our bits are
- * bits 0, 1, not 63, 5, 6, 9, 10 here: three shifts, no branches.
+ * In the order READ, WRITE, EXEC, YOUNG, DIRTY, SPECIAL, UFFD_WP, PKEY our bits
+ * are bits 0, 1, not 63, 5, 6, 9, 10, 59-62 here: four shifts, no branches.
  */
 #ifndef ASPEN_PAGING_FORMAT_X86_64_H
 #define ASPEN_PAGING_FORMAT_X86_64_H
@@ -32,6 +34,8 @@
 #define ASPEN_MMAP_BOTTOM       (ASPEN_ADDRESS_LIMIT / 3)
 #define ASPEN_STACK_RANDOM      ((uint64_t)0x3fffff << ASPEN_PAGE_SHIFT)
 #define ASPEN_ENTRY_NUMBER_BITS 40
+/* What can be executed can be read. */
+#define ASPEN_ENTRY_EXECUTE_ONLY 0
 
 #define ASPEN_X86_PRESENT  ((uint64_t)1 << 0)
 #define ASPEN_X86_WRITABLE ((uint64_t)1 << 1)
@@ -112,7 +116,7 @@ aspen_x86_leaf_bits(unsigned bits)
            (b & ASPEN_ENTRY_WRITE) |
            (b & (ASPEN_ENTRY_YOUNG | ASPEN_ENTRY_DIRTY)) << 2 |
            (b & (ASPEN_ENTRY_SPECIAL | ASPEN_ENTRY_UFFD_WP)) << 4 |
-           (~b & ASPEN_ENTRY_EXEC) << 61;
+           (b & ASPEN_ENTRY_PKEY) << 51 | (~b & ASPEN_ENTRY_EXEC) << 61;
 }
 
 static inline uint64_t
@@ -129,7 +133,8 @@ aspen_entry_bits(uint64_t entry)
         unsigned)((entry & (ASPEN_ENTRY_READ | ASPEN_ENTRY_WRITE)) |
                   (~entry >> 61 & ASPEN_ENTRY_EXEC) |
                   (entry >> 2 & (ASPEN_ENTRY_YOUNG | ASPEN_ENTRY_DIRTY)) |
-                  (entry >> 4 & (ASPEN_ENTRY_SPECIAL | ASPEN_ENTRY_UFFD_WP)));
+                  (entry >> 4 & (ASPEN_ENTRY_SPECIAL | ASPEN_ENTRY_UFFD_WP)) |
+                  (entry >> 51 & ASPEN_ENTRY_PKEY));
 }
 
 static inline uint64_t

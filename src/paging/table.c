@@ -224,12 +224,22 @@ aspen_table_walk(struct aspen_mm *mm, uint64_t address, struct aspen_slot *slot)
 
 /* ---- Protection and flushes -------------------------------------------- */
 
-unsigned
-aspen_entry_bits_of(uint64_t vm_flags)
+/* What can be written can be read, on every processor. */
+static bool
+can_be_read(const struct aspen *aspen, uint64_t vm_flags)
 {
-    unsigned bits = 0;
+    return vm_flags & (ASPEN_VM_READ | ASPEN_VM_WRITE) ||
+           (vm_flags & ASPEN_VM_EXEC &&
+            aspen->config.execute_only != ASPEN_EXECUTE_ONLY_ENTRY);
+}
 
-    if (vm_flags & ASPEN_VM_ACCESS)
+unsigned
+aspen_entry_bits_of(const struct aspen *aspen, uint64_t vm_flags)
+{
+    unsigned bits = (unsigned)((vm_flags & ASPEN_VM_PKEY) >>
+                               (ASPEN_VM_PKEY_SHIFT - ASPEN_ENTRY_PKEY_SHIFT));
+
+    if (can_be_read(aspen, vm_flags))
         bits |= ASPEN_ENTRY_READ;
     if (vm_flags & ASPEN_VM_EXEC)
         bits |= ASPEN_ENTRY_EXEC;

@@ -142,9 +142,9 @@ ASPEN_MUST_USE int aspen_table_walk_alloc(struct aspen_mm *mm, uint64_t address,
 uint64_t aspen_table_walk(struct aspen_mm *mm, uint64_t address,
                           struct aspen_slot *slot);
 
-/* ASPEN_ENTRY_* that a VMA's flags allow: without WRITE for a private page
- * that others may share. */
-unsigned aspen_entry_bits_of(uint64_t vm_flags);
+/* ASPEN_ENTRY_* that a VMA's flags allow, and its key: without WRITE for a
+ * private page that others may share. */
+unsigned aspen_entry_bits_of(const struct aspen *aspen, uint64_t vm_flags);
 
 /* Flush [start, end) of mm from the TLBs of its CPUs, and count it. */
 void aspen_tlb_flush(struct aspen_mm *mm, uint64_t start, uint64_t end,

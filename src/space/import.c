@@ -17,6 +17,7 @@
 #include "space/charge.h"
 #include "space/name.h"
 #include "space/pages.h"
+#include "space/pkeys.h"
 #include "space/swap_map.h"
 #include "space/vma.h"
 
@@ -37,6 +38,9 @@ vma_valid(const struct aspen_mm *mm, const struct aspen_import_vma *args)
     /* Fork protects what MAYWRITE says may become private: without it a
      * writable page would stay writable in both. */
     if ((args->flags & (ASPEN_VM_WRITE | ASPEN_VM_MAYWRITE)) == ASPEN_VM_WRITE)
+        return false;
+    if (aspen_pkey_of(args->flags) &&
+        aspen_pkey_of(args->flags) >= mm->aspen->config.pkeys)
         return false;
     if (!args->object)
         return !(args->flags & ASPEN_VM_SHARED);
@@ -247,7 +251,8 @@ entry_writable(const struct aspen_vma *vma,
 static unsigned
 leaf_bits(const struct aspen_vma *vma, const struct aspen_import_pages *pages)
 {
-    unsigned bits = aspen_entry_bits_of(vma->flags) & ~ASPEN_ENTRY_WRITE;
+    unsigned bits =
+        aspen_entry_bits_of(vma->mm->aspen, vma->flags) & ~ASPEN_ENTRY_WRITE;
 
     if (entry_writable(vma, pages))
         bits |= ASPEN_ENTRY_WRITE;

@@ -78,8 +78,27 @@ hooks_valid(const struct aspen_hooks *hooks)
 
     if (userfault && !userfault->fork_prepare)
         return false;
+    if (hooks->arch && !hooks->arch->rights != !hooks->arch->rights_set)
+        return false;
     return !notifier ||
            !notifier->invalidate_start == !notifier->invalidate_end;
+}
+
+/* What the processor can: keys need bits of an entry, and so does memory that
+ * is executed alone without them. */
+static bool
+protection_valid(const struct aspen_config *config)
+{
+    switch (config->execute_only) {
+    case ASPEN_EXECUTE_ONLY_NONE:
+        return config->pkeys <= ASPEN_PKEYS_MAX;
+    case ASPEN_EXECUTE_ONLY_KEY:
+        return config->pkeys > 1 && config->pkeys <= ASPEN_PKEYS_MAX;
+    case ASPEN_EXECUTE_ONLY_ENTRY:
+        return config->pkeys <= ASPEN_PKEYS_MAX && ASPEN_ENTRY_EXECUTE_ONLY;
+    default:
+        return false;
+    }
 }
 
 static bool
@@ -93,7 +112,7 @@ config_valid(const struct aspen_config *config)
            !(config->fault_around_pages & (config->fault_around_pages - 1)) &&
            (unsigned)config->huge_placement <= ASPEN_HUGE_PLACEMENT_LARGE &&
            (unsigned)config->semantics <= ASPEN_SEMANTICS_6_18 &&
-           hooks_valid(&config->hooks);
+           protection_valid(config) && hooks_valid(&config->hooks);
 }
 
 void

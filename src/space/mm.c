@@ -16,6 +16,7 @@
  */
 #include "space/mm.h"
 
+#include "space/pkeys.h"
 #include "space/vma.h"
 
 /* ---- Making and freeing ------------------------------------------------ */
@@ -31,6 +32,7 @@ mm_init(struct aspen *aspen, struct aspen_mm *mm)
     mm->layout.mmap_bottom = aspen_align_up(ASPEN_MMAP_BOTTOM, ASPEN_PAGE_SIZE);
     for (unsigned i = 0; i < ASPEN_LIMITS; i++)
         mm->limits[i] = ASPEN_UNLIMITED;
+    aspen_pkeys_init(mm);
     mm->users = 1;
     mm->references = 1;
     mm->state = ASPEN_MM_BUILDING;

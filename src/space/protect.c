@@ -14,7 +14,7 @@
 
 struct protect {
     struct aspen *aspen;
-    unsigned bits; /* READ, WRITE, EXEC that the VMA allows */
+    unsigned bits; /* READ, WRITE, EXEC that the VMA allows, and its key */
     uint64_t low;  /* of what changed */
     uint64_t high;
 };
@@ -23,15 +23,14 @@ static void
 protect_leaf(struct protect *protect, uint64_t *slot, uint64_t entry,
              uint64_t address, unsigned level)
 {
-    const unsigned access =
-        ASPEN_ENTRY_READ | ASPEN_ENTRY_WRITE | ASPEN_ENTRY_EXEC;
+    const unsigned access = ASPEN_ENTRY_READ | ASPEN_ENTRY_WRITE |
+                            ASPEN_ENTRY_EXEC | ASPEN_ENTRY_PKEY;
     uint64_t new;
 
     do {
         unsigned have = aspen_entry_bits(entry) & access;
         /* What it may be, but writable only if it is. */
-        unsigned want =
-            protect->bits & (have | ASPEN_ENTRY_READ | ASPEN_ENTRY_EXEC);
+        unsigned want = protect->bits & (have | (access & ~ASPEN_ENTRY_WRITE));
         new = aspen_entry_set_bits(
             aspen_entry_clear_bits(entry, access & ~want), want);
         if (new == entry)
@@ -90,7 +89,7 @@ protect_level(struct protect *protect, uint32_t table, unsigned level,
 static unsigned
 bits_of(const struct aspen_vma *vma)
 {
-    unsigned bits = aspen_entry_bits_of(vma->flags);
+    unsigned bits = aspen_entry_bits_of(vma->mm->aspen, vma->flags);
 
     return vma->flags & ASPEN_VM_WRITE ? bits | ASPEN_ENTRY_WRITE : bits;
 }

@@ -213,6 +213,8 @@ setup(void *context)
     memset(e, 0, sizeof(*e));
     e->call = call;
     aspen_config_init(&config);
+    config.pkeys = ASPEN_PKEYS_MAX;
+    config.execute_only = ASPEN_EXECUTE_ONLY_KEY;
     /* Guards, several mappings that move. */
     if (call->run == run_madvise || call->run == run_mremap)
         config.semantics = ASPEN_SEMANTICS_6_18;
@@ -516,6 +518,31 @@ run_munlock(struct every *e, const struct call *call)
 }
 
 static int
+run_pkey_alloc(struct every *e, const struct call *call)
+{
+    int pkey;
+
+    return aspen_pkey_alloc(e->mm, (unsigned)call->flags, &pkey);
+}
+
+static int
+run_pkey_free(struct every *e, const struct call *call)
+{
+    int pkey;
+    (void)call;
+    int error = aspen_pkey_alloc(e->mm, 0, &pkey);
+    return error ? error : aspen_pkey_free(e->mm, pkey);
+}
+
+static int
+run_import_pkeys(struct every *e, const struct call *call)
+{
+    const struct aspen_pkeys pkeys = {(uint32_t)call->flags, -1};
+
+    return aspen_import_pkeys(e->mm, &pkeys);
+}
+
+static int
 run_mlockall(struct every *e, const struct call *call)
 {
     return aspen_mlockall(e->mm, (unsigned)call->flags);
@@ -580,6 +607,13 @@ static int
 run_fault(struct every *e, const struct call *call)
 {
     return aspen_fault(e->mm, AT(call->first), (unsigned)call->flags);
+}
+
+static int
+run_fault_with_rights(struct every *e, const struct call *call)
+{
+    return aspen_fault_with_rights(e->mm, AT(call->first),
+                                   (unsigned)call->flags, ASPEN_RIGHTS_START);
 }
 
 /* What a copy says it has done, it has done. */
@@ -678,6 +712,15 @@ run_destroy(struct every *e, const struct call *call)
 }
 
 static int
+run_translate_with_rights(struct every *e, const struct call *call)
+{
+    uint32_t frame;
+    return aspen_translate_with_rights(e->mm, AT(call->first),
+                                       (unsigned)call->flags,
+                                       ASPEN_RIGHTS_START, &frame);
+}
+
+static int
 run_translate(struct every *e, const struct call *call)
 {
     uint32_t frame;
@@ -761,6 +804,9 @@ static const struct call calls[] = {
     CALL(aspen_layout_set, "no gate", .run = run_layout_set),
     CALL(aspen_layout_move, "no gate", .run = run_layout_move),
     CALL(aspen_translate, "no gate", .run = run_translate, .first = COW,
+         .flags = ASPEN_ACCESS_READ),
+    CALL(aspen_translate_with_rights, "no gate",
+         .run = run_translate_with_rights, .first = COW,
          .flags = ASPEN_ACCESS_READ),
     CALL(aspen_validate, "no gate", .run = run_validate),
     CALL(aspen_validate_mm, "no gate", .run = run_validate_mm),
@@ -862,6 +908,10 @@ static const struct call calls[] = {
     CALL(aspen_fault, "write, clean page of a shared file", .run = run_fault,
          .first = SHF + 2, .flags = ASPEN_ACCESS_WRITE, .cached = true,
          .kinds = K(FRAME) | K(HOOK) | K(INTERRUPT)),
+    CALL(aspen_fault_with_rights, "write, what is not there",
+         .run = run_fault_with_rights, .first = EMPTY,
+         .flags = ASPEN_ACCESS_WRITE,
+         .kinds = K(PAGE_TABLE) | K(FRAME) | K(ANON_VMA)),
     CALL(aspen_munmap, "all of one", .run = run_munmap, .first = SHM,
          .pages = 4, .kinds = K(INTERRUPT) | K(TREE_NODE)),
     CALL(aspen_munmap, "a head", .run = run_munmap, .first = ANON, .pages = 5,
@@ -875,6 +925,9 @@ static const struct call calls[] = {
     CALL(aspen_munmap, "several", .run = run_munmap, .first = ANON + 8,
          .pages = 20,
          .kinds = K(INTERRUPT) | K(TREE_NODE) | K(VMA) | K(ANON_VMA) | K(HOOK)),
+    CALL(aspen_mprotect, "a middle, to be executed alone", .run = run_mprotect,
+         .first = ANON + 5, .pages = 2, .flags = ASPEN_VM_EXEC,
+         .kinds = K(INTERRUPT) | K(TREE_NODE) | K(VMA) | K(ANON_VMA)),
     CALL(aspen_mprotect, "a middle", .run = run_mprotect, .first = ANON + 5,
          .pages = 2, .flags = R,
          .kinds = K(INTERRUPT) | K(TREE_NODE) | K(VMA) | K(ANON_VMA)),
@@ -896,6 +949,9 @@ static const struct call calls[] = {
          .kinds = K(INTERRUPT) | K(TREE_NODE) | K(VMA) | K(ANON_VMA)),
     CALL(aspen_munlock, "what is not locked", .run = run_munlock, .first = ANON,
          .pages = 2, .kinds = K(INTERRUPT)),
+    CALL(aspen_pkey_alloc, "the first", .run = run_pkey_alloc),
+    CALL(aspen_pkey_free, "the first", .run = run_pkey_free),
+    CALL(aspen_import_pkeys, "two", .run = run_import_pkeys, .flags = 7),
     CALL(aspen_mlockall, "in future", .run = run_mlockall,
          .flags = ASPEN_MCL_FUTURE, .kinds = K(INTERRUPT)),
     CALL(aspen_mlockall, "all there is, on fault", .run = run_mlockall,

@@ -816,8 +816,11 @@ begin(struct model *m)
 
     aspen_config_init(&config);
     config.semantics = ASPEN_SEMANTICS_6_18;
+    config.pkeys = ASPEN_PKEYS_MAX;
     helper_create(&m->helper, &config);
     m->mm = helper_mm(&m->helper);
+    int pkey; /* 1, which do_mprotect() names */
+    assert_int_equal(aspen_pkey_alloc(m->mm, 0, &pkey), 0);
     m->objects[PLAIN] =
         helper_object(&m->helper, ASPEN_OBJECT_FILE, 2 * PAGES, NULL, NULL);
     m->objects[HOOKED] =

@@ -292,20 +292,6 @@ test_limit(void **state)
 }
 
 static void
-test_key(void **state)
-{
-    struct helper_space *s = *state;
-
-    helper_map(s->mm, AT(0x100), 4, RW);
-    assert_int_equal(aspen_mprotect(s->mm, AT(0x101), PAGE, RW, 3), 0);
-    assert_int_equal(s->mm->map_count, 3);
-    assert_int_equal(protect(s, 0x100, 4, R), 0); /* the key is kept */
-    assert_int_equal(s->mm->map_count, 3);
-    assert_int_equal(aspen_mprotect(s->mm, AT(0x100), AT(4), R, 0), 0);
-    assert_int_equal(s->mm->map_count, 1);
-}
-
-static void
 test_map_count(void **state)
 {
     struct aspen_config config;
@@ -352,7 +338,6 @@ main(void)
         TEST(test_charge),
         TEST(test_arguments),
         TEST(test_limit),
-        TEST(test_key),
         TEST(test_map_count),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

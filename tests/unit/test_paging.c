@@ -252,17 +252,28 @@ test_spans(void **unused)
 static void
 test_bits_of_flags(void **unused)
 {
-    (void)unused;
+    struct aspen *aspen = aspen_port_memory_alloc(sizeof(*aspen));
 
+    (void)unused;
+    assert_non_null(aspen);
+    assert_int_equal(aspen_entry_bits_of(aspen, ASPEN_VM_READ | ASPEN_VM_PKEY),
+                     ASPEN_ENTRY_READ | ASPEN_ENTRY_PKEY);
     for (uint64_t flags = 0; flags < 16; flags++) {
         bool any = (flags & ASPEN_VM_ACCESS) != 0;
         bool write = (flags & ASPEN_VM_WRITE) && (flags & ASPEN_VM_SHARED);
         bool exec = (flags & ASPEN_VM_EXEC) != 0;
-        assert_int_equal(aspen_entry_bits_of(flags | ASPEN_VM_MAYWRITE),
-                         (any ? ASPEN_ENTRY_READ : 0) |
-                             (write ? ASPEN_ENTRY_WRITE : 0) |
-                             (exec ? ASPEN_ENTRY_EXEC : 0));
+        bool exec_alone = (flags & ASPEN_VM_ACCESS) == ASPEN_VM_EXEC;
+        unsigned bits = (any ? ASPEN_ENTRY_READ : 0) |
+                        (write ? ASPEN_ENTRY_WRITE : 0) |
+                        (exec ? ASPEN_ENTRY_EXEC : 0);
+        aspen->config.execute_only = ASPEN_EXECUTE_ONLY_NONE;
+        assert_int_equal(aspen_entry_bits_of(aspen, flags | ASPEN_VM_MAYWRITE),
+                         bits);
+        aspen->config.execute_only = ASPEN_EXECUTE_ONLY_ENTRY;
+        assert_int_equal(aspen_entry_bits_of(aspen, flags | ASPEN_VM_MAYWRITE),
+                         exec_alone ? ASPEN_ENTRY_EXEC : bits);
     }
+    aspen_port_memory_free(aspen, sizeof(*aspen));
 }
 
 /* ---- A machine and a space by hand ------------------------------------- */

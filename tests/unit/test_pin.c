@@ -478,7 +478,7 @@ test_refused(void **state)
         {BASE + 1, PAGE, 0, -ASPEN_EINVAL},
         {BASE, 1, 0, -ASPEN_EINVAL},
         {BASE, 0, 0, -ASPEN_EINVAL},
-        {BASE, PAGE, 4, -ASPEN_EINVAL},
+        {BASE, PAGE, 8, -ASPEN_EINVAL},
         {BASE - PAGE, PAGE, 0, -ASPEN_EFAULT},
         {BASE, 3 * PAGE, 0, -ASPEN_EFAULT},
         {BASE, 0 - BASE, 0, -ASPEN_EFAULT},

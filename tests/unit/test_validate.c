@@ -300,6 +300,25 @@ plant_locked(struct scene *s)
     POKE(s, s->child->locked_pages, 4);
 }
 
+/* A machine without keys: 0 alone is given out, and the space keeps none. */
+static void
+plant_key_given_out(struct scene *s)
+{
+    POKE(s, s->child->pkeys, 3);
+}
+
+static void
+plant_key_0_taken_back(struct scene *s)
+{
+    POKE(s, s->child->pkeys, 0);
+}
+
+static void
+plant_key_kept(struct scene *s)
+{
+    POKE(s, s->child->execute_only_pkey, 0);
+}
+
 static void
 plant_rss_file(struct scene *s)
 {
@@ -406,6 +425,13 @@ static void
 plant_vma_pgoff(struct scene *s)
 {
     POKE(s, vma_at(s->child, FILE_READ)->pgoff, (1ull << 52) - 1);
+}
+
+static void
+plant_vma_pkey(struct scene *s)
+{
+    struct aspen_vma *vma = vma_at(s->child, FILE_READ);
+    POKE(s, vma->flags, vma->flags | ASPEN_VM_PKEY);
 }
 
 static void
@@ -685,6 +711,13 @@ plant_access_none(struct scene *s)
 {
     struct aspen_vma *vma = vma_at(s->parent, RAW);
     POKE(s, vma->flags, vma->flags & ~ASPEN_VM_READ);
+}
+
+static void
+plant_entry_pkey(struct scene *s)
+{
+    uint64_t *slot = slot_at(s->parent, ANON, 0);
+    POKE(s, *slot, aspen_entry_set_bits(*slot, ASPEN_ENTRY_PKEY));
 }
 
 static void
@@ -1229,6 +1262,9 @@ static const struct plant {
     {"mm.rss", CHILD, plant_rss_swap},
     {"mm.rss", PARENT, plant_rss_shmem},
     {"mm.page_tables", CHILD, plant_page_tables},
+    {"mm.pkeys", CHILD, plant_key_given_out},
+    {"mm.pkeys", CHILD, plant_key_0_taken_back},
+    {"mm.pkeys", CHILD, plant_key_kept},
     {"tree.structure", CHILD, plant_tree_count},
     {"tree.rcu", CHILD, plant_tree_mode},
     {"vma.mm", CHILD, plant_vma_mm},
@@ -1241,6 +1277,7 @@ static const struct plant {
     {"vma.lock", CHILD, plant_vma_reader},
     {"vma.lock", CHILD, plant_vma_writer},
     {"vma.pgoff", CHILD, plant_vma_pgoff},
+    {"vma.pkey", CHILD, plant_vma_pkey},
     {"vma.object", CHILD, plant_vma_object},
     {"vma.name", CHILD, plant_vma_name},
     {"table.frame", CHILD, plant_table_beyond},
@@ -1280,6 +1317,7 @@ static const struct plant {
     {"entry.access", PARENT, plant_access_write},
     {"entry.access", PARENT, plant_access_exec},
     {"entry.access", PARENT, plant_access_none},
+    {"entry.pkey", PARENT, plant_entry_pkey},
     {"entry.mapcount", PARENT, plant_entry_mapcount},
     {"entry.swap", CHILD, plant_swap_unused},
     {"entry.swap", CHILD, plant_swap_no_area},

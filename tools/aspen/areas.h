@@ -21,7 +21,7 @@ struct area {
     uint64_t offset;
     uint64_t device; /* major << 32 | minor */
     uint64_t inode;
-    uint64_t flags; /* ASPEN_VM_* */
+    uint64_t flags; /* ASPEN_VM_*, the key among them */
     bool memory;    /* shared memory without a file */
 };
 

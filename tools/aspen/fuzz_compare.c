@@ -137,14 +137,16 @@ compare_residency(struct fuzz_pair *pair, unsigned process, struct look *look)
     return FUZZ_SAME;
 }
 
-/* The bytes that a processor would see; NULL: it would fault. */
+/* The bytes that a processor would see, whatever the key; NULL: it would
+ * fault. */
 static const uint8_t *
 our_bytes(struct fuzz_pair *pair, unsigned process, uint64_t address)
 {
     uint32_t frame;
 
-    if (aspen_translate(pair->model.process[process], address,
-                        ASPEN_ACCESS_READ, &frame) != 0)
+    if (aspen_translate_with_rights(pair->model.process[process], address,
+                                    ASPEN_ACCESS_READ, ASPEN_RIGHTS_ALL,
+                                    &frame) != 0)
         return NULL;
     return (uint8_t *)pair->model.direct_map + frame * FUZZ_PAGE;
 }

@@ -209,7 +209,8 @@ next_call(struct run *run)
     do
         fuzz_mix_next(&run->mix, &run->op);
     while (run->op.kind == FUZZ_EXIT || run->op.kind == FUZZ_RESIZE ||
-           run->op.kind == FUZZ_PUNCH || run->op.kind == FUZZ_LIMIT);
+           run->op.kind == FUZZ_PUNCH || run->op.kind == FUZZ_LIMIT ||
+           run->op.kind == FUZZ_RIGHTS);
 }
 
 static int

@@ -4,7 +4,7 @@
  *
  * The zygote is this program after exec, stopped before its first instruction,
  * without a chance in its layout and without capabilities. It gets the
- * executor - a page with three instructions, each with a breakpoint behind it -
+ * executor - a page with five instructions, each with a breakpoint behind it -
  * and loses all else: its stack, its libraries, the vdso. What it does from
  * then on is what we put into its registers. Each sequence runs in children of
  * it.
@@ -37,14 +37,18 @@
 #define OPTIONS (PTRACE_O_TRACEFORK | PTRACE_O_TRACEEXEC | PTRACE_O_EXITKILL)
 
 /* Offsets into the executor's first page. */
-#define AT_CALL  0u
-#define AT_READ  PROCESSOR_CODE_BYTES
-#define AT_WRITE (2 * PROCESSOR_CODE_BYTES)
+#define AT_CALL       0u
+#define AT_READ       PROCESSOR_CODE_BYTES
+#define AT_WRITE      (2 * PROCESSOR_CODE_BYTES)
+#define AT_RIGHTS     (3 * PROCESSOR_CODE_BYTES)
+#define AT_SET_RIGHTS (4 * PROCESSOR_CODE_BYTES)
 
-static const uint8_t executor[3 * PROCESSOR_CODE_BYTES] = {
+static const uint8_t executor[5 * PROCESSOR_CODE_BYTES] = {
     [AT_CALL] = PROCESSOR_CODE_CALL,
     [AT_READ] = PROCESSOR_CODE_READ,
     [AT_WRITE] = PROCESSOR_CODE_WRITE,
+    [AT_RIGHTS] = PROCESSOR_CODE_RIGHTS,
+    [AT_SET_RIGHTS] = PROCESSOR_CODE_SET_RIGHTS,
 };
 
 /* ---- Registers ---------------------------------------------------------- */
@@ -133,6 +137,19 @@ run_access(pid_t pid, uint64_t at, uint64_t address, uint8_t byte)
 
 /* Exit status of one that cannot have its files. */
 #define NO_DESCRIPTORS 126
+static int64_t
+run_rights(pid_t pid, uint64_t at, uint32_t *rights)
+{
+    struct user_regs_struct registers;
+    int64_t met;
+
+    if (!get_registers(pid, &registers))
+        return FUZZ_SIGNAL(0, 0);
+    processor_set_rights(&registers, FUZZ_EXECUTOR + at, *rights);
+    met = run(pid, &registers);
+    *rights = (uint32_t)processor_answer(&registers);
+    return met;
+}
 
 /* ---- The zygote --------------------------------------------------------- */
 
@@ -464,6 +481,22 @@ fuzz_kernel_end(struct fuzz_kernel *kernel)
 
 /* ---- Operations --------------------------------------------------------- */
 
+int64_t
+fuzz_kernel_rights(struct fuzz_kernel *kernel, unsigned process,
+                   uint32_t *rights)
+{
+    *rights = 0;
+    return run_rights(kernel->process[process], AT_RIGHTS, rights);
+}
+
+static int64_t
+set_rights(pid_t pid, uint32_t rights)
+{
+    int64_t met = run_rights(pid, AT_SET_RIGHTS, &rights);
+
+    return met ? met : (int64_t)rights;
+}
+
 static int64_t
 answer_of(int result)
 {
@@ -540,6 +573,8 @@ fuzz_kernel_do(struct fuzz_kernel *kernel, const struct fuzz_op *op)
                                    (off_t)a[1], (off_t)a[2]));
     case FUZZ_LIMIT:
         return set_limit(pid, (enum aspen_limit)a[0], a[1]);
+    case FUZZ_RIGHTS:
+        return set_rights(pid, (uint32_t)a[0]);
     case FUZZ_KINDS:
         break;
     }

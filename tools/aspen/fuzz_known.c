@@ -326,3 +326,68 @@ fuzz_known_guards(struct fuzz_pair *pair, const struct fuzz_op *op,
         return FUZZ_GO_ON;
     return settle(pair, op->process, "madvise refused, half done");
 }
+
+/* ---- Keys --------------------------------------------------------------- */
+
+/* The key that a process is given next; 0: none is left. */
+static int64_t
+next_pkey(struct fuzz_pair *pair, unsigned process)
+{
+    struct fuzz_op op = {
+        .kind = FUZZ_CALL, .process = process, .call.number = SYS_pkey_alloc};
+    int64_t pkey = fuzz_kernel_do(&pair->kernel, &op);
+
+    if (pkey <= 0)
+        return 0;
+    op.call = (struct linux_call){SYS_pkey_free, {(uint64_t)pkey}};
+    (void)fuzz_kernel_do(&pair->kernel, &op);
+    return pkey;
+}
+
+static int64_t
+next_pkey_of_ours(const struct aspen_pkeys *pkeys)
+{
+    for (int pkey = 1; pkey < ASPEN_PKEYS_MAX; pkey++)
+        if (!(pkeys->given_out >> pkey & 1))
+            return pkey;
+    return 0;
+}
+
+/* The kernel took the process's own key before it refused: ours takes it. */
+static bool
+settle_own_key(struct fuzz_pair *pair, unsigned process, uint32_t rights)
+{
+    struct fuzz_op restore = {
+        .kind = FUZZ_RIGHTS, .process = process, .call.arguments = {rights}};
+    struct aspen_mm *mm = pair->model.process[process];
+    struct aspen_pkeys pkeys;
+
+    aspen_pkeys_read(mm, &pkeys);
+    if (pkeys.execute_only_key != -1)
+        return false;
+    int64_t ours = next_pkey_of_ours(&pkeys);
+    int64_t theirs = next_pkey(pair, process);
+    (void)fuzz_kernel_do(&pair->kernel, &restore);
+    if (ours == theirs)
+        return false;
+    pkeys.execute_only_key = (int)ours;
+    pkeys.given_out |= UINT32_C(1) << ours;
+    return aspen_import_pkeys(mm, &pkeys) == 0;
+}
+
+/* Who may not read what is executed alone hears of it by a refused call, too:
+ * the kernel denies that first. */
+enum fuzz_step
+fuzz_known_pkeys(struct fuzz_pair *pair, const struct fuzz_op *op)
+{
+    uint32_t *ours = &pair->model.rights[op->process], theirs;
+
+    if (!pair->model.pkeys || !fuzz_op_is_execute_only(op))
+        return FUZZ_GO_ON;
+    if (fuzz_kernel_rights(&pair->kernel, op->process, &theirs) != 0)
+        return FUZZ_FAILED;
+    if (settle_own_key(pair, op->process, theirs) || *ours != theirs)
+        known(pair, "own key of a refused call", FUZZ_GO_ON);
+    *ours = theirs;
+    return FUZZ_GO_ON;
+}

@@ -327,11 +327,14 @@ mix_arguments(struct fuzz_mix *mix, struct linux_call *call)
         break;
     case SYS_pkey_mprotect:
         a[2] = any_prot(mix);
-        /* Which were given out is not Aspen's to know: without keys, not even
-         * 0 is there. */
-        a[3] = one_in(mix, 8)         ? 16 + below(mix, 4)
-               : mix->abilities->pkey ? below(mix, 3) - 1
-                                      : UINT64_MAX;
+        a[3] = one_in(mix, 8) ? 16 + below(mix, 4) : below(mix, 5) - 1;
+        break;
+    case SYS_pkey_alloc:
+        a[0] = one_in(mix, 16);
+        a[1] = one_in(mix, 8) ? below(mix, 6) : 0;
+        break;
+    case SYS_pkey_free: /* of 0: docs/semantics.md, Deviations */
+        a[0] = one_in(mix, 8) ? UINT64_MAX - below(mix, 2) : 1 + below(mix, 4);
         break;
     case SYS_mlock:
         if (mix->locks_on_fault) {
@@ -367,7 +370,9 @@ static const struct weight {
     {22, FUZZ_CALL, SYS_mmap},
     {10, FUZZ_CALL, SYS_munmap},
     {12, FUZZ_CALL, SYS_mprotect},
-    {2, FUZZ_CALL, SYS_pkey_mprotect},
+    {4, FUZZ_CALL, SYS_pkey_mprotect},
+    {2, FUZZ_CALL, SYS_pkey_alloc},
+    {1, FUZZ_CALL, SYS_pkey_free},
     {10, FUZZ_CALL, SYS_mremap},
     {2, FUZZ_CALL, SYS_remap_file_pages},
     {12, FUZZ_CALL, SYS_madvise},
@@ -387,6 +392,7 @@ static const struct weight {
     {1, FUZZ_RESIZE, 0},
     {1, FUZZ_PUNCH, 0},
     {1, FUZZ_LIMIT, 0},
+    {2, FUZZ_RIGHTS, 0},
 };
 
 static const struct weight *
@@ -422,6 +428,15 @@ mix_limit(struct fuzz_mix *mix, uint64_t *a)
 
     a[0] = below(mix, ASPEN_LIMIT_DATA_HARD);
     a[1] = sizes[below(mix, COUNT(sizes))];
+}
+
+/* Mostly all, or what a program starts with; the executor keeps its key 0. */
+static void
+mix_rights(struct fuzz_mix *mix, uint64_t *a)
+{
+    a[0] = one_in(mix, 2)   ? ASPEN_RIGHTS_ALL
+           : one_in(mix, 2) ? ASPEN_RIGHTS_START
+                            : below(mix, UINT64_C(1) << 32) & ~UINT64_C(3);
 }
 
 static void
@@ -477,6 +492,9 @@ mix_any(struct fuzz_mix *mix, struct fuzz_op *op)
     case FUZZ_LIMIT:
         mix_limit(mix, a);
         break;
+    case FUZZ_RIGHTS:
+        mix_rights(mix, a);
+        break;
     case FUZZ_EXIT:
     case FUZZ_KINDS:
         break;
@@ -503,7 +521,8 @@ fuzz_mix_next(struct fuzz_mix *mix, struct fuzz_op *op)
         mix_any(mix, op);
     while (mix->choices.random &&
            (fuzz_op_is_forbidden(op, mix->processes) ||
-            (op->call.number == NUMBER_MSEAL && !mix->abilities->mseal)));
+            (op->call.number == NUMBER_MSEAL && !mix->abilities->mseal) ||
+            (op->kind == FUZZ_RIGHTS && !mix->abilities->pkey)));
 }
 
 void
@@ -548,9 +567,12 @@ call_is_forbidden(const struct linux_call *call)
     case SYS_mremap:
         return meets_executor(a[0], a[1]) || meets_executor(a[0], a[2]) ||
                (a[3] & MREMAP_FIXED && meets_executor(a[4], a[2]));
+    case SYS_pkey_free:
+        return (int)a[0] == 0;
     case SYS_brk:
     case SYS_mlockall:
     case SYS_munlockall:
+    case SYS_pkey_alloc:
         return false;
     default:
         return meets_executor(a[0], a[1]);
@@ -583,6 +605,8 @@ fuzz_op_is_forbidden(const struct fuzz_op *op, unsigned processes)
         /* Not above what may be the hard limit. */
         return a[0] >= ASPEN_LIMIT_DATA_HARD || a[1] > FUZZ_ADDRESS_SPACE ||
                (a[0] == ASPEN_LIMIT_MEMLOCK && a[1] > 65536);
+    case FUZZ_RIGHTS:
+        return a[0] & 3 || a[0] > UINT32_MAX;
     case FUZZ_KINDS:
         break;
     }

@@ -88,6 +88,37 @@ static const struct aspen_pager_ops disk_pager = {
     .punch = disk_punch,
 };
 
+/* ---- What threads may do by protection keys ----------------------------- */
+
+static unsigned
+process_of(const struct fuzz_model *model, const struct aspen_mm *mm)
+{
+    unsigned i = 0;
+
+    while (i < FUZZ_PROCESSES && model->process[i] != mm)
+        i++;
+    return i;
+}
+
+static uint32_t
+thread_rights(void *context, const struct aspen_mm *mm)
+{
+    struct fuzz_model *model = context;
+    unsigned process = process_of(model, mm);
+
+    return process < FUZZ_PROCESSES ? model->rights[process] : ASPEN_RIGHTS_ALL;
+}
+
+static void
+thread_rights_set(void *context, const struct aspen_mm *mm, uint32_t rights)
+{
+    struct fuzz_model *model = context;
+    unsigned process = process_of(model, mm);
+
+    if (process < FUZZ_PROCESSES)
+        model->rights[process] = rights;
+}
+
 /* ---- Begin, end --------------------------------------------------------- */
 
 static int
@@ -110,6 +141,11 @@ make_machine(struct fuzz_model *model, struct tool_error *error)
                          strerror(-result));
     model->direct_map = config.direct_map;
     model->direct_map_bytes = (size_t)config.frames * FUZZ_PAGE;
+    model->pkeys = config.pkeys > 1;
+    model->arch.rights = thread_rights;
+    model->arch.rights_set = thread_rights_set;
+    config.hooks.arch = &model->arch;
+    config.hooks.context = model;
     result = aspen_create(&config, &model->aspen);
     if (result == 0)
         return 0;
@@ -226,6 +262,7 @@ fuzz_model_fresh(struct fuzz_model *model, struct tool_error *error)
         result = make_file(model, (enum fuzz_file)i);
     if (result == 0)
         result = aspen_fork(model->zygote, &model->process[0]);
+    model->rights[0] = ASPEN_RIGHTS_START;
     return result ? tool_fail(error, "no fresh process in the model: %s",
                               aspen_error_name(result))
                   : 0;
@@ -272,6 +309,8 @@ signal_of(int error)
     switch (error) {
     case -ASPEN_EFAULT:
         return FUZZ_SIGNAL(SIGSEGV, SEGV_MAPERR);
+    case -ASPEN_EKEYREJECTED:
+        return FUZZ_SIGNAL(SIGSEGV, SEGV_PKUERR);
     case -ASPEN_EACCES:
         return FUZZ_SIGNAL(SIGSEGV, SEGV_ACCERR);
     case -ASPEN_EFBIG:
@@ -314,6 +353,7 @@ fuzz_model_do(struct fuzz_model *model, const struct fuzz_op *op)
     case FUZZ_WRITE:
         return make_access(model, mm, a[0], ASPEN_ACCESS_WRITE, (uint8_t)a[1]);
     case FUZZ_FORK:
+        model->rights[a[0]] = model->rights[op->process];
         return aspen_fork(mm, &model->process[a[0]]);
     case FUZZ_EXIT:
         aspen_mm_put(mm);
@@ -327,6 +367,9 @@ fuzz_model_do(struct fuzz_model *model, const struct fuzz_op *op)
         if (!fuzz_limit_is_allowed((enum aspen_limit)a[0], a[1]))
             return -EINVAL;
         return aspen_limit_set(mm, (enum aspen_limit)a[0], a[1]);
+    case FUZZ_RIGHTS:
+        model->rights[op->process] = (uint32_t)a[0];
+        return (int64_t)(uint32_t)a[0];
     case FUZZ_KINDS:
         break;
     }

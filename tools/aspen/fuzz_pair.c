@@ -45,6 +45,14 @@ fuzz_pages(uint64_t length)
     return (length + FUZZ_PAGE - 1) / FUZZ_PAGE;
 }
 
+bool
+fuzz_op_is_execute_only(const struct fuzz_op *op)
+{
+    return op->kind == FUZZ_CALL &&
+           (op->call.number == SYS_mmap || op->call.number == SYS_mprotect) &&
+           op->call.arguments[2] == PROT_EXEC;
+}
+
 /* brk tells by the end that stays. */
 bool
 fuzz_op_is_refused(const struct fuzz_op *op, int64_t answer)
@@ -60,12 +68,11 @@ static void
 find_abilities(struct fuzz_pair *pair)
 {
     struct linux_call seal = {NUMBER_MSEAL, {0}};
-    struct linux_call key = {SYS_pkey_alloc, {0}};
 
     pair->abilities.mseal = fuzz_kernel_ask(&pair->kernel, &seal) == 0;
     if (!pair->abilities.mseal)
         tally_add(&pair->skipped, "mseal", 1);
-    pair->abilities.pkey = fuzz_kernel_ask(&pair->kernel, &key) == 1;
+    pair->abilities.pkey = pair->model.pkeys;
     if (!pair->abilities.pkey)
         tally_add(&pair->skipped, "protection keys", 1);
     for (unsigned i = 0; i < FUZZ_ADVICES; i++) {
@@ -152,7 +159,7 @@ count(struct fuzz_pair *pair, const struct fuzz_op *op, int64_t answer)
         [FUZZ_READ] = "read",     [FUZZ_WRITE] = "write",
         [FUZZ_FORK] = "fork",     [FUZZ_EXIT] = "exit",
         [FUZZ_RESIZE] = "resize", [FUZZ_PUNCH] = "punch",
-        [FUZZ_LIMIT] = "limit",
+        [FUZZ_LIMIT] = "limit",   [FUZZ_RIGHTS] = "rights",
     };
 
     if (!pair->counts)
@@ -232,6 +239,30 @@ leaves_flags(const struct fuzz_op *op, int64_t answer)
     }
 }
 
+/* May keys of mappings or rights of the thread have changed? */
+static bool
+touches_pkeys(const struct fuzz_pair *pair, const struct fuzz_op *op)
+{
+    return pair->model.pkeys &&
+           (fuzz_op_is_execute_only(op) || op->kind == FUZZ_RIGHTS ||
+            (op->kind == FUZZ_CALL && (op->call.number == SYS_pkey_mprotect ||
+                                       op->call.number == SYS_pkey_alloc)));
+}
+
+static enum fuzz_result
+compare_pkeys(struct fuzz_pair *pair, unsigned process)
+{
+    uint32_t ours = pair->model.rights[process], theirs;
+
+    if (fuzz_kernel_rights(&pair->kernel, process, &theirs) != 0)
+        return FUZZ_BROKEN;
+    if (ours == theirs)
+        return fuzz_compare_flags(pair, process);
+    snprintf(pair->compare.what, sizeof(pair->compare.what),
+             "rights: kernel %#" PRIx32 ", Aspen %#" PRIx32, theirs, ours);
+    return FUZZ_DIFFERENT;
+}
+
 /* Everything that may have changed. */
 static enum fuzz_result
 compare_after(struct fuzz_pair *pair, const struct fuzz_op *op, int64_t answer)
@@ -258,7 +289,9 @@ compare_after(struct fuzz_pair *pair, const struct fuzz_op *op, int64_t answer)
     }
     if (result == FUZZ_SAME)
         result = fuzz_compare_quickly(pair, op->process);
-    if (result == FUZZ_SAME && refused && leaves_flags(op, answer))
+    if (result == FUZZ_SAME && touches_pkeys(pair, op))
+        result = compare_pkeys(pair, op->process);
+    else if (result == FUZZ_SAME && refused && leaves_flags(op, answer))
         result = fuzz_compare_flags(pair, op->process);
     return result;
 }
@@ -295,6 +328,8 @@ judge(struct fuzz_pair *pair, const struct fuzz_op *op, int64_t answer,
                  "Aspen has refused, but changed something");
         return FUZZ_UNEXPLAINED;
     }
+    if (refused && fuzz_known_pkeys(pair, op) != FUZZ_GO_ON)
+        return FUZZ_FAILED;
     switch (compare_after(pair, op, answer)) {
     case FUZZ_SAME:
         break;

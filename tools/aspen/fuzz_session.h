@@ -60,6 +60,7 @@ enum fuzz_kind {
     FUZZ_RESIZE, /* enum fuzz_file, bytes */
     FUZZ_PUNCH,  /* enum fuzz_file, offset, length */
     FUZZ_LIMIT,  /* enum aspen_limit, bytes */
+    FUZZ_RIGHTS, /* of the thread, by protection keys; the answer, too */
     FUZZ_KINDS
 };
 
@@ -76,6 +77,8 @@ struct fuzz_sequence {
 };
 
 uint64_t fuzz_pages(uint64_t length);
+/* Asks for memory to be executed alone, without a key named? */
+bool fuzz_op_is_execute_only(const struct fuzz_op *op);
 /* By its answer. brk tells by the end that stays. */
 bool fuzz_op_is_refused(const struct fuzz_op *op, int64_t answer);
 
@@ -96,7 +99,7 @@ struct fuzz_choices {
 /* What of the mix the host can do; the rest is left out. */
 struct fuzz_abilities {
     bool mseal;
-    bool pkey;        /* key 1 was given out */
+    bool pkey;        /* protection keys */
     uint32_t advices; /* a bit for each of fuzz_advices */
 };
 
@@ -156,6 +159,7 @@ struct fuzz_kernel {
     int memory[FUZZ_PROCESSES]; /* /proc/P/mem */
     int files[FUZZ_FILES];
     bool swaps;
+    bool pkeys; /* the processor has protection keys */
 };
 
 /* A process that has just done exec, stopped. -1: error says why. */
@@ -175,6 +179,9 @@ int64_t fuzz_kernel_do(struct fuzz_kernel *kernel, const struct fuzz_op *op);
 
 /* Whether FUZZ_LIMIT stays below the hard limit, which processes share. */
 bool fuzz_limit_is_allowed(enum aspen_limit limit, uint64_t bytes);
+/* What the thread of a process may do by protection keys. 0 or FUZZ_SIGNAL. */
+int64_t fuzz_kernel_rights(struct fuzz_kernel *kernel, unsigned process,
+                           uint32_t *rights);
 
 /* A call of the zygote, to find out what the host can do. */
 int64_t fuzz_kernel_ask(struct fuzz_kernel *kernel,
@@ -196,6 +203,9 @@ struct fuzz_model {
     enum aspen_placement placement[FUZZ_FILES];
     bool executable[FUZZ_FILES];
     uint8_t *vector; /* the answer of mincore */
+    bool pkeys;      /* the machine has them */
+    struct aspen_arch_ops arch;
+    uint32_t rights[FUZZ_PROCESSES]; /* of each process's thread */
 };
 
 int fuzz_model_begin(struct fuzz_model *model, const struct fuzz_kernel *kernel,
@@ -296,6 +306,9 @@ enum fuzz_step fuzz_known_split(struct fuzz_pair *pair, unsigned process);
 /* Of what both refused, and what does not show yet. */
 enum fuzz_step fuzz_known_guards(struct fuzz_pair *pair,
                                  const struct fuzz_op *op, int64_t answer);
+/* Of what a refused call has done to keys and rights. */
+enum fuzz_step fuzz_known_pkeys(struct fuzz_pair *pair,
+                                const struct fuzz_op *op);
 /* Of mincore's answers for a page. */
 bool fuzz_known_residency(struct fuzz_pair *pair, uint64_t address,
                           bool theirs);

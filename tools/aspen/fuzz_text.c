@@ -20,7 +20,7 @@
 static const char *const kinds[FUZZ_KINDS] = {
     [FUZZ_CALL] = "CALL",   [FUZZ_READ] = "READ",   [FUZZ_WRITE] = "WRITE",
     [FUZZ_FORK] = "FORK",   [FUZZ_EXIT] = "EXIT",   [FUZZ_RESIZE] = "RESIZE",
-    [FUZZ_PUNCH] = "PUNCH", [FUZZ_LIMIT] = "LIMIT",
+    [FUZZ_PUNCH] = "PUNCH", [FUZZ_LIMIT] = "LIMIT", [FUZZ_RIGHTS] = "RIGHTS",
 };
 
 void
@@ -57,7 +57,7 @@ static const char head[] =
     "#endif\n"
     "\n"
     "typedef unsigned long u64;\n"
-    "enum { CALL, READ, WRITE, FORK, EXIT, RESIZE, PUNCH, LIMIT };\n"
+    "enum { CALL, READ, WRITE, FORK, EXIT, RESIZE, PUNCH, LIMIT, RIGHTS };\n"
     "\n"
     "/* who, what, number of the call, arguments */\n"
     "static const struct op {\n"
@@ -245,6 +245,12 @@ static const char tail[] =
     "        limit[0] = a[1];\n"
     "        return call(__NR_prlimit64, 0, limits[a[0]], (u64)limit, 0, 0, "
     "0);\n"
+    "    case RIGHTS:\n"
+    "#ifdef __x86_64__\n"
+    "        __asm__ volatile(\"wrpkru\" : : \"a\"(a[0]), \"c\"(0), "
+    "\"d\"(0));\n"
+    "#endif\n"
+    "        return (long)a[0];\n"
     "    }\n"
     "    return 0;\n"
     "}\n"

@@ -9,7 +9,9 @@
 #define _GNU_SOURCE
 #include "host.h"
 
+#include <aspen/pkey.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <linux/capability.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -181,12 +183,51 @@ lowest_hint(void)
     return (uint64_t)(uintptr_t)lowest;
 }
 
+/* smaps has a line for keys where the processor has them. */
 static bool
 has_pkeys(void)
 {
-    int key = pkey_alloc(0, 0);
+    FILE *smaps = fopen("/proc/self/smaps", "re");
+    char line[512];
+    bool found = false;
 
-    return key >= 0 && pkey_free(key) == 0;
+    while (smaps && !found && fgets(line, sizeof(line), smaps) &&
+           strncmp(line, "VmFlags:", 8))
+        found = strncmp(line, "ProtectionKey:", 14) == 0;
+    if (smaps)
+        fclose(smaps);
+    return found;
+}
+
+/* Does the kernel, which reads as the program would, read what is mapped to be
+ * executed alone? */
+static bool
+reads_what_is_executed(void)
+{
+    void *page =
+        mmap(NULL, PAGE, PROT_EXEC, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    bool answer = true;
+    int ends[2];
+
+    if (page == MAP_FAILED)
+        return true;
+    if (!pipe2(ends, O_CLOEXEC)) {
+        answer = write(ends[1], page, 1) == 1;
+        close(ends[0]);
+        close(ends[1]);
+    }
+    munmap(page, PAGE);
+    return answer;
+}
+
+/* Not asked where it is by key: the answer would take a key of the process. */
+static enum aspen_execute_only
+execute_only(const struct aspen_config *config)
+{
+    if (config->pkeys)
+        return ASPEN_EXECUTE_ONLY_KEY;
+    return reads_what_is_executed() ? ASPEN_EXECUTE_ONLY_NONE
+                                    : ASPEN_EXECUTE_ONLY_ENTRY;
 }
 
 void
@@ -204,7 +245,8 @@ host_config(struct aspen_config *config)
     config->mmap_min_address = lowest_hint();
     if (access(THP "enabled", F_OK))
         config->huge_placement = ASPEN_HUGE_PLACEMENT_NEVER;
-    config->pkeys_absent = !has_pkeys();
+    config->pkeys = has_pkeys() ? ASPEN_PKEYS_MAX : 0;
+    config->execute_only = execute_only(config);
     config->vma_names_absent = prctl(SET_VMA, ANON_NAME, NULL, 0, NULL) != 0;
     config->huge_shared_placement =
         !file_says(THP "shmem_enabled", "[never]") &&

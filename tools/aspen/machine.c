@@ -285,10 +285,29 @@ plan_frames(struct building *building, uint32_t *frames)
 
 /* --- making -------------------------------------------------------------- */
 
+/* Which keys the process has been given is seen by those that its mappings
+ * have, its own by what that is for: execution alone. */
+static struct aspen_pkeys
+find_pkeys(const struct snapshot *snapshot)
+{
+    struct aspen_pkeys pkeys = {1, -1};
+
+    for (uint64_t i = 0; i < snapshot->vma_count; i++) {
+        uint64_t flags = snapshot->vmas[i].flags;
+        int pkey = (int)((flags & ASPEN_VM_PKEY) >> ASPEN_VM_PKEY_SHIFT);
+        pkeys.given_out |= UINT32_C(1) << pkey;
+        if (pkey && (flags & ASPEN_VM_ACCESS) == ASPEN_VM_EXEC &&
+            pkeys.execute_only_key == -1)
+            pkeys.execute_only_key = pkey;
+    }
+    return pkeys;
+}
+
 static int
 make_machine(struct building *building)
 {
     struct machine *machine = building->machine;
+    const struct aspen_pkeys pkeys = find_pkeys(building->snapshot);
     struct aspen_config config;
     int result;
 
@@ -310,6 +329,8 @@ make_machine(struct building *building)
     config.map_count_max = MAP_COUNT_MAX;
     if (building->snapshot->vma_count > MAP_COUNT_MAX)
         config.map_count_max = (uint32_t)building->snapshot->vma_count;
+    config.pkeys = ASPEN_PKEYS_MAX;
+    config.execute_only = ASPEN_EXECUTE_ONLY_KEY;
     config.hooks = (struct aspen_hooks){
         .arch = &arch_ops,
         .userfault = &userfault_ops,
@@ -320,6 +341,8 @@ make_machine(struct building *building)
     result = aspen_create(&config, &machine->aspen);
     if (result == 0)
         result = aspen_mm_create(machine->aspen, &machine->mm);
+    if (result == 0)
+        result = aspen_import_pkeys(machine->mm, &pkeys);
     if (result != 0)
         return tool_fail(building->error, "cannot make the machine: %s",
                          aspen_error_name(result));

@@ -26,9 +26,11 @@ grow(struct aspen_mm *mm, const struct area *ours, const struct area *theirs)
 {
     if (theirs->end != ours->end || theirs->start >= ours->start)
         return false;
-    return aspen_fault(mm, theirs->start,
-                       ours->flags & ASPEN_VM_WRITE ? ASPEN_ACCESS_WRITE
-                                                    : ASPEN_ACCESS_READ) == 0;
+    return aspen_fault_with_rights(mm, theirs->start,
+                                   ours->flags & ASPEN_VM_WRITE
+                                       ? ASPEN_ACCESS_WRITE
+                                       : ASPEN_ACCESS_READ,
+                                   ASPEN_RIGHTS_ALL) == 0;
 }
 
 static unsigned

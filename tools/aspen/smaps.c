@@ -16,6 +16,7 @@
 
 #include <ctype.h>
 #include <errno.h>
+#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -39,6 +40,7 @@ static const struct field fields[] = {
     FIELD("Shared_Hugetlb:", hugetlb_kb),
     FIELD("Private_Hugetlb:", hugetlb_kb),
     FIELD("KernelPageSize:", page_kb),
+    FIELD("ProtectionKey:", pkey),
 };
 
 static bool
@@ -216,6 +218,10 @@ read_area(struct smaps_reader *reader, struct smaps_area *area,
         return -1;
     if (area->page_kb == 0)
         area->page_kb = 4;
+    if (area->pkey > SNAPSHOT_PERM_PKEY >> SNAPSHOT_PERM_PKEY_SHIFT)
+        return tool_fail(error, "smaps: no protection key: %" PRIu64,
+                         area->pkey);
+    area->permissions |= (uint32_t)area->pkey << SNAPSHOT_PERM_PKEY_SHIFT;
     area->vm_flags = reader->vm_flags;
     return 1;
 }

@@ -13,7 +13,7 @@
 struct smaps_area {
     uint64_t start;
     uint64_t end;
-    uint32_t permissions; /* SNAPSHOT_PERM_* */
+    uint32_t permissions; /* SNAPSHOT_PERM_*, the key among them */
     uint64_t offset;      /* bytes */
     uint64_t device;      /* major << 32 | minor */
     uint64_t inode;
@@ -26,6 +26,7 @@ struct smaps_area {
     uint64_t file_huge_kb; /* of files and of shared memory */
     uint64_t hugetlb_kb;   /* shared and private */
     uint64_t page_kb;      /* KernelPageSize; 4 when the kernel wrote none */
+    uint64_t pkey;         /* 0 when the kernel wrote none */
 };
 
 struct smaps_reader {

@@ -34,8 +34,8 @@ struct flag_name {
 
 /*
  * What the two letters of VmFlags mean to us (proc(5) and the kernel's manual
- * of /proc). A name that is not here stays in the snapshot as text: pkey
- * numbers, "dw", "ar", "bt", "mt" and the like change nothing in a fork.
+ * of /proc). A name that is not here stays in the snapshot as text: "dw", "ar",
+ * "bt", "mt" and the like change nothing in a fork.
  */
 static const struct flag_name flag_names[] = {
     {"rd", ASPEN_VM_READ},        {"wr", ASPEN_VM_WRITE},
@@ -401,7 +401,9 @@ snapshot_flags(uint32_t permissions, const char *vm_flags)
     /* Without "sh" it is shared memory that nobody can write to. */
     if ((permissions & SNAPSHOT_PERM_SHARED) != 0)
         flags |= ASPEN_VM_MAYSHARE | ASPEN_VM_SHARED;
-    return flags;
+    return flags | (uint64_t)((permissions & SNAPSHOT_PERM_PKEY) >>
+                              SNAPSHOT_PERM_PKEY_SHIFT)
+                       << ASPEN_VM_PKEY_SHIFT;
 }
 
 uint64_t

@@ -138,6 +138,10 @@ struct snapshot_vma {
 #define SNAPSHOT_PERM_WRITE  2u
 #define SNAPSHOT_PERM_EXEC   4u
 #define SNAPSHOT_PERM_SHARED 8u
+/* And the protection key: four bits. */
+#define SNAPSHOT_PERM_PKEY_SHIFT 4
+#define SNAPSHOT_PERM_PKEY       (15u << SNAPSHOT_PERM_PKEY_SHIFT)
+#define SNAPSHOT_PERM_LIMIT      256u
 
 enum snapshot_object_kind {
     SNAPSHOT_OBJECT_FILE,

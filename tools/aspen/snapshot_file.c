@@ -11,7 +11,7 @@
  *   objects: how many, then device, inode, kind of each
  *   VMAs: how many, then for each
  *     pages between the last VMA's end and its start, its length in pages
- *     permissions, VmFlags, path, object + 1, pgoff, page shift,
+ *     permissions and key, VmFlags, path, object + 1, pgoff, page shift,
  *     resident pages, swapped pages, how many runs, then for each
  *       pages between the last run's end (first the VMA's start) and it
  *       kind + 16 * level, count, and for RAW and SWAP value + 1
@@ -375,7 +375,7 @@ take_vma(struct reader *reader, struct snapshot *snapshot, uint64_t *at,
 
     vma.start = take_address(reader, *at);
     vma.end = take_address(reader, vma.start);
-    vma.permissions = (uint32_t)take_below(reader, 16);
+    vma.permissions = (uint32_t)take_below(reader, SNAPSHOT_PERM_LIMIT);
     vma.vm_flags = (uint32_t)take_below(reader, snapshot->string_count);
     vma.path = (uint32_t)take_below(reader, snapshot->string_count);
     vma.object =

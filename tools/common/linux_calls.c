@@ -67,15 +67,18 @@ access_of(uint64_t prot)
            (prot & PROT_EXEC ? ASPEN_VM_EXEC : 0);
 }
 
+/* mmap(2) takes other bits of `prot` for nothing, but that PROT_EXEC is not
+ * alone then. */
 static unsigned
-place_of(uint64_t flags)
+place_of(uint64_t prot, uint64_t flags)
 {
     return (flags & MAP_FIXED ? ASPEN_MAP_FIXED : 0) |
            (flags & MAP_FIXED_NOREPLACE ? ASPEN_MAP_FIXED_NOREPLACE : 0) |
            (flags & PROCESSOR_MAP_32BIT ? ASPEN_MAP_32BIT : 0) |
            (flags & PROCESSOR_MAP_ABOVE4G ? ASPEN_MAP_ABOVE4G : 0) |
            (flags & MAP_POPULATE ? ASPEN_MAP_POPULATE : 0) |
-           (flags & MAP_NONBLOCK ? ASPEN_MAP_NONBLOCK : 0);
+           (flags & MAP_NONBLOCK ? ASPEN_MAP_NONBLOCK : 0) |
+           (prot & ~PROT_ACCESS ? ASPEN_MAP_PLAIN_EXEC : 0);
 }
 
 static uint64_t
@@ -179,7 +182,7 @@ call_mmap(const struct linux_space *space, const uint64_t *a, int64_t *answer)
         .vm_flags = access_of(prot) | kind_of(flags) |
                     (is_shared(flags) ? ASPEN_VM_SHARED : 0) |
                     (anonymous ? 0 : may_flags(flags, &file)),
-        .place = place_of(flags),
+        .place = place_of(prot, flags),
         .object = file.object,
         .offset_bytes = anonymous ? 0 : a[5],
     };
@@ -206,10 +209,11 @@ protect(struct aspen_mm *mm, const uint64_t *a, int pkey)
         return -EINVAL;
     /* Bits that are no access are refused where a key that is none is. */
     if (prot & ~(PROT_ACCESS | PROT_SEM_ | PROT_GROWS_))
-        pkey = ASPEN_PKEYS;
+        pkey = ASPEN_PKEYS_MAX;
     return aspen_mprotect(
         mm, a[0], a[1],
-        access_of(prot) | (grows & PROT_GROWSDOWN ? ASPEN_PROT_GROWSDOWN : 0) |
+        access_of(prot) | (prot & PROT_SEM_ ? ASPEN_PROT_PLAIN_EXEC : 0) |
+            (grows & PROT_GROWSDOWN ? ASPEN_PROT_GROWSDOWN : 0) |
             (grows & PROT_GROWSUP ? ASPEN_PROT_GROWSUP : 0),
         pkey);
 }
@@ -226,6 +230,25 @@ call_pkey_mprotect(const struct linux_space *space, const uint64_t *a,
                    int64_t *answer)
 {
     return answered(answer, protect(space->mm, a, (int)a[3]));
+}
+
+static bool
+call_pkey_alloc(const struct linux_space *space, const uint64_t *a,
+                int64_t *answer)
+{
+    int pkey = 0, error;
+
+    if (a[0] || a[1] > UINT32_MAX)
+        return answered(answer, -EINVAL);
+    error = aspen_pkey_alloc(space->mm, (unsigned)a[1], &pkey);
+    return answered(answer, error ? error : pkey);
+}
+
+static bool
+call_pkey_free(const struct linux_space *space, const uint64_t *a,
+               int64_t *answer)
+{
+    return answered(answer, aspen_pkey_free(space->mm, (int)a[0]));
 }
 
 static bool
@@ -478,6 +501,8 @@ static const struct known {
     {SYS_munmap, "munmap", call_munmap},
     {SYS_mprotect, "mprotect", call_mprotect},
     {SYS_pkey_mprotect, "pkey_mprotect", call_pkey_mprotect},
+    {SYS_pkey_alloc, "pkey_alloc", call_pkey_alloc},
+    {SYS_pkey_free, "pkey_free", call_pkey_free},
     {NUMBER_MSEAL, "mseal", call_mseal},
     {SYS_mremap, "mremap", call_mremap},
     {SYS_remap_file_pages, "remap_file_pages", call_remap_file_pages},

@@ -10,6 +10,8 @@
  *   PROCESSOR_MAP_*        flags of mmap that not every processor has, or 0
  *   PROCESSOR_FORK, VFORK  numbers of calls that not every processor has
  *   PROCESSOR_CODE_*       bytes of instructions with a breakpoint behind them
+ *   PROCESSOR_CODE_RIGHTS, SET_RIGHTS  of those: what the thread may do by
+ *                          protection keys (PKRU); without keys nobody runs it
  *   processor_set_*, ...   registers, as PTRACE_GETREGSET has them
  */
 #ifndef ASPEN_PROCESSOR_H

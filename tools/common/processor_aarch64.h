@@ -21,6 +21,9 @@
 #define PROCESSOR_CODE_CALL  0x01, 0x00, 0x00, 0xd4, PROCESSOR_BRK /* svc #0 */
 #define PROCESSOR_CODE_READ  0x20, 0x00, 0x40, 0x39, PROCESSOR_BRK /* ldrb */
 #define PROCESSOR_CODE_WRITE 0x20, 0x00, 0x00, 0x39, PROCESSOR_BRK /* strb */
+/* No keys. */
+#define PROCESSOR_CODE_RIGHTS     PROCESSOR_BRK
+#define PROCESSOR_CODE_SET_RIGHTS PROCESSOR_BRK
 
 static inline uint64_t
 processor_at(const struct user_regs_struct *registers)
@@ -52,6 +55,14 @@ processor_set_access(struct user_regs_struct *registers, uint64_t at,
     registers->pc = at;
     registers->regs[0] = byte;
     registers->regs[1] = address;
+}
+
+static inline void
+processor_set_rights(struct user_regs_struct *registers, uint64_t at,
+                     uint32_t rights)
+{
+    registers->pc = at;
+    registers->regs[0] = rights;
 }
 
 #endif

@@ -14,9 +14,11 @@
 #define PROCESSOR_FORK         SYS_fork
 #define PROCESSOR_VFORK        SYS_vfork
 
-#define PROCESSOR_CODE_CALL  0x0f, 0x05, 0xcc /* syscall */
-#define PROCESSOR_CODE_READ  0x8a, 0x07, 0xcc /* mov (%rdi), %al */
-#define PROCESSOR_CODE_WRITE 0x88, 0x07, 0xcc /* mov %al, (%rdi) */
+#define PROCESSOR_CODE_CALL       0x0f, 0x05, 0xcc       /* syscall */
+#define PROCESSOR_CODE_READ       0x8a, 0x07, 0xcc       /* mov (%rdi), %al */
+#define PROCESSOR_CODE_WRITE      0x88, 0x07, 0xcc       /* mov %al, (%rdi) */
+#define PROCESSOR_CODE_RIGHTS     0x0f, 0x01, 0xee, 0xcc /* rdpkru */
+#define PROCESSOR_CODE_SET_RIGHTS 0x0f, 0x01, 0xef, 0xcc /* wrpkru */
 
 static inline uint64_t
 processor_at(const struct user_regs_struct *registers)
@@ -55,6 +57,17 @@ processor_set_access(struct user_regs_struct *registers, uint64_t at,
     registers->rax = byte;
     registers->orig_rax = ~0ull;
     registers->rdi = address;
+}
+
+static inline void
+processor_set_rights(struct user_regs_struct *registers, uint64_t at,
+                     uint32_t rights)
+{
+    registers->rip = at;
+    registers->rax = rights;
+    registers->orig_rax = ~0ull;
+    registers->rcx = 0;
+    registers->rdx = 0;
 }
 
 #endif
