@@ -8,13 +8,15 @@
 #
 #   host KERNEL, keys yes|no, 57 bits yes|no       what this machine is
 #   ok|FAIL NAME P passed F failed S skipped T s   one line for each part
+#   skipped NAME: WHAT                             of those skipped
 #   fact NAME NUMBER                               figures for the table
 #   done                                           last of all
 set -u
 export PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/root LANG=C.UTF-8
 export ASPEN_HERE=/aspen
 log=/var/log/aspen
-fuzz_calls=0 shadow_calls=0 shadow_different=0
+totals='[0-9]+ passed, [0-9]+ failed, [0-9]+ skipped$'
+skips='^skipped[: ]'
 
 say()
 {
@@ -29,34 +31,42 @@ as_user()
 }
 export -f as_user
 
-# part NAME SECONDS COMMAND...: run it, count what it says it has passed;
-# without such a line it is one test.
+# summary FILE: what it says has passed, failed, been skipped, summed up.
+summary()
+{
+    grep -aoE "$totals" "$1" | tr -d ',' |
+        awk '{p += $1; f += $3; s += $5} END {print p + 0, f + 0, s + 0}'
+}
+
+# part NAME SECONDS COMMAND...: run it, count what it says; without such a line
+# it is one test. What is skipped has to be named, a line each.
 part()
 {
-    local name=$1 limit=$2 started=$SECONDS status p f s
-    local totals='[0-9]+ passed, [0-9]+ failed, [0-9]+ skipped$'
+    local name=$1 limit=$2 started=$SECONDS status p f s named
     shift 2
-    (
-        # A shell function cannot be run by timeout, a shell can.
-        export -f "$1" 2>/dev/null
-        exec timeout -k 5 "$limit" bash -c '"$@"' part "$@"
-    ) >"$log/$name" 2>&1 3>&- </dev/null
+    timeout -k 5 "$limit" bash -c '"$@"' part "$@" >"$log/$name" 2>&1 3>&- \
+        </dev/null
     status=$?
-    read -r p f s <<<"$(grep -aoE "$totals" "$log/$name" | tr -d ',' |
-        awk '{p += $1; f += $3; s += $5} END {print p + 0, f + 0, s + 0}')"
+    read -r p f s <<<"$(summary "$log/$name")"
     if [ $status -ne 0 ] && [ "$f" -eq 0 ]; then
         f=1
     elif ! grep -qaE "$totals" "$log/$name"; then
         p=1
     fi
+    named=$(grep -caE "$skips" "$log/$name")
+    if [ "$named" -ne "$s" ]; then
+        echo "$s skipped, $named of them by name" >>"$log/$name"
+        f=$((f + 1))
+    fi
     say "$(printf '%-4s %-20s %5d passed %3d failed %3d skipped %5d s' \
         "$([ "$f" -eq 0 ] && echo ok || echo FAIL)" "$name" "$p" "$f" "$s" \
         $((SECONDS - started)))"
-    grep -aiE '^skip(ped)?[: ]' "$log/$name" | cut -c 1-200 | sed 's/^/     /' >&3
+    grep -aE "$skips" "$log/$name" | cut -c 1-200 |
+        sed "s/^skipped:* */skipped $name: /" >&3
     if [ "$f" -ne 0 ]; then
         [ $status -ne 124 ] || say "     more than $limit s"
-        grep -avE '^(ok |\[ RUN |\[       OK|skipped)' "$log/$name" |
-            tail -n "${tail_lines:-60}" | cut -c 1-300 | sed 's/^/     /' >&3
+        grep -avE "$totals|$skips|^(ok |skip |\[ RUN |\[       OK)" \
+            "$log/$name" | tail -n 60 | cut -c 1-300 | sed 's/^/     /' >&3
     fi
 }
 
@@ -71,7 +81,8 @@ unit()
 # On tmpfs instead of ext4.
 unit_on_tmpfs()
 {
-    mount -t tmpfs none /tmp
+    local status
+    mount -t tmpfs none /tmp || return
     unit "$@"
     status=$?
     umount /tmp
@@ -81,12 +92,6 @@ unit_on_tmpfs()
 rehearse()
 {
     scripts/run.sh build/aspen
-}
-
-# figure NAME FILE: a number of a tool's JSON.
-figure()
-{
-    grep -aoE "\"$1\":[0-9]+" "$2" | head -1 | cut -d: -f2
 }
 
 # fuzz CALLS SEED...
@@ -135,10 +140,10 @@ for t in threads: t.join()'
 # tool NAME: one of tests/tools/.
 tool()
 {
-    ASPEN=$PWD/build/aspen ASPEN_BROKEN_BUILD=$PWD/build/aspen-broken \
+    ASPEN_FAILING_CALLS=400 ASPEN=$PWD/build/aspen ASPEN_BROKEN_BUILD=$PWD/build/aspen-broken \
         MAKE_SNAPSHOTS=$PWD/build/make_snapshots bash tests/tools/"$1".sh
 }
-export -f unit unit_on_tmpfs rehearse figure fuzz shadow tool
+export -f unit unit_on_tmpfs rehearse fuzz shadow tool
 
 # Sums of a figure in a part's log.
 sum()
@@ -158,21 +163,22 @@ everything()
 {
     local tests name
     tests=$(ls build/tests/unit/test_*_host)
-    for name in linux_calls posix_file capture fault_threads truncate \
-        shared_memory name inspect smaps advise_threads copy; do
+    for name in linux_calls posix_file capture fault_threads truncate copy \
+        inspect name advise_threads truncate_threads mremap_threads planted; do
         [ ! -x build/tests/unit/test_$name ] ||
             tests="$tests build/tests/unit/test_$name"
     done
-    both unit 600 unit $tests
-    part unit-tmpfs 200 unit_on_tmpfs build/tests/unit/test_posix_file
-    both run 200 rehearse
-    both fuzz 600 fuzz "$calls" $seeds
+    both unit 900 unit $tests
+    part unit-tmpfs 300 unit_on_tmpfs build/tests/unit/test_posix_file
+    both run 300 rehearse
+    both fuzz 900 fuzz "$calls" $seeds
     both shadow 300 shadow
     for name in $tools; do
-        both "$name.sh" 400 tool "$name"
+        both "$name.sh" 600 tool "$name"
     done
     say "fact fuzz $(($(sum calls $log/fuzz) + $(sum calls $log/fuzz-user)))"
-    say "fact shadow $(($(sum calls $log/shadow) + $(sum calls $log/shadow-user)))"
+    say "fact shadow $(($(sum calls $log/shadow) +
+        $(sum calls $log/shadow-user)))"
 }
 
 # --- the machine

@@ -15,7 +15,7 @@ directory=$1 build=$2
 temporary=$(mktemp -d)
 trap 'rm -rf "$temporary"' EXIT
 packages='bash coreutils grep sed mawk findutils diffutils tar util-linux
-    perl-base python3 python3-minimal python3.*-minimal libpython3.*-minimal
+    mount libgcc-s1 perl-base python3 python3-minimal python3.*-minimal libpython3.*-minimal
     libpython3.*-stdlib libjansson4 liburcu8 libcmocka0'
 
 # Names of files on standard input -> with their libraries, copied to $1.

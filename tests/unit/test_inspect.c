@@ -715,11 +715,10 @@ test_smaps_like_the_kernel(void **unused)
         if (!at)
             continue; /* of another release */
         ours = without_newer_labels(ours, wanted);
-        /* A number of more than 8 digits makes its line longer. */
-        if (strtoull(line + label, NULL, 10) <= 99999999)
-            /* Ours are small; more than eight digits widen the column. */
-            if (strtoull(line + label, NULL, 10) <= 99999999)
-                assert_int_equal(strcspn(at, "\n"), strcspn(line, "\n"));
+        /* Ours are small; more than eight digits widen the column. 6.1 has
+         * none for what is not in kB. */
+        if (strtoull(line + label, NULL, 10) <= 99999999 && strstr(line, "kB"))
+            assert_int_equal(strcspn(at, "\n"), strcspn(line, "\n"));
         assert_ptr_equal(at, ours); /* the next one: in the same order */
         ours = strchr(at, '\n') + 1;
         same++;
