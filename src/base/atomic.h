@@ -65,6 +65,11 @@
     (ASPEN_PORT_ATOMIC_POINT((p), true),                                       \
      __atomic_fetch_and((p), (v), __ATOMIC_ACQ_REL))
 
+/* Before bytes of a page are read or written, which others may do as well: not
+ * atomic, but a shared access that a port sees. `page`: where it begins. */
+#define aspen_contents_point(page, is_write)                                   \
+    ASPEN_PORT_ATOMIC_POINT((page), (is_write))
+
 #define aspen_fence() __atomic_thread_fence(__ATOMIC_SEQ_CST)
 
 #endif

@@ -39,11 +39,13 @@ copy_piece(struct copy *copy, uint32_t frame, uint64_t bytes)
     if (copy->aspen->config.contents_ignored) {
         if (copy->in)
             memset(copy->in, 0, (size_t)bytes);
-    } else if (copy->in) {
-        memcpy(copy->in, at, (size_t)bytes);
-    } else {
-        memcpy(at, copy->out, (size_t)bytes);
+        return;
     }
+    aspen_contents_point(page, copy->out != NULL);
+    if (copy->in)
+        memcpy(copy->in, at, (size_t)bytes);
+    else
+        memcpy(at, copy->out, (size_t)bytes);
 }
 
 static void

@@ -370,6 +370,7 @@ aspen_frame_copy(struct aspen *aspen, uint32_t to, uint32_t from)
 {
     if (aspen_unlikely(!aspen_frames_have_contents(aspen)))
         return no_contents(aspen);
+    aspen_contents_point(page_of(aspen, from), false);
     memcpy(page_of(aspen, to), page_of(aspen, from), ASPEN_PAGE_SIZE);
     return 0;
 }

@@ -1,20 +1,37 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Bytes copied into a space beside what could take the page away or share it,
- * over all orders, each step failing: they reach the space that they are for,
- * and no other.
+ * over all orders, each step failing. The page begins in each of the states
+ * that decide who has it. Every writer - a copy, a forced one, a device that
+ * has pinned the page, the program itself - has a byte of its own there:
+ * afterwards it is what was written, whoever wrote beside, and no child that
+ * was made before has it.
  */
 #include "explore.h"
 #include "paging/table.h"
 #include "space/vma.h"
 #include <aspen/aspen.h>
 
-#define PAGE   4096ull
-#define START  (16 * PAGE)
-#define FRAMES 128u
-#define MOST   4000u
-#define OLD    42
-#define NEW    43
+#define PAGE    4096ull
+#define START   (16 * PAGE)
+#define FRAMES  128u
+#define MOST    4000u
+#define WRITERS 3u
+#define OLD     42
+#define NEW     43
+#define RW      (ASPEN_VM_READ | ASPEN_VM_WRITE)
+
+/* What stands at the page when the tasks begin. */
+enum page {
+    WRITABLE, /* the program's */
+    ALONE,    /* so, but read-only since a fork */
+    SHARED,   /* with a child */
+    ZERO,     /* the zero page; the bytes that were are 0 */
+    NOTHING,
+};
+
+static const char *const page_names[] = {"writable", "alone", "shared", "zero",
+                                         "nothing"};
 
 /* What one run works on; the machine is made anew for each. */
 struct scene {
@@ -22,10 +39,16 @@ struct scene {
     struct aspen_mm *parent;
     struct aspen_mm *child; /* NULL: none */
     void *direct_map;
-    unsigned flags;  /* of the copy */
-    bool with_child; /* from the beginning: it never sees the bytes */
-    bool copied;
+    enum page page;
+    bool read_only; /* the mapping is: the program cannot write */
+    unsigned flags; /* of copies */
+    uint8_t old;
+    bool wrote[WRITERS];     /* writer n's byte is there */
+    bool forked_with[WRITERS]; /* it was before fork began */
+    bool had_child;          /* from the beginning: it never sees the bytes */
+    bool dropped;            /* by munmap, DONTNEED: nothing may be left */
     bool unmapped;
+    uint32_t pinned; /* or ASPEN_NO_FRAME */
     uint64_t fail_at;
     struct aspen_failpoint_counts counts;
 };
@@ -46,15 +69,50 @@ must_or_planned(int error)
         sim_fail(aspen_error_name(error));
 }
 
-/* ---- Set-up and check -------------------------------------------------- */
+/* ---- Set-up ------------------------------------------------------------ */
 
 static uint8_t *
-byte_of(struct aspen_mm *mm)
+bytes_of(uint32_t frame)
 {
-    uint32_t frame;
-
-    must(aspen_translate(mm, START, ASPEN_ACCESS_READ, &frame));
     return (uint8_t *)scene.direct_map + frame * PAGE;
+}
+
+static unsigned
+at(unsigned writer)
+{
+    return 64 * writer;
+}
+
+static uint64_t
+entry_now(void)
+{
+    struct aspen_slot slot;
+
+    aspen_port_rcu_read_lock();
+    uint64_t entry = aspen_table_walk(scene.parent, START, &slot);
+    aspen_port_rcu_read_unlock();
+    return aspen_entry_is_leaf(entry, slot.level) ? entry : 0;
+}
+
+static void
+set_up_page(void)
+{
+    scene.old = OLD;
+    if (scene.page == ZERO || scene.page == NOTHING) {
+        scene.old = 0;
+        if (scene.page == ZERO)
+            must(aspen_fault(scene.parent, START, ASPEN_ACCESS_READ));
+        return;
+    }
+    must(aspen_fault(scene.parent, START, ASPEN_ACCESS_WRITE));
+    memset(bytes_of((uint32_t)aspen_entry_frame(entry_now())), OLD, PAGE);
+    if (scene.page == WRITABLE)
+        return;
+    must(aspen_fork(scene.parent, &scene.child));
+    if (scene.page == ALONE) {
+        aspen_mm_put(scene.child);
+        scene.child = NULL;
+    }
 }
 
 static void
@@ -64,7 +122,7 @@ setup(void *unused)
     struct aspen_mmap_args args = {
         .address = START,
         .length_bytes = PAGE,
-        .vm_flags = ASPEN_VM_READ | ASPEN_VM_WRITE,
+        .vm_flags = RW,
         .place = ASPEN_MAP_FIXED,
     };
     struct aspen_failpoint_plan plan = {scene.fail_at ? ASPEN_FAIL_ONCE
@@ -74,8 +132,11 @@ setup(void *unused)
 
     (void)unused;
     scene.child = NULL;
-    scene.copied = false;
+    scene.pinned = ASPEN_NO_FRAME;
+    scene.dropped = false;
     scene.unmapped = false;
+    memset(scene.wrote, 0, sizeof(scene.wrote));
+    memset(scene.forked_with, 0, sizeof(scene.forked_with));
     aspen_config_init(&config);
     config.frames = FRAMES;
     config.direct_map = aspen_port_memory_alloc(FRAMES * PAGE);
@@ -83,22 +144,59 @@ setup(void *unused)
     must(aspen_create(&config, &scene.aspen));
     must(aspen_mm_create(scene.aspen, &scene.parent));
     must(aspen_mmap(scene.parent, &args, &address));
-    must(aspen_fault(scene.parent, START, ASPEN_ACCESS_WRITE));
-    *byte_of(scene.parent) = OLD;
-    if (scene.with_child)
-        must(aspen_fork(scene.parent, &scene.child));
+    set_up_page();
+    scene.had_child = scene.child != NULL;
+    if (scene.read_only)
+        must(aspen_mprotect(scene.parent, START, PAGE, ASPEN_VM_READ,
+                            ASPEN_PKEY_SAME));
     must(aspen_failpoints_set(scene.aspen, &plan));
 }
 
-static void
-check_bytes(void)
-{
-    uint8_t child = scene.child ? *byte_of(scene.child) : OLD;
+/* ---- Check ------------------------------------------------------------- */
 
-    if (!scene.unmapped && *byte_of(scene.parent) != (scene.copied ? NEW : OLD))
-        sim_fail("the bytes did not reach the space");
-    if (child != OLD && (scene.with_child || child != NEW))
-        sim_fail("the bytes reached a child");
+static uint8_t
+byte_in(struct aspen_mm *mm, unsigned writer)
+{
+    uint32_t frame;
+
+    /* What was never touched, or was dropped, is zeroes. */
+    if (aspen_translate(mm, START, ASPEN_ACCESS_READ, &frame))
+        return 0;
+    return bytes_of(frame)[at(writer)];
+}
+
+static void
+check_parent(unsigned writer)
+{
+    uint8_t byte = byte_in(scene.parent, writer);
+
+    if (scene.unmapped || (scene.dropped && byte == 0))
+        return;
+    if (byte != (scene.wrote[writer] ? NEW : scene.old))
+        sim_fail("a byte did not reach the space");
+}
+
+static void
+check_child(unsigned writer)
+{
+    uint8_t byte = byte_in(scene.child, writer);
+
+    if (scene.forked_with[writer] && !scene.dropped && byte != NEW)
+        sim_fail("a child lacks a byte from before it was made");
+    if (byte != scene.old && byte != 0 && (scene.had_child || byte != NEW))
+        sim_fail("a byte reached a child");
+    if (scene.had_child && byte != scene.old)
+        sim_fail("a child lost a byte");
+}
+
+static void
+check_pinned(void)
+{
+    if (scene.pinned == ASPEN_NO_FRAME)
+        return;
+    if (!scene.dropped && aspen_entry_frame(entry_now()) != scene.pinned)
+        sim_fail("the program has another page than the pinned one");
+    aspen_unpin(scene.parent, &scene.pinned, 1, true);
 }
 
 static void
@@ -111,7 +209,12 @@ check(void *unused)
     must(aspen_failpoints_set(scene.aspen, NULL));
     if (aspen_validate(scene.aspen, &finding))
         sim_fail(finding.text);
-    check_bytes();
+    for (unsigned writer = 0; writer < WRITERS; writer++) {
+        check_parent(writer);
+        if (scene.child)
+            check_child(writer);
+    }
+    check_pinned();
     if (scene.child)
         aspen_mm_put(scene.child);
     aspen_mm_put(scene.parent);
@@ -122,19 +225,112 @@ check(void *unused)
 /* ---- Tasks ------------------------------------------------------------- */
 
 static void
-copy_task(void *unused)
+copy_as(unsigned writer)
 {
     uint8_t byte = NEW;
     uint64_t done;
 
-    (void)unused;
-    int error =
-        aspen_copy_out(scene.parent, START, &byte, 1, scene.flags, &done);
+    int error = aspen_copy_out(scene.parent, START + at(writer), &byte, 1,
+                               scene.flags, &done);
     if (error != -ASPEN_EFAULT || !scene.unmapped)
         must_or_planned(error);
     if (done != (error ? 0 : 1))
         sim_fail("the count is wrong");
-    scene.copied = !error;
+    scene.wrote[writer] = !error;
+}
+
+static void
+copy_task(void *unused)
+{
+    (void)unused;
+    copy_as(0);
+}
+
+static void
+copy_too_task(void *unused)
+{
+    (void)unused;
+    copy_as(1);
+}
+
+/* A store, as a processor does it: at that moment its entry is writable. 0, or
+ * an error of the fault. */
+static int
+store_as(unsigned writer)
+{
+    for (;;) {
+        uint64_t entry = entry_now();
+        int error;
+        if (!(aspen_entry_bits(entry) & ASPEN_ENTRY_WRITE)) {
+            error = aspen_fault(scene.parent, START, ASPEN_ACCESS_WRITE);
+            if (error)
+                return error;
+            continue;
+        }
+        uint8_t *page = bytes_of((uint32_t)aspen_entry_frame(entry));
+        struct aspen_slot slot;
+        aspen_table_walk(scene.parent, START, &slot);
+        sim_point(page, true);
+        if (*(volatile uint64_t *)slot.entry != entry)
+            continue;
+        page[at(writer)] = NEW;
+        scene.wrote[writer] = true;
+        return 0;
+    }
+}
+
+static void
+store_task(void *unused)
+{
+    (void)unused;
+    must_or_planned(store_as(2));
+}
+
+/* The program makes the mapping writable first. */
+static void
+protect_task(void *unused)
+{
+    (void)unused;
+    int error =
+        aspen_mprotect(scene.parent, START, PAGE, RW, ASPEN_PKEY_SAME);
+    must_or_planned(error);
+    if (!error)
+        must_or_planned(store_as(2));
+}
+
+/* A device: what it writes while the page is pinned is the program's. */
+static void
+device_as(unsigned writer, unsigned flags, bool unpin)
+{
+    uint32_t frame;
+
+    int error = aspen_pin_range(scene.parent, START, PAGE, flags, &frame);
+    must_or_planned(error);
+    if (error)
+        return;
+    if (flags & ASPEN_PIN_WRITE) {
+        sim_point(bytes_of(frame), true);
+        bytes_of(frame)[at(writer)] = NEW;
+        scene.wrote[writer] = true;
+    }
+    if (unpin)
+        aspen_unpin(scene.parent, &frame, 1, true);
+    else
+        scene.pinned = frame;
+}
+
+static void
+pin_task(void *unused)
+{
+    (void)unused;
+    device_as(1, scene.read_only ? 0 : ASPEN_PIN_WRITE, false);
+}
+
+static void
+device_task(void *unused)
+{
+    (void)unused;
+    device_as(1, scene.read_only ? 0 : ASPEN_PIN_WRITE, true);
 }
 
 static void
@@ -143,17 +339,14 @@ fork_task(void *unused)
     struct aspen_mm *child;
 
     (void)unused;
+    bool before[WRITERS];
+    memcpy(before, scene.wrote, sizeof(before));
     int error = aspen_fork(scene.parent, &child);
     must_or_planned(error);
-    if (!error)
+    if (!error) {
+        memcpy(scene.forked_with, before, sizeof(before));
         scene.child = child;
-}
-
-static void
-write_task(void *unused)
-{
-    (void)unused;
-    must_or_planned(aspen_fault(scene.parent, START, ASPEN_ACCESS_WRITE));
+    }
 }
 
 static void
@@ -161,6 +354,51 @@ child_write_task(void *unused)
 {
     (void)unused;
     must_or_planned(aspen_fault(scene.child, START, ASPEN_ACCESS_WRITE));
+}
+
+static void
+child_exit_task(void *unused)
+{
+    struct aspen_mm *child = scene.child;
+
+    (void)unused;
+    scene.child = NULL;
+    aspen_mm_put(child);
+}
+
+static void
+read_task(void *unused)
+{
+    uint8_t byte;
+    uint64_t done;
+
+    (void)unused;
+    int error = aspen_copy_in(scene.parent, START, &byte, 1, 0, &done);
+    must_or_planned(error);
+    if (!error && byte != scene.old && byte != NEW)
+        sim_fail("a byte that was never there is read");
+}
+
+static void
+advise(unsigned advice)
+{
+    scene.dropped = true; /* from now on it may be */
+    must_or_planned(aspen_madvise(scene.parent, START, PAGE, advice));
+}
+
+static void
+dontneed_task(void *unused)
+{
+    (void)unused;
+    advise(ASPEN_MADV_DONTNEED);
+}
+
+static void
+free_task(void *unused)
+{
+    (void)unused;
+    must_or_planned(
+        aspen_madvise(scene.parent, START, PAGE, ASPEN_MADV_FREE));
 }
 
 static void
@@ -176,70 +414,158 @@ unmap_task(void *unused)
 
 /* ---- Tests ------------------------------------------------------------- */
 
+struct beside {
+    const char *name;
+    void (*tasks[SIM_TASKS])(void *context);
+    enum page first; /* pages to begin with: [first, last] */
+    enum page last;
+};
+
 /* One after the other: how many steps there are to fail. */
 static uint64_t
-count_steps(void (*other)(void *))
+count_steps(const struct sim_program *program)
 {
     scene.fail_at = 0;
     setup(NULL);
-    copy_task(NULL);
-    other(NULL);
+    for (unsigned i = 0; i < program->tasks; i++)
+        program->task[i](NULL);
     check(NULL);
     return scene.counts.crossings;
 }
 
 static void
-beside(const char *name, void (*other)(void *), bool with_child)
+explore(const struct beside *beside, const struct sim_program *program)
 {
-    struct sim_program program = {setup, {copy_task, other}, 2, check, NULL};
-    char title[80];
+    char title[100];
+    uint64_t steps = count_steps(program);
 
-    scene.with_child = with_child;
-    uint64_t steps = count_steps(other);
     for (scene.fail_at = 0; scene.fail_at <= steps; scene.fail_at++) {
-        snprintf(title, sizeof(title), "a copy beside %s, %s %llu", name,
+        snprintf(title, sizeof(title), "%s, page %s, %s %llu", beside->name,
+                 page_names[scene.page],
                  scene.fail_at ? "failing at" : "succeeding,",
                  (unsigned long long)scene.fail_at);
-        explore_holds(title, &program, MOST);
+        explore_holds(title, program, MOST);
     }
 }
 
 static void
-test_fork(void **state)
+run(const struct beside *rows, size_t count, unsigned flags, bool read_only)
+{
+    scene.flags = flags;
+    scene.read_only = read_only;
+    for (size_t i = 0; i < count; i++) {
+        struct sim_program program = {setup, {NULL}, 0, check, NULL};
+        while (program.tasks < SIM_TASKS && rows[i].tasks[program.tasks]) {
+            program.task[program.tasks] = rows[i].tasks[program.tasks];
+            program.tasks++;
+        }
+        for (scene.page = rows[i].first; scene.page <= rows[i].last;
+             scene.page++)
+            explore(&rows[i], &program);
+    }
+}
+
+#define RUN(rows, flags, read_only)                                            \
+    run(rows, sizeof(rows) / sizeof((rows)[0]), flags, read_only)
+
+/* The program may write, too. */
+static const struct beside writable[] = {
+    {"a copy beside a store", {copy_task, store_task}, WRITABLE, NOTHING},
+    {"a copy beside a copy", {copy_task, copy_too_task}, WRITABLE, NOTHING},
+    {"a copy beside a fork", {copy_task, fork_task}, WRITABLE, NOTHING},
+    {"a copy beside a child's write",
+     {copy_task, child_write_task},
+     SHARED,
+     SHARED},
+    {"a copy beside a child's exit",
+     {copy_task, child_exit_task},
+     SHARED,
+     SHARED},
+    {"a copy beside munmap", {copy_task, unmap_task}, WRITABLE, NOTHING},
+    {"a copy beside DONTNEED", {copy_task, dontneed_task}, WRITABLE, NOTHING},
+    {"a copy beside a pin", {copy_task, pin_task}, WRITABLE, NOTHING},
+    {"a copy beside a reader", {copy_task, read_task}, WRITABLE, NOTHING},
+    {"a store beside a device", {store_task, device_task}, WRITABLE, NOTHING},
+    {"a store beside a reader", {store_task, read_task}, WRITABLE, NOTHING},
+};
+
+static void
+test_plain(void **state)
 {
     (void)state;
-    beside("a fork", fork_task, false);
+    RUN(writable, 0, false);
 }
 
 static void
-test_write(void **state)
+test_forced(void **state)
 {
     (void)state;
-    beside("a write", write_task, true);
+    RUN(writable, ASPEN_COPY_FORCE, false);
 }
 
+/* The program may only read: a forced copy leaves the entry so. */
 static void
-test_child_write(void **state)
+test_read_only(void **state)
 {
+    static const struct beside rows[] = {
+        {"a forced copy beside another",
+         {copy_task, copy_too_task},
+         WRITABLE,
+         NOTHING},
+        {"a forced copy beside mprotect and a store",
+         {copy_task, protect_task},
+         WRITABLE,
+         NOTHING},
+        {"a forced copy beside a fork",
+         {copy_task, fork_task},
+         WRITABLE,
+         NOTHING},
+        {"a forced copy beside a pin", {copy_task, pin_task}, WRITABLE, NOTHING},
+        {"a forced copy beside a device",
+         {copy_task, device_task},
+         WRITABLE,
+         NOTHING},
+        {"a forced copy beside DONTNEED",
+         {copy_task, dontneed_task},
+         WRITABLE,
+         NOTHING},
+    };
+
     (void)state;
-    beside("a child's write", child_write_task, true);
+    RUN(rows, ASPEN_COPY_FORCE, true);
 }
 
+/* What FREE makes read-only a store takes back by a fault. */
 static void
-test_unmap(void **state)
+test_three(void **state)
 {
+    static const struct beside rows[] = {
+        {"a copy beside FREE and a store",
+         {copy_task, free_task, store_task},
+         WRITABLE,
+         ALONE},
+        {"a copy, a copy and a store",
+         {copy_task, copy_too_task, store_task},
+         ALONE,
+         SHARED},
+        {"a copy, a child's exit and a store",
+         {copy_task, child_exit_task, store_task},
+         SHARED,
+         SHARED},
+    };
+
     (void)state;
-    beside("munmap", unmap_task, true);
+    RUN(rows, 0, false);
 }
 
 int
 main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_fork),
-        cmocka_unit_test(test_write),
-        cmocka_unit_test(test_child_write),
-        cmocka_unit_test(test_unmap),
+        cmocka_unit_test(test_plain),
+        cmocka_unit_test(test_forced),
+        cmocka_unit_test(test_read_only),
+        cmocka_unit_test(test_three),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
