@@ -98,7 +98,8 @@
  * The map count counts page-table *entries*, not address spaces.
  *
  * A page is exclusive when its map count is 1, nobody else holds a reference,
- * and each table on the way has count 1: computed, never a flag.
+ * and each table on the way has count 1: computed, never a flag. References of
+ * pins (frames/pins.h) and claims (fault/reach.h) do not count there.
  */
 struct aspen_frame {
     uint64_t counts; /* atomic */
@@ -440,6 +441,9 @@ struct aspen_mm {
     uint64_t page_tables;           /* atomic; the top table not counted */
     uint64_t tlb_flushes;           /* atomic */
     uint64_t cpus[ASPEN_CPU_WORDS]; /* atomic: where it is active */
+
+    struct aspen_port_spinlock claims_lock;
+    struct aspen_list claims; /* claims_lock: see fault/reach.h */
 
     struct aspen_object *executable; /* mmap lock; one reference, or NULL */
     struct aspen_list registry_link; /* registry lock */

@@ -29,6 +29,11 @@ struct aspen_mm;
  * do (with REMOTE) or the kernel for a program of its own: across mappings,
  * faulting pages in as an access would.
  *
+ * What is copied into a space is there when the call returns, and nothing of it
+ * anywhere else, whatever the program, its forks, other copies and pins do
+ * meanwhile: unless the program wrote the same bytes, or the page went with the
+ * mapping, the advice or the end of the object that it was in.
+ *
  * Progressive: page by page. *done gets the bytes copied; after an error they
  * are those before the page it is about. (Where Linux says so, the answer is
  * *done unless that is 0.) `bytes` is plain memory.

@@ -15,6 +15,7 @@
  */
 #include "calls/advise.h"
 
+#include "frames/pins.h"
 #include "space/notify.h"
 #include "space/split.h"
 #include "space/swap_map.h"
@@ -157,6 +158,19 @@ forget_dirt(struct aspen_frame *frame)
     return true;
 }
 
+/* By more than entries and pins? Somebody reads it or writes to it then, and a
+ * write of the program's to an entry that is read-only would go to a copy. */
+static bool
+is_held(const struct sweep *sweep, const struct aspen_frame *frame)
+{
+    uint64_t counts = aspen_load(&frame->counts);
+
+    return (uint32_t)counts >
+           (counts >> 32) +
+               aspen_frame_pins(sweep->aspen,
+                                aspen_frame_number(sweep->aspen, frame));
+}
+
 static void
 free_swapped(struct sweep *sweep, uint64_t *slot, uint64_t entry)
 {
@@ -187,7 +201,7 @@ free_entry(struct sweep *sweep, uint64_t *slot, uint64_t entry,
         return;
     }
     struct aspen_frame *frame = page_of(sweep, entry);
-    if (!frame || !forget_dirt(frame))
+    if (!frame || is_held(sweep, frame) || !forget_dirt(frame))
         return;
     clear_bits(sweep, slot, entry, address, bits);
     aspen_fetch_or(&frame->index, ASPEN_FRAME_LAZY);

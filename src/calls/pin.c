@@ -6,7 +6,7 @@
  *     given back, those of a call under way included; while it is above 0 one
  *     reference on the mm is held.
  * I2  ASPEN_MM_PINNED is set before the first page is pinned, under the mmap
- *     lock for reading or before: fork and copy-on-write see it.
+ *     lock for reading or before: fork sees it.
  *
  * Called by the embedder. The first test to break is tests/unit/test_pin.c.
  */

@@ -6,70 +6,51 @@
  *   zero page                              a new page of zeroes
  *   object's page                          a copy
  *   anonymous, mapped or held by others    a copy
- *   anonymous, this entry's alone          becomes writable if the VMA is; its
- *                                          owner becomes the VMA's own anon_vma
+ *   anonymous, this entry's alone          never a copy: becomes writable if
+ * the VMA is; its owner becomes the VMA's own anon_vma
  *
  * I1  No TLB leads to the old page once a write to the new one is possible:
  *     the entry is cleared and flushed before it is set.
  * I2  "Alone" is computed: one map, one reference, under the lock of the
- *     table (which is not shared: aspen_table_own()) and of the frame. Pins
- *     are not counted: a pinned anonymous page is its one entry's alone
- *     (frames/pins.h).
- * I3  A pinned page is never replaced: pins come under the table's lock, and
- *     so does the last look before an entry is replaced.
+ *     table (which is not shared: aspen_table_own()). Pins and claims are not
+ *     counted: such a page is its one entry's alone (frames/pins.h,
+ *     fault/reach.h).
+ * I3  What is written through a pin or a claim is not lost: a page is held for
+ *     a copy when it is not alone, and while it is held so nobody finds it
+ *     alone, so that pins and claims come before, or to the copy.
  *
  * Called by fault.c. The first test to break is tests/unit/test_fault.c.
  */
-#include "fault/fault.h"
+#include "fault/reach.h"
 
-#include "frames/pins.h"
 #include "space/anon_vma.h"
 #include "space/notify.h"
 
-static bool
-may_be_pinned(const struct aspen_fault *fault)
-{
-    return aspen_load_relaxed(&fault->mm->flags) & ASPEN_MM_PINNED;
-}
-
-/* The entry's table is locked. I3 */
-static bool
-is_pinned(const struct aspen_fault *fault, uint64_t entry)
-{
-    uint32_t frame = (uint32_t)aspen_entry_frame(entry);
-
-    return may_be_pinned(fault) &&
-           !(aspen_entry_bits(entry) & ASPEN_ENTRY_SPECIAL) &&
-           aspen_frame_type(&fault->aspen->frames[frame]) == ASPEN_FRAME_ANON &&
-           aspen_frame_pins(fault->aspen, frame) > 0;
-}
-
-/* I2 */
+/* I2. The table's lock is held; an entry that leads to the frame is in it. */
 static bool
 is_alone(const struct aspen_fault *fault, uint32_t number)
 {
     const struct aspen_frame *frame = &fault->aspen->frames[number];
 
-    return aspen_load(&frame->counts) == ASPEN_FRAME_REF + ASPEN_FRAME_MAP ||
-           (may_be_pinned(fault) &&
-            aspen_frame_is_exclusive(fault->aspen, number));
+    return aspen_frame_type(frame) == ASPEN_FRAME_ANON &&
+           (aspen_load(&frame->counts) == ASPEN_FRAME_REF + ASPEN_FRAME_MAP ||
+            aspen_reach_is_alone(fault->mm, number));
 }
 
-/* The table's lock is held; an entry that leads to the frame is in it. */
-static bool
-take_over(struct aspen_fault *fault, uint32_t number)
+/* The page is alone. Unless somebody has locked it: then look again. */
+static void
+take_over(struct aspen_fault *fault, const struct aspen_slot *slot,
+          uint64_t entry, struct aspen_frame *frame)
 {
-    struct aspen_frame *frame = &fault->aspen->frames[number];
     uint64_t owner = (uint64_t)(uintptr_t)aspen_load(&fault->vma->anon_vma);
 
-    if (aspen_frame_type(frame) != ASPEN_FRAME_ANON || !owner ||
-        !is_alone(fault, number) || !aspen_frame_trylock(frame))
-        return false;
-    bool alone = is_alone(fault, number);
-    if (alone)
-        aspen_store(&frame->owner, owner);
+    ASPEN_ASSERT_TEST(owner);
+    if (!aspen_frame_trylock(frame))
+        return;
+    aspen_store(&frame->owner, owner);
     aspen_frame_unlock(frame);
-    return alone;
+    aspen_store(slot->entry,
+                aspen_entry_set_bits(entry, aspen_fault_own_bits(fault)));
 }
 
 /*
@@ -81,18 +62,17 @@ reuse_or_hold(struct aspen_fault *fault, const struct aspen_slot *slot,
               uint64_t entry, uint32_t source)
 {
     struct aspen *aspen = fault->aspen;
+    struct aspen_frame *frame = &aspen->frames[source];
     bool ready = true;
 
     aspen_table_own(aspen, slot->table);
     aspen_table_lock(aspen, slot->table, ASPEN_LOCK_TABLE);
     if (aspen_load_relaxed(slot->entry) == entry) {
-        if (take_over(fault, source)) {
-            aspen_store(slot->entry, aspen_entry_set_bits(
-                                         entry, aspen_fault_own_bits(fault)));
-        } else {
-            aspen_frame_get(&aspen->frames[source]);
-            ready = false;
-        }
+        ready = is_alone(fault, source);
+        if (ready)
+            take_over(fault, slot, entry, frame);
+        else
+            aspen_frame_get(frame);
     }
     aspen_table_unlock(aspen, slot->table);
     return ready;
@@ -110,8 +90,7 @@ replace(struct aspen_fault *fault, const struct aspen_slot *slot, uint64_t old,
     aspen_notify_start(fault->mm, fault->address, end);
     aspen_table_lock(aspen, slot->table, ASPEN_LOCK_TABLE);
     uint64_t expected = old;
-    bool done = !is_pinned(fault, old) &&
-                aspen_compare_exchange(slot->entry, &expected, (uint64_t)0);
+    bool done = aspen_compare_exchange(slot->entry, &expected, (uint64_t)0);
     if (done) {
         aspen_tlb_flush(fault->mm, fault->address, end, false);
         aspen_fetch_add_relaxed(&aspen->frames[frame].counts, ASPEN_FRAME_MAP);

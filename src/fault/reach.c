@@ -6,7 +6,9 @@
  *     leads to it, when that entry allowed the access.
  * I2  A private page that is written, or pinned, is exclusive at that moment:
  *     its entry is writable, or the page is nobody else's
- *     (aspen_frame_is_exclusive()).
+ *     (aspen_reach_is_alone()). It stays so until it is given back.
+ * I3  A page is claimed no longer than its reference is held: so a frame that
+ *     a claim names is not another page by now.
  *
  * Called by aspen_copy_in(), aspen_copy_out(), aspen_pin_range(). The first
  * tests to break are tests/unit/test_copy.c and test_pin.c.
@@ -61,6 +63,68 @@ is_allowed(const struct aspen_reach *reach, const struct aspen_vma *vma)
            may_pin(reach, vma);
 }
 
+/* ---- Claims ------------------------------------------------------------ */
+
+static void
+claim(struct aspen_reach *reach, uint32_t frame)
+{
+    struct aspen_mm *mm = reach->fault.mm;
+
+    if (!reach->claims) {
+        aspen_spin_lock(&mm->claims_lock, ASPEN_LOCK_LEAF);
+        aspen_list_push_back(&mm->claims, &reach->claims_link);
+        aspen_spin_unlock(&mm->claims_lock);
+        reach->claims = true;
+    }
+    aspen_store_relaxed(&reach->claimed, frame);
+}
+
+/* What was written comes before: whoever sees that it is claimed no more and
+ * copies the page copies that, too. */
+static void
+unclaim(struct aspen_reach *reach)
+{
+    if (aspen_load_relaxed(&reach->claimed) != ASPEN_NO_FRAME)
+        aspen_store(&reach->claimed, ASPEN_NO_FRAME);
+}
+
+static void
+leave_claims(struct aspen_reach *reach)
+{
+    struct aspen_mm *mm = reach->fault.mm;
+
+    if (!reach->claims)
+        return;
+    aspen_spin_lock(&mm->claims_lock, ASPEN_LOCK_LEAF);
+    aspen_list_remove(&reach->claims_link);
+    aspen_spin_unlock(&mm->claims_lock);
+}
+
+static bool
+is_claimed(struct aspen_mm *mm, uint32_t frame)
+{
+    bool found = false;
+
+    aspen_spin_lock(&mm->claims_lock, ASPEN_LOCK_LEAF);
+    for (struct aspen_list *link = mm->claims.next; link != &mm->claims;
+         link = link->next)
+        found |= aspen_load(
+                     &aspen_container_of(link, struct aspen_reach, claims_link)
+                          ->claimed) == frame;
+    aspen_spin_unlock(&mm->claims_lock);
+    return found;
+}
+
+bool
+aspen_reach_is_alone(struct aspen_mm *mm, uint32_t frame)
+{
+    const struct aspen_frame *page = &mm->aspen->frames[frame];
+
+    return aspen_frame_is_exclusive(mm->aspen, frame) ||
+           (aspen_frame_type(page) == ASPEN_FRAME_ANON &&
+            aspen_frame_map_count(page) == 1 && is_claimed(mm, frame));
+}
+
 /* ---- What the entry allows --------------------------------------------- */
 
 /* Has the page to be the VMA's own? `type`: of what is there; FREE: nothing. */
@@ -92,20 +156,27 @@ is_enough(const struct aspen_reach *reach, uint64_t entry, uint32_t head)
     if (bits & ASPEN_ENTRY_WRITE)
         return 1;
     if (reach->fault.own)
-        return !special && aspen_frame_is_exclusive(reach->fault.aspen, head);
+        return !special && aspen_reach_is_alone(reach->fault.mm, head);
     return !is_write(reach) &&
            (bits & ASPEN_ENTRY_READ || reach->how & ASPEN_REACH_FORCE);
 }
 
+/* The table's lock is held; `entry` leads to `frame`. */
 static void
-hold(struct aspen_reach *reach, uint32_t frame)
+hold(struct aspen_reach *reach, uint64_t entry, uint32_t frame)
 {
     struct aspen *aspen = reach->fault.aspen;
 
-    if (reach->how & ASPEN_REACH_PIN)
+    if (reach->how & ASPEN_REACH_PIN) {
         aspen_frame_pin(aspen, frame);
-    else if (frame != ASPEN_ZERO_FRAME)
-        aspen_frame_get(&aspen->frames[aspen_frame_head(aspen, frame)]);
+        return;
+    }
+    if (frame == ASPEN_ZERO_FRAME)
+        return;
+    uint32_t head = aspen_frame_head(aspen, frame);
+    aspen_frame_get(&aspen->frames[head]);
+    if (reach->fault.own && !(aspen_entry_bits(entry) & ASPEN_ENTRY_WRITE))
+        claim(reach, head);
 }
 
 /* Look at a leaf, whose table's lock is held. As take(). */
@@ -124,7 +195,7 @@ take_leaf(struct aspen_reach *reach, uint64_t entry, unsigned level,
     int result = is_enough(reach, entry, head);
     if (result > 0) {
         *frame = head + (uint32_t)(inside >> ASPEN_PAGE_SHIFT);
-        hold(reach, *frame);
+        hold(reach, entry, *frame);
     }
     return result;
 }
@@ -236,6 +307,7 @@ aspen_reach_put(struct aspen_reach *reach, uint32_t frame)
 {
     struct aspen *aspen = reach->fault.aspen;
 
+    unclaim(reach); /* I3 */
     if (frame != ASPEN_ZERO_FRAME)
         aspen_frame_put(aspen, aspen_frame_head(aspen, frame));
 }
@@ -265,11 +337,14 @@ aspen_reach_begin(struct aspen_reach *reach, struct aspen_mm *mm,
     reach->locked = false;
     reach->pages = 0;
     reach->vma = NULL;
+    reach->claimed = ASPEN_NO_FRAME;
+    reach->claims = false;
 }
 
 void
 aspen_reach_end(struct aspen_reach *reach)
 {
     unlock(reach);
+    leave_claims(reach);
     aspen_fault_end(&reach->fault);
 }

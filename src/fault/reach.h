@@ -13,6 +13,15 @@
  *
  * While the lock is held no fork comes between, so that what is written goes
  * to no page that a child shares. A pinned page may be used after that, too.
+ *
+ * Nor does the page go elsewhere: what is written reaches the program, whatever
+ * it writes to the page meanwhile. An entry that is writable stays so while the
+ * mmap lock and a reference are held, and so no fault comes that could copy the
+ * page. Where the entry is read-only - after a fork that left the page to one
+ * space, or in a mapping that only FORCE writes to - the reference would make
+ * the page look like somebody else's, and the program's next write, or another
+ * copy, would go to a copy of it. So such a page is claimed: a list of the mm
+ * tells its reference from those of others. A pin is told by its count.
  */
 #ifndef ASPEN_FAULT_REACH_H
 #define ASPEN_FAULT_REACH_H
@@ -35,6 +44,10 @@ struct aspen_reach {
     bool locked;           /* the mmap lock is held for reading */
     unsigned pages;        /* under this hold of the lock */
     struct aspen_vma *vma; /* while locked: the last one, or NULL */
+    uint32_t claimed;      /* atomic: a page, the first of its block; set under
+                              its table's lock. Or ASPEN_NO_FRAME */
+    bool claims;           /* `claims_link` is on mm->claims */
+    struct aspen_list claims_link; /* mm->claims_lock */
 };
 
 void aspen_reach_begin(struct aspen_reach *reach, struct aspen_mm *mm,
@@ -61,6 +74,14 @@ void aspen_reach_put(struct aspen_reach *reach, uint32_t frame);
 /* A page that is held, plainly or by a pin, was written through the direct
  * map: if it is an object's it has to be written back. */
 void aspen_reach_written(struct aspen *aspen, uint32_t frame);
+
+/*
+ * A frame that an entry of mm leads to, under its table's lock: is it an
+ * anonymous page and that entry's alone? Others have neither entries nor
+ * references of it, pins and claims aside: those were made when it was alone,
+ * and since then nobody else can have come.
+ */
+ASPEN_MUST_USE bool aspen_reach_is_alone(struct aspen_mm *mm, uint32_t frame);
 
 /* Drop the mmap lock, if held, and whatever else. */
 void aspen_reach_end(struct aspen_reach *reach);

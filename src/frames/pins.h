@@ -9,8 +9,8 @@
  * of them, and bits of its own in the counts word would be taken away from
  * references or maps of every frame, for something few frames ever have. The
  * array exists from the first pin of a machine on; an mm says with
- * ASPEN_MM_PINNED that frames of it may be pinned, so that fork and
- * copy-on-write look into the array only where it can matter.
+ * ASPEN_MM_PINNED that frames of it may be pinned, so that fork looks
+ * into the array only where it can matter.
  *
  * I1  pins[f] of the references of frame f belong to pins. For a block they
  *     are counted with its first frame. The zero page is counted, but holds no

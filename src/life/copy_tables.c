@@ -74,7 +74,9 @@ is_pinned(const struct copy *copy, uint64_t entry)
 static int
 get_spare(struct copy *copy, unsigned level)
 {
-    ASPEN_ASSERT(copy->spare == ASPEN_NO_FRAME);
+    /* One that was got for a page whose pin was given back meanwhile. */
+    if (copy->spare != ASPEN_NO_FRAME)
+        aspen_frame_put(copy->aspen, copy->spare);
     copy->spare_order = ASPEN_TABLE_SHIFT * level;
     int error = aspen_frame_alloc(copy->aspen, copy->spare_order,
                                   ASPEN_STEP_FRAME, &copy->spare);

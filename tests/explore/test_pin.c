@@ -12,7 +12,8 @@
 
 #define PAGE   4096ull
 #define START  (16 * PAGE)
-#define FRAMES 128u
+#define FRAMES (scene.with_huge ? 2048u : 128u)
+#define HUGE   (512 * PAGE)
 #define MOST   4000u
 
 /* What one run works on; the machine is made anew for each. */
@@ -22,9 +23,11 @@ struct scene {
     struct aspen_mm *child; /* NULL: none */
     void *direct_map;
     uint32_t frame;  /* pinned, or ASPEN_NO_FRAME */
+    uint32_t huge;   /* with_huge: pinned from the beginning */
     unsigned flags;  /* of the pin */
     bool unpin;      /* pinned at first, and given back */
     bool with_child; /* from the beginning */
+    bool with_huge;  /* a huge page is pinned as well */
     uint64_t fail_at;
     struct aspen_failpoint_counts counts;
 };
@@ -61,20 +64,50 @@ frame_at(struct aspen_mm *mm)
     return frame;
 }
 
+/* One mapping, which begins with the page and ends with a huge one. */
 static void
-setup(void *unused)
+map_with_huge(void)
 {
-    struct aspen_config config;
+    struct aspen_import_vma vma = {
+        .start = START,
+        .end = 2 * HUGE,
+        .flags = ASPEN_VM_READ | ASPEN_VM_WRITE | ASPEN_VM_MAYREAD |
+                 ASPEN_VM_MAYWRITE,
+        .has_anon_vma = true,
+    };
+    struct aspen_import_pages page = {
+        .address = HUGE, .count = 1, .level = 1, .kind = ASPEN_IMPORT_ANON};
+    uint64_t done;
+
+    must(aspen_import_vma(scene.parent, &vma));
+    must(aspen_import_pages(scene.parent, &page, &done));
+    must(aspen_pin_range(scene.parent, HUGE, PAGE, 0, &scene.huge));
+}
+
+static void
+map(void)
+{
     struct aspen_mmap_args args = {
         .address = START,
         .length_bytes = PAGE,
         .vm_flags = ASPEN_VM_READ | ASPEN_VM_WRITE,
         .place = ASPEN_MAP_FIXED,
     };
+    uint64_t address;
+
+    if (scene.with_huge)
+        map_with_huge();
+    else
+        must(aspen_mmap(scene.parent, &args, &address));
+}
+
+static void
+setup(void *unused)
+{
+    struct aspen_config config;
     struct aspen_failpoint_plan plan = {scene.fail_at ? ASPEN_FAIL_ONCE
                                                       : ASPEN_FAIL_NEVER,
                                         scene.fail_at, NULL, NULL};
-    uint64_t address;
 
     (void)unused;
     scene.child = NULL;
@@ -85,7 +118,7 @@ setup(void *unused)
     scene.direct_map = config.direct_map;
     must(aspen_create(&config, &scene.aspen));
     must(aspen_mm_create(scene.aspen, &scene.parent));
-    must(aspen_mmap(scene.parent, &args, &address));
+    map();
     must(aspen_fault(scene.parent, START, ASPEN_ACCESS_WRITE));
     bytes_of(frame_at(scene.parent))[0] = 42;
     if (scene.unpin)
@@ -130,6 +163,8 @@ check(void *unused)
         check_pinned();
         aspen_unpin(scene.parent, &scene.frame, 1, true);
     }
+    if (scene.with_huge)
+        aspen_unpin(scene.parent, &scene.huge, 1, true);
     if (scene.child)
         aspen_mm_put(scene.child);
     if (aspen_validate(scene.aspen, &finding))
@@ -246,6 +281,22 @@ test_fork(void **state)
     beside("a fork", fork_task, false);
 }
 
+/* What fork has ready for a page that is given back is not for the next one,
+ * which is of another size. */
+static void
+test_huge(void **state)
+{
+    struct sim_program program = {setup, {pin_task, fork_task}, 2, check, NULL};
+
+    (void)state;
+    scene.with_huge = true;
+    scene.unpin = true;
+    scene.with_child = false;
+    scene.fail_at = 0;
+    explore_holds("unpin beside a fork, and a huge page", &program, 100);
+    scene.with_huge = false;
+}
+
 static void
 test_write(void **state)
 {
@@ -271,9 +322,8 @@ int
 main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_fork),
-        cmocka_unit_test(test_write),
-        cmocka_unit_test(test_child_write),
+        cmocka_unit_test(test_fork),       cmocka_unit_test(test_huge),
+        cmocka_unit_test(test_write),      cmocka_unit_test(test_child_write),
         cmocka_unit_test(test_child_exit),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

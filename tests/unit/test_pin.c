@@ -417,32 +417,41 @@ test_write_to_pinned(void **state)
     destroy(&s);
 }
 
-/* A huge page: any of its pages, counted with the first; copied whole. */
+/* A mapping of `pages` times 2 MiB, the last of which is one huge page. */
 static void
-test_huge(void **state)
+import_huge(struct aspen_mm *mm, uint64_t start, unsigned pages)
 {
-    (void)state;
-    struct space s;
+    uint64_t end = start + pages * 2 * MIB;
     struct aspen_import_vma vma = {
-        .start = 2 * MIB,
-        .end = 4 * MIB,
+        .start = start,
+        .end = end,
         .flags = RW | ASPEN_VM_MAYREAD | ASPEN_VM_MAYWRITE,
         .has_anon_vma = true,
     };
-    struct aspen_import_pages pages = {
-        .address = 2 * MIB,
+    struct aspen_import_pages huge = {
+        .address = end - 2 * MIB,
         .count = 1,
         .level = 1,
         .kind = ASPEN_IMPORT_ANON,
         .dirty = true,
         .swap_slot = UINT32_MAX,
     };
-    uint32_t frames[2];
     uint64_t done;
 
+    assert_int_equal(aspen_import_vma(mm, &vma), 0);
+    assert_int_equal(aspen_import_pages(mm, &huge, &done), 0);
+}
+
+/* A huge page: any of its pages, counted with the first; copied whole. */
+static void
+test_huge(void **state)
+{
+    (void)state;
+    struct space s;
+    uint32_t frames[2];
+
     create(&s);
-    assert_int_equal(aspen_import_vma(s.mm, &vma), 0);
-    assert_int_equal(aspen_import_pages(s.mm, &pages, &done), 0);
+    import_huge(s.mm, 2 * MIB, 1);
     uint32_t head = frame_at(s.mm, 2 * MIB);
     assert_int_equal(
         aspen_pin_range(s.mm, 2 * MIB + 5 * PAGE, 2 * PAGE, 0, frames), 0);
@@ -458,6 +467,53 @@ test_huge(void **state)
     helper_unmap(s.mm, 2 * MIB, 512);
     helper_assert_valid(&s.helper);
     aspen_unpin(s.mm, frames, 2, false);
+    destroy(&s);
+}
+
+struct giver {
+    struct aspen_mm *mm;
+    uint32_t frame; /* given back at the next step FRAME */
+};
+
+static void
+give_back(void *context, enum aspen_step step, uint64_t crossing)
+{
+    struct giver *giver = context;
+
+    (void)crossing;
+    if (step != ASPEN_STEP_FRAME || giver->frame == ASPEN_NO_FRAME)
+        return;
+    aspen_unpin(giver->mm, &giver->frame, 1, false);
+    giver->frame = ASPEN_NO_FRAME;
+}
+
+/* A pin that is given back while fork gets memory for its copy: the page is
+ * shared, and the memory not taken for another page, of another size. */
+static void
+test_given_back(void **state)
+{
+    (void)state;
+    struct space s;
+    struct giver giver;
+    struct aspen_failpoint_plan plan = {ASPEN_FAIL_NEVER, 0, give_back, &giver};
+    uint32_t frame;
+
+    create(&s);
+    import_huge(s.mm, 2 * MIB, 2);
+    helper_put(&s.helper, s.mm, 2 * MIB, 7);
+    giver.mm = s.mm;
+    assert_int_equal(
+        aspen_pin_range(s.mm, 2 * MIB, PAGE, ASPEN_PIN_WRITE, &giver.frame), 0);
+    assert_int_equal(
+        aspen_pin_range(s.mm, 4 * MIB, PAGE, ASPEN_PIN_WRITE, &frame), 0);
+    assert_int_equal(aspen_failpoints_set(s.helper.aspen, &plan), 0);
+    fork_child(&s);
+    assert_int_equal(aspen_failpoints_set(s.helper.aspen, NULL), 0);
+    assert_int_equal(giver.frame, ASPEN_NO_FRAME);
+    assert_int_equal(frame_at(s.child, 2 * MIB), frame_at(s.mm, 2 * MIB));
+    assert_int_not_equal(frame_at(s.child, 4 * MIB), frame);
+    helper_assert_valid(&s.helper);
+    aspen_unpin(s.mm, &frame, 1, false);
     destroy(&s);
 }
 
@@ -631,6 +687,7 @@ main(void)
         cmocka_unit_test(test_again),
         cmocka_unit_test(test_write_to_pinned),
         cmocka_unit_test(test_huge),
+        cmocka_unit_test(test_given_back),
         cmocka_unit_test(test_refused),
         cmocka_unit_test(test_limited),
         cmocka_unit_test(test_every_step),
