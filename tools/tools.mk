@@ -34,8 +34,10 @@ LDFLAGS_test_capture := -Wl,--wrap=ioctl
 UNIT_EXTRA_test_capture := $(TOOL_CAPTURE)
 UNIT_EXTRA_test_host := tools/aspen/host.c
 UNIT_EXTRA_test_plan := tools/aspen/plan.c
-UNIT_EXTRA_test_advise_host := tools/common/refused.c
-UNIT_EXTRA_test_copy_host := tools/common/refused.c
+UNIT_EXTRA_test_advise_host := tools/aspen/host.c tools/common/refused.c
+UNIT_EXTRA_test_copy_host := tools/aspen/host.c tools/common/refused.c
+UNIT_EXTRA_test_map_count_host := tools/aspen/host.c
+UNIT_EXTRA_test_posix_file := tools/aspen/host.c
 UNIT_EXTRA_test_place_host := tools/aspen/host.c tools/common/refused.c
 UNIT_EXTRA_test_mmap_host := tools/aspen/host.c
 UNIT_EXTRA_test_process_madvise_host := $(UNIT_EXTRA_test_place_host)

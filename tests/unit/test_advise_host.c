@@ -7,6 +7,7 @@
  * Linux 6.12 or later.
  */
 #define _GNU_SOURCE
+#include "../../tools/aspen/host.h"
 #include "../../tools/common/refused.h"
 #include "helper.h"
 
@@ -358,7 +359,7 @@ test_table(void **state)
     int status;
 
     if (!s->known)
-        unit_skip("not Linux 6.12 or later with pages of 4 KiB");
+        unit_skip("not Linux 6.1 or later with pages of 4 KiB");
     for (size_t k = 0; k < KINDS; k++) {
         if (kinds[k].sealed && host_refuses(HOST_MSEAL)) {
             unit_skip_part("%s: %s", kinds[k].name, host_refuses(HOST_MSEAL));
@@ -530,7 +531,7 @@ test_random(void **state)
     char bytes[2][SPACE + 1];
 
     if (!s->known)
-        unit_skip("not Linux 6.12 or later with pages of 4 KiB");
+        unit_skip("not Linux 6.1 or later with pages of 4 KiB");
     s->random = unit_seed("test_advise_host", 1);
     sides_create(s);
     for (int i = 0; i < CALLS; i++) {
@@ -576,7 +577,7 @@ test_arguments(void **state)
     struct sides *s = *state;
 
     if (!s->known)
-        unit_skip("not Linux 6.12 or later with pages of 4 KiB");
+        unit_skip("not Linux 6.1 or later with pages of 4 KiB");
     sides_create(s);
     prepare(s, &kinds[0]);
     for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
@@ -628,18 +629,11 @@ static int
 setup(void **state)
 {
     static struct sides sides;
-    struct utsname host_name;
-    unsigned major, minor;
 
     *state = &sides;
-    if (uname(&host_name) || strcmp(host_name.sysname, "Linux") ||
-        sscanf(host_name.release, "%u.%u", &major, &minor) != 2 ||
-        major * 100 + minor < 612 || sysconf(_SC_PAGESIZE) != (long)PAGE)
-        return 0;
     aspen_config_init(&sides.config);
-    if (major * 100 + minor >= 616)
-        sides.config.semantics = ASPEN_SEMANTICS_6_18;
-    probe(&sides);
+    if (host_semantics(&sides.config.semantics))
+        probe(&sides);
     return 0;
 }
 

@@ -6,6 +6,7 @@
  * errors, bytes and residency. Skipped where the host is no Linux 6.1 or later.
  */
 #define _GNU_SOURCE
+#include "../../tools/aspen/host.h"
 #include "../../tools/common/refused.h"
 #include "helper.h"
 
@@ -350,17 +351,6 @@ call_both(struct pair *p)
 
 /* ---- The whole --------------------------------------------------------- */
 
-static bool
-host_is_new_enough(void)
-{
-    struct utsname host;
-    unsigned major, minor;
-
-    return !uname(&host) && !strcmp(host.sysname, "Linux") &&
-           sscanf(host.release, "%u.%u", &major, &minor) == 2 &&
-           major * 100 + minor >= 601 && sysconf(_SC_PAGESIZE) == (long)PAGE;
-}
-
 /* Hosts may forbid what a debugger needs (proc_mem.force_override): tried on
  * a page of our own. */
 static int
@@ -383,12 +373,14 @@ static void
 test_host(void **state)
 {
     (void)state;
+    struct aspen_config config;
     struct pair p = {0};
 
-    if (!host_is_new_enough())
+    aspen_config_init(&config);
+    if (!host_semantics(&config.semantics))
         unit_skip("not Linux 6.1 or later with pages of 4 KiB");
     p.random = unit_seed("test_copy_host", 1);
-    helper_create(&p.helper, NULL);
+    helper_create(&p.helper, &config);
     p.mm = helper_mm(&p.helper);
     p.memory = open_memory();
     if (p.memory < 0)

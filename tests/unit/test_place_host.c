@@ -361,14 +361,12 @@ static bool
 host_fits(void)
 {
     struct utsname name;
-    unsigned major, minor;
+    enum aspen_semantics semantics;
 
     /* The library may be built for another processor's page tables. */
-    if (uname(&name) || strcmp(name.machine, PROCESSOR_MACHINE) ||
-        ASPEN_ADDRESS_BITS != PROCESSOR_ADDRESS_BITS ||
-        sscanf(name.release, "%u.%u", &major, &minor) != 2)
-        return false;
-    return FITS && (major > 6 || (major == 6 && minor >= 12));
+    return !uname(&name) && !strcmp(name.machine, PROCESSOR_MACHINE) &&
+           ASPEN_ADDRESS_BITS == PROCESSOR_ADDRESS_BITS &&
+           host_semantics(&semantics) && FITS;
 }
 
 /* The layout is a matter of personality(). */

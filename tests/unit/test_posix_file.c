@@ -14,6 +14,7 @@
  * would get a signal.
  */
 #define _GNU_SOURCE
+#include "../../tools/aspen/host.h"
 #include "helper.h"
 
 #include <aspen_posix_file.h>
@@ -295,10 +296,14 @@ call_once(struct pair *p)
 static void
 begin(struct pair *p, uint64_t seed, bool memory)
 {
+    struct aspen_config config;
+
+    aspen_config_init(&config);
+    (void)host_semantics(&config.semantics);
     memset(p, 0, sizeof(*p));
     p->random = p->seed = seed;
     p->size = 10 * PAGE;
-    helper_create(&p->helper, NULL);
+    helper_create(&p->helper, &config);
     p->mm = helper_mm(&p->helper);
     p->host = memory ? memfd_create("aspen", MFD_CLOEXEC) : make_file();
     assert_int_equal(ftruncate(p->host, (off_t)p->size), 0);

@@ -2,7 +2,7 @@
 /*
  * process_madvise: every advice, for one's own space and for a child's, with
  * ranges that are good, bad, none, too many: answers are the host's. Skipped
- * where the host is older than 6.18, or refuses it: Linux lets nobody advise
+ * where the host refuses it: Linux lets nobody advise
  * another process without CAP_SYS_NICE, with no ranges either.
  */
 #define _GNU_SOURCE
@@ -111,8 +111,6 @@ compare_all(bool remote)
 
     host_config(&config);
     config.frames = 0;
-    if (config.semantics < ASPEN_SEMANTICS_6_18)
-        unit_skip("compared with Linux 6.18 or later");
     if (madvise(NULL, 0, MADV_MERGEABLE))
         config.ksm_absent = true;
     create(&s, &config);

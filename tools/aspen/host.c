@@ -159,14 +159,17 @@ host_say_release(const char *command)
     return compared == 0;
 }
 
-static enum aspen_semantics
-release(void)
+bool
+host_semantics(enum aspen_semantics *semantics)
 {
     unsigned version = version_of(host_release());
 
+    *semantics = ASPEN_SEMANTICS_6_12;
     if (version >= 6018)
-        return ASPEN_SEMANTICS_6_18;
-    return version >= 6007 ? ASPEN_SEMANTICS_6_12 : ASPEN_SEMANTICS_6_1;
+        *semantics = ASPEN_SEMANTICS_6_18;
+    else if (version < 6007)
+        *semantics = ASPEN_SEMANTICS_6_1;
+    return version >= OLDEST_KNOWN && sysconf(_SC_PAGESIZE) == (long)PAGE;
 }
 
 /* What the kernel makes of a hint that is too low: the larger of the sysctl
@@ -237,7 +240,7 @@ host_config(struct aspen_config *config)
 
     aspen_config_init(config);
     config->frames = pages > 0 ? (uint32_t)pages : 1u << 20;
-    config->semantics = release();
+    (void)host_semantics(&config->semantics);
     overcommit_config(config);
     config->map_count_max =
         (uint32_t)number_in("/proc/sys/vm/max_map_count", 65530);

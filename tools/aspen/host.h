@@ -13,6 +13,10 @@
 #include <stdbool.h>
 #include <sys/types.h>
 
+/** The level that the host's release has. False: the host is older than all of
+ * them, or no Linux with pages of 4 KiB, and will give other answers. */
+bool host_semantics(enum aspen_semantics *semantics);
+
 /**
  * aspen_config_init(), then the host's release, overcommit (with its limit, for
  * all processes together), bounds of addresses and maps, and what huge pages do
