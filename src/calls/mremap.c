@@ -125,17 +125,13 @@ check_hugetlb(struct remap *remap)
 
 /* `more` pages of the mapping, without what is gone by then. */
 static int
-check_limits_of_growth(const struct remap *remap, uint64_t more)
+check_expansion(const struct remap *remap, uint64_t more)
 {
     const struct aspen_mm *mm = remap->mm;
     uint64_t flags = remap->vma->flags;
-    int error = 0;
 
-    if (flags & ASPEN_VM_LOCKED)
-        error = aspen_may_lock_without(mm, more, remap->gone.locked);
-    if (!error)
-        error =
-            aspen_check_total(mm, mm->total_pages - remap->gone.pages + more);
+    int error =
+        aspen_check_total(mm, mm->total_pages - remap->gone.pages + more);
     return !error && aspen_is_data(flags)
                ? aspen_check_data(mm, mm->data_pages - remap->gone.data + more)
                : error;
@@ -152,7 +148,12 @@ check_growth(const struct remap *remap)
         return -ASPEN_EINVAL;
     if (vma->flags & NEVER_GROWN)
         return -ASPEN_EFAULT;
-    return check_limits_of_growth(remap, more);
+    if (vma->flags & ASPEN_VM_LOCKED) {
+        int error = aspen_may_lock_without(remap->mm, more, remap->gone.locked);
+        if (error)
+            return error;
+    }
+    return check_expansion(remap, more);
 }
 
 static int
@@ -420,6 +421,16 @@ refuse(const struct remap *remap, int error)
     return refused ? refused : error;
 }
 
+/* DONTUNMAP's, before 6.15 before there is a place; later after that. */
+static int
+check_expansion_first(const struct remap *remap)
+{
+    if (!(remap->flags & ASPEN_MREMAP_DONTUNMAP) ||
+        aspen_release_mremap_checks_arguments_first(remap->mm->aspen))
+        return 0;
+    return check_expansion(remap, remap->new_bytes >> ASPEN_PAGE_SHIFT);
+}
+
 /* All checks of a move, which comes after those that are in `totals`. */
 static int
 plan_move(struct remap *remap, struct aspen_move *move, struct totals *totals)
@@ -431,7 +442,9 @@ plan_move(struct remap *remap, struct aspen_move *move, struct totals *totals)
     int error = check_excess(remap);
     if (error)
         return refuse(remap, error);
-    error = find_place(remap);
+    error = check_expansion_first(remap);
+    if (!error)
+        error = find_place(remap);
     if (error)
         return error;
     move_init(move, remap);

@@ -217,6 +217,19 @@ mremap_counts_without_target(struct helper_space *s)
     return aspen_mremap(s->mm, AT(0), PAGE, 2 * PAGE, ONTO, AT(4), &address);
 }
 
+/* DONTUNMAP, too much for the limit, and no place for it: which is said? */
+static int64_t
+mremap_counts_before_placing(struct helper_space *s)
+{
+    uint64_t address;
+
+    helper_map(s->mm, AT(0), 1, RW);
+    assert_int_equal(aspen_limit_set(s->mm, ASPEN_LIMIT_AS, PAGE), 0);
+    return aspen_mremap(s->mm, AT(0), PAGE, PAGE,
+                        ASPEN_MREMAP_MAYMOVE | ASPEN_MREMAP_DONTUNMAP, PAGE,
+                        &address);
+}
+
 /* The same of what is locked. */
 static int64_t
 mremap_counts_locks_without_target(struct helper_space *s)
@@ -343,6 +356,9 @@ static const struct row {
      {-ASPEN_EFAULT, -ASPEN_EFAULT, -ASPEN_EINVAL}},
     {NULL, mremap_compares_bytes, {-ASPEN_EINVAL, -ASPEN_EINVAL, 0}},
     {NULL, mremap_counts_without_target, {0, 0, -ASPEN_ENOMEM}},
+    {NULL,
+     mremap_counts_before_placing,
+     {-ASPEN_ENOMEM, -ASPEN_ENOMEM, -ASPEN_EPERM}},
     {NULL, mremap_counts_locks_without_target, {0, 0, -ASPEN_EAGAIN}},
     {NULL,
      mremap_looks_at_the_target,
