@@ -948,6 +948,7 @@ as_nobody(pid_t foreign)
     struct capture_options options = {0};
     struct tool_error error;
     struct snapshot snapshot;
+    char path[32];
     pid_t child;
 
     if (setgid(NOBODY) != 0 || setuid(NOBODY) != 0)
@@ -955,7 +956,9 @@ as_nobody(pid_t foreign)
     prctl(PR_SET_DUMPABLE, 1);
     if (capture_process(&snapshot, foreign, &options, &error) == 0)
         return 2;
-    if (strstr(error.text, "no permission") == NULL)
+    /* hidepid of /proc hides it altogether. */
+    snprintf(path, sizeof(path), "/proc/%d", (int)foreign);
+    if (strstr(error.text, "no permission") == NULL && access(path, F_OK) == 0)
         return 3;
     child = start_child(map_everything);
     for (unsigned method = PAGES_BEST; method <= PAGES_PAGEMAP; method++) {

@@ -246,12 +246,14 @@ host_config(struct aspen_config *config)
         (uint32_t)number_in("/proc/sys/vm/max_map_count", 65530);
     config->mmap_min_fixed = number_in("/proc/sys/vm/mmap_min_addr", 65536);
     config->mmap_min_address = lowest_hint();
-    if (access(THP "enabled", F_OK))
+    /* /sys may be out of sight; an empty range tells what there is. */
+    if (madvise(NULL, 0, MADV_HUGEPAGE))
         config->huge_placement = ASPEN_HUGE_PLACEMENT_NEVER;
     config->pkeys = has_pkeys() ? ASPEN_PKEYS_MAX : 0;
     config->execute_only = execute_only(config);
     config->vma_names_absent = prctl(SET_VMA, ANON_NAME, NULL, 0, NULL) != 0;
     config->huge_shared_placement =
+        file_says(THP "shmem_enabled", "[") &&
         !file_says(THP "shmem_enabled", "[never]") &&
         !file_says(THP "shmem_enabled", "[deny]");
 }
