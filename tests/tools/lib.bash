@@ -17,7 +17,13 @@ runs_programs()
 work=$(mktemp -d "${TMPDIR:-/tmp}/aspen-tools-XXXXXX")
 if ! runs_programs "$work"; then
     rm -r "$work"
-    work=$(mktemp -d "$ASPEN_HERE/build/aspen-tools-XXXXXX")
+    if ! work=$(mktemp -d "$ASPEN_HERE/build/aspen-tools-XXXXXX" 2>/dev/null)
+    then
+        echo "skipped $(basename "$0"): nothing may run from /tmp, and build/" \
+            "is not ours to write"
+        echo '0 passed, 0 failed, 1 skipped'
+        exit 0
+    fi
 fi
 trap 'rm -rf "$work"' EXIT
 failed=0
