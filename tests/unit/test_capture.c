@@ -146,7 +146,7 @@ map_alone(size_t length, int flags, int fd)
     uintptr_t inner;
 
     if (outer == MAP_FAILED)
-        _exit(1);
+        return outer;
     inner = ((uintptr_t)outer + 2 * HUGE_PAGE) & ~(HUGE_PAGE - 1);
     munmap(outer, length + 4 * HUGE_PAGE);
     return mmap((void *)inner, length, PROT_READ | PROT_WRITE,
@@ -156,7 +156,11 @@ map_alone(size_t length, int flags, int fd)
 static char *
 map_private(size_t pages)
 {
-    return map_alone(pages * PAGE, MAP_PRIVATE | MAP_ANONYMOUS, -1);
+    char *at = map_alone(pages * PAGE, MAP_PRIVATE | MAP_ANONYMOUS, -1);
+
+    if (at == MAP_FAILED)
+        _exit(1);
+    return at;
 }
 
 static void
@@ -406,8 +410,7 @@ find_sparse(enum pages_method method, uint64_t *unread)
 
     if (!board->has[ANON]) {
         end_child(child);
-        print_message("skipped: this host maps no TiB\n");
-        skip();
+        unit_skip("no TiB of addresses: RLIMIT_AS, vm.overcommit_memory 2");
     }
     without_scan = true;
     take(&snapshot, child, method);
