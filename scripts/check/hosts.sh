@@ -285,7 +285,8 @@ limit 'RLIMIT_NOFILE 256' --nofile=256
 limit 'RLIMIT_CORE unlimited' --core=unlimited
 limit 'RLIMIT_FSIZE 1 MiB' --fsize=1048576
 limit 'RLIMIT_NPROC 1000' --nproc=1000
-process 'one processor' taskset -c 0
+# The last one that we may run on.
+process 'one processor' taskset -c "$(taskset -cp $$ | sed 's/.*[^0-9]//')"
 process 'ADDR_NO_RANDOMIZE' setarch -R
 process 'ADDR_COMPAT_LAYOUT' setarch -L
 process 'READ_IMPLIES_EXEC' setarch -X

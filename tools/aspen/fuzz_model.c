@@ -136,6 +136,8 @@ make_machine(struct fuzz_model *model, struct tool_error *error)
     model->semantics = config.semantics;
     config.frames = FRAMES;
     result = host_direct_map(&config);
+    if (result == 0 && config.frames < FRAMES / 4)
+        result = -ENOMEM; /* processes together have more */
     if (result != 0)
         return tool_fail(error, "no addresses for the machine: %s",
                          strerror(-result));
