@@ -233,7 +233,7 @@ CHECKS += check-user check-container
 # The unit tests and tools under Debian's kernels, in QEMU. Variables: KERNELS,
 # CPUS, and RUN='COMMAND' to run something else there.
 .PHONY: check-kernels check-kernels-short kernels-table
-check-kernels: $(BUILD)/aspen $(BUILD)/aspen-broken $(BUILD)/make_snapshots \
+check-kernels: $(BUILD)/aspen $(BUILD)/aspen-broken \
         $(UNIT_test)
 	@KERNELS='$(KERNELS)' CPUS='$(CPUS)' scripts/check-kernels.sh $(BUILD)
 

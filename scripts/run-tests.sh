@@ -11,6 +11,21 @@ shift
 mkdir -p "$logs"
 : >"$logs/results"
 
+# Tests that compare with a release that nobody knows: said first, as the tools
+# do (tools/aspen/host.c, host_say_release).
+say_release()
+{
+    local known version
+    known=$(sed -n 's/^#define [A-Z]*_KNOWN //p' tools/aspen/host.c \
+        2>/dev/null | xargs)
+    version=$(uname -r | awk -F. '{print $1 * 1000 + $2}')
+    [ -z "$known" ] || { [ "$version" -ge "${known% *}" ] &&
+        [ "$version" -le "${known#* }" ]; } ||
+        echo "Linux $(uname -r) is not known here:" \
+            "what differs may be the release's" >&2
+}
+say_release
+
 # skips LOG PROGRAM: a line for each: what unit_skip() says within a test. What
 # cmocka alone says has no reason.
 skips()

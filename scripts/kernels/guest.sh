@@ -140,8 +140,8 @@ for t in threads: t.join()'
 # tool NAME: one of tests/tools/.
 tool()
 {
-    ASPEN_FAILING_CALLS=400 ASPEN=$PWD/build/aspen ASPEN_BROKEN_BUILD=$PWD/build/aspen-broken \
-        MAKE_SNAPSHOTS=$PWD/build/make_snapshots bash tests/tools/"$1".sh
+    ASPEN_FAILING_CALLS=400 ASPEN=$PWD/build/aspen \
+        ASPEN_BROKEN_BUILD=$PWD/build/aspen-broken bash tests/tools/"$1".sh
 }
 export -f unit unit_on_tmpfs rehearse fuzz shadow tool
 
@@ -164,7 +164,7 @@ everything()
     local tests name
     tests=$(ls build/tests/unit/test_*_host)
     for name in linux_calls posix_file capture fault_threads truncate copy \
-        inspect name advise_threads truncate_threads mremap_threads planted; do
+        inspect name advise_threads truncate_threads mremap_threads; do
         [ ! -x build/tests/unit/test_$name ] ||
             tests="$tests build/tests/unit/test_$name"
     done
