@@ -43,7 +43,8 @@ UNIT_EXTRA_test_mmap_host := tools/aspen/host.c
 UNIT_EXTRA_test_process_madvise_host := $(UNIT_EXTRA_test_place_host)
 UNIT_EXTRA_test_layout_host := tools/aspen/host.c tools/common/linux_calls.c
 UNIT_EXTRA_test_linux_calls := tools/aspen/host.c tools/common/linux_calls.c
-UNIT_EXTRA_test_pkey_host := tools/aspen/host.c tools/common/linux_calls.c
+UNIT_EXTRA_test_pkey_host := $(addprefix tools/, \
+    aspen/host.c common/linux_calls.c common/refused.c)
 
 # An aspen whose calls break promises (tests/tools/broken.c).
 $(BUILD)/aspen-broken: $(call objects,test,$(TOOL) tests/tools/broken.c) \

@@ -15,15 +15,11 @@ runs_programs()
 }
 
 work=$(mktemp -d "${TMPDIR:-/tmp}/aspen-tools-XXXXXX")
-if ! runs_programs "$work"; then
+# Elsewhere if they do; the build folder may be somebody else's.
+if ! runs_programs "$work" &&
+    beside=$(mktemp -d "$ASPEN_HERE/build/aspen-tools-XXXXXX" 2>/dev/null); then
     rm -r "$work"
-    if ! work=$(mktemp -d "$ASPEN_HERE/build/aspen-tools-XXXXXX" 2>/dev/null)
-    then
-        echo "skipped $(basename "$0"): nothing may run from /tmp, and build/" \
-            "is not ours to write"
-        echo '0 passed, 0 failed, 1 skipped'
-        exit 0
-    fi
+    work=$beside
 fi
 trap 'rm -rf "$work"' EXIT
 failed=0
@@ -56,8 +52,7 @@ skip()
 can_run_there()
 {
     local name
-    cp "$(type -P true)" "$work/tried" && "$work/tried" 2>/dev/null &&
-        return 0
+    runs_programs "$work" && return 0
     for name; do
         skip "$name" "no program may be run in $work"
     done

@@ -403,11 +403,13 @@ map_sparse(int ready)
 static unsigned
 find_sparse(enum pages_method method, uint64_t *unread)
 {
-    pid_t child = start_child(map_sparse);
     const struct snapshot_vma *vma;
     struct snapshot snapshot;
     unsigned found = 0;
+    pid_t child;
 
+    needs_ptrace();
+    child = start_child(map_sparse);
     if (!board->has[ANON]) {
         end_child(child);
         unit_skip("no TiB of addresses: RLIMIT_AS, vm.overcommit_memory 2");

@@ -11,6 +11,7 @@
 
 #include "../../tools/aspen/host.h"
 #include "../../tools/common/linux_calls.h"
+#include "../../tools/common/refused.h"
 #include "space/pkeys.h"
 #include "space/vma.h"
 #include <errno.h>
@@ -228,6 +229,9 @@ both_copy(struct pair *p, uint64_t address, bool write_it, unsigned flags)
 {
     uint64_t done = 0;
     char byte = 0;
+
+    if (!(flags & ASPEN_COPY_FORCE) && host_refuses(HOST_PROCESS_VM))
+        return;
     int64_t host = host_copy(p, address, write_it, flags);
     int error = write_it
                     ? aspen_copy_out(p->mm, address, &byte, 1, flags, &done)
@@ -450,10 +454,10 @@ test_random(void **state)
     uint64_t seed = unit_seed("test_pkey_host", 1);
 
     (void)state;
-    if (!has_keys()) {
-        printf("skipped: test_random: the processor has no protection keys\n");
-        skip();
-    }
+    if (!has_keys())
+        unit_skip("the processor has no protection keys");
+    if (host_refuses(HOST_PROCESS_VM))
+        unit_skip_part("copies: %s", host_refuses(HOST_PROCESS_VM));
     for (unsigned i = 0; i < 40; i++)
         run_seed(seed + i, i % 2);
 }
