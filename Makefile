@@ -218,7 +218,7 @@ $(BUILD)/contained: tests/container/contained.c Makefile | $(DEPS_check)
 	$(Q)$(CC) $(CFLAGS_ALL) -O1 -Werror -o $@ $< -lseccomp
 
 HOST_PROGRAMS := $(UNIT_test) $(addprefix $(BUILD)/,aspen aspen-broken \
-    make_snapshots)
+    make_snapshots pkey_guest)
 .PHONY: check-user check-container
 check-user: $(HOST_PROGRAMS)
 	@scripts/check-user.sh $(BUILD)
@@ -233,12 +233,12 @@ CHECKS += check-user check-container
 # The unit tests and tools under Debian's kernels, in QEMU. Variables: KERNELS,
 # CPUS, and RUN='COMMAND' to run something else there.
 .PHONY: check-kernels check-kernels-short kernels-table
-check-kernels: $(BUILD)/aspen $(BUILD)/aspen-broken \
+check-kernels: $(BUILD)/aspen $(BUILD)/aspen-broken $(BUILD)/pkey_guest \
         $(UNIT_test)
 	@KERNELS='$(KERNELS)' CPUS='$(CPUS)' scripts/check-kernels.sh $(BUILD)
 
 # One of them, in two minutes.
-check-kernels-short: $(BUILD)/aspen $(UNIT_test)
+check-kernels-short: $(BUILD)/aspen $(BUILD)/pkey_guest $(UNIT_test)
 	@KERNELS=6.1 CPUS=max RUN= scripts/check-kernels.sh $(BUILD) short
 CHECKS += check-kernels-short
 CHECKS_LONG += check-kernels
@@ -260,6 +260,7 @@ check-hosts: $(BUILD)/aspen $(UNIT_test)
 # All that is built, without running it.
 .PHONY: programs
 programs: all $(UNIT_test) $(BUILD)/aspen-broken $(BUILD)/make_snapshots \
+    $(BUILD)/pkey_guest \
     $(patsubst examples/%.c,$(BUILD)/examples/%,$(wildcard examples/*.c))
 
 # Built for arm64 and run in a Debian system for it, through qemu-user. The long

@@ -27,6 +27,12 @@ $(BUILD)/make_snapshots: $(call objects,test,tests/snapshots/make_snapshots.c \
 	$(call say,LD,$@)
 	$(Q)$(CC) $(CFLAGS_test) $(LDFLAGS) -o $@ $^
 
+# What tests/tools/pkey.sh follows.
+$(BUILD)/pkey_guest: tests/tools/pkey_guest.c | $(DEPS_build)
+	$(call say,CC,$@)
+	@mkdir -p $(@D)
+	$(Q)$(CC) -O1 $(WARNINGS) $(LDFLAGS) -o $@ $<
+
 # Unit tests of the command's parts.
 UNIT_EXTRA_test_snapshot := $(TOOL_SNAPSHOT)
 UNIT_EXTRA_test_smaps := $(TOOL_SNAPSHOT) tools/aspen/smaps.c
@@ -74,7 +80,8 @@ check-shadow: $(BUILD)/aspen
 CHECKS += tools-check tools-check-asan check-fuzz
 CHECKS_LONG += check-shadow check-fuzz-long
 .PHONY: tools-check tools-check-asan snapshots
-tools-check: $(BUILD)/aspen $(BUILD)/aspen-broken $(BUILD)/make_snapshots
+tools-check: $(BUILD)/aspen $(BUILD)/aspen-broken $(BUILD)/make_snapshots \
+        $(BUILD)/pkey_guest
 	@for t in $(TOOL_TESTS); do \
 	    ASPEN=$(abspath $(BUILD)/aspen) \
 	    ASPEN_BROKEN_BUILD=$(abspath $(BUILD)/aspen-broken) \
@@ -82,7 +89,7 @@ tools-check: $(BUILD)/aspen $(BUILD)/aspen-broken $(BUILD)/make_snapshots
 	    bash $$t || exit 1; done
 
 tools-check-asan: $(BUILD)/asan/aspen $(BUILD)/aspen-broken \
-        $(BUILD)/make_snapshots
+        $(BUILD)/make_snapshots $(BUILD)/pkey_guest
 	@for t in $(TOOL_TESTS); do \
 	    ASPEN=$(abspath $(BUILD)/asan/aspen) \
 	    ASPEN_BROKEN_BUILD=$(abspath $(BUILD)/aspen-broken) \

@@ -83,7 +83,7 @@ project()
     cp -r scripts docs "$root/"
     mkdir -p "$root/tests"
     cp -r tests/tools tests/snapshots "$root/tests/"
-    for file in aspen aspen-broken tests; do
+    for file in aspen aspen-broken pkey_guest tests; do
         [ ! -e "$build/$file" ] || cp -r "$build/$file" "$root/build/"
     done
     cp "$directory/todo" "$root/todo"

@@ -50,7 +50,7 @@ test_arguments(void **state)
                      -ASPEN_ENOMEM);
     assert_int_equal(try_map(mm, AT(100), mm->address_limit, RW, fixed, &a),
                      -ASPEN_ENOMEM);
-    assert_int_equal(try_map(mm, 0, PAGE, RW, 64, &a), -ASPEN_EINVAL);
+    assert_int_equal(try_map(mm, 0, PAGE, RW, 128, &a), -ASPEN_EINVAL);
     assert_int_equal(
         try_map(mm, 0, PAGE, RW | ASPEN_VM_SHARED | ASPEN_VM_GROWSDOWN, 0, &a),
         -ASPEN_EINVAL);

@@ -16,7 +16,7 @@
 
 #include "aspen_posix.h"
 
-#define ALL_BITS   128u /* ASPEN_ENTRY_* are seven bits */
+#define ALL_BITS   128u /* ASPEN_ENTRY_* are seven bits, and a key */
 #define ACCESS     (ASPEN_ENTRY_READ | ASPEN_ENTRY_WRITE | ASPEN_ENTRY_EXEC)
 #define TOP        (ASPEN_TABLE_LEVELS - 1)
 #define LEAF_LEVEL 3 /* leaves stand at levels below this */
@@ -27,9 +27,10 @@
 static unsigned
 implied(unsigned bits)
 {
-    return bits & (ASPEN_ENTRY_WRITE | ASPEN_ENTRY_EXEC)
-               ? bits | ASPEN_ENTRY_READ
-               : bits;
+    const unsigned read =
+        ASPEN_ENTRY_WRITE | (ASPEN_ENTRY_EXECUTE_ONLY ? 0 : ASPEN_ENTRY_EXEC);
+
+    return bits & read ? bits | ASPEN_ENTRY_READ : bits;
 }
 
 static const uint64_t numbers[] = {0,
@@ -78,6 +79,29 @@ test_leaves(void **unused)
                 assert_int_equal(aspen_entry_bits(leaf), implied(bits));
             }
     print_message("%lu leaves\n", count);
+}
+
+/* Bits and keys do not touch each other. */
+static void
+test_leaf_keys(void **unused)
+{
+    (void)unused;
+
+    for (unsigned bits = 0; bits < ALL_BITS; bits++)
+        for (unsigned key = 0; key < 16; key++) {
+            unsigned shifted = key << ASPEN_ENTRY_PKEY_SHIFT;
+            uint64_t number = numbers[5];
+            uint64_t leaf = aspen_entry_make_leaf(number, 0, bits | shifted);
+            uint64_t bare = aspen_entry_clear_bits(leaf, ASPEN_ENTRY_PKEY);
+            assert_kind(leaf, 0, LEAF);
+            assert_int_equal(aspen_entry_frame(leaf), number);
+            assert_int_equal(aspen_entry_bits(leaf), implied(bits) | shifted);
+            assert_int_equal(bare, aspen_entry_make_leaf(number, 0, bits));
+            assert_int_equal(aspen_entry_set_bits(bare, shifted), leaf);
+            assert_int_equal(aspen_entry_bits(aspen_entry_write_protect(leaf)) &
+                                 ASPEN_ENTRY_PKEY,
+                             shifted);
+        }
 }
 
 static void
@@ -818,6 +842,7 @@ main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_leaves),
+        cmocka_unit_test(test_leaf_keys),
         cmocka_unit_test(test_leaf_changes),
         cmocka_unit_test(test_tables),
         cmocka_unit_test(test_swap_and_markers),

@@ -285,21 +285,13 @@ plan_frames(struct building *building, uint32_t *frames)
 
 /* --- making -------------------------------------------------------------- */
 
-/* Which keys the process has been given is seen by those that its mappings
- * have, its own by what that is for: execution alone. */
 static struct aspen_pkeys
 find_pkeys(const struct snapshot *snapshot)
 {
     struct aspen_pkeys pkeys = {1, -1};
 
-    for (uint64_t i = 0; i < snapshot->vma_count; i++) {
-        uint64_t flags = snapshot->vmas[i].flags;
-        int pkey = (int)((flags & ASPEN_VM_PKEY) >> ASPEN_VM_PKEY_SHIFT);
-        pkeys.given_out |= UINT32_C(1) << pkey;
-        if (pkey && (flags & ASPEN_VM_ACCESS) == ASPEN_VM_EXEC &&
-            pkeys.execute_only_key == -1)
-            pkeys.execute_only_key = pkey;
-    }
+    for (uint64_t i = 0; i < snapshot->vma_count; i++)
+        snapshot_note_pkey(&pkeys, snapshot->vmas[i].flags);
     return pkeys;
 }
 

@@ -151,6 +151,7 @@ begin_machine(struct shadow_session *session)
 
     host_config(&config);
     config.contents_ignored = true;
+    shadow_call_hooks(session, &config);
     result = host_direct_map(&config);
     if (result != 0)
         return tool_fail(&session->error, "no addresses for the machine: %s",

@@ -9,6 +9,7 @@
  * Called by shadow_trace.c. tests/tools/shadow.sh breaks first.
  */
 #define _GNU_SOURCE
+#include "../common/processor.h"
 #include "shadow_session.h"
 
 #include <aspen/mlock.h>
@@ -125,6 +126,40 @@ linux_space_of(struct shadow_task *task)
     };
 }
 
+/* ---- What its thread may do by protection keys -------------------------- */
+
+/* The kernel has made the call already, and changed what it changes. */
+static uint32_t
+thread_rights(void *context, const struct aspen_mm *mm)
+{
+    struct shadow_session *session = context;
+    const struct shadow_task *task = session->calling;
+    uint32_t rights;
+
+    if (!task || task->space->mm != mm || !processor_rights(task->tid, &rights))
+        return ASPEN_RIGHTS_ALL;
+    return rights;
+}
+
+static void
+thread_rights_set(void *context, const struct aspen_mm *mm, uint32_t rights)
+{
+    (void)context;
+    (void)mm;
+    (void)rights;
+}
+
+void
+shadow_call_hooks(struct shadow_session *session, struct aspen_config *config)
+{
+    session->arch.rights = thread_rights;
+    session->arch.rights_set = thread_rights_set;
+    config->hooks.arch = &session->arch;
+    config->hooks.context = session;
+}
+
+/* ---- Made --------------------------------------------------------------- */
+
 /* False: not modelled. */
 static bool
 make(struct shadow_session *session, struct shadow_task *task, int64_t *answer)
@@ -140,7 +175,10 @@ make(struct shadow_session *session, struct shadow_task *task, int64_t *answer)
         if (!call->open.file.object)
             return false;
     }
-    return linux_call_make(&space, &call->call, answer);
+    session->calling = task;
+    bool made = linux_call_make(&space, &call->call, answer);
+    session->calling = NULL;
+    return made;
 }
 
 /* ---- Compared ----------------------------------------------------------- */

@@ -48,6 +48,8 @@ static const struct entry entries[] = {
     MODELLED(SYS_munmap),
     MODELLED(SYS_mprotect),
     MODELLED(SYS_pkey_mprotect),
+    MODELLED(SYS_pkey_alloc),
+    MODELLED(SYS_pkey_free),
     MODELLED(NUMBER_MSEAL),
     MODELLED(SYS_mremap),
     MODELLED(SYS_remap_file_pages),

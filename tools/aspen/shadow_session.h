@@ -124,6 +124,8 @@ struct shadow_task {
 
 struct shadow_session {
     struct aspen *aspen;
+    struct aspen_arch_ops arch;
+    struct shadow_task *calling; /* its call is made in Aspen now, or NULL */
     void *direct_map;
     size_t direct_map_bytes;
     struct shadow_files *files;
@@ -186,6 +188,9 @@ void shadow_space_limits(struct shadow_space *space, pid_t tid);
 
 /* ---- shadow_call.c ------------------------------------------------------ */
 
+/* What threads may do by protection keys is asked of the kernel. */
+void shadow_call_hooks(struct shadow_session *session,
+                       struct aspen_config *config);
 /* The task is about to make task->call. */
 void shadow_call_enter(struct shadow_session *session,
                        struct shadow_task *task);

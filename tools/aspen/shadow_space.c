@@ -62,11 +62,13 @@ import_area(struct shadow_session *session, struct aspen_mm *mm, pid_t tid,
     return 0;
 }
 
-/* All areas of the task, and where its stack ends. */
+/* All areas of the task, and where its stack ends; protection keys: those that
+ * `before` has, unless NULL, and those of the areas. */
 static int
 import_all(struct shadow_session *session, struct aspen_mm *mm, pid_t tid,
-           uint64_t *stack_end)
+           uint64_t *stack_end, const struct aspen_mm *before)
 {
+    struct aspen_pkeys pkeys = {1, -1};
     struct smaps_reader reader;
     struct smaps_area area;
     char path[64];
@@ -79,11 +81,15 @@ import_all(struct shadow_session *session, struct aspen_mm *mm, pid_t tid,
     if (!smaps)
         return tool_fail(&session->error, "cannot read %s: %s", path,
                          strerror(errno));
+    if (before)
+        aspen_pkeys_read(before, &pkeys);
     smaps_begin(&reader, smaps);
     while ((got = smaps_next(&reader, &area, &session->error)) == 1) {
         if (strcmp(area.path, "[stack]") == 0)
             *stack_end = area.end;
         areas++;
+        snapshot_note_pkey(&pkeys,
+                           snapshot_flags(area.permissions, area.vm_flags));
         if (import_area(session, mm, tid, &area) != 0) {
             got = -1;
             break;
@@ -92,6 +98,8 @@ import_all(struct shadow_session *session, struct aspen_mm *mm, pid_t tid,
     smaps_end(&reader);
     fclose(smaps);
     tally_add(&session->set_up, "vmas", areas);
+    if (got == 0 && aspen_import_pkeys(mm, &pkeys) != 0)
+        return tool_fail(&session->error, "the machine lacks a protection key");
     return got;
 }
 
@@ -120,7 +128,7 @@ fill(struct shadow_session *session, struct shadow_space *space,
     struct host_process process;
     int result;
 
-    if (import_all(session, mm, tid, &space->stack_end) != 0)
+    if (import_all(session, mm, tid, &space->stack_end, NULL) != 0)
         return -1;
     result = host_process_read(tid, &process);
     if (result == 0)
@@ -249,7 +257,7 @@ shadow_space_again(struct shadow_session *session, struct shadow_space *space,
         return tool_fail(&session->error, "cannot make a space: %s",
                          aspen_error_name(result));
     tally_add(&session->set_up, "taken over again", 1);
-    result = import_all(session, mm, tid, &space->stack_end);
+    result = import_all(session, mm, tid, &space->stack_end, old);
     if (result == 0 && keep_rest(space, mm) != 0)
         result = tool_fail(&session->error, "cannot keep the layout");
     if (result != 0) {

@@ -406,6 +406,17 @@ snapshot_flags(uint32_t permissions, const char *vm_flags)
                        << ASPEN_VM_PKEY_SHIFT;
 }
 
+void
+snapshot_note_pkey(struct aspen_pkeys *pkeys, uint64_t flags)
+{
+    int pkey = (int)((flags & ASPEN_VM_PKEY) >> ASPEN_VM_PKEY_SHIFT);
+
+    pkeys->given_out |= UINT32_C(1) << pkey;
+    if (pkey && (flags & ASPEN_VM_ACCESS) == ASPEN_VM_EXEC &&
+        pkeys->execute_only_key == -1)
+        pkeys->execute_only_key = pkey;
+}
+
 uint64_t
 snapshot_vma_flags(const struct snapshot *snapshot,
                    const struct snapshot_vma *vma)

@@ -38,6 +38,7 @@
 #include "tool.h"
 
 #include <aspen/name.h>
+#include <aspen/pkey.h>
 
 #define SNAPSHOT_VERSION       1u
 #define SNAPSHOT_HEADER_BYTES  32u
@@ -239,6 +240,10 @@ struct snapshot_vma *snapshot_add_vma(struct snapshot *snapshot,
 int snapshot_add_run(struct snapshot *snapshot, uint64_t address,
                      uint64_t count, unsigned level, enum snapshot_kind kind,
                      uint64_t value);
+
+/** What a mapping with these flags tells of the keys of its space: its own was
+ * given out, and is the space's if it is for execution alone. */
+void snapshot_note_pkey(struct aspen_pkeys *pkeys, uint64_t flags);
 
 /** VmFlags and permissions as ASPEN_VM_*. Unknown names are left out. */
 uint64_t snapshot_flags(uint32_t permissions, const char *vm_flags);

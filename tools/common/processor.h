@@ -13,6 +13,8 @@
  *   PROCESSOR_CODE_RIGHTS, SET_RIGHTS  of those: what the thread may do by
  *                          protection keys (PKRU); without keys nobody runs it
  *   processor_set_*, ...   registers, as PTRACE_GETREGSET has them
+ *   processor_rights       what a thread that is traced and stopped may do by
+ *                          protection keys; false: there are none
  */
 #ifndef ASPEN_PROCESSOR_H
 #define ASPEN_PROCESSOR_H

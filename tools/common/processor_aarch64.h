@@ -65,4 +65,12 @@ processor_set_rights(struct user_regs_struct *registers, uint64_t at,
     registers->regs[0] = rights;
 }
 
+static inline bool
+processor_rights(pid_t tid, uint32_t *rights)
+{
+    (void)tid;
+    (void)rights;
+    return false;
+}
+
 #endif

@@ -5,6 +5,12 @@
 #ifndef ASPEN_PROCESSOR_X86_64_H
 #define ASPEN_PROCESSOR_X86_64_H
 
+#include <cpuid.h>
+#include <elf.h>
+#include <string.h>
+#include <sys/ptrace.h>
+#include <sys/uio.h>
+
 #define PROCESSOR_AUDIT        AUDIT_ARCH_X86_64
 #define PROCESSOR_MACHINE      "x86_64"
 #define PROCESSOR_ADDRESS_BITS 47u
@@ -68,6 +74,27 @@ processor_set_rights(struct user_regs_struct *registers, uint64_t at,
     registers->orig_rax = ~0ull;
     registers->rcx = 0;
     registers->rdx = 0;
+}
+
+/* PKRU is part 9 of the extended state: where it stands CPUID tells, whether
+ * it is there the word at 512 (it is 0 else). */
+static inline bool
+processor_rights(pid_t tid, uint32_t *rights)
+{
+    uint8_t state[16384];
+    struct iovec area = {state, sizeof(state)};
+    unsigned bytes, offset, c, d;
+    uint64_t parts;
+
+    if (!__get_cpuid_count(13, 9, &bytes, &offset, &c, &d) || bytes < 4 ||
+        ptrace(PTRACE_GETREGSET, tid, (void *)NT_X86_XSTATE, &area) != 0 ||
+        area.iov_len < offset + sizeof(*rights))
+        return false;
+    memcpy(&parts, state + 512, sizeof(parts));
+    *rights = 0;
+    if (parts >> 9 & 1)
+        memcpy(rights, state + offset, sizeof(*rights));
+    return true;
 }
 
 #endif
