@@ -51,6 +51,12 @@
 #define ASPEN_VM_UFFD_WP      ASPEN_FLAG(41)
 #define ASPEN_VM_UFFD_MINOR   ASPEN_FLAG(42)
 
+/* AArch64's PROT_BTI and PROT_MTE: kept, and part of what has to be equal for a
+ * merge. mprotect() takes the first away again, never the second, which only
+ * anonymous and shared memory may have. */
+#define ASPEN_VM_BTI ASPEN_FLAG(44)
+#define ASPEN_VM_MTE ASPEN_FLAG(45)
+
 /* Its protection key, aspen/pkey.h: four bits. */
 #define ASPEN_VM_PKEY_SHIFT 48
 #define ASPEN_VM_PKEY       (ASPEN_FLAG(48) * 15)

@@ -34,7 +34,7 @@
      ASPEN_VM_SEQ_READ | ASPEN_VM_RAND_READ | ASPEN_VM_DONTEXPAND |            \
      ASPEN_VM_DONTDUMP | ASPEN_VM_HUGEPAGE | ASPEN_VM_NOHUGEPAGE |             \
      ASPEN_VM_MERGEABLE | ASPEN_VM_SYNC | ASPEN_VM_IO | ASPEN_VM_PFNMAP |      \
-     ASPEN_VM_MIXEDMAP)
+     ASPEN_VM_MIXEDMAP | ASPEN_VM_BTI | ASPEN_VM_MTE)
 
 #define RAW_FLAGS (ASPEN_VM_IO | ASPEN_VM_PFNMAP | ASPEN_VM_MIXEDMAP)
 
@@ -134,6 +134,8 @@ check_kind(const struct aspen_mmap_args *args)
     if (flags & MAY_FLAGS && access << MAY_SHIFT & ~flags)
         return -ASPEN_EACCES;
     if (!args->object && flags & ASPEN_VM_SHARED && flags & RAW_FLAGS)
+        return -ASPEN_EINVAL;
+    if (flags & ASPEN_VM_MTE && !aspen_may_have_tags(args->object))
         return -ASPEN_EINVAL;
     return (args->object || flags & ASPEN_VM_SHARED) && flags & private
                ? -ASPEN_EINVAL

@@ -9,13 +9,15 @@
 
 #include "calls/edit.h"
 #include "fault/populate.h"
+#include "space/object.h"
 #include "space/pkeys.h"
 #include "space/protect.h"
 #include "space/release.h"
 
 #define MAY_SHIFT 4 /* from READ to MAYREAD */
 #define GROWS     (ASPEN_PROT_GROWSDOWN | ASPEN_PROT_GROWSUP)
-#define KNOWN     (ASPEN_VM_ACCESS | GROWS | ASPEN_PROT_PLAIN_EXEC)
+#define KINDS     (ASPEN_VM_BTI | ASPEN_VM_MTE)
+#define KNOWN     (ASPEN_VM_ACCESS | KINDS | GROWS | ASPEN_PROT_PLAIN_EXEC)
 
 /*
  * Charge follows access: a private mapping is charged from when it becomes
@@ -68,11 +70,13 @@ judge_access(const struct aspen_edit *edit, const struct aspen_vma *vma,
 {
     const struct protect *protect =
         aspen_container_of(edit, const struct protect, edit);
-    uint64_t new = (vma->flags & ~(ASPEN_VM_ACCESS | ASPEN_VM_PKEY)) |
-                   edit->set | aspen_pkey_flags(pkey_then(protect, vma));
+    uint64_t new = (vma->flags & ~(edit->clear | ASPEN_VM_PKEY)) | edit->set |
+                   aspen_pkey_flags(pkey_then(protect, vma));
 
     if ((new &ASPEN_VM_ACCESS) << MAY_SHIFT & ~new)
         return -ASPEN_EACCES;
+    if (new &ASPEN_VM_MTE && !aspen_may_have_tags(vma->object))
+        return -ASPEN_EINVAL;
     if (vma->flags & ASPEN_VM_SEALED)
         return -ASPEN_EPERM;
     *flags = new == vma->flags ? new : charge_flag(vma, new);
@@ -131,8 +135,8 @@ protect_begin(struct protect *protect, struct aspen_mm *mm, uint64_t access,
     protect->edit = (struct aspen_edit){
         .mm = mm,
         .judge = judge_access,
-        .set = access & ASPEN_VM_ACCESS,
-        .clear = ASPEN_VM_ACCESS,
+        .set = access & (ASPEN_VM_ACCESS | KINDS),
+        .clear = ASPEN_VM_ACCESS | ASPEN_VM_BTI,
     };
     protect->pkey = pkey;
     protect->execute_only = pkey == ASPEN_PKEY_SAME &&

@@ -194,10 +194,11 @@ put_flags(struct aspen_text *text, uint64_t flags)
         {ASPEN_VM_DONTEXPAND, "de"}, {ASPEN_VM_LOCKONFAULT, "lf"},
         {ASPEN_VM_ACCOUNT, "ac"},    {ASPEN_VM_NORESERVE, "nr"},
         {ASPEN_VM_HUGETLB, "ht"},    {ASPEN_VM_SYNC, "sf"},
-        {ASPEN_VM_WIPEONFORK, "wf"}, {ASPEN_VM_DONTDUMP, "dd"},
-        {ASPEN_VM_SOFTDIRTY, "sd"},  {ASPEN_VM_MIXEDMAP, "mm"},
-        {ASPEN_VM_HUGEPAGE, "hg"},   {ASPEN_VM_NOHUGEPAGE, "nh"},
-        {ASPEN_VM_MERGEABLE, "mg"},  {ASPEN_VM_UFFD_MINOR, "ui"},
+        {ASPEN_VM_BTI, "bt"},        {ASPEN_VM_WIPEONFORK, "wf"},
+        {ASPEN_VM_DONTDUMP, "dd"},   {ASPEN_VM_SOFTDIRTY, "sd"},
+        {ASPEN_VM_MIXEDMAP, "mm"},   {ASPEN_VM_HUGEPAGE, "hg"},
+        {ASPEN_VM_NOHUGEPAGE, "nh"}, {ASPEN_VM_MERGEABLE, "mg"},
+        {ASPEN_VM_MTE, "mt"},        {ASPEN_VM_UFFD_MINOR, "ui"},
         {ASPEN_VM_SEALED, "sl"},
     };
 

@@ -17,7 +17,7 @@
      ASPEN_VM_SEQ_READ | ASPEN_VM_RAND_READ | ASPEN_VM_DONTEXPAND |            \
      ASPEN_VM_DONTDUMP | ASPEN_VM_HUGEPAGE | ASPEN_VM_NOHUGEPAGE |             \
      ASPEN_VM_MERGEABLE | ASPEN_VM_SYNC | ASPEN_VM_SOFTDIRTY | ASPEN_VM_UFFD | \
-     ASPEN_VM_PKEY)
+     ASPEN_VM_BTI | ASPEN_VM_MTE | ASPEN_VM_PKEY)
 
 /* What the sizes of the mm have to be. */
 struct sizes {

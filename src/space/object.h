@@ -26,6 +26,13 @@ ASPEN_MUST_USE int aspen_object_create_shared(struct aspen *aspen,
                                               uint64_t vm_flags,
                                               struct aspen_object **object);
 
+/* AArch64's tags (ASPEN_VM_MTE): memory whose pages are no file's. */
+static inline bool
+aspen_may_have_tags(const struct aspen_object *object)
+{
+    return !object || object->kind == ASPEN_OBJECT_SHMEM;
+}
+
 /* Pages that so many bytes take. */
 static inline uint64_t
 aspen_pages_of(uint64_t bytes)

@@ -3,6 +3,7 @@
  * every step failing. test_mmap_host.c compares with the host. */
 #include "helper.h"
 #include "internal.h"
+#include "space/vma.h"
 
 #define AT(page) ((uint64_t)(page)*PAGE)
 #define SAME     ASPEN_PKEY_SAME
@@ -276,6 +277,51 @@ test_arguments(void **state)
 }
 
 static void
+append(void *context, const char *text, size_t length)
+{
+    strncat(context, text, length);
+}
+
+/* PROT_BTI goes with the next access, PROT_MTE stays, and is no file's. */
+static void
+test_kinds_of_aarch64(void **state)
+{
+    struct helper_space *s = *state;
+    struct aspen_object *file =
+        helper_object(&s->helper, ASPEN_OBJECT_FILE, 8, NULL, NULL);
+    const uint64_t kinds = ASPEN_VM_BTI | ASPEN_VM_MTE;
+    struct helper_state before;
+    uint64_t address;
+    char text[4096] = "";
+
+    helper_map(s->mm, AT(0x100), 4, RX | kinds);
+    aspen_inspect_smaps(s->mm, append, text);
+    assert_non_null(strstr(text, " ex mr mw me bt mt"));
+    helper_map(s->mm, AT(0x104), 2, RX | ASPEN_VM_BTI);
+    assert_int_equal(s->mm->map_count, 2);
+    assert_int_equal(protect(s, 0x102, 2, RX), 0); /* MTE alone */
+    assert_int_equal(s->mm->map_count, 3);
+    assert_int_equal(protect(s, 0x100, 6, RX | ASPEN_VM_MTE), 0);
+    assert_int_equal(s->mm->map_count, 1);
+    assert_int_equal(protect(s, 0x100, 6, RX | ASPEN_VM_BTI), 0);
+    assert_int_equal(aspen_vma_find(s->mm, AT(0x100))->flags & kinds, kinds);
+
+    helper_map_object(s->mm, AT(0x200), 4, R, file, 0);
+    helper_state_take(&s->helper, s->mm, &before);
+    assert_int_equal(protect(s, 0x202, 1, R | ASPEN_VM_MTE), -ASPEN_EINVAL);
+    assert_int_equal(
+        aspen_mmap(s->mm,
+                   &(struct aspen_mmap_args){.length_bytes = PAGE,
+                                             .vm_flags = R | ASPEN_VM_MTE,
+                                             .object = file},
+                   &address),
+        -ASPEN_EINVAL);
+    helper_assert_state(&s->helper, s->mm, &before);
+    assert_int_equal(protect(s, 0x202, 1, R | ASPEN_VM_BTI), 0);
+    aspen_object_put(file);
+}
+
+static void
 test_limit(void **state)
 {
     struct helper_space *s = *state;
@@ -337,6 +383,7 @@ main(void)
         TEST(test_flushes),
         TEST(test_charge),
         TEST(test_arguments),
+        TEST(test_kinds_of_aarch64),
         TEST(test_limit),
         TEST(test_map_count),
     };

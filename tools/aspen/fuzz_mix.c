@@ -154,11 +154,14 @@ aligned(struct fuzz_mix *mix)
     return edge(mix);
 }
 
+/* With a tag, where addresses have some; elsewhere nothing is there. */
 static uint64_t
 any_address(struct fuzz_mix *mix)
 {
     uint64_t address = aligned(mix);
 
+    if (one_in(mix, 64))
+        return address | (1 + below(mix, 255)) << 56;
     return one_in(mix, 32) ? address + 1 + below(mix, FUZZ_PAGE - 1) : address;
 }
 
@@ -202,6 +205,8 @@ any_prot(struct fuzz_mix *mix)
                                    8,
                                    9,
                                    0x10,
+                                   0x10 | 5,
+                                   0x20 | 3,
                                    PROT_GROWSDOWN | 1,
                                    PROT_GROWSDOWN | 3,
                                    PROT_GROWSUP | 3,
@@ -549,8 +554,10 @@ meets_executor(uint64_t address, uint64_t length)
 {
     const uint64_t executor_end =
         FUZZ_EXECUTOR + FUZZ_EXECUTOR_PAGES * FUZZ_PAGE;
-    uint64_t end = (address + length + FUZZ_PAGE - 1) & -FUZZ_PAGE;
+    uint64_t end;
 
+    address &= UINT64_MAX >> PROCESSOR_TAG_BITS;
+    end = (address + length + FUZZ_PAGE - 1) & -FUZZ_PAGE;
     /* What wraps is refused. */
     return address < executor_end && end > FUZZ_EXECUTOR;
 }

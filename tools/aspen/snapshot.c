@@ -34,8 +34,8 @@ struct flag_name {
 
 /*
  * What the two letters of VmFlags mean to us (proc(5) and the kernel's manual
- * of /proc). A name that is not here stays in the snapshot as text: "dw", "ar",
- * "bt", "mt" and the like change nothing in a fork.
+ * of /proc). A name that is not here stays in the snapshot as text: "dw", "ar"
+ * and the like change nothing in a fork.
  */
 static const struct flag_name flag_names[] = {
     {"rd", ASPEN_VM_READ},        {"wr", ASPEN_VM_WRITE},
@@ -54,6 +54,7 @@ static const struct flag_name flag_names[] = {
     {"mg", ASPEN_VM_MERGEABLE},   {"sf", ASPEN_VM_SYNC},
     {"sd", ASPEN_VM_SOFTDIRTY},   {"um", ASPEN_VM_UFFD_MISSING},
     {"uw", ASPEN_VM_UFFD_WP},     {"ui", ASPEN_VM_UFFD_MINOR},
+    {"bt", ASPEN_VM_BTI},         {"mt", ASPEN_VM_MTE},
 };
 
 /* Make room for one more element. */

@@ -57,12 +57,24 @@ answered(int64_t *answer, int64_t value)
     return true;
 }
 
+/* Most calls do not look at an address's tag. */
+static uint64_t
+untagged(uint64_t address)
+{
+    return address & (uint64_t)((int64_t)(address << PROCESSOR_TAG_BITS) >>
+                                PROCESSOR_TAG_BITS);
+}
+
 /* ---- mmap -------------------------------------------------------------- */
 
 static uint64_t
 access_of(uint64_t prot)
 {
-    return (prot & PROT_READ ? ASPEN_VM_READ : 0) |
+    uint64_t more = prot & processor_prots();
+
+    return (more & PROCESSOR_PROT_BTI ? ASPEN_VM_BTI : 0) |
+           (more & PROCESSOR_PROT_MTE ? ASPEN_VM_MTE : 0) |
+           (prot & PROT_READ ? ASPEN_VM_READ : 0) |
            (prot & PROT_WRITE ? ASPEN_VM_WRITE : 0) |
            (prot & PROT_EXEC ? ASPEN_VM_EXEC : 0);
 }
@@ -195,7 +207,7 @@ call_mmap(const struct linux_space *space, const uint64_t *a, int64_t *answer)
 static bool
 call_munmap(const struct linux_space *space, const uint64_t *a, int64_t *answer)
 {
-    return answered(answer, aspen_munmap(space->mm, a[0], a[1]));
+    return answered(answer, aspen_munmap(space->mm, untagged(a[0]), a[1]));
 }
 
 /* ---- mprotect ---------------------------------------------------------- */
@@ -208,10 +220,10 @@ protect(struct aspen_mm *mm, const uint64_t *a, int pkey)
     if (grows == PROT_GROWS_)
         return -EINVAL;
     /* Bits that are no access are refused where a key that is none is. */
-    if (prot & ~(PROT_ACCESS | PROT_SEM_ | PROT_GROWS_))
+    if (prot & ~(PROT_ACCESS | PROT_SEM_ | PROT_GROWS_ | processor_prots()))
         pkey = ASPEN_PKEYS_MAX;
     return aspen_mprotect(
-        mm, a[0], a[1],
+        mm, untagged(a[0]), a[1],
         access_of(prot) | (prot & PROT_SEM_ ? ASPEN_PROT_PLAIN_EXEC : 0) |
             (grows & PROT_GROWSDOWN ? ASPEN_PROT_GROWSDOWN : 0) |
             (grows & PROT_GROWSUP ? ASPEN_PROT_GROWSUP : 0),
@@ -254,8 +266,8 @@ call_pkey_free(const struct linux_space *space, const uint64_t *a,
 static bool
 call_mseal(const struct linux_space *space, const uint64_t *a, int64_t *answer)
 {
-    return answered(answer,
-                    a[2] ? -EINVAL : aspen_mseal(space->mm, a[0], a[1]));
+    return answered(
+        answer, a[2] ? -EINVAL : aspen_mseal(space->mm, untagged(a[0]), a[1]));
 }
 
 /* ---- mremap, remap_file_pages, brk
@@ -269,8 +281,8 @@ call_mremap(const struct linux_space *space, const uint64_t *a, int64_t *answer)
 
     if (a[3] & ~(uint64_t)MREMAP_ALL)
         return answered(answer, -EINVAL);
-    error = aspen_mremap(space->mm, a[0], a[1], a[2], (unsigned)a[3], a[4],
-                         &address);
+    error = aspen_mremap(space->mm, untagged(a[0]), a[1], a[2], (unsigned)a[3],
+                         a[4], &address);
     return answered(answer, error ? error : (int64_t)address);
 }
 
@@ -300,7 +312,8 @@ call_brk(const struct linux_space *space, const uint64_t *a, int64_t *answer)
 static bool
 call_mlock(const struct linux_space *space, const uint64_t *a, int64_t *answer)
 {
-    return answered(answer, aspen_mlock(space->mm, a[0], a[1], false));
+    return answered(answer,
+                    aspen_mlock(space->mm, untagged(a[0]), a[1], false));
 }
 
 static bool
@@ -308,14 +321,15 @@ call_mlock2(const struct linux_space *space, const uint64_t *a, int64_t *answer)
 {
     if ((unsigned)a[2] & ~MLOCK_ONFAULT_)
         return answered(answer, -EINVAL);
-    return answered(answer, aspen_mlock(space->mm, a[0], a[1], (int)a[2] != 0));
+    return answered(
+        answer, aspen_mlock(space->mm, untagged(a[0]), a[1], (int)a[2] != 0));
 }
 
 static bool
 call_munlock(const struct linux_space *space, const uint64_t *a,
              int64_t *answer)
 {
-    return answered(answer, aspen_munlock(space->mm, a[0], a[1]));
+    return answered(answer, aspen_munlock(space->mm, untagged(a[0]), a[1]));
 }
 
 static bool
@@ -339,7 +353,7 @@ static bool
 call_madvise(const struct linux_space *space, const uint64_t *a,
              int64_t *answer)
 {
-    return answered(answer, aspen_madvise(space->mm, a[0], a[1],
+    return answered(answer, aspen_madvise(space->mm, untagged(a[0]), a[1],
                                           (enum aspen_advice)(int)a[2]));
 }
 
@@ -368,16 +382,17 @@ static bool
 call_mincore(const struct linux_space *space, const uint64_t *a,
              int64_t *answer)
 {
-    return answered(answer,
-                    space->vector
-                        ? aspen_mincore(space->mm, a[0], a[1], space->vector)
-                        : ask_residency(space->mm, a[0], a[1]));
+    return answered(
+        answer, space->vector ? aspen_mincore(space->mm, untagged(a[0]), a[1],
+                                              space->vector)
+                              : ask_residency(space->mm, untagged(a[0]), a[1]));
 }
 
 static bool
 call_msync(const struct linux_space *space, const uint64_t *a, int64_t *answer)
 {
-    return answered(answer, aspen_msync(space->mm, a[0], a[1], (unsigned)a[2]));
+    return answered(
+        answer, aspen_msync(space->mm, untagged(a[0]), a[1], (unsigned)a[2]));
 }
 
 /* ---- prctl ------------------------------------------------------------- */

@@ -8,6 +8,8 @@
  *   PROCESSOR_ADDRESS_BITS of a user address; above them only who asks for it
  *   PROCESSOR_TAG_BITS     of an address's top, that most calls do not look at
  *   PROCESSOR_MAP_*        flags of mmap that not every processor has, or 0
+ *   PROCESSOR_PROT_*       bits of its access likewise; which of them this host
+ *                          has is in processor_prots()
  *   PROCESSOR_FORK, VFORK  numbers of calls that not every processor has
  *   PROCESSOR_CODE_*       bytes of instructions with a breakpoint behind them
  *   PROCESSOR_CODE_RIGHTS, SET_RIGHTS  of those: what the thread may do by
@@ -21,6 +23,7 @@
 
 #include "linux_calls.h"
 
+#include <sys/auxv.h>
 #include <sys/syscall.h>
 #include <sys/user.h>
 

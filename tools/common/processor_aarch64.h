@@ -14,6 +14,8 @@
 #define PROCESSOR_TAG_BITS     8u
 #define PROCESSOR_MAP_32BIT    0u
 #define PROCESSOR_MAP_ABOVE4G  0u
+#define PROCESSOR_PROT_BTI     0x10u
+#define PROCESSOR_PROT_MTE     0x20u
 #define PROCESSOR_FORK         PROCESSOR_NO_CALL
 #define PROCESSOR_VFORK        PROCESSOR_NO_CALL
 
@@ -24,6 +26,19 @@
 /* No keys. */
 #define PROCESSOR_CODE_RIGHTS     PROCESSOR_BRK
 #define PROCESSOR_CODE_SET_RIGHTS PROCESSOR_BRK
+
+/* Bits of AT_HWCAP2. */
+#define PROCESSOR_HAS_BTI (1ul << 17)
+#define PROCESSOR_HAS_MTE (1ul << 18)
+
+static inline uint64_t
+processor_prots(void)
+{
+    unsigned long has = getauxval(AT_HWCAP2);
+
+    return (has & PROCESSOR_HAS_BTI ? PROCESSOR_PROT_BTI : 0) |
+           (has & PROCESSOR_HAS_MTE ? PROCESSOR_PROT_MTE : 0);
+}
 
 static inline uint64_t
 processor_at(const struct user_regs_struct *registers)

@@ -17,6 +17,8 @@
 #define PROCESSOR_TAG_BITS     0u
 #define PROCESSOR_MAP_32BIT    0x40u
 #define PROCESSOR_MAP_ABOVE4G  0x80u
+#define PROCESSOR_PROT_BTI     0u
+#define PROCESSOR_PROT_MTE     0u
 #define PROCESSOR_FORK         SYS_fork
 #define PROCESSOR_VFORK        SYS_vfork
 
@@ -25,6 +27,12 @@
 #define PROCESSOR_CODE_WRITE      0x88, 0x07, 0xcc       /* mov %al, (%rdi) */
 #define PROCESSOR_CODE_RIGHTS     0x0f, 0x01, 0xee, 0xcc /* rdpkru */
 #define PROCESSOR_CODE_SET_RIGHTS 0x0f, 0x01, 0xef, 0xcc /* wrpkru */
+
+static inline uint64_t
+processor_prots(void)
+{
+    return 0;
+}
 
 static inline uint64_t
 processor_at(const struct user_regs_struct *registers)
