@@ -627,7 +627,7 @@ parse_area(const char *line, struct area *area)
     area->end = end;
     area->pgoff = offset / PAGE;
     area->inode = inode;
-    return area->end < 1ull << 47 && (inode || !area->name[0]);
+    return area->end < 1ull << 48 && (inode || !area->name[0]);
 }
 
 static uint64_t

@@ -292,6 +292,7 @@ set_up(struct pair *p)
 
     assert_int_equal(host_process_read(p->scratch, &process), 0);
     assert_int_equal(process.random, p->randomized);
+    p->bottom_up |= PROCESSOR_LEGACY_MMAP && p->stack_bytes == RLIM_INFINITY;
     assert_int_equal(process.layout.bottom_up, p->bottom_up);
     assert_int_equal(process.limits[ASPEN_LIMIT_STACK], p->stack_bytes);
     assert_int_equal(host_process_apply(&process, p->mm), 0);
@@ -388,8 +389,8 @@ begin(struct pair *p)
     struct aspen_config config;
 
     if (!host_fits())
-        unit_skip("not Linux 6.12 or later on x86-64, and not under "
-                  "ThreadSanitizer");
+        unit_skip("not Linux 6.12 or later on the processor whose page tables "
+                  "these are, and not under ThreadSanitizer");
     if (host_promise_bytes() < PROMISE_BYTES)
         unit_skip("vm.overcommit_memory is 2, and less than %llu MiB are left",
                   (unsigned long long)(PROMISE_BYTES / MIB));

@@ -8,6 +8,7 @@
  */
 #define _GNU_SOURCE
 #include "host.h"
+#include "../common/processor.h"
 
 #include <aspen/pkey.h>
 #include <errno.h>
@@ -463,12 +464,14 @@ host_process_read(pid_t pid, struct host_process *process)
 
     memset(process, 0, sizeof(*process));
     process->pid = pid;
-    process->layout.bottom_up =
-        persona & ADDR_COMPAT_LAYOUT ||
-        number_in("/proc/sys/vm/legacy_va_layout", 0) != 0;
     process->random = !(persona & ADDR_NO_RANDOMIZE) &&
                       number_in("/proc/sys/kernel/randomize_va_space", 2) != 0;
     int error = read_limits(pid, process->limits);
+    process->layout.bottom_up =
+        persona & ADDR_COMPAT_LAYOUT ||
+        (PROCESSOR_LEGACY_MMAP &&
+         process->limits[ASPEN_LIMIT_STACK] == ASPEN_UNLIMITED) ||
+        number_in("/proc/sys/vm/legacy_va_layout", 0) != 0;
     if (!error)
         error = read_privileges(pid, &process->privileges);
     if (!error)

@@ -19,6 +19,7 @@
 #define PROCESSOR_MAP_ABOVE4G  0x80u
 #define PROCESSOR_PROT_BTI     0u
 #define PROCESSOR_PROT_MTE     0u
+#define PROCESSOR_LEGACY_MMAP  false
 #define PROCESSOR_FORK         SYS_fork
 #define PROCESSOR_VFORK        SYS_vfork
 
