@@ -269,6 +269,8 @@ programs: all $(UNIT_test) $(BUILD)/aspen-broken $(BUILD)/make_snapshots \
 check-arm64 check-arm64-long: | $(DEPS_check) $(DEPS_arm64)
 	@MAKE='$(MAKE)' KERNELS='$(KERNELS)' CPUS='$(CPUS)' RUN="$$RUN" \
 	    scripts/check-arm64.sh $(BUILD) $(if $(filter %-long,$@),long,short)
+CHECKS += check-arm64
+CHECKS_LONG += check-arm64-long
 
 # ---- Examples -----------------------------------------------------------
 

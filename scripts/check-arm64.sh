@@ -111,7 +111,7 @@ rehearse()
 {
     there /bin/bash -c 'cd /aspen
         for snapshot in flags guard huge swap; do
-            /build/aspen rehearse tests/snapshots/$snapshot.snap || exit 1
+            /build/aspen rehearse --snapshot tests/snapshots/$snapshot.snap || exit 1
             /build/aspen fuzz --failing tests/snapshots/$snapshot.snap \
                 --calls 200 || exit 1
         done'
@@ -122,7 +122,7 @@ refusals()
 {
     local said
     said=$(qemu-aarch64-static -p 65536 -L "$system/root" "$build/aspen" \
-        rehearse tests/snapshots/flags.snap 2>&1)
+        rehearse --snapshot tests/snapshots/flags.snap 2>&1)
     [ $? -eq 2 ] && grep -q 'pages of 65536 bytes' <<<"$said" || {
         echo "$said"
         return 1
@@ -142,7 +142,8 @@ refusals()
 make_there()
 {
     there /bin/bash -c 'cd /aspen && make -j"$(nproc)" BUILD=/build/there \
-        all && /build/there/aspen rehearse tests/snapshots/guard.snap'
+        all && /build/there/aspen rehearse \
+        --snapshot tests/snapshots/guard.snap'
 }
 
 scripts/arm64/root.sh "$system" || {

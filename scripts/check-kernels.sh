@@ -9,7 +9,7 @@
 #   KERNELS   releases: 6.1 6.12
 #   CPUS      processors, as QEMU calls them: qemu64, and max, which has
 #             protection keys and 57 bits of addresses; for arm64 cortex-a57,
-#             and max, which has BTI, MTE and 52 bits
+#             and max, which has BTI and MTE (52 bits are off)
 #   LIMIT     seconds that one boot may take: 1800
 #   ACCEL     how QEMU runs it: tcg,thread=multi; kvm where that works
 #   RUN       instead of the tests: this command, in each guest, in a folder
@@ -25,7 +25,7 @@ build=$1 how=${2:-whole}
 export ARCH SYSTEM
 case $ARCH in
 arm64)
-    : "${CPUS:=cortex-a57 max}"
+    : "${CPUS:=cortex-a57 max,lpa2=off}"
     port=ttyS0
     qemu=(qemu-system-aarch64 -device pci-serial,chardev=port)
     console=ttyAMA0
@@ -62,7 +62,7 @@ machine()
     truncate -s 64M "$3/logs.tar"
     if [ "$ARCH" = arm64 ]; then
         board=virt,gic-version=3
-        [ "$2" != max ] || board=$board,mte=on
+        [ "${2%%,*}" != max ] || board=$board,mte=on
         set -- "$@" -machine "$board"
     fi
     timeout -k 5 "$LIMIT" "${qemu[0]}" -nodefaults -no-user-config \

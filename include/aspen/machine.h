@@ -92,8 +92,9 @@ struct aspen_config {
     enum aspen_huge_placement huge_placement;
     bool ksm_absent;       /* MERGEABLE is an advice that nobody knows */
     bool vma_names_absent; /* anonymous memory has no names */
-    unsigned pkeys;        /* protection keys, 0 included; 0 or 1: none, as the
-                              processor has none; at most ASPEN_PKEYS_MAX */
+    unsigned pkeys;        /* protection keys, 0 included; at most
+                              ASPEN_PKEYS_MAX; the processor has none: 0, or
+                              1 where key 0 may be named (AArch64) */
     enum aspen_execute_only execute_only; /* KEY: there are keys; ENTRY: the
                                              format can say it (AArch64) */
     bool huge_shared_placement; /* shared anonymous memory is aligned, too */

@@ -43,7 +43,7 @@ aspen_pkey_flags(unsigned pkey)
 static inline bool
 aspen_pkey_is_callers(const struct aspen_mm *mm, int pkey)
 {
-    return pkey >= 0 && pkey < ASPEN_PKEYS_MAX && mm->aspen->config.pkeys > 1 &&
+    return pkey >= 0 && pkey < ASPEN_PKEYS_MAX && mm->aspen->config.pkeys > 0 &&
            (uint32_t)pkey != mm->execute_only_pkey && mm->pkeys >> pkey & 1;
 }
 

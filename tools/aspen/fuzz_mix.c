@@ -336,7 +336,7 @@ mix_arguments(struct fuzz_mix *mix, struct linux_call *call)
         break;
     case SYS_pkey_alloc:
         a[0] = one_in(mix, 16);
-        a[1] = one_in(mix, 8) ? below(mix, 6) : 0;
+        a[1] = one_in(mix, 8) ? below(mix, 6) & PROCESSOR_PKEY_RIGHTS : 0;
         break;
     case SYS_pkey_free: /* of 0: docs/semantics.md, Deviations */
         a[0] = one_in(mix, 8) ? UINT64_MAX - below(mix, 2) : 1 + below(mix, 4);

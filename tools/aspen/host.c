@@ -203,6 +203,22 @@ has_pkeys(void)
     return found;
 }
 
+/* Where the processor has none, but kernels for it know keys: key 0 is there.
+ */
+static bool
+takes_key_0(void)
+{
+    void *page =
+        mmap(NULL, PAGE, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    bool takes;
+
+    if (page == MAP_FAILED)
+        return false;
+    takes = syscall(SYS_pkey_mprotect, page, PAGE, PROT_NONE, 0) == 0;
+    munmap(page, PAGE);
+    return takes;
+}
+
 /* Does the kernel, which reads as the program would, read what is mapped to be
  * executed alone? */
 static bool
@@ -228,7 +244,7 @@ reads_what_is_executed(void)
 static enum aspen_execute_only
 execute_only(const struct aspen_config *config)
 {
-    if (config->pkeys)
+    if (config->pkeys > 1)
         return ASPEN_EXECUTE_ONLY_KEY;
     return reads_what_is_executed() ? ASPEN_EXECUTE_ONLY_NONE
                                     : ASPEN_EXECUTE_ONLY_ENTRY;
@@ -250,7 +266,7 @@ host_config(struct aspen_config *config)
     /* /sys may be out of sight; an empty range tells what there is. */
     if (madvise(NULL, 0, MADV_HUGEPAGE))
         config->huge_placement = ASPEN_HUGE_PLACEMENT_NEVER;
-    config->pkeys = has_pkeys() ? ASPEN_PKEYS_MAX : 0;
+    config->pkeys = has_pkeys() ? ASPEN_PKEYS_MAX : takes_key_0();
     config->execute_only = execute_only(config);
     config->vma_names_absent = prctl(SET_VMA, ANON_NAME, NULL, 0, NULL) != 0;
     config->huge_shared_placement =

@@ -11,6 +11,7 @@
  *   PROCESSOR_PROT_*       bits of its access likewise; which of them this host
  *                          has is in processor_prots()
  *   PROCESSOR_LEGACY_MMAP  a stack without limit makes the layout bottom-up
+ *   PROCESSOR_PKEY_RIGHTS  bits of pkey_alloc's that every kernel answers alike
  *   PROCESSOR_FORK, VFORK  numbers of calls that not every processor has
  *   PROCESSOR_CODE_*       bytes of instructions with a breakpoint behind them
  *   PROCESSOR_CODE_RIGHTS, SET_RIGHTS  of those: what the thread may do by

@@ -20,6 +20,7 @@
 #define PROCESSOR_PROT_BTI     0u
 #define PROCESSOR_PROT_MTE     0u
 #define PROCESSOR_LEGACY_MMAP  false
+#define PROCESSOR_PKEY_RIGHTS  ~0u
 #define PROCESSOR_FORK         SYS_fork
 #define PROCESSOR_VFORK        SYS_vfork
 
