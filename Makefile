@@ -37,7 +37,7 @@ PKG_CONFIG ?= pkg-config
 
 # The processor that is compiled for; pages of the kernel below us.
 MACHINE := $(shell { $(CC) -dumpmachine 2>/dev/null || uname -m; } | sed 's/-.*//')
-PAGE_BYTES := $(shell getconf PAGE_SIZE)
+PAGE_BYTES := $(or $(shell getconf PAGE_SIZE 2>/dev/null),4096)
 ifneq ($(filter-out help clean,$(or $(MAKECMDGOALS),all)),)
 ifeq ($(filter x86_64 aarch64,$(MACHINE)),)
 $(error Aspen's port and tools know x86-64 and AArch64 (64-bit), not $(MACHINE))

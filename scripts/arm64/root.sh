@@ -11,7 +11,7 @@ set -u
 mkdir -p "$1"
 directory=$(cd "$1" && pwd)
 packages='bash busybox-static coreutils dash diffutils findutils gcc grep
-    hostname libc6-dev libcmocka-dev libjansson-dev liburcu-dev make mawk
+    hostname libc-bin libc6-dev libcmocka-dev libjansson-dev liburcu-dev make mawk
     mount perl-base pkg-config procps python3 sed tar util-linux'
 
 give_up()
