@@ -27,6 +27,7 @@
 
 #include <sys/auxv.h>
 #include <sys/syscall.h>
+#include <sys/types.h>
 #include <sys/user.h>
 
 /* No call has this number. */
