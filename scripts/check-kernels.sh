@@ -51,7 +51,7 @@ todo()
         echo "calls=400 seeds='1 2' tools="
     else
         echo "calls=2000 seeds='1 2 3 4 5 6 7 8'
-            tools='capture fuzz shadow usage'"
+            tools='capture fuzz shadow pkey usage'"
     fi
 }
 

@@ -4,7 +4,8 @@
 # Protection keys: a program that uses them is followed, captured, rehearsed.
 . "$(dirname "$0")/lib.bash"
 
-guest=$(dirname "${MAKE_SNAPSHOTS:?beside the program pkey_guest}")/pkey_guest
+guest=$(dirname "$ASPEN")/pkey_guest
+[ -x "$guest" ] || guest=$(dirname "$ASPEN")/../pkey_guest
 
 if ! grep -q '^ProtectionKey:' /proc/self/smaps; then
     skip pkey 'the processor has no protection keys'

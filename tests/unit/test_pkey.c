@@ -511,6 +511,9 @@ test_refused_takes_nothing(void **state)
     k->rights = ASPEN_RIGHTS_ALL;
     assert_int_equal(aspen_mmap(k->s.mm, &args, &address), -ASPEN_ENOMEM);
     assert_int_equal(protect(k, 0x100, X, SAME), -ASPEN_ENOMEM);
+    args.address = AT(0x100);
+    assert_int_equal(aspen_limit_set(k->s.mm, ASPEN_LIMIT_AS, 0), 0);
+    assert_int_equal(aspen_mmap(k->s.mm, &args, &address), -ASPEN_ENOMEM);
     assert_int_equal(given_out(k->s.mm), 1);
     assert_int_equal(own_key(k->s.mm), -1);
     assert_int_equal(k->rights, 0);
