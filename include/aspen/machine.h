@@ -98,6 +98,10 @@ struct aspen_config {
     enum aspen_execute_only execute_only; /* KEY: there are keys; ENTRY: the
                                              format can say it (AArch64) */
     bool huge_shared_placement; /* shared anonymous memory is aligned, too */
+    /* The top of what munmap and mremap may name, where that is above user
+     * space as the page tables have it: 2^56 - 4096 with 57-bit addresses,
+     * which Linux gives only to who asks for them. 0: the same. */
+    uint64_t names_limit;
     enum aspen_semantics semantics;
     struct aspen_hooks hooks;
 };

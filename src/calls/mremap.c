@@ -85,7 +85,7 @@ check_flags(const struct remap *remap)
 static int
 check_target(const struct remap *remap)
 {
-    uint64_t limit = remap->mm->address_limit;
+    uint64_t limit = remap->mm->names_limit;
 
     if (remap->new_bytes > limit || remap->new > limit - remap->new_bytes ||
         !aspen_is_aligned(remap->new, ASPEN_PAGE_SIZE) || check_flags(remap) ||
@@ -105,7 +105,7 @@ check_arguments(const struct remap *remap)
         return -ASPEN_EINVAL;
     if (!aspen_release_mremap_checks_arguments_first(remap->mm->aspen))
         return check_flags(remap);
-    if (remap->new_bytes > remap->mm->address_limit)
+    if (remap->new_bytes > remap->mm->names_limit)
         return -ASPEN_EINVAL;
     return has_target(remap) ? check_target(remap) : 0;
 }
@@ -196,7 +196,7 @@ check_mapping(struct remap *remap)
 static int
 check_excess(const struct remap *remap)
 {
-    uint64_t limit = remap->mm->address_limit;
+    uint64_t limit = remap->mm->names_limit;
     uint64_t start = remap->old + remap->new_bytes;
 
     if (remap->old_bytes <= remap->new_bytes)
@@ -212,8 +212,10 @@ shrink(struct remap *remap)
     int error = check_excess(remap);
     if (error)
         return error;
-    return aspen_munmap_locked(remap->mm, remap->old + remap->new_bytes,
-                               remap->old + remap->old_bytes);
+    uint64_t start = remap->old + remap->new_bytes;
+    uint64_t end =
+        aspen_min_u64(remap->old + remap->old_bytes, remap->mm->address_limit);
+    return start < end ? aspen_munmap_locked(remap->mm, start, end) : 0;
 }
 
 /* ---- Larger, in place -------------------------------------------------- */
@@ -373,9 +375,12 @@ takes_away_itself(const struct remap *remap)
 static int
 check_gone(struct remap *remap, uint64_t start, uint64_t bytes)
 {
+    uint64_t end = aspen_min_u64(start + bytes, remap->mm->address_limit);
     struct aspen_clear clear;
 
-    int error = aspen_clear_check(&clear, remap->mm, start, start + bytes);
+    if (start >= end) /* up there nothing is mapped */
+        return 0;
+    int error = aspen_clear_check(&clear, remap->mm, start, end);
     if (error)
         return error;
     remap->gone.pages += clear.pages;
@@ -410,14 +415,12 @@ check_in_old_order(struct remap *remap)
 /* As Linux, which unmaps the target before it looks at what was there: the
  * target's own refusal comes first. */
 static int
-refuse(const struct remap *remap, int error)
+refuse(struct remap *remap, int error)
 {
-    struct aspen_clear target;
     int refused = 0;
 
     if (remap->flags & ASPEN_MREMAP_FIXED)
-        refused = aspen_clear_check(&target, remap->mm, remap->new,
-                                    remap->new + remap->new_bytes);
+        refused = check_gone(remap, remap->new, remap->new_bytes);
     return refused ? refused : error;
 }
 

@@ -40,10 +40,13 @@ int
 aspen_munmap(struct aspen_mm *mm, uint64_t address, uint64_t length_bytes)
 {
     if (!aspen_is_aligned(address, ASPEN_PAGE_SIZE) || length_bytes == 0 ||
-        address > mm->address_limit ||
-        length_bytes > mm->address_limit - address)
+        address > mm->names_limit || length_bytes > mm->names_limit - address)
         return -ASPEN_EINVAL;
-    uint64_t end = address + aspen_align_up(length_bytes, ASPEN_PAGE_SIZE);
+    uint64_t end =
+        aspen_min_u64(address + aspen_align_up(length_bytes, ASPEN_PAGE_SIZE),
+                      mm->address_limit);
+    if (address >= end) /* nothing is mapped up there */
+        return 0;
 
     int error = aspen_mm_write_lock_killable(mm, ASPEN_LOCK_MM);
     if (error)

@@ -200,6 +200,47 @@ test_arguments(void **state)
     helper_assert_vmas(s->mm, "65-66 rw-p 65\n");
 }
 
+/* 57-bit addresses: what lies above the page tables may be named. */
+static void
+test_names_limit(void **state)
+{
+    const uint64_t top = ((uint64_t)1 << 56) - PAGE;
+    const unsigned onto = ASPEN_MREMAP_MAYMOVE | ASPEN_MREMAP_FIXED;
+    struct aspen_config config;
+    struct helper_space s;
+    uint64_t address;
+
+    (void)state;
+    for (unsigned level = 0; level <= ASPEN_SEMANTICS_6_18; level++) {
+        aspen_config_init(&config);
+        config.names_limit = top;
+        config.semantics = (enum aspen_semantics)level;
+        helper_space_create(&s, &config);
+        uint64_t limit = s.mm->address_limit;
+        assert_int_equal(aspen_munmap(s.mm, limit, PAGE), 0);
+        assert_int_equal(aspen_munmap(s.mm, top - PAGE, PAGE), 0);
+        assert_int_equal(aspen_munmap(s.mm, top, PAGE), -ASPEN_EINVAL);
+        assert_int_equal(aspen_munmap(s.mm, PAGE, top), -ASPEN_EINVAL);
+        helper_map(s.mm, AT(100), 2, RW);
+        assert_int_equal(aspen_munmap(s.mm, AT(101), limit), 0);
+        helper_assert_vmas(s.mm, "64-65 rw-p 64\n");
+        /* Too much of the old range; the same beyond the top. */
+        assert_int_equal(
+            aspen_mremap(s.mm, AT(100), limit, PAGE, 0, 0, &address), 0);
+        assert_int_equal(aspen_mremap(s.mm, AT(100), top, PAGE, 0, 0, &address),
+                         -ASPEN_EINVAL);
+        /* A place that the page tables do not reach, and none at all. */
+        assert_int_equal(
+            aspen_mremap(s.mm, AT(100), PAGE, PAGE, onto, limit, &address),
+            -ASPEN_ENOMEM);
+        assert_int_equal(
+            aspen_mremap(s.mm, AT(100), PAGE, PAGE, onto, top, &address),
+            -ASPEN_EINVAL);
+        helper_assert_vmas(s.mm, "64-65 rw-p 64\n");
+        helper_space_destroy(&s);
+    }
+}
+
 static void
 test_sealed(void **state)
 {
@@ -456,6 +497,7 @@ main(void)
         TEST(test_several),
         TEST(test_tables),
         TEST(test_arguments),
+        cmocka_unit_test(test_names_limit),
         TEST(test_sealed),
         cmocka_unit_test(test_dead_nodes_are_bounded),
         cmocka_unit_test(test_map_count),

@@ -266,6 +266,20 @@ fuzz_known_split(struct fuzz_pair *pair, unsigned process)
     return reason ? known(pair, reason, FUZZ_STOP) : FUZZ_UNEXPLAINED;
 }
 
+/* With 57-bit addresses whoever names one above 47 bits gets it. */
+static bool
+is_beyond_tables(const struct fuzz_pair *pair, const struct fuzz_op *op,
+                 int64_t theirs)
+{
+    const uint64_t top = ((uint64_t)1 << 47) - FUZZ_PAGE;
+    const uint64_t *a = op->call.arguments;
+    bool remaps = op->call.number == SYS_mremap;
+
+    return pair->model.names_limit && op->kind == FUZZ_CALL &&
+           (remaps || op->call.number == SYS_mmap) && !is_error(theirs) &&
+           (uint64_t)theirs + fuzz_pages(a[remaps ? 2 : 1]) * FUZZ_PAGE > top;
+}
+
 enum fuzz_step
 fuzz_known_answer(struct fuzz_pair *pair, const struct fuzz_op *op,
                   int64_t theirs, int64_t ours)
@@ -276,6 +290,8 @@ fuzz_known_answer(struct fuzz_pair *pair, const struct fuzz_op *op,
     if (op->kind == FUZZ_CALL && op->call.number == SYS_mmap &&
         a[0] > UINT64_MAX - FUZZ_PAGE && is_error(theirs) && is_error(ours))
         return known(pair, "address taken for an error", FUZZ_GO_ON);
+    if (is_beyond_tables(pair, op, theirs))
+        return known(pair, "beyond 47 bits of address", FUZZ_STOP);
     /* What DONTUNMAP leaves behind is not locked, but counts for MEMLOCK; not
      * in Debian's 6.1 and 6.12. */
     if (pair->has_kept_old && pair->model.semantics >= ASPEN_SEMANTICS_6_18 &&

@@ -134,6 +134,7 @@ make_machine(struct fuzz_model *model, struct tool_error *error)
                          "are left to promise",
                          PROMISE_BYTES >> 20);
     model->semantics = config.semantics;
+    model->names_limit = config.names_limit;
     config.frames = FRAMES;
     result = host_direct_map(&config);
     if (result == 0 && config.frames < FRAMES / 4)

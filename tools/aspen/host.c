@@ -250,6 +250,15 @@ execute_only(const struct aspen_config *config)
                                     : ASPEN_EXECUTE_ONLY_ENTRY;
 }
 
+/* With 57-bit addresses nothing is mapped at their top, and Linux says so. */
+static uint64_t
+names_limit(void)
+{
+    const uint64_t limit = ((uint64_t)1 << 56) - PAGE;
+
+    return munmap((void *)(uintptr_t)(limit - PAGE), PAGE) ? 0 : limit;
+}
+
 void
 host_config(struct aspen_config *config)
 {
@@ -258,6 +267,7 @@ host_config(struct aspen_config *config)
     aspen_config_init(config);
     config->frames = pages > 0 ? (uint32_t)pages : 1u << 20;
     (void)host_semantics(&config->semantics);
+    config->names_limit = names_limit();
     overcommit_config(config);
     config->map_count_max =
         (uint32_t)number_in("/proc/sys/vm/max_map_count", 65530);
