@@ -238,6 +238,8 @@ check(struct mapping *mapping, const struct aspen_mmap_args *args)
     if (!error)
         error = check_kind(args);
     drop_lock_of_raw(mapping);
+    if (!error)
+        error = aspen_place_check_reach(mm, mapping->start, mapping->bytes);
     return error ? error : check_room(mapping);
 }
 

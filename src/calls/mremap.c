@@ -448,6 +448,9 @@ plan_move(struct remap *remap, struct aspen_move *move, struct totals *totals)
     error = check_expansion_first(remap);
     if (!error)
         error = find_place(remap);
+    if (!error)
+        error =
+            aspen_place_check_reach(remap->mm, remap->new, remap->new_bytes);
     if (error)
         return error;
     move_init(move, remap);

@@ -260,7 +260,7 @@ check_place(const struct area *area, uint64_t start)
 {
     struct aspen_mm *mm = area->mm;
 
-    if (start > mm->address_limit - area->bytes)
+    if (start > mm->names_limit - area->bytes)
         return -ASPEN_ENOMEM;
     if (!aspen_is_aligned(start, ASPEN_PAGE_SIZE))
         return -ASPEN_EINVAL;
@@ -292,8 +292,17 @@ aspen_place(struct aspen_mm *mm, const struct aspen_mmap_args *args,
     struct area area = {
         .mm = mm, .place = args->place, .hint = hint, .bytes = bytes};
 
-    if (bytes > mm->address_limit)
+    if (bytes > mm->names_limit)
         return -ASPEN_ENOMEM;
     int error = find(&area, args, start);
     return error ? error : check_place(&area, *start);
+}
+
+int
+aspen_place_check_reach(const struct aspen_mm *mm, uint64_t start,
+                        uint64_t bytes)
+{
+    return bytes > mm->address_limit || start > mm->address_limit - bytes
+               ? -ASPEN_ENOMEM
+               : 0;
 }

@@ -27,4 +27,9 @@ ASPEN_MUST_USE int aspen_place(struct aspen_mm *mm,
                                const struct aspen_mmap_args *args,
                                uint64_t hint, uint64_t bytes, uint64_t *start);
 
+/* A place that may be named, but that page tables do not reach: the last thing
+ * to be looked at. 0 or -ASPEN_ENOMEM. */
+ASPEN_MUST_USE int aspen_place_check_reach(const struct aspen_mm *mm,
+                                           uint64_t start, uint64_t bytes);
+
 #endif

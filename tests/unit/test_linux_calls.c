@@ -82,8 +82,10 @@ sides_create(struct sides *s)
     assert_int_equal(ftruncate(s->files[0], (off_t)(PAGES * PAGE)), 0);
     s->files[1] = reopen(s->files[0], O_RDONLY);
     s->files[2] = reopen(s->files[0], O_WRONLY);
-    s->space = (struct linux_space){
-        .mm = helper_mm(&s->helper), .find_file = find_file, .context = s};
+    s->space = (struct linux_space){.mm = helper_mm(&s->helper),
+                                    .find_file = find_file,
+                                    .context = s,
+                                    .unknown_flags = host_unknown_flags()};
     assert_int_equal(host_process_read(getpid(), &process), 0);
     assert_int_equal(host_process_apply(&process, s->space.mm), 0);
 }

@@ -236,6 +236,12 @@ test_names_limit(void **state)
         assert_int_equal(
             aspen_mremap(s.mm, AT(100), PAGE, PAGE, onto, top, &address),
             -ASPEN_EINVAL);
+        struct aspen_mmap_args map = {.address = limit - PAGE + 1,
+                                      .length_bytes = 4 * PAGE,
+                                      .place = ASPEN_MAP_FIXED};
+        assert_int_equal(aspen_mmap(s.mm, &map, &address), -ASPEN_EINVAL);
+        map.address--;
+        assert_int_equal(aspen_mmap(s.mm, &map, &address), -ASPEN_ENOMEM);
         helper_assert_vmas(s.mm, "64-65 rw-p 64\n");
         helper_space_destroy(&s);
     }

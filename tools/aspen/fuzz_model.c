@@ -298,6 +298,7 @@ make_call(struct fuzz_model *model, struct aspen_mm *mm,
         .mm = mm,
         .find_file = find_file,
         .context = model,
+        .unknown_flags = host_unknown_flags(),
         .vector = model->vector,
     };
     int64_t answer = 0;

@@ -173,6 +173,15 @@ host_semantics(enum aspen_semantics *semantics)
     return version >= OLDEST_KNOWN && sysconf(_SC_PAGESIZE) == (long)PAGE;
 }
 
+uint64_t
+host_unknown_flags(void)
+{
+    enum aspen_semantics semantics;
+
+    (void)host_semantics(&semantics);
+    return semantics < ASPEN_SEMANTICS_6_12 ? PROCESSOR_MAP_ABOVE4G : 0;
+}
+
 /* What the kernel makes of a hint that is too low: the larger of the sysctl
  * and a constant of its security modules, which nothing else tells. */
 static uint64_t

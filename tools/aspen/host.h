@@ -17,6 +17,10 @@
  * them, or no Linux with pages of 4 KiB, and will give other answers. */
 bool host_semantics(enum aspen_semantics *semantics);
 
+/** Flags of mmap that the host's release does not have: MAP_ABOVE4G up to level
+ * 6.1. It ignores them, but for MAP_SHARED_VALIDATE. */
+uint64_t host_unknown_flags(void);
+
 /**
  * aspen_config_init(), then the host's release, overcommit (with its limit, for
  * all processes together), bounds of addresses and maps, and what huge pages do

@@ -10,6 +10,7 @@
  */
 #define _GNU_SOURCE
 #include "../common/processor.h"
+#include "host.h"
 #include "shadow_session.h"
 
 #include <aspen/mlock.h>
@@ -123,6 +124,7 @@ linux_space_of(struct shadow_task *task)
         .find_file = find_file,
         .read = read_guest,
         .context = task,
+        .unknown_flags = host_unknown_flags(),
     };
 }
 

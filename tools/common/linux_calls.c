@@ -123,15 +123,17 @@ may_flags(uint64_t flags, const struct linux_file *file)
 
 /* What Linux asks of type and file once it has a place: 0 or the error. */
 static int
-check_type(uint64_t prot, uint64_t flags, const struct linux_file *file)
+check_type(const struct linux_space *space, uint64_t prot, uint64_t flags,
+           const struct linux_file *file)
 {
+    uint64_t known = MAP_VALIDATED & ~space->unknown_flags;
     uint64_t type = flags & MAP_TYPE;
 
     if (type == MAP_SHARED_VALIDATE && flags & MAP_ANONYMOUS)
         return -EINVAL;
     if (type != MAP_PRIVATE && !is_shared(flags))
         return -EINVAL;
-    if (type == MAP_SHARED_VALIDATE && flags & ~MAP_VALIDATED)
+    if (type == MAP_SHARED_VALIDATE && flags & ~known)
         return -EOPNOTSUPP;
     if (is_shared(flags) && prot & PROT_WRITE && !file->writable)
         return -EACCES;
@@ -194,11 +196,11 @@ call_mmap(const struct linux_space *space, const uint64_t *a, int64_t *answer)
         .vm_flags = access_of(prot) | kind_of(flags) |
                     (is_shared(flags) ? ASPEN_VM_SHARED : 0) |
                     (anonymous ? 0 : may_flags(flags, &file)),
-        .place = place_of(prot, flags),
+        .place = place_of(prot, flags & ~space->unknown_flags),
         .object = file.object,
         .offset_bytes = anonymous ? 0 : a[5],
     };
-    error = check_type(prot, flags, &file);
+    error = check_type(space, prot, flags, &file);
     error = error ? refuse_placed(space->mm, &args, error)
                   : aspen_mmap(space->mm, &args, &address);
     return answered(answer, error ? error : (int64_t)address);

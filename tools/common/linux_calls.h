@@ -32,6 +32,9 @@ struct linux_space {
      * NULL: calls that need it are not modelled. */
     size_t (*read)(void *context, uint64_t address, void *bytes, size_t length);
     void *context;
+    /* Flags of mmap that the release does not have; see host_unknown_flags().
+     */
+    uint64_t unknown_flags;
     /* Gets the bytes of mincore, one a page. NULL: only the answer counts. */
     uint8_t *vector;
 };
