@@ -361,6 +361,7 @@ aspen_frame_zero(struct aspen *aspen, uint32_t frame)
 {
     if (aspen_unlikely(!aspen_frames_have_contents(aspen)))
         return no_contents(aspen);
+    aspen_contents_point(page_of(aspen, frame), true);
     memset(page_of(aspen, frame), 0, ASPEN_PAGE_SIZE);
     return 0;
 }

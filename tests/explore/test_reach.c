@@ -352,6 +352,16 @@ device_task(void *unused)
     device_as(1, scene.read_only ? 0 : ASPEN_PIN_WRITE, true);
 }
 
+/* The bytes of the page are read now, as others may write them. */
+static void
+look_at(struct aspen_mm *mm)
+{
+    uint32_t frame;
+
+    if (!aspen_translate(mm, START, ASPEN_ACCESS_READ, &frame))
+        sim_point(bytes_of(frame), false);
+}
+
 static void
 fork_task(void *unused)
 {
@@ -365,6 +375,7 @@ fork_task(void *unused)
     if (!error) {
         memcpy(scene.forked_with, before, sizeof(before));
         scene.forked = child;
+        look_at(child);
         for (unsigned writer = 0; writer < WRITERS; writer++)
             scene.forked_saw[writer] = byte_in(child, writer);
     }
