@@ -42,9 +42,9 @@ try()
     fi
 }
 
-if ! printf '%s\n' 6.12 "$(uname -r)" | sort -CV ||
+if ! printf '%s\n' 6.1 "$(uname -r)" | sort -CV ||
     ! "$aspen" shadow -- true 2>/dev/null; then
-    echo 'skipped shadow: needs Linux 6.12 or later, and ptrace'
+    echo 'skipped shadow: needs Linux 6.1 or later, and ptrace'
     echo '0 passed, 0 failed, 1 skipped'
     exit 0
 fi
