@@ -195,16 +195,22 @@ pgoff_of(const struct mapping *mapping, const struct aspen_mmap_args *args)
                : mapping->start >> ASPEN_PAGE_SHIFT;
 }
 
-/* What is in the way, and the limits. */
+/* What is in the way, as far as anything can be, and the limits. */
 static int
 check_room(struct mapping *mapping)
 {
+    struct aspen_mm *mm = mapping->mm;
     uint64_t pages = mapping->bytes >> ASPEN_PAGE_SHIFT;
+    uint64_t end =
+        aspen_min_u64(mapping->start + mapping->bytes, mm->address_limit);
+    int error = 0;
 
     if (mapping->flags & ASPEN_VM_ACCOUNT)
         mapping->charge_pages = pages;
-    int error = aspen_clear_check(&mapping->clear, mapping->mm, mapping->start,
-                                  mapping->start + mapping->bytes);
+    if (mapping->start < end)
+        error = aspen_clear_check(&mapping->clear, mm, mapping->start, end);
+    if (!error)
+        error = aspen_place_check_reach(mm, mapping->start, mapping->bytes);
     if (error)
         return error;
     return aspen_may_expand(mapping->mm, mapping->flags,
@@ -238,8 +244,6 @@ check(struct mapping *mapping, const struct aspen_mmap_args *args)
     if (!error)
         error = check_kind(args);
     drop_lock_of_raw(mapping);
-    if (!error)
-        error = aspen_place_check_reach(mm, mapping->start, mapping->bytes);
     return error ? error : check_room(mapping);
 }
 

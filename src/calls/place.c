@@ -292,7 +292,10 @@ aspen_place(struct aspen_mm *mm, const struct aspen_mmap_args *args,
     struct area area = {
         .mm = mm, .place = args->place, .hint = hint, .bytes = bytes};
 
-    if (bytes > mm->names_limit)
+    uint64_t lowest =
+        ASPEN_LENGTH_BELOW_LOWEST ? 0 : mm->aspen->config.mmap_min_address;
+
+    if (bytes > mm->names_limit - lowest)
         return -ASPEN_ENOMEM;
     int error = find(&area, args, start);
     return error ? error : check_place(&area, *start);

@@ -26,6 +26,9 @@
  * Format headers define:
  *   ASPEN_ADDRESS_BITS                bits of a user address
  *   ASPEN_ADDRESS_LIMIT               exclusive top of user space
+ *   ASPEN_LENGTH_BELOW_LOWEST         1: a length that only fits below
+ *                                     mmap_min_address is refused as what is
+ *                                     there is; 0: at once, as Linux does
  *   ASPEN_MMAP_BOTTOM                 where searches upwards begin, and how
  *   ASPEN_STACK_RANDOM                much chance moves the top of stacks, as
  *                                     Linux has it for such a processor

@@ -37,12 +37,13 @@
 #ifndef ASPEN_PAGING_FORMAT_AARCH64_H
 #define ASPEN_PAGING_FORMAT_AARCH64_H
 
-#define ASPEN_ADDRESS_BITS       48
-#define ASPEN_ADDRESS_LIMIT      ((uint64_t)1 << 48)
-#define ASPEN_MMAP_BOTTOM        (ASPEN_ADDRESS_LIMIT / 4)
-#define ASPEN_STACK_RANDOM       ((uint64_t)0x3ffff << ASPEN_PAGE_SHIFT)
-#define ASPEN_ENTRY_NUMBER_BITS  36
-#define ASPEN_ENTRY_EXECUTE_ONLY 1
+#define ASPEN_ADDRESS_BITS        48
+#define ASPEN_ADDRESS_LIMIT       ((uint64_t)1 << 48)
+#define ASPEN_LENGTH_BELOW_LOWEST 0
+#define ASPEN_MMAP_BOTTOM         (ASPEN_ADDRESS_LIMIT / 4)
+#define ASPEN_STACK_RANDOM        ((uint64_t)0x3ffff << ASPEN_PAGE_SHIFT)
+#define ASPEN_ENTRY_NUMBER_BITS   36
+#define ASPEN_ENTRY_EXECUTE_ONLY  1
 
 #define ASPEN_ARM_VALID      ((uint64_t)1 << 0)
 #define ASPEN_ARM_TABLE      ((uint64_t)1 << 1) /* in a leaf: a page */

@@ -29,11 +29,12 @@
 #define ASPEN_PAGING_FORMAT_X86_64_H
 
 /* The last page of the lower half stays unused, as in Linux. */
-#define ASPEN_ADDRESS_BITS      47
-#define ASPEN_ADDRESS_LIMIT     (((uint64_t)1 << 47) - ASPEN_PAGE_SIZE)
-#define ASPEN_MMAP_BOTTOM       (ASPEN_ADDRESS_LIMIT / 3)
-#define ASPEN_STACK_RANDOM      ((uint64_t)0x3fffff << ASPEN_PAGE_SHIFT)
-#define ASPEN_ENTRY_NUMBER_BITS 40
+#define ASPEN_ADDRESS_BITS        47
+#define ASPEN_ADDRESS_LIMIT       (((uint64_t)1 << 47) - ASPEN_PAGE_SIZE)
+#define ASPEN_LENGTH_BELOW_LOWEST 1
+#define ASPEN_MMAP_BOTTOM         (ASPEN_ADDRESS_LIMIT / 3)
+#define ASPEN_STACK_RANDOM        ((uint64_t)0x3fffff << ASPEN_PAGE_SHIFT)
+#define ASPEN_ENTRY_NUMBER_BITS   40
 /* What can be executed can be read. */
 #define ASPEN_ENTRY_EXECUTE_ONLY 0
 

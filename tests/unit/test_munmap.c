@@ -200,6 +200,35 @@ test_arguments(void **state)
     helper_assert_vmas(s->mm, "65-66 rw-p 65\n");
 }
 
+/* A sealed mapping refuses before the tables' end does. */
+static void
+test_names_limit_sealed(void **state)
+{
+    struct aspen_config config;
+    struct helper_space s;
+    uint64_t address;
+
+    (void)state;
+    aspen_config_init(&config);
+    config.names_limit = ((uint64_t)1 << 56) - PAGE;
+    config.semantics = ASPEN_SEMANTICS_6_18;
+    helper_space_create(&s, &config);
+    struct aspen_mmap_args args = {
+        .address = s.mm->address_limit - 2 * PAGE,
+        .length_bytes = 4 * PAGE,
+        .vm_flags = RW,
+        .place = ASPEN_MAP_FIXED,
+    };
+    helper_map(s.mm, args.address, 1, RW);
+    assert_int_equal(aspen_mmap(s.mm, &args, &address), -ASPEN_ENOMEM);
+    assert_int_equal(aspen_mseal(s.mm, args.address, PAGE), 0);
+    assert_int_equal(aspen_mmap(s.mm, &args, &address), -ASPEN_EPERM);
+    args.address += PAGE;
+    assert_int_equal(aspen_mmap(s.mm, &args, &address), -ASPEN_ENOMEM);
+    assert_int_equal(s.mm->map_count, 1);
+    helper_space_destroy(&s);
+}
+
 /* 57-bit addresses: what lies above the page tables may be named. */
 static void
 test_names_limit(void **state)
@@ -504,6 +533,7 @@ main(void)
         TEST(test_tables),
         TEST(test_arguments),
         cmocka_unit_test(test_names_limit),
+        cmocka_unit_test(test_names_limit_sealed),
         TEST(test_sealed),
         cmocka_unit_test(test_dead_nodes_are_bounded),
         cmocka_unit_test(test_map_count),
