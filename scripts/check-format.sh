@@ -6,7 +6,7 @@
 set -u
 version=$(clang-format --version 2>/dev/null | grep -o 'version [0-9]*')
 if [ "$version" != "version 14" ]; then
-    echo "skip: no clang-format 14"
+    echo "skipped check-format: no clang-format 14"
     echo "0 passed, 0 failed, 1 skipped"
     exit 0
 fi

@@ -17,7 +17,7 @@ passed=0
 failed=0
 skipped=0
 broken=()
-skips='^skip(ped)?[: ]'
+skips='^skipped[: ]'
 totals='[0-9]+ passed, [0-9]+ failed, [0-9]+ skipped$'
 
 for target; do
@@ -34,7 +34,7 @@ for target; do
     if [ $status -ne 0 ] && [ "$f" -eq 0 ]; then
         f=1
     fi
-    named=$(grep -ciE "$skips" "$log")
+    named=$(grep -cE "$skips" "$log")
     if [ "$s" -ne "$named" ]; then
         echo "$s skipped, $named of them by name" >>"$log"
         f=$((f + 1))
@@ -48,7 +48,7 @@ for target; do
     fi
     printf '%-4s %-20s %5d passed %3d failed %3d skipped %5d s\n' "$verdict" \
         "$target" "$p" "$f" "$s" $((SECONDS - started))
-    grep -iE "$skips" "$log" | sed 's/^/     /'
+    grep -E "$skips" "$log" | sed 's/^/     /'
     if [ "$verdict" = FAIL ]; then
         grep -vE '^(ok |  (CC|AR|LD|GEN) )' "$log" | tail -n 60 |
             sed 's/^/     /'

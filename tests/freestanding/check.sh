@@ -49,7 +49,7 @@ build()
     if ! command -v "$compiler" >/dev/null ||
         ! command -v "${prefix}ld" >/dev/null; then
         skipped=$((skipped + 1))
-        echo "skip $name: no $compiler or no ${prefix}ld"
+        echo "skipped $name: no $compiler or no ${prefix}ld"
         return
     fi
     rm -rf "$dir"
