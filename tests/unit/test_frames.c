@@ -342,14 +342,11 @@ test_caches_are_drained_for_blocks(void **unused)
     machine_destroy(aspen);
 }
 
-/* Another CPU's cache holds the last frames: they are found as well. */
 static void
-test_other_caches_are_asked(void **unused)
+ask_other_cache(unsigned cpu)
 {
-    (void)unused;
     struct aspen *aspen = machine_create(64, false);
-    unsigned other = (aspen_port_cpu() + 1) % ASPEN_PORT_CPUS;
-    struct aspen_frame_cache *cache = &aspen->frame_caches[other];
+    struct aspen_frame_cache *cache = &aspen->frame_caches[cpu];
 
     cache->count = aspen_zone_take_singles_locked(&aspen->zone, cache->frames,
                                                   ASPEN_FRAME_CACHE_BATCH);
@@ -357,8 +354,20 @@ test_other_caches_are_asked(void **unused)
     uint32_t frame = alloc(aspen, 0);
     assert_int_equal(cache->count, 62);
     aspen_frame_put(aspen, frame);
+    aspen_frame_put(aspen, alloc(aspen, 5));
+    assert_int_equal(cache->count, 0);
     assert_checks(aspen);
     machine_destroy(aspen);
+}
+
+/* Another CPU's cache, whichever that is, holds the last frames: they are found
+ * as well, one or a block of them. */
+static void
+test_other_caches_are_asked(void **unused)
+{
+    (void)unused;
+    for (unsigned i = 1; i < ASPEN_PORT_CPUS; i++)
+        ask_other_cache((aspen_port_cpu() + i) % ASPEN_PORT_CPUS);
 }
 
 /* A cache that overflows keeps what was freed last. */

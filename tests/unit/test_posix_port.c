@@ -109,6 +109,37 @@ test_rw_lock(void **state)
     aspen_port_rwlock_destroy(&counted.rw);
 }
 
+static void *
+write_once(void *argument)
+{
+    struct aspen_port_rwlock *lock = argument;
+
+    aspen_port_write_lock(lock);
+    aspen_port_write_unlock(lock);
+    return NULL;
+}
+
+/* While a writer waits no reader comes before it, or it would wait for ever. */
+static void
+test_readers_wait_for_writers(void **state)
+{
+    struct aspen_port_rwlock lock;
+    pthread_t writer;
+    (void)state;
+
+    aspen_port_rwlock_init(&lock);
+    assert_true(aspen_port_read_trylock(&lock));
+    assert_int_equal(pthread_create(&writer, NULL, write_once, &lock), 0);
+    while (!(aspen_load(&lock.word) & ASPEN_POSIX_RW_WAITERS))
+        sched_yield();
+    assert_false(aspen_port_read_trylock(&lock));
+    aspen_port_read_unlock(&lock);
+    assert_int_equal(pthread_join(writer, NULL), 0);
+    assert_true(aspen_port_read_trylock(&lock));
+    aspen_port_read_unlock(&lock);
+    aspen_port_rwlock_destroy(&lock);
+}
+
 /* ---- Fatal signals ----------------------------------------------------- */
 
 static void
@@ -373,6 +404,7 @@ main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_spin_lock),
         cmocka_unit_test(test_rw_lock),
+        cmocka_unit_test(test_readers_wait_for_writers),
         cmocka_unit_test(test_fatal_signal_ends_a_wait),
         cmocka_unit_test(test_waiting),
         cmocka_unit_test(test_rcu_waits_for_readers),

@@ -298,6 +298,36 @@ test_charged_object_is_resized(void **state)
                      -ASPEN_EINVAL);
 }
 
+static int
+refuse_size(void *context, uint64_t size_bytes)
+{
+    (void)context;
+    (void)size_bytes;
+    return -ASPEN_EPERM;
+}
+
+/* What was charged for it is given back, and nothing else. */
+static void
+test_refused_size_is_not_charged(void **state)
+{
+    static const struct aspen_pager_ops pager = {.resize = refuse_size};
+    struct scene *s = *state;
+    struct aspen_object_args args = {.kind = ASPEN_OBJECT_SHMEM,
+                                     .size_bytes = AT(8),
+                                     .charged = true,
+                                     .pager = &pager};
+    struct aspen_object *object;
+
+    assert_int_equal(aspen_object_create(s->helper.aspen, &args, &object), 0);
+    assert_int_equal(aspen_object_resize(object, AT(20)), -ASPEN_EPERM);
+    assert_int_equal(helper_committed(&s->helper), 8);
+    assert_int_equal(aspen_object_resize(object, AT(3)), -ASPEN_EPERM);
+    assert_int_equal(helper_committed(&s->helper), 8);
+    assert_int_equal(aspen_object_size(object), AT(8));
+    aspen_object_put(object);
+    assert_int_equal(helper_committed(&s->helper), 0);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int
@@ -314,6 +344,7 @@ main(void)
         TEST(test_pinned_page_is_dropped),
         TEST(test_shared_anonymous),
         TEST(test_charged_object_is_resized),
+        TEST(test_refused_size_is_not_charged),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

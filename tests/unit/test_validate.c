@@ -56,8 +56,11 @@ static struct scene
 scene_create(void)
 {
     struct scene scene = {.rich = fork_parent_rich()};
+    unsigned type;
 
     scene.aspen = scene.rich->helper.aspen;
+    assert_int_equal(aspen_swap_area_add(scene.aspen, 64, &type), 0);
+    assert_int_equal(type, 1);
     scene.parent = scene.rich->mm;
     assert_int_equal(aspen_fork(scene.parent, &scene.child), 0);
     assert_int_equal(aspen_mm_create(scene.aspen, &scene.empty), 0);
@@ -1124,6 +1127,20 @@ plant_swap_reference(struct scene *s)
 }
 
 static void
+after_other_swap(struct scene *s)
+{
+    aspen_swap_free(s->aspen, 1, 5);
+}
+
+/* Not of the first area, of which the spaces have entries. */
+static void
+plant_other_swap_reference(struct scene *s)
+{
+    assert_int_equal(aspen_swap_claim(s->aspen, 1, 5), 0);
+    s->after = after_other_swap;
+}
+
+static void
 plant_charge(struct scene *s)
 {
     POKE(s, s->aspen->committed_pages, s->aspen->committed_pages + 7);
@@ -1366,6 +1383,7 @@ static const struct plant {
     {"pin.count", MACHINE, plant_pin_uncounted},
     {"swap.map", MACHINE, plant_swap_map},
     {"swap.references", MACHINE, plant_swap_reference},
+    {"swap.references", MACHINE, plant_other_swap_reference},
     {"charge.sum", MACHINE, plant_charge},
     {"cache.mm", MACHINE, plant_cache_mm},
     {"cache.mm", MACHINE, plant_top_table_lost},
