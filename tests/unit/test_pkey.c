@@ -491,8 +491,55 @@ test_thread_is_denied(void **state)
     k->rights = 12; /* it may not read it as it is: nothing changes */
     assert_int_equal(protect(k, 0x200, X, SAME), 0);
     assert_int_equal(k->rights, 12);
+    k->rights = ASPEN_RIGHTS_ALL; /* it may again: for as long as that */
+    assert_int_equal(protect(k, 0x200, X, SAME), 0);
+    assert_int_equal(k->rights, 4);
+    k->rights = 12;
     assert_int_equal(alloc(k, ASPEN_PKEY_DISABLE_WRITE), 2);
     assert_int_equal(k->rights, 12 | 32);
+}
+
+/* What a caller gave a key that the space took later was never for execution
+ * alone, and keeps it. */
+static void
+test_own_key_that_was_a_callers(void **state)
+{
+    struct keyed *k = *state;
+
+    helper_map(k->s.mm, AT(0x100), 1, RW);
+    helper_map(k->s.mm, AT(0x200), 1, 0);
+    assert_int_equal(alloc(k, 0), 1);
+    assert_int_equal(protect(k, 0x100, RW, 1), 0);
+    assert_int_equal(aspen_pkey_free(k->s.mm, 1), 0);
+    assert_int_equal(protect(k, 0x200, X, SAME), 0);
+    assert_int_equal(own_key(k->s.mm), 1);
+    assert_int_equal(protect(k, 0x100, R, SAME), 0);
+    assert_int_equal(key_of(k, 0x100), 1);
+    assert_int_equal(protect(k, 0x100, RX, SAME), 0);
+    assert_int_equal(key_of(k, 0x100), 1);
+    /* For execution alone it was given, and so it is given back. */
+    assert_int_equal(protect(k, 0x100, X, SAME), 0);
+    assert_int_equal(protect(k, 0x100, R, SAME), 0);
+    assert_int_equal(key_of(k, 0x100), 0);
+}
+
+/* Where prot says more than EXEC, as it may with PROT_SEM. */
+static void
+test_mapped_plainly(void **state)
+{
+    struct keyed *k = *state;
+    struct aspen_mmap_args args = {
+        .address = AT(0x100),
+        .length_bytes = PAGE,
+        .vm_flags = X,
+        .place = ASPEN_MAP_FIXED | ASPEN_MAP_PLAIN_EXEC,
+    };
+    uint64_t address;
+
+    assert_int_equal(aspen_mmap(k->s.mm, &args, &address), 0);
+    assert_int_equal(key_of(k, 0x100), 0);
+    assert_int_equal(own_key(k->s.mm), -1);
+    assert_int_equal(touch(k, 0x100, ASPEN_ACCESS_READ), 0);
 }
 
 /* What fails takes no key and no rights. */
@@ -752,6 +799,8 @@ main(void)
         TEST(test_execute_only_steps),
         TEST(test_execute_only),
         TEST(test_thread_is_denied),
+        TEST(test_own_key_that_was_a_callers),
+        TEST(test_mapped_plainly),
         TEST(test_refused_takes_nothing),
         TEST(test_no_key_left),
         TEST(test_entries),
