@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* mremap: what moves, what stays, what is refused. Beside the host:
  * test_mmap_host; every step failing: test_every_call. */
+#include "aspen_posix.h"
 #include "helper.h"
 #include "internal.h"
 #include "paging/table.h"
@@ -303,6 +304,61 @@ test_tables(void **state)
     assert_int_equal(helper_counters(s->mm).anon_pages, (1200 + 6) / 7);
 }
 
+/* A hole in the tables ends where the next table begins, wherever in it the
+ * mapping starts. */
+static void
+test_holes(void **state)
+{
+    struct helper_space *s = *state;
+
+    helper_map(s->mm, AT(1024 + 100), 1024, RW);
+    helper_put(&s->helper, s->mm, AT(1024 + 512), 1);
+    helper_put(&s->helper, s->mm, AT(1024 + 512 + 99), 2);
+    move(s, 1024 + 100, 1024, 1024, 0, 8192 + 7);
+    assert_int_equal(helper_get(&s->helper, s->mm, AT(8192 + 7 + 412)), 1);
+    assert_int_equal(helper_get(&s->helper, s->mm, AT(8192 + 7 + 511)), 2);
+    assert_int_equal(helper_counters(s->mm).anon_pages, 2);
+}
+
+struct flushed {
+    uint64_t start; /* of all flushes together */
+    uint64_t end;
+};
+
+static void
+observe(void *context, uint32_t root, uint64_t start, uint64_t end, bool tables)
+{
+    struct flushed *flushed = context;
+
+    (void)root;
+    (void)tables;
+    flushed->start = aspen_min_u64(flushed->start, start);
+    flushed->end = aspen_max_u64(flushed->end, end);
+}
+
+/* What TLBs know of the old place goes, where it moves by entries and where by
+ * whole tables. */
+static void
+test_flushed(void **state)
+{
+    struct helper_space *s = *state;
+    static const uint64_t places[] = {8192, 16384 + 1};
+    uint64_t at = 1024;
+
+    helper_map(s->mm, AT(at), 1024, RW);
+    helper_put(&s->helper, s->mm, AT(at), 1);
+    helper_put(&s->helper, s->mm, AT(at + 1023), 2);
+    for (size_t i = 0; i < sizeof(places) / sizeof(places[0]); i++) {
+        struct flushed flushed = {UINT64_MAX, 0};
+        aspen_posix_observe_tlb(observe, &flushed);
+        move(s, at, 1024, 1024, 0, places[i]);
+        aspen_posix_observe_tlb(NULL, NULL);
+        assert_true(flushed.start <= AT(at));
+        assert_true(flushed.end >= AT(at + 1024));
+        at = places[i];
+    }
+}
+
 static void
 import_huge(struct helper_space *s, uint64_t at)
 {
@@ -491,6 +547,7 @@ main(void)
         TEST(test_several_join), TEST(test_several_left),
         TEST(test_several_cut),  TEST(test_grows_after_fork),
         TEST(test_locked),       TEST(test_tables),
+        TEST(test_holes),        TEST(test_flushed),
         TEST(test_huge),         TEST(test_twice),
         TEST(test_special),      TEST(test_guards),
         TEST(test_file_pages),

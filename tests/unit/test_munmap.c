@@ -30,8 +30,11 @@ hook_open(void *context, struct aspen_vma *vma)
 static void
 hook_close(void *context, struct aspen_vma *vma)
 {
+    struct hooks *hooks = context;
+
     (void)vma;
-    ((struct hooks *)context)->closed++;
+    assert_int_equal(hooks->released, 0);
+    hooks->closed++;
 }
 
 static void
@@ -421,6 +424,7 @@ fail_setup(void *context)
     struct helper_space *s = &f->space;
 
     s->mm = helper_mm(&s->helper);
+    f->hooks = (struct hooks){0};
     f->object =
         helper_object(&s->helper, ASPEN_OBJECT_FILE, 32, &pager, &f->hooks);
     helper_map(s->mm, AT(100), 10, RW);

@@ -233,6 +233,59 @@ names(void **state)
     assert_names(s, "[vvar] [vdso] [heap] - - - ");
 }
 
+static void
+map_last(void *context)
+{
+    struct helper_space *s = context;
+
+    s->mm = helper_mm(&s->helper);
+    helper_map(s->mm, AT(100), 2, RW);
+    helper_put(&s->helper, s->mm, AT(100), 1);
+    map(s, 200, &code, RX);
+}
+
+static int
+fork_once(void *context)
+{
+    struct helper_space *s = context;
+    struct aspen_mm *child;
+
+    int error = aspen_fork(s->mm, &child);
+    if (!error)
+        aspen_mm_put(child);
+    return error;
+}
+
+static void
+drop_space(void *context)
+{
+    struct helper_space *s = context;
+
+    aspen_mm_put(s->mm);
+    s->mm = NULL;
+}
+
+/* Nothing is left of a child whose last mapping is special, wherever fork
+ * fails. */
+static void
+every_fork_step(void **state)
+{
+    struct helper_space *s = *state;
+    struct helper_failing each = {
+        .name = "fork, special last",
+        .helper = &s->helper,
+        .mm = &s->mm,
+        .setup = map_last,
+        .run = fork_once,
+        .teardown = drop_space,
+        .context = s,
+    };
+
+    aspen_mm_put(s->mm);
+    assert_true(helper_fail_every_step(&each) > 0);
+    s->mm = helper_mm(&s->helper);
+}
+
 #define TEST(name)                                                             \
     cmocka_unit_test_setup_teardown(name, setup, helper_space_teardown)
 
@@ -242,6 +295,7 @@ main(void)
     const struct CMUnitTest tests[] = {
         TEST(arguments),           TEST(faults), TEST(every_fault_step),
         TEST(whole_or_not_at_all), TEST(names),  TEST(locks_do_not_bind_it),
+        TEST(every_fork_step),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
