@@ -131,7 +131,7 @@ aspen_translate_with_rights(struct aspen_mm *mm, uint64_t address,
     if (!aspen_entry_is_leaf(entry, level))
         return -ASPEN_EFAULT;
     unsigned bits = aspen_entry_bits(entry);
-    if (!bits_allow(bits, access, rights) ||
+    if (!bits_allow(bits, access, aspen_rights_of(mm->aspen, rights)) ||
         (access == ASPEN_ACCESS_WRITE && !writable))
         return -ASPEN_EFAULT;
     uint64_t number = aspen_entry_frame(entry);

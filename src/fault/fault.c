@@ -281,7 +281,7 @@ aspen_fault_with_rights(struct aspen_mm *mm, uint64_t address, unsigned access,
         return -ASPEN_EFAULT;
     struct aspen_fault fault;
     aspen_fault_begin(&fault, mm, access);
-    fault.rights = rights;
+    fault.rights = aspen_rights_of(mm->aspen, rights);
     aspen_fault_at(&fault, address);
     int result = run(&fault);
     aspen_fault_end(&fault);

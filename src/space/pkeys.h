@@ -69,6 +69,13 @@ aspen_rights(const struct aspen_mm *mm)
                                                       : aspen_rights_ask(mm);
 }
 
+/* Rights that somebody names; without keys they mean nothing. */
+static inline uint32_t
+aspen_rights_of(const struct aspen *aspen, uint32_t rights)
+{
+    return aspen->config.pkeys > 1 ? rights : ASPEN_RIGHTS_ALL;
+}
+
 /* May a thread with these rights do that with a mapping's memory, as far as
  * its key goes? */
 static inline bool

@@ -172,6 +172,7 @@ static void
 test_no_keys(void **state)
 {
     struct keyed *k = *state;
+    uint32_t frame;
     char *smaps;
 
     assert_int_equal(alloc(k, 0), -ASPEN_ENOSPC);
@@ -185,8 +186,11 @@ test_no_keys(void **state)
     assert_null(strstr(smaps, "ProtectionKey"));
     free(smaps);
     assert_int_equal(aspen_fault_with_rights(k->s.mm, AT(0x101),
-                                             ASPEN_ACCESS_WRITE,
-                                             ASPEN_RIGHTS_START),
+                                             ASPEN_ACCESS_WRITE, UINT32_MAX),
+                     0);
+    assert_int_equal(aspen_translate_with_rights(k->s.mm, AT(0x101),
+                                                 ASPEN_ACCESS_WRITE, UINT32_MAX,
+                                                 &frame),
                      0);
 }
 
