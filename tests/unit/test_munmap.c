@@ -272,6 +272,10 @@ test_names_limit(void **state)
                                       .length_bytes = 4 * PAGE,
                                       .place = ASPEN_MAP_FIXED};
         assert_int_equal(aspen_mmap(s.mm, &map, &address), -ASPEN_EINVAL);
+        struct aspen_mmap_args long_map = {.address = AT(200),
+                                           .length_bytes = limit + PAGE,
+                                           .place = ASPEN_MAP_FIXED};
+        assert_int_equal(aspen_mmap(s.mm, &long_map, &address), -ASPEN_ENOMEM);
         map.address--;
         assert_int_equal(aspen_mmap(s.mm, &map, &address), -ASPEN_ENOMEM);
         helper_assert_vmas(s.mm, "64-65 rw-p 64\n");
