@@ -194,6 +194,35 @@ test_no_keys(void **state)
                      0);
 }
 
+/* A processor without keys, whose kernels know of them (AArch64): key 0 may be
+ * named, and is not shown. */
+static void
+test_key_0_alone(void **state)
+{
+    struct aspen_import_vma vma = {
+        .start = AT(0x200),
+        .end = AT(0x201),
+        .flags = R | ASPEN_VM_MAYREAD | aspen_pkey_flags(1),
+    };
+    struct keyed *k;
+    void *scene;
+    char *smaps;
+
+    (void)state;
+    create(&scene, ASPEN_EXECUTE_ONLY_NONE, 1, true);
+    k = scene;
+    assert_int_equal(alloc(k, 0), -ASPEN_ENOSPC);
+    assert_int_equal(aspen_pkey_free(k->s.mm, 0), -ASPEN_EINVAL);
+    helper_map(k->s.mm, AT(0x100), 4, RW);
+    assert_int_equal(protect(k, 0x101, R, 0), 0);
+    assert_int_equal(protect(k, 0x101, RW, 1), -ASPEN_EINVAL);
+    smaps = helper_smaps(k->s.mm);
+    assert_null(strstr(smaps, "ProtectionKey"));
+    free(smaps);
+    assert_int_equal(aspen_import_vma(k->s.mm, &vma), -ASPEN_EINVAL);
+    teardown(&scene);
+}
+
 static void
 test_named(void **state)
 {
@@ -792,6 +821,7 @@ main(void)
         TEST(test_given_out),
         cmocka_unit_test_setup_teardown(test_no_keys, setup_without_keys,
                                         teardown),
+        cmocka_unit_test(test_key_0_alone),
         TEST(test_named),
         TEST(test_faults),
         TEST(test_populate),

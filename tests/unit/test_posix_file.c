@@ -24,7 +24,12 @@
 #include <linux/magic.h>
 #include <sys/stat.h>
 #include <sys/statfs.h>
+#include <sys/syscall.h>
+#include <sys/uio.h>
 #include <unistd.h>
+
+/* Whether preadv and pwritev move less than they were asked for. */
+static bool shortens;
 
 /* Nothing else is there, and sanitizers allow memory there. */
 #define BASE   ((uint64_t)0x552000000000)
@@ -47,6 +52,36 @@ struct pair {
     uint64_t calls;
     uint64_t missing; /* accesses that had nothing behind them */
 };
+
+/* ---- Transfers of the pager -------------------------------------------- */
+
+#define SHORT 1000u
+
+static ssize_t
+move_some(long number, int file, const struct iovec *vectors, int count,
+          off_t at)
+{
+    struct iovec some = vectors[0];
+
+    if (!shortens)
+        return syscall(number, file, vectors, count, (long)at, 0L);
+    if (some.iov_len > SHORT)
+        some.iov_len = SHORT;
+    return syscall(number, file, &some, 1, (long)at, 0L);
+}
+
+/* In place of the C library's. */
+ssize_t
+preadv(int file, const struct iovec *vectors, int count, off_t at)
+{
+    return move_some(SYS_preadv, file, vectors, count, at);
+}
+
+ssize_t
+pwritev(int file, const struct iovec *vectors, int count, off_t at)
+{
+    return move_some(SYS_pwritev, file, vectors, count, at);
+}
 
 static uint64_t
 below(struct pair *p, uint64_t limit)
@@ -392,12 +427,44 @@ test_shared_memory(void **state)
     beside_the_host(true);
 }
 
+/* What was not moved at once is moved after that, and to where it belongs. */
+static void
+test_short_transfers(void **state)
+{
+    enum { BYTES = 10 * PAGE };
+    unsigned char *bytes = test_malloc(BYTES), *read = test_malloc(BYTES);
+    uint64_t done, random = 5;
+    struct pair p;
+    (void)state;
+
+    for (unsigned i = 0; i < BYTES; i++)
+        bytes[i] = (unsigned char)unit_random(&random);
+    begin(&p, 1, false);
+    shortens = true;
+    assert_int_equal(pwrite(p.aspen, bytes, BYTES, 0), BYTES);
+    assert_int_equal(aspen_object_read(p.object, 0, read, BYTES, &done), 0);
+    assert_int_equal(done, BYTES);
+    assert_memory_equal(read, bytes, BYTES);
+    for (unsigned i = 0; i < BYTES; i++)
+        bytes[i] = (unsigned char)unit_random(&random);
+    assert_int_equal(aspen_object_write(p.object, 0, bytes, BYTES, &done), 0);
+    assert_int_equal(aspen_object_sync(p.object, 0, UINT64_MAX), 0);
+    assert_int_equal(pread(p.aspen, read, BYTES, 0), BYTES);
+    assert_memory_equal(read, bytes, BYTES);
+    shortens = false;
+    assert_int_equal(pwrite(p.host, bytes, BYTES, 0), BYTES);
+    end(&p);
+    test_free(read);
+    test_free(bytes);
+}
+
 int
 main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_files),
         cmocka_unit_test(test_shared_memory),
+        cmocka_unit_test(test_short_transfers),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
