@@ -143,6 +143,18 @@ check_gone(struct aspen_mm *mm, uint64_t address)
         sim_fail("something is found beyond the end");
 }
 
+/* A page that nobody maps would be there again if the object grew. */
+static void
+check_cache(void)
+{
+    uint32_t frame;
+
+    if (aspen_object_find_page(scene.file, 0, &frame))
+        return;
+    aspen_frame_put(scene.aspen, frame);
+    sim_fail("a page is cached beyond the end");
+}
+
 static void
 check(void *unused)
 {
@@ -154,6 +166,7 @@ check(void *unused)
     if (aspen_validate(scene.aspen, &finding))
         sim_fail(finding.text);
     if (scene.cut && !scene.punch) {
+        check_cache();
         check_gone(scene.mm, SHARED);
         check_gone(scene.mm, PRIVATE);
         if (scene.child)
