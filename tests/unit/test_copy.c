@@ -3,6 +3,8 @@
  * are resident. Beside the host: test_copy_host.c. */
 #include "helper.h"
 
+#include "fault/reach.h"
+#include "frames/pins.h"
 #include "paging/table.h"
 
 #define BASE ((uint64_t)0x10000000)
@@ -315,6 +317,31 @@ test_huge(void **state)
     destroy(&s);
 }
 
+/* Whichever of its pages is written, the whole of a huge page is claimed. */
+static void
+test_huge_claimed(void **state)
+{
+    (void)state;
+    const uint64_t at = 2 * MIB + 9 * PAGE;
+    struct aspen_reach reach;
+    struct space s;
+    uint32_t frame;
+
+    create(&s, NULL);
+    import_vma(&s, 2 * MIB, 512, R);
+    import(&s, 2 * MIB, ASPEN_IMPORT_ANON, 1);
+    uint32_t head = helper_frame(s.mm, 2 * MIB);
+    aspen_reach_begin(&reach, s.mm, ASPEN_ACCESS_WRITE, ASPEN_REACH_FORCE);
+    assert_int_equal(aspen_reach_page(&reach, at, &frame), 0);
+    assert_int_equal(frame, head + 9);
+    assert_false(aspen_frame_is_exclusive(s.helper.aspen, head));
+    assert_true(aspen_reach_is_alone(s.mm, head));
+    aspen_reach_put(&reach, frame);
+    aspen_reach_end(&reach);
+    assert_true(aspen_frame_is_exclusive(s.helper.aspen, head));
+    destroy(&s);
+}
+
 static void
 test_no_contents(void **state)
 {
@@ -445,6 +472,7 @@ main(void)
         cmocka_unit_test(test_written_back),
         cmocka_unit_test(test_stack),
         cmocka_unit_test(test_huge),
+        cmocka_unit_test(test_huge_claimed),
         cmocka_unit_test(test_no_contents),
         cmocka_unit_test(test_mincore),
         cmocka_unit_test(test_mincore_many),

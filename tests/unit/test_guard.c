@@ -225,6 +225,24 @@ test_lazy_outside(void **state)
     assert_pages(g->mm, ".Z....");
 }
 
+/* A pin does not keep it from being freed lazily, only from going before. */
+static void
+test_lazy_pinned(void **state)
+{
+    struct helper_space *g = *state;
+    uint32_t frame;
+
+    fill(g);
+    assert_int_equal(aspen_pin_range(g->mm, AT(1), PAGE, 0, &frame), 0);
+    advise(g->mm, 0, 6, ASPEN_MADV_FREE);
+    assert_int_equal(lazy_kib(g->mm), 24);
+    advise(g->mm, 0, 6, ASPEN_MADV_PAGEOUT);
+    assert_pages(g->mm, ".b....");
+    aspen_unpin(g->mm, &frame, 1, false);
+    advise(g->mm, 0, 6, ASPEN_MADV_PAGEOUT);
+    assert_pages(g->mm, "......");
+}
+
 /* ---- Files ------------------------------------------------------------- */
 
 static unsigned reads;
@@ -341,6 +359,7 @@ main(void)
                                         helper_space_teardown),
         TEST(test_lazy),
         TEST(test_lazy_outside),
+        TEST(test_lazy_pinned),
         TEST(test_file),
         TEST(test_flags),
         TEST(test_ranges),

@@ -62,6 +62,8 @@ test_what_is_seen(void **state)
     assert_seen(parent, &mm->map_count, 2, true);
     assert_seen(parent, &mm->locked_pages, 2, true);
     assert_seen(parent, &mm->layout.brk, 8, true);
+    assert_seen(parent, &mm->pkeys, 2, true);
+    assert_seen(parent, &mm->execute_only_pkey, 4, true);
     assert_seen(parent, &mm->rss[ASPEN_RSS_SWAP], 2, true);
     assert_seen(parent, &parent->file->inode, 8, true);
     assert_seen(parent, &mm->rss[ASPEN_RSS_ANON], 2, false);
