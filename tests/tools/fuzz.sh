@@ -131,6 +131,40 @@ for how in answers mappings; do
     check "$how-maps" grep -q -- '-p 00000000 00:00 0' "$work/out"
 done
 
+# --- deviations that only another call shows
+
+# deviation NAME OPERATION..: the program has that one alone; EXPLANATION.
+deviation()
+{
+    local name=$1 explanation=$2
+
+    shift 2
+    printf '    {0, CALL, __NR_%s}},\n' "$@" >"$work/$name.c"
+    "$ASPEN" fuzz --replay "$work/$name.c" >"$work/out" 2>&1
+    check "known-$name" test $? -eq 0
+    check "known-$name-told" grep -q "^deviations: $explanation 1\$" \
+        "$work/out"
+}
+# What is unlocked with what it is one with.
+locked=$(ulimit -l)
+if [ "$locked" = unlimited ] || [ "$locked" -ge 20 ]; then
+    deviation locked 'anon_vma of locked memory' \
+        'mmap, {0x551000000000, 0x5000, 0x3, 0x32, 0xffffffffffffffff, 0' \
+        'mlock2, {0x551000000000, 0x5000, 0x1, 0, 0, 0' \
+        'mlock, {0x551000000000, 0x1000, 0, 0, 0, 0' \
+        'mremap, {0x551000004000, 0x1000, 0x1000, 0x5, 0x551000005000, 0'
+else
+    skip known-locked "$locked KiB may be locked"
+fi
+# A key that is given back below a hole, and no other flag changes.
+if grep -qw ospke /proc/cpuinfo; then
+    deviation key 'mprotect refused, half done' \
+        'mmap, {0x551000000000, 0x1000, 0x4, 0x22, 0xffffffffffffffff, 0' \
+        'mprotect, {0x551000000000, 0x2000, 0xc, 0, 0, 0'
+else
+    skip known-key 'no protection keys'
+fi
+
 # --- files where nothing may be executed from
 
 mkdir "$work/noexec"

@@ -264,6 +264,15 @@ fuzz_compare_flags(struct fuzz_pair *pair, unsigned process)
     return compare_lists(pair, "VmFlags");
 }
 
+/* DONTUNMAP's mapping keeps its lock, unless it became one with what it leaves
+ * behind: by then that may be so on one side only. */
+static void
+forget_locks(struct areas *areas)
+{
+    for (size_t i = 0; i < areas->count; i++)
+        areas->list[i].flags &= ~(ASPEN_VM_LOCKED | ASPEN_VM_LOCKONFAULT);
+}
+
 bool
 fuzz_compare_joined(struct fuzz_pair *pair, unsigned process)
 {
@@ -272,6 +281,10 @@ fuzz_compare_joined(struct fuzz_pair *pair, unsigned process)
 
     if (!read_both(pair, process, AREAS_SMAPS))
         return false;
+    if (pair->has_kept_old) {
+        forget_locks(&pair->compare.theirs);
+        forget_locks(&pair->compare.ours);
+    }
     areas_join(&pair->compare.theirs);
     areas_join(&pair->compare.ours);
     memcpy(what, pair->compare.what, sizeof(what));

@@ -48,9 +48,14 @@ fuzz_pages(uint64_t length)
 bool
 fuzz_op_is_execute_only(const struct fuzz_op *op)
 {
-    return op->kind == FUZZ_CALL &&
-           (op->call.number == SYS_mmap || op->call.number == SYS_mprotect) &&
-           op->call.arguments[2] == PROT_EXEC;
+    const uint64_t grows = PROT_GROWSDOWN | PROT_GROWSUP;
+    uint64_t prot = op->call.arguments[2];
+
+    if (op->kind != FUZZ_CALL)
+        return false;
+    if (op->call.number == SYS_mprotect)
+        return (prot & ~grows) == PROT_EXEC;
+    return op->call.number == SYS_mmap && prot == PROT_EXEC;
 }
 
 /* brk tells by the end that stays. */
@@ -227,6 +232,7 @@ leaves_flags(const struct fuzz_op *op, int64_t answer)
     case SYS_mlock2:
     case SYS_munlock:
     case SYS_mlockall:
+    case SYS_mprotect: /* gives the process's own key back */
         return true;
     case SYS_madvise:
         return answer != -ENOMEM;
