@@ -100,7 +100,8 @@ struct aspen_config {
     bool huge_shared_placement; /* shared anonymous memory is aligned, too */
     /* The top of what munmap and mremap may name, where that is above user
      * space as the page tables have it: 2^56 - 4096 with 57-bit addresses,
-     * which Linux gives only to who asks for them. 0: the same. */
+     * which Linux gives only to who asks for them; page aligned. 0: the
+     * same. */
     uint64_t names_limit;
     enum aspen_semantics semantics;
     struct aspen_hooks hooks;

@@ -112,6 +112,7 @@ config_valid(const struct aspen_config *config)
            !(config->fault_around_pages & (config->fault_around_pages - 1)) &&
            (unsigned)config->huge_placement <= ASPEN_HUGE_PLACEMENT_LARGE &&
            (unsigned)config->semantics <= ASPEN_SEMANTICS_6_18 &&
+           aspen_is_aligned(config->names_limit, ASPEN_PAGE_SIZE) &&
            protection_valid(config) && hooks_valid(&config->hooks);
 }
 

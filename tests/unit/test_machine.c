@@ -60,6 +60,8 @@ create_checks_each_field(void **state)
     bad = good, bad.mmap_min_address = 5, assert_refused(&bad);
     bad = good, bad.huge_placement = (enum aspen_huge_placement)4,
     assert_refused(&bad);
+    bad = good, bad.names_limit = UINT64_MAX, assert_refused(&bad);
+    bad = good, bad.names_limit = (UINT64_C(1) << 56) + 1, assert_refused(&bad);
     bad = good, bad.hooks.userfault = &no_prepare, assert_refused(&bad);
     bad = good, bad.hooks.notifier = &half, assert_refused(&bad);
     machine_destroy(machine_create_from(&good));
