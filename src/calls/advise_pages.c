@@ -233,15 +233,18 @@ is_clean_object_page(const struct aspen_frame *frame, uint64_t entry)
            !(aspen_load_relaxed(&frame->index) & ASPEN_FRAME_DIRTY);
 }
 
-/* I2. The entry is the only one, and its table's lock is held. */
+/* I2. The entry is the only one, and its table's lock is held: nobody can come
+ * who holds the page. Who did says that he wrote before he lets go, so that is
+ * looked at after he has. */
 static bool
 is_free_to_go(const struct aspen_frame *frame, uint64_t entry)
 {
+    if (aspen_load(&frame->counts) != ASPEN_FRAME_REF + ASPEN_FRAME_MAP)
+        return false;
     uint64_t index = aspen_load_relaxed(&frame->index);
 
     return index & ASPEN_FRAME_LAZY && !(index & ASPEN_FRAME_DIRTY) &&
-           !(aspen_entry_bits(entry) & ASPEN_ENTRY_DIRTY) &&
-           aspen_frame_references(frame) == 1;
+           !(aspen_entry_bits(entry) & ASPEN_ENTRY_DIRTY);
 }
 
 static void

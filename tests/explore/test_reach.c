@@ -28,10 +28,11 @@ enum page {
     SHARED,   /* with a child */
     ZERO,     /* the zero page; the bytes that were are 0 */
     NOTHING,
+    LAZY, /* the program's, freed lazily */
 };
 
-static const char *const page_names[] = {"writable", "alone", "shared", "zero",
-                                         "nothing"};
+static const char *const page_names[] = {"writable", "alone",   "shared",
+                                         "zero",     "nothing", "lazy"};
 
 /* What one run works on; the machine is made anew for each. */
 struct scene {
@@ -109,6 +110,10 @@ set_up_page(void)
     memset(bytes_of((uint32_t)aspen_entry_frame(entry_now())), OLD, PAGE);
     if (scene.page == WRITABLE)
         return;
+    if (scene.page == LAZY) {
+        must(aspen_madvise(scene.parent, START, PAGE, ASPEN_MADV_FREE));
+        return;
+    }
     must(aspen_fork(scene.parent, &scene.child));
     if (scene.page == ALONE) {
         aspen_mm_put(scene.child);
@@ -178,6 +183,8 @@ check_parent(unsigned writer)
     uint8_t byte = byte_in(scene.parent, writer);
 
     if (scene.unmapped || (scene.dropped && byte == 0))
+        return;
+    if (scene.page == LAZY && !scene.wrote[writer] && byte == 0)
         return;
     if (byte != (scene.wrote[writer] ? NEW : scene.old))
         sim_fail("a byte did not reach the space");
@@ -430,6 +437,15 @@ free_task(void *unused)
     must_or_planned(aspen_madvise(scene.parent, START, PAGE, ASPEN_MADV_FREE));
 }
 
+/* Of what is freed lazily it takes what nobody has written since. */
+static void
+pageout_task(void *unused)
+{
+    (void)unused;
+    must_or_planned(
+        aspen_madvise(scene.parent, START, PAGE, ASPEN_MADV_PAGEOUT));
+}
+
 static void
 unmap_task(void *unused)
 {
@@ -526,6 +542,9 @@ test_plain(void **state)
          WRITABLE,
          SHARED},
         {"a store beside a reader", {store_task, read_task}, WRITABLE, SHARED},
+        {"a copy beside PAGEOUT", {copy_task, pageout_task}, LAZY, LAZY},
+        {"a store beside PAGEOUT", {store_task, pageout_task}, LAZY, LAZY},
+        {"a device beside PAGEOUT", {device_task, pageout_task}, LAZY, LAZY},
     };
 
     (void)state;
@@ -576,6 +595,7 @@ test_read_only(void **state)
          {copy_task, dontneed_task},
          WRITABLE,
          SHARED},
+        {"a forced copy beside PAGEOUT", {copy_task, pageout_task}, LAZY, LAZY},
     };
 
     (void)state;
