@@ -1,0 +1,282 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Protection keys beside faults, copies, forks and each other, over all orders.
+ * Afterwards each entry has the key of its mapping (the validator looks), no
+ * key was given out twice, and what was denied is denied.
+ */
+#include "explore.h"
+#include "space/pkeys.h"
+#include "space/vma.h"
+#include <aspen/aspen.h>
+
+#define PAGE   4096ull
+#define START  (16 * PAGE)
+#define FRAMES 64u
+#define MOST   2000u
+#define RW     (ASPEN_VM_READ | ASPEN_VM_WRITE)
+
+struct scene {
+    struct aspen *aspen;
+    struct aspen_mm *mm;
+    struct aspen_mm *forked;
+    void *direct_map;
+    struct aspen_arch_ops arch;
+    uint32_t rights; /* of every task */
+    int keys[2];     /* that tasks were given; 0: none */
+    bool denied;     /* the mapping has the key that is denied, for good */
+};
+
+static struct scene scene;
+
+static void
+must(int error)
+{
+    if (error)
+        sim_fail(aspen_error_name(error));
+}
+
+static uint32_t
+rights(void *context, const struct aspen_mm *mm)
+{
+    (void)context;
+    (void)mm;
+    return scene.rights;
+}
+
+static void
+rights_set(void *context, const struct aspen_mm *mm, uint32_t now)
+{
+    (void)context;
+    (void)mm;
+    scene.rights = now;
+}
+
+/* Two pages, the first one written. Key 1 is everybody's, key 2 nobody's; two
+ * are left. */
+static void
+setup(void *unused)
+{
+    struct aspen_mmap_args args = {
+        .address = START,
+        .length_bytes = 2 * PAGE,
+        .vm_flags = RW,
+        .place = ASPEN_MAP_FIXED,
+    };
+    struct aspen_config config;
+    uint64_t address;
+    int key;
+
+    (void)unused;
+    memset(&scene, 0, sizeof(scene));
+    aspen_config_init(&config);
+    config.frames = FRAMES;
+    config.direct_map = aspen_port_memory_alloc(FRAMES * PAGE);
+    config.pkeys = 5;
+    config.execute_only = ASPEN_EXECUTE_ONLY_KEY;
+    scene.arch.rights = rights;
+    scene.arch.rights_set = rights_set;
+    config.hooks.arch = &scene.arch;
+    scene.direct_map = config.direct_map;
+    must(aspen_create(&config, &scene.aspen));
+    must(aspen_mm_create(scene.aspen, &scene.mm));
+    must(aspen_pkey_alloc(scene.mm, 0, &key));
+    must(aspen_pkey_alloc(scene.mm, ASPEN_PKEY_DISABLE_ACCESS, &key));
+    must(aspen_mmap(scene.mm, &args, &address));
+    must(aspen_fault(scene.mm, START, ASPEN_ACCESS_WRITE));
+}
+
+static void
+check(void *unused)
+{
+    struct aspen_finding finding = {0};
+    struct aspen_pkeys pkeys;
+    uint32_t frame;
+
+    (void)unused;
+    if (aspen_validate(scene.aspen, &finding))
+        sim_fail(finding.text);
+    aspen_pkeys_read(scene.mm, &pkeys);
+    for (unsigned i = 0; i < 2; i++)
+        if (scene.keys[i] && scene.keys[i] == pkeys.execute_only_key)
+            sim_fail("the space's own key was given out");
+    if (scene.keys[0] && scene.keys[0] == scene.keys[1])
+        sim_fail("a key was given out twice");
+    if (scene.denied &&
+        (aspen_fault(scene.mm, START, ASPEN_ACCESS_READ) !=
+             -ASPEN_EKEYREJECTED ||
+         !aspen_translate(scene.mm, START, ASPEN_ACCESS_READ, &frame)))
+        sim_fail("what is denied can be read");
+    if (scene.forked)
+        aspen_mm_put(scene.forked);
+    aspen_mm_put(scene.mm);
+    must(aspen_destroy(scene.aspen));
+    aspen_port_memory_free(scene.direct_map, FRAMES * PAGE);
+}
+
+/* ---- Tasks ------------------------------------------------------------- */
+
+/* As a processor: until the access goes through, or is refused. */
+static void
+access_at(uint64_t address, unsigned access)
+{
+    uint32_t frame;
+    int error = 0;
+
+    while (!error && aspen_translate(scene.mm, address, access, &frame))
+        error = aspen_fault(scene.mm, address, access);
+    if (error && error != -ASPEN_EKEYREJECTED && error != -ASPEN_EACCES &&
+        error != -ASPEN_EFAULT)
+        must(error);
+}
+
+static void
+read_task(void *unused)
+{
+    (void)unused;
+    access_at(START + PAGE, ASPEN_ACCESS_READ);
+}
+
+static void
+write_task(void *unused)
+{
+    (void)unused;
+    access_at(START + PAGE, ASPEN_ACCESS_WRITE);
+}
+
+static void
+deny_task(void *unused)
+{
+    (void)unused;
+    must(aspen_mprotect(scene.mm, START, 2 * PAGE, RW, 2));
+    scene.denied = true;
+}
+
+static void
+key_task(void *unused)
+{
+    (void)unused;
+    must(aspen_mprotect(scene.mm, START + PAGE, PAGE, ASPEN_VM_READ, 1));
+}
+
+static void
+execute_task(void *unused)
+{
+    (void)unused;
+    must(aspen_mprotect(scene.mm, START, 2 * PAGE, ASPEN_VM_EXEC,
+                        ASPEN_PKEY_SAME));
+    must(aspen_mprotect(scene.mm, START, 2 * PAGE, RW, ASPEN_PKEY_SAME));
+}
+
+static void
+map_execute_task(void *unused)
+{
+    struct aspen_mmap_args args = {.length_bytes = PAGE,
+                                   .vm_flags = ASPEN_VM_EXEC};
+    uint64_t address;
+
+    (void)unused;
+    must(aspen_mmap(scene.mm, &args, &address));
+    access_at(address, ASPEN_ACCESS_EXEC);
+}
+
+/* There are two left, for three that ask. */
+static void
+alloc_as(unsigned task)
+{
+    int error = aspen_pkey_alloc(scene.mm, 0, &scene.keys[task]);
+    if (error != -ASPEN_ENOSPC)
+        must(error);
+}
+
+static void
+alloc_first_task(void *unused)
+{
+    (void)unused;
+    alloc_as(0);
+}
+
+static void
+alloc_second_task(void *unused)
+{
+    (void)unused;
+    alloc_as(1);
+}
+
+static void
+fork_task(void *unused)
+{
+    (void)unused;
+    must(aspen_fork(scene.mm, &scene.forked));
+}
+
+static void
+copy_task(void *unused)
+{
+    bool denied = scene.denied;
+    uint8_t byte = 1;
+    uint64_t done;
+
+    (void)unused;
+    int error = aspen_copy_out(scene.mm, START + PAGE, &byte, 1, 0, &done);
+    if (denied && error != -ASPEN_EFAULT)
+        sim_fail("what is denied was written");
+    if (error != -ASPEN_EFAULT)
+        must(error);
+}
+
+static void
+move_task(void *unused)
+{
+    uint64_t address;
+
+    (void)unused;
+    must(aspen_mremap(scene.mm, START, PAGE, PAGE,
+                      ASPEN_MREMAP_MAYMOVE | ASPEN_MREMAP_FIXED,
+                      START + 8 * PAGE, &address));
+}
+
+/* ---- Tests ------------------------------------------------------------- */
+
+static void
+test_keys(void **state)
+{
+    static const struct {
+        const char *name;
+        void (*tasks[SIM_TASKS])(void *context);
+    } rows[] = {
+        {"a read beside a key", {read_task, key_task}},
+        {"a write beside a key", {write_task, key_task}},
+        {"a read beside a key that is denied", {read_task, deny_task}},
+        {"a write beside execution alone", {write_task, execute_task}},
+        {"a copy beside a key that is denied", {copy_task, deny_task}},
+        {"a copy beside execution alone", {copy_task, execute_task}},
+        {"a fork beside a key", {fork_task, key_task}},
+        {"a fork beside execution alone", {fork_task, execute_task}},
+        {"a move beside a key", {move_task, key_task}},
+        {"execution alone beside keys given out",
+         {map_execute_task, alloc_first_task, alloc_second_task}},
+        {"two that map for execution alone",
+         {map_execute_task, map_execute_task, alloc_first_task}},
+        {"a read, a write and a key", {read_task, write_task, key_task}},
+        {"a read, a fork and a key", {read_task, fork_task, key_task}},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        struct sim_program program = {setup, {NULL}, 0, check, NULL};
+        while (program.tasks < SIM_TASKS && rows[i].tasks[program.tasks]) {
+            program.task[program.tasks] = rows[i].tasks[program.tasks];
+            program.tasks++;
+        }
+        explore_holds(rows[i].name, &program, MOST);
+    }
+}
+
+int
+main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_keys),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
