@@ -95,6 +95,19 @@ mmap_joins_one_without_pages(struct helper_space *s)
     return vmas(s);
 }
 
+/* But what mremap puts there becomes part of the lower. */
+static int64_t
+mremap_joins_below_first(struct helper_space *s)
+{
+    helper_map(s->mm, AT(0), 1, RW);
+    helper_map(s->mm, AT(2), 1, RW);
+    helper_put(&s->helper, s->mm, AT(0), 1);
+    helper_put(&s->helper, s->mm, AT(2), 1);
+    helper_map(s->mm, AT(8), 1, RW);
+    assert_int_equal(move(s, 8, 1, ONTO, 1), 0);
+    return (int64_t)(vma_at(s, 1)->start - AT(0));
+}
+
 static void
 on_close(void *context, struct aspen_vma *vma)
 {
@@ -242,6 +255,18 @@ mremap_counts_locks_without_target(struct helper_space *s)
     return aspen_mremap(s->mm, AT(0), PAGE, 2 * PAGE, ONTO, AT(4), &address);
 }
 
+/* And of data. */
+static int64_t
+mremap_counts_data_without_target(struct helper_space *s)
+{
+    uint64_t address;
+
+    helper_map(s->mm, AT(0), 1, RW);
+    helper_map(s->mm, AT(4), 2, RW);
+    assert_int_equal(aspen_limit_set(s->mm, ASPEN_LIMIT_DATA, 3 * PAGE), 0);
+    return aspen_mremap(s->mm, AT(0), PAGE, 2 * PAGE, ONTO, AT(4), &address);
+}
+
 /* Is it the target that refuses, or that there are two mappings? */
 static int64_t
 mremap_looks_at_the_target(struct helper_space *s)
@@ -282,6 +307,20 @@ dontunmap_starts_afresh(struct helper_space *s)
     assert_int_equal(leave_behind(s, 4, 1, 8), 0);
     helper_map(s->mm, AT(5), 1, RW);
     return vmas(s);
+}
+
+/* A file's pages stay where they are in the file. */
+static int64_t
+dontunmap_keeps_offsets(struct helper_space *s)
+{
+    struct aspen_object *object =
+        helper_object(&s->helper, ASPEN_OBJECT_FILE, 4, NULL, NULL);
+
+    helper_map_object(s->mm, AT(0), 1, RW, object, 3);
+    aspen_object_put(object);
+    helper_put(&s->helper, s->mm, AT(0), 1);
+    assert_int_equal(leave_behind(s, 0, 1, 8), 0);
+    return (int64_t)vma_at(s, 0)->pgoff;
 }
 
 static int64_t
@@ -341,6 +380,7 @@ static const struct row {
     {"places_huge_at_the_end", places_huge_at_the_end, {2 * HUGE, HUGE, HUGE}},
     {"mmap_joins_below_first", mmap_joins_below_first, {PAGE, 0, 0}},
     {NULL, mmap_joins_one_without_pages, {2, 1, 1}},
+    {NULL, mremap_joins_below_first, {0, 0, 0}},
     {"joins_what_closes", joins_what_closes, {2, 1, 1}},
     {"read_only_is_not_charged", read_only_is_not_charged, {1, 0, 0}},
     {"joins_either_anon_vma", joins_either_anon_vma, {2, 2, 1}},
@@ -360,6 +400,7 @@ static const struct row {
      mremap_counts_before_placing,
      {-ASPEN_ENOMEM, -ASPEN_ENOMEM, -ASPEN_EPERM}},
     {NULL, mremap_counts_locks_without_target, {0, 0, -ASPEN_EAGAIN}},
+    {NULL, mremap_counts_data_without_target, {0, 0, -ASPEN_ENOMEM}},
     {NULL,
      mremap_looks_at_the_target,
      {-ASPEN_EPERM, -ASPEN_EPERM, -ASPEN_EFAULT}},
@@ -368,6 +409,7 @@ static const struct row {
      {-ASPEN_EFAULT, -ASPEN_EFAULT, 0}},
     {"dontunmap_cuts_out_locked", dontunmap_cuts_out_locked, {3, 3, 1}},
     {"dontunmap_starts_afresh", dontunmap_starts_afresh, {2, 2, 3}},
+    {NULL, dontunmap_keeps_offsets, {3, 3, 3}},
     {"dontunmap_may_join", dontunmap_may_join, {2, 2, 1}},
     {"dontunmap_joins_others", dontunmap_joins_others, {3, 2, 1}},
     {"growth_clears_the_tail", growth_clears_the_tail, {7, 0, 0}},
