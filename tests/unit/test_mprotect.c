@@ -282,6 +282,37 @@ append(void *context, const char *text, size_t length)
     strncat(context, text, length);
 }
 
+/* Tags are of memory that is no file's: a device's is none, shared memory is.
+ */
+static void
+test_tags(void **state)
+{
+    static const struct {
+        enum aspen_object_kind kind;
+        int answer;
+    } rows[] = {{ASPEN_OBJECT_FILE, -ASPEN_EINVAL},
+                {ASPEN_OBJECT_DEVICE, -ASPEN_EINVAL},
+                {ASPEN_OBJECT_SHMEM, 0}};
+    struct helper_space *s = *state;
+    uint64_t address;
+
+    for (unsigned i = 0; i < ASPEN_ARRAY_SIZE(rows); i++) {
+        struct aspen_mmap_args args = {
+            .address = AT(0x200),
+            .length_bytes = PAGE,
+            .vm_flags = R | ASPEN_VM_SHARED,
+            .object = helper_object(&s->helper, rows[i].kind, 8, NULL, NULL),
+        };
+        assert_int_equal(aspen_mmap(s->mm, &args, &address), 0);
+        assert_int_equal(aspen_mprotect(s->mm, address, PAGE, R | ASPEN_VM_MTE,
+                                        ASPEN_PKEY_SAME),
+                         rows[i].answer);
+        args.vm_flags |= ASPEN_VM_MTE;
+        assert_int_equal(aspen_mmap(s->mm, &args, &address), rows[i].answer);
+        aspen_object_put(args.object);
+    }
+}
+
 /* PROT_BTI goes with the next access, PROT_MTE stays, and is no file's. */
 static void
 test_kinds_of_aarch64(void **state)
@@ -383,6 +414,7 @@ main(void)
         TEST(test_flushes),
         TEST(test_charge),
         TEST(test_arguments),
+        TEST(test_tags),
         TEST(test_kinds_of_aarch64),
         TEST(test_limit),
         TEST(test_map_count),
