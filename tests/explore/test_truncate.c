@@ -216,6 +216,14 @@ fork_task(void *unused)
 }
 
 static void
+protect_task(void *unused)
+{
+    (void)unused;
+    must(
+        aspen_mprotect(scene.mm, SHARED, PAGE, ASPEN_VM_READ, ASPEN_PKEY_SAME));
+}
+
+static void
 sync_task(void *unused)
 {
     (void)unused;
@@ -343,6 +351,17 @@ test_fork(void **state)
     all_orders("truncation beside a fork", cut_task, fork_task, false);
 }
 
+/* What is taken away meanwhile does not come back with other bits. */
+static void
+test_protect(void **state)
+{
+    (void)state;
+    scene.warm = true;
+    scene.punch = false;
+    scene.cut = true;
+    all_orders("truncation beside mprotect", cut_task, protect_task, false);
+}
+
 static void
 test_sync(void **state)
 {
@@ -371,6 +390,7 @@ main(void)
         cmocka_unit_test(test_truncate),
         cmocka_unit_test(test_punch),
         cmocka_unit_test(test_fork),
+        cmocka_unit_test(test_protect),
         cmocka_unit_test(test_sync),
         cmocka_unit_test(test_sync_and_truncate),
     };
