@@ -32,7 +32,8 @@ enum aspen_placement {
 
 /** What a device's fault hook answers with. */
 struct aspen_device_frame {
-    uint64_t number; /* a raw frame: no frame of the machine */
+    uint64_t number; /* a raw frame: no frame of the machine; 0: none, or the
+                        hook has put one in by aspen_insert_raw() */
     bool cached;     /* instead: the page of the object's own cache, as for a
                         file; the number means nothing */
     bool writable;   /* without asking mkwrite first */

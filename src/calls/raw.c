@@ -23,15 +23,6 @@ bits_of(const struct aspen_vma *vma, bool writable)
            ASPEN_ENTRY_SPECIAL;
 }
 
-static bool
-number_valid(uint64_t number, uint64_t pages)
-{
-    const uint64_t end = (uint64_t)1 << ASPEN_ENTRY_NUMBER_BITS;
-
-    /* 0 would be the zero page. */
-    return number != ASPEN_ZERO_FRAME && number < end && pages <= end - number;
-}
-
 /* ---- One --------------------------------------------------------------- */
 
 /* The mmap lock is held. 0, -ASPEN_EFAULT or -ASPEN_EINVAL. */
@@ -70,7 +61,8 @@ int
 aspen_insert_raw(struct aspen_mm *mm, uint64_t address, uint64_t number,
                  bool writable)
 {
-    if (!aspen_is_aligned(address, ASPEN_PAGE_SIZE) || !number_valid(number, 1))
+    if (!aspen_is_aligned(address, ASPEN_PAGE_SIZE) ||
+        !aspen_entry_raw_valid(number, 1))
         return -ASPEN_EINVAL;
     aspen_read_lock(&mm->mmap_lock, ASPEN_LOCK_MM);
     struct aspen_vma *vma = aspen_vma_find(mm, address);
@@ -146,7 +138,7 @@ aspen_remap_raw(struct aspen_mm *mm, uint64_t address, uint64_t length_bytes,
         length_bytes > mm->address_limit - address)
         return -ASPEN_EINVAL;
     uint64_t end = address + aspen_align_up(length_bytes, ASPEN_PAGE_SIZE);
-    if (!number_valid(number, (end - address) >> ASPEN_PAGE_SHIFT))
+    if (!aspen_entry_raw_valid(number, (end - address) >> ASPEN_PAGE_SHIFT))
         return -ASPEN_EINVAL;
 
     int error = aspen_mm_write_lock_killable(mm, ASPEN_LOCK_MM);

@@ -78,10 +78,33 @@ bits_of(const struct aspen_fault *fault)
     return bits;
 }
 
-/* Nothing is there, or a raw frame that gets more bits. */
+/* What to do with an entry, whose table is locked and whose object has not
+ * changed: it gets more bits, or is made. False: the answer names no frame, and
+ * there is none. */
+static bool
+update_entry(struct aspen_fault *fault, uint64_t *slot)
+{
+    uint64_t entry = aspen_load_relaxed(slot);
+
+    if (entry == 0) {
+        if (fault->device.number == ASPEN_ZERO_FRAME)
+            return false;
+        aspen_store(slot, aspen_entry_make_leaf(fault->device.number, 0,
+                                                bits_of(fault)));
+    } else if (aspen_entry_is_leaf(entry, 0) &&
+               aspen_entry_bits(entry) & ASPEN_ENTRY_SPECIAL &&
+               aspen_entry_frame(entry) != ASPEN_ZERO_FRAME) {
+        aspen_store(slot, aspen_entry_set_bits(entry, bits_of(fault)));
+    }
+    return true;
+}
+
+/* Nothing is there, or a raw frame that gets more bits. What the hook put in by
+ * itself may be gone again: it is asked once more. */
 static int
 set_entry(struct aspen_fault *fault)
 {
+    bool named = true;
     struct aspen *aspen = fault->aspen;
     struct aspen_slot slot;
 
@@ -90,18 +113,16 @@ set_entry(struct aspen_fault *fault)
         return error == -ASPEN_EEXIST ? -ASPEN_EOPNOTSUPP : error;
     aspen_table_own(aspen, slot.table);
     aspen_table_lock(aspen, slot.table, ASPEN_LOCK_TABLE);
-    uint64_t entry = aspen_load_relaxed(slot.entry);
-    if (is_current(fault)) { /* I1 */
-        if (entry == 0)
-            aspen_store(slot.entry, aspen_entry_make_leaf(fault->device.number,
-                                                          0, bits_of(fault)));
-        else if (aspen_entry_is_leaf(entry, 0) &&
-                 aspen_entry_bits(entry) & ASPEN_ENTRY_SPECIAL)
-            aspen_store(slot.entry,
-                        aspen_entry_set_bits(entry, bits_of(fault)));
-    }
+    if (is_current(fault)) /* I1 */
+        named = update_entry(fault, slot.entry);
     aspen_table_unlock(aspen, slot.table);
-    return 0;
+    if (named)
+        return 0;
+    if (fault->device_empty)
+        return -ASPEN_EFBIG;
+    fault->device_empty = true;
+    fault->device_known = false;
+    return aspen_fault_need_object(fault, ASPEN_FAULT_DEVICE);
 }
 
 int

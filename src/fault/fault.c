@@ -242,6 +242,7 @@ aspen_fault_begin(struct aspen_fault *fault, struct aspen_mm *mm,
     fault->ahead = ASPEN_AHEAD_NORMAL;
     fault->device_known = false;
     fault->device_count = 0;
+    fault->device_empty = false;
 }
 
 void

@@ -92,7 +92,8 @@ check_special(const struct item *item)
                item, aspen_is_aligned(number, aspen_walk_pages(item->level)),
                ENTRY_KIND, "maps raw frame %a, which is not aligned", number) &&
            EXPECT_ITEM(item,
-                       flags & RAW_FLAGS || !(item->bits & ASPEN_ENTRY_WRITE),
+                       number != ASPEN_ZERO_FRAME ||
+                           !(item->bits & ASPEN_ENTRY_WRITE),
                        ENTRY_WRITE, "maps the zero page writable");
 }
 

@@ -126,6 +126,16 @@ aspen_entry_marker(uint64_t entry)
     return (enum aspen_marker)(entry >> 12 & 0xff);
 }
 
+/* Can leaves lead to raw frames `number` and on, one of them the zero page's
+ * number never? */
+static inline bool
+aspen_entry_raw_valid(uint64_t number, uint64_t pages)
+{
+    const uint64_t end = (uint64_t)1 << ASPEN_ENTRY_NUMBER_BITS;
+
+    return number != 0 && number < end && pages <= end - number;
+}
+
 /* Bytes that one entry at `level` covers. */
 static inline uint64_t
 aspen_entry_span(unsigned level)

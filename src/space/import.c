@@ -193,13 +193,11 @@ static bool
 raw_valid(const struct aspen_vma *vma, const struct aspen_import_pages *pages)
 {
     const uint64_t raw = ASPEN_VM_PFNMAP | ASPEN_VM_MIXEDMAP | ASPEN_VM_SPECIAL;
-    /* What a leaf of this format can name. */
-    uint64_t limit = (uint64_t)1 << ASPEN_ENTRY_NUMBER_BITS;
     uint64_t each = (uint64_t)1 << (ASPEN_TABLE_SHIFT * pages->level);
 
     return (vma->flags & raw) && aspen_is_aligned(pages->first_raw, each) &&
-           pages->first_raw < limit &&
-           pages->count <= (limit - pages->first_raw) / each;
+           pages->count <= UINT64_MAX / each &&
+           aspen_entry_raw_valid(pages->first_raw, pages->count * each);
 }
 
 /* Does the kind of page fit the VMA and the level? */

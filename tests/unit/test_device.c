@@ -21,6 +21,8 @@ struct device {
     unsigned access; /* of the last fault */
     bool writable;
     bool inserts; /* the hook inserts by itself */
+    bool silent;  /* it names no frame */
+    bool drops;   /* mkwrite drops the page of 300 */
     bool cached;
     int error;
     int refuse_write;
@@ -36,7 +38,8 @@ device_fault(void *context, uint64_t pgoff, unsigned access,
 
     device->faults++;
     device->access = access;
-    frame->number = RAW + pgoff;
+    if (!device->silent)
+        frame->number = RAW + pgoff;
     frame->writable = device->writable;
     frame->cached = device->cached;
     if (device->inserts)
@@ -52,6 +55,9 @@ device_mkwrite(void *context, uint64_t pgoff)
     struct device *device = context;
     (void)pgoff;
     device->mkwrites++;
+    if (device->drops)
+        assert_int_equal(
+            aspen_madvise(device->mm, AT(300), PAGE, ASPEN_MADV_DONTNEED), 0);
     return device->refuse_write;
 }
 
@@ -330,17 +336,58 @@ test_may_split(void **state)
     assert_int_equal(s->device.split_at, AT(103));
 }
 
+/* ---- Number 0, which is the zero page's -------------------------------- */
+
+static void
+test_no_frame_named(void **state)
+{
+    struct scene *s = *state;
+
+    s->device.silent = true;
+    s->device.writable = true;
+    for (unsigned access = 1; access <= 2; access++)
+        assert_int_equal(aspen_fault(s->mm, AT(100), access), -ASPEN_EFBIG);
+    assert_int_equal(s->device.faults, 4); /* asked twice each: see below */
+    assert_false(helper_can_read(s->mm, AT(100)));
+    s->device.inserts = true; /* that is a frame */
+    assert_int_equal(aspen_fault(s->mm, AT(101), ASPEN_ACCESS_WRITE), 0);
+    assert_true(helper_can_write(s->mm, AT(101)) ||
+                aspen_fault(s->mm, AT(101), ASPEN_ACCESS_WRITE) == 0);
+}
+
+/* What was there is dropped while mkwrite is asked, and nobody knows what would
+ * be there again. */
+static void
+test_dropped_meanwhile(void **state)
+{
+    static const struct aspen_pager_ops ops = {.mkwrite = device_mkwrite};
+    struct scene *s = *state;
+    struct aspen_object *object =
+        helper_object(&s->helper, ASPEN_OBJECT_DEVICE, 8, &ops, &s->device);
+
+    helper_map_object(s->mm, AT(300), 8, RW | SHARED | MIXEDMAP, object, 0);
+    assert_int_equal(aspen_insert_raw(s->mm, AT(300), RAW, false), 0);
+    s->device.drops = true;
+    assert_int_equal(aspen_fault(s->mm, AT(300), ASPEN_ACCESS_WRITE),
+                     -ASPEN_EFBIG);
+    assert_false(helper_can_read(s->mm, AT(300)));
+    helper_assert_valid(&s->helper);
+    helper_unmap(s->mm, AT(300), 8);
+    aspen_object_put(object);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int
 main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(test_fault_answers), TEST(test_fault_fails),
-        TEST(test_fault_inserts), TEST(test_taken_back),
-        TEST(test_fork),          TEST(test_mixed),
-        TEST(test_insert),        TEST(test_remap),
-        TEST(test_insert_page),   TEST(test_may_split),
+        TEST(test_fault_answers),  TEST(test_fault_fails),
+        TEST(test_fault_inserts),  TEST(test_taken_back),
+        TEST(test_fork),           TEST(test_mixed),
+        TEST(test_insert),         TEST(test_remap),
+        TEST(test_insert_page),    TEST(test_may_split),
+        TEST(test_no_frame_named), TEST(test_dropped_meanwhile),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -424,6 +424,7 @@ pages_that_do_not_fit_are_refused(void **state)
         {.address = 8 * MIB, .count = 1, .kind = ASPEN_IMPORT_ZERO},
         {.address = 8 * MIB, .count = 1, .kind = ASPEN_IMPORT_SWAP},
         {.address = 16 * MIB, .count = 1, .kind = ASPEN_IMPORT_OBJECT},
+        {.address = 16 * MIB, .count = 1, .kind = ASPEN_IMPORT_RAW},
         {.address = 16 * MIB,
          .count = 2,
          .kind = ASPEN_IMPORT_RAW,

@@ -697,6 +697,20 @@ plant_write_zero(struct scene *s)
 }
 
 static void
+plant_write_zero_of_a_device(struct scene *s)
+{
+    struct aspen_vma *vma = vma_at(s->parent, RAW);
+
+    POKE(s, vma->flags, vma->flags | ASPEN_VM_WRITE | ASPEN_VM_MAYWRITE);
+    POKE(s, s->parent->data_pages,
+         s->parent->data_pages + aspen_vma_pages(vma));
+    POKE(s, *slot_at(s->parent, RAW, 0),
+         aspen_entry_make_leaf(ASPEN_ZERO_FRAME, 0,
+                               ASPEN_ENTRY_READ | ASPEN_ENTRY_WRITE |
+                                   ASPEN_ENTRY_SPECIAL));
+}
+
+static void
 plant_access_write(struct scene *s)
 {
     make_writable(s, RAW);
@@ -1331,6 +1345,7 @@ static const struct plant {
     {"entry.write", PARENT, plant_write_cow},
     {"entry.write", PARENT, plant_write_object},
     {"entry.write", PARENT, plant_write_zero},
+    {"entry.write", PARENT, plant_write_zero_of_a_device},
     {"entry.access", PARENT, plant_access_write},
     {"entry.access", PARENT, plant_access_exec},
     {"entry.access", PARENT, plant_access_none},
