@@ -556,10 +556,11 @@ move_by_pipe(void *to, const void *from, size_t length)
     long moved = syscall(SYS_write, ends[1], from, length);
     if (moved > 0 && syscall(SYS_read, ends[0], to, moved) == moved)
         return (size_t)moved;
-    if (moved > 0) { /* what the other did not take */
-        char rest[PAGE];
-        assert_int_equal(read(ends[0], rest, sizeof(rest)), moved);
-    }
+    /* What the other did not take. Where the first cannot be read, kernels
+     * before 6.13 leave an empty buffer, and 16 of them are a full pipe. */
+    char rest[PAGE];
+    long left = read(ends[0], rest, sizeof(rest));
+    assert_int_equal(left, moved > 0 ? moved : -1);
     return 0;
 }
 

@@ -45,6 +45,7 @@ struct pair {
 
 static sigjmp_buf after_fault;
 static volatile int fault_code;
+static volatile bool accesses; /* a fault is an answer, elsewhere it is none */
 
 #if defined(__x86_64__)
 static uint32_t
@@ -79,8 +80,11 @@ write_rights(uint32_t rights)
 static void
 on_fault(int number, siginfo_t *info, void *context)
 {
-    (void)number;
     (void)context;
+    if (!accesses) {
+        signal(number, SIG_DFL); /* on return it comes again */
+        return;
+    }
     fault_code = info->si_code;
     siglongjmp(after_fault, 1);
 }
@@ -145,14 +149,16 @@ even_out(struct pair *p, const struct linux_call *call, int64_t answer)
                              {p->base + SPARE * PAGE, PAGE, PROT_EXEC,
                               MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED,
                               UINT64_MAX, 0}};
-    struct linux_call unmap = {SYS_munmap, {p->base + SPARE * PAGE, PAGE}};
+    /* The page stays the host's: a library may map where nothing is. */
+    struct linux_call clear = map;
     struct linux_space space = {.mm = p->mm};
     int64_t ignored;
 
+    clear.arguments[2] = PROT_NONE;
     host_call(&map);
-    host_call(&unmap);
+    host_call(&clear);
     linux_call_make(&space, &map, &ignored);
-    linux_call_make(&space, &unmap, &ignored);
+    linux_call_make(&space, &clear, &ignored);
     p->rights = read_rights();
 }
 
@@ -180,7 +186,9 @@ host_access(uint64_t address, unsigned access, uint32_t rights)
 {
     volatile char *byte = (volatile char *)(uintptr_t)address;
 
+    accesses = true;
     if (sigsetjmp(after_fault, 1)) {
+        accesses = false;
         write_rights(rights);
         return fault_code == SEGV_MAPERR   ? -ASPEN_EFAULT
                : fault_code == SEGV_PKUERR ? -ASPEN_EKEYREJECTED
@@ -190,6 +198,7 @@ host_access(uint64_t address, unsigned access, uint32_t rights)
         *byte = 1;
     else
         (void)*byte;
+    accesses = false;
     return 0;
 }
 
