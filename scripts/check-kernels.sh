@@ -48,7 +48,7 @@ todo()
 {
     printf 'port=%s run=%q\n' "$port" "$RUN"
     if [ "$how" = short ]; then
-        echo "calls=400 seeds='1 2' tools="
+        echo "calls=400 seeds='1 2' tools= ; export ASPEN_ROUNDS_OF=10"
     else
         echo "calls=2000 seeds='1 2 3 4 5 6 7 8'
             tools='capture fuzz shadow pkey usage'"

@@ -83,6 +83,10 @@ ASPEN_RELEASE_ROW(dontunmap_joins_others, ASPEN_SEMANTICS_6_12)
  * mappings wrote beyond it (ext4). */
 ASPEN_RELEASE_ROW(growth_clears_the_tail, ASPEN_SEMANTICS_6_12)
 
+/* fallocate: a hole writes back first what it touches, and so clears what
+ * mappings wrote beyond the end of a file. */
+ASPEN_RELEASE_ROW_UP_TO(punch_clears_the_tail, ASPEN_SEMANTICS_6_1)
+
 /* smaps: "lf" among VmFlags. */
 ASPEN_RELEASE_ROW(shows_lock_on_fault, ASPEN_SEMANTICS_6_12)
 

@@ -270,6 +270,20 @@ ask_punch(struct aspen_object *object, uint64_t start, uint64_t end)
     return pager->punch(object->context, start, end - start);
 }
 
+/* Releases that write back what a hole is about to touch: what is written of
+ * the last page ends where the object does. */
+static void
+clear_tail(struct aspen_object *object, uint64_t start, uint64_t end)
+{
+    uint64_t size = aspen_load_relaxed(&object->size_bytes);
+    uint64_t page_end = aspen_align_up(size, ASPEN_PAGE_SIZE);
+
+    if (object->kind == ASPEN_OBJECT_FILE && start < page_end &&
+        end > page_end - ASPEN_PAGE_SIZE &&
+        aspen_release_punch_clears_the_tail(object->aspen))
+        zero_part(object, size, page_end);
+}
+
 static void
 commit_punch(struct truncate *truncate, uint64_t start, uint64_t end)
 {
@@ -340,6 +354,8 @@ aspen_object_punch(struct aspen_object *object, uint64_t offset_bytes,
     if (offset_bytes < aspen_load_relaxed(&object->size_bytes))
         error = punch(object, offset_bytes,
                       hole_end(object, offset_bytes + length_bytes));
+    if (!error)
+        clear_tail(object, offset_bytes, offset_bytes + length_bytes);
     aspen_write_unlock(&object->size_lock);
     aspen_tree_pool_settle(&object->aspen->tree_pool);
     return error;

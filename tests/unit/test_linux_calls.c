@@ -304,7 +304,7 @@ test_random_calls(void **state)
     if (!host_semantics(&semantics))
         unit_skip("not Linux 6.1 or later with pages of 4 KiB");
     sides_create(&s);
-    for (unsigned i = 0; i < CALLS; i++) {
+    for (unsigned i = 0; i < unit_rounds(CALLS); i++) {
         struct linux_call call;
         int64_t answer;
 

@@ -356,6 +356,28 @@ growth_clears_the_tail(struct helper_space *s)
     return helper_get(&s->helper, s->mm, AT(0) + 100);
 }
 
+/* A hole behind the end, in the last page; and one before it. */
+static int64_t
+punch_clears_the_tail(struct helper_space *s)
+{
+    static const uint64_t holes[] = {300, 20};
+    int64_t seen = 0;
+
+    for (unsigned i = 0; i < 2; i++) {
+        struct aspen_object *object =
+            helper_object(&s->helper, ASPEN_OBJECT_FILE, 1, NULL, NULL);
+        assert_int_equal(aspen_object_resize(object, 100), 0);
+        helper_map_object(s->mm, AT(i), 1, RW | ASPEN_VM_SHARED, object, 0);
+        helper_put(&s->helper, s->mm, AT(i) + 200, 7);
+        assert_int_equal(aspen_object_punch(object, PAGE, PAGE), 0);
+        assert_int_equal(helper_get(&s->helper, s->mm, AT(i) + 200), 7);
+        assert_int_equal(aspen_object_punch(object, holes[i], 9), 0);
+        aspen_object_put(object);
+        seen += helper_get(&s->helper, s->mm, AT(i) + 200);
+    }
+    return seen;
+}
+
 static int64_t
 shows_lock_on_fault(struct helper_space *s)
 {
@@ -413,6 +435,7 @@ static const struct row {
     {"dontunmap_may_join", dontunmap_may_join, {2, 2, 1}},
     {"dontunmap_joins_others", dontunmap_joins_others, {3, 2, 1}},
     {"growth_clears_the_tail", growth_clears_the_tail, {7, 0, 0}},
+    {"punch_clears_the_tail", punch_clears_the_tail, {0, 14, 14}},
     {"shows_lock_on_fault", shows_lock_on_fault, {0, 1, 1}},
 };
 

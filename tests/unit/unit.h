@@ -42,6 +42,17 @@ unit_seed(const char *program, uint64_t otherwise)
     return seed;
 }
 
+/* How many of so many rounds: one of ASPEN_ROUNDS_OF, where a slow machine
+ * (scripts/check-kernels.sh) is not to make them all. */
+static inline unsigned
+unit_rounds(unsigned all)
+{
+    const char *text = getenv("ASPEN_ROUNDS_OF");
+    unsigned of = text ? (unsigned)strtoul(text, NULL, 0) : 1;
+
+    return of < all ? all / (of ? of : 1) : 1;
+}
+
 /*
  * Skip the test that calls it; or leave out a part of it, which counts as one.
  * Says why, which scripts/run-tests.sh puts behind the name of the test: a
