@@ -39,6 +39,8 @@ UNIT_EXTRA_test_smaps := $(TOOL_SNAPSHOT) tools/aspen/smaps.c
 LDFLAGS_test_capture := -Wl,--wrap=ioctl
 UNIT_EXTRA_test_capture := $(TOOL_CAPTURE)
 UNIT_EXTRA_test_host := tools/aspen/host.c
+UNIT_EXTRA_test_areas := $(TOOL_SNAPSHOT) tools/aspen/smaps.c \
+    tools/aspen/areas.c
 UNIT_EXTRA_test_plan := tools/aspen/plan.c
 UNIT_EXTRA_test_advise_host := tools/aspen/host.c tools/common/refused.c
 UNIT_EXTRA_test_copy_host := tools/aspen/host.c tools/common/refused.c

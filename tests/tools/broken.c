@@ -10,6 +10,7 @@
  *   rare     as charge, but only when step 41 fails
  *   mappings mprotect says that it did, and has done nothing
  *   answers  mprotect does what it should, and answers EACCES
+ *   errno    a refused mprotect is refused for another reason
  *   half     a refused mprotect changes a limit
  *
  * Without it everything is as it should be. The linker puts __wrap_ in front
@@ -81,5 +82,7 @@ __wrap_aspen_mprotect(struct aspen_mm *mm, uint64_t address,
     result = __real_aspen_mprotect(mm, address, length_bytes, access, pkey);
     if (breaks("half") && result < 0)
         (void)!aspen_limit_set(mm, ASPEN_LIMIT_STACK, 4096);
+    if (breaks("errno") && result < 0)
+        return -ASPEN_EBUSY;
     return breaks("answers") ? -ASPEN_EACCES : result;
 }

@@ -103,7 +103,7 @@ check text grep -q '^[0-9]* calls in [0-9]* sequences.* 0 unexplained$' \
 
 # --- differences
 
-for how in answers mappings; do
+for how in answers mappings errno; do
     program=$work/$how.c
     ASPEN_BROKEN=$how "$broken" fuzz --calls 20000 --json --output "$program" \
         >"$work/json" 2>"$work/err"

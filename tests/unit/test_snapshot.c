@@ -638,6 +638,30 @@ test_anon_names(void **state)
     assert_false(snapshot_anon_name(path, name));
 }
 
+/* Keys of mappings; the space's own is that of memory executed alone. */
+static void
+test_keys(void **state)
+{
+    const uint32_t permissions = SNAPSHOT_PERM_READ | SNAPSHOT_PERM_EXEC |
+                                 3u << SNAPSHOT_PERM_PKEY_SHIFT;
+    struct aspen_pkeys pkeys = {1, -1};
+    (void)state;
+
+    uint64_t flags = snapshot_flags(permissions, "rd ex mr mw me ");
+    assert_int_equal(flags >> ASPEN_VM_PKEY_SHIFT, 3);
+    snapshot_note_pkey(&pkeys, flags);
+    snapshot_note_pkey(&pkeys, ASPEN_VM_EXEC); /* without a key */
+    assert_int_equal(pkeys.given_out, 1 | 8);
+    assert_int_equal(pkeys.execute_only_key, -1);
+    snapshot_note_pkey(&pkeys, snapshot_flags(permissions, "ex me ") &
+                                   ~(uint64_t)ASPEN_VM_READ);
+    assert_int_equal(pkeys.execute_only_key, 3);
+    snapshot_note_pkey(&pkeys,
+                       ASPEN_VM_EXEC | (uint64_t)5 << ASPEN_VM_PKEY_SHIFT);
+    assert_int_equal(pkeys.execute_only_key, 3); /* the first */
+    assert_int_equal(pkeys.given_out, 1 | 8 | 32);
+}
+
 int
 main(void)
 {
@@ -662,6 +686,7 @@ main(void)
                                         remove_directory),
         cmocka_unit_test(test_tool_numbers),
         cmocka_unit_test(test_anon_names),
+        cmocka_unit_test(test_keys),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -161,17 +161,24 @@ host_say_release(const char *command)
     return compared == 0;
 }
 
+enum aspen_semantics
+host_release_semantics(const char *release)
+{
+    unsigned version = version_of(release);
+
+    if (version >= 6018)
+        return ASPEN_SEMANTICS_6_18;
+    return version < 6007 ? ASPEN_SEMANTICS_6_1 : ASPEN_SEMANTICS_6_12;
+}
+
 bool
 host_semantics(enum aspen_semantics *semantics)
 {
-    unsigned version = version_of(host_release());
+    const char *release = host_release();
 
-    *semantics = ASPEN_SEMANTICS_6_12;
-    if (version >= 6018)
-        *semantics = ASPEN_SEMANTICS_6_18;
-    else if (version < 6007)
-        *semantics = ASPEN_SEMANTICS_6_1;
-    return version >= OLDEST_KNOWN && sysconf(_SC_PAGESIZE) == (long)PAGE;
+    *semantics = host_release_semantics(release);
+    return version_of(release) >= OLDEST_KNOWN &&
+           sysconf(_SC_PAGESIZE) == (long)PAGE;
 }
 
 uint64_t

@@ -49,6 +49,9 @@ int host_direct_map(struct aspen_config *config);
  */
 int host_release_compare(const char *release);
 
+/** The level that a release is taken for, those between two as well. */
+enum aspen_semantics host_release_semantics(const char *release);
+
 /**
  * One line to stderr when this host's release is not known: what differs may
  * be the release's. Returns whether it is known.
