@@ -13,6 +13,7 @@
 #include "calls/advise.h"
 
 #include "fault/populate.h"
+#include "space/pkeys.h"
 #include "space/release.h"
 
 /* ---- What is known ----------------------------------------------------- */
@@ -62,12 +63,20 @@ is_discard(enum aspen_advice advice)
     }
 }
 
+static bool
+may_write(const struct aspen_vma *vma)
+{
+    return vma->flags & ASPEN_VM_WRITE &&
+           aspen_rights_allow(aspen_rights(vma->mm), vma->flags,
+                              ASPEN_ACCESS_WRITE);
+}
+
 int
 aspen_advise_check_seal(enum aspen_advice advice, const struct aspen_vma *vma)
 {
     /* Who may write to it can destroy it anyway; of an object there is more. */
     return vma->flags & ASPEN_VM_SEALED && is_discard(advice) &&
-                   aspen_vma_is_anonymous(vma) && !(vma->flags & ASPEN_VM_WRITE)
+                   aspen_vma_is_anonymous(vma) && !may_write(vma)
                ? -ASPEN_EPERM
                : 0;
 }

@@ -355,6 +355,28 @@ test_populate_silent(void **state)
     assert_int_equal(helper_counters(k->s.mm).anon_pages, 4);
 }
 
+/* Who may not write to it by its key does not discard what is sealed. */
+static void
+test_sealed(void **state)
+{
+    static const enum aspen_advice discards[] = {
+        ASPEN_MADV_DONTNEED, ASPEN_MADV_FREE, ASPEN_MADV_DONTFORK,
+        ASPEN_MADV_WIPEONFORK, ASPEN_MADV_GUARD_INSTALL};
+    struct keyed *k = *state;
+
+    map_keyed(k);
+    assert_int_equal(aspen_mseal(k->s.mm, AT(0x100), AT(4)), 0);
+    for (unsigned i = 4; i-- > 0;) {
+        deny(k, denials[i].denied);
+        assert_int_equal(
+            aspen_madvise(k->s.mm, AT(0x100), AT(4), ASPEN_MADV_COLD), 0);
+        for (size_t d = 0; d < sizeof(discards) / sizeof(discards[0]); d++)
+            assert_int_equal(
+                aspen_madvise(k->s.mm, AT(0x100), AT(4), discards[d]),
+                denials[i].write ? -ASPEN_EPERM : 0);
+    }
+}
+
 static void
 test_copies(void **state)
 {
@@ -826,6 +848,7 @@ main(void)
         TEST(test_faults),
         TEST(test_populate),
         TEST(test_populate_silent),
+        TEST(test_sealed),
         TEST(test_copies),
         TEST(test_pins),
         cmocka_unit_test_setup_teardown(test_without_hooks, setup_without_hooks,
