@@ -393,6 +393,9 @@ commit(struct mapping *mapping)
     uint64_t pages = mapping->bytes >> ASPEN_PAGE_SHIFT;
     uint64_t old = mapping->clear.charge_pages;
 
+    /* Before anybody can meet what has the key. */
+    if (mapping->execute_only)
+        aspen_pkey_take_execute_only(mm, aspen_pkey_of(mapping->flags));
     aspen_clear_commit(&mapping->clear, &mapping->reserve);
     if (old > mapping->charge_pages)
         aspen_uncharge(mm->aspen, old - mapping->charge_pages);
@@ -403,8 +406,6 @@ commit(struct mapping *mapping)
     aspen_mm_account_vma(mm, mapping->flags, pages, true);
     if (mapping->flags & ASPEN_VM_LOCKED)
         mm->locked_pages += pages;
-    if (mapping->execute_only)
-        aspen_pkey_take_execute_only(mm, aspen_pkey_of(mapping->flags));
     aspen_tree_reserve_release(&mm->vmas, &mapping->reserve);
 }
 

@@ -107,17 +107,11 @@ bits_allow(unsigned bits, unsigned access, uint32_t rights)
            aspen_rights_allow(rights, key, access);
 }
 
-int
-aspen_translate(struct aspen_mm *mm, uint64_t address, unsigned access,
-                uint32_t *frame)
-{
-    return aspen_translate_with_rights(mm, address, access, aspen_rights(mm),
-                                       frame);
-}
-
-int
-aspen_translate_with_rights(struct aspen_mm *mm, uint64_t address,
-                            unsigned access, uint32_t rights, uint32_t *frame)
+/* `rights`: NULL for those of the thread. They are asked for when the entry is
+ * known: by then it is known, too, whether its key is the space's own. */
+static int
+translate(struct aspen_mm *mm, uint64_t address, unsigned access,
+          const uint32_t *rights, uint32_t *frame)
 {
     unsigned level;
     bool writable;
@@ -131,7 +125,9 @@ aspen_translate_with_rights(struct aspen_mm *mm, uint64_t address,
     if (!aspen_entry_is_leaf(entry, level))
         return -ASPEN_EFAULT;
     unsigned bits = aspen_entry_bits(entry);
-    if (!bits_allow(bits, access, aspen_rights_of(mm->aspen, rights)) ||
+    if (!bits_allow(bits, access,
+                    rights ? aspen_rights_of(mm->aspen, *rights)
+                           : aspen_rights(mm)) ||
         (access == ASPEN_ACCESS_WRITE && !writable))
         return -ASPEN_EFAULT;
     uint64_t number = aspen_entry_frame(entry);
@@ -140,4 +136,18 @@ aspen_translate_with_rights(struct aspen_mm *mm, uint64_t address,
     number += (address & (aspen_entry_span(level) - 1)) >> ASPEN_PAGE_SHIFT;
     *frame = (uint32_t)number;
     return 0;
+}
+
+int
+aspen_translate(struct aspen_mm *mm, uint64_t address, unsigned access,
+                uint32_t *frame)
+{
+    return translate(mm, address, access, NULL, frame);
+}
+
+int
+aspen_translate_with_rights(struct aspen_mm *mm, uint64_t address,
+                            unsigned access, uint32_t rights, uint32_t *frame)
+{
+    return translate(mm, address, access, &rights, frame);
 }

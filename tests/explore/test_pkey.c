@@ -24,6 +24,8 @@ struct scene {
     uint32_t rights; /* of every task */
     int keys[2];     /* that tasks were given; 0: none */
     bool denied;     /* the mapping has the key that is denied, for good */
+    bool gone;       /* what could be read at the second page */
+    bool asks;       /* the machine asks for rights */
 };
 
 static struct scene scene;
@@ -66,8 +68,11 @@ setup(void *unused)
     uint64_t address;
     int key;
 
+    bool asks = scene.asks;
+
     (void)unused;
     memset(&scene, 0, sizeof(scene));
+    scene.asks = asks;
     aspen_config_init(&config);
     config.frames = FRAMES;
     config.direct_map = aspen_port_memory_alloc(FRAMES * PAGE);
@@ -75,7 +80,8 @@ setup(void *unused)
     config.execute_only = ASPEN_EXECUTE_ONLY_KEY;
     scene.arch.rights = rights;
     scene.arch.rights_set = rights_set;
-    config.hooks.arch = &scene.arch;
+    if (scene.asks)
+        config.hooks.arch = &scene.arch;
     scene.direct_map = config.direct_map;
     must(aspen_create(&config, &scene.aspen));
     must(aspen_mm_create(scene.aspen, &scene.mm));
@@ -188,6 +194,45 @@ alloc_as(unsigned task)
         must(error);
 }
 
+/* Always at the same place, and one that is mapped to begin with. */
+static void
+map_execute_fixed_task(void *unused)
+{
+    struct aspen_mmap_args args = {.address = START + PAGE,
+                                   .length_bytes = PAGE,
+                                   .vm_flags = ASPEN_VM_EXEC,
+                                   .place = ASPEN_MAP_FIXED};
+    uint64_t address;
+
+    (void)unused;
+    must(aspen_munmap(scene.mm, START + PAGE, PAGE));
+    sim_point(&scene.gone, true);
+    scene.gone = true;
+    must(aspen_mmap(scene.mm, &args, &address));
+    access_at(START + PAGE, ASPEN_ACCESS_EXEC);
+}
+
+static bool
+is_gone(void)
+{
+    sim_point(&scene.gone, false);
+    return scene.gone;
+}
+
+static void
+may_not_read_task(void *unused)
+{
+    uint32_t frame;
+
+    (void)unused;
+    bool gone = is_gone();
+    int error = aspen_fault(scene.mm, START + PAGE, ASPEN_ACCESS_READ);
+    if (gone &&
+        !aspen_translate(scene.mm, START + PAGE, ASPEN_ACCESS_READ, &frame))
+        sim_fail("what is executed alone was read");
+    (void)error;
+}
+
 static void
 alloc_first_task(void *unused)
 {
@@ -237,13 +282,29 @@ move_task(void *unused)
 
 /* ---- Tests ------------------------------------------------------------- */
 
+struct row {
+    const char *name;
+    void (*tasks[SIM_TASKS])(void *context);
+};
+
+static void
+run(const struct row *rows, size_t count, bool asks)
+{
+    scene.asks = asks;
+    for (size_t i = 0; i < count; i++) {
+        struct sim_program program = {setup, {NULL}, 0, check, NULL};
+        while (program.tasks < SIM_TASKS && rows[i].tasks[program.tasks]) {
+            program.task[program.tasks] = rows[i].tasks[program.tasks];
+            program.tasks++;
+        }
+        explore_holds(rows[i].name, &program, MOST);
+    }
+}
+
 static void
 test_keys(void **state)
 {
-    static const struct {
-        const char *name;
-        void (*tasks[SIM_TASKS])(void *context);
-    } rows[] = {
+    static const struct row rows[] = {
         {"a read beside a key", {read_task, key_task}},
         {"a write beside a key", {write_task, key_task}},
         {"a read beside a key that is denied", {read_task, deny_task}},
@@ -262,14 +323,21 @@ test_keys(void **state)
     };
 
     (void)state;
-    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
-        struct sim_program program = {setup, {NULL}, 0, check, NULL};
-        while (program.tasks < SIM_TASKS && rows[i].tasks[program.tasks]) {
-            program.task[program.tasks] = rows[i].tasks[program.tasks];
-            program.tasks++;
-        }
-        explore_holds(rows[i].name, &program, MOST);
-    }
+    run(rows, sizeof(rows) / sizeof(rows[0]), true);
+}
+
+/* Nobody says what a thread may do: then nobody reads what is for execution
+ * alone, from the moment that it is there. */
+static void
+test_without_rights(void **state)
+{
+    static const struct row rows[] = {
+        {"a read beside a mapping for execution alone",
+         {may_not_read_task, map_execute_fixed_task}},
+    };
+
+    (void)state;
+    run(rows, sizeof(rows) / sizeof(rows[0]), false);
 }
 
 int
@@ -277,6 +345,7 @@ main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_keys),
+        cmocka_unit_test(test_without_rights),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
