@@ -35,7 +35,9 @@
 #define PAGE SNAPSHOT_PAGE_SIZE
 
 /* Frames that wait in per-CPU caches or for a grace period. */
-#define SLACK_FRAMES  16384u
+#define SLACK_FRAMES 16384u
+/* A raw number that the kernel did not tell: which one makes no difference. */
+#define RAW_UNKNOWN   (UINT64_C(1) << 34)
 #define MAP_COUNT_MAX 65530u
 
 #define TOLD_AREAS 3u /* swap areas of the kernel's that we keep apart */
@@ -540,7 +542,7 @@ import_run(struct building *building, const struct snapshot_vma *vma,
              (ASPEN_VM_PFNMAP | ASPEN_VM_MIXEDMAP | ASPEN_VM_SPECIAL)) == 0)
             break;
         pages.kind = ASPEN_IMPORT_RAW;
-        pages.first_raw = run->value;
+        pages.first_raw = run->value ? run->value : RAW_UNKNOWN;
         return import_entries(building, &pages);
     default:
         break;
