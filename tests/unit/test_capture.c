@@ -1077,6 +1077,25 @@ test_commands_that_fail(void **state)
     assert_int_equal(waitpid(-1, NULL, WNOHANG), -1); /* nobody is left */
 }
 
+/* A test that is skipped for a host that refuses is not skipped elsewhere. */
+static void
+test_ptrace_is_not_refused(void **state)
+{
+    pid_t child = fork();
+    (void)state;
+
+    assert_true(child >= 0);
+    if (child == 0) {
+        pause();
+        _exit(0);
+    }
+    bool traced = ptrace(PTRACE_SEIZE, child, NULL, NULL) == 0;
+    kill(child, SIGKILL);
+    assert_int_equal(waitpid(child, NULL, 0), child);
+    if (traced && host_refuses(HOST_PTRACE))
+        fail_msg("%s", host_refuses(HOST_PTRACE));
+}
+
 int
 main(void)
 {
@@ -1102,6 +1121,7 @@ main(void)
         cmocka_unit_test(test_as_nobody),
         cmocka_unit_test(test_run_command),
         cmocka_unit_test(test_commands_that_fail),
+        cmocka_unit_test(test_ptrace_is_not_refused),
     };
 
     return cmocka_run_group_tests(tests, make_board, drop_board);
