@@ -45,10 +45,10 @@ int
 main(int count, char **arguments)
 {
     char *code = map(PROT_EXEC), *data = map(PROT_READ | PROT_WRITE);
-    int key = pkey_alloc(0, 0);
+    int key = pkey_alloc(0, 0), unused = pkey_alloc(0, 0);
 
     (void)arguments;
-    if (key < 0)
+    if (key < 0 || unused < 0)
         return 1;
     pkey_mprotect(data + PAGE, 4 * PAGE, PROT_READ | PROT_WRITE, key);
     mprotect(code + PAGE, PAGE, PROT_READ);
@@ -67,7 +67,7 @@ main(int count, char **arguments)
         pause();
     }
     pkey_free(key);
-    printf("%d\n", pkey_alloc(0, 0));
+    printf("%d %d\n", pkey_free(unused), pkey_alloc(0, 0));
     munmap(code, 8 * PAGE);
     return 0;
 }
