@@ -399,7 +399,7 @@ test_host(void **state)
         p.objects[i] = helper_object(&p.helper, ASPEN_OBJECT_SHMEM, FILE_PAGES,
                                      NULL, NULL);
     }
-    for (unsigned i = 0; i < CALLS; i++) {
+    for (unsigned i = 0; i < unit_rounds(CALLS); i++) {
         call_both(&p);
         if (i % 16 == 0)
             compare_residency(&p);

@@ -422,12 +422,14 @@ run_child(struct pair *p, unsigned generations)
 static void
 run(struct pair *p, unsigned generations)
 {
-    for (unsigned i = 0; i < CALLS; i++) {
+    const unsigned calls = unit_rounds(CALLS);
+
+    for (unsigned i = 0; i < calls; i++) {
         call_both(p);
         compare(p);
         if (i % 16 == 0)
             compare_contents(p);
-        if (i == CALLS / 2 && generations > 1)
+        if (i == calls / 2 && generations > 1)
             run_child(p, generations);
     }
     helper_assert_valid(&p->helper);
@@ -460,8 +462,8 @@ test_host(void **state)
                                         2 * PAGES, NULL, NULL);
     }
     run(&pair, FAMILY);
-    print_message("%u calls alike, %u of them mremap\n", CALLS * FAMILY,
-                  pair.remaps);
+    print_message("%u calls alike, %u of them mremap\n",
+                  unit_rounds(CALLS) * FAMILY, pair.remaps);
     assert_int_equal(munmap(host_address(0), PAGES * PAGE), 0);
     aspen_mm_put(pair.mm);
     for (unsigned i = 0; i < OBJECTS; i++) {

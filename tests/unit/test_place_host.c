@@ -733,7 +733,7 @@ run(struct pair p, const char *name)
         unit_skip("kernel.randomize_va_space is 0");
     p.random = unit_seed("test_place_host", p.randomized ? 1 : 2);
     begin(&p);
-    for (unsigned i = 0; i < CALLS; i++)
+    for (unsigned i = 0; i < unit_rounds(CALLS); i++)
         if (below(&p, 3))
             call_map(&p);
         else
