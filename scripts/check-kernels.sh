@@ -10,7 +10,7 @@
 #   CPUS      processors, as QEMU calls them: qemu64, and max, which has
 #             protection keys and 57 bits of addresses; for arm64 cortex-a57,
 #             and max, which has BTI and MTE (52 bits are off)
-#   LIMIT     seconds that one boot may take: 1800
+#   LIMIT     seconds that one boot may take: 3600
 #   ACCEL     how QEMU runs it: tcg,thread=multi; kvm where that works
 #   RUN       instead of the tests: this command, in each guest, in a folder
 #             like this one; with its output, its input, and its status
@@ -38,7 +38,7 @@ arm64)
     ;;
 esac
 : "${KERNELS:=6.1 6.12}" "${RUN:=}"
-: "${LIMIT:=1800}" "${ACCEL:=tcg,thread=multi}"
+: "${LIMIT:=3600}" "${ACCEL:=tcg,thread=multi}"
 work=$build/kernels
 passed=0 failed=0 skipped=0
 mkdir -p "$work"
