@@ -45,17 +45,25 @@ fuzz_pages(uint64_t length)
     return (length + FUZZ_PAGE - 1) / FUZZ_PAGE;
 }
 
+/* remap_file_pages maps with the access that there was, which may be that. */
 bool
 fuzz_op_is_execute_only(const struct fuzz_op *op)
 {
     const uint64_t grows = PROT_GROWSDOWN | PROT_GROWSUP;
-    uint64_t prot = op->call.arguments[2];
+    const uint64_t *a = op->call.arguments;
 
     if (op->kind != FUZZ_CALL)
         return false;
-    if (op->call.number == SYS_mprotect)
-        return (prot & ~grows) == PROT_EXEC;
-    return op->call.number == SYS_mmap && prot == PROT_EXEC;
+    switch (op->call.number) {
+    case SYS_mmap:
+        return a[2] == PROT_EXEC;
+    case SYS_mprotect:
+        return (a[2] & ~grows) == PROT_EXEC;
+    case SYS_pkey_mprotect:
+        return (a[2] & ~grows) == PROT_EXEC && (int32_t)a[3] == -1;
+    default:
+        return op->call.number == SYS_remap_file_pages;
+    }
 }
 
 /* brk tells by the end that stays. */
