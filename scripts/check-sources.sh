@@ -14,6 +14,7 @@
 #             names a test that exists
 #   readme    the example in README.md is the one that is compiled and run,
 #             and the packages it names are the ones that get installed
+#   mutants   each patch of tests/mutants still applies
 set -u
 cd "$(dirname "$0")/.." || exit 2
 
@@ -158,6 +159,14 @@ readme_broken()
     done
 }
 
+mutants_broken()
+{
+    for patch in tests/mutants/*.patch; do
+        git apply --check "$patch" 2>/dev/null ||
+            echo "$patch: does not apply any more"
+    done
+}
+
 verdict layers "$(layers_broken)"
 verdict atomics "$(atomics_broken)"
 verdict locks "$(locks_broken)"
@@ -167,6 +176,9 @@ verdict calls "$(calls_broken)"
 verdict semantics "$(semantics_broken)"
 if [ -f README.md ] && [ -f examples/embed.c ]; then
     verdict readme "$(readme_broken)"
+fi
+if command -v git >/dev/null; then
+    verdict mutants "$(mutants_broken)"
 fi
 echo "$passed passed, $failed failed, 0 skipped"
 [ $failed -eq 0 ]
