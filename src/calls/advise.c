@@ -67,7 +67,7 @@ static bool
 may_write(const struct aspen_vma *vma)
 {
     return vma->flags & ASPEN_VM_WRITE &&
-           aspen_rights_allow(aspen_rights(vma->mm), vma->flags,
+           aspen_rights_allow(aspen_rights(vma->mm), aspen_pkey_of(vma->flags),
                               ASPEN_ACCESS_WRITE);
 }
 

@@ -100,11 +100,10 @@ walk(struct aspen_mm *mm, uint64_t address, unsigned *level, bool *writable)
 static bool
 bits_allow(unsigned bits, unsigned access, uint32_t rights)
 {
-    uint64_t key = (uint64_t)(bits & ASPEN_ENTRY_PKEY)
-                   << (ASPEN_VM_PKEY_SHIFT - ASPEN_ENTRY_PKEY_SHIFT);
+    unsigned pkey = (bits & ASPEN_ENTRY_PKEY) >> ASPEN_ENTRY_PKEY_SHIFT;
 
     return bits & bits_needed(access) &&
-           aspen_rights_allow(rights, key, access);
+           aspen_rights_allow(rights, pkey, access);
 }
 
 /* `rights`: NULL for those of the thread. They are asked for when the entry is

@@ -46,7 +46,8 @@ check_access(const struct aspen_fault *fault)
 {
     if (fault->forced)
         return 0;
-    if (!aspen_rights_allow(fault->rights, fault->vma->flags, fault->access))
+    if (!aspen_rights_allow(fault->rights, aspen_pkey_of(fault->vma->flags),
+                            fault->access))
         return -ASPEN_EKEYREJECTED;
     return allowed(fault) ? 0 : -ASPEN_EACCES;
 }

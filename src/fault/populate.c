@@ -128,7 +128,8 @@ static int
 judge(struct populate *p, uint64_t flags)
 {
     bool raw = flags & (ASPEN_VM_IO | ASPEN_VM_PFNMAP);
-    bool key = aspen_rights_allow(p->rights, flags, access_of(p, flags));
+    bool key = aspen_rights_allow(p->rights, aspen_pkey_of(flags),
+                                  access_of(p, flags));
 
     switch (p->mode) {
     case ASPEN_POPULATE_READ:

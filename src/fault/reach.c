@@ -59,7 +59,8 @@ is_allowed(const struct aspen_reach *reach, const struct aspen_vma *vma)
         return false;
     return (is_write(reach) ? may_write(reach, vma)
                             : may_read(reach, vma->flags)) &&
-           aspen_rights_allow(reach->rights, vma->flags, reach->fault.access) &&
+           aspen_rights_allow(reach->rights, aspen_pkey_of(vma->flags),
+                              reach->fault.access) &&
            may_pin(reach, vma);
 }
 

@@ -88,8 +88,8 @@ aspen_pkey_take_execute_only(struct aspen_mm *mm, unsigned pkey)
         return;
     give_out(mm, pkey);
     aspen_store_relaxed(&mm->execute_only_pkey, pkey);
-    if (fresh || aspen_rights_allow(aspen_rights_ask(mm),
-                                    aspen_pkey_flags(pkey), ASPEN_ACCESS_READ))
+    if (fresh ||
+        aspen_rights_allow(aspen_rights_ask(mm), pkey, ASPEN_ACCESS_READ))
         rights_change(mm, pkey, ASPEN_PKEY_DISABLE_ACCESS);
 }
 

@@ -79,9 +79,9 @@ aspen_rights_of(const struct aspen *aspen, uint32_t rights)
 /* May a thread with these rights do that with a mapping's memory, as far as
  * its key goes? */
 static inline bool
-aspen_rights_allow(uint32_t rights, uint64_t vm_flags, unsigned access)
+aspen_rights_allow(uint32_t rights, unsigned pkey, unsigned access)
 {
-    uint32_t denied = rights >> 2 * aspen_pkey_of(vm_flags);
+    uint32_t denied = rights >> 2 * pkey;
 
     if (access == ASPEN_ACCESS_EXEC)
         return true;
