@@ -190,7 +190,8 @@ unit: $(UNIT_test)
 	@scripts/run-tests.sh $(BUILD)/log $(UNIT_test)
 
 unit-asan: $(UNIT_asan)
-	@scripts/run-tests.sh $(BUILD)/asan/log $(UNIT_asan)
+	@scripts/check/leaks.sh $(BUILD)/asan/tests/unit/test_host \
+	    scripts/run-tests.sh $(BUILD)/asan/log $(UNIT_asan)
 
 unit-tsan: $(UNIT_tsan)
 	@TSAN_OPTIONS='die_after_fork=0 halt_on_error=0' \
@@ -223,8 +224,8 @@ HOST_PROGRAMS := $(UNIT_test) $(addprefix $(BUILD)/,aspen aspen-broken \
 check-user: $(HOST_PROGRAMS)
 	@scripts/check-user.sh $(BUILD)
 
-check-container: $(HOST_PROGRAMS) $(BUILD)/contained
-	@scripts/check-container.sh $(BUILD)
+check-container: $(HOST_PROGRAMS) $(BUILD)/asan/aspen $(BUILD)/contained
+	@MAKE='$(MAKE)' scripts/check-container.sh $(BUILD)
 
 CHECKS += check-user check-container
 

@@ -4,7 +4,8 @@
 # check-container.sh BUILD: scripts/check-host.sh by the rules that Docker and
 # podman have for who does not ask for others (tests/container/contained.c).
 # Then that a refusal is told whichever errno it has, and that the unit tests
-# which ask what is refused hold where ptrace is, too.
+# which ask what is refused, and the tools' tests, hold where ptrace is, too;
+# the latter with AddressSanitizer, whose search for leaks needs it.
 set -u
 cd "$(dirname "$0")/.." || exit 2
 build=$1
@@ -63,6 +64,9 @@ done
 echo '-- the rules before Linux 4.8, ENOSYS'
 contained --answer ENOSYS --old -- scripts/run-tests.sh "$work/log" \
     "${asking[@]}" || failed=$((failed + 1))
+echo '-- and with AddressSanitizer'
+contained --answer ENOSYS --old -- "${MAKE:-make}" --no-print-directory \
+    BUILD="$build" tools-check-asan || failed=$((failed + 1))
 echo '-- the rules since, EPERM'
 contained -- scripts/check-host.sh "$build" || failed=$((failed + 1))
 [ $failed -eq 0 ]

@@ -92,11 +92,11 @@ tools-check: $(BUILD)/aspen $(BUILD)/aspen-broken $(BUILD)/make_snapshots \
 
 tools-check-asan: $(BUILD)/asan/aspen $(BUILD)/aspen-broken \
         $(BUILD)/make_snapshots $(BUILD)/pkey_guest
-	@for t in $(TOOL_TESTS); do \
-	    ASPEN=$(abspath $(BUILD)/asan/aspen) \
+	@ASPEN=$(abspath $(BUILD)/asan/aspen) \
 	    ASPEN_BROKEN_BUILD=$(abspath $(BUILD)/aspen-broken) \
 	    MAKE_SNAPSHOTS=$(abspath $(BUILD)/make_snapshots) \
-	    bash $$t || exit 1; done
+	    scripts/check/leaks.sh $(BUILD)/asan/aspen \
+	    bash -c 'for t; do bash $$t || exit 1; done' tools $(TOOL_TESTS)
 
 # Make the committed snapshots again, after the format has changed.
 snapshots: $(BUILD)/make_snapshots
