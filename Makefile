@@ -56,7 +56,8 @@ VERSION := $(shell sed -n 's/^.define ASPEN_VERSION_STRING "\(.*\)"/\1/p' \
 WARNINGS := -Wall -Wextra -Wconversion -Wshadow -Wvla -Wstrict-prototypes \
             -Wmissing-prototypes -Werror=implicit-function-declaration
 # liburcu's headers need more than -std=c11 shows (see aspen_port.h).
-CPPFLAGS_ALL := -D_DEFAULT_SOURCE -Iinclude -Isrc -Iports/posix -Itests/unit
+CPPFLAGS_ALL := -D_DEFAULT_SOURCE -Iinclude -Isrc -Iports/posix -Itests/unit \
+                -Itools/aspen
 CFLAGS_ALL := -std=c11 -g $(WARNINGS)
 LIBS_ALL := -lurcu-bp -lpthread
 
@@ -149,12 +150,16 @@ $(foreach v,release test asan tsan clang fuzz $(FOREIGN),$(eval $(call variant,$
 
 # ---- Unit tests ---------------------------------------------------------
 
-# Each tests/unit/test_NAME.c is a program. It is linked with unit.c, and with
-# helper.c when it includes "helper.h" of the same folder.
-UNIT := $(patsubst tests/unit/%.c,%,$(wildcard tests/unit/test_*.c))
-unit_sources = $(wildcard $(sort tests/unit/$1.c tests/unit/unit.c \
+# Each test_NAME.c of tests/unit/LAYER, tests/host (beside the kernel) and
+# tests/threads is a program, $(BUILD)/tests/unit/test_NAME. It is linked with
+# unit.c, and with helper.c when it includes "helper.h", both of tests/unit.
+UNIT_SOURCES := $(wildcard tests/unit/*/test_*.c tests/host/test_*.c \
+    tests/threads/test_*.c)
+UNIT := $(basename $(notdir $(UNIT_SOURCES)))
+unit_source = $(filter %/$1.c,$(UNIT_SOURCES))
+unit_sources = $(wildcard $(sort $(unit_source) tests/unit/unit.c \
     $(shell sed -n 's,^\#include "\([a-z0-9_]*\)\.h".*,tests/unit/\1.c,p' \
-        tests/unit/$1.c))) $(UNIT_EXTRA_$1)
+        $(unit_source)))) $(UNIT_EXTRA_$1)
 
 # This one is the port's memory itself.
 LDFLAGS_test_memory := -Wl,--wrap=aspen_port_memory_alloc \
@@ -222,10 +227,10 @@ HOST_PROGRAMS := $(UNIT_test) $(addprefix $(BUILD)/,aspen aspen-broken \
     make_snapshots pkey_guest)
 .PHONY: check-user check-container
 check-user: $(HOST_PROGRAMS)
-	@scripts/check-user.sh $(BUILD)
+	@scripts/check/user.sh $(BUILD)
 
 check-container: $(HOST_PROGRAMS) $(BUILD)/asan/aspen $(BUILD)/contained
-	@MAKE='$(MAKE)' scripts/check-container.sh $(BUILD)
+	@MAKE='$(MAKE)' scripts/check/container.sh $(BUILD)
 
 CHECKS += check-user check-container
 
@@ -236,11 +241,11 @@ CHECKS += check-user check-container
 .PHONY: check-kernels check-kernels-short kernels-table
 check-kernels: $(BUILD)/aspen $(BUILD)/aspen-broken $(BUILD)/pkey_guest \
         $(UNIT_test)
-	@KERNELS='$(KERNELS)' CPUS='$(CPUS)' scripts/check-kernels.sh $(BUILD)
+	@KERNELS='$(KERNELS)' CPUS='$(CPUS)' scripts/check/kernels.sh $(BUILD)
 
 # One of them, in two minutes.
 check-kernels-short: $(BUILD)/aspen $(BUILD)/pkey_guest $(UNIT_test)
-	@KERNELS=6.1 CPUS=max RUN= scripts/check-kernels.sh $(BUILD) short
+	@KERNELS=6.1 CPUS=max RUN= scripts/check/kernels.sh $(BUILD) short
 CHECKS += check-kernels-short
 CHECKS_LONG += check-kernels
 
@@ -269,7 +274,7 @@ programs: all $(UNIT_test) $(BUILD)/aspen-broken $(BUILD)/make_snapshots \
 .PHONY: check-arm64 check-arm64-long
 check-arm64 check-arm64-long: | $(DEPS_check) $(DEPS_arm64)
 	@MAKE='$(MAKE)' KERNELS='$(KERNELS)' CPUS='$(CPUS)' RUN="$$RUN" \
-	    scripts/check-arm64.sh $(BUILD) $(if $(filter %-long,$@),long,short)
+	    scripts/check/arm64.sh $(BUILD) $(if $(filter %-long,$@),long,short)
 CHECKS += check-arm64
 CHECKS_LONG += check-arm64-long
 
@@ -285,28 +290,28 @@ $(BUILD)/examples/%: examples/%.c $(LIB_release) $(HEADERS)
 
 .PHONY: check-examples
 check-examples: $(EXAMPLES)
-	@scripts/check-examples.sh $(BUILD)/examples
+	@scripts/check/examples.sh $(BUILD)/examples
 
 # ---- Rules about sources, symbols, headers ------------------------------
 
 # Programs compile without warnings by the other compiler, too.
 .PHONY: check-clang
-check-clang: $(call objects,clang,$(wildcard tools/*/*.c bench/*.c))
+check-clang: $(call objects,clang,$(wildcard tools/*/*.c tools/*/*/*.c bench/*.c))
 
 .PHONY: check-sources check-headers check-freestanding check-format format
 check-sources:
-	@scripts/check-sources.sh
+	@scripts/check/sources.sh
 
 check-headers: | $(DEPS_check)
-	@scripts/check-headers.sh '$(CC)' '$(CXX)'
+	@scripts/check/headers.sh '$(CC)' '$(CXX)'
 
 check-freestanding: | $(DEPS_check)
 	@tests/freestanding/check.sh $(BUILD)/freestanding
 
-FORMATTED := $(wildcard include/aspen/*.h src/*.h src/*/*.[ch] ports/*/*.[ch] \
-    tests/*/*.[ch] tools/*.[ch] tools/*/*.[ch] bench/*.[ch] examples/*.c)
+FORMATTED := $(sort $(shell find include src ports tests tools bench examples \
+    -name '*.[ch]' -not -path 'bench/maple/*'))
 check-format:
-	@scripts/check-format.sh $(FORMATTED)
+	@scripts/check/format.sh $(FORMATTED)
 
 format:
 	clang-format -i $(FORMATTED)
@@ -323,9 +328,9 @@ $(BUILD)/aspen.c: scripts/amalgamate.pl sources.txt $(CORE) \
 	$(Q)scripts/amalgamate.pl >$@
 
 # The file compiles without warnings, and a test runs on it.
-AMALGAM_TEST := tests/unit/test_interval_tree.c
+AMALGAM_TEST := tests/unit/base/test_interval_tree.c
 check-aspen.c: $(BUILD)/aspen.c | $(DEPS_check)
-	@scripts/check-amalgam.sh $(BUILD)/aspen.c $(BUILD)/amalgam '$(CC)' \
+	@scripts/check/amalgam.sh $(BUILD)/aspen.c $(BUILD)/amalgam '$(CC)' \
 	    '$(CLANG)'
 
 # ---- Install ------------------------------------------------------------
@@ -371,7 +376,7 @@ uninstall:
 
 check-install: all
 	@CC='$(CC)' PKG_CONFIG='$(PKG_CONFIG)' MAKE='$(MAKE)' \
-	    scripts/check-install.sh $(BUILD)/stage
+	    scripts/check/install.sh $(BUILD)/stage
 
 # ---- Figures ------------------------------------------------------------
 

@@ -12,11 +12,11 @@ mkdir -p "$logs"
 : >"$logs/results"
 
 # Tests that compare with a release that nobody knows: said first, as the tools
-# do (tools/aspen/host.c, host_say_release).
+# do (tools/aspen/host/host.c, host_say_release).
 say_release()
 {
     local known version
-    known=$(sed -n 's/^#define [A-Z]*_KNOWN //p' tools/aspen/host.c \
+    known=$(sed -n 's/^#define [A-Z]*_KNOWN //p' tools/aspen/host/host.c \
         2>/dev/null | xargs)
     version=$(uname -r | awk -F. '{print $1 * 1000 + $2}')
     [ -z "$known" ] || { [ "$version" -ge "${known% *}" ] &&

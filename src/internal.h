@@ -7,9 +7,11 @@
  *   tree    the range tree
  *   frames  frame table, buddy allocator
  *   paging  page-table formats, walker, gather
- *   space   mm, VMA, charge, anon_vma, objects, swap map, rmap, unmap
- *   fault   page faults
- *   calls   mmap, munmap
+ *   space   mm, VMA, charge, anon_vma, swap map, rmap, unmap; object: files and
+ *           shared memory
+ *   ranges  what changes a range: remove, change, merge, move, place
+ *   fault   page faults, populate, held pages
+ *   calls   a file for each call
  *   life    fork and its recovery, exit
  *   inspect text, hashes, validator
  *
@@ -99,7 +101,7 @@
  *
  * A page is exclusive when its map count is 1, nobody else holds a reference,
  * and each table on the way has count 1: computed, never a flag. References of
- * pins (frames/pins.h) and claims (fault/reach.h) do not count there.
+ * pins (frames/pins.h) and claims (fault/hold.h) do not count there.
  */
 struct aspen_frame {
     uint64_t counts; /* atomic */
@@ -147,7 +149,7 @@ enum aspen_frame_type {
 #define ASPEN_FRAME_HEAD       ASPEN_FRAME_FLAG(2)
 #define ASPEN_FRAME_DIRTY      ASPEN_FRAME_FLAG(3)
 #define ASPEN_FRAME_UPTODATE   ASPEN_FRAME_FLAG(4)
-#define ASPEN_FRAME_LAZY       ASPEN_FRAME_FLAG(5) /* calls/advise_pages.c */
+#define ASPEN_FRAME_LAZY       ASPEN_FRAME_FLAG(5) /* calls/madvise/pages.c */
 
 /*
  * What is free, by chunks of 64 frames, so that freeing a frame is one bit in
@@ -444,7 +446,7 @@ struct aspen_mm {
     uint64_t cpus[ASPEN_CPU_WORDS]; /* atomic: where it is active */
 
     struct aspen_port_spinlock claims_lock;
-    struct aspen_list claims; /* claims_lock: see fault/reach.h */
+    struct aspen_list claims; /* claims_lock: see fault/hold.h */
 
     struct aspen_object *executable; /* mmap lock; one reference, or NULL */
     struct aspen_list registry_link; /* registry lock */

@@ -4,11 +4,12 @@
 #
 # aspen links the test build of the library: rehearsing needs failpoints.
 
-TOOL := $(wildcard tools/aspen/*.c tools/common/*.c)
+TOOL := $(wildcard tools/aspen/*.c tools/aspen/*/*.c)
 # What tests and make_snapshots link of it: all that needs no library.
-TOOL_SNAPSHOT := $(addprefix tools/aspen/,tool.c snapshot.c snapshot_file.c)
-TOOL_CAPTURE := $(TOOL_SNAPSHOT) tools/common/refused.c \
-    $(addprefix tools/aspen/,smaps.c pages.c stop.c capture.c)
+TOOL_SNAPSHOT := $(addprefix tools/aspen/,common/tool.c snapshot/snapshot.c \
+    snapshot/file.c)
+TOOL_CAPTURE := $(TOOL_SNAPSHOT) tools/aspen/host/refused.c \
+    $(addprefix tools/aspen/snapshot/,smaps.c pages.c stop.c capture.c)
 
 PROGRAMS += $(BUILD)/aspen
 
@@ -35,24 +36,26 @@ $(BUILD)/pkey_guest: tests/tools/pkey_guest.c | $(DEPS_build)
 
 # Unit tests of the command's parts.
 UNIT_EXTRA_test_snapshot := $(TOOL_SNAPSHOT)
-UNIT_EXTRA_test_smaps := $(TOOL_SNAPSHOT) tools/aspen/smaps.c
+UNIT_EXTRA_test_smaps := $(TOOL_SNAPSHOT) tools/aspen/snapshot/smaps.c
 LDFLAGS_test_capture := -Wl,--wrap=ioctl
 UNIT_EXTRA_test_capture := $(TOOL_CAPTURE)
-UNIT_EXTRA_test_host := tools/aspen/host.c
-UNIT_EXTRA_test_areas := $(TOOL_SNAPSHOT) tools/aspen/smaps.c \
-    tools/aspen/areas.c
-UNIT_EXTRA_test_plan := tools/aspen/plan.c
-UNIT_EXTRA_test_advise_host := tools/aspen/host.c tools/common/refused.c
-UNIT_EXTRA_test_copy_host := tools/aspen/host.c tools/common/refused.c
-UNIT_EXTRA_test_map_count_host := tools/aspen/host.c
-UNIT_EXTRA_test_posix_file := tools/aspen/host.c
-UNIT_EXTRA_test_place_host := tools/aspen/host.c tools/common/refused.c
-UNIT_EXTRA_test_mmap_host := tools/aspen/host.c
-UNIT_EXTRA_test_process_madvise_host := $(UNIT_EXTRA_test_place_host)
-UNIT_EXTRA_test_layout_host := tools/aspen/host.c tools/common/linux_calls.c
-UNIT_EXTRA_test_linux_calls := tools/aspen/host.c tools/common/linux_calls.c
-UNIT_EXTRA_test_pkey_host := $(addprefix tools/, \
-    aspen/host.c common/linux_calls.c common/refused.c)
+HOST := tools/aspen/host/host.c
+REFUSED := tools/aspen/host/refused.c
+LINUX_CALLS := tools/aspen/host/linux_calls.c
+UNIT_EXTRA_test_host := $(HOST)
+UNIT_EXTRA_test_areas := $(TOOL_SNAPSHOT) \
+    $(addprefix tools/aspen/snapshot/,smaps.c areas.c)
+UNIT_EXTRA_test_plan := tools/aspen/rehearse/plan.c
+UNIT_EXTRA_test_advise_host := $(HOST) $(REFUSED)
+UNIT_EXTRA_test_copy_host := $(HOST) $(REFUSED)
+UNIT_EXTRA_test_map_count_host := $(HOST)
+UNIT_EXTRA_test_posix_file := $(HOST)
+UNIT_EXTRA_test_place_host := $(HOST) $(REFUSED)
+UNIT_EXTRA_test_mmap_host := $(HOST)
+UNIT_EXTRA_test_process_madvise_host := $(HOST) $(REFUSED)
+UNIT_EXTRA_test_layout_host := $(HOST) $(LINUX_CALLS)
+UNIT_EXTRA_test_linux_calls := $(HOST) $(LINUX_CALLS)
+UNIT_EXTRA_test_pkey_host := $(HOST) $(LINUX_CALLS) $(REFUSED)
 
 # An aspen whose calls break promises (tests/tools/broken.c).
 $(BUILD)/aspen-broken: $(call objects,test,$(TOOL) tests/tools/broken.c) \
@@ -69,15 +72,15 @@ TOOL_TESTS := $(wildcard tests/tools/*.sh)
 FUZZ_SEED ?= 1
 .PHONY: check-fuzz check-fuzz-long
 check-fuzz: $(BUILD)/aspen
-	@scripts/check-fuzz.sh $< $(FUZZ_SEED) --seconds 60
+	@scripts/check/fuzz.sh $< $(FUZZ_SEED) --seconds 60
 
 check-fuzz-long: $(BUILD)/aspen
-	@scripts/check-fuzz.sh $< $(FUZZ_SEED) --calls 10000000
+	@scripts/check/fuzz.sh $< $(FUZZ_SEED) --calls 10000000
 
 # Large programs under aspen shadow.
 .PHONY: check-shadow
 check-shadow: $(BUILD)/aspen
-	@scripts/check-shadow.sh $<
+	@scripts/check/shadow.sh $<
 
 CHECKS += tools-check tools-check-asan check-fuzz
 CHECKS_LONG += check-shadow check-fuzz-long

@@ -3,7 +3,7 @@
  * aspen_posix_file.c - a pager over a file of the host. Its errors pass through
  * as they are: Aspen's numbers are Linux's.
  *
- * The first test to break is tests/unit/test_posix_file.c.
+ * The first test to break is tests/unit/port/test_posix_file.c.
  */
 #define _GNU_SOURCE
 #include "aspen_posix_file.h"

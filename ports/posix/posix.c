@@ -7,7 +7,7 @@
  *     and looks at the word again under the bucket's mutex; who frees the
  *     lock clears the bit before it takes that mutex. So no wake-up is lost.
  *
- * First to break: tests/unit/test_posix_port.c.
+ * First to break: tests/unit/port/test_posix_port.c.
  */
 #define _GNU_SOURCE
 #include "aspen_posix.h"

@@ -14,7 +14,7 @@
  * I3  fork(2) happens with both held, so a child finds no batch half done. It
  *     has no helper and starts its own when it needs one.
  *
- * First to break: tests/unit/test_posix_port.c.
+ * First to break: tests/unit/port/test_posix_port.c.
  */
 #define _GNU_SOURCE
 #include <aspen_port.h>

@@ -10,7 +10,7 @@
 #
 # The package is fetched and unpacked, never installed: no root is needed. Its
 # name comes from the meta packages, so it is the one that Debian would install.
-# ARCH and SYSTEM are as check-kernels.sh says.
+# ARCH and SYSTEM are as scripts/check/kernels.sh says.
 # Exit status 2, and why, where there is none to be had.
 set -u
 here=$(cd "$(dirname "$0")" && pwd)

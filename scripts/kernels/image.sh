@@ -5,7 +5,7 @@
 #
 #   system.img    this machine's own programs, of those packages below that are
 #                 installed, and the libraries they need; made once. With
-#                 SYSTEM (see check-kernels.sh) what is in there, but compilers
+#                 SYSTEM (see scripts/check/kernels.sh) what is in there, but compilers
 #   project.img   what is in BUILD, and the scripts; made each time, in a second
 #
 # Both are ext4: that is where the tests keep their files.

@@ -13,7 +13,7 @@
  *     is being freed, fewer batches are in use than there are, and a magazine
  *     that is full always finds an empty one: no free can fail.
  *
- * Called by every layer. First to break: tests/unit/test_cache.c.
+ * Called by every layer. First to break: tests/unit/base/test_cache.c.
  */
 #include "base/cache.h"
 

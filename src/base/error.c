@@ -2,7 +2,7 @@
 /*
  * error.c - names of error numbers, for people.
  *
- * First to break: tests/unit/test_base.c.
+ * First to break: tests/unit/base/test_base.c.
  */
 #include <aspen/error.h>
 

@@ -6,7 +6,8 @@
  *     also when threads cross at the same time.
  * I2  crossings == the sum of by_step when no crossing is under way.
  *
- * Called by whatever can fail. First to break: tests/unit/test_failpoint.c.
+ * Called by whatever can fail. First to break:
+ * tests/unit/base/test_failpoint.c.
  */
 #include "base/failpoint.h"
 

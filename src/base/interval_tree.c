@@ -9,7 +9,8 @@
  * I3  subtree_last is the largest `last` at or below a node.
  *
  * Left and right are child[0] and child[1], so that each mirrored case is
- * written once. The first test to break is tests/unit/test_interval_tree.c.
+ * written once. The first test to break is
+ * tests/unit/base/test_interval_tree.c.
  */
 #include "base/interval_tree.h"
 

@@ -7,7 +7,7 @@
  * I2  The record is the task's own (aspen_port_lock_order), so it needs no
  *     lock itself.
  *
- * Called from base/lock.h. First to break: tests/unit/test_lock_order.c.
+ * Called from base/lock.h. First to break: tests/unit/base/test_lock_order.c.
  */
 #include "base/lock.h"
 

@@ -2,7 +2,8 @@
 /*
  * calls/brk.c - brk: an mmap at the end of the heap, or a munmap there.
  *
- * Called by the embedder. The first test to break is tests/unit/test_brk.c.
+ * Called by the embedder. The first test to break is
+ * tests/unit/calls/test_brk.c.
  */
 #include <aspen/brk.h>
 

@@ -6,12 +6,13 @@
  * I1  Bytes are copied while the mmap lock is held for reading and the page is
  *     held by a reference: no fork makes a child share the page in between.
  *
- * Called by the embedder. The first test to break is tests/unit/test_copy.c.
+ * Called by the embedder. The first test to break is
+ * tests/unit/calls/test_copy.c.
  */
 #include <aspen/copy.h>
 
 #include "fault/populate.h"
-#include "fault/reach.h"
+#include "fault/hold.h"
 
 struct copy {
     struct aspen *aspen;

@@ -6,11 +6,11 @@
  * object's cache is asked, page by page.
  *
  * Called by the embedder. The first test to break is
- * tests/unit/test_copy.c.
+ * tests/unit/calls/test_copy.c.
  */
 #include <aspen/copy.h>
 
-#include "space/pages.h"
+#include "object/page_cache.h"
 
 /* Pages under one hold of the mmap lock. */
 #define BATCH_PAGES 4096u

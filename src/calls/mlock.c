@@ -6,11 +6,12 @@
  * all mappings as they were: look at the range, let go of the lock, populate,
  * then check, reserve and commit as if it had just come.
  *
- * Called by the embedder. The first test to break is tests/unit/test_mlock.c.
+ * Called by the embedder. The first test to break is
+ * tests/unit/calls/test_mlock.c.
  */
 #include <aspen/mlock.h>
 
-#include "calls/edit.h"
+#include "ranges/change.h"
 #include "fault/populate.h"
 #include "space/limits.h"
 

@@ -8,17 +8,18 @@
  *   commit   unmap what is in the way, then store the VMA or grow the
  *            neighbour
  *
- * Called by the embedder. The first test to break is tests/unit/test_mmap.c.
+ * Called by the embedder. The first test to break is
+ * tests/unit/calls/test_mmap.c.
  */
 #include "calls/map.h"
 
-#include "calls/clear.h"
-#include "calls/merge.h"
-#include "calls/place.h"
+#include "ranges/remove.h"
+#include "ranges/merge.h"
+#include "ranges/place.h"
 #include "fault/populate.h"
 #include "space/charge.h"
 #include "space/limits.h"
-#include "space/object.h"
+#include "object/object.h"
 #include "space/pkeys.h"
 #include "space/release.h"
 #include "space/split.h"

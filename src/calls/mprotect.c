@@ -3,13 +3,13 @@
  * calls/mprotect.c - mprotect: check, reserve, commit.
  *
  * Called by the embedder. The first test to break is
- * tests/unit/test_mprotect.c.
+ * tests/unit/calls/test_mprotect.c.
  */
 #include <aspen/protect.h>
 
-#include "calls/edit.h"
+#include "ranges/change.h"
 #include "fault/populate.h"
-#include "space/object.h"
+#include "object/object.h"
 #include "space/pkeys.h"
 #include "space/protect.h"
 #include "space/release.h"

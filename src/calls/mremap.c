@@ -13,13 +13,13 @@
  * other.
  *
  * Called by the embedder. The first tests to break are
- * tests/unit/test_mremap.c and tests/unit/test_mremap_host.c.
+ * tests/unit/calls/test_mremap.c and tests/unit/test_mremap_host.c.
  */
 #include <aspen/remap.h>
 
 #include "calls/map.h"
-#include "calls/moves.h"
-#include "calls/place.h"
+#include "ranges/move_all.h"
+#include "ranges/place.h"
 #include "fault/populate.h"
 #include "space/charge.h"
 #include "space/limits.h"

@@ -2,11 +2,12 @@
 /*
  * calls/mseal.c - mseal: check, reserve, commit.
  *
- * Called by the embedder. The first test to break is tests/unit/test_mlock.c.
+ * Called by the embedder. The first test to break is
+ * tests/unit/calls/test_mlock.c.
  */
 #include <aspen/protect.h>
 
-#include "calls/edit.h"
+#include "ranges/change.h"
 
 /* The mmap lock is held for writing. */
 static int

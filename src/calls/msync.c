@@ -3,11 +3,11 @@
  * calls/msync.c - msync: mapping by mapping, each object without locks.
  *
  * Called by the embedder. The first test to break is
- * tests/unit/test_writeback.c.
+ * tests/unit/object/test_writeback.c.
  */
 #include <aspen/sync.h>
 
-#include "space/object.h"
+#include "object/object.h"
 
 struct msync {
     struct aspen_mm *mm;

@@ -3,11 +3,11 @@
  * calls/munmap.c - munmap: check, reserve, commit.
  *
  * Called by the embedder and brk. The first test to break is
- * tests/unit/test_munmap.c.
+ * tests/unit/calls/test_munmap.c.
  */
 #include <aspen/mmap.h>
 
-#include "calls/clear.h"
+#include "ranges/remove.h"
 #include "calls/map.h"
 #include "space/charge.h"
 

@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * calls/name.c - prctl(PR_SET_VMA, PR_SET_VMA_ANON_NAME): check, reserve,
- * commit, by an edit that changes names (calls/edit.h).
+ * commit, by an edit that changes names (ranges/change.h).
  *
- * Called by the embedder. The first test to break is tests/unit/test_name.c.
+ * Called by the embedder. The first test to break is
+ * tests/unit/calls/test_name.c.
  */
 #include <aspen/name.h>
 
-#include "calls/edit.h"
+#include "ranges/change.h"
 #include "space/name.h"
 #include "space/release.h"
 

@@ -8,11 +8,12 @@
  * I2  ASPEN_MM_PINNED is set before the first page is pinned, under the mmap
  *     lock for reading or before: fork sees it.
  *
- * Called by the embedder. The first test to break is tests/unit/test_pin.c.
+ * Called by the embedder. The first test to break is
+ * tests/unit/calls/test_pin.c.
  */
 #include <aspen/pin.h>
 
-#include "fault/reach.h"
+#include "fault/hold.h"
 #include "frames/pins.h"
 #include "space/limits.h"
 

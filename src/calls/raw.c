@@ -5,7 +5,7 @@
  * I1  An entry is set where none is, under its table's lock.
  *
  * Called by the embedder. The first test to break is
- * tests/unit/test_device.c.
+ * tests/unit/fault/test_device.c.
  */
 #include <aspen/raw.h>
 

@@ -5,7 +5,7 @@
  * several VMAs by now.
  *
  * Called by the embedder. The first test to break is
- * tests/unit/test_linux_calls.c.
+ * tests/host/test_linux_calls.c.
  */
 #include <aspen/remap.h>
 

@@ -3,7 +3,7 @@
  * calls/special.c - special mappings.
  *
  * Called by the embedder, when it sets up a space. The first test to break is
- * tests/unit/test_special.c.
+ * tests/unit/calls/test_special.c.
  */
 #include "calls/map.h"
 

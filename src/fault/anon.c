@@ -8,7 +8,7 @@
  *     stacks and what lies beyond the end of an object, as on Linux).
  *
  * Called by fault.c, file.c and cow.c. The first test to break is
- * tests/unit/test_fault.c.
+ * tests/unit/fault/test_fault.c.
  */
 #include "fault/fault.h"
 

@@ -14,14 +14,14 @@
  * I2  "Alone" is computed: one map, one reference, under the lock of the
  *     table (which is not shared: aspen_table_own()). Pins and claims are not
  *     counted: such a page is its one entry's alone (frames/pins.h,
- *     fault/reach.h).
+ *     fault/hold.h).
  * I3  What is written through a pin or a claim is not lost: a page is held for
  *     a copy when it is not alone, and while it is held so nobody finds it
  *     alone, so that pins and claims come before, or to the copy.
  *
- * Called by fault.c. The first test to break is tests/unit/test_fault.c.
+ * Called by fault.c. The first test to break is tests/unit/fault/test_fault.c.
  */
-#include "fault/reach.h"
+#include "fault/hold.h"
 
 #include "space/anon_vma.h"
 #include "space/notify.h"

@@ -8,7 +8,7 @@
  *     so either we see the count or it meets our entry.
  *
  * Called by fault.c and file.c. The first test to break is
- * tests/unit/test_device.c.
+ * tests/unit/fault/test_device.c.
  */
 #include "fault/fault.h"
 

@@ -18,11 +18,12 @@
  * I2  Whatever fails, fails before the entry changes. Left behind are empty
  *     page tables and cached pages of the object at most.
  *
- * Called by the embedder. The first test to break is tests/unit/test_fault.c.
+ * Called by the embedder. The first test to break is
+ * tests/unit/fault/test_fault.c.
  */
 #include "fault/fault.h"
 
-#include "space/object.h"
+#include "object/object.h"
 #include "space/pkeys.h"
 
 static bool

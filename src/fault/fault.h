@@ -5,7 +5,7 @@
 #ifndef ASPEN_FAULT_FAULT_H
 #define ASPEN_FAULT_FAULT_H
 
-#include "space/pages.h"
+#include "object/page_cache.h"
 #include <aspen/fault.h>
 
 /*

@@ -19,12 +19,12 @@
  *     hear of it becomes dirty first, without any lock of the space, and then
  *     all is looked at again.
  *
- * Called by fault.c. The first test to break is tests/unit/test_fault.c.
+ * Called by fault.c. The first test to break is tests/unit/fault/test_fault.c.
  */
 #include "fault/fault.h"
 
 #include "space/anon_vma.h"
-#include "space/pages.h"
+#include "object/page_cache.h"
 
 /* ---- Hold the page ----------------------------------------------------- */
 

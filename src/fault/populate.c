@@ -11,7 +11,7 @@
  *     their turn.
  *
  * Called by mmap, mlock, madvise, brk. The first test to break is
- * tests/unit/test_populate.c.
+ * tests/unit/fault/test_populate.c.
  */
 #include "fault/populate.h"
 

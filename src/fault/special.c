@@ -3,7 +3,8 @@
  * fault/special.c - pages of a special mapping: raw memory that its kind
  * knows.
  *
- * Called by fault.c. The first test to break is tests/unit/test_special.c.
+ * Called by fault.c. The first test to break is
+ * tests/unit/calls/test_special.c.
  */
 #include "fault/fault.h"
 

@@ -2,7 +2,7 @@
 /*
  * fault/stack.c - an area that grows down meets an access below it.
  *
- * Called by fault.c. The first test to break is tests/unit/test_fault.c.
+ * Called by fault.c. The first test to break is tests/unit/fault/test_fault.c.
  */
 #include "fault/fault.h"
 

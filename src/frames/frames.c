@@ -14,7 +14,7 @@
  * I3  A frame is in exactly one place: zone, one cache, one holder's hands.
  *
  * Called by everyone above. The first test to break is
- * tests/unit/test_frames.c.
+ * tests/unit/frames/test_frames.c.
  */
 #include "frames/frames.h"
 

@@ -4,7 +4,7 @@
  * invariants.
  *
  * Called by aspen_pin_range() and aspen_unpin(). The first test to break is
- * tests/unit/test_pin.c.
+ * tests/unit/calls/test_pin.c.
  */
 #include "frames/pins.h"
 

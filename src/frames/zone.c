@@ -18,7 +18,8 @@
  * I2  Two free blocks that are buddies have merged.
  * I3  free_frames is the sum of both storeys.
  *
- * Called by frames.c. The first test to break is tests/unit/test_frames.c.
+ * Called by frames.c. The first test to break is
+ * tests/unit/frames/test_frames.c.
  */
 #include "frames/zone.h"
 

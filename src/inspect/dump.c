@@ -3,7 +3,7 @@
  * inspect/dump.c - an address space in the project's notation, which
  * docs/notation.md explains. Documents, tests and bug reports use it.
  *
- * The first test to break is tests/unit/test_inspect.c.
+ * The first test to break is tests/unit/inspect/test_inspect.c.
  */
 #include "inspect/text.h"
 #include "inspect/walk.h"

@@ -11,12 +11,12 @@
  * I3  Allocates nothing; one pass over VMAs and entries.
  *
  * Called by tests and tools. The first test to break is
- * tests/unit/test_hash.c.
+ * tests/unit/inspect/test_hash.c.
  */
 #include "inspect/walk.h"
 #include "frames/pins.h"
 #include "space/anon_vma.h"
-#include "space/object.h"
+#include "object/object.h"
 #include "space/swap_map.h"
 #include <aspen/inspect.h>
 

@@ -12,7 +12,7 @@
  * not known; [anon:NAME] was given a name. Shared anonymous memory that was is
  * [anon_shmem:NAME].
  *
- * The first test to break is tests/unit/test_inspect.c.
+ * The first test to break is tests/unit/inspect/test_inspect.c.
  */
 #include "inspect/maps.h"
 

@@ -10,7 +10,7 @@
  * the area asks for huge pages and has room for one: there is no setting of
  * the machine that could say more.
  *
- * The first test to break is tests/unit/test_inspect.c.
+ * The first test to break is tests/unit/inspect/test_inspect.c.
  */
 #include "inspect/maps.h"
 #include "inspect/walk.h"

@@ -3,7 +3,7 @@
  * inspect/text.c - the formatter.
  *
  * Called by everything in this folder. The first test to break is
- * tests/unit/test_inspect.c.
+ * tests/unit/inspect/test_inspect.c.
  */
 #include "inspect/text.h"
 

@@ -8,7 +8,7 @@
  * I2  The first finding ends it: what follows from it would mislead.
  *
  * Called by tests and tools, when no call is under way. The first test to
- * break is tests/unit/test_validate.c.
+ * break is tests/unit/inspect/test_validate.c.
  */
 #include "inspect/validate.h"
 

@@ -5,7 +5,7 @@
  */
 #include "inspect/validate.h"
 
-#include "space/object.h"
+#include "object/object.h"
 
 #define OBJECT_FORMAT    "object %u:%u"
 #define OBJECT_VALUES(o) (o)->device, (o)->inode

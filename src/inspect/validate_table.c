@@ -9,7 +9,7 @@
 #include "inspect/validate.h"
 #include "inspect/walk.h"
 
-#include "space/pages.h"
+#include "object/page_cache.h"
 #include "space/swap_map.h"
 #include "space/vma.h"
 

@@ -11,7 +11,7 @@
  * I3  A private page that is pinned is not shared: whoever pinned it and the
  *     parent go on with it, and the child gets a copy at once.
  *
- * Called by fork only. The first test to break is tests/unit/test_fork.c.
+ * Called by fork only. The first test to break is tests/unit/life/test_fork.c.
  */
 #include "life/copy_tables.h"
 

@@ -6,7 +6,8 @@
  *     can be met through the reverse maps, each whole.
  * I2  All that can fail comes before commit, and leaves the old space alone.
  *
- * Called by the embedder. The first test to break is tests/unit/test_exec.c.
+ * Called by the embedder. The first test to break is
+ * tests/unit/life/test_exec.c.
  */
 #include "space/limits.h"
 #include "space/mm.h"

@@ -7,7 +7,7 @@
  * tests/unit/test_exit.c.
  */
 #include "space/charge.h"
-#include "space/object.h"
+#include "object/object.h"
 #include "space/unmap.h"
 #include <aspen/mm.h>
 

@@ -14,8 +14,8 @@
  *     then; the registry comes last.
  * I4  The parent's TLB is flushed in any case: its pages were write-protected.
  *
- * The first tests to break are tests/unit/test_fork.c (what a child holds)
- * and tests/unit/test_fork_failing.c (every step failing).
+ * The first tests to break are tests/unit/life/test_fork.c (what a child holds)
+ * and tests/unit/life/test_fork_failing.c (every step failing).
  */
 #include "life/copy_tables.h"
 #include "life/recovery.h"
@@ -23,7 +23,7 @@
 #include "space/charge.h"
 #include "space/limits.h"
 #include "space/notify.h"
-#include "space/object.h"
+#include "object/object.h"
 #include "space/pkeys.h"
 #include <aspen/mm.h>
 

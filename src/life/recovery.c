@@ -4,7 +4,7 @@
  * locks it was built under, and leaving the child's tree empty, so that there
  * is nothing for anyone to find and no marker to check for.
  *
- * The first test to break is tests/unit/test_fork_failing.c.
+ * The first test to break is tests/unit/life/test_fork_failing.c.
  */
 #include "life/recovery.h"
 

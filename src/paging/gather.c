@@ -7,7 +7,7 @@
  * I2  The range to flush covers every entry cleared since the last flush.
  *
  * Called by space/unmap.c. The first test to break is
- * tests/unit/test_paging.c.
+ * tests/unit/paging/test_paging.c.
  */
 #include "paging/gather.h"
 

@@ -17,7 +17,7 @@
  *     find a page write-protected at its new place and still written at the
  *     old one.
  *
- * Called by mremap. The first test to break is tests/unit/test_mremap.c.
+ * Called by mremap. The first test to break is tests/unit/calls/test_mremap.c.
  */
 #include "paging/move.h"
 

@@ -14,7 +14,7 @@
  *     frees `waiting`; `collecting` is not empty only while armed.
  *
  * Called by fault, fork, import, gather.c. The first test to break is
- * tests/unit/test_paging.c.
+ * tests/unit/paging/test_paging.c.
  */
 #include "paging/table.h"
 

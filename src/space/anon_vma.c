@@ -11,7 +11,8 @@
  *     is never touched; what a stale reader touches is `references` (0) alone.
  *
  * Called by fault and import (prepare), mmap and munmap (clone, unlink), fork
- * and its recovery. The first test to break is tests/unit/test_anon_vma.c.
+ * and its recovery. The first test to break is
+ * tests/unit/space/test_anon_vma.c.
  */
 #include "space/anon_vma.h"
 

@@ -11,7 +11,7 @@
  * below the limit: reaching it is refused.
  *
  * Called by mmap, import and fork; given back by unmap and recovery. The
- * first test to break is tests/unit/test_charge.c.
+ * first test to break is tests/unit/space/test_charge.c.
  */
 #include "space/charge.h"
 

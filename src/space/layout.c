@@ -3,7 +3,7 @@
  * space/layout.c - where the parts of an address space lie.
  *
  * Called by the embedder. The first test to break is
- * tests/unit/test_limits.c.
+ * tests/unit/space/test_limits.c.
  */
 #include "space/limits.h"
 #include "space/mm.h"

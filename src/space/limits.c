@@ -7,7 +7,7 @@
  * I2  Limits are bytes and sizes are pages: parts of a page do not count.
  *
  * Called by mmap, mremap, brk, mlock, mprotect, special mappings and the
- * growth of stacks. The first test to break is tests/unit/test_limits.c.
+ * growth of stacks. The first test to break is tests/unit/space/test_limits.c.
  */
 #include "space/limits.h"
 

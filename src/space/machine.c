@@ -7,7 +7,7 @@
  *     is left by then waits for a grace period at most.
  *
  * Called by the embedder. The first test to break is
- * tests/unit/test_machine.c.
+ * tests/unit/space/test_machine.c.
  */
 #include "frames/pins.h"
 #include "paging/entry.h"

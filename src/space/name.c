@@ -8,7 +8,7 @@
  *     for when one is made.
  *
  * Called by import and prctl's part in calls; VMAs hold the references. The
- * first test to break is tests/unit/test_name.c.
+ * first test to break is tests/unit/calls/test_name.c.
  */
 #include "space/name.h"
 

@@ -9,7 +9,7 @@
  *     mappings have it that nobody could give another.
  *
  * Called by the embedder, mmap, mprotect and whoever looks at rights. The
- * first test to break is tests/unit/test_pkey.c.
+ * first test to break is tests/unit/calls/test_pkey.c.
  */
 #include "space/pkeys.h"
 

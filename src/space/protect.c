@@ -6,7 +6,8 @@
  *     kept: entries change by compare and exchange under their table's lock.
  * I2  What is not a leaf (swap, markers) says nothing about access.
  *
- * Called by mprotect. The first test to break is tests/unit/test_mprotect.c.
+ * Called by mprotect. The first test to break is
+ * tests/unit/calls/test_mprotect.c.
  */
 #include "space/protect.h"
 

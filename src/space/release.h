@@ -6,7 +6,7 @@
  * says the same in words. Nobody else looks at config.semantics. A level stands
  * for Debian's kernel of that release: what came in between is in the next.
  *
- * The first test to break is tests/unit/test_release.c.
+ * The first test to break is tests/unit/space/test_release.c.
  */
 #ifndef ASPEN_SPACE_RELEASE_H
 #define ASPEN_SPACE_RELEASE_H

@@ -10,7 +10,7 @@
  *     read.
  *
  * Called by reclaim, migration and checks. The first test to break is
- * tests/unit/test_rmap.c.
+ * tests/unit/space/test_rmap.c.
  */
 #include "space/rmap.h"
 

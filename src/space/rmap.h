@@ -6,7 +6,7 @@
 #define ASPEN_SPACE_RMAP_H
 
 #include "space/anon_vma.h"
-#include "space/object.h"
+#include "object/object.h"
 
 /* Called for each VMA that may map the frame, with where it would; the root
  * or i_mmap lock is held for reading. false ends the walk. */

@@ -9,12 +9,12 @@
  * I2  Only aspen_vma_part() and aspen_vma_open() can fail.
  *
  * Called by mmap, munmap and the growth of stacks. The first test to break is
- * tests/unit/test_munmap.c.
+ * tests/unit/calls/test_munmap.c.
  */
 #include "space/split.h"
 
 #include "space/anon_vma.h"
-#include "space/object.h"
+#include "object/object.h"
 
 int
 aspen_vma_open(struct aspen_vma *vma)

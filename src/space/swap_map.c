@@ -13,7 +13,7 @@
  * I3  slots_used counts slots with references, `references` sums them up.
  *
  * Memory is taken and given back outside the area's lock. Called by import,
- * fork and unmap. The first test to break is tests/unit/test_swap_map.c.
+ * fork and unmap. The first test to break is tests/unit/space/test_swap_map.c.
  */
 #include "space/swap_map.h"
 

@@ -9,13 +9,13 @@
  *     it any more.
  *
  * Called by munmap, exit and the recovery of fork. The first test to break is
- * tests/unit/test_fork.c.
+ * tests/unit/life/test_fork.c.
  */
 #include "space/unmap.h"
 
 #include "space/anon_vma.h"
 #include "space/notify.h"
-#include "space/object.h"
+#include "object/object.h"
 #include "space/split.h"
 #include "space/swap_map.h"
 

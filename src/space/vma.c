@@ -31,7 +31,8 @@
  * I4  lock_readers and lock_sequence of a VMA that was ever handed out are
  *     touched by atomic operations alone.
  *
- * Called by everybody. The first test to break is tests/unit/test_vma_steps.c.
+ * Called by everybody. The first test to break is
+ * tests/unit/space/test_vma_steps.c.
  */
 #include "space/vma.h"
 

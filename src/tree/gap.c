@@ -9,7 +9,7 @@
  * is noted nowhere and looked at last (upwards) or first (downwards).
  *
  * The owner's lock is held, shared or exclusive. Breaks first:
- * tests/unit/test_tree.c.
+ * tests/unit/tree/test_tree.c.
  */
 #include "tree/node.h"
 

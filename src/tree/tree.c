@@ -10,7 +10,7 @@
  *     at that moment, while a child that is loaded later may be newer. Hence
  *     a walk keeps to keys after (before) the entry it gave last.
  *
- * Called by everyone. Breaks first: tests/unit/test_tree.c, model.
+ * Called by everyone. Breaks first: tests/unit/tree/test_tree.c, model.
  */
 #include "tree/node.h"
 

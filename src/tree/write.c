@@ -21,7 +21,7 @@
  *     different units is not computed anew).
  * I3  A leaf that is not the root has an entry, an inner node two children.
  *
- * The owner's lock is held. Breaks first: tests/unit/test_tree.c.
+ * The owner's lock is held. Breaks first: tests/unit/tree/test_tree.c.
  */
 #include "tree/node.h"
 

@@ -15,7 +15,7 @@
  * modules, namespaces, tracing of the kernel) and what goes with a capability
  * that is not among the 14. Without root only the list applies.
  *
- * Used by scripts/check-container.sh.
+ * Used by scripts/check/container.sh.
  */
 #define _GNU_SOURCE
 #include <errno.h>

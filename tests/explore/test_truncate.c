@@ -6,7 +6,7 @@
  * and no write is lost.
  */
 #include "explore.h"
-#include "space/pages.h"
+#include "object/page_cache.h"
 #include <aspen/aspen.h>
 
 #define PAGE    4096ull

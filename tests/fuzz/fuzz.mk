@@ -4,10 +4,10 @@
 # build/fuzz/corpus; what differs in build/fuzz/crash-*.
 
 FUZZ_SECONDS ?= 60
-FUZZ_CALLS := tests/fuzz/fuzz_calls.c tools/common/linux_calls.c \
-    $(addprefix tools/aspen/,areas.c fuzz_compare.c fuzz_kernel.c \
-        fuzz_known.c fuzz_mix.c fuzz_model.c fuzz_pair.c fuzz_text.c host.c \
-        smaps.c snapshot.c tally.c tool.c)
+FUZZ_CALLS := tests/fuzz/fuzz_calls.c $(addprefix tools/aspen/, \
+    $(addprefix fuzz/,compare.c kernel.c known.c mix.c model.c pair.c text.c) \
+    host/linux_calls.c host/host.c common/tally.c common/tool.c \
+    $(addprefix snapshot/,areas.c smaps.c snapshot.c))
 
 $(BUILD)/fuzz/fuzz_calls: $(call objects,fuzz,$(FUZZ_CALLS)) $(LIB_fuzz)
 	$(call say,LD,$@)

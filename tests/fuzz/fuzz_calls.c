@@ -6,7 +6,7 @@
  *
  * make fuzz runs it.
  */
-#include "../../tools/aspen/fuzz_session.h"
+#include "fuzz/session.h"
 
 #include <stdlib.h>
 

@@ -8,7 +8,7 @@
  * hugetlb pages, guard pages, many mappings. The result depends on nothing:
  * tests/tools/snapshots.sh compares it with what is committed.
  */
-#include "../../tools/aspen/snapshot.h"
+#include "snapshot/snapshot.h"
 
 #include <inttypes.h>
 #include <stdio.h>

@@ -10,8 +10,8 @@
 #include "paging/table.h"
 #include "space/anon_vma.h"
 #include "space/charge.h"
-#include "space/object.h"
-#include "space/pages.h"
+#include "object/object.h"
+#include "object/page_cache.h"
 #include "space/rmap.h"
 #include "space/swap_map.h"
 #include <aspen/aspen.h>

@@ -43,7 +43,7 @@ unit_seed(const char *program, uint64_t otherwise)
 }
 
 /* How many of so many rounds: one of ASPEN_ROUNDS_OF, where a slow machine
- * (scripts/check-kernels.sh) is not to make them all. */
+ * (scripts/check/kernels.sh) is not to make them all. */
 static inline unsigned
 unit_rounds(unsigned all)
 {

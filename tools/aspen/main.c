@@ -5,10 +5,10 @@
  * tests/tools/usage.sh breaks first.
  */
 #define _GNU_SOURCE
-#include "capture.h"
-#include "fuzz.h"
-#include "rehearse.h"
-#include "shadow.h"
+#include "snapshot/capture.h"
+#include "fuzz/fuzz.h"
+#include "rehearse/rehearse.h"
+#include "shadow/shadow.h"
 
 #include <aspen/version.h>
 

@@ -1,0 +1,47 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: MIT
+#
+# scripts/check/amalgam.sh ASPEN.C OUTDIR CC...: the single source file compiles
+# without warnings, in both builds and by each compiler, and the smallest
+# embedding runs on it.
+set -u
+cd "$(dirname "$0")/../.." || exit 2
+source=$1
+out=$2
+shift 2
+warnings="-Wall -Wextra -Wconversion -Wshadow -Werror"
+passed=0
+failed=0
+
+# $1: what; the rest: the command.
+try()
+{
+    local what=$1
+    shift
+    if "$@" >"$out/log" 2>&1; then
+        passed=$((passed + 1))
+        echo "ok   $what"
+    else
+        failed=$((failed + 1))
+        echo "FAIL $what"
+        head -n 20 "$out/log"
+    fi
+}
+
+mkdir -p "$out"
+for cc; do
+    name=$(basename "$cc")
+    for build in release test; do
+        define=
+        [ $build = release ] || define=-DASPEN_TEST_BUILD
+        options="-std=c11 -O2 $define -Iinclude -Isrc -Iports/posix"
+        try "$name $build" $cc $options $warnings -c \
+            -o "$out/aspen-$build.o" "$source"
+        try "$name $build: link" $cc $options -o "$out/embed-$build" \
+            examples/embed.c "$out/aspen-$build.o" ports/posix/*.c -lurcu-bp \
+            -lpthread
+        try "$name $build: run" timeout 60 "$out/embed-$build"
+    done
+done
+echo "$passed passed, $failed failed, 0 skipped"
+[ $failed -eq 0 ]

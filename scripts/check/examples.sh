@@ -1,0 +1,41 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: MIT
+#
+# scripts/check/examples.sh DIR: run the examples that were built into DIR. Where a
+# page of docs/ shows what an example prints (the block after a line
+# <!-- output of examples/NAME.c -->), it has to be that.
+set -u
+cd "$(dirname "$0")/../.." || exit 2
+dir=${1:?usage: scripts/check/examples.sh DIR}
+passed=0
+failed=0
+
+fail()
+{
+    failed=$((failed + 1))
+    echo "FAIL $1"
+}
+
+for source in examples/*.c; do
+    name=$(basename "$source" .c)
+    if timeout 60 "$dir/$name" >"$dir/$name.out" 2>&1; then
+        passed=$((passed + 1))
+    else
+        fail "$name: exit status $?"
+        tail -n 20 "$dir/$name.out"
+        continue
+    fi
+    for page in $(grep -l "^<!-- output of $source -->" README.md docs/*.md); do
+        if awk -v mark="<!-- output of $source -->" '
+            $0 == mark {found = 1; next}
+            found && /^```/ {if (on) exit; on = 1; next}
+            on {print}' "$page" | diff "$dir/$name.out" - >"$dir/diff"; then
+            passed=$((passed + 1))
+        else
+            fail "$page does not show what $name prints:"
+            head -n 40 "$dir/diff"
+        fi
+    done
+done
+echo "$passed passed, $failed failed, 0 skipped"
+[ $failed -eq 0 ]

@@ -1,0 +1,40 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: MIT
+#
+# scripts/check/headers.sh [CC] [CXX]: each public header compiles alone as C99, C11
+# and C++11, without warnings, and none of them reaches the port or the core.
+set -u
+cd "$(dirname "$0")/../.." || exit 2
+cc=${1:-gcc}
+cxx=${2:-g++}
+warnings="-Wall -Wextra -Wconversion -pedantic -Werror"
+passed=0
+failed=0
+
+# $1: what; the rest: the compiler and its options. The source is on stdin.
+try()
+{
+    local what=$1 output
+    shift
+    if output=$("$@" $warnings -fsyntax-only - 2>&1); then
+        passed=$((passed + 1))
+    else
+        failed=$((failed + 1))
+        echo "FAIL $what"
+        printf '%s\n' "$output" | sed 's/^/     /'
+    fi
+}
+
+for header in include/aspen/*.h ports/posix/aspen_posix.h \
+    ports/posix/aspen_posix_file.h; do
+    folder=include
+    [ "${header#include/}" != "$header" ] || folder=ports/posix
+    source="#include <${header#"$folder"/}>"
+    for standard in c99 c11; do
+        try "$header as $standard" $cc -std=$standard -Wshadow -x c -Iinclude -I$folder \
+            <<<"$source"
+    done
+    try "$header as c++11" $cxx -std=c++11 -x c++ -Iinclude -I$folder <<<"$source"
+done
+echo "$passed passed, $failed failed, 0 skipped"
+[ $failed -eq 0 ]

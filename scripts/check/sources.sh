@@ -1,0 +1,187 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: MIT
+#
+# scripts/check/sources.sh: rules about the text of the sources that no compiler knows.
+#
+#   layers    a file of src/ includes only its own layer and those below
+#   atomics   only src/base/atomic.h names atomic operations
+#   locks     only src/base/lock.h calls the port's locks
+#   listed    sources.txt lists every .c file of src/, and nothing else
+#   spdx      every file says its licence
+#   calls     every public function that returns an int must be looked at by
+#             the caller, and is in the table of tests/unit/calls/test_every_call.c
+#   semantics docs/semantics.md has a line for each advice, and each deviation
+#             names a test that exists
+#   readme    the example in README.md is the one that is compiled and run,
+#             and the packages it names are the ones that get installed
+#   mutants   each patch of tests/mutants still applies
+set -u
+cd "$(dirname "$0")/../.." || exit 2
+
+layers="base tree frames paging space ranges fault calls life inspect"
+passed=0
+failed=0
+
+# $1: the rule; $2: what breaks it, empty when it holds.
+verdict()
+{
+    if [ -z "$2" ]; then
+        passed=$((passed + 1))
+        echo "ok   $1"
+    else
+        failed=$((failed + 1))
+        echo "FAIL $1"
+        printf '%s\n' "$2" | sed 's/^/     /'
+    fi
+}
+
+layers_broken()
+{
+    find src -name '*.[ch]' | sort | while read -r file; do
+        awk -v file="$file" -v names="$layers" '
+            BEGIN {
+                count = split(names, list, " ")
+                for (i = 1; i <= count; i++)
+                    rank[list[i]] = i
+                split(file, part, "/")
+                # Objects are mapped by what maps objects (see DESIGN.md).
+                rank["object"] = rank["space"]
+                own = file == "src/internal.h" ? rank["tree"] : rank[part[2]]
+                if (!own)
+                    print file ": not in a layer"
+            }
+            /^[ \t]*#[ \t]*include/ {
+                name = $0
+                gsub(/^[^"<]*["<]|[">].*$/, "", name)
+                split(name, part, "/")
+                if ($0 ~ /</)
+                    good = name ~ /^aspen\/|^aspen_port\.h$/ ||
+                           name ~ /^std(bool|def|int|arg)\.h$/
+                else if (name == "internal.h")
+                    good = own > rank["tree"]
+                else
+                    good = (part[1] in rank) && rank[part[1]] <= own
+                if (!good)
+                    print file ":" FNR ": includes " name
+            }' "$file"
+    done
+}
+
+atomics_broken()
+{
+    grep -rnE '\b__(atomic|sync)_|\b_Atomic\b|stdatomic|\batomic_[a-z]+' src \
+        include | grep -v '^src/base/atomic\.h:'
+}
+
+locks_broken()
+{
+    grep -rnE 'aspen_port_(spin|read|write)_' src |
+        grep -v '^src/base/lock\.h:'
+}
+
+listed_broken()
+{
+    diff <(sed 's/#.*//;/^ *$/d' sources.txt | sort) \
+        <(find src -name '*.c' | sort) | grep '^[<>]' |
+        sed 's/^</only in sources.txt:/;s/^>/not in sources.txt:/'
+}
+
+spdx_broken()
+{
+    find . -path ./build -prune -o -path ./.git -prune -o -type f \
+        \( -name '*.[ch]' -o -name '*.sh' -o -name '*.mk' -o -name '*.pl' \
+        -o -name '*.py' -o -name Makefile -o -name sources.txt \) -print |
+        sort | while read -r file; do
+        head -n 4 "$file" | grep -q 'SPDX-License-Identifier: ' ||
+            echo "$file: no SPDX line"
+    done
+}
+
+calls_broken()
+{
+    cat include/aspen/*.h | awk '
+        /^[ \t]*(\/\*|\*)/ {next}
+        /^(ASPEN_MUST_USE[ \t]+)?int([ \t]|$)/ {
+            must = /^ASPEN_MUST_USE/
+            line = $0
+            if (line !~ /aspen_[a-z0-9_]+\(/ && (getline more) > 0)
+                line = line " " more
+            if (match(line, /aspen_[a-z0-9_]+\(/))
+                print substr(line, RSTART, RLENGTH - 1), must
+            found++
+        }
+        END {if (!found) print "none-found", 1}' | while read -r name must; do
+        [ "$must" = 1 ] || echo "$name: not ASPEN_MUST_USE"
+        grep -q "^    CALL($name," tests/unit/calls/test_every_call.c ||
+            echo "$name: not in tests/unit/calls/test_every_call.c"
+    done
+}
+
+# "test_name: this case, that case": functions whose names have those words.
+test_missing()
+{
+    local file cases="${1#*:}" case
+    file=$(find tests/unit tests/host tests/threads -name "${1%%:*}.c")
+    [ -f "$file" ] || { echo "$1: no such test"; return; }
+    [ "$cases" != "$1" ] || return
+    printf '%s\n' "$cases" | tr ',' '\n' | while read -r case; do
+        grep -qE "^[a-z0-9_]*${case// /_}[a-z0-9_]*\(" "$file" ||
+            echo "$1: no test of ${case}"
+    done
+}
+
+semantics_broken()
+{
+    sed -n 's/^ *ASPEN_MADV_\([A-Z_]*\).*/\1/p' include/aspen/advise.h |
+        while read -r advice; do
+            grep -q "^| $advice |" docs/semantics.md ||
+                echo "$advice: no line of its own"
+        done
+    awk -F ' *\\| *' '/^## /{on = $0 == "## Deviations"; next}
+        on && /^\|/ && $2 != "what" && $2 !~ /^-/ {print $6}' \
+        docs/semantics.md | while read -r shown; do
+        case $shown in
+            '`aspen fuzz`'*) ;;
+            test_*) test_missing "$shown" ;;
+            *) echo "a deviation that nothing shows: $shown" ;;
+        esac
+    done
+}
+
+readme_broken()
+{
+    awk '/^```c$/ {on = 1; next} /^```/ {on = 0} on {$1 = $1; print}' \
+        README.md | while read -r line; do
+        awk '{$1 = $1; print}' examples/embed.c | grep -qxF -- "$line" ||
+            echo "not in examples/embed.c: $line"
+    done
+    for package in $(sed -n 's/^\(build\|check\)="\(.*\)"/\2/p' \
+        scripts/deps.sh | tr ' ' '\n' | grep -v '^\$'); do
+        tr -s '` ' '\n' <README.md | grep -qxF -- "$package" ||
+            echo "not named in README.md: $package"
+    done
+}
+
+mutants_broken()
+{
+    for patch in tests/mutants/*.patch; do
+        git apply --check "$patch" 2>/dev/null ||
+            echo "$patch: does not apply any more"
+    done
+}
+
+verdict layers "$(layers_broken)"
+verdict atomics "$(atomics_broken)"
+verdict locks "$(locks_broken)"
+verdict listed "$(listed_broken)"
+verdict spdx "$(spdx_broken)"
+verdict calls "$(calls_broken)"
+verdict semantics "$(semantics_broken)"
+if [ -f README.md ] && [ -f examples/embed.c ]; then
+    verdict readme "$(readme_broken)"
+fi
+if command -v git >/dev/null; then
+    verdict mutants "$(mutants_broken)"
+fi
+echo "$passed passed, $failed failed, 0 skipped"
+[ $failed -eq 0 ]

@@ -1,0 +1,543 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * calls/import.c - building an address space that is known from elsewhere.
+ *
+ * I1  A VMA is added whole or not at all.
+ * I2  Entries are made in batches that lie in one page table: what a batch
+ *     needs is acquired without locks, then stored under the table's lock.
+ *     What could not be stored is given back, so after an error exactly the
+ *     first *done entries are there; if that is none, no anon_vma either.
+ *
+ * Called by embedders and tools. The first test to break is
+ * tests/unit/calls/test_import.c.
+ */
+#include <aspen/import.h>
+
+#include "space/anon_vma.h"
+#include "space/charge.h"
+#include "space/name.h"
+#include "object/page_cache.h"
+#include "space/pkeys.h"
+#include "space/swap_map.h"
+#include "space/vma.h"
+
+#define BATCH_ENTRIES 128
+
+/* ---- A VMA ------------------------------------------------------------- */
+
+static bool
+vma_valid(const struct aspen_mm *mm, const struct aspen_import_vma *args)
+{
+    uint64_t pages = (args->end - args->start) >> ASPEN_PAGE_SHIFT;
+    uint64_t offsets = (uint64_t)1 << ASPEN_FRAME_INDEX_BITS;
+
+    if (!aspen_is_aligned(args->start | args->end, ASPEN_PAGE_SIZE) ||
+        args->start >= args->end || args->start < mm->address_floor ||
+        args->end > mm->address_limit)
+        return false;
+    /* Fork protects what MAYWRITE says may become private: without it a
+     * writable page would stay writable in both. */
+    if ((args->flags & (ASPEN_VM_WRITE | ASPEN_VM_MAYWRITE)) == ASPEN_VM_WRITE)
+        return false;
+    if (aspen_pkey_of(args->flags) &&
+        aspen_pkey_of(args->flags) >= mm->aspen->config.pkeys)
+        return false;
+    if (!args->object)
+        return !(args->flags & ASPEN_VM_SHARED);
+    if (args->name && !args->object->anonymous)
+        return false;
+    return args->pgoff < offsets && pages < offsets - args->pgoff;
+}
+
+static void
+fill_vma(struct aspen_vma *vma, const struct aspen_import_vma *args)
+{
+    vma->start = args->start;
+    vma->end = args->end;
+    vma->flags = args->flags;
+    vma->object = args->object;
+    vma->pgoff = args->object ? args->pgoff : args->start >> ASPEN_PAGE_SHIFT;
+    if (args->userfault)
+        vma->userfault = vma->mm->aspen;
+}
+
+/* The object may refuse. The last step that can fail: close undoes it. */
+static int
+open_object(struct aspen_vma *vma)
+{
+    const struct aspen_object *object = vma->object;
+
+    if (!object || !object->pager || !object->pager->open)
+        return 0;
+    if (aspen_failpoint(&vma->mm->aspen->failpoints, ASPEN_STEP_HOOK))
+        return -ASPEN_ENOMEM;
+    return object->pager->open(object->context, vma);
+}
+
+/* Cannot fail. */
+static void
+commit_vma(struct aspen_vma *vma, struct aspen_tree_reserve *reserve)
+{
+    struct aspen_mm *mm = vma->mm;
+    uint64_t pages = aspen_vma_pages(vma);
+
+    if (vma->object) {
+        aspen_object_get(vma->object);
+        aspen_object_link(vma, NULL);
+    }
+    aspen_tree_store_reserved(&mm->vmas, reserve, vma->start, vma->end - 1,
+                              vma);
+    mm->map_count++;
+    aspen_mm_account_vma(mm, vma->flags, pages, true);
+    if (vma->flags & ASPEN_VM_LOCKED)
+        mm->locked_pages += pages;
+}
+
+static int
+add_vma(struct aspen_mm *mm, const struct aspen_import_vma *args)
+{
+    struct aspen *aspen = mm->aspen;
+    struct aspen_tree_reserve reserve = {0};
+    struct aspen_tree_cursor cursor;
+    struct aspen_vma *vma = aspen_vma_alloc(mm);
+
+    if (!vma)
+        return -ASPEN_ENOMEM;
+    fill_vma(vma, args);
+    uint64_t charge = vma->flags & ASPEN_VM_ACCOUNT ? aspen_vma_pages(vma) : 0;
+    int error =
+        args->name ? aspen_name_create(aspen, args->name, &vma->name) : 0;
+    if (error)
+        goto undo_vma;
+    error = aspen_charge(aspen, charge);
+    if (error)
+        goto undo_vma;
+    error = args->has_anon_vma ? aspen_anon_vma_prepare(vma) : 0;
+    if (error)
+        goto undo_charge;
+    aspen_tree_cursor_init(&cursor, &mm->vmas, vma->start);
+    error = aspen_tree_reserve_within(&mm->vmas, &reserve, &cursor, 1,
+                                      vma->start, vma->end - 1);
+    if (error)
+        goto undo_anon_vma;
+    error = open_object(vma);
+    if (error)
+        goto undo_reserve;
+    commit_vma(vma, &reserve);
+    aspen_tree_reserve_release(&mm->vmas, &reserve);
+    return 0;
+
+undo_reserve:
+    aspen_tree_reserve_release(&mm->vmas, &reserve);
+undo_anon_vma:
+    aspen_anon_vma_unlink(vma);
+undo_charge:
+    aspen_uncharge(aspen, charge);
+undo_vma:
+    aspen_vma_free(vma);
+    return error;
+}
+
+int
+aspen_import_vma(struct aspen_mm *mm, const struct aspen_import_vma *args)
+{
+    int error;
+
+    if (!vma_valid(mm, args))
+        return -ASPEN_EINVAL;
+    aspen_mm_write_lock(mm, ASPEN_LOCK_MM);
+    if (!aspen_mm_takes_mappings(mm))
+        error = -ASPEN_EINVAL;
+    else if (aspen_tree_find(&mm->vmas, args->start, args->end - 1, NULL))
+        error = -ASPEN_EEXIST;
+    else if (mm->map_count >= mm->aspen->config.map_count_max)
+        error = -ASPEN_ENOMEM;
+    else
+        error = add_vma(mm, args);
+    aspen_mm_write_unlock(mm);
+    aspen_tree_pool_settle(&mm->aspen->tree_pool);
+    return error;
+}
+
+/* ---- Pages ------------------------------------------------------------- */
+
+struct import {
+    struct aspen *aspen;
+    struct aspen_mm *mm;
+    struct aspen_vma *vma;
+    const struct aspen_import_pages *pages;
+    unsigned order;                  /* of one entry */
+    uint64_t span;                   /* bytes of one entry */
+    unsigned bits;                   /* ASPEN_ENTRY_* of each leaf */
+    uint64_t added[ASPEN_RSS_KINDS]; /* pages, by kind */
+};
+
+static uint64_t
+address_of(const struct import *import, uint64_t i)
+{
+    return import->pages->address + i * import->span;
+}
+
+static bool
+range_valid(const struct aspen_mm *mm, const struct aspen_import_pages *pages)
+{
+    if (pages->level >= ASPEN_TABLE_LEVELS - 1)
+        return false;
+    uint64_t span = aspen_entry_span(pages->level);
+    return aspen_is_aligned(pages->address, span) &&
+           pages->address < mm->address_limit &&
+           pages->count <= (mm->address_limit - pages->address) / span;
+}
+
+static bool
+raw_valid(const struct aspen_vma *vma, const struct aspen_import_pages *pages)
+{
+    const uint64_t raw = ASPEN_VM_PFNMAP | ASPEN_VM_MIXEDMAP | ASPEN_VM_SPECIAL;
+    uint64_t each = (uint64_t)1 << (ASPEN_TABLE_SHIFT * pages->level);
+
+    return (vma->flags & raw) && aspen_is_aligned(pages->first_raw, each) &&
+           pages->count <= UINT64_MAX / each &&
+           aspen_entry_raw_valid(pages->first_raw, pages->count * each);
+}
+
+/* Does the kind of page fit the VMA and the level? */
+static bool
+kind_valid(const struct aspen_vma *vma, const struct aspen_import_pages *pages)
+{
+    bool private = !(vma->flags & ASPEN_VM_SHARED);
+
+    switch (pages->kind) {
+    case ASPEN_IMPORT_ANON:
+        return private;
+    case ASPEN_IMPORT_OBJECT:
+        return vma->object && vma->object->kind != ASPEN_OBJECT_DEVICE;
+    case ASPEN_IMPORT_ZERO:
+        return private && pages->level == 0;
+    case ASPEN_IMPORT_SWAP:
+        return private && pages->level == 0 &&
+               pages->count <= (uint64_t)UINT32_MAX - pages->swap_slot;
+    case ASPEN_IMPORT_GUARD:
+        return pages->level == 0;
+    case ASPEN_IMPORT_RAW:
+        return raw_valid(vma, pages);
+    }
+    return false;
+}
+
+/* Writing needs no fault where the page is the VMA's alone, where frames are
+ * raw, and where a shared page is dirty already. */
+static bool
+entry_writable(const struct aspen_vma *vma,
+               const struct aspen_import_pages *pages)
+{
+    bool shared = vma->flags & ASPEN_VM_SHARED;
+
+    if (!(vma->flags & ASPEN_VM_WRITE))
+        return false;
+    switch (pages->kind) {
+    case ASPEN_IMPORT_ANON:
+        return true;
+    case ASPEN_IMPORT_OBJECT:
+        return shared && pages->dirty;
+    case ASPEN_IMPORT_RAW:
+        return shared;
+    default:
+        return false;
+    }
+}
+
+static unsigned
+leaf_bits(const struct aspen_vma *vma, const struct aspen_import_pages *pages)
+{
+    unsigned bits =
+        aspen_entry_bits_of(vma->mm->aspen, vma->flags) & ~ASPEN_ENTRY_WRITE;
+
+    if (entry_writable(vma, pages))
+        bits |= ASPEN_ENTRY_WRITE;
+    if (pages->kind == ASPEN_IMPORT_ZERO || pages->kind == ASPEN_IMPORT_RAW)
+        bits |= ASPEN_ENTRY_SPECIAL;
+    if (pages->dirty && pages->kind != ASPEN_IMPORT_ZERO)
+        bits |= ASPEN_ENTRY_DIRTY;
+    return bits | ASPEN_ENTRY_YOUNG;
+}
+
+/* A block of new frames, zeroed if there is memory behind it. */
+static int
+new_block(const struct import *import, uint32_t *frame)
+{
+    struct aspen *aspen = import->aspen;
+    int error =
+        aspen_frame_alloc(aspen, import->order, ASPEN_STEP_FRAME, frame);
+
+    if (error || !aspen_frames_have_contents(aspen))
+        return error;
+    for (uint32_t i = 0; !error && i < (uint32_t)1 << import->order; i++)
+        error = aspen_frame_zero(aspen, *frame + i);
+    if (error)
+        aspen_frame_put(aspen, *frame);
+    return error;
+}
+
+static int
+anonymous_page(const struct import *import, uint64_t address, uint32_t *frame)
+{
+    int error = new_block(import, frame);
+    if (!error)
+        aspen_frame_set(aspen_frame_at(import->aspen, *frame), ASPEN_FRAME_ANON,
+                        import->vma->anon_vma,
+                        aspen_vma_offset(import->vma, address),
+                        ASPEN_FRAME_UPTODATE);
+    return error;
+}
+
+static int
+new_object_page(const struct import *import, uint64_t offset, uint32_t *frame)
+{
+    struct aspen_object *object = import->vma->object;
+
+    if (import->order == 0 && aspen_frames_have_contents(import->aspen) &&
+        object->kind != ASPEN_OBJECT_HUGETLB)
+        return aspen_object_get_page(object, offset, frame);
+
+    uint64_t size = aspen_object_pages(object);
+    uint64_t count = (uint64_t)1 << import->order;
+    if (offset >= size || count > size - offset)
+        return -ASPEN_EFBIG;
+    int error = new_block(import, frame);
+    if (error)
+        return error;
+    aspen_read_lock(&object->size_lock, ASPEN_LOCK_OBJECT_SIZE);
+    error = aspen_object_add_page(object, offset, import->order, *frame);
+    aspen_read_unlock(&object->size_lock);
+    if (error)
+        aspen_frame_put(import->aspen, *frame);
+    return error;
+}
+
+/* The object's page or block that starts just there, found or made. */
+static int
+object_page(const struct import *import, uint64_t address, uint32_t *frame)
+{
+    struct aspen *aspen = import->aspen;
+    uint64_t offset = aspen_vma_offset(import->vma, address);
+
+    if (!aspen_is_aligned(offset, (uint64_t)1 << import->order))
+        return -ASPEN_EINVAL;
+    int error = aspen_object_find_page(import->vma->object, offset, frame);
+    if (error == -ASPEN_ENOENT)
+        return new_object_page(import, offset, frame);
+    if (!error && aspen_frame_order(aspen, *frame) != import->order) {
+        aspen_frame_put(aspen, *frame);
+        error = -ASPEN_EINVAL;
+    }
+    return error;
+}
+
+/* An entry that maps a frame: one reference and one map are counted. */
+static int
+acquire_page(const struct import *import, uint64_t address, uint64_t *entry)
+{
+    uint32_t frame;
+    int error = import->pages->kind == ASPEN_IMPORT_ANON
+                    ? anonymous_page(import, address, &frame)
+                    : object_page(import, address, &frame);
+
+    if (error)
+        return error;
+    aspen_fetch_add_relaxed(&aspen_frame_at(import->aspen, frame)->counts,
+                            ASPEN_FRAME_MAP);
+    if (import->pages->kind != ASPEN_IMPORT_ANON &&
+        import->bits & (ASPEN_ENTRY_WRITE | ASPEN_ENTRY_DIRTY) &&
+        aspen_object_tracks_dirt(import->vma->object))
+        aspen_fetch_or(&aspen_frame_at(import->aspen, frame)->index,
+                       ASPEN_FRAME_DIRTY);
+    *entry = aspen_entry_make_leaf(frame, import->pages->level, import->bits);
+    return 0;
+}
+
+/* Make entry number i, with all that it holds. */
+static int
+acquire(const struct import *import, uint64_t i, uint64_t *entry)
+{
+    const struct aspen_import_pages *pages = import->pages;
+    uint32_t slot = pages->swap_slot + (uint32_t)i;
+    int error = 0;
+
+    switch (pages->kind) {
+    case ASPEN_IMPORT_ANON:
+    case ASPEN_IMPORT_OBJECT:
+        return acquire_page(import, address_of(import, i), entry);
+    case ASPEN_IMPORT_ZERO:
+        *entry = aspen_entry_make_leaf(ASPEN_ZERO_FRAME, 0, import->bits);
+        break;
+    case ASPEN_IMPORT_SWAP:
+        error = aspen_swap_claim(import->aspen, pages->swap_type, slot);
+        *entry = error ? 0 : aspen_entry_make_swap(pages->swap_type, slot);
+        break;
+    case ASPEN_IMPORT_GUARD:
+        aspen_vma_note_guards(import->vma);
+        *entry = aspen_entry_make_marker(ASPEN_MARKER_GUARD);
+        break;
+    case ASPEN_IMPORT_RAW:
+        *entry = aspen_entry_make_leaf(pages->first_raw + (i << import->order),
+                                       pages->level, import->bits);
+        break;
+    }
+    return error;
+}
+
+/* Give back what an entry holds that was not stored. */
+static void
+give_back(const struct import *import, uint64_t entry)
+{
+    enum aspen_import_kind kind = import->pages->kind;
+    uint32_t frame;
+
+    if (kind == ASPEN_IMPORT_SWAP) {
+        aspen_swap_free(import->aspen, aspen_entry_swap_type(entry),
+                        aspen_entry_swap_slot(entry));
+    } else if (kind == ASPEN_IMPORT_ANON || kind == ASPEN_IMPORT_OBJECT) {
+        frame = (uint32_t)aspen_entry_frame(entry);
+        aspen_frames_release(import->aspen, &frame, 1,
+                             ASPEN_FRAME_REF + ASPEN_FRAME_MAP);
+    }
+}
+
+/* Count a stored entry among the resident or swapped pages. */
+static void
+count_entry(struct import *import, uint64_t entry)
+{
+    switch (import->pages->kind) {
+    case ASPEN_IMPORT_SWAP:
+        aspen_mm_swap_list_add(import->mm);
+        import->added[ASPEN_RSS_SWAP]++;
+        break;
+    case ASPEN_IMPORT_ANON:
+    case ASPEN_IMPORT_OBJECT:
+        if (!(import->vma->flags & ASPEN_VM_HUGETLB))
+            import->added[aspen_rss_of(aspen_frame_at(
+                import->aspen, (uint32_t)aspen_entry_frame(entry)))] +=
+                (uint64_t)1 << import->order;
+        break;
+    default:
+        break;
+    }
+}
+
+/* Store entries side by side until one is there already; how many. */
+static unsigned
+store_entries(struct import *import, const struct aspen_slot *slot,
+              const uint64_t *entries, unsigned count)
+{
+    unsigned i;
+
+    aspen_table_own(import->aspen, slot->table);
+    aspen_table_lock(import->aspen, slot->table, ASPEN_LOCK_TABLE);
+    for (i = 0; i < count && !aspen_load_relaxed(&slot->entry[i]); i++) {
+        count_entry(import, entries[i]);
+        aspen_store(&slot->entry[i], entries[i]);
+    }
+    aspen_table_unlock(import->aspen, slot->table);
+    return i;
+}
+
+/* Entries [*done, *done + count), all in one table. */
+static int
+import_batch(struct import *import, unsigned count, uint64_t *done)
+{
+    uint64_t entries[BATCH_ENTRIES];
+    struct aspen_slot slot;
+    unsigned made = 0;
+
+    int error = aspen_table_walk_alloc(import->mm, address_of(import, *done),
+                                       import->pages->level, &slot);
+    if (error)
+        return error;
+    while (made < count) {
+        error = acquire(import, *done + made, &entries[made]);
+        if (error)
+            break;
+        made++;
+    }
+    unsigned stored = store_entries(import, &slot, entries, made);
+    for (unsigned i = stored; i < made; i++)
+        give_back(import, entries[i]);
+    *done += stored;
+    return stored < made ? -ASPEN_EEXIST : error;
+}
+
+static int
+import_all(struct import *import, uint64_t *done)
+{
+    const struct aspen_import_pages *pages = import->pages;
+    int error = 0;
+
+    while (!error && *done < pages->count) {
+        unsigned index =
+            aspen_table_index(address_of(import, *done), pages->level);
+        uint64_t count = aspen_min_u64(pages->count - *done, BATCH_ENTRIES);
+        count = aspen_min_u64(count, ASPEN_TABLE_ENTRIES - index);
+        error = import_batch(import, (unsigned)count, done);
+    }
+    for (unsigned kind = 0; kind < ASPEN_RSS_KINDS; kind++)
+        if (import->added[kind])
+            aspen_mm_rss_add(import->mm, (enum aspen_rss)kind,
+                             import->added[kind]);
+    return error;
+}
+
+static bool
+needs_anon_vma(enum aspen_import_kind kind)
+{
+    return kind == ASPEN_IMPORT_ANON || kind == ASPEN_IMPORT_SWAP ||
+           kind == ASPEN_IMPORT_GUARD;
+}
+
+/* The mmap lock is held. An anon_vma that nothing came to need goes again. */
+static int
+import_locked(struct aspen_mm *mm, const struct aspen_import_pages *pages,
+              uint64_t *done)
+{
+    uint64_t span = aspen_entry_span(pages->level);
+    struct aspen_vma *vma = aspen_vma_at(mm, pages->address);
+    int error = 0;
+
+    if (!aspen_mm_takes_mappings(mm) || !vma ||
+        pages->count > (vma->end - pages->address) / span ||
+        !kind_valid(vma, pages))
+        return -ASPEN_EINVAL;
+    bool fresh = !vma->anon_vma && needs_anon_vma(pages->kind);
+    if (fresh)
+        error = aspen_anon_vma_prepare(vma);
+    if (error)
+        return error;
+
+    struct import import = {
+        .aspen = mm->aspen,
+        .mm = mm,
+        .vma = vma,
+        .pages = pages,
+        .order = ASPEN_TABLE_SHIFT * pages->level,
+        .span = span,
+        .bits = leaf_bits(vma, pages),
+    };
+    error = import_all(&import, done);
+    if (fresh && *done == 0) {
+        aspen_vma_write_lock(vma);
+        aspen_anon_vma_unlink(vma);
+    }
+    return error;
+}
+
+int
+aspen_import_pages(struct aspen_mm *mm, const struct aspen_import_pages *pages,
+                   uint64_t *done)
+{
+    *done = 0;
+    if (!range_valid(mm, pages))
+        return -ASPEN_EINVAL;
+    aspen_mm_write_lock(mm, ASPEN_LOCK_MM);
+    int error = import_locked(mm, pages, done);
+    aspen_mm_write_unlock(mm);
+    return error;
+}

@@ -1,0 +1,253 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * calls/madvise/madvise.c - madvise: arguments, locks, one mapping after the
+ * other.
+ *
+ *   flags          mmap lock for writing; atomic    advise_flags.c
+ *   GUARD_INSTALL  what it takes; atomic            guard.c
+ *   POPULATE_*     none                             fault/populate.c
+ *   others         one VMA: its lock, if the work is in page tables alone;
+ *                  else the mmap lock for reading
+ *
+ * Called by the embedder. The first test to break is tests/unit/test_advise.c.
+ */
+#include "calls/madvise/madvise.h"
+
+#include "fault/populate.h"
+#include "space/pkeys.h"
+#include "space/release.h"
+
+/* ---- What is known ----------------------------------------------------- */
+
+/* Frames do not go bad: as a kernel that is built without such things. */
+static bool
+is_known(const struct aspen *aspen, enum aspen_advice advice)
+{
+    const struct aspen_config *config = &aspen->config;
+
+    switch (advice) {
+    case ASPEN_MADV_HUGEPAGE:
+    case ASPEN_MADV_NOHUGEPAGE:
+    case ASPEN_MADV_COLLAPSE:
+        return config->huge_placement != ASPEN_HUGE_PLACEMENT_NEVER;
+    case ASPEN_MADV_MERGEABLE:
+    case ASPEN_MADV_UNMERGEABLE:
+        return !config->ksm_absent;
+    case ASPEN_MADV_GUARD_INSTALL:
+    case ASPEN_MADV_GUARD_REMOVE:
+        return aspen_release_has_guards(aspen);
+    case ASPEN_MADV_HWPOISON:
+    case ASPEN_MADV_SOFT_OFFLINE:
+        return false;
+    default:
+        return advice <= ASPEN_MADV_DONTNEED ||
+               (advice >= ASPEN_MADV_FREE &&
+                advice <= ASPEN_MADV_DONTNEED_LOCKED);
+    }
+}
+
+/* Does it throw contents away? */
+static bool
+is_discard(enum aspen_advice advice)
+{
+    switch (advice) {
+    case ASPEN_MADV_DONTNEED:
+    case ASPEN_MADV_DONTNEED_LOCKED:
+    case ASPEN_MADV_FREE:
+    case ASPEN_MADV_REMOVE:
+    case ASPEN_MADV_DONTFORK:
+    case ASPEN_MADV_WIPEONFORK:
+    case ASPEN_MADV_GUARD_INSTALL:
+        return true;
+    default:
+        return false;
+    }
+}
+
+static bool
+may_write(const struct aspen_vma *vma)
+{
+    return vma->flags & ASPEN_VM_WRITE &&
+           aspen_rights_allow(aspen_rights(vma->mm), aspen_pkey_of(vma->flags),
+                              ASPEN_ACCESS_WRITE);
+}
+
+int
+aspen_advise_check_seal(enum aspen_advice advice, const struct aspen_vma *vma)
+{
+    /* Who may write to it can destroy it anyway; of an object there is more. */
+    return vma->flags & ASPEN_VM_SEALED && is_discard(advice) &&
+                   aspen_vma_is_anonymous(vma) && !may_write(vma)
+               ? -ASPEN_EPERM
+               : 0;
+}
+
+/* ---- One mapping after the other --------------------------------------- */
+
+/* No mapping has room for a huge page yet. */
+static int
+advise_collapse(struct aspen_advise *advise, struct aspen_vma *vma,
+                uint64_t start, uint64_t end)
+{
+    (void)advise;
+    (void)vma;
+    (void)start;
+    (void)end;
+    return -ASPEN_EINVAL;
+}
+
+static aspen_advise_part *
+part_of(enum aspen_advice advice)
+{
+    switch (advice) {
+    case ASPEN_MADV_DONTNEED:
+    case ASPEN_MADV_DONTNEED_LOCKED:
+        return aspen_advise_dontneed;
+    case ASPEN_MADV_FREE:
+        return aspen_advise_free;
+    case ASPEN_MADV_COLD:
+    case ASPEN_MADV_PAGEOUT:
+        return aspen_advise_cold;
+    case ASPEN_MADV_WILLNEED:
+        return aspen_advise_willneed;
+    case ASPEN_MADV_REMOVE:
+        return aspen_advise_remove;
+    case ASPEN_MADV_GUARD_REMOVE:
+        return aspen_guard_remove;
+    case ASPEN_MADV_COLLAPSE:
+        return advise_collapse;
+    default:
+        return NULL;
+    }
+}
+
+/* Does it stay away from the mmap lock? */
+static bool
+is_for_vma_lock(enum aspen_advice advice)
+{
+    return advice == ASPEN_MADV_DONTNEED ||
+           advice == ASPEN_MADV_DONTNEED_LOCKED || advice == ASPEN_MADV_FREE ||
+           advice == ASPEN_MADV_GUARD_REMOVE;
+}
+
+static int
+advise_part(struct aspen_advise *advise, struct aspen_vma *vma, uint64_t start,
+            uint64_t end)
+{
+    int error = aspen_advise_check_seal(advise->advice, vma);
+
+    return error ? error : part_of(advise->advice)(advise, vma, start, end);
+}
+
+/* All of it in one VMA, under that one's lock: true if it is done. */
+static bool
+try_vma_lock(struct aspen_advise *advise, int *error)
+{
+    if (!is_for_vma_lock(advise->advice))
+        return false;
+    struct aspen_vma *vma = aspen_vma_read_lock_at(advise->mm, advise->start);
+    if (!vma)
+        return false;
+    bool one = advise->end <= vma->end;
+    if (one)
+        *error = advise_part(advise, vma, advise->start, advise->end);
+    aspen_vma_read_unlock(vma);
+    return one;
+}
+
+static int
+advise_all(struct aspen_advise *advise)
+{
+    struct aspen_mm *mm = advise->mm;
+    uint64_t at = advise->start;
+    int error = 0;
+
+    if (try_vma_lock(advise, &error))
+        return error;
+    aspen_read_lock(&mm->mmap_lock, ASPEN_LOCK_MM);
+    while (!error && at < advise->end) {
+        struct aspen_vma *vma = aspen_vma_find(mm, at);
+        if (!vma || vma->start > at)
+            advise->holes = true;
+        if (!vma || vma->start >= advise->end)
+            break;
+        uint64_t start = aspen_max_u64(vma->start, at);
+        at = aspen_min_u64(vma->end, advise->end);
+        error = advise_part(advise, vma, start, at);
+    }
+    aspen_read_unlock(&mm->mmap_lock);
+    return error;
+}
+
+/* ---- The calls --------------------------------------------------------- */
+
+/* The range is not empty and below the address limit. */
+static int
+advise_range(struct aspen_advise *advise)
+{
+    switch (advise->advice) {
+    case ASPEN_MADV_GUARD_INSTALL:
+        return aspen_guard_install(advise);
+    case ASPEN_MADV_POPULATE_READ:
+        return aspen_populate_range(advise->mm, advise->start, advise->end,
+                                    ASPEN_POPULATE_READ, NULL);
+    case ASPEN_MADV_POPULATE_WRITE:
+        return aspen_populate_range(advise->mm, advise->start, advise->end,
+                                    ASPEN_POPULATE_WRITE, NULL);
+    default:
+        return part_of(advise->advice) ? advise_all(advise)
+                                       : aspen_advise_flags(advise);
+    }
+}
+
+int
+aspen_madvise(struct aspen_mm *mm, uint64_t address, uint64_t length_bytes,
+              enum aspen_advice advice)
+{
+    uint64_t bytes = aspen_align_up(length_bytes, ASPEN_PAGE_SIZE);
+
+    if (!is_known(mm->aspen, advice) ||
+        !aspen_is_aligned(address, ASPEN_PAGE_SIZE) || bytes < length_bytes ||
+        address + bytes < address)
+        return -ASPEN_EINVAL;
+    if (bytes == 0)
+        return 0;
+    if (address >= mm->address_limit)
+        return -ASPEN_ENOMEM;
+    struct aspen_advise advise = {
+        .mm = mm,
+        .advice = advice,
+        .start = address,
+        .end = aspen_min_u64(address + bytes, mm->address_limit),
+        .holes = address + bytes > mm->address_limit,
+    };
+    int error = advise_range(&advise);
+    return !error && advise.holes ? -ASPEN_ENOMEM : error;
+}
+
+static bool
+is_for_others(enum aspen_advice advice)
+{
+    return advice == ASPEN_MADV_WILLNEED || advice == ASPEN_MADV_COLD ||
+           advice == ASPEN_MADV_PAGEOUT || advice == ASPEN_MADV_COLLAPSE;
+}
+
+int
+aspen_process_madvise(struct aspen_mm *mm,
+                      const struct aspen_advise_range *ranges, unsigned count,
+                      enum aspen_advice advice, bool remote, uint64_t *done)
+{
+    bool any = !remote && aspen_release_advises_itself(mm->aspen);
+    int error = 0;
+
+    *done = 0;
+    if (count > ASPEN_ADVISE_RANGES_MAX || (!any && !is_for_others(advice)))
+        return -ASPEN_EINVAL;
+    for (unsigned i = 0; i < count && !error; i++) {
+        error = aspen_madvise(mm, ranges[i].address, ranges[i].length_bytes,
+                              advice);
+        if (!error)
+            *done += ranges[i].length_bytes;
+    }
+    return *done ? 0 : error;
+}

@@ -1,0 +1,69 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * calls/madvise/madvise.h - one advice under way, shared by the files that
+ * carry it out.
+ */
+#ifndef ASPEN_CALLS_ADVISE_H
+#define ASPEN_CALLS_ADVISE_H
+
+#include "space/vma.h"
+#include <aspen/advise.h>
+
+struct aspen_advise {
+    struct aspen_mm *mm;
+    enum aspen_advice advice;
+    uint64_t start; /* page aligned, below the address limit, not empty */
+    uint64_t end;
+    bool holes;
+};
+
+/*
+ * Advise what of one VMA lies in the range.
+ *
+ * Context: the VMA's lock or the mmap lock is held for reading. Those of
+ *          advise_object.c drop the mmap lock and take it again: the VMA must
+ *          not be used any more.
+ */
+typedef int aspen_advise_part(struct aspen_advise *advise,
+                              struct aspen_vma *vma, uint64_t start,
+                              uint64_t end);
+
+/* Linux's VM_SPECIAL: a driver's, or the kernel's own. */
+#define ASPEN_ADVISE_SPECIAL                                                   \
+    (ASPEN_VM_IO | ASPEN_VM_DONTEXPAND | ASPEN_VM_PFNMAP | ASPEN_VM_MIXEDMAP | \
+     ASPEN_VM_SPECIAL)
+
+/* Private zeroes, whatever became of them? */
+static inline bool
+aspen_vma_is_anonymous(const struct aspen_vma *vma)
+{
+    return !vma->object && !vma->special &&
+           !(vma->flags & (ASPEN_VM_PFNMAP | ASPEN_VM_IO | ASPEN_VM_SPECIAL));
+}
+
+/* Would the advice throw away what a seal protects? 0 or -ASPEN_EPERM. */
+ASPEN_MUST_USE int aspen_advise_check_seal(enum aspen_advice advice,
+                                           const struct aspen_vma *vma);
+
+/* ---- advise_flags.c: atomic; takes the mmap lock itself ---------------- */
+
+ASPEN_MUST_USE int aspen_advise_flags(struct aspen_advise *advise);
+
+/* ---- advise_pages.c ---------------------------------------------------- */
+
+aspen_advise_part aspen_advise_dontneed;
+aspen_advise_part aspen_advise_free;
+aspen_advise_part aspen_advise_cold;
+
+/* ---- advise_object.c --------------------------------------------------- */
+
+aspen_advise_part aspen_advise_willneed;
+aspen_advise_part aspen_advise_remove;
+
+/* ---- guard.c ----------------------------------------------------------- */
+
+/* Atomic; takes the locks that it needs itself. */
+ASPEN_MUST_USE int aspen_guard_install(struct aspen_advise *advise);
+aspen_advise_part aspen_guard_remove;
+
+#endif

@@ -1,0 +1,214 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * object/object.c - objects: their life and who maps them. Drawn, with its
+ * invariants, in internal.h. Here:
+ *
+ * I6  Memory is type-stable: who finds an object through a frame alone takes
+ *     a reference unless there is none left, then looks at the owner again.
+ *
+ * Called by mmap, import, fault, fork and unmap. The first test to break is
+ * tests/unit/object/test_object.c.
+ */
+#include "object/object.h"
+
+#include "space/charge.h"
+#include "object/page_cache.h"
+
+/* ---- Life -------------------------------------------------------------- */
+
+static void
+object_init(struct aspen *aspen, struct aspen_object *object,
+            const struct aspen_object_args *args)
+{
+    object->aspen = aspen;
+    object->kind = args->kind;
+    object->device = args->device;
+    object->inode = args->inode;
+    object->name = args->name;
+    object->pager = args->pager;
+    object->context = args->context;
+    object->placement = args->placement;
+    aspen_store_relaxed(&object->change_count, 0u);
+    aspen_store_relaxed(&object->size_bytes, args->size_bytes);
+    aspen_port_rwlock_init(&object->sync_lock);
+    aspen_port_rwlock_init(&object->size_lock);
+    aspen_port_rwlock_init(&object->i_mmap_lock);
+    aspen_interval_tree_init(&object->i_mmap);
+    object->writable_shared = 0;
+    memset(&object->pages_lock, 0, sizeof(object->pages_lock));
+    aspen_tree_init(&object->pages, &aspen->tree_pool);
+    object->ahead_next = 0;
+    object->ahead_pages = 0;
+    aspen_store(&object->references, 1u); /* stale readers: I5 */
+}
+
+int
+aspen_object_create(struct aspen *aspen, const struct aspen_object_args *args,
+                    struct aspen_object **out)
+{
+    if ((unsigned)args->kind > ASPEN_OBJECT_HUGETLB ||
+        (unsigned)args->placement > ASPEN_PLACEMENT_SHMEM_HUGE ||
+        ((args->charged || args->anonymous) &&
+         args->kind != ASPEN_OBJECT_SHMEM))
+        return -ASPEN_EINVAL;
+
+    uint64_t charge = args->charged ? aspen_pages_of(args->size_bytes) : 0;
+    int error = aspen_charge(aspen, charge);
+    if (error)
+        return error;
+    struct aspen_object *object = aspen_cache_alloc(&aspen->object_cache);
+    if (!object) {
+        aspen_uncharge(aspen, charge);
+        return -ASPEN_ENOMEM;
+    }
+    object_init(aspen, object, args);
+    object->charged = args->charged;
+    object->anonymous = args->anonymous;
+    object->charged_pages = charge;
+    aspen_spin_lock(&aspen->registry_lock, ASPEN_LOCK_LEAF);
+    aspen_list_push_back(&aspen->objects, &object->link);
+    aspen_spin_unlock(&aspen->registry_lock);
+    *out = object;
+    return 0;
+}
+
+int
+aspen_object_create_shared(struct aspen *aspen, uint64_t size_bytes,
+                           uint64_t vm_flags, struct aspen_object **object)
+{
+    struct aspen_object_args args = {
+        .kind = ASPEN_OBJECT_SHMEM,
+        .device = 1, /* 00:01, as Linux's internal tmpfs */
+        .inode = aspen_fetch_add_relaxed(&aspen->next_shmem_inode, 1) + 1,
+        .size_bytes = size_bytes,
+        .name = "/dev/zero (deleted)",
+        .charged = !(vm_flags & ASPEN_VM_NORESERVE),
+        .anonymous = true,
+    };
+
+    return aspen_object_create(aspen, &args, object);
+}
+
+void
+aspen_object_get(struct aspen_object *object)
+{
+    uint32_t before = aspen_fetch_add_relaxed(&object->references, 1);
+    ASPEN_ASSERT(before > 0);
+}
+
+void
+aspen_object_put(struct aspen_object *object)
+{
+    struct aspen *aspen = object->aspen;
+
+    if (aspen_fetch_sub(&object->references, 1) != 1)
+        return;
+    ASPEN_ASSERT(!object->i_mmap.root);
+    aspen_object_write_last(object);
+    aspen_spin_lock(&aspen->registry_lock, ASPEN_LOCK_LEAF);
+    aspen_list_remove(&object->link);
+    aspen_spin_unlock(&aspen->registry_lock);
+    aspen_object_drop_pages(object);
+    aspen_uncharge(aspen, object->charged_pages);
+    if (object->pager && object->pager->release)
+        object->pager->release(object->context);
+    aspen_port_rwlock_destroy(&object->i_mmap_lock);
+    aspen_port_rwlock_destroy(&object->size_lock);
+    aspen_port_rwlock_destroy(&object->sync_lock);
+    aspen_cache_free(&aspen->object_cache, object);
+}
+
+static bool
+get_not_zero(struct aspen_object *object)
+{
+    uint32_t references = aspen_load_relaxed(&object->references);
+    do {
+        if (references == 0)
+            return false;
+    } while (!aspen_compare_exchange(&object->references, &references,
+                                     references + 1));
+    return true;
+}
+
+static struct aspen_object *
+owner_of(const struct aspen_frame *frame)
+{
+    if (aspen_frame_type(frame) != ASPEN_FRAME_OBJECT)
+        return NULL;
+    return (void *)(uintptr_t)aspen_load(&frame->owner);
+}
+
+struct aspen_object *
+aspen_object_of_frame(struct aspen_frame *frame)
+{
+    aspen_port_rcu_read_lock();
+    struct aspen_object *object = owner_of(frame);
+    if (object && !get_not_zero(object))
+        object = NULL;
+    aspen_port_rcu_read_unlock();
+
+    if (object && owner_of(frame) != object) {
+        aspen_object_put(object);
+        object = NULL;
+    }
+    return object;
+}
+
+/* ---- Who maps it ------------------------------------------------------- */
+
+static bool
+is_writable_shared(const struct aspen_vma *vma)
+{
+    const uint64_t both = ASPEN_VM_SHARED | ASPEN_VM_MAYWRITE;
+    return (vma->flags & both) == both;
+}
+
+void
+aspen_object_link(struct aspen_vma *vma, struct aspen_vma *parent)
+{
+    struct aspen_object *object = vma->object;
+    struct aspen_interval_node *node = &vma->i_mmap_node;
+
+    node->start = vma->pgoff;
+    node->last = vma->pgoff + aspen_vma_pages(vma) - 1;
+    aspen_write_lock(&object->i_mmap_lock, ASPEN_LOCK_I_MMAP);
+    if (parent)
+        aspen_interval_insert_after(&object->i_mmap, &parent->i_mmap_node,
+                                    node);
+    else
+        aspen_interval_insert(&object->i_mmap, node);
+    object->writable_shared += is_writable_shared(vma);
+    aspen_write_unlock(&object->i_mmap_lock);
+}
+
+void
+aspen_object_unlink(struct aspen_vma *vma)
+{
+    struct aspen_object *object = vma->object;
+
+    aspen_write_lock(&object->i_mmap_lock, ASPEN_LOCK_I_MMAP);
+    aspen_interval_remove(&object->i_mmap, &vma->i_mmap_node);
+    object->writable_shared -= is_writable_shared(vma);
+    aspen_write_unlock(&object->i_mmap_lock);
+}
+
+void
+aspen_object_link_remove(struct aspen_vma *vma)
+{
+    struct aspen_object *object = vma->object;
+
+    aspen_write_lock(&object->i_mmap_lock, ASPEN_LOCK_I_MMAP);
+    aspen_interval_remove(&object->i_mmap, &vma->i_mmap_node);
+}
+
+void
+aspen_object_link_insert(struct aspen_vma *vma)
+{
+    struct aspen_object *object = vma->object;
+    struct aspen_interval_node *node = &vma->i_mmap_node;
+
+    node->start = vma->pgoff;
+    node->last = vma->pgoff + aspen_vma_pages(vma) - 1;
+    aspen_interval_insert(&object->i_mmap, node);
+    aspen_write_unlock(&object->i_mmap_lock);
+}

@@ -1,0 +1,58 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * object/object.h - objects from the inside: their size, i_mmap.
+ */
+#ifndef ASPEN_SPACE_OBJECT_H
+#define ASPEN_SPACE_OBJECT_H
+
+#include "space/vma.h"
+
+/* Enter a VMA into its object's i_mmap, after `parent` (the VMA it was forked
+ * from, or NULL), and leave it. Take and drop the i_mmap lock. */
+void aspen_object_link(struct aspen_vma *vma, struct aspen_vma *parent);
+void aspen_object_unlink(struct aspen_vma *vma);
+
+/* Around a change of range or pgoff: remove leaves the i_mmap lock held, so
+ * that no walker misses the VMA meanwhile; insert puts it back and unlocks. */
+void aspen_object_link_remove(struct aspen_vma *vma);
+void aspen_object_link_insert(struct aspen_vma *vma);
+
+/*
+ * What shared anonymous memory maps, with one reference: zeroes of that size,
+ * charged unless the VMA's flags have NORESERVE. 0, or -ASPEN_ENOMEM.
+ */
+ASPEN_MUST_USE int aspen_object_create_shared(struct aspen *aspen,
+                                              uint64_t size_bytes,
+                                              uint64_t vm_flags,
+                                              struct aspen_object **object);
+
+/* AArch64's tags (ASPEN_VM_MTE): memory whose pages are no file's. */
+static inline bool
+aspen_may_have_tags(const struct aspen_object *object)
+{
+    return !object || object->kind == ASPEN_OBJECT_SHMEM;
+}
+
+/* Pages that so many bytes take. */
+static inline uint64_t
+aspen_pages_of(uint64_t bytes)
+{
+    return (bytes >> ASPEN_PAGE_SHIFT) + (bytes % ASPEN_PAGE_SIZE != 0);
+}
+
+/* Pages of the object now, the last one perhaps in part. */
+static inline uint64_t
+aspen_object_pages(const struct aspen_object *object)
+{
+    return aspen_pages_of(aspen_load(&object->size_bytes));
+}
+
+/*
+ * The object that owns a page, with a reference; NULL when the page is no
+ * object's any more. Context: the caller holds a reference on the frame; any
+ * lock; RCU inside. Giving the reference back may be the object's last:
+ * aspen_object_put().
+ */
+struct aspen_object *aspen_object_of_frame(struct aspen_frame *frame);
+
+#endif

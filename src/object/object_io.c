@@ -1,0 +1,119 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * object/object_io.c - bytes of an object, through its page cache.
+ *
+ * I1  A page is written under its lock, while it is the object's and dirty: so
+ *     none is written that was cut off, and write-back does not miss it.
+ *
+ * Called by the embedder. The first test to break is
+ * tests/unit/object/test_writeback.c.
+ */
+#include "object/page_cache.h"
+
+struct transfer {
+    struct aspen_object *object;
+    uint64_t offset;
+    uint64_t left;
+    char *in; /* one of them is NULL */
+    const char *out;
+};
+
+/* The page is locked and the object's; what of it lies inside the size. */
+static void
+move(struct transfer *t, char *page)
+{
+    uint64_t inside = t->offset % ASPEN_PAGE_SIZE;
+    uint64_t size = aspen_load(&t->object->size_bytes);
+    uint64_t bytes = aspen_min_u64(ASPEN_PAGE_SIZE - inside, t->left);
+
+    if (t->offset >= size)
+        bytes = 0;
+    bytes = aspen_min_u64(bytes, size - t->offset);
+    if (bytes == 0) {
+        t->left = 0; /* the end has come nearer meanwhile */
+    } else if (t->in) {
+        memcpy(t->in, page + inside, (size_t)bytes);
+        t->in += bytes;
+    } else {
+        memcpy(page + inside, t->out, (size_t)bytes);
+        t->out += bytes;
+    }
+    t->offset += bytes;
+    t->left -= aspen_min_u64(bytes, t->left);
+}
+
+/* The page, held: move if it is still what it was, else look again. */
+static int
+try_page(struct transfer *t, uint32_t number)
+{
+    struct aspen_object *object = t->object;
+    struct aspen_frame *frame = aspen_frame_at(object->aspen, number);
+    uint64_t offset = t->offset >> ASPEN_PAGE_SHIFT;
+
+    if (t->out) {
+        int error = aspen_object_make_dirty(object, offset, number);
+        if (error)
+            return error;
+    }
+    aspen_frame_lock(frame);
+    if (aspen_object_owns(object, frame, offset) &&
+        (t->in || aspen_load(&frame->index) & ASPEN_FRAME_DIRTY))
+        move(t, aspen_frame_pointer(object->aspen, number));
+    aspen_frame_unlock(frame);
+    return 0;
+}
+
+static int
+transfer(struct transfer *t, uint64_t *done)
+{
+    struct aspen_object *object = t->object;
+    uint64_t start = t->offset;
+    int error = 0;
+
+    while (!error && t->left && t->offset < aspen_load(&object->size_bytes)) {
+        uint32_t frame;
+        error = aspen_object_get_page(object, t->offset >> ASPEN_PAGE_SHIFT,
+                                      &frame);
+        if (error)
+            break;
+        error = try_page(t, frame);
+        aspen_frame_put(object->aspen, frame);
+    }
+    *done = t->offset - start;
+    return error == -ASPEN_EFBIG ? 0 : error;
+}
+
+static int
+check(const struct aspen_object *object, uint64_t *done)
+{
+    *done = 0;
+    if (!aspen_object_has_pages(object))
+        return -ASPEN_EINVAL;
+    return aspen_frames_have_contents(object->aspen) ? 0 : -ASPEN_EOPNOTSUPP;
+}
+
+int
+aspen_object_read(struct aspen_object *object, uint64_t offset_bytes,
+                  void *bytes, uint64_t length_bytes, uint64_t *done)
+{
+    struct transfer t = {.object = object,
+                         .offset = offset_bytes,
+                         .left = length_bytes,
+                         .in = bytes};
+    int error = check(object, done);
+
+    return error ? error : transfer(&t, done);
+}
+
+int
+aspen_object_write(struct aspen_object *object, uint64_t offset_bytes,
+                   const void *bytes, uint64_t length_bytes, uint64_t *done)
+{
+    struct transfer t = {.object = object,
+                         .offset = offset_bytes,
+                         .left = length_bytes,
+                         .out = bytes};
+    int error = check(object, done);
+
+    return error ? error : transfer(&t, done);
+}

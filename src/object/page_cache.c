@@ -1,0 +1,373 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * object/page_cache.c - the page cache of an object.
+ *
+ * I1  A frame has type OBJECT and its owner set exactly while it is in the
+ *     cache, but for the moments in which the size lock is held for writing.
+ *     Who wants to map it looks at the owner under the page's lock.
+ * I2  A page is filled before it is entered: what is found is whole. The
+ *     pager is asked without any lock, so what it read is thrown away when
+ *     something was cut off or punched meanwhile.
+ * I3  A page that goes leaves a tombstone until all of the range is gone, for
+ *     erasing each on its own could need memory. Only who removes ever sees
+ *     one: everybody else takes it for nothing.
+ *
+ * Called by faults, import, write-back and truncation. The first test to break
+ * is tests/unit/object/test_object.c.
+ */
+#include "object/page_cache.h"
+
+#define AHEAD_FIRST 4u /* pages, for accesses in no order */
+
+static void
+lock_pages(struct aspen_object *object)
+{
+    aspen_spin_lock(&object->pages_lock, ASPEN_LOCK_PAGE_CACHE);
+}
+
+static void
+unlock_pages(struct aspen_object *object)
+{
+    aspen_spin_unlock(&object->pages_lock);
+}
+
+/* I3: the zero page is never in a cache. */
+static struct aspen_frame *
+tombstone(const struct aspen_object *object)
+{
+    return &object->aspen->frames[ASPEN_ZERO_FRAME];
+}
+
+/* ---- Find -------------------------------------------------------------- */
+
+int
+aspen_object_find_page(struct aspen_object *object, uint64_t offset,
+                       uint32_t *frame)
+{
+    lock_pages(object);
+    struct aspen_frame *page = aspen_tree_load(&object->pages, offset);
+    if (page == tombstone(object))
+        page = NULL;
+    if (page)
+        aspen_frame_get(page);
+    unlock_pages(object);
+    if (!page)
+        return -ASPEN_ENOENT;
+    *frame = aspen_frame_number(object->aspen, page);
+    return 0;
+}
+
+int
+aspen_object_next_page(struct aspen_object *object, uint64_t *offset,
+                       uint64_t last, uint64_t *pages, uint32_t *frame)
+{
+    uint64_t range[2] = {0, 0};
+
+    lock_pages(object);
+    struct aspen_frame *page =
+        aspen_tree_find(&object->pages, *offset, last, range);
+    while (page == tombstone(object))
+        page = range[1] < last
+                   ? aspen_tree_find(&object->pages, range[1] + 1, last, range)
+                   : NULL;
+    if (page)
+        aspen_frame_get(page);
+    unlock_pages(object);
+    if (!page)
+        return -ASPEN_ENOENT;
+    *offset = range[0];
+    *pages = range[1] - range[0] + 1;
+    *frame = aspen_frame_number(object->aspen, page);
+    return 0;
+}
+
+/* ---- Enter ------------------------------------------------------------- */
+
+/* The cache's lock is held. */
+static int
+enter_page(struct aspen_object *object, uint64_t offset, unsigned order,
+           struct aspen_frame *page)
+{
+    uint64_t last = offset + ((uint64_t)1 << order) - 1;
+
+    if (aspen_tree_find(&object->pages, offset, last, NULL))
+        return -ASPEN_EEXIST;
+    int error = aspen_tree_store(&object->pages, offset, last, page);
+    if (error)
+        return error;
+    aspen_frame_set(page, ASPEN_FRAME_OBJECT, object, offset,
+                    ASPEN_FRAME_UPTODATE);
+    aspen_frame_get(page);
+    return 0;
+}
+
+int
+aspen_object_add_page(struct aspen_object *object, uint64_t offset,
+                      unsigned order, uint32_t frame)
+{
+    ASPEN_ASSERT(aspen_object_has_pages(object));
+    ASPEN_ASSERT(aspen_is_aligned(offset, (uint64_t)1 << order));
+    lock_pages(object);
+    int error =
+        enter_page(object, offset, order, aspen_frame_at(object->aspen, frame));
+    unlock_pages(object);
+    return error;
+}
+
+/* ---- Make: one page ---------------------------------------------------- */
+
+/* Contents of a new page. */
+static int
+fill_page(struct aspen_object *object, uint64_t offset, uint32_t frame)
+{
+    struct aspen *aspen = object->aspen;
+
+    int error = aspen_frame_zero(aspen, frame);
+    if (error || !aspen_object_has_to_wait(object))
+        return error;
+    if (aspen_failpoint(&aspen->failpoints, ASPEN_STEP_HOOK))
+        return -ASPEN_EIO;
+    return object->pager->read(object->context, offset,
+                               aspen_frame_pointer(aspen, frame));
+}
+
+/* The size lock is held for reading: has nothing been cut off or punched since
+ * `changes` was read? What the pager read before may be stale. */
+static bool
+is_current(const struct aspen_object *object, uint32_t changes)
+{
+    return aspen_load(&object->change_count) == changes;
+}
+
+static int
+enter_filled(struct aspen_object *object, uint64_t offset, uint32_t frame,
+             uint32_t changes)
+{
+    aspen_read_lock(&object->size_lock, ASPEN_LOCK_OBJECT_SIZE);
+    int error = is_current(object, changes)
+                    ? aspen_object_add_page(object, offset, 0, frame)
+                    : -ASPEN_EEXIST;
+    aspen_read_unlock(&object->size_lock);
+    return error;
+}
+
+/* A page that is not there yet: 0, an error, or -ASPEN_EEXIST: another task
+ * was quicker, look again. */
+static int
+make_page(struct aspen_object *object, uint64_t offset, uint32_t changes,
+          uint32_t *frame)
+{
+    int error = aspen_frame_alloc(object->aspen, 0, ASPEN_STEP_FRAME, frame);
+    if (error)
+        return error;
+    error = fill_page(object, offset, *frame);
+    if (!error)
+        error = enter_filled(object, offset, *frame, changes);
+    if (error)
+        aspen_frame_put(object->aspen, *frame);
+    return error;
+}
+
+/* ---- Make: several pages ----------------------------------------------- */
+
+/* How many pages from `offset` on, which is missing, are worth reading? */
+static unsigned
+plan_ahead(struct aspen_object *object, uint64_t offset, enum aspen_ahead ahead)
+{
+    uint64_t left = aspen_object_pages(object) - offset;
+
+    if (ahead == ASPEN_AHEAD_RANDOM || !object->pager ||
+        !object->pager->readahead || !aspen_object_has_to_wait(object))
+        return 1;
+    lock_pages(object);
+    unsigned pages = AHEAD_FIRST;
+    if (ahead == ASPEN_AHEAD_MOST)
+        pages = ASPEN_AHEAD_MAX;
+    else if (offset == object->ahead_next && object->ahead_pages)
+        pages = object->ahead_pages * 2;
+    pages =
+        (unsigned)aspen_min_u64(aspen_min_u64(pages, ASPEN_AHEAD_MAX), left);
+    for (unsigned i = 1; i < pages; i++)
+        if (aspen_tree_load(&object->pages, offset + i))
+            pages = i;
+    object->ahead_next = offset + pages;
+    object->ahead_pages = pages;
+    unlock_pages(object);
+    return pages;
+}
+
+static unsigned
+alloc_ahead(struct aspen_object *object, unsigned count, uint32_t *frames,
+            void **pages)
+{
+    struct aspen *aspen = object->aspen;
+
+    for (unsigned i = 0; i < count; i++) {
+        if (aspen_frame_alloc(aspen, 0, ASPEN_STEP_FRAME, &frames[i]))
+            return i;
+        if (aspen_frame_zero(aspen, frames[i])) {
+            aspen_frame_put(aspen, frames[i]);
+            return i;
+        }
+        pages[i] = aspen_frame_pointer(aspen, frames[i]);
+    }
+    return count;
+}
+
+static int
+read_ahead(struct aspen_object *object, uint64_t offset, unsigned count,
+           void *const *pages)
+{
+    if (count < 2)
+        return -ASPEN_EAGAIN;
+    if (aspen_failpoint(&object->aspen->failpoints, ASPEN_STEP_HOOK))
+        return -ASPEN_EIO;
+    return object->pager->readahead(object->context, offset, pages, count);
+}
+
+/* Enter what was read, as far as that goes. */
+static void
+enter_ahead(struct aspen_object *object, uint64_t offset, unsigned count,
+            const uint32_t *frames, uint32_t changes)
+{
+    aspen_read_lock(&object->size_lock, ASPEN_LOCK_OBJECT_SIZE);
+    bool good = is_current(object, changes);
+    for (unsigned i = 0; i < count && good; i++)
+        good = !aspen_object_add_page(object, offset + i, 0, frames[i]);
+    aspen_read_unlock(&object->size_lock);
+}
+
+/* Read [offset, offset + count) at one go, if that works; whoever needs one of
+ * the pages looks for it afterwards. */
+static void
+make_pages(struct aspen_object *object, uint64_t offset, unsigned count,
+           uint32_t changes)
+{
+    struct aspen *aspen = object->aspen;
+    uint32_t frames[ASPEN_AHEAD_MAX];
+    void *pages[ASPEN_AHEAD_MAX];
+
+    count = alloc_ahead(object, count, frames, pages);
+    if (!read_ahead(object, offset, count, pages))
+        enter_ahead(object, offset, count, frames, changes);
+    for (unsigned i = 0; i < count; i++)
+        aspen_frame_put(aspen, frames[i]);
+}
+
+/* ---- Get --------------------------------------------------------------- */
+
+/* Not in the cache. As make_page(). */
+static int
+bring_page(struct aspen_object *object, uint64_t offset, enum aspen_ahead ahead,
+           uint32_t *frame)
+{
+    uint32_t changes = aspen_load(&object->change_count);
+
+    if (offset >= aspen_object_pages(object))
+        return -ASPEN_EFBIG;
+    if (object->kind == ASPEN_OBJECT_HUGETLB)
+        return -ASPEN_EOPNOTSUPP;
+    unsigned pages = plan_ahead(object, offset, ahead);
+    if (pages > 1) {
+        make_pages(object, offset, pages, changes);
+        if (!aspen_object_find_page(object, offset, frame))
+            return 0;
+    }
+    return make_page(object, offset, changes, frame);
+}
+
+int
+aspen_object_get_page_ahead(struct aspen_object *object, uint64_t offset,
+                            enum aspen_ahead ahead, uint32_t *frame)
+{
+    struct aspen *aspen = object->aspen;
+    int error;
+
+    if (!aspen_object_has_pages(object))
+        return -ASPEN_EINVAL;
+    if (offset >= aspen_object_pages(object))
+        return -ASPEN_EFBIG;
+    do {
+        error = aspen_object_find_page(object, offset, frame);
+        if (error)
+            error = bring_page(object, offset, ahead, frame);
+    } while (error == -ASPEN_EEXIST);
+    if (!error && aspen_frame_order(aspen, *frame) > 0) {
+        aspen_frame_put(aspen, *frame);
+        error = -ASPEN_EOPNOTSUPP;
+    }
+    return error;
+}
+
+int
+aspen_object_get_page(struct aspen_object *object, uint64_t offset,
+                      uint32_t *frame)
+{
+    return aspen_object_get_page_ahead(object, offset, ASPEN_AHEAD_NORMAL,
+                                       frame);
+}
+
+/* ---- Drop -------------------------------------------------------------- */
+
+/* I3: it cannot be found any more. */
+static void
+bury(struct aspen_object *object, uint64_t offset)
+{
+    struct aspen_tree_cursor cursor;
+
+    lock_pages(object);
+    aspen_tree_cursor_init(&cursor, &object->pages, offset);
+    if (aspen_tree_next(&cursor, offset))
+        aspen_tree_cursor_replace(&cursor, tombstone(object));
+    unlock_pages(object);
+}
+
+/* Nobody maps or finds the page from now on. Who has found it waits for its
+ * lock; who looks for it now makes another, and waits for the size lock. */
+static void
+disown(struct aspen_object *object, uint64_t offset, struct aspen_frame *page)
+{
+    aspen_frame_lock(page);
+    if (aspen_frame_map_count(page) > 0)
+        aspen_object_unmap_pages(object, offset, offset, false);
+    bury(object, offset);
+    aspen_fetch_and(&page->index, ~ASPEN_FRAME_DIRTY);
+    aspen_store(&page->owner, (uint64_t)0);
+    aspen_frame_unlock(page);
+}
+
+void
+aspen_object_remove_pages(struct aspen_object *object,
+                          struct aspen_tree_reserve *reserve, uint64_t first,
+                          uint64_t last)
+{
+    uint64_t offset = first;
+    uint64_t pages;
+    uint32_t frame;
+
+    while (offset <= last &&
+           !aspen_object_next_page(object, &offset, last, &pages, &frame)) {
+        disown(object, offset, aspen_frame_at(object->aspen, frame));
+        /* The cache's reference and ours. */
+        aspen_frames_release(object->aspen, &frame, 1, 2 * ASPEN_FRAME_REF);
+        offset += pages;
+    }
+    lock_pages(object);
+    aspen_tree_store_reserved(&object->pages, reserve, first, last, NULL);
+    unlock_pages(object);
+}
+
+void
+aspen_object_drop_pages(struct aspen_object *object)
+{
+    struct aspen_tree_cursor cursor;
+    struct aspen_frame *page;
+
+    aspen_tree_cursor_init(&cursor, &object->pages, 0);
+    while ((page = aspen_tree_next(&cursor, UINT64_MAX)) != NULL) {
+        /* Others may still hold the frame; then it is nobody's page. */
+        aspen_store(&page->owner, (uint64_t)0);
+        aspen_frame_put(object->aspen, aspen_frame_number(object->aspen, page));
+    }
+    aspen_tree_destroy(&object->pages);
+}

@@ -1,0 +1,122 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * object/page_cache.h - the page cache of an object: find, make, fill, clean,
+ * drop.
+ */
+#ifndef ASPEN_SPACE_PAGES_H
+#define ASPEN_SPACE_PAGES_H
+
+#include "object/object.h"
+
+/* How a page is looked for, as the mapping was advised. */
+enum aspen_ahead {
+    ASPEN_AHEAD_NORMAL, /* read ahead as accesses turn out to be in order */
+    ASPEN_AHEAD_RANDOM, /* never */
+    ASPEN_AHEAD_MOST,   /* as far as possible */
+};
+
+#define ASPEN_AHEAD_MAX 32u /* pages */
+
+/* Has it a page cache? */
+static inline bool
+aspen_object_has_pages(const struct aspen_object *object)
+{
+    return object->kind != ASPEN_OBJECT_DEVICE;
+}
+
+/* Are its pages write-protected while they are clean? */
+static inline bool
+aspen_object_tracks_dirt(const struct aspen_object *object)
+{
+    const struct aspen_pager_ops *pager = object->pager;
+
+    return pager && (pager->write || pager->mkwrite) &&
+           aspen_object_has_pages(object);
+}
+
+/* Does making a page mean to wait for somebody? */
+static inline bool
+aspen_object_has_to_wait(const struct aspen_object *object)
+{
+    return object->pager && object->pager->read &&
+           !object->aspen->config.contents_ignored;
+}
+
+/*
+ * The page at `offset`: *frame with one more reference.
+ *
+ * find: any page that is cached; of a block of pages the block's first frame.
+ *       0, or -ASPEN_ENOENT.
+ * get:  finds it or makes it, zeroed, then filled by the pager. 0, or
+ *       -ASPEN_EFBIG (beyond the end), -ASPEN_ENOMEM, -ASPEN_EOPNOTSUPP (a
+ *       block of pages; frames have no memory behind them), -ASPEN_EINVAL
+ *       (the object has no page cache), the pager's error.
+ *
+ * Context: get may sleep, no lock inside the mmap and VMA locks is held.
+ */
+ASPEN_MUST_USE int aspen_object_find_page(struct aspen_object *object,
+                                          uint64_t offset, uint32_t *frame);
+ASPEN_MUST_USE int aspen_object_get_page(struct aspen_object *object,
+                                         uint64_t offset, uint32_t *frame);
+ASPEN_MUST_USE int aspen_object_get_page_ahead(struct aspen_object *object,
+                                               uint64_t offset,
+                                               enum aspen_ahead ahead,
+                                               uint32_t *frame);
+
+/* The first page at or after *offset, up to `last`: *offset is where it starts,
+ * *pages how many it has. 0 or -ASPEN_ENOENT. */
+ASPEN_MUST_USE int aspen_object_next_page(struct aspen_object *object,
+                                          uint64_t *offset, uint64_t last,
+                                          uint64_t *pages, uint32_t *frame);
+
+/* With the page's lock held: is it still page `offset` of the object, and
+ * inside its size? */
+static inline bool
+aspen_object_owns(const struct aspen_object *object,
+                  const struct aspen_frame *frame, uint64_t offset)
+{
+    return aspen_frame_type(frame) == ASPEN_FRAME_OBJECT &&
+           aspen_load(&frame->owner) == (uint64_t)(uintptr_t)object &&
+           offset < aspen_object_pages(object);
+}
+
+/*
+ * Enter a block of 2^order frames (type KERNEL, the caller's alone) as the
+ * pages from `offset` on, which is aligned to it: its type becomes OBJECT, the
+ * cache takes one reference. 0, -ASPEN_EEXIST (one of the pages is there),
+ * -ASPEN_ENOMEM; then the block is as it was.
+ */
+ASPEN_MUST_USE int aspen_object_add_page(struct aspen_object *object,
+                                         uint64_t offset, unsigned order,
+                                         uint32_t frame);
+
+/*
+ * Drop the pages [first, last] from the cache; entries that still lead to them
+ * go as well. `reserve` has room for one store.
+ * Context: the size lock is held for writing.
+ */
+void aspen_object_remove_pages(struct aspen_object *object,
+                               struct aspen_tree_reserve *reserve,
+                               uint64_t first, uint64_t last);
+
+/* All pages; nobody maps the object and nobody finds it. */
+void aspen_object_drop_pages(struct aspen_object *object);
+
+/* Write what is dirty; nobody maps the object and nobody finds it. Errors are
+ * nobody's. */
+void aspen_object_write_last(struct aspen_object *object);
+
+/*
+ * Make the page, held by the caller, dirty, asking the pager first if it is
+ * clean. 0 (also when it is no page of the object any more), or its error.
+ * Context: may sleep; no lock is held.
+ */
+ASPEN_MUST_USE int aspen_object_make_dirty(struct aspen_object *object,
+                                           uint64_t offset, uint32_t frame);
+
+/* Take the pages [first, last] out of all mappings. Context: no lock inside
+ * i_mmap's is held. */
+void aspen_object_unmap_pages(struct aspen_object *object, uint64_t first,
+                              uint64_t last, bool copies);
+
+#endif

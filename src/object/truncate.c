@@ -1,0 +1,362 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * object/truncate.c - objects that change their size, holes, and taking pages
+ * out of all mappings.
+ *
+ *   check    the range, that no block of pages is in the way
+ *   reserve  charge, a place in the cache's tree; the pager's hook comes last
+ *   commit   the new size first; unmap; drop pages; unmap once more
+ *
+ * I1  A fault maps a page under the page's lock, after it looked at the size
+ *     and the owner there. So one that came before is met when its page is
+ *     dropped, and one that comes after finds the new size, or no page.
+ * I2  A private copy that such a fault makes meanwhile goes by the second
+ *     unmapping; it is made under the lock of the page that it copies.
+ *
+ * Called by the embedder and by madvise. The first test to break is
+ * tests/unit/object/test_truncate.c.
+ */
+#include "space/charge.h"
+#include "space/notify.h"
+#include "object/page_cache.h"
+#include "space/release.h"
+#include "space/unmap.h"
+
+/* Beyond any page's offset. */
+#define PAGES_MAX ((uint64_t)1 << ASPEN_FRAME_INDEX_BITS)
+
+struct truncate {
+    struct aspen_object *object;
+    uint64_t first; /* pages that go, whole: [first, end) */
+    uint64_t end;   /* may be below `first`: none */
+    uint64_t charge_pages;
+    struct aspen_tree_reserve reserve;
+};
+
+/* ---- Unmap ------------------------------------------------------------- */
+
+static void
+unmap_from(struct aspen_vma *vma, uint64_t first, uint64_t last, bool copies)
+{
+    uint64_t vma_last = vma->pgoff + aspen_vma_pages(vma) - 1;
+    uint64_t start = aspen_vma_address(vma, aspen_max_u64(first, vma->pgoff));
+    uint64_t end = aspen_vma_address(vma, aspen_min_u64(last, vma_last) + 1);
+    struct aspen_gather gather;
+
+    aspen_notify_start(vma->mm, start, end);
+    aspen_gather_begin(&gather, vma->mm, false);
+    aspen_zap_some(&gather, vma, start, end,
+                   copies ? ASPEN_ZAP_NOT_GUARDS : ASPEN_ZAP_OBJECT);
+    aspen_gather_flush(&gather); /* no table goes */
+    aspen_notify_end(vma->mm, start, end);
+}
+
+void
+aspen_object_unmap_pages(struct aspen_object *object, uint64_t first,
+                         uint64_t last, bool copies)
+{
+    struct aspen_interval_node *node;
+
+    aspen_read_lock(&object->i_mmap_lock, ASPEN_LOCK_I_MMAP);
+    for (node = aspen_interval_first(&object->i_mmap, first, last); node;
+         node = aspen_interval_next(node, first, last))
+        unmap_from(aspen_container_of(node, struct aspen_vma, i_mmap_node),
+                   first, last, copies);
+    aspen_read_unlock(&object->i_mmap_lock);
+}
+
+void
+aspen_object_unmap(struct aspen_object *object, uint64_t offset_bytes,
+                   uint64_t length_bytes, bool copies)
+{
+    uint64_t room = UINT64_MAX - offset_bytes;
+
+    if (length_bytes == 0)
+        return;
+    uint64_t last = offset_bytes + aspen_min_u64(length_bytes - 1, room);
+    aspen_write_lock(&object->size_lock, ASPEN_LOCK_OBJECT_SIZE);
+    aspen_fetch_add(&object->change_count, 1);
+    aspen_object_unmap_pages(object, offset_bytes >> ASPEN_PAGE_SHIFT,
+                             last >> ASPEN_PAGE_SHIFT, copies);
+    aspen_write_unlock(&object->size_lock);
+}
+
+/* ---- Check ------------------------------------------------------------- */
+
+static int
+check_object(const struct aspen_object *object)
+{
+    if (object->kind == ASPEN_OBJECT_HUGETLB)
+        return -ASPEN_EOPNOTSUPP;
+    if (!aspen_object_has_pages(object))
+        return -ASPEN_EINVAL;
+    return object->aspen->config.tables_only &&
+                   !object->aspen->config.contents_ignored
+               ? -ASPEN_EOPNOTSUPP
+               : 0;
+}
+
+/* Blocks of pages are imported, and stay as they are. */
+static int
+check_blocks(struct aspen_object *object, uint64_t first, uint64_t last)
+{
+    uint64_t pages;
+    uint32_t frame;
+
+    while (!aspen_object_next_page(object, &first, last, &pages, &frame)) {
+        aspen_frame_put(object->aspen, frame);
+        if (pages > 1)
+            return -ASPEN_EOPNOTSUPP;
+        first += pages;
+    }
+    return 0;
+}
+
+/* ---- Reserve ----------------------------------------------------------- */
+
+static int
+reserve(struct truncate *truncate, uint64_t charge_pages)
+{
+    struct aspen_object *object = truncate->object;
+
+    int error = aspen_charge(object->aspen, charge_pages);
+    if (error)
+        return error;
+    truncate->charge_pages = charge_pages;
+    error = aspen_tree_reserve(&object->pages, &truncate->reserve, 1);
+    if (error)
+        aspen_uncharge(object->aspen, charge_pages);
+    return error;
+}
+
+static void
+reserve_abort(struct truncate *truncate)
+{
+    aspen_tree_reserve_release(&truncate->object->pages, &truncate->reserve);
+    aspen_uncharge(truncate->object->aspen, truncate->charge_pages);
+}
+
+/* ---- Commit ------------------------------------------------------------ */
+
+static void
+drop_pages(struct truncate *truncate, bool copies)
+{
+    struct aspen_object *object = truncate->object;
+    uint64_t first = truncate->first;
+    uint64_t last = truncate->end - 1;
+
+    aspen_fetch_add(&object->change_count, 1);
+    if (first < truncate->end) {
+        aspen_object_unmap_pages(object, first, last, copies);
+        aspen_object_remove_pages(object, &truncate->reserve, first, last);
+        if (copies) /* I2 */
+            aspen_object_unmap_pages(object, first, last, true);
+    }
+    aspen_tree_reserve_release(&object->pages, &truncate->reserve);
+}
+
+/* Zero [start, end), inside one page, if it is cached. Mappings see it. */
+static void
+zero_part(struct aspen_object *object, uint64_t start, uint64_t end)
+{
+    struct aspen *aspen = object->aspen;
+    uint32_t number;
+
+    if (start >= end || !aspen_frames_have_contents(aspen) ||
+        aspen_object_find_page(object, start >> ASPEN_PAGE_SHIFT, &number))
+        return;
+    struct aspen_frame *frame = aspen_frame_at(aspen, number);
+    aspen_frame_lock(frame);
+    char *page = aspen_frame_pointer(aspen, number);
+    memset(page + start % ASPEN_PAGE_SIZE, 0, (size_t)(end - start));
+    aspen_frame_unlock(frame);
+    aspen_frame_put(aspen, number);
+}
+
+/* ---- Resize ------------------------------------------------------------ */
+
+static int
+ask_resize(struct aspen_object *object, uint64_t size_bytes)
+{
+    if (!object->pager || !object->pager->resize)
+        return 0;
+    if (aspen_failpoint(&object->aspen->failpoints, ASPEN_STEP_HOOK))
+        return -ASPEN_EIO;
+    return object->pager->resize(object->context, size_bytes);
+}
+
+static void
+commit_resize(struct truncate *truncate, uint64_t old_bytes,
+              uint64_t size_bytes)
+{
+    struct aspen_object *object = truncate->object;
+    uint64_t end = aspen_min_u64(size_bytes, old_bytes);
+
+    aspen_store(&object->size_bytes, size_bytes);
+    drop_pages(truncate, true);
+    /* What mappings wrote beyond the old end does not become contents; in
+     * shared memory it does, as in Linux's. */
+    if (size_bytes < old_bytes ||
+        (object->kind != ASPEN_OBJECT_SHMEM &&
+         aspen_release_growth_clears_the_tail(object->aspen)))
+        zero_part(object, end, aspen_align_up(end, ASPEN_PAGE_SIZE));
+}
+
+/* The size lock is held for writing. */
+static int
+resize(struct aspen_object *object, uint64_t size_bytes)
+{
+    struct truncate truncate = {
+        .object = object,
+        .first = aspen_pages_of(size_bytes),
+        .end = PAGES_MAX,
+    };
+    uint64_t old_bytes = aspen_load_relaxed(&object->size_bytes);
+    uint64_t charge = object->charged ? truncate.first : 0;
+    uint64_t charged = object->charged_pages;
+
+    int error =
+        check_blocks(object, size_bytes >> ASPEN_PAGE_SHIFT, PAGES_MAX - 1);
+    if (!error)
+        error = reserve(&truncate, charge > charged ? charge - charged : 0);
+    if (error)
+        return error;
+    error = ask_resize(object, size_bytes);
+    if (error) {
+        reserve_abort(&truncate);
+        return error;
+    }
+    commit_resize(&truncate, old_bytes, size_bytes);
+    object->charged_pages = charge;
+    aspen_uncharge(object->aspen, charged > charge ? charged - charge : 0);
+    return 0;
+}
+
+int
+aspen_object_resize(struct aspen_object *object, uint64_t size_bytes)
+{
+    int error = check_object(object);
+    if (error)
+        return error;
+    if (aspen_pages_of(size_bytes) >= PAGES_MAX)
+        return -ASPEN_EFBIG;
+    aspen_write_lock(&object->size_lock, ASPEN_LOCK_OBJECT_SIZE);
+    error = resize(object, size_bytes);
+    aspen_write_unlock(&object->size_lock);
+    aspen_tree_pool_settle(&object->aspen->tree_pool);
+    return error;
+}
+
+uint64_t
+aspen_object_size(const struct aspen_object *object)
+{
+    return aspen_load(&object->size_bytes);
+}
+
+/* ---- Punch ------------------------------------------------------------- */
+
+static int
+ask_punch(struct aspen_object *object, uint64_t start, uint64_t end)
+{
+    const struct aspen_pager_ops *pager = object->pager;
+
+    if (!pager || !(pager->punch || pager->read))
+        return 0;
+    if (!pager->punch)
+        return -ASPEN_EOPNOTSUPP;
+    if (aspen_failpoint(&object->aspen->failpoints, ASPEN_STEP_HOOK))
+        return -ASPEN_EIO;
+    end = aspen_min_u64(end, aspen_load_relaxed(&object->size_bytes));
+    return pager->punch(object->context, start, end - start);
+}
+
+/* Releases that write back what a hole is about to touch: what is written of
+ * the last page ends where the object does. */
+static void
+clear_tail(struct aspen_object *object, uint64_t start, uint64_t end)
+{
+    uint64_t size = aspen_load_relaxed(&object->size_bytes);
+    uint64_t page_end = aspen_align_up(size, ASPEN_PAGE_SIZE);
+
+    if (object->kind == ASPEN_OBJECT_FILE && start < page_end &&
+        end > page_end - ASPEN_PAGE_SIZE &&
+        aspen_release_punch_clears_the_tail(object->aspen))
+        zero_part(object, size, page_end);
+}
+
+static void
+commit_punch(struct truncate *truncate, uint64_t start, uint64_t end)
+{
+    struct aspen_object *object = truncate->object;
+    uint64_t head_end =
+        aspen_min_u64(aspen_align_up(start, ASPEN_PAGE_SIZE), end);
+    uint64_t tail = aspen_align_down(end, ASPEN_PAGE_SIZE);
+
+    drop_pages(truncate, false);
+    zero_part(object, start, head_end);
+    if (tail >= head_end)
+        zero_part(object, tail, end);
+}
+
+/* Where a hole ends: what mappings wrote beyond the object's end, in its last
+ * page, goes as well; with files all of it, as on ext4. */
+static uint64_t
+hole_end(const struct aspen_object *object, uint64_t end)
+{
+    uint64_t size = aspen_load_relaxed(&object->size_bytes);
+    uint64_t page_end = aspen_align_up(size, ASPEN_PAGE_SIZE);
+
+    if (object->kind == ASPEN_OBJECT_FILE && end > size)
+        return page_end;
+    return aspen_min_u64(end, page_end);
+}
+
+/* [start, end) is not empty and starts inside the size; the size lock is held
+ * for writing. */
+static int
+punch(struct aspen_object *object, uint64_t start, uint64_t end)
+{
+    struct truncate truncate = {
+        .object = object,
+        .first = aspen_align_up(start, ASPEN_PAGE_SIZE) >> ASPEN_PAGE_SHIFT,
+        .end = end >> ASPEN_PAGE_SHIFT,
+    };
+
+    int error = check_blocks(object, start >> ASPEN_PAGE_SHIFT,
+                             (end - 1) >> ASPEN_PAGE_SHIFT);
+    if (!error)
+        error = reserve(&truncate, 0);
+    if (error)
+        return error;
+    error = ask_punch(object, start, end);
+    if (error) {
+        reserve_abort(&truncate);
+        return error;
+    }
+    commit_punch(&truncate, start, end);
+    return 0;
+}
+
+int
+aspen_object_punch(struct aspen_object *object, uint64_t offset_bytes,
+                   uint64_t length_bytes)
+{
+    int error = check_object(object);
+    if (error)
+        return error;
+    if (length_bytes == 0)
+        return -ASPEN_EINVAL;
+    if (length_bytes > (PAGES_MAX << (ASPEN_PAGE_SHIFT - 1)) ||
+        offset_bytes > (PAGES_MAX << (ASPEN_PAGE_SHIFT - 1)))
+        return -ASPEN_EFBIG;
+
+    aspen_write_lock(&object->size_lock, ASPEN_LOCK_OBJECT_SIZE);
+    if (offset_bytes < aspen_load_relaxed(&object->size_bytes))
+        error = punch(object, offset_bytes,
+                      hole_end(object, offset_bytes + length_bytes));
+    if (!error)
+        clear_tail(object, offset_bytes, offset_bytes + length_bytes);
+    aspen_write_unlock(&object->size_lock);
+    aspen_tree_pool_settle(&object->aspen->tree_pool);
+    return error;
+}

@@ -1,0 +1,71 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * ranges/change.h - other flags, or another name, for a range, whatever VMAs it
+ * spans: mprotect, mlock, the advices that are flags, names.
+ *
+ *        start                 end
+ *          |                    |
+ *     [   first   )[ ... )[   last   )      before
+ *     [ first )[  head + ... + tail  )      one that became like its
+ *                              [ last )     neighbours is one with them
+ *
+ * A VMA whose flags (and name) stay is left alone; where one's change, both its
+ * boundaries are looked at, from left to right, and what may be one becomes
+ * one. So Linux. In three parts: check (may refuse), reserve (may fail),
+ * commit (cannot).
+ */
+#ifndef ASPEN_CALLS_EDIT_H
+#define ASPEN_CALLS_EDIT_H
+
+#include "space/vma.h"
+
+struct aspen_edit;
+
+/*
+ * What becomes of a VMA's flags: 0 and *flags, or an error that refuses the
+ * edit. It is asked several times and has to say the same each time.
+ */
+typedef int aspen_edit_judge(const struct aspen_edit *edit,
+                             const struct aspen_vma *vma, uint64_t *flags);
+
+struct aspen_edit {
+    struct aspen_mm *mm; /* in: as all down to name */
+    uint64_t start;
+    uint64_t end;
+    aspen_edit_judge *judge;
+    uint64_t set; /* the judge's */
+    uint64_t clear;
+    bool holes_allowed;
+    bool renames;            /* the range gets `name`, which may be NULL */
+    struct aspen_name *name; /* the caller's reference */
+
+    bool holes;              /* out, of check too */
+    bool changes;            /* out, of check too: anything at all */
+    struct aspen_vma *whole; /* out: has all of the range now; NULL: several
+                                may */
+};
+
+/*
+ * Look at all of the range.
+ *
+ * Context: this and apply: the mmap lock is held for writing.
+ * Returns: 0, -ASPEN_ENOMEM (a hole that is not allowed), -ASPEN_EOPNOTSUPP or
+ *          -ASPEN_EINVAL (an edge of a change inside a huge page), or what the
+ *          judge says. Errors are those of the lowest address.
+ */
+ASPEN_MUST_USE int aspen_edit_check(struct aspen_edit *edit);
+
+/*
+ * Look, reserve, and if there is anything to change, commit: the VMAs have
+ * their flags, names and ranges; page-table entries are the caller's.
+ *
+ * Returns: 0; an error of check; -ASPEN_ENOMEM (also: map count), or an open
+ *          hook's error. On error nothing has changed.
+ */
+ASPEN_MUST_USE int aspen_edit_apply(struct aspen_edit *edit);
+
+/* The judge of those who set and clear the same everywhere. */
+int aspen_edit_judge_plain(const struct aspen_edit *edit,
+                           const struct aspen_vma *vma, uint64_t *flags);
+
+#endif

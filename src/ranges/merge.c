@@ -1,0 +1,174 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * ranges/merge.c - a new mapping that continues its neighbours.
+ *
+ * What may become one stands in join.c.
+ *
+ * Called by mmap. The first test to break is tests/unit/calls/test_mmap.c.
+ */
+#include "ranges/merge.h"
+
+#include "space/anon_vma.h"
+#include "space/release.h"
+#include "space/split.h"
+
+/* ---- Check ------------------------------------------------------------- */
+
+static void
+new_init(struct aspen_piece *piece, const struct aspen_merge *merge)
+{
+    aspen_piece_init(piece, merge->like);
+    if (!merge->like) {
+        piece->userfault = NULL;
+        piece->name = NULL;
+        piece->embedder = NULL;
+        piece->anon_vma = NULL;
+        piece->single = false;
+    }
+    piece->vma = NULL;
+    piece->start = merge->start;
+    piece->end = merge->end;
+    piece->flags = merge->flags;
+    piece->pgoff = merge->pgoff;
+    piece->object = merge->object;
+    /* As Linux, which forgets here that it may have been forked. */
+    piece->single |= merge->grows;
+}
+
+/* A neighbour as it will be: it may still reach into the new range. */
+static void
+below_init(struct aspen_piece *piece, const struct aspen_merge *merge)
+{
+    if (merge->below_then)
+        *piece = *merge->below_then;
+    else
+        aspen_piece_init(piece, merge->below);
+    aspen_piece_cut(piece, piece->start, merge->start);
+}
+
+static void
+above_init(struct aspen_piece *piece, const struct aspen_merge *merge)
+{
+    aspen_piece_init(piece, merge->above);
+    aspen_piece_cut(piece, merge->end, piece->end);
+}
+
+/* It could be one with either: with both? */
+static void
+choose(struct aspen_merge *merge, const struct aspen_piece *below,
+       const struct aspen_piece *above)
+{
+    const struct aspen *aspen = merge->mm->aspen;
+
+    if (!merge->like && !aspen_release_mmap_joins_below_first(aspen)) {
+        /* First it is one with what is above, that with what is below. */
+        if (!aspen_anon_vma_fits(aspen, above, below))
+            merge->below = NULL;
+    } else if (!aspen_anon_vmas_agree(below, above) ||
+               !aspen_vma_may_dissolve(merge->above)) {
+        merge->above = NULL;
+    }
+}
+
+void
+aspen_merge_check(struct aspen_merge *merge)
+{
+    const struct aspen *aspen = merge->mm->aspen;
+    struct aspen_piece new, below, above;
+
+    aspen_list_init(&merge->links);
+    if (!merge->below && !merge->above)
+        return;
+    new_init(&new, merge);
+    if (merge->below) {
+        below_init(&below, merge);
+        if (!aspen_pieces_continue(&below, &new) ||
+            !aspen_anon_vma_fits(aspen, &new, &below))
+            merge->below = NULL;
+    }
+    if (merge->above) {
+        above_init(&above, merge);
+        if (!aspen_pieces_continue(&new, &above) ||
+            !aspen_anon_vma_fits(aspen, &new, &above))
+            merge->above = NULL;
+    }
+    if (merge->below && merge->above)
+        choose(merge, &below, &above);
+}
+
+/* ---- Reserve ----------------------------------------------------------- */
+
+/* Whose anon_vma the taker, which has `own`, has to get to hold all: NULL, if
+ * it has one or there is none. */
+static struct aspen_vma *
+anon_vma_source(const struct aspen_merge *merge,
+                const struct aspen_anon_vma *own)
+{
+    if (own)
+        return NULL;
+    if (merge->like && merge->like->anon_vma)
+        return merge->like;
+    return merge->below && merge->above && merge->above->anon_vma ? merge->above
+                                                                  : NULL;
+}
+
+int
+aspen_merge_reserve(struct aspen_merge *merge)
+{
+    struct aspen_vma *source =
+        anon_vma_source(merge, aspen_merge_taker(merge)->anon_vma);
+
+    return source ? aspen_anon_vma_links_reserve(source, &merge->links) : 0;
+}
+
+void
+aspen_merge_result(const struct aspen_merge *merge, struct aspen_piece *result)
+{
+    if (merge->below_then && merge->below)
+        *result = *merge->below_then;
+    else
+        aspen_piece_init(result, aspen_merge_taker(merge));
+    if (!merge->below) {
+        result->start = merge->start;
+        result->pgoff = merge->pgoff;
+    }
+    result->end = merge->above ? merge->above->end : merge->end;
+    const struct aspen_vma *source = anon_vma_source(merge, result->anon_vma);
+    if (source) {
+        result->anon_vma = source->anon_vma;
+        result->single = aspen_anon_vma_is_single(source);
+    }
+}
+
+void
+aspen_merge_abort(struct aspen_merge *merge)
+{
+    aspen_anon_vma_links_release(merge->mm->aspen, &merge->links);
+}
+
+/* ---- Commit ------------------------------------------------------------ */
+
+void
+aspen_merge_commit(struct aspen_merge *merge,
+                   struct aspen_tree_reserve *reserve)
+{
+    struct aspen_vma *below = merge->below;
+    struct aspen_vma *above = merge->above;
+    struct aspen_vma *vma = aspen_merge_taker(merge);
+    struct aspen_vma *source = anon_vma_source(merge, vma->anon_vma);
+    uint64_t start = below ? below->start : merge->start;
+    uint64_t end = above ? above->end : merge->end;
+
+    aspen_vma_write_lock(vma);
+    if (below && above)
+        aspen_vma_write_lock(above);
+    if (source)
+        aspen_anon_vma_clone_reserved(vma, source, &merge->links);
+    aspen_vma_resize(vma, start, end);
+    aspen_tree_store_reserved(&merge->mm->vmas, reserve, start, end - 1, vma);
+    if (below && above) {
+        aspen_vma_take_guards(below, above);
+        aspen_vma_dissolve(above);
+    }
+    aspen_merge_abort(merge); /* the taker may have got an anon_vma since */
+}

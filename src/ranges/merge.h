@@ -1,0 +1,59 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * ranges/merge.h - a new mapping that continues its neighbours becomes a part
+ * of them.
+ */
+#ifndef ASPEN_CALLS_MERGE_H
+#define ASPEN_CALLS_MERGE_H
+
+#include "ranges/mergeable.h"
+
+/* A mapping that is about to appear: new, or like one that it is moved or
+ * grown from. */
+struct aspen_merge {
+    struct aspen_mm *mm;
+    uint64_t start;
+    uint64_t end;
+    uint64_t flags;
+    struct aspen_object *object;
+    uint64_t pgoff;
+    struct aspen_vma *below; /* in: the VMA that ends at start, or NULL; out:
+                                NULL unless the new range becomes its part */
+    struct aspen_vma *above; /* the same of the VMA that starts at end */
+    /* in, for check alone: what `below` will be by then; NULL: as it is */
+    const struct aspen_piece *below_then;
+    bool grows;             /* `like` gets it, which is `below` */
+    struct aspen_vma *like; /* has its pages: they share an anon_vma; or NULL */
+    struct aspen_list links; /* reserve's */
+};
+
+/*
+ * Decide by Linux's rules: same flags, object, userfault context and names,
+ * contiguous page offsets, anon_vmas that can be one. With both neighbours
+ * one VMA remains, `below`. The neighbours may still reach into [start, end).
+ *
+ * Context: this and all below: the mmap lock is held for writing.
+ */
+void aspen_merge_check(struct aspen_merge *merge);
+
+/* What commit needs but one store. 0, or -ASPEN_ENOMEM with nothing left. */
+ASPEN_MUST_USE int aspen_merge_reserve(struct aspen_merge *merge);
+void aspen_merge_abort(struct aspen_merge *merge);
+
+/* The neighbours are as they were promised: below ends at start, above starts
+ * at end, nothing is between them. */
+void aspen_merge_commit(struct aspen_merge *merge,
+                        struct aspen_tree_reserve *reserve);
+
+/* The VMA that the range became a part of. */
+static inline struct aspen_vma *
+aspen_merge_taker(const struct aspen_merge *merge)
+{
+    return merge->below ? merge->below : merge->above;
+}
+
+/* After check: what that VMA will be. `result` may be `below_then`. */
+void aspen_merge_result(const struct aspen_merge *merge,
+                        struct aspen_piece *result);
+
+#endif

@@ -1,0 +1,600 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * ranges/move.c - a mapping goes to another place.
+ *
+ * I1  What is at the target goes first, then the new mapping is linked, then
+ *     the entries move, then the old mapping goes.
+ * I2  While entries move the reverse maps' locks are held for writing: a
+ *     walker meets all of them at the old place, or all at the new one, and
+ *     finds each. It may meet both VMAs; page offsets are the same in both.
+ * I3  An anonymous VMA that never had a page gets a new page offset, as if it
+ *     had been mapped at its new place.
+ * I4  What is unmapped in the end are whole VMAs, none of them a neighbour of
+ *     the new mapping: the source is cut out before anything else, which can
+ *     be undone.
+ *
+ * Called by mremap. The first test to break is tests/unit/calls/test_mremap.c.
+ */
+#include "ranges/move_all.h"
+
+#include "space/anon_vma.h"
+#include "space/charge.h"
+#include "space/notify.h"
+#include "object/object.h"
+#include "space/release.h"
+
+static uint64_t
+gone_end(const struct aspen_move *move)
+{
+    return move->from + move->gone_bytes;
+}
+
+/* ---- Check ------------------------------------------------------------- */
+
+static int
+check_ranges(struct aspen_move *move)
+{
+    int error = aspen_clear_check(&move->target, move->mm, move->to,
+                                  move->to + move->to_bytes);
+    if (error)
+        return error;
+    if (move->gone_bytes)
+        return aspen_clear_check(&move->source, move->mm, move->from,
+                                 gone_end(move));
+    aspen_clear_init(&move->source, move->mm, move->from, move->from);
+    return 0;
+}
+
+static void
+init_tables(struct aspen_move *move)
+{
+    struct aspen_table_move *tables = &move->tables;
+
+    tables->mm = move->mm;
+    tables->from = move->from;
+    tables->to = move->to;
+    tables->bytes = move->pages_bytes;
+    /* Others of a row may take tables there that were not used. */
+    tables->target_goes = move->target.first != NULL || move->with;
+    tables->drop_userfault = move->vma->userfault != NULL;
+}
+
+int
+aspen_move_check(struct aspen_move *move)
+{
+    const struct aspen_vma *vma = move->vma;
+
+    move->flags = vma->flags;
+    if (vma->userfault)
+        move->flags &= ~ASPEN_VM_UFFD;
+    move->pgoff = vma->object || vma->anon_vma || vma->special
+                      ? aspen_vma_offset(vma, move->from)
+                      : move->to >> ASPEN_PAGE_SHIFT;
+    int error = check_ranges(move);
+    if (error)
+        return error;
+    init_tables(move);
+    error = aspen_table_move_check(&move->tables);
+    return error && vma->flags & ASPEN_VM_HUGETLB ? -ASPEN_EINVAL : error;
+}
+
+/* ---- Reserve ----------------------------------------------------------- */
+
+static void
+uncut(struct aspen_cut *cut)
+{
+    if (cut->high.vma)
+        aspen_isolate_undo(&cut->high);
+    if (cut->low.vma)
+        aspen_isolate_undo(&cut->low);
+}
+
+static void
+cut_done(struct aspen_cut *cut)
+{
+    if (cut->low.vma)
+        aspen_isolate_done(&cut->low);
+    if (cut->high.vma)
+        aspen_isolate_done(&cut->high);
+}
+
+/* Cut the range out of the VMAs at its ends; *changed: there was one to cut. */
+static int
+cut_out(struct aspen_cut *cut, const struct aspen_clear *range, bool *changed)
+{
+    struct aspen_vma *first = range->first;
+    struct aspen_vma *last = range->last;
+
+    cut->low.vma = cut->high.vma = NULL;
+    *changed = first && (first->start < range->start || last->end > range->end);
+    if (!*changed)
+        return 0;
+    int error = aspen_vma_isolate(&cut->low, first,
+                                  aspen_max_u64(first->start, range->start),
+                                  aspen_min_u64(first->end, range->end));
+    if (error) {
+        cut->low.vma = NULL;
+        return error;
+    }
+    if (first != last)
+        error = aspen_vma_isolate(&cut->high, last, last->start,
+                                  aspen_min_u64(last->end, range->end));
+    if (error) {
+        cut->high.vma = NULL;
+        uncut(cut);
+    }
+    return error;
+}
+
+/* What loses its lock and stays is cut out, up to 6.12. */
+static int
+cut_locked(struct aspen_move *move, bool *changed)
+{
+    struct aspen_vma *vma = move->vma;
+    uint64_t end = move->from + move->pages_bytes;
+
+    *changed = vma->start < move->from || vma->end > end;
+    if (!*changed)
+        return 0;
+    int error = aspen_vma_isolate(&move->source_cut.low, vma, move->from, end);
+    if (error)
+        move->source_cut.low.vma = NULL;
+    return error;
+}
+
+/* I4. After a cut the VMAs are others. */
+static int
+cut_source(struct aspen_move *move)
+{
+    bool changed;
+
+    int error = cut_out(&move->source_cut, &move->source, &changed);
+    if (!error && move->dontunmap && move->vma->flags & ASPEN_VM_LOCKED &&
+        aspen_release_dontunmap_cuts_out_locked(move->mm->aspen))
+        error = cut_locked(move, &changed);
+    if (error || !changed)
+        return error;
+    error = check_ranges(move);
+    if (error)
+        uncut(&move->source_cut);
+    return error;
+}
+
+int
+aspen_move_cut(struct aspen_move *move)
+{
+    bool changed;
+
+    /* Those before it may have cut here. */
+    move->vma = aspen_vma_at(move->mm, move->from);
+    int error = check_ranges(move);
+    if (!error)
+        error = cut_source(move);
+    if (error)
+        return error;
+    error = cut_out(&move->target_cut, &move->target, &changed);
+    if (error) {
+        uncut(&move->source_cut);
+        return error;
+    }
+    const struct aspen_vma *vma = aspen_vma_at(move->mm, move->from);
+    move->left_start = vma->start;
+    move->left_end = vma->end;
+    return 0;
+}
+
+void
+aspen_move_uncut(struct aspen_move *move)
+{
+    uncut(&move->target_cut);
+    uncut(&move->source_cut);
+}
+
+static uint64_t
+charge_wanted(const struct aspen_move *move)
+{
+    return move->flags & ASPEN_VM_ACCOUNT ? move->to_bytes >> ASPEN_PAGE_SHIFT
+                                          : 0;
+}
+
+/* Only what the new mapping has more than all that goes. */
+static int
+reserve_charge(struct aspen_move *move)
+{
+    uint64_t have = move->target.charge_pages + move->source.charge_pages;
+    uint64_t want = charge_wanted(move);
+
+    move->charged_pages = want > have ? want - have : 0;
+    return aspen_charge_mm(move->mm, move->charged_pages);
+}
+
+/* A neighbour of the target; none that goes itself. */
+static struct aspen_vma *
+staying(const struct aspen_move *move, struct aspen_vma *vma)
+{
+    if (vma && move->with)
+        return aspen_moves_stays(move->with, vma) ? vma : NULL;
+    return vma && vma->start < gone_end(move) && vma->end > move->from &&
+                   move->gone_bytes
+               ? NULL
+               : vma;
+}
+
+/* Would the new mapping be one with what is left, if nothing was cut out in
+ * between later? Then it shares that one's fate. */
+static bool
+would_join_left(const struct aspen_move *move)
+{
+    struct aspen_vma *above = move->target.above;
+    struct aspen_merge merge = move->merge;
+
+    if (!move->with || !move->dontunmap || !above ||
+        above->start < move->left_start || above->start >= move->left_end ||
+        aspen_moves_stays(move->with, above))
+        return false;
+    merge.above = above;
+    aspen_merge_check(&merge);
+    return merge.above != NULL;
+}
+
+/* Up to 6.12 what stays without pages is no part of what takes them; up to 6.1,
+ * where it is beside that, neither is anything else. */
+static void
+keep_apart(const struct aspen_move *move, struct aspen_merge *merge)
+{
+    const struct aspen *aspen = move->mm->aspen;
+    const struct aspen_vma *vma = move->vma;
+
+    if (!move->dontunmap || vma->object || vma->anon_vma ||
+        aspen_release_dontunmap_may_join(aspen) ||
+        (merge->below != vma && merge->above != vma))
+        return;
+    if (merge->below == vma || !aspen_release_dontunmap_joins_others(aspen))
+        merge->below = NULL;
+    if (merge->above == vma || !aspen_release_dontunmap_joins_others(aspen))
+        merge->above = NULL;
+}
+
+static void
+plan_merge(struct aspen_move *move)
+{
+    struct aspen_merge *merge = &move->merge;
+    bool alone = move->vma->userfault != NULL;
+
+    merge->mm = move->mm;
+    merge->start = move->to;
+    merge->end = move->to + move->to_bytes;
+    merge->flags = move->flags;
+    merge->object = move->vma->object;
+    merge->pgoff = move->pgoff;
+    merge->below = alone ? NULL : staying(move, move->target.below);
+    merge->above = alone ? NULL : staying(move, move->target.above);
+    merge->below_then = NULL;
+    if (move->with && !alone)
+        aspen_moves_find_below(move->with, merge);
+    merge->grows = false;
+    merge->like = move->vma;
+    keep_apart(move, merge);
+    aspen_merge_check(merge);
+    move->joins_left = would_join_left(move);
+}
+
+static int
+reserve_fresh(struct aspen_move *move)
+{
+    struct aspen_vma *from = move->vma;
+    struct aspen_vma *vma = aspen_vma_copy(move->mm, from);
+
+    if (!vma)
+        return -ASPEN_ENOMEM;
+    vma->start = move->to;
+    vma->end = move->to + move->to_bytes;
+    vma->flags = move->flags;
+    vma->pgoff = move->pgoff;
+    vma->userfault = NULL;
+    int error =
+        from->anon_vma ? aspen_anon_vma_links_reserve(from, &move->links) : 0;
+    if (!error) {
+        error = aspen_vma_open(vma);
+        if (error)
+            aspen_anon_vma_links_release(move->mm->aspen, &move->links);
+    }
+    if (error) {
+        aspen_vma_free(vma);
+        return error;
+    }
+    if (vma->object)
+        aspen_object_get(vma->object);
+    move->fresh = vma;
+    return 0;
+}
+
+static int
+reserve_vma(struct aspen_move *move)
+{
+    move->fresh = NULL;
+    aspen_list_init(&move->links);
+    plan_merge(move);
+    if (move->merge.below || move->merge.above)
+        return aspen_merge_reserve(&move->merge);
+    return reserve_fresh(move);
+}
+
+static void
+abort_vma(struct aspen_move *move)
+{
+    struct aspen_vma *vma = move->fresh;
+
+    if (!vma) {
+        aspen_merge_abort(&move->merge);
+        return;
+    }
+    struct aspen_object *object = vma->object;
+    if (object && object->pager && object->pager->close)
+        object->pager->close(object->context, vma);
+    aspen_anon_vma_links_release(move->mm->aspen, &move->links);
+    aspen_vma_free(vma);
+    if (object)
+        aspen_object_put(object);
+}
+
+unsigned
+aspen_move_stores(const struct aspen_move *move)
+{
+    return 1 + (move->source.first ? 1u : 0) + (move->target.first ? 1u : 0);
+}
+
+/* Of everything that commit stores. */
+static int
+reserve_tree(struct aspen_move *move)
+{
+    const struct aspen_merge *merge = &move->merge;
+    uint64_t start = merge->below ? merge->below->start : merge->start;
+    uint64_t end = merge->above ? merge->above->end : merge->end;
+    unsigned stores = 1 + (move->source.first ? 1u : 0);
+
+    move->own_tree = (struct aspen_tree_reserve){0};
+    move->tree = &move->own_tree;
+    if (move->source.first) {
+        start = aspen_min_u64(start, move->from);
+        end = aspen_max_u64(end, gone_end(move));
+    }
+    return aspen_clear_reserve_tree(&move->target, move->tree, stores, start,
+                                    end);
+}
+
+int
+aspen_move_ask(const struct aspen_move *move)
+{
+    const struct aspen_special *special = move->vma->special;
+
+    if (!special || !special->mremap)
+        return 0;
+    if (aspen_failpoint(&move->mm->aspen->failpoints, ASPEN_STEP_HOOK))
+        return -ASPEN_ENOMEM;
+    return special->mremap(special->context, move->mm, move->from, move->to,
+                           move->to_bytes);
+}
+
+void
+aspen_move_ask_undo(const struct aspen_move *move)
+{
+    const struct aspen_special *special = move->vma->special;
+
+    if (special && special->mremap)
+        (void)special->mremap(special->context, move->mm, move->to, move->from,
+                              move->to_bytes);
+}
+
+int
+aspen_move_reserve_rest(struct aspen_move *move)
+{
+    int error = aspen_clear_reserve(&move->target);
+    if (error)
+        return error;
+    error = reserve_charge(move);
+    if (error)
+        goto undo_target;
+    error = reserve_vma(move);
+    if (error)
+        goto undo_charge;
+    error = aspen_table_move_reserve(&move->tables);
+    if (error)
+        goto undo_vma;
+    return 0;
+
+undo_vma:
+    abort_vma(move);
+undo_charge:
+    aspen_uncharge(move->mm->aspen, move->charged_pages);
+undo_target:
+    aspen_clear_abort(&move->target);
+    return error;
+}
+
+void
+aspen_move_abort(struct aspen_move *move)
+{
+    aspen_table_move_finish(&move->tables);
+    abort_vma(move);
+    aspen_uncharge(move->mm->aspen, move->charged_pages);
+    aspen_clear_abort(&move->target);
+}
+
+/* A special mapping may say no, the last that can. */
+static int
+reserve_tree_and_ask(struct aspen_move *move)
+{
+    int error = reserve_tree(move);
+    if (error)
+        return error;
+    error = aspen_move_ask(move);
+    if (error)
+        aspen_tree_reserve_release(&move->mm->vmas, move->tree);
+    return error;
+}
+
+int
+aspen_move_reserve(struct aspen_move *move)
+{
+    int error = cut_source(move);
+    if (error)
+        return error;
+    error = aspen_move_reserve_rest(move);
+    if (error)
+        goto undo_cut;
+    error = reserve_tree_and_ask(move);
+    if (error)
+        goto undo_rest;
+    return 0;
+
+undo_rest:
+    aspen_move_abort(move);
+undo_cut:
+    uncut(&move->source_cut);
+    return error;
+}
+
+/* ---- Commit ------------------------------------------------------------ */
+
+static void
+commit_fresh(struct aspen_move *move)
+{
+    struct aspen_vma *vma = move->fresh;
+
+    if (move->vma->anon_vma)
+        aspen_anon_vma_clone_reserved(vma, move->vma, &move->links);
+    if (vma->object)
+        aspen_object_link(vma, NULL);
+    aspen_tree_store_reserved(&move->mm->vmas, move->tree, vma->start,
+                              vma->end - 1, vma);
+    move->mm->map_count++;
+}
+
+/* I1: there is a mapping at the target, and nothing in it. */
+static void
+commit_target(struct aspen_move *move)
+{
+    struct aspen_mm *mm = move->mm;
+    uint64_t pages = move->to_bytes >> ASPEN_PAGE_SHIFT;
+
+    aspen_clear_commit(&move->target, move->tree);
+    if (move->fresh)
+        commit_fresh(move);
+    else
+        aspen_merge_commit(&move->merge, move->tree);
+    aspen_mm_account_vma(mm, move->flags, pages, true);
+    if (move->flags & ASPEN_VM_LOCKED)
+        mm->locked_pages += pages;
+}
+
+/* I2 */
+static void
+commit_pages(struct aspen_move *move)
+{
+    struct aspen_vma *vma = move->vma;
+
+    aspen_port_cache_flush(move->mm->root);
+    aspen_notify_start(move->mm, move->from, move->from + move->pages_bytes);
+    if (vma->object)
+        aspen_write_lock(&vma->object->i_mmap_lock, ASPEN_LOCK_I_MMAP);
+    if (vma->anon_vma)
+        aspen_write_lock(&vma->anon_vma->root->lock, ASPEN_LOCK_ANON_VMA);
+    aspen_table_move_commit(&move->tables);
+    if (vma->anon_vma)
+        aspen_write_unlock(&vma->anon_vma->root->lock);
+    if (vma->object)
+        aspen_write_unlock(&vma->object->i_mmap_lock);
+    aspen_table_move_finish(&move->tables);
+    aspen_notify_end(move->mm, move->from, move->from + move->pages_bytes);
+}
+
+/* Without its pages the source is not locked any more, all of its VMA. */
+static void
+unlock(struct aspen_mm *mm, struct aspen_vma *vma)
+{
+    aspen_vma_write_lock(vma);
+    if (vma->flags & ASPEN_VM_LOCKED)
+        mm->locked_pages -= aspen_vma_pages(vma);
+    vma->flags &= ~(ASPEN_VM_LOCKED | ASPEN_VM_LOCKONFAULT);
+}
+
+/* What was one VMA with the source, until others were cut out of it. */
+static void
+unlock_around(const struct aspen_move *move)
+{
+    struct aspen_tree_cursor cursor;
+    struct aspen_vma *vma;
+
+    aspen_tree_cursor_init(&cursor, &move->mm->vmas, move->left_start);
+    while ((vma = aspen_tree_next(&cursor, move->left_end - 1)) != NULL)
+        unlock(move->mm, vma);
+}
+
+/* It has no pages; up to 6.12 as if it never had any. */
+static void
+leave_anon_vma(struct aspen_vma *vma)
+{
+    aspen_anon_vma_unlink(vma);
+    if (!vma->object && !vma->special &&
+        aspen_release_dontunmap_starts_afresh(vma->mm->aspen))
+        vma->pgoff = vma->start >> ASPEN_PAGE_SHIFT;
+}
+
+/* Nobody looks there for pages any more. */
+static void
+leave_source(struct aspen_move *move)
+{
+    struct aspen_vma *vma = aspen_vma_at(move->mm, move->from);
+    uint64_t end = move->from + move->pages_bytes;
+
+    unlock(move->mm, vma);
+    if (move->with)
+        unlock_around(move);
+    if (move->joins_left)
+        unlock(move->mm, aspen_vma_at(move->mm, move->to));
+    if (vma->start == move->from && vma->end == end &&
+        (!move->with || (move->left_start == move->from &&
+                         move->left_end == end && !move->joins_left)))
+        leave_anon_vma(vma);
+}
+
+static void
+commit_source(struct aspen_move *move)
+{
+    if (move->gone_bytes) {
+        /* The new mapping is there now. */
+        aspen_clear_look_around(&move->source);
+        aspen_clear_commit(&move->source, move->tree);
+    } else if (move->dontunmap) {
+        leave_source(move);
+    }
+}
+
+void
+aspen_move_commit(struct aspen_move *move)
+{
+    struct aspen_mm *mm = move->mm;
+    uint64_t have = move->target.charge_pages + move->source.charge_pages;
+    uint64_t want = charge_wanted(move);
+    uint64_t peak = mm->peak_pages;
+
+    cut_done(&move->source_cut);
+    if (move->with) {
+        cut_done(&move->target_cut);
+        aspen_clear_look_around(&move->target);
+    }
+    aspen_vma_write_lock(move->vma);
+    commit_target(move);
+    if (move->pages_bytes)
+        commit_pages(move);
+    else
+        aspen_table_move_finish(&move->tables);
+    commit_source(move);
+    /* At no time both places count. */
+    mm->peak_pages = aspen_max_u64(peak, mm->total_pages);
+    if (have > want)
+        aspen_uncharge(mm->aspen, have - want);
+    if (!move->with)
+        aspen_tree_reserve_release(&mm->vmas, move->tree);
+}

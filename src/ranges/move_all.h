@@ -1,0 +1,54 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * ranges/move_all.h - several mappings go by one distance to another place: all
+ * of them, or none.
+ *
+ *        from                          end
+ *         [ move 0 )[ move 1 )   [ move 2 )       each a mapping, or its part
+ *             |         |            |
+ *             v         v            v
+ *         [        )[        )   [        )       the target; what is mapped
+ *                                                 in its gaps stays
+ *
+ * Each is a move of its own, as if one came after the other. So that none can
+ * fail once the first has gone, the sources and the targets of all are cut out
+ * of the VMAs at their ends before anything else; then each gets what it needs,
+ * knowing what those before it will leave.
+ */
+#ifndef ASPEN_CALLS_MOVES_H
+#define ASPEN_CALLS_MOVES_H
+
+#include "ranges/move.h"
+
+struct aspen_moves {
+    struct aspen_mm *mm;
+    uint64_t count;
+    struct aspen_move *move; /* so many, in order; NULL: not allocated */
+
+    struct aspen_piece result; /* what the last one that was planned leaves */
+    struct aspen_tree_reserve tree;
+};
+
+/* Memory for `count` moves, which are the caller's to plan. 0 or -ASPEN_ENOMEM.
+ */
+ASPEN_MUST_USE int aspen_moves_alloc(struct aspen_moves *moves,
+                                     struct aspen_mm *mm, uint64_t count);
+void aspen_moves_free(struct aspen_moves *moves);
+
+/*
+ * Each was checked (aspen_move_check()). All or none; memory stays the
+ * caller's.
+ *
+ * Context: the mmap lock is held for writing.
+ * Returns: 0, or an error as aspen_move_reserve()'s, with nothing changed.
+ */
+ASPEN_MUST_USE int aspen_moves_apply(struct aspen_moves *moves);
+
+/* For one of them: does the neighbour of its target stay where it is? */
+bool aspen_moves_stays(const struct aspen_moves *moves,
+                       const struct aspen_vma *vma);
+/* The same: what ends at its target, if the one before leaves that there. */
+void aspen_moves_find_below(const struct aspen_moves *moves,
+                            struct aspen_merge *merge);
+
+#endif

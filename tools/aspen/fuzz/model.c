@@ -1,0 +1,381 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * fuzz_model.c - the scratch processes in Aspen: the same operations, answered
+ * in the same words.
+ *
+ * The machine has the host's settings, the zygote the host's limits and layout
+ * and an executor of its own, so that both sides start with the same mappings.
+ *
+ * Called by fuzz_pair.c. tests/tools/fuzz.sh breaks first.
+ */
+#define _GNU_SOURCE
+#include "fuzz/session.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+
+#define FRAMES 131072u
+/* Far from what a few processes of FUZZ_ADDRESS_SPACE can come to. */
+#define PROMISE_BYTES (512ull << 20)
+
+/* ---- The disk: bytes behind a pager ------------------------------------- */
+
+#define DISK_PAGES ((uint64_t)4096)
+
+struct fuzz_disk {
+    uint8_t bytes[DISK_PAGES * FUZZ_PAGE];
+    uint64_t size;
+};
+
+static int
+disk_read(void *context, uint64_t pgoff, void *page)
+{
+    struct fuzz_disk *disk = context;
+    uint64_t start = pgoff * FUZZ_PAGE;
+
+    if (start < disk->size)
+        memcpy(page, disk->bytes + start,
+               disk->size - start < FUZZ_PAGE ? disk->size - start : FUZZ_PAGE);
+    return 0;
+}
+
+static int
+disk_write(void *context, uint64_t pgoff, const void *const pages[],
+           uint64_t bytes)
+{
+    struct fuzz_disk *disk = context;
+
+    for (uint64_t i = 0; i * FUZZ_PAGE < bytes; i++)
+        memcpy(disk->bytes + (pgoff + i) * FUZZ_PAGE, pages[i],
+               bytes - i * FUZZ_PAGE < FUZZ_PAGE ? bytes - i * FUZZ_PAGE
+                                                 : FUZZ_PAGE);
+    return 0;
+}
+
+static int
+disk_resize(void *context, uint64_t size)
+{
+    struct fuzz_disk *disk = context;
+
+    if (size > sizeof(disk->bytes))
+        return -EFBIG;
+    if (size < disk->size)
+        memset(disk->bytes + size, 0, disk->size - size);
+    disk->size = size;
+    return 0;
+}
+
+static int
+disk_punch(void *context, uint64_t offset, uint64_t length)
+{
+    struct fuzz_disk *disk = context;
+
+    if (offset < sizeof(disk->bytes))
+        memset(disk->bytes + offset, 0,
+               length < sizeof(disk->bytes) - offset
+                   ? length
+                   : sizeof(disk->bytes) - offset);
+    return 0;
+}
+
+static const struct aspen_pager_ops disk_pager = {
+    .read = disk_read,
+    .write = disk_write,
+    .resize = disk_resize,
+    .punch = disk_punch,
+};
+
+/* ---- What threads may do by protection keys ----------------------------- */
+
+static unsigned
+process_of(const struct fuzz_model *model, const struct aspen_mm *mm)
+{
+    unsigned i = 0;
+
+    while (i < FUZZ_PROCESSES && model->process[i] != mm)
+        i++;
+    return i;
+}
+
+static uint32_t
+thread_rights(void *context, const struct aspen_mm *mm)
+{
+    struct fuzz_model *model = context;
+    unsigned process = process_of(model, mm);
+
+    return process < FUZZ_PROCESSES ? model->rights[process] : ASPEN_RIGHTS_ALL;
+}
+
+static void
+thread_rights_set(void *context, const struct aspen_mm *mm, uint32_t rights)
+{
+    struct fuzz_model *model = context;
+    unsigned process = process_of(model, mm);
+
+    if (process < FUZZ_PROCESSES)
+        model->rights[process] = rights;
+}
+
+/* ---- Begin, end --------------------------------------------------------- */
+
+static int
+make_machine(struct fuzz_model *model, struct tool_error *error)
+{
+    struct aspen_config config;
+    int result;
+
+    host_config(&config);
+    if (host_promise_bytes() < PROMISE_BYTES)
+        return tool_fail(error,
+                         "vm.overcommit_memory is 2, and less than %llu MiB "
+                         "are left to promise",
+                         PROMISE_BYTES >> 20);
+    model->semantics = config.semantics;
+    model->names_limit = config.names_limit;
+    config.frames = FRAMES;
+    result = host_direct_map(&config);
+    if (result == 0 && config.frames < FRAMES / 4)
+        result = -ENOMEM; /* processes together have more */
+    if (result != 0)
+        return tool_fail(error, "no addresses for the machine: %s",
+                         strerror(-result));
+    model->direct_map = config.direct_map;
+    model->direct_map_bytes = (size_t)config.frames * FUZZ_PAGE;
+    model->pkeys = config.pkeys > 1;
+    model->arch.rights = thread_rights;
+    model->arch.rights_set = thread_rights_set;
+    config.hooks.arch = &model->arch;
+    config.hooks.context = model;
+    result = aspen_create(&config, &model->aspen);
+    if (result == 0)
+        return 0;
+    munmap(model->direct_map, model->direct_map_bytes);
+    return tool_fail(error, "cannot make the machine: %s",
+                     aspen_error_name(result));
+}
+
+static int
+fill_zygote(struct aspen_mm *mm, pid_t pid)
+{
+    struct aspen_mmap_args args = {
+        .address = FUZZ_EXECUTOR,
+        .length_bytes = FUZZ_EXECUTOR_PAGES * FUZZ_PAGE,
+        .vm_flags = ASPEN_VM_READ | ASPEN_VM_WRITE | ASPEN_VM_EXEC,
+        .place = ASPEN_MAP_FIXED,
+    };
+    struct host_process process;
+    uint64_t address;
+    int result = host_process_read(pid, &process);
+
+    if (result == 0)
+        result = host_process_apply(&process, mm);
+    if (result == 0)
+        result = aspen_limit_set(mm, ASPEN_LIMIT_AS, FUZZ_ADDRESS_SPACE);
+    if (result == 0)
+        result = aspen_mmap(mm, &args, &address);
+    return result ? result : aspen_fault(mm, FUZZ_EXECUTOR, ASPEN_ACCESS_WRITE);
+}
+
+int
+fuzz_model_begin(struct fuzz_model *model, const struct fuzz_kernel *kernel,
+                 struct tool_error *error)
+{
+    int result;
+
+    if (make_machine(model, error) != 0)
+        return -1;
+    for (unsigned i = 0; i < FUZZ_FILES; i++) {
+        model->placement[i] = host_file_placement(kernel->files[i]);
+        model->executable[i] = host_file_executes(kernel->files[i]);
+    }
+    model->disk = calloc(1, sizeof(*model->disk));
+    model->vector = calloc(1, FUZZ_VECTOR_BYTES);
+    if (!model->disk || !model->vector)
+        return tool_fail(error, "no memory");
+    result = aspen_mm_create(model->aspen, &model->zygote);
+    if (result == 0)
+        result = fill_zygote(model->zygote, kernel->zygote);
+    if (result != 0)
+        return tool_fail(error, "cannot set up the model: %s",
+                         strerror(-result));
+    return 0;
+}
+
+void
+fuzz_model_end(struct fuzz_model *model)
+{
+    if (!model->aspen)
+        return;
+    fuzz_model_clear(model);
+    if (model->zygote)
+        aspen_mm_put(model->zygote);
+    if (aspen_destroy(model->aspen) == 0)
+        munmap(model->direct_map, model->direct_map_bytes);
+    free(model->disk);
+    free(model->vector);
+}
+
+/* ---- Fresh processes ---------------------------------------------------- */
+
+static int
+make_file(struct fuzz_model *model, enum fuzz_file file)
+{
+    struct aspen_object_args args = {
+        .kind = file == FUZZ_DISK ? ASPEN_OBJECT_FILE : ASPEN_OBJECT_SHMEM,
+        .device = FUZZ_DEVICE,
+        .inode = 1 + (uint64_t)file,
+        .size_bytes = FUZZ_FILE_PAGES * FUZZ_PAGE,
+        .placement = model->placement[file],
+    };
+
+    if (file == FUZZ_DISK) {
+        args.pager = &disk_pager;
+        args.context = model->disk;
+        memset(model->disk, 0, sizeof(*model->disk));
+        model->disk->size = args.size_bytes;
+    }
+    return aspen_object_create(model->aspen, &args, &model->files[file]);
+}
+
+void
+fuzz_model_clear(struct fuzz_model *model)
+{
+    for (unsigned i = 0; i < FUZZ_PROCESSES; i++)
+        if (model->process[i]) {
+            aspen_mm_put(model->process[i]);
+            model->process[i] = NULL;
+        }
+    for (unsigned i = 0; i < FUZZ_FILES; i++)
+        if (model->files[i]) {
+            aspen_object_put(model->files[i]);
+            model->files[i] = NULL;
+        }
+}
+
+int
+fuzz_model_fresh(struct fuzz_model *model, struct tool_error *error)
+{
+    int result = 0;
+
+    fuzz_model_clear(model);
+    for (unsigned i = 0; i < FUZZ_FILES && result == 0; i++)
+        result = make_file(model, (enum fuzz_file)i);
+    if (result == 0)
+        result = aspen_fork(model->zygote, &model->process[0]);
+    model->rights[0] = ASPEN_RIGHTS_START;
+    return result ? tool_fail(error, "no fresh process in the model: %s",
+                              aspen_error_name(result))
+                  : 0;
+}
+
+/* ---- Operations --------------------------------------------------------- */
+
+static int
+find_file(void *context, int descriptor, struct linux_file *file)
+{
+    struct fuzz_model *model = context;
+    int number = descriptor - FUZZ_DESCRIPTOR;
+
+    if (number < 0 || number >= FUZZ_DESCRIPTORS)
+        return -EBADF;
+    *file = (struct linux_file){
+        .object = model->files[number / 3],
+        .readable = number % 3 != 2,
+        .writable = number % 3 != 1,
+        .executable = model->executable[number / 3],
+    };
+    return 0;
+}
+
+static int64_t
+make_call(struct fuzz_model *model, struct aspen_mm *mm,
+          const struct linux_call *call)
+{
+    struct linux_space space = {
+        .mm = mm,
+        .find_file = find_file,
+        .context = model,
+        .unknown_flags = host_unknown_flags(),
+        .vector = model->vector,
+    };
+    int64_t answer = 0;
+
+    return linux_call_make(&space, call, &answer) ? answer : -ENOSYS;
+}
+
+/* What a processor meets. */
+static int64_t
+signal_of(int error)
+{
+    switch (error) {
+    case -ASPEN_EFAULT:
+        return FUZZ_SIGNAL(SIGSEGV, SEGV_MAPERR);
+    case -ASPEN_EKEYREJECTED:
+        return FUZZ_SIGNAL(SIGSEGV, SEGV_PKUERR);
+    case -ASPEN_EACCES:
+        return FUZZ_SIGNAL(SIGSEGV, SEGV_ACCERR);
+    case -ASPEN_EFBIG:
+        return FUZZ_SIGNAL(SIGBUS, BUS_ADRERR);
+    default:
+        return FUZZ_SIGNAL(0, -error & 15);
+    }
+}
+
+static int64_t
+make_access(struct fuzz_model *model, struct aspen_mm *mm, uint64_t address,
+            unsigned access, uint8_t byte)
+{
+    uint8_t *at = model->direct_map;
+    uint32_t frame;
+    int error;
+
+    while (aspen_translate(mm, address, access, &frame) != 0) {
+        error = aspen_fault(mm, address, access);
+        if (error != 0)
+            return signal_of(error);
+    }
+    at += frame * FUZZ_PAGE + address % FUZZ_PAGE;
+    if (access == ASPEN_ACCESS_WRITE)
+        *at = byte;
+    return *at;
+}
+
+int64_t
+fuzz_model_do(struct fuzz_model *model, const struct fuzz_op *op)
+{
+    const uint64_t *a = op->call.arguments;
+    struct aspen_mm *mm = model->process[op->process];
+
+    switch (op->kind) {
+    case FUZZ_CALL:
+        return make_call(model, mm, &op->call);
+    case FUZZ_READ:
+        return make_access(model, mm, a[0], ASPEN_ACCESS_READ, 0);
+    case FUZZ_WRITE:
+        return make_access(model, mm, a[0], ASPEN_ACCESS_WRITE, (uint8_t)a[1]);
+    case FUZZ_FORK:
+        model->rights[a[0]] = model->rights[op->process];
+        return aspen_fork(mm, &model->process[a[0]]);
+    case FUZZ_EXIT:
+        aspen_mm_put(mm);
+        model->process[op->process] = NULL;
+        return 0;
+    case FUZZ_RESIZE:
+        return aspen_object_resize(model->files[a[0]], a[1]);
+    case FUZZ_PUNCH:
+        return aspen_object_punch(model->files[a[0]], a[1], a[2]);
+    case FUZZ_LIMIT:
+        if (!fuzz_limit_is_allowed((enum aspen_limit)a[0], a[1]))
+            return -EINVAL;
+        return aspen_limit_set(mm, (enum aspen_limit)a[0], a[1]);
+    case FUZZ_RIGHTS:
+        model->rights[op->process] = (uint32_t)a[0];
+        return (int64_t)(uint32_t)a[0];
+    case FUZZ_KINDS:
+        break;
+    }
+    return -ENOSYS;
+}

@@ -1,0 +1,343 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * shadow_call.c - one call of the guest, made in Aspen with the kernel's own
+ * arguments, and both answers compared.
+ *
+ * Aspen is asked when the kernel has answered, but is not told what: nobody
+ * else is inside of the space meanwhile. Only a file's name comes from there.
+ *
+ * Called by shadow_trace.c. tests/tools/shadow.sh breaks first.
+ */
+#define _GNU_SOURCE
+#include "host/processor.h"
+#include "host/host.h"
+#include "shadow/session.h"
+
+#include <aspen/mlock.h>
+#include <errno.h>
+#include <inttypes.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/syscall.h>
+#include <sys/uio.h>
+
+#define RESTARTS_FROM 512 /* what calls answer inside of the kernel when a */
+#define RESTARTS_TO   516 /* signal makes them begin again */
+
+void
+shadow_call_text(const struct shadow_call *call, char *text, size_t size)
+{
+    const uint64_t *a = call->call.arguments;
+    int used;
+
+    if (!call->name) {
+        snprintf(text, size, "exec");
+        return;
+    }
+    used = snprintf(text, size,
+                    "%s(0x%" PRIx64 ", 0x%" PRIx64 ", 0x%" PRIx64 ", 0x%" PRIx64
+                    ", %d, 0x%" PRIx64 ") = ",
+                    call->name, a[0], a[1], a[2], a[3], (int)a[4], a[5]);
+    if (used < 0 || (size_t)used >= size)
+        return;
+    if (call->answer < 0)
+        snprintf(text + used, size - (size_t)used, "-%s",
+                 strerrorname_np((int)-call->answer)
+                     ? strerrorname_np((int)-call->answer)
+                     : "?");
+    else
+        snprintf(text + used, size - (size_t)used, "0x%" PRIx64,
+                 (uint64_t)call->answer);
+}
+
+static bool
+is_file_mmap(const struct shadow_call *call)
+{
+    return call->call.number == SYS_mmap &&
+           (call->call.arguments[3] & MAP_ANONYMOUS) == 0;
+}
+
+/* Near the stack, which may have grown since. */
+static bool
+is_near_stack(const struct shadow_space *space, const struct shadow_call *call)
+{
+    const uint64_t room = UINT64_C(64) << 20;
+    uint64_t start = call->call.arguments[0];
+
+    return call->call.number == SYS_mlockall ||
+           (call->call.number != SYS_brk && call->call.number != SYS_prctl &&
+            start < space->stack_end &&
+            start + call->call.arguments[1] + room > space->stack_end);
+}
+
+void
+shadow_call_enter(struct shadow_session *session, struct shadow_task *task)
+{
+    struct shadow_call *call = &task->call;
+
+    if (is_file_mmap(call))
+        shadow_files_look(task->tid, (int)call->call.arguments[4], &call->open);
+    if (call->kind == SHADOW_MODELLED && is_near_stack(task->space, call))
+        (void)shadow_compare_stacks(session, task->space, task->tid);
+}
+
+/* ---- In Aspen ----------------------------------------------------------- */
+
+static int
+find_file(void *context, int descriptor, struct linux_file *file)
+{
+    const struct shadow_task *task = context;
+    const struct shadow_open *open = &task->call.open;
+
+    (void)descriptor;
+    *file = open->file;
+    return open->error;
+}
+
+/* As far as it can be read, page by page. */
+static size_t
+read_guest(void *context, uint64_t address, void *bytes, size_t length)
+{
+    const struct shadow_task *task = context;
+    size_t done = 0;
+
+    while (done < length) {
+        size_t rest = 4096 - (size_t)((address + done) % 4096);
+        struct iovec ours = {(char *)bytes + done,
+                             rest < length - done ? rest : length - done};
+        struct iovec theirs = {(void *)(uintptr_t)(address + done),
+                               ours.iov_len};
+        ssize_t got = process_vm_readv(task->tid, &ours, 1, &theirs, 1, 0);
+
+        if (got <= 0)
+            break;
+        done += (size_t)got;
+    }
+    return done;
+}
+
+static struct linux_space
+linux_space_of(struct shadow_task *task)
+{
+    return (struct linux_space){
+        .mm = task->space->mm,
+        .find_file = find_file,
+        .read = read_guest,
+        .context = task,
+        .unknown_flags = host_unknown_flags(),
+    };
+}
+
+/* ---- What its thread may do by protection keys -------------------------- */
+
+/* The kernel has made the call already, and changed what it changes. */
+static uint32_t
+thread_rights(void *context, const struct aspen_mm *mm)
+{
+    struct shadow_session *session = context;
+    const struct shadow_task *task = session->calling;
+    uint32_t rights;
+
+    if (!task || task->space->mm != mm || !processor_rights(task->tid, &rights))
+        return ASPEN_RIGHTS_ALL;
+    return rights;
+}
+
+static void
+thread_rights_set(void *context, const struct aspen_mm *mm, uint32_t rights)
+{
+    (void)context;
+    (void)mm;
+    (void)rights;
+}
+
+void
+shadow_call_hooks(struct shadow_session *session, struct aspen_config *config)
+{
+    session->arch.rights = thread_rights;
+    session->arch.rights_set = thread_rights_set;
+    config->hooks.arch = &session->arch;
+    config->hooks.context = session;
+}
+
+/* ---- Made --------------------------------------------------------------- */
+
+/* False: not modelled. */
+static bool
+make(struct shadow_session *session, struct shadow_task *task, int64_t *answer)
+{
+    struct shadow_call *call = &task->call;
+    struct linux_space space = linux_space_of(task);
+
+    if (is_file_mmap(call) && call->open.error == 0) {
+        if (call->open.unmodelled)
+            return false;
+        call->open.file.object =
+            shadow_files_object(session, task->tid, &call->open, call->answer);
+        if (!call->open.file.object)
+            return false;
+    }
+    session->calling = task;
+    bool made = linux_call_make(&space, &call->call, answer);
+    session->calling = NULL;
+    return made;
+}
+
+/* ---- Compared ----------------------------------------------------------- */
+
+static bool
+is_error(int64_t answer)
+{
+    return answer < 0 && answer > -4096;
+}
+
+/* The kernel had to look for a place, and found one. */
+static bool
+was_picked(const struct shadow_call *call)
+{
+    const uint64_t *a = call->call.arguments;
+
+    if (is_error(call->answer) || (uint64_t)call->answer == a[0])
+        return false;
+    if (call->call.number == SYS_mmap)
+        return (a[3] & (MAP_FIXED | MAP_FIXED_NOREPLACE)) == 0;
+    return call->call.number == SYS_mremap && (a[3] & MREMAP_FIXED) == 0;
+}
+
+/* Ours is put where the kernel's is. */
+static int
+put_there(struct shadow_session *session, struct shadow_task *task,
+          int64_t answer)
+{
+    struct shadow_call *call = &task->call;
+    struct linux_space space = linux_space_of(task);
+    struct linux_call unmap = {SYS_munmap,
+                               {(uint64_t)answer, call->call.arguments[1]}};
+    struct linux_call map = call->call;
+    int64_t there = -1;
+
+    if (call->call.number != SYS_mmap)
+        return shadow_space_again(session, task->space, task->tid);
+    map.arguments[0] = (uint64_t)call->answer;
+    map.arguments[3] |= MAP_FIXED;
+    if (linux_call_make(&space, &unmap, &there) && there == 0 &&
+        linux_call_make(&space, &map, &there) && there == call->answer)
+        return 0;
+    return shadow_space_again(session, task->space, task->tid);
+}
+
+static int
+compare_place(struct shadow_session *session, struct shadow_task *task,
+              int64_t answer)
+{
+    struct shadow_counts *counts = &task->process->counts;
+
+    counts->addresses_picked++;
+    if (answer == task->call.answer) {
+        counts->addresses_same++;
+        return 0;
+    }
+    if (session->elsewhere[0] == '\0') {
+        char text[200];
+        shadow_call_text(&task->call, text, sizeof(text));
+        snprintf(session->elsewhere, sizeof(session->elsewhere),
+                 "%s, Aspen 0x%" PRIx64, text, (uint64_t)answer);
+    }
+    return put_there(session, task, answer);
+}
+
+static int
+tell_answer(struct shadow_session *session, struct shadow_task *task,
+            int64_t answer)
+{
+    char text[256];
+
+    task->process->counts.answers_differ++;
+    shadow_call_text(&task->call, text, sizeof(text));
+    if (is_error(answer))
+        shadow_tell(session, "process %d: %s, Aspen answers -%s",
+                    (int)task->process->pid, text,
+                    strerrorname_np((int)-answer));
+    else
+        shadow_tell(session, "process %d: %s, Aspen answers 0x%" PRIx64,
+                    (int)task->process->pid, text, (uint64_t)answer);
+    return shadow_space_again(session, task->space, task->tid);
+}
+
+static void
+remember_locking(struct shadow_space *space, const struct shadow_call *call)
+{
+    uint64_t flags = call->call.arguments[0];
+
+    if (call->answer != 0)
+        return;
+    if (call->call.number == SYS_mlockall)
+        space->lock_future =
+            flags & MCL_FUTURE
+                ? (unsigned)flags & (ASPEN_MCL_FUTURE | ASPEN_MCL_ONFAULT)
+                : 0;
+    if (call->call.number == SYS_munlockall)
+        space->lock_future = 0;
+}
+
+static int
+compare_answer(struct shadow_session *session, struct shadow_task *task,
+               int64_t answer)
+{
+    struct shadow_call *call = &task->call;
+
+    task->process->counts.calls++;
+    tally_add(&session->by_call, call->name, 1);
+    remember_locking(task->space, call);
+    if (!is_error(answer) && was_picked(call))
+        return compare_place(session, task, answer);
+    if (answer == call->answer)
+        return 0;
+    /* The vector is the guest's memory, which Aspen does not have. */
+    if (call->call.number == SYS_mincore && call->answer == -EFAULT)
+        return 0;
+    return tell_answer(session, task, answer);
+}
+
+static int
+leave_modelled(struct shadow_session *session, struct shadow_task *task)
+{
+    struct shadow_call *call = &task->call;
+    int64_t answer;
+
+    if (task->space->limits_stale || call->call.number == SYS_mlock ||
+        call->call.number == SYS_mlock2 || call->call.number == SYS_mlockall)
+        shadow_space_limits(task->space, task->tid);
+    if (make(session, task, &answer))
+        return compare_answer(session, task, answer);
+    tally_add(&session->unmodelled, call->name, 1);
+    return is_error(call->answer)
+               ? 0
+               : shadow_space_again(session, task->space, task->tid);
+}
+
+int
+shadow_call_leave(struct shadow_session *session, struct shadow_task *task)
+{
+    struct shadow_call *call = &task->call;
+    struct shadow_space *space = task->space;
+    int result = 0;
+
+    if ((call->answer <= -RESTARTS_FROM && call->answer >= -RESTARTS_TO) ||
+        call->answer == -EINTR)
+        return 0;
+    space->last = *call;
+    if (call->kind == SHADOW_MODELLED)
+        result = leave_modelled(session, task);
+    else if (call->kind == SHADOW_UNMODELLED) {
+        tally_add(&session->unmodelled, call->name, 1);
+        if (!is_error(call->answer))
+            result = shadow_space_again(session, space, task->tid);
+    } else if (call->kind == SHADOW_LIMIT) {
+        tally_add(&session->set_up, "limits", 1);
+        space->limits_stale = true;
+    }
+    if (result == 0 && session->every && ++space->calls % session->every == 0)
+        result = shadow_compare(session, task, "after calls");
+    return result;
+}

@@ -1,0 +1,165 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * shadow_compare.c - the mappings of a space, the host's and ours.
+ *
+ * identical: line by line the same: addresses, access, offset, file.
+ * equal:     the same once neighbours that only differ in their anon_vma are
+ *            joined on either side: the kernel keeps two areas apart when each
+ *            had its pages touched before they could merge, and touching is
+ *            what nobody sees. What else keeps areas apart (VmFlags) has to be
+ *            there on both sides.
+ *
+ * Called by shadow_call.c and shadow_trace.c. tests/tools/shadow.sh breaks
+ * first.
+ */
+#define _GNU_SOURCE
+#include "shadow/session.h"
+
+#include <aspen/fault.h>
+#include <aspen/flags.h>
+
+/* ---- Stacks ------------------------------------------------------------- */
+
+/* Ours grows to where theirs begins, if it is one that grows. */
+static bool
+grow(struct aspen_mm *mm, const struct area *ours, const struct area *theirs)
+{
+    if (theirs->end != ours->end || theirs->start >= ours->start)
+        return false;
+    return aspen_fault_with_rights(mm, theirs->start,
+                                   ours->flags & ASPEN_VM_WRITE
+                                       ? ASPEN_ACCESS_WRITE
+                                       : ASPEN_ACCESS_READ,
+                                   ASPEN_RIGHTS_ALL) == 0;
+}
+
+static unsigned
+grow_all(struct aspen_mm *mm, const struct areas *ours,
+         const struct areas *theirs)
+{
+    unsigned grown = 0;
+    size_t j = 0;
+
+    for (size_t i = 0; i < ours->count; i++) {
+        while (j < theirs->count && theirs->list[j].end < ours->list[i].end)
+            j++;
+        if (j < theirs->count && grow(mm, &ours->list[i], &theirs->list[j]))
+            grown++;
+    }
+    return grown;
+}
+
+/* Both lists, with stacks grown. */
+static int
+read_both(struct shadow_session *session, struct shadow_space *space, pid_t tid,
+          struct areas *ours, struct areas *theirs)
+{
+    unsigned grown;
+
+    if (areas_of_host(theirs, AREAS_MAPS, tid, &session->error) != 0 ||
+        areas_of_aspen(ours, AREAS_MAPS, space->mm, &session->error) != 0)
+        return -1;
+    grown = grow_all(space->mm, ours, theirs);
+    if (grown == 0)
+        return 0;
+    tally_add(&session->set_up, "stack growth", grown);
+    return areas_of_aspen(ours, AREAS_MAPS, space->mm, &session->error);
+}
+
+int
+shadow_compare_stacks(struct shadow_session *session,
+                      struct shadow_space *space, pid_t tid)
+{
+    struct areas ours = {0};
+    struct areas theirs = {0};
+    int result = read_both(session, space, tid, &ours, &theirs);
+
+    areas_free(&ours);
+    areas_free(&theirs);
+    return result;
+}
+
+/* ---- Comparing ---------------------------------------------------------- */
+
+/* Of flags what maps shows: the others were looked at by areas_join(). */
+static size_t
+first_difference(struct shadow_session *session, const struct areas *ours,
+                 const struct areas *theirs)
+{
+    return areas_difference(&session->memories, theirs, ours,
+                            ASPEN_VM_ACCESS | ASPEN_VM_MAYSHARE);
+}
+
+static void
+tell_difference(struct shadow_session *session, const struct shadow_task *task,
+                const char *when, const struct areas *ours,
+                const struct areas *theirs, size_t at)
+{
+    char here[160];
+    char there[160];
+    char call[256];
+
+    areas_put(ours, at, false, here, sizeof(here));
+    areas_put(theirs, at, false, there, sizeof(there));
+    shadow_call_text(&task->space->last, call, sizeof(call));
+    shadow_tell(session, "process %d, %s: kernel %s, Aspen %s, after %s",
+                (int)task->process->pid, when, there, here, call);
+}
+
+/* Lines differ: is it only where neighbours are one? 1: yes, 0: no. */
+static int
+compare_joined(struct shadow_session *session, struct shadow_task *task,
+               const char *when, struct areas *ours, struct areas *theirs)
+{
+    size_t at;
+
+    if (areas_of_host(theirs, AREAS_SMAPS, task->tid, &session->error) != 0 ||
+        areas_of_aspen(ours, AREAS_SMAPS, task->space->mm, &session->error) !=
+            0)
+        return -1;
+    areas_join(ours);
+    areas_join(theirs);
+    at = first_difference(session, ours, theirs);
+    if (at == SIZE_MAX)
+        return 1;
+    tell_difference(session, task, when, ours, theirs, at);
+    return 0;
+}
+
+static int
+compare(struct shadow_session *session, struct shadow_task *task,
+        const char *when, struct areas *ours, struct areas *theirs)
+{
+    struct shadow_counts *counts = &task->process->counts;
+    int result;
+
+    if (read_both(session, task->space, task->tid, ours, theirs) != 0)
+        return -1;
+    counts->maps_compared++;
+    if (first_difference(session, ours, theirs) == SIZE_MAX) {
+        counts->identical++;
+        return 0;
+    }
+    result = compare_joined(session, task, when, ours, theirs);
+    if (result < 0)
+        return -1;
+    if (result > 0) {
+        counts->equal++;
+        return 0;
+    }
+    counts->different++;
+    return shadow_space_again(session, task->space, task->tid);
+}
+
+int
+shadow_compare(struct shadow_session *session, struct shadow_task *task,
+               const char *when)
+{
+    struct areas ours = {0};
+    struct areas theirs = {0};
+    int result = compare(session, task, when, &ours, &theirs);
+
+    areas_free(&ours);
+    areas_free(&theirs);
+    return result;
+}

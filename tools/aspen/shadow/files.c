@@ -1,0 +1,263 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * shadow_files.c - the files that the guest maps, as objects of the machine.
+ *
+ * A file is who it is by the device and inode that maps shows. stat shows
+ * another device on some file systems (overlayfs, btrfs), so a file has both
+ * names, and the second is learnt when it is first mapped.
+ *
+ * Called by shadow_call.c and shadow_space.c. tests/tools/shadow.sh breaks
+ * first.
+ */
+#define _GNU_SOURCE
+#include "host/host.h"
+#include "shadow/session.h"
+#include "snapshot/smaps.h"
+
+#include <aspen/flags.h>
+#include <aspen/object.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
+#include <sys/vfs.h>
+#include <unistd.h>
+
+#define TMPFS     0x01021994u
+#define HUGETLBFS 0x958458f6u
+#define PROCFS    0x9fa0u
+#define SYSFS     0x62656572u
+
+struct name {
+    uint64_t device;
+    uint64_t inode;
+};
+
+struct shadow_files {
+    struct file {
+        struct name mapped; /* by maps; inode 0: not known */
+        struct name stat;   /* by stat; inode 0: not known */
+        struct aspen_object *object;
+    } * files;
+    size_t count;
+    size_t room;
+};
+
+static bool
+same(const struct name *a, const struct name *b)
+{
+    return a->inode != 0 && a->device == b->device && a->inode == b->inode;
+}
+
+int
+shadow_files_begin(struct shadow_session *session)
+{
+    session->files = calloc(1, sizeof(*session->files));
+    return session->files ? 0 : tool_fail(&session->error, "no memory");
+}
+
+void
+shadow_files_end(struct shadow_session *session)
+{
+    struct shadow_files *files = session->files;
+
+    if (!files)
+        return;
+    for (size_t i = 0; i < files->count; i++)
+        aspen_object_put(files->files[i].object);
+    free(files->files);
+    free(files);
+    session->files = NULL;
+}
+
+static struct aspen_object *
+add_file(struct shadow_session *session, const struct name *mapped,
+         const struct name *stat, enum aspen_object_kind kind, bool anonymous,
+         unsigned placement)
+{
+    struct shadow_files *files = session->files;
+    const struct name *shown = mapped->inode ? mapped : stat;
+    struct aspen_object_args args = {
+        .kind = kind,
+        .device = shown->device,
+        .inode = shown->inode,
+        .size_bytes = INT64_MAX & ~(uint64_t)4095,
+        .placement = (enum aspen_placement)placement,
+        .anonymous = anonymous,
+    };
+    struct file file = {.mapped = *mapped, .stat = *stat};
+    struct file *list =
+        tool_room(files->files, files->count, &files->room, sizeof(file));
+
+    if (!list)
+        return NULL;
+    files->files = list;
+    if (aspen_object_create(session->aspen, &args, &file.object) != 0)
+        return NULL;
+    files->files[files->count++] = file;
+    return file.object;
+}
+
+/* ---- A descriptor ------------------------------------------------------- */
+
+/* Flags of open(2); -1: there is no such descriptor. */
+static int
+flags_of(pid_t tid, int descriptor)
+{
+    char path[64];
+    char line[128];
+    unsigned flags;
+    int found = -1;
+    FILE *info;
+
+    snprintf(path, sizeof(path), "/proc/%d/fdinfo/%d", (int)tid, descriptor);
+    info = fopen(path, "re");
+    if (!info)
+        return -1;
+    while (fgets(line, sizeof(line), info))
+        if (sscanf(line, "flags: %o", &flags) == 1)
+            found = (int)flags;
+    fclose(info);
+    return found;
+}
+
+static void
+look_at_file(int file, const struct stat *status, struct shadow_open *open)
+{
+    struct statfs fs;
+
+    open->device =
+        (uint64_t)major(status->st_dev) << 32 | (uint64_t)minor(status->st_dev);
+    open->inode = status->st_ino;
+    if (S_ISDIR(status->st_mode) || S_ISFIFO(status->st_mode) ||
+        S_ISSOCK(status->st_mode)) {
+        open->error = -ENODEV;
+        return;
+    }
+    open->unmodelled = !S_ISREG(status->st_mode) || fstatfs(file, &fs) != 0 ||
+                       fs.f_type == (long)HUGETLBFS ||
+                       fs.f_type == (long)PROCFS || fs.f_type == (long)SYSFS;
+    if (open->unmodelled)
+        return;
+    open->shmem = fs.f_type == (long)TMPFS;
+    open->unlinked = status->st_nlink == 0;
+    open->file.executable = host_file_executes(file);
+    open->placement = host_file_placement(file);
+}
+
+void
+shadow_files_look(pid_t tid, int descriptor, struct shadow_open *open_file)
+{
+    int flags = flags_of(tid, descriptor);
+    char path[64];
+    struct stat status;
+    int file;
+
+    memset(open_file, 0, sizeof(*open_file));
+    open_file->error = -EBADF;
+    if (flags < 0 || (flags & O_PATH))
+        return;
+    snprintf(path, sizeof(path), "/proc/%d/fd/%d", (int)tid, descriptor);
+    file = open(path, O_PATH | O_CLOEXEC);
+    if (file < 0)
+        return;
+    open_file->error = fstat(file, &status) != 0 ? -EBADF : 0;
+    open_file->file.readable = (flags & O_ACCMODE) != O_WRONLY;
+    open_file->file.writable = (flags & O_ACCMODE) != O_RDONLY;
+    if (open_file->error == 0)
+        look_at_file(file, &status, open_file);
+    close(file);
+}
+
+/* ---- What the kernel calls it ------------------------------------------- */
+
+static struct file *
+find_mapped(const struct shadow_files *files, const struct name *mapped)
+{
+    for (size_t i = 0; i < files->count; i++)
+        if (same(&files->files[i].mapped, mapped))
+            return &files->files[i];
+    return NULL;
+}
+
+static struct name
+name_of(pid_t tid, uint64_t address)
+{
+    struct areas areas = {0};
+    struct tool_error error;
+    struct name name = {0, 0};
+    const struct area *area;
+
+    if (areas_of_host(&areas, AREAS_MAPS, tid, &error) == 0 &&
+        (area = areas_at(&areas, address)) != NULL)
+        name = (struct name){area->device, area->inode};
+    areas_free(&areas);
+    return name;
+}
+
+struct aspen_object *
+shadow_files_object(struct shadow_session *session, pid_t tid,
+                    const struct shadow_open *open, int64_t address)
+{
+    struct shadow_files *files = session->files;
+    struct name stat = {open->device, open->inode};
+    struct name mapped = {0, 0};
+
+    for (size_t i = 0; i < files->count; i++)
+        if (same(&files->files[i].stat, &stat) &&
+            (files->files[i].mapped.inode || address <= 0))
+            return files->files[i].object;
+    if (address > 0)
+        mapped = name_of(tid, (uint64_t)address);
+    struct file *known = mapped.inode ? find_mapped(files, &mapped) : NULL;
+    if (known) {
+        known->stat = stat;
+        return known->object;
+    }
+    return add_file(session, &mapped, &stat,
+                    open->shmem ? ASPEN_OBJECT_SHMEM : ASPEN_OBJECT_FILE,
+                    open->shmem && open->unlinked, open->placement);
+}
+
+/* ---- An area ------------------------------------------------------------ */
+
+static unsigned
+placement_of(pid_t tid, const struct smaps_area *area)
+{
+    unsigned placement = ASPEN_PLACEMENT_PLAIN;
+    char path[96];
+    int file;
+
+    snprintf(path, sizeof(path), "/proc/%d/map_files/%" PRIx64 "-%" PRIx64,
+             (int)tid, area->start, area->end);
+    file = open(path, O_PATH | O_CLOEXEC);
+    if (file < 0)
+        file = open(area->path, O_PATH | O_CLOEXEC);
+    if (file >= 0) {
+        placement = host_file_placement(file);
+        close(file);
+    }
+    return placement;
+}
+
+struct aspen_object *
+shadow_files_mapped(struct shadow_session *session, pid_t tid,
+                    const struct smaps_area *area, uint64_t flags)
+{
+    struct name mapped = {area->device, area->inode};
+    struct name none = {0, 0};
+    const struct file *known = find_mapped(session->files, &mapped);
+    enum aspen_object_kind kind = ASPEN_OBJECT_FILE;
+
+    if (known)
+        return known->object;
+    if (flags & ASPEN_VM_HUGETLB)
+        kind = ASPEN_OBJECT_HUGETLB;
+    else if (flags & ASPEN_VM_PFNMAP)
+        kind = ASPEN_OBJECT_DEVICE;
+    return add_file(session, &mapped, &none, kind, false,
+                    placement_of(tid, area));
+}

@@ -1,0 +1,269 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * shadow.c - `aspen shadow`: options, and the machine that follows the guest.
+ *
+ * tests/tools/shadow.sh breaks first.
+ */
+#define _GNU_SOURCE
+#include "shadow/shadow.h"
+#include "host/host.h"
+#include "common/options.h"
+#include "shadow/session.h"
+
+#include <aspen/error.h>
+#include <aspen/machine.h>
+#include <errno.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/time.h>
+
+#define COMMAND "shadow"
+
+enum {
+    OPTION_EVERY = OPTION_OWN,
+    OPTION_GUEST_OUTPUT,
+    OPTION_CALLS,
+    OPTION_SECONDS,
+};
+
+static const struct option table[] = {
+    {"pid", required_argument, NULL, OPTION_PID},
+    {"calls", required_argument, NULL, OPTION_CALLS},
+    {"seconds", required_argument, NULL, OPTION_SECONDS},
+    {"every", required_argument, NULL, OPTION_EVERY},
+    {"guest-output", required_argument, NULL, OPTION_GUEST_OUTPUT},
+    {"json", no_argument, NULL, OPTION_JSON},
+    {"help", no_argument, NULL, OPTION_HELP},
+    {NULL, 0, NULL, 0},
+};
+
+static const char help[] =
+    "usage: aspen shadow [options] -- CMD ARGS...\n"
+    "       aspen shadow [options] --pid P\n"
+    "\n"
+    "Run a program, and make each memory call of it, its threads and its\n"
+    "children in Aspen as well. Answers have to be the kernel's, and so have\n"
+    "mappings: at each exec, each fork, before each exit, and every N calls.\n"
+    "What was found is printed on stderr when the last process has ended.\n"
+    "\n"
+    "  --pid P              a process that runs already, from now on; it goes\n"
+    "                       on as before after --seconds, --calls, or ^C\n"
+    "  --seconds S          with --pid: for so long\n"
+    "  --calls N            with --pid: until so many calls were made\n"
+    "  --every N            compare mappings after N calls of a process\n"
+    "                       (1000; 0: never)\n"
+    "  --guest-output FILE  the program's standard output goes there\n"
+    "  --json               print one JSON object on stdout; what the program\n"
+    "                       prints goes to stderr unless --guest-output says\n"
+    "                       otherwise\n"
+    "  --help               print this\n"
+    "\n"
+    "Exit status: 0 Aspen decided as the kernel did, 1 it did not, 2 usage or\n"
+    "the system refused. The program's own is told in the result.\n";
+
+struct shadow_arguments {
+    char **command;
+    const char *guest_output; /* "-": stderr; NULL: where ours goes */
+    uint64_t every;
+    pid_t pid; /* 0: none */
+    uint64_t calls;
+    uint64_t seconds_ns;
+    bool json;
+    bool help;
+};
+
+static int
+take_option(struct shadow_arguments *arguments, int option, char **argv)
+{
+    switch (option) {
+    case OPTION_EVERY:
+        if (tool_parse_number(optarg, INT64_MAX, &arguments->every))
+            return 0;
+        return tool_refuse(COMMAND, "--every takes a number, not '%s'", optarg);
+    case OPTION_PID:
+    case 'p':
+        return options_process(COMMAND, &arguments->pid);
+    case OPTION_CALLS:
+        return options_number(COMMAND, "calls", 1, INT64_MAX,
+                              &arguments->calls);
+    case OPTION_SECONDS:
+        return options_seconds(COMMAND, "seconds", 1, &arguments->seconds_ns);
+    case OPTION_GUEST_OUTPUT:
+        arguments->guest_output = optarg;
+        return 0;
+    case OPTION_JSON:
+        arguments->json = true;
+        return 0;
+    case OPTION_HELP:
+    case 'h':
+        arguments->help = true;
+        return 0;
+    default:
+        return options_unknown(COMMAND, argv);
+    }
+}
+
+static int
+check_attaching(const struct shadow_arguments *arguments, bool command)
+{
+    if (command)
+        return tool_refuse(COMMAND, "give one of -- CMD ARGS and --pid");
+    if (arguments->guest_output)
+        return tool_refuse(COMMAND, "--guest-output goes with -- CMD ARGS");
+    return 0;
+}
+
+static int
+take_arguments(struct shadow_arguments *arguments, int argc, char **argv)
+{
+    int option;
+    int status;
+
+    arguments->every = 1000;
+    opterr = 0;
+    while (!arguments->help &&
+           (option = getopt_long(argc, argv, "+:hp:", table, NULL)) != -1) {
+        status = take_option(arguments, option, argv);
+        if (status != 0)
+            return status;
+    }
+    if (arguments->help)
+        return 0;
+    if (arguments->pid)
+        return check_attaching(arguments, optind < argc);
+    if (arguments->calls || arguments->seconds_ns)
+        return tool_refuse(COMMAND, "--calls and --seconds go with --pid");
+    if (optind >= argc || strcmp(argv[optind - 1], "--") != 0)
+        return tool_refuse(COMMAND, "give -- CMD ARGS, or --pid P");
+    arguments->command = argv + optind;
+    if (arguments->json && !arguments->guest_output)
+        arguments->guest_output = "-";
+    return 0;
+}
+
+static int
+begin_machine(struct shadow_session *session)
+{
+    struct aspen_config config;
+    int result;
+
+    host_config(&config);
+    config.contents_ignored = true;
+    shadow_call_hooks(session, &config);
+    result = host_direct_map(&config);
+    if (result != 0)
+        return tool_fail(&session->error, "no addresses for the machine: %s",
+                         strerror(-result));
+    session->direct_map = config.direct_map;
+    session->direct_map_bytes = (size_t)config.frames * 4096;
+    result = aspen_create(&config, &session->aspen);
+    if (result != 0)
+        return tool_fail(&session->error, "cannot make the machine: %s",
+                         aspen_error_name(result));
+    return shadow_files_begin(session);
+}
+
+static int
+end_machine(struct shadow_session *session)
+{
+    int result;
+
+    shadow_files_end(session);
+    areas_files_free(&session->memories);
+    while (session->processes) {
+        struct shadow_process *process = session->processes;
+
+        session->processes = process->next;
+        free(process);
+    }
+    result = aspen_destroy(session->aspen);
+    munmap(session->direct_map, session->direct_map_bytes);
+    if (result != 0)
+        return tool_refuse(COMMAND, "the machine cannot end: %s",
+                           aspen_error_name(result));
+    return 0;
+}
+
+static int
+report(const struct shadow_arguments *arguments,
+       const struct shadow_session *session)
+{
+    struct shadow_counts sum;
+
+    if (!arguments->json)
+        shadow_report_text(session, stderr);
+    else if (shadow_report_json(session) != 0)
+        return tool_refuse(COMMAND, "no memory for the result");
+    shadow_report_sum(session, &sum);
+    return sum.answers_differ || sum.different ? EXIT_BROKEN : EXIT_HELD;
+}
+
+/* ---- Attached: until it is enough --------------------------------------- */
+
+static struct shadow_session *interrupted;
+static uint64_t deadline_ns; /* 0: none */
+
+/* Ticks, so that no signal can come between a look and the wait. */
+static void
+on_signal(int signal_number)
+{
+    if (signal_number != SIGALRM ||
+        (deadline_ns && tool_now_ns() >= deadline_ns))
+        interrupted->enough = true;
+}
+
+static int
+attach(struct shadow_session *session, const struct shadow_arguments *arguments)
+{
+    static const int signals[] = {SIGINT, SIGTERM, SIGHUP, SIGALRM};
+    const struct itimerval tick = {{0, 50000}, {0, 50000}};
+    struct sigaction action = {.sa_handler = on_signal};
+
+    session->calls_wanted = arguments->calls;
+    if (shadow_attach(session, arguments->pid) != 0)
+        return -1;
+    interrupted = session;
+    if (arguments->seconds_ns)
+        deadline_ns = tool_now_ns() + arguments->seconds_ns;
+    for (size_t i = 0; i < sizeof(signals) / sizeof(signals[0]); i++)
+        sigaction(signals[i], &action, NULL);
+    setitimer(ITIMER_REAL, &tick, NULL);
+    return 0;
+}
+
+static int
+start(struct shadow_session *session, const struct shadow_arguments *arguments)
+{
+    return arguments->pid ? attach(session, arguments)
+                          : shadow_start(session, arguments->command,
+                                         arguments->guest_output);
+}
+
+int
+shadow_command(int argc, char **argv)
+{
+    struct shadow_arguments arguments = {0};
+    struct shadow_session session = {.said = -1, .memories.memory_only = true};
+    int status = take_arguments(&arguments, argc, argv);
+
+    if (status != 0)
+        return status;
+    if (arguments.help) {
+        fputs(help, stdout);
+        return options_flush(COMMAND, EXIT_HELD);
+    }
+    session.every = arguments.every;
+    session.kernel_known = host_say_release(COMMAND);
+    if (begin_machine(&session) != 0)
+        return tool_refuse(COMMAND, "%s", session.error.text);
+    if (start(&session, &arguments) != 0 || shadow_trace(&session) != 0)
+        status = tool_refuse(COMMAND, "%s", session.error.text);
+    else
+        status = report(&arguments, &session);
+    shadow_trace_end(&session);
+    if (end_machine(&session) != 0)
+        status = EXIT_REFUSED;
+    return options_flush(COMMAND, status);
+}

@@ -1,0 +1,290 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * shadow_space.c - address spaces of the guest: what exec set up, or what is
+ * there after a call that Aspen lacks, taken over VMA by VMA.
+ *
+ * Called by shadow_trace.c and shadow_call.c. tests/tools/shadow.sh breaks
+ * first.
+ */
+#define _GNU_SOURCE
+#include "host/host.h"
+#include "shadow/session.h"
+#include "snapshot/smaps.h"
+
+#include <aspen/error.h>
+#include <aspen/flags.h>
+#include <aspen/import.h>
+#include <aspen/mlock.h>
+#include <errno.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* Only special mappings may not grow and yet have no file. */
+static bool
+is_special(const struct smaps_area *area, uint64_t flags)
+{
+    return area->inode == 0 && area->device == 0 &&
+           (flags & (ASPEN_VM_DONTEXPAND | ASPEN_VM_PFNMAP)) != 0;
+}
+
+static int
+import_area(struct shadow_session *session, struct aspen_mm *mm, pid_t tid,
+            const struct smaps_area *area)
+{
+    struct aspen_import_vma vma = {
+        .start = area->start,
+        .end = area->end,
+        .flags = snapshot_flags(area->permissions, area->vm_flags),
+        .pgoff = area->offset / SNAPSHOT_PAGE_SIZE,
+        .has_anon_vma = area->anonymous_kb > 0,
+    };
+    char name[ASPEN_NAME_BYTES];
+    int result;
+
+    if (snapshot_anon_name(area->path, name))
+        vma.name = name;
+    if (is_special(area, vma.flags))
+        vma.flags |= ASPEN_VM_SPECIAL;
+    if (area->inode != 0) {
+        vma.object = shadow_files_mapped(session, tid, area, vma.flags);
+        if (!vma.object)
+            return tool_fail(&session->error, "no memory");
+    }
+    if (vma.flags & ASPEN_VM_SHARED)
+        vma.has_anon_vma = false;
+    result = aspen_import_vma(mm, &vma);
+    if (result != 0)
+        return tool_fail(
+            &session->error,
+            "cannot take over %" PRIx64 "-%" PRIx64 " of process %d: %s",
+            area->start, area->end, (int)tid, aspen_error_name(result));
+    return 0;
+}
+
+/* All areas of the task, and where its stack ends; protection keys: those that
+ * `before` has, unless NULL, and those of the areas. */
+static int
+import_all(struct shadow_session *session, struct aspen_mm *mm, pid_t tid,
+           uint64_t *stack_end, const struct aspen_mm *before)
+{
+    struct aspen_pkeys pkeys = {1, -1};
+    struct smaps_reader reader;
+    struct smaps_area area;
+    char path[64];
+    uint64_t areas = 0;
+    int got;
+    FILE *smaps;
+
+    snprintf(path, sizeof(path), "/proc/%d/smaps", (int)tid);
+    smaps = fopen(path, "re");
+    if (!smaps)
+        return tool_fail(&session->error, "cannot read %s: %s", path,
+                         strerror(errno));
+    if (before)
+        aspen_pkeys_read(before, &pkeys);
+    smaps_begin(&reader, smaps);
+    while ((got = smaps_next(&reader, &area, &session->error)) == 1) {
+        if (strcmp(area.path, "[stack]") == 0)
+            *stack_end = area.end;
+        areas++;
+        snapshot_note_pkey(&pkeys,
+                           snapshot_flags(area.permissions, area.vm_flags));
+        if (import_area(session, mm, tid, &area) != 0) {
+            got = -1;
+            break;
+        }
+    }
+    smaps_end(&reader);
+    fclose(smaps);
+    tally_add(&session->set_up, "vmas", areas);
+    if (got == 0 && aspen_import_pkeys(mm, &pkeys) != 0)
+        return tool_fail(&session->error, "the machine lacks a protection key");
+    return got;
+}
+
+/* Calls of other sizes of registers are not seen. */
+static bool
+can_follow(pid_t tid)
+{
+    unsigned char head[5] = {0};
+    char path[64];
+    FILE *program;
+    bool can;
+
+    snprintf(path, sizeof(path), "/proc/%d/exe", (int)tid);
+    program = fopen(path, "re");
+    if (!program)
+        return true;
+    can = fread(head, 1, sizeof(head), program) != sizeof(head) || head[4] == 2;
+    fclose(program);
+    return can;
+}
+
+static int
+fill(struct shadow_session *session, struct shadow_space *space,
+     struct aspen_mm *mm, pid_t tid)
+{
+    struct host_process process;
+    int result;
+
+    if (import_all(session, mm, tid, &space->stack_end, NULL) != 0)
+        return -1;
+    result = host_process_read(tid, &process);
+    if (result == 0)
+        result = host_process_apply(&process, mm);
+    if (result != 0)
+        return tool_fail(&session->error,
+                         "cannot set up the space of process %d: %s", (int)tid,
+                         strerror(-result));
+    return 0;
+}
+
+static struct shadow_space *
+new_space(struct shadow_session *session)
+{
+    struct shadow_space *space = calloc(1, sizeof(*space));
+
+    if (!space)
+        tool_fail(&session->error, "no memory");
+    else
+        space->users = 1;
+    return space;
+}
+
+/* In the old one's place, which the task leaves. */
+static int
+make_mm(struct shadow_session *session, struct shadow_space *space,
+        struct shadow_space *old, pid_t tid)
+{
+    struct aspen_mm *mm;
+    int result = old ? aspen_exec_prepare(old->mm, &mm)
+                     : aspen_mm_create(session->aspen, &mm);
+
+    if (result != 0)
+        return tool_fail(&session->error, "cannot make a space: %s",
+                         aspen_error_name(result));
+    result = fill(session, space, mm, tid);
+    space->mm = mm;
+    if (!old)
+        return result;
+    if (result == 0)
+        aspen_exec_commit(old->mm, mm);
+    else
+        aspen_exec_abort(mm);
+    return result;
+}
+
+struct shadow_space *
+shadow_space_exec(struct shadow_session *session, struct shadow_space *old,
+                  pid_t tid)
+{
+    struct shadow_space *space = new_space(session);
+
+    if (!space)
+        return NULL;
+    tally_add(&session->set_up, "execs", 1);
+    space->followed = can_follow(tid);
+    if (!space->followed)
+        tally_add(&session->unmodelled, "32-bit program", 1);
+    if (make_mm(session, space, old, tid) != 0) {
+        free(space);
+        return NULL;
+    }
+    if (old && --old->users == 0)
+        free(old);
+    return space;
+}
+
+struct shadow_space *
+shadow_space_fork(struct shadow_session *session, struct shadow_space *parent)
+{
+    struct shadow_space *space = new_space(session);
+    int result;
+
+    if (!space)
+        return NULL;
+    *space = *parent;
+    space->users = 1;
+    space->inside = NULL;
+    space->lock_future = 0;
+    result = aspen_fork(parent->mm, &space->mm);
+    if (result == 0)
+        return space;
+    tool_fail(&session->error, "fork is refused: %s", aspen_error_name(result));
+    free(space);
+    return NULL;
+}
+
+void
+shadow_space_get(struct shadow_space *space)
+{
+    space->users++;
+    aspen_mm_get(space->mm);
+}
+
+void
+shadow_space_put(struct shadow_space *space)
+{
+    aspen_mm_put(space->mm);
+    if (--space->users == 0)
+        free(space);
+}
+
+/* The layout and what will be locked are no matter of VMAs: they stay. */
+static int
+keep_rest(struct shadow_space *space, struct aspen_mm *mm)
+{
+    struct aspen_layout layout;
+    int result;
+
+    aspen_layout_read(space->mm, &layout);
+    result = aspen_layout_set(mm, &layout);
+    if (result == 0 && space->lock_future)
+        result = aspen_mlockall(mm, space->lock_future);
+    return result;
+}
+
+int
+shadow_space_again(struct shadow_session *session, struct shadow_space *space,
+                   pid_t tid)
+{
+    struct aspen_mm *old = space->mm;
+    struct aspen_mm *mm;
+    int result = aspen_exec_prepare(old, &mm);
+
+    if (result != 0)
+        return tool_fail(&session->error, "cannot make a space: %s",
+                         aspen_error_name(result));
+    tally_add(&session->set_up, "taken over again", 1);
+    result = import_all(session, mm, tid, &space->stack_end, old);
+    if (result == 0 && keep_rest(space, mm) != 0)
+        result = tool_fail(&session->error, "cannot keep the layout");
+    if (result != 0) {
+        aspen_exec_abort(mm);
+        return -1;
+    }
+    aspen_exec_commit(old, mm);
+    for (unsigned i = 1; i < space->users; i++) {
+        aspen_mm_get(mm);
+        aspen_mm_put(old);
+    }
+    space->mm = mm;
+    return 0;
+}
+
+void
+shadow_space_limits(struct shadow_space *space, pid_t tid)
+{
+    struct host_process process;
+
+    space->limits_stale = false;
+    if (host_process_read(tid, &process) != 0)
+        return;
+    for (unsigned i = 0; i < ASPEN_LIMITS; i++)
+        if (aspen_limit_set(space->mm, (enum aspen_limit)i,
+                            process.limits[i]) != 0)
+            return;
+    if (aspen_privileges_set(space->mm, process.privileges) != 0)
+        return;
+}

@@ -1,0 +1,260 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * areas.c - what is mapped, the host's and Aspen's, to be compared.
+ *
+ * Called by shadow and fuzz. tests/tools/fuzz.sh breaks first.
+ */
+#define _GNU_SOURCE
+#include "snapshot/areas.h"
+#include "snapshot/smaps.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+struct areas_pair {
+    uint64_t theirs[2]; /* device, inode */
+    uint64_t ours[2];
+};
+
+/* ---- Reading ------------------------------------------------------------ */
+
+static const char *const names[AREAS_TEXTS] = {"maps", "smaps"};
+
+static bool
+add_area(struct areas *areas, enum areas_text from,
+         const struct smaps_area *area)
+{
+    const uint64_t told = from == AREAS_MAPS
+                              ? ASPEN_VM_ACCESS | ASPEN_VM_MAYSHARE
+                              : ~(uint64_t)ASPEN_VM_SOFTDIRTY;
+    struct area *list =
+        tool_room(areas->list, areas->count, &areas->room, sizeof(*list));
+
+    if (!list)
+        return false;
+    areas->list = list;
+    list[areas->count++] = (struct area){
+        .start = area->start,
+        .end = area->end,
+        .offset = area->offset,
+        .device = area->device,
+        .inode = area->inode,
+        .flags = snapshot_flags(area->permissions, area->vm_flags) & told,
+        .memory = strcmp(area->path, "/dev/zero (deleted)") == 0,
+    };
+    return true;
+}
+
+static int
+read_areas(struct areas *areas, enum areas_text from, FILE *file,
+           struct tool_error *error)
+{
+    struct smaps_reader reader;
+    struct smaps_area area;
+    int got;
+
+    areas->count = 0;
+    smaps_begin(&reader, file);
+    while ((got = smaps_next(&reader, &area, error)) == 1)
+        if (!add_area(areas, from, &area)) {
+            got = tool_fail(error, "no memory");
+            break;
+        }
+    smaps_end(&reader);
+    return got;
+}
+
+FILE *
+areas_open(enum areas_text from, pid_t pid)
+{
+    char path[64];
+    FILE *file;
+
+    snprintf(path, sizeof(path), "/proc/%d/%s", (int)pid, names[from]);
+    file = fopen(path, "re");
+    /* More at once than the kilobyte that stdio takes from /proc. */
+    if (file)
+        setvbuf(file, NULL, _IOFBF, 16384);
+    return file;
+}
+
+int
+areas_of_file(struct areas *areas, enum areas_text from, FILE *file,
+              struct tool_error *error)
+{
+    rewind(file);
+    return read_areas(areas, from, file, error);
+}
+
+int
+areas_of_host(struct areas *areas, enum areas_text from, pid_t pid,
+              struct tool_error *error)
+{
+    FILE *file = areas_open(from, pid);
+    int result;
+
+    if (!file)
+        return tool_fail(error, "cannot read %s: %s", names[from],
+                         strerror(errno));
+    result = read_areas(areas, from, file, error);
+    fclose(file);
+    return result;
+}
+
+static void
+take_text(void *context, const char *text, size_t length)
+{
+    uint8_t *to = tool_buffer_add(context, length);
+
+    if (to)
+        memcpy(to, text, length);
+}
+
+int
+areas_of_aspen(struct areas *areas, enum areas_text from, struct aspen_mm *mm,
+               struct tool_error *error)
+{
+    struct tool_buffer text = {0};
+    FILE *file = NULL;
+    int result = 0;
+
+    areas->count = 0;
+    (from == AREAS_MAPS ? aspen_inspect_maps
+                        : aspen_inspect_smaps)(mm, take_text, &text);
+    if (text.length && !text.failed)
+        file = fmemopen(text.bytes, text.length, "r");
+    if (file) {
+        result = read_areas(areas, from, file, error);
+        fclose(file);
+    } else if (text.length || text.failed)
+        result = tool_fail(error, "no memory");
+    tool_buffer_free(&text);
+    return result;
+}
+
+void
+areas_free(struct areas *areas)
+{
+    free(areas->list);
+    *areas = (struct areas){0};
+}
+
+/* ---- Lists -------------------------------------------------------------- */
+
+const struct area *
+areas_at(const struct areas *areas, uint64_t address)
+{
+    for (size_t i = 0; i < areas->count; i++)
+        if (areas->list[i].start <= address && address < areas->list[i].end)
+            return &areas->list[i];
+    return NULL;
+}
+
+static bool
+can_join(const struct area *a, const struct area *b)
+{
+    return a->end == b->start && a->flags == b->flags &&
+           a->device == b->device && a->inode == b->inode &&
+           (a->inode == 0 || a->offset + (a->end - a->start) == b->offset);
+}
+
+void
+areas_join(struct areas *areas)
+{
+    size_t kept = 0;
+
+    for (size_t i = 1; i < areas->count; i++)
+        if (can_join(&areas->list[kept], &areas->list[i]))
+            areas->list[kept].end = areas->list[i].end;
+        else
+            areas->list[++kept] = areas->list[i];
+    if (areas->count)
+        areas->count = kept + 1;
+}
+
+void
+areas_put(const struct areas *areas, size_t i, bool with_flags, char *text,
+          size_t size)
+{
+    const struct area *area;
+    int length;
+
+    if (i >= areas->count) {
+        snprintf(text, size, "nothing more");
+        return;
+    }
+    area = &areas->list[i];
+    length = snprintf(
+        text, size,
+        "%" PRIx64 "-%" PRIx64 " %c%c%c%c %" PRIx64 " %" PRIx64 ":%" PRIx64
+        " %" PRIu64,
+        area->start, area->end, area->flags & ASPEN_VM_READ ? 'r' : '-',
+        area->flags & ASPEN_VM_WRITE ? 'w' : '-',
+        area->flags & ASPEN_VM_EXEC ? 'x' : '-',
+        area->flags & ASPEN_VM_MAYSHARE ? 's' : 'p', area->offset,
+        area->device >> 32, area->device & UINT32_MAX, area->inode);
+    if (with_flags && length > 0 && (size_t)length < size)
+        snprintf(text + length, size - (size_t)length, " (flags %#" PRIx64 ")",
+                 area->flags);
+}
+
+/* ---- Comparing ---------------------------------------------------------- */
+
+bool
+areas_same_file(struct areas_files *files, const struct area *theirs,
+                const struct area *ours)
+{
+    const struct areas_pair pair = {{theirs->device, theirs->inode},
+                                    {ours->device, ours->inode}};
+    bool memory = theirs->memory && ours->memory;
+    struct areas_pair *list;
+
+    if (theirs->inode == 0 || ours->inode == 0 ||
+        (files->memory_only && !memory))
+        return memcmp(pair.theirs, pair.ours, sizeof(pair.ours)) == 0;
+    for (size_t i = 0; i < files->count; i++) {
+        const struct areas_pair *known = &files->list[i];
+        bool same_theirs =
+            memcmp(known->theirs, pair.theirs, sizeof(pair.theirs)) == 0;
+        bool same_ours = memcmp(known->ours, pair.ours, sizeof(pair.ours)) == 0;
+        if (same_theirs || same_ours)
+            return same_theirs && same_ours;
+    }
+    list = tool_room(files->list, files->count, &files->room, sizeof(*list));
+    if (!list)
+        return false;
+    files->list = list;
+    list[files->count++] = pair;
+    return true;
+}
+
+void
+areas_files_free(struct areas_files *files)
+{
+    free(files->list);
+    *files = (struct areas_files){0};
+}
+
+static bool
+same_area(struct areas_files *files, const struct area *theirs,
+          const struct area *ours, uint64_t flags)
+{
+    return theirs->start == ours->start && theirs->end == ours->end &&
+           ((theirs->flags ^ ours->flags) & flags) == 0 &&
+           theirs->offset == ours->offset &&
+           areas_same_file(files, theirs, ours);
+}
+
+size_t
+areas_difference(struct areas_files *files, const struct areas *theirs,
+                 const struct areas *ours, uint64_t flags)
+{
+    size_t i = 0;
+
+    while (i < theirs->count && i < ours->count &&
+           same_area(files, &theirs->list[i], &ours->list[i], flags))
+        i++;
+    return i < theirs->count || i < ours->count ? i : SIZE_MAX;
+}

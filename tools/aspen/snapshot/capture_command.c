@@ -1,0 +1,203 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * capture_command.c - `aspen capture`: take a snapshot of a process, write it
+ * to a file, say what is in it.
+ *
+ * tests/tools/capture.sh breaks first.
+ */
+#define _GNU_SOURCE
+#include "common/options.h"
+#include "common/json.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#define COMMAND "capture"
+
+enum { OPTION_FILE = OPTION_OWN, OPTION_REDACT };
+
+static const struct option table[] = {
+    OPTIONS_SOURCE,
+    {"file", required_argument, NULL, 'o'},
+    {"redact", no_argument, NULL, OPTION_REDACT},
+    {NULL, 0, NULL, 0},
+};
+
+static const char help[] =
+    "usage: aspen capture --pid P -o FILE [options]\n"
+    "       aspen capture -o FILE [options] -- CMD ARGS...\n"
+    "\n"
+    "Write a snapshot of a process's address space: its mappings and what "
+    "each\n"
+    "page-table entry holds, without any contents. The process stands still\n"
+    "while it is read and goes on afterwards.\n"
+    "\n"
+    "  -o FILE            the snapshot; it appears whole or not at all; - is\n"
+    "                     standard output\n"
+    "  --redact           leave out paths, names, devices and inodes\n";
+
+struct capture_arguments {
+    struct capture_source source;
+    const char *file;
+    bool redact;
+    bool json;
+    bool help;
+};
+
+static int
+take_arguments(struct capture_arguments *arguments, int argc, char **argv)
+{
+    int option;
+
+    options_source_init(&arguments->source);
+    opterr = 0;
+    while ((option = getopt_long(argc, argv, "+:o:h", table, NULL)) != -1) {
+        int taken = options_source_take(&arguments->source, COMMAND, option);
+
+        if (taken < 0)
+            return EXIT_REFUSED;
+        if (taken > 0)
+            continue;
+        if (option == 'o')
+            arguments->file = optarg;
+        else if (option == OPTION_REDACT)
+            arguments->redact = true;
+        else if (option == OPTION_JSON)
+            arguments->json = true;
+        else if (option == OPTION_HELP || option == 'h') {
+            arguments->help = true;
+            return 0;
+        } else
+            return options_unknown(COMMAND, argv);
+    }
+    if (arguments->file == NULL)
+        return tool_refuse(COMMAND, "give -o FILE; see aspen capture --help");
+    if (strcmp(arguments->file, "-") == 0 && arguments->json)
+        return tool_refuse(COMMAND, "-o - and --json both print");
+    return options_source_finish(&arguments->source, COMMAND, argc, argv,
+                                 false);
+}
+
+static int
+print_json(const struct snapshot *snapshot,
+           const struct snapshot_totals *totals, const char *file)
+{
+    json_t *pages = json_object();
+    json_t *root;
+
+    for (unsigned i = 0; i < SNAPSHOT_KINDS; i++)
+        tool_json_count(pages, snapshot_kind_name(i), totals->pages[i]);
+    root = json_pack(
+        "{s:s, s:o, s:o, s:s, s:s, s:b, s:b, s:I, s:I, s:I, s:o, s:I, s:I, "
+        "s:I, s:I, s:I}",
+        "schema", "aspen.capture/1", "file", tool_json_words(file), "process",
+        tool_json_words(snapshot_text(snapshot, snapshot->name)), "kernel",
+        snapshot_text(snapshot, snapshot->release), "method",
+        snapshot_method_name(snapshot->method), "torn", snapshot->torn,
+        "redacted", snapshot->redacted, "vmas", (json_int_t)snapshot->vma_count,
+        "pages_resident", (json_int_t)totals->resident_pages, "pages_swapped",
+        (json_int_t)totals->pages[SNAPSHOT_SWAP], "pages", pages,
+        "pages_hugetlb", (json_int_t)totals->hugetlb_pages, "ambiguous",
+        (json_int_t)snapshot->ambiguous, "assumed",
+        (json_int_t)snapshot->assumed, "pages_not_looked_at",
+        (json_int_t)snapshot->unread, "pages_missing",
+        (json_int_t)totals->missing_pages);
+    if (tool_json_print(root, JSON_ENSURE_ASCII) != 0)
+        return tool_refuse(COMMAND, "no memory");
+    return EXIT_HELD;
+}
+
+static void
+print_text(const struct snapshot *snapshot,
+           const struct snapshot_totals *totals, const char *file, FILE *to)
+{
+    fprintf(to,
+            "%s: %s%s%" PRIu64 " mappings, %" PRIu64 " pages resident, %" PRIu64
+            " swapped (%s)\n",
+            file, snapshot_text(snapshot, snapshot->name),
+            snapshot->redacted ? "" : ", ", snapshot->vma_count,
+            totals->resident_pages, totals->pages[SNAPSHOT_SWAP],
+            snapshot_method_name(snapshot->method));
+    if (snapshot->ambiguous > 0)
+        fprintf(to, "  the kernel did not tell the kind of %" PRIu64 " pages\n",
+                snapshot->ambiguous);
+    if (totals->missing_pages > 0)
+        fprintf(to,
+                "  %" PRIu64 " resident pages of large mappings were not "
+                "found (--method pagemap looks everywhere)\n",
+                totals->missing_pages);
+    if (snapshot->torn)
+        fprintf(to, "  taken while it ran: may not fit together\n");
+}
+
+/* A file that cannot be written should be refused before, not after, the
+ * process was stopped or the command run. */
+static int
+check_target(const char *file)
+{
+    char directory[4096];
+    char *slash;
+
+    if (strcmp(file, "-") == 0)
+        return isatty(STDOUT_FILENO) == 1
+                   ? tool_refuse(COMMAND, "a snapshot is no text: not "
+                                          "written to a terminal")
+                   : 0;
+    snprintf(directory, sizeof(directory), "%s", file);
+    slash = strrchr(directory, '/');
+    if (slash == NULL)
+        strcpy(directory, ".");
+    else
+        slash[slash == directory ? 1 : 0] = '\0';
+    if (access(file, F_OK) != 0 && access(directory, W_OK) != 0)
+        return tool_refuse(COMMAND, "cannot write %s: %s", file,
+                           strerror(errno));
+    return 0;
+}
+
+static int
+report(const struct capture_arguments *arguments, struct snapshot *snapshot)
+{
+    struct snapshot_totals totals;
+    struct tool_error error;
+
+    if (arguments->redact)
+        snapshot_redact(snapshot);
+    if (snapshot_save(snapshot, arguments->file, &error) != 0)
+        return tool_refuse(COMMAND, "%s", error.text);
+    snapshot_sum(snapshot, &totals);
+    if (arguments->json)
+        return print_json(snapshot, &totals, arguments->file);
+    print_text(snapshot, &totals, arguments->file,
+               strcmp(arguments->file, "-") == 0 ? stderr : stdout);
+    return EXIT_HELD;
+}
+
+int
+capture_command(int argc, char **argv)
+{
+    struct capture_arguments arguments = {0};
+    struct snapshot snapshot;
+    struct tool_error error;
+    int status = take_arguments(&arguments, argc, argv);
+
+    if (status != 0)
+        return status;
+    if (arguments.help) {
+        fputs(help, stdout);
+        fputs(options_source_help, stdout);
+        return options_flush(COMMAND, EXIT_HELD);
+    }
+    status = check_target(arguments.file);
+    if (status != 0)
+        return status;
+    if (capture_from(&snapshot, &arguments.source, &error) != 0)
+        return tool_refuse(COMMAND, "%s", error.text);
+    status = report(&arguments, &snapshot);
+    snapshot_free(&snapshot);
+    return options_flush(COMMAND, status);
+}
