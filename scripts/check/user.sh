@@ -48,8 +48,8 @@ if ! as_user test -r "$tree/tests/tools/lib.bash" -a \
     tree=$work/tree
     mkdir "$tree"
     tar -c "$build/aspen" "$build/aspen-broken" "$build/make_snapshots" \
-        "$build/pkey_guest" \
-        "$build/tests/unit" scripts tests/unit tests/tools tests/snapshots |
+        "$build/pkey_guest" "$build/tests/unit" scripts tests/unit \
+        tests/host tests/threads tests/tools tests/snapshots |
         tar -x -C "$tree" && chmod -R go+rX "$tree"
     as_user "$tree/$build/aspen" --version >/dev/null ||
         no "a user can neither get to $PWD nor run programs of $work"
