@@ -1,8 +1,9 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: MIT
 #
-# scripts/check/kernels.sh BUILD whole|short: boot Debian's kernels in QEMU and run there
-# what compares with the kernel. From the environment:
+# kernels.sh BUILD whole|short: boot Debian's kernels in QEMU and run there what
+# compares with the kernel, all of it or what guest.sh calls the short form. From
+# the environment:
 #
 #   ARCH      amd64 or arm64, for which BUILD was made
 #   SYSTEM    arm64: what scripts/arm64/root.sh has made
@@ -10,6 +11,10 @@
 #   CPUS      processors, as QEMU calls them: qemu64, and max, which has
 #             protection keys and 57 bits of addresses; for arm64 cortex-a57,
 #             and max, which has BTI and MTE (52 bits are off)
+#   SHORT     a regular expression: boots KERNEL/CPU of the short form, where the
+#             others are whole: none
+#   SMP       processors of a guest: 2
+#   MEMORY    and its MiB: 2048
 #   LIMIT     seconds that one boot may take: 3600
 #   ACCEL     how QEMU runs it: tcg,thread=multi; kvm where that works
 #   RUN       instead of the tests: this command, in each guest, in a folder
@@ -38,21 +43,26 @@ arm64)
     ;;
 esac
 : "${KERNELS:=6.1 6.12}" "${RUN:=}"
+: "${SHORT:=^$}" "${SMP:=2}" "${MEMORY:=2048}"
 : "${LIMIT:=3600}" "${ACCEL:=tcg,thread=multi}"
+[ "$how" != short ] || SHORT=.
 work=$build/kernels
 passed=0 failed=0 skipped=0
 mkdir -p "$work"
 
-# What the guest is told; a shell reads it there. The short form makes a tenth
-# of the random calls, in the tests that compare calls alone.
+# What the guest is told; a shell reads it there.
 todo()
 {
-    printf 'port=%s run=%q how=%s\n' "$port" "$RUN" "$how"
-    if [ "$how" = short ]; then
-        echo "calls=400 seeds='1 2' tools=; export ASPEN_ROUNDS_OF=10"
+    printf 'port=%s run=%q\n' "$port" "$RUN"
+}
+
+# How it is to be told, by the kernel's command line, and in the table.
+form_of()
+{
+    if [[ $1/$2 =~ $SHORT ]]; then
+        echo short
     else
-        echo "calls=2000 seeds='1 2 3 4 5 6 7 8'
-            tools='capture fuzz shadow pkey usage'"
+        echo whole
     fi
 }
 
@@ -67,9 +77,9 @@ machine()
         set -- "$@" -machine "$board"
     fi
     timeout -k 5 "$LIMIT" "${qemu[0]}" -nodefaults -no-user-config \
-        -display none -no-reboot -accel "$ACCEL" -cpu "$2" -smp 2 \
-        -m 2048 -kernel "$work/$1/vmlinuz" -initrd "$work/$1/initrd" \
-        -append "console=$console panic=-1 oops=panic" \
+        -display none -no-reboot -accel "$ACCEL" -cpu "$2" -smp "$SMP" \
+        -m "$MEMORY" -kernel "$work/$1/vmlinuz" -initrd "$work/$1/initrd" \
+        -append "console=$console panic=-1 oops=panic aspen.$(form_of "$1" "$2")" \
         -drive file="$work/system.img",format=raw,if=virtio,snapshot=on \
         -drive file="$work/project.img",format=raw,if=virtio,snapshot=on \
         -drive file="$3/logs.tar",format=raw,if=virtio \
@@ -134,7 +144,7 @@ check_in()
     results=$directory/results
     rm -rf "$directory"
     mkdir -p "$directory"
-    echo "---- $(cut -d' ' -f2 "$work/$1/version"), -cpu $2"
+    echo "---- $(cut -d' ' -f2 "$work/$1/version"), -cpu $2, $(form_of "$1" "$2")"
     machine "$1" "$2" "$directory" </dev/null | tee "$results" |
         grep --line-buffered -v '^fact'
     status=${PIPESTATUS[0]}
@@ -147,8 +157,9 @@ check_in()
         tail -n 30 "$directory/console" | sed 's/^/     /'
     fi
     passed=$((passed + p)) failed=$((failed + f)) skipped=$((skipped + s))
-    printf '| %s | %s | %d | %d | %d | %s | %s |\n' \
-        "$(cut -d' ' -f2 "$work/$1/version")" "$2" "$p" "$f" "$s" \
+    printf '| %s | %s | %s | %d | %d | %d | %s | %s |\n' \
+        "$(cut -d' ' -f2 "$work/$1/version")" "$2" "$(form_of "$1" "$2")" \
+        "$p" "$f" "$s" \
         "$(fact fuzz "$results")" "$(fact shadow "$results")" >>"$work/table"
 }
 
@@ -194,8 +205,8 @@ if [ -n "$RUN" ]; then
 fi
 
 cat >"$work/table" <<'HEAD'
-| kernel | processor | passed | failed | skipped | fuzz calls | shadow calls |
-| --- | --- | --- | --- | --- | --- | --- |
+| kernel | processor | form | passed | failed | skipped | fuzz calls | shadow calls |
+| --- | --- | --- | --- | --- | --- | --- | --- |
 HEAD
 for kernel in $fetched; do
     for cpu in $CPUS; do
