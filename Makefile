@@ -249,9 +249,9 @@ check-kernels-short: $(BUILD)/aspen $(BUILD)/pkey_guest $(UNIT_test)
 CHECKS += check-kernels-short
 CHECKS_LONG += check-kernels
 
-# The table of the last run, into docs/hosts.md.
+# The table of the last run, into docs/evidence/hosts.md.
 kernels-table:
-	@scripts/kernels/table.sh $(BUILD)/kernels/table docs/hosts.md
+	@scripts/kernels/table.sh $(BUILD)/kernels/table docs/evidence/hosts.md
 
 # ---- Other settings -----------------------------------------------------
 
@@ -360,9 +360,9 @@ install: all
 	    install $(INSTALL_PROGRAMS) '$(DESTDIR)$(PREFIX)/bin/')
 	$(if $(INSTALL_LIBEXEC),install -d '$(DESTDIR)$(PREFIX)/libexec/aspen' && \
 	    install $(INSTALL_LIBEXEC) '$(DESTDIR)$(PREFIX)/libexec/aspen/')
-	$(if $(wildcard docs/aspen.1),install -d \
+	$(if $(wildcard docs/use/aspen.1),install -d \
 	    '$(DESTDIR)$(PREFIX)/share/man/man1' && install -m 644 \
-	    docs/aspen.1 '$(DESTDIR)$(PREFIX)/share/man/man1/')
+	    docs/use/aspen.1 '$(DESTDIR)$(PREFIX)/share/man/man1/')
 
 uninstall:
 	rm -rf '$(DESTDIR)$(PREFIX)/include/aspen' \

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The example behind docs/tour.md: one address, from mmap to exit. It prints
- * what the page shows; `make check` compares the two.
+ * The example behind docs/design/tour.md: one address, from mmap to exit. It
+ * prints what the page shows; `make check` compares the two.
  */
 #include <aspen/aspen.h>
 #include <stdarg.h>

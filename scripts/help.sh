@@ -23,7 +23,7 @@ check-user|what asks the host, as an ordinary user (root makes one)
 check-container|the same by the default rules of Docker and podman
 check-arm64|built for arm64, run there through QEMU
 check-kernels|Debian's other kernels in QEMU; KERNELS=6.1 CPUS=max RUN='CMD'
-kernels-table|the table of its last run into docs/hosts.md
+kernels-table|the table of its last run into docs/evidence/hosts.md
 check-hosts|limits and settings that people change; HOSTS=--list
 bench|measure, beside yardsticks (installs them first)
 unit|the unit tests; `make test_NAME` for one

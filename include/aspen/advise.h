@@ -14,7 +14,7 @@ extern "C" {
 
 struct aspen_mm;
 
-/** Linux's numbers. docs/semantics.md says what each does. */
+/** Linux's numbers. docs/use/semantics.md says what each does. */
 enum aspen_advice {
     ASPEN_MADV_NORMAL = 0,
     ASPEN_MADV_RANDOM = 1,

@@ -19,7 +19,7 @@ typedef void aspen_text_sink(void *context, const char *text, size_t length);
 
 /**
  * Text of /proc/P/maps, /proc/P/smaps in Linux's format, and the project's own
- * notation (docs/notation.md; `pages` also lists page-table entries).
+ * notation (docs/use/notation.md; `pages` also lists page-table entries).
  *
  * Context: may sleep; takes the mmap lock for reading; the sink must not call
  * into this address space.
@@ -63,7 +63,7 @@ struct aspen_finding {
 /**
  * Check everything of a machine against everything else: trees, VMAs, page
  * tables, reverse maps, frame counts, charge, objects, swap map, registry.
- * docs/inspect.md lists the checks by name.
+ * docs/use/inspect.md lists the checks by name.
  *
  * Context: may sleep; no call of the machine is under way.
  * Returns: 0: all holds; 1: finding filled; -ASPEN_ENOMEM: no memory to check.

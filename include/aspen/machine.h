@@ -25,7 +25,7 @@ enum aspen_overcommit {
 };
 
 /** Whose semantics are followed where releases of Linux differ: see "Releases"
- * in docs/semantics.md. */
+ * in docs/use/semantics.md. */
 enum aspen_semantics {
     ASPEN_SEMANTICS_6_1,
     ASPEN_SEMANTICS_6_12,

@@ -31,7 +31,7 @@ ASPEN_MUST_USE int aspen_mm_create(struct aspen *aspen, struct aspen_mm **mm);
 
 /**
  * Copy an address space, as fork(2) does: private pages become copy-on-write
- * in both, shared ones stay shared. docs/fork.md lists every step.
+ * in both, shared ones stay shared. docs/design/fork.md lists every step.
  *
  * Owns:    the caller is the child's one user.
  * Context: may sleep. Takes the parent's mmap lock for writing, killable.

@@ -31,9 +31,10 @@ struct aspen_object;
 struct aspen_mmap_args {
     uint64_t address;
     uint64_t length_bytes;
-    /* READ WRITE EXEC SHARED GROWSDOWN NORESERVE LOCKED... docs/semantics.md
-     * lists them. MAYREAD, MAYWRITE, MAYEXEC: as given when one of them is,
-     * else all three. ACCOUNT and MAYSHARE follow from the rest. */
+    /* READ WRITE EXEC SHARED GROWSDOWN NORESERVE LOCKED...
+     * docs/use/semantics.md lists them. MAYREAD, MAYWRITE, MAYEXEC: as given
+     * when one of them is, else all three. ACCOUNT and MAYSHARE follow from the
+     * rest. */
     uint64_t vm_flags;
     unsigned place;              /* ASPEN_MAP_*, ORed */
     struct aspen_object *object; /* NULL: zero-filled private memory */

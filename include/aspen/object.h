@@ -22,7 +22,7 @@ enum aspen_object_kind {
     ASPEN_OBJECT_HUGETLB /* huge pages; imported only */
 };
 
-/** How huge pages bear on where its mappings go; see docs/semantics.md. */
+/** How huge pages bear on where its mappings go; see docs/use/semantics.md. */
 enum aspen_placement {
     ASPEN_PLACEMENT_PLAIN,      /* not at all */
     ASPEN_PLACEMENT_HUGE,       /* aligned when larger than one: files of ext4,

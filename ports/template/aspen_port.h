@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * aspen_port.h - everything the core asks of its host. Copy this file, keep
- * the names, replace the bodies. docs/porting.md walks through it.
+ * the names, replace the bodies. docs/use/porting.md walks through it.
  *
  * As it stands it compiles: locks are bare-metal spin loops on one word, and
  * what only you can know is declared `extern`, for your kernel to define.

@@ -25,7 +25,7 @@ for source in examples/*.c; do
         tail -n 20 "$dir/$name.out"
         continue
     fi
-    for page in $(grep -l "^<!-- output of $source -->" README.md docs/*.md); do
+    for page in $(grep -l "^<!-- output of $source -->" README.md docs/*/*.md); do
         if awk -v mark="<!-- output of $source -->" '
             $0 == mark {found = 1; next}
             found && /^```/ {if (on) exit; on = 1; next}

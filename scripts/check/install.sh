@@ -48,7 +48,7 @@ if [ -f build/aspen ]; then
     try "the command" "$dir/usr/bin/aspen" --help
     try "the bench" "$dir/usr/bin/aspen" bench --help
 fi
-if [ -f docs/aspen.1 ]; then
+if [ -f docs/use/aspen.1 ]; then
     try "manual page" test -s "$dir/usr/share/man/man1/aspen.1"
 fi
 try uninstall env -u MAKEFLAGS "$MAKE" --no-print-directory uninstall PREFIX=/usr \

@@ -10,7 +10,7 @@
 #   spdx      every file says its licence
 #   calls     every public function that returns an int must be looked at by
 #             the caller, and is in the table of tests/unit/calls/test_every_call.c
-#   semantics docs/semantics.md has a line for each advice, and each deviation
+#   semantics docs/use/semantics.md has a line for each advice, and each deviation
 #             names a test that exists
 #   readme    the example in README.md is the one that is compiled and run,
 #             and the packages it names are the ones that get installed
@@ -134,12 +134,12 @@ semantics_broken()
 {
     sed -n 's/^ *ASPEN_MADV_\([A-Z_]*\).*/\1/p' include/aspen/advise.h |
         while read -r advice; do
-            grep -q "^| $advice |" docs/semantics.md ||
+            grep -q "^| $advice |" docs/use/semantics.md ||
                 echo "$advice: no line of its own"
         done
     awk -F ' *\\| *' '/^## /{on = $0 == "## Deviations"; next}
         on && /^\|/ && $2 != "what" && $2 !~ /^-/ {print $6}' \
-        docs/semantics.md | while read -r shown; do
+        docs/use/semantics.md | while read -r shown; do
         case $shown in
             '`aspen fuzz`'*) ;;
             test_*) test_missing "$shown" ;;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * inspect/dump.c - an address space in the project's notation, which
- * docs/notation.md explains. Documents, tests and bug reports use it.
+ * docs/use/notation.md explains. Documents, tests and bug reports use it.
  *
  * The first test to break is tests/unit/inspect/test_inspect.c.
  */

@@ -13,7 +13,7 @@
  *   validate_name.c     names of anonymous memory
  *   validate_frame.c    what was added up against frames and swap slots
  *
- * docs/inspect.md explains each check; tests/unit/inspect/test_validate.c
+ * docs/use/inspect.md explains each check; tests/unit/inspect/test_validate.c
  * plants what it is to find, and compares the lists.
  */
 #ifndef ASPEN_INSPECT_VALIDATE_H

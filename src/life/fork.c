@@ -2,7 +2,7 @@
 /*
  * life/fork.c - copy an address space, or leave nothing of the attempt.
  *
- * The steps are numbered as in docs/fork.md, after Linux's dup_mmap().
+ * The steps are numbered as in docs/design/fork.md, after Linux's dup_mmap().
  *
  * I1  While it is built the child is BUILDING and in no registry; its tree is
  *     private. Its VMAs can be met through the reverse maps, whole; the child

@@ -16,7 +16,7 @@ uint64_t aspen_place_hint(const struct aspen_mm *mm,
  * Choose the address of `bytes` (a multiple of the page size, not 0) by the
  * caller's wish: `hint` (fixed: the address), args->place, object with
  * offset_bytes, and whether vm_flags has SHARED; the rest of args does not
- * matter. docs/semantics.md, "Where", has the rules.
+ * matter. docs/use/semantics.md, "Where", has the rules.
  *
  * Context: the mmap lock is held.
  * Returns: 0 and *start, or -ASPEN_ENOMEM (beyond the top, or no place),

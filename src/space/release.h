@@ -2,9 +2,10 @@
 /*
  * space/release.h - what differs between releases of Linux.
  *
- * Each function is one row of the table "Releases" in docs/semantics.md, which
- * says the same in words. Nobody else looks at config.semantics. A level stands
- * for Debian's kernel of that release: what came in between is in the next.
+ * Each function is one row of the table "Releases" in docs/use/semantics.md,
+ * which says the same in words. Nobody else looks at config.semantics. A level
+ * stands for Debian's kernel of that release: what came in between is in the
+ * next.
  *
  * The first test to break is tests/unit/space/test_release.c.
  */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * tree/node.h - one node of the range tree: its two forms and how to search
- * them. Private to the tree; docs/tree.md draws it.
+ * them. Private to the tree; docs/design/tree.md draws it.
  *
  *            compact                           wide
  *       0    base: key of relative 0           number of slots in use

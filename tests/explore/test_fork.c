@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * One fork beside one walker, over all orders: the walker meets only whole
- * things (docs/fork.md, "Who may meet a child that is being built"), whether
- * the fork succeeds or fails, and wherever it fails.
+ * things (docs/design/fork.md, "Who may meet a child that is being built"),
+ * whether the fork succeeds or fails, and wherever it fails.
  */
 #include "explore.h"
 #include "paging/table.h"

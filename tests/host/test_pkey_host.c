@@ -137,7 +137,7 @@ host_call(const struct linux_call *call)
 }
 
 /* Linux takes the space's own key before it refuses, and denies the thread to
- * read by it; Aspen does neither (docs/semantics.md). Make it even. */
+ * read by it; Aspen does neither (docs/use/semantics.md). Make it even. */
 static void
 even_out(struct pair *p, const struct linux_call *call, int64_t answer)
 {
@@ -298,7 +298,7 @@ any_call(struct pair *p)
         a[2] = 22 + below(p, 2);
         break;
     case SYS_mlock2:
-        a[2] = 1; /* what has to come first: docs/semantics.md, Deviations */
+        a[2] = 1; /* what comes first: docs/use/semantics.md, Deviations */
         break;
     default:
         break;

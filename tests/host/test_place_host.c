@@ -513,8 +513,8 @@ ask_aspen(struct pair *p, const struct command *command)
 }
 
 /* With 57-bit addresses Linux maps above 2^47 for who names a place there, and
- * Aspen does not (docs/semantics.md, Deviations): then neither has it. Where
- * Linux has found room, it may still refuse for another reason. */
+ * Aspen does not (docs/use/semantics.md, Deviations): then neither has it.
+ * Where Linux has found room, it may still refuse for another reason. */
 static bool
 is_beyond(struct pair *p, const struct command *command, int64_t host,
           int64_t ours)

@@ -19,7 +19,7 @@ map(int protection)
 }
 
 /* What a thread may not touch is not filled. (mlock that is refused leaves its
- * flags on the kernel's side: docs/semantics.md, Deviations.) */
+ * flags on the kernel's side: docs/use/semantics.md, Deviations.) */
 static void
 with_rights(char *page, int key, unsigned rights)
 {

@@ -478,7 +478,7 @@ fork_walkers(struct fork_parent *parent)
         walk_anon(parent, vma);
 }
 
-/* ---- Rows of docs/fork.md ---------------------------------------------- */
+/* ---- Rows of docs/design/fork.md ------------------------------------- */
 
 #define TABLES 64
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * fork_parent.h - an address space that takes fork through every row of
- * docs/fork.md, walkers that look at a fork from outside while it runs, and
- * the labels that say which row a crossing belongs to.
+ * docs/design/fork.md, walkers that look at a fork from outside while it runs,
+ * and the labels that say which row a crossing belongs to.
  */
 #ifndef FORK_PARENT_H
 #define FORK_PARENT_H
@@ -55,7 +55,7 @@ void fork_walkers(struct fork_parent *parent);
 
 /* What a crossing belongs to. */
 struct fork_label {
-    unsigned row;   /* of docs/fork.md */
+    unsigned row;   /* of docs/design/fork.md */
     unsigned level; /* row 16, page_table: of the table that is made */
 };
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Deliberate deviations from Linux (docs/semantics.md) that no other test is
- * about: what Aspen answers, and where the host can be asked in a line, what
+ * Deliberate deviations from Linux (docs/use/semantics.md) that no other test
+ * is about: what Aspen answers, and where the host can be asked in a line, what
  * it answers.
  */
 #define _GNU_SOURCE

@@ -511,7 +511,7 @@ test_smaps_flags(void **unused)
 
 /* ---- The notation ------------------------------------------------------ */
 
-/* The example of docs/notation.md, as far as one space goes. */
+/* The example of docs/use/notation.md, as far as one space goes. */
 static void
 test_dump(void **unused)
 {

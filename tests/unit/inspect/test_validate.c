@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * test_validate.c - the validator: clean machines have no finding; each kind
- * of corruption, planted alone, is found under the name that docs/inspect.md
- * gives it, and every name of that page is planted.
+ * of corruption, planted alone, is found under the name that
+ * docs/use/inspect.md gives it, and every name of that page is planted.
  */
 #include "fork_parent.h"
 #include "helper.h"
@@ -1548,11 +1548,11 @@ test_names(void **unused)
     char *frames = read_file("tests/unit/frames/test_frames.c");
     size_t allocator = 0;
 
-    read_names("docs/inspect.md", &names);
+    read_names("docs/use/inspect.md", &names);
     for (unsigned i = 0; i < ASPEN_CHECK_KINDS; i++) {
         const char *name = aspen_check_name((enum aspen_check)i);
         if (!has_name(&names, name))
-            fail_msg("docs/inspect.md does not have %s", name);
+            fail_msg("docs/use/inspect.md does not have %s", name);
         if (!is_planted(name))
             fail_msg("%s is not planted", name);
     }
@@ -1563,7 +1563,7 @@ test_names(void **unused)
         snprintf(comment, sizeof(comment), " *   %s ", names.names[i]);
         snprintf(quoted, sizeof(quoted), "\"%s\"", names.names[i]);
         if (!strstr(header, comment) || !strstr(frames, quoted))
-            fail_msg("docs/inspect.md has %s, which is nowhere else",
+            fail_msg("docs/use/inspect.md has %s, which is nowhere else",
                      names.names[i]);
         allocator++;
     }

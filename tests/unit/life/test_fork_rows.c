@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * docs/fork.md against fork itself: every row that names crossings is crossed
- * and made to fail in each kind it names, and no crossing is without a row.
+ * docs/design/fork.md against fork itself: every row that names crossings is
+ * crossed and made to fail in each kind it names, and no crossing is without a
+ * row.
  */
 #define _GNU_SOURCE
 #include "fork_parent.h"
@@ -38,10 +39,11 @@ read_table(void)
     struct table table = {0};
     char *line = NULL;
     size_t size = 0;
-    FILE *file = fopen("docs/fork.md", "re");
+    FILE *file = fopen("docs/design/fork.md", "re");
 
     if (!file)
-        fail_msg("docs/fork.md: run the tests from the project's folder");
+        fail_msg(
+            "docs/design/fork.md: run the tests from the project's folder");
     while (getline(&line, &size, file) > 0) {
         unsigned row;
         if (sscanf(line, "| %u |", &row) != 1)
@@ -124,12 +126,12 @@ test_every_row(void **state)
             if (table.named[row] & bit && !(hit[row] & bit))
                 fail_msg("row %u never failed as %s", row, name);
             if (!(table.named[row] & bit) && hit[row] & bit)
-                fail_msg("docs/fork.md: row %u lacks %s", row, name);
+                fail_msg("docs/design/fork.md: row %u lacks %s", row, name);
             pairs += (hit[row] & bit) != 0;
         }
     }
-    print_message("%u rows and kinds failed, each as docs/fork.md says\n",
-                  pairs);
+    print_message(
+        "%u rows and kinds failed, each as docs/design/fork.md says\n", pairs);
     fork_parent_free(parent);
 }
 

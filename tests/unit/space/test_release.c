@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* What differs between releases of Linux: each row of src/space/release.h is
- * asked at each level, and stands in docs/semantics.md. Beside the kernels
+ * asked at each level, and stands in docs/use/semantics.md. Beside the kernels
  * themselves: make check-kernels. */
 #include "helper.h"
 
@@ -503,7 +503,7 @@ test_all_rows(void **state)
 {
     (void)state;
     char *header = read_file("src/space/release.h");
-    char *document = read_file("docs/semantics.md");
+    char *document = read_file("docs/use/semantics.md");
     unsigned found = 0, named = 0;
     char name[64], cell[80];
 
@@ -513,7 +513,7 @@ test_all_rows(void **state)
             fail_msg("%s is not asked here", name);
         snprintf(cell, sizeof(cell), "| `%s` |", name);
         if (!strstr(document, cell))
-            fail_msg("%s is not in docs/semantics.md", name);
+            fail_msg("%s is not in docs/use/semantics.md", name);
         found++;
     }
     for (size_t i = 0; i < ASPEN_ARRAY_SIZE(rows); i++)

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * fuzz_known.c - differences that docs/semantics.md lists as deliberate, by
+ * known.c - differences that docs/use/semantics.md lists as deliberate, by
  * name. After one of them both sides are brought to the same state again, or
  * the sequence ends.
  *

@@ -338,7 +338,7 @@ mix_arguments(struct fuzz_mix *mix, struct linux_call *call)
         a[0] = one_in(mix, 16);
         a[1] = one_in(mix, 8) ? below(mix, 6) & PROCESSOR_PKEY_RIGHTS : 0;
         break;
-    case SYS_pkey_free: /* of 0: docs/semantics.md, Deviations */
+    case SYS_pkey_free: /* of 0: docs/use/semantics.md, Deviations */
         a[0] = one_in(mix, 8) ? UINT64_MAX - below(mix, 2) : 1 + below(mix, 4);
         break;
     case SYS_mlock:
