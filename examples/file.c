@@ -67,7 +67,7 @@ main(void)
         },
         &address));
     show(descriptor);
-    MUST(aspen_copy_out(mm, address + 15, "guest", 5, 0, &done));
+    MUST(aspen_write_memory(mm, address + 15, "guest", 5, 0, &done));
     show(descriptor); /* the page is dirty: only mappings see it */
     MUST(aspen_msync(mm, address, 4096, ASPEN_MS_SYNC));
     show(descriptor);

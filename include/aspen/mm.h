@@ -63,7 +63,7 @@ void aspen_mm_put(struct aspen_mm *mm);
  * Exec: make a new space, fill it, then be in that one instead of the old one.
  *
  *     error = aspen_exec_prepare(mm, &next);
- *     ... aspen_mmap(next, ...), aspen_copy_out(next, ...) ...
+ *     ... aspen_mmap(next, ...), aspen_write_memory(next, ...) ...
  *     if (error) aspen_exec_abort(next);
  *     else       aspen_exec_commit(mm, next);
  *

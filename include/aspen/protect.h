@@ -48,21 +48,6 @@ ASPEN_MUST_USE int aspen_mprotect(struct aspen_mm *mm, uint64_t address,
                                   uint64_t length_bytes, uint64_t access,
                                   int pkey);
 
-/**
- * Seal a range for good: what is mapped there can no more be unmapped, moved,
- * replaced, or given other access. The way back is the end of the space.
- *
- * Units:   bytes; the length is rounded up to pages, and may be 0.
- * Context: may sleep. Takes the mmap lock for writing.
- * Returns: 0, or -ASPEN_EINVAL (address not page-aligned, the range wraps),
- *          -ASPEN_ENOMEM (a hole, map count, no memory), -ASPEN_EOPNOTSUPP (an
- *          edge inside a huge page), -ASPEN_EINTR, or the error of an object's
- *          open hook. On error the address space is as it was.
- * Source:  mseal(2).
- */
-ASPEN_MUST_USE int aspen_mseal(struct aspen_mm *mm, uint64_t address,
-                               uint64_t length_bytes);
-
 #ifdef __cplusplus
 }
 #endif

@@ -10,8 +10,8 @@
  * I3  A page is claimed no longer than its reference is held: so a frame that
  *     a claim names is not another page by now.
  *
- * Called by aspen_copy_in(), aspen_copy_out(), aspen_pin_range(). The first
- * tests to break are tests/unit/calls/test_copy.c and test_pin.c.
+ * Called by aspen_read_memory(), aspen_write_memory(), aspen_pin_range(). The
+ * first tests to break are tests/unit/calls/test_copy.c and test_pin.c.
  */
 #include "fault/hold.h"
 

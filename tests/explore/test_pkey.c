@@ -262,7 +262,7 @@ copy_task(void *unused)
     uint64_t done;
 
     (void)unused;
-    int error = aspen_copy_out(scene.mm, START + PAGE, &byte, 1, 0, &done);
+    int error = aspen_write_memory(scene.mm, START + PAGE, &byte, 1, 0, &done);
     if (denied && error != -ASPEN_EFAULT)
         sim_fail("what is denied was written");
     if (error != -ASPEN_EFAULT)

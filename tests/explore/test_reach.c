@@ -257,8 +257,8 @@ copy_as(unsigned writer)
     uint8_t byte = NEW;
     uint64_t done;
 
-    int error = aspen_copy_out(scene.parent, START + at(writer), &byte, 1,
-                               scene.flags, &done);
+    int error = aspen_write_memory(scene.parent, START + at(writer), &byte, 1,
+                                   scene.flags, &done);
     if (error != -ASPEN_EFAULT || !scene.unmapped)
         must_or_planned(error);
     if (done != (error ? 0 : 1))
@@ -412,7 +412,7 @@ read_task(void *unused)
     uint64_t done;
 
     (void)unused;
-    int error = aspen_copy_in(scene.parent, START, &byte, 1, 0, &done);
+    int error = aspen_read_memory(scene.parent, START, &byte, 1, 0, &done);
     must_or_planned(error);
     if (!error && byte != scene.old && byte != NEW)
         sim_fail("a byte that was never there is read");
@@ -566,7 +566,7 @@ test_forced(void **state)
     };
 
     (void)state;
-    RUN(rows, ASPEN_COPY_FORCE, false);
+    RUN(rows, ASPEN_MEMORY_FORCE, false);
 }
 
 /* The program may only read: a forced copy leaves the entry so. */
@@ -599,7 +599,7 @@ test_read_only(void **state)
     };
 
     (void)state;
-    RUN(rows, ASPEN_COPY_FORCE, true);
+    RUN(rows, ASPEN_MEMORY_FORCE, true);
 }
 
 /* What FREE makes read-only a store takes back by a fault. */

@@ -191,8 +191,8 @@ contents(const struct sides *s, bool on_host, unsigned pages, char *out)
     for (unsigned i = 0; i < pages; i++) {
         char byte = 0;
         bool read = on_host ? helper_host_read(&byte, host(i), 1) == 1
-                            : !aspen_copy_in(s->mm, BASE + i * PAGE, &byte, 1,
-                                             0, &done);
+                            : !aspen_read_memory(s->mm, BASE + i * PAGE, &byte,
+                                                 1, 0, &done);
         out[i] = !read ? '!' : byte ? byte : '.';
     }
     out[pages] = '\0';

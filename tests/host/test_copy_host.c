@@ -195,7 +195,7 @@ read_both(struct pair *p)
     struct iovec remote = {host_address(address), length};
 
     ssize_t got = process_vm_readv(getpid(), &local, 1, &remote, 1, 0);
-    int error = aspen_copy_in(p->mm, address, aspen, length, 0, &done);
+    int error = aspen_read_memory(p->mm, address, aspen, length, 0, &done);
     expect_same("process_vm_readv", address, length, got < 0 ? -errno : got,
                 done || !error ? (int64_t)done : error);
     assert_memory_equal(host, aspen, done);
@@ -213,7 +213,7 @@ write_both(struct pair *p)
 
     memset(bytes, ++p->written, length);
     ssize_t got = process_vm_writev(getpid(), &local, 1, &remote, 1, 0);
-    int error = aspen_copy_out(p->mm, address, bytes, length, 0, &done);
+    int error = aspen_write_memory(p->mm, address, bytes, length, 0, &done);
     expect_same("process_vm_writev", address, length, got < 0 ? -errno : got,
                 done || !error ? (int64_t)done : error);
     p->counts[1]++;
@@ -235,12 +235,12 @@ force_both(struct pair *p)
     memset(aspen, p->written, length);
     if (write) {
         got = pwrite(p->memory, host, length, (off_t)address);
-        error = aspen_copy_out(p->mm, address, aspen, length, ASPEN_COPY_FORCE,
-                               &done);
+        error = aspen_write_memory(p->mm, address, aspen, length,
+                                   ASPEN_MEMORY_FORCE, &done);
     } else {
         got = pread(p->memory, host, length, (off_t)address);
-        error = aspen_copy_in(p->mm, address, aspen, length, ASPEN_COPY_FORCE,
-                              &done);
+        error = aspen_read_memory(p->mm, address, aspen, length,
+                                  ASPEN_MEMORY_FORCE, &done);
     }
     expect_same(write ? "write to /proc/self/mem" : "read of /proc/self/mem",
                 address, length, got < 0 ? -errno : got,

@@ -223,7 +223,7 @@ host_copy(struct pair *p, uint64_t address, bool write_it, unsigned flags)
     struct iovec local = {&byte, 1}, remote = {there, 1};
     ssize_t done;
 
-    if (flags & ASPEN_COPY_FORCE)
+    if (flags & ASPEN_MEMORY_FORCE)
         done = write_it ? pwrite(p->memory, &byte, 1, (off_t)address)
                         : pread(p->memory, &byte, 1, (off_t)address);
     else if (write_it)
@@ -239,12 +239,12 @@ both_copy(struct pair *p, uint64_t address, bool write_it, unsigned flags)
     uint64_t done = 0;
     char byte = 0;
 
-    if (!(flags & ASPEN_COPY_FORCE) && host_refuses(HOST_PROCESS_VM))
+    if (!(flags & ASPEN_MEMORY_FORCE) && host_refuses(HOST_PROCESS_VM))
         return;
     int64_t host = host_copy(p, address, write_it, flags);
     int error = write_it
-                    ? aspen_copy_out(p->mm, address, &byte, 1, flags, &done)
-                    : aspen_copy_in(p->mm, address, &byte, 1, flags, &done);
+                    ? aspen_write_memory(p->mm, address, &byte, 1, flags, &done)
+                    : aspen_read_memory(p->mm, address, &byte, 1, flags, &done);
 
     if ((error == 0) != host)
         differ(p, "copy at %llx, write %d, flags %u: host %lld, aspen %d",
@@ -322,7 +322,7 @@ any_step(struct pair *p)
         break;
     case 3:
         both_copy(p, address, below(p, 2),
-                  below(p, 2) ? ASPEN_COPY_FORCE : ASPEN_COPY_REMOTE);
+                  below(p, 2) ? ASPEN_MEMORY_FORCE : ASPEN_MEMORY_REMOTE);
         break;
     default:
         any_call(p);

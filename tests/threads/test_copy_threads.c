@@ -91,8 +91,9 @@ write_byte(const struct writer *writer, uint64_t address, uint8_t byte)
     }
     *writer->source = byte;
     assert_int_equal(madvise(writer->source, PAGE, MADV_DONTNEED), 0);
-    assert_int_equal(aspen_copy_out(writer->shared->mm, address, writer->source,
-                                    1, writer->flags, &done),
+    assert_int_equal(aspen_write_memory(writer->shared->mm, address,
+                                        writer->source, 1, writer->flags,
+                                        &done),
                      0);
 }
 
@@ -173,8 +174,8 @@ test_threads(void **state)
     struct writer writers[] = {
         {.area = WRITABLE, .store = true},
         {.area = WRITABLE},
-        {.area = READ_ONLY, .flags = ASPEN_COPY_FORCE},
-        {.area = READ_ONLY, .flags = ASPEN_COPY_FORCE},
+        {.area = READ_ONLY, .flags = ASPEN_MEMORY_FORCE},
+        {.area = READ_ONLY, .flags = ASPEN_MEMORY_FORCE},
         {.area = READ_ONLY}, /* pins */
         {.area = READ_ONLY}, /* forks */
     };

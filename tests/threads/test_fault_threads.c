@@ -59,11 +59,11 @@ store(struct shared *shared, uint64_t address, uint8_t value)
 
 /* The same by somebody outside. */
 static void
-copy_out(struct shared *shared, uint64_t address, uint8_t value)
+write_memory(struct shared *shared, uint64_t address, uint8_t value)
 {
     uint64_t done;
-    assert_int_equal(aspen_copy_out(shared->mm, address, &value, 1, 0, &done),
-                     0);
+    assert_int_equal(
+        aspen_write_memory(shared->mm, address, &value, 1, 0, &done), 0);
 }
 
 static void *
@@ -80,7 +80,7 @@ write_pages(void *argument)
         unsigned page = (unsigned)(r / 3 % PAGES);
         uint64_t address =
             shared->areas[area] + page * PAGE + 64 * writer->number;
-        (writer->number % 2 ? copy_out : store)(
+        (writer->number % 2 ? write_memory : store)(
             shared, address, ++shared->last[writer->number][area][page]);
     }
     return NULL;

@@ -132,17 +132,19 @@ check_row(const struct row *row, unsigned flags)
     create(&s, NULL);
     helper_map_object(s.mm, BASE, 1, row->flags,
                       row->object == 'f' ? s.file : NULL, 2);
-    assert_int_equal(aspen_copy_in(s.mm, BASE, &byte, 1, flags, &done), in);
+    assert_int_equal(aspen_read_memory(s.mm, BASE, &byte, 1, flags, &done), in);
     assert_int_equal(done, in ? 0 : 1);
     assert_int_equal(byte, in ? 99 : row->object == 'f' ? 3 : 0);
     byte = 7;
-    assert_int_equal(aspen_copy_out(s.mm, BASE, &byte, 1, flags, &done), out);
+    assert_int_equal(aspen_write_memory(s.mm, BASE, &byte, 1, flags, &done),
+                     out);
     assert_int_equal(done, out ? 0 : 1);
     byte = 0;
     if (!out) {
         /* The program may do no more than before. */
         assert_int_equal(
-            aspen_copy_in(s.mm, BASE, &byte, 1, ASPEN_COPY_FORCE, &done), 0);
+            aspen_read_memory(s.mm, BASE, &byte, 1, ASPEN_MEMORY_FORCE, &done),
+            0);
         assert_int_equal(byte, 7);
         if (!(row->flags & WRITE))
             assert_int_equal(aspen_fault(s.mm, BASE, ASPEN_ACCESS_WRITE),
@@ -158,7 +160,7 @@ test_rows(void **state)
     for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
         print_message("%s\n", rows[i].name);
         check_row(&rows[i], 0);
-        check_row(&rows[i], ASPEN_COPY_FORCE);
+        check_row(&rows[i], ASPEN_MEMORY_FORCE);
     }
 }
 
@@ -178,8 +180,9 @@ test_forced_copy(void **state)
     helper_map_object(s.mm, BASE, 1, RX, s.file, 0);
     helper_get(&s.helper, s.mm, BASE);
     for (unsigned i = 0; i < 2; i++) {
-        assert_int_equal(
-            aspen_copy_out(s.mm, BASE, "\xcc", 1, ASPEN_COPY_FORCE, &done), 0);
+        assert_int_equal(aspen_write_memory(s.mm, BASE, "\xcc", 1,
+                                            ASPEN_MEMORY_FORCE, &done),
+                         0);
         assert_int_equal(helper_get(&s.helper, s.mm, BASE), 0xcc);
         assert_int_equal(
             aspen_translate(s.mm, BASE, ASPEN_ACCESS_WRITE, &frame),
@@ -192,7 +195,8 @@ test_forced_copy(void **state)
     }
     assert_int_equal(aspen_fork(s.mm, &s.child), 0);
     assert_int_equal(
-        aspen_copy_out(s.mm, BASE, "\x90", 1, ASPEN_COPY_FORCE, &done), 0);
+        aspen_write_memory(s.mm, BASE, "\x90", 1, ASPEN_MEMORY_FORCE, &done),
+        0);
     assert_int_equal(helper_get(&s.helper, s.child, BASE), 0xcc);
     assert_int_equal(helper_get(&s.helper, s.mm, BASE), 0x90);
     destroy(&s);
@@ -214,21 +218,21 @@ test_across(void **state)
     helper_map(s.mm, BASE + 300 * PAGE, 300, RW | ASPEN_VM_DONTDUMP);
     for (unsigned i = 0; i < BYTES; i++)
         bytes[i] = (uint8_t)(i * 7 + i / 4096);
-    assert_int_equal(aspen_copy_out(s.mm, BASE + 5, bytes, BYTES - 5, 0, &done),
-                     0);
+    assert_int_equal(
+        aspen_write_memory(s.mm, BASE + 5, bytes, BYTES - 5, 0, &done), 0);
     assert_int_equal(done, BYTES - 5);
-    assert_int_equal(aspen_copy_in(s.mm, BASE + 5, back, BYTES - 5, 0, &done),
-                     0);
+    assert_int_equal(
+        aspen_read_memory(s.mm, BASE + 5, back, BYTES - 5, 0, &done), 0);
     assert_memory_equal(bytes, back, BYTES - 5);
     /* The hole at the end, and nothing at all. */
-    assert_int_equal(aspen_copy_in(s.mm, BASE + 5, back, BYTES, 0, &done),
+    assert_int_equal(aspen_read_memory(s.mm, BASE + 5, back, BYTES, 0, &done),
                      -ASPEN_EFAULT);
     assert_int_equal(done, BYTES - 5);
-    assert_int_equal(aspen_copy_in(s.mm, 1, back, 0, 0, &done), 0);
-    assert_int_equal(aspen_copy_in(s.mm, UINT64_MAX, back, 2, 0, &done),
+    assert_int_equal(aspen_read_memory(s.mm, 1, back, 0, 0, &done), 0);
+    assert_int_equal(aspen_read_memory(s.mm, UINT64_MAX, back, 2, 0, &done),
                      -ASPEN_EFAULT);
     assert_int_equal(done, 0);
-    assert_int_equal(aspen_copy_in(s.mm, BASE, back, 2, 8, &done),
+    assert_int_equal(aspen_read_memory(s.mm, BASE, back, 2, 8, &done),
                      -ASPEN_EINVAL);
     destroy(&s);
     free(bytes);
@@ -247,13 +251,13 @@ test_pager_fails(void **state)
     create(&s, NULL);
     helper_map_object(s.mm, BASE, 8, R, s.file, 0);
     assert_int_equal(
-        aspen_copy_in(s.mm, BASE + 4 * PAGE, back, 3 * PAGE, 0, &done),
+        aspen_read_memory(s.mm, BASE + 4 * PAGE, back, 3 * PAGE, 0, &done),
         -ASPEN_EIO);
     assert_int_equal(done, PAGE);
     assert_int_equal(back[PAGE - 1], 5);
     helper_map_object(s.mm, BASE + 8 * PAGE, 2, R, s.file, 7);
     assert_int_equal(
-        aspen_copy_in(s.mm, BASE + 8 * PAGE, back, 2 * PAGE, 0, &done),
+        aspen_read_memory(s.mm, BASE + 8 * PAGE, back, 2 * PAGE, 0, &done),
         -ASPEN_EFAULT);
     assert_int_equal(done, PAGE);
     destroy(&s);
@@ -270,7 +274,8 @@ test_written_back(void **state)
     create(&s, NULL);
     helper_map_object(s.mm, BASE, 2, RW | SHARED, s.file, 0);
     for (uint8_t i = 1; i < 4; i++) {
-        assert_int_equal(aspen_copy_out(s.mm, BASE + PAGE, &i, 1, 0, &done), 0);
+        assert_int_equal(aspen_write_memory(s.mm, BASE + PAGE, &i, 1, 0, &done),
+                         0);
         assert_int_equal(aspen_object_sync(s.file, 0, 8 * PAGE), 0);
         assert_int_equal(s.writes, i);
         assert_int_equal(s.written, i);
@@ -288,11 +293,12 @@ test_stack(void **state)
 
     create(&s, NULL);
     helper_map(s.mm, BASE, 1, RW | ASPEN_VM_GROWSDOWN);
-    assert_int_equal(aspen_copy_out(s.mm, BASE - 2 * PAGE, "x", 1, 0, &done),
-                     -ASPEN_EFAULT);
     assert_int_equal(
-        aspen_copy_out(s.mm, BASE - 2 * PAGE, "x", 1, ASPEN_COPY_FORCE, &done),
-        0);
+        aspen_write_memory(s.mm, BASE - 2 * PAGE, "x", 1, 0, &done),
+        -ASPEN_EFAULT);
+    assert_int_equal(aspen_write_memory(s.mm, BASE - 2 * PAGE, "x", 1,
+                                        ASPEN_MEMORY_FORCE, &done),
+                     0);
     assert_int_equal(helper_counters(s.mm).stack_pages, 3);
     assert_int_equal(helper_get(&s.helper, s.mm, BASE - 2 * PAGE), 'x');
     destroy(&s);
@@ -310,9 +316,9 @@ test_huge(void **state)
     import_vma(&s, 2 * MIB, 512, RW);
     import(&s, 2 * MIB, ASPEN_IMPORT_ANON, 1);
     assert_int_equal(
-        aspen_copy_out(s.mm, 2 * MIB + 9 * PAGE - 1, "ab", 2, 0, &done), 0);
+        aspen_write_memory(s.mm, 2 * MIB + 9 * PAGE - 1, "ab", 2, 0, &done), 0);
     assert_int_equal(
-        aspen_copy_in(s.mm, 2 * MIB + 9 * PAGE, &byte, 1, 0, &done), 0);
+        aspen_read_memory(s.mm, 2 * MIB + 9 * PAGE, &byte, 1, 0, &done), 0);
     assert_int_equal(byte, 'b');
     destroy(&s);
 }
@@ -355,16 +361,16 @@ test_no_contents(void **state)
     config.tables_only = true;
     create(&s, &config);
     helper_map(s.mm, BASE, 2, RW);
-    assert_int_equal(aspen_copy_in(s.mm, BASE, bytes, 2, 0, &done),
+    assert_int_equal(aspen_read_memory(s.mm, BASE, bytes, 2, 0, &done),
                      -ASPEN_EOPNOTSUPP);
     destroy(&s);
     config.contents_ignored = true;
     create(&s, &config);
     helper_map(s.mm, BASE, 2, RW);
-    assert_int_equal(aspen_copy_out(s.mm, BASE + PAGE - 1, bytes, 2, 0, &done),
-                     0);
-    assert_int_equal(aspen_copy_in(s.mm, BASE + PAGE - 1, bytes, 2, 0, &done),
-                     0);
+    assert_int_equal(
+        aspen_write_memory(s.mm, BASE + PAGE - 1, bytes, 2, 0, &done), 0);
+    assert_int_equal(
+        aspen_read_memory(s.mm, BASE + PAGE - 1, bytes, 2, 0, &done), 0);
     assert_int_equal(bytes[0] | bytes[1], 0);
     assert_int_equal(helper_counters(s.mm).anon_pages, 2);
     destroy(&s);

@@ -180,7 +180,7 @@ special_mappings(void **state)
                                        ASPEN_MAP_FIXED_NOREPLACE, RX, &special,
                                        &address),
                      0);
-    assert_int_equal(aspen_copy_in(s->mm, AT(16), &byte, 1, 0, &done),
+    assert_int_equal(aspen_read_memory(s->mm, AT(16), &byte, 1, 0, &done),
                      -ASPEN_EFAULT);
     assert_int_equal(aspen_pin_range(s->mm, AT(16), PAGE, 0, &frame),
                      -ASPEN_EFAULT);

@@ -618,14 +618,14 @@ run_fault_with_rights(struct every *e, const struct call *call)
 
 /* What a copy says it has done, it has done. */
 static int
-run_copy_in(struct every *e, const struct call *call)
+run_read_memory(struct every *e, const struct call *call)
 {
     static uint8_t bytes[8 * 4096];
     uint64_t count = UINT64_MAX;
 
     memset(bytes, 0xee, sizeof(bytes));
-    int error = aspen_copy_in(e->mm, AT(call->first) + 1, bytes,
-                              AT(call->pages), 0, &count);
+    int error = aspen_read_memory(e->mm, AT(call->first) + 1, bytes,
+                                  AT(call->pages), 0, &count);
     assert_int_equal(error == 0, count == AT(call->pages));
     for (uint64_t i = 0; i < AT(call->pages); i++)
         assert_int_equal(bytes[i] == 0xee, i >= count);
@@ -633,13 +633,14 @@ run_copy_in(struct every *e, const struct call *call)
 }
 
 static int
-run_copy_out(struct every *e, const struct call *call)
+run_write_memory(struct every *e, const struct call *call)
 {
     static const uint8_t bytes[8 * 4096];
     uint64_t count = UINT64_MAX;
 
-    int error = aspen_copy_out(e->mm, AT(call->first) + 1, bytes,
-                               AT(call->pages), (unsigned)call->flags, &count);
+    int error =
+        aspen_write_memory(e->mm, AT(call->first) + 1, bytes, AT(call->pages),
+                           (unsigned)call->flags, &count);
     assert_int_equal(error == 0, count == AT(call->pages));
     return error;
 }
@@ -1068,17 +1069,17 @@ static const struct call calls[] = {
          .flags = ASPEN_ACCESS_WRITE, .progressive = true,
          .kinds = K(CHARGE) | K(TREE_NODE) | K(INTERRUPT) | K(FRAME) |
                   K(PAGE_TABLE) | K(ANON_VMA)),
-    CALL(aspen_copy_in, "from a file", .run = run_copy_in, .first = FILE_ + 4,
-         .pages = 3, .cached = true, .progressive = true,
+    CALL(aspen_read_memory, "from a file", .run = run_read_memory,
+         .first = FILE_ + 4, .pages = 3, .cached = true, .progressive = true,
          .kinds = K(FRAME) | K(HOOK) | K(INTERRUPT)),
-    CALL(aspen_copy_in, "from zeroes", .run = run_copy_in, .first = EMPTY,
-         .pages = 3, .progressive = true,
+    CALL(aspen_read_memory, "from zeroes", .run = run_read_memory,
+         .first = EMPTY, .pages = 3, .progressive = true,
          .kinds = K(PAGE_TABLE) | K(INTERRUPT)),
-    CALL(aspen_copy_out, "to copies and zeroes", .run = run_copy_out,
+    CALL(aspen_write_memory, "to copies and zeroes", .run = run_write_memory,
          .first = ANON + 3, .pages = 4, .progressive = true,
          .kinds = K(FRAME) | K(INTERRUPT)),
-    CALL(aspen_copy_out, "forced", .run = run_copy_out, .first = EMPTY,
-         .pages = 2, .flags = ASPEN_COPY_FORCE, .progressive = true,
+    CALL(aspen_write_memory, "forced", .run = run_write_memory, .first = EMPTY,
+         .pages = 2, .flags = ASPEN_MEMORY_FORCE, .progressive = true,
          .kinds = K(FRAME) | K(INTERRUPT) | K(PAGE_TABLE) | K(ANON_VMA)),
     CALL(aspen_populate, "to write", .run = run_populate, .first = FILE_,
          .pages = 8, .flags = ASPEN_ACCESS_WRITE, .cached = true,

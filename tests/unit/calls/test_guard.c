@@ -38,7 +38,7 @@ assert_pages(struct aspen_mm *mm, const char *expected)
 
     for (unsigned i = 0; expected[i]; i++) {
         char byte = 0;
-        int error = aspen_copy_in(mm, AT(i), &byte, 1, 0, &done);
+        int error = aspen_read_memory(mm, AT(i), &byte, 1, 0, &done);
         found[i] = error ? 'G' : byte ? byte : '.';
     }
     assert_string_equal(found, expected);
@@ -220,7 +220,7 @@ test_lazy_outside(void **state)
 
     fill(g);
     advise(g->mm, 0, 6, ASPEN_MADV_FREE);
-    assert_int_equal(aspen_copy_out(g->mm, AT(1), "Z", 1, 0, &done), 0);
+    assert_int_equal(aspen_write_memory(g->mm, AT(1), "Z", 1, 0, &done), 0);
     advise(g->mm, 0, 6, ASPEN_MADV_PAGEOUT);
     assert_pages(g->mm, ".Z....");
 }

@@ -390,18 +390,18 @@ test_copies(void **state)
         int read = denials[i].read ? -ASPEN_EFAULT : 0;
         int write = denials[i].write ? -ASPEN_EFAULT : 0;
         deny(k, denials[i].denied);
-        assert_int_equal(aspen_copy_in(mm, AT(0x100), &byte, 1, 0, &done),
+        assert_int_equal(aspen_read_memory(mm, AT(0x100), &byte, 1, 0, &done),
                          read);
-        assert_int_equal(aspen_copy_out(mm, AT(0x100), &byte, 1, 0, &done),
+        assert_int_equal(aspen_write_memory(mm, AT(0x100), &byte, 1, 0, &done),
                          write);
         for (unsigned flags = 1; flags <= 3; flags++) {
             assert_int_equal(
-                aspen_copy_in(mm, AT(0x100), &byte, 1, flags, &done), 0);
+                aspen_read_memory(mm, AT(0x100), &byte, 1, flags, &done), 0);
             assert_int_equal(
-                aspen_copy_out(mm, AT(0x100), &byte, 1, flags, &done), 0);
+                aspen_write_memory(mm, AT(0x100), &byte, 1, flags, &done), 0);
         }
     }
-    assert_int_equal(aspen_copy_in(mm, AT(0x100), &byte, 1, 4, &done),
+    assert_int_equal(aspen_read_memory(mm, AT(0x100), &byte, 1, 4, &done),
                      -ASPEN_EINVAL);
 }
 
@@ -515,15 +515,17 @@ test_execute_only(void **state)
     assert_int_equal(aspen_mlock(mm, AT(0x100), PAGE, true), 0);
     assert_int_equal(aspen_madvise(mm, AT(0x100), PAGE, ASPEN_MADV_WILLNEED),
                      0);
-    assert_int_equal(aspen_copy_in(mm, AT(0x100), &byte, 1, 0, &done),
+    assert_int_equal(aspen_read_memory(mm, AT(0x100), &byte, 1, 0, &done),
                      -ASPEN_EFAULT);
     assert_int_equal(
-        aspen_copy_in(mm, AT(0x100), &byte, 1, ASPEN_COPY_REMOTE, &done),
+        aspen_read_memory(mm, AT(0x100), &byte, 1, ASPEN_MEMORY_REMOTE, &done),
         -ASPEN_EFAULT);
     assert_int_equal(
-        aspen_copy_in(mm, AT(0x100), &byte, 1, ASPEN_COPY_FORCE, &done), 0);
+        aspen_read_memory(mm, AT(0x100), &byte, 1, ASPEN_MEMORY_FORCE, &done),
+        0);
     assert_int_equal(
-        aspen_copy_out(mm, AT(0x100), &byte, 1, ASPEN_COPY_FORCE, &done), 0);
+        aspen_write_memory(mm, AT(0x100), &byte, 1, ASPEN_MEMORY_FORCE, &done),
+        0);
     assert_int_equal(aspen_pin_range(mm, AT(0x100), PAGE, 0, frames),
                      -ASPEN_EFAULT);
     helper_assert_valid(&k->s.helper);
@@ -820,9 +822,9 @@ test_by_entry(void **state)
         aspen_populate(k->s.mm, AT(0x100), PAGE, ASPEN_ACCESS_READ, NULL),
         -ASPEN_EINVAL);
     assert_int_equal(aspen_mlock(k->s.mm, AT(0x100), AT(4), false), 0);
-    assert_int_equal(
-        aspen_copy_in(k->s.mm, AT(0x101), &byte, 1, ASPEN_COPY_FORCE, &done),
-        0);
+    assert_int_equal(aspen_read_memory(k->s.mm, AT(0x101), &byte, 1,
+                                       ASPEN_MEMORY_FORCE, &done),
+                     0);
     helper_assert_valid(&k->s.helper);
     assert_int_equal(protect(k, 0x100, R, SAME), 0);
     assert_int_equal(touch(k, 0x100, ASPEN_ACCESS_READ), 0);

@@ -35,8 +35,8 @@ load(struct helper_space *e, struct aspen_mm *next)
     uint64_t done;
 
     helper_map(next, AT(1000), 4, RW);
-    assert_int_equal(aspen_copy_out(next, AT(1000) + 5, "code", 5, 0, &done),
-                     0);
+    assert_int_equal(
+        aspen_write_memory(next, AT(1000) + 5, "code", 5, 0, &done), 0);
     assert_int_equal(aspen_mprotect(next, AT(1000), AT(2), RX, ASPEN_PKEY_SAME),
                      0);
     aspen_layout_read(next, &layout);

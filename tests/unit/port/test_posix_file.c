@@ -138,7 +138,8 @@ compare_memory(struct pair *p, uint64_t offset, size_t length)
 
     assert_true(length <= PAGE);
     size_t count = host_move(host, offset, length, false);
-    int error = aspen_copy_in(p->mm, BASE + offset, aspen, length, 0, &done);
+    int error =
+        aspen_read_memory(p->mm, BASE + offset, aspen, length, 0, &done);
     if (done != count || memcmp(host, aspen, count) != 0) {
         unsigned at = 0;
         while (at < count && at < done && host[at] == aspen[at])
@@ -228,7 +229,8 @@ call_write_memory(struct pair *p)
 
     memset(bytes, (int)below(p, 256), length);
     size_t count = host_move(bytes, offset, length, true);
-    int error = aspen_copy_out(p->mm, BASE + offset, bytes, length, 0, &done);
+    int error =
+        aspen_write_memory(p->mm, BASE + offset, bytes, length, 0, &done);
     if (done != count)
         fail_msg("seed %llu, call %llu: write to page %llu: host %zu bytes, "
                  "Aspen %llu (%d)",

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * calls/copy.c - bytes into and out of an address space, for somebody else
- * than the program; and populate, for whoever wants its pages.
+ * calls/memory.c - bytes out of and into an address space, for somebody else
+ * than the program.
  *
  * I1  Bytes are copied while the mmap lock is held for reading and the page is
  *     held by a reference: no fork makes a child share the page in between.
@@ -9,9 +9,8 @@
  * Called by the embedder. The first test to break is
  * tests/unit/calls/test_copy.c.
  */
-#include <aspen/copy.h>
+#include <aspen/memory.h>
 
-#include "fault/populate.h"
 #include "fault/hold.h"
 
 struct copy {
@@ -81,8 +80,8 @@ copy_pages(struct copy *copy, struct aspen_reach *reach)
 static unsigned
 reach_of(unsigned flags)
 {
-    return (flags & ASPEN_COPY_FORCE ? ASPEN_REACH_FORCE : 0) |
-           (flags & ASPEN_COPY_REMOTE ? ASPEN_REACH_REMOTE : 0);
+    return (flags & ASPEN_MEMORY_FORCE ? ASPEN_REACH_FORCE : 0) |
+           (flags & ASPEN_MEMORY_REMOTE ? ASPEN_REACH_REMOTE : 0);
 }
 
 static int
@@ -92,7 +91,7 @@ copy_all(struct copy *copy, unsigned flags, uint64_t *done)
     uint64_t length = copy->left;
 
     *done = 0;
-    if (flags & ~(ASPEN_COPY_FORCE | ASPEN_COPY_REMOTE))
+    if (flags & ~(ASPEN_MEMORY_FORCE | ASPEN_MEMORY_REMOTE))
         return -ASPEN_EINVAL;
     if (mm->aspen->config.tables_only && !mm->aspen->config.contents_ignored)
         return -ASPEN_EOPNOTSUPP;
@@ -108,8 +107,8 @@ copy_all(struct copy *copy, unsigned flags, uint64_t *done)
 }
 
 int
-aspen_copy_in(struct aspen_mm *mm, uint64_t address, void *bytes,
-              uint64_t length_bytes, unsigned flags, uint64_t *done)
+aspen_read_memory(struct aspen_mm *mm, uint64_t address, void *bytes,
+                  uint64_t length_bytes, unsigned flags, uint64_t *done)
 {
     struct copy copy = {
         .aspen = mm->aspen,
@@ -122,8 +121,8 @@ aspen_copy_in(struct aspen_mm *mm, uint64_t address, void *bytes,
 }
 
 int
-aspen_copy_out(struct aspen_mm *mm, uint64_t address, const void *bytes,
-               uint64_t length_bytes, unsigned flags, uint64_t *done)
+aspen_write_memory(struct aspen_mm *mm, uint64_t address, const void *bytes,
+                   uint64_t length_bytes, unsigned flags, uint64_t *done)
 {
     struct copy copy = {
         .aspen = mm->aspen,
@@ -133,27 +132,4 @@ aspen_copy_out(struct aspen_mm *mm, uint64_t address, const void *bytes,
         .out = bytes,
     };
     return copy_all(&copy, flags, done);
-}
-
-int
-aspen_populate(struct aspen_mm *mm, uint64_t address, uint64_t length_bytes,
-               unsigned access, uint64_t *done)
-{
-    enum aspen_populate_mode mode = ASPEN_POPULATE_MMAP;
-
-    if (done)
-        *done = 0;
-    if (access == ASPEN_ACCESS_READ)
-        mode = ASPEN_POPULATE_READ;
-    else if (access == ASPEN_ACCESS_WRITE)
-        mode = ASPEN_POPULATE_WRITE;
-    else if (access)
-        return -ASPEN_EINVAL;
-    if (!aspen_is_aligned(address, ASPEN_PAGE_SIZE) ||
-        address > mm->address_limit ||
-        length_bytes > mm->address_limit - address)
-        return -ASPEN_EINVAL;
-    return aspen_populate_range(
-        mm, address, address + aspen_align_up(length_bytes, ASPEN_PAGE_SIZE),
-        mode, done);
 }

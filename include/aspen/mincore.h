@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: MIT */
+/**
+ * aspen/mincore.h - which pages are resident.
+ */
+#ifndef ASPEN_MINCORE_H
+#define ASPEN_MINCORE_H
+
+#include <aspen/compiler.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+struct aspen_mm;
+
+/**
+ * Which pages could be read without waiting, as mincore(2): a byte for each
+ * page, bit 0 set when it is mapped, or, where nothing is mapped, when the
+ * object has it in its cache. Swapped-out pages are not resident.
+ *
+ * Units:   `address` is page aligned, the length is rounded up to pages.
+ * Context: may sleep. Takes the mmap lock for reading, again and again.
+ * Returns: 0, -ASPEN_EINVAL (not aligned), -ASPEN_ENOMEM (not all is mapped;
+ *          the bytes of the pages before the hole are written).
+ * Source:  mincore(2); Linux v6.12, for who may write to the objects.
+ */
+ASPEN_MUST_USE int aspen_mincore(struct aspen_mm *mm, uint64_t address,
+                                 uint64_t length_bytes, uint8_t *vector);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif
