@@ -146,7 +146,7 @@ aspen_import_vma(struct aspen_mm *mm, const struct aspen_import_vma *args)
     if (!vma_valid(mm, args))
         return -ASPEN_EINVAL;
     aspen_mm_write_lock(mm, ASPEN_LOCK_MM);
-    if (!aspen_mm_takes_mappings(mm))
+    if (!aspen_mm_accepts_mappings(mm))
         error = -ASPEN_EINVAL;
     else if (aspen_tree_find(&mm->vmas, args->start, args->end - 1, NULL))
         error = -ASPEN_EEXIST;
@@ -502,7 +502,7 @@ import_locked(struct aspen_mm *mm, const struct aspen_import_pages *pages,
     struct aspen_vma *vma = aspen_vma_at(mm, pages->address);
     int error = 0;
 
-    if (!aspen_mm_takes_mappings(mm) || !vma ||
+    if (!aspen_mm_accepts_mappings(mm) || !vma ||
         pages->count > (vma->end - pages->address) / span ||
         !kind_valid(vma, pages))
         return -ASPEN_EINVAL;

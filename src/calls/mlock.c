@@ -23,12 +23,12 @@
      ASPEN_VM_SPECIAL | ASPEN_VM_HUGETLB)
 
 static int
-judge_lock(const struct aspen_edit *edit, const struct aspen_vma *vma,
+judge_lock(const struct aspen_change *change, const struct aspen_vma *vma,
            uint64_t *flags)
 {
     *flags = vma->flags;
     if (!(vma->flags & NEVER_LOCKED))
-        *flags = (vma->flags & ~LOCK_FLAGS) | edit->set;
+        *flags = (vma->flags & ~LOCK_FLAGS) | change->set;
     return 0;
 }
 
@@ -67,25 +67,25 @@ check_limit(struct aspen_mm *mm, uint64_t start, uint64_t end)
     return 0;
 }
 
-/* The mmap lock is held for writing, as for all that takes an edit. */
+/* The mmap lock is held for writing, as for all that is given a change. */
 static int
-check(struct aspen_edit *edit)
+check(struct aspen_change *change)
 {
-    int error = check_limit(edit->mm, edit->start, edit->end);
-    return error ? error : aspen_edit_check(edit);
+    int error = check_limit(change->mm, change->start, change->end);
+    return error ? error : aspen_change_check(change);
 }
 
 static int
-lock(struct aspen_edit *edit)
+lock(struct aspen_change *change)
 {
-    int error = check_limit(edit->mm, edit->start, edit->end);
-    return error ? error : aspen_edit_apply(edit);
+    int error = check_limit(change->mm, change->start, change->end);
+    return error ? error : aspen_change_apply(change);
 }
 
-static struct aspen_edit
-edit_of(struct aspen_mm *mm, uint64_t start, uint64_t end, uint64_t set)
+static struct aspen_change
+change_of(struct aspen_mm *mm, uint64_t start, uint64_t end, uint64_t set)
 {
-    return (struct aspen_edit){
+    return (struct aspen_change){
         .mm = mm, .start = start, .end = end, .judge = judge_lock, .set = set};
 }
 
@@ -103,13 +103,13 @@ range_of(uint64_t address, uint64_t length_bytes, uint64_t *start,
 
 /* Take the lock, `act`, and drop it. */
 static int
-locked(struct aspen_mm *mm, struct aspen_edit *edit,
-       int (*act)(struct aspen_edit *edit))
+locked(struct aspen_mm *mm, struct aspen_change *change,
+       int (*act)(struct aspen_change *change))
 {
     int error = aspen_mm_write_lock_killable(mm, ASPEN_LOCK_MM);
     if (error)
         return error;
-    error = act(edit);
+    error = act(change);
     aspen_mm_write_unlock(mm);
     aspen_tree_pool_settle(&mm->aspen->tree_pool);
     return error;
@@ -119,9 +119,9 @@ locked(struct aspen_mm *mm, struct aspen_edit *edit,
 static int
 look_and_populate(struct aspen_mm *mm, uint64_t start, uint64_t end)
 {
-    struct aspen_edit edit = edit_of(mm, start, end, ASPEN_VM_LOCKED);
+    struct aspen_change change = change_of(mm, start, end, ASPEN_VM_LOCKED);
 
-    int error = locked(mm, &edit, check);
+    int error = locked(mm, &change, check);
     if (error)
         return error;
     return aspen_populate_range(mm, start, end, ASPEN_POPULATE_LOCK, NULL);
@@ -149,8 +149,8 @@ aspen_mlock(struct aspen_mm *mm, uint64_t address, uint64_t length_bytes,
         error = look_and_populate(mm, start, end);
     if (error)
         return error;
-    struct aspen_edit edit = edit_of(mm, start, end, flags_of(on_fault));
-    return locked(mm, &edit, lock);
+    struct aspen_change change = change_of(mm, start, end, flags_of(on_fault));
+    return locked(mm, &change, lock);
 }
 
 int
@@ -163,20 +163,20 @@ aspen_munlock(struct aspen_mm *mm, uint64_t address, uint64_t length_bytes)
         return error;
     if (end > mm->address_limit)
         return -ASPEN_ENOMEM;
-    struct aspen_edit edit = edit_of(mm, start, end, 0);
-    return locked(mm, &edit, aspen_edit_apply);
+    struct aspen_change change = change_of(mm, start, end, 0);
+    return locked(mm, &change, aspen_change_apply);
 }
 
 /* ---- All --------------------------------------------------------------- */
 
-static struct aspen_edit
-edit_of_all(struct aspen_mm *mm, uint64_t set)
+static struct aspen_change
+change_of_all(struct aspen_mm *mm, uint64_t set)
 {
-    struct aspen_edit edit =
-        edit_of(mm, mm->address_floor, mm->address_limit, set);
+    struct aspen_change change =
+        change_of(mm, mm->address_floor, mm->address_limit, set);
 
-    edit.holes_allowed = true;
-    return edit;
+    change.holes_allowed = true;
+    return change;
 }
 
 /* The mmap lock is held for writing. */
@@ -184,14 +184,14 @@ static int
 lock_all(struct aspen_mm *mm, unsigned flags)
 {
     uint64_t set = flags_of(flags & ASPEN_MCL_ONFAULT);
-    struct aspen_edit edit = edit_of_all(mm, set);
+    struct aspen_change change = change_of_all(mm, set);
     int error = 0;
 
     if (flags & ASPEN_MCL_CURRENT) {
         /* As Linux: all there is, whatever of it is locked already. */
         if (aspen_may_lock(mm, mm->total_pages - mm->locked_pages))
             return -ASPEN_ENOMEM;
-        error = aspen_edit_apply(&edit);
+        error = aspen_change_apply(&change);
     }
     if (error)
         return error;
@@ -225,19 +225,19 @@ aspen_mlockall(struct aspen_mm *mm, unsigned flags)
 }
 
 static int
-unlock_all(struct aspen_edit *edit)
+unlock_all(struct aspen_change *change)
 {
-    int error = aspen_edit_apply(edit);
+    int error = aspen_change_apply(change);
 
     if (!error)
-        edit->mm->def_flags &= ~LOCK_FLAGS;
+        change->mm->def_flags &= ~LOCK_FLAGS;
     return error;
 }
 
 int
 aspen_munlockall(struct aspen_mm *mm)
 {
-    struct aspen_edit edit = edit_of_all(mm, 0);
+    struct aspen_change change = change_of_all(mm, 0);
 
-    return locked(mm, &edit, unlock_all);
+    return locked(mm, &change, unlock_all);
 }

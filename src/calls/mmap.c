@@ -49,7 +49,7 @@ struct mapping {
     bool alone;                          /* no neighbour takes it */
     bool execute_only; /* it has the key that the space takes for that */
     uint64_t pgoff;
-    struct aspen_clear clear;
+    struct aspen_remove remove;
     struct aspen_merge merge;
     uint64_t charge_pages;  /* of the new mapping */
     uint64_t charged_pages; /* of these, what is charged on top of the old */
@@ -209,13 +209,13 @@ check_room(struct mapping *mapping)
     if (mapping->flags & ASPEN_VM_ACCOUNT)
         mapping->charge_pages = pages;
     if (mapping->start < end)
-        error = aspen_clear_check(&mapping->clear, mm, mapping->start, end);
+        error = aspen_remove_check(&mapping->remove, mm, mapping->start, end);
     if (!error)
         error = aspen_place_check_reach(mm, mapping->start, mapping->bytes);
     if (error)
         return error;
     return aspen_may_expand(mapping->mm, mapping->flags,
-                            pages - mapping->clear.pages);
+                            pages - mapping->remove.pages);
 }
 
 /* The mmap lock is held, from here on. What is refused first is refused first
@@ -225,7 +225,7 @@ check(struct mapping *mapping, const struct aspen_mmap_args *args)
 {
     struct aspen_mm *mm = mapping->mm;
 
-    if (!aspen_mm_takes_mappings(mm))
+    if (!aspen_mm_accepts_mappings(mm))
         return -ASPEN_EINVAL;
     /* As Linux: one more than the limit is possible. */
     if (mm->map_count > mm->aspen->config.map_count_max)
@@ -254,7 +254,7 @@ check(struct mapping *mapping, const struct aspen_mmap_args *args)
 static int
 reserve_charge(struct mapping *mapping)
 {
-    uint64_t old = mapping->clear.charge_pages;
+    uint64_t old = mapping->remove.charge_pages;
 
     if (mapping->charge_pages > old)
         mapping->charged_pages = mapping->charge_pages - old;
@@ -315,8 +315,8 @@ plan_merge(struct mapping *mapping)
     merge->flags = mapping->flags;
     merge->object = mapping->object;
     merge->pgoff = mapping->pgoff;
-    merge->below = mapping->alone ? NULL : mapping->clear.below;
-    merge->above = mapping->alone ? NULL : mapping->clear.above;
+    merge->below = mapping->alone ? NULL : mapping->remove.below;
+    merge->above = mapping->alone ? NULL : mapping->remove.above;
     merge->below_then = NULL;
     merge->grows = false;
     merge->like = NULL;
@@ -330,8 +330,8 @@ reserve_tree(struct mapping *mapping)
     uint64_t start = merge->below ? merge->below->start : merge->start;
     uint64_t end = merge->above ? merge->above->end : merge->end;
 
-    return aspen_clear_reserve_tree(&mapping->clear, &mapping->reserve, 1,
-                                    start, end);
+    return aspen_remove_reserve_tree(&mapping->remove, &mapping->reserve, 1,
+                                     start, end);
 }
 
 static int
@@ -352,7 +352,7 @@ reserve(struct mapping *mapping)
     int error = reserve_charge(mapping);
     if (error)
         return error;
-    error = aspen_clear_reserve(&mapping->clear);
+    error = aspen_remove_reserve(&mapping->remove);
     if (error)
         goto undo_charge;
     plan_merge(mapping);
@@ -367,7 +367,7 @@ reserve(struct mapping *mapping)
 undo_tree:
     aspen_tree_reserve_release(&mm->vmas, &mapping->reserve);
 undo_clear:
-    aspen_clear_abort(&mapping->clear);
+    aspen_remove_abort(&mapping->remove);
 undo_charge:
     aspen_uncharge(mm->aspen, mapping->charged_pages);
     return error;
@@ -392,12 +392,12 @@ commit(struct mapping *mapping)
 {
     struct aspen_mm *mm = mapping->mm;
     uint64_t pages = mapping->bytes >> ASPEN_PAGE_SHIFT;
-    uint64_t old = mapping->clear.charge_pages;
+    uint64_t old = mapping->remove.charge_pages;
 
     /* Before anybody can meet what has the key. */
     if (mapping->execute_only)
-        aspen_pkey_take_execute_only(mm, aspen_pkey_of(mapping->flags));
-    aspen_clear_commit(&mapping->clear, &mapping->reserve);
+        aspen_pkey_set_execute_only(mm, aspen_pkey_of(mapping->flags));
+    aspen_remove_commit(&mapping->remove, &mapping->reserve);
     if (old > mapping->charge_pages)
         aspen_uncharge(mm->aspen, old - mapping->charge_pages);
     if (mapping->vma)

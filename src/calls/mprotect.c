@@ -39,9 +39,9 @@ charge_flag(const struct aspen_vma *vma, uint64_t flags)
     return flags;
 }
 
-/* An edit, and which key the mappings get. */
+/* A change, and which key the mappings get. */
 struct protect {
-    struct aspen_edit edit;
+    struct aspen_change change;
     int pkey;              /* or ASPEN_PKEY_SAME */
     bool execute_only;     /* EXEC alone, and no key is named */
     unsigned execute_pkey; /* for that; 0: keys have nothing to do with it */
@@ -65,13 +65,13 @@ pkey_then(const struct protect *protect, const struct aspen_vma *vma)
 }
 
 static int
-judge_access(const struct aspen_edit *edit, const struct aspen_vma *vma,
+judge_access(const struct aspen_change *change, const struct aspen_vma *vma,
              uint64_t *flags)
 {
     const struct protect *protect =
-        aspen_container_of(edit, const struct protect, edit);
-    uint64_t new = (vma->flags & ~(edit->clear | ASPEN_VM_PKEY)) | edit->set |
-                   aspen_pkey_flags(pkey_then(protect, vma));
+        aspen_container_of(change, const struct protect, change);
+    uint64_t new = (vma->flags & ~(change->clear | ASPEN_VM_PKEY)) |
+                   change->set | aspen_pkey_flags(pkey_then(protect, vma));
 
     if ((new &ASPEN_VM_ACCESS) << MAY_SHIFT & ~new)
         return -ASPEN_EACCES;
@@ -107,7 +107,7 @@ struct range {
 /* Locked memory that becomes writable is filled, from the first mapping of
  * which that is true to the last. */
 static struct range
-find_fill(const struct aspen_edit *edit)
+find_fill(const struct aspen_change *change)
 {
     const uint64_t looked_at =
         ASPEN_VM_LOCKED | ASPEN_VM_WRITE | ASPEN_VM_SHARED;
@@ -115,15 +115,15 @@ find_fill(const struct aspen_edit *edit)
     struct aspen_tree_cursor cursor;
     struct aspen_vma *vma;
 
-    if (!(edit->set & ASPEN_VM_WRITE) || edit->mm->locked_pages == 0)
+    if (!(change->set & ASPEN_VM_WRITE) || change->mm->locked_pages == 0)
         return fill;
-    aspen_tree_cursor_init(&cursor, &edit->mm->vmas, edit->start);
-    while ((vma = aspen_tree_next(&cursor, edit->end - 1)) != NULL) {
+    aspen_tree_cursor_init(&cursor, &change->mm->vmas, change->start);
+    while ((vma = aspen_tree_next(&cursor, change->end - 1)) != NULL) {
         if ((vma->flags & looked_at) != ASPEN_VM_LOCKED)
             continue;
         if (!fill.end)
-            fill.start = aspen_max_u64(vma->start, edit->start);
-        fill.end = aspen_min_u64(vma->end, edit->end);
+            fill.start = aspen_max_u64(vma->start, change->start);
+        fill.end = aspen_min_u64(vma->end, change->end);
     }
     return fill;
 }
@@ -132,7 +132,7 @@ static void
 protect_begin(struct protect *protect, struct aspen_mm *mm, uint64_t access,
               int pkey)
 {
-    protect->edit = (struct aspen_edit){
+    protect->change = (struct aspen_change){
         .mm = mm,
         .judge = judge_access,
         .set = access & (ASPEN_VM_ACCESS | KINDS),
@@ -152,23 +152,24 @@ protect(struct aspen_mm *mm, uint64_t start, uint64_t end, uint64_t access,
         int pkey, struct range *fill)
 {
     struct protect protect;
-    struct aspen_edit *edit = &protect.edit;
+    struct aspen_change *change = &protect.change;
 
     if (pkey != ASPEN_PKEY_SAME && !aspen_pkey_is_callers(mm, pkey))
         return -ASPEN_EINVAL;
     protect_begin(&protect, mm, access, pkey);
-    edit->start = start;
-    edit->end = end;
-    int error = access & GROWS ? find_start(mm, &edit->start, end, access) : 0;
+    change->start = start;
+    change->end = end;
+    int error =
+        access & GROWS ? find_start(mm, &change->start, end, access) : 0;
     if (error)
         return error;
-    *fill = find_fill(edit);
-    error = aspen_edit_apply(edit);
+    *fill = find_fill(change);
+    error = aspen_change_apply(change);
     if (error)
         return error;
-    aspen_pkey_take_execute_only(mm, protect.execute_pkey);
-    if (edit->changes)
-        aspen_protect_range(mm, edit->whole, edit->start, end);
+    aspen_pkey_set_execute_only(mm, protect.execute_pkey);
+    if (change->changes)
+        aspen_protect_range(mm, change->whole, change->start, end);
     return 0;
 }
 

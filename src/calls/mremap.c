@@ -376,16 +376,16 @@ static int
 check_gone(struct remap *remap, uint64_t start, uint64_t bytes)
 {
     uint64_t end = aspen_min_u64(start + bytes, remap->mm->address_limit);
-    struct aspen_clear clear;
+    struct aspen_remove remove;
 
     if (start >= end) /* up there nothing is mapped */
         return 0;
-    int error = aspen_clear_check(&clear, remap->mm, start, end);
+    int error = aspen_remove_check(&remove, remap->mm, start, end);
     if (error)
         return error;
-    remap->gone.pages += clear.pages;
-    remap->gone.data += clear.data_pages;
-    remap->gone.locked += clear.locked_pages;
+    remap->gone.pages += remove.pages;
+    remap->gone.data += remove.data_pages;
+    remap->gone.locked += remove.locked_pages;
     return 0;
 }
 

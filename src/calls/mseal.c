@@ -13,15 +13,15 @@
 static int
 seal(struct aspen_mm *mm, uint64_t start, uint64_t end)
 {
-    struct aspen_edit edit = {
+    struct aspen_change change = {
         .mm = mm,
         .start = start,
         .end = end,
-        .judge = aspen_edit_judge_plain,
+        .judge = aspen_change_judge_plain,
         .set = ASPEN_VM_SEALED,
     };
 
-    return aspen_edit_apply(&edit);
+    return aspen_change_apply(&change);
 }
 
 int

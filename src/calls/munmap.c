@@ -15,23 +15,23 @@ int
 aspen_munmap_locked(struct aspen_mm *mm, uint64_t start, uint64_t end)
 {
     struct aspen_tree_reserve reserve = {0};
-    struct aspen_clear clear;
+    struct aspen_remove remove;
 
-    int error = aspen_clear_check(&clear, mm, start, end);
-    if (error || !clear.first)
+    int error = aspen_remove_check(&remove, mm, start, end);
+    if (error || !remove.first)
         return error;
 
-    error = aspen_clear_reserve(&clear);
+    error = aspen_remove_reserve(&remove);
     if (error)
         return error;
-    error = aspen_clear_reserve_tree(&clear, &reserve, 0, start, end);
+    error = aspen_remove_reserve_tree(&remove, &reserve, 0, start, end);
     if (error) {
-        aspen_clear_abort(&clear);
+        aspen_remove_abort(&remove);
         return error;
     }
 
-    aspen_clear_commit(&clear, &reserve);
-    aspen_uncharge(mm->aspen, clear.charge_pages);
+    aspen_remove_commit(&remove, &reserve);
+    aspen_uncharge(mm->aspen, remove.charge_pages);
     aspen_tree_reserve_release(&mm->vmas, &reserve);
     return 0;
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * calls/name.c - prctl(PR_SET_VMA, PR_SET_VMA_ANON_NAME): check, reserve,
- * commit, by an edit that changes names (ranges/change.h).
+ * commit, by a change that changes names (ranges/change.h).
  *
  * Called by the embedder. The first test to break is
  * tests/unit/calls/test_name.c.
@@ -24,10 +24,10 @@ may_be_named(const struct aspen_vma *vma)
 }
 
 static int
-judge_name(const struct aspen_edit *edit, const struct aspen_vma *vma,
+judge_name(const struct aspen_change *change, const struct aspen_vma *vma,
            uint64_t *flags)
 {
-    (void)edit;
+    (void)change;
     *flags = vma->flags;
     return may_be_named(vma) ? 0 : -ASPEN_EBADF;
 }
@@ -37,7 +37,7 @@ static int
 name_range(struct aspen_mm *mm, uint64_t start, uint64_t end,
            struct aspen_name *name)
 {
-    struct aspen_edit edit = {
+    struct aspen_change change = {
         .mm = mm,
         .start = start,
         .end = aspen_min_u64(end, mm->address_limit),
@@ -52,13 +52,13 @@ name_range(struct aspen_mm *mm, uint64_t start, uint64_t end,
     int error = aspen_mm_write_lock_killable(mm, ASPEN_LOCK_MM);
     if (error)
         return error;
-    error = aspen_edit_apply(&edit);
+    error = aspen_change_apply(&change);
     aspen_mm_write_unlock(mm);
     aspen_tree_pool_settle(&mm->aspen->tree_pool);
     if (error)
         /* ENOMEM means that there was nothing to name. */
         return error == -ASPEN_ENOMEM ? -ASPEN_EAGAIN : error;
-    return edit.holes || end > mm->address_limit ? -ASPEN_ENOMEM : 0;
+    return change.holes || end > mm->address_limit ? -ASPEN_ENOMEM : 0;
 }
 
 int

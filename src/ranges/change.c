@@ -9,7 +9,7 @@
  *     yet, which no step changes, and `below`, which they carry along.
  * I2  A run is what becomes one VMA: its VMA has its range at once, the tree
  *     gets it in one store when the run ends, and what was absorbed goes after
- *     that. So a reader of the tree meets whole VMAs, and memory for the edit
+ *     that. So a reader of the tree meets whole VMAs, and memory for the change
  *     does not grow with the VMAs that it spans.
  *
  * Called by mprotect, mlock, madvise and names. The first test to break is
@@ -27,17 +27,19 @@
 /* One VMA of which flags change, and what is beside it. */
 struct step {
     struct aspen_vma *vma;
-    struct aspen_piece piece; /* of it, what lies in the range; new flags */
-    struct aspen_piece above; /* the next VMA, if the piece goes up to it */
-    bool left;                /* the piece starts where the VMA starts */
-    bool right;               /* it ends where the VMA ends */
-    bool join_below;
-    bool join_above;
-    bool joins; /* any of the two */
+    struct aspen_candidate
+        candidate; /* of it, what lies in the range; new flags */
+    struct aspen_candidate
+        above;     /* the next VMA, if the candidate goes up to it */
+    bool at_start; /* the candidate starts where the VMA starts */
+    bool at_end;   /* it ends where the VMA ends */
+    bool merge_below;
+    bool merge_above;
+    bool merges; /* any of the two */
 };
 
 struct walk {
-    struct aspen_edit *edit;
+    struct aspen_change *change;
 
     /* Check's. */
     struct aspen_vma *first;     /* in the range, or across its start */
@@ -60,20 +62,20 @@ struct walk {
     uint64_t high;
 
     /* The walk's at work. */
-    bool commit;              /* not on paper */
-    bool run;                 /* `below` is not in the tree as it is */
-    uint64_t gone;            /* on paper: VMAs that were absorbed */
-    uint64_t visited;         /* VMAs */
-    struct aspen_piece below; /* what the last step left, or none */
+    bool commit;                  /* not on paper */
+    bool run;                     /* `below` is not in the tree as it is */
+    uint64_t absorbed_count;      /* on paper: VMAs that were absorbed */
+    uint64_t visited;             /* VMAs */
+    struct aspen_candidate below; /* what the last step left, or none */
     struct aspen_vma *absorbed;
     struct step step; /* the last one */
 };
 
 int
-aspen_edit_judge_plain(const struct aspen_edit *edit,
-                       const struct aspen_vma *vma, uint64_t *flags)
+aspen_change_judge_plain(const struct aspen_change *change,
+                         const struct aspen_vma *vma, uint64_t *flags)
 {
-    *flags = (vma->flags & ~edit->clear) | edit->set;
+    *flags = (vma->flags & ~change->clear) | change->set;
     return 0;
 }
 
@@ -84,7 +86,7 @@ aspen_edit_judge_plain(const struct aspen_edit *edit,
 static struct aspen_vma *
 find_below(const struct walk *walk)
 {
-    uint64_t start = walk->edit->start;
+    uint64_t start = walk->change->start;
     uint64_t last;
 
     if (walk->cursor.first != start)
@@ -94,11 +96,11 @@ find_below(const struct walk *walk)
 }
 
 static bool
-changes(const struct aspen_edit *edit, const struct aspen_vma *vma,
+changes(const struct aspen_change *change, const struct aspen_vma *vma,
         uint64_t flags)
 {
     return flags != vma->flags ||
-           (edit->renames && !aspen_names_equal(vma->name, edit->name));
+           (change->renames && !aspen_names_equal(vma->name, change->name));
 }
 
 /* What becomes data has to be within the limit of it. */
@@ -106,7 +108,7 @@ static int
 check_limit(struct walk *walk, const struct aspen_vma *vma, uint64_t flags,
             uint64_t pages)
 {
-    struct aspen_mm *mm = walk->edit->mm;
+    struct aspen_mm *mm = walk->change->mm;
 
     if (!aspen_is_data(flags) || aspen_is_data(vma->flags))
         return 0;
@@ -120,16 +122,16 @@ check_limit(struct walk *walk, const struct aspen_vma *vma, uint64_t flags,
 static int
 check_vma(struct walk *walk, struct aspen_vma *vma)
 {
-    struct aspen_edit *edit = walk->edit;
-    uint64_t start = aspen_max_u64(vma->start, edit->start);
-    uint64_t end = aspen_min_u64(vma->end, edit->end);
+    struct aspen_change *change = walk->change;
+    uint64_t start = aspen_max_u64(vma->start, change->start);
+    uint64_t end = aspen_min_u64(vma->end, change->end);
     uint64_t pages = (end - start) >> ASPEN_PAGE_SHIFT;
     uint64_t flags;
 
-    int error = edit->judge(edit, vma, &flags);
-    if (error || !changes(edit, vma, flags))
+    int error = change->judge(change, vma, &flags);
+    if (error || !changes(change, vma, flags))
         return error;
-    edit->changes = true;
+    change->changes = true;
     if ((flags & ~vma->flags) & ASPEN_VM_ACCOUNT)
         walk->charge_pages += pages;
     if ((vma->flags & ~flags) & ASPEN_VM_ACCOUNT)
@@ -141,56 +143,57 @@ check_vma(struct walk *walk, struct aspen_vma *vma)
 }
 
 static int
-check_all(struct walk *walk, struct aspen_edit *edit)
+check_all(struct walk *walk, struct aspen_change *change)
 {
     struct aspen_tree_cursor *cursor = &walk->cursor;
     struct aspen_vma *vma;
-    uint64_t at = edit->start;
+    uint64_t at = change->start;
 
-    walk->edit = edit;
+    walk->change = change;
     walk->first = NULL;
     walk->vma_below = NULL;
     walk->vma_above = NULL;
     walk->charge_pages = 0;
     walk->uncharge_pages = 0;
     walk->data_pages = 0;
-    aspen_tree_cursor_init(cursor, &edit->mm->vmas, edit->start);
-    while (at < edit->end &&
-           (vma = aspen_tree_next(cursor, edit->end - 1)) != NULL) {
+    aspen_tree_cursor_init(cursor, &change->mm->vmas, change->start);
+    while (at < change->end &&
+           (vma = aspen_tree_next(cursor, change->end - 1)) != NULL) {
         if (!walk->first) {
             walk->first = vma;
             walk->vma_below = find_below(walk);
         }
-        edit->holes |= vma->start > at;
-        if (edit->holes && !edit->holes_allowed)
+        change->holes |= vma->start > at;
+        if (change->holes && !change->holes_allowed)
             return -ASPEN_ENOMEM;
         int error = check_vma(walk, vma);
         if (error)
             return error;
         at = vma->end;
     }
-    if (at == edit->end)
-        walk->vma_above = aspen_tree_next(cursor, edit->end);
-    edit->holes |= at < edit->end;
-    return edit->holes && !edit->holes_allowed ? -ASPEN_ENOMEM : 0;
+    if (at == change->end)
+        walk->vma_above = aspen_tree_next(cursor, change->end);
+    change->holes |= at < change->end;
+    return change->holes && !change->holes_allowed ? -ASPEN_ENOMEM : 0;
 }
 
 int
-aspen_edit_check(struct aspen_edit *edit)
+aspen_change_check(struct aspen_change *change)
 {
     struct walk walk;
 
-    return check_all(&walk, edit);
+    return check_all(&walk, change);
 }
 
 /* ---- The walk ---------------------------------------------------------- */
 
 static bool
 fits(const struct walk *walk, const struct step *step,
-     const struct aspen_piece *neighbour)
+     const struct aspen_candidate *neighbour)
 {
     return neighbour->vma &&
-           aspen_anon_vma_fits(walk->edit->mm->aspen, &step->piece, neighbour);
+           aspen_mergeable_anon_vma(walk->change->mm->aspen, &step->candidate,
+                                    neighbour);
 }
 
 /* To be one with a neighbour the whole VMA has to go, unless it keeps a part.
@@ -198,28 +201,28 @@ fits(const struct walk *walk, const struct step *step,
 static void
 decide(const struct walk *walk, struct step *step)
 {
-    const struct aspen_piece *piece = &step->piece;
+    const struct aspen_candidate *candidate = &step->candidate;
     bool may_go =
-        !step->left || !step->right || aspen_vma_may_dissolve(step->vma);
-    bool below = may_go && step->left && fits(walk, step, &walk->below) &&
-                 aspen_pieces_continue(&walk->below, piece);
-    bool above = may_go && step->right && fits(walk, step, &step->above) &&
-                 aspen_pieces_continue(piece, &step->above);
+        !step->at_start || !step->at_end || aspen_vma_may_dissolve(step->vma);
+    bool below = may_go && step->at_start && fits(walk, step, &walk->below) &&
+                 aspen_mergeable(&walk->below, candidate);
+    bool above = may_go && step->at_end && fits(walk, step, &step->above) &&
+                 aspen_mergeable(candidate, &step->above);
 
     if (below && above)
-        above = aspen_anon_vmas_agree(&walk->below, &step->above) &&
+        above = aspen_mergeable_between(&walk->below, &step->above) &&
                 aspen_vma_may_dissolve(step->above.vma);
-    step->join_below = below;
-    step->join_above = above;
-    step->joins = below || above;
+    step->merge_below = below;
+    step->merge_above = above;
+    step->merges = below || above;
 }
 
 static struct aspen_vma *
 find_above(const struct walk *walk, const struct aspen_vma *vma)
 {
-    struct aspen_mm *mm = walk->edit->mm;
+    struct aspen_mm *mm = walk->change->mm;
 
-    if (vma->end == walk->edit->end)
+    if (vma->end == walk->change->end)
         return walk->vma_above;
     return vma->end < mm->address_limit ? aspen_vma_at(mm, vma->end) : NULL;
 }
@@ -228,20 +231,20 @@ static void
 step_init(struct step *step, const struct walk *walk, struct aspen_vma *vma,
           uint64_t flags)
 {
-    const struct aspen_edit *edit = walk->edit;
-    struct aspen_piece *piece = &step->piece;
+    const struct aspen_change *change = walk->change;
+    struct aspen_candidate *candidate = &step->candidate;
 
     step->vma = vma;
-    aspen_piece_init(piece, vma);
-    aspen_piece_cut(piece, aspen_max_u64(vma->start, edit->start),
-                    aspen_min_u64(vma->end, edit->end));
-    piece->flags = flags;
-    if (edit->renames)
-        piece->name = edit->name;
-    step->left = piece->start == vma->start;
-    step->right = piece->end == vma->end;
-    if (step->right)
-        aspen_piece_init(&step->above, find_above(walk, vma));
+    aspen_candidate_init(candidate, vma);
+    aspen_candidate_cut(candidate, aspen_max_u64(vma->start, change->start),
+                        aspen_min_u64(vma->end, change->end));
+    candidate->flags = flags;
+    if (change->renames)
+        candidate->name = change->name;
+    step->at_start = candidate->start == vma->start;
+    step->at_end = candidate->end == vma->end;
+    if (step->at_end)
+        aspen_candidate_init(&step->above, find_above(walk, vma));
     decide(walk, step);
 }
 
@@ -268,8 +271,8 @@ dissolve_absorbed(struct walk *walk)
 static void
 end_run(struct walk *walk)
 {
-    struct aspen_edit *edit = walk->edit;
-    const struct aspen_piece *run = &walk->below;
+    struct aspen_change *change = walk->change;
+    const struct aspen_candidate *run = &walk->below;
 
     if (!walk->run)
         return;
@@ -281,11 +284,11 @@ end_run(struct walk *walk)
         return;
     }
     if (walk->rest)
-        aspen_tree_store_two_reserved(&edit->mm->vmas, &walk->reserve,
+        aspen_tree_store_two_reserved(&change->mm->vmas, &walk->reserve,
                                       run->start, run->end, walk->rest->end - 1,
                                       run->vma, walk->rest);
     else
-        aspen_tree_store_reserved(&edit->mm->vmas, &walk->reserve, run->start,
+        aspen_tree_store_reserved(&change->mm->vmas, &walk->reserve, run->start,
                                   run->end - 1, run->vma);
     dissolve_absorbed(walk);
 }
@@ -296,121 +299,123 @@ static int
 reserve_part(struct walk *walk, const struct step *step, uint64_t start,
              uint64_t end, struct aspen_vma **part)
 {
-    struct aspen_mm *mm = walk->edit->mm;
+    struct aspen_mm *mm = walk->change->mm;
 
-    /* As if one after the other was split off, and joined. */
-    if (mm->map_count + walk->parts - walk->gone >=
+    /* As if one after the other was split off, and merged. */
+    if (mm->map_count + walk->parts - walk->absorbed_count >=
         mm->aspen->config.map_count_max)
         return -ASPEN_ENOMEM;
     walk->parts++;
     return aspen_vma_part(step->vma, start, end, part);
 }
 
-/* The piece becomes a VMA of its own. */
+/* The candidate becomes a VMA of its own. */
 static int
 reserve_own(struct walk *walk, const struct step *step)
 {
-    const struct aspen_piece *piece = &step->piece;
+    const struct aspen_candidate *candidate = &step->candidate;
     int error = 0;
 
-    if (!step->left)
-        error = reserve_part(walk, step, piece->start, piece->end, &walk->head);
-    if (!step->left && !step->right && !error) {
+    if (!step->at_start)
+        error = reserve_part(walk, step, candidate->start, candidate->end,
+                             &walk->head);
+    if (!step->at_start && !step->at_end && !error) {
         walk->high = step->vma->end;
-        error =
-            reserve_part(walk, step, piece->end, step->vma->end, &walk->rest);
+        error = reserve_part(walk, step, candidate->end, step->vma->end,
+                             &walk->rest);
     }
-    if (step->left && !step->right)
-        error = reserve_part(walk, step, piece->start, piece->end, &walk->tail);
+    if (step->at_start && !step->at_end)
+        error = reserve_part(walk, step, candidate->start, candidate->end,
+                             &walk->tail);
     return error;
 }
 
-/* The VMA is the piece from now on, but for its range. */
+/* The VMA is the candidate from now on, but for its range. */
 static void
-become(const struct aspen_edit *edit, struct aspen_vma *vma,
+become(const struct aspen_change *change, struct aspen_vma *vma,
        const struct step *step)
 {
-    vma->flags = step->piece.flags;
-    if (edit->renames)
-        aspen_vma_take_name(vma, edit->name);
+    vma->flags = step->candidate.flags;
+    if (change->renames)
+        aspen_vma_set_name(vma, change->name);
 }
 
 static void
 commit_own(struct walk *walk, const struct step *step)
 {
-    struct aspen_edit *edit = walk->edit;
+    struct aspen_change *change = walk->change;
     struct aspen_vma *vma = step->vma;
-    struct aspen_vma *part = step->left ? walk->tail : walk->head;
+    struct aspen_vma *part = step->at_start ? walk->tail : walk->head;
 
-    if (step->left && step->right) {
-        become(edit, vma, step);
+    if (step->at_start && step->at_end) {
+        become(change, vma, step);
         return;
     }
-    become(edit, part, step);
+    become(change, part, step);
     aspen_vma_part_commit(part);
-    if (step->left) {
-        aspen_vma_resize(vma, step->piece.end, vma->end);
+    if (step->at_start) {
+        aspen_vma_resize(vma, step->candidate.end, vma->end);
         return;
     }
-    if (!step->right)
+    if (!step->at_end)
         aspen_vma_part_commit(walk->rest);
-    aspen_vma_resize(vma, vma->start, step->piece.start);
+    aspen_vma_resize(vma, vma->start, step->candidate.start);
 }
 
-/* ---- Joins ------------------------------------------------------------- */
+/* ---- Merges ------------------------------------------------------------- */
 
 /* Whose anon_vma a VMA without one has to get to hold all: NULL for none. */
 static struct aspen_vma *
-anon_vma_source(const struct step *step, const struct aspen_piece *taker)
+anon_vma_source(const struct step *step, const struct aspen_candidate *survivor)
 {
-    if (taker->anon_vma)
+    if (survivor->anon_vma)
         return NULL;
-    if (step->join_below && step->join_above && step->above.anon_vma)
+    if (step->merge_below && step->merge_above && step->above.anon_vma)
         return step->above.vma;
-    return step->piece.anon_vma ? step->vma : NULL;
+    return step->candidate.anon_vma ? step->vma : NULL;
 }
 
-/* On paper; the pages of the step go to `taker`. */
+/* On paper; the pages of the step go to `survivor`. */
 static int
-reserve_join(struct walk *walk, const struct step *step,
-             struct aspen_piece *taker)
+reserve_merge(struct walk *walk, const struct step *step,
+              struct aspen_candidate *survivor)
 {
-    struct aspen_vma *source = anon_vma_source(step, taker);
+    struct aspen_vma *source = anon_vma_source(step, survivor);
 
-    walk->gone += step->left && step->right ? 1 : 0;
-    walk->gone += step->join_below && step->join_above ? 1 : 0;
+    walk->absorbed_count += step->at_start && step->at_end ? 1 : 0;
+    walk->absorbed_count += step->merge_below && step->merge_above ? 1 : 0;
     if (!source)
         return 0;
-    taker->anon_vma = source->anon_vma;
-    taker->single = aspen_anon_vma_is_single(source);
+    survivor->anon_vma = source->anon_vma;
+    survivor->single = aspen_anon_vma_is_single(source);
     return aspen_anon_vma_links_reserve(source, &walk->links);
 }
 
-/* `taker` is [start, end) now. */
+/* `survivor` is [start, end) now. */
 static void
-commit_join(struct walk *walk, const struct step *step,
-            struct aspen_piece *taker)
+commit_merge(struct walk *walk, const struct step *step,
+             struct aspen_candidate *survivor)
 {
     struct aspen_vma *vma = step->vma;
-    struct aspen_vma *source = anon_vma_source(step, taker);
+    struct aspen_vma *source = anon_vma_source(step, survivor);
 
-    aspen_vma_write_lock(taker->vma);
+    aspen_vma_write_lock(survivor->vma);
     if (source) {
-        aspen_anon_vma_clone_reserved(taker->vma, source, &walk->links);
-        taker->anon_vma = source->anon_vma;
-        taker->single = aspen_anon_vma_is_single(source);
+        aspen_anon_vma_clone_reserved(survivor->vma, source, &walk->links);
+        survivor->anon_vma = source->anon_vma;
+        survivor->single = aspen_anon_vma_is_single(source);
     }
-    aspen_vma_take_guards(taker->vma, vma);
-    aspen_vma_resize(taker->vma, taker->start, taker->end);
-    if (step->left && step->right)
+    aspen_vma_inherit_guards(survivor->vma, vma);
+    aspen_vma_resize(survivor->vma, survivor->start, survivor->end);
+    if (step->at_start && step->at_end)
         absorb(walk, vma);
-    else if (step->left)
-        aspen_vma_resize(vma, step->piece.end, vma->end);
+    else if (step->at_start)
+        aspen_vma_resize(vma, step->candidate.end, vma->end);
     else
-        aspen_vma_resize(vma, vma->start, step->piece.start);
-    if (step->join_below && step->join_above) {
+        aspen_vma_resize(vma, vma->start, step->candidate.start);
+    if (step->merge_below && step->merge_above) {
         aspen_vma_write_lock(step->above.vma);
-        aspen_vma_take_guards(taker->vma, step->above.vma);
+        aspen_vma_inherit_guards(survivor->vma, step->above.vma);
         absorb(walk, step->above.vma);
     }
 }
@@ -422,8 +427,9 @@ static void
 account(struct aspen_mm *mm, const struct step *step)
 {
     uint64_t old = step->vma->flags;
-    uint64_t new = step->piece.flags;
-    uint64_t pages = (step->piece.end - step->piece.start) >> ASPEN_PAGE_SHIFT;
+    uint64_t new = step->candidate.flags;
+    uint64_t pages =
+        (step->candidate.end - step->candidate.start) >> ASPEN_PAGE_SHIFT;
 
     aspen_mm_account_vma(mm, old, pages, false);
     aspen_mm_account_vma(mm, new, pages, true);
@@ -435,19 +441,19 @@ account(struct aspen_mm *mm, const struct step *step)
 static void
 advance(struct walk *walk, const struct step *step)
 {
-    struct aspen_piece *below = &walk->below;
+    struct aspen_candidate *below = &walk->below;
 
-    if (step->join_below) {
-        below->end = step->join_above ? step->above.end : step->piece.end;
-    } else if (step->join_above) {
+    if (step->merge_below) {
+        below->end = step->merge_above ? step->above.end : step->candidate.end;
+    } else if (step->merge_above) {
         *below = step->above;
-        below->start = step->piece.start;
-        below->pgoff = step->piece.pgoff;
+        below->start = step->candidate.start;
+        below->pgoff = step->candidate.pgoff;
     } else {
-        *below = step->piece;
-        if (!step->left)
+        *below = step->candidate;
+        if (!step->at_start)
             below->vma = walk->head;
-        else if (!step->right)
+        else if (!step->at_end)
             below->vma = walk->tail;
     }
 }
@@ -459,20 +465,20 @@ do_step(struct walk *walk, const struct step *step)
 
     if (walk->commit) {
         aspen_vma_write_lock(step->vma);
-        account(walk->edit->mm, step);
+        account(walk->change->mm, step);
     }
-    if (!step->join_below)
+    if (!step->merge_below)
         end_run(walk);
-    if (!step->joins && walk->commit)
+    if (!step->merges && walk->commit)
         commit_own(walk, step);
-    else if (!step->joins)
+    else if (!step->merges)
         error = reserve_own(walk, step);
     advance(walk, step);
-    if (step->joins && walk->commit)
-        commit_join(walk, step, &walk->below);
-    else if (step->joins)
-        error = reserve_join(walk, step, &walk->below);
-    if (step->joins || !step->left || !step->right)
+    if (step->merges && walk->commit)
+        commit_merge(walk, step, &walk->below);
+    else if (step->merges)
+        error = reserve_merge(walk, step, &walk->below);
+    if (step->merges || !step->at_start || !step->at_end)
         walk->run = true;
     return error;
 }
@@ -482,7 +488,7 @@ static void
 pass(struct walk *walk, struct aspen_vma *vma)
 {
     end_run(walk);
-    aspen_piece_init(&walk->below, vma);
+    aspen_candidate_init(&walk->below, vma);
 }
 
 static void
@@ -490,29 +496,29 @@ walk_begin(struct walk *walk, bool commit)
 {
     walk->commit = commit;
     walk->run = false;
-    walk->gone = 0;
+    walk->absorbed_count = 0;
     walk->visited = 0;
     walk->absorbed = NULL;
-    aspen_piece_init(&walk->below, walk->vma_below);
+    aspen_candidate_init(&walk->below, walk->vma_below);
 }
 
 /* An error can only come from the walk that reserves. */
 static int
 walk_all(struct walk *walk)
 {
-    struct aspen_edit *edit = walk->edit;
-    uint64_t at = edit->start;
+    struct aspen_change *change = walk->change;
+    uint64_t at = change->start;
     uint64_t flags;
 
-    while (at < edit->end) {
+    while (at < change->end) {
         struct aspen_vma *vma =
-            at == edit->start ? walk->first : aspen_vma_find(edit->mm, at);
-        if (!vma || vma->start >= edit->end)
+            at == change->start ? walk->first : aspen_vma_find(change->mm, at);
+        if (!vma || vma->start >= change->end)
             break;
-        int error = edit->judge(edit, vma, &flags);
+        int error = change->judge(change, vma, &flags);
         ASPEN_ASSERT(!error);
         walk->visited++;
-        if (!changes(edit, vma, flags)) {
+        if (!changes(change, vma, flags)) {
             pass(walk, vma);
         } else {
             step_init(&walk->step, walk, vma, flags);
@@ -531,10 +537,10 @@ walk_all(struct walk *walk)
 static void
 give_back(struct walk *walk)
 {
-    struct aspen_edit *edit = walk->edit;
+    struct aspen_change *change = walk->change;
 
-    aspen_tree_reserve_release(&edit->mm->vmas, &walk->reserve);
-    aspen_anon_vma_links_release(edit->mm->aspen, &walk->links);
+    aspen_tree_reserve_release(&change->mm->vmas, &walk->reserve);
+    aspen_anon_vma_links_release(change->mm->aspen, &walk->links);
 }
 
 static void
@@ -549,7 +555,7 @@ abort_parts(struct walk *walk)
 static int
 reserve_all(struct walk *walk)
 {
-    struct aspen_edit *edit = walk->edit;
+    struct aspen_change *change = walk->change;
 
     walk->stores = 0;
     walk->parts = 0;
@@ -561,28 +567,28 @@ reserve_all(struct walk *walk)
     walk->high = 0;
     aspen_list_init(&walk->links);
     walk_begin(walk, false);
-    int error = aspen_charge_mm(edit->mm, walk->charge_pages);
+    int error = aspen_charge_mm(change->mm, walk->charge_pages);
     if (error)
         return error;
     error = walk_all(walk);
     if (!error && walk->stores)
-        error = aspen_tree_reserve_within(&edit->mm->vmas, &walk->reserve,
+        error = aspen_tree_reserve_within(&change->mm->vmas, &walk->reserve,
                                           &walk->cursor, walk->stores,
                                           walk->low, walk->high - 1);
     if (!error)
         return 0;
     give_back(walk);
     abort_parts(walk);
-    aspen_uncharge(edit->mm->aspen, walk->charge_pages);
+    aspen_uncharge(change->mm->aspen, walk->charge_pages);
     return error;
 }
 
-/* What the walk on paper did, once more. The step of an edit that visits one
+/* What the walk on paper did, once more. The step of a change that visits one
  * VMA is known already. */
 static void
 commit_all(struct walk *walk)
 {
-    struct aspen_edit *edit = walk->edit;
+    struct aspen_change *change = walk->change;
     bool known = walk->visited == 1;
     int error;
 
@@ -594,23 +600,23 @@ commit_all(struct walk *walk)
         error = walk_all(walk);
     }
     ASPEN_ASSERT(!error);
-    aspen_uncharge(edit->mm->aspen, walk->uncharge_pages);
+    aspen_uncharge(change->mm->aspen, walk->uncharge_pages);
     give_back(walk);
 }
 
 int
-aspen_edit_apply(struct aspen_edit *edit)
+aspen_change_apply(struct aspen_change *change)
 {
     struct walk walk;
 
-    int error = check_all(&walk, edit);
-    if (error || !edit->changes)
+    int error = check_all(&walk, change);
+    if (error || !change->changes)
         return error;
     error = reserve_all(&walk);
     if (error)
         return error;
     commit_all(&walk);
-    if (walk.below.start <= edit->start && edit->end <= walk.below.end)
-        edit->whole = walk.below.vma;
+    if (walk.below.start <= change->start && change->end <= walk.below.end)
+        change->whole = walk.below.vma;
     return 0;
 }

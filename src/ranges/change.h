@@ -14,25 +14,25 @@
  * one. So Linux. In three parts: check (may refuse), reserve (may fail),
  * commit (cannot).
  */
-#ifndef ASPEN_CALLS_EDIT_H
-#define ASPEN_CALLS_EDIT_H
+#ifndef ASPEN_RANGES_CHANGE_H
+#define ASPEN_RANGES_CHANGE_H
 
 #include "space/vma.h"
 
-struct aspen_edit;
+struct aspen_change;
 
 /*
  * What becomes of a VMA's flags: 0 and *flags, or an error that refuses the
- * edit. It is asked several times and has to say the same each time.
+ * change. It is asked several times and has to say the same each time.
  */
-typedef int aspen_edit_judge(const struct aspen_edit *edit,
-                             const struct aspen_vma *vma, uint64_t *flags);
+typedef int aspen_change_judge(const struct aspen_change *change,
+                               const struct aspen_vma *vma, uint64_t *flags);
 
-struct aspen_edit {
+struct aspen_change {
     struct aspen_mm *mm; /* in: as all down to name */
     uint64_t start;
     uint64_t end;
-    aspen_edit_judge *judge;
+    aspen_change_judge *judge;
     uint64_t set; /* the judge's */
     uint64_t clear;
     bool holes_allowed;
@@ -53,7 +53,7 @@ struct aspen_edit {
  *          -ASPEN_EINVAL (an edge of a change inside a huge page), or what the
  *          judge says. Errors are those of the lowest address.
  */
-ASPEN_MUST_USE int aspen_edit_check(struct aspen_edit *edit);
+ASPEN_MUST_USE int aspen_change_check(struct aspen_change *change);
 
 /*
  * Look, reserve, and if there is anything to change, commit: the VMAs have
@@ -62,10 +62,10 @@ ASPEN_MUST_USE int aspen_edit_check(struct aspen_edit *edit);
  * Returns: 0; an error of check; -ASPEN_ENOMEM (also: map count), or an open
  *          hook's error. On error nothing has changed.
  */
-ASPEN_MUST_USE int aspen_edit_apply(struct aspen_edit *edit);
+ASPEN_MUST_USE int aspen_change_apply(struct aspen_change *change);
 
 /* The judge of those who set and clear the same everywhere. */
-int aspen_edit_judge_plain(const struct aspen_edit *edit,
-                           const struct aspen_vma *vma, uint64_t *flags);
+int aspen_change_judge_plain(const struct aspen_change *change,
+                             const struct aspen_vma *vma, uint64_t *flags);
 
 #endif

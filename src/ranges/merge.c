@@ -2,7 +2,7 @@
 /*
  * ranges/merge.c - a new mapping that continues its neighbours.
  *
- * What may become one stands in join.c.
+ * What may be merged stands in mergeable.c.
  *
  * Called by mmap. The first test to break is tests/unit/calls/test_mmap.c.
  */
@@ -15,56 +15,56 @@
 /* ---- Check ------------------------------------------------------------- */
 
 static void
-new_init(struct aspen_piece *piece, const struct aspen_merge *merge)
+new_init(struct aspen_candidate *candidate, const struct aspen_merge *merge)
 {
-    aspen_piece_init(piece, merge->like);
+    aspen_candidate_init(candidate, merge->like);
     if (!merge->like) {
-        piece->userfault = NULL;
-        piece->name = NULL;
-        piece->embedder = NULL;
-        piece->anon_vma = NULL;
-        piece->single = false;
+        candidate->userfault = NULL;
+        candidate->name = NULL;
+        candidate->embedder = NULL;
+        candidate->anon_vma = NULL;
+        candidate->single = false;
     }
-    piece->vma = NULL;
-    piece->start = merge->start;
-    piece->end = merge->end;
-    piece->flags = merge->flags;
-    piece->pgoff = merge->pgoff;
-    piece->object = merge->object;
+    candidate->vma = NULL;
+    candidate->start = merge->start;
+    candidate->end = merge->end;
+    candidate->flags = merge->flags;
+    candidate->pgoff = merge->pgoff;
+    candidate->object = merge->object;
     /* As Linux, which forgets here that it may have been forked. */
-    piece->single |= merge->grows;
+    candidate->single |= merge->grows;
 }
 
 /* A neighbour as it will be: it may still reach into the new range. */
 static void
-below_init(struct aspen_piece *piece, const struct aspen_merge *merge)
+below_init(struct aspen_candidate *candidate, const struct aspen_merge *merge)
 {
     if (merge->below_then)
-        *piece = *merge->below_then;
+        *candidate = *merge->below_then;
     else
-        aspen_piece_init(piece, merge->below);
-    aspen_piece_cut(piece, piece->start, merge->start);
+        aspen_candidate_init(candidate, merge->below);
+    aspen_candidate_cut(candidate, candidate->start, merge->start);
 }
 
 static void
-above_init(struct aspen_piece *piece, const struct aspen_merge *merge)
+above_init(struct aspen_candidate *candidate, const struct aspen_merge *merge)
 {
-    aspen_piece_init(piece, merge->above);
-    aspen_piece_cut(piece, merge->end, piece->end);
+    aspen_candidate_init(candidate, merge->above);
+    aspen_candidate_cut(candidate, merge->end, candidate->end);
 }
 
 /* It could be one with either: with both? */
 static void
-choose(struct aspen_merge *merge, const struct aspen_piece *below,
-       const struct aspen_piece *above)
+choose(struct aspen_merge *merge, const struct aspen_candidate *below,
+       const struct aspen_candidate *above)
 {
     const struct aspen *aspen = merge->mm->aspen;
 
-    if (!merge->like && !aspen_release_mmap_joins_below_first(aspen)) {
+    if (!merge->like && !aspen_release_mmap_merges_below_first(aspen)) {
         /* First it is one with what is above, that with what is below. */
-        if (!aspen_anon_vma_fits(aspen, above, below))
+        if (!aspen_mergeable_anon_vma(aspen, above, below))
             merge->below = NULL;
-    } else if (!aspen_anon_vmas_agree(below, above) ||
+    } else if (!aspen_mergeable_between(below, above) ||
                !aspen_vma_may_dissolve(merge->above)) {
         merge->above = NULL;
     }
@@ -74,7 +74,7 @@ void
 aspen_merge_check(struct aspen_merge *merge)
 {
     const struct aspen *aspen = merge->mm->aspen;
-    struct aspen_piece new, below, above;
+    struct aspen_candidate new, below, above;
 
     aspen_list_init(&merge->links);
     if (!merge->below && !merge->above)
@@ -82,14 +82,14 @@ aspen_merge_check(struct aspen_merge *merge)
     new_init(&new, merge);
     if (merge->below) {
         below_init(&below, merge);
-        if (!aspen_pieces_continue(&below, &new) ||
-            !aspen_anon_vma_fits(aspen, &new, &below))
+        if (!aspen_mergeable(&below, &new) ||
+            !aspen_mergeable_anon_vma(aspen, &new, &below))
             merge->below = NULL;
     }
     if (merge->above) {
         above_init(&above, merge);
-        if (!aspen_pieces_continue(&new, &above) ||
-            !aspen_anon_vma_fits(aspen, &new, &above))
+        if (!aspen_mergeable(&new, &above) ||
+            !aspen_mergeable_anon_vma(aspen, &new, &above))
             merge->above = NULL;
     }
     if (merge->below && merge->above)
@@ -98,8 +98,8 @@ aspen_merge_check(struct aspen_merge *merge)
 
 /* ---- Reserve ----------------------------------------------------------- */
 
-/* Whose anon_vma the taker, which has `own`, has to get to hold all: NULL, if
- * it has one or there is none. */
+/* Whose anon_vma the survivor, which has `own`, has to get to hold all: NULL,
+ * if it has one or there is none. */
 static struct aspen_vma *
 anon_vma_source(const struct aspen_merge *merge,
                 const struct aspen_anon_vma *own)
@@ -116,18 +116,19 @@ int
 aspen_merge_reserve(struct aspen_merge *merge)
 {
     struct aspen_vma *source =
-        anon_vma_source(merge, aspen_merge_taker(merge)->anon_vma);
+        anon_vma_source(merge, aspen_merge_survivor(merge)->anon_vma);
 
     return source ? aspen_anon_vma_links_reserve(source, &merge->links) : 0;
 }
 
 void
-aspen_merge_result(const struct aspen_merge *merge, struct aspen_piece *result)
+aspen_merge_result(const struct aspen_merge *merge,
+                   struct aspen_candidate *result)
 {
     if (merge->below_then && merge->below)
         *result = *merge->below_then;
     else
-        aspen_piece_init(result, aspen_merge_taker(merge));
+        aspen_candidate_init(result, aspen_merge_survivor(merge));
     if (!merge->below) {
         result->start = merge->start;
         result->pgoff = merge->pgoff;
@@ -154,7 +155,7 @@ aspen_merge_commit(struct aspen_merge *merge,
 {
     struct aspen_vma *below = merge->below;
     struct aspen_vma *above = merge->above;
-    struct aspen_vma *vma = aspen_merge_taker(merge);
+    struct aspen_vma *vma = aspen_merge_survivor(merge);
     struct aspen_vma *source = anon_vma_source(merge, vma->anon_vma);
     uint64_t start = below ? below->start : merge->start;
     uint64_t end = above ? above->end : merge->end;
@@ -167,8 +168,8 @@ aspen_merge_commit(struct aspen_merge *merge,
     aspen_vma_resize(vma, start, end);
     aspen_tree_store_reserved(&merge->mm->vmas, reserve, start, end - 1, vma);
     if (below && above) {
-        aspen_vma_take_guards(below, above);
+        aspen_vma_inherit_guards(below, above);
         aspen_vma_dissolve(above);
     }
-    aspen_merge_abort(merge); /* the taker may have got an anon_vma since */
+    aspen_merge_abort(merge); /* the survivor may have got an anon_vma since */
 }

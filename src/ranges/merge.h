@@ -3,8 +3,8 @@
  * ranges/merge.h - a new mapping that continues its neighbours becomes a part
  * of them.
  */
-#ifndef ASPEN_CALLS_MERGE_H
-#define ASPEN_CALLS_MERGE_H
+#ifndef ASPEN_RANGES_MERGE_H
+#define ASPEN_RANGES_MERGE_H
 
 #include "ranges/mergeable.h"
 
@@ -21,7 +21,7 @@ struct aspen_merge {
                                 NULL unless the new range becomes its part */
     struct aspen_vma *above; /* the same of the VMA that starts at end */
     /* in, for check alone: what `below` will be by then; NULL: as it is */
-    const struct aspen_piece *below_then;
+    const struct aspen_candidate *below_then;
     bool grows;             /* `like` gets it, which is `below` */
     struct aspen_vma *like; /* has its pages: they share an anon_vma; or NULL */
     struct aspen_list links; /* reserve's */
@@ -47,13 +47,13 @@ void aspen_merge_commit(struct aspen_merge *merge,
 
 /* The VMA that the range became a part of. */
 static inline struct aspen_vma *
-aspen_merge_taker(const struct aspen_merge *merge)
+aspen_merge_survivor(const struct aspen_merge *merge)
 {
     return merge->below ? merge->below : merge->above;
 }
 
 /* After check: what that VMA will be. `result` may be `below_then`. */
 void aspen_merge_result(const struct aspen_merge *merge,
-                        struct aspen_piece *result);
+                        struct aspen_candidate *result);
 
 #endif

@@ -2,12 +2,12 @@
 /*
  * ranges/mergeable.c - which mappings may become one.
  *
- * I1  What joins could not be told apart by anything a caller can ask for.
+ * I1  What merges could not be told apart by anything a caller can ask for.
  * I2  A VMA with several links (it or an ancestor was forked) takes no pages
  *     of one that had no anon_vma, nor the other way: they would be looked
  *     for in all of the family.
  *
- * Called by merge.c and edit.c. The first tests to break are
+ * Called by merge.c and change.c. The first tests to break are
  * tests/unit/calls/test_mmap.c and tests/unit/calls/test_mprotect.c.
  */
 #include "ranges/mergeable.h"
@@ -16,34 +16,35 @@
 #include "space/name.h"
 #include "space/release.h"
 
-#define NEVER_JOINED                                                           \
+#define NEVER_MERGED                                                           \
     (ASPEN_VM_IO | ASPEN_VM_DONTEXPAND | ASPEN_VM_PFNMAP | ASPEN_VM_MIXEDMAP | \
      ASPEN_VM_SPECIAL | ASPEN_VM_HUGETLB)
 
 void
-aspen_piece_init(struct aspen_piece *piece, struct aspen_vma *vma)
+aspen_candidate_init(struct aspen_candidate *candidate, struct aspen_vma *vma)
 {
-    piece->vma = vma;
+    candidate->vma = vma;
     if (!vma)
         return;
-    piece->start = vma->start;
-    piece->end = vma->end;
-    piece->flags = vma->flags;
-    piece->pgoff = vma->pgoff;
-    piece->object = vma->object;
-    piece->userfault = vma->userfault;
-    piece->name = vma->name;
-    piece->embedder = vma->embedder;
-    piece->anon_vma = vma->anon_vma;
-    piece->single = aspen_anon_vma_is_single(vma);
+    candidate->start = vma->start;
+    candidate->end = vma->end;
+    candidate->flags = vma->flags;
+    candidate->pgoff = vma->pgoff;
+    candidate->object = vma->object;
+    candidate->userfault = vma->userfault;
+    candidate->name = vma->name;
+    candidate->embedder = vma->embedder;
+    candidate->anon_vma = vma->anon_vma;
+    candidate->single = aspen_anon_vma_is_single(vma);
 }
 
 void
-aspen_piece_cut(struct aspen_piece *piece, uint64_t start, uint64_t end)
+aspen_candidate_cut(struct aspen_candidate *candidate, uint64_t start,
+                    uint64_t end)
 {
-    piece->pgoff += (start - piece->start) >> ASPEN_PAGE_SHIFT;
-    piece->start = start;
-    piece->end = end;
+    candidate->pgoff += (start - candidate->start) >> ASPEN_PAGE_SHIFT;
+    candidate->start = start;
+    candidate->end = end;
 }
 
 static bool
@@ -56,17 +57,18 @@ is_closed(const struct aspen_object *object)
 static bool
 stays_alone(const struct aspen_object *object)
 {
-    return is_closed(object) && !aspen_release_joins_what_closes(object->aspen);
+    return is_closed(object) &&
+           !aspen_release_merges_what_closes(object->aspen);
 }
 
 bool
-aspen_pieces_continue(const struct aspen_piece *low,
-                      const struct aspen_piece *high)
+aspen_mergeable(const struct aspen_candidate *low,
+                const struct aspen_candidate *high)
 {
     return low->end == high->start && low->object == high->object &&
            !stays_alone(low->object) &&
            ((low->flags ^ high->flags) & ~ASPEN_VM_SOFTDIRTY) == 0 &&
-           !(low->flags & NEVER_JOINED) && low->userfault == high->userfault &&
+           !(low->flags & NEVER_MERGED) && low->userfault == high->userfault &&
            aspen_names_equal(low->name, high->name) && !low->embedder &&
            !high->embedder &&
            low->pgoff + ((low->end - low->start) >> ASPEN_PAGE_SHIFT) ==
@@ -74,20 +76,21 @@ aspen_pieces_continue(const struct aspen_piece *low,
 }
 
 bool
-aspen_anon_vma_fits(const struct aspen *aspen, const struct aspen_piece *piece,
-                    const struct aspen_piece *neighbour)
+aspen_mergeable_anon_vma(const struct aspen *aspen,
+                         const struct aspen_candidate *candidate,
+                         const struct aspen_candidate *neighbour)
 {
-    if (piece->anon_vma == neighbour->anon_vma)
+    if (candidate->anon_vma == neighbour->anon_vma)
         return true;
-    if (!piece->anon_vma)
+    if (!candidate->anon_vma)
         return neighbour->single;
-    return !neighbour->anon_vma && piece->single &&
-           aspen_release_joins_either_anon_vma(aspen);
+    return !neighbour->anon_vma && candidate->single &&
+           aspen_release_merges_either_anon_vma(aspen);
 }
 
 bool
-aspen_anon_vmas_agree(const struct aspen_piece *low,
-                      const struct aspen_piece *high)
+aspen_mergeable_between(const struct aspen_candidate *low,
+                        const struct aspen_candidate *high)
 {
     return !low->anon_vma || !high->anon_vma || low->anon_vma == high->anon_vma;
 }

@@ -1,16 +1,16 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * ranges/mergeable.h - which mappings may become one, by Linux's rules: the one
- * place that says it, for new mappings (merge.h) and changed ones (edit.h).
+ * place that says it, for new mappings (merge.h) and changed ones (change.h).
  */
-#ifndef ASPEN_CALLS_JOIN_H
-#define ASPEN_CALLS_JOIN_H
+#ifndef ASPEN_RANGES_MERGEABLE_H
+#define ASPEN_RANGES_MERGEABLE_H
 
 #include "space/vma.h"
 
-/* A mapping as it is, or as it would be. */
-struct aspen_piece {
-    struct aspen_vma *vma; /* that it is or will be; NULL: no piece, or new */
+/* What may be merged: a mapping as it is, or as it would be. */
+struct aspen_candidate {
+    struct aspen_vma *vma; /* that it is or will be; NULL: none, or new */
     uint64_t start;
     uint64_t end;
     uint64_t flags;
@@ -24,28 +24,30 @@ struct aspen_piece {
 };
 
 /* A VMA as it is; for NULL `vma` alone is set, to say that there is none. */
-void aspen_piece_init(struct aspen_piece *piece, struct aspen_vma *vma);
+void aspen_candidate_init(struct aspen_candidate *candidate,
+                          struct aspen_vma *vma);
 
 /* Cut it down to [start, end), which lies inside. */
-void aspen_piece_cut(struct aspen_piece *piece, uint64_t start, uint64_t end);
+void aspen_candidate_cut(struct aspen_candidate *candidate, uint64_t start,
+                         uint64_t end);
 
 /* Could `low` and `high` be told apart if they were one? All but their
  * anon_vmas. False unless they touch. */
-bool aspen_pieces_continue(const struct aspen_piece *low,
-                           const struct aspen_piece *high);
+bool aspen_mergeable(const struct aspen_candidate *low,
+                     const struct aspen_candidate *high);
 
 /*
- * May the pages of `piece` come to be `neighbour`'s? Where only one side has
- * an anon_vma, it must not have been forked: its pages would be looked for in
- * all of the family. (Up to Linux 6.12 only the neighbour's could be taken.)
+ * May the pages of `candidate` come to be `neighbour`'s? Where only one side
+ * has an anon_vma, it must not have been forked: its pages would be looked for
+ * in all of the family. (Up to Linux 6.12 only the neighbour's could be taken.)
  */
-bool aspen_anon_vma_fits(const struct aspen *aspen,
-                         const struct aspen_piece *piece,
-                         const struct aspen_piece *neighbour);
+bool aspen_mergeable_anon_vma(const struct aspen *aspen,
+                              const struct aspen_candidate *candidate,
+                              const struct aspen_candidate *neighbour);
 
-/* The piece goes between them: may the two become one with it? */
-bool aspen_anon_vmas_agree(const struct aspen_piece *low,
-                           const struct aspen_piece *high);
+/* The candidate goes between them: may the two become one with it? */
+bool aspen_mergeable_between(const struct aspen_candidate *low,
+                             const struct aspen_candidate *high);
 
 /* A VMA whose object wants to hear of its end never goes by a merge. */
 bool aspen_vma_may_dissolve(const struct aspen_vma *vma);

@@ -34,14 +34,14 @@ gone_end(const struct aspen_move *move)
 static int
 check_ranges(struct aspen_move *move)
 {
-    int error = aspen_clear_check(&move->target, move->mm, move->to,
-                                  move->to + move->to_bytes);
+    int error = aspen_remove_check(&move->target, move->mm, move->to,
+                                   move->to + move->to_bytes);
     if (error)
         return error;
     if (move->gone_bytes)
-        return aspen_clear_check(&move->source, move->mm, move->from,
-                                 gone_end(move));
-    aspen_clear_init(&move->source, move->mm, move->from, move->from);
+        return aspen_remove_check(&move->source, move->mm, move->from,
+                                  gone_end(move));
+    aspen_remove_init(&move->source, move->mm, move->from, move->from);
     return 0;
 }
 
@@ -100,7 +100,7 @@ cut_done(struct aspen_cut *cut)
 
 /* Cut the range out of the VMAs at its ends; *changed: there was one to cut. */
 static int
-cut_out(struct aspen_cut *cut, const struct aspen_clear *range, bool *changed)
+cut_out(struct aspen_cut *cut, const struct aspen_remove *range, bool *changed)
 {
     struct aspen_vma *first = range->first;
     struct aspen_vma *last = range->last;
@@ -178,8 +178,8 @@ aspen_move_cut(struct aspen_move *move)
         return error;
     }
     const struct aspen_vma *vma = aspen_vma_at(move->mm, move->from);
-    move->left_start = vma->start;
-    move->left_end = vma->end;
+    move->remnant_start = vma->start;
+    move->remnant_end = vma->end;
     return 0;
 }
 
@@ -223,13 +223,14 @@ staying(const struct aspen_move *move, struct aspen_vma *vma)
 /* Would the new mapping be one with what is left, if nothing was cut out in
  * between later? Then it shares that one's fate. */
 static bool
-would_join_left(const struct aspen_move *move)
+would_merge_remnant(const struct aspen_move *move)
 {
     struct aspen_vma *above = move->target.above;
     struct aspen_merge merge = move->merge;
 
     if (!move->with || !move->dontunmap || !above ||
-        above->start < move->left_start || above->start >= move->left_end ||
+        above->start < move->remnant_start ||
+        above->start >= move->remnant_end ||
         aspen_moves_stays(move->with, above))
         return false;
     merge.above = above;
@@ -246,12 +247,12 @@ keep_apart(const struct aspen_move *move, struct aspen_merge *merge)
     const struct aspen_vma *vma = move->vma;
 
     if (!move->dontunmap || vma->object || vma->anon_vma ||
-        aspen_release_dontunmap_may_join(aspen) ||
+        aspen_release_dontunmap_may_merge(aspen) ||
         (merge->below != vma && merge->above != vma))
         return;
-    if (merge->below == vma || !aspen_release_dontunmap_joins_others(aspen))
+    if (merge->below == vma || !aspen_release_dontunmap_merges_others(aspen))
         merge->below = NULL;
-    if (merge->above == vma || !aspen_release_dontunmap_joins_others(aspen))
+    if (merge->above == vma || !aspen_release_dontunmap_merges_others(aspen))
         merge->above = NULL;
 }
 
@@ -276,7 +277,7 @@ plan_merge(struct aspen_move *move)
     merge->like = move->vma;
     keep_apart(move, merge);
     aspen_merge_check(merge);
-    move->joins_left = would_join_left(move);
+    move->merges_remnant = would_merge_remnant(move);
 }
 
 static int
@@ -359,8 +360,8 @@ reserve_tree(struct aspen_move *move)
         start = aspen_min_u64(start, move->from);
         end = aspen_max_u64(end, gone_end(move));
     }
-    return aspen_clear_reserve_tree(&move->target, move->tree, stores, start,
-                                    end);
+    return aspen_remove_reserve_tree(&move->target, move->tree, stores, start,
+                                     end);
 }
 
 int
@@ -389,7 +390,7 @@ aspen_move_ask_undo(const struct aspen_move *move)
 int
 aspen_move_reserve_rest(struct aspen_move *move)
 {
-    int error = aspen_clear_reserve(&move->target);
+    int error = aspen_remove_reserve(&move->target);
     if (error)
         return error;
     error = reserve_charge(move);
@@ -408,7 +409,7 @@ undo_vma:
 undo_charge:
     aspen_uncharge(move->mm->aspen, move->charged_pages);
 undo_target:
-    aspen_clear_abort(&move->target);
+    aspen_remove_abort(&move->target);
     return error;
 }
 
@@ -418,7 +419,7 @@ aspen_move_abort(struct aspen_move *move)
     aspen_table_move_finish(&move->tables);
     abort_vma(move);
     aspen_uncharge(move->mm->aspen, move->charged_pages);
-    aspen_clear_abort(&move->target);
+    aspen_remove_abort(&move->target);
 }
 
 /* A special mapping may say no, the last that can. */
@@ -478,7 +479,7 @@ commit_target(struct aspen_move *move)
     struct aspen_mm *mm = move->mm;
     uint64_t pages = move->to_bytes >> ASPEN_PAGE_SHIFT;
 
-    aspen_clear_commit(&move->target, move->tree);
+    aspen_remove_commit(&move->target, move->tree);
     if (move->fresh)
         commit_fresh(move);
     else
@@ -526,8 +527,8 @@ unlock_around(const struct aspen_move *move)
     struct aspen_tree_cursor cursor;
     struct aspen_vma *vma;
 
-    aspen_tree_cursor_init(&cursor, &move->mm->vmas, move->left_start);
-    while ((vma = aspen_tree_next(&cursor, move->left_end - 1)) != NULL)
+    aspen_tree_cursor_init(&cursor, &move->mm->vmas, move->remnant_start);
+    while ((vma = aspen_tree_next(&cursor, move->remnant_end - 1)) != NULL)
         unlock(move->mm, vma);
 }
 
@@ -551,11 +552,11 @@ leave_source(struct aspen_move *move)
     unlock(move->mm, vma);
     if (move->with)
         unlock_around(move);
-    if (move->joins_left)
+    if (move->merges_remnant)
         unlock(move->mm, aspen_vma_at(move->mm, move->to));
     if (vma->start == move->from && vma->end == end &&
-        (!move->with || (move->left_start == move->from &&
-                         move->left_end == end && !move->joins_left)))
+        (!move->with || (move->remnant_start == move->from &&
+                         move->remnant_end == end && !move->merges_remnant)))
         leave_anon_vma(vma);
 }
 
@@ -564,8 +565,8 @@ commit_source(struct aspen_move *move)
 {
     if (move->gone_bytes) {
         /* The new mapping is there now. */
-        aspen_clear_look_around(&move->source);
-        aspen_clear_commit(&move->source, move->tree);
+        aspen_remove_look_around(&move->source);
+        aspen_remove_commit(&move->source, move->tree);
     } else if (move->dontunmap) {
         leave_source(move);
     }
@@ -582,7 +583,7 @@ aspen_move_commit(struct aspen_move *move)
     cut_done(&move->source_cut);
     if (move->with) {
         cut_done(&move->target_cut);
-        aspen_clear_look_around(&move->target);
+        aspen_remove_look_around(&move->target);
     }
     aspen_vma_write_lock(move->vma);
     commit_target(move);

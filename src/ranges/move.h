@@ -12,8 +12,8 @@
  *
  * In three parts: check (may refuse), reserve (may fail), commit (cannot).
  */
-#ifndef ASPEN_CALLS_MOVE_H
-#define ASPEN_CALLS_MOVE_H
+#ifndef ASPEN_RANGES_MOVE_H
+#define ASPEN_RANGES_MOVE_H
 
 #include "ranges/remove.h"
 #include "ranges/merge.h"
@@ -38,19 +38,20 @@ struct aspen_move {
     uint64_t to;
     uint64_t to_bytes;
     bool dontunmap;
-    struct aspen_moves *with; /* that it is one of, or NULL: moves.h */
+    struct aspen_moves *with; /* that it is one of, or NULL: move_all.h */
 
     uint64_t flags; /* of the new mapping; check's */
     uint64_t pgoff;
-    struct aspen_clear target; /* reserve's, as all below */
-    struct aspen_clear source;
+    struct aspen_remove target; /* reserve's, as all below */
+    struct aspen_remove source;
     struct aspen_cut source_cut;
     /* Of a move with others alone. What is left with dontunmap is the VMA as it
      * was before those after it were cut. */
     struct aspen_cut target_cut;
-    uint64_t left_start;
-    uint64_t left_end;
-    bool joins_left; /* the new one would join it, but for those after it */
+    uint64_t remnant_start;
+    uint64_t remnant_end;
+    bool merges_remnant; /* the new one would be merged with it,
+                                but for those after it */
     struct aspen_merge merge;
     struct aspen_vma *fresh; /* NULL: a neighbour takes it */
     struct aspen_list links; /* of fresh */

@@ -69,7 +69,7 @@ void
 aspen_moves_find_below(const struct aspen_moves *moves,
                        struct aspen_merge *merge)
 {
-    const struct aspen_piece *result = &moves->result;
+    const struct aspen_candidate *result = &moves->result;
 
     if (!result->vma || result->end != merge->start)
         return;
@@ -80,13 +80,13 @@ aspen_moves_find_below(const struct aspen_moves *moves,
 static void
 note_result(struct aspen_moves *moves, const struct aspen_move *move)
 {
-    struct aspen_piece *result = &moves->result;
+    struct aspen_candidate *result = &moves->result;
 
     if (!move->fresh) {
         aspen_merge_result(&move->merge, result);
         return;
     }
-    aspen_piece_init(result, move->fresh);
+    aspen_candidate_init(result, move->fresh);
     result->anon_vma = move->vma->anon_vma;
     result->single = aspen_anon_vma_is_single(move->vma);
 }

@@ -15,8 +15,8 @@
  * of the VMAs at their ends before anything else; then each gets what it needs,
  * knowing what those before it will leave.
  */
-#ifndef ASPEN_CALLS_MOVES_H
-#define ASPEN_CALLS_MOVES_H
+#ifndef ASPEN_RANGES_MOVE_ALL_H
+#define ASPEN_RANGES_MOVE_ALL_H
 
 #include "ranges/move.h"
 
@@ -25,7 +25,8 @@ struct aspen_moves {
     uint64_t count;
     struct aspen_move *move; /* so many, in order; NULL: not allocated */
 
-    struct aspen_piece result; /* what the last one that was planned leaves */
+    struct aspen_candidate
+        result; /* what the last one that was planned leaves */
     struct aspen_tree_reserve tree;
 };
 

@@ -2,8 +2,8 @@
 /*
  * ranges/place.h - where a new mapping goes.
  */
-#ifndef ASPEN_CALLS_PLACE_H
-#define ASPEN_CALLS_PLACE_H
+#ifndef ASPEN_RANGES_PLACE_H
+#define ASPEN_RANGES_PLACE_H
 
 #include "space/mm.h"
 #include <aspen/mmap.h>

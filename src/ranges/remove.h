@@ -15,12 +15,12 @@
  *
  * In three parts: check (may refuse), reserve (may fail), commit (cannot).
  */
-#ifndef ASPEN_CALLS_CLEAR_H
-#define ASPEN_CALLS_CLEAR_H
+#ifndef ASPEN_RANGES_REMOVE_H
+#define ASPEN_RANGES_REMOVE_H
 
 #include "space/vma.h"
 
-struct aspen_clear {
+struct aspen_remove {
     struct aspen_mm *mm;
     uint64_t start;
     uint64_t end;
@@ -46,8 +46,8 @@ struct aspen_clear {
 };
 
 /* As if nothing was mapped there, nor around it. */
-void aspen_clear_init(struct aspen_clear *clear, struct aspen_mm *mm,
-                      uint64_t start, uint64_t end);
+void aspen_remove_init(struct aspen_remove *remove, struct aspen_mm *mm,
+                       uint64_t start, uint64_t end);
 
 /*
  * Look at what is mapped in [start, end).
@@ -57,30 +57,30 @@ void aspen_clear_init(struct aspen_clear *clear, struct aspen_mm *mm,
  *          exceed the map count), -ASPEN_EOPNOTSUPP (an edge inside a huge
  *          page), -ASPEN_EINVAL (the same of a huge-page object).
  */
-ASPEN_MUST_USE int aspen_clear_check(struct aspen_clear *clear,
-                                     struct aspen_mm *mm, uint64_t start,
-                                     uint64_t end);
+ASPEN_MUST_USE int aspen_remove_check(struct aspen_remove *remove,
+                                      struct aspen_mm *mm, uint64_t start,
+                                      uint64_t end);
 
 /* All that commit needs but tree nodes. 0, or -ASPEN_ENOMEM or an open hook's
  * error, with nothing left. */
-ASPEN_MUST_USE int aspen_clear_reserve(struct aspen_clear *clear);
-void aspen_clear_abort(struct aspen_clear *clear);
+ASPEN_MUST_USE int aspen_remove_reserve(struct aspen_remove *remove);
+void aspen_remove_abort(struct aspen_remove *remove);
 
 /*
  * After reserve, nothing stored since check: tree nodes for the commit, and for
  * `more` stores of the caller that lie in [start, end), which may reach beyond
  * the range. 0, or -ASPEN_ENOMEM.
  */
-ASPEN_MUST_USE int aspen_clear_reserve_tree(struct aspen_clear *clear,
-                                            struct aspen_tree_reserve *reserve,
-                                            unsigned more, uint64_t start,
-                                            uint64_t end);
+ASPEN_MUST_USE int aspen_remove_reserve_tree(struct aspen_remove *remove,
+                                             struct aspen_tree_reserve *reserve,
+                                             unsigned more, uint64_t start,
+                                             uint64_t end);
 
 /* What is around the range is different since check: look again. */
-void aspen_clear_look_around(struct aspen_clear *clear);
+void aspen_remove_look_around(struct aspen_remove *remove);
 
 /* Unmap. The charge of what goes is not given back: it is the caller's. */
-void aspen_clear_commit(struct aspen_clear *clear,
-                        struct aspen_tree_reserve *reserve);
+void aspen_remove_commit(struct aspen_remove *remove,
+                         struct aspen_tree_reserve *reserve);
 
 #endif

@@ -57,7 +57,7 @@ void aspen_mm_write_unlock(struct aspen_mm *mm);
 /* May it be mapped into? A BUILDING one is what exec fills: the child of a fork
  * under way is nobody's who could ask. */
 static inline bool
-aspen_mm_takes_mappings(const struct aspen_mm *mm)
+aspen_mm_accepts_mappings(const struct aspen_mm *mm)
 {
     uint32_t state = aspen_load(&mm->state);
     return state == ASPEN_MM_LIVE || state == ASPEN_MM_BUILDING;

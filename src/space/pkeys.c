@@ -80,7 +80,7 @@ aspen_pkey_for_execute_only(const struct aspen_mm *mm)
 }
 
 void
-aspen_pkey_take_execute_only(struct aspen_mm *mm, unsigned pkey)
+aspen_pkey_set_execute_only(struct aspen_mm *mm, unsigned pkey)
 {
     bool fresh = mm->execute_only_pkey != pkey;
 

@@ -57,7 +57,7 @@ unsigned aspen_pkey_for_execute_only(const struct aspen_mm *mm);
 /* It is the space's own from now on, and the calling thread cannot read what
  * has it (a thread that already cannot is left alone, once the key is taken);
  * nothing for 0. Cannot fail. */
-void aspen_pkey_take_execute_only(struct aspen_mm *mm, unsigned pkey);
+void aspen_pkey_set_execute_only(struct aspen_mm *mm, unsigned pkey);
 
 /* The calling thread's rights; ASPEN_RIGHTS_ALL without keys. Any context. */
 uint32_t aspen_rights_ask(const struct aspen_mm *mm);

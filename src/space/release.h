@@ -38,11 +38,11 @@ ASPEN_RELEASE_ROW(places_huge_at_the_end, ASPEN_SEMANTICS_6_12)
 
 /* mmap: between two neighbours that cannot become one the lower is joined, not
  * the upper; one without an anon_vma can be one with one that has it. */
-ASPEN_RELEASE_ROW(mmap_joins_below_first, ASPEN_SEMANTICS_6_12)
+ASPEN_RELEASE_ROW(mmap_merges_below_first, ASPEN_SEMANTICS_6_12)
 
 /* A mapping whose object is told when mappings close may become one with
  * others, as long as it is not the one that goes. */
-ASPEN_RELEASE_ROW(joins_what_closes, ASPEN_SEMANTICS_6_12)
+ASPEN_RELEASE_ROW(merges_what_closes, ASPEN_SEMANTICS_6_12)
 
 /* mprotect: anonymous memory that never had a page gives its charge back when
  * it stops to be writable. */
@@ -50,7 +50,7 @@ ASPEN_RELEASE_ROW(read_only_is_not_charged, ASPEN_SEMANTICS_6_12)
 
 /* mprotect, advice: what has an anon_vma may become one with what has none,
  * either way. */
-ASPEN_RELEASE_ROW(joins_either_anon_vma, ASPEN_SEMANTICS_6_18)
+ASPEN_RELEASE_ROW(merges_either_anon_vma, ASPEN_SEMANTICS_6_18)
 
 /* madvise: POPULATE stops at a hole. */
 ASPEN_RELEASE_ROW(populate_stops_at_holes, ASPEN_SEMANTICS_6_12)
@@ -77,8 +77,8 @@ ASPEN_RELEASE_ROW(mremap_moves_several, ASPEN_SEMANTICS_6_18)
  * where that is a neighbour, with what is on the other side. */
 ASPEN_RELEASE_ROW_UP_TO(dontunmap_cuts_out_locked, ASPEN_SEMANTICS_6_12)
 ASPEN_RELEASE_ROW_UP_TO(dontunmap_starts_afresh, ASPEN_SEMANTICS_6_12)
-ASPEN_RELEASE_ROW(dontunmap_may_join, ASPEN_SEMANTICS_6_18)
-ASPEN_RELEASE_ROW(dontunmap_joins_others, ASPEN_SEMANTICS_6_12)
+ASPEN_RELEASE_ROW(dontunmap_may_merge, ASPEN_SEMANTICS_6_18)
+ASPEN_RELEASE_ROW(dontunmap_merges_others, ASPEN_SEMANTICS_6_12)
 
 /* ftruncate, write: a file that grows is zero from its old end on, whatever
  * mappings wrote beyond it (ext4). */

@@ -101,16 +101,16 @@ aspen_vma_copy(struct aspen_mm *mm, const struct aspen_vma *from)
     vma->object = from->object;
     vma->pgoff = from->pgoff;
     vma->userfault = from->userfault;
-    aspen_vma_take_name(vma, from->name);
+    aspen_vma_set_name(vma, from->name);
     vma->embedder = from->embedder;
-    aspen_vma_take_guards(vma, from);
+    aspen_vma_inherit_guards(vma, from);
     vma->special = from->special;
     open_lock(vma);
     return vma;
 }
 
 void
-aspen_vma_take_name(struct aspen_vma *vma, struct aspen_name *name)
+aspen_vma_set_name(struct aspen_vma *vma, struct aspen_name *name)
 {
     struct aspen_name *old = vma->name;
 
@@ -187,7 +187,7 @@ aspen_vma_free(struct aspen_vma *vma)
 
     ASPEN_ASSERT(aspen_list_is_empty(&vma->anon_chain));
     close_lock(vma); /* for good: I1 */
-    aspen_vma_take_name(vma, NULL);
+    aspen_vma_set_name(vma, NULL);
     vma->mm = NULL;
     aspen_cache_free(cache, vma);
 }

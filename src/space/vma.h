@@ -78,11 +78,11 @@ aspen_vma_note_guards(struct aspen_vma *vma)
 
 /* It gets the name, and a reference to it; NULL: none. Context: the mmap lock
  * is held for writing, or nobody else can see the VMA. */
-void aspen_vma_take_name(struct aspen_vma *vma, struct aspen_name *name);
+void aspen_vma_set_name(struct aspen_vma *vma, struct aspen_name *name);
 
 /* `vma` is about to get the pages of `other`. */
 static inline void
-aspen_vma_take_guards(struct aspen_vma *vma, const struct aspen_vma *other)
+aspen_vma_inherit_guards(struct aspen_vma *vma, const struct aspen_vma *other)
 {
     if (aspen_load_relaxed(&other->guarded))
         aspen_vma_note_guards(vma);

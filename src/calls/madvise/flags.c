@@ -67,17 +67,17 @@ ignores(const struct aspen_vma *vma, enum aspen_advice advice)
     return advice == ASPEN_MADV_MERGEABLE && vma->flags & NEVER_MERGEABLE;
 }
 
-struct advice_edit {
-    struct aspen_edit edit;
+struct advice_change {
+    struct aspen_change change;
     enum aspen_advice advice;
 };
 
 static int
-judge_advice(const struct aspen_edit *edit, const struct aspen_vma *vma,
+judge_advice(const struct aspen_change *change, const struct aspen_vma *vma,
              uint64_t *flags)
 {
     enum aspen_advice advice =
-        aspen_container_of(edit, const struct advice_edit, edit)->advice;
+        aspen_container_of(change, const struct advice_change, change)->advice;
 
     int error = aspen_advise_check_seal(advice, vma);
     if (error)
@@ -85,7 +85,7 @@ judge_advice(const struct aspen_edit *edit, const struct aspen_vma *vma,
     if (refuses(vma, advice))
         return -ASPEN_EINVAL;
     *flags = ignores(vma, advice) ? vma->flags
-                                  : (vma->flags & ~edit->clear) | edit->set;
+                                  : (vma->flags & ~change->clear) | change->set;
     return 0;
 }
 
@@ -94,24 +94,24 @@ aspen_advise_flags(struct aspen_advise *advise)
 {
     const struct row *row = row_of(advise->advice);
     struct aspen_mm *mm = advise->mm;
-    struct advice_edit with = {
-        .edit = {.mm = mm,
-                 .start = advise->start,
-                 .end = advise->end,
-                 .judge = judge_advice,
-                 .set = row->set,
-                 .clear = row->clear,
-                 .holes_allowed = true},
+    struct advice_change with = {
+        .change = {.mm = mm,
+                   .start = advise->start,
+                   .end = advise->end,
+                   .judge = judge_advice,
+                   .set = row->set,
+                   .clear = row->clear,
+                   .holes_allowed = true},
         .advice = advise->advice,
     };
 
     int error = aspen_mm_write_lock_killable(mm, ASPEN_LOCK_MM);
     if (error)
         return error;
-    error = aspen_edit_apply(&with.edit);
+    error = aspen_change_apply(&with.change);
     aspen_mm_write_unlock(mm);
     aspen_tree_pool_settle(&mm->aspen->tree_pool);
-    advise->holes |= with.edit.holes;
+    advise->holes |= with.change.holes;
     /* ENOMEM means that there was nothing to advise. */
     return error == -ASPEN_ENOMEM ? -ASPEN_EAGAIN : error;
 }

@@ -74,7 +74,7 @@ places_huge_at_the_end(struct helper_space *s)
 
 /* Whose part page 1 becomes, when both its neighbours have pages. */
 static int64_t
-mmap_joins_below_first(struct helper_space *s)
+mmap_merges_below_first(struct helper_space *s)
 {
     helper_map(s->mm, AT(0), 1, RW);
     helper_map(s->mm, AT(2), 1, RW);
@@ -116,7 +116,7 @@ on_close(void *context, struct aspen_vma *vma)
 }
 
 static int64_t
-joins_what_closes(struct helper_space *s)
+merges_what_closes(struct helper_space *s)
 {
     static const struct aspen_pager_ops pager = {.close = on_close};
     struct aspen_object *object =
@@ -139,7 +139,7 @@ read_only_is_not_charged(struct helper_space *s)
 }
 
 static int64_t
-joins_either_anon_vma(struct helper_space *s)
+merges_either_anon_vma(struct helper_space *s)
 {
     helper_map(s->mm, AT(0), 1, RW);
     helper_map(s->mm, AT(1), 1, RW | ASPEN_VM_DONTCOPY);
@@ -324,7 +324,7 @@ dontunmap_keeps_offsets(struct helper_space *s)
 }
 
 static int64_t
-dontunmap_may_join(struct helper_space *s)
+dontunmap_may_merge(struct helper_space *s)
 {
     helper_map(s->mm, AT(0), 1, RW);
     assert_int_equal(leave_behind(s, 0, 1, 1), 0);
@@ -332,7 +332,7 @@ dontunmap_may_join(struct helper_space *s)
 }
 
 static int64_t
-dontunmap_joins_others(struct helper_space *s)
+dontunmap_merges_others(struct helper_space *s)
 {
     helper_map(s->mm, AT(0), 1, RW);
     helper_map(s->mm, AT(2), 1, RW);
@@ -400,12 +400,12 @@ static const struct row {
     {"stack_is_not_huge", stack_is_not_huge, {0, 1, 1}},
     {"places_huge_anonymous", places_huge_anonymous, {PAGE, 0, 0}},
     {"places_huge_at_the_end", places_huge_at_the_end, {2 * HUGE, HUGE, HUGE}},
-    {"mmap_joins_below_first", mmap_joins_below_first, {PAGE, 0, 0}},
+    {"mmap_merges_below_first", mmap_merges_below_first, {PAGE, 0, 0}},
     {NULL, mmap_joins_one_without_pages, {2, 1, 1}},
     {NULL, mremap_joins_below_first, {0, 0, 0}},
-    {"joins_what_closes", joins_what_closes, {2, 1, 1}},
+    {"merges_what_closes", merges_what_closes, {2, 1, 1}},
     {"read_only_is_not_charged", read_only_is_not_charged, {1, 0, 0}},
-    {"joins_either_anon_vma", joins_either_anon_vma, {2, 2, 1}},
+    {"merges_either_anon_vma", merges_either_anon_vma, {2, 2, 1}},
     {"populate_stops_at_holes",
      populate_stops_at_holes,
      {-ASPEN_EINVAL, -ASPEN_ENOMEM, -ASPEN_ENOMEM}},
@@ -432,8 +432,8 @@ static const struct row {
     {"dontunmap_cuts_out_locked", dontunmap_cuts_out_locked, {3, 3, 1}},
     {"dontunmap_starts_afresh", dontunmap_starts_afresh, {2, 2, 3}},
     {NULL, dontunmap_keeps_offsets, {3, 3, 3}},
-    {"dontunmap_may_join", dontunmap_may_join, {2, 2, 1}},
-    {"dontunmap_joins_others", dontunmap_joins_others, {3, 2, 1}},
+    {"dontunmap_may_merge", dontunmap_may_merge, {2, 2, 1}},
+    {"dontunmap_merges_others", dontunmap_merges_others, {3, 2, 1}},
     {"growth_clears_the_tail", growth_clears_the_tail, {7, 0, 0}},
     {"punch_clears_the_tail", punch_clears_the_tail, {0, 14, 14}},
     {"shows_lock_on_fault", shows_lock_on_fault, {0, 1, 1}},

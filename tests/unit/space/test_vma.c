@@ -29,7 +29,7 @@ a_new_vma_is_clear_and_locked(void **state)
     vma->pgoff = 7;
     struct aspen_name *name;
     assert_int_equal(aspen_name_create(aspen, "x", &name), 0);
-    aspen_vma_take_name(vma, name);
+    aspen_vma_set_name(vma, name);
     aspen_name_put(aspen, name);
     aspen_vma_free(vma);
     struct aspen_vma *again = aspen_vma_alloc(mm);
@@ -61,7 +61,7 @@ a_copy_has_what_fork_keeps(void **state)
     vma->userfault = aspen;
     struct aspen_name *name;
     assert_int_equal(aspen_name_create(aspen, "arena", &name), 0);
-    aspen_vma_take_name(vma, name);
+    aspen_vma_set_name(vma, name);
     aspen_name_put(aspen, name);
     struct aspen_vma *copy = aspen_vma_copy(mm, vma);
     assert_int_equal(copy->start, vma->start);
