@@ -152,14 +152,17 @@ $(foreach v,release test asan tsan clang fuzz $(FOREIGN),$(eval $(call variant,$
 
 # Each test_NAME.c of tests/unit/LAYER, tests/host (beside the kernel) and
 # tests/threads is a program, $(BUILD)/tests/unit/test_NAME. It is linked with
-# unit.c, and with helper.c when it includes "helper.h", both of tests/unit.
+# unit.c, and with X.c when it includes "X.h": of tests/unit, or of its folder.
 UNIT_SOURCES := $(wildcard tests/unit/*/test_*.c tests/host/test_*.c \
     tests/threads/test_*.c)
 UNIT := $(basename $(notdir $(UNIT_SOURCES)))
 unit_source = $(filter %/$1.c,$(UNIT_SOURCES))
+unit_includes = $(shell sed -n 's,^\#include "\([a-z0-9_]*\)\.h".*,\1.c,p' \
+    $(unit_source))
 unit_sources = $(wildcard $(sort $(unit_source) tests/unit/unit.c \
-    $(shell sed -n 's,^\#include "\([a-z0-9_]*\)\.h".*,tests/unit/\1.c,p' \
-        $(unit_source)))) $(UNIT_EXTRA_$1)
+    $(addprefix tests/unit/,$(unit_includes)) \
+    $(addprefix $(dir $(unit_source)),$(unit_includes)))) $(UNIT_EXTRA_$1)
+UNIT_EXTRA_test_validate := $(wildcard tests/unit/inspect/plants_*.c)
 
 # This one is the port's memory itself.
 LDFLAGS_test_memory := -Wl,--wrap=aspen_port_memory_alloc \

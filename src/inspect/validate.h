@@ -14,7 +14,7 @@
  *   validate_frame.c    what was added up against frames and swap slots
  *
  * docs/use/inspect.md explains each check; tests/unit/inspect/test_validate.c
- * plants what it is to find, and compares the lists.
+ * plants what it is to find (plants_*.c) and compares the lists.
  */
 #ifndef ASPEN_INSPECT_VALIDATE_H
 #define ASPEN_INSPECT_VALIDATE_H

@@ -1,0 +1,241 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * plants_machine.c - what the validator has to find wrong in frames, swap
+ * slots, charge and caches.
+ */
+#include "plants.h"
+
+#include "frames/pins.h"
+#include "space/swap_map.h"
+#include "space/unmap.h"
+
+static void
+plant_allocator(struct scene *s)
+{
+    POKE(s, s->aspen->zone.free_frames, s->aspen->zone.free_frames + 1);
+}
+
+static void
+plant_mapcount(struct scene *s)
+{
+    struct aspen_frame *frame = page_at(s, ANON);
+    POKE(s, frame->counts, frame->counts + ASPEN_FRAME_REF + ASPEN_FRAME_MAP);
+}
+
+static void
+plant_refcount(struct scene *s)
+{
+    struct aspen_frame *frame = page_at(s, SHMEM);
+    POKE(s, frame->counts, frame->counts + ASPEN_FRAME_REF);
+}
+
+static void
+plant_frame_locked(struct scene *s)
+{
+    struct aspen_frame *frame = page_at(s, SHMEM);
+    POKE(s, frame->index, frame->index | ASPEN_FRAME_LOCKED);
+}
+
+static void
+after_frame(struct scene *s)
+{
+    aspen_frame_put(s->aspen, s->frame);
+}
+
+static void
+plant_frame_unused(struct scene *s)
+{
+    assert_int_equal(
+        aspen_frame_alloc(s->aspen, 0, ASPEN_STEP_FRAME, &s->frame), 0);
+    s->after = after_frame;
+}
+
+static void
+plant_frame_unmapped(struct scene *s)
+{
+    plant_frame_unused(s);
+    aspen_frame_set(&s->aspen->frames[s->frame], ASPEN_FRAME_ANON,
+                    vma_at(s->parent, ANON)->anon_vma, 0, 0);
+}
+
+static void
+pin(struct scene *s, uint32_t frame)
+{
+    POKE(s, s->aspen->pins[frame], s->aspen->pins[frame] + 1);
+    POKE(s, s->aspen->frames[frame].counts,
+         s->aspen->frames[frame].counts + ASPEN_FRAME_REF);
+    POKE(s, s->parent->pinned_pages, s->parent->pinned_pages + 1);
+}
+
+static void
+plant_pinned_shared(struct scene *s)
+{
+    pin(s, aspen_frame_number(s->aspen, page_at(s, ANON)));
+}
+
+static void
+plant_pinned_table(struct scene *s)
+{
+    POKE(s, s->aspen->pins[s->parent->root], 1);
+}
+
+static void
+plant_pin_uncounted(struct scene *s)
+{
+    pin(s, s->cached);
+    POKE(s, s->parent->pinned_pages, s->parent->pinned_pages - 1);
+}
+
+static void
+plant_swap_map(struct scene *s)
+{
+    POKE(s, s->aspen->swap[0].references, s->aspen->swap[0].references + 1);
+}
+
+static void
+after_swap(struct scene *s)
+{
+    aspen_swap_free(s->aspen, 0, 100);
+}
+
+static void
+plant_swap_reference(struct scene *s)
+{
+    assert_int_equal(aspen_swap_duplicate(s->aspen, 0, 100), 0);
+    s->after = after_swap;
+}
+
+static void
+after_other_swap(struct scene *s)
+{
+    aspen_swap_free(s->aspen, 1, 5);
+}
+
+/* Not of the first area, of which the spaces have entries. */
+static void
+plant_other_swap_reference(struct scene *s)
+{
+    assert_int_equal(aspen_swap_claim(s->aspen, 1, 5), 0);
+    s->after = after_other_swap;
+}
+
+static void
+plant_charge(struct scene *s)
+{
+    POKE(s, s->aspen->committed_pages, s->aspen->committed_pages + 7);
+}
+
+static void
+after_memory_mm(struct scene *s)
+{
+    aspen_cache_free(&s->aspen->mm_cache, s->memory);
+}
+
+static void
+plant_cache_mm(struct scene *s)
+{
+    s->memory = aspen_cache_alloc(&s->aspen->mm_cache);
+    s->after = after_memory_mm;
+}
+
+static void
+after_memory_vma(struct scene *s)
+{
+    aspen_cache_free(&s->aspen->vma_cache, s->memory);
+}
+
+static void
+plant_cache_vma(struct scene *s)
+{
+    s->memory = aspen_cache_alloc(&s->aspen->vma_cache);
+    s->after = after_memory_vma;
+}
+
+static void
+after_memory_anon_vma(struct scene *s)
+{
+    aspen_cache_free(&s->aspen->anon_vma_cache, s->memory);
+}
+
+static void
+plant_cache_anon_vma(struct scene *s)
+{
+    s->memory = aspen_cache_alloc(&s->aspen->anon_vma_cache);
+    s->after = after_memory_anon_vma;
+}
+
+static void
+after_memory_link(struct scene *s)
+{
+    aspen_cache_free(&s->aspen->anon_vma_link_cache, s->memory);
+}
+
+static void
+plant_cache_link(struct scene *s)
+{
+    s->memory = aspen_cache_alloc(&s->aspen->anon_vma_link_cache);
+    s->after = after_memory_link;
+}
+
+static void
+after_memory_object(struct scene *s)
+{
+    aspen_cache_free(&s->aspen->object_cache, s->memory);
+}
+
+static void
+plant_cache_object(struct scene *s)
+{
+    s->memory = aspen_cache_alloc(&s->aspen->object_cache);
+    s->after = after_memory_object;
+}
+
+static void
+after_memory_name(struct scene *s)
+{
+    aspen_cache_free(&s->aspen->name_cache, s->memory);
+}
+
+static void
+plant_cache_name(struct scene *s)
+{
+    s->memory = aspen_cache_alloc(&s->aspen->name_cache);
+    s->after = after_memory_name;
+}
+
+static void
+after_memory_node(struct scene *s)
+{
+    aspen_cache_free(&s->aspen->tree_pool.nodes, s->memory);
+}
+
+static void
+plant_cache_node(struct scene *s)
+{
+    s->memory = aspen_cache_alloc(&s->aspen->tree_pool.nodes);
+    s->after = after_memory_node;
+}
+
+const struct plant plants_machine[] = {
+    {"frame.free_count", MACHINE, plant_allocator},
+    {"frame.mapcount", MACHINE, plant_mapcount},
+    {"frame.refcount", MACHINE, plant_refcount},
+    {"frame.locked", MACHINE, plant_frame_locked},
+    {"frame.leak", MACHINE, plant_frame_unused},
+    {"frame.leak", MACHINE, plant_frame_unmapped},
+    {"frame.pins", MACHINE, plant_pinned_shared},
+    {"frame.pins", MACHINE, plant_pinned_table},
+    {"pin.count", MACHINE, plant_pin_uncounted},
+    {"swap.map", MACHINE, plant_swap_map},
+    {"swap.references", MACHINE, plant_swap_reference},
+    {"swap.references", MACHINE, plant_other_swap_reference},
+    {"charge.sum", MACHINE, plant_charge},
+    {"cache.mm", MACHINE, plant_cache_mm},
+    {"cache.vma", MACHINE, plant_cache_vma},
+    {"cache.anon_vma", MACHINE, plant_cache_anon_vma},
+    {"cache.anon_vma_link", MACHINE, plant_cache_link},
+    {"cache.object", MACHINE, plant_cache_object},
+    {"cache.name", MACHINE, plant_cache_name},
+    {"cache.tree_node", MACHINE, plant_cache_node},
+    {0},
+};
