@@ -9,7 +9,7 @@
 #   listed    sources.txt lists every .c file of src/, and nothing else
 #   spdx      every file says its licence
 #   calls     every public function that returns an int must be looked at by
-#             the caller, and is in the table of tests/unit/calls/test_every_call.c
+#             the caller, and is in the table of tests/unit/every/test_every_call.c
 #   semantics docs/use/semantics.md has a line for each advice, and each deviation
 #             names a test that exists
 #   readme    the example in README.md is the one that is compiled and run,
@@ -112,8 +112,8 @@ calls_broken()
         }
         END {if (!found) print "none-found", 1}' | while read -r name must; do
         [ "$must" = 1 ] || echo "$name: not ASPEN_MUST_USE"
-        grep -q "^    CALL($name," tests/unit/calls/test_every_call.c ||
-            echo "$name: not in tests/unit/calls/test_every_call.c"
+        grep -q "^    CALL($name," tests/unit/every/test_every_call.c ||
+            echo "$name: not in tests/unit/every/test_every_call.c"
     done
 }
 
