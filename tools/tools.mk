@@ -9,7 +9,8 @@ TOOL := $(wildcard tools/aspen/*.c tools/aspen/*/*.c)
 TOOL_SNAPSHOT := $(addprefix tools/aspen/,common/tool.c snapshot/snapshot.c \
     snapshot/file.c)
 TOOL_CAPTURE := $(TOOL_SNAPSHOT) tools/aspen/host/refused.c \
-    $(addprefix tools/aspen/snapshot/,smaps.c pages.c stop.c capture.c)
+    $(addprefix tools/aspen/guest/,process.c stop.c) \
+    $(addprefix tools/aspen/snapshot/,smaps.c pages.c capture.c)
 
 PROGRAMS += $(BUILD)/aspen
 

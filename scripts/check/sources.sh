@@ -4,6 +4,7 @@
 # scripts/check/sources.sh: rules about the text of the sources that no compiler knows.
 #
 #   layers    a file of src/ includes only its own layer and those below
+#   tools     so does a file of tools/aspen/
 #   atomics   only src/base/atomic.h names atomic operations
 #   locks     only src/base/lock.h calls the port's locks
 #   listed    sources.txt lists every .c file of src/, and nothing else
@@ -19,6 +20,7 @@ set -u
 cd "$(dirname "$0")/../.." || exit 2
 
 layers="base tree frames paging space ranges fault calls life inspect"
+tool_layers="common host guest snapshot rehearse fuzz shadow"
 passed=0
 failed=0
 
@@ -65,6 +67,31 @@ layers_broken()
                     print file ":" FNR ": includes " name
             }' "$file"
     done
+}
+
+# rehearse, fuzz, shadow may use what stands before them; main.c uses all.
+tool_layers_broken()
+{
+    find tools/aspen -mindepth 2 -name '*.[ch]' | sort |
+        xargs awk -v names="$tool_layers" '
+            BEGIN {
+                count = split(names, list, " ")
+                for (i = 1; i <= count; i++)
+                    rank[list[i]] = i
+            }
+            FNR == 1 {
+                split(FILENAME, part, "/")
+                own = rank[part[3]]
+                if (!own)
+                    print FILENAME ": not in a layer"
+            }
+            /^[ \t]*#[ \t]*include[ \t]*"/ {
+                name = $0
+                gsub(/^[^"]*"|".*$/, "", name)
+                split(name, part, "/")
+                if (!(part[1] in rank) || rank[part[1]] > own)
+                    print FILENAME ":" FNR ": includes " name
+            }'
 }
 
 atomics_broken()
@@ -171,6 +198,7 @@ mutants_broken()
 }
 
 verdict layers "$(layers_broken)"
+verdict tools "$(tool_layers_broken)"
 verdict atomics "$(atomics_broken)"
 verdict locks "$(locks_broken)"
 verdict listed "$(listed_broken)"

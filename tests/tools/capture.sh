@@ -87,7 +87,7 @@ path=$PATH
 PATH=$work/closed:$PATH:$work/closed
 expect 2 'cannot run no-such-command: No such file' \
     capture -o "$work/n.snap" -- no-such-command
-expect 2 'cannot run it: No such file' shadow -- no-such-command
+expect 2 'cannot run no-such-command: No such file' shadow -- no-such-command
 check behind-closed "$ASPEN" capture --after 0.1 -o "$work/b.snap" -- sleep 9
 PATH=$work/closed:$path:$work/open
 expect 2 'cannot run no-program: Permission denied' \

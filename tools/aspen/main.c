@@ -6,9 +6,9 @@
  */
 #define _GNU_SOURCE
 #include "snapshot/capture.h"
-#include "fuzz/fuzz.h"
-#include "rehearse/rehearse.h"
-#include "shadow/shadow.h"
+#include "fuzz/command.h"
+#include "rehearse/command.h"
+#include "shadow/command.h"
 
 #include <aspen/version.h>
 

@@ -9,7 +9,7 @@
  */
 #define _GNU_SOURCE
 #include "snapshot/capture.h"
-#include "snapshot/stop.h"
+#include "guest/stop.h"
 #include "host/refused.h"
 #include "unit.h"
 

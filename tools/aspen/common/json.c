@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * tool_json.c - the one JSON object that a subcommand prints with --json.
+ * json.c - the one JSON object that a subcommand prints with --json.
  *
  * Called by all subcommands. tests/tools/usage.sh breaks first.
  */

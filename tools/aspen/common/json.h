@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * tool_json.h - the one JSON object that a subcommand prints with --json.
+ * json.h - the one JSON object that a subcommand prints with --json.
  *
  * No memory shows when it is printed, or as a value that is not there.
  */

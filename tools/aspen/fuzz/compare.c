@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * fuzz_compare.c - a scratch process and its model: is there the same?
+ * compare.c - a scratch process and its model: is there the same?
  *
  * After each operation mappings, and which pages of private anonymous memory
  * are there and what they begin with (of large areas the first pages and the
  * last); at the end of a sequence all else that the host shows.
  *
- * Called by fuzz_pair.c. tests/tools/fuzz.sh breaks first.
+ * Called by pair.c. tests/tools/fuzz.sh breaks first.
  */
 #define _GNU_SOURCE
 #include "fuzz/session.h"
@@ -66,7 +66,7 @@ read_both(struct fuzz_pair *pair, unsigned process, enum areas_text from)
         areas_of_aspen(&compare->ours, from, pair->model.process[process],
                        &pair->error) != 0)
         return false;
-    /* See split_reason() in fuzz_known.c. */
+    /* See split_reason() in known.c. */
     if (pair->has_filled) {
         forget(&compare->theirs, ASPEN_VM_ACCOUNT);
         forget(&compare->ours, ASPEN_VM_ACCOUNT);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * fuzz_failing.c - every step of a call fails, once or from there on:
+ * failing.c - every step of a call fails, once or from there on:
  *
  *     for n = 1, 2, ... until the call has no n-th step:
  *         make it, and let step n fail
@@ -10,9 +10,9 @@
  *     make it: it has succeeded, or was refused for another reason, and then
  *              the space is what it was, too
  *
- * There is no kernel beside it: what calls answer is fuzz_pair.c's matter.
+ * There is no kernel beside it: what calls answer is pair.c's matter.
  *
- * Called by fuzz.c. tests/tools/fuzz.sh breaks first.
+ * Called by command.c. tests/tools/fuzz.sh breaks first.
  */
 #define _GNU_SOURCE
 #include "fuzz/failing.h"

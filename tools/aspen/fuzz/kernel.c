@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * fuzz_kernel.c - scratch processes of the host, driven by ptrace.
+ * kernel.c - scratch processes of the host, driven by ptrace.
  *
  * The zygote is this program after exec, stopped before its first instruction,
  * without a chance in its layout and without capabilities. It gets the
@@ -9,15 +9,15 @@
  * then on is what we put into its registers. Each sequence runs in children of
  * it.
  *
- * Called by fuzz_pair.c and fuzz_compare.c. tests/tools/fuzz.sh breaks first.
+ * Called by pair.c and compare.c. tests/tools/fuzz.sh breaks first.
  */
 #define _GNU_SOURCE
+#include "fuzz/session.h"
+#include "guest/drive.h"
 #include "host/processor.h"
 #include "host/refused.h"
-#include "fuzz/session.h"
 #include "snapshot/smaps.h"
 
-#include <elf.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/capability.h>
@@ -30,7 +30,6 @@
 #include <sys/ptrace.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
-#include <sys/uio.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -43,6 +42,9 @@
 #define AT_RIGHTS     (3 * PROCESSOR_CODE_BYTES)
 #define AT_SET_RIGHTS (4 * PROCESSOR_CODE_BYTES)
 
+/* Exit status of one that cannot have its files. */
+#define NO_DESCRIPTORS 126
+
 static const uint8_t executor[5 * PROCESSOR_CODE_BYTES] = {
     [AT_CALL] = PROCESSOR_CODE_CALL,
     [AT_READ] = PROCESSOR_CODE_READ,
@@ -51,76 +53,7 @@ static const uint8_t executor[5 * PROCESSOR_CODE_BYTES] = {
     [AT_SET_RIGHTS] = PROCESSOR_CODE_SET_RIGHTS,
 };
 
-/* ---- Registers ---------------------------------------------------------- */
-
-static bool
-get_registers(pid_t pid, struct user_regs_struct *registers)
-{
-    struct iovec area = {registers, sizeof(*registers)};
-
-    return ptrace(PTRACE_GETREGSET, pid, (void *)NT_PRSTATUS, &area) == 0;
-}
-
-static bool
-set_registers(pid_t pid, struct user_regs_struct *registers)
-{
-    struct iovec area = {registers, sizeof(*registers)};
-
-    return ptrace(PTRACE_SETREGSET, pid, (void *)NT_PRSTATUS, &area) == 0;
-}
-
-/* ---- A process runs from here to its next breakpoint -------------------- */
-
-static int
-wait_stop(pid_t pid, int *status)
-{
-    pid_t got;
-
-    do
-        got = waitpid(pid, status, __WALL);
-    while (got < 0 && errno == EINTR);
-    return got == pid && WIFSTOPPED(*status) ? 0 : -1;
-}
-
-/* 0, or the signal that it met, as FUZZ_SIGNAL. Then *registers are those at
- * that point. */
-static int64_t
-run(pid_t pid, struct user_regs_struct *registers)
-{
-    siginfo_t info;
-    int status;
-
-    if (!set_registers(pid, registers) ||
-        ptrace(PTRACE_CONT, pid, NULL, NULL) != 0)
-        return FUZZ_SIGNAL(0, 0);
-    do {
-        if (wait_stop(pid, &status) != 0)
-            return FUZZ_SIGNAL(0, 0);
-        /* The child's birth is told in between. */
-        if (status >> 16 == PTRACE_EVENT_FORK)
-            (void)ptrace(PTRACE_CONT, pid, NULL, NULL);
-    } while (status >> 16 != 0);
-    if (!get_registers(pid, registers))
-        return FUZZ_SIGNAL(0, 0);
-    if (WSTOPSIG(status) == SIGTRAP)
-        return 0;
-    if (ptrace(PTRACE_GETSIGINFO, pid, NULL, &info) != 0)
-        return FUZZ_SIGNAL(0, 0);
-    return FUZZ_SIGNAL(WSTOPSIG(status), info.si_code & 15);
-}
-
-static int64_t
-run_call(pid_t pid, uint64_t at, const struct linux_call *call)
-{
-    struct user_regs_struct registers;
-    int64_t met;
-
-    if (!get_registers(pid, &registers))
-        return FUZZ_SIGNAL(0, 0);
-    processor_set_call(&registers, at, call);
-    met = run(pid, &registers);
-    return met ? met : processor_answer(&registers);
-}
+/* ---- Accesses ----------------------------------------------------------- */
 
 static int64_t
 run_access(pid_t pid, uint64_t at, uint64_t address, uint8_t byte)
@@ -128,25 +61,23 @@ run_access(pid_t pid, uint64_t at, uint64_t address, uint8_t byte)
     struct user_regs_struct registers;
     int64_t met;
 
-    if (!get_registers(pid, &registers))
-        return FUZZ_SIGNAL(0, 0);
+    if (!guest_registers(pid, &registers))
+        return GUEST_SIGNAL(0, 0);
     processor_set_access(&registers, FUZZ_EXECUTOR + at, address, byte);
-    met = run(pid, &registers);
+    met = guest_run(pid, &registers);
     return met ? met : (processor_answer(&registers) & 255);
 }
 
-/* Exit status of one that cannot have its files. */
-#define NO_DESCRIPTORS 126
 static int64_t
 run_rights(pid_t pid, uint64_t at, uint32_t *rights)
 {
     struct user_regs_struct registers;
     int64_t met;
 
-    if (!get_registers(pid, &registers))
-        return FUZZ_SIGNAL(0, 0);
+    if (!guest_registers(pid, &registers))
+        return GUEST_SIGNAL(0, 0);
     processor_set_rights(&registers, FUZZ_EXECUTOR + at, *rights);
-    met = run(pid, &registers);
+    met = guest_run(pid, &registers);
     *rights = (uint32_t)processor_answer(&registers);
     return met;
 }
@@ -238,28 +169,6 @@ host_swaps(void)
     return lines > 1;
 }
 
-/* Until exec is done and the first instruction comes next. */
-static int
-follow_exec(pid_t pid)
-{
-    int status;
-
-    if (ptrace(PTRACE_CONT, pid, NULL, NULL) != 0)
-        return -1;
-    do {
-        if (wait_stop(pid, &status) != 0)
-            return -1;
-        if (status >> 16 == PTRACE_EVENT_EXEC)
-            break;
-        if (ptrace(PTRACE_CONT, pid, NULL, NULL) != 0)
-            return -1;
-    } while (true);
-    if (ptrace(PTRACE_INTERRUPT, pid, NULL, NULL) != 0 ||
-        ptrace(PTRACE_CONT, pid, NULL, NULL) != 0)
-        return -1;
-    return wait_stop(pid, &status);
-}
-
 int
 fuzz_kernel_begin(struct fuzz_kernel *kernel, struct tool_error *error)
 {
@@ -291,22 +200,12 @@ fuzz_kernel_begin(struct fuzz_kernel *kernel, struct tool_error *error)
     if (ptrace(PTRACE_SEIZE, kernel->zygote, NULL, (void *)OPTIONS) != 0)
         return tool_fail(error, "cannot trace: %s", strerror(errno));
     kill(kernel->zygote, SIGCONT);
-    if (follow_exec(kernel->zygote) != 0)
+    if (guest_run_to_exec(kernel->zygote) != 0)
         return tool_fail(error, "the scratch process is gone");
     return 0;
 }
 
 /* ---- Stripped ----------------------------------------------------------- */
-
-static bool
-put_word(pid_t pid, uint64_t at, const uint8_t *bytes)
-{
-    long word;
-
-    memcpy(&word, bytes, sizeof(word));
-    return ptrace(PTRACE_POKETEXT, pid, (void *)(uintptr_t)at,
-                  (void *)(uintptr_t)word) == 0;
-}
 
 /* With the first of its instructions where the program would begin. */
 static int
@@ -319,12 +218,13 @@ map_executor(pid_t pid)
                               UINT64_MAX, 0}};
     struct user_regs_struct registers;
 
-    if (!get_registers(pid, &registers) ||
-        !put_word(pid, processor_at(&registers), executor) ||
-        run_call(pid, processor_at(&registers), &map) != (int64_t)FUZZ_EXECUTOR)
+    if (!guest_registers(pid, &registers) ||
+        !guest_put_word(pid, processor_at(&registers), executor) ||
+        guest_make_call(pid, processor_at(&registers), &map) !=
+            (int64_t)FUZZ_EXECUTOR)
         return -1;
     for (unsigned i = 0; i < sizeof(executor); i += 8)
-        if (!put_word(pid, FUZZ_EXECUTOR + i, executor + i))
+        if (!guest_put_word(pid, FUZZ_EXECUTOR + i, executor + i))
             return -1;
     return 0;
 }
@@ -362,7 +262,7 @@ fuzz_kernel_strip(struct fuzz_kernel *kernel, struct tool_error *error)
     if (map_executor(kernel->zygote) != 0)
         return tool_fail(error, "the scratch process gets no executor");
     while ((found = first_area(kernel->zygote, &call)) == 1)
-        if (run_call(kernel->zygote, FUZZ_EXECUTOR, &call) != 0)
+        if (guest_make_call(kernel->zygote, FUZZ_EXECUTOR, &call) != 0)
             return tool_fail(error, "the scratch process keeps its mappings");
     if (found < 0 || limit_space(kernel->zygote, FUZZ_ADDRESS_SPACE) != 0)
         return tool_fail(error, "cannot set up the scratch process: %s",
@@ -373,7 +273,7 @@ fuzz_kernel_strip(struct fuzz_kernel *kernel, struct tool_error *error)
 int64_t
 fuzz_kernel_ask(struct fuzz_kernel *kernel, const struct linux_call *call)
 {
-    return run_call(kernel->zygote, FUZZ_EXECUTOR, call);
+    return guest_make_call(kernel->zygote, FUZZ_EXECUTOR, call);
 }
 
 /* ---- Children ----------------------------------------------------------- */
@@ -417,15 +317,15 @@ static int64_t
 make_child(struct fuzz_kernel *kernel, pid_t parent, unsigned number)
 {
     struct linux_call clone = {SYS_clone, {0x8000 | SIGCHLD}}; /* our child */
-    int64_t pid = run_call(parent, FUZZ_EXECUTOR, &clone);
+    int64_t pid = guest_make_call(parent, FUZZ_EXECUTOR, &clone);
     int status;
 
     if (pid <= 0)
         return pid;
-    if (wait_stop((pid_t)pid, &status) != 0)
-        return FUZZ_SIGNAL(0, 0);
+    if (guest_wait_stop((pid_t)pid, &status) != 0)
+        return GUEST_SIGNAL(0, 0);
     kernel->process[number] = (pid_t)pid;
-    return open_all(kernel, number) ? 0 : FUZZ_SIGNAL(0, 0);
+    return open_all(kernel, number) ? 0 : GUEST_SIGNAL(0, 0);
 }
 
 static void
@@ -544,7 +444,7 @@ make_call(pid_t pid, const struct linux_call *call)
 
     if (made.number == SYS_mincore)
         made.arguments[2] = FUZZ_VECTOR;
-    return run_call(pid, FUZZ_EXECUTOR, &made);
+    return guest_make_call(pid, FUZZ_EXECUTOR, &made);
 }
 
 int64_t
@@ -578,5 +478,5 @@ fuzz_kernel_do(struct fuzz_kernel *kernel, const struct fuzz_op *op)
     case FUZZ_KINDS:
         break;
     }
-    return FUZZ_SIGNAL(0, 0);
+    return GUEST_SIGNAL(0, 0);
 }

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * fuzz_mix.c - operations by chance: in a window so small that they collide,
+ * mix.c - operations by chance: in a window so small that they collide,
  * where the kernel has put things, at the heap, and at the edges of what there
  * is; a few with arguments that are wrong.
  *
- * Called by fuzz.c and the libFuzzer driver. tests/tools/fuzz.sh breaks first.
+ * Called by command.c and the libFuzzer driver. tests/tools/fuzz.sh breaks
+ * first.
  */
 #define _GNU_SOURCE
 #include "host/processor.h"

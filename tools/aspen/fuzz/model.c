@@ -1,15 +1,16 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * fuzz_model.c - the scratch processes in Aspen: the same operations, answered
+ * model.c - the scratch processes in Aspen: the same operations, answered
  * in the same words.
  *
  * The machine has the host's settings, the zygote the host's limits and layout
  * and an executor of its own, so that both sides start with the same mappings.
  *
- * Called by fuzz_pair.c. tests/tools/fuzz.sh breaks first.
+ * Called by pair.c. tests/tools/fuzz.sh breaks first.
  */
 #define _GNU_SOURCE
 #include "fuzz/session.h"
+#include "guest/drive.h"
 
 #include <errno.h>
 #include <signal.h>
@@ -312,15 +313,15 @@ signal_of(int error)
 {
     switch (error) {
     case -ASPEN_EFAULT:
-        return FUZZ_SIGNAL(SIGSEGV, SEGV_MAPERR);
+        return GUEST_SIGNAL(SIGSEGV, SEGV_MAPERR);
     case -ASPEN_EKEYREJECTED:
-        return FUZZ_SIGNAL(SIGSEGV, SEGV_PKUERR);
+        return GUEST_SIGNAL(SIGSEGV, SEGV_PKUERR);
     case -ASPEN_EACCES:
-        return FUZZ_SIGNAL(SIGSEGV, SEGV_ACCERR);
+        return GUEST_SIGNAL(SIGSEGV, SEGV_ACCERR);
     case -ASPEN_EFBIG:
-        return FUZZ_SIGNAL(SIGBUS, BUS_ADRERR);
+        return GUEST_SIGNAL(SIGBUS, BUS_ADRERR);
     default:
-        return FUZZ_SIGNAL(0, -error & 15);
+        return GUEST_SIGNAL(0, -error & 15);
     }
 }
 

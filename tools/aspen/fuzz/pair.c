@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * fuzz_pair.c - an operation, made on both sides, and what is to be the same
+ * pair.c - an operation, made on both sides, and what is to be the same
  * afterwards.
  *
- * Called by fuzz.c, fuzz_shrink.c and the libFuzzer driver.
+ * Called by command.c, shrink.c and the libFuzzer driver.
  * tests/tools/fuzz.sh breaks first.
  */
 #define _GNU_SOURCE
 #include "fuzz/session.h"
+#include "guest/drive.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -370,7 +371,7 @@ fuzz_pair_step(struct fuzz_pair *pair, const struct fuzz_op *op,
     int64_t ours;
 
     *answer = fuzz_kernel_do(&pair->kernel, op);
-    if (*answer == FUZZ_SIGNAL(0, 0)) {
+    if (*answer == GUEST_SIGNAL(0, 0)) {
         tool_fail(&pair->error, "the scratch process is gone");
         return FUZZ_FAILED;
     }

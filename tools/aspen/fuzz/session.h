@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * fuzz_session.h - what the parts of `aspen fuzz` share.
+ * session.h - what the parts of `aspen fuzz` share.
  *
- *   sequence   operations with literal arguments, made by fuzz_mix.c
+ *   sequence   operations with literal arguments, made by mix.c
  *   kernel     scratch processes of the host, driven from outside
- *              (fuzz_kernel.c)
- *   model      the same processes in Aspen (fuzz_model.c)
- *   pair       both, an operation at a time (fuzz_pair.c), and compared
- *              (fuzz_compare.c); what may differ (fuzz_known.c)
+ *              (kernel.c)
+ *   model      the same processes in Aspen (model.c)
+ *   pair       both, an operation at a time (pair.c), and compared
+ *              (compare.c); what may differ (known.c)
  *
  * A sequence starts in fresh processes without any mapping but the executor,
  * whose addresses no operation may touch. There is no chance in the layout:
@@ -87,7 +87,7 @@ bool fuzz_sequence_add(struct fuzz_sequence *sequence,
                        const struct fuzz_op *op);
 void fuzz_sequence_free(struct fuzz_sequence *sequence);
 
-/* ---- fuzz_mix.c --------------------------------------------------------- */
+/* ---- mix.c -------------------------------------------------------------- */
 
 /* Where choices come from: a seed, or bytes of somebody else. */
 struct fuzz_choices {
@@ -149,7 +149,7 @@ struct fuzz_advice {
 #define FUZZ_ADVICES 26u
 extern const struct fuzz_advice fuzz_advices[FUZZ_ADVICES];
 
-/* ---- fuzz_kernel.c ------------------------------------------------------ */
+/* ---- kernel.c ----------------------------------------------------------- */
 
 struct fuzz_kernel {
     pid_t zygote;
@@ -173,13 +173,12 @@ int fuzz_kernel_fresh(struct fuzz_kernel *kernel);
 /* Those of the sequence go. */
 void fuzz_kernel_clear(struct fuzz_kernel *kernel);
 
-/* An answer as calls give it; of READ the byte; signals as FUZZ_SIGNAL. */
-#define FUZZ_SIGNAL(number, code) (-(4096 + (int64_t)(number)*16 + (code)))
+/* An answer as calls give it; of READ the byte; signals as GUEST_SIGNAL. */
 int64_t fuzz_kernel_do(struct fuzz_kernel *kernel, const struct fuzz_op *op);
 
 /* Whether FUZZ_LIMIT stays below the hard limit, which processes share. */
 bool fuzz_limit_is_allowed(enum aspen_limit limit, uint64_t bytes);
-/* What the thread of a process may do by protection keys. 0 or FUZZ_SIGNAL. */
+/* What the thread of a process may do by protection keys. 0 or GUEST_SIGNAL. */
 int64_t fuzz_kernel_rights(struct fuzz_kernel *kernel, unsigned process,
                            uint32_t *rights);
 
@@ -187,7 +186,7 @@ int64_t fuzz_kernel_rights(struct fuzz_kernel *kernel, unsigned process,
 int64_t fuzz_kernel_ask(struct fuzz_kernel *kernel,
                         const struct linux_call *call);
 
-/* ---- fuzz_model.c ------------------------------------------------------- */
+/* ---- model.c ------------------------------------------------------------ */
 
 struct fuzz_disk;
 
@@ -216,7 +215,7 @@ int fuzz_model_fresh(struct fuzz_model *model, struct tool_error *error);
 void fuzz_model_clear(struct fuzz_model *model);
 int64_t fuzz_model_do(struct fuzz_model *model, const struct fuzz_op *op);
 
-/* ---- fuzz_compare.c ----------------------------------------------------- */
+/* ---- compare.c ---------------------------------------------------------- */
 
 struct fuzz_compare {
     struct areas theirs;
@@ -245,7 +244,7 @@ bool fuzz_compare_joined(struct fuzz_pair *pair, unsigned process);
 bool fuzz_compare_parts(struct fuzz_pair *pair, unsigned process);
 void fuzz_compare_free(struct fuzz_compare *compare);
 
-/* ---- fuzz_pair.c -------------------------------------------------------- */
+/* ---- pair.c ------------------------------------------------------------- */
 
 struct fuzz_pair {
     struct fuzz_kernel kernel;
@@ -291,7 +290,7 @@ enum fuzz_step fuzz_pair_replay(struct fuzz_pair *pair,
                                 const struct fuzz_sequence *sequence,
                                 size_t *made);
 
-/* ---- fuzz_known.c ------------------------------------------------------- */
+/* ---- known.c ------------------------------------------------------------ */
 
 /* FUZZ_UNEXPLAINED: no difference that is known. */
 
@@ -314,12 +313,12 @@ enum fuzz_step fuzz_known_pkeys(struct fuzz_pair *pair,
 bool fuzz_known_residency(struct fuzz_pair *pair, uint64_t address,
                           bool theirs);
 
-/* ---- fuzz_shrink.c ------------------------------------------------------ */
+/* ---- shrink.c ----------------------------------------------------------- */
 
 /* Fewer operations that still differ. -1: pair->error. */
 int fuzz_shrink(struct fuzz_pair *pair, struct fuzz_sequence *sequence);
 
-/* ---- fuzz_text.c -------------------------------------------------------- */
+/* ---- text.c ------------------------------------------------------------- */
 
 /* A C program that makes the sequence on the host and prints its answers. */
 void fuzz_text_write(FILE *to, const struct fuzz_sequence *sequence,

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * fuzz_shrink.c - from a sequence that differs to one of few operations that
+ * shrink.c - from a sequence that differs to one of few operations that
  * still does: first without whole stretches, then without single operations,
  * then with plainer arguments. Any unexplained difference will do.
  *
- * Called by fuzz.c. tests/tools/fuzz.sh breaks first.
+ * Called by command.c. tests/tools/fuzz.sh breaks first.
  */
 #include "fuzz/session.h"
 

@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * fuzz_text.c - a sequence as text: a line for people, and a C program that
+ * text.c - a sequence as text: a line for people, and a C program that
  * makes it on a host by itself. Such a program can be read back.
  *
  * The program has no library: it lies where the executor does, and unmaps all
  * else before it begins, so that the kernel picks the addresses it picked for
  * the scratch process.
  *
- * Called by fuzz.c. tests/tools/fuzz.sh compiles one.
+ * Called by command.c. tests/tools/fuzz.sh compiles one.
  */
 #define _GNU_SOURCE
 #include "fuzz/session.h"

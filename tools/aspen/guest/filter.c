@@ -1,15 +1,15 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * shadow_filter.c - which calls of the guest are looked at.
+ * filter.c - which calls of the guest stop.
  *
- * The table below says what each is; the filter that is made of it lets only
+ * The watcher's rules say so. The seccomp filter that is made of them lets only
  * these stop, so that the guest runs at full speed otherwise.
  *
- * Called by shadow_trace.c. tests/tools/shadow.sh breaks first.
+ * Called by start.c and follow.c. tests/tools/shadow.sh breaks first.
  */
 #define _GNU_SOURCE
+#include "guest/parts.h"
 #include "host/processor.h"
-#include "shadow/session.h"
 
 #include <errno.h>
 #include <linux/audit.h>
@@ -22,110 +22,76 @@
 
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
 
-#define NUMBER_MSEAL            462u
-#define NUMBER_MAP_SHADOW_STACK 453u
-
-struct entry {
-    uint32_t number;
-    enum shadow_kind kind;
-    const char *name; /* NULL: linux_call_name() knows */
-    int argument;     /* which one decides, -1: none */
-    uint32_t values[8];
-};
-
-#define PLAIN(number, kind, name)                                              \
+#define LIFE(number, kind, name)                                               \
     {                                                                          \
-        number, kind, name, -1,                                                \
+        (number), (kind), (name), -1,                                          \
         {                                                                      \
             0                                                                  \
         }                                                                      \
     }
-#define MODELLED(number)         PLAIN(number, SHADOW_MODELLED, NULL)
-#define UNMODELLED(number, name) PLAIN(number, SHADOW_UNMODELLED, name)
 
-static const struct entry entries[] = {
-    MODELLED(SYS_mmap),
-    MODELLED(SYS_munmap),
-    MODELLED(SYS_mprotect),
-    MODELLED(SYS_pkey_mprotect),
-    MODELLED(SYS_pkey_alloc),
-    MODELLED(SYS_pkey_free),
-    MODELLED(NUMBER_MSEAL),
-    MODELLED(SYS_mremap),
-    MODELLED(SYS_remap_file_pages),
-    MODELLED(SYS_brk),
-    MODELLED(SYS_mlock),
-    MODELLED(SYS_mlock2),
-    MODELLED(SYS_munlock),
-    MODELLED(SYS_mlockall),
-    MODELLED(SYS_munlockall),
-    MODELLED(SYS_madvise),
-    MODELLED(SYS_mincore),
-    MODELLED(SYS_msync),
-    PLAIN(PROCESSOR_FORK, SHADOW_CLONE, "fork"),
-    PLAIN(PROCESSOR_VFORK, SHADOW_CLONE, "vfork"),
-    PLAIN(SYS_clone, SHADOW_CLONE, "clone"),
-    PLAIN(SYS_clone3, SHADOW_CLONE, "clone3"),
-    PLAIN(SYS_execve, SHADOW_EXEC, "execve"),
-    PLAIN(SYS_execveat, SHADOW_EXEC, "execveat"),
-    PLAIN(SYS_setrlimit, SHADOW_LIMIT, "setrlimit"),
-    PLAIN(SYS_prlimit64, SHADOW_LIMIT, "prlimit64"),
-    UNMODELLED(SYS_shmat, "shmat"),
-    UNMODELLED(SYS_shmdt, "shmdt"),
-    UNMODELLED(SYS_mbind, "mbind"),
-    UNMODELLED(SYS_process_madvise, "process_madvise"),
-    UNMODELLED(SYS_io_setup, "io_setup"),
-    UNMODELLED(SYS_io_destroy, "io_destroy"),
-    UNMODELLED(NUMBER_MAP_SHADOW_STACK, "map_shadow_stack"),
-    {SYS_prctl, SHADOW_MODELLED, NULL, 0, {PR_SET_VMA, PR_SET_MM}},
-    {SYS_prctl,
-     SHADOW_UNMODELLED,
-     "prctl",
-     0,
-     {PR_SET_THP_DISABLE, 65 /* MDWE */, 67 /* MEMORY_MERGE */}},
-    {SYS_ioctl,
-     SHADOW_UNMODELLED,
-     "ioctl",
-     1,
-     {0xc020aa00u /* UFFDIO_REGISTER */, 0x8010aa01u /* UNREGISTER */}},
+/* What changes who is followed, besides what the watcher names. */
+static const struct guest_rule life[] = {
+    LIFE(PROCESSOR_FORK, GUEST_CLONE, "fork"),
+    LIFE(PROCESSOR_VFORK, GUEST_CLONE, "vfork"),
+    LIFE(SYS_clone, GUEST_CLONE, "clone"),
+    LIFE(SYS_clone3, GUEST_CLONE, "clone3"),
+    LIFE(SYS_execve, GUEST_EXEC, "execve"),
+    LIFE(SYS_execveat, GUEST_EXEC, "execveat"),
 };
 
 static bool
-argument_fits(const struct entry *entry, const struct linux_call *call)
+argument_fits(const struct guest_rule *rule, const struct linux_call *call)
 {
-    if (entry->argument < 0)
+    if (rule->argument < 0)
         return true;
-    for (unsigned i = 0; i < COUNT(entry->values) && entry->values[i]; i++)
-        if ((uint32_t)call->arguments[entry->argument] == entry->values[i])
+    for (unsigned i = 0; i < GUEST_RULE_VALUES && rule->values[i]; i++)
+        if ((uint32_t)call->arguments[rule->argument] == rule->values[i])
             return true;
     return false;
 }
 
-enum shadow_kind
-shadow_call_kind(const struct linux_call *call, const char **name)
+static const struct guest_rule *
+rule_of(const struct guest_rule *rules, size_t count,
+        const struct linux_call *call)
 {
-    for (unsigned i = 0; i < COUNT(entries); i++) {
-        const struct entry *entry = &entries[i];
+    for (size_t i = 0; i < count; i++)
+        if (rules[i].number == call->number && argument_fits(&rules[i], call))
+            return &rules[i];
+    return NULL;
+}
 
-        if (entry->number != call->number || !argument_fits(entry, call))
-            continue;
-        *name = entry->name ? entry->name : linux_call_name(call->number);
-        return entry->kind;
-    }
-    return SHADOW_OTHER;
+unsigned
+guest_call_kind(const struct guest *guest, const struct linux_call *call,
+                const char **name)
+{
+    const struct guest_rule *rule = rule_of(life, COUNT(life), call);
+
+    if (!rule)
+        rule =
+            rule_of(guest->watcher->rules, guest->watcher->rules_count, call);
+    if (!rule)
+        return GUEST_IGNORED;
+    *name = rule->name ? rule->name : linux_call_name(call->number);
+    return rule->kind;
 }
 
 /* ---- The filter --------------------------------------------------------- */
 
+#define PROGRAM_LENGTH 1024u
+
+/* `length` counts on when there is no room: that is told at the end. */
 struct program {
-    struct sock_filter code[256];
+    struct sock_filter code[PROGRAM_LENGTH];
     unsigned length;
 };
 
 static void
 add(struct program *program, struct sock_filter instruction)
 {
-    program->code[program->length++] = instruction;
+    if (program->length < PROGRAM_LENGTH)
+        program->code[program->length] = instruction;
+    program->length++;
 }
 
 static void
@@ -150,22 +116,22 @@ add_equal(struct program *program, uint32_t value, unsigned skip)
 }
 
 static void
-add_entry(struct program *program, const struct entry *entry)
+add_rule(struct program *program, const struct guest_rule *rule)
 {
     unsigned values = 0;
 
-    if (entry->argument < 0) {
-        add_equal(program, entry->number, 1);
+    if (rule->argument < 0) {
+        add_equal(program, rule->number, 1);
         add_return(program, SECCOMP_RET_TRACE);
         return;
     }
-    while (values < COUNT(entry->values) && entry->values[values])
+    while (values < GUEST_RULE_VALUES && rule->values[values])
         values++;
-    add_equal(program, entry->number, 2 * values + 2);
+    add_equal(program, rule->number, 2 * values + 2);
     add_load(program, offsetof(struct seccomp_data, args) +
-                          8 * (unsigned)entry->argument);
+                          8 * (unsigned)rule->argument);
     for (unsigned i = 0; i < values; i++) {
-        add_equal(program, entry->values[i], 1);
+        add_equal(program, rule->values[i], 1);
         add_return(program, SECCOMP_RET_TRACE);
     }
     /* The same call may stand in the table again. */
@@ -173,7 +139,7 @@ add_entry(struct program *program, const struct entry *entry)
 }
 
 int
-shadow_filter_install(void)
+guest_filter_install(const struct guest *guest)
 {
     struct program program = {.length = 0};
     struct sock_fprog handed = {.filter = program.code};
@@ -183,9 +149,13 @@ shadow_filter_install(void)
     add(&program, (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JA, 1, 0, 0));
     add_return(&program, SECCOMP_RET_ALLOW);
     add_load(&program, offsetof(struct seccomp_data, nr));
-    for (unsigned i = 0; i < COUNT(entries); i++)
-        add_entry(&program, &entries[i]);
+    for (size_t i = 0; i < COUNT(life); i++)
+        add_rule(&program, &life[i]);
+    for (size_t i = 0; i < guest->watcher->rules_count; i++)
+        add_rule(&program, &guest->watcher->rules[i]);
     add_return(&program, SECCOMP_RET_ALLOW);
+    if (program.length > PROGRAM_LENGTH)
+        return -E2BIG;
     handed.len = (unsigned short)program.length;
     if (prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &handed) == 0)
         return 0;

@@ -10,7 +10,7 @@
  *
  * I1  Each rehearsal is in the plan exactly once.
  *
- * Called by rehearse.c. tests/unit/tools/test_plan.c breaks first.
+ * Called by command.c. tests/unit/tools/test_plan.c breaks first.
  */
 #define _GNU_SOURCE
 #include "rehearse/plan.h"

@@ -2,7 +2,7 @@
 /*
  * report.c - what a rehearsal found, for people and as JSON.
  *
- * Called by rehearse.c. tests/tools/rehearse.sh breaks first.
+ * Called by command.c. tests/tools/rehearse.sh breaks first.
  */
 #define _GNU_SOURCE
 #include "rehearse/report.h"

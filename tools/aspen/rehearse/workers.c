@@ -16,7 +16,7 @@
  * is not to be trusted any more, and another one takes its place. One that
  * crashes has broken a promise in the item it was at.
  *
- * Called by rehearse.c. tests/tools/rehearse.sh breaks first.
+ * Called by command.c. tests/tools/rehearse.sh breaks first.
  */
 #define _GNU_SOURCE
 #include "rehearse/workers.h"

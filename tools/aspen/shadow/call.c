@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * shadow_call.c - one call of the guest, made in Aspen with the kernel's own
+ * call.c - one call of the guest, made in Aspen with the kernel's own
  * arguments, and both answers compared.
  *
  * Aspen is asked when the kernel has answered, but is not told what: nobody
  * else is inside of the space meanwhile. Only a file's name comes from there.
  *
- * Called by shadow_trace.c. tests/tools/shadow.sh breaks first.
+ * Called by watch.c. tests/tools/shadow.sh breaks first.
  */
 #define _GNU_SOURCE
 #include "host/processor.h"
@@ -25,7 +25,7 @@
 #define RESTARTS_TO   516 /* signal makes them begin again */
 
 void
-shadow_call_text(const struct shadow_call *call, char *text, size_t size)
+shadow_call_text(const struct guest_call *call, char *text, size_t size)
 {
     const uint64_t *a = call->call.arguments;
     int used;
@@ -51,7 +51,7 @@ shadow_call_text(const struct shadow_call *call, char *text, size_t size)
 }
 
 static bool
-is_file_mmap(const struct shadow_call *call)
+is_file_mmap(const struct guest_call *call)
 {
     return call->call.number == SYS_mmap &&
            (call->call.arguments[3] & MAP_ANONYMOUS) == 0;
@@ -59,7 +59,7 @@ is_file_mmap(const struct shadow_call *call)
 
 /* Near the stack, which may have grown since. */
 static bool
-is_near_stack(const struct shadow_space *space, const struct shadow_call *call)
+is_near_stack(const struct shadow_space *space, const struct guest_call *call)
 {
     const uint64_t room = UINT64_C(64) << 20;
     uint64_t start = call->call.arguments[0];
@@ -71,14 +71,16 @@ is_near_stack(const struct shadow_space *space, const struct shadow_call *call)
 }
 
 void
-shadow_call_enter(struct shadow_session *session, struct shadow_task *task)
+shadow_call_enter(struct shadow_session *session, struct guest_task *task)
 {
-    struct shadow_call *call = &task->call;
+    struct shadow_space *space = shadow_space_of(task->space);
+    const struct guest_call *call = &task->call;
 
     if (is_file_mmap(call))
-        shadow_files_look(task->tid, (int)call->call.arguments[4], &call->open);
-    if (call->kind == SHADOW_MODELLED && is_near_stack(task->space, call))
-        (void)shadow_compare_stacks(session, task->space, task->tid);
+        shadow_files_look(task->tid, (int)call->call.arguments[4],
+                          shadow_open_of(task));
+    if (call->kind == SHADOW_MODELLED && is_near_stack(space, call))
+        (void)shadow_compare_stacks(session, space, task->tid);
 }
 
 /* ---- In Aspen ----------------------------------------------------------- */
@@ -86,8 +88,7 @@ shadow_call_enter(struct shadow_session *session, struct shadow_task *task)
 static int
 find_file(void *context, int descriptor, struct linux_file *file)
 {
-    const struct shadow_task *task = context;
-    const struct shadow_open *open = &task->call.open;
+    const struct shadow_open *open = shadow_open_of(context);
 
     (void)descriptor;
     *file = open->file;
@@ -98,7 +99,7 @@ find_file(void *context, int descriptor, struct linux_file *file)
 static size_t
 read_guest(void *context, uint64_t address, void *bytes, size_t length)
 {
-    const struct shadow_task *task = context;
+    const struct guest_task *task = context;
     size_t done = 0;
 
     while (done < length) {
@@ -117,10 +118,10 @@ read_guest(void *context, uint64_t address, void *bytes, size_t length)
 }
 
 static struct linux_space
-linux_space_of(struct shadow_task *task)
+linux_space_of(struct guest_task *task)
 {
     return (struct linux_space){
-        .mm = task->space->mm,
+        .mm = shadow_space_of(task->space)->mm,
         .find_file = find_file,
         .read = read_guest,
         .context = task,
@@ -135,10 +136,11 @@ static uint32_t
 thread_rights(void *context, const struct aspen_mm *mm)
 {
     struct shadow_session *session = context;
-    const struct shadow_task *task = session->calling;
+    const struct guest_task *task = session->calling;
     uint32_t rights;
 
-    if (!task || task->space->mm != mm || !processor_rights(task->tid, &rights))
+    if (!task || shadow_space_of(task->space)->mm != mm ||
+        !processor_rights(task->tid, &rights))
         return ASPEN_RIGHTS_ALL;
     return rights;
 }
@@ -164,17 +166,18 @@ shadow_call_hooks(struct shadow_session *session, struct aspen_config *config)
 
 /* False: not modelled. */
 static bool
-make(struct shadow_session *session, struct shadow_task *task, int64_t *answer)
+make(struct shadow_session *session, struct guest_task *task, int64_t *answer)
 {
-    struct shadow_call *call = &task->call;
+    const struct guest_call *call = &task->call;
+    struct shadow_open *open = shadow_open_of(task);
     struct linux_space space = linux_space_of(task);
 
-    if (is_file_mmap(call) && call->open.error == 0) {
-        if (call->open.unmodelled)
+    if (is_file_mmap(call) && open->error == 0) {
+        if (open->unmodelled)
             return false;
-        call->open.file.object =
-            shadow_files_object(session, task->tid, &call->open, call->answer);
-        if (!call->open.file.object)
+        open->file.object =
+            shadow_files_object(session, task->tid, open, call->answer);
+        if (!open->file.object)
             return false;
     }
     session->calling = task;
@@ -193,7 +196,7 @@ is_error(int64_t answer)
 
 /* The kernel had to look for a place, and found one. */
 static bool
-was_picked(const struct shadow_call *call)
+was_picked(const struct guest_call *call)
 {
     const uint64_t *a = call->call.arguments;
 
@@ -206,10 +209,10 @@ was_picked(const struct shadow_call *call)
 
 /* Ours is put where the kernel's is. */
 static int
-put_there(struct shadow_session *session, struct shadow_task *task,
+put_there(struct shadow_session *session, struct guest_task *task,
           int64_t answer)
 {
-    struct shadow_call *call = &task->call;
+    struct guest_call *call = &task->call;
     struct linux_space space = linux_space_of(task);
     struct linux_call unmap = {SYS_munmap,
                                {(uint64_t)answer, call->call.arguments[1]}};
@@ -217,20 +220,20 @@ put_there(struct shadow_session *session, struct shadow_task *task,
     int64_t there = -1;
 
     if (call->call.number != SYS_mmap)
-        return shadow_space_again(session, task->space, task->tid);
+        return shadow_space_again(session, task);
     map.arguments[0] = (uint64_t)call->answer;
     map.arguments[3] |= MAP_FIXED;
     if (linux_call_make(&space, &unmap, &there) && there == 0 &&
         linux_call_make(&space, &map, &there) && there == call->answer)
         return 0;
-    return shadow_space_again(session, task->space, task->tid);
+    return shadow_space_again(session, task);
 }
 
 static int
-compare_place(struct shadow_session *session, struct shadow_task *task,
+compare_place(struct shadow_session *session, struct guest_task *task,
               int64_t answer)
 {
-    struct shadow_counts *counts = &task->process->counts;
+    struct shadow_counts *counts = &shadow_process_of(task->process)->counts;
 
     counts->addresses_picked++;
     if (answer == task->call.answer) {
@@ -247,12 +250,12 @@ compare_place(struct shadow_session *session, struct shadow_task *task,
 }
 
 static int
-tell_answer(struct shadow_session *session, struct shadow_task *task,
+tell_answer(struct shadow_session *session, struct guest_task *task,
             int64_t answer)
 {
     char text[256];
 
-    task->process->counts.answers_differ++;
+    shadow_process_of(task->process)->counts.answers_differ++;
     shadow_call_text(&task->call, text, sizeof(text));
     if (is_error(answer))
         shadow_tell(session, "process %d: %s, Aspen answers -%s",
@@ -261,11 +264,11 @@ tell_answer(struct shadow_session *session, struct shadow_task *task,
     else
         shadow_tell(session, "process %d: %s, Aspen answers 0x%" PRIx64,
                     (int)task->process->pid, text, (uint64_t)answer);
-    return shadow_space_again(session, task->space, task->tid);
+    return shadow_space_again(session, task);
 }
 
 static void
-remember_locking(struct shadow_space *space, const struct shadow_call *call)
+remember_locking(struct shadow_space *space, const struct guest_call *call)
 {
     uint64_t flags = call->call.arguments[0];
 
@@ -281,14 +284,14 @@ remember_locking(struct shadow_space *space, const struct shadow_call *call)
 }
 
 static int
-compare_answer(struct shadow_session *session, struct shadow_task *task,
+compare_answer(struct shadow_session *session, struct guest_task *task,
                int64_t answer)
 {
-    struct shadow_call *call = &task->call;
+    struct guest_call *call = &task->call;
 
-    task->process->counts.calls++;
+    shadow_process_of(task->process)->counts.calls++;
     tally_add(&session->by_call, call->name, 1);
-    remember_locking(task->space, call);
+    remember_locking(shadow_space_of(task->space), call);
     if (!is_error(answer) && was_picked(call))
         return compare_place(session, task, answer);
     if (answer == call->answer)
@@ -300,27 +303,26 @@ compare_answer(struct shadow_session *session, struct shadow_task *task,
 }
 
 static int
-leave_modelled(struct shadow_session *session, struct shadow_task *task)
+leave_modelled(struct shadow_session *session, struct guest_task *task)
 {
-    struct shadow_call *call = &task->call;
+    struct shadow_space *space = shadow_space_of(task->space);
+    const struct guest_call *call = &task->call;
     int64_t answer;
 
-    if (task->space->limits_stale || call->call.number == SYS_mlock ||
+    if (space->limits_stale || call->call.number == SYS_mlock ||
         call->call.number == SYS_mlock2 || call->call.number == SYS_mlockall)
-        shadow_space_limits(task->space, task->tid);
+        shadow_space_limits(space, task->tid);
     if (make(session, task, &answer))
         return compare_answer(session, task, answer);
     tally_add(&session->unmodelled, call->name, 1);
-    return is_error(call->answer)
-               ? 0
-               : shadow_space_again(session, task->space, task->tid);
+    return is_error(call->answer) ? 0 : shadow_space_again(session, task);
 }
 
 int
-shadow_call_leave(struct shadow_session *session, struct shadow_task *task)
+shadow_call_leave(struct shadow_session *session, struct guest_task *task)
 {
-    struct shadow_call *call = &task->call;
-    struct shadow_space *space = task->space;
+    struct guest_call *call = &task->call;
+    struct shadow_space *space = shadow_space_of(task->space);
     int result = 0;
 
     if ((call->answer <= -RESTARTS_FROM && call->answer >= -RESTARTS_TO) ||
@@ -332,7 +334,7 @@ shadow_call_leave(struct shadow_session *session, struct shadow_task *task)
     else if (call->kind == SHADOW_UNMODELLED) {
         tally_add(&session->unmodelled, call->name, 1);
         if (!is_error(call->answer))
-            result = shadow_space_again(session, space, task->tid);
+            result = shadow_space_again(session, task);
     } else if (call->kind == SHADOW_LIMIT) {
         tally_add(&session->set_up, "limits", 1);
         space->limits_stale = true;

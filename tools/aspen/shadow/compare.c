@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * shadow_compare.c - the mappings of a space, the host's and ours.
+ * compare.c - the mappings of a space, the host's and ours.
  *
  * identical: line by line the same: addresses, access, offset, file.
  * equal:     the same once neighbours that only differ in their anon_vma are
@@ -9,7 +9,7 @@
  *            what nobody sees. What else keeps areas apart (VmFlags) has to be
  *            there on both sides.
  *
- * Called by shadow_call.c and shadow_trace.c. tests/tools/shadow.sh breaks
+ * Called by call.c and watch.c. tests/tools/shadow.sh breaks
  * first.
  */
 #define _GNU_SOURCE
@@ -56,14 +56,14 @@ read_both(struct shadow_session *session, struct shadow_space *space, pid_t tid,
 {
     unsigned grown;
 
-    if (areas_of_host(theirs, AREAS_MAPS, tid, &session->error) != 0 ||
-        areas_of_aspen(ours, AREAS_MAPS, space->mm, &session->error) != 0)
+    if (areas_of_host(theirs, AREAS_MAPS, tid, session->error) != 0 ||
+        areas_of_aspen(ours, AREAS_MAPS, space->mm, session->error) != 0)
         return -1;
     grown = grow_all(space->mm, ours, theirs);
     if (grown == 0)
         return 0;
     tally_add(&session->set_up, "stack growth", grown);
-    return areas_of_aspen(ours, AREAS_MAPS, space->mm, &session->error);
+    return areas_of_aspen(ours, AREAS_MAPS, space->mm, session->error);
 }
 
 int
@@ -91,7 +91,7 @@ first_difference(struct shadow_session *session, const struct areas *ours,
 }
 
 static void
-tell_difference(struct shadow_session *session, const struct shadow_task *task,
+tell_difference(struct shadow_session *session, const struct guest_task *task,
                 const char *when, const struct areas *ours,
                 const struct areas *theirs, size_t at)
 {
@@ -101,21 +101,21 @@ tell_difference(struct shadow_session *session, const struct shadow_task *task,
 
     areas_put(ours, at, false, here, sizeof(here));
     areas_put(theirs, at, false, there, sizeof(there));
-    shadow_call_text(&task->space->last, call, sizeof(call));
+    shadow_call_text(&shadow_space_of(task->space)->last, call, sizeof(call));
     shadow_tell(session, "process %d, %s: kernel %s, Aspen %s, after %s",
                 (int)task->process->pid, when, there, here, call);
 }
 
 /* Lines differ: is it only where neighbours are one? 1: yes, 0: no. */
 static int
-compare_joined(struct shadow_session *session, struct shadow_task *task,
+compare_joined(struct shadow_session *session, struct guest_task *task,
                const char *when, struct areas *ours, struct areas *theirs)
 {
     size_t at;
 
-    if (areas_of_host(theirs, AREAS_SMAPS, task->tid, &session->error) != 0 ||
-        areas_of_aspen(ours, AREAS_SMAPS, task->space->mm, &session->error) !=
-            0)
+    if (areas_of_host(theirs, AREAS_SMAPS, task->tid, session->error) != 0 ||
+        areas_of_aspen(ours, AREAS_SMAPS, shadow_space_of(task->space)->mm,
+                       session->error) != 0)
         return -1;
     areas_join(ours);
     areas_join(theirs);
@@ -127,13 +127,14 @@ compare_joined(struct shadow_session *session, struct shadow_task *task,
 }
 
 static int
-compare(struct shadow_session *session, struct shadow_task *task,
+compare(struct shadow_session *session, struct guest_task *task,
         const char *when, struct areas *ours, struct areas *theirs)
 {
-    struct shadow_counts *counts = &task->process->counts;
+    struct shadow_counts *counts = &shadow_process_of(task->process)->counts;
     int result;
 
-    if (read_both(session, task->space, task->tid, ours, theirs) != 0)
+    if (read_both(session, shadow_space_of(task->space), task->tid, ours,
+                  theirs) != 0)
         return -1;
     counts->maps_compared++;
     if (first_difference(session, ours, theirs) == SIZE_MAX) {
@@ -148,11 +149,11 @@ compare(struct shadow_session *session, struct shadow_task *task,
         return 0;
     }
     counts->different++;
-    return shadow_space_again(session, task->space, task->tid);
+    return shadow_space_again(session, task);
 }
 
 int
-shadow_compare(struct shadow_session *session, struct shadow_task *task,
+shadow_compare(struct shadow_session *session, struct guest_task *task,
                const char *when)
 {
     struct areas ours = {0};

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * shadow_files.c - the files that the guest maps, as objects of the machine.
+ * files.c - the files that the guest maps, as objects of the machine.
  *
  * A file is who it is by the device and inode that maps shows. stat shows
  * another device on some file systems (overlayfs, btrfs), so a file has both
  * names, and the second is learnt when it is first mapped.
  *
- * Called by shadow_call.c and shadow_space.c. tests/tools/shadow.sh breaks
+ * Called by call.c and space.c. tests/tools/shadow.sh breaks
  * first.
  */
 #define _GNU_SOURCE
@@ -56,7 +56,7 @@ int
 shadow_files_begin(struct shadow_session *session)
 {
     session->files = calloc(1, sizeof(*session->files));
-    return session->files ? 0 : tool_fail(&session->error, "no memory");
+    return session->files ? 0 : tool_fail(session->error, "no memory");
 }
 
 void

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * shadow_report.c - what a shadow found, for people and as JSON.
+ * report.c - what a shadow found, for people and as JSON.
  *
- * Called by shadow.c. tests/tools/shadow.sh breaks first.
+ * Called by command.c. tests/tools/shadow.sh breaks first.
  */
 #define _GNU_SOURCE
 #include "shadow/session.h"
@@ -46,9 +46,9 @@ shadow_report_sum(const struct shadow_session *session,
                   struct shadow_counts *sum)
 {
     memset(sum, 0, sizeof(*sum));
-    for (const struct shadow_process *process = session->processes; process;
+    for (struct guest_process *process = session->guest.processes; process;
          process = process->next)
-        shadow_counts_add(sum, &process->counts);
+        shadow_counts_add(sum, &shadow_process_of(process)->counts);
 }
 
 static uint64_t
@@ -56,7 +56,7 @@ count_processes(const struct shadow_session *session)
 {
     uint64_t count = 0;
 
-    for (const struct shadow_process *process = session->processes; process;
+    for (struct guest_process *process = session->guest.processes; process;
          process = process->next)
         count++;
     return count;
@@ -76,7 +76,7 @@ put_counts(FILE *to, const struct shadow_counts *counts)
 }
 
 static void
-put_end(FILE *to, const struct shadow_process *process)
+put_end(FILE *to, const struct guest_process *process)
 {
     if (!process->ended)
         return;
@@ -96,10 +96,10 @@ shadow_report_text(const struct shadow_session *session, FILE *to)
             "answers", "maps", "identical", "equal", "different",
             "same/picked");
     fprintf(to, "%-24s %8s %7s\n", "", "", "differ");
-    for (const struct shadow_process *process = session->processes; process;
+    for (struct guest_process *process = session->guest.processes; process;
          process = process->next) {
         fprintf(to, "%8d %-15.15s ", (int)process->pid, process->name);
-        put_counts(to, &process->counts);
+        put_counts(to, &shadow_process_of(process)->counts);
         put_end(to, process);
     }
     fprintf(to, "%-24s ", "in total");
@@ -133,7 +133,7 @@ set_counts(json_t *object, const struct shadow_counts *counts)
 }
 
 static void
-set_end(json_t *object, const struct shadow_process *process)
+set_end(json_t *object, const struct guest_process *process)
 {
     if (process->ended && WIFEXITED(process->status))
         tool_json_count(object, "exit_code",
@@ -143,14 +143,14 @@ set_end(json_t *object, const struct shadow_process *process)
 }
 
 static json_t *
-process_json(const struct shadow_process *process)
+process_json(struct guest_process *process)
 {
     json_t *object = json_object();
 
     tool_json_count(object, "pid", (uint64_t)process->pid);
     json_object_set_new(object, "name", tool_json_words(process->name));
     tool_json_count(object, "execs", process->execs);
-    set_counts(object, &process->counts);
+    set_counts(object, &shadow_process_of(process)->counts);
     set_end(object, process);
     return object;
 }
@@ -168,12 +168,12 @@ shadow_report_json(const struct shadow_session *session)
                         json_boolean(session->kernel_known));
     tool_json_count(object, "processes", count_processes(session));
     set_counts(object, &sum);
-    if (session->processes)
-        set_end(object, session->processes);
+    if (session->guest.processes)
+        set_end(object, session->guest.processes);
     json_object_set_new(object, "by_call", tally_json(&session->by_call));
     json_object_set_new(object, "unmodelled", tally_json(&session->unmodelled));
     json_object_set_new(object, "set_up", tally_json(&session->set_up));
-    for (const struct shadow_process *process = session->processes; process;
+    for (struct guest_process *process = session->guest.processes; process;
          process = process->next)
         json_array_append_new(list, process_json(process));
     json_object_set_new(object, "by_process", list);

@@ -1,23 +1,22 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * shadow_session.h - what the parts of `aspen shadow` share.
+ * session.h - what the parts of `aspen shadow` share.
  *
- *   session --> tasks       one a thread of the guest
- *           --> processes   one a thread group; stay when it has ended
- *           --> files       objects of the machine, by device and inode
- *   task ----> space        one a host mm; each task in it is a user
+ *   session   the guest, and the machine that makes its calls as well
+ *   space     one of the guest's, and the same in Aspen
+ *   files     objects of the machine, by device and inode
  *
- * Owners: shadow_trace.c moves tasks, shadow_space.c makes spaces,
- * shadow_files.c objects, shadow_call.c makes calls, shadow_compare.c compares
- * mappings, shadow_report.c tells.
+ * Owners: watch.c decides what is done when, space.c makes spaces, files.c
+ * objects, call.c calls, compare.c compares mappings, report.c tells.
  */
 #ifndef ASPEN_SHADOW_SESSION_H
 #define ASPEN_SHADOW_SESSION_H
 
-#include "host/linux_calls.h"
-#include "snapshot/areas.h"
 #include "common/tally.h"
 #include "common/tool.h"
+#include "guest/guest.h"
+#include "host/linux_calls.h"
+#include "snapshot/areas.h"
 
 #include <aspen/mm.h>
 #include <stdio.h>
@@ -57,98 +56,85 @@ struct shadow_open {
 
 /* ---- Calls -------------------------------------------------------------- */
 
+/* Kinds of calls, besides those of enum guest_kind. */
 enum shadow_kind {
-    SHADOW_OTHER,      /* of no interest */
-    SHADOW_MODELLED,   /* Aspen makes it */
-    SHADOW_UNMODELLED, /* it changes mappings, and Aspen lacks it */
-    SHADOW_CLONE,      /* fork, vfork, clone, clone3 */
-    SHADOW_EXEC,
-    SHADOW_LIMIT, /* limits may be others afterwards */
+    SHADOW_MODELLED = GUEST_OWN, /* Aspen makes it */
+    SHADOW_UNMODELLED,           /* it changes mappings, and Aspen lacks it */
+    SHADOW_LIMIT,                /* limits may be others afterwards */
 };
-
-struct shadow_call {
-    struct linux_call call;
-    enum shadow_kind kind;
-    const char *name;
-    int64_t answer;          /* the kernel's */
-    uint64_t clone_flags;    /* SHADOW_CLONE */
-    struct shadow_open open; /* mmap of a file */
-};
-
-/* What a call is; and a filter that lets only those stop that are something. */
-enum shadow_kind shadow_call_kind(const struct linux_call *call,
-                                  const char **name);
-int shadow_filter_install(void);
 
 /* ---- Tasks, processes, spaces ------------------------------------------- */
 
 struct shadow_space {
-    struct aspen_mm *mm;
-    unsigned users; /* tasks, each a user of mm, too */
-    struct shadow_task *inside;
-    bool followed; /* false: not x86-64, nothing is known */
+    struct guest_space guest;
+    struct aspen_mm *mm; /* each user of the space is one of it */
     bool limits_stale;
     unsigned lock_future; /* ASPEN_MCL_*: survives a new import */
     uint64_t stack_end;
     uint64_t calls;
-    struct shadow_call last; /* the call that led to what is seen */
+    struct guest_call last; /* the call that led to what is seen */
 };
 
 struct shadow_process {
-    struct shadow_process *next;
-    pid_t pid;
-    char name[32];
+    struct guest_process guest;
     struct shadow_counts counts;
-    uint64_t execs;
-    int status; /* of waitpid(), when ended */
-    bool ended;
-};
-
-enum shadow_state {
-    SHADOW_RUNS,
-    SHADOW_EXPECTED, /* told of by its maker, has not stopped yet */
-    SHADOW_EARLY,    /* has stopped, its maker has not told yet */
-    SHADOW_HELD,     /* another is inside of its space */
 };
 
 struct shadow_task {
-    struct shadow_task *next;
-    pid_t tid;
-    enum shadow_state state;
-    int early_status;
-    bool leaving; /* its exit was seen */
-    struct shadow_space *space;
-    struct shadow_process *process;
-    struct shadow_call call;
+    struct guest_task guest;
+    struct shadow_open open; /* of the call, mmap of a file */
 };
 
 struct shadow_session {
+    struct guest guest;
     struct aspen *aspen;
     struct aspen_arch_ops arch;
-    struct shadow_task *calling; /* its call is made in Aspen now, or NULL */
+    struct guest_task *calling; /* its call is made in Aspen now, or NULL */
     void *direct_map;
     size_t direct_map_bytes;
     struct shadow_files *files;
     struct areas_files memories; /* shared without a file */
-    struct shadow_task *tasks;
-    struct shadow_process *processes;
     struct tally by_call;
     struct tally unmodelled;
     struct tally set_up;
     uint64_t every;        /* compare after so many calls; 0: never */
-    bool all_syscalls;     /* no filter: every call stops */
     bool kernel_known;     /* else what differs may be the release's */
-    bool attached;         /* to what ran already, and goes on without us */
-    volatile bool enough;  /* set by a signal: let go of it */
     uint64_t calls_wanted; /* enough after so many calls; 0: never */
-    pid_t first;           /* the guest's first process */
-    int said;              /* an errno, if its first exec fails */
     unsigned told;         /* differences that were printed */
     char elsewhere[256];
-    struct tool_error error;
+    struct tool_error *error; /* the guest's */
 };
 
-/* ---- shadow_files.c ----------------------------------------------------- */
+/* Each begins with the guest's part. */
+static inline struct shadow_session *
+shadow_session_of(struct guest *guest)
+{
+    return (struct shadow_session *)guest;
+}
+
+static inline struct shadow_space *
+shadow_space_of(struct guest_space *space)
+{
+    return (struct shadow_space *)space;
+}
+
+static inline struct shadow_process *
+shadow_process_of(struct guest_process *process)
+{
+    return (struct shadow_process *)process;
+}
+
+static inline struct shadow_open *
+shadow_open_of(struct guest_task *task)
+{
+    return &((struct shadow_task *)task)->open;
+}
+
+/* ---- watch.c ------------------------------------------------------------ */
+
+extern const struct guest_watcher shadow_watcher;
+
+/* ---- files.c ------------------------------------------------------------ */
 
 int shadow_files_begin(struct shadow_session *session);
 void shadow_files_end(struct shadow_session *session);
@@ -170,75 +156,43 @@ struct aspen_object *shadow_files_mapped(struct shadow_session *session,
                                          const struct smaps_area *area,
                                          uint64_t flags);
 
-/* ---- shadow_space.c ----------------------------------------------------- */
+/* ---- space.c ------------------------------------------------------------ */
 
-/* What exec made, seen by a task that has just done it; or what a process that
- * is attached to has. `old` NULL: the first. NULL: refused, session->error. */
-struct shadow_space *shadow_space_exec(struct shadow_session *session,
-                                       struct shadow_space *old, pid_t tid);
-struct shadow_space *shadow_space_fork(struct shadow_session *session,
-                                       struct shadow_space *parent);
-void shadow_space_get(struct shadow_space *space);
-void shadow_space_put(struct shadow_space *space);
+/* As guest.h asks for them. */
+int shadow_space_exec(struct guest *guest, struct guest_space *space,
+                      struct guest_space *old, pid_t tid);
+int shadow_space_fork(struct guest *guest, struct guest_space *child,
+                      struct guest_space *parent);
+void shadow_space_get(struct guest_space *space);
+void shadow_space_put(struct guest_space *space);
 
-/* Throw ours away and take the host's mappings. -1: session->error. */
-int shadow_space_again(struct shadow_session *session,
-                       struct shadow_space *space, pid_t tid);
+/* Throw the task's away and take the host's mappings. -1: session->error. */
+int shadow_space_again(struct shadow_session *session, struct guest_task *task);
 void shadow_space_limits(struct shadow_space *space, pid_t tid);
 
-/* ---- shadow_call.c ------------------------------------------------------ */
+/* ---- call.c ------------------------------------------------------------- */
 
 /* What threads may do by protection keys is asked of the kernel. */
 void shadow_call_hooks(struct shadow_session *session,
                        struct aspen_config *config);
 /* The task is about to make task->call. */
-void shadow_call_enter(struct shadow_session *session,
-                       struct shadow_task *task);
+void shadow_call_enter(struct shadow_session *session, struct guest_task *task);
 /* It has, and task->call.answer is what the kernel said. -1: give up. */
-int shadow_call_leave(struct shadow_session *session, struct shadow_task *task);
+int shadow_call_leave(struct shadow_session *session, struct guest_task *task);
 
 /* "mmap(0x0, ...) = ..." */
-void shadow_call_text(const struct shadow_call *call, char *text, size_t size);
+void shadow_call_text(const struct guest_call *call, char *text, size_t size);
 
-/* ---- shadow_compare.c --------------------------------------------------- */
+/* ---- compare.c ---------------------------------------------------------- */
 
 /* Compare and count; after a difference ours is made anew. -1: give up. */
-int shadow_compare(struct shadow_session *session, struct shadow_task *task,
+int shadow_compare(struct shadow_session *session, struct guest_task *task,
                    const char *when);
 /* Stacks grow by accesses, which nobody sees. */
 int shadow_compare_stacks(struct shadow_session *session,
                           struct shadow_space *space, pid_t tid);
 
-/* ---- shadow_tasks.c ----------------------------------------------------- */
-
-struct shadow_task *shadow_task_find(struct shadow_session *session, pid_t tid);
-/* Without a space or a process yet. NULL: no memory. */
-struct shadow_task *shadow_task_add(struct shadow_session *session, pid_t tid);
-void shadow_task_remove(struct shadow_session *session,
-                        struct shadow_task *task);
-/* The process of that number that has not ended, or a new one. */
-struct shadow_process *shadow_process_of(struct shadow_session *session,
-                                         pid_t pid);
-void shadow_process_rename(struct shadow_process *process, pid_t tid);
-
-/* ---- shadow_start.c ----------------------------------------------------- */
-
-/* Leaves session->first, seized. -1: session->error. */
-int shadow_start(struct shadow_session *session, char **command,
-                 const char *output);
-
-/* All threads of a process that runs, seized and stopped (SHADOW_EARLY), in a
- * space that has its mappings. -1: session->error. */
-int shadow_attach(struct shadow_session *session, pid_t pid);
-
-/* ---- shadow_trace.c ----------------------------------------------------- */
-
-/* Until nobody is left, or it is enough. -1: session->error. */
-int shadow_trace(struct shadow_session *session);
-/* Whoever is left, after an error, is killed; but goes on when attached. */
-void shadow_trace_end(struct shadow_session *session);
-
-/* ---- shadow_report.c ---------------------------------------------------- */
+/* ---- report.c ----------------------------------------------------------- */
 
 /* One line for people, while the guest runs; the first few of them. */
 void shadow_tell(struct shadow_session *session, const char *format, ...)

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * shadow_space.c - address spaces of the guest: what exec set up, or what is
+ * space.c - address spaces of the guest: what exec set up, or what is
  * there after a call that Aspen lacks, taken over VMA by VMA.
  *
- * Called by shadow_trace.c and shadow_call.c. tests/tools/shadow.sh breaks
+ * Called by watch.c and call.c. tests/tools/shadow.sh breaks
  * first.
  */
 #define _GNU_SOURCE
@@ -49,14 +49,14 @@ import_area(struct shadow_session *session, struct aspen_mm *mm, pid_t tid,
     if (area->inode != 0) {
         vma.object = shadow_files_mapped(session, tid, area, vma.flags);
         if (!vma.object)
-            return tool_fail(&session->error, "no memory");
+            return tool_fail(session->error, "no memory");
     }
     if (vma.flags & ASPEN_VM_SHARED)
         vma.has_anon_vma = false;
     result = aspen_import_vma(mm, &vma);
     if (result != 0)
         return tool_fail(
-            &session->error,
+            session->error,
             "cannot take over %" PRIx64 "-%" PRIx64 " of process %d: %s",
             area->start, area->end, (int)tid, aspen_error_name(result));
     return 0;
@@ -79,12 +79,12 @@ import_all(struct shadow_session *session, struct aspen_mm *mm, pid_t tid,
     snprintf(path, sizeof(path), "/proc/%d/smaps", (int)tid);
     smaps = fopen(path, "re");
     if (!smaps)
-        return tool_fail(&session->error, "cannot read %s: %s", path,
+        return tool_fail(session->error, "cannot read %s: %s", path,
                          strerror(errno));
     if (before)
         aspen_pkeys_read(before, &pkeys);
     smaps_begin(&reader, smaps);
-    while ((got = smaps_next(&reader, &area, &session->error)) == 1) {
+    while ((got = smaps_next(&reader, &area, session->error)) == 1) {
         if (strcmp(area.path, "[stack]") == 0)
             *stack_end = area.end;
         areas++;
@@ -99,26 +99,8 @@ import_all(struct shadow_session *session, struct aspen_mm *mm, pid_t tid,
     fclose(smaps);
     tally_add(&session->set_up, "vmas", areas);
     if (got == 0 && aspen_import_pkeys(mm, &pkeys) != 0)
-        return tool_fail(&session->error, "the machine lacks a protection key");
+        return tool_fail(session->error, "the machine lacks a protection key");
     return got;
-}
-
-/* Calls of other sizes of registers are not seen. */
-static bool
-can_follow(pid_t tid)
-{
-    unsigned char head[5] = {0};
-    char path[64];
-    FILE *program;
-    bool can;
-
-    snprintf(path, sizeof(path), "/proc/%d/exe", (int)tid);
-    program = fopen(path, "re");
-    if (!program)
-        return true;
-    can = fread(head, 1, sizeof(head), program) != sizeof(head) || head[4] == 2;
-    fclose(program);
-    return can;
 }
 
 static int
@@ -134,22 +116,10 @@ fill(struct shadow_session *session, struct shadow_space *space,
     if (result == 0)
         result = host_process_apply(&process, mm);
     if (result != 0)
-        return tool_fail(&session->error,
+        return tool_fail(session->error,
                          "cannot set up the space of process %d: %s", (int)tid,
                          strerror(-result));
     return 0;
-}
-
-static struct shadow_space *
-new_space(struct shadow_session *session)
-{
-    struct shadow_space *space = calloc(1, sizeof(*space));
-
-    if (!space)
-        tool_fail(&session->error, "no memory");
-    else
-        space->users = 1;
-    return space;
 }
 
 /* In the old one's place, which the task leaves. */
@@ -162,7 +132,7 @@ make_mm(struct shadow_session *session, struct shadow_space *space,
                      : aspen_mm_create(session->aspen, &mm);
 
     if (result != 0)
-        return tool_fail(&session->error, "cannot make a space: %s",
+        return tool_fail(session->error, "cannot make a space: %s",
                          aspen_error_name(result));
     result = fill(session, space, mm, tid);
     space->mm = mm;
@@ -175,60 +145,48 @@ make_mm(struct shadow_session *session, struct shadow_space *space,
     return result;
 }
 
-struct shadow_space *
-shadow_space_exec(struct shadow_session *session, struct shadow_space *old,
-                  pid_t tid)
+int
+shadow_space_exec(struct guest *guest, struct guest_space *space,
+                  struct guest_space *old, pid_t tid)
 {
-    struct shadow_space *space = new_space(session);
+    struct shadow_session *session = shadow_session_of(guest);
 
-    if (!space)
-        return NULL;
     tally_add(&session->set_up, "execs", 1);
-    space->followed = can_follow(tid);
     if (!space->followed)
         tally_add(&session->unmodelled, "32-bit program", 1);
-    if (make_mm(session, space, old, tid) != 0) {
-        free(space);
-        return NULL;
-    }
-    if (old && --old->users == 0)
-        free(old);
-    return space;
+    return make_mm(session, shadow_space_of(space),
+                   old ? shadow_space_of(old) : NULL, tid);
 }
 
-struct shadow_space *
-shadow_space_fork(struct shadow_session *session, struct shadow_space *parent)
+int
+shadow_space_fork(struct guest *guest, struct guest_space *child,
+                  struct guest_space *parent)
 {
-    struct shadow_space *space = new_space(session);
+    struct shadow_space *from = shadow_space_of(parent);
+    struct shadow_space *space = shadow_space_of(child);
     int result;
 
-    if (!space)
-        return NULL;
-    *space = *parent;
-    space->users = 1;
-    space->inside = NULL;
-    space->lock_future = 0;
-    result = aspen_fork(parent->mm, &space->mm);
+    space->limits_stale = from->limits_stale;
+    space->stack_end = from->stack_end;
+    space->calls = from->calls;
+    space->last = from->last;
+    result = aspen_fork(from->mm, &space->mm);
     if (result == 0)
-        return space;
-    tool_fail(&session->error, "fork is refused: %s", aspen_error_name(result));
-    free(space);
-    return NULL;
+        return 0;
+    return tool_fail(&guest->error, "fork is refused: %s",
+                     aspen_error_name(result));
 }
 
 void
-shadow_space_get(struct shadow_space *space)
+shadow_space_get(struct guest_space *space)
 {
-    space->users++;
-    aspen_mm_get(space->mm);
+    aspen_mm_get(shadow_space_of(space)->mm);
 }
 
 void
-shadow_space_put(struct shadow_space *space)
+shadow_space_put(struct guest_space *space)
 {
-    aspen_mm_put(space->mm);
-    if (--space->users == 0)
-        free(space);
+    aspen_mm_put(shadow_space_of(space)->mm);
 }
 
 /* The layout and what will be locked are no matter of VMAs: they stay. */
@@ -246,26 +204,26 @@ keep_rest(struct shadow_space *space, struct aspen_mm *mm)
 }
 
 int
-shadow_space_again(struct shadow_session *session, struct shadow_space *space,
-                   pid_t tid)
+shadow_space_again(struct shadow_session *session, struct guest_task *task)
 {
+    struct shadow_space *space = shadow_space_of(task->space);
     struct aspen_mm *old = space->mm;
     struct aspen_mm *mm;
     int result = aspen_exec_prepare(old, &mm);
 
     if (result != 0)
-        return tool_fail(&session->error, "cannot make a space: %s",
+        return tool_fail(session->error, "cannot make a space: %s",
                          aspen_error_name(result));
     tally_add(&session->set_up, "taken over again", 1);
-    result = import_all(session, mm, tid, &space->stack_end, old);
+    result = import_all(session, mm, task->tid, &space->stack_end, old);
     if (result == 0 && keep_rest(space, mm) != 0)
-        result = tool_fail(&session->error, "cannot keep the layout");
+        result = tool_fail(session->error, "cannot keep the layout");
     if (result != 0) {
         aspen_exec_abort(mm);
         return -1;
     }
     aspen_exec_commit(old, mm);
-    for (unsigned i = 1; i < space->users; i++) {
+    for (unsigned i = 1; i < space->guest.users; i++) {
         aspen_mm_get(mm);
         aspen_mm_put(old);
     }

@@ -9,12 +9,13 @@
  * I1  Whatever happens, the process goes on: stop_end() is on every path, and
  *     a tracer that dies lets go of its tracees.
  *
- * Called by capture_command.c and rehearse.c. tests/unit/tools/test_capture.c
+ * Called by command.c and rehearse/command.c. tests/unit/tools/test_capture.c
  * breaks first.
  */
 #define _GNU_SOURCE
 #include "snapshot/capture.h"
-#include "snapshot/stop.h"
+#include "guest/process.h"
+#include "guest/stop.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -30,17 +31,9 @@
 #define DIRECTORY_BYTES 64
 #define POLL_NS         2000000u
 
-/* A kernel thread, among the flags in /proc/P/stat: on every release, where
- * status has a line of its own (Kthread) from 6.10 on. */
-#define PF_KTHREAD 0x00200000ul
-
-/* What /proc/P/status and stat say of a process. */
+/* What /proc/P/status says of a process. */
 struct status {
-    char name[64];
-    char state;
-    long group;
-    long tracer;
-    bool kernel_thread;
+    struct guest_status process;
     uint64_t counters[SNAPSHOT_COUNTERS];
 };
 
@@ -50,47 +43,14 @@ static const char *const counter_names[SNAPSHOT_COUNTERS] = {
 };
 
 static void
-take_status_line(struct status *status, const char *line)
+take_counter(struct status *status, const char *line)
 {
     size_t length = strcspn(line, " \t");
-    const char *value = line + length + strspn(line + length, " \t");
 
-    if (strncmp(line, "Name:", length) == 0)
-        snprintf(status->name, sizeof(status->name), "%.*s",
-                 (int)strcspn(value, "\n"), value);
-    else if (strncmp(line, "State:", length) == 0)
-        status->state = *value;
-    else if (strncmp(line, "Tgid:", length) == 0)
-        status->group = strtol(value, NULL, 10);
-    else if (strncmp(line, "TracerPid:", length) == 0)
-        status->tracer = strtol(value, NULL, 10);
-    else
-        for (unsigned i = 0; i < SNAPSHOT_COUNTERS; i++)
-            if (strlen(counter_names[i]) == length &&
-                memcmp(line, counter_names[i], length) == 0)
-                status->counters[i] = strtoull(value, NULL, 10);
-}
-
-/* Of "P (name) S parent group session terminal foreground flags ...": a name
- * may have parentheses, too. */
-static bool
-is_kernel_thread(const char *directory)
-{
-    char path[DIRECTORY_BYTES + 16];
-    char line[512] = "";
-    unsigned long flags = 0;
-    const char *behind;
-    FILE *file;
-
-    snprintf(path, sizeof(path), "%s/stat", directory);
-    file = fopen(path, "re");
-    if (file == NULL)
-        return false;
-    behind = fgets(line, sizeof(line), file) ? strrchr(line, ')') : NULL;
-    fclose(file);
-    return behind != NULL &&
-           sscanf(behind, ") %*c %*d %*d %*d %*d %*d %lu", &flags) == 1 &&
-           (flags & PF_KTHREAD) != 0;
+    for (unsigned i = 0; i < SNAPSHOT_COUNTERS; i++)
+        if (strlen(counter_names[i]) == length &&
+            memcmp(line, counter_names[i], length) == 0)
+            status->counters[i] = strtoull(line + length, NULL, 10);
 }
 
 /* 0, or a negative errno. */
@@ -101,7 +61,6 @@ read_status(struct status *status, const char *directory)
     char line[512];
     FILE *file;
 
-    memset(status, 0, sizeof(*status));
     for (unsigned i = 0; i < SNAPSHOT_COUNTERS; i++)
         status->counters[i] = SNAPSHOT_UNKNOWN;
     snprintf(path, sizeof(path), "%s/status", directory);
@@ -109,10 +68,9 @@ read_status(struct status *status, const char *directory)
     if (file == NULL)
         return -errno;
     while (fgets(line, sizeof(line), file) != NULL)
-        take_status_line(status, line);
+        take_counter(status, line);
     fclose(file);
-    status->kernel_thread = is_kernel_thread(directory);
-    return status->state == '\0' ? -ESRCH : 0;
+    return guest_status_read(&status->process, directory);
 }
 
 static bool
@@ -121,35 +79,12 @@ has_memory(const struct status *status)
     return status->counters[SNAPSHOT_VM_SIZE] != SNAPSHOT_UNKNOWN;
 }
 
-/* Refuse early, and with a reason, what can only fail. */
 static int
-look_at(pid_t *process, struct status *status, struct tool_error *error)
+has_ended(pid_t process, const struct guest_status *status,
+          struct tool_error *error)
 {
-    char directory[DIRECTORY_BYTES];
-    int result;
-
-    snprintf(directory, sizeof(directory), "/proc/%d", (int)*process);
-    result = read_status(status, directory);
-    if (result == -ENOENT || result == -ESRCH)
-        return tool_fail(error, "no process %d", (int)*process);
-    if (result != 0)
-        return tool_fail(error, "cannot read %s/status: %s", directory,
-                         strerror(-result));
-    if (status->group > 0 && status->group != *process) {
-        *process = (pid_t)status->group; /* a thread of it was named */
-        return look_at(process, status, error);
-    }
-    if (*process == getpid())
-        return tool_fail(error, "process %d is this one", (int)*process);
-    if (status->tracer > 0)
-        return tool_fail(error, "process %d is traced already, by process %ld",
-                         (int)*process, status->tracer);
-    if (status->kernel_thread)
-        return tool_fail(error,
-                         "process %d (%s) is a kernel thread: it has no "
-                         "address space",
-                         (int)*process, status->name);
-    return 0;
+    return tool_fail(error, "process %d (%s) has ended (a zombie)",
+                     (int)process, status->name);
 }
 
 /*
@@ -171,13 +106,12 @@ find_directory(pid_t process, const struct stop *stop, char *directory,
         if (read_status(status, directory) == 0 && has_memory(status))
             return 0;
     }
-    if (status->state == 'Z' || status->state == 'X')
-        return tool_fail(error, "process %d (%s) has ended (a zombie)",
-                         (int)process, status->name);
+    if (guest_status_ended(&status->process))
+        return has_ended(process, &status->process, error);
     return tool_fail(error,
                      "process %d (%s) has no address space (a kernel "
                      "thread, or it is ending)",
-                     (int)process, status->name);
+                     (int)process, status->process.name);
 }
 
 /* The process may be gone by now: then reading fails, or there is nothing. */
@@ -277,8 +211,8 @@ read_process(struct snapshot *snapshot, pid_t process, const struct stop *stop,
         return tool_fail(error, "process %d has ended meanwhile", (int)process);
     memcpy(snapshot->counters, status.counters, sizeof(snapshot->counters));
     uname(&system);
-    snapshot->name =
-        snapshot_string(snapshot, status.name, strlen(status.name));
+    snapshot->name = snapshot_string(snapshot, status.process.name,
+                                     strlen(status.process.name));
     snapshot->release =
         snapshot_string(snapshot, system.release, strlen(system.release));
     if (snapshot->name == UINT32_MAX || snapshot->release == UINT32_MAX)
@@ -291,15 +225,12 @@ capture_process(struct snapshot *snapshot, pid_t process,
                 const struct capture_options *options, struct tool_error *error)
 {
     struct tool_error check;
-    struct status status;
+    struct guest_status status;
     struct stop stop = {0};
     int result;
 
-    if (look_at(&process, &status, error) != 0)
+    if (guest_look(&process, &status, error) != 0)
         return -1;
-    if (status.state == 'Z' && !has_memory(&status) && options->no_stop)
-        return tool_fail(error, "process %d (%s) has ended (a zombie)",
-                         (int)process, status.name);
     if (snapshot_init(snapshot) != 0)
         return tool_fail(error, "no memory");
     snapshot->torn = options->no_stop;

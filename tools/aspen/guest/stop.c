@@ -11,11 +11,11 @@
  * I1  A thread in `threads` is seized; once stop_begin() is done each of them
  *     stands still or has ended.
  *
- * Called by capture.c. tests/unit/tools/test_capture.c breaks first.
+ * Called by snapshot/capture.c. tests/unit/tools/test_capture.c breaks first.
  */
 #define _GNU_SOURCE
-#include "host/refused.h"
-#include "snapshot/stop.h"
+#include "guest/stop.h"
+#include "guest/process.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -81,53 +81,6 @@ forget_thread(struct stop *stop, pid_t thread)
             (stop->count - place) * sizeof(*stop->threads));
 }
 
-/* The value of "Name:\t..." in /proc/P/task/T/status, as a number. */
-static long
-status_number(pid_t process, pid_t thread, const char *name)
-{
-    char path[64];
-    char line[256];
-    long value = -1;
-    FILE *file;
-
-    snprintf(path, sizeof(path), "/proc/%d/task/%d/status", (int)process,
-             (int)thread);
-    file = fopen(path, "re");
-    if (file == NULL)
-        return -1;
-    while (fgets(line, sizeof(line), file) != NULL)
-        if (strncmp(line, name, strlen(name)) == 0) {
-            value = strtol(line + strlen(name), NULL, 10);
-            break;
-        }
-    fclose(file);
-    return value;
-}
-
-static int
-explain(const struct stop *stop, pid_t thread, int reason,
-        struct tool_error *error)
-{
-    int process = (int)stop->process;
-    long tracer = status_number(stop->process, thread, "TracerPid:");
-
-    if (reason == ESRCH)
-        return tool_fail(error, "process %d has ended", process);
-    if (tracer > 0)
-        return tool_fail(error, "process %d is traced already, by process %ld",
-                         process, tracer);
-    if (host_refuses(HOST_PTRACE))
-        return tool_fail(error, "cannot stop process %d: %s", process,
-                         host_refuses(HOST_PTRACE));
-    if (reason == EPERM)
-        return tool_fail(error,
-                         "no permission to stop process %d (it takes its "
-                         "owner, or CAP_SYS_PTRACE; see ptrace(2) on Yama)",
-                         process);
-    return tool_fail(error, "cannot stop process %d: %s", process,
-                     strerror(reason));
-}
-
 /*
  * Wait until a thread stands still. 1: it does, 0: it has ended, -1: it did
  * not in time. Whatever it stopped for will do; only a signal has to be
@@ -166,33 +119,17 @@ stop_thread(struct stop *stop, pid_t thread, uint64_t deadline_ns,
     if (knows(stop, thread))
         return 0;
     if (ptrace(PTRACE_SEIZE, thread, NULL, NULL) != 0) {
-        /* One that has just ended is none of ours. A dead leader of living
-         * threads answers EPERM. */
         int reason = errno;
-        char state = 0;
-        char path[64];
-        FILE *file;
 
-        if (reason == ESRCH)
-            return 0;
-        if (reason == EPERM || host_refuses(HOST_PTRACE)) {
-            snprintf(path, sizeof(path), "/proc/%d/task/%d/stat",
-                     (int)stop->process, (int)thread);
-            file = fopen(path, "re");
-            if (file == NULL)
-                return 0;
-            if (fscanf(file, "%*[^)]) %c", &state) != 1)
-                state = 0;
-            fclose(file);
-            if (state == 'Z' || state == 'X')
-                return 0;
-        }
-        return explain(stop, thread, reason, error);
+        /* One that has just ended is none of ours. */
+        return guest_has_ended(stop->process, thread, reason)
+                   ? 0
+                   : guest_cannot_stop(stop->process, thread, reason, error);
     }
     if (add_thread(stop, thread) != 0)
         return tool_fail(error, "no memory");
     if (ptrace(PTRACE_INTERRUPT, thread, NULL, NULL) != 0 && errno != ESRCH)
-        return explain(stop, thread, errno, error);
+        return guest_cannot_stop(stop->process, thread, errno, error);
     stands = await_stop(&stop->threads[place_of(stop, thread)], deadline_ns);
     if (stands < 0)
         return tool_fail(error,

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * shadow.c - `aspen shadow`: options, and the machine that follows the guest.
+ * command.c - `aspen shadow`: options, and the machine that follows the guest.
  *
  * tests/tools/shadow.sh breaks first.
  */
 #define _GNU_SOURCE
-#include "shadow/shadow.h"
+#include "shadow/command.h"
 #include "host/host.h"
 #include "common/options.h"
 #include "shadow/session.h"
@@ -154,13 +154,13 @@ begin_machine(struct shadow_session *session)
     shadow_call_hooks(session, &config);
     result = host_direct_map(&config);
     if (result != 0)
-        return tool_fail(&session->error, "no addresses for the machine: %s",
+        return tool_fail(session->error, "no addresses for the machine: %s",
                          strerror(-result));
     session->direct_map = config.direct_map;
     session->direct_map_bytes = (size_t)config.frames * 4096;
     result = aspen_create(&config, &session->aspen);
     if (result != 0)
-        return tool_fail(&session->error, "cannot make the machine: %s",
+        return tool_fail(session->error, "cannot make the machine: %s",
                          aspen_error_name(result));
     return shadow_files_begin(session);
 }
@@ -172,12 +172,7 @@ end_machine(struct shadow_session *session)
 
     shadow_files_end(session);
     areas_files_free(&session->memories);
-    while (session->processes) {
-        struct shadow_process *process = session->processes;
-
-        session->processes = process->next;
-        free(process);
-    }
+    guest_free(&session->guest);
     result = aspen_destroy(session->aspen);
     munmap(session->direct_map, session->direct_map_bytes);
     if (result != 0)
@@ -202,7 +197,7 @@ report(const struct shadow_arguments *arguments,
 
 /* ---- Attached: until it is enough --------------------------------------- */
 
-static struct shadow_session *interrupted;
+static struct guest *interrupted;
 static uint64_t deadline_ns; /* 0: none */
 
 /* Ticks, so that no signal can come between a look and the wait. */
@@ -222,9 +217,9 @@ attach(struct shadow_session *session, const struct shadow_arguments *arguments)
     struct sigaction action = {.sa_handler = on_signal};
 
     session->calls_wanted = arguments->calls;
-    if (shadow_attach(session, arguments->pid) != 0)
+    if (guest_attach(&session->guest, arguments->pid) != 0)
         return -1;
-    interrupted = session;
+    interrupted = &session->guest;
     if (arguments->seconds_ns)
         deadline_ns = tool_now_ns() + arguments->seconds_ns;
     for (size_t i = 0; i < sizeof(signals) / sizeof(signals[0]); i++)
@@ -237,15 +232,19 @@ static int
 start(struct shadow_session *session, const struct shadow_arguments *arguments)
 {
     return arguments->pid ? attach(session, arguments)
-                          : shadow_start(session, arguments->command,
-                                         arguments->guest_output);
+                          : guest_start(&session->guest, arguments->command,
+                                        arguments->guest_output);
 }
 
 int
 shadow_command(int argc, char **argv)
 {
     struct shadow_arguments arguments = {0};
-    struct shadow_session session = {.said = -1, .memories.memory_only = true};
+    struct shadow_session session = {
+        .guest = {.watcher = &shadow_watcher, .said = -1},
+        .memories.memory_only = true,
+        .error = &session.guest.error,
+    };
     int status = take_arguments(&arguments, argc, argv);
 
     if (status != 0)
@@ -257,12 +256,12 @@ shadow_command(int argc, char **argv)
     session.every = arguments.every;
     session.kernel_known = host_say_release(COMMAND);
     if (begin_machine(&session) != 0)
-        return tool_refuse(COMMAND, "%s", session.error.text);
-    if (start(&session, &arguments) != 0 || shadow_trace(&session) != 0)
-        status = tool_refuse(COMMAND, "%s", session.error.text);
+        return tool_refuse(COMMAND, "%s", session.error->text);
+    if (start(&session, &arguments) != 0 || guest_follow(&session.guest) != 0)
+        status = tool_refuse(COMMAND, "%s", session.error->text);
     else
         status = report(&arguments, &session);
-    shadow_trace_end(&session);
+    guest_end(&session.guest);
     if (end_machine(&session) != 0)
         status = EXIT_REFUSED;
     return options_flush(COMMAND, status);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * rehearse.c - `aspen rehearse`: fork a captured address space, and let the
+ * command.c - `aspen rehearse`: fork a captured address space, and let the
  * fork fail at every step.
  *
  * capture.c gets the snapshot, workers.c do the work, report.c tells. This
@@ -9,8 +9,8 @@
  * tests/tools/rehearse.sh breaks first.
  */
 #define _GNU_SOURCE
-#include "rehearse/rehearse.h"
-#include "common/options.h"
+#include "rehearse/command.h"
+#include "snapshot/source.h"
 #include "rehearse/report.h"
 
 #include <aspen/failpoint.h>

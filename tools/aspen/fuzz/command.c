@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * fuzz.c - `aspen fuzz`: options, sequences by seed, the result.
+ * command.c - `aspen fuzz`: options, sequences by seed, the result.
  *
  * tests/tools/fuzz.sh breaks first.
  */
 #define _GNU_SOURCE
-#include "fuzz/fuzz.h"
+#include "fuzz/command.h"
 #include "fuzz/failing.h"
 #include "fuzz/session.h"
 #include "host/host.h"

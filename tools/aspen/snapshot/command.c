@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * capture_command.c - `aspen capture`: take a snapshot of a process, write it
+ * command.c - `aspen capture`: take a snapshot of a process, write it
  * to a file, say what is in it.
  *
  * tests/tools/capture.sh breaks first.
  */
 #define _GNU_SOURCE
-#include "common/options.h"
+#include "snapshot/source.h"
 #include "common/json.h"
 
 #include <errno.h>

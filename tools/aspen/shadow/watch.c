@@ -1,0 +1,161 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * watch.c - what shadow does at each stop of the guest: which calls it makes,
+ * when spaces come and go, and when mappings are compared.
+ *
+ * Called by guest/. tests/tools/shadow.sh breaks first.
+ */
+#define _GNU_SOURCE
+#include "shadow/session.h"
+
+#include <linux/prctl.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+
+#define COUNT(array) (sizeof(array) / sizeof((array)[0]))
+
+/* ---- Which calls -------------------------------------------------------- */
+
+#define NUMBER_MSEAL            462u
+#define NUMBER_MAP_SHADOW_STACK 453u
+
+#define PLAIN(number, kind, name)                                              \
+    {                                                                          \
+        (number), (kind), (name), -1,                                          \
+        {                                                                      \
+            0                                                                  \
+        }                                                                      \
+    }
+#define MODELLED(number)         PLAIN(number, SHADOW_MODELLED, NULL)
+#define UNMODELLED(number, name) PLAIN(number, SHADOW_UNMODELLED, name)
+
+static const struct guest_rule rules[] = {
+    MODELLED(SYS_mmap),
+    MODELLED(SYS_munmap),
+    MODELLED(SYS_mprotect),
+    MODELLED(SYS_pkey_mprotect),
+    MODELLED(SYS_pkey_alloc),
+    MODELLED(SYS_pkey_free),
+    MODELLED(NUMBER_MSEAL),
+    MODELLED(SYS_mremap),
+    MODELLED(SYS_remap_file_pages),
+    MODELLED(SYS_brk),
+    MODELLED(SYS_mlock),
+    MODELLED(SYS_mlock2),
+    MODELLED(SYS_munlock),
+    MODELLED(SYS_mlockall),
+    MODELLED(SYS_munlockall),
+    MODELLED(SYS_madvise),
+    MODELLED(SYS_mincore),
+    MODELLED(SYS_msync),
+    PLAIN(SYS_setrlimit, SHADOW_LIMIT, "setrlimit"),
+    PLAIN(SYS_prlimit64, SHADOW_LIMIT, "prlimit64"),
+    UNMODELLED(SYS_shmat, "shmat"),
+    UNMODELLED(SYS_shmdt, "shmdt"),
+    UNMODELLED(SYS_mbind, "mbind"),
+    UNMODELLED(SYS_process_madvise, "process_madvise"),
+    UNMODELLED(SYS_io_setup, "io_setup"),
+    UNMODELLED(SYS_io_destroy, "io_destroy"),
+    UNMODELLED(NUMBER_MAP_SHADOW_STACK, "map_shadow_stack"),
+    {SYS_prctl, SHADOW_MODELLED, NULL, 0, {PR_SET_VMA, PR_SET_MM}},
+    {SYS_prctl,
+     SHADOW_UNMODELLED,
+     "prctl",
+     0,
+     {PR_SET_THP_DISABLE, 65 /* MDWE */, 67 /* MEMORY_MERGE */}},
+    {SYS_ioctl,
+     SHADOW_UNMODELLED,
+     "ioctl",
+     1,
+     {0xc020aa00u /* UFFDIO_REGISTER */, 0x8010aa01u /* UNREGISTER */}},
+};
+
+/* ---- Calls -------------------------------------------------------------- */
+
+static void
+on_call_enter(struct guest *guest, struct guest_task *task)
+{
+    struct shadow_session *session = shadow_session_of(guest);
+
+    shadow_call_enter(session, task);
+    if (task->call.kind == GUEST_EXEC)
+        (void)shadow_compare(session, task, "before exec");
+}
+
+static int
+on_call_leave(struct guest *guest, struct guest_task *task)
+{
+    struct shadow_session *session = shadow_session_of(guest);
+    int result = shadow_call_leave(session, task);
+    struct shadow_counts sum;
+
+    if (session->calls_wanted) {
+        shadow_report_sum(session, &sum);
+        if (sum.calls >= session->calls_wanted)
+            guest->enough = true;
+    }
+    return result;
+}
+
+/* ---- Life --------------------------------------------------------------- */
+
+static int
+on_forked(struct guest *guest, struct guest_task *parent,
+          struct guest_task *child)
+{
+    struct shadow_session *session = shadow_session_of(guest);
+
+    shadow_space_of(parent->space)->last = parent->call;
+    shadow_space_of(child->space)->last = parent->call;
+    if (shadow_compare(session, child, "the child of a fork") != 0)
+        return -1;
+    return shadow_compare(session, parent, "the parent of a fork");
+}
+
+static int
+on_execed(struct guest *guest, struct guest_task *task)
+{
+    return shadow_compare(shadow_session_of(guest), task, "at exec");
+}
+
+static int
+on_ends(struct guest *guest, struct guest_task *task)
+{
+    struct shadow_session *session = shadow_session_of(guest);
+    bool alone = task->space->users == 1;
+
+    if (task->space->inside == task) {
+        tally_add(&session->set_up, "calls cut short", 1);
+        return alone ? 0 : shadow_space_again(session, task);
+    }
+    return alone ? shadow_compare(session, task, "before exit") : 0;
+}
+
+static int
+on_let_go(struct guest *guest, struct guest_task *task)
+{
+    struct shadow_session *session = shadow_session_of(guest);
+
+    if (!task->space->inside)
+        return shadow_compare(session, task, "at the end");
+    tally_add(&session->set_up, "calls cut short", 1);
+    return 0;
+}
+
+const struct guest_watcher shadow_watcher = {
+    .rules = rules,
+    .rules_count = COUNT(rules),
+    .task_bytes = sizeof(struct shadow_task),
+    .process_bytes = sizeof(struct shadow_process),
+    .space_bytes = sizeof(struct shadow_space),
+    .space_exec = shadow_space_exec,
+    .space_fork = shadow_space_fork,
+    .space_get = shadow_space_get,
+    .space_put = shadow_space_put,
+    .call_enter = on_call_enter,
+    .call_leave = on_call_leave,
+    .forked = on_forked,
+    .execed = on_execed,
+    .ends = on_ends,
+    .let_go = on_let_go,
+};
