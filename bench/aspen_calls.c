@@ -50,7 +50,7 @@ map(struct space *space, uint64_t address, uint64_t bytes, uint64_t access)
         .address = address,
         .length_bytes = bytes,
         .vm_flags = access | ASPEN_VM_NORESERVE,
-        .place = address ? ASPEN_MAP_FIXED : 0,
+        .flags = address ? ASPEN_MAP_FIXED : 0,
     };
     must(aspen_mmap(space->mm, &args, &address), "aspen_mmap");
     return address;
@@ -158,7 +158,14 @@ move_touched(void *argument)
     double begin = clock_ns();
     for (unsigned i = 0; i < ROUNDS; i++) {
         uint64_t next = from;
-        must(aspen_mremap(space->mm, from, CALLS_RANGE, CALLS_RANGE, flags, to,
+        must(aspen_mremap(space->mm,
+                          &(struct aspen_mremap_args){
+                              .address = from,
+                              .old_bytes = CALLS_RANGE,
+                              .new_bytes = CALLS_RANGE,
+                              .flags = flags,
+                              .new_address = to,
+                          },
                           &from),
              "aspen_mremap");
         to = next;

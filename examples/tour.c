@@ -62,7 +62,7 @@ main(void)
         .address = 0x400000,
         .length_bytes = 3 * 4096,
         .vm_flags = ASPEN_VM_READ | ASPEN_VM_WRITE,
-        .place = ASPEN_MAP_FIXED_NOREPLACE,
+        .flags = ASPEN_MAP_FIXED_NOREPLACE,
     };
     must(aspen_mmap(parent, &args, &address), "aspen_mmap");
     show("mapped, untouched", parent);

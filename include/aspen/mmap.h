@@ -15,11 +15,12 @@ extern "C" {
 struct aspen_mm;
 struct aspen_object;
 
-/** Where to put it. Otherwise `address` is a hint, as in mmap(2). */
-#define ASPEN_MAP_FIXED           1u /* replaces what is there */
-#define ASPEN_MAP_FIXED_NOREPLACE 2u /* -ASPEN_EEXIST if something is there */
-#define ASPEN_MAP_32BIT           4u /* in the second GiB */
-#define ASPEN_MAP_ABOVE4G         8u /* searches downwards stop there */
+/** Where to put it; with none of the first three `address` is a hint. */
+#define ASPEN_MAP_FIXED 1u /* there; replaces what is there */
+#define ASPEN_MAP_FIXED_NOREPLACE                                              \
+    2u                       /* there; -ASPEN_EEXIST if it is not free */
+#define ASPEN_MAP_32BIT   4u /* in the second GiB */
+#define ASPEN_MAP_ABOVE4G 8u /* searches downwards stop there */
 /** What else mmap(2) may be told. */
 #define ASPEN_MAP_POPULATE 16u /* fault it in; errors of that are ignored */
 #define ASPEN_MAP_NONBLOCK 32u /* undoes POPULATE */
@@ -36,7 +37,7 @@ struct aspen_mmap_args {
      * when one of them is, else all three. ACCOUNT and MAYSHARE follow from the
      * rest. */
     uint64_t vm_flags;
-    unsigned place;              /* ASPEN_MAP_*, ORed */
+    unsigned flags;              /* ASPEN_MAP_*, ORed */
     struct aspen_object *object; /* NULL: zero-filled private memory */
     uint64_t offset_bytes;       /* into the object, page aligned */
 };

@@ -17,19 +17,28 @@ struct aspen_mm;
 #define ASPEN_MREMAP_FIXED     2u
 #define ASPEN_MREMAP_DONTUNMAP 4u
 
+struct aspen_mremap_args {
+    uint64_t address;     /* of the mapping; page aligned */
+    uint64_t old_bytes;   /* 0: a second mapping of the same shared pages */
+    uint64_t new_bytes;   /* not 0 */
+    unsigned flags;       /* ASPEN_MREMAP_*, ORed */
+    uint64_t new_address; /* with FIXED the place, with DONTUNMAP alone a hint;
+                             page aligned with either */
+};
+
 /**
- * Give the mapping at `old` another size, or another place, pages included.
+ * Give the mapping at `args->address` another size, or another place, pages
+ * included.
  *
- * Units:   bytes, rounded up to pages; `old` and `new_address` are aligned.
- *          `old_bytes` 0: a second mapping of the same shared pages.
- *          `new_address`: with FIXED the place, with DONTUNMAP alone a hint.
- * Context: may sleep. Takes the mmap lock for writing.
+ * Units:   bytes; sizes are rounded up to pages.
+ * Context: may sleep. Takes the mmap lock for writing; no lock while pages are
+ *          faulted in, when what has grown is locked.
  * Returns: 0 and *address, or
  *          -ASPEN_EINVAL     not aligned, new size 0, flags that do not fit,
  *                            ranges that overlap, old size 0 of a private
  *                            mapping
- *          -ASPEN_EFAULT     nothing is mapped at `old`, or not to the end, or
- *                            it may not grow
+ *          -ASPEN_EFAULT     nothing is mapped at `address`, or not to the end,
+ *                            or it may not grow
  *          -ASPEN_EPERM      sealed
  *          -ASPEN_EAGAIN     what is locked would be beyond the limit
  *          -ASPEN_ENOMEM     no place, a limit, map count, charge, no memory
@@ -39,9 +48,8 @@ struct aspen_mm;
  *          mappings move at once.
  * Source:  mremap(2); Linux v6.18.
  */
-ASPEN_MUST_USE int aspen_mremap(struct aspen_mm *mm, uint64_t old,
-                                uint64_t old_bytes, uint64_t new_bytes,
-                                unsigned flags, uint64_t new_address,
+ASPEN_MUST_USE int aspen_mremap(struct aspen_mm *mm,
+                                const struct aspen_mremap_args *args,
                                 uint64_t *address);
 
 /**

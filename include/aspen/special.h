@@ -47,7 +47,7 @@ struct aspen_special {
  * take all of it or nothing), never locked, not charged unless it is writable.
  *
  * Units:   bytes; `length_bytes` is rounded up to pages.
- *          `place`: 0 (`address` is a hint) or ASPEN_MAP_FIXED_NOREPLACE.
+ *          `flags`: 0 (`address` is a hint) or ASPEN_MAP_FIXED_NOREPLACE.
  *          `vm_flags`: READ WRITE EXEC, MAY*, IO, PFNMAP, MIXEDMAP, DONTCOPY,
  *          DONTDUMP; DONTEXPAND is added.
  * Context: may sleep. Takes the mmap lock for writing.
@@ -57,7 +57,7 @@ struct aspen_special {
  * Source:  Linux v6.12 _install_special_mapping().
  */
 ASPEN_MUST_USE int aspen_map_special(struct aspen_mm *mm, uint64_t at,
-                                     uint64_t length_bytes, unsigned place,
+                                     uint64_t length_bytes, unsigned flags,
                                      uint64_t vm_flags,
                                      const struct aspen_special *special,
                                      uint64_t *address);

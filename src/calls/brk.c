@@ -44,7 +44,7 @@ grow(struct aspen_mm *mm, uint64_t start, uint64_t end)
         .address = start,
         .length_bytes = end - start,
         .vm_flags = ASPEN_VM_READ | ASPEN_VM_WRITE,
-        .place = ASPEN_MAP_FIXED,
+        .flags = ASPEN_MAP_FIXED,
     };
 
     if (!has_room(mm, start, end))

@@ -78,7 +78,7 @@ mapping_init(struct mapping *mapping, struct aspen_mm *mm,
 static int
 check_known(const struct aspen_mmap_args *args)
 {
-    if (args->vm_flags & ~KNOWN_FLAGS || args->place & ~ASPEN_MAP_FLAGS ||
+    if (args->vm_flags & ~KNOWN_FLAGS || args->flags & ~ASPEN_MAP_FLAGS ||
         (args->object && args->object->kind == ASPEN_OBJECT_HUGETLB))
         return -ASPEN_EINVAL;
     return 0;
@@ -172,7 +172,7 @@ choose_pkey(struct mapping *mapping, const struct aspen_mmap_args *args)
 {
     mapping->execute_only =
         (args->vm_flags & ASPEN_VM_ACCESS) == ASPEN_VM_EXEC &&
-        !(args->place & ASPEN_MAP_PLAIN_EXEC);
+        !(args->flags & ASPEN_MAP_PLAIN_EXEC);
     if (mapping->execute_only)
         mapping->flags |=
             aspen_pkey_flags(aspen_pkey_for_execute_only(mapping->mm));
@@ -416,7 +416,7 @@ static bool
 wants_pages(const struct aspen_mmap_args *args, uint64_t flags)
 {
     return flags & ASPEN_VM_LOCKED ||
-           (args->place & (ASPEN_MAP_POPULATE | ASPEN_MAP_NONBLOCK)) ==
+           (args->flags & (ASPEN_MAP_POPULATE | ASPEN_MAP_NONBLOCK)) ==
                ASPEN_MAP_POPULATE;
 }
 

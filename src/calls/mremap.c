@@ -316,7 +316,7 @@ find_place(struct remap *remap)
 {
     const struct aspen_vma *vma = remap->vma;
     const struct aspen_mmap_args args = {
-        .place = remap->flags & ASPEN_MREMAP_FIXED ? ASPEN_MAP_FIXED : 0,
+        .flags = remap->flags & ASPEN_MREMAP_FIXED ? ASPEN_MAP_FIXED : 0,
         .vm_flags = vma->flags & ASPEN_VM_MAYSHARE ? ASPEN_VM_SHARED : 0,
         .object = vma->object,
         .offset_bytes = aspen_vma_offset(vma, remap->old) << ASPEN_PAGE_SHIFT,
@@ -616,23 +616,22 @@ remap_locked(struct remap *remap)
 }
 
 int
-aspen_mremap(struct aspen_mm *mm, uint64_t old, uint64_t old_bytes,
-             uint64_t new_bytes, unsigned flags, uint64_t new_address,
+aspen_mremap(struct aspen_mm *mm, const struct aspen_mremap_args *args,
              uint64_t *address)
 {
     struct remap remap = {
         .mm = mm,
-        .old = old,
-        .old_bytes = aspen_align_up(old_bytes, ASPEN_PAGE_SIZE),
-        .new_bytes = aspen_align_up(new_bytes, ASPEN_PAGE_SIZE),
-        .flags = flags,
-        .new = new_address,
+        .old = args->address,
+        .old_bytes = aspen_align_up(args->old_bytes, ASPEN_PAGE_SIZE),
+        .new_bytes = aspen_align_up(args->new_bytes, ASPEN_PAGE_SIZE),
+        .flags = args->flags,
+        .new = args->new_address,
     };
 
     /* Before 6.15 they were compared as they came. */
     remap.resizes = aspen_release_mremap_checks_arguments_first(mm->aspen)
                         ? remap.old_bytes != remap.new_bytes
-                        : old_bytes != new_bytes;
+                        : args->old_bytes != args->new_bytes;
     int error = check_arguments(&remap);
     if (!error)
         error = aspen_mm_write_lock_killable(mm, ASPEN_LOCK_MM);

@@ -82,7 +82,7 @@ aspen_remap_file_pages(struct aspen_mm *mm, uint64_t address,
     struct aspen_mmap_args args = {
         .address = aspen_align_down(address, ASPEN_PAGE_SIZE),
         .length_bytes = aspen_align_down(length_bytes, ASPEN_PAGE_SIZE),
-        .place = ASPEN_MAP_FIXED,
+        .flags = ASPEN_MAP_FIXED,
     };
     uint64_t end = args.address + args.length_bytes;
 

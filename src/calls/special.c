@@ -16,18 +16,18 @@
 
 int
 aspen_map_special(struct aspen_mm *mm, uint64_t at, uint64_t length_bytes,
-                  unsigned place, uint64_t vm_flags,
+                  unsigned flags, uint64_t vm_flags,
                   const struct aspen_special *special, uint64_t *address)
 {
     const struct aspen_mmap_args args = {
         .address = at,
         .length_bytes = length_bytes,
-        .place = place,
+        .flags = flags,
         .vm_flags = vm_flags | ASPEN_VM_SPECIAL | ASPEN_VM_DONTEXPAND,
     };
 
     if (!special || !special->name || vm_flags & ~KNOWN_FLAGS ||
-        place & ~ASPEN_MAP_FIXED_NOREPLACE)
+        flags & ~ASPEN_MAP_FIXED_NOREPLACE)
         return -ASPEN_EINVAL;
     return aspen_map(mm, &args, special, address);
 }

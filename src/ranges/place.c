@@ -280,7 +280,7 @@ aspen_place_hint(const struct aspen_mm *mm, const struct aspen_mmap_args *args)
 {
     uint64_t hint = aspen_align_down(args->address, ASPEN_PAGE_SIZE);
 
-    if (is_fixed(args->place))
+    if (is_fixed(args->flags))
         return args->address;
     return hint ? aspen_max_u64(hint, aspen_mm_lowest(mm)) : 0;
 }
@@ -290,7 +290,7 @@ aspen_place(struct aspen_mm *mm, const struct aspen_mmap_args *args,
             uint64_t hint, uint64_t bytes, uint64_t *start)
 {
     struct area area = {
-        .mm = mm, .place = args->place, .hint = hint, .bytes = bytes};
+        .mm = mm, .place = args->flags, .hint = hint, .bytes = bytes};
 
     uint64_t lowest =
         ASPEN_LENGTH_BELOW_LOWEST ? 0 : mm->aspen->config.mmap_min_address;

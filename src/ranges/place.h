@@ -14,7 +14,7 @@ uint64_t aspen_place_hint(const struct aspen_mm *mm,
 
 /*
  * Choose the address of `bytes` (a multiple of the page size, not 0) by the
- * caller's wish: `hint` (fixed: the address), args->place, object with
+ * caller's wish: `hint` (fixed: the address), args->flags, object with
  * offset_bytes, and whether vm_flags has SHARED; the rest of args does not
  * matter. docs/use/semantics.md, "Where", has the rules.
  *

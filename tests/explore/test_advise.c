@@ -50,7 +50,7 @@ setup(void *unused)
         .address = START,
         .length_bytes = 2 * PAGE,
         .vm_flags = ASPEN_VM_READ | ASPEN_VM_WRITE,
-        .place = ASPEN_MAP_FIXED,
+        .flags = ASPEN_MAP_FIXED,
     };
     uint64_t address;
 

@@ -57,7 +57,7 @@ setup(void *unused)
         .length_bytes = PAGE,
         .vm_flags =
             ASPEN_VM_READ | ASPEN_VM_WRITE | ASPEN_VM_SHARED | ASPEN_VM_PFNMAP,
-        .place = ASPEN_MAP_FIXED,
+        .flags = ASPEN_MAP_FIXED,
     };
     uint64_t address;
 

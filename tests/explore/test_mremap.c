@@ -44,7 +44,7 @@ map(uint64_t vm_flags)
         .address = START,
         .length_bytes = 2 * PAGE,
         .vm_flags = ASPEN_VM_READ | ASPEN_VM_WRITE | vm_flags,
-        .place = ASPEN_MAP_FIXED,
+        .flags = ASPEN_MAP_FIXED,
         .object = scene.object,
     };
     uint64_t address;
@@ -85,10 +85,16 @@ move_task(void *unused)
     uint64_t address;
 
     (void)unused;
-    int error =
-        aspen_mremap(scene.mm, START, PAGE, PAGE,
-                     ASPEN_MREMAP_MAYMOVE | ASPEN_MREMAP_FIXED | scene.flags,
-                     TARGET, &address);
+    int error = aspen_mremap(
+        scene.mm,
+        &(struct aspen_mremap_args){
+            .address = START,
+            .old_bytes = PAGE,
+            .new_bytes = PAGE,
+            .flags = ASPEN_MREMAP_MAYMOVE | ASPEN_MREMAP_FIXED | scene.flags,
+            .new_address = TARGET,
+        },
+        &address);
     if (error && !scene.fail_at)
         sim_fail(aspen_error_name(error));
 }

@@ -91,7 +91,7 @@ map(void)
         .address = START,
         .length_bytes = PAGE,
         .vm_flags = ASPEN_VM_READ | ASPEN_VM_WRITE,
-        .place = ASPEN_MAP_FIXED,
+        .flags = ASPEN_MAP_FIXED,
     };
     uint64_t address;
 

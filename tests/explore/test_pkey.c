@@ -62,7 +62,7 @@ setup(void *unused)
         .address = START,
         .length_bytes = 2 * PAGE,
         .vm_flags = RW,
-        .place = ASPEN_MAP_FIXED,
+        .flags = ASPEN_MAP_FIXED,
     };
     struct aspen_config config;
     uint64_t address;
@@ -201,7 +201,7 @@ map_execute_fixed_task(void *unused)
     struct aspen_mmap_args args = {.address = START + PAGE,
                                    .length_bytes = PAGE,
                                    .vm_flags = ASPEN_VM_EXEC,
-                                   .place = ASPEN_MAP_FIXED};
+                                   .flags = ASPEN_MAP_FIXED};
     uint64_t address;
 
     (void)unused;
@@ -275,9 +275,15 @@ move_task(void *unused)
     uint64_t address;
 
     (void)unused;
-    must(aspen_mremap(scene.mm, START, PAGE, PAGE,
-                      ASPEN_MREMAP_MAYMOVE | ASPEN_MREMAP_FIXED,
-                      START + 8 * PAGE, &address));
+    must(aspen_mremap(scene.mm,
+                      &(struct aspen_mremap_args){
+                          .address = START,
+                          .old_bytes = PAGE,
+                          .new_bytes = PAGE,
+                          .flags = ASPEN_MREMAP_MAYMOVE | ASPEN_MREMAP_FIXED,
+                          .new_address = START + 8 * PAGE,
+                      },
+                      &address));
 }
 
 /* ---- Tests ------------------------------------------------------------- */

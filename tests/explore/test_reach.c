@@ -129,7 +129,7 @@ setup(void *unused)
         .address = START,
         .length_bytes = 2 * PAGE,
         .vm_flags = RW,
-        .place = ASPEN_MAP_FIXED,
+        .flags = ASPEN_MAP_FIXED,
     };
     struct aspen_failpoint_plan plan = {scene.fail_at ? ASPEN_FAIL_ONCE
                                                       : ASPEN_FAIL_NEVER,

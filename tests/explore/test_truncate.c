@@ -96,7 +96,7 @@ map(uint64_t at, uint64_t flags)
         .address = at,
         .length_bytes = PAGE,
         .vm_flags = ASPEN_VM_READ | ASPEN_VM_WRITE | flags,
-        .place = ASPEN_MAP_FIXED,
+        .flags = ASPEN_MAP_FIXED,
         .object = scene.file,
     };
     uint64_t address;

@@ -326,7 +326,7 @@ map_in_aspen(struct pair *p, const struct command *command)
         .address = command->address,
         .length_bytes = command->length,
         .vm_flags = vm_flags_of(command),
-        .place = place_of(command),
+        .flags = place_of(command),
         .object = command->file == -1               ? NULL
                   : command->file == p->file_number ? p->file
                                                     : p->memory,

@@ -271,7 +271,7 @@ map_both(struct sides *s, const struct kind *kind, unsigned first,
         .address = BASE + first * PAGE,
         .length_bytes = pages * PAGE,
         .vm_flags = kind->access | (kind->shared ? ASPEN_VM_SHARED : 0),
-        .place = ASPEN_MAP_FIXED,
+        .flags = ASPEN_MAP_FIXED,
         .object = kind->file ? s->object : NULL,
         .offset_bytes = kind->file ? first * PAGE : 0,
     };

@@ -98,7 +98,7 @@ map_both(struct pair *p, unsigned first, unsigned count)
         .address = BASE + first * PAGE,
         .length_bytes = count * PAGE,
         .vm_flags = access[kind].aspen | (shared ? ASPEN_VM_SHARED : 0),
-        .place = ASPEN_MAP_FIXED,
+        .flags = ASPEN_MAP_FIXED,
         .object = anonymous ? NULL : p->objects[object],
         .offset_bytes = offset * PAGE,
     };

@@ -157,7 +157,7 @@ aspen_call(struct pair *p, const struct call *c)
     struct aspen_mmap_args args = {.address = at,
                                    .length_bytes = bytes,
                                    .vm_flags = aspen_access[c->choice],
-                                   .place = ASPEN_MAP_FIXED};
+                                   .flags = ASPEN_MAP_FIXED};
     uint64_t address;
 
     switch (c->kind) {
@@ -174,9 +174,16 @@ aspen_call(struct pair *p, const struct call *c)
                                        : ASPEN_MADV_DOFORK);
     default:
         return aspen_mremap(
-            p->mm, at, c->old * PAGE, bytes,
-            c->choice ? ASPEN_MREMAP_MAYMOVE | ASPEN_MREMAP_FIXED : 0,
-            BASE + c->to * PAGE, &address);
+            p->mm,
+            &(struct aspen_mremap_args){
+                .address = at,
+                .old_bytes = c->old * PAGE,
+                .new_bytes = bytes,
+                .flags =
+                    c->choice ? ASPEN_MREMAP_MAYMOVE | ASPEN_MREMAP_FIXED : 0,
+                .new_address = BASE + c->to * PAGE,
+            },
+            &address);
     }
 }
 

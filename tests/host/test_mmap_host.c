@@ -162,7 +162,7 @@ map_both(struct pair *p, unsigned first, unsigned count)
         .length_bytes = count * PAGE,
         .vm_flags = access[kind].aspen | (shared ? ASPEN_VM_SHARED : 0) |
                     (noreserve ? ASPEN_VM_NORESERVE : 0),
-        .place = ASPEN_MAP_FIXED,
+        .flags = ASPEN_MAP_FIXED,
         .object = object < OBJECTS ? p->objects[object] : NULL,
         .offset_bytes = offset * PAGE,
     };
@@ -307,8 +307,15 @@ remap_both(struct pair *p, unsigned first, unsigned count)
     void *answer = mremap((char *)host_address(0) + old, old_bytes, new_bytes,
                           how[kind].host, (char *)host_address(0) + new);
     int host = answer == MAP_FAILED ? -errno : 0;
-    int error = aspen_mremap(p->mm, BASE + old, old_bytes, new_bytes,
-                             how[kind].aspen, BASE + new, &address);
+    int error = aspen_mremap(p->mm,
+                             &(struct aspen_mremap_args){
+                                 .address = BASE + old,
+                                 .old_bytes = old_bytes,
+                                 .new_bytes = new_bytes,
+                                 .flags = how[kind].aspen,
+                                 .new_address = BASE + new,
+                             },
+                             &address);
     if (error != host)
         fail_msg("mremap(%#lx, %#lx, %#lx, %d, %#lx): %d, host %d",
                  (unsigned long)old, (unsigned long)old_bytes,

@@ -53,8 +53,15 @@ test_threads(void **state)
     for (unsigned i = 0; i < MOVES; i++) {
         uint64_t old = from;
         assert_int_equal(
-            aspen_mremap(shared.mm, from, PAGES * PAGE, PAGES * PAGE,
-                         ASPEN_MREMAP_MAYMOVE | ASPEN_MREMAP_FIXED, to, &from),
+            aspen_mremap(shared.mm,
+                         &(struct aspen_mremap_args){
+                             .address = from,
+                             .old_bytes = PAGES * PAGE,
+                             .new_bytes = PAGES * PAGE,
+                             .flags = ASPEN_MREMAP_MAYMOVE | ASPEN_MREMAP_FIXED,
+                             .new_address = to,
+                         },
+                         &from),
             0);
         to = old;
     }

@@ -212,7 +212,7 @@ helper_map_object(struct aspen_mm *mm, uint64_t address, uint64_t pages,
         .address = address,
         .length_bytes = pages * PAGE,
         .vm_flags = vm_flags,
-        .place = address ? ASPEN_MAP_FIXED_NOREPLACE : 0,
+        .flags = address ? ASPEN_MAP_FIXED_NOREPLACE : 0,
         .object = object,
         .offset_bytes = pgoff * PAGE,
     };

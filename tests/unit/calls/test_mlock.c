@@ -121,7 +121,7 @@ test_seal(void **state)
     struct aspen_mmap_args args = {.address = AT(0x102),
                                    .length_bytes = PAGE,
                                    .vm_flags = RW,
-                                   .place = ASPEN_MAP_FIXED};
+                                   .flags = ASPEN_MAP_FIXED};
     uint64_t address;
 
     helper_map(s->mm, AT(0x100), 8, RW);

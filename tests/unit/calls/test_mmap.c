@@ -14,7 +14,7 @@ try_map(struct aspen_mm *mm, uint64_t address, uint64_t bytes, uint64_t flags,
         .address = address,
         .length_bytes = bytes,
         .vm_flags = flags,
-        .place = place,
+        .flags = place,
     };
     return aspen_mmap(mm, &args, result);
 }
@@ -707,7 +707,7 @@ test_every_step(void **state)
             .address = AT(cases[i].first),
             .length_bytes = AT(cases[i].pages),
             .vm_flags = RW,
-            .place = cases[i].first ? ASPEN_MAP_FIXED : 0,
+            .flags = cases[i].first ? ASPEN_MAP_FIXED : 0,
             .object = cases[i].object ? (void *)&f : NULL,
         };
         assert_int_equal(helper_failed_steps(&each, ASPEN_STEP_VMA),

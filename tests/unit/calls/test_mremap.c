@@ -16,8 +16,15 @@ remap(struct helper_space *s, uint64_t old, uint64_t pages, uint64_t new_pages,
 {
     uint64_t address = AT(*page);
 
-    int error = aspen_mremap(s->mm, AT(old), AT(pages), AT(new_pages), flags,
-                             AT(to), &address);
+    int error = aspen_mremap(s->mm,
+                             &(struct aspen_mremap_args){
+                                 .address = AT(old),
+                                 .old_bytes = AT(pages),
+                                 .new_bytes = AT(new_pages),
+                                 .flags = flags,
+                                 .new_address = AT(to),
+                             },
+                             &address);
     *page = address / PAGE;
     return error;
 }
@@ -263,7 +270,13 @@ test_grows_after_fork(void **state)
     helper_put(&s->helper, s->mm, AT(16), 1);
     assert_int_equal(aspen_fork(s->mm, &child), 0);
     helper_map(child, AT(19), 1, RW);
-    assert_int_equal(aspen_mremap(child, AT(16), AT(1), AT(3), 0, 0, &address),
+    assert_int_equal(aspen_mremap(child,
+                                  &(struct aspen_mremap_args){
+                                      .address = AT(16),
+                                      .old_bytes = AT(1),
+                                      .new_bytes = AT(3),
+                                  },
+                                  &address),
                      0);
     helper_assert_vmas(child, "10-14 rw-p 10\n");
     aspen_mm_put(child);

@@ -220,7 +220,7 @@ test_names_limit_sealed(void **state)
         .address = s.mm->address_limit - 2 * PAGE,
         .length_bytes = 4 * PAGE,
         .vm_flags = RW,
-        .place = ASPEN_MAP_FIXED,
+        .flags = ASPEN_MAP_FIXED,
     };
     helper_map(s.mm, args.address, 1, RW);
     assert_int_equal(aspen_mmap(s.mm, &args, &address), -ASPEN_ENOMEM);
@@ -257,24 +257,50 @@ test_names_limit(void **state)
         assert_int_equal(aspen_munmap(s.mm, AT(101), limit), 0);
         helper_assert_vmas(s.mm, "64-65 rw-p 64\n");
         /* Too much of the old range; the same beyond the top. */
-        assert_int_equal(
-            aspen_mremap(s.mm, AT(100), limit, PAGE, 0, 0, &address), 0);
-        assert_int_equal(aspen_mremap(s.mm, AT(100), top, PAGE, 0, 0, &address),
+        assert_int_equal(aspen_mremap(s.mm,
+                                      &(struct aspen_mremap_args){
+                                          .address = AT(100),
+                                          .old_bytes = limit,
+                                          .new_bytes = PAGE,
+                                      },
+                                      &address),
+                         0);
+        assert_int_equal(aspen_mremap(s.mm,
+                                      &(struct aspen_mremap_args){
+                                          .address = AT(100),
+                                          .old_bytes = top,
+                                          .new_bytes = PAGE,
+                                      },
+                                      &address),
                          -ASPEN_EINVAL);
         /* A place that the page tables do not reach, and none at all. */
-        assert_int_equal(
-            aspen_mremap(s.mm, AT(100), PAGE, PAGE, onto, limit, &address),
-            -ASPEN_ENOMEM);
-        assert_int_equal(
-            aspen_mremap(s.mm, AT(100), PAGE, PAGE, onto, top, &address),
-            -ASPEN_EINVAL);
+        assert_int_equal(aspen_mremap(s.mm,
+                                      &(struct aspen_mremap_args){
+                                          .address = AT(100),
+                                          .old_bytes = PAGE,
+                                          .new_bytes = PAGE,
+                                          .flags = onto,
+                                          .new_address = limit,
+                                      },
+                                      &address),
+                         -ASPEN_ENOMEM);
+        assert_int_equal(aspen_mremap(s.mm,
+                                      &(struct aspen_mremap_args){
+                                          .address = AT(100),
+                                          .old_bytes = PAGE,
+                                          .new_bytes = PAGE,
+                                          .flags = onto,
+                                          .new_address = top,
+                                      },
+                                      &address),
+                         -ASPEN_EINVAL);
         struct aspen_mmap_args map = {.address = limit - PAGE + 1,
                                       .length_bytes = 4 * PAGE,
-                                      .place = ASPEN_MAP_FIXED};
+                                      .flags = ASPEN_MAP_FIXED};
         assert_int_equal(aspen_mmap(s.mm, &map, &address), -ASPEN_EINVAL);
         struct aspen_mmap_args long_map = {.address = AT(200),
                                            .length_bytes = limit + PAGE,
-                                           .place = ASPEN_MAP_FIXED};
+                                           .flags = ASPEN_MAP_FIXED};
         assert_int_equal(aspen_mmap(s.mm, &long_map, &address), -ASPEN_ENOMEM);
         map.address--;
         assert_int_equal(aspen_mmap(s.mm, &map, &address), -ASPEN_ENOMEM);
@@ -292,7 +318,7 @@ test_sealed(void **state)
     struct aspen_mmap_args over = {
         .address = AT(111),
         .length_bytes = AT(4),
-        .place = ASPEN_MAP_FIXED,
+        .flags = ASPEN_MAP_FIXED,
     };
     uint64_t address;
 

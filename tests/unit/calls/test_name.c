@@ -311,15 +311,34 @@ test_mremap(void **state)
 
     helper_map(s->mm, AT(0x100), 4, RW);
     assert_int_equal(name(s, 0x100, 4, "a"), 0);
-    assert_int_equal(
-        aspen_mremap(s->mm, AT(0x100), AT(4), AT(6), 0, 0, &address), 0);
+    assert_int_equal(aspen_mremap(s->mm,
+                                  &(struct aspen_mremap_args){
+                                      .address = AT(0x100),
+                                      .old_bytes = AT(4),
+                                      .new_bytes = AT(6),
+                                  },
+                                  &address),
+                     0);
     assert_string_equal(text_of(s, s->mm), "100-106 a");
-    assert_int_equal(
-        aspen_mremap(s->mm, AT(0x102), AT(2), AT(2), move, AT(0x200), &address),
-        0);
+    assert_int_equal(aspen_mremap(s->mm,
+                                  &(struct aspen_mremap_args){
+                                      .address = AT(0x102),
+                                      .old_bytes = AT(2),
+                                      .new_bytes = AT(2),
+                                      .flags = move,
+                                      .new_address = AT(0x200),
+                                  },
+                                  &address),
+                     0);
     assert_string_equal(text_of(s, s->mm), "100-102 a, 104-106 a, 200-202 a");
-    assert_int_equal(aspen_mremap(s->mm, AT(0x200), AT(2), AT(2),
-                                  move | ASPEN_MREMAP_DONTUNMAP, AT(0x300),
+    assert_int_equal(aspen_mremap(s->mm,
+                                  &(struct aspen_mremap_args){
+                                      .address = AT(0x200),
+                                      .old_bytes = AT(2),
+                                      .new_bytes = AT(2),
+                                      .flags = move | ASPEN_MREMAP_DONTUNMAP,
+                                      .new_address = AT(0x300),
+                                  },
                                   &address),
                      0);
     assert_string_equal(text_of(s, s->mm),

@@ -589,7 +589,7 @@ test_mapped_plainly(void **state)
         .address = AT(0x100),
         .length_bytes = PAGE,
         .vm_flags = X,
-        .place = ASPEN_MAP_FIXED | ASPEN_MAP_PLAIN_EXEC,
+        .flags = ASPEN_MAP_FIXED | ASPEN_MAP_PLAIN_EXEC,
     };
     uint64_t address;
 
@@ -608,7 +608,7 @@ test_refused_takes_nothing(void **state)
         .address = ASPEN_ADDRESS_LIMIT,
         .length_bytes = PAGE,
         .vm_flags = X,
-        .place = ASPEN_MAP_FIXED,
+        .flags = ASPEN_MAP_FIXED,
     };
     uint64_t address;
 
@@ -670,9 +670,16 @@ test_moves(void **state)
     uint64_t address;
 
     map_keyed(k);
-    assert_int_equal(
-        aspen_mremap(k->s.mm, AT(0x100), AT(4), AT(8), 3, AT(0x300), &address),
-        0);
+    assert_int_equal(aspen_mremap(k->s.mm,
+                                  &(struct aspen_mremap_args){
+                                      .address = AT(0x100),
+                                      .old_bytes = AT(4),
+                                      .new_bytes = AT(8),
+                                      .flags = 3,
+                                      .new_address = AT(0x300),
+                                  },
+                                  &address),
+                     0);
     assert_int_equal(key_of(k, 0x307), 1);
     deny(k, 1);
     assert_int_equal(touch(k, 0x300, ASPEN_ACCESS_READ), -ASPEN_EKEYREJECTED);

@@ -160,7 +160,7 @@ whole_or_not_at_all(void **state)
     struct aspen_mmap_args over = {.address = AT(101),
                                    .length_bytes = AT(5),
                                    .vm_flags = R,
-                                   .place = ASPEN_MAP_FIXED};
+                                   .flags = ASPEN_MAP_FIXED};
     struct aspen_mm *child;
     uint64_t a;
 

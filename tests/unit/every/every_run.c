@@ -88,7 +88,7 @@ run_mmap(struct every *e, const struct call *call)
         .address = AT(call->first),
         .length_bytes = AT(call->pages),
         .vm_flags = call->flags,
-        .place = call->elsewhere ? 0 : ASPEN_MAP_FIXED,
+        .flags = call->elsewhere ? 0 : ASPEN_MAP_FIXED,
         .object = call->file ? e->file : NULL,
     };
     uint64_t address = 12345;
@@ -134,9 +134,15 @@ run_mremap(struct every *e, const struct call *call)
 {
     uint64_t address = 12345;
 
-    int error =
-        aspen_mremap(e->mm, AT(call->first), AT(call->pages), AT(call->flags),
-                     call->kind, AT(call->to), &address);
+    int error = aspen_mremap(e->mm,
+                             &(struct aspen_mremap_args){
+                                 .address = AT(call->first),
+                                 .old_bytes = AT(call->pages),
+                                 .new_bytes = AT(call->flags),
+                                 .flags = call->kind,
+                                 .new_address = AT(call->to),
+                             },
+                             &address);
     if (error)
         assert_int_equal(address, 12345);
     else if (call->kind & ASPEN_MREMAP_FIXED)

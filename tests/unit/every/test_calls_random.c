@@ -117,7 +117,7 @@ do_mmap(struct model *m, struct space *s)
     }
     args.address = address_of(first);
     args.length_bytes = count * PAGE;
-    args.place = ASPEN_MAP_FIXED;
+    args.flags = ASPEN_MAP_FIXED;
 
     plan(m);
     uint64_t address;

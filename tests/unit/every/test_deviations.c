@@ -115,9 +115,15 @@ old_size_0_onto_itself(void **state)
 
     helper_map(s->mm, AT(16), 4, RW | ASPEN_VM_SHARED);
     uint64_t before = hash(s);
-    assert_int_equal(
-        aspen_mremap(s->mm, AT(16), 0, AT(2), ONTO, AT(16), &address),
-        -ASPEN_EFAULT);
+    assert_int_equal(aspen_mremap(s->mm,
+                                  &(struct aspen_mremap_args){
+                                      .address = AT(16),
+                                      .new_bytes = AT(2),
+                                      .flags = ONTO,
+                                      .new_address = AT(16),
+                                  },
+                                  &address),
+                     -ASPEN_EFAULT);
     assert_int_equal(hash(s), before);
 }
 
@@ -128,8 +134,16 @@ userfault_moves(void **state)
     uint64_t address;
 
     import(s, 16, 2, ASPEN_VM_UFFD_MISSING);
-    assert_int_equal(
-        aspen_mremap(s->mm, AT(16), AT(2), AT(2), ONTO, AT(32), &address), 0);
+    assert_int_equal(aspen_mremap(s->mm,
+                                  &(struct aspen_mremap_args){
+                                      .address = AT(16),
+                                      .old_bytes = AT(2),
+                                      .new_bytes = AT(2),
+                                      .flags = ONTO,
+                                      .new_address = AT(32),
+                                  },
+                                  &address),
+                     0);
     struct aspen_vma *vma = aspen_tree_load(&s->mm->vmas, AT(32));
     assert_non_null(vma);
     assert_null(vma->userfault);
@@ -159,7 +173,7 @@ last_page(void **state)
     const struct aspen_mmap_args args = {.address = 0 - (uint64_t)100,
                                          .length_bytes = PAGE,
                                          .vm_flags = RW,
-                                         .place = ASPEN_MAP_FIXED};
+                                         .flags = ASPEN_MAP_FIXED};
     uint64_t address;
 
     assert_int_equal(aspen_mmap(s->mm, &args, &address), -ASPEN_ENOMEM);

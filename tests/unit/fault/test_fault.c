@@ -389,7 +389,7 @@ test_replaced_meanwhile(void **state)
     struct aspen_mmap_args args = {
         .length_bytes = PAGE,
         .vm_flags = RW,
-        .place = ASPEN_MAP_FIXED,
+        .flags = ASPEN_MAP_FIXED,
     };
 
     for (unsigned i = 0; i < 3; i++) {

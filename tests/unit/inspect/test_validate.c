@@ -243,7 +243,7 @@ test_clean(void **unused)
                 .address = address,
                 .length_bytes = (1 + unit_random(&seed) % 16) * PAGE,
                 .vm_flags = ASPEN_VM_READ | ASPEN_VM_WRITE,
-                .place = ASPEN_MAP_FIXED,
+                .flags = ASPEN_MAP_FIXED,
             };
             assert_int_equal(aspen_mmap(mms[i], &args, &address), 0);
             break;

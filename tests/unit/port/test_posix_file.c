@@ -195,7 +195,7 @@ call_map(struct pair *p)
         .address = BASE + first * PAGE,
         .length_bytes = count * PAGE,
         .vm_flags = (write ? RW : R) | (shared ? ASPEN_VM_SHARED : 0),
-        .place = ASPEN_MAP_FIXED,
+        .flags = ASPEN_MAP_FIXED,
         .object = p->object,
         .offset_bytes = pgoff * PAGE,
     };

@@ -401,7 +401,7 @@ do_mmap(struct model *m)
         .address = address_of(r.start),
         .length_bytes = (r.end - r.start) * PAGE,
         .vm_flags = flags,
-        .place = ASPEN_MAP_FIXED,
+        .flags = ASPEN_MAP_FIXED,
         .object = m->objects[object],
         .offset_bytes = object ? like.pgoff * PAGE : 0,
     };
@@ -615,11 +615,17 @@ do_move(struct model *m)
         !m->pages[r.start].mapped || is_sealed(m, r) ||
         is_sealed(m, (struct range){to, to + count}))
         return;
-    assert_int_equal(aspen_mremap(m->mm, address_of(r.start), count * PAGE,
-                                  count * PAGE,
-                                  ASPEN_MREMAP_MAYMOVE | ASPEN_MREMAP_FIXED,
-                                  address_of(to), &address),
-                     0);
+    assert_int_equal(
+        aspen_mremap(m->mm,
+                     &(struct aspen_mremap_args){
+                         .address = address_of(r.start),
+                         .old_bytes = count * PAGE,
+                         .new_bytes = count * PAGE,
+                         .flags = ASPEN_MREMAP_MAYMOVE | ASPEN_MREMAP_FIXED,
+                         .new_address = address_of(to),
+                     },
+                     &address),
+        0);
     for (unsigned i = r.start; i < r.end;) {
         if (!m->pages[i].mapped) {
             i++;
@@ -643,8 +649,12 @@ do_resize(struct model *m)
     unsigned end = end_of(m, r.start);
     unsigned more = (unsigned)below(m, 4);
     if (below(m, 3) == 0) {
-        assert_int_equal(aspen_mremap(m->mm, address_of(r.start),
-                                      (r.end - r.start) * PAGE, PAGE, 0, 0,
+        assert_int_equal(aspen_mremap(m->mm,
+                                      &(struct aspen_mremap_args){
+                                          .address = address_of(r.start),
+                                          .old_bytes = (r.end - r.start) * PAGE,
+                                          .new_bytes = PAGE,
+                                      },
                                       &address),
                          0);
         if (r.end - r.start > 1)
@@ -657,8 +667,13 @@ do_resize(struct model *m)
     if (!more || m->pages[r.start].flags & NEVER)
         return;
     assert_int_equal(
-        aspen_mremap(m->mm, address_of(r.start), (end - r.start) * PAGE,
-                     (end - r.start + more) * PAGE, 0, 0, &address),
+        aspen_mremap(m->mm,
+                     &(struct aspen_mremap_args){
+                         .address = address_of(r.start),
+                         .old_bytes = (end - r.start) * PAGE,
+                         .new_bytes = (end - r.start + more) * PAGE,
+                     },
+                     &address),
         0);
     struct page like = m->pages[end - 1];
     like.pgoff++;

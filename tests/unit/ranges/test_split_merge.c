@@ -258,7 +258,7 @@ call_mmap(struct model *m, unsigned first, unsigned end)
         .address = at(first),
         .length_bytes = (end - first) * PAGE,
         .vm_flags = flags,
-        .place = ASPEN_MAP_FIXED,
+        .flags = ASPEN_MAP_FIXED,
         .object = object,
         .offset_bytes = offset * PAGE,
     };
@@ -453,10 +453,17 @@ call_mremap(struct model *m, unsigned first, unsigned end)
         return;
     /* What never had a page begins anew. */
     based = vma->object || vma->anon_vma;
-    assert_int_equal(aspen_mremap(m->mm, at(first), count * PAGE, count * PAGE,
-                                  ASPEN_MREMAP_MAYMOVE | ASPEN_MREMAP_FIXED,
-                                  at(to), &address),
-                     0);
+    assert_int_equal(
+        aspen_mremap(m->mm,
+                     &(struct aspen_mremap_args){
+                         .address = at(first),
+                         .old_bytes = count * PAGE,
+                         .new_bytes = count * PAGE,
+                         .flags = ASPEN_MREMAP_MAYMOVE | ASPEN_MREMAP_FIXED,
+                         .new_address = at(to),
+                     },
+                     &address),
+        0);
     for (unsigned i = 0; i < count; i++) {
         m->pages[to + i] = m->pages[first + i];
         if (!based)

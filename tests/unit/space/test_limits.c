@@ -30,7 +30,7 @@ map(struct helper_space *s, uint64_t first, uint64_t pages, uint64_t flags)
         .address = AT(first),
         .length_bytes = AT(pages),
         .vm_flags = flags,
-        .place = ASPEN_MAP_FIXED,
+        .flags = ASPEN_MAP_FIXED,
     };
     uint64_t address;
 

@@ -31,8 +31,15 @@ move(struct helper_space *s, uint64_t from, uint64_t pages, unsigned flags,
 {
     uint64_t address;
 
-    return aspen_mremap(s->mm, AT(from), pages * PAGE, pages * PAGE, flags,
-                        AT(to), &address);
+    return aspen_mremap(s->mm,
+                        &(struct aspen_mremap_args){
+                            .address = AT(from),
+                            .old_bytes = pages * PAGE,
+                            .new_bytes = pages * PAGE,
+                            .flags = flags,
+                            .new_address = AT(to),
+                        },
+                        &address);
 }
 
 static int
@@ -214,8 +221,15 @@ mremap_compares_bytes(struct helper_space *s)
     uint64_t address;
 
     helper_map(s->mm, AT(0), 1, RW);
-    return aspen_mremap(s->mm, AT(0), PAGE - 1, PAGE,
-                        ONTO | ASPEN_MREMAP_DONTUNMAP, AT(4), &address);
+    return aspen_mremap(s->mm,
+                        &(struct aspen_mremap_args){
+                            .address = AT(0),
+                            .old_bytes = PAGE - 1,
+                            .new_bytes = PAGE,
+                            .flags = ONTO | ASPEN_MREMAP_DONTUNMAP,
+                            .new_address = AT(4),
+                        },
+                        &address);
 }
 
 /* What is replaced is not counted any more when growth is. */
@@ -227,7 +241,15 @@ mremap_counts_without_target(struct helper_space *s)
     helper_map(s->mm, AT(0), 1, RW);
     helper_map(s->mm, AT(4), 2, R);
     assert_int_equal(aspen_limit_set(s->mm, ASPEN_LIMIT_AS, 3 * PAGE), 0);
-    return aspen_mremap(s->mm, AT(0), PAGE, 2 * PAGE, ONTO, AT(4), &address);
+    return aspen_mremap(s->mm,
+                        &(struct aspen_mremap_args){
+                            .address = AT(0),
+                            .old_bytes = PAGE,
+                            .new_bytes = 2 * PAGE,
+                            .flags = ONTO,
+                            .new_address = AT(4),
+                        },
+                        &address);
 }
 
 /* DONTUNMAP, too much for the limit, and no place for it: which is said? */
@@ -238,9 +260,16 @@ mremap_counts_before_placing(struct helper_space *s)
 
     helper_map(s->mm, AT(0), 1, RW);
     assert_int_equal(aspen_limit_set(s->mm, ASPEN_LIMIT_AS, PAGE), 0);
-    return aspen_mremap(s->mm, AT(0), PAGE, PAGE,
-                        ASPEN_MREMAP_MAYMOVE | ASPEN_MREMAP_DONTUNMAP, PAGE,
-                        &address);
+    return aspen_mremap(
+        s->mm,
+        &(struct aspen_mremap_args){
+            .address = AT(0),
+            .old_bytes = PAGE,
+            .new_bytes = PAGE,
+            .flags = ASPEN_MREMAP_MAYMOVE | ASPEN_MREMAP_DONTUNMAP,
+            .new_address = PAGE,
+        },
+        &address);
 }
 
 /* The same of what is locked. */
@@ -252,7 +281,15 @@ mremap_counts_locks_without_target(struct helper_space *s)
     helper_map(s->mm, AT(0), 1, RW | ASPEN_VM_LOCKED);
     helper_map(s->mm, AT(4), 2, R | ASPEN_VM_LOCKED);
     assert_int_equal(aspen_limit_set(s->mm, ASPEN_LIMIT_MEMLOCK, 3 * PAGE), 0);
-    return aspen_mremap(s->mm, AT(0), PAGE, 2 * PAGE, ONTO, AT(4), &address);
+    return aspen_mremap(s->mm,
+                        &(struct aspen_mremap_args){
+                            .address = AT(0),
+                            .old_bytes = PAGE,
+                            .new_bytes = 2 * PAGE,
+                            .flags = ONTO,
+                            .new_address = AT(4),
+                        },
+                        &address);
 }
 
 /* And of data. */
@@ -264,7 +301,15 @@ mremap_counts_data_without_target(struct helper_space *s)
     helper_map(s->mm, AT(0), 1, RW);
     helper_map(s->mm, AT(4), 2, RW);
     assert_int_equal(aspen_limit_set(s->mm, ASPEN_LIMIT_DATA, 3 * PAGE), 0);
-    return aspen_mremap(s->mm, AT(0), PAGE, 2 * PAGE, ONTO, AT(4), &address);
+    return aspen_mremap(s->mm,
+                        &(struct aspen_mremap_args){
+                            .address = AT(0),
+                            .old_bytes = PAGE,
+                            .new_bytes = 2 * PAGE,
+                            .flags = ONTO,
+                            .new_address = AT(4),
+                        },
+                        &address);
 }
 
 /* Is it the target that refuses, or that there are two mappings? */
@@ -277,7 +322,14 @@ mremap_looks_at_the_target(struct helper_space *s)
     helper_map(s->mm, AT(1), 1, R);
     helper_map(s->mm, AT(8), 1, R);
     assert_int_equal(aspen_mseal(s->mm, AT(8), PAGE), 0);
-    return aspen_mremap(s->mm, AT(0), 2 * PAGE, 3 * PAGE, ONTO, AT(8),
+    return aspen_mremap(s->mm,
+                        &(struct aspen_mremap_args){
+                            .address = AT(0),
+                            .old_bytes = 2 * PAGE,
+                            .new_bytes = 3 * PAGE,
+                            .flags = ONTO,
+                            .new_address = AT(8),
+                        },
                         &address);
 }
 

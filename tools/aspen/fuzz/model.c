@@ -165,7 +165,7 @@ fill_zygote(struct aspen_mm *mm, pid_t pid)
         .address = FUZZ_EXECUTOR,
         .length_bytes = FUZZ_EXECUTOR_PAGES * FUZZ_PAGE,
         .vm_flags = ASPEN_VM_READ | ASPEN_VM_WRITE | ASPEN_VM_EXEC,
-        .place = ASPEN_MAP_FIXED,
+        .flags = ASPEN_MAP_FIXED,
     };
     struct host_process process;
     uint64_t address;

@@ -196,7 +196,7 @@ call_mmap(const struct linux_space *space, const uint64_t *a, int64_t *answer)
         .vm_flags = access_of(prot) | kind_of(flags) |
                     (is_shared(flags) ? ASPEN_VM_SHARED : 0) |
                     (anonymous ? 0 : may_flags(flags, &file)),
-        .place = place_of(prot, flags & ~space->unknown_flags),
+        .flags = place_of(prot, flags & ~space->unknown_flags),
         .object = file.object,
         .offset_bytes = anonymous ? 0 : a[5],
     };
@@ -283,8 +283,15 @@ call_mremap(const struct linux_space *space, const uint64_t *a, int64_t *answer)
 
     if (a[3] & ~(uint64_t)MREMAP_ALL)
         return answered(answer, -EINVAL);
-    error = aspen_mremap(space->mm, untagged(a[0]), a[1], a[2], (unsigned)a[3],
-                         a[4], &address);
+    error = aspen_mremap(space->mm,
+                         &(struct aspen_mremap_args){
+                             .address = untagged(a[0]),
+                             .old_bytes = a[1],
+                             .new_bytes = a[2],
+                             .flags = (unsigned)a[3],
+                             .new_address = a[4],
+                         },
+                         &address);
     return answered(answer, error ? error : (int64_t)address);
 }
 
