@@ -24,7 +24,7 @@
 #   PROGRAMS            programs that `make` builds
 #   CHECKS              targets that `make check` runs
 #   CHECKS_LONG         targets that `make check-long` runs
-#   UNIT_EXTRA_test_x   more sources for tests/unit/test_x
+#   UNIT_EXTRA_test_NAME  more sources for test_NAME
 
 ifeq ($(origin CC),default)
 CC = gcc

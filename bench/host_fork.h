@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * bench/host_fork.h - what the host kernel takes for the work that
- * bench_fork.c gives to Aspen. Each function makes the memory, measures once
+ * aspen_fork.c gives to Aspen. Each function makes the memory, measures once
  * and gives the memory back.
  */
 #ifndef BENCH_HOST_FORK_H

@@ -2,7 +2,7 @@
 /*
  * bench/tree_measure.h - the measurements, for whichever tree includes this
  * after defining `struct subject` and the subject_*() functions below it.
- * Prints one line for each: NAME N UNIT VALUE. bench/tree.c reads them.
+ * Prints one line for each: NAME N UNIT VALUE. bench/tree_rows.c reads them.
  *
  * subject_init(subject, rcu)           an empty tree
  * subject_store(subject, range, entry) NULL erases

@@ -354,7 +354,7 @@ struct aspen_name {
  *     leads to it.
  * I4  On i_mmap of its object if and only if object != NULL and whole.
  * Memory is type-stable under RCU: a reader that found it in the tree locks
- * it (aspen_vma_read_trylock) and looks again at mm, start and end.
+ * it (aspen_vma_read_lock_at) and looks again at mm, start and end.
  *
  * Written under the mmap lock for writing *and* the VMA lock for writing.
  */

@@ -16,6 +16,7 @@
 #   readme    the example in README.md is the one that is compiled and run,
 #             and the packages it names are the ones that get installed
 #   mutants   each patch of tests/mutants still applies
+#   citations what comments and documents name exists (scripts/check/citations.pl)
 set -u
 cd "$(dirname "$0")/../.." || exit 2
 
@@ -210,6 +211,7 @@ if [ -f README.md ] && [ -f examples/embed.c ]; then
 fi
 if command -v git >/dev/null; then
     verdict mutants "$(mutants_broken)"
+    verdict citations "$(scripts/check/citations.pl)"
 fi
 echo "$passed passed, $failed failed, 0 skipped"
 [ $failed -eq 0 ]

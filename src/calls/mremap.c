@@ -13,7 +13,7 @@
  * other.
  *
  * Called by the embedder. The first tests to break are
- * tests/unit/calls/test_mremap.c and tests/unit/test_mremap_host.c.
+ * tests/unit/calls/test_mremap.c and tests/host/test_mmap_host.c.
  */
 #include <aspen/remap.h>
 

@@ -186,7 +186,7 @@ ASPEN_MUST_USE int aspen_fault_copy(struct aspen_fault *fault,
                                     const struct aspen_slot *slot,
                                     uint64_t entry);
 
-/* ---- entry.c: one entry ------------------------------------------------ */
+/* ---- map_entry.c: one entry -------------------------------------------- */
 
 /*
  * Map where nothing is: `entry` at the fault's address. A counted frame's one

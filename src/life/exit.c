@@ -4,7 +4,7 @@
  *
  * Accepts a space that never had a VMA, one whose VMAs are gone, and one that
  * a failed fork left EMPTY. The first test to break is
- * tests/unit/test_exit.c.
+ * tests/unit/life/test_fork.c.
  */
 #include "space/charge.h"
 #include "object/object.h"

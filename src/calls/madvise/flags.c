@@ -3,7 +3,8 @@
  * calls/madvise/flags.c - advice that is a flag of the mapping: check, reserve,
  * commit (ranges/change.h).
  *
- * Called by advise.c. The first test to break is tests/unit/test_advise.c.
+ * Called by madvise.c. The first test to break is
+ * tests/host/test_advise_host.c.
  */
 #include "calls/madvise/madvise.h"
 

@@ -3,13 +3,14 @@
  * calls/madvise/madvise.c - madvise: arguments, locks, one mapping after the
  * other.
  *
- *   flags          mmap lock for writing; atomic    advise_flags.c
+ *   flags          mmap lock for writing; atomic    flags.c
  *   GUARD_INSTALL  what it takes; atomic            guard.c
  *   POPULATE_*     none                             fault/populate.c
  *   others         one VMA: its lock, if the work is in page tables alone;
  *                  else the mmap lock for reading
  *
- * Called by the embedder. The first test to break is tests/unit/test_advise.c.
+ * Called by the embedder. The first test to break is
+ * tests/host/test_advise_host.c.
  */
 #include "calls/madvise/madvise.h"
 

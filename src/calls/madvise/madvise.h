@@ -21,7 +21,7 @@ struct aspen_advise {
  * Advise what of one VMA lies in the range.
  *
  * Context: the VMA's lock or the mmap lock is held for reading. Those of
- *          advise_object.c drop the mmap lock and take it again: the VMA must
+ *          object.c drop the mmap lock and take it again: the VMA must
  *          not be used any more.
  */
 typedef int aspen_advise_part(struct aspen_advise *advise,
@@ -45,17 +45,17 @@ aspen_vma_is_anonymous(const struct aspen_vma *vma)
 ASPEN_MUST_USE int aspen_advise_check_seal(enum aspen_advice advice,
                                            const struct aspen_vma *vma);
 
-/* ---- advise_flags.c: atomic; takes the mmap lock itself ---------------- */
+/* ---- flags.c: atomic; takes the mmap lock itself ----------------------- */
 
 ASPEN_MUST_USE int aspen_advise_flags(struct aspen_advise *advise);
 
-/* ---- advise_pages.c ---------------------------------------------------- */
+/* ---- pages.c ----------------------------------------------------------- */
 
 aspen_advise_part aspen_advise_dontneed;
 aspen_advise_part aspen_advise_free;
 aspen_advise_part aspen_advise_cold;
 
-/* ---- advise_object.c --------------------------------------------------- */
+/* ---- object.c ---------------------------------------------------------- */
 
 aspen_advise_part aspen_advise_willneed;
 aspen_advise_part aspen_advise_remove;

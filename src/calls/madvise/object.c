@@ -5,7 +5,8 @@
  *
  * Both may wait for a pager: the object is held, the mmap lock dropped.
  *
- * Called by advise.c. The first test to break is tests/unit/test_advise.c.
+ * Called by madvise.c. The first test to break is
+ * tests/host/test_advise_host.c.
  */
 #include "calls/madvise/madvise.h"
 

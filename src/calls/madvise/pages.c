@@ -11,7 +11,8 @@
  *     the frame. Where no processor sets DIRTY in entries, a page that becomes
  *     lazy is write-protected, so that the next write takes it back by a fault.
  *
- * Called by advise.c. The first test to break is tests/unit/test_advise.c.
+ * Called by madvise.c. The first test to break is
+ * tests/host/test_advise_host.c.
  */
 #include "calls/madvise/madvise.h"
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * fuzz.h - `aspen fuzz`: random memory calls, on the host and in Aspen.
+ * fuzz/command.h - `aspen fuzz`: random memory calls, on the host and in Aspen.
  */
 #ifndef ASPEN_FUZZ_H
 #define ASPEN_FUZZ_H

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * fuzz_failing.h - the calls of the mix on the address space of a real process,
+ * fuzz/failing.h - the calls of the mix on the address space of a real process,
  * each failing at each of its steps.
  */
 #ifndef ASPEN_FUZZ_FAILING_H

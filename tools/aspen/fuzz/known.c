@@ -4,7 +4,7 @@
  * name. After one of them both sides are brought to the same state again, or
  * the sequence ends.
  *
- * Called by fuzz_pair.c. tests/tools/fuzz.sh breaks first.
+ * Called by fuzz/pair.c. tests/tools/fuzz.sh breaks first.
  */
 #define _GNU_SOURCE
 #include "fuzz/session.h"

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * rehearse.h - `aspen rehearse`: fork a captured address space, and let the
- * fork fail at every step.
+ * rehearse/command.h - `aspen rehearse`: fork a captured address space, and let
+ * the fork fail at every step.
  */
 #ifndef ASPEN_REHEARSE_H
 #define ASPEN_REHEARSE_H

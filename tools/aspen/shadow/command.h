@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * shadow.h - `aspen shadow`: follow a real program and its children, make
- * every memory call in Aspen as well, and compare answers and mappings.
+ * shadow/command.h - `aspen shadow`: follow a real program and its children,
+ * make every memory call in Aspen as well, and compare answers and mappings.
  */
 #ifndef ASPEN_SHADOW_H
 #define ASPEN_SHADOW_H

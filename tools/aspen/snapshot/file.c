@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * snapshot_file.c - snapshots as files. The header is drawn in snapshot.h;
+ * snapshot/file.c - snapshots as files. The header is drawn in snapshot.h;
  * the payload is, in this order (all numbers of variable length):
  *
  *   flags (1 torn, 2 redacted, 4 frames_told), method, ambiguous, assumed,
@@ -19,7 +19,7 @@
  *
  * Whatever a file holds, parsing ends with a reason or with a snapshot for
  * which snapshot_check() holds; memory is bounded by the file's length. A
- * file is never left half written: I1 it has its name only when all of it is
+ * file is never left half written: it has its name only when all of it is
  * on the disk.
  *
  * Called by capture, rehearse and make_snapshots. test_snapshot.c breaks

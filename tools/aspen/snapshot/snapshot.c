@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * snapshot.c - the model of a captured address space: building, flags, sums,
- * redaction. The file format is in snapshot_file.c; the invariants I1 to I3
+ * redaction. The file format is in snapshot/file.c; the invariants I1 to I3
  * are in snapshot.h.
  *
  * Called by capture, rehearse and tests/snapshots/make_snapshots.c.
