@@ -27,6 +27,7 @@ static const char usage[] =
     "  calls      memory calls and page faults beside the host kernel\n"
     "  --json     {\"schema\":\"aspen.bench/1\",\"rows\":[...]}\n"
     "  --runs N   samples of each side, 1 to 15 (default 7)\n"
+    "  --help     print this\n"
     "\n"
     "A ratio below 1 does not say that Aspen is faster than Linux: each table\n"
     "ends with what the peer does besides.\n"
@@ -42,8 +43,9 @@ struct options {
 static _Noreturn void
 refuse(const char *what, const char *argument)
 {
-    fprintf(stderr, "aspen bench: %s%s%s; see aspen bench --help\n", what,
-            *argument ? ": " : "", argument);
+    fprintf(stderr, "aspen bench: %s%s%s%s; see aspen bench --help\n", what,
+            argument ? ", not '" : "", argument ? argument : "",
+            argument ? "'" : "");
     exit(2);
 }
 
@@ -52,7 +54,8 @@ parse_runs(const char *text)
 {
     char *end;
     unsigned long runs = text ? strtoul(text, &end, 10) : 0;
-    if (!text || *end || runs < 1 || runs > REPORT_SAMPLES)
+    if (!text || *text < '0' || *text > '9' || *end || runs < 1 ||
+        runs > REPORT_SAMPLES)
         refuse("--runs takes 1 to 15", text ? text : "");
     return (unsigned)runs;
 }
@@ -63,7 +66,7 @@ parse(char **arguments)
     struct options options = {NULL, false, 7};
 
     for (; *arguments; arguments++) {
-        if (!strcmp(*arguments, "--help")) {
+        if (!strcmp(*arguments, "--help") || !strcmp(*arguments, "-h")) {
             fputs(usage, stdout);
             exit(0);
         }
@@ -73,13 +76,14 @@ parse(char **arguments)
             options.runs = parse_runs(arguments[1]);
             arguments++;
         } else if (**arguments == '-' || options.subject) {
-            refuse("unknown argument", *arguments);
+            refuse("takes --json, --runs N and one of tree, fork, calls",
+                   *arguments);
         } else {
             options.subject = *arguments;
         }
     }
     if (!options.subject)
-        refuse("nothing to measure", "");
+        refuse("give one of tree, fork, calls", NULL);
     return options;
 }
 
@@ -100,7 +104,7 @@ own_folder(void)
     ssize_t length = readlink("/proc/self/exe", path, sizeof(path) - 1);
     char *slash = length > 0 ? memrchr(path, '/', (size_t)length) : NULL;
     if (!slash)
-        refuse("cannot tell where this program is", "");
+        refuse("cannot tell where this program is", NULL);
     *slash = '\0';
     return path;
 }
@@ -124,13 +128,15 @@ main(int argc, char **argv)
         title = "the range tree, beside Linux's maple tree";
         count = tree_rows(rows, own_folder(), options.runs, progress);
     } else {
-        refuse("unknown subject", options.subject);
+        refuse("measures tree, fork or calls", options.subject);
     }
     if (!count)
         return 2;
     if (!options.json)
         report_table(stdout, title, rows, count);
     else if (!report_json(stdout, rows, count))
-        refuse("writing the JSON failed", "");
+        refuse("cannot write the result", NULL);
+    if (fflush(stdout) != 0 || ferror(stdout))
+        refuse("cannot write the result", NULL);
     return 0;
 }

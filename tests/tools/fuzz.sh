@@ -198,5 +198,5 @@ expect 2 "'--nonsense' is no option" fuzz --nonsense
 expect 2 'takes no argument' fuzz true
 expect 2 'No such file' fuzz --replay "$work/none"
 echo nothing >"$work/nothing"
-expect 2 'no operation in there' fuzz --replay "$work/nothing"
+expect 2 'no operation is in' fuzz --replay "$work/nothing"
 finish

@@ -174,7 +174,7 @@ expect 2 'no process 99999999' shadow --pid 99999999
 expect 2 'give one of' shadow --pid 1 -- true
 expect 2 'go with --pid' shadow --calls 5 -- true
 expect 2 '--seconds takes seconds' shadow --pid 1 --seconds x
-expect 2 'give -- CMD' shadow true
+expect 2 'a command goes behind --' shadow true
 expect 2 '--every takes a number' shadow --every x -- true
 expect 2 "'--nonsense' is no option" shadow --nonsense -- true
 expect 2 'No such file' shadow -- "$work/none"

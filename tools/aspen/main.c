@@ -5,10 +5,11 @@
  * tests/tools/usage.sh breaks first.
  */
 #define _GNU_SOURCE
-#include "snapshot/capture.h"
+#include "common/options.h"
 #include "fuzz/command.h"
 #include "rehearse/command.h"
 #include "shadow/command.h"
+#include "snapshot/capture.h"
 
 #include <aspen/version.h>
 
@@ -31,7 +32,7 @@ static const char help[] =
     "             compare\n"
     "  bench      measure, beside the host's kernel\n"
     "\n"
-    "  aspen COMMAND --help tells more; aspen --version prints the version.\n"
+    "  aspen help COMMAND tells more; aspen --version prints the version.\n"
     "\n"
     "Exit status: 0 all is well, 1 a promise was broken, 2 usage or the\n"
     "system refused.\n";
@@ -42,7 +43,7 @@ static const char help[] =
  * install` puts it, seen from bin/.
  */
 static int
-bench_command(char **argv)
+bench_command(int argc, char **argv)
 {
     static const char *const places[] = {"", "/../libexec/aspen"};
     char self[PATH_MAX];
@@ -50,6 +51,7 @@ bench_command(char **argv)
     ssize_t length = readlink("/proc/self/exe", self, sizeof(self) - 1);
     char *slash = length > 0 ? memrchr(self, '/', (size_t)length) : NULL;
 
+    (void)argc;
     if (slash == NULL)
         return tool_refuse("bench", "cannot tell where this program is");
     *slash = '\0';
@@ -66,43 +68,66 @@ bench_command(char **argv)
                        self, self);
 }
 
+static const struct {
+    const char *name;
+    int (*run)(int argc, char **argv);
+} commands[] = {
+    {"rehearse", rehearse_command}, {"capture", capture_command},
+    {"shadow", shadow_command},     {"fuzz", fuzz_command},
+    {"bench", bench_command},
+};
+
+static int
+run_command(int argc, char **argv)
+{
+    for (size_t i = 0; i < sizeof(commands) / sizeof(commands[0]); i++)
+        if (strcmp(argv[0], commands[i].name) == 0)
+            return commands[i].run(argc, argv);
+    return tool_refuse(NULL, "no command '%s'; see aspen --help", argv[0]);
+}
+
+static bool
+is_one_of(const char *word, const char *one, const char *other)
+{
+    return strcmp(word, one) == 0 || strcmp(word, other) == 0;
+}
+
+/* `aspen help CMD` is `aspen CMD --help`. */
+static int
+help_command(int argc, char **argv)
+{
+    char option[] = "--help";
+    char *asked[] = {argc > 1 ? argv[1] : NULL, option, NULL};
+
+    if (argc > 2)
+        return tool_refuse(NULL, "help takes one command, not '%s'", argv[2]);
+    if (argc > 1)
+        return run_command(2, asked);
+    fputs(help, stdout);
+    return options_flush(NULL, EXIT_HELD);
+}
+
 int
 main(int argc, char **argv)
 {
-    const char *command = argc > 1 ? argv[1] : NULL;
+    const char *word = argc > 1 ? argv[1] : NULL;
     long page_bytes = sysconf(_SC_PAGESIZE);
-    int status;
 
     if (page_bytes != 4096)
         return tool_refuse(NULL,
                            "this kernel has pages of %ld bytes, Aspen knows "
                            "4096 alone",
                            page_bytes);
-    if (command == NULL) {
+    if (word == NULL) {
         fputs(help, stderr);
         return EXIT_REFUSED;
     }
-    if (strcmp(command, "--help") == 0 || strcmp(command, "-h") == 0 ||
-        strcmp(command, "help") == 0) {
-        fputs(help, stdout);
-        status = EXIT_HELD;
-    } else if (strcmp(command, "--version") == 0 ||
-               strcmp(command, "-V") == 0) {
-        printf("aspen %s\n", aspen_version());
-        status = EXIT_HELD;
-    } else if (strcmp(command, "capture") == 0)
-        return capture_command(argc - 1, argv + 1);
-    else if (strcmp(command, "rehearse") == 0)
-        return rehearse_command(argc - 1, argv + 1);
-    else if (strcmp(command, "shadow") == 0)
-        return shadow_command(argc - 1, argv + 1);
-    else if (strcmp(command, "fuzz") == 0)
-        return fuzz_command(argc - 1, argv + 1);
-    else if (strcmp(command, "bench") == 0)
-        return bench_command(argv + 1);
-    else
-        return tool_refuse(NULL, "no command '%s'; see aspen --help", command);
-    if (fflush(stdout) != 0)
-        return tool_refuse(NULL, "cannot write: %s", strerror(errno));
-    return status;
+    if (strcmp(word, "help") == 0)
+        return help_command(argc - 1, argv + 1);
+    if (is_one_of(word, "--help", "-h"))
+        return help_command(1, argv + 1);
+    if (!is_one_of(word, "--version", "-V"))
+        return run_command(argc - 1, argv + 1);
+    printf("aspen %s\n", aspen_version());
+    return options_flush(NULL, EXIT_HELD);
 }

@@ -33,7 +33,9 @@ options_seconds(const char *command, const char *name, uint64_t least_ns,
 {
     if (tool_parse_seconds(optarg, nanoseconds) && *nanoseconds >= least_ns)
         return 0;
-    return tool_refuse(command, "--%s takes seconds, not '%s'", name, optarg);
+    return tool_refuse(command, "--%s takes seconds%s, up to %u, not '%s'",
+                       name, least_ns ? ", more than 0" : "", TOOL_SECONDS_MAX,
+                       optarg);
 }
 
 int
@@ -49,12 +51,36 @@ options_process(const char *command, pid_t *process)
 }
 
 int
-options_unknown(const char *command, char **argv)
+options_file(const char *command, const char *name, const char **path)
 {
-    return tool_refuse(command,
-                       "'%s' is no option, or its value is missing; see "
-                       "aspen %s --help",
-                       argv[optind - 1], command);
+    *path = optarg;
+    return *optarg
+               ? 0
+               : tool_refuse(command, "--%s takes the name of a file", name);
+}
+
+/* A letter among others of one word is not told by where the word stands. */
+int
+options_unknown(const char *command, int option, char **argv)
+{
+    char letter[3] = {'-', (char)optopt, '\0'};
+    bool is_letter = optopt > 0 && optopt < OPTION_PID;
+    const char *what = "is no option";
+
+    if (option == ':') { /* then its word is the last one */
+        what = "lacks its value";
+        is_letter = strncmp(argv[optind - 1], "--", 2) != 0;
+    } else if (optopt >= OPTION_PID)
+        what = "takes no value";
+    return tool_refuse(command, "'%s' %s; see aspen %s --help",
+                       is_letter ? letter : argv[optind - 1], what, command);
+}
+
+int
+options_operand(const char *command, const char *operand)
+{
+    return tool_refuse(command, "'%s' is no option; a command goes behind --",
+                       operand);
 }
 
 int

@@ -32,9 +32,16 @@ int options_number(const char *command, const char *name, uint64_t least,
 int options_seconds(const char *command, const char *name, uint64_t least_ns,
                     uint64_t *nanoseconds);
 int options_process(const char *command, pid_t *process);
+int options_file(const char *command, const char *name, const char **path);
 
-/** getopt_long() met something that is no option of ours: say so. */
-int options_unknown(const char *command, char **argv);
+/**
+ * getopt_long(), whose options begin with ':', answered ':' or '?': say what is
+ * wrong. Returns EXIT_REFUSED.
+ */
+int options_unknown(const char *command, int option, char **argv);
+
+/** So did somebody who wrote a command without "--". */
+int options_operand(const char *command, const char *operand);
 
 /** What is printed goes out, or it is an error. */
 int options_flush(const char *command, int status);

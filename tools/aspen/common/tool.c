@@ -13,6 +13,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -132,6 +133,24 @@ tool_read_file(const char *path, struct tool_buffer *buffer, size_t look,
     return error;
 }
 
+int
+tool_check_target(const char *path, struct tool_error *error)
+{
+    const char *slash = strrchr(path, '/');
+    struct stat found;
+    char folder[4096];
+    int length = slash == NULL ? 1 : slash == path ? 1 : (int)(slash - path);
+    bool there = stat(path, &found) == 0;
+
+    snprintf(folder, sizeof(folder), "%.*s", length,
+             slash == NULL ? "." : path);
+    if (there && S_ISDIR(found.st_mode))
+        errno = EISDIR;
+    else if (access(there ? path : folder, W_OK) == 0)
+        return 0;
+    return tool_fail(error, "cannot write %s: %s", path, strerror(errno));
+}
+
 /* Whether a folder of PATH has such a file, as far as one may look. */
 static bool
 is_in_path(const char *name)
@@ -196,7 +215,7 @@ tool_parse_seconds(const char *text, uint64_t *nanoseconds)
 
     for (; *text >= '0' && *text <= '9'; text++, digits++) {
         seconds = seconds * 10 + (uint64_t)(*text - '0');
-        if (seconds > 1000000)
+        if (seconds > TOOL_SECONDS_MAX)
             return false;
     }
     if (*text == '.')

@@ -62,8 +62,15 @@ int tool_read_file(const char *path, struct tool_buffer *buffer, size_t look,
  */
 int tool_exec(char *const *command);
 
+/**
+ * Refuse a file that cannot be written, before all the work that would be in
+ * vain. It is not made yet. 0, or -1 and the reason.
+ */
+int tool_check_target(const char *path, struct tool_error *error);
+
 /** Numbers of options: decimal digits only, no sign. False: not a number. */
 bool tool_parse_number(const char *text, uint64_t max, uint64_t *number);
+#define TOOL_SECONDS_MAX 1000000u
 /** Seconds with up to nine digits after the point, as nanoseconds. */
 bool tool_parse_seconds(const char *text, uint64_t *nanoseconds);
 

@@ -21,6 +21,9 @@
 
 #define COMMAND "fuzz"
 
+/* More is no more of anything: the window is full of mappings long before. */
+#define LENGTH_MAX 1000000u
+
 enum {
     OPTION_CALLS = OPTION_OWN,
     OPTION_SECONDS,
@@ -71,10 +74,11 @@ static const char help[] =
     "system refused.\n";
 
 struct fuzz_arguments {
-    uint64_t calls;
+    uint64_t calls;      /* 0: not given */
     uint64_t seconds_ns; /* 0: no end */
     uint64_t seed;
-    uint64_t length;
+    uint64_t length; /* 0: not given */
+    bool seed_given;
     const char *replay;
     const char *failing;
     const char *output;
@@ -101,22 +105,19 @@ take_option(struct fuzz_arguments *arguments, int option, char **argv)
         return options_number(COMMAND, "calls", 1, INT64_MAX,
                               &arguments->calls);
     case OPTION_SECONDS:
-        arguments->calls = UINT64_MAX;
         return options_seconds(COMMAND, "seconds", 1, &arguments->seconds_ns);
     case OPTION_SEED:
+        arguments->seed_given = true;
         return options_number(COMMAND, "seed", 0, INT64_MAX, &arguments->seed);
     case OPTION_LENGTH:
-        return options_number(COMMAND, "length", 1, INT64_MAX,
+        return options_number(COMMAND, "length", 1, LENGTH_MAX,
                               &arguments->length);
     case OPTION_REPLAY:
-        arguments->replay = optarg;
-        return 0;
+        return options_file(COMMAND, "replay", &arguments->replay);
     case OPTION_FAILING:
-        arguments->failing = optarg;
-        return 0;
+        return options_file(COMMAND, "failing", &arguments->failing);
     case OPTION_OUTPUT:
-        arguments->output = optarg;
-        return 0;
+        return options_file(COMMAND, "output", &arguments->output);
     case OPTION_JSON:
         arguments->json = true;
         return 0;
@@ -125,8 +126,34 @@ take_option(struct fuzz_arguments *arguments, int option, char **argv)
         arguments->help = true;
         return 0;
     default:
-        return options_unknown(COMMAND, argv);
+        return options_unknown(COMMAND, option, argv);
     }
+}
+
+/* What would have no effect is a misunderstanding. */
+static int
+check_arguments(struct fuzz_arguments *arguments)
+{
+    struct tool_error error;
+
+    if (arguments->replay && arguments->failing)
+        return tool_refuse(COMMAND, "--replay and --failing exclude each "
+                                    "other");
+    if (arguments->replay && (arguments->calls || arguments->seconds_ns ||
+                              arguments->seed_given || arguments->length))
+        return tool_refuse(COMMAND, "--replay makes what the file says: no "
+                                    "--calls, --seconds, --seed, --length");
+    if (arguments->failing &&
+        (arguments->seconds_ns || arguments->length || arguments->output))
+        return tool_refuse(COMMAND, "--failing has no kernel beside it: no "
+                                    "--seconds, --length, --output");
+    if (arguments->output && tool_check_target(arguments->output, &error) != 0)
+        return tool_refuse(COMMAND, "%s", error.text);
+    if (arguments->calls == 0)
+        arguments->calls = arguments->seconds_ns ? UINT64_MAX : 100000;
+    if (arguments->length == 0)
+        arguments->length = 400;
+    return 0;
 }
 
 static int
@@ -135,8 +162,7 @@ take_arguments(struct fuzz_arguments *arguments, int argc, char **argv)
     int option;
     int status;
 
-    *arguments =
-        (struct fuzz_arguments){.calls = 100000, .seed = 1, .length = 400};
+    *arguments = (struct fuzz_arguments){.seed = 1};
     opterr = 0;
     while (!arguments->help &&
            (option = getopt_long(argc, argv, ":h", table, NULL)) != -1) {
@@ -146,7 +172,7 @@ take_arguments(struct fuzz_arguments *arguments, int argc, char **argv)
     }
     if (!arguments->help && optind < argc)
         return tool_refuse(COMMAND, "takes no argument '%s'", argv[optind]);
-    return 0;
+    return arguments->help ? 0 : check_arguments(arguments);
 }
 
 /* ---- Sequences ---------------------------------------------------------- */
@@ -194,7 +220,10 @@ run_sequences(struct fuzz *fuzz, const struct fuzz_arguments *arguments)
     tool_progress_begin(&progress, "calls", arguments->calls);
     while (fuzz->pair.calls < arguments->calls &&
            (arguments->seconds_ns == 0 || tool_now_ns() < end)) {
-        step = run_sequence(fuzz, arguments->length);
+        uint64_t left = arguments->calls - fuzz->pair.calls;
+
+        step = run_sequence(fuzz, arguments->length < left ? arguments->length
+                                                           : left);
         tool_progress_set(&progress, fuzz->pair.calls);
         if (step == FUZZ_FAILED || step == FUZZ_UNEXPLAINED)
             break;
@@ -206,19 +235,23 @@ run_sequences(struct fuzz *fuzz, const struct fuzz_arguments *arguments)
 }
 
 static int
-replay(struct fuzz *fuzz, const char *path)
+read_program(struct fuzz *fuzz, const char *path, struct tool_error *error)
 {
     FILE *file = fopen(path, "re");
-    size_t made;
     int result;
 
     if (!file)
-        return tool_fail(&fuzz->pair.error, "cannot read %s: %s", path,
-                         strerror(errno));
-    result = fuzz_text_read(file, &fuzz->sequence, &fuzz->pair.error);
+        return tool_fail(error, "cannot read %s: %s", path, strerror(errno));
+    result = fuzz_text_read(file, path, &fuzz->sequence, error);
     fclose(file);
-    if (result != 0)
-        return result;
+    return result;
+}
+
+static int
+replay(struct fuzz *fuzz)
+{
+    size_t made;
+
     switch (fuzz_pair_replay(&fuzz->pair, &fuzz->sequence, &made)) {
     case FUZZ_FAILED:
         return -1;
@@ -398,11 +431,15 @@ stay_here(void)
 static int
 run(struct fuzz *fuzz, const struct fuzz_arguments *arguments)
 {
-    int result = fuzz_pair_begin(&fuzz->pair);
+    int result = 0;
 
+    if (arguments->replay)
+        result = read_program(fuzz, arguments->replay, &fuzz->pair.error);
     if (result == 0)
-        result = arguments->replay ? replay(fuzz, arguments->replay)
-                                   : run_sequences(fuzz, arguments);
+        result = fuzz_pair_begin(&fuzz->pair);
+    if (result == 0)
+        result =
+            arguments->replay ? replay(fuzz) : run_sequences(fuzz, arguments);
     return result == 0 ? report(fuzz, arguments)
                        : tool_refuse(COMMAND, "%s", fuzz->pair.error.text);
 }

@@ -324,7 +324,7 @@ int fuzz_shrink(struct fuzz_pair *pair, struct fuzz_sequence *sequence);
 void fuzz_text_write(FILE *to, const struct fuzz_sequence *sequence,
                      const char *title, const char *what);
 /* Such a program's operations. -1: error. */
-int fuzz_text_read(FILE *from, struct fuzz_sequence *sequence,
+int fuzz_text_read(FILE *from, const char *path, struct fuzz_sequence *sequence,
                    struct tool_error *error);
 /* "0: mmap(0x.., ...)" */
 void fuzz_text_op(const struct fuzz_op *op, char *text, size_t size);

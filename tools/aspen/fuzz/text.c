@@ -321,7 +321,16 @@ number_of(const char *name)
                                           : strtoull(name, NULL, 10);
 }
 
-/* A line of the table. False: it is none. */
+/* A line of the table, as far as it goes. */
+static bool
+begins_op(const char *line)
+{
+    unsigned process;
+
+    return sscanf(line, " {%u,", &process) == 1;
+}
+
+/* False: it is none. */
 static bool
 parse_op(const char *line, struct fuzz_op *op)
 {
@@ -343,23 +352,44 @@ parse_op(const char *line, struct fuzz_op *op)
     return false;
 }
 
-int
-fuzz_text_read(FILE *from, struct fuzz_sequence *sequence,
-               struct tool_error *error)
+/* The table's lines are among those of a C program. */
+static int
+take_line(const char *line, struct fuzz_sequence *sequence,
+          struct tool_error *error)
 {
     struct fuzz_op op;
+
+    if (!begins_op(line))
+        return 0;
+    if (!parse_op(line, &op))
+        return tool_fail(error, "this is no operation");
+    if (op.kind == FUZZ_CALL && !linux_call_name(op.call.number))
+        return tool_fail(error, "call %" PRIu64 " is not modelled",
+                         op.call.number);
+    if (op.process >= FUZZ_PROCESSES)
+        return tool_fail(error, "there are processes 0 to %u",
+                         FUZZ_PROCESSES - 1);
+    return fuzz_sequence_add(sequence, &op) ? 0 : tool_fail(error, "no memory");
+}
+
+int
+fuzz_text_read(FILE *from, const char *path, struct fuzz_sequence *sequence,
+               struct tool_error *error)
+{
+    struct tool_error reason;
     char line[512];
+    unsigned number = 0;
 
     while (fgets(line, sizeof(line), from)) {
-        if (!parse_op(line, &op))
-            continue;
-        if (op.kind == FUZZ_CALL && !linux_call_name(op.call.number))
-            return tool_fail(error, "call %" PRIu64 " is not modelled",
-                             op.call.number);
-        if (!fuzz_sequence_add(sequence, &op))
-            return tool_fail(error, "no memory");
+        number++;
+        if (*line == '\0') /* and so may all the rest be, without an end */
+            return tool_fail(error, "%s is no text", path);
+        if (take_line(line, sequence, &reason) != 0)
+            return tool_fail(error, "%s, line %u: %s", path, number,
+                             reason.text);
     }
     if (ferror(from))
-        return tool_fail(error, "%s", strerror(errno));
-    return sequence->count ? 0 : tool_fail(error, "no operation in there");
+        return tool_fail(error, "cannot read %s: %s", path, strerror(errno));
+    return sequence->count ? 0
+                           : tool_fail(error, "no operation is in %s", path);
 }

@@ -114,7 +114,7 @@ take_own_option(struct rehearse_arguments *arguments, int option, char **argv)
         arguments->json = true;
         return 0;
     default:
-        return options_unknown(COMMAND, argv);
+        return options_unknown(COMMAND, option, argv);
     }
 }
 

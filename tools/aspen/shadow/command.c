@@ -54,7 +54,8 @@ static const char help[] =
     "  --calls N            with --pid: until so many calls were made\n"
     "  --every N            compare mappings after N calls of a process\n"
     "                       (1000; 0: never)\n"
-    "  --guest-output FILE  the program's standard output goes there\n"
+    "  --guest-output FILE  the program's standard output goes there; - is\n"
+    "                       standard error\n"
     "  --json               print one JSON object on stdout; what the program\n"
     "                       prints goes to stderr unless --guest-output says\n"
     "                       otherwise\n"
@@ -79,9 +80,8 @@ take_option(struct shadow_arguments *arguments, int option, char **argv)
 {
     switch (option) {
     case OPTION_EVERY:
-        if (tool_parse_number(optarg, INT64_MAX, &arguments->every))
-            return 0;
-        return tool_refuse(COMMAND, "--every takes a number, not '%s'", optarg);
+        return options_number(COMMAND, "every", 0, INT64_MAX,
+                              &arguments->every);
     case OPTION_PID:
     case 'p':
         return options_process(COMMAND, &arguments->pid);
@@ -91,8 +91,7 @@ take_option(struct shadow_arguments *arguments, int option, char **argv)
     case OPTION_SECONDS:
         return options_seconds(COMMAND, "seconds", 1, &arguments->seconds_ns);
     case OPTION_GUEST_OUTPUT:
-        arguments->guest_output = optarg;
-        return 0;
+        return options_file(COMMAND, "guest-output", &arguments->guest_output);
     case OPTION_JSON:
         arguments->json = true;
         return 0;
@@ -101,7 +100,7 @@ take_option(struct shadow_arguments *arguments, int option, char **argv)
         arguments->help = true;
         return 0;
     default:
-        return options_unknown(COMMAND, argv);
+        return options_unknown(COMMAND, option, argv);
     }
 }
 
@@ -135,8 +134,11 @@ take_arguments(struct shadow_arguments *arguments, int argc, char **argv)
         return check_attaching(arguments, optind < argc);
     if (arguments->calls || arguments->seconds_ns)
         return tool_refuse(COMMAND, "--calls and --seconds go with --pid");
-    if (optind >= argc || strcmp(argv[optind - 1], "--") != 0)
-        return tool_refuse(COMMAND, "give -- CMD ARGS, or --pid P");
+    if (optind >= argc)
+        return tool_refuse(COMMAND, "give -- CMD ARGS, or --pid P; see aspen "
+                                    "shadow --help");
+    if (strcmp(argv[optind - 1], "--") != 0)
+        return options_operand(COMMAND, argv[optind]);
     arguments->command = argv + optind;
     if (arguments->json && !arguments->guest_output)
         arguments->guest_output = "-";

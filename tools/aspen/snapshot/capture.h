@@ -50,6 +50,8 @@ struct capture_source {
     const char *file;     /* --snapshot FILE, or NULL */
     const char *output;   /* --output FILE, for CMD */
     uint64_t after_ns;    /* --after SECONDS, for CMD */
+    bool after_given;
+    bool method_given;
     struct capture_options options;
 };
 

@@ -36,7 +36,7 @@ static const char help[] =
     "page-table entry holds, without any contents. The process stands still\n"
     "while it is read and goes on afterwards.\n"
     "\n"
-    "  -o FILE            the snapshot; it appears whole or not at all; - is\n"
+    "  -o, --file FILE    the snapshot; it appears whole or not at all; - is\n"
     "                     standard output\n"
     "  --redact           leave out paths, names, devices and inodes\n";
 
@@ -62,9 +62,10 @@ take_arguments(struct capture_arguments *arguments, int argc, char **argv)
             return EXIT_REFUSED;
         if (taken > 0)
             continue;
-        if (option == 'o')
-            arguments->file = optarg;
-        else if (option == OPTION_REDACT)
+        if (option == 'o') {
+            if (options_file(COMMAND, "file", &arguments->file) != 0)
+                return EXIT_REFUSED;
+        } else if (option == OPTION_REDACT)
             arguments->redact = true;
         else if (option == OPTION_JSON)
             arguments->json = true;
@@ -72,7 +73,7 @@ take_arguments(struct capture_arguments *arguments, int argc, char **argv)
             arguments->help = true;
             return 0;
         } else
-            return options_unknown(COMMAND, argv);
+            return options_unknown(COMMAND, option, argv);
     }
     if (arguments->file == NULL)
         return tool_refuse(COMMAND, "give -o FILE; see aspen capture --help");
@@ -134,29 +135,20 @@ print_text(const struct snapshot *snapshot,
         fprintf(to, "  taken while it ran: may not fit together\n");
 }
 
-/* A file that cannot be written should be refused before, not after, the
- * process was stopped or the command run. */
+/* Before the process is stopped or the command run, and not after it. */
 static int
 check_target(const char *file)
 {
-    char directory[4096];
-    char *slash;
+    struct tool_error error;
 
     if (strcmp(file, "-") == 0)
         return isatty(STDOUT_FILENO) == 1
                    ? tool_refuse(COMMAND, "a snapshot is no text: not "
                                           "written to a terminal")
                    : 0;
-    snprintf(directory, sizeof(directory), "%s", file);
-    slash = strrchr(directory, '/');
-    if (slash == NULL)
-        strcpy(directory, ".");
-    else
-        slash[slash == directory ? 1 : 0] = '\0';
-    if (access(file, F_OK) != 0 && access(directory, W_OK) != 0)
-        return tool_refuse(COMMAND, "cannot write %s: %s", file,
-                           strerror(errno));
-    return 0;
+    return tool_check_target(file, &error) == 0
+               ? 0
+               : tool_refuse(COMMAND, "%s", error.text);
 }
 
 static int

@@ -22,6 +22,7 @@ const char options_source_help[] =
     "  --json             print one JSON object\n"
     "  --help             print this\n";
 
+/* 0 or EXIT_REFUSED, as for options_number(). */
 static int
 take_method(struct capture_source *source, const char *command)
 {
@@ -32,10 +33,10 @@ take_method(struct capture_source *source, const char *command)
     else if (strcmp(optarg, "pagemap") == 0)
         source->options.method = PAGES_PAGEMAP;
     else {
-        tool_refuse(command, "--method takes best, scan or pagemap");
-        return -1;
+        return tool_refuse(
+            command, "--method takes best, scan or pagemap, not '%s'", optarg);
     }
-    return 1;
+    return 0;
 }
 
 void
@@ -49,27 +50,47 @@ int
 options_source_take(struct capture_source *source, const char *command,
                     int option)
 {
+    int status = 0;
+
     switch (option) {
     case OPTION_PID:
-        return options_process(command, &source->process) == 0 ? 1 : -1;
+        status = options_process(command, &source->process);
+        break;
     case OPTION_SNAPSHOT:
-        source->file = optarg;
-        return 1;
+        status = options_file(command, "snapshot", &source->file);
+        break;
     case OPTION_OUTPUT:
-        source->output = optarg;
-        return 1;
+        status = options_file(command, "output", &source->output);
+        break;
     case OPTION_AFTER:
-        return options_seconds(command, "after", 0, &source->after_ns) == 0
-                   ? 1
-                   : -1;
+        source->after_given = true;
+        status = options_seconds(command, "after", 0, &source->after_ns);
+        break;
     case OPTION_NO_STOP:
         source->options.no_stop = true;
-        return 1;
+        break;
     case OPTION_METHOD:
-        return take_method(source, command);
+        source->method_given = true;
+        status = take_method(source, command);
+        break;
     default:
         return 0;
     }
+    return status == 0 ? 1 : -1;
+}
+
+/* What would have no effect is a misunderstanding. */
+static int
+check_needed(const struct capture_source *source, const char *command)
+{
+    if (source->command == NULL && (source->after_given || source->output))
+        return tool_refuse(command, "%s goes with -- CMD",
+                           source->output ? "--output" : "--after");
+    if (source->file != NULL &&
+        (source->method_given || source->options.no_stop))
+        return tool_refuse(command, "%s goes with a process, not a snapshot",
+                           source->method_given ? "--method" : "--no-stop");
+    return 0;
 }
 
 int
@@ -80,9 +101,7 @@ options_source_finish(struct capture_source *source, const char *command,
 
     if (optind < argc) {
         if (strcmp(argv[optind - 1], "--") != 0)
-            return tool_refuse(command,
-                               "'%s' is no option; a command goes behind --",
-                               argv[optind]);
+            return options_operand(command, argv[optind]);
         source->command = argv + optind;
         sources++;
     }
@@ -91,5 +110,5 @@ options_source_finish(struct capture_source *source, const char *command,
                            "give one of --pid P, -- CMD%s; see "
                            "aspen %s --help",
                            file_allowed ? ", --snapshot FILE" : "", command);
-    return 0;
+    return check_needed(source, command);
 }
