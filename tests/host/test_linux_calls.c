@@ -85,7 +85,8 @@ sides_create(struct sides *s)
     s->space = (struct linux_space){.mm = helper_mm(&s->helper),
                                     .find_file = find_file,
                                     .context = s,
-                                    .unknown_flags = host_unknown_flags()};
+                                    .unknown_flags = host_unknown_flags(),
+                                    .no_pkey_calls = host_lacks_pkey_calls()};
     assert_int_equal(host_process_read(getpid(), &process), 0);
     assert_int_equal(host_process_apply(&process, s->space.mm), 0);
 }
@@ -342,12 +343,37 @@ test_not_modelled(void **state)
     sides_destroy(&s);
 }
 
+/* On a kernel for a processor that never has keys. */
+static void
+test_no_pkey_calls(void **state)
+{
+    struct sides s = {.random = 1};
+    static const struct linux_call calls[] = {
+        {SYS_pkey_mprotect, {BASE, PAGE, PROT_READ, UINT64_MAX}},
+        {SYS_pkey_mprotect, {BASE + 1, PAGE, 0x100, 99}},
+        {SYS_pkey_alloc, {1, 0}},
+        {SYS_pkey_alloc, {0, 0}},
+        {SYS_pkey_free, {0}}};
+
+    (void)state;
+    sides_create(&s);
+    s.space.no_pkey_calls = true;
+    for (size_t i = 0; i < sizeof(calls) / sizeof(calls[0]); i++) {
+        int64_t answer = 7;
+
+        assert_true(linux_call_make(&s.space, &calls[i], &answer));
+        assert_int_equal(answer, -ENOSYS);
+    }
+    sides_destroy(&s);
+}
+
 int
 main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_random_calls),
         cmocka_unit_test(test_not_modelled),
+        cmocka_unit_test(test_no_pkey_calls),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

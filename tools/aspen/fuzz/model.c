@@ -300,6 +300,7 @@ make_call(struct fuzz_model *model, struct aspen_mm *mm,
         .find_file = find_file,
         .context = model,
         .unknown_flags = host_unknown_flags(),
+        .no_pkey_calls = host_lacks_pkey_calls(),
         .vector = model->vector,
     };
     int64_t answer = 0;

@@ -190,6 +190,12 @@ host_unknown_flags(void)
     return semantics < ASPEN_SEMANTICS_6_12 ? PROCESSOR_MAP_ABOVE4G : 0;
 }
 
+bool
+host_lacks_pkey_calls(void)
+{
+    return syscall(SYS_pkey_free, -1) && errno == ENOSYS;
+}
+
 /* What the kernel makes of a hint that is too low: the larger of the sysctl
  * and a constant of its security modules, which nothing else tells. */
 static uint64_t

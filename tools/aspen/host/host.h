@@ -21,6 +21,10 @@ bool host_semantics(enum aspen_semantics *semantics);
  * 6.1. It ignores them, but for MAP_SHARED_VALIDATE. */
 uint64_t host_unknown_flags(void);
 
+/** No protection keys, and no calls for them either: kernels for AArch64 before
+ * 6.12. Others answer as a processor without keys lets them. */
+bool host_lacks_pkey_calls(void);
+
 /**
  * aspen_config_init(), then the host's release, overcommit (with its limit, for
  * all processes together), bounds of addresses and maps, and what huge pages do

@@ -243,7 +243,9 @@ static bool
 call_pkey_mprotect(const struct linux_space *space, const uint64_t *a,
                    int64_t *answer)
 {
-    return answered(answer, protect(space->mm, a, (int)a[3]));
+    return answered(answer, space->no_pkey_calls
+                                ? -ENOSYS
+                                : protect(space->mm, a, (int)a[3]));
 }
 
 static bool
@@ -252,6 +254,8 @@ call_pkey_alloc(const struct linux_space *space, const uint64_t *a,
 {
     int pkey = 0, error;
 
+    if (space->no_pkey_calls)
+        return answered(answer, -ENOSYS);
     if (a[0] || a[1] > UINT32_MAX)
         return answered(answer, -EINVAL);
     error = aspen_pkey_alloc(space->mm, (unsigned)a[1], &pkey);
@@ -262,7 +266,9 @@ static bool
 call_pkey_free(const struct linux_space *space, const uint64_t *a,
                int64_t *answer)
 {
-    return answered(answer, aspen_pkey_free(space->mm, (int)a[0]));
+    return answered(answer, space->no_pkey_calls
+                                ? -ENOSYS
+                                : aspen_pkey_free(space->mm, (int)a[0]));
 }
 
 static bool

@@ -35,6 +35,8 @@ struct linux_space {
     /* Flags of mmap that the release does not have; see host_unknown_flags().
      */
     uint64_t unknown_flags;
+    /* Neither pkey_mprotect nor the other two; see host_lacks_pkey_calls(). */
+    bool no_pkey_calls;
     /* Gets the bytes of mincore, one a page. NULL: only the answer counts. */
     uint8_t *vector;
 };

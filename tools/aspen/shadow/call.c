@@ -126,6 +126,7 @@ linux_space_of(struct guest_task *task)
         .read = read_guest,
         .context = task,
         .unknown_flags = host_unknown_flags(),
+        .no_pkey_calls = host_lacks_pkey_calls(),
     };
 }
 
