@@ -187,9 +187,9 @@ endef
 $(foreach t,$(UNIT),$(eval $(call unit_tests,$t,$(call unit_sources,$t))))
 UNIT_test := $(addprefix $(BUILD)/tests/unit/,$(UNIT))
 UNIT_asan := $(addprefix $(BUILD)/asan/tests/unit/,$(UNIT))
-# ThreadSanitizer cannot stop other processes, which this one is about.
+# ThreadSanitizer cannot stop other processes, which these are about.
 UNIT_tsan := $(addprefix $(BUILD)/tsan/tests/unit/, \
-    $(filter-out test_capture,$(UNIT)))
+    $(filter-out test_capture test_capture_stop,$(UNIT)))
 UNIT_clang := $(addprefix $(BUILD)/clang/tests/unit/,$(UNIT))
 UNIT_$(FOREIGN) := $(addprefix $(BUILD)/$(FOREIGN)/tests/unit/,$(UNIT))
 

@@ -11,7 +11,8 @@
  * I1  A thread in `threads` is seized; once stop_begin() is done each of them
  *     stands still or has ended.
  *
- * Called by snapshot/capture.c. tests/unit/tools/test_capture.c breaks first.
+ * Called by snapshot/capture.c. tests/unit/tools/test_capture_stop.c breaks
+ * first.
  */
 #define _GNU_SOURCE
 #include "guest/stop.h"
