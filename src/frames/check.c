@@ -7,8 +7,9 @@
  * table (they are all zero, so there is room) and the marks go again before
  * it returns.
  *
- * Called by the machine's validator and by tests/unit/frames/test_frames.c,
- * which plants one corruption of each kind.
+ * Called by the machine's validator and by
+ * tests/unit/frames/test_frames_check.c, which plants one corruption of each
+ * kind.
  */
 #include "frames/frames.h"
 

@@ -155,14 +155,14 @@ is_ours(const char *name)
 }
 
 /* Code, page and plants have the same names; those of the allocator are in
- * frames.h and planted by test_frames.c. */
+ * frames.h and planted by test_frames_check.c. */
 static void
 test_names(void **unused)
 {
     (void)unused;
     static struct names names;
     char *header = read_file("src/frames/frames.h");
-    char *frames = read_file("tests/unit/frames/test_frames.c");
+    char *frames = read_file("tests/unit/frames/test_frames_check.c");
     size_t allocator = 0;
 
     read_names("docs/use/inspect.md", &names);

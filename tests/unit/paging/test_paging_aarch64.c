@@ -10,6 +10,8 @@
 #define ASPEN_PORT_PAGING_AARCH64
 #endif
 
+#include "bare_machine.h"
+
 #include "paging/gather.c"
 #include "paging/table.c"
 

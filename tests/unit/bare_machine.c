@@ -1,0 +1,47 @@
+/* SPDX-License-Identifier: MIT */
+#include "bare_machine.h"
+
+#include "aspen_posix.h"
+
+struct aspen *
+bare_create(uint32_t frames, bool memory)
+{
+    struct aspen *aspen = aspen_port_memory_alloc(sizeof(*aspen));
+    assert_non_null(aspen);
+    aspen->config.frames = frames;
+    aspen->config.tables_only = !memory;
+    if (memory) {
+        aspen->config.direct_map = aspen_posix_direct_map_create(frames);
+        assert_non_null(aspen->config.direct_map);
+    }
+    assert_int_equal(aspen_frames_init(aspen), 0);
+    return aspen;
+}
+
+void
+bare_destroy(struct aspen *aspen)
+{
+    aspen_frames_destroy(aspen);
+    if (aspen->config.direct_map)
+        aspen_posix_direct_map_destroy(aspen->config.direct_map,
+                                       aspen->config.frames);
+    aspen_port_memory_free(aspen, sizeof(*aspen));
+}
+
+void
+bare_assert_frames(struct aspen *aspen)
+{
+    uint32_t where = 0;
+    const char *wrong = aspen_frames_check(aspen, &where);
+    if (wrong)
+        fail_msg("%s at frame %u", wrong, (unsigned)where);
+}
+
+uint32_t
+bare_alloc(struct aspen *aspen, unsigned order)
+{
+    uint32_t frame = ASPEN_NO_FRAME;
+    assert_int_equal(aspen_frame_alloc(aspen, order, ASPEN_STEP_FRAME, &frame),
+                     0);
+    return frame;
+}
