@@ -1,149 +1,15 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Protection keys: which are given out, what a thread may do by them, and
- * memory that is executed alone, by a key or by the page-table entry.
- * test_pkey_host.c makes the same calls beside the kernel.
+ * Protection keys: which are given out, what a thread may do by them, who
+ * inherits them. test_execute_only.c has the space's own; test_pkey_host.c
+ * makes the same calls beside the kernel.
  */
 #include "helper.h"
 #include "internal.h"
+#include "keyed.h"
 
 #include "space/pkeys.h"
 #include "space/vma.h"
-
-#define AT(page) ((uint64_t)(page)*PAGE)
-#define X        ASPEN_VM_EXEC
-#define SAME     ASPEN_PKEY_SAME
-#define KEPT     (-2) /* protect(): mprotect is not called */
-
-/* A thread, whose rights the machine asks for and changes. */
-struct keyed {
-    struct helper_space s;
-    struct aspen_arch_ops arch;
-    uint32_t rights;
-    unsigned asked;
-};
-
-static uint32_t
-thread_rights(void *context, const struct aspen_mm *mm)
-{
-    struct keyed *k = context;
-
-    (void)mm;
-    k->asked++;
-    return k->rights;
-}
-
-static void
-thread_rights_set(void *context, const struct aspen_mm *mm, uint32_t rights)
-{
-    struct keyed *k = context;
-
-    (void)mm;
-    k->rights = rights;
-}
-
-static int
-create(void **state, enum aspen_execute_only execute_only, unsigned pkeys,
-       bool hooks)
-{
-    struct keyed *k = test_calloc(1, sizeof(*k));
-    struct aspen_config config;
-
-    aspen_config_init(&config);
-    config.semantics = ASPEN_SEMANTICS_6_18;
-    config.pkeys = pkeys;
-    config.execute_only = execute_only;
-    k->arch.rights = thread_rights;
-    k->arch.rights_set = thread_rights_set;
-    k->rights = ASPEN_RIGHTS_START;
-    if (hooks) {
-        config.hooks.arch = &k->arch;
-        config.hooks.context = k;
-    }
-    helper_space_create(&k->s, &config);
-    *state = k;
-    return 0;
-}
-
-static int
-setup(void **state)
-{
-    return create(state, ASPEN_EXECUTE_ONLY_KEY, ASPEN_PKEYS_MAX, true);
-}
-
-static int
-setup_without_hooks(void **state)
-{
-    return create(state, ASPEN_EXECUTE_ONLY_KEY, ASPEN_PKEYS_MAX, false);
-}
-
-static int
-setup_without_keys(void **state)
-{
-    return create(state, ASPEN_EXECUTE_ONLY_NONE, 0, false);
-}
-
-static int
-teardown(void **state)
-{
-    struct keyed *k = *state;
-
-    helper_space_destroy(&k->s);
-    test_free(k);
-    return 0;
-}
-
-/* ---- Looking ----------------------------------------------------------- */
-
-static int
-key_of(struct keyed *k, uint64_t page)
-{
-    const struct aspen_vma *vma = aspen_vma_at(k->s.mm, AT(page));
-
-    assert_non_null(vma);
-    return (int)aspen_pkey_of(vma->flags);
-}
-
-static int
-alloc(struct keyed *k, unsigned denied)
-{
-    int pkey = -1;
-    int error = aspen_pkey_alloc(k->s.mm, denied, &pkey);
-
-    return error ? error : pkey;
-}
-
-static int
-protect(struct keyed *k, uint64_t page, uint64_t access, int pkey)
-{
-    return aspen_mprotect(k->s.mm, AT(page), PAGE, access, pkey);
-}
-
-static int
-touch(struct keyed *k, uint64_t page, unsigned access)
-{
-    uint32_t frame;
-
-    return helper_access(k->s.mm, AT(page), access, &frame);
-}
-
-static uint32_t
-given_out(struct aspen_mm *mm)
-{
-    struct aspen_pkeys pkeys;
-
-    aspen_pkeys_read(mm, &pkeys);
-    return pkeys.given_out;
-}
-
-static int
-own_key(struct aspen_mm *mm)
-{
-    struct aspen_pkeys pkeys;
-
-    aspen_pkeys_read(mm, &pkeys);
-    return pkeys.execute_only_key;
-}
 
 /* ---- Keys -------------------------------------------------------------- */
 
@@ -154,17 +20,17 @@ test_given_out(void **state)
 
     assert_int_equal(given_out(k->s.mm), 1);
     for (int pkey = 1; pkey < ASPEN_PKEYS_MAX; pkey++)
-        assert_int_equal(alloc(k, 0), pkey);
-    assert_int_equal(alloc(k, 0), -ASPEN_ENOSPC);
+        assert_int_equal(keyed_alloc(k, 0), pkey);
+    assert_int_equal(keyed_alloc(k, 0), -ASPEN_ENOSPC);
     assert_int_equal(aspen_pkey_free(k->s.mm, 7), 0);
     assert_int_equal(aspen_pkey_free(k->s.mm, 7), -ASPEN_EINVAL);
     assert_int_equal(aspen_pkey_free(k->s.mm, 3), 0);
-    assert_int_equal(alloc(k, 0), 3); /* the lowest */
-    assert_int_equal(alloc(k, 0), 7);
+    assert_int_equal(keyed_alloc(k, 0), 3); /* the lowest */
+    assert_int_equal(keyed_alloc(k, 0), 7);
     assert_int_equal(aspen_pkey_free(k->s.mm, -1), -ASPEN_EINVAL);
     assert_int_equal(aspen_pkey_free(k->s.mm, 16), -ASPEN_EINVAL);
     assert_int_equal(aspen_pkey_free(k->s.mm, INT32_MIN), -ASPEN_EINVAL);
-    assert_int_equal(alloc(k, 4), -ASPEN_EINVAL);
+    assert_int_equal(keyed_alloc(k, 4), -ASPEN_EINVAL);
     assert_int_equal(given_out(k->s.mm), 0xffff);
 }
 
@@ -175,13 +41,13 @@ test_no_keys(void **state)
     uint32_t frame;
     char *smaps;
 
-    assert_int_equal(alloc(k, 0), -ASPEN_ENOSPC);
+    assert_int_equal(keyed_alloc(k, 0), -ASPEN_ENOSPC);
     assert_int_equal(aspen_pkey_free(k->s.mm, 0), -ASPEN_EINVAL);
     helper_map(k->s.mm, AT(0x100), 4, X);
     assert_int_equal(key_of(k, 0x100), 0);
-    assert_int_equal(touch(k, 0x100, ASPEN_ACCESS_READ), 0);
-    assert_int_equal(protect(k, 0x101, RW, 0), -ASPEN_EINVAL);
-    assert_int_equal(protect(k, 0x101, RW, SAME), 0);
+    assert_int_equal(keyed_touch(k, 0x100, ASPEN_ACCESS_READ), 0);
+    assert_int_equal(keyed_protect(k, 0x101, RW, 0), -ASPEN_EINVAL);
+    assert_int_equal(keyed_protect(k, 0x101, RW, SAME), 0);
     smaps = helper_smaps(k->s.mm);
     assert_null(strstr(smaps, "ProtectionKey"));
     free(smaps);
@@ -209,18 +75,18 @@ test_key_0_alone(void **state)
     char *smaps;
 
     (void)state;
-    create(&scene, ASPEN_EXECUTE_ONLY_NONE, 1, true);
+    keyed_create(&scene, ASPEN_EXECUTE_ONLY_NONE, 1, true);
     k = scene;
-    assert_int_equal(alloc(k, 0), -ASPEN_ENOSPC);
+    assert_int_equal(keyed_alloc(k, 0), -ASPEN_ENOSPC);
     assert_int_equal(aspen_pkey_free(k->s.mm, 0), -ASPEN_EINVAL);
     helper_map(k->s.mm, AT(0x100), 4, RW);
-    assert_int_equal(protect(k, 0x101, R, 0), 0);
-    assert_int_equal(protect(k, 0x101, RW, 1), -ASPEN_EINVAL);
+    assert_int_equal(keyed_protect(k, 0x101, R, 0), 0);
+    assert_int_equal(keyed_protect(k, 0x101, RW, 1), -ASPEN_EINVAL);
     smaps = helper_smaps(k->s.mm);
     assert_null(strstr(smaps, "ProtectionKey"));
     free(smaps);
     assert_int_equal(aspen_import_vma(k->s.mm, &vma), -ASPEN_EINVAL);
-    teardown(&scene);
+    keyed_teardown(&scene);
 }
 
 static void
@@ -229,25 +95,27 @@ test_named(void **state)
     struct keyed *k = *state;
     char *smaps;
 
-    assert_int_equal(protect(k, 0x100, RW, 1), -ASPEN_EINVAL); /* not yet */
-    assert_int_equal(alloc(k, 0), 1);
-    assert_int_equal(protect(k, 0x100, RW, 1), -ASPEN_ENOMEM); /* a hole */
+    assert_int_equal(keyed_protect(k, 0x100, RW, 1),
+                     -ASPEN_EINVAL); /* not yet */
+    assert_int_equal(keyed_alloc(k, 0), 1);
+    assert_int_equal(keyed_protect(k, 0x100, RW, 1),
+                     -ASPEN_ENOMEM); /* a hole */
     helper_map(k->s.mm, AT(0x100), 4, RW);
-    assert_int_equal(protect(k, 0x101, RW, 1), 0);
+    assert_int_equal(keyed_protect(k, 0x101, RW, 1), 0);
     helper_assert_vmas(k->s.mm, "100-101 rw-p 100\n101-102 rw-p 101\n"
                                 "102-104 rw-p 102\n");
     smaps = helper_smaps(k->s.mm);
     assert_non_null(strstr(smaps, "ProtectionKey:         1\nVmFlags:"));
     free(smaps);
-    assert_int_equal(protect(k, 0x101, R, SAME), 0); /* stays */
+    assert_int_equal(keyed_protect(k, 0x101, R, SAME), 0); /* stays */
     assert_int_equal(key_of(k, 0x101), 1);
     assert_int_equal(aspen_pkey_free(k->s.mm, 1), 0);
     assert_int_equal(key_of(k, 0x101), 1); /* stays, too */
-    assert_int_equal(protect(k, 0x101, RW, 1), -ASPEN_EINVAL);
-    assert_int_equal(protect(k, 0x101, RW, 0), 0);
+    assert_int_equal(keyed_protect(k, 0x101, RW, 1), -ASPEN_EINVAL);
+    assert_int_equal(keyed_protect(k, 0x101, RW, 0), 0);
     helper_assert_vmas(k->s.mm, "100-104 rw-p 100\n");
-    assert_int_equal(protect(k, 0x101, RW, -2), -ASPEN_EINVAL);
-    assert_int_equal(protect(k, 0x101, RW, 16), -ASPEN_EINVAL);
+    assert_int_equal(keyed_protect(k, 0x101, RW, -2), -ASPEN_EINVAL);
+    assert_int_equal(keyed_protect(k, 0x101, RW, 16), -ASPEN_EINVAL);
 }
 
 /* ---- What a thread may do ---------------------------------------------- */
@@ -256,7 +124,7 @@ test_named(void **state)
 static void
 map_keyed(struct keyed *k)
 {
-    assert_int_equal(alloc(k, 0), 1);
+    assert_int_equal(keyed_alloc(k, 0), 1);
     helper_map(k->s.mm, AT(0x100), 4, RW);
     assert_int_equal(aspen_mprotect(k->s.mm, AT(0x100), AT(4), RW, 1), 0);
     helper_put(&k->s.helper, k->s.mm, AT(0x100), 1);
@@ -289,9 +157,9 @@ test_faults(void **state)
     for (unsigned i = 0; i < 4; i++) {
         deny(k, denials[i].denied);
         for (unsigned page = 0x100; page < 0x102; page++) {
-            assert_int_equal(touch(k, page, ASPEN_ACCESS_READ),
+            assert_int_equal(keyed_touch(k, page, ASPEN_ACCESS_READ),
                              denials[i].read);
-            assert_int_equal(touch(k, page, ASPEN_ACCESS_WRITE),
+            assert_int_equal(keyed_touch(k, page, ASPEN_ACCESS_WRITE),
                              denials[i].write);
         }
         assert_int_equal(
@@ -306,14 +174,15 @@ test_faults(void **state)
                          0);
     }
     /* The key has the first word, before what the mapping allows. */
-    assert_int_equal(protect(k, 0x100, R, SAME), 0);
-    assert_int_equal(touch(k, 0x100, ASPEN_ACCESS_WRITE), -ASPEN_EKEYREJECTED);
+    assert_int_equal(keyed_protect(k, 0x100, R, SAME), 0);
+    assert_int_equal(keyed_touch(k, 0x100, ASPEN_ACCESS_WRITE),
+                     -ASPEN_EKEYREJECTED);
     deny(k, 0);
-    assert_int_equal(touch(k, 0x100, ASPEN_ACCESS_WRITE), -ASPEN_EACCES);
+    assert_int_equal(keyed_touch(k, 0x100, ASPEN_ACCESS_WRITE), -ASPEN_EACCES);
     deny(k, 3);
-    assert_int_equal(protect(k, 0x100, RX, SAME), 0);
-    assert_int_equal(touch(k, 0x100, ASPEN_ACCESS_EXEC), 0);
-    assert_int_equal(touch(k, 0x90, ASPEN_ACCESS_READ), -ASPEN_EFAULT);
+    assert_int_equal(keyed_protect(k, 0x100, RX, SAME), 0);
+    assert_int_equal(keyed_touch(k, 0x100, ASPEN_ACCESS_EXEC), 0);
+    assert_int_equal(keyed_touch(k, 0x90, ASPEN_ACCESS_READ), -ASPEN_EFAULT);
 }
 
 static void
@@ -436,209 +305,15 @@ test_without_hooks(void **state)
     struct keyed *k = *state;
 
     map_keyed(k);
-    assert_int_equal(touch(k, 0x101, ASPEN_ACCESS_WRITE), 0);
+    assert_int_equal(keyed_touch(k, 0x101, ASPEN_ACCESS_WRITE), 0);
     helper_map(k->s.mm, AT(0x200), 2, X);
-    assert_int_equal(touch(k, 0x200, ASPEN_ACCESS_READ), -ASPEN_EKEYREJECTED);
-    assert_int_equal(touch(k, 0x200, ASPEN_ACCESS_EXEC), 0);
-    assert_int_equal(touch(k, 0x101, ASPEN_ACCESS_WRITE), 0);
+    assert_int_equal(keyed_touch(k, 0x200, ASPEN_ACCESS_READ),
+                     -ASPEN_EKEYREJECTED);
+    assert_int_equal(keyed_touch(k, 0x200, ASPEN_ACCESS_EXEC), 0);
+    assert_int_equal(keyed_touch(k, 0x101, ASPEN_ACCESS_WRITE), 0);
 }
 
-/* ---- What is executed alone -------------------------------------------- */
-
-/* A page of its own: 0x102. What Linux 6.18 says of each step. */
-static const struct step {
-    const char *name;
-    uint64_t access;
-    int pkey; /* KEPT: nothing is called */
-    int answer;
-    int keys[2]; /* afterwards: of the page that was changed; of the first */
-} steps[] = {
-    {"mapped to be executed", X, KEPT, 0, {1, 1}},
-    {"to be read", R, SAME, 0, {0, 1}},
-    {"back", X, SAME, 0, {1, 1}},
-    {"to be read as well", RX, SAME, 0, {0, 1}},
-    {"not at all", 0, SAME, 0, {0, 1}},
-    {"to be written as well", ASPEN_VM_WRITE | X, SAME, 0, {0, 1}},
-    {"alone again", X, SAME, 0, {1, 1}},
-    {"not as the whole of prot", X | ASPEN_PROT_PLAIN_EXEC, SAME, 0, {0, 1}},
-    {"the caller's key", RW, 2, 0, {2, 1}},
-    {"which stays", R, SAME, 0, {2, 1}},
-    {"but for execution alone", X, SAME, 0, {1, 1}},
-    {"and is not given back", R, SAME, 0, {0, 1}},
-    {"the caller's key, executed", X, 2, 0, {2, 1}},
-    {"stays when read", R, SAME, 0, {2, 1}},
-    {"the space's key is not the caller's", R, 1, -ASPEN_EINVAL, {2, 1}},
-    {"nor is one that nobody has", R, 9, -ASPEN_EINVAL, {2, 1}},
-    {"key 0 is everybody's", RW, 0, 0, {0, 1}},
-};
-
-static void
-test_execute_only_steps(void **state)
-{
-    struct keyed *k = *state;
-
-    helper_map(k->s.mm, AT(0x100), 4, X);
-    assert_int_equal(own_key(k->s.mm), 1);
-    assert_int_equal(alloc(k, 0), 2);
-    for (unsigned i = 0; i < ASPEN_ARRAY_SIZE(steps); i++) {
-        const struct step *s = &steps[i];
-        int answer =
-            s->pkey == KEPT ? 0 : protect(k, 0x102, s->access, s->pkey);
-        if (answer != s->answer || key_of(k, 0x102) != s->keys[0] ||
-            key_of(k, 0x100) != s->keys[1])
-            fail_msg("%s: %d, keys %d %d", s->name, answer, key_of(k, 0x102),
-                     key_of(k, 0x100));
-        helper_assert_valid(&k->s.helper);
-    }
-    assert_int_equal(aspen_pkey_free(k->s.mm, 1), -ASPEN_EINVAL);
-}
-
-static void
-test_execute_only(void **state)
-{
-    struct keyed *k = *state;
-    struct aspen_mm *mm = k->s.mm;
-    uint32_t frames[1];
-    uint64_t done;
-    char byte;
-
-    helper_map(mm, AT(0x100), 4, X);
-    assert_int_equal(touch(k, 0x100, ASPEN_ACCESS_READ), -ASPEN_EKEYREJECTED);
-    assert_int_equal(touch(k, 0x100, ASPEN_ACCESS_WRITE), -ASPEN_EKEYREJECTED);
-    assert_int_equal(touch(k, 0x100, ASPEN_ACCESS_EXEC), 0);
-    /* It is there now, and its entry knows the key. */
-    assert_int_equal(touch(k, 0x100, ASPEN_ACCESS_READ), -ASPEN_EKEYREJECTED);
-    assert_int_equal(
-        aspen_populate(mm, AT(0x100), PAGE, ASPEN_ACCESS_READ, NULL),
-        -ASPEN_EINVAL);
-    assert_int_equal(aspen_mlock(mm, AT(0x100), PAGE, false), -ASPEN_ENOMEM);
-    assert_int_equal(aspen_mlock(mm, AT(0x100), PAGE, true), 0);
-    assert_int_equal(aspen_madvise(mm, AT(0x100), PAGE, ASPEN_MADV_WILLNEED),
-                     0);
-    assert_int_equal(aspen_read_memory(mm, AT(0x100), &byte, 1, 0, &done),
-                     -ASPEN_EFAULT);
-    assert_int_equal(
-        aspen_read_memory(mm, AT(0x100), &byte, 1, ASPEN_MEMORY_REMOTE, &done),
-        -ASPEN_EFAULT);
-    assert_int_equal(
-        aspen_read_memory(mm, AT(0x100), &byte, 1, ASPEN_MEMORY_FORCE, &done),
-        0);
-    assert_int_equal(
-        aspen_write_memory(mm, AT(0x100), &byte, 1, ASPEN_MEMORY_FORCE, &done),
-        0);
-    assert_int_equal(aspen_pin_range(mm, AT(0x100), PAGE, 0, frames),
-                     -ASPEN_EFAULT);
-    helper_assert_valid(&k->s.helper);
-}
-
-/* The thread that maps it loses the right to read it, if it had that. */
-static void
-test_thread_is_denied(void **state)
-{
-    struct keyed *k = *state;
-
-    k->rights = ASPEN_RIGHTS_ALL;
-    helper_map(k->s.mm, AT(0x100), 1, X);
-    assert_int_equal(k->rights, 4);
-    k->rights = ASPEN_RIGHTS_ALL;
-    helper_map(k->s.mm, AT(0x200), 1, RW);
-    assert_int_equal(k->rights, 0);
-    assert_int_equal(protect(k, 0x200, X, SAME), 0);
-    assert_int_equal(k->rights, 4);
-    k->rights = 12; /* it may not read it as it is: nothing changes */
-    assert_int_equal(protect(k, 0x200, X, SAME), 0);
-    assert_int_equal(k->rights, 12);
-    k->rights = ASPEN_RIGHTS_ALL; /* it may again: for as long as that */
-    assert_int_equal(protect(k, 0x200, X, SAME), 0);
-    assert_int_equal(k->rights, 4);
-    k->rights = 12;
-    assert_int_equal(alloc(k, ASPEN_PKEY_DISABLE_WRITE), 2);
-    assert_int_equal(k->rights, 12 | 32);
-}
-
-/* What a caller gave a key that the space took later was never for execution
- * alone, and keeps it. */
-static void
-test_own_key_that_was_a_callers(void **state)
-{
-    struct keyed *k = *state;
-
-    helper_map(k->s.mm, AT(0x100), 1, RW);
-    helper_map(k->s.mm, AT(0x200), 1, 0);
-    assert_int_equal(alloc(k, 0), 1);
-    assert_int_equal(protect(k, 0x100, RW, 1), 0);
-    assert_int_equal(aspen_pkey_free(k->s.mm, 1), 0);
-    assert_int_equal(protect(k, 0x200, X, SAME), 0);
-    assert_int_equal(own_key(k->s.mm), 1);
-    assert_int_equal(protect(k, 0x100, R, SAME), 0);
-    assert_int_equal(key_of(k, 0x100), 1);
-    assert_int_equal(protect(k, 0x100, RX, SAME), 0);
-    assert_int_equal(key_of(k, 0x100), 1);
-    /* For execution alone it was given, and so it is given back. */
-    assert_int_equal(protect(k, 0x100, X, SAME), 0);
-    assert_int_equal(protect(k, 0x100, R, SAME), 0);
-    assert_int_equal(key_of(k, 0x100), 0);
-}
-
-/* Where prot says more than EXEC, as it may with PROT_SEM. */
-static void
-test_mapped_plainly(void **state)
-{
-    struct keyed *k = *state;
-    struct aspen_mmap_args args = {
-        .address = AT(0x100),
-        .length_bytes = PAGE,
-        .vm_flags = X,
-        .flags = ASPEN_MAP_FIXED | ASPEN_MAP_PLAIN_EXEC,
-    };
-    uint64_t address;
-
-    assert_int_equal(aspen_mmap(k->s.mm, &args, &address), 0);
-    assert_int_equal(key_of(k, 0x100), 0);
-    assert_int_equal(own_key(k->s.mm), -1);
-    assert_int_equal(touch(k, 0x100, ASPEN_ACCESS_READ), 0);
-}
-
-/* What fails takes no key and no rights. */
-static void
-test_refused_takes_nothing(void **state)
-{
-    struct keyed *k = *state;
-    struct aspen_mmap_args args = {
-        .address = ASPEN_ADDRESS_LIMIT,
-        .length_bytes = PAGE,
-        .vm_flags = X,
-        .flags = ASPEN_MAP_FIXED,
-    };
-    uint64_t address;
-
-    k->rights = ASPEN_RIGHTS_ALL;
-    assert_int_equal(aspen_mmap(k->s.mm, &args, &address), -ASPEN_ENOMEM);
-    assert_int_equal(protect(k, 0x100, X, SAME), -ASPEN_ENOMEM);
-    args.address = AT(0x100);
-    assert_int_equal(aspen_limit_set(k->s.mm, ASPEN_LIMIT_AS, 0), 0);
-    assert_int_equal(aspen_mmap(k->s.mm, &args, &address), -ASPEN_ENOMEM);
-    assert_int_equal(given_out(k->s.mm), 1);
-    assert_int_equal(own_key(k->s.mm), -1);
-    assert_int_equal(k->rights, 0);
-}
-
-static void
-test_no_key_left(void **state)
-{
-    struct keyed *k = *state;
-
-    for (int pkey = 1; pkey < ASPEN_PKEYS_MAX; pkey++)
-        assert_int_equal(alloc(k, 0), pkey);
-    helper_map(k->s.mm, AT(0x100), 2, X);
-    assert_int_equal(own_key(k->s.mm), -1);
-    assert_int_equal(touch(k, 0x100, ASPEN_ACCESS_READ), 0);
-    assert_int_equal(aspen_pkey_free(k->s.mm, 5), 0);
-    assert_int_equal(protect(k, 0x101, X, SAME), 0); /* and now it has one */
-    assert_int_equal(own_key(k->s.mm), 5);
-    assert_int_equal(touch(k, 0x101, ASPEN_ACCESS_READ), -ASPEN_EKEYREJECTED);
-    assert_int_equal(touch(k, 0x100, ASPEN_ACCESS_READ), 0);
-}
+/* ---- Entries, and what moves ------------------------------------------- */
 
 /* Pages change their key with their mapping, those that are there too. */
 static void
@@ -682,7 +357,8 @@ test_moves(void **state)
                      0);
     assert_int_equal(key_of(k, 0x307), 1);
     deny(k, 1);
-    assert_int_equal(touch(k, 0x300, ASPEN_ACCESS_READ), -ASPEN_EKEYREJECTED);
+    assert_int_equal(keyed_touch(k, 0x300, ASPEN_ACCESS_READ),
+                     -ASPEN_EKEYREJECTED);
     helper_assert_valid(&k->s.helper);
 }
 
@@ -695,8 +371,8 @@ test_fork_and_exec(void **state)
     struct aspen_mm *child, *next;
 
     helper_map(k->s.mm, AT(0x100), 4, X);
-    assert_int_equal(touch(k, 0x100, ASPEN_ACCESS_EXEC), 0);
-    assert_int_equal(alloc(k, 0), 2);
+    assert_int_equal(keyed_touch(k, 0x100, ASPEN_ACCESS_EXEC), 0);
+    assert_int_equal(keyed_alloc(k, 0), 2);
     assert_int_equal(aspen_fork(k->s.mm, &child), 0);
     assert_int_equal(given_out(child), 7);
     assert_int_equal(own_key(child), 1);
@@ -730,10 +406,11 @@ test_import(void **state)
     assert_int_equal(given_out(k->s.mm), 1);
     assert_int_equal(aspen_import_pkeys(k->s.mm, &right), 0);
     assert_int_equal(aspen_import_vma(k->s.mm, &vma), 0);
-    assert_int_equal(touch(k, 0x100, ASPEN_ACCESS_READ), -ASPEN_EKEYREJECTED);
-    assert_int_equal(protect(k, 0x100, R, SAME), 0);
+    assert_int_equal(keyed_touch(k, 0x100, ASPEN_ACCESS_READ),
+                     -ASPEN_EKEYREJECTED);
+    assert_int_equal(keyed_protect(k, 0x100, R, SAME), 0);
     assert_int_equal(key_of(k, 0x100), 0);
-    assert_int_equal(alloc(k, 0), 2);
+    assert_int_equal(keyed_alloc(k, 0), 2);
     helper_assert_valid(&k->s.helper);
 }
 
@@ -794,7 +471,7 @@ test_machines(void **state)
 static void
 test_half_the_hooks(void **state)
 {
-    struct aspen_arch_ops arch = {.rights = thread_rights};
+    struct aspen_arch_ops arch = {.rights = keyed_rights};
     struct aspen_config config;
     struct helper helper;
     struct aspen *aspen;
@@ -809,49 +486,16 @@ test_half_the_hooks(void **state)
     helper_destroy(&helper);
 }
 
-/* AArch64: the entry says that it is executed alone. */
-static void
-test_by_entry(void **state)
-{
-    struct keyed *k;
-    uint64_t done;
-    char byte;
-
-    if (!ASPEN_ENTRY_EXECUTE_ONLY)
-        return; /* test_machines: such a machine is refused */
-    create(state, ASPEN_EXECUTE_ONLY_ENTRY, 0, false);
-    k = *state;
-    helper_map(k->s.mm, AT(0x100), 4, X);
-    assert_int_equal(touch(k, 0x100, ASPEN_ACCESS_READ), -ASPEN_EACCES);
-    assert_int_equal(touch(k, 0x100, ASPEN_ACCESS_EXEC), 0);
-    assert_int_equal(touch(k, 0x100, ASPEN_ACCESS_READ), -ASPEN_EACCES);
-    assert_int_equal(
-        aspen_populate(k->s.mm, AT(0x100), PAGE, ASPEN_ACCESS_READ, NULL),
-        -ASPEN_EINVAL);
-    assert_int_equal(aspen_mlock(k->s.mm, AT(0x100), AT(4), false), 0);
-    assert_int_equal(aspen_read_memory(k->s.mm, AT(0x101), &byte, 1,
-                                       ASPEN_MEMORY_FORCE, &done),
-                     0);
-    helper_assert_valid(&k->s.helper);
-    assert_int_equal(protect(k, 0x100, R, SAME), 0);
-    assert_int_equal(touch(k, 0x100, ASPEN_ACCESS_READ), 0);
-    assert_int_equal(protect(k, 0x100, X, SAME), 0);
-    assert_int_equal(touch(k, 0x100, ASPEN_ACCESS_READ), -ASPEN_EACCES);
-    assert_int_equal(protect(k, 0x100, ASPEN_VM_WRITE | X, SAME), 0);
-    assert_int_equal(touch(k, 0x100, ASPEN_ACCESS_READ), 0);
-    helper_assert_valid(&k->s.helper);
-    teardown(state);
-}
-
-#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+#define TEST(name)                                                             \
+    cmocka_unit_test_setup_teardown(name, keyed_setup, keyed_teardown)
 
 int
 main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(test_given_out),
-        cmocka_unit_test_setup_teardown(test_no_keys, setup_without_keys,
-                                        teardown),
+        cmocka_unit_test_setup_teardown(test_no_keys, keyed_setup_without_keys,
+                                        keyed_teardown),
         cmocka_unit_test(test_key_0_alone),
         TEST(test_named),
         TEST(test_faults),
@@ -860,24 +504,16 @@ main(void)
         TEST(test_sealed),
         TEST(test_copies),
         TEST(test_pins),
-        cmocka_unit_test_setup_teardown(test_without_hooks, setup_without_hooks,
-                                        teardown),
-        TEST(test_execute_only_steps),
-        TEST(test_execute_only),
-        TEST(test_thread_is_denied),
-        TEST(test_own_key_that_was_a_callers),
-        TEST(test_mapped_plainly),
-        TEST(test_refused_takes_nothing),
-        TEST(test_no_key_left),
+        cmocka_unit_test_setup_teardown(
+            test_without_hooks, keyed_setup_without_hooks, keyed_teardown),
         TEST(test_entries),
         TEST(test_moves),
         TEST(test_fork_and_exec),
         TEST(test_import),
-        cmocka_unit_test_setup_teardown(test_import_without_keys,
-                                        setup_without_keys, teardown),
+        cmocka_unit_test_setup_teardown(
+            test_import_without_keys, keyed_setup_without_keys, keyed_teardown),
         cmocka_unit_test(test_machines),
         cmocka_unit_test(test_half_the_hooks),
-        cmocka_unit_test(test_by_entry),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
