@@ -4,7 +4,7 @@
  *
  * What may be merged stands in mergeable.c.
  *
- * Called by mmap. The first test to break is tests/unit/calls/test_mmap.c.
+ * Called by mmap. The first test to break is tests/unit/ranges/test_merge.c.
  */
 #include "ranges/merge.h"
 

@@ -8,7 +8,7 @@
  *     for in all of the family.
  *
  * Called by merge.c and change.c. The first tests to break are
- * tests/unit/calls/test_mmap.c and tests/unit/calls/test_mprotect.c.
+ * tests/unit/ranges/test_merge.c and tests/unit/calls/test_mprotect.c.
  */
 #include "ranges/mergeable.h"
 

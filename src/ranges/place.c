@@ -12,7 +12,7 @@
  *             mapping is moved to where huge pages fit; else as above
  *
  * Called by mmap, mremap and special mappings. The first tests to break are
- * tests/unit/calls/test_mmap.c and tests/host/test_place_host.c.
+ * tests/unit/ranges/test_place.c and tests/host/test_place_host.c.
  */
 #include "ranges/place.h"
 
