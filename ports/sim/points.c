@@ -1,0 +1,348 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * points.c - what the core asks of the port, each a point where another task
+ * may go on: locks, waiting, memory, RCU. And how a run fails.
+ */
+#define _GNU_SOURCE
+#include "sim_run.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+struct sim_run sim = {.running = NOBODY};
+
+/* ---- Failing ----------------------------------------------------------- */
+
+/* "0*12 1*3 ...": the choices of this run, equal neighbours together. */
+static void
+write_schedule(char *out, size_t size)
+{
+    size_t used = 0;
+
+    for (uint32_t i = 0; i < sim.count && used + 24 < size;) {
+        uint32_t first = i;
+        while (i < sim.count && sim.steps[i].task == sim.steps[first].task)
+            i++;
+        used +=
+            (size_t)snprintf(out + used, size - used, "%s%u*%u",
+                             used ? " " : "", sim.steps[first].task, i - first);
+    }
+}
+
+void
+sim_note_failure(const char *what)
+{
+    if (sim.failed || !sim.result) {
+        if (!sim.result) {
+            fprintf(stderr, "sim: %s\n", what);
+            abort();
+        }
+        return;
+    }
+    sim.failed = true;
+    sim.result->broken = true;
+    snprintf(sim.result->what, sizeof(sim.result->what), "%s", what);
+    write_schedule(sim.result->schedule, sizeof(sim.result->schedule));
+}
+
+void
+sim_fail(const char *what)
+{
+    sim_note_failure(what);
+    if (sim.running != NOBODY) {
+        unsigned me = sim.running;
+        sim.running = NOBODY;
+        /* The run is over: nobody chooses this task again. */
+        swapcontext(&sim.tasks[me].context, &sim.scheduler);
+    }
+}
+
+_Noreturn void
+aspen_port_panic(const char *message)
+{
+    sim_fail(message);
+    fprintf(stderr, "sim: panic outside of a task: %s\n", message);
+    abort();
+}
+
+void
+aspen_port_log(const char *message)
+{
+    fprintf(stderr, "%s\n", message);
+}
+
+struct aspen_lock_order *
+aspen_port_lock_order(void)
+{
+    return sim.running == NOBODY ? &sim.held_outside
+                                 : &sim.tasks[sim.running].held;
+}
+
+unsigned
+sim_task(void)
+{
+    return sim.running < SIM_TASKS ? sim.running : 0;
+}
+
+/* ---- Points ------------------------------------------------------------ */
+
+static void
+give_way(struct operation operation)
+{
+    unsigned me = sim.running;
+
+    sim.tasks[me].next = operation;
+    sim.running = NOBODY;
+    swapcontext(&sim.tasks[me].context, &sim.scheduler);
+    sim.running = me;
+}
+
+void
+sim_point(const void *address, bool is_write)
+{
+    if (sim.running != NOBODY)
+        give_way((struct operation){.address = address, .is_write = is_write});
+}
+
+bool
+sim_lock_free(const uint32_t *holders, bool exclusive)
+{
+    return exclusive ? *holders == 0 : *holders != UINT32_MAX;
+}
+
+static void
+take(uint32_t *holders, bool exclusive)
+{
+    *holders = exclusive ? UINT32_MAX : *holders + 1;
+}
+
+void
+sim_lock(uint32_t *holders, bool exclusive)
+{
+    if (sim.running != NOBODY)
+        give_way((struct operation){
+            .address = holders,
+            .is_write = exclusive,
+            .wait = exclusive ? WAIT_LOCK_EXCLUSIVE : WAIT_LOCK_SHARED,
+        });
+    if (!sim_lock_free(holders, exclusive))
+        sim_fail("a lock is taken that is held, where nobody can wait");
+    take(holders, exclusive);
+}
+
+bool
+sim_trylock(uint32_t *holders, bool exclusive)
+{
+    sim_point(holders, true); /* its answer depends on every holder */
+    if (!sim_lock_free(holders, exclusive))
+        return false;
+    take(holders, exclusive);
+    return true;
+}
+
+void
+sim_unlock(uint32_t *holders, bool exclusive)
+{
+    if (exclusive ? *holders != UINT32_MAX
+                  : *holders == 0 || *holders == UINT32_MAX)
+        sim_fail("a lock is given back that is not held");
+    *holders = exclusive ? 0 : *holders - 1;
+    /* Whoever takes it next comes after all that was done under it. */
+    if (sim.running != NOBODY) {
+        struct word *word = sim_word_of(holders);
+        const uint32_t *clock = sim.tasks[sim.running].clock;
+        sim_join(exclusive ? word->write_clock : word->read_clock, clock);
+    }
+}
+
+void
+aspen_port_wait_while(const void *key, bool (*busy)(const void *argument),
+                      const void *argument)
+{
+    if (sim.running == NOBODY) {
+        if (busy(argument))
+            sim_fail("waiting for ever outside of the simulation");
+        return;
+    }
+    give_way((struct operation){
+        .address = key,
+        .is_write = true,
+        .wait = WAIT_WHILE,
+        .busy = busy,
+        .argument = argument,
+    });
+}
+
+void
+aspen_port_wake_all(const void *key)
+{
+    sim_point(key, true); /* the scheduler asks busy() at every step */
+}
+
+/* ---- Memory ------------------------------------------------------------ */
+
+/* Memory that a run took and, when it was cut or failed, did not give back. */
+struct memory {
+    struct memory *next;
+    void *memory;
+};
+
+static struct memory *memories;
+
+void *
+aspen_port_memory_alloc(size_t bytes)
+{
+    struct memory *entry = malloc(sizeof(*entry));
+    void *memory = aligned_alloc(4096, (bytes + 4095) & ~(size_t)4095);
+
+    if (!entry || !memory) {
+        free(entry);
+        free(memory);
+        return NULL;
+    }
+    entry->memory = memory;
+    entry->next = memories;
+    memories = entry;
+    return memset(memory, 0, bytes);
+}
+
+void
+aspen_port_memory_free(void *memory, size_t bytes)
+{
+    struct memory **link = &memories;
+
+    (void)bytes;
+    while (*link && (*link)->memory != memory)
+        link = &(*link)->next;
+    if (!*link) {
+        sim_fail("memory is freed that was not allocated");
+        return;
+    }
+    struct memory *entry = *link;
+    *link = entry->next;
+    free(memory);
+    free(entry);
+}
+
+void
+sim_free_memories(void)
+{
+    while (memories)
+        aspen_port_memory_free(memories->memory, 0);
+}
+
+/* ---- RCU --------------------------------------------------------------- */
+
+static const char rcu_word;
+
+void
+aspen_port_rcu_read_lock(void)
+{
+    if (sim.running == NOBODY)
+        return;
+    sim_point(&rcu_word, false);
+    sim.tasks[sim.running].reading++;
+}
+
+void
+aspen_port_rcu_read_unlock(void)
+{
+    if (sim.running == NOBODY)
+        return;
+    if (--sim.tasks[sim.running].reading == 0)
+        sim.tasks[sim.running].sections++;
+}
+
+/* The reader sections that are open now: section number + 1; 0: none. */
+static void
+note_readers(uint64_t grace[SIM_TASKS])
+{
+    for (unsigned i = 0; i < SIM_TASKS; i++)
+        grace[i] = sim.tasks[i].reading ? sim.tasks[i].sections + 1 : 0;
+}
+
+bool
+sim_grace_over(const uint64_t grace[SIM_TASKS])
+{
+    for (unsigned i = 0; i < SIM_TASKS; i++)
+        if (grace[i] && sim.tasks[i].reading &&
+            sim.tasks[i].sections + 1 == grace[i])
+            return false;
+    return true;
+}
+
+void
+aspen_port_rcu_defer(struct aspen_port_rcu_head *head,
+                     void (*callback)(struct aspen_port_rcu_head *head))
+{
+    sim_point(&rcu_word, true);
+    if (sim.callback_count == CALLBACKS)
+        sim_fail("too many deferred callbacks");
+    struct callback *entry = &sim.callbacks[sim.callback_count++];
+    head->callback = callback;
+    entry->head = head;
+    note_readers(entry->grace);
+}
+
+void
+aspen_port_rcu_synchronise(void)
+{
+    if (sim.running == NOBODY)
+        return;
+    struct operation operation = {
+        .address = &rcu_word, .is_write = true, .wait = WAIT_GRACE};
+    note_readers(operation.grace);
+    give_way(operation);
+}
+
+/* The first callback whose readers are gone, taken off the list; or NULL. */
+static struct aspen_port_rcu_head *
+take_callback(void)
+{
+    for (unsigned i = 0; i < sim.callback_count; i++) {
+        if (!sim_grace_over(sim.callbacks[i].grace))
+            continue;
+        struct aspen_port_rcu_head *head = sim.callbacks[i].head;
+        sim.callback_count--;
+        memmove(&sim.callbacks[i], &sim.callbacks[i + 1],
+                (sim.callback_count - i) * sizeof(sim.callbacks[0]));
+        return head;
+    }
+    return NULL;
+}
+
+void
+aspen_port_rcu_barrier(void)
+{
+    struct aspen_port_rcu_head *head;
+
+    if (sim.running != NOBODY)
+        sim_fail("a barrier inside of the simulation");
+    while ((head = take_callback()) != NULL)
+        head->callback(head);
+}
+
+static bool
+no_callback(const void *unused)
+{
+    (void)unused;
+    for (unsigned i = 0; i < sim.callback_count; i++)
+        if (sim_grace_over(sim.callbacks[i].grace))
+            return false;
+    return true;
+}
+
+void
+sim_run_deferred(void)
+{
+    for (;;) {
+        struct aspen_port_rcu_head *head;
+        give_way((struct operation){.address = &rcu_word,
+                                    .is_write = true,
+                                    .wait = WAIT_WHILE,
+                                    .busy = no_callback});
+        while ((head = take_callback()) != NULL)
+            head->callback(head);
+    }
+}

@@ -1,0 +1,260 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * run.c - one run: tasks that take turns, and which of their steps come before
+ * which.
+ */
+#define _GNU_SOURCE
+#include "sim_run.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#define STACK_BYTES (256 * 1024)
+
+/* ---- What comes before what -------------------------------------------- */
+
+void
+sim_join(uint32_t *into, const uint32_t *from)
+{
+    for (unsigned i = 0; i < ALL; i++)
+        if (from[i] > into[i])
+            into[i] = from[i];
+}
+
+struct word *
+sim_word_of(const void *address)
+{
+    uintptr_t hash = (uintptr_t)address * 0x9e3779b97f4a7c15u;
+    for (uint32_t i = (uint32_t)(hash >> 40);; i++) {
+        struct word *word = &sim.words[i % WORDS];
+        if (word->run == sim.run && word->address == address)
+            return word;
+        if (word->run == sim.run)
+            continue;
+        memset(word, 0, sizeof(*word));
+        word->address = address;
+        word->run = sim.run;
+        return word;
+    }
+}
+
+/*
+ * The task's next operation against the steps so far: at the last one that is
+ * dependent and does not come before it anyway, the task might have gone
+ * first. It becomes a choice there, or, if it could not go on then, all do.
+ */
+static void
+want_reversal(unsigned me)
+{
+    const struct task *task = &sim.tasks[me];
+    const struct operation *next = &task->next;
+    uint32_t last = 0;
+
+    if (!next->address)
+        return;
+    const struct word *word = sim_word_of(next->address);
+    for (unsigned other = 0; other < ALL; other++) {
+        uint32_t step = word->wrote[other];
+        if (next->is_write && word->read[other] > step)
+            step = word->read[other];
+        if (other != me && step > task->clock[other] && step > last)
+            last = step;
+    }
+    if (!last)
+        return;
+    struct step *step = &sim.steps[last - 1];
+    uint8_t bit = (uint8_t)(1u << me);
+    step->wanted |= step->enabled & bit ? bit : step->enabled;
+}
+
+/* The task has been chosen: its operation happens as step `number`. */
+static void
+order_step(unsigned me, uint32_t number)
+{
+    struct task *task = &sim.tasks[me];
+    const struct operation *next = &task->next;
+
+    task->clock[me] = number;
+    if (!next->address)
+        return;
+    struct word *word = sim_word_of(next->address);
+    sim_join(task->clock, word->write_clock);
+    if (next->is_write) {
+        sim_join(task->clock, word->read_clock);
+        word->wrote[me] = number;
+        sim_join(word->write_clock, task->clock);
+    } else {
+        word->read[me] = number;
+        sim_join(word->read_clock, task->clock);
+    }
+}
+
+static bool
+independent(const struct operation *a, const struct operation *b)
+{
+    return a->address != b->address || !(a->is_write || b->is_write);
+}
+
+/* ---- One run ----------------------------------------------------------- */
+
+static bool
+can_go_on(const struct task *task)
+{
+    const struct operation *next = &task->next;
+    const uint32_t *holders = next->address;
+
+    if (task->finished)
+        return false;
+    switch (next->wait) {
+    case WAIT_LOCK_SHARED:
+        return sim_lock_free(holders, false);
+    case WAIT_LOCK_EXCLUSIVE:
+        return sim_lock_free(holders, true);
+    case WAIT_WHILE:
+        return !next->busy(next->argument);
+    case WAIT_GRACE:
+        return sim_grace_over(next->grace);
+    default:
+        return true;
+    }
+}
+
+static void
+enter_task(void)
+{
+    unsigned me = sim.running;
+
+    if (me == DEFERRED)
+        sim_run_deferred();
+    sim.program->task[me](sim.program->context);
+    if (sim.tasks[me].held.depth)
+        sim_fail("a task ends with a lock held");
+    sim.tasks[me].finished = true;
+    sim.running = NOBODY;
+    swapcontext(&sim.tasks[me].context, &sim.scheduler);
+}
+
+static void
+resume(unsigned me)
+{
+    sim.running = me;
+    swapcontext(&sim.scheduler, &sim.tasks[me].context);
+    sim.running = NOBODY;
+}
+
+static void
+make_task(unsigned me)
+{
+    struct task *task = &sim.tasks[me];
+    char *stack = task->stack ? task->stack : malloc(STACK_BYTES);
+
+    if (!stack)
+        abort();
+    memset(task, 0, sizeof(*task));
+    task->stack = stack;
+    getcontext(&task->context);
+    task->context.uc_stack.ss_sp = stack;
+    task->context.uc_stack.ss_size = STACK_BYTES;
+    task->context.uc_link = NULL;
+    makecontext(&task->context, enter_task, 0);
+    task->finished = me != DEFERRED && me >= sim.program->tasks;
+}
+
+static uint8_t
+enabled_tasks(void)
+{
+    uint8_t enabled = 0;
+    for (unsigned i = 0; i < ALL; i++)
+        if (can_go_on(&sim.tasks[i]))
+            enabled |= (uint8_t)(1u << i);
+    return enabled;
+}
+
+/* Deferred work belongs to the run: what it frees somebody may still use. */
+static bool
+all_finished(void)
+{
+    for (unsigned i = 0; i < sim.program->tasks; i++)
+        if (!sim.tasks[i].finished)
+            return false;
+    return !can_go_on(&sim.tasks[DEFERRED]);
+}
+
+/* What is asleep after a step stays so if the step does not touch its word. */
+static uint8_t
+still_asleep(uint8_t sleeping, unsigned chosen)
+{
+    uint8_t left = 0;
+    for (unsigned i = 0; i < ALL; i++)
+        if (sleeping & 1u << i && i != chosen &&
+            independent(&sim.tasks[i].next, &sim.tasks[chosen].next))
+            left |= (uint8_t)(1u << i);
+    return left;
+}
+
+/* Returns false when the run was cut: all that could go on is asleep. */
+static bool
+run_steps(chooser *choose, void *context)
+{
+    uint8_t sleeping = 0;
+
+    for (sim.count = 0; !sim.failed && !all_finished(); sim.count++) {
+        uint8_t enabled = enabled_tasks();
+        if (sim.count == SIM_STEPS) {
+            sim_note_failure("the run is too long");
+            break;
+        }
+        if (!enabled) {
+            sim_note_failure("deadlock: nobody can go on");
+            break;
+        }
+        struct step *step = &sim.steps[sim.count];
+        if (sim.count >= sim.given)
+            *step = (struct step){.sleeping = sleeping};
+        step->enabled = enabled;
+        for (unsigned i = 0; i < ALL; i++)
+            if (!sim.tasks[i].finished)
+                want_reversal(i);
+        unsigned chosen = choose(sim.count, enabled, step->sleeping, context);
+        if (chosen == NOBODY)
+            return false;
+        step->task = (uint8_t)chosen;
+        sleeping = still_asleep(
+            (uint8_t)(step->sleeping | (step->done & ~(1u << chosen))), chosen);
+        step->done |= (uint8_t)(1u << chosen);
+        step->wanted |= (uint8_t)(1u << chosen);
+        order_step(chosen, sim.count + 1);
+        resume(chosen);
+    }
+    return true;
+}
+
+bool
+sim_run_once(chooser *choose, void *context)
+{
+    const struct sim_program *program = sim.program;
+    bool whole;
+
+    sim.run++;
+    sim.failed = false;
+    sim.callback_count = 0;
+    program->setup(program->context);
+    aspen_port_rcu_barrier();
+    for (unsigned i = 0; i < ALL; i++)
+        make_task(i);
+    resume(DEFERRED);
+    for (unsigned i = 0; i < program->tasks; i++)
+        resume(i); /* up to its first point */
+    whole = run_steps(choose, context);
+    sim.result->steps += sim.count;
+    if (sim.count > sim.result->longest)
+        sim.result->longest = sim.count;
+    if (!sim.failed && all_finished()) {
+        program->check(program->context);
+        sim.result->schedules++;
+    } else if (!sim.failed) {
+        sim.result->cut++;
+    }
+    sim_free_memories();
+    return whole;
+}
