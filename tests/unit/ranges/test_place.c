@@ -14,7 +14,7 @@ try_map(struct aspen_mm *mm, uint64_t address, uint64_t bytes, uint64_t flags,
         .address = address,
         .length_bytes = bytes,
         .vm_flags = flags,
-        .place = place,
+        .flags = place,
     };
     return aspen_mmap(mm, &args, result);
 }
