@@ -448,7 +448,6 @@ struct aspen_mm {
     struct aspen_port_spinlock claims_lock;
     struct aspen_list claims; /* claims_lock: see fault/hold.h */
 
-    struct aspen_object *executable; /* mmap lock; one reference, or NULL */
     struct aspen_list registry_link; /* registry lock */
     struct aspen_list swap_link;     /* swap list lock */
     void *embedder;                  /* theirs */

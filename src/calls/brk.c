@@ -90,8 +90,7 @@ aspen_brk(struct aspen_mm *mm, uint64_t brk, uint64_t *now)
     error = move_end(mm, brk);
     uint64_t end = mm->layout.brk;
     bool fill = end > old && mm->def_flags & ASPEN_VM_LOCKED;
-    aspen_mm_write_unlock(mm);
-    aspen_tree_pool_settle(&mm->aspen->tree_pool);
+    aspen_mm_write_end(mm);
 
     if (now)
         *now = end;

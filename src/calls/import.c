@@ -79,7 +79,6 @@ static void
 commit_vma(struct aspen_vma *vma, struct aspen_tree_reserve *reserve)
 {
     struct aspen_mm *mm = vma->mm;
-    uint64_t pages = aspen_vma_pages(vma);
 
     if (vma->object) {
         aspen_object_get(vma->object);
@@ -88,9 +87,7 @@ commit_vma(struct aspen_vma *vma, struct aspen_tree_reserve *reserve)
     aspen_tree_store_reserved(&mm->vmas, reserve, vma->start, vma->end - 1,
                               vma);
     mm->map_count++;
-    aspen_mm_account_vma(mm, vma->flags, pages, true);
-    if (vma->flags & ASPEN_VM_LOCKED)
-        mm->locked_pages += pages;
+    aspen_mm_account_vma(mm, vma->flags, aspen_vma_pages(vma), true);
 }
 
 static int
@@ -154,8 +151,7 @@ aspen_import_vma(struct aspen_mm *mm, const struct aspen_import_vma *args)
         error = -ASPEN_ENOMEM;
     else
         error = add_vma(mm, args);
-    aspen_mm_write_unlock(mm);
-    aspen_tree_pool_settle(&mm->aspen->tree_pool);
+    aspen_mm_write_end(mm);
     return error;
 }
 
@@ -192,10 +188,10 @@ range_valid(const struct aspen_mm *mm, const struct aspen_import_pages *pages)
 static bool
 raw_valid(const struct aspen_vma *vma, const struct aspen_import_pages *pages)
 {
-    const uint64_t raw = ASPEN_VM_PFNMAP | ASPEN_VM_MIXEDMAP | ASPEN_VM_SPECIAL;
     uint64_t each = (uint64_t)1 << (ASPEN_TABLE_SHIFT * pages->level);
 
-    return (vma->flags & raw) && aspen_is_aligned(pages->first_raw, each) &&
+    return vma->flags & ASPEN_VM_RAW &&
+           aspen_is_aligned(pages->first_raw, each) &&
            pages->count <= UINT64_MAX / each &&
            aspen_entry_raw_valid(pages->first_raw, pages->count * each);
 }

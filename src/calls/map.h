@@ -22,8 +22,8 @@ ASPEN_MUST_USE int aspen_map(struct aspen_mm *mm,
  * are valid; nothing is faulted in. `alone`: a mapping of its own, whatever
  * its neighbours are.
  *
- * Context: the mmap lock is held for writing; the caller settles the tree pool
- *          after it.
+ * Context: the mmap lock is held for writing, and is left by
+ *          aspen_mm_write_end().
  */
 ASPEN_MUST_USE int aspen_mmap_locked(struct aspen_mm *mm,
                                      const struct aspen_mmap_args *args,

@@ -18,9 +18,7 @@
 #define LOCK_FLAGS (ASPEN_VM_LOCKED | ASPEN_VM_LOCKONFAULT)
 
 /* What has no pages that could be taken away is never locked. */
-#define NEVER_LOCKED                                                           \
-    (ASPEN_VM_IO | ASPEN_VM_DONTEXPAND | ASPEN_VM_PFNMAP | ASPEN_VM_MIXEDMAP | \
-     ASPEN_VM_SPECIAL | ASPEN_VM_HUGETLB)
+#define NEVER_LOCKED (ASPEN_VM_DRIVER | ASPEN_VM_HUGETLB)
 
 static int
 judge_lock(const struct aspen_change *change, const struct aspen_vma *vma,
@@ -110,8 +108,7 @@ locked(struct aspen_mm *mm, struct aspen_change *change,
     if (error)
         return error;
     error = act(change);
-    aspen_mm_write_unlock(mm);
-    aspen_tree_pool_settle(&mm->aspen->tree_pool);
+    aspen_mm_write_end(mm);
     return error;
 }
 
@@ -215,8 +212,7 @@ aspen_mlockall(struct aspen_mm *mm, unsigned flags)
     if (error)
         return error;
     error = lock_all(mm, flags);
-    aspen_mm_write_unlock(mm);
-    aspen_tree_pool_settle(&mm->aspen->tree_pool);
+    aspen_mm_write_end(mm);
     if (!error &&
         (flags & (ASPEN_MCL_CURRENT | ASPEN_MCL_ONFAULT)) == ASPEN_MCL_CURRENT)
         aspen_populate_silently(mm, mm->address_floor, mm->address_limit,

@@ -37,7 +37,8 @@
      ASPEN_VM_MERGEABLE | ASPEN_VM_SYNC | ASPEN_VM_IO | ASPEN_VM_PFNMAP |      \
      ASPEN_VM_MIXEDMAP | ASPEN_VM_BTI | ASPEN_VM_MTE)
 
-#define RAW_FLAGS (ASPEN_VM_IO | ASPEN_VM_PFNMAP | ASPEN_VM_MIXEDMAP)
+/* A device's memory, which is somebody's already. */
+#define DEVICE_FLAGS (ASPEN_VM_IO | ASPEN_VM_PFNMAP | ASPEN_VM_MIXEDMAP)
 
 struct mapping {
     struct aspen_mm *mm;
@@ -134,7 +135,7 @@ check_kind(const struct aspen_mmap_args *args)
 
     if (flags & MAY_FLAGS && access << MAY_SHIFT & ~flags)
         return -ASPEN_EACCES;
-    if (!args->object && flags & ASPEN_VM_SHARED && flags & RAW_FLAGS)
+    if (!args->object && flags & ASPEN_VM_SHARED && flags & DEVICE_FLAGS)
         return -ASPEN_EINVAL;
     if (flags & ASPEN_VM_MTE && !aspen_may_have_tags(args->object))
         return -ASPEN_EINVAL;
@@ -143,7 +144,8 @@ check_kind(const struct aspen_mmap_args *args)
                : 0;
 }
 
-/* What the VMA's flags will be; a lock of raw memory is dropped later. */
+/* What the VMA's flags will be; the lock of what is a driver's is dropped
+ * later. */
 static uint64_t
 flags_of(const struct aspen_mm *mm, const struct aspen_mmap_args *args)
 {
@@ -170,18 +172,17 @@ flags_of(const struct aspen_mm *mm, const struct aspen_mmap_args *args)
 static void
 choose_pkey(struct mapping *mapping, const struct aspen_mmap_args *args)
 {
-    mapping->execute_only =
-        (args->vm_flags & ASPEN_VM_ACCESS) == ASPEN_VM_EXEC &&
-        !(args->flags & ASPEN_MAP_PLAIN_EXEC);
+    mapping->execute_only = aspen_is_execute_only(
+        args->vm_flags, args->flags & ASPEN_MAP_PLAIN_EXEC);
     if (mapping->execute_only)
         mapping->flags |=
             aspen_pkey_flags(aspen_pkey_for_execute_only(mapping->mm));
 }
 
 static void
-drop_lock_of_raw(struct mapping *mapping)
+drop_lock_of_driver(struct mapping *mapping)
 {
-    if (mapping->flags & (RAW_FLAGS | ASPEN_VM_DONTEXPAND))
+    if (mapping->flags & ASPEN_VM_DRIVER)
         mapping->flags &= ~(ASPEN_VM_LOCKED | ASPEN_VM_LOCKONFAULT);
 }
 
@@ -244,7 +245,7 @@ check(struct mapping *mapping, const struct aspen_mmap_args *args)
         error = check_offset(mapping, args);
     if (!error)
         error = check_kind(args);
-    drop_lock_of_raw(mapping);
+    drop_lock_of_driver(mapping);
     return error ? error : check_room(mapping);
 }
 
@@ -405,8 +406,6 @@ commit(struct mapping *mapping)
     else
         aspen_merge_commit(&mapping->merge, &mapping->reserve);
     aspen_mm_account_vma(mm, mapping->flags, pages, true);
-    if (mapping->flags & ASPEN_VM_LOCKED)
-        mm->locked_pages += pages;
     aspen_tree_reserve_release(&mm->vmas, &mapping->reserve);
 }
 
@@ -459,8 +458,7 @@ aspen_map(struct aspen_mm *mm, const struct aspen_mmap_args *args,
     error = map_locked(&mapping, args);
     if (!error)
         *address = mapping.start;
-    aspen_mm_write_unlock(mm);
-    aspen_tree_pool_settle(&mm->aspen->tree_pool);
+    aspen_mm_write_end(mm);
     if (!error && wants_pages(args, mapping.flags))
         aspen_populate_silently(mm, mapping.start,
                                 mapping.start + mapping.bytes,

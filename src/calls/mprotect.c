@@ -7,6 +7,7 @@
  */
 #include <aspen/protect.h>
 
+#include "calls/seal.h"
 #include "ranges/change.h"
 #include "fault/populate.h"
 #include "object/object.h"
@@ -59,7 +60,7 @@ pkey_then(const struct protect *protect, const struct aspen_vma *vma)
     if (protect->execute_only)
         return protect->execute_pkey ? protect->execute_pkey : now;
     return now == vma->mm->execute_only_pkey &&
-                   (vma->flags & ASPEN_VM_ACCESS) == ASPEN_VM_EXEC
+                   aspen_is_execute_only(vma->flags, false)
                ? 0
                : now;
 }
@@ -77,8 +78,9 @@ judge_access(const struct aspen_change *change, const struct aspen_vma *vma,
         return -ASPEN_EACCES;
     if (new &ASPEN_VM_MTE && !aspen_may_have_tags(vma->object))
         return -ASPEN_EINVAL;
-    if (vma->flags & ASPEN_VM_SEALED)
-        return -ASPEN_EPERM;
+    int error = aspen_seal_check(vma);
+    if (error)
+        return error;
     *flags = new == vma->flags ? new : charge_flag(vma, new);
     return 0;
 }
@@ -139,9 +141,9 @@ protect_begin(struct protect *protect, struct aspen_mm *mm, uint64_t access,
         .clear = ASPEN_VM_ACCESS | ASPEN_VM_BTI,
     };
     protect->pkey = pkey;
-    protect->execute_only = pkey == ASPEN_PKEY_SAME &&
-                            (access & ASPEN_VM_ACCESS) == ASPEN_VM_EXEC &&
-                            !(access & ASPEN_PROT_PLAIN_EXEC);
+    protect->execute_only =
+        pkey == ASPEN_PKEY_SAME &&
+        aspen_is_execute_only(access, access & ASPEN_PROT_PLAIN_EXEC);
     protect->execute_pkey =
         protect->execute_only ? aspen_pkey_for_execute_only(mm) : 0;
 }
@@ -205,8 +207,7 @@ aspen_mprotect(struct aspen_mm *mm, uint64_t address, uint64_t length_bytes,
     if (error)
         return error;
     error = protect(mm, address, address + bytes, access, pkey, &fill);
-    aspen_mm_write_unlock(mm);
-    aspen_tree_pool_settle(&mm->aspen->tree_pool);
+    aspen_mm_write_end(mm);
     if (!error && fill.end)
         aspen_populate_silently(mm, fill.start, fill.end,
                                 ASPEN_POPULATE_LOCKED);

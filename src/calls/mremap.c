@@ -18,6 +18,7 @@
 #include <aspen/remap.h>
 
 #include "calls/map.h"
+#include "calls/seal.h"
 #include "ranges/move_all.h"
 #include "ranges/place.h"
 #include "fault/populate.h"
@@ -26,9 +27,7 @@
 #include "space/release.h"
 
 #define NEVER_GROWN (ASPEN_VM_DONTEXPAND | ASPEN_VM_PFNMAP)
-#define NEVER_MERGED                                                           \
-    (NEVER_GROWN | ASPEN_VM_IO | ASPEN_VM_MIXEDMAP | ASPEN_VM_SPECIAL)
-#define HUGE_BYTES (aspen_entry_span(1))
+#define HUGE_BYTES  (aspen_entry_span(1))
 /* VMAs that have to be left of the map count. */
 #define MAPS_TO_MOVE  3
 #define MAPS_TO_PLACE 5
@@ -163,8 +162,9 @@ check_vma(struct remap *remap)
 
     if (!vma)
         return -ASPEN_EFAULT;
-    if (vma->flags & ASPEN_VM_SEALED)
-        return -ASPEN_EPERM;
+    int error = aspen_seal_check(vma);
+    if (error)
+        return error;
     return vma->flags & ASPEN_VM_HUGETLB ? check_hugetlb(remap) : 0;
 }
 
@@ -292,7 +292,7 @@ grow(struct remap *remap)
     int error = aspen_charge_mm(mm, charge);
     if (error)
         return error;
-    error = flags & NEVER_MERGED ? -ASPEN_ENOMEM : 0;
+    error = flags & ASPEN_VM_DRIVER ? -ASPEN_ENOMEM : 0;
     if (!error) {
         plan_growth(remap, &merge);
         error = reserve_growth(&merge, &reserve, &cursor);
@@ -304,8 +304,6 @@ grow(struct remap *remap)
     aspen_merge_commit(&merge, &reserve);
     aspen_tree_reserve_release(&mm->vmas, &reserve);
     aspen_mm_account_vma(mm, flags, more, true);
-    if (flags & ASPEN_VM_LOCKED)
-        mm->locked_pages += more;
     return 0;
 }
 
@@ -638,8 +636,7 @@ aspen_mremap(struct aspen_mm *mm, const struct aspen_mremap_args *args,
     if (error)
         return error;
     error = remap_locked(&remap);
-    aspen_mm_write_unlock(mm);
-    aspen_tree_pool_settle(&mm->aspen->tree_pool);
+    aspen_mm_write_end(mm);
     if (error)
         return error;
     *address = remap.new;

@@ -38,7 +38,6 @@ aspen_mseal(struct aspen_mm *mm, uint64_t address, uint64_t length_bytes)
     if (error)
         return error;
     error = seal(mm, address, address + bytes);
-    aspen_mm_write_unlock(mm);
-    aspen_tree_pool_settle(&mm->aspen->tree_pool);
+    aspen_mm_write_end(mm);
     return error;
 }

@@ -52,7 +52,6 @@ aspen_munmap(struct aspen_mm *mm, uint64_t address, uint64_t length_bytes)
     if (error)
         return error;
     error = aspen_munmap_locked(mm, address, end);
-    aspen_mm_write_unlock(mm);
-    aspen_tree_pool_settle(&mm->aspen->tree_pool);
+    aspen_mm_write_end(mm);
     return error;
 }

@@ -53,8 +53,7 @@ name_range(struct aspen_mm *mm, uint64_t start, uint64_t end,
     if (error)
         return error;
     error = aspen_change_apply(&change);
-    aspen_mm_write_unlock(mm);
-    aspen_tree_pool_settle(&mm->aspen->tree_pool);
+    aspen_mm_write_end(mm);
     if (error)
         /* ENOMEM means that there was nothing to name. */
         return error == -ASPEN_ENOMEM ? -ASPEN_EAGAIN : error;

@@ -11,7 +11,8 @@
 
 #include "fault/fault.h"
 
-#define RAW (ASPEN_VM_PFNMAP | ASPEN_VM_MIXEDMAP)
+/* Drivers put frames into what has one of them. */
+#define FOR_DRIVERS (ASPEN_VM_PFNMAP | ASPEN_VM_MIXEDMAP)
 
 /* Entries of a raw frame in the VMA. */
 static unsigned
@@ -31,7 +32,7 @@ check_vma(const struct aspen_vma *vma, uint64_t address)
 {
     if (!vma || vma->start > address)
         return -ASPEN_EFAULT;
-    if (!(vma->flags & RAW) ||
+    if (!(vma->flags & FOR_DRIVERS) ||
         (vma->flags & ASPEN_VM_PFNMAP && aspen_vma_is_cow(vma)))
         return -ASPEN_EINVAL;
     return 0;

@@ -14,15 +14,15 @@
 #include "space/vma.h"
 
 #define MAY_FLAGS (ASPEN_VM_MAYREAD | ASPEN_VM_MAYWRITE | ASPEN_VM_MAYEXEC)
-#define RAW_FLAGS                                                              \
-    (ASPEN_VM_IO | ASPEN_VM_PFNMAP | ASPEN_VM_MIXEDMAP | ASPEN_VM_DONTEXPAND)
 
 /* The new mapping asks for what mmap would be told; advice is lost. */
 static uint64_t
 flags_of(const struct aspen_vma *vma)
 {
+    const uint64_t drivers = ASPEN_VM_DRIVER & ~ASPEN_VM_SPECIAL;
+
     return vma->flags & (ASPEN_VM_ACCESS | ASPEN_VM_SHARED | MAY_FLAGS |
-                         RAW_FLAGS | ASPEN_VM_LOCKED);
+                         drivers | ASPEN_VM_LOCKED);
 }
 
 /* Of a file that is open for reading only Linux's is not shared: nobody could
@@ -94,8 +94,7 @@ aspen_remap_file_pages(struct aspen_mm *mm, uint64_t address,
         return error;
     error = remap(mm, &args, pgoff);
     bool fill = !nonblock || (args.vm_flags | mm->def_flags) & ASPEN_VM_LOCKED;
-    aspen_mm_write_unlock(mm);
-    aspen_tree_pool_settle(&mm->aspen->tree_pool);
+    aspen_mm_write_end(mm);
     if (!error && fill)
         aspen_populate_silently(mm, args.address, end, ASPEN_POPULATE_MMAP);
     return error;

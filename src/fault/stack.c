@@ -71,8 +71,6 @@ grow(struct aspen_vma *vma, uint64_t start)
     aspen_vma_resize(vma, start, vma->end);
     aspen_tree_store_reserved(&mm->vmas, &reserve, start, vma->end - 1, vma);
     aspen_mm_account_vma(mm, vma->flags, pages, true);
-    if (vma->flags & ASPEN_VM_LOCKED)
-        mm->locked_pages += pages;
     aspen_tree_reserve_release(&mm->vmas, &reserve);
     return 0;
 }

@@ -16,8 +16,6 @@
 /* How far ahead of the entry at work its frame is fetched into the cache. */
 #define PREFETCH_ENTRIES 8
 
-#define RAW_FLAGS (ASPEN_VM_PFNMAP | ASPEN_VM_MIXEDMAP | ASPEN_VM_SPECIAL)
-
 struct walk {
     struct aspen_validator *v;
     struct aspen *aspen;
@@ -86,7 +84,7 @@ check_special(const struct item *item)
     bool zero = number == ASPEN_ZERO_FRAME && item->level == 0 &&
                 !(flags & ASPEN_VM_SHARED);
 
-    return EXPECT_ITEM(item, flags & RAW_FLAGS || zero, ENTRY_KIND,
+    return EXPECT_ITEM(item, flags & ASPEN_VM_RAW || zero, ENTRY_KIND,
                        "maps raw frame %a, but its VMA holds none", number) &&
            EXPECT_ITEM(
                item, aspen_is_aligned(number, aspen_walk_pages(item->level)),

@@ -106,8 +106,6 @@ add_sizes(struct aspen_validator *v, struct sizes *sizes,
 
     sizes->vmas++;
     aspen_mm_account_vma(&sizes->sum, vma->flags, pages, true);
-    if (vma->flags & ASPEN_VM_LOCKED)
-        sizes->sum.locked_pages += pages;
     if (vma->flags & ASPEN_VM_ACCOUNT)
         v->charge_pages += pages;
     v->vmas++;

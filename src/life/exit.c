@@ -7,7 +7,6 @@
  * tests/unit/life/test_fork.c.
  */
 #include "space/charge.h"
-#include "object/object.h"
 #include "space/unmap.h"
 #include <aspen/mm.h>
 
@@ -53,9 +52,6 @@ exit_mm(struct aspen_mm *mm)
     if (aspen_load(&mm->state) != ASPEN_MM_EMPTY)
         leave_mm(mm);
     aspen_mm_swap_list_remove(mm);
-    if (mm->executable)
-        aspen_object_put(mm->executable);
-    mm->executable = NULL;
     aspen_mm_drop(mm);
 }
 

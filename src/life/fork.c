@@ -190,9 +190,6 @@ copy_settings(struct aspen_mm *child, const struct aspen_mm *parent)
     aspen_limits_inherit(child, parent);
     aspen_pkeys_inherit(child, parent);
     child->embedder = parent->embedder;
-    child->executable = parent->executable;
-    if (child->executable)
-        aspen_object_get(child->executable);
 }
 
 /* Steps 4 to 16. */

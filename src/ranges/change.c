@@ -422,19 +422,15 @@ commit_merge(struct walk *walk, const struct step *step,
 
 /* ---- Steps ------------------------------------------------------------- */
 
-/* The sizes by kind, and what is locked; before the VMA changes. */
+/* Before the VMA changes. */
 static void
 account(struct aspen_mm *mm, const struct step *step)
 {
-    uint64_t old = step->vma->flags;
-    uint64_t new = step->candidate.flags;
     uint64_t pages =
         (step->candidate.end - step->candidate.start) >> ASPEN_PAGE_SHIFT;
 
-    aspen_mm_account_vma(mm, old, pages, false);
-    aspen_mm_account_vma(mm, new, pages, true);
-    if ((old ^ new) & ASPEN_VM_LOCKED)
-        mm->locked_pages += new &ASPEN_VM_LOCKED ? pages : 0 - pages;
+    aspen_mm_account_vma(mm, step->vma->flags, pages, false);
+    aspen_mm_account_vma(mm, step->candidate.flags, pages, true);
 }
 
 /* `below` becomes what the step leaves. */

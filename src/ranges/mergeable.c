@@ -16,9 +16,7 @@
 #include "space/name.h"
 #include "space/release.h"
 
-#define NEVER_MERGED                                                           \
-    (ASPEN_VM_IO | ASPEN_VM_DONTEXPAND | ASPEN_VM_PFNMAP | ASPEN_VM_MIXEDMAP | \
-     ASPEN_VM_SPECIAL | ASPEN_VM_HUGETLB)
+#define NEVER_MERGED (ASPEN_VM_DRIVER | ASPEN_VM_HUGETLB)
 
 void
 aspen_candidate_init(struct aspen_candidate *candidate, struct aspen_vma *vma)

@@ -485,8 +485,6 @@ commit_target(struct aspen_move *move)
     else
         aspen_merge_commit(&move->merge, move->tree);
     aspen_mm_account_vma(mm, move->flags, pages, true);
-    if (move->flags & ASPEN_VM_LOCKED)
-        mm->locked_pages += pages;
 }
 
 /* I2 */

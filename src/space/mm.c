@@ -249,6 +249,13 @@ aspen_mm_write_unlock(struct aspen_mm *mm)
     aspen_write_unlock(&mm->mmap_lock);
 }
 
+void
+aspen_mm_write_end(struct aspen_mm *mm)
+{
+    aspen_mm_write_unlock(mm);
+    aspen_tree_pool_settle(&mm->aspen->tree_pool);
+}
+
 /* ---- Counters ---------------------------------------------------------- */
 
 /* Which of the detailed sizes an area counts in, as Linux tells them apart:
@@ -278,6 +285,8 @@ aspen_mm_account_vma(struct aspen_mm *mm, uint64_t vm_flags, uint64_t pages,
     mm->peak_pages = aspen_max_u64(mm->peak_pages, mm->total_pages);
     if (detail)
         *detail += change;
+    if (vm_flags & ASPEN_VM_LOCKED)
+        mm->locked_pages += change;
 }
 
 uint64_t

@@ -54,6 +54,10 @@ ASPEN_MUST_USE int aspen_mm_write_lock_killable(struct aspen_mm *mm,
 void aspen_mm_write_lock(struct aspen_mm *mm, enum aspen_lock_class c);
 void aspen_mm_write_unlock(struct aspen_mm *mm);
 
+/* The same, for whoever may have stored in the tree: dead nodes that wait are
+ * bounded then. Context: may sleep. */
+void aspen_mm_write_end(struct aspen_mm *mm);
+
 /* May it be mapped into? A BUILDING one is what exec fills: the child of a fork
  * under way is nobody's who could ask. */
 static inline bool
@@ -66,7 +70,8 @@ aspen_mm_accepts_mappings(const struct aspen_mm *mm)
 /* A poll for a fatal signal (ASPEN_STEP_INTERRUPT): 0 or -ASPEN_EINTR. */
 ASPEN_MUST_USE int aspen_poll_fatal(struct aspen *aspen);
 
-/* Add to (subtract from) total, data, exec and stack pages by VMA flags. */
+/* Add to (subtract from) total, data, exec, stack and locked pages by VMA
+ * flags. */
 void aspen_mm_account_vma(struct aspen_mm *mm, uint64_t vm_flags,
                           uint64_t pages, bool add);
 

@@ -47,6 +47,14 @@ aspen_pkey_is_callers(const struct aspen_mm *mm, int pkey)
            (uint32_t)pkey != mm->execute_only_pkey && mm->pkeys >> pkey & 1;
 }
 
+/* Is memory with that access for execution alone? `plain`: its owner wants
+ * nothing but EXEC's meaning of old. */
+static inline bool
+aspen_is_execute_only(uint64_t vm_flags, bool plain)
+{
+    return (vm_flags & ASPEN_VM_ACCESS) == ASPEN_VM_EXEC && !plain;
+}
+
 /*
  * The key that what is mapped with EXEC alone has: the space's own, or the one
  * that it would take; 0: the machine works otherwise, or no key is left.

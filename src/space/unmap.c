@@ -335,11 +335,8 @@ static void
 tear_down_vma(struct aspen_mm *mm, struct aspen_vma *vma)
 {
     struct aspen_object *object = vma->object;
-    uint64_t pages = aspen_vma_pages(vma);
 
-    aspen_mm_account_vma(mm, vma->flags, pages, false);
-    if (vma->flags & ASPEN_VM_LOCKED)
-        mm->locked_pages -= pages;
+    aspen_mm_account_vma(mm, vma->flags, aspen_vma_pages(vma), false);
     mm->map_count--;
     aspen_vma_close(vma);
     aspen_vma_free(vma);

@@ -12,6 +12,15 @@
 
 #include "space/mm.h"
 
+/* Linux's VM_SPECIAL: a driver's memory, or the kernel's own. It is not merged,
+ * not locked, and left alone by most advice. */
+#define ASPEN_VM_DRIVER                                                        \
+    (ASPEN_VM_IO | ASPEN_VM_DONTEXPAND | ASPEN_VM_PFNMAP | ASPEN_VM_MIXEDMAP | \
+     ASPEN_VM_SPECIAL)
+
+/* Page-table entries may lead to physical pages that are no frames. */
+#define ASPEN_VM_RAW (ASPEN_VM_PFNMAP | ASPEN_VM_MIXEDMAP | ASPEN_VM_SPECIAL)
+
 /*
  * A VMA with every field zero, empty lists, mm set, locked for writing. NULL:
  * no memory (ASPEN_STEP_VMA).
@@ -86,6 +95,14 @@ aspen_vma_inherit_guards(struct aspen_vma *vma, const struct aspen_vma *other)
 {
     if (aspen_load_relaxed(&other->guarded))
         aspen_vma_note_guards(vma);
+}
+
+/* Private zeroes, whatever became of them? */
+static inline bool
+aspen_vma_is_anonymous(const struct aspen_vma *vma)
+{
+    return !vma->object && !vma->special &&
+           !(vma->flags & (ASPEN_VM_PFNMAP | ASPEN_VM_IO | ASPEN_VM_SPECIAL));
 }
 
 /* May pages of it become private copies? (MAYWRITE and not SHARED) */

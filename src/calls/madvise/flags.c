@@ -8,12 +8,12 @@
  */
 #include "calls/madvise/madvise.h"
 
+#include "calls/seal.h"
 #include "ranges/change.h"
 
 /* What KSM may never touch: the advice is taken and ignored. */
 #define NEVER_MERGEABLE                                                        \
-    (ASPEN_ADVISE_SPECIAL | ASPEN_VM_SHARED | ASPEN_VM_MAYSHARE |              \
-     ASPEN_VM_HUGETLB)
+    (ASPEN_VM_DRIVER | ASPEN_VM_SHARED | ASPEN_VM_MAYSHARE | ASPEN_VM_HUGETLB)
 
 struct row {
     enum aspen_advice advice;
@@ -55,8 +55,7 @@ refuses(const struct aspen_vma *vma, enum aspen_advice advice)
     case ASPEN_MADV_WIPEONFORK:
         return vma->object || vma->flags & ASPEN_VM_SHARED;
     case ASPEN_MADV_DODUMP:
-        return !(vma->flags & ASPEN_VM_HUGETLB) &&
-               vma->flags & ASPEN_ADVISE_SPECIAL;
+        return !(vma->flags & ASPEN_VM_HUGETLB) && vma->flags & ASPEN_VM_DRIVER;
     default:
         return false;
     }
@@ -80,7 +79,7 @@ judge_advice(const struct aspen_change *change, const struct aspen_vma *vma,
     enum aspen_advice advice =
         aspen_container_of(change, const struct advice_change, change)->advice;
 
-    int error = aspen_advise_check_seal(advice, vma);
+    int error = aspen_seal_check_advice(vma, advice);
     if (error)
         return error;
     if (refuses(vma, advice))
@@ -110,8 +109,7 @@ aspen_advise_flags(struct aspen_advise *advise)
     if (error)
         return error;
     error = aspen_change_apply(&with.change);
-    aspen_mm_write_unlock(mm);
-    aspen_tree_pool_settle(&mm->aspen->tree_pool);
+    aspen_mm_write_end(mm);
     advise->holes |= with.change.holes;
     /* ENOMEM means that there was nothing to advise. */
     return error == -ASPEN_ENOMEM ? -ASPEN_EAGAIN : error;

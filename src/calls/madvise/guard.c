@@ -14,10 +14,12 @@
  *     is the last step; for several the mmap lock is held for writing, and
  *     those that got one lose it again.
  *
- * Called by advise.c. The first test to break is tests/unit/calls/test_guard.c.
+ * Called by madvise.c. The first test to break is
+ * tests/unit/calls/test_guard.c.
  */
 #include "calls/madvise/madvise.h"
 
+#include "calls/seal.h"
 #include "space/anon_vma.h"
 #include "space/notify.h"
 #include "space/split.h"
@@ -26,8 +28,8 @@
 static bool
 may_have_guards(const struct aspen_vma *vma, bool remove)
 {
-    uint64_t never = ASPEN_ADVISE_SPECIAL | ASPEN_VM_HUGETLB |
-                     (remove ? 0 : ASPEN_VM_LOCKED);
+    uint64_t never =
+        ASPEN_VM_DRIVER | ASPEN_VM_HUGETLB | (remove ? 0 : ASPEN_VM_LOCKED);
     return !(vma->flags & never);
 }
 
@@ -42,7 +44,7 @@ needs_anon_vma(const struct aspen_vma *vma)
 static int
 check(struct aspen_vma *vma, uint64_t start, uint64_t end)
 {
-    int error = aspen_advise_check_seal(ASPEN_MADV_GUARD_INSTALL, vma);
+    int error = aspen_seal_check_advice(vma, ASPEN_MADV_GUARD_INSTALL);
     if (error)
         return error;
     if (!may_have_guards(vma, false))

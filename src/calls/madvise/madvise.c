@@ -14,8 +14,8 @@
  */
 #include "calls/madvise/madvise.h"
 
+#include "calls/seal.h"
 #include "fault/populate.h"
-#include "space/pkeys.h"
 #include "space/release.h"
 
 /* ---- What is known ----------------------------------------------------- */
@@ -45,42 +45,6 @@ is_known(const struct aspen *aspen, enum aspen_advice advice)
                (advice >= ASPEN_MADV_FREE &&
                 advice <= ASPEN_MADV_DONTNEED_LOCKED);
     }
-}
-
-/* Does it throw contents away? */
-static bool
-is_discard(enum aspen_advice advice)
-{
-    switch (advice) {
-    case ASPEN_MADV_DONTNEED:
-    case ASPEN_MADV_DONTNEED_LOCKED:
-    case ASPEN_MADV_FREE:
-    case ASPEN_MADV_REMOVE:
-    case ASPEN_MADV_DONTFORK:
-    case ASPEN_MADV_WIPEONFORK:
-    case ASPEN_MADV_GUARD_INSTALL:
-        return true;
-    default:
-        return false;
-    }
-}
-
-static bool
-may_write(const struct aspen_vma *vma)
-{
-    return vma->flags & ASPEN_VM_WRITE &&
-           aspen_rights_allow(aspen_rights(vma->mm), aspen_pkey_of(vma->flags),
-                              ASPEN_ACCESS_WRITE);
-}
-
-int
-aspen_advise_check_seal(enum aspen_advice advice, const struct aspen_vma *vma)
-{
-    /* Who may write to it can destroy it anyway; of an object there is more. */
-    return vma->flags & ASPEN_VM_SEALED && is_discard(advice) &&
-                   aspen_vma_is_anonymous(vma) && !may_write(vma)
-               ? -ASPEN_EPERM
-               : 0;
 }
 
 /* ---- One mapping after the other --------------------------------------- */
@@ -135,7 +99,7 @@ static int
 advise_part(struct aspen_advise *advise, struct aspen_vma *vma, uint64_t start,
             uint64_t end)
 {
-    int error = aspen_advise_check_seal(advise->advice, vma);
+    int error = aspen_seal_check_advice(vma, advise->advice);
 
     return error ? error : part_of(advise->advice)(advise, vma, start, end);
 }

@@ -3,8 +3,8 @@
  * calls/madvise/madvise.h - one advice under way, shared by the files that
  * carry it out.
  */
-#ifndef ASPEN_CALLS_ADVISE_H
-#define ASPEN_CALLS_ADVISE_H
+#ifndef ASPEN_CALLS_MADVISE_H
+#define ASPEN_CALLS_MADVISE_H
 
 #include "space/vma.h"
 #include <aspen/advise.h>
@@ -27,23 +27,6 @@ struct aspen_advise {
 typedef int aspen_advise_part(struct aspen_advise *advise,
                               struct aspen_vma *vma, uint64_t start,
                               uint64_t end);
-
-/* Linux's VM_SPECIAL: a driver's, or the kernel's own. */
-#define ASPEN_ADVISE_SPECIAL                                                   \
-    (ASPEN_VM_IO | ASPEN_VM_DONTEXPAND | ASPEN_VM_PFNMAP | ASPEN_VM_MIXEDMAP | \
-     ASPEN_VM_SPECIAL)
-
-/* Private zeroes, whatever became of them? */
-static inline bool
-aspen_vma_is_anonymous(const struct aspen_vma *vma)
-{
-    return !vma->object && !vma->special &&
-           !(vma->flags & (ASPEN_VM_PFNMAP | ASPEN_VM_IO | ASPEN_VM_SPECIAL));
-}
-
-/* Would the advice throw away what a seal protects? 0 or -ASPEN_EPERM. */
-ASPEN_MUST_USE int aspen_advise_check_seal(enum aspen_advice advice,
-                                           const struct aspen_vma *vma);
 
 /* ---- flags.c: atomic; takes the mmap lock itself ----------------------- */
 
