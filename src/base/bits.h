@@ -20,6 +20,10 @@
 #define aspen_likely(x)   __builtin_expect(!!(x), 1)
 #define aspen_unlikely(x) __builtin_expect(!!(x), 0)
 
+/* For what is hot: a compiler's limit on how far a file may grow is not what
+ * decides. */
+#define ASPEN_ALWAYS_INLINE static inline __attribute__((always_inline))
+
 /* For data that is written next: fetch its cache line in exclusive state. */
 #define aspen_prefetch_write(p) __builtin_prefetch((p), 1)
 #define aspen_prefetch(p)       __builtin_prefetch((p), 0)

@@ -98,7 +98,7 @@ check_leaf(struct check *check, node_tag leaf, const struct bounds *bounds,
     return NULL;
 }
 
-/* The noted gap of a slot against what was found below it (write.c I2). */
+/* The noted gap of a slot against what was found below it (gap_notes.h I2). */
 static bool
 gap_is_noted(node_tag tag, unsigned slot, uint64_t gap)
 {

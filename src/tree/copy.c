@@ -8,17 +8,16 @@
  * Recursion is as deep as the tree is high. Breaks first: test_tree.c,
  * duplicate that fails at each node.
  */
-#include "tree/node.h"
+#include "tree/pool.h"
 
-void
-aspen_tree_free_below(struct aspen_tree_pool *pool, node_tag tag,
-                      unsigned level)
+/* Free all nodes at or below `tag`, `level` 0 being a leaf, at once. */
+static void
+free_below(struct aspen_tree_pool *pool, node_tag tag, unsigned level)
 {
     struct node *node = node_of(tag);
     if (level)
         for (unsigned i = 0; i < node->info.count; i++)
-            aspen_tree_free_below(pool, (node_tag)*slot_pointer(tag, i),
-                                  level - 1);
+            free_below(pool, (node_tag)*slot_pointer(tag, i), level - 1);
     aspen_cache_free(&pool->nodes, node);
 }
 
@@ -39,7 +38,7 @@ copy_below(struct aspen_tree_pool *pool, node_tag tag, unsigned level)
         node_tag child = copy_below(pool, (node_tag)*slot, level - 1);
         if (aspen_unlikely(!child)) {
             copy->info.count = i;
-            aspen_tree_free_below(pool, copy_tag, level);
+            free_below(pool, copy_tag, level);
             return 0;
         }
         *slot = (void *)child;
@@ -101,6 +100,5 @@ aspen_tree_destroy_quiet(struct aspen_tree *tree)
 {
     node_tag root = take_root(tree);
     if (root)
-        aspen_tree_free_below(tree->pool, root_node(root),
-                              root_height(root) - 1);
+        free_below(tree->pool, root_node(root), root_height(root) - 1);
 }

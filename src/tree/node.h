@@ -28,6 +28,7 @@
  *     pointers change with one release store.
  * I2  What changes in place in RCU mode (info, second of inner nodes) is
  *     read and written under the owner's lock alone.
+ * I3  A leaf that is not the root has an entry, an inner node two children.
  */
 #ifndef ASPEN_TREE_NODE_H
 #define ASPEN_TREE_NODE_H
@@ -98,7 +99,7 @@ struct node {
 
 ASPEN_STATIC_ASSERT(sizeof(struct node) == NODE_BYTES, "node layout");
 ASPEN_STATIC_ASSERT(WIDE_SLOTS >= 3 && 2 * COMPACT_SLOTS + 2 <= 4 * WIDE_SLOTS,
-                    "what a store can need (write.c) assumes this");
+                    "what a store can need (rebuild.c) assumes this");
 
 /* ---- Pointers to nodes ------------------------------------------------- */
 
@@ -327,70 +328,5 @@ node_slots_used(node_tag tag)
     return is_wide(tag) ? (unsigned)node->base
                         : count_at_or_below(node->compact.key, KEY_BEYOND);
 }
-
-/* ---- Paths ------------------------------------------------------------- */
-
-#define HEIGHT_MAX ASPEN_TREE_HEIGHT_MAX
-
-/* Set `path` to where `key` belongs; false: the tree is empty. */
-bool aspen_tree_path_descend(struct aspen_tree_path *path,
-                             const struct aspen_tree *tree, uint64_t key);
-
-/*
- * Move the path to the next or previous node of `level`, and its levels
- * below to that node's first or last leaf. Writes the levels that change to
- * `to` (may be `path` itself). The highest level written, 0: there is none.
- */
-unsigned aspen_tree_path_next(struct aspen_tree_path *to,
-                              const struct aspen_tree_path *path,
-                              unsigned level);
-unsigned aspen_tree_path_previous(struct aspen_tree_path *to,
-                                  const struct aspen_tree_path *path,
-                                  unsigned level);
-
-/* The last key of the leaf before; false: there is none. Owner's lock. */
-bool aspen_tree_path_last_before(const struct aspen_tree_path *path,
-                                 uint64_t *last);
-
-/* The key right after the leaf before: where the leading gap starts. */
-static inline uint64_t
-path_lead_start(const struct aspen_tree_path *path)
-{
-    uint64_t last;
-    return aspen_tree_path_last_before(path, &last) ? last + 1 : 0;
-}
-
-/* ---- Pool -------------------------------------------------------------- */
-
-/* Dead nodes on their way to the pool. */
-struct node_chain {
-    struct node *first;
-    struct node *last;
-    uint64_t count;
-};
-
-/* Free a node at once (tree not in RCU mode), or put it on the chain. */
-static inline void
-node_dispose(struct aspen_tree *tree, struct node_chain *chain,
-             struct node *node)
-{
-    if (!tree->rcu) {
-        aspen_cache_free(&tree->pool->nodes, node);
-        return;
-    }
-    node->link = chain->first;
-    if (!chain->first)
-        chain->last = node;
-    chain->first = node;
-    chain->count++;
-}
-
-/* Free the chain's nodes after a grace period. An empty one is fine. */
-void aspen_tree_pool_retire(struct aspen_tree_pool *pool,
-                            struct node_chain *chain);
-
-/* Free all nodes at or below `tag`, `level` 0 being a leaf, at once. */
-void aspen_tree_free_below(struct aspen_tree_pool *pool, node_tag tag,
-                           unsigned level);
 
 #endif

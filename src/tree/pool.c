@@ -15,7 +15,7 @@
  * Breaks first: test_tree.c, pool and concurrent tests.
  */
 #include "base/lock.h"
-#include "tree/node.h"
+#include "tree/pool.h"
 
 /*
  * Dead nodes for which a grace period is worth its price. More than owners

@@ -1,18 +1,15 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * tree/tree.c - reading the range tree: look-ups, walks, paths.
+ * tree/tree.c - reading the range tree: look-ups, walks.
  *
  * Nothing here writes a node, but for aspen_tree_cursor_replace(). Readers
- * rely on node.h I1 alone: they never look at info or at the gaps.
- *
- * I1  A path holds nodes that were the tree's when it was made. In RCU mode a
- *     node of it may have been replaced since: it then shows what was there
- *     at that moment, while a child that is loaded later may be newer. Hence
- *     a walk keeps to keys after (before) the entry it gave last.
+ * rely on node.h I1 alone: they never look at info or at the gaps. A path may
+ * be older than the children that are loaded through it (path.h I1): hence a
+ * walk keeps to keys after (before) the entry it gave last.
  *
  * Called by everyone. Breaks first: tests/unit/tree/test_tree.c, model.
  */
-#include "tree/node.h"
+#include "tree/path.h"
 
 void
 aspen_tree_init(struct aspen_tree *tree, struct aspen_tree_pool *pool)
@@ -35,95 +32,10 @@ aspen_tree_rcu_leave(struct aspen_tree *tree)
     tree->rcu = false;
 }
 
-/* ---- Paths ------------------------------------------------------------- */
-
-bool
-aspen_tree_path_descend(struct aspen_tree_path *path,
-                        const struct aspen_tree *tree, uint64_t key)
-{
-    node_tag root = tree_root(tree);
-    if (!root)
-        return false;
-    path->height = root_height(root);
-    node_tag tag = root_node(root);
-    for (unsigned level = path->height - 1; level; level--) {
-        unsigned slot = inner_search(tag, key);
-        path->at[level].node = tag;
-        path->at[level].slot = slot;
-        tag = slot_child(tag, slot);
-    }
-    path->at[0].node = tag;
-    path->at[0].slot = 0;
-    return true;
-}
-
-unsigned
-aspen_tree_path_next(struct aspen_tree_path *to,
-                     const struct aspen_tree_path *path, unsigned level)
-{
-    unsigned top = level + 1;
-    while (top < path->height &&
-           !slot_used(path->at[top].node, path->at[top].slot + 1))
-        top++;
-    if (top >= path->height)
-        return 0;
-    to->at[top].node = path->at[top].node;
-    to->at[top].slot = path->at[top].slot + 1;
-    for (unsigned i = top; i-- > 0;) {
-        to->at[i].node = slot_child(to->at[i + 1].node, to->at[i + 1].slot);
-        to->at[i].slot = 0;
-    }
-    return top;
-}
-
-unsigned
-aspen_tree_path_previous(struct aspen_tree_path *to,
-                         const struct aspen_tree_path *path, unsigned level)
-{
-    unsigned top = level + 1;
-    while (top < path->height && !path->at[top].slot)
-        top++;
-    if (top >= path->height)
-        return 0;
-    to->at[top].node = path->at[top].node;
-    to->at[top].slot = path->at[top].slot - 1;
-    for (unsigned i = top; i-- > 0;) {
-        node_tag tag = slot_child(to->at[i + 1].node, to->at[i + 1].slot);
-        to->at[i].node = tag;
-        to->at[i].slot = node_slots_used(tag) - 1;
-    }
-    return top;
-}
-
-/* The leaf before the path's; 0: there is none. Owner's lock. */
-static node_tag
-leaf_before(const struct aspen_tree_path *path)
-{
-    unsigned top = 1;
-    while (top < path->height && !path->at[top].slot)
-        top++;
-    if (top >= path->height)
-        return 0;
-    node_tag tag = slot_child(path->at[top].node, path->at[top].slot - 1);
-    while (--top)
-        tag = slot_child(tag, node_of(tag)->info.count - 1);
-    return tag;
-}
-
-bool
-aspen_tree_path_last_before(const struct aspen_tree_path *path, uint64_t *last)
-{
-    node_tag leaf = leaf_before(path);
-    if (!leaf)
-        return false;
-    *last = slot_last(leaf, node_of(leaf)->info.count - 1);
-    return true;
-}
-
 /* ---- Look-up ----------------------------------------------------------- */
 
 /* The leaf under which `key` is; 0: the tree is empty. */
-static inline node_tag
+ASPEN_ALWAYS_INLINE node_tag
 find_leaf(const struct aspen_tree *tree, uint64_t key)
 {
     node_tag root = tree_root(tree);
@@ -387,7 +299,7 @@ aspen_tree_cursor_before(const struct aspen_tree_cursor *cursor, uint64_t *last)
     node_tag leaf = cursor->path.at[0].node;
     unsigned slots = cursor->path.at[0].slot;
     if (!slots) {
-        leaf = leaf_before(&cursor->path);
+        leaf = aspen_tree_path_leaf_before(&cursor->path);
         if (!leaf)
             return NULL;
         slots = node_of(leaf)->info.count;

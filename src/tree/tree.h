@@ -24,7 +24,7 @@
 /* Where the nodes of many trees come from: one for each machine. */
 struct aspen_tree_pool {
     struct aspen_cache nodes;
-    /* Nodes that wait for a grace period: details in tree.c. */
+    /* Nodes that wait for a grace period: details in pool.c. */
     struct aspen_port_spinlock waiting_lock;
     struct aspen_port_rcu_head waiting_head;
     void *waiting;    /* they are in the grace period under way */

@@ -7,8 +7,14 @@
 #define ASPEN_TREE_TEST_FANOUT 4
 #include "tree/check.c"
 #include "tree/copy.c"
-#include "tree/gap.c"
+#include "tree/form.c"
+#include "tree/gap_notes.c"
+#include "tree/gap_search.c"
+#include "tree/path.c"
 #include "tree/pool.c"
+#include "tree/rebuild.c"
+#include "tree/reserve.c"
+#include "tree/store_leaf.c"
 #include "tree/tree.c"
 #include "tree/write.c"
 

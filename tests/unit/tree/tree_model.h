@@ -7,7 +7,7 @@
 #define ASPEN_TESTS_TREE_MODEL_H
 
 #include "base/bits.h"
-#include "tree/node.h"
+#include "tree/path.h"
 #include "unit.h"
 
 #include <aspen/error.h>

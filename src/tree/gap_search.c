@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * tree/gap.c - the search for free room.
+ * tree/gap_search.c - the search for free room.
  *
- * Each entry stands for the gap right before it (write.c I1), each slot of an
- * inner node notes the largest gap below, never less than it is. So a search
+ * Each entry stands for the gap right before it (gap_notes.h I1), each slot of
+ * an inner node notes the largest gap below, never less than it is. So a search
  * that left a leaf jumps to the next leaf whose note is large enough; only
  * rounding can send it there in vain. The gap behind the tree's last entry
  * is noted nowhere and looked at last (upwards) or first (downwards).
@@ -11,7 +11,7 @@
  * The owner's lock is held, shared or exclusive. Breaks first:
  * tests/unit/tree/test_tree.c.
  */
-#include "tree/node.h"
+#include "tree/path.h"
 
 /* The first slot >= `slot` whose noted gap is `length` or more; or count. */
 static unsigned

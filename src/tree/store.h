@@ -1,0 +1,78 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * tree/store.h - the two ways to store, for those who store (write.c) and those
+ * who put nodes aside for it (reserve.c). Private to the tree; the owner's lock
+ * is held.
+ *
+ * The short one, store_leaf.c, is for a range that stays inside one compact
+ * leaf which can hold the result: the slots are edited in the leaf, or in RCU
+ * mode in a copy that takes the leaf's place with one store in the parent. The
+ * long one, rebuild.c: at each level the slots that stay and those that are new
+ * are listed, packed into new nodes, and the level above gets these in place
+ * of the old ones; it ends where one node takes the place of one, or at the
+ * root. Only then, with one store, the new nodes become visible; everything
+ * that can fail came before.
+ */
+#ifndef ASPEN_TREE_STORE_H
+#define ASPEN_TREE_STORE_H
+
+#include "tree/node.h"
+#include "tree/path.h"
+
+/* The most nodes that take the place of one or two at a level. */
+#define PIECES_MAX 4
+
+/* What a store puts into [first, last]: `entry`, or nothing if it is NULL; from
+ * `cut` on `above` instead, unless that is NULL. */
+struct put {
+    uint64_t first, last;
+    void *entry;
+    uint64_t cut;
+    void *above;
+};
+
+/* A node for a store, from the reserve if there is one; NULL: no memory. */
+static inline struct node *
+node_get(struct aspen_tree *tree, struct aspen_tree_reserve *reserve)
+{
+    if (!reserve)
+        return aspen_cache_alloc(&tree->pool->nodes);
+    struct node *node = reserve->nodes;
+    ASPEN_ASSERT(node);
+    reserve->nodes = node->link;
+    reserve->count--;
+    return node;
+}
+
+/* ---- The short way: store_leaf.c --------------------------------------- */
+
+/*
+ * Try to store the short way, in the path's leaf, where all of the range
+ * belongs. *done says whether the store was done (or failed for memory) or has
+ * to go the long way.
+ */
+int aspen_tree_store_in_leaf(struct aspen_tree *tree,
+                             struct aspen_tree_reserve *reserve,
+                             struct aspen_tree_path *path,
+                             const struct put *put, bool *done);
+
+/*
+ * How many slots of the leaf stay untouched by a store of [first, last], and
+ * how many of the others stick out of it at an end: 0 to 2. False: the short
+ * way is not for this leaf and these keys.
+ */
+bool aspen_tree_leaf_spared(node_tag leaf, uint64_t first, uint64_t last,
+                            unsigned *stay, unsigned *ends);
+
+/* ---- The long way: rebuild.c ------------------------------------------- */
+
+int aspen_tree_store_by_rebuild(struct aspen_tree *tree,
+                                struct aspen_tree_reserve *reserve,
+                                const struct put *put);
+
+/* The first entry of an empty tree; it is never put together with another. */
+int aspen_tree_store_first(struct aspen_tree *tree,
+                           struct aspen_tree_reserve *reserve,
+                           const struct put *put);
+
+#endif

@@ -1,0 +1,253 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * tree/store_leaf.c - the short way to store: within one compact leaf.
+ *
+ * Slots [from, to) of the leaf are replaced by what sticks out of them and by
+ * what is put; here a store of `x` over parts of two entries, from 1, to 3:
+ *
+ *     before  [a....] [b....]   [c....]         [d....]
+ *     put               (x............)
+ *     after   [a....] [b][x...........][c]      [d....]      4 slots -> 5
+ *
+ * Breaks first: tests/unit/tree/test_tree.c.
+ */
+#include "tree/gap_notes.h"
+#include "tree/pool.h"
+#include "tree/store.h"
+
+/* Slots [from, to) of a compact leaf are replaced by at most four. */
+struct edit {
+    uint32_t key, second; /* where it puts, in the leaf's relative keys */
+    unsigned from, to;
+    unsigned slots;
+    struct {
+        uint32_t key;
+        uint32_t second;
+        void *pointer;
+    } slot[4];
+};
+
+static void
+edit_add(struct edit *edit, uint32_t key, uint32_t second, void *pointer)
+{
+    edit->slot[edit->slots].key = key;
+    edit->slot[edit->slots].second = second;
+    edit->slot[edit->slots].pointer = pointer;
+    edit->slots++;
+}
+
+/* Whether a store can be written in the leaf's relative keys. */
+static bool
+put_fits(node_tag leaf, const struct put *put)
+{
+    unsigned shift = unit_shift(leaf);
+    uint64_t base = node_of(leaf)->base;
+    uint64_t mask = ((uint64_t)1 << shift) - 1;
+    uint64_t unaligned = (put->first - base) | (put->last + 1 - base);
+    if (put->above)
+        unaligned |= put->cut - base;
+    return (put->first > base || !base) && (unaligned & mask) == 0 &&
+           ((put->last - base) >> shift) < KEY_BEYOND;
+}
+
+/* Where a store of [first, last] goes in a compact leaf that it fits. */
+static inline void
+edit_find(struct edit *edit, node_tag leaf, uint64_t first, uint64_t last)
+{
+    const struct node *node = node_of(leaf);
+    const struct compact_slots *slots = &node->compact;
+    unsigned shift = unit_shift(leaf);
+    uint32_t key = (uint32_t)((first - node->base) >> shift);
+    uint32_t second = (uint32_t)((last - node->base) >> shift);
+    unsigned from = count_at_or_below(slots->key, key);
+    from -= from && slots->second[from - 1] >= key;
+    unsigned to = from; /* mostly near: nobody counts them all */
+    while (to < COMPACT_SLOTS && slots->key[to] <= second)
+        to++;
+    edit->key = key;
+    edit->second = second;
+    edit->from = from;
+    edit->to = to;
+}
+
+/* Whether what is replaced sticks out below, above. */
+static inline bool
+sticks_out_below(const struct edit *edit, const struct compact_slots *slots)
+{
+    return edit->from < edit->to && slots->key[edit->from] < edit->key;
+}
+
+static inline bool
+sticks_out_above(const struct edit *edit, const struct compact_slots *slots)
+{
+    return edit->from < edit->to && slots->second[edit->to - 1] > edit->second;
+}
+
+/* What a store into a compact leaf, which it fits, does to its slots. */
+static void
+edit_plan(struct edit *edit, node_tag leaf, const struct put *put)
+{
+    const struct node *node = node_of(leaf);
+    const struct compact_slots *slots = &node->compact;
+    edit_find(edit, leaf, put->first, put->last);
+    uint32_t key = edit->key, second = edit->second, entry_second = second;
+    edit->slots = 0;
+    if (sticks_out_below(edit, slots))
+        edit_add(edit, slots->key[edit->from], key - 1,
+                 slots->pointer[edit->from]);
+    if (put->above)
+        entry_second =
+            (uint32_t)((put->cut - node->base) >> unit_shift(leaf)) - 1;
+    if (put->entry)
+        edit_add(edit, key, entry_second, put->entry);
+    if (put->above)
+        edit_add(edit, entry_second + 1, second, put->above);
+    if (sticks_out_above(edit, slots))
+        edit_add(edit, second + 1, slots->second[edit->to - 1],
+                 slots->pointer[edit->to - 1]);
+}
+
+static void
+edit_apply(const struct edit *edit, struct node *node)
+{
+    struct compact_slots *slots = &node->compact;
+    unsigned count = node->info.count;
+    unsigned tail = count - edit->to;
+    unsigned target = edit->from + edit->slots;
+    if (target != edit->to) {
+        memmove(&slots->key[target], &slots->key[edit->to],
+                tail * sizeof(slots->key[0]));
+        memmove(&slots->second[target], &slots->second[edit->to],
+                tail * sizeof(slots->second[0]));
+        memmove(&slots->pointer[target], &slots->pointer[edit->to],
+                tail * sizeof(slots->pointer[0]));
+    }
+    for (unsigned i = 0; i < edit->slots; i++) {
+        slots->key[edit->from + i] = edit->slot[i].key;
+        slots->second[edit->from + i] = edit->slot[i].second;
+        slots->pointer[edit->from + i] = edit->slot[i].pointer;
+    }
+    for (unsigned i = target + tail; i < count; i++) {
+        slots->key[i] = KEY_NONE;
+        slots->second[i] = KEY_NONE;
+        slots->pointer[i] = NULL;
+    }
+    node->info.count = target + tail;
+}
+
+/*
+ * Whether the keys that have an entry are the same before and after: the
+ * replaced slots leave nothing free where it puts, and an entry goes there.
+ */
+static bool
+edit_keeps_gaps(const struct edit *edit, const struct node *node,
+                const void *entry)
+{
+    const struct compact_slots *slots = &node->compact;
+    unsigned i = edit->from;
+    if (!entry || i == edit->to || slots->key[i] > edit->key)
+        return false;
+    for (; i + 1 < edit->to; i++)
+        if (slots->second[i] + 1 != slots->key[i + 1])
+            return false;
+    return slots->second[i] >= edit->second;
+}
+
+/* Gaps after an edit of the path's leaf. */
+static void
+edit_gaps(const struct aspen_tree_path *path, uint32_t key_before,
+          uint32_t last_before)
+{
+    node_tag leaf = path->at[0].node;
+    struct node *node = node_of(leaf);
+    if (node->compact.key[0] != key_before)
+        leaf_set_lead(leaf, slot_key(leaf, 0) - path_lead_start(path));
+    if (path->height == 1)
+        return;
+    aspen_tree_gap_changed(path, 0, aspen_tree_leaf_gap(path));
+    if (node->compact.second[node->info.count - 1] != last_before)
+        aspen_tree_last_key_changed(path);
+}
+
+/* Edit the leaf, or a copy that takes its place. */
+static int
+edit_commit(struct aspen_tree *tree, struct aspen_tree_reserve *reserve,
+            struct aspen_tree_path *path, const struct edit *edit,
+            bool keeps_gaps)
+{
+    node_tag leaf = path->at[0].node;
+    struct node *node = node_of(leaf);
+    uint32_t count = node->info.count;
+    uint32_t key_before = node->compact.key[0];
+    uint32_t last_before = node->compact.second[count - 1];
+    if (tree->rcu) {
+        struct node *copy = node_get(tree, reserve);
+        if (!copy)
+            return -ASPEN_ENOMEM;
+        memcpy(copy, node, sizeof(*copy));
+        edit_apply(edit, copy);
+        path->at[0].node = (node_tag)copy | (leaf & TAG_FORM);
+        path_publish(tree, path, 0, path->at[0].node);
+        struct node_chain dead = {NULL, NULL, 0};
+        node_dispose(tree, &dead, node);
+        aspen_tree_pool_retire(tree->pool, &dead);
+        node = copy;
+    } else {
+        edit_apply(edit, node);
+    }
+    tree->count += node->info.count;
+    tree->count -= count;
+    if (!keeps_gaps)
+        edit_gaps(path, key_before, last_before);
+    return 0;
+}
+
+int
+aspen_tree_store_in_leaf(struct aspen_tree *tree,
+                         struct aspen_tree_reserve *reserve,
+                         struct aspen_tree_path *path, const struct put *put,
+                         bool *done)
+{
+    node_tag leaf = path->at[0].node;
+    struct node *node = node_of(leaf);
+    struct edit edit;
+    *done = false;
+    if (is_wide(leaf) || !put_fits(leaf, put))
+        return 0;
+    edit_plan(&edit, leaf, put);
+    unsigned replaced = edit.to - edit.from;
+    if (!edit.slots && !replaced) {
+        *done = true;
+        return 0;
+    }
+    if (put->entry && replaced == 1 && edit.slots == 1 &&
+        node->compact.key[edit.from] == edit.key &&
+        node->compact.second[edit.from] == edit.second) {
+        aspen_store(&node->compact.pointer[edit.from], put->entry);
+        *done = true;
+        return 0;
+    }
+    unsigned count = node->info.count + edit.slots - replaced;
+    if (count > COMPACT_SLOTS || !count ||
+        (count < FILL_MINIMUM && edit.slots < replaced && path->height > 1))
+        return 0;
+    *done = true;
+    bool keeps_gaps = edit_keeps_gaps(&edit, node, put->entry);
+    return edit_commit(tree, reserve, path, &edit, keeps_gaps);
+}
+
+bool
+aspen_tree_leaf_spared(node_tag leaf, uint64_t first, uint64_t last,
+                       unsigned *stay, unsigned *ends)
+{
+    const struct put nothing = {.first = first, .last = last};
+    struct edit edit;
+    if (is_wide(leaf) || !put_fits(leaf, &nothing))
+        return false;
+    edit_find(&edit, leaf, first, last);
+    const struct compact_slots *slots = &node_of(leaf)->compact;
+    *stay = node_of(leaf)->info.count - (edit.to - edit.from);
+    *ends = (unsigned)sticks_out_below(&edit, slots) +
+            (unsigned)sticks_out_above(&edit, slots);
+    return true;
+}
