@@ -7,6 +7,7 @@
 #   path       src/..., docs/..., tests/...: a file or folder; `*` stands for any
 #   file       name.c, layer/name.h: a file of that name
 #   test       test_name: a test program, or a function of a test
+#   program    build/tests/unit/name, build/examples/name: has a source
 #   target     `make name`, or a line of an example that begins so
 #   name       aspen_name, ASPEN_NAME: an identifier of the code; `_*` at the
 #              end stands for any
@@ -270,6 +271,14 @@ for (@prose_of) {
             broken($path, $line, 'test', $cited)
                 unless $by_name{"$cited.c"} || $words{$cited} ||
                 $by_name{"$cited.h"};
+        }
+        while ($words =~ m,\bbuild/(tests/unit|tests/explore|examples)/(\w+),g) {
+            my ($kind, $name) = ($1, $2);
+            my $where = $kind eq 'tests/unit' ? 'tests/(?:unit|host|threads)'
+                : $kind;
+            broken($path, $line, 'program', "build/$kind/$name")
+                unless $name =~ /^[A-Z]+$/ || $name =~ /_NAME$/ ||
+                grep {m,^$where/(?:\w+/)?\Q$name\E\.c$,} keys %is_file;
         }
         my @commands = $words =~ /`make ([^`]*)`/g;
         push @commands, $1 if $document && ($fenced || $words =~ /^ {4}/) &&
