@@ -10,6 +10,7 @@
 #include "host/host.h"
 #include "host/refused.h"
 #include "helper.h"
+#include "host_memory.h"
 
 #include "space/vma.h"
 #include <errno.h>

@@ -8,7 +8,6 @@
 #define PINNED    2u
 #define SWAP_FULL 7u /* a slot whose count is at its byte's maximum */
 #define MAY_R     (R | ASPEN_VM_MAYREAD)
-#define MAY_RW    (RW | ASPEN_VM_MAYREAD | ASPEN_VM_MAYWRITE | ASPEN_VM_MAYEXEC)
 
 /* ---- Hooks that keep a record ------------------------------------------ */
 

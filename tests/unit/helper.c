@@ -1,44 +1,157 @@
 /* SPDX-License-Identifier: MIT */
 #define _GNU_SOURCE
-#define _GNU_SOURCE
 #include "helper.h"
 
 #include "space/vma.h"
-#include <fcntl.h>
 #include <inttypes.h>
 #include <sys/mman.h>
-#include <sys/syscall.h>
-#include <unistd.h>
+
+#define FRAMES 4096 /* where a test names none */
+
+/* ---- Counting ---------------------------------------------------------- */
+
+static bool
+same(const char *what, uint64_t before, uint64_t after)
+{
+    if (before == after)
+        return true;
+    print_error("%s: %" PRIu64 " before, %" PRIu64 " after\n", what, before,
+                after);
+    return false;
+}
+
+static bool
+same_counters(const struct aspen_counters *a, const struct aspen_counters *b)
+{
+    bool ok = same("mms", a->mms, b->mms);
+
+    ok &= same("mms_live", a->mms_live, b->mms_live);
+    ok &= same("mms_swap_list", a->mms_swap_list, b->mms_swap_list);
+    ok &= same("vmas", a->vmas, b->vmas);
+    ok &= same("anon_vmas", a->anon_vmas, b->anon_vmas);
+    ok &= same("anon_vma_links", a->anon_vma_links, b->anon_vma_links);
+    ok &= same("objects", a->objects, b->objects);
+    ok &= same("committed_pages", a->committed_pages, b->committed_pages);
+    ok &= same("swap_slots_used", a->swap_slots_used, b->swap_slots_used);
+    ok &= same("swap_references", a->swap_references, b->swap_references);
+    ok &= same("swap_continuations", a->swap_continuations,
+               b->swap_continuations);
+    return ok;
+}
+
+struct aspen_counters
+helper_counts(struct aspen *aspen)
+{
+    struct aspen_counters counters;
+
+    aspen_port_rcu_barrier();
+    aspen_counters_read(aspen, &counters);
+    return counters;
+}
+
+void
+helper_assert_counts_at(struct aspen *aspen,
+                        const struct aspen_counters *before, const char *file,
+                        int line)
+{
+    struct aspen_counters now = helper_counts(aspen);
+
+    bool ok = same_counters(before, &now);
+    ok &= same("frames_free", before->frames_free, now.frames_free);
+    ok &= same("frames_table", before->frames_table, now.frames_table);
+    ok &= same("tables_waiting", before->tables_waiting, now.tables_waiting);
+    ok &= same("tree nodes", before->tree_nodes, now.tree_nodes);
+    if (!ok)
+        _fail(file, line);
+}
+
+/* ---- A machine alone --------------------------------------------------- */
+
+struct aspen_config
+helper_config(uint32_t frames)
+{
+    struct aspen_config config;
+
+    aspen_config_init(&config);
+    config.frames = frames;
+    config.direct_map =
+        mmap(NULL, frames * PAGE, PROT_READ | PROT_WRITE,
+             MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    assert_true(config.direct_map != MAP_FAILED);
+    return config;
+}
+
+struct aspen *
+helper_machine_from(const struct aspen_config *config)
+{
+    struct aspen *aspen = NULL;
+
+    assert_int_equal(aspen_create(config, &aspen), 0);
+    return aspen;
+}
+
+struct aspen *
+helper_machine(uint32_t frames)
+{
+    struct aspen_config config = helper_config(frames);
+
+    return helper_machine_from(&config);
+}
+
+void
+helper_machine_destroy(struct aspen *aspen)
+{
+    void *map = aspen->config.direct_map;
+    size_t bytes = aspen->config.frames * PAGE;
+
+    assert_int_equal(aspen_destroy(aspen), 0);
+    assert_int_equal(munmap(map, bytes), 0);
+}
+
+struct aspen_mm *
+helper_new_mm(struct aspen *aspen)
+{
+    struct aspen_mm *mm = NULL;
+
+    assert_int_equal(aspen_mm_create(aspen, &mm), 0);
+    return mm;
+}
+
+struct aspen_object *
+helper_new_object(struct aspen *aspen, enum aspen_object_kind kind,
+                  uint64_t size_bytes)
+{
+    struct aspen_object_args args = {.kind = kind, .size_bytes = size_bytes};
+    struct aspen_object *object = NULL;
+
+    assert_int_equal(aspen_object_create(aspen, &args, &object), 0);
+    return object;
+}
 
 /* ---- A machine --------------------------------------------------------- */
 
 void
 helper_create(struct helper *helper, const struct aspen_config *config)
 {
-    struct aspen_config filled;
+    struct aspen_config filled =
+        helper_config(config && config->frames ? config->frames : FRAMES);
 
-    if (config)
-        filled = *config;
-    else
-        aspen_config_init(&filled);
-    if (filled.frames == 0)
-        filled.frames = 4096;
+    helper->direct_map = filled.direct_map;
     helper->direct_map_bytes = filled.frames * PAGE;
-    helper->direct_map =
-        mmap(NULL, helper->direct_map_bytes, PROT_READ | PROT_WRITE,
-             MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-    assert_true(helper->direct_map != MAP_FAILED);
-    filled.direct_map = helper->direct_map;
-    assert_int_equal(aspen_create(&filled, &helper->aspen), 0);
+    if (config) {
+        uint32_t frames = filled.frames;
+        filled = *config;
+        filled.frames = frames;
+        filled.direct_map = helper->direct_map;
+    }
+    helper->aspen = helper_machine_from(&filled);
 }
 
 static void
-assert_nothing_left(struct helper *helper)
+assert_nothing_left(struct aspen *aspen)
 {
-    struct aspen_counters c;
+    struct aspen_counters c = helper_counts(aspen);
 
-    aspen_port_rcu_barrier();
-    aspen_counters_read(helper->aspen, &c);
     assert_int_equal(c.mms, 0);
     assert_int_equal(c.mms_live, 0);
     assert_int_equal(c.mms_swap_list, 0);
@@ -57,18 +170,14 @@ assert_nothing_left(struct helper *helper)
 void
 helper_destroy(struct helper *helper)
 {
-    assert_nothing_left(helper);
-    assert_int_equal(aspen_destroy(helper->aspen), 0);
-    assert_int_equal(munmap(helper->direct_map, helper->direct_map_bytes), 0);
+    assert_nothing_left(helper->aspen);
+    helper_machine_destroy(helper->aspen);
 }
 
 struct aspen_mm *
 helper_mm(struct helper *helper)
 {
-    struct aspen_mm *mm;
-
-    assert_int_equal(aspen_mm_create(helper->aspen, &mm), 0);
-    return mm;
+    return helper_new_mm(helper->aspen);
 }
 
 /* ---- A machine with one space ------------------------------------------ */
@@ -233,6 +342,35 @@ void
 helper_unmap(struct aspen_mm *mm, uint64_t address, uint64_t pages)
 {
     assert_int_equal(aspen_munmap(mm, address, pages * PAGE), 0);
+}
+
+struct aspen_vma *
+helper_import(struct aspen_mm *mm, uint64_t start, uint64_t pages,
+              uint64_t flags, struct aspen_object *object, uint64_t pgoff)
+{
+    struct aspen_import_vma args = {
+        .start = start,
+        .end = start + pages * PAGE,
+        .flags = flags,
+        .object = object,
+        .pgoff = pgoff,
+    };
+
+    assert_int_equal(aspen_import_vma(mm, &args), 0);
+    return aspen_vma_at(mm, start);
+}
+
+int
+helper_import_pages(struct aspen_mm *mm, uint64_t address, uint64_t count,
+                    enum aspen_import_kind kind, unsigned level)
+{
+    struct aspen_import_pages args = {
+        .address = address, .count = count, .kind = kind, .level = level};
+    uint64_t done = 0;
+
+    int error = aspen_import_pages(mm, &args, &done);
+    assert_int_equal(done, error ? done : count);
+    return error;
 }
 
 struct aspen_object *
@@ -403,43 +541,13 @@ helper_state_take(struct helper *helper, struct aspen_mm *mm,
     struct aspen_counters *c = &state->counters;
 
     memset(state, 0, sizeof(*state));
-    aspen_port_rcu_barrier();
-    aspen_counters_read(helper->aspen, c);
+    *c = helper_counts(helper->aspen);
     state->frames =
         c->frames_total - c->frames_free - c->frames_table - c->tables_waiting;
     if (mm) {
         state->semantic_hash = aspen_hash_mm(mm, ASPEN_HASH_SEMANTIC);
         state->counts_hash = aspen_hash_mm(mm, ASPEN_HASH_COUNTS);
     }
-}
-
-static bool
-same(const char *what, uint64_t before, uint64_t after)
-{
-    if (before == after)
-        return true;
-    print_error("%s: %" PRIu64 " before, %" PRIu64 " after\n", what, before,
-                after);
-    return false;
-}
-
-static bool
-same_counters(const struct aspen_counters *a, const struct aspen_counters *b)
-{
-    bool ok = same("mms", a->mms, b->mms);
-
-    ok &= same("mms_live", a->mms_live, b->mms_live);
-    ok &= same("mms_swap_list", a->mms_swap_list, b->mms_swap_list);
-    ok &= same("vmas", a->vmas, b->vmas);
-    ok &= same("anon_vmas", a->anon_vmas, b->anon_vmas);
-    ok &= same("anon_vma_links", a->anon_vma_links, b->anon_vma_links);
-    ok &= same("objects", a->objects, b->objects);
-    ok &= same("committed_pages", a->committed_pages, b->committed_pages);
-    ok &= same("swap_slots_used", a->swap_slots_used, b->swap_slots_used);
-    ok &= same("swap_references", a->swap_references, b->swap_references);
-    ok &= same("swap_continuations", a->swap_continuations,
-               b->swap_continuations);
-    return ok;
 }
 
 void
@@ -460,118 +568,4 @@ helper_assert_state_at(struct helper *helper, struct aspen_mm *mm,
     }
     if (!ok)
         _fail(file, line);
-}
-
-/* ---- Every step fails -------------------------------------------------- */
-
-/* Run with a plan. Returns the call's error; *counts gets what was crossed. */
-static int
-run_planned(const struct helper_failing *failing, enum aspen_fail_mode mode,
-            uint64_t number, struct aspen_failpoint_counts *counts)
-{
-    struct aspen_failpoint_plan plan = {.mode = mode, .number = number};
-    struct aspen *aspen = failing->helper->aspen;
-
-    assert_int_equal(aspen_failpoints_set(aspen, &plan), 0);
-    int error = failing->run(failing->context);
-    aspen_failpoints_read(aspen, counts);
-    assert_int_equal(aspen_failpoints_set(aspen, NULL), 0);
-    return error;
-}
-
-/* Whether the call has an n-th step. */
-static bool
-fail_one(const struct helper_failing *failing, enum aspen_fail_mode mode,
-         uint64_t number)
-{
-    struct helper *helper = failing->helper;
-    struct aspen_failpoint_counts counts;
-    struct helper_state before;
-
-    failing->setup(failing->context);
-    struct aspen_mm *mm = failing->mm ? *failing->mm : NULL;
-    helper_state_take(helper, mm, &before);
-    int error = run_planned(failing, mode, number, &counts);
-    bool failed = counts.failed > 0;
-    if (failed != (error != 0))
-        fail_msg("%s: step %" PRIu64 " %s: %" PRIu64 " failed, error %s",
-                 failing->name, number,
-                 mode == ASPEN_FAIL_ONCE ? "once" : "onward", counts.failed,
-                 aspen_error_name(error));
-    if (failed) {
-        if (!failing->progressive)
-            helper_assert_state_at(helper, mm, &before, failing->cached,
-                                   __FILE__, __LINE__);
-        helper_assert_valid(helper);
-        assert_int_equal(failing->run(failing->context), 0);
-    }
-    helper_assert_valid(helper);
-    if (failing->done)
-        failing->done(failing->context);
-    failing->teardown(failing->context);
-    return failed;
-}
-
-uint64_t
-helper_fail_every_step(const struct helper_failing *failing)
-{
-    const enum aspen_fail_mode modes[] = {ASPEN_FAIL_ONCE, ASPEN_FAIL_ONWARD};
-    uint64_t total = 0;
-
-    for (size_t i = 0; i < 2; i++) {
-        uint64_t number = 1;
-        while (fail_one(failing, modes[i], number))
-            number++;
-        assert_true(number > 1);
-        total += number - 1;
-    }
-    print_message("%s: %" PRIu64 " failures\n", failing->name, total);
-    return total;
-}
-
-uint64_t
-helper_failed_steps(const struct helper_failing *failing, enum aspen_step step)
-{
-    struct aspen_failpoint_counts counts;
-
-    failing->setup(failing->context);
-    assert_int_equal(run_planned(failing, ASPEN_FAIL_NEVER, 0, &counts), 0);
-    failing->teardown(failing->context);
-    return counts.by_step[step];
-}
-
-/* ---- This process's own memory ------------------------------------------ */
-
-/* One buffer into a pipe and out of it into the other: an answer instead of a
- * signal, and no filter refuses it. At most a page fits for sure. Not by the
- * library, whose calls sanitizers look into. */
-static size_t
-move_by_pipe(void *to, const void *from, size_t length)
-{
-    static int ends[2];
-
-    assert_true(length <= PAGE);
-    if (!ends[1])
-        assert_int_equal(pipe2(ends, O_CLOEXEC | O_NONBLOCK), 0);
-    long moved = syscall(SYS_write, ends[1], from, length);
-    if (moved > 0 && syscall(SYS_read, ends[0], to, moved) == moved)
-        return (size_t)moved;
-    /* What the other did not take. Where the first cannot be read, kernels
-     * before 6.13 leave an empty buffer, and 16 of them are a full pipe. */
-    char rest[PAGE];
-    long left = read(ends[0], rest, sizeof(rest));
-    assert_int_equal(left, moved > 0 ? moved : -1);
-    return 0;
-}
-
-size_t
-helper_host_read(void *bytes, const void *at, size_t length)
-{
-    return move_by_pipe(bytes, at, length);
-}
-
-size_t
-helper_host_write(void *at, const void *bytes, size_t length)
-{
-    return move_by_pipe(at, bytes, length);
 }

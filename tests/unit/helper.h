@@ -1,8 +1,17 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * helper.h - what most tests of the upper layers need: a machine with a
- * direct map, a processor that reads and writes bytes of an address space,
- * dumps that compare, and a loop that lets every step of a call fail.
+ * helper.h - the fixture of the tests from space up.
+ *
+ *   a machine alone    struct aspen, with a direct map of its own
+ *   a machine          struct helper: the same, and what reaches its memory
+ *   with one space     struct helper_space: what most tests start with
+ *   a processor        reads and writes bytes, faults where it has to
+ *   mappings           by mmap, or by import (whose flags have MAY in them)
+ *   looking            counters, entries, the notation, the validator
+ *   state              what a call that fails has to leave as it was
+ *
+ * failing.h lets every step of a call fail; bare_machine.h is a machine for the
+ * layers below.
  */
 #ifndef ASPEN_TESTS_HELPER_H
 #define ASPEN_TESTS_HELPER_H
@@ -16,6 +25,34 @@
 #define R    ASPEN_VM_READ
 #define RW   (ASPEN_VM_READ | ASPEN_VM_WRITE)
 #define RX   (ASPEN_VM_READ | ASPEN_VM_EXEC)
+
+/* What mmap adds for private memory, and import is told. */
+#define MAY    (ASPEN_VM_MAYREAD | ASPEN_VM_MAYWRITE | ASPEN_VM_MAYEXEC)
+#define MAY_RW (RW | MAY)
+
+/* ---- A machine alone --------------------------------------------------- */
+
+/* Its direct map is made with it, or with its configuration. */
+struct aspen_config helper_config(uint32_t frames);
+struct aspen *helper_machine(uint32_t frames);
+struct aspen *helper_machine_from(const struct aspen_config *config);
+
+/* No space and no object may be left; what was charged, or claimed of swap, by
+ * hand may. */
+void helper_machine_destroy(struct aspen *aspen);
+
+struct aspen_mm *helper_new_mm(struct aspen *aspen);
+struct aspen_object *helper_new_object(struct aspen *aspen,
+                                       enum aspen_object_kind kind,
+                                       uint64_t size_bytes);
+
+/* All that a machine counts, deferred work done; that it counts the same. */
+struct aspen_counters helper_counts(struct aspen *aspen);
+#define helper_assert_counts(aspen, before)                                    \
+    helper_assert_counts_at(aspen, before, __FILE__, __LINE__)
+void helper_assert_counts_at(struct aspen *aspen,
+                             const struct aspen_counters *before,
+                             const char *file, int line);
 
 /* ---- A machine --------------------------------------------------------- */
 
@@ -84,6 +121,15 @@ uint64_t helper_map_object(struct aspen_mm *mm, uint64_t address,
                            struct aspen_object *object, uint64_t pgoff);
 void helper_unmap(struct aspen_mm *mm, uint64_t address, uint64_t pages);
 
+/* By import, its flags as they are; the VMA. */
+struct aspen_vma *helper_import(struct aspen_mm *mm, uint64_t start,
+                                uint64_t pages, uint64_t flags,
+                                struct aspen_object *object, uint64_t pgoff);
+
+/* All of them, or the error; what it says it has done, it has done. */
+int helper_import_pages(struct aspen_mm *mm, uint64_t address, uint64_t count,
+                        enum aspen_import_kind kind, unsigned level);
+
 /* An object without a pager, or with one. */
 struct aspen_object *helper_object(struct helper *helper,
                                    enum aspen_object_kind kind, uint64_t pages,
@@ -140,43 +186,5 @@ void helper_state_take(struct helper *helper, struct aspen_mm *mm,
 void helper_assert_state_at(struct helper *helper, struct aspen_mm *mm,
                             const struct helper_state *before, bool cached,
                             const char *file, int line);
-
-/* ---- Every step fails -------------------------------------------------- */
-
-/*
- *     for mode in once, onward:
- *         for n = 1, 2, ... until the call has no n-th step:
- *             setup(context)
- *             state before = state
- *             run(context) with step n failing  -> an error
- *             state == before, the machine is valid
- *             run(context) without              -> 0
- *             done(context), if not NULL: look at the result
- *             teardown(context)
- */
-struct helper_failing {
-    const char *name;
-    struct helper *helper;
-    struct aspen_mm **mm; /* whose state has to stay; may be NULL */
-    void (*setup)(void *context);
-    int (*run)(void *context);
-    void (*done)(void *context);
-    void (*teardown)(void *context);
-    void *context;
-    bool cached;      /* pages may stay in an object's cache: no state */
-    bool progressive; /* what came before the failing step stays */
-};
-
-/* Prints and returns how many times a step failed. */
-uint64_t helper_fail_every_step(const struct helper_failing *failing);
-
-/* Of these, by kind of step: for tests that want to have seen a kind. */
-uint64_t helper_failed_steps(const struct helper_failing *failing,
-                             enum aspen_step step);
-
-/* Bytes from this process's memory at `at`, or to it, by system calls: how many
- * could be moved, where an access would get a signal. At most a page. */
-size_t helper_host_read(void *bytes, const void *at, size_t length);
-size_t helper_host_write(void *at, const void *bytes, size_t length);
 
 #endif

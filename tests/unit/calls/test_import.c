@@ -4,7 +4,12 @@
  * what is there after an error.
  */
 #define _GNU_SOURCE
-#include "space_fixture.h"
+#include "failing.h"
+#include "helper.h"
+
+#include "space/vma.h"
+#include "paging/table.h"
+#include "space/swap_map.h"
 
 static uint64_t
 entry_at(struct aspen_mm *mm, uint64_t address, unsigned *level)
@@ -59,16 +64,17 @@ try_vma(struct aspen_mm *mm, uint64_t start, uint64_t end, uint64_t flags,
 static void
 a_vma_is_taken_as_it_is(void **state)
 {
-    struct aspen *aspen = machine_create(256);
-    struct aspen_mm *mm = mm_create(aspen);
-    struct aspen_object *file = object_create(aspen, ASPEN_OBJECT_FILE, MIB);
-    const uint64_t charged = RW | ASPEN_VM_ACCOUNT | ASPEN_VM_LOCKED;
+    struct aspen *aspen = helper_machine(256);
+    struct aspen_mm *mm = helper_new_mm(aspen);
+    struct aspen_object *file =
+        helper_new_object(aspen, ASPEN_OBJECT_FILE, MIB);
+    const uint64_t charged = MAY_RW | ASPEN_VM_ACCOUNT | ASPEN_VM_LOCKED;
     (void)state;
 
     assert_int_equal(try_vma(mm, MIB, MIB + 4 * PAGE, charged, NULL, 99), 0);
     assert_int_equal(
         try_vma(mm, MIB + 4 * PAGE, MIB + 6 * PAGE, charged, NULL, 0), 0);
-    assert_int_equal(try_vma(mm, 2 * MIB, 2 * MIB + PAGE, RW, file, 7), 0);
+    assert_int_equal(try_vma(mm, 2 * MIB, 2 * MIB + PAGE, MAY_RW, file, 7), 0);
     struct aspen_vma *vma = aspen_vma_at(mm, MIB);
     assert_int_equal(vma->end, MIB + 4 * PAGE); /* not merged */
     assert_int_equal(vma->pgoff, MIB / PAGE);
@@ -83,78 +89,80 @@ a_vma_is_taken_as_it_is(void **state)
     assert_int_equal(counters.total_pages, 7);
     assert_int_equal(counters.data_pages, 7);
     assert_int_equal(counters.locked_pages, 6);
-    assert_int_equal(counters_of(aspen).committed_pages, 6);
+    assert_int_equal(helper_counts(aspen).committed_pages, 6);
     aspen_mm_put(mm);
-    assert_int_equal(counters_of(aspen).committed_pages, 0);
+    assert_int_equal(helper_counts(aspen).committed_pages, 0);
     aspen_object_put(file);
-    machine_destroy(aspen);
+    helper_machine_destroy(aspen);
 }
 
 static void
 vmas_that_make_no_sense_are_refused(void **state)
 {
-    struct aspen *aspen = machine_create(256);
-    struct aspen_mm *mm = mm_create(aspen);
-    struct aspen_object *file = object_create(aspen, ASPEN_OBJECT_FILE, MIB);
+    struct aspen *aspen = helper_machine(256);
+    struct aspen_mm *mm = helper_new_mm(aspen);
+    struct aspen_object *file =
+        helper_new_object(aspen, ASPEN_OBJECT_FILE, MIB);
     const uint64_t top = mm->address_limit;
     struct aspen_counters before;
     (void)state;
 
-    assert_int_equal(try_vma(mm, MIB, 2 * MIB, RW, NULL, 0), 0);
-    before = counters_of(aspen);
+    assert_int_equal(try_vma(mm, MIB, 2 * MIB, MAY_RW, NULL, 0), 0);
+    before = helper_counts(aspen);
     const struct {
         uint64_t start, end, flags;
         struct aspen_object *object;
         uint64_t pgoff;
         int error;
     } bad[] = {
-        {PAGE + 1, 2 * PAGE, RW, NULL, 0, -ASPEN_EINVAL},
-        {PAGE, 2 * PAGE + 8, RW, NULL, 0, -ASPEN_EINVAL},
-        {PAGE, PAGE, RW, NULL, 0, -ASPEN_EINVAL},
+        {PAGE + 1, 2 * PAGE, MAY_RW, NULL, 0, -ASPEN_EINVAL},
+        {PAGE, 2 * PAGE + 8, MAY_RW, NULL, 0, -ASPEN_EINVAL},
+        {PAGE, PAGE, MAY_RW, NULL, 0, -ASPEN_EINVAL},
         {PAGE, 2 * PAGE, ASPEN_VM_READ | ASPEN_VM_WRITE, NULL, 0,
          -ASPEN_EINVAL}, /* MAYWRITE is missing */
-        {2 * PAGE, PAGE, RW, NULL, 0, -ASPEN_EINVAL},
-        {top, top + PAGE, RW, NULL, 0, -ASPEN_EINVAL},
-        {top - PAGE, top + PAGE, RW, NULL, 0, -ASPEN_EINVAL},
-        {PAGE, 2 * PAGE, RW | ASPEN_VM_SHARED, NULL, 0, -ASPEN_EINVAL},
-        {PAGE, 2 * PAGE, RW, file, 1ull << 52, -ASPEN_EINVAL},
-        {PAGE, 9 * PAGE, RW, file, (1ull << 52) - 8, -ASPEN_EINVAL},
-        {MIB - PAGE, MIB + PAGE, RW, NULL, 0, -ASPEN_EEXIST},
-        {2 * MIB - PAGE, 2 * MIB, RW, NULL, 0, -ASPEN_EEXIST},
-        {PAGE, 4 * MIB, RW, NULL, 0, -ASPEN_EEXIST},
+        {2 * PAGE, PAGE, MAY_RW, NULL, 0, -ASPEN_EINVAL},
+        {top, top + PAGE, MAY_RW, NULL, 0, -ASPEN_EINVAL},
+        {top - PAGE, top + PAGE, MAY_RW, NULL, 0, -ASPEN_EINVAL},
+        {PAGE, 2 * PAGE, MAY_RW | ASPEN_VM_SHARED, NULL, 0, -ASPEN_EINVAL},
+        {PAGE, 2 * PAGE, MAY_RW, file, 1ull << 52, -ASPEN_EINVAL},
+        {PAGE, 9 * PAGE, MAY_RW, file, (1ull << 52) - 8, -ASPEN_EINVAL},
+        {MIB - PAGE, MIB + PAGE, MAY_RW, NULL, 0, -ASPEN_EEXIST},
+        {2 * MIB - PAGE, 2 * MIB, MAY_RW, NULL, 0, -ASPEN_EEXIST},
+        {PAGE, 4 * MIB, MAY_RW, NULL, 0, -ASPEN_EEXIST},
     };
     for (unsigned i = 0; i < ASPEN_ARRAY_SIZE(bad); i++) {
         assert_int_equal(try_vma(mm, bad[i].start, bad[i].end, bad[i].flags,
                                  bad[i].object, bad[i].pgoff),
                          bad[i].error);
-        assert_counters(aspen, &before);
+        helper_assert_counts(aspen, &before);
     }
-    assert_int_equal(try_vma(mm, 0, PAGE, RW, NULL, 0), 0);
-    assert_int_equal(try_vma(mm, top - PAGE, top, RW, NULL, 0), 0);
+    assert_int_equal(try_vma(mm, 0, PAGE, MAY_RW, NULL, 0), 0);
+    assert_int_equal(try_vma(mm, top - PAGE, top, MAY_RW, NULL, 0), 0);
     aspen_mm_put(mm);
     aspen_object_put(file);
-    machine_destroy(aspen);
+    helper_machine_destroy(aspen);
 }
 
 static void
 limits_hold(void **state)
 {
-    struct aspen_config config = config_of(256);
+    struct aspen_config config = helper_config(256);
     struct aspen *aspen;
     (void)state;
 
     config.map_count_max = 2;
     config.overcommit = ASPEN_OVERCOMMIT_NEVER; /* below 128 pages */
-    aspen = machine_create_from(&config);
-    struct aspen_mm *mm = mm_create(aspen);
-    const uint64_t charged = RW | ASPEN_VM_ACCOUNT;
+    aspen = helper_machine_from(&config);
+    struct aspen_mm *mm = helper_new_mm(aspen);
+    const uint64_t charged = MAY_RW | ASPEN_VM_ACCOUNT;
     assert_int_equal(try_vma(mm, MIB, MIB + 128 * PAGE, charged, NULL, 0),
                      -ASPEN_ENOMEM);
     assert_int_equal(try_vma(mm, MIB, MIB + 127 * PAGE, charged, NULL, 0), 0);
-    assert_int_equal(try_vma(mm, 2 * MIB, 3 * MIB, RW, NULL, 0), 0);
-    assert_int_equal(try_vma(mm, 3 * MIB, 4 * MIB, RW, NULL, 0), -ASPEN_ENOMEM);
+    assert_int_equal(try_vma(mm, 2 * MIB, 3 * MIB, MAY_RW, NULL, 0), 0);
+    assert_int_equal(try_vma(mm, 3 * MIB, 4 * MIB, MAY_RW, NULL, 0),
+                     -ASPEN_ENOMEM);
     aspen_mm_put(mm);
-    machine_destroy(aspen);
+    helper_machine_destroy(aspen);
 }
 
 struct opening {
@@ -186,8 +194,8 @@ static const struct aspen_pager_ops opening_ops = {
 static void
 an_object_may_refuse(void **state)
 {
-    struct aspen *aspen = machine_create(256);
-    struct aspen_mm *mm = mm_create(aspen);
+    struct aspen *aspen = helper_machine(256);
+    struct aspen_mm *mm = helper_new_mm(aspen);
     struct opening opening = {.error = -ASPEN_EPERM};
     struct aspen_object_args args = {
         .size_bytes = MIB, .pager = &opening_ops, .context = &opening};
@@ -195,17 +203,18 @@ an_object_may_refuse(void **state)
     (void)state;
 
     assert_int_equal(aspen_object_create(aspen, &args, &file), 0);
-    struct aspen_counters before = counters_of(aspen);
-    assert_int_equal(try_vma(mm, MIB, MIB + PAGE, RW, file, 0), -ASPEN_EPERM);
-    assert_counters(aspen, &before);
+    struct aspen_counters before = helper_counts(aspen);
+    assert_int_equal(try_vma(mm, MIB, MIB + PAGE, MAY_RW, file, 0),
+                     -ASPEN_EPERM);
+    helper_assert_counts(aspen, &before);
     assert_int_equal(file->references, 1);
     opening.error = 0;
-    assert_int_equal(try_vma(mm, MIB, MIB + PAGE, RW, file, 0), 0);
+    assert_int_equal(try_vma(mm, MIB, MIB + PAGE, MAY_RW, file, 0), 0);
     assert_int_equal(opening.opened, 1);
     aspen_mm_put(mm);
     assert_int_equal(opening.opened, 0);
     aspen_object_put(file);
-    machine_destroy(aspen);
+    helper_machine_destroy(aspen);
 }
 
 /* ---- Pages ------------------------------------------------------------- */
@@ -213,15 +222,17 @@ an_object_may_refuse(void **state)
 static void
 anonymous_pages_are_exclusive_and_clear(void **state)
 {
-    struct aspen *aspen = machine_create(4096);
+    struct aspen *aspen = helper_machine(4096);
     static const unsigned char zero[PAGE];
     const uint64_t count = 1200; /* four tables */
     (void)state;
 
     memset(aspen->config.direct_map, 0xee, 4096 * PAGE);
-    struct aspen_mm *mm = mm_create(aspen);
-    struct aspen_vma *vma = vma_add(mm, 2 * MIB - 8 * PAGE, count, RW, NULL, 0);
-    assert_int_equal(pages_add(mm, vma->start, count, ASPEN_IMPORT_ANON, 0), 0);
+    struct aspen_mm *mm = helper_new_mm(aspen);
+    struct aspen_vma *vma =
+        helper_import(mm, 2 * MIB - 8 * PAGE, count, MAY_RW, NULL, 0);
+    assert_int_equal(
+        helper_import_pages(mm, vma->start, count, ASPEN_IMPORT_ANON, 0), 0);
     for (uint64_t i = 0; i < count; i++) {
         uint64_t address = vma->start + i * PAGE;
         struct aspen_frame *frame = frame_at(mm, address);
@@ -236,35 +247,38 @@ anonymous_pages_are_exclusive_and_clear(void **state)
     assert_int_equal(mm_counters(mm).anon_pages, count);
     assert_int_equal(mm_counters(mm).page_tables, 6); /* 4 last, 1 + 1 above */
     aspen_mm_put(mm);
-    machine_destroy(aspen);
+    helper_machine_destroy(aspen);
 }
 
 static void
 every_kind_has_its_entry(void **state)
 {
-    struct aspen *aspen = machine_create(1024);
-    struct aspen_mm *mm = mm_create(aspen);
-    struct aspen_object *file = object_create(aspen, ASPEN_OBJECT_FILE, MIB);
-    struct aspen_object *shmem = object_create(aspen, ASPEN_OBJECT_SHMEM, MIB);
-    const uint64_t ro = RW & ~ASPEN_VM_WRITE;
-    const uint64_t raw = RW | ASPEN_VM_SHARED | ASPEN_VM_PFNMAP;
+    struct aspen *aspen = helper_machine(1024);
+    struct aspen_mm *mm = helper_new_mm(aspen);
+    struct aspen_object *file =
+        helper_new_object(aspen, ASPEN_OBJECT_FILE, MIB);
+    struct aspen_object *shmem =
+        helper_new_object(aspen, ASPEN_OBJECT_SHMEM, MIB);
+    const uint64_t ro = MAY_RW & ~ASPEN_VM_WRITE;
+    const uint64_t raw = MAY_RW | ASPEN_VM_SHARED | ASPEN_VM_PFNMAP;
     unsigned type;
     (void)state;
 
     assert_int_equal(aspen_swap_area_add(aspen, 64, &type), 0);
-    vma_add(mm, MIB, 8, RW, NULL, 0);
-    vma_add(mm, 2 * MIB, 8, RW, file, 3);
-    vma_add(mm, 3 * MIB, 8, RW | ASPEN_VM_SHARED, shmem, 0);
-    vma_add(mm, 4 * MIB, 8, raw, file, 0);
-    vma_add(mm, 5 * MIB, 8, ro, NULL, 0);
+    helper_import(mm, MIB, 8, MAY_RW, NULL, 0);
+    helper_import(mm, 2 * MIB, 8, MAY_RW, file, 3);
+    helper_import(mm, 3 * MIB, 8, MAY_RW | ASPEN_VM_SHARED, shmem, 0);
+    helper_import(mm, 4 * MIB, 8, raw, file, 0);
+    helper_import(mm, 5 * MIB, 8, ro, NULL, 0);
 
-    assert_int_equal(pages_add(mm, MIB, 1, ASPEN_IMPORT_ZERO, 0), 0);
+    assert_int_equal(helper_import_pages(mm, MIB, 1, ASPEN_IMPORT_ZERO, 0), 0);
     unsigned bits = bits_at(mm, MIB);
     assert_true(bits & ASPEN_ENTRY_SPECIAL);
     assert_false(bits & ASPEN_ENTRY_WRITE);
     assert_int_equal(aspen_entry_frame(entry_at(mm, MIB, NULL)), 0);
 
-    assert_int_equal(pages_add(mm, MIB + PAGE, 1, ASPEN_IMPORT_GUARD, 0), 0);
+    assert_int_equal(
+        helper_import_pages(mm, MIB + PAGE, 1, ASPEN_IMPORT_GUARD, 0), 0);
     uint64_t entry = entry_at(mm, MIB + PAGE, NULL);
     assert_true(aspen_entry_is_marker(entry));
     assert_int_equal(aspen_entry_marker(entry), ASPEN_MARKER_GUARD);
@@ -275,16 +289,17 @@ every_kind_has_its_entry(void **state)
                                       .kind = ASPEN_IMPORT_SWAP,
                                       .swap_slot = 40};
     uint64_t done;
-    assert_int_equal(counters_of(aspen).mms_swap_list, 0);
+    assert_int_equal(helper_counts(aspen).mms_swap_list, 0);
     assert_int_equal(aspen_import_pages(mm, &swap, &done), 0);
     entry = entry_at(mm, MIB + 4 * PAGE, NULL);
     assert_true(aspen_entry_is_swap(entry));
     assert_int_equal(aspen_entry_swap_slot(entry), 42);
     assert_int_equal(aspen_swap_references(aspen, 0, 42), 1);
-    assert_int_equal(counters_of(aspen).mms_swap_list, 1);
+    assert_int_equal(helper_counts(aspen).mms_swap_list, 1);
     assert_int_equal(mm_counters(mm).swap_pages, 3);
 
-    assert_int_equal(pages_add(mm, 2 * MIB, 2, ASPEN_IMPORT_OBJECT, 0), 0);
+    assert_int_equal(
+        helper_import_pages(mm, 2 * MIB, 2, ASPEN_IMPORT_OBJECT, 0), 0);
     assert_false(bits_at(mm, 2 * MIB) & ASPEN_ENTRY_WRITE);
     assert_int_equal(aspen_frame_offset(frame_at(mm, 2 * MIB + PAGE)), 4);
     assert_int_equal(frame_at(mm, 2 * MIB)->counts,
@@ -292,7 +307,8 @@ every_kind_has_its_entry(void **state)
     assert_int_equal(mm_counters(mm).file_pages, 2);
     assert_null(aspen_vma_at(mm, 2 * MIB)->anon_vma);
 
-    assert_int_equal(pages_add(mm, 3 * MIB, 4, ASPEN_IMPORT_OBJECT, 0), 0);
+    assert_int_equal(
+        helper_import_pages(mm, 3 * MIB, 4, ASPEN_IMPORT_OBJECT, 0), 0);
     assert_int_equal(mm_counters(mm).shmem_pages, 4);
     assert_false(bits_at(mm, 3 * MIB) & ASPEN_ENTRY_WRITE);
     struct aspen_import_pages dirty = {.address = 3 * MIB + 4 * PAGE,
@@ -313,38 +329,42 @@ every_kind_has_its_entry(void **state)
     bits = bits_at(mm, 4 * MIB);
     assert_true(bits & ASPEN_ENTRY_SPECIAL && bits & ASPEN_ENTRY_WRITE);
 
-    assert_int_equal(pages_add(mm, 5 * MIB, 1, ASPEN_IMPORT_ANON, 0), 0);
+    assert_int_equal(helper_import_pages(mm, 5 * MIB, 1, ASPEN_IMPORT_ANON, 0),
+                     0);
     assert_false(bits_at(mm, 5 * MIB) & ASPEN_ENTRY_WRITE);
     assert_int_equal(mm_counters(mm).anon_pages, 1);
 
     aspen_mm_put(mm);
-    assert_int_equal(counters_of(aspen).swap_references, 0);
+    assert_int_equal(helper_counts(aspen).swap_references, 0);
     aspen_object_put(file);
     aspen_object_put(shmem);
-    machine_destroy(aspen);
+    helper_machine_destroy(aspen);
 }
 
 static void
 huge_leaves_of_both_levels(void **state)
 {
-    struct aspen_config config = config_of(5u << 18);
+    struct aspen_config config = helper_config(5u << 18);
     struct aspen *aspen;
     (void)state;
 
     config.tables_only = true;
-    aspen = machine_create_from(&config);
-    struct aspen_mm *mm = mm_create(aspen);
-    struct aspen_object *huge = object_create(aspen, ASPEN_OBJECT_HUGETLB, GIB);
-    struct aspen_object *file = object_create(aspen, ASPEN_OBJECT_FILE, GIB);
-    struct aspen_counters before = counters_of(aspen);
+    aspen = helper_machine_from(&config);
+    struct aspen_mm *mm = helper_new_mm(aspen);
+    struct aspen_object *huge =
+        helper_new_object(aspen, ASPEN_OBJECT_HUGETLB, GIB);
+    struct aspen_object *file =
+        helper_new_object(aspen, ASPEN_OBJECT_FILE, GIB);
+    struct aspen_counters before = helper_counts(aspen);
     unsigned level;
 
-    vma_add(mm, GIB, 2 * GIB / PAGE, RW, NULL, 0);
-    vma_add(mm, 8 * GIB, GIB / PAGE, RW | ASPEN_VM_SHARED | ASPEN_VM_HUGETLB,
-            huge, 0);
-    vma_add(mm, 16 * GIB, 1024, RW, file, 512);
-    assert_int_equal(pages_add(mm, GIB, 1, ASPEN_IMPORT_ANON, 2), 0);
-    assert_int_equal(pages_add(mm, 2 * GIB, 3, ASPEN_IMPORT_ANON, 1), 0);
+    helper_import(mm, GIB, 2 * GIB / PAGE, MAY_RW, NULL, 0);
+    helper_import(mm, 8 * GIB, GIB / PAGE,
+                  MAY_RW | ASPEN_VM_SHARED | ASPEN_VM_HUGETLB, huge, 0);
+    helper_import(mm, 16 * GIB, 1024, MAY_RW, file, 512);
+    assert_int_equal(helper_import_pages(mm, GIB, 1, ASPEN_IMPORT_ANON, 2), 0);
+    assert_int_equal(helper_import_pages(mm, 2 * GIB, 3, ASPEN_IMPORT_ANON, 1),
+                     0);
     uint64_t entry = entry_at(mm, GIB + 5 * PAGE, &level);
     assert_int_equal(level, 2);
     assert_true(aspen_entry_is_leaf(entry, 2));
@@ -355,42 +375,47 @@ huge_leaves_of_both_levels(void **state)
     assert_int_equal(mm_counters(mm).anon_pages, (1u << 18) + 3 * 512);
 
     /* hugetlb pages are not counted as resident, as in Linux. */
-    assert_int_equal(pages_add(mm, 8 * GIB, 2, ASPEN_IMPORT_OBJECT, 1), 0);
+    assert_int_equal(
+        helper_import_pages(mm, 8 * GIB, 2, ASPEN_IMPORT_OBJECT, 1), 0);
     assert_int_equal(mm_counters(mm).file_pages, 0);
     assert_int_equal(huge->pages.count, 2);
-    assert_int_equal(pages_add(mm, 16 * GIB, 2, ASPEN_IMPORT_OBJECT, 1), 0);
+    assert_int_equal(
+        helper_import_pages(mm, 16 * GIB, 2, ASPEN_IMPORT_OBJECT, 1), 0);
     assert_int_equal(mm_counters(mm).file_pages, 1024);
 
-    assert_int_equal(pages_add(mm, GIB + PAGE, 1, ASPEN_IMPORT_ANON, 0),
-                     -ASPEN_EEXIST); /* below a leaf */
-    assert_int_equal(pages_add(mm, 2 * GIB, 1, ASPEN_IMPORT_ANON, 1),
+    assert_int_equal(
+        helper_import_pages(mm, GIB + PAGE, 1, ASPEN_IMPORT_ANON, 0),
+        -ASPEN_EEXIST); /* below a leaf */
+    assert_int_equal(helper_import_pages(mm, 2 * GIB, 1, ASPEN_IMPORT_ANON, 1),
                      -ASPEN_EEXIST);
-    assert_int_equal(pages_add(mm, 2 * GIB + PAGE, 1, ASPEN_IMPORT_ANON, 1),
-                     -ASPEN_EINVAL); /* not aligned */
+    assert_int_equal(
+        helper_import_pages(mm, 2 * GIB + PAGE, 1, ASPEN_IMPORT_ANON, 1),
+        -ASPEN_EINVAL); /* not aligned */
     aspen_mm_put(mm);
     aspen_object_put(huge);
     aspen_object_put(file);
-    assert_int_equal(counters_of(aspen).frames_free, before.frames_free + 1);
-    machine_destroy(aspen);
+    assert_int_equal(helper_counts(aspen).frames_free, before.frames_free + 1);
+    helper_machine_destroy(aspen);
 }
 
 static void
 pages_that_do_not_fit_are_refused(void **state)
 {
-    struct aspen *aspen = machine_create(4096);
-    struct aspen_mm *mm = mm_create(aspen);
-    struct aspen_object *file = object_create(aspen, ASPEN_OBJECT_FILE, MIB);
+    struct aspen *aspen = helper_machine(4096);
+    struct aspen_mm *mm = helper_new_mm(aspen);
+    struct aspen_object *file =
+        helper_new_object(aspen, ASPEN_OBJECT_FILE, MIB);
     struct aspen_object *device =
-        object_create(aspen, ASPEN_OBJECT_DEVICE, MIB);
-    const uint64_t shared = RW | ASPEN_VM_SHARED;
+        helper_new_object(aspen, ASPEN_OBJECT_DEVICE, MIB);
+    const uint64_t shared = MAY_RW | ASPEN_VM_SHARED;
     unsigned type;
     (void)state;
 
     assert_int_equal(aspen_swap_area_add(aspen, 8, &type), 0);
-    vma_add(mm, 2 * MIB, 1024, RW, NULL, 0);
-    vma_add(mm, 8 * MIB, 512, shared, file, 0);
-    vma_add(mm, 16 * MIB, 512, shared | ASPEN_VM_PFNMAP, device, 0);
-    struct aspen_counters before = counters_of(aspen);
+    helper_import(mm, 2 * MIB, 1024, MAY_RW, NULL, 0);
+    helper_import(mm, 8 * MIB, 512, shared, file, 0);
+    helper_import(mm, 16 * MIB, 512, shared | ASPEN_VM_PFNMAP, device, 0);
+    struct aspen_counters before = helper_counts(aspen);
     const struct aspen_import_pages bad[] = {
         {.address = 2 * MIB + 1, .count = 1},
         {.address = MIB, .count = 1},
@@ -439,14 +464,14 @@ pages_that_do_not_fit_are_refused(void **state)
         uint64_t done = 99;
         assert_int_equal(aspen_import_pages(mm, &bad[i], &done), -ASPEN_EINVAL);
         assert_int_equal(done, 0);
-        assert_int_equal(counters_of(aspen).swap_references, 0);
+        assert_int_equal(helper_counts(aspen).swap_references, 0);
     }
-    assert_int_equal(before.mms_swap_list, counters_of(aspen).mms_swap_list);
+    assert_int_equal(before.mms_swap_list, helper_counts(aspen).mms_swap_list);
     assert_int_equal(mm_counters(mm).anon_pages, 0);
     aspen_mm_put(mm);
     aspen_object_put(file);
     aspen_object_put(device);
-    machine_destroy(aspen);
+    helper_machine_destroy(aspen);
 }
 
 /* ---- What is there after an error -------------------------------------- */
@@ -465,23 +490,26 @@ assert_stops_at(struct aspen_mm *mm, const struct aspen_import_pages *pages,
 static void
 an_entry_in_the_way_stops_it(void **state)
 {
-    struct aspen *aspen = machine_create(4096);
-    struct aspen_mm *mm = mm_create(aspen);
-    struct aspen_object *file = object_create(aspen, ASPEN_OBJECT_FILE, GIB);
+    struct aspen *aspen = helper_machine(4096);
+    struct aspen_mm *mm = helper_new_mm(aspen);
+    struct aspen_object *file =
+        helper_new_object(aspen, ASPEN_OBJECT_FILE, GIB);
     unsigned type;
     (void)state;
 
     assert_int_equal(aspen_swap_area_add(aspen, 1000, &type), 0);
-    vma_add(mm, 2 * MIB, 1000, RW, NULL, 0);
-    vma_add(mm, 8 * MIB, 1000, RW, file, 0);
+    helper_import(mm, 2 * MIB, 1000, MAY_RW, NULL, 0);
+    helper_import(mm, 8 * MIB, 1000, MAY_RW, file, 0);
     assert_int_equal(
-        pages_add(mm, 2 * MIB + 600 * PAGE, 1, ASPEN_IMPORT_ZERO, 0), 0);
+        helper_import_pages(mm, 2 * MIB + 600 * PAGE, 1, ASPEN_IMPORT_ZERO, 0),
+        0);
     assert_int_equal(
-        pages_add(mm, 8 * MIB + 77 * PAGE, 1, ASPEN_IMPORT_ZERO, 0), 0);
+        helper_import_pages(mm, 8 * MIB + 77 * PAGE, 1, ASPEN_IMPORT_ZERO, 0),
+        0);
     struct aspen_import_pages pages = {.address = 2 * MIB, .count = 1000};
     assert_stops_at(mm, &pages, -ASPEN_EEXIST, 600);
     assert_int_equal(mm_counters(mm).anon_pages, 600);
-    uint64_t used = counters_of(aspen).frames_free;
+    uint64_t used = helper_counts(aspen).frames_free;
 
     pages.kind = ASPEN_IMPORT_SWAP; /* nothing is claimed that is not stored */
     pages.address += 590 * PAGE;
@@ -491,9 +519,9 @@ an_entry_in_the_way_stops_it(void **state)
     pages.count = 399;
     pages.swap_slot = 900;
     assert_stops_at(mm, &pages, -ASPEN_EINVAL, 100);
-    assert_int_equal(counters_of(aspen).swap_references, 100);
+    assert_int_equal(helper_counts(aspen).swap_references, 100);
     assert_int_equal(mm_counters(mm).swap_pages, 100);
-    assert_int_equal(counters_of(aspen).frames_free, used);
+    assert_int_equal(helper_counts(aspen).frames_free, used);
 
     pages.kind = ASPEN_IMPORT_OBJECT;
     pages.address = 8 * MIB;
@@ -503,26 +531,26 @@ an_entry_in_the_way_stops_it(void **state)
     assert_int_equal(aspen_frame_map_count(last), 1);
     aspen_mm_put(mm);
     aspen_object_put(file);
-    machine_destroy(aspen);
+    helper_machine_destroy(aspen);
 }
 
 static void
 the_end_of_the_object_stops_it(void **state)
 {
     for (unsigned tables_only = 0; tables_only < 2; tables_only++) {
-        struct aspen_config config = config_of(1024);
+        struct aspen_config config = helper_config(1024);
         config.tables_only = tables_only;
-        struct aspen *aspen = machine_create_from(&config);
-        struct aspen_mm *mm = mm_create(aspen);
+        struct aspen *aspen = helper_machine_from(&config);
+        struct aspen_mm *mm = helper_new_mm(aspen);
         struct aspen_object *file =
-            object_create(aspen, ASPEN_OBJECT_FILE, 9 * PAGE);
+            helper_new_object(aspen, ASPEN_OBJECT_FILE, 9 * PAGE);
         struct aspen_import_pages pages = {
             .address = MIB, .count = 10, .kind = ASPEN_IMPORT_OBJECT};
-        vma_add(mm, MIB, 16, RW, file, 2);
+        helper_import(mm, MIB, 16, MAY_RW, file, 2);
         assert_stops_at(mm, &pages, -ASPEN_EFBIG, 7);
         aspen_mm_put(mm);
         aspen_object_put(file);
-        machine_destroy(aspen);
+        helper_machine_destroy(aspen);
     }
     (void)state;
 }
@@ -530,20 +558,20 @@ the_end_of_the_object_stops_it(void **state)
 static void
 no_frame_left_stops_it(void **state)
 {
-    struct aspen *aspen = machine_create(256);
-    struct aspen_mm *mm = mm_create(aspen);
+    struct aspen *aspen = helper_machine(256);
+    struct aspen_mm *mm = helper_new_mm(aspen);
     struct aspen_import_pages pages = {.address = 2 * MIB, .count = 400};
     uint64_t done;
     (void)state;
 
-    vma_add(mm, 2 * MIB, 400, RW, NULL, 0);
+    helper_import(mm, 2 * MIB, 400, MAY_RW, NULL, 0);
     assert_int_equal(aspen_import_pages(mm, &pages, &done), -ASPEN_ENOMEM);
-    assert_int_equal(counters_of(aspen).frames_free, 0);
+    assert_int_equal(helper_counts(aspen).frames_free, 0);
     assert_int_equal(mm_counters(mm).anon_pages, done);
     assert_int_equal(done, 256 - 1 - 4); /* the zero page, four tables */
     aspen_mm_put(mm);
-    assert_int_equal(counters_of(aspen).frames_free, 255);
-    machine_destroy(aspen);
+    assert_int_equal(helper_counts(aspen).frames_free, 255);
+    helper_machine_destroy(aspen);
 }
 
 /* ---- Failing ----------------------------------------------------------- */
@@ -560,13 +588,13 @@ add_two_vmas(struct building *b)
     struct aspen_import_vma anon = {
         .start = MIB,
         .end = 4 * MIB,
-        .flags = RW | ASPEN_VM_ACCOUNT,
+        .flags = MAY_RW | ASPEN_VM_ACCOUNT,
         .has_anon_vma = true,
     };
     struct aspen_import_vma file = {
         .start = 4 * MIB,
         .end = 5 * MIB,
-        .flags = RW,
+        .flags = MAY_RW,
         .object = b->file,
         .userfault = true,
     };
@@ -641,8 +669,8 @@ each_step_can_fail(void **state)
     static const struct aspen_pager_ops ops = {.read = zero_read,
                                                .open = always_open};
     struct aspen_object_args args = {.size_bytes = MIB, .pager = &ops};
-    struct building b = {.aspen = machine_create(2048)};
-    struct trial trial = {b.aspen, build, unbuild, &b};
+    struct building b = {.aspen = helper_machine(2048)};
+    struct helper_part trial = {b.aspen, build, unbuild, &b};
     unsigned type;
     (void)state;
 
@@ -653,9 +681,9 @@ each_step_can_fail(void **state)
     /* The file keeps its pages: have them there from the start. */
     assert_int_equal(build(&b), 0);
     unbuild(&b);
-    fail_everywhere(&trial, "import_vma, import_pages", 15);
+    helper_fail_part(&trial, "import_vma, import_pages", 15);
     aspen_object_put(b.file);
-    machine_destroy(b.aspen);
+    helper_machine_destroy(b.aspen);
 }
 
 int

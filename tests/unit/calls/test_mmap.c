@@ -3,6 +3,7 @@
  * mmap: arguments, limits, charge, replacing; every step failing. Places and
  * merges: tests/unit/ranges/test_place.c, test_merge.c.
  */
+#include "failing.h"
 #include "helper.h"
 
 #include "space/rmap.h"

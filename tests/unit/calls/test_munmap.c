@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* munmap: every way a range can lie across VMAs, and every step failing. */
+#include "failing.h"
 #include "helper.h"
 #include "internal.h"
 

@@ -2,6 +2,7 @@
 /* Names of anonymous memory: what may be named, what splits and joins, who
  * keeps a name, and every step failing. */
 #define _GNU_SOURCE
+#include "failing.h"
 #include "helper.h"
 #include "internal.h"
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Pins: which page is pinned for what is there, what may happen to it
  * meanwhile, that it outlives its space, and every step failing. */
+#include "failing.h"
 #include "helper.h"
 
 #include "frames/pins.h"

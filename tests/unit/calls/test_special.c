@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Special mappings: their faults, names, hooks, and what cannot be done to
  * them; the names in maps. */
+#include "failing.h"
 #include "helper.h"
 
 #include "space/vma.h"

@@ -10,6 +10,7 @@
  */
 #include "every_call.h"
 #include "every_run.h"
+#include "failing.h"
 #include "helper.h"
 
 #define MOVE (ASPEN_MREMAP_MAYMOVE | ASPEN_MREMAP_FIXED)

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Faults: every kind of page, with contents, counters and every step failing.
  */
+#include "failing.h"
 #include "helper.h"
 
 #include "frames/frames.h"

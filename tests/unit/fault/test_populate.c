@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Populating ranges: what each mode makes resident, passes over and answers;
  * faults that do not wait; a machine whose contents nobody looks at. */
+#include "failing.h"
 #include "helper.h"
 
 #include "fault/populate.h"

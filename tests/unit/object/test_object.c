@@ -3,7 +3,11 @@
  * Objects: life, page cache with its pager, blocks of pages, i_mmap.
  */
 #define _GNU_SOURCE
-#include "space_fixture.h"
+#include "failing.h"
+#include "helper.h"
+
+#include "object/object.h"
+#include "object/page_cache.h"
 #include <pthread.h>
 
 /* A pager that writes the page number into the page. */
@@ -60,8 +64,8 @@ first_word(struct aspen *aspen, uint32_t frame)
 static void
 an_object_lives_while_referenced(void **state)
 {
-    struct aspen *aspen = machine_create(256);
-    struct aspen_counters before = counters_of(aspen);
+    struct aspen *aspen = helper_machine(256);
+    struct aspen_counters before = helper_counts(aspen);
     struct source source = {0};
     struct aspen_object_args bad = {.kind = (enum aspen_object_kind)7};
     struct aspen_object *none = NULL;
@@ -78,17 +82,17 @@ an_object_lives_while_referenced(void **state)
     aspen_object_get(file);
     aspen_object_put(file);
     assert_int_equal(source.released, 0);
-    assert_int_equal(counters_of(aspen).objects, 1);
+    assert_int_equal(helper_counts(aspen).objects, 1);
     aspen_object_put(file);
     assert_int_equal(source.released, 1);
-    assert_counters(aspen, &before);
-    machine_destroy(aspen);
+    helper_assert_counts(aspen, &before);
+    helper_machine_destroy(aspen);
 }
 
 static void
 pages_are_read_once(void **state)
 {
-    struct aspen *aspen = machine_create(256);
+    struct aspen *aspen = helper_machine(256);
     struct source source = {0};
     struct aspen_object *file = file_create(aspen, &source, 5 * PAGE + 1);
     uint32_t first, again;
@@ -116,43 +120,44 @@ pages_are_read_once(void **state)
     aspen_object_put(owner);
     aspen_object_put(file);
     assert_null(aspen_object_of_frame(frame)); /* we still hold the frame */
-    struct aspen_object *next = object_create(aspen, ASPEN_OBJECT_FILE, MIB);
+    struct aspen_object *next =
+        helper_new_object(aspen, ASPEN_OBJECT_FILE, MIB);
     assert_ptr_equal(next, file); /* the same memory, another object */
     assert_null(aspen_object_of_frame(frame));
     aspen_object_put(next);
     aspen_frame_put(aspen, first);
-    machine_destroy(aspen);
+    helper_machine_destroy(aspen);
 }
 
 static void
 a_pagers_error_passes_through(void **state)
 {
-    struct aspen *aspen = machine_create(256);
+    struct aspen *aspen = helper_machine(256);
     struct source source = {.error = -ASPEN_EHWPOISON};
     struct aspen_object *file = file_create(aspen, &source, PAGE);
-    struct aspen_counters before = counters_of(aspen);
+    struct aspen_counters before = helper_counts(aspen);
     uint32_t frame = 77;
     (void)state;
 
     assert_int_equal(aspen_object_get_page(file, 0, &frame), -ASPEN_EHWPOISON);
-    assert_counters(aspen, &before);
+    helper_assert_counts(aspen, &before);
     source.error = 0;
     assert_int_equal(aspen_object_get_page(file, 0, &frame), 0);
     aspen_frame_put(aspen, frame);
     aspen_object_put(file);
-    machine_destroy(aspen);
+    helper_machine_destroy(aspen);
 }
 
 static void
 kinds_differ(void **state)
 {
-    struct aspen *aspen = machine_create(256);
+    struct aspen *aspen = helper_machine(256);
     struct aspen_object *shmem =
-        object_create(aspen, ASPEN_OBJECT_SHMEM, 4 * PAGE);
+        helper_new_object(aspen, ASPEN_OBJECT_SHMEM, 4 * PAGE);
     struct aspen_object *device =
-        object_create(aspen, ASPEN_OBJECT_DEVICE, 4 * PAGE);
+        helper_new_object(aspen, ASPEN_OBJECT_DEVICE, 4 * PAGE);
     struct aspen_object *huge =
-        object_create(aspen, ASPEN_OBJECT_HUGETLB, 4 * MIB);
+        helper_new_object(aspen, ASPEN_OBJECT_HUGETLB, 4 * MIB);
     uint32_t frame;
     (void)state;
 
@@ -167,15 +172,16 @@ kinds_differ(void **state)
     aspen_object_put(shmem);
     aspen_object_put(device);
     aspen_object_put(huge);
-    machine_destroy(aspen);
+    helper_machine_destroy(aspen);
 }
 
 static void
 a_block_is_one_entry(void **state)
 {
-    struct aspen *aspen = machine_create(2048);
-    struct aspen_object *file = object_create(aspen, ASPEN_OBJECT_FILE, GIB);
-    struct aspen_counters before = counters_of(aspen);
+    struct aspen *aspen = helper_machine(2048);
+    struct aspen_object *file =
+        helper_new_object(aspen, ASPEN_OBJECT_FILE, GIB);
+    struct aspen_counters before = helper_counts(aspen);
     uint32_t block, single, found;
     (void)state;
 
@@ -200,8 +206,8 @@ a_block_is_one_entry(void **state)
     aspen_frame_put(aspen, block);
     assert_int_equal(aspen_frame_references(aspen_frame_at(aspen, block)), 1);
     aspen_object_put(file);
-    assert_int_equal(counters_of(aspen).frames_free, before.frames_free);
-    machine_destroy(aspen);
+    assert_int_equal(helper_counts(aspen).frames_free, before.frames_free);
+    helper_machine_destroy(aspen);
 }
 
 /* ---- i_mmap ------------------------------------------------------------ */
@@ -209,12 +215,13 @@ a_block_is_one_entry(void **state)
 static void
 mappings_are_linked_in_order(void **state)
 {
-    struct aspen *aspen = machine_create(256);
-    struct aspen_mm *mm = mm_create(aspen);
-    struct aspen_object *file = object_create(aspen, ASPEN_OBJECT_FILE, GIB);
+    struct aspen *aspen = helper_machine(256);
+    struct aspen_mm *mm = helper_new_mm(aspen);
+    struct aspen_object *file =
+        helper_new_object(aspen, ASPEN_OBJECT_FILE, GIB);
     struct aspen_vma *b =
-        vma_add(mm, 2 * MIB, 4, RW | ASPEN_VM_SHARED, file, 0);
-    struct aspen_vma *later = vma_add(mm, 3 * MIB, 4, RW, file, 0);
+        helper_import(mm, 2 * MIB, 4, MAY_RW | ASPEN_VM_SHARED, file, 0);
+    struct aspen_vma *later = helper_import(mm, 3 * MIB, 4, MAY_RW, file, 0);
     (void)state;
 
     assert_int_equal(file->references, 3);
@@ -240,7 +247,7 @@ mappings_are_linked_in_order(void **state)
     assert_int_equal(file->references, 1);
     assert_null(file->i_mmap.root);
     aspen_object_put(file);
-    machine_destroy(aspen);
+    helper_machine_destroy(aspen);
 }
 
 /* ---- Failing ----------------------------------------------------------- */
@@ -281,12 +288,13 @@ put_file(void *context)
 static void
 each_step_can_fail(void **state)
 {
-    struct making making = {.aspen = machine_create(256)};
-    struct trial trial = {making.aspen, make_file_and_page, put_file, &making};
+    struct making making = {.aspen = helper_machine(256)};
+    struct helper_part trial = {making.aspen, make_file_and_page, put_file,
+                                &making};
     (void)state;
     /* the object, a frame, the pager, a node of its tree */
-    fail_everywhere(&trial, "object_create, object_get_page", 4);
-    machine_destroy(making.aspen);
+    helper_fail_part(&trial, "object_create, object_get_page", 4);
+    helper_machine_destroy(making.aspen);
 }
 
 /* ---- Two that want the same page --------------------------------------- */
@@ -322,7 +330,7 @@ get_all(void *context)
 static void
 racers_get_the_same_page(void **state)
 {
-    struct race race = {.aspen = machine_create(1024)};
+    struct race race = {.aspen = helper_machine(1024)};
     struct source source = {0};
     struct racer racers[2] = {{.race = &race}, {.race = &race}};
     pthread_t thread;
@@ -345,7 +353,7 @@ racers_get_the_same_page(void **state)
     printf("%llu reads for %u pages wanted twice\n",
            (unsigned long long)source.reads, RACED);
     aspen_object_put(race.file);
-    machine_destroy(race.aspen);
+    helper_machine_destroy(race.aspen);
 }
 
 int

@@ -7,7 +7,13 @@
  * The linker hands us the core's calls of the port's two memory functions.
  */
 #define _GNU_SOURCE
-#include "space_fixture.h"
+#include "helper.h"
+
+#include <sys/mman.h>
+
+#include "object/object.h"
+#include "object/page_cache.h"
+#include "space/swap_map.h"
 
 void *__real_aspen_port_memory_alloc(size_t bytes);
 void __real_aspen_port_memory_free(void *memory, size_t bytes);
@@ -90,7 +96,7 @@ add_vmas(struct life *life)
         struct aspen_import_vma vma = {
             .start = MIB + i * 4 * PAGE,
             .end = MIB + i * 4 * PAGE + 2 * PAGE,
-            .flags = RW | ASPEN_VM_ACCOUNT,
+            .flags = MAY_RW | ASPEN_VM_ACCOUNT,
             .object = i % 3 ? NULL : life->file,
             .has_anon_vma = true,
         };
@@ -107,7 +113,7 @@ static int
 add_huge_page(struct life *life)
 {
     struct aspen_import_vma vma = {
-        .start = GIB, .end = GIB + 2 * MIB, .flags = RW};
+        .start = GIB, .end = GIB + 2 * MIB, .flags = MAY_RW};
     struct aspen_import_pages pages = {.address = GIB, .count = 1, .level = 1};
     uint64_t done;
     int error = aspen_import_vma(life->mm, &vma);
@@ -118,11 +124,11 @@ static int
 fork_it(struct life *life)
 {
     struct aspen_mm *child = NULL;
-    struct aspen_counters before = counters_of(life->aspen);
+    struct aspen_counters before = helper_counts(life->aspen);
     int error = aspen_fork(life->mm, &child);
     if (error) {
         assert_null(child);
-        assert_counters(life->aspen, &before);
+        helper_assert_counts(life->aspen, &before);
     } else {
         aspen_mm_put(child);
     }
@@ -183,7 +189,7 @@ fail_at_each_request(const struct aspen_config *config, bool onward)
 static void
 nothing_is_left_of_any_failure(void **state)
 {
-    struct aspen_config config = config_of(FRAMES);
+    struct aspen_config config = helper_config(FRAMES);
     (void)state;
 
     uint64_t once = fail_at_each_request(&config, false);

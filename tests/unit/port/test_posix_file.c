@@ -16,6 +16,7 @@
 #define _GNU_SOURCE
 #include "host/host.h"
 #include "helper.h"
+#include "host_memory.h"
 
 #include <aspen_posix_file.h>
 #include <errno.h>

@@ -5,7 +5,10 @@
  * of unlinking.
  */
 #define _GNU_SOURCE
-#include "space_fixture.h"
+#include "failing.h"
+#include "helper.h"
+
+#include "space/anon_vma.h"
 #include <pthread.h>
 
 struct spaces {
@@ -18,10 +21,10 @@ struct spaces {
 static struct spaces
 spaces_create(void)
 {
-    struct spaces s = {.aspen = machine_create(512)};
-    s.before = counters_of(s.aspen);
-    s.mm = mm_create(s.aspen);
-    s.other = mm_create(s.aspen);
+    struct spaces s = {.aspen = helper_machine(512)};
+    s.before = helper_counts(s.aspen);
+    s.mm = helper_new_mm(s.aspen);
+    s.other = helper_new_mm(s.aspen);
     return s;
 }
 
@@ -30,8 +33,8 @@ spaces_destroy(struct spaces *s)
 {
     aspen_mm_put(s->mm);
     aspen_mm_put(s->other);
-    assert_counters(s->aspen, &s->before);
-    machine_destroy(s->aspen);
+    helper_assert_counts(s->aspen, &s->before);
+    helper_machine_destroy(s->aspen);
 }
 
 /* What fork does to one VMA, the child's locks left to the test. */
@@ -83,7 +86,7 @@ static void
 a_first_page_makes_a_root(void **state)
 {
     struct spaces s = spaces_create();
-    struct aspen_vma *vma = vma_add(s.mm, MIB, 4, RW, NULL, 0);
+    struct aspen_vma *vma = helper_import(s.mm, MIB, 4, MAY_RW, NULL, 0);
     struct aspen_vma *found[2];
     (void)state;
 
@@ -107,13 +110,15 @@ static void
 neighbours_that_could_merge_share_one(void **state)
 {
     struct spaces s = spaces_create();
-    const uint64_t ro = RW & ~ASPEN_VM_WRITE;
-    struct aspen_vma *a = vma_add(s.mm, MIB, 1, RW, NULL, 0);
-    struct aspen_vma *b = vma_add(s.mm, MIB + PAGE, 1, ro, NULL, 0);
-    struct aspen_vma *c = vma_add(s.mm, MIB + 2 * PAGE, 1, RW, NULL, 0);
-    struct aspen_vma *locked =
-        vma_add(s.mm, MIB + 3 * PAGE, 1, RW | ASPEN_VM_LOCKED, NULL, 0);
-    struct aspen_vma *apart = vma_add(s.mm, MIB + 5 * PAGE, 1, RW, NULL, 0);
+    const uint64_t ro = MAY_RW & ~ASPEN_VM_WRITE;
+    struct aspen_vma *a = helper_import(s.mm, MIB, 1, MAY_RW, NULL, 0);
+    struct aspen_vma *b = helper_import(s.mm, MIB + PAGE, 1, ro, NULL, 0);
+    struct aspen_vma *c =
+        helper_import(s.mm, MIB + 2 * PAGE, 1, MAY_RW, NULL, 0);
+    struct aspen_vma *locked = helper_import(s.mm, MIB + 3 * PAGE, 1,
+                                             MAY_RW | ASPEN_VM_LOCKED, NULL, 0);
+    struct aspen_vma *apart =
+        helper_import(s.mm, MIB + 5 * PAGE, 1, MAY_RW, NULL, 0);
     (void)state;
 
     assert_int_equal(aspen_anon_vma_prepare(a), 0);
@@ -125,7 +130,7 @@ neighbours_that_could_merge_share_one(void **state)
     assert_int_equal(aspen_anon_vma_prepare(locked), 0);
     assert_ptr_not_equal(locked->anon_vma, c->anon_vma);
     assert_int_equal(aspen_anon_vma_prepare(apart), 0);
-    assert_int_equal(counters_of(s.aspen).anon_vmas, 4);
+    assert_int_equal(helper_counts(s.aspen).anon_vmas, 4);
     spaces_destroy(&s);
 }
 
@@ -133,10 +138,12 @@ static void
 file_neighbours_share_only_in_sequence(void **state)
 {
     struct spaces s = spaces_create();
-    struct aspen_object *file = object_create(s.aspen, ASPEN_OBJECT_FILE, MIB);
-    struct aspen_vma *a = vma_add(s.mm, MIB, 1, RW, file, 0);
-    struct aspen_vma *b = vma_add(s.mm, MIB + PAGE, 1, RW, file, 1);
-    struct aspen_vma *c = vma_add(s.mm, MIB + 2 * PAGE, 1, RW, file, 9);
+    struct aspen_object *file =
+        helper_new_object(s.aspen, ASPEN_OBJECT_FILE, MIB);
+    struct aspen_vma *a = helper_import(s.mm, MIB, 1, MAY_RW, file, 0);
+    struct aspen_vma *b = helper_import(s.mm, MIB + PAGE, 1, MAY_RW, file, 1);
+    struct aspen_vma *c =
+        helper_import(s.mm, MIB + 2 * PAGE, 1, MAY_RW, file, 9);
     (void)state;
 
     assert_int_equal(aspen_anon_vma_prepare(a), 0);
@@ -153,7 +160,7 @@ static void
 forked_neighbours_are_not_shared(void **state)
 {
     struct spaces s = spaces_create();
-    struct aspen_vma *vma = vma_add(s.mm, MIB, 1, RW, NULL, 0);
+    struct aspen_vma *vma = helper_import(s.mm, MIB, 1, MAY_RW, NULL, 0);
     (void)state;
 
     assert_int_equal(aspen_anon_vma_prepare(vma), 0);
@@ -165,7 +172,8 @@ forked_neighbours_are_not_shared(void **state)
     s.other->map_count++;
     aspen_mm_account_vma(s.other, child->flags, 1, true);
     aspen_mm_write_unlock(s.other);
-    struct aspen_vma *next = vma_add(s.other, MIB + PAGE, 1, RW, NULL, 0);
+    struct aspen_vma *next =
+        helper_import(s.other, MIB + PAGE, 1, MAY_RW, NULL, 0);
     assert_int_equal(aspen_anon_vma_prepare(next), 0);
     assert_ptr_not_equal(next->anon_vma, child->anon_vma);
     assert_ptr_equal(next->anon_vma->root, next->anon_vma);
@@ -178,7 +186,7 @@ static void
 a_fork_links_behind_the_parent(void **state)
 {
     struct spaces s = spaces_create();
-    struct aspen_vma *vma = vma_add(s.mm, MIB, 4, RW, NULL, 0);
+    struct aspen_vma *vma = helper_import(s.mm, MIB, 4, MAY_RW, NULL, 0);
     struct aspen_vma *found[8];
     (void)state;
 
@@ -217,7 +225,7 @@ static void
 without_pages_nothing_is_linked(void **state)
 {
     struct spaces s = spaces_create();
-    struct aspen_vma *vma = vma_add(s.mm, MIB, 4, RW, NULL, 0);
+    struct aspen_vma *vma = helper_import(s.mm, MIB, 4, MAY_RW, NULL, 0);
     (void)state;
     struct aspen_vma *child = fork_vma(&s, vma);
     assert_null(child->anon_vma);
@@ -235,7 +243,7 @@ static void
 a_line_of_forks_does_not_grow(void **state)
 {
     struct spaces s = spaces_create();
-    struct aspen_vma *vma = vma_add(s.mm, MIB, 4, RW, NULL, 0);
+    struct aspen_vma *vma = helper_import(s.mm, MIB, 4, MAY_RW, NULL, 0);
     (void)state;
 
     assert_int_equal(aspen_anon_vma_prepare(vma), 0);
@@ -246,7 +254,7 @@ a_line_of_forks_does_not_grow(void **state)
         last = next;
     }
     assert_true(chain_length(last) <= 4);
-    assert_true(counters_of(s.aspen).anon_vmas <= 4);
+    assert_true(helper_counts(s.aspen).anon_vmas <= 4);
     drop_vma(last);
     spaces_destroy(&s);
 }
@@ -255,7 +263,7 @@ static void
 a_root_is_never_reused(void **state)
 {
     struct spaces s = spaces_create();
-    struct aspen_vma *vma = vma_add(s.mm, MIB, 4, RW, NULL, 0);
+    struct aspen_vma *vma = helper_import(s.mm, MIB, 4, MAY_RW, NULL, 0);
     (void)state;
 
     assert_int_equal(aspen_anon_vma_prepare(vma), 0);
@@ -276,7 +284,7 @@ static void
 a_split_shares_and_moves(void **state)
 {
     struct spaces s = spaces_create();
-    struct aspen_vma *vma = vma_add(s.mm, MIB, 4, RW, NULL, 0);
+    struct aspen_vma *vma = helper_import(s.mm, MIB, 4, MAY_RW, NULL, 0);
     struct aspen_vma *found[4];
     (void)state;
 
@@ -314,7 +322,7 @@ static void
 leave_in_order(struct spaces *s, unsigned order)
 {
     struct aspen_vma *vma[FAMILY];
-    struct aspen_counters before = counters_of(s->aspen);
+    struct aspen_counters before = helper_counts(s->aspen);
 
     vma[0] = aspen_vma_alloc(s->other);
     vma[0]->start = MIB;
@@ -328,7 +336,7 @@ leave_in_order(struct spaces *s, unsigned order)
         drop_vma(vma[pick]);
         vma[pick] = vma[left - 1];
     }
-    assert_counters(s->aspen, &before);
+    helper_assert_counts(s->aspen, &before);
 }
 
 static void
@@ -348,7 +356,7 @@ static void
 a_frame_leads_to_its_anon_vma_while_mapped(void **state)
 {
     struct spaces s = spaces_create();
-    struct aspen_vma *vma = vma_add(s.mm, MIB, 4, RW, NULL, 0);
+    struct aspen_vma *vma = helper_import(s.mm, MIB, 4, MAY_RW, NULL, 0);
     struct aspen_frame *frame;
     uint32_t number;
     (void)state;
@@ -381,7 +389,7 @@ static void
 a_reference_outlives_the_links(void **state)
 {
     struct spaces s = spaces_create();
-    struct aspen_vma *vma = vma_add(s.mm, MIB, 4, RW, NULL, 0);
+    struct aspen_vma *vma = helper_import(s.mm, MIB, 4, MAY_RW, NULL, 0);
     (void)state;
 
     assert_int_equal(aspen_anon_vma_prepare(vma), 0);
@@ -390,12 +398,12 @@ a_reference_outlives_the_links(void **state)
     aspen_fetch_add(&held->references, 1);
     drop_vma(child);
     aspen_anon_vma_unlink(vma);
-    assert_int_equal(counters_of(s.aspen).anon_vmas, 2);
+    assert_int_equal(helper_counts(s.aspen).anon_vmas, 2);
     aspen_anon_vma_lock_read(held);
     assert_null(held->links.root);
     aspen_anon_vma_unlock_read(held);
     aspen_anon_vma_put(s.aspen, held);
-    assert_int_equal(counters_of(s.aspen).anon_vmas, 0);
+    assert_int_equal(helper_counts(s.aspen).anon_vmas, 0);
     spaces_destroy(&s);
 }
 
@@ -437,20 +445,20 @@ static void
 memory_can_be_short(void **state)
 {
     struct spaces s = spaces_create();
-    struct aspen_vma *vma = vma_add(s.mm, MIB, 4, RW, NULL, 0);
+    struct aspen_vma *vma = helper_import(s.mm, MIB, 4, MAY_RW, NULL, 0);
     struct linking l = {.s = &s};
-    struct trial trial = {s.aspen, link_one, unlink_one, &l};
+    struct helper_part trial = {s.aspen, link_one, unlink_one, &l};
     (void)state;
 
     assert_int_equal(aspen_anon_vma_prepare(vma), 0);
     l.from = fork_vma(&s, vma);
     l.to = aspen_vma_copy(s.other, vma);
     l.link = prepare_only;
-    fail_everywhere(&trial, "anon_vma_prepare", 2);
+    helper_fail_part(&trial, "anon_vma_prepare", 2);
     l.link = aspen_anon_vma_clone;
-    fail_everywhere(&trial, "anon_vma_clone", 2);
+    helper_fail_part(&trial, "anon_vma_clone", 2);
     l.link = aspen_anon_vma_fork;
-    fail_everywhere(&trial, "anon_vma_fork", 4);
+    helper_fail_part(&trial, "anon_vma_fork", 4);
     drop_vma(l.to);
     drop_vma(l.from);
     spaces_destroy(&s);
@@ -492,7 +500,8 @@ two_that_prepare_agree(void **state)
     (void)state;
 
     for (unsigned i = 0; i < RACES; i++)
-        race.vmas[i] = vma_add(s.mm, MIB + i * 2 * PAGE, 1, RW, NULL, 0);
+        race.vmas[i] =
+            helper_import(s.mm, MIB + i * 2 * PAGE, 1, MAY_RW, NULL, 0);
     assert_int_equal(pthread_create(&thread, NULL, prepare_all, &race), 0);
     prepare_all(&race);
     pthread_join(thread, NULL);
@@ -502,8 +511,8 @@ two_that_prepare_agree(void **state)
         assert_int_equal(race.vmas[i]->anon_vma->active_vmas, 1);
         assert_int_equal(race.vmas[i]->anon_vma->references, 1);
     }
-    assert_int_equal(counters_of(s.aspen).anon_vmas, RACES);
-    assert_int_equal(counters_of(s.aspen).anon_vma_links, RACES);
+    assert_int_equal(helper_counts(s.aspen).anon_vmas, RACES);
+    assert_int_equal(helper_counts(s.aspen).anon_vma_links, RACES);
     spaces_destroy(&s);
 }
 

@@ -1,7 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /* Commit charge in Linux's three modes, at their bounds. */
 #define _GNU_SOURCE
-#include "space_fixture.h"
+#include "failing.h"
+#include "helper.h"
+
+#include "space/charge.h"
+#include "space/swap_map.h"
 #include <pthread.h>
 
 #define FRAMES 1000u
@@ -9,16 +13,16 @@
 static struct aspen *
 machine_of(enum aspen_overcommit mode, uint32_t percent)
 {
-    struct aspen_config config = config_of(FRAMES);
+    struct aspen_config config = helper_config(FRAMES);
     config.overcommit = mode;
     config.overcommit_percent = percent;
-    return machine_create_from(&config);
+    return helper_machine_from(&config);
 }
 
 static uint64_t
 committed(struct aspen *aspen)
 {
-    return counters_of(aspen).committed_pages;
+    return helper_counts(aspen).committed_pages;
 }
 
 static void
@@ -37,7 +41,7 @@ guess_refuses_only_what_never_fits(void **state)
     assert_int_equal(aspen_charge(aspen, FRAMES + 11), -ASPEN_ENOMEM);
     aspen_uncharge(aspen, 3 * FRAMES + 10);
     assert_int_equal(committed(aspen), 0);
-    machine_destroy(aspen);
+    helper_machine_destroy(aspen);
 }
 
 /* A machine that stands for one with more memory than it has, or less. */
@@ -48,14 +52,14 @@ guess_may_be_told_the_memory(void **state)
     (void)state;
 
     for (uint64_t pages = FRAMES / 2; pages <= 2 * FRAMES; pages *= 4) {
-        struct aspen_config config = config_of(FRAMES);
+        struct aspen_config config = helper_config(FRAMES);
         config.overcommit_guess_pages = pages;
-        struct aspen *aspen = machine_create_from(&config);
+        struct aspen *aspen = helper_machine_from(&config);
         assert_int_equal(aspen_swap_area_add(aspen, 10, &type), 0);
         assert_int_equal(aspen_charge(aspen, pages + 1), -ASPEN_ENOMEM);
         assert_int_equal(aspen_charge(aspen, pages), 0);
         aspen_uncharge(aspen, pages);
-        machine_destroy(aspen);
+        helper_machine_destroy(aspen);
     }
 }
 
@@ -68,7 +72,7 @@ always_refuses_nothing(void **state)
     assert_int_equal(aspen_charge(aspen, 1ull << 40), 0);
     assert_int_equal(committed(aspen), 1ull << 40);
     aspen_uncharge(aspen, 1ull << 40);
-    machine_destroy(aspen);
+    helper_machine_destroy(aspen);
 }
 
 static void
@@ -91,7 +95,7 @@ never_stays_below_the_limit(void **state)
     aspen_uncharge(aspen, 406);
     assert_int_equal(aspen_charge(aspen, 406), 0);
     aspen_uncharge(aspen, 406);
-    machine_destroy(aspen);
+    helper_machine_destroy(aspen);
 }
 
 static void
@@ -105,7 +109,7 @@ nothing_costs_no_step(void **state)
     assert_int_equal(aspen_charge(aspen, 0), 0);
     aspen_uncharge(aspen, 0);
     assert_int_equal(aspen_failpoints_set(aspen, NULL), 0);
-    machine_destroy(aspen);
+    helper_machine_destroy(aspen);
 }
 
 struct charging {
@@ -130,10 +134,11 @@ a_refusal_charges_nothing(void **state)
 {
     struct charging charging = {.aspen =
                                     machine_of(ASPEN_OVERCOMMIT_GUESS, 50)};
-    struct trial trial = {charging.aspen, charge_one, uncharge_one, &charging};
+    struct helper_part trial = {charging.aspen, charge_one, uncharge_one,
+                                &charging};
     (void)state;
-    fail_everywhere(&trial, "charge", 1);
-    machine_destroy(charging.aspen);
+    helper_fail_part(&trial, "charge", 1);
+    helper_machine_destroy(charging.aspen);
 }
 
 static void *
@@ -162,7 +167,7 @@ never_is_exact_between_threads(void **state)
     assert_int_equal(each[0].granted + each[1].granted, FRAMES - 1);
     assert_int_equal(committed(aspen), FRAMES - 1);
     aspen_uncharge(aspen, FRAMES - 1);
-    machine_destroy(aspen);
+    helper_machine_destroy(aspen);
 }
 
 int

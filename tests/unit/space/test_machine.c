@@ -4,7 +4,10 @@
  * and the life of an mm outside of fork and exit.
  */
 #define _GNU_SOURCE
-#include "space_fixture.h"
+#include "failing.h"
+#include "helper.h"
+
+#include "space/mm.h"
 
 /* ---- The machine ------------------------------------------------------- */
 
@@ -48,7 +51,7 @@ create_checks_each_field(void **state)
 {
     static const struct aspen_userfault_ops no_prepare;
     static const struct aspen_notifier_ops half = {.invalidate_start = bracket};
-    struct aspen_config good = config_of(64);
+    struct aspen_config good = helper_config(64);
     struct aspen_config bad;
     (void)state;
 
@@ -64,14 +67,14 @@ create_checks_each_field(void **state)
     bad = good, bad.names_limit = (UINT64_C(1) << 56) + 1, assert_refused(&bad);
     bad = good, bad.hooks.userfault = &no_prepare, assert_refused(&bad);
     bad = good, bad.hooks.notifier = &half, assert_refused(&bad);
-    machine_destroy(machine_create_from(&good));
+    helper_machine_destroy(helper_machine_from(&good));
 }
 
 static void
 a_fresh_machine_has_everything_free(void **state)
 {
-    struct aspen *aspen = machine_create(256);
-    struct aspen_counters counters = counters_of(aspen);
+    struct aspen *aspen = helper_machine(256);
+    struct aspen_counters counters = helper_counts(aspen);
     (void)state;
 
     assert_int_equal(counters.frames_total, 256);
@@ -82,43 +85,44 @@ a_fresh_machine_has_everything_free(void **state)
     assert_int_equal(counters.tree_nodes, 0);
     assert_int_equal(counters.committed_pages, 0);
     assert_int_equal(counters.commit_limit_pages, 128);
-    machine_destroy(aspen);
+    helper_machine_destroy(aspen);
 }
 
 static void
 destroy_refuses_while_in_use(void **state)
 {
-    struct aspen *aspen = machine_create(256);
-    struct aspen_mm *mm = mm_create(aspen);
+    struct aspen *aspen = helper_machine(256);
+    struct aspen_mm *mm = helper_new_mm(aspen);
     (void)state;
 
     assert_int_equal(aspen_destroy(aspen), -ASPEN_EBUSY);
-    vma_add(mm, MIB, 4, RW, NULL, 0); /* it still works */
+    helper_import(mm, MIB, 4, MAY_RW, NULL, 0); /* it still works */
     aspen_mm_put(mm);
-    struct aspen_object *object = object_create(aspen, ASPEN_OBJECT_FILE, PAGE);
+    struct aspen_object *object =
+        helper_new_object(aspen, ASPEN_OBJECT_FILE, PAGE);
     assert_int_equal(aspen_destroy(aspen), -ASPEN_EBUSY);
     aspen_object_put(object);
-    machine_destroy(aspen);
+    helper_machine_destroy(aspen);
 }
 
 /* VMAs and tables that a live space gave back wait for a grace period. */
 static void
 destroy_waits_for_what_waits(void **state)
 {
-    struct aspen *aspen = machine_create(4096);
-    struct aspen_mm *mm = mm_create(aspen);
+    struct aspen *aspen = helper_machine(4096);
+    struct aspen_mm *mm = helper_new_mm(aspen);
     (void)state;
 
     for (unsigned i = 0; i < 200; i++)
-        vma_add(mm, MIB + i * 2 * PAGE, 1, RW, NULL, 0);
+        helper_import(mm, MIB + i * 2 * PAGE, 1, MAY_RW, NULL, 0);
     aspen_mm_put(mm);
-    machine_destroy(aspen);
+    helper_machine_destroy(aspen);
 }
 
 static void
 failpoints_are_planned_and_counted(void **state)
 {
-    struct aspen *aspen = machine_create(256);
+    struct aspen *aspen = helper_machine(256);
     struct aspen_failpoint_plan plan = {.mode = ASPEN_FAIL_ONCE, .number = 2};
     struct aspen_failpoint_counts counts;
     struct aspen_mm *mm = NULL;
@@ -142,7 +146,7 @@ failpoints_are_planned_and_counted(void **state)
     assert_int_equal(aspen_failpoints_set(aspen, NULL), 0);
     aspen_failpoints_read(aspen, &counts);
     assert_int_equal(counts.crossings, 0);
-    machine_destroy(aspen);
+    helper_machine_destroy(aspen);
 }
 
 static void
@@ -176,40 +180,40 @@ put_mm(void *context)
 static void
 an_mm_is_made_whole_or_not_at_all(void **state)
 {
-    struct making making = {.aspen = machine_create(256)};
-    struct trial trial = {making.aspen, make_mm, put_mm, &making};
+    struct making making = {.aspen = helper_machine(256)};
+    struct helper_part trial = {making.aspen, make_mm, put_mm, &making};
     (void)state;
-    fail_everywhere(&trial, "mm_create", 2);
-    machine_destroy(making.aspen);
+    helper_fail_part(&trial, "mm_create", 2);
+    helper_machine_destroy(making.aspen);
 }
 
 static void
 an_mm_is_live_and_registered(void **state)
 {
-    struct aspen *aspen = machine_create(256);
-    struct aspen_mm *first = mm_create(aspen);
-    struct aspen_mm *second = mm_create(aspen);
+    struct aspen *aspen = helper_machine(256);
+    struct aspen_mm *first = helper_new_mm(aspen);
+    struct aspen_mm *second = helper_new_mm(aspen);
     (void)state;
 
     assert_int_equal(aspen_mm_state(first), ASPEN_MM_LIVE);
     assert_int_not_equal(aspen_mm_id(first), aspen_mm_id(second));
     assert_int_not_equal(aspen_mm_root(first), aspen_mm_root(second));
-    assert_int_equal(counters_of(aspen).mms_live, 2);
+    assert_int_equal(helper_counts(aspen).mms_live, 2);
     aspen_mm_get(first);
     aspen_mm_put(first);
     assert_int_equal(aspen_mm_state(first), ASPEN_MM_LIVE);
     aspen_mm_put(first);
-    assert_int_equal(counters_of(aspen).mms_live, 1);
+    assert_int_equal(helper_counts(aspen).mms_live, 1);
     aspen_mm_put(second);
-    machine_destroy(aspen);
+    helper_machine_destroy(aspen);
 }
 
 /* A pointer keeps the structure, not the space. */
 static void
 the_gate_lets_only_live_ones_pass(void **state)
 {
-    struct aspen *aspen = machine_create(256);
-    struct aspen_mm *mm = mm_create(aspen);
+    struct aspen *aspen = helper_machine(256);
+    struct aspen_mm *mm = helper_new_mm(aspen);
     struct aspen_mm *building = NULL;
     (void)state;
 
@@ -226,28 +230,28 @@ the_gate_lets_only_live_ones_pass(void **state)
 
     assert_int_equal(aspen_mm_alloc(aspen, &building), 0);
     assert_int_equal(aspen_mm_state(building), ASPEN_MM_BUILDING);
-    assert_int_equal(counters_of(aspen).mms_live, 0);
+    assert_int_equal(helper_counts(aspen).mms_live, 0);
     assert_false(aspen_mm_get_live(building));
     aspen_store(&building->state, (uint32_t)ASPEN_MM_EMPTY);
     aspen_mm_put(building);
-    machine_destroy(aspen);
+    helper_machine_destroy(aspen);
 }
 
 static void
 the_swap_list_holds_it_once(void **state)
 {
-    struct aspen *aspen = machine_create(256);
-    struct aspen_mm *mm = mm_create(aspen);
+    struct aspen *aspen = helper_machine(256);
+    struct aspen_mm *mm = helper_new_mm(aspen);
     (void)state;
 
     aspen_mm_swap_list_remove(mm);
     aspen_mm_swap_list_add(mm);
     aspen_mm_swap_list_add(mm);
-    assert_int_equal(counters_of(aspen).mms_swap_list, 1);
+    assert_int_equal(helper_counts(aspen).mms_swap_list, 1);
     aspen_mm_put(mm); /* the last user takes it off */
-    assert_int_equal(counters_of(aspen).mms_swap_list, 0);
+    assert_int_equal(helper_counts(aspen).mms_swap_list, 0);
     assert_true(aspen_list_is_empty(&aspen->swap_list));
-    machine_destroy(aspen);
+    helper_machine_destroy(aspen);
 }
 
 static void
@@ -288,8 +292,8 @@ sizes_count_as_linux_counts_them(void **state)
 static void
 cpus_are_told_apart(void **state)
 {
-    struct aspen *aspen = machine_create(256);
-    struct aspen_mm *mm = mm_create(aspen);
+    struct aspen *aspen = helper_machine(256);
+    struct aspen_mm *mm = helper_new_mm(aspen);
     (void)state;
 
     aspen_mm_activate(mm, 0);
@@ -298,14 +302,14 @@ cpus_are_told_apart(void **state)
     assert_int_equal(mm->cpus[(ASPEN_PORT_CPUS - 1) / 64],
                      1ull << (ASPEN_PORT_CPUS - 1) % 64);
     aspen_mm_put(mm);
-    machine_destroy(aspen);
+    helper_machine_destroy(aspen);
 }
 
 static void
 a_write_lock_can_be_interrupted(void **state)
 {
-    struct aspen *aspen = machine_create(256);
-    struct aspen_mm *mm = mm_create(aspen);
+    struct aspen *aspen = helper_machine(256);
+    struct aspen_mm *mm = helper_new_mm(aspen);
     struct aspen_failpoint_plan plan = {.mode = ASPEN_FAIL_ONCE, .number = 1};
     uint32_t sequence = mm->lock_sequence;
     (void)state;
@@ -321,7 +325,7 @@ a_write_lock_can_be_interrupted(void **state)
     assert_true(aspen_mm_get_live(mm)); /* nothing is locked */
     aspen_read_unlock(&mm->mmap_lock);
     aspen_mm_put(mm);
-    machine_destroy(aspen);
+    helper_machine_destroy(aspen);
 }
 
 int

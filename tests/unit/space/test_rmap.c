@@ -4,7 +4,11 @@
  * children, and nothing else is counted.
  */
 #define _GNU_SOURCE
-#include "space_fixture.h"
+#include "helper.h"
+
+#include "object/page_cache.h"
+#include "paging/table.h"
+#include "space/rmap.h"
 
 static uint32_t
 frame_at(struct aspen_mm *mm, uint64_t address)
@@ -50,12 +54,12 @@ walk(struct aspen *aspen, uint32_t frame, unsigned most)
 static void
 a_private_page_is_found_in_every_generation(void **state)
 {
-    struct aspen *aspen = machine_create(1024);
-    struct aspen_mm *mm = mm_create(aspen);
+    struct aspen *aspen = helper_machine(1024);
+    struct aspen_mm *mm = helper_new_mm(aspen);
     (void)state;
 
-    vma_add(mm, MIB, 8, RW, NULL, 0);
-    assert_int_equal(pages_add(mm, MIB, 8, ASPEN_IMPORT_ANON, 0), 0);
+    helper_import(mm, MIB, 8, MAY_RW, NULL, 0);
+    assert_int_equal(helper_import_pages(mm, MIB, 8, ASPEN_IMPORT_ANON, 0), 0);
     uint32_t frame = frame_at(mm, MIB + 3 * PAGE);
     assert_int_equal(aspen_rmap_count(aspen, frame), 1);
     struct aspen_mm *child = fork_of(mm);
@@ -77,21 +81,22 @@ a_private_page_is_found_in_every_generation(void **state)
     aspen_mm_put(grandchild);
     assert_int_equal(aspen_rmap_count(aspen, frame), 1);
     aspen_mm_put(child);
-    machine_destroy(aspen);
+    helper_machine_destroy(aspen);
 }
 
 /* A page of the child's own leads to the child alone. */
 static void
 a_childs_page_is_not_the_parents(void **state)
 {
-    struct aspen *aspen = machine_create(1024);
-    struct aspen_mm *mm = mm_create(aspen);
+    struct aspen *aspen = helper_machine(1024);
+    struct aspen_mm *mm = helper_new_mm(aspen);
     (void)state;
 
-    vma_add(mm, MIB, 8, RW, NULL, 0);
-    assert_int_equal(pages_add(mm, MIB, 1, ASPEN_IMPORT_ANON, 0), 0);
+    helper_import(mm, MIB, 8, MAY_RW, NULL, 0);
+    assert_int_equal(helper_import_pages(mm, MIB, 1, ASPEN_IMPORT_ANON, 0), 0);
     struct aspen_mm *child = fork_of(mm);
-    assert_int_equal(pages_add(child, MIB + PAGE, 1, ASPEN_IMPORT_ANON, 0), 0);
+    assert_int_equal(
+        helper_import_pages(child, MIB + PAGE, 1, ASPEN_IMPORT_ANON, 0), 0);
     uint32_t frame = frame_at(child, MIB + PAGE);
     struct visits visits = walk(aspen, frame, 8);
     assert_int_equal(visits.count, 1);
@@ -99,25 +104,29 @@ a_childs_page_is_not_the_parents(void **state)
     assert_int_equal(aspen_rmap_count(aspen, frame), 1);
     aspen_mm_put(mm);
     aspen_mm_put(child);
-    machine_destroy(aspen);
+    helper_machine_destroy(aspen);
 }
 
 /* VMAs of the object that map something else there are met, not counted. */
 static void
 an_objects_page_is_found_where_it_is_mapped(void **state)
 {
-    struct aspen *aspen = machine_create(1024);
-    struct aspen_mm *one = mm_create(aspen);
-    struct aspen_mm *two = mm_create(aspen);
-    struct aspen_object *file = object_create(aspen, ASPEN_OBJECT_FILE, MIB);
+    struct aspen *aspen = helper_machine(1024);
+    struct aspen_mm *one = helper_new_mm(aspen);
+    struct aspen_mm *two = helper_new_mm(aspen);
+    struct aspen_object *file =
+        helper_new_object(aspen, ASPEN_OBJECT_FILE, MIB);
     (void)state;
 
-    vma_add(one, MIB, 8, RW | ASPEN_VM_SHARED, file, 0);
-    vma_add(one, 2 * MIB, 8, RW, file, 4);
-    vma_add(two, 3 * MIB, 8, RW | ASPEN_VM_SHARED, file, 2);
-    assert_int_equal(pages_add(one, MIB, 8, ASPEN_IMPORT_OBJECT, 0), 0);
-    assert_int_equal(pages_add(one, 2 * MIB, 1, ASPEN_IMPORT_ANON, 0), 0);
-    assert_int_equal(pages_add(two, 3 * MIB, 6, ASPEN_IMPORT_OBJECT, 0), 0);
+    helper_import(one, MIB, 8, MAY_RW | ASPEN_VM_SHARED, file, 0);
+    helper_import(one, 2 * MIB, 8, MAY_RW, file, 4);
+    helper_import(two, 3 * MIB, 8, MAY_RW | ASPEN_VM_SHARED, file, 2);
+    assert_int_equal(helper_import_pages(one, MIB, 8, ASPEN_IMPORT_OBJECT, 0),
+                     0);
+    assert_int_equal(helper_import_pages(one, 2 * MIB, 1, ASPEN_IMPORT_ANON, 0),
+                     0);
+    assert_int_equal(
+        helper_import_pages(two, 3 * MIB, 6, ASPEN_IMPORT_OBJECT, 0), 0);
     uint32_t third = frame_at(one, MIB + 3 * PAGE);
     uint32_t fourth = frame_at(one, MIB + 4 * PAGE);
     assert_int_equal(frame_at(two, 3 * MIB + PAGE), third);
@@ -134,22 +143,23 @@ an_objects_page_is_found_where_it_is_mapped(void **state)
     aspen_mm_put(two);
     assert_int_equal(aspen_rmap_count(aspen, third), 0);
     aspen_object_put(file);
-    machine_destroy(aspen);
+    helper_machine_destroy(aspen);
 }
 
 static void
 huge_leaves_are_found(void **state)
 {
-    struct aspen_config config = config_of(3u << 18);
+    struct aspen_config config = helper_config(3u << 18);
     struct aspen *aspen;
     (void)state;
 
     config.tables_only = true;
-    aspen = machine_create_from(&config);
-    struct aspen_mm *mm = mm_create(aspen);
-    vma_add(mm, GIB, 2 * GIB / PAGE, RW, NULL, 0);
-    assert_int_equal(pages_add(mm, GIB, 1, ASPEN_IMPORT_ANON, 2), 0);
-    assert_int_equal(pages_add(mm, 2 * GIB, 2, ASPEN_IMPORT_ANON, 1), 0);
+    aspen = helper_machine_from(&config);
+    struct aspen_mm *mm = helper_new_mm(aspen);
+    helper_import(mm, GIB, 2 * GIB / PAGE, MAY_RW, NULL, 0);
+    assert_int_equal(helper_import_pages(mm, GIB, 1, ASPEN_IMPORT_ANON, 2), 0);
+    assert_int_equal(helper_import_pages(mm, 2 * GIB, 2, ASPEN_IMPORT_ANON, 1),
+                     0);
     uint32_t large = frame_at(mm, GIB + 17 * PAGE);
     uint32_t small = frame_at(mm, 2 * GIB + 2 * MIB);
     struct aspen_mm *child = fork_of(mm);
@@ -161,24 +171,25 @@ huge_leaves_are_found(void **state)
     aspen_mm_put(mm);
     assert_int_equal(aspen_rmap_count(aspen, large), 1);
     aspen_mm_put(child);
-    machine_destroy(aspen);
+    helper_machine_destroy(aspen);
 }
 
 /* A VMA that has the end of a block only is met at its start. */
 static void
 part_of_a_block_is_met(void **state)
 {
-    struct aspen *aspen = machine_create(2048);
-    struct aspen_mm *mm = mm_create(aspen);
-    struct aspen_object *file = object_create(aspen, ASPEN_OBJECT_FILE, GIB);
+    struct aspen *aspen = helper_machine(2048);
+    struct aspen_mm *mm = helper_new_mm(aspen);
+    struct aspen_object *file =
+        helper_new_object(aspen, ASPEN_OBJECT_FILE, GIB);
     uint32_t block;
     (void)state;
 
     assert_int_equal(aspen_frame_alloc(aspen, 9, ASPEN_STEP_FRAME, &block), 0);
     assert_int_equal(aspen_object_add_page(file, 512, 9, block), 0);
-    vma_add(mm, 8 * MIB, 8, RW, file, 1000);
-    vma_add(mm, 16 * MIB, 512, RW, file, 500);
-    vma_add(mm, 32 * MIB, 8, RW, file, 1024);
+    helper_import(mm, 8 * MIB, 8, MAY_RW, file, 1000);
+    helper_import(mm, 16 * MIB, 512, MAY_RW, file, 500);
+    helper_import(mm, 32 * MIB, 8, MAY_RW, file, 1024);
     struct visits visits = walk(aspen, block, 8);
     assert_int_equal(visits.count, 2);
     assert_int_equal(visits.addresses[0], 16 * MIB + 12 * PAGE);
@@ -187,26 +198,26 @@ part_of_a_block_is_met(void **state)
     aspen_frame_put(aspen, block);
     aspen_mm_put(mm);
     aspen_object_put(file);
-    machine_destroy(aspen);
+    helper_machine_destroy(aspen);
 }
 
 static void
 other_frames_lead_nowhere(void **state)
 {
-    struct aspen *aspen = machine_create(256);
-    struct aspen_mm *mm = mm_create(aspen);
+    struct aspen *aspen = helper_machine(256);
+    struct aspen_mm *mm = helper_new_mm(aspen);
     uint32_t frame;
     (void)state;
 
-    vma_add(mm, MIB, 8, RW, NULL, 0);
-    assert_int_equal(pages_add(mm, MIB, 8, ASPEN_IMPORT_ZERO, 0), 0);
+    helper_import(mm, MIB, 8, MAY_RW, NULL, 0);
+    assert_int_equal(helper_import_pages(mm, MIB, 8, ASPEN_IMPORT_ZERO, 0), 0);
     assert_int_equal(walk(aspen, ASPEN_ZERO_FRAME, 8).count, 0);
     assert_int_equal(walk(aspen, mm->root, 8).count, 0);
     assert_int_equal(aspen_frame_alloc(aspen, 0, ASPEN_STEP_FRAME, &frame), 0);
     assert_int_equal(aspen_rmap_count(aspen, frame), 0);
     aspen_frame_put(aspen, frame);
     aspen_mm_put(mm);
-    machine_destroy(aspen);
+    helper_machine_destroy(aspen);
 }
 
 int

@@ -4,14 +4,17 @@
  * back; against a plain model at random; each corruption seen by the check.
  */
 #define _GNU_SOURCE
-#include "space_fixture.h"
+#include "failing.h"
+#include "helper.h"
+
+#include "space/swap_map.h"
 
 #define SLOTS 2100u /* two whole blocks and a part */
 
 static struct aspen *
 machine_with_swap(uint32_t slots)
 {
-    struct aspen *aspen = machine_create(256);
+    struct aspen *aspen = helper_machine(256);
     unsigned type = 9;
     assert_int_equal(aspen_swap_area_add(aspen, slots, &type), 0);
     assert_int_equal(type, 0);
@@ -31,13 +34,13 @@ assert_holds(struct aspen *aspen)
 static uint64_t
 continuations(struct aspen *aspen)
 {
-    return counters_of(aspen).swap_continuations;
+    return helper_counts(aspen).swap_continuations;
 }
 
 static void
 areas_have_a_limit(void **state)
 {
-    struct aspen *aspen = machine_create(256);
+    struct aspen *aspen = helper_machine(256);
     unsigned type = 9;
     (void)state;
 
@@ -52,13 +55,13 @@ areas_have_a_limit(void **state)
     assert_int_equal(aspen_swap_references(aspen, 3, 3), 0);
     assert_int_equal(aspen_swap_references(aspen, 4, 0), -1);
     assert_holds(aspen);
-    machine_destroy(aspen);
+    helper_machine_destroy(aspen);
 }
 
 static void
 slots_are_found_until_there_is_none(void **state)
 {
-    struct aspen *aspen = machine_create(256);
+    struct aspen *aspen = helper_machine(256);
     unsigned type;
     uint32_t slot;
     bool seen[2][3] = {{false}};
@@ -77,7 +80,7 @@ slots_are_found_until_there_is_none(void **state)
     assert_int_equal(aspen_swap_alloc(aspen, &type, &slot), 0);
     assert_int_equal(type * 10 + slot, 1);
     assert_holds(aspen);
-    machine_destroy(aspen);
+    helper_machine_destroy(aspen);
 }
 
 static void
@@ -92,7 +95,7 @@ only_used_slots_can_be_duplicated(void **state)
     assert_int_equal(aspen_swap_claim(aspen, 0, SLOTS - 1), 0);
     assert_int_equal(aspen_swap_duplicate(aspen, 0, SLOTS - 1), 0);
     assert_int_equal(aspen_swap_references(aspen, 0, SLOTS - 1), 2);
-    machine_destroy(aspen);
+    helper_machine_destroy(aspen);
 }
 
 /* Up to the maximum, over it, through three units of the counter, back. */
@@ -125,9 +128,9 @@ counts_continue_beyond_a_byte(void **state)
         aspen_swap_free(aspen, 0, 1500);
         assert_holds(aspen);
     }
-    assert_int_equal(counters_of(aspen).swap_references, 0);
-    assert_int_equal(counters_of(aspen).swap_slots_used, 0);
-    machine_destroy(aspen);
+    assert_int_equal(helper_counts(aspen).swap_references, 0);
+    assert_int_equal(helper_counts(aspen).swap_slots_used, 0);
+    helper_machine_destroy(aspen);
 }
 
 /* Made and then not needed: it goes with the next reference given back. */
@@ -146,7 +149,7 @@ an_unused_continuation_goes(void **state)
     assert_int_equal(continuations(aspen), 0);
     assert_int_equal(aspen_swap_references(aspen, 0, 3), ASPEN_SWAP_COUNT_MAX);
     assert_holds(aspen);
-    machine_destroy(aspen);
+    helper_machine_destroy(aspen);
 }
 
 /* One neighbour of the block keeps it for all. */
@@ -165,7 +168,7 @@ a_continuation_stays_while_one_slot_needs_it(void **state)
     assert_int_equal(aspen_swap_references(aspen, 0, 1024),
                      2 * ASPEN_SWAP_CONTINUED);
     assert_holds(aspen);
-    machine_destroy(aspen); /* frees it with the area */
+    helper_machine_destroy(aspen); /* frees it with the area */
 }
 
 /* Against an array, at random. */
@@ -194,7 +197,7 @@ counts_match_a_model(void **state)
             assert_holds(aspen);
     }
     assert_holds(aspen);
-    machine_destroy(aspen);
+    helper_machine_destroy(aspen);
 }
 
 /* ---- Failing ----------------------------------------------------------- */
@@ -235,17 +238,18 @@ static void
 a_failure_leaves_counts_alone(void **state)
 {
     struct swapping swapping = {.aspen = machine_with_swap(SLOTS)};
-    struct trial alloc = {swapping.aspen, alloc_slot, free_slot, &swapping};
-    struct trial claim = {swapping.aspen, claim_full_slot, free_full_slot,
-                          &swapping};
+    struct helper_part alloc = {swapping.aspen, alloc_slot, free_slot,
+                                &swapping};
+    struct helper_part claim = {swapping.aspen, claim_full_slot, free_full_slot,
+                                &swapping};
     (void)state;
 
     for (unsigned i = 0; i < ASPEN_SWAP_COUNT_MAX; i++)
         assert_int_equal(aspen_swap_claim(swapping.aspen, 0, 3), 0);
-    fail_everywhere(&alloc, "swap_alloc", 1);
-    fail_everywhere(&claim, "swap_claim", 1);
+    helper_fail_part(&alloc, "swap_alloc", 1);
+    helper_fail_part(&claim, "swap_claim", 1);
     assert_holds(swapping.aspen);
-    machine_destroy(swapping.aspen);
+    helper_machine_destroy(swapping.aspen);
 }
 
 /* ---- The check --------------------------------------------------------- */
@@ -285,7 +289,7 @@ the_check_sees_each_corruption(void **state)
     area->continuation_count++;
     assert_seen(aspen, 0), area->continuation_count--;
     assert_holds(aspen);
-    machine_destroy(aspen);
+    helper_machine_destroy(aspen);
 }
 
 int

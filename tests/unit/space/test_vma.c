@@ -4,7 +4,10 @@
  * beside writers that change, remove and reuse VMAs.
  */
 #define _GNU_SOURCE
-#include "space_fixture.h"
+#include "failing.h"
+#include "helper.h"
+
+#include "space/anon_vma.h"
 
 #include "space/name.h"
 #include <pthread.h>
@@ -18,8 +21,8 @@ lock(struct aspen_mm *mm)
 static void
 a_new_vma_is_clear_and_locked(void **state)
 {
-    struct aspen *aspen = machine_create(256);
-    struct aspen_mm *mm = mm_create(aspen);
+    struct aspen *aspen = helper_machine(256);
+    struct aspen_mm *mm = helper_new_mm(aspen);
     (void)state;
 
     lock(mm);
@@ -45,15 +48,15 @@ a_new_vma_is_clear_and_locked(void **state)
     aspen_vma_free(again);
     aspen_mm_write_unlock(mm);
     aspen_mm_put(mm);
-    machine_destroy(aspen);
+    helper_machine_destroy(aspen);
 }
 
 static void
 a_copy_has_what_fork_keeps(void **state)
 {
-    struct aspen *aspen = machine_create(256);
-    struct aspen_mm *mm = mm_create(aspen);
-    struct aspen_vma *vma = vma_add(mm, MIB, 4, RW, NULL, 0);
+    struct aspen *aspen = helper_machine(256);
+    struct aspen_mm *mm = helper_new_mm(aspen);
+    struct aspen_vma *vma = helper_import(mm, MIB, 4, MAY_RW, NULL, 0);
     (void)state;
 
     assert_int_equal(aspen_anon_vma_prepare(vma), 0);
@@ -76,16 +79,16 @@ a_copy_has_what_fork_keeps(void **state)
     aspen_vma_free(copy);
     aspen_mm_write_unlock(mm);
     aspen_mm_put(mm);
-    machine_destroy(aspen);
+    helper_machine_destroy(aspen);
 }
 
 static void
 vmas_are_found_by_address(void **state)
 {
-    struct aspen *aspen = machine_create(256);
-    struct aspen_mm *mm = mm_create(aspen);
-    struct aspen_vma *low = vma_add(mm, MIB, 4, RW, NULL, 0);
-    struct aspen_vma *high = vma_add(mm, 2 * MIB, 1, RW, NULL, 0);
+    struct aspen *aspen = helper_machine(256);
+    struct aspen_mm *mm = helper_new_mm(aspen);
+    struct aspen_vma *low = helper_import(mm, MIB, 4, MAY_RW, NULL, 0);
+    struct aspen_vma *high = helper_import(mm, 2 * MIB, 1, MAY_RW, NULL, 0);
     (void)state;
 
     assert_ptr_equal(aspen_vma_at(mm, MIB), low);
@@ -98,15 +101,15 @@ vmas_are_found_by_address(void **state)
     assert_int_equal(aspen_vma_offset(low, MIB + 2 * PAGE), MIB / PAGE + 2);
     assert_int_equal(aspen_vma_address(low, MIB / PAGE + 3), MIB + 3 * PAGE);
     aspen_mm_put(mm);
-    machine_destroy(aspen);
+    helper_machine_destroy(aspen);
 }
 
 static void
 a_writer_keeps_readers_out_until_it_unlocks(void **state)
 {
-    struct aspen *aspen = machine_create(256);
-    struct aspen_mm *mm = mm_create(aspen);
-    struct aspen_vma *vma = vma_add(mm, MIB, 4, RW, NULL, 0);
+    struct aspen *aspen = helper_machine(256);
+    struct aspen_mm *mm = helper_new_mm(aspen);
+    struct aspen_vma *vma = helper_import(mm, MIB, 4, MAY_RW, NULL, 0);
     (void)state;
 
     struct aspen_vma *one = aspen_vma_read_lock_at(mm, MIB);
@@ -129,15 +132,15 @@ a_writer_keeps_readers_out_until_it_unlocks(void **state)
     assert_ptr_equal(one, vma);
     aspen_vma_read_unlock(one);
     aspen_mm_put(mm);
-    machine_destroy(aspen);
+    helper_machine_destroy(aspen);
 }
 
 static void
 a_write_lock_can_be_interrupted(void **state)
 {
-    struct aspen *aspen = machine_create(256);
-    struct aspen_mm *mm = mm_create(aspen);
-    struct aspen_vma *vma = vma_add(mm, MIB, 4, RW, NULL, 0);
+    struct aspen *aspen = helper_machine(256);
+    struct aspen_mm *mm = helper_new_mm(aspen);
+    struct aspen_vma *vma = helper_import(mm, MIB, 4, MAY_RW, NULL, 0);
     struct aspen_failpoint_plan plan = {.mode = ASPEN_FAIL_ONCE, .number = 1};
     (void)state;
 
@@ -148,21 +151,21 @@ a_write_lock_can_be_interrupted(void **state)
     assert_int_not_equal(vma->lock_sequence, mm->lock_sequence);
     aspen_mm_write_unlock(mm);
     aspen_mm_put(mm);
-    machine_destroy(aspen);
+    helper_machine_destroy(aspen);
 }
 
 /* After 2^32 unlocks the sequence starts again: no VMA may look locked. */
 static void
 the_sequence_comes_round(void **state)
 {
-    struct aspen *aspen = machine_create(256);
-    struct aspen_mm *mm = mm_create(aspen);
-    struct aspen_vma *early = vma_add(mm, MIB, 4, RW, NULL, 0);
+    struct aspen *aspen = helper_machine(256);
+    struct aspen_mm *mm = helper_new_mm(aspen);
+    struct aspen_vma *early = helper_import(mm, MIB, 4, MAY_RW, NULL, 0);
     (void)state;
 
     assert_int_equal(early->lock_sequence, 1);
     mm->lock_sequence = UINT32_MAX - 1;
-    struct aspen_vma *late = vma_add(mm, 2 * MIB, 4, RW, NULL, 0);
+    struct aspen_vma *late = helper_import(mm, 2 * MIB, 4, MAY_RW, NULL, 0);
     lock(mm);
     aspen_vma_write_lock(late);
     assert_null(aspen_vma_read_lock_at(mm, 2 * MIB));
@@ -177,7 +180,7 @@ the_sequence_comes_round(void **state)
     assert_null(aspen_vma_read_lock_at(mm, 2 * MIB));
     aspen_mm_write_unlock(mm);
     aspen_mm_put(mm);
-    machine_destroy(aspen);
+    helper_machine_destroy(aspen);
 }
 
 /* ---- Failing ----------------------------------------------------------- */
@@ -211,15 +214,15 @@ free_two(void *context)
 static void
 memory_can_be_short(void **state)
 {
-    struct aspen *aspen = machine_create(256);
-    struct allocating allocating = {.mm = mm_create(aspen)};
-    struct trial trial = {aspen, alloc_two, free_two, &allocating};
+    struct aspen *aspen = helper_machine(256);
+    struct allocating allocating = {.mm = helper_new_mm(aspen)};
+    struct helper_part trial = {aspen, alloc_two, free_two, &allocating};
     (void)state;
     lock(allocating.mm);
-    fail_everywhere(&trial, "vma_alloc, vma_copy", 2);
+    helper_fail_part(&trial, "vma_alloc, vma_copy", 2);
     aspen_mm_write_unlock(allocating.mm);
     aspen_mm_put(allocating.mm);
-    machine_destroy(aspen);
+    helper_machine_destroy(aspen);
 }
 
 /* ---- Readers beside writers -------------------------------------------- */
@@ -345,13 +348,13 @@ all_found(struct crowd *crowd)
 static void
 readers_meet_only_whole_vmas(void **state)
 {
-    struct crowd crowd = {.aspen = machine_create(1024)};
+    struct crowd crowd = {.aspen = helper_machine(1024)};
     struct reader readers[READERS];
     pthread_t threads[READERS];
     (void)state;
 
-    crowd.mm[0] = mm_create(crowd.aspen);
-    crowd.mm[1] = mm_create(crowd.aspen);
+    crowd.mm[0] = helper_new_mm(crowd.aspen);
+    crowd.mm[1] = helper_new_mm(crowd.aspen);
     for (unsigned i = 0; i < READERS; i++) {
         readers[i] = (struct reader){&crowd, i};
         assert_int_equal(
@@ -370,7 +373,7 @@ readers_meet_only_whole_vmas(void **state)
     assert_true(crowd.found[0] + crowd.found[1] > 0);
     aspen_mm_put(crowd.mm[0]);
     aspen_mm_put(crowd.mm[1]);
-    machine_destroy(crowd.aspen);
+    helper_machine_destroy(crowd.aspen);
 }
 
 int

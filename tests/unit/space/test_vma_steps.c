@@ -12,7 +12,7 @@
 static void at_atomic(void);
 #define ASPEN_PORT_ATOMIC_POINT(address, is_write) at_atomic()
 
-#include "space_fixture.h"
+#include "helper.h"
 
 #include "space/vma.c"
 
@@ -179,10 +179,10 @@ shrinks(struct stage *stage)
 static void
 set_up(struct stage *stage)
 {
-    stage->aspen = machine_create(256);
-    stage->mm = mm_create(stage->aspen);
-    stage->other = mm_create(stage->aspen);
-    stage->vma = vma_add(stage->mm, MIB, 4, RW, NULL, 0);
+    stage->aspen = helper_machine(256);
+    stage->mm = helper_new_mm(stage->aspen);
+    stage->other = helper_new_mm(stage->aspen);
+    stage->vma = helper_import(stage->mm, MIB, 4, MAY_RW, NULL, 0);
     stage->keeps_lock = false;
 }
 
@@ -199,7 +199,7 @@ tear_down(struct stage *stage)
     }
     aspen_mm_put(stage->mm);
     aspen_mm_put(stage->other);
-    machine_destroy(stage->aspen);
+    helper_machine_destroy(stage->aspen);
 }
 
 static void
