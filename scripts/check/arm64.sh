@@ -7,7 +7,7 @@
 #           of snapshots run in a Debian system for arm64, through qemu-user
 #   long    make runs in that system as well; then Debian's kernels for arm64
 #           boot in QEMU, for what compares with the kernel (scripts/check/kernels.sh,
-#           whose variables KERNELS, CPUS and RUN are heeded)
+#           whose variables KERNELS, CPUS, SHORT, RUN are heeded)
 #
 # qemu-user is no kernel: what compares with one is left to the long form, and
 # what traces others, since ptrace is missing there.

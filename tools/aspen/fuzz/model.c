@@ -134,6 +134,11 @@ make_machine(struct fuzz_model *model, struct tool_error *error)
                          "vm.overcommit_memory is 2, and less than %llu MiB "
                          "are left to promise",
                          PROMISE_BYTES >> 20);
+    if (config.mmap_min_fixed > FUZZ_EXECUTOR)
+        return tool_fail(error,
+                         "vm.mmap_min_addr is above %#llx, where the scratch "
+                         "process has its code",
+                         (unsigned long long)FUZZ_EXECUTOR);
     model->semantics = config.semantics;
     model->names_limit = config.names_limit;
     config.frames = FRAMES;
