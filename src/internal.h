@@ -443,6 +443,7 @@ struct aspen_mm {
     uint64_t rss[ASPEN_RSS_KINDS];  /* atomic */
     uint64_t page_tables;           /* atomic; the top table not counted */
     uint64_t tlb_flushes;           /* atomic */
+    uint32_t tlb_pending;           /* atomic; paging/table.h, "Pending" */
     uint64_t cpus[ASPEN_CPU_WORDS]; /* atomic: where it is active */
 
     struct aspen_port_spinlock claims_lock;

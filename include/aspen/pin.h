@@ -60,6 +60,7 @@ ASPEN_MUST_USE int aspen_pin_range(struct aspen_mm *mm, uint64_t address,
 /**
  * Give back `pages` pins of `frames`, in any order and portion, after exit as
  * well. `mm` is the space they were taken of. `dirty`: they were written to.
+ * No pages: nothing happens.
  *
  * Context: no lock is held. Cannot fail.
  */

@@ -112,6 +112,8 @@ void
 aspen_unpin(struct aspen_mm *mm, const uint32_t *frames, uint64_t pages,
             bool dirty)
 {
+    if (pages == 0) /* nothing: not the last pin, which holds the space */
+        return;
     for (uint64_t i = 0; dirty && i < pages; i++)
         aspen_reach_written(mm->aspen, frames[i]);
     unpin_frames(mm->aspen, frames, pages);

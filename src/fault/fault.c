@@ -93,6 +93,13 @@ handle_leaf(struct aspen_fault *fault, const struct aspen_slot *slot,
     if ((aspen_fault_is_write(fault) || aspen_fault_wants_own(fault)) &&
         !(bits & ASPEN_ENTRY_WRITE))
         return handle_write(fault, slot, entry);
+    if (aspen_fault_is_write(fault) &&
+        (ASPEN_ENTRY_YOUNG | ASPEN_ENTRY_DIRTY) & ~bits) {
+        /* It is clean or old, and the processor leaves saying so to us. */
+        aspen_fault_set_bits(fault, slot, entry,
+                             ASPEN_ENTRY_YOUNG | ASPEN_ENTRY_DIRTY);
+        return 0;
+    }
     if (aspen_fault_is_write(fault)) {
         /* Somebody else made it writable: our TLB may not know. */
         aspen_tlb_flush(fault->mm, fault->address,

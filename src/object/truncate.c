@@ -47,7 +47,7 @@ unmap_from(struct aspen_vma *vma, uint64_t first, uint64_t last, bool copies)
     aspen_gather_begin(&gather, vma->mm, false);
     aspen_zap_some(&gather, vma, start, end,
                    copies ? ASPEN_ZAP_NOT_GUARDS : ASPEN_ZAP_OBJECT);
-    aspen_gather_flush(&gather); /* no table goes */
+    aspen_gather_end(&gather);
     aspen_notify_end(vma->mm, start, end);
 }
 

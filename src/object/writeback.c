@@ -85,6 +85,9 @@ protect_slot(struct aspen_mm *mm, const struct aspen_slot *slot, uint32_t frame,
                                    ASPEN_ENTRY_DIRTY)))
             ;
         aspen_tlb_flush(mm, address, address + ASPEN_PAGE_SIZE, false);
+    } else if (aspen_tlb_pending(mm, 0)) {
+        /* It was writable a moment ago, and may be to a processor. */
+        aspen_tlb_flush(mm, address, address + ASPEN_PAGE_SIZE, false);
     }
     aspen_table_unlock(aspen, slot->table);
 }
@@ -96,8 +99,9 @@ protect(void *context, struct aspen_vma *vma, uint64_t address)
     struct aspen_mm *mm = vma->mm;
     struct aspen_slot slot;
 
-    if (!(vma->flags & ASPEN_VM_SHARED) ||
-        !aspen_table_walk(mm, address, &slot))
+    if (!(vma->flags & ASPEN_VM_SHARED))
+        return true;
+    if (!aspen_table_walk(mm, address, &slot) && !aspen_tlb_pending(mm, 0))
         return true;
     aspen_notify_start(mm, address, address + ASPEN_PAGE_SIZE);
     protect_slot(mm, &slot, *frame, address);

@@ -4,7 +4,11 @@
  *
  * I1  No table is given back before the flush, and no frame of a space in
  *     which somebody may run.
- * I2  The range to flush covers every entry cleared since the last flush.
+ * I2  The range to flush covers every entry cleared since the last flush, and
+ *     all that the tables covered which go.
+ *
+ * I3  Who is done has flushed all that it looked at, or nobody else had begun
+ *     to take away there and not flushed yet (paging/table.h, "Pending").
  *
  * Called by space/unmap.c. The first test to break is
  * tests/unit/paging/test_paging.c.
@@ -20,6 +24,7 @@ gather_forget(struct aspen_gather *gather)
     gather->start = UINT64_MAX;
     gather->end = 0;
     gather->tables_freed = false;
+    gather->before_unlink = false;
 }
 
 void
@@ -29,7 +34,13 @@ aspen_gather_begin(struct aspen_gather *gather, struct aspen_mm *mm, bool quiet)
     gather->quiet = quiet;
     gather->tables = 0;
     gather->count = 0;
+    gather->looked_start = UINT64_MAX;
+    gather->looked_end = 0;
+    memset(gather->written, 0, sizeof(gather->written));
     gather_forget(gather);
+    gather->pending = !quiet;
+    if (!quiet)
+        aspen_tlb_pending_begin(mm);
 }
 
 static void
@@ -59,6 +70,23 @@ gather_free_tables(struct aspen_gather *gather)
     }
 }
 
+/* Frames that could be written until the flush. */
+static void
+gather_note_written(struct aspen_gather *gather)
+{
+    struct aspen_frame *frames = gather->mm->aspen->frames;
+
+    for (unsigned i = 0; i < ASPEN_ARRAY_SIZE(gather->written); i++) {
+        for (uint64_t left = gather->written[i]; left; left &= left - 1) {
+            uint64_t *index =
+                &frames[gather->frames[64 * i + aspen_lowest_bit(left)]].index;
+            if (!(aspen_load_relaxed(index) & ASPEN_FRAME_DIRTY))
+                aspen_fetch_or(index, ASPEN_FRAME_DIRTY);
+        }
+        gather->written[i] = 0;
+    }
+}
+
 void
 aspen_gather_flush(struct aspen_gather *gather)
 {
@@ -71,6 +99,7 @@ aspen_gather_flush(struct aspen_gather *gather)
         gather_flush_tlb(gather);
         gather_free_tables(gather);
     }
+    gather_note_written(gather);
     gather->count = 0;
     if (count)
         aspen_frames_release(gather->mm->aspen, gather->frames, count,
@@ -80,7 +109,12 @@ aspen_gather_flush(struct aspen_gather *gather)
 void
 aspen_gather_table(struct aspen_gather *gather, uint32_t table)
 {
-    gather->mm->aspen->frames[table].table_next = gather->tables;
+    struct aspen_frame *frame = &gather->mm->aspen->frames[table];
+    unsigned level = aspen_frame_offset(frame) % ASPEN_TABLE_ENTRIES;
+    uint64_t first = (aspen_frame_offset(frame) - level) << ASPEN_PAGE_SHIFT;
+
+    aspen_gather_range(gather, first, aspen_table_span(level));
+    frame->table_next = gather->tables;
     gather->tables = table;
     gather->tables_freed = true;
     aspen_fetch_sub_relaxed(&gather->mm->page_tables, 1);
@@ -91,9 +125,17 @@ aspen_gather_end(struct aspen_gather *gather)
 {
     struct aspen *aspen = gather->mm->aspen;
 
+    /* What we found gone may be cached until somebody's flush: ours. */
+    if (gather->pending && gather->looked_start < gather->looked_end &&
+        aspen_tlb_pending(gather->mm, 1))
+        aspen_gather_range(gather, gather->looked_start,
+                           gather->looked_end - gather->looked_start);
     aspen_gather_flush(gather);
     gather_flush_tlb(gather);
     gather_free_tables(gather);
+    if (gather->pending)
+        aspen_tlb_pending_end(gather->mm);
+    gather->pending = false;
     if (!gather->quiet && aspen_tables_waiting(aspen) > TABLES_WAITING_MAX)
         aspen_port_rcu_barrier();
 }

@@ -24,11 +24,17 @@
 struct aspen_gather {
     struct aspen_mm *mm;
     bool quiet;
-    bool tables_freed; /* since the last flush */
-    uint64_t start;    /* what has to be flushed; start >= end: nothing */
+    bool pending;       /* counted in mm->tlb_pending */
+    bool tables_freed;  /* since the last flush, as the next */
+    bool before_unlink; /* flush before a VMA leaves the reverse maps */
+    uint64_t start;     /* what has to be flushed; start >= end: nothing */
     uint64_t end;
+    uint64_t looked_start; /* what was looked at, from the begin on */
+    uint64_t looked_end;
     uint32_t tables; /* list through table_next */
     unsigned count;
+    uint64_t written[ASPEN_GATHER_FRAMES / 64]; /* bit i: frames[i] could be
+                                                   written until the flush */
     uint32_t frames[ASPEN_GATHER_FRAMES];
 };
 
@@ -47,6 +53,16 @@ aspen_gather_range(struct aspen_gather *gather, uint64_t address,
         gather->end = address + bytes;
 }
 
+/* [start, end) is looked at, whatever is found there. Comes first. */
+static inline void
+aspen_gather_looks(struct aspen_gather *gather, uint64_t start, uint64_t end)
+{
+    if (start < gather->looked_start)
+        gather->looked_start = start;
+    if (end > gather->looked_end)
+        gather->looked_end = end;
+}
+
 /* Flush and release what has been gathered. */
 void aspen_gather_flush(struct aspen_gather *gather);
 
@@ -60,6 +76,20 @@ aspen_gather_frame(struct aspen_gather *gather, uint32_t frame)
     if (aspen_unlikely(gather->count == ASPEN_GATHER_FRAMES))
         aspen_gather_flush(gather);
     gather->frames[gather->count++] = frame;
+}
+
+/*
+ * The same for a page that others may find, write back and so clean, and that
+ * the entry allowed to write to: until the flush the processor may do so, so
+ * that it is dirty after the flush whatever came before.
+ */
+static inline void
+aspen_gather_written(struct aspen_gather *gather, uint32_t frame)
+{
+    aspen_gather_frame(gather, frame);
+    gather->written[(gather->count - 1) / 64] |= (uint64_t)1
+                                                 << (gather->count - 1) % 64;
+    gather->before_unlink = true;
 }
 
 /* A table that no entry leads to any more; mm->page_tables goes down by one.

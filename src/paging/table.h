@@ -71,7 +71,7 @@ aspen_slot_clear(uint64_t *slot, uint64_t entry)
     (void)entry;
     return aspen_exchange(slot, (uint64_t)0);
 #else
-    aspen_store_relaxed(slot, (uint64_t)0);
+    aspen_store(slot, (uint64_t)0); /* after it was counted as pending */
     return entry;
 #endif
 }
@@ -149,5 +149,31 @@ unsigned aspen_entry_bits_of(const struct aspen *aspen, uint64_t vm_flags);
 /* Flush [start, end) of mm from the TLBs of its CPUs, and count it. */
 void aspen_tlb_flush(struct aspen_mm *mm, uint64_t start, uint64_t end,
                      bool tables);
+
+/*
+ * Pending: who takes entries away, or rights off them, and flushes later than
+ * it gives back the table's lock, counts itself before it looks at the first
+ * entry, and off after the flush. So who finds nothing left to do knows whether
+ * that is so for the processors as well: if others are pending it flushes what
+ * it looked at. (Linux: mm_tlb_flush_nested().)
+ */
+static inline void
+aspen_tlb_pending_begin(struct aspen_mm *mm)
+{
+    aspen_fetch_add(&mm->tlb_pending, 1);
+}
+
+static inline void
+aspen_tlb_pending_end(struct aspen_mm *mm)
+{
+    aspen_fetch_sub(&mm->tlb_pending, 1);
+}
+
+/* More than `own`, the caller's. */
+static inline bool
+aspen_tlb_pending(const struct aspen_mm *mm, uint32_t own)
+{
+    return aspen_load(&mm->tlb_pending) > own;
+}
 
 #endif

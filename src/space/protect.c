@@ -113,6 +113,7 @@ aspen_protect_range(struct aspen_mm *mm, const struct aspen_vma *whole,
     struct aspen_tree_cursor cursor;
 
     aspen_notify_start(mm, start, end);
+    aspen_tlb_pending_begin(mm);
     if (whole) {
         protect_vma(&protect, whole, start, end);
     } else {
@@ -121,7 +122,10 @@ aspen_protect_range(struct aspen_mm *mm, const struct aspen_vma *whole,
         while ((vma = aspen_tree_next(&cursor, end - 1)) != NULL)
             protect_vma(&protect, vma, start, end);
     }
-    if (protect.low < protect.high)
+    if (aspen_tlb_pending(mm, 1))
+        aspen_tlb_flush(mm, start, end, false);
+    else if (protect.low < protect.high)
         aspen_tlb_flush(mm, protect.low, protect.high, false);
+    aspen_tlb_pending_end(mm);
     aspen_notify_end(mm, start, end);
 }

@@ -7,6 +7,9 @@
  * I2  Zap, then unlink from the reverse maps, then free tables: a reverse-map
  *     walker takes no mmap lock, so a table may go only when no VMA leads to
  *     it any more.
+ * I3  Who writes an object's pages back, or takes raw memory away, finds the
+ *     processors that could still write there through its reverse map: so what
+ *     they can write is flushed before the VMA is unlinked.
  *
  * Called by munmap, exit and the recovery of fork. The first test to break is
  * tests/unit/life/test_fork.c.
@@ -82,8 +85,12 @@ zap_leaf(struct zap *zap, uint64_t address, uint64_t entry, unsigned level)
     unsigned bits = aspen_entry_bits(entry);
 
     aspen_gather_range(zap->gather, address, aspen_entry_span(level));
-    if (bits & ASPEN_ENTRY_SPECIAL)
+    if (bits & ASPEN_ENTRY_SPECIAL) {
+        /* Who takes raw memory back goes by the reverse maps (I3). */
+        if (aspen_entry_frame(entry) != ASPEN_ZERO_FRAME)
+            zap->gather->before_unlink = true;
         return;
+    }
 
     uint32_t frame = (uint32_t)aspen_entry_frame(entry);
     enum aspen_rss kind = ASPEN_RSS_ANON;
@@ -94,7 +101,10 @@ zap_leaf(struct zap *zap, uint64_t address, uint64_t entry, unsigned level)
     }
     if (!(zap->vma->flags & ASPEN_VM_HUGETLB))
         zap->gone[kind] += (uint64_t)1 << (ASPEN_TABLE_SHIFT * level);
-    aspen_gather_frame(zap->gather, frame);
+    if (kind != ASPEN_RSS_ANON && bits & ASPEN_ENTRY_WRITE)
+        aspen_gather_written(zap->gather, frame);
+    else
+        aspen_gather_frame(zap->gather, frame);
 }
 
 /* Does what stands there stay? */
@@ -215,6 +225,7 @@ aspen_zap_some(struct aspen_gather *gather, struct aspen_vma *vma,
         .gather = gather, .aspen = mm->aspen, .vma = vma, .what = what};
 
     aspen_mm_note_resident(mm);
+    aspen_gather_looks(gather, start, end);
     zap_table(&zap, mm->root, ASPEN_TABLE_LEVELS - 1, start, end);
     for (unsigned kind = 0; kind < ASPEN_RSS_KINDS; kind++)
         if (zap.gone[kind])
@@ -323,6 +334,8 @@ aspen_unmap_region(const struct aspen_unmap *unmap)
     aspen_notify_start(mm, unmap->start, unmap->end);
     aspen_gather_begin(&gather, mm, unmap->quiet);
     unmap_vmas(&gather, unmap);
+    if (gather.before_unlink && !unmap->quiet)
+        aspen_gather_flush(&gather); /* I3 */
     unlink_vmas(unmap);
     aspen_free_page_tables(&gather, unmap->start, unmap->end,
                            unmap->table_floor, unmap->table_ceiling);

@@ -107,6 +107,7 @@ sweep_range(struct sweep *sweep, uint64_t start, uint64_t end,
 
     aspen_notify_start(mm, start, end);
     aspen_gather_begin(&sweep->gather, mm, false);
+    aspen_gather_looks(&sweep->gather, start, end);
     for (uint64_t at = start; at < end; at = stop) {
         aspen_table_walk(mm, at, &slot);
         uint64_t span =

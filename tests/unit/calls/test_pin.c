@@ -396,6 +396,27 @@ test_again(void **state)
     destroy(&s);
 }
 
+/* Not even the reference that pins hold to the space. */
+static void
+test_unpin_nothing(void **state)
+{
+    (void)state;
+    struct space s;
+    uint32_t frame;
+
+    create(&s);
+    helper_map(s.mm, BASE, 1, RW);
+    aspen_unpin(s.mm, NULL, 0, false);
+    aspen_unpin(s.mm, NULL, 0, true);
+    assert_int_equal(aspen_pin_range(s.mm, BASE, PAGE, 0, &frame), 0);
+    aspen_unpin(s.mm, &frame, 0, false);
+    assert_int_equal(helper_counters(s.mm).pinned_pages, 1);
+    aspen_unpin(s.mm, &frame, 1, false);
+    aspen_unpin(s.mm, &frame, 0, false);
+    helper_assert_valid(&s.helper);
+    destroy(&s);
+}
+
 /* Read-pinned while its entry is read-only: a write must not copy. */
 static void
 test_write_to_pinned(void **state)
@@ -686,6 +707,7 @@ main(void)
         cmocka_unit_test(test_fork),
         cmocka_unit_test(test_outlives),
         cmocka_unit_test(test_again),
+        cmocka_unit_test(test_unpin_nothing),
         cmocka_unit_test(test_write_to_pinned),
         cmocka_unit_test(test_huge),
         cmocka_unit_test(test_given_back),
