@@ -146,6 +146,7 @@ $(foreach v,release test asan tsan clang fuzz $(FOREIGN),$(eval $(call variant,$
 -include tools/tools.mk
 -include bench/bench.mk
 -include tests/explore/explore.mk
+-include tests/mmu/mmu.mk
 -include tests/fuzz/fuzz.mk
 
 # ---- Unit tests ---------------------------------------------------------
@@ -154,7 +155,7 @@ $(foreach v,release test asan tsan clang fuzz $(FOREIGN),$(eval $(call variant,$
 # tests/threads is a program, $(BUILD)/tests/unit/test_NAME. It is linked with
 # unit.c, and with X.c when it includes "X.h": of tests/unit, or of its folder.
 UNIT_SOURCES := $(wildcard tests/unit/*/test_*.c tests/host/test_*.c \
-    tests/threads/test_*.c)
+    tests/threads/test_*.c tests/mmu/test_*.c)
 UNIT := $(basename $(notdir $(UNIT_SOURCES)))
 unit_source = $(filter %/$1.c,$(UNIT_SOURCES))
 unit_includes = $(shell sed -n 's,^\#include "\([a-z0-9_]*\)\.h".*,\1.c,p' \

@@ -155,7 +155,7 @@ void aspen_tlb_flush(struct aspen_mm *mm, uint64_t start, uint64_t end,
  * it gives back the table's lock, counts itself before it looks at the first
  * entry, and off after the flush. So who finds nothing left to do knows whether
  * that is so for the processors as well: if others are pending it flushes what
- * it looked at. (Linux: mm_tlb_flush_nested().)
+ * it looked at. (Linux has mm_tlb_flush_nested for it.)
  */
 static inline void
 aspen_tlb_pending_begin(struct aspen_mm *mm)

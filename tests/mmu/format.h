@@ -1,0 +1,140 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * format.h - how the processors read a 64-bit entry of a page table with four
+ * levels and pages of 4 KiB, by their manuals:
+ *
+ *   x86-64   Intel SDM volume 3, 4.5 "4-level paging", tables 4-15 to 4-20
+ *   AArch64  Arm ARM (DDI 0487), D8.3 "Translation table descriptor formats":
+ *            stage 1 at EL0, 4 KiB granule, 48-bit output
+ *
+ * Level 0 is where the walk ends. Written beside src/paging, not after it.
+ */
+#ifndef ASPEN_TESTS_MMU_FORMAT_H
+#define ASPEN_TESTS_MMU_FORMAT_H
+
+#include <aspen_port.h>
+
+enum format_kind {
+    FORMAT_NOTHING, /* the access faults */
+    FORMAT_TABLE,
+    FORMAT_LEAF,
+    FORMAT_RESERVED, /* present, and with bits set that have to be clear */
+};
+
+/* What an entry says. Rights of a table are bounds for what is below. */
+struct format_entry {
+    enum format_kind kind;
+    uint64_t number; /* of the page frame that the address bits name */
+    bool read, write, exec;
+    bool accessed;
+    bool dirty; /* a leaf that can be written, without a word to anybody */
+    bool raw;   /* a note of the core's, in a bit that no processor reads */
+    unsigned key;
+};
+
+#define FORMAT_BIT(n) ((uint64_t)1 << (n))
+#define FORMAT_BITS(high, low)                                                 \
+    ((FORMAT_BIT(high) << 1) - FORMAT_BIT(low)) /* high < 63 */
+
+#if defined(ASPEN_PORT_PAGING_X86_64)
+
+#define FORMAT_NAME "x86-64"
+
+static inline struct format_entry
+format_read(uint64_t entry, unsigned level)
+{
+    struct format_entry says = {.kind = FORMAT_NOTHING};
+
+    if (!(entry & FORMAT_BIT(0))) /* P */
+        return says;
+    bool page_size = level > 0 && entry & FORMAT_BIT(7); /* PS */
+    bool user = entry & FORMAT_BIT(2);                   /* U/S */
+
+    says.kind = level == 0 || page_size ? FORMAT_LEAF : FORMAT_TABLE;
+    says.number = (entry & FORMAT_BITS(51, 12)) >> 12;
+    says.read = user;
+    says.write = user && entry & FORMAT_BIT(1);    /* R/W */
+    says.exec = user && !(entry & FORMAT_BIT(63)); /* XD */
+    says.accessed = entry & FORMAT_BIT(5);         /* A, in tables as well */
+    if (level == 3 && page_size)
+        says.kind = FORMAT_RESERVED;
+    if (says.kind != FORMAT_LEAF)
+        return says;
+    says.dirty = entry & FORMAT_BIT(6); /* D */
+    says.key = (unsigned)(entry >> 59 & 15);
+    says.raw = entry & FORMAT_BIT(9);
+    /* Bit 12 is PAT in a large leaf; from there to its size: reserved. */
+    if (level > 0 && entry & FORMAT_BITS(11 + 9 * level, 13))
+        says.kind = FORMAT_RESERVED;
+    return says;
+}
+
+/* The entry after an access; 0: the processor does not make one of it. */
+static inline uint64_t
+format_accessed(uint64_t entry, bool leaf, bool write)
+{
+    entry |= FORMAT_BIT(5);
+    return leaf && write ? entry | FORMAT_BIT(6) : entry;
+}
+
+#else
+
+#define FORMAT_NAME "AArch64"
+
+static inline struct format_entry
+format_read_table(uint64_t entry)
+{
+    bool none = entry & FORMAT_BIT(61); /* APTable[0]: not at EL0 */
+
+    return (struct format_entry){
+        .kind = FORMAT_TABLE,
+        .number = (entry & FORMAT_BITS(47, 12)) >> 12,
+        .read = !none,
+        .write = !none && !(entry & FORMAT_BIT(62)), /* APTable[1] */
+        .exec = !(entry & FORMAT_BIT(60)),           /* UXNTable */
+        .accessed = true,
+    };
+}
+
+static inline struct format_entry
+format_read(uint64_t entry, unsigned level)
+{
+    bool valid = entry & FORMAT_BIT(0), second = entry & FORMAT_BIT(1);
+
+    if (!valid || (level == 0 && !second))
+        return (struct format_entry){.kind = FORMAT_NOTHING};
+    if (level > 0 && second)
+        return format_read_table(entry);
+
+    bool user = entry & FORMAT_BIT(6);      /* AP[1]: data, at EL0 */
+    bool read_only = entry & FORMAT_BIT(7); /* AP[2] */
+    bool modifier = entry & FORMAT_BIT(51); /* DBM */
+    struct format_entry says = {
+        .kind = FORMAT_LEAF,
+        .number = (entry & FORMAT_BITS(47, 12)) >> 12,
+        .read = user,
+        .write = user && (!read_only || modifier),
+        .exec = !(entry & FORMAT_BIT(54)),  /* UXN */
+        .accessed = entry & FORMAT_BIT(10), /* AF */
+        .dirty = user && !read_only,
+        .key = (unsigned)(entry >> 59 & 15),
+        .raw = entry & FORMAT_BIT(56),
+    };
+    /* A block at our level 3 there is not; a block is aligned. */
+    if (level == 3 || (level > 0 && entry & FORMAT_BITS(11 + 9 * level, 12)))
+        says.kind = FORMAT_RESERVED;
+    return says;
+}
+
+static inline uint64_t
+format_accessed(uint64_t entry, bool leaf, bool write)
+{
+    if (!leaf)
+        return entry;
+    entry |= FORMAT_BIT(10);
+    return write ? entry & ~FORMAT_BIT(7) : entry;
+}
+
+#endif
+
+#endif

@@ -1,0 +1,147 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * mmu.h - a processor for tests: what a memory-management unit does with the
+ * tables that the core builds, at its worst.
+ *
+ *      access --> leaves cached? ----------------------> bytes of the frame
+ *                   | no                                       ^
+ *                   v                                          |
+ *                 tables cached? --> walk the rest --> leaf ---/
+ *
+ * Each CPU caches every translation and every upper table that it came by, and
+ * gives up nothing but what a flush covers on a CPU that is in its mask. It
+ * decodes entries as the processors' manuals have them, and knows nothing of
+ * the core: only the port's choice of a format, and where the frames are.
+ *
+ * One CPU more, MMU_SECOND, is a second MMU (a guest's, a device's): it caches
+ * leaves, and hears of changes by the brackets of struct aspen_notifier_ops
+ * alone.
+ *
+ * What is not right is kept as the first "breach", in words; mmu_breach() has
+ * it. Each CPU has a lock, held for a whole access: a flush comes before or
+ * after it, never in between, as an interrupt between two instructions.
+ */
+#ifndef ASPEN_TESTS_MMU_H
+#define ASPEN_TESTS_MMU_H
+
+#include <aspen_port.h>
+
+#define MMU_CPUS   ASPEN_PORT_CPUS
+#define MMU_SECOND MMU_CPUS
+#define MMU_ALL    (MMU_CPUS + 1)
+
+/* Who writes accessed and dirty into entries. */
+enum mmu_flags {
+    MMU_FLAGS_NOBODY, /* a walker in software: does not look at them */
+    MMU_FLAGS_FAULT,  /* the processor faults until somebody has */
+    MMU_FLAGS_SET,    /* the processor does, in one atomic step */
+};
+
+struct mmu_config {
+    void *direct_map; /* as the machine's */
+    uint32_t frames;
+    enum mmu_flags flags;
+    uint64_t evict_seed;                 /* 0: it evicts nothing by itself */
+    void (*on_breach)(const char *what); /* or NULL */
+};
+
+enum mmu_access { MMU_READ, MMU_WRITE, MMU_EXEC };
+
+/* One thing that a CPU has cached. */
+struct mmu_cached {
+    uint32_t root;    /* whose it is */
+    bool leaf;        /* else an entry that leads to a table */
+    unsigned level;   /* of the entry */
+    uint64_t address; /* the first that it is about */
+    uint64_t bytes;
+    uint64_t number; /* of the first frame, or the table's */
+    bool read, write, exec, dirty;
+    bool raw; /* the core's note that this is no frame of the machine */
+    unsigned key;
+    uint64_t since; /* mmu_now() when it came */
+};
+
+/* From here on this is the processor of that machine. One at a time; what was
+ * cached for another is gone. Nobody accesses anything meanwhile. */
+void mmu_attach(const struct mmu_config *config);
+void mmu_detach(void);
+bool mmu_attached(void);
+
+/* ---- What a CPU does --------------------------------------------------- */
+
+/*
+ * An access inside one page, in the space whose top table is `root`. False: it
+ * faults. `bytes` are read from, written to; NULL: only the translation.
+ */
+bool mmu_access(unsigned cpu, uint32_t root, uint64_t address,
+                enum mmu_access access, void *bytes, size_t length);
+
+/* Cache all that is in the tables, `most` leaves at most, as speculation may;
+ * what was there before stays. Returns how many leaves it saw. */
+uint64_t mmu_load(unsigned cpu, uint32_t root, uint64_t most);
+
+/* The CPU leaves the space and keeps nothing of it. */
+void mmu_leave(unsigned cpu, uint32_t root);
+/* All leave it. */
+void mmu_forget(uint32_t root);
+
+/* ---- What it is told --------------------------------------------------- */
+
+/* As aspen_port_tlb_flush(). */
+void mmu_flush(const uint64_t *cpus, uint32_t root, uint64_t start,
+               uint64_t end, bool tables);
+
+/* The brackets of the second MMU. */
+void mmu_second_start(uint32_t root, uint64_t start, uint64_t end);
+void mmu_second_end(uint32_t root, uint64_t start, uint64_t end);
+
+/* ---- What is not right ------------------------------------------------- */
+
+/* Nobody accesses the space any more: its leaves may lead anywhere until the
+ * flush, its tables may not. */
+void mmu_quiet(uint32_t root);
+
+/*
+ * Frames [first, first + count) belong to nobody, or to somebody new: nothing
+ * may lead there. `what` happened to them. With `still` a frame counts only if
+ * that says so, which is asked while whatever leads there cannot be flushed:
+ * so that frames which are somebody's again by then do no harm.
+ */
+typedef bool mmu_still(void *context, uint32_t frame);
+void mmu_frames_changed(uint32_t first, uint32_t count, const char *what,
+                        mmu_still *still, void *context);
+
+/* Nothing that is cached of the space says other than its tables do, nor
+ * allows more. Context: nobody changes them. */
+void mmu_check(uint32_t root, const char *after);
+
+/* The number of a moment; what is cached later has a higher one. */
+uint64_t mmu_now(void);
+
+/* Nothing of [start, end) is cached (nothing that can be written, if
+ * `writable`) from before `since`: `after` has returned. */
+void mmu_check_gone(uint32_t root, uint64_t start, uint64_t end, uint64_t since,
+                    bool writable, const char *after);
+
+/* Look at all that is cached; a text that is returned is a breach. The CPU's
+ * lock is held: nothing that is cached can be flushed meanwhile. */
+typedef const char *mmu_visit(void *context, unsigned cpu,
+                              const struct mmu_cached *cached);
+void mmu_each(mmu_visit *visit, void *context, const char *after);
+
+/* The first breach, or NULL; forgotten by mmu_attach() and by mmu_forgive(). */
+const char *mmu_breach(void);
+void mmu_forgive(void);
+
+/* How much there was to see, since the program began. */
+struct mmu_counts {
+    uint64_t walks;
+    uint64_t hits;
+    uint64_t faults;
+    uint64_t flushes;
+    uint64_t dropped; /* by flushes */
+    uint64_t checks;  /* of cached things against tables */
+};
+struct mmu_counts mmu_counts(void);
+
+#endif

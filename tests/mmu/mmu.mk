@@ -1,0 +1,16 @@
+# SPDX-License-Identifier: MIT
+#
+# A processor beside the tests (docs/evidence/processor.md). Those of the layers that have
+# calls are linked with it as they are: ld puts tests/mmu/beside.c between them
+# and the library.
+
+MMU_SOURCES := tests/mmu/mmu.c tests/mmu/told.c tests/mmu/beside.c
+MMU_WRAPS := $(shell tests/mmu/wraps.sh $(MMU_SOURCES))
+CPPFLAGS_ALL += -Itests/mmu
+
+# test_machine looks at which CPUs a space is active on.
+MMU_BESIDE := $(filter-out test_machine,$(basename $(notdir $(wildcard $(addsuffix /test_*.c, \
+    $(addprefix tests/unit/,space object ranges fault calls life) \
+    tests/threads tests/mmu)))))
+$(foreach t,$(MMU_BESIDE),$(eval UNIT_EXTRA_$t += $(MMU_SOURCES)) \
+    $(eval LDFLAGS_$t += $(MMU_WRAPS)))

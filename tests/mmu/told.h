@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * told.h - what the core tells a processor of mmu.h, taken from between the
+ * core and its port, on any port: flushes, frames that are freed or given out,
+ * and the brackets of the second MMU. Programs that use it are linked with
+ * MMU_WRAPS (tests/mmu/mmu.mk).
+ */
+#ifndef ASPEN_TESTS_MMU_TOLD_H
+#define ASPEN_TESTS_MMU_TOLD_H
+
+#include "mmu.h"
+#include <aspen/aspen.h>
+
+/* For config.hooks.notifier. */
+extern const struct aspen_notifier_ops told_notifier;
+
+/* The frames are this machine's; NULL: nobody's. */
+void told_of(struct aspen *aspen);
+
+/* As mmu_access(), in a space. */
+bool told_access(unsigned cpu, struct aspen_mm *mm, uint64_t address,
+                 enum mmu_access access, void *bytes, size_t length);
+
+/* Faults answer 0, and the access goes on faulting. */
+#define TOLD_FOR_EVER 1
+
+/* An access with the faults that it takes: 0, a fault's error, FOR_EVER. */
+int told_run(unsigned cpu, struct aspen_mm *mm, uint64_t address,
+             enum mmu_access access, void *bytes, size_t length);
+
+#endif
