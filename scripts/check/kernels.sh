@@ -140,7 +140,8 @@ fact()
 
 check_in()
 {
-    local directory=$work/$1-$2 results p f s status
+    # QEMU takes a comma in a file's name for the next option.
+    local directory=$work/$1-${2//,/-} results p f s status
     results=$directory/results
     rm -rf "$directory"
     mkdir -p "$directory"
