@@ -116,7 +116,13 @@ tools()
     local name=$1
     shift
     case $name in
-    fuzz) "$@" "$build/aspen" fuzz --calls "${CALLS:-3000}" --seed 1 ;;
+    fuzz)
+        "$@" sh -c 'printf "6.1\n%s\n" "$(uname -r)"' | sort -CV || {
+            echo 'the kernel is older than 6.1'
+            return 2
+        }
+        "$@" "$build/aspen" fuzz --calls "${CALLS:-3000}" --seed 1
+        ;;
     shadow) "$@" "$build/aspen" shadow -- bash -c 'ls / | sort >/dev/null' ;;
     run) "$@" scripts/run.sh "$build/aspen" ;;
     esac

@@ -249,7 +249,7 @@ pair_begin(struct pair *p)
     struct aspen_config config;
 
     if (!host_fits())
-        unit_skip("not Linux 6.12 or later on the processor whose page tables "
+        unit_skip("not Linux 6.1 or later on the processor whose page tables "
                   "these are, and not under ThreadSanitizer");
     if (host_promise_bytes() < PROMISE_BYTES)
         unit_skip("vm.overcommit_memory is 2, and less than %llu MiB are left",

@@ -108,7 +108,10 @@ compare_all(bool remote)
 {
     static struct sides s;
     struct aspen_config config;
+    enum aspen_semantics semantics;
 
+    if (!host_semantics(&semantics))
+        unit_skip("not Linux 6.1 or later with pages of 4 KiB");
     host_config(&config);
     config.frames = 0;
     if (madvise(NULL, 0, MADV_MERGEABLE))
