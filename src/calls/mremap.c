@@ -333,11 +333,10 @@ move_init(struct aspen_move *move, const struct remap *remap)
     move->vma = remap->vma;
     move->from = remap->old;
     move->pages_bytes = aspen_min_u64(remap->old_bytes, remap->new_bytes);
-    move->gone_bytes = dontunmap ? 0 : remap->old_bytes;
+    move->unmapped_bytes = dontunmap ? 0 : remap->old_bytes;
     move->to = remap->new;
     move->to_bytes = remap->new_bytes;
     move->dontunmap = dontunmap;
-    move->with = NULL;
 }
 
 /* What there will be after the moves that were planned. */
@@ -463,11 +462,7 @@ relocate(struct remap *remap)
     struct aspen_move move;
 
     int error = plan_move(remap, &move, &totals);
-    if (!error)
-        error = aspen_move_reserve(&move);
-    if (!error)
-        aspen_move_commit(&move);
-    return error;
+    return error ? error : aspen_move_apply(&move);
 }
 
 /* ---- One mapping ------------------------------------------------------- */
@@ -537,7 +532,7 @@ count_parts(const struct remap *all, uint64_t end)
 
 /* All that can be known before any moves. */
 static int
-plan_moves(const struct remap *all, struct aspen_moves *moves)
+plan_moves(const struct remap *all, struct aspen_move_all *moves)
 {
     struct totals totals = {all->mm->total_pages, all->mm->data_pages};
     uint64_t from = all->old;
@@ -551,7 +546,6 @@ plan_moves(const struct remap *all, struct aspen_moves *moves)
             error = plan_move(&part, &moves->move[i], &totals);
         if (error)
             return error;
-        moves->move[i].with = moves;
         from = part.old + part.old_bytes;
     }
     return 0;
@@ -560,15 +554,15 @@ plan_moves(const struct remap *all, struct aspen_moves *moves)
 static int
 remap_together(const struct remap *all, uint64_t count)
 {
-    struct aspen_moves moves;
+    struct aspen_move_all moves;
 
-    int error = aspen_moves_alloc(&moves, all->mm, count);
+    int error = aspen_move_all_alloc(&moves, all->mm, count);
     if (error)
         return error;
     error = plan_moves(all, &moves);
     if (!error)
-        error = aspen_moves_apply(&moves);
-    aspen_moves_free(&moves);
+        error = aspen_move_all_apply(&moves);
+    aspen_move_all_free(&moves);
     return error;
 }
 

@@ -15,7 +15,7 @@
  *
  * Called by mremap. The first test to break is tests/unit/calls/test_mremap.c.
  */
-#include "ranges/move_all.h"
+#include "ranges/move.h"
 
 #include "space/anon_vma.h"
 #include "space/charge.h"
@@ -24,9 +24,9 @@
 #include "space/release.h"
 
 static uint64_t
-gone_end(const struct aspen_move *move)
+unmapped_end(const struct aspen_move *move)
 {
-    return move->from + move->gone_bytes;
+    return move->from + move->unmapped_bytes;
 }
 
 /* ---- Check ------------------------------------------------------------- */
@@ -38,9 +38,9 @@ check_ranges(struct aspen_move *move)
                                    move->to + move->to_bytes);
     if (error)
         return error;
-    if (move->gone_bytes)
+    if (move->unmapped_bytes)
         return aspen_remove_check(&move->source, move->mm, move->from,
-                                  gone_end(move));
+                                  unmapped_end(move));
     aspen_remove_init(&move->source, move->mm, move->from, move->from);
     return 0;
 }
@@ -54,8 +54,7 @@ init_tables(struct aspen_move *move)
     tables->from = move->from;
     tables->to = move->to;
     tables->bytes = move->pages_bytes;
-    /* Others of a row may take tables there that were not used. */
-    tables->target_goes = move->target.first != NULL || move->with;
+    tables->target_goes = move->target.first != NULL;
     tables->drop_userfault = move->vma->userfault != NULL;
 }
 
@@ -80,83 +79,23 @@ aspen_move_check(struct aspen_move *move)
 
 /* ---- Reserve ----------------------------------------------------------- */
 
-static void
-uncut(struct aspen_cut *cut)
-{
-    if (cut->high.vma)
-        aspen_isolate_undo(&cut->high);
-    if (cut->low.vma)
-        aspen_isolate_undo(&cut->low);
-}
-
-static void
-cut_done(struct aspen_cut *cut)
-{
-    if (cut->low.vma)
-        aspen_isolate_done(&cut->low);
-    if (cut->high.vma)
-        aspen_isolate_done(&cut->high);
-}
-
-/* Cut the range out of the VMAs at its ends; *changed: there was one to cut. */
-static int
-cut_out(struct aspen_cut *cut, const struct aspen_remove *range, bool *changed)
-{
-    struct aspen_vma *first = range->first;
-    struct aspen_vma *last = range->last;
-
-    cut->low.vma = cut->high.vma = NULL;
-    *changed = first && (first->start < range->start || last->end > range->end);
-    if (!*changed)
-        return 0;
-    int error = aspen_vma_isolate(&cut->low, first,
-                                  aspen_max_u64(first->start, range->start),
-                                  aspen_min_u64(first->end, range->end));
-    if (error) {
-        cut->low.vma = NULL;
-        return error;
-    }
-    if (first != last)
-        error = aspen_vma_isolate(&cut->high, last, last->start,
-                                  aspen_min_u64(last->end, range->end));
-    if (error) {
-        cut->high.vma = NULL;
-        uncut(cut);
-    }
-    return error;
-}
-
-/* What loses its lock and stays is cut out, up to 6.12. */
-static int
-cut_locked(struct aspen_move *move, bool *changed)
-{
-    struct aspen_vma *vma = move->vma;
-    uint64_t end = move->from + move->pages_bytes;
-
-    *changed = vma->start < move->from || vma->end > end;
-    if (!*changed)
-        return 0;
-    int error = aspen_vma_isolate(&move->source_cut.low, vma, move->from, end);
-    if (error)
-        move->source_cut.low.vma = NULL;
-    return error;
-}
-
-/* I4. After a cut the VMAs are others. */
+/* I4. After a cut the VMAs are others. Up to 6.12 what loses its lock and stays
+ * is cut out, too. */
 static int
 cut_source(struct aspen_move *move)
 {
     bool changed;
 
-    int error = cut_out(&move->source_cut, &move->source, &changed);
+    int error = aspen_cut_range(&move->source_cut, &move->source, &changed);
     if (!error && move->dontunmap && move->vma->flags & ASPEN_VM_LOCKED &&
         aspen_release_dontunmap_cuts_out_locked(move->mm->aspen))
-        error = cut_locked(move, &changed);
+        error = aspen_cut_vma(&move->source_cut, move->vma, move->from,
+                              move->from + move->pages_bytes, &changed);
     if (error || !changed)
         return error;
     error = check_ranges(move);
     if (error)
-        uncut(&move->source_cut);
+        aspen_cut_undo(&move->source_cut);
     return error;
 }
 
@@ -165,16 +104,15 @@ aspen_move_cut(struct aspen_move *move)
 {
     bool changed;
 
-    /* Those before it may have cut here. */
     move->vma = aspen_vma_at(move->mm, move->from);
     int error = check_ranges(move);
     if (!error)
         error = cut_source(move);
     if (error)
         return error;
-    error = cut_out(&move->target_cut, &move->target, &changed);
+    error = aspen_cut_range(&move->target_cut, &move->target, &changed);
     if (error) {
-        uncut(&move->source_cut);
+        aspen_cut_undo(&move->source_cut);
         return error;
     }
     const struct aspen_vma *vma = aspen_vma_at(move->mm, move->from);
@@ -186,8 +124,8 @@ aspen_move_cut(struct aspen_move *move)
 void
 aspen_move_uncut(struct aspen_move *move)
 {
-    uncut(&move->target_cut);
-    uncut(&move->source_cut);
+    aspen_cut_undo(&move->target_cut);
+    aspen_cut_undo(&move->source_cut);
 }
 
 static uint64_t
@@ -212,26 +150,21 @@ reserve_charge(struct aspen_move *move)
 static struct aspen_vma *
 staying(const struct aspen_move *move, struct aspen_vma *vma)
 {
-    if (vma && move->with)
-        return aspen_moves_stays(move->with, vma) ? vma : NULL;
-    return vma && vma->start < gone_end(move) && vma->end > move->from &&
-                   move->gone_bytes
+    return vma && vma->start < unmapped_end(move) && vma->end > move->from &&
+                   move->unmapped_bytes
                ? NULL
                : vma;
 }
 
-/* Would the new mapping be one with what is left, if nothing was cut out in
+/* Would the new mapping be merged with what is left, if nothing was cut out in
  * between later? Then it shares that one's fate. */
 static bool
-would_merge_remnant(const struct aspen_move *move)
+would_merge_remnant(const struct aspen_move *move, struct aspen_vma *above)
 {
-    struct aspen_vma *above = move->target.above;
     struct aspen_merge merge = move->merge;
 
-    if (!move->with || !move->dontunmap || !above ||
-        above->start < move->remnant_start ||
-        above->start >= move->remnant_end ||
-        aspen_moves_stays(move->with, above))
+    if (!move->dontunmap || !above || above->start < move->remnant_start ||
+        above->start >= move->remnant_end)
         return false;
     merge.above = above;
     aspen_merge_check(&merge);
@@ -257,7 +190,18 @@ keep_apart(const struct aspen_move *move, struct aspen_merge *merge)
 }
 
 static void
-plan_merge(struct aspen_move *move)
+find_neighbours(const struct aspen_move *move,
+                struct aspen_move_neighbours *neighbours)
+{
+    neighbours->below = staying(move, move->target.below);
+    neighbours->above = staying(move, move->target.above);
+    neighbours->below_then = NULL;
+    neighbours->above_goes = NULL;
+}
+
+static void
+plan_merge(struct aspen_move *move,
+           const struct aspen_move_neighbours *neighbours)
 {
     struct aspen_merge *merge = &move->merge;
     bool alone = move->vma->userfault != NULL;
@@ -268,16 +212,14 @@ plan_merge(struct aspen_move *move)
     merge->flags = move->flags;
     merge->object = move->vma->object;
     merge->pgoff = move->pgoff;
-    merge->below = alone ? NULL : staying(move, move->target.below);
-    merge->above = alone ? NULL : staying(move, move->target.above);
-    merge->below_then = NULL;
-    if (move->with && !alone)
-        aspen_moves_find_below(move->with, merge);
+    merge->below = alone ? NULL : neighbours->below;
+    merge->above = alone ? NULL : neighbours->above;
+    merge->below_then = alone ? NULL : neighbours->below_then;
     merge->grows = false;
     merge->like = move->vma;
     keep_apart(move, merge);
     aspen_merge_check(merge);
-    move->merges_remnant = would_merge_remnant(move);
+    move->merges_remnant = would_merge_remnant(move, neighbours->above_goes);
 }
 
 static int
@@ -311,11 +253,16 @@ reserve_fresh(struct aspen_move *move)
 }
 
 static int
-reserve_vma(struct aspen_move *move)
+reserve_vma(struct aspen_move *move,
+            const struct aspen_move_neighbours *neighbours)
 {
+    struct aspen_move_neighbours there;
+
     move->fresh = NULL;
     aspen_list_init(&move->links);
-    plan_merge(move);
+    if (!neighbours)
+        find_neighbours(move, &there);
+    plan_merge(move, neighbours ? neighbours : &there);
     if (move->merge.below || move->merge.above)
         return aspen_merge_reserve(&move->merge);
     return reserve_fresh(move);
@@ -354,11 +301,9 @@ reserve_tree(struct aspen_move *move)
     uint64_t end = merge->above ? merge->above->end : merge->end;
     unsigned stores = 1 + (move->source.first ? 1u : 0);
 
-    move->own_tree = (struct aspen_tree_reserve){0};
-    move->tree = &move->own_tree;
     if (move->source.first) {
         start = aspen_min_u64(start, move->from);
-        end = aspen_max_u64(end, gone_end(move));
+        end = aspen_max_u64(end, unmapped_end(move));
     }
     return aspen_remove_reserve_tree(&move->target, move->tree, stores, start,
                                      end);
@@ -388,7 +333,8 @@ aspen_move_ask_undo(const struct aspen_move *move)
 }
 
 int
-aspen_move_reserve_rest(struct aspen_move *move)
+aspen_move_reserve(struct aspen_move *move,
+                   const struct aspen_move_neighbours *neighbours)
 {
     int error = aspen_remove_reserve(&move->target);
     if (error)
@@ -396,7 +342,7 @@ aspen_move_reserve_rest(struct aspen_move *move)
     error = reserve_charge(move);
     if (error)
         goto undo_target;
-    error = reserve_vma(move);
+    error = reserve_vma(move, neighbours);
     if (error)
         goto undo_charge;
     error = aspen_table_move_reserve(&move->tables);
@@ -420,40 +366,6 @@ aspen_move_abort(struct aspen_move *move)
     abort_vma(move);
     aspen_uncharge(move->mm->aspen, move->charged_pages);
     aspen_remove_abort(&move->target);
-}
-
-/* A special mapping may say no, the last that can. */
-static int
-reserve_tree_and_ask(struct aspen_move *move)
-{
-    int error = reserve_tree(move);
-    if (error)
-        return error;
-    error = aspen_move_ask(move);
-    if (error)
-        aspen_tree_reserve_release(&move->mm->vmas, move->tree);
-    return error;
-}
-
-int
-aspen_move_reserve(struct aspen_move *move)
-{
-    int error = cut_source(move);
-    if (error)
-        return error;
-    error = aspen_move_reserve_rest(move);
-    if (error)
-        goto undo_cut;
-    error = reserve_tree_and_ask(move);
-    if (error)
-        goto undo_rest;
-    return 0;
-
-undo_rest:
-    aspen_move_abort(move);
-undo_cut:
-    uncut(&move->source_cut);
-    return error;
 }
 
 /* ---- Commit ------------------------------------------------------------ */
@@ -508,7 +420,6 @@ commit_pages(struct aspen_move *move)
     aspen_notify_end(move->mm, move->from, move->from + move->pages_bytes);
 }
 
-/* Without its pages the source is not locked any more, all of its VMA. */
 static void
 unlock(struct aspen_mm *mm, struct aspen_vma *vma)
 {
@@ -518,9 +429,9 @@ unlock(struct aspen_mm *mm, struct aspen_vma *vma)
     vma->flags &= ~(ASPEN_VM_LOCKED | ASPEN_VM_LOCKONFAULT);
 }
 
-/* What was one VMA with the source, until others were cut out of it. */
+/* Without its pages the source is not locked any more, all of its mapping. */
 static void
-unlock_around(const struct aspen_move *move)
+unlock_remnant(const struct aspen_move *move)
 {
     struct aspen_tree_cursor cursor;
     struct aspen_vma *vma;
@@ -528,6 +439,8 @@ unlock_around(const struct aspen_move *move)
     aspen_tree_cursor_init(&cursor, &move->mm->vmas, move->remnant_start);
     while ((vma = aspen_tree_next(&cursor, move->remnant_end - 1)) != NULL)
         unlock(move->mm, vma);
+    if (move->merges_remnant)
+        unlock(move->mm, aspen_vma_at(move->mm, move->to));
 }
 
 /* It has no pages; up to 6.12 as if it never had any. */
@@ -540,28 +453,36 @@ leave_anon_vma(struct aspen_vma *vma)
         vma->pgoff = vma->start >> ASPEN_PAGE_SHIFT;
 }
 
+/* Is the remnant what moved, and nothing else? */
+static bool
+is_all_that_is_left(const struct aspen_move *move, const struct aspen_vma *vma)
+{
+    uint64_t end = move->from + move->pages_bytes;
+
+    return vma->start == move->from && vma->end == end &&
+           move->remnant_start == move->from && move->remnant_end == end &&
+           !move->merges_remnant;
+}
+
 /* Nobody looks there for pages any more. */
 static void
 leave_source(struct aspen_move *move)
 {
     struct aspen_vma *vma = aspen_vma_at(move->mm, move->from);
-    uint64_t end = move->from + move->pages_bytes;
 
-    unlock(move->mm, vma);
-    if (move->with)
-        unlock_around(move);
-    if (move->merges_remnant)
-        unlock(move->mm, aspen_vma_at(move->mm, move->to));
-    if (vma->start == move->from && vma->end == end &&
-        (!move->with || (move->remnant_start == move->from &&
-                         move->remnant_end == end && !move->merges_remnant)))
+    if (!move->remnant_end) {
+        move->remnant_start = vma->start;
+        move->remnant_end = vma->end;
+    }
+    unlock_remnant(move);
+    if (is_all_that_is_left(move, vma))
         leave_anon_vma(vma);
 }
 
 static void
 commit_source(struct aspen_move *move)
 {
-    if (move->gone_bytes) {
+    if (move->unmapped_bytes) {
         /* The new mapping is there now. */
         aspen_remove_look_around(&move->source);
         aspen_remove_commit(&move->source, move->tree);
@@ -578,11 +499,8 @@ aspen_move_commit(struct aspen_move *move)
     uint64_t want = charge_wanted(move);
     uint64_t peak = mm->peak_pages;
 
-    cut_done(&move->source_cut);
-    if (move->with) {
-        cut_done(&move->target_cut);
-        aspen_remove_look_around(&move->target);
-    }
+    aspen_cut_done(&move->source_cut);
+    aspen_cut_done(&move->target_cut);
     aspen_vma_write_lock(move->vma);
     commit_target(move);
     if (move->pages_bytes)
@@ -594,6 +512,49 @@ aspen_move_commit(struct aspen_move *move)
     mm->peak_pages = aspen_max_u64(peak, mm->total_pages);
     if (have > want)
         aspen_uncharge(mm->aspen, have - want);
-    if (!move->with)
-        aspen_tree_reserve_release(&mm->vmas, move->tree);
+}
+
+/* ---- The whole of one move --------------------------------------------- */
+
+static int
+reserve_all(struct aspen_move *move)
+{
+    int error = cut_source(move);
+    if (error)
+        return error;
+    error = aspen_move_reserve(move, NULL);
+    if (error)
+        goto undo_cut;
+    error = reserve_tree(move);
+    if (error)
+        goto undo_rest;
+    error = aspen_move_ask(move);
+    if (error)
+        goto undo_tree;
+    return 0;
+
+undo_tree:
+    aspen_tree_reserve_release(&move->mm->vmas, move->tree);
+undo_rest:
+    aspen_move_abort(move);
+undo_cut:
+    aspen_cut_undo(&move->source_cut);
+    return error;
+}
+
+int
+aspen_move_apply(struct aspen_move *move)
+{
+    struct aspen_tree_reserve tree = {0};
+
+    move->tree = &tree;
+    move->remnant_start = 0;
+    move->remnant_end = 0;
+    aspen_cut_init(&move->target_cut);
+    int error = reserve_all(move);
+    if (error)
+        return error;
+    aspen_move_commit(move);
+    aspen_tree_reserve_release(&move->mm->vmas, &tree);
+    return 0;
 }

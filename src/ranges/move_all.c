@@ -18,69 +18,78 @@
 /* ---- Memory ------------------------------------------------------------ */
 
 int
-aspen_moves_alloc(struct aspen_moves *moves, struct aspen_mm *mm,
-                  uint64_t count)
+aspen_move_all_alloc(struct aspen_move_all *all, struct aspen_mm *mm,
+                     uint64_t count)
 {
-    moves->mm = mm;
-    moves->count = count;
-    moves->move = NULL;
+    all->mm = mm;
+    all->count = count;
+    all->move = NULL;
     if (!aspen_failpoint(&mm->aspen->failpoints, ASPEN_STEP_VMA))
-        moves->move = aspen_port_memory_alloc(count * sizeof(*moves->move));
-    return moves->move ? 0 : -ASPEN_ENOMEM;
+        all->move = aspen_port_memory_alloc(count * sizeof(*all->move));
+    return all->move ? 0 : -ASPEN_ENOMEM;
 }
 
 void
-aspen_moves_free(struct aspen_moves *moves)
+aspen_move_all_free(struct aspen_move_all *all)
 {
-    aspen_port_memory_free(moves->move, moves->count * sizeof(*moves->move));
+    aspen_port_memory_free(all->move, all->count * sizeof(*all->move));
 }
 
 /* ---- Neighbours (I2) --------------------------------------------------- */
 
 /* Does the address lie in the source of a move? */
 static bool
-is_in_source(const struct aspen_moves *moves, uint64_t address)
+is_in_source(const struct aspen_move_all *all, uint64_t address)
 {
     uint64_t low = 0;
-    uint64_t high = moves->count;
+    uint64_t high = all->count;
 
     while (high - low > 1) {
         uint64_t middle = low + (high - low) / 2;
-        if (moves->move[middle].from <= address)
+        if (all->move[middle].from <= address)
             low = middle;
         else
             high = middle;
     }
-    const struct aspen_move *move = &moves->move[low];
+    const struct aspen_move *move = &all->move[low];
     return address >= move->from && address < move->from + move->to_bytes;
 }
 
-bool
-aspen_moves_stays(const struct aspen_moves *moves, const struct aspen_vma *vma)
+/* Does what is beside a target stay where it is? */
+static bool
+stays(const struct aspen_move_all *all, const struct aspen_vma *vma)
 {
-    const struct aspen_move *first = &moves->move[0];
+    const struct aspen_move *first = &all->move[0];
     uint64_t distance = first->to - first->from; /* modulo 2^64 */
 
-    return !(first->gone_bytes && is_in_source(moves, vma->start)) &&
-           !is_in_source(moves, vma->start - distance);
+    return !(first->unmapped_bytes && is_in_source(all, vma->start)) &&
+           !is_in_source(all, vma->start - distance);
 }
 
-void
-aspen_moves_find_below(const struct aspen_moves *moves,
-                       struct aspen_merge *merge)
+/* What ends at its target is what the one before leaves there, if it does. */
+static void
+find_neighbours(const struct aspen_move_all *all, const struct aspen_move *move,
+                struct aspen_move_neighbours *neighbours)
 {
-    const struct aspen_candidate *result = &moves->result;
+    const struct aspen_candidate *result = &all->result;
+    struct aspen_vma *below = move->target.below;
+    struct aspen_vma *above = move->target.above;
+    bool above_stays = above && stays(all, above);
 
-    if (!result->vma || result->end != merge->start)
+    neighbours->below = below && stays(all, below) ? below : NULL;
+    neighbours->below_then = NULL;
+    neighbours->above = above_stays ? above : NULL;
+    neighbours->above_goes = above_stays ? NULL : above;
+    if (!result->vma || result->end != move->to)
         return;
-    merge->below = result->vma;
-    merge->below_then = result;
+    neighbours->below = result->vma;
+    neighbours->below_then = result;
 }
 
 static void
-note_result(struct aspen_moves *moves, const struct aspen_move *move)
+note_result(struct aspen_move_all *all, const struct aspen_move *move)
 {
-    struct aspen_candidate *result = &moves->result;
+    struct aspen_candidate *result = &all->result;
 
     if (!move->fresh) {
         aspen_merge_result(&move->merge, result);
@@ -94,117 +103,133 @@ note_result(struct aspen_moves *moves, const struct aspen_move *move)
 /* ---- Reserve ----------------------------------------------------------- */
 
 static int
-cut_all(struct aspen_moves *moves)
+cut_all(struct aspen_move_all *all)
 {
     uint64_t i = 0;
     int error = 0;
 
-    while (i < moves->count && !error)
-        error = aspen_move_cut(&moves->move[i++]);
+    while (i < all->count && !error)
+        error = aspen_move_cut(&all->move[i++]);
     if (!error)
         return 0;
     for (i--; i-- > 0;)
-        aspen_move_uncut(&moves->move[i]);
+        aspen_move_uncut(&all->move[i]);
     return error;
 }
 
 static void
-uncut_all(struct aspen_moves *moves)
+uncut_all(struct aspen_move_all *all)
 {
-    for (uint64_t i = moves->count; i-- > 0;)
-        aspen_move_uncut(&moves->move[i]);
+    for (uint64_t i = all->count; i-- > 0;)
+        aspen_move_uncut(&all->move[i]);
 }
 
 static void
-abort_some(struct aspen_moves *moves, uint64_t count)
+abort_first(struct aspen_move_all *all, uint64_t count)
 {
     while (count-- > 0)
-        aspen_move_abort(&moves->move[count]);
+        aspen_move_abort(&all->move[count]);
+}
+
+/* Those after it may have cut there since it was cut, and may use tables there
+ * that were not used. */
+static int
+reserve_one(struct aspen_move_all *all, struct aspen_move *move)
+{
+    struct aspen_move_neighbours neighbours;
+
+    move->vma = aspen_vma_at(all->mm, move->from);
+    int error = aspen_move_check(move);
+    if (error)
+        return error;
+    move->tables.target_goes = true;
+    find_neighbours(all, move, &neighbours);
+    error = aspen_move_reserve(move, &neighbours);
+    if (!error)
+        note_result(all, move);
+    return error;
 }
 
 static int
-reserve_each(struct aspen_moves *moves)
+reserve_each(struct aspen_move_all *all)
 {
-    moves->result.vma = NULL;
-    for (uint64_t i = 0; i < moves->count; i++) {
-        struct aspen_move *move = &moves->move[i];
-        /* Those after it may have cut there. */
-        move->vma = aspen_vma_at(moves->mm, move->from);
-        int error = aspen_move_check(move);
-        if (!error)
-            error = aspen_move_reserve_rest(move);
+    all->result.vma = NULL;
+    for (uint64_t i = 0; i < all->count; i++) {
+        int error = reserve_one(all, &all->move[i]);
         if (error) {
-            abort_some(moves, i);
+            abort_first(all, i);
             return error;
         }
-        note_result(moves, move);
     }
     return 0;
 }
 
 static int
-reserve_tree(struct aspen_moves *moves)
+reserve_tree(struct aspen_move_all *all)
 {
     unsigned stores = 0;
 
-    moves->tree = (struct aspen_tree_reserve){0};
-    for (uint64_t i = 0; i < moves->count; i++) {
-        moves->move[i].tree = &moves->tree;
-        stores += aspen_move_stores(&moves->move[i]);
+    all->tree = (struct aspen_tree_reserve){0};
+    for (uint64_t i = 0; i < all->count; i++) {
+        all->move[i].tree = &all->tree;
+        stores += aspen_move_stores(&all->move[i]);
     }
-    return aspen_tree_reserve(&moves->mm->vmas, &moves->tree, stores);
+    return aspen_tree_reserve(&all->mm->vmas, &all->tree, stores);
 }
 
 static int
-ask_all(struct aspen_moves *moves)
+ask_all(struct aspen_move_all *all)
 {
-    for (uint64_t i = 0; i < moves->count; i++) {
-        int error = aspen_move_ask(&moves->move[i]);
+    for (uint64_t i = 0; i < all->count; i++) {
+        int error = aspen_move_ask(&all->move[i]);
         if (!error)
             continue;
         while (i-- > 0)
-            aspen_move_ask_undo(&moves->move[i]);
+            aspen_move_ask_undo(&all->move[i]);
         return error;
     }
     return 0;
 }
 
 static int
-reserve_all(struct aspen_moves *moves)
+reserve_all(struct aspen_move_all *all)
 {
-    int error = cut_all(moves);
+    int error = cut_all(all);
     if (error)
         return error;
-    error = reserve_each(moves);
+    error = reserve_each(all);
     if (error)
         goto undo_cuts;
-    error = reserve_tree(moves);
+    error = reserve_tree(all);
     if (error)
         goto undo_each;
-    error = ask_all(moves);
+    error = ask_all(all);
     if (error)
         goto undo_tree;
     return 0;
 
 undo_tree:
-    aspen_tree_reserve_release(&moves->mm->vmas, &moves->tree);
+    aspen_tree_reserve_release(&all->mm->vmas, &all->tree);
 undo_each:
-    abort_some(moves, moves->count);
+    abort_first(all, all->count);
 undo_cuts:
-    uncut_all(moves);
+    uncut_all(all);
     return error;
 }
 
 /* ---- The whole --------------------------------------------------------- */
 
 int
-aspen_moves_apply(struct aspen_moves *moves)
+aspen_move_all_apply(struct aspen_move_all *all)
 {
-    int error = reserve_all(moves);
+    int error = reserve_all(all);
     if (error)
         return error;
-    for (uint64_t i = 0; i < moves->count; i++)
-        aspen_move_commit(&moves->move[i]);
-    aspen_tree_reserve_release(&moves->mm->vmas, &moves->tree);
+    for (uint64_t i = 0; i < all->count; i++) {
+        /* Those before it have gone. */
+        aspen_remove_look_around(&all->move[i].target);
+        aspen_move_commit(&all->move[i]);
+    }
+    aspen_tree_reserve_release(&all->mm->vmas, &all->tree);
     return 0;
 }

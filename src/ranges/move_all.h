@@ -20,7 +20,7 @@
 
 #include "ranges/move.h"
 
-struct aspen_moves {
+struct aspen_move_all {
     struct aspen_mm *mm;
     uint64_t count;
     struct aspen_move *move; /* so many, in order; NULL: not allocated */
@@ -32,24 +32,17 @@ struct aspen_moves {
 
 /* Memory for `count` moves, which are the caller's to plan. 0 or -ASPEN_ENOMEM.
  */
-ASPEN_MUST_USE int aspen_moves_alloc(struct aspen_moves *moves,
-                                     struct aspen_mm *mm, uint64_t count);
-void aspen_moves_free(struct aspen_moves *moves);
+ASPEN_MUST_USE int aspen_move_all_alloc(struct aspen_move_all *all,
+                                        struct aspen_mm *mm, uint64_t count);
+void aspen_move_all_free(struct aspen_move_all *all);
 
 /*
  * Each was checked (aspen_move_check()). All or none; memory stays the
  * caller's.
  *
  * Context: the mmap lock is held for writing.
- * Returns: 0, or an error as aspen_move_reserve()'s, with nothing changed.
+ * Returns: 0, or an error as aspen_move_apply()'s, with nothing changed.
  */
-ASPEN_MUST_USE int aspen_moves_apply(struct aspen_moves *moves);
-
-/* For one of them: does the neighbour of its target stay where it is? */
-bool aspen_moves_stays(const struct aspen_moves *moves,
-                       const struct aspen_vma *vma);
-/* The same: what ends at its target, if the one before leaves that there. */
-void aspen_moves_find_below(const struct aspen_moves *moves,
-                            struct aspen_merge *merge);
+ASPEN_MUST_USE int aspen_move_all_apply(struct aspen_move_all *all);
 
 #endif

@@ -1,0 +1,50 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * ranges/cut.h - a range is cut out of the VMAs at its ends, so that those in
+ * it are whole.
+ *
+ *             start                 end
+ *               |                    |
+ *     [      first     )[ ... )[    last    )     before
+ *     [ below )[ first )[ ... )[last )[above)     after
+ *
+ *     [                first                )     before
+ *     [ below )[       first         )[above)     after
+ *
+ * It can be undone, and then nothing was there.
+ */
+#ifndef ASPEN_RANGES_CUT_H
+#define ASPEN_RANGES_CUT_H
+
+#include "ranges/remove.h"
+#include "space/split.h"
+
+struct aspen_cut {
+    struct aspen_isolate low; /* its vma is NULL: nothing to undo */
+    struct aspen_isolate high;
+};
+
+void aspen_cut_init(struct aspen_cut *cut);
+
+/*
+ * The range, which was looked at (aspen_remove_check()). *changed: there was
+ * something to cut, and what the look found is no longer so.
+ *
+ * Context: this and all below: the mmap lock is held for writing.
+ * Returns: 0, or -ASPEN_ENOMEM (also: map count), -ASPEN_EOPNOTSUPP or
+ *          -ASPEN_EINVAL (what cannot be cut there), or an open hook's error,
+ *          with nothing cut.
+ */
+ASPEN_MUST_USE int aspen_cut_range(struct aspen_cut *cut,
+                                   const struct aspen_remove *range,
+                                   bool *changed);
+
+/* The same of [start, end), which lies in one VMA. */
+ASPEN_MUST_USE int aspen_cut_vma(struct aspen_cut *cut, struct aspen_vma *vma,
+                                 uint64_t start, uint64_t end, bool *changed);
+
+/* One of them follows. */
+void aspen_cut_undo(struct aspen_cut *cut);
+void aspen_cut_done(struct aspen_cut *cut);
+
+#endif
