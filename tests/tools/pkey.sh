@@ -28,6 +28,17 @@ else
     check shadow-answers grep -q '"answers_differ":0' "$work/shadow"
     check shadow-mappings grep -q '"different":0' "$work/shadow"
     check shadow-alloc grep -q '"pkey_alloc"' "$work/shadow"
+    # A call that was refused has taken the process's own key all the same, and
+    # what is given out from then on shows it.
+    "$guest" refused >"$work/alone"
+    check refused-guest test $? -eq 0
+    "$ASPEN" shadow --json --guest-output "$work/out" -- "$guest" refused \
+        >"$work/shadow" 2>"$work/shadow.err"
+    check refused-status test $? -eq 0
+    check refused-output cmp "$work/alone" "$work/out"
+    check refused-named grep -q \
+        '"deviations":{"own key of a refused call":1}' "$work/shadow"
+    check refused-answers grep -q '"answers_differ":0' "$work/shadow"
     # What is taken over anew after a difference has its keys, also those that
     # no mapping has.
     ASPEN_BROKEN=mappings "$broken" shadow --every 1 --json \

@@ -2,10 +2,14 @@
 /*
  * pkey_guest.c - what a program does with protection keys, for
  * tests/tools/pkey.sh: it runs under aspen shadow, and with an argument waits
- * to be captured.
+ * to be captured. With "refused" all it does is to be refused, and to ask for
+ * a key, and then for all that there are.
  */
 #define _GNU_SOURCE
+#include <fcntl.h>
+#include <stdbool.h>
 #include <stdio.h>
+#include <string.h>
 #include <sys/mman.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -41,13 +45,32 @@ in_child(void)
     _exit(0);
 }
 
-int
-main(int count, char **arguments)
+/* A file that may only be written is no code; the kernel has taken the key for
+ * it by then. */
+static int
+be_refused(void)
+{
+    int file = memfd_create("pkey", 0), writable;
+    char path[64];
+
+    snprintf(path, sizeof(path), "/proc/self/fd/%d", file);
+    writable = open(path, O_WRONLY);
+    if (mmap(NULL, PAGE, PROT_EXEC, MAP_PRIVATE, writable, 0) != MAP_FAILED)
+        return 1;
+    printf("%d\n", pkey_alloc(0, 0));
+    while (pkey_alloc(0, 0) > 0)
+        ;
+    printf("%d\n", pkey_free(2));
+    printf("%d\n", pkey_alloc(0, 0));
+    return 0;
+}
+
+static int
+use_keys(bool waits)
 {
     char *code = map(PROT_EXEC), *data = map(PROT_READ | PROT_WRITE);
     int key = pkey_alloc(0, 0), unused = pkey_alloc(0, 0);
 
-    (void)arguments;
     if (key < 0 || unused < 0)
         return 1;
     pkey_mprotect(data + PAGE, 4 * PAGE, PROT_READ | PROT_WRITE, key);
@@ -61,7 +84,7 @@ main(int count, char **arguments)
     if (!fork())
         in_child();
     wait(NULL);
-    if (count > 1) {
+    if (waits) {
         puts("ready");
         fflush(stdout);
         pause();
@@ -70,4 +93,12 @@ main(int count, char **arguments)
     printf("%d %d\n", pkey_free(unused), pkey_alloc(0, 0));
     munmap(code, 8 * PAGE);
     return 0;
+}
+
+int
+main(int count, char **arguments)
+{
+    if (count > 1 && strcmp(arguments[1], "refused") == 0)
+        return be_refused();
+    return use_keys(count > 1);
 }

@@ -360,15 +360,6 @@ next_pkey(struct fuzz_pair *pair, unsigned process)
     return pkey;
 }
 
-static int64_t
-next_pkey_of_ours(const struct aspen_pkeys *pkeys)
-{
-    for (int pkey = 1; pkey < ASPEN_PKEYS_MAX; pkey++)
-        if (!(pkeys->given_out >> pkey & 1))
-            return pkey;
-    return 0;
-}
-
 /* The kernel took the process's own key before it refused: ours takes it. */
 static bool
 settle_own_key(struct fuzz_pair *pair, unsigned process, uint32_t rights)
@@ -381,7 +372,7 @@ settle_own_key(struct fuzz_pair *pair, unsigned process, uint32_t rights)
     aspen_pkeys_read(mm, &pkeys);
     if (pkeys.execute_only_key != -1)
         return false;
-    int64_t ours = next_pkey_of_ours(&pkeys);
+    int64_t ours = linux_next_pkey(&pkeys);
     int64_t theirs = next_pkey(pair, process);
     (void)fuzz_kernel_do(&pair->kernel, &restore);
     if (ours == theirs)

@@ -205,6 +205,7 @@ any_prot(struct fuzz_mix *mix)
                                    6,
                                    8,
                                    9,
+                                   8 | 4,
                                    0x10,
                                    0x10 | 5,
                                    0x20 | 3,

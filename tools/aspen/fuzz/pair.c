@@ -50,21 +50,7 @@ fuzz_pages(uint64_t length)
 bool
 fuzz_op_is_execute_only(const struct fuzz_op *op)
 {
-    const uint64_t grows = PROT_GROWSDOWN | PROT_GROWSUP;
-    const uint64_t *a = op->call.arguments;
-
-    if (op->kind != FUZZ_CALL)
-        return false;
-    switch (op->call.number) {
-    case SYS_mmap:
-        return a[2] == PROT_EXEC;
-    case SYS_mprotect:
-        return (a[2] & ~grows) == PROT_EXEC;
-    case SYS_pkey_mprotect:
-        return (a[2] & ~grows) == PROT_EXEC && (int32_t)a[3] == -1;
-    default:
-        return op->call.number == SYS_remap_file_pages;
-    }
+    return op->kind == FUZZ_CALL && linux_call_is_execute_only(&op->call);
 }
 
 /* brk tells by the end that stays. */

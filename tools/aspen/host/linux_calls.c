@@ -582,3 +582,31 @@ linux_call_number(const char *name)
             return calls[i].number;
     return UINT64_MAX;
 }
+
+/* ---- Protection keys ---------------------------------------------------- */
+
+bool
+linux_call_is_execute_only(const struct linux_call *call)
+{
+    const uint64_t *a = call->arguments;
+
+    switch (call->number) {
+    case SYS_mmap:
+        return a[2] == PROT_EXEC;
+    case SYS_mprotect:
+        return (a[2] & ~PROT_GROWS_) == PROT_EXEC;
+    case SYS_pkey_mprotect:
+        return (a[2] & ~PROT_GROWS_) == PROT_EXEC && (int32_t)a[3] == -1;
+    default:
+        return call->number == SYS_remap_file_pages;
+    }
+}
+
+int
+linux_next_pkey(const struct aspen_pkeys *pkeys)
+{
+    for (int pkey = 1; pkey < ASPEN_PKEYS_MAX; pkey++)
+        if (!(pkeys->given_out >> pkey & 1))
+            return pkey;
+    return 0;
+}

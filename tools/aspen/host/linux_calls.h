@@ -14,6 +14,7 @@
 
 struct aspen_mm;
 struct aspen_object;
+struct aspen_pkeys;
 
 /* What mmap has to know of an open file. */
 struct linux_file {
@@ -57,5 +58,11 @@ bool linux_call_make(const struct linux_space *space,
 const char *linux_call_name(uint64_t number);
 /* The way back; UINT64_MAX for what is not modelled. */
 uint64_t linux_call_number(const char *name);
+
+/* Asks for memory to be executed alone, without a key named? Then Linux may
+ * have taken the space's own key, even if it refuses. */
+bool linux_call_is_execute_only(const struct linux_call *call);
+/* The key that pkey_alloc gives next; 0: none is left. */
+int linux_next_pkey(const struct aspen_pkeys *pkeys);
 
 #endif

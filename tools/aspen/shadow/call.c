@@ -13,6 +13,7 @@
 #include "host/host.h"
 #include "shadow/session.h"
 
+#include <aspen/import.h>
 #include <aspen/mlock.h>
 #include <errno.h>
 #include <inttypes.h>
@@ -284,6 +285,42 @@ remember_locking(struct shadow_space *space, const struct guest_call *call)
         space->lock_future = 0;
 }
 
+/* ---- Known differences, docs/use/semantics.md --------------------------- */
+
+static void
+remember_own_key(struct guest_task *task)
+{
+    if (is_error(task->call.answer) &&
+        linux_call_is_execute_only(&task->call.call))
+        shadow_space_of(task->space)->own_key_open = true;
+}
+
+/*
+ * The kernel has given the key behind the one that Aspen gave, which is its own
+ * key, then: it took that for a call that it refused. Ours takes it, too.
+ */
+static bool
+settle_own_key(struct guest_task *task, int64_t answer)
+{
+    struct shadow_space *space = shadow_space_of(task->space);
+    struct aspen_pkeys pkeys;
+    int next;
+
+    if (task->call.call.number != SYS_pkey_alloc || !space->own_key_open ||
+        is_error(answer))
+        return false;
+    aspen_pkeys_read(space->mm, &pkeys);
+    if (pkeys.execute_only_key != -1)
+        return false;
+    next = linux_next_pkey(&pkeys);
+    if (task->call.answer != (next ? next : -ENOSPC))
+        return false;
+    pkeys.execute_only_key = (int)answer;
+    if (next)
+        pkeys.given_out |= UINT32_C(1) << next;
+    return aspen_import_pkeys(space->mm, &pkeys) == 0;
+}
+
 static int
 compare_answer(struct shadow_session *session, struct guest_task *task,
                int64_t answer)
@@ -293,6 +330,7 @@ compare_answer(struct shadow_session *session, struct guest_task *task,
     shadow_process_of(task->process)->counts.calls++;
     tally_add(&session->by_call, call->name, 1);
     remember_locking(shadow_space_of(task->space), call);
+    remember_own_key(task);
     if (!is_error(answer) && was_picked(call))
         return compare_place(session, task, answer);
     if (answer == call->answer)
@@ -300,6 +338,10 @@ compare_answer(struct shadow_session *session, struct guest_task *task,
     /* The vector is the guest's memory, which Aspen does not have. */
     if (call->call.number == SYS_mincore && call->answer == -EFAULT)
         return 0;
+    if (settle_own_key(task, answer)) {
+        tally_add(&session->deviations, "own key of a refused call", 1);
+        return 0;
+    }
     return tell_answer(session, task, answer);
 }
 

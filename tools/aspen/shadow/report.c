@@ -105,6 +105,7 @@ shadow_report_text(const struct shadow_session *session, FILE *to)
     fprintf(to, "%-24s ", "in total");
     put_counts(to, &sum);
     tally_print(to, "calls", &session->by_call);
+    tally_print(to, "deviations", &session->deviations);
     tally_print(to, "not modelled", &session->unmodelled);
     tally_print(to, "set up", &session->set_up);
     if (session->elsewhere[0])
@@ -171,6 +172,7 @@ shadow_report_json(const struct shadow_session *session)
     if (session->guest.processes)
         set_end(object, session->guest.processes);
     json_object_set_new(object, "by_call", tally_json(&session->by_call));
+    json_object_set_new(object, "deviations", tally_json(&session->deviations));
     json_object_set_new(object, "unmodelled", tally_json(&session->unmodelled));
     json_object_set_new(object, "set_up", tally_json(&session->set_up));
     for (struct guest_process *process = session->guest.processes; process;

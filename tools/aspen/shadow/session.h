@@ -73,6 +73,9 @@ struct shadow_space {
     uint64_t stack_end;
     uint64_t calls;
     struct guest_call last; /* the call that led to what is seen */
+    /* One for execution alone was refused: the kernel may have taken the
+     * space's own protection key for it, which Aspen does not. */
+    bool own_key_open;
 };
 
 struct shadow_process {
@@ -97,10 +100,11 @@ struct shadow_session {
     struct tally by_call;
     struct tally unmodelled;
     struct tally set_up;
-    uint64_t every;        /* compare after so many calls; 0: never */
-    bool kernel_known;     /* else what differs may be the release's */
-    uint64_t calls_wanted; /* enough after so many calls; 0: never */
-    unsigned told;         /* differences that were printed */
+    struct tally deviations; /* answers that differ by a known difference */
+    uint64_t every;          /* compare after so many calls; 0: never */
+    bool kernel_known;       /* else what differs may be the release's */
+    uint64_t calls_wanted;   /* enough after so many calls; 0: never */
+    unsigned told;           /* differences that were printed */
     char elsewhere[256];
     struct tool_error *error; /* the guest's */
 };

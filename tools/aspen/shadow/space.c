@@ -170,6 +170,7 @@ shadow_space_fork(struct guest *guest, struct guest_space *child,
     space->stack_end = from->stack_end;
     space->calls = from->calls;
     space->last = from->last;
+    space->own_key_open = from->own_key_open;
     result = aspen_fork(from->mm, &space->mm);
     if (result == 0)
         return 0;
