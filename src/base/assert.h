@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * base/assert.h - three levels of assertion, for bugs only: what comes from
+ * base/assert.h - three levels of assertion, for bugs only. Wrong input from
  * outside is answered with an error.
  *
  *   ASPEN_ASSERT        cheap, in every build

@@ -8,10 +8,10 @@
  * that goes up and down by a few objects stays away from the depot's lock.
  *
  * I5  Every chunk brings ceil(objects / BATCH) batches with it, filled with
- *     its objects. The depot's `full` list holds batches of BATCH pointers and
- *     at most one shorter one for each chunk, as it came. So while an object
- *     is being freed, fewer batches are in use than there are, and a magazine
- *     that is full always finds an empty one: no free can fail.
+ *     its objects. The depot's `full` list holds batches of BATCH pointers,
+ *     and for each chunk at most one shorter batch. So while an object is
+ *     being freed not all batches are in use, and a full magazine always
+ *     finds an empty one: no free can fail.
  *
  * Called by every layer. First to break: tests/unit/base/test_cache.c.
  */

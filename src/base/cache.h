@@ -2,8 +2,8 @@
 /*
  * base/cache.h - a cache of equal-sized objects over the port's memory.
  *
- * It stands in base, below the range tree, because the tree's nodes come from
- * one, and because it needs nothing but the port's memory.
+ * It stands in base, below the range tree, because the tree takes its nodes
+ * from one, and because it needs nothing but the port's memory.
  *
  *   CPU magazines            depot                       chunks
  *   [0] o o o o . . . .      batch -> batch -> ...       16 KiB each: batches,
@@ -15,10 +15,10 @@
  *     (VMAs, anon_vmas) sees an object of the same type, maybe another one.
  *     Such an object keeps its contents while it is free, and was all zero
  *     when it was handed out for the first time.
- * I2  allocated == objects handed out and not yet freed, at every moment no
- *     call is under way. "Nothing is left" is judged by these counts.
- * I3  Each CPU has a magazine behind a spin lock of its own that others touch
- *     only to count, and to take from when there is no memory.
+ * I2  allocated == objects handed out and not yet freed, whenever no call is
+ *     under way. These counts decide whether "nothing is left".
+ * I3  Each CPU has a magazine behind a spin lock of its own. Other CPUs take
+ *     that lock only to count, or to take objects when memory runs out.
  * I4  A free never needs memory: see cache.c.
  *
  * Objects are aligned to ASPEN_CACHE_LINE when their size is a multiple of

@@ -2,8 +2,8 @@
 /*
  * failpoint.c - the gate itself (test build) and the names of its steps.
  *
- * I1  While a plan is set every crossing gets a number of its own, from 1 up,
- *     also when threads cross at the same time.
+ * I1  While a plan is set every crossing gets its own number, from 1 up, even
+ *     when threads cross at the same time.
  * I2  crossings == the sum of by_step when no crossing is under way.
  *
  * Called by whatever can fail. First to break:

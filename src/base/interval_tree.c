@@ -151,8 +151,8 @@ insert_below(struct aspen_interval_tree *tree,
 }
 
 /*
- * `parent` has lost one black node on `side`. Standard cases, named by what
- * the sibling looks like.
+ * `parent` has lost one black node on `side`. The standard cases follow, named
+ * by what the sibling looks like.
  */
 static void
 balance_after_remove(struct aspen_interval_tree *tree,

@@ -4,8 +4,8 @@
  * may overlap and repeat. Its nodes live in the elements. Used for the VMAs
  * that map an object (i_mmap) and for the links of an anon_vma.
  *
- * Keys are stored in the node, not fetched from the element: a descent then
- * touches one cache line a level.
+ * The node stores its keys and does not fetch them from the element, so a
+ * descent touches one cache line a level.
  *
  * Locks: the owner's; readers need it shared, writers exclusively.
  */

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * base/list.h - a circular doubly linked list whose links live in the
- * elements. A head that points at itself is empty; so is a removed link,
- * which therefore may be asked whether it is on a list.
+ * elements. An empty head points at itself, and so does a link that was
+ * removed: one may ask it whether it is on a list.
  */
 #ifndef ASPEN_BASE_LIST_H
 #define ASPEN_BASE_LIST_H

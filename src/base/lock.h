@@ -3,9 +3,9 @@
  * base/lock.h - the locks of the core, and their order.
  *
  * Every lock is taken through this file and names its class. The classes are
- * the lock order of the whole library, outermost first; in the test build a
- * lock of a class that is not strictly inside everything held is a panic that
- * prints what is held, and so is an allocation that may sleep below
+ * the lock order of the whole library, outermost first. The test build panics
+ * and prints what is held when somebody takes a lock that is not strictly
+ * inside everything held, or makes an allocation that may sleep below
  * ASPEN_LOCK_I_MMAP. The release build compiles to the port's functions.
  *
  *     mm parent > mm child > vma > object sync > object size > frame bit lock

@@ -3,9 +3,9 @@
  * frames/check.c - the allocator's validator: what the zone and the CPU
  * caches say is free, against the frame table.
  *
- * It needs no memory of its own: frames in CPU caches are marked in the frame
- * table (they are all zero, so there is room) and the marks go again before
- * it returns.
+ * It needs no memory of its own: it marks the frames in CPU caches in the frame
+ * table (they are all zero, so there is room) and removes the marks before it
+ * returns.
  *
  * Called by the machine's validator and by
  * tests/unit/frames/test_frames_check.c, which plants one corruption of each

@@ -113,9 +113,9 @@ frame_cache_pop(struct aspen *aspen)
         next = cache->frames[cache->count - 1];
     frame_cache_unlock(cache);
     /*
-     * Whoever gets a frame writes all of it, and the next of this CPU is
-     * known: its lines come while this one's are on their way to memory. A
-     * first touch then costs less than zeroing cold memory does.
+     * Whoever gets a frame writes all of it, and the next frame of this CPU
+     * is known: fetch its lines while this one's are on their way to memory.
+     * So a first touch costs less than zeroing cold memory does.
      */
     if (next != ASPEN_NO_FRAME && aspen_frames_have_contents(aspen))
         ASPEN_PREFETCH_PAGE(aspen_prefetch_write, (char *)page_of(aspen, next));
@@ -203,9 +203,9 @@ frame_cache_steal(struct aspen *aspen)
 }
 
 /*
- * The zone is empty when the pop fails. To empty the caches into it would not
- * help: another CPU may refill its own with all of that before we come, and we
- * would find no frame where there are many.
+ * The pop fails when the zone is empty. Emptying the caches into the zone would
+ * not help: another CPU may refill its cache with all of that before we come,
+ * and we would find no frame although there are many.
  */
 static uint32_t
 single_alloc(struct aspen *aspen)

@@ -70,8 +70,8 @@ aspen_frame_is_zero(const struct aspen_frame *frame)
 }
 
 /*
- * Give a frame that its allocator alone holds its type, owner and offset; all
- * flags become `flags` (ASPEN_FRAME_HEAD is kept as it is).
+ * Set type, owner and offset of a frame that only its allocator holds; all
+ * flags become `flags` (ASPEN_FRAME_HEAD stays as it is).
  */
 static inline void
 aspen_frame_set(struct aspen_frame *frame, enum aspen_frame_type type,
@@ -110,19 +110,19 @@ aspen_frame_get(struct aspen_frame *frame)
 void aspen_frame_put(struct aspen *aspen, uint32_t frame);
 
 /*
- * Take `remove` (references, each ASPEN_FRAME_REF, with or without one
- * ASPEN_FRAME_MAP) off each of `count` frames; blocks whose last reference that
- * was are freed, in bulk. A frame may appear several times. `frames` is
- * clobbered. Before a frame is freed its owner is let go of (ANON: nothing to
- * do, anon_vmas outlive their pages' maps by RCU type stability).
+ * Subtract `remove` (references, each ASPEN_FRAME_REF, with or without one
+ * ASPEN_FRAME_MAP) from each of `count` frames, and free in bulk those blocks
+ * that lose their last reference. A frame may appear several times. `frames`
+ * is clobbered. A frame that is freed forgets its owner (ANON: nothing to do,
+ * anon_vmas outlive their pages' maps by RCU type stability).
  */
 void aspen_frames_release(struct aspen *aspen, uint32_t *frames, unsigned count,
                           uint64_t remove);
 
 /*
- * All of a page; `prefetch` is aspen_prefetch or aspen_prefetch_write. No
- * function: gcc 12 takes one that only prefetches for one without effect, and
- * leaves it out.
+ * All of a page; `prefetch` is aspen_prefetch or aspen_prefetch_write. It
+ * is a macro, since gcc 12 takes a function that only prefetches for one
+ * without effect, and leaves it out.
  */
 #define ASPEN_PREFETCH_PAGE(prefetch, page)                                    \
     do {                                                                       \

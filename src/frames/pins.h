@@ -3,14 +3,13 @@
  * frames/pins.h - frames that must stay where they are: somebody outside, a
  * device or a host, reads or writes them behind the page tables' back.
  *
- * A pin is a reference and, besides, one more in a side array of counts. So
- * it is told from other references exactly, whatever their number: a bias in
- * the count of references (as Linux has it) is right only while there are few
- * of them, and bits of its own in the counts word would be taken away from
- * references or maps of every frame, for something few frames ever have. The
- * array exists from the first pin of a machine on; an mm says with
- * ASPEN_MM_PINNED that frames of it may be pinned, so that fork looks
- * into the array only where it can matter.
+ * A pin is a reference that is counted once more, in a side array. So pins are
+ * told from other references exactly, however many there are. Linux adds a
+ * bias to the reference count instead, which is right only while there are few
+ * references. Bits of their own in the counts word would shorten the counts of
+ * every frame, for something that few frames ever have. The array exists from
+ * the first pin of a machine on. ASPEN_MM_PINNED says that frames of an mm may
+ * be pinned, so that fork looks into the array only where it can matter.
  *
  * I1  pins[f] of the references of frame f belong to pins. For a block they
  *     are counted with its first frame. The zero page is counted, but holds no
@@ -18,8 +17,8 @@
  * I2  An anonymous page is pinned under the lock of the table whose entry is
  *     its only one, and only when it is exclusive. It stays the only one: fork
  *     copies a pinned page for the child. So a pinned anonymous page has at
- *     most one map, and who finds it under that lock may write to it.
- * I3  A pin may be given back by anybody at any time, without any lock.
+ *     most one map, and whoever finds it under that lock may write to it.
+ * I3  Anybody may give a pin back at any time, without any lock.
  */
 #ifndef ASPEN_FRAMES_PINS_H
 #define ASPEN_FRAMES_PINS_H
@@ -45,9 +44,9 @@ void aspen_frame_pin(struct aspen *aspen, uint32_t frame);
 void aspen_frame_unpin(struct aspen *aspen, uint32_t frame);
 
 /*
- * A frame that an entry leads to, under its table's lock: is it that entry's
- * alone? Either nobody else holds it, or it was exclusive when it was pinned,
- * and still is (I2).
+ * The table's lock is held: does the frame that an entry leads to belong to
+ * that entry alone? Either nobody else holds it, or it was exclusive when it
+ * was pinned, and still is (I2).
  */
 static inline bool
 aspen_frame_is_exclusive(struct aspen *aspen, uint32_t frame)

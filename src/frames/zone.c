@@ -10,7 +10,7 @@
  *     free      1101..    0         0         0110..    0
  *     list      4         7 (128 frames)      1         8 (256 frames)
  *
- * Freeing 262,144 frames in any order so touches 96 KiB here, and lists
+ * So freeing 262,144 frames in any order touches 96 KiB here, and the lists
  * change at most seven times for 64 frames.
  *
  * I1  A chunk with free bits is on the list of its largest aligned run; a

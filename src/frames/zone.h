@@ -22,8 +22,8 @@ void aspen_zone_destroy(struct aspen_zone *zone);
 uint32_t aspen_zone_take_locked(struct aspen_zone *zone, unsigned order);
 
 /*
- * Single frames, whole chunks at a time, until there are `batch` or no more;
- * within a chunk the highest comes first. Returns how many.
+ * Take single frames, whole chunks at a time, until there are `batch` of them
+ * or none is left; within a chunk the highest comes first. Returns how many.
  */
 unsigned aspen_zone_take_singles_locked(struct aspen_zone *zone,
                                         uint32_t *frames, unsigned batch);

@@ -5,12 +5,13 @@
  *     start-end rwxp offset   major:minor inode      name from column 73 on
  *     7f89b90a5000-7f89b90a7000 rw-p 00033000 fe:00 332383         /usr/...
  *
- * Names that are no file's, in the order in which Linux looks for them: of a
- * special mapping its kind's ([vdso] and [vvar], with and without code, when
- * it was imported); [heap] touches the brk area; [stack] holds the address
- * where the stack started, or is the highest area that grows down when that is
- * not known; [anon:NAME] was given a name. Shared anonymous memory that was is
- * [anon_shmem:NAME].
+ * Areas without a file have these names, in the order in which Linux looks:
+ *
+ *     a special mapping   its kind's; imported: [vdso] with code, else [vvar]
+ *     [heap]              it touches the brk area
+ *     [stack]             it holds the address where the stack started; if that
+ *                         is not known, the highest area that grows down
+ *     [anon:NAME]         it was given a name; shared: [anon_shmem:NAME]
  *
  * The first test to break is tests/unit/inspect/test_inspect.c.
  */

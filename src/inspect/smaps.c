@@ -3,12 +3,12 @@
  * inspect/smaps.c - text of /proc/P/smaps, in the format of Linux 6.12.
  *
  * All numbers come from the page tables. As in Linux the zero page and raw
- * frames count nowhere, pages of hugetlb areas only in *_Hugetlb, and a page
- * that n entries map counts 1/n in Pss.
+ * frames count nowhere, pages of hugetlb areas count only in *_Hugetlb, and a
+ * page that n entries map counts 1/n in Pss.
  *
- * What Aspen does not have yet is 0: KSM. THPeligible says whether
- * the area asks for huge pages and has room for one: there is no setting of
- * the machine that could say more.
+ * KSM is 0: Aspen does not have it yet. THPeligible says whether the area asks
+ * for huge pages and has room for one; the machine has no setting that could
+ * say more.
  *
  * The first test to break is tests/unit/inspect/test_inspect.c.
  */

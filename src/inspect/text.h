@@ -2,8 +2,8 @@
 /*
  * inspect/text.h - a small formatter: the core has no printf.
  *
- * Text collects in a buffer of the caller's. With a sink the buffer is handed
- * on whenever it is full; without one, what does not fit is left off.
+ * Text collects in the caller's buffer. With a sink the buffer is handed on
+ * whenever it is full; without one, text that does not fit is dropped.
  *
  *     char buffer[256];
  *     struct aspen_text text;

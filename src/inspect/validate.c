@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * inspect/validate.c - everything of a machine against everything else.
+ * inspect/validate.c - compares everything of a machine with everything else.
  *
- * I1  Nothing is changed, and no more is trusted than what was checked before:
- *     lists before what is on them, VMAs and chains before page tables, a
- *     frame's number before the frame.
- * I2  The first finding ends it: what follows from it would mislead.
+ * I1  It changes nothing, and trusts only what it has checked before: lists
+ *     before what is on them, VMAs and chains before page tables, a frame's
+ *     number before the frame.
+ * I2  It stops at the first finding: what follows from it would mislead.
  *
  * Called by tests and tools, when no call is under way. The first test to
  * break is tests/unit/inspect/test_validate.c.
@@ -224,9 +224,9 @@ check_registered(struct aspen_validator *v)
 }
 
 /*
- * Spaces in no registry: kept by a reference after exit or a failed fork, or
- * being filled by exec. Each has a top table still, whose owner it is. Only
- * when there are as many such tables as such spaces are the owners trusted.
+ * Spaces that are in no registry: a reference keeps them after exit or a failed
+ * fork, or exec is filling them. Each still owns a top table. The owners of
+ * tables are trusted only when there are as many such tables as such spaces.
  */
 static bool
 is_unmet_top(const struct aspen_validator *v, uint32_t number)

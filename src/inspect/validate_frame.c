@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * inspect/validate_frame.c - what was met on all ways, against what frames
- * and swap slots count.
+ * inspect/validate_frame.c - compares what all walks met with what frames and
+ * swap slots count.
  *
- * A word for each frame and slot, from the port: only the parts that are
- * written cost memory where the port's memory is lazy.
+ * It takes a word for each frame and slot from the port. Where the port's
+ * memory is lazy, only the parts that are written cost memory.
  */
 #include "inspect/validate.h"
 

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * inspect/validate_rmap.c - from a VMA into the reverse maps, and whether they
- * lead back.
+ * inspect/validate_rmap.c - goes from a VMA into the reverse maps, and checks
+ * that they lead back.
  *
- * An anon_vma as a whole is checked by the VMA that is first in its tree: so
- * each is checked once, and no memory is needed to know which were. What its
- * counts have to be is found among the VMAs in its tree: every VMA that is
- * linked to an anon_vma is linked to its parent and root as well.
+ * The VMA that is first in an anon_vma's tree checks the anon_vma as a whole:
+ * so each is checked once, and no memory is needed to know which were. Its
+ * counts are compared with the VMAs in its tree: every VMA that is linked to an
+ * anon_vma is linked to its parent and root as well.
  */
 #include "inspect/validate.h"
 

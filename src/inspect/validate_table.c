@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * inspect/validate_table.c - all page tables of an address space and all that
- * their entries say, against its VMAs and the frames.
+ * inspect/validate_table.c - compares all page tables of an address space, and
+ * all that their entries say, with its VMAs and the frames.
  *
- * Walks the tables as they are, not VMA by VMA: so it also meets what no VMA
+ * It walks the tables as they are, not VMA by VMA, so it also meets what no VMA
  * leads to. VMAs and their chains have been checked before.
  */
 #include "inspect/validate.h"

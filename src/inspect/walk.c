@@ -2,9 +2,9 @@
 /*
  * inspect/walk.c - look at every entry of a range.
  *
- * Costs what the tables cost: an area of terabytes without a table is four
- * loads. Called by maps, smaps, dumps and hashes; the validator has a walk of
- * its own, which trusts no table.
+ * A walk takes as long as there are tables: an area of terabytes without a
+ * table is four loads. Called by maps, smaps, dumps and hashes; the validator
+ * has a walk of its own, which trusts no table.
  */
 #include "inspect/walk.h"
 

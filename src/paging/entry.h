@@ -6,9 +6,9 @@
  * names below. An entry is a uint64_t, 0 when nothing is there. Level 0 is
  * the table whose entries map 4 KiB pages, ASPEN_TABLE_LEVELS - 1 the top.
  *
- * What is written is what the processor reads: bits that it knows stand where
- * it wants them, the rest in bits that it ignores. Each format header draws
- * its entries.
+ * Entries are stored as the processor reads them: bits that it knows stand
+ * where it wants them, all others in bits that it ignores. Each format header
+ * draws its entries.
  *
  * An entry is one of
  *   none      0
@@ -18,20 +18,20 @@
  *   swap      area and slot of a page that is swapped out (level 0)
  *   marker    guard page, poisoned page (level 0)
  *
- * WRITE without READ is READ as well: processors say it like that. So is EXEC,
- * unless the format has ASPEN_ENTRY_EXECUTE_ONLY.
- * YOUNG and DIRTY may be set by the processor at any time, so whoever changes
- * an entry that it can see and wants to keep them exchanges or compares.
+ * WRITE implies READ, as on processors. So does EXEC, unless the format has
+ * ASPEN_ENTRY_EXECUTE_ONLY.
+ * The processor may set YOUNG and DIRTY at any time. Whoever changes an entry
+ * that it can see, and wants to keep them, exchanges or compares.
  *
  * Format headers define:
  *   ASPEN_ADDRESS_BITS                bits of a user address
  *   ASPEN_ADDRESS_LIMIT               exclusive top of user space
- *   ASPEN_LENGTH_BELOW_LOWEST         1: a length that only fits below
- *                                     mmap_min_address is refused as what is
- *                                     there is; 0: at once, as Linux does
- *   ASPEN_MMAP_BOTTOM                 where searches upwards begin, and how
- *   ASPEN_STACK_RANDOM                much chance moves the top of stacks, as
- *                                     Linux has it for such a processor
+ *   ASPEN_LENGTH_BELOW_LOWEST         what Linux does with a length that only
+ *                                     fits below mmap_min_address. 1: refuses
+ *                                     it when it looks for a place; 0: at once
+ *   ASPEN_MMAP_BOTTOM                 where searches upwards begin
+ *   ASPEN_STACK_RANDOM                how far the top of stacks is moved at
+ *                                     random; both as Linux on that processor
  *   ASPEN_ENTRY_NUMBER_BITS           bits of a leaf's number: frames have
  *                                     32, raw numbers up to this many
  *   ASPEN_ENTRY_EXECUTE_ONLY          1: a leaf may be EXEC and not READ; 0
@@ -91,8 +91,8 @@ enum aspen_marker {
 #endif
 
 /*
- * Entries that the processor never looks into are laid out alike: a tag that
- * the format picks, the slot or marker from bit 12 on, the swap type below.
+ * Entries that the processor never looks into have one layout: a tag that the
+ * format picks, the slot or marker from bit 12 on, the swap type below.
  */
 static inline uint64_t
 aspen_entry_make_swap(unsigned type, uint32_t slot)

@@ -14,15 +14,15 @@
  *
  *   g   page: 1 at level 0, 0 above (a block)
  *   A   access flag            R   AP[2], read-only
- *   d   AP[1], the user's data: clear in what is executed alone. The kernel
- *       can read that all the same, unless PAN is on and is EPAN (FEAT_PAN3):
- *       without that what its programs cannot read it would read for them, so
- *       config.execute_only stays NONE there, as in Linux
+ *   d   AP[1], the user may read it: clear in memory for execution alone. The
+ *       kernel can still read such memory unless PAN is on and is EPAN
+ *       (FEAT_PAN3). Without EPAN it would read for its programs what they
+ *       cannot read, so config.execute_only stays NONE there, as in Linux
  *   key kept for a processor that has keys: 62-60 are POIndex of FEAT_S1POE,
  *       and ignored without it
  *   M   DBM, "may be written": processors that keep dirty state clear R when
- *       they write through it; with others the write faults, and whoever
- *       handles that sets ASPEN_ENTRY_DIRTY
+ *       they write; on others the write faults, and the handler of the fault
+ *       sets ASPEN_ENTRY_DIRTY
  *   W   dirty, as we keep it: survives write-protection. DIRTY is W or not R
  *   UX  UXN, not executable by the user; PXN (53) always
  *   N   none-access (58)       S   ASPEN_ENTRY_SPECIAL (56)

@@ -1,18 +1,18 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * paging/gather.h - what is unmapped in one go: frames and tables that may be
- * freed only once no TLB leads to them.
+ * paging/gather.h - collects the frames and tables of an unmapping, which may
+ * be freed only once no TLB leads to them.
  *
  *     struct aspen_gather gather;
  *     aspen_gather_begin(&gather, mm, false);
  *     ... clear entries; aspen_gather_frame(), aspen_gather_table() ...
  *     aspen_gather_end(&gather);
  *
- * Allocates nothing and cannot fail: when its batch is full it flushes and
- * releases what it has. `quiet` says that nobody runs in the space and no
- * walker can reach its tables (exit, recovery): then frames are freed as they
- * come, and tables after the one flush at the end. Otherwise frames wait for a
- * flush, tables for that and a grace period.
+ * It allocates nothing and cannot fail: when its batch is full it flushes and
+ * frees what it has. `quiet` says that nobody runs in the space and no walker
+ * can reach its tables (exit, recovery). Then frames are freed as they come,
+ * and tables after the one flush at the end. Otherwise frames wait for a flush,
+ * and tables for a flush and a grace period.
  */
 #ifndef ASPEN_PAGING_GATHER_H
 #define ASPEN_PAGING_GATHER_H

@@ -10,12 +10,12 @@
  * table, or, where both sides are aligned, one entry that leads to a whole
  * table or is a huge page.
  *
- * I1  Every entry is at one of the two places; whoever keeps walkers of
- *     reverse maps away makes that moment invisible.
+ * I1  Every entry is at one of the two places. The caller keeps walkers of
+ *     reverse maps away, so nobody sees the moment in between.
  * I2  Counts of frames, swap slots and resident pages do not change.
- * I3  Who moved is flushed from the TLBs before walkers come back: none may
- *     find a page write-protected at its new place and still written at the
- *     old one.
+ * I3  Entries that moved are flushed from the TLBs before walkers come back:
+ *     none may write-protect a page at its new place while the program still
+ *     writes to it through the old one.
  *
  * Called by mremap. The first test to break is tests/unit/calls/test_mremap.c.
  */

@@ -41,8 +41,8 @@ ASPEN_MUST_USE int aspen_table_move_reserve(struct aspen_table_move *move);
 
 /*
  * Nothing is mapped at the target, but empty tables may be there. The TLB is
- * flushed before it returns. Context: no walker of reverse maps may be about:
- * their locks are held for writing.
+ * flushed before it returns. Context: the locks of the reverse maps are held
+ * for writing, so no walker is about.
  */
 void aspen_table_move_commit(struct aspen_table_move *move);
 

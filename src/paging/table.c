@@ -153,8 +153,8 @@ aspen_tables_drain(struct aspen *aspen)
 /* ---- Walk -------------------------------------------------------------- */
 
 /*
- * Put a new table into `slot`, whose entry was none. Somebody else may be
- * quicker: then theirs stays. *entry gets what stands there.
+ * Put a new table into `slot`, which held no entry. If somebody else was
+ * quicker their table stays. *entry gets what is there then.
  */
 static int
 table_install(struct aspen_mm *mm, uint64_t address,

@@ -7,12 +7,12 @@
  *     number of entries that lead to it (the top table: 1).
  * I2  Entries of a table change only under that table's lock and after
  *     aspen_table_own(). Readers may look without it, under RCU.
- * I3  mm->page_tables counts all tables of the mm but the top one: who links
- *     one counts it, aspen_gather_table() counts it off.
+ * I3  mm->page_tables counts all tables of the mm but the top one: whoever
+ *     links a table adds one, aspen_gather_table() subtracts one.
  *
- * A table leads a life of three stages: aspen->tables counts it while it is
- * in use, tables_waiting.count while readers under RCU may still look at it
- * (its owner is NULL then), and then it is a free frame.
+ * A table has three stages. aspen->tables counts it while it is in use;
+ * tables_waiting.count counts it while readers under RCU may still look at it
+ * (its owner is NULL then); at last it is a free frame.
  */
 #ifndef ASPEN_PAGING_TABLE_H
 #define ASPEN_PAGING_TABLE_H
@@ -92,8 +92,8 @@ aspen_slot_write_protect(uint64_t *slot, uint64_t entry)
 }
 
 /*
- * Before every write of an entry of `table`: make the table this space's own.
- * Tables are not shared yet: asserts that it is.
+ * Call it before every write of an entry of `table`: it makes the table this
+ * space's own. Tables are not shared yet, so it only asserts that.
  */
 static inline void
 aspen_table_own(struct aspen *aspen, uint32_t table)
@@ -123,9 +123,9 @@ uint64_t aspen_tables_waiting(const struct aspen *aspen);
 void aspen_tables_drain(struct aspen *aspen);
 
 /*
- * The entry of `address` at `level`, with all tables above it made. 0 and
- * *slot, or -ASPEN_ENOMEM (tables made so far stay: an empty table is not
- * state), -ASPEN_EEXIST: a leaf stands above; *slot is that one.
+ * The entry of `address` at `level`; makes the tables above it. 0 and *slot, or
+ * -ASPEN_ENOMEM (tables made so far stay: an empty table is not state), or
+ * -ASPEN_EEXIST: there is a leaf above, and *slot is that one.
  *
  * Context: mmap lock or VMA lock held; takes and drops table locks.
  */
