@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * fault/anon.c - pages of no object: the zero page until they are written.
+ * fault/anon.c - pages without an object: the zero page until they are written.
  *
  * I1  A frame is complete (type, owner, contents) before an entry leads to it.
- * I2  A VMA has an anon_vma before it has a private page; the step that gives
- *     it one comes last, so that no fault that fails leaves one behind (but for
+ * I2  A VMA has an anon_vma before it has a private page. The step that makes
+ *     one comes last, so that a failing fault leaves none behind (but for
  *     stacks and what lies beyond the end of an object, as on Linux).
  *
  * Called by fault.c, file.c and cow.c. The first test to break is

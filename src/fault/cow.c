@@ -6,8 +6,9 @@
  *   zero page                              a new page of zeroes
  *   object's page                          a copy
  *   anonymous, mapped or held by others    a copy
- *   anonymous, this entry's alone          never a copy: becomes writable if
- * the VMA is; its owner becomes the VMA's own anon_vma
+ *   anonymous, this entry's alone          never a copy: it becomes writable if
+ *                                          the VMA is, and its owner becomes
+ *                                          the VMA's own anon_vma
  *
  * I1  No TLB leads to the old page once a write to the new one is possible:
  *     the entry is cleared and flushed before it is set.
@@ -15,9 +16,9 @@
  *     table (which is not shared: aspen_table_own()). Pins and claims are not
  *     counted: such a page is its one entry's alone (frames/pins.h,
  *     fault/hold.h).
- * I3  What is written through a pin or a claim is not lost: a page is held for
- *     a copy when it is not alone, and while it is held so nobody finds it
- *     alone, so that pins and claims come before, or to the copy.
+ * I3  What is written through a pin or a claim is not lost. Only a page that is
+ *     not alone is held for a copy, and while it is held nobody finds it
+ *     alone: so pins and claims come before that, or go to the copy.
  *
  * Called by fault.c. The first test to break is tests/unit/fault/test_fault.c.
  */
@@ -54,7 +55,7 @@ take_over(struct aspen_fault *fault, const struct aspen_slot *slot,
 }
 
 /*
- * The entry still stands: make it writable if the page is ours alone, else
+ * The entry has not changed: make it writable if the page is ours alone, else
  * hold the page for the copy. true: no copy is needed.
  */
 static bool
@@ -132,8 +133,9 @@ count_copy(struct aspen_fault *fault, uint32_t source)
 }
 
 /*
- * `source`: NO_FRAME for the zero page, else held by us. *gone: what the page
- * that was mapped has to give back for it. 0, or an error and nothing changed.
+ * `source`: NO_FRAME for the zero page, else a frame that we hold. *gone: what
+ * the page that was mapped has to give back. 0, or an error and nothing
+ * changed.
  */
 static int
 copy(struct aspen_fault *fault, const struct aspen_slot *slot, uint64_t entry,

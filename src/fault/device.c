@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * fault/device.c - raw frames, which an object's fault hook knows.
+ * fault/device.c - raw frames, which an object's fault hook names.
  *
- * I1  The hook is asked without locks. What it said is used only if nothing of
- *     the object was unmapped since: the count of that is compared under the
- *     lock of the table. Who unmaps counts first and then comes to that table,
- *     so either we see the count or it meets our entry.
+ * I1  The hook is asked without locks. Its answer is used only if nothing of
+ *     the object was unmapped since: we compare a count of unmappings under the
+ *     lock of the table. Whoever unmaps counts first and then comes to that
+ *     table, so either we see the count or they meet our entry.
  *
  * Called by fault.c and file.c. The first test to break is
  * tests/unit/fault/test_device.c.

@@ -2,20 +2,22 @@
 /*
  * fault/fault.c - page faults: locks, and which handler it is for.
  *
- *   VMA's lock, by RCU ----> handler ----> done
- *        | none, or           | needs
- *        v writer about       |   MMAP_LOCK   anon_vma is missing
- *   mmap lock, reading --> handler
- *                             |   PAGE        a pager: all locks dropped
- *                             |   STACK       mmap lock for writing
- *                             v
- *                          need met, then from the top: all is looked at
- *                          again, for anything may have changed
+ *   VMA's lock, by RCU ---> handler ---> done
+ *        | no VMA, or           | needs
+ *        v a writer about       |   MMAP_LOCK  the VMA's lock is not enough
+ *   mmap lock, reading ---> handler
+ *                               |   PAGE       a pager has to read it
+ *                               |   DIRTY      a pager has to allow the write
+ *                               |   DEVICE     a hook has to name the frame
+ *                               |   STACK      an area has to grow down
+ *                               v
+ *                      all locks are dropped, the need is met, and the fault
+ *                      starts from the top: anything may have changed
  *
- * I1  An entry changes only under its table's lock, after it was compared
- *     with what the decision was based on; if it differs the access looks
- *     again, which is what 0 says.
- * I2  Whatever fails, fails before the entry changes. Left behind are empty
+ * I1  An entry changes only under its table's lock, after it was compared with
+ *     the entry that the decision was based on. If it differs the fault answers
+ *     0: the access looks again.
+ * I2  Whatever fails, fails before the entry changes. It leaves behind empty
  *     page tables and cached pages of the object at most.
  *
  * Called by the embedder. The first test to break is

@@ -9,8 +9,8 @@
 #include <aspen/fault.h>
 
 /*
- * What a handler answers besides 0 and errors: what it needs before it can go
- * on. Locks are dropped, the need is met, and everything is looked at again.
+ * Besides 0 and errors a handler answers what it needs before it can go on. The
+ * fault drops its locks, meets the need, and looks at everything again.
  */
 enum aspen_fault_need {
     ASPEN_FAULT_MMAP_LOCK = 1, /* the VMA's own lock is not enough */
@@ -26,8 +26,8 @@ enum aspen_fault_need {
  * I2  While no lock is held `page_object`, if there is a page, is `pinned`, so
  *     that it is the same object when it is compared again.
  *
- * Who faults many pages under the mmap lock (populate.c, copies) uses one for
- * all of them:
+ * populate.c and hold.c fault many pages under one hold of the mmap lock, with
+ * one struct for all of them:
  *
  *     struct aspen_fault fault;
  *     aspen_fault_begin(&fault, mm, access);
@@ -189,9 +189,10 @@ ASPEN_MUST_USE int aspen_fault_copy(struct aspen_fault *fault,
 /* ---- map_entry.c: one entry -------------------------------------------- */
 
 /*
- * Map where nothing is: `entry` at the fault's address. A counted frame's one
- * reference becomes the entry's. 0 and *done (false: somebody else was
- * quicker, the access has to look again), or -ASPEN_ENOMEM.
+ * Put `entry` at the fault's address, where nothing is mapped. The one
+ * reference of a counted frame becomes the entry's. 0 and *done (false:
+ * somebody else was quicker, and the access has to look again), or
+ * -ASPEN_ENOMEM.
  */
 ASPEN_MUST_USE int aspen_fault_map(struct aspen_fault *fault, uint64_t entry,
                                    bool *done);

@@ -8,16 +8,16 @@
  *   shared     the object's page,      the object's page, dirty
  *              read-only
  *
- * A page of the cache is found under the lock of the VMA. One that has to be
- * made or read is fetched without any lock, pinned together with its object,
- * and used only if the VMA still wants that very page.
+ * A cached page is found under the lock of the VMA. A page that has to be made
+ * or read is fetched without any lock and pinned together with its object; it
+ * is used only if the VMA still wants that very page.
  *
- * I1  A page is mapped, or copied, under its lock, after a look at its owner
- *     and the object's size: so none is mapped that was truncated.
+ * I1  A page is mapped or copied under its lock, after a look at its owner and
+ *     the object's size: so no truncated page is mapped.
  * I2  A page whose object tracks dirt is dirty before an entry becomes
- *     writable (I5 of struct aspen_object). A clean one whose pager wants to
- *     hear of it becomes dirty first, without any lock of the space, and then
- *     all is looked at again.
+ *     writable (I5 of struct aspen_object). If its pager wants to hear of that
+ *     the page becomes dirty first, without any lock of the space, and then
+ *     the fault looks at everything again.
  *
  * Called by fault.c. The first test to break is tests/unit/fault/test_fault.c.
  */

@@ -2,13 +2,13 @@
 /*
  * fault/hold.c - hold pages on behalf of somebody outside.
  *
- * I1  What is handed out was taken under the lock of the table whose entry
- *     leads to it, when that entry allowed the access.
- * I2  A private page that is written, or pinned, is exclusive at that moment:
- *     its entry is writable, or the page is nobody else's
+ * I1  A page is handed out only after it was taken under the lock of the table
+ *     whose entry leads to it, when that entry allowed the access.
+ * I2  A private page that is written or pinned is exclusive at that moment: its
+ *     entry is writable, or nobody else has the page
  *     (aspen_reach_is_alone()). It stays so until it is given back.
- * I3  A page is claimed no longer than its reference is held: so a frame that
- *     a claim names is not another page by now.
+ * I3  A claim ends no later than the page's reference: so a frame that a claim
+ *     names cannot have become another page.
  *
  * Called by aspen_read_memory(), aspen_write_memory(), aspen_pin_range(). The
  * first tests to break are tests/unit/calls/test_copy.c and test_pin.c.

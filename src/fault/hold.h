@@ -11,17 +11,17 @@
  *         aspen_reach_put(&reach, frame);    unless it is pinned
  *     aspen_reach_end(&reach);
  *
- * While the lock is held no fork comes between, so that what is written goes
- * to no page that a child shares. A pinned page may be used after that, too.
+ * While the lock is held no fork can make a child share the page that is
+ * written. A pinned page may be used after that, too.
  *
- * Nor does the page go elsewhere: what is written reaches the program, whatever
- * it writes to the page meanwhile. An entry that is writable stays so while the
- * mmap lock and a reference are held, and so no fault comes that could copy the
- * page. Where the entry is read-only - after a fork that left the page to one
- * space, or in a mapping that only FORCE writes to - the reference would make
- * the page look like somebody else's, and the program's next write, or another
- * copy, would go to a copy of it. So such a page is claimed: a list of the mm
- * tells its reference from those of others. A pin is told by its count.
+ * What is written reaches the program, whatever the program itself writes to
+ * the page meanwhile. A writable entry stays writable while the mmap lock and a
+ * reference are held, so no fault comes that could copy the page. A read-only
+ * entry - after a fork that left the page to one space, or in a mapping that
+ * only FORCE writes to - is different: our reference would make the page look
+ * shared, and the program's next write, or another of our copies, would go to a
+ * copy of it. So we claim such a page: a list of the mm tells our reference
+ * from those of others. A pin is told by its count.
  */
 #ifndef ASPEN_FAULT_REACH_H
 #define ASPEN_FAULT_REACH_H
@@ -54,12 +54,12 @@ void aspen_reach_begin(struct aspen_reach *reach, struct aspen_mm *mm,
                        unsigned access, unsigned how);
 
 /*
- * The page at `address`, faulted in as an access of READ or WRITE would, held
- * by one reference (or a pin: aspen_pins_prepare() came before). A page to be
- * written is the program's own where it is private, whether FORCE wrote to it
- * or an access; so is a pinned page of a private mapping that could be
- * written, also when it is only read, for what the program writes there later
- * has to reach whoever pinned it.
+ * The page at `address`, faulted in as an access of READ or WRITE would, and
+ * held by one reference (or a pin: aspen_pins_prepare() came before).
+ *
+ * In a private mapping a page to be written is the program's own, with FORCE,
+ * too. So is a page that is pinned only to be read, if the mapping could be
+ * written: what the program writes there later has to reach whoever pinned it.
  *
  * 0 and *frame, the mmap lock is held. Or an error, and it may be:
  *   -ASPEN_EFAULT (nothing is mapped there, the mapping does not allow it, is
@@ -76,10 +76,10 @@ void aspen_reach_put(struct aspen_reach *reach, uint32_t frame);
 void aspen_reach_written(struct aspen *aspen, uint32_t frame);
 
 /*
- * A frame that an entry of mm leads to, under its table's lock: is it an
- * anonymous page and that entry's alone? Others have neither entries nor
- * references of it, pins and claims aside: those were made when it was alone,
- * and since then nobody else can have come.
+ * The table's lock is held: is the frame that an entry of mm leads to an
+ * anonymous page, and that entry's alone? Nobody else has an entry or a
+ * reference then, pins and claims aside: those were made when the page was
+ * alone, and since then nobody else can have come.
  */
 ASPEN_MUST_USE bool aspen_reach_is_alone(struct aspen_mm *mm, uint32_t frame);
 

@@ -2,12 +2,12 @@
 /*
  * fault/populate.c - fault in the pages of a range.
  *
- * The mmap lock is held for reading over many pages; what is there already is
- * passed over table by table. Where a fault needs something the lock is
- * dropped, and the VMA is looked up again.
+ * It holds the mmap lock for reading over many pages, and passes over pages
+ * that are there already table by table. Where a fault needs something it drops
+ * the lock, and looks up the VMA again.
  *
  * I1  Everything in [start, at) has been dealt with.
- * I2  The lock is dropped after a bounded amount of work, so that writers get
+ * I2  It drops the lock after a bounded amount of work, so that writers get
  *     their turn.
  *
  * Called by mmap, mlock, madvise, brk. The first test to break is

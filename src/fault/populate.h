@@ -10,8 +10,8 @@
 struct aspen_mm;
 
 /*
- * For whom. `access`: a write where the mapping is private and writable, so
- * that copy-on-write is done with, else a read.
+ * On whose behalf. `access`: a write where the mapping is private and writable,
+ * so that no copy on write is left to do; else a read.
  *
  *              pages        holes, PROT_NONE  raw memory   error of a fault
  *   MMAP       `access`     skipped           skipped      on to the next VMA
@@ -20,8 +20,8 @@ struct aspen_mm;
  *   READ       read         ENOMEM, EINVAL    EINVAL       EFAULT, ENOMEM,
  *   WRITE      write        (as READ)         EINVAL         EHWPOISON
  *
- *   MMAP   mmap(POPULATE or LOCKED), mlockall, brk: nobody hears of errors;
- *          VMAs with LOCKONFAULT are skipped
+ *   MMAP   mmap(POPULATE or LOCKED), mlockall, brk: errors are ignored; VMAs
+ *          with LOCKONFAULT are skipped
  *   LOCKED mprotect: as MMAP, and VMAs that are not locked are skipped
  *   LOCK   mlock: with the errors that POSIX wants
  *   READ, WRITE   madvise(POPULATE_*); -EINVAL also when the mapping does not

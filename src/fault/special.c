@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * fault/special.c - pages of a special mapping: raw memory that its kind
- * knows.
+ * fault/special.c - pages of a special mapping: raw memory, which its kind
+ * names.
  *
  * Called by fault.c. The first test to break is
  * tests/unit/calls/test_special.c.

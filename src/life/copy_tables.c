@@ -3,13 +3,13 @@
  * life/copy_tables.c - the hot loop of fork: for each page one load, one
  * locked add on its frame and one or two stores.
  *
- * I1  Each entry of the child is whole the moment it can be seen: the frame's
- *     counts are raised before the entry is stored, both under the lock of
- *     the child's table.
- * I2  What has been copied is in the child's counters also when the copy
- *     fails: zap takes exactly that off again.
- * I3  A private page that is pinned is not shared: whoever pinned it and the
- *     parent go on with it, and the child gets a copy at once.
+ * I1  An entry of the child is whole from the moment somebody can see it: the
+ *     frame's counts are raised before the entry is stored, both under the
+ *     lock of the child's table.
+ * I2  The child's counters have everything that was copied, also when the copy
+ *     fails: zap subtracts exactly that again.
+ * I3  A private page that is pinned is not shared. The parent and whoever
+ *     pinned it go on with it, and the child gets a copy at once.
  *
  * Called by fork only. The first test to break is tests/unit/life/test_fork.c.
  */
@@ -162,8 +162,8 @@ copy_rare(struct copy *copy, uint64_t *to, uint64_t entry)
 }
 
 /*
- * Entries [*index, end) of two last-level tables. 0, or -ASPEN_EAGAIN with
- * *index at the entry for which something has to be had first.
+ * Copy entries [*index, end) of two last-level tables. 0, or -ASPEN_EAGAIN with
+ * *index at an entry that needs something first.
  */
 static int
 copy_entries(struct copy *copy, uint64_t *to, uint64_t *from, unsigned *index,

@@ -4,7 +4,8 @@
  *
  * I1  The new space is BUILDING and in no registry until it is whole; its VMAs
  *     can be met through the reverse maps, each whole.
- * I2  All that can fail comes before commit, and leaves the old space alone.
+ * I2  Everything that can fail comes before commit, and leaves the old space
+ *     as it is.
  *
  * Called by the embedder. The first test to break is
  * tests/unit/life/test_exec.c.

@@ -4,15 +4,15 @@
  *
  * The steps are numbered as in docs/design/fork.md, after Linux's dup_mmap().
  *
- * I1  While it is built the child is BUILDING and in no registry; its tree is
- *     private. Its VMAs can be met through the reverse maps, whole; the child
- *     itself through the swap list, behind its mmap lock.
- * I2  `end`, the end of the last VMA that was replaced, says at every moment
- *     up to where the child's tree is the child's; the entries from there on
- *     are the parent's VMAs.
- * I3  Nothing can fail after the last poll; optional services are told only
- *     then; the registry comes last.
- * I4  The parent's TLB is flushed in any case: its pages were write-protected.
+ * I1  While it is built the child is BUILDING and in no registry, and its tree
+ *     is private. The reverse maps lead to its VMAs, each whole; the swap list
+ *     leads to the child itself, behind its mmap lock.
+ * I2  `end` is the end of the last VMA that was replaced. At every moment the
+ *     child's tree holds the child's VMAs below it, and the parent's from
+ *     there on.
+ * I3  Nothing can fail after the last poll. Only then are optional services
+ *     told, and the registry comes last.
+ * I4  The parent's TLB is always flushed: its pages were write-protected.
  *
  * The first tests to break are tests/unit/life/test_fork.c (what a child holds)
  * and tests/unit/life/test_fork_failing.c (every step failing).

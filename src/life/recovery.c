@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * life/recovery.c - the end of a fork that failed: on the spot, under the
- * locks it was built under, and leaving the child's tree empty, so that there
- * is nothing for anyone to find and no marker to check for.
+ * life/recovery.c - takes down a fork that failed: on the spot, under the locks
+ * it was built under. It leaves the child's tree empty, so there is nothing
+ * that anyone could find, and no marker to check for.
  *
  * The first test to break is tests/unit/life/test_fork_failing.c.
  */

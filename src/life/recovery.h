@@ -14,8 +14,8 @@
  *     0            end                                 address_limit
  *     |- child's ---|- the parent's: not to be touched ---|
  *
- * `end` is the end of the last VMA that is the child's, the one included whose
- * page tables were being copied; 0 when no VMA was replaced yet.
+ * `end` is the end of the last VMA that is the child's; the VMA whose page
+ * tables were being copied is one of them. 0: no VMA was replaced yet.
  *
  * Afterwards the child is EMPTY: a valid tree without a node, no table but the
  * top one, every counter zero, everything given back. Allocates nothing and

@@ -3,7 +3,7 @@
  * tree/check.c - every invariant of a tree, by name.
  *
  * Reads each node once, in key order, with the owner's lock held. Breaks
- * first: test_tree.c, one corruption of each kind.
+ * first: test_tree.c, which plants one corruption of each kind.
  */
 #include "tree/node.h"
 

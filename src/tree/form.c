@@ -45,9 +45,9 @@ aspen_tree_choose_form(const struct node_item *item, unsigned items,
 }
 
 /*
- * The base of a compact node: some way below the first key, so that what is
- * stored before it later fits as well; at least one unit, so that it differs
- * from KEY_BEFORE, unless nothing is before it.
+ * The base of a compact node lies some way below the first key, so that ranges
+ * stored before that key later fit as well. The distance is at least one unit,
+ * so that the first key differs from KEY_BEFORE, unless nothing is before it.
  */
 static uint64_t
 choose_base(const struct node_item *item, unsigned items, unsigned level,

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * tree/form.h - the form a node gets that is to hold these slots, and filling
- * it. Private to the tree.
+ * tree/form.h - chooses the form of a node for the slots that it will hold, and
+ * fills it. Private to the tree.
  */
 #ifndef ASPEN_TREE_FORM_H
 #define ASPEN_TREE_FORM_H

@@ -9,13 +9,13 @@
  *              lead               lead                  each leaf is its lead
  *
  * I1  The gap of a leaf is the largest gap right before one of its entries,
- *     that before its first one included (it reaches back to the last entry
- *     of the leaf before). So whoever changes the last key of a leaf
- *     updates the leaf behind it. The gap after the last entry of the tree
- *     is stored nowhere.
- * I2  What an inner node notes is never less than the gap, and at most
- *     rounded up to a page or "huge" (a note that moves between nodes of
- *     different units is not computed anew).
+ *     the one before its first entry included (that one reaches back to the
+ *     last entry of the leaf before). So whoever changes the last key of a
+ *     leaf updates the leaf behind it. No node stores the gap after the last
+ *     entry of the tree.
+ * I2  The note of an inner node is never less than the gap. It may be rounded
+ *     up to a page or to "huge": a note that moves between nodes of different
+ *     units is not computed anew.
  */
 #ifndef ASPEN_TREE_GAP_NOTES_H
 #define ASPEN_TREE_GAP_NOTES_H

@@ -2,11 +2,11 @@
 /*
  * tree/gap_search.c - the search for free room.
  *
- * Each entry stands for the gap right before it (gap_notes.h I1), each slot of
- * an inner node notes the largest gap below, never less than it is. So a search
- * that left a leaf jumps to the next leaf whose note is large enough; only
- * rounding can send it there in vain. The gap behind the tree's last entry
- * is noted nowhere and looked at last (upwards) or first (downwards).
+ * Each entry stands for the gap right before it (gap_notes.h I1); each slot of
+ * an inner node notes the largest gap below it, or a little more. So a search
+ * that leaves a leaf jumps to the next leaf whose note is large enough; only
+ * rounding can send it there in vain. No note has the gap behind the tree's
+ * last entry: a search looks there last (upwards) or first (downwards).
  *
  * The owner's lock is held, shared or exclusive. Breaks first:
  * tests/unit/tree/test_tree.c.
@@ -129,9 +129,9 @@ check_window(uint64_t low, uint64_t high, uint64_t length)
 }
 
 /*
- * The lowest slot after `slot` with a gap of `units` before it, or `count`:
- * all of them are looked at without a branch, since which one it will be
- * cannot be predicted.
+ * The lowest slot after `slot` with a gap of `units` before it, or `count`. It
+ * looks at all slots without a branch, since a processor could not predict
+ * which one it will be.
  */
 static inline unsigned
 gap_after_compact(const struct compact_slots *slots, unsigned slot,
@@ -156,8 +156,8 @@ gap_after_wide(node_tag leaf, unsigned slot, unsigned count, uint64_t length)
 }
 
 /*
- * The lowest gap in the leaf's slots from `slot` on; *start is where the gap
- * before `slot` starts, and then the place, or the end of the last entry.
+ * The lowest gap in the leaf's slots from `slot` on. *start is where the gap
+ * before `slot` starts; it becomes the place, or the end of the last entry.
  */
 static inline bool
 scan_up(node_tag leaf, unsigned slot, uint64_t length, uint64_t *start)
@@ -229,8 +229,8 @@ gap_ends_before(struct gap_end *end, node_tag leaf, unsigned slot,
 }
 
 /*
- * The highest gap that ends at or before *end, below `slots` slots of the
- * leaf. Answers where in *end. *more: the search may go on below.
+ * The highest gap that ends at or before *end, in the lowest `slots` slots of
+ * the leaf. *end becomes its end. *more: the search may go on below.
  */
 static bool
 scan_down(const struct aspen_tree_path *path, unsigned slots, uint64_t length,

@@ -23,11 +23,11 @@
  * KEY_BEYOND; slots that are not in use hold KEY_NONE, so a search looks
  * at all of them without a branch and without the count.
  *
- * I1  Whatever a reader looks at (base, key, second of a leaf, the unused
- *     slots) is never changed while a tree in RCU mode leads to the node; its
- *     pointers change with one release store.
+ * I1  While a tree in RCU mode leads to the node nothing changes that a reader
+ *     looks at (base, key, second of a leaf, the unused slots), but for
+ *     pointers, which change with one release store.
  * I2  What changes in place in RCU mode (info, second of inner nodes) is
- *     read and written under the owner's lock alone.
+ *     read and written only under the owner's lock.
  * I3  A leaf that is not the root has an entry, an inner node two children.
  */
 #ifndef ASPEN_TREE_NODE_H
@@ -59,8 +59,8 @@
 #define KEY_NONE   UINT32_MAX
 #define KEY_BEYOND (UINT32_MAX - 1) /* what keys after all become */
 /*
- * What keys before the base become. In slot 0 of every inner node; elsewhere
- * a key only if the base is 0, before which there is nothing.
+ * Stands for keys before the base. Slot 0 of every inner node has it. Elsewhere
+ * it is a key only if the base is 0, since nothing is before that.
  */
 #define KEY_BEFORE 0u
 #define GAP_HUGE   UINT32_MAX /* does not fit */
@@ -223,10 +223,10 @@ gap_decode(uint32_t units, unsigned shift)
 /* ---- Search ------------------------------------------------------------ */
 
 /*
- * How many of the node's keys are at or below `key`. No branch, and (written
- * so that compilers do not make vectors of it, which take longer to set up
- * and to sum than so few keys are worth) two instructions a key in four
- * chains.
+ * How many of the node's keys are at or below `key`: no branch, and two
+ * instructions a key in four chains. It is written so that compilers do not
+ * make vectors of it, which take longer to set up and to sum than so few keys
+ * are worth.
  */
 static inline unsigned
 count_at_or_below(const uint32_t *keys, uint32_t key)

@@ -9,9 +9,9 @@
  *                          |
  *     at[0]   leaf     [ a b c d ]      height 3
  *
- * I1  A path holds nodes that were the tree's when it was made. In RCU mode a
- *     node of it may have been replaced since: it then shows what was there
- *     at that moment, while a child that is loaded later may be newer.
+ * I1  A path holds nodes that were the tree's when it was made. In RCU mode one
+ *     of them may have been replaced since: it then shows what was there at
+ *     that moment, while a child that is loaded later may be newer.
  */
 #ifndef ASPEN_TREE_PATH_H
 #define ASPEN_TREE_PATH_H
@@ -25,9 +25,10 @@ bool aspen_tree_path_descend(struct aspen_tree_path *path,
                              const struct aspen_tree *tree, uint64_t key);
 
 /*
- * Move the path to the next or previous node of `level`, and its levels
- * below to that node's first or last leaf. Writes the levels that change to
- * `to` (may be `path` itself). The highest level written, 0: there is none.
+ * Move the path to the next or previous node of `level`, and its levels below
+ * to that node's first or last leaf. Writes the levels that change to `to`
+ * (which may be `path` itself). Returns the highest level written; 0: there is
+ * no such node.
  */
 unsigned aspen_tree_path_next(struct aspen_tree_path *to,
                               const struct aspen_tree_path *path,

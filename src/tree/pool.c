@@ -2,15 +2,15 @@
 /*
  * tree/pool.c - where nodes come from, and where dead ones wait.
  *
- * A node that a reader may still look at keeps all that readers look at; its
- * link lies over `info`, which they never read. Dead nodes gather in
- * `collecting` until they are a batch, and while the batch before, in
- * `waiting`, is in a grace period: one deferred callback stands for a batch.
+ * A dead node keeps everything that readers look at; its link lies over `info`,
+ * which they never read. Dead nodes gather in `collecting` until they are a
+ * batch and the batch before, in `waiting`, has had its grace period: there is
+ * one deferred callback for each batch.
  *
  * I1  armed: exactly one callback is pending, and it frees `waiting`.
  * I2  not armed: `waiting` is empty, `collecting` is less than a batch.
- * I3  waiting_nodes counts both lists and what is left of one that is being
- *     freed: with the lock held it is exact.
+ * I3  waiting_nodes counts both lists, and the rest of a list that is being
+ *     freed. With the lock held it is exact.
  *
  * Breaks first: test_tree.c, pool and concurrent tests.
  */
@@ -18,9 +18,9 @@
 #include "tree/pool.h"
 
 /*
- * Dead nodes for which a grace period is worth its price. More than owners
- * that settle let gather: these free on their own CPU, where the nodes are
- * still in the cache.
+ * So many dead nodes are worth a grace period. It is more than owners that
+ * settle let gather: these free on their own CPU, where the nodes are still in
+ * the cache.
  */
 #define BATCH_NODES (2 * ASPEN_TREE_WAITING_MAX)
 

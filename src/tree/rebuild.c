@@ -7,7 +7,7 @@
  *     leaves    [a b c]        [d e f]            [a b]  [c x]   [e f]
  *                    (x.........)
  *
- * L and R, and what is between them, fall away; the pieces p, q, r are made
+ * L and R, and all between them, are replaced; the pieces p, q, r are made
  * before anything else is written.
  *
  * Breaks first: tests/unit/tree/test_tree.c.
@@ -95,9 +95,9 @@ items_add_inner(struct rebuild *r, node_tag tag, unsigned from, unsigned to,
 }
 
 /*
- * Whether the new entry, the last before `cut`, touches the one above it and
- * most of the leaf is above it: so it looks where entries come from the top
- * down. What is above is left as full as it is then, the rest has room.
+ * Does the new entry, the last before `cut`, touch the one above it, with most
+ * of the leaf above it? Then entries probably come from the top down: what is
+ * above stays as full as it is, and the rest gets the room.
  */
 static bool
 grows_down(const struct rebuild *r, unsigned cut)
@@ -288,9 +288,9 @@ pack_two(struct rebuild *r, unsigned level, unsigned cut)
 }
 
 /*
- * Pack the items into as few nodes as hold them, equally filled. Keys that
- * only grow leave full nodes behind; a step too wide for relative keys is
- * where to cut.
+ * Pack the items into as few nodes as can hold them, equally filled. Keys that
+ * only grow leave full nodes behind. A step that is too wide for relative keys
+ * is a place to cut.
  */
 static bool
 pack(struct rebuild *r, unsigned level)
@@ -322,8 +322,8 @@ pack(struct rebuild *r, unsigned level)
 /* ---- Putting in place --------------------------------------------------- */
 
 /*
- * Dispose of a node that was replaced or fell away, and of what fell away
- * below it: `lost` says which children of the outermost nodes live on.
+ * Dispose of a node that was replaced or dropped, and of what was dropped below
+ * it: `lost` says which children of the outermost nodes live on.
  */
 static void
 dispose(struct rebuild *r, struct node_chain *dead, node_tag tag,
@@ -385,8 +385,8 @@ replace_root(struct rebuild *r)
 }
 
 /*
- * One child is left below the root: it becomes the root. It may be a new node
- * that found no neighbour and has one child itself.
+ * When the root has one child left, the child becomes the root. It may be a new
+ * node that found no neighbour and has one child itself.
  */
 static void
 drop_root(struct rebuild *r)

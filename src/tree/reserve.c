@@ -2,8 +2,8 @@
 /*
  * tree/reserve.c - nodes put aside, so that stores cannot fail.
  *
- * How many: what the worst store into the tree can take, or less if all of the
- * stores are known to stay in one leaf.
+ * It puts aside as many as the worst store into the tree can take, or fewer if
+ * it knows that all stores stay in one leaf.
  *
  * Breaks first: tests/unit/tree/test_tree.c.
  */

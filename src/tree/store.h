@@ -1,17 +1,18 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * tree/store.h - the two ways to store, for those who store (write.c) and those
- * who put nodes aside for it (reserve.c). Private to the tree; the owner's lock
- * is held.
+ * tree/store.h - the two ways to store, for write.c, which stores, and
+ * reserve.c, which puts nodes aside for it. Private to the tree; the owner's
+ * lock is held.
  *
- * The short one, store_leaf.c, is for a range that stays inside one compact
- * leaf which can hold the result: the slots are edited in the leaf, or in RCU
- * mode in a copy that takes the leaf's place with one store in the parent. The
- * long one, rebuild.c: at each level the slots that stay and those that are new
- * are listed, packed into new nodes, and the level above gets these in place
- * of the old ones; it ends where one node takes the place of one, or at the
- * root. Only then, with one store, the new nodes become visible; everything
- * that can fail came before.
+ * The short way, store_leaf.c, is for a range that stays inside one compact
+ * leaf which can hold the result. It edits the slots in the leaf; in RCU mode
+ * it edits a copy, which takes the leaf's place with one store in the parent.
+ *
+ * The long way, rebuild.c, goes up level by level. At each level it lists the
+ * slots that stay and those that are new, packs them into new nodes, and hands
+ * these to the level above in place of the old ones. It ends where one node
+ * takes the place of one, or at the root. Only then, with one store, do the new
+ * nodes become visible; everything that can fail came before.
  */
 #ifndef ASPEN_TREE_STORE_H
 #define ASPEN_TREE_STORE_H
@@ -47,9 +48,9 @@ node_get(struct aspen_tree *tree, struct aspen_tree_reserve *reserve)
 /* ---- The short way: store_leaf.c --------------------------------------- */
 
 /*
- * Try to store the short way, in the path's leaf, where all of the range
- * belongs. *done says whether the store was done (or failed for memory) or has
- * to go the long way.
+ * Try to store the short way, in the path's leaf, to which all of the range
+ * belongs. *done: the store was done, or there was no memory; else it has to go
+ * the long way.
  */
 int aspen_tree_store_in_leaf(struct aspen_tree *tree,
                              struct aspen_tree_reserve *reserve,
@@ -57,9 +58,9 @@ int aspen_tree_store_in_leaf(struct aspen_tree *tree,
                              const struct put *put, bool *done);
 
 /*
- * How many slots of the leaf stay untouched by a store of [first, last], and
- * how many of the others stick out of it at an end: 0 to 2. False: the short
- * way is not for this leaf and these keys.
+ * How many slots of the leaf a store of [first, last] leaves untouched, and how
+ * many of the others stick out of it at an end: 0 to 2. False: the short way
+ * does not work for this leaf and these keys.
  */
 bool aspen_tree_leaf_spared(node_tag leaf, uint64_t first, uint64_t last,
                             unsigned *stay, unsigned *ends);

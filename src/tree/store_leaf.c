@@ -2,8 +2,8 @@
 /*
  * tree/store_leaf.c - the short way to store: within one compact leaf.
  *
- * Slots [from, to) of the leaf are replaced by what sticks out of them and by
- * what is put; here a store of `x` over parts of two entries, from 1, to 3:
+ * The slots [from, to) of the leaf are replaced by what sticks out of them and
+ * by what is put. Here `x` is stored over parts of two entries, from 1 to 3:
  *
  *     before  [a....] [b....]   [c....]         [d....]
  *     put               (x............)
@@ -136,8 +136,8 @@ edit_apply(const struct edit *edit, struct node *node)
 }
 
 /*
- * Whether the keys that have an entry are the same before and after: the
- * replaced slots leave nothing free where it puts, and an entry goes there.
+ * Do the same keys have an entry before and after? They do if an entry is put
+ * where the replaced slots left no gap.
  */
 static bool
 edit_keeps_gaps(const struct edit *edit, const struct node *node,

@@ -2,10 +2,10 @@
 /*
  * tree/tree.c - reading the range tree: look-ups, walks.
  *
- * Nothing here writes a node, but for aspen_tree_cursor_replace(). Readers
- * rely on node.h I1 alone: they never look at info or at the gaps. A path may
- * be older than the children that are loaded through it (path.h I1): hence a
- * walk keeps to keys after (before) the entry it gave last.
+ * Only aspen_tree_cursor_replace() writes a node here. Readers rely on node.h
+ * I1 alone: they never look at info or at the gaps. A path may be older than
+ * the children that are loaded through it (path.h I1); so a walk takes only
+ * keys after (before) the entry that it gave last.
  *
  * Called by everyone. Breaks first: tests/unit/tree/test_tree.c, model.
  */
@@ -168,8 +168,8 @@ path_copy(struct aspen_tree_path *to, const struct aspen_tree_path *from)
 }
 
 /*
- * Go on to the next leaf below the same parent. False: there is none, or the
- * slow way has to look closer.
+ * Go on to the next leaf below the same parent. False: there is none, or only
+ * the slow way can tell.
  */
 static inline bool
 next_sibling(struct aspen_tree_cursor *cursor, uint64_t key, uint64_t bound)

@@ -3,11 +3,11 @@
  * tree/tree.h - the range tree: non-overlapping closed ranges [first, last]
  * over [0, UINT64_MAX], each with a pointer that is not NULL.
  *
- * Used for VMAs by address and for the page cache by page offset. Entries
- * are never looked into and never freed by the tree. Neighbouring ranges
- * with the same pointer stay two ranges only if they were stored as two
- * whole-range stores of different pointers; storing over a part of a range
- * leaves the rest of it with its old pointer (a split).
+ * Used for VMAs by address and for the page cache by page offset. The tree
+ * never looks into entries and never frees them. Neighbouring ranges with the
+ * same pointer stay two ranges only if they were stored as two whole ranges
+ * with different pointers. Storing over a part of a range leaves the rest of it
+ * with its old pointer (a split).
  *
  * Writers are serialised by the owner's lock. In RCU mode readers need only
  * the RCU read lock (or the owner's lock): writers build new nodes and publish
@@ -54,8 +54,8 @@ struct aspen_tree_path {
 };
 
 /*
- * A position; lives on the caller's stack and becomes invalid by any store or
- * erase of the tree but its own replace. Read first, last and entry only.
+ * A position, on the caller's stack. Any store or erase but its own replace
+ * makes it invalid. Read first, last and entry only.
  */
 struct aspen_tree_cursor {
     struct aspen_tree *tree;
@@ -82,9 +82,9 @@ void aspen_tree_pool_destroy(struct aspen_tree_pool *pool);
 uint64_t aspen_tree_pool_nodes(const struct aspen_tree_pool *pool);
 
 /*
- * Bound what waits: a store never sleeps, so whoever stores calls this once
- * its locks are dropped. With more than ASPEN_TREE_WAITING_MAX dead nodes it
- * waits for a grace period and frees them.
+ * Bound the number of dead nodes. A store never sleeps, so whoever stores calls
+ * this when its locks are dropped. With more than ASPEN_TREE_WAITING_MAX dead
+ * nodes it waits for a grace period and frees them.
  *
  * Context: may sleep; outside RCU read sections, no spin lock is held.
  */
@@ -199,14 +199,14 @@ ASPEN_MUST_USE int aspen_tree_reserve(struct aspen_tree *tree,
 ASPEN_MUST_USE int aspen_tree_reserve_later(struct aspen_tree *tree,
                                             struct aspen_tree_reserve *reserve);
 /*
- * The same when all of the stores lie in [first, last] (one alone is of all of
- * it) and their ends and cuts are aligned as its ends are: mostly a node each.
- * Nothing else is stored between this and the last of them. The reserve is
- * empty before.
+ * The same when all stores lie in [first, last] (a single one covers it) and
+ * their ends and cuts are aligned as its ends are: mostly a node each. Nothing
+ * else may be stored between this and the last of them. The reserve is empty
+ * before.
  *
  * The cursor says where to look first, if it has an entry and nothing was
- * stored since. From then on it is the reserve's, as long as that is in use:
- * it cannot walk any more.
+ * stored since. The reserve then keeps it for as long as it is in use: the
+ * cursor cannot walk any more.
  */
 ASPEN_MUST_USE int aspen_tree_reserve_within(struct aspen_tree *tree,
                                              struct aspen_tree_reserve *reserve,
@@ -219,7 +219,8 @@ void aspen_tree_store_reserved(struct aspen_tree *tree,
 /*
  * One store of two ranges that touch: `entry` (NULL erases) over [first, cut)
  * and `above` over [cut, last]. Readers see both or none. The tree is not
- * empty. It counts as one store where it is the only one, else as two.
+ * empty. It counts as one store if it is the only one of the reserve, else as
+ * two.
  */
 void aspen_tree_store_two_reserved(struct aspen_tree *tree,
                                    struct aspen_tree_reserve *reserve,
