@@ -206,6 +206,17 @@ put_flags(struct aspen_text *text, uint64_t flags)
         }
 }
 
+/* Where private memory was before it moved: its offsets are of there. */
+static void
+put_origin(struct aspen_text *text, const struct aspen_vma *vma)
+{
+    uint64_t origin = vma->pgoff << ASPEN_PAGE_SHIFT;
+
+    if (!vma->object && !(vma->flags & ASPEN_VM_SPECIAL) &&
+        origin != vma->start)
+        ASPEN_TEXT(text, " from %a", origin);
+}
+
 static void
 put_vma(struct dump *dump, const struct aspen_vma *vma)
 {
@@ -224,6 +235,7 @@ put_vma(struct dump *dump, const struct aspen_vma *vma)
         ASPEN_TEXT(text, "  anon %u", anon_vma_number(dump->aspen, anon_vma));
     else if (!vma->object)
         aspen_text_string(text, "  anon");
+    put_origin(text, vma);
     put_flags(text, flags);
     if (aspen_pkey_of(flags))
         ASPEN_TEXT(text, "  key %u", aspen_pkey_of(flags));

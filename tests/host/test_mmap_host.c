@@ -50,8 +50,8 @@ host_address(unsigned page)
 
 /* ---- Looking ----------------------------------------------------------- */
 
-/* The host's mappings from BASE on, as helper_vmas() writes them but for the
- * offset of anonymous memory, which maps does not show. */
+/* The host's mappings from BASE on: what maps shows of each, in pages. Of
+ * anonymous memory it shows no offset. */
 static char *
 host_vmas(void)
 {

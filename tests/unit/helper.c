@@ -482,45 +482,18 @@ helper_smaps(struct aspen_mm *mm)
     return text_of(mm, aspen_inspect_smaps);
 }
 
-static void
-print_vma(FILE *file, const struct aspen_vma *vma)
-{
-    fprintf(file, "%" PRIx64 "-%" PRIx64 " %c%c%c%c %" PRIx64 "\n",
-            vma->start / PAGE, vma->end / PAGE,
-            vma->flags & ASPEN_VM_READ ? 'r' : '-',
-            vma->flags & ASPEN_VM_WRITE ? 'w' : '-',
-            vma->flags & ASPEN_VM_EXEC ? 'x' : '-',
-            vma->flags & ASPEN_VM_SHARED ? 's' : 'p', vma->pgoff);
-}
-
-char *
-helper_vmas(struct aspen_mm *mm)
-{
-    struct aspen_tree_cursor cursor;
-    struct aspen_vma *vma;
-    char *text = NULL;
-    size_t size;
-    FILE *file = open_memstream(&text, &size);
-
-    assert_non_null(file);
-    aspen_tree_cursor_init(&cursor, &mm->vmas, 0);
-    while ((vma = aspen_tree_next(&cursor, UINT64_MAX)) != NULL)
-        print_vma(file, vma);
-    fclose(file);
-    return text;
-}
-
 void
-helper_assert_vmas_at(struct aspen_mm *mm, const char *expected,
-                      const char *file, int line)
+helper_assert_space_at(struct aspen_mm *mm, const char *expected,
+                       const char *file, int line)
 {
-    char *text = helper_vmas(mm);
+    char *dump = helper_dump(mm, false);
+    const char *vmas = strchr(dump, '\n') + 1;
 
-    if (strcmp(text, expected) != 0) {
-        print_error("found:\n%sexpected:\n%s", text, expected);
+    if (strcmp(vmas, expected) != 0) {
+        print_error("found:\n%sexpected:\n%s", vmas, expected);
         _fail(file, line);
     }
-    free(text);
+    free(dump);
 }
 
 void

@@ -154,13 +154,11 @@ char *helper_dump(struct aspen_mm *mm, bool pages);
 char *helper_maps(struct aspen_mm *mm);
 char *helper_smaps(struct aspen_mm *mm);
 
-/* "start-end rwxs pgoff" of each VMA, a line each: what maps would say, for
- * tests of the lowest layers; free() it. */
-char *helper_vmas(struct aspen_mm *mm);
-#define helper_assert_vmas(mm, expected)                                       \
-    helper_assert_vmas_at(mm, expected, __FILE__, __LINE__)
-void helper_assert_vmas_at(struct aspen_mm *mm, const char *expected,
-                           const char *file, int line);
+/* The VMAs are these, as the notation has them, a line each. */
+#define helper_assert_space(mm, expected)                                      \
+    helper_assert_space_at(mm, expected, __FILE__, __LINE__)
+void helper_assert_space_at(struct aspen_mm *mm, const char *expected,
+                            const char *file, int line);
 
 /* The whole machine is consistent. */
 #define helper_assert_valid(helper)                                            \

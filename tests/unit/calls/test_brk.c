@@ -39,17 +39,20 @@ test_moves(void **state)
     struct helper_space *s = *state;
 
     expect(s, AT(0x1010) + 100, 0);
-    helper_assert_vmas(s->mm, "1010-1011 rw-p 1010\n");
+    helper_assert_space(
+        s->mm, "  vma  0x1010000-0x1011000 rw- private  anon  account\n");
     expect(s, AT(0x1011), 0); /* the same page */
     expect(s, AT(0x1018) - 1, 0);
-    helper_assert_vmas(s->mm, "1010-1018 rw-p 1010\n");
+    helper_assert_space(
+        s->mm, "  vma  0x1010000-0x1018000 rw- private  anon  account\n");
     helper_put(&s->helper, s->mm, AT(0x1016), 6);
     expect(s, AT(0x1016), 0);
-    helper_assert_vmas(s->mm, "1010-1016 rw-p 1010\n");
+    helper_assert_space(
+        s->mm, "  vma  0x1010000-0x1016000 rw- private  anon 1  account\n");
     expect(s, AT(0x1018), 0);
     assert_int_equal(helper_get(&s->helper, s->mm, AT(0x1016)), 0);
     expect(s, AT(0x1010), 0);
-    helper_assert_vmas(s->mm, "");
+    helper_assert_space(s->mm, "");
     expect(s, AT(0x1010) - 1, -ASPEN_ENOMEM);
     expect(s, 0, -ASPEN_ENOMEM);
     expect(s, UINT64_MAX, -ASPEN_ENOMEM);

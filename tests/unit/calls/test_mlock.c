@@ -22,12 +22,15 @@ test_range(void **state)
     helper_map(s->mm, AT(0x100), 8, RW);
     /* Rounded out: from inside page 102 to inside page 103. */
     assert_int_equal(aspen_mlock(s->mm, AT(0x102) + 100, PAGE, false), 0);
-    helper_assert_vmas(s->mm, "100-102 rw-p 100\n102-104 rw-p 102\n"
-                              "104-108 rw-p 104\n");
+    helper_assert_space(
+        s->mm, "  vma  0x100000-0x102000 rw- private  anon 1  account\n"
+               "  vma  0x102000-0x104000 rw- private  anon 1  account locked\n"
+               "  vma  0x104000-0x108000 rw- private  anon 1  account\n");
     assert_int_equal(helper_counters(s->mm).locked_pages, 2);
     assert_int_equal(helper_counters(s->mm).anon_pages, 2); /* they have come */
     assert_int_equal(aspen_munlock(s->mm, AT(0x100), AT(8)), 0);
-    helper_assert_vmas(s->mm, "100-108 rw-p 100\n");
+    helper_assert_space(
+        s->mm, "  vma  0x100000-0x108000 rw- private  anon 1  account\n");
     assert_int_equal(helper_counters(s->mm).locked_pages, 0);
     assert_int_equal(aspen_mlock(s->mm, AT(0x100), AT(8), true), 0);
     assert_int_equal(helper_counters(s->mm).anon_pages, 2); /* none has come */

@@ -68,9 +68,10 @@ test_arguments(void **state)
                      -ASPEN_EINVAL);
     assert_int_equal(try_map(mm, 0, PAGE, RW | ASPEN_VM_MAYREAD, 0, &a),
                      -ASPEN_EACCES);
-    helper_assert_vmas(mm, "");
+    helper_assert_space(mm, "");
     assert_int_equal(try_map(mm, AT(16), 1, RW, fixed, &a), 0);
-    helper_assert_vmas(mm, "10-11 rw-p 10\n");
+    helper_assert_space(mm,
+                        "  vma  0x10000-0x11000 rw- private  anon  account\n");
 }
 
 static void
@@ -184,7 +185,8 @@ test_locked(void **state)
     assert_int_equal(helper_counters(s->mm).locked_pages, 4);
     s->mm->def_flags = ASPEN_VM_LOCKED;
     helper_map(s->mm, AT(104), 4, RW);
-    helper_assert_vmas(s->mm, "64-6c rw-p 64\n");
+    helper_assert_space(
+        s->mm, "  vma  0x64000-0x6c000 rw- private  anon 1  account locked\n");
     assert_int_equal(helper_counters(s->mm).locked_pages, 8);
     helper_map(s->mm, AT(200), 1, R | ASPEN_VM_PFNMAP);
     assert_int_equal(helper_counters(s->mm).locked_pages, 8);
@@ -261,23 +263,29 @@ test_replace(void **state)
     for (uint64_t page = 100; page < 110; page++)
         helper_put(&s->helper, mm, AT(page), (uint8_t)page);
     map_over(mm, AT(103), 2, R);
-    helper_assert_vmas(mm, "64-67 rw-p 64\n67-69 r--p 67\n69-6e rw-p 69\n");
+    helper_assert_space(
+        mm, "  vma  0x64000-0x67000 rw- private  anon 1  account\n"
+            "  vma  0x67000-0x69000 r-- private  anon\n"
+            "  vma  0x69000-0x6e000 rw- private  anon 1  account\n");
     assert_int_equal(helper_get(&s->helper, mm, AT(103)), 0);
     assert_int_equal(helper_get(&s->helper, mm, AT(102)), 102);
     assert_int_equal(helper_get(&s->helper, mm, AT(105)), 105);
 
     /* The same over the same: one mapping, new contents. */
     map_over(mm, AT(103), 2, RW);
-    helper_assert_vmas(mm, "64-6e rw-p 64\n");
+    helper_assert_space(
+        mm, "  vma  0x64000-0x6e000 rw- private  anon 1  account\n");
     map_over(mm, AT(106), 2, RW);
-    helper_assert_vmas(mm, "64-6e rw-p 64\n");
+    helper_assert_space(
+        mm, "  vma  0x64000-0x6e000 rw- private  anon 1  account\n");
     assert_int_equal(helper_get(&s->helper, mm, AT(106)), 0);
     assert_int_equal(helper_get(&s->helper, mm, AT(108)), 108);
     assert_int_equal(helper_counters(mm).vmas, 1);
     assert_int_equal(helper_counters(mm).anon_pages, 6);
     assert_int_equal(helper_committed(&s->helper), 10);
     map_over(mm, AT(98), 20, RW);
-    helper_assert_vmas(mm, "62-76 rw-p 62\n");
+    helper_assert_space(mm,
+                        "  vma  0x62000-0x76000 rw- private  anon  account\n");
     assert_int_equal(helper_counters(mm).anon_pages, 0);
 }
 

@@ -27,7 +27,7 @@ struct shape {
     unsigned first; /* of the change */
     unsigned pages;
     char access;
-    const char *after; /* as helper_vmas() prints them */
+    const char *after; /* in the notation */
 };
 
 static uint64_t
@@ -38,27 +38,45 @@ access_of(char letter)
 
 /* Linux's cases by the letters in the drawing of its vma_merge(). */
 static const struct shape shapes[] = {
-    {"all of one", "wwww", "", 0, 4, 'r', "100-104 r--p 100\n"},
-    {"a head", "wwww", "", 0, 2, 'r', "100-102 r--p 100\n102-104 rw-p 102\n"},
-    {"a tail", "wwww", "", 2, 2, 'r', "100-102 rw-p 100\n102-104 r--p 102\n"},
+    {"all of one", "wwww", "", 0, 4, 'r',
+     "  vma  0x100000-0x104000 r-- private  anon\n"},
+    {"a head", "wwww", "", 0, 2, 'r',
+     "  vma  0x100000-0x102000 r-- private  anon\n"
+     "  vma  0x102000-0x104000 rw- private  anon  account\n"},
+    {"a tail", "wwww", "", 2, 2, 'r',
+     "  vma  0x100000-0x102000 rw- private  anon  account\n"
+     "  vma  0x102000-0x104000 r-- private  anon\n"},
     {"a middle", "wwww", "", 1, 2, 'r',
-     "100-101 rw-p 100\n101-103 r--p 101\n103-104 rw-p 103\n"},
+     "  vma  0x100000-0x101000 rw- private  anon  account\n"
+     "  vma  0x101000-0x103000 r-- private  anon\n"
+     "  vma  0x103000-0x104000 rw- private  anon  account\n"},
     {"the boundary below moves up", "rwww", "", 1, 1, 'r',
-     "100-102 r--p 100\n102-104 rw-p 102\n"},
+     "  vma  0x100000-0x102000 r-- private  anon\n"
+     "  vma  0x102000-0x104000 rw- private  anon  account\n"},
     {"the boundary above moves down", "wwwr", "", 2, 1, 'r',
-     "100-102 rw-p 100\n102-104 r--p 102\n"},
+     "  vma  0x100000-0x102000 rw- private  anon  account\n"
+     "  vma  0x102000-0x104000 r-- private  anon\n"},
     {"one with the one below", "rwpp", "", 1, 1, 'r',
-     "100-102 r--p 100\n102-104 ---p 102\n"},
+     "  vma  0x100000-0x102000 r-- private  anon\n"
+     "  vma  0x102000-0x104000 --- private  anon\n"},
     {"one with the one above", "pwrr", "", 1, 1, 'r',
-     "100-101 ---p 100\n101-104 r--p 101\n"},
-    {"one with both", "rwrr", "", 1, 1, 'r', "100-104 r--p 100\n"},
-    {"one with both, touched", "wrww", "0123", 1, 1, 'w', "100-104 rw-p 100\n"},
-    {"many become one", "rwpw", "", 0, 4, 'w', "100-104 rw-p 100\n"},
-    {"many become one below", "rwpw", "", 1, 3, 'r', "100-104 r--p 100\n"},
+     "  vma  0x100000-0x101000 --- private  anon\n"
+     "  vma  0x101000-0x104000 r-- private  anon\n"},
+    {"one with both", "rwrr", "", 1, 1, 'r',
+     "  vma  0x100000-0x104000 r-- private  anon\n"},
+    {"one with both, touched", "wrww", "0123", 1, 1, 'w',
+     "  vma  0x100000-0x104000 rw- private  anon 1  account\n"},
+    {"many become one", "rwpw", "", 0, 4, 'w',
+     "  vma  0x100000-0x104000 rw- private  anon  account\n"},
+    {"many become one below", "rwpw", "", 1, 3, 'r',
+     "  vma  0x100000-0x104000 r-- private  anon\n"},
     {"two touched apart stay two", "wpww", "", 1, 1, 'p',
-     "100-101 rw-p 100\n101-102 ---p 101\n102-104 rw-p 102\n"},
+     "  vma  0x100000-0x101000 rw- private  anon  account\n"
+     "  vma  0x101000-0x102000 --- private  anon\n"
+     "  vma  0x102000-0x104000 rw- private  anon  account\n"},
     {"nothing changes, nothing joins", "wwrr", "", 0, 2, 'w',
-     "100-102 rw-p 100\n102-104 r--p 102\n"},
+     "  vma  0x100000-0x102000 rw- private  anon  account\n"
+     "  vma  0x102000-0x104000 r-- private  anon\n"},
 };
 
 static void
@@ -88,7 +106,7 @@ test_shapes(void **state)
         assert_int_equal(protect(s, 0x100 + shape->first, shape->pages,
                                  access_of(shape->access)),
                          0);
-        helper_assert_vmas(s->mm, shape->after);
+        helper_assert_space(s->mm, shape->after);
         helper_assert_valid(&s->helper);
         assert_int_equal(protect(s, 0x100, 4, R), 0);
         for (const char *page = shape->touched; *page; page++)
@@ -135,7 +153,9 @@ test_family(void **state)
     helper_map(s->mm, AT(0x104), 2, R);
     /* Its own mapping has no anon_vma, the inherited one has two links. */
     assert_int_equal(protect(s, 0x104, 2, RW), 0);
-    helper_assert_vmas(s->mm, "100-104 rw-p 100\n104-106 rw-p 104\n");
+    helper_assert_space(
+        s->mm, "  vma  0x100000-0x104000 rw- private  anon 1  account\n"
+               "  vma  0x104000-0x106000 rw- private  anon  account\n");
     s->mm = parent;
     aspen_mm_put(child);
 }
@@ -223,13 +243,15 @@ test_charge(void **state)
     /* It has no pages: the charge goes. Once it has one it stays. */
     assert_int_equal(protect(s, 0x102, 4, R), 0);
     assert_int_equal(helper_committed(&s->helper), 0);
-    helper_assert_vmas(s->mm, "100-108 r--p 100\n");
+    helper_assert_space(s->mm, "  vma  0x100000-0x108000 r-- private  anon\n");
     assert_int_equal(protect(s, 0x102, 4, RW), 0);
     helper_put(&s->helper, s->mm, AT(0x103), 1);
     assert_int_equal(protect(s, 0x102, 4, R), 0);
     assert_int_equal(helper_committed(&s->helper), 4);
-    helper_assert_vmas(s->mm, "100-102 r--p 100\n102-106 r--p 102\n"
-                              "106-108 r--p 106\n");
+    helper_assert_space(
+        s->mm, "  vma  0x100000-0x102000 r-- private  anon\n"
+               "  vma  0x102000-0x106000 r-- private  anon 1  account\n"
+               "  vma  0x106000-0x108000 r-- private  anon\n");
 }
 
 /* ---- Refused ----------------------------------------------------------- */
@@ -272,8 +294,11 @@ test_arguments(void **state)
     helper_assert_state(&s->helper, mm, &before);
     /* From the start of the stack. */
     assert_int_equal(aspen_mprotect(mm, AT(0x202), PAGE, R | grows, SAME), 0);
-    helper_assert_vmas(mm, "100-104 rw-p 100\n106-10a r--p 106\n"
-                           "200-203 r--p 200\n203-204 rw-p 203\n");
+    helper_assert_space(
+        mm, "  vma  0x100000-0x104000 rw- private  anon  account\n"
+            "  vma  0x106000-0x10a000 r-- private  anon\n"
+            "  vma  0x200000-0x203000 r-- private  anon  growsdown\n"
+            "  vma  0x203000-0x204000 rw- private  anon  growsdown account\n");
 }
 
 static void

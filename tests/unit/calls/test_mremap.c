@@ -111,9 +111,14 @@ test_several(void **state)
     helper_put(&s->helper, s->mm, AT(24), 24);
     helper_map(s->mm, AT(121), 1, RX); /* in a gap: stays */
     move(s, 17, 8, 8, 0, 117);
-    helper_assert_vmas(s->mm, "10-11 rw-p 10\n19-1a rw-p 19\n75-76 rw-p 11\n"
-                              "76-78 r--p 76\n79-7a r-xp 79\n"
-                              "7c-7d rw-p 18\n");
+    helper_assert_space(
+        s->mm,
+        "  vma  0x10000-0x11000 rw- private  anon 1  account\n"
+        "  vma  0x19000-0x1a000 rw- private  anon 2  account\n"
+        "  vma  0x75000-0x76000 rw- private  anon 1 from 0x11000  account\n"
+        "  vma  0x76000-0x78000 r-- private  anon\n"
+        "  vma  0x79000-0x7a000 r-x private  anon\n"
+        "  vma  0x7c000-0x7d000 rw- private  anon 2 from 0x18000  account\n");
     assert_int_equal(helper_get(&s->helper, s->mm, AT(117)), 17);
     assert_int_equal(helper_get(&s->helper, s->mm, AT(124)), 24);
 
@@ -158,9 +163,13 @@ test_several_join(void **state)
     /* The first has no page, so it gets the offset that the second has. */
     helper_map(s->mm, AT(16), 1, RW);
     map_from(s, 17, 202);
-    helper_assert_vmas(s->mm, "10-11 rw-p 10\n11-12 rw-p ca\n");
+    helper_assert_space(
+        s->mm,
+        "  vma  0x10000-0x11000 rw- private  anon  account\n"
+        "  vma  0x11000-0x12000 rw- private  anon 1 from 0xca000  account\n");
     move(s, 16, 2, 2, 0, 201);
-    helper_assert_vmas(s->mm, "c9-cb rw-p c9\n");
+    helper_assert_space(
+        s->mm, "  vma  0xc9000-0xcb000 rw- private  anon 1  account\n");
     assert_int_equal(helper_get(&s->helper, s->mm, AT(202)), 17);
     helper_unmap(s->mm, AT(201), 2);
 
@@ -168,7 +177,11 @@ test_several_join(void **state)
     map_from(s, 16, 301);
     map_from(s, 17, 302);
     move(s, 16, 2, 2, 0, 401);
-    helper_assert_vmas(s->mm, "191-192 rw-p 12d\n192-193 rw-p 12e\n");
+    helper_assert_space(
+        s->mm,
+        "  vma  0x191000-0x192000 rw- private  anon 2 from 0x12d000  account\n"
+        "  vma  0x192000-0x193000 rw- private  anon 3 from 0x12e000  "
+        "account\n");
     helper_unmap(s->mm, AT(401), 2);
 
     /* Around what is in a gap. */
@@ -176,7 +189,8 @@ test_several_join(void **state)
     helper_map(s->mm, AT(20), 2, RW);
     helper_map(s->mm, AT(111), 4, RW);
     move(s, 16, 6, 6, 0, 110);
-    helper_assert_vmas(s->mm, "6e-74 rw-p 6e\n");
+    helper_assert_space(s->mm,
+                        "  vma  0x6e000-0x74000 rw- private  anon  account\n");
     helper_unmap(s->mm, AT(110), 6);
 
     /* Nothing becomes one with what goes itself. */
@@ -184,14 +198,24 @@ test_several_join(void **state)
     helper_map(s->mm, AT(17), 1, R);
     helper_map(s->mm, AT(101), 1, RW);
     move(s, 16, 2, 2, 0, 100);
-    helper_assert_vmas(s->mm, "64-65 rw-p 64\n65-66 r--p 65\n");
+    helper_assert_space(s->mm,
+                        "  vma  0x64000-0x65000 rw- private  anon  account\n"
+                        "  vma  0x65000-0x66000 r-- private  anon\n");
     move(s, 100, 2, 2, 0, 102);
-    helper_assert_vmas(s->mm, "66-67 rw-p 66\n67-68 r--p 67\n");
+    helper_assert_space(s->mm,
+                        "  vma  0x66000-0x67000 rw- private  anon  account\n"
+                        "  vma  0x67000-0x68000 r-- private  anon\n");
     helper_map(s->mm, AT(104), 1, RW);
     move(s, 102, 3, 3, 0, 105);
-    helper_assert_vmas(s->mm, "69-6a rw-p 69\n6a-6b r--p 6a\n6b-6c rw-p 6b\n");
+    helper_assert_space(s->mm,
+                        "  vma  0x69000-0x6a000 rw- private  anon  account\n"
+                        "  vma  0x6a000-0x6b000 r-- private  anon\n"
+                        "  vma  0x6b000-0x6c000 rw- private  anon  account\n");
     move(s, 105, 3, 3, 0, 102);
-    helper_assert_vmas(s->mm, "66-67 rw-p 66\n67-68 r--p 67\n68-69 rw-p 68\n");
+    helper_assert_space(s->mm,
+                        "  vma  0x66000-0x67000 rw- private  anon  account\n"
+                        "  vma  0x67000-0x68000 r-- private  anon\n"
+                        "  vma  0x68000-0x69000 rw- private  anon  account\n");
 }
 
 /* What is left of a locked mapping is not locked any more, also where one that
@@ -278,7 +302,8 @@ test_grows_after_fork(void **state)
                                   },
                                   &address),
                      0);
-    helper_assert_vmas(child, "10-14 rw-p 10\n");
+    helper_assert_space(
+        child, "  vma  0x10000-0x14000 rw- private  anon 1  account\n");
     aspen_mm_put(child);
 }
 
@@ -427,7 +452,9 @@ test_twice(void **state)
 
     helper_map_object(s->mm, AT(16), 4, RW | ASPEN_VM_SHARED, object, 0);
     move(s, 17, 0, 2, 0, 100);
-    helper_assert_vmas(s->mm, "10-14 rw-s 0\n64-66 rw-s 1\n");
+    helper_assert_space(s->mm,
+                        "  vma  0x10000-0x14000 rw- shared  shmem 1+0x0\n"
+                        "  vma  0x64000-0x66000 rw- shared  shmem 1+0x1000\n");
     helper_put(&s->helper, s->mm, AT(100), 77);
     assert_int_equal(helper_get(&s->helper, s->mm, AT(17)), 77);
     aspen_object_put(object);
@@ -536,7 +563,9 @@ test_file_pages(void **state)
 
     helper_map_object(s->mm, AT(16), 5, RW | ASPEN_VM_SHARED, object, 0);
     assert_int_equal(aspen_remap_file_pages(s->mm, AT(16), AT(1), 9, true), 0);
-    helper_assert_vmas(s->mm, "10-11 rw-s 9\n11-15 rw-s 1\n");
+    helper_assert_space(s->mm,
+                        "  vma  0x10000-0x11000 rw- shared  shmem 1+0x9000\n"
+                        "  vma  0x11000-0x15000 rw- shared  shmem 1+0x1000\n");
     assert_int_equal(
         aspen_madvise(s->mm, AT(18), AT(1), ASPEN_MADV_GUARD_INSTALL), 0);
     helper_state_take(&s->helper, s->mm, &before);

@@ -105,11 +105,15 @@ test_edges(void **state)
     helper_map(s->mm, AT(100), 20, RW);
     fill(s, 100, 119);
     helper_unmap(s->mm, AT(100), 2); /* its head */
-    helper_assert_vmas(s->mm, "66-78 rw-p 66\n");
+    helper_assert_space(
+        s->mm, "  vma  0x66000-0x78000 rw- private  anon 1  account\n");
     helper_unmap(s->mm, AT(117), 9); /* its tail, and beyond */
-    helper_assert_vmas(s->mm, "66-75 rw-p 66\n");
+    helper_assert_space(
+        s->mm, "  vma  0x66000-0x75000 rw- private  anon 1  account\n");
     helper_unmap(s->mm, AT(107), 3); /* a hole */
-    helper_assert_vmas(s->mm, "66-6b rw-p 66\n6e-75 rw-p 6e\n");
+    helper_assert_space(
+        s->mm, "  vma  0x66000-0x6b000 rw- private  anon 1  account\n"
+               "  vma  0x6e000-0x75000 rw- private  anon 1  account\n");
     assert_filled(s, 102, 106);
     assert_filled(s, 110, 116);
     assert_unmapped(s, 100, 101);
@@ -123,11 +127,13 @@ test_edges(void **state)
     helper_assert_valid(&s->helper);
 
     helper_unmap(s->mm, AT(104), 9); /* tail of one, head of the next */
-    helper_assert_vmas(s->mm, "66-68 rw-p 66\n71-75 rw-p 71\n");
+    helper_assert_space(
+        s->mm, "  vma  0x66000-0x68000 rw- private  anon 1  account\n"
+               "  vma  0x71000-0x75000 rw- private  anon 1  account\n");
     assert_filled(s, 102, 103);
     assert_filled(s, 113, 116);
     helper_unmap(s->mm, AT(0), 200); /* all */
-    helper_assert_vmas(s->mm, "");
+    helper_assert_space(s->mm, "");
     assert_int_equal(helper_counters(s->mm).page_tables, 0);
     assert_int_equal(helper_counters(s->mm).anon_pages, 0);
     assert_int_equal(helper_committed(&s->helper), 0);
@@ -147,7 +153,9 @@ test_several(void **state)
     fill(s, 114, 117);
     assert_int_equal(helper_counters(s->mm).locked_pages, 4);
     helper_unmap(s->mm, AT(102), 14);
-    helper_assert_vmas(s->mm, "64-66 rw-p 64\n74-76 rw-p 74\n");
+    helper_assert_space(
+        s->mm, "  vma  0x64000-0x66000 rw- private  anon 1  account\n"
+               "  vma  0x74000-0x76000 rw- private  anon 2  account locked\n");
     assert_filled(s, 100, 101);
     assert_filled(s, 116, 117);
     assert_int_equal(helper_counters(s->mm).locked_pages, 2);
@@ -201,7 +209,8 @@ test_arguments(void **state)
     assert_int_equal(aspen_munmap(s->mm, 0, limit), 0);
     helper_map(s->mm, AT(100), 2, RW);
     assert_int_equal(aspen_munmap(s->mm, AT(100), 1), 0); /* rounded up */
-    helper_assert_vmas(s->mm, "65-66 rw-p 65\n");
+    helper_assert_space(s->mm,
+                        "  vma  0x65000-0x66000 rw- private  anon  account\n");
 }
 
 /* A sealed mapping refuses before the tables' end does. */
@@ -256,7 +265,8 @@ test_names_limit(void **state)
         assert_int_equal(aspen_munmap(s.mm, PAGE, top), -ASPEN_EINVAL);
         helper_map(s.mm, AT(100), 2, RW);
         assert_int_equal(aspen_munmap(s.mm, AT(101), limit), 0);
-        helper_assert_vmas(s.mm, "64-65 rw-p 64\n");
+        helper_assert_space(
+            s.mm, "  vma  0x64000-0x65000 rw- private  anon  account\n");
         /* Too much of the old range; the same beyond the top. */
         assert_int_equal(aspen_mremap(s.mm,
                                       &(struct aspen_mremap_args){
@@ -305,7 +315,8 @@ test_names_limit(void **state)
         assert_int_equal(aspen_mmap(s.mm, &long_map, &address), -ASPEN_ENOMEM);
         map.address--;
         assert_int_equal(aspen_mmap(s.mm, &map, &address), -ASPEN_ENOMEM);
-        helper_assert_vmas(s.mm, "64-65 rw-p 64\n");
+        helper_assert_space(
+            s.mm, "  vma  0x64000-0x65000 rw- private  anon  account\n");
         helper_space_destroy(&s);
     }
 }
@@ -327,7 +338,9 @@ test_sealed(void **state)
     assert_int_equal(aspen_import_vma(s->mm, &sealed), 0);
     assert_int_equal(aspen_munmap(s->mm, AT(100), AT(12)), -ASPEN_EPERM);
     assert_int_equal(aspen_mmap(s->mm, &over, &address), -ASPEN_EPERM);
-    helper_assert_vmas(s->mm, "64-68 rw-p 64\n6e-70 r--p 6e\n");
+    helper_assert_space(s->mm,
+                        "  vma  0x64000-0x68000 rw- private  anon  account\n"
+                        "  vma  0x6e000-0x70000 r-- private  anon  sealed\n");
 }
 
 /* A hole makes one more VMA, which the limit may not allow; anything else
@@ -350,7 +363,9 @@ test_map_count(void **state)
     assert_int_equal(aspen_munmap(mm, AT(102), AT(1)), -ASPEN_ENOMEM);
     helper_assert_state(&helper, mm, &before);
     helper_unmap(mm, AT(106), 6);
-    helper_assert_vmas(mm, "64-6a rw-p 64\n70-76 rw-p 70\n");
+    helper_assert_space(mm,
+                        "  vma  0x64000-0x6a000 rw- private  anon  account\n"
+                        "  vma  0x70000-0x76000 rw- private  anon  account\n");
     aspen_mm_put(mm);
     helper_destroy(&helper);
 }
@@ -370,7 +385,9 @@ test_object(void **state)
     helper_unmap(s->mm, AT(104), 4);
     helper_unmap(s->mm, AT(100), 1);
     helper_unmap(s->mm, AT(119), 1);
-    helper_assert_vmas(s->mm, "65-68 rw-s 6\n6c-77 rw-s d\n");
+    helper_assert_space(s->mm,
+                        "  vma  0x65000-0x68000 rw- shared  shmem 1+0x6000\n"
+                        "  vma  0x6c000-0x77000 rw- shared  shmem 1+0xd000\n");
     assert_filled(s, 101, 103);
     assert_filled(s, 108, 118);
     assert_int_equal(object->i_mmap.count, 2);

@@ -78,23 +78,6 @@ put(struct names *s, const char *format, ...)
     va_end(arguments);
 }
 
-/* "100-104 heap, 104-105 -": ranges in pages, and their names. */
-static const char *
-text_of(struct names *s, struct aspen_mm *mm)
-{
-    struct aspen_tree_cursor cursor;
-    const struct aspen_vma *vma;
-
-    s->text[0] = '\0';
-    aspen_tree_cursor_init(&cursor, &mm->vmas, 0);
-    while ((vma = aspen_tree_next(&cursor, mm->address_limit - 1)) != NULL)
-        put(s, "%s%llx-%llx %s", s->text[0] ? ", " : "",
-            (unsigned long long)vma->start / PAGE,
-            (unsigned long long)vma->end / PAGE,
-            vma->name ? vma->name->text : "-");
-    return s->text;
-}
-
 static void
 append(void *context, const char *text, size_t length)
 {
@@ -141,7 +124,9 @@ test_arguments(void **state)
     longest[79] = '\0';
     assert_int_equal(name(s, 0x100, 1, longest), 0);
     assert_int_equal(name(s, 0x100, 1, ""), 0);
-    assert_string_equal(text_of(s, s->mm), "100-101 , 101-104 -");
+    helper_assert_space(
+        s->mm, "  vma  0x100000-0x101000 rw- private  anon  account  \"\"\n"
+               "  vma  0x101000-0x104000 rw- private  anon  account\n");
     assert_non_null(strstr(maps_of(s), " [anon:]\n"));
     /* The name is looked at first. */
     assert_int_equal(aspen_name_anon(s->mm, 1, PAGE, "ok"), -ASPEN_EINVAL);
@@ -155,10 +140,13 @@ test_arguments(void **state)
                      -ASPEN_EINVAL);
     assert_int_equal(aspen_name_anon(s->mm, s->mm->address_limit, PAGE, "ok"),
                      -ASPEN_ENOMEM);
-    assert_string_equal(text_of(s, s->mm), "100-104 ok");
+    helper_assert_space(
+        s->mm, "  vma  0x100000-0x104000 rw- private  anon  account  \"ok\"\n");
     assert_int_equal(aspen_name_anon(s->mm, AT(0x101), 1, "ko"), 0);
-    assert_string_equal(text_of(s, s->mm),
-                        "100-101 ok, 101-102 ko, 102-104 ok");
+    helper_assert_space(
+        s->mm, "  vma  0x100000-0x101000 rw- private  anon  account  \"ok\"\n"
+               "  vma  0x101000-0x102000 rw- private  anon  account  \"ko\"\n"
+               "  vma  0x102000-0x104000 rw- private  anon  account  \"ok\"\n");
 }
 
 /* Holes are told of when the rest is done. */
@@ -170,9 +158,14 @@ test_holes(void **state)
     helper_map(s->mm, AT(0x100), 2, RW);
     helper_map(s->mm, AT(0x110), 2, RW);
     assert_int_equal(name(s, 0xf0, 0x30, "all"), -ASPEN_ENOMEM);
-    assert_string_equal(text_of(s, s->mm), "100-102 all, 110-112 all");
+    helper_assert_space(
+        s->mm,
+        "  vma  0x100000-0x102000 rw- private  anon  account  \"all\"\n"
+        "  vma  0x110000-0x112000 rw- private  anon  account  \"all\"\n");
     assert_int_equal(name(s, 0xf0, 0x30, NULL), -ASPEN_ENOMEM);
-    assert_string_equal(text_of(s, s->mm), "100-102 -, 110-112 -");
+    helper_assert_space(
+        s->mm, "  vma  0x100000-0x102000 rw- private  anon  account\n"
+               "  vma  0x110000-0x112000 rw- private  anon  account\n");
 }
 
 /* All or nothing, where Linux has named what is below the one that refuses. */
@@ -199,9 +192,12 @@ test_refused(void **state)
     assert_int_equal(name(s, 0x104, 1, "n"), -ASPEN_EBADF);
     assert_int_equal(name(s, 0x106, 1, "n"), -ASPEN_EBADF);
     assert_int_equal(name(s, 0x120, 1, "n"), -ASPEN_EINVAL);
-    assert_string_equal(text_of(s, s->mm),
-                        "100-102 -, 102-104 -, 104-106 -, 106-108 -, "
-                        "120-122 -");
+    helper_assert_space(
+        s->mm, "  vma  0x100000-0x102000 rw- private  anon  account\n"
+               "  vma  0x102000-0x104000 rw- private  shmem 1+0x0  account\n"
+               "  vma  0x104000-0x106000 rw- shared  shmem 1+0x4000\n"
+               "  vma  0x106000-0x108000 rw- private  anon  pfnmap account\n"
+               "  vma  0x120000-0x122000 r-- private  anon  special\n");
     /* A special mapping has one and shows its own. */
     assert_int_equal(name(s, 0x120, 2, "n"), 0);
     assert_null(strstr(maps_of(s), "[anon:n]"));
@@ -217,12 +213,15 @@ test_shared(void **state)
 
     map_shared(s, 0x100, 4);
     assert_int_equal(name(s, 0x101, 2, "ring"), 0);
-    assert_string_equal(text_of(s, s->mm),
-                        "100-101 -, 101-103 ring, 103-104 -");
+    helper_assert_space(
+        s->mm, "  vma  0x100000-0x101000 rw- shared  shmem 1+0x0\n"
+               "  vma  0x101000-0x103000 rw- shared  shmem 1+0x1000  \"ring\"\n"
+               "  vma  0x103000-0x104000 rw- shared  shmem 1+0x3000\n");
     assert_non_null(strstr(maps_of(s), "  [anon_shmem:ring]\n"));
     assert_non_null(strstr(s->text, "  /dev/zero (deleted)\n"));
     assert_int_equal(name(s, 0x100, 4, NULL), 0);
-    assert_string_equal(text_of(s, s->mm), "100-104 -");
+    helper_assert_space(s->mm,
+                        "  vma  0x100000-0x104000 rw- shared  shmem 1+0x0\n");
 
     create(&old, ASPEN_SEMANTICS_6_1);
     map_shared(&old, 0x100, 4);
@@ -256,21 +255,36 @@ test_joins(void **state)
     helper_map(s->mm, AT(0x100), 9, RW);
     assert_int_equal(name(s, 0x100, 3, "a"), 0);
     assert_int_equal(name(s, 0x106, 3, "a"), 0);
-    assert_string_equal(text_of(s, s->mm), "100-103 a, 103-106 -, 106-109 a");
+    helper_assert_space(
+        s->mm, "  vma  0x100000-0x103000 rw- private  anon  account  \"a\"\n"
+               "  vma  0x103000-0x106000 rw- private  anon  account\n"
+               "  vma  0x106000-0x109000 rw- private  anon  account  \"a\"\n");
     /* Two objects that say the same: it is what they say that counts. */
     assert_int_equal(name(s, 0x103, 3, "a"), 0);
-    assert_string_equal(text_of(s, s->mm), "100-109 a");
+    helper_assert_space(
+        s->mm, "  vma  0x100000-0x109000 rw- private  anon  account  \"a\"\n");
     /* What has the name already stays whole. */
     assert_int_equal(name(s, 0x104, 1, "a"), 0);
-    assert_string_equal(text_of(s, s->mm), "100-109 a");
+    helper_assert_space(
+        s->mm, "  vma  0x100000-0x109000 rw- private  anon  account  \"a\"\n");
     assert_int_equal(name(s, 0x104, 1, "b"), 0);
-    assert_string_equal(text_of(s, s->mm), "100-104 a, 104-105 b, 105-109 a");
+    helper_assert_space(
+        s->mm, "  vma  0x100000-0x104000 rw- private  anon  account  \"a\"\n"
+               "  vma  0x104000-0x105000 rw- private  anon  account  \"b\"\n"
+               "  vma  0x105000-0x109000 rw- private  anon  account  \"a\"\n");
     assert_int_equal(name(s, 0x102, 3, "b"), 0);
-    assert_string_equal(text_of(s, s->mm), "100-102 a, 102-105 b, 105-109 a");
+    helper_assert_space(
+        s->mm, "  vma  0x100000-0x102000 rw- private  anon  account  \"a\"\n"
+               "  vma  0x102000-0x105000 rw- private  anon  account  \"b\"\n"
+               "  vma  0x105000-0x109000 rw- private  anon  account  \"a\"\n");
     assert_int_equal(name(s, 0x104, 3, "a"), 0);
-    assert_string_equal(text_of(s, s->mm), "100-102 a, 102-104 b, 104-109 a");
+    helper_assert_space(
+        s->mm, "  vma  0x100000-0x102000 rw- private  anon  account  \"a\"\n"
+               "  vma  0x102000-0x104000 rw- private  anon  account  \"b\"\n"
+               "  vma  0x104000-0x109000 rw- private  anon  account  \"a\"\n");
     assert_int_equal(name(s, 0x100, 9, NULL), 0);
-    assert_string_equal(text_of(s, s->mm), "100-109 -");
+    helper_assert_space(
+        s->mm, "  vma  0x100000-0x109000 rw- private  anon  account\n");
 }
 
 /* Calls that look for neighbours to be one with. */
@@ -282,23 +296,39 @@ test_neighbours(void **state)
     helper_map(s->mm, AT(0x100), 4, RW);
     assert_int_equal(name(s, 0x100, 4, "a"), 0);
     helper_map(s->mm, AT(0x104), 4, RW);
-    assert_string_equal(text_of(s, s->mm), "100-104 a, 104-108 -");
+    helper_assert_space(
+        s->mm, "  vma  0x100000-0x104000 rw- private  anon  account  \"a\"\n"
+               "  vma  0x104000-0x108000 rw- private  anon  account\n");
     /* mprotect: the same access is not enough. */
     assert_int_equal(
         aspen_mprotect(s->mm, AT(0x103), AT(2), R, ASPEN_PKEY_SAME), 0);
-    assert_string_equal(text_of(s, s->mm),
-                        "100-103 a, 103-104 a, 104-105 -, 105-108 -");
+    helper_assert_space(
+        s->mm, "  vma  0x100000-0x103000 rw- private  anon  account  \"a\"\n"
+               "  vma  0x103000-0x104000 r-- private  anon  \"a\"\n"
+               "  vma  0x104000-0x105000 r-- private  anon\n"
+               "  vma  0x105000-0x108000 rw- private  anon  account\n");
     assert_int_equal(name(s, 0x104, 1, "a"), 0);
-    assert_string_equal(text_of(s, s->mm), "100-103 a, 103-105 a, 105-108 -");
+    helper_assert_space(
+        s->mm, "  vma  0x100000-0x103000 rw- private  anon  account  \"a\"\n"
+               "  vma  0x103000-0x105000 r-- private  anon  \"a\"\n"
+               "  vma  0x105000-0x108000 rw- private  anon  account\n");
     assert_int_equal(
         aspen_mprotect(s->mm, AT(0x100), AT(8), RW, ASPEN_PKEY_SAME), 0);
-    assert_string_equal(text_of(s, s->mm), "100-105 a, 105-108 -");
+    helper_assert_space(
+        s->mm, "  vma  0x100000-0x105000 rw- private  anon  account  \"a\"\n"
+               "  vma  0x105000-0x108000 rw- private  anon  account\n");
     helper_unmap(s->mm, AT(0x101), 2);
-    assert_string_equal(text_of(s, s->mm), "100-101 a, 103-105 a, 105-108 -");
+    helper_assert_space(
+        s->mm, "  vma  0x100000-0x101000 rw- private  anon  account  \"a\"\n"
+               "  vma  0x103000-0x105000 rw- private  anon  account  \"a\"\n"
+               "  vma  0x105000-0x108000 rw- private  anon  account\n");
     assert_int_equal(
         aspen_madvise(s->mm, AT(0x104), AT(1), ASPEN_MADV_DONTDUMP), 0);
-    assert_string_equal(text_of(s, s->mm),
-                        "100-101 a, 103-104 a, 104-105 a, 105-108 -");
+    helper_assert_space(
+        s->mm, "  vma  0x100000-0x101000 rw- private  anon  account  \"a\"\n"
+               "  vma  0x103000-0x104000 rw- private  anon  account  \"a\"\n"
+               "  vma  0x104000-0x105000 rw- private  anon  account  \"a\"\n"
+               "  vma  0x105000-0x108000 rw- private  anon  account\n");
 }
 
 /* ---- Who keeps it ------------------------------------------------------ */
@@ -320,7 +350,8 @@ test_mremap(void **state)
                                   },
                                   &address),
                      0);
-    assert_string_equal(text_of(s, s->mm), "100-106 a");
+    helper_assert_space(
+        s->mm, "  vma  0x100000-0x106000 rw- private  anon  account  \"a\"\n");
     assert_int_equal(aspen_mremap(s->mm,
                                   &(struct aspen_mremap_args){
                                       .address = AT(0x102),
@@ -331,7 +362,10 @@ test_mremap(void **state)
                                   },
                                   &address),
                      0);
-    assert_string_equal(text_of(s, s->mm), "100-102 a, 104-106 a, 200-202 a");
+    helper_assert_space(
+        s->mm, "  vma  0x100000-0x102000 rw- private  anon  account  \"a\"\n"
+               "  vma  0x104000-0x106000 rw- private  anon  account  \"a\"\n"
+               "  vma  0x200000-0x202000 rw- private  anon  account  \"a\"\n");
     assert_int_equal(aspen_mremap(s->mm,
                                   &(struct aspen_mremap_args){
                                       .address = AT(0x200),
@@ -342,8 +376,11 @@ test_mremap(void **state)
                                   },
                                   &address),
                      0);
-    assert_string_equal(text_of(s, s->mm),
-                        "100-102 a, 104-106 a, 200-202 a, 300-302 a");
+    helper_assert_space(
+        s->mm, "  vma  0x100000-0x102000 rw- private  anon  account  \"a\"\n"
+               "  vma  0x104000-0x106000 rw- private  anon  account  \"a\"\n"
+               "  vma  0x200000-0x202000 rw- private  anon  account  \"a\"\n"
+               "  vma  0x300000-0x302000 rw- private  anon  account  \"a\"\n");
 }
 
 static void
@@ -358,9 +395,16 @@ test_fork(void **state)
     assert_int_equal(name(s, 0x200, 1, "b"), 0);
     assert_int_equal(aspen_fork(s->mm, &child), 0);
     assert_int_equal(name(s, 0x101, 2, NULL), 0);
-    assert_string_equal(text_of(s, child), "100-101 -, 101-103 a, 103-104 -, "
-                                           "200-201 b, 201-204 -");
-    assert_string_equal(text_of(s, s->mm), "100-104 -, 200-201 b, 201-204 -");
+    helper_assert_space(
+        child, "  vma  0x100000-0x101000 rw- private  anon  account\n"
+               "  vma  0x101000-0x103000 rw- private  anon  account  \"a\"\n"
+               "  vma  0x103000-0x104000 rw- private  anon  account\n"
+               "  vma  0x200000-0x201000 rw- shared  shmem 1+0x0  \"b\"\n"
+               "  vma  0x201000-0x204000 rw- shared  shmem 1+0x1000\n");
+    helper_assert_space(
+        s->mm, "  vma  0x100000-0x104000 rw- private  anon  account\n"
+               "  vma  0x200000-0x201000 rw- shared  shmem 1+0x0  \"b\"\n"
+               "  vma  0x201000-0x204000 rw- shared  shmem 1+0x1000\n");
     helper_assert_valid(&s->helper);
     aspen_mm_put(child);
 }
@@ -381,7 +425,11 @@ test_growth(void **state)
     assert_int_equal(name(s, 0x1000, 2, "s"), 0);
     assert_int_equal(aspen_brk(s->mm, AT(0x104), NULL), 0);
     helper_put(&s->helper, s->mm, AT(0xfff), 1);
-    assert_string_equal(text_of(s, s->mm), "100-102 h, 102-104 -, fff-1002 s");
+    helper_assert_space(
+        s->mm, "  vma  0x100000-0x102000 rw- private  anon  account  \"h\"\n"
+               "  vma  0x102000-0x104000 rw- private  anon  account\n"
+               "  vma  0xfff000-0x1002000 rw- private  anon 1  growsdown "
+               "account  \"s\"\n");
     /* The places of heap and stack are told first. */
     assert_null(strstr(maps_of(s), "[anon:"));
     assert_non_null(strstr(s->text, "[heap]"));
@@ -401,7 +449,8 @@ test_import(void **state)
                                    .name = "taken"};
 
     assert_int_equal(aspen_import_vma(s->mm, &vma), 0);
-    assert_string_equal(text_of(s, s->mm), "100-102 taken");
+    helper_assert_space(
+        s->mm, "  vma  0x100000-0x102000 rw- private  anon  \"taken\"\n");
     vma.start = AT(0x102);
     vma.end = AT(0x104);
     vma.name = "[bad]";
@@ -409,7 +458,8 @@ test_import(void **state)
     vma.name = "file";
     vma.object = file;
     assert_int_equal(aspen_import_vma(s->mm, &vma), -ASPEN_EINVAL);
-    assert_string_equal(text_of(s, s->mm), "100-102 taken");
+    helper_assert_space(
+        s->mm, "  vma  0x100000-0x102000 rw- private  anon  \"taken\"\n");
     aspen_object_put(file);
 }
 
@@ -466,9 +516,13 @@ done_failing(void *context)
 {
     struct names *s = context;
 
-    assert_string_equal(text_of(s, s->mm),
-                        "100-102 -, 102-108 new, 110-118 new, 118-11a new, "
-                        "11a-11c -");
+    helper_assert_space(
+        s->mm,
+        "  vma  0x100000-0x102000 rw- private  anon 1  account\n"
+        "  vma  0x102000-0x108000 rw- private  anon 1  account  \"new\"\n"
+        "  vma  0x110000-0x118000 rw- private  anon 2  account  \"new\"\n"
+        "  vma  0x118000-0x11a000 rw- shared  shmem 1+0x0  \"new\"\n"
+        "  vma  0x11a000-0x11c000 rw- shared  shmem 1+0x2000\n");
 }
 
 static void

@@ -102,8 +102,10 @@ test_named(void **state)
                      -ASPEN_ENOMEM); /* a hole */
     helper_map(k->s.mm, AT(0x100), 4, RW);
     assert_int_equal(keyed_protect(k, 0x101, RW, 1), 0);
-    helper_assert_vmas(k->s.mm, "100-101 rw-p 100\n101-102 rw-p 101\n"
-                                "102-104 rw-p 102\n");
+    helper_assert_space(
+        k->s.mm, "  vma  0x100000-0x101000 rw- private  anon  account\n"
+                 "  vma  0x101000-0x102000 rw- private  anon  account  key 1\n"
+                 "  vma  0x102000-0x104000 rw- private  anon  account\n");
     smaps = helper_smaps(k->s.mm);
     assert_non_null(strstr(smaps, "ProtectionKey:         1\nVmFlags:"));
     free(smaps);
@@ -113,7 +115,8 @@ test_named(void **state)
     assert_int_equal(key_of(k, 0x101), 1); /* stays, too */
     assert_int_equal(keyed_protect(k, 0x101, RW, 1), -ASPEN_EINVAL);
     assert_int_equal(keyed_protect(k, 0x101, RW, 0), 0);
-    helper_assert_vmas(k->s.mm, "100-104 rw-p 100\n");
+    helper_assert_space(
+        k->s.mm, "  vma  0x100000-0x104000 rw- private  anon  account\n");
     assert_int_equal(keyed_protect(k, 0x101, RW, -2), -ASPEN_EINVAL);
     assert_int_equal(keyed_protect(k, 0x101, RW, 16), -ASPEN_EINVAL);
 }

@@ -167,7 +167,9 @@ whole_or_not_at_all(void **state)
 
     map(s, 100, &code, RX);
     map(s, 102, &code, RX); /* never merged */
-    helper_assert_vmas(s->mm, "64-66 r-xp 64\n66-68 r-xp 66\n");
+    helper_assert_space(s->mm,
+                        "  vma  0x64000-0x66000 r-x private  anon  special\n"
+                        "  vma  0x66000-0x68000 r-x private  anon  special\n");
     assert_int_equal(aspen_munmap(s->mm, AT(100), PAGE), -ASPEN_EINVAL);
     assert_int_equal(aspen_munmap(s->mm, AT(99), AT(4)), -ASPEN_EINVAL);
     assert_int_equal(aspen_mprotect(s->mm, AT(101), PAGE, R, -1),

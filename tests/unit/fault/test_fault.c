@@ -418,8 +418,10 @@ test_stack_grows(void **state)
 
     helper_map(s->mm, top, 2, RW | ASPEN_VM_GROWSDOWN);
     helper_put(&s->helper, s->mm, top - 10 * PAGE, 3);
-    helper_assert_vmas(s->mm, "3fda8-3fda9 rw-p 3fda8\n"
-                              "3fff6-40002 rw-p 3fff6\n");
+    helper_assert_space(
+        s->mm, "  vma  0x3fda8000-0x3fda9000 rw- private  anon  account\n"
+               "  vma  0x3fff6000-0x40002000 rw- private  anon 1  growsdown "
+               "account\n");
     assert_int_equal(helper_counters(s->mm).stack_pages, 12);
     assert_int_equal(helper_counters(s->mm).total_pages, 13);
 

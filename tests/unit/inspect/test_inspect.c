@@ -604,6 +604,32 @@ test_dump_fork(void **unused)
     scene_destroy(scene);
 }
 
+/* Memory that moved keeps its offsets, which say where it was. */
+static void
+test_dump_moved(void **unused)
+{
+    (void)unused;
+    struct scene *scene = scene_create();
+    struct aspen_mremap_args move = {
+        .address = 0x600000,
+        .old_bytes = 2 * PAGE,
+        .new_bytes = 2 * PAGE,
+        .flags = ASPEN_MREMAP_MAYMOVE | ASPEN_MREMAP_FIXED,
+        .new_address = 0x700000,
+    };
+    uint64_t address;
+
+    vma(scene, 0x600000, 4, RW, NULL, 0);
+    pages(scene, 0x600000, 4, ASPEN_IMPORT_ANON, 0, false);
+    assert_int_equal(aspen_mremap(scene->mm, &move, &address), 0);
+    aspen_inspect_mm(scene->mm, false, collect, scene);
+    assert_text(scene,
+                "mm 1 LIVE  2 vmas  4 pages  charge 0\n"
+                "  vma  0x602000-0x604000 rw- private  anon 1\n"
+                "  vma  0x700000-0x702000 rw- private  anon 1 from 0x600000\n");
+    scene_destroy(scene);
+}
+
 /* ---- The kernel's own text --------------------------------------------- */
 
 struct area {
@@ -741,6 +767,7 @@ main(void)
         cmocka_unit_test(test_smaps_flags),
         cmocka_unit_test(test_dump),
         cmocka_unit_test(test_dump_fork),
+        cmocka_unit_test(test_dump_moved),
         cmocka_unit_test(test_maps_like_the_kernel),
         cmocka_unit_test(test_smaps_like_the_kernel),
     };

@@ -71,8 +71,12 @@ assert_invalid(struct helper_space *e, const char *check)
 static void
 check_loaded(struct helper_space *e, struct aspen_mm *mm)
 {
-    helper_assert_vmas(mm, "3e8-3ea r-xp 3e8\n3ea-3ec rw-p 3ea\n"
-                           "7d0-7d3 rw-p 7d0\n1770-1772 rw-p 1388\n");
+    helper_assert_space(
+        mm, "  vma  0x3e8000-0x3ea000 r-x private  anon 2  account\n"
+            "  vma  0x3ea000-0x3ec000 rw- private  anon 2  account\n"
+            "  vma  0x7d0000-0x7d3000 rw- private  anon 3  account\n"
+            "  vma  0x1770000-0x1772000 rw- private  anon 4 from 0x1388000  "
+            "account\n");
     assert_int_equal(helper_get(&e->helper, mm, AT(1000) + 6), 'o');
     assert_int_equal(helper_get(&e->helper, mm, AT(2001)), 7);
     assert_int_equal(helper_get(&e->helper, mm, AT(6000)), 9);
@@ -85,7 +89,8 @@ test_takes_over(void **state)
     struct aspen_mm *next = prepare(e);
 
     load(e, next);
-    helper_assert_vmas(e->mm, "10-14 rw-p 10\n");
+    helper_assert_space(
+        e->mm, "  vma  0x10000-0x14000 rw- private  anon 1  account\n");
     aspen_exec_commit(e->mm, next);
     e->mm = next;
     assert_int_equal(aspen_mm_state(next), ASPEN_MM_LIVE);
@@ -125,7 +130,8 @@ test_vfork(void **state)
 
     assert_int_equal(e->helper.aspen->registry_count, 2);
     assert_int_equal(aspen_mm_state(e->mm), ASPEN_MM_LIVE);
-    helper_assert_vmas(e->mm, "10-14 rw-p 10\n");
+    helper_assert_space(
+        e->mm, "  vma  0x10000-0x14000 rw- private  anon 1  account\n");
     assert_int_equal(helper_get(&e->helper, e->mm, AT(17)), 42);
     assert_int_equal(helper_get(&e->helper, e->mm, AT(18)), 43);
     helper_assert_valid(&e->helper);

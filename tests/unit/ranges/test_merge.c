@@ -15,10 +15,12 @@ test_merge(void **state)
     helper_map(mm, AT(100), 4, RW);
     helper_map(mm, AT(104), 4, RW); /* after */
     helper_map(mm, AT(96), 4, RW);  /* before */
-    helper_assert_vmas(mm, "60-6c rw-p 60\n");
+    helper_assert_space(mm,
+                        "  vma  0x60000-0x6c000 rw- private  anon  account\n");
     helper_map(mm, AT(110), 4, RW);
     helper_map(mm, AT(108), 2, RW); /* between */
-    helper_assert_vmas(mm, "60-72 rw-p 60\n");
+    helper_assert_space(mm,
+                        "  vma  0x60000-0x72000 rw- private  anon  account\n");
     assert_int_equal(helper_counters(mm).vmas, 1);
     assert_int_equal(helper_counters(mm).total_pages, 18);
     assert_int_equal(helper_committed(&s->helper), 18);
@@ -27,8 +29,12 @@ test_merge(void **state)
     helper_map(mm, AT(115), 1, R | ASPEN_VM_DONTCOPY);
     helper_map(mm, AT(116), 1, R | ASPEN_VM_DONTCOPY | ASPEN_VM_DONTEXPAND);
     helper_map(mm, AT(117), 1, R | ASPEN_VM_DONTCOPY | ASPEN_VM_DONTEXPAND);
-    helper_assert_vmas(mm, "60-72 rw-p 60\n72-73 r--p 72\n73-74 r--p 73\n"
-                           "74-75 r--p 74\n75-76 r--p 75\n");
+    helper_assert_space(mm,
+                        "  vma  0x60000-0x72000 rw- private  anon  account\n"
+                        "  vma  0x72000-0x73000 r-- private  anon\n"
+                        "  vma  0x73000-0x74000 r-- private  anon  dontcopy\n"
+                        "  vma  0x74000-0x75000 r-- private  anon  dontcopy\n"
+                        "  vma  0x75000-0x76000 r-- private  anon  dontcopy\n");
 }
 
 static void
@@ -47,8 +53,11 @@ test_merge_object(void **state)
     helper_map_object(mm, AT(104), 2, R, object, 15); /* not contiguous */
     helper_map_object(mm, AT(106), 2, R, other, 17);
     helper_map(mm, AT(108), 2, R);
-    helper_assert_vmas(mm, "62-68 r--p 8\n68-6a r--p f\n6a-6c r--p 11\n"
-                           "6c-6e r--p 6c\n");
+    helper_assert_space(mm,
+                        "  vma  0x62000-0x68000 r-- private  shmem 1+0x8000\n"
+                        "  vma  0x68000-0x6a000 r-- private  shmem 1+0xf000\n"
+                        "  vma  0x6a000-0x6c000 r-- private  shmem 1+0x11000\n"
+                        "  vma  0x6c000-0x6e000 r-- private  anon\n");
     assert_int_equal(object->i_mmap.count, 2);
     assert_int_equal(object->references, 3);
     helper_put(&s->helper, mm,
@@ -67,6 +76,11 @@ test_merge_pages(void **state)
     struct aspen *aspen = s->helper.aspen;
     struct aspen_mm *mm = s->mm;
     const uint64_t touched[] = {100, 105, 103};
+    const char *const one[] = {
+        "  vma  0x64000-0x6a000 rw- private  anon  account\n",
+        "  vma  0x64000-0x6a000 rw- private  anon 1  account\n",
+        "  vma  0x64000-0x6a000 rw- private  anon 2  account\n",
+    };
 
     /* below, above: neither, one, the other, or both touched first. Touched
      * both, they have an anon_vma each and stay two. */
@@ -79,9 +93,11 @@ test_merge_pages(void **state)
                 helper_put(&s->helper, mm, AT(touched[i]), 1);
         helper_map(mm, AT(102), 2, RW);
         if (mask == 3)
-            helper_assert_vmas(mm, "64-68 rw-p 64\n68-6a rw-p 68\n");
+            helper_assert_space(
+                mm, "  vma  0x64000-0x68000 rw- private  anon 3  account\n"
+                    "  vma  0x68000-0x6a000 rw- private  anon 4  account\n");
         else
-            helper_assert_vmas(mm, "64-6a rw-p 64\n");
+            helper_assert_space(mm, one[mask]);
         assert_int_equal(aspen_vma_at(mm, AT(100))->anon_vma != NULL,
                          mask != 0);
         for (unsigned i = 0; i < 3; i++) {
@@ -108,9 +124,12 @@ test_merge_same_anon_vma(void **state)
     helper_put(&s->helper, mm, AT(100), 1);
     helper_put(&s->helper, mm, AT(105), 1);
     helper_unmap(mm, AT(102), 2);
-    helper_assert_vmas(mm, "64-66 rw-p 64\n68-6a rw-p 68\n");
+    helper_assert_space(
+        mm, "  vma  0x64000-0x66000 rw- private  anon 1  account\n"
+            "  vma  0x68000-0x6a000 rw- private  anon 1  account\n");
     helper_map(mm, AT(102), 2, RW);
-    helper_assert_vmas(mm, "64-6a rw-p 64\n");
+    helper_assert_space(
+        mm, "  vma  0x64000-0x6a000 rw- private  anon 1  account\n");
 }
 
 /* What was forked does not take a mapping without an anon_vma of its own. */
@@ -125,8 +144,11 @@ test_merge_forked(void **state)
     assert_int_equal(aspen_fork(s->mm, &child), 0);
     helper_map(s->mm, AT(102), 2, RW);
     helper_map(child, AT(102), 2, RW);
-    helper_assert_vmas(s->mm, "64-68 rw-p 64\n");
-    helper_assert_vmas(child, "64-66 rw-p 64\n66-68 rw-p 66\n");
+    helper_assert_space(
+        s->mm, "  vma  0x64000-0x68000 rw- private  anon 1  account\n");
+    helper_assert_space(child,
+                        "  vma  0x64000-0x66000 rw- private  anon 2  account\n"
+                        "  vma  0x66000-0x68000 rw- private  anon  account\n");
     helper_assert_valid(&s->helper);
     aspen_mm_put(child);
 }
@@ -160,7 +182,9 @@ test_merge_close_hook(void **state)
     helper_map_object(s->mm, AT(100), 2, R, object, 0);
     helper_map_object(s->mm, AT(104), 2, R, object, 4);
     helper_map_object(s->mm, AT(102), 2, R, object, 2);
-    helper_assert_vmas(s->mm, "64-68 r--p 0\n68-6a r--p 4\n");
+    helper_assert_space(s->mm,
+                        "  vma  0x64000-0x68000 r-- private  file 1+0x0\n"
+                        "  vma  0x68000-0x6a000 r-- private  file 1+0x4000\n");
     assert_int_equal(open, 2);
     helper_unmap(s->mm, AT(100), 6);
     assert_int_equal(open, 0);
