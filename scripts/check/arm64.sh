@@ -23,7 +23,7 @@ logs=$build/logs
 export LOGS=$logs
 passed=0 failed=0 skipped=0
 # What compares with a kernel, or traces others.
-kernel='_host$|test_capture$|test_capture_stop$|test_deviations$|test_inspect$|test_linux_calls$|test_posix_file$'
+kernel='_host$|test_capture$|test_capture_stop$|test_deviations$|test_linux_calls$|test_posix_file$'
 
 skip()
 {

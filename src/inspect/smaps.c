@@ -10,7 +10,7 @@
  * for huge pages and has room for one; the machine has no setting that could
  * say more.
  *
- * The first test to break is tests/unit/inspect/test_inspect.c.
+ * The first test to break is tests/unit/inspect/test_inspect_smaps.c.
  */
 #include "inspect/maps.h"
 #include "inspect/walk.h"
