@@ -117,6 +117,7 @@ objects = $(patsubst %.c,$(BUILD)/obj/$1/%.o,$2)
 DEPS_build := $(BUILD)/.deps-build
 DEPS_check := $(BUILD)/.deps-check
 DEPS_bench := $(BUILD)/.deps-bench
+DEPS_plots := $(BUILD)/.deps-plots
 DEPS_fuzz := $(BUILD)/.deps-fuzz
 DEPS_arm64 := $(BUILD)/.deps-arm64
 $(BUILD)/.deps-%: scripts/deps.sh

@@ -27,3 +27,8 @@ bench: $(BUILD)/aspen-bench $(BUILD)/aspen-bench-tree $(BENCH_MAPLE)
 	@$(BUILD)/aspen-bench tree
 	@$(BUILD)/aspen-bench fork
 	@$(BUILD)/aspen-bench calls
+
+# Pictures of what docs/evidence/performance.md says was measured.
+.PHONY: plots
+plots: | $(DEPS_plots)
+	@scripts/plots.sh

@@ -6,6 +6,7 @@
 #   build   make, make run
 #   check   make check: the former and what the tests need
 #   bench   make bench: build and the yardsticks
+#   plots   make plots: gnuplot
 #   fuzz    make fuzz: libFuzzer
 #   kernels make check-kernels: QEMU and what makes a small system for it
 #   arm64   make check-arm64: QEMU for programs and for machines
@@ -21,13 +22,14 @@ foreign=gcc-aarch64-linux-gnu
 check="$build clang g++ $foreign libcmocka-dev libseccomp-dev"
 bench="$build linux-source-6.12 xz-utils"
 fuzz="$build clang libclang-rt-14-dev"
+plots="gnuplot-nox"
 kernels="qemu-system-x86 busybox-static cpio e2fsprogs xz-utils"
 arm64="$foreign qemu-user-static qemu-system-arm cpio e2fsprogs xz-utils"
 
 case ${1-} in
-build | check | bench | fuzz | kernels | arm64) packages=${!1} ;;
+build | check | bench | plots | fuzz | kernels | arm64) packages=${!1} ;;
 *)
-    echo "usage: deps.sh build|check|bench|fuzz|kernels|arm64" >&2
+    echo "usage: deps.sh build|check|bench|plots|fuzz|kernels|arm64" >&2
     exit 2
     ;;
 esac

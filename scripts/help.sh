@@ -26,6 +26,7 @@ check-kernels|Debian's other kernels in QEMU; KERNELS=6.1 CPUS=max RUN='CMD'
 kernels-table|the table of its last run into docs/evidence/hosts.md
 check-hosts|limits and settings that people change; HOSTS=--list
 bench|measure, beside yardsticks (installs them first)
+plots|draw the tables of docs/evidence/performance.md
 unit|the unit tests; `make test_NAME` for one
 unit-asan|the same under ASan and UBSan; `make asan/test_NAME`
 unit-tsan|the same under ThreadSanitizer

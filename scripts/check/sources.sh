@@ -15,6 +15,7 @@
 #             names a test that exists
 #   readme    the example in README.md is the one that is compiled and run,
 #             and the packages it names are the ones that get installed
+#   plots     what is plotted is what docs/evidence/performance.md says
 #   mutants   each patch of tests/mutants still applies
 #   citations what comments and documents name exists (scripts/check/citations.pl)
 set -u
@@ -190,6 +191,18 @@ readme_broken()
     done
 }
 
+plots_broken()
+{
+    local now
+    now=$(mktemp -d) || return
+    PLOTS_DATA=$now scripts/plots.sh data
+    for file in tree fork calls; do
+        cmp -s "$now/$file.dat" "docs/evidence/plots/$file.dat" ||
+            echo "docs/evidence/plots/$file.dat: make plots"
+    done
+    rm -r "$now"
+}
+
 mutants_broken()
 {
     for patch in tests/mutants/*.patch; do
@@ -209,6 +222,7 @@ verdict semantics "$(semantics_broken)"
 if [ -f README.md ] && [ -f examples/embed.c ]; then
     verdict readme "$(readme_broken)"
 fi
+verdict plots "$(plots_broken)"
 if command -v git >/dev/null; then
     verdict mutants "$(mutants_broken)"
     verdict citations "$(scripts/check/citations.pl)"
