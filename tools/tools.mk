@@ -10,7 +10,8 @@ TOOL_SNAPSHOT := $(addprefix tools/aspen/,common/tool.c snapshot/snapshot.c \
     snapshot/file.c)
 TOOL_CAPTURE := $(TOOL_SNAPSHOT) tools/aspen/host/refused.c \
     $(addprefix tools/aspen/guest/,process.c stop.c) \
-    $(addprefix tools/aspen/snapshot/,smaps.c pages.c capture.c)
+    $(addprefix tools/aspen/snapshot/,smaps.c pages.c pages_pagemap.c \
+    pages_scan.c pages_settle.c capture.c)
 
 PROGRAMS += $(BUILD)/aspen
 
