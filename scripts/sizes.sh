@@ -2,9 +2,37 @@
 # SPDX-License-Identifier: MIT
 #
 # sizes.sh BUILD: how big the release build of the core is: text by layer, the
-# largest stacks, the structures that there are many of.
+# largest stacks, the structures that there are many of. sizes.sh --structures:
+# these alone, which docs/evidence/performance.md has to show as they are.
 set -u
 cd "$(dirname "$0")/.." || exit 2
+
+structures()
+{
+    local source
+    source=$(mktemp --suffix=.c)
+    {
+        echo '#include "internal.h"'
+        echo '#include <stdio.h>'
+        echo 'int main(void) {'
+        for name in aspen aspen_mm aspen_vma aspen_frame aspen_anon_vma \
+            aspen_anon_vma_link aspen_object aspen_interval_node; do
+            echo "printf(\"  %-22s %6zu\\n\", \"$name\", sizeof(struct $name));"
+        done
+        echo 'return 0; }'
+    } >"$source"
+    gcc -std=c11 -D_DEFAULT_SOURCE -Iinclude -Isrc -Iports/posix \
+        -o "$source.out" "$source" && "$source.out"
+    local status=$?
+    rm -f "$source" "$source.out"
+    return $status
+}
+
+if [ "$1" = --structures ]; then
+    structures
+    exit
+fi
+
 build=$1
 objects=$build/obj/release/src
 
@@ -37,17 +65,4 @@ if sed 's/#.*//;/^ *$/d' sources.txt | xargs -n 1 -P "$(nproc)" sh -c '
 fi
 
 echo "structures, bytes"
-source=$(mktemp --suffix=.c)
-trap 'rm -f "$source" "$source.out"' EXIT
-{
-    echo '#include "internal.h"'
-    echo '#include <stdio.h>'
-    echo 'int main(void) {'
-    for name in aspen aspen_mm aspen_vma aspen_frame aspen_anon_vma \
-        aspen_anon_vma_link aspen_object aspen_interval_node; do
-        echo "printf(\"  %-22s %6zu\\n\", \"$name\", sizeof(struct $name));"
-    done
-    echo 'return 0; }'
-} >"$source"
-gcc -std=c11 -Iinclude -Isrc -Iports/posix -o "$source.out" "$source" &&
-    "$source.out"
+structures

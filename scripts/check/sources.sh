@@ -16,6 +16,7 @@
 #   readme    the example in README.md is the one that is compiled and run,
 #             and the packages it names are the ones that get installed
 #   plots     what is plotted is what docs/evidence/performance.md says
+#   sizes     docs/evidence/performance.md has the structures' sizes of today
 #   mutants   each patch of tests/mutants still applies
 #   citations what comments and documents name exists (scripts/check/citations.pl)
 set -u
@@ -203,6 +204,18 @@ plots_broken()
     rm -r "$now"
 }
 
+# Where there is no gcc or no liburcu there is nothing to compare with. The
+# figures are those of x86-64.
+sizes_broken()
+{
+    local today
+    [ "$(uname -m)" = x86_64 ] || return
+    today=$(scripts/sizes.sh --structures 2>/dev/null) || return
+    awk '/^structures, bytes/ {on = 1; next} /^```/ {on = 0} on' \
+        docs/evidence/performance.md | diff - <(printf '%s\n' "$today") |
+        grep '^[<>]'
+}
+
 mutants_broken()
 {
     for patch in tests/mutants/*.patch; do
@@ -223,6 +236,7 @@ if [ -f README.md ] && [ -f examples/embed.c ]; then
     verdict readme "$(readme_broken)"
 fi
 verdict plots "$(plots_broken)"
+verdict sizes "$(sizes_broken)"
 if command -v git >/dev/null; then
     verdict mutants "$(mutants_broken)"
     verdict citations "$(scripts/check/citations.pl)"

@@ -3,7 +3,8 @@
  * fault/hold.h - hold pages of an address space, for somebody who reads or
  * writes them through the direct map: copies, debuggers, devices.
  *
- *     struct aspen_reach reach = aspen_reach_begin(mm, access, how);
+ *     struct aspen_reach reach;
+ *     aspen_reach_begin(&reach, mm, access, how);
  *     for each page:
  *         error = aspen_reach_page(&reach, address, &frame);
  *         if error: break
