@@ -259,14 +259,14 @@ for (@prose_of) {
                 unless path_exists($cited) || $cited =~ m,^tools/?$,;
         }
         while ($words =~ m{(?<![\w/.*<\$\}])((?:[a-z_0-9-]+/)*[a-z_0-9-]+\.
-                (?:c|h|sh|md|pl|mk))\b(?![\w/*.(])}gx) {
+                (?:c|h|sh|md|pl|mk))\b(?![\w/*(]|\.\w)}gx) {
             my $cited = $1;
             next if $cited =~ m,^(?:src|include|ports|tests|tools|docs|scripts|
                 bench|examples|build)/,x;
             broken($path, $line, 'file', $cited)
                 unless places($cited, $path) || $targets{$cited};
         }
-        while ($words =~ /(?<![\w\/])(test_[a-z0-9_]+)\b(?!\.)/g) {
+        while ($words =~ /(?<![\w\/])(test_[a-z0-9_]+)\b(?!\.[a-z])/g) {
             my $cited = $1;
             broken($path, $line, 'test', $cited)
                 unless $by_name{"$cited.c"} || $words{$cited} ||

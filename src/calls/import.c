@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * calls/import.c - building an address space that is known from elsewhere.
+ * calls/import.c - builds an address space that is known from elsewhere.
  *
  * I1  A VMA is added whole or not at all.
- * I2  Entries are made in batches that lie in one page table: what a batch
- *     needs is acquired without locks, then stored under the table's lock.
- *     What could not be stored is given back, so after an error exactly the
- *     first *done entries are there; if that is none, no anon_vma either.
+ * I2  Entries are made in batches, each in one page table. A batch gets what it
+ *     needs without locks, then stores it under the table's lock, and gives
+ *     back what it could not store. So after an error exactly the first *done
+ *     entries are there; if that is none, there is no new anon_vma either.
  *
  * Called by embedders and tools. The first test to break is
  * tests/unit/calls/test_import.c.

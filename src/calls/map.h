@@ -9,8 +9,8 @@
 #include <aspen/special.h>
 
 /*
- * aspen_mmap(), or aspen_map_special() when `special` is not NULL; flags that
- * only the core may set are the caller's to check.
+ * aspen_mmap(), or aspen_map_special() when `special` is not NULL. The caller
+ * checks for flags that only the core may set.
  */
 ASPEN_MUST_USE int aspen_map(struct aspen_mm *mm,
                              const struct aspen_mmap_args *args,
@@ -18,9 +18,9 @@ ASPEN_MUST_USE int aspen_map(struct aspen_mm *mm,
                              uint64_t *address);
 
 /*
- * mmap at a fixed place and munmap, for calls that are made of them. Arguments
- * are valid; nothing is faulted in. `alone`: a mapping of its own, whatever
- * its neighbours are.
+ * mmap at a fixed place, and munmap, for calls that are made of them. Arguments
+ * are valid; nothing is faulted in. `alone`: a mapping of its own, whatever its
+ * neighbours are.
  *
  * Context: the mmap lock is held for writing, and is left by
  *          aspen_mm_write_end().

@@ -3,8 +3,8 @@
  * calls/memory.c - bytes out of and into an address space, for somebody else
  * than the program.
  *
- * I1  Bytes are copied while the mmap lock is held for reading and the page is
- *     held by a reference: no fork makes a child share the page in between.
+ * I1  Bytes are copied while the mmap lock is held for reading and a reference
+ *     holds the page: no fork can make a child share the page meanwhile.
  *
  * Called by the embedder. The first test to break is
  * tests/unit/calls/test_copy.c.

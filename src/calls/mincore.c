@@ -2,8 +2,8 @@
 /*
  * calls/mincore.c - which pages could be read without waiting.
  *
- * What a table holds is asked table by table; where it holds nothing the
- * object's cache is asked, page by page.
+ * It asks the page tables, table by table; where there is no entry it asks the
+ * object's cache, page by page.
  *
  * Called by the embedder. The first test to break is
  * tests/unit/calls/test_copy.c.

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * calls/mlock.c - mlock, munlock and both for all.
+ * calls/mlock.c - mlock, munlock, mlockall, munlockall.
  *
  * mlock faults pages in before it changes a mapping, so that an error leaves
- * all mappings as they were: look at the range, let go of the lock, populate,
- * then check, reserve and commit as if it had just come.
+ * all mappings as they were. It looks at the range, drops the lock, populates,
+ * and then checks, reserves and commits as if it had just begun.
  *
  * Called by the embedder. The first test to break is
  * tests/unit/calls/test_mlock.c.

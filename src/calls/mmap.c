@@ -2,9 +2,9 @@
 /*
  * calls/mmap.c - mmap: check, reserve, commit.
  *
- *   check    arguments, place, limits; what is in the way may go
- *   reserve  the parts of what is in the way, charge, a new VMA or room in a
- *            neighbour, tree nodes
+ *   check    arguments, place, limits; may what is in the way be unmapped?
+ *   reserve  VMAs for the parts of what is in the way, charge, a new VMA or
+ *            room in a neighbour, tree nodes
  *   commit   unmap what is in the way, then store the VMA or grow the
  *            neighbour
  *

@@ -21,8 +21,8 @@
 #define KNOWN     (ASPEN_VM_ACCESS | KINDS | GROWS | ASPEN_PROT_PLAIN_EXEC)
 
 /*
- * Charge follows access: a private mapping is charged from when it becomes
- * writable; one without pages gives the charge back when it stops to be.
+ * Charge follows access: a private mapping is charged when it becomes writable;
+ * one without pages gives the charge back when it stops being writable.
  */
 static uint64_t
 charge_flag(const struct aspen_vma *vma, uint64_t flags)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * calls/name.c - prctl(PR_SET_VMA, PR_SET_VMA_ANON_NAME): check, reserve,
- * commit, by a change that changes names (ranges/change.h).
+ * calls/name.c - prctl(PR_SET_VMA, PR_SET_VMA_ANON_NAME): check, reserve and
+ * commit of a change of names (ranges/change.h).
  *
  * Called by the embedder. The first test to break is
  * tests/unit/calls/test_name.c.

@@ -2,11 +2,11 @@
 /*
  * calls/pin.c - pages that stay where they are for somebody outside.
  *
- * I1  mm->pinned_pages is the number of pins that were taken of it and not
- *     given back, those of a call under way included; while it is above 0 one
- *     reference on the mm is held.
+ * I1  mm->pinned_pages counts the pins that were taken and not given back,
+ *     those of a call under way included. While it is above 0 the pins hold
+ *     one reference on the mm.
  * I2  ASPEN_MM_PINNED is set before the first page is pinned, under the mmap
- *     lock for reading or before: fork sees it.
+ *     lock for reading or before that: so fork sees it.
  *
  * Called by the embedder. The first test to break is
  * tests/unit/calls/test_pin.c.

@@ -2,7 +2,7 @@
 /*
  * calls/raw.c - raw frames and pages put into mappings by a driver.
  *
- * I1  An entry is set where none is, under its table's lock.
+ * I1  An entry is set only where there is none, under its table's lock.
  *
  * Called by the embedder. The first test to break is
  * tests/unit/fault/test_device.c.

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * calls/remap_file_pages.c - other pages of the same object, as Linux does it
- * since 4.0: a fixed mmap inside what one shared mapping covers, be it in
- * several VMAs by now.
+ * calls/remap_file_pages.c - maps other pages of the same object, as Linux does
+ * it since 4.0: a fixed mmap inside what was one shared mapping, even if it has
+ * become several VMAs.
  *
  * Called by the embedder. The first test to break is
  * tests/host/test_linux_calls.c.

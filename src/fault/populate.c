@@ -95,7 +95,7 @@ answer_of(enum aspen_populate_mode mode, int error)
                                                                : -ASPEN_EFAULT;
 }
 
-/* Nobody hears of errors. */
+/* Errors are ignored. */
 static bool
 is_silent(const struct populate *p)
 {

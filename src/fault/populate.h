@@ -51,8 +51,9 @@ ASPEN_MUST_USE int aspen_populate_range(struct aspen_mm *mm, uint64_t start,
                                         enum aspen_populate_mode mode,
                                         uint64_t *done);
 
-/* The same after a call that has succeeded. As Linux, nobody hears of what is
- * missing: it comes by a fault, or not at all. `mode`: MMAP or LOCKED. */
+/* The same after a call that has succeeded. Errors are ignored, as by Linux: a
+ * page that is missing comes by a fault, or not at all. `mode`: MMAP or LOCKED.
+ */
 void aspen_populate_silently(struct aspen_mm *mm, uint64_t start, uint64_t end,
                              enum aspen_populate_mode mode);
 

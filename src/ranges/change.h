@@ -6,13 +6,13 @@
  *        start                 end
  *          |                    |
  *     [   first   )[ ... )[   last   )      before
- *     [ first )[  head + ... + tail  )      one that became like its
- *                              [ last )     neighbours is one with them
+ *     [ first )[  head + ... + tail  )      a VMA that became like its
+ *                              [ last )     neighbours is merged with them
  *
- * A VMA whose flags (and name) stay is left alone; where one's change, both its
- * boundaries are looked at, from left to right, and what may be one becomes
- * one. So Linux. In three parts: check (may refuse), reserve (may fail),
- * commit (cannot).
+ * A VMA whose flags (and name) stay the same is not touched. Each changed VMA
+ * is merged with its neighbours where allowed, left to right; Linux does the
+ * same. In three parts: check (may refuse), reserve (may fail), commit
+ * (cannot).
  */
 #ifndef ASPEN_RANGES_CHANGE_H
 #define ASPEN_RANGES_CHANGE_H
@@ -22,8 +22,8 @@
 struct aspen_change;
 
 /*
- * What becomes of a VMA's flags: 0 and *flags, or an error that refuses the
- * change. It is asked several times and has to say the same each time.
+ * The judge: answers 0 and a VMA's new *flags, or an error that refuses the
+ * change. It is asked several times and has to answer the same each time.
  */
 typedef int aspen_change_judge(const struct aspen_change *change,
                                const struct aspen_vma *vma, uint64_t *flags);
@@ -56,8 +56,9 @@ struct aspen_change {
 ASPEN_MUST_USE int aspen_change_check(struct aspen_change *change);
 
 /*
- * Look, reserve, and if there is anything to change, commit: the VMAs have
- * their flags, names and ranges; page-table entries are the caller's.
+ * Check, reserve, and commit if there is anything to change. Afterwards the
+ * VMAs have their new flags, names and ranges; page-table entries are the
+ * caller's to change.
  *
  * Returns: 0; an error of check; -ASPEN_ENOMEM (also: map count), or an open
  *          hook's error. On error nothing has changed.

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * ranges/cut.c - a range is cut out of the VMAs at its ends.
+ * ranges/cut.c - cuts a range out of the VMAs at its ends.
  *
  * Called by move and move_all. The first test to break is
  * tests/unit/calls/test_mremap.c.

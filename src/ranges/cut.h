@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * ranges/cut.h - a range is cut out of the VMAs at its ends, so that those in
- * it are whole.
+ * ranges/cut.h - cuts a range out of the VMAs at its ends, so that those in it
+ * are whole.
  *
  *             start                 end
  *               |                    |
@@ -11,7 +11,7 @@
  *     [                first                )     before
  *     [ below )[       first         )[above)     after
  *
- * It can be undone, and then nothing was there.
+ * A cut can be undone, and leaves nothing then.
  */
 #ifndef ASPEN_RANGES_CUT_H
 #define ASPEN_RANGES_CUT_H
@@ -27,8 +27,8 @@ struct aspen_cut {
 void aspen_cut_init(struct aspen_cut *cut);
 
 /*
- * The range, which was looked at (aspen_remove_check()). *changed: there was
- * something to cut, and what the look found is no longer so.
+ * Cut out the range, which aspen_remove_check() has looked at. *changed: there
+ * was something to cut, so what that found no longer holds.
  *
  * Context: this and all below: the mmap lock is held for writing.
  * Returns: 0, or -ASPEN_ENOMEM (also: map count), -ASPEN_EOPNOTSUPP or

@@ -2,7 +2,7 @@
 /*
  * ranges/merge.c - a new mapping that continues its neighbours.
  *
- * What may be merged stands in mergeable.c.
+ * mergeable.c says what may be merged.
  *
  * Called by mmap. The first test to break is tests/unit/ranges/test_merge.c.
  */

@@ -28,9 +28,10 @@ struct aspen_merge {
 };
 
 /*
- * Decide by Linux's rules: same flags, object, userfault context and names,
- * contiguous page offsets, anon_vmas that can be one. With both neighbours
- * one VMA remains, `below`. The neighbours may still reach into [start, end).
+ * Decide by Linux's rules: the same flags, object, userfault context and names,
+ * contiguous page offsets, anon_vmas that one VMA can have. If both neighbours
+ * take part one VMA remains, `below`. The neighbours may still reach into
+ * [start, end).
  *
  * Context: this and all below: the mmap lock is held for writing.
  */

@@ -2,10 +2,10 @@
 /*
  * ranges/mergeable.c - which mappings may become one.
  *
- * I1  What merges could not be told apart by anything a caller can ask for.
+ * I1  Nothing that a caller can ask tells two mappings that merge apart.
  * I2  A VMA with several links (it or an ancestor was forked) takes no pages
- *     of one that had no anon_vma, nor the other way: they would be looked
- *     for in all of the family.
+ *     from one without an anon_vma, nor the other way round: every search for
+ *     them would go through the whole family.
  *
  * Called by merge.c and change.c. The first tests to break are
  * tests/unit/ranges/test_merge.c and tests/unit/calls/test_mprotect.c.

@@ -37,9 +37,10 @@ bool aspen_mergeable(const struct aspen_candidate *low,
                      const struct aspen_candidate *high);
 
 /*
- * May the pages of `candidate` come to be `neighbour`'s? Where only one side
- * has an anon_vma, it must not have been forked: its pages would be looked for
- * in all of the family. (Up to Linux 6.12 only the neighbour's could be taken.)
+ * May `neighbour` take the pages of `candidate`? If only one side has an
+ * anon_vma, that one must not have been forked: every search for its pages
+ * would go through the whole family. (Up to Linux 6.12 it had to be the
+ * neighbour's.)
  */
 bool aspen_mergeable_anon_vma(const struct aspen *aspen,
                               const struct aspen_candidate *candidate,

@@ -2,16 +2,16 @@
 /*
  * ranges/move.c - a mapping goes to another place.
  *
- * I1  What is at the target goes first, then the new mapping is linked, then
- *     the entries move, then the old mapping goes.
+ * I1  First the target is unmapped, then the new mapping is linked, then the
+ *     entries move, then the old mapping is unmapped.
  * I2  While entries move the reverse maps' locks are held for writing: a
  *     walker meets all of them at the old place, or all at the new one, and
  *     finds each. It may meet both VMAs; page offsets are the same in both.
  * I3  An anonymous VMA that never had a page gets a new page offset, as if it
  *     had been mapped at its new place.
- * I4  What is unmapped in the end are whole VMAs, none of them a neighbour of
- *     the new mapping: the source is cut out before anything else, which can
- *     be undone.
+ * I4  Only whole VMAs are unmapped in the end, and none is a neighbour of the
+ *     new mapping: the source is cut out before anything else, which can be
+ *     undone.
  *
  * Called by mremap. The first test to break is tests/unit/calls/test_mremap.c.
  */

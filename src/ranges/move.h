@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * ranges/move.h - a mapping, or a part of one, goes to another place, and may
- * come to be another size: the heart of mremap.
+ * ranges/move.h - a mapping, or a part of one, goes to another place and may
+ * change its size: the heart of mremap.
  *
  *      from   + pages_bytes   + unmapped_bytes
  *        |         |              |
@@ -11,14 +11,14 @@
  *                                        |                 |
  *     [..)                       [..)    [  moved  )[ new  )       after
  *
- *   smaller   pages_bytes = to_bytes < unmapped_bytes: what is too much goes
+ *   smaller   pages_bytes = to_bytes < unmapped_bytes: the rest is unmapped
  *   the same  all three are equal
- *   larger    pages_bytes = unmapped_bytes < to_bytes: what is new is empty
+ *   larger    pages_bytes = unmapped_bytes < to_bytes: the new part is empty
  *   copied    pages_bytes = unmapped_bytes = 0: shared memory is mapped twice
  *   DONTUNMAP unmapped_bytes = 0: the old mapping stays, without its pages
  *
- * What is mapped at the target goes. The moved mapping is a VMA of its own, or
- * is merged with its neighbours there (ranges/merge.h).
+ * What is mapped at the target is unmapped. The moved mapping becomes a VMA of
+ * its own, or is merged with its neighbours there (ranges/merge.h).
  *
  * In three parts: check (may refuse), reserve (may fail), commit (cannot).
  */
@@ -62,8 +62,8 @@ struct aspen_move {
 
 /*
  * Context: this and all below: the mmap lock is held for writing.
- * Returns: 0, -ASPEN_EPERM (something that goes is sealed), -ASPEN_EOPNOTSUPP,
- *          -ASPEN_EINVAL (huge pages), -ASPEN_ENOMEM.
+ * Returns: 0, -ASPEN_EPERM (it would unmap something sealed),
+ * -ASPEN_EOPNOTSUPP, -ASPEN_EINVAL (huge pages), -ASPEN_ENOMEM.
  */
 ASPEN_MUST_USE int aspen_move_check(struct aspen_move *move);
 

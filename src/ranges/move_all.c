@@ -2,12 +2,12 @@
 /*
  * ranges/move_all.c - several mappings go to another place, all or none.
  *
- * I1  Once all are cut, the VMAs in each source and each target are whole, and
- *     no move changes another's; what is stored meanwhile is undone in the
+ * I1  Once all are cut out, each source and each target has whole VMAs, and no
+ *     move changes those of another. To undo, the stores are taken back in the
  *     opposite order.
- * I2  What a move becomes one with is decided as if those before it had gone:
- *     `result` says what the last of them will leave, and what goes itself,
- *     at any time, is no neighbour.
+ * I2  Merges of a move are decided as if the moves before it had been made:
+ *     `result` says what the last of them will leave. A VMA that will be moved
+ *     or unmapped is nobody's neighbour.
  *
  * Called by mremap. The first test to break is tests/unit/calls/test_mremap.c.
  */

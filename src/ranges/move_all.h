@@ -10,10 +10,10 @@
  *         [        )[        )   [        )       the target; what is mapped
  *                                                 in its gaps stays
  *
- * Each is a move of its own, as if one came after the other. So that none can
- * fail once the first has gone, the sources and the targets of all are cut out
- * of the VMAs at their ends before anything else; then each gets what it needs,
- * knowing what those before it will leave.
+ * Each is a move of its own, and the result is as if they were made one after
+ * the other. None may fail once the first was made: so the sources and targets
+ * of all are cut out of the VMAs at their ends before anything else; then each
+ * move reserves what it needs, knowing what those before it will leave.
  */
 #ifndef ASPEN_RANGES_MOVE_ALL_H
 #define ASPEN_RANGES_MOVE_ALL_H
@@ -37,8 +37,8 @@ ASPEN_MUST_USE int aspen_move_all_alloc(struct aspen_move_all *all,
 void aspen_move_all_free(struct aspen_move_all *all);
 
 /*
- * Each was checked (aspen_move_check()). All or none; memory stays the
- * caller's.
+ * Each was checked (aspen_move_check()). All move or none; `moves` stays the
+ * caller's memory.
  *
  * Context: the mmap lock is held for writing.
  * Returns: 0, or an error as aspen_move_apply()'s, with nothing changed.

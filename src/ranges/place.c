@@ -8,8 +8,8 @@
  *             not), if all of it is free and out of the gap below a stack
  *   search    top down below mmap_base, then bottom up from mmap_bottom; the
  *             latter alone in a bottom-up layout, and from 1 to 2 GiB for 32BIT
- *   aligned   a search for a huge page more than is needed, in which the
- *             mapping is moved to where huge pages fit; else as above
+ *   aligned   a search for one huge page more than is needed; the mapping goes
+ *             where huge pages fit in what is found; else as above
  *
  * Called by mmap, mremap and special mappings. The first tests to break are
  * tests/unit/ranges/test_place.c and tests/host/test_place_host.c.

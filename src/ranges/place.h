@@ -13,8 +13,8 @@ uint64_t aspen_place_hint(const struct aspen_mm *mm,
                           const struct aspen_mmap_args *args);
 
 /*
- * Choose the address of `bytes` (a multiple of the page size, not 0) by the
- * caller's wish: `hint` (fixed: the address), args->flags, object with
+ * Choose the address for `bytes` (a multiple of the page size, not 0). It
+ * depends on `hint` (fixed: the address), args->flags, object with
  * offset_bytes, and whether vm_flags has SHARED; the rest of args does not
  * matter. docs/use/semantics.md, "Where", has the rules.
  *

@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * ranges/remove.c - taking away whatever is mapped in a range.
+ * ranges/remove.c - removes whatever is mapped in a range.
  *
  * I1  Until commit nothing changes but memory that nobody else can find, and
  *     links to anon_vmas that lead to whole VMAs.
- * I2  What stays keeps its struct aspen_vma; parts of VMAs that go get a new
- *     one, so that one path (space/unmap.c) takes down whole VMAs alone.
+ * I2  The part of a VMA that stays keeps its struct aspen_vma; the part that is
+ *     removed gets a new one. So the one path that takes VMAs down
+ *     (space/unmap.c) meets whole VMAs only.
  *
  * Called by munmap and mmap. The first test to break is
  * tests/unit/calls/test_munmap.c.

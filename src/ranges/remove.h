@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * ranges/remove.h - taking away whatever is mapped in a range: all of munmap,
- * and the first half of an mmap that replaces.
+ * ranges/remove.h - removes whatever is mapped in a range: all of munmap, and
+ * the first half of an mmap that replaces.
  *
  *        start               end
  *          |                  |
@@ -67,9 +67,9 @@ ASPEN_MUST_USE int aspen_remove_reserve(struct aspen_remove *remove);
 void aspen_remove_abort(struct aspen_remove *remove);
 
 /*
- * After reserve, nothing stored since check: tree nodes for the commit, and for
- * `more` stores of the caller that lie in [start, end), which may reach beyond
- * the range. 0, or -ASPEN_ENOMEM.
+ * Call it after reserve, with nothing stored since check. It reserves tree
+ * nodes for the commit and for `more` stores of the caller that lie in [start,
+ * end), which may reach beyond the range. 0, or -ASPEN_ENOMEM.
  */
 ASPEN_MUST_USE int aspen_remove_reserve_tree(struct aspen_remove *remove,
                                              struct aspen_tree_reserve *reserve,

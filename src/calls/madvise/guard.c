@@ -1,18 +1,18 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * calls/madvise/guard.c - guard pages: markers in page tables that no access
- * gets past, without a mapping of their own.
+ * calls/madvise/guard.c - guard pages: markers in page tables, at which every
+ * access fails, without a mapping of their own.
  *
- *   check    every mapping of the range may have them
- *   reserve  page tables for all of it, then an anon_vma for each mapping
- *            that is anonymous (which merges go by: so Linux)
- *   commit   what is there goes, markers take its place; no fault can come in
- *            between, since both happen under one hold of the table's lock
+ *   check    may every mapping of the range have them?
+ *   reserve  page tables for all of it, then an anon_vma for each anonymous
+ *            mapping (Linux does the same, and merges depend on it)
+ *   commit   drop what is there and put markers in its place; no fault can come
+ *            in between, since both happen under one hold of the table's lock
  *
  * I1  A mapping with markers has vma->guarded set.
- * I2  What fails leaves nothing but empty tables: the anon_vma of one mapping
- *     is the last step; for several the mmap lock is held for writing, and
- *     those that got one lose it again.
+ * I2  A failure leaves nothing but empty tables. For one mapping its anon_vma
+ * is the last step; for several the mmap lock is held for writing, and those
+ *     that got an anon_vma lose it again.
  *
  * Called by madvise.c. The first test to break is
  * tests/unit/calls/test_guard.c.

@@ -20,7 +20,7 @@
 
 /* ---- What is known ----------------------------------------------------- */
 
-/* Frames do not go bad: as a kernel that is built without such things. */
+/* Frames do not go bad here: these are refused as by a kernel built without. */
 static bool
 is_known(const struct aspen *aspen, enum aspen_advice advice)
 {

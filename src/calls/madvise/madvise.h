@@ -18,11 +18,11 @@ struct aspen_advise {
 };
 
 /*
- * Advise what of one VMA lies in the range.
+ * Advise the part of one VMA that lies in the range.
  *
- * Context: the VMA's lock or the mmap lock is held for reading. Those of
- *          object.c drop the mmap lock and take it again: the VMA must
- *          not be used any more.
+ * Context: the VMA's lock or the mmap lock is held for reading. The functions
+ * of object.c drop the mmap lock and take it again: do not use the VMA after
+ * them.
  */
 typedef int aspen_advise_part(struct aspen_advise *advise,
                               struct aspen_vma *vma, uint64_t start,

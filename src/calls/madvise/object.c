@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * calls/madvise/object.c - advice that is about the object of a mapping: read
- * it ahead, or make a hole.
+ * calls/madvise/object.c - advice about the object of a mapping: read it ahead,
+ * or make a hole.
  *
- * Both may wait for a pager: the object is held, the mmap lock dropped.
+ * Both may wait for a pager: they hold the object and drop the mmap lock.
  *
  * Called by madvise.c. The first test to break is
  * tests/host/test_advise_host.c.
@@ -14,7 +14,7 @@
 
 /* ---- WILLNEED ---------------------------------------------------------- */
 
-/* Nobody hears of errors, but there is no point in going on. */
+/* Errors are ignored, but there is no point in going on. */
 static void
 read_ahead(struct aspen_object *object, uint64_t first, uint64_t pages)
 {

@@ -6,10 +6,10 @@
  *
  * I1  Entries change under their table's lock; what the processor sets
  *     meanwhile is looked at again.
- * I2  A page with ASPEN_FRAME_LAZY may be dropped instead of saved as long as
- *     nothing says that it was written since: no entry of it is DIRTY, nor is
- *     the frame. Where no processor sets DIRTY in entries, a page that becomes
- *     lazy is write-protected, so that the next write takes it back by a fault.
+ * I2  A page with ASPEN_FRAME_LAZY may be dropped instead of saved, unless it
+ *     was written since: then one of its entries is DIRTY, or the frame is.
+ *     Where no processor sets DIRTY in entries, a page that becomes lazy is
+ *     write-protected, and the fault of the next write takes it back.
  *
  * Called by madvise.c. The first test to break is
  * tests/host/test_advise_host.c.

@@ -2,11 +2,11 @@
 /*
  * calls/mremap/check.c - what mremap refuses.
  *
- * What is refused first is refused first by Linux: arguments, then the mapping,
- * before 6.15 the mapping, then the target, then whether the one fits the
- * other.
+ * The checks come in Linux's order: arguments, then the mapping, then the
+ * target. Before 6.15: the mapping, then the target, then whether the one fits
+ * the other.
  *
- * Called by mremap.c and aspen_remap_relocate.c. The first tests to break are
+ * Called by mremap.c and relocate.c. The first tests to break are
  * tests/unit/calls/test_mremap.c and tests/host/test_mmap_host.c.
  */
 #include "calls/mremap/mremap.h"

@@ -3,12 +3,12 @@
  * calls/mremap/mremap.c - mremap: arguments, limits, and which way it goes.
  *
  *                     stays                      moves
- *   smaller     munmap of the rest      move, and the rest goes
+ *   smaller     munmap of the rest      move, and the rest is unmapped
  *   the same    nothing                 move
- *   larger      aspen_remap_grow in place, if the mapping ends there and there
- * is room; else, with MAYMOVE, move to where there is
+ *   larger      grow in place, if the mapping ends there and there is room;
+ *               else, with MAYMOVE, move to where there is
  *
- * What is refused, and in which order, is check.c's.
+ * check.c says what is refused, and in which order.
  *
  * Called by the embedder. The first tests to break are
  * tests/unit/calls/test_mremap.c and tests/host/test_mmap_host.c.

@@ -43,10 +43,10 @@ aspen_remap_has_maps(const struct aspen_mm *mm, uint64_t maps)
 #define ASPEN_REMAP_MAPS_TO_PLACE 5
 
 /*
- * ---- check.c: each is 0, or what Linux says ----------------------------
+ * ---- check.c: each is 0, or Linux's error ------------------------------
  *
- * Arguments are looked at before the lock is taken; for all others the mmap
- * lock is held for writing.
+ * The arguments are checked before the lock is taken; for all other checks the
+ * mmap lock is held for writing.
  */
 
 ASPEN_MUST_USE int aspen_remap_check_arguments(const struct aspen_remap *remap);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * calls/mremap/relocate.c - a mapping, or several at once, go elsewhere: where,
- * what limits say, and then ranges/move.h or ranges/move_all.h.
+ * calls/mremap/relocate.c - moves a mapping, or several at once: chooses where,
+ * asks the limits, and then uses ranges/move.h or ranges/move_all.h.
  *
  * Called by mremap.c. The first tests to break are
  * tests/unit/calls/test_mremap.c and tests/host/test_mmap_host.c.
