@@ -23,8 +23,8 @@
  *   P2  What a shared index leads to is whole: VMA tree, i_mmap, anon_vma,
  *       swap list, registry.
  *   P3  An mm is BUILDING, LIVE, DYING or EMPTY (design of fork: life/fork.c).
- *       A BUILDING one is met through rmap (whole VMAs only) and through the
- *       swap list behind aspen_mm_get_live(); never through the registry.
+ *       To a BUILDING one lead the reverse maps (whole VMAs only) and the swap
+ *       list, behind aspen_mm_get_live(); never the registry.
  *   P4  Recovery allocates nothing and cannot fail.
  *
  * Field comments name the lock that protects a field; "immutable" is set
@@ -83,15 +83,15 @@
  *   (*)  a table covers at least 512 pages, so the low 9 bits are free.
  *   (**) 0 while it waits for its grace period.
  *
- * A free frame is 32 zero bytes, wherever it is: what is free stands in the
- * zone's chunks, outside the frame table. So a fresh frame table needs no
+ * A free frame is 32 zero bytes, wherever it is: the zone's chunks, outside the
+ * frame table, say what is free. So a fresh frame table needs no
  * initialisation, and memory that was never used costs no frame table either.
  *
  * A block of 2^n frames that was allocated as one has all of this in its
  * first frame, whose flag HEAD is set; the order stands in the side array
  * `orders`, which exists once such a block does. Its other frames stay zero.
  *
- * Pins are references that a side array counts besides: frames/pins.h.
+ * Pins are references that a side array counts once more: frames/pins.h.
  *
  * Reference count: one for each holder. Each mapping page-table entry holds
  * one and counts one in the map count as well; a page cache holds one; an
@@ -152,8 +152,8 @@ enum aspen_frame_type {
 #define ASPEN_FRAME_LAZY       ASPEN_FRAME_FLAG(5) /* calls/madvise/pages.c */
 
 /*
- * What is free, by chunks of 64 frames, so that freeing a frame is one bit in
- * a small array and buddies meet by arithmetic on a word. frames/zone.c.
+ * What is free, in chunks of 64 frames (frames/zone.c): freeing a frame sets
+ * one bit in a small array, and arithmetic on a word finds its buddy.
  *
  * Each chunk is on at most one of the zone's lists:
  *
@@ -199,9 +199,9 @@ struct aspen_frame_cache {
  * ======================================================================== */
 
 /*
- * Tables freed by a live space wait for the TLB flush and a grace period. One
- * RCU head serves all: what comes while it is in flight is collected for the
- * next round. Lists through table_next, ended by 0. Lock: `lock`.
+ * Tables that a live space frees wait for the TLB flush and a grace period. One
+ * RCU head serves all: tables that come while it is in flight are collected for
+ * the next round. Lists through table_next, ended by 0. Lock: `lock`.
  */
 struct aspen_table_waiting {
     struct aspen_port_spinlock lock;
@@ -217,10 +217,10 @@ struct aspen_table_waiting {
  * ======================================================================== */
 
 /*
- * As in Linux: each forked VMA gets an anon_vma of its own, a child of the
- * parent's, and links to all of the parent's. A page's owner is the anon_vma
- * of the VMA that first touched it; its tree of links leads to every VMA that
- * may map the page.
+ * As in Linux, each forked VMA gets an anon_vma of its own, a child of its
+ * parent's, and links to all anon_vmas that its parent has links to. The owner
+ * of a page is the anon_vma of the VMA that first touched it. The tree of links
+ * of that anon_vma leads to every VMA that may map the page.
  *
  *      VMA ---anon_chain--> link --> anon_vma (its own)
  *                      \--> link --> anon_vma (its parent's) ...
@@ -233,9 +233,8 @@ struct aspen_table_waiting {
  *     that meets both meets the parent first. (Splits that either side makes
  *     later may end up in another order at equal offset: nothing is in flight
  *     between them then.)
- * I3  references = 1 while it has links or is being made, plus, on a root,
- *     1 for each other anon_vma of the family, plus 1 for each lookup under
- *     way.
+ * I3  references = 1 while it has links or is being made; a root has 1 more for
+ *     each other anon_vma of the family; each lookup under way has 1.
  */
 struct aspen_anon_vma {
     struct aspen_anon_vma *root;   /* immutable */
@@ -266,9 +265,9 @@ struct aspen_anon_vma_link {
  * I2  references: one for each VMA, plus those the embedder holds.
  * I3  Each page in the cache holds one reference to its frame; the frame's
  *     owner is the object and its index the offset.
- * I4  Pages enter the cache under the size lock (reading) and leave it under
- *     that lock (writing) and their own. An entry of a page table leads to a
- *     page only while the page is in the cache.
+ * I4  Pages enter the cache under the size lock (reading), and leave it under
+ *     that lock (writing) and their own lock. An entry of a page table leads
+ *     to a page only while the page is in the cache.
  * I5  ASPEN_FRAME_DIRTY of a page that is written back is set before an entry
  *     is writable, and cleared under the page's lock together with WRITE of
  *     all entries: a clean page cannot be written without a fault.
@@ -311,10 +310,10 @@ struct aspen_object {
 #define ASPEN_SWAP_CONTINUED   64 /* one unit of a continuation counter */
 
 /*
- * How often each slot is referenced. A byte for each slot; when one would pass
- * its maximum the block of 1,024 slots gets 32-bit counters on top:
- * references = byte + 64 * counter. A block's counters go as soon as none of
- * its slots is above the maximum. Lock: `lock`.
+ * How often each slot is referenced: a byte for each slot. When one would pass
+ * its maximum its block of 1,024 slots gets 32-bit counters on top: references
+ * = byte + 64 * counter. A block loses its counters as soon as none of its
+ * slots is above the maximum. Lock: `lock`.
  */
 struct aspen_swap_area {
     struct aspen_port_spinlock lock;
@@ -336,7 +335,7 @@ struct aspen_swap_area {
 /*
  * The name of anonymous memory; all but `link` and the counts is immutable.
  * I1  references: one for each VMA that has it, plus one for a call that has
- *     not handed it out yet.
+ *     not given it to a VMA yet.
  */
 struct aspen_name {
     uint32_t references;         /* atomic */
