@@ -16,6 +16,7 @@
 #              that the file includes, or in src/internal.h; "I1 of FILE" or
 #              "FILE I1" in that file, "I1 of struct NAME" above that struct
 #   link       [text](place): a file, and a heading of it after `#`
+#   listed     docs/README.md has a link to each document of docs
 #
 # Comments of C, of make and of scripts are read, and Markdown as a whole; of
 # CHANGELOG.md, which tells of what is gone, the links alone. Words of three and
@@ -305,5 +306,10 @@ for (@prose_of) {
         }
         check_invariants($path, $line, $words);
     }
+}
+for my $path (grep {m,^docs/\w+/.*\.(?:md|1)$,} sort keys %is_file) {
+    (my $link = $path) =~ s,^docs/,,;
+    broken('docs/README.md', 1, 'line for', $path)
+        unless content('docs/README.md') =~ /\]\(\Q$link\E\)/;
 }
 exit($found ? 1 : 0);
