@@ -151,11 +151,11 @@ make_parent(struct aspen *aspen, const struct aspen_fork_case *work)
 
     must(aspen_mm_create(aspen, &mm), "aspen_mm_create");
     if (!work->vmas)
-        add_vma(mm, BASE, case_pages(work), RW, work->touched);
+        add_vma(mm, BASE, case_pages(work), RW, work->pages != FORK_UNTOUCHED);
     for (unsigned i = 0; i < work->vmas; i++)
         add_vma(mm, BASE + i * PAGE, 1, i % 2 ? RW : ASPEN_VM_READ,
-                work->touched);
-    if (work->shuffled)
+                work->pages != FORK_UNTOUCHED);
+    if (work->pages == FORK_SHUFFLED)
         shuffle(mm, case_pages(work));
     return mm;
 }

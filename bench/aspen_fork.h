@@ -9,13 +9,18 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+enum fork_pages {
+    FORK_UNTOUCHED,
+    FORK_TOUCHED,
+    FORK_SHUFFLED, /* touched, too */
+};
+
 /* What to fork: `bytes` of touched pages in one VMA, or `vmas` VMAs of one
  * page. Frames stand in the frame table in order of address, or shuffled. */
 struct aspen_fork_case {
     size_t bytes;
     unsigned vmas;
-    bool touched;
-    bool shuffled;
+    enum fork_pages pages;
 };
 
 struct aspen_fork_times {

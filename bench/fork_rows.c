@@ -28,14 +28,14 @@ struct fork_case {
 };
 
 static const struct fork_case cases[] = {
-    {"256 MiB touched", {256 * MIB, 0, true, false}, 0.15, 0, 0},
-    {"256 MiB touched, shuffled", {256 * MIB, 0, true, true}, 0.3, 0, 0},
-    {"1 GiB touched", {1024 * MIB, 0, true, false}, 0.15, 0.2, 0.1},
-    {"1 GiB touched, shuffled", {1024 * MIB, 0, true, true}, 0.3, 0, 0},
-    {"10,000 VMAs untouched", {0, 10000, false, false}, 0.3, 0, 0},
-    {"50,000 VMAs untouched", {0, 50000, false, false}, 0.3, 0, 0},
-    {"10,000 VMAs, a page each", {0, 10000, true, false}, 0.3, 0, 0},
-    {"50,000 VMAs, a page each", {0, 50000, true, false}, 0.3, 0.3, 0},
+    {"256 MiB touched", {256 * MIB, 0, FORK_TOUCHED}, 0.15, 0, 0},
+    {"256 MiB touched, shuffled", {256 * MIB, 0, FORK_SHUFFLED}, 0.3, 0, 0},
+    {"1 GiB touched", {1024 * MIB, 0, FORK_TOUCHED}, 0.15, 0.2, 0.1},
+    {"1 GiB touched, shuffled", {1024 * MIB, 0, FORK_SHUFFLED}, 0.3, 0, 0},
+    {"10,000 VMAs untouched", {0, 10000, FORK_UNTOUCHED}, 0.3, 0, 0},
+    {"50,000 VMAs untouched", {0, 50000, FORK_UNTOUCHED}, 0.3, 0, 0},
+    {"10,000 VMAs, a page each", {0, 10000, FORK_TOUCHED}, 0.3, 0, 0},
+    {"50,000 VMAs, a page each", {0, 50000, FORK_TOUCHED}, 0.3, 0.3, 0},
 };
 
 struct rows_of_case {
@@ -76,16 +76,18 @@ measure_host(const struct fork_case *one, const struct rows_of_case *rows,
     const struct aspen_fork_case *work = &one->work;
     const char *reason;
 
-    double ns = work->vmas ? host_fork_vmas(work->vmas, work->touched)
-                           : host_fork_pages(work->bytes);
+    double ns = work->vmas
+                    ? host_fork_vmas(work->vmas, work->pages != FORK_UNTOUCHED)
+                    : host_fork_pages(work->bytes);
     double whole = (ns - bare) / units;
     report_add_peer(rows->fork, whole);
     if (rows->exit)
         report_add_peer(rows->exit, host_munmap_pages(work->bytes) / units);
     if (!rows->failing || !host_fork_can_fail(&reason))
         return;
-    ns = work->vmas ? host_fork_vmas_failing(work->vmas, work->touched)
-                    : host_fork_pages_failing(work->bytes);
+    ns = work->vmas
+             ? host_fork_vmas_failing(work->vmas, work->pages != FORK_UNTOUCHED)
+             : host_fork_pages_failing(work->bytes);
     report_add_peer(rows->failing, (ns - bare) / units);
     report_add_peer(rows->own, (ns - bare) / units / whole);
 }

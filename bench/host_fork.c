@@ -88,33 +88,23 @@ host_fork_bare(void)
 }
 
 static double
-fork_pages(size_t bytes, bool failing)
+fork_and_unmap(char *memory, size_t bytes, bool failing)
 {
-    char *memory = map_touched(bytes);
     double ns = time_fork(failing);
     unmap(memory, bytes);
-    return ns;
-}
-
-static double
-fork_vmas(unsigned vmas, bool touched, bool failing)
-{
-    char *memory = map_vmas(vmas, touched);
-    double ns = time_fork(failing);
-    unmap(memory, vmas * PAGE);
     return ns;
 }
 
 double
 host_fork_pages(size_t bytes)
 {
-    return fork_pages(bytes, false);
+    return fork_and_unmap(map_touched(bytes), bytes, false);
 }
 
 double
 host_fork_vmas(unsigned vmas, bool touched)
 {
-    return fork_vmas(vmas, touched, false);
+    return fork_and_unmap(map_vmas(vmas, touched), vmas * PAGE, false);
 }
 
 double
@@ -167,7 +157,7 @@ double
 host_fork_pages_failing(size_t bytes)
 {
     char *too_much = map_too_much();
-    double ns = fork_pages(bytes, true);
+    double ns = fork_and_unmap(map_touched(bytes), bytes, true);
     unmap(too_much, 2 * half_bytes());
     return ns;
 }
@@ -176,7 +166,7 @@ double
 host_fork_vmas_failing(unsigned vmas, bool touched)
 {
     char *too_much = map_too_much();
-    double ns = fork_vmas(vmas, touched, true);
+    double ns = fork_and_unmap(map_vmas(vmas, touched), vmas * PAGE, true);
     unmap(too_much, 2 * half_bytes());
     return ns;
 }

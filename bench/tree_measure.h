@@ -43,12 +43,19 @@ report(const char *name, const char *unit, double value)
 
 /* ---- Pieces of work ---------------------------------------------------- */
 
+enum build {
+    BUILD_IN_ORDER = 0,
+    BUILD_RANDOM = 1,
+    BUILD_PRIVATE = 0,
+    BUILD_RCU = 2,
+};
+
 static void
-build(struct subject *tree, bool rcu, bool random)
+build(struct subject *tree, unsigned how)
 {
-    subject_init(tree, rcu);
+    subject_init(tree, (how & BUILD_RCU) != 0);
     for (uint64_t i = 0; i < work.n; i++) {
-        uint64_t k = random ? work.order[i] : i;
+        uint64_t k = how & BUILD_RANDOM ? work.order[i] : i;
         subject_store(tree, &work.range[k], &things[k]);
     }
 }
@@ -165,12 +172,12 @@ erase_and_restore(struct subject *tree)
     } while (0)
 
 static void
-measure_bytes(const char *name, bool random)
+measure_bytes(const char *name, enum build order)
 {
     struct subject tree;
     subject_settle();
     double before = (double)subject_bytes();
-    build(&tree, true, random);
+    build(&tree, BUILD_RCU | order);
     subject_settle();
     report(name, "bytes", ((double)subject_bytes() - before) / (double)work.n);
     subject_destroy(&tree);
@@ -181,21 +188,22 @@ static void
 measure_builds(void)
 {
     struct subject tree;
-    MEASURE("build, in order, RCU", work.n, , build(&tree, true, false),
+    MEASURE("build, in order, RCU", work.n, ,
+            build(&tree, BUILD_RCU | BUILD_IN_ORDER), subject_destroy(&tree));
+    MEASURE("build, in order, private", work.n, ,
+            build(&tree, BUILD_PRIVATE | BUILD_IN_ORDER),
             subject_destroy(&tree));
-    MEASURE("build, in order, private", work.n, , build(&tree, false, false),
-            subject_destroy(&tree));
-    MEASURE("build, random, RCU", work.n, , build(&tree, true, true),
-            subject_destroy(&tree));
-    MEASURE("build, random, private", work.n, , build(&tree, false, true),
-            subject_destroy(&tree));
+    MEASURE("build, random, RCU", work.n, ,
+            build(&tree, BUILD_RCU | BUILD_RANDOM), subject_destroy(&tree));
+    MEASURE("build, random, private", work.n, ,
+            build(&tree, BUILD_PRIVATE | BUILD_RANDOM), subject_destroy(&tree));
 }
 
 static void
 measure_readers(void)
 {
     struct subject tree, copy;
-    build(&tree, true, true);
+    build(&tree, BUILD_RCU | BUILD_RANDOM);
     subject_settle();
     MEASURE_QUERIES("lookup", look_up(&tree));
     MEASURE_QUERIES("lookup, dependent", look_up_chain(&tree));
@@ -203,7 +211,7 @@ measure_readers(void)
     MEASURE("walk, per entry", work.n, , sink += subject_walk(&tree), );
     subject_destroy(&tree);
 
-    build(&tree, true, false);
+    build(&tree, BUILD_RCU | BUILD_IN_ORDER);
     subject_settle();
     MEASURE("duplicate, per entry", work.n, , subject_duplicate(&copy, &tree),
             subject_destroy(&copy));
@@ -225,8 +233,9 @@ measure_writers(bool rcu)
     struct subject tree;
     double n = (double)work.n;
     MEASURE(rcu ? "store and erase mix, RCU" : "store and erase mix, private",
-            n, build(&tree, rcu, false), mix(&tree), subject_destroy(&tree));
-    build(&tree, rcu, false);
+            n, build(&tree, rcu ? BUILD_RCU : BUILD_PRIVATE), mix(&tree),
+            subject_destroy(&tree));
+    build(&tree, rcu ? BUILD_RCU : BUILD_PRIVATE);
     MEASURE(rcu ? "split and merge, RCU" : "split and merge, private", 2 * n, ,
             split_and_merge(&tree), );
     MEASURE(rcu ? "erase and restore, RCU" : "erase and restore, private",
@@ -263,8 +272,8 @@ measure_tree(uint64_t n, const char *kinds)
     for (const char *kind = kinds ? kinds : "mbrw"; *kind; kind++) {
         switch (*kind) {
         case 'm':
-            measure_bytes("bytes an entry, in order", false);
-            measure_bytes("bytes an entry, random", true);
+            measure_bytes("bytes an entry, in order", BUILD_IN_ORDER);
+            measure_bytes("bytes an entry, random", BUILD_RANDOM);
             break;
         case 'b':
             measure_builds();

@@ -59,23 +59,6 @@ options_file(const char *command, const char *name, const char **path)
                : tool_refuse(command, "--%s takes the name of a file", name);
 }
 
-/* A letter among others of one word is not told by where the word stands. */
-int
-options_unknown(const char *command, int option, char **argv)
-{
-    char letter[3] = {'-', (char)optopt, '\0'};
-    bool is_letter = optopt > 0 && optopt < OPTION_PID;
-    const char *what = "is no option";
-
-    if (option == ':') { /* then its word is the last one */
-        what = "lacks its value";
-        is_letter = strncmp(argv[optind - 1], "--", 2) != 0;
-    } else if (optopt >= OPTION_PID)
-        what = "takes no value";
-    return tool_refuse(command, "'%s' %s; see aspen %s --help",
-                       is_letter ? letter : argv[optind - 1], what, command);
-}
-
 int
 options_operand(const char *command, const char *operand)
 {
@@ -90,4 +73,61 @@ options_flush(const char *command, int status)
         return tool_refuse(command, "cannot write the result: %s",
                            strerror(errno));
     return status;
+}
+
+/* getopt_long() answered ':' or '?'. A letter among others of one word is not
+ * told by where the word stands. */
+static int
+refuse_option(const char *command, int option, char **argv)
+{
+    char letter[3] = {'-', (char)optopt, '\0'};
+    bool is_letter = optopt > 0 && optopt < OPTION_PID;
+    const char *what = "is no option";
+
+    if (option == ':') { /* then its word is the last one */
+        what = "lacks its value";
+        is_letter = strncmp(argv[optind - 1], "--", 2) != 0;
+    } else if (optopt >= OPTION_PID)
+        what = "takes no value";
+    return tool_refuse(command, "'%s' %s; see aspen %s --help",
+                       is_letter ? letter : argv[optind - 1], what, command);
+}
+
+/* 0, OPTIONS_GO_ON for --help, or EXIT_REFUSED. */
+static int
+take(const struct options_reader *reader, void *arguments, bool *json,
+     int option, char **argv)
+{
+    int status;
+
+    if (option == 'h' || option == OPTION_HELP)
+        return OPTIONS_GO_ON;
+    if (option == OPTION_JSON) {
+        *json = true;
+        return 0;
+    }
+    status = reader->take(arguments, option);
+    return status == OPTIONS_GO_ON
+               ? refuse_option(reader->command, option, argv)
+               : status;
+}
+
+int
+options_read(const struct options_reader *reader, void *arguments, bool *json,
+             int argc, char **argv)
+{
+    int option;
+    int status = 0;
+
+    opterr = 0;
+    while (status == 0 && (option = getopt_long(argc, argv, reader->letters,
+                                                reader->table, NULL)) != -1)
+        status = take(reader, arguments, json, option, argv);
+    if (status == EXIT_REFUSED)
+        return status;
+    if (status == 0)
+        return OPTIONS_GO_ON;
+    for (size_t i = 0; reader->help[i]; i++)
+        fputs(reader->help[i], stdout);
+    return options_flush(reader->command, EXIT_HELD);
 }

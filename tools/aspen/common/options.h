@@ -23,6 +23,33 @@ enum options_value {
     OPTION_OWN /* the first number that a subcommand may use */
 };
 
+/** Those rows of a getopt_long() table that are the same everywhere. */
+#define OPTIONS_COMMON                                                         \
+    {"json", no_argument, NULL, OPTION_JSON},                                  \
+    {                                                                          \
+        "help", no_argument, NULL, OPTION_HELP                                 \
+    }
+
+/** How a subcommand reads its options. */
+struct options_reader {
+    const char *command;
+    const struct option *table;
+    const char *letters; /* as getopt_long() wants them, from "+:h" on */
+    /* Takes one. 0, EXIT_REFUSED, or OPTIONS_GO_ON: it is none. */
+    int (*take)(void *arguments, int option);
+    const char *help[3]; /* up to NULL */
+};
+
+/* None of the exit statuses. */
+#define OPTIONS_GO_ON (-1)
+
+/**
+ * Read them all; --json is told by *json. OPTIONS_GO_ON, or the status to exit
+ * with: it was --help, or something was refused.
+ */
+int options_read(const struct options_reader *reader, void *arguments,
+                 bool *json, int argc, char **argv);
+
 /**
  * What getopt_long() left in optarg for the option --`name`. 0, or
  * EXIT_REFUSED, and said so.
@@ -34,13 +61,7 @@ int options_seconds(const char *command, const char *name, uint64_t least_ns,
 int options_process(const char *command, pid_t *process);
 int options_file(const char *command, const char *name, const char **path);
 
-/**
- * getopt_long(), whose options begin with ':', answered ':' or '?': say what is
- * wrong. Returns EXIT_REFUSED.
- */
-int options_unknown(const char *command, int option, char **argv);
-
-/** So did somebody who wrote a command without "--". */
+/** Somebody wrote a command without "--": say so. Returns EXIT_REFUSED. */
 int options_operand(const char *command, const char *operand);
 
 /** What is printed goes out, or it is an error. */

@@ -41,8 +41,7 @@ static const struct option table[] = {
     {"replay", required_argument, NULL, OPTION_REPLAY},
     {"failing", required_argument, NULL, OPTION_FAILING},
     {"output", required_argument, NULL, OPTION_OUTPUT},
-    {"json", no_argument, NULL, OPTION_JSON},
-    {"help", no_argument, NULL, OPTION_HELP},
+    OPTIONS_COMMON,
     {NULL, 0, NULL, 0},
 };
 
@@ -83,7 +82,6 @@ struct fuzz_arguments {
     const char *failing;
     const char *output;
     bool json;
-    bool help;
 };
 
 struct fuzz {
@@ -98,8 +96,10 @@ struct fuzz {
 /* ---- Options ------------------------------------------------------------ */
 
 static int
-take_option(struct fuzz_arguments *arguments, int option, char **argv)
+take_option(void *context, int option)
 {
+    struct fuzz_arguments *arguments = context;
+
     switch (option) {
     case OPTION_CALLS:
         return options_number(COMMAND, "calls", 1, INT64_MAX,
@@ -118,15 +118,8 @@ take_option(struct fuzz_arguments *arguments, int option, char **argv)
         return options_file(COMMAND, "failing", &arguments->failing);
     case OPTION_OUTPUT:
         return options_file(COMMAND, "output", &arguments->output);
-    case OPTION_JSON:
-        arguments->json = true;
-        return 0;
-    case OPTION_HELP:
-    case 'h':
-        arguments->help = true;
-        return 0;
     default:
-        return options_unknown(COMMAND, option, argv);
+        return OPTIONS_GO_ON;
     }
 }
 
@@ -153,26 +146,30 @@ check_arguments(struct fuzz_arguments *arguments)
         arguments->calls = arguments->seconds_ns ? UINT64_MAX : 100000;
     if (arguments->length == 0)
         arguments->length = 400;
-    return 0;
+    return OPTIONS_GO_ON;
 }
 
+static const struct options_reader reader = {
+    .command = COMMAND,
+    .table = table,
+    .letters = ":h",
+    .take = take_option,
+    .help = {help},
+};
+
+/* OPTIONS_GO_ON, or the exit status. */
 static int
 take_arguments(struct fuzz_arguments *arguments, int argc, char **argv)
 {
-    int option;
     int status;
 
     *arguments = (struct fuzz_arguments){.seed = 1};
-    opterr = 0;
-    while (!arguments->help &&
-           (option = getopt_long(argc, argv, ":h", table, NULL)) != -1) {
-        status = take_option(arguments, option, argv);
-        if (status != 0)
-            return status;
-    }
-    if (!arguments->help && optind < argc)
+    status = options_read(&reader, arguments, &arguments->json, argc, argv);
+    if (status != OPTIONS_GO_ON)
+        return status;
+    if (optind < argc)
         return tool_refuse(COMMAND, "takes no argument '%s'", argv[optind]);
-    return arguments->help ? 0 : check_arguments(arguments);
+    return check_arguments(arguments);
 }
 
 /* ---- Sequences ---------------------------------------------------------- */
@@ -451,12 +448,8 @@ fuzz_command(int argc, char **argv)
     struct fuzz *fuzz;
     int status = take_arguments(&arguments, argc, argv);
 
-    if (status != 0)
+    if (status != OPTIONS_GO_ON)
         return status;
-    if (arguments.help) {
-        fputs(help, stdout);
-        return options_flush(COMMAND, EXIT_HELD);
-    }
     if (arguments.failing)
         return run_failing(&arguments);
     fuzz = calloc(1, sizeof(*fuzz));

@@ -17,7 +17,7 @@
 #define _GNU_SOURCE
 #include "fuzz/failing.h"
 #include "fuzz/session.h"
-#include "rehearse/machine.h"
+#include "rehearse/load.h"
 #include "snapshot/snapshot.h"
 
 #include <errno.h>

@@ -81,12 +81,13 @@ struct rehearse_arguments {
     bool mode_given;
     bool all;
     bool json;
-    bool help;
 };
 
 static int
-take_own_option(struct rehearse_arguments *arguments, int option, char **argv)
+take_option(void *context, int option)
 {
+    struct rehearse_arguments *arguments = context;
+
     switch (option) {
     case OPTION_ALL:
         arguments->all = true;
@@ -110,11 +111,8 @@ take_own_option(struct rehearse_arguments *arguments, int option, char **argv)
         return tool_refuse(COMMAND,
                            "--kind takes once, onward or interrupt, not '%s'",
                            optarg);
-    case OPTION_JSON:
-        arguments->json = true;
-        return 0;
     default:
-        return options_unknown(COMMAND, option, argv);
+        return options_source_take(&arguments->source, COMMAND, option);
     }
 }
 
@@ -130,33 +128,28 @@ check_arguments(const struct rehearse_arguments *arguments)
                            "--step is one rehearsal: no --all, no --sample");
     if (!aspen_failpoints_available())
         return tool_refuse(COMMAND, "this aspen was built without failpoints");
-    return 0;
+    return OPTIONS_GO_ON;
 }
 
+static const struct options_reader reader = {
+    .command = COMMAND,
+    .table = table,
+    .letters = "+:h",
+    .take = take_option,
+    .help = {help, options_source_help},
+};
+
+/* OPTIONS_GO_ON, or the exit status. */
 static int
 take_arguments(struct rehearse_arguments *arguments, int argc, char **argv)
 {
-    int option;
     int status;
 
     options_source_init(&arguments->source);
     arguments->seed = 1;
-    opterr = 0;
-    while ((option = getopt_long(argc, argv, "+:h", table, NULL)) != -1) {
-        int taken = options_source_take(&arguments->source, COMMAND, option);
-
-        if (taken < 0)
-            return EXIT_REFUSED;
-        if (taken > 0)
-            continue;
-        if (option == OPTION_HELP || option == 'h') {
-            arguments->help = true;
-            return 0;
-        }
-        status = take_own_option(arguments, option, argv);
-        if (status != 0)
-            return status;
-    }
+    status = options_read(&reader, arguments, &arguments->json, argc, argv);
+    if (status != OPTIONS_GO_ON)
+        return status;
     status =
         options_source_finish(&arguments->source, COMMAND, argc, argv, true);
     return status != 0 ? status : check_arguments(arguments);
@@ -300,13 +293,8 @@ rehearse_command(int argc, char **argv)
     struct tool_error error;
     int status = take_arguments(&arguments, argc, argv);
 
-    if (status != 0)
+    if (status != OPTIONS_GO_ON)
         return status;
-    if (arguments.help) {
-        fputs(help, stdout);
-        fputs(options_source_help, stdout);
-        return options_flush(COMMAND, EXIT_HELD);
-    }
     if (capture_from(&snapshot, &arguments.source, &error) != 0)
         return tool_refuse(COMMAND, "%s", error.text);
     status = run(&arguments, &snapshot, &workers);

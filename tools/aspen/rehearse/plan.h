@@ -9,7 +9,7 @@
 #ifndef ASPEN_PLAN_H
 #define ASPEN_PLAN_H
 
-#include "rehearse/rehearsal.h"
+#include "rehearse/failing_fork.h"
 
 /** Step and mode of one rehearsal in 8 bytes. */
 typedef uint64_t plan_item;

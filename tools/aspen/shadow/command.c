@@ -34,8 +34,7 @@ static const struct option table[] = {
     {"seconds", required_argument, NULL, OPTION_SECONDS},
     {"every", required_argument, NULL, OPTION_EVERY},
     {"guest-output", required_argument, NULL, OPTION_GUEST_OUTPUT},
-    {"json", no_argument, NULL, OPTION_JSON},
-    {"help", no_argument, NULL, OPTION_HELP},
+    OPTIONS_COMMON,
     {NULL, 0, NULL, 0},
 };
 
@@ -72,12 +71,13 @@ struct shadow_arguments {
     uint64_t calls;
     uint64_t seconds_ns;
     bool json;
-    bool help;
 };
 
 static int
-take_option(struct shadow_arguments *arguments, int option, char **argv)
+take_option(void *context, int option)
 {
+    struct shadow_arguments *arguments = context;
+
     switch (option) {
     case OPTION_EVERY:
         return options_number(COMMAND, "every", 0, INT64_MAX,
@@ -92,15 +92,8 @@ take_option(struct shadow_arguments *arguments, int option, char **argv)
         return options_seconds(COMMAND, "seconds", 1, &arguments->seconds_ns);
     case OPTION_GUEST_OUTPUT:
         return options_file(COMMAND, "guest-output", &arguments->guest_output);
-    case OPTION_JSON:
-        arguments->json = true;
-        return 0;
-    case OPTION_HELP:
-    case 'h':
-        arguments->help = true;
-        return 0;
     default:
-        return options_unknown(COMMAND, option, argv);
+        return OPTIONS_GO_ON;
     }
 }
 
@@ -111,25 +104,27 @@ check_attaching(const struct shadow_arguments *arguments, bool command)
         return tool_refuse(COMMAND, "give one of -- CMD ARGS and --pid");
     if (arguments->guest_output)
         return tool_refuse(COMMAND, "--guest-output goes with -- CMD ARGS");
-    return 0;
+    return OPTIONS_GO_ON;
 }
 
+static const struct options_reader reader = {
+    .command = COMMAND,
+    .table = table,
+    .letters = "+:hp:",
+    .take = take_option,
+    .help = {help},
+};
+
+/* OPTIONS_GO_ON, or the exit status. */
 static int
 take_arguments(struct shadow_arguments *arguments, int argc, char **argv)
 {
-    int option;
     int status;
 
     arguments->every = 1000;
-    opterr = 0;
-    while (!arguments->help &&
-           (option = getopt_long(argc, argv, "+:hp:", table, NULL)) != -1) {
-        status = take_option(arguments, option, argv);
-        if (status != 0)
-            return status;
-    }
-    if (arguments->help)
-        return 0;
+    status = options_read(&reader, arguments, &arguments->json, argc, argv);
+    if (status != OPTIONS_GO_ON)
+        return status;
     if (arguments->pid)
         return check_attaching(arguments, optind < argc);
     if (arguments->calls || arguments->seconds_ns)
@@ -142,7 +137,7 @@ take_arguments(struct shadow_arguments *arguments, int argc, char **argv)
     arguments->command = argv + optind;
     if (arguments->json && !arguments->guest_output)
         arguments->guest_output = "-";
-    return 0;
+    return OPTIONS_GO_ON;
 }
 
 static int
@@ -249,12 +244,8 @@ shadow_command(int argc, char **argv)
     };
     int status = take_arguments(&arguments, argc, argv);
 
-    if (status != 0)
+    if (status != OPTIONS_GO_ON)
         return status;
-    if (arguments.help) {
-        fputs(help, stdout);
-        return options_flush(COMMAND, EXIT_HELD);
-    }
     session.every = arguments.every;
     session.kernel_known = host_say_release(COMMAND);
     if (begin_machine(&session) != 0)

@@ -45,42 +45,66 @@ struct capture_arguments {
     const char *file;
     bool redact;
     bool json;
-    bool help;
 };
 
+/* Before the process is stopped or the command run, and not after it. As
+ * take_arguments() answers. */
+static int
+check_target(const char *file)
+{
+    struct tool_error error;
+
+    if (strcmp(file, "-") == 0)
+        return isatty(STDOUT_FILENO) == 1
+                   ? tool_refuse(COMMAND, "a snapshot is no text: not "
+                                          "written to a terminal")
+                   : OPTIONS_GO_ON;
+    return tool_check_target(file, &error) == 0
+               ? OPTIONS_GO_ON
+               : tool_refuse(COMMAND, "%s", error.text);
+}
+
+static int
+take_option(void *context, int option)
+{
+    struct capture_arguments *arguments = context;
+
+    switch (option) {
+    case 'o':
+        return options_file(COMMAND, "file", &arguments->file);
+    case OPTION_REDACT:
+        arguments->redact = true;
+        return 0;
+    default:
+        return options_source_take(&arguments->source, COMMAND, option);
+    }
+}
+
+static const struct options_reader reader = {
+    .command = COMMAND,
+    .table = table,
+    .letters = "+:ho:",
+    .take = take_option,
+    .help = {help, options_source_help},
+};
+
+/* OPTIONS_GO_ON, or the exit status. */
 static int
 take_arguments(struct capture_arguments *arguments, int argc, char **argv)
 {
-    int option;
+    int status;
 
     options_source_init(&arguments->source);
-    opterr = 0;
-    while ((option = getopt_long(argc, argv, "+:o:h", table, NULL)) != -1) {
-        int taken = options_source_take(&arguments->source, COMMAND, option);
-
-        if (taken < 0)
-            return EXIT_REFUSED;
-        if (taken > 0)
-            continue;
-        if (option == 'o') {
-            if (options_file(COMMAND, "file", &arguments->file) != 0)
-                return EXIT_REFUSED;
-        } else if (option == OPTION_REDACT)
-            arguments->redact = true;
-        else if (option == OPTION_JSON)
-            arguments->json = true;
-        else if (option == OPTION_HELP || option == 'h') {
-            arguments->help = true;
-            return 0;
-        } else
-            return options_unknown(COMMAND, option, argv);
-    }
+    status = options_read(&reader, arguments, &arguments->json, argc, argv);
+    if (status != OPTIONS_GO_ON)
+        return status;
     if (arguments->file == NULL)
         return tool_refuse(COMMAND, "give -o FILE; see aspen capture --help");
     if (strcmp(arguments->file, "-") == 0 && arguments->json)
         return tool_refuse(COMMAND, "-o - and --json both print");
-    return options_source_finish(&arguments->source, COMMAND, argc, argv,
-                                 false);
+    status =
+        options_source_finish(&arguments->source, COMMAND, argc, argv, false);
+    return status != 0 ? status : check_target(arguments->file);
 }
 
 static int
@@ -135,22 +159,6 @@ print_text(const struct snapshot *snapshot,
         fprintf(to, "  taken while it ran: may not fit together\n");
 }
 
-/* Before the process is stopped or the command run, and not after it. */
-static int
-check_target(const char *file)
-{
-    struct tool_error error;
-
-    if (strcmp(file, "-") == 0)
-        return isatty(STDOUT_FILENO) == 1
-                   ? tool_refuse(COMMAND, "a snapshot is no text: not "
-                                          "written to a terminal")
-                   : 0;
-    return tool_check_target(file, &error) == 0
-               ? 0
-               : tool_refuse(COMMAND, "%s", error.text);
-}
-
 static int
 report(const struct capture_arguments *arguments, struct snapshot *snapshot)
 {
@@ -177,15 +185,7 @@ capture_command(int argc, char **argv)
     struct tool_error error;
     int status = take_arguments(&arguments, argc, argv);
 
-    if (status != 0)
-        return status;
-    if (arguments.help) {
-        fputs(help, stdout);
-        fputs(options_source_help, stdout);
-        return options_flush(COMMAND, EXIT_HELD);
-    }
-    status = check_target(arguments.file);
-    if (status != 0)
+    if (status != OPTIONS_GO_ON)
         return status;
     if (capture_from(&snapshot, &arguments.source, &error) != 0)
         return tool_refuse(COMMAND, "%s", error.text);

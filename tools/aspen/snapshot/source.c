@@ -74,9 +74,9 @@ options_source_take(struct capture_source *source, const char *command,
         status = take_method(source, command);
         break;
     default:
-        return 0;
+        return OPTIONS_GO_ON;
     }
-    return status == 0 ? 1 : -1;
+    return status;
 }
 
 /* What would have no effect is a misunderstanding. */

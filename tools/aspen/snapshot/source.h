@@ -15,11 +15,7 @@
         {"output", required_argument, NULL, OPTION_OUTPUT},                    \
         {"after", required_argument, NULL, OPTION_AFTER},                      \
         {"no-stop", no_argument, NULL, OPTION_NO_STOP},                        \
-        {"method", required_argument, NULL, OPTION_METHOD},                    \
-        {"help", no_argument, NULL, OPTION_HELP},                              \
-    {                                                                          \
-        "json", no_argument, NULL, OPTION_JSON                                 \
-    }
+        {"method", required_argument, NULL, OPTION_METHOD}, OPTIONS_COMMON
 
 /** Their lines of --help. */
 extern const char options_source_help[];
@@ -27,9 +23,7 @@ extern const char options_source_help[];
 void options_source_init(struct capture_source *source);
 
 /**
- * Take one option, and optarg. 1: taken, 0: not one of these, -1: refused, and
- * said so.
- * (--help and --json are the caller's.)
+ * Take one option, and optarg, as struct options_reader wants it.
  */
 int options_source_take(struct capture_source *source, const char *command,
                         int option);

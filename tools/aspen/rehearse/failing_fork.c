@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * rehearsal.c - one rehearsal: a fork that fails at one step, and everything
+ * failing_fork.c - one rehearsal: a fork that fails at one step, and everything
  * that has to hold afterwards:
  *
  *   child_empty       the fork answers the step's own error, hands out no
@@ -20,7 +20,7 @@
  * Called by the workers of rehearse. tests/tools/rehearse.sh breaks first.
  */
 #define _GNU_SOURCE
-#include "rehearse/rehearsal.h"
+#include "rehearse/failing_fork.h"
 
 #include <aspen/error.h>
 

@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * machine.h - a machine that holds one captured address space.
+ * load.h - a machine that holds one captured address space.
  *
  * Only its page tables have memory (aspen_config.tables_only,
  * contents_ignored): tens of GiB cost 32 bytes a page for the frame table and 8
  * for its entries.
  */
-#ifndef ASPEN_TOOL_MACHINE_H
-#define ASPEN_TOOL_MACHINE_H
+#ifndef ASPEN_LOAD_H
+#define ASPEN_LOAD_H
 
 #include "snapshot/snapshot.h"
 

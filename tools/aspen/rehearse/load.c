@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * machine.c - a machine that holds one captured address space.
+ * load.c - a machine that holds one captured address space.
  *
  * How a snapshot becomes one:
  *
@@ -21,7 +21,7 @@
  * Called by the workers of rehearse. tests/tools/rehearse.sh breaks first.
  */
 #define _GNU_SOURCE
-#include "rehearse/machine.h"
+#include "rehearse/load_parts.h"
 
 #include <aspen/error.h>
 #include <aspen/flags.h>
@@ -32,173 +32,12 @@
 #include <string.h>
 #include <sys/mman.h>
 
-#define PAGE SNAPSHOT_PAGE_SIZE
-
 /* Frames that wait in per-CPU caches or for a grace period. */
-#define SLACK_FRAMES 16384u
-/* A raw number that the kernel did not tell: which one makes no difference. */
-#define RAW_UNKNOWN   (UINT64_C(1) << 34)
+#define SLACK_FRAMES  16384u
 #define MAP_COUNT_MAX 65530u
 
 #define TOLD_AREAS 3u /* swap areas of the kernel's that we keep apart */
 #define SLOTS_MAX  ((uint64_t)1 << 30)
-
-/* Swap as the import sees it: the kernel's areas, and one for the rest. */
-struct swap_plan {
-    uint64_t last_slot[32]; /* + 1, by the kernel's type; 0: not used */
-    uint64_t pages[32];
-    unsigned area[32];  /* ours */
-    uint64_t own_slots; /* pages that get a slot of their own */
-    uint64_t next_own;
-    unsigned own_area;
-};
-
-/* What of an object's pages the import needs to know beforehand. */
-struct object_plan {
-    uint64_t end; /* in pages */
-    bool has_pages;
-    bool has_small;
-    bool has_huge;
-};
-
-struct building {
-    struct machine *machine;
-    const struct snapshot *snapshot;
-    enum machine_use use;
-    struct tool_error *error;
-    struct swap_plan swap;
-    struct object_plan *objects;
-};
-
-/* --- hooks: everything succeeds, and is counted -------------------------- */
-
-static struct machine_events *
-events_of(void *context)
-{
-    return &((struct machine *)context)->events;
-}
-
-static int
-arch_prepare(void *context, struct aspen_mm *parent, struct aspen_mm *child)
-{
-    (void)parent;
-    (void)child;
-    events_of(context)->arch_prepared++;
-    return 0;
-}
-
-static void
-arch_commit(void *context, struct aspen_mm *parent, struct aspen_mm *child)
-{
-    (void)parent;
-    (void)child;
-    events_of(context)->arch_committed++;
-}
-
-static void
-arch_abort(void *context, struct aspen_mm *parent, struct aspen_mm *child)
-{
-    (void)parent;
-    (void)child;
-    events_of(context)->arch_aborted++;
-}
-
-static int
-userfault_prepare(void *context, void *userfault, struct aspen_vma *parent,
-                  struct aspen_vma *child, void **cookie)
-{
-    (void)userfault;
-    (void)parent;
-    (void)child;
-    if (*cookie == NULL)
-        events_of(context)->userfault_forks++;
-    *cookie = context;
-    return 0;
-}
-
-static void
-userfault_commit(void *context, void *cookie)
-{
-    (void)cookie;
-    events_of(context)->userfault_committed++;
-}
-
-static void
-userfault_abort(void *context, void *cookie)
-{
-    (void)cookie;
-    events_of(context)->userfault_aborted++;
-}
-
-static void
-scanner_told(void *context, struct aspen_mm *parent, struct aspen_mm *child)
-{
-    (void)parent;
-    (void)child;
-    events_of(context)->scanner_told++;
-}
-
-static void
-bracket_opened(void *context, struct aspen_mm *mm, uint64_t start, uint64_t end)
-{
-    (void)mm;
-    (void)start;
-    (void)end;
-    events_of(context)->brackets_opened++;
-}
-
-static void
-bracket_closed(void *context, struct aspen_mm *mm, uint64_t start, uint64_t end)
-{
-    (void)mm;
-    (void)start;
-    (void)end;
-    events_of(context)->brackets_closed++;
-}
-
-static int
-object_opened(void *context, struct aspen_vma *vma)
-{
-    (void)vma;
-    events_of(context)->opened++;
-    return 0;
-}
-
-static void
-object_closed(void *context, struct aspen_vma *vma)
-{
-    (void)vma;
-    events_of(context)->closed++;
-}
-
-static void
-object_released(void *context)
-{
-    events_of(context)->released++;
-}
-
-static const struct aspen_arch_ops arch_ops = {
-    .fork_prepare = arch_prepare,
-    .fork_commit = arch_commit,
-    .fork_abort = arch_abort,
-};
-static const struct aspen_userfault_ops userfault_ops = {
-    .fork_prepare = userfault_prepare,
-    .fork_commit = userfault_commit,
-    .fork_abort = userfault_abort,
-};
-static const struct aspen_scanner_ops scanner_ops = {
-    .fork_done = scanner_told,
-};
-static const struct aspen_notifier_ops notifier_ops = {
-    .invalidate_start = bracket_opened,
-    .invalidate_end = bracket_closed,
-};
-static const struct aspen_pager_ops pager_ops = {
-    .open = object_opened,
-    .close = object_closed,
-    .release = object_released,
-};
 
 /* --- planning ------------------------------------------------------------ */
 
@@ -325,13 +164,7 @@ make_machine(struct building *building)
         config.map_count_max = (uint32_t)building->snapshot->vma_count;
     config.pkeys = ASPEN_PKEYS_MAX;
     config.execute_only = ASPEN_EXECUTE_ONLY_KEY;
-    config.hooks = (struct aspen_hooks){
-        .arch = &arch_ops,
-        .userfault = &userfault_ops,
-        .scanner = &scanner_ops,
-        .notifier = &notifier_ops,
-        .context = machine,
-    };
+    load_hooks(machine, &config.hooks);
     result = aspen_create(&config, &machine->aspen);
     if (result == 0)
         result = aspen_mm_create(machine->aspen, &machine->mm);
@@ -417,7 +250,7 @@ make_objects(struct building *building)
             .inode = snapshot->objects[i].inode,
             .size_bytes =
                 plan->end > UINT64_MAX / PAGE ? UINT64_MAX : plan->end * PAGE,
-            .pager = &pager_ops,
+            .pager = &load_pager_ops,
             .context = machine,
         };
         int result =
@@ -428,165 +261,6 @@ make_objects(struct building *building)
                              aspen_error_name(result));
         machine->object_count++;
     }
-    return 0;
-}
-
-/* --- importing ----------------------------------------------------------- */
-
-static bool
-makes_anon_vma(const struct snapshot *snapshot, const struct snapshot_vma *vma)
-{
-    for (uint32_t i = 0; i < vma->run_count; i++) {
-        unsigned kind = snapshot_run_kind(&snapshot->runs[vma->first_run + i]);
-
-        if (kind == SNAPSHOT_ANON || kind == SNAPSHOT_SWAP ||
-            kind == SNAPSHOT_GUARD)
-            return true;
-    }
-    return false;
-}
-
-static int
-refuse_at(struct building *building, const char *what, uint64_t address,
-          int result)
-{
-    return tool_fail(building->error, "cannot import %s at 0x%llx: %s", what,
-                     (unsigned long long)address, aspen_error_name(result));
-}
-
-static int
-import_entries(struct building *building, struct aspen_import_pages *pages)
-{
-    uint64_t done;
-    int result = aspen_import_pages(building->machine->mm, pages, &done);
-
-    if (result != 0)
-        return refuse_at(building, "pages", pages->address, result);
-    return 0;
-}
-
-static int
-import_swap(struct building *building, const struct snapshot_run *run,
-            struct aspen_import_pages *pages)
-{
-    struct swap_plan *swap = &building->swap;
-    uint64_t mask = ((uint64_t)1 << SNAPSHOT_SWAP_TYPE_BITS) - 1;
-    unsigned type = (unsigned)(run->value & mask);
-    uint64_t slot = run->value >> SNAPSHOT_SWAP_TYPE_BITS;
-
-    if (run->value != SNAPSHOT_NO_SLOT &&
-        slot + run->count <= swap->last_slot[type]) {
-        pages->swap_type = swap->area[type];
-        pages->swap_slot = (uint32_t)slot;
-    } else {
-        pages->swap_type = swap->own_area;
-        pages->swap_slot = (uint32_t)swap->next_own;
-        swap->next_own += run->count;
-    }
-    return import_entries(building, pages);
-}
-
-/* One leaf as what it is; small pages where an object has both sizes. */
-static void
-flatten(struct aspen_import_pages *pages)
-{
-    pages->count *= snapshot_level_pages(pages->level);
-    pages->level = 0;
-}
-
-static int
-import_run(struct building *building, const struct snapshot_vma *vma,
-           const struct snapshot_run *run)
-{
-    const struct object_plan *object = NULL;
-    struct aspen_import_pages pages = {
-        .address = snapshot_run_address(run),
-        .count = run->count,
-        .level = snapshot_run_level(run),
-    };
-    bool shared = (vma->flags & ASPEN_VM_SHARED) != 0;
-
-    if (vma->object != SNAPSHOT_NO_OBJECT)
-        object = &building->objects[vma->object];
-    switch (snapshot_run_kind(run)) {
-    case SNAPSHOT_ANON:
-        if (shared)
-            break;
-        pages.kind = ASPEN_IMPORT_ANON;
-        pages.dirty = true;
-        return import_entries(building, &pages);
-    case SNAPSHOT_OBJECT:
-        if (object == NULL)
-            break;
-        pages.kind = ASPEN_IMPORT_OBJECT;
-        if (object->has_small && object->has_huge && pages.level > 0)
-            flatten(&pages);
-        return import_entries(building, &pages);
-    case SNAPSHOT_ZERO:
-        if (shared)
-            break;
-        pages.kind = ASPEN_IMPORT_ZERO;
-        flatten(&pages);
-        return import_entries(building, &pages);
-    case SNAPSHOT_SWAP:
-        if (shared || pages.level > 0)
-            break;
-        pages.kind = ASPEN_IMPORT_SWAP;
-        return import_swap(building, run, &pages);
-    case SNAPSHOT_GUARD:
-        pages.kind = ASPEN_IMPORT_GUARD;
-        flatten(&pages);
-        return import_entries(building, &pages);
-    case SNAPSHOT_RAW:
-        if ((vma->flags &
-             (ASPEN_VM_PFNMAP | ASPEN_VM_MIXEDMAP | ASPEN_VM_SPECIAL)) == 0)
-            break;
-        pages.kind = ASPEN_IMPORT_RAW;
-        pages.first_raw = run->value ? run->value : RAW_UNKNOWN;
-        return import_entries(building, &pages);
-    default:
-        break;
-    }
-    building->machine->left_out += snapshot_run_pages(run);
-    return 0;
-}
-
-static int
-import_vma(struct building *building, const struct snapshot_vma *vma)
-{
-    const struct snapshot *snapshot = building->snapshot;
-    struct aspen_import_vma args = {
-        .start = vma->start,
-        .end = vma->end,
-        .flags = vma->flags,
-        .pgoff = vma->pgoff,
-        .has_anon_vma = makes_anon_vma(snapshot, vma),
-        .userfault = (vma->flags & ASPEN_VM_UFFD) != 0,
-    };
-    char name[ASPEN_NAME_BYTES];
-    int result;
-
-    if (snapshot_anon_name(snapshot->strings[vma->path], name))
-        args.name = name;
-    if (vma->object != SNAPSHOT_NO_OBJECT)
-        args.object = building->machine->objects[vma->object];
-    result = aspen_import_vma(building->machine->mm, &args);
-    if (result != 0)
-        return refuse_at(building, "the mapping", vma->start, result);
-    for (uint32_t i = 0; i < vma->run_count; i++)
-        if (import_run(building, vma, &snapshot->runs[vma->first_run + i]) != 0)
-            return -1;
-    return 0;
-}
-
-static int
-import_all(struct building *building)
-{
-    const struct snapshot *snapshot = building->snapshot;
-
-    for (uint64_t i = 0; i < snapshot->vma_count; i++)
-        if (import_vma(building, &snapshot->vmas[i]) != 0)
-            return -1;
     return 0;
 }
 
@@ -613,7 +287,7 @@ machine_begin(struct machine *machine, const struct snapshot *snapshot,
     if (result == 0)
         result = make_objects(&building);
     if (result == 0)
-        result = import_all(&building);
+        result = load_import(&building);
     free(building.objects);
     if (result != 0)
         (void)machine_end(machine, &ignored);

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * rehearsal.h - one rehearsal: a fork that fails at one step, and everything
+ * failing_fork.h - one rehearsal: a fork that fails at one step, and everything
  * that has to hold afterwards.
  */
-#ifndef ASPEN_REHEARSAL_H
-#define ASPEN_REHEARSAL_H
+#ifndef ASPEN_FAILING_FORK_H
+#define ASPEN_FAILING_FORK_H
 
-#include "rehearse/machine.h"
+#include "rehearse/load.h"
 
 #include <aspen/failpoint.h>
 
