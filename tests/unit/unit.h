@@ -27,6 +27,13 @@ unit_random(uint64_t *state)
     return x ^ (x >> 31);
 }
 
+/* Below `limit`. */
+static inline uint64_t
+unit_below(uint64_t *state, uint64_t limit)
+{
+    return unit_random(state) % limit;
+}
+
 /*
  * The seed of a random test: ASPEN_SEED, or `otherwise`. Printed, with the
  * line that replays it.

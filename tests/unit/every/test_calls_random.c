@@ -5,6 +5,7 @@
  * nothing may change. The seed is printed, and the line that replays it.
  */
 #include "helper.h"
+#include "page_model.h"
 
 #include "object/object.h"
 
@@ -12,17 +13,7 @@
 #define PAGES   96u  /* that mappings lie in */
 #define OFFSETS 128u /* pages of each object */
 #define OBJECTS 2u
-#define BASE    ((uint64_t)0x7f0000000000)
 #define OPS     20000
-
-struct page {
-    bool mapped;
-    bool own; /* private: it was written, `value` is its first byte */
-    uint8_t value;
-    uint64_t flags;  /* READ WRITE EXEC SHARED */
-    unsigned object; /* OBJECTS: none */
-    uint64_t offset;
-};
 
 struct space {
     struct aspen_mm *mm; /* NULL: none */
@@ -42,21 +33,25 @@ struct model {
 static uint64_t
 below(struct model *m, uint64_t limit)
 {
-    return unit_random(&m->random) % limit;
+    return unit_below(&m->random, limit);
 }
 
-static uint64_t
-address_of(unsigned page)
+/* The first byte of each page of the object that is mapped. */
+static uint8_t *
+contents_of(struct model *m, const struct page *page)
 {
-    return BASE + page * PAGE;
+    for (unsigned i = 0; i < OBJECTS; i++)
+        if (m->objects[i] == page->object)
+            return m->contents[i];
+    return NULL;
 }
 
 static uint8_t
-expected(const struct model *m, const struct page *page)
+expected(struct model *m, const struct page *page)
 {
     if (page->own)
         return page->value;
-    return page->object < OBJECTS ? m->contents[page->object][page->offset] : 0;
+    return page->object ? contents_of(m, page)[page->pgoff] : 0;
 }
 
 /* ---- Some calls fail --------------------------------------------------- */
@@ -112,10 +107,8 @@ do_mmap(struct model *m, struct space *s)
         args.object = m->objects[object];
         args.offset_bytes = offset * PAGE;
         args.vm_flags |= below(m, 2) ? ASPEN_VM_SHARED : 0;
-    } else {
-        object = OBJECTS;
     }
-    args.address = address_of(first);
+    args.address = page_address(first);
     args.length_bytes = count * PAGE;
     args.flags = ASPEN_MAP_FIXED;
 
@@ -124,13 +117,8 @@ do_mmap(struct model *m, struct space *s)
     if (!succeeded(m, aspen_mmap(s->mm, &args, &address)))
         return;
     assert_int_equal(address, args.address);
-    for (unsigned i = 0; i < count; i++)
-        s->pages[first + i] = (struct page){
-            .mapped = true,
-            .flags = args.vm_flags,
-            .object = object,
-            .offset = offset + i,
-        };
+    pages_map(s->pages, first, first + count, args.vm_flags, args.object,
+              offset);
 }
 
 static void
@@ -142,8 +130,8 @@ do_munmap(struct model *m, struct space *s)
     if (count > PAGES - first)
         count = PAGES - first;
     plan(m);
-    if (succeeded(m, aspen_munmap(s->mm, address_of(first), count * PAGE)))
-        memset(&s->pages[first], 0, count * sizeof(struct page));
+    if (succeeded(m, aspen_munmap(s->mm, page_address(first), count * PAGE)))
+        pages_clear(s->pages, first, first + count);
 }
 
 /* 0, or the error that the access has to have. */
@@ -164,7 +152,7 @@ do_write(struct model *m, struct space *s)
     int refused = refusal(page, ASPEN_VM_WRITE);
 
     plan(m);
-    int error = helper_write(&m->helper, s->mm, address_of(i), &value, 1);
+    int error = helper_write(&m->helper, s->mm, page_address(i), &value, 1);
     if (refused && error == refused)
         error = 0;
     else
@@ -172,7 +160,7 @@ do_write(struct model *m, struct space *s)
     if (!succeeded(m, error) || refused)
         return;
     if (page->flags & ASPEN_VM_SHARED) {
-        m->contents[page->object][page->offset] = value;
+        contents_of(m, page)[page->pgoff] = value;
     } else {
         page->own = true;
         page->value = value;
@@ -187,7 +175,7 @@ do_read(struct model *m, struct space *s)
     int refused = refusal(&s->pages[i], ASPEN_VM_ACCESS);
 
     plan(m);
-    int error = helper_read(&m->helper, s->mm, address_of(i), &value, 1);
+    int error = helper_read(&m->helper, s->mm, page_address(i), &value, 1);
     if (refused && error == refused)
         error = 0;
     else
@@ -232,25 +220,6 @@ do_exit(struct model *m, struct space *s)
 
 /* ---- Comparing --------------------------------------------------------- */
 
-static void
-check_vma(struct model *m, struct space *s, unsigned i)
-{
-    const uint64_t compared = ASPEN_VM_ACCESS | ASPEN_VM_SHARED;
-    const struct page *page = &s->pages[i];
-    struct aspen_vma *vma = aspen_vma_at(s->mm, address_of(i));
-
-    assert_int_equal(vma != NULL, page->mapped);
-    if (!vma)
-        return;
-    assert_int_equal(vma->flags & compared, page->flags & compared);
-    if (page->object == OBJECTS) {
-        assert_null(vma->object);
-        return;
-    }
-    assert_ptr_equal(vma->object, m->objects[page->object]);
-    assert_int_equal(aspen_vma_offset(vma, address_of(i)), page->offset);
-}
-
 /* Looked at through the tables alone where there is a page, so that checking
  * makes none. */
 static void
@@ -259,7 +228,7 @@ check_page(struct model *m, struct space *s, unsigned i)
     const struct page *page = &s->pages[i];
     uint32_t frame;
 
-    if (aspen_translate(s->mm, address_of(i), ASPEN_ACCESS_READ, &frame)) {
+    if (aspen_translate(s->mm, page_address(i), ASPEN_ACCESS_READ, &frame)) {
         assert_false(page->own && page->flags & ASPEN_VM_ACCESS);
         return;
     }
@@ -271,18 +240,19 @@ check_page(struct model *m, struct space *s, unsigned i)
 static void
 check(struct model *m)
 {
-    const uint64_t both = ASPEN_VM_WRITE | ASPEN_VM_SHARED;
     struct aspen_counters counters;
     uint64_t charge = 0;
 
     for (unsigned k = 0; k < SPACES; k++) {
         struct space *s = &m->spaces[k];
-        for (unsigned i = 0; s->mm && i < PAGES; i++) {
-            check_vma(m, s, i);
+        if (!s->mm)
+            continue;
+        for (unsigned i = 0; i < PAGES; i++) {
+            page_check(s->mm, s->pages, i);
             check_page(m, s, i);
-            charge += s->pages[i].mapped &&
-                      (s->pages[i].flags & both) == ASPEN_VM_WRITE;
         }
+        pages_check_sizes(s->mm, s->pages, PAGES);
+        charge += pages_charged(s->pages, PAGES);
     }
     aspen_counters_read(m->helper.aspen, &counters);
     assert_int_equal(counters.committed_pages, charge);

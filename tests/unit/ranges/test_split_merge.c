@@ -16,30 +16,14 @@
  * All eight ways to merge have to have happened.
  */
 #include "helper.h"
+#include "page_model.h"
 
 #include "space/anon_vma.h"
 #include "space/vma.h"
 
 #define PAGES   72u
 #define OBJECTS 2u
-#define BASE    ((uint64_t)0x7f0000000000)
 #define CALLS   30000
-
-#define MAY (ASPEN_VM_MAYREAD | ASPEN_VM_MAYWRITE | ASPEN_VM_MAYEXEC)
-
-/* Of the VMA that a page was in before the call. */
-struct relatives {
-    const struct aspen_anon_vma *anon_vma;
-    bool single; /* neither it nor an ancestor was forked */
-};
-
-struct page {
-    bool mapped;
-    uint64_t flags;
-    struct aspen_object *object;
-    uint64_t pgoff;
-    struct relatives relatives;
-};
 
 /* As comments in Linux number them: a new area between two, 1 to 3; an existing
  * one that becomes like its neighbours, 4 to 8. */
@@ -70,48 +54,43 @@ struct model {
 static unsigned
 below(struct model *m, unsigned limit)
 {
-    return (unsigned)(unit_random(&m->random) % limit);
-}
-
-static uint64_t
-at(unsigned page)
-{
-    return BASE + page * PAGE;
+    return (unsigned)unit_below(&m->random, limit);
 }
 
 static struct aspen_vma *
 vma_at(struct model *m, unsigned page)
 {
-    return page < PAGES ? aspen_vma_at(m->mm, at(page)) : NULL;
+    return page < PAGES ? aspen_vma_at(m->mm, page_address(page)) : NULL;
 }
 
 /* ---- The rule ----------------------------------------------------------- */
 
-static struct relatives
+/* What decides about merges, of the VMA that a page is in. */
+static struct page
 relatives_of(const struct aspen_vma *vma)
 {
-    return (struct relatives){
-        .anon_vma = vma->anon_vma,
-        .single = aspen_list_is_empty(&vma->anon_chain) ||
-                  vma->anon_chain.next->next == &vma->anon_chain,
+    return (struct page){
+        .anon = vma->anon_vma,
+        .forked = !aspen_list_is_empty(&vma->anon_chain) &&
+                  vma->anon_chain.next->next != &vma->anon_chain,
     };
 }
 
 static bool
-anon_vmas_allow(const struct relatives *low, const struct relatives *high)
+anon_vmas_allow(const struct page *low, const struct page *high)
 {
-    if (low->anon_vma == high->anon_vma)
+    if (low->anon == high->anon)
         return true;
-    if (low->anon_vma && high->anon_vma)
+    if (low->anon && high->anon)
         return false;
-    return low->anon_vma ? low->single : high->single;
+    return low->anon ? !low->forked : !high->forked;
 }
 
 static bool
 may_be_one(const struct aspen_vma *low, const struct aspen_vma *high)
 {
-    struct relatives of_low = relatives_of(low);
-    struct relatives of_high = relatives_of(high);
+    struct page of_low = relatives_of(low);
+    struct page of_high = relatives_of(high);
 
     return low->end == high->start && low->flags == high->flags &&
            low->object == high->object &&
@@ -120,26 +99,6 @@ may_be_one(const struct aspen_vma *low, const struct aspen_vma *high)
 }
 
 /* ---- What has to hold --------------------------------------------------- */
-
-static void
-check_page(struct model *m, unsigned page)
-{
-    const struct page *wanted = &m->pages[page];
-    const struct aspen_vma *vma = vma_at(m, page);
-
-    if (!wanted->mapped) {
-        assert_null(vma);
-        return;
-    }
-    assert_non_null(vma);
-    if (vma->flags != wanted->flags || vma->object != wanted->object ||
-        aspen_vma_offset(vma, at(page)) != wanted->pgoff)
-        fail_msg("page %u: flags %#llx, not %#llx; offset %#llx, not %#llx",
-                 page, (unsigned long long)vma->flags,
-                 (unsigned long long)wanted->flags,
-                 (unsigned long long)aspen_vma_offset(vma, at(page)),
-                 (unsigned long long)wanted->pgoff);
-}
 
 static bool
 is_edge(struct model *m, unsigned page)
@@ -160,8 +119,7 @@ check_edge(struct model *m, unsigned page)
     if (m->looked[page] && edge && low && high && may_be_one(low, high))
         fail_msg("page %u: two mappings that may be one", page);
     if (m->edge[page] && !edge && low &&
-        !anon_vmas_allow(&m->pages[page - 1].relatives,
-                         &m->pages[page].relatives))
+        !anon_vmas_allow(&m->pages[page - 1], &m->pages[page]))
         fail_msg("page %u: two mappings are one that may not", page);
     m->edge[page] = edge;
 }
@@ -169,38 +127,31 @@ check_edge(struct model *m, unsigned page)
 static void
 remember_relatives(struct model *m)
 {
-    for (unsigned i = 0; i < PAGES; i++)
-        if (m->pages[i].mapped)
-            m->pages[i].relatives = relatives_of(vma_at(m, i));
+    for (unsigned i = 0; i < PAGES; i++) {
+        if (!m->pages[i].mapped)
+            continue;
+        struct page now = relatives_of(vma_at(m, i));
+        m->pages[i].anon = now.anon;
+        m->pages[i].forked = now.forked;
+    }
 }
 
 static void
 check_counters(struct model *m)
 {
-    struct aspen_mm_counters counters;
-    uint64_t total = 0, locked = 0, data = 0, vmas = 0;
+    uint64_t vmas = 0;
 
-    for (unsigned i = 0; i < PAGES; i++) {
-        uint64_t flags = m->pages[i].flags;
-        if (!m->pages[i].mapped)
-            continue;
-        total++;
-        locked += (flags & ASPEN_VM_LOCKED) != 0;
-        data += (flags & ASPEN_VM_WRITE) && !(flags & ASPEN_VM_SHARED);
-        vmas += m->edge[i];
-    }
-    aspen_mm_counters_read(m->mm, &counters);
-    assert_int_equal(counters.total_pages, total);
-    assert_int_equal(counters.locked_pages, locked);
-    assert_int_equal(counters.data_pages, data);
-    assert_int_equal(counters.vmas, vmas);
+    for (unsigned i = 0; i < PAGES; i++)
+        vmas += m->pages[i].mapped && m->edge[i];
+    assert_int_equal(helper_counters(m->mm).vmas, vmas);
+    pages_check_sizes(m->mm, m->pages, PAGES);
 }
 
 static void
 check(struct model *m)
 {
     for (unsigned i = 0; i < PAGES; i++)
-        check_page(m, i);
+        page_check(m->mm, m->pages, i);
     for (unsigned i = 0; i <= PAGES; i++)
         check_edge(m, i);
     check_counters(m);
@@ -216,15 +167,6 @@ look_at(struct model *m, unsigned first, unsigned end)
 }
 
 /* ---- New mappings, and none --------------------------------------------- */
-
-static uint64_t
-stored_flags(uint64_t asked)
-{
-    bool shared = asked & ASPEN_VM_SHARED;
-
-    return asked | MAY | (shared ? ASPEN_VM_MAYSHARE : 0) |
-           (asked & ASPEN_VM_WRITE && !shared ? ASPEN_VM_ACCOUNT : 0);
-}
 
 static void
 count_new(struct model *m, unsigned first, unsigned end)
@@ -255,7 +197,7 @@ call_mmap(struct model *m, unsigned first, unsigned end)
     if (object && below(m, 2))
         flags |= ASPEN_VM_SHARED;
     struct aspen_mmap_args args = {
-        .address = at(first),
+        .address = page_address(first),
         .length_bytes = (end - first) * PAGE,
         .vm_flags = flags,
         .flags = ASPEN_MAP_FIXED,
@@ -263,13 +205,7 @@ call_mmap(struct model *m, unsigned first, unsigned end)
         .offset_bytes = offset * PAGE,
     };
     assert_int_equal(aspen_mmap(m->mm, &args, &address), 0);
-    for (unsigned i = first; i < end; i++)
-        m->pages[i] = (struct page){
-            .mapped = true,
-            .flags = stored_flags(flags),
-            .object = object,
-            .pgoff = object ? offset + (i - first) : at(i) / PAGE,
-        };
+    pages_map(m->pages, first, end, flags, object, offset);
     look_at(m, first, end);
     check(m);
     count_new(m, first, end);
@@ -278,23 +214,14 @@ call_mmap(struct model *m, unsigned first, unsigned end)
 static void
 call_munmap(struct model *m, unsigned first, unsigned end)
 {
-    assert_int_equal(aspen_munmap(m->mm, at(first), (end - first) * PAGE), 0);
-    for (unsigned i = first; i < end; i++)
-        m->pages[i] = (struct page){0};
+    assert_int_equal(
+        aspen_munmap(m->mm, page_address(first), (end - first) * PAGE), 0);
+    pages_clear(m->pages, first, end);
     look_at(m, first, end);
     check(m);
 }
 
 /* ---- Flags of what is there --------------------------------------------- */
-
-static bool
-is_whole(const struct model *m, unsigned first, unsigned end)
-{
-    for (unsigned i = first; i < end; i++)
-        if (!m->pages[i].mapped)
-            return false;
-    return true;
-}
 
 /* Which of the cases 4 to 8 it was, if all of it was one part of a VMA. */
 static void
@@ -379,12 +306,12 @@ call_mprotect(struct model *m, unsigned first, unsigned end)
 {
     static const uint64_t access[] = {RW, RW, R, RX, 0};
     uint64_t how = access[below(m, 5)], flags[PAGES];
-    bool whole = is_whole(m, first, end);
+    bool whole = pages_are_whole(m->pages, first, end);
 
     for (unsigned i = first; i < end && whole; i++)
         flags[i] = protected(m, i, how);
-    assert_int_equal(aspen_mprotect(m->mm, at(first), (end - first) * PAGE, how,
-                                    ASPEN_PKEY_SAME),
+    assert_int_equal(aspen_mprotect(m->mm, page_address(first),
+                                    (end - first) * PAGE, how, ASPEN_PKEY_SAME),
                      whole ? 0 : -ASPEN_ENOMEM);
     m->refused += !whole;
     if (whole)
@@ -405,13 +332,13 @@ call_flag(struct model *m, unsigned first, unsigned end)
         {ASPEN_MADV_DODUMP, ASPEN_VM_DONTDUMP},
     };
     unsigned kind = below(m, 4);
-    bool whole = is_whole(m, first, end);
+    bool whole = pages_are_whole(m->pages, first, end);
     uint64_t flags[PAGES];
 
     for (unsigned i = first; i < end; i++)
         flags[i] = m->pages[i].mapped ? flagged(m, i, kinds[kind].how) : 0;
-    assert_int_equal(aspen_madvise(m->mm, at(first), (end - first) * PAGE,
-                                   kinds[kind].advice),
+    assert_int_equal(aspen_madvise(m->mm, page_address(first),
+                                   (end - first) * PAGE, kinds[kind].advice),
                      whole ? 0 : -ASPEN_ENOMEM);
     apply(m, first, end, flags);
 }
@@ -420,13 +347,13 @@ static void
 call_mlock(struct model *m, unsigned first, unsigned end)
 {
     const uint64_t lock = ASPEN_VM_LOCKED | ASPEN_VM_LOCKONFAULT;
-    bool whole = is_whole(m, first, end), set = below(m, 2);
+    bool whole = pages_are_whole(m->pages, first, end), set = below(m, 2);
     uint64_t bytes = (end - first) * PAGE, flags[PAGES];
 
     for (unsigned i = first; i < end && whole; i++)
         flags[i] = set ? m->pages[i].flags | lock : m->pages[i].flags & ~lock;
-    assert_int_equal(set ? aspen_mlock(m->mm, at(first), bytes, true)
-                         : aspen_munlock(m->mm, at(first), bytes),
+    assert_int_equal(set ? aspen_mlock(m->mm, page_address(first), bytes, true)
+                         : aspen_munlock(m->mm, page_address(first), bytes),
                      whole ? 0 : -ASPEN_ENOMEM);
     m->refused += !whole;
     if (whole)
@@ -446,7 +373,7 @@ call_mremap(struct model *m, unsigned first, unsigned end)
 
     if (!vma)
         return;
-    if (at(end) > vma->end)
+    if (page_address(end) > vma->end)
         end = (unsigned)((vma->end - BASE) / PAGE);
     count = end - first;
     if (to + count > PAGES || (to < end && first < to + count))
@@ -456,18 +383,18 @@ call_mremap(struct model *m, unsigned first, unsigned end)
     assert_int_equal(
         aspen_mremap(m->mm,
                      &(struct aspen_mremap_args){
-                         .address = at(first),
+                         .address = page_address(first),
                          .old_bytes = count * PAGE,
                          .new_bytes = count * PAGE,
                          .flags = ASPEN_MREMAP_MAYMOVE | ASPEN_MREMAP_FIXED,
-                         .new_address = at(to),
+                         .new_address = page_address(to),
                      },
                      &address),
         0);
     for (unsigned i = 0; i < count; i++) {
         m->pages[to + i] = m->pages[first + i];
         if (!based)
-            m->pages[to + i].pgoff = at(to + i) / PAGE;
+            m->pages[to + i].pgoff = page_address(to + i) / PAGE;
         m->pages[first + i] = (struct page){0};
     }
     look_at(m, to, to + count);
@@ -483,7 +410,7 @@ static void
 touch(struct model *m, unsigned page)
 {
     if (m->pages[page].flags & ASPEN_VM_WRITE)
-        helper_put(&m->helper, m->mm, at(page), 1);
+        helper_put(&m->helper, m->mm, page_address(page), 1);
     remember_relatives(m);
 }
 
