@@ -36,7 +36,7 @@ struct aspen_mm;
  *
  * Progressive: page by page. *done gets the bytes copied; after an error they
  * are those before the page it is about. (Where Linux says so, the answer is
- * *done unless that is 0.) `bytes` is plain memory.
+ * *done unless that is 0.) `buffer` is plain memory.
  *
  * Context: may sleep. Takes the mmap lock for reading, and copies under it.
  * Returns: 0: all of it; -ASPEN_EINVAL (unknown flags), -ASPEN_EFAULT (nothing
@@ -48,10 +48,10 @@ struct aspen_mm;
  * process_vm_readv(2), ptrace(2).
  */
 ASPEN_MUST_USE int aspen_read_memory(struct aspen_mm *mm, uint64_t address,
-                                     void *bytes, uint64_t length_bytes,
+                                     void *buffer, uint64_t length_bytes,
                                      unsigned flags, uint64_t *done);
 ASPEN_MUST_USE int aspen_write_memory(struct aspen_mm *mm, uint64_t address,
-                                      const void *bytes, uint64_t length_bytes,
+                                      const void *buffer, uint64_t length_bytes,
                                       unsigned flags, uint64_t *done);
 
 #ifdef __cplusplus

@@ -239,10 +239,10 @@ ASPEN_MUST_USE int aspen_object_sync(struct aspen_object *object,
  *          error of the hooks read or mkwrite.
  */
 ASPEN_MUST_USE int aspen_object_read(struct aspen_object *object,
-                                     uint64_t offset_bytes, void *bytes,
+                                     uint64_t offset_bytes, void *buffer,
                                      uint64_t length_bytes, uint64_t *done);
 ASPEN_MUST_USE int aspen_object_write(struct aspen_object *object,
-                                      uint64_t offset_bytes, const void *bytes,
+                                      uint64_t offset_bytes, const void *buffer,
                                       uint64_t length_bytes, uint64_t *done);
 
 /**

@@ -123,16 +123,16 @@ static struct aspen_cache_batch *
 chunk_fill(struct aspen_cache *cache, struct aspen_cache_chunk *chunk,
            struct aspen_cache_batch **tail)
 {
-    uint32_t left = cache->chunk_objects;
-    uint32_t batches = batches_for(left);
-    char *objects = (char *)chunk + chunk_header_bytes(left);
+    uint32_t remaining = cache->chunk_objects;
+    uint32_t batches = batches_for(remaining);
+    char *objects = (char *)chunk + chunk_header_bytes(remaining);
 
     for (uint32_t i = 0; i < batches; i++) {
-        uint32_t count = left < BATCH ? left : BATCH;
+        uint32_t count = remaining < BATCH ? remaining : BATCH;
         batch_fill(cache, &chunk->batches[i], objects, count);
         chunk->batches[i].next = &chunk->batches[i + 1];
         objects += (size_t)count * cache->object_bytes;
-        left -= count;
+        remaining -= count;
     }
     *tail = &chunk->batches[batches - 1];
     return chunk->batches;

@@ -17,21 +17,21 @@ struct copy {
     struct aspen *aspen;
     struct aspen_mm *mm;
     uint64_t address;
-    uint64_t left;
+    uint64_t remaining;
     void *in; /* one of them is NULL */
     const void *out;
 };
 
 /* The part of one page. */
 static uint64_t
-piece_of(const struct copy *copy)
+bytes_in_page(const struct copy *copy)
 {
     uint64_t in_page = ASPEN_PAGE_SIZE - copy->address % ASPEN_PAGE_SIZE;
-    return aspen_min_u64(in_page, copy->left);
+    return aspen_min_u64(in_page, copy->remaining);
 }
 
 static void
-copy_piece(struct copy *copy, uint32_t frame, uint64_t bytes)
+copy_bytes(struct copy *copy, uint32_t frame, uint64_t bytes)
 {
     char *page = aspen_frame_pointer(copy->aspen, frame);
     char *at = page + copy->address % ASPEN_PAGE_SIZE;
@@ -52,7 +52,7 @@ static void
 advance(struct copy *copy, uint64_t bytes)
 {
     copy->address += bytes;
-    copy->left -= bytes;
+    copy->remaining -= bytes;
     if (copy->in)
         copy->in = (char *)copy->in + bytes;
     else
@@ -62,13 +62,13 @@ advance(struct copy *copy, uint64_t bytes)
 static int
 copy_pages(struct copy *copy, struct aspen_reach *reach)
 {
-    while (copy->left) {
-        uint64_t bytes = piece_of(copy);
+    while (copy->remaining) {
+        uint64_t bytes = bytes_in_page(copy);
         uint32_t frame;
         int error = aspen_reach_page(reach, copy->address, &frame);
         if (error)
             return error;
-        copy_piece(copy, frame, bytes);
+        copy_bytes(copy, frame, bytes);
         if (copy->out)
             aspen_reach_written(copy->aspen, frame);
         aspen_reach_put(reach, frame);
@@ -88,7 +88,7 @@ static int
 copy_all(struct copy *copy, unsigned flags, uint64_t *done)
 {
     struct aspen_mm *mm = copy->mm;
-    uint64_t length = copy->left;
+    uint64_t length = copy->remaining;
 
     *done = 0;
     if (flags & ~(ASPEN_MEMORY_FORCE | ASPEN_MEMORY_REMOTE))
@@ -102,34 +102,34 @@ copy_all(struct copy *copy, unsigned flags, uint64_t *done)
                       reach_of(flags));
     int error = copy_pages(copy, &reach);
     aspen_reach_end(&reach);
-    *done = length - copy->left;
+    *done = length - copy->remaining;
     return error;
 }
 
 int
-aspen_read_memory(struct aspen_mm *mm, uint64_t address, void *bytes,
+aspen_read_memory(struct aspen_mm *mm, uint64_t address, void *buffer,
                   uint64_t length_bytes, unsigned flags, uint64_t *done)
 {
     struct copy copy = {
         .aspen = mm->aspen,
         .mm = mm,
         .address = address,
-        .left = length_bytes,
-        .in = bytes,
+        .remaining = length_bytes,
+        .in = buffer,
     };
     return copy_all(&copy, flags, done);
 }
 
 int
-aspen_write_memory(struct aspen_mm *mm, uint64_t address, const void *bytes,
+aspen_write_memory(struct aspen_mm *mm, uint64_t address, const void *buffer,
                    uint64_t length_bytes, unsigned flags, uint64_t *done)
 {
     struct copy copy = {
         .aspen = mm->aspen,
         .mm = mm,
         .address = address,
-        .left = length_bytes,
-        .out = bytes,
+        .remaining = length_bytes,
+        .out = buffer,
     };
     return copy_all(&copy, flags, done);
 }

@@ -212,7 +212,7 @@ check_room(struct mapping *mapping)
     if (mapping->start < end)
         error = aspen_remove_check(&mapping->remove, mm, mapping->start, end);
     if (!error)
-        error = aspen_place_check_reach(mm, mapping->start, mapping->bytes);
+        error = aspen_place_check_top(mm, mapping->start, mapping->bytes);
     if (error)
         return error;
     return aspen_may_expand(mapping->mm, mapping->flags,

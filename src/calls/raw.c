@@ -24,7 +24,7 @@ bits_of(const struct aspen_vma *vma, bool writable)
            ASPEN_ENTRY_SPECIAL;
 }
 
-/* ---- One --------------------------------------------------------------- */
+/* ---- One: check -------------------------------------------------------- */
 
 /* The mmap lock is held. 0, -ASPEN_EFAULT or -ASPEN_EINVAL. */
 static int
@@ -37,6 +37,8 @@ check_vma(const struct aspen_vma *vma, uint64_t address)
         return -ASPEN_EINVAL;
     return 0;
 }
+
+/* ---- One: reserve its table, and commit -------------------------------- */
 
 static int
 insert(struct aspen_vma *vma, uint64_t address, uint64_t number, bool writable)
@@ -74,7 +76,7 @@ aspen_insert_raw(struct aspen_mm *mm, uint64_t address, uint64_t number,
     return error;
 }
 
-/* ---- A range ----------------------------------------------------------- */
+/* ---- A range: check ---------------------------------------------------- */
 
 static int
 check_range(const struct aspen_vma *vma, uint64_t start, uint64_t end)
@@ -87,6 +89,8 @@ check_range(const struct aspen_vma *vma, uint64_t start, uint64_t end)
         return -ASPEN_EINVAL;
     return 0;
 }
+
+/* ---- A range: reserve -------------------------------------------------- */
 
 /* All tables, and nothing in them yet; the VMA is locked for writing. */
 static int
@@ -103,6 +107,8 @@ reserve_range(struct aspen_vma *vma, uint64_t start, uint64_t end)
     }
     return 0;
 }
+
+/* ---- A range: commit --------------------------------------------------- */
 
 static void
 commit_range(struct aspen_vma *vma, uint64_t start, uint64_t end,

@@ -46,7 +46,7 @@ is_like(const struct aspen_vma *vma, const struct aspen_vma *first)
 
 /* VMAs that are alike, of one object, without a gap, up to `end`. */
 static bool
-reaches(struct aspen_mm *mm, const struct aspen_vma *first, uint64_t end)
+covers(struct aspen_mm *mm, const struct aspen_vma *first, uint64_t end)
 {
     const struct aspen_vma *vma = first;
 
@@ -66,7 +66,7 @@ remap(struct aspen_mm *mm, struct aspen_mmap_args *args, uint64_t pgoff)
     const struct aspen_vma *vma = aspen_vma_at(mm, args->address);
 
     if (!vma || !is_shared(vma) ||
-        !reaches(mm, vma, args->address + args->length_bytes))
+        !covers(mm, vma, args->address + args->length_bytes))
         return -ASPEN_EINVAL;
     args->vm_flags = flags_of(vma);
     args->object = vma->object;

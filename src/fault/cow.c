@@ -40,8 +40,8 @@ is_alone(const struct aspen_fault *fault, uint32_t number)
 
 /* The page is alone. Unless somebody has locked it: then look again. */
 static void
-take_over(struct aspen_fault *fault, const struct aspen_slot *slot,
-          uint64_t entry, struct aspen_frame *frame)
+reuse(struct aspen_fault *fault, const struct aspen_slot *slot, uint64_t entry,
+      struct aspen_frame *frame)
 {
     uint64_t owner = (uint64_t)(uintptr_t)aspen_load(&fault->vma->anon_vma);
 
@@ -71,7 +71,7 @@ reuse_or_hold(struct aspen_fault *fault, const struct aspen_slot *slot,
     if (aspen_load_relaxed(slot->entry) == entry) {
         ready = is_alone(fault, source);
         if (ready)
-            take_over(fault, slot, entry, frame);
+            reuse(fault, slot, entry, frame);
         else
             aspen_frame_get(frame);
     }
@@ -133,13 +133,13 @@ count_copy(struct aspen_fault *fault, uint32_t source)
 }
 
 /*
- * `source`: NO_FRAME for the zero page, else a frame that we hold. *gone: what
+ * `source`: NO_FRAME for the zero page, else a frame that we hold. *lost: what
  * the page that was mapped has to give back. 0, or an error and nothing
  * changed.
  */
 static int
 copy(struct aspen_fault *fault, const struct aspen_slot *slot, uint64_t entry,
-     uint32_t source, uint64_t *gone)
+     uint32_t source, uint64_t *lost)
 {
     uint32_t frame;
 
@@ -152,7 +152,7 @@ copy(struct aspen_fault *fault, const struct aspen_slot *slot, uint64_t entry,
         return error;
     }
     count_copy(fault, source);
-    *gone = ASPEN_FRAME_REF + ASPEN_FRAME_MAP;
+    *lost = ASPEN_FRAME_REF + ASPEN_FRAME_MAP;
     return 0;
 }
 
@@ -161,7 +161,7 @@ aspen_fault_copy(struct aspen_fault *fault, const struct aspen_slot *slot,
                  uint64_t entry)
 {
     uint32_t source = (uint32_t)aspen_entry_frame(entry);
-    uint64_t gone = 0;
+    uint64_t lost = 0;
 
     int need = aspen_fault_may_own(fault);
     if (need)
@@ -169,7 +169,7 @@ aspen_fault_copy(struct aspen_fault *fault, const struct aspen_slot *slot,
     if (aspen_entry_bits(entry) & ASPEN_ENTRY_SPECIAL) {
         if (aspen_entry_frame(entry) != ASPEN_ZERO_FRAME)
             return -ASPEN_EOPNOTSUPP;
-        return copy(fault, slot, entry, ASPEN_NO_FRAME, &gone);
+        return copy(fault, slot, entry, ASPEN_NO_FRAME, &lost);
     }
     if (reuse_or_hold(fault, slot, entry, source))
         return 0;
@@ -177,8 +177,8 @@ aspen_fault_copy(struct aspen_fault *fault, const struct aspen_slot *slot,
     if (aspen_frames_have_contents(fault->aspen))
         ASPEN_PREFETCH_PAGE(aspen_prefetch, (const char *)aspen_frame_pointer(
                                                 fault->aspen, source));
-    int error = copy(fault, slot, entry, source, &gone);
+    int error = copy(fault, slot, entry, source, &lost);
     /* What the entry held, and what we held for the copy, in one go. */
-    aspen_frames_release(fault->aspen, &source, 1, gone + ASPEN_FRAME_REF);
+    aspen_frames_release(fault->aspen, &source, 1, lost + ASPEN_FRAME_REF);
     return error;
 }

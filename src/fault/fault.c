@@ -60,7 +60,7 @@ check_access(const struct aspen_fault *fault)
 static int
 handle_nothing(struct aspen_fault *fault)
 {
-    const uint64_t raw = ASPEN_VM_PFNMAP | ASPEN_VM_IO | ASPEN_VM_SPECIAL;
+    const uint64_t device = ASPEN_VM_PFNMAP | ASPEN_VM_IO | ASPEN_VM_SPECIAL;
     const struct aspen_vma *vma = fault->vma;
 
     if (vma->flags & (ASPEN_VM_HUGETLB | ASPEN_VM_UFFD_MISSING))
@@ -70,7 +70,7 @@ handle_nothing(struct aspen_fault *fault)
     if (vma->object && vma->object->pager && vma->object->pager->fault)
         return aspen_fault_device(fault);
     /* Raw frames are mapped by whoever knows them. */
-    if (vma->flags & raw)
+    if (vma->flags & device)
         return -ASPEN_EFBIG;
     return vma->object ? aspen_fault_object(fault) : aspen_fault_anon(fault);
 }

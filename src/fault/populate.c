@@ -127,23 +127,23 @@ access_of(const struct populate *p, uint64_t flags)
 static int
 judge(struct populate *p, uint64_t flags)
 {
-    bool raw = flags & (ASPEN_VM_IO | ASPEN_VM_PFNMAP);
+    bool device = flags & (ASPEN_VM_IO | ASPEN_VM_PFNMAP);
     bool key = aspen_rights_allow(p->rights, aspen_pkey_of(flags),
                                   access_of(p, flags));
 
     switch (p->mode) {
     case ASPEN_POPULATE_READ:
-        return raw || !key || !(flags & ASPEN_VM_READ) ? -ASPEN_EINVAL
-                                                       : POPULATE;
+        return device || !key || !(flags & ASPEN_VM_READ) ? -ASPEN_EINVAL
+                                                          : POPULATE;
     case ASPEN_POPULATE_WRITE:
-        return raw || !key || !(flags & ASPEN_VM_WRITE) ? -ASPEN_EINVAL
-                                                        : POPULATE;
+        return device || !key || !(flags & ASPEN_VM_WRITE) ? -ASPEN_EINVAL
+                                                           : POPULATE;
     case ASPEN_POPULATE_LOCK:
-        if (!raw && !(key && flags & ASPEN_VM_ACCESS))
+        if (!device && !(key && flags & ASPEN_VM_ACCESS))
             return -ASPEN_ENOMEM;
-        return raw ? SKIP : POPULATE;
+        return device ? SKIP : POPULATE;
     default:
-        return raw || !key || p->give_up || !(flags & ASPEN_VM_ACCESS) ||
+        return device || !key || p->give_up || !(flags & ASPEN_VM_ACCESS) ||
                        flags & ASPEN_VM_LOCKONFAULT ||
                        (p->mode == ASPEN_POPULATE_LOCKED &&
                         !(flags & ASPEN_VM_LOCKED))

@@ -11,7 +11,9 @@
 #include "space/limits.h"
 #include "space/split.h"
 
-/* May it reach down to `start`? What is mapped below keeps its distance,
+/* ---- Check ------------------------------------------------------------- */
+
+/* May it go down to `start`? What is mapped below keeps its distance,
  * unless it cannot be accessed or grows down itself. */
 static bool
 may_grow(const struct aspen_vma *vma, uint64_t start)
@@ -42,37 +44,73 @@ check_limits(const struct aspen_vma *vma, uint64_t start)
     return 0;
 }
 
+/* ---- Reserve ----------------------------------------------------------- */
+
+struct growth {
+    struct aspen_vma *vma;
+    uint64_t start;
+    uint64_t pages;
+    uint64_t charge_pages;
+    struct aspen_tree_reserve tree;
+    struct aspen_tree_cursor cursor;
+};
+
+static int
+reserve(struct growth *growth)
+{
+    struct aspen_vma *vma = growth->vma;
+    struct aspen_mm *mm = vma->mm;
+
+    int error = aspen_charge_mm(mm, growth->charge_pages);
+    if (error)
+        return error;
+    aspen_tree_cursor_init(&growth->cursor, &mm->vmas, growth->start);
+    error = aspen_tree_reserve_within(&mm->vmas, &growth->tree, &growth->cursor,
+                                      1, growth->start, vma->end - 1);
+    if (error)
+        aspen_uncharge(mm->aspen, growth->charge_pages);
+    return error;
+}
+
+/* ---- Commit ------------------------------------------------------------ */
+
+static void
+commit(struct growth *growth)
+{
+    struct aspen_vma *vma = growth->vma;
+    struct aspen_mm *mm = vma->mm;
+
+    aspen_vma_write_lock(vma);
+    aspen_vma_resize(vma, growth->start, vma->end);
+    aspen_tree_store_reserved(&mm->vmas, &growth->tree, growth->start,
+                              vma->end - 1, vma);
+    aspen_mm_account_vma(mm, vma->flags, growth->pages, true);
+    aspen_tree_reserve_release(&mm->vmas, &growth->tree);
+}
+
+/* ---- The whole --------------------------------------------------------- */
+
 static int
 grow(struct aspen_vma *vma, uint64_t start)
 {
-    struct aspen_mm *mm = vma->mm;
-    struct aspen_tree_reserve reserve = {0};
-    struct aspen_tree_cursor cursor;
-    uint64_t pages = (vma->start - start) >> ASPEN_PAGE_SHIFT;
-    uint64_t charge = vma->flags & ASPEN_VM_ACCOUNT ? pages : 0;
+    struct growth growth = {
+        .vma = vma,
+        .start = start,
+        .pages = (vma->start - start) >> ASPEN_PAGE_SHIFT,
+    };
 
+    if (!may_grow(vma, start))
+        return -ASPEN_EFAULT;
     /* As Linux: it has an anon_vma from then on, grown or not. */
     int error = aspen_anon_vma_prepare(vma);
     if (!error)
         error = check_limits(vma, start);
+    growth.charge_pages = vma->flags & ASPEN_VM_ACCOUNT ? growth.pages : 0;
     if (!error)
-        error = aspen_charge_mm(mm, charge);
-    if (error)
-        return error;
-    aspen_tree_cursor_init(&cursor, &mm->vmas, start);
-    error = aspen_tree_reserve_within(&mm->vmas, &reserve, &cursor, 1, start,
-                                      vma->end - 1);
-    if (error) {
-        aspen_uncharge(mm->aspen, charge);
-        return error;
-    }
-
-    aspen_vma_write_lock(vma);
-    aspen_vma_resize(vma, start, vma->end);
-    aspen_tree_store_reserved(&mm->vmas, &reserve, start, vma->end - 1, vma);
-    aspen_mm_account_vma(mm, vma->flags, pages, true);
-    aspen_tree_reserve_release(&mm->vmas, &reserve);
-    return 0;
+        error = reserve(&growth);
+    if (!error)
+        commit(&growth);
+    return error;
 }
 
 int
@@ -87,8 +125,7 @@ aspen_fault_stack(struct aspen_fault *fault)
     if (!vma)
         error = -ASPEN_EFAULT;
     else if (vma->start > fault->address)
-        error = may_grow(vma, fault->address) ? grow(vma, fault->address)
-                                              : -ASPEN_EFAULT;
-    aspen_mm_write_unlock(mm);
+        error = grow(vma, fault->address);
+    aspen_mm_write_end(mm);
     return error;
 }

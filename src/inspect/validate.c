@@ -138,15 +138,15 @@ check_pkeys(struct aspen_validator *v, const struct aspen_mm *mm)
 static bool
 check_empty(struct aspen_validator *v, const struct aspen_mm *mm)
 {
-    uint64_t left = mm->map_count + mm->total_pages + mm->data_pages +
-                    mm->exec_pages + mm->stack_pages + mm->locked_pages +
-                    mm->page_tables;
+    uint64_t remains = mm->map_count + mm->total_pages + mm->data_pages +
+                       mm->exec_pages + mm->stack_pages + mm->locked_pages +
+                       mm->page_tables;
 
     for (unsigned kind = 0; kind < ASPEN_RSS_KINDS; kind++)
-        left += mm->rss[kind];
+        remains += mm->rss[kind];
     return ASPEN_EXPECT(v,
                         mm->state != ASPEN_MM_EMPTY ||
-                            (aspen_tree_is_empty(&mm->vmas) && left == 0),
+                            (aspen_tree_is_empty(&mm->vmas) && remains == 0),
                         MM_EMPTY, "mm %u is EMPTY, but something is left in it",
                         mm->id);
 }

@@ -13,7 +13,7 @@
 struct transfer {
     struct aspen_object *object;
     uint64_t offset;
-    uint64_t left;
+    uint64_t remaining;
     char *in; /* one of them is NULL */
     const char *out;
 };
@@ -24,13 +24,13 @@ move(struct transfer *t, char *page)
 {
     uint64_t inside = t->offset % ASPEN_PAGE_SIZE;
     uint64_t size = aspen_load(&t->object->size_bytes);
-    uint64_t bytes = aspen_min_u64(ASPEN_PAGE_SIZE - inside, t->left);
+    uint64_t bytes = aspen_min_u64(ASPEN_PAGE_SIZE - inside, t->remaining);
 
     if (t->offset >= size)
         bytes = 0;
     bytes = aspen_min_u64(bytes, size - t->offset);
     if (bytes == 0) {
-        t->left = 0; /* the end has come nearer meanwhile */
+        t->remaining = 0; /* the end has come nearer meanwhile */
     } else if (t->in) {
         memcpy(t->in, page + inside, (size_t)bytes);
         t->in += bytes;
@@ -39,7 +39,7 @@ move(struct transfer *t, char *page)
         t->out += bytes;
     }
     t->offset += bytes;
-    t->left -= aspen_min_u64(bytes, t->left);
+    t->remaining -= aspen_min_u64(bytes, t->remaining);
 }
 
 /* The page, held: move if it is still what it was, else look again. */
@@ -70,7 +70,8 @@ transfer(struct transfer *t, uint64_t *done)
     uint64_t start = t->offset;
     int error = 0;
 
-    while (!error && t->left && t->offset < aspen_load(&object->size_bytes)) {
+    while (!error && t->remaining &&
+           t->offset < aspen_load(&object->size_bytes)) {
         uint32_t frame;
         error = aspen_object_get_page(object, t->offset >> ASPEN_PAGE_SHIFT,
                                       &frame);
@@ -94,12 +95,12 @@ check(const struct aspen_object *object, uint64_t *done)
 
 int
 aspen_object_read(struct aspen_object *object, uint64_t offset_bytes,
-                  void *bytes, uint64_t length_bytes, uint64_t *done)
+                  void *buffer, uint64_t length_bytes, uint64_t *done)
 {
     struct transfer t = {.object = object,
                          .offset = offset_bytes,
-                         .left = length_bytes,
-                         .in = bytes};
+                         .remaining = length_bytes,
+                         .in = buffer};
     int error = check(object, done);
 
     return error ? error : transfer(&t, done);
@@ -107,12 +108,12 @@ aspen_object_read(struct aspen_object *object, uint64_t offset_bytes,
 
 int
 aspen_object_write(struct aspen_object *object, uint64_t offset_bytes,
-                   const void *bytes, uint64_t length_bytes, uint64_t *done)
+                   const void *buffer, uint64_t length_bytes, uint64_t *done)
 {
     struct transfer t = {.object = object,
                          .offset = offset_bytes,
-                         .left = length_bytes,
-                         .out = bytes};
+                         .remaining = length_bytes,
+                         .out = buffer};
     int error = check(object, done);
 
     return error ? error : transfer(&t, done);

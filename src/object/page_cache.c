@@ -174,7 +174,7 @@ make_page(struct aspen_object *object, uint64_t offset, uint32_t changes,
 static unsigned
 plan_ahead(struct aspen_object *object, uint64_t offset, enum aspen_ahead ahead)
 {
-    uint64_t left = aspen_object_pages(object) - offset;
+    uint64_t behind = aspen_object_pages(object) - offset;
 
     if (ahead == ASPEN_AHEAD_RANDOM || !object->pager ||
         !object->pager->readahead || !aspen_object_has_to_wait(object))
@@ -186,7 +186,7 @@ plan_ahead(struct aspen_object *object, uint64_t offset, enum aspen_ahead ahead)
     else if (offset == object->ahead_next && object->ahead_pages)
         pages = object->ahead_pages * 2;
     pages =
-        (unsigned)aspen_min_u64(aspen_min_u64(pages, ASPEN_AHEAD_MAX), left);
+        (unsigned)aspen_min_u64(aspen_min_u64(pages, ASPEN_AHEAD_MAX), behind);
     for (unsigned i = 1; i < pages; i++)
         if (aspen_tree_load(&object->pages, offset + i))
             pages = i;

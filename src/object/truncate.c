@@ -45,7 +45,7 @@ unmap_from(struct aspen_vma *vma, uint64_t first, uint64_t last, bool copies)
 
     aspen_notify_start(vma->mm, start, end);
     aspen_gather_begin(&gather, vma->mm, false);
-    aspen_zap_some(&gather, vma, start, end,
+    aspen_zap_only(&gather, vma, start, end,
                    copies ? ASPEN_ZAP_NOT_GUARDS : ASPEN_ZAP_OBJECT);
     aspen_gather_end(&gather);
     aspen_notify_end(vma->mm, start, end);

@@ -8,6 +8,26 @@
 
 #include "space/vma.h"
 
+/*
+ * The eight cases. A new mapping (merge.h) or one that grows, N, between what
+ * is below, B, and what is above, A:
+ *
+ *   1  [  B  )[ N )[  A  )    ->  [       B       )
+ *   2  [  B  )[ N )           ->  [    B    )
+ *   3         [ N )[  A  )    ->         [    A    )
+ *
+ * A mapping of which a range changes, c, to what its neighbours are
+ * (change_walk.h); what of it lies outside of the range stays:
+ *
+ *   4  [  B  )[ c | C )       ->  [    B    )[ C )
+ *   5         [ C | c )[ A )  ->         [ C )[   A   )
+ *   6  [  B  )[ c )[  A  )    ->  [       B       )
+ *   7  [  B  )[ c )           ->  [    B    )
+ *   8         [ c )[  A  )    ->         [    A    )
+ *
+ * The VMA whose name stands there survives; the others are dissolved.
+ */
+
 /* What may be merged: a mapping as it is, or as it would be. */
 struct aspen_candidate {
     struct aspen_vma *vma; /* that it is or will be; NULL: none, or new */

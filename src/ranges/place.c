@@ -28,15 +28,15 @@
 /* What is looked for, whether aligned or not. */
 struct area {
     struct aspen_mm *mm;
-    unsigned place; /* ASPEN_MAP_* */
+    unsigned flags; /* ASPEN_MAP_* */
     uint64_t hint;  /* 0: none */
     uint64_t bytes;
 };
 
 static bool
-is_fixed(unsigned place)
+is_fixed(unsigned flags)
 {
-    return (place & (ASPEN_MAP_FIXED | ASPEN_MAP_FIXED_NOREPLACE)) != 0;
+    return (flags & (ASPEN_MAP_FIXED | ASPEN_MAP_FIXED_NOREPLACE)) != 0;
 }
 
 /* ---- Searches ---------------------------------------------------------- */
@@ -106,7 +106,7 @@ static int
 find_upwards(const struct area *area, uint64_t *start)
 {
     const struct aspen_mm *mm = area->mm;
-    bool low = (area->place & ASPEN_MAP_32BIT) != 0;
+    bool low = (area->flags & ASPEN_MAP_32BIT) != 0;
     uint64_t bottom = low ? WINDOW_32BIT_START : mm->layout.mmap_bottom;
     uint64_t limit = low ? WINDOW_32BIT_END : mm->address_limit;
 
@@ -122,7 +122,7 @@ static int
 find_downwards(const struct area *area, uint64_t *start)
 {
     const struct aspen_mm *mm = area->mm;
-    uint64_t low = area->place & ASPEN_MAP_ABOVE4G ? ABOVE_4G : 0;
+    uint64_t low = area->flags & ASPEN_MAP_ABOVE4G ? ABOVE_4G : 0;
 
     if (hint_is_free(area, mm->address_limit)) {
         *start = area->hint;
@@ -135,13 +135,13 @@ find_downwards(const struct area *area, uint64_t *start)
 static int
 find_area(const struct area *area, uint64_t *start)
 {
-    if (is_fixed(area->place)) {
+    if (is_fixed(area->flags)) {
         *start = area->hint;
         return 0;
     }
     if (area->bytes > area->mm->address_limit)
         return -ASPEN_ENOMEM;
-    if (!area->mm->layout.bottom_up && !(area->place & ASPEN_MAP_32BIT) &&
+    if (!area->mm->layout.bottom_up && !(area->flags & ASPEN_MAP_32BIT) &&
         !find_downwards(area, start))
         return 0;
     return find_upwards(area, start);
@@ -187,7 +187,7 @@ find_shared(const struct area *area, uint64_t offset, uint64_t *start)
     uint64_t found;
 
     int error = find_area(area, start);
-    if (error || is_fixed(area->place) || *start == area->hint ||
+    if (error || is_fixed(area->flags) || *start == area->hint ||
         area->bytes < span || (*start & (span - 1)) == within ||
         (within && within + area->bytes < 2 * span))
         return error;
@@ -218,7 +218,7 @@ anonymous_wants_huge(const struct area *area)
 static bool
 wants_huge(const struct area *area, const struct aspen_mmap_args *args)
 {
-    if (is_fixed(area->place))
+    if (is_fixed(area->flags))
         return false;
     if (args->object)
         return args->object->placement == ASPEN_PLACEMENT_HUGE;
@@ -268,7 +268,7 @@ check_place(const struct area *area, uint64_t start)
         (start < mm->aspen->config.mmap_min_fixed &&
          !aspen_privileged(mm, ASPEN_PRIVILEGE_SYS_RAWIO)))
         return -ASPEN_EPERM;
-    return area->place & ASPEN_MAP_FIXED_NOREPLACE &&
+    return area->flags & ASPEN_MAP_FIXED_NOREPLACE &&
                    aspen_tree_find(&mm->vmas, start, start + area->bytes - 1,
                                    NULL)
                ? -ASPEN_EEXIST
@@ -290,7 +290,7 @@ aspen_place(struct aspen_mm *mm, const struct aspen_mmap_args *args,
             uint64_t hint, uint64_t bytes, uint64_t *start)
 {
     struct area area = {
-        .mm = mm, .place = args->flags, .hint = hint, .bytes = bytes};
+        .mm = mm, .flags = args->flags, .hint = hint, .bytes = bytes};
 
     uint64_t lowest =
         ASPEN_LENGTH_BELOW_LOWEST ? 0 : mm->aspen->config.mmap_min_address;
@@ -302,8 +302,7 @@ aspen_place(struct aspen_mm *mm, const struct aspen_mmap_args *args,
 }
 
 int
-aspen_place_check_reach(const struct aspen_mm *mm, uint64_t start,
-                        uint64_t bytes)
+aspen_place_check_top(const struct aspen_mm *mm, uint64_t start, uint64_t bytes)
 {
     return bytes > mm->address_limit || start > mm->address_limit - bytes
                ? -ASPEN_ENOMEM

@@ -29,7 +29,7 @@ ASPEN_MUST_USE int aspen_place(struct aspen_mm *mm,
 
 /* A place that may be named, but that page tables do not reach: the last thing
  * to be looked at. 0 or -ASPEN_ENOMEM. */
-ASPEN_MUST_USE int aspen_place_check_reach(const struct aspen_mm *mm,
-                                           uint64_t start, uint64_t bytes);
+ASPEN_MUST_USE int aspen_place_check_top(const struct aspen_mm *mm,
+                                         uint64_t start, uint64_t bytes);
 
 #endif

@@ -3,15 +3,18 @@
  * ranges/remove.h - removes whatever is mapped in a range: all of munmap, and
  * the first half of an mmap that replaces.
  *
- *        start               end
- *          |                  |
- *     [ first )[ ... )[ ... )[ last )       before
- *     [ first )                   [ last )  what stays: the same VMAs
- *             [head)[..)[..)[tail)          what goes: a list of its own
+ *            start                 end
+ *              |                      |
+ *     [     first     )[ ... )[     last     )   before
+ *     [ first )                       [ last )   what stays: the same VMAs
+ *              [ head )[ ... )[ tail )           what goes: a list
  *
- *     [          first            )         before: a hole
- *     [ first )              [ rest)        rest: a new VMA
- *             [     head     )              what goes
+ * Where the range ends with a VMA there is no head, or no tail: the VMA goes as
+ * it is. In the middle of one VMA there is a hole:
+ *
+ *     [                first                 )   before
+ *     [ first )                       [ rest )   rest: a new VMA
+ *              [        head         )           what goes
  *
  * In three parts: check (may refuse), reserve (may fail), commit (cannot).
  */

@@ -79,7 +79,7 @@ layout_valid(const struct aspen_mm *mm, const struct aspen_layout *layout)
 
 /* NULL: there is no such part. */
 static uint64_t *
-part_of(struct aspen_layout *layout, enum aspen_layout_part part)
+field_of(struct aspen_layout *layout, enum aspen_layout_part part)
 {
     switch (part) {
     case ASPEN_LAYOUT_CODE_START:
@@ -120,7 +120,7 @@ static int
 move(struct aspen_mm *mm, enum aspen_layout_part part, uint64_t address)
 {
     struct aspen_layout layout = mm->layout;
-    uint64_t *field = part_of(&layout, part);
+    uint64_t *field = field_of(&layout, part);
 
     if (!aspen_privileged(mm, ASPEN_PRIVILEGE_SYS_RESOURCE))
         return -ASPEN_EPERM;

@@ -63,11 +63,11 @@ aspen_may_expand(const struct aspen_mm *mm, uint64_t vm_flags, uint64_t pages)
 
 int
 aspen_may_lock_without(const struct aspen_mm *mm, uint64_t pages,
-                       uint64_t gone_pages)
+                       uint64_t removed_pages)
 {
     if (aspen_privileged(mm, ASPEN_PRIVILEGE_IPC_LOCK))
         return 0;
-    return exceeds(mm->locked_pages - gone_pages, pages,
+    return exceeds(mm->locked_pages - removed_pages, pages,
                    limit_pages(mm, ASPEN_LIMIT_MEMLOCK))
                ? -ASPEN_EAGAIN
                : 0;

@@ -34,9 +34,10 @@ bool aspen_is_data(uint64_t vm_flags);
  * brk; mlock answers ENOMEM instead). Linux: mlock_future_ok(). */
 ASPEN_MUST_USE int aspen_may_lock(const struct aspen_mm *mm, uint64_t pages);
 
-/* The same, when `gone_pages` of what is locked have gone before. */
+/* The same, when `removed_pages` of what is locked have gone before. */
 ASPEN_MUST_USE int aspen_may_lock_without(const struct aspen_mm *mm,
-                                          uint64_t pages, uint64_t gone_pages);
+                                          uint64_t pages,
+                                          uint64_t removed_pages);
 
 /* May it lock anything at all? 0 or -ASPEN_EPERM. Linux: can_do_mlock(). */
 ASPEN_MUST_USE int aspen_can_lock(const struct aspen_mm *mm);

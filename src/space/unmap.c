@@ -67,7 +67,7 @@ struct zap {
     struct aspen *aspen;
     struct aspen_vma *vma;
     enum aspen_zap what;
-    uint64_t gone[ASPEN_RSS_KINDS]; /* pages, by kind */
+    uint64_t zapped[ASPEN_RSS_KINDS]; /* pages, by kind */
 };
 
 /* The entry leads to a page that others may find: it was written. */
@@ -100,7 +100,7 @@ zap_leaf(struct zap *zap, uint64_t address, uint64_t entry, unsigned level)
             carry_dirt(&zap->aspen->frames[frame], bits);
     }
     if (!(zap->vma->flags & ASPEN_VM_HUGETLB))
-        zap->gone[kind] += (uint64_t)1 << (ASPEN_TABLE_SHIFT * level);
+        zap->zapped[kind] += (uint64_t)1 << (ASPEN_TABLE_SHIFT * level);
     if (kind != ASPEN_RSS_ANON && bits & ASPEN_ENTRY_WRITE)
         aspen_gather_written(zap->gather, frame);
     else
@@ -136,7 +136,7 @@ zap_entry(struct zap *zap, uint64_t *slot, uint64_t entry, uint64_t address,
     if (aspen_entry_is_leaf(entry, level)) {
         zap_leaf(zap, address, entry, level);
     } else if (aspen_entry_is_swap(entry)) {
-        zap->gone[ASPEN_RSS_SWAP]++;
+        zap->zapped[ASPEN_RSS_SWAP]++;
         aspen_swap_free(zap->aspen, aspen_entry_swap_type(entry),
                         aspen_entry_swap_slot(entry));
     }
@@ -217,7 +217,7 @@ zap_table(struct zap *zap, uint32_t table, unsigned level, uint64_t start,
 }
 
 void
-aspen_zap_some(struct aspen_gather *gather, struct aspen_vma *vma,
+aspen_zap_only(struct aspen_gather *gather, struct aspen_vma *vma,
                uint64_t start, uint64_t end, enum aspen_zap what)
 {
     struct aspen_mm *mm = gather->mm;
@@ -228,8 +228,8 @@ aspen_zap_some(struct aspen_gather *gather, struct aspen_vma *vma,
     aspen_gather_looks(gather, start, end);
     zap_table(&zap, mm->root, ASPEN_TABLE_LEVELS - 1, start, end);
     for (unsigned kind = 0; kind < ASPEN_RSS_KINDS; kind++)
-        if (zap.gone[kind])
-            aspen_fetch_sub_relaxed(&mm->rss[kind], zap.gone[kind]);
+        if (zap.zapped[kind])
+            aspen_fetch_sub_relaxed(&mm->rss[kind], zap.zapped[kind]);
 }
 
 /* ---- Page tables ------------------------------------------------------- */

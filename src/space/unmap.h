@@ -68,14 +68,14 @@ enum aspen_zap {
  * writes goes to the frame of an object's page.
  * Context: the mmap lock, the VMA's, or the i_mmap lock of its object.
  */
-void aspen_zap_some(struct aspen_gather *gather, struct aspen_vma *vma,
+void aspen_zap_only(struct aspen_gather *gather, struct aspen_vma *vma,
                     uint64_t start, uint64_t end, enum aspen_zap what);
 
 static inline void
 aspen_zap_range(struct aspen_gather *gather, struct aspen_vma *vma,
                 uint64_t start, uint64_t end)
 {
-    aspen_zap_some(gather, vma, start, end, ASPEN_ZAP_ALL);
+    aspen_zap_only(gather, vma, start, end, ASPEN_ZAP_ALL);
 }
 
 /* Free the page tables that lie wholly inside [floor, ceiling) and map only

@@ -58,7 +58,7 @@ aspen_tree_pool_nodes(const struct aspen_tree_pool *constant)
 
 /* A few at a time, so that nobody waits long for the lock. */
 static struct node *
-free_some(struct aspen_tree_pool *pool, struct node *node)
+free_batch(struct aspen_tree_pool *pool, struct node *node)
 {
     uint64_t count = 0;
     aspen_spin_lock(&pool->waiting_lock, ASPEN_LOCK_LEAF);
@@ -76,7 +76,7 @@ static void
 free_list(struct aspen_tree_pool *pool, struct node *node)
 {
     while (node)
-        node = free_some(pool, node);
+        node = free_batch(pool, node);
 }
 
 /* With the lock held: whether what was collected goes into a grace period. */

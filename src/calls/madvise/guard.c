@@ -39,7 +39,7 @@ needs_anon_vma(const struct aspen_vma *vma)
     return aspen_vma_is_anonymous(vma) && !aspen_load(&vma->anon_vma);
 }
 
-/* ---- Install: one mapping ---------------------------------------------- */
+/* ---- Install: check ---------------------------------------------------- */
 
 static int
 check(struct aspen_vma *vma, uint64_t start, uint64_t end)
@@ -52,6 +52,8 @@ check(struct aspen_vma *vma, uint64_t start, uint64_t end)
     error = aspen_vma_check_huge(vma, start);
     return error ? error : aspen_vma_check_huge(vma, end);
 }
+
+/* ---- Install: reserve -------------------------------------------------- */
 
 /* Page tables down to the last level. */
 static int
@@ -69,6 +71,8 @@ reserve_tables(struct aspen_vma *vma, uint64_t start, uint64_t end)
     return 0;
 }
 
+/* ---- Install: commit --------------------------------------------------- */
+
 static void
 commit(struct aspen_vma *vma, uint64_t start, uint64_t end)
 {
@@ -77,10 +81,12 @@ commit(struct aspen_vma *vma, uint64_t start, uint64_t end)
     aspen_vma_note_guards(vma);
     aspen_notify_start(vma->mm, start, end);
     aspen_gather_begin(&gather, vma->mm, false);
-    aspen_zap_some(&gather, vma, start, end, ASPEN_ZAP_TO_GUARDS);
+    aspen_zap_only(&gather, vma, start, end, ASPEN_ZAP_TO_GUARDS);
     aspen_gather_end(&gather);
     aspen_notify_end(vma->mm, start, end);
 }
+
+/* ---- Install: one mapping ---------------------------------------------- */
 
 /* The mmap lock, or the lock of the VMA, which then needs no anon_vma. */
 static int
@@ -98,10 +104,10 @@ install_in_one(struct aspen_advise *advise, struct aspen_vma *vma)
 
 /* ---- Install: several mappings; the mmap lock is held for writing ------ */
 
-typedef int visit_part(struct aspen_vma *vma, uint64_t start, uint64_t end);
+typedef int visit_vma(struct aspen_vma *vma, uint64_t start, uint64_t end);
 
 static int
-each_part(struct aspen_advise *advise, uint64_t end, visit_part *visit)
+each_vma(struct aspen_advise *advise, uint64_t end, visit_vma *visit)
 {
     struct aspen_tree_cursor cursor;
     struct aspen_vma *vma;
@@ -121,7 +127,7 @@ each_part(struct aspen_advise *advise, uint64_t end, visit_part *visit)
 }
 
 static int
-commit_part(struct aspen_vma *vma, uint64_t start, uint64_t end)
+commit_vma(struct aspen_vma *vma, uint64_t start, uint64_t end)
 {
     commit(vma, start, end);
     return 0;
@@ -165,9 +171,9 @@ install_in_all(struct aspen_advise *advise)
 {
     struct aspen_vma *changed = NULL;
 
-    int error = each_part(advise, advise->end, check);
+    int error = each_vma(advise, advise->end, check);
     if (!error)
-        error = each_part(advise, advise->end, reserve_tables);
+        error = each_vma(advise, advise->end, reserve_tables);
     if (error)
         return error;
     error = reserve_anon_vmas(advise, &changed);
@@ -175,7 +181,7 @@ install_in_all(struct aspen_advise *advise)
         undo_anon_vmas(changed);
         return error;
     }
-    return each_part(advise, advise->end, commit_part);
+    return each_vma(advise, advise->end, commit_vma);
 }
 
 /* ---- Install: locks ---------------------------------------------------- */

@@ -61,8 +61,8 @@ advise_collapse(struct aspen_advise *advise, struct aspen_vma *vma,
     return -ASPEN_EINVAL;
 }
 
-static aspen_advise_part *
-part_of(enum aspen_advice advice)
+static aspen_advise_vma *
+handler_of(enum aspen_advice advice)
 {
     switch (advice) {
     case ASPEN_MADV_DONTNEED:
@@ -96,12 +96,12 @@ is_for_vma_lock(enum aspen_advice advice)
 }
 
 static int
-advise_part(struct aspen_advise *advise, struct aspen_vma *vma, uint64_t start,
-            uint64_t end)
+advise_vma(struct aspen_advise *advise, struct aspen_vma *vma, uint64_t start,
+           uint64_t end)
 {
     int error = aspen_seal_check_advice(vma, advise->advice);
 
-    return error ? error : part_of(advise->advice)(advise, vma, start, end);
+    return error ? error : handler_of(advise->advice)(advise, vma, start, end);
 }
 
 /* All of it in one VMA, under that one's lock: true if it is done. */
@@ -115,7 +115,7 @@ try_vma_lock(struct aspen_advise *advise, int *error)
         return false;
     bool one = advise->end <= vma->end;
     if (one)
-        *error = advise_part(advise, vma, advise->start, advise->end);
+        *error = advise_vma(advise, vma, advise->start, advise->end);
     aspen_vma_read_unlock(vma);
     return one;
 }
@@ -138,7 +138,7 @@ advise_all(struct aspen_advise *advise)
             break;
         uint64_t start = aspen_max_u64(vma->start, at);
         at = aspen_min_u64(vma->end, advise->end);
-        error = advise_part(advise, vma, start, at);
+        error = advise_vma(advise, vma, start, at);
     }
     aspen_read_unlock(&mm->mmap_lock);
     return error;
@@ -160,8 +160,8 @@ advise_range(struct aspen_advise *advise)
         return aspen_populate_range(advise->mm, advise->start, advise->end,
                                     ASPEN_POPULATE_WRITE, NULL);
     default:
-        return part_of(advise->advice) ? advise_all(advise)
-                                       : aspen_advise_flags(advise);
+        return handler_of(advise->advice) ? advise_all(advise)
+                                          : aspen_advise_flags(advise);
     }
 }
 

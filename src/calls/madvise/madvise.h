@@ -24,9 +24,8 @@ struct aspen_advise {
  * of object.c drop the mmap lock and take it again: do not use the VMA after
  * them.
  */
-typedef int aspen_advise_part(struct aspen_advise *advise,
-                              struct aspen_vma *vma, uint64_t start,
-                              uint64_t end);
+typedef int aspen_advise_vma(struct aspen_advise *advise, struct aspen_vma *vma,
+                             uint64_t start, uint64_t end);
 
 /* ---- flags.c: atomic; takes the mmap lock itself ----------------------- */
 
@@ -34,19 +33,19 @@ ASPEN_MUST_USE int aspen_advise_flags(struct aspen_advise *advise);
 
 /* ---- pages.c ----------------------------------------------------------- */
 
-aspen_advise_part aspen_advise_dontneed;
-aspen_advise_part aspen_advise_free;
-aspen_advise_part aspen_advise_cold;
+aspen_advise_vma aspen_advise_dontneed;
+aspen_advise_vma aspen_advise_free;
+aspen_advise_vma aspen_advise_cold;
 
 /* ---- object.c ---------------------------------------------------------- */
 
-aspen_advise_part aspen_advise_willneed;
-aspen_advise_part aspen_advise_remove;
+aspen_advise_vma aspen_advise_willneed;
+aspen_advise_vma aspen_advise_remove;
 
 /* ---- guard.c ----------------------------------------------------------- */
 
 /* Atomic; takes the locks that it needs itself. */
 ASPEN_MUST_USE int aspen_guard_install(struct aspen_advise *advise);
-aspen_advise_part aspen_guard_remove;
+aspen_advise_vma aspen_guard_remove;
 
 #endif

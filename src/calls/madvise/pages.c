@@ -61,7 +61,7 @@ aspen_advise_dontneed(struct aspen_advise *advise, struct aspen_vma *vma,
         return error;
     aspen_notify_start(vma->mm, start, end);
     aspen_gather_begin(&gather, vma->mm, false);
-    aspen_zap_some(&gather, vma, start, end, ASPEN_ZAP_NOT_GUARDS);
+    aspen_zap_only(&gather, vma, start, end, ASPEN_ZAP_NOT_GUARDS);
     aspen_gather_end(&gather);
     aspen_notify_end(vma->mm, start, end);
     return 0;

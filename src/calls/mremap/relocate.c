@@ -74,8 +74,7 @@ plan_move(struct aspen_remap *remap, struct aspen_move *move,
     if (!error)
         error = find_place(remap);
     if (!error)
-        error =
-            aspen_place_check_reach(remap->mm, remap->new, remap->new_bytes);
+        error = aspen_place_check_top(remap->mm, remap->new, remap->new_bytes);
     if (error)
         return error;
     move_init(move, remap);

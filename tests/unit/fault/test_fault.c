@@ -435,6 +435,28 @@ test_stack_grows(void **state)
                      -ASPEN_EFAULT);
 }
 
+/* Each growth stores in the tree, and leaves no more dead nodes than any call
+ * does. */
+static void
+test_stack_growths_leave_few_nodes(void **state)
+{
+    struct helper_space *s = *state;
+    uint64_t top = 0x40000000;
+    uint64_t most = 0;
+
+    helper_map(s->mm, top, 1, RW | ASPEN_VM_GROWSDOWN);
+    for (uint64_t i = 1; i <= 5000; i++) {
+        assert_int_equal(aspen_fault(s->mm, top - i * PAGE, ASPEN_ACCESS_READ),
+                         0);
+        uint64_t waiting =
+            aspen_load_relaxed(&s->helper.aspen->tree_pool.waiting_nodes);
+        if (waiting > most)
+            most = waiting;
+    }
+    print_message("%llu dead nodes at most\n", (unsigned long long)most);
+    assert_true(most <= ASPEN_TREE_WAITING_MAX);
+}
+
 /* ---- Every step fails -------------------------------------------------- */
 
 struct failing {
@@ -641,6 +663,7 @@ main(void)
         TEST(test_unmapped_meanwhile),
         TEST(test_replaced_meanwhile),
         TEST(test_stack_grows),
+        TEST(test_stack_growths_leave_few_nodes),
         cmocka_unit_test(test_every_step),
         cmocka_unit_test(test_tables_only),
     };
