@@ -6,8 +6,8 @@
 
 TOOL := $(wildcard tools/aspen/*.c tools/aspen/*/*.c)
 # What tests and make_snapshots link of it: all that needs no library.
-TOOL_SNAPSHOT := $(addprefix tools/aspen/,common/tool.c snapshot/snapshot.c \
-    snapshot/file.c)
+TOOL_SNAPSHOT := $(addprefix tools/aspen/,common/tool.c common/whole_file.c \
+    snapshot/snapshot.c snapshot/file.c)
 TOOL_CAPTURE := $(TOOL_SNAPSHOT) tools/aspen/host/refused.c \
     $(addprefix tools/aspen/guest/,process.c stop.c) \
     $(addprefix tools/aspen/snapshot/,smaps.c pages.c pages_pagemap.c \

@@ -5,7 +5,8 @@
 
 FUZZ_SECONDS ?= 60
 FUZZ_CALLS := tests/fuzz/fuzz_calls.c $(addprefix tools/aspen/, \
-    $(addprefix fuzz/,compare.c kernel.c known.c mix.c model.c pair.c text.c) \
+    $(addprefix fuzz/,compare.c kernel.c known.c mix.c model.c op.c pair.c \
+    text.c) \
     guest/drive.c host/linux_calls.c host/host.c host/refused.c \
     common/tally.c common/tool.c \
     $(addprefix snapshot/,areas.c smaps.c snapshot.c))

@@ -102,6 +102,14 @@ if command -v sqlite3 >/dev/null; then
         select max(a) from t'
 fi
 
+# The first segment of System V's has number 0, and so has its file.
+segment='$id = shmget(0, 64, 01600) // die; shmwrite($id, "x", 0, 1) or die;
+    shmctl($id, 0, 0); print $id'
+if unshare -i true 2>/dev/null && command -v perl >/dev/null; then
+    shadows segment unshare -i perl -e "$segment"
+    check segment-is-first grep -qx 0 "$work/segment.out"
+fi
+
 # --- a process that runs already
 
 if command -v python3 >/dev/null; then

@@ -20,48 +20,6 @@
 
 #define NUMBER_MSEAL 462u
 
-bool
-fuzz_sequence_add(struct fuzz_sequence *sequence, const struct fuzz_op *op)
-{
-    struct fuzz_op *ops = tool_room(sequence->ops, sequence->count,
-                                    &sequence->room, sizeof(*ops));
-
-    if (!ops)
-        return false;
-    sequence->ops = ops;
-    ops[sequence->count++] = *op;
-    return true;
-}
-
-void
-fuzz_sequence_free(struct fuzz_sequence *sequence)
-{
-    free(sequence->ops);
-    memset(sequence, 0, sizeof(*sequence));
-}
-
-uint64_t
-fuzz_pages(uint64_t length)
-{
-    return (length + FUZZ_PAGE - 1) / FUZZ_PAGE;
-}
-
-/* remap_file_pages maps with the access that there was, which may be that. */
-bool
-fuzz_op_is_execute_only(const struct fuzz_op *op)
-{
-    return op->kind == FUZZ_CALL && linux_call_is_execute_only(&op->call);
-}
-
-/* brk tells by the end that stays. */
-bool
-fuzz_op_is_refused(const struct fuzz_op *op, int64_t answer)
-{
-    if (op->kind == FUZZ_CALL && op->call.number == SYS_brk)
-        return (uint64_t)answer != op->call.arguments[0];
-    return answer < 0 && answer > -4096;
-}
-
 /* ---- What the host can do ----------------------------------------------- */
 
 static void

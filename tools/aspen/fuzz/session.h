@@ -82,6 +82,13 @@ bool fuzz_op_is_execute_only(const struct fuzz_op *op);
 /* By its answer. brk tells by the end that stays. */
 bool fuzz_op_is_refused(const struct fuzz_op *op, int64_t answer);
 
+/* Does it reach into the executor, or is it of no process? `processes`: a
+ * bit for each that exists. */
+bool fuzz_op_is_forbidden(const struct fuzz_op *op, unsigned processes);
+/* Those that exist when it was made. */
+unsigned fuzz_op_processes(const struct fuzz_op *op, unsigned processes,
+                           int64_t answer);
+
 /* False: no memory. */
 bool fuzz_sequence_add(struct fuzz_sequence *sequence,
                        const struct fuzz_op *op);
@@ -133,13 +140,6 @@ void fuzz_mix_next(struct fuzz_mix *mix, struct fuzz_op *op);
 /* It was made, and this was the answer. */
 void fuzz_mix_answered(struct fuzz_mix *mix, const struct fuzz_op *op,
                        int64_t answer);
-
-/* Does it reach into the executor, or is it of no process? `processes` as in
- * the mix. */
-bool fuzz_op_is_forbidden(const struct fuzz_op *op, unsigned processes);
-/* Those that exist when it was made. */
-unsigned fuzz_op_processes(const struct fuzz_op *op, unsigned processes,
-                           int64_t answer);
 
 /* What madvise is asked for. */
 struct fuzz_advice {

@@ -38,18 +38,25 @@ struct name {
 
 struct shadow_files {
     struct file {
-        struct name mapped; /* by maps; inode 0: not known */
-        struct name stat;   /* by stat; inode 0: not known */
+        struct name mapped; /* by maps; both 0: not known */
+        struct name stat;   /* by stat; both 0: not known */
         struct aspen_object *object;
     } * files;
     size_t count;
     size_t room;
 };
 
+/* The first segment of System V's has inode 0. */
+static bool
+is_known(const struct name *name)
+{
+    return name->device != 0 || name->inode != 0;
+}
+
 static bool
 same(const struct name *a, const struct name *b)
 {
-    return a->inode != 0 && a->device == b->device && a->inode == b->inode;
+    return is_known(a) && a->device == b->device && a->inode == b->inode;
 }
 
 int
@@ -79,7 +86,7 @@ add_file(struct shadow_session *session, const struct name *mapped,
          unsigned placement)
 {
     struct shadow_files *files = session->files;
-    const struct name *shown = mapped->inode ? mapped : stat;
+    const struct name *shown = is_known(mapped) ? mapped : stat;
     struct aspen_object_args args = {
         .kind = kind,
         .device = shown->device,
@@ -208,11 +215,11 @@ shadow_files_object(struct shadow_session *session, pid_t tid,
 
     for (size_t i = 0; i < files->count; i++)
         if (same(&files->files[i].stat, &stat) &&
-            (files->files[i].mapped.inode || address <= 0))
+            (is_known(&files->files[i].mapped) || address <= 0))
             return files->files[i].object;
     if (address > 0)
         mapped = name_of(tid, (uint64_t)address);
-    struct file *known = mapped.inode ? find_mapped(files, &mapped) : NULL;
+    struct file *known = is_known(&mapped) ? find_mapped(files, &mapped) : NULL;
     if (known) {
         known->stat = stat;
         return known->object;

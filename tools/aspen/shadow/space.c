@@ -46,7 +46,7 @@ import_area(struct shadow_session *session, struct aspen_mm *mm, pid_t tid,
         vma.name = name;
     if (is_special(area, vma.flags))
         vma.flags |= ASPEN_VM_SPECIAL;
-    if (area->inode != 0) {
+    if (area->inode != 0 || area->device != 0) {
         vma.object = shadow_files_mapped(session, tid, area, vma.flags);
         if (!vma.object)
             return tool_fail(session->error, "no memory");
