@@ -46,20 +46,19 @@ enum aspen_advice {
 };
 
 /**
- * Give advice about a range. What is mapped in it is advised; if there are
- * holes, the answer is -ASPEN_ENOMEM all the same.
+ * Give advice about a range. Everything that is mapped in it is advised; if
+ * there are holes the answer is -ASPEN_ENOMEM afterwards.
  *
- * Advice that sets flags, and GUARD_INSTALL, is atomic: all that is mapped is
- * advised, or nothing has changed. All other advice is progressive: what lies
- * below the mapping that refuses it is advised.
+ * Advice that sets flags, and GUARD_INSTALL, is atomic: everything that is
+ * mapped is advised, or nothing has changed. All other advice is progressive:
+ * if a mapping refuses it, those below are advised.
  *
  * Units:   bytes; the length is rounded up to pages, and may be 0.
  * Context: may sleep; no lock of the core is held. Takes the mmap lock: for
  *          writing when flags change; else for reading, or only a VMA's lock.
- *          On a port that follows page tables in software, frames are given
- *          back to the machine while others hold the mmap lock for reading: the
- *          port's TLB flush has to wait for accesses under way, as hardware
- *          does.
+ *          It may free frames while others hold the mmap lock for reading: on
+ *          a port that follows page tables in software, the TLB flush has to
+ *          wait for accesses under way, as hardware does.
  * Returns: 0, or -ASPEN_EINVAL (not aligned; the range wraps; advice that is
  *          unknown to the machine's release or refused by the kind of mapping),
  *          -ASPEN_ENOMEM (a hole; POPULATE_*: no memory), -ASPEN_EPERM (what
@@ -84,8 +83,9 @@ struct aspen_advise_range {
 
 /**
  * Give advice about several ranges, one after the other, as
- * process_madvise(2) does. For another space (`remote`) only advice that
- * destroys nothing: WILLNEED, COLD, PAGEOUT; before release 6.18 for any space.
+ * process_madvise(2) does. Another space (`remote`) takes only advice that
+ * destroys nothing: WILLNEED, COLD, PAGEOUT, COLLAPSE. Before release 6.18 this
+ * holds for any space.
  *
  * Context: as aspen_madvise().
  * Returns: 0 and *done: the bytes of the ranges that were advised as a whole;

@@ -23,7 +23,7 @@ struct aspen_mm;
  * Returns: 0: retry the access.
  *          -ASPEN_EFAULT  no mapping there, or a guard page (SIGSEGV, MAPERR)
  *          -ASPEN_EKEYREJECTED the thread's rights for the mapping's
- *                         protection key do not (SIGSEGV, PKUERR)
+ *                         protection key do not allow it (SIGSEGV, PKUERR)
  *          -ASPEN_EACCES  the mapping does not allow it (SIGSEGV, ACCERR)
  *          -ASPEN_EFBIG   beyond the end of the object, or raw memory with
  *                         nothing behind it (SIGBUS)
@@ -32,8 +32,9 @@ struct aspen_mm;
  *          -ASPEN_EHWPOISON the page is poisoned (SIGBUS)
  *          -ASPEN_EAGAIN  NOWAIT, and a pager has to be asked
  *          -ASPEN_EINVAL  `access` is no such value
- *          -ASPEN_EOPNOTSUPP swapped out, huge, or for userfault: no way in
- *                         yet; or frames without memory (config.tables_only)
+ *          -ASPEN_EOPNOTSUPP swapped out, huge, or for userfault: not
+ *                         supported yet; or frames without memory
+ *                         (config.tables_only)
  *          any error of the pager, unchanged (SIGBUS).
  *          On error the page is as it was (a stack that grew stays grown).
  */

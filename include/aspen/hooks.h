@@ -22,11 +22,12 @@ struct aspen_vma;
  * calling thread. */
 struct aspen_arch_ops {
     /**
-     * What the calling thread may do by protection keys (aspen/pkey.h), and
-     * what it may do from now on. Only the program's own accesses to its own
-     * space are bound by keys: for a thread that does not run in `mm` the
-     * answer is ASPEN_RIGHTS_ALL. Any lock may be held. Both or neither;
-     * without them all is allowed but what is for execution alone.
+     * Get and set what the calling thread may do by protection keys
+     * (aspen/pkey.h). Keys bind only the program's own accesses to its own
+     * space: for a thread that does not run in `mm` the answer is
+     * ASPEN_RIGHTS_ALL. Any lock may be held. Give both hooks or neither;
+     * without them everything is allowed but reading what is for execution
+     * alone.
      */
     uint32_t (*rights)(void *context, const struct aspen_mm *mm);
     void (*rights_set)(void *context, const struct aspen_mm *mm,
@@ -45,9 +46,9 @@ struct aspen_arch_ops {
 
 /**
  * Userfault. fork_prepare runs once for each parent VMA with a userfault
- * context, both locks held; it may keep its records of this fork in *cookie,
- * NULL at the first call. Commit or abort runs once for each fork in which at
- * least one prepare returned 0, after all locks are dropped.
+ * context, with both locks held. It may keep its records of this fork in
+ * *cookie, which is NULL at the first call. Commit or abort runs once for each
+ * fork in which at least one prepare returned 0, after all locks are dropped.
  */
 struct aspen_userfault_ops {
     int (*fork_prepare)(void *context, void *userfault,
@@ -58,8 +59,8 @@ struct aspen_userfault_ops {
 };
 
 /**
- * Optional services (KSM, huge-page scanners, tracing). They are told last,
- * and only of success: cannot fail.
+ * Optional services (KSM, huge-page scanners, tracing). They hear of a fork
+ * last, and only when it succeeded. They cannot fail.
  */
 struct aspen_scanner_ops {
     /** Both mmap locks are held for writing. */

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /**
- * aspen/import.h - build an address space that is known from elsewhere: VMA by
- * VMA, unmerged, page by page. For tools that rehearse real processes, and for
- * kernels that hand over a space they built at boot.
+ * aspen/import.h - build an address space that is known from elsewhere, VMA by
+ * VMA (unmerged) and page by page. For tools that rehearse real processes, and
+ * for kernels that hand over a space that they built at boot.
  *
  * The space is LIVE and nobody else uses it while it is built.
  */
@@ -49,7 +49,8 @@ ASPEN_MUST_USE int aspen_import_vma(struct aspen_mm *mm,
                                     const struct aspen_import_vma *vma);
 
 /**
- * Which protection keys the space has, whether its mappings use them or not.
+ * Set which protection keys the space has, whether its mappings use them or
+ * not.
  *
  * Context: may sleep. Takes the mmap lock for writing.
  * Returns: 0, or -ASPEN_EINVAL (a key that the machine has not, key 0 is

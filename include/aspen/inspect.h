@@ -32,13 +32,14 @@ void aspen_inspect_mm(struct aspen_mm *mm, bool pages, aspen_text_sink *sink,
                       void *context);
 
 /**
- * Hashes of an address space. Equal hashes: equal in all that they cover.
+ * Hashes of an address space. Spaces with equal hashes are equal in everything
+ * that the hash covers.
  *
  * ASPEN_HASH_SEMANTIC covers what a caller can rely on: VMAs, flags, limits,
  * counters that Linux shows, what each page holds (which frame's contents,
- * which slot, guard), object links. It leaves out residency of what can be
- * faulted in again, write-protection, accessed and dirty bits, empty page
- * tables.
+ * which slot, guard), object links. It leaves out which pages are
+ * resident that a fault could bring back, write protection, accessed and dirty
+ * bits, and empty page tables.
  * ASPEN_HASH_COUNTS also covers what the space shares with others: reference
  * and map counts of each mapped frame, counts of its swap slots, sizes of its
  * anon_vmas' and objects' trees. It tells whether anything of a failed child
@@ -61,7 +62,7 @@ struct aspen_finding {
 };
 
 /**
- * Check everything of a machine against everything else: trees, VMAs, page
+ * Compare everything of a machine with everything else: trees, VMAs, page
  * tables, reverse maps, frame counts, charge, objects, swap map, registry.
  * docs/use/inspect.md lists the checks by name.
  *

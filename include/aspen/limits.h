@@ -29,7 +29,7 @@ enum aspen_limit {
 };
 
 /**
- * Set a limit. What is in use already stays, also above it.
+ * Set a limit. What is in use already stays, even above it.
  *
  * Units:   bytes, or ASPEN_UNLIMITED; parts of a page do not count.
  * Context: may sleep. Takes the mmap lock for writing.
@@ -58,8 +58,8 @@ ASPEN_MUST_USE int aspen_privileges_set(struct aspen_mm *mm,
 unsigned aspen_privileges(const struct aspen_mm *mm);
 
 /**
- * Where the parts of a space lie. All but the first three only say so: they
- * are kept for those who ask, and by brk. 0: not known.
+ * Where the parts of a space lie. The first three decide where mappings go; brk
+ * uses its own two; all others are only kept for those who ask. 0: not known.
  */
 struct aspen_layout {
     uint64_t mmap_base;   /* searches from the top down start below it */
@@ -79,9 +79,9 @@ struct aspen_layout {
 };
 
 /**
- * Set all of it, with the checks of prctl(PR_SET_MM_MAP): each address that is
- * known lies in user space; starts are not above ends (code: below); heap and
- * data together respect ASPEN_LIMIT_DATA.
+ * Set the whole layout, with the checks of prctl(PR_SET_MM_MAP): each known
+ * address lies in user space; no start is above its end (code: each is below);
+ * heap and data together respect ASPEN_LIMIT_DATA.
  *
  * Context: may sleep. Takes the mmap lock for writing.
  * Returns: 0, or -ASPEN_EINVAL, and nothing changed.
@@ -131,8 +131,8 @@ struct aspen_layout_choice {
 };
 
 /**
- * The mmap area as exec places it for a task with the limit STACK of `mm`:
- * fills in mmap_base, mmap_bottom and bottom_up, leaves the rest of *layout.
+ * Place the mmap area as exec does for a task with the limit STACK of `mm`:
+ * fill in mmap_base, mmap_bottom and bottom_up, and leave the rest of *layout.
  * Context: any.
  */
 void aspen_layout_choose(const struct aspen_mm *mm,

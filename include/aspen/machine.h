@@ -61,11 +61,11 @@ struct aspen_config {
      */
     bool tables_only;
     /**
-     * Nobody looks at contents: no frame but those of page tables has memory
-     * behind it, and faults work all the same. Pages are made, counted,
-     * shared and copied as ever, but nothing is zeroed or copied and no pager
-     * is asked for contents. For tools that follow what memory is mapped, not
-     * what it holds. Goes before tables_only.
+     * Nobody looks at contents: only frames of page tables have memory behind
+     * them, and faults work all the same. Pages are made, counted and shared
+     * as ever, but nothing is zeroed or copied, and no pager is asked for
+     * contents. For tools that follow what memory is mapped, not what it
+     * holds. If both are set this one counts, not tables_only.
      */
     bool contents_ignored;
     enum aspen_overcommit overcommit;

@@ -52,8 +52,8 @@ ASPEN_MUST_USE int aspen_fork(struct aspen_mm *parent, struct aspen_mm **child);
 void aspen_mm_get(struct aspen_mm *mm);
 
 /**
- * A user leaves; the last one takes the address space down (exit): unmaps all
- * and gives back every page, charge and reference. Cannot fail.
+ * A user leaves. The last one takes the address space down (exit): it unmaps
+ * everything and gives back every page, charge and reference. Cannot fail.
  *
  * Context: may sleep; no lock is held. Accepts a space without VMAs.
  */
@@ -115,7 +115,7 @@ void aspen_mm_counters_read(struct aspen_mm *mm,
                             struct aspen_mm_counters *counters);
 
 /**
- * Tell which CPUs use the address space now, so that flushes reach them.
+ * Say which CPUs use the address space now, so that flushes reach them.
  * Context: any.
  */
 void aspen_mm_activate(struct aspen_mm *mm, unsigned cpu);

@@ -44,8 +44,8 @@ struct aspen_mmap_args {
 
 /**
  * Map a range of `args->object` (or zero-filled memory when it is NULL). No
- * page is touched until it faults, unless POPULATE or LOCKED ask for it; an
- * error of that is not heard of, as in mmap(2).
+ * page is touched until it faults, unless POPULATE or LOCKED ask for it; errors
+ * of that are ignored, as by mmap(2).
  *
  * Units:   bytes; address and length are rounded to pages as mmap(2) does.
  * Owns:    takes one reference on args->object; the caller keeps its own.

@@ -14,8 +14,8 @@ extern "C" {
 struct aspen_mm;
 
 /**
- * Seal a range for good: what is mapped there can no more be unmapped, moved,
- * replaced, or given other access. The way back is the end of the space.
+ * Seal a range for good: until the space ends nobody can unmap, move or replace
+ * what is mapped there, or change its access.
  *
  * Units:   bytes; the length is rounded up to pages, and may be 0.
  * Context: may sleep. Takes the mmap lock for writing.

@@ -18,13 +18,13 @@ struct aspen_mm;
 
 /**
  * Name the anonymous memory of a range, private or shared; maps and smaps show
- * [anon:NAME] or [anon_shmem:NAME]. Mappings split at its edges, and join what
- * they have become like: neighbours whose names say the same. Fork, mremap and
- * growth keep a name.
+ * [anon:NAME] or [anon_shmem:NAME]. Mappings split at its edges, and merge
+ * with neighbours whose names say the same. Fork, mremap and growth keep a
+ * name.
  *
  * Units:   bytes; the length is rounded up to pages, and may be 0. `name` is
- *          printable ASCII without \ ` $ [ ], it is copied; NULL takes the
- *          names away.
+ *          printable ASCII without \ ` $ [ ], and is copied; NULL removes the
+ *          names.
  * Context: may sleep. Takes the mmap lock for writing.
  * Returns: 0, -ASPEN_ENOMEM (a hole, after the rest was named; no memory for
  *          the name), -ASPEN_EINVAL (the name; address not page-aligned; the

@@ -41,8 +41,8 @@ struct aspen_device_frame {
 
 /**
  * How an object gets its pages and follows its mappings. Any of them may be
- * NULL. Each returns 0 or a negative errno, which the call or fault that led
- * to it answers with, unchanged; nothing is lost by that.
+ * NULL. Each returns 0 or a negative errno. The call or fault that led to the
+ * hook answers with that error, unchanged, and loses nothing.
  *
  * "Object I/O" as a context: may sleep; no lock of the core is held but the
  * object's size lock, for reading, so nobody resizes or punches this
@@ -210,9 +210,9 @@ ASPEN_MUST_USE int aspen_object_punch(struct aspen_object *object,
                                       uint64_t length_bytes);
 
 /**
- * Write back what is dirty in the range: every mapping is write-protected
- * first, so that no write is missed. Progressive: an error does not keep the
- * rest from being tried, and what could not be written stays dirty.
+ * Write back what is dirty in the range. It write-protects every mapping first,
+ * so that it misses no write. Progressive: after an error it still tries the
+ * rest, and pages that could not be written stay dirty.
  *
  * Units:   bytes; pages that lie in the range in part are written as a whole.
  * Context: may sleep; no lock of the core is held, no hook of this object is
@@ -226,10 +226,9 @@ ASPEN_MUST_USE int aspen_object_sync(struct aspen_object *object,
                                      uint64_t length_bytes);
 
 /**
- * Bytes of the object, through its page cache, as read(2) and write(2) have
- * them: mappings see what is written. Nothing beyond the size: the count ends
- * there, and a write does not make the object longer. Progressive: *done says
- * how much was copied before an error.
+ * Bytes of the object, through its page cache, as by read(2) and write(2):
+ * mappings see what is written. Both end at the size; a write does not make the
+ * object longer. Progressive: *done says how much was copied before an error.
  *
  * Units:   bytes.
  * Context: may sleep; no lock of the core is held, no hook of this object is
@@ -246,8 +245,8 @@ ASPEN_MUST_USE int aspen_object_write(struct aspen_object *object,
                                       uint64_t length_bytes, uint64_t *done);
 
 /**
- * Take the range out of all mappings: the next access faults. With
- * `copies`, private copies go, too, and with them what was written there.
+ * Take the range out of all mappings: the next access faults. With `copies` it
+ * drops private copies, too, and what was written there.
  *
  * Units:   bytes; whole pages, whatever the range touches.
  * Context: may sleep; no lock of the core is held. Cannot fail.

@@ -24,11 +24,11 @@ struct aspen_mm;
 
 /**
  * Pin the pages of a range, as a driver on Linux does with
- * pin_user_pages(FOLL_LONGTERM). Each is faulted in as by an access; a page
- * of a private mapping that could be written is made the mapping's own first,
- * also when it is only to be read. From then on, until it is unpinned:
+ * pin_user_pages(FOLL_LONGTERM). Each is faulted in as by an access. If a
+ * private mapping could be written, its page is first made the mapping's own,
+ * even if it is pinned only to be read. From then on, until it is unpinned:
  *
- *   - what the program writes there and what is written to the frames is one;
+ *   - the program and whoever uses the frames see each other's writes;
  *   - the page is not replaced, taken away or merged, and fork copies it for
  *     the child at once;
  *   - the frame outlives munmap, exec and exit. What the program maps there
@@ -58,9 +58,9 @@ ASPEN_MUST_USE int aspen_pin_range(struct aspen_mm *mm, uint64_t address,
                                    uint32_t *frames);
 
 /**
- * Give back `pages` pins of `frames`, in any order and portion, after exit as
- * well. `mm` is the space they were taken of. `dirty`: they were written to.
- * No pages: nothing happens.
+ * Give back `pages` pins of `frames`, in any order and portion, also after
+ * exit. `mm` is the space that they were taken in. `dirty`: they were written
+ * to. No pages: nothing happens.
  *
  * Context: no lock is held. Cannot fail.
  */

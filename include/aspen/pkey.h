@@ -3,16 +3,17 @@
  * aspen/pkey.h - protection keys: a number that each mapping has, and what
  * each thread may do with mappings of that number.
  *
- * The keys that are given out are the space's; a thread's rights are the
- * embedder's (on x86-64 they stand in a register, PKRU). The core asks for
- * them through struct aspen_arch_ops, or takes them as an argument
+ * The space keeps which keys are given out; the embedder keeps a thread's
+ * rights (on x86-64 they stand in a register, PKRU). The core asks for them
+ * through struct aspen_arch_ops, or takes them as an argument
  * (aspen_fault_with_rights()).
  *
  * On a machine with config.execute_only KEY the space takes one more key for
- * itself when memory is first mapped to be executed alone. That key is nobody's
- * to name, and every thread that maps such memory loses the right to read it.
+ * itself when memory is first mapped for execution alone. Nobody can name that
+ * key, and every thread that maps such memory loses the right to read it.
  *
- * A new space has key 0 given out, no other. Fork hands keys on, exec does not.
+ * In a new space only key 0 is given out. A forked child has its parent's keys;
+ * exec starts afresh.
  */
 #ifndef ASPEN_PKEY_H
 #define ASPEN_PKEY_H
@@ -37,7 +38,8 @@ struct aspen_mm;
 
 /**
  * A thread's rights: two bits for each key, ASPEN_PKEY_DISABLE_* << 2 * key.
- * All is allowed; and what a program starts with on Linux: key 0 alone.
+ * ALL allows everything; START is what a program starts with on Linux: key 0
+ * alone.
  */
 #define ASPEN_RIGHTS_ALL   UINT32_C(0)
 #define ASPEN_RIGHTS_START UINT32_C(0x55555554)
@@ -56,8 +58,8 @@ ASPEN_MUST_USE int aspen_pkey_alloc(struct aspen_mm *mm, unsigned denied,
                                     int *pkey);
 
 /**
- * Take a key back. Mappings keep it, as on Linux: whoever is given it next has
- * them, too.
+ * Take a key back. Mappings keep it, as on Linux: whoever gets it next can use
+ * it for them, too.
  *
  * Context: may sleep. Takes the mmap lock for writing.
  * Returns: 0, or -ASPEN_EINVAL (not given out; the space's own; 0).

@@ -17,9 +17,9 @@ struct aspen_mm;
 
 /**
  * Fault in the pages of a range, as madvise(2) does for MADV_POPULATE_READ and
- * MADV_POPULATE_WRITE (`access`: ASPEN_ACCESS_READ or _WRITE); with `access`
- * 0 as mmap(2) for MAP_POPULATE: a write where the mapping is private and
- * writable, else a read, passing over what cannot be had.
+ * MADV_POPULATE_WRITE (`access`: ASPEN_ACCESS_READ or _WRITE). With `access` 0
+ * as mmap(2) does for MAP_POPULATE: a write where the mapping is private and
+ * writable, else a read; pages that cannot be had are passed over.
  *
  * Progressive: page by page. *done, unless NULL, gets the bytes that were
  * dealt with.

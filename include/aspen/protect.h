@@ -25,24 +25,25 @@ struct aspen_mm;
 #define ASPEN_PROT_PLAIN_EXEC ASPEN_FLAG(61)
 
 /**
- * Change what may be done with a range. Mappings split at its edges, and join
- * what they have become like.
+ * Change the access of a range. Mappings split at its edges, and merge with
+ * neighbours that they have become like.
  *
- * Units:   bytes; the length is rounded up to pages, and may be 0. `access` is
- *          of ASPEN_VM_READ, WRITE, EXEC, BTI, MTE and ASPEN_PROT_*. `pkey`
- *          is a key that was given out, or ASPEN_PKEY_SAME: then the key stays,
- * but for config.execute_only KEY, where EXEC alone gets the space's own key,
- *          and what had that for EXEC alone goes back to key 0.
+ * Units:   bytes; the length is rounded up to pages, and may be 0. `access`
+ *          has ASPEN_VM_READ, WRITE, EXEC, BTI, MTE and ASPEN_PROT_*. `pkey`
+ *          is a key that was given out, or ASPEN_PKEY_SAME: mappings keep
+ *          their keys. With config.execute_only KEY one thing differs: memory
+ *          that becomes EXEC alone gets the space's own key, and memory that
+ *          had it and becomes something else goes back to key 0.
  * Context: may sleep. Takes the mmap lock for writing.
  * Returns: 0, or -ASPEN_EINVAL (address not page-aligned, unknown access or
  *          key, MTE for a file, GROWSDOWN for what does not grow down, an edge
  *          inside a page of a huge-page object), -ASPEN_ENOMEM (beyond the
  *          address space, a hole, charge refused, map count, no memory),
  *          -ASPEN_EACCES (an access without its MAY flag), -ASPEN_EPERM (a
- * sealed mapping), -ASPEN_EOPNOTSUPP (an edge inside another huge page),
- * -ASPEN_EINTR, or the error of an object's open hook. On error the address
- * space is as it was. Source:  mprotect(2), pkey_mprotect(2); Linux v6.18
- * do_mprotect_pkey().
+ *          sealed mapping), -ASPEN_EOPNOTSUPP (an edge inside another huge
+ *          page), -ASPEN_EINTR, or the error of an object's open hook. On error
+ *          the address space is as it was.
+ * Source:  mprotect(2), pkey_mprotect(2); Linux v6.18 do_mprotect_pkey().
  */
 ASPEN_MUST_USE int aspen_mprotect(struct aspen_mm *mm, uint64_t address,
                                   uint64_t length_bytes, uint64_t access,

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /**
- * aspen/raw.h - raw frames (physical pages that are none of the machine's) and
- * pages, put into mappings by a driver.
+ * aspen/raw.h - a driver puts pages, and raw frames (physical pages that do not
+ * belong to the machine), into mappings.
  *
- * The mapping says what it may hold: PFNMAP raw frames, MIXEDMAP raw frames and
- * pages of its object's cache. Nothing is counted for a raw frame; who put it
+ * A PFNMAP mapping may hold raw frames; a MIXEDMAP mapping may hold raw frames
+ * and pages of its object's cache. Nothing counts a raw frame; whoever put it
  * there takes it back with aspen_object_unmap(), or when the mapping goes.
  */
 #ifndef ASPEN_RAW_H
@@ -49,8 +49,8 @@ ASPEN_MUST_USE int aspen_remap_raw(struct aspen_mm *mm, uint64_t address,
                                    uint64_t length_bytes, uint64_t number);
 
 /**
- * Put the page of the object's cache there that belongs there (made if it is
- * not cached), before anybody accesses it.
+ * Map the page of the object's cache that belongs at the address (it is made if
+ * it is not cached), before anybody accesses it.
  *
  * Context: may sleep; no lock is held, so not from a pager's hook.
  * Returns: 0, or -ASPEN_EINVAL (address not page-aligned, the mapping is not

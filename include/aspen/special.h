@@ -28,9 +28,9 @@ struct aspen_special {
     int (*fault)(void *context, struct aspen_mm *mm, uint64_t pgoff,
                  uint64_t *raw);
     /**
-     * mremap is about to move it. A negative errno refuses; the call passes
-     * it through. NULL: moving is allowed. Of several mappings that move at
-     * once, when one refuses those that have agreed are asked once more, with
+     * mremap is about to move it. A negative errno refuses, and the call
+     * answers it. NULL: moving is allowed. If one of several mappings that
+     * move at once refuses, those that have agreed are asked once more, with
      * `from` and `to` exchanged: they stay, whatever they answer.
      * Context: the mmap lock is held for writing.
      */

@@ -22,9 +22,9 @@ struct aspen_mm;
 /**
  * Write back the parts of shared mappings of objects that lie in the range
  * (SYNC). ASYNC starts nothing, as on Linux: dirty pages are written back
- * anyway. INVALIDATE only asks that nothing is locked: mappings of an object
+ * anyway. INVALIDATE only checks that nothing is locked: mappings of an object
  * share its pages. Progressive: mapping by mapping, up to the first error of a
- * write; holes are passed over, and told at the end.
+ * write; holes are passed over and reported at the end.
  *
  * Units:   bytes; the length is rounded up to pages.
  * Context: may sleep; no lock is held. Takes the mmap lock for reading, and
