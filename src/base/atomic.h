@@ -2,6 +2,8 @@
 /*
  * base/atomic.h - the only file that names atomic operations.
  *
+ * A pointer's expression may be evaluated twice: it has no side effects.
+ *
  * Operations take a pointer to a plain integer or pointer of at most 8 bytes
  * that every concurrent user accesses through this file. The order is in the
  * name; without one it is acquire for loads, release for stores and acquire +

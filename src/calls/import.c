@@ -420,6 +420,18 @@ count_entry(struct import *import, uint64_t entry)
     }
 }
 
+/* Before anybody can zap them. */
+static void
+count_added(struct import *import)
+{
+    for (unsigned kind = 0; kind < ASPEN_RSS_KINDS; kind++) {
+        if (import->added[kind])
+            aspen_mm_rss_add(import->mm, (enum aspen_rss)kind,
+                             import->added[kind]);
+        import->added[kind] = 0;
+    }
+}
+
 /* Store entries side by side until one is there already; how many. */
 static unsigned
 store_entries(struct import *import, const struct aspen_slot *slot,
@@ -433,6 +445,7 @@ store_entries(struct import *import, const struct aspen_slot *slot,
         count_entry(import, entries[i]);
         aspen_store(&slot->entry[i], entries[i]);
     }
+    count_added(import);
     aspen_table_unlock(import->aspen, slot->table);
     return i;
 }
@@ -475,10 +488,6 @@ import_all(struct import *import, uint64_t *done)
         count = aspen_min_u64(count, ASPEN_TABLE_ENTRIES - index);
         error = import_batch(import, (unsigned)count, done);
     }
-    for (unsigned kind = 0; kind < ASPEN_RSS_KINDS; kind++)
-        if (import->added[kind])
-            aspen_mm_rss_add(import->mm, (enum aspen_rss)kind,
-                             import->added[kind]);
     return error;
 }
 

@@ -53,8 +53,8 @@ residency_of(const struct mincore *m, uint64_t entry, unsigned level)
 static void
 ask_table(struct mincore *m, const uint64_t *entry, uint64_t stop)
 {
-    for (; m->address < stop; m->address += ASPEN_PAGE_SIZE)
-        *m->vector++ = residency_of(m, aspen_load_relaxed(entry++), 0);
+    for (; m->address < stop; m->address += ASPEN_PAGE_SIZE, entry++)
+        *m->vector++ = residency_of(m, aspen_load_relaxed(entry), 0);
 }
 
 /* Up to `stop`, inside the VMA and one entry of a higher level. */

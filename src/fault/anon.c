@@ -82,9 +82,7 @@ aspen_fault_map_private(struct aspen_fault *fault, uint32_t frame)
     if (!error)
         done = aspen_fault_map_at(fault, &slot,
                                   aspen_entry_make_leaf(frame, 0, bits));
-    if (done)
-        aspen_mm_rss_add(fault->mm, ASPEN_RSS_ANON, 1);
-    else
+    if (!done)
         aspen_frame_put(fault->aspen, frame);
     return error == -ASPEN_EEXIST ? 0 : error;
 }

@@ -79,29 +79,6 @@ reuse_or_hold(struct aspen_fault *fault, const struct aspen_slot *slot,
     return ready;
 }
 
-/* The entry leads to `frame` from now on, unless it changed. */
-static bool
-replace(struct aspen_fault *fault, const struct aspen_slot *slot, uint64_t old,
-        uint32_t frame)
-{
-    struct aspen *aspen = fault->aspen;
-    unsigned bits = aspen_fault_own_bits(fault);
-    uint64_t end = fault->address + ASPEN_PAGE_SIZE;
-
-    aspen_notify_start(fault->mm, fault->address, end);
-    aspen_table_lock(aspen, slot->table, ASPEN_LOCK_TABLE);
-    uint64_t expected = old;
-    bool done = aspen_compare_exchange(slot->entry, &expected, (uint64_t)0);
-    if (done) {
-        aspen_tlb_flush(fault->mm, fault->address, end, false);
-        aspen_fetch_add_relaxed(&aspen->frames[frame].counts, ASPEN_FRAME_MAP);
-        aspen_store(slot->entry, aspen_entry_make_leaf(frame, 0, bits));
-    }
-    aspen_table_unlock(aspen, slot->table);
-    aspen_notify_end(fault->mm, fault->address, end);
-    return done;
-}
-
 /* As it was counted. An object's page may be truncated by now, and then it
  * does not know its object any more. */
 static enum aspen_rss
@@ -132,6 +109,30 @@ count_copy(struct aspen_fault *fault, uint32_t source)
     aspen_mm_rss_add(mm, ASPEN_RSS_ANON, 1);
 }
 
+/* The entry leads to `frame` from now on, unless it changed. */
+static bool
+replace(struct aspen_fault *fault, const struct aspen_slot *slot, uint64_t old,
+        uint32_t source, uint32_t frame)
+{
+    struct aspen *aspen = fault->aspen;
+    unsigned bits = aspen_fault_own_bits(fault);
+    uint64_t end = fault->address + ASPEN_PAGE_SIZE;
+
+    aspen_notify_start(fault->mm, fault->address, end);
+    aspen_table_lock(aspen, slot->table, ASPEN_LOCK_TABLE);
+    uint64_t expected = old;
+    bool done = aspen_compare_exchange(slot->entry, &expected, (uint64_t)0);
+    if (done) {
+        aspen_tlb_flush(fault->mm, fault->address, end, false);
+        aspen_fetch_add_relaxed(&aspen->frames[frame].counts, ASPEN_FRAME_MAP);
+        count_copy(fault, source); /* before anybody zaps it */
+        aspen_store(slot->entry, aspen_entry_make_leaf(frame, 0, bits));
+    }
+    aspen_table_unlock(aspen, slot->table);
+    aspen_notify_end(fault->mm, fault->address, end);
+    return done;
+}
+
 /*
  * `source`: NO_FRAME for the zero page, else a frame that we hold. *lost: what
  * the page that was mapped has to give back. 0, or an error and nothing
@@ -147,11 +148,10 @@ copy(struct aspen_fault *fault, const struct aspen_slot *slot, uint64_t entry,
     if (error)
         return error;
     error = aspen_fault_own(fault, frame);
-    if (error || !replace(fault, slot, entry, frame)) {
+    if (error || !replace(fault, slot, entry, source, frame)) {
         aspen_frame_put(fault->aspen, frame);
         return error;
     }
-    count_copy(fault, source);
     *lost = ASPEN_FRAME_REF + ASPEN_FRAME_MAP;
     return 0;
 }

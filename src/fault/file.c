@@ -193,7 +193,6 @@ aspen_fault_write_shared(struct aspen_fault *fault,
 static int
 map_shared(struct aspen_fault *fault)
 {
-    struct aspen_frame *frame = &fault->aspen->frames[fault->page];
     unsigned bits = aspen_fault_bits(fault);
     bool done;
 
@@ -207,7 +206,6 @@ map_shared(struct aspen_fault *fault)
         fault, aspen_entry_make_leaf(fault->page, 0, bits), &done);
     if (!done)
         return error;
-    aspen_mm_rss_add(fault->mm, aspen_rss_of(frame), 1);
     fault->page = ASPEN_NO_FRAME; /* the entry's now */
     return 0;
 }
@@ -228,7 +226,7 @@ map_copy(struct aspen_fault *fault)
 
 /* Map the page at `at`, whose table exists, as read, if it is cached and
  * nobody has it locked. */
-static bool
+static void
 map_neighbour(struct aspen_fault *fault, uint64_t at)
 {
     struct aspen *aspen = fault->aspen;
@@ -240,7 +238,7 @@ map_neighbour(struct aspen_fault *fault, uint64_t at)
 
     if (aspen_table_walk(fault->mm, at, &slot) || slot.level > 0 ||
         aspen_object_find_page(object, offset, &number))
-        return false;
+        return;
     struct aspen_frame *frame = &aspen->frames[number];
     if (aspen_frame_order(aspen, number) == 0 && aspen_frame_trylock(frame)) {
         if (aspen_object_owns(object, frame, offset))
@@ -251,7 +249,6 @@ map_neighbour(struct aspen_fault *fault, uint64_t at)
     }
     if (!done)
         aspen_frame_put(aspen, number);
-    return done;
 }
 
 /* A page was mapped to be read: its neighbours that are cached will be wanted
@@ -262,7 +259,6 @@ map_around(struct aspen_fault *fault)
     const struct aspen_vma *vma = fault->vma;
     uint64_t pages = fault->aspen->config.fault_around_pages;
     uint64_t span = pages * ASPEN_PAGE_SIZE;
-    uint64_t mapped = 0;
 
     if (pages < 2 || vma->flags & ASPEN_VM_UFFD)
         return;
@@ -271,13 +267,7 @@ map_around(struct aspen_fault *fault)
     uint64_t end = aspen_min_u64(window + span, vma->end);
     for (uint64_t at = aspen_max_u64(window, vma->start); at < end;
          at += ASPEN_PAGE_SIZE)
-        mapped += map_neighbour(fault, at);
-    if (mapped)
-        aspen_mm_rss_add(fault->mm,
-                         vma->object->kind == ASPEN_OBJECT_SHMEM
-                             ? ASPEN_RSS_SHMEM
-                             : ASPEN_RSS_FILE,
-                         mapped);
+        map_neighbour(fault, at);
 }
 
 /* As on Linux a write beyond the end gives the mapping an anon_vma before it

@@ -4,7 +4,8 @@
  * would see.
  *
  * I1  An entry that counts its frame holds one reference and one map count of
- *     it; both are there before the entry is.
+ *     it; both are there before the entry is. That it is resident is counted
+ *     before the table's lock is given back: nobody can take it off sooner.
  *
  * Called by the other files of this layer, and by whoever has no hardware
  * that walks tables. The first test to break is tests/unit/fault/test_fault.c.
@@ -12,6 +13,13 @@
 #include "fault/fault.h"
 
 #include "space/pkeys.h"
+
+static void
+count_page(struct aspen_fault *fault, struct aspen_frame *frame)
+{
+    aspen_fetch_add_relaxed(&frame->counts, ASPEN_FRAME_MAP);
+    aspen_mm_rss_add(fault->mm, aspen_rss_of(frame), 1);
+}
 
 bool
 aspen_fault_map_at(struct aspen_fault *fault, const struct aspen_slot *slot,
@@ -24,9 +32,8 @@ aspen_fault_map_at(struct aspen_fault *fault, const struct aspen_slot *slot,
     bool done = aspen_load_relaxed(slot->entry) == 0;
     if (done) {
         if (!(aspen_entry_bits(entry) & ASPEN_ENTRY_SPECIAL))
-            aspen_fetch_add_relaxed(
-                &aspen->frames[(uint32_t)aspen_entry_frame(entry)].counts,
-                ASPEN_FRAME_MAP);
+            count_page(fault,
+                       &aspen->frames[(uint32_t)aspen_entry_frame(entry)]);
         aspen_store(slot->entry, entry);
     }
     aspen_table_unlock(aspen, slot->table);

@@ -57,8 +57,10 @@ skip_ready(const struct populate *p, const struct aspen_slot *slot, uint64_t at,
 
     stop = aspen_min_u64(stop, aspen_align_down(at, aspen_table_span(0)) +
                                    aspen_table_span(0));
-    while (at < stop && is_ready(p, aspen_load_relaxed(entry++), 0))
+    while (at < stop && is_ready(p, aspen_load_relaxed(entry), 0)) {
+        entry++;
         at += ASPEN_PAGE_SIZE;
+    }
     return at;
 }
 

@@ -31,7 +31,7 @@ struct copy {
     unsigned clear; /* bits that the child starts without */
     uint32_t spare; /* a new block, or ASPEN_NO_FRAME */
     unsigned spare_order;
-    uint64_t pages[ASPEN_RSS_KINDS]; /* copied, by kind */
+    uint64_t pages[ASPEN_RSS_KINDS]; /* copied, by kind; not counted yet */
 };
 
 /* One leaf, of any level; both tables are locked. */
@@ -199,9 +199,15 @@ lock_both(struct copy *copy, uint32_t to, uint32_t from)
     aspen_table_lock(copy->aspen, from, ASPEN_LOCK_TABLE_PARENT);
 }
 
+/* What was copied is counted before anybody can zap it. */
 static void
 unlock_both(struct copy *copy, uint32_t to, uint32_t from)
 {
+    for (unsigned kind = 0; kind < ASPEN_RSS_KINDS; kind++) {
+        if (copy->pages[kind])
+            aspen_mm_rss_add(copy->child, kind, copy->pages[kind]);
+        copy->pages[kind] = 0;
+    }
     aspen_table_unlock(copy->aspen, from);
     aspen_table_unlock(copy->aspen, to);
 }
@@ -259,7 +265,10 @@ copy_huge(struct copy *copy, uint32_t to, uint64_t *to_slot, uint32_t from,
         int error = 0;
         lock_both(copy, to, from);
         uint64_t entry = aspen_load_relaxed(from_slot);
-        if (is_pinned(copy, entry))
+        /* It was raw, perhaps, and its object's owner has taken it back. */
+        if (!aspen_entry_is_leaf(entry, level))
+            error = 0;
+        else if (is_pinned(copy, entry))
             error = copy_pinned(copy, to_slot, entry, level);
         else
             copy_leaf(copy, to_slot, from_slot, entry, level);
@@ -332,9 +341,6 @@ aspen_copy_tables(struct aspen_vma *to, struct aspen_vma *from)
 
     int error = copy_level(&copy, child->root, from->mm->root,
                            ASPEN_TABLE_LEVELS - 1, from->start, from->end);
-    for (unsigned kind = 0; kind < ASPEN_RSS_KINDS; kind++)
-        if (copy.pages[kind])
-            aspen_mm_rss_add(child, kind, copy.pages[kind]);
     /* A look at an entry that changed meanwhile may leave one. */
     if (copy.spare != ASPEN_NO_FRAME)
         aspen_frame_put(copy.aspen, copy.spare);

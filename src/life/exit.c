@@ -41,9 +41,8 @@ leave_mm(struct aspen_mm *mm)
     aspen_store(&mm->state, (uint32_t)ASPEN_MM_DYING);
     aspen_mm_flags_set(mm, ASPEN_MM_OOM_SKIP);
     unmap_all(mm);
-    aspen_store(&mm->state, (uint32_t)ASPEN_MM_EMPTY);
-    aspen_mm_write_unlock(mm);
     aspen_mm_unpublish(mm);
+    aspen_mm_write_unlock(mm);
 }
 
 static void

@@ -142,6 +142,7 @@ aspen_mm_unpublish(struct aspen_mm *mm)
         aspen_list_remove(&mm->registry_link);
         aspen_store_relaxed(&aspen->registry_count, aspen->registry_count - 1);
     }
+    aspen_store(&mm->state, (uint32_t)ASPEN_MM_EMPTY);
     aspen_spin_unlock(&aspen->registry_lock);
 }
 

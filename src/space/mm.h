@@ -18,7 +18,8 @@ ASPEN_MUST_USE int aspen_mm_alloc(struct aspen *aspen, struct aspen_mm **mm);
 /* Make it LIVE and enter it into the registry. */
 void aspen_mm_publish(struct aspen_mm *mm);
 
-/* Leave the registry, if in it. */
+/* Leave the registry, if in it, and be EMPTY: who looks there finds no space
+ * that is. */
 void aspen_mm_unpublish(struct aspen_mm *mm);
 
 /* Put it on the swap list unless it is there / take it off if it is. Context:
