@@ -85,6 +85,13 @@ sim_task(void)
     return sim.running < SIM_TASKS ? sim.running : 0;
 }
 
+void
+aspen_port_tlb_flush(const uint64_t *cpus, uint32_t root, uint64_t start,
+                     uint64_t end, bool tables)
+{
+    (void)cpus, (void)root, (void)start, (void)end, (void)tables;
+}
+
 /* ---- Points ------------------------------------------------------------ */
 
 static void

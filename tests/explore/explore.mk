@@ -1,28 +1,50 @@
 # SPDX-License-Identifier: MIT
 #
 # Tests on the sim port: the core, built for it, and the orders of concurrent
-# calls explored. tests/explore/test_NAME.c is a program each.
+# calls explored. tests/explore/test_NAME.c is a program each. test_mmu is one
+# for each kind of processor: sim (x86-64 without hardware flags), sim-flags
+# (with them), sim-arm64, sim-arm64-flags.
 
 CFLAGS_sim := -O1 -DASPEN_TEST_BUILD
+CFLAGS_sim-flags := $(CFLAGS_sim) -DASPEN_PORT_MMU_WRITES_ENTRIES
+CFLAGS_sim-arm64 := $(CFLAGS_sim) -DASPEN_PORT_PAGING_AARCH64
+CFLAGS_sim-arm64-flags := $(CFLAGS_sim-arm64) -DASPEN_PORT_MMU_WRITES_ENTRIES
 SIM_PORT := $(wildcard ports/sim/*.c)
-SIM_FLAGS := -Iinclude -Isrc -Iports/sim -Itests/explore -Itests/unit
+SIM_FLAGS := -Iinclude -Isrc -Iports/sim -Itests/explore -Itests/unit \
+    -Itests/mmu
+SIM_MMU := tests/mmu/mmu.c tests/mmu/told.c
+SIM_WRAPS := $(shell tests/mmu/wraps.sh $(SIM_MMU))
 EXPLORE := $(patsubst tests/explore/%.c,%,$(wildcard tests/explore/test_*.c))
-EXPLORE_PROGRAMS := $(addprefix $(BUILD)/tests/explore/,$(EXPLORE))
+EXPLORE_PROGRAMS := $(addprefix $(BUILD)/tests/explore/,$(EXPLORE) \
+    test_mmu-flags test_mmu-arm64 test_mmu-arm64-flags)
 
-$(BUILD)/obj/sim/%.o: %.c Makefile | $(DEPS_check)
-	$(call say,CC,$@)
-	@mkdir -p $(@D)
-	$(Q)$(CC) $(SIM_FLAGS) $(CPPFLAGS) $(CFLAGS_ALL) $(CFLAGS_sim) \
-	    $(CFLAGS) -MMD -MP -c -o $@ $<
+# $(call sim_variant,VARIANT)
+define sim_variant
+$(BUILD)/obj/$1/%.o: %.c Makefile | $(DEPS_check)
+	$$(call say,CC,$$@)
+	@mkdir -p $$(@D)
+	$$(Q)$$(CC) $$(SIM_FLAGS) $$(CPPFLAGS) $$(CFLAGS_ALL) $$(CFLAGS_$1) \
+	    $$(CFLAGS) -MMD -MP -c -o $$@ $$<
 
-$(BUILD)/sim/libaspen-test.a: $(call objects,sim,$(CORE) $(SIM_PORT)) \
+$(BUILD)/$1/libaspen-test.a: $(call objects,$1,$(CORE) $(SIM_PORT)) \
     sources.txt
-	$(call say,AR,$@)
-	@mkdir -p $(@D)
-	@rm -f $@
-	$(Q)$(AR) rcs $@ $(filter %.o,$^)
+	$$(call say,AR,$$@)
+	@mkdir -p $$(@D)
+	@rm -f $$@
+	$$(Q)$$(AR) rcs $$@ $$(filter %.o,$$^)
 
-$(EXPLORE_PROGRAMS): $(BUILD)/tests/explore/%: \
+$(BUILD)/tests/explore/test_mmu$(patsubst sim%,%,$1): \
+    $(call objects,$1,tests/explore/test_mmu.c tests/explore/explore.c \
+        $(SIM_MMU)) $(BUILD)/$1/libaspen-test.a
+	$$(call say,LD,$$@)
+	@mkdir -p $$(@D)
+	$$(Q)$$(CC) $$(CFLAGS_$1) $$(LDFLAGS) $$(SIM_WRAPS) -o $$@ $$^ -lcmocka
+endef
+$(foreach v,sim sim-flags sim-arm64 sim-arm64-flags, \
+    $(eval $(call sim_variant,$v)))
+
+$(filter-out %/test_mmu $(BUILD)/tests/explore/test_mmu-%, \
+    $(EXPLORE_PROGRAMS)): $(BUILD)/tests/explore/%: \
     $(BUILD)/obj/sim/tests/explore/%.o \
     $(BUILD)/obj/sim/tests/explore/explore.o $(BUILD)/sim/libaspen-test.a
 	$(call say,LD,$@)

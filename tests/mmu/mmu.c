@@ -68,6 +68,7 @@ static struct {
     struct aspen_port_spinlock lock; /* for the rest */
     uint32_t quiet[ROOTS];
     struct bracket brackets[ROOTS];
+    uint64_t ended; /* brackets that were closed */
     bool broken;
     char breach[256];
     struct mmu_counts counts; /* atomic */
@@ -541,17 +542,26 @@ meet(uint64_t start, uint64_t end, uint64_t address, uint64_t bytes)
     return address < end && start < address + bytes;
 }
 
-/* Is a change of the range under way? */
-static bool
-is_bracketed(uint32_t root, uint64_t address, uint64_t bytes)
+static uint64_t
+brackets_ended(void)
 {
-    bool found = false;
-
     aspen_port_spin_lock(&mmu.lock);
+    uint64_t ended = mmu.ended;
+    aspen_port_spin_unlock(&mmu.lock);
+    return ended;
+}
+
+/* Is a change of the range under way, or was one since `ended`, from when on
+ * entries were read? */
+static bool
+is_bracketed(const struct mmu_cached *cached, uint64_t ended)
+{
+    aspen_port_spin_lock(&mmu.lock);
+    bool found = mmu.ended != ended;
     for (unsigned i = 0; i < ROOTS; i++) {
         const struct bracket *at = &mmu.brackets[i];
-        found |= at->open && at->root == root &&
-                 meet(at->start, at->end, address, bytes);
+        found |= at->open && at->root == cached->root &&
+                 meet(at->start, at->end, cached->address, cached->bytes);
     }
     aspen_port_spin_unlock(&mmu.lock);
     return found;
@@ -597,6 +607,7 @@ mmu_second_end(uint32_t root, uint64_t start, uint64_t end)
         if (found)
             at->open = false;
     }
+    mmu.ended++;
     aspen_port_spin_unlock(&mmu.lock);
     if (!found)
         breach("a bracket [%#" PRIx64 ", %#" PRIx64
@@ -613,6 +624,7 @@ struct load {
     bool sets;
     uint64_t left;
     uint64_t seen;
+    uint64_t ended; /* brackets, when it began */
 };
 
 static void
@@ -622,8 +634,7 @@ load_leaf(struct load *load, const struct mmu_cached *cached, bool accessed)
     load->left--;
     if (mmu.config.flags == MMU_FLAGS_FAULT && !accessed)
         return;
-    if (load->second &&
-        is_bracketed(cached->root, cached->address, cached->bytes))
+    if (load->second && is_bracketed(cached, load->ended))
         return;
     if (!find(load->cpu, cached->root, true, cached->level, cached->address))
         insert(load->cpu, cached);
@@ -680,6 +691,8 @@ mmu_load(unsigned number, uint32_t root, uint64_t most)
     if (!mmu.attached)
         return 0;
     aspen_port_spin_lock(&load.cpu->lock);
+    if (load.second)
+        load.ended = brackets_ended();
     start_at_root(&walk);
     load_below(&load, &walk);
     aspen_port_spin_unlock(&load.cpu->lock);

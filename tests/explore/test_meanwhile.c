@@ -1,0 +1,243 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What somebody else sees in the middle of a call, over all orders: sizes that
+ * were never so, a space in the registry that is none any more, a huge leaf
+ * that goes while fork copies it.
+ */
+#include "explore.h"
+#include "paging/table.h"
+#include "space/mm.h"
+#include <aspen/aspen.h>
+
+#define PAGE    4096ull
+#define START   (16 * PAGE)
+#define HUGE_AT 0x40000000ull
+#define HUGE    (2ull << 20)
+#define FRAMES  192u
+#define MOST    20000u
+
+static struct {
+    struct aspen *aspen;
+    struct aspen_mm *mm;
+    struct aspen_mm *child;
+    struct aspen_object *object;
+    void *direct_map;
+} scene;
+
+static void
+must(int error)
+{
+    if (error)
+        sim_fail(aspen_error_name(error));
+}
+
+static void
+setup(void *unused)
+{
+    struct aspen_config config;
+
+    (void)unused;
+    aspen_config_init(&config);
+    config.frames = FRAMES;
+    config.direct_map = aspen_port_memory_alloc(FRAMES * PAGE);
+    scene.direct_map = config.direct_map;
+    scene.child = NULL;
+    scene.object = NULL;
+    must(aspen_create(&config, &scene.aspen));
+    must(aspen_mm_create(scene.aspen, &scene.mm));
+}
+
+static void
+tear_down(void)
+{
+    struct aspen_finding finding = {0};
+
+    if (aspen_validate(scene.aspen, &finding))
+        sim_fail(finding.text);
+    if (scene.child)
+        aspen_mm_put(scene.child);
+    if (scene.mm)
+        aspen_mm_put(scene.mm);
+    if (scene.object)
+        aspen_object_put(scene.object);
+    must(aspen_destroy(scene.aspen));
+    aspen_port_memory_free(scene.direct_map, FRAMES * PAGE);
+}
+
+/* ---- Sizes ------------------------------------------------------------- */
+
+static void
+setup_pages(void *unused)
+{
+    struct aspen_mmap_args args = {
+        .address = START,
+        .length_bytes = 2 * PAGE,
+        .vm_flags = ASPEN_VM_READ | ASPEN_VM_WRITE,
+        .flags = ASPEN_MAP_FIXED,
+    };
+    uint64_t address;
+
+    setup(unused);
+    must(aspen_mmap(scene.mm, &args, &address));
+    must(aspen_fault(scene.mm, START + PAGE, ASPEN_ACCESS_WRITE));
+}
+
+static void
+fault_task(void *unused)
+{
+    (void)unused;
+    must(aspen_fault(scene.mm, START, ASPEN_ACCESS_WRITE));
+}
+
+static void
+discard_task(void *unused)
+{
+    struct aspen_mm_counters counters;
+
+    (void)unused;
+    must(aspen_madvise(scene.mm, START, 2 * PAGE, ASPEN_MADV_DONTNEED));
+    aspen_mm_counters_read(scene.mm, &counters);
+    if (counters.anon_pages > 2)
+        sim_fail("more pages than the mapping has");
+}
+
+static void
+check_sizes(void *unused)
+{
+    struct aspen_mm_counters counters;
+
+    (void)unused;
+    aspen_mm_counters_read(scene.mm, &counters);
+    if (counters.peak_resident_pages > 2)
+        sim_fail("a peak of more pages than there ever were");
+    tear_down();
+}
+
+static void
+sizes_were_true(void **state)
+{
+    struct sim_program program = {
+        setup_pages, {fault_task, discard_task}, 2, check_sizes, NULL};
+
+    (void)state;
+    explore_holds("a fault beside DONTNEED", &program, MOST);
+}
+
+/* ---- The registry ------------------------------------------------------ */
+
+static void
+exit_task(void *unused)
+{
+    (void)unused;
+    aspen_mm_put(scene.mm);
+    scene.mm = NULL;
+}
+
+static void
+look_task(void *unused)
+{
+    (void)unused;
+    aspen_spin_lock(&scene.aspen->registry_lock, ASPEN_LOCK_LEAF);
+    aspen_list_for_each(link, &scene.aspen->registry)
+    {
+        const struct aspen_mm *mm =
+            aspen_container_of(link, struct aspen_mm, registry_link);
+        uint32_t is = aspen_load(&mm->state);
+        if (is != ASPEN_MM_LIVE && is != ASPEN_MM_DYING)
+            sim_fail("the registry has a space that is no more");
+    }
+    aspen_spin_unlock(&scene.aspen->registry_lock);
+}
+
+static void
+check(void *unused)
+{
+    (void)unused;
+    tear_down();
+}
+
+static void
+registry_has_spaces_alone(void **state)
+{
+    struct sim_program program = {
+        setup, {exit_task, look_task}, 2, check, NULL};
+
+    (void)state;
+    explore_holds("exit beside the registry", &program, MOST);
+}
+
+/* ---- A huge leaf ------------------------------------------------------- */
+
+static void
+setup_huge(void *unused)
+{
+    struct aspen_object_args object = {.kind = ASPEN_OBJECT_DEVICE,
+                                       .size_bytes = HUGE};
+    struct aspen_import_vma vma = {
+        .start = HUGE_AT,
+        .end = HUGE_AT + HUGE,
+        .flags = ASPEN_VM_READ | ASPEN_VM_WRITE | ASPEN_VM_MAYREAD |
+                 ASPEN_VM_MAYWRITE | ASPEN_VM_SHARED | ASPEN_VM_MAYSHARE |
+                 ASPEN_VM_PFNMAP,
+    };
+    struct aspen_import_pages pages = {
+        .address = HUGE_AT,
+        .count = 1,
+        .level = 1,
+        .kind = ASPEN_IMPORT_RAW,
+        .first_raw = 0x100000,
+    };
+    uint64_t done;
+
+    setup(unused);
+    must(aspen_object_create(scene.aspen, &object, &scene.object));
+    vma.object = scene.object;
+    must(aspen_import_vma(scene.mm, &vma));
+    must(aspen_import_pages(scene.mm, &pages, &done));
+}
+
+static void
+fork_task(void *unused)
+{
+    (void)unused;
+    must(aspen_fork(scene.mm, &scene.child));
+}
+
+static void
+take_back_task(void *unused)
+{
+    (void)unused;
+    aspen_object_unmap(scene.object, 0, HUGE, false);
+}
+
+static void
+check_huge(void *unused)
+{
+    struct aspen_slot slot;
+
+    (void)unused;
+    if (aspen_table_walk(scene.child, HUGE_AT, &slot) || slot.level == 0)
+        sim_fail("the child has something where nothing is");
+    tear_down();
+}
+
+static void
+huge_leaf_goes_in_fork(void **state)
+{
+    struct sim_program program = {
+        setup_huge, {fork_task, take_back_task}, 2, check_huge, NULL};
+
+    (void)state;
+    explore_holds("fork beside a huge leaf that goes", &program, MOST);
+}
+
+int
+main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(sizes_were_true),
+        cmocka_unit_test(registry_has_spaces_alone),
+        cmocka_unit_test(huge_leaf_goes_in_fork),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

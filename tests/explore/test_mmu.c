@@ -1,0 +1,448 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * One processor goes on reading and writing through what it has cached
+ * (tests/mmu) beside each call that takes it away, over all orders. A second
+ * MMU listens to the brackets and takes in what it can meanwhile.
+ *
+ * What is written is there afterwards, or the write faulted; what a call took
+ * away is cached nowhere when it returns; frames that are freed neither.
+ */
+#include "explore.h"
+#include "told.h"
+#include "paging/table.h"
+#include "space/mm.h"
+#include <aspen/aspen.h>
+
+#define PAGE   4096ull
+#define START  (16 * PAGE)
+#define OTHER  (64 * PAGE)
+#define FRAMES 128u
+#define MOST   1500u
+#define CPU    0u
+#define CHILD  1u /* the CPU of what is forked */
+
+#ifdef ASPEN_PORT_MMU_WRITES_ENTRIES
+#define FLAGS MMU_FLAGS_SET
+#else
+#define FLAGS MMU_FLAGS_FAULT
+#endif
+
+/* What one run works on; the machine is made anew for each. */
+static struct {
+    struct aspen *aspen;
+    struct aspen_mm *mm;
+    struct aspen_mm *child;
+    struct aspen_object *object;
+    void *direct_map;
+    char disk[PAGE];
+    bool shared;  /* a file, mapped shared; else anonymous */
+    bool freed;   /* MADV_FREE came before */
+    bool written; /* the processor's write went through */
+    char child_saw;
+    uint64_t at; /* where the page is in the end */
+} scene;
+
+static void
+must(int error)
+{
+    if (error)
+        sim_fail(aspen_error_name(error));
+}
+
+/* ---- A file ------------------------------------------------------------ */
+
+static int
+read_disk(void *context, uint64_t pgoff, void *page)
+{
+    (void)context;
+    (void)pgoff;
+    memcpy(page, scene.disk, PAGE);
+    return 0;
+}
+
+static int
+write_disk(void *context, uint64_t pgoff, const void *const pages[],
+           uint64_t bytes)
+{
+    (void)context;
+    (void)pgoff;
+    sim_point(pages[0], false);
+    memcpy(scene.disk, pages[0], bytes < PAGE ? bytes : PAGE);
+    return 0;
+}
+
+static const struct aspen_pager_ops pager = {.read = read_disk,
+                                             .write = write_disk};
+
+/* ---- Set up ------------------------------------------------------------ */
+
+static char
+access_byte(unsigned cpu, struct aspen_mm *mm, uint64_t address,
+            enum mmu_access access, char byte)
+{
+    must(told_run(cpu, mm, address, access, &byte, 1));
+    return byte;
+}
+
+static void
+map(void)
+{
+    struct aspen_object_args object = {
+        .kind = ASPEN_OBJECT_FILE, .size_bytes = PAGE, .pager = &pager};
+    struct aspen_mmap_args args = {
+        .address = START,
+        .length_bytes = PAGE,
+        .vm_flags = ASPEN_VM_READ | ASPEN_VM_WRITE,
+        .flags = ASPEN_MAP_FIXED,
+    };
+    uint64_t address;
+
+    if (scene.shared) {
+        must(aspen_object_create(scene.aspen, &object, &scene.object));
+        args.object = scene.object;
+        args.vm_flags |= ASPEN_VM_SHARED;
+    }
+    must(aspen_mmap(scene.mm, &args, &address));
+}
+
+static void
+setup(void *unused)
+{
+    struct aspen_config config;
+    struct mmu_config mmu = {
+        .frames = FRAMES, .flags = FLAGS, .on_breach = sim_fail};
+
+    (void)unused;
+    aspen_config_init(&config);
+    config.frames = FRAMES;
+    config.semantics = ASPEN_SEMANTICS_6_18;
+    config.direct_map = aspen_port_memory_alloc(FRAMES * PAGE);
+    config.hooks.notifier = &told_notifier;
+    scene.direct_map = mmu.direct_map = config.direct_map;
+    scene.child = NULL;
+    scene.object = NULL;
+    scene.written = false;
+    scene.at = START;
+    memset(scene.disk, 0, sizeof(scene.disk));
+    told_of(NULL);
+    must(aspen_create(&config, &scene.aspen));
+    mmu_attach(&mmu);
+    told_of(scene.aspen);
+    must(aspen_mm_create(scene.aspen, &scene.mm));
+    aspen_mm_activate(scene.mm, CPU);
+    map();
+    access_byte(CPU, scene.mm, START, MMU_WRITE, '1');
+    if (scene.freed) {
+        must(aspen_madvise(scene.mm, START, PAGE, ASPEN_MADV_FREE));
+        access_byte(CPU, scene.mm, START, MMU_READ, 0);
+    }
+    mmu_load(MMU_SECOND, scene.mm->root, 16);
+}
+
+/* ---- The processor ----------------------------------------------------- */
+
+/* 0, or the fault's error where the page is no more. */
+static void
+write_task(void *unused)
+{
+    char byte = '2';
+
+    (void)unused;
+    int error = told_run(CPU, scene.mm, START, MMU_WRITE, &byte, 1);
+    if (error == TOLD_FOR_EVER)
+        sim_fail("faults answer 0, and the access faults again");
+    scene.written = error == 0;
+}
+
+static void
+read_task(void *unused)
+{
+    char byte = 0;
+
+    (void)unused;
+    int error = told_run(CPU, scene.mm, START, MMU_READ, &byte, 1);
+    if (!error && byte != '1' && byte != 0)
+        sim_fail("the processor reads what nobody wrote");
+    mmu_load(MMU_SECOND, scene.mm->root, 16);
+}
+
+/* What was cached before the call is gone now that it has returned. */
+static void
+gone(uint64_t since, bool writable, const char *call)
+{
+    mmu_check_gone(scene.mm->root, START, START + PAGE, since, writable, call);
+}
+
+/* ---- Calls ------------------------------------------------------------- */
+
+static void
+munmap_task(void *unused)
+{
+    uint64_t since = mmu_now();
+
+    (void)unused;
+    must(aspen_munmap(scene.mm, START, PAGE));
+    gone(since, false, "munmap");
+}
+
+static void
+protect_task(void *unused)
+{
+    uint64_t since = mmu_now();
+
+    (void)unused;
+    must(aspen_mprotect(scene.mm, START, PAGE, ASPEN_VM_READ, -1));
+    gone(since, true, "mprotect");
+}
+
+static void
+discard_task(void *unused)
+{
+    uint64_t since = mmu_now();
+
+    (void)unused;
+    must(aspen_madvise(scene.mm, START, PAGE, ASPEN_MADV_DONTNEED));
+    gone(since, false, "DONTNEED");
+}
+
+static void
+sync_task(void *unused)
+{
+    uint64_t since = mmu_now();
+
+    (void)unused;
+    must(aspen_object_sync(scene.object, 0, PAGE));
+    gone(since, true, "sync");
+}
+
+static void
+resize_task(void *unused)
+{
+    uint64_t since = mmu_now();
+
+    (void)unused;
+    must(aspen_object_resize(scene.object, 0));
+    gone(since, false, "resize");
+}
+
+static void
+fork_task(void *unused)
+{
+    (void)unused;
+    must(aspen_fork(scene.mm, &scene.child));
+    aspen_mm_activate(scene.child, CHILD);
+    scene.child_saw = access_byte(CHILD, scene.child, START, MMU_READ, 0);
+}
+
+static void
+move_task(void *unused)
+{
+    struct aspen_mremap_args args = {
+        .address = START,
+        .old_bytes = PAGE,
+        .new_bytes = PAGE,
+        .flags = ASPEN_MREMAP_MAYMOVE | ASPEN_MREMAP_FIXED,
+        .new_address = OTHER,
+    };
+    uint64_t since = mmu_now();
+
+    (void)unused;
+    must(aspen_mremap(scene.mm, &args, &scene.at));
+    gone(since, false, "mremap");
+}
+
+/* ---- Afterwards -------------------------------------------------------- */
+
+static void
+leave(struct aspen_mm **mm)
+{
+    if (!*mm)
+        return;
+    uint32_t root = (*mm)->root;
+
+    mmu_check(root, "all that");
+    mmu_quiet(root);
+    aspen_mm_put(*mm);
+    *mm = NULL;
+    mmu_check_gone(root, 0, UINT64_MAX, UINT64_MAX, false, "exit");
+    mmu_forget(root);
+}
+
+static void
+tear_down(void)
+{
+    struct aspen_finding finding = {0};
+
+    if (aspen_validate(scene.aspen, &finding))
+        sim_fail(finding.text);
+    leave(&scene.child);
+    leave(&scene.mm);
+    if (scene.object)
+        aspen_object_put(scene.object);
+    told_of(NULL);
+    must(aspen_destroy(scene.aspen));
+    aspen_port_memory_free(scene.direct_map, FRAMES * PAGE);
+}
+
+/* A file has what was written, sooner or later. */
+static void
+check_disk(void *unused)
+{
+    (void)unused;
+    must(aspen_object_sync(scene.object, 0, PAGE));
+    if (scene.written && scene.disk[0] != '2')
+        sim_fail("a write is lost on its way to the file");
+    tear_down();
+}
+
+/* So has memory; a page that was freed lazily goes now, if it may. */
+static void
+check_memory(void *unused)
+{
+    char wants = scene.written ? '2' : '1';
+
+    (void)unused;
+    if (scene.child &&
+        access_byte(CHILD, scene.child, START, MMU_READ, 0) != scene.child_saw)
+        sim_fail("what the parent writes changes the child");
+    leave(&scene.child); /* who else maps the page keeps it */
+    must(aspen_madvise(scene.mm, scene.at, PAGE, ASPEN_MADV_PAGEOUT));
+    char has = access_byte(CPU, scene.mm, scene.at, MMU_READ, 0);
+    if (has != wants && (scene.written || !scene.freed))
+        sim_fail("a write is lost");
+    tear_down();
+}
+
+static void
+check_nothing(void *unused)
+{
+    (void)unused;
+    tear_down();
+}
+
+/* ---- Scenes ------------------------------------------------------------ */
+
+struct row {
+    const char *name;
+    bool shared;
+    bool freed;
+    void (*tasks[3])(void *context);
+    void (*check)(void *context);
+};
+
+static void
+explore_row(const struct row *row)
+{
+    struct sim_program program = {.setup = setup, .check = row->check};
+
+    scene.shared = row->shared;
+    scene.freed = row->freed;
+    while (program.tasks < 3 && row->tasks[program.tasks]) {
+        program.task[program.tasks] = row->tasks[program.tasks];
+        program.tasks++;
+    }
+    explore_holds(row->name, &program, MOST);
+}
+
+static void
+anonymous_memory(void **state)
+{
+    static const struct row rows[] = {
+        {"write, munmap",
+         false,
+         false,
+         {write_task, munmap_task},
+         check_nothing},
+        {"write, mprotect",
+         false,
+         false,
+         {write_task, protect_task},
+         check_memory},
+        {"read, munmap", false, false, {read_task, munmap_task}, check_nothing},
+        {"read, DONTNEED twice",
+         false,
+         false,
+         {read_task, discard_task, discard_task},
+         check_nothing},
+        {"write, fork", false, false, {write_task, fork_task}, check_memory},
+        {"write, mremap", false, false, {write_task, move_task}, check_memory},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
+        explore_row(&rows[i]);
+}
+
+static void
+lazily_freed_memory(void **state)
+{
+    static const struct row rows[] = {
+        {"freed: write, fork",
+         false,
+         true,
+         {write_task, fork_task},
+         check_memory},
+        {"freed: write, mremap",
+         false,
+         true,
+         {write_task, move_task},
+         check_memory},
+        {"freed: write, mprotect",
+         false,
+         true,
+         {write_task, protect_task},
+         check_memory},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
+        explore_row(&rows[i]);
+}
+
+static void
+shared_file(void **state)
+{
+    static const struct row rows[] = {
+        {"file: write, sync", true, false, {write_task, sync_task}, check_disk},
+        {"file: write, munmap",
+         true,
+         false,
+         {write_task, munmap_task},
+         check_disk},
+        {"file: write, munmap, sync",
+         true,
+         false,
+         {write_task, munmap_task, sync_task},
+         check_disk},
+        {"file: write, mprotect, sync",
+         true,
+         false,
+         {write_task, protect_task, sync_task},
+         check_disk},
+        {"file: write, DONTNEED, sync",
+         true,
+         false,
+         {write_task, discard_task, sync_task},
+         check_disk},
+        {"file: write, resize",
+         true,
+         false,
+         {write_task, resize_task},
+         check_nothing},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
+        explore_row(&rows[i]);
+}
+
+int
+main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(anonymous_memory),
+        cmocka_unit_test(lazily_freed_memory),
+        cmocka_unit_test(shared_file),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
