@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "explore.h"
 
+#include "internal.h"
 #include <inttypes.h>
 
 #define RANDOM_RUNS 2000
@@ -68,4 +69,88 @@ explore_breaks(const char *name, const struct sim_program *program,
         fail_msg("%s: the schedule does not replay", name);
     print_message("%s: found after %" PRIu64 " schedules: %s\n", name,
                   result.schedules + result.cut, result.what);
+}
+
+/* ---- Scenes ------------------------------------------------------------ */
+
+void
+must(int error)
+{
+    if (error)
+        sim_fail(aspen_error_name(error));
+}
+
+struct aspen *
+explore_machine(const struct aspen_config *config, uint32_t frames)
+{
+    struct aspen_config filled;
+    struct aspen *aspen;
+
+    if (config)
+        filled = *config;
+    else
+        aspen_config_init(&filled);
+    filled.frames = frames;
+    filled.direct_map = aspen_port_memory_alloc(frames * PAGE);
+    must(aspen_create(&filled, &aspen));
+    return aspen;
+}
+
+void
+explore_validate(struct aspen *aspen)
+{
+    struct aspen_finding finding = {0};
+
+    if (aspen_validate(aspen, &finding))
+        sim_fail(finding.text);
+}
+
+void
+explore_machine_end(struct aspen *aspen)
+{
+    void *direct_map = aspen->config.direct_map;
+    size_t bytes = aspen->config.frames * PAGE;
+
+    must(aspen_destroy(aspen));
+    aspen_port_memory_free(direct_map, bytes);
+}
+
+uint8_t *
+explore_bytes(struct aspen *aspen, uint32_t frame)
+{
+    return (uint8_t *)aspen->config.direct_map + frame * PAGE;
+}
+
+void
+explore_map(struct aspen_mm *mm, uint64_t address, uint64_t pages,
+            uint64_t vm_flags, struct aspen_object *object)
+{
+    struct aspen_mmap_args args = {
+        .address = address,
+        .length_bytes = pages * PAGE,
+        .vm_flags = vm_flags,
+        .flags = ASPEN_MAP_FIXED,
+        .object = object,
+    };
+    uint64_t result;
+
+    must(aspen_mmap(mm, &args, &result));
+}
+
+void
+explore_plan(struct aspen *aspen, uint64_t fail_at)
+{
+    struct aspen_failpoint_plan plan = {
+        .mode = fail_at ? ASPEN_FAIL_ONCE : ASPEN_FAIL_NEVER,
+        .number = fail_at,
+    };
+
+    must(aspen_failpoints_set(aspen, &plan));
+}
+
+void
+explore_plan_end(struct aspen *aspen, struct aspen_failpoint_counts *counts)
+{
+    aspen_failpoints_read(aspen, counts);
+    must(aspen_failpoints_set(aspen, NULL));
 }

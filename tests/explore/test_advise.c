@@ -5,10 +5,7 @@
  */
 #include "explore.h"
 #include "space/vma.h"
-#include <aspen/aspen.h>
 
-#define PAGE   4096ull
-#define START  (16 * PAGE)
 #define FRAMES 128u
 #define MOST   6000
 #define OLD    7
@@ -16,7 +13,6 @@
 struct scene {
     struct aspen *aspen;
     struct aspen_mm *mm;
-    void *direct_map;
     enum aspen_advice advice;
     bool touched; /* the page is there before */
     bool owns;    /* the VMA has an anon_vma before */
@@ -26,45 +22,28 @@ struct scene {
 
 static struct scene scene;
 
-static void
-must(int error)
-{
-    if (error)
-        sim_fail(aspen_error_name(error));
-}
-
 static uint8_t *
 byte_at(uint64_t address)
 {
     uint32_t frame;
 
     must(aspen_translate(scene.mm, address, ASPEN_ACCESS_READ, &frame));
-    return (uint8_t *)scene.direct_map + frame * PAGE;
+    return explore_bytes(scene.aspen, frame);
 }
 
 static void
 setup(void *unused)
 {
     struct aspen_config config;
-    struct aspen_mmap_args args = {
-        .address = START,
-        .length_bytes = 2 * PAGE,
-        .vm_flags = ASPEN_VM_READ | ASPEN_VM_WRITE,
-        .flags = ASPEN_MAP_FIXED,
-    };
-    uint64_t address;
 
     (void)unused;
     aspen_config_init(&config);
-    config.frames = FRAMES;
     config.mmap_min_address = 0;
     config.mmap_min_fixed = 0;
     config.semantics = ASPEN_SEMANTICS_6_18;
-    config.direct_map = aspen_port_memory_alloc(FRAMES * PAGE);
-    scene.direct_map = config.direct_map;
-    must(aspen_create(&config, &scene.aspen));
+    scene.aspen = explore_machine(&config, FRAMES);
     must(aspen_mm_create(scene.aspen, &scene.mm));
-    must(aspen_mmap(scene.mm, &args, &address));
+    explore_map(scene.mm, START, 2, RW, NULL);
     if (scene.owns)
         must(aspen_fault(scene.mm, START + PAGE, ASPEN_ACCESS_WRITE));
     if (!scene.touched)
@@ -94,18 +73,14 @@ check_page(void)
 static void
 check(void *unused)
 {
-    struct aspen_finding finding = {0};
-
     (void)unused;
     if (scene.faulted && (scene.advice != ASPEN_MADV_GUARD_INSTALL ||
                           scene.faulted != -ASPEN_EFAULT))
         sim_fail("the fault failed");
     check_page();
-    if (aspen_validate(scene.aspen, &finding))
-        sim_fail(finding.text);
+    explore_validate(scene.aspen);
     aspen_mm_put(scene.mm);
-    must(aspen_destroy(scene.aspen));
-    aspen_port_memory_free(scene.direct_map, FRAMES * PAGE);
+    explore_machine_end(scene.aspen);
 }
 
 static void

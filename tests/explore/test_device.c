@@ -5,10 +5,7 @@
  */
 #include "explore.h"
 #include "paging/table.h"
-#include <aspen/aspen.h>
 
-#define PAGE   4096ull
-#define START  (16 * PAGE)
 #define FRAMES 64u
 #define MOST   2000u
 #define RAW    0x1000u
@@ -18,20 +15,12 @@ struct scene {
     struct aspen *aspen;
     struct aspen_mm *mm;
     struct aspen_object *device;
-    void *direct_map;
     uint64_t generation; /* of its memory */
     bool warm;
     unsigned access;
 };
 
 static struct scene scene;
-
-static void
-must(int error)
-{
-    if (error)
-        sim_fail(aspen_error_name(error));
-}
 
 static int
 device_fault(void *context, uint64_t pgoff, unsigned access,
@@ -49,29 +38,16 @@ static const struct aspen_pager_ops ops = {.fault = device_fault};
 static void
 setup(void *unused)
 {
-    struct aspen_config config;
     struct aspen_object_args object = {
         .kind = ASPEN_OBJECT_DEVICE, .size_bytes = PAGE, .pager = &ops};
-    struct aspen_mmap_args args = {
-        .address = START,
-        .length_bytes = PAGE,
-        .vm_flags =
-            ASPEN_VM_READ | ASPEN_VM_WRITE | ASPEN_VM_SHARED | ASPEN_VM_PFNMAP,
-        .flags = ASPEN_MAP_FIXED,
-    };
-    uint64_t address;
 
     (void)unused;
     scene.generation = 0;
-    aspen_config_init(&config);
-    config.frames = FRAMES;
-    config.direct_map = aspen_port_memory_alloc(FRAMES * PAGE);
-    scene.direct_map = config.direct_map;
-    must(aspen_create(&config, &scene.aspen));
+    scene.aspen = explore_machine(NULL, FRAMES);
     must(aspen_mm_create(scene.aspen, &scene.mm));
     must(aspen_object_create(scene.aspen, &object, &scene.device));
-    args.object = scene.device;
-    must(aspen_mmap(scene.mm, &args, &address));
+    explore_map(scene.mm, START, 1, RW | ASPEN_VM_SHARED | ASPEN_VM_PFNMAP,
+                scene.device);
     if (scene.warm)
         must(aspen_fault(scene.mm, START, ASPEN_ACCESS_READ));
 }
@@ -79,19 +55,16 @@ setup(void *unused)
 static void
 check(void *unused)
 {
-    struct aspen_finding finding = {0};
     struct aspen_slot slot;
 
     (void)unused;
     uint64_t entry = aspen_table_walk(scene.mm, START, &slot);
     if (entry && aspen_entry_frame(entry) != RAW + scene.generation)
         sim_fail("memory that was taken back is mapped");
-    if (aspen_validate(scene.aspen, &finding))
-        sim_fail(finding.text);
+    explore_validate(scene.aspen);
     aspen_mm_put(scene.mm);
     aspen_object_put(scene.device);
-    must(aspen_destroy(scene.aspen));
-    aspen_port_memory_free(scene.direct_map, FRAMES * PAGE);
+    explore_machine_end(scene.aspen);
 }
 
 static void

@@ -8,10 +8,7 @@
 #include "paging/table.h"
 #include "space/rmap.h"
 #include "space/vma.h"
-#include <aspen/aspen.h>
 
-#define PAGE   4096ull
-#define START  (16 * PAGE)
 #define FRAMES 128u
 #define MOST   200000
 
@@ -20,8 +17,7 @@ struct scene {
     struct aspen *aspen;
     struct aspen_mm *parent;
     struct aspen_mm *child; /* NULL: the fork failed */
-    void *direct_map;
-    uint32_t frame; /* of the parent's first page */
+    uint32_t frame;         /* of the parent's first page */
     uint64_t before;
     uint64_t fail_at; /* 0: the fork succeeds */
     bool swapped;     /* the second page is swapped out */
@@ -30,13 +26,6 @@ struct scene {
 };
 
 static struct scene scene;
-
-static void
-must(int error)
-{
-    if (error)
-        sim_fail(aspen_error_name(error));
-}
 
 /* ---- Set-up and check -------------------------------------------------- */
 
@@ -52,7 +41,6 @@ add_pages(enum aspen_import_kind kind, uint64_t address)
 static void
 setup(void *unused)
 {
-    struct aspen_config config;
     struct aspen_import_vma vma = {
         .start = START,
         .end = START + 2 * PAGE,
@@ -66,11 +54,7 @@ setup(void *unused)
     scene.child = NULL;
     scene.parent_met = false;
     scene.entries = 0;
-    aspen_config_init(&config);
-    config.frames = FRAMES;
-    config.direct_map = aspen_port_memory_alloc(FRAMES * PAGE);
-    scene.direct_map = config.direct_map;
-    must(aspen_create(&config, &scene.aspen));
+    scene.aspen = explore_machine(NULL, FRAMES);
     must(aspen_swap_area_add(scene.aspen, 16, &type));
     must(aspen_mm_create(scene.aspen, &scene.parent));
     must(aspen_import_vma(scene.parent, &vma));
@@ -81,10 +65,8 @@ setup(void *unused)
     /* The walker's own reference. */
     aspen_frame_get(aspen_frame_at(scene.aspen, scene.frame));
     scene.before = aspen_hash_mm(scene.parent, ASPEN_HASH_COUNTS);
-    struct aspen_failpoint_plan plan = {ASPEN_FAIL_ONCE, scene.fail_at, NULL,
-                                        NULL};
     if (scene.fail_at)
-        must(aspen_failpoints_set(scene.aspen, &plan));
+        explore_plan(scene.aspen, scene.fail_at);
 }
 
 /* Both are done: nothing of a failed child is left, nothing is lost. */
@@ -92,7 +74,6 @@ static void
 check(void *unused)
 {
     struct aspen_counters counters;
-    struct aspen_finding finding = {0};
 
     (void)unused;
     if ((scene.child == NULL) != (scene.fail_at != 0))
@@ -105,11 +86,9 @@ check(void *unused)
     if (aspen_hash_mm(scene.parent, ASPEN_HASH_COUNTS) != scene.before)
         sim_fail("the parent is not as it was");
     aspen_frame_put(scene.aspen, scene.frame);
-    if (aspen_validate(scene.aspen, &finding))
-        sim_fail(finding.text);
+    explore_validate(scene.aspen);
     aspen_mm_put(scene.parent);
-    must(aspen_destroy(scene.aspen));
-    aspen_port_memory_free(scene.direct_map, FRAMES * PAGE);
+    explore_machine_end(scene.aspen);
 }
 
 /* ---- Tasks ------------------------------------------------------------- */
@@ -225,12 +204,11 @@ registry_task(void *unused)
 static uint64_t
 count_steps(void)
 {
-    struct aspen_failpoint_plan plan = {ASPEN_FAIL_NEVER, 0, NULL, NULL};
     struct aspen_failpoint_counts counts;
 
     scene.fail_at = 0;
     setup(NULL);
-    must(aspen_failpoints_set(scene.aspen, &plan));
+    explore_plan(scene.aspen, scene.fail_at);
     must(aspen_fork(scene.parent, &scene.child));
     aspen_failpoints_read(scene.aspen, &counts);
     check(NULL);

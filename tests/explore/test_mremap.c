@@ -7,10 +7,7 @@
 #include "explore.h"
 #include "space/rmap.h"
 #include "space/vma.h"
-#include <aspen/aspen.h>
 
-#define PAGE   4096ull
-#define START  (16 * PAGE)
 #define TARGET (1024 * PAGE)
 #define FRAMES 128u
 #define MOST   4000u
@@ -19,8 +16,7 @@ struct scene {
     struct aspen *aspen;
     struct aspen_mm *mm;
     struct aspen_object *object; /* NULL: private zeroes */
-    void *direct_map;
-    uint32_t frame; /* with a reference of the scene's */
+    uint32_t frame;              /* with a reference of the scene's */
     bool shared;
     bool faults; /* the other task faults instead of walking */
     unsigned flags;
@@ -31,25 +27,9 @@ struct scene {
 static struct scene scene;
 
 static void
-must(int error)
-{
-    if (error)
-        sim_fail(aspen_error_name(error));
-}
-
-static void
 map(uint64_t vm_flags)
 {
-    struct aspen_mmap_args args = {
-        .address = START,
-        .length_bytes = 2 * PAGE,
-        .vm_flags = ASPEN_VM_READ | ASPEN_VM_WRITE | vm_flags,
-        .flags = ASPEN_MAP_FIXED,
-        .object = scene.object,
-    };
-    uint64_t address;
-
-    must(aspen_mmap(scene.mm, &args, &address));
+    explore_map(scene.mm, START, 2, RW | vm_flags, scene.object);
 }
 
 static void
@@ -57,17 +37,9 @@ setup(void *unused)
 {
     struct aspen_object_args object = {.kind = ASPEN_OBJECT_SHMEM,
                                        .size_bytes = 4 * PAGE};
-    struct aspen_failpoint_plan plan = {scene.fail_at ? ASPEN_FAIL_ONCE
-                                                      : ASPEN_FAIL_NEVER,
-                                        scene.fail_at, NULL, NULL};
-    struct aspen_config config;
 
     (void)unused;
-    aspen_config_init(&config);
-    config.frames = FRAMES;
-    config.direct_map = aspen_port_memory_alloc(FRAMES * PAGE);
-    scene.direct_map = config.direct_map;
-    must(aspen_create(&config, &scene.aspen));
+    scene.aspen = explore_machine(NULL, FRAMES);
     must(aspen_mm_create(scene.aspen, &scene.mm));
     scene.object = NULL;
     if (scene.shared)
@@ -76,7 +48,7 @@ setup(void *unused)
     must(aspen_fault(scene.mm, START, ASPEN_ACCESS_WRITE));
     must(aspen_translate(scene.mm, START, ASPEN_ACCESS_READ, &scene.frame));
     aspen_frame_get(aspen_frame_at(scene.aspen, scene.frame));
-    must(aspen_failpoints_set(scene.aspen, &plan));
+    explore_plan(scene.aspen, scene.fail_at);
 }
 
 static void
@@ -117,23 +89,18 @@ other_task(void *unused)
 static void
 check(void *unused)
 {
-    struct aspen_finding finding = {0};
-
     (void)unused;
-    aspen_failpoints_read(scene.aspen, &scene.counts);
-    must(aspen_failpoints_set(scene.aspen, NULL));
+    explore_plan_end(scene.aspen, &scene.counts);
     /* A fault may have mapped a shared page at its old place once more. */
     uint64_t entries = aspen_rmap_count(scene.aspen, scene.frame);
     if (entries != 1 && !(scene.faults && scene.shared && entries == 2))
         sim_fail("the page is lost");
     aspen_frame_put(scene.aspen, scene.frame);
-    if (aspen_validate(scene.aspen, &finding))
-        sim_fail(finding.text);
+    explore_validate(scene.aspen);
     aspen_mm_put(scene.mm);
     if (scene.object)
         aspen_object_put(scene.object);
-    must(aspen_destroy(scene.aspen));
-    aspen_port_memory_free(scene.direct_map, FRAMES * PAGE);
+    explore_machine_end(scene.aspen);
 }
 
 static uint64_t

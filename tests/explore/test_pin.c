@@ -8,10 +8,7 @@
 #include "explore.h"
 #include "frames/pins.h"
 #include "space/vma.h"
-#include <aspen/aspen.h>
 
-#define PAGE   4096ull
-#define START  (16 * PAGE)
 #define FRAMES (scene.with_huge ? 2048u : 128u)
 #define HUGE   (512 * PAGE)
 #define MOST   4000u
@@ -21,25 +18,17 @@ struct scene {
     struct aspen *aspen;
     struct aspen_mm *parent;
     struct aspen_mm *child; /* NULL: none */
-    void *direct_map;
-    uint32_t frame;  /* pinned, or ASPEN_NO_FRAME */
-    uint32_t huge;   /* with_huge: pinned from the beginning */
-    unsigned flags;  /* of the pin */
-    bool unpin;      /* pinned at first, and given back */
-    bool with_child; /* from the beginning */
-    bool with_huge;  /* a huge page is pinned as well */
+    uint32_t frame;         /* pinned, or ASPEN_NO_FRAME */
+    uint32_t huge;          /* with_huge: pinned from the beginning */
+    unsigned flags;         /* of the pin */
+    bool unpin;             /* pinned at first, and given back */
+    bool with_child;        /* from the beginning */
+    bool with_huge;         /* a huge page is pinned as well */
     uint64_t fail_at;
     struct aspen_failpoint_counts counts;
 };
 
 static struct scene scene;
-
-static void
-must(int error)
-{
-    if (error)
-        sim_fail(aspen_error_name(error));
-}
 
 static void
 must_or_planned(int error)
@@ -49,12 +38,6 @@ must_or_planned(int error)
 }
 
 /* ---- Set-up and check -------------------------------------------------- */
-
-static uint8_t *
-bytes_of(uint32_t frame)
-{
-    return (uint8_t *)scene.direct_map + frame * PAGE;
-}
 
 static uint32_t
 frame_at(struct aspen_mm *mm)
@@ -87,46 +70,29 @@ map_with_huge(void)
 static void
 map(void)
 {
-    struct aspen_mmap_args args = {
-        .address = START,
-        .length_bytes = PAGE,
-        .vm_flags = ASPEN_VM_READ | ASPEN_VM_WRITE,
-        .flags = ASPEN_MAP_FIXED,
-    };
-    uint64_t address;
-
     if (scene.with_huge)
         map_with_huge();
     else
-        must(aspen_mmap(scene.parent, &args, &address));
+        explore_map(scene.parent, START, 1, RW, NULL);
 }
 
 static void
 setup(void *unused)
 {
-    struct aspen_config config;
-    struct aspen_failpoint_plan plan = {scene.fail_at ? ASPEN_FAIL_ONCE
-                                                      : ASPEN_FAIL_NEVER,
-                                        scene.fail_at, NULL, NULL};
-
     (void)unused;
     scene.child = NULL;
     scene.frame = ASPEN_NO_FRAME;
-    aspen_config_init(&config);
-    config.frames = FRAMES;
-    config.direct_map = aspen_port_memory_alloc(FRAMES * PAGE);
-    scene.direct_map = config.direct_map;
-    must(aspen_create(&config, &scene.aspen));
+    scene.aspen = explore_machine(NULL, FRAMES);
     must(aspen_mm_create(scene.aspen, &scene.parent));
     map();
     must(aspen_fault(scene.parent, START, ASPEN_ACCESS_WRITE));
-    bytes_of(frame_at(scene.parent))[0] = 42;
+    explore_bytes(scene.aspen, frame_at(scene.parent))[0] = 42;
     if (scene.unpin)
         must(aspen_pin_range(scene.parent, START, PAGE, scene.flags,
                              &scene.frame));
     if (scene.with_child)
         must(aspen_fork(scene.parent, &scene.child));
-    must(aspen_failpoints_set(scene.aspen, &plan));
+    explore_plan(scene.aspen, scene.fail_at);
 }
 
 /* The program's page is the pinned one, also when it writes; the child's is
@@ -148,16 +114,13 @@ check_pinned(void)
 static void
 check(void *unused)
 {
-    struct aspen_finding finding = {0};
-
     (void)unused;
-    aspen_failpoints_read(scene.aspen, &scene.counts);
-    must(aspen_failpoints_set(scene.aspen, NULL));
-    if (aspen_validate(scene.aspen, &finding))
-        sim_fail(finding.text);
-    if (bytes_of(frame_at(scene.parent))[0] != 42)
+    explore_plan_end(scene.aspen, &scene.counts);
+    explore_validate(scene.aspen);
+    if (explore_bytes(scene.aspen, frame_at(scene.parent))[0] != 42)
         sim_fail("contents are lost");
-    if (scene.child && bytes_of(frame_at(scene.child))[0] != 42)
+    if (scene.child &&
+        explore_bytes(scene.aspen, frame_at(scene.child))[0] != 42)
         sim_fail("the child's contents are lost");
     if (scene.frame != ASPEN_NO_FRAME) {
         check_pinned();
@@ -167,11 +130,9 @@ check(void *unused)
         aspen_unpin(scene.parent, &scene.huge, 1, true);
     if (scene.child)
         aspen_mm_put(scene.child);
-    if (aspen_validate(scene.aspen, &finding))
-        sim_fail(finding.text);
+    explore_validate(scene.aspen);
     aspen_mm_put(scene.parent);
-    must(aspen_destroy(scene.aspen));
-    aspen_port_memory_free(scene.direct_map, FRAMES * PAGE);
+    explore_machine_end(scene.aspen);
 }
 
 /* ---- Tasks ------------------------------------------------------------- */

@@ -7,19 +7,14 @@
 #include "explore.h"
 #include "space/pkeys.h"
 #include "space/vma.h"
-#include <aspen/aspen.h>
 
-#define PAGE   4096ull
-#define START  (16 * PAGE)
 #define FRAMES 64u
 #define MOST   2000u
-#define RW     (ASPEN_VM_READ | ASPEN_VM_WRITE)
 
 struct scene {
     struct aspen *aspen;
     struct aspen_mm *mm;
     struct aspen_mm *forked;
-    void *direct_map;
     struct aspen_arch_ops arch;
     uint32_t rights; /* of every task */
     int keys[2];     /* that tasks were given; 0: none */
@@ -29,13 +24,6 @@ struct scene {
 };
 
 static struct scene scene;
-
-static void
-must(int error)
-{
-    if (error)
-        sim_fail(aspen_error_name(error));
-}
 
 static uint32_t
 rights(void *context, const struct aspen_mm *mm)
@@ -58,14 +46,7 @@ rights_set(void *context, const struct aspen_mm *mm, uint32_t now)
 static void
 setup(void *unused)
 {
-    struct aspen_mmap_args args = {
-        .address = START,
-        .length_bytes = 2 * PAGE,
-        .vm_flags = RW,
-        .flags = ASPEN_MAP_FIXED,
-    };
     struct aspen_config config;
-    uint64_t address;
     int key;
 
     bool asks = scene.asks;
@@ -74,33 +55,28 @@ setup(void *unused)
     memset(&scene, 0, sizeof(scene));
     scene.asks = asks;
     aspen_config_init(&config);
-    config.frames = FRAMES;
-    config.direct_map = aspen_port_memory_alloc(FRAMES * PAGE);
     config.pkeys = 5;
     config.execute_only = ASPEN_EXECUTE_ONLY_KEY;
     scene.arch.rights = rights;
     scene.arch.rights_set = rights_set;
     if (scene.asks)
         config.hooks.arch = &scene.arch;
-    scene.direct_map = config.direct_map;
-    must(aspen_create(&config, &scene.aspen));
+    scene.aspen = explore_machine(&config, FRAMES);
     must(aspen_mm_create(scene.aspen, &scene.mm));
     must(aspen_pkey_alloc(scene.mm, 0, &key));
     must(aspen_pkey_alloc(scene.mm, ASPEN_PKEY_DISABLE_ACCESS, &key));
-    must(aspen_mmap(scene.mm, &args, &address));
+    explore_map(scene.mm, START, 2, RW, NULL);
     must(aspen_fault(scene.mm, START, ASPEN_ACCESS_WRITE));
 }
 
 static void
 check(void *unused)
 {
-    struct aspen_finding finding = {0};
     struct aspen_pkeys pkeys;
     uint32_t frame;
 
     (void)unused;
-    if (aspen_validate(scene.aspen, &finding))
-        sim_fail(finding.text);
+    explore_validate(scene.aspen);
     aspen_pkeys_read(scene.mm, &pkeys);
     for (unsigned i = 0; i < 2; i++)
         if (scene.keys[i] && scene.keys[i] == pkeys.execute_only_key)
@@ -115,8 +91,7 @@ check(void *unused)
     if (scene.forked)
         aspen_mm_put(scene.forked);
     aspen_mm_put(scene.mm);
-    must(aspen_destroy(scene.aspen));
-    aspen_port_memory_free(scene.direct_map, FRAMES * PAGE);
+    explore_machine_end(scene.aspen);
 }
 
 /* ---- Tasks ------------------------------------------------------------- */

@@ -10,16 +10,12 @@
 #include "explore.h"
 #include "paging/table.h"
 #include "space/vma.h"
-#include <aspen/aspen.h>
 
-#define PAGE    4096ull
-#define START   (16 * PAGE)
 #define FRAMES  64u
 #define MOST    1000u
 #define WRITERS 3u
 #define OLD     42
 #define NEW     43
-#define RW      (ASPEN_VM_READ | ASPEN_VM_WRITE)
 
 /* What stands at the page when the tasks begin. */
 enum page {
@@ -40,7 +36,6 @@ struct scene {
     struct aspen_mm *parent;
     struct aspen_mm *child;  /* from the beginning; NULL: none */
     struct aspen_mm *forked; /* by a task; NULL: none */
-    void *direct_map;
     enum page page;
     bool read_only; /* the mapping is: the program cannot write */
     unsigned flags; /* of copies */
@@ -58,13 +53,6 @@ struct scene {
 static struct scene scene;
 
 static void
-must(int error)
-{
-    if (error)
-        sim_fail(aspen_error_name(error));
-}
-
-static void
 must_or_planned(int error)
 {
     if (error && !scene.fail_at)
@@ -72,12 +60,6 @@ must_or_planned(int error)
 }
 
 /* ---- Set-up ------------------------------------------------------------ */
-
-static uint8_t *
-bytes_of(uint32_t frame)
-{
-    return (uint8_t *)scene.direct_map + frame * PAGE;
-}
 
 static unsigned
 at(unsigned writer)
@@ -107,7 +89,8 @@ set_up_page(void)
         return;
     }
     must(aspen_fault(scene.parent, START, ASPEN_ACCESS_WRITE));
-    memset(bytes_of((uint32_t)aspen_entry_frame(entry_now())), OLD, PAGE);
+    memset(explore_bytes(scene.aspen, (uint32_t)aspen_entry_frame(entry_now())),
+           OLD, PAGE);
     if (scene.page == WRITABLE)
         return;
     if (scene.page == LAZY) {
@@ -124,18 +107,6 @@ set_up_page(void)
 static void
 setup(void *unused)
 {
-    struct aspen_config config;
-    struct aspen_mmap_args args = {
-        .address = START,
-        .length_bytes = 2 * PAGE,
-        .vm_flags = RW,
-        .flags = ASPEN_MAP_FIXED,
-    };
-    struct aspen_failpoint_plan plan = {scene.fail_at ? ASPEN_FAIL_ONCE
-                                                      : ASPEN_FAIL_NEVER,
-                                        scene.fail_at, NULL, NULL};
-    uint64_t address;
-
     (void)unused;
     scene.child = NULL;
     scene.forked = NULL;
@@ -144,18 +115,14 @@ setup(void *unused)
     scene.unmapped = false;
     memset(scene.wrote, 0, sizeof(scene.wrote));
     memset(scene.forked_with, 0, sizeof(scene.forked_with));
-    aspen_config_init(&config);
-    config.frames = FRAMES;
-    config.direct_map = aspen_port_memory_alloc(FRAMES * PAGE);
-    scene.direct_map = config.direct_map;
-    must(aspen_create(&config, &scene.aspen));
+    scene.aspen = explore_machine(NULL, FRAMES);
     must(aspen_mm_create(scene.aspen, &scene.parent));
-    must(aspen_mmap(scene.parent, &args, &address));
+    explore_map(scene.parent, START, 2, RW, NULL);
     set_up_page();
     if (scene.read_only)
         must(aspen_mprotect(scene.parent, START, PAGE, ASPEN_VM_READ,
                             ASPEN_PKEY_SAME));
-    must(aspen_failpoints_set(scene.aspen, &plan));
+    explore_plan(scene.aspen, scene.fail_at);
 }
 
 /* ---- Check ------------------------------------------------------------- */
@@ -168,7 +135,7 @@ byte_at(struct aspen_mm *mm, uint64_t address)
     /* What was never touched, or was dropped, is zeroes. */
     if (aspen_translate(mm, address, ASPEN_ACCESS_READ, &frame))
         return 0;
-    return bytes_of(frame)[address % PAGE];
+    return explore_bytes(scene.aspen, frame)[address % PAGE];
 }
 
 static uint8_t
@@ -225,13 +192,9 @@ check_pinned(void)
 static void
 check(void *unused)
 {
-    struct aspen_finding finding = {0};
-
     (void)unused;
-    aspen_failpoints_read(scene.aspen, &scene.counts);
-    must(aspen_failpoints_set(scene.aspen, NULL));
-    if (aspen_validate(scene.aspen, &finding))
-        sim_fail(finding.text);
+    explore_plan_end(scene.aspen, &scene.counts);
+    explore_validate(scene.aspen);
     for (unsigned writer = 0; writer < WRITERS; writer++) {
         check_parent(writer);
         check_child(writer);
@@ -245,8 +208,7 @@ check(void *unused)
     if (scene.forked)
         aspen_mm_put(scene.forked);
     aspen_mm_put(scene.parent);
-    must(aspen_destroy(scene.aspen));
-    aspen_port_memory_free(scene.direct_map, FRAMES * PAGE);
+    explore_machine_end(scene.aspen);
 }
 
 /* ---- Tasks ------------------------------------------------------------- */
@@ -294,7 +256,8 @@ store_as(unsigned writer)
                 return error;
             continue;
         }
-        uint8_t *page = bytes_of((uint32_t)aspen_entry_frame(entry));
+        uint8_t *page =
+            explore_bytes(scene.aspen, (uint32_t)aspen_entry_frame(entry));
         struct aspen_slot slot;
         aspen_table_walk(scene.parent, START, &slot);
         sim_point(page, true);
@@ -335,8 +298,8 @@ device_as(unsigned writer, unsigned flags, bool unpin)
     if (error)
         return;
     if (flags & ASPEN_PIN_WRITE) {
-        sim_point(bytes_of(frame), true);
-        bytes_of(frame)[at(writer)] = NEW;
+        sim_point(explore_bytes(scene.aspen, frame), true);
+        explore_bytes(scene.aspen, frame)[at(writer)] = NEW;
         scene.wrote[writer] = true;
     }
     if (unpin)
@@ -366,7 +329,7 @@ look_at(struct aspen_mm *mm)
     uint32_t frame;
 
     if (!aspen_translate(mm, START, ASPEN_ACCESS_READ, &frame))
-        sim_point(bytes_of(frame), false);
+        sim_point(explore_bytes(scene.aspen, frame), false);
 }
 
 static void

@@ -7,9 +7,7 @@
  */
 #include "explore.h"
 #include "object/page_cache.h"
-#include <aspen/aspen.h>
 
-#define PAGE    4096ull
 #define SHARED  (16 * PAGE)
 #define PRIVATE (32 * PAGE)
 #define FRAMES  64u
@@ -21,7 +19,6 @@ struct scene {
     struct aspen_mm *mm;
     struct aspen_mm *child; /* NULL: none */
     struct aspen_object *file;
-    void *direct_map;
     bool warm; /* pages are mapped and dirty at the beginning */
     bool punch;
     bool cut; /* nothing may be there in the end */
@@ -34,13 +31,6 @@ struct scene {
 };
 
 static struct scene scene;
-
-static void
-must(int error)
-{
-    if (error)
-        sim_fail(aspen_error_name(error));
-}
 
 /* ---- The pager: one byte ----------------------------------------------- */
 
@@ -92,35 +82,19 @@ static const struct aspen_pager_ops ops = {.read = read_page,
 static void
 map(uint64_t at, uint64_t flags)
 {
-    struct aspen_mmap_args args = {
-        .address = at,
-        .length_bytes = PAGE,
-        .vm_flags = ASPEN_VM_READ | ASPEN_VM_WRITE | flags,
-        .flags = ASPEN_MAP_FIXED,
-        .object = scene.file,
-    };
-    uint64_t address;
-    must(aspen_mmap(scene.mm, &args, &address));
+    explore_map(scene.mm, at, 1, RW | flags, scene.file);
 }
 
 static void
 setup(void *unused)
 {
-    struct aspen_config config;
     struct aspen_object_args args = {.size_bytes = PAGE, .pager = &ops};
-    struct aspen_failpoint_plan plan = {scene.fail_at ? ASPEN_FAIL_ONCE
-                                                      : ASPEN_FAIL_NEVER,
-                                        scene.fail_at, NULL, NULL};
 
     (void)unused;
     scene.child = NULL;
     scene.stored = 42;
     scene.written = 0;
-    aspen_config_init(&config);
-    config.frames = FRAMES;
-    config.direct_map = aspen_port_memory_alloc(FRAMES * PAGE);
-    scene.direct_map = config.direct_map;
-    must(aspen_create(&config, &scene.aspen));
+    scene.aspen = explore_machine(NULL, FRAMES);
     must(aspen_mm_create(scene.aspen, &scene.mm));
     must(aspen_object_create(scene.aspen, &args, &scene.file));
     map(SHARED, ASPEN_VM_SHARED);
@@ -129,7 +103,7 @@ setup(void *unused)
         must(aspen_fault(scene.mm, SHARED, ASPEN_ACCESS_WRITE));
         must(aspen_fault(scene.mm, PRIVATE, ASPEN_ACCESS_READ));
     }
-    must(aspen_failpoints_set(scene.aspen, &plan));
+    explore_plan(scene.aspen, scene.fail_at);
 }
 
 static void
@@ -158,13 +132,9 @@ check_cache(void)
 static void
 check(void *unused)
 {
-    struct aspen_finding finding = {0};
-
     (void)unused;
-    aspen_failpoints_read(scene.aspen, &scene.counts);
-    must(aspen_failpoints_set(scene.aspen, NULL));
-    if (aspen_validate(scene.aspen, &finding))
-        sim_fail(finding.text);
+    explore_plan_end(scene.aspen, &scene.counts);
+    explore_validate(scene.aspen);
     if (scene.cut && !scene.punch) {
         check_cache();
         check_gone(scene.mm, SHARED);
@@ -181,8 +151,7 @@ check(void *unused)
         aspen_mm_put(scene.child);
     aspen_mm_put(scene.mm);
     aspen_object_put(scene.file);
-    must(aspen_destroy(scene.aspen));
-    aspen_port_memory_free(scene.direct_map, FRAMES * PAGE);
+    explore_machine_end(scene.aspen);
 }
 
 /* ---- Tasks ------------------------------------------------------------- */
@@ -243,7 +212,7 @@ store_byte(uint8_t byte)
     if (!aspen_entry_is_leaf(entry, slot.level) ||
         !(aspen_entry_bits(entry) & ASPEN_ENTRY_WRITE))
         return false;
-    ((uint8_t *)scene.direct_map)[aspen_entry_frame(entry) * PAGE] = byte;
+    explore_bytes(scene.aspen, (uint32_t)aspen_entry_frame(entry))[0] = byte;
     scene.written = byte;
     return true;
 }
