@@ -137,6 +137,15 @@ explore_map(struct aspen_mm *mm, uint64_t address, uint64_t pages,
     must(aspen_mmap(mm, &args, &result));
 }
 
+static bool planned; /* a step of this run fails */
+
+void
+must_or_planned(int error)
+{
+    if (!planned)
+        must(error);
+}
+
 void
 explore_plan(struct aspen *aspen, uint64_t fail_at)
 {
@@ -145,6 +154,7 @@ explore_plan(struct aspen *aspen, uint64_t fail_at)
         .number = fail_at,
     };
 
+    planned = fail_at != 0;
     must(aspen_failpoints_set(aspen, &plan));
 }
 

@@ -48,6 +48,9 @@ void explore_map(struct aspen_mm *mm, uint64_t address, uint64_t pages,
 /* The step with this number fails, once; 0: none does. */
 void explore_plan(struct aspen *aspen, uint64_t fail_at);
 
+/* What may fail where a step of the plan does. */
+void must_or_planned(int error);
+
 /* What was crossed since; from here on nothing fails. */
 void explore_plan_end(struct aspen *aspen,
                       struct aspen_failpoint_counts *counts);

@@ -30,13 +30,6 @@ struct scene {
 
 static struct scene scene;
 
-static void
-must_or_planned(int error)
-{
-    if (error && !scene.fail_at)
-        sim_fail(aspen_error_name(error));
-}
-
 /* ---- Set-up and check -------------------------------------------------- */
 
 static uint32_t

@@ -52,13 +52,6 @@ struct scene {
 
 static struct scene scene;
 
-static void
-must_or_planned(int error)
-{
-    if (error && !scene.fail_at)
-        sim_fail(aspen_error_name(error));
-}
-
 /* ---- Set-up ------------------------------------------------------------ */
 
 static unsigned

@@ -8,6 +8,7 @@
  */
 #define _GNU_SOURCE
 #include "helper.h"
+#include "stores.h"
 
 #include "space/vma.h"
 #include <pthread.h>
@@ -38,46 +39,6 @@ struct writer {
     pthread_t thread;
 };
 
-/* While the mmap lock is held nobody takes a translation away, but for a fault
- * that gives a page of one's own: that one does not lose bytes. */
-static bool
-access_byte(struct shared *shared, uint64_t address, unsigned access,
-            uint8_t *byte)
-{
-    struct aspen_mm *mm = shared->mm;
-    uint32_t frame;
-
-    aspen_read_lock(&mm->mmap_lock, ASPEN_LOCK_MM);
-    bool there = !aspen_translate(mm, address, access, &frame);
-    uint8_t *at =
-        (uint8_t *)shared->helper.direct_map + frame * PAGE + address % PAGE;
-    if (there && access == ASPEN_ACCESS_WRITE)
-        *at = *byte;
-    else if (there)
-        *byte = *at;
-    aspen_read_unlock(&mm->mmap_lock);
-    return there;
-}
-
-static void
-store(struct shared *shared, uint64_t address, uint8_t byte)
-{
-    while (!access_byte(shared, address, ASPEN_ACCESS_WRITE, &byte))
-        assert_int_equal(aspen_fault(shared->mm, address, ASPEN_ACCESS_WRITE),
-                         0);
-}
-
-static uint8_t
-load(struct shared *shared, uint64_t address)
-{
-    uint8_t byte;
-
-    while (!access_byte(shared, address, ASPEN_ACCESS_READ, &byte))
-        assert_int_equal(aspen_fault(shared->mm, address, ASPEN_ACCESS_READ),
-                         0);
-    return byte;
-}
-
 /* A copy's source is not there: the host's page fault makes the time long
  * between finding the page and writing to it. */
 static void
@@ -86,7 +47,7 @@ write_byte(const struct writer *writer, uint64_t address, uint8_t byte)
     uint64_t done;
 
     if (writer->store) {
-        store(writer->shared, address, byte);
+        store(&writer->shared->helper, writer->shared->mm, address, byte);
         return;
     }
     *writer->source = byte;
@@ -108,7 +69,7 @@ write_pages(void *argument)
         uint64_t address = shared->areas[writer->area] + i % PAGES * PAGE +
                            64 * writer->number;
         write_byte(writer, address, (uint8_t)i);
-        if (load(shared, address) != (uint8_t)i)
+        if (load(&shared->helper, shared->mm, address) != (uint8_t)i)
             aspen_fetch_add_relaxed(&shared->lost, 1);
     }
     aspen_fetch_sub(&shared->running, 1);
@@ -158,7 +119,8 @@ set_up(struct shared *shared, unsigned threads, unsigned writers)
         shared->areas[area] =
             helper_map(shared->mm, (area + 1) * GIB, PAGES, RW);
         for (unsigned i = 0; i < PAGES; i++)
-            store(shared, shared->areas[area] + i * PAGE, 0);
+            store(&shared->helper, shared->mm, shared->areas[area] + i * PAGE,
+                  0);
     }
     assert_int_equal(aspen_mprotect(shared->mm, shared->areas[READ_ONLY],
                                     PAGES * PAGE, R, ASPEN_PKEY_SAME),

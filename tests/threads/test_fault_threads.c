@@ -6,6 +6,7 @@
  */
 #define _GNU_SOURCE
 #include "helper.h"
+#include "stores.h"
 
 #include "space/vma.h"
 #include <pthread.h>
@@ -32,32 +33,7 @@ struct writer {
     pthread_t thread;
 };
 
-/*
- * A store, as a processor does it: the translation stays true until the store
- * is done, since whoever takes it away holds the mmap lock for writing, and
- * flushes.
- */
-static void
-store(struct shared *shared, uint64_t address, uint8_t value)
-{
-    struct aspen_mm *mm = shared->mm;
-    uint32_t frame;
-
-    for (;;) {
-        aspen_read_lock(&mm->mmap_lock, ASPEN_LOCK_MM);
-        int missing = aspen_translate(mm, address, ASPEN_ACCESS_WRITE, &frame);
-        if (!missing)
-            ((uint8_t *)
-                 shared->helper.direct_map)[frame * PAGE + address % PAGE] =
-                value;
-        aspen_read_unlock(&mm->mmap_lock);
-        if (!missing)
-            return;
-        assert_int_equal(aspen_fault(mm, address, ASPEN_ACCESS_WRITE), 0);
-    }
-}
-
-/* The same by somebody outside. */
+/* A store by somebody outside. */
 static void
 write_memory(struct shared *shared, uint64_t address, uint8_t value)
 {
@@ -80,8 +56,11 @@ write_pages(void *argument)
         unsigned page = (unsigned)(r / 3 % PAGES);
         uint64_t address =
             shared->areas[area] + page * PAGE + 64 * writer->number;
-        (writer->number % 2 ? write_memory : store)(
-            shared, address, ++shared->last[writer->number][area][page]);
+        uint8_t value = ++shared->last[writer->number][area][page];
+        if (writer->number % 2)
+            write_memory(shared, address, value);
+        else
+            store(&shared->helper, shared->mm, address, value);
     }
     return NULL;
 }

@@ -338,6 +338,20 @@ helper_map(struct aspen_mm *mm, uint64_t address, uint64_t pages,
     return helper_map_object(mm, address, pages, vm_flags, NULL, 0);
 }
 
+int
+helper_try_map(struct aspen_mm *mm, uint64_t address, uint64_t bytes,
+               uint64_t vm_flags, unsigned flags, uint64_t *result)
+{
+    struct aspen_mmap_args args = {
+        .address = address,
+        .length_bytes = bytes,
+        .vm_flags = vm_flags,
+        .flags = flags,
+    };
+
+    return aspen_mmap(mm, &args, result);
+}
+
 void
 helper_unmap(struct aspen_mm *mm, uint64_t address, uint64_t pages)
 {

@@ -119,6 +119,9 @@ uint64_t helper_map(struct aspen_mm *mm, uint64_t address, uint64_t pages,
 uint64_t helper_map_object(struct aspen_mm *mm, uint64_t address,
                            uint64_t pages, uint64_t vm_flags,
                            struct aspen_object *object, uint64_t pgoff);
+/* Private zeroes with aspen_mmap()'s own flags; what it answers. */
+int helper_try_map(struct aspen_mm *mm, uint64_t address, uint64_t bytes,
+                   uint64_t vm_flags, unsigned flags, uint64_t *result);
 void helper_unmap(struct aspen_mm *mm, uint64_t address, uint64_t pages);
 
 /* By import, its flags as they are; the VMA. */

@@ -10,26 +10,14 @@
 
 #define AT(page) ((uint64_t)(page)*PAGE)
 
-static int
-try_map(struct aspen_mm *mm, uint64_t address, uint64_t bytes, uint64_t flags,
-        unsigned place, uint64_t *result)
-{
-    struct aspen_mmap_args args = {
-        .address = address,
-        .length_bytes = bytes,
-        .vm_flags = flags,
-        .flags = place,
-    };
-    return aspen_mmap(mm, &args, result);
-}
-
 static uint64_t
 map_over(struct aspen_mm *mm, uint64_t address, uint64_t pages, uint64_t flags)
 {
     uint64_t result;
 
-    assert_int_equal(
-        try_map(mm, address, pages * PAGE, flags, ASPEN_MAP_FIXED, &result), 0);
+    assert_int_equal(helper_try_map(mm, address, pages * PAGE, flags,
+                                    ASPEN_MAP_FIXED, &result),
+                     0);
     return result;
 }
 
@@ -43,33 +31,37 @@ test_arguments(void **state)
     uint64_t a;
     const unsigned fixed = ASPEN_MAP_FIXED;
 
-    assert_int_equal(try_map(mm, 0, 0, RW, 0, &a), -ASPEN_EINVAL);
-    assert_int_equal(try_map(mm, 0, UINT64_MAX, RW, 0, &a), -ASPEN_ENOMEM);
-    assert_int_equal(try_map(mm, 0, mm->address_limit, RW, 0, &a),
+    assert_int_equal(helper_try_map(mm, 0, 0, RW, 0, &a), -ASPEN_EINVAL);
+    assert_int_equal(helper_try_map(mm, 0, UINT64_MAX, RW, 0, &a),
                      -ASPEN_ENOMEM);
-    assert_int_equal(try_map(mm, AT(100) + 1, PAGE, RW, fixed, &a),
+    assert_int_equal(helper_try_map(mm, 0, mm->address_limit, RW, 0, &a),
+                     -ASPEN_ENOMEM);
+    assert_int_equal(helper_try_map(mm, AT(100) + 1, PAGE, RW, fixed, &a),
                      -ASPEN_EINVAL);
-    assert_int_equal(try_map(mm, AT(15), PAGE, RW, fixed, &a), -ASPEN_EPERM);
+    assert_int_equal(helper_try_map(mm, AT(15), PAGE, RW, fixed, &a),
+                     -ASPEN_EPERM);
     /* Where Linux looks at the length first, only AArch64 counts what is
      * below the lowest address. */
-    assert_int_equal(try_map(mm, 0, mm->address_limit, RW, fixed, &a),
+    assert_int_equal(helper_try_map(mm, 0, mm->address_limit, RW, fixed, &a),
                      ASPEN_LENGTH_BELOW_LOWEST ? -ASPEN_EPERM : -ASPEN_ENOMEM);
-    assert_int_equal(try_map(mm, mm->address_limit, PAGE, RW, fixed, &a),
+    assert_int_equal(helper_try_map(mm, mm->address_limit, PAGE, RW, fixed, &a),
                      -ASPEN_ENOMEM);
-    assert_int_equal(try_map(mm, AT(100), mm->address_limit, RW, fixed, &a),
-                     -ASPEN_ENOMEM);
-    assert_int_equal(try_map(mm, 0, PAGE, RW, 128, &a), -ASPEN_EINVAL);
     assert_int_equal(
-        try_map(mm, 0, PAGE, RW | ASPEN_VM_SHARED | ASPEN_VM_GROWSDOWN, 0, &a),
-        -ASPEN_EINVAL);
-    assert_int_equal(try_map(mm, 0, PAGE, ASPEN_VM_ACCOUNT, 0, &a),
+        helper_try_map(mm, AT(100), mm->address_limit, RW, fixed, &a),
+        -ASPEN_ENOMEM);
+    assert_int_equal(helper_try_map(mm, 0, PAGE, RW, 128, &a), -ASPEN_EINVAL);
+    assert_int_equal(helper_try_map(mm, 0, PAGE,
+                                    RW | ASPEN_VM_SHARED | ASPEN_VM_GROWSDOWN,
+                                    0, &a),
                      -ASPEN_EINVAL);
-    assert_int_equal(try_map(mm, 0, PAGE, ASPEN_VM_HUGETLB, 0, &a),
+    assert_int_equal(helper_try_map(mm, 0, PAGE, ASPEN_VM_ACCOUNT, 0, &a),
                      -ASPEN_EINVAL);
-    assert_int_equal(try_map(mm, 0, PAGE, RW | ASPEN_VM_MAYREAD, 0, &a),
+    assert_int_equal(helper_try_map(mm, 0, PAGE, ASPEN_VM_HUGETLB, 0, &a),
+                     -ASPEN_EINVAL);
+    assert_int_equal(helper_try_map(mm, 0, PAGE, RW | ASPEN_VM_MAYREAD, 0, &a),
                      -ASPEN_EACCES);
     helper_assert_space(mm, "");
-    assert_int_equal(try_map(mm, AT(16), 1, RW, fixed, &a), 0);
+    assert_int_equal(helper_try_map(mm, AT(16), 1, RW, fixed, &a), 0);
     helper_assert_space(mm,
                         "  vma  0x10000-0x11000 rw- private  anon  account\n");
 }
@@ -125,12 +117,13 @@ test_charge(void **state)
     helper_map(mm, AT(3000), 100, RW | ASPEN_VM_NORESERVE); /* not honoured */
     assert_int_equal(helper_committed(&helper), 400);
     helper_state_take(&helper, mm, &before);
-    assert_int_equal(try_map(mm, 0, AT(100), RW, 0, &a), -ASPEN_ENOMEM);
+    assert_int_equal(helper_try_map(mm, 0, AT(100), RW, 0, &a), -ASPEN_ENOMEM);
     helper_assert_state(&helper, mm, &before);
 
     /* What is replaced counts. */
-    assert_int_equal(try_map(mm, AT(1100), AT(300), RW, ASPEN_MAP_FIXED, &a),
-                     -ASPEN_ENOMEM);
+    assert_int_equal(
+        helper_try_map(mm, AT(1100), AT(300), RW, ASPEN_MAP_FIXED, &a),
+        -ASPEN_ENOMEM);
     helper_assert_state(&helper, mm, &before);
     map_over(mm, AT(1100), 299, RW);
     assert_int_equal(helper_committed(&helper), 499);
@@ -151,9 +144,10 @@ test_noreserve(void **state)
     map_over(s->mm, AT(100), 3, R);
     assert_int_equal(helper_committed(&s->helper), 3);
     /* guess refuses what cannot be at all */
-    assert_int_equal(try_map(s->mm, 0, AT(5000), RW, 0, &a), -ASPEN_ENOMEM);
+    assert_int_equal(helper_try_map(s->mm, 0, AT(5000), RW, 0, &a),
+                     -ASPEN_ENOMEM);
     assert_int_equal(
-        try_map(s->mm, 0, AT(5000), RW | ASPEN_VM_NORESERVE, 0, &a), 0);
+        helper_try_map(s->mm, 0, AT(5000), RW | ASPEN_VM_NORESERVE, 0, &a), 0);
 }
 
 static void
@@ -171,7 +165,7 @@ test_map_count(void **state)
     /* As Linux: refused when there are more than the limit already. */
     for (uint64_t i = 0; i < 4; i++)
         helper_map(mm, AT(100 + 2 * i), 1, RW);
-    assert_int_equal(try_map(mm, 0, PAGE, RW, 0, &a), -ASPEN_ENOMEM);
+    assert_int_equal(helper_try_map(mm, 0, PAGE, RW, 0, &a), -ASPEN_ENOMEM);
     aspen_mm_put(mm);
     helper_destroy(&helper);
 }
@@ -203,19 +197,20 @@ test_populate(void **state)
     const unsigned fill = ASPEN_MAP_POPULATE;
     uint64_t a;
 
-    assert_int_equal(try_map(s->mm, 0, AT(4), RW, fill, &a), 0);
+    assert_int_equal(helper_try_map(s->mm, 0, AT(4), RW, fill, &a), 0);
     assert_int_equal(helper_counters(s->mm).anon_pages, 4);
     assert_int_equal(
-        try_map(s->mm, 0, AT(4), RW, fill | ASPEN_MAP_NONBLOCK, &a), 0);
+        helper_try_map(s->mm, 0, AT(4), RW, fill | ASPEN_MAP_NONBLOCK, &a), 0);
     assert_int_equal(helper_counters(s->mm).anon_pages, 4);
     /* What cannot be had is passed over. */
-    assert_int_equal(try_map(s->mm, 0, AT(4), 0, fill, &a), 0);
-    assert_int_equal(try_map(s->mm, 0, AT(4),
-                             RW | ASPEN_VM_LOCKONFAULT | ASPEN_VM_LOCKED, 0,
-                             &a),
+    assert_int_equal(helper_try_map(s->mm, 0, AT(4), 0, fill, &a), 0);
+    assert_int_equal(helper_try_map(s->mm, 0, AT(4),
+                                    RW | ASPEN_VM_LOCKONFAULT | ASPEN_VM_LOCKED,
+                                    0, &a),
                      0);
     assert_int_equal(helper_counters(s->mm).anon_pages, 4);
-    assert_int_equal(try_map(s->mm, 0, AT(4), RW | ASPEN_VM_LOCKED, 0, &a), 0);
+    assert_int_equal(
+        helper_try_map(s->mm, 0, AT(4), RW | ASPEN_VM_LOCKED, 0, &a), 0);
     assert_int_equal(helper_counters(s->mm).anon_pages, 8);
     helper_unmap(s->mm, a, 4);
 }
@@ -237,7 +232,8 @@ test_populate_steps(void **state)
         uint64_t a;
         plan.number++;
         assert_int_equal(aspen_failpoints_set(s->helper.aspen, &plan), 0);
-        int error = try_map(s->mm, AT(200), AT(3), RW, ASPEN_MAP_POPULATE, &a);
+        int error =
+            helper_try_map(s->mm, AT(200), AT(3), RW, ASPEN_MAP_POPULATE, &a);
         aspen_failpoints_read(s->helper.aspen, &counts);
         assert_int_equal(aspen_failpoints_set(s->helper.aspen, NULL), 0);
         refused += error != 0;

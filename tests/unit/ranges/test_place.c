@@ -6,19 +6,6 @@
 
 #define AT(page) ((uint64_t)(page)*PAGE)
 
-static int
-try_map(struct aspen_mm *mm, uint64_t address, uint64_t bytes, uint64_t flags,
-        unsigned place, uint64_t *result)
-{
-    struct aspen_mmap_args args = {
-        .address = address,
-        .length_bytes = bytes,
-        .vm_flags = flags,
-        .flags = place,
-    };
-    return aspen_mmap(mm, &args, result);
-}
-
 static void
 test_places(void **state)
 {
@@ -35,24 +22,25 @@ test_places(void **state)
     assert_int_equal(helper_map(mm, 0, 4, RX), AT(0xff4));
 
     /* A hint is taken when it is free, rounded down; else it is searched. */
-    assert_int_equal(try_map(mm, AT(0x800) + 5, PAGE, R, 0, &a), 0);
+    assert_int_equal(helper_try_map(mm, AT(0x800) + 5, PAGE, R, 0, &a), 0);
     assert_int_equal(a, AT(0x800));
-    assert_int_equal(try_map(mm, AT(0x800), PAGE, RW, 0, &a), 0);
+    assert_int_equal(helper_try_map(mm, AT(0x800), PAGE, RW, 0, &a), 0);
     assert_int_equal(a, AT(0xfda));
-    assert_int_equal(try_map(mm, AT(0x2000), PAGE, R, 0, &a), 0);
+    assert_int_equal(helper_try_map(mm, AT(0x2000), PAGE, R, 0, &a), 0);
     assert_int_equal(a, AT(0x2000));
-    assert_int_equal(try_map(mm, 5000, PAGE, R, 0, &a), 0);
+    assert_int_equal(helper_try_map(mm, 5000, PAGE, R, 0, &a), 0);
     assert_int_equal(a, AT(16));
 
     /* Nothing is left below the base: from the bottom up. */
-    assert_int_equal(try_map(mm, 0, AT(0xfff), R, 0, &a), 0);
+    assert_int_equal(helper_try_map(mm, 0, AT(0xfff), R, 0, &a), 0);
     assert_int_equal(a, mm->layout.mmap_bottom);
 
     assert_int_equal(
-        try_map(mm, AT(0x7ff), AT(2), R, ASPEN_MAP_FIXED_NOREPLACE, &a),
+        helper_try_map(mm, AT(0x7ff), AT(2), R, ASPEN_MAP_FIXED_NOREPLACE, &a),
         -ASPEN_EEXIST);
     assert_int_equal(
-        try_map(mm, AT(0x7fe), AT(2), RX, ASPEN_MAP_FIXED_NOREPLACE, &a), 0);
+        helper_try_map(mm, AT(0x7fe), AT(2), RX, ASPEN_MAP_FIXED_NOREPLACE, &a),
+        0);
     assert_int_equal(a, AT(0x7fe));
 }
 
@@ -69,7 +57,7 @@ test_guard_gap(void **state)
     helper_map(mm, AT(0x1f04), 0xf8, R);
     assert_int_equal(helper_map(mm, 0, 5, R), AT(0x1dfb));
     assert_int_equal(helper_map(mm, 0, 4, RW), AT(0x1ffc));
-    assert_int_equal(try_map(mm, AT(0x1e01), PAGE, RX, 0, &a), 0);
+    assert_int_equal(helper_try_map(mm, AT(0x1e01), PAGE, RX, 0, &a), 0);
     assert_int_equal(a, AT(0x1dfa)); /* the hint lies in the gap */
     assert_int_equal(helper_map(mm, AT(0x1eff), 1, R), AT(0x1eff));
 }
@@ -82,22 +70,23 @@ test_windows(void **state)
     const uint64_t gib = GIB / PAGE;
     uint64_t a;
 
-    assert_int_equal(try_map(mm, 0, AT(3), R, ASPEN_MAP_32BIT, &a), 0);
+    assert_int_equal(helper_try_map(mm, 0, AT(3), R, ASPEN_MAP_32BIT, &a), 0);
     assert_int_equal(a, GIB);
     helper_map(mm, AT(gib + 3), gib - 3 - 4, R);
-    assert_int_equal(try_map(mm, 0, AT(5), R, ASPEN_MAP_32BIT, &a),
+    assert_int_equal(helper_try_map(mm, 0, AT(5), R, ASPEN_MAP_32BIT, &a),
                      -ASPEN_ENOMEM);
-    assert_int_equal(try_map(mm, 0, AT(4), R, ASPEN_MAP_32BIT, &a), 0);
+    assert_int_equal(helper_try_map(mm, 0, AT(4), R, ASPEN_MAP_32BIT, &a), 0);
     assert_int_equal(a, AT(2 * gib - 4));
-    assert_int_equal(try_map(mm, AT(900), PAGE, R, ASPEN_MAP_32BIT, &a), 0);
+    assert_int_equal(helper_try_map(mm, AT(900), PAGE, R, ASPEN_MAP_32BIT, &a),
+                     0);
     assert_int_equal(a, AT(900));
 
     mm->layout.mmap_base = AT(4 * gib + 4);
-    assert_int_equal(try_map(mm, 0, AT(3), R, ASPEN_MAP_ABOVE4G, &a), 0);
+    assert_int_equal(helper_try_map(mm, 0, AT(3), R, ASPEN_MAP_ABOVE4G, &a), 0);
     assert_int_equal(a, AT(4 * gib + 1));
-    assert_int_equal(try_map(mm, 0, AT(2), R, ASPEN_MAP_ABOVE4G, &a), 0);
+    assert_int_equal(helper_try_map(mm, 0, AT(2), R, ASPEN_MAP_ABOVE4G, &a), 0);
     assert_int_equal(a, mm->layout.mmap_bottom);
-    assert_int_equal(try_map(mm, 0, AT(2), RX, 0, &a), 0);
+    assert_int_equal(helper_try_map(mm, 0, AT(2), RX, 0, &a), 0);
     assert_int_equal(a, AT(4 * gib - 1));
 }
 
@@ -116,11 +105,11 @@ test_huge_places(void **state)
     uint64_t a;
 
     mm->layout.mmap_base = GIB + AT(5);
-    assert_int_equal(try_map(mm, 0, huge, R, 0, &a), 0);
+    assert_int_equal(helper_try_map(mm, 0, huge, R, 0, &a), 0);
     assert_int_equal(a, GIB - huge);
-    assert_int_equal(try_map(mm, 0, huge + PAGE, R, 0, &a), 0);
+    assert_int_equal(helper_try_map(mm, 0, huge + PAGE, R, 0, &a), 0);
     assert_int_equal(a, GIB - 2 * huge - PAGE);
-    assert_int_equal(try_map(mm, 0, AT(4), R, 0, &a), 0);
+    assert_int_equal(helper_try_map(mm, 0, AT(4), R, 0, &a), 0);
     assert_int_equal(a, GIB + AT(1));
     /* A file's pages lie in it as they do in huge pages. */
     assert_int_equal(aspen_object_create(s->helper.aspen, &args, &object), 0);
@@ -179,8 +168,9 @@ test_no_place(void **state)
 
     mm->layout.mmap_base = mm->address_limit;
     helper_map(mm, AT(half), 1, R);
-    assert_int_equal(try_map(mm, 0, AT(half) + PAGE, R, 0, &a), -ASPEN_ENOMEM);
-    assert_int_equal(try_map(mm, 0, AT(half) - 16 * PAGE, R, 0, &a), 0);
+    assert_int_equal(helper_try_map(mm, 0, AT(half) + PAGE, R, 0, &a),
+                     -ASPEN_ENOMEM);
+    assert_int_equal(helper_try_map(mm, 0, AT(half) - 16 * PAGE, R, 0, &a), 0);
     assert_int_equal(
         a, AT(half + 1) +
                (mm->address_limit / PAGE - half - 1 - (half - 16)) * PAGE);
