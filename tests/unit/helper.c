@@ -387,6 +387,25 @@ helper_import_pages(struct aspen_mm *mm, uint64_t address, uint64_t count,
     return error;
 }
 
+int
+helper_pager_read(void *context, uint64_t pgoff, void *page)
+{
+    (void)context;
+    memset(page, (int)pgoff + 1, PAGE);
+    return 0;
+}
+
+int
+helper_pager_write(void *context, uint64_t pgoff, const void *const pages[],
+                   uint64_t bytes)
+{
+    (void)context;
+    (void)pgoff;
+    (void)pages;
+    (void)bytes;
+    return 0;
+}
+
 struct aspen_object *
 helper_object(struct helper *helper, enum aspen_object_kind kind,
               uint64_t pages, const struct aspen_pager_ops *pager,

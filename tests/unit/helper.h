@@ -133,6 +133,11 @@ struct aspen_vma *helper_import(struct aspen_mm *mm, uint64_t start,
 int helper_import_pages(struct aspen_mm *mm, uint64_t address, uint64_t count,
                         enum aspen_import_kind kind, unsigned level);
 
+/* For pagers: each byte of page n is n + 1; what is written is dropped. */
+int helper_pager_read(void *context, uint64_t pgoff, void *page);
+int helper_pager_write(void *context, uint64_t pgoff, const void *const pages[],
+                       uint64_t bytes);
+
 /* An object without a pager, or with one. */
 struct aspen_object *helper_object(struct helper *helper,
                                    enum aspen_object_kind kind, uint64_t pages,

@@ -37,14 +37,6 @@ frame_at(struct aspen_mm *mm, uint64_t address)
     return aspen_frame_at(mm->aspen, (uint32_t)aspen_entry_frame(entry));
 }
 
-static struct aspen_mm_counters
-mm_counters(struct aspen_mm *mm)
-{
-    struct aspen_mm_counters counters;
-    aspen_mm_counters_read(mm, &counters);
-    return counters;
-}
-
 /* ---- VMAs -------------------------------------------------------------- */
 
 static int
@@ -84,7 +76,7 @@ a_vma_is_taken_as_it_is(void **state)
     assert_ptr_equal(vma->object, file);
     assert_int_equal(vma->pgoff, 7);
     assert_int_equal(file->references, 2);
-    struct aspen_mm_counters counters = mm_counters(mm);
+    struct aspen_mm_counters counters = helper_counters(mm);
     assert_int_equal(counters.vmas, 3);
     assert_int_equal(counters.total_pages, 7);
     assert_int_equal(counters.data_pages, 7);
@@ -244,8 +236,9 @@ anonymous_pages_are_exclusive_and_clear(void **state)
         uint32_t number = aspen_frame_number(aspen, frame);
         assert_memory_equal(aspen_frame_pointer(aspen, number), zero, PAGE);
     }
-    assert_int_equal(mm_counters(mm).anon_pages, count);
-    assert_int_equal(mm_counters(mm).page_tables, 6); /* 4 last, 1 + 1 above */
+    assert_int_equal(helper_counters(mm).anon_pages, count);
+    assert_int_equal(helper_counters(mm).page_tables,
+                     6); /* 4 last, 1 + 1 above */
     aspen_mm_put(mm);
     helper_machine_destroy(aspen);
 }
@@ -296,7 +289,7 @@ every_kind_has_its_entry(void **state)
     assert_int_equal(aspen_entry_swap_slot(entry), 42);
     assert_int_equal(aspen_swap_references(aspen, 0, 42), 1);
     assert_int_equal(helper_counts(aspen).mms_swap_list, 1);
-    assert_int_equal(mm_counters(mm).swap_pages, 3);
+    assert_int_equal(helper_counters(mm).swap_pages, 3);
 
     assert_int_equal(
         helper_import_pages(mm, 2 * MIB, 2, ASPEN_IMPORT_OBJECT, 0), 0);
@@ -304,12 +297,12 @@ every_kind_has_its_entry(void **state)
     assert_int_equal(aspen_frame_offset(frame_at(mm, 2 * MIB + PAGE)), 4);
     assert_int_equal(frame_at(mm, 2 * MIB)->counts,
                      2 * ASPEN_FRAME_REF + ASPEN_FRAME_MAP);
-    assert_int_equal(mm_counters(mm).file_pages, 2);
+    assert_int_equal(helper_counters(mm).file_pages, 2);
     assert_null(aspen_vma_at(mm, 2 * MIB)->anon_vma);
 
     assert_int_equal(
         helper_import_pages(mm, 3 * MIB, 4, ASPEN_IMPORT_OBJECT, 0), 0);
-    assert_int_equal(mm_counters(mm).shmem_pages, 4);
+    assert_int_equal(helper_counters(mm).shmem_pages, 4);
     assert_false(bits_at(mm, 3 * MIB) & ASPEN_ENTRY_WRITE);
     struct aspen_import_pages dirty = {.address = 3 * MIB + 4 * PAGE,
                                        .count = 1,
@@ -332,7 +325,7 @@ every_kind_has_its_entry(void **state)
     assert_int_equal(helper_import_pages(mm, 5 * MIB, 1, ASPEN_IMPORT_ANON, 0),
                      0);
     assert_false(bits_at(mm, 5 * MIB) & ASPEN_ENTRY_WRITE);
-    assert_int_equal(mm_counters(mm).anon_pages, 1);
+    assert_int_equal(helper_counters(mm).anon_pages, 1);
 
     aspen_mm_put(mm);
     assert_int_equal(helper_counts(aspen).swap_references, 0);
@@ -372,16 +365,16 @@ huge_leaves_of_both_levels(void **state)
         aspen_frame_order(aspen, (uint32_t)aspen_entry_frame(entry)), 18);
     assert_int_equal(aspen_frame_offset(frame_at(mm, 2 * GIB + 2 * MIB)),
                      (2 * GIB + 2 * MIB) / PAGE);
-    assert_int_equal(mm_counters(mm).anon_pages, (1u << 18) + 3 * 512);
+    assert_int_equal(helper_counters(mm).anon_pages, (1u << 18) + 3 * 512);
 
     /* hugetlb pages are not counted as resident, as in Linux. */
     assert_int_equal(
         helper_import_pages(mm, 8 * GIB, 2, ASPEN_IMPORT_OBJECT, 1), 0);
-    assert_int_equal(mm_counters(mm).file_pages, 0);
+    assert_int_equal(helper_counters(mm).file_pages, 0);
     assert_int_equal(huge->pages.count, 2);
     assert_int_equal(
         helper_import_pages(mm, 16 * GIB, 2, ASPEN_IMPORT_OBJECT, 1), 0);
-    assert_int_equal(mm_counters(mm).file_pages, 1024);
+    assert_int_equal(helper_counters(mm).file_pages, 1024);
 
     assert_int_equal(
         helper_import_pages(mm, GIB + PAGE, 1, ASPEN_IMPORT_ANON, 0),
@@ -467,7 +460,7 @@ pages_that_do_not_fit_are_refused(void **state)
         assert_int_equal(helper_counts(aspen).swap_references, 0);
     }
     assert_int_equal(before.mms_swap_list, helper_counts(aspen).mms_swap_list);
-    assert_int_equal(mm_counters(mm).anon_pages, 0);
+    assert_int_equal(helper_counters(mm).anon_pages, 0);
     aspen_mm_put(mm);
     aspen_object_put(file);
     aspen_object_put(device);
@@ -508,7 +501,7 @@ an_entry_in_the_way_stops_it(void **state)
         0);
     struct aspen_import_pages pages = {.address = 2 * MIB, .count = 1000};
     assert_stops_at(mm, &pages, -ASPEN_EEXIST, 600);
-    assert_int_equal(mm_counters(mm).anon_pages, 600);
+    assert_int_equal(helper_counters(mm).anon_pages, 600);
     uint64_t used = helper_counts(aspen).frames_free;
 
     pages.kind = ASPEN_IMPORT_SWAP; /* nothing is claimed that is not stored */
@@ -520,7 +513,7 @@ an_entry_in_the_way_stops_it(void **state)
     pages.swap_slot = 900;
     assert_stops_at(mm, &pages, -ASPEN_EINVAL, 100);
     assert_int_equal(helper_counts(aspen).swap_references, 100);
-    assert_int_equal(mm_counters(mm).swap_pages, 100);
+    assert_int_equal(helper_counters(mm).swap_pages, 100);
     assert_int_equal(helper_counts(aspen).frames_free, used);
 
     pages.kind = ASPEN_IMPORT_OBJECT;
@@ -567,7 +560,7 @@ no_frame_left_stops_it(void **state)
     helper_import(mm, 2 * MIB, 400, MAY_RW, NULL, 0);
     assert_int_equal(aspen_import_pages(mm, &pages, &done), -ASPEN_ENOMEM);
     assert_int_equal(helper_counts(aspen).frames_free, 0);
-    assert_int_equal(mm_counters(mm).anon_pages, done);
+    assert_int_equal(helper_counters(mm).anon_pages, done);
     assert_int_equal(done, 256 - 1 - 4); /* the zero page, four tables */
     aspen_mm_put(mm);
     assert_int_equal(helper_counts(aspen).frames_free, 255);

@@ -9,27 +9,8 @@
 
 #define BASE ((uint64_t)0x10000000)
 
-static int
-pager_read(void *context, uint64_t pgoff, void *page)
-{
-    (void)context;
-    memset(page, (int)pgoff + 1, PAGE);
-    return 0;
-}
-
-static int
-pager_write(void *context, uint64_t pgoff, const void *const pages[],
-            uint64_t bytes)
-{
-    (void)context;
-    (void)pgoff;
-    (void)pages;
-    (void)bytes;
-    return 0;
-}
-
-static const struct aspen_pager_ops pager_ops = {.read = pager_read,
-                                                 .write = pager_write};
+static const struct aspen_pager_ops pager_ops = {.read = helper_pager_read,
+                                                 .write = helper_pager_write};
 
 struct space {
     struct helper helper;

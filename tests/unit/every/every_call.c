@@ -4,14 +4,6 @@
 #include "every_run.h"
 
 static int
-file_read(void *context, uint64_t pgoff, void *page)
-{
-    (void)context;
-    memset(page, (int)pgoff + 1, PAGE);
-    return 0;
-}
-
-static int
 file_open(void *context, struct aspen_vma *vma)
 {
     struct every *e = context;
@@ -26,17 +18,6 @@ file_close(void *context, struct aspen_vma *vma)
     struct every *e = context;
     (void)vma;
     e->opened--;
-}
-
-static int
-file_write(void *context, uint64_t pgoff, const void *const pages[],
-           uint64_t bytes)
-{
-    (void)context;
-    (void)pgoff;
-    (void)pages;
-    (void)bytes;
-    return 0;
 }
 
 static int
@@ -65,8 +46,8 @@ file_punch(void *context, uint64_t offset_bytes, uint64_t length_bytes)
 }
 
 static const struct aspen_pager_ops file_ops = {
-    .read = file_read,
-    .write = file_write,
+    .read = helper_pager_read,
+    .write = helper_pager_write,
     .mkwrite = file_mkwrite,
     .resize = file_resize,
     .punch = file_punch,
