@@ -18,6 +18,7 @@
 #include "space/name.h"
 #include "object/page_cache.h"
 #include "space/pkeys.h"
+#include "space/split.h"
 #include "space/swap_map.h"
 #include "space/vma.h"
 
@@ -59,19 +60,6 @@ fill_vma(struct aspen_vma *vma, const struct aspen_import_vma *args)
     vma->pgoff = args->object ? args->pgoff : args->start >> ASPEN_PAGE_SHIFT;
     if (args->userfault)
         vma->userfault = vma->mm->aspen;
-}
-
-/* The object may refuse. The last step that can fail: close undoes it. */
-static int
-open_object(struct aspen_vma *vma)
-{
-    const struct aspen_object *object = vma->object;
-
-    if (!object || !object->pager || !object->pager->open)
-        return 0;
-    if (aspen_failpoint(&vma->mm->aspen->failpoints, ASPEN_STEP_HOOK))
-        return -ASPEN_ENOMEM;
-    return object->pager->open(object->context, vma);
 }
 
 /* Cannot fail. */
@@ -117,7 +105,8 @@ add_vma(struct aspen_mm *mm, const struct aspen_import_vma *args)
                                       vma->start, vma->end - 1);
     if (error)
         goto undo_anon_vma;
-    error = open_object(vma);
+    /* The last step that can fail: close undoes it. */
+    error = aspen_vma_open(vma);
     if (error)
         goto undo_reserve;
     commit_vma(vma, &reserve);

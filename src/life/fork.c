@@ -25,6 +25,7 @@
 #include "space/notify.h"
 #include "object/object.h"
 #include "space/pkeys.h"
+#include "space/split.h"
 #include <aspen/mm.h>
 
 struct fork {
@@ -84,21 +85,6 @@ prepare_userfault(struct fork *fork, struct aspen_vma *from,
     return error;
 }
 
-/* Step 13: the object may refuse to be mapped once more. The last step that can
- * fail before the copy is the child's: from then on close undoes it. */
-static int
-open_object(struct fork *fork, struct aspen_vma *to)
-{
-    struct aspen_object *object = to->object;
-
-    if (!object || !object->pager || !object->pager->open)
-        return 0;
-    int error = hook_gate(fork->aspen);
-    if (error)
-        return error;
-    return object->pager->open(object->context, to);
-}
-
 /* Steps 8 to 13: everything the copy needs, or nothing. */
 static int
 prepare_vma(struct fork *fork, struct aspen_vma *from, struct aspen_vma **copy)
@@ -121,7 +107,9 @@ prepare_vma(struct fork *fork, struct aspen_vma *from, struct aspen_vma **copy)
         error = aspen_anon_vma_fork(to, from);
     if (error)
         goto undo_copy;
-    error = open_object(fork, to);
+    /* Step 13: the object may refuse to be mapped once more. The last step
+     * that can fail before the copy is the child's: close undoes it. */
+    error = aspen_vma_open(to);
     if (error)
         goto undo_anon_vma;
     *copy = to;
