@@ -16,8 +16,10 @@ trap 'rm -rf "$work"' EXIT
 unit_tests()
 {
     local source
-    for source in $(grep -lE '#include <(sys/|fcntl|unistd)' \
-        tests/unit/*/test_*.c tests/host/*.c tests/threads/*.c); do
+    for source in tests/host/test_*.c $(
+        grep -lE '#include <(sys/|fcntl|unistd)|"capture_child' \
+            tests/unit/*/test_*.c tests/threads/test_*.c
+    ); do
         echo "$build/tests/unit/$(basename "$source" .c)"
     done
 }

@@ -58,7 +58,8 @@ echo "$passed passed, $failed failed, 0 skipped"
 
 # What one errno leads to, the other does; what is left without ptrace.
 asking=()
-for source in $(grep -l '/refused.h"' tests/*/*.c tests/unit/*/*.c); do
+for source in $(grep -lE '/refused.h"|/?(place_pair|capture_child).h"' \
+    tests/*/test_*.c tests/unit/*/test_*.c); do
     asking+=("$build/tests/unit/$(basename "$source" .c)")
 done
 echo '-- the rules before Linux 4.8, ENOSYS'
