@@ -90,8 +90,8 @@ add_vma(struct aspen_mm *mm, uint64_t start, uint64_t pages, uint64_t access,
     struct aspen_import_vma vma = {
         .start = start,
         .end = start + pages * PAGE,
-        .flags = access | MAY | ASPEN_VM_NORESERVE,
-        .has_anon_vma = touched,
+        .vm_flags = access | MAY | ASPEN_VM_NORESERVE,
+        .flags = touched ? ASPEN_IMPORT_HAS_ANON_VMA : 0,
     };
     must(aspen_import_vma(mm, &vma), "aspen_import_vma");
     if (!touched)

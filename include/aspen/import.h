@@ -20,14 +20,18 @@ extern "C" {
 struct aspen_mm;
 struct aspen_object;
 
+#define ASPEN_IMPORT_HAS_ANON_VMA 1u /* holds or will hold anonymous pages */
+#define ASPEN_IMPORT_HAS_USERFAULT                                             \
+    2u /* has a userfault context: the machine                                 \
+        */
+
 struct aspen_import_vma {
     uint64_t start; /* page aligned, half open */
     uint64_t end;
-    uint64_t flags;              /* ASPEN_VM_*, taken as they are */
+    uint64_t vm_flags;           /* ASPEN_VM_*, taken as they are */
     struct aspen_object *object; /* NULL: private, anonymous or raw */
-    uint64_t pgoff;              /* ignored when object is NULL */
-    bool has_anon_vma;           /* it holds or will hold anonymous pages */
-    bool userfault;              /* has a userfault context: the machine */
+    uint64_t offset_bytes;       /* page aligned; ignored without object */
+    unsigned flags;              /* ASPEN_IMPORT_HAS_*, ORed */
     const char *name;            /* of anonymous memory; copied. NULL: none */
 };
 
@@ -37,10 +41,10 @@ struct aspen_import_vma {
  * Owns:    takes one reference on the object, and opens it.
  * Context: may sleep. Takes the mmap lock for writing.
  * Returns: 0, or -ASPEN_EINVAL (not page aligned, empty, beyond the address
- *          limit, SHARED without an object, a key that the
- *          machine has not, WRITE without MAYWRITE, which
- *          fork could not protect, a pgoff beyond 52 bits, a name that
- *          aspen_name_anon() would refuse, the space is not LIVE),
+ *          limit, SHARED without an object, a key that the machine has not,
+ *          WRITE without MAYWRITE, which fork could not protect, an offset
+ *          that would wrap, an unknown flag, a name that aspen_name_anon()
+ *          would refuse, the space is not LIVE),
  *          -ASPEN_EEXIST (overlaps), -ASPEN_ENOMEM (no memory, charge
  *          refused, map count), any error of the object's open hook,
  *          unchanged. On error the space is as it was.

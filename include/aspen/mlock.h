@@ -18,23 +18,27 @@ struct aspen_mm;
 #define ASPEN_MCL_FUTURE  2u /* what will be mapped */
 #define ASPEN_MCL_ONFAULT 4u /* pages as they come, none is faulted in */
 
+/** Of aspen_mlock(), with Linux's number: none is faulted in, those that come
+ * stay (mlock2(2)). */
+#define ASPEN_MLOCK_ONFAULT 1u
+
 /**
  * Fault in a range and lock it: its pages count as locked and are not taken
  * away. Raw memory and huge-page objects in it are passed over.
  *
  * Units:   bytes; the range is rounded out to pages.
+ *          `flags`: 0 or ASPEN_MLOCK_ONFAULT.
  * Context: may sleep. Takes the mmap lock, for reading while pages come.
- *          `on_fault`: none are faulted in, those that come stay (mlock2(2)).
- * Returns: 0, or -ASPEN_EPERM (not a byte may be locked), -ASPEN_EINVAL (the
- *          range wraps), -ASPEN_ENOMEM (a hole, or memory that may not be
- *          accessed, beyond the limit, map count, no memory for the split),
- *          -ASPEN_EAGAIN (no memory for a page), -ASPEN_EINTR, or the error of
+ * Returns: 0, or -ASPEN_EPERM (not a byte may be locked), -ASPEN_EINVAL
+ *          (another flag; the range wraps), -ASPEN_ENOMEM (a hole, or memory
+ * that may not be accessed, beyond the limit, map count, no memory for the
+ * split), -ASPEN_EAGAIN (no memory for a page), -ASPEN_EINTR, or the error of
  *          an object's open hook.
  *          On error no mapping has changed; pages that were faulted in stay.
  * Source:  mlock(2), mlock2(2).
  */
 ASPEN_MUST_USE int aspen_mlock(struct aspen_mm *mm, uint64_t address,
-                               uint64_t length_bytes, bool on_fault);
+                               uint64_t length_bytes, unsigned flags);
 
 /**
  * Let the pages of a range go again.

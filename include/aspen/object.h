@@ -47,42 +47,43 @@ struct aspen_device_frame {
  * "Object I/O" as a context: may sleep; no lock of the core is held but the
  * object's size lock, for reading, so nobody resizes or punches this
  * object meanwhile, and the hook must not, nor touch an address space. Hooks
- * may be called for several pages at once by several tasks.
+ * may be called for several pages at once by several tasks. `offset_bytes` is
+ * page aligned wherever it names a page.
  */
 struct aspen_pager_ops {
     /**
-     * Fill `page` (4096 bytes, zeroed before) with page `pgoff`.
+     * Fill `page` (4096 bytes, zeroed before) from `offset_bytes` on.
      * Context: may sleep; no lock of the core is held. When the object is
      * resized or punched meanwhile, what was read is thrown away.
      */
-    int (*read)(void *context, uint64_t pgoff, void *page);
+    int (*read)(void *context, uint64_t offset_bytes, void *page);
     /**
-     * Fill `count` pages (each zeroed before) from page `pgoff` on, all inside
-     * the object's size. After an error none of them is used, and read is
-     * asked for the one page that is needed. Without this hook there is no
+     * Fill `count` pages (each zeroed before) from `offset_bytes` on, all
+     * inside the object's size. After an error none of them is used, and read
+     * is asked for the one page that is needed. Without this hook there is no
      * reading ahead.
      * Context: as read.
      */
-    int (*readahead)(void *context, uint64_t pgoff, void *const pages[],
+    int (*readahead)(void *context, uint64_t offset_bytes, void *const pages[],
                      unsigned count);
     /**
-     * Write `bytes` from page `pgoff` on, which lie in the pages one after the
-     * other; only the last may be in part, where the object ends. After an
-     * error all of them are dirty again. An object with this hook is
+     * Write `length_bytes` from `offset_bytes` on, which lie in the pages one
+     * after the other; only the last may be in part, where the object ends.
+     * After an error all of them are dirty again. An object with this hook is
      * written back: its pages are write-protected while clean.
      * Context: object I/O; one call at a time for an object. For the last
      * reference's final writing, too: then also as `release`.
      */
-    int (*write)(void *context, uint64_t pgoff, const void *const pages[],
-                 uint64_t bytes);
+    int (*write)(void *context, uint64_t offset_bytes,
+                 const void *const pages[], uint64_t length_bytes);
     /**
-     * Page `pgoff`, clean, is about to be written through a shared mapping. It
-     * may wait, or refuse. After a 0 the page is dirty, whether or not the
-     * write then comes. An object with this hook has its pages
-     * write-protected while clean.
-     * Context: object I/O, and the page is locked.
+     * The page at `offset_bytes`, clean, is about to be written through a
+     * shared mapping. It may wait, or refuse. After a 0 the page is dirty,
+     * whether or not the write then comes. An object with this hook has its
+     * pages write-protected while clean. Context: object I/O, and the page is
+     * locked.
      */
-    int (*mkwrite)(void *context, uint64_t pgoff);
+    int (*mkwrite)(void *context, uint64_t offset_bytes);
     /**
      * The size is about to become `size_bytes`. Asked first: after an error
      * nothing has changed.
@@ -97,17 +98,17 @@ struct aspen_pager_ops {
      */
     int (*punch)(void *context, uint64_t offset_bytes, uint64_t length_bytes);
     /**
-     * Of a device: what is behind page `pgoff`? `access` is ASPEN_ACCESS_*.
-     * What it says holds until aspen_object_unmap() takes it back.
-     * Context: may sleep; no lock of the core is held.
+     * Of a device: what is behind the page at `offset_bytes`? `access` is
+     * ASPEN_ACCESS_*. What it says holds until aspen_object_unmap() takes it
+     * back. Context: may sleep; no lock of the core is held.
      */
-    int (*fault)(void *context, uint64_t pgoff, unsigned access,
+    int (*fault)(void *context, uint64_t offset_bytes, unsigned access,
                  struct aspen_device_frame *frame);
     /**
      * Kept as a place: a fault that a block of 2^order pages could meet. Never
      * called yet.
      */
-    int (*huge_fault)(void *context, uint64_t pgoff, unsigned order,
+    int (*huge_fault)(void *context, uint64_t offset_bytes, unsigned order,
                       unsigned access, struct aspen_device_frame *frame);
     /**
      * A mapping of the object is about to appear, by mmap, fork or because

@@ -6,6 +6,7 @@
 #define ASPEN_REMAP_H
 
 #include <aspen/compiler.h>
+#include <aspen/mmap.h>
 
 #ifdef __cplusplus
 extern "C" {
@@ -56,19 +57,21 @@ ASPEN_MUST_USE int aspen_mremap(struct aspen_mm *mm,
  * Put other pages of the object behind a range of its shared mapping: a fixed
  * mmap of the same object with the same access. Advice for the range is lost.
  *
- * Units:   bytes, rounded down to pages; `pgoff` in pages. `nonblock`: nothing
- *          is faulted in (unless it is locked).
+ * Units:   bytes; address and length are rounded down to pages, `offset_bytes`
+ *          into the object is page aligned. `flags`: 0, or ASPEN_MAP_NONBLOCK:
+ *          nothing is faulted in (unless it is locked).
  * Context: may sleep. Takes the mmap lock for writing; no lock while pages are
  *          faulted in.
- * Returns: 0, or -ASPEN_EINVAL (empty, the range or pgoff wraps; not all of it
- *          shared mappings, with MAYWRITE, of one object that are alike),
- *          -ASPEN_EINTR, or what aspen_mmap() answers. On error the address
- *          space is as it was.
+ * Returns: 0, or -ASPEN_EINVAL (empty, the range wraps; offset not aligned;
+ *          another flag; not all of it shared mappings, with MAYWRITE, of one
+ *          object that are alike), -ASPEN_EINTR, or what aspen_mmap() answers.
+ *          On error the address space is as it was.
  * Source:  remap_file_pages(2); Linux v6.12.
  */
 ASPEN_MUST_USE int aspen_remap_file_pages(struct aspen_mm *mm, uint64_t address,
-                                          uint64_t length_bytes, uint64_t pgoff,
-                                          bool nonblock);
+                                          uint64_t length_bytes,
+                                          uint64_t offset_bytes,
+                                          unsigned flags);
 
 #ifdef __cplusplus
 }

@@ -20,12 +20,12 @@ struct aspen_mm;
 struct aspen_special {
     const char *name; /* as maps shows it: "[vdso]" */
     /**
-     * The physical page number for page `pgoff` of the mapping, which the core
-     * does not count: raw memory. NULL, or a negative errno: the access gets
-     * that error (NULL: -ASPEN_EFBIG, a SIGBUS).
-     * Context: the lock of the mapping is held; may not call into the space.
+     * The physical page number for the page `offset_bytes` into the mapping,
+     * which the core does not count: raw memory. NULL, or a negative errno: the
+     * access gets that error (NULL: -ASPEN_EFBIG, a SIGBUS). Context: the lock
+     * of the mapping is held; may not call into the space.
      */
-    int (*fault)(void *context, struct aspen_mm *mm, uint64_t pgoff,
+    int (*fault)(void *context, struct aspen_mm *mm, uint64_t offset_bytes,
                  uint64_t *raw);
     /**
      * mremap is about to move it. A negative errno refuses, and the call

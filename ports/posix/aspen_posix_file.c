@@ -68,7 +68,7 @@ move(const struct file *file, struct iovec *vectors, unsigned count, off_t at,
 /* ---- Hooks ------------------------------------------------------------- */
 
 static int
-file_readahead(void *context, uint64_t pgoff, void *const pages[],
+file_readahead(void *context, uint64_t offset_bytes, void *const pages[],
                unsigned count)
 {
     struct iovec vectors[VECTORS];
@@ -77,21 +77,21 @@ file_readahead(void *context, uint64_t pgoff, void *const pages[],
         return -EINVAL;
     for (unsigned i = 0; i < count; i++)
         vectors[i] = (struct iovec){pages[i], PAGE_BYTES};
-    return move(context, vectors, count, (off_t)(pgoff * PAGE_BYTES), false);
+    return move(context, vectors, count, (off_t)offset_bytes, false);
 }
 
 static int
-file_read(void *context, uint64_t pgoff, void *page)
+file_read(void *context, uint64_t offset_bytes, void *page)
 {
-    return file_readahead(context, pgoff, &page, 1);
+    return file_readahead(context, offset_bytes, &page, 1);
 }
 
 static int
-file_write(void *context, uint64_t pgoff, const void *const pages[],
+file_write(void *context, uint64_t offset_bytes, const void *const pages[],
            uint64_t bytes)
 {
     struct iovec vectors[VECTORS];
-    off_t at = (off_t)(pgoff * PAGE_BYTES);
+    off_t at = (off_t)offset_bytes;
     unsigned count = 0;
 
     for (unsigned i = 0; bytes; i++) {

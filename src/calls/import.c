@@ -29,25 +29,27 @@
 static bool
 vma_valid(const struct aspen_mm *mm, const struct aspen_import_vma *args)
 {
-    uint64_t pages = (args->end - args->start) >> ASPEN_PAGE_SHIFT;
-    uint64_t offsets = (uint64_t)1 << ASPEN_FRAME_INDEX_BITS;
+    const unsigned known =
+        ASPEN_IMPORT_HAS_ANON_VMA | ASPEN_IMPORT_HAS_USERFAULT;
 
     if (!aspen_is_aligned(args->start | args->end, ASPEN_PAGE_SIZE) ||
-        args->start >= args->end || args->start < mm->address_floor ||
-        args->end > mm->address_limit)
+        args->flags & ~known || args->start >= args->end ||
+        args->start < mm->address_floor || args->end > mm->address_limit)
         return false;
     /* Fork protects what MAYWRITE says may become private: without it a
      * writable page would stay writable in both. */
-    if ((args->flags & (ASPEN_VM_WRITE | ASPEN_VM_MAYWRITE)) == ASPEN_VM_WRITE)
+    if ((args->vm_flags & (ASPEN_VM_WRITE | ASPEN_VM_MAYWRITE)) ==
+        ASPEN_VM_WRITE)
         return false;
-    if (aspen_pkey_of(args->flags) &&
-        aspen_pkey_of(args->flags) >= mm->aspen->config.pkeys)
+    if (aspen_pkey_of(args->vm_flags) &&
+        aspen_pkey_of(args->vm_flags) >= mm->aspen->config.pkeys)
         return false;
     if (!args->object)
-        return !(args->flags & ASPEN_VM_SHARED);
+        return !(args->vm_flags & ASPEN_VM_SHARED);
     if (args->name && !args->object->anonymous)
         return false;
-    return args->pgoff < offsets && pages < offsets - args->pgoff;
+    return aspen_is_aligned(args->offset_bytes, ASPEN_PAGE_SIZE) &&
+           args->offset_bytes < UINT64_MAX - (args->end - args->start);
 }
 
 static void
@@ -55,10 +57,11 @@ fill_vma(struct aspen_vma *vma, const struct aspen_import_vma *args)
 {
     vma->start = args->start;
     vma->end = args->end;
-    vma->flags = args->flags;
+    vma->flags = args->vm_flags;
     vma->object = args->object;
-    vma->pgoff = args->object ? args->pgoff : args->start >> ASPEN_PAGE_SHIFT;
-    if (args->userfault)
+    vma->pgoff =
+        (args->object ? args->offset_bytes : args->start) >> ASPEN_PAGE_SHIFT;
+    if (args->flags & ASPEN_IMPORT_HAS_USERFAULT)
         vma->userfault = vma->mm->aspen;
 }
 
@@ -97,7 +100,9 @@ add_vma(struct aspen_mm *mm, const struct aspen_import_vma *args)
     error = aspen_charge(aspen, charge);
     if (error)
         goto undo_vma;
-    error = args->has_anon_vma ? aspen_anon_vma_prepare(vma) : 0;
+    error = args->flags & ASPEN_IMPORT_HAS_ANON_VMA
+                ? aspen_anon_vma_prepare(vma)
+                : 0;
     if (error)
         goto undo_charge;
     aspen_tree_cursor_init(&cursor, &mm->vmas, vma->start);

@@ -126,10 +126,13 @@ look_and_populate(struct aspen_mm *mm, uint64_t start, uint64_t end)
 
 int
 aspen_mlock(struct aspen_mm *mm, uint64_t address, uint64_t length_bytes,
-            bool on_fault)
+            unsigned flags)
 {
+    bool on_fault = (flags & ASPEN_MLOCK_ONFAULT) != 0;
     uint64_t start, end;
 
+    if (flags & ~ASPEN_MLOCK_ONFAULT)
+        return -ASPEN_EINVAL;
     int error = aspen_can_lock(mm);
     if (error)
         return error;

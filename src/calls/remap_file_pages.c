@@ -60,9 +60,8 @@ covers(struct aspen_mm *mm, const struct aspen_vma *first, uint64_t end)
 
 /* The mmap lock is held for writing. */
 static int
-remap(struct aspen_mm *mm, struct aspen_mmap_args *args, uint64_t pgoff)
+remap(struct aspen_mm *mm, struct aspen_mmap_args *args)
 {
-    const uint64_t most = UINT64_MAX >> ASPEN_PAGE_SHIFT;
     const struct aspen_vma *vma = aspen_vma_at(mm, args->address);
 
     if (!vma || !is_shared(vma) ||
@@ -70,30 +69,31 @@ remap(struct aspen_mm *mm, struct aspen_mmap_args *args, uint64_t pgoff)
         return -ASPEN_EINVAL;
     args->vm_flags = flags_of(vma);
     args->object = vma->object;
-    /* mmap refuses what is beyond any file. */
-    args->offset_bytes = aspen_min_u64(pgoff, most) << ASPEN_PAGE_SHIFT;
     return aspen_mmap_locked(mm, args, false);
 }
 
 int
 aspen_remap_file_pages(struct aspen_mm *mm, uint64_t address,
-                       uint64_t length_bytes, uint64_t pgoff, bool nonblock)
+                       uint64_t length_bytes, uint64_t offset_bytes,
+                       unsigned flags)
 {
     struct aspen_mmap_args args = {
         .address = aspen_align_down(address, ASPEN_PAGE_SIZE),
         .length_bytes = aspen_align_down(length_bytes, ASPEN_PAGE_SIZE),
         .flags = ASPEN_MAP_FIXED,
+        .offset_bytes = offset_bytes, /* mmap refuses what no file has */
     };
     uint64_t end = args.address + args.length_bytes;
 
-    if (end <= args.address ||
-        pgoff + (args.length_bytes >> ASPEN_PAGE_SHIFT) < pgoff)
+    if (end <= args.address || flags & ~ASPEN_MAP_NONBLOCK ||
+        !aspen_is_aligned(offset_bytes, ASPEN_PAGE_SIZE))
         return -ASPEN_EINVAL;
     int error = aspen_mm_write_lock_killable(mm, ASPEN_LOCK_MM);
     if (error)
         return error;
-    error = remap(mm, &args, pgoff);
-    bool fill = !nonblock || (args.vm_flags | mm->def_flags) & ASPEN_VM_LOCKED;
+    error = remap(mm, &args);
+    bool fill = !(flags & ASPEN_MAP_NONBLOCK) ||
+                (args.vm_flags | mm->def_flags) & ASPEN_VM_LOCKED;
     aspen_mm_write_end(mm);
     if (!error && fill)
         aspen_populate_silently(mm, args.address, end, ASPEN_POPULATE_MMAP);

@@ -23,7 +23,8 @@ ask_mkwrite(struct aspen_fault *fault, struct aspen_object *object)
         return 0;
     frame->writable = true;
     return object->pager && object->pager->mkwrite
-               ? object->pager->mkwrite(object->context, fault->page_offset)
+               ? object->pager->mkwrite(object->context,
+                                        fault->page_offset << ASPEN_PAGE_SHIFT)
                : 0;
 }
 
@@ -39,7 +40,8 @@ aspen_fault_ask_device(struct aspen_fault *fault)
     if (aspen_failpoint(&fault->aspen->failpoints, ASPEN_STEP_HOOK))
         return -ASPEN_EIO;
     if (object->pager && object->pager->fault)
-        error = object->pager->fault(object->context, fault->page_offset,
+        error = object->pager->fault(object->context,
+                                     fault->page_offset << ASPEN_PAGE_SHIFT,
                                      fault->access, &fault->device);
     if (!error)
         error = ask_mkwrite(fault, object);

@@ -13,7 +13,8 @@ aspen_fault_special(struct aspen_fault *fault)
 {
     const struct aspen_vma *vma = fault->vma;
     const struct aspen_special *special = vma->special;
-    uint64_t page = (fault->address - vma->start) >> ASPEN_PAGE_SHIFT;
+    uint64_t offset_bytes =
+        aspen_align_down(fault->address, ASPEN_PAGE_SIZE) - vma->start;
     uint64_t raw = 0;
     bool done;
 
@@ -21,7 +22,7 @@ aspen_fault_special(struct aspen_fault *fault)
         return -ASPEN_EFBIG;
     if (aspen_failpoint(&fault->aspen->failpoints, ASPEN_STEP_HOOK))
         return -ASPEN_ENOMEM;
-    int error = special->fault(special->context, fault->mm, page, &raw);
+    int error = special->fault(special->context, fault->mm, offset_bytes, &raw);
     if (error)
         return error;
     /* What a leaf cannot name, or means the zero page. */

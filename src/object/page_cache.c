@@ -127,7 +127,7 @@ fill_page(struct aspen_object *object, uint64_t offset, uint32_t frame)
         return error;
     if (aspen_failpoint(&aspen->failpoints, ASPEN_STEP_HOOK))
         return -ASPEN_EIO;
-    return object->pager->read(object->context, offset,
+    return object->pager->read(object->context, offset << ASPEN_PAGE_SHIFT,
                                aspen_frame_pointer(aspen, frame));
 }
 
@@ -222,7 +222,8 @@ read_ahead(struct aspen_object *object, uint64_t offset, unsigned count,
         return -ASPEN_EAGAIN;
     if (aspen_failpoint(&object->aspen->failpoints, ASPEN_STEP_HOOK))
         return -ASPEN_EIO;
-    return object->pager->readahead(object->context, offset, pages, count);
+    return object->pager->readahead(object->context, offset << ASPEN_PAGE_SHIFT,
+                                    pages, count);
 }
 
 /* Enter what was read, as far as that goes. */

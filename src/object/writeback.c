@@ -41,7 +41,7 @@ ask_mkwrite(struct aspen_object *object, uint64_t offset)
         return 0;
     if (aspen_failpoint(&object->aspen->failpoints, ASPEN_STEP_HOOK))
         return -ASPEN_EIO;
-    return object->pager->mkwrite(object->context, offset);
+    return object->pager->mkwrite(object->context, offset << ASPEN_PAGE_SHIFT);
 }
 
 int
@@ -153,8 +153,7 @@ write_pages(struct round *round)
     if (aspen_failpoint(&object->aspen->failpoints, ASPEN_STEP_HOOK))
         return -ASPEN_EIO;
     bytes = aspen_min_u64(bytes, aspen_load(&object->size_bytes) - start);
-    return object->pager->write(object->context, round->first, round->pages,
-                                bytes);
+    return object->pager->write(object->context, start, round->pages, bytes);
 }
 
 /* Write what has been collected. */

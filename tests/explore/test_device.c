@@ -23,11 +23,11 @@ struct scene {
 static struct scene scene;
 
 static int
-device_fault(void *context, uint64_t pgoff, unsigned access,
+device_fault(void *context, uint64_t offset_bytes, unsigned access,
              struct aspen_device_frame *frame)
 {
     (void)context;
-    (void)pgoff;
+    (void)offset_bytes;
     (void)access;
     frame->number = RAW + scene.generation;
     return 0;

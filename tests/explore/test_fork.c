@@ -44,9 +44,9 @@ setup(void *unused)
     struct aspen_import_vma vma = {
         .start = START,
         .end = START + 2 * PAGE,
-        .flags = ASPEN_VM_READ | ASPEN_VM_WRITE | ASPEN_VM_MAYREAD |
-                 ASPEN_VM_MAYWRITE | ASPEN_VM_ACCOUNT,
-        .has_anon_vma = true,
+        .vm_flags = ASPEN_VM_READ | ASPEN_VM_WRITE | ASPEN_VM_MAYREAD |
+                    ASPEN_VM_MAYWRITE | ASPEN_VM_ACCOUNT,
+        .flags = ASPEN_IMPORT_HAS_ANON_VMA,
     };
     unsigned type;
 

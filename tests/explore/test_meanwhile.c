@@ -176,9 +176,9 @@ setup_huge(void *unused)
     struct aspen_import_vma vma = {
         .start = HUGE_AT,
         .end = HUGE_AT + HUGE,
-        .flags = ASPEN_VM_READ | ASPEN_VM_WRITE | ASPEN_VM_MAYREAD |
-                 ASPEN_VM_MAYWRITE | ASPEN_VM_SHARED | ASPEN_VM_MAYSHARE |
-                 ASPEN_VM_PFNMAP,
+        .vm_flags = ASPEN_VM_READ | ASPEN_VM_WRITE | ASPEN_VM_MAYREAD |
+                    ASPEN_VM_MAYWRITE | ASPEN_VM_SHARED | ASPEN_VM_MAYSHARE |
+                    ASPEN_VM_PFNMAP,
     };
     struct aspen_import_pages pages = {
         .address = HUGE_AT,

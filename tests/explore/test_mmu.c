@@ -52,20 +52,20 @@ must(int error)
 /* ---- A file ------------------------------------------------------------ */
 
 static int
-read_disk(void *context, uint64_t pgoff, void *page)
+read_disk(void *context, uint64_t offset_bytes, void *page)
 {
     (void)context;
-    (void)pgoff;
+    (void)offset_bytes;
     memcpy(page, scene.disk, PAGE);
     return 0;
 }
 
 static int
-write_disk(void *context, uint64_t pgoff, const void *const pages[],
+write_disk(void *context, uint64_t offset_bytes, const void *const pages[],
            uint64_t bytes)
 {
     (void)context;
-    (void)pgoff;
+    (void)offset_bytes;
     sim_point(pages[0], false);
     memcpy(scene.disk, pages[0], bytes < PAGE ? bytes : PAGE);
     return 0;

@@ -47,9 +47,9 @@ map_with_huge(void)
     struct aspen_import_vma vma = {
         .start = START,
         .end = 2 * HUGE,
-        .flags = ASPEN_VM_READ | ASPEN_VM_WRITE | ASPEN_VM_MAYREAD |
-                 ASPEN_VM_MAYWRITE,
-        .has_anon_vma = true,
+        .vm_flags = ASPEN_VM_READ | ASPEN_VM_WRITE | ASPEN_VM_MAYREAD |
+                    ASPEN_VM_MAYWRITE,
+        .flags = ASPEN_IMPORT_HAS_ANON_VMA,
     };
     struct aspen_import_pages page = {
         .address = HUGE, .count = 1, .level = 1, .kind = ASPEN_IMPORT_ANON};

@@ -35,30 +35,30 @@ static struct scene scene;
 /* ---- The pager: one byte ----------------------------------------------- */
 
 static int
-read_page(void *context, uint64_t pgoff, void *page)
+read_page(void *context, uint64_t offset_bytes, void *page)
 {
     (void)context;
-    (void)pgoff;
+    (void)offset_bytes;
     *(uint8_t *)page = scene.stored;
     return 0;
 }
 
 static int
-write_pages(void *context, uint64_t pgoff, const void *const pages[],
+write_pages(void *context, uint64_t offset_bytes, const void *const pages[],
             uint64_t bytes)
 {
     (void)context;
-    (void)pgoff;
+    (void)offset_bytes;
     (void)bytes;
     scene.stored = *(const uint8_t *)pages[0];
     return 0;
 }
 
 static int
-mkwrite(void *context, uint64_t pgoff)
+mkwrite(void *context, uint64_t offset_bytes)
 {
     (void)context;
-    (void)pgoff;
+    (void)offset_bytes;
     return 0;
 }
 

@@ -106,7 +106,7 @@ import_maps(struct pair *p)
         assert_int_equal(sscanf(line, "%llx-%llx %4s", &start, &end, access),
                          3);
         struct aspen_import_vma vma = {
-            .start = start, .end = end, .flags = flags_of(access, line)};
+            .start = start, .end = end, .vm_flags = flags_of(access, line)};
         if (end <= p->mm->address_limit)
             assert_int_equal(aspen_import_vma(p->mm, &vma), 0);
     }

@@ -308,7 +308,7 @@ prepare(struct sides *s, const struct kind *kind)
     if (kind->locked) {
         /* Sanitizers make the library's mlock do nothing. */
         assert_int_equal(syscall(SYS_mlock, host(0), PAGES * PAGE), 0);
-        assert_int_equal(aspen_mlock(s->mm, BASE, PAGES * PAGE, false), 0);
+        assert_int_equal(aspen_mlock(s->mm, BASE, PAGES * PAGE, 0), 0);
     }
     if (kind->sealed) {
         assert_int_equal(syscall(SYS_MSEAL, host(0), PAGES * PAGE, 0), 0);

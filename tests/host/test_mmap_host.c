@@ -213,8 +213,9 @@ lock_both(struct pair *p, unsigned first, unsigned count)
         int host = mlock2(host_address(first), count * PAGE, MLOCK_ONFAULT)
                        ? -errno
                        : 0;
-        assert_int_equal(
-            aspen_mlock(p->mm, BASE + first * PAGE, count * PAGE, true), host);
+        assert_int_equal(aspen_mlock(p->mm, BASE + first * PAGE, count * PAGE,
+                                     ASPEN_MLOCK_ONFAULT),
+                         host);
     } else {
         /* Sanitizers make the library's a call that does nothing. */
         assert_int_equal(

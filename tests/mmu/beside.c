@@ -505,8 +505,8 @@ CALL(aspen_import_pages,
      (mm, pages, done))
 CALL(aspen_mlock,
      (struct aspen_mm * mm, uint64_t address, uint64_t length_bytes,
-      bool on_fault),
-     (mm, address, length_bytes, on_fault))
+      unsigned flags),
+     (mm, address, length_bytes, flags))
 CALL(aspen_munlock,
      (struct aspen_mm * mm, uint64_t address, uint64_t length_bytes),
      (mm, address, length_bytes))
@@ -566,8 +566,8 @@ CALL(aspen_mremap,
      (mm, args, address))
 CALL(aspen_remap_file_pages,
      (struct aspen_mm * mm, uint64_t address, uint64_t length_bytes,
-      uint64_t pgoff, bool nonblock),
-     (mm, address, length_bytes, pgoff, nonblock))
+      uint64_t offset_bytes, unsigned flags),
+     (mm, address, length_bytes, offset_bytes, flags))
 CALL(aspen_map_special,
      (struct aspen_mm * mm, uint64_t at, uint64_t length_bytes, unsigned place,
       uint64_t vm_flags, const struct aspen_special *special,

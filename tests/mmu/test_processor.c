@@ -26,20 +26,20 @@ struct scene {
 static char disk[2 * PAGE];
 
 static int
-read_disk(void *context, uint64_t pgoff, void *page)
+read_disk(void *context, uint64_t offset_bytes, void *page)
 {
     (void)context;
-    memcpy(page, disk + pgoff * PAGE, PAGE);
+    memcpy(page, disk + offset_bytes, PAGE);
     return 0;
 }
 
 static int
-write_disk(void *context, uint64_t pgoff, const void *const pages[],
+write_disk(void *context, uint64_t offset_bytes, const void *const pages[],
            uint64_t bytes)
 {
     (void)context;
     for (uint64_t at = 0; at < bytes; at += PAGE)
-        memcpy(disk + pgoff * PAGE + at, pages[at / PAGE],
+        memcpy(disk + offset_bytes + at, pages[at / PAGE],
                bytes - at < PAGE ? bytes - at : PAGE);
     return 0;
 }

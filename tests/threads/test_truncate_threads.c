@@ -38,36 +38,37 @@ struct task {
 /* ---- The pager --------------------------------------------------------- */
 
 static int
-read_ahead(void *context, uint64_t pgoff, void *const pages[], unsigned count)
+read_ahead(void *context, uint64_t offset_bytes, void *const pages[],
+           unsigned count)
 {
     (void)context;
     for (unsigned i = 0; i < count; i++)
-        memset(pages[i], (int)(pgoff + i), PAGE);
+        memset(pages[i], (int)(offset_bytes / PAGE + i), PAGE);
     return 0;
 }
 
 static int
-read_page(void *context, uint64_t pgoff, void *page)
+read_page(void *context, uint64_t offset_bytes, void *page)
 {
-    return read_ahead(context, pgoff, &page, 1);
+    return read_ahead(context, offset_bytes, &page, 1);
 }
 
 static int
-write_pages(void *context, uint64_t pgoff, const void *const pages[],
+write_pages(void *context, uint64_t offset_bytes, const void *const pages[],
             uint64_t bytes)
 {
     const struct shared *shared = context;
-    uint64_t end = pgoff * PAGE + bytes;
+    uint64_t end = offset_bytes + bytes;
     (void)pages;
 
     return end <= aspen_object_size(shared->file) ? 0 : -ASPEN_EFBIG;
 }
 
 static int
-mkwrite(void *context, uint64_t pgoff)
+mkwrite(void *context, uint64_t offset_bytes)
 {
     (void)context;
-    (void)pgoff;
+    (void)offset_bytes;
     return 0;
 }
 

@@ -200,12 +200,12 @@ add_vma(struct fork_parent *parent, uint64_t start, uint64_t bytes,
     struct aspen_import_vma vma = {
         .start = start,
         .end = start + bytes,
-        .flags = flags,
+        .vm_flags = flags,
         .object = object,
         /* Apart, so that at one offset there is one VMA and its child. */
-        .pgoff = object ? start / MIB * 16 : 0,
-        .has_anon_vma = anon,
-        .userfault = userfault,
+        .offset_bytes = object ? start / MIB * 16 * PAGE : 0,
+        .flags = (anon ? ASPEN_IMPORT_HAS_ANON_VMA : 0) |
+                 (userfault ? ASPEN_IMPORT_HAS_USERFAULT : 0),
     };
     assert_int_equal(aspen_import_vma(parent->mm, &vma), 0);
 }

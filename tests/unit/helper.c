@@ -365,9 +365,9 @@ helper_import(struct aspen_mm *mm, uint64_t start, uint64_t pages,
     struct aspen_import_vma args = {
         .start = start,
         .end = start + pages * PAGE,
-        .flags = flags,
+        .vm_flags = flags,
         .object = object,
-        .pgoff = pgoff,
+        .offset_bytes = pgoff * PAGE,
     };
 
     assert_int_equal(aspen_import_vma(mm, &args), 0);
@@ -388,19 +388,19 @@ helper_import_pages(struct aspen_mm *mm, uint64_t address, uint64_t count,
 }
 
 int
-helper_pager_read(void *context, uint64_t pgoff, void *page)
+helper_pager_read(void *context, uint64_t offset_bytes, void *page)
 {
     (void)context;
-    memset(page, (int)pgoff + 1, PAGE);
+    memset(page, (int)(offset_bytes / PAGE) + 1, PAGE);
     return 0;
 }
 
 int
-helper_pager_write(void *context, uint64_t pgoff, const void *const pages[],
-                   uint64_t bytes)
+helper_pager_write(void *context, uint64_t offset_bytes,
+                   const void *const pages[], uint64_t bytes)
 {
     (void)context;
-    (void)pgoff;
+    (void)offset_bytes;
     (void)pages;
     (void)bytes;
     return 0;

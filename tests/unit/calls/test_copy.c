@@ -20,20 +20,20 @@ struct space {
 };
 
 static int
-pager_read(void *context, uint64_t pgoff, void *page)
+pager_read(void *context, uint64_t offset_bytes, void *page)
 {
     (void)context;
-    memset(page, (int)pgoff + 1, PAGE);
-    return pgoff == 5 ? -ASPEN_EIO : 0;
+    memset(page, (int)(offset_bytes / PAGE) + 1, PAGE);
+    return offset_bytes / PAGE == 5 ? -ASPEN_EIO : 0;
 }
 
 static int
-pager_write(void *context, uint64_t pgoff, const void *const pages[],
+pager_write(void *context, uint64_t offset_bytes, const void *const pages[],
             uint64_t bytes)
 {
     struct space *s = context;
 
-    (void)pgoff;
+    (void)offset_bytes;
     (void)bytes;
     s->writes++;
     s->written = *(const uint8_t *)pages[0];
@@ -86,8 +86,8 @@ import_vma(struct space *s, uint64_t address, uint64_t pages, uint64_t flags)
     struct aspen_import_vma vma = {
         .start = address,
         .end = address + pages * PAGE,
-        .flags = flags | ASPEN_VM_MAYREAD | ASPEN_VM_MAYWRITE,
-        .has_anon_vma = true,
+        .vm_flags = flags | ASPEN_VM_MAYREAD | ASPEN_VM_MAYWRITE,
+        .flags = ASPEN_IMPORT_HAS_ANON_VMA,
     };
     assert_int_equal(aspen_import_vma(s->mm, &vma), 0);
 }

@@ -81,8 +81,8 @@ test_execute_only(void **state)
     assert_int_equal(
         aspen_populate(mm, AT(0x100), PAGE, ASPEN_ACCESS_READ, NULL),
         -ASPEN_EINVAL);
-    assert_int_equal(aspen_mlock(mm, AT(0x100), PAGE, false), -ASPEN_ENOMEM);
-    assert_int_equal(aspen_mlock(mm, AT(0x100), PAGE, true), 0);
+    assert_int_equal(aspen_mlock(mm, AT(0x100), PAGE, 0), -ASPEN_ENOMEM);
+    assert_int_equal(aspen_mlock(mm, AT(0x100), PAGE, ASPEN_MLOCK_ONFAULT), 0);
     assert_int_equal(aspen_madvise(mm, AT(0x100), PAGE, ASPEN_MADV_WILLNEED),
                      0);
     assert_int_equal(aspen_read_memory(mm, AT(0x100), &byte, 1, 0, &done),
@@ -231,7 +231,7 @@ test_by_entry(void **state)
     assert_int_equal(
         aspen_populate(k->s.mm, AT(0x100), PAGE, ASPEN_ACCESS_READ, NULL),
         -ASPEN_EINVAL);
-    assert_int_equal(aspen_mlock(k->s.mm, AT(0x100), AT(4), false), 0);
+    assert_int_equal(aspen_mlock(k->s.mm, AT(0x100), AT(4), 0), 0);
     assert_int_equal(aspen_read_memory(k->s.mm, AT(0x101), &byte, 1,
                                        ASPEN_MEMORY_FORCE, &done),
                      0);

@@ -248,12 +248,12 @@ test_lazy_pinned(void **state)
 static unsigned reads;
 
 static int
-read_page(void *context, uint64_t pgoff, void *page)
+read_page(void *context, uint64_t offset_bytes, void *page)
 {
     (void)context;
     reads++;
-    memset(page, 'A' + (int)pgoff, PAGE);
-    return pgoff == 5 ? -ASPEN_EIO : 0;
+    memset(page, 'A' + (int)(offset_bytes / PAGE), PAGE);
+    return offset_bytes / PAGE == 5 ? -ASPEN_EIO : 0;
 }
 
 static const struct aspen_pager_ops reader = {.read = read_page};

@@ -41,14 +41,14 @@ frame_at(struct aspen_mm *mm, uint64_t address)
 
 static int
 try_vma(struct aspen_mm *mm, uint64_t start, uint64_t end, uint64_t flags,
-        struct aspen_object *object, uint64_t pgoff)
+        struct aspen_object *object, uint64_t offset_bytes)
 {
     struct aspen_import_vma args = {
         .start = start,
         .end = end,
-        .flags = flags,
+        .vm_flags = flags,
         .object = object,
-        .pgoff = pgoff,
+        .offset_bytes = offset_bytes,
     };
     return aspen_import_vma(mm, &args);
 }
@@ -66,7 +66,8 @@ a_vma_is_taken_as_it_is(void **state)
     assert_int_equal(try_vma(mm, MIB, MIB + 4 * PAGE, charged, NULL, 99), 0);
     assert_int_equal(
         try_vma(mm, MIB + 4 * PAGE, MIB + 6 * PAGE, charged, NULL, 0), 0);
-    assert_int_equal(try_vma(mm, 2 * MIB, 2 * MIB + PAGE, MAY_RW, file, 7), 0);
+    assert_int_equal(
+        try_vma(mm, 2 * MIB, 2 * MIB + PAGE, MAY_RW, file, 7 * PAGE), 0);
     struct aspen_vma *vma = aspen_vma_at(mm, MIB);
     assert_int_equal(vma->end, MIB + 4 * PAGE); /* not merged */
     assert_int_equal(vma->pgoff, MIB / PAGE);
@@ -104,7 +105,7 @@ vmas_that_make_no_sense_are_refused(void **state)
     const struct {
         uint64_t start, end, flags;
         struct aspen_object *object;
-        uint64_t pgoff;
+        uint64_t offset_bytes;
         int error;
     } bad[] = {
         {PAGE + 1, 2 * PAGE, MAY_RW, NULL, 0, -ASPEN_EINVAL},
@@ -116,15 +117,15 @@ vmas_that_make_no_sense_are_refused(void **state)
         {top, top + PAGE, MAY_RW, NULL, 0, -ASPEN_EINVAL},
         {top - PAGE, top + PAGE, MAY_RW, NULL, 0, -ASPEN_EINVAL},
         {PAGE, 2 * PAGE, MAY_RW | ASPEN_VM_SHARED, NULL, 0, -ASPEN_EINVAL},
-        {PAGE, 2 * PAGE, MAY_RW, file, 1ull << 52, -ASPEN_EINVAL},
-        {PAGE, 9 * PAGE, MAY_RW, file, (1ull << 52) - 8, -ASPEN_EINVAL},
+        {PAGE, 2 * PAGE, MAY_RW, file, PAGE / 2, -ASPEN_EINVAL},
+        {PAGE, 9 * PAGE, MAY_RW, file, 0 - 8 * (uint64_t)PAGE, -ASPEN_EINVAL},
         {MIB - PAGE, MIB + PAGE, MAY_RW, NULL, 0, -ASPEN_EEXIST},
         {2 * MIB - PAGE, 2 * MIB, MAY_RW, NULL, 0, -ASPEN_EEXIST},
         {PAGE, 4 * MIB, MAY_RW, NULL, 0, -ASPEN_EEXIST},
     };
     for (unsigned i = 0; i < ASPEN_ARRAY_SIZE(bad); i++) {
         assert_int_equal(try_vma(mm, bad[i].start, bad[i].end, bad[i].flags,
-                                 bad[i].object, bad[i].pgoff),
+                                 bad[i].object, bad[i].offset_bytes),
                          bad[i].error);
         helper_assert_counts(aspen, &before);
     }
@@ -581,15 +582,15 @@ add_two_vmas(struct building *b)
     struct aspen_import_vma anon = {
         .start = MIB,
         .end = 4 * MIB,
-        .flags = MAY_RW | ASPEN_VM_ACCOUNT,
-        .has_anon_vma = true,
+        .vm_flags = MAY_RW | ASPEN_VM_ACCOUNT,
+        .flags = ASPEN_IMPORT_HAS_ANON_VMA,
     };
     struct aspen_import_vma file = {
         .start = 4 * MIB,
         .end = 5 * MIB,
-        .flags = MAY_RW,
+        .vm_flags = MAY_RW,
         .object = b->file,
-        .userfault = true,
+        .flags = ASPEN_IMPORT_HAS_USERFAULT,
     };
     int error = aspen_import_vma(b->mm, &anon);
     return error ? error : aspen_import_vma(b->mm, &file);
@@ -640,10 +641,10 @@ unbuild(void *context)
 }
 
 static int
-zero_read(void *context, uint64_t pgoff, void *page)
+zero_read(void *context, uint64_t offset_bytes, void *page)
 {
     (void)context;
-    (void)pgoff;
+    (void)offset_bytes;
     (void)page;
     return 0;
 }

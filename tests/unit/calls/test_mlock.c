@@ -21,7 +21,7 @@ test_range(void **state)
 
     helper_map(s->mm, AT(0x100), 8, RW);
     /* Rounded out: from inside page 102 to inside page 103. */
-    assert_int_equal(aspen_mlock(s->mm, AT(0x102) + 100, PAGE, false), 0);
+    assert_int_equal(aspen_mlock(s->mm, AT(0x102) + 100, PAGE, 0), 0);
     helper_assert_space(
         s->mm, "  vma  0x100000-0x102000 rw- private  anon 1  account\n"
                "  vma  0x102000-0x104000 rw- private  anon 1  account locked\n"
@@ -32,7 +32,8 @@ test_range(void **state)
     helper_assert_space(
         s->mm, "  vma  0x100000-0x108000 rw- private  anon 1  account\n");
     assert_int_equal(helper_counters(s->mm).locked_pages, 0);
-    assert_int_equal(aspen_mlock(s->mm, AT(0x100), AT(8), true), 0);
+    assert_int_equal(aspen_mlock(s->mm, AT(0x100), AT(8), ASPEN_MLOCK_ONFAULT),
+                     0);
     assert_int_equal(helper_counters(s->mm).anon_pages, 2); /* none has come */
     assert_int_equal(helper_counters(s->mm).locked_pages, 8);
     helper_unmap(s->mm, AT(0x104), 4);
@@ -49,24 +50,26 @@ test_refused(void **state)
     helper_map(s->mm, AT(0x103), 1, RW);
     helper_map(s->mm, AT(0x104), 1, 0);
     helper_state_take(&s->helper, s->mm, &before);
-    assert_int_equal(aspen_mlock(s->mm, AT(0x100), AT(3), true), -ASPEN_ENOMEM);
-    assert_int_equal(aspen_mlock(s->mm, AT(0x100), AT(3), false),
+    assert_int_equal(aspen_mlock(s->mm, AT(0x100), AT(3), ASPEN_MLOCK_ONFAULT),
                      -ASPEN_ENOMEM);
+    assert_int_equal(aspen_mlock(s->mm, AT(0x100), AT(3), 0), -ASPEN_ENOMEM);
     assert_int_equal(aspen_munlock(s->mm, AT(0x100), AT(3)), -ASPEN_ENOMEM);
-    assert_int_equal(aspen_mlock(s->mm, AT(0x100), UINT64_MAX - AT(0x50), true),
+    assert_int_equal(aspen_mlock(s->mm, AT(0x100), UINT64_MAX - AT(0x50),
+                                 ASPEN_MLOCK_ONFAULT),
                      -ASPEN_EINVAL);
-    assert_int_equal(aspen_mlock(s->mm, s->mm->address_limit, PAGE, true),
-                     -ASPEN_ENOMEM);
-    assert_int_equal(aspen_mlock(s->mm, AT(0x900), 0, true), 0);
+    assert_int_equal(
+        aspen_mlock(s->mm, s->mm->address_limit, PAGE, ASPEN_MLOCK_ONFAULT),
+        -ASPEN_ENOMEM);
+    assert_int_equal(aspen_mlock(s->mm, AT(0x900), 0, ASPEN_MLOCK_ONFAULT), 0);
     assert_int_equal(aspen_mlockall(s->mm, 0), -ASPEN_EINVAL);
     assert_int_equal(aspen_mlockall(s->mm, 8), -ASPEN_EINVAL);
     assert_int_equal(aspen_mlockall(s->mm, ASPEN_MCL_ONFAULT), -ASPEN_EINVAL);
     helper_assert_state(&s->helper, s->mm, &before);
     /* No access: none of its pages can come, and Linux's flags would stay. */
-    assert_int_equal(aspen_mlock(s->mm, AT(0x103), AT(2), false),
-                     -ASPEN_ENOMEM);
+    assert_int_equal(aspen_mlock(s->mm, AT(0x103), AT(2), 0), -ASPEN_ENOMEM);
     assert_int_equal(helper_counters(s->mm).locked_pages, 0);
-    assert_int_equal(aspen_mlock(s->mm, AT(0x103), AT(2), true), 0);
+    assert_int_equal(aspen_mlock(s->mm, AT(0x103), AT(2), ASPEN_MLOCK_ONFAULT),
+                     0);
 }
 
 static void
@@ -76,14 +79,18 @@ test_limit(void **state)
 
     helper_map(s->mm, AT(0x100), 8, RW);
     limit(s, 4);
-    assert_int_equal(aspen_mlock(s->mm, AT(0x100), AT(5), true), -ASPEN_ENOMEM);
-    assert_int_equal(aspen_mlock(s->mm, AT(0x100), AT(4), true), 0);
+    assert_int_equal(aspen_mlock(s->mm, AT(0x100), AT(5), ASPEN_MLOCK_ONFAULT),
+                     -ASPEN_ENOMEM);
+    assert_int_equal(aspen_mlock(s->mm, AT(0x100), AT(4), ASPEN_MLOCK_ONFAULT),
+                     0);
     /* What is locked already does not count twice. */
-    assert_int_equal(aspen_mlock(s->mm, AT(0x101), AT(3), false), 0);
-    assert_int_equal(aspen_mlock(s->mm, AT(0x101), AT(4), true), -ASPEN_ENOMEM);
+    assert_int_equal(aspen_mlock(s->mm, AT(0x101), AT(3), 0), 0);
+    assert_int_equal(aspen_mlock(s->mm, AT(0x101), AT(4), ASPEN_MLOCK_ONFAULT),
+                     -ASPEN_ENOMEM);
     assert_int_equal(aspen_mlockall(s->mm, ASPEN_MCL_CURRENT), -ASPEN_ENOMEM);
     limit(s, 0);
-    assert_int_equal(aspen_mlock(s->mm, AT(0x100), PAGE, true), -ASPEN_EPERM);
+    assert_int_equal(aspen_mlock(s->mm, AT(0x100), PAGE, ASPEN_MLOCK_ONFAULT),
+                     -ASPEN_EPERM);
     assert_int_equal(aspen_mlockall(s->mm, ASPEN_MCL_CURRENT), -ASPEN_EPERM);
     assert_int_equal(aspen_munlock(s->mm, AT(0x100), AT(8)), 0);
 }

@@ -403,8 +403,8 @@ import_huge(struct helper_space *s, uint64_t at)
     struct aspen_import_vma vma = {
         .start = AT(at),
         .end = AT(at + 1024),
-        .flags = RW | ASPEN_VM_MAYREAD | ASPEN_VM_MAYWRITE,
-        .has_anon_vma = true,
+        .vm_flags = RW | ASPEN_VM_MAYREAD | ASPEN_VM_MAYWRITE,
+        .flags = ASPEN_IMPORT_HAS_ANON_VMA,
     };
     struct aspen_import_pages pages = {.address = AT(at + 512),
                                        .kind = ASPEN_IMPORT_ANON,
@@ -562,17 +562,22 @@ test_file_pages(void **state)
     struct helper_state before;
 
     helper_map_object(s->mm, AT(16), 5, RW | ASPEN_VM_SHARED, object, 0);
-    assert_int_equal(aspen_remap_file_pages(s->mm, AT(16), AT(1), 9, true), 0);
+    assert_int_equal(
+        aspen_remap_file_pages(s->mm, AT(16), AT(1), AT(9), ASPEN_MAP_NONBLOCK),
+        0);
     helper_assert_space(s->mm,
                         "  vma  0x10000-0x11000 rw- shared  shmem 1+0x9000\n"
                         "  vma  0x11000-0x15000 rw- shared  shmem 1+0x1000\n");
     assert_int_equal(
         aspen_madvise(s->mm, AT(18), AT(1), ASPEN_MADV_GUARD_INSTALL), 0);
     helper_state_take(&s->helper, s->mm, &before);
-    assert_int_equal(aspen_remap_file_pages(s->mm, AT(16), AT(3), 4, true),
-                     -ASPEN_EINVAL);
+    assert_int_equal(
+        aspen_remap_file_pages(s->mm, AT(16), AT(3), AT(4), ASPEN_MAP_NONBLOCK),
+        -ASPEN_EINVAL);
     helper_assert_state(&s->helper, s->mm, &before);
-    assert_int_equal(aspen_remap_file_pages(s->mm, AT(17), AT(2), 4, true), 0);
+    assert_int_equal(
+        aspen_remap_file_pages(s->mm, AT(17), AT(2), AT(4), ASPEN_MAP_NONBLOCK),
+        0);
     helper_unmap(s->mm, AT(16), 5);
     aspen_object_put(object);
 }

@@ -326,7 +326,7 @@ test_sealed(void **state)
 {
     struct helper_space *s = *state;
     struct aspen_import_vma sealed = {
-        .start = AT(110), .end = AT(112), .flags = R | ASPEN_VM_SEALED};
+        .start = AT(110), .end = AT(112), .vm_flags = R | ASPEN_VM_SEALED};
     struct aspen_mmap_args over = {
         .address = AT(111),
         .length_bytes = AT(4),

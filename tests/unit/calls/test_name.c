@@ -444,8 +444,8 @@ test_import(void **state)
         helper_object(&s->helper, ASPEN_OBJECT_SHMEM, 8, NULL, NULL);
     struct aspen_import_vma vma = {.start = AT(0x100),
                                    .end = AT(0x102),
-                                   .flags = RW | ASPEN_VM_MAYREAD |
-                                            ASPEN_VM_MAYWRITE,
+                                   .vm_flags = RW | ASPEN_VM_MAYREAD |
+                                               ASPEN_VM_MAYWRITE,
                                    .name = "taken"};
 
     assert_int_equal(aspen_import_vma(s->mm, &vma), 0);

@@ -428,8 +428,8 @@ import_huge(struct aspen_mm *mm, uint64_t start, unsigned pages)
     struct aspen_import_vma vma = {
         .start = start,
         .end = end,
-        .flags = RW | ASPEN_VM_MAYREAD | ASPEN_VM_MAYWRITE,
-        .has_anon_vma = true,
+        .vm_flags = RW | ASPEN_VM_MAYREAD | ASPEN_VM_MAYWRITE,
+        .flags = ASPEN_IMPORT_HAS_ANON_VMA,
     };
     struct aspen_import_pages huge = {
         .address = end - 2 * MIB,

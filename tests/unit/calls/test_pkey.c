@@ -68,7 +68,7 @@ test_key_0_alone(void **state)
     struct aspen_import_vma vma = {
         .start = AT(0x200),
         .end = AT(0x201),
-        .flags = R | ASPEN_VM_MAYREAD | aspen_pkey_flags(1),
+        .vm_flags = R | ASPEN_VM_MAYREAD | aspen_pkey_flags(1),
     };
     struct keyed *k;
     void *scene;
@@ -205,9 +205,10 @@ test_populate(void **state)
             aspen_populate(k->s.mm, AT(0x100), AT(4), ASPEN_ACCESS_WRITE, NULL),
             write);
         assert_int_equal(aspen_populate(k->s.mm, AT(0x100), AT(4), 0, NULL), 0);
-        assert_int_equal(aspen_mlock(k->s.mm, AT(0x100), AT(4), false),
+        assert_int_equal(aspen_mlock(k->s.mm, AT(0x100), AT(4), 0),
                          write ? -ASPEN_ENOMEM : 0);
-        assert_int_equal(aspen_mlock(k->s.mm, AT(0x100), AT(4), true), 0);
+        assert_int_equal(
+            aspen_mlock(k->s.mm, AT(0x100), AT(4), ASPEN_MLOCK_ONFAULT), 0);
         assert_int_equal(aspen_munlock(k->s.mm, AT(0x100), AT(4)), 0);
     }
 }
@@ -401,7 +402,8 @@ test_import(void **state)
     struct aspen_import_vma vma = {
         .start = AT(0x100),
         .end = AT(0x101),
-        .flags = X | ASPEN_VM_MAYEXEC | ASPEN_VM_MAYREAD | aspen_pkey_flags(4),
+        .vm_flags =
+            X | ASPEN_VM_MAYEXEC | ASPEN_VM_MAYREAD | aspen_pkey_flags(4),
     };
 
     for (unsigned i = 0; i < ASPEN_ARRAY_SIZE(wrong); i++)
@@ -425,7 +427,7 @@ test_import_without_keys(void **state)
     struct aspen_import_vma vma = {
         .start = AT(0x100),
         .end = AT(0x101),
-        .flags = R | ASPEN_VM_MAYREAD | aspen_pkey_flags(1),
+        .vm_flags = R | ASPEN_VM_MAYREAD | aspen_pkey_flags(1),
     };
 
     assert_int_equal(aspen_import_pkeys(k->s.mm, &none), 0);

@@ -16,12 +16,13 @@ struct hooks {
 };
 
 static int
-on_fault(void *context, struct aspen_mm *mm, uint64_t pgoff, uint64_t *raw)
+on_fault(void *context, struct aspen_mm *mm, uint64_t offset_bytes,
+         uint64_t *raw)
 {
     struct hooks *h = context;
 
     (void)mm;
-    *raw = h->raw + pgoff;
+    *raw = h->raw + offset_bytes / PAGE;
     return h->error;
 }
 

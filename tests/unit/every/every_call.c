@@ -21,10 +21,10 @@ file_close(void *context, struct aspen_vma *vma)
 }
 
 static int
-file_mkwrite(void *context, uint64_t pgoff)
+file_mkwrite(void *context, uint64_t offset_bytes)
 {
     (void)context;
-    (void)pgoff;
+    (void)offset_bytes;
     return 0;
 }
 
@@ -61,7 +61,7 @@ import(struct every *e, uint64_t first, uint64_t pages, uint64_t flags)
     struct aspen_import_vma vma = {
         .start = AT(first),
         .end = AT(first + pages),
-        .flags = flags | ASPEN_VM_MAYREAD | ASPEN_VM_MAYWRITE,
+        .vm_flags = flags | ASPEN_VM_MAYREAD | ASPEN_VM_MAYWRITE,
     };
     assert_int_equal(aspen_import_vma(e->mm, &vma), 0);
 }

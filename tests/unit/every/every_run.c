@@ -44,9 +44,9 @@ run_import_vma(struct every *e, const struct call *call)
     struct aspen_import_vma vma = {
         .start = AT(call->first),
         .end = AT(call->first + call->pages),
-        .flags = call->flags | ASPEN_VM_MAYREAD | ASPEN_VM_MAYWRITE,
+        .vm_flags = call->flags | ASPEN_VM_MAYREAD | ASPEN_VM_MAYWRITE,
         .object = call->file ? e->file : NULL,
-        .has_anon_vma = true,
+        .flags = ASPEN_IMPORT_HAS_ANON_VMA,
     };
     return aspen_import_vma(e->mm, &vma);
 }
@@ -100,11 +100,12 @@ run_mmap(struct every *e, const struct call *call)
 }
 
 static int
-special_fault(void *context, struct aspen_mm *mm, uint64_t pgoff, uint64_t *raw)
+special_fault(void *context, struct aspen_mm *mm, uint64_t offset_bytes,
+              uint64_t *raw)
 {
     (void)context;
     (void)mm;
-    *raw = 5000 + pgoff;
+    *raw = 5000 + offset_bytes / PAGE;
     return 0;
 }
 
@@ -223,7 +224,8 @@ run_mprotect(struct every *e, const struct call *call)
 int
 run_mlock(struct every *e, const struct call *call)
 {
-    return aspen_mlock(e->mm, AT(call->first), AT(call->pages), call->flags);
+    return aspen_mlock(e->mm, AT(call->first), AT(call->pages),
+                       (unsigned)call->flags);
 }
 
 int
@@ -308,7 +310,7 @@ int
 run_remap_file_pages(struct every *e, const struct call *call)
 {
     return aspen_remap_file_pages(e->mm, AT(call->first), AT(call->pages),
-                                  call->to, call->flags);
+                                  AT(call->to), (unsigned)call->flags);
 }
 
 int

@@ -279,11 +279,11 @@ step(struct model *m)
 }
 
 static int
-read_page(void *context, uint64_t pgoff, void *page)
+read_page(void *context, uint64_t offset_bytes, void *page)
 {
     uint8_t *contents = context;
 
-    *(uint8_t *)page = contents[pgoff];
+    *(uint8_t *)page = contents[offset_bytes / PAGE];
     return 0;
 }
 

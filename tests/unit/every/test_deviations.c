@@ -24,8 +24,8 @@ import(struct helper_space *s, uint64_t page, uint64_t pages, uint64_t flags)
     const struct aspen_import_vma vma = {
         .start = AT(page),
         .end = AT(page + pages),
-        .flags = RW | MAY | flags,
-        .userfault = (flags & ASPEN_VM_UFFD) != 0,
+        .vm_flags = RW | MAY | flags,
+        .flags = flags & ASPEN_VM_UFFD ? ASPEN_IMPORT_HAS_USERFAULT : 0,
     };
 
     assert_int_equal(aspen_import_vma(s->mm, &vma), 0);

@@ -31,7 +31,7 @@ struct device {
 };
 
 static int
-device_fault(void *context, uint64_t pgoff, unsigned access,
+device_fault(void *context, uint64_t offset_bytes, unsigned access,
              struct aspen_device_frame *frame)
 {
     struct device *device = context;
@@ -39,21 +39,22 @@ device_fault(void *context, uint64_t pgoff, unsigned access,
     device->faults++;
     device->access = access;
     if (!device->silent)
-        frame->number = RAW + pgoff;
+        frame->number = RAW + offset_bytes / PAGE;
     frame->writable = device->writable;
     frame->cached = device->cached;
     if (device->inserts)
-        assert_int_equal(
-            aspen_insert_raw(device->mm, AT(100 + pgoff), RAW + pgoff, true),
-            0);
+        assert_int_equal(aspen_insert_raw(device->mm,
+                                          AT(100 + offset_bytes / PAGE),
+                                          RAW + offset_bytes / PAGE, true),
+                         0);
     return device->error;
 }
 
 static int
-device_mkwrite(void *context, uint64_t pgoff)
+device_mkwrite(void *context, uint64_t offset_bytes)
 {
     struct device *device = context;
-    (void)pgoff;
+    (void)offset_bytes;
     device->mkwrites++;
     if (device->drops)
         assert_int_equal(

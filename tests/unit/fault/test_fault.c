@@ -87,8 +87,8 @@ test_guard_and_swap(void **state)
     struct aspen_import_vma vma = {
         .start = 0x100000,
         .end = 0x110000,
-        .flags = RW | ASPEN_VM_MAYREAD | ASPEN_VM_MAYWRITE,
-        .has_anon_vma = true,
+        .vm_flags = RW | ASPEN_VM_MAYREAD | ASPEN_VM_MAYWRITE,
+        .flags = ASPEN_IMPORT_HAS_ANON_VMA,
     };
     struct aspen_import_pages pages = {
         .address = 0x101000,
@@ -123,8 +123,8 @@ test_huge(void **state)
     struct aspen_import_vma vma = {
         .start = 2 * MIB,
         .end = 6 * MIB,
-        .flags = RW | ASPEN_VM_MAYREAD | ASPEN_VM_MAYWRITE,
-        .has_anon_vma = true,
+        .vm_flags = RW | ASPEN_VM_MAYREAD | ASPEN_VM_MAYWRITE,
+        .flags = ASPEN_IMPORT_HAS_ANON_VMA,
     };
     struct aspen_import_pages pages = {
         .address = 2 * MIB,
@@ -231,7 +231,7 @@ test_copy_flushes(void **state)
 /* ---- Objects ----------------------------------------------------------- */
 
 static int
-pager_read(void *context, uint64_t pgoff, void *page)
+pager_read(void *context, uint64_t offset_bytes, void *page)
 {
     struct pager *pager = context;
 
@@ -243,7 +243,7 @@ pager_read(void *context, uint64_t pgoff, void *page)
         assert_int_equal(aspen_mmap(mm, pager->replace, &address), 0);
     else if (mm)
         assert_int_equal(aspen_munmap(mm, pager->unmap, PAGE), 0);
-    memset(page, (int)(0x40 + pgoff), PAGE);
+    memset(page, (int)(0x40 + offset_bytes / PAGE), PAGE);
     return pager->error;
 }
 

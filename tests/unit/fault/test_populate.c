@@ -20,13 +20,13 @@ struct space {
 };
 
 static int
-pager_read(void *context, uint64_t pgoff, void *page)
+pager_read(void *context, uint64_t offset_bytes, void *page)
 {
     struct space *s = context;
 
     s->reads++;
-    memset(page, (int)pgoff + 1, PAGE);
-    return pgoff == s->error_at ? s->error : 0;
+    memset(page, (int)(offset_bytes / PAGE) + 1, PAGE);
+    return offset_bytes / PAGE == s->error_at ? s->error : 0;
 }
 
 static const struct aspen_pager_ops pager_ops = {.read = pager_read};

@@ -18,7 +18,7 @@ struct source {
 };
 
 static int
-source_read(void *context, uint64_t pgoff, void *page)
+source_read(void *context, uint64_t offset_bytes, void *page)
 {
     struct source *source = context;
     static const unsigned char zero[PAGE];
@@ -26,7 +26,8 @@ source_read(void *context, uint64_t pgoff, void *page)
     if (source->error)
         return source->error;
     assert_memory_equal(page, zero, PAGE);
-    memcpy(page, &pgoff, sizeof(pgoff));
+    uint64_t offset = offset_bytes / PAGE;
+    memcpy(page, &offset, sizeof(offset));
     return 0;
 }
 

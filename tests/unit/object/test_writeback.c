@@ -36,54 +36,54 @@ called(struct store *store, enum hook hook)
 }
 
 static int
-store_read(void *context, uint64_t pgoff, void *page)
+store_read(void *context, uint64_t offset_bytes, void *page)
 {
     struct store *store = context;
     int error = called(store, READ);
 
-    memcpy(page, store->bytes + pgoff * PAGE, PAGE);
+    memcpy(page, store->bytes + offset_bytes, PAGE);
     return error;
 }
 
 static int
-store_readahead(void *context, uint64_t pgoff, void *const pages[],
+store_readahead(void *context, uint64_t offset_bytes, void *const pages[],
                 unsigned count)
 {
     struct store *store = context;
     int error = called(store, READAHEAD);
 
-    store->last_pgoff = pgoff;
+    store->last_pgoff = offset_bytes / PAGE;
     store->last_count = count;
     for (unsigned i = 0; i < count; i++)
-        memcpy(pages[i], store->bytes + (pgoff + i) * PAGE, PAGE);
+        memcpy(pages[i], store->bytes + offset_bytes + i * PAGE, PAGE);
     return error;
 }
 
 static int
-store_write(void *context, uint64_t pgoff, const void *const pages[],
+store_write(void *context, uint64_t offset_bytes, const void *const pages[],
             uint64_t bytes)
 {
     struct store *store = context;
     int error = called(store, WRITE);
 
-    store->last_pgoff = pgoff;
+    store->last_pgoff = offset_bytes / PAGE;
     store->last_count = bytes;
     if (error)
         return error;
     for (unsigned i = 0; bytes; i++) {
         uint64_t part = bytes < PAGE ? bytes : PAGE;
-        memcpy(store->bytes + (pgoff + i) * PAGE, pages[i], part);
+        memcpy(store->bytes + offset_bytes + i * PAGE, pages[i], part);
         bytes -= part;
     }
     return 0;
 }
 
 static int
-store_mkwrite(void *context, uint64_t pgoff)
+store_mkwrite(void *context, uint64_t offset_bytes)
 {
     struct store *store = context;
 
-    store->last_pgoff = pgoff;
+    store->last_pgoff = offset_bytes / PAGE;
     return called(store, MKWRITE);
 }
 
@@ -397,7 +397,7 @@ test_msync(void **state)
     assert_int_equal(aspen_msync(s->mm, AT(100), AT(20), sync), -ASPEN_ENOMEM);
     assert_int_equal(s->store.bytes[AT(8)], 78);
     assert_int_equal(aspen_msync(s->mm, AT(5000), PAGE, sync), -ASPEN_ENOMEM);
-    assert_int_equal(aspen_mlock(s->mm, AT(110), PAGE, true), 0);
+    assert_int_equal(aspen_mlock(s->mm, AT(110), PAGE, ASPEN_MLOCK_ONFAULT), 0);
     assert_int_equal(aspen_msync(s->mm, AT(106), AT(6), ASPEN_MS_INVALIDATE),
                      -ASPEN_EBUSY);
     assert_int_equal(aspen_msync(s->mm, AT(106), AT(4), ASPEN_MS_INVALIDATE),

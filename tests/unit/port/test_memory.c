@@ -96,9 +96,9 @@ add_vmas(struct life *life)
         struct aspen_import_vma vma = {
             .start = MIB + i * 4 * PAGE,
             .end = MIB + i * 4 * PAGE + 2 * PAGE,
-            .flags = MAY_RW | ASPEN_VM_ACCOUNT,
+            .vm_flags = MAY_RW | ASPEN_VM_ACCOUNT,
             .object = i % 3 ? NULL : life->file,
-            .has_anon_vma = true,
+            .flags = ASPEN_IMPORT_HAS_ANON_VMA,
         };
         struct aspen_import_pages pages = {.address = vma.start, .count = 1};
         uint64_t done;
@@ -113,7 +113,7 @@ static int
 add_huge_page(struct life *life)
 {
     struct aspen_import_vma vma = {
-        .start = GIB, .end = GIB + 2 * MIB, .flags = MAY_RW};
+        .start = GIB, .end = GIB + 2 * MIB, .vm_flags = MAY_RW};
     struct aspen_import_pages pages = {.address = GIB, .count = 1, .level = 1};
     uint64_t done;
     int error = aspen_import_vma(life->mm, &vma);

@@ -204,7 +204,8 @@ do_mlock(struct model *m)
             return;
     uint64_t bytes = (r.end - r.start) * PAGE;
     change_both(m, r, &change,
-                lock ? aspen_mlock(m->mm, page_address(r.start), bytes, true)
+                lock ? aspen_mlock(m->mm, page_address(r.start), bytes,
+                                   ASPEN_MLOCK_ONFAULT)
                      : aspen_munlock(m->mm, page_address(r.start), bytes));
 }
 

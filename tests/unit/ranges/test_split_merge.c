@@ -352,7 +352,8 @@ call_mlock(struct model *m, unsigned first, unsigned end)
 
     for (unsigned i = first; i < end && whole; i++)
         flags[i] = set ? m->pages[i].flags | lock : m->pages[i].flags & ~lock;
-    assert_int_equal(set ? aspen_mlock(m->mm, page_address(first), bytes, true)
+    assert_int_equal(set ? aspen_mlock(m->mm, page_address(first), bytes,
+                                       ASPEN_MLOCK_ONFAULT)
                          : aspen_munlock(m->mm, page_address(first), bytes),
                      whole ? 0 : -ASPEN_ENOMEM);
     m->refused += !whole;

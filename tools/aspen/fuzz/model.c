@@ -32,10 +32,10 @@ struct fuzz_disk {
 };
 
 static int
-disk_read(void *context, uint64_t pgoff, void *page)
+disk_read(void *context, uint64_t offset_bytes, void *page)
 {
     struct fuzz_disk *disk = context;
-    uint64_t start = pgoff * FUZZ_PAGE;
+    uint64_t start = offset_bytes;
 
     if (start < disk->size)
         memcpy(page, disk->bytes + start,
@@ -44,13 +44,13 @@ disk_read(void *context, uint64_t pgoff, void *page)
 }
 
 static int
-disk_write(void *context, uint64_t pgoff, const void *const pages[],
+disk_write(void *context, uint64_t offset_bytes, const void *const pages[],
            uint64_t bytes)
 {
     struct fuzz_disk *disk = context;
 
     for (uint64_t i = 0; i * FUZZ_PAGE < bytes; i++)
-        memcpy(disk->bytes + (pgoff + i) * FUZZ_PAGE, pages[i],
+        memcpy(disk->bytes + offset_bytes + i * FUZZ_PAGE, pages[i],
                bytes - i * FUZZ_PAGE < FUZZ_PAGE ? bytes - i * FUZZ_PAGE
                                                  : FUZZ_PAGE);
     return 0;

@@ -301,15 +301,22 @@ call_mremap(const struct linux_space *space, const uint64_t *a, int64_t *answer)
     return answered(answer, error ? error : (int64_t)address);
 }
 
-/* The access it may be asked for is none; flags but one are ignored. */
+/* The access it may be asked for is none; flags but one are ignored. The offset
+ * is in pages: what no file reaches is refused as the last page there can be.
+ */
 static bool
 call_remap_file_pages(const struct linux_space *space, const uint64_t *a,
                       int64_t *answer)
 {
-    return answered(answer,
-                    a[2] ? -EINVAL
-                         : aspen_remap_file_pages(space->mm, a[0], a[1], a[3],
-                                                  (a[4] & MAP_NONBLOCK) != 0));
+    const uint64_t last = UINT64_MAX / PAGE_BYTES;
+    uint64_t pgoff = a[3];
+
+    if (a[2] || pgoff + a[1] / PAGE_BYTES < pgoff)
+        return answered(answer, -EINVAL);
+    return answered(answer, aspen_remap_file_pages(
+                                space->mm, a[0], a[1],
+                                (pgoff < last ? pgoff : last) * PAGE_BYTES,
+                                a[4] & MAP_NONBLOCK ? ASPEN_MAP_NONBLOCK : 0));
 }
 
 /* Its errors are told by the end that stays. */
@@ -327,8 +334,7 @@ call_brk(const struct linux_space *space, const uint64_t *a, int64_t *answer)
 static bool
 call_mlock(const struct linux_space *space, const uint64_t *a, int64_t *answer)
 {
-    return answered(answer,
-                    aspen_mlock(space->mm, untagged(a[0]), a[1], false));
+    return answered(answer, aspen_mlock(space->mm, untagged(a[0]), a[1], 0));
 }
 
 static bool
@@ -336,8 +342,9 @@ call_mlock2(const struct linux_space *space, const uint64_t *a, int64_t *answer)
 {
     if ((unsigned)a[2] & ~MLOCK_ONFAULT_)
         return answered(answer, -EINVAL);
-    return answered(
-        answer, aspen_mlock(space->mm, untagged(a[0]), a[1], (int)a[2] != 0));
+    return answered(answer,
+                    aspen_mlock(space->mm, untagged(a[0]), a[1],
+                                (int)a[2] != 0 ? ASPEN_MLOCK_ONFAULT : 0));
 }
 
 static bool

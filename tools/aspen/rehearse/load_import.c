@@ -143,10 +143,11 @@ import_vma(struct building *building, const struct snapshot_vma *vma)
     struct aspen_import_vma args = {
         .start = vma->start,
         .end = vma->end,
-        .flags = vma->flags,
-        .pgoff = vma->pgoff,
-        .has_anon_vma = makes_anon_vma(snapshot, vma),
-        .userfault = (vma->flags & ASPEN_VM_UFFD) != 0,
+        .vm_flags = vma->flags,
+        .offset_bytes = vma->pgoff << SNAPSHOT_PAGE_SHIFT,
+        .flags =
+            (makes_anon_vma(snapshot, vma) ? ASPEN_IMPORT_HAS_ANON_VMA : 0) |
+            (vma->flags & ASPEN_VM_UFFD ? ASPEN_IMPORT_HAS_USERFAULT : 0),
     };
     char name[ASPEN_NAME_BYTES];
     int result;

@@ -35,24 +35,23 @@ import_area(struct shadow_session *session, struct aspen_mm *mm, pid_t tid,
     struct aspen_import_vma vma = {
         .start = area->start,
         .end = area->end,
-        .flags = snapshot_flags(area->permissions, area->vm_flags),
-        .pgoff = area->offset / SNAPSHOT_PAGE_SIZE,
-        .has_anon_vma = area->anonymous_kb > 0,
+        .vm_flags = snapshot_flags(area->permissions, area->vm_flags),
+        .offset_bytes = area->offset,
     };
     char name[ASPEN_NAME_BYTES];
     int result;
 
     if (snapshot_anon_name(area->path, name))
         vma.name = name;
-    if (is_special(area, vma.flags))
-        vma.flags |= ASPEN_VM_SPECIAL;
+    if (is_special(area, vma.vm_flags))
+        vma.vm_flags |= ASPEN_VM_SPECIAL;
     if (area->inode != 0 || area->device != 0) {
-        vma.object = shadow_files_mapped(session, tid, area, vma.flags);
+        vma.object = shadow_files_mapped(session, tid, area, vma.vm_flags);
         if (!vma.object)
             return tool_fail(session->error, "no memory");
     }
-    if (vma.flags & ASPEN_VM_SHARED)
-        vma.has_anon_vma = false;
+    if (area->anonymous_kb > 0 && !(vma.vm_flags & ASPEN_VM_SHARED))
+        vma.flags = ASPEN_IMPORT_HAS_ANON_VMA;
     result = aspen_import_vma(mm, &vma);
     if (result != 0)
         return tool_fail(
