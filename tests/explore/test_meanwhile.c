@@ -9,8 +9,6 @@
 #include "space/mm.h"
 #include <aspen/aspen.h>
 
-#define PAGE    4096ull
-#define START   (16 * PAGE)
 #define HUGE_AT 0x40000000ull
 #define HUGE    (2ull << 20)
 #define FRAMES  192u
@@ -23,13 +21,6 @@ static struct {
     struct aspen_object *object;
     void *direct_map;
 } scene;
-
-static void
-must(int error)
-{
-    if (error)
-        sim_fail(aspen_error_name(error));
-}
 
 static void
 setup(void *unused)

@@ -13,8 +13,6 @@
 #include "space/mm.h"
 #include <aspen/aspen.h>
 
-#define PAGE   4096ull
-#define START  (16 * PAGE)
 #define OTHER  (64 * PAGE)
 #define FRAMES 128u
 #define MOST   1500u
@@ -41,13 +39,6 @@ static struct {
     char child_saw;
     uint64_t at; /* where the page is in the end */
 } scene;
-
-static void
-must(int error)
-{
-    if (error)
-        sim_fail(aspen_error_name(error));
-}
 
 /* ---- A file ------------------------------------------------------------ */
 
