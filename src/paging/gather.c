@@ -15,9 +15,6 @@
  */
 #include "paging/gather.h"
 
-/* When this many tables (4 MiB) wait for a grace period, wait for them. */
-#define TABLES_WAITING_MAX 1024
-
 static void
 gather_forget(struct aspen_gather *gather)
 {
@@ -123,8 +120,6 @@ aspen_gather_table(struct aspen_gather *gather, uint32_t table)
 void
 aspen_gather_end(struct aspen_gather *gather)
 {
-    struct aspen *aspen = gather->mm->aspen;
-
     /* What we found gone may be cached until somebody's flush: ours. */
     if (gather->pending && gather->looked_start < gather->looked_end &&
         aspen_tlb_pending(gather->mm, 1))
@@ -136,6 +131,4 @@ aspen_gather_end(struct aspen_gather *gather)
     if (gather->pending)
         aspen_tlb_pending_end(gather->mm);
     gather->pending = false;
-    if (!gather->quiet && aspen_tables_waiting(aspen) > TABLES_WAITING_MAX)
-        aspen_port_rcu_barrier();
 }

@@ -96,8 +96,8 @@ aspen_gather_written(struct aspen_gather *gather, uint32_t frame)
  * Context: as aspen_gather_frame(). */
 void aspen_gather_table(struct aspen_gather *gather, uint32_t table);
 
-/* Flush, release, and no more. Context: may sleep when not quiet (when very
- * many tables wait for a grace period), so no spin lock is held. */
+/* Flush, release, and no more. Who frees tables calls aspen_tables_settle()
+ * when its locks are dropped. */
 void aspen_gather_end(struct aspen_gather *gather);
 
 #endif

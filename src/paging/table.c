@@ -18,6 +18,8 @@
  */
 #include "paging/table.h"
 
+#define TABLES_WAITING_MAX 1024
+
 /* ---- Make and free ----------------------------------------------------- */
 
 int
@@ -141,6 +143,13 @@ uint64_t
 aspen_tables_waiting(const struct aspen *aspen)
 {
     return aspen_load(&aspen->tables_waiting.count);
+}
+
+void
+aspen_tables_settle(struct aspen *aspen)
+{
+    if (aspen_tables_waiting(aspen) > TABLES_WAITING_MAX)
+        aspen_port_rcu_barrier();
 }
 
 void

@@ -119,6 +119,14 @@ void aspen_table_free_waiting(struct aspen *aspen, uint32_t list);
 /* Tables that wait for a grace period. Exact when nothing runs. */
 uint64_t aspen_tables_waiting(const struct aspen *aspen);
 
+/*
+ * Bound the tables that wait: with more than 1,024 (4 MiB) of them this waits
+ * for their grace period. Whoever may have freed some calls it when its locks
+ * are dropped, so that nobody waits for readers with it.
+ * Context: may sleep; no lock is held.
+ */
+void aspen_tables_settle(struct aspen *aspen);
+
 /* Wait until no table waits any more. Context: may sleep. */
 void aspen_tables_drain(struct aspen *aspen);
 

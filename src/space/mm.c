@@ -255,6 +255,7 @@ aspen_mm_write_end(struct aspen_mm *mm)
 {
     aspen_mm_write_unlock(mm);
     aspen_tree_pool_settle(&mm->aspen->tree_pool);
+    aspen_tables_settle(mm->aspen);
 }
 
 /* ---- Counters ---------------------------------------------------------- */

@@ -5,6 +5,8 @@
 #include "internal.h"
 
 #include "space/rmap.h"
+#include <pthread.h>
+#include <sched.h>
 
 #define AT(page) ((uint64_t)(page)*PAGE)
 
@@ -576,6 +578,67 @@ test_dead_nodes_are_bounded(void **state)
     helper_destroy(&helper);
 }
 
+/* ---- Many tables ------------------------------------------------------- */
+
+#define MANY 1100u /* more tables than may wait for a grace period */
+
+struct many {
+    struct aspen_mm *mm;
+    uint32_t reading; /* atomic: somebody reads under RCU */
+    uint32_t enough;  /* atomic */
+};
+
+static void *
+read_until_enough(void *context)
+{
+    struct many *many = context;
+
+    aspen_port_rcu_read_lock();
+    aspen_store(&many->reading, 1u);
+    while (!aspen_load(&many->enough))
+        sched_yield();
+    aspen_port_rcu_read_unlock();
+    return NULL;
+}
+
+static void *
+unmap_many(void *context)
+{
+    struct many *many = context;
+
+    helper_unmap(many->mm, AT(512), (uint64_t)MANY * 512);
+    return NULL;
+}
+
+/* Who frees many tables waits for their grace period, but nobody with it: the
+ * mmap lock is free by then. */
+static void
+test_nobody_waits_along(void **state)
+{
+    struct many many = {.mm = NULL};
+    struct helper helper;
+    pthread_t reader, caller;
+    (void)state;
+
+    helper_create(&helper, NULL);
+    many.mm = helper_mm(&helper);
+    helper_map(many.mm, AT(512), (uint64_t)MANY * 512, RW | ASPEN_VM_NORESERVE);
+    for (unsigned i = 1; i <= MANY; i++)
+        helper_put(&helper, many.mm, AT(512 * i), 1);
+    assert_int_equal(pthread_create(&reader, NULL, read_until_enough, &many),
+                     0);
+    while (!aspen_load(&many.reading))
+        sched_yield();
+    assert_int_equal(pthread_create(&caller, NULL, unmap_many, &many), 0);
+    while (helper_counters(many.mm).vmas)
+        sched_yield();
+    aspen_store(&many.enough, 1u);
+    pthread_join(reader, NULL);
+    pthread_join(caller, NULL);
+    aspen_mm_put(many.mm);
+    helper_destroy(&helper);
+}
+
 int
 main(void)
 {
@@ -588,6 +651,7 @@ main(void)
         cmocka_unit_test(test_names_limit_sealed),
         TEST(test_sealed),
         cmocka_unit_test(test_dead_nodes_are_bounded),
+        cmocka_unit_test(test_nobody_waits_along),
         cmocka_unit_test(test_map_count),
         TEST(test_object),
         TEST(test_forked),

@@ -507,6 +507,7 @@ test_waiting_is_bounded(void **unused)
         aspen_gather_begin(&gather, mm, false);
         (void)cut_table(&gather, i % 512 * 0x200000ul);
         aspen_gather_end(&gather);
+        aspen_tables_settle(mm->aspen);
         most = aspen_max_u64(most, aspen_tables_waiting(mm->aspen));
     }
     aspen_store(&stop, 1u);
@@ -531,6 +532,7 @@ cut_many(void *argument)
         aspen_gather_begin(&gather, mm, false);
         aspen_gather_table(&gather, table);
         aspen_gather_end(&gather);
+        aspen_tables_settle(mm->aspen);
     }
     return NULL;
 }
