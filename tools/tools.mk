@@ -30,8 +30,9 @@ $(BUILD)/make_snapshots: $(call objects,test,tests/snapshots/make_snapshots.c \
 	$(call say,LD,$@)
 	$(Q)$(CC) $(CFLAGS_test) $(LDFLAGS) -o $@ $^
 
-# What tests/tools/pkey.sh follows.
-$(BUILD)/pkey_guest: tests/tools/pkey_guest.c | $(DEPS_build)
+# What tests/tools/pkey.sh and shadow.sh follow.
+TOOL_GUESTS := $(BUILD)/pkey_guest $(BUILD)/shadow_guest
+$(TOOL_GUESTS): $(BUILD)/%: tests/tools/%.c | $(DEPS_build)
 	$(call say,CC,$@)
 	@mkdir -p $(@D)
 	$(Q)$(CC) -O1 $(WARNINGS) $(LDFLAGS) -o $@ $<
@@ -91,7 +92,7 @@ CHECKS += tools-check tools-check-asan check-fuzz
 CHECKS_LONG += check-shadow check-fuzz-long
 .PHONY: tools-check tools-check-asan snapshots
 tools-check: $(BUILD)/aspen $(BUILD)/aspen-broken $(BUILD)/make_snapshots \
-        $(BUILD)/pkey_guest
+        $(TOOL_GUESTS)
 	@for t in $(TOOL_TESTS); do \
 	    ASPEN=$(abspath $(BUILD)/aspen) \
 	    ASPEN_BROKEN_BUILD=$(abspath $(BUILD)/aspen-broken) \
@@ -99,7 +100,7 @@ tools-check: $(BUILD)/aspen $(BUILD)/aspen-broken $(BUILD)/make_snapshots \
 	    bash $$t || exit 1; done
 
 tools-check-asan: $(BUILD)/asan/aspen $(BUILD)/aspen-broken \
-        $(BUILD)/make_snapshots $(BUILD)/pkey_guest
+        $(BUILD)/make_snapshots $(TOOL_GUESTS)
 	@ASPEN=$(abspath $(BUILD)/asan/aspen) \
 	    ASPEN_BROKEN_BUILD=$(abspath $(BUILD)/aspen-broken) \
 	    MAKE_SNAPSHOTS=$(abspath $(BUILD)/make_snapshots) \

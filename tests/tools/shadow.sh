@@ -7,6 +7,9 @@
 
 broken=${ASPEN_BROKEN_BUILD:?an aspen whose calls are broken}
 
+guest=$(dirname "$ASPEN")/shadow_guest
+[ -x "$guest" ] || guest=$(dirname "$ASPEN")/../shadow_guest
+
 # value JSON-FILE KEY: the first of that name, which is the total.
 value()
 {
@@ -110,7 +113,32 @@ if unshare -i true 2>/dev/null && command -v perl >/dev/null; then
     check segment-is-first grep -qx 0 "$work/segment.out"
 fi
 
+# --- what is hard to follow
+
+shadows untraced timeout 20 "$guest" untraced
+check untraced-child test "$(value "$work/untraced" processes)" -ge 2
+shadows killed-maker timeout 60 "$guest" killed-maker
+# A session of its own, and with it a process group.
+shadows group setsid -w "$guest" group
+setsid -w "$ASPEN" shadow --json --guest-output /dev/null -- "$guest" group \
+    >"$work/group" 2>"$work/group.err"
+check group-status test $? -eq 0
+check group-same same "$work/group"
+
 # --- a process that runs already
+
+"$guest" first-thread >"$work/progress" &
+worker=$!
+sleep 0.2
+timeout 20 "$ASPEN" shadow -p $worker --seconds 1 --every 5 --json \
+    >"$work/first" 2>&1
+check first-thread-status test $? -eq 0
+check first-thread-same same "$work/first"
+before=$(wc -l <"$work/progress")
+sleep 0.3
+check first-thread-goes-on test "$(wc -l <"$work/progress")" -gt "$before"
+kill $worker
+wait $worker 2>/dev/null
 
 if command -v python3 >/dev/null; then
     python3 -c '

@@ -25,8 +25,8 @@ guest_registers(pid_t pid, struct user_regs_struct *registers)
     return ptrace(PTRACE_GETREGSET, pid, (void *)NT_PRSTATUS, &area) == 0;
 }
 
-static bool
-set_registers(pid_t pid, struct user_regs_struct *registers)
+bool
+guest_registers_set(pid_t pid, struct user_regs_struct *registers)
 {
     struct iovec area = {registers, sizeof(*registers)};
 
@@ -50,7 +50,7 @@ guest_run(pid_t pid, struct user_regs_struct *registers)
     siginfo_t info;
     int status;
 
-    if (!set_registers(pid, registers) ||
+    if (!guest_registers_set(pid, registers) ||
         ptrace(PTRACE_CONT, pid, NULL, NULL) != 0)
         return GUEST_SIGNAL(0, 0);
     do {

@@ -22,6 +22,7 @@ int guest_run_to_exec(pid_t pid);
 
 /** False: it is gone. */
 bool guest_registers(pid_t pid, struct user_regs_struct *registers);
+bool guest_registers_set(pid_t pid, struct user_regs_struct *registers);
 
 /**
  * Set them, run to the next breakpoint, read them. Births of children on the

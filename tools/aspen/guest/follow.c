@@ -12,6 +12,7 @@
  */
 #define _GNU_SOURCE
 #include "guest/parts.h"
+#include "guest/process.h"
 #include "host/processor.h"
 
 #include <errno.h>
@@ -24,8 +25,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-static int handle_stop(struct guest *guest, struct guest_task *task,
-                       int status);
+#define NAP_NS 200000u
 
 /* A thread that was killed meanwhile is gone: no error. */
 static void
@@ -49,6 +49,7 @@ enter(struct guest *guest, struct guest_task *task)
 {
     task->state = GUEST_RUNS;
     task->space->inside = task;
+    task->making = task->call.kind == GUEST_CLONE;
     guest->watcher->call_enter(guest, task);
     go_to_exit_of_call(task);
 }
@@ -112,8 +113,10 @@ take_call(const struct guest *guest, struct guest_task *task,
     for (unsigned i = 0; i < 6; i++)
         call->call.arguments[i] = info->entry.args[i];
     call->kind = guest_call_kind(guest, &call->call, &call->name);
-    if (call->kind == GUEST_CLONE)
+    if (call->kind == GUEST_CLONE) {
         call->clone_flags = clone_flags(task->tid, &call->call);
+        guest_untraced_clear(task);
+    }
     return call->kind != GUEST_IGNORED;
 }
 
@@ -133,12 +136,22 @@ on_entry(struct guest *guest, struct guest_task *task,
     return 0;
 }
 
+/* It has told of whom it makes, or never will. */
+static void
+made(struct guest *guest, struct guest_task *task)
+{
+    guest->orphans |= task->making;
+    task->making = false;
+}
+
 static int
 on_exit_of_call(struct guest *guest, struct guest_task *task,
                 const struct __ptrace_syscall_info *info)
 {
     int result = 0;
 
+    guest_untraced_restore(task);
+    made(guest, task);
     if (task->space && task->space->inside == task) {
         task->call.answer = info->exit.rval;
         result = guest->watcher->call_leave(guest, task);
@@ -213,17 +226,28 @@ on_new(struct guest *guest, struct guest_task *maker)
     struct guest_task *task = guest_task_find(guest, tid);
     bool early = task != NULL;
 
-    if (!task)
+    bool known = task && task->process;
+
+    made(guest, maker);
+    if (known) /* to orphans.c, which was first */
+        early = false;
+    else if (!task)
         task = guest_task_add(guest, tid);
-    if (!task || place_new(guest, maker, task) != 0)
+    if (!task || (!known && place_new(guest, maker, task) != 0))
         return -1;
     maker->call.answer = tid;
+    if (!known) {
+        task->call = maker->call;
+        task->untraced = maker->call.untraced;
+    }
+    guest_untraced_restore(maker);
     if (tell_forked(guest, maker, task) != 0)
         return -1;
-    task->state = early ? GUEST_RUNS : GUEST_EXPECTED;
+    if (!known)
+        task->state = early ? GUEST_RUNS : GUEST_EXPECTED;
     outside(guest, maker);
     go_on(guest, maker, 0);
-    return early ? handle_stop(guest, task, task->early_status) : 0;
+    return early ? guest_stopped(guest, task, task->early_status) : 0;
 }
 
 /* Another thread than the first has taken its number. */
@@ -265,6 +289,7 @@ on_end(struct guest *guest, struct guest_task *task)
 
     if (task->space && task->space->followed)
         result = guest->watcher->ends(guest, task);
+    made(guest, task);
     leave_space(guest, task);
     go_on(guest, task, 0);
     return result;
@@ -277,6 +302,7 @@ on_gone(struct guest *guest, struct guest_task *task, int status)
         task->process->status = status;
         task->process->ended = true;
     }
+    made(guest, task);
     leave_space(guest, task);
     guest_task_remove(guest, task);
 }
@@ -317,12 +343,13 @@ handle_event(struct guest *guest, struct guest_task *task, int event,
     }
 }
 
-static int
-handle_stop(struct guest *guest, struct guest_task *task, int status)
+int
+guest_stopped(struct guest *guest, struct guest_task *task, int status)
 {
     int event = status >> 16;
     int signal_number = WSTOPSIG(status);
 
+    guest_untraced_restore_child(task);
     if (event != 0)
         return handle_event(guest, task, event, signal_number);
     if (signal_number == (SIGTRAP | 0x80))
@@ -347,11 +374,12 @@ handle(struct guest *guest, pid_t tid, int status)
             return -1;
         task->state = GUEST_EARLY;
         task->early_status = status;
+        guest->orphans = true;
         return 0;
     }
     if (task->state == GUEST_EXPECTED || task->state == GUEST_HELD)
         task->state = GUEST_RUNS;
-    return handle_stop(guest, task, status);
+    return guest_stopped(guest, task, status);
 }
 
 /* Did the command become what was asked for? */
@@ -372,6 +400,22 @@ check_start(struct guest *guest)
 
 /* ---- Let go ------------------------------------------------------------- */
 
+/* A first thread that has ended is there until the last one has, and tells
+ * nothing. -1: it does not stop any more. */
+static int
+await_stop(pid_t tid, int *status)
+{
+    pid_t got;
+
+    while ((got = waitpid(tid, status, __WALL | WNOHANG)) == 0 ||
+           (got < 0 && errno == EINTR)) {
+        if (guest_is_ending(tid))
+            return -1;
+        tool_sleep_until_ns(tool_now_ns() + NAP_NS);
+    }
+    return got == tid && WIFSTOPPED(*status) ? 0 : -1;
+}
+
 /* Wherever it stops: the signal that it has to get then. -1: it is gone. */
 static int
 stop(struct guest_task *task)
@@ -382,8 +426,7 @@ stop(struct guest_task *task)
         return 0;
     if (task->state != GUEST_EARLY) {
         (void)ptrace(PTRACE_INTERRUPT, task->tid, NULL, NULL);
-        if (waitpid(task->tid, &status, __WALL) != task->tid ||
-            !WIFSTOPPED(status))
+        if (await_stop(task->tid, &status) != 0)
             return -1;
     }
     return status >> 16 || WSTOPSIG(status) == (SIGTRAP | 0x80)
@@ -436,7 +479,7 @@ begin_attached(struct guest *guest)
          task = task->next)
         if (task->state == GUEST_EARLY) {
             task->state = GUEST_RUNS;
-            result = handle_stop(guest, task, task->early_status);
+            result = guest_stopped(guest, task, task->early_status);
         }
     return result;
 }
@@ -455,7 +498,7 @@ guest_follow(struct guest *guest)
             continue;
         if (tid < 0)
             break;
-        if (handle(guest, tid, status) != 0)
+        if (handle(guest, tid, status) != 0 || guest_orphans(guest) != 0)
             return -1;
     }
     if (guest->attached)

@@ -49,7 +49,8 @@ struct guest_call {
     unsigned kind;
     const char *name;
     int64_t answer;       /* the kernel's */
-    uint64_t clone_flags; /* of GUEST_CLONE */
+    uint64_t clone_flags; /* of GUEST_CLONE, as the kernel gets them */
+    bool untraced;        /* the guest has asked for CLONE_UNTRACED as well */
 };
 
 /* ---- Spaces, processes, tasks ------------------------------------------- */
@@ -81,9 +82,20 @@ struct guest_task {
     pid_t tid;
     enum guest_state state;
     int early_status; /* of waitpid(), of GUEST_EARLY */
+    bool making;      /* in a GUEST_CLONE, has not told of whom it made */
+    bool untraced;    /* was made by such a call, has not run yet */
     struct guest_space *space;
     struct guest_process *process;
     struct guest_call call;
+};
+
+/* What may happen besides calls. */
+enum guest_event {
+    /* A fatal signal met the maker before it told: the new task and its space
+     * were found in /proc. */
+    GUEST_FOUND,
+    /* As before, and it could not be found out: its calls are not seen. */
+    GUEST_LOST,
 };
 
 /* ---- Who watches -------------------------------------------------------- */
@@ -126,6 +138,8 @@ struct guest_watcher {
     /** A task ends. If it is inside of its space, a fatal signal has cut its
      * call short: nobody knows how far that came. */
     int (*ends)(struct guest *guest, struct guest_task *task);
+    /** Something happened that changes what the result is worth. */
+    void (*met)(struct guest *guest, enum guest_event event);
     /** The guest is let go, and this is the last look at a space of it. */
     int (*let_go)(struct guest *guest, struct guest_task *task);
 };
@@ -136,6 +150,7 @@ struct guest {
     struct guest_task *tasks;
     struct guest_process *processes;
     bool all_syscalls;    /* no filter: every call stops */
+    bool orphans;         /* some may be there that nobody will tell of */
     bool attached;        /* to what ran already, and goes on without us */
     volatile bool enough; /* let go of it: may be set by a signal handler */
     pid_t first;          /* the first process */

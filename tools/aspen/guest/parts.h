@@ -15,6 +15,31 @@ unsigned guest_call_kind(const struct guest *guest,
 /* In the child: only what is something stops. 0 or a negative errno. */
 int guest_filter_install(const struct guest *guest);
 
+/* ---- follow.c ----------------------------------------------------------- */
+
+/* The task stands still, and why waitpid() has told: it goes on. -1: give up.
+ */
+int guest_stopped(struct guest *guest, struct guest_task *task, int status);
+
+/* ---- untraced.c --------------------------------------------------------- */
+
+/* task->call is a clone that is about to be made: without CLONE_UNTRACED. */
+void guest_untraced_clear(struct guest_task *task);
+/* The guest's own flags again: the call is done, or has made somebody. */
+void guest_untraced_restore(struct guest_task *task);
+/* The same for whom it made, before it runs. */
+void guest_untraced_restore_child(struct guest_task *task);
+
+/* ---- orphans.c ---------------------------------------------------------- */
+
+/* Tasks that have stopped and that nobody will tell of. -1: give up. */
+int guest_orphans(struct guest *guest);
+
+/* ---- signals.c ---------------------------------------------------------- */
+
+/* From now on what the guest sends to its process group does not end us. */
+void guest_signals_begin(void);
+
 /* ---- start.c ------------------------------------------------------------ */
 
 /* What the child says that cannot become the command. */

@@ -21,6 +21,8 @@
 /* A kernel thread, among the flags in /proc/P/stat: on every release, where
  * status has a line of its own (Kthread) from 6.10 on. */
 #define PF_KTHREAD 0x00200000ul
+/* On its way out: its memory may be gone already. */
+#define PF_EXITING 0x00000004ul
 
 static void
 take_status_line(struct guest_status *status, const char *line)
@@ -35,6 +37,8 @@ take_status_line(struct guest_status *status, const char *line)
         status->state = *value;
     else if (strncmp(line, "Tgid:", length) == 0)
         status->group = (pid_t)strtol(value, NULL, 10);
+    else if (strncmp(line, "PPid:", length) == 0)
+        status->parent = (pid_t)strtol(value, NULL, 10);
     else if (strncmp(line, "TracerPid:", length) == 0)
         status->tracer = (pid_t)strtol(value, NULL, 10);
 }
@@ -42,11 +46,10 @@ take_status_line(struct guest_status *status, const char *line)
 /* Of "P (name) S parent group session terminal foreground flags ...": a name
  * may have parentheses, too. */
 static bool
-is_kernel_thread(const char *directory)
+read_flags(const char *directory, unsigned long *flags)
 {
     char path[DIRECTORY_BYTES + 16];
     char line[512] = "";
-    unsigned long flags = 0;
     const char *behind;
     FILE *file;
 
@@ -57,8 +60,25 @@ is_kernel_thread(const char *directory)
     behind = fgets(line, sizeof(line), file) ? strrchr(line, ')') : NULL;
     fclose(file);
     return behind != NULL &&
-           sscanf(behind, ") %*c %*d %*d %*d %*d %*d %lu", &flags) == 1 &&
-           (flags & PF_KTHREAD) != 0;
+           sscanf(behind, ") %*c %*d %*d %*d %*d %*d %lu", flags) == 1;
+}
+
+static bool
+is_kernel_thread(const char *directory)
+{
+    unsigned long flags;
+
+    return read_flags(directory, &flags) && (flags & PF_KTHREAD) != 0;
+}
+
+bool
+guest_is_ending(pid_t thread)
+{
+    char directory[DIRECTORY_BYTES];
+    unsigned long flags;
+
+    snprintf(directory, sizeof(directory), "/proc/%d", (int)thread);
+    return !read_flags(directory, &flags) || (flags & PF_EXITING) != 0;
 }
 
 int

@@ -14,6 +14,7 @@ struct guest_status {
     char name[64];
     char state; /* as ps(1) has them: R, S, Z, ... */
     pid_t group;
+    pid_t parent;
     pid_t tracer; /* 0: none */
     bool kernel_thread;
 };
@@ -23,6 +24,10 @@ int guest_status_read(struct guest_status *status, const char *directory);
 
 /** Whether it has ended, and only its parent has not asked. */
 bool guest_status_ended(const struct guest_status *status);
+
+/** Killed, or it ends by itself: what /proc says of its memory is nothing, or
+ * a part of what it was. */
+bool guest_is_ending(pid_t thread);
 
 /**
  * Refuse early, and with a reason, what can only fail: nobody there, this

@@ -114,6 +114,7 @@ start(struct guest *guest, char **command, struct starting *starting)
     /* From now on the terminal's signals are the guest's matter. */
     signal(SIGINT, SIG_IGN);
     signal(SIGQUIT, SIG_IGN);
+    guest_signals_begin();
     guest->first = child;
     guest->command = command[0];
     result = seize(guest, child, PTRACE_O_EXITKILL);

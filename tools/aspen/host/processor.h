@@ -16,6 +16,7 @@
  *   PROCESSOR_CODE_*       bytes of instructions with a breakpoint behind them
  *   PROCESSOR_CODE_RIGHTS, SET_RIGHTS  of those: what the thread may do by
  *                          protection keys (PKRU); without keys nobody runs it
+ *   PROCESSOR_KEEPS_ARGUMENTS  a call that has returned left them in registers
  *   processor_set_*, ...   registers, as PTRACE_GETREGSET has them
  *   processor_rights       what a thread that is traced and stopped may do by
  *                          protection keys; false: there are none

@@ -20,6 +20,8 @@
 #define PROCESSOR_PKEY_RIGHTS  3u
 #define PROCESSOR_FORK         PROCESSOR_NO_CALL
 #define PROCESSOR_VFORK        PROCESSOR_NO_CALL
+/* The answer is where the first one was. */
+#define PROCESSOR_KEEPS_ARGUMENTS false
 
 #define PROCESSOR_BRK        0x00, 0x00, 0x20, 0xd4
 #define PROCESSOR_CODE_CALL  0x01, 0x00, 0x00, 0xd4, PROCESSOR_BRK /* svc #0 */
@@ -56,6 +58,12 @@ processor_set_call(struct user_regs_struct *registers, uint64_t at,
     registers->regs[8] = call->number;
     for (unsigned i = 0; i < 6; i++)
         registers->regs[i] = call->arguments[i];
+}
+
+static inline void
+processor_set_first_argument(struct user_regs_struct *registers, uint64_t value)
+{
+    registers->regs[0] = value;
 }
 
 static inline int64_t

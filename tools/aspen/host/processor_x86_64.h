@@ -11,18 +11,19 @@
 #include <sys/ptrace.h>
 #include <sys/uio.h>
 
-#define PROCESSOR_AUDIT        AUDIT_ARCH_X86_64
-#define PROCESSOR_MACHINE      "x86_64"
-#define PROCESSOR_ADDRESS_BITS 47u
-#define PROCESSOR_TAG_BITS     0u
-#define PROCESSOR_MAP_32BIT    0x40u
-#define PROCESSOR_MAP_ABOVE4G  0x80u
-#define PROCESSOR_PROT_BTI     0u
-#define PROCESSOR_PROT_MTE     0u
-#define PROCESSOR_LEGACY_MMAP  false
-#define PROCESSOR_PKEY_RIGHTS  ~0u
-#define PROCESSOR_FORK         SYS_fork
-#define PROCESSOR_VFORK        SYS_vfork
+#define PROCESSOR_AUDIT           AUDIT_ARCH_X86_64
+#define PROCESSOR_MACHINE         "x86_64"
+#define PROCESSOR_ADDRESS_BITS    47u
+#define PROCESSOR_TAG_BITS        0u
+#define PROCESSOR_MAP_32BIT       0x40u
+#define PROCESSOR_MAP_ABOVE4G     0x80u
+#define PROCESSOR_PROT_BTI        0u
+#define PROCESSOR_PROT_MTE        0u
+#define PROCESSOR_LEGACY_MMAP     false
+#define PROCESSOR_PKEY_RIGHTS     ~0u
+#define PROCESSOR_FORK            SYS_fork
+#define PROCESSOR_VFORK           SYS_vfork
+#define PROCESSOR_KEEPS_ARGUMENTS true
 
 #define PROCESSOR_CODE_CALL       0x0f, 0x05, 0xcc       /* syscall */
 #define PROCESSOR_CODE_READ       0x8a, 0x07, 0xcc       /* mov (%rdi), %al */
@@ -57,6 +58,12 @@ processor_set_call(struct user_regs_struct *registers, uint64_t at,
     registers->r10 = a[3];
     registers->r8 = a[4];
     registers->r9 = a[5];
+}
+
+static inline void
+processor_set_first_argument(struct user_regs_struct *registers, uint64_t value)
+{
+    registers->rdi = value;
 }
 
 static inline int64_t

@@ -13,6 +13,7 @@
  * first.
  */
 #define _GNU_SOURCE
+#include "guest/process.h"
 #include "shadow/session.h"
 
 #include <aspen/fault.h>
@@ -109,21 +110,16 @@ tell_difference(struct shadow_session *session, const struct guest_task *task,
 /* Lines differ: is it only where neighbours are one? 1: yes, 0: no. */
 static int
 compare_joined(struct shadow_session *session, struct guest_task *task,
-               const char *when, struct areas *ours, struct areas *theirs)
+               struct areas *ours, struct areas *theirs, size_t *at)
 {
-    size_t at;
-
     if (areas_of_host(theirs, AREAS_SMAPS, task->tid, session->error) != 0 ||
         areas_of_aspen(ours, AREAS_SMAPS, shadow_space_of(task->space)->mm,
                        session->error) != 0)
         return -1;
     areas_join(ours);
     areas_join(theirs);
-    at = first_difference(session, ours, theirs);
-    if (at == SIZE_MAX)
-        return 1;
-    tell_difference(session, task, when, ours, theirs, at);
-    return 0;
+    *at = first_difference(session, ours, theirs);
+    return *at == SIZE_MAX;
 }
 
 static int
@@ -131,24 +127,29 @@ compare(struct shadow_session *session, struct guest_task *task,
         const char *when, struct areas *ours, struct areas *theirs)
 {
     struct shadow_counts *counts = &shadow_process_of(task->process)->counts;
+    size_t at;
     int result;
 
     if (read_both(session, shadow_space_of(task->space), task->tid, ours,
                   theirs) != 0)
         return -1;
-    counts->maps_compared++;
     if (first_difference(session, ours, theirs) == SIZE_MAX) {
+        counts->maps_compared++;
         counts->identical++;
         return 0;
     }
-    result = compare_joined(session, task, when, ours, theirs);
+    result = compare_joined(session, task, ours, theirs, &at);
     if (result < 0)
         return -1;
+    if (guest_is_ending(task->tid))
+        return 0;
+    counts->maps_compared++;
     if (result > 0) {
         counts->equal++;
         return 0;
     }
     counts->different++;
+    tell_difference(session, task, when, ours, theirs, at);
     return shadow_space_again(session, task);
 }
 
@@ -159,6 +160,9 @@ shadow_compare(struct shadow_session *session, struct guest_task *task,
     struct areas ours = {0};
     struct areas theirs = {0};
     int result = compare(session, task, when, &ours, &theirs);
+
+    if (result != 0 && guest_is_ending(task->tid))
+        result = 0; /* nobody can tell any more */
 
     areas_free(&ours);
     areas_free(&theirs);

@@ -100,11 +100,12 @@ struct shadow_session {
     struct tally by_call;
     struct tally unmodelled;
     struct tally set_up;
-    struct tally deviations; /* answers that differ by a known difference */
-    uint64_t every;          /* compare after so many calls; 0: never */
-    bool kernel_known;       /* else what differs may be the release's */
-    uint64_t calls_wanted;   /* enough after so many calls; 0: never */
-    unsigned told;           /* differences that were printed */
+    struct tally not_followed; /* what the guest did and we did not see */
+    struct tally deviations;   /* answers that differ by a known difference */
+    uint64_t every;            /* compare after so many calls; 0: never */
+    bool kernel_known;         /* else what differs may be the release's */
+    uint64_t calls_wanted;     /* enough after so many calls; 0: never */
+    unsigned told;             /* differences that were printed */
     char elsewhere[256];
     struct tool_error *error; /* the guest's */
 };

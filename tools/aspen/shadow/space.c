@@ -7,6 +7,7 @@
  * first.
  */
 #define _GNU_SOURCE
+#include "guest/process.h"
 #include "host/host.h"
 #include "shadow/session.h"
 #include "snapshot/smaps.h"
@@ -134,6 +135,8 @@ make_mm(struct shadow_session *session, struct shadow_space *space,
         return tool_fail(session->error, "cannot make a space: %s",
                          aspen_error_name(result));
     result = fill(session, space, mm, tid);
+    if (result != 0 && guest_is_ending(tid)) /* whatever it was */
+        result = 0;
     space->mm = mm;
     if (!old)
         return result;
@@ -220,7 +223,7 @@ shadow_space_again(struct shadow_session *session, struct guest_task *task)
         result = tool_fail(session->error, "cannot keep the layout");
     if (result != 0) {
         aspen_exec_abort(mm);
-        return -1;
+        return guest_is_ending(task->tid) ? 0 : -1;
     }
     aspen_exec_commit(old, mm);
     for (unsigned i = 1; i < space->guest.users; i++) {

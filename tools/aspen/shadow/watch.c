@@ -131,6 +131,17 @@ on_ends(struct guest *guest, struct guest_task *task)
     return alone ? shadow_compare(session, task, "before exit") : 0;
 }
 
+static void
+on_met(struct guest *guest, enum guest_event event)
+{
+    struct shadow_session *session = shadow_session_of(guest);
+
+    if (event == GUEST_FOUND)
+        tally_add(&session->set_up, "tasks of a killed maker", 1);
+    else
+        tally_add(&session->not_followed, "task of a killed maker", 1);
+}
+
 static int
 on_let_go(struct guest *guest, struct guest_task *task)
 {
@@ -157,5 +168,6 @@ const struct guest_watcher shadow_watcher = {
     .forked = on_forked,
     .execed = on_execed,
     .ends = on_ends,
+    .met = on_met,
     .let_go = on_let_go,
 };

@@ -1,0 +1,166 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * shadow_guest.c - what programs do that is hard to follow, for
+ * tests/tools/shadow.sh: `shadow_guest KIND` does it, and exits with 0 when the
+ * kernel answered as it should. It runs alone and under aspen shadow.
+ */
+#define _GNU_SOURCE
+#include <errno.h>
+#include <pthread.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#define PAGE 4096ul
+#define RW   (PROT_READ | PROT_WRITE)
+
+static int wrong;
+
+#define EXPECT(condition)                                                      \
+    do {                                                                       \
+        if (!(condition)) {                                                    \
+            wrong = 1;                                                         \
+            fprintf(stderr, "line %d: not %s (errno %d)\n", __LINE__,          \
+                    #condition, errno);                                        \
+        }                                                                      \
+    } while (0)
+
+static char *
+map(unsigned long pages)
+{
+    return mmap(NULL, pages * PAGE, RW, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+}
+
+/* ---- Life --------------------------------------------------------------- */
+
+static int
+map_and_unmap(void *said)
+{
+    char *memory = map(2);
+
+    *(volatile int *)said =
+        memory == MAP_FAILED ? errno : munmap(memory, 2 * PAGE);
+    return 0;
+}
+
+/* No tracer gets such a child, as LeakSanitizer makes one. */
+static void
+untraced(void)
+{
+    static char stack[65536];
+    static volatile int said = -1;
+    struct {
+        uint64_t flags, pidfd, child_tid, parent_tid, exit_signal, rest[3];
+    } args = {.flags = CLONE_UNTRACED, .exit_signal = SIGCHLD};
+    int status;
+    long child = clone(map_and_unmap, stack + sizeof(stack),
+                       CLONE_VM | CLONE_UNTRACED | SIGCHLD, (void *)&said);
+
+    EXPECT(child > 0 && waitpid((pid_t)child, &status, 0) == child);
+    EXPECT(said == 0);
+    child = syscall(SYS_clone3, &args, sizeof(args));
+    EXPECT(args.flags == CLONE_UNTRACED);
+    if (child == 0)
+        _exit(map(1) == MAP_FAILED || wrong);
+    if (child < 0 && errno == ENOSYS)
+        return;
+    EXPECT(child > 0 && waitpid((pid_t)child, &status, 0) == child);
+    EXPECT(status == 0);
+}
+
+/* Killed inside of fork, so that its child is there and nobody says whose it
+ * is. Who holds the pipe lives. */
+static void
+killed_maker(void)
+{
+    int ends[2];
+    char byte;
+
+    EXPECT(pipe(ends) == 0);
+    for (unsigned i = 0; i < 60; i++) {
+        pid_t maker = fork();
+        if (maker == 0) {
+            signal(SIGCHLD, SIG_IGN);
+            for (;;)
+                if (fork() == 0)
+                    _exit(0);
+        }
+        usleep(2000 + 37 * i);
+        kill(maker, SIGKILL);
+        waitpid(maker, NULL, 0);
+    }
+    close(ends[1]);
+    EXPECT(read(ends[0], &byte, 1) == 0);
+}
+
+static void
+ignore(int number)
+{
+    (void)number;
+}
+
+/* The tool is in this group, too. */
+static void
+group(void)
+{
+    const int numbers[] = {SIGUSR1, SIGTERM, SIGTSTP, SIGHUP, SIGSEGV};
+
+    for (unsigned i = 0; i < sizeof(numbers) / sizeof(numbers[0]); i++) {
+        signal(numbers[i], ignore);
+        EXPECT(kill(0, numbers[i]) == 0);
+        EXPECT(munmap(map(1), PAGE) == 0);
+    }
+}
+
+static void *
+work_on(void *unused)
+{
+    (void)unused;
+    for (unsigned i = 0; i < 100; i++) {
+        usleep(20000);
+        EXPECT(munmap(map(1), PAGE) == 0);
+        puts("on");
+        fflush(stdout);
+    }
+    _exit(wrong);
+}
+
+/* The process goes on without it. */
+static void
+first_thread(void)
+{
+    pthread_t thread;
+
+    usleep(500000);
+    EXPECT(pthread_create(&thread, NULL, work_on, NULL) == 0);
+    syscall(SYS_exit, 0);
+}
+
+/* ---- Which -------------------------------------------------------------- */
+
+static const struct {
+    const char *name;
+    void (*run)(void);
+} kinds[] = {
+    {"untraced", untraced},
+    {"killed-maker", killed_maker},
+    {"group", group},
+    {"first-thread", first_thread},
+};
+
+int
+main(int argc, char **argv)
+{
+    for (unsigned i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++)
+        if (argc == 2 && strcmp(argv[1], kinds[i].name) == 0) {
+            kinds[i].run();
+            return wrong;
+        }
+    return 2;
+}
