@@ -7,8 +7,10 @@
  *   tree    the range tree
  *   frames  frame table, buddy allocator
  *   paging  page-table formats, walker, gather
- *   space   mm, VMA, charge, anon_vma, swap map, rmap, unmap; object: files and
- *           shared memory
+ *   machine struct aspen: charge, swap map, releases of Linux
+ *   space   mm, VMA and its hooks, limits, names, protection keys, zap
+ *   object  files and shared memory; i_mmap
+ *   rmap    anon_vma, rmap; split and unmap, which it has to follow
  *   ranges  what changes a range: remove, change, merge, move, place
  *   fault   page faults, populate, held pages
  *   calls   a file for each call

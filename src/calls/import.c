@@ -13,14 +13,15 @@
  */
 #include <aspen/import.h>
 
-#include "space/anon_vma.h"
-#include "space/charge.h"
+#include "rmap/anon_vma.h"
+#include "machine/charge.h"
 #include "space/name.h"
 #include "object/page_cache.h"
 #include "space/pkeys.h"
-#include "space/split.h"
-#include "space/swap_map.h"
+#include "machine/swap_map.h"
 #include "space/vma.h"
+#include "object/i_mmap.h"
+#include "space/vma_hooks.h"
 
 #define BATCH_ENTRIES 128
 
@@ -73,7 +74,7 @@ commit_vma(struct aspen_vma *vma, struct aspen_tree_reserve *reserve)
 
     if (vma->object) {
         aspen_object_get(vma->object);
-        aspen_object_link(vma, NULL);
+        aspen_i_mmap_insert(vma, NULL);
     }
     aspen_tree_store_reserved(&mm->vmas, reserve, vma->start, vma->end - 1,
                               vma);

@@ -17,12 +17,14 @@
 #include "ranges/merge.h"
 #include "ranges/place.h"
 #include "fault/populate.h"
-#include "space/charge.h"
+#include "machine/charge.h"
 #include "space/limits.h"
 #include "object/object.h"
 #include "space/pkeys.h"
-#include "space/release.h"
-#include "space/split.h"
+#include "machine/release.h"
+#include "rmap/split.h"
+#include "object/i_mmap.h"
+#include "space/vma_hooks.h"
 
 #define MAY_FLAGS (ASPEN_VM_MAYREAD | ASPEN_VM_MAYWRITE | ASPEN_VM_MAYEXEC)
 #define MAY_SHIFT 4 /* from READ to MAYREAD */
@@ -382,7 +384,7 @@ commit_new_vma(struct mapping *mapping)
     struct aspen_vma *vma = mapping->vma;
 
     if (vma->object)
-        aspen_object_link(vma, NULL);
+        aspen_i_mmap_insert(vma, NULL);
     aspen_tree_store_reserved(&mapping->mm->vmas, &mapping->reserve, vma->start,
                               vma->end - 1, vma);
     mapping->mm->map_count++;

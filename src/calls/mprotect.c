@@ -13,7 +13,7 @@
 #include "object/object.h"
 #include "space/pkeys.h"
 #include "space/protect.h"
-#include "space/release.h"
+#include "machine/release.h"
 
 #define MAY_SHIFT 4 /* from READ to MAYREAD */
 #define GROWS     (ASPEN_PROT_GROWSDOWN | ASPEN_PROT_GROWSUP)

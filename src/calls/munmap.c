@@ -9,7 +9,7 @@
 
 #include "ranges/remove.h"
 #include "calls/map.h"
-#include "space/charge.h"
+#include "machine/charge.h"
 
 int
 aspen_munmap_locked(struct aspen_mm *mm, uint64_t start, uint64_t end)

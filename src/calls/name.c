@@ -10,7 +10,7 @@
 
 #include "ranges/change.h"
 #include "space/name.h"
-#include "space/release.h"
+#include "machine/release.h"
 
 static bool
 may_be_named(const struct aspen_vma *vma)

@@ -12,7 +12,7 @@
  */
 #include "fault/fault.h"
 
-#include "space/anon_vma.h"
+#include "rmap/anon_vma.h"
 
 static int
 map_zero_page(struct aspen_fault *fault)

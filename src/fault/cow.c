@@ -24,8 +24,8 @@
  */
 #include "fault/hold.h"
 
-#include "space/anon_vma.h"
-#include "space/notify.h"
+#include "rmap/anon_vma.h"
+#include "machine/notify.h"
 
 /* I2. The table's lock is held; an entry that leads to the frame is in it. */
 static bool

@@ -23,7 +23,7 @@
  */
 #include "fault/fault.h"
 
-#include "space/anon_vma.h"
+#include "rmap/anon_vma.h"
 #include "object/page_cache.h"
 
 /* ---- Hold the page ----------------------------------------------------- */

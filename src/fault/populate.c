@@ -17,7 +17,7 @@
 
 #include "fault/fault.h"
 #include "space/pkeys.h"
-#include "space/release.h"
+#include "machine/release.h"
 
 /* Work under one hold of the lock: a fault is 16, a table looked through or a
  * VMA is 1. */

@@ -6,10 +6,10 @@
  */
 #include "fault/fault.h"
 
-#include "space/anon_vma.h"
-#include "space/charge.h"
+#include "rmap/anon_vma.h"
+#include "machine/charge.h"
 #include "space/limits.h"
-#include "space/split.h"
+#include "rmap/split.h"
 
 /* ---- Check ------------------------------------------------------------- */
 

@@ -10,7 +10,7 @@
 
 #include "frames/pins.h"
 #include "space/pkeys.h"
-#include "space/swap_map.h"
+#include "machine/swap_map.h"
 #include "space/vma.h"
 
 struct dump {

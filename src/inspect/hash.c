@@ -15,9 +15,9 @@
  */
 #include "inspect/walk.h"
 #include "frames/pins.h"
-#include "space/anon_vma.h"
+#include "rmap/anon_vma.h"
 #include "object/object.h"
-#include "space/swap_map.h"
+#include "machine/swap_map.h"
 #include <aspen/inspect.h>
 
 struct hash {

@@ -16,8 +16,8 @@
 #include "inspect/walk.h"
 
 #include "space/pkeys.h"
-#include "space/release.h"
-#include "space/swap_map.h"
+#include "machine/release.h"
+#include "machine/swap_map.h"
 #include "space/vma.h"
 
 #define PSS_SHIFT  12 /* fractions of a byte */

@@ -9,7 +9,7 @@
 #include "inspect/validate.h"
 
 #include "frames/pins.h"
-#include "space/swap_map.h"
+#include "machine/swap_map.h"
 
 /* ---- Memory ------------------------------------------------------------ */
 

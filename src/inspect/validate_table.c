@@ -10,7 +10,7 @@
 #include "inspect/walk.h"
 
 #include "object/page_cache.h"
-#include "space/swap_map.h"
+#include "machine/swap_map.h"
 #include "space/vma.h"
 
 /* How far ahead of the entry at work its frame is fetched into the cache. */

@@ -16,7 +16,7 @@
 #include "life/copy_tables.h"
 
 #include "frames/pins.h"
-#include "space/swap_map.h"
+#include "machine/swap_map.h"
 
 /* How far ahead of the entry at work its frame is fetched into the cache. */
 #define PREFETCH_ENTRIES 12

@@ -6,8 +6,8 @@
  * a failed fork left EMPTY. The first test to break is
  * tests/unit/life/test_fork.c.
  */
-#include "space/charge.h"
-#include "space/unmap.h"
+#include "machine/charge.h"
+#include "rmap/unmap.h"
 #include <aspen/mm.h>
 
 static void

@@ -19,13 +19,14 @@
  */
 #include "life/copy_tables.h"
 #include "life/recovery.h"
-#include "space/anon_vma.h"
-#include "space/charge.h"
+#include "rmap/anon_vma.h"
+#include "machine/charge.h"
 #include "space/limits.h"
-#include "space/notify.h"
+#include "machine/notify.h"
 #include "object/object.h"
 #include "space/pkeys.h"
-#include "space/split.h"
+#include "object/i_mmap.h"
+#include "space/vma_hooks.h"
 #include <aspen/mm.h>
 
 struct fork {
@@ -139,7 +140,7 @@ commit_vma(struct fork *fork, struct aspen_vma *from, struct aspen_vma *to)
     if (!object)
         return;
     aspen_object_get(object);
-    aspen_object_link(to, from);
+    aspen_i_mmap_insert(to, from);
 }
 
 /* Steps 5 to 16. */

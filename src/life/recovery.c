@@ -8,8 +8,8 @@
  */
 #include "life/recovery.h"
 
-#include "space/charge.h"
-#include "space/unmap.h"
+#include "machine/charge.h"
+#include "rmap/unmap.h"
 
 void
 aspen_fork_recover(struct aspen_mm *child, uint64_t end)

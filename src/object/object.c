@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * object/object.c - objects: their life and who maps them. Drawn, with its
+ * object/object.c - objects: their life. Drawn, with its
  * invariants, in internal.h. Here:
  *
  * I6  Memory is type-stable: who finds an object through a frame alone takes
@@ -11,7 +11,7 @@
  */
 #include "object/object.h"
 
-#include "space/charge.h"
+#include "machine/charge.h"
 #include "object/page_cache.h"
 
 /* ---- Life -------------------------------------------------------------- */
@@ -152,63 +152,4 @@ aspen_object_of_frame(struct aspen_frame *frame)
         object = NULL;
     }
     return object;
-}
-
-/* ---- Who maps it ------------------------------------------------------- */
-
-static bool
-is_writable_shared(const struct aspen_vma *vma)
-{
-    const uint64_t both = ASPEN_VM_SHARED | ASPEN_VM_MAYWRITE;
-    return (vma->flags & both) == both;
-}
-
-void
-aspen_object_link(struct aspen_vma *vma, struct aspen_vma *parent)
-{
-    struct aspen_object *object = vma->object;
-    struct aspen_interval_node *node = &vma->i_mmap_node;
-
-    node->start = vma->pgoff;
-    node->last = vma->pgoff + aspen_vma_pages(vma) - 1;
-    aspen_write_lock(&object->i_mmap_lock, ASPEN_LOCK_I_MMAP);
-    if (parent)
-        aspen_interval_insert_after(&object->i_mmap, &parent->i_mmap_node,
-                                    node);
-    else
-        aspen_interval_insert(&object->i_mmap, node);
-    object->writable_shared += is_writable_shared(vma);
-    aspen_write_unlock(&object->i_mmap_lock);
-}
-
-void
-aspen_object_unlink(struct aspen_vma *vma)
-{
-    struct aspen_object *object = vma->object;
-
-    aspen_write_lock(&object->i_mmap_lock, ASPEN_LOCK_I_MMAP);
-    aspen_interval_remove(&object->i_mmap, &vma->i_mmap_node);
-    object->writable_shared -= is_writable_shared(vma);
-    aspen_write_unlock(&object->i_mmap_lock);
-}
-
-void
-aspen_object_link_remove(struct aspen_vma *vma)
-{
-    struct aspen_object *object = vma->object;
-
-    aspen_write_lock(&object->i_mmap_lock, ASPEN_LOCK_I_MMAP);
-    aspen_interval_remove(&object->i_mmap, &vma->i_mmap_node);
-}
-
-void
-aspen_object_link_insert(struct aspen_vma *vma)
-{
-    struct aspen_object *object = vma->object;
-    struct aspen_interval_node *node = &vma->i_mmap_node;
-
-    node->start = vma->pgoff;
-    node->last = vma->pgoff + aspen_vma_pages(vma) - 1;
-    aspen_interval_insert(&object->i_mmap, node);
-    aspen_write_unlock(&object->i_mmap_lock);
 }

@@ -1,21 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * object/object.h - objects from the inside: their size, i_mmap.
+ * object/object.h - objects from the inside: their life and size.
  */
-#ifndef ASPEN_SPACE_OBJECT_H
-#define ASPEN_SPACE_OBJECT_H
+#ifndef ASPEN_OBJECT_OBJECT_H
+#define ASPEN_OBJECT_OBJECT_H
 
 #include "space/vma.h"
-
-/* Enter a VMA into its object's i_mmap, after `parent` (the VMA it was forked
- * from, or NULL), and leave it. Take and drop the i_mmap lock. */
-void aspen_object_link(struct aspen_vma *vma, struct aspen_vma *parent);
-void aspen_object_unlink(struct aspen_vma *vma);
-
-/* Around a change of range or pgoff: remove leaves the i_mmap lock held, so
- * that no walker misses the VMA meanwhile; insert puts it back and unlocks. */
-void aspen_object_link_remove(struct aspen_vma *vma);
-void aspen_object_link_insert(struct aspen_vma *vma);
 
 /*
  * What shared anonymous memory maps, with one reference: zeroes of that size,

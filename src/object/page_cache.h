@@ -3,8 +3,8 @@
  * object/page_cache.h - the page cache of an object: find, make, fill, clean,
  * drop.
  */
-#ifndef ASPEN_SPACE_PAGES_H
-#define ASPEN_SPACE_PAGES_H
+#ifndef ASPEN_OBJECT_PAGE_CACHE_H
+#define ASPEN_OBJECT_PAGE_CACHE_H
 
 #include "object/object.h"
 

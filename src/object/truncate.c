@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * object/truncate.c - objects that change their size, holes, and taking pages
- * out of all mappings.
+ * object/truncate.c - objects that change their size, and holes.
  *
  *   check    the range, that no block of pages is in the way
  *   reserve  charge, a place in the cache's tree; the pager's hook comes last
@@ -16,11 +15,9 @@
  * Called by the embedder and by madvise. The first test to break is
  * tests/unit/object/test_truncate.c.
  */
-#include "space/charge.h"
-#include "space/notify.h"
 #include "object/page_cache.h"
-#include "space/release.h"
-#include "space/unmap.h"
+#include "machine/charge.h"
+#include "machine/release.h"
 
 /* Beyond any page's offset. */
 #define PAGES_MAX ((uint64_t)1 << ASPEN_FRAME_INDEX_BITS)
@@ -32,54 +29,6 @@ struct truncate {
     uint64_t charge_pages;
     struct aspen_tree_reserve reserve;
 };
-
-/* ---- Unmap ------------------------------------------------------------- */
-
-static void
-unmap_from(struct aspen_vma *vma, uint64_t first, uint64_t last, bool copies)
-{
-    uint64_t vma_last = vma->pgoff + aspen_vma_pages(vma) - 1;
-    uint64_t start = aspen_vma_address(vma, aspen_max_u64(first, vma->pgoff));
-    uint64_t end = aspen_vma_address(vma, aspen_min_u64(last, vma_last) + 1);
-    struct aspen_gather gather;
-
-    aspen_notify_start(vma->mm, start, end);
-    aspen_gather_begin(&gather, vma->mm, false);
-    aspen_zap_only(&gather, vma, start, end,
-                   copies ? ASPEN_ZAP_NOT_GUARDS : ASPEN_ZAP_OBJECT);
-    aspen_gather_end(&gather);
-    aspen_notify_end(vma->mm, start, end);
-}
-
-void
-aspen_object_unmap_pages(struct aspen_object *object, uint64_t first,
-                         uint64_t last, bool copies)
-{
-    struct aspen_interval_node *node;
-
-    aspen_read_lock(&object->i_mmap_lock, ASPEN_LOCK_I_MMAP);
-    for (node = aspen_interval_first(&object->i_mmap, first, last); node;
-         node = aspen_interval_next(node, first, last))
-        unmap_from(aspen_container_of(node, struct aspen_vma, i_mmap_node),
-                   first, last, copies);
-    aspen_read_unlock(&object->i_mmap_lock);
-}
-
-void
-aspen_object_unmap(struct aspen_object *object, uint64_t offset_bytes,
-                   uint64_t length_bytes, bool copies)
-{
-    uint64_t room = UINT64_MAX - offset_bytes;
-
-    if (length_bytes == 0)
-        return;
-    uint64_t last = offset_bytes + aspen_min_u64(length_bytes - 1, room);
-    aspen_write_lock(&object->size_lock, ASPEN_LOCK_OBJECT_SIZE);
-    aspen_fetch_add(&object->change_count, 1);
-    aspen_object_unmap_pages(object, offset_bytes >> ASPEN_PAGE_SHIFT,
-                             last >> ASPEN_PAGE_SHIFT, copies);
-    aspen_write_unlock(&object->size_lock);
-}
 
 /* ---- Check ------------------------------------------------------------- */
 

@@ -18,9 +18,9 @@
  *
  * The first test to break is tests/unit/object/test_writeback.c.
  */
-#include "space/notify.h"
+#include "object/i_mmap.h"
 #include "object/page_cache.h"
-#include "space/rmap.h"
+#include "machine/notify.h"
 
 struct round {
     struct aspen_object *object;
@@ -134,7 +134,7 @@ clean_page(struct round *round, uint64_t offset, uint32_t number)
     bool dirty =
         aspen_fetch_and(&frame->index, ~ASPEN_FRAME_DIRTY) & ASPEN_FRAME_DIRTY;
     if (dirty && round->mapped)
-        aspen_rmap_walk(object->aspen, number, protect, &number);
+        aspen_i_mmap_walk(object, offset, offset, protect, &number);
     if (dirty)
         zero_tail(object, offset, number);
     aspen_frame_unlock(frame);

@@ -15,10 +15,10 @@
  */
 #include "ranges/change_walk.h"
 
-#include "space/anon_vma.h"
-#include "space/charge.h"
+#include "rmap/anon_vma.h"
+#include "machine/charge.h"
 #include "space/limits.h"
-#include "space/split.h"
+#include "rmap/split.h"
 
 struct plan {
     struct aspen_change_walk walk;

@@ -17,7 +17,7 @@
 #define ASPEN_RANGES_CUT_H
 
 #include "ranges/remove.h"
-#include "space/split.h"
+#include "rmap/split.h"
 
 struct aspen_cut {
     struct aspen_isolate low; /* its vma is NULL: nothing to undo */

@@ -8,9 +8,9 @@
  */
 #include "ranges/merge.h"
 
-#include "space/anon_vma.h"
-#include "space/release.h"
-#include "space/split.h"
+#include "rmap/anon_vma.h"
+#include "machine/release.h"
+#include "rmap/split.h"
 
 /* ---- Check ------------------------------------------------------------- */
 

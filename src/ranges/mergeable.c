@@ -12,9 +12,9 @@
  */
 #include "ranges/mergeable.h"
 
-#include "space/anon_vma.h"
+#include "rmap/anon_vma.h"
 #include "space/name.h"
-#include "space/release.h"
+#include "machine/release.h"
 
 #define NEVER_MERGED (ASPEN_VM_DRIVER | ASPEN_VM_HUGETLB)
 

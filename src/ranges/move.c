@@ -17,11 +17,13 @@
  */
 #include "ranges/move.h"
 
-#include "space/anon_vma.h"
-#include "space/charge.h"
-#include "space/notify.h"
+#include "rmap/anon_vma.h"
+#include "machine/charge.h"
+#include "machine/notify.h"
 #include "object/object.h"
-#include "space/release.h"
+#include "machine/release.h"
+#include "object/i_mmap.h"
+#include "space/vma_hooks.h"
 
 static uint64_t
 unmapped_end(const struct aspen_move *move)
@@ -378,7 +380,7 @@ commit_fresh(struct aspen_move *move)
     if (move->vma->anon_vma)
         aspen_anon_vma_clone_reserved(vma, move->vma, &move->links);
     if (vma->object)
-        aspen_object_link(vma, NULL);
+        aspen_i_mmap_insert(vma, NULL);
     aspen_tree_store_reserved(&move->mm->vmas, move->tree, vma->start,
                               vma->end - 1, vma);
     move->mm->map_count++;

@@ -13,7 +13,7 @@
  */
 #include "ranges/move_all.h"
 
-#include "space/anon_vma.h"
+#include "rmap/anon_vma.h"
 
 /* ---- Memory ------------------------------------------------------------ */
 

@@ -17,7 +17,7 @@
 #include "ranges/place.h"
 
 #include "space/limits.h"
-#include "space/release.h"
+#include "machine/release.h"
 #include "space/vma.h"
 
 #define WINDOW_32BIT_START ((uint64_t)1 << 30)

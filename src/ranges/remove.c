@@ -6,7 +6,7 @@
  *     links to anon_vmas that lead to whole VMAs.
  * I2  The part of a VMA that stays keeps its struct aspen_vma; the part that is
  *     removed gets a new one. So the one path that takes VMAs down
- *     (space/unmap.c) meets whole VMAs only.
+ *     (rmap/unmap.c) meets whole VMAs only.
  *
  * Called by munmap and mmap. The first test to break is
  * tests/unit/calls/test_munmap.c.
@@ -14,8 +14,8 @@
 #include "ranges/remove.h"
 
 #include "space/limits.h"
-#include "space/split.h"
-#include "space/unmap.h"
+#include "rmap/split.h"
+#include "rmap/unmap.h"
 
 /* ---- Check ------------------------------------------------------------- */
 

@@ -12,7 +12,7 @@
  *     aspen_mm_write_unlock(): no VMA stays locked for writing.
  *
  * Called by fork, exit, mmap and everybody who takes the mmap lock. The first
- * test to break is tests/unit/space/test_machine.c.
+ * test to break is tests/unit/machine/test_machine.c.
  */
 #include "space/mm.h"
 

@@ -11,7 +11,7 @@
  */
 #include "space/protect.h"
 
-#include "space/notify.h"
+#include "machine/notify.h"
 
 struct protect {
     struct aspen *aspen;

@@ -6,7 +6,7 @@
  */
 #include "explore.h"
 #include "paging/table.h"
-#include "space/rmap.h"
+#include "rmap/rmap.h"
 #include "space/vma.h"
 
 #define FRAMES 128u

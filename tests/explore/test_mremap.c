@@ -5,7 +5,7 @@
  * however much of the move is done; and so does a walk beside a fault.
  */
 #include "explore.h"
-#include "space/rmap.h"
+#include "rmap/rmap.h"
 #include "space/vma.h"
 
 #define TARGET (1024 * PAGE)

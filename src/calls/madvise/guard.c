@@ -20,10 +20,10 @@
 #include "calls/madvise/madvise.h"
 
 #include "calls/seal.h"
-#include "space/anon_vma.h"
-#include "space/notify.h"
-#include "space/split.h"
-#include "space/unmap.h"
+#include "rmap/anon_vma.h"
+#include "machine/notify.h"
+#include "rmap/split.h"
+#include "space/zap.h"
 
 static bool
 may_have_guards(const struct aspen_vma *vma, bool remove)

@@ -16,7 +16,7 @@
 
 #include "calls/seal.h"
 #include "fault/populate.h"
-#include "space/release.h"
+#include "machine/release.h"
 
 /* ---- What is known ----------------------------------------------------- */
 

@@ -17,10 +17,10 @@
 #include "calls/madvise/madvise.h"
 
 #include "frames/pins.h"
-#include "space/notify.h"
-#include "space/split.h"
-#include "space/swap_map.h"
-#include "space/unmap.h"
+#include "machine/notify.h"
+#include "rmap/split.h"
+#include "machine/swap_map.h"
+#include "space/zap.h"
 
 /* ---- DONTNEED ---------------------------------------------------------- */
 

@@ -14,7 +14,7 @@
 #include "calls/seal.h"
 #include "ranges/remove.h"
 #include "space/limits.h"
-#include "space/release.h"
+#include "machine/release.h"
 
 #define NEVER_GROWN (ASPEN_VM_DONTEXPAND | ASPEN_VM_PFNMAP)
 #define HUGE_BYTES  (aspen_entry_span(1))

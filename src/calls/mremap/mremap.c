@@ -16,7 +16,7 @@
 #include "calls/mremap/mremap.h"
 
 #include "fault/populate.h"
-#include "space/release.h"
+#include "machine/release.h"
 
 /* ---- One mapping ------------------------------------------------------- */
 

@@ -9,7 +9,7 @@
 
 #include "calls/map.h"
 #include "ranges/merge.h"
-#include "space/charge.h"
+#include "machine/charge.h"
 #include "space/limits.h"
 
 /* ---- Smaller: reserve and commit are munmap's -------------------------- */

@@ -9,7 +9,7 @@
 
 #include "space/vma.h"
 #include "paging/table.h"
-#include "space/swap_map.h"
+#include "machine/swap_map.h"
 
 static uint64_t
 entry_at(struct aspen_mm *mm, uint64_t address, unsigned *level)

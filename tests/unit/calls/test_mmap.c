@@ -6,7 +6,7 @@
 #include "failing.h"
 #include "helper.h"
 
-#include "space/rmap.h"
+#include "rmap/rmap.h"
 
 #define AT(page) ((uint64_t)(page)*PAGE)
 

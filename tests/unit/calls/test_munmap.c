@@ -4,7 +4,7 @@
 #include "helper.h"
 #include "internal.h"
 
-#include "space/rmap.h"
+#include "rmap/rmap.h"
 #include <pthread.h>
 #include <sched.h>
 

@@ -6,8 +6,8 @@
 #include "plants.h"
 
 #include "frames/pins.h"
-#include "space/swap_map.h"
-#include "space/unmap.h"
+#include "machine/swap_map.h"
+#include "rmap/unmap.h"
 
 static void
 plant_allocator(struct scene *s)

@@ -6,7 +6,7 @@
 #include "plants.h"
 
 #include "inspect/walk.h"
-#include "space/unmap.h"
+#include "rmap/unmap.h"
 #include "space/vma.h"
 
 /* ---- Page tables ------------------------------------------------------- */

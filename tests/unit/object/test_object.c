@@ -6,6 +6,7 @@
 #include "failing.h"
 #include "helper.h"
 
+#include "object/i_mmap.h"
 #include "object/object.h"
 #include "object/page_cache.h"
 #include <pthread.h>
@@ -229,7 +230,7 @@ mappings_are_linked_in_order(void **state)
     assert_int_equal(file->writable_shared, 1);
     aspen_mm_write_lock(mm, ASPEN_LOCK_MM);
     struct aspen_vma *child = aspen_vma_copy(mm, b);
-    aspen_object_link(child, b);
+    aspen_i_mmap_insert(child, b);
     assert_int_equal(file->writable_shared, 2);
     struct aspen_interval_node *node =
         aspen_interval_first(&file->i_mmap, 3, 3);
@@ -239,7 +240,7 @@ mappings_are_linked_in_order(void **state)
     node = aspen_interval_next(node, 3, 3);
     assert_ptr_equal(node, &later->i_mmap_node);
     assert_null(aspen_interval_tree_check(&file->i_mmap));
-    aspen_object_unlink(child);
+    aspen_i_mmap_remove(child);
     aspen_vma_free(child);
     aspen_mm_write_unlock(mm);
     assert_int_equal(file->writable_shared, 1);

@@ -13,7 +13,7 @@
 
 #include "object/object.h"
 #include "object/page_cache.h"
-#include "space/swap_map.h"
+#include "machine/swap_map.h"
 
 void *__real_aspen_port_memory_alloc(size_t bytes);
 void __real_aspen_port_memory_free(void *memory, size_t bytes);

@@ -2,7 +2,7 @@
 /* What mmap makes one with its neighbours, and what not. */
 #include "helper.h"
 
-#include "space/rmap.h"
+#include "rmap/rmap.h"
 
 #define AT(page) ((uint64_t)(page)*PAGE)
 

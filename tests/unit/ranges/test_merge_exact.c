@@ -12,7 +12,7 @@
 #include "helper.h"
 #include "page_model.h"
 
-#include "space/anon_vma.h"
+#include "rmap/anon_vma.h"
 #include "space/name.h"
 
 #define RUNS  200u

@@ -18,7 +18,7 @@
 #include "helper.h"
 #include "page_model.h"
 
-#include "space/anon_vma.h"
+#include "rmap/anon_vma.h"
 #include "space/vma.h"
 
 #define PAGES   72u

@@ -3,7 +3,7 @@
  * counters that show peaks. */
 #include "helper.h"
 
-#include "space/charge.h"
+#include "machine/charge.h"
 #include "space/limits.h"
 #include "space/vma.h"
 

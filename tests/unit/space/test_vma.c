@@ -7,7 +7,7 @@
 #include "failing.h"
 #include "helper.h"
 
-#include "space/anon_vma.h"
+#include "rmap/anon_vma.h"
 
 #include "space/name.h"
 #include <pthread.h>

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * space/split.h - VMAs that change their range: a part of one becomes a VMA
+ * rmap/split.h - VMAs that change their range: a part of one becomes a VMA
  * of its own, or one grows or shrinks. The reverse maps follow; the range
  * tree, counters and charge are the caller's.
  *
@@ -13,8 +13,8 @@
  *
  * Context: the mmap lock is held for writing.
  */
-#ifndef ASPEN_SPACE_SPLIT_H
-#define ASPEN_SPACE_SPLIT_H
+#ifndef ASPEN_RMAP_SPLIT_H
+#define ASPEN_RMAP_SPLIT_H
 
 #include "space/vma.h"
 
@@ -44,11 +44,6 @@ void aspen_vma_part_abort(struct aspen_vma *part);
 /* It becomes one of its mm's: i_mmap, map_count. Before the VMA that it is a
  * part of shrinks, so that no reverse-map walker misses a page. */
 void aspen_vma_part_commit(struct aspen_vma *part);
-
-/* Ask the object of a VMA that is about to appear (ASPEN_STEP_HOOK): 0 or the
- * open hook's error. The close hook undoes it. */
-ASPEN_MUST_USE int aspen_vma_open(struct aspen_vma *vma);
-void aspen_vma_close(struct aspen_vma *vma);
 
 /*
  * Cut a VMA so that [start, end) of it is a VMA of its own, the same one, and

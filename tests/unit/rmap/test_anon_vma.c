@@ -8,7 +8,7 @@
 #include "failing.h"
 #include "helper.h"
 
-#include "space/anon_vma.h"
+#include "rmap/anon_vma.h"
 #include <pthread.h>
 
 struct spaces {

@@ -7,7 +7,7 @@
 #include "failing.h"
 #include "helper.h"
 
-#include "space/swap_map.h"
+#include "machine/swap_map.h"
 
 #define SLOTS 2100u /* two whole blocks and a part */
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * space/split.c - VMAs that change their range.
+ * rmap/split.c - VMAs that change their range.
  *
  * I1  A reverse-map walker meets every page of a VMA at every moment: a part
  *     is linked before the whole shrinks, and a change of range happens under
@@ -11,34 +11,12 @@
  * Called by mmap, munmap and the growth of stacks. The first test to break is
  * tests/unit/calls/test_munmap.c.
  */
-#include "space/split.h"
+#include "rmap/split.h"
 
-#include "space/anon_vma.h"
+#include "object/i_mmap.h"
 #include "object/object.h"
-
-int
-aspen_vma_open(struct aspen_vma *vma)
-{
-    const struct aspen_object *object = vma->object;
-
-    if (!object || !object->pager || !object->pager->open)
-        return 0;
-    if (aspen_failpoint(&vma->mm->aspen->failpoints, ASPEN_STEP_HOOK))
-        return -ASPEN_ENOMEM;
-    return object->pager->open(object->context, vma);
-}
-
-void
-aspen_vma_close(struct aspen_vma *vma)
-{
-    const struct aspen_object *object = vma->object;
-
-    if (vma->special && vma->special->close)
-        vma->special->close(vma->special->context, vma->mm, vma->start,
-                            vma->end);
-    if (object && object->pager && object->pager->close)
-        object->pager->close(object->context, vma);
-}
+#include "rmap/anon_vma.h"
+#include "space/vma_hooks.h"
 
 static bool
 is_inside(const struct aspen_vma *vma, uint64_t address)
@@ -60,18 +38,6 @@ aspen_vma_check_huge(const struct aspen_vma *vma, uint64_t address)
     return vma->flags & ASPEN_VM_HUGETLB ? -ASPEN_EINVAL : -ASPEN_EOPNOTSUPP;
 }
 
-static int
-ask_may_split(const struct aspen_vma *vma, uint64_t address)
-{
-    const struct aspen_object *object = vma->object;
-
-    if (!object || !object->pager || !object->pager->may_split)
-        return 0;
-    if (aspen_failpoint(&vma->mm->aspen->failpoints, ASPEN_STEP_HOOK))
-        return -ASPEN_EINVAL;
-    return object->pager->may_split(object->context, vma, address);
-}
-
 int
 aspen_vma_check_edge(const struct aspen_vma *vma, uint64_t address)
 {
@@ -80,7 +46,7 @@ aspen_vma_check_edge(const struct aspen_vma *vma, uint64_t address)
     if (vma->flags & ASPEN_VM_SPECIAL)
         return -ASPEN_EINVAL;
     int error = aspen_vma_check_huge(vma, address);
-    return error ? error : ask_may_split(vma, address);
+    return error ? error : aspen_vma_may_split(vma, address);
 }
 
 int
@@ -130,7 +96,7 @@ void
 aspen_vma_part_commit(struct aspen_vma *part)
 {
     if (part->object)
-        aspen_object_link(part, NULL);
+        aspen_i_mmap_insert(part, NULL);
     part->mm->map_count++;
 }
 
@@ -142,14 +108,14 @@ aspen_vma_resize(struct aspen_vma *vma, uint64_t start, uint64_t end)
                      (vma->start >> ASPEN_PAGE_SHIFT);
 
     if (vma->object)
-        aspen_object_link_remove(vma);
+        aspen_i_mmap_change_begin(vma);
     aspen_anon_vma_links_remove(vma);
     vma->start = start;
     vma->end = end;
     vma->pgoff = pgoff;
     aspen_anon_vma_links_insert(vma);
     if (vma->object)
-        aspen_object_link_insert(vma);
+        aspen_i_mmap_change_end(vma);
 }
 
 void
@@ -159,7 +125,7 @@ aspen_vma_dissolve(struct aspen_vma *vma)
 
     aspen_anon_vma_unlink(vma);
     if (object)
-        aspen_object_unlink(vma);
+        aspen_i_mmap_remove(vma);
     vma->mm->map_count--;
     aspen_vma_free(vma);
     if (object)

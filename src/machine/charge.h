@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * space/charge.h - commit charge, as Linux's overcommit modes have it.
+ * machine/charge.h - commit charge, as Linux's overcommit modes have it.
  */
-#ifndef ASPEN_SPACE_CHARGE_H
-#define ASPEN_SPACE_CHARGE_H
+#ifndef ASPEN_MACHINE_CHARGE_H
+#define ASPEN_MACHINE_CHARGE_H
 
 #include "internal.h"
 

@@ -1,17 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * space/rmap.h - from a frame to the entries that map it.
+ * rmap/rmap.h - from a frame to the entries that map it.
  */
-#ifndef ASPEN_SPACE_RMAP_H
-#define ASPEN_SPACE_RMAP_H
+#ifndef ASPEN_RMAP_RMAP_H
+#define ASPEN_RMAP_RMAP_H
 
-#include "space/anon_vma.h"
+#include "object/i_mmap.h"
 #include "object/object.h"
-
-/* Called for each VMA that may map the frame, with where it would; the root
- * or i_mmap lock is held for reading. false ends the walk. */
-typedef bool aspen_rmap_visit(void *context, struct aspen_vma *vma,
-                              uint64_t address);
+#include "rmap/anon_vma.h"
 
 /*
  * Walk all VMAs that may map the frame, parents before their children. The

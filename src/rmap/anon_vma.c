@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * space/anon_vma.c - who maps anonymous pages. Drawn, with its invariants I1
+ * rmap/anon_vma.c - who maps anonymous pages. Drawn, with its invariants I1
  * to I3, in internal.h. Here, about an anon_vma A:
  *
  * I4  Every VMA linked to A is linked to A's parent as well (fork clones the
@@ -12,9 +12,9 @@
  *
  * Called by fault and import (prepare), mmap and munmap (clone, unlink), fork
  * and its recovery. The first test to break is
- * tests/unit/space/test_anon_vma.c.
+ * tests/unit/rmap/test_anon_vma.c.
  */
-#include "space/anon_vma.h"
+#include "rmap/anon_vma.h"
 
 /* ---- Memory ------------------------------------------------------------ */
 

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * space/swap_map.h - how often each swap slot is referenced. No I/O.
+ * machine/swap_map.h - how often each swap slot is referenced. No I/O.
  */
-#ifndef ASPEN_SPACE_SWAP_MAP_H
-#define ASPEN_SPACE_SWAP_MAP_H
+#ifndef ASPEN_MACHINE_SWAP_MAP_H
+#define ASPEN_MACHINE_SWAP_MAP_H
 
 #include "internal.h"
 

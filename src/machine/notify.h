@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * space/notify.h - the brackets for a secondary MMU around everything that
+ * machine/notify.h - the brackets for a secondary MMU around everything that
  * takes translations of [start, end) away or makes them read-only. A start is
  * always followed by its end, also when what stands between them fails.
  */
-#ifndef ASPEN_SPACE_NOTIFY_H
-#define ASPEN_SPACE_NOTIFY_H
+#ifndef ASPEN_MACHINE_NOTIFY_H
+#define ASPEN_MACHINE_NOTIFY_H
 
 #include "internal.h"
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * space/unmap.h - taking mappings down: one path for munmap, exit and the
+ * rmap/unmap.h - taking mappings down: one path for munmap, exit and the
  * recovery of fork, told apart by one descriptor.
  *
  * The order is the same for all: flush caches, zap the pages, unlink the VMAs
@@ -8,8 +8,8 @@
  * no mmap lock, so tables may go only when no VMA leads to them), then close
  * and free the VMAs and give back their charge.
  */
-#ifndef ASPEN_SPACE_UNMAP_H
-#define ASPEN_SPACE_UNMAP_H
+#ifndef ASPEN_RMAP_UNMAP_H
+#define ASPEN_RMAP_UNMAP_H
 
 #include "paging/gather.h"
 #include "space/vma.h"
@@ -51,32 +51,6 @@ void aspen_unmap_region(const struct aspen_unmap *unmap);
 /* Close hooks, references, memory of the VMAs. Returns the pages of charge
  * that they held; the caller gives them back. *vmas, if not NULL, counts. */
 uint64_t aspen_tear_down_vmas(const struct aspen_unmap *unmap, uint64_t *vmas);
-
-/* What of a range is zapped. */
-enum aspen_zap {
-    ASPEN_ZAP_ALL,
-    ASPEN_ZAP_NOT_GUARDS, /* all but guards: the memory stays mapped, or the
-                             object gets shorter */
-    ASPEN_ZAP_TO_GUARDS,  /* all, and guards take its place; every table of
-                             the range is there */
-    ASPEN_ZAP_OBJECT,     /* the object's pages and raw frames: private copies
-                             and what else is the space's own stays */
-};
-
-/*
- * Zap the pages of one VMA's [start, end) into a gather. What an entry knew of
- * writes goes to the frame of an object's page.
- * Context: the mmap lock, the VMA's, or the i_mmap lock of its object.
- */
-void aspen_zap_only(struct aspen_gather *gather, struct aspen_vma *vma,
-                    uint64_t start, uint64_t end, enum aspen_zap what);
-
-static inline void
-aspen_zap_range(struct aspen_gather *gather, struct aspen_vma *vma,
-                uint64_t start, uint64_t end)
-{
-    aspen_zap_only(gather, vma, start, end, ASPEN_ZAP_ALL);
-}
 
 /* Free the page tables that lie wholly inside [floor, ceiling) and map only
  * parts of [start, end). */

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * space/swap_map.c - how often each swap slot is referenced.
+ * machine/swap_map.c - how often each swap slot is referenced.
  *
  *     references of a slot = counts[slot] + 64 * its continuation counter
  *
@@ -13,9 +13,10 @@
  * I3  slots_used counts slots with references, `references` sums them up.
  *
  * Memory is taken and given back outside the area's lock. Called by import,
- * fork and unmap. The first test to break is tests/unit/space/test_swap_map.c.
+ * fork and unmap. The first test to break is
+ * tests/unit/machine/test_swap_map.c.
  */
-#include "space/swap_map.h"
+#include "machine/swap_map.h"
 
 #define BLOCK_BYTES (ASPEN_SWAP_BLOCK_SLOTS * sizeof(uint32_t))
 

@@ -8,7 +8,7 @@
 
 #include "object/page_cache.h"
 #include "paging/table.h"
-#include "space/rmap.h"
+#include "rmap/rmap.h"
 
 static uint32_t
 frame_at(struct aspen_mm *mm, uint64_t address)

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * space/rmap.c - from a frame to the entries that map it.
+ * rmap/rmap.c - from a frame to the entries that map it.
  *
  * I1  A walk meets a parent's VMA before its child's: both start at the same
  *     page offset and fork inserts the child's link right behind. So an entry
@@ -10,9 +10,9 @@
  *     read.
  *
  * Called by reclaim, migration and checks. The first test to break is
- * tests/unit/space/test_rmap.c.
+ * tests/unit/rmap/test_rmap.c.
  */
-#include "space/rmap.h"
+#include "rmap/rmap.h"
 
 struct span {
     uint64_t first; /* page offsets, closed */
@@ -50,21 +50,6 @@ walk_links(const struct aspen_interval_tree *links, struct span span,
 }
 
 static void
-walk_i_mmap(const struct aspen_interval_tree *i_mmap, struct span span,
-            aspen_rmap_visit *visit, void *context)
-{
-    struct aspen_interval_node *node =
-        aspen_interval_first(i_mmap, span.first, span.last);
-
-    for (; node; node = aspen_interval_next(node, span.first, span.last)) {
-        struct aspen_vma *vma =
-            aspen_container_of(node, struct aspen_vma, i_mmap_node);
-        if (!visit(context, vma, address_in(vma, span)))
-            return;
-    }
-}
-
-static void
 walk_anonymous(struct aspen *aspen, uint32_t frame, aspen_rmap_visit *visit,
                void *context)
 {
@@ -88,9 +73,8 @@ walk_object(struct aspen *aspen, uint32_t frame, aspen_rmap_visit *visit,
 
     if (!object)
         return;
-    aspen_read_lock(&object->i_mmap_lock, ASPEN_LOCK_I_MMAP);
-    walk_i_mmap(&object->i_mmap, span_of(aspen, frame), visit, context);
-    aspen_read_unlock(&object->i_mmap_lock);
+    struct span span = span_of(aspen, frame);
+    aspen_i_mmap_walk(object, span.first, span.last, visit, context);
     aspen_object_put(object);
 }
 

@@ -1,18 +1,18 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * space/machine.c - making and ending a machine.
+ * machine/machine.c - making and ending a machine.
  *
  * I1  aspen_create() takes everything or nothing.
  * I2  aspen_destroy() refuses while an address space or object exists; what
  *     is left by then waits for a grace period at most.
  *
  * Called by the embedder. The first test to break is
- * tests/unit/space/test_machine.c.
+ * tests/unit/machine/test_machine.c.
  */
 #include "frames/pins.h"
 #include "paging/entry.h"
-#include "space/charge.h"
-#include "space/swap_map.h"
+#include "machine/charge.h"
+#include "machine/swap_map.h"
 
 #define FRAMES_MIN 64
 

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * space/anon_vma.h - who maps anonymous pages. Drawn in internal.h.
+ * rmap/anon_vma.h - who maps anonymous pages. Drawn in internal.h.
  */
-#ifndef ASPEN_SPACE_ANON_VMA_H
-#define ASPEN_SPACE_ANON_VMA_H
+#ifndef ASPEN_RMAP_ANON_VMA_H
+#define ASPEN_RMAP_ANON_VMA_H
 
 #include "space/vma.h"
 

@@ -1,16 +1,16 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * space/release.h - what differs between releases of Linux.
+ * machine/release.h - what differs between releases of Linux.
  *
  * Each function is one row of the table "Releases" in docs/use/semantics.md,
  * which says the same in words. Nobody else looks at config.semantics. A level
  * stands for Debian's kernel of that release: what came in between is in the
  * next.
  *
- * The first test to break is tests/unit/space/test_release.c.
+ * The first test to break is tests/unit/machine/test_release.c.
  */
-#ifndef ASPEN_SPACE_RELEASE_H
-#define ASPEN_SPACE_RELEASE_H
+#ifndef ASPEN_MACHINE_RELEASE_H
+#define ASPEN_MACHINE_RELEASE_H
 
 #include "internal.h"
 

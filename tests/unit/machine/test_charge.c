@@ -4,8 +4,8 @@
 #include "failing.h"
 #include "helper.h"
 
-#include "space/charge.h"
-#include "space/swap_map.h"
+#include "machine/charge.h"
+#include "machine/swap_map.h"
 #include <pthread.h>
 
 #define FRAMES 1000u

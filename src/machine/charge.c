@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * space/charge.c - commit charge: how many pages all private writable memory
+ * machine/charge.c - commit charge: how many pages all private writable memory
  * could come to need.
  *
  *   GUESS   refuses only a request that by itself exceeds RAM and swap
@@ -11,11 +11,9 @@
  * below the limit: reaching it is refused.
  *
  * Called by mmap, import and fork; given back by unmap and recovery. The
- * first test to break is tests/unit/space/test_charge.c.
+ * first test to break is tests/unit/machine/test_charge.c.
  */
-#include "space/charge.h"
-
-#include "space/limits.h"
+#include "machine/charge.h"
 
 static uint64_t
 swap_pages(const struct aspen *aspen)
@@ -73,7 +71,7 @@ static uint64_t
 reserve_of(const struct aspen_mm *mm)
 {
     const struct aspen_config *config = &mm->aspen->config;
-    uint64_t admin = aspen_privileged(mm, ASPEN_PRIVILEGE_SYS_ADMIN)
+    uint64_t admin = mm->privileges & ASPEN_PRIVILEGE_SYS_ADMIN
                          ? 0
                          : config->admin_reserve_pages;
 

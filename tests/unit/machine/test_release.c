@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What differs between releases of Linux: each row of src/space/release.h is
+/* What differs between releases of Linux: each row of src/machine/release.h is
  * asked at each level, and stands in docs/use/semantics.md. Beside the kernels
  * themselves: make check-kernels. */
 #include "helper.h"
@@ -554,7 +554,7 @@ static void
 test_all_rows(void **state)
 {
     (void)state;
-    char *header = read_file("src/space/release.h");
+    char *header = read_file("src/machine/release.h");
     char *document = read_file("docs/use/semantics.md");
     unsigned found = 0, named = 0;
     char name[64], cell[80];

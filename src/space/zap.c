@@ -1,0 +1,189 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * space/zap.c - the pages of a range go: entries are cleared, and what they
+ * led to goes into a gather.
+ *
+ * I1  Allocates nothing and cannot fail.
+ * I2  An entry is cleared under its table's lock; its frame is given back only
+ *     after the TLB flush (paging/gather.h).
+ *
+ * Called by unmap, madvise, guards and truncation. The first test to break is
+ * tests/unit/calls/test_munmap.c.
+ */
+#include "space/zap.h"
+
+#include "machine/swap_map.h"
+
+/* How far ahead of the entry at work a frame is fetched into the cache. */
+#define PREFETCH_ENTRIES 8
+
+struct zap {
+    struct aspen_gather *gather;
+    struct aspen *aspen;
+    struct aspen_vma *vma;
+    enum aspen_zap what;
+    uint64_t zapped[ASPEN_RSS_KINDS]; /* pages, by kind */
+};
+
+/* The entry leads to a page that others may find: it was written. */
+static inline void
+carry_dirt(struct aspen_frame *frame, unsigned bits)
+{
+    if (bits & ASPEN_ENTRY_DIRTY &&
+        !(aspen_load_relaxed(&frame->index) & ASPEN_FRAME_DIRTY))
+        aspen_fetch_or(&frame->index, ASPEN_FRAME_DIRTY);
+}
+
+static void
+zap_leaf(struct zap *zap, uint64_t address, uint64_t entry, unsigned level)
+{
+    unsigned bits = aspen_entry_bits(entry);
+
+    aspen_gather_range(zap->gather, address, aspen_entry_span(level));
+    if (bits & ASPEN_ENTRY_SPECIAL) {
+        /* Who takes raw memory back goes by the reverse maps: I3 of
+         * rmap/unmap.c. */
+        if (aspen_entry_frame(entry) != ASPEN_ZERO_FRAME)
+            zap->gather->before_unlink = true;
+        return;
+    }
+
+    uint32_t frame = (uint32_t)aspen_entry_frame(entry);
+    enum aspen_rss kind = ASPEN_RSS_ANON;
+    if (zap->vma->object) {
+        kind = aspen_rss_of(&zap->aspen->frames[frame]);
+        if (kind != ASPEN_RSS_ANON)
+            carry_dirt(&zap->aspen->frames[frame], bits);
+    }
+    if (!(zap->vma->flags & ASPEN_VM_HUGETLB))
+        zap->zapped[kind] += (uint64_t)1 << (ASPEN_TABLE_SHIFT * level);
+    if (kind != ASPEN_RSS_ANON && bits & ASPEN_ENTRY_WRITE)
+        aspen_gather_written(zap->gather, frame);
+    else
+        aspen_gather_frame(zap->gather, frame);
+}
+
+/* Does what stands there stay? */
+static bool
+is_kept(const struct zap *zap, uint64_t entry, unsigned level)
+{
+    if (aspen_entry_is_marker(entry) && level == 0)
+        return zap->what == ASPEN_ZAP_OBJECT ||
+               aspen_entry_marker(entry) == ASPEN_MARKER_GUARD;
+    if (zap->what != ASPEN_ZAP_OBJECT)
+        return false;
+    if (!aspen_entry_is_leaf(entry, level))
+        return true;
+    const struct aspen_frame *frame =
+        &zap->aspen->frames[(uint32_t)aspen_entry_frame(entry)];
+    return !(aspen_entry_bits(entry) & ASPEN_ENTRY_SPECIAL) &&
+           aspen_frame_type(frame) == ASPEN_FRAME_ANON;
+}
+
+/* Whatever stands in a slot goes; the table's lock is held. */
+static void
+zap_entry(struct zap *zap, uint64_t *slot, uint64_t entry, uint64_t address,
+          unsigned level)
+{
+    if (aspen_unlikely(zap->what != ASPEN_ZAP_ALL) &&
+        is_kept(zap, entry, level))
+        return;
+    entry = aspen_slot_clear(slot, entry);
+    if (aspen_entry_is_leaf(entry, level)) {
+        zap_leaf(zap, address, entry, level);
+    } else if (aspen_entry_is_swap(entry)) {
+        zap->zapped[ASPEN_RSS_SWAP]++;
+        aspen_swap_free(zap->aspen, aspen_entry_swap_type(entry),
+                        aspen_entry_swap_slot(entry));
+    }
+}
+
+/* [start, end) lies inside the one table, which is of level 0. */
+static void
+zap_last_level(struct zap *zap, uint32_t table, uint64_t start, uint64_t end)
+{
+    uint64_t *entries = aspen_table_entries(zap->aspen, table);
+
+    aspen_table_own(zap->aspen, table);
+    aspen_table_lock(zap->aspen, table, ASPEN_LOCK_TABLE);
+    for (uint64_t address = start; address < end; address += ASPEN_PAGE_SIZE) {
+        unsigned i = aspen_table_index(address, 0);
+        uint64_t entry = aspen_load_relaxed(&entries[i]);
+        if (!entry)
+            continue;
+        unsigned ahead = (i + PREFETCH_ENTRIES) % ASPEN_TABLE_ENTRIES;
+        aspen_prefetch_write(
+            &zap->aspen->frames[(uint32_t)aspen_entry_frame(entries[ahead])]);
+        zap_entry(zap, &entries[i], entry, address, 0);
+    }
+    aspen_table_unlock(zap->aspen, table);
+}
+
+/* The same, and guards take the place of what was there or was not. */
+static void
+guard_last_level(struct zap *zap, uint32_t table, uint64_t start, uint64_t end)
+{
+    const uint64_t guard = aspen_entry_make_marker(ASPEN_MARKER_GUARD);
+    uint64_t *entries = aspen_table_entries(zap->aspen, table);
+
+    aspen_table_own(zap->aspen, table);
+    aspen_table_lock(zap->aspen, table, ASPEN_LOCK_TABLE);
+    for (uint64_t address = start; address < end; address += ASPEN_PAGE_SIZE) {
+        uint64_t *slot = &entries[aspen_table_index(address, 0)];
+        uint64_t entry = aspen_load_relaxed(slot);
+        if (entry)
+            zap_entry(zap, slot, entry, address, 0);
+        aspen_store(slot, guard);
+    }
+    aspen_table_unlock(zap->aspen, table);
+}
+
+static void
+zap_table(struct zap *zap, uint32_t table, unsigned level, uint64_t start,
+          uint64_t end)
+{
+    if (level == 0) {
+        if (aspen_unlikely(zap->what == ASPEN_ZAP_TO_GUARDS))
+            guard_last_level(zap, table, start, end);
+        else
+            zap_last_level(zap, table, start, end);
+        return;
+    }
+
+    uint64_t *entries = aspen_table_entries(zap->aspen, table);
+    uint64_t span = aspen_entry_span(level);
+    uint64_t stop;
+    for (uint64_t address = start; address < end; address = stop) {
+        stop = aspen_min_u64(aspen_align_down(address, span) + span, end);
+        uint64_t *slot = &entries[aspen_table_index(address, level)];
+        uint64_t entry = aspen_load(slot);
+        if (aspen_entry_is_table(entry, level)) {
+            zap_table(zap, (uint32_t)aspen_entry_frame(entry), level - 1,
+                      address, stop);
+        } else if (entry) {
+            /* Callers never split a huge leaf. */
+            ASPEN_ASSERT(aspen_is_aligned(address, span) &&
+                         stop - address == span);
+            aspen_table_own(zap->aspen, table);
+            aspen_table_lock(zap->aspen, table, ASPEN_LOCK_TABLE);
+            zap_entry(zap, slot, aspen_load_relaxed(slot), address, level);
+            aspen_table_unlock(zap->aspen, table);
+        }
+    }
+}
+
+void
+aspen_zap_only(struct aspen_gather *gather, struct aspen_vma *vma,
+               uint64_t start, uint64_t end, enum aspen_zap what)
+{
+    struct aspen_mm *mm = gather->mm;
+    struct zap zap = {
+        .gather = gather, .aspen = mm->aspen, .vma = vma, .what = what};
+
+    aspen_mm_note_resident(mm);
+    aspen_gather_looks(gather, start, end);
+    zap_table(&zap, mm->root, ASPEN_TABLE_LEVELS - 1, start, end);
+    for (unsigned kind = 0; kind < ASPEN_RSS_KINDS; kind++)
+        if (zap.zapped[kind])
+            aspen_fetch_sub_relaxed(&mm->rss[kind], zap.zapped[kind]);
+}
