@@ -86,7 +86,7 @@ CFLAGS_x86-64 := -O1 -DASPEN_TEST_BUILD -DASPEN_POSIX_PAGING_X86_64
 
 CORE := $(shell sed -e 's/\#.*//' sources.txt)
 PORT := $(wildcard ports/posix/*.c)
-HEADERS := $(wildcard include/aspen/*.h)
+HEADERS := $(wildcard include/aspen/*.h include/aspen/calls/*.h)
 
 LIB_release := $(BUILD)/libaspen.a
 LIB_test := $(BUILD)/libaspen-test.a
@@ -355,10 +355,13 @@ INSTALL_LIBEXEC = $(filter $(BUILD)/aspen-%,$(PROGRAMS))
 install: all
 	@$(MAKE) --no-print-directory -B $(BUILD)/aspen.pc
 	install -d '$(DESTDIR)$(PREFIX)/lib/pkgconfig' \
-	    '$(DESTDIR)$(PREFIX)/include/aspen'
+	    '$(DESTDIR)$(PREFIX)/include/aspen/calls'
 	install -m 644 $(LIB_release) '$(DESTDIR)$(PREFIX)/lib/libaspen.a'
 	install -m 644 $(BUILD)/aspen.pc '$(DESTDIR)$(PREFIX)/lib/pkgconfig/'
-	install -m 644 $(HEADERS) '$(DESTDIR)$(PREFIX)/include/aspen/'
+	install -m 644 $(wildcard include/aspen/*.h) \
+	    '$(DESTDIR)$(PREFIX)/include/aspen/'
+	install -m 644 $(wildcard include/aspen/calls/*.h) \
+	    '$(DESTDIR)$(PREFIX)/include/aspen/calls/'
 	install -m 644 ports/posix/aspen_posix.h ports/posix/aspen_posix_file.h \
 	    '$(DESTDIR)$(PREFIX)/include/'
 	$(if $(INSTALL_PROGRAMS),install -d '$(DESTDIR)$(PREFIX)/bin' && \

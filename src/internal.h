@@ -53,7 +53,7 @@
 #include <aspen/mm.h>
 #include <aspen/name.h>
 #include <aspen/object.h>
-#include <aspen/pkey.h>
+#include <aspen/calls/pkey.h>
 #include <aspen/special.h>
 
 /* ======================================================================== *

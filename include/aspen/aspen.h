@@ -5,8 +5,8 @@
 #ifndef ASPEN_ASPEN_H
 #define ASPEN_ASPEN_H
 
-#include <aspen/advise.h>
-#include <aspen/brk.h>
+#include <aspen/calls/advise.h>
+#include <aspen/calls/brk.h>
 #include <aspen/error.h>
 #include <aspen/failpoint.h>
 #include <aspen/fault.h>
@@ -16,22 +16,22 @@
 #include <aspen/inspect.h>
 #include <aspen/limits.h>
 #include <aspen/machine.h>
-#include <aspen/memory.h>
-#include <aspen/mincore.h>
-#include <aspen/mlock.h>
+#include <aspen/calls/memory.h>
+#include <aspen/calls/mincore.h>
+#include <aspen/calls/mlock.h>
 #include <aspen/mm.h>
-#include <aspen/mmap.h>
-#include <aspen/mseal.h>
+#include <aspen/calls/mmap.h>
+#include <aspen/calls/mseal.h>
 #include <aspen/name.h>
 #include <aspen/object.h>
-#include <aspen/pin.h>
-#include <aspen/pkey.h>
-#include <aspen/populate.h>
-#include <aspen/protect.h>
-#include <aspen/raw.h>
-#include <aspen/remap.h>
+#include <aspen/calls/pin.h>
+#include <aspen/calls/pkey.h>
+#include <aspen/calls/populate.h>
+#include <aspen/calls/protect.h>
+#include <aspen/calls/raw.h>
+#include <aspen/calls/remap.h>
 #include <aspen/special.h>
-#include <aspen/sync.h>
+#include <aspen/calls/sync.h>
 #include <aspen/version.h>
 
 #endif

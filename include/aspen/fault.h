@@ -41,8 +41,8 @@ struct aspen_mm;
 ASPEN_MUST_USE int aspen_fault(struct aspen_mm *mm, uint64_t address,
                                unsigned access);
 
-/** The same for a thread with these rights (aspen/pkey.h); aspen_fault() asks
- * struct aspen_arch_ops for the calling thread's. */
+/** The same for a thread with these rights (aspen/calls/pkey.h); aspen_fault()
+ * asks struct aspen_arch_ops for the calling thread's. */
 ASPEN_MUST_USE int aspen_fault_with_rights(struct aspen_mm *mm,
                                            uint64_t address, unsigned access,
                                            uint32_t rights);

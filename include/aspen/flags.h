@@ -57,7 +57,7 @@
 #define ASPEN_VM_BTI ASPEN_FLAG(44)
 #define ASPEN_VM_MTE ASPEN_FLAG(45)
 
-/* Its protection key, aspen/pkey.h: four bits. */
+/* Its protection key, aspen/calls/pkey.h: four bits. */
 #define ASPEN_VM_PKEY_SHIFT 48
 #define ASPEN_VM_PKEY       (ASPEN_FLAG(48) * 15)
 

@@ -23,8 +23,8 @@ struct aspen_vma;
 struct aspen_arch_ops {
     /**
      * Get and set what the calling thread may do by protection keys
-     * (aspen/pkey.h). Keys bind only the program's own accesses to its own
-     * space: for a thread that does not run in `mm` the answer is
+     * (aspen/calls/pkey.h). Keys bind only the program's own accesses to its
+     * own space: for a thread that does not run in `mm` the answer is
      * ASPEN_RIGHTS_ALL. Any lock may be held. Give both hooks or neither;
      * without them everything is allowed but reading what is for execution
      * alone.

@@ -11,7 +11,7 @@
 
 #include <aspen/compiler.h>
 #include <aspen/flags.h>
-#include <aspen/pkey.h>
+#include <aspen/calls/pkey.h>
 
 #ifdef __cplusplus
 extern "C" {

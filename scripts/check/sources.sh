@@ -128,7 +128,7 @@ spdx_broken()
 
 calls_broken()
 {
-    cat include/aspen/*.h | awk '
+    cat include/aspen/*.h include/aspen/calls/*.h | awk '
         /^[ \t]*(\/\*|\*)/ {next}
         /^(ASPEN_MUST_USE[ \t]+)?int([ \t]|$)/ {
             must = /^ASPEN_MUST_USE/
@@ -161,7 +161,7 @@ test_missing()
 
 semantics_broken()
 {
-    sed -n 's/^ *ASPEN_MADV_\([A-Z_]*\).*/\1/p' include/aspen/advise.h |
+    sed -n 's/^ *ASPEN_MADV_\([A-Z_]*\).*/\1/p' include/aspen/calls/advise.h |
         while read -r advice; do
             grep -q "^| $advice |" docs/use/semantics.md ||
                 echo "$advice: no line of its own"

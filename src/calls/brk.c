@@ -5,7 +5,7 @@
  * Called by the embedder. The first test to break is
  * tests/unit/calls/test_brk.c.
  */
-#include <aspen/brk.h>
+#include <aspen/calls/brk.h>
 
 #include "calls/map.h"
 #include "fault/populate.h"

@@ -5,7 +5,7 @@
 #ifndef ASPEN_CALLS_MAP_H
 #define ASPEN_CALLS_MAP_H
 
-#include <aspen/mmap.h>
+#include <aspen/calls/mmap.h>
 #include <aspen/special.h>
 
 /*

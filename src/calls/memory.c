@@ -9,7 +9,7 @@
  * Called by the embedder. The first test to break is
  * tests/unit/calls/test_copy.c.
  */
-#include <aspen/memory.h>
+#include <aspen/calls/memory.h>
 
 #include "fault/hold.h"
 

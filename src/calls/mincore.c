@@ -8,7 +8,7 @@
  * Called by the embedder. The first test to break is
  * tests/unit/calls/test_copy.c.
  */
-#include <aspen/mincore.h>
+#include <aspen/calls/mincore.h>
 
 #include "object/page_cache.h"
 

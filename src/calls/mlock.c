@@ -9,7 +9,7 @@
  * Called by the embedder. The first test to break is
  * tests/unit/calls/test_mlock.c.
  */
-#include <aspen/mlock.h>
+#include <aspen/calls/mlock.h>
 
 #include "ranges/change.h"
 #include "fault/populate.h"

@@ -5,7 +5,7 @@
  * Called by the embedder. The first test to break is
  * tests/unit/calls/test_mprotect.c.
  */
-#include <aspen/protect.h>
+#include <aspen/calls/protect.h>
 
 #include "calls/seal.h"
 #include "ranges/change.h"

@@ -5,7 +5,7 @@
  * Called by the embedder. The first test to break is
  * tests/unit/calls/test_mlock.c.
  */
-#include <aspen/mseal.h>
+#include <aspen/calls/mseal.h>
 
 #include "ranges/change.h"
 

@@ -5,7 +5,7 @@
  * Called by the embedder. The first test to break is
  * tests/unit/object/test_writeback.c.
  */
-#include <aspen/sync.h>
+#include <aspen/calls/sync.h>
 
 #include "object/object.h"
 

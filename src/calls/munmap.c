@@ -5,7 +5,7 @@
  * Called by the embedder and brk. The first test to break is
  * tests/unit/calls/test_munmap.c.
  */
-#include <aspen/mmap.h>
+#include <aspen/calls/mmap.h>
 
 #include "ranges/remove.h"
 #include "calls/map.h"

@@ -11,7 +11,7 @@
  * Called by the embedder. The first test to break is
  * tests/unit/calls/test_pin.c.
  */
-#include <aspen/pin.h>
+#include <aspen/calls/pin.h>
 
 #include "fault/hold.h"
 #include "frames/pins.h"

@@ -5,7 +5,7 @@
  * Called by the embedder. The first test to break is
  * tests/unit/fault/test_populate.c.
  */
-#include <aspen/populate.h>
+#include <aspen/calls/populate.h>
 
 #include "fault/populate.h"
 #include "space/mm.h"

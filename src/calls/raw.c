@@ -7,7 +7,7 @@
  * Called by the embedder. The first test to break is
  * tests/unit/fault/test_device.c.
  */
-#include <aspen/raw.h>
+#include <aspen/calls/raw.h>
 
 #include "fault/fault.h"
 

@@ -7,7 +7,7 @@
  * Called by the embedder. The first test to break is
  * tests/host/test_linux_calls.c.
  */
-#include <aspen/remap.h>
+#include <aspen/calls/remap.h>
 
 #include "calls/map.h"
 #include "fault/populate.h"

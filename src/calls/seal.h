@@ -7,7 +7,7 @@
 #define ASPEN_CALLS_SEAL_H
 
 #include "space/vma.h"
-#include <aspen/advise.h>
+#include <aspen/calls/advise.h>
 
 /* May the mapping change, or move? 0 or -ASPEN_EPERM. */
 ASPEN_MUST_USE static inline int

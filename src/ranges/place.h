@@ -6,7 +6,7 @@
 #define ASPEN_RANGES_PLACE_H
 
 #include "space/mm.h"
-#include <aspen/mmap.h>
+#include <aspen/calls/mmap.h>
 
 /* The address of args as a hint of mmap; a fixed one as it is. */
 uint64_t aspen_place_hint(const struct aspen_mm *mm,

@@ -7,7 +7,7 @@
 #define ASPEN_SPACE_PKEYS_H
 
 #include "space/mm.h"
-#include <aspen/pkey.h>
+#include <aspen/calls/pkey.h>
 
 #define ASPEN_NO_PKEY UINT32_MAX
 

@@ -7,7 +7,7 @@
 #define ASPEN_CALLS_MADVISE_H
 
 #include "space/vma.h"
-#include <aspen/advise.h>
+#include <aspen/calls/advise.h>
 
 struct aspen_advise {
     struct aspen_mm *mm;

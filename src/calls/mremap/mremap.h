@@ -7,7 +7,7 @@
 #define ASPEN_CALLS_MREMAP_H
 
 #include "space/vma.h"
-#include <aspen/remap.h>
+#include <aspen/calls/remap.h>
 
 struct aspen_remap {
     struct aspen_mm *mm;

@@ -10,7 +10,7 @@
 #include "host/host.h"
 #include "host/processor.h"
 
-#include <aspen/pkey.h>
+#include <aspen/calls/pkey.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/capability.h>

@@ -14,7 +14,7 @@
 #include "shadow/session.h"
 
 #include <aspen/import.h>
-#include <aspen/mlock.h>
+#include <aspen/calls/mlock.h>
 #include <errno.h>
 #include <inttypes.h>
 #include <string.h>

@@ -15,7 +15,7 @@
 #include <aspen/error.h>
 #include <aspen/flags.h>
 #include <aspen/import.h>
-#include <aspen/mlock.h>
+#include <aspen/calls/mlock.h>
 #include <errno.h>
 #include <inttypes.h>
 #include <stdlib.h>

@@ -38,7 +38,7 @@
 #include "common/tool.h"
 
 #include <aspen/name.h>
-#include <aspen/pkey.h>
+#include <aspen/calls/pkey.h>
 
 #define SNAPSHOT_VERSION       1u
 #define SNAPSHOT_HEADER_BYTES  32u

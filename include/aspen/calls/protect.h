@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /**
- * aspen/protect.h - what may be done with memory that is mapped.
+ * aspen/calls/protect.h - what may be done with memory that is mapped.
  */
 #ifndef ASPEN_PROTECT_H
 #define ASPEN_PROTECT_H
 
 #include <aspen/compiler.h>
 #include <aspen/flags.h>
-#include <aspen/pkey.h>
+#include <aspen/calls/pkey.h>
 
 #ifdef __cplusplus
 extern "C" {

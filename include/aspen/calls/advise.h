@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /**
- * aspen/advise.h - advice about memory: what it is for, and what of it is not
- * needed any more.
+ * aspen/calls/advise.h - advice about memory: what it is for, and what of it is
+ * not needed any more.
  */
 #ifndef ASPEN_ADVISE_H
 #define ASPEN_ADVISE_H

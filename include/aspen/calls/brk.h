@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /**
- * aspen/brk.h - the heap at the end of a program's data.
+ * aspen/calls/brk.h - the heap at the end of a program's data.
  */
 #ifndef ASPEN_BRK_H
 #define ASPEN_BRK_H

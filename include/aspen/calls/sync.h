@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /**
- * aspen/sync.h - msync: what was written through shared mappings goes to their
- * objects.
+ * aspen/calls/sync.h - msync: what was written through shared mappings goes to
+ * their objects.
  */
 #ifndef ASPEN_SYNC_H
 #define ASPEN_SYNC_H

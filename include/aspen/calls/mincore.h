@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /**
- * aspen/mincore.h - which pages are resident.
+ * aspen/calls/mincore.h - which pages are resident.
  */
 #ifndef ASPEN_MINCORE_H
 #define ASPEN_MINCORE_H

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /**
- * aspen/mseal.h - mappings that nobody can change any more.
+ * aspen/calls/mseal.h - mappings that nobody can change any more.
  */
 #ifndef ASPEN_MSEAL_H
 #define ASPEN_MSEAL_H

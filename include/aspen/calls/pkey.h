@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /**
- * aspen/pkey.h - protection keys: a number that each mapping has, and what
- * each thread may do with mappings of that number.
+ * aspen/calls/pkey.h - protection keys: a number that each mapping has, and
+ * what each thread may do with mappings of that number.
  *
  * The space keeps which keys are given out; the embedder keeps a thread's
  * rights (on x86-64 they stand in a register, PKRU). The core asks for them

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /**
- * aspen/mmap.h - mappings.
+ * aspen/calls/mmap.h - mappings.
  */
 #ifndef ASPEN_MMAP_H
 #define ASPEN_MMAP_H

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /**
- * aspen/raw.h - a driver puts pages, and raw frames (physical pages that do not
- * belong to the machine), into mappings.
+ * aspen/calls/raw.h - a driver puts pages, and raw frames (physical pages that
+ * do not belong to the machine), into mappings.
  *
  * A PFNMAP mapping may hold raw frames; a MIXEDMAP mapping may hold raw frames
  * and pages of its object's cache. Nothing counts a raw frame; whoever put it

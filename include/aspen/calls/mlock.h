@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /**
- * aspen/mlock.h - memory that stays resident.
+ * aspen/calls/mlock.h - memory that stays resident.
  */
 #ifndef ASPEN_MLOCK_H
 #define ASPEN_MLOCK_H

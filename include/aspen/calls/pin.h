@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /**
- * aspen/pin.h - pages that stay where they are while somebody outside uses
- * them: a device that does DMA, a host that reads guest memory.
+ * aspen/calls/pin.h - pages that stay where they are while somebody outside
+ * uses them: a device that does DMA, a host that reads guest memory.
  */
 #ifndef ASPEN_PIN_H
 #define ASPEN_PIN_H

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /**
- * aspen/populate.h - fault the pages of a range in, before anybody
+ * aspen/calls/populate.h - fault the pages of a range in, before anybody
  * accesses them.
  */
 #ifndef ASPEN_POPULATE_H

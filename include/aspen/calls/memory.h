@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /**
- * aspen/memory.h - bytes out of and into an address space, for somebody else
- * than the program itself.
+ * aspen/calls/memory.h - bytes out of and into an address space, for somebody
+ * else than the program itself.
  */
 #ifndef ASPEN_MEMORY_H
 #define ASPEN_MEMORY_H

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /**
- * aspen/remap.h - mappings that change their size or their place.
+ * aspen/calls/remap.h - mappings that change their size or their place.
  */
 #ifndef ASPEN_REMAP_H
 #define ASPEN_REMAP_H
 
 #include <aspen/compiler.h>
-#include <aspen/mmap.h>
+#include <aspen/calls/mmap.h>
 
 #ifdef __cplusplus
 extern "C" {
