@@ -19,6 +19,7 @@ extern "C" {
 
 struct aspen_mm;
 struct aspen_object;
+struct aspen_special;
 
 #define ASPEN_IMPORT_HAS_ANON_VMA 1u /* holds or will hold anonymous pages */
 #define ASPEN_IMPORT_HAS_USERFAULT                                             \
@@ -33,6 +34,8 @@ struct aspen_import_vma {
     uint64_t offset_bytes;       /* page aligned; ignored without object */
     unsigned flags;              /* ASPEN_IMPORT_HAS_*, ORed */
     const char *name;            /* of anonymous memory; copied. NULL: none */
+    const struct aspen_special *special; /* with ASPEN_VM_SPECIAL, where its
+                                            pages come from. NULL: nowhere */
 };
 
 /**
@@ -44,10 +47,11 @@ struct aspen_import_vma {
  *          limit, SHARED without an object, a key that the machine has not,
  *          WRITE without MAYWRITE, which fork could not protect, an offset
  *          that would wrap, an unknown flag, a name that aspen_name_anon()
- *          would refuse, the space is not LIVE),
+ *          would refuse, `special` without ASPEN_VM_SPECIAL or with an
+ *          object, the space is not LIVE),
  *          -ASPEN_EEXIST (overlaps), -ASPEN_ENOMEM (no memory, charge
- *          refused, map count), any error of the object's open hook,
- *          unchanged. On error the space is as it was.
+ *          refused, more VMAs than mmap would make), any error of the object's
+ * open hook, unchanged. On error the space is as it was.
  */
 ASPEN_MUST_USE int aspen_import_vma(struct aspen_mm *mm,
                                     const struct aspen_import_vma *vma);

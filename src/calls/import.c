@@ -37,6 +37,8 @@ vma_valid(const struct aspen_mm *mm, const struct aspen_import_vma *args)
         args->flags & ~known || args->start >= args->end ||
         args->start < mm->address_floor || args->end > mm->address_limit)
         return false;
+    if (args->special && (args->object || !(args->vm_flags & ASPEN_VM_SPECIAL)))
+        return false;
     /* Fork protects what MAYWRITE says may become private: without it a
      * writable page would stay writable in both. */
     if ((args->vm_flags & (ASPEN_VM_WRITE | ASPEN_VM_MAYWRITE)) ==
@@ -60,6 +62,7 @@ fill_vma(struct aspen_vma *vma, const struct aspen_import_vma *args)
     vma->end = args->end;
     vma->flags = args->vm_flags;
     vma->object = args->object;
+    vma->special = args->special;
     vma->pgoff =
         (args->object ? args->offset_bytes : args->start) >> ASPEN_PAGE_SHIFT;
     if (args->flags & ASPEN_IMPORT_HAS_USERFAULT)
@@ -142,7 +145,7 @@ aspen_import_vma(struct aspen_mm *mm, const struct aspen_import_vma *args)
         error = -ASPEN_EINVAL;
     else if (aspen_tree_find(&mm->vmas, args->start, args->end - 1, NULL))
         error = -ASPEN_EEXIST;
-    else if (mm->map_count >= mm->aspen->config.map_count_max)
+    else if (mm->map_count > mm->aspen->config.map_count_max)
         error = -ASPEN_ENOMEM;
     else
         error = add_vma(mm, args);

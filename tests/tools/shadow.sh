@@ -118,6 +118,11 @@ fi
 shadows untraced timeout 20 "$guest" untraced
 check untraced-child test "$(value "$work/untraced" processes)" -ge 2
 shadows killed-maker timeout 60 "$guest" killed-maker
+for kind in files sealed special limits segment no-execution; do
+    shadows $kind "$guest" $kind
+    check $kind-guest test "$(value "$work/$kind" exit_code)" -eq 0
+done
+check files-socket grep -q '"mmap of a socket":1' "$work/files"
 # A session of its own, and with it a process group.
 shadows group setsid -w "$guest" group
 setsid -w "$ASPEN" shadow --json --guest-output /dev/null -- "$guest" group \

@@ -6,19 +6,33 @@
  */
 #define _GNU_SOURCE
 #include <errno.h>
+#include <fcntl.h>
 #include <pthread.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/auxv.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/shm.h>
+#include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #define PAGE 4096ul
 #define RW   (PROT_READ | PROT_WRITE)
+
+/* Older headers lack it. */
+#ifndef PR_SET_MDWE
+#define PR_SET_MDWE 65
+#endif
+#ifndef MADV_POPULATE_READ
+#define MADV_POPULATE_READ 22
+#endif
 
 static int wrong;
 
@@ -142,16 +156,128 @@ first_thread(void)
     syscall(SYS_exit, 0);
 }
 
+/* ---- Calls -------------------------------------------------------------- */
+
+static long
+refused(void *address)
+{
+    return address == MAP_FAILED ? errno : 0;
+}
+
+/* Each has more than one thing wrong: which is looked at first? */
+static void
+files(void)
+{
+    int ends[2], folder = open("/", O_RDONLY), written, sock;
+
+    EXPECT(pipe(ends) == 0);
+    EXPECT(refused(mmap(NULL, PAGE, PROT_READ, MAP_PRIVATE, ends[1], 0)) ==
+           EACCES);
+    EXPECT(refused(mmap(NULL, PAGE, PROT_READ, MAP_PRIVATE, ends[0], 0)) ==
+           ENODEV);
+    EXPECT(refused(mmap(NULL, PAGE, RW, MAP_SHARED, folder, 0)) == EACCES);
+    EXPECT(refused(mmap(NULL, PAGE, PROT_READ, MAP_SHARED, folder, 0)) ==
+           ENODEV);
+    EXPECT(refused(mmap(NULL, PAGE, PROT_READ, MAP_PRIVATE | MAP_GROWSDOWN,
+                        folder, 0)) == ENODEV);
+    EXPECT(refused(mmap(NULL, PAGE, PROT_READ, 0, folder, 0)) == EINVAL);
+    sock = socket(AF_UNIX, SOCK_STREAM, 0);
+    EXPECT(refused(mmap(NULL, PAGE, PROT_READ, MAP_PRIVATE, sock, 0)) ==
+           ENODEV);
+    /* Not on DAX, nor on a file system that does not look at the flag. */
+    written = open(".", O_TMPFILE | O_RDWR, 0600);
+    if (written >= 0 && ftruncate(written, PAGE) == 0) {
+        mmap(NULL, PAGE, PROT_READ, MAP_SHARED | MAP_SYNC, written, 0);
+        mmap(NULL, PAGE, PROT_READ, MAP_PRIVATE | MAP_SYNC, written, 0);
+    }
+}
+
+static void
+sealed(void)
+{
+    int file = memfd_create("sealed", MFD_ALLOW_SEALING);
+    char *read;
+
+    EXPECT(ftruncate(file, PAGE) == 0);
+    EXPECT(fcntl(file, F_ADD_SEALS, F_SEAL_WRITE) == 0);
+    EXPECT(refused(mmap(NULL, PAGE, RW, MAP_SHARED, file, 0)) == EPERM);
+    read = mmap(NULL, PAGE, PROT_READ, MAP_SHARED, file, 0);
+    if (read != MAP_FAILED) /* older kernels refuse */
+        EXPECT(mprotect(read, PAGE, RW) != 0 && errno == EACCES);
+    EXPECT(mmap(NULL, PAGE, RW, MAP_PRIVATE, file, 0) != MAP_FAILED);
+}
+
+/* Special mappings have pages, too, and so has nothing high up. */
+static void
+special(void)
+{
+    void *vdso = (void *)getauxval(AT_SYSINFO_EHDR);
+    unsigned char vector[1];
+
+    if (vdso) {
+        EXPECT(mlock(vdso, PAGE) == 0);
+        EXPECT(madvise(vdso, PAGE, MADV_DONTNEED) == 0);
+        EXPECT(madvise(vdso, PAGE, MADV_POPULATE_READ) == 0);
+    }
+    EXPECT(syscall(SYS_mincore, 0x10000ul, 0ul, vector) == 0);
+    EXPECT(syscall(SYS_mincore, UINT64_MAX - PAGE + 1, 0ul, vector) != 0 &&
+           errno == ENOMEM);
+}
+
+static void
+limits(void)
+{
+    const struct rlimit little = {PAGE, RLIM_INFINITY};
+    const struct rlimit all = {RLIM_INFINITY, RLIM_INFINITY};
+    pid_t self = getpid();
+    int status;
+
+    if (fork() == 0)
+        _exit(prlimit(self, RLIMIT_AS, &little, NULL) != 0);
+    EXPECT(wait(&status) > 0 && status == 0);
+    EXPECT(refused(map(1)) == ENOMEM);
+    EXPECT(prlimit(0, RLIMIT_AS, &all, NULL) == 0);
+    EXPECT(refused(map(1)) == 0);
+}
+
+/* Removed, and mapped once: to be mapped again it must go first. */
+static void
+segment(void)
+{
+    int id = shmget(IPC_PRIVATE, PAGE, IPC_CREAT | 0600);
+    void *memory = shmat(id, NULL, 0);
+
+    EXPECT(memory != (void *)-1);
+    EXPECT(shmctl(id, IPC_RMID, NULL) == 0);
+    EXPECT(remap_file_pages(memory, PAGE, 0, 0, 0) != 0 && errno == EINVAL);
+    EXPECT(munmap(memory, PAGE) == 0);
+}
+
+static void
+no_execution(void)
+{
+    char *memory = map(1);
+
+    if (prctl(PR_SET_MDWE, 1, 0, 0, 0) != 0)
+        return;
+    EXPECT(mprotect(memory, PAGE, PROT_READ | PROT_EXEC) != 0 &&
+           errno == EACCES);
+    EXPECT(refused(mmap(NULL, PAGE, RW | PROT_EXEC, MAP_PRIVATE | MAP_ANONYMOUS,
+                        -1, 0)) == EACCES);
+    EXPECT(munmap(memory, PAGE) == 0);
+}
+
 /* ---- Which -------------------------------------------------------------- */
 
 static const struct {
     const char *name;
     void (*run)(void);
 } kinds[] = {
-    {"untraced", untraced},
-    {"killed-maker", killed_maker},
-    {"group", group},
-    {"first-thread", first_thread},
+    {"untraced", untraced}, {"killed-maker", killed_maker},
+    {"group", group},       {"first-thread", first_thread},
+    {"files", files},       {"sealed", sealed},
+    {"special", special},   {"limits", limits},
+    {"segment", segment},   {"no-execution", no_execution},
 };
 
 int

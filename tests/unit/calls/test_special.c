@@ -290,6 +290,28 @@ every_fork_step(void **state)
     s->mm = helper_mm(&s->helper);
 }
 
+/* Known from elsewhere: the same, but for its close hook's assertion. */
+static void
+imported(void **state)
+{
+    struct helper_space *s = *state;
+    struct aspen_import_vma vma = {
+        .start = AT(100),
+        .end = AT(102),
+        .vm_flags = MAY_RW & ~(ASPEN_VM_WRITE | ASPEN_VM_MAYWRITE),
+        .special = &code,
+    };
+
+    assert_int_equal(aspen_import_vma(s->mm, &vma), -ASPEN_EINVAL);
+    vma.vm_flags |= ASPEN_VM_SPECIAL;
+    assert_int_equal(aspen_import_vma(s->mm, &vma), 0);
+    assert_names(s, "[vdso] ");
+    assert_int_equal(aspen_fault(s->mm, AT(101), ASPEN_ACCESS_READ), 0);
+    assert_int_equal(aspen_mlock(s->mm, AT(100), AT(2), false), 0);
+    assert_int_equal(aspen_munmap(s->mm, AT(100), AT(2)), 0);
+    assert_int_equal(hooks.closed, 1);
+}
+
 #define TEST(name)                                                             \
     cmocka_unit_test_setup_teardown(name, setup, helper_space_teardown)
 
@@ -297,9 +319,9 @@ int
 main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(arguments),           TEST(faults), TEST(every_fault_step),
-        TEST(whole_or_not_at_all), TEST(names),  TEST(locks_do_not_bind_it),
-        TEST(every_fork_step),
+        TEST(arguments),           TEST(faults),   TEST(every_fault_step),
+        TEST(whole_or_not_at_all), TEST(names),    TEST(locks_do_not_bind_it),
+        TEST(every_fork_step),     TEST(imported),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -21,6 +21,8 @@
 #include <sys/personality.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
 #include <sys/statvfs.h>
 #include <sys/sysinfo.h>
 #include <sys/utsname.h>
@@ -338,6 +340,47 @@ host_file_executes(int file)
     return fstatvfs(file, &fs) || !(fs.f_flag & ST_NOEXEC);
 }
 
+bool
+host_file_refuses_sync(int file)
+{
+    struct statx status;
+    struct statfs fs;
+
+    if (fstatfs(file, &fs))
+        return false;
+    switch ((uint64_t)fs.f_type) {
+    case 0xef53:     /* ext4 */
+    case 0x58465342: /* xfs */
+    case 0x65735546: /* fuse */
+        return statx(file, "", AT_EMPTY_PATH, 0, &status) != 0 ||
+               !(status.stx_attributes & STATX_ATTR_DAX);
+    default:
+        return false;
+    }
+}
+
+bool
+host_file_is_sealed(const char *path)
+{
+    int file = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    int seals;
+
+    if (file < 0)
+        return false;
+    seals = fcntl(file, F_GET_SEALS);
+    close(file);
+    return seals > 0 && seals & (F_SEAL_WRITE | F_SEAL_FUTURE_WRITE);
+}
+
+bool
+host_seals_as_now(void)
+{
+    struct utsname name;
+
+    return uname(&name) == 0 &&
+           host_release_semantics(name.release) >= ASPEN_SEMANTICS_6_18;
+}
+
 /* ---- Memory for a machine ---------------------------------------------- */
 
 #define FRAMES_FEWEST 16384u
@@ -409,6 +452,30 @@ read_limits(pid_t pid, uint64_t *limits)
                 limits[ASPEN_LIMIT_DATA_HARD] = limit_bytes(hard);
         }
     fclose(file);
+    return 0;
+}
+
+/* A limit without bound has the same value on both sides. */
+int
+host_limits_read(pid_t pid, uint64_t limits[ASPEN_LIMITS])
+{
+    static const struct {
+        int resource;
+        enum aspen_limit limit;
+    } all[] = {{RLIMIT_AS, ASPEN_LIMIT_AS},
+               {RLIMIT_STACK, ASPEN_LIMIT_STACK},
+               {RLIMIT_MEMLOCK, ASPEN_LIMIT_MEMLOCK},
+               {RLIMIT_DATA, ASPEN_LIMIT_DATA}};
+    struct rlimit limit;
+
+    for (unsigned i = 0; i < sizeof(all) / sizeof(all[0]); i++) {
+        if (prlimit(pid, (enum __rlimit_resource)all[i].resource, NULL,
+                    &limit) != 0)
+            return read_limits(pid, limits);
+        limits[all[i].limit] = limit.rlim_cur;
+        if (all[i].limit == ASPEN_LIMIT_DATA)
+            limits[ASPEN_LIMIT_DATA_HARD] = limit.rlim_max;
+    }
     return 0;
 }
 

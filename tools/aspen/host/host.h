@@ -68,6 +68,16 @@ enum aspen_placement host_file_placement(int file);
 /** Whether its file system may be executed from: PROT_EXEC of mappings. */
 bool host_file_executes(int file);
 
+/** Whether mappings of it with MAP_SYNC are refused: it is on a file system
+ * that looks at the flag, and not on DAX. */
+bool host_file_refuses_sync(int file);
+
+/** Whether a memfd is sealed against writing; `path` opens it again. */
+bool host_file_is_sealed(const char *path);
+
+/** Whether sealed memory is refused as Linux 6.18 does it. */
+bool host_seals_as_now(void);
+
 /** What a process was given. */
 struct host_process {
     pid_t pid;
@@ -76,6 +86,9 @@ struct host_process {
     bool random; /* its layout is: searches in the window of 32BIT are, too */
     struct aspen_layout layout; /* without the bounds of the mmap area */
 };
+
+/** Read its limits alone, cheaply. 0 or a negative errno. */
+int host_limits_read(pid_t pid, uint64_t limits[ASPEN_LIMITS]);
 
 /** Read it. 0 or a negative errno. */
 int host_process_read(pid_t pid, struct host_process *process);

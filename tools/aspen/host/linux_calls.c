@@ -115,7 +115,7 @@ is_shared(uint64_t flags)
 static uint64_t
 may_flags(uint64_t flags, const struct linux_file *file)
 {
-    bool writable = file->writable || !is_shared(flags);
+    bool writable = !is_shared(flags) || (file->writable && !file->sealed);
 
     return ASPEN_VM_MAYREAD | (writable ? ASPEN_VM_MAYWRITE : 0) |
            (file->executable ? ASPEN_VM_MAYEXEC : 0);
@@ -140,6 +140,19 @@ check_type(const struct linux_space *space, uint64_t prot, uint64_t flags,
     if (!file->readable)
         return -EACCES;
     return prot & PROT_EXEC && !file->executable ? -EPERM : 0;
+}
+
+/* What it asks of the file then. */
+static int
+check_file(uint64_t prot, uint64_t flags, const struct linux_file *file)
+{
+    if (file->unmappable)
+        return -ENODEV;
+    if (flags & MAP_GROWSDOWN) /* Aspen answers */
+        return 0;
+    if (file->sealed && is_shared(flags) && prot & PROT_WRITE)
+        return -EPERM;
+    return file->refuses_sync && flags & MAP_SYNC ? -EOPNOTSUPP : 0;
 }
 
 /*
@@ -201,6 +214,8 @@ call_mmap(const struct linux_space *space, const uint64_t *a, int64_t *answer)
         .offset_bytes = anonymous ? 0 : a[5],
     };
     error = check_type(space, prot, flags, &file);
+    if (!error && !anonymous)
+        error = check_file(prot, flags, &file);
     error = error ? refuse_placed(space->mm, &args, error)
                   : aspen_mmap(space->mm, &args, &address);
     return answered(answer, error ? error : (int64_t)address);
@@ -387,6 +402,8 @@ ask_residency(struct aspen_mm *mm, uint64_t address, uint64_t length)
     uint64_t bytes;
     int error = 0;
 
+    if (length == 0) /* the address counts all the same */
+        return aspen_mincore(mm, address, 0, part);
     if (address % PAGE_BYTES)
         return -EINVAL;
     if (address + length < address)

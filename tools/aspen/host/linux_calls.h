@@ -22,12 +22,15 @@ struct linux_file {
     bool readable;               /* opened for reading */
     bool writable;               /* opened for writing */
     bool executable;             /* not on a file system without execution */
+    bool sealed;                 /* a memfd that nobody may write to any more */
+    bool unmappable;             /* a directory, a pipe: its kind has no mmap */
+    bool refuses_sync;           /* MAP_SYNC: it is on nothing that is DAX */
 };
 
 struct linux_space {
     struct aspen_mm *mm;
     /* Finds the file of a descriptor: 0, or the negative errno that mmap
-     * answers (-EBADF, -ENODEV). NULL: there are no files. */
+     * answers (-EBADF). NULL: there are no files. */
     int (*find_file)(void *context, int descriptor, struct linux_file *file);
     /* Reads the program's memory: how many bytes before there is no more.
      * NULL: calls that need it are not modelled. */

@@ -80,6 +80,9 @@ shadow_call_enter(struct shadow_session *session, struct guest_task *task)
     if (is_file_mmap(call))
         shadow_files_look(task->tid, (int)call->call.arguments[4],
                           shadow_open_of(task));
+    if (call->call.number == SYS_remap_file_pages)
+        ((struct shadow_task *)task)->segment =
+            shadow_files_is_segment(task->tid, call->call.arguments[0]);
     if (call->kind == SHADOW_MODELLED && is_near_stack(space, call))
         (void)shadow_compare_stacks(session, space, task->tid);
 }
@@ -345,6 +348,53 @@ compare_answer(struct shadow_session *session, struct guest_task *task,
     return tell_answer(session, task, answer);
 }
 
+/* ---- Not modelled ------------------------------------------------------- */
+
+/* With MDWE nothing becomes executable: not what may be written, and not what
+ * was not before. Aspen has no such thing. */
+static bool
+is_denied(const struct guest_task *task)
+{
+    const struct guest_call *call = &task->call;
+    uint64_t number = call->call.number;
+
+    return shadow_space_of(task->space)->denies_execution &&
+           call->answer == -EACCES &&
+           (number == SYS_mmap || number == SYS_mprotect ||
+            number == SYS_pkey_mprotect) &&
+           call->call.arguments[2] & PROT_EXEC;
+}
+
+/* A segment that was removed is mapped again only as long as it is mapped
+ * somewhere, be it in a process that nobody follows. */
+static bool
+is_of_segment(const struct guest_task *task)
+{
+    return task->call.call.number == SYS_remap_file_pages &&
+           ((const struct shadow_task *)task)->segment;
+}
+
+static int
+leave_unmodelled(struct shadow_session *session, struct guest_task *task)
+{
+    const struct guest_call *call = &task->call;
+    const struct shadow_open *open = shadow_open_of(task);
+    const char *name = call->name;
+    bool segment = is_of_segment(task);
+
+    if (segment)
+        name = "remap_file_pages of a segment";
+    else if (is_denied(task))
+        name = "refused by MDWE";
+    else if (is_file_mmap(call) && open->unmodelled)
+        name = open->unmodelled;
+    tally_add(&session->unmodelled, name, 1);
+    /* What was there may be gone, though the call was refused. */
+    return is_error(call->answer) && !segment && !is_denied(task)
+               ? 0
+               : shadow_space_again(session, task);
+}
+
 static int
 leave_modelled(struct shadow_session *session, struct guest_task *task)
 {
@@ -352,13 +402,45 @@ leave_modelled(struct shadow_session *session, struct guest_task *task)
     const struct guest_call *call = &task->call;
     int64_t answer;
 
-    if (space->limits_stale || call->call.number == SYS_mlock ||
-        call->call.number == SYS_mlock2 || call->call.number == SYS_mlockall)
-        shadow_space_limits(space, task->tid);
+    if (shadow_space_limits(space, task->tid))
+        tally_add(&session->set_up, "limits", 1);
+    if (call->call.number == SYS_mlock || call->call.number == SYS_mlock2 ||
+        call->call.number == SYS_mlockall)
+        shadow_space_privileges(space, task->tid);
+    if (is_denied(task) || is_of_segment(task))
+        return leave_unmodelled(session, task);
     if (make(session, task, &answer))
         return compare_answer(session, task, answer);
-    tally_add(&session->unmodelled, call->name, 1);
-    return is_error(call->answer) ? 0 : shadow_space_again(session, task);
+    return leave_unmodelled(session, task);
+}
+
+/* What does not change mappings by itself. */
+static void
+leave_other(struct shadow_session *session, struct guest_task *task)
+{
+    struct shadow_space *space = shadow_space_of(task->space);
+    const struct guest_call *call = &task->call;
+
+    if (is_error(call->answer) && call->kind != SHADOW_PTRACE)
+        return;
+    switch (call->kind) {
+    case SHADOW_MDWE:
+        tally_add(&session->unmodelled, "prctl", 1);
+        space->denies_execution = true;
+        break;
+    case SHADOW_RING:
+        space->has_ring = true;
+        tally_add(&session->not_followed, "io_uring", 1);
+        break;
+    case SHADOW_PTRACE:
+        tally_add(&session->not_followed, "ptrace", 1);
+        break;
+    case SHADOW_PERSONALITY:
+        tally_add(&session->not_followed, "READ_IMPLIES_EXEC", 1);
+        break;
+    default:
+        break;
+    }
 }
 
 int
@@ -374,14 +456,10 @@ shadow_call_leave(struct shadow_session *session, struct guest_task *task)
     space->last = *call;
     if (call->kind == SHADOW_MODELLED)
         result = leave_modelled(session, task);
-    else if (call->kind == SHADOW_UNMODELLED) {
-        tally_add(&session->unmodelled, call->name, 1);
-        if (!is_error(call->answer))
-            result = shadow_space_again(session, task);
-    } else if (call->kind == SHADOW_LIMIT) {
-        tally_add(&session->set_up, "limits", 1);
-        space->limits_stale = true;
-    }
+    else if (call->kind == SHADOW_UNMODELLED)
+        result = leave_unmodelled(session, task);
+    else
+        leave_other(session, task);
     if (result == 0 && session->every && ++space->calls % session->every == 0)
         result = shadow_compare(session, task, "after calls");
     return result;

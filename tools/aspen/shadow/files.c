@@ -131,6 +131,24 @@ flags_of(pid_t tid, int descriptor)
     return found;
 }
 
+static const char *
+unmodelled_kind(int file, const struct stat *status, struct statfs *fs)
+{
+    if (S_ISSOCK(status->st_mode))
+        return "mmap of a socket";
+    if (fstatfs(file, fs) != 0)
+        return "mmap of a strange file";
+    switch ((unsigned long)fs->f_type) {
+    case HUGETLBFS:
+        return "mmap of hugetlbfs";
+    case PROCFS:
+    case SYSFS:
+        return "mmap of /proc or /sys";
+    default:
+        return S_ISREG(status->st_mode) ? NULL : "mmap of a device";
+    }
+}
+
 static void
 look_at_file(int file, const struct stat *status, struct shadow_open *open)
 {
@@ -139,19 +157,17 @@ look_at_file(int file, const struct stat *status, struct shadow_open *open)
     open->device =
         (uint64_t)major(status->st_dev) << 32 | (uint64_t)minor(status->st_dev);
     open->inode = status->st_ino;
-    if (S_ISDIR(status->st_mode) || S_ISFIFO(status->st_mode) ||
-        S_ISSOCK(status->st_mode)) {
-        open->error = -ENODEV;
+    open->file.executable = host_file_executes(file);
+    open->file.unmappable =
+        S_ISDIR(status->st_mode) || S_ISFIFO(status->st_mode);
+    if (open->file.unmappable)
         return;
-    }
-    open->unmodelled = !S_ISREG(status->st_mode) || fstatfs(file, &fs) != 0 ||
-                       fs.f_type == (long)HUGETLBFS ||
-                       fs.f_type == (long)PROCFS || fs.f_type == (long)SYSFS;
+    open->unmodelled = unmodelled_kind(file, status, &fs);
     if (open->unmodelled)
         return;
     open->shmem = fs.f_type == (long)TMPFS;
+    open->file.refuses_sync = host_file_refuses_sync(file);
     open->unlinked = status->st_nlink == 0;
-    open->file.executable = host_file_executes(file);
     open->placement = host_file_placement(file);
 }
 
@@ -176,6 +192,9 @@ shadow_files_look(pid_t tid, int descriptor, struct shadow_open *open_file)
     open_file->file.writable = (flags & O_ACCMODE) != O_RDONLY;
     if (open_file->error == 0)
         look_at_file(file, &status, open_file);
+    open_file->file.sealed = open_file->shmem && host_file_is_sealed(path);
+    if (open_file->file.sealed && !host_seals_as_now())
+        open_file->unmodelled = "mmap of a sealed memfd";
     close(file);
 }
 
@@ -203,6 +222,19 @@ name_of(pid_t tid, uint64_t address)
         name = (struct name){area->device, area->inode};
     areas_free(&areas);
     return name;
+}
+
+bool
+shadow_files_is_segment(pid_t tid, uint64_t address)
+{
+    struct areas areas = {0};
+    struct tool_error error;
+    const struct area *area;
+    bool is = areas_of_host(&areas, AREAS_MAPS, tid, &error) == 0 &&
+              (area = areas_at(&areas, address)) != NULL && area->segment;
+
+    areas_free(&areas);
+    return is;
 }
 
 struct aspen_object *

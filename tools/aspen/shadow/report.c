@@ -107,15 +107,17 @@ shadow_report_text(const struct shadow_session *session, FILE *to)
     tally_print(to, "calls", &session->by_call);
     tally_print(to, "deviations", &session->deviations);
     tally_print(to, "not modelled", &session->unmodelled);
+    tally_print(to, "not followed", &session->not_followed);
     tally_print(to, "set up", &session->set_up);
     if (session->elsewhere[0])
         fprintf(to, "elsewhere, first: %s\n", session->elsewhere);
     if (session->told > TOLD)
         fprintf(to, "%u differences were not printed\n", session->told - TOLD);
-    fprintf(to, "%s\n",
+    fprintf(to, "%s%s\n",
             sum.answers_differ || sum.different
                 ? "Aspen and the kernel DIFFER"
-                : "Aspen decided as the kernel did");
+                : "Aspen decided as the kernel did",
+            session->not_followed.used ? "; not everything was followed" : "");
 }
 
 /* ---- JSON --------------------------------------------------------------- */
@@ -174,6 +176,8 @@ shadow_report_json(const struct shadow_session *session)
     json_object_set_new(object, "by_call", tally_json(&session->by_call));
     json_object_set_new(object, "deviations", tally_json(&session->deviations));
     json_object_set_new(object, "unmodelled", tally_json(&session->unmodelled));
+    json_object_set_new(object, "not_followed",
+                        tally_json(&session->not_followed));
     json_object_set_new(object, "set_up", tally_json(&session->set_up));
     for (struct guest_process *process = session->guest.processes; process;
          process = process->next)

@@ -44,8 +44,8 @@ struct shadow_files;
 
 /* What is known of a descriptor when mmap is entered. */
 struct shadow_open {
-    int error;       /* 0, or the answer that mmap gives */
-    bool unmodelled; /* a device, or pages of other sizes */
+    int error;              /* 0, or the answer that mmap gives */
+    const char *unmodelled; /* what Aspen lacks, or NULL */
     bool shmem;
     bool unlinked; /* no file system has a link to it: a memfd */
     uint64_t device;
@@ -60,16 +60,20 @@ struct shadow_open {
 enum shadow_kind {
     SHADOW_MODELLED = GUEST_OWN, /* Aspen makes it */
     SHADOW_UNMODELLED,           /* it changes mappings, and Aspen lacks it */
-    SHADOW_LIMIT,                /* limits may be others afterwards */
+    SHADOW_MDWE,                 /* it may refuse execution from now on */
+    SHADOW_RING,                 /* io_uring: calls that nobody sees */
+    SHADOW_PTRACE,               /* cannot work as natively: we trace it */
+    SHADOW_PERSONALITY,          /* may let PROT_READ mean PROT_EXEC, too */
 };
 
 /* ---- Tasks, processes, spaces ------------------------------------------- */
 
 struct shadow_space {
     struct guest_space guest;
-    struct aspen_mm *mm; /* each user of the space is one of it */
-    bool limits_stale;
-    unsigned lock_future; /* ASPEN_MCL_*: survives a new import */
+    struct aspen_mm *mm;   /* each user of the space is one of it */
+    bool denies_execution; /* it has set PR_SET_MDWE */
+    bool has_ring;         /* of io_uring, by which advice comes unseen */
+    unsigned lock_future;  /* ASPEN_MCL_*: survives a new import */
     uint64_t stack_end;
     uint64_t calls;
     struct guest_call last; /* the call that led to what is seen */
@@ -86,6 +90,7 @@ struct shadow_process {
 struct shadow_task {
     struct guest_task guest;
     struct shadow_open open; /* of the call, mmap of a file */
+    bool segment;            /* the call is about memory of System V */
 };
 
 struct shadow_session {
@@ -154,6 +159,9 @@ struct aspen_object *shadow_files_object(struct shadow_session *session,
                                          const struct shadow_open *open,
                                          int64_t address);
 
+/* Is there a segment of System V's at the address? */
+bool shadow_files_is_segment(pid_t tid, uint64_t address);
+
 /* The object of an area of maps. */
 struct smaps_area;
 struct aspen_object *shadow_files_mapped(struct shadow_session *session,
@@ -173,7 +181,9 @@ void shadow_space_put(struct guest_space *space);
 
 /* Throw the task's away and take the host's mappings. -1: session->error. */
 int shadow_space_again(struct shadow_session *session, struct guest_task *task);
-void shadow_space_limits(struct shadow_space *space, pid_t tid);
+/* As the kernel has them now, whoever has set them. True: they are others. */
+bool shadow_space_limits(struct shadow_space *space, pid_t tid);
+void shadow_space_privileges(struct shadow_space *space, pid_t tid);
 
 /* ---- call.c ------------------------------------------------------------- */
 

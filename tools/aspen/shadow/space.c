@@ -16,10 +16,13 @@
 #include <aspen/flags.h>
 #include <aspen/import.h>
 #include <aspen/calls/mlock.h>
+#include <aspen/special.h>
 #include <errno.h>
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
+
+#define SPECIAL_PAGES 0x100000u
 
 /* Only special mappings may not grow and yet have no file. */
 static bool
@@ -28,6 +31,22 @@ is_special(const struct smaps_area *area, uint64_t flags)
     return area->inode == 0 && area->device == 0 &&
            (flags & (ASPEN_VM_DONTEXPAND | ASPEN_VM_PFNMAP)) != 0;
 }
+
+/* Somewhere, since nobody looks into it. */
+static int
+special_page(void *context, struct aspen_mm *mm, uint64_t offset_bytes,
+             uint64_t *raw)
+{
+    (void)context;
+    (void)mm;
+    *raw = SPECIAL_PAGES + offset_bytes / SNAPSHOT_PAGE_SIZE;
+    return 0;
+}
+
+static const struct aspen_special special = {
+    .name = "[vdso]",
+    .fault = special_page,
+};
 
 static int
 import_area(struct shadow_session *session, struct aspen_mm *mm, pid_t tid,
@@ -44,8 +63,11 @@ import_area(struct shadow_session *session, struct aspen_mm *mm, pid_t tid,
 
     if (snapshot_anon_name(area->path, name))
         vma.name = name;
-    if (is_special(area, vma.vm_flags))
+    if (is_special(area, vma.vm_flags)) {
         vma.vm_flags |= ASPEN_VM_SPECIAL;
+        if (!(vma.vm_flags & ASPEN_VM_PFNMAP))
+            vma.special = &special;
+    }
     if (area->inode != 0 || area->device != 0) {
         vma.object = shadow_files_mapped(session, tid, area, vma.vm_flags);
         if (!vma.object)
@@ -155,7 +177,7 @@ shadow_space_exec(struct guest *guest, struct guest_space *space,
 
     tally_add(&session->set_up, "execs", 1);
     if (!space->followed)
-        tally_add(&session->unmodelled, "32-bit program", 1);
+        tally_add(&session->not_followed, "32-bit program", 1);
     return make_mm(session, shadow_space_of(space),
                    old ? shadow_space_of(old) : NULL, tid);
 }
@@ -168,7 +190,8 @@ shadow_space_fork(struct guest *guest, struct guest_space *child,
     struct shadow_space *space = shadow_space_of(child);
     int result;
 
-    space->limits_stale = from->limits_stale;
+    space->denies_execution = from->denies_execution;
+    space->has_ring = from->has_ring;
     space->stack_end = from->stack_end;
     space->calls = from->calls;
     space->last = from->last;
@@ -234,18 +257,30 @@ shadow_space_again(struct shadow_session *session, struct guest_task *task)
     return 0;
 }
 
-void
+bool
 shadow_space_limits(struct shadow_space *space, pid_t tid)
+{
+    uint64_t limits[ASPEN_LIMITS];
+    bool others = false;
+
+    if (host_limits_read(tid, limits) != 0)
+        return false;
+    for (unsigned i = 0; i < ASPEN_LIMITS; i++) {
+        if (aspen_limit(space->mm, (enum aspen_limit)i) == limits[i])
+            continue;
+        others = true;
+        if (aspen_limit_set(space->mm, (enum aspen_limit)i, limits[i]) != 0)
+            return others;
+    }
+    return others;
+}
+
+void
+shadow_space_privileges(struct shadow_space *space, pid_t tid)
 {
     struct host_process process;
 
-    space->limits_stale = false;
-    if (host_process_read(tid, &process) != 0)
-        return;
-    for (unsigned i = 0; i < ASPEN_LIMITS; i++)
-        if (aspen_limit_set(space->mm, (enum aspen_limit)i,
-                            process.limits[i]) != 0)
-            return;
-    if (aspen_privileges_set(space->mm, process.privileges) != 0)
+    if (host_process_read(tid, &process) == 0 &&
+        aspen_privileges_set(space->mm, process.privileges) != 0)
         return;
 }

@@ -9,6 +9,7 @@
 #include "shadow/session.h"
 
 #include <linux/prctl.h>
+#include <sys/personality.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
 
@@ -48,8 +49,6 @@ static const struct guest_rule rules[] = {
     MODELLED(SYS_madvise),
     MODELLED(SYS_mincore),
     MODELLED(SYS_msync),
-    PLAIN(SYS_setrlimit, SHADOW_LIMIT, "setrlimit"),
-    PLAIN(SYS_prlimit64, SHADOW_LIMIT, "prlimit64"),
     UNMODELLED(SYS_shmat, "shmat"),
     UNMODELLED(SYS_shmdt, "shmdt"),
     UNMODELLED(SYS_mbind, "mbind"),
@@ -62,7 +61,15 @@ static const struct guest_rule rules[] = {
      SHADOW_UNMODELLED,
      "prctl",
      0,
-     {PR_SET_THP_DISABLE, 65 /* MDWE */, 67 /* MEMORY_MERGE */}},
+     {PR_SET_THP_DISABLE, 67 /* MEMORY_MERGE */}},
+    {SYS_prctl, SHADOW_MDWE, "prctl", 0, {65 /* MDWE */}},
+    PLAIN(SYS_io_uring_setup, SHADOW_RING, "io_uring_setup"),
+    PLAIN(SYS_ptrace, SHADOW_PTRACE, "ptrace"),
+    {SYS_personality,
+     SHADOW_PERSONALITY,
+     "personality",
+     0,
+     {READ_IMPLIES_EXEC, READ_IMPLIES_EXEC | ADDR_NO_RANDOMIZE}},
     {SYS_ioctl,
      SHADOW_UNMODELLED,
      "ioctl",

@@ -43,6 +43,7 @@ add_area(struct areas *areas, enum areas_text from,
         .inode = area->inode,
         .flags = snapshot_flags(area->permissions, area->vm_flags) & told,
         .memory = strcmp(area->path, "/dev/zero (deleted)") == 0,
+        .segment = strncmp(area->path, "/SYSV", 5) == 0,
     };
     return true;
 }

@@ -23,6 +23,7 @@ struct area {
     uint64_t inode;
     uint64_t flags; /* ASPEN_VM_*, the key among them */
     bool memory;    /* shared memory without a file */
+    bool segment;   /* System V's */
 };
 
 /** Ascending; all zero: none. */
