@@ -386,6 +386,14 @@ check-install: all
 	@CC='$(CC)' PKG_CONFIG='$(PKG_CONFIG)' MAKE='$(MAKE)' \
 	    scripts/check/install.sh $(BUILD)/stage
 
+# ---- As a subproject -----------------------------------------------------
+
+# Of Meson and of CMake, by meson.build and CMakeLists.txt.
+.PHONY: check-packages
+check-packages: $(LIB_release)
+	@CC='$(CC)' scripts/check/packages.sh $(LIB_release)
+CHECKS += check-packages
+
 # ---- Figures ------------------------------------------------------------
 
 .PHONY: sizes

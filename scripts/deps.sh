@@ -3,13 +3,14 @@
 #
 # deps.sh GROUP: see to it that the Debian packages of a group are there.
 #
-#   build   make, make run
-#   check   make check: the former and what the tests need
-#   bench   make bench: build and the yardsticks
-#   plots   make plots: gnuplot
-#   fuzz    make fuzz: libFuzzer
-#   kernels make check-kernels: QEMU and what makes a small system for it
-#   arm64   make check-arm64: QEMU for programs and for machines
+#   build    make, make run
+#   check    make check: the former and what the tests need
+#   bench    make bench: build and the yardsticks
+#   plots    make plots: gnuplot
+#   fuzz     make fuzz: libFuzzer
+#   packages make check-packages: Meson and CMake
+#   kernels  make check-kernels: QEMU and what makes a small system for it
+#   arm64    make check-arm64: QEMU for programs and for machines
 #
 # As root they are installed with apt-get; what will be installed is said
 # first. Without root or network the apt line is printed: exit status 2. On
@@ -23,20 +24,23 @@ check="$build clang g++ $foreign libcmocka-dev libseccomp-dev"
 bench="$build linux-source-6.12 xz-utils"
 fuzz="$build clang libclang-rt-14-dev"
 plots="gnuplot-nox"
+packages="meson ninja-build cmake"
 kernels="qemu-system-x86 busybox-static cpio e2fsprogs xz-utils"
 arm64="$foreign qemu-user-static qemu-system-arm cpio e2fsprogs xz-utils"
 
 case ${1-} in
-build | check | bench | plots | fuzz | kernels | arm64) packages=${!1} ;;
+build | check | bench | plots | fuzz | packages | kernels | arm64)
+    wanted=${!1}
+    ;;
 *)
-    echo "usage: deps.sh build|check|bench|plots|fuzz|kernels|arm64" >&2
+    echo "usage: deps.sh build|check|bench|plots|fuzz|packages|kernels|arm64" >&2
     exit 2
     ;;
 esac
 command -v dpkg-query >/dev/null || exit 0
 
 missing=()
-for package in $packages; do
+for package in $wanted; do
     state=$(dpkg-query -W -f '${db:Status-Status}' "$package" 2>/dev/null)
     [ "$state" = installed ] || missing+=("$package")
 done

@@ -24,6 +24,7 @@ check-container|the same by the default rules of Docker and podman
 check-arm64|built for arm64, run there through QEMU
 check-kernels|Debian's other kernels in QEMU; KERNELS=6.1 CPUS=max RUN='CMD'
 kernels-table|the table of its last run into docs/evidence/hosts.md
+check-packages|embed.c with Aspen as a subproject of Meson and of CMake
 check-hosts|limits and settings that people change; HOSTS=--list
 bench|measure, beside yardsticks (installs them first)
 plots|draw the tables of docs/evidence/performance.md

@@ -119,7 +119,8 @@ spdx_broken()
 {
     find . -path ./build -prune -o -path ./.git -prune -o -type f \
         \( -name '*.[ch]' -o -name '*.sh' -o -name '*.mk' -o -name '*.pl' \
-        -o -name '*.py' -o -name Makefile -o -name sources.txt \) -print |
+        -o -name '*.py' -o -name Makefile -o -name sources.txt \
+        -o -name meson.build -o -name CMakeLists.txt \) -print |
         sort | while read -r file; do
         head -n 4 "$file" | grep -q 'SPDX-License-Identifier: ' ||
             echo "$file: no SPDX line"
@@ -184,7 +185,7 @@ readme_broken()
         awk '{$1 = $1; print}' examples/embed.c | grep -qxF -- "$line" ||
             echo "not in examples/embed.c: $line"
     done
-    for package in $(sed -n 's/^\(build\|check\)="\(.*\)"/\2/p' \
+    for package in $(sed -n 's/^\(build\|check\|packages\)="\(.*\)"/\2/p' \
         scripts/deps.sh | tr ' ' '\n' | grep -v '^\$'); do
         tr -s '` ' '\n' <README.md | grep -qxF -- "$package" ||
             echo "not named in README.md: $package"
