@@ -2,8 +2,6 @@
 /*
  * base/atomic.h - the only file that names atomic operations.
  *
- * A pointer's expression may be evaluated twice: it has no side effects.
- *
  * Operations take a pointer to a plain integer or pointer of at most 8 bytes
  * that every concurrent user accesses through this file. The order is in the
  * name; without one it is acquire for loads, release for stores and acquire +
@@ -19,53 +17,53 @@
 
 #include <aspen_port.h>
 
-#ifndef ASPEN_PORT_ATOMIC_POINT
+/* The pointer, evaluated once, after the port's point. */
+#ifdef ASPEN_PORT_ATOMIC_POINT
+static inline uintptr_t
+aspen_atomic_point(const volatile void *address, bool is_write)
+{
+    (void)is_write;
+    ASPEN_PORT_ATOMIC_POINT(address, is_write);
+    return (uintptr_t)address;
+}
+#define ASPEN_ATOMIC_AT(p, is_write)                                           \
+    ((__typeof__(p))aspen_atomic_point((p), (is_write)))
+#else
 #define ASPEN_PORT_ATOMIC_POINT(address, is_write) ((void)0)
+#define ASPEN_ATOMIC_AT(p, is_write)               (p)
 #endif
 
 #define aspen_load_relaxed(p)                                                  \
-    (ASPEN_PORT_ATOMIC_POINT((p), false),                                      \
-     __atomic_load_n((p), __ATOMIC_RELAXED))
+    __atomic_load_n(ASPEN_ATOMIC_AT(p, false), __ATOMIC_RELAXED)
 #define aspen_load(p)                                                          \
-    (ASPEN_PORT_ATOMIC_POINT((p), false),                                      \
-     __atomic_load_n((p), __ATOMIC_ACQUIRE))
+    __atomic_load_n(ASPEN_ATOMIC_AT(p, false), __ATOMIC_ACQUIRE)
 
 #define aspen_store_relaxed(p, v)                                              \
-    (ASPEN_PORT_ATOMIC_POINT((p), true),                                       \
-     __atomic_store_n((p), (v), __ATOMIC_RELAXED))
+    __atomic_store_n(ASPEN_ATOMIC_AT(p, true), (v), __ATOMIC_RELAXED)
 #define aspen_store(p, v)                                                      \
-    (ASPEN_PORT_ATOMIC_POINT((p), true),                                       \
-     __atomic_store_n((p), (v), __ATOMIC_RELEASE))
+    __atomic_store_n(ASPEN_ATOMIC_AT(p, true), (v), __ATOMIC_RELEASE)
 
 #define aspen_exchange(p, v)                                                   \
-    (ASPEN_PORT_ATOMIC_POINT((p), true),                                       \
-     __atomic_exchange_n((p), (v), __ATOMIC_ACQ_REL))
+    __atomic_exchange_n(ASPEN_ATOMIC_AT(p, true), (v), __ATOMIC_ACQ_REL)
 
 /* Strong; on failure *expected is what was there. */
 #define aspen_compare_exchange(p, expected, v)                                 \
-    (ASPEN_PORT_ATOMIC_POINT((p), true),                                       \
-     __atomic_compare_exchange_n((p), (expected), (v), false,                  \
-                                 __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE))
+    __atomic_compare_exchange_n(ASPEN_ATOMIC_AT(p, true), (expected), (v),     \
+                                false, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE)
 
 /* These return the value before the operation. */
 #define aspen_fetch_add(p, v)                                                  \
-    (ASPEN_PORT_ATOMIC_POINT((p), true),                                       \
-     __atomic_fetch_add((p), (v), __ATOMIC_ACQ_REL))
+    __atomic_fetch_add(ASPEN_ATOMIC_AT(p, true), (v), __ATOMIC_ACQ_REL)
 #define aspen_fetch_add_relaxed(p, v)                                          \
-    (ASPEN_PORT_ATOMIC_POINT((p), true),                                       \
-     __atomic_fetch_add((p), (v), __ATOMIC_RELAXED))
+    __atomic_fetch_add(ASPEN_ATOMIC_AT(p, true), (v), __ATOMIC_RELAXED)
 #define aspen_fetch_sub(p, v)                                                  \
-    (ASPEN_PORT_ATOMIC_POINT((p), true),                                       \
-     __atomic_fetch_sub((p), (v), __ATOMIC_ACQ_REL))
+    __atomic_fetch_sub(ASPEN_ATOMIC_AT(p, true), (v), __ATOMIC_ACQ_REL)
 #define aspen_fetch_sub_relaxed(p, v)                                          \
-    (ASPEN_PORT_ATOMIC_POINT((p), true),                                       \
-     __atomic_fetch_sub((p), (v), __ATOMIC_RELAXED))
+    __atomic_fetch_sub(ASPEN_ATOMIC_AT(p, true), (v), __ATOMIC_RELAXED)
 #define aspen_fetch_or(p, v)                                                   \
-    (ASPEN_PORT_ATOMIC_POINT((p), true),                                       \
-     __atomic_fetch_or((p), (v), __ATOMIC_ACQ_REL))
+    __atomic_fetch_or(ASPEN_ATOMIC_AT(p, true), (v), __ATOMIC_ACQ_REL)
 #define aspen_fetch_and(p, v)                                                  \
-    (ASPEN_PORT_ATOMIC_POINT((p), true),                                       \
-     __atomic_fetch_and((p), (v), __ATOMIC_ACQ_REL))
+    __atomic_fetch_and(ASPEN_ATOMIC_AT(p, true), (v), __ATOMIC_ACQ_REL)
 
 /* Before bytes of a page are read or written, which others may do as well: not
  * atomic, but a shared access that a port sees. `page`: where it begins. */

@@ -74,6 +74,40 @@ test_counters(void **state)
     assert_int_equal(result.schedules, 2);
 }
 
+static void
+nothing(void *unused)
+{
+    (void)unused;
+}
+
+/* ---- A pointer's expression is evaluated once --------------------------- */
+
+static void
+step_through(void *unused)
+{
+    uint64_t values[6] = {1, 2, 3, 4, 5, 6};
+    uint64_t *at = values;
+    uint64_t three = 3;
+
+    (void)unused;
+    if (aspen_load_relaxed(at++) != 1 || aspen_load(at++) != 2 ||
+        !aspen_compare_exchange(at++, &three, 0u) ||
+        aspen_fetch_add(at++, 1) != 4 || aspen_exchange(at++, 0u) != 5)
+        sim_fail("an element was left out");
+    aspen_store(at++, 0u);
+    if (at != values + 6)
+        sim_fail("the pointer went too far");
+}
+
+static void
+test_evaluated_once(void **state)
+{
+    (void)state;
+    struct sim_program program = {reset, {step_through}, 1, nothing, NULL};
+
+    explore_holds("pointers that go on", &program, 1);
+}
+
 /* ---- Independent work has one order ------------------------------------ */
 
 static uint64_t words[3][4];
@@ -84,12 +118,6 @@ touch_own(void *unused)
     (void)unused;
     for (unsigned i = 0; i < 4; i++)
         aspen_store(&words[sim_task()][i], 1u);
-}
-
-static void
-nothing(void *unused)
-{
-    (void)unused;
 }
 
 static void
@@ -242,6 +270,7 @@ main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_counters),
+        cmocka_unit_test(test_evaluated_once),
         cmocka_unit_test(test_independent),
         cmocka_unit_test(test_reads_commute),
         cmocka_unit_test(test_deadlock),
