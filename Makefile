@@ -166,9 +166,10 @@ unit_sources = $(wildcard $(sort $(unit_source) tests/unit/unit.c \
     $(addprefix $(dir $(unit_source)),$(unit_includes)))) $(UNIT_EXTRA_$1)
 UNIT_EXTRA_test_validate := $(wildcard tests/unit/inspect/plants_*.c)
 
-# This one is the port's memory itself.
+# These are the port's memory, and its RCU, themselves.
 LDFLAGS_test_memory := -Wl,--wrap=aspen_port_memory_alloc \
     -Wl,--wrap=aspen_port_memory_free
+LDFLAGS_test_at_once := -Wl,--wrap=aspen_port_rcu_defer
 
 # $(call unit_test,VARIANT,DIRECTORY,NAME,SOURCES)
 define unit_test

@@ -191,9 +191,17 @@ extern void aspen_port_rcu_read_lock(void);
 extern void aspen_port_rcu_read_unlock(void);
 
 /*
- * Call callback(head) once after every reader that runs now has finished, from
- * any context in which spin locks may be taken. The core passes batches: one
- * head stands for many objects.
+ * Call callback(head) once after every reader that runs now has finished. The
+ * core passes batches: one head stands for many objects.
+ *
+ * A callback takes spin locks of the core, calls aspen_port_rcu_defer() again,
+ * and never sleeps. So it may run in a thread, in a soft interrupt, or here,
+ * before aspen_port_rcu_defer() returns, where no other CPU or task can be a
+ * reader; but never in an interrupt that could come while this CPU holds one of
+ * the core's spin locks.
+ *
+ * Context: the core may hold sleeping locks, but no spin lock, and is no reader
+ * itself.
  */
 extern void
 aspen_port_rcu_defer(struct aspen_port_rcu_head *head,

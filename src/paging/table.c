@@ -90,11 +90,10 @@ tables_grace_over(struct aspen_port_rcu_head *head)
     waiting->waiting = waiting->collecting;
     waiting->collecting = 0;
     bool again = waiting->waiting != 0;
+    waiting->armed = again;
+    aspen_spin_unlock(&waiting->lock);
     if (again)
         aspen_port_rcu_defer(&waiting->head, tables_grace_over);
-    else
-        waiting->armed = false;
-    aspen_spin_unlock(&waiting->lock);
 
     /* Last of all: who sees 0 may free the machine. */
     aspen_fetch_sub(&waiting->count, count);
@@ -128,15 +127,17 @@ aspen_table_free_waiting(struct aspen *aspen, uint32_t list)
     aspen_fetch_add(&waiting->count, count);
 
     aspen_spin_lock(&waiting->lock, ASPEN_LOCK_LEAF);
-    if (waiting->armed) {
-        aspen->frames[last].table_next = waiting->collecting;
-        waiting->collecting = list;
-    } else {
+    bool arm = !waiting->armed;
+    if (arm) {
         waiting->armed = true;
         waiting->waiting = list;
-        aspen_port_rcu_defer(&waiting->head, tables_grace_over);
+    } else {
+        aspen->frames[last].table_next = waiting->collecting;
+        waiting->collecting = list;
     }
     aspen_spin_unlock(&waiting->lock);
+    if (arm) /* outside the lock: a port may call back at once */
+        aspen_port_rcu_defer(&waiting->head, tables_grace_over);
 }
 
 uint64_t
