@@ -53,8 +53,9 @@ enum aspen_execute_only {
 
 /** Fill with aspen_config_init(), then change what differs. */
 struct aspen_config {
-    uint32_t frames;  /* 4 KiB frames of the machine, at least 64 */
-    void *direct_map; /* handed to aspen_port_frame_pointer() */
+    uint32_t frames;  /* 4 KiB frames of the machine: 64 to 2^32 - 2 */
+    void *direct_map; /* handed to aspen_port_frame_pointer(), which has to find
+                         frame 0: its answer is not NULL */
     /**
      * Only page tables have memory behind their frames: copying or zeroing
      * any other frame is refused with -ASPEN_EOPNOTSUPP.
@@ -81,7 +82,8 @@ struct aspen_config {
     uint32_t map_count_max; /* VMAs of one address space; 65530 */
     /* Nothing is placed below the first; whoever lacks SYS_RAWIO may not name
      * an address below the second (vm.mmap_min_addr; Linux takes the larger
-     * of that and its security module's for the first); 65536. */
+     * of that and its security module's for the first); 65536. The first lies
+     * in user space, page aligned. */
     uint64_t mmap_min_address;
     uint64_t mmap_min_fixed;
     uint32_t stack_guard_pages; /* kept free below stacks; 256 */
@@ -100,8 +102,8 @@ struct aspen_config {
     bool huge_shared_placement; /* shared anonymous memory is aligned, too */
     /* The top of what munmap and mremap may name, where that is above user
      * space as the page tables have it: 2^56 - 4096 with 57-bit addresses,
-     * which Linux gives only to who asks for them; page aligned. 0: the
-     * same. */
+     * which Linux gives only to who asks for them; page aligned,
+     * 2^56 at most. 0: the same. */
     uint64_t names_limit;
     enum aspen_semantics semantics;
     struct aspen_hooks hooks;

@@ -115,11 +115,14 @@ void aspen_mm_counters_read(struct aspen_mm *mm,
                             struct aspen_mm_counters *counters);
 
 /**
- * Say which CPUs use the address space now, so that flushes reach them.
+ * Say which CPUs use the address space now, so that flushes reach them:
+ * activate before the CPU loads the root, deactivate after it has dropped what
+ * its TLB has of the space.
  * Context: any.
+ * Returns: 0, or -ASPEN_EINVAL (the port has no such CPU) and nothing changed.
  */
-void aspen_mm_activate(struct aspen_mm *mm, unsigned cpu);
-void aspen_mm_deactivate(struct aspen_mm *mm, unsigned cpu);
+ASPEN_MUST_USE int aspen_mm_activate(struct aspen_mm *mm, unsigned cpu);
+ASPEN_MUST_USE int aspen_mm_deactivate(struct aspen_mm *mm, unsigned cpu);
 
 /** The frame of the top page table, for the hardware's register. */
 uint32_t aspen_mm_root(const struct aspen_mm *mm);

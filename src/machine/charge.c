@@ -15,6 +15,10 @@
  */
 #include "machine/charge.h"
 
+/* Where nothing else is refused. One charge is at most 2^52: however many come
+ * at once, the sum does not wrap. */
+#define COMMITTED_MAX ((uint64_t)INT64_MAX)
+
 static uint64_t
 swap_pages(const struct aspen *aspen)
 {
@@ -61,6 +65,8 @@ charge(struct aspen *aspen, uint64_t pages, uint64_t reserve)
     if (aspen->config.overcommit == ASPEN_OVERCOMMIT_GUESS &&
         pages > guess_pages(aspen))
         return -ASPEN_ENOMEM;
+    if (aspen_load_relaxed(&aspen->committed_pages) > COMMITTED_MAX)
+        return -ASPEN_ENOMEM;
     aspen_fetch_add_relaxed(&aspen->committed_pages, pages);
     return 0;
 }
@@ -75,8 +81,9 @@ reserve_of(const struct aspen_mm *mm)
                          ? 0
                          : config->admin_reserve_pages;
 
-    return admin +
-           aspen_min_u64(mm->total_pages / 32, config->user_reserve_pages);
+    uint64_t user =
+        aspen_min_u64(mm->total_pages / 32, config->user_reserve_pages);
+    return admin + aspen_min_u64(user, UINT64_MAX - admin);
 }
 
 uint64_t

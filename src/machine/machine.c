@@ -16,6 +16,9 @@
 
 #define FRAMES_MIN 64
 
+/* No processor translates more: sums of addresses and sizes stay sums. */
+#define NAMES_LIMIT_MAX ((uint64_t)1 << 56)
+
 /* One cache of the machine: where it is and how it is set up. */
 struct cache_plan {
     size_t cache; /* offset in struct aspen */
@@ -104,7 +107,10 @@ protection_valid(const struct aspen_config *config)
 static bool
 config_valid(const struct aspen_config *config)
 {
-    return config->frames >= FRAMES_MIN &&
+    return config->frames >= FRAMES_MIN && config->frames < ASPEN_NO_FRAME &&
+           aspen_port_frame_pointer(config->direct_map, 0) &&
+           config->mmap_min_address <= ASPEN_ADDRESS_LIMIT &&
+           config->names_limit <= NAMES_LIMIT_MAX &&
            (unsigned)config->overcommit <= ASPEN_OVERCOMMIT_NEVER &&
            config->map_count_max > 0 &&
            aspen_is_aligned(config->mmap_min_address, ASPEN_PAGE_SIZE) &&

@@ -364,16 +364,23 @@ aspen_mm_root(const struct aspen_mm *mm)
     return mm->root;
 }
 
-void
+int
 aspen_mm_activate(struct aspen_mm *mm, unsigned cpu)
 {
-    ASPEN_ASSERT(cpu < ASPEN_PORT_CPUS);
+    if (cpu >= ASPEN_PORT_CPUS)
+        return -ASPEN_EINVAL;
     aspen_fetch_or(&mm->cpus[cpu / 64], (uint64_t)1 << cpu % 64);
+    /* No walk of the tables comes before the bit is seen, on any processor:
+     * pairs with the fence in aspen_tlb_flush(). */
+    aspen_fence();
+    return 0;
 }
 
-void
+int
 aspen_mm_deactivate(struct aspen_mm *mm, unsigned cpu)
 {
-    ASPEN_ASSERT(cpu < ASPEN_PORT_CPUS);
+    if (cpu >= ASPEN_PORT_CPUS)
+        return -ASPEN_EINVAL;
     aspen_fetch_and(&mm->cpus[cpu / 64], ~((uint64_t)1 << cpu % 64));
+    return 0;
 }

@@ -120,7 +120,7 @@ setup(void *unused)
     mmu_attach(&mmu);
     told_of(scene.aspen);
     must(aspen_mm_create(scene.aspen, &scene.mm));
-    aspen_mm_activate(scene.mm, CPU);
+    must(aspen_mm_activate(scene.mm, CPU));
     map();
     access_byte(CPU, scene.mm, START, MMU_WRITE, '1');
     if (scene.freed) {
@@ -221,7 +221,7 @@ fork_task(void *unused)
 {
     (void)unused;
     must(aspen_fork(scene.mm, &scene.child));
-    aspen_mm_activate(scene.child, CHILD);
+    must(aspen_mm_activate(scene.child, CHILD));
     scene.child_saw = access_byte(CHILD, scene.child, START, MMU_READ, 0);
 }
 

@@ -92,7 +92,7 @@ watch(struct aspen_mm *mm)
     }
     aspen_port_spin_unlock(&beside.lock);
     if (space)
-        aspen_mm_activate(mm, space->cpu);
+        (void)!aspen_mm_activate(mm, space->cpu);
 }
 
 /* The space is gone; nothing of it may be cached any more. */
@@ -393,11 +393,11 @@ BETWEEN(void, aspen_exec_abort, (struct aspen_mm * next))
 }
 
 /* A CPU that leaves a space is not told of it any more. */
-BETWEEN(void, aspen_mm_deactivate, (struct aspen_mm * mm, unsigned cpu))
+BETWEEN(int, aspen_mm_deactivate, (struct aspen_mm * mm, unsigned cpu))
 {
     if (mm->aspen == beside.aspen && cpu < MMU_CPUS)
         mmu_leave(cpu, mm->root);
-    __real_aspen_mm_deactivate(mm, cpu);
+    return __real_aspen_mm_deactivate(mm, cpu);
 }
 
 /* ---- Calls that take something away ------------------------------------ */

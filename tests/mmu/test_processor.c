@@ -343,7 +343,7 @@ test_spurious_fault(void **state)
     put(scene, BASE, '1');
     assert_int_equal(aspen_fork(mm, &child), 0);
     aspen_mm_put(child);
-    aspen_mm_activate(mm, 0);
+    assert_int_equal(aspen_mm_activate(mm, 0), 0);
     assert_int_equal(told_run(0, mm, BASE, MMU_READ, &byte, 1), 0);
     put(scene, BASE, '3');
     assert_int_equal(told_run(0, mm, BASE, MMU_WRITE, &byte, 1), 0);

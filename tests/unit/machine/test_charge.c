@@ -75,6 +75,48 @@ always_refuses_nothing(void **state)
     helper_machine_destroy(aspen);
 }
 
+/* However much is granted, the sum does not come round. */
+static void
+always_does_not_wrap(void **state)
+{
+    struct aspen *aspen = machine_of(ASPEN_OVERCOMMIT_ALWAYS, 0);
+    const uint64_t most = 1ull << 52;
+    uint64_t sum = 0;
+    (void)state;
+
+    for (unsigned i = 0; i < 4097 && !aspen_charge(aspen, most); i++)
+        sum += most;
+    assert_true(sum >= 1ull << 63);
+    assert_int_equal(committed(aspen), sum);
+    for (; sum; sum -= most)
+        aspen_uncharge(aspen, most);
+    helper_machine_destroy(aspen);
+}
+
+/* Nor does what is kept back. */
+static void
+reserves_of_any_size(void **state)
+{
+    const uint64_t most[] = {UINT64_MAX, UINT64_MAX - 1, 1ull << 63};
+    (void)state;
+
+    for (unsigned i = 0; i < 3; i++) {
+        struct aspen_config config = helper_config(FRAMES);
+        uint64_t address;
+        config.overcommit = ASPEN_OVERCOMMIT_NEVER;
+        config.admin_reserve_pages = most[i];
+        config.user_reserve_pages = most[i];
+        struct aspen *aspen = helper_machine_from(&config);
+        struct aspen_mm *mm = helper_new_mm(aspen);
+        /* The more it has, the more is kept back. */
+        helper_map(mm, GIB, 64, R);
+        assert_int_equal(helper_try_map(mm, 0, PAGE, RW, 0, &address),
+                         -ASPEN_ENOMEM);
+        aspen_mm_put(mm);
+        helper_machine_destroy(aspen);
+    }
+}
+
 static void
 never_stays_below_the_limit(void **state)
 {
@@ -177,6 +219,8 @@ main(void)
         cmocka_unit_test(guess_refuses_only_what_never_fits),
         cmocka_unit_test(guess_may_be_told_the_memory),
         cmocka_unit_test(always_refuses_nothing),
+        cmocka_unit_test(always_does_not_wrap),
+        cmocka_unit_test(reserves_of_any_size),
         cmocka_unit_test(never_stays_below_the_limit),
         cmocka_unit_test(nothing_costs_no_step),
         cmocka_unit_test(a_refusal_charges_nothing),

@@ -65,6 +65,13 @@ create_checks_each_field(void **state)
     assert_refused(&bad);
     bad = good, bad.names_limit = UINT64_MAX, assert_refused(&bad);
     bad = good, bad.names_limit = (UINT64_C(1) << 56) + 1, assert_refused(&bad);
+    bad = good, bad.frames = UINT32_MAX, assert_refused(&bad);
+    bad = good, bad.direct_map = NULL, assert_refused(&bad);
+    bad = good, bad.names_limit = (UINT64_C(1) << 56) + PAGE;
+    assert_refused(&bad);
+    bad = good, bad.names_limit = -PAGE, assert_refused(&bad);
+    bad = good, bad.mmap_min_address = -PAGE, assert_refused(&bad);
+    bad = good, bad.mmap_min_address = UINT64_C(1) << 56, assert_refused(&bad);
     bad = good, bad.hooks.userfault = &no_prepare, assert_refused(&bad);
     bad = good, bad.hooks.notifier = &half, assert_refused(&bad);
     helper_machine_destroy(helper_machine_from(&good));
@@ -296,9 +303,13 @@ cpus_are_told_apart(void **state)
     struct aspen_mm *mm = helper_new_mm(aspen);
     (void)state;
 
-    aspen_mm_activate(mm, 0);
-    aspen_mm_activate(mm, ASPEN_PORT_CPUS - 1);
-    aspen_mm_deactivate(mm, 0);
+    assert_int_equal(aspen_mm_activate(mm, 0), 0);
+    assert_int_equal(aspen_mm_activate(mm, ASPEN_PORT_CPUS - 1), 0);
+    assert_int_equal(aspen_mm_deactivate(mm, 0), 0);
+    assert_int_equal(aspen_mm_activate(mm, ASPEN_PORT_CPUS), -ASPEN_EINVAL);
+    assert_int_equal(aspen_mm_activate(mm, UINT32_MAX), -ASPEN_EINVAL);
+    assert_int_equal(aspen_mm_deactivate(mm, ASPEN_PORT_CPUS), -ASPEN_EINVAL);
+    assert_int_equal(aspen_mm_deactivate(mm, UINT32_MAX), -ASPEN_EINVAL);
     assert_int_equal(mm->cpus[(ASPEN_PORT_CPUS - 1) / 64],
                      1ull << (ASPEN_PORT_CPUS - 1) % 64);
     aspen_mm_put(mm);
