@@ -186,8 +186,9 @@ uint64_t aspen_object_size(const struct aspen_object *object);
  *          running. Takes the object's size lock for writing.
  * Returns: 0, or -ASPEN_EINVAL (the object has no page cache), -ASPEN_EFBIG (no
  *          offset is that large), -ASPEN_ENOMEM (no memory, or the charge of a
- *          charged object is refused), -ASPEN_EOPNOTSUPP (blocks of pages, or
- *          frames without memory), or the resize hook's error.
+ *          charged object is refused), -ASPEN_EOPNOTSUPP (blocks of pages, a
+ *          huge page that would have to be split, or frames without memory),
+ *          or the resize hook's error.
  *          On error nothing has changed.
  * Source:  ftruncate(2); Linux v6.12 truncate_pagecache(), shmem_setattr().
  */
@@ -202,9 +203,10 @@ ASPEN_MUST_USE int aspen_object_resize(struct aspen_object *object,
  * Units, context: as aspen_object_resize().
  * Returns: 0, or -ASPEN_EINVAL (length 0, or no page cache), -ASPEN_EFBIG
  *          (the end is beyond any offset), -ASPEN_ENOMEM, -ASPEN_EOPNOTSUPP
- *          (the pager has no punch hook; blocks of pages; frames without
- *          memory), or the punch hook's error. On error nothing has changed.
- * Source:  fallocate(2) PUNCH_HOLE | KEEP_SIZE; madvise(2) MADV_REMOVE.
+ *          (the pager has no punch hook; blocks of pages; a huge page that
+ *          would have to be split; frames without memory), or the punch hook's
+ * error. On error nothing has changed. Source:  fallocate(2) PUNCH_HOLE |
+ * KEEP_SIZE; madvise(2) MADV_REMOVE.
  */
 ASPEN_MUST_USE int aspen_object_punch(struct aspen_object *object,
                                       uint64_t offset_bytes,
@@ -250,11 +252,15 @@ ASPEN_MUST_USE int aspen_object_write(struct aspen_object *object,
  * drops private copies, too, and what was written there.
  *
  * Units:   bytes; whole pages, whatever the range touches.
- * Context: may sleep; no lock of the core is held. Cannot fail.
+ * Context: may sleep; no lock of the core is held.
+ * Returns: 0; or with nothing changed -ASPEN_EOPNOTSUPP (a huge page would have
+ *          to be split), -ASPEN_EINVAL (that of a HUGETLB mapping). It cannot
+ *          fail where all mappings have pages of 4096 bytes.
  * Source:  Linux's unmap_mapping_range(), for drivers that take memory back.
  */
-void aspen_object_unmap(struct aspen_object *object, uint64_t offset_bytes,
-                        uint64_t length_bytes, bool copies);
+ASPEN_MUST_USE int aspen_object_unmap(struct aspen_object *object,
+                                      uint64_t offset_bytes,
+                                      uint64_t length_bytes, bool copies);
 
 #ifdef __cplusplus
 }

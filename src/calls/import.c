@@ -448,6 +448,21 @@ store_entries(struct import *import, const struct aspen_slot *slot,
     return i;
 }
 
+/* An object that is being cut finds all huge leaves before it begins. */
+static unsigned
+store(struct import *import, const struct aspen_slot *slot,
+      const uint64_t *entries, unsigned count)
+{
+    struct aspen_object *object = import->vma->object;
+
+    if (!object || import->pages->level == 0)
+        return store_entries(import, slot, entries, count);
+    aspen_read_lock(&object->size_lock, ASPEN_LOCK_OBJECT_SIZE);
+    unsigned stored = store_entries(import, slot, entries, count);
+    aspen_read_unlock(&object->size_lock);
+    return stored;
+}
+
 /* Entries [*done, *done + count), all in one table. */
 static int
 import_batch(struct import *import, unsigned count, uint64_t *done)
@@ -466,7 +481,7 @@ import_batch(struct import *import, unsigned count, uint64_t *done)
             break;
         made++;
     }
-    unsigned stored = store_entries(import, &slot, entries, made);
+    unsigned stored = store(import, &slot, entries, made);
     for (unsigned i = stored; i < made; i++)
         give_back(import, entries[i]);
     *done += stored;

@@ -114,6 +114,13 @@ void aspen_object_write_last(struct aspen_object *object);
 ASPEN_MUST_USE int aspen_object_make_dirty(struct aspen_object *object,
                                            uint64_t offset, uint32_t frame);
 
+/* Can they be taken out of all mappings, or would a huge leaf have to be split?
+ * 0, -ASPEN_EINVAL or -ASPEN_EOPNOTSUPP, as aspen_zap_check(). It stays so
+ * while the size lock is held for writing. */
+ASPEN_MUST_USE int aspen_object_unmap_check(struct aspen_object *object,
+                                            uint64_t first, uint64_t last,
+                                            bool copies);
+
 /* Take the pages [first, last] out of all mappings. Context: no lock inside
  * i_mmap's is held. */
 void aspen_object_unmap_pages(struct aspen_object *object, uint64_t first,

@@ -167,6 +167,9 @@ resize(struct aspen_object *object, uint64_t size_bytes)
     int error =
         check_blocks(object, size_bytes >> ASPEN_PAGE_SHIFT, PAGES_MAX - 1);
     if (!error)
+        error = aspen_object_unmap_check(object, truncate.first, PAGES_MAX - 1,
+                                         true);
+    if (!error)
         error = reserve(&truncate, charge > charged ? charge - charged : 0);
     if (error)
         return error;
@@ -219,13 +222,22 @@ ask_punch(struct aspen_object *object, uint64_t start, uint64_t end)
     return pager->punch(object->context, start, end - start);
 }
 
+/* Rounded up, but for the last page of all, whose end is beyond any number. */
+static uint64_t
+page_end_of(uint64_t bytes)
+{
+    uint64_t end = aspen_align_up(bytes, ASPEN_PAGE_SIZE);
+
+    return end < bytes ? UINT64_MAX : end;
+}
+
 /* Releases that write back what a hole is about to touch: what is written of
  * the last page ends where the object does. */
 static void
 clear_tail(struct aspen_object *object, uint64_t start, uint64_t end)
 {
     uint64_t size = aspen_load_relaxed(&object->size_bytes);
-    uint64_t page_end = aspen_align_up(size, ASPEN_PAGE_SIZE);
+    uint64_t page_end = page_end_of(size);
 
     if (object->kind == ASPEN_OBJECT_FILE && start < page_end &&
         end > page_end - ASPEN_PAGE_SIZE &&
@@ -253,7 +265,7 @@ static uint64_t
 hole_end(const struct aspen_object *object, uint64_t end)
 {
     uint64_t size = aspen_load_relaxed(&object->size_bytes);
-    uint64_t page_end = aspen_align_up(size, ASPEN_PAGE_SIZE);
+    uint64_t page_end = page_end_of(size);
 
     if (object->kind == ASPEN_OBJECT_FILE && end > size)
         return page_end;
@@ -273,6 +285,9 @@ punch(struct aspen_object *object, uint64_t start, uint64_t end)
 
     int error = check_blocks(object, start >> ASPEN_PAGE_SHIFT,
                              (end - 1) >> ASPEN_PAGE_SHIFT);
+    if (!error && truncate.first < truncate.end)
+        error = aspen_object_unmap_check(object, truncate.first,
+                                         truncate.end - 1, false);
     if (!error)
         error = reserve(&truncate, 0);
     if (error)
@@ -299,12 +314,13 @@ aspen_object_punch(struct aspen_object *object, uint64_t offset_bytes,
         offset_bytes > (PAGES_MAX << (ASPEN_PAGE_SHIFT - 1)))
         return -ASPEN_EFBIG;
 
+    uint64_t end =
+        offset_bytes + aspen_min_u64(length_bytes, UINT64_MAX - offset_bytes);
     aspen_write_lock(&object->size_lock, ASPEN_LOCK_OBJECT_SIZE);
     if (offset_bytes < aspen_load_relaxed(&object->size_bytes))
-        error = punch(object, offset_bytes,
-                      hole_end(object, offset_bytes + length_bytes));
+        error = punch(object, offset_bytes, hole_end(object, end));
     if (!error)
-        clear_tail(object, offset_bytes, offset_bytes + length_bytes);
+        clear_tail(object, offset_bytes, end);
     aspen_write_unlock(&object->size_lock);
     aspen_tree_pool_settle(&object->aspen->tree_pool);
     return error;

@@ -14,21 +14,53 @@
 struct unmapping {
     uint64_t last;
     bool copies;
+    int error; /* of aspen_zap_check() */
 };
+
+static uint64_t
+end_in(const struct aspen_vma *vma, const struct unmapping *unmapping)
+{
+    uint64_t vma_last = vma->pgoff + aspen_vma_pages(vma) - 1;
+
+    return aspen_vma_address(vma, aspen_min_u64(unmapping->last, vma_last) + 1);
+}
+
+static enum aspen_zap
+zap_of(const struct unmapping *unmapping)
+{
+    return unmapping->copies ? ASPEN_ZAP_NOT_GUARDS : ASPEN_ZAP_OBJECT;
+}
+
+static bool
+check_one(void *context, struct aspen_vma *vma, uint64_t start)
+{
+    struct unmapping *unmapping = context;
+
+    unmapping->error =
+        aspen_zap_check(vma, start, end_in(vma, unmapping), zap_of(unmapping));
+    return !unmapping->error;
+}
+
+int
+aspen_object_unmap_check(struct aspen_object *object, uint64_t first,
+                         uint64_t last, bool copies)
+{
+    struct unmapping unmapping = {.last = last, .copies = copies};
+
+    aspen_i_mmap_walk(object, first, last, check_one, &unmapping);
+    return unmapping.error;
+}
 
 static bool
 unmap_from(void *context, struct aspen_vma *vma, uint64_t start)
 {
     const struct unmapping *unmapping = context;
-    uint64_t vma_last = vma->pgoff + aspen_vma_pages(vma) - 1;
-    uint64_t last = aspen_min_u64(unmapping->last, vma_last);
-    uint64_t end = aspen_vma_address(vma, last + 1);
+    uint64_t end = end_in(vma, unmapping);
     struct aspen_gather gather;
 
     aspen_notify_start(vma->mm, start, end);
     aspen_gather_begin(&gather, vma->mm, false);
-    aspen_zap_only(&gather, vma, start, end,
-                   unmapping->copies ? ASPEN_ZAP_NOT_GUARDS : ASPEN_ZAP_OBJECT);
+    aspen_zap_only(&gather, vma, start, end, zap_of(unmapping));
     aspen_gather_end(&gather);
     aspen_notify_end(vma->mm, start, end);
     return true;
@@ -43,18 +75,23 @@ aspen_object_unmap_pages(struct aspen_object *object, uint64_t first,
     aspen_i_mmap_walk(object, first, last, unmap_from, &unmapping);
 }
 
-void
+int
 aspen_object_unmap(struct aspen_object *object, uint64_t offset_bytes,
                    uint64_t length_bytes, bool copies)
 {
     uint64_t room = UINT64_MAX - offset_bytes;
 
     if (length_bytes == 0)
-        return;
-    uint64_t last = offset_bytes + aspen_min_u64(length_bytes - 1, room);
+        return 0;
+    uint64_t first = offset_bytes >> ASPEN_PAGE_SHIFT;
+    uint64_t last = (offset_bytes + aspen_min_u64(length_bytes - 1, room)) >>
+                    ASPEN_PAGE_SHIFT;
     aspen_write_lock(&object->size_lock, ASPEN_LOCK_OBJECT_SIZE);
-    aspen_fetch_add(&object->change_count, 1);
-    aspen_object_unmap_pages(object, offset_bytes >> ASPEN_PAGE_SHIFT,
-                             last >> ASPEN_PAGE_SHIFT, copies);
+    int error = aspen_object_unmap_check(object, first, last, copies);
+    if (!error) {
+        aspen_fetch_add(&object->change_count, 1);
+        aspen_object_unmap_pages(object, first, last, copies);
+    }
     aspen_write_unlock(&object->size_lock);
+    return error;
 }

@@ -138,6 +138,19 @@ guard_last_level(struct zap *zap, uint32_t table, uint64_t start, uint64_t end)
     aspen_table_unlock(zap->aspen, table);
 }
 
+/* An entry above the last level; its table's lock is held. */
+static void
+zap_high(struct zap *zap, uint64_t *slot, uint64_t start, uint64_t end,
+         unsigned level)
+{
+    uint64_t entry = aspen_load_relaxed(slot);
+
+    if (end - start == aspen_entry_span(level))
+        zap_entry(zap, slot, entry, start, level);
+    else /* callers never split a huge leaf that goes: aspen_zap_check() */
+        ASPEN_ASSERT(!entry || is_kept(zap, entry, level));
+}
+
 static void
 zap_table(struct zap *zap, uint32_t table, unsigned level, uint64_t start,
           uint64_t end)
@@ -161,15 +174,40 @@ zap_table(struct zap *zap, uint32_t table, unsigned level, uint64_t start,
             zap_table(zap, (uint32_t)aspen_entry_frame(entry), level - 1,
                       address, stop);
         } else if (entry) {
-            /* Callers never split a huge leaf. */
-            ASPEN_ASSERT(aspen_is_aligned(address, span) &&
-                         stop - address == span);
             aspen_table_own(zap->aspen, table);
             aspen_table_lock(zap->aspen, table, ASPEN_LOCK_TABLE);
-            zap_entry(zap, slot, aspen_load_relaxed(slot), address, level);
+            zap_high(zap, slot, address, stop, level);
             aspen_table_unlock(zap->aspen, table);
         }
     }
+}
+
+/* Would [start, end) cut a huge leaf that goes at `address`, one of its ends?
+ */
+static int
+check_end(const struct zap *zap, uint64_t address)
+{
+    const struct aspen_vma *vma = zap->vma;
+    struct aspen_slot slot;
+
+    if (address <= vma->start || address >= vma->end)
+        return 0;
+    uint64_t entry = aspen_table_walk(vma->mm, address, &slot);
+    if (!aspen_entry_is_leaf(entry, slot.level) ||
+        aspen_is_aligned(address, aspen_entry_span(slot.level)) ||
+        (zap->what != ASPEN_ZAP_ALL && is_kept(zap, entry, slot.level)))
+        return 0;
+    return vma->flags & ASPEN_VM_HUGETLB ? -ASPEN_EINVAL : -ASPEN_EOPNOTSUPP;
+}
+
+int
+aspen_zap_check(struct aspen_vma *vma, uint64_t start, uint64_t end,
+                enum aspen_zap what)
+{
+    struct zap zap = {.aspen = vma->mm->aspen, .vma = vma, .what = what};
+
+    int error = check_end(&zap, start);
+    return error ? error : check_end(&zap, end);
 }
 
 void

@@ -27,6 +27,13 @@ enum aspen_zap {
 void aspen_zap_only(struct aspen_gather *gather, struct aspen_vma *vma,
                     uint64_t start, uint64_t end, enum aspen_zap what);
 
+/*
+ * Can it be zapped, or would a huge leaf have to be split? 0, -ASPEN_EINVAL
+ * (HUGETLB) or -ASPEN_EOPNOTSUPP. Context: as aspen_zap_only().
+ */
+ASPEN_MUST_USE int aspen_zap_check(struct aspen_vma *vma, uint64_t start,
+                                   uint64_t end, enum aspen_zap what);
+
 static inline void
 aspen_zap_range(struct aspen_gather *gather, struct aspen_vma *vma,
                 uint64_t start, uint64_t end)

@@ -539,10 +539,10 @@ CALL(aspen_object_write,
      (struct aspen_object * object, uint64_t offset_bytes, const void *bytes,
       uint64_t length_bytes, uint64_t *done),
      (object, offset_bytes, bytes, length_bytes, done))
-CALL_VOID(aspen_object_unmap,
-          (struct aspen_object * object, uint64_t offset_bytes,
-           uint64_t length_bytes, bool copies),
-          (object, offset_bytes, length_bytes, copies))
+CALL(aspen_object_unmap,
+     (struct aspen_object * object, uint64_t offset_bytes,
+      uint64_t length_bytes, bool copies),
+     (object, offset_bytes, length_bytes, copies))
 CALL(aspen_pin_range,
      (struct aspen_mm * mm, uint64_t address, uint64_t length_bytes,
       unsigned flags, uint32_t *frames),

@@ -268,7 +268,7 @@ take_back(void *context, uint32_t root, uint64_t start, uint64_t end,
 
     (void)root, (void)start, (void)end, (void)tables;
     only_once();
-    aspen_object_unmap(scene->object, 0, PAGE, false);
+    assert_int_equal(aspen_object_unmap(scene->object, 0, PAGE, false), 0);
     scene->gone = !reaches(scene, BASE, MMU_READ);
 }
 

@@ -208,6 +208,27 @@ run_object_write(struct every *e, const struct call *call)
 }
 
 int
+run_mm_activate(struct every *e, const struct call *call)
+{
+    (void)call;
+    return aspen_mm_activate(e->mm, 1);
+}
+
+int
+run_mm_deactivate(struct every *e, const struct call *call)
+{
+    (void)call;
+    return aspen_mm_deactivate(e->mm, 1);
+}
+
+int
+run_object_unmap(struct every *e, const struct call *call)
+{
+    (void)call;
+    return aspen_object_unmap(e->shmem, 0, UINT64_MAX, false);
+}
+
+int
 run_object_sync(struct every *e, const struct call *call)
 {
     (void)call;

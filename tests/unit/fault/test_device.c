@@ -201,7 +201,7 @@ test_taken_back(void **state)
 
     assert_int_equal(aspen_fault(s->mm, AT(102), ASPEN_ACCESS_READ), 0);
     assert_int_equal(aspen_fault(s->mm, AT(103), ASPEN_ACCESS_READ), 0);
-    aspen_object_unmap(s->object, AT(3), PAGE, false);
+    assert_int_equal(aspen_object_unmap(s->object, AT(3), PAGE, false), 0);
     assert_raw(s->mm, AT(102), RAW + 2, false);
     assert_raw(s->mm, AT(103), 0, false);
     assert_int_equal(aspen_fault(s->mm, AT(103), ASPEN_ACCESS_READ), 0);
@@ -218,7 +218,7 @@ test_fork(void **state)
     assert_int_equal(aspen_fault(s->mm, AT(102), ASPEN_ACCESS_WRITE), 0);
     assert_int_equal(aspen_fork(s->mm, &child), 0);
     assert_raw(child, AT(102), RAW + 2, true);
-    aspen_object_unmap(s->object, 0, UINT64_MAX, false);
+    assert_int_equal(aspen_object_unmap(s->object, 0, UINT64_MAX, false), 0);
     assert_raw(child, AT(102), 0, false);
     assert_raw(s->mm, AT(102), 0, false);
     aspen_mm_put(child);

@@ -152,6 +152,52 @@ test_arguments(void **state)
 
 /* ---- Holes ------------------------------------------------------------- */
 
+static uint64_t punched;
+
+static int
+count_punched(void *context, uint64_t offset_bytes, uint64_t length_bytes)
+{
+    (void)context;
+    (void)offset_bytes;
+    punched += length_bytes;
+    return 0;
+}
+
+/* Its end is 2^64, a number that there is not. */
+static void
+test_hole_at_the_top(void **state)
+{
+    static const struct aspen_pager_ops ops = {.punch = count_punched};
+    const uint64_t half = 1ull << 63;
+    const uint64_t sizes[] = {half + 2 * PAGE, UINT64_MAX};
+    struct scene *s = *state;
+
+    for (unsigned i = 0; i < 2; i++) {
+        struct aspen_object_args args = {
+            .kind = ASPEN_OBJECT_FILE, .size_bytes = sizes[i], .pager = &ops};
+        const uint64_t at[] = {half, sizes[i] - 6};
+        struct aspen_object *object;
+        uint64_t done;
+        char bytes[6];
+
+        assert_int_equal(aspen_object_create(s->helper.aspen, &args, &object),
+                         0);
+        for (unsigned j = 0; j < 2; j++)
+            assert_int_equal(
+                aspen_object_write(object, at[j], "secret", 6, &done), 0);
+        punched = 0;
+        assert_int_equal(aspen_object_punch(object, half, half), 0);
+        assert_int_equal(punched, sizes[i] - half);
+        for (unsigned j = 0; j < 2; j++) {
+            assert_int_equal(aspen_object_read(object, at[j], bytes, 6, &done),
+                             0);
+            assert_int_equal(done, 6);
+            assert_memory_equal(bytes, "\0\0\0\0\0\0", 6);
+        }
+        aspen_object_put(object);
+    }
+}
+
 static void
 test_hole(void **state)
 {
@@ -199,14 +245,14 @@ test_taken_back(void **state)
 {
     struct scene *s = *state;
 
-    aspen_object_unmap(s->shmem, AT(3) + 1, 2, false);
+    assert_int_equal(aspen_object_unmap(s->shmem, AT(3) + 1, 2, false), 0);
     assert_false(helper_can_read(s->mm, AT(103)));
     assert_true(helper_can_read(s->mm, AT(102)));
     assert_true(helper_can_read(s->mm, AT(104)));
     assert_int_equal(helper_get(&s->helper, s->mm, AT(103)), 4);
-    aspen_object_unmap(s->shmem, AT(3), UINT64_MAX, true);
+    assert_int_equal(aspen_object_unmap(s->shmem, AT(3), UINT64_MAX, true), 0);
     assert_false(helper_can_read(s->mm, AT(115)));
-    aspen_object_unmap(s->shmem, 0, 0, true);
+    assert_int_equal(aspen_object_unmap(s->shmem, 0, 0, true), 0);
     assert_true(helper_can_read(s->mm, AT(100)));
 }
 
@@ -338,6 +384,7 @@ main(void)
         TEST(test_longer_hides_what_was_beyond),
         TEST(test_private_copies_go),
         TEST(test_arguments),
+        TEST(test_hole_at_the_top),
         TEST(test_hole),
         TEST(test_hole_inside_a_page),
         TEST(test_taken_back),
