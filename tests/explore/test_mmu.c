@@ -157,6 +157,14 @@ read_task(void *unused)
     mmu_load(MMU_SECOND, scene.mm->root, 16);
 }
 
+/* The second MMU alone takes in what is there. */
+static void
+second_task(void *unused)
+{
+    (void)unused;
+    mmu_load(MMU_SECOND, scene.mm->root, 16);
+}
+
 /* What was cached before the call is gone now that it has returned. */
 static void
 gone(uint64_t since, bool writable, const char *call)
@@ -350,6 +358,11 @@ anonymous_memory(void **state)
          {write_task, protect_task},
          check_memory},
         {"read, munmap", false, false, {read_task, munmap_task}, check_nothing},
+        {"second MMU, munmap",
+         false,
+         false,
+         {second_task, munmap_task},
+         check_nothing},
         {"read, DONTNEED twice",
          false,
          false,

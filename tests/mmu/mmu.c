@@ -686,7 +686,7 @@ mmu_load(unsigned number, uint32_t root, uint64_t most)
         .sets = number != MMU_SECOND && mmu.config.flags == MMU_FLAGS_SET,
         .left = most,
     };
-    struct walk walk = {.root = root};
+    struct walk walk = {.root = root, .points = load.second};
 
     if (!mmu.attached)
         return 0;
