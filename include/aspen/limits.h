@@ -58,8 +58,10 @@ ASPEN_MUST_USE int aspen_privileges_set(struct aspen_mm *mm,
 unsigned aspen_privileges(const struct aspen_mm *mm);
 
 /**
- * Where the parts of a space lie. The first three decide where mappings go; brk
- * uses its own two; all others are only kept for those who ask. 0: not known.
+ * Where the parts of a space lie. The first three decide where mappings go, so
+ * neither address of them may be 0; a new space has all of user space there.
+ * brk uses its own two; all others are only kept for those who ask. Of these 0
+ * means: not known.
  */
 struct aspen_layout {
     uint64_t mmap_base;   /* searches from the top down start below it */
@@ -80,11 +82,14 @@ struct aspen_layout {
 
 /**
  * Set the whole layout, with the checks of prctl(PR_SET_MM_MAP): each known
- * address lies in user space; no start is above its end (code: each is below);
- * heap and data together respect ASPEN_LIMIT_DATA.
+ * address lies in user space, of a start and its end both are known or none;
+ * no start is above its end (code: each is below); heap and data together
+ * respect ASPEN_LIMIT_DATA. mmap_base and mmap_bottom are known, page aligned
+ * and not above user space: read the layout, or choose them, before.
  *
  * Context: may sleep. Takes the mmap lock for writing.
- * Returns: 0, or -ASPEN_EINVAL, and nothing changed.
+ * Returns: 0, or -ASPEN_EINVAL (one of these does not hold). On error nothing
+ *          has changed.
  * Source:  prctl(2).
  */
 ASPEN_MUST_USE int aspen_layout_set(struct aspen_mm *mm,
@@ -127,13 +132,18 @@ struct aspen_layout_choice {
     bool bottom_up;
     /* The stack's place is random: room for that stays above the area. */
     bool random_stack;
-    uint64_t random_bytes; /* the mmap area's own; page aligned */
+    /* How far chance moves the area: whole pages, at most an eighth of user
+     * space, which is the most that Linux draws. More counts as that. */
+    uint64_t random_bytes;
 };
 
 /**
  * Place the mmap area as exec does for a task with the limit STACK of `mm`:
  * fill in mmap_base, mmap_bottom and bottom_up, and leave the rest of *layout.
+ * Changes nothing of the space. Cannot fail.
+ *
  * Context: any.
+ * Source:  Linux v6.12 arch_pick_mmap_layout().
  */
 void aspen_layout_choose(const struct aspen_mm *mm,
                          const struct aspen_layout_choice *choice,

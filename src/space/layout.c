@@ -15,6 +15,11 @@
  * where chance may put its top. */
 #define STACK_LEAST (128 * MIB)
 
+/* Chance moves the mmap area by at most this part of user space: as much as
+ * Linux can be configured for (vm.mmap_rnd_bits, 32 of 47 bits, 33 of 48), and
+ * less than the sixth that is left below the largest stack. */
+#define RANDOM_PART 8
+
 /* ---- Checks ------------------------------------------------------------ */
 
 static bool
@@ -57,10 +62,12 @@ order_valid(const struct aspen_layout *layout)
            pair_valid(layout->env_start, layout->env_end);
 }
 
+/* Mappings are placed by it, so it is always known. */
 static bool
 area_valid(const struct aspen_mm *mm, const struct aspen_layout *layout)
 {
-    return aspen_is_aligned(layout->mmap_base, ASPEN_PAGE_SIZE) &&
+    return layout->mmap_base && layout->mmap_bottom &&
+           aspen_is_aligned(layout->mmap_base, ASPEN_PAGE_SIZE) &&
            aspen_is_aligned(layout->mmap_bottom, ASPEN_PAGE_SIZE) &&
            layout->mmap_base <= mm->address_limit &&
            layout->mmap_bottom <= mm->address_limit;
@@ -172,6 +179,9 @@ aspen_layout_choose(const struct aspen_mm *mm,
                     struct aspen_layout *layout)
 {
     const uint64_t top = mm->address_limit;
+    uint64_t random =
+        aspen_align_down(aspen_min_u64(choice->random_bytes, top / RANDOM_PART),
+                         ASPEN_PAGE_SIZE);
     uint64_t stack = aspen_limit(mm, ASPEN_LIMIT_STACK);
     uint64_t more = aspen_stack_guard_bytes(mm->aspen) +
                     (choice->random_stack ? ASPEN_STACK_RANDOM : 0);
@@ -179,9 +189,8 @@ aspen_layout_choose(const struct aspen_mm *mm,
     if (stack + more > stack)
         stack += more;
     stack = aspen_min_u64(aspen_max_u64(stack, STACK_LEAST), top / 6 * 5);
-    layout->mmap_base =
-        aspen_align_up(top - stack - choice->random_bytes, ASPEN_PAGE_SIZE);
-    layout->mmap_bottom = aspen_align_up(ASPEN_MMAP_BOTTOM, ASPEN_PAGE_SIZE) +
-                          choice->random_bytes;
+    layout->mmap_base = aspen_align_up(top - stack - random, ASPEN_PAGE_SIZE);
+    layout->mmap_bottom =
+        aspen_align_up(ASPEN_MMAP_BOTTOM, ASPEN_PAGE_SIZE) + random;
     layout->bottom_up = choice->bottom_up;
 }

@@ -164,6 +164,7 @@ fork_hands_them_on(void **state)
 {
     struct helper_space *s = *state;
     struct aspen_layout layout = {.mmap_base = AT(5000),
+                                  .mmap_bottom = AT(1000),
                                   .stack_start = AT(3000)};
     struct aspen_layout child_layout;
     struct aspen_mm *child;
@@ -281,6 +282,12 @@ layouts(void **state)
     wrong = good;
     wrong.mmap_bottom = s->mm->address_limit + PAGE;
     assert_int_equal(set(s, &wrong), -ASPEN_EINVAL);
+    wrong = good; /* searches need both: they are not "not known" */
+    wrong.mmap_base = 0;
+    assert_int_equal(set(s, &wrong), -ASPEN_EINVAL);
+    wrong = good;
+    wrong.mmap_bottom = 0;
+    assert_int_equal(set(s, &wrong), -ASPEN_EINVAL);
     aspen_layout_read(s->mm, &now);
     assert_memory_equal(&now, &good, sizeof(good));
 }
@@ -376,6 +383,31 @@ choices(void **state)
                      (top - top / 6 * 5 - AT(10) + PAGE - 1) / PAGE * PAGE);
 }
 
+/* What Linux can draw at most is as given; all that is more counts as that. */
+static void
+choices_stay_in_user_space(void **state)
+{
+    struct helper_space *s = *state;
+    const uint64_t top = s->mm->address_limit;
+    const uint64_t most = top / 8 / PAGE * PAGE;
+    struct aspen_layout_choice choice = {.random_bytes = most};
+    struct aspen_layout expected = {.brk = 0}, layout = {.brk = 0};
+
+    aspen_layout_choose(s->mm, &choice, &expected);
+    assert_int_equal(expected.mmap_base,
+                     (top - top / 6 * 5 - most + PAGE - 1) / PAGE * PAGE);
+    assert_int_equal(expected.mmap_bottom, BOTTOM + most);
+    assert_int_equal(set(s, &expected), 0);
+    for (unsigned bit = 45; bit < 64; bit++) {
+        choice.random_bytes = UINT64_C(1) << bit;
+        aspen_layout_choose(s->mm, &choice, &layout);
+        assert_memory_equal(&layout, &expected, sizeof(layout));
+    }
+    choice.random_bytes = UINT64_MAX;
+    aspen_layout_choose(s->mm, &choice, &layout);
+    assert_memory_equal(&layout, &expected, sizeof(layout));
+}
+
 static void
 bottom_up(void **state)
 {
@@ -415,6 +447,7 @@ main(void)
         TEST(a_layout_keeps_to_the_limit),
         TEST(parts_of_a_layout),
         TEST(choices),
+        TEST(choices_stay_in_user_space),
         TEST(bottom_up),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
