@@ -160,7 +160,9 @@ find_huge(const struct area *area, uint64_t offset, uint64_t *start)
     uint64_t first = aspen_align_up(offset, span);
 
     *start = 0;
-    if (end <= first || end - first < span)
+    /* Linux's offsets have a sign: from the last large page below 2^63 on it
+     * takes the distance for a large one. */
+    if ((int64_t)end <= (int64_t)first || end - first < span)
         return;
     padded.bytes += span;
     if (find_area(&padded, start)) {

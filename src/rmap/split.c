@@ -31,6 +31,10 @@ aspen_vma_check_huge(const struct aspen_vma *vma, uint64_t address)
 
     if (!is_inside(vma, address))
         return 0;
+    /* Whether a page is there or not. */
+    if (vma->flags & ASPEN_VM_HUGETLB &&
+        !aspen_is_aligned(address, aspen_entry_span(1)))
+        return -ASPEN_EINVAL;
     uint64_t entry = aspen_table_walk(vma->mm, address, &slot);
     if (!aspen_entry_is_leaf(entry, slot.level) ||
         aspen_is_aligned(address, aspen_entry_span(slot.level)))

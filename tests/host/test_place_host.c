@@ -98,6 +98,8 @@ random_map(struct pair *p)
         c.file = memory ? p->memory_number : p->file_number;
         c.flags &= ~MAP_ANONYMOUS;
         c.offset = pair_below(p, 2) ? 0 : PAGE * pair_below(p, 2000);
+        if (c.offset && pair_below(p, 8) == 0) /* up to where files end */
+            c.offset = ((uint64_t)1 << 63) - c.offset;
         if (pair_below(p, 2))
             c.flags ^= MAP_PRIVATE | MAP_SHARED;
     }

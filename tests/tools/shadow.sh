@@ -118,7 +118,7 @@ fi
 shadows untraced timeout 20 "$guest" untraced
 check untraced-child test "$(value "$work/untraced" processes)" -ge 2
 shadows killed-maker timeout 60 "$guest" killed-maker
-for kind in files sealed special limits segment no-execution; do
+for kind in files sealed special huge-pages limits segment no-execution; do
     shadows $kind "$guest" $kind
     check $kind-guest test "$(value "$work/$kind" exit_code)" -eq 0
 done

@@ -224,6 +224,25 @@ special(void)
            errno == ENOMEM);
 }
 
+/* A page of them is all or nothing, whether one is there or not. */
+static void
+huge_pages(void)
+{
+    const unsigned long size = 2ul << 20;
+    char *memory =
+        mmap(NULL, 2 * size, RW,
+             MAP_PRIVATE | MAP_ANONYMOUS | MAP_HUGETLB | MAP_NORESERVE, -1, 0);
+
+    if (memory == MAP_FAILED)
+        return;
+    EXPECT(munmap(memory, PAGE) != 0 && errno == EINVAL);
+    EXPECT(mprotect(memory, PAGE, PROT_READ) != 0 && errno == EINVAL);
+    EXPECT(madvise(memory + PAGE, PAGE, MADV_DONTFORK) != 0 && errno == EINVAL);
+    EXPECT(madvise(memory, PAGE, MADV_DONTNEED) == 0);
+    EXPECT(madvise(memory + PAGE, size, MADV_DONTNEED) != 0);
+    EXPECT(munmap(memory, size) == 0);
+}
+
 static void
 limits(void)
 {
@@ -273,11 +292,17 @@ static const struct {
     const char *name;
     void (*run)(void);
 } kinds[] = {
-    {"untraced", untraced}, {"killed-maker", killed_maker},
-    {"group", group},       {"first-thread", first_thread},
-    {"files", files},       {"sealed", sealed},
-    {"special", special},   {"limits", limits},
-    {"segment", segment},   {"no-execution", no_execution},
+    {"untraced", untraced},
+    {"killed-maker", killed_maker},
+    {"group", group},
+    {"first-thread", first_thread},
+    {"files", files},
+    {"sealed", sealed},
+    {"special", special},
+    {"limits", limits},
+    {"huge-pages", huge_pages},
+    {"segment", segment},
+    {"no-execution", no_execution},
 };
 
 int

@@ -33,7 +33,7 @@ end_of(const struct aspen_vma *vma, uint64_t end)
     if (!(vma->flags & ASPEN_VM_HUGETLB) || !aspen_vma_check_huge(vma, end))
         return end;
     aspen_table_walk(vma->mm, end, &slot);
-    return aspen_align_down(end, aspen_entry_span(slot.level));
+    return aspen_align_down(end, aspen_entry_span(slot.level ? slot.level : 1));
 }
 
 static int

@@ -160,6 +160,34 @@ limits_hold(void **state)
     helper_machine_destroy(aspen);
 }
 
+/* No page is there, and yet it is one. */
+static void
+a_part_of_a_huge_page_is_refused(void **state)
+{
+    struct aspen *aspen = helper_machine(256);
+    struct aspen_mm *mm = helper_new_mm(aspen);
+    struct aspen_object *huge =
+        helper_new_object(aspen, ASPEN_OBJECT_HUGETLB, GIB);
+    (void)state;
+
+    assert_int_equal(
+        try_vma(mm, GIB, GIB + 4 * MIB, MAY_RW | ASPEN_VM_HUGETLB, huge, 0), 0);
+    assert_int_equal(aspen_munmap(mm, GIB, PAGE), -ASPEN_EINVAL);
+    assert_int_equal(
+        aspen_mprotect(mm, GIB, PAGE, ASPEN_VM_READ, ASPEN_PKEY_SAME),
+        -ASPEN_EINVAL);
+    assert_int_equal(aspen_madvise(mm, GIB + PAGE, MIB, ASPEN_MADV_DONTFORK),
+                     -ASPEN_EINVAL);
+    assert_int_equal(aspen_madvise(mm, GIB + PAGE, MIB, ASPEN_MADV_DONTNEED),
+                     -ASPEN_EINVAL);
+    assert_int_equal(aspen_madvise(mm, GIB, PAGE, ASPEN_MADV_DONTNEED), 0);
+    assert_int_equal(mm->map_count, 1);
+    assert_int_equal(aspen_munmap(mm, GIB, 2 * MIB), 0);
+    aspen_object_put(huge);
+    aspen_mm_put(mm);
+    helper_machine_destroy(aspen);
+}
+
 struct opening {
     int error;
     int opened;
@@ -689,6 +717,7 @@ main(void)
         cmocka_unit_test(a_vma_is_taken_as_it_is),
         cmocka_unit_test(vmas_that_make_no_sense_are_refused),
         cmocka_unit_test(limits_hold),
+        cmocka_unit_test(a_part_of_a_huge_page_is_refused),
         cmocka_unit_test(an_object_may_refuse),
         cmocka_unit_test(anonymous_pages_are_exclusive_and_clear),
         cmocka_unit_test(every_kind_has_its_entry),
