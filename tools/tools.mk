@@ -68,7 +68,8 @@ $(BUILD)/aspen-broken: $(call objects,test,$(TOOL) tests/tools/broken.c) \
         $(LIB_test)
 	$(call say,LD,$@)
 	$(Q)$(CC) $(CFLAGS_test) $(LDFLAGS) -Wl,--wrap=aspen_fork \
-	    -Wl,--wrap=aspen_failpoints_set -Wl,--wrap=aspen_mprotect -o $@ $^ -ljansson $(LIBS_ALL)
+	    -Wl,--wrap=aspen_failpoints_set -Wl,--wrap=aspen_mprotect \
+	    -Wl,--wrap=aspen_madvise -o $@ $^ -ljansson $(LIBS_ALL)
 
 # Tests of the command as a whole: tests/tools/NAME.sh, each with the command
 # in $ASPEN.

@@ -26,6 +26,9 @@ typedef void aspen_text_sink(void *context, const char *text, size_t length);
  */
 void aspen_inspect_maps(struct aspen_mm *mm, aspen_text_sink *sink,
                         void *context);
+/** Of maps, the lines of mappings that have an address in [start, end). */
+void aspen_inspect_maps_range(struct aspen_mm *mm, uint64_t start, uint64_t end,
+                              aspen_text_sink *sink, void *context);
 void aspen_inspect_smaps(struct aspen_mm *mm, aspen_text_sink *sink,
                          void *context);
 void aspen_inspect_mm(struct aspen_mm *mm, bool pages, aspen_text_sink *sink,

@@ -116,6 +116,13 @@ aspen_maps_line(struct aspen_text *text, const struct aspen_vma *vma,
 void
 aspen_inspect_maps(struct aspen_mm *mm, aspen_text_sink *sink, void *context)
 {
+    aspen_inspect_maps_range(mm, 0, mm->address_limit, sink, context);
+}
+
+void
+aspen_inspect_maps_range(struct aspen_mm *mm, uint64_t start, uint64_t end,
+                         aspen_text_sink *sink, void *context)
+{
     struct aspen_tree_cursor cursor;
     struct aspen_text text;
     struct aspen_vma *vma;
@@ -124,8 +131,9 @@ aspen_inspect_maps(struct aspen_mm *mm, aspen_text_sink *sink, void *context)
     aspen_text_begin(&text, buffer, sizeof(buffer), sink, context);
     aspen_read_lock(&mm->mmap_lock, ASPEN_LOCK_MM);
     const struct aspen_vma *stack = aspen_maps_stack(mm);
-    aspen_tree_cursor_init(&cursor, &mm->vmas, 0);
-    while ((vma = aspen_tree_next(&cursor, mm->address_limit - 1)) != NULL)
+    end = aspen_min_u64(end, mm->address_limit);
+    aspen_tree_cursor_init(&cursor, &mm->vmas, start);
+    while (start < end && (vma = aspen_tree_next(&cursor, end - 1)) != NULL)
         aspen_maps_line(&text, vma, stack);
     aspen_read_unlock(&mm->mmap_lock);
     aspen_text_end(&text);

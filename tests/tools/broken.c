@@ -10,6 +10,7 @@
  *   rare     as charge, but only when step 41 fails
  *   mappings mprotect says that it did, and has done nothing
  *   answers  mprotect does what it should, and answers EACCES
+ *   advice   madvise says that it did, and has done nothing
  *   errno    a refused mprotect is refused for another reason
  *   half     a refused mprotect changes a limit
  *
@@ -17,6 +18,7 @@
  * (tools/tools.mk).
  */
 #include "internal.h"
+#include <aspen/calls/advise.h>
 #include <aspen/limits.h>
 
 #include <stdlib.h>
@@ -33,6 +35,11 @@ int __real_aspen_mprotect(struct aspen_mm *mm, uint64_t address,
                           uint64_t length_bytes, uint64_t access, int pkey);
 int __wrap_aspen_mprotect(struct aspen_mm *mm, uint64_t address,
                           uint64_t length_bytes, uint64_t access, int pkey);
+
+int __real_aspen_madvise(struct aspen_mm *mm, uint64_t address,
+                         uint64_t length_bytes, enum aspen_advice advice);
+int __wrap_aspen_madvise(struct aspen_mm *mm, uint64_t address,
+                         uint64_t length_bytes, enum aspen_advice advice);
 
 static struct aspen *machine;
 static uint64_t failing_step;
@@ -85,4 +92,13 @@ __wrap_aspen_mprotect(struct aspen_mm *mm, uint64_t address,
     if (breaks("errno") && result < 0)
         return -ASPEN_EBUSY;
     return breaks("answers") ? -ASPEN_EACCES : result;
+}
+
+int
+__wrap_aspen_madvise(struct aspen_mm *mm, uint64_t address,
+                     uint64_t length_bytes, enum aspen_advice advice)
+{
+    return breaks("advice")
+               ? 0
+               : __real_aspen_madvise(mm, address, length_bytes, advice);
 }

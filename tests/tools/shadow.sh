@@ -118,10 +118,17 @@ fi
 shadows untraced timeout 20 "$guest" untraced
 check untraced-child test "$(value "$work/untraced" processes)" -ge 2
 shadows killed-maker timeout 60 "$guest" killed-maker
-for kind in files sealed special huge-pages limits segment no-execution; do
+for kind in many advice files sealed special huge-pages limits segment no-execution; do
     shadows $kind "$guest" $kind
     check $kind-guest test "$(value "$work/$kind" exit_code)" -eq 0
 done
+if printf '%s\n' 6.11 "$(uname -r)" | sort -CV; then
+    check many-in-part test "$(value "$work/many" in_part)" -gt 0
+fi
+"$ASPEN" shadow --json --guest-output /dev/null -- "$guest" map-limit \
+    >"$work/map-limit" 2>"$work/map-limit.err"
+check map-limit-status test $? -eq 0
+check map-limit-guest test "$(value "$work/map-limit" exit_code)" -eq 0
 check files-socket grep -q '"mmap of a socket":1' "$work/files"
 # A session of its own, and with it a process group.
 shadows group setsid -w "$guest" group
@@ -203,6 +210,15 @@ for how in mappings answers; do
     check "broken-$how-told" grep -q 'DIFFERENT process .*mprotect(0x' \
         "$work/$how.err"
 done
+# In VmFlags alone, and in one of many.
+ASPEN_BROKEN=advice "$broken" shadow --json -- "$guest" advice \
+    >"$work/advice" 2>"$work/advice.err"
+check broken-advice-status test $? -eq 1
+check broken-advice test "$(value "$work/advice" different)" -gt 0
+ASPEN_BROKEN=mappings "$broken" shadow --every 1500 --json -- "$guest" many \
+    >"$work/many" 2>"$work/many.err"
+check broken-many-told grep -q 'DIFFERENT process .* after calls' \
+    "$work/many.err"
 check broken-mappings test "$(value "$work/mappings" different)" -gt 0
 check broken-answers test "$(value "$work/answers" answers_differ)" -gt 0
 check broken-otherwise-same "$broken" shadow -- true

@@ -286,23 +286,70 @@ no_execution(void)
     EXPECT(munmap(memory, PAGE) == 0);
 }
 
+/* ---- Mappings ----------------------------------------------------------- */
+
+/* So many that they are compared in part. */
+static void
+many(void)
+{
+    char *memory = NULL;
+
+    for (unsigned i = 0; i < 2000; i++) {
+        memory = mmap(NULL, PAGE, i & 1 ? PROT_READ : PROT_NONE,
+                      MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+        EXPECT(memory != MAP_FAILED);
+        EXPECT(mprotect(memory, PAGE, i & 1 ? RW : PROT_NONE) == 0);
+    }
+}
+
+/* No line of maps shows it: there is no neighbour. */
+static void
+advice(void)
+{
+    char *memory = mmap((void *)0x20000000, 4 * PAGE, RW,
+                        MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+    EXPECT(madvise(memory, 4 * PAGE, MADV_DONTFORK) == 0);
+}
+
+/* Two were touched before they could be one: the kernel has one mapping more
+ * than who does not see that. */
+static void
+map_limit(void)
+{
+    char *at = (char *)0x10000000, *memory = map(3);
+    FILE *file = fopen("/proc/sys/vm/max_map_count", "r");
+    unsigned long most = 0;
+
+    if (!file || fscanf(file, "%lu", &most) != 1 || most > 100000)
+        return;
+    fclose(file);
+    EXPECT(mprotect(memory, 3 * PAGE, PROT_NONE) == 0);
+    EXPECT(mprotect(memory, PAGE, RW) == 0);
+    memory[0] = 1;
+    EXPECT(mprotect(memory + 2 * PAGE, PAGE, RW) == 0);
+    memory[2 * PAGE] = 1;
+    EXPECT(mprotect(memory + PAGE, PAGE, RW) == 0);
+    while (mmap(at, PAGE, PROT_NONE,
+                MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1,
+                0) != MAP_FAILED)
+        at += 4 * PAGE;
+    EXPECT(errno == ENOMEM);
+}
+
 /* ---- Which -------------------------------------------------------------- */
 
 static const struct {
     const char *name;
     void (*run)(void);
 } kinds[] = {
-    {"untraced", untraced},
-    {"killed-maker", killed_maker},
-    {"group", group},
-    {"first-thread", first_thread},
-    {"files", files},
-    {"sealed", sealed},
-    {"special", special},
-    {"limits", limits},
-    {"huge-pages", huge_pages},
-    {"segment", segment},
-    {"no-execution", no_execution},
+    {"untraced", untraced},     {"killed-maker", killed_maker},
+    {"group", group},           {"first-thread", first_thread},
+    {"files", files},           {"sealed", sealed},
+    {"special", special},       {"limits", limits},
+    {"huge-pages", huge_pages}, {"many", many},
+    {"advice", advice},         {"map-limit", map_limit},
+    {"segment", segment},       {"no-execution", no_execution},
 };
 
 int

@@ -107,6 +107,17 @@ test_maps(void **unused)
     assert_int_equal(aspen_name_anon(mm, 0x55b86d000000, PAGE, "my heap"), 0);
     assert_int_equal(aspen_name_anon(mm, 0x7ffd4bff4000, 2 * PAGE, "mine"), 0);
 
+    /* Of two that touch the range in an address; nothing at its end. */
+    aspen_inspect_maps_range(mm, 0x7f0000001fff, 0x7f0000010000, collect,
+                             scene);
+    assert_text(scene,
+                "7f0000000000-7f0000002000 rw-s 12345678000 00:01 1034         "
+                "           /memfd:a\\012b (deleted)\n"
+                "7f0000002000-7f0000003000 ---p 00000000 00:00 0 \n");
+    aspen_inspect_maps_range(mm, 0x7f0000003000, 0x7f0000003000, collect,
+                             scene);
+    assert_text(scene, "");
+
     aspen_inspect_maps(mm, collect, scene);
     assert_text(
         scene,

@@ -324,6 +324,29 @@ settle_own_key(struct guest_task *task, int64_t answer)
     return aspen_import_pkeys(space->mm, &pkeys) == 0;
 }
 
+/*
+ * The kernel has more mappings, which ours has joined, and so it has reached
+ * the limit first.
+ */
+static bool
+is_at_map_limit(struct shadow_session *session, struct guest_task *task,
+                int64_t answer)
+{
+    struct areas theirs = {0};
+    struct aspen_mm_counters counters;
+    struct tool_error error;
+    bool is;
+
+    if (task->call.answer != -ENOMEM || answer == -ENOMEM)
+        return false;
+    aspen_mm_counters_read(shadow_space_of(task->space)->mm, &counters);
+    is = areas_of_host(&theirs, AREAS_MAPS, task->tid, &error) == 0 &&
+         theirs.count >= session->map_count_max - 1 &&
+         theirs.count >= counters.vmas;
+    areas_free(&theirs);
+    return is;
+}
+
 static int
 compare_answer(struct shadow_session *session, struct guest_task *task,
                int64_t answer)
@@ -341,6 +364,10 @@ compare_answer(struct shadow_session *session, struct guest_task *task,
     /* The vector is the guest's memory, which Aspen does not have. */
     if (call->call.number == SYS_mincore && call->answer == -EFAULT)
         return 0;
+    if (is_at_map_limit(session, task, answer)) {
+        tally_add(&session->deviations, "map count of what is joined", 1);
+        return shadow_space_again(session, task);
+    }
     if (settle_own_key(task, answer)) {
         tally_add(&session->deviations, "own key of a refused call", 1);
         return 0;
@@ -460,7 +487,9 @@ shadow_call_leave(struct shadow_session *session, struct guest_task *task)
         result = leave_unmodelled(session, task);
     else
         leave_other(session, task);
+    space = shadow_space_of(task->space);
+    shadow_changed_note(space, call);
     if (result == 0 && session->every && ++space->calls % session->every == 0)
-        result = shadow_compare(session, task, "after calls");
+        result = shadow_compare_changed(session, task);
     return result;
 }

@@ -154,6 +154,7 @@ begin_machine(struct shadow_session *session)
         return tool_fail(session->error, "no addresses for the machine: %s",
                          strerror(-result));
     session->direct_map = config.direct_map;
+    session->map_count_max = config.map_count_max;
     session->direct_map_bytes = (size_t)config.frames * 4096;
     result = aspen_create(&config, &session->aspen);
     if (result != 0)

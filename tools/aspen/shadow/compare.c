@@ -2,7 +2,7 @@
 /*
  * compare.c - the mappings of a space, the host's and ours.
  *
- * identical: line by line the same: addresses, access, offset, file.
+ * identical: line by line the same: addresses, access, offset, file, VmFlags.
  * equal:     the same once neighbours that only differ in their anon_vma are
  *            joined on either side: the kernel keeps two areas apart when each
  *            had its pages touched before they could merge, and touching is
@@ -52,19 +52,20 @@ grow_all(struct aspen_mm *mm, const struct areas *ours,
 
 /* Both lists, with stacks grown. */
 static int
-read_both(struct shadow_session *session, struct shadow_space *space, pid_t tid,
-          struct areas *ours, struct areas *theirs)
+read_both(struct shadow_session *session, struct shadow_space *space,
+          enum areas_text from, pid_t tid, struct areas *ours,
+          struct areas *theirs)
 {
     unsigned grown;
 
-    if (areas_of_host(theirs, AREAS_MAPS, tid, session->error) != 0 ||
-        areas_of_aspen(ours, AREAS_MAPS, space->mm, session->error) != 0)
+    if (areas_of_host(theirs, from, tid, session->error) != 0 ||
+        areas_of_aspen(ours, from, space->mm, session->error) != 0)
         return -1;
     grown = grow_all(space->mm, ours, theirs);
     if (grown == 0)
         return 0;
     tally_add(&session->set_up, "stack growth", grown);
-    return areas_of_aspen(ours, AREAS_MAPS, space->mm, session->error);
+    return areas_of_aspen(ours, from, space->mm, session->error);
 }
 
 int
@@ -73,7 +74,7 @@ shadow_compare_stacks(struct shadow_session *session,
 {
     struct areas ours = {0};
     struct areas theirs = {0};
-    int result = read_both(session, space, tid, &ours, &theirs);
+    int result = read_both(session, space, AREAS_MAPS, tid, &ours, &theirs);
 
     areas_free(&ours);
     areas_free(&theirs);
@@ -82,13 +83,11 @@ shadow_compare_stacks(struct shadow_session *session,
 
 /* ---- Comparing ---------------------------------------------------------- */
 
-/* Of flags what maps shows: the others were looked at by areas_join(). */
 static size_t
 first_difference(struct shadow_session *session, const struct areas *ours,
                  const struct areas *theirs)
 {
-    return areas_difference(&session->memories, theirs, ours,
-                            ASPEN_VM_ACCESS | ASPEN_VM_MAYSHARE);
+    return areas_difference(&session->memories, theirs, ours, ~(uint64_t)0);
 }
 
 static void
@@ -100,22 +99,18 @@ tell_difference(struct shadow_session *session, const struct guest_task *task,
     char there[160];
     char call[256];
 
-    areas_put(ours, at, false, here, sizeof(here));
-    areas_put(theirs, at, false, there, sizeof(there));
+    areas_put(ours, at, true, here, sizeof(here));
+    areas_put(theirs, at, true, there, sizeof(there));
     shadow_call_text(&shadow_space_of(task->space)->last, call, sizeof(call));
     shadow_tell(session, "process %d, %s: kernel %s, Aspen %s, after %s",
                 (int)task->process->pid, when, there, here, call);
 }
 
-/* Lines differ: is it only where neighbours are one? 1: yes, 0: no. */
-static int
-compare_joined(struct shadow_session *session, struct guest_task *task,
-               struct areas *ours, struct areas *theirs, size_t *at)
+/* Lines differ: is it only where neighbours are one? */
+static bool
+is_same_joined(struct shadow_session *session, struct areas *ours,
+               struct areas *theirs, size_t *at)
 {
-    if (areas_of_host(theirs, AREAS_SMAPS, task->tid, session->error) != 0 ||
-        areas_of_aspen(ours, AREAS_SMAPS, shadow_space_of(task->space)->mm,
-                       session->error) != 0)
-        return -1;
     areas_join(ours);
     areas_join(theirs);
     *at = first_difference(session, ours, theirs);
@@ -127,26 +122,29 @@ compare(struct shadow_session *session, struct guest_task *task,
         const char *when, struct areas *ours, struct areas *theirs)
 {
     struct shadow_counts *counts = &shadow_process_of(task->process)->counts;
+    struct shadow_space *space = shadow_space_of(task->space);
+    bool same;
     size_t at;
-    int result;
 
-    if (read_both(session, shadow_space_of(task->space), task->tid, ours,
-                  theirs) != 0)
+    if (read_both(session, space, AREAS_SMAPS, task->tid, ours, theirs) != 0)
         return -1;
+    shadow_changed_forget(space, true);
     if (first_difference(session, ours, theirs) == SIZE_MAX) {
         counts->maps_compared++;
         counts->identical++;
         return 0;
     }
-    result = compare_joined(session, task, ours, theirs, &at);
-    if (result < 0)
-        return -1;
+    same = is_same_joined(session, ours, theirs, &at);
     if (guest_is_ending(task->tid))
         return 0;
     counts->maps_compared++;
-    if (result > 0) {
+    if (same) {
         counts->equal++;
         return 0;
+    }
+    if (space->has_ring) {
+        tally_add(&session->not_followed, "changes with io_uring", 1);
+        return shadow_space_again(session, task);
     }
     counts->different++;
     tell_difference(session, task, when, ours, theirs, at);
@@ -167,4 +165,25 @@ shadow_compare(struct shadow_session *session, struct guest_task *task,
     areas_free(&ours);
     areas_free(&theirs);
     return result;
+}
+
+int
+shadow_compare_changed(struct shadow_session *session, struct guest_task *task)
+{
+    struct shadow_space *space = shadow_space_of(task->space);
+    struct shadow_counts *counts = &shadow_process_of(task->process)->counts;
+    int result;
+
+    if (!shadow_changed_is_enough(space))
+        return shadow_compare(session, task, "after calls");
+    result = shadow_changed_compare(session, space, task->tid);
+    if (result < 0)
+        return guest_is_ending(task->tid) ? 0 : -1;
+    if (result == 0)
+        return shadow_compare(session, task, "after calls");
+    counts->maps_compared++;
+    counts->in_part++;
+    counts->identical++;
+    shadow_changed_forget(space, false);
+    return 0;
 }

@@ -23,6 +23,7 @@ shadow_counts_add(struct shadow_counts *sum, const struct shadow_counts *more)
     sum->identical += more->identical;
     sum->equal += more->equal;
     sum->different += more->different;
+    sum->in_part += more->in_part;
     sum->addresses_picked += more->addresses_picked;
     sum->addresses_same += more->addresses_same;
 }
@@ -104,6 +105,8 @@ shadow_report_text(const struct shadow_session *session, FILE *to)
     }
     fprintf(to, "%-24s ", "in total");
     put_counts(to, &sum);
+    if (sum.in_part)
+        fprintf(to, "compared in part: %" PRIu64 "\n", sum.in_part);
     tally_print(to, "calls", &session->by_call);
     tally_print(to, "deviations", &session->deviations);
     tally_print(to, "not modelled", &session->unmodelled);
@@ -131,6 +134,7 @@ set_counts(json_t *object, const struct shadow_counts *counts)
     tool_json_count(object, "identical", counts->identical);
     tool_json_count(object, "equal", counts->equal);
     tool_json_count(object, "different", counts->different);
+    tool_json_count(object, "in_part", counts->in_part);
     tool_json_count(object, "addresses_picked", counts->addresses_picked);
     tool_json_count(object, "addresses_same", counts->addresses_same);
 }

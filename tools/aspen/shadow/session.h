@@ -31,6 +31,7 @@ struct shadow_counts {
     uint64_t identical;
     uint64_t equal;
     uint64_t different;
+    uint64_t in_part;          /* of those compared: what had changed alone */
     uint64_t addresses_picked; /* by the kernel, of those calls */
     uint64_t addresses_same;
 };
@@ -68,6 +69,21 @@ enum shadow_kind {
 
 /* ---- Tasks, processes, spaces ------------------------------------------- */
 
+struct shadow_range {
+    uint64_t start;
+    uint64_t end;
+};
+
+/* What calls were about since mappings were compared. */
+struct shadow_changed {
+    struct shadow_range *list;
+    size_t count;
+    size_t room;
+    bool all;          /* no list says it */
+    uint64_t calls;    /* since all of them were compared */
+    uint64_t heap_end; /* the highest */
+};
+
 struct shadow_space {
     struct guest_space guest;
     struct aspen_mm *mm;   /* each user of the space is one of it */
@@ -76,6 +92,7 @@ struct shadow_space {
     unsigned lock_future;  /* ASPEN_MCL_*: survives a new import */
     uint64_t stack_end;
     uint64_t calls;
+    struct shadow_changed changed;
     struct guest_call last; /* the call that led to what is seen */
     /* One for execution alone was refused: the kernel may have taken the
      * space's own protection key for it, which Aspen does not. */
@@ -108,6 +125,7 @@ struct shadow_session {
     struct tally not_followed; /* what the guest did and we did not see */
     struct tally deviations;   /* answers that differ by a known difference */
     uint64_t every;            /* compare after so many calls; 0: never */
+    uint64_t map_count_max;    /* mappings that a space may have */
     bool kernel_known;         /* else what differs may be the release's */
     uint64_t calls_wanted;     /* enough after so many calls; 0: never */
     unsigned told;             /* differences that were printed */
@@ -198,11 +216,29 @@ int shadow_call_leave(struct shadow_session *session, struct guest_task *task);
 /* "mmap(0x0, ...) = ..." */
 void shadow_call_text(const struct guest_call *call, char *text, size_t size);
 
+/* ---- changed.c ---------------------------------------------------------- */
+
+/* The call was made. */
+void shadow_changed_note(struct shadow_space *space,
+                         const struct guest_call *call);
+/* It was compared; `whole`: all that is mapped. */
+void shadow_changed_forget(struct shadow_space *space, bool whole);
+void shadow_changed_free(struct shadow_space *space);
+/* There is so much that to look at all of it has to wait. */
+bool shadow_changed_is_enough(const struct shadow_space *space);
+/* 1: it is the same, 0: not, or the kernel cannot be asked. -1: error. */
+int shadow_changed_compare(struct shadow_session *session,
+                           struct shadow_space *space, pid_t tid);
+
 /* ---- compare.c ---------------------------------------------------------- */
 
 /* Compare and count; after a difference ours is made anew. -1: give up. */
 int shadow_compare(struct shadow_session *session, struct guest_task *task,
                    const char *when);
+/* The same after calls: with many mappings what they changed alone, and all of
+ * them now and then. */
+int shadow_compare_changed(struct shadow_session *session,
+                           struct guest_task *task);
 /* Stacks grow by accesses, which nobody sees. */
 int shadow_compare_stacks(struct shadow_session *session,
                           struct shadow_space *space, pid_t tid);

@@ -178,8 +178,12 @@ shadow_space_exec(struct guest *guest, struct guest_space *space,
     tally_add(&session->set_up, "execs", 1);
     if (!space->followed)
         tally_add(&session->not_followed, "32-bit program", 1);
-    return make_mm(session, shadow_space_of(space),
-                   old ? shadow_space_of(old) : NULL, tid);
+    if (make_mm(session, shadow_space_of(space),
+                old ? shadow_space_of(old) : NULL, tid) != 0)
+        return -1;
+    if (old && old->users == 1)
+        shadow_changed_free(shadow_space_of(old));
+    return 0;
 }
 
 int
@@ -194,6 +198,8 @@ shadow_space_fork(struct guest *guest, struct guest_space *child,
     space->has_ring = from->has_ring;
     space->stack_end = from->stack_end;
     space->calls = from->calls;
+    space->changed.all = true;
+    space->changed.heap_end = from->changed.heap_end;
     space->last = from->last;
     space->own_key_open = from->own_key_open;
     result = aspen_fork(from->mm, &space->mm);
@@ -212,6 +218,8 @@ shadow_space_get(struct guest_space *space)
 void
 shadow_space_put(struct guest_space *space)
 {
+    if (space->users == 1)
+        shadow_changed_free(shadow_space_of(space));
     aspen_mm_put(shadow_space_of(space)->mm);
 }
 

@@ -12,6 +12,7 @@
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 
 struct areas_pair {
     uint64_t theirs[2]; /* device, inode */
@@ -56,7 +57,6 @@ read_areas(struct areas *areas, enum areas_text from, FILE *file,
     struct smaps_area area;
     int got;
 
-    areas->count = 0;
     smaps_begin(&reader, file);
     while ((got = smaps_next(&reader, &area, error)) == 1)
         if (!add_area(areas, from, &area)) {
@@ -86,6 +86,7 @@ areas_of_file(struct areas *areas, enum areas_text from, FILE *file,
               struct tool_error *error)
 {
     rewind(file);
+    areas->count = 0;
     return read_areas(areas, from, file, error);
 }
 
@@ -99,6 +100,7 @@ areas_of_host(struct areas *areas, enum areas_text from, pid_t pid,
     if (!file)
         return tool_fail(error, "cannot read %s: %s", names[from],
                          strerror(errno));
+    areas->count = 0;
     result = read_areas(areas, from, file, error);
     fclose(file);
     return result;
@@ -113,26 +115,119 @@ take_text(void *context, const char *text, size_t length)
         memcpy(to, text, length);
 }
 
+/* The text is freed. */
+static int
+read_text(struct areas *areas, enum areas_text from, struct tool_buffer *text,
+          struct tool_error *error)
+{
+    FILE *file = NULL;
+    int result = 0;
+
+    if (text->length && !text->failed)
+        file = fmemopen(text->bytes, text->length, "r");
+    if (file) {
+        result = read_areas(areas, from, file, error);
+        fclose(file);
+    } else if (text->length || text->failed)
+        result = tool_fail(error, "no memory");
+    tool_buffer_free(text);
+    return result;
+}
+
 int
 areas_of_aspen(struct areas *areas, enum areas_text from, struct aspen_mm *mm,
                struct tool_error *error)
 {
     struct tool_buffer text = {0};
-    FILE *file = NULL;
-    int result = 0;
 
     areas->count = 0;
     (from == AREAS_MAPS ? aspen_inspect_maps
                         : aspen_inspect_smaps)(mm, take_text, &text);
-    if (text.length && !text.failed)
-        file = fmemopen(text.bytes, text.length, "r");
-    if (file) {
-        result = read_areas(areas, from, file, error);
-        fclose(file);
-    } else if (text.length || text.failed)
-        result = tool_fail(error, "no memory");
-    tool_buffer_free(&text);
-    return result;
+    return read_text(areas, from, &text, error);
+}
+
+/* ---- A part of them ----------------------------------------------------- */
+
+/* Linux 6.11's PROCMAP_QUERY, which older headers lack. */
+struct map_query {
+    uint64_t size;
+    uint64_t flags;
+    uint64_t address;
+    uint64_t start;
+    uint64_t end;
+    uint64_t access; /* as `permissions` of a snapshot, and 8: shared */
+    uint64_t page_bytes;
+    uint64_t offset;
+    uint64_t inode;
+    uint32_t major;
+    uint32_t minor;
+    uint32_t name_size;
+    uint32_t build_id_size;
+    uint64_t name;
+    uint64_t build_id;
+};
+
+#define QUERY      _IOWR(0x66, 17, struct map_query)
+#define QUERY_NEXT 0x10u /* or the next one, if nothing covers the address */
+
+static uint32_t
+permissions_of(uint64_t access)
+{
+    return (access & 1 ? SNAPSHOT_PERM_READ : 0) |
+           (access & 2 ? SNAPSHOT_PERM_WRITE : 0) |
+           (access & 4 ? SNAPSHOT_PERM_EXEC : 0) |
+           (access & 8 ? SNAPSHOT_PERM_SHARED : 0);
+}
+
+int
+areas_add_host(struct areas *areas, int maps, uint64_t start, uint64_t end,
+               struct tool_error *error)
+{
+    char name[256];
+
+    while (start < end) {
+        struct map_query query = {
+            .size = sizeof(query),
+            .flags = QUERY_NEXT,
+            .address = start,
+            .name_size = sizeof(name),
+            .name = (uintptr_t)name,
+        };
+        int result = ioctl(maps, QUERY, &query);
+        if (result != 0 && errno == ENAMETOOLONG) {
+            query.name_size = 0;
+            query.name = 0;
+            result = ioctl(maps, QUERY, &query);
+        }
+        if (result != 0)
+            return errno == ENOENT || errno == ESRCH;
+        if (query.start >= end)
+            return 1;
+        if (!add_area(areas, AREAS_MAPS,
+                      &(struct smaps_area){
+                          .start = query.start,
+                          .end = query.end,
+                          .permissions = permissions_of(query.access),
+                          .offset = query.offset,
+                          .device = (uint64_t)query.major << 32 | query.minor,
+                          .inode = query.inode,
+                          .path = query.name_size ? name : "",
+                          .vm_flags = "",
+                      }))
+            return tool_fail(error, "no memory");
+        start = query.end;
+    }
+    return 1;
+}
+
+int
+areas_add_aspen(struct areas *areas, struct aspen_mm *mm, uint64_t start,
+                uint64_t end, struct tool_error *error)
+{
+    struct tool_buffer text = {0};
+
+    aspen_inspect_maps_range(mm, start, end, take_text, &text);
+    return read_text(areas, AREAS_MAPS, &text, error);
 }
 
 void

@@ -52,6 +52,14 @@ int areas_of_aspen(struct areas *areas, enum areas_text from,
                    struct aspen_mm *mm, struct tool_error *error);
 void areas_free(struct areas *areas);
 
+/** Of maps alone: those that have an address in [start, end) are added to the
+ * list. `maps`: /proc/P/maps, open. 1: added, 0: the kernel cannot be asked for
+ * less than all (before Linux 6.11), -1: error. */
+int areas_add_host(struct areas *areas, int maps, uint64_t start, uint64_t end,
+                   struct tool_error *error);
+int areas_add_aspen(struct areas *areas, struct aspen_mm *mm, uint64_t start,
+                    uint64_t end, struct tool_error *error);
+
 /** NULL: nothing is mapped there. */
 const struct area *areas_at(const struct areas *areas, uint64_t address);
 
