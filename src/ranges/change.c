@@ -326,13 +326,13 @@ commit_change(struct aspen_change_walk *walk,
     }
     *vma = step->at_start ? plan->tail : plan->head;
     become(change, *vma, step);
-    aspen_vma_part_commit(*vma);
+    aspen_vma_part_commit(*vma, step->vma);
     if (step->at_start) {
         aspen_vma_resize(step->vma, step->candidate.end, step->vma->end);
         return 0;
     }
     if (!step->at_end)
-        aspen_vma_part_commit(plan->rest);
+        aspen_vma_part_commit(plan->rest, step->vma);
     aspen_vma_resize(step->vma, step->vma->start, step->candidate.start);
     return 0;
 }

@@ -165,6 +165,8 @@ aspen_merge_commit(struct aspen_merge *merge,
         aspen_vma_write_lock(above);
     if (source)
         aspen_anon_vma_clone_reserved(vma, source, &merge->links);
+    if (merge->like) /* what moves may have guards */
+        aspen_vma_inherit_guards(vma, merge->like);
     aspen_vma_resize(vma, start, end);
     aspen_tree_store_reserved(&merge->mm->vmas, reserve, start, end - 1, vma);
     if (below && above) {

@@ -377,6 +377,7 @@ commit_fresh(struct aspen_move *move)
 {
     struct aspen_vma *vma = move->fresh;
 
+    aspen_vma_inherit_guards(vma, move->vma);
     if (move->vma->anon_vma)
         aspen_anon_vma_clone_reserved(vma, move->vma, &move->links);
     if (vma->object)

@@ -235,11 +235,12 @@ lock_and_list(const struct aspen_remove *remove)
 static void
 cut_edges(const struct aspen_remove *remove)
 {
-    struct aspen_vma *parts[] = {remove->head, remove->rest, remove->tail};
-
-    for (unsigned i = 0; i < ASPEN_ARRAY_SIZE(parts); i++)
-        if (parts[i])
-            aspen_vma_part_commit(parts[i]);
+    if (remove->head)
+        aspen_vma_part_commit(remove->head, remove->first);
+    if (remove->rest)
+        aspen_vma_part_commit(remove->rest, remove->first);
+    if (remove->tail)
+        aspen_vma_part_commit(remove->tail, remove->last);
     if (remove->head)
         aspen_vma_resize(remove->first, remove->first->start, remove->start);
     if (remove->tail)

@@ -97,8 +97,10 @@ aspen_vma_part_abort(struct aspen_vma *part)
 }
 
 void
-aspen_vma_part_commit(struct aspen_vma *part)
+aspen_vma_part_commit(struct aspen_vma *part, const struct aspen_vma *from)
 {
+    /* Guards may have come since the part was made, until `from` was locked. */
+    aspen_vma_inherit_guards(part, from);
     if (part->object)
         aspen_i_mmap_insert(part, NULL);
     part->mm->map_count++;
@@ -166,7 +168,7 @@ isolate_commit_part(struct aspen_isolate *isolate, struct aspen_vma *part)
 {
     if (!part)
         return;
-    aspen_vma_part_commit(part);
+    aspen_vma_part_commit(part, isolate->vma);
     aspen_tree_store_reserved(&part->mm->vmas, &isolate->reserve, part->start,
                               part->end - 1, part);
 }

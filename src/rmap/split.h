@@ -7,7 +7,7 @@
  *     struct aspen_vma *part;
  *     error = aspen_vma_part(vma, start, end, &part);     may fail
  *     ...
- *     aspen_vma_part_commit(part);                        cannot
+ *     aspen_vma_part_commit(part, vma);                   cannot
  *     aspen_vma_resize(vma, vma->start, start);
  *     ... store both in the tree ...
  *
@@ -43,7 +43,8 @@ void aspen_vma_part_abort(struct aspen_vma *part);
 
 /* It becomes one of its mm's: i_mmap, map_count. Before the VMA that it is a
  * part of shrinks, so that no reverse-map walker misses a page. */
-void aspen_vma_part_commit(struct aspen_vma *part);
+void aspen_vma_part_commit(struct aspen_vma *part,
+                           const struct aspen_vma *from);
 
 /*
  * Cut a VMA so that [start, end) of it is a VMA of its own, the same one, and
