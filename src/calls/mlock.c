@@ -4,7 +4,8 @@
  *
  * mlock faults pages in before it changes a mapping, so that an error leaves
  * all mappings as they were. It looks at the range, drops the lock, populates,
- * and then checks, reserves and commits as if it had just begun.
+ * and then checks, reserves and commits as if it had just begun. Who took pages
+ * away meanwhile cannot do that any more then: they are faulted in once more.
  *
  * Called by the embedder. The first test to break is
  * tests/unit/calls/test_mlock.c.
@@ -124,6 +125,23 @@ look_and_populate(struct aspen_mm *mm, uint64_t start, uint64_t end)
     return aspen_populate_range(mm, start, end, ASPEN_POPULATE_LOCK, NULL);
 }
 
+/* Commit; pages that went since are faulted in behind it. */
+static int
+lock_and_fill(struct aspen_mm *mm, uint64_t start, uint64_t end, bool on_fault)
+{
+    struct aspen_change change = change_of(mm, start, end, flags_of(on_fault));
+
+    int error = aspen_mm_write_lock_killable(mm, ASPEN_LOCK_MM);
+    if (error)
+        return error;
+    error = lock(&change);
+    bool done = error || on_fault || aspen_populate_is_done(mm, start, end);
+    aspen_mm_write_end(mm);
+    return done ? error
+                : aspen_populate_range(mm, start, end, ASPEN_POPULATE_LOCK,
+                                       NULL);
+}
+
 int
 aspen_mlock(struct aspen_mm *mm, uint64_t address, uint64_t length_bytes,
             unsigned flags)
@@ -149,8 +167,7 @@ aspen_mlock(struct aspen_mm *mm, uint64_t address, uint64_t length_bytes,
         error = look_and_populate(mm, start, end);
     if (error)
         return error;
-    struct aspen_change change = change_of(mm, start, end, flags_of(on_fault));
-    return locked(mm, &change, lock);
+    return lock_and_fill(mm, start, end, on_fault);
 }
 
 int

@@ -264,6 +264,34 @@ aspen_populate_range(struct aspen_mm *mm, uint64_t start, uint64_t end,
     return !error && p.holes && !is_silent(&p) ? -ASPEN_ENOMEM : error;
 }
 
+bool
+aspen_populate_is_done(struct aspen_mm *mm, uint64_t start, uint64_t end)
+{
+    struct populate p = {
+        .mm = mm,
+        .mode = ASPEN_POPULATE_LOCK,
+        .at = start,
+        .rights = aspen_rights(mm),
+    };
+    struct aspen_tree_cursor cursor;
+    struct aspen_vma *vma;
+
+    aspen_tree_cursor_init(&cursor, &mm->vmas, start);
+    while ((vma = aspen_tree_next(&cursor, end - 1)) != NULL) {
+        uint64_t stop = aspen_min_u64(vma->end, end);
+        p.at = aspen_max_u64(p.at, vma->start);
+        p.fault.access = access_of(&p, vma->flags);
+        while (judge(&p, vma->flags) == POPULATE && p.at < stop) {
+            p.work = 0;
+            p.at = next_missing(&p, p.at, stop);
+            if (p.at < stop && p.work < WORK_MAX)
+                return false;
+        }
+        p.at = stop;
+    }
+    return true;
+}
+
 void
 aspen_populate_silently(struct aspen_mm *mm, uint64_t start, uint64_t end,
                         enum aspen_populate_mode mode)

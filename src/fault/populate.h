@@ -51,6 +51,11 @@ ASPEN_MUST_USE int aspen_populate_range(struct aspen_mm *mm, uint64_t start,
                                         enum aspen_populate_mode mode,
                                         uint64_t *done);
 
+/* Is there nothing left to do in it for mlock()? Context: the mmap lock is
+ * held.
+ */
+bool aspen_populate_is_done(struct aspen_mm *mm, uint64_t start, uint64_t end);
+
 /* The same after a call that has succeeded. Errors are ignored, as by Linux: a
  * page that is missing comes by a fault, or not at all. `mode`: MMAP or LOCKED.
  */

@@ -2,8 +2,8 @@
 /*
  * Calls that go through the entries of a table one after the other, beside one
  * that takes pages away, over all orders: populate leaves out nothing that was
- * missing all along, and mincore says of each page what it was before or is
- * afterwards.
+ * missing all along, mincore says of each page what it was before or is
+ * afterwards, and after mlock all are there.
  */
 #include "explore.h"
 
@@ -16,6 +16,7 @@ struct scene {
     struct aspen_mm *mm;
     unsigned there;   /* bit i: page i is there before */
     unsigned dropped; /* the page that DONTNEED takes */
+    bool locks;       /* the task is mlock */
     uint8_t vector[PAGES];
 };
 
@@ -38,8 +39,10 @@ static void
 drop_task(void *unused)
 {
     (void)unused;
-    must(aspen_madvise(scene.mm, START + scene.dropped * PAGE, PAGE,
-                       ASPEN_MADV_DONTNEED));
+    int error = aspen_madvise(scene.mm, START + scene.dropped * PAGE, PAGE,
+                              ASPEN_MADV_DONTNEED);
+    if (!scene.locks || error != -ASPEN_EINVAL) /* it is locked by then */
+        must(error);
 }
 
 static void
@@ -58,6 +61,13 @@ mincore_task(void *unused)
 }
 
 static void
+mlock_task(void *unused)
+{
+    (void)unused;
+    must(aspen_mlock(scene.mm, START, PAGES * PAGE, 0));
+}
+
+static void
 tear_down(void)
 {
     explore_validate(scene.aspen);
@@ -72,8 +82,9 @@ check_populated(void *unused)
 
     (void)unused;
     for (unsigned i = 0; i < PAGES; i++)
-        if (i != scene.dropped && aspen_translate(scene.mm, START + i * PAGE,
-                                                  ASPEN_ACCESS_WRITE, &frame))
+        if ((scene.locks || i != scene.dropped) &&
+            aspen_translate(scene.mm, START + i * PAGE, ASPEN_ACCESS_WRITE,
+                            &frame))
             sim_fail("a page was left out");
     tear_down();
 }
@@ -118,12 +129,22 @@ test_mincore(void **state)
     beside("mincore", mincore_task, check_vector);
 }
 
+static void
+test_mlock(void **state)
+{
+    (void)state;
+    scene.locks = true;
+    beside("mlock", mlock_task, check_populated);
+    scene.locks = false;
+}
+
 int
 main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_populate),
         cmocka_unit_test(test_mincore),
+        cmocka_unit_test(test_mlock),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

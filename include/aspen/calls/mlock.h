@@ -35,6 +35,9 @@ struct aspen_mm;
  * split), -ASPEN_EAGAIN (no memory for a page), -ASPEN_EINTR, or the error of
  *          an object's open hook.
  *          On error no mapping has changed; pages that were faulted in stay.
+ *          But where another thread took pages away meanwhile and they cannot
+ *          be faulted in again, the range is locked when the error comes, as on
+ *          Linux.
  * Source:  mlock(2), mlock2(2).
  */
 ASPEN_MUST_USE int aspen_mlock(struct aspen_mm *mm, uint64_t address,
