@@ -107,7 +107,8 @@ mix_object(struct hash *hash, struct aspen_object *object)
 static void
 mix_anon_chain(struct hash *hash, struct aspen_vma *vma)
 {
-    struct aspen_anon_vma *own = vma->anon_vma;
+    /* A fault may be giving it one. */
+    struct aspen_anon_vma *own = aspen_load(&vma->anon_vma);
 
     if (!own)
         return;
