@@ -61,9 +61,10 @@ reserve(struct growth *growth)
     struct aspen_vma *vma = growth->vma;
     struct aspen_mm *mm = vma->mm;
 
+    /* As a limit's, Linux answers this refusal with a SIGSEGV. */
     int error = aspen_charge_mm(mm, growth->charge_pages);
     if (error)
-        return error;
+        return -ASPEN_EFAULT;
     aspen_tree_cursor_init(&growth->cursor, &mm->vmas, growth->start);
     error = aspen_tree_reserve_within(&mm->vmas, &growth->tree, &growth->cursor,
                                       1, growth->start, vma->end - 1);

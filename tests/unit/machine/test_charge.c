@@ -117,6 +117,24 @@ reserves_of_any_size(void **state)
     }
 }
 
+/* A stack that may not be charged for does not grow: no access, as Linux. */
+static void
+never_stops_a_stack(void **state)
+{
+    struct aspen *aspen = machine_of(ASPEN_OVERCOMMIT_NEVER, 10);
+    struct aspen_mm *mm = helper_new_mm(aspen);
+    const uint64_t at = GIB;
+    (void)state;
+
+    helper_map(mm, at, 2, RW | ASPEN_VM_GROWSDOWN);
+    assert_int_equal(aspen_fault(mm, at - 90 * PAGE, ASPEN_ACCESS_WRITE), 0);
+    assert_int_equal(aspen_fault(mm, at - 200 * PAGE, ASPEN_ACCESS_WRITE),
+                     -ASPEN_EFAULT);
+    assert_int_equal(committed(aspen), 92);
+    aspen_mm_put(mm);
+    helper_machine_destroy(aspen);
+}
+
 static void
 never_stays_below_the_limit(void **state)
 {
@@ -221,6 +239,7 @@ main(void)
         cmocka_unit_test(always_refuses_nothing),
         cmocka_unit_test(always_does_not_wrap),
         cmocka_unit_test(reserves_of_any_size),
+        cmocka_unit_test(never_stops_a_stack),
         cmocka_unit_test(never_stays_below_the_limit),
         cmocka_unit_test(nothing_costs_no_step),
         cmocka_unit_test(a_refusal_charges_nothing),
