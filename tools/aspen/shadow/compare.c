@@ -83,11 +83,13 @@ shadow_compare_stacks(struct shadow_session *session,
 
 /* ---- Comparing ---------------------------------------------------------- */
 
+/* Not ACCOUNT: mprotect takes it away from what nobody has touched. */
 static size_t
 first_difference(struct shadow_session *session, const struct areas *ours,
                  const struct areas *theirs)
 {
-    return areas_difference(&session->memories, theirs, ours, ~(uint64_t)0);
+    return areas_difference(&session->memories, theirs, ours,
+                            ~(uint64_t)ASPEN_VM_ACCOUNT);
 }
 
 static void
