@@ -60,7 +60,7 @@ make_machine(const struct aspen_fork_case *work)
 
     aspen_config_init(&config);
     config.frames = (uint32_t)(pages + pages / 64 + SLACK);
-    config.tables_only = true;
+    config.flags |= ASPEN_CONFIG_TABLES_ONLY;
     config.map_count_max = UINT32_MAX;
     config.overcommit = ASPEN_OVERCOMMIT_ALWAYS;
     config.hooks.arch = &arch;

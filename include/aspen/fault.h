@@ -34,7 +34,7 @@ struct aspen_mm;
  *          -ASPEN_EINVAL  `access` is no such value
  *          -ASPEN_EOPNOTSUPP swapped out, huge, or for userfault: not
  *                         supported yet; or frames without memory
- *                         (config.tables_only)
+ *                         (ASPEN_CONFIG_TABLES_ONLY)
  *          any error of the pager, unchanged (SIGBUS).
  *          On error the page is as it was (a stack that grew stays grown).
  */

@@ -95,7 +95,7 @@ struct aspen_import_pages {
  * RAW needs PFNMAP, MIXEDMAP or SPECIAL. Levels above 0: ANON, OBJECT, RAW.
  *
  * New pages hold zeroes, or what the object's pager gives, or nothing at all
- * on a machine with tables_only or contents_ignored, which asks no pager.
+ * on a machine with TABLES_ONLY or CONTENTS_IGNORED, which asks no pager.
  *
  * Context: may sleep. Takes the mmap lock for writing.
  * Returns: 0, or -ASPEN_EINVAL (no VMA holds the range, level or kind does

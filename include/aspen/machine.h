@@ -51,24 +51,33 @@ enum aspen_execute_only {
                                  kernel, too, is kept from such pages (EPAN) */
 };
 
+/**
+ * Only page tables have memory behind their frames: copying or zeroing any
+ * other frame is refused with -ASPEN_EOPNOTSUPP.
+ */
+#define ASPEN_CONFIG_TABLES_ONLY 1u
+/**
+ * Nobody looks at contents: only frames of page tables have memory behind them,
+ * and faults work all the same. Pages are made, counted and shared as ever, but
+ * nothing is zeroed or copied, and no pager is asked for contents. For tools
+ * that follow what memory is mapped, not what it holds. Beside it TABLES_ONLY
+ * has no effect.
+ */
+#define ASPEN_CONFIG_CONTENTS_IGNORED 2u
+/** MERGEABLE is an advice that nobody knows. */
+#define ASPEN_CONFIG_KSM_ABSENT 4u
+/** Anonymous memory has no names. */
+#define ASPEN_CONFIG_VMA_NAMES_ABSENT 8u
+/** What config.huge_placement says holds for shared anonymous memory, too. */
+#define ASPEN_CONFIG_HUGE_SHARED_PLACEMENT 16u
+#define ASPEN_CONFIG_FLAGS                 31u /* all that there are */
+
 /** Fill with aspen_config_init(), then change what differs. */
 struct aspen_config {
     uint32_t frames;  /* 4 KiB frames of the machine: 64 to 2^32 - 2 */
     void *direct_map; /* handed to aspen_port_frame_pointer(), which has to find
                          frame 0: its answer is not NULL */
-    /**
-     * Only page tables have memory behind their frames: copying or zeroing
-     * any other frame is refused with -ASPEN_EOPNOTSUPP.
-     */
-    bool tables_only;
-    /**
-     * Nobody looks at contents: only frames of page tables have memory behind
-     * them, and faults work all the same. Pages are made, counted and shared
-     * as ever, but nothing is zeroed or copied, and no pager is asked for
-     * contents. For tools that follow what memory is mapped, not what it
-     * holds. If both are set this one counts, not tables_only.
-     */
-    bool contents_ignored;
+    unsigned flags;   /* ASPEN_CONFIG_*, ORed; 0 */
     enum aspen_overcommit overcommit;
     uint32_t overcommit_percent; /* of RAM, in mode NEVER; 50 */
     uint64_t overcommit_kbytes;  /* instead of the percentage; 0: unused */
@@ -92,14 +101,11 @@ struct aspen_config {
      * Linux's fault_around_bytes; 16. 0 or 1: none. */
     uint32_t fault_around_pages;
     enum aspen_huge_placement huge_placement;
-    bool ksm_absent;       /* MERGEABLE is an advice that nobody knows */
-    bool vma_names_absent; /* anonymous memory has no names */
-    unsigned pkeys;        /* protection keys, 0 included; at most
-                              ASPEN_PKEYS_MAX; the processor has none: 0, or
-                              1 where key 0 may be named (AArch64) */
+    unsigned pkeys; /* protection keys, 0 included; at most ASPEN_PKEYS_MAX;
+                       the processor has none: 0, or 1 where key 0 may be named
+                       (AArch64) */
     enum aspen_execute_only execute_only; /* KEY: there are keys; ENTRY: the
                                              format can say it (AArch64) */
-    bool huge_shared_placement; /* shared anonymous memory is aligned, too */
     /* The top of what munmap and mremap may name, where that is above user
      * space as the page tables have it: 2^56 - 4096 with 57-bit addresses,
      * which Linux gives only to who asks for them; page aligned,
@@ -117,7 +123,8 @@ void aspen_config_init(struct aspen_config *config);
  * Owns:    the embedder keeps the direct map and frees it after
  *          aspen_destroy().
  * Context: may sleep.
- * Returns: 0 and *aspen, or -ASPEN_EINVAL (a field makes no sense; userfault
+ * Returns: 0 and *aspen, or -ASPEN_EINVAL (a field makes no sense; an unknown
+ *          flag; userfault
  *          hooks without fork_prepare; only one half of the notifier's
  *          bracket, or of a thread's rights), -ASPEN_ENOMEM. On error nothing
  * is left.

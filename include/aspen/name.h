@@ -29,7 +29,7 @@ struct aspen_mm;
  * Returns: 0, -ASPEN_ENOMEM (a hole, after the rest was named; no memory for
  *          the name), -ASPEN_EINVAL (the name; address not page-aligned; the
  *          range wraps; a special mapping is cut; the machine has
- *          `vma_names_absent`), -ASPEN_EBADF (not anonymous memory; shared
+ *          VMA_NAMES_ABSENT), -ASPEN_EBADF (not anonymous memory; shared
  *          memory in level 6.1), -ASPEN_EAGAIN (no memory, map count),
  *          -ASPEN_EOPNOTSUPP (an edge inside a huge page), -ASPEN_EINTR.
  *          After any of these but a hole the address space is as it was.

@@ -36,7 +36,7 @@ copy_bytes(struct copy *copy, uint32_t frame, uint64_t bytes)
     char *page = aspen_frame_pointer(copy->aspen, frame);
     char *at = page + copy->address % ASPEN_PAGE_SIZE;
 
-    if (copy->aspen->config.contents_ignored) {
+    if (copy->aspen->config.flags & ASPEN_CONFIG_CONTENTS_IGNORED) {
         if (copy->in)
             memset(copy->in, 0, (size_t)bytes);
         return;
@@ -93,7 +93,7 @@ copy_all(struct copy *copy, unsigned flags, uint64_t *done)
     *done = 0;
     if (flags & ~(ASPEN_MEMORY_FORCE | ASPEN_MEMORY_REMOTE))
         return -ASPEN_EINVAL;
-    if (mm->aspen->config.tables_only && !mm->aspen->config.contents_ignored)
+    if (aspen_frames_refuse_contents(mm->aspen))
         return -ASPEN_EOPNOTSUPP;
     struct aspen_reach reach;
 

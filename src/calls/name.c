@@ -68,7 +68,7 @@ aspen_name_anon(struct aspen_mm *mm, uint64_t address, uint64_t length_bytes,
     struct aspen_name *made = NULL;
     int error = 0;
 
-    if (mm->aspen->config.vma_names_absent)
+    if (mm->aspen->config.flags & ASPEN_CONFIG_VMA_NAMES_ABSENT)
         return -ASPEN_EINVAL;
     if (name)
         error = aspen_name_create(mm->aspen, name, &made);

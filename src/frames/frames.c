@@ -353,7 +353,7 @@ aspen_frames_release(struct aspen *aspen, uint32_t *frames, unsigned count,
 static int
 no_contents(const struct aspen *aspen)
 {
-    return aspen->config.contents_ignored ? 0 : -ASPEN_EOPNOTSUPP;
+    return aspen_frames_refuse_contents(aspen) ? -ASPEN_EOPNOTSUPP : 0;
 }
 
 int

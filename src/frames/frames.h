@@ -135,13 +135,23 @@ void aspen_frames_release(struct aspen *aspen, uint32_t *frames, unsigned count,
 static inline bool
 aspen_frames_have_contents(const struct aspen *aspen)
 {
-    return !aspen->config.tables_only && !aspen->config.contents_ignored;
+    return !(aspen->config.flags &
+             (ASPEN_CONFIG_TABLES_ONLY | ASPEN_CONFIG_CONTENTS_IGNORED));
+}
+
+/* Is it an error to need contents, where there is no memory for them? */
+static inline bool
+aspen_frames_refuse_contents(const struct aspen *aspen)
+{
+    return (aspen->config.flags &
+            (ASPEN_CONFIG_TABLES_ONLY | ASPEN_CONFIG_CONTENTS_IGNORED)) ==
+           ASPEN_CONFIG_TABLES_ONLY;
 }
 
 /*
  * Zero one frame / copy one frame. -ASPEN_EOPNOTSUPP for a frame without
- * memory behind it (config.tables_only); nothing at all when contents are
- * ignored (config.contents_ignored).
+ * memory behind it (ASPEN_CONFIG_TABLES_ONLY); nothing at all when contents are
+ * ignored (ASPEN_CONFIG_CONTENTS_IGNORED).
  */
 ASPEN_MUST_USE int aspen_frame_zero(struct aspen *aspen, uint32_t frame);
 ASPEN_MUST_USE int aspen_frame_copy(struct aspen *aspen, uint32_t to,

@@ -108,6 +108,7 @@ static bool
 config_valid(const struct aspen_config *config)
 {
     return config->frames >= FRAMES_MIN && config->frames < ASPEN_NO_FRAME &&
+           !(config->flags & ~ASPEN_CONFIG_FLAGS) &&
            aspen_port_frame_pointer(config->direct_map, 0) &&
            config->mmap_min_address <= ASPEN_ADDRESS_LIMIT &&
            config->names_limit <= NAMES_LIMIT_MAX &&

@@ -39,7 +39,7 @@ static inline bool
 aspen_object_has_to_wait(const struct aspen_object *object)
 {
     return object->pager && object->pager->read &&
-           !object->aspen->config.contents_ignored;
+           !(object->aspen->config.flags & ASPEN_CONFIG_CONTENTS_IGNORED);
 }
 
 /*

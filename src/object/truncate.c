@@ -39,10 +39,7 @@ check_object(const struct aspen_object *object)
         return -ASPEN_EOPNOTSUPP;
     if (!aspen_object_has_pages(object))
         return -ASPEN_EINVAL;
-    return object->aspen->config.tables_only &&
-                   !object->aspen->config.contents_ignored
-               ? -ASPEN_EOPNOTSUPP
-               : 0;
+    return aspen_frames_refuse_contents(object->aspen) ? -ASPEN_EOPNOTSUPP : 0;
 }
 
 /* Blocks of pages are imported, and stay as they are. */

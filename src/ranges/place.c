@@ -230,9 +230,10 @@ wants_huge(const struct area *area, const struct aspen_mmap_args *args)
 static bool
 wants_shared(const struct area *area, const struct aspen_mmap_args *args)
 {
-    return args->object ? args->object->placement == ASPEN_PLACEMENT_SHMEM_HUGE
-                        : args->vm_flags & ASPEN_VM_SHARED &&
-                              area->mm->aspen->config.huge_shared_placement;
+    if (args->object)
+        return args->object->placement == ASPEN_PLACEMENT_SHMEM_HUGE;
+    return args->vm_flags & ASPEN_VM_SHARED &&
+           area->mm->aspen->config.flags & ASPEN_CONFIG_HUGE_SHARED_PLACEMENT;
 }
 
 static int

@@ -141,8 +141,8 @@ config_of_host(struct pair *p, struct aspen_config *config)
 {
     host_config(config);
     config->frames = FRAMES;
-    config->contents_ignored = true;
-    p->shared_aligns = config->huge_shared_placement;
+    config->flags |= ASPEN_CONFIG_CONTENTS_IGNORED;
+    p->shared_aligns = config->flags & ASPEN_CONFIG_HUGE_SHARED_PLACEMENT;
 }
 
 static void

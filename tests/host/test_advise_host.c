@@ -622,7 +622,7 @@ probe(struct sides *s)
     shows_guards = strstr(text, " gu") != NULL;
     assert_int_equal(munmap(host(0), PAGE), 0);
     if (madvise(NULL, 0, MADV_MERGEABLE))
-        s->config.ksm_absent = true;
+        s->config.flags |= ASPEN_CONFIG_KSM_ABSENT;
     if (madvise(NULL, 0, MADV_HUGEPAGE))
         s->config.huge_placement = ASPEN_HUGE_PLACEMENT_NEVER;
 }

@@ -115,7 +115,7 @@ compare_all(bool remote)
     host_config(&config);
     config.frames = 0;
     if (madvise(NULL, 0, MADV_MERGEABLE))
-        config.ksm_absent = true;
+        config.flags |= ASPEN_CONFIG_KSM_ABSENT;
     create(&s, &config);
     compare(&s, 0, remote);
     compare(&s, 2, remote);

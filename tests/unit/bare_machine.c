@@ -9,7 +9,7 @@ bare_create(uint32_t frames, bool memory)
     struct aspen *aspen = aspen_port_memory_alloc(sizeof(*aspen));
     assert_non_null(aspen);
     aspen->config.frames = frames;
-    aspen->config.tables_only = !memory;
+    aspen->config.flags = memory ? 0 : ASPEN_CONFIG_TABLES_ONLY;
     if (memory) {
         aspen->config.direct_map = aspen_posix_direct_map_create(frames);
         assert_non_null(aspen->config.direct_map);

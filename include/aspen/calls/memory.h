@@ -42,10 +42,11 @@ struct aspen_mm;
  * Returns: 0: all of it; -ASPEN_EINVAL (unknown flags), -ASPEN_EFAULT (nothing
  *          mapped there, not allowed, by its key either, raw memory, beyond the
  * end of an object), -ASPEN_EINTR, -ASPEN_ENOMEM, -ASPEN_EOPNOTSUPP (as
- *          aspen_fault(); config.tables_only), any error of a pager.
- *          With config.contents_ignored faults happen, aspen_read_memory()
- * gives zeroes, and what aspen_write_memory() is given is forgotten. Source:
- * process_vm_readv(2), ptrace(2).
+ *          aspen_fault(); ASPEN_CONFIG_TABLES_ONLY), any error of a pager.
+ *          With ASPEN_CONFIG_CONTENTS_IGNORED faults happen,
+ *          aspen_read_memory() gives zeroes, and what aspen_write_memory() is
+ *          given is forgotten.
+ * Source:  process_vm_readv(2), ptrace(2).
  */
 ASPEN_MUST_USE int aspen_read_memory(struct aspen_mm *mm, uint64_t address,
                                      void *buffer, uint64_t length_bytes,

@@ -33,7 +33,7 @@ is_known(const struct aspen *aspen, enum aspen_advice advice)
         return config->huge_placement != ASPEN_HUGE_PLACEMENT_NEVER;
     case ASPEN_MADV_MERGEABLE:
     case ASPEN_MADV_UNMERGEABLE:
-        return !config->ksm_absent;
+        return !(config->flags & ASPEN_CONFIG_KSM_ABSENT);
     case ASPEN_MADV_GUARD_INSTALL:
     case ASPEN_MADV_GUARD_REMOVE:
         return aspen_release_has_guards(aspen);

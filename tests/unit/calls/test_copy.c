@@ -358,13 +358,13 @@ test_no_contents(void **state)
     uint64_t done;
 
     aspen_config_init(&config);
-    config.tables_only = true;
+    config.flags |= ASPEN_CONFIG_TABLES_ONLY;
     create(&s, &config);
     helper_map(s.mm, BASE, 2, RW);
     assert_int_equal(aspen_read_memory(s.mm, BASE, bytes, 2, 0, &done),
                      -ASPEN_EOPNOTSUPP);
     destroy(&s);
-    config.contents_ignored = true;
+    config.flags |= ASPEN_CONFIG_CONTENTS_IGNORED;
     create(&s, &config);
     helper_map(s.mm, BASE, 2, RW);
     assert_int_equal(

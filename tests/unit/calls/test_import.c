@@ -372,7 +372,7 @@ huge_leaves_of_both_levels(void **state)
     struct aspen *aspen;
     (void)state;
 
-    config.tables_only = true;
+    config.flags |= ASPEN_CONFIG_TABLES_ONLY;
     aspen = helper_machine_from(&config);
     struct aspen_mm *mm = helper_new_mm(aspen);
     struct aspen_object *huge =
@@ -563,7 +563,7 @@ the_end_of_the_object_stops_it(void **state)
 {
     for (unsigned tables_only = 0; tables_only < 2; tables_only++) {
         struct aspen_config config = helper_config(1024);
-        config.tables_only = tables_only;
+        config.flags = tables_only ? ASPEN_CONFIG_TABLES_ONLY : 0;
         struct aspen *aspen = helper_machine_from(&config);
         struct aspen_mm *mm = helper_new_mm(aspen);
         struct aspen_object *file =

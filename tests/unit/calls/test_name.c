@@ -237,7 +237,7 @@ test_absent(void **state)
     (void)state;
 
     aspen_config_init(&config);
-    config.vma_names_absent = true;
+    config.flags |= ASPEN_CONFIG_VMA_NAMES_ABSENT;
     helper_create(&helper, &config);
     struct aspen_mm *mm = helper_mm(&helper);
     assert_int_equal(aspen_name_anon(mm, 0, 0, NULL), -ASPEN_EINVAL);

@@ -438,7 +438,7 @@ run_create(struct every *e, const struct call *call)
     aspen_config_init(&config);
     config.frames = 64;
     config.direct_map = e->helper.direct_map;
-    config.tables_only = true;
+    config.flags |= ASPEN_CONFIG_TABLES_ONLY;
     int error = aspen_create(&config, &aspen);
     return error ? error : aspen_destroy(aspen);
 }

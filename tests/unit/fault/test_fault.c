@@ -630,7 +630,7 @@ test_tables_only(void **state)
     struct helper_state before;
 
     aspen_config_init(&config);
-    config.tables_only = true;
+    config.flags |= ASPEN_CONFIG_TABLES_ONLY;
     helper_create(&helper, &config);
     struct aspen_mm *mm = helper_mm(&helper);
     uint64_t a = helper_map(mm, 0, 1, RW);

@@ -360,9 +360,9 @@ test_contents_ignored(void **state)
     struct space s;
 
     aspen_config_init(&config);
-    assert_false(config.contents_ignored);
-    config.contents_ignored = true;
-    config.tables_only = true; /* goes after it */
+    assert_int_equal(config.flags, 0);
+    config.flags = ASPEN_CONFIG_CONTENTS_IGNORED |
+                   ASPEN_CONFIG_TABLES_ONLY; /* goes after it */
     create(&s, &config);
     helper_map(s.mm, BASE, 2, RW);
     helper_map_object(s.mm, BASE + 2 * PAGE, 2, RW, s.file, 0);

@@ -58,7 +58,7 @@ new_machine(void)
     struct aspen *aspen = aspen_port_memory_alloc(sizeof(*aspen));
     assert_non_null(aspen);
     aspen->config.frames = 4096;
-    aspen->config.tables_only = true;
+    aspen->config.flags |= ASPEN_CONFIG_TABLES_ONLY;
     return aspen;
 }
 

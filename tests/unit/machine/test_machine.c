@@ -25,7 +25,7 @@ config_has_defaults(void **state)
     assert_int_equal(config.mmap_min_fixed, 65536);
     assert_int_equal(config.stack_guard_pages, 256);
     assert_int_equal(config.admin_reserve_pages, 0);
-    assert_false(config.tables_only);
+    assert_int_equal(config.flags, 0);
     assert_null(config.hooks.arch);
 }
 
@@ -57,6 +57,7 @@ create_checks_each_field(void **state)
 
     bad = good, bad.frames = 63, assert_refused(&bad);
     bad = good, bad.frames = 0, assert_refused(&bad);
+    bad = good, bad.flags = ASPEN_CONFIG_FLAGS + 1, assert_refused(&bad);
     bad = good, bad.overcommit = (enum aspen_overcommit)3, assert_refused(&bad);
     bad = good, bad.map_count_max = 0, assert_refused(&bad);
     bad = good, bad.semantics = (enum aspen_semantics)9, assert_refused(&bad);

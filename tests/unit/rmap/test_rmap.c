@@ -153,7 +153,7 @@ huge_leaves_are_found(void **state)
     struct aspen *aspen;
     (void)state;
 
-    config.tables_only = true;
+    config.flags |= ASPEN_CONFIG_TABLES_ONLY;
     aspen = helper_machine_from(&config);
     struct aspen_mm *mm = helper_new_mm(aspen);
     helper_import(mm, GIB, 2 * GIB / PAGE, MAY_RW, NULL, 0);

@@ -305,11 +305,12 @@ host_config(struct aspen_config *config)
         config->huge_placement = ASPEN_HUGE_PLACEMENT_NEVER;
     config->pkeys = has_pkeys() ? ASPEN_PKEYS_MAX : takes_key_0();
     config->execute_only = execute_only(config);
-    config->vma_names_absent = prctl(SET_VMA, ANON_NAME, NULL, 0, NULL) != 0;
-    config->huge_shared_placement =
-        file_says(THP "shmem_enabled", "[") &&
+    if (prctl(SET_VMA, ANON_NAME, NULL, 0, NULL))
+        config->flags |= ASPEN_CONFIG_VMA_NAMES_ABSENT;
+    if (file_says(THP "shmem_enabled", "[") &&
         !file_says(THP "shmem_enabled", "[never]") &&
-        !file_says(THP "shmem_enabled", "[deny]");
+        !file_says(THP "shmem_enabled", "[deny]"))
+        config->flags |= ASPEN_CONFIG_HUGE_SHARED_PLACEMENT;
 }
 
 enum aspen_placement

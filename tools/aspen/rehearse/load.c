@@ -156,8 +156,10 @@ make_machine(struct building *building)
                          "cannot reserve %zu MiB of addresses for the machine",
                          machine->direct_map_bytes >> 20);
     config.direct_map = machine->direct_map;
-    config.tables_only = building->use == MACHINE_FOR_FORK;
-    config.contents_ignored = building->use == MACHINE_FOR_CALLS;
+    if (building->use == MACHINE_FOR_FORK)
+        config.flags = ASPEN_CONFIG_TABLES_ONLY;
+    else if (building->use == MACHINE_FOR_CALLS)
+        config.flags = ASPEN_CONFIG_CONTENTS_IGNORED;
     config.overcommit = ASPEN_OVERCOMMIT_ALWAYS;
     config.map_count_max = MAP_COUNT_MAX;
     if (building->snapshot->vma_count > MAP_COUNT_MAX)

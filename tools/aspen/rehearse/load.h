@@ -2,8 +2,8 @@
 /*
  * load.h - a machine that holds one captured address space.
  *
- * Only its page tables have memory (aspen_config.tables_only,
- * contents_ignored): tens of GiB cost 32 bytes a page for the frame table and 8
+ * Only its page tables have memory (ASPEN_CONFIG_TABLES_ONLY,
+ * CONTENTS_IGNORED): tens of GiB cost 32 bytes a page for the frame table and 8
  * for its entries.
  */
 #ifndef ASPEN_LOAD_H

@@ -147,7 +147,7 @@ begin_machine(struct shadow_session *session)
     int result;
 
     host_config(&config);
-    config.contents_ignored = true;
+    config.flags |= ASPEN_CONFIG_CONTENTS_IGNORED;
     shadow_call_hooks(session, &config);
     result = host_direct_map(&config);
     if (result != 0)
