@@ -31,7 +31,8 @@ struct aspen_mm;
  *          -ASPEN_EINTR   a fatal signal is pending
  *          -ASPEN_EHWPOISON the page is poisoned (SIGBUS)
  *          -ASPEN_EAGAIN  NOWAIT, and a pager has to be asked
- *          -ASPEN_EINVAL  `access` is no such value
+ *          -ASPEN_EINVAL  `access` is no such value, or a device's hook set an
+ *                         unknown flag
  *          -ASPEN_EOPNOTSUPP swapped out, huge, or for userfault: not
  *                         supported yet; or frames without memory
  *                         (ASPEN_CONFIG_TABLES_ONLY)

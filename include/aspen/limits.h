@@ -127,11 +127,15 @@ ASPEN_MUST_USE int aspen_layout_move(struct aspen_mm *mm,
 /** Context: may sleep. Takes the mmap lock for reading. */
 void aspen_layout_read(struct aspen_mm *mm, struct aspen_layout *layout);
 
+/** The layout's bottom_up. */
+#define ASPEN_LAYOUT_CHOICE_BOTTOM_UP 1u
+/** The stack's place is random: room for that stays above the area. */
+#define ASPEN_LAYOUT_CHOICE_RANDOM_STACK 2u
+#define ASPEN_LAYOUT_CHOICE_FLAGS        3u /* all that there are */
+
 /** What Linux derives the ends of the mmap area from. */
 struct aspen_layout_choice {
-    bool bottom_up;
-    /* The stack's place is random: room for that stays above the area. */
-    bool random_stack;
+    unsigned flags; /* ASPEN_LAYOUT_CHOICE_*, ORed */
     /* How far chance moves the area: whole pages, at most an eighth of user
      * space, which is the most that Linux draws. More counts as that. */
     uint64_t random_bytes;
@@ -140,14 +144,15 @@ struct aspen_layout_choice {
 /**
  * Place the mmap area as exec does for a task with the limit STACK of `mm`:
  * fill in mmap_base, mmap_bottom and bottom_up, and leave the rest of *layout.
- * Changes nothing of the space. Cannot fail.
+ * Changes nothing of the space.
  *
  * Context: any.
+ * Returns: 0, or -ASPEN_EINVAL (an unknown flag), and *layout is as it was.
  * Source:  Linux v6.12 arch_pick_mmap_layout().
  */
-void aspen_layout_choose(const struct aspen_mm *mm,
-                         const struct aspen_layout_choice *choice,
-                         struct aspen_layout *layout);
+ASPEN_MUST_USE int aspen_layout_choose(const struct aspen_mm *mm,
+                                       const struct aspen_layout_choice *choice,
+                                       struct aspen_layout *layout);
 
 #ifdef __cplusplus
 }

@@ -30,13 +30,19 @@ enum aspen_placement {
     ASPEN_PLACEMENT_SHMEM_HUGE, /* shared memory that may have huge pages */
 };
 
-/** What a device's fault hook answers with. */
+/** Instead of a raw frame: the page of the object's own cache, as for a file;
+ * the number means nothing. */
+#define ASPEN_DEVICE_FRAME_CACHED 1u
+/** Writable without asking mkwrite first. */
+#define ASPEN_DEVICE_FRAME_WRITABLE 2u
+#define ASPEN_DEVICE_FRAME_FLAGS    3u /* all that there are */
+
+/** What a device's fault hook answers with. An unknown flag fails the access
+ * with -ASPEN_EINVAL. */
 struct aspen_device_frame {
     uint64_t number; /* a raw frame: no frame of the machine; 0: none, or the
                         hook has put one in by aspen_insert_raw() */
-    bool cached;     /* instead: the page of the object's own cache, as for a
-                        file; the number means nothing */
-    bool writable;   /* without asking mkwrite first */
+    unsigned flags;  /* ASPEN_DEVICE_FRAME_*, ORed */
 };
 
 /**
@@ -134,6 +140,13 @@ struct aspen_pager_ops {
     void (*release)(void *context);
 };
 
+/** SHMEM: its size is charged while it lives. */
+#define ASPEN_OBJECT_CHARGED 1u
+/** SHMEM that no file system has a link to (shared without a file, memfd): its
+ * mappings may have names. */
+#define ASPEN_OBJECT_ANONYMOUS 2u
+#define ASPEN_OBJECT_FLAGS     3u /* all that there are */
+
 struct aspen_object_args {
     enum aspen_object_kind kind;
     uint64_t device; /* major << 32 | minor; with inode: who it is, for
@@ -144,17 +157,14 @@ struct aspen_object_args {
     const struct aspen_pager_ops *pager; /* or NULL: pages start as zeroes */
     void *context;                       /* handed to the pager */
     enum aspen_placement placement;
-    bool charged; /* SHMEM: its size is charged while it lives */
-    /* SHMEM that no file system has a link to (shared without a file, memfd):
-     * its mappings may have names. */
-    bool anonymous;
+    unsigned flags; /* ASPEN_OBJECT_CHARGED, ASPEN_OBJECT_ANONYMOUS, ORed */
 };
 
 /**
  * Make an object with one reference: the caller's.
  * Context: may sleep.
- * Returns: 0 and *object, or -ASPEN_EINVAL (unknown kind; `charged` or
- *          `anonymous` and not SHMEM), -ASPEN_ENOMEM (no memory, or the charge
+ * Returns: 0 and *object, or -ASPEN_EINVAL (unknown kind or flag; a
+ *          flag and not SHMEM), -ASPEN_ENOMEM (no memory, or the charge
  *          is refused).
  */
 ASPEN_MUST_USE int aspen_object_create(struct aspen *aspen,

@@ -19,9 +19,9 @@ ask_mkwrite(struct aspen_fault *fault, struct aspen_object *object)
 {
     struct aspen_device_frame *frame = &fault->device;
 
-    if (!aspen_fault_is_write(fault) || frame->writable || frame->cached)
+    if (!aspen_fault_is_write(fault) || frame->flags)
         return 0;
-    frame->writable = true;
+    frame->flags = ASPEN_DEVICE_FRAME_WRITABLE;
     return object->pager && object->pager->mkwrite
                ? object->pager->mkwrite(object->context,
                                         fault->page_offset << ASPEN_PAGE_SHIFT)
@@ -43,6 +43,8 @@ aspen_fault_ask_device(struct aspen_fault *fault)
         error = object->pager->fault(object->context,
                                      fault->page_offset << ASPEN_PAGE_SHIFT,
                                      fault->access, &fault->device);
+    if (!error && fault->device.flags & ~ASPEN_DEVICE_FRAME_FLAGS)
+        error = -ASPEN_EINVAL;
     if (!error)
         error = ask_mkwrite(fault, object);
     fault->device_known = !error;
@@ -73,7 +75,8 @@ bits_of(const struct aspen_fault *fault)
     uint64_t both = ASPEN_VM_SHARED | ASPEN_VM_WRITE;
     unsigned bits = aspen_fault_bits(fault) | ASPEN_ENTRY_SPECIAL;
 
-    if (fault->device.writable && (fault->vma->flags & both) == both)
+    if (fault->device.flags & ASPEN_DEVICE_FRAME_WRITABLE &&
+        (fault->vma->flags & both) == both)
         bits |= ASPEN_ENTRY_WRITE;
     if (aspen_fault_is_write(fault))
         bits |= ASPEN_ENTRY_DIRTY;
@@ -140,7 +143,7 @@ aspen_fault_device(struct aspen_fault *fault)
         fault->page_offset = aspen_vma_offset(vma, fault->address);
         return aspen_fault_need_object(fault, ASPEN_FAULT_DEVICE);
     }
-    if (fault->device.cached)
+    if (fault->device.flags & ASPEN_DEVICE_FRAME_CACHED)
         return aspen_fault_object(fault);
     if (!(vma->flags & (ASPEN_VM_PFNMAP | ASPEN_VM_MIXEDMAP)) ||
         fault->device.number >> ASPEN_ENTRY_NUMBER_BITS)

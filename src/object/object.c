@@ -48,11 +48,12 @@ aspen_object_create(struct aspen *aspen, const struct aspen_object_args *args,
 {
     if ((unsigned)args->kind > ASPEN_OBJECT_HUGETLB ||
         (unsigned)args->placement > ASPEN_PLACEMENT_SHMEM_HUGE ||
-        ((args->charged || args->anonymous) &&
-         args->kind != ASPEN_OBJECT_SHMEM))
+        args->flags & ~ASPEN_OBJECT_FLAGS ||
+        (args->flags && args->kind != ASPEN_OBJECT_SHMEM))
         return -ASPEN_EINVAL;
 
-    uint64_t charge = args->charged ? aspen_pages_of(args->size_bytes) : 0;
+    const bool charged = args->flags & ASPEN_OBJECT_CHARGED;
+    uint64_t charge = charged ? aspen_pages_of(args->size_bytes) : 0;
     int error = aspen_charge(aspen, charge);
     if (error)
         return error;
@@ -62,8 +63,8 @@ aspen_object_create(struct aspen *aspen, const struct aspen_object_args *args,
         return -ASPEN_ENOMEM;
     }
     object_init(aspen, object, args);
-    object->charged = args->charged;
-    object->anonymous = args->anonymous;
+    object->charged = charged;
+    object->anonymous = args->flags & ASPEN_OBJECT_ANONYMOUS;
     object->charged_pages = charge;
     aspen_spin_lock(&aspen->registry_lock, ASPEN_LOCK_LEAF);
     aspen_list_push_back(&aspen->objects, &object->link);
@@ -82,8 +83,8 @@ aspen_object_create_shared(struct aspen *aspen, uint64_t size_bytes,
         .inode = aspen_fetch_add_relaxed(&aspen->next_shmem_inode, 1) + 1,
         .size_bytes = size_bytes,
         .name = "/dev/zero (deleted)",
-        .charged = !(vm_flags & ASPEN_VM_NORESERVE),
-        .anonymous = true,
+        .flags = ASPEN_OBJECT_ANONYMOUS |
+                 (vm_flags & ASPEN_VM_NORESERVE ? 0 : ASPEN_OBJECT_CHARGED),
     };
 
     return aspen_object_create(aspen, &args, object);

@@ -173,7 +173,7 @@ aspen_layout_read(struct aspen_mm *mm, struct aspen_layout *layout)
     aspen_read_unlock(&mm->mmap_lock);
 }
 
-void
+int
 aspen_layout_choose(const struct aspen_mm *mm,
                     const struct aspen_layout_choice *choice,
                     struct aspen_layout *layout)
@@ -183,14 +183,19 @@ aspen_layout_choose(const struct aspen_mm *mm,
         aspen_align_down(aspen_min_u64(choice->random_bytes, top / RANDOM_PART),
                          ASPEN_PAGE_SIZE);
     uint64_t stack = aspen_limit(mm, ASPEN_LIMIT_STACK);
-    uint64_t more = aspen_stack_guard_bytes(mm->aspen) +
-                    (choice->random_stack ? ASPEN_STACK_RANDOM : 0);
+    uint64_t more =
+        aspen_stack_guard_bytes(mm->aspen) +
+        (choice->flags & ASPEN_LAYOUT_CHOICE_RANDOM_STACK ? ASPEN_STACK_RANDOM
+                                                          : 0);
 
+    if (choice->flags & ~ASPEN_LAYOUT_CHOICE_FLAGS)
+        return -ASPEN_EINVAL;
     if (stack + more > stack)
         stack += more;
     stack = aspen_min_u64(aspen_max_u64(stack, STACK_LEAST), top / 6 * 5);
     layout->mmap_base = aspen_align_up(top - stack - random, ASPEN_PAGE_SIZE);
     layout->mmap_bottom =
         aspen_align_up(ASPEN_MMAP_BOTTOM, ASPEN_PAGE_SIZE) + random;
-    layout->bottom_up = choice->bottom_up;
+    layout->bottom_up = choice->flags & ASPEN_LAYOUT_CHOICE_BOTTOM_UP;
+    return 0;
 }

@@ -131,8 +131,9 @@ every_setup(void *context)
     e->mm = helper_mm(h);
     e->file = helper_object(h, ASPEN_OBJECT_FILE, 64, &file_ops, e);
     e->shmem = helper_object(h, ASPEN_OBJECT_SHMEM, 64, NULL, NULL);
-    struct aspen_object_args charged = {
-        .kind = ASPEN_OBJECT_SHMEM, .size_bytes = MIB, .charged = true};
+    struct aspen_object_args charged = {.kind = ASPEN_OBJECT_SHMEM,
+                                        .size_bytes = MIB,
+                                        .flags = ASPEN_OBJECT_CHARGED};
     assert_int_equal(aspen_object_create(h->aspen, &charged, &e->charged), 0);
     helper_map(e->mm, AT(ANON), 10, RW);
     for (unsigned i = 2; i < 6; i++)

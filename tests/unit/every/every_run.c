@@ -509,6 +509,17 @@ run_layout_set(struct every *e, const struct call *call)
 }
 
 int
+run_layout_choose(struct every *e, const struct call *call)
+{
+    const struct aspen_layout_choice choice = {
+        .flags = ASPEN_LAYOUT_CHOICE_RANDOM_STACK};
+    struct aspen_layout layout = {.brk = 0};
+    (void)call;
+
+    return aspen_layout_choose(e->mm, &choice, &layout);
+}
+
+int
 run_layout_move(struct every *e, const struct call *call)
 {
     (void)call;

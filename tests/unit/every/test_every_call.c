@@ -30,6 +30,7 @@ static const struct call calls[] = {
     CALL(aspen_limit_set, "no gate", .run = run_limit_set),
     CALL(aspen_privileges_set, "no gate", .run = run_privileges_set),
     CALL(aspen_layout_set, "no gate", .run = run_layout_set),
+    CALL(aspen_layout_choose, "no gate", .run = run_layout_choose),
     CALL(aspen_layout_move, "no gate", .run = run_layout_move),
     CALL(aspen_mm_activate, "no gate", .run = run_mm_activate),
     CALL(aspen_mm_deactivate, "no gate", .run = run_mm_deactivate),

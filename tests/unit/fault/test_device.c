@@ -19,11 +19,10 @@ struct device {
     uint64_t faults;
     uint64_t mkwrites;
     unsigned access; /* of the last fault */
-    bool writable;
-    bool inserts; /* the hook inserts by itself */
-    bool silent;  /* it names no frame */
-    bool drops;   /* mkwrite drops the page of 300 */
-    bool cached;
+    bool inserts;    /* the hook inserts by itself */
+    bool silent;     /* it names no frame */
+    bool drops;      /* mkwrite drops the page of 300 */
+    unsigned flags;  /* of its answers */
     int error;
     int refuse_write;
     int refuse_split;
@@ -40,8 +39,7 @@ device_fault(void *context, uint64_t offset_bytes, unsigned access,
     device->access = access;
     if (!device->silent)
         frame->number = RAW + offset_bytes / PAGE;
-    frame->writable = device->writable;
-    frame->cached = device->cached;
+    frame->flags = device->flags;
     if (device->inserts)
         assert_int_equal(aspen_insert_raw(device->mm,
                                           AT(100 + offset_bytes / PAGE),
@@ -155,7 +153,7 @@ test_fault_answers(void **state)
     assert_int_equal(aspen_fault(s->mm, AT(104), ASPEN_ACCESS_WRITE), 0);
     assert_int_equal(device->mkwrites, 2);
     assert_raw(s->mm, AT(104), RAW + 4, true);
-    device->writable = true;
+    device->flags = ASPEN_DEVICE_FRAME_WRITABLE;
     assert_int_equal(aspen_fault(s->mm, AT(105), ASPEN_ACCESS_READ), 0);
     assert_raw(s->mm, AT(105), RAW + 5, true);
     assert_int_equal(device->mkwrites, 2);
@@ -229,15 +227,18 @@ static void
 test_mixed(void **state)
 {
     struct scene *s = *state;
-    struct device device = {.helper = &s->helper, .mm = s->mm, .cached = true};
+    struct device device = {
+        .helper = &s->helper, .mm = s->mm, .flags = ASPEN_DEVICE_FRAME_CACHED};
     struct aspen_object *object =
         helper_object(&s->helper, ASPEN_OBJECT_SHMEM, 8, &device_ops, &device);
     uint32_t frame;
 
     helper_map_object(s->mm, AT(300), 8, RW | SHARED | MIXEDMAP, object, 0);
     helper_put(&s->helper, s->mm, AT(301), 5);
-    device.cached = false;
-    device.writable = true;
+    device.flags = ASPEN_DEVICE_FRAME_FLAGS + 1;
+    assert_int_equal(aspen_fault(s->mm, AT(302), ASPEN_ACCESS_WRITE),
+                     -ASPEN_EINVAL);
+    device.flags = ASPEN_DEVICE_FRAME_WRITABLE;
     assert_int_equal(aspen_fault(s->mm, AT(302), ASPEN_ACCESS_WRITE), 0);
     assert_raw(s->mm, AT(302), RAW + 2, true);
     assert_int_equal(aspen_translate(s->mm, AT(301), ASPEN_ACCESS_READ, &frame),
@@ -345,7 +346,7 @@ test_no_frame_named(void **state)
     struct scene *s = *state;
 
     s->device.silent = true;
-    s->device.writable = true;
+    s->device.flags = ASPEN_DEVICE_FRAME_WRITABLE;
     for (unsigned access = 1; access <= 2; access++)
         assert_int_equal(aspen_fault(s->mm, AT(100), access), -ASPEN_EFBIG);
     assert_int_equal(s->device.faults, 4); /* asked twice each: see below */

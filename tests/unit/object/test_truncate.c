@@ -326,8 +326,9 @@ static void
 test_charged_object_is_resized(void **state)
 {
     struct scene *s = *state;
-    struct aspen_object_args args = {
-        .kind = ASPEN_OBJECT_SHMEM, .size_bytes = AT(8) - 1, .charged = true};
+    struct aspen_object_args args = {.kind = ASPEN_OBJECT_SHMEM,
+                                     .size_bytes = AT(8) - 1,
+                                     .flags = ASPEN_OBJECT_CHARGED};
     struct aspen_object *object;
 
     assert_int_equal(aspen_object_create(s->helper.aspen, &args, &object), 0);
@@ -340,6 +341,10 @@ test_charged_object_is_resized(void **state)
     aspen_object_put(object);
     assert_int_equal(helper_committed(&s->helper), 0);
     args.kind = ASPEN_OBJECT_FILE;
+    assert_int_equal(aspen_object_create(s->helper.aspen, &args, &object),
+                     -ASPEN_EINVAL);
+    args.kind = ASPEN_OBJECT_SHMEM;
+    args.flags = ASPEN_OBJECT_FLAGS + 1;
     assert_int_equal(aspen_object_create(s->helper.aspen, &args, &object),
                      -ASPEN_EINVAL);
 }
@@ -360,7 +365,7 @@ test_refused_size_is_not_charged(void **state)
     struct scene *s = *state;
     struct aspen_object_args args = {.kind = ASPEN_OBJECT_SHMEM,
                                      .size_bytes = AT(8),
-                                     .charged = true,
+                                     .flags = ASPEN_OBJECT_CHARGED,
                                      .pager = &pager};
     struct aspen_object *object;
 

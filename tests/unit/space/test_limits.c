@@ -365,22 +365,26 @@ choices(void **state)
     const uint64_t gap = AT(256);
 
     limit(s, ASPEN_LIMIT_STACK, MIB); /* 128 MiB are the least */
-    aspen_layout_choose(s->mm, &choice, &layout);
+    assert_int_equal(aspen_layout_choose(s->mm, &choice, &layout), 0);
     assert_int_equal(layout.mmap_base, top - 128 * MIB - AT(10));
     assert_int_equal(layout.mmap_bottom, BOTTOM + AT(10));
     assert_false(layout.bottom_up);
     assert_int_equal(layout.brk, 3);
     limit(s, ASPEN_LIMIT_STACK, GIB);
-    choice.random_stack = true;
-    aspen_layout_choose(s->mm, &choice, &layout);
+    choice.flags = ASPEN_LAYOUT_CHOICE_RANDOM_STACK;
+    assert_int_equal(aspen_layout_choose(s->mm, &choice, &layout), 0);
     assert_int_equal(layout.mmap_base,
                      top - GIB - gap - AT(STACK_RANDOM_PAGES) - AT(10));
     limit(s, ASPEN_LIMIT_STACK, ASPEN_UNLIMITED); /* 5/6 are the most */
-    choice.bottom_up = true;
-    aspen_layout_choose(s->mm, &choice, &layout);
+    choice.flags |= ASPEN_LAYOUT_CHOICE_BOTTOM_UP;
+    assert_int_equal(aspen_layout_choose(s->mm, &choice, &layout), 0);
     assert_true(layout.bottom_up);
     assert_int_equal(layout.mmap_base,
                      (top - top / 6 * 5 - AT(10) + PAGE - 1) / PAGE * PAGE);
+    choice.flags = ASPEN_LAYOUT_CHOICE_FLAGS + 1;
+    assert_int_equal(aspen_layout_choose(s->mm, &choice, &layout),
+                     -ASPEN_EINVAL);
+    assert_true(layout.bottom_up);
 }
 
 /* What Linux can draw at most is as given; all that is more counts as that. */
@@ -393,18 +397,18 @@ choices_stay_in_user_space(void **state)
     struct aspen_layout_choice choice = {.random_bytes = most};
     struct aspen_layout expected = {.brk = 0}, layout = {.brk = 0};
 
-    aspen_layout_choose(s->mm, &choice, &expected);
+    assert_int_equal(aspen_layout_choose(s->mm, &choice, &expected), 0);
     assert_int_equal(expected.mmap_base,
                      (top - top / 6 * 5 - most + PAGE - 1) / PAGE * PAGE);
     assert_int_equal(expected.mmap_bottom, BOTTOM + most);
     assert_int_equal(set(s, &expected), 0);
     for (unsigned bit = 45; bit < 64; bit++) {
         choice.random_bytes = UINT64_C(1) << bit;
-        aspen_layout_choose(s->mm, &choice, &layout);
+        assert_int_equal(aspen_layout_choose(s->mm, &choice, &layout), 0);
         assert_memory_equal(&layout, &expected, sizeof(layout));
     }
     choice.random_bytes = UINT64_MAX;
-    aspen_layout_choose(s->mm, &choice, &layout);
+    assert_int_equal(aspen_layout_choose(s->mm, &choice, &layout), 0);
     assert_memory_equal(&layout, &expected, sizeof(layout));
 }
 

@@ -630,18 +630,19 @@ static int
 find_area(const struct host_process *process, struct aspen_mm *mm,
           struct aspen_layout *layout)
 {
-    struct aspen_layout_choice choice = {.bottom_up = layout->bottom_up,
-                                         .random_stack = process->random};
+    struct aspen_layout_choice choice = {
+        .flags = (layout->bottom_up ? ASPEN_LAYOUT_CHOICE_BOTTOM_UP : 0) |
+                 (process->random ? ASPEN_LAYOUT_CHOICE_RANDOM_STACK : 0)};
     uint64_t edge = 0;
 
-    aspen_layout_choose(mm, &choice, layout);
-    int error = find_edge(process, layout, &edge);
+    int error = aspen_layout_choose(mm, &choice, layout);
+    if (!error)
+        error = find_edge(process, layout, &edge);
     if (error)
         return error;
-    choice.random_bytes = choice.bottom_up ? edge - layout->mmap_bottom
-                                           : layout->mmap_base - edge;
-    aspen_layout_choose(mm, &choice, layout);
-    return 0;
+    choice.random_bytes = layout->bottom_up ? edge - layout->mmap_bottom
+                                            : layout->mmap_base - edge;
+    return aspen_layout_choose(mm, &choice, layout);
 }
 
 int

@@ -93,7 +93,7 @@ add_file(struct shadow_session *session, const struct name *mapped,
         .inode = shown->inode,
         .size_bytes = INT64_MAX & ~(uint64_t)4095,
         .placement = (enum aspen_placement)placement,
-        .anonymous = anonymous,
+        .flags = anonymous ? ASPEN_OBJECT_ANONYMOUS : 0,
     };
     struct file file = {.mapped = *mapped, .stat = *stat};
     struct file *list =
