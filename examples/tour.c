@@ -28,7 +28,7 @@ static void
 show(const char *title, struct aspen_mm *mm)
 {
     printf("-- %s\n", title);
-    aspen_inspect_mm(mm, true, print, NULL);
+    aspen_inspect_mm(mm, ASPEN_INSPECT_PAGES, print, NULL);
 }
 
 static int

@@ -17,9 +17,13 @@ struct aspen_mm;
 /** Gets text piece by piece; `text` is not terminated. */
 typedef void aspen_text_sink(void *context, const char *text, size_t length);
 
+/** For aspen_inspect_mm(): page-table entries, too. */
+#define ASPEN_INSPECT_PAGES 1u
+
 /**
  * Text of /proc/P/maps, /proc/P/smaps in Linux's format, and the project's own
- * notation (docs/use/notation.md; `pages` also lists page-table entries).
+ * notation (docs/use/notation.md; an unknown flag
+ * has no effect).
  *
  * Context: may sleep; takes the mmap lock for reading; the sink must not call
  * into this address space.
@@ -31,8 +35,8 @@ void aspen_inspect_maps_range(struct aspen_mm *mm, uint64_t start, uint64_t end,
                               aspen_text_sink *sink, void *context);
 void aspen_inspect_smaps(struct aspen_mm *mm, aspen_text_sink *sink,
                          void *context);
-void aspen_inspect_mm(struct aspen_mm *mm, bool pages, aspen_text_sink *sink,
-                      void *context);
+void aspen_inspect_mm(struct aspen_mm *mm, unsigned flags,
+                      aspen_text_sink *sink, void *context);
 
 /**
  * Hashes of an address space. Spaces with equal hashes are equal in everything

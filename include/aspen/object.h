@@ -257,20 +257,24 @@ ASPEN_MUST_USE int aspen_object_write(struct aspen_object *object,
                                       uint64_t offset_bytes, const void *buffer,
                                       uint64_t length_bytes, uint64_t *done);
 
+/** Private copies, too. */
+#define ASPEN_OBJECT_UNMAP_COPIES 1u
+
 /**
- * Take the range out of all mappings: the next access faults. With `copies` it
+ * Take the range out of all mappings: the next access faults. With COPIES it
  * drops private copies, too, and what was written there.
  *
  * Units:   bytes; whole pages, whatever the range touches.
  * Context: may sleep; no lock of the core is held.
  * Returns: 0; or with nothing changed -ASPEN_EOPNOTSUPP (a huge page would have
- *          to be split), -ASPEN_EINVAL (that of a HUGETLB mapping). It cannot
- *          fail where all mappings have pages of 4096 bytes.
+ *          to be split), -ASPEN_EINVAL (an unknown flag; that of a HUGETLB
+ *          mapping). With known flags it cannot fail where all mappings have
+ *          pages of 4096 bytes.
  * Source:  Linux's unmap_mapping_range(), for drivers that take memory back.
  */
 ASPEN_MUST_USE int aspen_object_unmap(struct aspen_object *object,
                                       uint64_t offset_bytes,
-                                      uint64_t length_bytes, bool copies);
+                                      uint64_t length_bytes, unsigned flags);
 
 #ifdef __cplusplus
 }

@@ -110,11 +110,11 @@ aspen_pin_range(struct aspen_mm *mm, uint64_t address, uint64_t length_bytes,
 
 void
 aspen_unpin(struct aspen_mm *mm, const uint32_t *frames, uint64_t pages,
-            bool dirty)
+            unsigned flags)
 {
     if (pages == 0) /* nothing: not the last pin, which holds the space */
         return;
-    for (uint64_t i = 0; dirty && i < pages; i++)
+    for (uint64_t i = 0; flags & ASPEN_UNPIN_DIRTY && i < pages; i++)
         aspen_reach_written(mm->aspen, frames[i]);
     unpin_frames(mm->aspen, frames, pages);
     uncount_pins(mm, pages);

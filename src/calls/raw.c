@@ -62,16 +62,16 @@ insert(struct aspen_vma *vma, uint64_t address, uint64_t number, bool writable)
 
 int
 aspen_insert_raw(struct aspen_mm *mm, uint64_t address, uint64_t number,
-                 bool writable)
+                 unsigned flags)
 {
     if (!aspen_is_aligned(address, ASPEN_PAGE_SIZE) ||
-        !aspen_entry_raw_valid(number, 1))
+        !aspen_entry_raw_valid(number, 1) || flags & ~ASPEN_RAW_WRITABLE)
         return -ASPEN_EINVAL;
     aspen_read_lock(&mm->mmap_lock, ASPEN_LOCK_MM);
     struct aspen_vma *vma = aspen_vma_find(mm, address);
     int error = check_vma(vma, address);
     if (!error)
-        error = insert(vma, address, number, writable);
+        error = insert(vma, address, number, flags & ASPEN_RAW_WRITABLE);
     aspen_read_unlock(&mm->mmap_lock);
     return error;
 }

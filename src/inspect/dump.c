@@ -281,10 +281,11 @@ put_mm(struct aspen_text *text, struct aspen_mm *mm)
 }
 
 void
-aspen_inspect_mm(struct aspen_mm *mm, bool pages, aspen_text_sink *sink,
+aspen_inspect_mm(struct aspen_mm *mm, unsigned flags, aspen_text_sink *sink,
                  void *context)
 {
-    struct dump dump = {.aspen = mm->aspen, .pages = pages};
+    struct dump dump = {.aspen = mm->aspen,
+                        .pages = flags & ASPEN_INSPECT_PAGES};
     struct aspen_tree_cursor cursor;
     struct aspen_vma *vma;
     char buffer[512];

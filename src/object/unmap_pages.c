@@ -77,9 +77,13 @@ aspen_object_unmap_pages(struct aspen_object *object, uint64_t first,
 
 int
 aspen_object_unmap(struct aspen_object *object, uint64_t offset_bytes,
-                   uint64_t length_bytes, bool copies)
+                   uint64_t length_bytes, unsigned flags)
 {
     uint64_t room = UINT64_MAX - offset_bytes;
+    const bool copies = flags & ASPEN_OBJECT_UNMAP_COPIES;
+
+    if (flags & ~ASPEN_OBJECT_UNMAP_COPIES)
+        return -ASPEN_EINVAL;
 
     if (length_bytes == 0)
         return 0;

@@ -81,7 +81,7 @@ take_back_task(void *unused)
     (void)unused;
     for (unsigned i = 0; i < 2; i++) {
         scene.generation++;
-        must(aspen_object_unmap(scene.device, 0, PAGE, false));
+        must(aspen_object_unmap(scene.device, 0, PAGE, 0));
     }
 }
 

@@ -198,7 +198,7 @@ static void
 take_back_task(void *unused)
 {
     (void)unused;
-    must(aspen_object_unmap(scene.object, 0, HUGE, false));
+    must(aspen_object_unmap(scene.object, 0, HUGE, 0));
 }
 
 static void

@@ -83,8 +83,9 @@ ask_aspen(struct sides *s, unsigned count, int advice, bool remote)
     for (unsigned i = 0; i < count; i++)
         ranges[i] = (struct aspen_advise_range){
             (uintptr_t)s->ranges[i].iov_base, s->ranges[i].iov_len};
-    int error = aspen_process_madvise(s->mm, ranges, count,
-                                      (enum aspen_advice)advice, remote, &done);
+    int error =
+        aspen_process_madvise(s->mm, ranges, count, (enum aspen_advice)advice,
+                              remote ? ASPEN_ADVISE_REMOTE : 0, &done);
     return error ? error : (int64_t)done;
 }
 

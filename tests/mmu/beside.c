@@ -541,20 +541,20 @@ CALL(aspen_object_write,
      (object, offset_bytes, bytes, length_bytes, done))
 CALL(aspen_object_unmap,
      (struct aspen_object * object, uint64_t offset_bytes,
-      uint64_t length_bytes, bool copies),
-     (object, offset_bytes, length_bytes, copies))
+      uint64_t length_bytes, unsigned flags),
+     (object, offset_bytes, length_bytes, flags))
 CALL(aspen_pin_range,
      (struct aspen_mm * mm, uint64_t address, uint64_t length_bytes,
       unsigned flags, uint32_t *frames),
      (mm, address, length_bytes, flags, frames))
 CALL_VOID(aspen_unpin,
           (struct aspen_mm * mm, const uint32_t *frames, uint64_t pages,
-           bool dirty),
-          (mm, frames, pages, dirty))
+           unsigned flags),
+          (mm, frames, pages, flags))
 CALL(aspen_pkey_free, (struct aspen_mm * mm, int pkey), (mm, pkey))
 CALL(aspen_insert_raw,
-     (struct aspen_mm * mm, uint64_t address, uint64_t number, bool writable),
-     (mm, address, number, writable))
+     (struct aspen_mm * mm, uint64_t address, uint64_t number, unsigned flags),
+     (mm, address, number, flags))
 CALL(aspen_remap_raw,
      (struct aspen_mm * mm, uint64_t address, uint64_t length_bytes,
       uint64_t number),

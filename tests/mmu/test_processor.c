@@ -268,7 +268,7 @@ take_back(void *context, uint32_t root, uint64_t start, uint64_t end,
 
     (void)root, (void)start, (void)end, (void)tables;
     only_once();
-    assert_int_equal(aspen_object_unmap(scene->object, 0, PAGE, false), 0);
+    assert_int_equal(aspen_object_unmap(scene->object, 0, PAGE, 0), 0);
     scene->gone = !reaches(scene, BASE, MMU_READ);
 }
 
@@ -279,7 +279,8 @@ map_raw(struct scene *scene)
         helper_object(&scene->space.helper, ASPEN_OBJECT_DEVICE, 1, NULL, NULL);
     helper_map_object(scene->space.mm, BASE, 1,
                       RW | ASPEN_VM_SHARED | ASPEN_VM_PFNMAP, scene->object, 0);
-    assert_int_equal(aspen_insert_raw(scene->space.mm, BASE, RAW, true), 0);
+    assert_int_equal(
+        aspen_insert_raw(scene->space.mm, BASE, RAW, ASPEN_RAW_WRITABLE), 0);
 }
 
 /* munmap has it gone from the reverse maps before the driver looks there. */

@@ -484,7 +484,7 @@ helper_dump(struct aspen_mm *mm, bool pages)
     FILE *file = open_memstream(&text, &size);
 
     assert_non_null(file);
-    aspen_inspect_mm(mm, pages, to_file, file);
+    aspen_inspect_mm(mm, pages ? ASPEN_INSPECT_PAGES : 0, to_file, file);
     fclose(file);
     return text;
 }

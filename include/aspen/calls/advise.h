@@ -81,21 +81,24 @@ struct aspen_advise_range {
 
 #define ASPEN_ADVISE_RANGES_MAX 1024u
 
+/** The space is another one than the calling thread's. */
+#define ASPEN_ADVISE_REMOTE 1u
+
 /**
  * Give advice about several ranges, one after the other, as
- * process_madvise(2) does. Another space (`remote`) takes only advice that
+ * process_madvise(2) does. Another space (REMOTE) takes only advice that
  * destroys nothing: WILLNEED, COLD, PAGEOUT, COLLAPSE. Before release 6.18 this
  * holds for any space.
  *
  * Context: as aspen_madvise().
  * Returns: 0 and *done: the bytes of the ranges that were advised as a whole;
  *          the first error if that is none, or -ASPEN_EINVAL (too many ranges,
- *          another advice).
+ *          another advice, an unknown flag).
  */
 ASPEN_MUST_USE int
 aspen_process_madvise(struct aspen_mm *mm,
                       const struct aspen_advise_range *ranges, unsigned count,
-                      enum aspen_advice advice, bool remote, uint64_t *done);
+                      enum aspen_advice advice, unsigned flags, uint64_t *done);
 
 #ifdef __cplusplus
 }

@@ -57,15 +57,17 @@ ASPEN_MUST_USE int aspen_pin_range(struct aspen_mm *mm, uint64_t address,
                                    uint64_t length_bytes, unsigned flags,
                                    uint32_t *frames);
 
+/** Whoever used the pages wrote to them. */
+#define ASPEN_UNPIN_DIRTY 1u
+
 /**
  * Give back `pages` pins of `frames`, in any order and portion, also after
- * exit. `mm` is the space that they were taken in. `dirty`: they were written
- * to. No pages: nothing happens.
+ * exit. `mm` is the space that they were taken in. No pages: nothing happens.
  *
- * Context: no lock is held. Cannot fail.
+ * Context: no lock is held. Cannot fail: an unknown flag has no effect.
  */
 void aspen_unpin(struct aspen_mm *mm, const uint32_t *frames, uint64_t pages,
-                 bool dirty);
+                 unsigned flags);
 
 #ifdef __cplusplus
 }

@@ -18,21 +18,25 @@ extern "C" {
 
 struct aspen_mm;
 
+/** A first write does not ask the object's mkwrite hook. */
+#define ASPEN_RAW_WRITABLE 1u
+
 /**
- * Put one raw frame where nothing is. Without `writable` a first write through
+ * Put one raw frame where nothing is. Without WRITABLE a first write through
  * a shared mapping asks the object's mkwrite hook.
  *
  * Units:   `number` of the frame, as its format can hold it.
  * Context: may sleep. Takes the mmap lock for reading: also from the fault hook
  *          of a pager.
- * Returns: 0, or -ASPEN_EINVAL (address not page-aligned, no such number, the
+ * Returns: 0, or -ASPEN_EINVAL (address not page-aligned, no such number, an
+ *          unknown flag, the
  *          mapping is neither PFNMAP nor MIXEDMAP, or private and PFNMAP),
  *          -ASPEN_EFAULT (no mapping), -ASPEN_EBUSY (something is there),
  *          -ASPEN_ENOMEM. On error nothing has changed.
  * Source:  Linux v6.12 vmf_insert_pfn(), vmf_insert_mixed().
  */
 ASPEN_MUST_USE int aspen_insert_raw(struct aspen_mm *mm, uint64_t address,
-                                    uint64_t number, bool writable);
+                                    uint64_t number, unsigned flags);
 
 /**
  * Put raw frames `number`, `number` + 1 ... into a range of one PFNMAP mapping,

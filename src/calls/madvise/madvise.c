@@ -200,13 +200,15 @@ is_for_others(enum aspen_advice advice)
 int
 aspen_process_madvise(struct aspen_mm *mm,
                       const struct aspen_advise_range *ranges, unsigned count,
-                      enum aspen_advice advice, bool remote, uint64_t *done)
+                      enum aspen_advice advice, unsigned flags, uint64_t *done)
 {
-    bool any = !remote && aspen_release_advises_itself(mm->aspen);
+    bool any = !(flags & ASPEN_ADVISE_REMOTE) &&
+               aspen_release_advises_itself(mm->aspen);
     int error = 0;
 
     *done = 0;
-    if (count > ASPEN_ADVISE_RANGES_MAX || (!any && !is_for_others(advice)))
+    if (flags & ~ASPEN_ADVISE_REMOTE || count > ASPEN_ADVISE_RANGES_MAX ||
+        (!any && !is_for_others(advice)))
         return -ASPEN_EINVAL;
     for (unsigned i = 0; i < count && !error; i++) {
         error = aspen_madvise(mm, ranges[i].address, ranges[i].length_bytes,

@@ -238,7 +238,7 @@ test_lazy_pinned(void **state)
     assert_int_equal(lazy_kib(g->mm), 24);
     advise(g->mm, 0, 6, ASPEN_MADV_PAGEOUT);
     assert_pages(g->mm, ".b....");
-    aspen_unpin(g->mm, &frame, 1, false);
+    aspen_unpin(g->mm, &frame, 1, 0);
     advise(g->mm, 0, 6, ASPEN_MADV_PAGEOUT);
     assert_pages(g->mm, "......");
 }
@@ -322,25 +322,30 @@ test_ranges(void **state)
 
     fill(g);
     assert_int_equal(aspen_process_madvise(g->mm, ranges, 4,
-                                           ASPEN_MADV_DONTNEED, true, &done),
+                                           ASPEN_MADV_DONTNEED,
+                                           ASPEN_ADVISE_REMOTE, &done),
                      -ASPEN_EINVAL);
-    assert_int_equal(
-        aspen_process_madvise(g->mm, ranges, 4, ASPEN_MADV_COLD, true, &done),
-        0);
-    assert_int_equal(done, 3 * PAGE);
-    assert_int_equal(aspen_process_madvise(g->mm, ranges, 4,
-                                           ASPEN_MADV_DONTNEED, false, &done),
+    assert_int_equal(aspen_process_madvise(g->mm, ranges, 4, ASPEN_MADV_COLD,
+                                           ASPEN_ADVISE_REMOTE, &done),
                      0);
+    assert_int_equal(done, 3 * PAGE);
+    assert_int_equal(
+        aspen_process_madvise(g->mm, ranges, 4, ASPEN_MADV_DONTNEED, 0, &done),
+        0);
     assert_int_equal(done, 3 * PAGE);
     assert_pages(g->mm, ".b..ef");
     assert_int_equal(aspen_process_madvise(g->mm, ranges + 2, 2,
-                                           ASPEN_MADV_COLD, true, &done),
+                                           ASPEN_MADV_COLD, ASPEN_ADVISE_REMOTE,
+                                           &done),
                      -ASPEN_ENOMEM);
     assert_int_equal(done, 0);
-    assert_int_equal(aspen_process_madvise(g->mm, ranges,
-                                           ASPEN_ADVISE_RANGES_MAX + 1,
-                                           ASPEN_MADV_COLD, true, &done),
+    assert_int_equal(aspen_process_madvise(g->mm, ranges, 4, ASPEN_MADV_COLD,
+                                           ASPEN_ADVISE_REMOTE << 1, &done),
                      -ASPEN_EINVAL);
+    assert_int_equal(
+        aspen_process_madvise(g->mm, ranges, ASPEN_ADVISE_RANGES_MAX + 1,
+                              ASPEN_MADV_COLD, ASPEN_ADVISE_REMOTE, &done),
+        -ASPEN_EINVAL);
 }
 
 #define TEST(name)                                                             \

@@ -160,7 +160,7 @@ run_msync(struct every *e, const struct call *call)
 int
 run_insert_raw(struct every *e, const struct call *call)
 {
-    return aspen_insert_raw(e->mm, AT(call->first), 77, true);
+    return aspen_insert_raw(e->mm, AT(call->first), 77, ASPEN_RAW_WRITABLE);
 }
 
 int
@@ -225,7 +225,7 @@ int
 run_object_unmap(struct every *e, const struct call *call)
 {
     (void)call;
-    return aspen_object_unmap(e->shmem, 0, UINT64_MAX, false);
+    return aspen_object_unmap(e->shmem, 0, UINT64_MAX, 0);
 }
 
 int
@@ -307,7 +307,8 @@ run_process_madvise(struct every *e, const struct call *call)
     uint64_t done;
 
     return aspen_process_madvise(e->mm, &range, 1,
-                                 (enum aspen_advice)call->flags, true, &done);
+                                 (enum aspen_advice)call->flags,
+                                 ASPEN_ADVISE_REMOTE, &done);
 }
 
 int

@@ -41,10 +41,10 @@ device_fault(void *context, uint64_t offset_bytes, unsigned access,
         frame->number = RAW + offset_bytes / PAGE;
     frame->flags = device->flags;
     if (device->inserts)
-        assert_int_equal(aspen_insert_raw(device->mm,
-                                          AT(100 + offset_bytes / PAGE),
-                                          RAW + offset_bytes / PAGE, true),
-                         0);
+        assert_int_equal(
+            aspen_insert_raw(device->mm, AT(100 + offset_bytes / PAGE),
+                             RAW + offset_bytes / PAGE, ASPEN_RAW_WRITABLE),
+            0);
     return device->error;
 }
 
@@ -199,7 +199,7 @@ test_taken_back(void **state)
 
     assert_int_equal(aspen_fault(s->mm, AT(102), ASPEN_ACCESS_READ), 0);
     assert_int_equal(aspen_fault(s->mm, AT(103), ASPEN_ACCESS_READ), 0);
-    assert_int_equal(aspen_object_unmap(s->object, AT(3), PAGE, false), 0);
+    assert_int_equal(aspen_object_unmap(s->object, AT(3), PAGE, 0), 0);
     assert_raw(s->mm, AT(102), RAW + 2, false);
     assert_raw(s->mm, AT(103), 0, false);
     assert_int_equal(aspen_fault(s->mm, AT(103), ASPEN_ACCESS_READ), 0);
@@ -216,7 +216,7 @@ test_fork(void **state)
     assert_int_equal(aspen_fault(s->mm, AT(102), ASPEN_ACCESS_WRITE), 0);
     assert_int_equal(aspen_fork(s->mm, &child), 0);
     assert_raw(child, AT(102), RAW + 2, true);
-    assert_int_equal(aspen_object_unmap(s->object, 0, UINT64_MAX, false), 0);
+    assert_int_equal(aspen_object_unmap(s->object, 0, UINT64_MAX, 0), 0);
     assert_raw(child, AT(102), 0, false);
     assert_raw(s->mm, AT(102), 0, false);
     aspen_mm_put(child);
@@ -258,18 +258,27 @@ test_insert(void **state)
 
     helper_map(mm, AT(50), 2, RW);
     helper_map_object(mm, AT(60), 2, RW | PFNMAP, s->object, 0);
-    assert_int_equal(aspen_insert_raw(mm, AT(100) + 1, RAW, true),
+    assert_int_equal(aspen_insert_raw(mm, AT(100) + 1, RAW, ASPEN_RAW_WRITABLE),
                      -ASPEN_EINVAL);
-    assert_int_equal(aspen_insert_raw(mm, AT(100), UINT64_MAX, true),
+    assert_int_equal(
+        aspen_insert_raw(mm, AT(100), UINT64_MAX, ASPEN_RAW_WRITABLE),
+        -ASPEN_EINVAL);
+    assert_int_equal(
+        aspen_insert_raw(mm, AT(100), RAW, ASPEN_RAW_WRITABLE << 1),
+        -ASPEN_EINVAL);
+    assert_int_equal(aspen_insert_raw(mm, AT(100), 0, ASPEN_RAW_WRITABLE),
                      -ASPEN_EINVAL);
-    assert_int_equal(aspen_insert_raw(mm, AT(100), 0, true), -ASPEN_EINVAL);
-    assert_int_equal(aspen_insert_raw(mm, AT(50), RAW, true), -ASPEN_EINVAL);
-    assert_int_equal(aspen_insert_raw(mm, AT(60), RAW, true), -ASPEN_EINVAL);
-    assert_int_equal(aspen_insert_raw(mm, AT(90), RAW, true), -ASPEN_EFAULT);
-    assert_int_equal(aspen_insert_raw(mm, AT(100), RAW, true), 0);
-    assert_int_equal(aspen_insert_raw(mm, AT(100), RAW, true), -ASPEN_EBUSY);
-    assert_int_equal(aspen_insert_raw(mm, AT(101), RAW + 9, false), 0);
-    assert_int_equal(aspen_insert_raw(mm, AT(200), RAW, true), 0);
+    assert_int_equal(aspen_insert_raw(mm, AT(50), RAW, ASPEN_RAW_WRITABLE),
+                     -ASPEN_EINVAL);
+    assert_int_equal(aspen_insert_raw(mm, AT(60), RAW, ASPEN_RAW_WRITABLE),
+                     -ASPEN_EINVAL);
+    assert_int_equal(aspen_insert_raw(mm, AT(90), RAW, ASPEN_RAW_WRITABLE),
+                     -ASPEN_EFAULT);
+    assert_int_equal(aspen_insert_raw(mm, AT(100), RAW, ASPEN_RAW_WRITABLE), 0);
+    assert_int_equal(aspen_insert_raw(mm, AT(100), RAW, ASPEN_RAW_WRITABLE),
+                     -ASPEN_EBUSY);
+    assert_int_equal(aspen_insert_raw(mm, AT(101), RAW + 9, 0), 0);
+    assert_int_equal(aspen_insert_raw(mm, AT(200), RAW, ASPEN_RAW_WRITABLE), 0);
     assert_raw(mm, AT(100), RAW, true);
     assert_raw(mm, AT(101), RAW + 9, false);
     assert_raw(mm, AT(200), RAW, true);
@@ -285,7 +294,7 @@ test_remap(void **state)
     assert_int_equal(aspen_remap_raw(mm, AT(107), AT(2), RAW), -ASPEN_EINVAL);
     assert_int_equal(aspen_remap_raw(mm, AT(100), 0, RAW), -ASPEN_EINVAL);
     assert_int_equal(aspen_remap_raw(mm, AT(90), PAGE, RAW), -ASPEN_EFAULT);
-    assert_int_equal(aspen_insert_raw(mm, AT(105), RAW, true), 0);
+    assert_int_equal(aspen_insert_raw(mm, AT(105), RAW, ASPEN_RAW_WRITABLE), 0);
     assert_int_equal(aspen_remap_raw(mm, AT(102), AT(6), RAW), -ASPEN_EBUSY);
     assert_raw(mm, AT(102), 0, false);
     assert_int_equal(aspen_remap_raw(mm, AT(102), AT(3) - 1, RAW + 50), 0);
@@ -368,7 +377,7 @@ test_dropped_meanwhile(void **state)
         helper_object(&s->helper, ASPEN_OBJECT_DEVICE, 8, &ops, &s->device);
 
     helper_map_object(s->mm, AT(300), 8, RW | SHARED | MIXEDMAP, object, 0);
-    assert_int_equal(aspen_insert_raw(s->mm, AT(300), RAW, false), 0);
+    assert_int_equal(aspen_insert_raw(s->mm, AT(300), RAW, 0), 0);
     s->device.drops = true;
     assert_int_equal(aspen_fault(s->mm, AT(300), ASPEN_ACCESS_WRITE),
                      -ASPEN_EFBIG);

@@ -159,7 +159,7 @@ test_dump(void **unused)
     struct aspen_object *device = object(scene, ASPEN_OBJECT_DEVICE, 1, 8, "d");
     static char expected[4096];
 
-    aspen_inspect_mm(scene->mm, true, collect, scene);
+    aspen_inspect_mm(scene->mm, ASPEN_INSPECT_PAGES, collect, scene);
     assert_text(scene, "mm 1 LIVE  0 vmas  0 pages  charge 0\n");
 
     helper_import(scene->mm, 0x400000, 2, MAY_RX, file, 0);
@@ -193,10 +193,10 @@ test_dump(void **unused)
              "    pmd 0x40000000 -> frame %s (512 pages, write)\n",
              frame_of(scene, 0x401000), frame_of(scene, 0x600000),
              frame_of(scene, 0x40000000));
-    aspen_inspect_mm(scene->mm, true, collect, scene);
+    aspen_inspect_mm(scene->mm, ASPEN_INSPECT_PAGES, collect, scene);
     assert_text(scene, expected);
 
-    aspen_inspect_mm(scene->mm, false, collect, scene);
+    aspen_inspect_mm(scene->mm, 0, collect, scene);
     assert_text(scene,
                 "mm 1 LIVE  5 vmas  514 pages  charge 6  swapped 1\n"
                 "  vma  0x400000-0x402000 r-x private  file 7+0x0\n"
@@ -222,11 +222,11 @@ test_dump_fork(void **unused)
     helper_import(scene->mm, 0x600000, 2, MAY_RW | ASPEN_VM_ACCOUNT, NULL, 0);
     pages(scene, 0x600000, 1, ASPEN_IMPORT_ANON, 0, true);
     pages(scene, 0x601000, 1, ASPEN_IMPORT_SWAP, 0, false);
-    aspen_inspect_mm(scene->mm, false, collect, scene);
+    aspen_inspect_mm(scene->mm, 0, collect, scene);
     scene->length = 0;
     assert_int_equal(aspen_fork(scene->mm, &child), 0);
-    aspen_inspect_mm(child, true, collect, scene);
-    aspen_inspect_mm(scene->mm, true, collect, scene);
+    aspen_inspect_mm(child, ASPEN_INSPECT_PAGES, collect, scene);
+    aspen_inspect_mm(scene->mm, ASPEN_INSPECT_PAGES, collect, scene);
     const char *frame = frame_of(scene, 0x600000);
     snprintf(expected, sizeof(expected),
              "mm 2 LIVE  1 vmas  1 pages  charge 2  swapped 1\n"
@@ -261,7 +261,7 @@ test_dump_moved(void **unused)
     helper_import(scene->mm, 0x600000, 4, MAY_RW, NULL, 0);
     pages(scene, 0x600000, 4, ASPEN_IMPORT_ANON, 0, false);
     assert_int_equal(aspen_mremap(scene->mm, &move, &address), 0);
-    aspen_inspect_mm(scene->mm, false, collect, scene);
+    aspen_inspect_mm(scene->mm, 0, collect, scene);
     assert_text(scene,
                 "mm 1 LIVE  2 vmas  4 pages  charge 0\n"
                 "  vma  0x602000-0x604000 rw- private  anon 1\n"

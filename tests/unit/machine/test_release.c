@@ -194,7 +194,7 @@ advises_itself(struct helper_space *s)
     uint64_t done;
 
     helper_map(s->mm, AT(0), 1, RW);
-    return aspen_process_madvise(s->mm, &range, 1, ASPEN_MADV_DONTNEED, false,
+    return aspen_process_madvise(s->mm, &range, 1, ASPEN_MADV_DONTNEED, 0,
                                  &done);
 }
 

@@ -88,8 +88,9 @@ call(struct scene *s, const struct row *row)
     switch (row->call) {
     case UNMAP:
     case UNMAP_COPIES:
-        return aspen_object_unmap(s->object, start, bytes,
-                                  row->call == UNMAP_COPIES);
+        return aspen_object_unmap(
+            s->object, start, bytes,
+            row->call == UNMAP_COPIES ? ASPEN_OBJECT_UNMAP_COPIES : 0);
     case PUNCH:
         return aspen_object_punch(s->object, start, bytes);
     case RESIZE:

@@ -245,14 +245,20 @@ test_taken_back(void **state)
 {
     struct scene *s = *state;
 
-    assert_int_equal(aspen_object_unmap(s->shmem, AT(3) + 1, 2, false), 0);
+    assert_int_equal(aspen_object_unmap(s->shmem, AT(3) + 1, 2, 0), 0);
     assert_false(helper_can_read(s->mm, AT(103)));
     assert_true(helper_can_read(s->mm, AT(102)));
     assert_true(helper_can_read(s->mm, AT(104)));
     assert_int_equal(helper_get(&s->helper, s->mm, AT(103)), 4);
-    assert_int_equal(aspen_object_unmap(s->shmem, AT(3), UINT64_MAX, true), 0);
+    assert_int_equal(aspen_object_unmap(s->shmem, AT(3), UINT64_MAX,
+                                        ASPEN_OBJECT_UNMAP_COPIES),
+                     0);
     assert_false(helper_can_read(s->mm, AT(115)));
-    assert_int_equal(aspen_object_unmap(s->shmem, 0, 0, true), 0);
+    assert_int_equal(
+        aspen_object_unmap(s->shmem, 0, 0, ASPEN_OBJECT_UNMAP_COPIES), 0);
+    assert_int_equal(aspen_object_unmap(s->shmem, 0, UINT64_MAX,
+                                        ASPEN_OBJECT_UNMAP_COPIES << 1),
+                     -ASPEN_EINVAL);
     assert_true(helper_can_read(s->mm, AT(100)));
 }
 
@@ -269,7 +275,7 @@ test_pinned_page_is_dropped(void **state)
     helper_assert_valid(&s->helper);
     assert_null(aspen_object_of_frame(aspen_frame_at(s->helper.aspen, frame)));
     assert_int_equal(helper_get(&s->helper, s->mm, AT(103)), 0);
-    aspen_unpin(s->mm, &frame, 1, true);
+    aspen_unpin(s->mm, &frame, 1, ASPEN_UNPIN_DIRTY);
 }
 
 /* ---- Shared anonymous memory ------------------------------------------- */
