@@ -65,7 +65,10 @@
 #define ASPEN_VM_UFFD                                                          \
     (ASPEN_VM_UFFD_MISSING | ASPEN_VM_UFFD_WP | ASPEN_VM_UFFD_MINOR)
 
-/** Kinds of access, for aspen_fault() and aspen_translate(). */
+/** Kinds of access: what somebody does with a page. Every `access` in these
+ * headers is one of them, in an unsigned: of aspen_fault(), aspen_translate(),
+ * aspen_populate() and of a device's hooks. What a mapping allows is a set of
+ * ASPEN_VM_*, and called vm_flags. */
 #define ASPEN_ACCESS_READ  1u
 #define ASPEN_ACCESS_WRITE 2u
 #define ASPEN_ACCESS_EXEC  4u

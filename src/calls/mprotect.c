@@ -88,11 +88,12 @@ judge_access(const struct aspen_change *change, const struct aspen_vma *vma,
 /* PROT_GROWSDOWN: the range starts where its first mapping does. No mapping
  * grows up. */
 static int
-find_start(struct aspen_mm *mm, uint64_t *start, uint64_t end, uint64_t access)
+find_start(struct aspen_mm *mm, uint64_t *start, uint64_t end,
+           uint64_t vm_flags)
 {
     struct aspen_vma *vma = aspen_vma_find(mm, *start);
 
-    if (access & ASPEN_PROT_GROWSUP)
+    if (vm_flags & ASPEN_PROT_GROWSUP)
         return vma && vma->start <= *start ? -ASPEN_EINVAL : -ASPEN_ENOMEM;
     if (!vma || vma->start >= end)
         return -ASPEN_ENOMEM;
@@ -131,26 +132,26 @@ find_fill(const struct aspen_change *change)
 }
 
 static void
-protect_begin(struct protect *protect, struct aspen_mm *mm, uint64_t access,
+protect_begin(struct protect *protect, struct aspen_mm *mm, uint64_t vm_flags,
               int pkey)
 {
     protect->change = (struct aspen_change){
         .mm = mm,
         .judge = judge_access,
-        .set = access & (ASPEN_VM_ACCESS | KINDS),
+        .set = vm_flags & (ASPEN_VM_ACCESS | KINDS),
         .clear = ASPEN_VM_ACCESS | ASPEN_VM_BTI,
     };
     protect->pkey = pkey;
     protect->execute_only =
         pkey == ASPEN_PKEY_SAME &&
-        aspen_is_execute_only(access, access & ASPEN_PROT_PLAIN_EXEC);
+        aspen_is_execute_only(vm_flags, vm_flags & ASPEN_PROT_PLAIN_EXEC);
     protect->execute_pkey =
         protect->execute_only ? aspen_pkey_for_execute_only(mm) : 0;
 }
 
 /* The mmap lock is held for writing. *fill gets what is to be filled then. */
 static int
-protect(struct aspen_mm *mm, uint64_t start, uint64_t end, uint64_t access,
+protect(struct aspen_mm *mm, uint64_t start, uint64_t end, uint64_t vm_flags,
         int pkey, struct range *fill)
 {
     struct protect protect;
@@ -158,11 +159,11 @@ protect(struct aspen_mm *mm, uint64_t start, uint64_t end, uint64_t access,
 
     if (pkey != ASPEN_PKEY_SAME && !aspen_pkey_is_callers(mm, pkey))
         return -ASPEN_EINVAL;
-    protect_begin(&protect, mm, access, pkey);
+    protect_begin(&protect, mm, vm_flags, pkey);
     change->start = start;
     change->end = end;
     int error =
-        access & GROWS ? find_start(mm, &change->start, end, access) : 0;
+        vm_flags & GROWS ? find_start(mm, &change->start, end, vm_flags) : 0;
     if (error)
         return error;
     *fill = find_fill(change);
@@ -177,28 +178,29 @@ protect(struct aspen_mm *mm, uint64_t start, uint64_t end, uint64_t access,
 
 /* In Linux's order: 1 for nothing to do, 0, or the error. */
 static int
-check_arguments(uint64_t address, uint64_t length_bytes, uint64_t access,
+check_arguments(uint64_t address, uint64_t length_bytes, uint64_t vm_flags,
                 int pkey)
 {
-    if ((access & GROWS) == GROWS ||
+    if ((vm_flags & GROWS) == GROWS ||
         !aspen_is_aligned(address, ASPEN_PAGE_SIZE))
         return -ASPEN_EINVAL;
     if (length_bytes == 0)
         return 1;
     if (address + aspen_align_up(length_bytes, ASPEN_PAGE_SIZE) <= address)
         return -ASPEN_ENOMEM;
-    return access & ~KNOWN || pkey < ASPEN_PKEY_SAME || pkey >= ASPEN_PKEYS_MAX
+    return vm_flags & ~KNOWN || pkey < ASPEN_PKEY_SAME ||
+                   pkey >= ASPEN_PKEYS_MAX
                ? -ASPEN_EINVAL
                : 0;
 }
 
 int
 aspen_mprotect(struct aspen_mm *mm, uint64_t address, uint64_t length_bytes,
-               uint64_t access, int pkey)
+               uint64_t vm_flags, int pkey)
 {
     uint64_t bytes = aspen_align_up(length_bytes, ASPEN_PAGE_SIZE);
 
-    int wrong = check_arguments(address, length_bytes, access, pkey);
+    int wrong = check_arguments(address, length_bytes, vm_flags, pkey);
     if (wrong)
         return wrong > 0 ? 0 : wrong;
 
@@ -206,7 +208,7 @@ aspen_mprotect(struct aspen_mm *mm, uint64_t address, uint64_t length_bytes,
     int error = aspen_mm_write_lock_killable(mm, ASPEN_LOCK_MM);
     if (error)
         return error;
-    error = protect(mm, address, address + bytes, access, pkey, &fill);
+    error = protect(mm, address, address + bytes, vm_flags, pkey, &fill);
     aspen_mm_write_end(mm);
     if (!error && fill.end)
         aspen_populate_silently(mm, fill.start, fill.end,
