@@ -11,8 +11,8 @@
  */
 #define _GNU_SOURCE
 #include "aspen_posix.h"
-#include "base/lock.h"
 #include <aspen/error.h>
+#include <aspen/lock_order.h>
 #include <aspen_port.h>
 #include <errno.h>
 #include <pthread.h>

@@ -17,10 +17,9 @@
 #ifndef ASPEN_SIM_RUN_H
 #define ASPEN_SIM_RUN_H
 
+#include <aspen/lock_order.h>
 #include <aspen_port.h>
 #include <ucontext.h>
-
-#include "base/lock.h"
 
 #define DEFERRED  SIM_TASKS /* the task that runs deferred RCU work */
 #define ALL       (SIM_TASKS + 1)

@@ -248,7 +248,7 @@ extern void aspen_port_log(const char *message);
 /* ---- Test builds only -------------------------------------------------- */
 
 #ifdef ASPEN_TEST_BUILD
-struct aspen_lock_order;
+struct aspen_lock_order; /* aspen/lock_order.h */
 /* What the current task holds, all zero at first; NULL: do not check. */
 extern struct aspen_lock_order *aspen_port_lock_order(void);
 #endif

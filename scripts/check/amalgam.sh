@@ -3,7 +3,8 @@
 #
 # scripts/check/amalgam.sh ASPEN.C OUTDIR CC...: the single source file compiles
 # without warnings, in both builds and by each compiler, and the smallest
-# embedding runs on it.
+# embedding runs on it. Neither it nor a port needs anything of src/: include/
+# and the port's folder are all that they see here.
 set -u
 cd "$(dirname "$0")/../.." || exit 2
 source=$1
@@ -34,7 +35,16 @@ for cc; do
     for build in release test; do
         define=
         [ $build = release ] || define=-DASPEN_TEST_BUILD
-        options="-std=c11 -O2 $define -Iinclude -Isrc -Iports/posix"
+        both="-std=c11 -O2 $define -Iinclude"
+        options="$both -Iports/posix"
+        for port in template sim; do
+            try "$name $build: over ports/$port" $cc $both $warnings \
+                -D_DEFAULT_SOURCE -Iports/$port -fsyntax-only "$source"
+        done
+        for file in ports/*/*.c; do
+            try "$name $build: $file" $cc $both $warnings -D_DEFAULT_SOURCE \
+                -I"$(dirname "$file")" -fsyntax-only "$file"
+        done
         try "$name $build" $cc $options $warnings -c \
             -o "$out/aspen-$build.o" "$source"
         try "$name $build: link" $cc $options -o "$out/embed-$build" \

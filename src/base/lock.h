@@ -2,10 +2,11 @@
 /*
  * base/lock.h - the locks of the core, and their order.
  *
- * Every lock is taken through this file and names its class. The classes are
- * the lock order of the whole library, outermost first. The test build panics
- * and prints what is held when somebody takes a lock that is not strictly
- * inside everything held, or makes an allocation that may sleep below
+ * Every lock is taken through this file and names its class. The classes
+ * (aspen/lock_order.h, where ports of the test build see them) are the lock
+ * order of the whole library, outermost first. The test build panics and prints
+ * what is held when somebody takes a lock that is not strictly inside
+ * everything held, or makes an allocation that may sleep below
  * ASPEN_LOCK_I_MMAP. The release build compiles to the port's functions.
  *
  *     mm parent > mm child > vma > object sync > object size > frame bit lock
@@ -22,43 +23,8 @@
 #define ASPEN_BASE_LOCK_H
 
 #include <aspen/compiler.h>
+#include <aspen/lock_order.h>
 #include <aspen_port.h>
-
-enum aspen_lock_class {
-    ASPEN_LOCK_MM_PARENT,
-    ASPEN_LOCK_MM = ASPEN_LOCK_MM_PARENT, /* an mm that is locked alone */
-    ASPEN_LOCK_MM_CHILD,
-    ASPEN_LOCK_VMA,
-    ASPEN_LOCK_OBJECT_SYNC,
-    ASPEN_LOCK_OBJECT_SIZE,
-    ASPEN_LOCK_FRAME,
-    ASPEN_LOCK_I_MMAP,
-    ASPEN_LOCK_ANON_VMA,
-    ASPEN_LOCK_TABLE_CHILD,
-    ASPEN_LOCK_TABLE, /* a page table that is locked alone */
-    ASPEN_LOCK_TABLE_PARENT = ASPEN_LOCK_TABLE,
-    ASPEN_LOCK_TABLE_BELOW, /* a table inside its parent table's lock */
-    ASPEN_LOCK_PAGE_CACHE,
-    ASPEN_LOCK_SWAP_MAP,
-    ASPEN_LOCK_LEAF,  /* swap list, registry, lru: never nested */
-    ASPEN_LOCK_CACHE, /* a magazine */
-    ASPEN_LOCK_DEPOT, /* shared halves: cache depot, zone */
-    ASPEN_LOCK_CLASSES
-};
-
-#define ASPEN_LOCK_HELD_MAX 16
-
-/* What one task holds; the port keeps one for each task in test builds. */
-struct aspen_lock_order {
-    unsigned depth;
-    struct {
-        enum aspen_lock_class lock_class;
-        const void *lock;
-    } held[ASPEN_LOCK_HELD_MAX];
-};
-
-/* For people: "i_mmap". */
-const char *aspen_lock_class_name(enum aspen_lock_class lock_class);
 
 #ifdef ASPEN_TEST_BUILD
 /* aspen_port_lock_order() may return NULL: then nothing is checked. */
