@@ -38,7 +38,7 @@ PKG_CONFIG ?= pkg-config
 # The processor that is compiled for; pages of the kernel below us.
 MACHINE := $(shell { $(CC) -dumpmachine 2>/dev/null || uname -m; } | sed 's/-.*//')
 PAGE_BYTES := $(or $(shell getconf PAGE_SIZE 2>/dev/null),4096)
-ifneq ($(filter-out help clean,$(or $(MAKECMDGOALS),all)),)
+ifneq ($(filter-out help clean deps,$(or $(MAKECMDGOALS),all)),)
 ifeq ($(filter x86_64 aarch64,$(MACHINE)),)
 $(error Aspen's port and tools know x86-64 and AArch64 (64-bit), not $(MACHINE))
 endif
@@ -113,7 +113,12 @@ objects = $(patsubst %.c,$(BUILD)/obj/$1/%.o,$2)
 
 # ---- What has to be installed -------------------------------------------
 
-# Asked for before anything is compiled; again when the list changes.
+# Asked for before anything is compiled; again when the list changes. Nothing is
+# installed by who only builds: root is told what is missing.
+INSTALLING := deps run check check-% bench plots
+ifneq ($(filter $(INSTALLING),$(MAKECMDGOALS)),)
+export ASPEN_INSTALL := yes
+endif
 DEPS_build := $(BUILD)/.deps-build
 DEPS_check := $(BUILD)/.deps-check
 DEPS_bench := $(BUILD)/.deps-bench
@@ -124,6 +129,12 @@ $(BUILD)/.deps-%: scripts/deps.sh
 	@mkdir -p $(@D)
 	@scripts/deps.sh $*
 	@touch $@
+
+# As root: GROUP=check for what the tests need, others in scripts/deps.sh.
+GROUP := build
+.PHONY: deps
+deps:
+	@scripts/deps.sh $(GROUP)
 
 # ---- Libraries ----------------------------------------------------------
 

@@ -12,9 +12,11 @@
 #   kernels  make check-kernels: QEMU and what makes a small system for it
 #   arm64    make check-arm64: QEMU for programs and for machines
 #
-# As root they are installed with apt-get; what will be installed is said
-# first. Without root or network the apt line is printed: exit status 2. On
-# systems without dpkg nothing is done: a missing tool shows when it is used.
+# With ASPEN_INSTALL=yes, which the Makefile says for `make deps`, `make run`,
+# `make check` and its like, root installs them with apt-get; what will be
+# installed is said first. Otherwise, or without root or network, what is missing
+# and how to get it is printed: exit status 2. On systems without dpkg nothing
+# is done: a missing tool shows when it is used.
 set -u
 
 build="gcc libc6-dev libjansson-dev liburcu-dev pkg-config"
@@ -48,14 +50,21 @@ done
 
 install=(apt-get install -y --no-install-recommends "${missing[@]}")
 
+# $1: why; $2: what would do it, if anything but apt-get would.
 give_up()
 {
     echo "aspen: $1. Please run:" >&2
+    [ -z "${2-}" ] || echo "    $2" >&2
     echo "    apt-get update && ${install[*]}" >&2
     exit 2
 }
 
 [ "$(id -u)" -eq 0 ] || give_up "packages are missing and you are not root"
+if [ "${ASPEN_INSTALL-}" != yes ]; then
+    by_make="make deps"
+    [ "$1" = build ] || by_make="make deps GROUP=$1"
+    give_up "packages are missing: ${missing[*]}" "$by_make     # or:"
+fi
 command -v apt-get >/dev/null || give_up "packages are missing"
 
 echo "aspen: installing ${missing[*]}"

@@ -15,6 +15,7 @@ while IFS='|' read -r target words; do
     fi
 done <<'END'
 all|what plain `make` does: build/aspen, build/libaspen.a, -test.a
+deps|install what it needs (root, Debian); GROUP=check for the tests
 run|rehearse the fork of a real process
 check|build everything and pass every test
 check-mutants|plant the mistakes of tests/mutants, see each found
@@ -41,4 +42,5 @@ clean|remove build/
 END
 echo
 echo 'Variables: CC CXX CLANG CFLAGS LDFLAGS PREFIX DESTDIR V=1'
-echo 'Packages:  scripts/deps.sh says what is needed and installs it'
+echo 'Packages:  installed for root by make deps, run, check, check-X, bench, plots;'
+echo '           the others say what is missing. scripts/deps.sh lists them'
