@@ -118,7 +118,7 @@ fi
 shadows untraced timeout 20 "$guest" untraced
 check untraced-child test "$(value "$work/untraced" processes)" -ge 2
 shadows killed-maker timeout 60 "$guest" killed-maker
-for kind in many advice files sealed special huge-pages limits segment no-execution; do
+for kind in half many advice files sealed special huge-pages limits segment no-execution; do
     shadows $kind "$guest" $kind
     check $kind-guest test "$(value "$work/$kind" exit_code)" -eq 0
 done
@@ -129,6 +129,7 @@ fi
     >"$work/map-limit" 2>"$work/map-limit.err"
 check map-limit-status test $? -eq 0
 check map-limit-guest test "$(value "$work/map-limit" exit_code)" -eq 0
+check half-counted grep -q '"refused, half done":1' "$work/half"
 check files-socket grep -q '"mmap of a socket":1' "$work/files"
 # A session of its own, and with it a process group.
 shadows group setsid -w "$guest" group

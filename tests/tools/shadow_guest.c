@@ -243,6 +243,19 @@ huge_pages(void)
     EXPECT(munmap(memory, size) == 0);
 }
 
+/* Refused by the second mapping, when the first has changed. */
+static void
+half(void)
+{
+    char *memory = map(2);
+    int file = open("/proc/self/exe", O_RDONLY);
+
+    EXPECT(mmap(memory + PAGE, PAGE, PROT_READ, MAP_SHARED | MAP_FIXED, file,
+                0) == memory + PAGE);
+    EXPECT(mprotect(memory, PAGE, PROT_READ) == 0);
+    EXPECT(mprotect(memory, 2 * PAGE, RW) != 0 && errno == EACCES);
+}
+
 static void
 limits(void)
 {
@@ -343,13 +356,21 @@ static const struct {
     const char *name;
     void (*run)(void);
 } kinds[] = {
-    {"untraced", untraced},     {"killed-maker", killed_maker},
-    {"group", group},           {"first-thread", first_thread},
-    {"files", files},           {"sealed", sealed},
-    {"special", special},       {"limits", limits},
-    {"huge-pages", huge_pages}, {"many", many},
-    {"advice", advice},         {"map-limit", map_limit},
-    {"segment", segment},       {"no-execution", no_execution},
+    {"untraced", untraced},
+    {"killed-maker", killed_maker},
+    {"group", group},
+    {"first-thread", first_thread},
+    {"files", files},
+    {"sealed", sealed},
+    {"special", special},
+    {"limits", limits},
+    {"huge-pages", huge_pages},
+    {"half", half},
+    {"many", many},
+    {"advice", advice},
+    {"map-limit", map_limit},
+    {"segment", segment},
+    {"no-execution", no_execution},
 };
 
 int

@@ -347,6 +347,29 @@ is_at_map_limit(struct shadow_session *session, struct guest_task *task,
     return is;
 }
 
+/* Refused, but the kernel goes mapping by mapping, or unmaps first. */
+static bool
+may_be_half_done(const struct guest_call *call)
+{
+    if (!is_error(call->answer))
+        return false;
+    switch (call->call.number) {
+    case SYS_mmap:
+        return call->call.arguments[3] & MAP_FIXED;
+    case SYS_mprotect:
+    case SYS_pkey_mprotect:
+    case SYS_mremap:
+    case SYS_madvise:
+    case SYS_mlock:
+    case SYS_mlock2:
+    case SYS_munlock:
+    case SYS_mlockall:
+        return true;
+    default:
+        return false;
+    }
+}
+
 static int
 compare_answer(struct shadow_session *session, struct guest_task *task,
                int64_t answer)
@@ -360,7 +383,8 @@ compare_answer(struct shadow_session *session, struct guest_task *task,
     if (!is_error(answer) && was_picked(call))
         return compare_place(session, task, answer);
     if (answer == call->answer)
-        return 0;
+        return may_be_half_done(call) ? shadow_compare_refused(session, task)
+                                      : 0;
     /* The vector is the guest's memory, which Aspen does not have. */
     if (call->call.number == SYS_mincore && call->answer == -EFAULT)
         return 0;

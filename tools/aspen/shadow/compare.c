@@ -189,3 +189,21 @@ shadow_compare_changed(struct shadow_session *session, struct guest_task *task)
     shadow_changed_forget(space, false);
     return 0;
 }
+
+int
+shadow_compare_refused(struct shadow_session *session, struct guest_task *task)
+{
+    struct areas ours = {0}, theirs = {0};
+    int result = read_both(session, shadow_space_of(task->space), AREAS_SMAPS,
+                           task->tid, &ours, &theirs);
+    size_t at;
+
+    if (result == 0 && first_difference(session, &ours, &theirs) != SIZE_MAX &&
+        !is_same_joined(session, &ours, &theirs, &at)) {
+        tally_add(&session->deviations, "refused, half done", 1);
+        result = shadow_space_again(session, task);
+    }
+    areas_free(&ours);
+    areas_free(&theirs);
+    return result != 0 && guest_is_ending(task->tid) ? 0 : result;
+}

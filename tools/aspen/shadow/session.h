@@ -239,6 +239,10 @@ int shadow_compare(struct shadow_session *session, struct guest_task *task,
  * them now and then. */
 int shadow_compare_changed(struct shadow_session *session,
                            struct guest_task *task);
+/* Both sides have refused task->call, which the kernel may have done up to
+ * where it was refused: then ours is made anew. */
+int shadow_compare_refused(struct shadow_session *session,
+                           struct guest_task *task);
 /* Stacks grow by accesses, which nobody sees. */
 int shadow_compare_stacks(struct shadow_session *session,
                           struct shadow_space *space, pid_t tid);
