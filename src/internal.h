@@ -103,7 +103,7 @@
  *
  * A page is exclusive when its map count is 1, nobody else holds a reference,
  * and each table on the way has count 1: computed, never a flag. References of
- * pins (frames/pins.h) and claims (fault/hold.h) do not count there.
+ * pins (frames/pins.h) and claims (fault/claim.h) do not count there.
  */
 struct aspen_frame {
     uint64_t counts; /* atomic */
@@ -448,7 +448,7 @@ struct aspen_mm {
     uint64_t cpus[ASPEN_CPU_WORDS]; /* atomic: where it is active */
 
     struct aspen_port_spinlock claims_lock;
-    struct aspen_list claims; /* claims_lock: see fault/hold.h */
+    struct aspen_list claims; /* claims_lock: see fault/claim.h */
 
     struct aspen_list registry_link; /* registry lock */
     struct aspen_list swap_link;     /* swap list lock */

@@ -60,28 +60,28 @@ advance(struct copy *copy, uint64_t bytes)
 }
 
 static int
-copy_pages(struct copy *copy, struct aspen_reach *reach)
+copy_pages(struct copy *copy, struct aspen_hold *hold)
 {
     while (copy->remaining) {
         uint64_t bytes = bytes_in_page(copy);
         uint32_t frame;
-        int error = aspen_reach_page(reach, copy->address, &frame);
+        int error = aspen_hold_page(hold, copy->address, &frame);
         if (error)
             return error;
         copy_bytes(copy, frame, bytes);
         if (copy->out)
-            aspen_reach_written(copy->aspen, frame);
-        aspen_reach_put(reach, frame);
+            aspen_hold_written(copy->aspen, frame);
+        aspen_hold_put(hold, frame);
         advance(copy, bytes);
     }
     return 0;
 }
 
 static unsigned
-reach_of(unsigned flags)
+how_of(unsigned flags)
 {
-    return (flags & ASPEN_MEMORY_FORCE ? ASPEN_REACH_FORCE : 0) |
-           (flags & ASPEN_MEMORY_REMOTE ? ASPEN_REACH_REMOTE : 0);
+    return (flags & ASPEN_MEMORY_FORCE ? ASPEN_HOLD_FORCE : 0) |
+           (flags & ASPEN_MEMORY_REMOTE ? ASPEN_HOLD_REMOTE : 0);
 }
 
 static int
@@ -95,13 +95,13 @@ copy_all(struct copy *copy, unsigned flags, uint64_t *done)
         return -ASPEN_EINVAL;
     if (aspen_frames_refuse_contents(mm->aspen))
         return -ASPEN_EOPNOTSUPP;
-    struct aspen_reach reach;
+    struct aspen_hold hold;
 
-    aspen_reach_begin(&reach, mm,
-                      copy->in ? ASPEN_ACCESS_READ : ASPEN_ACCESS_WRITE,
-                      reach_of(flags));
-    int error = copy_pages(copy, &reach);
-    aspen_reach_end(&reach);
+    aspen_hold_begin(&hold, mm,
+                     copy->in ? ASPEN_ACCESS_READ : ASPEN_ACCESS_WRITE,
+                     how_of(flags));
+    int error = copy_pages(copy, &hold);
+    aspen_hold_end(&hold);
     *done = length - copy->remaining;
     return error;
 }

@@ -59,24 +59,24 @@ static int
 pin_pages(struct aspen_mm *mm, uint64_t address, uint64_t pages, unsigned flags,
           uint32_t *frames, uint64_t *done)
 {
-    struct aspen_reach reach;
+    struct aspen_hold hold;
 
-    aspen_reach_begin(
-        &reach, mm,
+    aspen_hold_begin(
+        &hold, mm,
         flags & ASPEN_PIN_WRITE ? ASPEN_ACCESS_WRITE : ASPEN_ACCESS_READ,
-        flags & ASPEN_PIN_REMOTE ? ASPEN_REACH_PIN | ASPEN_REACH_REMOTE
-                                 : ASPEN_REACH_PIN);
+        flags & ASPEN_PIN_REMOTE ? ASPEN_HOLD_PIN | ASPEN_HOLD_REMOTE
+                                 : ASPEN_HOLD_PIN);
     int error = 0;
     uint64_t i = 0;
 
     while (i < pages) {
-        error = aspen_reach_page(&reach, address + (i << ASPEN_PAGE_SHIFT),
-                                 &frames[i]);
+        error = aspen_hold_page(&hold, address + (i << ASPEN_PAGE_SHIFT),
+                                &frames[i]);
         if (error)
             break;
         i++;
     }
-    aspen_reach_end(&reach);
+    aspen_hold_end(&hold);
     *done = i;
     return error;
 }
@@ -115,7 +115,7 @@ aspen_unpin(struct aspen_mm *mm, const uint32_t *frames, uint64_t pages,
     if (pages == 0) /* nothing: not the last pin, which holds the space */
         return;
     for (uint64_t i = 0; flags & ASPEN_UNPIN_DIRTY && i < pages; i++)
-        aspen_reach_written(mm->aspen, frames[i]);
+        aspen_hold_written(mm->aspen, frames[i]);
     unpin_frames(mm->aspen, frames, pages);
     uncount_pins(mm, pages);
 }

@@ -15,14 +15,15 @@
  * I2  "Alone" is computed: one map, one reference, under the lock of the
  *     table (which is not shared: aspen_table_own()). Pins and claims are not
  *     counted: such a page is its one entry's alone (frames/pins.h,
- *     fault/hold.h).
+ *     fault/claim.h).
  * I3  What is written through a pin or a claim is not lost. Only a page that is
  *     not alone is held for a copy, and while it is held nobody finds it
  *     alone: so pins and claims come before that, or go to the copy.
  *
  * Called by fault.c. The first test to break is tests/unit/fault/test_fault.c.
  */
-#include "fault/hold.h"
+#include "fault/claim.h"
+#include "fault/fault.h"
 
 #include "rmap/anon_vma.h"
 #include "machine/notify.h"
@@ -35,7 +36,7 @@ is_alone(const struct aspen_fault *fault, uint32_t number)
 
     return aspen_frame_type(frame) == ASPEN_FRAME_ANON &&
            (aspen_load(&frame->counts) == ASPEN_FRAME_REF + ASPEN_FRAME_MAP ||
-            aspen_reach_is_alone(fault->mm, number));
+            aspen_page_is_alone(fault->mm, number));
 }
 
 /* The page is alone. Unless somebody has locked it: then look again. */

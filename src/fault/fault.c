@@ -83,6 +83,8 @@ handle_write(struct aspen_fault *fault, const struct aspen_slot *slot,
         return -ASPEN_EOPNOTSUPP;
     if (!(fault->vma->flags & ASPEN_VM_SHARED))
         return aspen_fault_copy(fault, slot, entry);
+    if (aspen_entry_bits(entry) & ASPEN_ENTRY_SPECIAL)
+        return aspen_fault_device(fault);
     return aspen_fault_write_shared(fault, slot, entry);
 }
 

@@ -149,21 +149,24 @@ ASPEN_MUST_USE int aspen_fault_own(struct aspen_fault *fault, uint32_t frame);
 ASPEN_MUST_USE int aspen_fault_map_private(struct aspen_fault *fault,
                                            uint32_t frame);
 
-/* ---- file.c: pages of an object ---------------------------------------- */
-
-/* Nothing is there and the VMA has an object. */
-ASPEN_MUST_USE int aspen_fault_object(struct aspen_fault *fault);
-
-/* A write to an entry of a shared mapping that is read-only. */
-ASPEN_MUST_USE int aspen_fault_write_shared(struct aspen_fault *fault,
-                                            const struct aspen_slot *slot,
-                                            uint64_t entry);
+/* ---- need.c: what an object has to be asked ----------------------------- */
 
 /* Ask for something about the VMA's object that is done without locks; the
  * object stays until then. Returns `what`. */
 ASPEN_MUST_USE int aspen_fault_need_object(struct aspen_fault *fault, int what);
 /* Its reference is ours (I2) from now on. */
 void aspen_fault_pin_wanted(struct aspen_fault *fault);
+
+/* ---- file.c: pages of an object ---------------------------------------- */
+
+/* Nothing is there and the VMA has an object. */
+ASPEN_MUST_USE int aspen_fault_object(struct aspen_fault *fault);
+
+/* A write to an entry of a shared mapping that is read-only and leads to a page
+ * of the object. */
+ASPEN_MUST_USE int aspen_fault_write_shared(struct aspen_fault *fault,
+                                            const struct aspen_slot *slot,
+                                            uint64_t entry);
 
 /* Meet ASPEN_FAULT_PAGE, _DIRTY. No lock is held. */
 ASPEN_MUST_USE int aspen_fault_fetch(struct aspen_fault *fault);

@@ -36,26 +36,6 @@ has_page(const struct aspen_fault *fault, uint64_t offset)
            fault->page_offset == offset;
 }
 
-static enum aspen_ahead
-ahead_of(uint64_t vm_flags)
-{
-    if (vm_flags & ASPEN_VM_RAND_READ)
-        return ASPEN_AHEAD_RANDOM;
-    return vm_flags & ASPEN_VM_SEQ_READ ? ASPEN_AHEAD_MOST : ASPEN_AHEAD_NORMAL;
-}
-
-int
-aspen_fault_need_object(struct aspen_fault *fault, int what)
-{
-    struct aspen_object *object = fault->vma->object;
-
-    ASPEN_ASSERT(!fault->wanted);
-    aspen_object_get(object);
-    fault->wanted = object;
-    fault->ahead = ahead_of(fault->vma->flags);
-    return what;
-}
-
 /* Hold the page that the VMA wants: 0, ASPEN_FAULT_PAGE or an error. */
 static int
 hold_page(struct aspen_fault *fault)
@@ -110,15 +90,6 @@ unlock_page(struct aspen_frame *frame)
 
 /* ---- Without locks ----------------------------------------------------- */
 
-void
-aspen_fault_pin_wanted(struct aspen_fault *fault)
-{
-    if (fault->pinned)
-        aspen_object_put(fault->pinned);
-    fault->pinned = fault->wanted;
-    fault->wanted = NULL;
-}
-
 int
 aspen_fault_fetch(struct aspen_fault *fault)
 {
@@ -171,8 +142,6 @@ int
 aspen_fault_write_shared(struct aspen_fault *fault,
                          const struct aspen_slot *slot, uint64_t entry)
 {
-    if (aspen_entry_bits(entry) & ASPEN_ENTRY_SPECIAL)
-        return aspen_fault_device(fault);
     int error = lock_page(fault);
     if (error)
         return error;

@@ -6,9 +6,8 @@
  *     whose entry leads to it, when that entry allowed the access.
  * I2  A private page that is written or pinned is exclusive at that moment: its
  *     entry is writable, or nobody else has the page
- *     (aspen_reach_is_alone()). It stays so until it is given back.
- * I3  A claim ends no later than the page's reference: so a frame that a claim
- *     names cannot have become another page.
+ *     (aspen_page_is_alone()). It stays so until it is given back.
+ * I3  A claim ends no later than the page's reference (I1 of fault/claim.h).
  *
  * Called by aspen_read_memory(), aspen_write_memory(), aspen_pin_range(). The
  * first tests to break are tests/unit/calls/test_copy.c and test_pin.c.
@@ -19,127 +18,65 @@
 #include "space/pkeys.h"
 
 static bool
-is_write(const struct aspen_reach *reach)
+is_write(const struct aspen_hold *hold)
 {
-    return reach->fault.access == ASPEN_ACCESS_WRITE;
+    return hold->fault.access == ASPEN_ACCESS_WRITE;
 }
 
 /* ---- What the VMA allows ----------------------------------------------- */
 
 static bool
-may_read(const struct aspen_reach *reach, uint64_t flags)
+may_read(const struct aspen_hold *hold, uint64_t flags)
 {
     uint64_t enough =
-        reach->how & ASPEN_REACH_FORCE ? ASPEN_VM_MAYREAD : ASPEN_VM_READ;
+        hold->how & ASPEN_HOLD_FORCE ? ASPEN_VM_MAYREAD : ASPEN_VM_READ;
     return flags & (ASPEN_VM_READ | enough);
 }
 
 static bool
-may_write(const struct aspen_reach *reach, const struct aspen_vma *vma)
+may_write(const struct aspen_hold *hold, const struct aspen_vma *vma)
 {
     return vma->flags & ASPEN_VM_WRITE ||
-           (reach->how & ASPEN_REACH_FORCE && aspen_vma_is_cow(vma));
+           (hold->how & ASPEN_HOLD_FORCE && aspen_vma_is_cow(vma));
 }
 
 /* What is written through a pin comes behind the back of a pager that wants to
  * know what is dirty: refused, as Linux does for long-term pins. */
 static bool
-may_pin(const struct aspen_reach *reach, const struct aspen_vma *vma)
+may_pin(const struct aspen_hold *hold, const struct aspen_vma *vma)
 {
     const struct aspen_object *object = vma->object;
 
-    return !(reach->how & ASPEN_REACH_PIN) || !is_write(reach) || !object ||
+    return !(hold->how & ASPEN_HOLD_PIN) || !is_write(hold) || !object ||
            !(vma->flags & ASPEN_VM_SHARED) || !aspen_object_tracks_dirt(object);
 }
 
 static bool
-is_allowed(const struct aspen_reach *reach, const struct aspen_vma *vma)
+is_allowed(const struct aspen_hold *hold, const struct aspen_vma *vma)
 {
     if (vma->flags & (ASPEN_VM_IO | ASPEN_VM_PFNMAP))
         return false;
-    return (is_write(reach) ? may_write(reach, vma)
-                            : may_read(reach, vma->flags)) &&
-           aspen_rights_allow(reach->rights, aspen_pkey_of(vma->flags),
-                              reach->fault.access) &&
-           may_pin(reach, vma);
-}
-
-/* ---- Claims ------------------------------------------------------------ */
-
-static void
-claim(struct aspen_reach *reach, uint32_t frame)
-{
-    struct aspen_mm *mm = reach->fault.mm;
-
-    if (!reach->claims) {
-        aspen_spin_lock(&mm->claims_lock, ASPEN_LOCK_LEAF);
-        aspen_list_push_back(&mm->claims, &reach->claims_link);
-        aspen_spin_unlock(&mm->claims_lock);
-        reach->claims = true;
-    }
-    aspen_store_relaxed(&reach->claimed, frame);
-}
-
-/* What was written comes before: whoever sees that it is claimed no more and
- * copies the page copies that, too. */
-static void
-unclaim(struct aspen_reach *reach)
-{
-    if (aspen_load_relaxed(&reach->claimed) != ASPEN_NO_FRAME)
-        aspen_store(&reach->claimed, ASPEN_NO_FRAME);
-}
-
-static void
-leave_claims(struct aspen_reach *reach)
-{
-    struct aspen_mm *mm = reach->fault.mm;
-
-    if (!reach->claims)
-        return;
-    aspen_spin_lock(&mm->claims_lock, ASPEN_LOCK_LEAF);
-    aspen_list_remove(&reach->claims_link);
-    aspen_spin_unlock(&mm->claims_lock);
-}
-
-static bool
-is_claimed(struct aspen_mm *mm, uint32_t frame)
-{
-    bool found = false;
-
-    aspen_spin_lock(&mm->claims_lock, ASPEN_LOCK_LEAF);
-    for (struct aspen_list *link = mm->claims.next; link != &mm->claims;
-         link = link->next)
-        found |= aspen_load(
-                     &aspen_container_of(link, struct aspen_reach, claims_link)
-                          ->claimed) == frame;
-    aspen_spin_unlock(&mm->claims_lock);
-    return found;
-}
-
-bool
-aspen_reach_is_alone(struct aspen_mm *mm, uint32_t frame)
-{
-    const struct aspen_frame *page = &mm->aspen->frames[frame];
-
-    return aspen_frame_is_exclusive(mm->aspen, frame) ||
-           (aspen_frame_type(page) == ASPEN_FRAME_ANON &&
-            aspen_frame_map_count(page) == 1 && is_claimed(mm, frame));
+    return (is_write(hold) ? may_write(hold, vma)
+                           : may_read(hold, vma->flags)) &&
+           aspen_rights_allow(hold->rights, aspen_pkey_of(vma->flags),
+                              hold->fault.access) &&
+           may_pin(hold, vma);
 }
 
 /* ---- What the entry allows --------------------------------------------- */
 
 /* Has the page to be the VMA's own? `type`: of what is there; FREE: nothing. */
 static bool
-has_to_own(const struct aspen_reach *reach, enum aspen_frame_type type)
+has_to_own(const struct aspen_hold *hold, enum aspen_frame_type type)
 {
-    const struct aspen_vma *vma = reach->vma;
+    const struct aspen_vma *vma = hold->vma;
 
     if (vma->flags & ASPEN_VM_SHARED)
         return false;
     /* What nobody can write stays what it is, but for anonymous pages: those
      * that are pinned have one entry (I2 of frames/pins.h). */
-    return is_write(reach) ||
-           (reach->how & ASPEN_REACH_PIN &&
+    return is_write(hold) ||
+           (hold->how & ASPEN_HOLD_PIN &&
             (aspen_vma_is_cow(vma) || type == ASPEN_FRAME_ANON));
 }
 
@@ -147,7 +84,7 @@ has_to_own(const struct aspen_reach *reach, enum aspen_frame_type type)
  * is it a page that can be had as it is? 1, 0: a fault has to come first, or
  * -ASPEN_EFAULT. */
 static int
-is_enough(const struct aspen_reach *reach, uint64_t entry, uint32_t head)
+is_enough(const struct aspen_hold *hold, uint64_t entry, uint32_t head)
 {
     unsigned bits = aspen_entry_bits(entry);
     bool special = bits & ASPEN_ENTRY_SPECIAL;
@@ -156,19 +93,19 @@ is_enough(const struct aspen_reach *reach, uint64_t entry, uint32_t head)
         return -ASPEN_EFAULT;
     if (bits & ASPEN_ENTRY_WRITE)
         return 1;
-    if (reach->fault.own)
-        return !special && aspen_reach_is_alone(reach->fault.mm, head);
-    return !is_write(reach) &&
-           (bits & ASPEN_ENTRY_READ || reach->how & ASPEN_REACH_FORCE);
+    if (hold->fault.own)
+        return !special && aspen_page_is_alone(hold->fault.mm, head);
+    return !is_write(hold) &&
+           (bits & ASPEN_ENTRY_READ || hold->how & ASPEN_HOLD_FORCE);
 }
 
 /* The table's lock is held; `entry` leads to `frame`. */
 static void
-hold(struct aspen_reach *reach, uint64_t entry, uint32_t frame)
+hold_frame(struct aspen_hold *hold, uint64_t entry, uint32_t frame)
 {
-    struct aspen *aspen = reach->fault.aspen;
+    struct aspen *aspen = hold->fault.aspen;
 
-    if (reach->how & ASPEN_REACH_PIN) {
+    if (hold->how & ASPEN_HOLD_PIN) {
         aspen_frame_pin(aspen, frame);
         return;
     }
@@ -176,46 +113,46 @@ hold(struct aspen_reach *reach, uint64_t entry, uint32_t frame)
         return;
     uint32_t head = aspen_frame_head(aspen, frame);
     aspen_frame_get(&aspen->frames[head]);
-    if (reach->fault.own && !(aspen_entry_bits(entry) & ASPEN_ENTRY_WRITE))
-        claim(reach, head);
+    if (hold->fault.own && !(aspen_entry_bits(entry) & ASPEN_ENTRY_WRITE))
+        aspen_claim_set(&hold->claim, hold->fault.mm, head);
 }
 
-/* Look at a leaf, whose table's lock is held. As take(). */
+/* Look at a leaf, whose table's lock is held. As hold_present(). */
 static int
-take_leaf(struct aspen_reach *reach, uint64_t entry, unsigned level,
+hold_leaf(struct aspen_hold *hold, uint64_t entry, unsigned level,
           uint32_t *frame)
 {
-    struct aspen_fault *fault = &reach->fault;
+    struct aspen_fault *fault = &hold->fault;
     uint32_t head = (uint32_t)aspen_entry_frame(entry);
     uint64_t inside = fault->address & (aspen_entry_span(level) - 1);
 
     fault->own =
-        has_to_own(reach, aspen_entry_bits(entry) & ASPEN_ENTRY_SPECIAL
-                              ? ASPEN_FRAME_ZERO
-                              : aspen_frame_type(&fault->aspen->frames[head]));
-    int result = is_enough(reach, entry, head);
+        has_to_own(hold, aspen_entry_bits(entry) & ASPEN_ENTRY_SPECIAL
+                             ? ASPEN_FRAME_ZERO
+                             : aspen_frame_type(&fault->aspen->frames[head]));
+    int result = is_enough(hold, entry, head);
     if (result > 0) {
         *frame = head + (uint32_t)(inside >> ASPEN_PAGE_SHIFT);
-        hold(reach, entry, *frame);
+        hold_frame(hold, entry, *frame);
     }
     return result;
 }
 
 /* What is there: 1 and *frame, held; 0: a fault is needed; or an error. */
 static int
-take(struct aspen_reach *reach, uint32_t *frame)
+hold_present(struct aspen_hold *hold, uint32_t *frame)
 {
-    struct aspen_fault *fault = &reach->fault;
+    struct aspen_fault *fault = &hold->fault;
     struct aspen_slot slot;
     int result = 0;
 
-    fault->own = has_to_own(reach, ASPEN_FRAME_FREE);
+    fault->own = has_to_own(hold, ASPEN_FRAME_FREE);
     if (!aspen_table_walk(fault->mm, fault->address, &slot))
         return 0;
     aspen_table_lock(fault->aspen, slot.table, ASPEN_LOCK_TABLE);
     uint64_t entry = aspen_load_relaxed(slot.entry);
     if (aspen_entry_is_leaf(entry, slot.level))
-        result = take_leaf(reach, entry, slot.level, frame);
+        result = hold_leaf(hold, entry, slot.level, frame);
     aspen_table_unlock(fault->aspen, slot.table);
     return result;
 }
@@ -223,47 +160,47 @@ take(struct aspen_reach *reach, uint32_t *frame)
 /* ---- Locks ------------------------------------------------------------- */
 
 static void
-unlock(struct aspen_reach *reach)
+unlock(struct aspen_hold *hold)
 {
-    if (reach->locked)
-        aspen_read_unlock(&reach->fault.mm->mmap_lock);
-    reach->locked = false;
-    reach->vma = NULL;
+    if (hold->locked)
+        aspen_read_unlock(&hold->fault.mm->mmap_lock);
+    hold->locked = false;
+    hold->vma = NULL;
 }
 
 static void
-lock(struct aspen_reach *reach)
+lock(struct aspen_hold *hold)
 {
-    if (reach->locked && reach->pages < ASPEN_REACH_BATCH)
+    if (hold->locked && hold->pages < ASPEN_HOLD_BATCH)
         return;
-    unlock(reach);
-    aspen_read_lock(&reach->fault.mm->mmap_lock, ASPEN_LOCK_MM);
-    reach->locked = true;
-    reach->pages = 0;
+    unlock(hold);
+    aspen_read_lock(&hold->fault.mm->mmap_lock, ASPEN_LOCK_MM);
+    hold->locked = true;
+    hold->pages = 0;
 }
 
 /* The VMA at the address, which allows the access: 0, ASPEN_FAULT_STACK or
  * -ASPEN_EFAULT. */
 static int
-find_vma(struct aspen_reach *reach)
+find_vma(struct aspen_hold *hold)
 {
-    uint64_t address = reach->fault.address;
-    struct aspen_vma *vma = reach->vma;
+    uint64_t address = hold->fault.address;
+    struct aspen_vma *vma = hold->vma;
 
     if (vma && vma->start <= address && address < vma->end)
         return 0;
-    reach->vma = NULL;
-    vma = aspen_vma_find(reach->fault.mm, address);
+    hold->vma = NULL;
+    vma = aspen_vma_find(hold->fault.mm, address);
     if (!vma)
         return -ASPEN_EFAULT;
     /* A debugger may make a stack grow; a neighbour may not. */
     if (vma->start > address)
-        return reach->how & ASPEN_REACH_FORCE && vma->flags & ASPEN_VM_GROWSDOWN
+        return hold->how & ASPEN_HOLD_FORCE && vma->flags & ASPEN_VM_GROWSDOWN
                    ? ASPEN_FAULT_STACK
                    : -ASPEN_EFAULT;
-    if (!is_allowed(reach, vma))
+    if (!is_allowed(hold, vma))
         return -ASPEN_EFAULT;
-    reach->vma = vma;
+    hold->vma = vma;
     return 0;
 }
 
@@ -272,49 +209,49 @@ find_vma(struct aspen_reach *reach)
 /* One look, and one fault if that is needed: 1 and *frame, 0: look again, or
  * an error. */
 static int
-try_page(struct aspen_reach *reach, uint32_t *frame)
+try_page(struct aspen_hold *hold, uint32_t *frame)
 {
-    lock(reach);
-    int result = find_vma(reach);
+    lock(hold);
+    int result = find_vma(hold);
     if (!result) {
-        result = take(reach, frame);
+        result = hold_present(hold, frame);
         if (result)
             return result;
-        result = aspen_fault_try(&reach->fault, reach->vma);
+        result = aspen_fault_try(&hold->fault, hold->vma);
     }
     if (result <= 0)
         return result;
-    unlock(reach);
-    return aspen_fault_meet(&reach->fault, result);
+    unlock(hold);
+    return aspen_fault_meet(&hold->fault, result);
 }
 
 int
-aspen_reach_page(struct aspen_reach *reach, uint64_t address, uint32_t *frame)
+aspen_hold_page(struct aspen_hold *hold, uint64_t address, uint32_t *frame)
 {
-    if (address >= reach->fault.mm->address_limit)
+    if (address >= hold->fault.mm->address_limit)
         return -ASPEN_EFAULT;
-    aspen_fault_at(&reach->fault, address);
-    int result = aspen_poll_fatal(reach->fault.aspen);
+    aspen_fault_at(&hold->fault, address);
+    int result = aspen_poll_fatal(hold->fault.aspen);
     while (!result)
-        result = try_page(reach, frame);
-    reach->pages++;
+        result = try_page(hold, frame);
+    hold->pages++;
     if (result == -ASPEN_EACCES || result == -ASPEN_EFBIG)
         return -ASPEN_EFAULT;
     return result > 0 ? 0 : result;
 }
 
 void
-aspen_reach_put(struct aspen_reach *reach, uint32_t frame)
+aspen_hold_put(struct aspen_hold *hold, uint32_t frame)
 {
-    struct aspen *aspen = reach->fault.aspen;
+    struct aspen *aspen = hold->fault.aspen;
 
-    unclaim(reach); /* I3 */
+    aspen_claim_clear(&hold->claim); /* I3 */
     if (frame != ASPEN_ZERO_FRAME)
         aspen_frame_put(aspen, aspen_frame_head(aspen, frame));
 }
 
 void
-aspen_reach_written(struct aspen *aspen, uint32_t frame)
+aspen_hold_written(struct aspen *aspen, uint32_t frame)
 {
     struct aspen_frame *page = &aspen->frames[aspen_frame_head(aspen, frame)];
 
@@ -326,26 +263,25 @@ aspen_reach_written(struct aspen *aspen, uint32_t frame)
 }
 
 void
-aspen_reach_begin(struct aspen_reach *reach, struct aspen_mm *mm,
-                  unsigned access, unsigned how)
+aspen_hold_begin(struct aspen_hold *hold, struct aspen_mm *mm, unsigned access,
+                 unsigned how)
 {
-    aspen_fault_begin(&reach->fault, mm, access);
-    reach->fault.forced = true; /* is_allowed() has the word */
-    reach->how = how;
-    reach->rights = how & (ASPEN_REACH_FORCE | ASPEN_REACH_REMOTE)
-                        ? ASPEN_RIGHTS_ALL
-                        : aspen_rights(mm);
-    reach->locked = false;
-    reach->pages = 0;
-    reach->vma = NULL;
-    reach->claimed = ASPEN_NO_FRAME;
-    reach->claims = false;
+    aspen_fault_begin(&hold->fault, mm, access);
+    hold->fault.forced = true; /* is_allowed() has the word */
+    hold->how = how;
+    hold->rights = how & (ASPEN_HOLD_FORCE | ASPEN_HOLD_REMOTE)
+                       ? ASPEN_RIGHTS_ALL
+                       : aspen_rights(mm);
+    hold->locked = false;
+    hold->pages = 0;
+    hold->vma = NULL;
+    aspen_claim_begin(&hold->claim);
 }
 
 void
-aspen_reach_end(struct aspen_reach *reach)
+aspen_hold_end(struct aspen_hold *hold)
 {
-    unlock(reach);
-    leave_claims(reach);
-    aspen_fault_end(&reach->fault);
+    unlock(hold);
+    aspen_claim_end(&hold->claim, hold->fault.mm);
+    aspen_fault_end(&hold->fault);
 }

@@ -3,56 +3,50 @@
  * fault/hold.h - hold pages of an address space, for somebody who reads or
  * writes them through the direct map: copies, debuggers, devices.
  *
- *     struct aspen_reach reach;
- *     aspen_reach_begin(&reach, mm, access, how);
+ *     struct aspen_hold hold;
+ *     aspen_hold_begin(&hold, mm, access, how);
  *     for each page:
- *         error = aspen_reach_page(&reach, address, &frame);
+ *         error = aspen_hold_page(&hold, address, &frame);
  *         if error: break
  *         ... use it; the mmap lock is held for reading ...
- *         aspen_reach_put(&reach, frame);    unless it is pinned
- *     aspen_reach_end(&reach);
+ *         aspen_hold_put(&hold, frame);    unless it is pinned
+ *     aspen_hold_end(&hold);
  *
  * While the lock is held no fork can make a child share the page that is
  * written. A pinned page may be used after that, too.
  *
  * What is written reaches the program, whatever the program itself writes to
  * the page meanwhile. A writable entry stays writable while the mmap lock and a
- * reference are held, so no fault comes that could copy the page. A read-only
- * entry - after a fork that left the page to one space, or in a mapping that
- * only FORCE writes to - is different: our reference would make the page look
- * shared, and the program's next write, or another of our copies, would go to a
- * copy of it. So we claim such a page: a list of the mm tells our reference
- * from those of others. A pin is told by its count.
+ * reference are held, so no fault comes that could copy the page. A page whose
+ * entry is read-only is claimed (fault/claim.h), or pinned.
  */
-#ifndef ASPEN_FAULT_REACH_H
-#define ASPEN_FAULT_REACH_H
+#ifndef ASPEN_FAULT_HOLD_H
+#define ASPEN_FAULT_HOLD_H
 
+#include "fault/claim.h"
 #include "fault/fault.h"
 
 /* How it differs from an access of the program itself. */
-#define ASPEN_REACH_FORCE  1u /* what mprotect could allow is allowed */
-#define ASPEN_REACH_PIN    2u /* pin, in place of a plain reference */
-#define ASPEN_REACH_REMOTE 4u /* keys bind a program alone; FORCE: the same */
+#define ASPEN_HOLD_FORCE  1u /* what mprotect could allow is allowed */
+#define ASPEN_HOLD_PIN    2u /* pin, in place of a plain reference */
+#define ASPEN_HOLD_REMOTE 4u /* keys bind a program alone; FORCE: the same */
 
 /* Pages after which the mmap lock is dropped, so that writers get their
  * turn. */
-#define ASPEN_REACH_BATCH 256u
+#define ASPEN_HOLD_BATCH 256u
 
-struct aspen_reach {
+struct aspen_hold {
     struct aspen_fault fault;
     unsigned how;
-    uint32_t rights;       /* by protection keys, of who asks */
-    bool locked;           /* the mmap lock is held for reading */
-    unsigned pages;        /* under this hold of the lock */
-    struct aspen_vma *vma; /* while locked: the last one, or NULL */
-    uint32_t claimed;      /* atomic: a page, the first of its block; set under
-                              its table's lock. Or ASPEN_NO_FRAME */
-    bool claims;           /* `claims_link` is on mm->claims */
-    struct aspen_list claims_link; /* mm->claims_lock */
+    uint32_t rights;          /* by protection keys, of who asks */
+    bool locked;              /* the mmap lock is held for reading */
+    unsigned pages;           /* under this hold of the lock */
+    struct aspen_vma *vma;    /* while locked: the last one, or NULL */
+    struct aspen_claim claim; /* to the page, if its entry is read-only */
 };
 
-void aspen_reach_begin(struct aspen_reach *reach, struct aspen_mm *mm,
-                       unsigned access, unsigned how);
+void aspen_hold_begin(struct aspen_hold *hold, struct aspen_mm *mm,
+                      unsigned access, unsigned how);
 
 /*
  * The page at `address`, faulted in as an access of READ or WRITE would, and
@@ -66,25 +60,17 @@ void aspen_reach_begin(struct aspen_reach *reach, struct aspen_mm *mm,
  *   -ASPEN_EFAULT (nothing is mapped there, the mapping does not allow it, is
  *   raw memory, or its object ends before), -ASPEN_EINTR, what a fault says.
  */
-ASPEN_MUST_USE int aspen_reach_page(struct aspen_reach *reach, uint64_t address,
-                                    uint32_t *frame);
+ASPEN_MUST_USE int aspen_hold_page(struct aspen_hold *hold, uint64_t address,
+                                   uint32_t *frame);
 
 /* Give a plain reference back. */
-void aspen_reach_put(struct aspen_reach *reach, uint32_t frame);
+void aspen_hold_put(struct aspen_hold *hold, uint32_t frame);
 
 /* A page that is held, plainly or by a pin, was written through the direct
  * map: if it is an object's it has to be written back. */
-void aspen_reach_written(struct aspen *aspen, uint32_t frame);
-
-/*
- * The table's lock is held: is the frame that an entry of mm leads to an
- * anonymous page, and that entry's alone? Nobody else has an entry or a
- * reference then, pins and claims aside: those were made when the page was
- * alone, and since then nobody else can have come.
- */
-ASPEN_MUST_USE bool aspen_reach_is_alone(struct aspen_mm *mm, uint32_t frame);
+void aspen_hold_written(struct aspen *aspen, uint32_t frame);
 
 /* Drop the mmap lock, if held, and whatever else. */
-void aspen_reach_end(struct aspen_reach *reach);
+void aspen_hold_end(struct aspen_hold *hold);
 
 #endif

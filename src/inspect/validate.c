@@ -15,41 +15,6 @@
 #include "paging/table.h"
 #include "space/pkeys.h"
 
-/* ---- Findings ---------------------------------------------------------- */
-
-const char *
-aspen_check_name(enum aspen_check check)
-{
-    static const char *const names[] = {
-#define ASPEN_CHECK_NAME(id, name) name,
-        ASPEN_CHECKS(ASPEN_CHECK_NAME)
-#undef ASPEN_CHECK_NAME
-    };
-    return (unsigned)check < ASPEN_CHECK_KINDS ? names[check] : NULL;
-}
-
-static void
-note(struct aspen_validator *v, const char *check, const char *format,
-     const uint64_t *arguments)
-{
-    struct aspen_text text;
-
-    if (v->failed)
-        return;
-    v->failed = true;
-    v->finding->check = check;
-    aspen_text_begin(&text, v->finding->text, ASPEN_FINDING_BYTES, NULL, NULL);
-    aspen_text_format(&text, format, arguments);
-    aspen_text_end(&text);
-}
-
-void
-aspen_validate_fail(struct aspen_validator *v, enum aspen_check check,
-                    const char *format, const uint64_t *arguments)
-{
-    note(v, aspen_check_name(check), format, arguments);
-}
-
 static void
 validator_init(struct aspen_validator *v, struct aspen *aspen,
                struct aspen_finding *finding)
@@ -309,8 +274,8 @@ check_allocator(struct aspen_validator *v)
     const char *broken = aspen_frames_check(v->aspen, &where);
 
     if (broken)
-        note(v, broken, "frame %u (the allocator's check)",
-             (const uint64_t[]){0, where});
+        aspen_validate_note(v, broken, "frame %u (the allocator's check)",
+                            (const uint64_t[]){0, where});
     return !broken;
 }
 

@@ -12,6 +12,7 @@
  *   validate_object.c   objects and their page caches
  *   validate_name.c     names of anonymous memory
  *   validate_frame.c    what was added up against frames and swap slots
+ *   finding.c           the first thing that does not hold, in words
  *
  * docs/use/inspect.md explains each check; tests/unit/inspect/test_validate.c
  * plants what it is to find (plants_*.c) and compares the lists.
@@ -141,6 +142,10 @@ struct aspen_validator {
 
 /* Note what was found unless something was found before. */
 void aspen_validate_fail(struct aspen_validator *v, enum aspen_check check,
+                         const char *format, const uint64_t *arguments);
+
+/* The same for a check that is none of ASPEN_CHECKS: its name. */
+void aspen_validate_note(struct aspen_validator *v, const char *check,
                          const char *format, const uint64_t *arguments);
 
 /* Whether the condition holds; else it is noted, as ASPEN_TEXT(). */

@@ -329,7 +329,7 @@ test_huge_claimed(void **state)
 {
     (void)state;
     const uint64_t at = 2 * MIB + 9 * PAGE;
-    struct aspen_reach reach;
+    struct aspen_hold hold;
     struct space s;
     uint32_t frame;
 
@@ -337,13 +337,13 @@ test_huge_claimed(void **state)
     import_vma(&s, 2 * MIB, 512, R);
     import(&s, 2 * MIB, ASPEN_IMPORT_ANON, 1);
     uint32_t head = helper_frame(s.mm, 2 * MIB);
-    aspen_reach_begin(&reach, s.mm, ASPEN_ACCESS_WRITE, ASPEN_REACH_FORCE);
-    assert_int_equal(aspen_reach_page(&reach, at, &frame), 0);
+    aspen_hold_begin(&hold, s.mm, ASPEN_ACCESS_WRITE, ASPEN_HOLD_FORCE);
+    assert_int_equal(aspen_hold_page(&hold, at, &frame), 0);
     assert_int_equal(frame, head + 9);
     assert_false(aspen_frame_is_exclusive(s.helper.aspen, head));
-    assert_true(aspen_reach_is_alone(s.mm, head));
-    aspen_reach_put(&reach, frame);
-    aspen_reach_end(&reach);
+    assert_true(aspen_page_is_alone(s.mm, head));
+    aspen_hold_put(&hold, frame);
+    aspen_hold_end(&hold);
     assert_true(aspen_frame_is_exclusive(s.helper.aspen, head));
     destroy(&s);
 }
