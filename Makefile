@@ -315,9 +315,13 @@ check-examples: $(EXAMPLES)
 .PHONY: check-clang
 check-clang: $(call objects,clang,$(wildcard tools/*/*.c tools/*/*/*.c bench/*.c))
 
-.PHONY: check-sources check-headers check-freestanding check-format format
+.PHONY: check-sources check-circles check-headers check-freestanding check-format format
 check-sources:
 	@scripts/check/sources.sh
+
+# Who calls whom among the files of src.
+check-circles: $(call objects,release,$(CORE)) | $(DEPS_check)
+	@scripts/check/circles.pl $(BUILD)/obj/release/src
 
 check-headers: | $(DEPS_check)
 	@scripts/check/headers.sh '$(CC)' '$(CXX)'
@@ -420,7 +424,8 @@ all: $(LIB_release) $(LIB_test) $(PROGRAMS)
 .PHONY: check
 check: $(DEPS_check)
 	@MAKE='$(MAKE)' scripts/check.sh $(BUILD)/check unit unit-asan \
-	    unit-tsan unit-clang unit-$(FOREIGN) check-clang check-freestanding check-sources check-headers \
+	    unit-tsan unit-clang unit-$(FOREIGN) check-clang check-freestanding check-sources \
+	    check-circles check-headers \
 	    check-aspen.c check-examples check-install check-format $(CHECKS)
 
 # What takes too long for that: half an hour and more.

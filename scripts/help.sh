@@ -18,6 +18,7 @@ all|what plain `make` does: build/aspen, build/libaspen.a, -test.a
 deps|install what it needs (root, Debian); GROUP=check for the tests
 run|rehearse the fork of a real process
 check|build everything and pass every test
+check-circles|no files of src call each other in a circle, or upwards
 check-mutants|plant the mistakes of tests/mutants, see each found
 check-long|the tests that take long
 check-user|what asks the host, as an ordinary user (root makes one)
