@@ -3,7 +3,7 @@
 # build/aspen-bench: the release build, measured beside its peers. The range
 # tree is measured by programs of their own, since the peer is GPL-2.0.
 
-BENCH_SOURCES := $(filter-out bench/tree_aspen.c,$(wildcard bench/*.c))
+BENCH_SOURCES := $(wildcard bench/*.c)
 BENCH_MAPLE := $(BUILD)/maple/maple_bench
 PROGRAMS += $(BUILD)/aspen-bench $(BUILD)/aspen-bench-tree
 
@@ -11,14 +11,14 @@ $(BUILD)/aspen-bench: $(call objects,release,$(BENCH_SOURCES)) $(LIB_release)
 	$(call say,LD,$@)
 	$(Q)$(CC) $(CFLAGS_release) $(LDFLAGS) -o $@ $^ -ljansson $(LIBS_ALL)
 
-$(BUILD)/aspen-bench-tree: $(call objects,release,bench/tree_aspen.c) \
+$(BUILD)/aspen-bench-tree: $(call objects,release,bench/tree/tree_aspen.c) \
     $(LIB_release)
 	$(call say,LD,$@)
 	$(Q)$(CC) $(CFLAGS_release) $(LDFLAGS) -o $@ $^ $(LIBS_ALL)
 
 # The peer, from the Debian package; apart from Aspen, never linked with it.
-$(BENCH_MAPLE): $(wildcard bench/maple/*) bench/tree_measure.h \
-    bench/tree_workload.h bench/clock.h | $(DEPS_bench)
+$(BENCH_MAPLE): $(wildcard bench/maple/*) bench/tree/tree_measure.h \
+    bench/tree/tree_workload.h bench/clock.h | $(DEPS_bench)
 	$(call say,GEN,$@)
 	$(Q)bench/maple/build.sh $(BUILD)/maple
 

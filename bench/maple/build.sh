@@ -29,7 +29,7 @@ echo '#define CONFIG_64BIT 1' >generated/bit-length.h
 flags="-O2 -DNDEBUG -DCONFIG_64BIT=1 -D_LGPL_SOURCE -I../shared -I.
     -I../../include -I../../../lib -w"
 for file in maple_lib maple_bench maple_slab; do
-    ${CC:-gcc} $flags -I"$here/.." -c "$here/$file.c" -o "$out/$file.o"
+    ${CC:-gcc} $flags -I"$here/../tree" -c "$here/$file.c" -o "$out/$file.o"
 done
 ${CC:-gcc} "$out/maple_lib.o" "$out/maple_bench.o" "$out/maple_slab.o" \
     -o "$out/maple_bench" -lurcu -lpthread

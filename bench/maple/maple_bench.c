@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
  * bench/maple/maple_bench.c - Linux's maple tree under
- * bench/tree_measure.h, with the flags that an address space uses. The
+ * bench/tree/tree_measure.h, with the flags that an address space uses. The
  * program build/bench/maple_bench N; apart from Aspen, never linked to it.
  */
 #define _GNU_SOURCE

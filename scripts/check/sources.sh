@@ -16,6 +16,7 @@
 #   readme    the example in README.md is the one that is compiled and run,
 #             and the packages it names are the ones that get installed
 #   plots     what is plotted is what docs/evidence/performance.md says
+#   files     no folder with more than 20 files, no source above 700 lines
 #   sizes     docs/evidence/performance.md has the structures' sizes of today
 #   mutants   each patch of tests/mutants still applies
 #   citations what comments and documents name exists (scripts/check/citations.pl)
@@ -204,6 +205,19 @@ plots_broken()
     rm -r "$now"
 }
 
+# One finds one's way in a folder that fits on half a screen. Mutants and
+# snapshots are data.
+files_broken()
+{
+    find src include tools tests scripts ports bench -type f |
+        grep -v '^tests/\(mutants\|snapshots\)/' | sed 's,/[^/]*$,,' |
+        sort | uniq -c | awk '$1 > 20 {print $2 ": " $1 " files"}'
+    find src include tools tests scripts ports bench -type f \
+        \( -name '*.[ch]' -o -name '*.sh' -o -name '*.pl' \) -print |
+        sort | xargs wc -l |
+        awk '$2 != "total" && $1 > 700 {print $2 ": " $1 " lines"}'
+}
+
 # Where there is no gcc or no liburcu there is nothing to compare with. The
 # figures are those of x86-64.
 sizes_broken()
@@ -236,6 +250,7 @@ if [ -f README.md ] && [ -f examples/embed.c ]; then
     verdict readme "$(readme_broken)"
 fi
 verdict plots "$(plots_broken)"
+verdict files "$(files_broken)"
 verdict sizes "$(sizes_broken)"
 if command -v git >/dev/null; then
     verdict mutants "$(mutants_broken)"

@@ -12,7 +12,7 @@ CFLAGS_sim-arm64-flags := $(CFLAGS_sim-arm64) -DASPEN_PORT_MMU_WRITES_ENTRIES
 SIM_PORT := $(wildcard ports/sim/*.c)
 SIM_FLAGS := -Iinclude -Isrc -Iports/sim -Itests/explore -Itests/unit \
     -Itests/mmu
-SIM_MMU := tests/mmu/mmu.c tests/mmu/told.c
+SIM_MMU := $(filter-out tests/mmu/test_% %/beside.c,$(wildcard tests/mmu/*.c))
 SIM_WRAPS := $(shell tests/mmu/wraps.sh $(SIM_MMU))
 EXPLORE := $(patsubst tests/explore/%.c,%,$(wildcard tests/explore/test_*.c))
 EXPLORE_PROGRAMS := $(addprefix $(BUILD)/tests/explore/,$(EXPLORE) \

@@ -4,7 +4,7 @@
 # calls are linked with it as they are: ld puts tests/mmu/beside.c between them
 # and the library.
 
-MMU_SOURCES := tests/mmu/mmu.c tests/mmu/told.c tests/mmu/beside.c
+MMU_SOURCES := $(filter-out tests/mmu/test_%,$(wildcard tests/mmu/*.c))
 MMU_WRAPS := $(shell tests/mmu/wraps.sh $(MMU_SOURCES))
 CPPFLAGS_ALL += -Itests/mmu
 

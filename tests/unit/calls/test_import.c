@@ -671,15 +671,6 @@ unbuild(void *context)
 }
 
 static int
-zero_read(void *context, uint64_t offset_bytes, void *page)
-{
-    (void)context;
-    (void)offset_bytes;
-    (void)page;
-    return 0;
-}
-
-static int
 always_open(void *context, struct aspen_vma *vma)
 {
     (void)context;
@@ -690,7 +681,7 @@ always_open(void *context, struct aspen_vma *vma)
 static void
 each_step_can_fail(void **state)
 {
-    static const struct aspen_pager_ops ops = {.read = zero_read,
+    static const struct aspen_pager_ops ops = {.read = helper_pager_read,
                                                .open = always_open};
     struct aspen_object_args args = {.size_bytes = MIB, .pager = &ops};
     struct building b = {.aspen = helper_machine(2048)};

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * bench/tree_aspen.c - Aspen's range tree under bench/tree_measure.h; the
- * program build/bench/tree_aspen N.
+ * bench/tree/tree_aspen.c - Aspen's range tree under tree_measure.h;
+ * build/aspen-bench-tree N.
  */
 #define _GNU_SOURCE
 #include "tree/tree.h"

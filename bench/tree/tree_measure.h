@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * bench/tree_measure.h - the measurements, for whichever tree includes this
- * after defining `struct subject` and the subject_*() functions below it.
+ * bench/tree/tree_measure.h - the measurements, for whichever tree includes
+ * this after defining `struct subject` and the subject_*() functions below it.
  * Prints one line for each: NAME N UNIT VALUE. bench/tree_rows.c reads them.
  *
  * subject_init(subject, rcu)           an empty tree
@@ -18,7 +18,7 @@
 #ifndef BENCH_TREE_MEASURE_H
 #define BENCH_TREE_MEASURE_H
 
-#include "clock.h"
+#include "../clock.h"
 #include "tree_workload.h"
 #include <sched.h>
 #include <stdio.h>

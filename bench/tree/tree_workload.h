@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * bench/tree_workload.h - what both range trees are given: the same ranges,
- * the same queries, the same stores, in the same order.
+ * bench/tree/tree_workload.h - what both range trees are given: the same
+ * ranges, the same queries, the same stores, in the same order.
  *
  * Ranges are laid out like the VMAs of a process: 1 to 64 pages each, about
  * every second one followed by a gap of 1 to 64 pages. All numbers come from
