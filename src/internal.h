@@ -72,18 +72,23 @@
  *           31             0  31             0
  *   links  | link 0          | link 1          |
  *
- *   type      owner      page offset             links
- *   FREE      0          0                       0, 0     (see below)
- *   KERNEL    -          -                       -        (allocated, no use)
- *   TABLE     mm (**)    first address >> 12,    spin lock, next of a list of
- *                        level in bits 0-2 (*)   tables to be freed
- *   ANON      anon_vma   page offset in its VMA  LRU
- *   OBJECT    object     page offset in it       LRU
- *   ZERO      -          -                       -        (frame 0 only)
- *   planned: HUGETLB (group in a side array), COMPRESSED
+ *   type      owner           page offset             links
+ *   FREE      0               0                       0, 0 (see below)
+ *   KERNEL    0               0                       0, 0 (allocated, not in
+ *                                                     use yet)
+ *   TABLE     its mm (1)      first address >> 12,    spin lock, next of a list
+ *                             level in bits 0-2 (2)   of tables to be freed
+ *   ANON      an anon_vma (3) by pgoff of its VMA     0, 0
+ *   OBJECT    its object (4)  page offset in it       0, 0
+ *   ZERO      0               0                       0, 0 (frame 0 only)
+ *   planned: HUGETLB (group in a side array), COMPRESSED; LRU lists by the
+ *   links of ANON, OBJECT
  *
- *   (*)  a table covers at least 512 pages, so the low 9 bits are free.
- *   (**) 0 while it waits for its grace period.
+ *   (1) 0 while it waits for its grace period.
+ *   (2) a table covers at least 512 pages, so the low 9 bits are free.
+ *   (3) of the VMA that first touched the page, or that has it alone since: the
+ *       links of that anon_vma lead to all that may map it.
+ *   (4) 0 when it is in the page cache no more: whoever still holds it.
  *
  * A free frame is 32 zero bytes, wherever it is: the zone's chunks, outside the
  * frame table, say what is free. So a fresh frame table needs no
@@ -399,11 +404,23 @@ enum aspen_rss {
 #define ASPEN_CPU_WORDS ((ASPEN_PORT_CPUS + 63) / 64)
 
 /*
+ *     aspen_mm_alloc()
+ *         |
+ *         v    aspen_mm_publish()        last user gone    all unmapped
+ *     BUILDING ---------------> LIVE ------------> DYING ------------> EMPTY
+ *         |                                          ^                   ^
+ *         | exec gave it up: last user gone          |                   |
+ *         +------------------------------------------+                   |
+ *         | fork failed: recovery took down what was there               |
+ *         +--------------------------------------------------------------+
+ *
+ *     The last reference goes when it is EMPTY.
+ *
  * I1  `users` counts threads that run in it; the last one makes it DYING and
  *     exit makes it EMPTY. `references` counts pointers to the structure, and
  *     all users together hold one.
- * I2  In the registry exactly while LIVE or DYING; on the swap list from its
- *     first swap entry until its last user is gone.
+ * I2  In the registry while LIVE, and while DYING if it was LIVE; on the swap
+ *     list from its first swap entry until its last user is gone.
  * I3  map_count == vmas.count while LIVE.
  */
 struct aspen_mm {

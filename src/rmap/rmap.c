@@ -5,6 +5,16 @@
  * I1  A walk meets a parent's VMA before its child's: both start at the same
  *     page offset and fork inserts the child's link right behind. So an entry
  *     that fork copies while the walk goes on is not missed.
+ *
+ *         VMAs at one page offset:     P        P C      P C G     P D C G
+ *         after                      birth    P forks  C forks    P forks
+ *                                                C        G          D
+ *
+ *         the walk    P ............... C       (left to right, as above)
+ *         a copy, P's entry to C's:
+ *           before it met P             it meets both entries
+ *           after it met P              C gets what it left in P; it meets C
+ *
  * I2  A VMA that is met stays linked until the walk lets go of the lock, and
  *     page tables go only after their VMAs are unlinked: the tables may be
  *     read.

@@ -11,6 +11,13 @@
  *     aspen_vma_resize(vma, vma->start, start);
  *     ... store both in the tree ...
  *
+ *     before    |------------ vma ------------|
+ *     part      |------------ vma ------------|   part has links to the
+ *                              |--- part -----|   anon_vmas: walks meet both
+ *     commit    |------------ vma ------------|   so it does by the i_mmap
+ *                              |--- part -----|
+ *     resize    |---- vma -----|--- part -----|   each page is met once again
+ *
  * Context: the mmap lock is held for writing.
  */
 #ifndef ASPEN_RMAP_SPLIT_H
@@ -50,6 +57,13 @@ void aspen_vma_part_commit(struct aspen_vma *part,
  * Cut a VMA so that [start, end) of it is a VMA of its own, the same one, and
  * what is below and above has new ones. It can be undone, and then nothing was
  * there. Nothing happens when the range is all of it.
+ *
+ *                       start     end
+ *     before    |------------ vma ------------|
+ *     isolate   |- below -|-- vma --|- above -|
+ *     undo      |------------ vma ------------|   below, above: dissolved
+ *     done      |- below -|-- vma --|- above -|   reserves given back
+ *
  * isolate: 0, or -ASPEN_ENOMEM (also: map count) or an open hook's error.
  * After it exactly one of undo and done follows.
  */
