@@ -21,10 +21,10 @@ struct aspen_mm;
 struct aspen_object;
 struct aspen_special;
 
-#define ASPEN_IMPORT_HAS_ANON_VMA 1u /* holds or will hold anonymous pages */
-#define ASPEN_IMPORT_HAS_USERFAULT                                             \
-    2u /* has a userfault context: the machine                                 \
-        */
+/** It holds or will hold anonymous pages. */
+#define ASPEN_IMPORT_HAS_ANON_VMA 1u
+/** It has a userfault context: the machine. */
+#define ASPEN_IMPORT_HAS_USERFAULT 2u
 
 struct aspen_import_vma {
     uint64_t start; /* page aligned, half open */

@@ -115,6 +115,7 @@ struct aspen_config {
     struct aspen_hooks hooks;
 };
 
+/** Defaults: Linux's, of a machine without frames. Context: any. */
 void aspen_config_init(struct aspen_config *config);
 
 /**
@@ -124,10 +125,9 @@ void aspen_config_init(struct aspen_config *config);
  *          aspen_destroy().
  * Context: may sleep.
  * Returns: 0 and *aspen, or -ASPEN_EINVAL (a field makes no sense; an unknown
- *          flag; userfault
- *          hooks without fork_prepare; only one half of the notifier's
- *          bracket, or of a thread's rights), -ASPEN_ENOMEM. On error nothing
- * is left.
+ *          flag; userfault hooks without fork_prepare; only one half of the
+ *          notifier's bracket, or of a thread's rights), -ASPEN_ENOMEM. On
+ *          error nothing is left.
  */
 ASPEN_MUST_USE int aspen_create(const struct aspen_config *config,
                                 struct aspen **aspen);
@@ -143,6 +143,8 @@ ASPEN_MUST_USE int aspen_destroy(struct aspen *aspen);
 
 /**
  * Add a swap area of `slots` pages; *type gets its number (0, 1, ...).
+ *
+ * Context: may sleep.
  * Returns: 0, -ASPEN_EINVAL (no slots), -ASPEN_ENOSPC (too many areas),
  *          -ASPEN_ENOMEM. On error nothing changed.
  */
@@ -171,6 +173,7 @@ struct aspen_counters {
     uint64_t tlb_flushes;
 };
 
+/** Context: any. */
 void aspen_counters_read(const struct aspen *aspen,
                          struct aspen_counters *counters);
 

@@ -48,8 +48,24 @@ ASPEN_MUST_USE int aspen_fork(struct aspen_mm *parent, struct aspen_mm **child);
 
 /**
  * One more user (a thread, a vfork child). The caller is a user already.
+ * Cannot fail.
+ *
+ * Context: any.
  */
 void aspen_mm_get(struct aspen_mm *mm);
+
+/**
+ * One more user, by whoever is none and has found the space in a table of its
+ * own: true, unless the last user has left. Whoever got true gives the space
+ * back by aspen_mm_put().
+ *
+ * Owns:    the caller sees to it that the structure is still there. It is while
+ *          a page of it is pinned, and until the scanner's hook `exit`
+ *          (aspen/hooks.h) has returned: that hook takes the space out of the
+ *          table, under the lock under which others look it up and call this.
+ * Context: any.
+ */
+ASPEN_MUST_USE bool aspen_mm_get_if_alive(struct aspen_mm *mm);
 
 /**
  * A user leaves. The last one takes the address space down (exit): it unmaps

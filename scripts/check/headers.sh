@@ -36,5 +36,13 @@ for header in include/aspen/*.h include/aspen/calls/*.h ports/posix/aspen_posix.
     done
     try "$header as c++11" $cxx -std=c++11 -x c++ -Iinclude -I$folder <<<"$source"
 done
+# The code in the guide of aspen.h, which is set off by five spaces.
+guide=$(echo '#include <aspen/aspen.h>'
+    sed -n 's/^ \*     \([^ ].*\|  *[^ ].*\)$/\1/p' include/aspen/aspen.h |
+        sed '/^static int/,/^}/!d'
+    echo 'int guide(struct aspen *m, uint64_t *at);'
+    echo 'int guide(struct aspen *m, uint64_t *at) { return first_page(m, at); }')
+try "aspen.h: the guide" $cc -std=c99 -Wshadow -x c -Iinclude <<<"$guide"
+
 echo "$passed passed, $failed failed, 0 skipped"
 [ $failed -eq 0 ]

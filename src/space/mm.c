@@ -108,7 +108,7 @@ aspen_mm_get(struct aspen_mm *mm)
 }
 
 bool
-aspen_mm_get_not_zero(struct aspen_mm *mm)
+aspen_mm_get_if_alive(struct aspen_mm *mm)
 {
     uint32_t users = aspen_load_relaxed(&mm->users);
     do {

@@ -34,9 +34,6 @@ void aspen_mm_swap_list_remove(struct aspen_mm *mm);
 void aspen_mm_hold(struct aspen_mm *mm);
 void aspen_mm_drop(struct aspen_mm *mm);
 
-/* Take a user of an mm that may be losing its last one; false: too late. */
-bool aspen_mm_get_not_zero(struct aspen_mm *mm);
-
 /*
  * The gate for whoever found an mm through the swap list or any index that
  * may hold spaces that are not LIVE. The caller holds a reference and no

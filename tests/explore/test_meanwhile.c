@@ -157,6 +157,71 @@ registry_has_spaces_alone(void **state)
     explore_holds("exit beside the registry", &program, MOST);
 }
 
+/* ---- A table of the embedder's ----------------------------------------- */
+
+static struct {
+    struct aspen_port_spinlock lock;
+    struct aspen_mm *mm;
+} table;
+
+static void
+forget(void *context, struct aspen_mm *mm)
+{
+    (void)context;
+    aspen_spin_lock(&table.lock, ASPEN_LOCK_LEAF);
+    if (table.mm == mm)
+        table.mm = NULL;
+    aspen_spin_unlock(&table.lock);
+}
+
+static void
+setup_table(void *unused)
+{
+    static const struct aspen_scanner_ops scanner = {.exit = forget};
+    struct aspen_config config;
+
+    (void)unused;
+    aspen_config_init(&config);
+    config.hooks.scanner = &scanner;
+    config.frames = FRAMES;
+    config.direct_map = aspen_port_memory_alloc(FRAMES * PAGE);
+    memset(&scene, 0, sizeof(scene));
+    scene.direct_map = config.direct_map;
+    must(aspen_create(&config, &scene.aspen));
+    must(aspen_mm_create(scene.aspen, &scene.mm));
+    memset(&table, 0, sizeof(table)); /* an unlocked lock is zeroes */
+    table.mm = scene.mm;
+}
+
+/* It is no user: it finds the space, and it may be the last to leave it. */
+static void
+find_task(void *unused)
+{
+    struct aspen_mm *mm;
+
+    (void)unused;
+    aspen_spin_lock(&table.lock, ASPEN_LOCK_LEAF);
+    mm = table.mm;
+    if (mm && !aspen_mm_get_if_alive(mm))
+        mm = NULL;
+    aspen_spin_unlock(&table.lock);
+    if (!mm)
+        return;
+    if (aspen_mm_state(mm) != ASPEN_MM_LIVE)
+        sim_fail("a space that has a user is not alive");
+    aspen_mm_put(mm);
+}
+
+static void
+a_space_is_found_alive_or_not_at_all(void **state)
+{
+    struct sim_program program = {
+        setup_table, {exit_task, find_task}, 2, check, NULL};
+
+    (void)state;
+    explore_holds("the last put beside a look-up", &program, MOST);
+}
+
 /* ---- A huge leaf ------------------------------------------------------- */
 
 static void
@@ -228,6 +293,7 @@ main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(sizes_were_true),
         cmocka_unit_test(registry_has_spaces_alone),
+        cmocka_unit_test(a_space_is_found_alive_or_not_at_all),
         cmocka_unit_test(huge_leaf_goes_in_fork),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -60,7 +60,9 @@ enum aspen_advice {
  *          a port that follows page tables in software, the TLB flush has to
  *          wait for accesses under way, as hardware does.
  * Returns: 0, or -ASPEN_EINVAL (not aligned; the range wraps; advice that is
- *          unknown to the machine's release or refused by the kind of mapping),
+ *          unknown to the machine's release or refused by the kind of mapping;
+ *          HWPOISON and SOFT_OFFLINE always; COLLAPSE of anything that is
+ *          mapped: no huge page can be made yet),
  *          -ASPEN_ENOMEM (a hole; POPULATE_*: no memory), -ASPEN_EPERM (what
  *          would discard sealed, read-only memory), -ASPEN_EACCES (REMOVE of
  *          memory that is not shared and writable), -ASPEN_EAGAIN (flags: no

@@ -41,9 +41,9 @@ struct aspen_mm;
  * Context: may sleep. Takes the mmap lock for reading, and copies under it.
  * Returns: 0: all of it; -ASPEN_EINVAL (unknown flags), -ASPEN_EFAULT (nothing
  *          mapped there, not allowed, by its key either, raw memory, beyond the
- * end of an object), -ASPEN_EINTR, -ASPEN_ENOMEM, -ASPEN_EOPNOTSUPP (as
- *          aspen_fault(); ASPEN_CONFIG_TABLES_ONLY), any error of a pager.
- *          With ASPEN_CONFIG_CONTENTS_IGNORED faults happen,
+ *          end of an object), -ASPEN_EINTR, -ASPEN_ENOMEM, -ASPEN_EOPNOTSUPP
+ *          (as aspen_fault(); ASPEN_CONFIG_TABLES_ONLY), any error of a pager.
+ *          With ASPEN_CONFIG_CONTENTS_IGNORED faults happen, but
  *          aspen_read_memory() gives zeroes, and what aspen_write_memory() is
  *          given is forgotten.
  * Source:  process_vm_readv(2), ptrace(2).

@@ -28,12 +28,14 @@ struct aspen_mm;
  *
  * Units:   bytes; the range is rounded out to pages.
  *          `flags`: 0 or ASPEN_MLOCK_ONFAULT.
- * Context: may sleep. Takes the mmap lock, for reading while pages come.
+ * Context: may sleep; no lock is held. Takes the mmap lock for writing, and for
+ *          reading while pages come.
  * Returns: 0, or -ASPEN_EPERM (not a byte may be locked), -ASPEN_EINVAL
- *          (another flag; the range wraps), -ASPEN_ENOMEM (a hole, or memory
- * that may not be accessed, beyond the limit, map count, no memory for the
- * split), -ASPEN_EAGAIN (no memory for a page), -ASPEN_EINTR, or the error of
- *          an object's open hook.
+ *          (another flag, which is looked at first; the range wraps),
+ *          -ASPEN_ENOMEM (a hole, or memory that may not be accessed, beyond
+ *          the limit, map count, no memory for the split), -ASPEN_EAGAIN (no
+ *          memory for a page), -ASPEN_EINTR, or the error of an object's open
+ *          hook.
  *          On error no mapping has changed; pages that were faulted in stay.
  *          But where another thread took pages away meanwhile and they cannot
  *          be faulted in again, the range is locked when the error comes, as on
@@ -45,6 +47,8 @@ ASPEN_MUST_USE int aspen_mlock(struct aspen_mm *mm, uint64_t address,
 
 /**
  * Let the pages of a range go again.
+ *
+ * Units, context: as aspen_mlock(); no page is faulted in.
  * Returns: as aspen_mlock(), but -ASPEN_EPERM and -ASPEN_EAGAIN.
  * Source:  munlock(2).
  */
@@ -55,13 +59,23 @@ ASPEN_MUST_USE int aspen_munlock(struct aspen_mm *mm, uint64_t address,
  * Lock all that is mapped, all that will be, or both. Pages of what is mapped
  * are faulted in; as mlockall(2) does, this ignores errors of that.
  *
+ * Context: may sleep; no lock is held. Takes the mmap lock for writing, and for
+ *          reading while pages come.
  * Returns: 0, or -ASPEN_EINVAL (no flag, an unknown one, ONFAULT alone),
  *          -ASPEN_EPERM, -ASPEN_ENOMEM (beyond the limit, no memory),
  *          -ASPEN_EINTR. On error nothing has changed.
+ * Source:  mlockall(2).
  */
 ASPEN_MUST_USE int aspen_mlockall(struct aspen_mm *mm, unsigned flags);
 
-/** Let everything go, now and in future. -ASPEN_ENOMEM, -ASPEN_EINTR. */
+/**
+ * Let everything go, now and in future.
+ *
+ * Context: may sleep; no lock is held. Takes the mmap lock for writing.
+ * Returns: 0, or -ASPEN_ENOMEM (no memory), -ASPEN_EINTR. On error nothing has
+ *          changed.
+ * Source:  munlockall(2).
+ */
 ASPEN_MUST_USE int aspen_munlockall(struct aspen_mm *mm);
 
 #ifdef __cplusplus

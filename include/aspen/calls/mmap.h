@@ -16,11 +16,10 @@ struct aspen_mm;
 struct aspen_object;
 
 /** Where to put it; with none of the first three `address` is a hint. */
-#define ASPEN_MAP_FIXED 1u /* there; replaces what is there */
-#define ASPEN_MAP_FIXED_NOREPLACE                                              \
-    2u                       /* there; -ASPEN_EEXIST if it is not free */
-#define ASPEN_MAP_32BIT   4u /* in the second GiB */
-#define ASPEN_MAP_ABOVE4G 8u /* searches downwards stop there */
+#define ASPEN_MAP_FIXED           1u /* there; replaces what is there */
+#define ASPEN_MAP_FIXED_NOREPLACE 2u /* there; -ASPEN_EEXIST: not free */
+#define ASPEN_MAP_32BIT           4u /* in the second GiB */
+#define ASPEN_MAP_ABOVE4G         8u /* searches downwards stop there */
 /** What else mmap(2) may be told. */
 #define ASPEN_MAP_POPULATE 16u /* fault it in; errors of that are ignored */
 #define ASPEN_MAP_NONBLOCK 32u /* undoes POPULATE */

@@ -18,8 +18,7 @@ struct aspen_mm;
 /** Refuse when the space would have more pages pinned than ASPEN_LIMIT_MEMLOCK
  * allows (unless it has ASPEN_PRIVILEGE_IPC_LOCK). */
 #define ASPEN_PIN_LIMITED 2u
-/** For another program than the calling thread's: protection keys do not bind.
- */
+/** For a program that is not the calling thread's: keys do not bind. */
 #define ASPEN_PIN_REMOTE 4u
 
 /**

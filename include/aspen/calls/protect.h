@@ -20,8 +20,7 @@ struct aspen_mm;
 #define ASPEN_PROT_GROWSDOWN ASPEN_FLAG(62)
 #define ASPEN_PROT_GROWSUP   ASPEN_FLAG(63)
 
-/** EXEC alone is not to be execute-only by a key (Linux: PROT_SEM beside it).
- */
+/** EXEC alone is not to be execute-only by a key (Linux: PROT_SEM with it). */
 #define ASPEN_PROT_PLAIN_EXEC ASPEN_FLAG(61)
 
 /**
@@ -43,8 +42,8 @@ struct aspen_mm;
  *          address space, a hole, charge refused, map count, no memory),
  *          -ASPEN_EACCES (an access without its MAY flag), -ASPEN_EPERM (a
  *          sealed mapping), -ASPEN_EOPNOTSUPP (an edge inside another huge
- *          page), -ASPEN_EINTR, or the error of an object's open hook. On error
- *          the address space is as it was.
+ *          page), -ASPEN_EINTR, or the error of an object's open hook.
+ *          On error the address space is as it was.
  * Source:  mprotect(2), pkey_mprotect(2); Linux v6.18 do_mprotect_pkey().
  */
 ASPEN_MUST_USE int aspen_mprotect(struct aspen_mm *mm, uint64_t address,

@@ -119,6 +119,27 @@ test_below(void **state)
     assert_int_equal(helper_counters(s->mm).vmas, 2);
 }
 
+/* The layout of a new space has no heap: it would begin at 0. */
+static void
+test_fresh(void **state)
+{
+    struct helper_space *s = *state;
+    struct aspen_mm *mm = helper_mm(&s->helper);
+    uint64_t now = 1;
+
+    assert_int_equal(aspen_brk(mm, 0, &now), 0);
+    assert_int_equal(now, 0);
+    now = 1;
+    assert_int_equal(aspen_brk(mm, AT(0x1010), &now), -ASPEN_EPERM);
+    assert_int_equal(now, 0);
+    helper_assert_space(mm, "");
+    assert_int_equal(aspen_brk(mm, UINT64_MAX, &now), -ASPEN_ENOMEM);
+    assert_int_equal(aspen_privileges_set(mm, ASPEN_PRIVILEGE_SYS_RAWIO), 0);
+    assert_int_equal(aspen_brk(mm, AT(2), &now), 0);
+    assert_int_equal(now, AT(2));
+    aspen_mm_put(mm);
+}
+
 int
 main(void)
 {
@@ -126,7 +147,7 @@ main(void)
     cmocka_unit_test_setup_teardown(name, setup, helper_space_teardown)
     const struct CMUnitTest tests[] = {
         TEST(test_moves),  TEST(test_in_the_way), TEST(test_limits),
-        TEST(test_locked), TEST(test_below),
+        TEST(test_locked), TEST(test_below),      TEST(test_fresh),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -101,6 +101,13 @@ vmas_that_make_no_sense_are_refused(void **state)
 
     assert_int_equal(try_vma(mm, MIB, 2 * MIB, MAY_RW, NULL, 0), 0);
     before = helper_counts(aspen);
+    assert_int_equal(
+        aspen_import_vma(mm, &(struct aspen_import_vma){.start = PAGE,
+                                                        .end = 2 * PAGE,
+                                                        .vm_flags = MAY_RW,
+                                                        .flags = 4}),
+        -ASPEN_EINVAL);
+    helper_assert_counts(aspen, &before);
     const struct {
         uint64_t start, end, flags;
         struct aspen_object *object;

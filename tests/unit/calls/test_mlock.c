@@ -61,6 +61,8 @@ test_refused(void **state)
         aspen_mlock(s->mm, s->mm->address_limit, PAGE, ASPEN_MLOCK_ONFAULT),
         -ASPEN_ENOMEM);
     assert_int_equal(aspen_mlock(s->mm, AT(0x900), 0, ASPEN_MLOCK_ONFAULT), 0);
+    assert_int_equal(aspen_mlock(s->mm, AT(0x100), PAGE, 2), -ASPEN_EINVAL);
+    assert_int_equal(aspen_mlock(s->mm, AT(0x900), 0, 1u << 31), -ASPEN_EINVAL);
     assert_int_equal(aspen_mlockall(s->mm, 0), -ASPEN_EINVAL);
     assert_int_equal(aspen_mlockall(s->mm, 8), -ASPEN_EINVAL);
     assert_int_equal(aspen_mlockall(s->mm, ASPEN_MCL_ONFAULT), -ASPEN_EINVAL);

@@ -563,6 +563,9 @@ test_file_pages(void **state)
 
     helper_map_object(s->mm, AT(16), 5, RW | ASPEN_VM_SHARED, object, 0);
     assert_int_equal(
+        aspen_remap_file_pages(s->mm, AT(16), AT(1), AT(9), ASPEN_MAP_POPULATE),
+        -ASPEN_EINVAL);
+    assert_int_equal(
         aspen_remap_file_pages(s->mm, AT(16), AT(1), AT(9), ASPEN_MAP_NONBLOCK),
         0);
     helper_assert_space(s->mm,

@@ -228,11 +228,11 @@ the_gate_lets_only_live_ones_pass(void **state)
     aspen_mm_hold(mm);
     assert_true(aspen_mm_get_live(mm));
     aspen_read_unlock(&mm->mmap_lock);
-    assert_true(aspen_mm_get_not_zero(mm));
+    assert_true(aspen_mm_get_if_alive(mm));
     aspen_mm_put(mm);
     aspen_mm_put(mm);
     assert_int_equal(aspen_mm_state(mm), ASPEN_MM_EMPTY);
-    assert_false(aspen_mm_get_not_zero(mm));
+    assert_false(aspen_mm_get_if_alive(mm));
     assert_false(aspen_mm_get_live(mm));
     aspen_mm_drop(mm);
 
