@@ -55,6 +55,7 @@ uint64_t aspen_limit(const struct aspen_mm *mm, enum aspen_limit limit);
  */
 ASPEN_MUST_USE int aspen_privileges_set(struct aspen_mm *mm,
                                         unsigned privileges);
+/** Context: any. */
 unsigned aspen_privileges(const struct aspen_mm *mm);
 
 /**

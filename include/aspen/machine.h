@@ -173,7 +173,7 @@ struct aspen_counters {
     uint64_t tlb_flushes;
 };
 
-/** Context: any. */
+/** Context: never sleeps. Takes spin locks of the core. */
 void aspen_counters_read(const struct aspen *aspen,
                          struct aspen_counters *counters);
 

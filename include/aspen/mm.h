@@ -101,10 +101,11 @@ ASPEN_MUST_USE int aspen_exec_prepare(struct aspen_mm *mm,
 void aspen_exec_commit(struct aspen_mm *mm, struct aspen_mm *next);
 void aspen_exec_abort(struct aspen_mm *next);
 
-/** Where it is in its life. A snapshot unless the caller excludes changes. */
+/** Where it is in its life. A snapshot unless the caller excludes changes.
+ * Context: any. */
 enum aspen_mm_state aspen_mm_state(const struct aspen_mm *mm);
 
-/** A number for people, unique in the machine. */
+/** A number for people, unique in the machine. Context: any. */
 uint32_t aspen_mm_id(const struct aspen_mm *mm);
 
 /** Sizes in pages unless the name says otherwise; as in /proc/P/status. */
@@ -140,7 +141,8 @@ void aspen_mm_counters_read(struct aspen_mm *mm,
 ASPEN_MUST_USE int aspen_mm_activate(struct aspen_mm *mm, unsigned cpu);
 ASPEN_MUST_USE int aspen_mm_deactivate(struct aspen_mm *mm, unsigned cpu);
 
-/** The frame of the top page table, for the hardware's register. */
+/** The frame of the top page table, for the hardware's register; the same for
+ * as long as the space lives. Context: any. */
 uint32_t aspen_mm_root(const struct aspen_mm *mm);
 
 #ifdef __cplusplus

@@ -171,6 +171,8 @@ ASPEN_MUST_USE int aspen_object_create(struct aspen *aspen,
                                        const struct aspen_object_args *args,
                                        struct aspen_object **object);
 
+/** One more reference; the caller has one, or has a mapping that keeps the
+ * object. Context: any. Cannot fail. */
 void aspen_object_get(struct aspen_object *object);
 
 /**

@@ -20,8 +20,9 @@ struct aspen_mm;
  *
  * Units:   `address` is page aligned, the length is rounded up to pages.
  * Context: may sleep. Takes the mmap lock for reading, again and again.
- * Returns: 0, -ASPEN_EINVAL (not aligned), -ASPEN_ENOMEM (not all is mapped;
- *          the bytes of the pages before the hole are written).
+ * Returns: 0, -ASPEN_EINVAL (not aligned), -ASPEN_ENOMEM (not all is mapped:
+ *          the bytes of the pages before the hole are written; or it reaches
+ *          beyond user space: none is).
  * Source:  mincore(2); Linux v6.12, for who may write to the objects.
  */
 ASPEN_MUST_USE int aspen_mincore(struct aspen_mm *mm, uint64_t address,

@@ -31,6 +31,8 @@ struct aspen_mm;
  *          -ASPEN_ENOMEM (a hole; no memory), -ASPEN_EFAULT (a fault failed),
  *          -ASPEN_EHWPOISON, -ASPEN_EINTR, -ASPEN_EOPNOTSUPP. With `access` 0
  *          only -ASPEN_EINVAL and -ASPEN_EINTR.
+ *          On error the pages that came before it stay.
+ * Source:  madvise(2), mmap(2).
  */
 ASPEN_MUST_USE int aspen_populate(struct aspen_mm *mm, uint64_t address,
                                   uint64_t length_bytes, unsigned access,

@@ -45,8 +45,9 @@ ASPEN_MUST_USE int aspen_insert_raw(struct aspen_mm *mm, uint64_t address,
  *
  * Units:   bytes; `length_bytes` is rounded up to pages.
  * Context: may sleep. Takes the mmap lock for writing.
- * Returns: as aspen_insert_raw(), or -ASPEN_EINTR. On error nothing has
- *          changed.
+ * Returns: as aspen_insert_raw(), or -ASPEN_EINVAL (no length, beyond user
+ *          space or the end of the mapping, only a part of a private mapping
+ *          that could be written), -ASPEN_EINTR. On error nothing has changed.
  * Source:  Linux v6.12 remap_pfn_range().
  */
 ASPEN_MUST_USE int aspen_remap_raw(struct aspen_mm *mm, uint64_t address,
