@@ -47,6 +47,10 @@ $(error this kernel has pages of $(PAGE_BYTES) bytes, Aspen knows 4096 alone)
 endif
 endif
 
+# For scripts that run make: a recipe that says $(MAKE) itself is run by
+# `make -n` as well.
+MAKE_NAME := $(MAKE)
+
 PREFIX ?= /usr/local
 DESTDIR ?=
 BUILD := build
@@ -247,7 +251,7 @@ check-user: $(HOST_PROGRAMS)
 	@scripts/check/user.sh $(BUILD)
 
 check-container: $(HOST_PROGRAMS) $(BUILD)/asan/aspen $(BUILD)/contained
-	@MAKE='$(MAKE)' scripts/check/container.sh $(BUILD)
+	@MAKE='$(MAKE_NAME)' scripts/check/container.sh $(BUILD)
 
 CHECKS += check-user check-container
 
@@ -290,7 +294,7 @@ programs: all $(UNIT_test) $(BUILD)/aspen-broken $(BUILD)/make_snapshots \
 # form builds there, too, and boots Debian's kernels for arm64.
 .PHONY: check-arm64 check-arm64-long
 check-arm64 check-arm64-long: | $(DEPS_check) $(DEPS_arm64)
-	@MAKE='$(MAKE)' KERNELS='$(KERNELS)' CPUS='$(CPUS)' RUN="$$RUN" \
+	@MAKE='$(MAKE_NAME)' KERNELS='$(KERNELS)' CPUS='$(CPUS)' RUN="$$RUN" \
 	    scripts/check/arm64.sh $(BUILD) $(if $(filter %-long,$@),long,short)
 CHECKS += check-arm64
 CHECKS_LONG += check-arm64-long
@@ -399,7 +403,7 @@ uninstall:
 	    '$(DESTDIR)$(PREFIX)/share/man/man1/aspen.1'
 
 check-install: all
-	@CC='$(CC)' PKG_CONFIG='$(PKG_CONFIG)' MAKE='$(MAKE)' \
+	@CC='$(CC)' PKG_CONFIG='$(PKG_CONFIG)' MAKE='$(MAKE_NAME)' \
 	    scripts/check/install.sh $(BUILD)/stage
 
 # ---- As a subproject -----------------------------------------------------
@@ -423,7 +427,7 @@ all: $(LIB_release) $(LIB_test) $(PROGRAMS)
 # Everything; the script runs each target and adds up what they say.
 .PHONY: check
 check: $(DEPS_check)
-	@MAKE='$(MAKE)' scripts/check.sh $(BUILD)/check unit unit-asan \
+	@MAKE='$(MAKE_NAME)' scripts/check.sh $(BUILD)/check unit unit-asan \
 	    unit-tsan unit-clang unit-$(FOREIGN) check-clang check-freestanding check-sources \
 	    check-circles check-headers \
 	    check-aspen.c check-examples check-install check-format $(CHECKS)
@@ -431,7 +435,7 @@ check: $(DEPS_check)
 # What takes too long for that: half an hour and more.
 .PHONY: check-long
 check-long: $(DEPS_check)
-	@MAKE='$(MAKE)' scripts/check.sh $(BUILD)/check $(CHECKS_LONG)
+	@MAKE='$(MAKE_NAME)' scripts/check.sh $(BUILD)/check $(CHECKS_LONG)
 
 ifneq ($(filter $(BUILD)/aspen,$(PROGRAMS)),)
 .PHONY: run

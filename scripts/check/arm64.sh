@@ -31,6 +31,24 @@ skip()
     skipped=$((skipped + 1))
 }
 
+# What runs is a job, in a process group of its own: it goes when we are told to.
+set -m
+job=
+trap '[ -z "$job" ] || kill -- "-$job" 2>/dev/null; exit 130' INT TERM HUP QUIT
+
+# wait_for COMMAND...: its status. In the background, since bash runs a trap
+# only when what is in the foreground has ended.
+wait_for()
+{
+    local status
+    "$@" </dev/null &
+    job=$!
+    wait "$job"
+    status=$?
+    job=
+    return $status
+}
+
 finish()
 {
     echo "$passed passed, $failed failed, $skipped skipped"
@@ -45,7 +63,7 @@ part()
     local name=$1 started=$SECONDS status p f s
     local totals='[0-9]+ passed, [0-9]+ failed, [0-9]+ skipped$'
     shift
-    "$@" >"$logs/$name.log" 2>&1 </dev/null
+    wait_for "$@" >"$logs/$name.log" 2>&1
     status=$?
     if [ $status -eq 125 ]; then
         skip "arm64 $name" "$(tail -n 1 "$logs/$name.log")"
@@ -146,7 +164,7 @@ make_there()
         --snapshot tests/snapshots/guard.snap'
 }
 
-scripts/arm64/root.sh "$system" || {
+wait_for scripts/arm64/root.sh "$system" || {
     skip arm64 'no Debian system for it to be had'
     finish
 }
@@ -160,8 +178,12 @@ part refusals refusals
 [ "$how" = long ] || finish
 part make make_there
 export ARCH=arm64 SYSTEM=$system
-scripts/check/kernels.sh "$build" whole | tee "$logs/kernels.log" |
-    grep -vE '[0-9]+ passed, [0-9]+ failed, [0-9]+ skipped$'
+kernels()
+{
+    scripts/check/kernels.sh "$build" whole | tee "$logs/kernels.log" |
+        grep -vE '[0-9]+ passed, [0-9]+ failed, [0-9]+ skipped$'
+}
+wait_for kernels
 read -r p f s <<<"$(tail -n 1 "$logs/kernels.log" | tr -dc '0-9 ')"
 passed=$((passed + ${p:-0})) failed=$((failed + ${f:-1}))
 skipped=$((skipped + ${s:-0}))
