@@ -387,18 +387,51 @@ test_dropped_meanwhile(void **state)
     aspen_object_put(object);
 }
 
+/* Both hooks can fail without being asked: fault, then mkwrite. */
+static void
+test_every_step(void **state)
+{
+    struct scene *s = *state;
+    struct aspen_failpoint_plan plan = {.mode = ASPEN_FAIL_ONCE};
+    unsigned failed = 0;
+    int error;
+
+    do {
+        plan.number++;
+        s->device.mkwrites = 0;
+        assert_int_equal(aspen_failpoints_set(s->helper.aspen, &plan), 0);
+        error = aspen_fault(s->mm, AT(103), ASPEN_ACCESS_WRITE);
+        assert_int_equal(aspen_failpoints_set(s->helper.aspen, NULL), 0);
+        if (error == -ASPEN_EIO) {
+            assert_int_equal(s->device.mkwrites, 0);
+            assert_raw(s->mm, AT(103), 0, false);
+            failed++;
+        }
+    } while (error);
+    assert_int_equal(failed, 2);
+    assert_int_equal(s->device.mkwrites, 1);
+    assert_raw(s->mm, AT(103), RAW + 3, true);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int
 main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(test_fault_answers),  TEST(test_fault_fails),
-        TEST(test_fault_inserts),  TEST(test_taken_back),
-        TEST(test_fork),           TEST(test_mixed),
-        TEST(test_insert),         TEST(test_remap),
-        TEST(test_insert_page),    TEST(test_may_split),
-        TEST(test_no_frame_named), TEST(test_dropped_meanwhile),
+        TEST(test_every_step),
+        TEST(test_fault_answers),
+        TEST(test_fault_fails),
+        TEST(test_fault_inserts),
+        TEST(test_taken_back),
+        TEST(test_fork),
+        TEST(test_mixed),
+        TEST(test_insert),
+        TEST(test_remap),
+        TEST(test_insert_page),
+        TEST(test_may_split),
+        TEST(test_no_frame_named),
+        TEST(test_dropped_meanwhile),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
