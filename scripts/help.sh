@@ -21,14 +21,14 @@ check|build everything and pass every test
 check-circles|no files of src call each other in a circle, or upwards
 check-mutants|plant the mistakes of tests/mutants, see each found
 check-long|the tests that take long
-check-user|what asks the host, as an ordinary user (root makes one)
+check-user|the tests that compare with this kernel, as an ordinary user
 check-container|the same by the default rules of Docker and podman
 check-arm64|built for arm64, run there through QEMU
 check-kernels|Debian's other kernels in QEMU; KERNELS=6.1 CPUS=max RUN='CMD'
-kernels-table|the table of its last run into docs/evidence/hosts.md
+kernels-table|its results of the last run into docs/evidence/hosts.md
 check-packages|embed.c with Aspen as a subproject of Meson and of CMake
-check-hosts|limits and settings that people change; HOSTS=--list
-bench|measure, beside yardsticks (installs them first)
+check-hosts|the same under other ulimits, sysctls, cgroups; HOSTS=--list
+bench|measure beside Linux's maple tree and fork (installs what it needs)
 plots|draw the tables of docs/evidence/performance.md
 unit|the unit tests; `make test_NAME` for one
 unit-asan|the same under ASan and UBSan; `make asan/test_NAME`

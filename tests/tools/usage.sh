@@ -35,6 +35,10 @@ for command in rehearse capture shadow fuzz; do
     check "help-$command" says "usage: aspen $command" help "$command"
 done
 check help-alone says 'usage: aspen COMMAND' help
+check help-help says 'usage: aspen COMMAND' help help
+for command in rehearse capture shadow fuzz; do
+    check "status-$command" says 'Exit status: 0' help "$command"
+done
 expect 2 "no command 'nonsense'" nonsense
 expect 2 "no command 'nonsense'" help nonsense
 expect 2 "one command, not 'fuzz'" help shadow fuzz

@@ -92,7 +92,7 @@ is_one_of(const char *word, const char *one, const char *other)
     return strcmp(word, one) == 0 || strcmp(word, other) == 0;
 }
 
-/* `aspen help CMD` is `aspen CMD --help`. */
+/* `aspen help CMD` is `aspen CMD --help`; `aspen help help` is `aspen help`. */
 static int
 help_command(int argc, char **argv)
 {
@@ -101,7 +101,7 @@ help_command(int argc, char **argv)
 
     if (argc > 2)
         return tool_refuse(NULL, "help takes one command, not '%s'", argv[2]);
-    if (argc > 1)
+    if (argc > 1 && strcmp(argv[1], "help") != 0)
         return run_command(2, asked);
     fputs(help, stdout);
     return options_flush(NULL, EXIT_HELD);

@@ -37,7 +37,7 @@ struct options_reader {
     const char *letters; /* as getopt_long() wants them, from "+:h" on */
     /* Takes one. 0, EXIT_REFUSED, or OPTIONS_GO_ON: it is none. */
     int (*take)(void *arguments, int option);
-    const char *help[3]; /* up to NULL */
+    const char *help[4]; /* up to NULL */
 };
 
 /* None of the exit statuses. */

@@ -71,6 +71,11 @@ static const char help[] =
     "  --step N           only step N (to replay a failure)\n"
     "  --kind K           once, onward or interrupt, for --step\n";
 
+static const char help_status[] =
+    "\n"
+    "Exit status: 0 every promise held, 1 one was broken, 2 usage or the\n"
+    "system refused.\n";
+
 struct rehearse_arguments {
     struct capture_source source;
     uint64_t sample; /* 0: as many as there are */
@@ -136,7 +141,7 @@ static const struct options_reader reader = {
     .table = table,
     .letters = "+:h",
     .take = take_option,
-    .help = {help, options_source_help},
+    .help = {help, options_source_help, help_status},
 };
 
 /* OPTIONS_GO_ON, or the exit status. */

@@ -40,6 +40,10 @@ static const char help[] =
     "                     standard output\n"
     "  --redact           leave out paths, names, devices and inodes\n";
 
+static const char help_status[] =
+    "\n"
+    "Exit status: 0 written, 2 usage or the system refused.\n";
+
 struct capture_arguments {
     struct capture_source source;
     const char *file;
@@ -85,7 +89,7 @@ static const struct options_reader reader = {
     .table = table,
     .letters = "+:ho:",
     .take = take_option,
-    .help = {help, options_source_help},
+    .help = {help, options_source_help, help_status},
 };
 
 /* OPTIONS_GO_ON, or the exit status. */
