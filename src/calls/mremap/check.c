@@ -7,7 +7,7 @@
  * the other.
  *
  * Called by mremap.c and relocate.c. The first tests to break are
- * tests/unit/calls/test_mremap.c and tests/host/test_mmap_host.c.
+ * tests/unit/calls/test_mremap.c and tests/host/test_mremap_host.c.
  */
 #include "calls/mremap/mremap.h"
 

@@ -11,7 +11,7 @@
  * check.c says what is refused, and in which order.
  *
  * Called by the embedder. The first tests to break are
- * tests/unit/calls/test_mremap.c and tests/host/test_mmap_host.c.
+ * tests/unit/calls/test_mremap.c and tests/host/test_mremap_host.c.
  */
 #include "calls/mremap/mremap.h"
 

@@ -4,7 +4,7 @@
  * asks the limits, and then uses ranges/move.h or ranges/move_all.h.
  *
  * Called by mremap.c. The first tests to break are
- * tests/unit/calls/test_mremap.c and tests/host/test_mmap_host.c.
+ * tests/unit/calls/test_mremap.c and tests/host/test_mremap_host.c.
  */
 #include "calls/mremap/mremap.h"
 

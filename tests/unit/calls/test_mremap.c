@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* mremap: what moves, what stays, what is refused. Beside the host:
- * test_mmap_host; every step failing: test_every_call. */
+ * test_mremap_host; every step failing: test_every_call. */
 #include "aspen_posix.h"
 #include "helper.h"
 #include "internal.h"
