@@ -429,7 +429,7 @@ struct aspen_mm {
     uint32_t root;          /* immutable: frame of the top table */
     uint64_t address_floor; /* immutable: lowest user address */
     uint64_t address_limit; /* immutable: exclusive top */
-    uint64_t names_limit;   /* immutable: of what calls may name, above that */
+    uint64_t call_limit;    /* immutable: what calls may name ends there */
     struct aspen_port_rwlock mmap_lock;
     uint32_t users;         /* atomic */
     uint32_t references;    /* atomic */

@@ -110,7 +110,7 @@ struct aspen_config {
      * space as the page tables have it: 2^56 - 4096 with 57-bit addresses,
      * which Linux gives only to who asks for them; page aligned,
      * 2^56 at most. 0: the same. */
-    uint64_t names_limit;
+    uint64_t call_limit;
     enum aspen_semantics semantics;
     struct aspen_hooks hooks;
 };

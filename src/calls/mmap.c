@@ -5,7 +5,7 @@
  *   check    arguments, place, limits; may what is in the way be unmapped?
  *   reserve  VMAs for the parts of what is in the way, charge, a new VMA or
  *            room in a neighbour, tree nodes
- *   commit   unmap what is in the way, then store the VMA or grow the
+ *   commit   remove what is in the way, then store the VMA or grow the
  *            neighbour
  *
  * Called by the embedder. The first test to break is
@@ -38,9 +38,6 @@
      ASPEN_VM_DONTDUMP | ASPEN_VM_HUGEPAGE | ASPEN_VM_NOHUGEPAGE |             \
      ASPEN_VM_MERGEABLE | ASPEN_VM_SYNC | ASPEN_VM_IO | ASPEN_VM_PFNMAP |      \
      ASPEN_VM_MIXEDMAP | ASPEN_VM_BTI | ASPEN_VM_MTE)
-
-/* A device's memory, which is somebody's already. */
-#define DEVICE_FLAGS (ASPEN_VM_IO | ASPEN_VM_PFNMAP | ASPEN_VM_MIXEDMAP)
 
 struct mapping {
     struct aspen_mm *mm;
@@ -137,7 +134,7 @@ check_kind(const struct aspen_mmap_args *args)
 
     if (flags & MAY_FLAGS && access << MAY_SHIFT & ~flags)
         return -ASPEN_EACCES;
-    if (!args->object && flags & ASPEN_VM_SHARED && flags & DEVICE_FLAGS)
+    if (!args->object && flags & ASPEN_VM_SHARED && flags & ASPEN_VM_DEVICE)
         return -ASPEN_EINVAL;
     if (flags & ASPEN_VM_MTE && !aspen_may_have_tags(args->object))
         return -ASPEN_EINVAL;
@@ -361,7 +358,7 @@ reserve(struct mapping *mapping)
     plan_merge(mapping);
     error = reserve_tree(mapping);
     if (error)
-        goto undo_clear;
+        goto undo_remove;
     error = reserve_vma(mapping);
     if (error)
         goto undo_tree;
@@ -369,7 +366,7 @@ reserve(struct mapping *mapping)
 
 undo_tree:
     aspen_tree_reserve_release(&mm->vmas, &mapping->reserve);
-undo_clear:
+undo_remove:
     aspen_remove_abort(&mapping->remove);
 undo_charge:
     aspen_uncharge(mm->aspen, mapping->charged_pages);

@@ -212,6 +212,6 @@ aspen_mprotect(struct aspen_mm *mm, uint64_t address, uint64_t length_bytes,
     aspen_mm_write_end(mm);
     if (!error && fill.end)
         aspen_populate_silently(mm, fill.start, fill.end,
-                                ASPEN_POPULATE_LOCKED);
+                                ASPEN_POPULATE_MPROTECT);
     return error;
 }

@@ -40,7 +40,7 @@ int
 aspen_munmap(struct aspen_mm *mm, uint64_t address, uint64_t length_bytes)
 {
     if (!aspen_is_aligned(address, ASPEN_PAGE_SIZE) || length_bytes == 0 ||
-        address > mm->names_limit || length_bytes > mm->names_limit - address)
+        address > mm->call_limit || length_bytes > mm->call_limit - address)
         return -ASPEN_EINVAL;
     uint64_t end =
         aspen_min_u64(address + aspen_align_up(length_bytes, ASPEN_PAGE_SIZE),

@@ -19,8 +19,7 @@ may_be_named(const struct aspen_vma *vma)
         return vma->object->anonymous &&
                aspen_release_names_shared_memory(vma->mm->aspen);
     /* Drivers' memory is a file's. */
-    return vma->flags & ASPEN_VM_SPECIAL ||
-           !(vma->flags & (ASPEN_VM_PFNMAP | ASPEN_VM_MIXEDMAP | ASPEN_VM_IO));
+    return vma->flags & ASPEN_VM_SPECIAL || !(vma->flags & ASPEN_VM_DEVICE);
 }
 
 static int

@@ -9,7 +9,7 @@
  *                               |   PAGE       a pager has to read it
  *                               |   DIRTY      a pager has to allow the write
  *                               |   DEVICE     a hook has to name the frame
- *                               |   STACK      an area has to grow down
+ *                               |   STACK      a VMA has to grow down
  *                               v
  *                      all locks are dropped, the need is met, and the fault
  *                      starts from the top: anything may have changed
@@ -60,7 +60,6 @@ check_access(const struct aspen_fault *fault)
 static int
 handle_nothing(struct aspen_fault *fault)
 {
-    const uint64_t device = ASPEN_VM_PFNMAP | ASPEN_VM_IO | ASPEN_VM_SPECIAL;
     const struct aspen_vma *vma = fault->vma;
 
     if (vma->flags & (ASPEN_VM_HUGETLB | ASPEN_VM_UFFD_MISSING))
@@ -69,8 +68,7 @@ handle_nothing(struct aspen_fault *fault)
         return aspen_fault_special(fault);
     if (vma->object && vma->object->pager && vma->object->pager->fault)
         return aspen_fault_device(fault);
-    /* Raw frames are mapped by whoever knows them. */
-    if (vma->flags & device)
+    if (vma->flags & ASPEN_VM_NO_FAULT)
         return -ASPEN_EFBIG;
     return vma->object ? aspen_fault_object(fault) : aspen_fault_anon(fault);
 }

@@ -10,8 +10,8 @@
  * I2  It drops the lock after a bounded amount of work, so that writers get
  *     their turn.
  *
- * Called by mmap, mlock, madvise, brk. The first test to break is
- * tests/unit/fault/test_populate.c.
+ * Called by calls that fill what they map or lock: calls/. The first test to
+ * break is tests/unit/fault/test_populate.c.
  */
 #include "fault/populate.h"
 
@@ -101,7 +101,7 @@ answer_of(enum aspen_populate_mode mode, int error)
 static bool
 is_silent(const struct populate *p)
 {
-    return p->mode == ASPEN_POPULATE_MMAP || p->mode == ASPEN_POPULATE_LOCKED;
+    return p->mode == ASPEN_POPULATE_MMAP || p->mode == ASPEN_POPULATE_MPROTECT;
 }
 
 static int
@@ -129,7 +129,7 @@ access_of(const struct populate *p, uint64_t flags)
 static int
 judge(struct populate *p, uint64_t flags)
 {
-    bool device = flags & (ASPEN_VM_IO | ASPEN_VM_PFNMAP);
+    bool device = flags & ASPEN_VM_PAGELESS;
     bool key = aspen_rights_allow(p->rights, aspen_pkey_of(flags),
                                   access_of(p, flags));
 
@@ -147,7 +147,7 @@ judge(struct populate *p, uint64_t flags)
     default:
         return device || !key || p->give_up || !(flags & ASPEN_VM_ACCESS) ||
                        flags & ASPEN_VM_LOCKONFAULT ||
-                       (p->mode == ASPEN_POPULATE_LOCKED &&
+                       (p->mode == ASPEN_POPULATE_MPROTECT &&
                         !(flags & ASPEN_VM_LOCKED))
                    ? SKIP
                    : POPULATE;

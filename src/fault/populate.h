@@ -15,27 +15,28 @@ struct aspen_mm;
  *
  *              pages        holes, PROT_NONE  raw memory   error of a fault
  *   MMAP       `access`     skipped           skipped      on to the next VMA
+ *   MPROTECT   `access`     skipped           skipped      on to the next VMA
  *   LOCK       `access`     ENOMEM            skipped      ENOMEM; EAGAIN when
  *                                                          memory is short
  *   READ       read         ENOMEM, EINVAL    EINVAL       EFAULT, ENOMEM,
  *   WRITE      write        (as READ)         EINVAL         EHWPOISON
  *
- *   MMAP   mmap(POPULATE or LOCKED), mlockall, brk: errors are ignored; VMAs
- *          with LOCKONFAULT are skipped
- *   LOCKED mprotect: as MMAP, and VMAs that are not locked are skipped
+ *   MMAP   mmap(POPULATE or LOCKED), mlockall, brk, mremap, remap_file_pages:
+ *          errors are ignored; VMAs with LOCKONFAULT are skipped
+ *   MPROTECT   as MMAP, and VMAs that are not locked are skipped
  *   LOCK   mlock: with the errors that POSIX wants
  *   READ, WRITE   madvise(POPULATE_*); -EINVAL also when the mapping does not
  *          allow the access
  *
  * -EINTR and -EOPNOTSUPP (swapped out, huge, userfault) pass through; MMAP
- * answers 0 or -EINTR.
+ * and MPROTECT answer 0 or -EINTR.
  */
 enum aspen_populate_mode {
     ASPEN_POPULATE_MMAP,
     ASPEN_POPULATE_LOCK,
     ASPEN_POPULATE_READ,
     ASPEN_POPULATE_WRITE,
-    ASPEN_POPULATE_LOCKED,
+    ASPEN_POPULATE_MPROTECT,
 };
 
 /*
@@ -57,7 +58,8 @@ ASPEN_MUST_USE int aspen_populate_range(struct aspen_mm *mm, uint64_t start,
 bool aspen_populate_is_done(struct aspen_mm *mm, uint64_t start, uint64_t end);
 
 /* The same after a call that has succeeded. Errors are ignored, as by Linux: a
- * page that is missing comes by a fault, or not at all. `mode`: MMAP or LOCKED.
+ * page that is missing comes by a fault, or not at all. `mode`: MMAP or
+ * MPROTECT.
  */
 void aspen_populate_silently(struct aspen_mm *mm, uint64_t start, uint64_t end,
                              enum aspen_populate_mode mode);

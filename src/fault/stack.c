@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * fault/stack.c - an access below an area that grows down makes it grow.
+ * fault/stack.c - an access below a VMA that grows down makes it grow.
  *
  * Called by fault.c. The first test to break is tests/unit/fault/test_fault.c.
  */

@@ -17,7 +17,7 @@
 #define FRAMES_MIN 64
 
 /* No processor translates more: sums of addresses and sizes stay sums. */
-#define NAMES_LIMIT_MAX ((uint64_t)1 << 56)
+#define CALL_LIMIT_MAX ((uint64_t)1 << 56)
 
 /* One cache of the machine: where it is and how it is set up. */
 struct cache_plan {
@@ -111,7 +111,7 @@ config_valid(const struct aspen_config *config)
            !(config->flags & ~ASPEN_CONFIG_FLAGS) &&
            aspen_port_frame_pointer(config->direct_map, 0) &&
            config->mmap_min_address <= ASPEN_ADDRESS_LIMIT &&
-           config->names_limit <= NAMES_LIMIT_MAX &&
+           config->call_limit <= CALL_LIMIT_MAX &&
            (unsigned)config->overcommit <= ASPEN_OVERCOMMIT_NEVER &&
            config->map_count_max > 0 &&
            aspen_is_aligned(config->mmap_min_address, ASPEN_PAGE_SIZE) &&
@@ -119,7 +119,7 @@ config_valid(const struct aspen_config *config)
            !(config->fault_around_pages & (config->fault_around_pages - 1)) &&
            (unsigned)config->huge_placement <= ASPEN_HUGE_PLACEMENT_LARGE &&
            (unsigned)config->semantics <= ASPEN_SEMANTICS_6_18 &&
-           aspen_is_aligned(config->names_limit, ASPEN_PAGE_SIZE) &&
+           aspen_is_aligned(config->call_limit, ASPEN_PAGE_SIZE) &&
            protection_valid(config) && hooks_valid(&config->hooks);
 }
 

@@ -67,7 +67,7 @@ aspen_i_mmap_change_end(struct aspen_vma *vma)
 
 void
 aspen_i_mmap_walk(struct aspen_object *object, uint64_t first, uint64_t last,
-                  aspen_rmap_visit *visit, void *context)
+                  aspen_vma_visit *visit, void *context)
 {
     struct aspen_interval_node *node;
 

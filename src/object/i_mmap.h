@@ -20,12 +20,12 @@ void aspen_i_mmap_change_end(struct aspen_vma *vma);
 /* Called for each VMA that may map what is looked for, with where it would;
  * the lock of the index that led there is held for reading. false ends the
  * walk. */
-typedef bool aspen_rmap_visit(void *context, struct aspen_vma *vma,
-                              uint64_t address);
+typedef bool aspen_vma_visit(void *context, struct aspen_vma *vma,
+                             uint64_t address);
 
 /* Walk the VMAs that have some of the pages [first, last], parents before their
  * children; the address is that of the first one that it has. */
 void aspen_i_mmap_walk(struct aspen_object *object, uint64_t first,
-                       uint64_t last, aspen_rmap_visit *visit, void *context);
+                       uint64_t last, aspen_vma_visit *visit, void *context);
 
 #endif

@@ -26,7 +26,7 @@
 #define HUGE_LEVEL         1
 
 /* What is looked for, whether aligned or not. */
-struct area {
+struct wanted {
     struct aspen_mm *mm;
     unsigned flags; /* ASPEN_MAP_* */
     uint64_t hint;  /* 0: none */
@@ -54,18 +54,18 @@ guarded_above(struct aspen_mm *mm, uint64_t end, struct aspen_vma *next)
 /* The highest place in [low, high). Each round that meets a guard gap goes
  * on below it. */
 static int
-search_down(const struct area *area, uint64_t low, uint64_t high,
+search_down(const struct wanted *wanted, uint64_t low, uint64_t high,
             uint64_t *start)
 {
-    struct aspen_mm *mm = area->mm;
+    struct aspen_mm *mm = wanted->mm;
 
     while (high > low) {
         void *next;
-        if (aspen_tree_gap_down(&mm->vmas, low, high - 1, area->bytes, start,
+        if (aspen_tree_gap_down(&mm->vmas, low, high - 1, wanted->bytes, start,
                                 &next))
             return -ASPEN_ENOMEM;
         struct aspen_vma *guarded =
-            guarded_above(mm, *start + area->bytes, next);
+            guarded_above(mm, *start + wanted->bytes, next);
         if (!guarded)
             return 0;
         high = aspen_vma_start_with_gap(guarded);
@@ -75,15 +75,16 @@ search_down(const struct area *area, uint64_t low, uint64_t high,
 
 /* The lowest place in [low, high). */
 static int
-search_up(const struct area *area, uint64_t low, uint64_t high, uint64_t *start)
+search_up(const struct wanted *wanted, uint64_t low, uint64_t high,
+          uint64_t *start)
 {
-    struct aspen_mm *mm = area->mm;
+    struct aspen_mm *mm = wanted->mm;
 
     while (low < high) {
-        if (aspen_tree_gap_up(&mm->vmas, low, high - 1, area->bytes, start))
+        if (aspen_tree_gap_up(&mm->vmas, low, high - 1, wanted->bytes, start))
             return -ASPEN_ENOMEM;
         struct aspen_vma *guarded =
-            guarded_above(mm, *start + area->bytes, NULL);
+            guarded_above(mm, *start + wanted->bytes, NULL);
         if (!guarded)
             return 0;
         low = guarded->end;
@@ -91,60 +92,62 @@ search_up(const struct area *area, uint64_t low, uint64_t high, uint64_t *start)
     return -ASPEN_ENOMEM;
 }
 
-/* ---- One area ---------------------------------------------------------- */
+/* ---- One place --------------------------------------------------------- */
 
 static bool
-hint_is_free(const struct area *area, uint64_t limit)
+hint_is_free(const struct wanted *wanted, uint64_t limit)
 {
-    if (!area->hint || area->bytes > limit || area->hint > limit - area->bytes)
+    if (!wanted->hint || wanted->bytes > limit ||
+        wanted->hint > limit - wanted->bytes)
         return false;
-    struct aspen_vma *next = aspen_vma_find(area->mm, area->hint);
-    return !next || area->hint + area->bytes <= aspen_vma_start_with_gap(next);
+    struct aspen_vma *next = aspen_vma_find(wanted->mm, wanted->hint);
+    return !next ||
+           wanted->hint + wanted->bytes <= aspen_vma_start_with_gap(next);
 }
 
 static int
-find_upwards(const struct area *area, uint64_t *start)
+find_upwards(const struct wanted *wanted, uint64_t *start)
 {
-    const struct aspen_mm *mm = area->mm;
-    bool low = (area->flags & ASPEN_MAP_32BIT) != 0;
+    const struct aspen_mm *mm = wanted->mm;
+    bool low = (wanted->flags & ASPEN_MAP_32BIT) != 0;
     uint64_t bottom = low ? WINDOW_32BIT_START : mm->layout.mmap_bottom;
     uint64_t limit = low ? WINDOW_32BIT_END : mm->address_limit;
 
-    if (hint_is_free(area, limit)) {
-        *start = area->hint;
+    if (hint_is_free(wanted, limit)) {
+        *start = wanted->hint;
         return 0;
     }
-    return search_up(area, aspen_max_u64(bottom, aspen_mm_lowest(mm)), limit,
+    return search_up(wanted, aspen_max_u64(bottom, aspen_mm_lowest(mm)), limit,
                      start);
 }
 
 static int
-find_downwards(const struct area *area, uint64_t *start)
+find_downwards(const struct wanted *wanted, uint64_t *start)
 {
-    const struct aspen_mm *mm = area->mm;
-    uint64_t low = area->flags & ASPEN_MAP_ABOVE4G ? ABOVE_4G : 0;
+    const struct aspen_mm *mm = wanted->mm;
+    uint64_t low = wanted->flags & ASPEN_MAP_ABOVE4G ? ABOVE_4G : 0;
 
-    if (hint_is_free(area, mm->address_limit)) {
-        *start = area->hint;
+    if (hint_is_free(wanted, mm->address_limit)) {
+        *start = wanted->hint;
         return 0;
     }
-    return search_down(area, aspen_max_u64(low, aspen_mm_lowest(mm)),
+    return search_down(wanted, aspen_max_u64(low, aspen_mm_lowest(mm)),
                        mm->layout.mmap_base, start);
 }
 
 static int
-find_area(const struct area *area, uint64_t *start)
+find_place(const struct wanted *wanted, uint64_t *start)
 {
-    if (is_fixed(area->flags)) {
-        *start = area->hint;
+    if (is_fixed(wanted->flags)) {
+        *start = wanted->hint;
         return 0;
     }
-    if (area->bytes > area->mm->address_limit)
+    if (wanted->bytes > wanted->mm->address_limit)
         return -ASPEN_ENOMEM;
-    if (!area->mm->layout.bottom_up && !(area->flags & ASPEN_MAP_32BIT) &&
-        !find_downwards(area, start))
+    if (!wanted->mm->layout.bottom_up && !(wanted->flags & ASPEN_MAP_32BIT) &&
+        !find_downwards(wanted, start))
         return 0;
-    return find_upwards(area, start);
+    return find_upwards(wanted, start);
 }
 
 /* ---- Huge pages -------------------------------------------------------- */
@@ -152,11 +155,11 @@ find_area(const struct area *area, uint64_t *start)
 /* As files of file systems with large pages, and whole huge pages of
  * anonymous memory: *start is as aligned as `offset`, or 0. */
 static void
-find_huge(const struct area *area, uint64_t offset, uint64_t *start)
+find_huge(const struct wanted *wanted, uint64_t offset, uint64_t *start)
 {
     const uint64_t span = aspen_entry_span(HUGE_LEVEL);
-    struct area padded = *area;
-    uint64_t end = offset + area->bytes;
+    struct wanted padded = *wanted;
+    uint64_t end = offset + wanted->bytes;
     uint64_t first = aspen_align_up(offset, span);
 
     *start = 0;
@@ -165,15 +168,15 @@ find_huge(const struct area *area, uint64_t offset, uint64_t *start)
     if ((int64_t)end <= (int64_t)first || end - first < span)
         return;
     padded.bytes += span;
-    if (find_area(&padded, start)) {
+    if (find_place(&padded, start)) {
         *start = 0;
         return;
     }
-    if (*start == area->hint)
+    if (*start == wanted->hint)
         return;
     uint64_t off = (offset - *start) & (span - 1);
-    if (!off && !area->mm->layout.bottom_up &&
-        aspen_release_places_huge_at_the_end(area->mm->aspen))
+    if (!off && !wanted->mm->layout.bottom_up &&
+        aspen_release_places_huge_at_the_end(wanted->mm->aspen))
         off = span;
     *start += off;
 }
@@ -181,89 +184,89 @@ find_huge(const struct area *area, uint64_t offset, uint64_t *start)
 /* As shared memory: where it would go without, unless that is not aligned and
  * somewhere else is. */
 static int
-find_shared(const struct area *area, uint64_t offset, uint64_t *start)
+find_shared(const struct wanted *wanted, uint64_t offset, uint64_t *start)
 {
     const uint64_t span = aspen_entry_span(HUGE_LEVEL);
-    struct area padded = *area;
+    struct wanted padded = *wanted;
     uint64_t within = offset & (span - 1);
     uint64_t found;
 
-    int error = find_area(area, start);
-    if (error || is_fixed(area->flags) || *start == area->hint ||
-        area->bytes < span || (*start & (span - 1)) == within ||
-        (within && within + area->bytes < 2 * span))
+    int error = find_place(wanted, start);
+    if (error || is_fixed(wanted->flags) || *start == wanted->hint ||
+        wanted->bytes < span || (*start & (span - 1)) == within ||
+        (within && within + wanted->bytes < 2 * span))
         return error;
     padded.bytes += span - ASPEN_PAGE_SIZE;
-    if (find_area(&padded, &found))
+    if (find_place(&padded, &found))
         return 0;
     found += (within - found) & (span - 1);
-    if (found <= area->mm->address_limit - area->bytes)
+    if (found <= wanted->mm->address_limit - wanted->bytes)
         *start = found;
     return 0;
 }
 
 static bool
-anonymous_wants_huge(const struct area *area)
+anonymous_wants_huge(const struct wanted *wanted)
 {
-    const struct aspen_config *config = &area->mm->aspen->config;
+    const struct aspen_config *config = &wanted->mm->aspen->config;
     enum aspen_huge_placement placement = config->huge_placement;
 
     if (placement == ASPEN_HUGE_PLACEMENT_LARGE)
         return true;
     if (placement == ASPEN_HUGE_PLACEMENT_RELEASE &&
-        !aspen_release_places_huge_anonymous(area->mm->aspen))
+        !aspen_release_places_huge_anonymous(wanted->mm->aspen))
         return false;
-    return !area->hint &&
-           aspen_is_aligned(area->bytes, aspen_entry_span(HUGE_LEVEL));
+    return !wanted->hint &&
+           aspen_is_aligned(wanted->bytes, aspen_entry_span(HUGE_LEVEL));
 }
 
 static bool
-wants_huge(const struct area *area, const struct aspen_mmap_args *args)
+wants_huge(const struct wanted *wanted, const struct aspen_mmap_args *args)
 {
-    if (is_fixed(area->flags))
+    if (is_fixed(wanted->flags))
         return false;
     if (args->object)
         return args->object->placement == ASPEN_PLACEMENT_HUGE;
-    return !(args->vm_flags & ASPEN_VM_SHARED) && anonymous_wants_huge(area);
+    return !(args->vm_flags & ASPEN_VM_SHARED) && anonymous_wants_huge(wanted);
 }
 
 static bool
-wants_shared(const struct area *area, const struct aspen_mmap_args *args)
+wants_shared(const struct wanted *wanted, const struct aspen_mmap_args *args)
 {
     if (args->object)
         return args->object->placement == ASPEN_PLACEMENT_SHMEM_HUGE;
     return args->vm_flags & ASPEN_VM_SHARED &&
-           area->mm->aspen->config.flags & ASPEN_CONFIG_HUGE_SHARED_PLACEMENT;
+           wanted->mm->aspen->config.flags & ASPEN_CONFIG_HUGE_SHARED_PLACEMENT;
 }
 
 static int
-find(const struct area *area, const struct aspen_mmap_args *args,
+find(const struct wanted *wanted, const struct aspen_mmap_args *args,
      uint64_t *start)
 {
-    const struct aspen_config *config = &area->mm->aspen->config;
+    const struct aspen_config *config = &wanted->mm->aspen->config;
     uint64_t offset = args->object ? args->offset_bytes : 0;
 
     if (config->huge_placement == ASPEN_HUGE_PLACEMENT_NEVER)
-        return find_area(area, start);
-    if (wants_shared(area, args))
-        return find_shared(area, offset, start);
-    if (wants_huge(area, args)) {
-        find_huge(area, offset, start);
+        return find_place(wanted, start);
+    if (wants_shared(wanted, args))
+        return find_shared(wanted, offset, start);
+    if (wants_huge(wanted, args)) {
+        find_huge(wanted, offset, start);
         if (*start)
             return 0;
     }
-    return find_area(area, start);
+    return find_place(wanted, start);
 }
 
 /* ---- Any mapping ------------------------------------------------------- */
 
 /* As Linux: not in user space comes before not aligned. */
 static int
-check_place(const struct area *area, uint64_t start)
+check_place(const struct wanted *wanted, uint64_t start)
 {
-    struct aspen_mm *mm = area->mm;
+    struct aspen_mm *mm = wanted->mm;
 
-    if (start > mm->names_limit - area->bytes)
+    if (start > mm->call_limit - wanted->bytes)
         return -ASPEN_ENOMEM;
     if (!aspen_is_aligned(start, ASPEN_PAGE_SIZE))
         return -ASPEN_EINVAL;
@@ -271,8 +274,8 @@ check_place(const struct area *area, uint64_t start)
         (start < mm->aspen->config.mmap_min_fixed &&
          !aspen_privileged(mm, ASPEN_PRIVILEGE_SYS_RAWIO)))
         return -ASPEN_EPERM;
-    return area->flags & ASPEN_MAP_FIXED_NOREPLACE &&
-                   aspen_tree_find(&mm->vmas, start, start + area->bytes - 1,
+    return wanted->flags & ASPEN_MAP_FIXED_NOREPLACE &&
+                   aspen_tree_find(&mm->vmas, start, start + wanted->bytes - 1,
                                    NULL)
                ? -ASPEN_EEXIST
                : 0;
@@ -292,16 +295,16 @@ int
 aspen_place(struct aspen_mm *mm, const struct aspen_mmap_args *args,
             uint64_t hint, uint64_t bytes, uint64_t *start)
 {
-    struct area area = {
+    struct wanted wanted = {
         .mm = mm, .flags = args->flags, .hint = hint, .bytes = bytes};
 
     uint64_t lowest =
         ASPEN_LENGTH_BELOW_LOWEST ? 0 : mm->aspen->config.mmap_min_address;
 
-    if (bytes > mm->names_limit - lowest)
+    if (bytes > mm->call_limit - lowest)
         return -ASPEN_ENOMEM;
-    int error = find(&area, args, start);
-    return error ? error : check_place(&area, *start);
+    int error = find(&wanted, args, start);
+    return error ? error : check_place(&wanted, *start);
 }
 
 int

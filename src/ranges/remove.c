@@ -233,7 +233,7 @@ lock_and_list(const struct aspen_remove *remove)
 
 /* The VMAs at the edges become what stays of them. */
 static void
-cut_edges(const struct aspen_remove *remove)
+commit_edges(const struct aspen_remove *remove)
 {
     if (remove->head)
         aspen_vma_part_commit(remove->head, remove->first);
@@ -278,7 +278,7 @@ aspen_remove_commit(struct aspen_remove *remove,
     if (!remove->first)
         return;
     unmap.first = lock_and_list(remove);
-    cut_edges(remove);
+    commit_edges(remove);
     leave_tree(remove, reserve);
     aspen_unmap_region(&unmap);
     uint64_t charge = aspen_tear_down_vmas(&unmap, NULL);

@@ -46,7 +46,7 @@ address_in(const struct aspen_vma *vma, struct span span)
 
 static void
 walk_links(const struct aspen_interval_tree *links, struct span span,
-           aspen_rmap_visit *visit, void *context)
+           aspen_vma_visit *visit, void *context)
 {
     struct aspen_interval_node *node =
         aspen_interval_first(links, span.first, span.last);
@@ -60,7 +60,7 @@ walk_links(const struct aspen_interval_tree *links, struct span span,
 }
 
 static void
-walk_anonymous(struct aspen *aspen, uint32_t frame, aspen_rmap_visit *visit,
+walk_anonymous(struct aspen *aspen, uint32_t frame, aspen_vma_visit *visit,
                void *context)
 {
     struct aspen_anon_vma *anon_vma =
@@ -75,7 +75,7 @@ walk_anonymous(struct aspen *aspen, uint32_t frame, aspen_rmap_visit *visit,
 }
 
 static void
-walk_object(struct aspen *aspen, uint32_t frame, aspen_rmap_visit *visit,
+walk_object(struct aspen *aspen, uint32_t frame, aspen_vma_visit *visit,
             void *context)
 {
     struct aspen_object *object =
@@ -89,7 +89,7 @@ walk_object(struct aspen *aspen, uint32_t frame, aspen_rmap_visit *visit,
 }
 
 void
-aspen_rmap_walk(struct aspen *aspen, uint32_t frame, aspen_rmap_visit *visit,
+aspen_rmap_walk(struct aspen *aspen, uint32_t frame, aspen_vma_visit *visit,
                 void *context)
 {
     switch (aspen_frame_type(aspen_frame_at(aspen, frame))) {

@@ -14,7 +14,7 @@
  * caller holds a reference on the frame.
  */
 void aspen_rmap_walk(struct aspen *aspen, uint32_t frame,
-                     aspen_rmap_visit *visit, void *context);
+                     aspen_vma_visit *visit, void *context);
 
 /* How many entries lead to the frame, counted by walking: for checks. */
 uint64_t aspen_rmap_count(struct aspen *aspen, uint32_t frame);

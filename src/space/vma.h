@@ -18,6 +18,16 @@
     (ASPEN_VM_IO | ASPEN_VM_DONTEXPAND | ASPEN_VM_PFNMAP | ASPEN_VM_MIXEDMAP | \
      ASPEN_VM_SPECIAL)
 
+/* A driver's memory, which is somebody's already. */
+#define ASPEN_VM_DEVICE (ASPEN_VM_IO | ASPEN_VM_PFNMAP | ASPEN_VM_MIXEDMAP)
+
+/* No pages are there that a call could fault in or hold for somebody. */
+#define ASPEN_VM_PAGELESS (ASPEN_VM_IO | ASPEN_VM_PFNMAP)
+
+/* A fault puts nothing there, whoever knows the memory does. Without an object
+ * it is not private zeroes, either. */
+#define ASPEN_VM_NO_FAULT (ASPEN_VM_PFNMAP | ASPEN_VM_IO | ASPEN_VM_SPECIAL)
+
 /* Page-table entries may lead to physical pages that are no frames. */
 #define ASPEN_VM_RAW (ASPEN_VM_PFNMAP | ASPEN_VM_MIXEDMAP | ASPEN_VM_SPECIAL)
 
@@ -101,8 +111,7 @@ aspen_vma_inherit_guards(struct aspen_vma *vma, const struct aspen_vma *other)
 static inline bool
 aspen_vma_is_anonymous(const struct aspen_vma *vma)
 {
-    return !vma->object && !vma->special &&
-           !(vma->flags & (ASPEN_VM_PFNMAP | ASPEN_VM_IO | ASPEN_VM_SPECIAL));
+    return !vma->object && !vma->special && !(vma->flags & ASPEN_VM_NO_FAULT);
 }
 
 /* May pages of it become private copies? (MAYWRITE and not SHARED) */

@@ -381,7 +381,7 @@ is_beyond(struct pair *p, const struct command *command, int64_t host,
     const uint64_t top = p->mm->address_limit;
     struct command unmap = {.kind = UNMAP, .length = command->length};
 
-    if (command->kind != MAP || p->mm->names_limit == top)
+    if (command->kind != MAP || p->mm->call_limit == top)
         return false;
     if (host < 0)
         return ours == -ASPEN_ENOMEM && command->address > top;

@@ -44,7 +44,7 @@ check_flags(const struct aspen_remap *remap)
 static int
 check_target(const struct aspen_remap *remap)
 {
-    uint64_t limit = remap->mm->names_limit;
+    uint64_t limit = remap->mm->call_limit;
 
     if (remap->new_bytes > limit || remap->new > limit - remap->new_bytes ||
         !aspen_is_aligned(remap->new, ASPEN_PAGE_SIZE) || check_flags(remap) ||
@@ -64,7 +64,7 @@ aspen_remap_check_arguments(const struct aspen_remap *remap)
         return -ASPEN_EINVAL;
     if (!aspen_release_mremap_checks_arguments_first(remap->mm->aspen))
         return check_flags(remap);
-    if (remap->new_bytes > remap->mm->names_limit)
+    if (remap->new_bytes > remap->mm->call_limit)
         return -ASPEN_EINVAL;
     return aspen_remap_has_target(remap) ? check_target(remap) : 0;
 }
@@ -161,7 +161,7 @@ aspen_remap_check_mapping(struct aspen_remap *remap)
 int
 aspen_remap_check_excess(const struct aspen_remap *remap)
 {
-    uint64_t limit = remap->mm->names_limit;
+    uint64_t limit = remap->mm->call_limit;
     uint64_t start = remap->old + remap->new_bytes;
 
     if (remap->old_bytes <= remap->new_bytes)

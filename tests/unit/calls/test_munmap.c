@@ -217,7 +217,7 @@ test_arguments(void **state)
 
 /* A sealed mapping refuses before the tables' end does. */
 static void
-test_names_limit_sealed(void **state)
+test_call_limit_sealed(void **state)
 {
     struct aspen_config config;
     struct helper_space s;
@@ -225,7 +225,7 @@ test_names_limit_sealed(void **state)
 
     (void)state;
     aspen_config_init(&config);
-    config.names_limit = ((uint64_t)1 << 56) - PAGE;
+    config.call_limit = ((uint64_t)1 << 56) - PAGE;
     config.semantics = ASPEN_SEMANTICS_6_18;
     helper_space_create(&s, &config);
     struct aspen_mmap_args args = {
@@ -246,7 +246,7 @@ test_names_limit_sealed(void **state)
 
 /* 57-bit addresses: what lies above the page tables may be named. */
 static void
-test_names_limit(void **state)
+test_call_limit(void **state)
 {
     const uint64_t top = ((uint64_t)1 << 56) - PAGE;
     const unsigned onto = ASPEN_MREMAP_MAYMOVE | ASPEN_MREMAP_FIXED;
@@ -257,7 +257,7 @@ test_names_limit(void **state)
     (void)state;
     for (unsigned level = 0; level <= ASPEN_SEMANTICS_6_18; level++) {
         aspen_config_init(&config);
-        config.names_limit = top;
+        config.call_limit = top;
         config.semantics = (enum aspen_semantics)level;
         helper_space_create(&s, &config);
         uint64_t limit = s.mm->address_limit;
@@ -647,8 +647,8 @@ main(void)
         TEST(test_several),
         TEST(test_tables),
         TEST(test_arguments),
-        cmocka_unit_test(test_names_limit),
-        cmocka_unit_test(test_names_limit_sealed),
+        cmocka_unit_test(test_call_limit),
+        cmocka_unit_test(test_call_limit_sealed),
         TEST(test_sealed),
         cmocka_unit_test(test_dead_nodes_are_bounded),
         cmocka_unit_test(test_nobody_waits_along),

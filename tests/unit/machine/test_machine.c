@@ -64,13 +64,13 @@ create_checks_each_field(void **state)
     bad = good, bad.mmap_min_address = 5, assert_refused(&bad);
     bad = good, bad.huge_placement = (enum aspen_huge_placement)4,
     assert_refused(&bad);
-    bad = good, bad.names_limit = UINT64_MAX, assert_refused(&bad);
-    bad = good, bad.names_limit = (UINT64_C(1) << 56) + 1, assert_refused(&bad);
+    bad = good, bad.call_limit = UINT64_MAX, assert_refused(&bad);
+    bad = good, bad.call_limit = (UINT64_C(1) << 56) + 1, assert_refused(&bad);
     bad = good, bad.frames = UINT32_MAX, assert_refused(&bad);
     bad = good, bad.direct_map = NULL, assert_refused(&bad);
-    bad = good, bad.names_limit = (UINT64_C(1) << 56) + PAGE;
+    bad = good, bad.call_limit = (UINT64_C(1) << 56) + PAGE;
     assert_refused(&bad);
-    bad = good, bad.names_limit = -PAGE, assert_refused(&bad);
+    bad = good, bad.call_limit = -PAGE, assert_refused(&bad);
     bad = good, bad.mmap_min_address = -PAGE, assert_refused(&bad);
     bad = good, bad.mmap_min_address = UINT64_C(1) << 56, assert_refused(&bad);
     bad = good, bad.hooks.userfault = &no_prepare, assert_refused(&bad);

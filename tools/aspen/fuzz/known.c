@@ -275,7 +275,7 @@ is_beyond_tables(const struct fuzz_pair *pair, const struct fuzz_op *op,
     const uint64_t *a = op->call.arguments;
     bool remaps = op->call.number == SYS_mremap;
 
-    return pair->model.names_limit && op->kind == FUZZ_CALL &&
+    return pair->model.call_limit && op->kind == FUZZ_CALL &&
            (remaps || op->call.number == SYS_mmap) && !is_error(theirs) &&
            (uint64_t)theirs + fuzz_pages(a[remaps ? 2 : 1]) * FUZZ_PAGE > top;
 }

@@ -140,7 +140,7 @@ make_machine(struct fuzz_model *model, struct tool_error *error)
                          "process has its code",
                          (unsigned long long)FUZZ_EXECUTOR);
     model->semantics = config.semantics;
-    model->names_limit = config.names_limit;
+    model->call_limit = config.call_limit;
     config.frames = FRAMES;
     result = host_direct_map(&config);
     if (result == 0 && config.frames < FRAMES / 4)

@@ -193,7 +193,7 @@ struct fuzz_disk;
 struct fuzz_model {
     struct aspen *aspen;
     enum aspen_semantics semantics; /* of the host's release */
-    uint64_t names_limit;           /* its configuration */
+    uint64_t call_limit;            /* its configuration */
     void *direct_map;
     size_t direct_map_bytes;
     struct aspen_mm *zygote;

@@ -279,7 +279,7 @@ execute_only(const struct aspen_config *config)
  * C library is not asked: a sanitizer would look for its notes about the place.
  */
 static uint64_t
-names_limit(void)
+call_limit(void)
 {
     const uint64_t limit = ((uint64_t)1 << 56) - PAGE;
 
@@ -294,7 +294,7 @@ host_config(struct aspen_config *config)
     aspen_config_init(config);
     config->frames = pages > 0 ? (uint32_t)pages : 1u << 20;
     (void)host_semantics(&config->semantics);
-    config->names_limit = names_limit();
+    config->call_limit = call_limit();
     overcommit_config(config);
     config->map_count_max =
         (uint32_t)number_in("/proc/sys/vm/max_map_count", 65530);
