@@ -22,13 +22,14 @@ test_difference(void **state)
         size_t answer;
     } rows[] = {
         {area, SIZE_MAX},
-        {{0, 0x3000, 0x5000, 8, 9, ASPEN_VM_READ, false}, 0},
-        {{0x1000, 0x4000, 0x5000, 8, 9, ASPEN_VM_READ, false}, 0},
-        {{0x1000, 0x3000, 0x6000, 8, 9, ASPEN_VM_READ, false}, 0},
-        {{0x1000, 0x3000, 0x5000, 0, 0, ASPEN_VM_READ, false}, 0},
-        {{0x1000, 0x3000, 0x5000, 8, 9, ASPEN_VM_WRITE, false}, 0},
+        {{0, 0x3000, 0x5000, 8, 9, ASPEN_VM_READ, false, false}, 0},
+        {{0x1000, 0x4000, 0x5000, 8, 9, ASPEN_VM_READ, false, false}, 0},
+        {{0x1000, 0x3000, 0x6000, 8, 9, ASPEN_VM_READ, false, false}, 0},
+        {{0x1000, 0x3000, 0x5000, 0, 0, ASPEN_VM_READ, false, false}, 0},
+        {{0x1000, 0x3000, 0x5000, 8, 9, ASPEN_VM_WRITE, false, false}, 0},
         /* A flag that is not looked at. */
-        {{0x1000, 0x3000, 0x5000, 8, 9, ASPEN_VM_READ | ASPEN_VM_LOCKED, false},
+        {{0x1000, 0x3000, 0x5000, 8, 9, ASPEN_VM_READ | ASPEN_VM_LOCKED, false,
+          false},
          SIZE_MAX},
     };
     (void)state;
