@@ -9,12 +9,12 @@
  *   paging  page-table formats, walker, gather
  *   machine struct aspen: charge, swap map, releases of Linux
  *   space   mm, VMA and its hooks, limits, names, protection keys, zap
- *   object  files and shared memory; i_mmap
+ *   object  files, shared memory: page cache, write-back, truncation; i_mmap
  *   rmap    anon_vma, rmap; split and unmap, which it has to follow
- *   ranges  what changes a range: remove, change, merge, move, place
+ *   ranges  what changes a range: remove, change, merge, move, cut, place
  *   fault   page faults, populate, held pages
  *   calls   a file for each call
- *   life    fork and its recovery, exit
+ *   life    fork and its recovery, exec, exit
  *   inspect text, hashes, validator
  *
  * The lock order is drawn in base/lock.h.

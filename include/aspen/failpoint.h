@@ -18,7 +18,10 @@ extern "C" {
 
 struct aspen;
 
-/** What kind of step crosses the gate. Names: aspen_step_name(). */
+/**
+ * What kind of step crosses the gate. Names: aspen_step_name(). Those that fork
+ * can have stand before ASPEN_STEP_OBJECT: reports of forks list these alone.
+ */
 enum aspen_step {
     ASPEN_STEP_MM,         /* memory for a struct aspen_mm */
     ASPEN_STEP_VMA,        /* memory for a struct aspen_vma */

@@ -64,7 +64,7 @@ enum aspen_execute_only {
  * has no effect.
  */
 #define ASPEN_CONFIG_CONTENTS_IGNORED 2u
-/** MERGEABLE is an advice that nobody knows. */
+/** Nobody knows the advice MERGEABLE. */
 #define ASPEN_CONFIG_KSM_ABSENT 4u
 /** Anonymous memory has no names. */
 #define ASPEN_CONFIG_VMA_NAMES_ABSENT 8u

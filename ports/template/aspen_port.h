@@ -42,8 +42,10 @@
 /* ---- Memory for metadata ----------------------------------------------- */
 
 /*
- * `bytes` of zeroed memory aligned to 4096, or NULL. Called for chunks of 16
- * KiB and for the frame table, never for single objects.
+ * `bytes` of zeroed memory aligned to 4096, or NULL: any size, when a machine
+ * is created and at run time. Mostly it is chunks of 16 KiB for many objects.
+ * It must not sleep: locks may be held, the spin lock of a page cache among
+ * them.
  */
 extern void *aspen_port_memory_alloc(size_t bytes);
 extern void aspen_port_memory_free(void *memory, size_t bytes);

@@ -118,16 +118,6 @@ aspen_write_lock_killable(struct aspen_port_rwlock *lock,
     return error;
 }
 
-static inline bool
-aspen_write_trylock(struct aspen_port_rwlock *lock, enum aspen_lock_class c)
-{
-    (void)c;
-    if (!aspen_port_write_trylock(lock))
-        return false;
-    aspen_lock_order_enter_try(c, lock);
-    return true;
-}
-
 static inline void
 aspen_write_unlock(struct aspen_port_rwlock *lock)
 {

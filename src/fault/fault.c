@@ -18,7 +18,8 @@
  *     the entry that the decision was based on. If it differs the fault answers
  *     0: the access looks again.
  * I2  Whatever fails, fails before the entry changes. It leaves behind empty
- *     page tables and cached pages of the object at most.
+ *     page tables and cached pages of the object at most; and an anon_vma
+ *     without pages, where Linux does (anon.c, I2).
  *
  * Called by the embedder. The first test to break is
  * tests/unit/fault/test_fault.c.

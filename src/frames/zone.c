@@ -7,8 +7,8 @@
  * chunks, and only the first chunk of a run is ever written.
  *
  *     chunk     0         1         2         3         4 .. 7
- *     free      1101..    0         0         0110..    0
- *     list      4         7 (128 frames)      1         8 (256 frames)
+ *     free      1101..    0110..    0         0         0
+ *     list      4         1         7 (128 frames)      8 (256 frames)
  *
  * So freeing 262,144 frames in any order touches 96 KiB here, and the lists
  * change at most seven times for 64 frames.

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * object/object.c - objects: their life. Drawn, with its
- * invariants, in internal.h. Here:
+ * object/object.c - how objects begin and end. They are drawn in internal.h,
+ * with invariants I1 to I5. Here:
  *
  * I6  Memory is type-stable: who finds an object through a frame alone takes
  *     a reference unless there is none left, then looks at the owner again.
@@ -39,7 +39,7 @@ object_init(struct aspen *aspen, struct aspen_object *object,
     aspen_tree_init(&object->pages, &aspen->tree_pool);
     object->ahead_next = 0;
     object->ahead_pages = 0;
-    aspen_store(&object->references, 1u); /* stale readers: I5 */
+    aspen_store(&object->references, 1u); /* stale readers: I6 */
 }
 
 int

@@ -47,7 +47,8 @@ aspen_object_has_to_wait(const struct aspen_object *object)
  *
  * find: any page that is cached; of a block of pages the block's first frame.
  *       0, or -ASPEN_ENOENT.
- * get:  finds it or makes it, zeroed, then filled by the pager. 0, or
+ * get:  finds it or makes it, zeroed, then filled by the pager; `ahead` says
+ *       how many pages after it may be read with it, NORMAL without. 0, or
  *       -ASPEN_EFBIG (beyond the end), -ASPEN_ENOMEM, -ASPEN_EOPNOTSUPP (a
  *       block of pages; frames have no memory behind them), -ASPEN_EINVAL
  *       (the object has no page cache), the pager's error.
@@ -64,7 +65,8 @@ ASPEN_MUST_USE int aspen_object_get_page_ahead(struct aspen_object *object,
                                                uint32_t *frame);
 
 /* The first page at or after *offset, up to `last`: *offset is where it starts,
- * *pages how many it has. 0 or -ASPEN_ENOENT. */
+ * *pages how many it has, *frame with one more reference its first. 0 or
+ * -ASPEN_ENOENT. */
 ASPEN_MUST_USE int aspen_object_next_page(struct aspen_object *object,
                                           uint64_t *offset, uint64_t last,
                                           uint64_t *pages, uint32_t *frame);
@@ -103,7 +105,7 @@ void aspen_object_remove_pages(struct aspen_object *object,
 void aspen_object_drop_pages(struct aspen_object *object);
 
 /* Write what is dirty; nobody maps the object and nobody finds it. Errors are
- * nobody's. */
+ * dropped: nobody is left to hear of them. */
 void aspen_object_write_last(struct aspen_object *object);
 
 /*
@@ -115,6 +117,7 @@ ASPEN_MUST_USE int aspen_object_make_dirty(struct aspen_object *object,
                                            uint64_t offset, uint32_t frame);
 
 /* Can they be taken out of all mappings, or would a huge leaf have to be split?
+ * With `copies` private copies of the pages go as well, as truncation wants it.
  * 0, -ASPEN_EINVAL or -ASPEN_EOPNOTSUPP, as aspen_zap_check(). It stays so
  * while the size lock is held for writing. */
 ASPEN_MUST_USE int aspen_object_unmap_check(struct aspen_object *object,

@@ -10,7 +10,7 @@
  * I3  Who is done has flushed all that it looked at, or nobody else had begun
  *     to take away there and not flushed yet (paging/table.h, "Pending").
  *
- * Called by rmap/unmap.c. The first test to break is
+ * Called by whoever takes entries away. The first test to break is
  * tests/unit/paging/test_paging.c.
  */
 #include "paging/gather.h"

@@ -3,11 +3,12 @@
  * ranges/change.h - other flags, or another name, for a range, whatever VMAs it
  * spans: mprotect, mlock, the advices that are flags, names.
  *
- *        start                 end
- *          |                    |
- *     [   first   )[ ... )[   last   )      before
- *     [ first )[  head + ... + tail  )      a VMA that became like its
- *                              [ last )     neighbours is merged with them
+ *          start               end
+ *            |                  |
+ *     [    first    )[ ... )[    last    )      before
+ *     [first)[ part )[ ... )[part)[ last )      cut where the range ends
+ *     [first)[        one        )[ last )      merged, where those in it are
+ *                                               alike now
  *
  * A VMA whose flags (and name) stay the same is not touched. Each changed VMA
  * is merged with its neighbours where allowed, left to right; Linux does the

@@ -27,8 +27,8 @@ struct aspen_cut {
 void aspen_cut_init(struct aspen_cut *cut);
 
 /*
- * Cut out the range, which aspen_remove_check() has looked at. *changed: there
- * was something to cut, so what that found no longer holds.
+ * Cut out the range, which aspen_remove_check() has looked at. *changed: VMAs
+ * were cut, so `range` names VMAs that are others now: check it again.
  *
  * Context: this and all below: the mmap lock is held for writing.
  * Returns: 0, or -ASPEN_ENOMEM (also: map count), -ASPEN_EOPNOTSUPP or
@@ -43,7 +43,7 @@ ASPEN_MUST_USE int aspen_cut_range(struct aspen_cut *cut,
 ASPEN_MUST_USE int aspen_cut_vma(struct aspen_cut *cut, struct aspen_vma *vma,
                                  uint64_t start, uint64_t end, bool *changed);
 
-/* One of them follows. */
+/* After a cut that succeeded, exactly one of them. */
 void aspen_cut_undo(struct aspen_cut *cut);
 void aspen_cut_done(struct aspen_cut *cut);
 

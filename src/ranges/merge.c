@@ -4,7 +4,8 @@
  *
  * mergeable.c says what may be merged.
  *
- * Called by mmap. The first test to break is tests/unit/ranges/test_merge.c.
+ * Called by mmap, mremap and move.c. The first test to break is
+ * tests/unit/ranges/test_merge.c.
  */
 #include "ranges/merge.h"
 

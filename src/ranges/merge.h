@@ -9,9 +9,9 @@
 #include "ranges/mergeable.h"
 
 /* A mapping that is about to appear: new, or like one that it is moved or
- * grown from. */
+ * grown from. The caller sets all fields but `links`. */
 struct aspen_merge {
-    struct aspen_mm *mm;
+    struct aspen_mm *mm; /* in: as all down to pgoff */
     uint64_t start;
     uint64_t end;
     uint64_t flags;
@@ -22,16 +22,18 @@ struct aspen_merge {
     struct aspen_vma *above; /* the same of the VMA that starts at end */
     /* in, for check alone: what `below` will be by then; NULL: as it is */
     const struct aspen_candidate *below_then;
-    bool grows;             /* `like` gets it, which is `below` */
-    struct aspen_vma *like; /* has its pages: they share an anon_vma; or NULL */
+    bool grows;              /* in: `below` grows by the range; `like` is it */
+    struct aspen_vma *like;  /* in: has its pages: they share an anon_vma; the
+                                range is like it in all else. NULL: new */
     struct aspen_list links; /* reserve's */
 };
 
 /*
  * Decide by Linux's rules: the same flags, object, userfault context and names,
- * contiguous page offsets, anon_vmas that one VMA can have. If both neighbours
- * take part one VMA remains, `below`. The neighbours may still reach into
- * [start, end).
+ * contiguous page offsets, anon_vmas that one VMA can have. A driver's mapping,
+ * hugetlb, and what has a pointer of the embedder's stay alone. If both
+ * neighbours take part one VMA remains, `below`. The neighbours may still reach
+ * into [start, end).
  *
  * Context: this and all below: the mmap lock is held for writing.
  */

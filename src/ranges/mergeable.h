@@ -51,8 +51,11 @@ void aspen_candidate_init(struct aspen_candidate *candidate,
 void aspen_candidate_cut(struct aspen_candidate *candidate, uint64_t start,
                          uint64_t end);
 
-/* Could `low` and `high` be told apart if they were one? All but their
- * anon_vmas. False unless they touch. */
+/*
+ * True if they touch and nobody could tell them apart once they were one;
+ * anon_vmas aside. Never true of a driver's mapping, of hugetlb, or where one
+ * has a pointer of the embedder's.
+ */
 bool aspen_mergeable(const struct aspen_candidate *low,
                      const struct aspen_candidate *high);
 

@@ -82,7 +82,8 @@ aspen_move_check(struct aspen_move *move)
 /* ---- Reserve ----------------------------------------------------------- */
 
 /* I4. After a cut the VMAs are others. Up to 6.12 what loses its lock and stays
- * is cut out, too. */
+ * is cut out, too: with dontunmap the source is empty, so the first cut has cut
+ * nothing and source_cut is free for the second. */
 static int
 cut_source(struct aspen_move *move)
 {
@@ -280,6 +281,7 @@ abort_vma(struct aspen_move *move)
         return;
     }
     struct aspen_object *object = vma->object;
+    /* Not aspen_vma_close(): a special mapping was told of no opening. */
     if (object && object->pager && object->pager->close)
         object->pager->close(object->context, vma);
     aspen_anon_vma_links_release(move->mm->aspen, &move->links);

@@ -46,8 +46,15 @@ struct aspen_move {
     struct aspen_remove source;
     struct aspen_cut source_cut;
     struct aspen_cut target_cut; /* aspen_move_cut()'s */
-    /* With dontunmap: what was one mapping with the source when that was cut,
-     * whatever was cut out of it later. Empty: the VMA that is there then. */
+    /*
+     * With dontunmap: what was one mapping with the source when that was cut,
+     * whatever was cut out of it later. Empty: the VMA that is there then.
+     *
+     *              remnant_start            remnant_end
+     *               |                        |
+     *               [     [ source )         )
+     *     [  new   )[ ... )                        merges_remnant
+     */
     uint64_t remnant_start;
     uint64_t remnant_end;
     bool merges_remnant; /* the new one would be merged with that, if nothing

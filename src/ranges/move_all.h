@@ -37,8 +37,8 @@ ASPEN_MUST_USE int aspen_move_all_alloc(struct aspen_move_all *all,
 void aspen_move_all_free(struct aspen_move_all *all);
 
 /*
- * Each was checked (aspen_move_check()). All move or none; `moves` stays the
- * caller's memory.
+ * Each was checked (aspen_move_check()). All move or none. Afterwards
+ * aspen_move_all_free() gives `move` back, either way.
  *
  * Context: the mmap lock is held for writing.
  * Returns: 0, or an error as aspen_move_apply()'s, with nothing changed.

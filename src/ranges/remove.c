@@ -8,7 +8,7 @@
  *     removed gets a new one. So the one path that takes VMAs down
  *     (rmap/unmap.c) meets whole VMAs only.
  *
- * Called by munmap and mmap. The first test to break is
+ * Called by munmap, mmap, mremap and move.c. The first test to break is
  * tests/unit/calls/test_munmap.c.
  */
 #include "ranges/remove.h"

@@ -6,10 +6,11 @@
  *     is linked before the whole shrinks, and a change of range happens under
  *     the locks of i_mmap and anon_vma. In between it may meet a page through
  *     both, at the same address of the same mm.
- * I2  Only aspen_vma_part() and aspen_vma_open() can fail.
+ * I2  Only the checks, aspen_vma_part() and aspen_vma_isolate() can fail, and
+ *     then nothing has changed. What commits or undoes cannot.
  *
- * Called by mmap, munmap and the growth of stacks. The first test to break is
- * tests/unit/calls/test_munmap.c.
+ * Called by ranges, mmap, madvise and the growth of stacks. The first test to
+ * break is tests/unit/calls/test_munmap.c.
  */
 #include "rmap/split.h"
 

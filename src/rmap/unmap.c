@@ -11,7 +11,7 @@
  *     processors that could still write there through its reverse map: so what
  *     they can write is flushed before the VMA is unlinked.
  *
- * Called by munmap, exit and the recovery of fork. The first test to break is
+ * Called by remove.c, exit and the recovery of fork. The first test to break is
  * tests/unit/life/test_fork.c.
  */
 #include "rmap/unmap.h"

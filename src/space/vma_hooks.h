@@ -4,12 +4,14 @@
  *
  *     open     a VMA is about to appear: by mmap, fork, import, as a part of
  *              another one or as the target of a move. It may refuse, and is
- *              the last step that can fail: close undoes it
+ *              the last step of making that VMA that can fail: if the call
+ *              fails later, close undoes it
  *     close    it is about to go; not told of a VMA that becomes a part of
  *              another one, which has its pages from then on
  *     may_split  asked before a VMA is cut
  *
- * Each passes ASPEN_STEP_HOOK. Context: the mmap lock is held for writing.
+ * open and may_split pass ASPEN_STEP_HOOK if there is such a hook. Context: the
+ * mmap lock is held for writing.
  */
 #ifndef ASPEN_SPACE_VMA_HOOKS_H
 #define ASPEN_SPACE_VMA_HOOKS_H

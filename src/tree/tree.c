@@ -26,12 +26,6 @@ aspen_tree_rcu_enter(struct aspen_tree *tree)
     tree->rcu = true;
 }
 
-void
-aspen_tree_rcu_leave(struct aspen_tree *tree)
-{
-    tree->rcu = false;
-}
-
 /* ---- Look-up ----------------------------------------------------------- */
 
 /* The leaf under which `key` is; 0: the tree is empty. */

@@ -111,9 +111,8 @@ void aspen_tree_init(struct aspen_tree *tree, struct aspen_tree_pool *pool);
 void aspen_tree_destroy(struct aspen_tree *tree);
 void aspen_tree_destroy_quiet(struct aspen_tree *tree);
 
-/* Readers may come from now on / no reader is left and none will come. */
+/* Readers may come from now on. */
 void aspen_tree_rcu_enter(struct aspen_tree *tree);
-void aspen_tree_rcu_leave(struct aspen_tree *tree);
 
 static inline bool
 aspen_tree_is_empty(const struct aspen_tree *tree)

@@ -28,7 +28,7 @@
 
 #define MMU_CPUS   ASPEN_PORT_CPUS
 #define MMU_SECOND MMU_CPUS
-#define MMU_ALL    (MMU_CPUS + 1)
+#define MMU_ALL    (MMU_CPUS + 1) /* how many there are, with the second */
 
 /* Who writes accessed and dirty into entries. */
 enum mmu_flags {
@@ -70,8 +70,9 @@ bool mmu_attached(void);
 /* ---- What a CPU does --------------------------------------------------- */
 
 /*
- * An access inside one page, in the space whose top table is `root`. False: it
- * faults. `bytes` are read from, written to; NULL: only the translation.
+ * An access inside one page (that is the caller's to see to), in the space
+ * whose top table is `root`. False: it faults. `bytes` are read from, written
+ * to; NULL: only the translation.
  */
 bool mmu_access(unsigned cpu, uint32_t root, uint64_t address,
                 enum mmu_access access, void *bytes, size_t length);

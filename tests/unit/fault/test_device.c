@@ -182,6 +182,28 @@ test_fault_fails(void **state)
     assert_raw(s->mm, AT(103), RAW + 3, false);
 }
 
+/* Each of the two hooks has a failpoint of its own. */
+static void
+test_hooks_fail(void **state)
+{
+    struct scene *s = *state;
+    struct aspen *aspen = s->mm->aspen;
+
+    for (uint64_t number = 1; number <= 2; number++) {
+        struct aspen_failpoint_plan plan = {.mode = ASPEN_FAIL_ONCE,
+                                            .number = number};
+        assert_int_equal(aspen_failpoints_set(aspen, &plan), 0);
+        assert_int_equal(aspen_fault(s->mm, AT(103), ASPEN_ACCESS_WRITE),
+                         -ASPEN_EIO);
+        assert_int_equal(aspen_failpoints_set(aspen, NULL), 0);
+        assert_int_equal(s->device.faults, number - 1);
+        assert_int_equal(s->device.mkwrites, 0);
+        assert_raw(s->mm, AT(103), 0, false);
+    }
+    assert_int_equal(aspen_fault(s->mm, AT(103), ASPEN_ACCESS_WRITE), 0);
+    assert_raw(s->mm, AT(103), RAW + 3, true);
+}
+
 static void
 test_fault_inserts(void **state)
 {
@@ -419,19 +441,13 @@ int
 main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(test_every_step),
-        TEST(test_fault_answers),
-        TEST(test_fault_fails),
-        TEST(test_fault_inserts),
-        TEST(test_taken_back),
-        TEST(test_fork),
-        TEST(test_mixed),
-        TEST(test_insert),
-        TEST(test_remap),
-        TEST(test_insert_page),
-        TEST(test_may_split),
-        TEST(test_no_frame_named),
-        TEST(test_dropped_meanwhile),
+        TEST(test_every_step),     TEST(test_fault_answers),
+        TEST(test_fault_fails),    TEST(test_hooks_fail),
+        TEST(test_fault_inserts),  TEST(test_taken_back),
+        TEST(test_fork),           TEST(test_mixed),
+        TEST(test_insert),         TEST(test_remap),
+        TEST(test_insert_page),    TEST(test_may_split),
+        TEST(test_no_frame_named), TEST(test_dropped_meanwhile),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -104,7 +104,7 @@ struct guest;
 
 /**
  * What the watcher does, while the task that it is about stands still. What
- * returns an int gives up with -1, and the reason in guest->error.
+ * returns an int returns 0, or gives up with -1 and the reason in guest->error.
  */
 struct guest_watcher {
     const struct guest_rule *rules;
@@ -144,7 +144,13 @@ struct guest_watcher {
     int (*let_go)(struct guest *guest, struct guest_task *task);
 };
 
-/** At first all zero, but for the watcher, and -1 in `said`. */
+/** What a guest begins with, which has that watcher; the rest is zero. */
+#define GUEST_INIT(watcher_)                                                   \
+    {                                                                          \
+        .watcher = (watcher_), .said = -1                                      \
+    }
+
+/** Set to GUEST_INIT at first: zero in `said` would be a file. */
 struct guest {
     const struct guest_watcher *watcher;
     struct guest_task *tasks;
@@ -160,6 +166,8 @@ struct guest {
 };
 
 /* ---- Begin, follow, end ------------------------------------------------- */
+
+/* Each that returns an int: 0, or -1 with the reason in guest->error. */
 
 /**
  * Start a command, which is seized before it makes its first call. Its standard

@@ -239,7 +239,7 @@ shadow_command(int argc, char **argv)
 {
     struct shadow_arguments arguments = {0};
     struct shadow_session session = {
-        .guest = {.watcher = &shadow_watcher, .said = -1},
+        .guest = GUEST_INIT(&shadow_watcher),
         .memories.memory_only = true,
         .error = &session.guest.error,
     };
