@@ -93,7 +93,7 @@ check-shadow: $(BUILD)/aspen
 CHECKS += tools-check tools-check-asan check-fuzz
 CHECKS_LONG += check-shadow check-fuzz-long
 .PHONY: tools-check tools-check-asan snapshots
-tools-check: $(BUILD)/aspen $(BUILD)/aspen-broken $(BUILD)/make_snapshots \
+tools-check: $(BUILD)/aspen $(BUILD)/aspen-bench $(BUILD)/aspen-broken $(BUILD)/make_snapshots \
         $(TOOL_GUESTS)
 	@for t in $(TOOL_TESTS); do \
 	    ASPEN=$(abspath $(BUILD)/aspen) \
