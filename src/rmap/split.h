@@ -64,7 +64,8 @@ void aspen_vma_part_commit(struct aspen_vma *part,
  *     undo      |------------ vma ------------|   below, above: dissolved
  *     done      |- below -|-- vma --|- above -|   reserves given back
  *
- * isolate: 0, or -ASPEN_ENOMEM (also: map count) or an open hook's error.
+ * isolate: 0, or -ASPEN_ENOMEM (also: map count), what aspen_vma_check_edge()
+ * answers for an edge, or an open hook's error.
  * After it exactly one of undo and done follows.
  */
 struct aspen_isolate {

@@ -4,8 +4,8 @@
  * (tests/mmu) beside each call that takes it away, over all orders. A second
  * MMU listens to the brackets and takes in what it can meanwhile.
  *
- * What is written is there afterwards, or the write faulted; what a call took
- * away is cached nowhere when it returns; frames that are freed neither.
+ * What is written is there afterwards, or the write faulted. When a call
+ * returns, nothing that it took away is cached anywhere; nor is a freed frame.
  */
 #include "explore.h"
 #include "told.h"

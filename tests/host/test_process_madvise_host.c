@@ -2,8 +2,8 @@
 /*
  * process_madvise: every advice, for one's own space and for a child's, with
  * ranges that are good, bad, none, too many: answers are the host's. Skipped
- * where the host refuses it: Linux lets nobody advise
- * another process without CAP_SYS_NICE, with no ranges either.
+ * where the host refuses it: Linux lets nobody advise another process without
+ * CAP_SYS_NICE, with no ranges either.
  */
 #define _GNU_SOURCE
 #include "host/host.h"

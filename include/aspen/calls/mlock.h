@@ -34,8 +34,9 @@ struct aspen_mm;
  *          (another flag, which is looked at first; the range wraps),
  *          -ASPEN_ENOMEM (a hole, or memory that may not be accessed, beyond
  *          the limit, map count, no memory for the split), -ASPEN_EAGAIN (no
- *          memory for a page), -ASPEN_EINTR, or the error of an object's open
- *          hook.
+ *          memory for a page), -ASPEN_EOPNOTSUPP (an edge inside a huge page;
+ *          a page that cannot be faulted in yet), -ASPEN_EINTR, or the error of
+ *          an object's open hook.
  *          On error no mapping has changed; pages that were faulted in stay.
  *          But where another thread took pages away meanwhile and they cannot
  *          be faulted in again, the range is locked when the error comes, as on

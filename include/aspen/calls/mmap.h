@@ -15,10 +15,10 @@ extern "C" {
 struct aspen_mm;
 struct aspen_object;
 
-/** Where to put it; with none of the first three `address` is a hint. */
+/** Where to put it; with none of the first two `address` is a hint. */
 #define ASPEN_MAP_FIXED           1u /* there; replaces what is there */
 #define ASPEN_MAP_FIXED_NOREPLACE 2u /* there; -ASPEN_EEXIST: not free */
-#define ASPEN_MAP_32BIT           4u /* in the second GiB */
+#define ASPEN_MAP_32BIT           4u /* a hint below 2 GiB, else the 2nd GiB */
 #define ASPEN_MAP_ABOVE4G         8u /* searches downwards stop there */
 /** What else mmap(2) may be told. */
 #define ASPEN_MAP_POPULATE 16u /* fault it in; errors of that are ignored */
@@ -85,11 +85,11 @@ ASPEN_MUST_USE int aspen_mmap(struct aspen_mm *mm,
  * Units:   bytes; the length is rounded up to pages.
  * Context: may sleep. Takes the mmap lock for writing.
  * Returns: 0, or -ASPEN_EINVAL (address not page-aligned, zero length, end
- *          beyond the address space; inside a page of a huge-page object),
- *          -ASPEN_EPERM (a sealed mapping), -ASPEN_EOPNOTSUPP (inside another
- *          huge page), -ASPEN_ENOMEM (splitting would exceed the map count,
- *          or no memory), -ASPEN_EINTR, or the error of an object's open hook,
- *          which is asked for the part of a mapping that is split.
+ *          beyond the address space; an edge inside a page of a huge-page
+ * object or inside a special mapping), -ASPEN_EPERM (a sealed mapping),
+ * -ASPEN_EOPNOTSUPP (inside another huge page), -ASPEN_ENOMEM (splitting would
+ * exceed the map count, or no memory), -ASPEN_EINTR, or the error of an
+ * object's open hook, which is asked for the part of a mapping that is split.
  *          On error the address space is as it was.
  * Source:  munmap(2).
  */

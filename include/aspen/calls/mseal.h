@@ -19,7 +19,8 @@ struct aspen_mm;
  *
  * Units:   bytes; the length is rounded up to pages, and may be 0.
  * Context: may sleep. Takes the mmap lock for writing.
- * Returns: 0, or -ASPEN_EINVAL (address not page-aligned, the range wraps),
+ * Returns: 0, or -ASPEN_EINVAL (address not page-aligned, the range wraps; an
+ *          edge inside a page of a huge-page object or a special mapping),
  *          -ASPEN_ENOMEM (a hole, map count, no memory), -ASPEN_EOPNOTSUPP (an
  *          edge inside a huge page), -ASPEN_EINTR, or the error of an object's
  *          open hook. On error the address space is as it was.

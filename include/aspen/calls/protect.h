@@ -38,8 +38,9 @@ struct aspen_mm;
  * Context: may sleep. Takes the mmap lock for writing.
  * Returns: 0, or -ASPEN_EINVAL (address not page-aligned, an unknown flag or
  *          key, MTE for a file, GROWSDOWN for what does not grow down, an edge
- *          inside a page of a huge-page object), -ASPEN_ENOMEM (beyond the
- *          address space, a hole, charge refused, map count, no memory),
+ *          inside a page of a huge-page object or a special mapping),
+ *          -ASPEN_ENOMEM (beyond the address space, a hole, charge refused, map
+ *          count, no memory),
  *          -ASPEN_EACCES (an access without its MAY flag), -ASPEN_EPERM (a
  *          sealed mapping), -ASPEN_EOPNOTSUPP (an edge inside another huge
  *          page), -ASPEN_EINTR, or the error of an object's open hook.

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * foretold.h - what becomes of mappings, by a model that has none: pages, and
- * whether a mapping starts there. What may be one is written down once more,
- * page by page. The classical eight ways to merge are counted:
+ * foretold.h - what becomes of mappings, by a model without mappings: pages,
+ * and whether a mapping starts there. Which of them may be one is written down
+ * a second time, page by page. The eight classical ways to merge are counted:
  *
  *      a new range      1  both    2  below   3  above
  *      a changed part   4  the end of one goes to the mapping above

@@ -10,8 +10,9 @@
  *       here a second time (may_be_one);
  *   P3  elsewhere no edge came or went;
  *   P4  what was apart and is one now may be one, by the anon_vmas that each
- * page had before; P5  the counters are the sums over the pages, and the map
- * count is the number of edges.
+ *       page had before;
+ *   P5  the counters are the sums over the pages, and the map count is the
+ *       number of edges.
  *
  * All eight ways to merge have to have happened.
  */

@@ -9,8 +9,7 @@
  *            what nobody sees. What else keeps areas apart (VmFlags) has to be
  *            there on both sides.
  *
- * Called by call.c and watch.c. tests/tools/shadow.sh breaks
- * first.
+ * Called by call.c and watch.c. tests/tools/shadow.sh breaks first.
  */
 #define _GNU_SOURCE
 #include "guest/process.h"

@@ -6,8 +6,7 @@
  * another device on some file systems (overlayfs, btrfs), so a file has both
  * names, and the second is learnt when it is first mapped.
  *
- * Called by call.c and space.c. tests/tools/shadow.sh breaks
- * first.
+ * Called by call.c and space.c. tests/tools/shadow.sh breaks first.
  */
 #define _GNU_SOURCE
 #include "host/host.h"

@@ -3,8 +3,7 @@
  * space.c - address spaces of the guest: what exec set up, or what is
  * there after a call that Aspen lacks, taken over VMA by VMA.
  *
- * Called by watch.c and call.c. tests/tools/shadow.sh breaks
- * first.
+ * Called by watch.c and call.c. tests/tools/shadow.sh breaks first.
  */
 #define _GNU_SOURCE
 #include "guest/process.h"

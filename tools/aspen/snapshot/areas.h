@@ -3,8 +3,8 @@
  * areas.h - what is mapped, the host's and Aspen's, to be compared.
  *
  * Both sides tell it in the format of /proc/P/maps and /proc/P/smaps, so that
- * one reader serves both. Files have other names on either side; whom Aspen's
- * meets first, it stands for.
+ * one reader serves both. Files have other names on either side: a file of
+ * Aspen's stands for the host's that it is first met beside.
  */
 #ifndef ASPEN_AREAS_H
 #define ASPEN_AREAS_H
