@@ -81,7 +81,8 @@ aspen_gather_frame(struct aspen_gather *gather, uint32_t frame)
 /*
  * The same for a page that others may find, write back and so clean, and that
  * the entry allowed to write to: until the flush the processor may do so, so
- * that it is dirty after the flush whatever came before.
+ * that it is dirty after the flush whatever came before. So a page may be dirty
+ * that nobody wrote, without its pager's mkwrite: it is written once too often.
  */
 static inline void
 aspen_gather_written(struct aspen_gather *gather, uint32_t frame)
