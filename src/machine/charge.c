@@ -1,16 +1,16 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * machine/charge.c - commit charge: how many pages all private writable memory
- * could come to need.
+ * could need one day.
  *
  *   GUESS   refuses only a request that by itself exceeds RAM and swap
  *   ALWAYS  refuses nothing
  *   NEVER   refuses what would bring the sum to the limit, less the reserves
  *
- * What is granted is counted in every mode. As in Linux the sum has to stay
- * below the limit: reaching it is refused.
+ * Every mode counts what it grants. As in Linux the sum has to stay below the
+ * limit: a request that would reach it is refused.
  *
- * Called by mmap, import and fork; given back by unmap and recovery. The
+ * Called by mmap, import and fork; unmap and recovery give charge back. The
  * first test to break is tests/unit/machine/test_charge.c.
  */
 #include "machine/charge.h"

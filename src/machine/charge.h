@@ -9,8 +9,8 @@
 
 /*
  * 0, or -ASPEN_ENOMEM with nothing charged (ASPEN_STEP_CHARGE). 0 pages are
- * always granted, without a crossing. For a space, whose size and privileges
- * count; or for the machine, which may use all reserves.
+ * always granted, without a crossing. Charge is for a space, whose size and
+ * privileges count, or for the machine, which may use all reserves.
  */
 ASPEN_MUST_USE int aspen_charge_mm(const struct aspen_mm *mm, uint64_t pages);
 ASPEN_MUST_USE int aspen_charge(struct aspen *aspen, uint64_t pages);

@@ -2,9 +2,9 @@
 /*
  * machine/machine.c - making and ending a machine.
  *
- * I1  aspen_create() takes everything or nothing.
- * I2  aspen_destroy() refuses while an address space or object exists; what
- *     is left by then waits for a grace period at most.
+ * I1  aspen_create() takes everything that it needs, or nothing.
+ * I2  aspen_destroy() refuses while an address space or object exists. All that
+ *     can be left then waits for a grace period.
  *
  * Called by the embedder. The first test to break is
  * tests/unit/machine/test_machine.c.

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * machine/notify.h - the brackets for a secondary MMU around everything that
- * takes translations of [start, end) away or makes them read-only. A start is
- * always followed by its end, also when what stands between them fails.
+ * takes translations of [start, end) away or makes them read-only. An end
+ * follows each start, also when what stands between them fails.
  */
 #ifndef ASPEN_MACHINE_NOTIFY_H
 #define ASPEN_MACHINE_NOTIFY_H

@@ -4,8 +4,8 @@
  *
  * Each function is one row of the table "Releases" in docs/use/semantics.md,
  * which says the same in words. Nobody else looks at config.semantics. A level
- * stands for Debian's kernel of that release: what came in between is in the
- * next.
+ * stands for Debian's kernel of that release: a change that came between two of
+ * them belongs to the next.
  *
  * The first test to break is tests/unit/machine/test_release.c.
  */

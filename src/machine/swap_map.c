@@ -7,10 +7,10 @@
  * I1  Without a continuation a byte is at most ASPEN_SWAP_COUNT_MAX; with one
  *     at most ASPEN_SWAP_CONTINUED - 1.
  * I2  continued[block] is the number of the block's slots with more than
- *     ASPEN_SWAP_COUNT_MAX references. A continuation goes with the first
- *     reference that is given back while that number is 0, so that nothing
- *     is left of a fork that failed.
- * I3  slots_used counts slots with references, `references` sums them up.
+ *     ASPEN_SWAP_COUNT_MAX references. The first reference that is given back
+ *     while that number is 0 frees the continuation, so that a fork that
+ *     failed leaves nothing.
+ * I3  slots_used counts slots with references, `references` adds these up.
  *
  * Memory is taken and given back outside the area's lock. Called by import,
  * fork and unmap. The first test to break is

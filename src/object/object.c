@@ -3,8 +3,8 @@
  * object/object.c - how objects begin and end. They are drawn in internal.h,
  * with invariants I1 to I5. Here:
  *
- * I6  Memory is type-stable: who finds an object through a frame alone takes
- *     a reference unless there is none left, then looks at the owner again.
+ * I6  Memory is type-stable: whoever finds an object only through a frame takes
+ * a reference unless none is left, and then looks at the owner again.
  *
  * Called by mmap, import, fault, fork and unmap. The first test to break is
  * tests/unit/object/test_object.c.

@@ -8,8 +8,9 @@
 #include "space/vma.h"
 
 /*
- * What shared anonymous memory maps, with one reference: zeroes of that size,
- * charged unless the VMA's flags have NORESERVE. 0, or -ASPEN_ENOMEM.
+ * The object that shared anonymous memory maps, with one reference: zeroes of
+ * that size, charged unless the VMA's flags have NORESERVE. 0, or
+ * -ASPEN_ENOMEM.
  */
 ASPEN_MUST_USE int aspen_object_create_shared(struct aspen *aspen,
                                               uint64_t size_bytes,
@@ -38,9 +39,9 @@ aspen_object_pages(const struct aspen_object *object)
 }
 
 /*
- * The object that owns a page, with a reference; NULL when the page is no
- * object's any more. Context: the caller holds a reference on the frame; any
- * lock; RCU inside. Giving the reference back may be the object's last:
+ * The object that owns a page, with a reference; NULL when no object has the
+ * page any more. Context: the caller holds a reference on the frame; any lock;
+ * RCU inside. The reference may be the object's last when it is given back:
  * aspen_object_put().
  */
 struct aspen_object *aspen_object_of_frame(struct aspen_frame *frame);

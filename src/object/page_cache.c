@@ -4,13 +4,13 @@
  *
  * I1  A frame has type OBJECT and its owner set exactly while it is in the
  *     cache, but for the moments in which the size lock is held for writing.
- *     Who wants to map it looks at the owner under the page's lock.
- * I2  A page is filled before it is entered: what is found is whole. The
- *     pager is asked without any lock, so what it read is thrown away when
- *     something was cut off or punched meanwhile.
- * I3  A page that goes leaves a tombstone until all of the range is gone, for
- *     erasing each on its own could need memory. Only who removes ever sees
- *     one: everybody else takes it for nothing.
+ *     Whoever wants to map it looks at the owner under the page's lock.
+ * I2  A page is filled before it is entered: so every page that is found is
+ *     whole. The pager is asked without any lock; when something was cut off
+ *     or punched meanwhile what it read is thrown away.
+ * I3  A page that is dropped leaves a tombstone until the whole range is gone,
+ *     since erasing each page on its own could need memory. Only whoever drops
+ *     pages sees tombstones: to everybody else nothing is there.
  *
  * Called by faults, import, write-back and truncation. The first test to break
  * is tests/unit/object/test_object.c.

@@ -109,8 +109,9 @@ void aspen_object_drop_pages(struct aspen_object *object);
 void aspen_object_write_last(struct aspen_object *object);
 
 /*
- * Make the page, held by the caller, dirty, asking the pager first if it is
- * clean. 0 (also when it is no page of the object any more), or its error.
+ * Make the page, which the caller holds, dirty; if it is clean the pager is
+ * asked first. 0 (also when the object does not have the page any more), or the
+ * pager's error.
  * Context: may sleep; no lock is held.
  */
 ASPEN_MUST_USE int aspen_object_make_dirty(struct aspen_object *object,

@@ -6,11 +6,11 @@
  *   reserve  charge, a place in the cache's tree; the pager's hook comes last
  *   commit   the new size first; unmap; drop pages; unmap once more
  *
- * I1  A fault maps a page under the page's lock, after it looked at the size
- *     and the owner there. So one that came before is met when its page is
+ * I1  A fault maps a page under the page's lock, after it looked there at the
+ *     size and the owner. So a fault that came before is met when its page is
  *     dropped, and one that comes after finds the new size, or no page.
- * I2  A private copy that such a fault makes meanwhile goes by the second
- *     unmapping; it is made under the lock of the page that it copies.
+ * I2  A fault makes a private copy under the lock of the page that it copies.
+ *     The second unmapping removes copies that were made meanwhile.
  *
  * Called by the embedder and by madvise. The first test to break is
  * tests/unit/object/test_truncate.c.

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * object/unmap_pages.c - taking pages of an object out of all mappings.
+ * object/unmap_pages.c - takes pages of an object out of all mappings.
  *
  * Called by the embedder and by whoever takes pages away. The first test to
  * break is tests/unit/object/test_truncate.c.

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * object/writeback.c - dirty pages of an object: how they get dirty, and how
+ * object/writeback.c - dirty pages of an object: how they become dirty, and how
  * they are written back.
  *
  *   dirty page    DIRTY set; entries may be writable
@@ -9,12 +9,11 @@
  *   clean page    its bytes are handed to the pager; a write faults, and makes
  *                 it dirty again
  *
- * I1  A write that came before its page was cleaned is written by that round;
- *     one that comes after makes the page dirty again.
- * I2  What the pager did not take is dirty again.
- * I3  One round at a time for an object (sync lock): who finds a page clean
- *     knows that it is written, not that somebody is about to. Truncation
- *     waits (size lock).
+ * I1  A write that came before its page was cleaned belongs to that round; a
+ * write that comes after makes the page dirty again. I2  Pages that the pager
+ * did not take are dirty again. I3  There is one round at a time for an object
+ * (sync lock): whoever finds a page clean knows that it was written, not only
+ * that somebody is about to write it. Truncation waits (size lock).
  *
  * The first test to break is tests/unit/object/test_writeback.c.
  */

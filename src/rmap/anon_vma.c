@@ -5,10 +5,10 @@
  *
  * I4  Every VMA linked to A is linked to A's parent as well (fork clones the
  *     whole chain), so a parent has links as long as a child of it has.
- * I5  A has been counted out of its parent's `children`, and its reference of
- *     I3 is the unlinker's, once its last link is gone.
- * I6  Its lock is taken with a reference held, so the lock of a free anon_vma
- *     is never touched; what a stale reader touches is `references` (0) alone.
+ * I5  Once its last link is gone A is no longer counted in its parent's
+ *     `children`, and whoever unlinked it has the reference of I3.
+ * I6  A's lock is taken with a reference held, so nobody touches the lock of a
+ *     free anon_vma; a stale reader touches only `references` (0).
  *
  * Called by fault and import (prepare), mmap and munmap (clone, unlink), fork
  * and its recovery. The first test to break is
@@ -144,9 +144,10 @@ chain_copy(struct aspen_vma *to, struct aspen_vma *from,
 }
 
 /*
- * One of the chain whose own VMAs are all gone and which has one child at
- * most: so a family that forks and exits in a line does not grow for ever. A
- * root counts itself as a child: one that has another is not taken.
+ * An anon_vma of the chain that has no VMA of its own any more, and one child
+ * at most: taking it again keeps a family that forks and exits in a line from
+ * growing for ever. A root counts itself as a child: one that has another child
+ * is not taken.
  */
 static struct aspen_anon_vma *
 find_reusable(struct aspen_vma *vma)
@@ -198,9 +199,9 @@ find_mergeable(struct aspen_vma *vma)
 }
 
 /*
- * Under the root lock: make it the VMA's unless another was quicker. The lock
- * of the top table decides between two that hold the mmap lock for reading
- * alone, and makes the chain visible to whoever sees vma->anon_vma.
+ * The root lock is held: make it the VMA's unless somebody else was quicker.
+ * The lock of the top table decides between two that only hold the mmap lock
+ * for reading, and makes the chain visible to whoever sees vma->anon_vma.
  */
 static bool
 adopt(struct aspen_vma *vma, struct aspen_anon_vma *anon_vma,
@@ -369,9 +370,9 @@ aspen_anon_vma_fork(struct aspen_vma *to, struct aspen_vma *from)
 /* ---- Unlink ------------------------------------------------------------ */
 
 /*
- * Under the root lock: the VMA leaves each tree. What remains in the chain are
- * the links that were their anon_vma's last, whose reference is the caller's
- * now (I5); the others are moved to `done`.
+ * The root lock is held: take the VMA out of each tree. Links that were their
+ * anon_vma's last remain in the chain, and the caller has their references now
+ * (I5); all others move to `done`.
  */
 static void
 chain_leave(struct aspen_vma *vma, struct aspen_list *done)

@@ -10,8 +10,8 @@
 /*
  * Give the VMA an anon_vma if it has none: a mergeable neighbour's, or a new
  * one. 0 or -ASPEN_ENOMEM, unchanged. The VMA need not be in the tree yet.
- * Context: mmap lock held at least for reading (a VMA lock is not enough: the
- *          neighbours have to stay); two may race: the loser uses the
+ * Context: the mmap lock is held at least for reading (a VMA lock is not
+ * enough: the neighbours have to stay). If two race the loser uses the
  *          winner's.
  */
 ASPEN_MUST_USE int aspen_anon_vma_prepare(struct aspen_vma *vma);
@@ -48,10 +48,10 @@ void aspen_anon_vma_links_release(struct aspen *aspen,
 void aspen_anon_vma_unlink(struct aspen_vma *vma);
 
 /*
- * Around a change of range or pgoff. remove takes the links out of the trees
- * and leaves the root locked for writing, so that no walker misses the VMA
+ * For a change of range or pgoff. remove takes the links out of the trees and
+ * leaves the root locked for writing, so that no walker misses the VMA
  * meanwhile; insert puts them back at the present range and unlocks. Both do
- * nothing for a VMA without links. One VMA at a time: change the next after
+ * nothing for a VMA without links. Change one VMA at a time: the next after
  * insert.
  */
 void aspen_anon_vma_links_remove(struct aspen_vma *vma);
@@ -81,8 +81,8 @@ aspen_anon_vma_unlock_read(struct aspen_anon_vma *anon_vma)
 /*
  * From a frame (the first of its block) to its anon_vma, with a reference;
  * NULL when the page is not anonymous or not mapped any more. Memory is
- * type-stable: of a page that is unmapped at this moment it may be another
- * anon_vma that got the same memory, which leads to VMAs that do not map the
+ * type-stable: if the page is unmapped at this moment the answer may be another
+ * anon_vma that got the same memory, and leads to VMAs that do not map the
  * page. So whoever walks it looks at each page-table entry under its lock.
  * Context: the caller holds a reference on the frame; any lock; RCU inside.
  */

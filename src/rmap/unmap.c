@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * rmap/unmap.c - taking mappings down. One code path, told by a descriptor
- * (struct aspen_unmap) what to zap, which tables to free and how far to walk.
+ * rmap/unmap.c - takes mappings down. There is one code path; a descriptor
+ * (struct aspen_unmap) says what to zap, which tables to free and how far to
+ * walk.
  *
  * I1  Allocates nothing and cannot fail.
  * I2  Zap, then unlink from the reverse maps, then free tables: a reverse-map
@@ -67,9 +68,9 @@ struct table_range {
 };
 
 /*
- * Below `table` free what lies wholly between floor and ceiling. Everything in
- * [start, end) is unmapped already, and nothing else lives between floor and
- * ceiling, so such a table maps nothing.
+ * Free the tables below `table` that lie wholly between floor and ceiling.
+ * Everything in [start, end) is unmapped already, and nothing else is between
+ * floor and ceiling, so such a table maps nothing.
  */
 static void
 free_tables_below(const struct table_range *range, uint32_t table,

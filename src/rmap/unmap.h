@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * rmap/unmap.h - taking mappings down: one path for munmap, exit and the
- * recovery of fork, told apart by one descriptor.
+ * rmap/unmap.h - takes mappings down: one path for munmap, exit and the
+ * recovery of fork, which differ by a descriptor.
  *
  * The order is the same for all: flush caches, zap the pages, unlink the VMAs
  * from the reverse maps, only then free page tables (reverse-map walkers take
@@ -15,7 +15,7 @@
 #include "space/vma.h"
 
 /*
- * What to take down. Three ranges that are never to be mixed up:
+ * What to take down. Never mix up these three ranges:
  *
  *              table_floor                      table_ceiling
  *                  |                                  |

@@ -2,8 +2,8 @@
 /*
  * space/limits.c - limits and privileges of an address space.
  *
- * I1  A limit is asked before a call changes anything; what is there stays
- *     when a limit falls below it.
+ * I1  A call asks the limits before it changes anything. Lowering a limit takes
+ *     nothing away.
  * I2  Limits are bytes and sizes are pages: parts of a page do not count.
  *
  * Called by mmap, mremap, brk, mlock, mprotect, special mappings and the

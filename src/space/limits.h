@@ -17,8 +17,9 @@ aspen_privileged(const struct aspen_mm *mm, unsigned privilege)
 }
 
 /*
- * `pages` more with these flags, in whatever mapping: AS, and DATA for what is
- * private, writable and no stack. 0 or -ASPEN_ENOMEM. Linux: may_expand_vm().
+ * May the space have `pages` more with these flags, in whatever mapping? AS
+ * counts everything, DATA what is private, writable and no stack. 0 or
+ * -ASPEN_ENOMEM. Linux: may_expand_vm().
  */
 ASPEN_MUST_USE int aspen_may_expand(const struct aspen_mm *mm,
                                     uint64_t vm_flags, uint64_t pages);

@@ -6,7 +6,7 @@
  *     which counts pointers to the structure.
  * I2  An mm is in the registry exactly while LIVE or DYING.
  * I3  It is on the swap list exactly while its flags have SWAPPED; then it
- *     has a user or is being left by its last one, so whoever finds it under
+ *     has a user, or its last user is just leaving: so whoever finds it under
  *     the list's lock may take a reference.
  * I4  mmap_lock is unlocked for writing only through
  *     aspen_mm_write_unlock(): no VMA stays locked for writing.
@@ -220,9 +220,9 @@ aspen_mm_write_lock(struct aspen_mm *mm, enum aspen_lock_class c)
 }
 
 /*
- * The sequence is about to come round: a VMA that was last locked four
- * thousand million unlocks ago would count as locked. Make all unlocked by
- * their own sequence, which starts at 0, and let the mm's start at 1 again.
+ * The sequence is about to wrap: a VMA that was last locked four thousand
+ * million unlocks ago would count as locked. Set the sequence of each VMA to 0,
+ * which unlocks it, and let the mm's start at 1 again.
  */
 static void
 restart_sequence(struct aspen_mm *mm)

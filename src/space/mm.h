@@ -35,17 +35,17 @@ void aspen_mm_hold(struct aspen_mm *mm);
 void aspen_mm_drop(struct aspen_mm *mm);
 
 /*
- * The gate for whoever found an mm through the swap list or any index that
- * may hold spaces that are not LIVE. The caller holds a reference and no
+ * The gate for whoever found an mm through the swap list, or through any index
+ * that may hold spaces that are not LIVE. The caller holds a reference and no
  * lock. true: the mmap lock is held for reading and the state is LIVE. false:
  * nothing is held.
  */
 ASPEN_MUST_USE bool aspen_mm_get_live(struct aspen_mm *mm);
 
 /*
- * Lock for writing; the unlock also unlocks every VMA locked for writing.
- * killable: a poll (ASPEN_STEP_INTERRUPT) and a wait that a fatal signal ends:
- * 0, or -ASPEN_EINTR with nothing locked.
+ * Lock for writing. The unlock also unlocks every VMA that is locked for
+ * writing. killable: polls (ASPEN_STEP_INTERRUPT), and waits until a fatal
+ * signal comes: 0, or -ASPEN_EINTR with nothing locked.
  */
 ASPEN_MUST_USE int aspen_mm_write_lock_killable(struct aspen_mm *mm,
                                                 enum aspen_lock_class c);

@@ -2,10 +2,10 @@
 /*
  * space/name.c - names of anonymous memory. Drawn in internal.h.
  *
- * I1  A name never changes: another one is another object. So whoever holds a
+ * I1  A name never changes: another name is another object. So whoever holds a
  *     reference reads it without a lock.
- * I2  What it says decides, not which object says it: names are not looked
- *     for when one is made.
+ * I2  Names are compared by what they say: making one does not look for an
+ *     equal one.
  *
  * Called by import and prctl's part in calls; VMAs hold the references. The
  * first test to break is tests/unit/calls/test_name.c.

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * space/pkeys.c - protection keys: which a space has given out, and the one
- * that it keeps for memory that is executed alone.
+ * space/pkeys.c - protection keys: which ones a space has given out, and the
+ * one that it keeps for memory for execution alone.
  *
  * I1  mm->pkeys has a bit for each key that was given out, the space's own
  *     included; bit 0 is always set.
  * I2  mm->execute_only_pkey, once there is one, stays until the space ends:
- *     mappings have it that nobody could give another.
+ *     mappings have it, and nobody could give them another.
  *
  * Called by the embedder, mmap, mprotect and whoever looks at rights. The
  * first test to break is tests/unit/calls/test_pkey.c.

@@ -8,10 +8,10 @@
 #include "space/vma.h"
 
 /*
- * Give the entries in [start, end) the access that their VMAs have now: that
- * of `whole`, which has all of the range, or if it is NULL whatever VMAs there
- * are. An entry never becomes writable: the next write does that, by a fault.
- * Cannot fail; flushes the TLB if anything changed.
+ * Give the entries in [start, end) the access that their VMAs have now. If
+ * `whole` is not NULL it covers the whole range; else look the VMAs up. An
+ * entry never becomes writable: the next write does that, by a fault. Cannot
+ * fail; flushes the TLB if anything changed.
  *
  * Context: the mmap lock is held for writing, and the VMAs are write-locked.
  *          No huge page lies across an edge.

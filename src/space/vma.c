@@ -2,7 +2,7 @@
 /*
  * space/vma.c - VMAs: their memory, finding them, and the lock of each.
  *
- * The lock, and why a reader that holds nothing but RCU may try it:
+ * The lock, and why a reader that holds only RCU may try it:
  *
  *   reader                               writer (mmap lock held for writing)
  *   r1  sequence == mm's? then no        w1  set WRITER in lock_readers
@@ -12,24 +12,24 @@
  *                                        ... changes the VMA ...
  *                                        w5  mm's sequence + 1 (release)
  *
- * A reader whose r2 came before w1 is waited for. One whose r2 came after w4
- * has, by the acquire in r2 and the release in w4, seen w3: it finds the
- * sequences equal in r3 until w5, and after w5 the acquire in r3 shows it
- * everything the writer did. (Were w3 skipped because the VMA is locked by
- * this writer already, the same holds for the first time round.)
+ * If r2 came before w1 the writer waits for the reader. If r2 came after w4 the
+ * reader has seen w3, by the acquire in r2 and the release in w4: in r3 it
+ * finds the sequences equal until w5; after w5 the acquire in r3 shows it
+ * everything that the writer did. (If the writer skips w3, since it has locked
+ * the VMA already, the same holds for the first time that it locked it.)
  *
  * Memory is type-stable, so a reader may try a VMA that was freed, and was
  * perhaps allocated again, since it read the tree:
  *
- * I1  A free VMA has WRITER set: r2 refuses, nobody waits for it.
- * I2  A VMA is born locked for writing by the holder of its mm's mmap lock:
- *     for a reader of the same mm r3 refuses until that lock is dropped. One
- *     of another mm finds in r4 that `mm` differs; `mm` is set before WRITER
- *     is cleared.
+ * I1  A free VMA has WRITER set: r2 refuses, and nobody waits.
+ * I2  A new VMA is locked for writing by the holder of its mm's mmap lock. A
+ *     reader of the same mm is refused in r3 until that lock is dropped. A
+ *     reader of another mm finds in r4 that `mm` differs; `mm` is set before
+ *     WRITER is cleared.
  * I3  A VMA leaves the tree and is freed under one hold of the mmap lock, so
  *     a VMA that is whole and not locked for writing is in the tree.
- * I4  lock_readers and lock_sequence of a VMA that was ever handed out are
- *     touched by atomic operations alone.
+ * I4  Once a VMA was handed out only atomic operations touch its lock_readers
+ *     and lock_sequence.
  *
  * Called by everybody. The first test to break is
  * tests/unit/space/test_vma_steps.c.

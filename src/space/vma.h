@@ -2,10 +2,10 @@
 /*
  * space/vma.h - VMAs: memory, lookup, the per-VMA lock.
  *
- * The lock: a VMA is locked for writing when its lock_sequence equals its
- * mm's; unlocking the mmap lock for writing bumps the mm's and so unlocks all
- * at once. lock_readers counts readers; its top bit is set while a writer
- * waits for them, and while the VMA is free. vma.c says why that is enough.
+ * A VMA is locked for writing when its lock_sequence equals its mm's. Unlocking
+ * the mmap lock for writing raises the mm's, and so unlocks all VMAs at once.
+ * lock_readers counts readers; its top bit is set while a writer waits for
+ * them, and while the VMA is free. vma.c says why that is enough.
  */
 #ifndef ASPEN_SPACE_VMA_H
 #define ASPEN_SPACE_VMA_H
@@ -45,9 +45,9 @@ struct aspen_vma *aspen_vma_copy(struct aspen_mm *mm,
                                  const struct aspen_vma *from);
 
 /*
- * Free the memory. It is on no index, has no links; references it held have
- * been given back.
- * Context: the mmap lock is held for writing since before it left the tree.
+ * Free the memory. It is in no index and has no links, and its references have
+ * been given back. Context: the mmap lock is held for writing since before it
+ * left the tree.
  */
 void aspen_vma_free(struct aspen_vma *vma);
 
@@ -83,10 +83,9 @@ aspen_vma_start_with_gap(const struct aspen_vma *vma)
 }
 
 /*
- * There may be guards in its tables, so that fork has something to copy
- * although there may be no anon_vma. Never taken back; parts have it, and what
- * becomes one with others gives it to all. Any lock that allows to write
- * entries.
+ * Note that there may be guards in its tables, so that fork copies them even
+ * without an anon_vma. The note is never taken back: parts keep it, and a merge
+ * passes it on to the whole. Context: any lock that allows to write entries.
  */
 static inline void
 aspen_vma_note_guards(struct aspen_vma *vma)

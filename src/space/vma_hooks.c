@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * space/vma_hooks.c - what the object of a VMA, or a special mapping, is told
- * and asked about it.
+ * space/vma_hooks.c - tells and asks the object of a VMA, or a special mapping,
+ * about the VMA.
  *
  * Called by whoever makes, cuts or takes down VMAs. The first test to break is
  * tests/unit/object/test_object.c.

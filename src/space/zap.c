@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * space/zap.c - the pages of a range go: entries are cleared, and what they
- * led to goes into a gather.
+ * space/zap.c - takes the pages of a range away: clears entries, and puts what
+ * they led to into a gather.
  *
  * I1  Allocates nothing and cannot fail.
  * I2  An entry is cleared under its table's lock; its frame is given back only

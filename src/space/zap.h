@@ -20,9 +20,9 @@ enum aspen_zap {
 };
 
 /*
- * Zap the pages of one VMA's [start, end) into a gather. What an entry knew of
- * writes goes to the frame of an object's page.
- * Context: the mmap lock, the VMA's, or the i_mmap lock of its object.
+ * Zap the pages of one VMA's [start, end) into a gather. An object's page is
+ * dirty afterwards if its entry was. Context: the mmap lock, the VMA's, or the
+ * i_mmap lock of its object.
  */
 void aspen_zap_only(struct aspen_gather *gather, struct aspen_vma *vma,
                     uint64_t start, uint64_t end, enum aspen_zap what);
