@@ -244,13 +244,12 @@ $(BUILD)/contained: tests/container/contained.c Makefile | $(DEPS_check)
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(CFLAGS_ALL) -O1 -Werror -o $@ $< -lseccomp
 
-HOST_PROGRAMS := $(UNIT_test) $(addprefix $(BUILD)/,aspen aspen-broken \
-    make_snapshots pkey_guest)
+HOST_PROGRAMS := $(UNIT_test) $(BUILD)/aspen $(TOOL_BESIDE)
 .PHONY: check-user check-container
 check-user: $(HOST_PROGRAMS)
 	@scripts/check/user.sh $(BUILD)
 
-check-container: $(HOST_PROGRAMS) $(BUILD)/asan/aspen $(BUILD)/contained
+check-container: $(HOST_PROGRAMS) $(TOOL_ASAN) $(BUILD)/contained
 	@MAKE='$(MAKE_NAME)' scripts/check/container.sh $(BUILD)
 
 CHECKS += check-user check-container
@@ -260,12 +259,11 @@ CHECKS += check-user check-container
 # The unit tests and tools under Debian's kernels, in QEMU. Variables: KERNELS,
 # CPUS, and RUN='COMMAND' to run something else there.
 .PHONY: check-kernels check-kernels-short kernels-table
-check-kernels: $(BUILD)/aspen $(BUILD)/aspen-broken $(BUILD)/pkey_guest \
-        $(UNIT_test)
+check-kernels: $(HOST_PROGRAMS)
 	@KERNELS='$(KERNELS)' CPUS='$(CPUS)' scripts/check/kernels.sh $(BUILD)
 
 # One of them, in two minutes.
-check-kernels-short: $(BUILD)/aspen $(BUILD)/pkey_guest $(UNIT_test)
+check-kernels-short: $(BUILD)/aspen $(UNIT_test)
 	@KERNELS=6.1 CPUS=max RUN= scripts/check/kernels.sh $(BUILD) short
 CHECKS += check-kernels-short
 CHECKS_LONG += check-kernels
@@ -286,8 +284,7 @@ check-hosts: $(BUILD)/aspen $(UNIT_test)
 
 # All that is built, without running it.
 .PHONY: programs
-programs: all $(UNIT_test) $(BUILD)/aspen-broken $(BUILD)/make_snapshots \
-    $(BUILD)/pkey_guest \
+programs: all $(HOST_PROGRAMS) \
     $(patsubst examples/%.c,$(BUILD)/examples/%,$(wildcard examples/*.c))
 
 # Built for arm64 and run in a Debian system for it, through qemu-user. The long

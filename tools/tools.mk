@@ -72,9 +72,18 @@ $(BUILD)/aspen-broken: $(call objects,test,$(TOOL) tests/tools/broken.c) \
 	    -Wl,--wrap=aspen_failpoints_set -Wl,--wrap=aspen_mprotect \
 	    -Wl,--wrap=aspen_madvise -o $@ $^ -ljansson $(LIBS_ALL)
 
+# `aspen bench` runs it from beside itself; it is measured without sanitizers.
+$(BUILD)/asan/aspen-bench: $(BUILD)/aspen-bench
+	$(call say,LN,$@)
+	@mkdir -p $(@D)
+	$(Q)ln -sf ../aspen-bench $@
+
 # Tests of the command as a whole: tests/tools/NAME.sh, each with the command
-# in $ASPEN.
+# in $ASPEN; and what they take besides it.
 TOOL_TESTS := $(wildcard tests/tools/*.sh)
+TOOL_BESIDE := $(addprefix $(BUILD)/,aspen-bench aspen-broken make_snapshots) \
+    $(TOOL_GUESTS)
+TOOL_ASAN := $(addprefix $(BUILD)/asan/,aspen aspen-bench)
 
 # Random calls beside the host's kernel: a minute of them, or ten million.
 FUZZ_SEED ?= 1
@@ -93,16 +102,14 @@ check-shadow: $(BUILD)/aspen
 CHECKS += tools-check tools-check-asan check-fuzz
 CHECKS_LONG += check-shadow check-fuzz-long
 .PHONY: tools-check tools-check-asan snapshots
-tools-check: $(BUILD)/aspen $(BUILD)/aspen-bench $(BUILD)/aspen-broken $(BUILD)/make_snapshots \
-        $(TOOL_GUESTS)
+tools-check: $(BUILD)/aspen $(TOOL_BESIDE)
 	@for t in $(TOOL_TESTS); do \
 	    ASPEN=$(abspath $(BUILD)/aspen) \
 	    ASPEN_BROKEN_BUILD=$(abspath $(BUILD)/aspen-broken) \
 	    MAKE_SNAPSHOTS=$(abspath $(BUILD)/make_snapshots) \
 	    bash $$t || exit 1; done
 
-tools-check-asan: $(BUILD)/asan/aspen $(BUILD)/aspen-broken \
-        $(BUILD)/make_snapshots $(TOOL_GUESTS)
+tools-check-asan: $(TOOL_ASAN) $(TOOL_BESIDE)
 	@ASPEN=$(abspath $(BUILD)/asan/aspen) \
 	    ASPEN_BROKEN_BUILD=$(abspath $(BUILD)/aspen-broken) \
 	    MAKE_SNAPSHOTS=$(abspath $(BUILD)/make_snapshots) \

@@ -83,8 +83,9 @@ project()
     cp -r scripts docs "$root/"
     mkdir -p "$root/tests"
     cp -r tests/tools tests/snapshots "$root/tests/"
-    for file in aspen aspen-broken pkey_guest tests; do
-        [ ! -e "$build/$file" ] || cp -r "$build/$file" "$root/build/"
+    for file in "$build"/aspen{,-bench,-broken} "$build"/*_guest \
+        "$build/tests"; do
+        [ ! -e "$file" ] || cp -r "$file" "$root/build/"
     done
     cp "$directory/todo" "$root/todo"
     chmod -R a+rX "$root"
