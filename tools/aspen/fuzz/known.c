@@ -15,12 +15,6 @@
 #include <sys/mman.h>
 #include <sys/syscall.h>
 
-static bool
-is_error(int64_t answer)
-{
-    return answer < 0 && answer > -4096;
-}
-
 static enum fuzz_step
 known(struct fuzz_pair *pair, const char *name, enum fuzz_step step)
 {
@@ -120,7 +114,7 @@ settle_locks(struct fuzz_pair *pair, const struct fuzz_op *op)
         lock.call.number = SYS_mlock2;
         lock.call.arguments[2] = MLOCK_ONFAULT;
     }
-    if (is_error(fuzz_model_do(&pair->model, &lock)))
+    if (linux_is_error(fuzz_model_do(&pair->model, &lock)))
         (void)make_prefix(pair, &lock);
     if (fuzz_kernel_do(&pair->kernel, &unlock) != 0 ||
         fuzz_model_do(&pair->model, &unlock) != 0)
@@ -174,7 +168,7 @@ settle_moves(struct fuzz_pair *pair, const struct fuzz_op *op)
     for (size_t i = 0; i < pair->compare.ours.count; i++) {
         const uint64_t *moved = part.call.arguments;
         if (!move_part(op, &pair->compare.ours.list[i], &part) ||
-            !is_error(fuzz_model_do(&pair->model, &part)))
+            !linux_is_error(fuzz_model_do(&pair->model, &part)))
             continue;
         step = settle(pair, op->process, "mremap refused, half done");
         if (step != FUZZ_UNEXPLAINED)
@@ -276,7 +270,7 @@ is_beyond_tables(const struct fuzz_pair *pair, const struct fuzz_op *op,
     bool remaps = op->call.number == SYS_mremap;
 
     return pair->model.call_limit && op->kind == FUZZ_CALL &&
-           (remaps || op->call.number == SYS_mmap) && !is_error(theirs) &&
+           (remaps || op->call.number == SYS_mmap) && !linux_is_error(theirs) &&
            (uint64_t)theirs + fuzz_pages(a[remaps ? 2 : 1]) * FUZZ_PAGE > top;
 }
 
@@ -288,7 +282,8 @@ fuzz_known_answer(struct fuzz_pair *pair, const struct fuzz_op *op,
     char text[200];
 
     if (op->kind == FUZZ_CALL && op->call.number == SYS_mmap &&
-        a[0] > UINT64_MAX - FUZZ_PAGE && is_error(theirs) && is_error(ours))
+        a[0] > UINT64_MAX - FUZZ_PAGE && linux_is_error(theirs) &&
+        linux_is_error(ours))
         return known(pair, "address taken for an error", FUZZ_GO_ON);
     if (is_beyond_tables(pair, op, theirs))
         return known(pair, "beyond 47 bits of address", FUZZ_STOP);
@@ -330,7 +325,7 @@ is_half_guarded(const struct fuzz_op *op, int64_t answer)
     const uint64_t *a = op->call.arguments;
 
     return op->kind == FUZZ_CALL && op->call.number == SYS_madvise &&
-           a[2] == 102 && is_error(answer) && answer != -ENOMEM &&
+           a[2] == 102 && linux_is_error(answer) && answer != -ENOMEM &&
            a[0] % FUZZ_PAGE == 0 && a[0] + fuzz_pages(a[1]) * FUZZ_PAGE > a[0];
 }
 

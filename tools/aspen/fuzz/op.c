@@ -53,7 +53,7 @@ fuzz_op_is_refused(const struct fuzz_op *op, int64_t answer)
 {
     if (op->kind == FUZZ_CALL && op->call.number == SYS_brk)
         return (uint64_t)answer != op->call.arguments[0];
-    return answer < 0 && answer > -4096;
+    return linux_is_error(answer);
 }
 
 /* ---- What nobody makes -------------------------------------------------- */

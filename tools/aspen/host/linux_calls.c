@@ -590,6 +590,12 @@ linux_call_make(const struct linux_space *space, const struct linux_call *call,
     return known && known->make(space, call->arguments, answer);
 }
 
+bool
+linux_is_error(int64_t answer)
+{
+    return answer < 0 && answer > -4096;
+}
+
 const char *
 linux_call_name(uint64_t number)
 {

@@ -56,6 +56,8 @@ struct linux_call {
  */
 bool linux_call_make(const struct linux_space *space,
                      const struct linux_call *call, int64_t *answer);
+/* Is the answer, which is an address or a count else, a negative errno? */
+bool linux_is_error(int64_t answer);
 
 /* "mmap"; NULL for what is not modelled. */
 const char *linux_call_name(uint64_t number);

@@ -193,19 +193,13 @@ make(struct shadow_session *session, struct guest_task *task, int64_t *answer)
 
 /* ---- Compared ----------------------------------------------------------- */
 
-static bool
-is_error(int64_t answer)
-{
-    return answer < 0 && answer > -4096;
-}
-
 /* The kernel had to look for a place, and found one. */
 static bool
 was_picked(const struct guest_call *call)
 {
     const uint64_t *a = call->call.arguments;
 
-    if (is_error(call->answer) || (uint64_t)call->answer == a[0])
+    if (linux_is_error(call->answer) || (uint64_t)call->answer == a[0])
         return false;
     if (call->call.number == SYS_mmap)
         return (a[3] & (MAP_FIXED | MAP_FIXED_NOREPLACE)) == 0;
@@ -262,7 +256,7 @@ tell_answer(struct shadow_session *session, struct guest_task *task,
 
     shadow_process_of(task->process)->counts.answers_differ++;
     shadow_call_text(&task->call, text, sizeof(text));
-    if (is_error(answer))
+    if (linux_is_error(answer))
         shadow_tell(session, "process %d: %s, Aspen answers -%s",
                     (int)task->process->pid, text,
                     strerrorname_np((int)-answer));
@@ -293,7 +287,7 @@ remember_locking(struct shadow_space *space, const struct guest_call *call)
 static void
 remember_own_key(struct guest_task *task)
 {
-    if (is_error(task->call.answer) &&
+    if (linux_is_error(task->call.answer) &&
         linux_call_is_execute_only(&task->call.call))
         shadow_space_of(task->space)->own_key_open = true;
 }
@@ -310,7 +304,7 @@ settle_own_key(struct guest_task *task, int64_t answer)
     int next;
 
     if (task->call.call.number != SYS_pkey_alloc || !space->own_key_open ||
-        is_error(answer))
+        linux_is_error(answer))
         return false;
     aspen_pkeys_read(space->mm, &pkeys);
     if (pkeys.execute_only_key != -1)
@@ -351,7 +345,7 @@ is_at_map_limit(struct shadow_session *session, struct guest_task *task,
 static bool
 may_be_half_done(const struct guest_call *call)
 {
-    if (!is_error(call->answer))
+    if (!linux_is_error(call->answer))
         return false;
     switch (call->call.number) {
     case SYS_mmap:
@@ -380,7 +374,7 @@ compare_answer(struct shadow_session *session, struct guest_task *task,
     tally_add(&session->by_call, call->name, 1);
     remember_locking(shadow_space_of(task->space), call);
     remember_own_key(task);
-    if (!is_error(answer) && was_picked(call))
+    if (!linux_is_error(answer) && was_picked(call))
         return compare_place(session, task, answer);
     if (answer == call->answer)
         return may_be_half_done(call) ? shadow_compare_refused(session, task)
@@ -441,7 +435,7 @@ leave_unmodelled(struct shadow_session *session, struct guest_task *task)
         name = open->unmodelled;
     tally_add(&session->unmodelled, name, 1);
     /* What was there may be gone, though the call was refused. */
-    return is_error(call->answer) && !segment && !is_denied(task)
+    return linux_is_error(call->answer) && !segment && !is_denied(task)
                ? 0
                : shadow_space_again(session, task);
 }
@@ -472,7 +466,7 @@ leave_other(struct shadow_session *session, struct guest_task *task)
     struct shadow_space *space = shadow_space_of(task->space);
     const struct guest_call *call = &task->call;
 
-    if (is_error(call->answer) && call->kind != SHADOW_PTRACE)
+    if (linux_is_error(call->answer) && call->kind != SHADOW_PTRACE)
         return;
     switch (call->kind) {
     case SHADOW_MDWE:
