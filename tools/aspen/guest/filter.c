@@ -22,22 +22,14 @@
 
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
 
-#define LIFE(number, kind, name)                                               \
-    {                                                                          \
-        (number), (kind), (name), -1,                                          \
-        {                                                                      \
-            0                                                                  \
-        }                                                                      \
-    }
-
 /* What changes who is followed, besides what the watcher names. */
 static const struct guest_rule life[] = {
-    LIFE(PROCESSOR_FORK, GUEST_CLONE, "fork"),
-    LIFE(PROCESSOR_VFORK, GUEST_CLONE, "vfork"),
-    LIFE(SYS_clone, GUEST_CLONE, "clone"),
-    LIFE(SYS_clone3, GUEST_CLONE, "clone3"),
-    LIFE(SYS_execve, GUEST_EXEC, "execve"),
-    LIFE(SYS_execveat, GUEST_EXEC, "execveat"),
+    GUEST_RULE(PROCESSOR_FORK, GUEST_CLONE, "fork"),
+    GUEST_RULE(PROCESSOR_VFORK, GUEST_CLONE, "vfork"),
+    GUEST_RULE(SYS_clone, GUEST_CLONE, "clone"),
+    GUEST_RULE(SYS_clone3, GUEST_CLONE, "clone3"),
+    GUEST_RULE(SYS_execve, GUEST_EXEC, "execve"),
+    GUEST_RULE(SYS_execveat, GUEST_EXEC, "execveat"),
 };
 
 static bool

@@ -44,6 +44,15 @@ struct guest_rule {
     uint32_t values[GUEST_RULE_VALUES]; /* one of these; ends at 0 */
 };
 
+/** A rule that no argument decides. */
+#define GUEST_RULE(number, kind, name)                                         \
+    {                                                                          \
+        (number), (kind), (name), -1,                                          \
+        {                                                                      \
+            0                                                                  \
+        }                                                                      \
+    }
+
 struct guest_call {
     struct linux_call call;
     unsigned kind;

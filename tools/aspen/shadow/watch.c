@@ -20,15 +20,8 @@
 #define NUMBER_MSEAL            462u
 #define NUMBER_MAP_SHADOW_STACK 453u
 
-#define PLAIN(number, kind, name)                                              \
-    {                                                                          \
-        (number), (kind), (name), -1,                                          \
-        {                                                                      \
-            0                                                                  \
-        }                                                                      \
-    }
-#define MODELLED(number)         PLAIN(number, SHADOW_MODELLED, NULL)
-#define UNMODELLED(number, name) PLAIN(number, SHADOW_UNMODELLED, name)
+#define MODELLED(number)         GUEST_RULE(number, SHADOW_MODELLED, NULL)
+#define UNMODELLED(number, name) GUEST_RULE(number, SHADOW_UNMODELLED, name)
 
 static const struct guest_rule rules[] = {
     MODELLED(SYS_mmap),
@@ -63,8 +56,8 @@ static const struct guest_rule rules[] = {
      0,
      {PR_SET_THP_DISABLE, 67 /* MEMORY_MERGE */}},
     {SYS_prctl, SHADOW_MDWE, "prctl", 0, {65 /* MDWE */}},
-    PLAIN(SYS_io_uring_setup, SHADOW_RING, "io_uring_setup"),
-    PLAIN(SYS_ptrace, SHADOW_PTRACE, "ptrace"),
+    GUEST_RULE(SYS_io_uring_setup, SHADOW_RING, "io_uring_setup"),
+    GUEST_RULE(SYS_ptrace, SHADOW_PTRACE, "ptrace"),
     {SYS_personality,
      SHADOW_PERSONALITY,
      "personality",
