@@ -224,14 +224,11 @@ on_new(struct guest *guest, struct guest_task *maker)
 {
     pid_t tid = message(maker);
     struct guest_task *task = guest_task_find(guest, tid);
-    bool early = task != NULL;
-
-    bool known = task && task->process;
+    bool known = task && task->process; /* to orphans.c, which was first */
+    bool early = task && !known;
 
     made(guest, maker);
-    if (known) /* to orphans.c, which was first */
-        early = false;
-    else if (!task)
+    if (!task)
         task = guest_task_add(guest, tid);
     if (!task || (!known && place_new(guest, maker, task) != 0))
         return -1;

@@ -55,10 +55,8 @@ pages_read_entries(struct reading *reading, uint64_t address, size_t count)
 static bool
 is_anonymous(const struct reading *reading)
 {
-    const struct snapshot *snapshot = reading->snapshot;
-
     return (reading->flags & (ASPEN_VM_SHARED | ASPEN_VM_HUGETLB)) == 0 &&
-           snapshot->vmas[snapshot->vma_count - 1].object == SNAPSHOT_NO_OBJECT;
+           last_vma(reading->snapshot)->object == SNAPSHOT_NO_OBJECT;
 }
 
 static unsigned
@@ -130,8 +128,6 @@ skip_holes(const uint64_t *entries, size_t i, size_t count)
 static int
 add_entries(struct reading *reading, uint64_t address, size_t count)
 {
-    unsigned level = reading->level;
-
     const uint64_t *entries = reading->pages->entries;
 
     for (size_t i = skip_holes(entries, 0, count); i < count;
@@ -139,13 +135,13 @@ add_entries(struct reading *reading, uint64_t address, size_t count)
         uint64_t entry = entries[i];
         uint64_t value = 0;
         uint64_t pages = 1;
+        unsigned level = reading->level;
         unsigned kind;
 
         if ((entry & ENTRY_PRESENT) != 0)
             kind = kind_of_present(reading, entry, &value);
         else
             kind = kind_of_swap(reading, entry, &value);
-        level = reading->level;
         if (kind == TENTATIVE_HUGE_ZERO) {
             kind = SNAPSHOT_ZERO;
             level = 1;
