@@ -21,6 +21,8 @@
  */
 #include "paging/move.h"
 
+#include "paging/gather.h"
+
 struct extent {
     uint64_t offset; /* from the start of both ranges */
     uint64_t bytes;
@@ -140,7 +142,6 @@ aspen_table_move_reserve(struct aspen_table_move *move)
 
     move->spare = 0;
     memset(move->counted, 0, sizeof(move->counted));
-    aspen_gather_begin(&move->gather, move->mm, false);
     while (next_extent(move, &extent)) {
         int error = reserve_way(move, move->to + extent.offset, extent.level);
         if (error) {
@@ -255,7 +256,8 @@ exchange_slot(struct aspen *aspen, const struct aspen_slot *slot,
 
 /* A table, or a huge page, at once. */
 static void
-move_whole(struct aspen_table_move *move, const struct extent *extent)
+move_whole(struct aspen_table_move *move, struct aspen_gather *gather,
+           const struct extent *extent)
 {
     struct aspen *aspen = move->mm->aspen;
     uint64_t address = move->to + extent->offset;
@@ -268,30 +270,31 @@ move_whole(struct aspen_table_move *move, const struct extent *extent)
         aspen_frame_set(&aspen->frames[aspen_entry_frame(entry)],
                         ASPEN_FRAME_TABLE, move->mm,
                         aspen_bytes_to_pages(address) | (level - 1), 0);
-        move->gather.tables_freed = true;
+        gather->tables_freed = true;
     } else {
         entry = moved_entry(move, entry, level);
     }
     uint64_t old = exchange_slot(aspen, &to, entry);
     /* An empty table may have been left there. */
     if (old)
-        aspen_gather_table(&move->gather, (uint32_t)aspen_entry_frame(old));
+        aspen_gather_table(gather, (uint32_t)aspen_entry_frame(old));
 }
 
 void
 aspen_table_move_commit(struct aspen_table_move *move)
 {
     struct extent extent = {0};
+    struct aspen_gather gather;
 
+    aspen_gather_begin(&gather, move->mm, false);
     while (next_extent(move, &extent)) {
         if (extent.level > 0)
-            move_whole(move, &extent);
+            move_whole(move, &gather, &extent);
         else
             move_entries(move, &extent);
-        aspen_gather_range(&move->gather, move->from + extent.offset,
-                           extent.bytes);
+        aspen_gather_range(&gather, move->from + extent.offset, extent.bytes);
     }
-    aspen_gather_flush(&move->gather);
+    aspen_gather_end(&gather);
 }
 
 void
@@ -299,7 +302,6 @@ aspen_table_move_finish(struct aspen_table_move *move)
 {
     struct aspen *aspen = move->mm->aspen;
 
-    aspen_gather_end(&move->gather);
     while (move->spare) {
         uint32_t next = aspen->frames[move->spare].table_next;
         aspen_table_free(aspen, move->spare);

@@ -16,7 +16,7 @@
 #ifndef ASPEN_PAGING_MOVE_H
 #define ASPEN_PAGING_MOVE_H
 
-#include "paging/gather.h"
+#include "paging/table.h"
 
 struct aspen_table_move {
     struct aspen_mm *mm; /* in: as all down to drop_userfault */
@@ -29,7 +29,6 @@ struct aspen_table_move {
 
     uint32_t spare; /* tables put aside; a list through table_next */
     uint64_t counted[ASPEN_TABLE_LEVELS]; /* up to where, for each level */
-    struct aspen_gather gather;
 };
 
 /* 0, or -ASPEN_EOPNOTSUPP: a huge page that is cut by an edge, or that would
