@@ -35,7 +35,6 @@ aspen_gather_begin(struct aspen_gather *gather, struct aspen_mm *mm, bool quiet)
     gather->looked_end = 0;
     memset(gather->written, 0, sizeof(gather->written));
     gather_forget(gather);
-    gather->pending = !quiet;
     if (!quiet)
         aspen_tlb_pending_begin(mm);
 }
@@ -121,14 +120,13 @@ void
 aspen_gather_end(struct aspen_gather *gather)
 {
     /* What we found gone may be cached until somebody's flush: ours. */
-    if (gather->pending && gather->looked_start < gather->looked_end &&
+    if (!gather->quiet && gather->looked_start < gather->looked_end &&
         aspen_tlb_pending(gather->mm, 1))
         aspen_gather_range(gather, gather->looked_start,
                            gather->looked_end - gather->looked_start);
     aspen_gather_flush(gather);
     gather_flush_tlb(gather);
     gather_free_tables(gather);
-    if (gather->pending)
+    if (!gather->quiet)
         aspen_tlb_pending_end(gather->mm);
-    gather->pending = false;
 }

@@ -23,8 +23,7 @@
 
 struct aspen_gather {
     struct aspen_mm *mm;
-    bool quiet;
-    bool pending;       /* counted in mm->tlb_pending */
+    bool quiet;         /* if not: counted in mm->tlb_pending */
     bool tables_freed;  /* since the last flush, as the next */
     bool before_unlink; /* flush before a VMA leaves the reverse maps */
     uint64_t start;     /* what has to be flushed; start >= end: nothing */
