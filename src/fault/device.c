@@ -22,12 +22,7 @@ ask_mkwrite(struct aspen_fault *fault, struct aspen_object *object)
     if (!aspen_fault_is_write(fault) || frame->flags)
         return 0;
     frame->flags = ASPEN_DEVICE_FRAME_WRITABLE;
-    if (!object->pager || !object->pager->mkwrite)
-        return 0;
-    if (aspen_failpoint(&fault->aspen->failpoints, ASPEN_STEP_HOOK))
-        return -ASPEN_EIO;
-    return object->pager->mkwrite(object->context,
-                                  fault->page_offset << ASPEN_PAGE_SHIFT);
+    return aspen_object_ask_mkwrite(object, fault->page_offset);
 }
 
 int

@@ -108,6 +108,11 @@ void aspen_object_drop_pages(struct aspen_object *object);
  * dropped: nobody is left to hear of them. */
 void aspen_object_write_last(struct aspen_object *object);
 
+/* Ask the pager, if it wants to be, whether the page at `offset` may be written
+ * (ASPEN_STEP_HOOK): 0 or its error. Context: may sleep. */
+ASPEN_MUST_USE int aspen_object_ask_mkwrite(struct aspen_object *object,
+                                            uint64_t offset);
+
 /*
  * Make the page, which the caller holds, dirty; if it is clean the pager is
  * asked first. 0 (also when the object does not have the page any more), or the

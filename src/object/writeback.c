@@ -33,8 +33,8 @@ struct round {
 
 /* ---- Make dirty -------------------------------------------------------- */
 
-static int
-ask_mkwrite(struct aspen_object *object, uint64_t offset)
+int
+aspen_object_ask_mkwrite(struct aspen_object *object, uint64_t offset)
 {
     if (!object->pager || !object->pager->mkwrite)
         return 0;
@@ -54,7 +54,7 @@ aspen_object_make_dirty(struct aspen_object *object, uint64_t offset,
     aspen_frame_lock(frame);
     if (aspen_object_owns(object, frame, offset) &&
         !(aspen_load(&frame->index) & ASPEN_FRAME_DIRTY)) {
-        error = ask_mkwrite(object, offset);
+        error = aspen_object_ask_mkwrite(object, offset);
         if (!error)
             aspen_fetch_or(&frame->index, ASPEN_FRAME_DIRTY);
     }
