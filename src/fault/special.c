@@ -25,8 +25,7 @@ aspen_fault_special(struct aspen_fault *fault)
     int error = special->fault(special->context, fault->mm, offset_bytes, &raw);
     if (error)
         return error;
-    /* What a leaf cannot name, or means the zero page. */
-    if (raw == ASPEN_ZERO_FRAME || raw >> ASPEN_ENTRY_NUMBER_BITS)
+    if (!aspen_entry_raw_valid(raw, 1))
         return -ASPEN_EFBIG;
     return aspen_fault_map(
         fault,
