@@ -13,6 +13,8 @@
  * can reach its tables (exit, recovery). Then frames are freed as they come,
  * and tables after the one flush at the end. Otherwise frames wait for a flush,
  * and tables for a flush and a grace period.
+ *
+ * Who only takes rights off entries gathers no frames: just the range.
  */
 #ifndef ASPEN_PAGING_GATHER_H
 #define ASPEN_PAGING_GATHER_H

@@ -12,12 +12,12 @@
 #include "space/protect.h"
 
 #include "machine/notify.h"
+#include "paging/gather.h"
 
 struct protect {
     struct aspen *aspen;
     unsigned bits; /* READ, WRITE, EXEC that the VMA allows, and its key */
-    uint64_t low;  /* of what changed */
-    uint64_t high;
+    struct aspen_gather gather; /* no frames: what has to be flushed */
 };
 
 static void
@@ -37,9 +37,7 @@ protect_leaf(struct protect *protect, uint64_t *slot, uint64_t entry,
         if (new == entry)
             return;
     } while (!aspen_compare_exchange(slot, &entry, new));
-    protect->low = aspen_min_u64(protect->low, address);
-    protect->high =
-        aspen_max_u64(protect->high, address + aspen_entry_span(level));
+    aspen_gather_range(&protect->gather, address, aspen_entry_span(level));
 }
 
 static void
@@ -109,11 +107,13 @@ void
 aspen_protect_range(struct aspen_mm *mm, const struct aspen_vma *whole,
                     uint64_t start, uint64_t end)
 {
-    struct protect protect = {.aspen = mm->aspen, .low = UINT64_MAX};
+    struct protect protect;
     struct aspen_tree_cursor cursor;
 
+    protect.aspen = mm->aspen;
     aspen_notify_start(mm, start, end);
-    aspen_tlb_pending_begin(mm);
+    aspen_gather_begin(&protect.gather, mm, false);
+    aspen_gather_looks(&protect.gather, start, end);
     if (whole) {
         protect_vma(&protect, whole, start, end);
     } else {
@@ -122,10 +122,6 @@ aspen_protect_range(struct aspen_mm *mm, const struct aspen_vma *whole,
         while ((vma = aspen_tree_next(&cursor, end - 1)) != NULL)
             protect_vma(&protect, vma, start, end);
     }
-    if (aspen_tlb_pending(mm, 1))
-        aspen_tlb_flush(mm, start, end, false);
-    else if (protect.low < protect.high)
-        aspen_tlb_flush(mm, protect.low, protect.high, false);
-    aspen_tlb_pending_end(mm);
+    aspen_gather_end(&protect.gather);
     aspen_notify_end(mm, start, end);
 }
