@@ -4,7 +4,7 @@
  * with invariants I1 to I5. Here:
  *
  * I6  Memory is type-stable: whoever finds an object only through a frame takes
- * a reference unless none is left, and then looks at the owner again.
+ *     a reference unless none is left, and then looks at the owner again.
  *
  * Called by mmap, import, fault, fork and unmap. The first test to break is
  * tests/unit/object/test_object.c.

@@ -3,7 +3,7 @@
  * object/object_io.c - bytes of an object, through its page cache.
  *
  * I1  A page is written under its lock, while it is the object's and dirty: so
- * no page is written that was cut off, and write-back misses none.
+ *     no page is written that was cut off, and write-back misses none.
  *
  * Called by the embedder. The first test to break is
  * tests/unit/object/test_writeback.c.

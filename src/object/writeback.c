@@ -10,10 +10,11 @@
  *                 it dirty again
  *
  * I1  A write that came before its page was cleaned belongs to that round; a
- * write that comes after makes the page dirty again. I2  Pages that the pager
- * did not take are dirty again. I3  There is one round at a time for an object
- * (sync lock): whoever finds a page clean knows that it was written, not only
- * that somebody is about to write it. Truncation waits (size lock).
+ *     write that comes after makes the page dirty again.
+ * I2  Pages that the pager did not take are dirty again.
+ * I3  There is one round at a time for an object (sync lock): whoever finds a
+ *     page clean knows that it was written, not only that somebody is about to
+ *     write it. Truncation waits (size lock).
  *
  * The first test to break is tests/unit/object/test_writeback.c.
  */

@@ -3,8 +3,8 @@
  * space/protect.c - page-table entries follow their VMAs' flags.
  *
  * I1  Bits that the processor sets in an entry meanwhile (accessed, dirty)
- * stay: entries change by compare and exchange under their table's lock. I2
- * Entries that are no leaf (swap, markers) say nothing about access.
+ *     stay: entries change by compare and exchange under their table's lock.
+ * I2  Entries that are no leaf (swap, markers) say nothing about access.
  *
  * Called by mprotect. The first test to break is
  * tests/unit/calls/test_mprotect.c.
