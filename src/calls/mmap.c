@@ -307,31 +307,25 @@ undo_vma:
 static void
 plan_merge(struct mapping *mapping)
 {
-    struct aspen_merge *merge = &mapping->merge;
-
-    merge->mm = mapping->mm;
-    merge->start = mapping->start;
-    merge->end = mapping->start + mapping->bytes;
-    merge->flags = mapping->flags;
-    merge->object = mapping->object;
-    merge->pgoff = mapping->pgoff;
-    merge->below = mapping->alone ? NULL : mapping->remove.below;
-    merge->above = mapping->alone ? NULL : mapping->remove.above;
-    merge->below_then = NULL;
-    merge->grows = false;
-    merge->like = NULL;
-    aspen_merge_check(merge);
+    mapping->merge = (struct aspen_merge){
+        .mm = mapping->mm,
+        .start = mapping->start,
+        .end = mapping->start + mapping->bytes,
+        .flags = mapping->flags,
+        .object = mapping->object,
+        .pgoff = mapping->pgoff,
+        .below = mapping->alone ? NULL : mapping->remove.below,
+        .above = mapping->alone ? NULL : mapping->remove.above,
+    };
+    aspen_merge_check(&mapping->merge);
 }
 
 static int
 reserve_tree(struct mapping *mapping)
 {
-    const struct aspen_merge *merge = &mapping->merge;
-    uint64_t start = merge->below ? merge->below->start : merge->start;
-    uint64_t end = merge->above ? merge->above->end : merge->end;
-
     return aspen_remove_reserve_tree(&mapping->remove, &mapping->reserve, 1,
-                                     start, end);
+                                     aspen_merge_start(&mapping->merge),
+                                     aspen_merge_end(&mapping->merge));
 }
 
 static int

@@ -134,7 +134,7 @@ aspen_merge_result(const struct aspen_merge *merge,
         result->start = merge->start;
         result->pgoff = merge->pgoff;
     }
-    result->end = merge->above ? merge->above->end : merge->end;
+    result->end = aspen_merge_end(merge);
     const struct aspen_vma *source = anon_vma_source(merge, result->anon_vma);
     if (source) {
         result->anon_vma = source->anon_vma;
@@ -158,8 +158,8 @@ aspen_merge_commit(struct aspen_merge *merge,
     struct aspen_vma *above = merge->above;
     struct aspen_vma *vma = aspen_merge_survivor(merge);
     struct aspen_vma *source = anon_vma_source(merge, vma->anon_vma);
-    uint64_t start = below ? below->start : merge->start;
-    uint64_t end = above ? above->end : merge->end;
+    uint64_t start = aspen_merge_start(merge);
+    uint64_t end = aspen_merge_end(merge);
 
     aspen_vma_write_lock(vma);
     if (below && above)

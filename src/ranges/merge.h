@@ -9,7 +9,7 @@
 #include "ranges/mergeable.h"
 
 /* A mapping that is about to appear: new, or like one that it is moved or
- * grown from. The caller sets all fields but `links`. */
+ * grown from. What the caller does not name is zero. */
 struct aspen_merge {
     struct aspen_mm *mm; /* in: as all down to pgoff */
     uint64_t start;
@@ -53,6 +53,19 @@ static inline struct aspen_vma *
 aspen_merge_survivor(const struct aspen_merge *merge)
 {
     return merge->below ? merge->below : merge->above;
+}
+
+/* What that VMA will have; without a neighbour: the range alone. */
+static inline uint64_t
+aspen_merge_start(const struct aspen_merge *merge)
+{
+    return merge->below ? merge->below->start : merge->start;
+}
+
+static inline uint64_t
+aspen_merge_end(const struct aspen_merge *merge)
+{
+    return merge->above ? merge->above->end : merge->end;
 }
 
 /* After check: what that VMA will be. `result` may be `below_then`. */

@@ -206,22 +206,22 @@ static void
 plan_merge(struct aspen_move *move,
            const struct aspen_move_neighbours *neighbours)
 {
-    struct aspen_merge *merge = &move->merge;
     bool alone = move->vma->userfault != NULL;
 
-    merge->mm = move->mm;
-    merge->start = move->to;
-    merge->end = move->to + move->to_bytes;
-    merge->flags = move->flags;
-    merge->object = move->vma->object;
-    merge->pgoff = move->pgoff;
-    merge->below = alone ? NULL : neighbours->below;
-    merge->above = alone ? NULL : neighbours->above;
-    merge->below_then = alone ? NULL : neighbours->below_then;
-    merge->grows = false;
-    merge->like = move->vma;
-    keep_apart(move, merge);
-    aspen_merge_check(merge);
+    move->merge = (struct aspen_merge){
+        .mm = move->mm,
+        .start = move->to,
+        .end = move->to + move->to_bytes,
+        .flags = move->flags,
+        .object = move->vma->object,
+        .pgoff = move->pgoff,
+        .below = alone ? NULL : neighbours->below,
+        .above = alone ? NULL : neighbours->above,
+        .below_then = alone ? NULL : neighbours->below_then,
+        .like = move->vma,
+    };
+    keep_apart(move, &move->merge);
+    aspen_merge_check(&move->merge);
     move->merges_remnant = would_merge_remnant(move, neighbours->above_goes);
 }
 
@@ -300,9 +300,8 @@ aspen_move_stores(const struct aspen_move *move)
 static int
 reserve_tree(struct aspen_move *move)
 {
-    const struct aspen_merge *merge = &move->merge;
-    uint64_t start = merge->below ? merge->below->start : merge->start;
-    uint64_t end = merge->above ? merge->above->end : merge->end;
+    uint64_t start = aspen_merge_start(&move->merge);
+    uint64_t end = aspen_merge_end(&move->merge);
     unsigned stores = 1 + (move->source.first ? 1u : 0);
 
     if (move->source.first) {

@@ -97,7 +97,6 @@ reserve(struct growth *growth)
 {
     struct aspen_merge *merge = &growth->merge;
     struct aspen_mm *mm = merge->mm;
-    uint64_t end = merge->above ? merge->above->end : merge->end;
 
     int error = aspen_charge_mm(mm, growth->charge_pages);
     if (error)
@@ -108,7 +107,8 @@ reserve(struct growth *growth)
     growth->tree = (struct aspen_tree_reserve){0};
     aspen_tree_cursor_init(&growth->cursor, &mm->vmas, merge->start);
     error = aspen_tree_reserve_within(&mm->vmas, &growth->tree, &growth->cursor,
-                                      1, merge->below->start, end - 1);
+                                      1, aspen_merge_start(merge),
+                                      aspen_merge_end(merge) - 1);
     if (error)
         goto undo_merge;
     return 0;
