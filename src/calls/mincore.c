@@ -73,10 +73,7 @@ ask_vma(struct mincore *m, uint64_t stop)
 
     while (m->address < stop) {
         uint64_t entry = aspen_table_walk(m->mm, m->address, &slot);
-        uint64_t span =
-            slot.level ? aspen_entry_span(slot.level) : aspen_table_span(0);
-        uint64_t end =
-            aspen_min_u64(aspen_align_down(m->address, span) + span, stop);
+        uint64_t end = aspen_min_u64(aspen_slot_end(&slot, m->address), stop);
         if (slot.level == 0)
             ask_table(m, slot.entry, end);
         else

@@ -150,6 +150,18 @@ ASPEN_MUST_USE int aspen_table_walk_alloc(struct aspen_mm *mm, uint64_t address,
 uint64_t aspen_table_walk(struct aspen_mm *mm, uint64_t address,
                           struct aspen_slot *slot);
 
+/* Where the next walk has to begin, after one of `address` that found `slot`:
+ * behind the table of level 0, whose entries are side by side, or behind the
+ * entry of a higher level. */
+static inline uint64_t
+aspen_slot_end(const struct aspen_slot *slot, uint64_t address)
+{
+    uint64_t span =
+        slot->level ? aspen_entry_span(slot->level) : aspen_table_span(0);
+
+    return aspen_align_down(address, span) + span;
+}
+
 /* ASPEN_ENTRY_* that a VMA's flags allow, and its key: without WRITE for a
  * private page that others may share. */
 unsigned aspen_entry_bits_of(const struct aspen *aspen, uint64_t vm_flags);

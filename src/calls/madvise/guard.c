@@ -263,9 +263,7 @@ aspen_guard_remove(struct aspen_advise *advise, struct aspen_vma *vma,
         return -ASPEN_EINVAL;
     for (uint64_t at = start; at < end; at = stop) {
         aspen_table_walk(advise->mm, at, &slot);
-        uint64_t span =
-            slot.level ? aspen_entry_span(slot.level) : aspen_table_span(0);
-        stop = aspen_min_u64(aspen_align_down(at, span) + span, end);
+        stop = aspen_min_u64(aspen_slot_end(&slot, at), end);
         if (slot.level == 0)
             remove_from_table(advise->mm->aspen, &slot,
                               (stop - at) >> ASPEN_PAGE_SHIFT);

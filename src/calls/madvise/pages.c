@@ -110,9 +110,7 @@ sweep_range(struct sweep *sweep, uint64_t start, uint64_t end,
     aspen_gather_looks(&sweep->gather, start, end);
     for (uint64_t at = start; at < end; at = stop) {
         aspen_table_walk(mm, at, &slot);
-        uint64_t span =
-            slot.level ? aspen_entry_span(slot.level) : aspen_table_span(0);
-        stop = aspen_min_u64(aspen_align_down(at, span) + span, end);
+        stop = aspen_min_u64(aspen_slot_end(&slot, at), end);
         if (slot.level == 0)
             sweep_table(sweep, &slot, at, stop, visit);
     }
