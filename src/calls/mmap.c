@@ -47,7 +47,7 @@ struct mapping {
     struct aspen_object *object;
     const struct aspen_special *special; /* or NULL */
     bool alone;                          /* no neighbour takes it */
-    bool execute_only; /* it has the key that the space takes for that */
+    unsigned execute_pkey; /* that the space takes for it; 0: none */
     uint64_t pgoff;
     struct aspen_remove remove;
     struct aspen_merge merge;
@@ -65,7 +65,6 @@ mapping_init(struct mapping *mapping, struct aspen_mm *mm,
     mapping->mm = mm;
     mapping->special = special;
     mapping->alone = alone;
-    mapping->execute_only = false;
     mapping->charge_pages = 0;
     mapping->charged_pages = 0;
     mapping->vma = NULL;
@@ -171,11 +170,12 @@ flags_of(const struct aspen_mm *mm, const struct aspen_mmap_args *args)
 static void
 choose_pkey(struct mapping *mapping, const struct aspen_mmap_args *args)
 {
-    mapping->execute_only = aspen_is_execute_only(
-        args->vm_flags, args->flags & ASPEN_MAP_PLAIN_EXEC);
-    if (mapping->execute_only)
-        mapping->flags |=
-            aspen_pkey_flags(aspen_pkey_for_execute_only(mapping->mm));
+    bool plain = args->flags & ASPEN_MAP_PLAIN_EXEC;
+
+    mapping->execute_pkey = aspen_is_execute_only(args->vm_flags, plain)
+                                ? aspen_pkey_for_execute_only(mapping->mm)
+                                : 0;
+    mapping->flags |= aspen_pkey_flags(mapping->execute_pkey);
 }
 
 static void
@@ -389,8 +389,7 @@ commit(struct mapping *mapping)
     uint64_t old = mapping->remove.charge_pages;
 
     /* Before anybody can meet what has the key. */
-    if (mapping->execute_only)
-        aspen_pkey_set_execute_only(mm, aspen_pkey_of(mapping->flags));
+    aspen_pkey_set_execute_only(mm, mapping->execute_pkey);
     aspen_remove_commit(&mapping->remove, &mapping->reserve);
     if (old > mapping->charge_pages)
         aspen_uncharge(mm->aspen, old - mapping->charge_pages);

@@ -58,7 +58,7 @@ aspen_is_execute_only(uint64_t vm_flags, bool plain)
 /*
  * The key for memory that is mapped with EXEC alone: the space's own, or the
  * one that it would take. 0: the machine works otherwise, or no key is left.
- * Context: this and take: the mmap lock is held for writing.
+ * Context: this and set: the mmap lock is held for writing.
  */
 unsigned aspen_pkey_for_execute_only(const struct aspen_mm *mm);
 
