@@ -26,12 +26,9 @@
 #include "object/i_mmap.h"
 #include "space/vma_hooks.h"
 
-#define MAY_FLAGS (ASPEN_VM_MAYREAD | ASPEN_VM_MAYWRITE | ASPEN_VM_MAYEXEC)
-#define MAY_SHIFT 4 /* from READ to MAYREAD */
-
 /* What a caller may ask for. */
 #define KNOWN_FLAGS                                                            \
-    (ASPEN_VM_ACCESS | MAY_FLAGS | ASPEN_VM_SHARED | ASPEN_VM_GROWSDOWN |      \
+    (ASPEN_VM_ACCESS | ASPEN_VM_MAY | ASPEN_VM_SHARED | ASPEN_VM_GROWSDOWN |   \
      ASPEN_VM_STACK | ASPEN_VM_NORESERVE | ASPEN_VM_LOCKED |                   \
      ASPEN_VM_LOCKONFAULT | ASPEN_VM_DONTCOPY | ASPEN_VM_WIPEONFORK |          \
      ASPEN_VM_SEQ_READ | ASPEN_VM_RAND_READ | ASPEN_VM_DONTEXPAND |            \
@@ -129,9 +126,8 @@ check_kind(const struct aspen_mmap_args *args)
 {
     const uint64_t private = ASPEN_VM_GROWSDOWN | ASPEN_VM_WIPEONFORK;
     uint64_t flags = args->vm_flags;
-    uint64_t access = flags & ASPEN_VM_ACCESS;
 
-    if (flags & MAY_FLAGS && access << MAY_SHIFT & ~flags)
+    if (flags & ASPEN_VM_MAY && !aspen_access_may_be(flags))
         return -ASPEN_EACCES;
     if (!args->object && flags & ASPEN_VM_SHARED && flags & ASPEN_VM_DEVICE)
         return -ASPEN_EINVAL;
@@ -150,8 +146,8 @@ flags_of(const struct aspen_mm *mm, const struct aspen_mmap_args *args)
     const struct aspen_config *config = &mm->aspen->config;
     uint64_t flags = args->vm_flags | mm->def_flags;
 
-    if (!(flags & MAY_FLAGS))
-        flags |= MAY_FLAGS;
+    if (!(flags & ASPEN_VM_MAY))
+        flags |= ASPEN_VM_MAY;
     if (flags & ASPEN_VM_SHARED)
         flags |= ASPEN_VM_MAYSHARE;
     if (flags & ASPEN_VM_STACK && aspen_release_stack_is_not_huge(mm->aspen) &&

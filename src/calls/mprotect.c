@@ -15,10 +15,9 @@
 #include "space/protect.h"
 #include "machine/release.h"
 
-#define MAY_SHIFT 4 /* from READ to MAYREAD */
-#define GROWS     (ASPEN_PROT_GROWSDOWN | ASPEN_PROT_GROWSUP)
-#define KINDS     (ASPEN_VM_BTI | ASPEN_VM_MTE)
-#define KNOWN     (ASPEN_VM_ACCESS | KINDS | GROWS | ASPEN_PROT_PLAIN_EXEC)
+#define GROWS (ASPEN_PROT_GROWSDOWN | ASPEN_PROT_GROWSUP)
+#define KINDS (ASPEN_VM_BTI | ASPEN_VM_MTE)
+#define KNOWN (ASPEN_VM_ACCESS | KINDS | GROWS | ASPEN_PROT_PLAIN_EXEC)
 
 /*
  * Charge follows access: a private mapping is charged when it becomes writable;
@@ -74,7 +73,7 @@ judge_access(const struct aspen_change *change, const struct aspen_vma *vma,
     uint64_t new = (vma->flags & ~(change->clear | ASPEN_VM_PKEY)) |
                    change->set | aspen_pkey_flags(pkey_then(protect, vma));
 
-    if ((new &ASPEN_VM_ACCESS) << MAY_SHIFT & ~new)
+    if (!aspen_access_may_be(new))
         return -ASPEN_EACCES;
     if (new &ASPEN_VM_MTE && !aspen_may_have_tags(vma->object))
         return -ASPEN_EINVAL;

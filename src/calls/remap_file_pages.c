@@ -13,15 +13,13 @@
 #include "fault/populate.h"
 #include "space/vma.h"
 
-#define MAY_FLAGS (ASPEN_VM_MAYREAD | ASPEN_VM_MAYWRITE | ASPEN_VM_MAYEXEC)
-
 /* The new mapping asks for what mmap would be told; advice is lost. */
 static uint64_t
 flags_of(const struct aspen_vma *vma)
 {
     const uint64_t drivers = ASPEN_VM_DRIVER & ~ASPEN_VM_SPECIAL;
 
-    return vma->flags & (ASPEN_VM_ACCESS | ASPEN_VM_SHARED | MAY_FLAGS |
+    return vma->flags & (ASPEN_VM_ACCESS | ASPEN_VM_SHARED | ASPEN_VM_MAY |
                          drivers | ASPEN_VM_LOCKED);
 }
 

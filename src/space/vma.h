@@ -12,6 +12,16 @@
 
 #include "space/mm.h"
 
+/* The access that mprotect() may give, each four bits above that itself. */
+#define ASPEN_VM_MAY (ASPEN_VM_MAYREAD | ASPEN_VM_MAYWRITE | ASPEN_VM_MAYEXEC)
+
+/* Is all access one that it may have? */
+static inline bool
+aspen_access_may_be(uint64_t vm_flags)
+{
+    return ((vm_flags & ASPEN_VM_ACCESS) << 4 & ~vm_flags) == 0;
+}
+
 /* Linux's VM_SPECIAL: a driver's memory, or the kernel's own. It is not merged,
  * not locked, and left alone by most advice. */
 #define ASPEN_VM_DRIVER                                                        \
