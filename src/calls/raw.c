@@ -28,9 +28,9 @@ bits_of(const struct aspen_vma *vma, bool writable)
 
 /* The mmap lock is held. 0, -ASPEN_EFAULT or -ASPEN_EINVAL. */
 static int
-check_vma(const struct aspen_vma *vma, uint64_t address)
+check_vma(const struct aspen_vma *vma)
 {
-    if (!vma || vma->start > address)
+    if (!vma)
         return -ASPEN_EFAULT;
     if (!(vma->flags & FOR_DRIVERS) ||
         (vma->flags & ASPEN_VM_PFNMAP && aspen_vma_is_cow(vma)))
@@ -68,8 +68,8 @@ aspen_insert_raw(struct aspen_mm *mm, uint64_t address, uint64_t number,
         !aspen_entry_raw_valid(number, 1) || flags & ~ASPEN_RAW_WRITABLE)
         return -ASPEN_EINVAL;
     aspen_read_lock(&mm->mmap_lock, ASPEN_LOCK_MM);
-    struct aspen_vma *vma = aspen_vma_find(mm, address);
-    int error = check_vma(vma, address);
+    struct aspen_vma *vma = aspen_vma_at(mm, address);
+    int error = check_vma(vma);
     if (!error)
         error = insert(vma, address, number, flags & ASPEN_RAW_WRITABLE);
     aspen_read_unlock(&mm->mmap_lock);
@@ -81,7 +81,7 @@ aspen_insert_raw(struct aspen_mm *mm, uint64_t address, uint64_t number,
 static int
 check_range(const struct aspen_vma *vma, uint64_t start, uint64_t end)
 {
-    if (!vma || vma->start > start)
+    if (!vma)
         return -ASPEN_EFAULT;
     bool whole = vma->start == start && vma->end == end;
     if (!(vma->flags & ASPEN_VM_PFNMAP) || end > vma->end ||
@@ -124,7 +124,7 @@ commit_range(struct aspen_vma *vma, uint64_t start, uint64_t end,
 static int
 remap(struct aspen_mm *mm, uint64_t start, uint64_t end, uint64_t number)
 {
-    struct aspen_vma *vma = aspen_vma_find(mm, start);
+    struct aspen_vma *vma = aspen_vma_at(mm, start);
 
     int error = check_range(vma, start, end);
     if (error)
@@ -162,10 +162,10 @@ aspen_remap_raw(struct aspen_mm *mm, uint64_t address, uint64_t length_bytes,
 static int
 insert_page(struct aspen_fault *fault, uint64_t address, bool *done)
 {
-    struct aspen_vma *vma = aspen_vma_find(fault->mm, address);
+    struct aspen_vma *vma = aspen_vma_at(fault->mm, address);
     struct aspen_slot slot;
 
-    if (!vma || vma->start > address)
+    if (!vma)
         return -ASPEN_EFAULT;
     if (!(vma->flags & ASPEN_VM_MIXEDMAP) || !vma->object ||
         !aspen_object_has_pages(vma->object))
