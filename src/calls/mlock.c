@@ -25,9 +25,9 @@ static int
 judge_lock(const struct aspen_change *change, const struct aspen_vma *vma,
            uint64_t *flags)
 {
-    *flags = vma->flags;
     if (!(vma->flags & NEVER_LOCKED))
-        *flags = (vma->flags & ~LOCK_FLAGS) | change->set;
+        return aspen_change_judge_plain(change, vma, flags);
+    *flags = vma->flags;
     return 0;
 }
 
@@ -84,8 +84,12 @@ lock(struct aspen_change *change)
 static struct aspen_change
 change_of(struct aspen_mm *mm, uint64_t start, uint64_t end, uint64_t set)
 {
-    return (struct aspen_change){
-        .mm = mm, .start = start, .end = end, .judge = judge_lock, .set = set};
+    return (struct aspen_change){.mm = mm,
+                                 .start = start,
+                                 .end = end,
+                                 .judge = judge_lock,
+                                 .set = set,
+                                 .clear = LOCK_FLAGS};
 }
 
 /* Rounded out; *end == *start for nothing. */

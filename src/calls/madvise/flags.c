@@ -84,8 +84,9 @@ judge_advice(const struct aspen_change *change, const struct aspen_vma *vma,
         return error;
     if (refuses(vma, advice))
         return -ASPEN_EINVAL;
-    *flags = ignores(vma, advice) ? vma->flags
-                                  : (vma->flags & ~change->clear) | change->set;
+    if (!ignores(vma, advice))
+        return aspen_change_judge_plain(change, vma, flags);
+    *flags = vma->flags;
     return 0;
 }
 
