@@ -107,11 +107,12 @@ install_in_one(struct aspen_advise *advise, struct aspen_vma *vma)
 typedef int visit_vma(struct aspen_vma *vma, uint64_t start, uint64_t end);
 
 static int
-each_vma(struct aspen_advise *advise, uint64_t end, visit_vma *visit)
+each_vma(struct aspen_advise *advise, visit_vma *visit)
 {
     struct aspen_tree_cursor cursor;
     struct aspen_vma *vma;
     uint64_t at = advise->start;
+    uint64_t end = advise->end;
 
     aspen_tree_cursor_init(&cursor, &advise->mm->vmas, at);
     while (at < end && (vma = aspen_tree_next(&cursor, end - 1)) != NULL) {
@@ -171,9 +172,9 @@ install_in_all(struct aspen_advise *advise)
 {
     struct aspen_vma *changed = NULL;
 
-    int error = each_vma(advise, advise->end, check);
+    int error = each_vma(advise, check);
     if (!error)
-        error = each_vma(advise, advise->end, reserve_tables);
+        error = each_vma(advise, reserve_tables);
     if (error)
         return error;
     error = reserve_anon_vmas(advise, &changed);
@@ -181,7 +182,7 @@ install_in_all(struct aspen_advise *advise)
         undo_anon_vmas(changed);
         return error;
     }
-    return each_vma(advise, advise->end, commit_vma);
+    return each_vma(advise, commit_vma);
 }
 
 /* ---- Install: locks ---------------------------------------------------- */
