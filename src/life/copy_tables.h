@@ -22,7 +22,7 @@ bool aspen_copy_tables_wanted(const struct aspen_vma *from);
  * Context: both mmap locks and the lock of `from` are held for writing.
  * Returns: 0, or -ASPEN_ENOMEM (ASPEN_STEP_PAGE_TABLE, ASPEN_STEP_SWAP,
  *          ASPEN_STEP_FRAME for pinned pages): what was copied stays, whole
- * entry by entry, for the recovery of fork.
+ *          entry by entry, for the recovery of fork.
  */
 ASPEN_MUST_USE int aspen_copy_tables(struct aspen_vma *to,
                                      struct aspen_vma *from);

@@ -70,7 +70,7 @@ struct aspen_move {
 /*
  * Context: this and all below: the mmap lock is held for writing.
  * Returns: 0, -ASPEN_EPERM (it would unmap something sealed),
- * -ASPEN_EOPNOTSUPP, -ASPEN_EINVAL (huge pages), -ASPEN_ENOMEM.
+ *          -ASPEN_EOPNOTSUPP, -ASPEN_EINVAL (huge pages), -ASPEN_ENOMEM.
  */
 ASPEN_MUST_USE int aspen_move_check(struct aspen_move *move);
 

@@ -25,8 +25,8 @@ struct aspen_move_all {
     uint64_t count;
     struct aspen_move *move; /* so many, in order; NULL: not allocated */
 
-    struct aspen_candidate
-        result; /* what the last one that was planned leaves */
+    /* What the last one that was planned leaves. */
+    struct aspen_candidate result;
     struct aspen_tree_reserve tree;
 };
 

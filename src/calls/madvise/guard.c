@@ -11,8 +11,8 @@
  *
  * I1  A mapping with markers has vma->guarded set.
  * I2  A failure leaves nothing but empty tables. For one mapping its anon_vma
- * is the last step; for several the mmap lock is held for writing, and those
- *     that got an anon_vma lose it again.
+ *     is the last step; for several the mmap lock is held for writing, and
+ *     those that got an anon_vma lose it again.
  *
  * Called by madvise.c. The first test to break is
  * tests/unit/calls/test_guard.c.
