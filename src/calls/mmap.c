@@ -210,8 +210,7 @@ check_room(struct mapping *mapping)
         error = aspen_place_check_top(mm, mapping->start, mapping->bytes);
     if (error)
         return error;
-    return aspen_may_expand(mapping->mm, mapping->flags,
-                            pages - mapping->remove.pages);
+    return aspen_may_expand(mm, mapping->flags, pages - mapping->remove.pages);
 }
 
 /* The mmap lock is held, from here on. What is refused first is refused first

@@ -179,12 +179,12 @@ reserve_change(struct aspen_change_walk *walk,
 {
     const struct aspen_candidate *candidate = &step->candidate;
     struct plan *plan = plan_of(walk);
-    int error = 0;
 
     if (step->at_start && step->at_end)
         return 0;
     struct aspen_vma **part = step->at_start ? &plan->tail : &plan->head;
-    error = reserve_part(plan, step, candidate->start, candidate->end, part);
+    int error =
+        reserve_part(plan, step, candidate->start, candidate->end, part);
     *vma = *part;
     if (error || step->at_start || step->at_end)
         return error;
