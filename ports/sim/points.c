@@ -33,13 +33,12 @@ write_schedule(char *out, size_t size)
 void
 sim_note_failure(const char *what)
 {
-    if (sim.failed || !sim.result) {
-        if (!sim.result) {
-            fprintf(stderr, "sim: %s\n", what);
-            abort();
-        }
-        return;
+    if (!sim.result) {
+        fprintf(stderr, "sim: %s\n", what);
+        abort();
     }
+    if (sim.failed)
+        return;
     sim.failed = true;
     sim.result->broken = true;
     snprintf(sim.result->what, sizeof(sim.result->what), "%s", what);

@@ -192,8 +192,8 @@ still_asleep(uint8_t sleeping, unsigned chosen)
     return left;
 }
 
-/* Returns false when the run was cut: all that could go on is asleep. */
-static bool
+/* To the end, or until the run is cut: all that could go on is asleep. */
+static void
 run_steps(chooser *choose, void *context)
 {
     uint8_t sleeping = 0;
@@ -217,7 +217,7 @@ run_steps(chooser *choose, void *context)
                 want_reversal(i);
         unsigned chosen = choose(sim.count, enabled, step->sleeping, context);
         if (chosen == NOBODY)
-            return false;
+            return;
         step->task = (uint8_t)chosen;
         sleeping = still_asleep(
             (uint8_t)(step->sleeping | (step->done & ~(1u << chosen))), chosen);
@@ -226,14 +226,12 @@ run_steps(chooser *choose, void *context)
         order_step(chosen, sim.count + 1);
         resume(chosen);
     }
-    return true;
 }
 
-bool
+void
 sim_run_once(chooser *choose, void *context)
 {
     const struct sim_program *program = sim.program;
-    bool whole;
 
     sim.run++;
     sim.failed = false;
@@ -245,7 +243,7 @@ sim_run_once(chooser *choose, void *context)
     resume(DEFERRED);
     for (unsigned i = 0; i < program->tasks; i++)
         resume(i); /* up to its first point */
-    whole = run_steps(choose, context);
+    run_steps(choose, context);
     sim.result->steps += sim.count;
     if (sim.count > sim.result->longest)
         sim.result->longest = sim.count;
@@ -256,5 +254,4 @@ sim_run_once(chooser *choose, void *context)
         sim.result->cut++;
     }
     sim_free_memories();
-    return whole;
 }

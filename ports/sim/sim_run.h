@@ -47,7 +47,6 @@ struct operation {
 struct task {
     ucontext_t context;
     char *stack;
-    bool started;
     bool finished;
     struct operation next;
     uint32_t clock[ALL]; /* the last step of each that comes before */
@@ -123,7 +122,6 @@ struct word *sim_word_of(const void *address);
 typedef unsigned chooser(uint32_t number, uint8_t enabled, uint8_t sleeping,
                          void *context);
 
-/* Returns false when the run was cut. */
-bool sim_run_once(chooser *choose, void *context);
+void sim_run_once(chooser *choose, void *context);
 
 #endif
