@@ -20,7 +20,7 @@
 #include "space/pkeys.h"
 #include "machine/swap_map.h"
 #include "space/vma.h"
-#include "object/i_mmap.h"
+#include "rmap/split.h"
 #include "space/vma_hooks.h"
 
 #define BATCH_ENTRIES 128
@@ -73,16 +73,10 @@ fill_vma(struct aspen_vma *vma, const struct aspen_import_vma *args)
 static void
 commit_vma(struct aspen_vma *vma, struct aspen_tree_reserve *reserve)
 {
-    struct aspen_mm *mm = vma->mm;
-
-    if (vma->object) {
+    if (vma->object)
         aspen_object_get(vma->object);
-        aspen_i_mmap_insert(vma, NULL);
-    }
-    aspen_tree_store_reserved(&mm->vmas, reserve, vma->start, vma->end - 1,
-                              vma);
-    mm->map_count++;
-    aspen_mm_account_vma(mm, vma->flags, aspen_vma_pages(vma), true);
+    aspen_vma_add(vma, reserve);
+    aspen_mm_account_vma(vma->mm, vma->flags, aspen_vma_pages(vma), true);
 }
 
 static int

@@ -23,7 +23,6 @@
 #include "space/pkeys.h"
 #include "machine/release.h"
 #include "rmap/split.h"
-#include "object/i_mmap.h"
 #include "space/vma_hooks.h"
 
 /* What a caller may ask for. */
@@ -365,18 +364,6 @@ undo_charge:
 /* ---- Commit ------------------------------------------------------------ */
 
 static void
-commit_new_vma(struct mapping *mapping)
-{
-    struct aspen_vma *vma = mapping->vma;
-
-    if (vma->object)
-        aspen_i_mmap_insert(vma, NULL);
-    aspen_tree_store_reserved(&mapping->mm->vmas, &mapping->reserve, vma->start,
-                              vma->end - 1, vma);
-    mapping->mm->map_count++;
-}
-
-static void
 commit(struct mapping *mapping)
 {
     struct aspen_mm *mm = mapping->mm;
@@ -389,7 +376,7 @@ commit(struct mapping *mapping)
     if (old > mapping->charge_pages)
         aspen_uncharge(mm->aspen, old - mapping->charge_pages);
     if (mapping->vma)
-        commit_new_vma(mapping);
+        aspen_vma_add(mapping->vma, &mapping->reserve);
     else
         aspen_merge_commit(&mapping->merge, &mapping->reserve);
     aspen_mm_account_vma(mm, mapping->flags, pages, true);

@@ -22,7 +22,6 @@
 #include "machine/notify.h"
 #include "object/object.h"
 #include "machine/release.h"
-#include "object/i_mmap.h"
 #include "space/vma_hooks.h"
 
 static uint64_t
@@ -381,11 +380,7 @@ commit_fresh(struct aspen_move *move)
     aspen_vma_inherit_guards(vma, move->vma);
     if (move->vma->anon_vma)
         aspen_anon_vma_clone_reserved(vma, move->vma, &move->links);
-    if (vma->object)
-        aspen_i_mmap_insert(vma, NULL);
-    aspen_tree_store_reserved(&move->mm->vmas, move->tree, vma->start,
-                              vma->end - 1, vma);
-    move->mm->map_count++;
+    aspen_vma_add(vma, move->tree);
 }
 
 /* I1: there is a mapping at the target, and nothing in it. */

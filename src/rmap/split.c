@@ -108,6 +108,16 @@ aspen_vma_part_commit(struct aspen_vma *part, const struct aspen_vma *from)
 }
 
 void
+aspen_vma_add(struct aspen_vma *vma, struct aspen_tree_reserve *reserve)
+{
+    if (vma->object)
+        aspen_i_mmap_insert(vma, NULL);
+    aspen_tree_store_reserved(&vma->mm->vmas, reserve, vma->start, vma->end - 1,
+                              vma);
+    vma->mm->map_count++;
+}
+
+void
 aspen_vma_resize(struct aspen_vma *vma, uint64_t start, uint64_t end)
 {
     /* Modulo 2^64, so it may grow either way. */

@@ -53,6 +53,10 @@ void aspen_vma_part_abort(struct aspen_vma *part);
 void aspen_vma_part_commit(struct aspen_vma *part,
                            const struct aspen_vma *from);
 
+/* A new VMA, complete, becomes one of its mm's: i_mmap, tree, map_count. Its
+ * pages are nowhere else. */
+void aspen_vma_add(struct aspen_vma *vma, struct aspen_tree_reserve *reserve);
+
 /*
  * Cut a VMA so that [start, end) of it is a VMA of its own, the same one, and
  * what is below and above has new ones. It can be undone, and then nothing was
