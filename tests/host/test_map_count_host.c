@@ -173,17 +173,10 @@ aspen_call(struct pair *p, const struct call *c)
                              c->choice ? ASPEN_MADV_DONTFORK
                                        : ASPEN_MADV_DOFORK);
     default:
-        return aspen_mremap(
-            p->mm,
-            &(struct aspen_mremap_args){
-                .address = at,
-                .old_bytes = c->old * PAGE,
-                .new_bytes = bytes,
-                .flags =
-                    c->choice ? ASPEN_MREMAP_MAYMOVE | ASPEN_MREMAP_FIXED : 0,
-                .new_address = BASE + c->to * PAGE,
-            },
-            &address);
+        return helper_remap(
+            p->mm, at, c->old * PAGE, bytes,
+            c->choice ? ASPEN_MREMAP_MAYMOVE | ASPEN_MREMAP_FIXED : 0,
+            BASE + c->to * PAGE);
     }
 }
 

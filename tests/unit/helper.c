@@ -358,6 +358,22 @@ helper_unmap(struct aspen_mm *mm, uint64_t address, uint64_t pages)
     assert_int_equal(aspen_munmap(mm, address, pages * PAGE), 0);
 }
 
+int
+helper_remap(struct aspen_mm *mm, uint64_t address, uint64_t old_bytes,
+             uint64_t new_bytes, unsigned flags, uint64_t new_address)
+{
+    struct aspen_mremap_args args = {
+        .address = address,
+        .old_bytes = old_bytes,
+        .new_bytes = new_bytes,
+        .flags = flags,
+        .new_address = new_address,
+    };
+    uint64_t result;
+
+    return aspen_mremap(mm, &args, &result);
+}
+
 struct aspen_vma *
 helper_import(struct aspen_mm *mm, uint64_t start, uint64_t pages,
               uint64_t flags, struct aspen_object *object, uint64_t pgoff)

@@ -288,20 +288,12 @@ test_grows_after_fork(void **state)
 {
     struct helper_space *s = *state;
     struct aspen_mm *child;
-    uint64_t address;
 
     helper_map(s->mm, AT(16), 1, RW);
     helper_put(&s->helper, s->mm, AT(16), 1);
     assert_int_equal(aspen_fork(s->mm, &child), 0);
     helper_map(child, AT(19), 1, RW);
-    assert_int_equal(aspen_mremap(child,
-                                  &(struct aspen_mremap_args){
-                                      .address = AT(16),
-                                      .old_bytes = AT(1),
-                                      .new_bytes = AT(3),
-                                  },
-                                  &address),
-                     0);
+    assert_int_equal(helper_remap(child, AT(16), AT(1), AT(3), 0, 0), 0);
     helper_assert_space(
         child, "  vma  0x10000-0x14000 rw- private  anon 1  account\n");
     aspen_mm_put(child);

@@ -270,42 +270,13 @@ test_call_limit(void **state)
         helper_assert_space(
             s.mm, "  vma  0x64000-0x65000 rw- private  anon  account\n");
         /* Too much of the old range; the same beyond the top. */
-        assert_int_equal(aspen_mremap(s.mm,
-                                      &(struct aspen_mremap_args){
-                                          .address = AT(100),
-                                          .old_bytes = limit,
-                                          .new_bytes = PAGE,
-                                      },
-                                      &address),
-                         0);
-        assert_int_equal(aspen_mremap(s.mm,
-                                      &(struct aspen_mremap_args){
-                                          .address = AT(100),
-                                          .old_bytes = top,
-                                          .new_bytes = PAGE,
-                                      },
-                                      &address),
+        assert_int_equal(helper_remap(s.mm, AT(100), limit, PAGE, 0, 0), 0);
+        assert_int_equal(helper_remap(s.mm, AT(100), top, PAGE, 0, 0),
                          -ASPEN_EINVAL);
         /* A place that the page tables do not reach, and none at all. */
-        assert_int_equal(aspen_mremap(s.mm,
-                                      &(struct aspen_mremap_args){
-                                          .address = AT(100),
-                                          .old_bytes = PAGE,
-                                          .new_bytes = PAGE,
-                                          .flags = onto,
-                                          .new_address = limit,
-                                      },
-                                      &address),
+        assert_int_equal(helper_remap(s.mm, AT(100), PAGE, PAGE, onto, limit),
                          -ASPEN_ENOMEM);
-        assert_int_equal(aspen_mremap(s.mm,
-                                      &(struct aspen_mremap_args){
-                                          .address = AT(100),
-                                          .old_bytes = PAGE,
-                                          .new_bytes = PAGE,
-                                          .flags = onto,
-                                          .new_address = top,
-                                      },
-                                      &address),
+        assert_int_equal(helper_remap(s.mm, AT(100), PAGE, PAGE, onto, top),
                          -ASPEN_EINVAL);
         struct aspen_mmap_args map = {.address = limit - PAGE + 1,
                                       .length_bytes = 4 * PAGE,

@@ -338,43 +338,20 @@ test_mremap(void **state)
 {
     struct names *s = *state;
     const unsigned move = ASPEN_MREMAP_MAYMOVE | ASPEN_MREMAP_FIXED;
-    uint64_t address;
 
     helper_map(s->mm, AT(0x100), 4, RW);
     assert_int_equal(name(s, 0x100, 4, "a"), 0);
-    assert_int_equal(aspen_mremap(s->mm,
-                                  &(struct aspen_mremap_args){
-                                      .address = AT(0x100),
-                                      .old_bytes = AT(4),
-                                      .new_bytes = AT(6),
-                                  },
-                                  &address),
-                     0);
+    assert_int_equal(helper_remap(s->mm, AT(0x100), AT(4), AT(6), 0, 0), 0);
     helper_assert_space(
         s->mm, "  vma  0x100000-0x106000 rw- private  anon  account  \"a\"\n");
-    assert_int_equal(aspen_mremap(s->mm,
-                                  &(struct aspen_mremap_args){
-                                      .address = AT(0x102),
-                                      .old_bytes = AT(2),
-                                      .new_bytes = AT(2),
-                                      .flags = move,
-                                      .new_address = AT(0x200),
-                                  },
-                                  &address),
-                     0);
+    assert_int_equal(
+        helper_remap(s->mm, AT(0x102), AT(2), AT(2), move, AT(0x200)), 0);
     helper_assert_space(
         s->mm, "  vma  0x100000-0x102000 rw- private  anon  account  \"a\"\n"
                "  vma  0x104000-0x106000 rw- private  anon  account  \"a\"\n"
                "  vma  0x200000-0x202000 rw- private  anon  account  \"a\"\n");
-    assert_int_equal(aspen_mremap(s->mm,
-                                  &(struct aspen_mremap_args){
-                                      .address = AT(0x200),
-                                      .old_bytes = AT(2),
-                                      .new_bytes = AT(2),
-                                      .flags = move | ASPEN_MREMAP_DONTUNMAP,
-                                      .new_address = AT(0x300),
-                                  },
-                                  &address),
+    assert_int_equal(helper_remap(s->mm, AT(0x200), AT(2), AT(2),
+                                  move | ASPEN_MREMAP_DONTUNMAP, AT(0x300)),
                      0);
     helper_assert_space(
         s->mm, "  vma  0x100000-0x102000 rw- private  anon  account  \"a\"\n"

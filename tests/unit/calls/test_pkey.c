@@ -346,19 +346,10 @@ static void
 test_moves(void **state)
 {
     struct keyed *k = *state;
-    uint64_t address;
 
     map_keyed(k);
-    assert_int_equal(aspen_mremap(k->s.mm,
-                                  &(struct aspen_mremap_args){
-                                      .address = AT(0x100),
-                                      .old_bytes = AT(4),
-                                      .new_bytes = AT(8),
-                                      .flags = 3,
-                                      .new_address = AT(0x300),
-                                  },
-                                  &address),
-                     0);
+    assert_int_equal(
+        helper_remap(k->s.mm, AT(0x100), AT(4), AT(8), 3, AT(0x300)), 0);
     assert_int_equal(key_of(k, 0x307), 1);
     deny(k, 1);
     assert_int_equal(keyed_touch(k, 0x300, ASPEN_ACCESS_READ),

@@ -103,7 +103,6 @@ static void
 old_size_0_onto_itself(void **state)
 {
     struct helper_space *s = *state;
-    uint64_t address;
     char *host = mmap(NULL, AT(4), PROT_READ | PROT_WRITE,
                       MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 
@@ -115,14 +114,7 @@ old_size_0_onto_itself(void **state)
 
     helper_map(s->mm, AT(16), 4, RW | ASPEN_VM_SHARED);
     uint64_t before = hash(s);
-    assert_int_equal(aspen_mremap(s->mm,
-                                  &(struct aspen_mremap_args){
-                                      .address = AT(16),
-                                      .new_bytes = AT(2),
-                                      .flags = ONTO,
-                                      .new_address = AT(16),
-                                  },
-                                  &address),
+    assert_int_equal(helper_remap(s->mm, AT(16), 0, AT(2), ONTO, AT(16)),
                      -ASPEN_EFAULT);
     assert_int_equal(hash(s), before);
 }
@@ -131,18 +123,9 @@ static void
 userfault_moves(void **state)
 {
     struct helper_space *s = *state;
-    uint64_t address;
 
     import(s, 16, 2, ASPEN_VM_UFFD_MISSING);
-    assert_int_equal(aspen_mremap(s->mm,
-                                  &(struct aspen_mremap_args){
-                                      .address = AT(16),
-                                      .old_bytes = AT(2),
-                                      .new_bytes = AT(2),
-                                      .flags = ONTO,
-                                      .new_address = AT(32),
-                                  },
-                                  &address),
+    assert_int_equal(helper_remap(s->mm, AT(16), AT(2), AT(2), ONTO, AT(32)),
                      0);
     struct aspen_vma *vma = aspen_tree_load(&s->mm->vmas, AT(32));
     assert_non_null(vma);

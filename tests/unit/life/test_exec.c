@@ -31,7 +31,6 @@ static void
 load(struct helper_space *e, struct aspen_mm *next)
 {
     struct aspen_layout layout;
-    uint64_t address;
     uint64_t done;
 
     helper_map(next, AT(1000), 4, RW);
@@ -46,17 +45,10 @@ load(struct helper_space *e, struct aspen_mm *next)
     helper_put(&e->helper, next, AT(2001), 7);
     helper_map(next, AT(5000), 2, RW);
     helper_put(&e->helper, next, AT(5000), 9);
-    assert_int_equal(
-        aspen_mremap(next,
-                     &(struct aspen_mremap_args){
-                         .address = AT(5000),
-                         .old_bytes = AT(2),
-                         .new_bytes = AT(2),
-                         .flags = ASPEN_MREMAP_MAYMOVE | ASPEN_MREMAP_FIXED,
-                         .new_address = AT(6000),
-                     },
-                     &address),
-        0);
+    assert_int_equal(helper_remap(next, AT(5000), AT(2), AT(2),
+                                  ASPEN_MREMAP_MAYMOVE | ASPEN_MREMAP_FIXED,
+                                  AT(6000)),
+                     0);
 }
 
 static void

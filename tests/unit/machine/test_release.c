@@ -29,17 +29,8 @@ static int
 move(struct helper_space *s, uint64_t from, uint64_t pages, unsigned flags,
      uint64_t to)
 {
-    uint64_t address;
-
-    return aspen_mremap(s->mm,
-                        &(struct aspen_mremap_args){
-                            .address = AT(from),
-                            .old_bytes = pages * PAGE,
-                            .new_bytes = pages * PAGE,
-                            .flags = flags,
-                            .new_address = AT(to),
-                        },
-                        &address);
+    return helper_remap(s->mm, AT(from), pages * PAGE, pages * PAGE, flags,
+                        AT(to));
 }
 
 static int
@@ -218,119 +209,60 @@ mremap_checks_arguments_first(struct helper_space *s)
 static int64_t
 mremap_compares_bytes(struct helper_space *s)
 {
-    uint64_t address;
-
     helper_map(s->mm, AT(0), 1, RW);
-    return aspen_mremap(s->mm,
-                        &(struct aspen_mremap_args){
-                            .address = AT(0),
-                            .old_bytes = PAGE - 1,
-                            .new_bytes = PAGE,
-                            .flags = ONTO | ASPEN_MREMAP_DONTUNMAP,
-                            .new_address = AT(4),
-                        },
-                        &address);
+    return helper_remap(s->mm, AT(0), PAGE - 1, PAGE,
+                        ONTO | ASPEN_MREMAP_DONTUNMAP, AT(4));
 }
 
 /* What is replaced is not counted any more when growth is. */
 static int64_t
 mremap_counts_without_target(struct helper_space *s)
 {
-    uint64_t address;
-
     helper_map(s->mm, AT(0), 1, RW);
     helper_map(s->mm, AT(4), 2, R);
     assert_int_equal(aspen_limit_set(s->mm, ASPEN_LIMIT_AS, 3 * PAGE), 0);
-    return aspen_mremap(s->mm,
-                        &(struct aspen_mremap_args){
-                            .address = AT(0),
-                            .old_bytes = PAGE,
-                            .new_bytes = 2 * PAGE,
-                            .flags = ONTO,
-                            .new_address = AT(4),
-                        },
-                        &address);
+    return helper_remap(s->mm, AT(0), PAGE, 2 * PAGE, ONTO, AT(4));
 }
 
 /* DONTUNMAP, too much for the limit, and no place for it: which is said? */
 static int64_t
 mremap_counts_before_placing(struct helper_space *s)
 {
-    uint64_t address;
-
     helper_map(s->mm, AT(0), 1, RW);
     assert_int_equal(aspen_limit_set(s->mm, ASPEN_LIMIT_AS, PAGE), 0);
-    return aspen_mremap(
-        s->mm,
-        &(struct aspen_mremap_args){
-            .address = AT(0),
-            .old_bytes = PAGE,
-            .new_bytes = PAGE,
-            .flags = ASPEN_MREMAP_MAYMOVE | ASPEN_MREMAP_DONTUNMAP,
-            .new_address = PAGE,
-        },
-        &address);
+    return helper_remap(s->mm, AT(0), PAGE, PAGE,
+                        ASPEN_MREMAP_MAYMOVE | ASPEN_MREMAP_DONTUNMAP, PAGE);
 }
 
 /* The same of what is locked. */
 static int64_t
 mremap_counts_locks_without_target(struct helper_space *s)
 {
-    uint64_t address;
-
     helper_map(s->mm, AT(0), 1, RW | ASPEN_VM_LOCKED);
     helper_map(s->mm, AT(4), 2, R | ASPEN_VM_LOCKED);
     assert_int_equal(aspen_limit_set(s->mm, ASPEN_LIMIT_MEMLOCK, 3 * PAGE), 0);
-    return aspen_mremap(s->mm,
-                        &(struct aspen_mremap_args){
-                            .address = AT(0),
-                            .old_bytes = PAGE,
-                            .new_bytes = 2 * PAGE,
-                            .flags = ONTO,
-                            .new_address = AT(4),
-                        },
-                        &address);
+    return helper_remap(s->mm, AT(0), PAGE, 2 * PAGE, ONTO, AT(4));
 }
 
 /* And of data. */
 static int64_t
 mremap_counts_data_without_target(struct helper_space *s)
 {
-    uint64_t address;
-
     helper_map(s->mm, AT(0), 1, RW);
     helper_map(s->mm, AT(4), 2, RW);
     assert_int_equal(aspen_limit_set(s->mm, ASPEN_LIMIT_DATA, 3 * PAGE), 0);
-    return aspen_mremap(s->mm,
-                        &(struct aspen_mremap_args){
-                            .address = AT(0),
-                            .old_bytes = PAGE,
-                            .new_bytes = 2 * PAGE,
-                            .flags = ONTO,
-                            .new_address = AT(4),
-                        },
-                        &address);
+    return helper_remap(s->mm, AT(0), PAGE, 2 * PAGE, ONTO, AT(4));
 }
 
 /* Is it the target that refuses, or that there are two mappings? */
 static int64_t
 mremap_looks_at_the_target(struct helper_space *s)
 {
-    uint64_t address;
-
     helper_map(s->mm, AT(0), 1, RW);
     helper_map(s->mm, AT(1), 1, R);
     helper_map(s->mm, AT(8), 1, R);
     assert_int_equal(aspen_mseal(s->mm, AT(8), PAGE), 0);
-    return aspen_mremap(s->mm,
-                        &(struct aspen_mremap_args){
-                            .address = AT(0),
-                            .old_bytes = 2 * PAGE,
-                            .new_bytes = 3 * PAGE,
-                            .flags = ONTO,
-                            .new_address = AT(8),
-                        },
-                        &address);
+    return helper_remap(s->mm, AT(0), 2 * PAGE, 3 * PAGE, ONTO, AT(8));
 }
 
 static int64_t

@@ -307,24 +307,17 @@ do_move(struct model *m)
     struct range r = random_range(m);
     unsigned count = r.end - r.start;
     unsigned to = (unsigned)below(m, PAGES);
-    uint64_t address;
 
     m->refuse = false;
     if (to + count > PAGES || (to < r.end && r.start < to + count) ||
         !m->f.pages[r.start].mapped || is_sealed(m, r) ||
         is_sealed(m, (struct range){to, to + count}))
         return;
-    assert_int_equal(
-        aspen_mremap(m->mm,
-                     &(struct aspen_mremap_args){
-                         .address = page_address(r.start),
-                         .old_bytes = count * PAGE,
-                         .new_bytes = count * PAGE,
-                         .flags = ASPEN_MREMAP_MAYMOVE | ASPEN_MREMAP_FIXED,
-                         .new_address = page_address(to),
-                     },
-                     &address),
-        0);
+    assert_int_equal(helper_remap(m->mm, page_address(r.start), count * PAGE,
+                                  count * PAGE,
+                                  ASPEN_MREMAP_MAYMOVE | ASPEN_MREMAP_FIXED,
+                                  page_address(to)),
+                     0);
     for (unsigned i = r.start; i < r.end;) {
         if (!m->f.pages[i].mapped) {
             i++;
@@ -340,7 +333,6 @@ static void
 do_resize(struct model *m)
 {
     struct range r = random_range(m);
-    uint64_t address;
 
     m->refuse = false;
     if (!m->f.pages[r.start].mapped || is_sealed(m, r))
@@ -348,13 +340,8 @@ do_resize(struct model *m)
     unsigned end = end_of(&m->f, r.start);
     unsigned more = (unsigned)below(m, 4);
     if (below(m, 3) == 0) {
-        assert_int_equal(aspen_mremap(m->mm,
-                                      &(struct aspen_mremap_args){
-                                          .address = page_address(r.start),
-                                          .old_bytes = (r.end - r.start) * PAGE,
-                                          .new_bytes = PAGE,
-                                      },
-                                      &address),
+        assert_int_equal(helper_remap(m->mm, page_address(r.start),
+                                      (r.end - r.start) * PAGE, PAGE, 0, 0),
                          0);
         if (r.end - r.start > 1)
             model_clear(&m->f, r.start + 1, r.end);
@@ -365,15 +352,10 @@ do_resize(struct model *m)
             return;
     if (!more || m->f.pages[r.start].flags & NEVER)
         return;
-    assert_int_equal(
-        aspen_mremap(m->mm,
-                     &(struct aspen_mremap_args){
-                         .address = page_address(r.start),
-                         .old_bytes = (end - r.start) * PAGE,
-                         .new_bytes = (end - r.start + more) * PAGE,
-                     },
-                     &address),
-        0);
+    assert_int_equal(helper_remap(m->mm, page_address(r.start),
+                                  (end - r.start) * PAGE,
+                                  (end - r.start + more) * PAGE, 0, 0),
+                     0);
     struct page like = m->f.pages[end - 1];
     like.pgoff++;
     model_map(&m->f, end, end + more, like);

@@ -371,7 +371,6 @@ call_mremap(struct model *m, unsigned first, unsigned end)
     const struct aspen_vma *vma = vma_at(m, first);
     unsigned to = below(m, PAGES), count;
     bool based;
-    uint64_t address;
 
     if (!vma)
         return;
@@ -382,17 +381,11 @@ call_mremap(struct model *m, unsigned first, unsigned end)
         return;
     /* What never had a page begins anew. */
     based = vma->object || vma->anon_vma;
-    assert_int_equal(
-        aspen_mremap(m->mm,
-                     &(struct aspen_mremap_args){
-                         .address = page_address(first),
-                         .old_bytes = count * PAGE,
-                         .new_bytes = count * PAGE,
-                         .flags = ASPEN_MREMAP_MAYMOVE | ASPEN_MREMAP_FIXED,
-                         .new_address = page_address(to),
-                     },
-                     &address),
-        0);
+    assert_int_equal(helper_remap(m->mm, page_address(first), count * PAGE,
+                                  count * PAGE,
+                                  ASPEN_MREMAP_MAYMOVE | ASPEN_MREMAP_FIXED,
+                                  page_address(to)),
+                     0);
     for (unsigned i = 0; i < count; i++) {
         m->pages[to + i] = m->pages[first + i];
         if (!based)
