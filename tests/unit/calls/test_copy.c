@@ -22,8 +22,7 @@ struct space {
 static int
 pager_read(void *context, uint64_t offset_bytes, void *page)
 {
-    (void)context;
-    memset(page, (int)(offset_bytes / PAGE) + 1, PAGE);
+    helper_pager_read(context, offset_bytes, page);
     return offset_bytes / PAGE == 5 ? -ASPEN_EIO : 0;
 }
 
