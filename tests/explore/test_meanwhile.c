@@ -19,40 +19,29 @@ static struct {
     struct aspen_mm *mm;
     struct aspen_mm *child;
     struct aspen_object *object;
-    void *direct_map;
 } scene;
 
 static void
 setup(void *unused)
 {
-    struct aspen_config config;
-
     (void)unused;
-    aspen_config_init(&config);
-    config.frames = FRAMES;
-    config.direct_map = aspen_port_memory_alloc(FRAMES * PAGE);
-    scene.direct_map = config.direct_map;
     scene.child = NULL;
     scene.object = NULL;
-    must(aspen_create(&config, &scene.aspen));
+    scene.aspen = explore_machine(NULL, FRAMES);
     must(aspen_mm_create(scene.aspen, &scene.mm));
 }
 
 static void
 tear_down(void)
 {
-    struct aspen_finding finding = {0};
-
-    if (aspen_validate(scene.aspen, &finding))
-        sim_fail(finding.text);
+    explore_validate(scene.aspen);
     if (scene.child)
         aspen_mm_put(scene.child);
     if (scene.mm)
         aspen_mm_put(scene.mm);
     if (scene.object)
         aspen_object_put(scene.object);
-    must(aspen_destroy(scene.aspen));
-    aspen_port_memory_free(scene.direct_map, FRAMES * PAGE);
+    explore_machine_end(scene.aspen);
 }
 
 /* ---- Sizes ------------------------------------------------------------- */
@@ -60,16 +49,8 @@ tear_down(void)
 static void
 setup_pages(void *unused)
 {
-    struct aspen_mmap_args args = {
-        .address = START,
-        .length_bytes = 2 * PAGE,
-        .vm_flags = ASPEN_VM_READ | ASPEN_VM_WRITE,
-        .flags = ASPEN_MAP_FIXED,
-    };
-    uint64_t address;
-
     setup(unused);
-    must(aspen_mmap(scene.mm, &args, &address));
+    explore_map(scene.mm, START, 2, RW, NULL);
     must(aspen_fault(scene.mm, START + PAGE, ASPEN_ACCESS_WRITE));
 }
 
@@ -183,11 +164,8 @@ setup_table(void *unused)
     (void)unused;
     aspen_config_init(&config);
     config.hooks.scanner = &scanner;
-    config.frames = FRAMES;
-    config.direct_map = aspen_port_memory_alloc(FRAMES * PAGE);
     memset(&scene, 0, sizeof(scene));
-    scene.direct_map = config.direct_map;
-    must(aspen_create(&config, &scene.aspen));
+    scene.aspen = explore_machine(&config, FRAMES);
     must(aspen_mm_create(scene.aspen, &scene.mm));
     memset(&table, 0, sizeof(table)); /* an unlocked lock is zeroes */
     table.mm = scene.mm;

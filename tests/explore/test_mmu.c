@@ -31,7 +31,6 @@ static struct {
     struct aspen_mm *mm;
     struct aspen_mm *child;
     struct aspen_object *object;
-    void *direct_map;
     char disk[PAGE];
     bool shared;  /* a file, mapped shared; else anonymous */
     bool freed;   /* MADV_FREE came before */
@@ -80,20 +79,11 @@ map(void)
 {
     struct aspen_object_args object = {
         .kind = ASPEN_OBJECT_FILE, .size_bytes = PAGE, .pager = &pager};
-    struct aspen_mmap_args args = {
-        .address = START,
-        .length_bytes = PAGE,
-        .vm_flags = ASPEN_VM_READ | ASPEN_VM_WRITE,
-        .flags = ASPEN_MAP_FIXED,
-    };
-    uint64_t address;
 
-    if (scene.shared) {
+    if (scene.shared)
         must(aspen_object_create(scene.aspen, &object, &scene.object));
-        args.object = scene.object;
-        args.vm_flags |= ASPEN_VM_SHARED;
-    }
-    must(aspen_mmap(scene.mm, &args, &address));
+    explore_map(scene.mm, START, 1, RW | (scene.shared ? ASPEN_VM_SHARED : 0),
+                scene.object);
 }
 
 static void
@@ -105,18 +95,16 @@ setup(void *unused)
 
     (void)unused;
     aspen_config_init(&config);
-    config.frames = FRAMES;
     config.semantics = ASPEN_SEMANTICS_6_18;
-    config.direct_map = aspen_port_memory_alloc(FRAMES * PAGE);
     config.hooks.notifier = &told_notifier;
-    scene.direct_map = mmu.direct_map = config.direct_map;
     scene.child = NULL;
     scene.object = NULL;
     scene.written = false;
     scene.at = START;
     memset(scene.disk, 0, sizeof(scene.disk));
     told_of(NULL);
-    must(aspen_create(&config, &scene.aspen));
+    scene.aspen = explore_machine(&config, FRAMES);
+    mmu.direct_map = scene.aspen->config.direct_map;
     mmu_attach(&mmu);
     told_of(scene.aspen);
     must(aspen_mm_create(scene.aspen, &scene.mm));
@@ -270,17 +258,13 @@ leave(struct aspen_mm **mm)
 static void
 tear_down(void)
 {
-    struct aspen_finding finding = {0};
-
-    if (aspen_validate(scene.aspen, &finding))
-        sim_fail(finding.text);
+    explore_validate(scene.aspen);
     leave(&scene.child);
     leave(&scene.mm);
     if (scene.object)
         aspen_object_put(scene.object);
     told_of(NULL);
-    must(aspen_destroy(scene.aspen));
-    aspen_port_memory_free(scene.direct_map, FRAMES * PAGE);
+    explore_machine_end(scene.aspen);
 }
 
 /* A file has what was written, sooner or later. */

@@ -67,8 +67,7 @@ move_task(void *unused)
             .new_address = TARGET,
         },
         &address);
-    if (error && !scene.fail_at)
-        sim_fail(aspen_error_name(error));
+    must_or_planned(error);
 }
 
 static void
@@ -78,8 +77,8 @@ other_task(void *unused)
     if (scene.faults) {
         /* At the old place the page, or nothing any more. */
         int error = aspen_fault(scene.mm, START, ASPEN_ACCESS_WRITE);
-        if (error && error != -ASPEN_EFAULT && !scene.fail_at)
-            sim_fail(aspen_error_name(error));
+        if (error != -ASPEN_EFAULT)
+            must_or_planned(error);
         return;
     }
     if (aspen_rmap_count(scene.aspen, scene.frame) != 1)

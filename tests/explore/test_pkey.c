@@ -173,17 +173,11 @@ alloc_as(unsigned task)
 static void
 map_execute_fixed_task(void *unused)
 {
-    struct aspen_mmap_args args = {.address = START + PAGE,
-                                   .length_bytes = PAGE,
-                                   .vm_flags = ASPEN_VM_EXEC,
-                                   .flags = ASPEN_MAP_FIXED};
-    uint64_t address;
-
     (void)unused;
     must(aspen_munmap(scene.mm, START + PAGE, PAGE));
     sim_point(&scene.gone, true);
     scene.gone = true;
-    must(aspen_mmap(scene.mm, &args, &address));
+    explore_map(scene.mm, START + PAGE, 1, ASPEN_VM_EXEC, NULL);
     access_at(START + PAGE, ASPEN_ACCESS_EXEC);
 }
 

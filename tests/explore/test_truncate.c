@@ -173,8 +173,8 @@ fault_task(void *unused)
 {
     (void)unused;
     int error = aspen_fault(scene.mm, scene.address, scene.access);
-    if (error && error != -ASPEN_EFBIG && !scene.fail_at)
-        sim_fail(aspen_error_name(error));
+    if (error != -ASPEN_EFBIG)
+        must_or_planned(error);
 }
 
 static void
@@ -196,9 +196,7 @@ static void
 sync_task(void *unused)
 {
     (void)unused;
-    int error = aspen_object_sync(scene.file, 0, UINT64_MAX);
-    if (error && !scene.fail_at)
-        sim_fail(aspen_error_name(error));
+    must_or_planned(aspen_object_sync(scene.file, 0, UINT64_MAX));
 }
 
 /* As the processor: look at the entry and write, in one step. */
