@@ -146,35 +146,33 @@ test_threads_stop_and_go_on(void **state)
     end_child(child);
 }
 
+static pid_t target; /* what a tracer, another child, traces */
+
+static void
+stop_target(int ready)
+{
+    struct tool_error error;
+    struct stop stop;
+
+    if (stop_begin(&stop, target, &error) == 0)
+        report_ready(ready);
+    for (;;)
+        pause();
+}
+
 static void
 test_go_on_when_the_tracer_dies(void **state)
 {
-    pid_t child;
-    int ready[2];
-    char byte;
     pid_t tracer;
 
     (void)state;
     needs_ptrace();
-    child = start_child(run_threads);
-    assert_int_equal(pipe(ready), 0);
-    tracer = fork();
-    if (tracer == 0) {
-        struct tool_error error;
-        struct stop stop;
-
-        if (stop_begin(&stop, child, &error) == 0)
-            report_ready(ready[1]);
-        for (;;)
-            pause();
-    }
-    assert_int_equal(read(ready[0], &byte, 1), 1);
+    target = start_child(run_threads);
+    tracer = start_child(stop_target);
     check_still(9);
     end_child(tracer);
     check_beating(9);
-    close(ready[0]);
-    close(ready[1]);
-    end_child(child);
+    end_child(target);
 }
 
 static void
@@ -191,32 +189,27 @@ expect_refusal(pid_t process, const char *reason)
 }
 
 static void
+seize_target(int ready)
+{
+    if (ptrace(PTRACE_SEIZE, target, NULL, NULL) == 0)
+        report_ready(ready);
+    for (;;)
+        pause();
+}
+
+static void
 test_traced_already(void **state)
 {
-    pid_t child;
-    int ready[2];
-    char byte;
     pid_t tracer;
 
     (void)state;
     needs_ptrace();
-    child = start_child(run_threads);
-    assert_int_equal(pipe(ready), 0);
-    tracer = fork();
-    if (tracer == 0) {
-        close(ready[0]);
-        if (ptrace(PTRACE_SEIZE, child, NULL, NULL) == 0)
-            report_ready(ready[1]);
-        for (;;)
-            pause();
-    }
-    assert_int_equal(read(ready[0], &byte, 1), 1);
-    expect_refusal(child, "traced already");
+    target = start_child(run_threads);
+    tracer = start_child(seize_target);
+    expect_refusal(target, "traced already");
     check_beating(9);
     end_child(tracer);
-    close(ready[0]);
-    close(ready[1]);
-    end_child(child);
+    end_child(target);
 }
 
 static void
