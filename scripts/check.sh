@@ -13,32 +13,15 @@ shift
 : "${MAKE:=make}"
 mkdir -p "$logs"
 jobs=$(nproc)
-passed=0
-failed=0
-skipped=0
 broken=()
-skips='^skipped[: ]'
-totals='[0-9]+ passed, [0-9]+ failed, [0-9]+ skipped$'
+. scripts/check/lib.bash
 
 for target; do
     log=$logs/${target//\//_}.log
     started=$SECONDS
     env -u MAKEFLAGS -u MAKELEVEL "$MAKE" --no-print-directory -j"$jobs" \
         "$target" >"$log" 2>&1 </dev/null
-    status=$?
-    read -r p f s <<<"$(grep -oE "$totals" "$log" | tr -d ',' |
-        awk '{p += $1; f += $3; s += $5} END {print p + 0, f + 0, s + 0}')"
-    if ! grep -qE "$totals" "$log"; then
-        p=$((status == 0))
-    fi
-    if [ $status -ne 0 ] && [ "$f" -eq 0 ]; then
-        f=1
-    fi
-    named=$(grep -cE "$skips" "$log")
-    if [ "$s" -ne "$named" ]; then
-        echo "$s skipped, $named of them by name" >>"$log"
-        f=$((f + 1))
-    fi
+    count_log $? "$log"
     passed=$((passed + p)) failed=$((failed + f)) skipped=$((skipped + s))
     verdict=ok
     [ $((p + f)) -gt 0 ] || verdict=skip
@@ -48,9 +31,9 @@ for target; do
     fi
     printf '%-4s %-20s %5d passed %3d failed %3d skipped %5d s\n' "$verdict" \
         "$target" "$p" "$f" "$s" $((SECONDS - started))
-    grep -E "$skips" "$log" | sed 's/^/     /'
+    grep -aE "$skips" "$log" | sed 's/^/     /'
     if [ "$verdict" = FAIL ]; then
-        grep -vE '^(ok |  (CC|AR|LD|GEN) )' "$log" | tail -n 60 |
+        grep -avE '^(ok |  (CC|AR|LD|GEN) )' "$log" | tail -n 60 |
             sed 's/^/     /'
     fi
 done
@@ -58,5 +41,4 @@ done
 for target in "${broken[@]+"${broken[@]}"}"; do
     echo "failed: make $target    (log: $logs/${target//\//_}.log)"
 done
-echo "$passed passed, $failed failed, $skipped skipped"
-[ "$failed" -eq 0 ]
+finish

@@ -11,23 +11,8 @@ source=$1
 out=$2
 shift 2
 warnings="-Wall -Wextra -Wconversion -Wshadow -Werror"
-passed=0
-failed=0
-
-# $1: what; the rest: the command.
-try()
-{
-    local what=$1
-    shift
-    if "$@" >"$out/log" 2>&1; then
-        passed=$((passed + 1))
-        echo "ok   $what"
-    else
-        failed=$((failed + 1))
-        echo "FAIL $what"
-        head -n 20 "$out/log"
-    fi
-}
+log=$out/log
+. scripts/check/lib.bash
 
 mkdir -p "$out"
 for cc; do
@@ -53,5 +38,4 @@ for cc; do
         try "$name $build: run" timeout 60 "$out/embed-$build"
     done
 done
-echo "$passed passed, $failed failed, 0 skipped"
-[ $failed -eq 0 ]
+finish

@@ -21,15 +21,9 @@ mkdir -p "$1"
 system=$(cd "$1" && pwd)/arm64-system build=$(cd "$1" && pwd)/arm64-build
 logs=$build/logs
 export LOGS=$logs
-passed=0 failed=0 skipped=0
+. scripts/check/lib.bash
 # What compares with a kernel, or traces others.
 kernel='_host$|test_capture$|test_capture_stop$|test_deviations$|test_linux_calls$|test_posix_file$'
-
-skip()
-{
-    echo "skipped $1: $2"
-    skipped=$((skipped + 1))
-}
 
 # What runs is a job, in a process group of its own: it goes when we are told to.
 set -m
@@ -49,19 +43,11 @@ wait_for()
     return $status
 }
 
-finish()
-{
-    echo "$passed passed, $failed failed, $skipped skipped"
-    [ $failed -eq 0 ]
-    exit
-}
-
 # part NAME COMMAND...: one line for it; what it says when it fails. Counts
 # what its totals say, or one.
 part()
 {
     local name=$1 started=$SECONDS status p f s
-    local totals='[0-9]+ passed, [0-9]+ failed, [0-9]+ skipped$'
     shift
     wait_for "$@" >"$logs/$name.log" 2>&1
     status=$?
@@ -69,19 +55,13 @@ part()
         skip "arm64 $name" "$(tail -n 1 "$logs/$name.log")"
         return
     fi
-    read -r p f s <<<"$(grep -aoE "$totals" "$logs/$name.log" | tr -d ',' |
-        awk '{p += $1; f += $3; s += $5} END {print p + 0, f + 0, s + 0}')"
-    if [ $status -ne 0 ] && [ "$f" -eq 0 ]; then
-        f=1
-    elif ! grep -qaE "$totals" "$logs/$name.log"; then
-        p=1
-    fi
+    count_log $status "$logs/$name.log"
     passed=$((passed + p)) failed=$((failed + f)) skipped=$((skipped + s))
     # Not the form that check.sh adds up: the last line is.
     printf '%-4s arm64 %-14s %5d right %3d wrong %3d left out %5d s\n' \
         "$([ "$f" -eq 0 ] && echo ok || echo FAIL)" "$name" "$p" "$f" "$s" \
         $((SECONDS - started))
-    grep -a '^skipped' "$logs/$name.log"
+    grep -aE "$skips" "$logs/$name.log"
     [ "$f" -eq 0 ] || grep -avE '^(ok |  (CC|AR|LD|GEN) )' "$logs/$name.log" |
         tail -n 60 | sed 's/^/     /'
 }
@@ -164,10 +144,8 @@ make_there()
         --snapshot tests/snapshots/guard.snap'
 }
 
-wait_for scripts/arm64/root.sh "$system" || {
-    skip arm64 'no Debian system for it to be had'
-    finish
-}
+wait_for scripts/arm64/root.sh "$system" ||
+    skip_all arm64 'no Debian system for it to be had'
 mkdir -p "$logs"
 part compile compile
 [ $failed -eq 0 ] || finish
@@ -181,7 +159,7 @@ export ARCH=arm64 SYSTEM=$system
 kernels()
 {
     scripts/check/kernels.sh "$build" whole | tee "$logs/kernels.log" |
-        grep -vE '[0-9]+ passed, [0-9]+ failed, [0-9]+ skipped$'
+        grep -vE "$totals"
 }
 wait_for kernels
 read -r p f s <<<"$(tail -n 1 "$logs/kernels.log" | tr -dc '0-9 ')"

@@ -11,7 +11,7 @@ cd "$(dirname "$0")/../.." || exit 2
 build=$1
 work=$(mktemp -d "${TMPDIR:-/tmp}/aspen-container-XXXXXX") || exit 2
 trap 'rm -rf "$work"' EXIT
-passed=0 failed=0
+. scripts/check/lib.bash
 
 contained()
 {
@@ -35,11 +35,8 @@ told()
     fi
 }
 
-if ! contained -- true; then
-    echo 'skipped check-container: no filter can be installed here'
-    echo '0 passed, 0 failed, 1 skipped'
-    exit 0
-fi
+contained -- true ||
+    skip_all check-container 'no filter can be installed here'
 
 randomize='the host refuses personality(ADDR_NO_RANDOMIZE)'
 told "$randomize: Operation not permitted" contained -- \

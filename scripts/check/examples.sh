@@ -7,8 +7,7 @@
 set -u
 cd "$(dirname "$0")/../.." || exit 2
 dir=${1:?usage: scripts/check/examples.sh DIR}
-passed=0
-failed=0
+. scripts/check/lib.bash
 
 fail()
 {
@@ -37,5 +36,4 @@ for source in examples/*.c; do
         fi
     done
 done
-echo "$passed passed, $failed failed, 0 skipped"
-[ $failed -eq 0 ]
+finish

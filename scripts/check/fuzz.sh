@@ -5,7 +5,7 @@
 # each processor its own. HOW is --seconds, or --calls (of all together).
 set -u
 aspen=$1 seed=$2 how=$3 many=$4
-failed=0 skipped=0
+. "$(dirname "$0")/lib.bash"
 pids=()
 
 # Those that we may run on, which need not be the first.
@@ -13,23 +13,14 @@ mapfile -t cpus < <(taskset -cp $$ | sed 's/.*: //' | tr ',' '\n' |
     awk -F- '{for (i = $1; i <= ($2 == "" ? $1 : $2); i++) print i}')
 jobs=${#cpus[@]}
 
-if ! "$aspen" fuzz --calls 1 >/dev/null 2>"${TMPDIR:-/tmp}/aspen-fuzz.$$"; then
-    echo "skipped fuzz: $(head -1 "${TMPDIR:-/tmp}/aspen-fuzz.$$")"
-    rm -f "${TMPDIR:-/tmp}/aspen-fuzz.$$"
-    echo '0 passed, 0 failed, 1 skipped'
-    exit 0
-fi
-rm -f "${TMPDIR:-/tmp}/aspen-fuzz.$$"
-if ! printf '%s\n' 6.1 "$(uname -r)" | sort -CV; then
-    echo 'skipped fuzz: the host is older than 6.1'
-    echo '0 passed, 0 failed, 1 skipped'
-    exit 0
-fi
+refusal=$("$aspen" fuzz --calls 1 2>&1 >/dev/null) ||
+    skip_all fuzz "$(head -n 1 <<<"$refusal")"
+printf '%s\n' 6.1 "$(uname -r)" | sort -CV ||
+    skip_all fuzz 'the host is older than 6.1'
 # What the host lacks, by name.
 for name in $("$aspen" fuzz --calls 1 --json | sed 's/.*"skipped":{\([^}]*\)}.*/\1/' |
     tr ',' '\n' | sed 's/:[0-9]*$//; s/"//g; s/ /_/g'); do
-    skipped=$((skipped + 1))
-    echo "skipped fuzz of $name: the host lacks it"
+    skip "fuzz of $name" 'the host lacks it'
 done
 if [ "$how" = --calls ]; then
     many=$(((many + jobs - 1) / jobs))
@@ -42,5 +33,5 @@ done
 for pid in "${pids[@]}"; do
     wait "$pid" || failed=$((failed + 1))
 done
-echo "$((jobs - failed)) passed, $failed failed, $skipped skipped"
-[ $failed -eq 0 ]
+passed=$((jobs - failed))
+finish

@@ -8,11 +8,10 @@ cd "$(dirname "$0")/../.." || exit 2
 cc=${1:-gcc}
 cxx=${2:-g++}
 warnings="-Wall -Wextra -Wconversion -pedantic -Werror"
-passed=0
-failed=0
+. scripts/check/lib.bash
 
 # $1: what; the rest: the compiler and its options. The source is on stdin.
-try()
+compiles()
 {
     local what=$1 output
     shift
@@ -31,10 +30,10 @@ for header in include/aspen/*.h include/aspen/calls/*.h ports/posix/aspen_posix.
     [ "${header#include/}" != "$header" ] || folder=ports/posix
     source="#include <${header#"$folder"/}>"
     for standard in c99 c11; do
-        try "$header as $standard" $cc -std=$standard -Wshadow -x c -Iinclude -I$folder \
+        compiles "$header as $standard" $cc -std=$standard -Wshadow -x c -Iinclude -I$folder \
             <<<"$source"
     done
-    try "$header as c++11" $cxx -std=c++11 -x c++ -Iinclude -I$folder <<<"$source"
+    compiles "$header as c++11" $cxx -std=c++11 -x c++ -Iinclude -I$folder <<<"$source"
 done
 # The code in the guide of aspen.h, which is set off by five spaces.
 guide=$(echo '#include <aspen/aspen.h>'
@@ -42,7 +41,6 @@ guide=$(echo '#include <aspen/aspen.h>'
         sed '/^static int/,/^}/!d'
     echo 'int guide(struct aspen *m, uint64_t *at);'
     echo 'int guide(struct aspen *m, uint64_t *at) { return first_page(m, at); }')
-try "aspen.h: the guide" $cc -std=c99 -Wshadow -x c -Iinclude <<<"$guide"
+compiles "aspen.h: the guide" $cc -std=c99 -Wshadow -x c -Iinclude <<<"$guide"
 
-echo "$passed passed, $failed failed, 0 skipped"
-[ $failed -eq 0 ]
+finish

@@ -7,22 +7,8 @@ set -u
 cd "$(dirname "$0")/../.." || exit 2
 dir=$(mkdir -p "$1" && cd "$1" && pwd)
 : "${CC:=gcc}" "${PKG_CONFIG:=pkg-config}" "${MAKE:=make}"
-passed=0
-failed=0
-
-try()
-{
-    local what=$1
-    shift
-    if "$@" >"$dir/log" 2>&1; then
-        passed=$((passed + 1))
-        echo "ok   $what"
-    else
-        failed=$((failed + 1))
-        echo "FAIL $what"
-        head -n 20 "$dir/log"
-    fi
-}
+log=$dir/log
+. scripts/check/lib.bash
 
 # PATH:=VALUE of the installed tree, whatever the caller's environment says.
 flags()
@@ -54,5 +40,4 @@ fi
 try uninstall env -u MAKEFLAGS "$MAKE" --no-print-directory uninstall PREFIX=/usr \
     DESTDIR="$dir"
 try "nothing is left" test -z "$(find "$dir/usr" -type f)"
-echo "$passed passed, $failed failed, 0 skipped"
-[ $failed -eq 0 ]
+finish

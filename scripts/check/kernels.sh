@@ -47,7 +47,7 @@ esac
 : "${LIMIT:=3600}" "${ACCEL:=tcg,thread=multi}"
 [ "$how" != short ] || SHORT=.
 work=$build/kernels
-passed=0 failed=0 skipped=0
+. scripts/check/lib.bash
 mkdir -p "$work"
 
 # What the guest is told; a shell reads it there.
@@ -169,18 +169,12 @@ check_in()
         "$(fact fuzz "$results")" "$(fact shadow "$results")" >>"$work/table"
 }
 
-skip_all()
-{
-    echo "skipped check-kernels: $1"
-    echo '0 passed, 0 failed, 1 skipped'
-    exit 0
-}
-
-[ "$ARCH" != amd64 ] || [ "$(uname -m)" = x86_64 ] || skip_all 'x86-64 only'
+[ "$ARCH" != amd64 ] || [ "$(uname -m)" = x86_64 ] ||
+    skip_all check-kernels 'x86-64 only'
 # Without its packages make check goes on. (check-arm64 has seen to its own.)
 if [ "$ARCH" = amd64 ] && ! scripts/deps.sh kernels; then
     [ "$how" = short ] || exit 2
-    skip_all 'its packages are not there (see above)'
+    skip_all check-kernels 'its packages are not there (see above)'
 fi
 
 # A kernel that cannot be had is skipped, and said.
@@ -189,8 +183,7 @@ for kernel in $KERNELS; do
     if scripts/kernels/fetch.sh "$work" "$kernel"; then
         fetched="$fetched $kernel"
     else
-        skipped=$((skipped + 1))
-        echo "skipped kernel $kernel: not to be had"
+        skip "kernel $kernel" 'not to be had'
     fi
 done
 if [ -z "$fetched" ]; then
@@ -220,5 +213,4 @@ for kernel in $fetched; do
     done
 done
 cat "$work/table"
-echo "$passed passed, $failed failed, $skipped skipped"
-[ $failed -eq 0 ]
+finish

@@ -10,25 +10,7 @@ library=$(realpath "${1:?usage: packages.sh LIBRARY}")
 top=$PWD
 : "${CC:=gcc}"
 export CC
-passed=0
-failed=0
-skipped=0
-
-# $1: what; the rest: the command.
-try()
-{
-    local what=$1
-    shift
-    if "$@" >"$dir/log" 2>&1; then
-        passed=$((passed + 1))
-        echo "ok   $what"
-    else
-        failed=$((failed + 1))
-        echo "FAIL $what"
-        tail -n 20 "$dir/log"
-        return 1
-    fi
-}
+. scripts/check/lib.bash
 
 # NAME COMMAND...: false, and a skip, when one of the commands is missing.
 has()
@@ -37,8 +19,7 @@ has()
     shift
     for command; do
         if ! command -v "$command" >/dev/null; then
-            skipped=$((skipped + 1))
-            echo "skipped $name: no $command"
+            skip "$name" "no $command"
             return 1
         fi
     done
@@ -99,7 +80,7 @@ scripts/deps.sh packages || :
 
 dir=$(mktemp -d) || exit 2
 trap 'rm -rf "$dir"' EXIT
+log=$dir/log
 ! has meson meson ninja || with_meson
 ! has cmake cmake || with_cmake
-echo "$passed passed, $failed failed, $skipped skipped"
-[ $failed -eq 0 ]
+finish

@@ -7,7 +7,7 @@ set -u
 aspen=$1
 work=$(mktemp -d "${TMPDIR:-/tmp}/aspen-shadow-XXXXXX")
 trap 'rm -rf "$work"' EXIT
-passed=0 failed=0 skipped=0
+. "$(dirname "$0")/lib.bash"
 port=$((20000 + RANDOM % 20000))
 
 value()
@@ -15,14 +15,13 @@ value()
     grep -o "\"$1\":[0-9]*" "$work/json" | head -1 | cut -d: -f2
 }
 
-# try NAME NEEDED COMMAND...
-try()
+# follow NAME NEEDED COMMAND...
+follow()
 {
     local name=$1 needed=$2 status
     shift 2
     if ! command -v "$needed" >/dev/null; then
-        skipped=$((skipped + 1))
-        echo "skipped $name: no $needed"
+        skip "$name" "no $needed"
         return
     fi
     timeout 300 "$aspen" shadow --every 50 --json --guest-output "$work/out" \
@@ -44,18 +43,16 @@ try()
 
 if ! printf '%s\n' 6.1 "$(uname -r)" | sort -CV ||
     ! "$aspen" shadow -- true 2>/dev/null; then
-    echo 'skipped shadow: needs Linux 6.1 or later, and ptrace'
-    echo '0 passed, 0 failed, 1 skipped'
-    exit 0
+    skip_all shadow 'needs Linux 6.1 or later, and ptrace'
 fi
 
 printf '%-22s %5s %8s %7s %6s %10s %6s %10s %s\n' program proc. calls \
     answers maps identical equal different same/picked
 printf '%-22s %5s %8s %7s\n' '' '' '' differ
 
-try bash bash bash -c 'for i in $(seq 30); do (echo $i | tr 1 2 | sort) & done
+follow bash bash bash -c 'for i in $(seq 30); do (echo $i | tr 1 2 | sort) & done
     wait'
-try python3 python3 python3 -c '
+follow python3 python3 python3 -c '
 import multiprocessing, threading, subprocess
 def f(x): return x * x
 if __name__ == "__main__":
@@ -68,18 +65,18 @@ if __name__ == "__main__":
 printf '#include <stdio.h>\n#include <stdlib.h>\n#include <string.h>\n%s\n' \
     'int main(void) { char *p = strdup("x"); puts(p); free(p); return 0; }' \
     >"$work/program.c"
-try 'gcc -O2' gcc gcc -O2 -o "$work/program" "$work/program.c"
-try perl perl perl -e 'for (1..20000) { $x{$_} = "a" x 50 } print scalar keys %x'
-try node node node -e 'const {Worker} = require("worker_threads");
+follow 'gcc -O2' gcc gcc -O2 -o "$work/program" "$work/program.c"
+follow perl perl perl -e 'for (1..20000) { $x{$_} = "a" x 50 } print scalar keys %x'
+follow node node node -e 'const {Worker} = require("worker_threads");
     const busy = "let b = []; for (let i = 0; i < 1e5; i++) b.push([i]);";
     eval(busy); new Worker(busy, {eval: true});'
-try sqlite3 sqlite3 sqlite3 "$work/db" 'pragma mmap_size = 100000000;
+follow sqlite3 sqlite3 sqlite3 "$work/db" 'pragma mmap_size = 100000000;
     create table t(a, b);
     insert into t with recursive c(x) as
         (select 1 union all select x + 1 from c where x < 20000)
         select x, hex(randomblob(50)) from c;
     create index i on t(b); select count(*), sum(a) from t;'
-try redis redis-benchmark bash -c "
+follow redis redis-benchmark bash -c "
     cd '$work'
     redis-server --port $port --save '' --daemonize no >/dev/null &
     for i in \$(seq 50); do
@@ -97,7 +94,7 @@ if [ -x "$postgres/postgres" ]; then
     mkdir "$work/pg"
     chmod 755 "$work"
     [ "$(id -u)" -ne 0 ] || chown nobody "$work/pg"
-    try postgres psql bash -c "
+    follow postgres psql bash -c "
         set -e
         p='${as[*]}'; d='$work/pg'
         \$p $postgres/initdb -D \$d -A trust >/dev/null 2>&1
@@ -109,16 +106,14 @@ if [ -x "$postgres/postgres" ]; then
             select count(*) from t a join t b using (a)' >/dev/null
         \$p $postgres/pg_ctl -D \$d stop -m fast >/dev/null"
 else
-    skipped=$((skipped + 1))
-    echo 'skipped postgres: not installed'
+    skip postgres 'not installed'
 fi
 
 for stressor in vm mmap mremap madvise mlock brk stack bigheap mincore msync \
     mmapfixed mmapaddr mmapfork munmap mprotect remap memfd shm shm-sysv fork \
     vforkmany clone pthread malloc userfaultfd; do
-    try "stress-ng --$stressor" stress-ng stress-ng --$stressor 1 \
+    follow "stress-ng --$stressor" stress-ng stress-ng --$stressor 1 \
         --$stressor-ops 100 --timeout 4 --vm-bytes 16M --mmap-bytes 4M \
         --mremap-bytes 4M --quiet
 done
-echo "$passed passed, $failed failed, $skipped skipped"
-[ $failed -eq 0 ]
+finish

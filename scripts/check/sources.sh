@@ -26,8 +26,7 @@ cd "$(dirname "$0")/../.." || exit 2
 layers="base tree frames paging machine space object rmap ranges fault \
 calls life inspect"
 tool_layers="common host guest snapshot rehearse fuzz shadow"
-passed=0
-failed=0
+. scripts/check/lib.bash
 
 # $1: the rule; $2: what breaks it, empty when it holds.
 verdict()
@@ -256,5 +255,4 @@ if command -v git >/dev/null; then
     verdict mutants "$(mutants_broken)"
     verdict citations "$(scripts/check/citations.pl)"
 fi
-echo "$passed passed, $failed failed, 0 skipped"
-[ $failed -eq 0 ]
+finish

@@ -8,17 +8,11 @@
 set -u
 cd "$(dirname "$0")/../.." || exit 2
 build=$1
+. scripts/check/lib.bash
 
-# no WHY: nothing can be tried.
-no()
-{
-    echo "skipped check-user: $1"
-    echo '0 passed, 0 failed, 1 skipped'
-    exit 0
-}
-
-[ "$(id -u)" -eq 0 ] || no 'not root, so all of make check runs as a user'
-command -v setpriv >/dev/null || no 'no setpriv'
+[ "$(id -u)" -eq 0 ] ||
+    skip_all check-user 'not root, so all of make check runs as a user'
+command -v setpriv >/dev/null || skip_all check-user 'no setpriv'
 user=61000
 while getent passwd $user >/dev/null || getent group $user >/dev/null ||
     grep -qsE "^Uid:.*\b$user\b" /proc/[0-9]*/status; do
@@ -40,7 +34,8 @@ as_user()
         --inh-caps=-all --ambient-caps=-all "$@"
 }
 
-as_user true 2>/dev/null || no 'may not become another user here'
+as_user true 2>/dev/null ||
+    skip_all check-user 'may not become another user here'
 # Where the tree is may be root's alone.
 tree=$PWD
 if ! as_user test -r "$tree/tests/tools/lib.bash" -a \
@@ -52,7 +47,8 @@ if ! as_user test -r "$tree/tests/tools/lib.bash" -a \
         tests/host tests/threads tests/tools tests/snapshots |
         tar -x -C "$tree" && chmod -R go+rX "$tree"
     as_user "$tree/$build/aspen" --version >/dev/null ||
-        no "a user can neither get to $PWD nor run programs of $work"
+        skip_all check-user \
+            "a user can neither get to $PWD nor run programs of $work"
 fi
 cd "$tree" || exit 2
 as_user scripts/check/comparing.sh "$build"

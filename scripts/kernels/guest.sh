@@ -15,8 +15,7 @@ set -u
 export PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/root LANG=C.UTF-8
 export ASPEN_HERE=/aspen
 log=/var/log/aspen
-totals='[0-9]+ passed, [0-9]+ failed, [0-9]+ skipped$'
-skips='^skipped[: ]'
+. /aspen/scripts/check/lib.bash
 
 say()
 {
@@ -31,33 +30,16 @@ as_user()
 }
 export -f as_user
 
-# summary FILE: what it says has passed, failed, been skipped, summed up.
-summary()
-{
-    grep -aoE "$totals" "$1" | tr -d ',' |
-        awk '{p += $1; f += $3; s += $5} END {print p + 0, f + 0, s + 0}'
-}
-
 # part NAME SECONDS COMMAND...: run it, count what it says; without such a line
 # it is one test. What is skipped has to be named, a line each.
 part()
 {
-    local name=$1 limit=$2 started=$SECONDS status p f s named
+    local name=$1 limit=$2 started=$SECONDS status p f s
     shift 2
     timeout -k 5 "$limit" bash -c '"$@"' part "$@" >"$log/$name" 2>&1 3>&- \
         </dev/null
     status=$?
-    read -r p f s <<<"$(summary "$log/$name")"
-    if [ $status -ne 0 ] && [ "$f" -eq 0 ]; then
-        f=1
-    elif ! grep -qaE "$totals" "$log/$name"; then
-        p=1
-    fi
-    named=$(grep -caE "$skips" "$log/$name")
-    if [ "$named" -ne "$s" ]; then
-        echo "$s skipped, $named of them by name" >>"$log/$name"
-        f=$((f + 1))
-    fi
+    count_log $status "$log/$name"
     say "$(printf '%-4s %-20s %5d passed %3d failed %3d skipped %5d s' \
         "$([ "$f" -eq 0 ] && echo ok || echo FAIL)" "$name" "$p" "$f" "$s" \
         $((SECONDS - started)))"
