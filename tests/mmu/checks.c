@@ -36,7 +36,7 @@ mmu_quiet(uint32_t root)
     while (i < ROOTS && mmu.quiet[i])
         i++;
     if (i < ROOTS)
-        mmu.quiet[i] = root;
+        __atomic_store_n(&mmu.quiet[i], root, __ATOMIC_RELAXED);
     else
         mmu_found("more than %d spaces are quiet", ROOTS);
     aspen_port_spin_unlock(&mmu.lock);

@@ -203,7 +203,7 @@ mmu_forget(uint32_t root)
     aspen_port_spin_lock(&mmu.lock);
     for (unsigned i = 0; i < ROOTS; i++)
         if (mmu.quiet[i] == root)
-            mmu.quiet[i] = 0;
+            __atomic_store_n(&mmu.quiet[i], 0, __ATOMIC_RELAXED);
     aspen_port_spin_unlock(&mmu.lock);
 }
 

@@ -20,6 +20,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#define SIGNALS 65 /* their numbers begin at 1 */
+
 /* "/proc/P/status" without stdio, which a signal handler may not use. */
 static void
 put_path(char *path, pid_t pid)
@@ -62,19 +64,22 @@ is_traced_by_us(pid_t pid)
     return tracer == getpid();
 }
 
-/* As if there were no handler, while that runs: SA_NODEFER. */
+/* What stood there before: the default, or a handler of a sanitizer's. */
+static struct sigaction earlier[SIGNALS];
+
+/* As if there were no handler of ours, while that runs: SA_NODEFER. */
 static void
 on_signal(int number, siginfo_t *info, void *context)
 {
-    struct sigaction action = {.sa_handler = SIG_DFL}, before;
+    struct sigaction before;
     int error = errno;
 
     (void)context;
     if (info->si_code > 0 || !is_traced_by_us(info->si_pid)) {
-        sigaction(number, &action, &before);
+        sigaction(number, &earlier[number], &before);
         if (info->si_code <= 0 || info->si_code == SI_KERNEL)
             raise(number);
-        /* A fault of our own comes again, and finds the default. */
+        /* A fault of our own comes again, and finds what stood there. */
         if (info->si_code <= 0 || number == SIGTSTP || number == SIGTTIN ||
             number == SIGTTOU)
             sigaction(number, &before, NULL);
@@ -88,11 +93,11 @@ guest_signals_begin(void)
     struct sigaction action = {.sa_sigaction = on_signal,
                                .sa_flags =
                                    SA_SIGINFO | SA_RESTART | SA_NODEFER};
-    struct sigaction now;
 
-    for (int number = 1; number <= SIGRTMAX; number++)
+    for (int number = 1; number <= SIGRTMAX && number < SIGNALS; number++)
         if (number != SIGCHLD && number != SIGCONT && number != SIGURG &&
-            number != SIGWINCH && sigaction(number, NULL, &now) == 0 &&
-            now.sa_handler == SIG_DFL)
+            number != SIGWINCH &&
+            sigaction(number, NULL, &earlier[number]) == 0 &&
+            earlier[number].sa_handler != SIG_IGN)
             (void)sigaction(number, &action, NULL);
 }
