@@ -121,8 +121,10 @@ exchange(struct aspen_mm *mm, uint64_t a, uint64_t b)
     struct aspen *aspen = mm->aspen;
     uint64_t *x = entry_of(mm, a);
     uint64_t *y = entry_of(mm, b);
-    struct aspen_frame *fx = &aspen->frames[aspen_entry_frame(*x)];
-    struct aspen_frame *fy = &aspen->frames[aspen_entry_frame(*y)];
+    struct aspen_frame *fx =
+        aspen_frame_at(aspen, (uint32_t)aspen_entry_frame(*x));
+    struct aspen_frame *fy =
+        aspen_frame_at(aspen, (uint32_t)aspen_entry_frame(*y));
     uint64_t entry = *x;
     uint64_t index = fx->index;
 

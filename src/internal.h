@@ -132,11 +132,10 @@ ASPEN_STATIC_ASSERT(sizeof(struct aspen_port_spinlock) <= 4,
 ASPEN_STATIC_ASSERT(sizeof(struct aspen_port_rcu_head) <= 16,
                     "the port's RCU head has at most 16 bytes");
 
-#define ASPEN_FRAME_REF  ((uint64_t)1)
-#define ASPEN_FRAME_MAP  ((uint64_t)1 << 32)
-#define ASPEN_ZERO_FRAME 0u
-#define ASPEN_NO_FRAME   UINT32_MAX
-#define ASPEN_ORDER_MAX  18 /* 1 GiB: a leaf of the third level */
+#define ASPEN_FRAME_REF ((uint64_t)1)
+#define ASPEN_FRAME_MAP ((uint64_t)1 << 32)
+#define ASPEN_NO_FRAME  UINT32_MAX
+#define ASPEN_ORDER_MAX 18 /* 1 GiB: a leaf of the third level */
 
 enum aspen_frame_type {
     ASPEN_FRAME_FREE = 0, /* all zero: free, or inside an allocated block */
@@ -484,6 +483,7 @@ struct aspen {
 
     /* frames */
     struct aspen_frame *frames; /* immutable: the frame table */
+    uint32_t zero_frame;        /* immutable: read where nothing is */
     uint8_t *orders;            /* zone lock: side array, NULL until needed */
     uint32_t *pins;             /* atomic: side array, NULL until needed */
     struct aspen_zone zone;

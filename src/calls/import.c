@@ -356,7 +356,8 @@ acquire(const struct import *import, uint64_t i, uint64_t *entry)
     case ASPEN_IMPORT_OBJECT:
         return acquire_page(import, address_of(import, i), entry);
     case ASPEN_IMPORT_ZERO:
-        *entry = aspen_entry_make_leaf(ASPEN_ZERO_FRAME, 0, import->bits);
+        *entry =
+            aspen_entry_make_leaf(import->aspen->zero_frame, 0, import->bits);
         break;
     case ASPEN_IMPORT_SWAP:
         error = aspen_swap_claim(import->aspen, pages->swap_type, slot);

@@ -21,7 +21,7 @@ map_zero_page(struct aspen_fault *fault)
 
     return aspen_fault_map(
         fault,
-        aspen_entry_make_leaf(ASPEN_ZERO_FRAME, 0,
+        aspen_entry_make_leaf(fault->aspen->zero_frame, 0,
                               aspen_fault_bits(fault) | ASPEN_ENTRY_SPECIAL),
         &done);
 }
@@ -61,7 +61,7 @@ aspen_fault_own(struct aspen_fault *fault, uint32_t frame)
     int error = aspen_anon_vma_prepare(vma);
     if (error)
         return error;
-    aspen_frame_set(&fault->aspen->frames[frame], ASPEN_FRAME_ANON,
+    aspen_frame_set(aspen_frame_at(fault->aspen, frame), ASPEN_FRAME_ANON,
                     aspen_load(&vma->anon_vma),
                     aspen_vma_offset(vma, fault->address),
                     ASPEN_FRAME_UPTODATE);

@@ -64,7 +64,7 @@ is_claimed(struct aspen_mm *mm, uint32_t frame)
 bool
 aspen_page_is_alone(struct aspen_mm *mm, uint32_t frame)
 {
-    const struct aspen_frame *page = &mm->aspen->frames[frame];
+    const struct aspen_frame *page = aspen_frame_at(mm->aspen, frame);
 
     return aspen_frame_is_exclusive(mm->aspen, frame) ||
            (aspen_frame_type(page) == ASPEN_FRAME_ANON &&

@@ -32,7 +32,7 @@
 static bool
 is_alone(const struct aspen_fault *fault, uint32_t number)
 {
-    const struct aspen_frame *frame = &fault->aspen->frames[number];
+    const struct aspen_frame *frame = aspen_frame_at(fault->aspen, number);
 
     return aspen_frame_type(frame) == ASPEN_FRAME_ANON &&
            (aspen_load(&frame->counts) == ASPEN_FRAME_REF + ASPEN_FRAME_MAP ||
@@ -64,7 +64,7 @@ reuse_or_hold(struct aspen_fault *fault, const struct aspen_slot *slot,
               uint64_t entry, uint32_t source)
 {
     struct aspen *aspen = fault->aspen;
-    struct aspen_frame *frame = &aspen->frames[source];
+    struct aspen_frame *frame = aspen_frame_at(aspen, source);
     bool ready = true;
 
     aspen_table_own(aspen, slot->table);
@@ -87,8 +87,8 @@ kind_of(const struct aspen_fault *fault, uint32_t source)
 {
     const struct aspen_object *object = fault->vma->object;
 
-    if (!object ||
-        aspen_frame_type(&fault->aspen->frames[source]) == ASPEN_FRAME_ANON)
+    if (!object || aspen_frame_type(aspen_frame_at(fault->aspen, source)) ==
+                       ASPEN_FRAME_ANON)
         return ASPEN_RSS_ANON;
     return object->kind == ASPEN_OBJECT_SHMEM ? ASPEN_RSS_SHMEM
                                               : ASPEN_RSS_FILE;
@@ -125,7 +125,8 @@ replace(struct aspen_fault *fault, const struct aspen_slot *slot, uint64_t old,
     bool done = aspen_compare_exchange(slot->entry, &expected, (uint64_t)0);
     if (done) {
         aspen_tlb_flush(fault->mm, fault->address, end, false);
-        aspen_fetch_add_relaxed(&aspen->frames[frame].counts, ASPEN_FRAME_MAP);
+        aspen_fetch_add_relaxed(&aspen_frame_at(aspen, frame)->counts,
+                                ASPEN_FRAME_MAP);
         count_copy(fault, source); /* before anybody zaps it */
         aspen_store(slot->entry, aspen_entry_make_leaf(frame, 0, bits));
     }
@@ -168,7 +169,7 @@ aspen_fault_copy(struct aspen_fault *fault, const struct aspen_slot *slot,
     if (need)
         return need;
     if (aspen_entry_bits(entry) & ASPEN_ENTRY_SPECIAL) {
-        if (aspen_entry_frame(entry) != ASPEN_ZERO_FRAME)
+        if (aspen_entry_frame(entry) != fault->aspen->zero_frame)
             return -ASPEN_EOPNOTSUPP;
         return copy(fault, slot, entry, ASPEN_NO_FRAME, &lost);
     }

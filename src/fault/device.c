@@ -89,13 +89,13 @@ update_entry(struct aspen_fault *fault, uint64_t *slot)
     uint64_t entry = aspen_load_relaxed(slot);
 
     if (entry == 0) {
-        if (fault->device.number == ASPEN_ZERO_FRAME)
+        if (fault->device.number == 0)
             return false;
         aspen_store(slot, aspen_entry_make_leaf(fault->device.number, 0,
                                                 bits_of(fault)));
     } else if (aspen_entry_is_leaf(entry, 0) &&
                aspen_entry_bits(entry) & ASPEN_ENTRY_SPECIAL &&
-               aspen_entry_frame(entry) != ASPEN_ZERO_FRAME) {
+               aspen_entry_frame(entry) != fault->aspen->zero_frame) {
         aspen_store(slot, aspen_entry_set_bits(entry, bits_of(fault)));
     }
     return true;

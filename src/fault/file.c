@@ -68,7 +68,7 @@ lock_page(struct aspen_fault *fault)
     int error = hold_page(fault);
     if (error)
         return error;
-    struct aspen_frame *frame = &fault->aspen->frames[fault->page];
+    struct aspen_frame *frame = aspen_frame_at(fault->aspen, fault->page);
     if (!aspen_frame_trylock(frame))
         return fault->nowait ? -ASPEN_EAGAIN
                              : aspen_fault_need_object(fault, ASPEN_FAULT_PAGE);
@@ -103,8 +103,8 @@ aspen_fault_fetch(struct aspen_fault *fault)
         return error;
     fault->page = frame;
     /* Whoever has it locked may have something slow to do. */
-    aspen_frame_lock(&fault->aspen->frames[frame]);
-    aspen_frame_unlock(&fault->aspen->frames[frame]);
+    aspen_frame_lock(aspen_frame_at(fault->aspen, frame));
+    aspen_frame_unlock(aspen_frame_at(fault->aspen, frame));
     return 0;
 }
 
@@ -123,7 +123,7 @@ aspen_fault_make_dirty(struct aspen_fault *fault)
 static int
 set_dirty(struct aspen_fault *fault)
 {
-    struct aspen_frame *frame = &fault->aspen->frames[fault->page];
+    struct aspen_frame *frame = aspen_frame_at(fault->aspen, fault->page);
     const struct aspen_pager_ops *pager = fault->page_object->pager;
 
     if (aspen_load(&frame->index) & ASPEN_FRAME_DIRTY)
@@ -145,7 +145,7 @@ aspen_fault_write_shared(struct aspen_fault *fault,
     int error = lock_page(fault);
     if (error)
         return error;
-    struct aspen_frame *frame = &fault->aspen->frames[fault->page];
+    struct aspen_frame *frame = aspen_frame_at(fault->aspen, fault->page);
     /* If the entry leads elsewhere, it changed: the access looks again. */
     if (aspen_entry_frame(entry) == fault->page) {
         error = set_dirty(fault);
@@ -208,7 +208,7 @@ map_neighbour(struct aspen_fault *fault, uint64_t at)
     if (aspen_table_walk(fault->mm, at, &slot) || slot.level > 0 ||
         aspen_object_find_page(object, offset, &number))
         return;
-    struct aspen_frame *frame = &aspen->frames[number];
+    struct aspen_frame *frame = aspen_frame_at(aspen, number);
     if (aspen_frame_order(aspen, number) == 0 && aspen_frame_trylock(frame)) {
         if (aspen_object_owns(object, frame, offset))
             done = aspen_fault_map_at(
@@ -267,7 +267,7 @@ aspen_fault_object(struct aspen_fault *fault)
         error = lock_page(fault);
     if (error)
         return error;
-    struct aspen_frame *frame = &fault->aspen->frames[fault->page];
+    struct aspen_frame *frame = aspen_frame_at(fault->aspen, fault->page);
     error = copy ? map_copy(fault) : map_shared(fault);
     unlock_page(frame);
     if (!error && !copy && !aspen_fault_is_write(fault))

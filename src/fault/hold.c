@@ -89,7 +89,7 @@ is_enough(const struct aspen_hold *hold, uint64_t entry, uint32_t head)
     unsigned bits = aspen_entry_bits(entry);
     bool special = bits & ASPEN_ENTRY_SPECIAL;
 
-    if (special && aspen_entry_frame(entry) != ASPEN_ZERO_FRAME)
+    if (special && aspen_entry_frame(entry) != hold->fault.aspen->zero_frame)
         return -ASPEN_EFAULT;
     if (bits & ASPEN_ENTRY_WRITE)
         return 1;
@@ -109,10 +109,10 @@ hold_frame(struct aspen_hold *hold, uint64_t entry, uint32_t frame)
         aspen_frame_pin(aspen, frame);
         return;
     }
-    if (frame == ASPEN_ZERO_FRAME)
+    if (frame == aspen->zero_frame)
         return;
     uint32_t head = aspen_frame_head(aspen, frame);
-    aspen_frame_get(&aspen->frames[head]);
+    aspen_frame_get(aspen_frame_at(aspen, head));
     if (hold->fault.own && !(aspen_entry_bits(entry) & ASPEN_ENTRY_WRITE))
         aspen_claim_set(&hold->claim, hold->fault.mm, head);
 }
@@ -126,10 +126,10 @@ hold_leaf(struct aspen_hold *hold, uint64_t entry, unsigned level,
     uint32_t head = (uint32_t)aspen_entry_frame(entry);
     uint64_t inside = fault->address & (aspen_entry_span(level) - 1);
 
-    fault->own =
-        has_to_own(hold, aspen_entry_bits(entry) & ASPEN_ENTRY_SPECIAL
-                             ? ASPEN_FRAME_ZERO
-                             : aspen_frame_type(&fault->aspen->frames[head]));
+    fault->own = has_to_own(
+        hold, aspen_entry_bits(entry) & ASPEN_ENTRY_SPECIAL
+                  ? ASPEN_FRAME_ZERO
+                  : aspen_frame_type(aspen_frame_at(fault->aspen, head)));
     int result = is_enough(hold, entry, head);
     if (result > 0) {
         *frame = head + (uint32_t)(inside >> ASPEN_PAGE_SHIFT);
@@ -246,14 +246,15 @@ aspen_hold_put(struct aspen_hold *hold, uint32_t frame)
     struct aspen *aspen = hold->fault.aspen;
 
     aspen_claim_clear(&hold->claim); /* I3 */
-    if (frame != ASPEN_ZERO_FRAME)
+    if (frame != aspen->zero_frame)
         aspen_frame_put(aspen, aspen_frame_head(aspen, frame));
 }
 
 void
 aspen_hold_written(struct aspen *aspen, uint32_t frame)
 {
-    struct aspen_frame *page = &aspen->frames[aspen_frame_head(aspen, frame)];
+    struct aspen_frame *page =
+        aspen_frame_at(aspen, aspen_frame_head(aspen, frame));
 
     /* Its entry was writable, so it was dirty then; but it may have been
      * written back since, or freed lazily. */

@@ -29,8 +29,8 @@ aspen_fault_map_at(struct aspen_fault *fault, const struct aspen_slot *slot,
     bool done = aspen_load_relaxed(slot->entry) == 0;
     if (done) {
         if (!(aspen_entry_bits(entry) & ASPEN_ENTRY_SPECIAL))
-            count_page(fault,
-                       &aspen->frames[(uint32_t)aspen_entry_frame(entry)]);
+            count_page(fault, aspen_frame_at(
+                                  aspen, (uint32_t)aspen_entry_frame(entry)));
         aspen_store(slot->entry, entry);
     }
     aspen_table_unlock(aspen, slot->table);

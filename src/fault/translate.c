@@ -76,7 +76,7 @@ translate(struct aspen_mm *mm, uint64_t address, unsigned access,
         (access == ASPEN_ACCESS_WRITE && !writable))
         return -ASPEN_EFAULT;
     uint64_t number = aspen_entry_frame(entry);
-    if (bits & ASPEN_ENTRY_SPECIAL && number != ASPEN_ZERO_FRAME)
+    if (bits & ASPEN_ENTRY_SPECIAL && number != mm->aspen->zero_frame)
         return -ASPEN_EOPNOTSUPP;
     number += (address & (aspen_entry_span(level) - 1)) >> ASPEN_PAGE_SHIFT;
     *frame = (uint32_t)number;

@@ -133,7 +133,7 @@ frame_cache_mark(struct aspen *aspen, const struct aspen_frame_cache *cache,
         *where = cache->frames[i];
         if (*where == 0 || *where >= aspen->config.frames)
             return "frame.cache";
-        struct aspen_frame *frame = &aspen->frames[*where];
+        struct aspen_frame *frame = aspen_frame_at(aspen, *where);
         if (frame->owner == CACHED_MARK)
             return "frame.overlap";
         if (!aspen_frame_is_zero(frame))
@@ -164,8 +164,8 @@ frame_caches_unmark(struct aspen *aspen)
         for (uint32_t i = 0; i < cache->count && i < ASPEN_FRAME_CACHE_SIZE;
              i++)
             if (cache->frames[i] < aspen->config.frames &&
-                aspen->frames[cache->frames[i]].owner == CACHED_MARK)
-                aspen->frames[cache->frames[i]].owner = 0;
+                aspen_frame_at(aspen, cache->frames[i])->owner == CACHED_MARK)
+                aspen_frame_at(aspen, cache->frames[i])->owner = 0;
     }
 }
 
@@ -203,12 +203,12 @@ static const char *
 frame_check_in_use(struct frame_sweep *sweep, uint32_t number)
 {
     const struct aspen *aspen = sweep->aspen;
-    const struct aspen_frame *frame = &aspen->frames[number];
+    const struct aspen_frame *frame = aspen_frame_at(aspen, number);
     unsigned type = (unsigned)(frame->index >> ASPEN_FRAME_TYPE_SHIFT);
     unsigned order = aspen->orders ? aspen->orders[number] : 0;
 
-    if (number == ASPEN_ZERO_FRAME ? type != ASPEN_FRAME_ZERO
-                                   : type == ASPEN_FRAME_ZERO)
+    if (number == aspen->zero_frame ? type != ASPEN_FRAME_ZERO
+                                    : type == ASPEN_FRAME_ZERO)
         return "frame.zero_page";
     if (type == ASPEN_FRAME_FREE || type >= ASPEN_FRAME_TYPES)
         return "frame.type";
@@ -229,7 +229,7 @@ frame_check_in_use(struct frame_sweep *sweep, uint32_t number)
 static const char *
 frame_check(struct frame_sweep *sweep, uint32_t number)
 {
-    const struct aspen_frame *frame = &sweep->aspen->frames[number];
+    const struct aspen_frame *frame = aspen_frame_at(sweep->aspen, number);
     bool cached = frame->owner == CACHED_MARK;
     bool inside = number < sweep->block_end;
 
@@ -239,7 +239,7 @@ frame_check(struct frame_sweep *sweep, uint32_t number)
     if ((int)free + (int)cached + (int)inside > 1)
         return "frame.overlap";
     if (!free && !cached && !inside)
-        return aspen_frame_is_zero(frame) && number != ASPEN_ZERO_FRAME
+        return aspen_frame_is_zero(frame) && number != sweep->aspen->zero_frame
                    ? "frame.lost"
                    : frame_check_in_use(sweep, number);
     if (!cached && !aspen_frame_is_zero(frame))
@@ -262,7 +262,7 @@ frame_check_free_chunk(const struct frame_sweep *sweep, uint32_t number)
         (uint64_t)number + ASPEN_CHUNK_FRAMES > sweep->free_end)
         return false;
     for (uint32_t i = number; i < number + ASPEN_CHUNK_FRAMES; i++) {
-        const struct aspen_frame *frame = &aspen->frames[i];
+        const struct aspen_frame *frame = aspen_frame_at(aspen, i);
         bits |= frame->counts | frame->owner | frame->index | frame->next |
                 frame->previous;
         bits |= aspen->orders ? aspen->orders[i] : 0;

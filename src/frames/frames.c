@@ -108,7 +108,8 @@ frame_cache_pop(struct aspen *aspen)
     if (aspen_likely(cache->count != 0))
         frame = cache->frames[--cache->count];
     if (cache->count >= 4)
-        aspen_prefetch_write(&aspen->frames[cache->frames[cache->count - 4]]);
+        aspen_prefetch_write(
+            aspen_frame_at(aspen, cache->frames[cache->count - 4]));
     if (cache->count)
         next = cache->frames[cache->count - 1];
     frame_cache_unlock(cache);
@@ -231,7 +232,7 @@ aspen_frame_alloc(struct aspen *aspen, unsigned order, enum aspen_step step,
     uint32_t got = order ? block_alloc(aspen, order) : single_alloc(aspen);
     if (got == ASPEN_NO_FRAME)
         return -ASPEN_ENOMEM;
-    struct aspen_frame *first = &aspen->frames[got];
+    struct aspen_frame *first = aspen_frame_at(aspen, got);
     ASPEN_ASSERT_TEST(aspen_frame_is_zero(first));
     aspen_store_relaxed(&first->index,
                         (uint64_t)ASPEN_FRAME_KERNEL << ASPEN_FRAME_TYPE_SHIFT |
@@ -244,7 +245,8 @@ aspen_frame_alloc(struct aspen *aspen, unsigned order, enum aspen_step step,
 unsigned
 aspen_frame_order(struct aspen *aspen, uint32_t frame)
 {
-    if (!(aspen_load_relaxed(&aspen->frames[frame].index) & ASPEN_FRAME_HEAD))
+    if (!(aspen_load_relaxed(&aspen_frame_at(aspen, frame)->index) &
+          ASPEN_FRAME_HEAD))
         return 0;
     return aspen_load_relaxed(&aspen_load(&aspen->orders)[frame]);
 }
@@ -254,7 +256,8 @@ aspen_frame_head(struct aspen *aspen, uint32_t frame)
 {
     const uint8_t *orders = aspen_load(&aspen->orders);
 
-    if (!orders || aspen_frame_type(&aspen->frames[frame]) != ASPEN_FRAME_FREE)
+    if (!orders ||
+        aspen_frame_type(aspen_frame_at(aspen, frame)) != ASPEN_FRAME_FREE)
         return frame;
     for (unsigned order = 1; order <= ASPEN_ORDER_MAX; order++) {
         uint32_t head = frame & ~(((uint32_t)1 << order) - 1);
@@ -308,9 +311,9 @@ frame_drop(struct aspen_frame *frame, uint64_t remove)
 void
 aspen_frame_put(struct aspen *aspen, uint32_t frame)
 {
-    if (!frame_drop(&aspen->frames[frame], ASPEN_FRAME_REF))
+    if (!frame_drop(aspen_frame_at(aspen, frame), ASPEN_FRAME_REF))
         return;
-    if (frame_clear(&aspen->frames[frame]))
+    if (frame_clear(aspen_frame_at(aspen, frame)))
         block_free(aspen, frame);
     else
         frame_cache_push(aspen, &frame, 1);
@@ -469,11 +472,11 @@ frames_free_memory(struct aspen *aspen)
 static void
 zero_page_init(struct aspen *aspen)
 {
-    aspen_frame_set(&aspen->frames[ASPEN_ZERO_FRAME], ASPEN_FRAME_ZERO, NULL, 0,
-                    0);
-    aspen->frames[ASPEN_ZERO_FRAME].counts = ASPEN_FRAME_REF;
+    aspen_frame_set(aspen_frame_at(aspen, aspen->zero_frame), ASPEN_FRAME_ZERO,
+                    NULL, 0, 0);
+    aspen_frame_at(aspen, aspen->zero_frame)->counts = ASPEN_FRAME_REF;
     if (aspen_frames_have_contents(aspen))
-        memset(aspen_frame_pointer(aspen, ASPEN_ZERO_FRAME), 0,
+        memset(aspen_frame_pointer(aspen, aspen->zero_frame), 0,
                ASPEN_PAGE_SIZE);
 }
 

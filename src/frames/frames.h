@@ -17,7 +17,7 @@ ASPEN_MUST_USE int aspen_frames_init(struct aspen *aspen);
 void aspen_frames_destroy(struct aspen *aspen);
 
 static inline struct aspen_frame *
-aspen_frame_at(struct aspen *aspen, uint32_t frame)
+aspen_frame_at(const struct aspen *aspen, uint32_t frame)
 {
     return &aspen->frames[frame];
 }

@@ -44,8 +44,8 @@ aspen_frame_pin(struct aspen *aspen, uint32_t frame)
 {
     frame = aspen_frame_head(aspen, frame);
     aspen_fetch_add(&aspen->pins[frame], 1);
-    if (frame != ASPEN_ZERO_FRAME)
-        aspen_frame_get(&aspen->frames[frame]);
+    if (frame != aspen->zero_frame)
+        aspen_frame_get(aspen_frame_at(aspen, frame));
 }
 
 void
@@ -54,6 +54,6 @@ aspen_frame_unpin(struct aspen *aspen, uint32_t frame)
     frame = aspen_frame_head(aspen, frame);
     uint32_t before = aspen_fetch_sub(&aspen->pins[frame], 1);
     ASPEN_ASSERT(before > 0);
-    if (frame != ASPEN_ZERO_FRAME)
+    if (frame != aspen->zero_frame)
         aspen_frame_put(aspen, frame);
 }

@@ -51,7 +51,7 @@ void aspen_frame_unpin(struct aspen *aspen, uint32_t frame);
 static inline bool
 aspen_frame_is_exclusive(struct aspen *aspen, uint32_t frame)
 {
-    const struct aspen_frame *page = &aspen->frames[frame];
+    const struct aspen_frame *page = aspen_frame_at(aspen, frame);
     uint64_t counts = aspen_load(&page->counts);
 
     return aspen_frame_type(page) == ASPEN_FRAME_ANON && counts >> 32 == 1 &&

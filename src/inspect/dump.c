@@ -76,7 +76,7 @@ put_leaf(struct dump *dump, uint64_t entry, unsigned level)
 
     if (counted)
         ASPEN_TEXT(text, "frame %u", number);
-    else if (number == ASPEN_ZERO_FRAME &&
+    else if (number == dump->aspen->zero_frame &&
              !(dump->vma->flags & ASPEN_VM_PFNMAP))
         aspen_text_string(text, "zero");
     else
@@ -91,7 +91,7 @@ put_leaf(struct dump *dump, uint64_t entry, unsigned level)
     if (!counted)
         return;
     uint64_t maps =
-        aspen_frame_map_count(&dump->aspen->frames[(uint32_t)number]);
+        aspen_frame_map_count(aspen_frame_at(dump->aspen, (uint32_t)number));
     if (maps > 1)
         put_count(dump, maps, "maps");
     uint64_t pins = aspen_frame_pins(dump->aspen, (uint32_t)number);

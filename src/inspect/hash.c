@@ -43,7 +43,8 @@ mix_frame_counts(struct hash *hash, uint64_t entry, uint64_t address,
     uint64_t number = aspen_entry_frame(entry);
     mix(hash, address);
     mix(hash, number);
-    mix(hash, aspen_load_relaxed(&hash->aspen->frames[number].counts));
+    mix(hash, aspen_load_relaxed(
+                  &aspen_frame_at(hash->aspen, (uint32_t)number)->counts));
     mix(hash, aspen_frame_pins(hash->aspen, (uint32_t)number));
 }
 
@@ -55,9 +56,10 @@ mix_leaf(struct hash *hash, uint64_t entry, uint64_t address, unsigned level)
     uint64_t number = aspen_entry_frame(entry);
     bool special = aspen_entry_bits(entry) & ASPEN_ENTRY_SPECIAL;
 
-    if (special ? number == ASPEN_ZERO_FRAME
-                : aspen_frame_type(&hash->aspen->frames[number]) !=
-                      ASPEN_FRAME_ANON)
+    if (special
+            ? number == hash->aspen->zero_frame
+            : aspen_frame_type(aspen_frame_at(hash->aspen, (uint32_t)number)) !=
+                  ASPEN_FRAME_ANON)
         return;
     mix(hash, address);
     mix(hash, number << 2 | level);

@@ -69,7 +69,7 @@ static void
 add_page(struct smaps *smaps, uint64_t entry, unsigned level)
 {
     const struct aspen_frame *frame =
-        &smaps->aspen->frames[(uint32_t)aspen_entry_frame(entry)];
+        aspen_frame_at(smaps->aspen, (uint32_t)aspen_entry_frame(entry));
     unsigned bits = aspen_entry_bits(entry);
     uint64_t bytes = aspen_entry_span(level);
     uint64_t maps = aspen_max_u64(aspen_frame_map_count(frame), 1);
@@ -99,7 +99,7 @@ static void
 add_hugetlb(struct smaps *smaps, uint64_t entry, unsigned level)
 {
     const struct aspen_frame *frame =
-        &smaps->aspen->frames[(uint32_t)aspen_entry_frame(entry)];
+        aspen_frame_at(smaps->aspen, (uint32_t)aspen_entry_frame(entry));
     uint64_t bytes = aspen_entry_span(level);
     bool shared = aspen_frame_map_count(frame) > 1;
 

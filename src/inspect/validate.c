@@ -196,7 +196,7 @@ check_registered(struct aspen_validator *v)
 static bool
 is_unmet_top(const struct aspen_validator *v, uint32_t number)
 {
-    const struct aspen_frame *frame = &v->aspen->frames[number];
+    const struct aspen_frame *frame = aspen_frame_at(v->aspen, number);
 
     return aspen_frame_type(frame) == ASPEN_FRAME_TABLE &&
            aspen_frame_offset(frame) == ASPEN_TABLE_LEVELS - 1 &&
@@ -220,7 +220,8 @@ check_unregistered(struct aspen_validator *v)
     for (uint32_t i = 1; spaces && !v->failed && i < aspen->config.frames; i++)
         if (is_unmet_top(v, i))
             validate_locked(
-                v, (struct aspen_mm *)(uintptr_t)aspen->frames[i].owner);
+                v,
+                (struct aspen_mm *)(uintptr_t)aspen_frame_at(aspen, i)->owner);
 }
 
 /* ---- Sums -------------------------------------------------------------- */

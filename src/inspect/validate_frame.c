@@ -124,9 +124,9 @@ check_frames(struct aspen_validator *v)
 {
     const struct aspen *aspen = v->aspen;
 
-    v->pins = aspen_frame_pins(v->aspen, ASPEN_ZERO_FRAME);
+    v->pins = aspen_frame_pins(v->aspen, aspen->zero_frame);
     for (uint32_t number = 1; number < aspen->config.frames; number++) {
-        const struct aspen_frame *frame = &aspen->frames[number];
+        const struct aspen_frame *frame = aspen_frame_at(aspen, number);
         uint32_t pins = aspen_frame_pins(v->aspen, number);
         if ((pins && !check_pins(v, frame, number, pins)) ||
             (frame->index && !check_frame(v, frame, number)))

@@ -81,18 +81,18 @@ check_special(const struct item *item)
 {
     uint64_t number = aspen_entry_frame(item->entry);
     uint64_t flags = item->vma->flags;
-    bool zero = number == ASPEN_ZERO_FRAME && item->level == 0 &&
-                !(flags & ASPEN_VM_SHARED);
+    uint32_t zero_frame = item->vma->mm->aspen->zero_frame;
+    bool zero =
+        number == zero_frame && item->level == 0 && !(flags & ASPEN_VM_SHARED);
 
     return EXPECT_ITEM(item, flags & ASPEN_VM_RAW || zero, ENTRY_KIND,
                        "maps raw frame %a, but its VMA holds none", number) &&
            EXPECT_ITEM(
                item, aspen_is_aligned(number, aspen_walk_pages(item->level)),
                ENTRY_KIND, "maps raw frame %a, which is not aligned", number) &&
-           EXPECT_ITEM(item,
-                       number != ASPEN_ZERO_FRAME ||
-                           !(item->bits & ASPEN_ENTRY_WRITE),
-                       ENTRY_WRITE, "maps the zero page writable");
+           EXPECT_ITEM(
+               item, number != zero_frame || !(item->bits & ASPEN_ENTRY_WRITE),
+               ENTRY_WRITE, "maps the zero page writable");
 }
 
 static bool
@@ -176,7 +176,8 @@ count_page(const struct item *item, const struct aspen_frame *frame,
 static unsigned
 order_of(const struct aspen *aspen, uint64_t number)
 {
-    bool head = aspen->frames[number].index & ASPEN_FRAME_HEAD;
+    bool head =
+        aspen_frame_at(aspen, (uint32_t)number)->index & ASPEN_FRAME_HEAD;
     return head && aspen->orders ? aspen->orders[number] : 0;
 }
 
@@ -185,7 +186,7 @@ check_page(const struct item *item)
 {
     const struct aspen *aspen = item->walk->aspen;
     uint64_t number = aspen_entry_frame(item->entry);
-    const struct aspen_frame *frame = &aspen->frames[number];
+    const struct aspen_frame *frame = aspen_frame_at(aspen, (uint32_t)number);
 
     if (!EXPECT_ITEM(item, number < aspen->config.frames, ENTRY_FRAME,
                      "leads to frame %u beyond the machine", number))
@@ -301,7 +302,8 @@ check_table(struct walk *walk, uint64_t table, unsigned level, uint64_t address)
                       "the machine",
                       id, level, address, table))
         return false;
-    const struct aspen_frame *frame = &walk->aspen->frames[table];
+    const struct aspen_frame *frame =
+        aspen_frame_at(walk->aspen, (uint32_t)table);
     if (v->entries)
         v->entries[table]++;
     v->tables++;
@@ -338,7 +340,7 @@ check_last_level(struct walk *walk, const uint64_t *entries, uint64_t address)
             continue;
         unsigned ahead = (i + PREFETCH_ENTRIES) % ASPEN_TABLE_ENTRIES;
         uint32_t next = (uint32_t)aspen_entry_frame(entries[ahead]);
-        aspen_prefetch(&walk->aspen->frames[next]);
+        aspen_prefetch(aspen_frame_at(walk->aspen, next));
         if (walk->v->entries)
             aspen_prefetch_write(&walk->v->entries[next]);
         if (!check_entry(walk, address + i * ASPEN_PAGE_SIZE, entries[i], 0))

@@ -43,7 +43,7 @@ copy_leaf(struct copy *copy, uint64_t *to, uint64_t *from, uint64_t entry,
 
     if (aspen_likely(!(bits & ASPEN_ENTRY_SPECIAL))) {
         struct aspen_frame *frame =
-            &copy->aspen->frames[(uint32_t)aspen_entry_frame(entry)];
+            aspen_frame_at(copy->aspen, (uint32_t)aspen_entry_frame(entry));
         aspen_fetch_add_relaxed(&frame->counts,
                                 ASPEN_FRAME_REF + ASPEN_FRAME_MAP);
         if (!(copy->from->flags & ASPEN_VM_HUGETLB))
@@ -66,7 +66,8 @@ is_pinned(const struct copy *copy, uint64_t entry)
         aspen_entry_bits(entry) & ASPEN_ENTRY_SPECIAL)
         return false;
     uint32_t number = (uint32_t)aspen_entry_frame(entry);
-    return aspen_frame_type(&copy->aspen->frames[number]) == ASPEN_FRAME_ANON &&
+    return aspen_frame_type(aspen_frame_at(copy->aspen, number)) ==
+               ASPEN_FRAME_ANON &&
            aspen_frame_pins(copy->aspen, number) > 0;
 }
 
@@ -114,10 +115,12 @@ copy_pinned(struct copy *copy, uint64_t *to, uint64_t entry, unsigned level)
         if (aspen_frames_have_contents(aspen) &&
             aspen_frame_copy(aspen, frame + i, source + i))
             aspen_port_panic("a frame without contents is copied");
-    aspen_frame_set(&aspen->frames[frame], ASPEN_FRAME_ANON, copy->to->anon_vma,
-                    aspen_frame_offset(&aspen->frames[source]),
+    aspen_frame_set(aspen_frame_at(aspen, frame), ASPEN_FRAME_ANON,
+                    copy->to->anon_vma,
+                    aspen_frame_offset(aspen_frame_at(aspen, source)),
                     ASPEN_FRAME_UPTODATE);
-    aspen_fetch_add_relaxed(&aspen->frames[frame].counts, ASPEN_FRAME_MAP);
+    aspen_fetch_add_relaxed(&aspen_frame_at(aspen, frame)->counts,
+                            ASPEN_FRAME_MAP);
     if (!(copy->from->flags & ASPEN_VM_HUGETLB))
         copy->pages[ASPEN_RSS_ANON] += (uint64_t)1 << copy->spare_order;
     aspen_store(to, aspen_entry_make_leaf(
@@ -174,8 +177,8 @@ copy_entries(struct copy *copy, uint64_t *to, uint64_t *from, unsigned *index,
         if (!entry)
             continue;
         unsigned ahead = (i + PREFETCH_ENTRIES) % ASPEN_TABLE_ENTRIES;
-        aspen_prefetch_write(
-            &copy->aspen->frames[(uint32_t)aspen_entry_frame(from[ahead])]);
+        aspen_prefetch_write(aspen_frame_at(
+            copy->aspen, (uint32_t)aspen_entry_frame(from[ahead])));
         if (aspen_likely(aspen_entry_is_leaf(entry, 0) &&
                          !is_pinned(copy, entry))) {
             copy_leaf(copy, &to[i], &from[i], entry, 0);

@@ -35,7 +35,7 @@ unlock_pages(struct aspen_object *object)
 static struct aspen_frame *
 tombstone(const struct aspen_object *object)
 {
-    return &object->aspen->frames[ASPEN_ZERO_FRAME];
+    return aspen_frame_at(object->aspen, object->aspen->zero_frame);
 }
 
 /* ---- Find -------------------------------------------------------------- */

@@ -167,7 +167,7 @@ flush(struct round *round)
     int error = write_pages(round);
     for (unsigned i = 0; i < round->count; i++) {
         if (error) /* I2 */
-            aspen_fetch_or(&aspen->frames[round->frames[i]].index,
+            aspen_fetch_or(&aspen_frame_at(aspen, round->frames[i])->index,
                            ASPEN_FRAME_DIRTY);
         aspen_frame_put(aspen, round->frames[i]);
     }

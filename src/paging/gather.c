@@ -60,7 +60,7 @@ gather_free_tables(struct aspen_gather *gather)
         return;
     }
     while (list) {
-        uint32_t next = aspen->frames[list].table_next;
+        uint32_t next = aspen_frame_at(aspen, list)->table_next;
         aspen_table_free(aspen, list);
         list = next;
     }
@@ -70,12 +70,12 @@ gather_free_tables(struct aspen_gather *gather)
 static void
 gather_note_written(struct aspen_gather *gather)
 {
-    struct aspen_frame *frames = gather->mm->aspen->frames;
+    struct aspen *aspen = gather->mm->aspen;
 
     for (unsigned i = 0; i < ASPEN_ARRAY_SIZE(gather->written); i++) {
         for (uint64_t left = gather->written[i]; left; left &= left - 1) {
-            uint64_t *index =
-                &frames[gather->frames[64 * i + aspen_lowest_bit(left)]].index;
+            uint32_t frame = gather->frames[64 * i + aspen_lowest_bit(left)];
+            uint64_t *index = &aspen_frame_at(aspen, frame)->index;
             if (!(aspen_load_relaxed(index) & ASPEN_FRAME_DIRTY))
                 aspen_fetch_or(index, ASPEN_FRAME_DIRTY);
         }
@@ -105,7 +105,7 @@ aspen_gather_flush(struct aspen_gather *gather)
 void
 aspen_gather_table(struct aspen_gather *gather, uint32_t table)
 {
-    struct aspen_frame *frame = &gather->mm->aspen->frames[table];
+    struct aspen_frame *frame = aspen_frame_at(gather->mm->aspen, table);
     unsigned level = aspen_frame_offset(frame) % ASPEN_TABLE_ENTRIES;
     uint64_t first = (aspen_frame_offset(frame) - level) << ASPEN_PAGE_SHIFT;
 

@@ -107,7 +107,7 @@ put_aside(struct aspen_table_move *move, uint64_t address, unsigned level)
     int error = aspen_table_alloc(move->mm, address, level, &table);
     if (error)
         return error;
-    move->mm->aspen->frames[table].table_next = move->spare;
+    aspen_frame_at(move->mm->aspen, table)->table_next = move->spare;
     move->spare = table;
     return 0;
 }
@@ -168,10 +168,10 @@ install_spare(struct aspen_table_move *move, const struct aspen_slot *slot,
     aspen_table_lock(aspen, slot->table, ASPEN_LOCK_TABLE);
     uint64_t entry = aspen_load_relaxed(slot->entry);
     if (!entry) {
-        move->spare = aspen->frames[table].table_next;
-        aspen_frame_set(&aspen->frames[table], ASPEN_FRAME_TABLE, move->mm,
-                        aspen_bytes_to_pages(first) | level, 0);
-        aspen->frames[table].table_next = 0;
+        move->spare = aspen_frame_at(aspen, table)->table_next;
+        aspen_frame_set(aspen_frame_at(aspen, table), ASPEN_FRAME_TABLE,
+                        move->mm, aspen_bytes_to_pages(first) | level, 0);
+        aspen_frame_at(aspen, table)->table_next = 0;
         entry = aspen_entry_make_table(table);
         aspen_store(slot->entry, entry);
         aspen_fetch_add_relaxed(&move->mm->page_tables, 1);
@@ -267,9 +267,10 @@ move_whole(struct aspen_table_move *move, struct aspen_gather *gather,
 
     uint64_t entry = exchange_slot(aspen, &from, 0);
     if (!extent->huge) {
-        aspen_frame_set(&aspen->frames[aspen_entry_frame(entry)],
-                        ASPEN_FRAME_TABLE, move->mm,
-                        aspen_bytes_to_pages(address) | (level - 1), 0);
+        aspen_frame_set(
+            aspen_frame_at(aspen, (uint32_t)aspen_entry_frame(entry)),
+            ASPEN_FRAME_TABLE, move->mm,
+            aspen_bytes_to_pages(address) | (level - 1), 0);
         gather->tables_freed = true;
     } else {
         entry = moved_entry(move, entry, level);
@@ -303,7 +304,7 @@ aspen_table_move_finish(struct aspen_table_move *move)
     struct aspen *aspen = move->mm->aspen;
 
     while (move->spare) {
-        uint32_t next = aspen->frames[move->spare].table_next;
+        uint32_t next = aspen_frame_at(aspen, move->spare)->table_next;
         aspen_table_free(aspen, move->spare);
         move->spare = next;
     }

@@ -34,7 +34,7 @@ aspen_table_alloc(struct aspen_mm *mm, uint64_t address, unsigned level,
     if (error)
         return error;
     memset(aspen_table_entries(aspen, *table), 0, ASPEN_PAGE_SIZE);
-    aspen_frame_set(&aspen->frames[*table], ASPEN_FRAME_TABLE, mm,
+    aspen_frame_set(aspen_frame_at(aspen, *table), ASPEN_FRAME_TABLE, mm,
                     aspen_bytes_to_pages(first) | level, 0);
     aspen_fetch_add_relaxed(&aspen->tables, 1);
     return 0;
@@ -45,10 +45,11 @@ table_assert_unused(struct aspen *aspen, uint32_t table)
 {
     (void)aspen;
     (void)table;
-    ASPEN_ASSERT_TEST(aspen_frame_type(&aspen->frames[table]) ==
+    ASPEN_ASSERT_TEST(aspen_frame_type(aspen_frame_at(aspen, table)) ==
                       ASPEN_FRAME_TABLE);
-    ASPEN_ASSERT_TEST(aspen_frame_references(&aspen->frames[table]) == 1);
-    ASPEN_ASSERT_TEST(aspen_frame_map_count(&aspen->frames[table]) == 0);
+    ASPEN_ASSERT_TEST(aspen_frame_references(aspen_frame_at(aspen, table)) ==
+                      1);
+    ASPEN_ASSERT_TEST(aspen_frame_map_count(aspen_frame_at(aspen, table)) == 0);
 }
 
 void
@@ -67,7 +68,7 @@ table_list_free(struct aspen *aspen, uint32_t list)
     uint64_t count = 0;
 
     while (list) {
-        uint32_t next = aspen->frames[list].table_next;
+        uint32_t next = aspen_frame_at(aspen, list)->table_next;
         aspen_frame_put(aspen, list);
         list = next;
         count++;
@@ -105,9 +106,9 @@ table_list_retire(struct aspen *aspen, uint32_t list, uint32_t *last)
 {
     uint64_t count = 0;
 
-    for (; list; list = aspen->frames[list].table_next) {
+    for (; list; list = aspen_frame_at(aspen, list)->table_next) {
         table_assert_unused(aspen, list);
-        aspen_store_relaxed(&aspen->frames[list].owner, 0);
+        aspen_store_relaxed(&aspen_frame_at(aspen, list)->owner, 0);
         *last = list;
         count++;
     }
@@ -132,7 +133,7 @@ aspen_table_free_waiting(struct aspen *aspen, uint32_t list)
         waiting->armed = true;
         waiting->waiting = list;
     } else {
-        aspen->frames[last].table_next = waiting->collecting;
+        aspen_frame_at(aspen, last)->table_next = waiting->collecting;
         waiting->collecting = list;
     }
     aspen_spin_unlock(&waiting->lock);
@@ -227,8 +228,8 @@ aspen_table_walk(struct aspen_mm *mm, uint64_t address, struct aspen_slot *slot)
         aspen_slot_at(mm->aspen, slot, (uint32_t)aspen_entry_frame(entry),
                       slot->level - 1, address);
         /* Whoever may walk keeps tables from being freed under it. */
-        ASPEN_ASSERT_TEST(aspen_frame_type(&mm->aspen->frames[slot->table]) ==
-                          ASPEN_FRAME_TABLE);
+        ASPEN_ASSERT_TEST(aspen_frame_type(aspen_frame_at(
+                              mm->aspen, slot->table)) == ASPEN_FRAME_TABLE);
     }
 }
 

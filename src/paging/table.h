@@ -48,13 +48,13 @@ static inline void
 aspen_table_lock(struct aspen *aspen, uint32_t table,
                  enum aspen_lock_class lock_class)
 {
-    aspen_spin_lock(&aspen->frames[table].table_lock, lock_class);
+    aspen_spin_lock(&aspen_frame_at(aspen, table)->table_lock, lock_class);
 }
 
 static inline void
 aspen_table_unlock(struct aspen *aspen, uint32_t table)
 {
-    aspen_spin_unlock(&aspen->frames[table].table_lock);
+    aspen_spin_unlock(&aspen_frame_at(aspen, table)->table_lock);
 }
 
 /*
@@ -100,7 +100,8 @@ aspen_table_own(struct aspen *aspen, uint32_t table)
 {
     (void)aspen;
     (void)table;
-    ASPEN_ASSERT_TEST(aspen_frame_references(&aspen->frames[table]) == 1);
+    ASPEN_ASSERT_TEST(aspen_frame_references(aspen_frame_at(aspen, table)) ==
+                      1);
 }
 
 /* A zeroed table of `level` for `address`; not linked anywhere yet, and not

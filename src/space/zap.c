@@ -43,7 +43,7 @@ zap_leaf(struct zap *zap, uint64_t address, uint64_t entry, unsigned level)
     if (bits & ASPEN_ENTRY_SPECIAL) {
         /* Who takes raw memory back goes by the reverse maps: I3 of
          * rmap/unmap.c. */
-        if (aspen_entry_frame(entry) != ASPEN_ZERO_FRAME)
+        if (aspen_entry_frame(entry) != zap->aspen->zero_frame)
             zap->gather->before_unlink = true;
         return;
     }
@@ -51,9 +51,9 @@ zap_leaf(struct zap *zap, uint64_t address, uint64_t entry, unsigned level)
     uint32_t frame = (uint32_t)aspen_entry_frame(entry);
     enum aspen_rss kind = ASPEN_RSS_ANON;
     if (zap->vma->object) {
-        kind = aspen_rss_of(&zap->aspen->frames[frame]);
+        kind = aspen_rss_of(aspen_frame_at(zap->aspen, frame));
         if (kind != ASPEN_RSS_ANON)
-            carry_dirt(&zap->aspen->frames[frame], bits);
+            carry_dirt(aspen_frame_at(zap->aspen, frame), bits);
     }
     if (!(zap->vma->flags & ASPEN_VM_HUGETLB))
         zap->zapped[kind] += (uint64_t)1 << (ASPEN_TABLE_SHIFT * level);
@@ -75,7 +75,7 @@ is_kept(const struct zap *zap, uint64_t entry, unsigned level)
     if (!aspen_entry_is_leaf(entry, level))
         return true;
     const struct aspen_frame *frame =
-        &zap->aspen->frames[(uint32_t)aspen_entry_frame(entry)];
+        aspen_frame_at(zap->aspen, (uint32_t)aspen_entry_frame(entry));
     return !(aspen_entry_bits(entry) & ASPEN_ENTRY_SPECIAL) &&
            aspen_frame_type(frame) == ASPEN_FRAME_ANON;
 }
@@ -112,8 +112,8 @@ zap_last_level(struct zap *zap, uint32_t table, uint64_t start, uint64_t end)
         if (!entry)
             continue;
         unsigned ahead = (i + PREFETCH_ENTRIES) % ASPEN_TABLE_ENTRIES;
-        aspen_prefetch_write(
-            &zap->aspen->frames[(uint32_t)aspen_entry_frame(entries[ahead])]);
+        aspen_prefetch_write(aspen_frame_at(
+            zap->aspen, (uint32_t)aspen_entry_frame(entries[ahead])));
         zap_entry(zap, &entries[i], entry, address, 0);
     }
     aspen_table_unlock(zap->aspen, table);

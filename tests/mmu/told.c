@@ -43,7 +43,7 @@ is_free(void *context, uint32_t frame)
 {
     const struct aspen *aspen = context;
 
-    return aspen_frame_type(&aspen->frames[frame]) == ASPEN_FRAME_FREE;
+    return aspen_frame_type(aspen_frame_at(aspen, frame)) == ASPEN_FRAME_FREE;
 }
 
 static void

@@ -140,7 +140,7 @@ page_of(const struct sweep *sweep, uint64_t entry)
     if (!aspen_entry_is_leaf(entry, 0) ||
         aspen_entry_bits(entry) & ASPEN_ENTRY_SPECIAL)
         return NULL;
-    return &sweep->aspen->frames[(uint32_t)aspen_entry_frame(entry)];
+    return aspen_frame_at(sweep->aspen, (uint32_t)aspen_entry_frame(entry));
 }
 
 /* ---- FREE -------------------------------------------------------------- */

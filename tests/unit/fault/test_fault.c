@@ -30,12 +30,12 @@ test_anonymous(void **state)
                      -ASPEN_EFAULT);
     /* Reading maps the zero page, which nobody may write. */
     assert_int_equal(helper_get(&s->helper, s->mm, a), 0);
-    assert_int_equal(helper_frame(s->mm, a), ASPEN_ZERO_FRAME);
+    assert_int_equal(helper_frame(s->mm, a), s->helper.aspen->zero_frame);
     assert_false(helper_can_write(s->mm, a));
     assert_int_equal(helper_counters(s->mm).anon_pages, 0);
 
     helper_put(&s->helper, s->mm, a, 7);
-    assert_int_not_equal(helper_frame(s->mm, a), ASPEN_ZERO_FRAME);
+    assert_int_not_equal(helper_frame(s->mm, a), s->helper.aspen->zero_frame);
     assert_int_equal(helper_counters(s->mm).anon_pages, 1);
     helper_put(&s->helper, s->mm, a + 3 * PAGE + 5, 9);
     assert_int_equal(helper_counters(s->mm).anon_pages, 2);

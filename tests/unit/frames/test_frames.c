@@ -104,7 +104,8 @@ test_sizes(void **unused)
         struct aspen *aspen = bare_create(sizes[i], false);
         bare_assert_frames(aspen);
         assert_int_equal(aspen_frames_free_count(aspen), sizes[i] - 1);
-        assert_int_equal(aspen_frame_type(&aspen->frames[0]), ASPEN_FRAME_ZERO);
+        assert_int_equal(aspen_frame_type(aspen_frame_at(aspen, 0)),
+                         ASPEN_FRAME_ZERO);
         bare_destroy(aspen);
     }
 }
@@ -163,7 +164,8 @@ model_alloc(struct model *model, unsigned order)
     model_mark(model, frame, order, 1);
     model->free_frames -= (uint64_t)1 << order;
     assert_int_equal(aspen_frame_order(model->aspen, frame), order);
-    assert_int_equal(aspen_frame_references(&model->aspen->frames[frame]), 1);
+    assert_int_equal(
+        aspen_frame_references(aspen_frame_at(model->aspen, frame)), 1);
     model->blocks[model->count].frame = frame;
     model->blocks[model->count++].order = order;
 }
@@ -395,7 +397,7 @@ test_release_in_bulk(void **unused)
     for (unsigned round = 0; round < 3; round++) {
         for (unsigned i = 0; i < COUNT; i++) {
             frames[i] = bare_alloc(aspen, 0);
-            aspen->frames[frames[i]].counts += ASPEN_FRAME_MAP;
+            aspen_frame_at(aspen, frames[i])->counts += ASPEN_FRAME_MAP;
         }
         if (round == 1)
             shuffle(frames, COUNT, &state);
@@ -445,15 +447,16 @@ test_get_put(void **unused)
     struct aspen *aspen = bare_create(64, false);
     uint32_t frame = bare_alloc(aspen, 0);
 
-    aspen_frame_get(&aspen->frames[frame]);
+    aspen_frame_get(aspen_frame_at(aspen, frame));
     aspen_frame_put(aspen, frame);
-    assert_int_equal(aspen_frame_references(&aspen->frames[frame]), 1);
-    aspen_frame_set(&aspen->frames[frame], ASPEN_FRAME_ANON, aspen, 12345,
-                    ASPEN_FRAME_UPTODATE);
-    assert_int_equal(aspen_frame_offset(&aspen->frames[frame]), 12345);
-    assert_int_equal(aspen_frame_type(&aspen->frames[frame]), ASPEN_FRAME_ANON);
+    assert_int_equal(aspen_frame_references(aspen_frame_at(aspen, frame)), 1);
+    aspen_frame_set(aspen_frame_at(aspen, frame), ASPEN_FRAME_ANON, aspen,
+                    12345, ASPEN_FRAME_UPTODATE);
+    assert_int_equal(aspen_frame_offset(aspen_frame_at(aspen, frame)), 12345);
+    assert_int_equal(aspen_frame_type(aspen_frame_at(aspen, frame)),
+                     ASPEN_FRAME_ANON);
     aspen_frame_put(aspen, frame);
-    assert_true(aspen_frame_is_zero(&aspen->frames[frame]));
+    assert_true(aspen_frame_is_zero(aspen_frame_at(aspen, frame)));
     bare_destroy(aspen);
 }
 
@@ -571,7 +574,7 @@ test_frame_lock(void **unused)
     (void)unused;
     struct aspen *aspen = bare_create(64, false);
     uint32_t frame = bare_alloc(aspen, 0);
-    struct locking locking = {&aspen->frames[frame], 0};
+    struct locking locking = {aspen_frame_at(aspen, frame), 0};
     uint64_t index = locking.frame->index;
 
     assert_true(aspen_frame_trylock(locking.frame));

@@ -87,13 +87,13 @@ frame_at(struct aspen_mm *mm, uint64_t address, unsigned level)
 struct aspen_frame *
 page_at(struct scene *scene, uint64_t address)
 {
-    return &scene->aspen->frames[frame_at(scene->parent, address, 0)];
+    return aspen_frame_at(scene->aspen, frame_at(scene->parent, address, 0));
 }
 
 struct aspen_frame *
 table_at(struct scene *scene, uint64_t address)
 {
-    return &scene->aspen->frames[frame_at(scene->parent, address, 1)];
+    return aspen_frame_at(scene->aspen, frame_at(scene->parent, address, 1));
 }
 
 struct aspen_anon_vma_link *

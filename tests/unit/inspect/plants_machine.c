@@ -54,7 +54,7 @@ static void
 plant_frame_unmapped(struct scene *s)
 {
     plant_frame_unused(s);
-    aspen_frame_set(&s->aspen->frames[s->frame], ASPEN_FRAME_ANON,
+    aspen_frame_set(aspen_frame_at(s->aspen, s->frame), ASPEN_FRAME_ANON,
                     vma_at(s->parent, ANON)->anon_vma, 0, 0);
 }
 
@@ -62,8 +62,8 @@ static void
 pin(struct scene *s, uint32_t frame)
 {
     POKE(s, s->aspen->pins[frame], s->aspen->pins[frame] + 1);
-    POKE(s, s->aspen->frames[frame].counts,
-         s->aspen->frames[frame].counts + ASPEN_FRAME_REF);
+    POKE(s, aspen_frame_at(s->aspen, frame)->counts,
+         aspen_frame_at(s->aspen, frame)->counts + ASPEN_FRAME_REF);
     POKE(s, s->parent->pinned_pages, s->parent->pinned_pages + 1);
 }
 

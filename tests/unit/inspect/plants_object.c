@@ -137,21 +137,21 @@ plant_object_no_page(struct scene *s)
 static void
 plant_object_page_offset(struct scene *s)
 {
-    struct aspen_frame *frame = &s->aspen->frames[s->cached];
+    struct aspen_frame *frame = aspen_frame_at(s->aspen, s->cached);
     POKE(s, frame->index, frame->index + 1);
 }
 
 static void
 plant_object_page_owner(struct scene *s)
 {
-    POKE(s, s->aspen->frames[s->cached].owner,
+    POKE(s, aspen_frame_at(s->aspen, s->cached)->owner,
          (uint64_t)(uintptr_t)s->rich->file);
 }
 
 static void
 plant_object_page_type(struct scene *s)
 {
-    POKE(s, s->aspen->frames[s->cached].index,
+    POKE(s, aspen_frame_at(s->aspen, s->cached)->index,
          (uint64_t)ASPEN_FRAME_ANON << ASPEN_FRAME_TYPE_SHIFT | 5000);
 }
 

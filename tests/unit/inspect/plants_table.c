@@ -278,7 +278,7 @@ plant_write_zero_of_a_device(struct scene *s)
     POKE(s, s->parent->data_pages,
          s->parent->data_pages + aspen_vma_pages(vma));
     POKE(s, *slot_at(s->parent, RAW, 0),
-         aspen_entry_make_leaf(ASPEN_ZERO_FRAME, 0,
+         aspen_entry_make_leaf(s->aspen->zero_frame, 0,
                                ASPEN_ENTRY_READ | ASPEN_ENTRY_WRITE |
                                    ASPEN_ENTRY_SPECIAL));
 }

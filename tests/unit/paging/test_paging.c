@@ -91,7 +91,7 @@ test_table_alloc(void **unused)
     for (unsigned level = 0; level < ASPEN_TABLE_LEVELS; level++) {
         uint64_t address = 0x123456789000;
         uint32_t table = new_table(mm, address, level);
-        const struct aspen_frame *frame = &aspen->frames[table];
+        const struct aspen_frame *frame = aspen_frame_at(aspen, table);
         uint64_t first = aspen_align_down(address, aspen_table_span(level));
 
         assert_int_equal(aspen_frame_type(frame), ASPEN_FRAME_TABLE);
@@ -274,8 +274,8 @@ observe(void *context, uint32_t root, uint64_t start, uint64_t end, bool tables)
 
     assert_int_equal(root, flushes->mm->root);
     if (flushes->watched)
-        assert_true(aspen_frame_references(
-                        &flushes->mm->aspen->frames[flushes->watched]) > 0);
+        assert_true(aspen_frame_references(aspen_frame_at(
+                        flushes->mm->aspen, flushes->watched)) > 0);
     flushes->count++;
     flushes->with_tables += tables;
     flushes->start = start;
@@ -309,7 +309,7 @@ mapped_frame(struct aspen *aspen)
 {
     uint32_t frame;
     assert_int_equal(aspen_frame_alloc(aspen, 0, ASPEN_STEP_FRAME, &frame), 0);
-    aspen->frames[frame].counts += ASPEN_FRAME_MAP;
+    aspen_frame_at(aspen, frame)->counts += ASPEN_FRAME_MAP;
     return frame;
 }
 
@@ -391,7 +391,8 @@ test_gather_covers_all(void **unused)
     assert_int_equal(flushes.start, 0x100000);
     assert_int_equal(flushes.end, 0x901000);
     aspen_gather_end(&gather);
-    assert_int_equal(aspen_frame_references(&mm->aspen->frames[last]), 0);
+    assert_int_equal(aspen_frame_references(aspen_frame_at(mm->aspen, last)),
+                     0);
     aspen_posix_observe_tlb(NULL, NULL);
     space_destroy(mm);
 }
@@ -432,7 +433,7 @@ test_gather_quiet(void **unused)
     assert_int_equal(flushes.with_tables, 1);
     assert_int_equal(flushes.start, 0);
     assert_true(flushes.end >= 500 * 0x1000);
-    assert_true(aspen_frame_is_zero(&mm->aspen->frames[table]));
+    assert_true(aspen_frame_is_zero(aspen_frame_at(mm->aspen, table)));
     assert_int_equal(aspen_tables_waiting(mm->aspen), 0);
     aspen_posix_observe_tlb(NULL, NULL);
     space_destroy(mm);
@@ -461,7 +462,7 @@ test_gather_tables_wait(void **unused)
         waiting[i] = aspen_tables_waiting(aspen);
     }
     for (unsigned i = 0; i < ROUNDS; i++)
-        seen[i] = aspen->frames[cut[i]];
+        seen[i] = *aspen_frame_at(aspen, cut[i]);
     aspen_port_rcu_read_unlock();
 
     assert_int_equal(mm->tlb_flushes, ROUNDS);
@@ -472,7 +473,7 @@ test_gather_tables_wait(void **unused)
         assert_int_equal(waiting[i], 2 * (i + 1));
         assert_int_equal(aspen_frame_type(&seen[i]), ASPEN_FRAME_TABLE);
         assert_int_equal(seen[i].owner, 0);
-        assert_true(aspen_frame_is_zero(&aspen->frames[cut[i]]));
+        assert_true(aspen_frame_is_zero(aspen_frame_at(aspen, cut[i])));
     }
     space_destroy(mm);
 }

@@ -211,7 +211,7 @@ other_frames_lead_nowhere(void **state)
 
     helper_import(mm, MIB, 8, MAY_RW, NULL, 0);
     assert_int_equal(helper_import_pages(mm, MIB, 8, ASPEN_IMPORT_ZERO, 0), 0);
-    assert_int_equal(walk(aspen, ASPEN_ZERO_FRAME, 8).count, 0);
+    assert_int_equal(walk(aspen, aspen->zero_frame, 8).count, 0);
     assert_int_equal(walk(aspen, mm->root, 8).count, 0);
     assert_int_equal(aspen_frame_alloc(aspen, 0, ASPEN_STEP_FRAME, &frame), 0);
     assert_int_equal(aspen_rmap_count(aspen, frame), 0);
