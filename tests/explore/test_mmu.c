@@ -25,6 +25,14 @@
 #define FLAGS MMU_FLAGS_FAULT
 #endif
 
+/* What the page is when the tasks begin. */
+enum start {
+    ANON,
+    FREED,  /* MADV_FREE came before */
+    FORKED, /* a child shares it */
+    SHARED, /* a file's, mapped shared */
+};
+
 /* What one run works on; the machine is made anew for each. */
 static struct {
     struct aspen *aspen;
@@ -32,8 +40,7 @@ static struct {
     struct aspen_mm *child;
     struct aspen_object *object;
     char disk[PAGE];
-    bool shared;  /* a file, mapped shared; else anonymous */
-    bool freed;   /* MADV_FREE came before */
+    enum start start;
     bool written; /* the processor's write went through */
     char child_saw;
     uint64_t at; /* where the page is in the end */
@@ -74,15 +81,23 @@ access_byte(unsigned cpu, struct aspen_mm *mm, uint64_t address,
     return byte;
 }
 
+/* The second MMU takes in what is there. */
+static void
+load_second(void)
+{
+    mmu_load(MMU_SECOND, scene.mm->root, START, START + PAGE, 1);
+}
+
 static void
 map(void)
 {
     struct aspen_object_args object = {
         .kind = ASPEN_OBJECT_FILE, .size_bytes = PAGE, .pager = &pager};
 
-    if (scene.shared)
+    if (scene.start == SHARED)
         must(aspen_object_create(scene.aspen, &object, &scene.object));
-    explore_map(scene.mm, START, 1, RW | (scene.shared ? ASPEN_VM_SHARED : 0),
+    explore_map(scene.mm, START, 1,
+                RW | (scene.start == SHARED ? ASPEN_VM_SHARED : 0),
                 scene.object);
 }
 
@@ -111,11 +126,15 @@ setup(void *unused)
     must(aspen_mm_activate(scene.mm, CPU));
     map();
     access_byte(CPU, scene.mm, START, MMU_WRITE, '1');
-    if (scene.freed) {
+    if (scene.start == FREED) {
         must(aspen_madvise(scene.mm, START, PAGE, ASPEN_MADV_FREE));
         access_byte(CPU, scene.mm, START, MMU_READ, 0);
     }
-    mmu_load(MMU_SECOND, scene.mm->root, 16);
+    if (scene.start == FORKED) {
+        must(aspen_fork(scene.mm, &scene.child));
+        scene.child_saw = '1';
+    }
+    load_second();
 }
 
 /* ---- The processor ----------------------------------------------------- */
@@ -142,15 +161,14 @@ read_task(void *unused)
     int error = told_run(CPU, scene.mm, START, MMU_READ, &byte, 1);
     if (!error && byte != '1' && byte != 0)
         sim_fail("the processor reads what nobody wrote");
-    mmu_load(MMU_SECOND, scene.mm->root, 16);
+    load_second();
 }
 
-/* The second MMU alone takes in what is there. */
 static void
 second_task(void *unused)
 {
     (void)unused;
-    mmu_load(MMU_SECOND, scene.mm->root, 16);
+    load_second();
 }
 
 /* What was cached before the call is gone now that it has returned. */
@@ -193,6 +211,23 @@ discard_task(void *unused)
 }
 
 static void
+guard_task(void *unused)
+{
+    uint64_t since = mmu_now();
+
+    (void)unused;
+    must(aspen_madvise(scene.mm, START, PAGE, ASPEN_MADV_GUARD_INSTALL));
+    gone(since, false, "guards");
+}
+
+static void
+free_task(void *unused)
+{
+    (void)unused;
+    must(aspen_madvise(scene.mm, START, PAGE, ASPEN_MADV_FREE));
+}
+
+static void
 sync_task(void *unused)
 {
     uint64_t since = mmu_now();
@@ -222,20 +257,34 @@ fork_task(void *unused)
 }
 
 static void
-move_task(void *unused)
+move_page(unsigned flags)
 {
     struct aspen_mremap_args args = {
         .address = START,
         .old_bytes = PAGE,
         .new_bytes = PAGE,
-        .flags = ASPEN_MREMAP_MAYMOVE | ASPEN_MREMAP_FIXED,
+        .flags = ASPEN_MREMAP_MAYMOVE | ASPEN_MREMAP_FIXED | flags,
         .new_address = OTHER,
     };
     uint64_t since = mmu_now();
 
-    (void)unused;
     must(aspen_mremap(scene.mm, &args, &scene.at));
     gone(since, false, "mremap");
+}
+
+static void
+move_task(void *unused)
+{
+    (void)unused;
+    move_page(0);
+}
+
+/* Nothing is removed afterwards, which would have brackets of its own. */
+static void
+move_only_task(void *unused)
+{
+    (void)unused;
+    move_page(ASPEN_MREMAP_DONTUNMAP);
 }
 
 /* ---- Afterwards -------------------------------------------------------- */
@@ -291,7 +340,7 @@ check_memory(void *unused)
     leave(&scene.child); /* who else maps the page keeps it */
     must(aspen_madvise(scene.mm, scene.at, PAGE, ASPEN_MADV_PAGEOUT));
     char has = access_byte(CPU, scene.mm, scene.at, MMU_READ, 0);
-    if (has != wants && (scene.written || !scene.freed))
+    if (has != wants && (scene.written || scene.start != FREED))
         sim_fail("a write is lost");
     tear_down();
 }
@@ -307,8 +356,7 @@ check_nothing(void *unused)
 
 struct row {
     const char *name;
-    bool shared;
-    bool freed;
+    enum start start;
     void (*tasks[3])(void *context);
     void (*check)(void *context);
 };
@@ -318,8 +366,7 @@ explore_row(const struct row *row)
 {
     struct sim_program program = {.setup = setup, .check = row->check};
 
-    scene.shared = row->shared;
-    scene.freed = row->freed;
+    scene.start = row->start;
     while (program.tasks < 3 && row->tasks[program.tasks]) {
         program.task[program.tasks] = row->tasks[program.tasks];
         program.tasks++;
@@ -331,29 +378,15 @@ static void
 anonymous_memory(void **state)
 {
     static const struct row rows[] = {
-        {"write, munmap",
-         false,
-         false,
-         {write_task, munmap_task},
-         check_nothing},
-        {"write, mprotect",
-         false,
-         false,
-         {write_task, protect_task},
-         check_memory},
-        {"read, munmap", false, false, {read_task, munmap_task}, check_nothing},
-        {"second MMU, munmap",
-         false,
-         false,
-         {second_task, munmap_task},
-         check_nothing},
+        {"write, munmap", ANON, {write_task, munmap_task}, check_nothing},
+        {"write, mprotect", ANON, {write_task, protect_task}, check_memory},
+        {"read, munmap", ANON, {read_task, munmap_task}, check_nothing},
         {"read, DONTNEED twice",
-         false,
-         false,
+         ANON,
          {read_task, discard_task, discard_task},
          check_nothing},
-        {"write, fork", false, false, {write_task, fork_task}, check_memory},
-        {"write, mremap", false, false, {write_task, move_task}, check_memory},
+        {"write, fork", ANON, {write_task, fork_task}, check_memory},
+        {"write, mremap", ANON, {write_task, move_task}, check_memory},
     };
 
     (void)state;
@@ -365,19 +398,10 @@ static void
 lazily_freed_memory(void **state)
 {
     static const struct row rows[] = {
-        {"freed: write, fork",
-         false,
-         true,
-         {write_task, fork_task},
-         check_memory},
-        {"freed: write, mremap",
-         false,
-         true,
-         {write_task, move_task},
-         check_memory},
+        {"freed: write, fork", FREED, {write_task, fork_task}, check_memory},
+        {"freed: write, mremap", FREED, {write_task, move_task}, check_memory},
         {"freed: write, mprotect",
-         false,
-         true,
+         FREED,
          {write_task, protect_task},
          check_memory},
     };
@@ -391,32 +415,44 @@ static void
 shared_file(void **state)
 {
     static const struct row rows[] = {
-        {"file: write, sync", true, false, {write_task, sync_task}, check_disk},
-        {"file: write, munmap",
-         true,
-         false,
-         {write_task, munmap_task},
-         check_disk},
+        {"file: write, sync", SHARED, {write_task, sync_task}, check_disk},
+        {"file: write, munmap", SHARED, {write_task, munmap_task}, check_disk},
         {"file: write, munmap, sync",
-         true,
-         false,
+         SHARED,
          {write_task, munmap_task, sync_task},
          check_disk},
         {"file: write, mprotect, sync",
-         true,
-         false,
+         SHARED,
          {write_task, protect_task, sync_task},
          check_disk},
         {"file: write, DONTNEED, sync",
-         true,
-         false,
+         SHARED,
          {write_task, discard_task, sync_task},
          check_disk},
         {"file: write, resize",
-         true,
-         false,
+         SHARED,
          {write_task, resize_task},
          check_nothing},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
+        explore_row(&rows[i]);
+}
+
+/* It takes in what is there beside everything that has brackets. */
+static void
+second_mmu(void **state)
+{
+#define BESIDE(call, start)                                                    \
+    {                                                                          \
+        "second MMU, " #call, start, {second_task, call##_task}, check_nothing \
+    }
+    static const struct row rows[] = {
+        BESIDE(munmap, ANON),    BESIDE(protect, ANON), BESIDE(discard, ANON),
+        BESIDE(guard, ANON),     BESIDE(free, ANON),    BESIDE(fork, ANON),
+        BESIDE(move_only, ANON), BESIDE(write, FORKED), BESIDE(sync, SHARED),
+        BESIDE(resize, SHARED),
     };
 
     (void)state;
@@ -431,6 +467,7 @@ main(void)
         cmocka_unit_test(anonymous_memory),
         cmocka_unit_test(lazily_freed_memory),
         cmocka_unit_test(shared_file),
+        cmocka_unit_test(second_mmu),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -149,8 +149,8 @@ reload(const struct space *space, const char *unused)
     (void)unused;
     mmu_leave(space->cpu, space->root);
     mmu_leave(MMU_SECOND, space->root);
-    uint64_t seen = mmu_load(space->cpu, space->root, LEAVES);
-    mmu_load(MMU_SECOND, space->root, LEAVES);
+    uint64_t seen = mmu_load(space->cpu, space->root, 0, UINT64_MAX, LEAVES);
+    mmu_load(MMU_SECOND, space->root, 0, UINT64_MAX, LEAVES);
     __atomic_fetch_add(&beside.spent, seen + 32, __ATOMIC_RELAXED);
 }
 

@@ -26,6 +26,7 @@ count_leads(const struct mmu_cached *cached, bool more)
     if (cached->number < mmu.config.frames &&
         !(cached->leaf && cached->level > 0))
         count = &mmu.leads[cached->number];
+    ASPEN_PORT_ATOMIC_POINT(count, true);
     if (more)
         __atomic_fetch_add(count, 1, __ATOMIC_ACQ_REL);
     else

@@ -107,8 +107,10 @@ mmu_frames_changed(uint32_t first, uint32_t count, const char *what,
 
     if (!mmu.attached || first >= mmu.config.frames)
         return;
-    for (uint32_t i = 0; i < count && first + i < mmu.config.frames; i++)
+    for (uint32_t i = 0; i < count && first + i < mmu.config.frames; i++) {
+        ASPEN_PORT_ATOMIC_POINT(&mmu.leads[first + i], false);
         leads |= __atomic_load_n(&mmu.leads[first + i], __ATOMIC_ACQUIRE);
+    }
     if (!leads && !__atomic_load_n(&mmu.large, __ATOMIC_ACQUIRE))
         return;
     mmu_each(leads_to, &frames, what);

@@ -25,6 +25,10 @@
 #include "format.h"
 #include "mmu.h"
 
+#ifndef ASPEN_PORT_ATOMIC_POINT
+#define ASPEN_PORT_ATOMIC_POINT(address, is_write) ((void)0)
+#endif
+
 #define TOP     3u
 #define ENTRIES 512u
 #define PAGE    ((uint64_t)4096)

@@ -87,6 +87,8 @@ struct load {
     struct mmu_cpu *cpu;
     bool second;
     bool sets;
+    uint64_t start; /* where to look */
+    uint64_t end;
     uint64_t left;
     uint64_t seen;
     uint64_t ended; /* brackets, when it began */
@@ -127,26 +129,32 @@ load_entry(struct load *load, struct mmu_walk *walk, uint64_t *entry)
     }
 }
 
-/* All below a table. */
+/* All below a table. Where others may go on before each look, nothing is
+ * looked at but so: what has not come yet depends on them too. */
 static void
 load_below(struct load *load, const struct mmu_walk *walk)
 {
     uint64_t *entries = mmu_walk_entry(walk->table, walk->level, 0);
+    uint64_t span = mmu_span_of(walk->level);
 
     load->seen += 16; /* what it takes */
     for (unsigned i = 0; entries && i < ENTRIES && load->left; i++) {
-        if (!__atomic_load_n(&entries[i], __ATOMIC_RELAXED))
-            continue;
         struct mmu_walk next = *walk;
-        next.address += i * mmu_span_of(walk->level);
+        next.address += i * span;
+        if (!mmu_overlap(load->start, load->end, next.address, span) ||
+            (!walk->points && !__atomic_load_n(&entries[i], __ATOMIC_RELAXED)))
+            continue;
         load_entry(load, &next, &entries[i]);
     }
 }
 
 uint64_t
-mmu_load(unsigned number, uint32_t root, uint64_t most)
+mmu_load(unsigned number, uint32_t root, uint64_t start, uint64_t end,
+         uint64_t most)
 {
     struct load load = {
+        .start = start,
+        .end = end,
         .cpu = &mmu.cpus[number],
         .second = number == MMU_SECOND,
         .sets = number != MMU_SECOND && mmu.config.flags == MMU_FLAGS_SET,

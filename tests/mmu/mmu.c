@@ -10,10 +10,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#ifndef ASPEN_PORT_ATOMIC_POINT
-#define ASPEN_PORT_ATOMIC_POINT(address, is_write) ((void)0)
-#endif
-
 struct mmu_state mmu;
 
 /* ---- Breaches ------------------------------------------------------------ */

@@ -77,9 +77,11 @@ bool mmu_attached(void);
 bool mmu_access(unsigned cpu, uint32_t root, uint64_t address,
                 enum mmu_access access, void *bytes, size_t length);
 
-/* Cache all that is in the tables, `most` leaves at most, as speculation may;
- * what was there before stays. Returns a measure of the work. */
-uint64_t mmu_load(unsigned cpu, uint32_t root, uint64_t most);
+/* Cache all that the tables have of [start, end), `most` leaves at most, as
+ * speculation may; what was there before stays. Returns a measure of the
+ * work. */
+uint64_t mmu_load(unsigned cpu, uint32_t root, uint64_t start, uint64_t end,
+                  uint64_t most);
 
 /* The CPU leaves the space and keeps nothing of it. */
 void mmu_leave(unsigned cpu, uint32_t root);

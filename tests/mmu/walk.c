@@ -6,10 +6,6 @@
 
 #include <inttypes.h>
 
-#ifndef ASPEN_PORT_ATOMIC_POINT
-#define ASPEN_PORT_ATOMIC_POINT(address, is_write) ((void)0)
-#endif
-
 uint64_t *
 mmu_walk_entry(uint64_t table, unsigned level, uint64_t address)
 {
