@@ -493,6 +493,7 @@ struct aspen {
     struct aspen_table_waiting tables_waiting;
     uint64_t tables;      /* atomic: tables in use, top tables included */
     uint64_t tlb_flushes; /* atomic */
+    struct aspen_cache gather_cache;
 
     /* space */
     struct aspen_cache mm_cache;

@@ -35,6 +35,8 @@ enum aspen_step {
     ASPEN_STEP_INTERRUPT,  /* a poll for a fatal signal */
     ASPEN_STEP_OBJECT,     /* memory for an object (no step of fork) */
     ASPEN_STEP_NAME,       /* memory for a name of memory (neither) */
+    ASPEN_STEP_GATHER,     /* memory for frames that wait for a TLB flush; no
+                              call fails by it, it flushes once more */
     ASPEN_STEP_KINDS
 };
 

@@ -10,7 +10,7 @@
  * tests/unit/machine/test_machine.c.
  */
 #include "frames/pins.h"
-#include "paging/entry.h"
+#include "paging/gather.h"
 #include "machine/charge.h"
 #include "machine/swap_map.h"
 
@@ -41,6 +41,8 @@ static const struct cache_plan cache_plans[] = {
      sizeof(struct aspen_object), ASPEN_STEP_OBJECT, true},
     {offsetof(struct aspen, name_cache), "name", sizeof(struct aspen_name),
      ASPEN_STEP_NAME, false},
+    {offsetof(struct aspen, gather_cache), "gather",
+     sizeof(struct aspen_gather_batch), ASPEN_STEP_GATHER, false},
 };
 
 static struct aspen_cache *

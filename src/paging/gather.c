@@ -11,7 +11,7 @@
  *     to take away there and not flushed yet (paging/table.h, "Pending").
  *
  * Called by whoever takes entries away. The first test to break is
- * tests/unit/paging/test_paging.c.
+ * tests/unit/paging/test_paging.c, or test_gather.c beside it.
  */
 #include "paging/gather.h"
 
@@ -24,16 +24,29 @@ gather_forget(struct aspen_gather *gather)
     gather->before_unlink = false;
 }
 
+/* Frames go into `own` again. */
+static void
+gather_restart(struct aspen_gather *gather)
+{
+    gather->frames = gather->own;
+    gather->written = gather->own_written;
+    gather->count = 0;
+    gather->capacity = ASPEN_GATHER_FRAMES;
+    gather->batch_count = 0;
+    memset(gather->own_written, 0, sizeof(gather->own_written));
+}
+
 void
 aspen_gather_begin(struct aspen_gather *gather, struct aspen_mm *mm, bool quiet)
 {
     gather->mm = mm;
     gather->quiet = quiet;
     gather->tables = 0;
-    gather->count = 0;
+    gather->batches = NULL;
+    gather->spare = NULL;
     gather->looked_start = UINT64_MAX;
     gather->looked_end = 0;
-    memset(gather->written, 0, sizeof(gather->written));
+    gather_restart(gather);
     gather_forget(gather);
     if (!quiet)
         aspen_tlb_pending_begin(mm);
@@ -66,28 +79,52 @@ gather_free_tables(struct aspen_gather *gather)
     }
 }
 
-/* Frames that could be written until the flush. */
+/* Those of the frames that could be written until the flush are dirty. */
 static void
-gather_note_written(struct aspen_gather *gather)
+note_written(struct aspen *aspen, const uint32_t *frames,
+             const uint64_t *written, unsigned count)
 {
-    struct aspen *aspen = gather->mm->aspen;
-
-    for (unsigned i = 0; i < ASPEN_ARRAY_SIZE(gather->written); i++) {
-        for (uint64_t left = gather->written[i]; left; left &= left - 1) {
-            uint32_t frame = gather->frames[64 * i + aspen_lowest_bit(left)];
+    for (unsigned i = 0; i < count; i += 64) {
+        for (uint64_t left = written[i / 64]; left; left &= left - 1) {
+            uint32_t frame = frames[i + aspen_lowest_bit(left)];
             uint64_t *index = &aspen_frame_at(aspen, frame)->index;
             if (!(aspen_load_relaxed(index) & ASPEN_FRAME_DIRTY))
                 aspen_fetch_or(index, ASPEN_FRAME_DIRTY);
         }
-        gather->written[i] = 0;
     }
+}
+
+static void
+release(struct aspen *aspen, uint32_t *frames, const uint64_t *written,
+        unsigned count)
+{
+    if (!count)
+        return;
+    note_written(aspen, frames, written, count);
+    aspen_frames_release(aspen, frames, count,
+                         ASPEN_FRAME_REF + ASPEN_FRAME_MAP);
+}
+
+/* What is in the batches, which are given back. */
+static void
+release_batches(struct aspen_gather *gather)
+{
+    struct aspen *aspen = gather->mm->aspen;
+    unsigned count = gather->count; /* of the last one */
+
+    while (gather->batches) {
+        struct aspen_gather_batch *batch = gather->batches;
+        gather->batches = batch->next;
+        release(aspen, batch->frames, batch->written, count);
+        aspen_cache_free(&aspen->gather_cache, batch);
+        count = ASPEN_GATHER_BATCH_FRAMES;
+    }
+    gather->count = ASPEN_GATHER_FRAMES;
 }
 
 void
 aspen_gather_flush(struct aspen_gather *gather)
 {
-    unsigned count = gather->count;
-
     /* Nobody runs in a quiet space, so nobody looks at frames that its TLB
      * entries still lead to; but a CPU that was the last to run in it may
      * walk its tables on its own. One flush at the end, then the tables. */
@@ -95,12 +132,57 @@ aspen_gather_flush(struct aspen_gather *gather)
         gather_flush_tlb(gather);
         gather_free_tables(gather);
     }
-    gather_note_written(gather);
-    gather->count = 0;
-    if (count)
-        aspen_frames_release(gather->mm->aspen, gather->frames, count,
-                             ASPEN_FRAME_REF + ASPEN_FRAME_MAP);
+    if (gather->batches)
+        release_batches(gather);
+    release(gather->mm->aspen, gather->own, gather->own_written, gather->count);
+    gather_restart(gather);
 }
+
+/* ---- Batches ----------------------------------------------------------- */
+
+/* One more, unless too many frames wait or there is no memory: NULL. */
+static struct aspen_gather_batch *
+take_batch(struct aspen_gather *gather)
+{
+    struct aspen *aspen = gather->mm->aspen;
+    uint32_t most = aspen->config.frames / ASPEN_GATHER_BATCH_PER_FRAMES;
+
+    if (gather->quiet || gather->batch_count >= most ||
+        gather->batch_count >= ASPEN_GATHER_BATCHES_MAX)
+        return NULL;
+    return aspen_cache_alloc(&aspen->gather_cache);
+}
+
+void
+aspen_gather_continue(struct aspen_gather *gather)
+{
+    struct aspen_gather_batch *batch =
+        gather->spare ? gather->spare : take_batch(gather);
+
+    if (!batch) {
+        aspen_gather_flush(gather);
+        return;
+    }
+    gather->spare = NULL;
+    batch->next = gather->batches;
+    gather->batches = batch;
+    gather->batch_count++;
+    gather->frames = batch->frames;
+    gather->written = batch->written;
+    gather->count = 0;
+    gather->capacity = ASPEN_GATHER_BATCH_FRAMES;
+    memset(batch->written, 0, sizeof(batch->written));
+}
+
+void
+aspen_gather_take_spare(struct aspen_gather *gather)
+{
+    gather->spare = take_batch(gather);
+    if (!gather->spare)
+        aspen_gather_flush(gather);
+}
+
+/* ---- Tables, and the end ----------------------------------------------- */
 
 void
 aspen_gather_table(struct aspen_gather *gather, uint32_t table)
@@ -129,4 +211,5 @@ aspen_gather_end(struct aspen_gather *gather)
     gather_free_tables(gather);
     if (!gather->quiet)
         aspen_tlb_pending_end(gather->mm);
+    aspen_cache_free(&gather->mm->aspen->gather_cache, gather->spare);
 }

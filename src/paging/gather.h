@@ -8,11 +8,20 @@
  *     ... clear entries; aspen_gather_frame(), aspen_gather_table() ...
  *     aspen_gather_end(&gather);
  *
- * It allocates nothing and cannot fail: when its batch is full it flushes and
- * frees what it has. `quiet` says that nobody runs in the space and no walker
- * can reach its tables (exit, recovery). Then frames are freed as they come,
- * and tables after the one flush at the end. Otherwise frames wait for a flush,
- * and tables for a flush and a grace period.
+ * It cannot fail. When it has no room for more frames it takes a batch, and
+ * another one; when there is no memory for one, or as many frames wait as may,
+ * it flushes and frees what it has:
+ *
+ *     own[128]      batch -> batch -> ...     spare
+ *     full          full     filling          empty, for the next table
+ *
+ * What waits is at most a quarter of the machine's frames, and never more than
+ * 61,568 (240 MiB), so that a gigabyte goes with five flushes.
+ *
+ * `quiet` says that nobody runs in the space and no walker can reach its tables
+ * (exit, recovery). Then frames are freed as they come, and tables after the
+ * one flush at the end. Otherwise frames wait for a flush, and tables for a
+ * flush and a grace period.
  *
  * Who only takes rights off entries gathers no frames: just the range.
  */
@@ -22,6 +31,22 @@
 #include "paging/table.h"
 
 #define ASPEN_GATHER_FRAMES 128
+
+/* A batch has room for what a table maps: so many frames, in 3,968 bytes. */
+#define ASPEN_GATHER_BATCH_FRAMES 960
+#define ASPEN_GATHER_BATCHES_MAX  64
+/* A batch for so many frames of the machine: what waits is a quarter of them.
+ */
+#define ASPEN_GATHER_BATCH_PER_FRAMES (4 * ASPEN_GATHER_BATCH_FRAMES)
+
+ASPEN_STATIC_ASSERT(ASPEN_GATHER_BATCH_FRAMES >= ASPEN_TABLE_ENTRIES,
+                    "one spare batch is enough for a table");
+
+struct aspen_gather_batch {
+    struct aspen_gather_batch *next; /* the one before */
+    uint64_t written[ASPEN_GATHER_BATCH_FRAMES / 64];
+    uint32_t frames[ASPEN_GATHER_BATCH_FRAMES];
+};
 
 struct aspen_gather {
     struct aspen_mm *mm;
@@ -33,10 +58,18 @@ struct aspen_gather {
     uint64_t looked_start; /* what was looked at, from the begin on */
     uint64_t looked_end;
     uint32_t tables; /* list through table_next */
+
+    /* Where frames go now: `own`, or the last of the batches. */
+    uint32_t *frames;
+    uint64_t *written; /* bit i: frames[i] could be written until the flush */
     unsigned count;
-    uint64_t written[ASPEN_GATHER_FRAMES / 64]; /* bit i: frames[i] could be
-                                                   written until the flush */
-    uint32_t frames[ASPEN_GATHER_FRAMES];
+    unsigned capacity;
+    struct aspen_gather_batch *batches; /* the last one first; all others are
+                                           full, and so is `own` */
+    struct aspen_gather_batch *spare;
+    unsigned batch_count; /* without the spare */
+    uint64_t own_written[ASPEN_GATHER_FRAMES / 64];
+    uint32_t own[ASPEN_GATHER_FRAMES];
 };
 
 void aspen_gather_begin(struct aspen_gather *gather, struct aspen_mm *mm,
@@ -67,6 +100,25 @@ aspen_gather_looks(struct aspen_gather *gather, uint64_t start, uint64_t end)
 /* Flush and release what has been gathered. */
 void aspen_gather_flush(struct aspen_gather *gather);
 
+/* There is no room for another frame: a batch, or a flush. */
+void aspen_gather_continue(struct aspen_gather *gather);
+
+/* No room for all of a table: a spare batch, or a flush. */
+void aspen_gather_take_spare(struct aspen_gather *gather);
+
+/*
+ * Before a table is locked from which many frames may come: who has gathered
+ * thousands flushes now if he has to, since giving them back takes too long
+ * below a spin lock. Context: no spin lock is held.
+ */
+static inline void
+aspen_gather_prepare(struct aspen_gather *gather)
+{
+    if (aspen_unlikely(gather->batches && !gather->spare) &&
+        gather->capacity - gather->count < ASPEN_TABLE_ENTRIES)
+        aspen_gather_take_spare(gather);
+}
+
 /*
  * One mapping of `frame` is gone: after the flush it loses one reference and
  * one map count. Context: a table lock may be held (flushing does not sleep).
@@ -74,8 +126,8 @@ void aspen_gather_flush(struct aspen_gather *gather);
 static inline void
 aspen_gather_frame(struct aspen_gather *gather, uint32_t frame)
 {
-    if (aspen_unlikely(gather->count == ASPEN_GATHER_FRAMES))
-        aspen_gather_flush(gather);
+    if (aspen_unlikely(gather->count == gather->capacity))
+        aspen_gather_continue(gather);
     gather->frames[gather->count++] = frame;
 }
 

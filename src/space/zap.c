@@ -156,6 +156,7 @@ zap_table(struct zap *zap, uint32_t table, unsigned level, uint64_t start,
           uint64_t end)
 {
     if (level == 0) {
+        aspen_gather_prepare(zap->gather);
         if (aspen_unlikely(zap->what == ASPEN_ZAP_TO_GUARDS))
             guard_last_level(zap, table, start, end);
         else
