@@ -235,6 +235,26 @@ copy_too_task(void *unused)
     copy_as(1);
 }
 
+/* An atomic step on a word that the kernel shares with the program. */
+static void
+step_task(void *unused)
+{
+    const uint64_t address = START + at(1);
+    uint32_t word = scene.old * 0x01010101u, before;
+    int error;
+
+    (void)unused;
+    for (;;) {
+        error = aspen_futex_compare_exchange(scene.parent, address, word,
+                                             (word & ~0xffu) | NEW, &before);
+        if (error || before == word)
+            break;
+        word = before; /* the page was dropped, or freed */
+    }
+    must_or_planned(error);
+    scene.wrote[1] = !error;
+}
+
 /* A store, as a processor does it: at that moment its entry is writable. 0, or
  * an error of the fault. */
 static int
@@ -497,6 +517,14 @@ test_plain(void **state)
          {store_task, device_task},
          WRITABLE,
          SHARED},
+        {"a step beside a store", {step_task, store_task}, WRITABLE, NOTHING},
+        {"a step beside a copy", {step_task, copy_task}, WRITABLE, NOTHING},
+        {"a step beside a fork", {step_task, fork_task}, WRITABLE, SHARED},
+        {"a step beside a child's exit",
+         {step_task, child_exit_task},
+         SHARED,
+         SHARED},
+        {"a step beside PAGEOUT", {step_task, pageout_task}, LAZY, LAZY},
         {"a store beside a reader", {store_task, read_task}, WRITABLE, SHARED},
         {"a copy beside PAGEOUT", {copy_task, pageout_task}, LAZY, LAZY},
         {"a store beside PAGEOUT", {store_task, pageout_task}, LAZY, LAZY},

@@ -488,6 +488,21 @@ CALL(aspen_write_memory,
      (struct aspen_mm * mm, uint64_t address, const void *bytes,
       uint64_t length_bytes, unsigned flags, uint64_t *done),
      (mm, address, bytes, length_bytes, flags, done))
+CALL(aspen_futex_load,
+     (struct aspen_mm * mm, uint64_t address, uint32_t *value),
+     (mm, address, value))
+CALL(aspen_futex_add,
+     (struct aspen_mm * mm, uint64_t address, uint32_t addend,
+      uint32_t *before),
+     (mm, address, addend, before))
+CALL(aspen_futex_compare_exchange,
+     (struct aspen_mm * mm, uint64_t address, uint32_t expected,
+      uint32_t desired, uint32_t *before),
+     (mm, address, expected, desired, before))
+CALL(aspen_futex_key_get,
+     (struct aspen_mm * mm, uint64_t address, unsigned flags,
+      struct aspen_futex_key *key),
+     (mm, address, flags, key))
 CALL(aspen_populate,
      (struct aspen_mm * mm, uint64_t address, uint64_t length_bytes,
       unsigned access, uint64_t *done),

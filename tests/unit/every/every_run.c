@@ -355,6 +355,50 @@ run_fault_with_rights(struct every *e, const struct call *call)
                                    (unsigned)call->flags, ASPEN_RIGHTS_START);
 }
 
+/* After an error nothing is answered. */
+int
+run_futex_load(struct every *e, const struct call *call)
+{
+    uint32_t value = 0xee;
+
+    int error = aspen_futex_load(e->mm, AT(call->first), &value);
+    assert_true(!error || value == 0xee);
+    return error;
+}
+
+int
+run_futex_add(struct every *e, const struct call *call)
+{
+    uint32_t before = 0xee;
+
+    int error = aspen_futex_add(e->mm, AT(call->first), 1, &before);
+    assert_true(!error || before == 0xee);
+    return error;
+}
+
+int
+run_futex_compare_exchange(struct every *e, const struct call *call)
+{
+    uint32_t before = 0xee;
+
+    int error =
+        aspen_futex_compare_exchange(e->mm, AT(call->first), 1, 2, &before);
+    assert_true(!error || before == 0xee);
+    return error;
+}
+
+int
+run_futex_key_get(struct every *e, const struct call *call)
+{
+    struct aspen_futex_key key = {.offset_bytes = 0xee};
+
+    int error = aspen_futex_key_get(e->mm, AT(call->first), call->flags, &key);
+    assert_true(!error || key.offset_bytes == 0xee);
+    if (!error)
+        aspen_futex_key_put(&key);
+    return error;
+}
+
 /* What a copy says it has done, it has done. */
 int
 run_read_memory(struct every *e, const struct call *call)
