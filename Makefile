@@ -185,6 +185,8 @@ UNIT_EXTRA_test_validate := $(wildcard tests/unit/inspect/plants_*.c)
 LDFLAGS_test_memory := -Wl,--wrap=aspen_port_memory_alloc \
     -Wl,--wrap=aspen_port_memory_free
 LDFLAGS_test_at_once := -Wl,--wrap=aspen_port_rcu_defer
+LDFLAGS_test_bounds := -Wl,--wrap=aspen_port_memory_alloc \
+    -Wl,--wrap=aspen_port_memory_free
 
 # $(call unit_test,VARIANT,DIRECTORY,NAME,SOURCES)
 define unit_test

@@ -38,6 +38,9 @@ struct plan {
     struct aspen_vma *tail;  /* the range's part of its last VMA */
     struct aspen_list links;
     struct aspen_tree_reserve reserve;
+    bool rehearses; /* many stores */
+    struct aspen_tree_rehearsal rehearsal;
+    int rehearsal_error;
     uint64_t low; /* of all that will be stored */
     uint64_t high;
 
@@ -263,6 +266,85 @@ give_back(struct plan *plan)
     aspen_anon_vma_links_release(mm->aspen, &plan->links);
 }
 
+/* ---- Reserve: nodes for many stores ------------------------------------ */
+
+/* As the first walk did it, which has made the parts. */
+static int
+rehearse_change(struct aspen_change_walk *walk,
+                const struct aspen_change_step *step, struct aspen_vma **vma)
+{
+    const struct plan *plan = plan_of(walk);
+
+    if (!step->at_start || !step->at_end)
+        *vma = step->at_start ? plan->tail : plan->head;
+    return 0;
+}
+
+/* The same; links are there. */
+static int
+rehearse_merge(struct aspen_change_walk *walk,
+               const struct aspen_change_step *step,
+               struct aspen_candidate *survivor)
+{
+    const struct aspen_vma *source = anon_vma_source(step, survivor);
+    (void)walk;
+
+    if (source) {
+        survivor->anon_vma = source->anon_vma;
+        survivor->single = aspen_anon_vma_is_single(source);
+    }
+    return 0;
+}
+
+static void
+rehearse_store(struct aspen_change_walk *walk,
+               const struct aspen_candidate *vma)
+{
+    struct plan *plan = plan_of(walk);
+
+    if (!plan->rehearsal_error)
+        plan->rehearsal_error = aspen_tree_rehearse_store(
+            &plan->rehearsal, vma->start, vma->end - 1, vma->vma);
+}
+
+static const struct aspen_change_steps rehearse_steps = {
+    .change = rehearse_change,
+    .merge = rehearse_merge,
+    .store = rehearse_store,
+};
+
+static int
+rehearse(struct plan *plan)
+{
+    struct aspen_tree *vmas = &plan->walk.change->mm->vmas;
+
+    plan->rehearsal_error = 0;
+    int error = aspen_tree_rehearse_begin(&plan->rehearsal, vmas);
+    if (error)
+        return error;
+    aspen_change_walk_again(&plan->walk, &rehearse_steps);
+    aspen_tree_rehearse_end(&plan->rehearsal);
+    return plan->rehearsal_error ? plan->rehearsal_error
+                                 : aspen_tree_reserve_rehearsed(
+                                       vmas, &plan->reserve, &plan->rehearsal);
+}
+
+static int
+reserve_nodes(struct plan *plan)
+{
+    struct aspen_tree *vmas = &plan->walk.change->mm->vmas;
+
+    plan->rehearses = aspen_tree_rehearsal_pays(vmas, plan->stores);
+    if (plan->rehearses)
+        return rehearse(plan);
+    return plan->stores ? aspen_tree_reserve_within(vmas, &plan->reserve,
+                                                    &plan->cursor, plan->stores,
+                                                    plan->low, plan->high - 1)
+                        : 0;
+}
+
+/* ---- Reserve: all of it ------------------------------------------------ */
+
 /* All that commit needs, charge included, or an error and nothing is left. */
 static int
 reserve(struct plan *plan)
@@ -274,10 +356,8 @@ reserve(struct plan *plan)
     if (error)
         return error;
     error = aspen_change_walk(&plan->walk, &reserve_steps);
-    if (!error && plan->stores)
-        error =
-            aspen_tree_reserve_within(&mm->vmas, &plan->reserve, &plan->cursor,
-                                      plan->stores, plan->low, plan->high - 1);
+    if (!error)
+        error = reserve_nodes(plan);
     if (!error)
         return 0;
     give_back(plan);

@@ -289,12 +289,6 @@ abort_vma(struct aspen_move *move)
         aspen_object_put(object);
 }
 
-unsigned
-aspen_move_stores(const struct aspen_move *move)
-{
-    return 1 + (move->source.first ? 1u : 0) + (move->target.first ? 1u : 0);
-}
-
 /* Of everything that commit stores. */
 static int
 reserve_tree(struct aspen_move *move)

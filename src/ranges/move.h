@@ -107,8 +107,9 @@ aspen_move_reserve(struct aspen_move *move,
                    const struct aspen_move_neighbours *neighbours);
 void aspen_move_abort(struct aspen_move *move);
 
-/* The most stores that commit makes. */
-unsigned aspen_move_stores(const struct aspen_move *move);
+/* The most stores that commit makes: what is at the target goes, the new
+ * mapping comes, the old one goes. */
+#define ASPEN_MOVE_STORES 3
 
 /* A special mapping may say no, the last that can: 0, or what it says; it is
  * told of the way back by undo. */

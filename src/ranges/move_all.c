@@ -151,13 +151,42 @@ reserve_one(struct aspen_move_all *all, struct aspen_move *move)
 }
 
 static int
+rehearse_erase(struct aspen_move_all *all, const struct aspen_remove *remove)
+{
+    return remove->first
+               ? aspen_tree_rehearse_store(&all->rehearsal, remove->start,
+                                           remove->end - 1, NULL)
+               : 0;
+}
+
+/* The stores of the commit of the move that was planned last. */
+static int
+rehearse_one(struct aspen_move_all *all, const struct aspen_move *move)
+{
+    const struct aspen_candidate *result = &all->result;
+
+    int error = rehearse_erase(all, &move->target);
+    if (!error)
+        error = aspen_tree_rehearse_store(&all->rehearsal, result->start,
+                                          result->end - 1, result->vma);
+    return error ? error : rehearse_erase(all, &move->source);
+}
+
+static int
 reserve_each(struct aspen_move_all *all)
 {
     all->result.vma = NULL;
     for (uint64_t i = 0; i < all->count; i++) {
-        int error = reserve_one(all, &all->move[i]);
+        struct aspen_move *move = &all->move[i];
+        int error = reserve_one(all, move);
         if (error) {
             abort_first(all, i);
+            return error;
+        }
+        move->tree = &all->tree;
+        error = all->rehearses ? rehearse_one(all, move) : 0;
+        if (error) {
+            abort_first(all, i + 1);
             return error;
         }
     }
@@ -165,16 +194,35 @@ reserve_each(struct aspen_move_all *all)
 }
 
 static int
-reserve_tree(struct aspen_move_all *all)
+rehearse_each(struct aspen_move_all *all)
 {
-    unsigned stores = 0;
+    int error = aspen_tree_rehearse_begin(&all->rehearsal, &all->mm->vmas);
+    if (error)
+        return error;
+    error = reserve_each(all);
+    aspen_tree_rehearse_end(&all->rehearsal);
+    return error;
+}
+
+/* What all commits need, nodes of the tree included. */
+static int
+reserve_moves(struct aspen_move_all *all)
+{
+    struct aspen_tree *vmas = &all->mm->vmas;
+    uint64_t stores = ASPEN_MOVE_STORES * all->count;
 
     all->tree = (struct aspen_tree_reserve){0};
-    for (uint64_t i = 0; i < all->count; i++) {
-        all->move[i].tree = &all->tree;
-        stores += aspen_move_stores(&all->move[i]);
-    }
-    return aspen_tree_reserve(&all->mm->vmas, &all->tree, stores);
+    all->rehearses = aspen_tree_rehearsal_pays(vmas, stores);
+    int error = all->rehearses ? rehearse_each(all) : reserve_each(all);
+    if (error)
+        return error;
+    error =
+        all->rehearses
+            ? aspen_tree_reserve_rehearsed(vmas, &all->tree, &all->rehearsal)
+            : aspen_tree_reserve(vmas, &all->tree, (unsigned)stores);
+    if (error)
+        abort_first(all, all->count);
+    return error;
 }
 
 static int
@@ -197,20 +245,16 @@ reserve_all(struct aspen_move_all *all)
     int error = cut_all(all);
     if (error)
         return error;
-    error = reserve_each(all);
+    error = reserve_moves(all);
     if (error)
         goto undo_cuts;
-    error = reserve_tree(all);
-    if (error)
-        goto undo_each;
     error = ask_all(all);
     if (error)
-        goto undo_tree;
+        goto undo_moves;
     return 0;
 
-undo_tree:
+undo_moves:
     aspen_tree_reserve_release(&all->mm->vmas, &all->tree);
-undo_each:
     abort_first(all, all->count);
 undo_cuts:
     uncut_all(all);
@@ -230,6 +274,7 @@ aspen_move_all_apply(struct aspen_move_all *all)
         aspen_remove_look_around(&all->move[i].target);
         aspen_move_commit(&all->move[i]);
     }
+    ASPEN_ASSERT_TEST(!all->rehearses || all->tree.count == 0);
     aspen_tree_reserve_release(&all->mm->vmas, &all->tree);
     return 0;
 }

@@ -27,6 +27,8 @@ struct aspen_move_all {
 
     /* What the last one that was planned leaves. */
     struct aspen_candidate result;
+    bool rehearses;
+    struct aspen_tree_rehearsal rehearsal; /* of the commits of those planned */
     struct aspen_tree_reserve tree;
 };
 

@@ -14,12 +14,12 @@ struct node_chain {
     uint64_t count;
 };
 
-/* Free a node at once (tree not in RCU mode), or put it on the chain. */
+/* Free a node at once (nobody can be in it), or put it on the chain. */
 static inline void
 node_dispose(struct aspen_tree *tree, struct node_chain *chain,
              struct node *node)
 {
-    if (!tree->rcu) {
+    if (!tree->rcu || tree->alone) {
         aspen_cache_free(&tree->pool->nodes, node);
         return;
     }

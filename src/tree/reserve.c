@@ -3,7 +3,7 @@
  * tree/reserve.c - nodes put aside, so that stores cannot fail.
  *
  * It puts aside as many as the worst store into the tree can take, or fewer if
- * it knows that all stores stay in one leaf.
+ * it knows that all stores stay in one leaf, or how many a rehearsal took.
  *
  * Breaks first: tests/unit/tree/test_tree.c.
  */
@@ -138,6 +138,58 @@ aspen_tree_reserve_within(struct aspen_tree *tree,
     if (spread == SPREAD_LEAF && stores == 1)
         return top_up(tree, reserve, LEAF_PIECES * cursor->path.height + 1);
     return aspen_tree_reserve(tree, reserve, stores);
+}
+
+/* ---- Rehearsal --------------------------------------------------------- */
+
+/* For these the worst case is not much. */
+#define FEW_STORES 8
+
+bool
+aspen_tree_rehearsal_pays(const struct aspen_tree *tree, uint64_t stores)
+{
+    /* Of a copy's nodes each has some eight ranges or more. */
+    return stores > FEW_STORES &&
+           stores * store_needs(root_height((node_tag)tree->root)) >
+               tree->count / 8;
+}
+
+int
+aspen_tree_rehearse_begin(struct aspen_tree_rehearsal *rehearsal,
+                          const struct aspen_tree *tree)
+{
+    struct aspen_tree *copy = &rehearsal->copy;
+
+    aspen_tree_init(copy, tree->pool);
+    int error = aspen_tree_duplicate(copy, tree);
+    copy->rcu = tree->rcu;
+    copy->alone = true;
+    rehearsal->taken = (struct aspen_tree_reserve){.counts = true};
+    return error;
+}
+
+int
+aspen_tree_rehearse_store(struct aspen_tree_rehearsal *rehearsal,
+                          uint64_t first, uint64_t last, void *entry)
+{
+    const struct put put = {.first = first, .last = last, .entry = entry};
+
+    return aspen_tree_store_put(&rehearsal->copy, &rehearsal->taken, &put);
+}
+
+void
+aspen_tree_rehearse_end(struct aspen_tree_rehearsal *rehearsal)
+{
+    aspen_tree_destroy_quiet(&rehearsal->copy);
+}
+
+int
+aspen_tree_reserve_rehearsed(struct aspen_tree *tree,
+                             struct aspen_tree_reserve *reserve,
+                             const struct aspen_tree_rehearsal *rehearsal)
+{
+    reserve->path = NULL;
+    return top_up(tree, reserve, rehearsal->taken.count);
 }
 
 void

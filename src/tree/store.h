@@ -38,12 +38,23 @@ node_get(struct aspen_tree *tree, struct aspen_tree_reserve *reserve)
 {
     if (!reserve)
         return aspen_cache_alloc(&tree->pool->nodes);
+    if (reserve->counts) {
+        struct node *counted = aspen_cache_alloc(&tree->pool->nodes);
+        reserve->count += counted != NULL;
+        return counted;
+    }
     struct node *node = reserve->nodes;
     ASPEN_ASSERT(node);
     reserve->nodes = node->link;
     reserve->count--;
     return node;
 }
+
+/* Either way, as it is best: write.c. 0 or -ASPEN_ENOMEM with nothing changed.
+ */
+int aspen_tree_store_put(struct aspen_tree *tree,
+                         struct aspen_tree_reserve *reserve,
+                         const struct put *put);
 
 /* ---- The short way: store_leaf.c --------------------------------------- */
 

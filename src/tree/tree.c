@@ -18,6 +18,7 @@ aspen_tree_init(struct aspen_tree *tree, struct aspen_tree_pool *pool)
     tree->root = NULL;
     tree->count = 0;
     tree->rcu = false;
+    tree->alone = false;
 }
 
 void

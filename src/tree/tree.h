@@ -39,6 +39,7 @@ struct aspen_tree {
     void *root;                   /* NULL: empty. Readers: RCU */
     uint64_t count;               /* ranges; owner's lock */
     bool rcu;                     /* owner's lock */
+    bool alone;                   /* nobody reads: dead nodes go at once */
 };
 
 /* More levels than any tree can have: 5^15 leaves at the least. */
@@ -70,8 +71,15 @@ struct aspen_tree_cursor {
 struct aspen_tree_reserve {
     void *nodes;
     unsigned count;
+    bool counts; /* a rehearsal's: nodes come from the pool, `count` of them */
     /* Not NULL: the stores change one leaf alone, and this leads there. */
     struct aspen_tree_path *path;
+};
+
+/* Stores that are tried on a copy of the tree: how many nodes they take. */
+struct aspen_tree_rehearsal {
+    struct aspen_tree copy;
+    struct aspen_tree_reserve taken;
 };
 
 ASPEN_MUST_USE int aspen_tree_pool_init(struct aspen_tree_pool *pool,
@@ -212,6 +220,33 @@ ASPEN_MUST_USE int aspen_tree_reserve_within(struct aspen_tree *tree,
                                              struct aspen_tree_cursor *cursor,
                                              unsigned stores, uint64_t first,
                                              uint64_t last);
+/*
+ * The same for many stores. The worst case of each is tens of nodes, while
+ * most take one or two; so they are rehearsed:
+ *
+ *     begin     a copy of the tree, which takes memory while this lasts
+ *     store     on the copy, each as the commit will make it, in its order
+ *     end       the copy is gone
+ *     reserve   exactly as many nodes as the stores took
+ *
+ * No other store comes between begin and the commit. begin, store and reserve
+ * answer 0 or -ASPEN_ENOMEM; end follows begin always. The entries of the
+ * copy are never looked at.
+ */
+ASPEN_MUST_USE int
+aspen_tree_rehearse_begin(struct aspen_tree_rehearsal *rehearsal,
+                          const struct aspen_tree *tree);
+ASPEN_MUST_USE int
+aspen_tree_rehearse_store(struct aspen_tree_rehearsal *rehearsal,
+                          uint64_t first, uint64_t last, void *entry);
+void aspen_tree_rehearse_end(struct aspen_tree_rehearsal *rehearsal);
+ASPEN_MUST_USE int
+aspen_tree_reserve_rehearsed(struct aspen_tree *tree,
+                             struct aspen_tree_reserve *reserve,
+                             const struct aspen_tree_rehearsal *rehearsal);
+/* Are there many, and does a copy take less memory than their worst case? */
+bool aspen_tree_rehearsal_pays(const struct aspen_tree *tree, uint64_t stores);
+
 void aspen_tree_store_reserved(struct aspen_tree *tree,
                                struct aspen_tree_reserve *reserve,
                                uint64_t first, uint64_t last, void *entry);

@@ -6,9 +6,9 @@
  */
 #include "tree/store.h"
 
-static int
-store(struct aspen_tree *tree, struct aspen_tree_reserve *reserve,
-      const struct put *put)
+int
+aspen_tree_store_put(struct aspen_tree *tree,
+                     struct aspen_tree_reserve *reserve, const struct put *put)
 {
     struct aspen_tree_path path;
     if (aspen_unlikely(!aspen_tree_path_descend(&path, tree, put->first)))
@@ -30,7 +30,7 @@ aspen_tree_store(struct aspen_tree *tree, uint64_t first, uint64_t last,
     const struct put put = {.first = first, .last = last, .entry = entry};
     if (first > last || ((uintptr_t)entry & 3))
         return -ASPEN_EINVAL;
-    return store(tree, NULL, &put);
+    return aspen_tree_store_put(tree, NULL, &put);
 }
 
 int
@@ -64,7 +64,7 @@ store_put_reserved(struct aspen_tree *tree, struct aspen_tree_reserve *reserve,
         error =
             aspen_tree_store_in_leaf(tree, reserve, reserve->path, put, &done);
     } else {
-        error = store(tree, reserve, put);
+        error = aspen_tree_store_put(tree, reserve, put);
     }
     ASPEN_ASSERT(done && !error);
 }

@@ -1,10 +1,44 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * test_bounds.c - what a large call may take: counts and bounds, never times.
+ *
+ * The linker hands us the core's calls of the port's two memory functions.
  */
 #include "helper.h"
+#include "internal.h"
 
 #define AT(page) ((uint64_t)(page)*PAGE)
+
+/* ---- The port's memory ------------------------------------------------- */
+
+void *__real_aspen_port_memory_alloc(size_t bytes);
+void __real_aspen_port_memory_free(void *memory, size_t bytes);
+void *__wrap_aspen_port_memory_alloc(size_t bytes);
+void __wrap_aspen_port_memory_free(void *memory, size_t bytes);
+
+static uint64_t held_bytes; /* atomic: RCU's helper gives memory back as well */
+static uint64_t peak_bytes; /* atomic: of these */
+
+void *
+__wrap_aspen_port_memory_alloc(size_t bytes)
+{
+    void *memory = __real_aspen_port_memory_alloc(bytes);
+
+    if (memory) {
+        uint64_t held = aspen_fetch_add(&held_bytes, bytes) + bytes;
+        if (held > aspen_load(&peak_bytes))
+            aspen_store(&peak_bytes, held);
+    }
+    return memory;
+}
+
+void
+__wrap_aspen_port_memory_free(void *memory, size_t bytes)
+{
+    if (memory)
+        aspen_fetch_sub(&held_bytes, bytes);
+    __real_aspen_port_memory_free(memory, bytes);
+}
 
 /* ---- TLB flushes ------------------------------------------------------- */
 
@@ -127,12 +161,120 @@ test_flushes_without_memory(void **state)
         }
 }
 
+/* ---- Memory for each mapping ------------------------------------------- */
+
+#define MAPPINGS 4000u
+
+struct mappings {
+    struct helper helper;
+    struct aspen_mm *mm;
+};
+
+static void
+mappings_create(struct mappings *mappings)
+{
+    struct aspen_config config = helper_config(8192);
+
+    config.semantics = ASPEN_SEMANTICS_6_18;
+    helper_create(&mappings->helper, &config);
+    mappings->mm = helper_mm(&mappings->helper);
+}
+
+static void
+mappings_destroy(struct mappings *mappings)
+{
+    helper_assert_valid(&mappings->helper);
+    aspen_mm_put(mappings->mm);
+    helper_destroy(&mappings->helper);
+}
+
+/* The call takes at most so many bytes for each mapping, at any moment, beyond
+ * what was held before: `wanted` for what it leaves, the rest for itself. */
+static void
+assert_bytes(const char *name, uint64_t before, uint64_t most)
+{
+    uint64_t bytes = (aspen_load(&peak_bytes) - before) / MAPPINGS;
+
+    print_message("%s: %u bytes a mapping\n", name, (unsigned)bytes);
+    assert_in_range(bytes, 1, most);
+}
+
+static uint64_t
+begin_counting(void)
+{
+    uint64_t held = aspen_load(&held_bytes);
+
+    aspen_store(&peak_bytes, held);
+    return held;
+}
+
+/* Mappings of a page, a page apart, go elsewhere; `over`: where others are. */
+static void
+move_all(const char *name, unsigned flags, bool over, uint64_t most)
+{
+    struct mappings m;
+    struct aspen_mremap_args args = {
+        .address = AT(0x100000),
+        .old_bytes = AT(2 * MAPPINGS),
+        .new_bytes = AT(2 * MAPPINGS),
+        .flags = ASPEN_MREMAP_MAYMOVE | ASPEN_MREMAP_FIXED | flags,
+        .new_address = AT(0x1000000),
+    };
+    uint64_t address;
+
+    mappings_create(&m);
+    for (uint64_t i = 0; i < MAPPINGS; i++)
+        helper_map(m.mm, args.address + AT(2 * i), 1, RW);
+    if (over)
+        helper_map(m.mm, args.new_address, 2 * MAPPINGS, ASPEN_VM_READ);
+    uint64_t before = begin_counting();
+    assert_int_equal(aspen_mremap(m.mm, &args, &address), 0);
+    assert_bytes(name, before, most);
+    for (uint64_t i = 0; i < MAPPINGS; i++)
+        helper_unmap(m.mm, args.new_address + AT(2 * i), 1);
+    mappings_destroy(&m);
+}
+
+static void
+test_memory_of_moves(void **state)
+{
+    (void)state;
+    move_all("mappings that move", 0, false, 2600);
+    move_all("mappings that move and stay", ASPEN_MREMAP_DONTUNMAP, false,
+             2600);
+}
+
+/* Advice for all makes one of each pair; and back, two of each one. */
+static void
+test_memory_of_edits(void **state)
+{
+    struct mappings m;
+    uint64_t at = AT(0x100000);
+    (void)state;
+
+    mappings_create(&m);
+    for (uint64_t i = 0; i < MAPPINGS; i++) {
+        helper_map(m.mm, at + AT(3 * i), 2, RW);
+        assert_int_equal(
+            aspen_madvise(m.mm, at + AT(3 * i), PAGE, ASPEN_MADV_DONTDUMP), 0);
+    }
+    uint64_t before = begin_counting();
+    assert_int_equal(
+        aspen_madvise(m.mm, at, AT(3 * MAPPINGS), ASPEN_MADV_DONTDUMP),
+        -ASPEN_ENOMEM); /* there are holes; it is done */
+    assert_int_equal(helper_counters(m.mm).vmas, MAPPINGS);
+    assert_bytes("mappings that merge", before, 800);
+    mappings_destroy(&m);
+}
+
 int
 main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_flushes),
         cmocka_unit_test(test_flushes_without_memory),
+        cmocka_unit_test(test_memory_of_moves),
+        cmocka_unit_test(test_memory_of_edits),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -210,6 +210,109 @@ test_reserve(void **state)
     aspen_tree_destroy(&tree);
 }
 
+/* ---- Rehearsal --------------------------------------------------------- */
+
+/* A store like those of many mappings that change: somewhere, some pages. */
+static void
+random_put(uint64_t *seed, uint64_t *first, uint64_t *last, void **entry)
+{
+    uint64_t bits = unit_random(seed);
+
+    *first = 0x10000 + bits % 6000 * 4096;
+    *last = *first + (1 + (bits >> 16) % 20) * 4096 - 1;
+    *entry =
+        bits >> 32 & 1 ? entry_number((unsigned)(bits >> 40) % 1000) : NULL;
+}
+
+/* Rehearse `stores` stores and reserve for them. */
+static int
+rehearse(struct aspen_tree *tree, struct aspen_tree_reserve *reserve,
+         uint64_t seed, unsigned stores)
+{
+    struct aspen_tree_rehearsal rehearsal;
+    uint64_t first, last;
+    void *entry;
+
+    int error = aspen_tree_rehearse_begin(&rehearsal, tree);
+    if (error)
+        return error;
+    for (unsigned i = 0; i < stores && !error; i++) {
+        random_put(&seed, &first, &last, &entry);
+        error = aspen_tree_rehearse_store(&rehearsal, first, last, entry);
+    }
+    aspen_tree_rehearse_end(&rehearsal);
+    return error ? error
+                 : aspen_tree_reserve_rehearsed(tree, reserve, &rehearsal);
+}
+
+/* What was rehearsed takes exactly the nodes that were put aside; at each node
+ * the rehearsal fails, and nothing is left. */
+static void
+rehearse_round(bool rcu, uint64_t seed, unsigned stores)
+{
+    static struct model model;
+    struct aspen_tree_reserve reserve = {0};
+    struct aspen_tree tree;
+    uint64_t first, last, number = 0;
+    void *entry;
+    int error;
+
+    aspen_tree_init(&tree, &pool);
+    fill(&tree, &model, 300 / SCALE);
+    if (rcu)
+        aspen_tree_rcu_enter(&tree);
+    uint64_t nodes = aspen_tree_pool_nodes(&pool);
+    do {
+        number += 1 + number / 8;
+        set_plan(number % 2 ? ASPEN_FAIL_ONCE : ASPEN_FAIL_ONWARD, number);
+        error = rehearse(&tree, &reserve, seed, stores);
+        set_plan(ASPEN_FAIL_NEVER, 0);
+        assert_true(!error || error == -ASPEN_ENOMEM);
+        assert_true(aspen_tree_pool_nodes(&pool) == nodes + reserve.count);
+        compare_all(&tree, &model);
+    } while (error);
+    set_plan(ASPEN_FAIL_ONWARD, 1);
+    for (unsigned i = 0; i < stores; i++) {
+        random_put(&seed, &first, &last, &entry);
+        aspen_tree_store_reserved(&tree, &reserve, first, last, entry);
+        model_store(&model, first, last, entry);
+    }
+    set_plan(ASPEN_FAIL_NEVER, 0);
+    assert_int_equal(reserve.count, 0);
+    compare_all(&tree, &model);
+    aspen_tree_destroy(&tree);
+}
+
+static void
+test_rehearsal(void **state)
+{
+    (void)state;
+    for (uint64_t seed = 1; seed <= 20; seed++) {
+        rehearse_round(seed % 2, seed, 1 + (unsigned)seed * 10);
+        rehearse_round(seed % 2, seed, 2);
+    }
+}
+
+/* A copy only where it takes less than the worst case of all stores. */
+static void
+test_rehearsal_pays(void **state)
+{
+    static struct model model;
+    struct aspen_tree tree;
+    (void)state;
+
+    aspen_tree_init(&tree, &pool);
+    fill(&tree, &model, 3000);
+    assert_false(aspen_tree_rehearsal_pays(&tree, 0));
+    assert_false(aspen_tree_rehearsal_pays(&tree, 3));
+    assert_true(aspen_tree_rehearsal_pays(&tree, 100));
+    aspen_tree_destroy(&tree);
+    fill(&tree, &model, 30);
+    assert_false(aspen_tree_rehearsal_pays(&tree, 3));
+    assert_true(aspen_tree_rehearsal_pays(&tree, 10));
+    aspen_tree_destroy(&tree);
+}
+
 /* ---- The checker
  * -------------------------------------------------------------- */
 
@@ -406,6 +509,7 @@ main(void)
         TEST(test_fill),           TEST(test_random_reserved),
         TEST(test_random_failing), TEST(test_orders),
         TEST(test_duplicate),      TEST(test_reserve),
+        TEST(test_rehearsal),      TEST(test_rehearsal_pays),
         TEST(test_checker),        TEST(test_concurrent),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
