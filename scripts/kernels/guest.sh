@@ -179,7 +179,7 @@ everything()
     both fuzz 900 fuzz "$calls" $seeds
     both shadow 300 shadow
     for name in $tools; do
-        both "$name.sh" 600 tool "$name"
+        both "$name.sh" 1800 tool "$name"
     done
     say "fact fuzz $(($(sum calls $log/fuzz) + $(sum calls $log/fuzz-user)))"
     say "fact shadow $(($(sum calls $log/shadow) +
