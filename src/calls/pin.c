@@ -24,6 +24,22 @@ uncount_pins(struct aspen_mm *mm, uint64_t pages)
         aspen_mm_drop(mm);
 }
 
+/* As many as there are, at most: 0 and *last, whether those were all. Then the
+ * reference that they hold is the caller's. */
+static int
+uncount_pins_there(struct aspen_mm *mm, uint64_t pages, bool *last)
+{
+    uint64_t before = aspen_load(&mm->pinned_pages);
+
+    do {
+        if (pages > before)
+            return -ASPEN_EINVAL;
+    } while (
+        !aspen_compare_exchange(&mm->pinned_pages, &before, before - pages));
+    *last = before == pages;
+    return 0;
+}
+
 /* May all pins of the space together, `before` and `pages`, be so many? */
 static bool
 within_limit(const struct aspen_mm *mm, uint64_t before, uint64_t pages)
@@ -45,13 +61,6 @@ count_pins(struct aspen_mm *mm, uint64_t pages, unsigned flags)
         return 0;
     uncount_pins(mm, pages);
     return -ASPEN_ENOMEM;
-}
-
-static void
-unpin_frames(struct aspen *aspen, const uint32_t *frames, uint64_t pages)
-{
-    for (uint64_t i = 0; i < pages; i++)
-        aspen_frame_unpin(aspen, frames[i]);
 }
 
 /* *done: pages that are pinned, also after an error. */
@@ -102,20 +111,45 @@ aspen_pin_range(struct aspen_mm *mm, uint64_t address, uint64_t length_bytes,
     aspen_mm_flags_set(mm, ASPEN_MM_PINNED);
     error = pin_pages(mm, address, pages, flags, frames, &done);
     if (error) {
-        unpin_frames(mm->aspen, frames, done);
+        aspen_frames_uncount_pins(mm->aspen, frames, done);
+        aspen_frames_put_pinned(mm->aspen, frames, done);
         uncount_pins(mm, pages);
     }
     return error;
 }
 
-void
+/* All of them, or none: what is not pinned shows before anything goes. */
+static int
+uncount_both(struct aspen_mm *mm, const uint32_t *frames, uint64_t pages,
+             bool *last)
+{
+    struct aspen *aspen = mm->aspen;
+
+    uint64_t done = aspen_frames_uncount_pins(aspen, frames, pages);
+    int error =
+        done < pages ? -ASPEN_EINVAL : uncount_pins_there(mm, pages, last);
+    if (error)
+        aspen_frames_recount_pins(aspen, frames, done);
+    return error;
+}
+
+int
 aspen_unpin(struct aspen_mm *mm, const uint32_t *frames, uint64_t pages,
             unsigned flags)
 {
+    bool last;
+
+    if (flags & ~ASPEN_UNPIN_DIRTY)
+        return -ASPEN_EINVAL;
     if (pages == 0) /* nothing: not the last pin, which holds the space */
-        return;
+        return 0;
+    int error = uncount_both(mm, frames, pages, &last);
+    if (error)
+        return error;
     for (uint64_t i = 0; flags & ASPEN_UNPIN_DIRTY && i < pages; i++)
         aspen_hold_written(mm->aspen, frames[i]);
-    unpin_frames(mm->aspen, frames, pages);
-    uncount_pins(mm, pages);
+    aspen_frames_put_pinned(mm->aspen, frames, pages);
+    if (last)
+        aspen_mm_drop(mm);
+    return 0;
 }

@@ -48,12 +48,45 @@ aspen_frame_pin(struct aspen *aspen, uint32_t frame)
         aspen_frame_get(aspen_frame_at(aspen, frame));
 }
 
-void
-aspen_frame_unpin(struct aspen *aspen, uint32_t frame)
+/* One less, of a frame that has some. */
+static bool
+uncount(uint32_t *pins)
 {
-    frame = aspen_frame_head(aspen, frame);
-    uint32_t before = aspen_fetch_sub(&aspen->pins[frame], 1);
-    ASPEN_ASSERT(before > 0);
-    if (frame != aspen->zero_frame)
-        aspen_frame_put(aspen, frame);
+    uint32_t now = aspen_load(pins);
+
+    do {
+        if (now == 0)
+            return false;
+    } while (!aspen_compare_exchange(pins, &now, now - 1));
+    return true;
+}
+
+uint64_t
+aspen_frames_uncount_pins(struct aspen *aspen, const uint32_t *frames,
+                          uint64_t count)
+{
+    uint32_t *pins = aspen_load(&aspen->pins);
+    uint64_t done = 0;
+
+    while (pins && done < count && frames[done] < aspen->config.frames &&
+           uncount(&pins[aspen_frame_head(aspen, frames[done])]))
+        done++;
+    return done;
+}
+
+void
+aspen_frames_recount_pins(struct aspen *aspen, const uint32_t *frames,
+                          uint64_t count)
+{
+    for (uint64_t i = 0; i < count; i++)
+        aspen_fetch_add(&aspen->pins[aspen_frame_head(aspen, frames[i])], 1);
+}
+
+void
+aspen_frames_put_pinned(struct aspen *aspen, const uint32_t *frames,
+                        uint64_t count)
+{
+    for (uint64_t i = 0; i < count; i++)
+        if (frames[i] != aspen->zero_frame)
+            aspen_frame_put(aspen, aspen_frame_head(aspen, frames[i]));
 }

@@ -41,7 +41,19 @@ aspen_frame_pins(struct aspen *aspen, uint32_t frame)
 /* One more, of any frame of a block. The array is there; the frame is mapped
  * by an entry whose table's lock is held. */
 void aspen_frame_pin(struct aspen *aspen, uint32_t frame);
-void aspen_frame_unpin(struct aspen *aspen, uint32_t frame);
+
+/*
+ * Giving back: first the pins are counted down, as far as there are any, then
+ * the references go. uncount answers how many it did, from the first on; less
+ * than all at a number that is no frame, or a frame that has no pin left.
+ * recount takes that back: nobody has put the references meanwhile.
+ */
+uint64_t aspen_frames_uncount_pins(struct aspen *aspen, const uint32_t *frames,
+                                   uint64_t count);
+void aspen_frames_recount_pins(struct aspen *aspen, const uint32_t *frames,
+                               uint64_t count);
+void aspen_frames_put_pinned(struct aspen *aspen, const uint32_t *frames,
+                             uint64_t count);
 
 /*
  * The table's lock is held: does the frame that an entry leads to belong to

@@ -179,7 +179,7 @@ check_pinned(void)
         return;
     if (!scene.dropped && aspen_entry_frame(entry_now()) != scene.pinned)
         sim_fail("the program has another page than the pinned one");
-    aspen_unpin(scene.parent, &scene.pinned, 1, ASPEN_UNPIN_DIRTY);
+    must(aspen_unpin(scene.parent, &scene.pinned, 1, ASPEN_UNPIN_DIRTY));
 }
 
 static void
@@ -316,7 +316,7 @@ device_as(unsigned writer, unsigned flags, bool unpin)
         scene.wrote[writer] = true;
     }
     if (unpin)
-        aspen_unpin(scene.parent, &frame, 1, ASPEN_UNPIN_DIRTY);
+        must(aspen_unpin(scene.parent, &frame, 1, ASPEN_UNPIN_DIRTY));
     else
         scene.pinned = frame;
 }

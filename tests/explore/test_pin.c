@@ -117,10 +117,10 @@ check(void *unused)
         sim_fail("the child's contents are lost");
     if (scene.frame != ASPEN_NO_FRAME) {
         check_pinned();
-        aspen_unpin(scene.parent, &scene.frame, 1, ASPEN_UNPIN_DIRTY);
+        must(aspen_unpin(scene.parent, &scene.frame, 1, ASPEN_UNPIN_DIRTY));
     }
     if (scene.with_huge)
-        aspen_unpin(scene.parent, &scene.huge, 1, ASPEN_UNPIN_DIRTY);
+        must(aspen_unpin(scene.parent, &scene.huge, 1, ASPEN_UNPIN_DIRTY));
     if (scene.child)
         aspen_mm_put(scene.child);
     explore_validate(scene.aspen);
@@ -139,7 +139,7 @@ pin_task(void *unused)
     if (scene.unpin) {
         frame = scene.frame;
         scene.frame = ASPEN_NO_FRAME;
-        aspen_unpin(scene.parent, &frame, 1, 0);
+        must(aspen_unpin(scene.parent, &frame, 1, 0));
         return;
     }
     int error = aspen_pin_range(scene.parent, START, PAGE, scene.flags, &frame);

@@ -562,10 +562,10 @@ CALL(aspen_pin_range,
      (struct aspen_mm * mm, uint64_t address, uint64_t length_bytes,
       unsigned flags, uint32_t *frames),
      (mm, address, length_bytes, flags, frames))
-CALL_VOID(aspen_unpin,
-          (struct aspen_mm * mm, const uint32_t *frames, uint64_t pages,
-           unsigned flags),
-          (mm, frames, pages, flags))
+CALL(aspen_unpin,
+     (struct aspen_mm * mm, const uint32_t *frames, uint64_t pages,
+      unsigned flags),
+     (mm, frames, pages, flags))
 CALL(aspen_pkey_free, (struct aspen_mm * mm, int pkey), (mm, pkey))
 CALL(aspen_insert_raw,
      (struct aspen_mm * mm, uint64_t address, uint64_t number, unsigned flags),

@@ -89,7 +89,7 @@ pin_pages(void *argument)
     while (aspen_load(&shared->running)) {
         assert_int_equal(
             aspen_pin_range(shared->mm, area, PAGES * PAGE, 0, frames), 0);
-        aspen_unpin(shared->mm, frames, PAGES, 0);
+        helper_unpin(shared->mm, frames, PAGES, 0);
     }
     return NULL;
 }

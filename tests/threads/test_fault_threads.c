@@ -91,7 +91,7 @@ write_pinned(void *argument)
             bytes[64 * DEVICE] = ++shared->last[DEVICE][area][page + j % 2];
             aspen_read_unlock(&mm->mmap_lock);
         }
-        aspen_unpin(mm, frames, 2, ASPEN_UNPIN_DIRTY);
+        helper_unpin(mm, frames, 2, ASPEN_UNPIN_DIRTY);
     }
     return NULL;
 }

@@ -318,7 +318,7 @@ fork_parent_free(struct fork_parent *parent)
 {
     aspen_mm_put(parent->mm);
     if (parent->file) /* pins outlive the space */
-        aspen_unpin(parent->mm, parent->pinned, PINNED, ASPEN_UNPIN_DIRTY);
+        helper_unpin(parent->mm, parent->pinned, PINNED, ASPEN_UNPIN_DIRTY);
     if (parent->file)
         aspen_object_put(parent->file);
     if (parent->shmem)

@@ -358,6 +358,13 @@ helper_unmap(struct aspen_mm *mm, uint64_t address, uint64_t pages)
     assert_int_equal(aspen_munmap(mm, address, pages * PAGE), 0);
 }
 
+void
+helper_unpin(struct aspen_mm *mm, const uint32_t *frames, uint64_t pages,
+             unsigned flags)
+{
+    assert_int_equal(aspen_unpin(mm, frames, pages, flags), 0);
+}
+
 int
 helper_remap(struct aspen_mm *mm, uint64_t address, uint64_t old_bytes,
              uint64_t new_bytes, unsigned flags, uint64_t new_address)

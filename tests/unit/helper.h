@@ -124,6 +124,10 @@ int helper_try_map(struct aspen_mm *mm, uint64_t address, uint64_t bytes,
                    uint64_t vm_flags, unsigned flags, uint64_t *result);
 void helper_unmap(struct aspen_mm *mm, uint64_t address, uint64_t pages);
 
+/* Give back pins that were taken. */
+void helper_unpin(struct aspen_mm *mm, const uint32_t *frames, uint64_t pages,
+                  unsigned flags);
+
 /* What aspen_mremap() answers, for who knows where the memory then is. */
 int helper_remap(struct aspen_mm *mm, uint64_t address, uint64_t old_bytes,
                  uint64_t new_bytes, unsigned flags, uint64_t new_address);

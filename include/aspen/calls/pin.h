@@ -61,12 +61,18 @@ ASPEN_MUST_USE int aspen_pin_range(struct aspen_mm *mm, uint64_t address,
 
 /**
  * Give back `pages` pins of `frames`, in any order and portion, also after
- * exit. `mm` is the space that they were taken in. No pages: nothing happens.
+ * exit. `mm` is the space that they were taken in; the caller sees to it that
+ * the structure is there, as it is while pins of it are. No pages: nothing
+ * happens.
  *
- * Context: no lock is held. Cannot fail: an unknown flag has no effect.
+ * Context: no lock is held.
+ * Returns: 0: so it is for whoever gives back what he has taken. Or
+ *          -ASPEN_EINVAL with nothing given back: an unknown flag, a number
+ *          that is no frame, a frame that has fewer pins (in whichever space
+ *          they were taken), or a space that has fewer.
  */
-void aspen_unpin(struct aspen_mm *mm, const uint32_t *frames, uint64_t pages,
-                 unsigned flags);
+ASPEN_MUST_USE int aspen_unpin(struct aspen_mm *mm, const uint32_t *frames,
+                               uint64_t pages, unsigned flags);
 
 #ifdef __cplusplus
 }

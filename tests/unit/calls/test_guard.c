@@ -238,7 +238,7 @@ test_lazy_pinned(void **state)
     assert_int_equal(lazy_kib(g->mm), 24);
     advise(g->mm, 0, 6, ASPEN_MADV_PAGEOUT);
     assert_pages(g->mm, ".b....");
-    aspen_unpin(g->mm, &frame, 1, 0);
+    helper_unpin(g->mm, &frame, 1, 0);
     advise(g->mm, 0, 6, ASPEN_MADV_PAGEOUT);
     assert_pages(g->mm, "......");
 }

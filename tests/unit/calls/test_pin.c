@@ -260,7 +260,7 @@ run_row(const struct row *row)
     if (row->what == ITS_OWN)
         assert_int_not_equal(frame_at(other, BASE), frame);
     aspen_mm_put(other);
-    aspen_unpin(s.mm, &frame, 1, row->pin_write ? ASPEN_UNPIN_DIRTY : 0);
+    helper_unpin(s.mm, &frame, 1, row->pin_write ? ASPEN_UNPIN_DIRTY : 0);
     assert_int_equal(helper_counters(s.mm).pinned_pages, 0);
     destroy(&s);
 }
@@ -309,7 +309,7 @@ test_fork(void **state)
     }
     helper_assert_valid(&s.helper);
     /* Given back, they are shared like any other. */
-    aspen_unpin(s.mm, frames, 2, ASPEN_UNPIN_DIRTY);
+    helper_unpin(s.mm, frames, 2, ASPEN_UNPIN_DIRTY);
     aspen_mm_put(s.child);
     fork_child(&s);
     assert_int_equal(frame_at(s.mm, BASE + PAGE),
@@ -337,15 +337,15 @@ test_outlives(void **state)
     assert_int_equal(bytes_of(&s, frames[0])[0], 42);
 
     /* In portions, some after exit. */
-    aspen_unpin(s.mm, &frames[1], 1, 0);
+    helper_unpin(s.mm, &frames[1], 1, 0);
     struct aspen_mm *mm = s.mm;
     aspen_mm_put(mm);
     helper_assert_valid(&s.helper);
     assert_int_equal(aspen_mm_state(mm), ASPEN_MM_EMPTY);
     assert_int_equal(aspen_destroy(s.helper.aspen), -ASPEN_EBUSY);
     assert_int_equal(bytes_of(&s, frames[0])[0], 42);
-    aspen_unpin(mm, frames, 1, 0);
-    aspen_unpin(mm, &frames[2], 1, 0);
+    helper_unpin(mm, frames, 1, 0);
+    helper_unpin(mm, &frames[2], 1, 0);
     s.mm = helper_mm(&s.helper);
     destroy(&s);
 }
@@ -369,32 +369,11 @@ test_again(void **state)
     assert_int_equal(aspen_frame_pins(s.helper.aspen, frames[0]), 5);
     assert_int_equal(helper_counters(s.mm).pinned_pages, 5);
     helper_assert_valid(&s.helper);
-    aspen_unpin(s.mm, frames, 4, 0);
+    helper_unpin(s.mm, frames, 4, 0);
     fork_child(&s);
     assert_int_not_equal(frame_at(s.child, BASE), frames[0]);
     assert_int_equal(frame_at(s.mm, BASE), frames[0]);
-    aspen_unpin(s.mm, &frames[4], 1, 0);
-    destroy(&s);
-}
-
-/* Not even the reference that pins hold to the space. */
-static void
-test_unpin_nothing(void **state)
-{
-    (void)state;
-    struct space s;
-    uint32_t frame;
-
-    create(&s);
-    helper_map(s.mm, BASE, 1, RW);
-    aspen_unpin(s.mm, NULL, 0, 0);
-    aspen_unpin(s.mm, NULL, 0, ASPEN_UNPIN_DIRTY);
-    assert_int_equal(aspen_pin_range(s.mm, BASE, PAGE, 0, &frame), 0);
-    aspen_unpin(s.mm, &frame, 0, 0);
-    assert_int_equal(helper_counters(s.mm).pinned_pages, 1);
-    aspen_unpin(s.mm, &frame, 1, 0);
-    aspen_unpin(s.mm, &frame, 0, 0);
-    helper_assert_valid(&s.helper);
+    helper_unpin(s.mm, &frames[4], 1, 0);
     destroy(&s);
 }
 
@@ -416,7 +395,7 @@ test_write_to_pinned(void **state)
     helper_put(&s.helper, s.mm, BASE, 2);
     assert_int_equal(bytes_of(&s, frame)[0], 2);
     assert_int_equal(frame_at(s.mm, BASE), frame);
-    aspen_unpin(s.mm, &frame, 1, 0);
+    helper_unpin(s.mm, &frame, 1, 0);
     destroy(&s);
 }
 
@@ -469,7 +448,7 @@ test_huge(void **state)
                      77);
     helper_unmap(s.mm, 2 * MIB, 512);
     helper_assert_valid(&s.helper);
-    aspen_unpin(s.mm, frames, 2, 0);
+    helper_unpin(s.mm, frames, 2, 0);
     destroy(&s);
 }
 
@@ -486,7 +465,7 @@ give_back(void *context, enum aspen_step step, uint64_t crossing)
     (void)crossing;
     if (step != ASPEN_STEP_FRAME || giver->frame == ASPEN_NO_FRAME)
         return;
-    aspen_unpin(giver->mm, &giver->frame, 1, 0);
+    helper_unpin(giver->mm, &giver->frame, 1, 0);
     giver->frame = ASPEN_NO_FRAME;
 }
 
@@ -516,7 +495,7 @@ test_given_back(void **state)
     assert_int_equal(frame_at(s.child, 2 * MIB), frame_at(s.mm, 2 * MIB));
     assert_int_not_equal(frame_at(s.child, 4 * MIB), frame);
     helper_assert_valid(&s.helper);
-    aspen_unpin(s.mm, &frame, 1, 0);
+    helper_unpin(s.mm, &frame, 1, 0);
     destroy(&s);
 }
 
@@ -583,11 +562,11 @@ test_limited(void **state)
                      0);
     /* Not asked for, and not bound. */
     assert_int_equal(aspen_pin_range(s.mm, BASE, PAGE, 0, frames + 3), 0);
-    aspen_unpin(s.mm, frames, 4, 0);
+    helper_unpin(s.mm, frames, 4, 0);
     assert_int_equal(aspen_privileges_set(s.mm, ASPEN_PRIVILEGE_IPC_LOCK), 0);
     assert_int_equal(
         aspen_pin_range(s.mm, BASE, 4 * PAGE, ASPEN_PIN_LIMITED, frames), 0);
-    aspen_unpin(s.mm, frames, 4, 0);
+    helper_unpin(s.mm, frames, 4, 0);
     destroy(&s);
 }
 
@@ -651,7 +630,7 @@ fail_teardown(void *context)
     struct failing *f = context;
 
     if (f->pinned)
-        aspen_unpin(f->space.mm, f->frames, 4, ASPEN_UNPIN_DIRTY);
+        helper_unpin(f->space.mm, f->frames, 4, ASPEN_UNPIN_DIRTY);
     destroy(&f->space);
 }
 
@@ -688,7 +667,6 @@ main(void)
         cmocka_unit_test(test_fork),
         cmocka_unit_test(test_outlives),
         cmocka_unit_test(test_again),
-        cmocka_unit_test(test_unpin_nothing),
         cmocka_unit_test(test_write_to_pinned),
         cmocka_unit_test(test_huge),
         cmocka_unit_test(test_given_back),

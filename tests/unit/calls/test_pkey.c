@@ -288,7 +288,7 @@ test_pins(void **state)
     map_keyed(k);
     deny(k, ASPEN_PKEY_DISABLE_WRITE);
     assert_int_equal(aspen_pin_range(mm, AT(0x100), AT(4), 0, frames), 0);
-    aspen_unpin(mm, frames, 4, 0);
+    helper_unpin(mm, frames, 4, 0);
     assert_int_equal(
         aspen_pin_range(mm, AT(0x100), AT(4), ASPEN_PIN_WRITE, frames),
         -ASPEN_EFAULT);
@@ -296,7 +296,7 @@ test_pins(void **state)
                                      ASPEN_PIN_WRITE | ASPEN_PIN_REMOTE,
                                      frames),
                      0);
-    aspen_unpin(mm, frames, 4, ASPEN_UNPIN_DIRTY);
+    helper_unpin(mm, frames, 4, ASPEN_UNPIN_DIRTY);
     deny(k, ASPEN_PKEY_DISABLE_ACCESS);
     assert_int_equal(aspen_pin_range(mm, AT(0x100), AT(4), 0, frames),
                      -ASPEN_EFAULT);

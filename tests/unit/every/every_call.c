@@ -169,7 +169,7 @@ every_teardown(void *context)
     struct every *e = context;
 
     if (e->pins)
-        aspen_unpin(e->mm, e->pinned, e->pins, ASPEN_UNPIN_DIRTY);
+        helper_unpin(e->mm, e->pinned, e->pins, ASPEN_UNPIN_DIRTY);
     if (e->made_mm)
         aspen_mm_put(e->made_mm);
     if (e->made_object)

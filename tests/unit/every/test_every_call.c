@@ -338,6 +338,7 @@ static const struct call calls[] = {
     CALL(aspen_pin_range, "to read, a file", .run = run_pin_range,
          .first = FILE_, .pages = 8, .cached = true, .progressive = true,
          .kinds = K(FRAME) | K(INTERRUPT) | K(HOOK)),
+    CALL(aspen_unpin, "of none", .run = run_unpin),
     CALL(aspen_fork, "some of everything", .run = run_fork, .first = SLOTS,
          .kinds = K(MM) | K(VMA) | K(TREE_NODE) | K(ANON_VMA) | K(PAGE_TABLE) |
                   K(CHARGE) | K(HOOK) | K(INTERRUPT) | K(SWAP)),

@@ -275,7 +275,7 @@ test_pinned_page_is_dropped(void **state)
     helper_assert_valid(&s->helper);
     assert_null(aspen_object_of_frame(aspen_frame_at(s->helper.aspen, frame)));
     assert_int_equal(helper_get(&s->helper, s->mm, AT(103)), 0);
-    aspen_unpin(s->mm, &frame, 1, ASPEN_UNPIN_DIRTY);
+    helper_unpin(s->mm, &frame, 1, ASPEN_UNPIN_DIRTY);
 }
 
 /* ---- Shared anonymous memory ------------------------------------------- */

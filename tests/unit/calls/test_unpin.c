@@ -1,0 +1,93 @@
+/* SPDX-License-Identifier: MIT */
+/* Pins that are given back and were not taken: an error, and nothing changes.
+ */
+#include "helper.h"
+
+#include "frames/pins.h"
+
+#define BASE ((uint64_t)0x10000000)
+
+static uint32_t
+frame_at(struct aspen_mm *mm, uint64_t address)
+{
+    uint32_t frame = ASPEN_NO_FRAME;
+
+    assert_int_equal(aspen_translate(mm, address, ASPEN_ACCESS_READ, &frame),
+                     0);
+    return frame;
+}
+
+/* Not even the reference that pins hold to the space. */
+static void
+test_unpin_nothing(void **state)
+{
+    (void)state;
+    struct helper_space s;
+    uint32_t frame;
+
+    helper_space_create(&s, NULL);
+    helper_map(s.mm, BASE, 1, RW);
+    helper_unpin(s.mm, NULL, 0, 0);
+    helper_unpin(s.mm, NULL, 0, ASPEN_UNPIN_DIRTY);
+    assert_int_equal(aspen_pin_range(s.mm, BASE, PAGE, 0, &frame), 0);
+    helper_unpin(s.mm, &frame, 0, 0);
+    assert_int_equal(helper_counters(s.mm).pinned_pages, 1);
+    helper_unpin(s.mm, &frame, 1, 0);
+    helper_unpin(s.mm, &frame, 0, 0);
+    helper_assert_valid(&s.helper);
+    helper_space_destroy(&s);
+}
+
+/* What was not taken is not given back, and nothing of the rest either. */
+static void
+test_unpin_too_much(void **state)
+{
+    (void)state;
+    struct helper_space s;
+    struct aspen_mm *child;
+    uint32_t frames[4];
+    uint64_t none = 0;
+
+    helper_space_create(&s, NULL);
+    helper_map(s.mm, BASE, 3, RW);
+    assert_int_equal(aspen_fork(s.mm, &child), 0);
+    helper_put(&s.helper, s.mm, BASE + 2 * PAGE, 1);
+    frames[0] = frame_at(s.mm, BASE + 2 * PAGE);
+    /* No page of the machine was ever pinned. */
+    assert_int_equal(aspen_unpin(s.mm, frames, 1, 0), -ASPEN_EINVAL);
+    assert_int_equal(aspen_pin_range(s.mm, BASE, 2 * PAGE, 0, frames), 0);
+    frames[2] = frames[1];
+    frames[3] = frame_at(s.mm, BASE + 2 * PAGE);
+    const uint32_t wrong[][3] = {
+        {frames[0], frames[1], frames[2]},  /* one of them twice */
+        {frames[0], frames[1], frames[3]},  /* one that is not pinned */
+        {frames[0], frames[1], UINT32_MAX}, /* no frame */
+        {frames[0], frames[1], 4096},       /* the first that is none */
+        {frames[0], frames[1], 0},          /* the zero page */
+    };
+    for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++)
+        assert_int_equal(aspen_unpin(s.mm, wrong[i], 3, ASPEN_UNPIN_DIRTY),
+                         -ASPEN_EINVAL);
+    assert_int_equal(aspen_unpin(s.mm, frames, 2, 2), -ASPEN_EINVAL);
+    /* Those of another space. */
+    assert_int_equal(aspen_unpin(child, frames, 1, 0), -ASPEN_EINVAL);
+    assert_int_equal(helper_counters(s.mm).pinned_pages, 2);
+    for (unsigned i = 0; i < 2; i++)
+        none += aspen_frame_pins(s.helper.aspen, frames[i]) != 1;
+    assert_int_equal(none, 0);
+    helper_assert_valid(&s.helper);
+    helper_unpin(s.mm, frames, 2, 0);
+    assert_int_equal(aspen_unpin(s.mm, frames, 1, 0), -ASPEN_EINVAL);
+    aspen_mm_put(child);
+    helper_space_destroy(&s);
+}
+
+int
+main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_unpin_nothing),
+        cmocka_unit_test(test_unpin_too_much),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
