@@ -76,6 +76,18 @@ system_of_another()
     ext4 "$directory/system.img" "$root" 512M
 }
 
+# Programs whose test has another name by now stay where they were built.
+without_stale()
+{
+    local program source
+    for program in "$1"/tests/*/test_*; do
+        source=$(basename "$program")
+        source=${source%%-*}.c # test_mmu-flags and the like
+        compgen -G "tests/*/$source" >/dev/null ||
+            compgen -G "tests/unit/*/$source" >/dev/null || rm -r "$program"
+    done
+}
+
 project()
 {
     local root=$temporary/project
@@ -87,6 +99,7 @@ project()
         "$build/tests"; do
         [ ! -e "$file" ] || cp -r "$file" "$root/build/"
     done
+    without_stale "$root/build"
     cp "$directory/todo" "$root/todo"
     chmod -R a+rX "$root"
     ext4 "$directory/project.img" "$root" 256M
