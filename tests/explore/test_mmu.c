@@ -42,6 +42,7 @@ static struct {
     char disk[PAGE];
     enum start start;
     bool written; /* the processor's write went through */
+    bool child_frees;
     char child_saw;
     uint64_t at; /* where the page is in the end */
 } scene;
@@ -115,6 +116,7 @@ setup(void *unused)
     scene.child = NULL;
     scene.object = NULL;
     scene.written = false;
+    scene.child_frees = false;
     scene.at = START;
     memset(scene.disk, 0, sizeof(scene.disk));
     told_of(NULL);
@@ -132,6 +134,7 @@ setup(void *unused)
     }
     if (scene.start == FORKED) {
         must(aspen_fork(scene.mm, &scene.child));
+        must(aspen_mm_activate(scene.child, CHILD));
         scene.child_saw = '1';
     }
     load_second();
@@ -171,11 +174,26 @@ second_task(void *unused)
     load_second();
 }
 
+static void
+leave(struct aspen_mm **mm)
+{
+    if (!*mm)
+        return;
+    uint32_t root = (*mm)->root;
+
+    mmu_check(root, "all that");
+    mmu_quiet(root);
+    aspen_mm_put(*mm);
+    *mm = NULL;
+    mmu_check_gone(root, 0, UINT64_MAX, UINT64_MAX, MMU_GONE_ALL, "exit");
+    mmu_forget(root);
+}
+
 /* What was cached before the call is gone now that it has returned. */
 static void
-gone(uint64_t since, bool writable, const char *call)
+gone(uint64_t since, enum mmu_gone what, const char *call)
 {
-    mmu_check_gone(scene.mm->root, START, START + PAGE, since, writable, call);
+    mmu_check_gone(scene.mm->root, START, START + PAGE, since, what, call);
 }
 
 /* ---- Calls ------------------------------------------------------------- */
@@ -187,7 +205,7 @@ munmap_task(void *unused)
 
     (void)unused;
     must(aspen_munmap(scene.mm, START, PAGE));
-    gone(since, false, "munmap");
+    gone(since, MMU_GONE_ALL, "munmap");
 }
 
 static void
@@ -197,7 +215,7 @@ protect_task(void *unused)
 
     (void)unused;
     must(aspen_mprotect(scene.mm, START, PAGE, ASPEN_VM_READ, -1));
-    gone(since, true, "mprotect");
+    gone(since, MMU_GONE_WRITABLE, "mprotect");
 }
 
 static void
@@ -207,7 +225,7 @@ discard_task(void *unused)
 
     (void)unused;
     must(aspen_madvise(scene.mm, START, PAGE, ASPEN_MADV_DONTNEED));
-    gone(since, false, "DONTNEED");
+    gone(since, MMU_GONE_ALL, "DONTNEED");
 }
 
 static void
@@ -217,14 +235,54 @@ guard_task(void *unused)
 
     (void)unused;
     must(aspen_madvise(scene.mm, START, PAGE, ASPEN_MADV_GUARD_INSTALL));
-    gone(since, false, "guards");
+    gone(since, MMU_GONE_ALL, "guards");
 }
 
+/* The page may go unless somebody writes to it after this has returned. */
 static void
 free_task(void *unused)
 {
+    uint64_t since = mmu_now();
+
     (void)unused;
     must(aspen_madvise(scene.mm, START, PAGE, ASPEN_MADV_FREE));
+    gone(since, MMU_GONE_DIRTY, "FREE");
+}
+
+static void
+free_and_write_task(void *unused)
+{
+    free_task(unused);
+    write_task(unused);
+}
+
+static void
+page_out_task(void *unused)
+{
+    (void)unused;
+    must(aspen_madvise(scene.mm, START, PAGE, ASPEN_MADV_PAGEOUT));
+}
+
+static void
+child_page_out_task(void *unused)
+{
+    (void)unused;
+    must(aspen_madvise(scene.child, START, PAGE, ASPEN_MADV_PAGEOUT));
+}
+
+static void
+child_free_task(void *unused)
+{
+    scene.child_frees = true;
+    must(aspen_madvise(scene.child, START, PAGE, ASPEN_MADV_FREE));
+    child_page_out_task(unused);
+}
+
+static void
+child_exit_task(void *unused)
+{
+    (void)unused;
+    leave(&scene.child);
 }
 
 static void
@@ -234,7 +292,7 @@ sync_task(void *unused)
 
     (void)unused;
     must(aspen_object_sync(scene.object, 0, PAGE));
-    gone(since, true, "sync");
+    gone(since, MMU_GONE_WRITABLE, "sync");
 }
 
 static void
@@ -244,7 +302,7 @@ resize_task(void *unused)
 
     (void)unused;
     must(aspen_object_resize(scene.object, 0));
-    gone(since, false, "resize");
+    gone(since, MMU_GONE_ALL, "resize");
 }
 
 static void
@@ -269,7 +327,7 @@ move_page(unsigned flags)
     uint64_t since = mmu_now();
 
     must(aspen_mremap(scene.mm, &args, &scene.at));
-    gone(since, false, "mremap");
+    gone(since, MMU_GONE_ALL, "mremap");
 }
 
 static void
@@ -288,21 +346,6 @@ move_only_task(void *unused)
 }
 
 /* ---- Afterwards -------------------------------------------------------- */
-
-static void
-leave(struct aspen_mm **mm)
-{
-    if (!*mm)
-        return;
-    uint32_t root = (*mm)->root;
-
-    mmu_check(root, "all that");
-    mmu_quiet(root);
-    aspen_mm_put(*mm);
-    *mm = NULL;
-    mmu_check_gone(root, 0, UINT64_MAX, UINT64_MAX, false, "exit");
-    mmu_forget(root);
-}
 
 static void
 tear_down(void)
@@ -327,6 +370,17 @@ check_disk(void *unused)
     tear_down();
 }
 
+/* It reads what it read, or zeroes if it said that it does not need it. */
+static void
+check_child(void)
+{
+    if (!scene.child)
+        return;
+    char has = access_byte(CHILD, scene.child, START, MMU_READ, 0);
+    if (has != scene.child_saw && (has || !scene.child_frees))
+        sim_fail("what the parent does changes the child");
+}
+
 /* So has memory; a page that was freed lazily goes now, if it may. */
 static void
 check_memory(void *unused)
@@ -334,14 +388,24 @@ check_memory(void *unused)
     char wants = scene.written ? '2' : '1';
 
     (void)unused;
-    if (scene.child &&
-        access_byte(CHILD, scene.child, START, MMU_READ, 0) != scene.child_saw)
-        sim_fail("what the parent writes changes the child");
+    check_child();
     leave(&scene.child); /* who else maps the page keeps it */
     must(aspen_madvise(scene.mm, scene.at, PAGE, ASPEN_MADV_PAGEOUT));
     char has = access_byte(CPU, scene.mm, scene.at, MMU_READ, 0);
     if (has != wants && (scene.written || scene.start != FREED))
         sim_fail("a write is lost");
+    tear_down();
+}
+
+/* Which FREE came last, and so whether the write stays, nobody can say. */
+static void
+check_freed_twice(void *unused)
+{
+    (void)unused;
+    must(aspen_madvise(scene.mm, START, PAGE, ASPEN_MADV_PAGEOUT));
+    char has = access_byte(CPU, scene.mm, START, MMU_READ, 0);
+    if (has != '2' && has != 0)
+        sim_fail("the page is older than what was freed");
     tear_down();
 }
 
@@ -411,6 +475,51 @@ lazily_freed_memory(void **state)
         explore_row(&rows[i]);
 }
 
+/* Who frees a page and then writes to it keeps what he wrote, whoever else
+ * looks at the page; and nobody loses what only a relative freed. */
+static void
+freed_by_several(void **state)
+{
+    static const struct row rows[] = {
+        {"FREE, FREE and write",
+         ANON,
+         {free_task, free_and_write_task},
+         check_freed_twice},
+        {"FREE and write, PAGEOUT",
+         ANON,
+         {free_and_write_task, page_out_task},
+         check_memory},
+        {"FREE and write, PAGEOUT twice",
+         ANON,
+         {free_and_write_task, page_out_task, page_out_task},
+         check_memory},
+        {"FREE and write, fork",
+         FREED,
+         {free_and_write_task, fork_task},
+         check_memory},
+        {"FREE and write, FREE by a child",
+         FORKED,
+         {free_and_write_task, child_free_task},
+         check_memory},
+        {"FREE and write, PAGEOUT by a child",
+         FORKED,
+         {free_and_write_task, child_page_out_task},
+         check_memory},
+        {"FREE and write, exit of a child",
+         FORKED,
+         {free_and_write_task, child_exit_task},
+         check_memory},
+        {"write, FREE by a child",
+         FORKED,
+         {write_task, child_free_task},
+         check_memory},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
+        explore_row(&rows[i]);
+}
+
 static void
 shared_file(void **state)
 {
@@ -466,6 +575,7 @@ main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(anonymous_memory),
         cmocka_unit_test(lazily_freed_memory),
+        cmocka_unit_test(freed_by_several),
         cmocka_unit_test(shared_file),
         cmocka_unit_test(second_mmu),
     };

@@ -99,7 +99,7 @@ watch(struct aspen_mm *mm)
 static void
 unwatch(const struct space *was, const char *after)
 {
-    mmu_check_gone(was->root, 0, UINT64_MAX, UINT64_MAX, false, after);
+    mmu_check_gone(was->root, 0, UINT64_MAX, UINT64_MAX, MMU_GONE_ALL, after);
     mmu_forget(was->root);
     beside_say(after);
 }
@@ -405,11 +405,11 @@ BETWEEN(int, aspen_mm_deactivate, (struct aspen_mm * mm, unsigned cpu))
 /* What was cached before a call began is gone when it says that it did it. */
 static void
 gone(struct aspen_mm *mm, uint64_t address, uint64_t bytes, uint64_t since,
-     bool writable, const char *call)
+     enum mmu_gone what, const char *call)
 {
     if (mm->aspen != beside.aspen || bytes == 0 || address + bytes < address)
         return;
-    mmu_check_gone(mm->root, address, address + bytes, since, writable, call);
+    mmu_check_gone(mm->root, address, address + bytes, since, what, call);
     beside_say(call);
 }
 
@@ -421,7 +421,7 @@ BETWEEN(int, aspen_munmap,
     enter();
     int error = __real_aspen_munmap(mm, address, length_bytes);
     if (!error)
-        gone(mm, address, length_bytes, since, false, "aspen_munmap");
+        gone(mm, address, length_bytes, since, MMU_GONE_ALL, "aspen_munmap");
     leave("aspen_munmap");
     return error;
 }
@@ -441,7 +441,7 @@ BETWEEN(int, aspen_madvise,
     enter();
     int error = __real_aspen_madvise(mm, address, length_bytes, advice);
     if (!error && is_discard(advice))
-        gone(mm, address, length_bytes, since, false, "aspen_madvise");
+        gone(mm, address, length_bytes, since, MMU_GONE_ALL, "aspen_madvise");
     leave("aspen_madvise");
     return error;
 }
@@ -455,7 +455,8 @@ BETWEEN(int, aspen_mprotect,
     enter();
     int error = __real_aspen_mprotect(mm, address, length_bytes, access, pkey);
     if (!error && !(access & ASPEN_VM_WRITE))
-        gone(mm, address, length_bytes, since, true, "aspen_mprotect");
+        gone(mm, address, length_bytes, since, MMU_GONE_WRITABLE,
+             "aspen_mprotect");
     leave("aspen_mprotect");
     return error;
 }

@@ -194,8 +194,15 @@ struct gone {
     uint64_t start;
     uint64_t end;
     uint64_t since;
-    bool writable;
+    enum mmu_gone what;
 };
+
+static bool
+is_of_kind(const struct mmu_cached *cached, enum mmu_gone what)
+{
+    return what == MMU_GONE_ALL ||
+           (cached->write && (cached->dirty || what == MMU_GONE_WRITABLE));
+}
 
 static const char *
 check_gone(void *context, unsigned cpu, const struct mmu_cached *cached)
@@ -204,16 +211,16 @@ check_gone(void *context, unsigned cpu, const struct mmu_cached *cached)
 
     (void)cpu;
     if (!mmu_is_covered(cached, gone->root, gone->start, gone->end, false) ||
-        cached->since > gone->since || (gone->writable && !cached->write))
+        cached->since > gone->since || !is_of_kind(cached, gone->what))
         return NULL;
     return "it is still there";
 }
 
 void
 mmu_check_gone(uint32_t root, uint64_t start, uint64_t end, uint64_t since,
-               bool writable, const char *after)
+               enum mmu_gone what, const char *after)
 {
-    struct gone gone = {root, start, end, since, writable};
+    struct gone gone = {root, start, end, since, what};
 
     mmu_each(check_gone, &gone, after);
 }

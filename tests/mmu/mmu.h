@@ -121,10 +121,17 @@ void mmu_check(uint32_t root, const char *after);
 /* The number of a moment; what is cached later has a higher one. */
 uint64_t mmu_now(void);
 
-/* Nothing of [start, end) is cached (nothing that can be written, if
- * `writable`) from before `since`: `after` has returned. */
+/* What a call takes away of what is cached. */
+enum mmu_gone {
+    MMU_GONE_ALL,
+    MMU_GONE_WRITABLE, /* what can be written to */
+    MMU_GONE_DIRTY,    /* what can, without that an entry says so */
+};
+
+/* Nothing of that kind in [start, end) is cached from before `since`: `after`
+ * has returned. */
 void mmu_check_gone(uint32_t root, uint64_t start, uint64_t end, uint64_t since,
-                    bool writable, const char *after);
+                    enum mmu_gone what, const char *after);
 
 /* Look at all that is cached; a text that is returned is a breach. The CPU's
  * lock is held: nothing that is cached can be flushed meanwhile. */
