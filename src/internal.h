@@ -298,7 +298,9 @@ struct aspen_object {
     struct aspen_port_rwlock size_lock; /* pages come: read; go: write */
     struct aspen_port_rwlock i_mmap_lock;
     struct aspen_interval_tree i_mmap; /* i_mmap_lock */
-    uint64_t writable_shared;          /* i_mmap_lock: SHARED + MAYWRITE VMAs */
+    int64_t writable_shared; /* atomic: SHARED + MAYWRITE VMAs, and those that
+                                calls are about to make; below 0: how often
+                                these are denied */
     struct aspen_port_spinlock pages_lock;
     struct aspen_tree pages; /* pages_lock; offset -> struct aspen_frame */
     uint64_t ahead_next;     /* pages_lock: where reading ahead ended */

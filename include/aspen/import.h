@@ -50,8 +50,10 @@ struct aspen_import_vma {
  *          would refuse, `special` without ASPEN_VM_SPECIAL or with an
  *          object, the space is not LIVE),
  *          -ASPEN_EEXIST (overlaps), -ASPEN_ENOMEM (no memory, charge
- *          refused, more VMAs than mmap would make), any error of the object's
- * open hook, unchanged. On error the space is as it was.
+ *          refused, more VMAs than mmap would make), -ASPEN_EPERM (SHARED and
+ *          MAYWRITE where aspen_object_deny_writable() stands against it), any
+ *          error of the object's open hook, unchanged. On error the space is
+ *          as it was.
  */
 ASPEN_MUST_USE int aspen_import_vma(struct aspen_mm *mm,
                                     const struct aspen_import_vma *vma);

@@ -12,6 +12,7 @@ extern "C" {
 #endif
 
 struct aspen;
+struct aspen_mm;
 struct aspen_object;
 struct aspen_vma;
 
@@ -133,6 +134,14 @@ struct aspen_pager_ops {
      */
     int (*may_split)(void *context, const struct aspen_vma *vma,
                      uint64_t address);
+    /**
+     * May whoever runs in `mm` know which pages the cache has? If not,
+     * aspen_mincore() answers that all of the object's mappings are resident.
+     * Without this hook everybody may. Linux lets know who owns the file, who
+     * could write to it, and CAP_FOWNER.
+     * Context: the mmap lock is held for reading.
+     */
+    bool (*may_see_cache)(void *context, const struct aspen_mm *mm);
     /**
      * The last reference is gone. Context: may sleep; the mmap lock of a
      * space that is being unmapped may be held for writing.
@@ -258,6 +267,32 @@ ASPEN_MUST_USE int aspen_object_read(struct aspen_object *object,
 ASPEN_MUST_USE int aspen_object_write(struct aspen_object *object,
                                       uint64_t offset_bytes, const void *buffer,
                                       uint64_t length_bytes, uint64_t *done);
+
+/**
+ * How many shared mappings could be written to now, or could become writable
+ * (their flags have SHARED and MAYWRITE), in all spaces; those that a call is
+ * making count as well. A snapshot. Context: any.
+ * Source:  Linux's i_mmap_writable.
+ */
+uint64_t aspen_object_writable_mappings(const struct aspen_object *object);
+
+/**
+ * No such mappings from now on: for who seals an object against writing. deny:
+ * only if there are none, and nobody holds a page of it (a pin, a copy or a
+ * fault under way); then a call that would make the first is refused with
+ * -ASPEN_EPERM. Mappings without MAYWRITE, private ones, and
+ * aspen_object_write(), which the embedder refuses by itself, go on. allow
+ * takes one deny back; there may be several.
+ *
+ * Context: any lock of the core's may be held but those of objects.
+ * Returns: deny: 0, or -ASPEN_EBUSY with nothing changed: there is a mapping,
+ *          or a page is held, perhaps for a moment. allow: 0, or
+ *          -ASPEN_EINVAL: it is not denied.
+ * Source:  memfd_create(2), F_SEAL_WRITE; Linux v6.12 mapping_deny_writable(),
+ *          memfd_wait_for_pins().
+ */
+ASPEN_MUST_USE int aspen_object_deny_writable(struct aspen_object *object);
+ASPEN_MUST_USE int aspen_object_allow_writable(struct aspen_object *object);
 
 /** Private copies, too. */
 #define ASPEN_OBJECT_UNMAP_COPIES 1u

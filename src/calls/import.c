@@ -16,6 +16,7 @@
 #include "rmap/anon_vma.h"
 #include "machine/charge.h"
 #include "space/name.h"
+#include "object/i_mmap.h"
 #include "object/page_cache.h"
 #include "space/pkeys.h"
 #include "machine/swap_map.h"
@@ -91,13 +92,15 @@ add_vma(struct aspen_mm *mm, const struct aspen_import_vma *args)
         return -ASPEN_ENOMEM;
     fill_vma(vma, args);
     uint64_t charge = vma->flags & ASPEN_VM_ACCOUNT ? aspen_vma_pages(vma) : 0;
-    int error =
-        args->name ? aspen_name_create(aspen, args->name, &vma->name) : 0;
+    int error = aspen_i_mmap_claim_writable(vma->object, vma->flags);
     if (error)
         goto undo_vma;
+    error = args->name ? aspen_name_create(aspen, args->name, &vma->name) : 0;
+    if (error)
+        goto undo_claim;
     error = aspen_charge(aspen, charge);
     if (error)
-        goto undo_vma;
+        goto undo_claim;
     error = args->flags & ASPEN_IMPORT_HAS_ANON_VMA
                 ? aspen_anon_vma_prepare(vma)
                 : 0;
@@ -113,6 +116,7 @@ add_vma(struct aspen_mm *mm, const struct aspen_import_vma *args)
     if (error)
         goto undo_reserve;
     commit_vma(vma, &reserve);
+    aspen_i_mmap_release_writable(vma->object, vma->flags);
     aspen_tree_reserve_release(&mm->vmas, &reserve);
     return 0;
 
@@ -122,6 +126,8 @@ undo_anon_vma:
     aspen_anon_vma_unlink(vma);
 undo_charge:
     aspen_uncharge(aspen, charge);
+undo_claim:
+    aspen_i_mmap_release_writable(vma->object, vma->flags);
 undo_vma:
     aspen_vma_free(vma);
     return error;

@@ -81,6 +81,26 @@ ask_vma(struct mincore *m, uint64_t stop)
     }
 }
 
+/* Others' files do not tell who else reads them. */
+static bool
+may_see(const struct mincore *m)
+{
+    const struct aspen_object *object = m->vma->object;
+
+    return !object || !object->pager || !object->pager->may_see_cache ||
+           object->pager->may_see_cache(object->context, m->mm);
+}
+
+static void
+answer_all(struct mincore *m, uint64_t stop)
+{
+    uint64_t pages = (stop - m->address) >> ASPEN_PAGE_SHIFT;
+
+    memset(m->vector, 1, (size_t)pages);
+    m->vector += pages;
+    m->address = stop;
+}
+
 static int
 ask_batch(struct mincore *m, uint64_t stop)
 {
@@ -88,7 +108,11 @@ ask_batch(struct mincore *m, uint64_t stop)
         m->vma = aspen_vma_at(m->mm, m->address);
         if (!m->vma)
             return -ASPEN_ENOMEM;
-        ask_vma(m, aspen_min_u64(m->vma->end, stop));
+        uint64_t end = aspen_min_u64(m->vma->end, stop);
+        if (may_see(m))
+            ask_vma(m, end);
+        else
+            answer_all(m, end);
     }
     return 0;
 }

@@ -19,6 +19,7 @@
 #include "fault/populate.h"
 #include "machine/charge.h"
 #include "space/limits.h"
+#include "object/i_mmap.h"
 #include "object/object.h"
 #include "space/pkeys.h"
 #include "machine/release.h"
@@ -337,9 +338,12 @@ reserve(struct mapping *mapping)
 {
     struct aspen_mm *mm = mapping->mm;
 
-    int error = reserve_charge(mapping);
+    int error = aspen_i_mmap_claim_writable(mapping->object, mapping->flags);
     if (error)
         return error;
+    error = reserve_charge(mapping);
+    if (error)
+        goto undo_claim;
     error = aspen_remove_reserve(&mapping->remove);
     if (error)
         goto undo_charge;
@@ -358,6 +362,8 @@ undo_remove:
     aspen_remove_abort(&mapping->remove);
 undo_charge:
     aspen_uncharge(mm->aspen, mapping->charged_pages);
+undo_claim:
+    aspen_i_mmap_release_writable(mapping->object, mapping->flags);
     return error;
 }
 
@@ -379,6 +385,7 @@ commit(struct mapping *mapping)
         aspen_vma_add(mapping->vma, &mapping->reserve);
     else
         aspen_merge_commit(&mapping->merge, &mapping->reserve);
+    aspen_i_mmap_release_writable(mapping->object, mapping->flags);
     aspen_mm_account_vma(mm, mapping->flags, pages, true);
     aspen_tree_reserve_release(&mm->vmas, &mapping->reserve);
 }

@@ -34,10 +34,14 @@ check_mappings(struct aspen_validator *v, const struct aspen_object *object)
     }
     v->i_mmaps += object->i_mmap.count;
     /* Its references are checked with each VMA that maps it. */
-    return ASPEN_EXPECT(v, object->writable_shared == shared, OBJECT_SHARED,
+    return ASPEN_EXPECT(v,
+                        object->writable_shared == (int64_t)shared ||
+                            (object->writable_shared < 0 && !shared),
+                        OBJECT_SHARED,
                         OBJECT_FORMAT ": %u writable shared mappings, but it "
-                                      "counts %u",
-                        OBJECT_VALUES(object), shared, object->writable_shared);
+                                      "counts %a",
+                        OBJECT_VALUES(object), shared,
+                        (uint64_t)object->writable_shared);
 }
 
 /* An entry of the page cache: [first, last] are the pages of one block. */

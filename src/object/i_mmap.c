@@ -8,12 +8,43 @@
  */
 #include "object/i_mmap.h"
 
+/* ---- Writable ---------------------------------------------------------- */
+
 static bool
-is_writable_shared(const struct aspen_vma *vma)
+is_writable_shared(uint64_t vm_flags)
 {
     const uint64_t both = ASPEN_VM_SHARED | ASPEN_VM_MAYWRITE;
-    return (vma->flags & both) == both;
+    return (vm_flags & both) == both;
 }
+
+static void
+count_writable(struct aspen_object *object, uint64_t vm_flags, int64_t more)
+{
+    if (is_writable_shared(vm_flags))
+        aspen_fetch_add(&object->writable_shared, more);
+}
+
+int
+aspen_i_mmap_claim_writable(struct aspen_object *object, uint64_t vm_flags)
+{
+    if (!object || !is_writable_shared(vm_flags))
+        return 0;
+    int64_t now = aspen_load(&object->writable_shared);
+    do {
+        if (now < 0)
+            return -ASPEN_EPERM;
+    } while (!aspen_compare_exchange(&object->writable_shared, &now, now + 1));
+    return 0;
+}
+
+void
+aspen_i_mmap_release_writable(struct aspen_object *object, uint64_t vm_flags)
+{
+    if (object)
+        count_writable(object, vm_flags, -1);
+}
+
+/* ---- The tree ---------------------------------------------------------- */
 
 void
 aspen_i_mmap_insert(struct aspen_vma *vma, struct aspen_vma *parent)
@@ -29,7 +60,7 @@ aspen_i_mmap_insert(struct aspen_vma *vma, struct aspen_vma *parent)
                                     node);
     else
         aspen_interval_insert(&object->i_mmap, node);
-    object->writable_shared += is_writable_shared(vma);
+    count_writable(object, vma->flags, 1);
     aspen_write_unlock(&object->i_mmap_lock);
 }
 
@@ -40,7 +71,7 @@ aspen_i_mmap_remove(struct aspen_vma *vma)
 
     aspen_write_lock(&object->i_mmap_lock, ASPEN_LOCK_I_MMAP);
     aspen_interval_remove(&object->i_mmap, &vma->i_mmap_node);
-    object->writable_shared -= is_writable_shared(vma);
+    count_writable(object, vma->flags, -1);
     aspen_write_unlock(&object->i_mmap_lock);
 }
 

@@ -17,6 +17,17 @@ void aspen_i_mmap_remove(struct aspen_vma *vma);
 void aspen_i_mmap_change_begin(struct aspen_vma *vma);
 void aspen_i_mmap_change_end(struct aspen_vma *vma);
 
+/*
+ * A mapping of `object` (NULL: of none) with these flags is about to appear
+ * where none like it might be. While it is claimed nobody can deny what it may
+ * be, a writable shared one: 0, or -ASPEN_EPERM, it is denied already. Release
+ * it when the VMA is there, or will not be.
+ */
+ASPEN_MUST_USE int aspen_i_mmap_claim_writable(struct aspen_object *object,
+                                               uint64_t vm_flags);
+void aspen_i_mmap_release_writable(struct aspen_object *object,
+                                   uint64_t vm_flags);
+
 /* Called for each VMA that may map what is looked for, with where it would;
  * the lock of the index that led there is held for reading. false ends the
  * walk. */

@@ -67,6 +67,8 @@ struct aspen_mmap_args {
  *          -ASPEN_EINVAL  GROWSDOWN or WIPEONFORK with an object or SHARED;
  *                         raw memory that is SHARED without one
  *          -ASPEN_EPERM   a sealed mapping in the way
+ *          -ASPEN_EPERM   shared and writable, now or later, of an object that
+ *                         has no such mappings (aspen_object_deny_writable())
  *          -ASPEN_EOPNOTSUPP, -ASPEN_EINVAL  an edge of what is replaced lies
  *                         inside a huge page, of an object, or inside a special
  *                         mapping

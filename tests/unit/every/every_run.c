@@ -229,6 +229,14 @@ run_object_unmap(struct every *e, const struct call *call)
 }
 
 int
+run_deny_writable(struct every *e, const struct call *call)
+{
+    (void)call;
+    int error = aspen_object_deny_writable(e->charged);
+    return error ? error : aspen_object_allow_writable(e->charged);
+}
+
+int
 run_object_sync(struct every *e, const struct call *call)
 {
     (void)call;

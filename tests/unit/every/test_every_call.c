@@ -35,6 +35,8 @@ static const struct call calls[] = {
     CALL(aspen_mm_activate, "no gate", .run = run_mm_activate),
     CALL(aspen_mm_deactivate, "no gate", .run = run_mm_deactivate),
     CALL(aspen_object_unmap, "no gate", .run = run_object_unmap),
+    CALL(aspen_object_deny_writable, "no gate", .run = run_deny_writable),
+    CALL(aspen_object_allow_writable, "no gate", .run = run_deny_writable),
     CALL(aspen_translate, "no gate", .run = run_translate, .first = COW,
          .flags = ASPEN_ACCESS_READ),
     CALL(aspen_translate_with_rights, "no gate",

@@ -108,6 +108,13 @@ plant_object_shared(struct scene *s)
     POKE(s, s->rich->file->writable_shared, 1);
 }
 
+/* Denied while there are some. */
+static void
+plant_object_denied(struct scene *s)
+{
+    POKE(s, s->rich->file->writable_shared, -1);
+}
+
 static void
 plant_object_references(struct scene *s)
 {
@@ -169,6 +176,7 @@ const struct plant plants_object[] = {
     {"object.i_mmap", PARENT, plant_i_mmap_unlinked},
     {"object.order", CHILD, plant_object_order},
     {"object.shared", MACHINE, plant_object_shared},
+    {"object.shared", MACHINE, plant_object_denied},
     {"object.references", PARENT, plant_object_references},
     {"object.pages", MACHINE, plant_object_pages},
     {"object.page", MACHINE, plant_object_no_page},
