@@ -50,7 +50,6 @@ struct growth {
     struct aspen_vma *vma;
     uint64_t start;
     uint64_t pages;
-    uint64_t charge_pages;
     struct aspen_tree_reserve tree;
     struct aspen_tree_cursor cursor;
 };
@@ -61,15 +60,16 @@ reserve(struct growth *growth)
     struct aspen_vma *vma = growth->vma;
     struct aspen_mm *mm = vma->mm;
 
-    /* As a limit's, Linux answers this refusal with a SIGSEGV. */
-    int error = aspen_charge_mm(mm, growth->charge_pages);
+    /* All growth is asked about, that of memory without charge as well. As a
+     * limit's, Linux answers this refusal with a SIGSEGV. */
+    int error = aspen_charge_mm(mm, growth->pages);
     if (error)
         return -ASPEN_EFAULT;
     aspen_tree_cursor_init(&growth->cursor, &mm->vmas, growth->start);
     error = aspen_tree_reserve_within(&mm->vmas, &growth->tree, &growth->cursor,
                                       1, growth->start, vma->end - 1);
     if (error)
-        aspen_uncharge(mm->aspen, growth->charge_pages);
+        aspen_uncharge(mm->aspen, growth->pages);
     return error;
 }
 
@@ -86,6 +86,8 @@ commit(struct growth *growth)
     aspen_tree_store_reserved(&mm->vmas, &growth->tree, growth->start,
                               vma->end - 1, vma);
     aspen_mm_account_vma(mm, vma->flags, growth->pages, true);
+    if (!(vma->flags & ASPEN_VM_ACCOUNT))
+        aspen_uncharge(mm->aspen, growth->pages);
     aspen_tree_reserve_release(&mm->vmas, &growth->tree);
 }
 
@@ -106,7 +108,6 @@ grow(struct aspen_vma *vma, uint64_t start)
     int error = aspen_anon_vma_prepare(vma);
     if (!error)
         error = check_limits(vma, start);
-    growth.charge_pages = vma->flags & ASPEN_VM_ACCOUNT ? growth.pages : 0;
     if (!error)
         error = reserve(&growth);
     if (!error)

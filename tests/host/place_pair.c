@@ -86,6 +86,7 @@ flags_of(const char *access, const char *name)
     flags |= access[0] == 'r' ? ASPEN_VM_READ : 0;
     flags |= access[1] == 'w' ? ASPEN_VM_WRITE : 0;
     flags |= access[2] == 'x' ? ASPEN_VM_EXEC : 0;
+    flags |= strstr(name, "[v") ? ASPEN_VM_DONTEXPAND : 0; /* vdso and vvar */
     return flags | (strstr(name, "[stack]") ? ASPEN_VM_GROWSDOWN : 0);
 }
 
@@ -366,6 +367,9 @@ ask_aspen(struct pair *p, const struct command *command)
                                                                        : 0;
     case LIMIT:
         return aspen_limit_set(p->mm, limit_of(command->file), command->length);
+    case LOCK_ALL:
+        return command->flags ? aspen_mlockall(p->mm, (unsigned)command->flags)
+                              : aspen_munlockall(p->mm);
     default:
         return aspen_privileges_set(p->mm, 0);
     }

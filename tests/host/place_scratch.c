@@ -65,6 +65,10 @@ obey(const struct command *command)
         return touch(at);
     case LIMIT:
         return set_limit(command);
+    case LOCK_ALL:
+        return (command->flags ? mlockall(command->flags) : munlockall())
+                   ? -errno
+                   : 0;
     default:
         return drop_privileges();
     }

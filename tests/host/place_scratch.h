@@ -10,7 +10,14 @@
 
 #include "helper.h"
 
-enum command_kind { MAP, UNMAP, TOUCH, LIMIT, DROP_PRIVILEGES };
+enum command_kind {
+    MAP,
+    UNMAP,
+    TOUCH,
+    LIMIT,
+    LOCK_ALL, /* flags: of mlockall; 0: munlockall */
+    DROP_PRIVILEGES
+};
 
 struct command {
     enum command_kind kind;

@@ -135,6 +135,34 @@ never_stops_a_stack(void **state)
     helper_machine_destroy(aspen);
 }
 
+/* What grows is asked about whether or not it is charged; what is not charged
+ * costs nothing afterwards. */
+static void
+growth_is_asked_about(void **state)
+{
+    const enum aspen_overcommit modes[] = {ASPEN_OVERCOMMIT_GUESS,
+                                           ASPEN_OVERCOMMIT_NEVER};
+    const uint64_t at = GIB;
+    (void)state;
+
+    for (unsigned i = 0; i < 4; i++) {
+        struct aspen *aspen = machine_of(modes[i / 2], 10);
+        struct aspen_mm *mm = helper_new_mm(aspen);
+        const uint64_t flags = i % 2 ? R : RW | ASPEN_VM_NORESERVE;
+        bool charged = !(i % 2) && modes[i / 2] == ASPEN_OVERCOMMIT_NEVER;
+
+        helper_map(mm, at, 2, flags | ASPEN_VM_GROWSDOWN);
+        assert_int_equal(aspen_fault(mm, at - 80 * PAGE, ASPEN_ACCESS_READ), 0);
+        assert_int_equal(committed(aspen), charged ? 82 : 0);
+        assert_int_equal(aspen_fault(mm, at - 2000 * PAGE, ASPEN_ACCESS_READ),
+                         -ASPEN_EFAULT);
+        assert_int_equal(committed(aspen), charged ? 82 : 0);
+        aspen_mm_put(mm);
+        assert_int_equal(committed(aspen), 0);
+        helper_machine_destroy(aspen);
+    }
+}
+
 static void
 never_stays_below_the_limit(void **state)
 {
@@ -240,6 +268,7 @@ main(void)
         cmocka_unit_test(always_does_not_wrap),
         cmocka_unit_test(reserves_of_any_size),
         cmocka_unit_test(never_stops_a_stack),
+        cmocka_unit_test(growth_is_asked_about),
         cmocka_unit_test(never_stays_below_the_limit),
         cmocka_unit_test(nothing_costs_no_step),
         cmocka_unit_test(a_refusal_charges_nothing),
