@@ -448,6 +448,24 @@ check-mutants: | $(DEPS_check)
 	@scripts/mutants.sh
 endif
 
+# Small mistakes, made by a machine: scripts/mutate/mutate.pl builds what they
+# are planted in, and once more for gcov. MUTANT= for one of them; or a sample:
+# SEED, COUNT, LAYER, KIND. The other page tables and ThreadSanitizer see what
+# depends on them.
+in_folders = $(addprefix $(BUILD)/$1/tests/unit/,$(basename $(notdir \
+    $(wildcard $(addsuffix /test_*.c,$2)))))
+MUTATED := $(HOST_PROGRAMS) \
+    $(call in_folders,$(FOREIGN),$(addprefix tests/unit/,paging fault calls))
+.PHONY: mutate mutate-base mutate-cover
+mutate-base: $(MUTATED) $(EXPLORE_PROGRAMS) $(call in_folders,tsan,tests/threads)
+mutate-cover: $(MUTATED) $(filter-out %-flags %-arm64,$(EXPLORE_PROGRAMS))
+mutate: | $(DEPS_check)
+	@MAKE='$(MAKE_NAME)' BUILD=$(BUILD) scripts/mutate/mutate.pl \
+	    $(if $(SEED),--seed $(SEED)) $(if $(COUNT),--count $(COUNT)) \
+	    $(if $(LAYER),--layer $(LAYER)) $(if $(KIND),--kind $(KIND)) \
+	    $(foreach m,$(MUTANT),--mutant $m)
+CHECKS_LONG += mutate
+
 help:
 	@scripts/help.sh $(MAKEFILE_LIST)
 

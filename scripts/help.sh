@@ -20,6 +20,7 @@ run|rehearse the fork of a real process
 check|build everything and pass every test
 check-circles|no files of src call each other in a circle, or upwards
 check-mutants|plant the mistakes of tests/mutants, see each found
+mutate|plant a sample of small mistakes, see most found; SEED COUNT MUTANT
 check-long|the tests that take long
 check-user|the tests that compare with this kernel, as an ordinary user
 check-container|the same by the default rules of Docker and podman

@@ -19,6 +19,7 @@
 #   files     no folder with more than 20 files, no source above 700 lines
 #   sizes     docs/evidence/performance.md has the structures' sizes of today
 #   mutants   each patch of tests/mutants still applies
+#   mutate    the list of mutants that no test can find names what is there
 #   citations what comments and documents name exists (scripts/check/citations.pl)
 set -u
 cd "$(dirname "$0")/../.." || exit 2
@@ -253,6 +254,7 @@ verdict files "$(files_broken)"
 verdict sizes "$(sizes_broken)"
 if command -v git >/dev/null; then
     verdict mutants "$(mutants_broken)"
+    verdict mutate "$(scripts/mutate/mutate.pl --check 2>&1)"
     verdict citations "$(scripts/check/citations.pl)"
 fi
 finish
