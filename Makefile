@@ -450,7 +450,7 @@ endif
 
 # Small mistakes, made by a machine: scripts/mutate/mutate.pl builds what they
 # are planted in, and once more for gcov. MUTANT= for one of them; or a sample:
-# SEED, COUNT, LAYER, KIND. The other page tables and ThreadSanitizer see what
+# SEED, COUNT, LAYER, KIND, WITHIN. The other page tables and ThreadSanitizer see what
 # depends on them.
 in_folders = $(addprefix $(BUILD)/$1/tests/unit/,$(basename $(notdir \
     $(wildcard $(addsuffix /test_*.c,$2)))))
@@ -463,7 +463,7 @@ mutate: | $(DEPS_check)
 	@MAKE='$(MAKE_NAME)' BUILD=$(BUILD) scripts/mutate/mutate.pl \
 	    $(if $(SEED),--seed $(SEED)) $(if $(COUNT),--count $(COUNT)) \
 	    $(if $(LAYER),--layer $(LAYER)) $(if $(KIND),--kind $(KIND)) \
-	    $(foreach m,$(MUTANT),--mutant $m)
+	    $(foreach m,$(MUTANT),--mutant $m) $(if $(WITHIN),--within $(WITHIN))
 CHECKS_LONG += mutate
 
 help:

@@ -1,15 +1,15 @@
 # SPDX-License-Identifier: MIT
 #
-# Build.pm: how programs are made, as make would, but with a few objects of one's
-# own. What make would do is asked of it once (make -n), in two build folders:
-# base, and cover (for gcov).
+# Build.pm: how programs are made, as make would, but with a few objects of
+# one's own. What make would do is asked of it once (make -n), in two build
+# folders: base, and cover (for gcov).
 #
 #   Build->new(TOP, WORK)    makes both
 #   ->sources(VARIANT, SOURCES)   those of them that are compiled there
-#   ->compile(VARIANT, SOURCE, FILE, TEXT, FOLDER)     an object there, with this
-#                                      TEXT as FILE; undef if it does not compile
-#   ->same(VARIANT, SOURCE, OBJECT)                    is it what base has?
-#   ->link(PROGRAM, OBJECTS, FOLDER)                   a program there, or undef
+#   ->compile(VARIANT, SOURCE, FILE, TEXT, FOLDER)   an object there, with
+#                            this TEXT as FILE; undef if it does not compile
+#   ->same(VARIANT, SOURCE, OBJECT)                  is it what base has?
+#   ->link(PROGRAM, OBJECTS, FOLDER)                 a program there, or undef
 package Build;
 use strict;
 use warnings;
@@ -18,8 +18,8 @@ use File::Compare qw(compare);
 use File::Path qw(make_path);
 
 # No debug information: then the same code is the same object.
-my %flags = (base => ['CFLAGS=-g0 -w'],
-    cover => ['CFLAGS=-w --coverage', 'LDFLAGS=--coverage']);
+my %flags = (base => ['CFLAGS=-g0'],
+    cover => ['CFLAGS=--coverage', 'LDFLAGS=--coverage']);
 # Arguments that were swapped without fitting are no mutant.
 my $strict = '-Werror=int-conversion -Werror=incompatible-pointer-types'
     . ' -Werror=implicit-function-declaration';
@@ -121,7 +121,8 @@ sub compile
         my ($root) = $file =~ m{^(src|ports/[^/]+|tools/aspen)/};
         $command =~ s/ -I/ -I$folder\/text\/$root -I/;
     }
-    $command =~ s/ -o \Q$object\E / $strict -fmacro-prefix-map=$folder\/text\/= -o $new /;
+    my $more = "$strict -fmacro-prefix-map=$folder/text/=";
+    $command =~ s/ -o \Q$object\E / $more -o $new /;
     return run("$folder/cc.log", $command) == 0 ? $new : undef;
 }
 

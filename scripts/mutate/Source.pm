@@ -4,7 +4,7 @@
 #
 #   mutants(PATH)   a list of {file, line, layer, function, kind, text, ordinal,
 #                   id, to, edits}; edits: [offset, length, replacement], ...
-#   mutated(TEXT, MUTANT)   the text with the mutant in it, as many lines as before
+#   mutated(TEXT, MUTANT)   the text with the mutant in it: as many lines
 #
 # Kinds:
 #
@@ -22,14 +22,13 @@
 #   lock       a lock is not taken in a function that takes and gives it back
 #   order      an acquire or release is relaxed
 #
-# The code is as clang-format leaves it, and this relies on it: a function's name
-# begins a line, its braces stand alone in column 0, a statement begins a line.
-# Assertions are no code: an assertion that says less is found by nothing, and
-# should not.
+# The code is as clang-format leaves it, and this relies on it: a function's
+# name begins a line, its braces stand alone in column 0, a statement begins a
+# line. Assertions are no code: an assertion that says less is found by nothing.
 #
 # A mutant is known by the first 8 digits of a hash of file, function, kind, the
-# statement without its line breaks, what becomes of it, and which of its like it
-# is in that function: it stays the same while its function moves.
+# statement without its line breaks, what becomes of it, and which of its like
+# it is in that function: it stays the same while its function moves.
 package Source;
 use strict;
 use warnings;
@@ -37,8 +36,9 @@ use Digest::SHA qw(sha1_hex);
 use Exporter 'import';
 our @EXPORT_OK = qw(mutants mutated slurp);
 
-my $asserts = qr/\b(?:ASPEN_(?:TREE_)?ASSERT\w*|ASPEN_STATIC_ASSERT|_Static_assert
-    |ASPEN_PREFETCH\w*|ASPEN_PORT_(?:UN)?POISON|aspen_lock_order_assert\w*)\s*\(/x;
+my $asserts = qr/\b(?:ASPEN_(?:TREE_)?ASSERT\w*|_Static_assert
+    |ASPEN_STATIC_ASSERT|ASPEN_PREFETCH\w*|ASPEN_PORT_(?:UN)?POISON
+    |aspen_lock_order_assert\w*)\s*\(/x;
 my $keywords = qr/^(?:if|for|while|switch|return|sizeof|_Alignof|defined)$/;
 # Which argument is which does not matter.
 my $symmetric = qr/^(?:aspen_(?:max|min)_u64|aspen_same_\w+|memcmp|strcmp)$/;
@@ -54,7 +54,7 @@ sub slurp
     return scalar <$in>;
 }
 
-# Comments, directives, and what is between quotes, as blanks: no offset changes.
+# Comments, directives, what is between quotes, as blanks: no offset changes.
 sub masked
 {
     my ($text) = @_;
@@ -122,7 +122,8 @@ sub operators
 {
     my ($code, $from, $to, $add) = @_;
     pos($$code) = $from;
-    while ($$code =~ /(?<=\s)([<>=!]=|[<>]|&&|\|\|)(?=\s)/g && pos $$code < $to) {
+    while ($$code =~ /(?<=\s)([<>=!]=|[<>]|&&|\|\|)(?=\s)/g &&
+        pos $$code < $to) {
         my ($op, $at) = ($1, pos($$code) - length $1);
         my $after = pos $$code;
         $add->('negate', $at, [$at, length $op, $opposite{$op}]);
@@ -137,7 +138,8 @@ sub operators
     }
     pos($$code) = $from;
     while ($$code =~ /\b(true|false)\b/g && pos $$code < $to) {
-        $add->('flag', $-[0], [$-[0], length $1, $1 eq 'true' ? 'false' : 'true']);
+        my $other = $1 eq 'true' ? 'false' : 'true';
+        $add->('flag', $-[0], [$-[0], length $1, $other]);
     }
 }
 
@@ -160,7 +162,8 @@ sub term
     my $begin = $at - 1;
     for ($depth = 0; $begin > 0; $begin--) {
         my $c = substr $$code, $begin, 1;
-        return if $depth == 0 && substr($$code, $begin - 1, 2) =~ /^(?:&&|\|\|)/;
+        return if $depth == 0 &&
+            substr($$code, $begin - 1, 2) =~ /^(?:&&|\|\|)/;
         last if $depth == 0 && $c =~ /[;,({?]/;
         last if $depth == 0 && substr($$code, $begin - 1, 3) =~ /^ [=:] /;
         last if substr($$code, $begin - 6, 7) =~ /\breturn $/;
@@ -238,7 +241,7 @@ sub locks
         my ($what, $un, $open) = ($1, $2, $at + $+[0]);
         my @arguments = map {substr $$code, $_->[0], $_->[1]}
             arguments($code, $open);
-        # aspen_table_lock(aspen, table, CLASS): of the class unlock knows nothing.
+        # aspen_table_lock(aspen, table, CLASS): unlock knows of no class.
         @arguments = grep {!/^ASPEN_LOCK_|^c$/} @arguments;
         my $key = "$what(@arguments)";
         (my $left = $text) =~ s/[^\n]//g;
