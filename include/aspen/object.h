@@ -250,6 +250,28 @@ ASPEN_MUST_USE int aspen_object_sync(struct aspen_object *object,
                                      uint64_t length_bytes);
 
 /**
+ * Make the page cache smaller, as posix_fadvise(POSIX_FADV_DONTNEED): of a FILE
+ * whose pager has `read`, the pages that lie in the range as a whole (the last
+ * one of the object if the range reaches its end) go, if they are clean and
+ * nobody maps or holds them: no pin, no copy, no writing back under way. All
+ * others stay, and so do pages of other objects, which could not be read again.
+ * Nobody can tell but by aspen_mincore() and by the pager's being asked. Who
+ * wants dirty pages to go calls aspen_object_sync() before.
+ *
+ * Progressive: *dropped says how many pages went, also before an error.
+ *
+ * Units:   bytes.
+ * Context: may sleep; no lock of the core is held, no hook of this object is
+ *          running. Takes the object's size lock for writing, again and again.
+ * Returns: 0 (also: nothing went), -ASPEN_EINVAL (no page cache),
+ *          -ASPEN_ENOMEM (the cache's tree needs memory to forget a page).
+ * Source:  posix_fadvise(2), POSIX_FADV_DONTNEED.
+ */
+ASPEN_MUST_USE int aspen_object_drop(struct aspen_object *object,
+                                     uint64_t offset_bytes,
+                                     uint64_t length_bytes, uint64_t *dropped);
+
+/**
  * Bytes of the object, through its page cache, as by read(2) and write(2):
  * mappings see what is written. Both end at the size; a write does not make the
  * object longer. Progressive: *done says how much was copied before an error.

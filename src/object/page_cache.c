@@ -337,6 +337,37 @@ disown(struct aspen_object *object, uint64_t offset, struct aspen_frame *page)
     aspen_frame_unlock(page);
 }
 
+bool
+aspen_object_is_page_idle(struct aspen_object *object, uint32_t number)
+{
+    const struct aspen_frame *page = aspen_frame_at(object->aspen, number);
+
+    return aspen_load(&page->counts) == 2 * ASPEN_FRAME_REF &&
+           !(aspen_load(&page->index) & ASPEN_FRAME_DIRTY);
+}
+
+bool
+aspen_object_drop_page(struct aspen_object *object,
+                       struct aspen_tree_reserve *reserve, uint64_t offset,
+                       uint32_t number)
+{
+    struct aspen_frame *page = aspen_frame_at(object->aspen, number);
+
+    aspen_frame_lock(page);
+    lock_pages(object);
+    bool idle = aspen_object_is_page_idle(object, number);
+    if (idle) {
+        aspen_tree_store_reserved(&object->pages, reserve, offset, offset,
+                                  NULL);
+        aspen_store(&page->owner, (uint64_t)0);
+    }
+    unlock_pages(object);
+    aspen_frame_unlock(page);
+    if (idle)
+        aspen_frame_put(object->aspen, number); /* the cache's reference */
+    return idle;
+}
+
 void
 aspen_object_remove_pages(struct aspen_object *object,
                           struct aspen_tree_reserve *reserve, uint64_t first,

@@ -101,6 +101,17 @@ void aspen_object_remove_pages(struct aspen_object *object,
                                struct aspen_tree_reserve *reserve,
                                uint64_t first, uint64_t last);
 
+/*
+ * The caller holds a page of the cache. idle: it is clean, and nobody else maps
+ * or holds it: a look. drop: if so it leaves the cache, and the answer is true;
+ * the caller's reference stays. `reserve` has room for one store.
+ * Context: the size lock is held for writing.
+ */
+bool aspen_object_is_page_idle(struct aspen_object *object, uint32_t frame);
+bool aspen_object_drop_page(struct aspen_object *object,
+                            struct aspen_tree_reserve *reserve, uint64_t offset,
+                            uint32_t frame);
+
 /* All pages; nobody maps the object and nobody finds it. */
 void aspen_object_drop_pages(struct aspen_object *object);
 

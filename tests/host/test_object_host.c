@@ -2,13 +2,15 @@
 /*
  * What mappings mean for whoever has the object, beside the host's kernel: a
  * memfd can be sealed against writing when nobody could write to it through a
- * mapping, and other people's files do not tell mincore what is in their cache.
+ * mapping, what is not needed leaves the cache of a file, and other people's
+ * files do not tell mincore what is in theirs.
  */
 #define _GNU_SOURCE
 #include "helper.h"
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdlib.h>
 #include <sys/mman.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -156,9 +158,27 @@ seals(void **state)
     helper_space_destroy(&p.space);
 }
 
-/* ---- mincore ----------------------------------------------------------- */
+/* ---- Dropping ---------------------------------------------------------- */
 
-#define SECRET "/etc/passwd" /* root's, and everybody may read it */
+#define FILE_PAGES 64u
+
+struct cache {
+    struct pair pair;
+    int file;
+    void *all;      /* of the file, never touched: for mincore alone */
+    uint64_t dirty; /* bit n: page n was written in this round */
+};
+
+static int
+take_nothing(void *context, uint64_t offset_bytes, const void *const pages[],
+             uint64_t length_bytes)
+{
+    (void)context;
+    (void)offset_bytes;
+    (void)pages;
+    (void)length_bytes;
+    return 0;
+}
 
 static int
 no_page(void *context, uint64_t offset_bytes, void *page)
@@ -168,6 +188,151 @@ no_page(void *context, uint64_t offset_bytes, void *page)
     (void)page;
     return 0;
 }
+
+static const struct aspen_pager_ops disk = {.read = no_page,
+                                            .write = take_nothing};
+
+static void
+read_both(struct cache *c, uint64_t page)
+{
+    char byte;
+    uint64_t done;
+
+    assert_int_equal(pread(c->file, &byte, 1, (off_t)(page * PAGE)), 1);
+    assert_int_equal(
+        aspen_object_read(c->pair.object, page * PAGE, &byte, 1, &done), 0);
+}
+
+static void
+write_both(struct cache *c, uint64_t page)
+{
+    uint64_t done;
+
+    c->dirty |= (uint64_t)1 << page;
+    assert_int_equal(pwrite(c->file, "!", 1, (off_t)(page * PAGE)), 1);
+    assert_int_equal(
+        aspen_object_write(c->pair.object, page * PAGE, "!", 1, &done), 0);
+}
+
+static void
+drop_both(struct cache *c, uint64_t offset, uint64_t length)
+{
+    uint64_t dropped;
+
+    assert_int_equal(posix_fadvise(c->file, (off_t)offset, (off_t)length,
+                                   POSIX_FADV_DONTNEED),
+                     0);
+    assert_int_equal(
+        aspen_object_drop(c->pair.object, offset, length, &dropped), 0);
+}
+
+/* Which pages are there: as many as differ. The host begins to write what is
+ * dirty, and drops it if that ends soon. */
+static unsigned
+differing(struct cache *c, const char *what)
+{
+    uint8_t host[FILE_PAGES], ours[FILE_PAGES];
+    unsigned differ = 0;
+
+    assert_int_equal(mincore(c->all, FILE_PAGES * PAGE, host), 0);
+    assert_int_equal(
+        aspen_mincore(c->pair.space.mm, BASE + GIB, FILE_PAGES * PAGE, ours),
+        0);
+    for (unsigned i = 0; i < FILE_PAGES; i++)
+        if (c->dirty >> i & 1 ? !ours[i] : (host[i] & 1) != ours[i]) {
+            differ++;
+            printf("%s: page %u: host %u, aspen %u\n", what, i, host[i] & 1u,
+                   ours[i]);
+        }
+    return differ;
+}
+
+/* Both start clean and empty; pages come one by one, since the host keeps or
+ * drops as one what it has read as one. */
+static unsigned
+one_round(struct cache *c)
+{
+    struct pair *p = &c->pair;
+    uint64_t mapped = below(p, FILE_PAGES);
+    struct aspen_object *object = p->object;
+
+    assert_int_equal(fsync(c->file), 0);
+    assert_int_equal(aspen_object_sync(object, 0, UINT64_MAX), 0);
+    drop_both(c, 0, FILE_PAGES * PAGE);
+    c->dirty = 0;
+    for (unsigned i = 0; i < 40; i++)
+        read_both(c, below(p, FILE_PAGES));
+    for (unsigned i = 0; i < 6; i++)
+        write_both(c, below(p, FILE_PAGES));
+    read_both(c, mapped);
+    volatile char *at =
+        mmap(host_address(0), PAGE, PROT_READ, MAP_SHARED | MAP_FIXED, c->file,
+             (off_t)(mapped * PAGE));
+    assert_ptr_equal(at, host_address(0));
+    (void)*at;
+    helper_map_object(p->space.mm, BASE, 1, R | ASPEN_VM_SHARED, object,
+                      mapped);
+    helper_get(&p->space.helper, p->space.mm, BASE);
+    unsigned differ = differing(c, "before");
+    uint64_t start = below(p, FILE_PAGES * PAGE);
+    uint64_t length = 1 + below(p, FILE_PAGES * PAGE);
+    drop_both(c, below(p, 2) ? start : start & ~(PAGE - 1), length);
+    differ += differing(c, "after");
+    unmap_both(p, 0, 1);
+    return differ;
+}
+
+/* That of memory does not. */
+static bool
+host_drops(struct cache *c)
+{
+    uint8_t there[FILE_PAGES];
+
+    assert_int_equal(fsync(c->file), 0);
+    assert_int_equal(posix_fadvise(c->file, 0, 0, POSIX_FADV_DONTNEED), 0);
+    assert_int_equal(mincore(c->all, FILE_PAGES * PAGE, there), 0);
+    return !(there[0] & 1) && !(there[FILE_PAGES - 1] & 1);
+}
+
+static void
+dropping(void **state)
+{
+    char name[] = "object-XXXXXX";
+    struct cache c = {.pair.random = unit_seed("test_object_host", 2)};
+    struct helper_space *s = &c.pair.space;
+    unsigned differ = 0;
+    (void)state;
+
+    c.file = mkstemp(name);
+    if (c.file < 0)
+        unit_skip("no file can be made here");
+    unlink(name);
+    helper_space_create(s, NULL);
+    c.pair.object =
+        helper_object(&s->helper, ASPEN_OBJECT_FILE, FILE_PAGES, &disk, NULL);
+    assert_int_equal(ftruncate(c.file, FILE_PAGES * PAGE), 0);
+    for (unsigned i = 0; i < FILE_PAGES; i++)
+        write_both(&c, i);
+    assert_int_equal(posix_fadvise(c.file, 0, 0, POSIX_FADV_RANDOM), 0);
+    c.all = mmap(NULL, FILE_PAGES * PAGE, PROT_READ, MAP_SHARED, c.file, 0);
+    assert_ptr_not_equal(c.all, MAP_FAILED);
+    helper_map_object(s->mm, BASE + GIB, FILE_PAGES, R | ASPEN_VM_SHARED,
+                      c.pair.object, 0);
+    if (!host_drops(&c))
+        unit_skip("the file system here drops nothing");
+    for (unsigned i = 0; i < 300; i++)
+        differ += one_round(&c);
+    printf("%u of 38400 pages differ\n", differ);
+    assert_int_equal(differ, 0);
+    munmap(c.all, FILE_PAGES * PAGE);
+    close(c.file);
+    aspen_object_put(c.pair.object);
+    helper_space_destroy(s);
+}
+
+/* ---- mincore ----------------------------------------------------------- */
+
+#define SECRET "/etc/passwd" /* root's, and everybody may read it */
 
 static bool
 told(void *context, const struct aspen_mm *mm)
@@ -247,6 +412,7 @@ main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(seals),
+        cmocka_unit_test(dropping),
         cmocka_unit_test(mincore_of_others),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

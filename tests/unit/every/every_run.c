@@ -237,6 +237,15 @@ run_deny_writable(struct every *e, const struct call *call)
 }
 
 int
+run_object_drop(struct every *e, const struct call *call)
+{
+    uint64_t dropped;
+
+    (void)call;
+    return aspen_object_drop(e->file, 0, UINT64_MAX, &dropped);
+}
+
+int
 run_object_sync(struct every *e, const struct call *call)
 {
     (void)call;

@@ -37,6 +37,8 @@ static const struct call calls[] = {
     CALL(aspen_object_unmap, "no gate", .run = run_object_unmap),
     CALL(aspen_object_deny_writable, "no gate", .run = run_deny_writable),
     CALL(aspen_object_allow_writable, "no gate", .run = run_deny_writable),
+    CALL(aspen_object_drop, "a file", .run = run_object_drop, .cached = true,
+         .progressive = true, .kinds = K(TREE_NODE)),
     CALL(aspen_translate, "no gate", .run = run_translate, .first = COW,
          .flags = ASPEN_ACCESS_READ),
     CALL(aspen_translate_with_rights, "no gate",
