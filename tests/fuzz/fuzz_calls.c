@@ -67,7 +67,6 @@ LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t length)
         fuzz_mix_answered(&mix, &op, answer);
         check(pair, &sequence, step);
     }
-    if (step == FUZZ_GO_ON)
-        check(pair, &sequence, fuzz_pair_finish(pair));
+    check(pair, &sequence, fuzz_pair_finish(pair, step));
     return 0;
 }

@@ -205,7 +205,7 @@ run_sequence(struct fuzz *fuzz, uint64_t length)
         step = fuzz_pair_step(&fuzz->pair, &op, &answer);
         fuzz_mix_answered(&fuzz->mix, &op, answer);
     }
-    return step == FUZZ_GO_ON ? fuzz_pair_finish(&fuzz->pair) : step;
+    return fuzz_pair_finish(&fuzz->pair, step);
 }
 
 static int

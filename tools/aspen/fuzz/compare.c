@@ -414,7 +414,6 @@ compare_file(struct fuzz_pair *pair, unsigned number)
 enum fuzz_result
 fuzz_compare_all(struct fuzz_pair *pair, unsigned process)
 {
-    struct aspen_finding finding;
     enum fuzz_result result = compare_maps(pair, process);
 
     if (result == FUZZ_SAME)
@@ -425,10 +424,47 @@ fuzz_compare_all(struct fuzz_pair *pair, unsigned process)
         result = compare_counters(pair, process);
     for (unsigned i = 0; i < FUZZ_FILES && result == FUZZ_SAME; i++)
         result = compare_file(pair, i);
-    if (result == FUZZ_SAME &&
-        aspen_validate_mm(pair->model.process[process], &finding) != 0)
-        result = differs(pair, "the model is inconsistent: %s: %s",
-                         finding.check, finding.text);
+    return result;
+}
+
+/* ---- The machine -------------------------------------------------------- */
+
+static enum fuzz_result
+validate_machine(struct fuzz_pair *pair)
+{
+    struct aspen_finding finding;
+    int found = aspen_validate(pair->model.aspen, &finding);
+
+    if (found == 0)
+        return FUZZ_SAME;
+    if (found == 1)
+        return differs(pair, "the model is inconsistent: %s: %s", finding.check,
+                       finding.text);
+    tool_fail(&pair->error, "no memory to validate the model");
+    return FUZZ_BROKEN;
+}
+
+static enum fuzz_result
+compare_empty(struct fuzz_pair *pair)
+{
+    struct aspen_counters now;
+    char text[100];
+
+    fuzz_model_clear(&pair->model);
+    counters_settle(pair->model.aspen, &pair->model.empty, &now);
+    if (counters_difference(&pair->model.empty, &now, text, sizeof(text)))
+        return differs(pair, "the model has leaked: %s", text);
+    return FUZZ_SAME;
+}
+
+enum fuzz_result
+fuzz_compare_machine(struct fuzz_pair *pair)
+{
+    enum fuzz_result result = validate_machine(pair);
+
+    if (result == FUZZ_SAME)
+        result = compare_empty(pair);
+    pair->model.broken = result == FUZZ_DIFFERENT;
     return result;
 }
 

@@ -163,8 +163,37 @@ make_machine(struct fuzz_model *model, struct tool_error *error)
                      aspen_error_name(result));
 }
 
+/* Where its mmap area is can only be seen while exec's mappings are there: it
+ * is kept for machines that are made later. */
 static int
-fill_zygote(struct aspen_mm *mm, pid_t pid)
+set_up(struct fuzz_model *model, const struct host_process *process)
+{
+    struct aspen_mm *mm = model->zygote;
+    int result = host_process_apply(process, mm);
+
+    if (result != 0)
+        return result;
+    aspen_layout_read(mm, &model->layout);
+    model->privileges = process->privileges;
+    for (unsigned i = 0; i < ASPEN_LIMITS; i++)
+        model->limits[i] = process->limits[i];
+    model->limits[ASPEN_LIMIT_AS] = FUZZ_ADDRESS_SPACE;
+    return aspen_limit_set(mm, ASPEN_LIMIT_AS, FUZZ_ADDRESS_SPACE);
+}
+
+static int
+set_up_again(struct fuzz_model *model)
+{
+    struct aspen_mm *mm = model->zygote;
+    int result = aspen_privileges_set(mm, model->privileges);
+
+    for (unsigned i = 0; i < ASPEN_LIMITS && result == 0; i++)
+        result = aspen_limit_set(mm, (enum aspen_limit)i, model->limits[i]);
+    return result ? result : aspen_layout_set(mm, &model->layout);
+}
+
+static int
+map_executor(struct aspen_mm *mm)
 {
     struct aspen_mmap_args args = {
         .address = FUZZ_EXECUTOR,
@@ -172,27 +201,47 @@ fill_zygote(struct aspen_mm *mm, pid_t pid)
         .vm_flags = ASPEN_VM_READ | ASPEN_VM_WRITE | ASPEN_VM_EXEC,
         .flags = ASPEN_MAP_FIXED,
     };
-    struct host_process process;
     uint64_t address;
-    int result = host_process_read(pid, &process);
+    int result = aspen_mmap(mm, &args, &address);
 
-    if (result == 0)
-        result = host_process_apply(&process, mm);
-    if (result == 0)
-        result = aspen_limit_set(mm, ASPEN_LIMIT_AS, FUZZ_ADDRESS_SPACE);
-    if (result == 0)
-        result = aspen_mmap(mm, &args, &address);
     return result ? result : aspen_fault(mm, FUZZ_EXECUTOR, ASPEN_ACCESS_WRITE);
+}
+
+/* The machine, and in it the zygote: as the process is, or as it was before. */
+static int
+make_model(struct fuzz_model *model, const struct host_process *process,
+           struct tool_error *error)
+{
+    int result;
+
+    if (make_machine(model, error) != 0)
+        return -1;
+    result = aspen_mm_create(model->aspen, &model->zygote);
+    if (result == 0)
+        result = process ? set_up(model, process) : set_up_again(model);
+    if (result == 0)
+        result = map_executor(model->zygote);
+    if (result != 0)
+        return tool_fail(error, "cannot set up the model: %s",
+                         strerror(-result));
+    /* After a first fork, which may make what later ones find made. */
+    if (fuzz_model_fresh(model, error) != 0)
+        return -1;
+    fuzz_model_clear(model);
+    counters_read(model->aspen, &model->empty);
+    return 0;
 }
 
 int
 fuzz_model_begin(struct fuzz_model *model, const struct fuzz_kernel *kernel,
                  struct tool_error *error)
 {
-    int result;
+    struct host_process process;
+    int result = host_process_read(kernel->zygote, &process);
 
-    if (make_machine(model, error) != 0)
-        return -1;
+    if (result != 0)
+        return tool_fail(error, "cannot read the scratch process: %s",
+                         strerror(-result));
     for (unsigned i = 0; i < FUZZ_FILES; i++) {
         model->placement[i] = host_file_placement(kernel->files[i]);
         model->executable[i] = host_file_executes(kernel->files[i]);
@@ -201,25 +250,32 @@ fuzz_model_begin(struct fuzz_model *model, const struct fuzz_kernel *kernel,
     model->vector = calloc(1, FUZZ_VECTOR_BYTES);
     if (!model->disk || !model->vector)
         return tool_fail(error, "no memory");
-    result = aspen_mm_create(model->aspen, &model->zygote);
-    if (result == 0)
-        result = fill_zygote(model->zygote, kernel->zygote);
-    if (result != 0)
-        return tool_fail(error, "cannot set up the model: %s",
-                         strerror(-result));
-    return 0;
+    return make_model(model, &process, error);
+}
+
+/* In place of a machine that broke, which is not taken apart. */
+static int
+make_again(struct fuzz_model *model, struct tool_error *error)
+{
+    model->broken = false;
+    munmap(model->direct_map, model->direct_map_bytes);
+    model->aspen = NULL;
+    memset(model->process, 0, sizeof(model->process));
+    memset(model->files, 0, sizeof(model->files));
+    return make_model(model, NULL, error);
 }
 
 void
 fuzz_model_end(struct fuzz_model *model)
 {
-    if (!model->aspen)
-        return;
-    fuzz_model_clear(model);
-    if (model->zygote)
-        aspen_mm_put(model->zygote);
-    if (aspen_destroy(model->aspen) == 0)
-        munmap(model->direct_map, model->direct_map_bytes);
+    /* What is broken may not end well. */
+    if (model->aspen && !model->broken) {
+        fuzz_model_clear(model);
+        if (model->zygote)
+            aspen_mm_put(model->zygote);
+        if (aspen_destroy(model->aspen) == 0)
+            munmap(model->direct_map, model->direct_map_bytes);
+    }
     free(model->disk);
     free(model->vector);
 }
@@ -266,6 +322,8 @@ fuzz_model_fresh(struct fuzz_model *model, struct tool_error *error)
 {
     int result = 0;
 
+    if (model->broken && make_again(model, error) != 0)
+        return -1;
     fuzz_model_clear(model);
     for (unsigned i = 0; i < FUZZ_FILES && result == 0; i++)
         result = make_file(model, (enum fuzz_file)i);

@@ -330,8 +330,8 @@ fuzz_pair_step(struct fuzz_pair *pair, const struct fuzz_op *op,
     return step == FUZZ_UNEXPLAINED ? unexplained(pair, op, *answer) : step;
 }
 
-enum fuzz_step
-fuzz_pair_finish(struct fuzz_pair *pair)
+static enum fuzz_step
+compare_processes(struct fuzz_pair *pair)
 {
     for (unsigned i = 0; i < FUZZ_PROCESSES; i++) {
         if (!(pair->processes >> i & 1))
@@ -346,6 +346,24 @@ fuzz_pair_finish(struct fuzz_pair *pair)
         }
     }
     return FUZZ_GO_ON;
+}
+
+enum fuzz_step
+fuzz_pair_finish(struct fuzz_pair *pair, enum fuzz_step step)
+{
+    if (step == FUZZ_GO_ON)
+        step = compare_processes(pair);
+    if (step != FUZZ_GO_ON && step != FUZZ_STOP)
+        return step;
+    switch (fuzz_compare_machine(pair)) {
+    case FUZZ_DIFFERENT:
+        return FUZZ_UNEXPLAINED;
+    case FUZZ_BROKEN:
+        return FUZZ_FAILED;
+    case FUZZ_SAME:
+        break;
+    }
+    return step;
 }
 
 enum fuzz_step
@@ -364,5 +382,5 @@ fuzz_pair_replay(struct fuzz_pair *pair, const struct fuzz_sequence *sequence,
         if (!fuzz_op_is_forbidden(op, pair->processes))
             step = fuzz_pair_step(pair, op, &answer);
     }
-    return step == FUZZ_GO_ON ? fuzz_pair_finish(pair) : step;
+    return fuzz_pair_finish(pair, step);
 }

@@ -19,6 +19,7 @@
 #include "host/linux_calls.h"
 #include "snapshot/areas.h"
 #include "host/host.h"
+#include "common/counters.h"
 #include "common/tally.h"
 #include "common/tool.h"
 
@@ -206,6 +207,11 @@ struct fuzz_model {
     bool pkeys;      /* the machine has them */
     struct aspen_arch_ops arch;
     uint32_t rights[FUZZ_PROCESSES]; /* of each process's thread */
+    struct aspen_layout layout;      /* what the zygote starts with */
+    uint64_t limits[ASPEN_LIMITS];
+    unsigned privileges;
+    struct aspen_counters empty; /* without processes and files */
+    bool broken; /* the machine: there is another one for fresh processes */
 };
 
 int fuzz_model_begin(struct fuzz_model *model, const struct fuzz_kernel *kernel,
@@ -234,8 +240,11 @@ struct fuzz_pair;
 
 /* Mappings; residency of private anonymous memory; its bytes. */
 enum fuzz_result fuzz_compare_quickly(struct fuzz_pair *pair, unsigned process);
-/* VmFlags, counters, bytes of files, the validator as well. */
+/* VmFlags, counters, bytes of files as well. */
 enum fuzz_result fuzz_compare_all(struct fuzz_pair *pair, unsigned process);
+/* Of the model alone: the validator finds nothing in the machine, and nothing
+ * is left in it when processes and files have gone, which they do. */
+enum fuzz_result fuzz_compare_machine(struct fuzz_pair *pair);
 /* VmFlags. */
 enum fuzz_result fuzz_compare_flags(struct fuzz_pair *pair, unsigned process);
 /* The same, but for where neighbours are one? */
@@ -282,8 +291,9 @@ enum fuzz_step {
 /* Both make it and are compared; *answer is the kernel's. */
 enum fuzz_step fuzz_pair_step(struct fuzz_pair *pair, const struct fuzz_op *op,
                               int64_t *answer);
-/* At the end of a sequence: everything. */
-enum fuzz_step fuzz_pair_finish(struct fuzz_pair *pair);
+/* At the end of a sequence, which its last step gave: everything, or after a
+ * deviation the machine. */
+enum fuzz_step fuzz_pair_finish(struct fuzz_pair *pair, enum fuzz_step step);
 
 /* The whole sequence again, in fresh processes. */
 enum fuzz_step fuzz_pair_replay(struct fuzz_pair *pair,

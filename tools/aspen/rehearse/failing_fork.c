@@ -21,6 +21,7 @@
  */
 #define _GNU_SOURCE
 #include "rehearse/failing_fork.h"
+#include "common/counters.h"
 
 #include <aspen/error.h>
 
@@ -238,78 +239,16 @@ judge_parent(struct judging *judging, enum rehearsal_promise promise)
         stage->no_memory = true;
 }
 
-struct counter_name {
-    const char *name;
-    size_t offset;
-};
-
-#define COUNTER(member)                                                        \
-    {                                                                          \
-#member, offsetof(struct aspen_counters, member)                       \
-    }
-
-static const struct counter_name counter_names[] = {
-    COUNTER(frames_total),
-    COUNTER(frames_free),
-    COUNTER(frames_table),
-    COUNTER(mms),
-    COUNTER(mms_live),
-    COUNTER(mms_swap_list),
-    COUNTER(vmas),
-    COUNTER(anon_vmas),
-    COUNTER(anon_vma_links),
-    COUNTER(objects),
-    COUNTER(tree_nodes),
-    COUNTER(committed_pages),
-    COUNTER(swap_slots_used),
-    COUNTER(swap_references),
-    COUNTER(swap_continuations),
-};
-
-/* Tables that wait for a grace period are nobody's any more: free. */
-static void
-read_counters(struct rehearsal_stage *stage, struct aspen_counters *counters)
-{
-    aspen_counters_read(stage->machine.aspen, counters);
-    counters->frames_free += counters->tables_waiting;
-    counters->tables_waiting = 0;
-    counters->tlb_flushes = 0;
-}
-
-/*
- * The counters are read one by one, and a table may go from waiting to free
- * in between: frames that seem to miss are looked for again for a while.
- */
-static void
-read_settled(struct rehearsal_stage *stage, struct aspen_counters *now)
-{
-    for (unsigned i = 0; i < SETTLE_TRIES; i++) {
-        read_counters(stage, now);
-        if (now->frames_free == stage->counters.frames_free)
-            return;
-        tool_sleep_until_ns(tool_now_ns() + SETTLE_NAP_NS);
-    }
-}
-
 static void
 judge_counters(struct judging *judging, enum rehearsal_promise promise)
 {
     struct rehearsal_stage *stage = judging->stage;
     struct aspen_counters now;
+    char text[100];
 
-    read_settled(stage, &now);
-    for (size_t i = 0; i < sizeof(counter_names) / sizeof(counter_names[0]);
-         i++) {
-        uint64_t is;
-        uint64_t was;
-
-        memcpy(&is, (char *)&now + counter_names[i].offset, sizeof(is));
-        memcpy(&was, (char *)&stage->counters + counter_names[i].offset,
-               sizeof(was));
-        if (is != was)
-            broke(judging, promise, "%s: %" PRIu64 ", not %" PRIu64,
-                  counter_names[i].name, is, was);
-    }
+    counters_settle(stage->machine.aspen, &stage->counters, &now);
+    if (counters_difference(&stage->counters, &now, text, sizeof(text)))
+        broke(judging, promise, "%s", text);
     if (aspen_hash_mm(stage->machine.mm, ASPEN_HASH_COUNTS) !=
         stage->counts_hash)
         broke(judging, promise,
@@ -456,7 +395,7 @@ remember(struct rehearsal_stage *stage)
 {
     struct aspen_mm *mm = stage->machine.mm;
 
-    read_counters(stage, &stage->counters);
+    counters_read(stage->machine.aspen, &stage->counters);
     aspen_mm_counters_read(mm, &stage->parent);
     stage->parent.tlb_flushes = 0;
     stage->semantic_hash = aspen_hash_mm(mm, ASPEN_HASH_SEMANTIC);

@@ -1,0 +1,204 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: MIT
+#
+# For each comparison that rehearse, fuzz and shadow make: an aspen that breaks
+# there (broken.c), and the tool that says so. Whatever the tools' sources can
+# say and nothing here made them say fails as well.
+. "$(dirname "$0")/lib.bash"
+
+broken=${ASPEN_BROKEN_BUILD:?an aspen whose calls are broken}
+guest=$(dirname "$broken")/shadow_guest
+tools=$ASPEN_HERE/tools/aspen
+
+# tells NAME HOW PATTERN ARGS...: the broken aspen says it, and exits with 1.
+tells()
+{
+    local name=$1 how=$2 pattern=$3 got
+    shift 3
+    ASPEN_BROKEN=$how timeout 60 "$broken" "$@" >"$work/out" 2>&1
+    got=$?
+    cat "$work/out" >>"$work/told"
+    if [ $got -eq 1 ] && grep -q -- "$pattern" "$work/out"; then
+        passed=$((passed + 1))
+    else
+        failed=$((failed + 1))
+        echo "FAIL $name-$how: status $got, not 1 with /$pattern/"
+        grep -a 'BROKEN\|DIFFERENT\|aspen' "$work/out" | head -5
+    fi
+}
+
+: >"$work/told"
+cd "$work" || exit 1
+
+# --- rehearse
+
+rehearse()
+{
+    tells rehearse "$1" "$2" rehearse --snapshot "$snapshots/swap.snap" \
+        --step 11 "${@:3}"
+}
+
+rehearse answer 'child_empty: the fork answered EBUSY, not ENOMEM'
+rehearse child 'child_empty: a child was handed out'
+rehearse step 'child_empty: 12 steps were passed and 1 failed'
+rehearse space 'child_empty: address spaces: 1 (2 live, 1 on'
+rehearse state 'parent_unchanged: the parent is not live any more'
+rehearse locked "parent_unchanged: the parent's counters have changed"
+rehearse limit 'parent_unchanged: the parent answers differently than before'
+rehearse valid:parent 'parent_unchanged: planted: found'
+rehearse charge 'nothing_left: committed_pages'
+rehearse counts 'nothing_left: reference, map or swap counts'
+rehearse hook:arch "nothing_left: the architecture's hooks do not balance"
+rehearse hook:userfault "nothing_left: userfault's hooks do not balance"
+rehearse hook:open 'nothing_left: opens and closes of objects do not balance'
+rehearse hook:release 'nothing_left: opens and closes of objects do not'
+rehearse hook:bracket 'nothing_left: notifier brackets do not balance'
+rehearse hook:scanner 'nothing_left: scanners were told 1 times'
+rehearse next-answer 'next_fork: it answered EBUSY'
+rehearse next-step 'next_fork: it took .* steps, not'
+rehearse next-plan 'next_fork: no plan can be set'
+rehearse next-end 'next_fork: the plan cannot be ended'
+rehearse next-vmas 'next_fork: the child has'
+rehearse valid:child 'next_fork: planted: found'
+rehearse next-charge 'next_fork: committed_pages'
+rehearse next-hook:bracket 'next_fork: notifier brackets'
+for counter in $(sed -n 's/^    COUNTER(\(.*\)),$/\1/p' \
+    "$tools/common/counters.c"); do
+    rehearse "counter:$counter" "next_fork: $counter: "
+done
+rehearse valid:whole 'nothing_left: .*planted: found'
+rehearse exit-hook 'at the end: opens and closes of objects do not balance'
+rehearse destroy 'at the end: the machine cannot end: EBUSY'
+rehearse crash 'the worker died of signal 6'
+rehearse import-charge 'after the import: charge.sum'
+rehearse plain-charge 'after a plain fork: charge.sum'
+tells rehearse unlike 'one machine takes .* steps, another' rehearse \
+    --snapshot "$snapshots/swap.snap" --jobs 2
+# What was not done is not counted: the twentieth broken one ends the run.
+for how in child crash; do
+    ASPEN_BROKEN=$how "$broken" rehearse --snapshot "$snapshots/guard.snap" \
+        --all --json --jobs 1 >"$work/json"
+    check "$how-counted" grep -q '"rehearsals":20,.*"broken":20,' "$work/json"
+    check "$how-in-part" grep -q '"sampled":true' "$work/json"
+done
+
+# --- fuzz, a step at a time
+
+tells failing half 'the space has changed' fuzz --failing \
+    "$snapshots/flags.snap"
+tells failing leak:charge 'inconsistent: charge.sum' fuzz --failing \
+    "$snapshots/flags.snap"
+tells failing leak:space 'the machine cannot end' fuzz --failing \
+    "$snapshots/flags.snap" --calls 100
+
+# --- fuzz, beside the kernel
+
+fuzz()
+{
+    tells fuzz "$1" "DIFFERENT .*$2" fuzz --calls 20000 --length 60
+}
+
+"$ASPEN" fuzz --calls 1 >/dev/null 2>"$work/log"
+status=$?
+if [ $status -eq 2 ] || ! printf '%s\n' 6.1 "$(uname -r)" | sort -CV; then
+    skip fuzz "$(head -1 "$work/log")"
+else
+    fuzz answers 'kernel .* Aspen -13'
+    fuzz errno 'kernel .* Aspen -16'
+    fuzz tail ': maps: kernel'
+    fuzz half 'Aspen has refused, but changed something'
+    fuzz flags 'VmFlags: kernel'
+    fuzz untold 'Aspen does not tell it'
+    fuzz resident 'residency of'
+    fuzz vector 'mincore of'
+    fuzz fault 'Aspen faults'
+    fuzz bytes 'contents of .*: kernel'
+    while read -r field name; do
+        fuzz "shown:$field" "$name: kernel"
+    done < <(sed -n 's/^ *{"\(Vm[^"]*\)", shown.*ours\.\([a-z_]*\)}.*/\2 \1/p' \
+        "$tools/fuzz/compare.c")
+    fuzz size 'size of file'
+    fuzz contents 'contents of file'
+    fuzz invalid 'the model is inconsistent: planted'
+    fuzz leak:frame 'the model is inconsistent: frame.leak'
+    fuzz leak:charge 'the model is inconsistent: charge.sum'
+    fuzz leak:space 'the model has leaked: '
+    fuzz leak:object 'the model has leaked: '
+    # It becomes a program, and is there again when that is made.
+    for what in frame charge space object; do
+        program=$work/leak-$what.c
+        ASPEN_BROKEN=leak:$what "$broken" fuzz --calls 20000 --length 60 \
+            --output "$program" >/dev/null 2>&1
+        check "leak-$what-shrunk" test \
+            "$(grep -cE '^    \{[0-9]+, [A-Z]+, ' "$program")" -eq 1
+        check "leak-$what-good" "$ASPEN" fuzz --replay "$program"
+        tells replay leak:$what DIFFERENT fuzz --replay "$program"
+    done
+    if grep -qw ospke /proc/cpuinfo; then
+        fuzz rights 'rights: kernel'
+    else
+        skip rights 'no protection keys'
+    fi
+fi
+
+# --- shadow
+
+shadow()
+{
+    local how=$1 pattern=$2
+    shift 2
+    tells shadow "$how" "DIFFERENT .*$pattern" shadow "$@"
+}
+
+"$ASPEN" shadow -- true >"$work/log" 2>&1
+status=$?
+if [ $status -eq 2 ] || ! printf '%s\n' 6.1 "$(uname -r)" | sort -CV; then
+    skip shadow "$(head -1 "$work/log")"
+else
+    shadow answers 'Aspen answers -EACCES' -- true
+    shadow granted 'Aspen answers 0x0' -- "$guest" half
+    ASPEN_BROKEN=place "$broken" shadow -- true >"$work/out" 2>&1
+    check shadow-place grep -q '^elsewhere, first: mmap' "$work/out"
+    shadow mappings 'after calls: kernel' --every 1 -- true
+    shadow mappings 'before exit: kernel' --every 100000 -- true
+    shadow mappings 'before exec: kernel' --every 100000 -- sh -c 'exec true'
+    shadow import 'at exec: kernel' -- true
+    shadow offset 'kernel .*, Aspen' --every 1 -- true
+    shadow advice 'kernel .*, Aspen' -- "$guest" advice
+    shadow fork:child 'the child of a fork' -- sh -c '(true); true'
+    shadow fork:parent 'the parent of a fork' -- sh -c '(true); true'
+    start_sleeper
+    may_trace at-the-end &&
+        shadow import 'at the end: kernel' -p $sleeper --seconds 1
+fi
+
+# --- whatever else they can say
+
+# said FILE: the formats of what it can tell, as patterns; those without a word
+# have to be looked for above.
+said()
+{
+    perl -0777 -ne '
+        my $told = qr/\bbroke\(\w+,\s\w+|\bbroke\(run|\bdiffers\(pair
+            |\bshadow_tell\(session
+            |snprintf\([\w>.-]*\bwhat,\ssizeof\([^)]*\)/x;
+        my $text = qr/(?:"(?:[^"\\]|\\.)*"\s*(?:PRI\w+)?\s*)+/;
+        while (/$told,\s*($text)/g) {
+            my $format = $1;
+            $format =~ s/PRI\w+/"x"/g;
+            $format =~ s/"\s*"//g;
+            $format =~ s/^"|"\s*$//g;
+            $format =~ s/%[-#0-9.l]*[a-z]/\0/g;
+            next unless $format =~ /[a-z]{3}/;
+            print join(".*", map { quotemeta } split /\0+x?/, $format), "\n";
+        }' "$1"
+}
+for file in "$tools"/{rehearse/failing_fork,fuzz/{compare,pair,failing}}.c \
+    "$tools"/shadow/{call,compare}.c; do
+    said "$file" >"$work/patterns"
+    check "said-${file##*aspen/}" test -s "$work/patterns"
+    while IFS= read -r pattern; do
+        check "said: $pattern" grep -qaP -- "$pattern" "$work/told"
+    done <"$work/patterns"
+done
+finish
