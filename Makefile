@@ -187,6 +187,7 @@ LDFLAGS_test_memory := -Wl,--wrap=aspen_port_memory_alloc \
 LDFLAGS_test_at_once := -Wl,--wrap=aspen_port_rcu_defer
 LDFLAGS_test_bounds := -Wl,--wrap=aspen_port_memory_alloc \
     -Wl,--wrap=aspen_port_memory_free
+LDFLAGS_test_posix_port := -Wl,--wrap=urcu_bp_synchronize_rcu
 
 # $(call unit_test,VARIANT,DIRECTORY,NAME,SOURCES)
 define unit_test
@@ -231,11 +232,13 @@ unit-clang: $(UNIT_clang)
 unit-$(FOREIGN): $(UNIT_$(FOREIGN))
 	@scripts/run-tests.sh $(BUILD)/$(FOREIGN)/log $(UNIT_$(FOREIGN))
 
-# One test: make test_cache, make asan/test_cache.
-.PHONY: $(UNIT) $(addprefix asan/,$(UNIT))
+# One test: make test_cache, make asan/test_cache, make tsan/test_cache.
+.PHONY: $(UNIT) $(addprefix asan/,$(UNIT)) $(addprefix tsan/,$(UNIT))
 $(UNIT): %: $(BUILD)/tests/unit/%
 	$<
 $(addprefix asan/,$(UNIT)): asan/%: $(BUILD)/asan/tests/unit/%
+	$<
+$(addprefix tsan/,$(UNIT)): tsan/%: $(BUILD)/tsan/tests/unit/%
 	$<
 
 # ---- As others see the host ---------------------------------------------

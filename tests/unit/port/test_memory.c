@@ -200,11 +200,55 @@ nothing_is_left_of_any_failure(void **state)
     munmap(config.direct_map, FRAMES * PAGE);
 }
 
+/* ---- Object caches ----------------------------------------------------- */
+
+/* How many objects there are when the port gives no more, and this CPU has put
+ * aside what one chunk has. */
+static unsigned
+objects_of(unsigned cpu)
+{
+    struct aspen_cache cache;
+    unsigned mine = aspen_posix_slot, count = 0;
+    static void *objects[1000];
+
+    port.fails_at = 0;
+    port.onward = false;
+    assert_int_equal(
+        aspen_cache_init(&cache, "test", 192, ASPEN_STEP_VMA, false, NULL), 0);
+    aspen_posix_slot = cpu + 1;
+    aspen_cache_free(&cache, aspen_cache_alloc(&cache));
+    aspen_posix_slot = mine;
+    port.requests = 0;
+    port.fails_at = 1;
+    port.onward = true;
+    while ((objects[count] = aspen_cache_alloc(&cache)) != NULL)
+        count++;
+    port.fails_at = 0;
+    for (unsigned i = 0; i < count; i++)
+        aspen_cache_free(&cache, objects[i]);
+    aspen_cache_destroy(&cache);
+    return count;
+}
+
+/* Without memory what any other CPU has put aside is found, be it the first or
+ * the last. */
+static void
+test_other_cpus_objects(void **state)
+{
+    unsigned all = objects_of(aspen_port_cpu());
+    (void)state;
+
+    assert_true(all > 1);
+    for (unsigned cpu = 0; cpu < ASPEN_PORT_CPUS; cpu++)
+        assert_int_equal(objects_of(cpu), all);
+}
+
 int
 main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(nothing_is_left_of_any_failure),
+        cmocka_unit_test(test_other_cpus_objects),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -272,6 +272,49 @@ test_rcu_waits_for_readers(void **state)
         pthread_join(threads[i], NULL);
 }
 
+/* The linker hands us the port's calls of this. */
+void __real_urcu_bp_synchronize_rcu(void);
+void __wrap_urcu_bp_synchronize_rcu(void);
+
+enum { CLOSED, WANTED, OPEN };
+static uint32_t window = CLOSED; /* atomic; behind the readers' end */
+
+void
+__wrap_urcu_bp_synchronize_rcu(void)
+{
+    uint32_t wanted = WANTED;
+
+    __real_urcu_bp_synchronize_rcu();
+    if (!aspen_compare_exchange(&window, &wanted, (uint32_t)OPEN))
+        return;
+    while (aspen_load(&window) == OPEN)
+        sched_yield();
+}
+
+/* What is queued when others' readers have been waited for has readers of its
+ * own. */
+static void
+test_rcu_waits_for_later_readers(void **state)
+{
+    struct deferred first = {.value = 1}, second = {.value = 1};
+    (void)state;
+
+    aspen_store(&window, (uint32_t)WANTED);
+    aspen_port_rcu_defer(&first.head, expire);
+    while (aspen_load(&window) != OPEN)
+        sched_yield();
+    aspen_port_rcu_read_lock();
+    aspen_port_rcu_defer(&second.head, expire);
+    aspen_store(&window, (uint32_t)CLOSED);
+    while (aspen_load(&first.value))
+        usleep(100);
+    usleep(5000); /* it would be called back right after the first */
+    assert_true(aspen_load(&second.value) == 1);
+    aspen_port_rcu_read_unlock();
+    aspen_port_rcu_barrier();
+    assert_true(aspen_load(&second.value) == 0);
+}
+
 static void
 test_helper_runs_without_a_barrier(void **state)
 {
@@ -408,6 +451,7 @@ main(void)
         cmocka_unit_test(test_fatal_signal_ends_a_wait),
         cmocka_unit_test(test_waiting),
         cmocka_unit_test(test_rcu_waits_for_readers),
+        cmocka_unit_test(test_rcu_waits_for_later_readers),
         cmocka_unit_test(test_helper_runs_without_a_barrier),
         cmocka_unit_test(test_rcu_after_fork),
         cmocka_unit_test(test_memory),
