@@ -58,6 +58,35 @@ areas_have_a_limit(void **state)
     helper_machine_destroy(aspen);
 }
 
+/* What a machine counts, and what it may promise, has all areas in it. */
+static void
+every_area_counts(void **state)
+{
+    struct aspen *aspen = helper_machine(256);
+    uint64_t limit = helper_counts(aspen).commit_limit_pages;
+    (void)state;
+
+    for (unsigned i = 0; i < ASPEN_SWAP_AREAS; i++) {
+        struct aspen_counters counts;
+        unsigned type;
+
+        assert_int_equal(aspen_swap_area_add(aspen, 100, &type), 0);
+        for (unsigned j = 0; j <= ASPEN_SWAP_COUNT_MAX; j++)
+            assert_int_equal(aspen_swap_claim(aspen, type, 7), 0);
+        counts = helper_counts(aspen);
+        assert_int_equal(counts.commit_limit_pages, limit + (i + 1) * 100);
+        assert_int_equal(counts.swap_slots_used, i + 1);
+        assert_int_equal(counts.swap_references,
+                         (i + 1) * (ASPEN_SWAP_COUNT_MAX + 1));
+        assert_int_equal(counts.swap_continuations, i + 1);
+    }
+    assert_holds(aspen);
+    for (unsigned i = 0; i < ASPEN_SWAP_AREAS; i++)
+        for (unsigned j = 0; j <= ASPEN_SWAP_COUNT_MAX; j++)
+            aspen_swap_free(aspen, i, 7);
+    helper_machine_destroy(aspen);
+}
+
 static void
 slots_are_found_until_there_is_none(void **state)
 {
@@ -297,6 +326,7 @@ main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(areas_have_a_limit),
+        cmocka_unit_test(every_area_counts),
         cmocka_unit_test(slots_are_found_until_there_is_none),
         cmocka_unit_test(only_used_slots_can_be_duplicated),
         cmocka_unit_test(counts_continue_beyond_a_byte),
