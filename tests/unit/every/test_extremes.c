@@ -90,7 +90,7 @@ do_pages(struct extremes *e, uint64_t at, uint64_t bytes)
     IGNORE(aspen_write_memory(e->mm, at, e->bytes, bytes, ASPEN_MEMORY_FORCE,
                               &done));
     if (!aspen_pin_range(e->mm, at, bytes, ASPEN_PIN_WRITE, e->frames))
-        helper_unpin(e->mm, e->frames, bytes / PAGE, ASPEN_UNPIN_DIRTY);
+        aspen_unpin(e->mm, e->frames, bytes / PAGE, ASPEN_UNPIN_DIRTY);
 }
 
 static void
@@ -118,16 +118,31 @@ do_object(struct extremes *e, uint64_t at, uint64_t bytes)
 static void
 do_import(struct extremes *e, uint64_t at, uint64_t bytes)
 {
+    const uint64_t raw = BASE + 64 * PAGE, places[] = {BASE, at, raw};
     struct aspen_import_vma vma = {
         .start = at, .end = bytes, .vm_flags = MAY_RW};
+    struct aspen_import_vma of_object = {
+        .start = raw - 16 * PAGE,
+        .end = raw,
+        .vm_flags = MAY_RW,
+        .object = e->object,
+        .offset_bytes = at,
+    };
+    struct aspen_import_vma of_raw = {
+        .start = raw,
+        .end = raw + 2 * MIB,
+        .vm_flags = MAY_RW | ASPEN_VM_PFNMAP,
+    };
     uint64_t done;
 
     IGNORE(aspen_import_vma(e->mm, &vma));
-    for (unsigned i = 0; i < 5 * 7; i++) {
+    IGNORE(aspen_import_vma(e->mm, &of_object));
+    IGNORE(aspen_import_vma(e->mm, &of_raw));
+    for (unsigned i = 0; i < 5 * 7 * 3; i++) {
         struct aspen_import_pages pages = {
-            .address = i % 7 ? at : BASE,
+            .address = places[i / 35],
             .count = bytes < PAGE ? bytes % 64 : bytes,
-            .level = i / 7,
+            .level = i / 7 % 5,
             .kind = (enum aspen_import_kind)(i % 7),
             .first_raw = at,
             .swap_type = (unsigned)at,
