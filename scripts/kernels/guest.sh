@@ -192,6 +192,8 @@ mount -t tmpfs none /run
 mkdir -p $log /dev/shm /dev/pts
 mount -t tmpfs -o mode=1777 none /dev/shm
 mount -t devpts none /dev/pts
+# As udev does.
+ln -sf /proc/self/fd /dev/fd
 ulimit -c 0
 . /aspen/todo
 chmod 666 "/dev/$port"
