@@ -51,11 +51,13 @@ insert(struct aspen_vma *vma, uint64_t address, uint64_t number, bool writable)
         return error == -ASPEN_EEXIST ? -ASPEN_EBUSY : error;
     aspen_table_own(aspen, slot.table);
     aspen_table_lock(aspen, slot.table, ASPEN_LOCK_TABLE);
-    if (aspen_load_relaxed(slot.entry) != 0)
+    if (aspen_load_relaxed(slot.entry) != 0) {
         error = -ASPEN_EBUSY;
-    else
+    } else {
+        aspen_tlb_settle(vma->mm, address);
         aspen_store(slot.entry,
                     aspen_entry_make_leaf(number, 0, bits_of(vma, writable)));
+    }
     aspen_table_unlock(aspen, slot.table);
     return error;
 }

@@ -80,7 +80,7 @@ aspen_fault_map_private(struct aspen_fault *fault, uint32_t frame)
     if (!error)
         error = aspen_fault_own(fault, frame);
     if (!error)
-        done = aspen_fault_map_at(fault, &slot,
+        done = aspen_fault_map_at(fault, &slot, fault->address,
                                   aspen_entry_make_leaf(frame, 0, bits));
     if (!done)
         aspen_frame_put(fault->aspen, frame);

@@ -91,12 +91,15 @@ update_entry(struct aspen_fault *fault, uint64_t *slot)
     if (entry == 0) {
         if (fault->device.number == 0)
             return false;
+        aspen_tlb_settle(fault->mm, fault->address);
         aspen_store(slot, aspen_entry_make_leaf(fault->device.number, 0,
                                                 bits_of(fault)));
     } else if (aspen_entry_is_leaf(entry, 0) &&
                aspen_entry_bits(entry) & ASPEN_ENTRY_SPECIAL &&
                aspen_entry_frame(entry) != fault->aspen->zero_frame) {
-        aspen_store(slot, aspen_entry_set_bits(entry, bits_of(fault)));
+        /* As aspen_fault_set_bits(). */
+        aspen_compare_exchange(slot, &entry,
+                               aspen_entry_set_bits(entry, bits_of(fault)));
     }
     return true;
 }

@@ -200,10 +200,11 @@ ASPEN_MUST_USE int aspen_fault_copy(struct aspen_fault *fault,
 ASPEN_MUST_USE int aspen_fault_map(struct aspen_fault *fault, uint64_t entry,
                                    bool *done);
 
-/* The same where the slot, of level 0, is known. False: somebody was quicker.
- */
+/* The same at an address whose slot, of level 0, is known. False: somebody was
+ * quicker. */
 bool aspen_fault_map_at(struct aspen_fault *fault,
-                        const struct aspen_slot *slot, uint64_t entry);
+                        const struct aspen_slot *slot, uint64_t address,
+                        uint64_t entry);
 
 /* Give a leaf more bits unless it changed meanwhile. */
 void aspen_fault_set_bits(struct aspen_fault *fault,

@@ -212,7 +212,7 @@ map_neighbour(struct aspen_fault *fault, uint64_t at)
     if (aspen_frame_order(aspen, number) == 0 && aspen_frame_trylock(frame)) {
         if (aspen_object_owns(object, frame, offset))
             done = aspen_fault_map_at(
-                fault, &slot,
+                fault, &slot, at,
                 aspen_entry_make_leaf(number, 0, aspen_fault_bits(fault)));
         aspen_frame_unlock(frame);
     }

@@ -5,6 +5,9 @@
  * I1  An entry that counts its frame holds one reference and one map count of
  *     it; both are there before the entry is. That it is resident is counted
  *     before the table's lock is given back: nobody can take it off sooner.
+ * I2  No TLB leads to what was there before, once it is possible to write to
+ *     what is there now: somebody who has taken it away may not have flushed
+ *     yet (paging/table.h, "Pending").
  *
  * Called by the other files of this layer. The first test to break is
  * tests/unit/fault/test_fault.c.
@@ -20,7 +23,7 @@ count_page(struct aspen_fault *fault, struct aspen_frame *frame)
 
 bool
 aspen_fault_map_at(struct aspen_fault *fault, const struct aspen_slot *slot,
-                   uint64_t entry)
+                   uint64_t address, uint64_t entry)
 {
     struct aspen *aspen = fault->aspen;
 
@@ -28,6 +31,7 @@ aspen_fault_map_at(struct aspen_fault *fault, const struct aspen_slot *slot,
     aspen_table_lock(aspen, slot->table, ASPEN_LOCK_TABLE);
     bool done = aspen_load_relaxed(slot->entry) == 0;
     if (done) {
+        aspen_tlb_settle(fault->mm, address); /* I2 */
         if (!(aspen_entry_bits(entry) & ASPEN_ENTRY_SPECIAL))
             count_page(fault, aspen_frame_at(
                                   aspen, (uint32_t)aspen_entry_frame(entry)));
@@ -47,7 +51,7 @@ aspen_fault_map(struct aspen_fault *fault, uint64_t entry, bool *done)
     if (error == -ASPEN_EEXIST)
         return 0;
     if (!error)
-        *done = aspen_fault_map_at(fault, &slot, entry);
+        *done = aspen_fault_map_at(fault, &slot, fault->address, entry);
     return error;
 }
 

@@ -31,6 +31,7 @@ enum start {
     FREED,  /* MADV_FREE came before */
     FORKED, /* a child shares it */
     SHARED, /* a file's, mapped shared */
+    COPIED, /* a file's, mapped private, and read only so far by two CPUs */
 };
 
 /* What one run works on; the machine is made anew for each. */
@@ -95,7 +96,7 @@ map(void)
     struct aspen_object_args object = {
         .kind = ASPEN_OBJECT_FILE, .size_bytes = PAGE, .pager = &pager};
 
-    if (scene.start == SHARED)
+    if (scene.start == SHARED || scene.start == COPIED)
         must(aspen_object_create(scene.aspen, &object, &scene.object));
     explore_map(scene.mm, START, 1,
                 RW | (scene.start == SHARED ? ASPEN_VM_SHARED : 0),
@@ -127,7 +128,13 @@ setup(void *unused)
     must(aspen_mm_create(scene.aspen, &scene.mm));
     must(aspen_mm_activate(scene.mm, CPU));
     map();
-    access_byte(CPU, scene.mm, START, MMU_WRITE, '1');
+    if (scene.start == COPIED) {
+        must(aspen_mm_activate(scene.mm, CHILD));
+        access_byte(CPU, scene.mm, START, MMU_READ, 0);
+        access_byte(CHILD, scene.mm, START, MMU_READ, 0);
+    } else {
+        access_byte(CPU, scene.mm, START, MMU_WRITE, '1');
+    }
     if (scene.start == FREED) {
         must(aspen_madvise(scene.mm, START, PAGE, ASPEN_MADV_FREE));
         access_byte(CPU, scene.mm, START, MMU_READ, 0);
@@ -165,6 +172,16 @@ read_task(void *unused)
     if (!error && byte != '1' && byte != 0)
         sim_fail("the processor reads what nobody wrote");
     load_second();
+}
+
+/* What one CPU has written another one reads. */
+static void
+write_and_read_task(void *unused)
+{
+    (void)unused;
+    access_byte(CPU, scene.mm, START, MMU_WRITE, '2');
+    if (access_byte(CHILD, scene.mm, START, MMU_READ, 0) != '2')
+        sim_fail("another CPU reads what was there before a write");
 }
 
 static void
@@ -521,6 +538,20 @@ freed_by_several(void **state)
 }
 
 static void
+private_file(void **state)
+{
+    static const struct row rows[] = {
+        {"private file: write and read, PAGEOUT",
+         COPIED,
+         {write_and_read_task, page_out_task},
+         check_nothing},
+    };
+
+    (void)state;
+    explore_row(rows);
+}
+
+static void
 shared_file(void **state)
 {
     static const struct row rows[] = {
@@ -576,6 +607,7 @@ main(void)
         cmocka_unit_test(anonymous_memory),
         cmocka_unit_test(lazily_freed_memory),
         cmocka_unit_test(freed_by_several),
+        cmocka_unit_test(private_file),
         cmocka_unit_test(shared_file),
         cmocka_unit_test(second_mmu),
     };

@@ -258,6 +258,41 @@ test_written_until_the_flush(void **state)
     assert_int_equal(disk[0], '2');
 }
 
+/* ---- Written where somebody has taken away ----------------------------- */
+
+static void
+write_elsewhere(void *context, uint32_t root, uint64_t start, uint64_t end,
+                bool tables)
+{
+    struct scene *scene = context;
+    char byte = '2';
+
+    (void)root, (void)start, (void)end, (void)tables;
+    only_once();
+    assert_int_equal(told_run(0, scene->space.mm, BASE, MMU_WRITE, &byte, 1),
+                     0);
+    scene->gone = get(scene, BASE) == '2';
+}
+
+/* PAGEOUT has cleared the entry of a page of the file. What another CPU writes
+ * then goes to a page of its own, and ours does not go on reading the file's.
+ */
+static void
+test_written_in_pageout(void **state)
+{
+    struct scene *scene = *state;
+
+    disk[0] = '1';
+    map_file(scene, RW);
+    assert_int_equal(aspen_mm_activate(scene->space.mm, 0), 0);
+    put(scene, BASE + PAGE, '1'); /* a page of its own: it has an anon_vma */
+    assert_int_equal(get(scene, BASE), '1');
+    in_the_flush(write_elsewhere, scene);
+    assert_int_equal(
+        aspen_madvise(scene->space.mm, BASE, PAGE, ASPEN_MADV_PAGEOUT), 0);
+    assert_true(scene->gone);
+}
+
 /* ---- Raw memory that is taken back ------------------------------------- */
 
 static void
@@ -383,6 +418,7 @@ main(void)
         CASE(test_sync_in_munmap),
         CASE(test_sync_in_mprotect),
         CASE(test_written_until_the_flush),
+        CASE(test_written_in_pageout),
         CASE(test_taken_back_in_munmap),
         CASE(test_first_write_to_raw),
         CASE(test_first_write_in_a_child),
