@@ -35,6 +35,7 @@ unit|the unit tests; `make test_NAME` for one
 unit-asan|the same under ASan and UBSan; `make asan/test_NAME`
 unit-tsan|the same under ThreadSanitizer
 unit-clang|the same built by clang
+check-processor|random calls of threads beside a processor; MMU_SECONDS=60
 aspen.c|build/aspen.c: the core as one source file
 sizes|text, stack and struct sizes
 format|clang-format on every file

@@ -23,6 +23,7 @@ struct space {
     struct aspen_mm *mm; /* NULL: none */
     uint32_t root;
     unsigned cpu;
+    uint64_t since; /* its last user left */
 };
 
 static struct {
@@ -95,11 +96,12 @@ watch(struct aspen_mm *mm)
         (void)!aspen_mm_activate(mm, space->cpu);
 }
 
-/* The space is gone; nothing of it may be cached any more. */
+/* The space is gone; nothing of it may be cached any more. What is newer is
+ * another's, who has got the same table. */
 static void
 unwatch(const struct space *was, const char *after)
 {
-    mmu_check_gone(was->root, 0, UINT64_MAX, UINT64_MAX, MMU_GONE_ALL, after);
+    mmu_check_gone(was->root, 0, UINT64_MAX, was->since, MMU_GONE_ALL, after);
     mmu_forget(was->root);
     beside_say(after);
 }
@@ -332,8 +334,10 @@ is_last(struct aspen_mm *mm, struct space *was)
         space->mm = NULL;
     }
     aspen_port_spin_unlock(&beside.lock);
-    if (last)
+    if (last) {
         mmu_quiet(was->root);
+        was->since = mmu_now();
+    }
     return last;
 }
 
@@ -390,6 +394,16 @@ BETWEEN(void, aspen_exec_abort, (struct aspen_mm * next))
     if (last)
         unwatch(&was, "aspen_exec_abort");
     leave("aspen_exec_abort");
+}
+
+/* What a CPU has cached ahead while it was not told, it does not keep. */
+BETWEEN(int, aspen_mm_activate, (struct aspen_mm * mm, unsigned cpu))
+{
+    int error = __real_aspen_mm_activate(mm, cpu);
+
+    if (!error && mm->aspen == beside.aspen)
+        mmu_leave(cpu, mm->root);
+    return error;
 }
 
 /* A CPU that leaves a space is not told of it any more. */

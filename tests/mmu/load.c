@@ -164,12 +164,18 @@ mmu_load(unsigned number, uint32_t root, uint64_t start, uint64_t end,
 
     if (!mmu.attached)
         return 0;
+    /* Who is not flushed is kept from reading a table's frame when that is
+     * something else, as a walker of the core's is. */
+    if (load.second)
+        aspen_port_rcu_read_lock();
     aspen_port_spin_lock(&load.cpu->lock);
     if (load.second)
         load.ended = brackets_ended();
     mmu_walk_from_root(&walk);
     load_below(&load, &walk);
     aspen_port_spin_unlock(&load.cpu->lock);
+    if (load.second)
+        aspen_port_rcu_read_unlock();
     mmu_tell();
     return load.seen;
 }

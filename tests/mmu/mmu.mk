@@ -14,3 +14,16 @@ MMU_BESIDE := $(filter-out test_machine,$(basename $(notdir $(wildcard $(addsuff
     tests/threads tests/mmu)))))
 $(foreach t,$(MMU_BESIDE),$(eval UNIT_EXTRA_$t += $(MMU_SOURCES)) \
     $(eval LDFLAGS_$t += $(MMU_WRAPS)))
+
+# Random calls of several threads for MMU_SECONDS, in each build of the tests.
+MMU_SECONDS := 60
+MMU_LONG := $(addsuffix /tests/unit/test_processor_threads, \
+    $(BUILD) $(addprefix $(BUILD)/,asan clang tsan $(FOREIGN)))
+.PHONY: check-processor
+check-processor: $(MMU_LONG)
+	@export ASPEN_SEED=$${ASPEN_SEED:-$$(date +%s)} ASPEN_TEST_TIMEOUT=3600 \
+	    TSAN_OPTIONS='die_after_fork=0 halt_on_error=0' \
+	    ASPEN_MMU_SECONDS=$(MMU_SECONDS); status=0; for program in $^; do \
+	    echo "$$program"; scripts/run-tests.sh $(BUILD)/processor-log \
+	        "$$program" || status=1; done; exit $$status
+CHECKS_LONG += check-processor
