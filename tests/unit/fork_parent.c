@@ -346,8 +346,8 @@ look_at_entries(struct fork_parent *parent, struct aspen_vma *vma)
         if (!aspen_entry_is_leaf(entry, slot.level) ||
             aspen_entry_bits(entry) & ASPEN_ENTRY_SPECIAL)
             continue;
-        struct aspen_frame *frame =
-            aspen_frame_at(parent->helper.aspen, aspen_entry_frame(entry));
+        struct aspen_frame *frame = aspen_frame_at(
+            parent->helper.aspen, (uint32_t)aspen_entry_frame(entry));
         enum aspen_frame_type type = aspen_frame_type(frame);
         if (type != ASPEN_FRAME_ANON && type != ASPEN_FRAME_OBJECT)
             broken(parent, "an entry leads to a frame that holds no page");

@@ -2,6 +2,7 @@
 #define _GNU_SOURCE
 #include "helper.h"
 
+#include "paging/table.h"
 #include "space/vma.h"
 #include <inttypes.h>
 #include <sys/mman.h>
@@ -234,6 +235,26 @@ helper_space_teardown(void **state)
 
 /* ---- A processor ------------------------------------------------------- */
 
+/* A processor that writes flags into entries has done so by then. */
+static void
+set_flags(struct aspen_mm *mm, uint64_t address, unsigned access)
+{
+#ifdef ASPEN_PORT_MMU_WRITES_ENTRIES
+    unsigned bits = access == ASPEN_ACCESS_WRITE
+                        ? ASPEN_ENTRY_YOUNG | ASPEN_ENTRY_DIRTY
+                        : ASPEN_ENTRY_YOUNG;
+    struct aspen_slot slot;
+    uint64_t entry = aspen_table_walk(mm, address, &slot);
+
+    while (aspen_entry_is_leaf(entry, slot.level) &&
+           !aspen_compare_exchange(slot.entry, &entry,
+                                   aspen_entry_set_bits(entry, bits)))
+        ;
+#else
+    (void)mm, (void)address, (void)access;
+#endif
+}
+
 int
 helper_access(struct aspen_mm *mm, uint64_t address, unsigned access,
               uint32_t *frame)
@@ -243,6 +264,7 @@ helper_access(struct aspen_mm *mm, uint64_t address, unsigned access,
         if (error)
             return error;
     }
+    set_flags(mm, address, access);
     return 0;
 }
 

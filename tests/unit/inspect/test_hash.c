@@ -53,8 +53,9 @@ test_what_is_seen(void **state)
     struct fork_parent *parent = fork_parent_rich();
     struct aspen_mm *mm = parent->mm;
     struct aspen_vma *vma = aspen_vma_at(mm, 10 * MIB);
-    struct aspen_frame *frame = aspen_frame_at(
-        parent->helper.aspen, aspen_entry_frame(*entry_at(parent, 3 * MIB)));
+    struct aspen_frame *frame =
+        aspen_frame_at(parent->helper.aspen,
+                       (uint32_t)aspen_entry_frame(*entry_at(parent, 3 * MIB)));
 
     assert_seen(parent, &vma->flags, 4, true);
     assert_seen(parent, &vma->pgoff, 8, true);
