@@ -6,6 +6,7 @@
 #                                   pass, and once for gcov. What is known of a
 #                                   program that is as it was is kept in WORK.
 #   ->reaching(FILE, LINES)   the tests that reach one of them, quick ones first
+#   ->about(FILE)             the tests of its layer that reach any of it
 #   ->units(FILE, LINES)      the sources whose objects hold code of them
 #   ->lines(FILE, FROM, UNTIL)      which of them have code
 #   ->seconds(TEST)                 of a processor, that it takes
@@ -54,7 +55,7 @@ sub find_tests
         my $name = basename($program);
         $tests{$program} = {programs => [$program],
             variant => $self->{build}->variant($program),
-            layer => $program =~ /unit/ ? $folder{$name} // '' : ''};
+            layer => $program =~ /unit/ ? $folder{$name} // '' : 'sim'};
     }
     for my $script (grep !/lib\.bash/, glob 'tests/tools/*.sh') {
         $tests{$script} = {programs => [@tool_programs], script => $script,
@@ -82,8 +83,8 @@ sub digest
     return $md5->hexdigest;
 }
 
-# What each test is without a mutant. A test that does not pass could kill nobody;
-# one that hangs on a busy machine is left out this time.
+# What each test is without a mutant. A test that does not pass could kill
+# nobody; one that hangs on a busy machine is left out this time.
 sub control
 {
     my ($self, $all, $known) = @_;
@@ -216,10 +217,19 @@ sub reached
     return $self->{known}{$twin}{lines}{reached}{$file} // '';
 }
 
+# The folder of tests/unit, or the like, that is about a file.
+sub folder_of
+{
+    my ($file) = @_;
+    return $1 if $file =~ m{^src/([^/]+)/};
+    return 'tools' if $file =~ m{^tools/};
+    return $file =~ m{^ports/sim/} ? 'sim' : 'port';
+}
+
 sub reaching
 {
     my ($self, $file, @lines) = @_;
-    my ($layer) = $file =~ m{^(?:src|ports|tools)/(?:aspen/)?([^/]+)/};
+    my $layer = folder_of($file);
     my (@found, %cost);
     for my $name (sort keys %{$self->{tests}}) {
         my $reached = $self->reached($name, $file);
@@ -230,6 +240,16 @@ sub reaching
         $cost{$name} *= 0.3 if $self->{tests}{$name}{layer} eq $layer;
     }
     return sort {$cost{$a} <=> $cost{$b} || $a cmp $b} @found;
+}
+
+# What reaches a line and ends there, by a panic, leaves no counts: tests that are
+# about the file and reach any of it.
+sub about
+{
+    my ($self, $file) = @_;
+    my $layer = folder_of($file);
+    return grep {$self->{tests}{$_}{layer} eq $layer}
+        $self->reaching($file, $self->lines($file, 1, 10000));
 }
 
 # ---- One test ------------------------------------------------------------
@@ -248,8 +268,8 @@ sub command
         "MAKE_SNAPSHOTS=$work/make_snapshots", 'bash', $test->{script});
 }
 
-# How long it may take: [seconds of the processor, seconds]. The machine may be
-# busy with others.
+# How long it may take: seconds of the processor, and seconds until it is taken
+# for stuck.
 sub limits
 {
     my ($self, $name, $factor) = @_;
@@ -290,7 +310,9 @@ sub run
     }
     my ($until, $late, $pause) = (time + $wall, 0, 0.002);
     while (waitpid($pid, WNOHANG) == 0) {
-        $late = 1, kill 'KILL', -$pid if time > $until || (-s $log // 0) > 1 << 26;
+        $until = time + 5 if time > $until && is_runnable($pid);
+        $late = 1, kill 'KILL', -$pid
+            if time > $until || (-s $log // 0) > 1 << 26;
         sleep $pause;
         $pause *= 1.5 if $pause < 0.1;
     }
@@ -300,6 +322,19 @@ sub run
     my $signal = $status & 127;
     $late ||= $signal == 9 || $signal == 24;
     return ($late ? 'too long' : reason($log, $status), $late);
+}
+
+# Whether a thread of the process group would run if it could: then it is the
+# machine that is slow.
+sub is_runnable
+{
+    my ($group) = @_;
+    for (glob '/proc/[0-9]*/task/[0-9]*/stat') {
+        open my $in, '<', $_ or next;
+        my ($state, $own) = (<$in> // '') =~ /.*\) (\S) \d+ (\d+)/ or next;
+        return 1 if $own == $group && $state =~ /[RD]/;
+    }
+    return 0;
 }
 
 # What a person wants to see first.

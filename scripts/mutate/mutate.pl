@@ -201,7 +201,9 @@ sub tests
 {
     my ($mutant) = @_;
     my (@first, @foreign, @threads);
-    for ($suite->reaching($mutant->{file}, lines($mutant))) {
+    my @tests = $suite->reaching($mutant->{file}, lines($mutant));
+    @tests = $suite->about($mutant->{file}) unless @tests;
+    for (@tests) {
         my $list = m{^tsan/} ? \@threads
             : m{^(?:arm64|x86-64)/} ? \@foreign : \@first;
         push @$list, $_;
@@ -215,14 +217,15 @@ sub say_test
     printf "    %-40s %s\n", @_ if $option{mutant};
 }
 
-# {how}: the test that kills it, and what that says; '' if it lives.
+# {how}: the test that kills it, and what that says; '' if it lives, and then how
+# many tests were tried, and left out.
 sub judge
 {
     my ($mutant, $objects) = @_;
     my $folder = "$work/planted/$mutant->{id}";
-    my $tried = 0;
+    my ($tried, $left) = (0, 0);
     for my $test (tests($mutant)) {
-        next if defined $option{within} &&
+        ++$left && next if defined $option{within} &&
             $suite->seconds($test) > $option{within};
         my $variant = $suite->{tests}{$test}{variant};
         my $own = $objects->{$variant} //= objects($mutant, $variant, $folder);
@@ -241,7 +244,7 @@ sub judge
         $tried++;
         return {how => "$test: $how", late => $late} if $how;
     }
-    return {how => '', tried => $tried};
+    return {how => '', tried => $tried, left => $left};
 }
 
 # ---- All of them ---------------------------------------------------------
@@ -278,9 +281,11 @@ sub tell
     my ($mutant, $result) = @_;
     $mutant->{fate} = $result->{how} ? 'killed' : 'lived';
     @$mutant{qw(how late)} = @$result{qw(how late)};
+    my $lived = $result->{tried} || $result->{left}
+        ? "none of $result->{tried} tests finds it" : 'no test comes by';
+    $lived .= ", $result->{left} were left out" if $result->{left};
     printf "%-6s %s: %s\n", $mutant->{fate}, describe($mutant),
-        $result->{how} || ($result->{tried}
-            ? "none of $result->{tried} tests finds it" : 'no test comes by');
+        $result->{how} || $lived;
     remove_tree("$work/planted/$mutant->{id}");
 }
 

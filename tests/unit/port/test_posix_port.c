@@ -11,6 +11,7 @@
 #include "unit.h"
 
 #include <aspen/error.h>
+#include <errno.h>
 #include <pthread.h>
 #include <signal.h>
 #include <sys/wait.h>
@@ -179,6 +180,69 @@ test_fatal_signal_ends_a_wait(void **state)
     assert_false(aspen_port_fatal_signal_pending()); /* it is the thread's */
     aspen_port_write_unlock(&lock);
     assert_true(lock.word == 0);
+}
+
+static void *
+write_once_dying(void *lock)
+{
+    aspen_posix_set_fatal_signal(true);
+    return write_once(lock);
+}
+
+/* Who has not asked to be woken by one waits on. */
+static void
+test_fatal_signal_ends_no_other_wait(void **state)
+{
+    struct aspen_port_rwlock lock;
+    pthread_t thread;
+    (void)state;
+
+    aspen_port_rwlock_init(&lock);
+    aspen_port_write_lock(&lock);
+    assert_int_equal(pthread_create(&thread, NULL, write_once_dying, &lock), 0);
+    while (!(aspen_load(&lock.word) & ASPEN_POSIX_RW_WAITERS))
+        sched_yield();
+    usleep(100000); /* it looks again every 10 ms */
+    assert_int_equal(pthread_tryjoin_np(thread, NULL), EBUSY);
+    assert_true(aspen_load(&lock.word) & ASPEN_POSIX_RW_WRITER);
+    aspen_port_write_unlock(&lock);
+    assert_int_equal(pthread_join(thread, NULL), 0);
+    assert_true(lock.word == 0);
+}
+
+/* ---- Panic ------------------------------------------------------------- */
+
+/* What the program has written, then why it ends. */
+static void
+test_panic(void **state)
+{
+    char text[256] = "";
+    ssize_t length = 0, more;
+    int ends[2], status;
+    (void)state;
+
+    assert_int_equal(pipe(ends), 0);
+    fflush(NULL);
+    pid_t child = fork();
+    if (child == 0) {
+        dup2(ends[1], STDOUT_FILENO);
+        dup2(ends[1], STDERR_FILENO);
+        close(ends[0]);
+        signal(SIGABRT, SIG_DFL);
+        setvbuf(stdout, NULL, _IOFBF, BUFSIZ);
+        printf("so far");
+        aspen_port_panic("no more");
+    }
+    assert_true(child > 0);
+    close(ends[1]);
+    while ((more = read(ends[0], text + length,
+                        sizeof(text) - 1 - (size_t)length)) > 0)
+        length += more;
+    close(ends[0]);
+    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_true(WIFSIGNALED(status) && WTERMSIG(status) == SIGABRT);
+    assert_non_null(strstr(text, "aspen: panic: no more\n"));
+    assert_non_null(strstr(text, "so far"));
 }
 
 /* ---- Waiting ----------------------------------------------------------- */
@@ -449,6 +513,8 @@ main(void)
         cmocka_unit_test(test_rw_lock),
         cmocka_unit_test(test_readers_wait_for_writers),
         cmocka_unit_test(test_fatal_signal_ends_a_wait),
+        cmocka_unit_test(test_fatal_signal_ends_no_other_wait),
+        cmocka_unit_test(test_panic),
         cmocka_unit_test(test_waiting),
         cmocka_unit_test(test_rcu_waits_for_readers),
         cmocka_unit_test(test_rcu_waits_for_later_readers),
