@@ -453,8 +453,8 @@ endif
 
 # Small mistakes, made by a machine: scripts/mutate/mutate.pl builds what they
 # are planted in, and once more for gcov. MUTANT= for one of them; or a sample:
-# SEED, COUNT, LAYER, KIND, WITHIN. The other page tables and ThreadSanitizer see what
-# depends on them.
+# SEED, COUNT, LAYER, KIND, WITHIN. The other page tables and ThreadSanitizer
+# see what depends on them.
 in_folders = $(addprefix $(BUILD)/$1/tests/unit/,$(basename $(notdir \
     $(wildcard $(addsuffix /test_*.c,$2)))))
 MUTATED := $(HOST_PROGRAMS) \
