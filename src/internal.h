@@ -289,6 +289,7 @@ struct aspen_object {
     enum aspen_placement placement;
     bool charged;           /* by its size */
     bool anonymous;         /* may have a name: shared, no link to it */
+    bool zeroes;            /* private mappings are anonymous: no pages */
     uint32_t references;    /* atomic */
     uint32_t change_count;  /* atomic: ++ under size_lock, before pages or
                                entries are taken away */

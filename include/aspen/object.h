@@ -154,7 +154,11 @@ struct aspen_pager_ops {
 /** SHMEM that no file system has a link to (shared without a file, memfd): its
  * mappings may have names. */
 #define ASPEN_OBJECT_ANONYMOUS 2u
-#define ASPEN_OBJECT_FLAGS     3u /* all that there are */
+/** A FILE without a pager, as /dev/zero: its private mappings are anonymous
+ * memory, which goes by the object's name and has its page offsets until it
+ * moves. It has no other mappings: who wants shared zeroes maps no object. */
+#define ASPEN_OBJECT_ZEROES 4u
+#define ASPEN_OBJECT_FLAGS  7u /* all that there are */
 
 struct aspen_object_args {
     enum aspen_object_kind kind;
@@ -166,15 +170,15 @@ struct aspen_object_args {
     const struct aspen_pager_ops *pager; /* or NULL: pages start as zeroes */
     void *context;                       /* handed to the pager */
     enum aspen_placement placement;
-    unsigned flags; /* ASPEN_OBJECT_CHARGED, ASPEN_OBJECT_ANONYMOUS, ORed */
+    unsigned flags; /* ASPEN_OBJECT_*, ORed */
 };
 
 /**
  * Make an object with one reference: the caller's.
  * Context: may sleep.
  * Returns: 0 and *object, or -ASPEN_EINVAL (unknown kind or flag; a
- *          flag and not SHMEM), -ASPEN_ENOMEM (no memory, or the charge
- *          is refused).
+ *          flag that is not the kind's; ZEROES with a pager), -ASPEN_ENOMEM (no
+ * memory, or the charge is refused).
  */
 ASPEN_MUST_USE int aspen_object_create(struct aspen *aspen,
                                        const struct aspen_object_args *args,

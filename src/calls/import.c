@@ -50,7 +50,8 @@ vma_valid(const struct aspen_mm *mm, const struct aspen_import_vma *args)
         return false;
     if (!args->object)
         return !(args->vm_flags & ASPEN_VM_SHARED);
-    if (args->name && !args->object->anonymous)
+    if ((args->name && !args->object->anonymous) ||
+        (args->object->zeroes && args->vm_flags & ASPEN_VM_SHARED))
         return false;
     return aspen_is_aligned(args->offset_bytes, ASPEN_PAGE_SIZE) &&
            args->offset_bytes < UINT64_MAX - (args->end - args->start);
@@ -204,7 +205,8 @@ kind_valid(const struct aspen_vma *vma, const struct aspen_import_pages *pages)
     case ASPEN_IMPORT_ANON:
         return private;
     case ASPEN_IMPORT_OBJECT:
-        return vma->object && vma->object->kind != ASPEN_OBJECT_DEVICE;
+        return aspen_vma_backing(vma) &&
+               vma->object->kind != ASPEN_OBJECT_DEVICE;
     case ASPEN_IMPORT_ZERO:
         return private && pages->level == 0;
     case ASPEN_IMPORT_SWAP:

@@ -27,7 +27,7 @@ struct mincore {
 static bool
 is_cached(const struct mincore *m)
 {
-    struct aspen_object *object = m->vma->object;
+    struct aspen_object *object = aspen_vma_backing(m->vma);
     uint32_t frame;
 
     if (!object || m->vma->flags & ASPEN_VM_PFNMAP)
@@ -85,7 +85,7 @@ ask_vma(struct mincore *m, uint64_t stop)
 static bool
 may_see(const struct mincore *m)
 {
-    const struct aspen_object *object = m->vma->object;
+    const struct aspen_object *object = aspen_vma_backing(m->vma);
 
     return !object || !object->pager || !object->pager->may_see_cache ||
            object->pager->may_see_cache(object->context, m->mm);

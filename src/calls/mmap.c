@@ -131,6 +131,8 @@ check_kind(const struct aspen_mmap_args *args)
         return -ASPEN_EACCES;
     if (!args->object && flags & ASPEN_VM_SHARED && flags & ASPEN_VM_DEVICE)
         return -ASPEN_EINVAL;
+    if (args->object && args->object->zeroes && flags & ASPEN_VM_SHARED)
+        return -ASPEN_EINVAL;
     if (flags & ASPEN_VM_MTE && !aspen_may_have_tags(args->object))
         return -ASPEN_EINVAL;
     return (args->object || flags & ASPEN_VM_SHARED) && flags & private

@@ -32,7 +32,7 @@ charge_flag(const struct aspen_vma *vma, uint64_t flags)
 
     if (flags & ASPEN_VM_WRITE)
         return vma->flags & never ? flags : flags | ASPEN_VM_ACCOUNT;
-    if (vma->flags & ASPEN_VM_ACCOUNT && !vma->object &&
+    if (vma->flags & ASPEN_VM_ACCOUNT && !aspen_vma_backing(vma) &&
         !aspen_load(&vma->anon_vma) &&
         aspen_release_read_only_is_not_charged(vma->mm->aspen))
         return flags & ~ASPEN_VM_ACCOUNT;

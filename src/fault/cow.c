@@ -85,7 +85,7 @@ reuse_or_hold(struct aspen_fault *fault, const struct aspen_slot *slot,
 static enum aspen_rss
 kind_of(const struct aspen_fault *fault, uint32_t source)
 {
-    const struct aspen_object *object = fault->vma->object;
+    const struct aspen_object *object = aspen_vma_backing(fault->vma);
 
     if (!object || aspen_frame_type(aspen_frame_at(fault->aspen, source)) ==
                        ASPEN_FRAME_ANON)

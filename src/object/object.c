@@ -42,14 +42,28 @@ object_init(struct aspen *aspen, struct aspen_object *object,
     aspen_store(&object->references, 1u); /* stale readers: I6 */
 }
 
+static bool
+flags_fit(const struct aspen_object_args *args)
+{
+    switch (args->kind) {
+    case ASPEN_OBJECT_SHMEM:
+        return !(args->flags &
+                 ~(ASPEN_OBJECT_CHARGED | ASPEN_OBJECT_ANONYMOUS));
+    case ASPEN_OBJECT_FILE:
+        return !args->flags ||
+               (args->flags == ASPEN_OBJECT_ZEROES && !args->pager);
+    default:
+        return !args->flags;
+    }
+}
+
 int
 aspen_object_create(struct aspen *aspen, const struct aspen_object_args *args,
                     struct aspen_object **out)
 {
     if ((unsigned)args->kind > ASPEN_OBJECT_HUGETLB ||
         (unsigned)args->placement > ASPEN_PLACEMENT_SHMEM_HUGE ||
-        args->flags & ~ASPEN_OBJECT_FLAGS ||
-        (args->flags && args->kind != ASPEN_OBJECT_SHMEM))
+        !flags_fit(args))
         return -ASPEN_EINVAL;
 
     const bool charged = args->flags & ASPEN_OBJECT_CHARGED;
@@ -65,6 +79,7 @@ aspen_object_create(struct aspen *aspen, const struct aspen_object_args *args,
     object_init(aspen, object, args);
     object->charged = charged;
     object->anonymous = args->flags & ASPEN_OBJECT_ANONYMOUS;
+    object->zeroes = args->flags & ASPEN_OBJECT_ZEROES;
     object->charged_pages = charge;
     aspen_spin_lock(&aspen->registry_lock, ASPEN_LOCK_LEAF);
     aspen_list_push_back(&aspen->objects, &object->link);

@@ -21,7 +21,7 @@ enum aspen_ahead {
 static inline bool
 aspen_object_has_pages(const struct aspen_object *object)
 {
-    return object->kind != ASPEN_OBJECT_DEVICE;
+    return object->kind != ASPEN_OBJECT_DEVICE && !object->zeroes;
 }
 
 /* Are its pages write-protected while they are clean? */

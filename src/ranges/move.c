@@ -67,7 +67,7 @@ aspen_move_check(struct aspen_move *move)
     move->flags = vma->flags;
     if (vma->userfault)
         move->flags &= ~ASPEN_VM_UFFD;
-    move->pgoff = vma->object || vma->anon_vma || vma->special
+    move->pgoff = aspen_vma_backing(vma) || vma->anon_vma || vma->special
                       ? aspen_vma_offset(vma, move->from)
                       : move->to >> ASPEN_PAGE_SHIFT;
     int error = check_ranges(move);
@@ -181,7 +181,7 @@ keep_apart(const struct aspen_move *move, struct aspen_merge *merge)
     const struct aspen *aspen = move->mm->aspen;
     const struct aspen_vma *vma = move->vma;
 
-    if (!move->dontunmap || vma->object || vma->anon_vma ||
+    if (!move->dontunmap || aspen_vma_backing(vma) || vma->anon_vma ||
         aspen_release_dontunmap_may_merge(aspen) ||
         (merge->below != vma && merge->above != vma))
         return;
@@ -441,7 +441,7 @@ static void
 leave_anon_vma(struct aspen_vma *vma)
 {
     aspen_anon_vma_unlink(vma);
-    if (!vma->object && !vma->special &&
+    if (!aspen_vma_backing(vma) && !vma->special &&
         aspen_release_dontunmap_starts_afresh(vma->mm->aspen))
         vma->pgoff = vma->start >> ASPEN_PAGE_SHIFT;
 }

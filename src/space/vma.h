@@ -116,11 +116,20 @@ aspen_vma_inherit_guards(struct aspen_vma *vma, const struct aspen_vma *other)
         aspen_vma_note_guards(vma);
 }
 
+/* The object whose pages it shows, NULL: zeroes, though they may have an object
+ * that they are named after. */
+static inline struct aspen_object *
+aspen_vma_backing(const struct aspen_vma *vma)
+{
+    return vma->object && vma->object->zeroes ? NULL : vma->object;
+}
+
 /* Private zeroes, whatever became of them? */
 static inline bool
 aspen_vma_is_anonymous(const struct aspen_vma *vma)
 {
-    return !vma->object && !vma->special && !(vma->flags & ASPEN_VM_NO_FAULT);
+    return !aspen_vma_backing(vma) && !vma->special &&
+           !(vma->flags & ASPEN_VM_NO_FAULT);
 }
 
 /* May pages of it become private copies? (MAYWRITE and not SHARED) */

@@ -6,6 +6,7 @@
 
 #include "space/vma.h"
 #include <errno.h>
+#include <fcntl.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -129,7 +130,7 @@ map_both(struct mmap_pair *p, unsigned first, unsigned count)
     };
     unsigned kind = (unsigned)mmap_pair_below(p, 5);
     unsigned object = (unsigned)mmap_pair_below(p, MMAP_OBJECTS + 2);
-    bool shared = object < MMAP_OBJECTS && mmap_pair_below(p, 2);
+    bool shared = object < MMAP_ZEROES && mmap_pair_below(p, 2);
     bool noreserve = mmap_pair_below(p, 8) == 0 && !p->never;
     uint64_t offset =
         object < MMAP_OBJECTS ? (mmap_pair_below(p, 4) ? first : 0) : 0;
@@ -333,6 +334,27 @@ run(struct mmap_pair *p, unsigned generations)
     helper_assert_valid(&p->helper);
 }
 
+static void
+make_objects(struct mmap_pair *p, const char *name)
+{
+    const struct aspen_object_args zeroes = {.kind = ASPEN_OBJECT_FILE,
+                                             .flags = ASPEN_OBJECT_ZEROES};
+
+    for (unsigned i = 0; i < MMAP_ZEROES; i++) {
+        p->files[i] = memfd_create(name, MFD_CLOEXEC);
+        assert_true(p->files[i] >= 0);
+        assert_int_equal(ftruncate(p->files[i], (off_t)(2 * MMAP_PAGES * PAGE)),
+                         0);
+        p->objects[i] = helper_object(&p->helper, ASPEN_OBJECT_SHMEM,
+                                      2 * MMAP_PAGES, NULL, NULL);
+    }
+    p->files[MMAP_ZEROES] = open("/dev/zero", O_RDWR | O_CLOEXEC);
+    assert_true(p->files[MMAP_ZEROES] >= 0);
+    assert_int_equal(
+        aspen_object_create(p->helper.aspen, &zeroes, &p->objects[MMAP_ZEROES]),
+        0);
+}
+
 void
 mmap_pair_run(const char *name,
               void (*more)(struct mmap_pair *p, unsigned first, unsigned count))
@@ -352,14 +374,7 @@ mmap_pair_run(const char *name,
     helper_create(&pair.helper, &config);
     pair.mm = helper_mm(&pair.helper);
     take_limits(&pair);
-    for (unsigned i = 0; i < MMAP_OBJECTS; i++) {
-        pair.files[i] = memfd_create(name, MFD_CLOEXEC);
-        assert_true(pair.files[i] >= 0);
-        assert_int_equal(
-            ftruncate(pair.files[i], (off_t)(2 * MMAP_PAGES * PAGE)), 0);
-        pair.objects[i] = helper_object(&pair.helper, ASPEN_OBJECT_SHMEM,
-                                        2 * MMAP_PAGES, NULL, NULL);
-    }
+    make_objects(&pair, name);
     run(&pair, FAMILY);
     print_message("%u calls alike, %u of them by the test itself\n",
                   unit_rounds(CALLS) * FAMILY, pair.more_done);

@@ -13,7 +13,8 @@
 #define MMAP_BASE  ((uint64_t)0x551000000000)
 #define MMAP_PAGES 64u
 
-#define MMAP_OBJECTS 2u
+#define MMAP_OBJECTS 3u
+#define MMAP_ZEROES  2u /* that one of them is /dev/zero: private alone */
 
 struct mmap_pair {
     enum aspen_semantics semantics;

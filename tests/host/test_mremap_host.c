@@ -30,6 +30,23 @@ counts_as_locked(struct mmap_pair *p, uint64_t address)
            !(aspen_privileges(p->mm) & ASPEN_PRIVILEGE_IPC_LOCK);
 }
 
+/* Several mappings, and /dev/zero among them, which does not move with others:
+ * the host has moved what is below it by then, a deviation. */
+static bool
+stops_midway(struct mmap_pair *p, uint64_t address, uint64_t bytes)
+{
+    const uint64_t end = address + bytes;
+    const struct aspen_object *zeroes = p->objects[MMAP_ZEROES];
+    struct aspen_vma *vma = aspen_vma_at(p->mm, address);
+
+    if (!vma || vma->end >= end)
+        return false;
+    for (; vma && vma->start < end; vma = aspen_vma_find(p->mm, vma->end))
+        if (vma->object == zeroes)
+            return true;
+    return false;
+}
+
 /* Before 6.15 the host looks at the mapping when what was at the target, and
  * what is too much of the old range, is gone: so it is here then. */
 static void
@@ -77,6 +94,8 @@ remap_both(struct mmap_pair *p, unsigned first, unsigned count)
         new_bytes = (MMAP_PAGES - first) * PAGE;
     uint64_t new = to *PAGE + perhaps_more(p);
     /* The host then takes away what it finds missing after that. */
+    if (stops_midway(p, address, old_bytes))
+        return;
     if (old_bytes == 0 && new_bytes &&
         MMAP_BASE + old - (MMAP_BASE + new) < new_bytes)
         return;

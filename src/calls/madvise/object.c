@@ -34,7 +34,7 @@ aspen_advise_willneed(struct aspen_advise *advise, struct aspen_vma *vma,
                       uint64_t start, uint64_t end)
 {
     struct aspen_mm *mm = advise->mm;
-    struct aspen_object *object = vma->object;
+    struct aspen_object *object = aspen_vma_backing(vma);
     uint64_t first = aspen_vma_offset(vma, start);
 
     /* Nothing is swapped in yet, and memory has nothing to be read from. */

@@ -94,10 +94,11 @@ aspen_remap_relocate(struct aspen_remap *remap)
 
 /* ---- Several at once --------------------------------------------------- */
 
+/* Linux lets no file with its own idea of a place, as /dev/zero has. */
 bool
 aspen_remap_moves_with_others(const struct aspen_vma *vma)
 {
-    return !vma->userfault;
+    return !vma->userfault && !(vma->object && vma->object->zeroes);
 }
 
 struct aspen_remap

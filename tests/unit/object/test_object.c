@@ -212,6 +212,58 @@ a_block_is_one_entry(void **state)
     helper_machine_destroy(aspen);
 }
 
+/* ---- Zeroes ------------------------------------------------------------ */
+
+/* /dev/zero: anonymous memory with an object's name. */
+static void
+zeroes_are_anonymous(void **state)
+{
+    struct aspen *aspen = helper_machine(256);
+    struct aspen_mm *mm = helper_new_mm(aspen);
+    struct aspen_object_args args = {.kind = ASPEN_OBJECT_FILE,
+                                     .flags = ASPEN_OBJECT_ZEROES};
+    struct aspen_import_vma shared = {
+        .start = GIB, .end = GIB + PAGE, .vm_flags = MAY_RW | ASPEN_VM_SHARED};
+    struct aspen_object *zero;
+    uint8_t byte;
+    uint64_t done, address;
+    (void)state;
+
+    assert_int_equal(aspen_object_create(aspen, &args, &zero), 0);
+    shared.object = zero;
+    assert_int_equal(aspen_import_vma(mm, &shared), -ASPEN_EINVAL);
+    assert_int_equal(
+        aspen_mmap(mm,
+                   &(struct aspen_mmap_args){.length_bytes = PAGE,
+                                             .vm_flags = RW | ASPEN_VM_SHARED,
+                                             .object = zero},
+                   &address),
+        -ASPEN_EINVAL);
+    helper_map_object(mm, MIB, 4, RW, zero, 7);
+    assert_int_equal(aspen_fault(mm, MIB, ASPEN_ACCESS_WRITE), 0);
+    assert_int_equal(aspen_fault(mm, MIB + PAGE, ASPEN_ACCESS_READ), 0);
+    assert_int_equal(helper_counters(mm).anon_pages, 1);
+    assert_int_equal(helper_counters(mm).file_pages, 0);
+    assert_int_equal(aspen_madvise(mm, MIB, PAGE, ASPEN_MADV_FREE), 0);
+    assert_int_equal(aspen_object_read(zero, 0, &byte, 1, &done),
+                     -ASPEN_EINVAL);
+    struct aspen_finding finding;
+    assert_int_equal(aspen_validate(aspen, &finding), 0);
+    aspen_mm_put(mm);
+    aspen_object_put(zero);
+
+    static const struct aspen_pager_ops pager;
+    args.pager = &pager;
+    assert_int_equal(aspen_object_create(aspen, &args, &zero), -ASPEN_EINVAL);
+    args.pager = NULL;
+    args.kind = ASPEN_OBJECT_SHMEM;
+    assert_int_equal(aspen_object_create(aspen, &args, &zero), -ASPEN_EINVAL);
+    args.kind = ASPEN_OBJECT_FILE;
+    args.flags = ASPEN_OBJECT_CHARGED;
+    assert_int_equal(aspen_object_create(aspen, &args, &zero), -ASPEN_EINVAL);
+    helper_machine_destroy(aspen);
+}
+
 /* ---- i_mmap ------------------------------------------------------------ */
 
 static void
@@ -367,6 +419,7 @@ main(void)
         cmocka_unit_test(a_pagers_error_passes_through),
         cmocka_unit_test(kinds_differ),
         cmocka_unit_test(a_block_is_one_entry),
+        cmocka_unit_test(zeroes_are_anonymous),
         cmocka_unit_test(mappings_are_linked_in_order),
         cmocka_unit_test(each_step_can_fail),
         cmocka_unit_test(racers_get_the_same_page),

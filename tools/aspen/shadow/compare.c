@@ -17,6 +17,8 @@
 
 #include <aspen/fault.h>
 #include <aspen/flags.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
 
 /* ---- Stacks ------------------------------------------------------------- */
 
@@ -107,11 +109,30 @@ tell_difference(struct shadow_session *session, const struct guest_task *task,
                 (int)task->process->pid, when, there, here, call);
 }
 
-/* Lines differ: is it only where neighbours are one? */
+/* Private /dev/zero: its offset says whether it had a page when it moved, which
+ * is not followed. Made as that of memory that never had one. */
+static void
+forget_zero_offsets(struct areas *areas)
+{
+    struct stat zero;
+
+    if (stat("/dev/zero", &zero) != 0)
+        return;
+    uint64_t device =
+        (uint64_t)major(zero.st_dev) << 32 | (uint64_t)minor(zero.st_dev);
+    for (size_t i = 0; i < areas->count; i++)
+        if (areas->list[i].device == device &&
+            areas->list[i].inode == zero.st_ino)
+            areas->list[i].offset = areas->list[i].start;
+}
+
+/* Lines differ: is it only where neighbours are one, or by what was touched? */
 static bool
 is_same_joined(struct shadow_session *session, struct areas *ours,
                struct areas *theirs, size_t *at)
 {
+    forget_zero_offsets(ours);
+    forget_zero_offsets(theirs);
     areas_join(ours);
     areas_join(theirs);
     *at = first_difference(session, ours, theirs);

@@ -81,7 +81,7 @@ shadow_files_end(struct shadow_session *session)
 
 static struct aspen_object *
 add_file(struct shadow_session *session, const struct name *mapped,
-         const struct name *stat, enum aspen_object_kind kind, bool anonymous,
+         const struct name *stat, enum aspen_object_kind kind, unsigned flags,
          unsigned placement)
 {
     struct shadow_files *files = session->files;
@@ -92,7 +92,7 @@ add_file(struct shadow_session *session, const struct name *mapped,
         .inode = shown->inode,
         .size_bytes = INT64_MAX & ~(uint64_t)4095,
         .placement = (enum aspen_placement)placement,
-        .flags = anonymous ? ASPEN_OBJECT_ANONYMOUS : 0,
+        .flags = flags,
     };
     struct file file = {.mapped = *mapped, .stat = *stat};
     struct file *list =
@@ -257,7 +257,8 @@ shadow_files_object(struct shadow_session *session, pid_t tid,
     }
     return add_file(session, &mapped, &stat,
                     open->shmem ? ASPEN_OBJECT_SHMEM : ASPEN_OBJECT_FILE,
-                    open->shmem && open->unlinked, open->placement);
+                    open->shmem && open->unlinked ? ASPEN_OBJECT_ANONYMOUS : 0,
+                    open->placement);
 }
 
 /* ---- An area ------------------------------------------------------------ */
@@ -281,6 +282,13 @@ placement_of(pid_t tid, const struct smaps_area *area)
     return placement;
 }
 
+/* Private /dev/zero; shared, it is an object that the kernel has made. */
+static bool
+is_zeroes(const struct smaps_area *area)
+{
+    return strcmp(area->path, "/dev/zero") == 0;
+}
+
 struct aspen_object *
 shadow_files_mapped(struct shadow_session *session, pid_t tid,
                     const struct smaps_area *area, uint64_t flags)
@@ -296,6 +304,7 @@ shadow_files_mapped(struct shadow_session *session, pid_t tid,
         kind = ASPEN_OBJECT_HUGETLB;
     else if (flags & ASPEN_VM_PFNMAP)
         kind = ASPEN_OBJECT_DEVICE;
-    return add_file(session, &mapped, &none, kind, false,
+    return add_file(session, &mapped, &none, kind,
+                    is_zeroes(area) ? ASPEN_OBJECT_ZEROES : 0,
                     placement_of(tid, area));
 }
