@@ -80,8 +80,9 @@
  *                             level in bits 0-2 (2)   of tables to be freed
  *   ANON      an anon_vma (3) by pgoff of its VMA     0, 0
  *   OBJECT    its object (4)  page offset in it       0, 0
- *   ZERO      0               0                       0, 0 (frame 0 only)
- *   planned: HUGETLB (group in a side array), COMPRESSED; LRU lists by the
+ *   ZERO      0               0                       0, 0 (the lowest frame)
+ *   RESERVED  0               0                       0, 0 (no RAM, or not
+ * ours) planned: HUGETLB (group in a side array), COMPRESSED; LRU lists by the
  *   links of ANON, OBJECT
  *
  *   (1) 0 while it waits for its grace period.
@@ -91,12 +92,12 @@
  *   (4) 0 when it is in the page cache no more: whoever still holds it.
  *
  * A free frame is 32 zero bytes, wherever it is: the zone's chunks, outside the
- * frame table, say what is free. So a fresh frame table needs no
+ * frame table, say what is free. So the frame table of RAM needs no
  * initialisation, and memory that was never used costs no frame table either.
  *
  * A block of 2^n frames that was allocated as one has all of this in its
- * first frame, whose flag HEAD is set; the order stands in the side array
- * `orders`, which exists once such a block does. Its other frames stay zero.
+ * first frame, whose flag HEAD is set; the order stands in a side array of its
+ * bank, which exists once such a block does. Its other frames stay zero.
  *
  * Pins are references that a side array counts once more: frames/pins.h.
  *
@@ -116,7 +117,7 @@ struct aspen_frame {
     uint64_t index;  /* atomic: flags may change at any time */
     union {
         struct {
-            uint32_t next; /* 0: none (frame 0 is never on a list) */
+            uint32_t next; /* 0: none (frame 0 is handed out to nobody) */
             uint32_t previous;
         };
         struct {
@@ -144,6 +145,7 @@ enum aspen_frame_type {
     ASPEN_FRAME_ANON,
     ASPEN_FRAME_OBJECT,
     ASPEN_FRAME_ZERO,
+    ASPEN_FRAME_RESERVED,
     ASPEN_FRAME_TYPES
 };
 
@@ -180,13 +182,61 @@ struct aspen_frame_chunk {
     uint32_t unused;
 };
 
+/*
+ * RAM as it is: numbers of frames are those of the processor, RAM may begin
+ * anywhere, and has holes. A run of RAM whose holes are of 128 MiB at the most
+ * is a bank, with its part of the frame table; in a larger hole there is no
+ * table. The section of a number leads to its bank.
+ *
+ *   number        0       32768     65536     98304     131072
+ *   section       | 0       | 1       | 2       | 3       | 4
+ *   RAM              xxxxxxxxx xxx                      xxxxxxxxx
+ *   bank             [ first      ]                     [ second
+ *
+ * I1  A section belongs to one bank at the most: a hole that parts two banks is
+ *     longer than a section, and one that comes later has whole sections.
+ * I2  Frames of a bank that are no RAM, or reserved, are RESERVED and have one
+ *     reference.
+ * Banks come, also while the machine is in use, but do not go.
+ */
+#define ASPEN_SECTION_ORDER  15
+#define ASPEN_SECTION_FRAMES ((uint32_t)1 << ASPEN_SECTION_ORDER)
+
+struct aspen_bank {
+    struct aspen_bank *next;          /* atomic */
+    uint32_t first;                   /* immutable; begins a chunk */
+    uint32_t count;                   /* immutable: frames with a table */
+    uint64_t rank;                    /* immutable: frames of banks before */
+    struct aspen_frame *frames;       /* immutable: the frame table */
+    struct aspen_frame_chunk *chunks; /* immutable pointer */
+    uint8_t *orders;                  /* atomic: side array, or NULL */
+    uint32_t *pins;                   /* atomic: side array, or NULL */
+};
+
+struct aspen_section { /* all atomic */
+    uintptr_t frames;  /* where frame 0 would be in its bank's table */
+    uintptr_t chunks;  /* and chunk 0 */
+    struct aspen_bank *bank;
+};
+
+struct aspen_banks {
+    struct aspen_port_spinlock lock; /* who adds a bank, or pins to them */
+    uint32_t section_count;          /* immutable */
+    uint64_t end;                    /* immutable: of all numbers */
+    struct aspen_section *sections;  /* immutable pointer */
+    struct aspen_bank *first;        /* atomic; the lowest */
+    uint64_t ram_frames;             /* atomic: RAM that is not reserved */
+    uint64_t table_frames;           /* atomic: of all banks */
+    bool blocks;                     /* atomic: there are side arrays of */
+    bool pins;                       /* atomic: ... orders, pins */
+};
+
 /* Free frames of one machine. Zone lock, but for what is immutable. */
 struct aspen_zone {
     struct aspen_port_spinlock lock;
     uint32_t lists_used;                 /* bit n: list n is not empty */
     uint64_t free_frames;                /* without those in CPU caches */
-    struct aspen_frame_chunk *chunks;    /* immutable pointer */
-    uint32_t chunk_count;                /* immutable */
+    const struct aspen_banks *banks;     /* immutable: where chunks are */
     uint32_t lists[ASPEN_ORDER_MAX + 1]; /* first chunks */
 };
 
@@ -485,10 +535,8 @@ struct aspen {
     struct aspen_failpoints failpoints;
 
     /* frames */
-    struct aspen_frame *frames; /* immutable: the frame table */
-    uint32_t zero_frame;        /* immutable: read where nothing is */
-    uint8_t *orders;            /* zone lock: side array, NULL until needed */
-    uint32_t *pins;             /* atomic: side array, NULL until needed */
+    struct aspen_banks banks;
+    uint32_t zero_frame; /* immutable: read where nothing is */
     struct aspen_zone zone;
     struct aspen_frame_cache *frame_caches; /* immutable: one for each CPU */
 

@@ -72,11 +72,32 @@ enum aspen_execute_only {
 #define ASPEN_CONFIG_HUGE_SHARED_PLACEMENT 16u
 #define ASPEN_CONFIG_FLAGS                 31u /* all that there are */
 
+/** Frames `first`, `first` + 1 ..., `count` of them. A frame is a page of 4 KiB
+ * of physical memory, and its number the physical address divided by 4096. */
+struct aspen_frame_range {
+    uint32_t first;
+    uint32_t count;
+};
+
 /** Fill with aspen_config_init(), then change what differs. */
 struct aspen_config {
-    uint32_t frames;  /* 4 KiB frames of the machine: 64 to 2^32 - 2 */
-    void *direct_map; /* handed to aspen_port_frame_pointer(), which has to find
-                         frame 0: its answer is not NULL */
+    /* RAM from frame 0 on: 64 to 2^32 - 2 frames. Or 0, and `ram` says where it
+     * is. */
+    uint32_t frames;
+    /* RAM as it is, in any order, none of it twice. Number 2^32 - 1 is none.
+     * The lowest frame that is not reserved becomes the page of zeroes. A hole
+     * of more than 128 MiB costs no frame table. */
+    const struct aspen_frame_range *ram;
+    unsigned ram_ranges;
+    /* What the machine never hands out nor touches: the kernel itself, tables
+     * of the firmware, a bad page. May overlap and lie outside of RAM. */
+    unsigned reserved_ranges;
+    const struct aspen_frame_range *reserved;
+    /* aspen_frames_add() may bring frames below this number. 0: only such as
+     * have a frame table already. */
+    uint32_t frames_end;
+    void *direct_map; /* handed to aspen_port_frame_pointer(), whose answer is
+                         not NULL for any frame */
     unsigned flags;   /* ASPEN_CONFIG_*, ORed; 0 */
     enum aspen_overcommit overcommit;
     uint32_t overcommit_percent; /* of RAM, in mode NEVER; 50 */
@@ -119,7 +140,9 @@ struct aspen_config {
 void aspen_config_init(struct aspen_config *config);
 
 /**
- * Make a machine. Takes memory for the frame table (32 bytes a frame).
+ * Make a machine. Takes memory for the frame table (32 bytes a frame), chunks
+ * (24 bytes for 64 frames) and sections (24 bytes for each 128 MiB below the
+ * highest frame). What `ram` and `reserved` lead to is read here alone.
  *
  * Owns:    the embedder keeps the direct map and frees it after
  *          aspen_destroy().
@@ -131,6 +154,23 @@ void aspen_config_init(struct aspen_config *config);
  */
 ASPEN_MUST_USE int aspen_create(const struct aspen_config *config,
                                 struct aspen **aspen);
+
+/**
+ * More RAM: frames `first` and on are the machine's now, to be handed out.
+ * Either all of them have a frame table already - they were reserved, or are in
+ * a hole of at most 128 MiB - or none has, nor has any other frame that shares
+ * an aligned 128 MiB with them. Frames do not go again.
+ *
+ * With config.frames_end set all of each aligned 128 MiB below it that holds
+ * some RAM has a table.
+ *
+ * Context: never sleeps. Takes spin locks of the core.
+ * Returns: 0, or -ASPEN_EINVAL (no frame, frame 0, beyond config.frames_end,
+ *          the machine's already, or neither of the above), -ASPEN_ENOMEM. On
+ *          error nothing has changed.
+ */
+ASPEN_MUST_USE int aspen_frames_add(struct aspen *aspen, uint32_t first,
+                                    uint32_t count);
 
 /**
  * Destroy a machine.
@@ -153,7 +193,7 @@ ASPEN_MUST_USE int aspen_swap_area_add(struct aspen *aspen, uint32_t slots,
 
 /** What is in use. Exact when no call is under way. */
 struct aspen_counters {
-    uint64_t frames_total;
+    uint64_t frames_total; /* that are not reserved */
     uint64_t frames_free;
     uint64_t frames_table;   /* page tables, without waiting ones */
     uint64_t tables_waiting; /* freed, waiting for a grace period */

@@ -38,6 +38,10 @@ aspen_atomic_point(const volatile void *address, bool is_write)
 #define aspen_load(p)                                                          \
     __atomic_load_n(ASPEN_ATOMIC_AT(p, false), __ATOMIC_ACQUIRE)
 
+/* Of what does not change any more once somebody can ask for it: no point for
+ * a port that wants to know of shared accesses. */
+#define aspen_load_settled(p) __atomic_load_n((p), __ATOMIC_ACQUIRE)
+
 #define aspen_store_relaxed(p, v)                                              \
     __atomic_store_n(ASPEN_ATOMIC_AT(p, true), (v), __ATOMIC_RELAXED)
 #define aspen_store(p, v)                                                      \

@@ -192,7 +192,8 @@ raw_valid(const struct aspen_vma *vma, const struct aspen_import_pages *pages)
     return vma->flags & ASPEN_VM_RAW &&
            aspen_is_aligned(pages->first_raw, each) &&
            pages->count <= UINT64_MAX / each &&
-           aspen_entry_raw_valid(pages->first_raw, pages->count * each);
+           aspen_entry_raw_valid(vma->mm->aspen, pages->first_raw,
+                                 pages->count * each);
 }
 
 /* Does the kind of page fit the VMA and the level? */

@@ -67,7 +67,8 @@ aspen_insert_raw(struct aspen_mm *mm, uint64_t address, uint64_t number,
                  unsigned flags)
 {
     if (!aspen_is_aligned(address, ASPEN_PAGE_SIZE) ||
-        !aspen_entry_raw_valid(number, 1) || flags & ~ASPEN_RAW_WRITABLE)
+        !aspen_entry_raw_valid(mm->aspen, number, 1) ||
+        flags & ~ASPEN_RAW_WRITABLE)
         return -ASPEN_EINVAL;
     aspen_read_lock(&mm->mmap_lock, ASPEN_LOCK_MM);
     struct aspen_vma *vma = aspen_vma_at(mm, address);
@@ -147,7 +148,8 @@ aspen_remap_raw(struct aspen_mm *mm, uint64_t address, uint64_t length_bytes,
         length_bytes > mm->address_limit - address)
         return -ASPEN_EINVAL;
     uint64_t end = address + aspen_align_up(length_bytes, ASPEN_PAGE_SIZE);
-    if (!aspen_entry_raw_valid(number, (end - address) >> ASPEN_PAGE_SHIFT))
+    if (!aspen_entry_raw_valid(mm->aspen, number,
+                               (end - address) >> ASPEN_PAGE_SHIFT))
         return -ASPEN_EINVAL;
 
     int error = aspen_mm_write_lock_killable(mm, ASPEN_LOCK_MM);

@@ -146,7 +146,8 @@ aspen_fault_device(struct aspen_fault *fault)
     if (fault->device.flags & ASPEN_DEVICE_FRAME_CACHED)
         return aspen_fault_object(fault);
     if (!(vma->flags & (ASPEN_VM_PFNMAP | ASPEN_VM_MIXEDMAP)) ||
-        fault->device.number >> ASPEN_ENTRY_NUMBER_BITS)
+        (fault->device.number &&
+         !aspen_entry_raw_valid(fault->aspen, fault->device.number, 1)))
         return -ASPEN_EFBIG;
     return aspen_fault_wants_own(fault) ? -ASPEN_EOPNOTSUPP : set_entry(fault);
 }

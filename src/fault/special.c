@@ -25,7 +25,7 @@ aspen_fault_special(struct aspen_fault *fault)
     int error = special->fault(special->context, fault->mm, offset_bytes, &raw);
     if (error)
         return error;
-    if (!aspen_entry_raw_valid(raw, 1))
+    if (!aspen_entry_raw_valid(fault->aspen, raw, 1))
         return -ASPEN_EFBIG;
     return aspen_fault_map(
         fault,

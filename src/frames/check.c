@@ -42,13 +42,14 @@ zone_check_block(const struct aspen *aspen, uint32_t index, unsigned list)
     uint32_t size = (uint32_t)1 << (list - ASPEN_CHUNK_ORDER);
     uint32_t buddy = index ^ size;
 
-    if (zone->chunks[index].free)
+    if (aspen_chunk_at(zone->banks, index)->free)
         return "frame.list";
-    if (index % size || index == 0 ||
-        index + size > aspen->config.frames / ASPEN_CHUNK_FRAMES)
+    if (index % size ||
+        !aspen_frame_exists(aspen,
+                            ((uint64_t)index + size) * ASPEN_CHUNK_FRAMES - 1))
         return "frame.alignment";
-    if (list < ASPEN_ORDER_MAX && buddy < zone->chunk_count &&
-        zone->chunks[buddy].listed == 1 + list)
+    if (list < ASPEN_ORDER_MAX && aspen_chunk_exists(zone->banks, buddy) &&
+        aspen_chunk_at(zone->banks, buddy)->listed == 1 + list)
         return "frame.unmerged";
     return NULL;
 }
@@ -62,12 +63,14 @@ zone_check_list(const struct aspen *aspen, unsigned list, uint32_t *listed,
     uint32_t index = zone->lists[list];
 
     for (; index != ASPEN_NO_FRAME;
-         previous = index, index = zone->chunks[index].next) {
+         previous = index, index = aspen_chunk_at(zone->banks, index)->next) {
         *where = previous == ASPEN_NO_FRAME ? 0 : chunk_first_frame(previous);
-        if (index >= zone->chunk_count || ++*listed > zone->chunk_count)
+        if (!aspen_chunk_exists(zone->banks, index) ||
+            ++*listed > zone->banks->table_frames)
             return "frame.list";
 
-        const struct aspen_frame_chunk *chunk = &zone->chunks[index];
+        const struct aspen_frame_chunk *chunk =
+            aspen_chunk_at(zone->banks, index);
         *where = chunk_first_frame(index);
         if (chunk->listed != 1 + list || chunk->previous != previous)
             return "frame.list";
@@ -84,16 +87,20 @@ zone_check_list(const struct aspen *aspen, unsigned list, uint32_t *listed,
 
 /* Each chunk that has to be on a list was found on one. */
 static const char *
-zone_check_all_listed(const struct aspen_zone *zone, uint32_t listed,
+zone_check_all_listed(const struct aspen *aspen, uint32_t listed,
                       uint32_t *where)
 {
-    for (uint32_t index = 0; index < zone->chunk_count; index++) {
-        const struct aspen_frame_chunk *chunk = &zone->chunks[index];
-        *where = chunk_first_frame(index);
-        if (chunk->free && !chunk->listed)
-            return "frame.list";
-        if (chunk->listed && listed-- == 0)
-            return "frame.list";
+    aspen_banks_for_each(bank, aspen)
+    {
+        for (uint32_t i = 0; i < bank->count; i += ASPEN_CHUNK_FRAMES) {
+            const struct aspen_frame_chunk *chunk =
+                &bank->chunks[i / ASPEN_CHUNK_FRAMES];
+            *where = bank->first + i;
+            if (chunk->free && !chunk->listed)
+                return "frame.list";
+            if (chunk->listed && listed-- == 0)
+                return "frame.list";
+        }
     }
     return listed ? "frame.list" : NULL;
 }
@@ -113,7 +120,7 @@ zone_check(const struct aspen *aspen, uint32_t *where)
             (zone->lists[list] != ASPEN_NO_FRAME))
             return "frame.list";
     }
-    const char *wrong = zone_check_all_listed(zone, listed, where);
+    const char *wrong = zone_check_all_listed(aspen, listed, where);
     if (wrong)
         return wrong;
     *where = 0;
@@ -131,7 +138,7 @@ frame_cache_mark(struct aspen *aspen, const struct aspen_frame_cache *cache,
         return "frame.cache";
     for (uint32_t i = 0; i < cache->count; i++) {
         *where = cache->frames[i];
-        if (*where == 0 || *where >= aspen->config.frames)
+        if (*where == aspen->zero_frame || !aspen_frame_exists(aspen, *where))
             return "frame.cache";
         struct aspen_frame *frame = aspen_frame_at(aspen, *where);
         if (frame->owner == CACHED_MARK)
@@ -163,7 +170,7 @@ frame_caches_unmark(struct aspen *aspen)
         const struct aspen_frame_cache *cache = &aspen->frame_caches[cpu];
         for (uint32_t i = 0; i < cache->count && i < ASPEN_FRAME_CACHE_SIZE;
              i++)
-            if (cache->frames[i] < aspen->config.frames &&
+            if (aspen_frame_exists(aspen, cache->frames[i]) &&
                 aspen_frame_at(aspen, cache->frames[i])->owner == CACHED_MARK)
                 aspen_frame_at(aspen, cache->frames[i])->owner = 0;
     }
@@ -173,15 +180,35 @@ frame_caches_unmark(struct aspen *aspen)
 
 struct frame_sweep {
     const struct aspen *aspen;
+    const struct aspen_bank *bank;
     uint64_t free_end;  /* end of the free block that we are in */
     uint64_t block_end; /* the same of an allocated block */
 };
 
+static const struct aspen_frame_chunk *
+chunk_of(const struct frame_sweep *sweep, uint32_t number)
+{
+    return &sweep->bank
+                ->chunks[(number - sweep->bank->first) / ASPEN_CHUNK_FRAMES];
+}
+
+static const struct aspen_frame *
+frame_of(const struct frame_sweep *sweep, uint32_t number)
+{
+    return &sweep->bank->frames[number - sweep->bank->first];
+}
+
+static unsigned
+order_of(const struct frame_sweep *sweep, uint32_t number)
+{
+    const uint8_t *orders = sweep->bank->orders;
+    return orders ? orders[number - sweep->bank->first] : 0;
+}
+
 static bool
 zone_says_free(struct frame_sweep *sweep, uint32_t number)
 {
-    const struct aspen_frame_chunk *chunk =
-        &sweep->aspen->zone.chunks[number / ASPEN_CHUNK_FRAMES];
+    const struct aspen_frame_chunk *chunk = chunk_of(sweep, number);
 
     if (number % ASPEN_CHUNK_FRAMES == 0 && chunk->listed > ASPEN_CHUNK_ORDER)
         sweep->free_end = number + ((uint64_t)1 << (chunk->listed - 1));
@@ -193,8 +220,7 @@ zone_says_free(struct frame_sweep *sweep, uint32_t number)
 static bool
 zone_says_twice(const struct frame_sweep *sweep, uint32_t number)
 {
-    const struct aspen_frame_chunk *chunk =
-        &sweep->aspen->zone.chunks[number / ASPEN_CHUNK_FRAMES];
+    const struct aspen_frame_chunk *chunk = chunk_of(sweep, number);
     return number % ASPEN_CHUNK_FRAMES == 0 && number < sweep->free_end &&
            (chunk->free || chunk->listed);
 }
@@ -203,9 +229,9 @@ static const char *
 frame_check_in_use(struct frame_sweep *sweep, uint32_t number)
 {
     const struct aspen *aspen = sweep->aspen;
-    const struct aspen_frame *frame = aspen_frame_at(aspen, number);
+    const struct aspen_frame *frame = frame_of(sweep, number);
     unsigned type = (unsigned)(frame->index >> ASPEN_FRAME_TYPE_SHIFT);
-    unsigned order = aspen->orders ? aspen->orders[number] : 0;
+    unsigned order = order_of(sweep, number);
 
     if (number == aspen->zero_frame ? type != ASPEN_FRAME_ZERO
                                     : type == ASPEN_FRAME_ZERO)
@@ -220,7 +246,7 @@ frame_check_in_use(struct frame_sweep *sweep, uint32_t number)
 
     sweep->block_end = number + ((uint64_t)1 << order);
     return order == 0 || order > ASPEN_ORDER_MAX ||
-                   sweep->block_end > aspen->config.frames ||
+                   !aspen_frame_exists(aspen, sweep->block_end - 1) ||
                    number & (((uint32_t)1 << order) - 1)
                ? "frame.order"
                : NULL;
@@ -229,7 +255,7 @@ frame_check_in_use(struct frame_sweep *sweep, uint32_t number)
 static const char *
 frame_check(struct frame_sweep *sweep, uint32_t number)
 {
-    const struct aspen_frame *frame = aspen_frame_at(sweep->aspen, number);
+    const struct aspen_frame *frame = frame_of(sweep, number);
     bool cached = frame->owner == CACHED_MARK;
     bool inside = number < sweep->block_end;
 
@@ -244,8 +270,7 @@ frame_check(struct frame_sweep *sweep, uint32_t number)
                    : frame_check_in_use(sweep, number);
     if (!cached && !aspen_frame_is_zero(frame))
         return "frame.not_zero";
-    return sweep->aspen->orders && sweep->aspen->orders[number] ? "frame.order"
-                                                                : NULL;
+    return order_of(sweep, number) ? "frame.order" : NULL;
 }
 
 /* The usual case, quickly: a chunk in a free block, and nothing to be said of
@@ -253,41 +278,54 @@ frame_check(struct frame_sweep *sweep, uint32_t number)
 static bool
 frame_check_free_chunk(const struct frame_sweep *sweep, uint32_t number)
 {
-    const struct aspen *aspen = sweep->aspen;
-    const struct aspen_frame_chunk *chunk =
-        &aspen->zone.chunks[number / ASPEN_CHUNK_FRAMES];
+    const struct aspen_frame_chunk *chunk = chunk_of(sweep, number);
     uint64_t bits = chunk->free | chunk->listed;
 
     if (number < sweep->block_end ||
         (uint64_t)number + ASPEN_CHUNK_FRAMES > sweep->free_end)
         return false;
     for (uint32_t i = number; i < number + ASPEN_CHUNK_FRAMES; i++) {
-        const struct aspen_frame *frame = aspen_frame_at(aspen, i);
+        const struct aspen_frame *frame = frame_of(sweep, i);
         bits |= frame->counts | frame->owner | frame->index | frame->next |
                 frame->previous;
-        bits |= aspen->orders ? aspen->orders[i] : 0;
+        bits |= order_of(sweep, i);
     }
     return bits == 0;
 }
 
 static const char *
-frame_table_check(const struct aspen *aspen, uint32_t *where)
+bank_check(struct frame_sweep *sweep, uint32_t *where)
 {
-    struct frame_sweep sweep = {.aspen = aspen};
+    const struct aspen_bank *bank = sweep->bank;
 
-    for (uint32_t number = 0; number < aspen->config.frames; number++) {
-        if (number % ASPEN_CHUNK_FRAMES == 0 &&
-            frame_check_free_chunk(&sweep, number)) {
-            number += ASPEN_CHUNK_FRAMES - 1;
+    for (uint32_t i = 0; i < bank->count; i++) {
+        uint32_t number = bank->first + i;
+        if (i % ASPEN_CHUNK_FRAMES == 0 &&
+            frame_check_free_chunk(sweep, number)) {
+            i += ASPEN_CHUNK_FRAMES - 1;
             continue;
         }
-        const char *wrong = frame_check(&sweep, number);
+        const char *wrong = frame_check(sweep, number);
         if (wrong) {
             *where = number;
             return wrong;
         }
     }
     return NULL;
+}
+
+static const char *
+frame_table_check(const struct aspen *aspen, uint32_t *where)
+{
+    const char *wrong = NULL;
+    struct frame_sweep sweep = {.aspen = aspen};
+
+    aspen_banks_for_each(bank, aspen)
+    {
+        sweep.bank = bank;
+        wrong = wrong ? wrong : bank_check(&sweep, where);
+    }
+    return wrong;
 }
 
 const char *

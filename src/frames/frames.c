@@ -9,8 +9,8 @@
  *
  * I1  A frame in the zone, in a CPU cache or inside an allocated block (not
  *     its first) is 32 zero bytes; a frame in use has a type and a reference.
- * I2  `orders`, once it exists, is 0 but for the first frames of allocated
- *     blocks of more than one frame.
+ * I2  The side array of orders, once a bank has one, is 0 but for the first
+ *     frames of allocated blocks of more than one frame.
  * I3  A frame is in exactly one place: zone, one cache, one holder's hands.
  *
  * Called by everyone above. The first test to break is
@@ -18,6 +18,7 @@
  */
 #include "frames/frames.h"
 
+#include "frames/ram.h"
 #include "frames/zone.h"
 
 /* Frames fetched ahead while a batch is released: one locked operation takes
@@ -154,35 +155,29 @@ zone_take_drained(struct aspen *aspen, unsigned order)
     return zone_take(aspen, order);
 }
 
-/* The side array for blocks, made by the first of them. NULL: no memory. */
-static uint8_t *
-orders_array(struct aspen *aspen)
+static void
+zone_give(struct aspen *aspen, uint32_t frame, unsigned order)
 {
-    uint8_t *orders = aspen_load(&aspen->orders);
-    if (aspen_likely(orders != NULL))
-        return orders;
-
-    uint8_t *none = NULL;
-    orders = aspen_port_memory_alloc(aspen->config.frames);
-    if (orders && !aspen_compare_exchange(&aspen->orders, &none, orders)) {
-        aspen_port_memory_free(orders, aspen->config.frames);
-        orders = none;
-    }
-    return orders;
+    aspen_spin_lock(&aspen->zone.lock, ASPEN_LOCK_DEPOT);
+    aspen_zone_give_locked(&aspen->zone, frame, order);
+    aspen_spin_unlock(&aspen->zone.lock);
 }
 
 static uint32_t
 block_alloc(struct aspen *aspen, unsigned order)
 {
-    uint8_t *orders = orders_array(aspen);
-    if (!orders)
-        return ASPEN_NO_FRAME;
-
     uint32_t frame = zone_take(aspen, order);
+
     if (frame == ASPEN_NO_FRAME)
         frame = zone_take_drained(aspen, order);
-    if (frame != ASPEN_NO_FRAME)
-        aspen_store_relaxed(&orders[frame], (uint8_t)order);
+    if (frame == ASPEN_NO_FRAME)
+        return frame;
+    uint8_t *orders = aspen_bank_make_orders(aspen, frame);
+    if (!orders) {
+        zone_give(aspen, frame, order);
+        return ASPEN_NO_FRAME;
+    }
+    aspen_store_relaxed(orders, (uint8_t)order);
     return frame;
 }
 
@@ -243,25 +238,23 @@ aspen_frame_alloc(struct aspen *aspen, unsigned order, enum aspen_step step,
 }
 
 unsigned
-aspen_frame_order(struct aspen *aspen, uint32_t frame)
+aspen_frame_order(const struct aspen *aspen, uint32_t frame)
 {
     if (!(aspen_load_relaxed(&aspen_frame_at(aspen, frame)->index) &
           ASPEN_FRAME_HEAD))
         return 0;
-    return aspen_load_relaxed(&aspen_load(&aspen->orders)[frame]);
+    return aspen_bank_order(aspen, frame);
 }
 
 uint32_t
 aspen_frame_head(struct aspen *aspen, uint32_t frame)
 {
-    const uint8_t *orders = aspen_load(&aspen->orders);
-
-    if (!orders ||
+    if (!aspen_load(&aspen->banks.blocks) ||
         aspen_frame_type(aspen_frame_at(aspen, frame)) != ASPEN_FRAME_FREE)
         return frame;
     for (unsigned order = 1; order <= ASPEN_ORDER_MAX; order++) {
         uint32_t head = frame & ~(((uint32_t)1 << order) - 1);
-        if (aspen_load_relaxed(&orders[head]) >= order)
+        if (aspen_bank_order(aspen, head) >= order)
             return head;
     }
     return frame;
@@ -287,14 +280,11 @@ frame_clear(struct aspen_frame *frame)
 static void
 block_free(struct aspen *aspen, uint32_t frame)
 {
-    uint8_t *orders = aspen_load(&aspen->orders);
-    unsigned order = orders[frame];
+    unsigned order = aspen_bank_order(aspen, frame);
 
     ASPEN_ASSERT(order > 0 && order <= ASPEN_ORDER_MAX);
-    aspen_store_relaxed(&orders[frame], (uint8_t)0);
-    aspen_spin_lock(&aspen->zone.lock, ASPEN_LOCK_DEPOT);
-    aspen_zone_give_locked(&aspen->zone, frame, order);
-    aspen_spin_unlock(&aspen->zone.lock);
+    aspen_bank_clear_order(aspen, frame);
+    zone_give(aspen, frame, order);
 }
 
 /* Whether that was the last reference. */
@@ -323,18 +313,18 @@ void
 aspen_frames_release(struct aspen *aspen, uint32_t *frames, unsigned count,
                      uint64_t remove)
 {
-    struct aspen_frame *table = aspen->frames;
     unsigned singles = 0;
 
     for (unsigned i = 0; i < count && i < RELEASE_AHEAD; i++)
-        aspen_prefetch_write(&table[frames[i]]);
+        aspen_prefetch_write(aspen_frame_at(aspen, frames[i]));
     for (unsigned i = 0; i < count; i++) {
         uint32_t frame = frames[i];
         if (i + RELEASE_AHEAD < count)
-            aspen_prefetch_write(&table[frames[i + RELEASE_AHEAD]]);
-        if (!frame_drop(&table[frame], remove))
+            aspen_prefetch_write(
+                aspen_frame_at(aspen, frames[i + RELEASE_AHEAD]));
+        if (!frame_drop(aspen_frame_at(aspen, frame), remove))
             continue;
-        if (aspen_unlikely(frame_clear(&table[frame])))
+        if (aspen_unlikely(frame_clear(aspen_frame_at(aspen, frame))))
             block_free(aspen, frame);
         else
             frames[singles++] = frame;
@@ -446,52 +436,57 @@ aspen_frames_free_count(const struct aspen *aspen)
     return count;
 }
 
-static size_t
-frame_table_bytes(const struct aspen *aspen)
-{
-    return (size_t)aspen->config.frames * sizeof(struct aspen_frame);
-}
-
 static void
 frames_free_memory(struct aspen *aspen)
 {
-    aspen_zone_destroy(&aspen->zone);
-    if (aspen->frames)
-        aspen_port_memory_free(aspen->frames, frame_table_bytes(aspen));
+    aspen_banks_destroy(aspen);
     if (aspen->frame_caches)
         aspen_port_memory_free(aspen->frame_caches,
                                ASPEN_PORT_CPUS * sizeof(*aspen->frame_caches));
-    if (aspen->orders)
-        aspen_port_memory_free(aspen->orders, aspen->config.frames);
-    aspen->frames = NULL;
     aspen->frame_caches = NULL;
-    aspen->orders = NULL;
 }
 
-/* Frame 0 is mapped wherever zeroes are read, and never freed. */
+/* The lowest frame is mapped wherever zeroes are read, and never freed. */
 static void
 zero_page_init(struct aspen *aspen)
 {
-    aspen_frame_set(aspen_frame_at(aspen, aspen->zero_frame), ASPEN_FRAME_ZERO,
-                    NULL, 0, 0);
-    aspen_frame_at(aspen, aspen->zero_frame)->counts = ASPEN_FRAME_REF;
+    struct aspen_frame *frame = aspen_frame_at(aspen, aspen->zero_frame);
+
+    aspen_frame_set(frame, ASPEN_FRAME_ZERO, NULL, 0, 0);
+    frame->counts = ASPEN_FRAME_REF;
     if (aspen_frames_have_contents(aspen))
         memset(aspen_frame_pointer(aspen, aspen->zero_frame), 0,
                ASPEN_PAGE_SIZE);
 }
 
+/* From the top, so that the lowest comes first out of each list. */
+static void
+give_ram(struct aspen *aspen)
+{
+    const struct aspen_config *config = &aspen->config;
+    struct aspen_ram_run run = {.first = ASPEN_NO_FRAME};
+
+    aspen->zero_frame = aspen_ram_lowest(config);
+    while (aspen_ram_run_below(config, run.first, &run)) {
+        uint64_t first = run.first + (run.first == aspen->zero_frame);
+        aspen->banks.ram_frames += run.end - run.first;
+        aspen_zone_give_run_locked(&aspen->zone, first, run.end);
+    }
+}
+
 int
 aspen_frames_init(struct aspen *aspen)
 {
-    aspen->orders = NULL;
-    int error = aspen_zone_init(&aspen->zone, aspen->config.frames);
-    aspen->frames = aspen_port_memory_alloc(frame_table_bytes(aspen));
+    int error = aspen_banks_init(aspen);
+
     aspen->frame_caches =
         aspen_port_memory_alloc(ASPEN_PORT_CPUS * sizeof(*aspen->frame_caches));
-    if (error || !aspen->frames || !aspen->frame_caches) {
+    if (error || !aspen->frame_caches) {
         frames_free_memory(aspen);
         return -ASPEN_ENOMEM;
     }
+    aspen_zone_init(&aspen->zone, &aspen->banks);
+    give_ram(aspen);
     zero_page_init(aspen);
     return 0;
 }
@@ -499,6 +494,6 @@ aspen_frames_init(struct aspen *aspen)
 void
 aspen_frames_destroy(struct aspen *aspen)
 {
-    ASPEN_ASSERT(aspen_frames_free_count(aspen) == aspen->config.frames - 1u);
+    ASPEN_ASSERT(aspen_frames_free_count(aspen) == aspen->banks.ram_frames - 1);
     frames_free_memory(aspen);
 }

@@ -9,24 +9,12 @@
 #ifndef ASPEN_FRAMES_FRAMES_H
 #define ASPEN_FRAMES_FRAMES_H
 
-#include "internal.h"
+#include "frames/bank.h"
 
-/* 0 or -ASPEN_ENOMEM, nothing left. Frame 0 becomes the zero page. */
+/* 0 or -ASPEN_ENOMEM, nothing left. The lowest frame becomes the zero page. */
 ASPEN_MUST_USE int aspen_frames_init(struct aspen *aspen);
 /* All frames but the zero page are free (asserted). */
 void aspen_frames_destroy(struct aspen *aspen);
-
-static inline struct aspen_frame *
-aspen_frame_at(const struct aspen *aspen, uint32_t frame)
-{
-    return &aspen->frames[frame];
-}
-
-static inline uint32_t
-aspen_frame_number(const struct aspen *aspen, const struct aspen_frame *frame)
-{
-    return (uint32_t)(frame - aspen->frames);
-}
 
 static inline void *
 aspen_frame_pointer(struct aspen *aspen, uint32_t frame)
@@ -94,7 +82,7 @@ ASPEN_MUST_USE int aspen_frame_alloc(struct aspen *aspen, unsigned order,
                                      enum aspen_step step, uint32_t *frame);
 
 /* The order a block was allocated with; `frame` is its first. */
-unsigned aspen_frame_order(struct aspen *aspen, uint32_t frame);
+unsigned aspen_frame_order(const struct aspen *aspen, uint32_t frame);
 
 /* The first frame of the allocated block that holds `frame`: itself when it
  * was allocated alone. */
@@ -174,13 +162,13 @@ void aspen_frames_drain(struct aspen *aspen);
  * way.
  *
  *   frame.list        a free list is broken, or holds what belongs elsewhere
- *   frame.alignment   a free block is not aligned, or leaves the machine
+ *   frame.alignment   a free block is not aligned, or leaves RAM
  *   frame.overlap     a frame is free twice
  *   frame.unmerged    two buddies are free and did not merge
  *   frame.free_count  the zone's count of free frames is not what is free
  *   frame.cache       a CPU cache holds what is no frame or more than it can
  *   frame.not_zero    a frame that is free or inside a block has contents
- *   frame.zero_page   frame 0 is not the zero page
+ *   frame.zero_page   the lowest frame is not the zero page, or another is
  *   frame.type        a frame in use has no such type
  *   frame.references  a frame in use has no reference, or more map counts
  *                     than references

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * frames/pins.c - the side array of pins. pins.h says what it is for, and its
+ * frames/pins.c - the side arrays of pins. pins.h says what it is for, and its
  * invariants.
  *
  * Called by aspen_pin_range() and aspen_unpin(). The first test to break is
@@ -8,42 +8,19 @@
  */
 #include "frames/pins.h"
 
-static size_t
-array_bytes(const struct aspen *aspen)
-{
-    return (size_t)aspen->config.frames * sizeof(uint32_t);
-}
-
 int
 aspen_pins_prepare(struct aspen *aspen)
 {
-    uint32_t *none = NULL;
-
     if (aspen_failpoint(&aspen->failpoints, ASPEN_STEP_FRAME))
         return -ASPEN_ENOMEM;
-    if (aspen_load(&aspen->pins))
-        return 0;
-    uint32_t *pins = aspen_port_memory_alloc(array_bytes(aspen));
-    if (!pins)
-        return -ASPEN_ENOMEM;
-    if (!aspen_compare_exchange(&aspen->pins, &none, pins))
-        aspen_port_memory_free(pins, array_bytes(aspen));
-    return 0;
-}
-
-void
-aspen_pins_destroy(struct aspen *aspen)
-{
-    if (aspen->pins)
-        aspen_port_memory_free(aspen->pins, array_bytes(aspen));
-    aspen->pins = NULL;
+    return aspen_load(&aspen->banks.pins) ? 0 : aspen_banks_make_pins(aspen);
 }
 
 void
 aspen_frame_pin(struct aspen *aspen, uint32_t frame)
 {
     frame = aspen_frame_head(aspen, frame);
-    aspen_fetch_add(&aspen->pins[frame], 1);
+    aspen_fetch_add(aspen_bank_pins(aspen, frame), 1);
     if (frame != aspen->zero_frame)
         aspen_frame_get(aspen_frame_at(aspen, frame));
 }
@@ -65,11 +42,12 @@ uint64_t
 aspen_frames_uncount_pins(struct aspen *aspen, const uint32_t *frames,
                           uint64_t count)
 {
-    uint32_t *pins = aspen_load(&aspen->pins);
+    bool pins = aspen_load(&aspen->banks.pins);
     uint64_t done = 0;
 
-    while (pins && done < count && frames[done] < aspen->config.frames &&
-           uncount(&pins[aspen_frame_head(aspen, frames[done])]))
+    while (
+        pins && done < count && aspen_frame_exists(aspen, frames[done]) &&
+        uncount(aspen_bank_pins(aspen, aspen_frame_head(aspen, frames[done]))))
         done++;
     return done;
 }
@@ -79,7 +57,8 @@ aspen_frames_recount_pins(struct aspen *aspen, const uint32_t *frames,
                           uint64_t count)
 {
     for (uint64_t i = 0; i < count; i++)
-        aspen_fetch_add(&aspen->pins[aspen_frame_head(aspen, frames[i])], 1);
+        aspen_fetch_add(
+            aspen_bank_pins(aspen, aspen_frame_head(aspen, frames[i])), 1);
 }
 
 void

@@ -3,13 +3,13 @@
  * frames/pins.h - frames that must stay where they are: somebody outside, a
  * device or a host, reads or writes them behind the page tables' back.
  *
- * A pin is a reference that is counted once more, in a side array. So pins are
+ * A pin is a reference that is counted once more, in side arrays. So pins are
  * told from other references exactly, however many there are. Linux adds a
  * bias to the reference count instead, which is right only while there are few
  * references. Bits of their own in the counts word would shorten the counts of
- * every frame, for something that few frames ever have. The array exists from
- * the first pin of a machine on. ASPEN_MM_PINNED says that frames of an mm may
- * be pinned, so that fork looks into the array only where it can matter.
+ * every frame, for something that few frames ever have. The arrays exist
+ * from the first pin of a machine on. ASPEN_MM_PINNED says that frames of an mm
+ * may be pinned, so that fork looks into the array only where it can matter.
  *
  * I1  pins[f] of the references of frame f belong to pins. For a block they
  *     are counted with its first frame. The zero page is counted, but holds no
@@ -25,20 +25,20 @@
 
 #include "frames/frames.h"
 
-/* Make the side array unless it exists: 0 or -ASPEN_ENOMEM
+/* Make the side arrays unless they exist: 0 or -ASPEN_ENOMEM
  * (ASPEN_STEP_FRAME, always crossed). Context: may sleep. */
 ASPEN_MUST_USE int aspen_pins_prepare(struct aspen *aspen);
-void aspen_pins_destroy(struct aspen *aspen);
 
 /* Pins of a frame, which is the first of its block. */
 static inline uint32_t
-aspen_frame_pins(struct aspen *aspen, uint32_t frame)
+aspen_frame_pins(const struct aspen *aspen, uint32_t frame)
 {
-    uint32_t *pins = aspen_load(&aspen->pins);
-    return pins ? aspen_load(&pins[frame]) : 0;
+    return aspen_load(&aspen->banks.pins)
+               ? aspen_load(aspen_bank_pins(aspen, frame))
+               : 0;
 }
 
-/* One more, of any frame of a block. The array is there; the frame is mapped
+/* One more, of any frame of a block. The arrays are there; the frame is mapped
  * by an entry whose table's lock is held. */
 void aspen_frame_pin(struct aspen *aspen, uint32_t frame);
 

@@ -24,6 +24,7 @@
 #include "frames/zone.h"
 
 #include "base/assert.h"
+#include "frames/bank.h"
 
 #define WHOLE_CHUNK UINT64_MAX
 
@@ -32,14 +33,14 @@
 static void
 chunk_list_add(struct aspen_zone *zone, uint32_t index, unsigned list)
 {
-    struct aspen_frame_chunk *chunk = &zone->chunks[index];
+    struct aspen_frame_chunk *chunk = aspen_chunk_at(zone->banks, index);
     uint32_t first = zone->lists[list];
 
     chunk->next = first;
     chunk->previous = ASPEN_NO_FRAME;
     chunk->listed = 1 + list;
     if (first != ASPEN_NO_FRAME)
-        zone->chunks[first].previous = index;
+        aspen_chunk_at(zone->banks, first)->previous = index;
     zone->lists[list] = index;
     zone->lists_used |= (uint32_t)1 << list;
 }
@@ -47,13 +48,13 @@ chunk_list_add(struct aspen_zone *zone, uint32_t index, unsigned list)
 static void
 chunk_list_remove(struct aspen_zone *zone, uint32_t index)
 {
-    struct aspen_frame_chunk *chunk = &zone->chunks[index];
+    struct aspen_frame_chunk *chunk = aspen_chunk_at(zone->banks, index);
     unsigned list = chunk->listed - 1;
 
     if (chunk->next != ASPEN_NO_FRAME)
-        zone->chunks[chunk->next].previous = chunk->previous;
+        aspen_chunk_at(zone->banks, chunk->next)->previous = chunk->previous;
     if (chunk->previous != ASPEN_NO_FRAME)
-        zone->chunks[chunk->previous].next = chunk->next;
+        aspen_chunk_at(zone->banks, chunk->previous)->next = chunk->next;
     else
         zone->lists[list] = chunk->next;
     if (zone->lists[list] == ASPEN_NO_FRAME)
@@ -115,8 +116,8 @@ blocks_give(struct aspen_zone *zone, uint32_t index, unsigned order)
     for (; order < ASPEN_ORDER_MAX; order++) {
         uint32_t size = (uint32_t)1 << (order - ASPEN_CHUNK_ORDER);
         uint32_t buddy = index ^ size;
-        if (buddy >= zone->chunk_count ||
-            zone->chunks[buddy].listed != 1 + order)
+        if (!aspen_chunk_exists(zone->banks, buddy) ||
+            aspen_chunk_at(zone->banks, buddy)->listed != 1 + order)
             break;
         chunk_list_remove(zone, buddy);
         index &= ~size;
@@ -145,7 +146,7 @@ blocks_take(struct aspen_zone *zone, unsigned list, unsigned order)
 static void
 chunk_set_free(struct aspen_zone *zone, uint32_t index, uint64_t free)
 {
-    struct aspen_frame_chunk *chunk = &zone->chunks[index];
+    struct aspen_frame_chunk *chunk = aspen_chunk_at(zone->banks, index);
 
     if (aspen_unlikely(free == 0 || free == WHOLE_CHUNK)) {
         chunk->free = 0;
@@ -168,7 +169,7 @@ chunk_set_free(struct aspen_zone *zone, uint32_t index, uint64_t free)
 static void
 chunk_give(struct aspen_zone *zone, uint32_t index, uint64_t mask)
 {
-    struct aspen_frame_chunk *chunk = &zone->chunks[index];
+    struct aspen_frame_chunk *chunk = aspen_chunk_at(zone->banks, index);
 
     ASPEN_ASSERT(!(chunk->free & mask) && chunk->listed <= ASPEN_CHUNK_ORDER);
     chunk_set_free(zone, index, chunk->free | mask);
@@ -184,7 +185,7 @@ chunk_take(struct aspen_zone *zone, unsigned list, unsigned order)
         return frame;
     }
     uint32_t index = zone->lists[list];
-    uint64_t free = zone->chunks[index].free;
+    uint64_t free = aspen_chunk_at(zone->banks, index)->free;
     uint32_t frame =
         index * ASPEN_CHUNK_FRAMES + aspen_lowest_bit(chunk_runs(free, order));
     chunk_set_free(zone, index, free & ~chunk_mask(frame, order));
@@ -218,7 +219,7 @@ chunk_take_all(struct aspen_zone *zone, unsigned list, uint32_t *frames)
         index = blocks_take(zone, list, ASPEN_CHUNK_ORDER);
     } else {
         index = zone->lists[list];
-        free = zone->chunks[index].free;
+        free = aspen_chunk_at(zone->banks, index)->free;
         chunk_set_free(zone, index, 0);
     }
     while (free) {
@@ -250,7 +251,8 @@ aspen_zone_give_locked(struct aspen_zone *zone, uint32_t frame, unsigned order)
     if (order < ASPEN_CHUNK_ORDER) {
         chunk_give(zone, index, chunk_mask(frame, order));
     } else {
-        ASPEN_ASSERT(!zone->chunks[index].free && !zone->chunks[index].listed);
+        ASPEN_ASSERT(!aspen_chunk_at(zone->banks, index)->free &&
+                     !aspen_chunk_at(zone->banks, index)->listed);
         blocks_give(zone, index, order);
     }
 }
@@ -275,50 +277,55 @@ aspen_zone_give_singles_locked(struct aspen_zone *zone, const uint32_t *frames,
     }
 }
 
-/* Chunk 0 holds the zero page and can be no block; nor can a cut-off last. */
-static void
-zone_fill(struct aspen_zone *zone, uint32_t frames)
-{
-    uint32_t end = frames / ASPEN_CHUNK_FRAMES;
-    uint32_t rest = frames % ASPEN_CHUNK_FRAMES;
+/* ---- RAM that is new --------------------------------------------------- */
 
-    if (rest)
-        chunk_set_free(zone, end, ((uint64_t)1 << rest) - 1);
-    while (end > 1) {
-        unsigned order = aspen_lowest_bit(end);
-        if (order > ASPEN_ORDER_MAX - ASPEN_CHUNK_ORDER)
-            order = ASPEN_ORDER_MAX - ASPEN_CHUNK_ORDER;
-        while (end < 1 + ((uint32_t)1 << order))
-            order--;
-        end -= (uint32_t)1 << order;
-        chunk_list_add(zone, end, order + ASPEN_CHUNK_ORDER);
-    }
-    chunk_set_free(zone, 0, WHOLE_CHUNK & ~(uint64_t)1);
-    zone->free_frames = frames - 1;
+/* The frames of the run's last chunk, of which not all are in the run. Answers
+ * what is left of the run. */
+static uint64_t
+give_part(struct aspen_zone *zone, uint64_t first, uint64_t end)
+{
+    uint32_t index = (uint32_t)((end - 1) / ASPEN_CHUNK_FRAMES);
+    uint64_t begin = (uint64_t)index * ASPEN_CHUNK_FRAMES;
+    uint64_t low = first > begin ? first : begin;
+
+    chunk_give(zone, index,
+               (WHOLE_CHUNK >> (64 - (end - low))) << (low - begin));
+    return low;
 }
 
-int
-aspen_zone_init(struct aspen_zone *zone, uint32_t frames)
+/* The run's last block of whole chunks. Answers what is left. */
+static uint64_t
+give_block(struct aspen_zone *zone, uint64_t first, uint64_t end)
 {
-    ASPEN_ASSERT(frames >= ASPEN_CHUNK_FRAMES && frames < ASPEN_NO_FRAME);
-    memset(zone, 0, sizeof(*zone));
-    zone->chunk_count =
-        frames / ASPEN_CHUNK_FRAMES + (frames % ASPEN_CHUNK_FRAMES != 0);
-    zone->chunks = aspen_port_memory_alloc((size_t)zone->chunk_count *
-                                           sizeof(*zone->chunks));
-    if (!zone->chunks)
-        return -ASPEN_ENOMEM;
-    for (unsigned list = 0; list <= ASPEN_ORDER_MAX; list++)
-        zone->lists[list] = ASPEN_NO_FRAME;
-    zone_fill(zone, frames);
-    return 0;
+    uint64_t last = end / ASPEN_CHUNK_FRAMES;
+    unsigned order = aspen_lowest_bit(last);
+
+    if (order > ASPEN_ORDER_MAX - ASPEN_CHUNK_ORDER)
+        order = ASPEN_ORDER_MAX - ASPEN_CHUNK_ORDER;
+    while (last * ASPEN_CHUNK_FRAMES <
+           first + ((uint64_t)ASPEN_CHUNK_FRAMES << order))
+        order--;
+    last -= (uint64_t)1 << order;
+    blocks_give(zone, (uint32_t)last, order + ASPEN_CHUNK_ORDER);
+    return last * ASPEN_CHUNK_FRAMES;
 }
 
 void
-aspen_zone_destroy(struct aspen_zone *zone)
+aspen_zone_give_run_locked(struct aspen_zone *zone, uint64_t first,
+                           uint64_t end)
 {
-    if (zone->chunks)
-        aspen_port_memory_free(zone->chunks, (size_t)zone->chunk_count *
-                                                 sizeof(*zone->chunks));
-    zone->chunks = NULL;
+    zone->free_frames += end - first;
+    while (end > first)
+        end = end % ASPEN_CHUNK_FRAMES || end - first < ASPEN_CHUNK_FRAMES
+                  ? give_part(zone, first, end)
+                  : give_block(zone, first, end);
+}
+
+void
+aspen_zone_init(struct aspen_zone *zone, const struct aspen_banks *banks)
+{
+    memset(zone, 0, sizeof(*zone));
+    zone->banks = banks;
+    for (unsigned list = 0; list <= ASPEN_ORDER_MAX; list++)
+        zone->lists[list] = ASPEN_NO_FRAME;
 }

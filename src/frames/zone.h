@@ -14,9 +14,12 @@
 /* Most frames that one aspen_zone_take_singles_locked(batch) may return. */
 #define ASPEN_ZONE_SINGLES_MAX(batch) ((batch) + ASPEN_CHUNK_FRAMES - 1)
 
-/* 0 or -ASPEN_ENOMEM. All frames but the zero page become free. */
-ASPEN_MUST_USE int aspen_zone_init(struct aspen_zone *zone, uint32_t frames);
-void aspen_zone_destroy(struct aspen_zone *zone);
+/* No frame is free. */
+void aspen_zone_init(struct aspen_zone *zone, const struct aspen_banks *banks);
+
+/* Frames [first, end), which were never given, become free. */
+void aspen_zone_give_run_locked(struct aspen_zone *zone, uint64_t first,
+                                uint64_t end);
 
 /* 2^order frames, aligned to their size, or ASPEN_NO_FRAME. */
 uint32_t aspen_zone_take_locked(struct aspen_zone *zone, unsigned order);

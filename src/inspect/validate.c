@@ -200,28 +200,50 @@ is_unmet_top(const struct aspen_validator *v, uint32_t number)
 
     return aspen_frame_type(frame) == ASPEN_FRAME_TABLE &&
            aspen_frame_offset(frame) == ASPEN_TABLE_LEVELS - 1 &&
-           v->entries[number] == 0;
+           *aspen_validate_tally(v, number) == 0;
+}
+
+static void
+validate_top(struct aspen_validator *v, uint32_t number)
+{
+    uint64_t owner = aspen_frame_at(v->aspen, number)->owner;
+
+    validate_locked(v, (struct aspen_mm *)(uintptr_t)owner);
+}
+
+/* How many there are; `each`, if there is one, is called for them. */
+static uint64_t
+unmet_tops(struct aspen_validator *v,
+           void (*each)(struct aspen_validator *v, uint32_t number))
+{
+    uint64_t tops = 0;
+
+    aspen_banks_for_each(bank, v->aspen)
+    {
+        for (uint32_t i = 0; i < bank->count && !v->failed; i++) {
+            if (!is_unmet_top(v, bank->first + i))
+                continue;
+            tops++;
+            if (each)
+                each(v, bank->first + i);
+        }
+    }
+    return tops;
 }
 
 static void
 check_unregistered(struct aspen_validator *v)
 {
-    struct aspen *aspen = v->aspen;
-    uint64_t spaces = aspen_cache_allocated(&aspen->mm_cache) - v->mms;
-    uint64_t tops = 0;
+    uint64_t spaces = aspen_cache_allocated(&v->aspen->mm_cache) - v->mms;
+    uint64_t tops = spaces ? unmet_tops(v, NULL) : 0;
 
-    for (uint32_t i = 1; spaces && i < aspen->config.frames; i++)
-        tops += is_unmet_top(v, i);
     if (!ASPEN_EXPECT(v, tops == spaces, CACHE_MM,
                       "%u address spaces are in no registry, and %u top "
                       "tables belong to none that is",
                       spaces, tops))
         return;
-    for (uint32_t i = 1; spaces && !v->failed && i < aspen->config.frames; i++)
-        if (is_unmet_top(v, i))
-            validate_locked(
-                v,
-                (struct aspen_mm *)(uintptr_t)aspen_frame_at(aspen, i)->owner);
+    if (spaces)
+        (void)unmet_tops(v, validate_top);
 }
 
 /* ---- Sums -------------------------------------------------------------- */

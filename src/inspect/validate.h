@@ -20,6 +20,7 @@
 #ifndef ASPEN_INSPECT_VALIDATE_H
 #define ASPEN_INSPECT_VALIDATE_H
 
+#include "frames/bank.h"
 #include "inspect/text.h"
 #include "internal.h"
 
@@ -121,7 +122,8 @@ struct aspen_validator {
     bool failed;
 
     /* Only for a whole machine; else NULL. */
-    uint32_t *entries; /* of each frame: entries that lead to it */
+    uint32_t *entries; /* by rank: how many entries lead to each frame */
+    size_t entry_bytes;
     uint32_t *swap_entries[ASPEN_SWAP_AREAS];
 
     /* What was met. */
@@ -139,6 +141,13 @@ struct aspen_validator {
     uint64_t pins;         /* of all frames */
     uint64_t pinned_pages; /* that the spaces count */
 };
+
+/* Entries that lead to a frame. */
+static inline uint32_t *
+aspen_validate_tally(const struct aspen_validator *v, uint32_t number)
+{
+    return &v->entries[aspen_frame_rank(v->aspen, number)];
+}
 
 /* Note what was found unless something was found before. */
 void aspen_validate_fail(struct aspen_validator *v, enum aspen_check check,

@@ -34,7 +34,8 @@ aspen_validate_tally_begin(struct aspen_validator *v)
 {
     bool all = true;
 
-    v->entries = aspen_port_memory_alloc(tally_bytes(v->aspen->config.frames));
+    v->entry_bytes = v->aspen->banks.table_frames * sizeof(*v->entries);
+    v->entries = aspen_port_memory_alloc(v->entry_bytes);
     for (unsigned type = 0; type < ASPEN_SWAP_AREAS; type++)
         all = tally_swap(v, type) && all;
     if (all && v->entries)
@@ -47,8 +48,7 @@ void
 aspen_validate_tally_end(struct aspen_validator *v)
 {
     if (v->entries)
-        aspen_port_memory_free(v->entries,
-                               tally_bytes(v->aspen->config.frames));
+        aspen_port_memory_free(v->entries, v->entry_bytes);
     for (unsigned type = 0; type < ASPEN_SWAP_AREAS; type++)
         if (v->swap_entries[type])
             aspen_port_memory_free(v->swap_entries[type],
@@ -77,8 +77,8 @@ static bool
 check_page(struct aspen_validator *v, const struct aspen_frame *frame,
            uint32_t number)
 {
-    uint32_t maps = v->entries[number] & ~ASPEN_TALLY_CACHED;
-    uint32_t cached = v->entries[number] / ASPEN_TALLY_CACHED;
+    uint32_t maps = *aspen_validate_tally(v, number) & ~ASPEN_TALLY_CACHED;
+    uint32_t cached = *aspen_validate_tally(v, number) / ASPEN_TALLY_CACHED;
     uint32_t pins = aspen_frame_pins(v->aspen, number);
 
     return ASPEN_EXPECT(v, maps || cached || pins, FRAME_LEAK,
@@ -106,11 +106,12 @@ check_frame(struct aspen_validator *v, const struct aspen_frame *frame,
     case ASPEN_FRAME_OBJECT:
         return check_page(v, frame, number);
     case ASPEN_FRAME_TABLE:
-        return ASPEN_EXPECT(v, v->entries[number] == 1, TABLE_LOST,
+        return ASPEN_EXPECT(v, *aspen_validate_tally(v, number) == 1,
+                            TABLE_LOST,
                             "frame %u: a page table for page %a that %u "
                             "entries lead to",
                             number, aspen_frame_offset(frame),
-                            v->entries[number]);
+                            *aspen_validate_tally(v, number));
     case ASPEN_FRAME_KERNEL:
         return ASPEN_EXPECT(v, false, FRAME_LEAK,
                             "frame %u: allocated, but of no use", number);
@@ -120,18 +121,32 @@ check_frame(struct aspen_validator *v, const struct aspen_frame *frame,
 }
 
 static bool
+check_bank(struct aspen_validator *v, const struct aspen_bank *bank)
+{
+    for (uint32_t i = 0; i < bank->count; i++) {
+        const struct aspen_frame *frame = &bank->frames[i];
+        uint32_t pins = bank->pins ? aspen_load(&bank->pins[i]) : 0;
+        uint32_t number = bank->first + i;
+        if (number == v->aspen->zero_frame)
+            continue;
+        if ((pins && !check_pins(v, frame, number, pins)) ||
+            (frame->index && !check_frame(v, frame, number)))
+            return false;
+        v->pins += pins;
+    }
+    return true;
+}
+
+static bool
 check_frames(struct aspen_validator *v)
 {
     const struct aspen *aspen = v->aspen;
 
     v->pins = aspen_frame_pins(v->aspen, aspen->zero_frame);
-    for (uint32_t number = 1; number < aspen->config.frames; number++) {
-        const struct aspen_frame *frame = aspen_frame_at(aspen, number);
-        uint32_t pins = aspen_frame_pins(v->aspen, number);
-        if ((pins && !check_pins(v, frame, number, pins)) ||
-            (frame->index && !check_frame(v, frame, number)))
+    aspen_banks_for_each(bank, aspen)
+    {
+        if (!check_bank(v, bank))
             return false;
-        v->pins += pins;
     }
     return true;
 }

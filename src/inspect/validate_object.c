@@ -50,20 +50,17 @@ check_page(struct aspen_validator *v, const struct aspen_object *object,
            const struct aspen_frame *frame, uint64_t first, uint64_t last)
 {
     const struct aspen *aspen = v->aspen;
-    bool inside =
-        frame > aspen->frames && frame < aspen->frames + aspen->config.frames &&
-        ((uintptr_t)frame - (uintptr_t)aspen->frames) % sizeof(*frame) == 0;
+    const struct aspen_bank *bank = aspen_bank_with(aspen, frame);
+    uintptr_t place = bank ? (uintptr_t)frame - (uintptr_t)bank->frames : 1;
 
-    if (!ASPEN_EXPECT(v, inside, OBJECT_PAGE,
+    if (!ASPEN_EXPECT(v, place % sizeof(*frame) == 0, OBJECT_PAGE,
                       OBJECT_FORMAT ": page %a is no frame",
                       OBJECT_VALUES(object), first))
         return false;
-    uint64_t number = (uint64_t)(frame - aspen->frames);
-    unsigned order = frame->index & ASPEN_FRAME_HEAD && aspen->orders
-                         ? aspen->orders[number]
-                         : 0;
+    uint32_t number = aspen_frame_number(aspen, frame);
+    unsigned order = aspen_frame_order(aspen, number);
     if (v->entries)
-        v->entries[number] |= ASPEN_TALLY_CACHED;
+        *aspen_validate_tally(v, number) |= ASPEN_TALLY_CACHED;
     return ASPEN_EXPECT(v,
                         aspen_frame_type(frame) == ASPEN_FRAME_OBJECT &&
                             frame->owner == (uint64_t)(uintptr_t)object &&

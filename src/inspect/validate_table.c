@@ -168,17 +168,9 @@ count_page(const struct item *item, const struct aspen_frame *frame,
     struct walk *walk = item->walk;
 
     if (walk->v->entries)
-        walk->v->entries[number]++;
+        ++*aspen_validate_tally(walk->v, (uint32_t)number);
     if (!(item->vma->flags & ASPEN_VM_HUGETLB))
         walk->rss[aspen_rss_of(frame)] += aspen_walk_pages(item->level);
-}
-
-static unsigned
-order_of(const struct aspen *aspen, uint64_t number)
-{
-    bool head =
-        aspen_frame_at(aspen, (uint32_t)number)->index & ASPEN_FRAME_HEAD;
-    return head && aspen->orders ? aspen->orders[number] : 0;
 }
 
 static bool
@@ -186,19 +178,20 @@ check_page(const struct item *item)
 {
     const struct aspen *aspen = item->walk->aspen;
     uint64_t number = aspen_entry_frame(item->entry);
-    const struct aspen_frame *frame = aspen_frame_at(aspen, (uint32_t)number);
 
-    if (!EXPECT_ITEM(item, number < aspen->config.frames, ENTRY_FRAME,
+    if (!EXPECT_ITEM(item, aspen_frame_exists(aspen, number), ENTRY_FRAME,
                      "leads to frame %u beyond the machine", number))
         return false;
+    const struct aspen_frame *frame = aspen_frame_at(aspen, (uint32_t)number);
     enum aspen_frame_type type = aspen_frame_type(frame);
     if (!EXPECT_ITEM(
             item, type == ASPEN_FRAME_ANON || type == ASPEN_FRAME_OBJECT,
             ENTRY_FRAME, "leads to frame %u, which holds no page", number) ||
         !EXPECT_ITEM(item,
-                     order_of(aspen, number) == ASPEN_TABLE_SHIFT * item->level,
+                     aspen_frame_order(aspen, (uint32_t)number) ==
+                         ASPEN_TABLE_SHIFT * item->level,
                      ENTRY_FRAME, "leads to frame %u, a block of order %u",
-                     number, order_of(aspen, number)) ||
+                     number, aspen_frame_order(aspen, (uint32_t)number)) ||
         !EXPECT_ITEM(item, aspen_frame_map_count(frame) > 0, ENTRY_MAPCOUNT,
                      "leads to frame %u, which counts no map", number))
         return false;
@@ -296,8 +289,7 @@ check_table(struct walk *walk, uint64_t table, unsigned level, uint64_t address)
     struct aspen_validator *v = walk->v;
     uint32_t id = walk->mm->id;
 
-    if (!ASPEN_EXPECT(v, table && table < walk->aspen->config.frames,
-                      TABLE_FRAME,
+    if (!ASPEN_EXPECT(v, aspen_frame_exists(walk->aspen, table), TABLE_FRAME,
                       "mm %u: the table of level %u for %a is frame %u beyond "
                       "the machine",
                       id, level, address, table))
@@ -305,7 +297,7 @@ check_table(struct walk *walk, uint64_t table, unsigned level, uint64_t address)
     const struct aspen_frame *frame =
         aspen_frame_at(walk->aspen, (uint32_t)table);
     if (v->entries)
-        v->entries[table]++;
+        ++*aspen_validate_tally(v, (uint32_t)table);
     v->tables++;
     return ASPEN_EXPECT(v, aspen_frame_type(frame) == ASPEN_FRAME_TABLE,
                         TABLE_FRAME,
@@ -339,10 +331,8 @@ check_last_level(struct walk *walk, const uint64_t *entries, uint64_t address)
         if (!entries[i])
             continue;
         unsigned ahead = (i + PREFETCH_ENTRIES) % ASPEN_TABLE_ENTRIES;
-        uint32_t next = (uint32_t)aspen_entry_frame(entries[ahead]);
-        aspen_prefetch(aspen_frame_at(walk->aspen, next));
-        if (walk->v->entries)
-            aspen_prefetch_write(&walk->v->entries[next]);
+        aspen_prefetch(
+            aspen_frame_ahead(walk->aspen, aspen_entry_frame(entries[ahead])));
         if (!check_entry(walk, address + i * ASPEN_PAGE_SIZE, entries[i], 0))
             return false;
     }

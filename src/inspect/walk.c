@@ -29,8 +29,7 @@ walk_last_level(const struct walk *walk, const uint64_t *entries,
             continue;
         unsigned ahead = (i + PREFETCH_ENTRIES) % ASPEN_TABLE_ENTRIES;
         uint64_t next = aspen_load_relaxed(&entries[ahead]);
-        aspen_prefetch(
-            aspen_frame_at(walk->aspen, (uint32_t)aspen_entry_frame(next)));
+        aspen_prefetch(aspen_frame_ahead(walk->aspen, aspen_entry_frame(next)));
         walk->visit(walk->context, address, entry, 0);
     }
 }

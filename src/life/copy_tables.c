@@ -177,8 +177,8 @@ copy_entries(struct copy *copy, uint64_t *to, uint64_t *from, unsigned *index,
         if (!entry)
             continue;
         unsigned ahead = (i + PREFETCH_ENTRIES) % ASPEN_TABLE_ENTRIES;
-        aspen_prefetch_write(aspen_frame_at(
-            copy->aspen, (uint32_t)aspen_entry_frame(from[ahead])));
+        aspen_prefetch_write(
+            aspen_frame_ahead(copy->aspen, aspen_entry_frame(from[ahead])));
         if (aspen_likely(aspen_entry_is_leaf(entry, 0) &&
                          !is_pinned(copy, entry))) {
             copy_leaf(copy, &to[i], &from[i], entry, 0);

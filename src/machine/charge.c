@@ -34,7 +34,9 @@ guess_pages(const struct aspen *aspen)
 {
     uint64_t pages = aspen->config.overcommit_guess_pages;
 
-    return pages ? pages : aspen->config.frames + swap_pages(aspen);
+    return pages ? pages
+                 : aspen_load_relaxed(&aspen->banks.ram_frames) +
+                       swap_pages(aspen);
 }
 
 /* Add to the sum unless that brings it to what is left of the limit. */
@@ -90,10 +92,10 @@ uint64_t
 aspen_charge_limit(const struct aspen *aspen)
 {
     const struct aspen_config *config = &aspen->config;
-    uint64_t pages =
-        config->overcommit_kbytes
-            ? config->overcommit_kbytes >> (ASPEN_PAGE_SHIFT - 10)
-            : (uint64_t)config->frames * config->overcommit_percent / 100;
+    uint64_t pages = config->overcommit_kbytes
+                         ? config->overcommit_kbytes >> (ASPEN_PAGE_SHIFT - 10)
+                         : aspen_load_relaxed(&aspen->banks.ram_frames) *
+                               config->overcommit_percent / 100;
 
     return pages + swap_pages(aspen);
 }

@@ -10,11 +10,10 @@
  * tests/unit/machine/test_machine.c.
  */
 #include "frames/pins.h"
+#include "frames/ram.h"
 #include "paging/gather.h"
 #include "machine/charge.h"
 #include "machine/swap_map.h"
-
-#define FRAMES_MIN 64
 
 /* No processor translates more: sums of addresses and sizes stay sums. */
 #define CALL_LIMIT_MAX ((uint64_t)1 << 56)
@@ -109,9 +108,9 @@ protection_valid(const struct aspen_config *config)
 static bool
 config_valid(const struct aspen_config *config)
 {
-    return config->frames >= FRAMES_MIN && config->frames < ASPEN_NO_FRAME &&
-           !(config->flags & ~ASPEN_CONFIG_FLAGS) &&
-           aspen_port_frame_pointer(config->direct_map, 0) &&
+    return !(config->flags & ~ASPEN_CONFIG_FLAGS) && aspen_ram_valid(config) &&
+           aspen_port_frame_pointer(config->direct_map,
+                                    aspen_ram_lowest(config)) &&
            config->mmap_min_address <= ASPEN_ADDRESS_LIMIT &&
            config->call_limit <= CALL_LIMIT_MAX &&
            (unsigned)config->overcommit <= ASPEN_OVERCOMMIT_NEVER &&
@@ -157,6 +156,8 @@ aspen_create(const struct aspen_config *config, struct aspen **out)
     int error = aspen_frames_init(aspen);
     if (error)
         goto undo_machine;
+    aspen->config.ram = NULL; /* the caller's, and read */
+    aspen->config.reserved = NULL;
     error = aspen_tree_pool_init(&aspen->tree_pool, &aspen->failpoints);
     if (error)
         goto undo_frames;
@@ -196,7 +197,6 @@ aspen_destroy(struct aspen *aspen)
     caches_destroy(aspen, ASPEN_ARRAY_SIZE(cache_plans));
     aspen_tree_pool_destroy(&aspen->tree_pool);
     aspen_swap_destroy(aspen);
-    aspen_pins_destroy(aspen);
     aspen_frames_destroy(aspen);
     aspen_port_memory_free(aspen, sizeof(*aspen));
     return 0;
@@ -218,7 +218,7 @@ void
 aspen_counters_read(const struct aspen *aspen, struct aspen_counters *counters)
 {
     *counters = (struct aspen_counters){
-        .frames_total = aspen->config.frames,
+        .frames_total = aspen_load_relaxed(&aspen->banks.ram_frames),
         .frames_free = aspen_frames_free_count(aspen),
         .frames_table = aspen_load_relaxed(&aspen->tables),
         .tables_waiting = aspen_load_relaxed(&aspen->tables_waiting.count),

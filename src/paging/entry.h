@@ -126,14 +126,16 @@ aspen_entry_marker(uint64_t entry)
     return (enum aspen_marker)(entry >> 12 & 0xff);
 }
 
-/* Can leaves lead to raw frames `number` and on, one of them the zero page's
- * number never? */
+/* Can leaves lead to raw frames `number` and on? The zero page's is never one
+ * of them, nor is 0, by which hooks say none. */
 static inline bool
-aspen_entry_raw_valid(uint64_t number, uint64_t pages)
+aspen_entry_raw_valid(const struct aspen *aspen, uint64_t number,
+                      uint64_t pages)
 {
     const uint64_t end = (uint64_t)1 << ASPEN_ENTRY_NUMBER_BITS;
 
-    return number != 0 && number < end && pages <= end - number;
+    return number != 0 && number < end && pages <= end - number &&
+           (aspen->zero_frame < number || aspen->zero_frame >= number + pages);
 }
 
 /* Bytes that one entry at `level` covers. */

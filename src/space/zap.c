@@ -74,10 +74,11 @@ is_kept(const struct zap *zap, uint64_t entry, unsigned level)
         return false;
     if (!aspen_entry_is_leaf(entry, level))
         return true;
+    if (aspen_entry_bits(entry) & ASPEN_ENTRY_SPECIAL)
+        return false;
     const struct aspen_frame *frame =
         aspen_frame_at(zap->aspen, (uint32_t)aspen_entry_frame(entry));
-    return !(aspen_entry_bits(entry) & ASPEN_ENTRY_SPECIAL) &&
-           aspen_frame_type(frame) == ASPEN_FRAME_ANON;
+    return aspen_frame_type(frame) == ASPEN_FRAME_ANON;
 }
 
 /* Whatever stands in a slot goes; the table's lock is held. */
@@ -112,8 +113,8 @@ zap_last_level(struct zap *zap, uint32_t table, uint64_t start, uint64_t end)
         if (!entry)
             continue;
         unsigned ahead = (i + PREFETCH_ENTRIES) % ASPEN_TABLE_ENTRIES;
-        aspen_prefetch_write(aspen_frame_at(
-            zap->aspen, (uint32_t)aspen_entry_frame(entries[ahead])));
+        aspen_prefetch_write(
+            aspen_frame_ahead(zap->aspen, aspen_entry_frame(entries[ahead])));
         zap_entry(zap, &entries[i], entry, address, 0);
     }
     aspen_table_unlock(zap->aspen, table);

@@ -42,7 +42,7 @@ struct aspen_mm;
  *
  * Units:   `address` and length are page aligned; `frames` gets a number for
  *          each page. Read-only zeroes of a mapping that can never be written
- *          may be frame 0.
+ *          may be one frame that the whole machine shares.
  * Context: may sleep. Takes the mmap lock for reading.
  * Returns: 0, -ASPEN_EINVAL (not aligned, no length, unknown flags),
  *          -ASPEN_EFAULT (nothing mapped there, not allowed, raw memory,

@@ -25,7 +25,7 @@ struct aspen_mm;
  * Put one raw frame where nothing is. Without WRITABLE a first write through
  * a shared mapping asks the object's mkwrite hook.
  *
- * Units:   `number` of the frame, as its format can hold it.
+ * Units:   `number` of the frame, as its format can hold it; not 0.
  * Context: may sleep. Takes the mmap lock for reading: also from the fault hook
  *          of a pager.
  * Returns: 0, or -ASPEN_EINVAL (address not page-aligned, no such number, an

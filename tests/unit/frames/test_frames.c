@@ -16,15 +16,21 @@
 #define STEP ASPEN_STEP_FRAME
 #define BOTH (ASPEN_FRAME_REF + ASPEN_FRAME_MAP)
 
+static uint32_t
+chunk_count(const struct aspen *aspen)
+{
+    return (aspen->config.frames + ASPEN_CHUNK_FRAMES - 1) / ASPEN_CHUNK_FRAMES;
+}
+
 /* What is free, as a picture that two moments can be compared by. */
 static uint32_t *
 zone_picture(struct aspen *aspen)
 {
-    uint32_t count = aspen->zone.chunk_count;
+    uint32_t count = chunk_count(aspen);
     uint32_t *picture = calloc(count, sizeof(*picture));
     assert_non_null(picture);
     for (uint32_t i = 0; i < count; i++)
-        picture[i] = aspen->zone.chunks[i].listed;
+        picture[i] = aspen_chunk_at(&aspen->banks, i)->listed;
     return picture;
 }
 
@@ -35,7 +41,7 @@ assert_picture(struct aspen *aspen, uint32_t *fresh)
     aspen_frames_drain(aspen);
     bare_assert_frames(aspen);
     uint32_t *now = zone_picture(aspen);
-    assert_memory_equal(now, fresh, aspen->zone.chunk_count * sizeof(*now));
+    assert_memory_equal(now, fresh, chunk_count(aspen) * sizeof(*now));
     free(now);
     free(fresh);
 }
@@ -420,7 +426,7 @@ test_release_mixed(void **unused)
     uint32_t twice = bare_alloc(aspen, 0);
     uint32_t block = bare_alloc(aspen, 9);
     uint32_t plain = bare_alloc(aspen, 0);
-    struct aspen_frame *table = aspen->frames;
+    struct aspen_frame *table = aspen_frame_at(aspen, 0);
 
     table[shared].counts += ASPEN_FRAME_REF + 2 * ASPEN_FRAME_MAP;
     table[twice].counts += ASPEN_FRAME_REF + 2 * ASPEN_FRAME_MAP;
@@ -499,7 +505,7 @@ test_bugs_are_stopped(void **unused)
     (void)unused;
     struct aspen *aspen = bare_create(256, false);
 
-    assert_int_equal(aspen->zone.chunks[2].listed, 1 + 7);
+    assert_int_equal(aspen_chunk_at(&aspen->banks, 2)->listed, 1 + 7);
     assert_true(unit_panics(bug_put_twice, aspen));
     assert_true(unit_panics(bug_give_part_twice, aspen));
     assert_true(unit_panics(bug_give_block_twice, aspen));

@@ -37,7 +37,8 @@ scene_create(void)
     scene.cache = &scene.aspen->frame_caches[aspen_port_cpu()];
     assert_true(scene.cache->count > 2);
     scene.free_block = 2048;
-    assert_int_equal(scene.aspen->zone.chunks[2048 / 64].listed, 1 + 11);
+    assert_int_equal(aspen_chunk_at(&scene.aspen->banks, 2048 / 64)->listed,
+                     1 + 11);
     bare_assert_frames(scene.aspen);
     return scene;
 }
@@ -79,14 +80,15 @@ test_corrupt_lists(void **unused)
     struct scene scene = scene_create();
     struct aspen_zone *zone = &scene.aspen->zone;
     uint32_t part = part_chunk(scene.aspen);
-    struct aspen_frame_chunk *chunk = &zone->chunks[part];
-    struct aspen_frame_chunk *block = &zone->chunks[scene.free_block / 64];
+    struct aspen_frame_chunk *chunk = aspen_chunk_at(zone->banks, part);
+    struct aspen_frame_chunk *block =
+        aspen_chunk_at(zone->banks, scene.free_block / 64);
 
     PLANT(scene, "frame.list", chunk->listed, chunk->listed + 1);
     PLANT(scene, "frame.list", chunk->listed, 0);
     PLANT(scene, "frame.list", chunk->previous, 3);
     PLANT(scene, "frame.list", chunk->next, part);
-    PLANT(scene, "frame.list", chunk->next, zone->chunk_count);
+    PLANT(scene, "frame.list", chunk->next, 4096 / 64);
     PLANT(scene, "frame.list", chunk->free, 0x0101);
     PLANT(scene, "frame.list", chunk->free, 0);
     PLANT(scene, "frame.list", chunk->free, UINT64_MAX);
@@ -106,7 +108,7 @@ assert_listed_wrong(struct aspen *aspen, uint32_t index, unsigned list,
                     const char *name)
 {
     struct aspen_zone *zone = &aspen->zone;
-    struct aspen_frame_chunk *chunk = &zone->chunks[index];
+    struct aspen_frame_chunk *chunk = aspen_chunk_at(zone->banks, index);
     struct aspen_frame_chunk old = *chunk;
     uint32_t first = zone->lists[list];
     uint32_t used = zone->lists_used;
@@ -115,7 +117,7 @@ assert_listed_wrong(struct aspen *aspen, uint32_t index, unsigned list,
     chunk->previous = ASPEN_NO_FRAME;
     chunk->listed = 1 + list;
     if (first != ASPEN_NO_FRAME)
-        zone->chunks[first].previous = index;
+        aspen_chunk_at(zone->banks, first)->previous = index;
     zone->lists[list] = index;
     zone->lists_used |= 1u << list;
     zone->free_frames += (uint64_t)1 << list;
@@ -125,7 +127,7 @@ assert_listed_wrong(struct aspen *aspen, uint32_t index, unsigned list,
     zone->lists_used = used;
     zone->lists[list] = first;
     if (first != ASPEN_NO_FRAME)
-        zone->chunks[first].previous = ASPEN_NO_FRAME;
+        aspen_chunk_at(zone->banks, first)->previous = ASPEN_NO_FRAME;
     *chunk = old;
     bare_assert_frames(aspen);
 }
@@ -158,7 +160,7 @@ test_corrupt_unmerged(void **unused)
 
     assert_int_equal(lower, 128);
     assert_int_equal(upper, 256);
-    assert_int_equal(aspen->zone.chunks[384 / 64].listed, 1 + 7);
+    assert_int_equal(aspen_chunk_at(&aspen->banks, 384 / 64)->listed, 1 + 7);
     assert_listed_wrong(aspen, upper / 64, 7, "frame.unmerged");
     aspen_frame_put(aspen, lower);
     aspen_frame_put(aspen, upper);
@@ -199,10 +201,10 @@ test_corrupt_frames(void **unused)
     (void)unused;
     struct scene scene = scene_create();
     struct aspen *aspen = scene.aspen;
-    struct aspen_frame *table = aspen->frames;
+    struct aspen_frame *table = aspen_frame_at(aspen, 0);
     struct aspen_frame *single = &table[scene.single];
     struct aspen_frame old = *single;
-    uint8_t *orders = aspen->orders;
+    uint8_t *orders = aspen->banks.first->orders;
 
     PLANT(scene, "frame.not_zero", table[scene.free_block].counts, 1);
     PLANT(scene, "frame.not_zero", table[scene.free_block + 9].previous, 1);

@@ -40,6 +40,7 @@ gated_free(void *memory, size_t bytes)
 
 #define aspen_port_memory_alloc gated_alloc
 #define aspen_port_memory_free  gated_free
+#include "frames/bank.c"
 #include "frames/frames.c"
 #include "frames/zone.c"
 #undef aspen_port_memory_alloc
@@ -72,7 +73,7 @@ test_init_without_memory(void **unused)
     assert_int_equal(aspen_frames_init(aspen), 0);
     unsigned all = requests;
     aspen_frames_destroy(aspen);
-    assert_int_equal(all, 3);
+    assert_int_equal(all, 4);
     for (unsigned n = 1; n <= all; n++) {
         refuse(n);
         assert_int_equal(aspen_frames_init(aspen), -ASPEN_ENOMEM);
@@ -94,17 +95,17 @@ test_block_without_memory(void **unused)
 
     refuse(0);
     assert_int_equal(aspen_frames_init(aspen), 0);
-    assert_null(aspen->orders);
+    assert_null(aspen->banks.first->orders);
     refuse(1);
     assert_int_equal(aspen_frame_alloc(aspen, 4, ASPEN_STEP_FRAME, &frame),
                      -ASPEN_ENOMEM);
     assert_int_equal(aspen_frames_free_count(aspen), 4095);
-    assert_null(aspen->orders);
+    assert_null(aspen->banks.first->orders);
     assert_int_equal(aspen_frame_alloc(aspen, 0, ASPEN_STEP_FRAME, &frame), 0);
     aspen_frame_put(aspen, frame);
     assert_int_equal(requests, 1);
     assert_int_equal(aspen_frame_alloc(aspen, 4, ASPEN_STEP_FRAME, &frame), 0);
-    assert_non_null(aspen->orders);
+    assert_non_null(aspen->banks.first->orders);
     assert_int_equal(aspen_frame_order(aspen, frame), 4);
     aspen_frame_put(aspen, frame);
     aspen_frames_destroy(aspen);
@@ -134,9 +135,10 @@ test_last_chunk_has_no_buddy(void **unused)
     aspen_frame_put(aspen, block);
     assert_int_equal(aspen_frames_free_count(aspen), 319);
     for (unsigned i = 1; i < 5; i++)
-        assert_int_equal(aspen->zone.chunks[i].listed, i == 3   ? 0
-                                                       : i == 2 ? 8
-                                                                : 7);
+        assert_int_equal(aspen_chunk_at(&aspen->banks, i)->listed, i == 3 ? 0
+                                                                   : i == 2
+                                                                       ? 8
+                                                                       : 7);
     aspen_frames_destroy(aspen);
     aspen_port_memory_free(aspen, sizeof(*aspen));
 }

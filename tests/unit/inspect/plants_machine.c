@@ -61,7 +61,8 @@ plant_frame_unmapped(struct scene *s)
 static void
 pin(struct scene *s, uint32_t frame)
 {
-    POKE(s, s->aspen->pins[frame], s->aspen->pins[frame] + 1);
+    POKE(s, *aspen_bank_pins(s->aspen, frame),
+         *aspen_bank_pins(s->aspen, frame) + 1);
     POKE(s, aspen_frame_at(s->aspen, frame)->counts,
          aspen_frame_at(s->aspen, frame)->counts + ASPEN_FRAME_REF);
     POKE(s, s->parent->pinned_pages, s->parent->pinned_pages + 1);
@@ -76,7 +77,7 @@ plant_pinned_shared(struct scene *s)
 static void
 plant_pinned_table(struct scene *s)
 {
-    POKE(s, s->aspen->pins[s->parent->root], 1);
+    POKE(s, *aspen_bank_pins(s->aspen, s->parent->root), 1);
 }
 
 static void
