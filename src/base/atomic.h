@@ -40,7 +40,8 @@ aspen_atomic_point(const volatile void *address, bool is_write)
 
 /* Of what does not change any more once somebody can ask for it: no point for
  * a port that wants to know of shared accesses. */
-#define aspen_load_settled(p) __atomic_load_n((p), __ATOMIC_ACQUIRE)
+#define aspen_load_settled(p)         __atomic_load_n((p), __ATOMIC_ACQUIRE)
+#define aspen_load_settled_relaxed(p) __atomic_load_n((p), __ATOMIC_RELAXED)
 
 #define aspen_store_relaxed(p, v)                                              \
     __atomic_store_n(ASPEN_ATOMIC_AT(p, true), (v), __ATOMIC_RELAXED)

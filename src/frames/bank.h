@@ -45,7 +45,7 @@ aspen_frame_at(const struct aspen *aspen, uint32_t frame)
         &aspen->banks.sections[frame >> ASPEN_SECTION_ORDER];
 
     ASPEN_ASSERT_TEST(aspen_frame_exists(aspen, frame));
-    return (void *)(__atomic_load_n(&section->frames, __ATOMIC_RELAXED) +
+    return (void *)(aspen_load_settled_relaxed(&section->frames) +
                     (uintptr_t)frame * sizeof(struct aspen_frame));
 }
 
@@ -57,8 +57,7 @@ aspen_frame_ahead(const struct aspen *aspen, uint64_t number)
     uint64_t section = number >> ASPEN_SECTION_ORDER;
     uintptr_t table =
         section < aspen->banks.section_count
-            ? __atomic_load_n(&aspen->banks.sections[section].frames,
-                              __ATOMIC_RELAXED)
+            ? aspen_load_settled_relaxed(&aspen->banks.sections[section].frames)
             : 0;
 
     return (void *)(table + (uintptr_t)number * sizeof(struct aspen_frame));
@@ -102,7 +101,7 @@ aspen_chunk_at(const struct aspen_banks *banks, uint32_t index)
     const struct aspen_section *section =
         &banks->sections[index / (ASPEN_SECTION_FRAMES / ASPEN_CHUNK_FRAMES)];
 
-    return (void *)(__atomic_load_n(&section->chunks, __ATOMIC_RELAXED) +
+    return (void *)(aspen_load_settled_relaxed(&section->chunks) +
                     (uintptr_t)index * sizeof(struct aspen_frame_chunk));
 }
 

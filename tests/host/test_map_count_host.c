@@ -10,6 +10,7 @@
 #include "helper.h"
 
 #include "space/vma.h"
+#include <malloc.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <sys/mman.h>
@@ -281,6 +282,8 @@ run(uint64_t seed, unsigned left, struct pair *p)
     struct aspen_config config;
 
     p->random = seed + left;
+    /* At the limit the host refuses the heap, too. */
+    assert_int_equal(mallopt(M_TOP_PAD, 4 << 20), 1);
     aspen_config_init(&config);
     (void)host_semantics(&config.semantics);
     config.map_count_max = LIMIT;

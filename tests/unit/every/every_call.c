@@ -117,11 +117,14 @@ every_setup(void *context)
     struct every *e = context;
     struct helper *h = &e->helper;
     const struct call *call = e->call;
+    static const struct aspen_frame_range reserved = {RESERVED, 96};
     struct aspen_config config;
 
     memset(e, 0, sizeof(*e));
     e->call = call;
     aspen_config_init(&config);
+    config.reserved = &reserved;
+    config.reserved_ranges = 1;
     config.pkeys = ASPEN_PKEYS_MAX;
     config.execute_only = ASPEN_EXECUTE_ONLY_KEY;
     /* Guards, several mappings that move. */

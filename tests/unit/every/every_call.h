@@ -30,6 +30,7 @@ enum {
     EMPTY = 3000,   /* 10, nothing */
     SLOTS = 6000,   /* 64, swapped out but for the first */
     HUGE = 1 << 20, /* 512 */
+    RESERVED = 4000 /* a frame: 96 of them are not the machine's */
 };
 
 #define MOVE (ASPEN_MREMAP_MAYMOVE | ASPEN_MREMAP_FIXED)

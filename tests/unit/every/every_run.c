@@ -32,6 +32,13 @@ run_object_create(struct every *e, const struct call *call)
 }
 
 int
+run_frames_add(struct every *e, const struct call *call)
+{
+    return aspen_frames_add(e->helper.aspen, (uint32_t)call->first,
+                            (uint32_t)call->pages);
+}
+
+int
 run_swap_area_add(struct every *e, const struct call *call)
 {
     (void)call;
