@@ -145,7 +145,8 @@ static struct aspen_gather_batch *
 take_batch(struct aspen_gather *gather)
 {
     struct aspen *aspen = gather->mm->aspen;
-    uint32_t most = aspen->config.frames / ASPEN_GATHER_BATCH_PER_FRAMES;
+    uint64_t most = aspen_load_relaxed(&aspen->banks.ram_frames) /
+                    ASPEN_GATHER_BATCH_PER_FRAMES;
 
     if (gather->quiet || gather->batch_count >= most ||
         gather->batch_count >= ASPEN_GATHER_BATCHES_MAX)
