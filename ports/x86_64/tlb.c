@@ -1,0 +1,101 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * tlb.c - translations go from the TLBs of other CPUs by an interrupt.
+ *
+ * One request is out at a time. Who waits for its turn answers the request
+ * that is out, so two CPUs that flush each other's TLBs both come through,
+ * whether interrupts are on there or not. Who spins for another lock does so
+ * with interrupts on, and answers by the interrupt.
+ */
+#include "aspen_x86_64.h"
+
+/* More pages than this, and all of the TLB goes. */
+#define PAGES_ONE_BY_ONE 32u
+
+static struct {
+    uint64_t pending; /* CPUs that have not answered */
+    uint64_t start;
+    uint64_t end;
+    uint32_t root;
+    bool tables;
+} request;
+
+static uint64_t
+read_cr3(void)
+{
+    uint64_t value;
+
+    __asm__ volatile("movq %%cr3, %0" : "=r"(value)::"memory");
+    return value;
+}
+
+/* A CPU that has another root loaded has dropped everything of this one. */
+static void
+flush_here(uint32_t root, uint64_t start, uint64_t end, bool tables)
+{
+    uint64_t cr3 = read_cr3();
+
+    if (cr3 >> 12 != root)
+        return;
+    if (tables || (end - start) >> 12 > PAGES_ONE_BY_ONE) {
+        __asm__ volatile("movq %0, %%cr3" ::"r"(cr3) : "memory");
+        return;
+    }
+    for (uint64_t address = start; address < end; address += 4096)
+        __asm__ volatile("invlpg (%0)" ::"r"(address) : "memory");
+}
+
+void
+aspen_x86_64_tlb_interrupt(void)
+{
+    uint64_t self = (uint64_t)1 << aspen_port_cpu();
+
+    if (!(__atomic_load_n(&request.pending, __ATOMIC_ACQUIRE) & self))
+        return;
+    flush_here(request.root, request.start, request.end, request.tables);
+    __atomic_fetch_and(&request.pending, ~self, __ATOMIC_RELEASE);
+}
+
+#ifndef ASPEN_X86_64_NO_SHOOTDOWN
+static struct aspen_port_spinlock turn;
+
+static void
+flush_others(uint64_t others, uint32_t root, uint64_t start, uint64_t end,
+             bool tables)
+{
+    while (!aspen_port_spin_trylock(&turn))
+        aspen_x86_64_tlb_interrupt();
+    request.root = root;
+    request.start = start;
+    request.end = end;
+    request.tables = tables;
+    __atomic_store_n(&request.pending, others, __ATOMIC_SEQ_CST);
+    aspen_x86_64_kick(others);
+    while (__atomic_load_n(&request.pending, __ATOMIC_ACQUIRE))
+        __asm__ volatile("pause");
+    aspen_port_spin_unlock(&turn);
+}
+#else
+/* For a test of tests: without this, programs must see stale pages. */
+static void
+flush_others(uint64_t others, uint32_t root, uint64_t start, uint64_t end,
+             bool tables)
+{
+    (void)others, (void)root, (void)start, (void)end, (void)tables;
+}
+#endif
+
+void
+aspen_port_tlb_flush(const uint64_t *cpus, uint32_t root, uint64_t start,
+                     uint64_t end, bool tables)
+{
+    uint64_t self;
+
+    aspen_port_rcu_read_lock(); /* stay on this CPU */
+    self = (uint64_t)1 << aspen_port_cpu();
+    if (cpus[0] & self)
+        flush_here(root, start, end, tables);
+    if (cpus[0] & ~self)
+        flush_others(cpus[0] & ~self, root, start, end, tables);
+    aspen_port_rcu_read_unlock();
+}
