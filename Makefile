@@ -119,7 +119,7 @@ objects = $(patsubst %.c,$(BUILD)/obj/$1/%.o,$2)
 
 # Asked for before anything is compiled; again when the list changes. Nothing is
 # installed by who only builds: root is told what is missing.
-INSTALLING := deps run check check-% bench plots
+INSTALLING := deps run run-kernel check check-% bench plots
 ifneq ($(filter $(INSTALLING),$(MAKECMDGOALS)),)
 export ASPEN_INSTALL := yes
 endif
@@ -129,6 +129,7 @@ DEPS_bench := $(BUILD)/.deps-bench
 DEPS_plots := $(BUILD)/.deps-plots
 DEPS_fuzz := $(BUILD)/.deps-fuzz
 DEPS_arm64 := $(BUILD)/.deps-arm64
+DEPS_boot := $(BUILD)/.deps-boot
 $(BUILD)/.deps-%: scripts/deps.sh
 	@mkdir -p $(@D)
 	@scripts/deps.sh $*
@@ -164,6 +165,7 @@ $(foreach v,release test asan tsan clang fuzz $(FOREIGN),$(eval $(call variant,$
 -include tests/explore/explore.mk
 -include tests/mmu/mmu.mk
 -include tests/fuzz/fuzz.mk
+-include examples/kernel/kernel.mk
 
 # ---- Unit tests ---------------------------------------------------------
 

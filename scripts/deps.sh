@@ -11,6 +11,7 @@
 #   packages make check-packages: Meson and CMake
 #   kernels  make check-kernels: QEMU and what makes a small system for it
 #   arm64    make check-arm64: QEMU for programs and for machines
+#   boot     make run-kernel: QEMU for examples/kernel, and what makes its disk
 #
 # With ASPEN_INSTALL=yes, which the Makefile says for `make deps`, `make run`,
 # `make check` and its like, root installs them with apt-get; what will be
@@ -29,13 +30,15 @@ plots="gnuplot-nox"
 packages="meson ninja-build cmake"
 kernels="qemu-system-x86 busybox-static cpio e2fsprogs xz-utils"
 arm64="$foreign qemu-user-static qemu-system-arm cpio e2fsprogs xz-utils"
+boot="gcc libc6-dev perl qemu-system-x86 busybox-static"
 
 case ${1-} in
-build | check | bench | plots | fuzz | packages | kernels | arm64)
+build | check | bench | plots | fuzz | packages | kernels | arm64 | boot)
     wanted=${!1}
     ;;
 *)
-    echo "usage: deps.sh build|check|bench|plots|fuzz|packages|kernels|arm64" >&2
+    echo "usage: deps.sh build|check|bench|plots|fuzz|packages|kernels|arm64|boot" \
+        >&2
     exit 2
     ;;
 esac

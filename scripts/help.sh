@@ -17,7 +17,10 @@ done <<'END'
 all|what plain `make` does: build/aspen, build/libaspen.a, -test.a
 deps|install what it needs (root, Debian); GROUP=check for the tests
 run|rehearse the fork of a real process
+run-kernel|boot examples/kernel in QEMU; CMD='CMD' CPUS=2 MEMORY=512 IMAGE=full
 check|build everything and pass every test
+check-kernel|programs on examples/kernel, in QEMU, print what they print here
+check-kernel-full|the same with perl, python3 and gcc
 check-circles|no files of src call each other in a circle, or upwards
 check-mutants|plant the mistakes of tests/mutants, see each found
 mutate|plant a sample of small mistakes, see most found; SEED COUNT MUTANT

@@ -1,0 +1,115 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * devices.c - /dev: null, zero, full, random, urandom, tty, console.
+ */
+#include "fs/file.h"
+
+#include "fs/tty.h"
+#include "mm/memory.h"
+#include "mm/user.h"
+#include "sys/random.h"
+
+#define DEVICE(major, minor) ((uint64_t)(major) << 32 | (minor))
+
+static long
+null_read(struct file *file, uint64_t to, size_t bytes, uint64_t *offset)
+{
+    (void)file, (void)to, (void)bytes, (void)offset;
+    return 0;
+}
+
+static long
+null_write(struct file *file, uint64_t from, size_t bytes, uint64_t *offset)
+{
+    (void)file, (void)from, (void)offset;
+    return (long)bytes;
+}
+
+static long
+zero_read(struct file *file, uint64_t to, size_t bytes, uint64_t *offset)
+{
+    (void)file, (void)offset;
+    return user_clear(to, bytes) ? -EFAULT : (long)bytes;
+}
+
+static long
+full_write(struct file *file, uint64_t from, size_t bytes, uint64_t *offset)
+{
+    (void)file, (void)from, (void)bytes, (void)offset;
+    return -ENOSPC;
+}
+
+static long
+random_read(struct file *file, uint64_t to, size_t bytes, uint64_t *offset)
+{
+    (void)file, (void)offset;
+    return random_give(to, bytes);
+}
+
+static const struct file_ops null_ops = {null_read, null_write, 0, 0, 0};
+static const struct file_ops zero_ops = {zero_read, null_write, 0, 0, 0};
+static const struct file_ops full_ops = {zero_read, full_write, 0, 0, 0};
+static const struct file_ops random_ops = {random_read, null_write, 0, 0, 0};
+
+static const struct {
+    const char *name;
+    uint64_t device;
+    const struct file_ops *ops;
+} devices[] = {
+    {"null", DEVICE(1, 3), &null_ops},
+    {"zero", DEVICE(1, 5), &zero_ops},
+    {"full", DEVICE(1, 7), &full_ops},
+    {"random", DEVICE(1, 8), &random_ops},
+    {"urandom", DEVICE(1, 9), &random_ops},
+    {"tty", DEVICE(5, 0), &tty_ops},
+    {"console", DEVICE(5, 1), &tty_ops},
+};
+
+const struct file_ops *
+device_ops(uint64_t device)
+{
+    for (unsigned i = 0; i < LENGTH(devices); i++)
+        if (devices[i].device == device)
+            return devices[i].ops;
+    return NULL;
+}
+
+/* Makes a directory that may be in the archive already. */
+static struct node *
+make_directory(const char *name, uint32_t mode)
+{
+    struct path path;
+    int error = tree_make(root_node, name, S_IFDIR | mode, NULL);
+
+    ASSERT(error == 0 || error == -EEXIST);
+    ASSERT(path_walk(root_node, name, 0, &path) == 0);
+    return path.node;
+}
+
+void
+devices_init(void)
+{
+    struct node *dev = make_directory("dev", 0755), *node;
+
+    node_put(make_directory("tmp", 01777));
+    node_put(make_directory("root", 0700));
+    for (unsigned i = 0; i < LENGTH(devices); i++) {
+        if (tree_make(dev, devices[i].name, S_IFCHR | 0666, &node))
+            continue;
+        node->device = devices[i].device;
+        node_put(node);
+    }
+    static const struct {
+        const char *name, *target;
+    } links[] = {{"fd", "/proc/self/fd"},
+                 {"stdin", "/proc/self/fd/0"},
+                 {"stdout", "/proc/self/fd/1"},
+                 {"stderr", "/proc/self/fd/2"}};
+    for (unsigned i = 0; i < LENGTH(links); i++) {
+        if (tree_make(dev, links[i].name, S_IFLNK | 0777, &node))
+            continue;
+        node->target = string_copy(links[i].target);
+        node_put(node);
+    }
+    node_put(dev);
+}

@@ -1,0 +1,592 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * proc.c - /proc: nodes are made when somebody looks, text when they are
+ * opened.
+ *
+ *     /proc/meminfo cpuinfo uptime mounts self
+ *     /proc/PID/maps smaps stat status comm cmdline exe fd/N
+ *     /proc/aspen/counters validate fail
+ */
+#include "fs/file.h"
+#include "mm/memory.h"
+#include "mm/space.h"
+#include "proc/process.h"
+
+struct made_up {
+    const char *name;
+    uint32_t mode;
+    const struct node_ops *ops;
+};
+
+static struct node *
+make_node(const struct made_up *kind, struct node *parent, uint64_t argument)
+{
+    struct node *node = node_create(kind->mode, kind->name);
+
+    if (!node)
+        return NULL;
+    node->ops = kind->ops;
+    node->argument = argument;
+    node->parent = node_is(node, S_IFDIR) ? parent : NULL;
+    return node;
+}
+
+static struct node *
+find_kind(const struct made_up *kinds, size_t count, struct node *parent,
+          const char *name)
+{
+    for (size_t i = 0; i < count; i++)
+        if (strcmp(kinds[i].name, name) == 0)
+            return make_node(&kinds[i], parent, parent->argument);
+    return NULL;
+}
+
+static bool
+parse_number(const char *name, uint64_t *number)
+{
+    for (*number = 0; *name; name++) {
+        if (*name < '0' || *name > '9' || *number > 1u << 30)
+            return false;
+        *number = *number * 10 + (uint64_t)(*name - '0');
+    }
+    return true;
+}
+
+/* ---- The machine ------------------------------------------------------- */
+
+static int
+show_meminfo(struct node *node, struct text *text)
+{
+    struct aspen_counters counters;
+
+    (void)node;
+    aspen_counters_read(machine, &counters);
+    text_print(text,
+               "MemTotal:       %8lu kB\nMemFree:        %8lu kB\n"
+               "MemAvailable:   %8lu kB\nBuffers:        %8u kB\n"
+               "PageTables:     %8lu kB\nKernelMemory:   %8lu kB\n"
+               "CommitLimit:    %8lu kB\nCommitted_AS:   %8lu kB\n",
+               counters.frames_total * 4, counters.frames_free * 4,
+               counters.frames_free * 4, 0, counters.frames_table * 4,
+               memory_in_use() / 1024, counters.commit_limit_pages * 4,
+               counters.committed_pages * 4);
+    return 0;
+}
+
+static int
+show_cpuinfo(struct node *node, struct text *text)
+{
+    (void)node;
+    for (unsigned i = 0; i < cpus_online; i++)
+        text_print(text, "processor\t: %u\n", i);
+    return 0;
+}
+
+static int
+show_uptime(struct node *node, struct text *text)
+{
+    uint64_t now = time_now() / (SECOND / 100);
+
+    (void)node;
+    text_print(text, "%lu.%02lu 0.00\n", now / 100, now % 100);
+    return 0;
+}
+
+static int
+show_mounts(struct node *node, struct text *text)
+{
+    (void)node;
+    text_print(text, "rootfs / rootfs rw 0 0\nproc /proc proc rw 0 0\n");
+    return 0;
+}
+
+/* ---- Aspen ------------------------------------------------------------- */
+
+static int
+show_counters(struct node *node, struct text *text)
+{
+    struct aspen_counters c;
+
+    (void)node;
+    aspen_port_rcu_barrier(); /* what waits for a grace period is gone */
+    aspen_counters_read(machine, &c);
+    text_print(text,
+               "frames_total %lu\nframes_free %lu\nframes_table %lu\n"
+               "tables_waiting %lu\nmms %lu\nmms_live %lu\nvmas %lu\n",
+               c.frames_total, c.frames_free, c.frames_table, c.tables_waiting,
+               c.mms, c.mms_live, c.vmas);
+    text_print(text,
+               "anon_vmas %lu\nanon_vma_links %lu\nobjects %lu\n"
+               "tree_nodes %lu\ncommitted_pages %lu\ntlb_flushes %lu\n",
+               c.anon_vmas, c.anon_vma_links, c.objects, c.tree_nodes,
+               c.committed_pages, c.tlb_flushes);
+    text_print(text, "kernel_bytes %lu\n", memory_in_use());
+    return 0;
+}
+
+static void
+show_kernel(bool shown)
+{
+    bool on = irq_lock(&process_lock);
+
+    list_for_each(entry, &processes)
+    {
+        struct process *process = container_of(entry, struct process, all);
+        if (process->mm)
+            space_show_kernel(process->mm, shown);
+    }
+    irq_unlock(&process_lock, on);
+}
+
+/* No call may be under way: for whoever runs nothing else. */
+static int
+show_validate(struct node *node, struct text *text)
+{
+    struct aspen_mm *mm = current->mm;
+    struct aspen_finding finding;
+
+    (void)node;
+    aspen_port_rcu_barrier();
+    thread_set_mm(current, NULL);
+    show_kernel(false);
+    int result = aspen_validate(machine, &finding);
+    show_kernel(true);
+    thread_set_mm(current, mm);
+    if (result > 0)
+        text_print(text, "%s: %s\n", finding.check, finding.text);
+    return result < 0 ? result : 0;
+}
+
+/* Of the last call that was to fail; then of the plan that holds now. */
+static struct aspen_failpoint_counts call_counts;
+
+static int
+show_fail(struct node *node, struct text *text)
+{
+    struct aspen_failpoint_counts now;
+
+    (void)node;
+    aspen_failpoints_read(machine, &now);
+    text_print(text, "crossings %lu\nfailed %lu\n",
+               call_counts.crossings + now.crossings,
+               call_counts.failed + now.failed);
+    return 0;
+}
+
+/* For the next call of this thread alone: its own faults before and after do
+ * not count. */
+void
+fail_call_begin(void)
+{
+    struct aspen_failpoint_plan plan = {ASPEN_FAIL_ONCE, current->fail_number,
+                                        NULL, NULL};
+
+    current->fail_number = 0;
+    ASSERT(aspen_failpoints_set(machine, &plan) == 0);
+}
+
+void
+fail_call_end(void)
+{
+    aspen_failpoints_read(machine, &call_counts);
+    ASSERT(aspen_failpoints_set(machine, NULL) == 0);
+}
+
+/* "call N", "once N", "onward N", "count", "off". */
+static long
+write_fail(struct node *node, const char *line)
+{
+    struct aspen_failpoint_plan plan = {.mode = ASPEN_FAIL_NEVER};
+    char word[16] = {0}, number[16] = {0};
+    size_t at = 0;
+
+    (void)node;
+    for (; line[at] > ' ' && at < sizeof(word) - 1; at++)
+        word[at] = line[at];
+    if (line[at] == ' ')
+        line += at + 1;
+    else
+        line = "";
+    for (at = 0; line[at] > ' ' && at < sizeof(number) - 1; at++)
+        number[at] = line[at];
+    if (!parse_number(number, &plan.number))
+        return -EINVAL;
+    call_counts = (struct aspen_failpoint_counts){0};
+    if (strcmp(word, "call") == 0 && aspen_failpoints_available()) {
+        current->fail_number = plan.number;
+        return 0;
+    }
+    if (strcmp(word, "off") == 0)
+        return aspen_failpoints_set(machine, NULL);
+    if (strcmp(word, "once") == 0)
+        plan.mode = ASPEN_FAIL_ONCE;
+    else if (strcmp(word, "onward") == 0)
+        plan.mode = ASPEN_FAIL_ONWARD;
+    else if (strcmp(word, "count") != 0)
+        return -EINVAL;
+    return aspen_failpoints_set(machine, &plan);
+}
+
+static const struct node_ops counters_ops = {.show = show_counters};
+static const struct node_ops validate_ops = {.show = show_validate};
+static const struct node_ops fail_ops = {.show = show_fail,
+                                         .write = write_fail};
+
+static const struct made_up aspen_kinds[] = {
+    {"counters", S_IFREG | 0444, &counters_ops},
+    {"validate", S_IFREG | 0444, &validate_ops},
+    {"fail", S_IFREG | 0644, &fail_ops},
+};
+
+static struct node *
+aspen_lookup(struct node *directory, const char *name)
+{
+    return find_kind(aspen_kinds, LENGTH(aspen_kinds), directory, name);
+}
+
+static bool
+aspen_list(struct node *directory, unsigned index, char *name)
+{
+    (void)directory;
+    if (index >= LENGTH(aspen_kinds))
+        return false;
+    format(name, NAME_BYTES_MAX, "%s", aspen_kinds[index].name);
+    return true;
+}
+
+static const struct node_ops aspen_ops = {.lookup = aspen_lookup,
+                                          .list = aspen_list};
+
+/* ---- A process --------------------------------------------------------- */
+
+/* Its space, with a user more, if it has one. */
+static struct aspen_mm *
+mm_of(const struct node *node)
+{
+    bool on = irq_lock(&process_lock);
+    struct process *process = process_find((int)node->argument);
+    struct aspen_mm *mm = process ? process->mm : NULL;
+
+    if (mm && !aspen_mm_get_if_alive(mm))
+        mm = NULL;
+    irq_unlock(&process_lock, on);
+    return mm;
+}
+
+static int
+show_maps(struct node *node, struct text *text)
+{
+    struct aspen_mm *mm = mm_of(node);
+
+    if (!mm)
+        return 0;
+    aspen_inspect_maps(mm, text_sink, text);
+    aspen_mm_put(mm);
+    return 0;
+}
+
+static int
+show_smaps(struct node *node, struct text *text)
+{
+    struct aspen_mm *mm = mm_of(node);
+
+    if (!mm)
+        return 0;
+    aspen_inspect_smaps(mm, text_sink, text);
+    aspen_mm_put(mm);
+    return 0;
+}
+
+static int
+show_cmdline(struct node *node, struct text *text)
+{
+    struct aspen_mm *mm = mm_of(node);
+    struct aspen_layout layout;
+    char part[256];
+    uint64_t done;
+
+    if (!mm)
+        return 0;
+    aspen_layout_read(mm, &layout);
+    for (uint64_t at = layout.arg_start; at < layout.arg_end; at += done) {
+        if (aspen_read_memory(mm, at, part,
+                              MIN(sizeof(part), layout.arg_end - at),
+                              ASPEN_MEMORY_REMOTE, &done))
+            break;
+        text_add(text, part, done);
+    }
+    aspen_mm_put(mm);
+    return 0;
+}
+
+/* What is printed of a process, copied while nobody can end it. */
+struct facts {
+    int id, group, session, parent;
+    unsigned threads;
+    bool zombie;
+    char name[16];
+};
+
+static int
+facts_of(const struct node *node, struct facts *facts)
+{
+    bool on = irq_lock(&process_lock);
+    struct process *process = process_find((int)node->argument);
+
+    if (process) {
+        *facts = (struct facts){
+            .id = process->id,
+            .group = process->group,
+            .session = process->session,
+            .parent = process->parent ? process->parent->id : 0,
+            .threads = process->thread_count,
+            .zombie = process->zombie,
+        };
+        memcpy(facts->name, process->name, sizeof(facts->name));
+    }
+    irq_unlock(&process_lock, on);
+    return process ? 0 : -ESRCH;
+}
+
+static int
+show_stat(struct node *node, struct text *text)
+{
+    struct facts facts;
+    int error = facts_of(node, &facts);
+
+    if (error)
+        return error;
+    text_print(text, "%d (%s) %c %d %d %d 0 -1", facts.id, facts.name,
+               facts.zombie ? 'Z' : 'S', facts.parent, facts.group,
+               facts.session);
+    for (unsigned field = 9; field <= 52; field++)
+        text_print(text, " %u", field == 20 ? facts.threads : 0);
+    text_print(text, "\n");
+    return 0;
+}
+
+static int
+show_status(struct node *node, struct text *text)
+{
+    struct aspen_mm_counters counters = {0};
+    struct aspen_mm *mm = mm_of(node);
+    struct facts facts;
+    int error = facts_of(node, &facts);
+
+    if (mm) {
+        aspen_mm_counters_read(mm, &counters);
+        aspen_mm_put(mm);
+    }
+    if (error)
+        return error;
+    text_print(
+        text,
+        "Name:\t%s\nState:\t%c\nTgid:\t%d\nPid:\t%d\nPPid:\t%d\n"
+        "Uid:\t0\t0\t0\t0\nGid:\t0\t0\t0\t0\nVmSize:\t%8lu kB\n"
+        "VmRSS:\t%8lu kB\nThreads:\t%u\n",
+        facts.name, facts.zombie ? 'Z' : 'S', facts.id, facts.id, facts.parent,
+        counters.total_pages * 4,
+        (counters.anon_pages + counters.file_pages + counters.shmem_pages) * 4,
+        facts.threads);
+    return 0;
+}
+
+static int
+show_comm(struct node *node, struct text *text)
+{
+    struct facts facts;
+    int error = facts_of(node, &facts);
+
+    if (!error)
+        text_print(text, "%s\n", facts.name);
+    return error;
+}
+
+static int
+show_exe(struct node *node, struct text *text)
+{
+    bool on = irq_lock(&process_lock);
+    struct process *process = process_find((int)node->argument);
+    struct node *program =
+        process && process->program ? node_get(process->program) : NULL;
+
+    irq_unlock(&process_lock, on);
+    if (!program)
+        return -ENOENT;
+    text_add(text, program->name, strlen(program->name));
+    node_put(program);
+    return 0;
+}
+
+/* Of the process that asks alone: its numbers may go at any time otherwise. */
+static int
+show_fd(struct node *node, struct text *text)
+{
+    struct file *file = files_get((int)node->argument);
+
+    if (!file)
+        return -ENOENT;
+    text_add(text, file->node->name, strlen(file->node->name));
+    file_put(file);
+    return 0;
+}
+
+static struct node *
+follow_fd(struct node *node)
+{
+    struct file *file = files_get((int)node->argument);
+    struct node *target = file && file->node ? node_get(file->node) : NULL;
+
+    file_put(file);
+    return target;
+}
+
+static const struct node_ops fd_link_ops = {.show = show_fd,
+                                            .follow = follow_fd};
+static const struct made_up fd_kind = {"", S_IFLNK | 0777, &fd_link_ops};
+
+static struct node *
+fd_lookup(struct node *directory, const char *name)
+{
+    uint64_t number;
+
+    if (!parse_number(name, &number) ||
+        directory->argument != (uint64_t)current->process->id)
+        return NULL;
+    struct file *file = files_get((int)number);
+    if (!file)
+        return NULL;
+    file_put(file);
+    return make_node(&fd_kind, directory, number);
+}
+
+static bool
+fd_list(struct node *directory, unsigned index, char *name)
+{
+    (void)directory;
+    for (int number = 0; number < (int)FILES_MAX; number++) {
+        struct file *file = files_get(number);
+        file_put(file);
+        if (!file || index--)
+            continue;
+        format(name, NAME_BYTES_MAX, "%d", number);
+        return true;
+    }
+    return false;
+}
+
+static const struct node_ops maps_ops = {.show = show_maps};
+static const struct node_ops smaps_ops = {.show = show_smaps};
+static const struct node_ops stat_ops = {.show = show_stat};
+static const struct node_ops status_ops = {.show = show_status};
+static const struct node_ops comm_ops = {.show = show_comm};
+static const struct node_ops cmdline_ops = {.show = show_cmdline};
+static const struct node_ops exe_ops = {.show = show_exe};
+static const struct node_ops fd_ops = {.lookup = fd_lookup, .list = fd_list};
+
+static const struct made_up process_kinds[] = {
+    {"maps", S_IFREG | 0444, &maps_ops},
+    {"smaps", S_IFREG | 0444, &smaps_ops},
+    {"stat", S_IFREG | 0444, &stat_ops},
+    {"status", S_IFREG | 0444, &status_ops},
+    {"comm", S_IFREG | 0444, &comm_ops},
+    {"cmdline", S_IFREG | 0444, &cmdline_ops},
+    {"exe", S_IFLNK | 0777, &exe_ops},
+    {"fd", S_IFDIR | 0555, &fd_ops},
+};
+
+static struct node *
+process_lookup(struct node *directory, const char *name)
+{
+    return find_kind(process_kinds, LENGTH(process_kinds), directory, name);
+}
+
+static bool
+process_list(struct node *directory, unsigned index, char *name)
+{
+    (void)directory;
+    if (index >= LENGTH(process_kinds))
+        return false;
+    format(name, NAME_BYTES_MAX, "%s", process_kinds[index].name);
+    return true;
+}
+
+static const struct node_ops process_ops = {.lookup = process_lookup,
+                                            .list = process_list};
+
+/* ---- The root ---------------------------------------------------------- */
+
+static int
+show_self(struct node *node, struct text *text)
+{
+    (void)node;
+    text_print(text, "%d", current->process->id);
+    return 0;
+}
+
+static const struct node_ops meminfo_ops = {.show = show_meminfo};
+static const struct node_ops cpuinfo_ops = {.show = show_cpuinfo};
+static const struct node_ops uptime_ops = {.show = show_uptime};
+static const struct node_ops mounts_ops = {.show = show_mounts};
+static const struct node_ops self_ops = {.show = show_self};
+
+static const struct made_up root_kinds[] = {
+    {"meminfo", S_IFREG | 0444, &meminfo_ops},
+    {"cpuinfo", S_IFREG | 0444, &cpuinfo_ops},
+    {"uptime", S_IFREG | 0444, &uptime_ops},
+    {"mounts", S_IFREG | 0444, &mounts_ops},
+    {"self", S_IFLNK | 0777, &self_ops},
+    {"aspen", S_IFDIR | 0555, &aspen_ops},
+};
+
+static struct node *
+root_lookup(struct node *directory, const char *name)
+{
+    static const struct made_up kind = {"process", S_IFDIR | 0555,
+                                        &process_ops};
+    uint64_t id;
+
+    if (!parse_number(name, &id))
+        return find_kind(root_kinds, LENGTH(root_kinds), directory, name);
+    bool on = irq_lock(&process_lock);
+    bool lives = process_find((int)id);
+    irq_unlock(&process_lock, on);
+    return lives ? make_node(&kind, directory, id) : NULL;
+}
+
+static bool
+root_list(struct node *directory, unsigned index, char *name)
+{
+    (void)directory;
+    if (index < LENGTH(root_kinds)) {
+        format(name, NAME_BYTES_MAX, "%s", root_kinds[index].name);
+        return true;
+    }
+    index -= (unsigned)LENGTH(root_kinds);
+    bool on = irq_lock(&process_lock), found = false;
+    list_for_each(entry, &processes)
+    {
+        if (found || index--)
+            continue;
+        found = true;
+        format(name, NAME_BYTES_MAX, "%d",
+               container_of(entry, struct process, all)->id);
+    }
+    irq_unlock(&process_lock, on);
+    return found;
+}
+
+static const struct node_ops root_ops = {.lookup = root_lookup,
+                                         .list = root_list};
+
+void
+proc_init(void)
+{
+    struct path path;
+    int error = tree_make(root_node, "proc", S_IFDIR | 0555, NULL);
+
+    ASSERT(error == 0 || error == -EEXIST);
+    ASSERT(path_walk(root_node, "proc", 0, &path) == 0);
+    path.node->ops = &root_ops;
+    node_put(path.node); /* the tree has it */
+}

@@ -1,0 +1,131 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * space.c - RAM goes to Aspen, all but the kernel itself and what it keeps for
+ * its own memory; and the kernel's half of each address space.
+ */
+#include "mm/space.h"
+
+#include "boot/boot.h"
+#include "cpu/cpu.h"
+#include "lib/lib.h"
+#include "mm/memory.h"
+
+#define LOW_END    0x100000u /* the firmware's, and other CPUs' first code */
+#define POOL_PART  5u        /* of RAM is for the kernel */
+#define POOL_LEAST (6u << 20)
+
+struct aspen *machine;
+
+extern char kernel_start[], kernel_end[];
+
+static struct aspen_frame_range
+range_of(uint64_t start, uint64_t end)
+{
+    return (struct aspen_frame_range){
+        (uint32_t)(start / PAGE_BYTES),
+        (uint32_t)((end - start) / PAGE_BYTES),
+    };
+}
+
+/* The kernel's own memory comes after its image. */
+static uint64_t
+make_pool(const struct stretch *ram, unsigned count)
+{
+    uint64_t start = physical_address(kernel_end), total = 0, end;
+
+    for (unsigned i = 0; i < count; i++)
+        total += ram[i].end - ram[i].start;
+    end = start + round_down(MAX(total / POOL_PART, POOL_LEAST), PAGE_BYTES);
+    memory_init(start, end);
+    return end;
+}
+
+void
+space_init(void)
+{
+    struct stretch ram[STRETCHES_MAX];
+    struct aspen_frame_range ranges[STRETCHES_MAX], reserved[1];
+    unsigned count = boot_memory(ram);
+    struct aspen_config config;
+
+    reserved[0] = range_of(0, make_pool(ram, count));
+    for (unsigned i = 0; i < count; i++)
+        ranges[i] = range_of(ram[i].start, ram[i].end);
+    aspen_config_init(&config);
+    config.ram = ranges;
+    config.ram_ranges = count;
+    config.reserved = reserved;
+    config.reserved_ranges = 1;
+    config.direct_map = direct_pointer(0);
+    config.semantics = ASPEN_SEMANTICS_6_1;
+    int error = aspen_create(&config, &machine);
+    if (error)
+        panic("no machine: error %d", -error);
+}
+
+/* All roots share what is below the kernel's half. */
+static int
+add_kernel(struct aspen_mm *mm)
+{
+    uint64_t *root = direct_pointer((uint64_t)aspen_mm_root(mm) << 12);
+
+    memcpy(root + 256, kernel_root + 256, 256 * sizeof(*root));
+    return 0;
+}
+
+void
+space_show_kernel(struct aspen_mm *mm, bool shown)
+{
+    uint64_t *root = direct_pointer((uint64_t)aspen_mm_root(mm) << 12);
+
+    if (shown)
+        (void)add_kernel(mm);
+    else
+        memset(root + 256, 0, 256 * sizeof(*root));
+}
+
+int
+space_create(struct aspen_mm **mm)
+{
+    int error = aspen_mm_create(machine, mm);
+
+    return error ? error : add_kernel(*mm);
+}
+
+int
+space_fork(struct aspen_mm *parent, struct aspen_mm **child)
+{
+    int error = aspen_fork(parent, child);
+
+    return error ? error : add_kernel(*child);
+}
+
+int
+space_exec_prepare(struct aspen_mm *mm, struct aspen_mm **next)
+{
+    int error = aspen_exec_prepare(mm, next);
+
+    return error ? error : add_kernel(*next);
+}
+
+_Noreturn void
+aspen_port_panic(const char *message)
+{
+    panic("aspen: %s", message);
+}
+
+void
+aspen_port_log(const char *message)
+{
+    print("aspen: %s\n", message);
+}
+
+#ifdef ASPEN_TEST_BUILD
+#include "sched/thread.h"
+
+struct aspen_lock_order *
+aspen_port_lock_order(void)
+{
+    return &current->lock_order;
+}
+#endif

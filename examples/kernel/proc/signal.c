@@ -1,0 +1,264 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * signal.c - who gets a signal, and what it does.
+ */
+#include "proc/signal.h"
+
+#include "mm/user.h"
+#include "proc/process.h"
+#include "proc/sigframe.h"
+
+#define UNBLOCKABLE (signal_bit(SIGKILL) | signal_bit(SIGSTOP))
+/* What happens to who has no handler: nothing. (Nobody is ever stopped.) */
+#define IGNORED                                                                \
+    (signal_bit(SIGCHLD) | signal_bit(SIGCONT) | signal_bit(SIGURG) |          \
+     signal_bit(SIGWINCH) | signal_bit(SIGSTOP) | signal_bit(SIGTSTP) |        \
+     signal_bit(SIGTTIN) | signal_bit(SIGTTOU))
+
+/* ---- Sending ----------------------------------------------------------- */
+
+static bool
+is_ignored(const struct process *process, int signal)
+{
+    uint64_t handler = process->actions[signal - 1].handler;
+
+    return handler == SIG_IGN ||
+           (handler == SIG_DFL && IGNORED & signal_bit(signal));
+}
+
+static void
+kill_threads_locked(struct process *process)
+{
+    list_for_each(entry, &process->threads)
+    {
+        struct thread *thread = container_of(entry, struct thread, sibling);
+        thread->must_die = true;
+        wake_thread(thread, false);
+    }
+}
+
+void
+signal_send_locked(struct process *process, int signal)
+{
+    if (process->zombie)
+        return;
+    if (signal == SIGKILL) {
+        if (!process->exiting)
+            process->status = SIGKILL;
+        process->exiting = true;
+        kill_threads_locked(process);
+        return;
+    }
+    if (is_ignored(process, signal)) {
+        bool blocked = false;
+        list_for_each(entry, &process->threads)
+        {
+            blocked |= (container_of(entry, struct thread, sibling)->blocked &
+                        signal_bit(signal)) != 0;
+        }
+        if (!blocked)
+            return;
+    }
+    process->pending |= signal_bit(signal);
+    list_for_each(entry, &process->threads)
+    {
+        struct thread *thread = container_of(entry, struct thread, sibling);
+        if (!(thread->blocked & signal_bit(signal)))
+            wake_thread(thread, true);
+    }
+}
+
+void
+signal_send_process(struct process *process, int signal)
+{
+    bool on = irq_lock(&process_lock);
+
+    signal_send_locked(process, signal);
+    irq_unlock(&process_lock, on);
+}
+
+void
+signal_send_thread_locked(struct thread *thread, int signal)
+{
+    if (signal == SIGKILL) {
+        signal_send_locked(thread->process, signal);
+    } else if (!is_ignored(thread->process, signal) ||
+               thread->blocked & signal_bit(signal)) {
+        thread->pending |= signal_bit(signal);
+        wake_thread(thread, true);
+    }
+}
+
+void
+signal_send_group(int group, int signal)
+{
+    bool on = irq_lock(&process_lock);
+
+    list_for_each(entry, &processes)
+    {
+        struct process *process = container_of(entry, struct process, all);
+        if (process->group == group)
+            signal_send_locked(process, signal);
+    }
+    irq_unlock(&process_lock, on);
+}
+
+/* Blocked or ignored: then there is no way on for the program. */
+void
+signal_fault(int signal, int code, uint64_t address)
+{
+    struct thread *self = current;
+    struct signal_action *action = &self->process->actions[signal - 1];
+    bool on = irq_lock(&process_lock);
+
+    self->fault_address = address;
+    self->fault_code = code;
+    self->fault_signal = signal;
+    if (self->blocked & signal_bit(signal) || action->handler == SIG_IGN) {
+        action->handler = SIG_DFL;
+        self->blocked &= ~signal_bit(signal);
+    }
+    self->pending |= signal_bit(signal);
+    irq_unlock(&process_lock, on);
+}
+
+/* ---- Receiving --------------------------------------------------------- */
+
+bool
+signal_is_pending(void)
+{
+    struct thread *self = current;
+
+    if (!self->process || self->exits)
+        return false;
+    return self->must_die || self->restore_blocked ||
+           ((self->pending | self->process->pending) & ~self->blocked);
+}
+
+bool
+aspen_port_fatal_signal_pending(void)
+{
+    return current->process && current->must_die && !current->exits;
+}
+
+void
+signal_set_blocked(uint64_t blocked)
+{
+    bool on = irq_lock(&process_lock);
+
+    current->blocked = blocked & ~UNBLOCKABLE;
+    irq_unlock(&process_lock, on);
+}
+
+/* The lowest signal that is due, or 0. */
+static int
+take_signal(struct signal_action *action)
+{
+    struct thread *self = current;
+    struct process *process = self->process;
+    bool on = irq_lock(&process_lock);
+    uint64_t due = (self->pending | process->pending) & ~self->blocked;
+    int signal = due ? __builtin_ctzll(due) + 1 : 0;
+
+    if (signal) {
+        if (self->pending & signal_bit(signal))
+            self->pending &= ~signal_bit(signal);
+        else
+            process->pending &= ~signal_bit(signal);
+        *action = process->actions[signal - 1];
+        if (action->flags & SA_RESETHAND)
+            process->actions[signal - 1].handler = SIG_DFL;
+    }
+    irq_unlock(&process_lock, on);
+    return signal;
+}
+
+/* A call that was interrupted: again, or EINTR for the program. */
+static void
+settle_call(struct frame *frame, bool again)
+{
+    if (frame->vector != VECTOR_SYSCALL || frame->rax != (uint64_t)-ERESTART)
+        return;
+    frame->rax = again ? frame->error : (uint64_t)-EINTR;
+    if (again)
+        frame->rip -= 2; /* SYSCALL has two bytes */
+}
+
+static void
+run_handler(struct frame *frame, int signal, const struct signal_action *action)
+{
+    struct thread *self = current;
+    uint64_t saved =
+        self->restore_blocked ? self->saved_blocked : self->blocked;
+    uint64_t blocked = self->blocked | action->mask;
+
+    self->restore_blocked = false;
+    settle_call(frame, action->flags & SA_RESTART);
+    if (sigframe_push(frame, signal, action, saved))
+        process_exit(SIGSEGV);
+    if (!(action->flags & SA_NODEFER))
+        blocked |= signal_bit(signal);
+    signal_set_blocked(blocked);
+}
+
+/* To the log: a program that ends by an exception of its own. */
+static void
+say_why(const struct frame *frame, int signal)
+{
+    const struct thread *self = current;
+
+    if (self->fault_signal == signal)
+        print("%s (%d): signal %d, code %d, address %lx, at %lx, stack %lx\n",
+              self->process->name, self->process->id, signal, self->fault_code,
+              self->fault_address, frame->rip, frame->rsp);
+}
+
+void
+signal_deliver(struct frame *frame)
+{
+    struct thread *self = current;
+    struct signal_action action = {0};
+    int signal;
+
+    if (self->must_die) {
+        if (self->process->exiting)
+            process_exit(self->process->status);
+        thread_exit(0);
+    }
+    while ((signal = take_signal(&action)) != 0) {
+        if (action.handler == SIG_IGN ||
+            (action.handler == SIG_DFL && IGNORED & signal_bit(signal)))
+            continue;
+        if (action.handler == SIG_DFL) {
+            say_why(frame, signal);
+            process_exit(signal);
+        }
+        run_handler(frame, signal, &action);
+        return;
+    }
+    settle_call(frame, true);
+    if (self->restore_blocked) {
+        self->restore_blocked = false;
+        signal_set_blocked(self->saved_blocked);
+    }
+}
+
+/* ---- Alarms ------------------------------------------------------------ */
+
+void
+alarm_tick(void)
+{
+    bool on = irq_lock(&process_lock);
+    uint64_t now = time_now();
+
+    list_for_each(entry, &processes)
+    {
+        struct process *process = container_of(entry, struct process, all);
+        if (!process->alarm || process->alarm > now)
+            continue;
+        process->alarm =
+            process->alarm_interval ? now + process->alarm_interval : 0;
+        signal_send_locked(process, SIGALRM);
+    }
+    irq_unlock(&process_lock, on);
+}

@@ -1,0 +1,433 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * files.c - calls on files that are open.
+ */
+#include "sys/call.h"
+
+#include "mm/memory.h"
+#include "mm/space.h"
+
+#define VECTORS_MAX 1024u
+
+enum direction { READ, WRITE };
+
+/* ---- Bytes ------------------------------------------------------------- */
+
+static long
+transfer_once(struct file *file, enum direction direction, uint64_t address,
+              size_t bytes, uint64_t *offset)
+{
+    if (direction == READ)
+        return file->ops->read ? file->ops->read(file, address, bytes, offset)
+                               : -EINVAL;
+    return file->ops->write ? file->ops->write(file, address, bytes, offset)
+                            : -EINVAL;
+}
+
+/* A file with a place in it is locked: two writers do not overlap. */
+static bool
+has_offset(const struct file *file)
+{
+    return file->ops == &regular_ops || file->ops == &text_ops;
+}
+
+static long
+transfer(struct file *file, enum direction direction, uint64_t address,
+         size_t bytes)
+{
+    uint64_t offset = 0;
+
+    if (!has_offset(file))
+        return transfer_once(file, direction, address, bytes, &offset);
+    mutex_lock(&file->lock);
+    long done = transfer_once(file, direction, address, bytes, &file->offset);
+    mutex_unlock(&file->lock);
+    return done;
+}
+
+static int
+get_for(int number, enum direction direction, struct file **file)
+{
+    *file = files_get(number);
+    if (*file && (direction == READ ? file_reads(*file) : file_writes(*file)))
+        return 0;
+    file_put(*file);
+    return -EBADF;
+}
+
+static long
+read_or_write(const uint64_t *a, enum direction direction)
+{
+    struct file *file;
+    int error = get_for((int)a[0], direction, &file);
+
+    if (error)
+        return error;
+    long done = transfer(file, direction, a[1], MIN(a[2], 0x7ffff000u));
+    file_put(file);
+    return done;
+}
+
+static long
+sys_read(const uint64_t *a)
+{
+    return read_or_write(a, READ);
+}
+
+static long
+sys_write(const uint64_t *a)
+{
+    return read_or_write(a, WRITE);
+}
+
+static long
+read_or_write_at(const uint64_t *a, enum direction direction)
+{
+    struct file *file;
+    uint64_t offset = a[3];
+    int error = get_for((int)a[0], direction, &file);
+
+    if (error)
+        return error;
+    long done = !has_offset(file) ? -ESPIPE
+                : (int64_t)a[3] < 0
+                    ? -EINVAL
+                    : transfer_once(file, direction, a[1], a[2], &offset);
+    file_put(file);
+    return done;
+}
+
+static long
+sys_pread64(const uint64_t *a)
+{
+    return read_or_write_at(a, READ);
+}
+
+static long
+sys_pwrite64(const uint64_t *a)
+{
+    return read_or_write_at(a, WRITE);
+}
+
+static long
+transfer_vectors(struct file *file, enum direction direction,
+                 const uint64_t (*vectors)[2], size_t count)
+{
+    long total = 0, done;
+
+    for (size_t i = 0; i < count; i++) {
+        if (!vectors[i][1])
+            continue;
+        done = transfer(file, direction, vectors[i][0], vectors[i][1]);
+        if (done < 0)
+            return total ? total : done;
+        total += done;
+        if ((uint64_t)done < vectors[i][1])
+            break;
+    }
+    return total;
+}
+
+static long
+vectored(const uint64_t *a, enum direction direction)
+{
+    struct file *file;
+    size_t bytes = a[2] * 16;
+    uint64_t(*vectors)[2];
+    long done;
+    int error =
+        a[2] > VECTORS_MAX ? -EINVAL : get_for((int)a[0], direction, &file);
+
+    if (error)
+        return error;
+    vectors = memory_alloc(MAX(bytes, 16));
+    done = !vectors ? -ENOMEM
+           : user_read(vectors, a[1], bytes)
+               ? -EFAULT
+               : transfer_vectors(file, direction, vectors, a[2]);
+    memory_free(vectors, MAX(bytes, 16));
+    file_put(file);
+    return done;
+}
+
+static long
+sys_readv(const uint64_t *a)
+{
+    return vectored(a, READ);
+}
+
+static long
+sys_writev(const uint64_t *a)
+{
+    return vectored(a, WRITE);
+}
+
+static long
+sys_lseek(const uint64_t *a)
+{
+    struct file *file = files_get((int)a[0]);
+    int64_t at = (int64_t)a[1];
+    long result;
+
+    if (!file)
+        return -EBADF;
+    mutex_lock(&file->lock);
+    if (a[2] == 1)
+        at += (int64_t)file->offset;
+    else if (a[2] == 2)
+        at += (int64_t)(file->node ? node_size(file->node) : 0);
+    bool seeks = has_offset(file) || file->ops == &directory_ops;
+    result = !seeks ? -ESPIPE : a[2] > 2 || at < 0 ? -EINVAL : at;
+    if (result >= 0)
+        file->offset = (uint64_t)at;
+    mutex_unlock(&file->lock);
+    file_put(file);
+    return result;
+}
+
+/* ---- Numbers ----------------------------------------------------------- */
+
+static long
+sys_close(const uint64_t *a)
+{
+    return files_close((int)a[0]);
+}
+
+static long
+sys_close_range(const uint64_t *a)
+{
+    struct file_table *table = current->process->files;
+
+    for (uint64_t i = a[0]; i <= MIN(a[1], FILES_MAX - 1); i++) {
+        if (a[2] & 4) /* CLOSE_RANGE_CLOEXEC */
+            table->close_on_exec[i] = true;
+        else
+            files_close((int)i);
+    }
+    return 0;
+}
+
+static long
+sys_dup(const uint64_t *a)
+{
+    struct file *file = files_get((int)a[0]);
+
+    return file ? files_add(file, 0, false) : -EBADF;
+}
+
+static long
+sys_dup2(const uint64_t *a)
+{
+    struct file *file = files_get((int)a[0]);
+
+    if (!file)
+        return -EBADF;
+    if (a[0] != a[1])
+        return files_set(file, (int)a[1], false);
+    file_put(file);
+    return (long)a[1];
+}
+
+static long
+sys_dup3(const uint64_t *a)
+{
+    struct file *file = files_get((int)a[0]);
+
+    if (!file)
+        return -EBADF;
+    if (a[0] != a[1])
+        return files_set(file, (int)a[1], a[2] & O_CLOEXEC);
+    file_put(file);
+    return -EINVAL;
+}
+
+static long
+sys_pipe2(const uint64_t *a)
+{
+    struct file *reader, *writer;
+    int numbers[2];
+    int error = pipe_create(&reader, &writer);
+
+    if (error)
+        return error;
+    reader->flags |= (unsigned)a[1] & O_NONBLOCK;
+    writer->flags |= (unsigned)a[1] & O_NONBLOCK;
+    numbers[0] = files_add(reader, 0, a[1] & O_CLOEXEC);
+    numbers[1] = files_add(writer, 0, a[1] & O_CLOEXEC);
+    error = numbers[0] < 0 || numbers[1] < 0 ? -EMFILE
+                                             : user_write(a[0], numbers, 8);
+    for (unsigned i = 0; error && i < 2; i++)
+        if (numbers[i] >= 0)
+            files_close(numbers[i]);
+    return error;
+}
+
+static long
+sys_pipe(const uint64_t *a)
+{
+    return sys_pipe2((const uint64_t[]){a[0], 0});
+}
+
+static long
+control(struct file *file, const uint64_t *a)
+{
+    struct file_table *table = current->process->files;
+    unsigned settable = O_APPEND | O_NONBLOCK;
+
+    switch (a[1]) {
+    case 0:    /* F_DUPFD */
+    case 1030: /* F_DUPFD_CLOEXEC */
+        return a[2] >= FILES_MAX
+                   ? -EINVAL
+                   : files_add(file_get(file), (int)a[2], a[1] == 1030);
+    case 1: /* F_GETFD */
+        return table->close_on_exec[a[0]];
+    case 2: /* F_SETFD */
+        table->close_on_exec[a[0]] = a[2] & 1;
+        return 0;
+    case 3: /* F_GETFL */
+        return (long)(file->flags & ~O_CLOEXEC);
+    case 4: /* F_SETFL */
+        file->flags = (file->flags & ~settable) | ((unsigned)a[2] & settable);
+        return 0;
+    case 6: /* F_SETLK: nobody else has one */
+    case 7:
+        return 0;
+    default:
+        return -EINVAL;
+    }
+}
+
+static long
+sys_fcntl(const uint64_t *a)
+{
+    struct file *file = files_get((int)a[0]);
+
+    if (!file)
+        return -EBADF;
+    long result = control(file, a);
+    file_put(file);
+    return result;
+}
+
+/* ---- The rest ---------------------------------------------------------- */
+
+static long
+sys_ioctl(const uint64_t *a)
+{
+    struct file *file = files_get((int)a[0]);
+    long result = -ENOTTY;
+
+    if (!file)
+        return -EBADF;
+    if (file->ops->ioctl)
+        result = file->ops->ioctl(file, (unsigned)a[1], a[2]);
+    file_put(file);
+    return result;
+}
+
+static long
+sys_getdents64(const uint64_t *a)
+{
+    struct file *file = files_get((int)a[0]);
+
+    if (!file)
+        return -EBADF;
+    long result = file->ops == &directory_ops ? directory_list(file, a[1], a[2])
+                                              : -ENOTDIR;
+    file_put(file);
+    return result;
+}
+
+static long
+sys_ftruncate(const uint64_t *a)
+{
+    struct file *file;
+    int error = get_for((int)a[0], WRITE, &file);
+
+    if (error)
+        return -EINVAL;
+    error = file->node && file->node->object
+                ? aspen_object_resize(file->node->object, a[1])
+                : -EINVAL;
+    file_put(file);
+    return error;
+}
+
+static long
+sys_fsync(const uint64_t *a)
+{
+    struct file *file = files_get((int)a[0]);
+    int error = 0;
+
+    if (!file)
+        return -EBADF;
+    if (file->node && file->node->object)
+        error = aspen_object_sync(file->node->object, 0, UINT64_MAX >> 1);
+    file_put(file);
+    return error;
+}
+
+static long
+nothing_to_do(const uint64_t *a)
+{
+    (void)a;
+    return 0;
+}
+
+/* A file that no path leads to. */
+static long
+sys_memfd_create(const uint64_t *a)
+{
+    struct node *node;
+    struct file *file;
+    char *name;
+    int error = call_string(a[0], &name);
+
+    if (error)
+        return error;
+    node = node_create(S_IFREG | 0777, "/memfd");
+    call_string_free(name);
+    if (!node)
+        return -ENOMEM;
+    struct aspen_object_args args = {
+        .kind = ASPEN_OBJECT_SHMEM,
+        .device = 1,
+        .inode = node->number,
+        .name = node->name,
+        .flags = ASPEN_OBJECT_ANONYMOUS,
+    };
+    error = aspen_object_create(machine, &args, &node->object);
+    if (!error)
+        error = file_open(node, O_RDWR, &file);
+    node_put(node);
+    return error ? error : files_add(file, 0, a[1] & 1);
+}
+
+const struct call file_calls[] = {
+    {0, sys_read},
+    {1, sys_write},
+    {3, sys_close},
+    {8, sys_lseek},
+    {16, sys_ioctl},
+    {17, sys_pread64},
+    {18, sys_pwrite64},
+    {19, sys_readv},
+    {20, sys_writev},
+    {22, sys_pipe},
+    {32, sys_dup},
+    {33, sys_dup2},
+    {72, sys_fcntl},
+    {73, nothing_to_do}, /* flock */
+    {74, sys_fsync},
+    {75, sys_fsync},
+    {77, sys_ftruncate},
+    {162, nothing_to_do}, /* sync */
+    {217, sys_getdents64},
+    {221, nothing_to_do}, /* fadvise64 */
+    {292, sys_dup3},
+    {293, sys_pipe2},
+    {319, sys_memfd_create},
+    {436, sys_close_range},
+    {0, NULL},
+};

@@ -1,0 +1,226 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * signals.c - calls that send, block and handle signals.
+ */
+#include "sys/call.h"
+
+static long
+sys_rt_sigaction(const uint64_t *a)
+{
+    struct process *process = current->process;
+    struct signal_action new, old;
+    unsigned signal = (unsigned)a[0];
+
+    if (signal < 1 || signal > SIGNALS ||
+        (a[1] && (signal == SIGKILL || signal == SIGSTOP)) || a[3] != 8)
+        return -EINVAL;
+    if (a[1] && user_read(&new, a[1], sizeof(new)))
+        return -EFAULT;
+    bool on = irq_lock(&process_lock);
+    old = process->actions[signal - 1];
+    if (a[1])
+        process->actions[signal - 1] = new;
+    irq_unlock(&process_lock, on);
+    return a[2] ? user_write(a[2], &old, sizeof(old)) : 0;
+}
+
+static long
+sys_rt_sigprocmask(const uint64_t *a)
+{
+    uint64_t set, blocked = current->blocked;
+
+    if (a[3] != 8)
+        return -EINVAL;
+    if (a[2] && user_write(a[2], &blocked, sizeof(blocked)))
+        return -EFAULT;
+    if (!a[1])
+        return 0;
+    if (user_read(&set, a[1], sizeof(set)))
+        return -EFAULT;
+    if (a[0] > 2)
+        return -EINVAL;
+    signal_set_blocked(a[0] == 0   ? blocked | set
+                       : a[0] == 1 ? blocked & ~set
+                                   : set);
+    return 0;
+}
+
+static long
+sys_rt_sigreturn(const uint64_t *a)
+{
+    (void)a;
+    return signal_return(thread_frame(current));
+}
+
+static long
+sys_rt_sigpending(const uint64_t *a)
+{
+    uint64_t set =
+        (current->pending | current->process->pending) & current->blocked;
+
+    return user_write(a[0], &set, sizeof(set));
+}
+
+static long
+sys_rt_sigsuspend(const uint64_t *a)
+{
+    uint64_t set;
+    int error;
+
+    if (user_read(&set, a[0], sizeof(set)))
+        return -EFAULT;
+    current->saved_blocked = current->blocked;
+    signal_set_blocked(set);
+    WAIT_INTERRUPTIBLE(current, FOREVER, false, error);
+    current->restore_blocked = true;
+    return error;
+}
+
+static long
+sys_pause(const uint64_t *a)
+{
+    int error;
+
+    (void)a;
+    WAIT_INTERRUPTIBLE(current, FOREVER, false, error);
+    return error;
+}
+
+static long
+sys_sigaltstack(const uint64_t *a)
+{
+    struct thread *self = current;
+    uint64_t new[3],
+        old[3] = {self->alternate_stack, self->alternate_bytes ? 0 : 2,
+                  self->alternate_bytes};
+
+    if (a[0] && user_read(new, a[0], sizeof(new)))
+        return -EFAULT;
+    if (a[1] && user_write(a[1], old, sizeof(old)))
+        return -EFAULT;
+    if (!a[0])
+        return 0;
+    if (!(new[1] & 2) && new[2] < 2048)
+        return -ENOMEM;
+    self->alternate_stack = new[0];
+    self->alternate_bytes = new[1] & 2 ? 0 : new[2];
+    return 0;
+}
+
+static bool
+is_meant(const struct process *process, int id)
+{
+    if (id > 0)
+        return process->id == id;
+    if (id == -1)
+        return process->id != 1 && process != current->process;
+    return process->group == (id ? -id : current->process->group);
+}
+
+static long
+sys_kill(const uint64_t *a)
+{
+    int id = (int)a[0], signal = (int)a[1];
+    bool any = false;
+
+    if (signal < 0 || signal > (int)SIGNALS)
+        return -EINVAL;
+    bool on = irq_lock(&process_lock);
+    list_for_each(entry, &processes)
+    {
+        struct process *process = container_of(entry, struct process, all);
+        if (!is_meant(process, id))
+            continue;
+        any = true;
+        if (signal)
+            signal_send_locked(process, signal);
+    }
+    irq_unlock(&process_lock, on);
+    return any ? 0 : -ESRCH;
+}
+
+static long
+send_to_thread(int id, int signal)
+{
+    if (signal < 0 || signal > (int)SIGNALS)
+        return -EINVAL;
+    bool on = irq_lock(&process_lock);
+    struct thread *thread = thread_find(id);
+    if (thread && signal)
+        signal_send_thread_locked(thread, signal);
+    irq_unlock(&process_lock, on);
+    return thread ? 0 : -ESRCH;
+}
+
+static long
+sys_tkill(const uint64_t *a)
+{
+    return send_to_thread((int)a[0], (int)a[1]);
+}
+
+static long
+sys_tgkill(const uint64_t *a)
+{
+    return send_to_thread((int)a[1], (int)a[2]);
+}
+
+/* ---- Alarms ------------------------------------------------------------ */
+
+static long
+sys_setitimer(const uint64_t *a)
+{
+    struct process *process = current->process;
+    uint64_t interval = 0, value = 0;
+    uint64_t now = time_now(), left = process->alarm, again;
+    int error = 0;
+
+    if (a[0] != 0)
+        return -EINVAL;
+    if (a[1])
+        error = read_time(a[1], UNIT_MICROSECONDS, &interval);
+    if (!error && a[1])
+        error = read_time(a[1] + 16, UNIT_MICROSECONDS, &value);
+    if (error)
+        return error;
+    bool on = irq_lock(&process_lock);
+    again = process->alarm_interval;
+    process->alarm = value ? now + value : 0;
+    process->alarm_interval = interval;
+    irq_unlock(&process_lock, on);
+    if (!a[2])
+        return 0;
+    error = write_time(a[2], UNIT_MICROSECONDS, again);
+    if (!error)
+        error = write_time(a[2] + 16, UNIT_MICROSECONDS,
+                           left > now ? left - now : 0);
+    return error;
+}
+
+static long
+sys_alarm(const uint64_t *a)
+{
+    struct process *process = current->process;
+    uint64_t now = time_now(), before = process->alarm;
+    bool on = irq_lock(&process_lock);
+
+    process->alarm = a[0] ? now + a[0] * SECOND : 0;
+    process->alarm_interval = 0;
+    irq_unlock(&process_lock, on);
+    return before > now ? (long)((before - now + SECOND - 1) / SECOND) : 0;
+}
+
+const struct call signal_calls[] = {
+    {13, sys_rt_sigaction},
+    {14, sys_rt_sigprocmask},
+    {15, sys_rt_sigreturn},
+    {34, sys_pause},
+    {37, sys_alarm},
+    {38, sys_setitimer},
+    {62, sys_kill},
+    {127, sys_rt_sigpending},
+    {130, sys_rt_sigsuspend},
+    {131, sys_sigaltstack},
+    {200, sys_tkill},
+    {234, sys_tgkill},
+    {0, NULL},
+};

@@ -1,0 +1,134 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: MIT
+#
+# check.sh BUILD short|full: programs run on the kernel of examples/kernel, in QEMU,
+# and print what they print here. With "full" also perl, python3 and gcc, which
+# take a few minutes. The kernels are test builds: assertions, lock order.
+set -u
+cd "$(dirname "$0")/../../.." || exit 2
+mkdir -p "$1"
+build=$(realpath "$1")
+which=$2
+tests=examples/kernel/tests
+out=$build/kernel/check
+log=$out/log
+. scripts/check/lib.bash
+
+# ---- The disk -------------------------------------------------------------
+
+# Programs are linked statically, so that they are the same here and there.
+make_tests()
+{
+    local root=$out/root/tests name
+    rm -rf "$out"
+    mkdir -p "$root/bin"
+    cp "$(command -v busybox)" "$root/busybox"
+    for name in $("$root/busybox" --list); do
+        ln -s ../busybox "$root/bin/$name"
+    done
+    cp "$tests"/*.sh "$tests"/*.py "$tests"/*.pl "$root"
+    for name in faults forks fail storm; do
+        gcc -std=gnu11 -O1 -static -w -o "$root/$name" "$tests/$name.c" \
+            -lpthread || exit 2
+    done
+    examples/kernel/tools/cpio.pl "$out/root" "$out/tests.cpio" || exit 2
+    cat "$build/kernel/base.cpio" "$out/tests.cpio" >"$out/base.cpio"
+    [ "$which" != full ] ||
+        cat "$build/kernel/full.cpio" "$out/tests.cpio" >"$out/full.cpio"
+}
+
+# ---- Running --------------------------------------------------------------
+
+variant=test image=base
+# guest COMMAND: its output, and its status.
+guest()
+{
+    TIME=${TIME:-300} examples/kernel/tools/run.sh \
+        "$build/kernel/$variant/kernel.elf" "$out/$image.cpio" "$1"
+}
+
+here=0 there=0
+is_same()
+{
+    diff "$out/host" "$out/guest" || return
+    [ "$here" = "$there" ] || echo "status $there instead of $here" >&2
+    [ "$here" = "$there" ]
+}
+
+# Both in an empty directory, under the same name.
+host()
+{
+    local status
+    rm -rf /tmp/aspen-kernel-check
+    mkdir -p /tmp/aspen-kernel-check
+    (cd /tmp/aspen-kernel-check && env -i HOME=/root TERM=linux LC_ALL=C \
+        PATH="${HOST_PATH:-/usr/bin:/bin}" "$out/root/tests/busybox" sh -c \
+        "$(printf %s "$1" | sed "s,/tests/,$out/root/tests/,g")" \
+        2>&1 </dev/null)
+    status=$?
+    rm -rf /tmp/aspen-kernel-check
+    return $status
+}
+
+# same WHAT COMMAND: output and status are what they are here.
+same()
+{
+    local where="mkdir -p /tmp/aspen-kernel-check; cd /tmp/aspen-kernel-check"
+    host "$2" >"$out/host"
+    here=$?
+    guest "$where; ${HOST_PATH:+PATH=/tests/bin;} { $2; } >/tmp/out 2>&1; s=\$?
+        cat /tmp/out; exit \$s" >"$out/guest"
+    there=$?
+    try "$1" is_same
+}
+
+# prints WHAT TEXT COMMAND: it prints just this, and succeeds.
+prints()
+{
+    printf '%s\n' "$2" >"$out/host"
+    guest "$3" >"$out/guest" 2>&1
+    here=0 there=$?
+    try "$1" is_same
+}
+
+# ---- Tests ----------------------------------------------------------------
+
+scripts/deps.sh boot || skip_all kernel 'packages are missing'
+"${MAKE:=make}" -s "$build/kernel/base.cpio" >&2 ||
+    skip_all kernel 'Debian packages cannot be fetched'
+[ "$which" = short ] || "$MAKE" -s "$build/kernel/full.cpio" >&2 ||
+    skip_all kernel 'Debian packages cannot be fetched'
+make_tests
+
+for CPUS in 1 2; do
+    export CPUS
+    HOST_PATH=$out/root/tests/bin same "busybox, $CPUS CPUs" \
+        '/tests/busybox sh /tests/applets.sh'
+done
+MEMORY=48 HOST_PATH=$out/root/tests/bin same 'busybox, 48 MiB' \
+    '/tests/busybox sh /tests/applets.sh'
+MEMORY=1024 same 'bash and GNU tools' 'bash /tests/gnu.sh'
+same 'signals of faults' '/tests/faults'
+same 'forks, vfork, spawn, threads' '/tests/forks'
+
+CPUS=1 prints 'every step fails once' "$(printf '%s: refused, valid\n' mmap \
+    mprotect brk fork fault exec)" '/tests/fail 2>/dev/null'
+CPUS=2 MEMORY=48 prints 'memory runs out' \
+    "$(sed -n 's/^#= //p' "$tests/short.sh")" 'sh /tests/short.sh'
+
+calm='stale 0, written 0, lost 0, ended badly 0'
+CPUS=2 prints 'two CPUs at random' "$calm" \
+    '/tests/storm 10; cat /proc/aspen/validate'
+variant=stale
+CPUS=2 guest '/tests/storm 10 30' >"$out/guest" 2>&1
+try 'without shoot-down that is seen' \
+    grep -qE '^stale [1-9]|, written [1-9]' "$out/guest"
+variant=test
+
+if [ "$which" = full ]; then
+    image=full
+    MEMORY=1024 same 'perl' 'perl /tests/perl.pl'
+    MEMORY=1024 same 'python3' '/usr/bin/python3 /tests/python.py'
+    MEMORY=1024 same 'gcc' 'sh /tests/compile.sh'
+fi
+finish

@@ -1,0 +1,32 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: MIT
+#
+# run.sh KERNEL IMAGE [COMMAND]: boot the kernel of examples/kernel in QEMU,
+# with the serial port as the console. With a command the shell runs it, its output
+# is bytes as they are, and the exit status is the command's; what the kernel
+# says is in KERNEL.log. Variables: CPUS (2), MEMORY (512, in MiB), ACCEL (tcg),
+# TIME (seconds; none).
+set -u
+kernel=$1
+image=$2
+log=$kernel.log
+: "${CPUS:=2}" "${MEMORY:=512}" "${ACCEL:=tcg}" "${TIME:=0}"
+
+qemu=(timeout --foreground "$TIME" qemu-system-x86_64 -accel "$ACCEL"
+    -smp "$CPUS" -m "$MEMORY" -nodefaults -display none -no-reboot
+    -chardev stdio,id=console,signal=off -serial chardev:console
+    -debugcon "file:$log" -device isa-debug-exit,iobase=0xf4,iosize=4
+    -drive "if=none,id=disk,format=raw,readonly=on,file=$image"
+    -device virtio-blk-pci,drive=disk,disable-modern=on -kernel "$kernel")
+
+if [ $# -gt 2 ]; then
+    "${qemu[@]}" -append "tty=raw cmd=$3" </dev/null
+else
+    "${qemu[@]}" -append "init=/bin/bash"
+fi
+status=$(sed -n 's/^status \([0-9]*\)$/\1/p' "$log" | tail -1)
+if [ -z "$status" ]; then
+    echo "kernel: it did not end by itself; see $log" >&2
+    exit 254
+fi
+exit "$status"
