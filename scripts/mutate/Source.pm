@@ -143,6 +143,14 @@ sub operators
     }
 }
 
+# An edit that leaves out as much, but not its line breaks.
+sub instead
+{
+    my ($code, $at, $length, $new) = @_;
+    (my $breaks = substr $$code, $at, $length) =~ s/[^\n]//g;
+    return [$at, $length, $new . $breaks];
+}
+
 # The operands of the && or || at $at: each in its turn does not count.
 sub term
 {
@@ -157,7 +165,7 @@ sub term
         $depth++ if $c =~ /[([]/;
         $depth-- if $c =~ /[)\]]/;
     }
-    $add->('term', $at, [$at + 2, $end - $at - 2, " $neutral"]);
+    $add->('term', $at, instead($code, $at + 2, $end - $at - 2, " $neutral"));
     # The operand on the left, where it is the first.
     my $begin = $at - 1;
     for ($depth = 0; $begin > 0; $begin--) {
@@ -165,12 +173,16 @@ sub term
         return if $depth == 0 &&
             substr($$code, $begin - 1, 2) =~ /^(?:&&|\|\|)/;
         last if $depth == 0 && $c =~ /[;,({?]/;
-        last if $depth == 0 && substr($$code, $begin - 1, 3) =~ /^ [=:] /;
+        last if $depth == 0 &&
+            substr($$code, $begin - 2, 3) =~ /(?: :|[^=!<>]=) $/;
         last if substr($$code, $begin - 6, 7) =~ /\breturn $/;
         $depth++ if $c =~ /[)\]]/;
         $depth-- if $c =~ /[([]/;
     }
-    $add->('term', $at, [$begin + 1, $at - $begin - 1, "$neutral "]);
+    $begin++;
+    $begin++ while substr($$code, $begin, 1) =~ /\s/;
+    $add->('term', $at,
+        instead($code, $begin, $at - $begin, "$neutral "));
 }
 
 # A call that is a statement: what to call its being left out.
@@ -351,6 +363,11 @@ sub mutants
             @edits = map {[$_->[0], $_->[1], ref $_->[2]
                 ? substr($text, ${$_->[2]}, $_->[3]) : $_->[2]]} @edits;
             my ($begin, $end) = around(\$code, $text, $at, $from, $to);
+            # An initialiser in a call ends no statement.
+            for (@edits) {
+                my $behind = $_->[0] + $_->[1];
+                $end = $behind if $_->[0] < $end && $behind > $end;
+            }
             my $old = substr $text, $begin, $end - $begin;
             my $new = $old;
             for (sort {$b->[0] <=> $a->[0]} @edits) {

@@ -25,7 +25,8 @@
 #   --within S      without tests that take more than S seconds of a processor:
 #                   what lives may be killed by those
 #   --list          what there is, instead of planting it
-#   --check         is each mutant of the list of equivalents still there?
+#   --check         is each mutant of the list of equivalents still there, and
+#                   does each mutant have a name of its own?
 #   --json FILE     what became of each
 #   --jobs N        at a time (default: as many as there are CPUs)
 #
@@ -116,6 +117,21 @@ sub check_equivalents
         push @wrong, "$id: $place, but it is $there{$id}"
             if $there{$id} && $there{$id} ne $place;
         push @wrong, "$id: no reason" unless $why =~ /=> .*; because /;
+    }
+    return @wrong;
+}
+
+# Of the mutants themselves: two with one name, lines that have moved.
+sub check_mutants
+{
+    my ($mutants) = @_;
+    my (%seen, %text, @wrong);
+    for (@$mutants) {
+        my $text = $text{$_->{file}} //= slurp($_->{file});
+        my $moved = ($text =~ tr/\n//) - (mutated($text, $_) =~ tr/\n//);
+        push @wrong, "$_->{id}: the name of two" if $seen{$_->{id}}++;
+        push @wrong, "$_->{id}: changes nothing" if $_->{text} eq $_->{to};
+        push @wrong, "$_->{id}: lines have moved" if $moved;
     }
     return @wrong;
 }
@@ -348,7 +364,8 @@ sub main
     my @all = map {mutants($_)} sources();
     my $reasons = read_equivalents();
     if ($option{check}) {
-        my @wrong = check_equivalents(\@all, $reasons);
+        my @wrong = (check_mutants(\@all),
+            check_equivalents(\@all, $reasons));
         print "$_\n" for @wrong;
         return !@wrong;
     }
