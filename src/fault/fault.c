@@ -187,6 +187,7 @@ try_mmap_lock(struct aspen_fault *fault)
 int
 aspen_fault_try(struct aspen_fault *fault, struct aspen_vma *vma)
 {
+    ASPEN_ASSERT_TEST(aspen_lock_order_holds(&fault->mm->mmap_lock));
     fault->vma = vma;
     fault->mmap_locked = true;
     return handle(fault);

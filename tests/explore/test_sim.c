@@ -265,6 +265,20 @@ test_rcu(void **state)
     explore_holds("reader under RCU", &program, 1000);
 }
 
+/* What the host does not have is refused; what it has is zeroed. */
+static void
+test_memory(void **state)
+{
+    char *memory = aspen_port_memory_alloc(4096);
+    (void)state;
+
+    assert_null(aspen_port_memory_alloc((size_t)1 << 62));
+    assert_non_null(memory);
+    for (size_t i = 0; i < 4096; i++)
+        assert_int_equal(memory[i], 0);
+    aspen_port_memory_free(memory, 4096);
+}
+
 int
 main(void)
 {
@@ -275,6 +289,7 @@ main(void)
         cmocka_unit_test(test_reads_commute),
         cmocka_unit_test(test_deadlock),
         cmocka_unit_test(test_rcu),
+        cmocka_unit_test(test_memory),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
