@@ -69,6 +69,84 @@ static const struct aspen_pager_ops archived_ops = {
     .release = archived_release,
 };
 
+/* ---- When memory is short ---------------------------------------------- */
+
+/* Below this part of it being free, and up to so many pages at once. */
+#define SHORT_PART   8u
+#define RELIEF_PAGES 256u
+
+static struct aspen_port_spinlock lock;
+static struct list archived = {&archived, &archived}; /* lock */
+static unsigned archived_count;
+
+static void
+remember(struct node *node)
+{
+    spin_lock(&lock);
+    list_add_tail(&archived, &node->archived);
+    archived_count++;
+    spin_unlock(&lock);
+}
+
+void
+archive_forget(struct node *node)
+{
+    spin_lock(&lock);
+    if (!list_is_empty(&node->archived))
+        archived_count--;
+    list_remove(&node->archived);
+    spin_unlock(&lock);
+}
+
+/* One after the other, so that all have their turn. A reference, or NULL. */
+static struct node *
+next_archived(void)
+{
+    struct node *node = NULL;
+
+    spin_lock(&lock);
+    list_for_each(entry, &archived)
+    {
+        node = container_of(entry, struct node, archived);
+        list_remove(entry);
+        list_add_tail(&archived, entry);
+        if (node_get_if_alive(node))
+            break;
+        node = NULL;
+    }
+    spin_unlock(&lock);
+    return node;
+}
+
+static bool
+memory_is_short(void)
+{
+    struct aspen_counters counters;
+
+    aspen_counters_read(machine, &counters);
+    return counters.frames_free < counters.frames_total / SHORT_PART;
+}
+
+bool
+archive_relieve(void)
+{
+    uint64_t total = 0, dropped;
+    struct node *node;
+
+    if (!memory_is_short())
+        return false;
+    for (unsigned i = archived_count; i && total < RELIEF_PAGES; i--) {
+        node = next_archived();
+        if (!node)
+            break;
+        dropped = 0;
+        (void)!aspen_object_drop(node->object, 0, UINT64_MAX >> 1, &dropped);
+        total += dropped;
+        node_put(node);
+    }
+    return total != 0;
+}
+
 /* ---- Headers ----------------------------------------------------------- */
 
 struct reader {
@@ -139,6 +217,8 @@ give_contents(struct node *node, struct reader *reader, uint64_t start,
         memory_free(file, sizeof(*file));
     else
         aspen_object_put(empty);
+    if (!error)
+        remember(node);
     return error;
 }
 

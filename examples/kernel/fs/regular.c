@@ -23,8 +23,10 @@ regular_read(struct file *file, uint64_t to, size_t bytes, uint64_t *offset)
         return -ENOMEM;
     while (bytes) {
         uint64_t done = 0;
-        error = aspen_object_read(file->node->object, *offset, buffer,
-                                  MIN(bytes, BUFFER_BYTES), &done);
+        do
+            error = aspen_object_read(file->node->object, *offset, buffer,
+                                      MIN(bytes, BUFFER_BYTES), &done);
+        while (error == -ENOMEM && !done && archive_relieve());
         if (!done)
             break;
         if (user_write(to, buffer, done)) {
@@ -47,7 +49,8 @@ may_grow(void)
     struct aspen_counters counters;
 
     aspen_counters_read(machine, &counters);
-    return counters.frames_free > counters.frames_total / 8;
+    return counters.frames_free > counters.frames_total / 8 ||
+           archive_relieve();
 }
 
 /* The object is made as long as what will be in it. */

@@ -16,6 +16,11 @@ log=$out/log
 
 # ---- The disk -------------------------------------------------------------
 
+image_made()
+{
+    env -u MAKEFLAGS -u MAKELEVEL "${MAKE:=make}" -s "$build/kernel/$1.cpio" >&2
+}
+
 # Programs are linked statically, so that they are the same here and there.
 make_tests()
 {
@@ -31,6 +36,8 @@ make_tests()
         gcc -std=gnu11 -O1 -static -w -o "$root/$name" "$tests/$name.c" \
             -lpthread || exit 2
     done
+    # Larger than the memory of the smallest machine.
+    seq 7000000 | head -c 50000000 >"$root/big"
     examples/kernel/tools/cpio.pl "$out/root" "$out/tests.cpio" || exit 2
     cat "$build/kernel/base.cpio" "$out/tests.cpio" >"$out/base.cpio"
     [ "$which" != full ] ||
@@ -94,9 +101,9 @@ prints()
 # ---- Tests ----------------------------------------------------------------
 
 scripts/deps.sh boot || skip_all kernel 'packages are missing'
-"${MAKE:=make}" -s "$build/kernel/base.cpio" >&2 ||
+image_made base ||
     skip_all kernel 'Debian packages cannot be fetched'
-[ "$which" = short ] || "$MAKE" -s "$build/kernel/full.cpio" >&2 ||
+[ "$which" = short ] || image_made full ||
     skip_all kernel 'Debian packages cannot be fetched'
 make_tests
 
@@ -107,6 +114,8 @@ for CPUS in 1 2; do
 done
 MEMORY=48 HOST_PATH=$out/root/tests/bin same 'busybox, 48 MiB' \
     '/tests/busybox sh /tests/applets.sh'
+MEMORY=48 same 'a file larger than memory' \
+    'for i in 1 2; do md5sum </tests/big; done; cmp /tests/big /tests/big'
 MEMORY=1024 same 'bash and GNU tools' 'bash /tests/gnu.sh'
 same 'signals of faults' '/tests/faults'
 same 'forks, vfork, spawn, threads' '/tests/forks'
