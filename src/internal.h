@@ -81,8 +81,11 @@
  *   ANON      an anon_vma (3) by pgoff of its VMA     0, 0
  *   OBJECT    its object (4)  page offset in it       0, 0
  *   ZERO      0               0                       0, 0 (the lowest frame)
- *   RESERVED  0               0                       0, 0 (no RAM, or not
- * ours) planned: HUGETLB (group in a side array), COMPRESSED; LRU lists by the
+ *   RESERVED  0               0                       0, 0 (no RAM, or kept
+ *                                                     from the machine)
+ *   EMBEDDER  0               order, kind (5)         0, 0
+ *
+ *   planned: HUGETLB (group in a side array), COMPRESSED; LRU lists by the
  *   links of ANON, OBJECT
  *
  *   (1) 0 while it waits for its grace period.
@@ -90,6 +93,7 @@
  *   (3) of the VMA that first touched the page, or that has it alone since: the
  *       links of that anon_vma lead to all that may map it.
  *   (4) 0 when it is in the page cache no more: whoever still holds it.
+ *   (5) frames/embedder.c; a block of them is not in the side array.
  *
  * A free frame is 32 zero bytes, wherever it is: the zone's chunks, outside the
  * frame table, say what is free. So the frame table of RAM needs no
@@ -146,6 +150,7 @@ enum aspen_frame_type {
     ASPEN_FRAME_OBJECT,
     ASPEN_FRAME_ZERO,
     ASPEN_FRAME_RESERVED,
+    ASPEN_FRAME_EMBEDDER,
     ASPEN_FRAME_TYPES
 };
 
@@ -537,6 +542,7 @@ struct aspen {
     /* frames */
     struct aspen_banks banks;
     uint32_t zero_frame; /* immutable: read where nothing is */
+    uint64_t embedder_frames[ASPEN_FRAMES_KINDS]; /* atomic */
     struct aspen_zone zone;
     struct aspen_frame_cache *frame_caches; /* immutable: one for each CPU */
 

@@ -64,6 +64,7 @@
 #include <aspen/failpoint.h>
 #include <aspen/fault.h>
 #include <aspen/flags.h>
+#include <aspen/frames.h>
 #include <aspen/calls/futex.h>
 #include <aspen/hooks.h>
 #include <aspen/import.h>

@@ -9,6 +9,7 @@
 #define ASPEN_MACHINE_H
 
 #include <aspen/compiler.h>
+#include <aspen/frames.h>
 #include <aspen/hooks.h>
 
 #ifdef __cplusplus
@@ -176,8 +177,10 @@ ASPEN_MUST_USE int aspen_frames_add(struct aspen *aspen, uint32_t first,
  * Destroy a machine.
  *
  * Context: may sleep; no call of this machine is under way. Waits for RCU.
- * Returns: 0, or -ASPEN_EBUSY: address spaces or objects still exist, and the
- *          machine is as it was.
+ * Returns: 0, or -ASPEN_EBUSY: address spaces, objects, or frames of
+ *          aspen_frames_alloc() that are not METADATA still exist, and the
+ *          machine is as it was. Of METADATA all is given back by then, or on
+ *          the way: asserted.
  */
 ASPEN_MUST_USE int aspen_destroy(struct aspen *aspen);
 
@@ -195,7 +198,8 @@ ASPEN_MUST_USE int aspen_swap_area_add(struct aspen *aspen, uint32_t slots,
 struct aspen_counters {
     uint64_t frames_total; /* that are not reserved */
     uint64_t frames_free;
-    uint64_t frames_table;   /* page tables, without waiting ones */
+    uint64_t frames_table; /* page tables, without waiting ones */
+    uint64_t frames_kinds[ASPEN_FRAMES_KINDS]; /* of aspen_frames_alloc() */
     uint64_t tables_waiting; /* freed, waiting for a grace period */
     uint64_t mms;            /* struct aspen_mm, any state */
     uint64_t mms_live;       /* in the registry */

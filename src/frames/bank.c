@@ -30,15 +30,23 @@ head_bytes(uint64_t count)
 }
 
 static void
+bank_drop_arrays(struct aspen_bank *bank)
+{
+    if (bank->orders)
+        aspen_port_memory_free(bank->orders, bank->count);
+    if (bank->pins)
+        aspen_port_memory_free(bank->pins, bank->count * sizeof(*bank->pins));
+    bank->orders = NULL;
+    bank->pins = NULL;
+}
+
+static void
 bank_destroy(struct aspen_bank *bank)
 {
     if (bank->frames)
         aspen_port_memory_free(bank->frames,
                                bank->count * sizeof(*bank->frames));
-    if (bank->orders)
-        aspen_port_memory_free(bank->orders, bank->count);
-    if (bank->pins)
-        aspen_port_memory_free(bank->pins, bank->count * sizeof(*bank->pins));
+    bank_drop_arrays(bank);
     aspen_port_memory_free(bank, head_bytes(bank->count));
 }
 
@@ -162,6 +170,12 @@ aspen_banks_destroy(struct aspen *aspen)
 }
 
 /* ---- Side arrays ------------------------------------------------------- */
+
+void
+aspen_banks_drop_arrays(struct aspen *aspen)
+{
+    aspen_banks_for_each(bank, aspen) bank_drop_arrays(bank);
+}
 
 uint8_t *
 aspen_bank_make_orders(struct aspen *aspen, uint32_t frame)

@@ -14,6 +14,9 @@
 ASPEN_MUST_USE int aspen_banks_init(struct aspen *aspen);
 void aspen_banks_destroy(struct aspen *aspen);
 
+/* The side arrays go; nothing is in them. */
+void aspen_banks_drop_arrays(struct aspen *aspen);
+
 #define aspen_banks_for_each(bank, aspen)                                      \
     for (struct aspen_bank *bank = aspen_load_settled(&(aspen)->banks.first);  \
          bank; (bank) = aspen_load_settled(&(bank)->next))

@@ -202,6 +202,9 @@ static unsigned
 order_of(const struct frame_sweep *sweep, uint32_t number)
 {
     const uint8_t *orders = sweep->bank->orders;
+
+    if (aspen_frame_type(frame_of(sweep, number)) == ASPEN_FRAME_EMBEDDER)
+        return aspen_frame_embedder_order(frame_of(sweep, number));
     return orders ? orders[number - sweep->bank->first] : 0;
 }
 

@@ -155,32 +155,6 @@ zone_take_drained(struct aspen *aspen, unsigned order)
     return zone_take(aspen, order);
 }
 
-static void
-zone_give(struct aspen *aspen, uint32_t frame, unsigned order)
-{
-    aspen_spin_lock(&aspen->zone.lock, ASPEN_LOCK_DEPOT);
-    aspen_zone_give_locked(&aspen->zone, frame, order);
-    aspen_spin_unlock(&aspen->zone.lock);
-}
-
-static uint32_t
-block_alloc(struct aspen *aspen, unsigned order)
-{
-    uint32_t frame = zone_take(aspen, order);
-
-    if (frame == ASPEN_NO_FRAME)
-        frame = zone_take_drained(aspen, order);
-    if (frame == ASPEN_NO_FRAME)
-        return frame;
-    uint8_t *orders = aspen_bank_make_orders(aspen, frame);
-    if (!orders) {
-        zone_give(aspen, frame, order);
-        return ASPEN_NO_FRAME;
-    }
-    aspen_store_relaxed(orders, (uint8_t)order);
-    return frame;
-}
-
 /* From whichever CPU has one. */
 static uint32_t
 frame_cache_steal(struct aspen *aspen)
@@ -213,6 +187,53 @@ single_alloc(struct aspen *aspen)
     /* What moved while we looked. */
     if (aspen_unlikely(frame == ASPEN_NO_FRAME))
         frame = frame_cache_pop(aspen);
+    return frame;
+}
+
+uint32_t
+aspen_frame_take(struct aspen *aspen, unsigned order)
+{
+    if (order == 0)
+        return single_alloc(aspen);
+    uint32_t frame = zone_take(aspen, order);
+    return frame == ASPEN_NO_FRAME ? zone_take_drained(aspen, order) : frame;
+}
+
+uint32_t
+aspen_frame_take_below(struct aspen *aspen, unsigned order, uint32_t end)
+{
+    aspen_frames_drain(aspen);
+    aspen_spin_lock(&aspen->zone.lock, ASPEN_LOCK_DEPOT);
+    uint32_t frame = aspen_zone_take_below_locked(&aspen->zone, order, end);
+    aspen_spin_unlock(&aspen->zone.lock);
+    return frame;
+}
+
+void
+aspen_frame_give(struct aspen *aspen, uint32_t frame, unsigned order)
+{
+    if (order == 0) {
+        frame_cache_push(aspen, &frame, 1);
+        return;
+    }
+    aspen_spin_lock(&aspen->zone.lock, ASPEN_LOCK_DEPOT);
+    aspen_zone_give_locked(&aspen->zone, frame, order);
+    aspen_spin_unlock(&aspen->zone.lock);
+}
+
+static uint32_t
+block_alloc(struct aspen *aspen, unsigned order)
+{
+    uint32_t frame = aspen_frame_take(aspen, order);
+
+    if (frame == ASPEN_NO_FRAME)
+        return frame;
+    uint8_t *orders = aspen_bank_make_orders(aspen, frame);
+    if (!orders) {
+        aspen_frame_give(aspen, frame, order);
+        return ASPEN_NO_FRAME;
+    }
+    aspen_store_relaxed(orders, (uint8_t)order);
     return frame;
 }
 
@@ -284,7 +305,7 @@ block_free(struct aspen *aspen, uint32_t frame)
 
     ASPEN_ASSERT(order > 0 && order <= ASPEN_ORDER_MAX);
     aspen_bank_clear_order(aspen, frame);
-    zone_give(aspen, frame, order);
+    aspen_frame_give(aspen, frame, order);
 }
 
 /* Whether that was the last reference. */
@@ -494,6 +515,8 @@ aspen_frames_init(struct aspen *aspen)
 void
 aspen_frames_destroy(struct aspen *aspen)
 {
+    /* They may be frames themselves: aspen/frames.h. */
+    aspen_banks_drop_arrays(aspen);
     ASPEN_ASSERT(aspen_frames_free_count(aspen) == aspen->banks.ram_frames - 1);
     frames_free_memory(aspen);
 }

@@ -81,6 +81,20 @@ aspen_frame_set(struct aspen_frame *frame, enum aspen_frame_type type,
 ASPEN_MUST_USE int aspen_frame_alloc(struct aspen *aspen, unsigned order,
                                      enum aspen_step step, uint32_t *frame);
 
+/* 2^order frames or ASPEN_NO_FRAME; below frame `end`; and back. They are all
+ * zero in the frame table. Context: as aspen_frame_alloc(). */
+uint32_t aspen_frame_take(struct aspen *aspen, unsigned order);
+uint32_t aspen_frame_take_below(struct aspen *aspen, unsigned order,
+                                uint32_t end);
+void aspen_frame_give(struct aspen *aspen, uint32_t frame, unsigned order);
+
+/* Of type EMBEDDER, the first of its block. */
+static inline unsigned
+aspen_frame_embedder_order(const struct aspen_frame *frame)
+{
+    return (unsigned)aspen_frame_offset(frame) & 0xff;
+}
+
 /* The order a block was allocated with; `frame` is its first. */
 unsigned aspen_frame_order(const struct aspen *aspen, uint32_t frame);
 

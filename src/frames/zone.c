@@ -125,19 +125,18 @@ blocks_give(struct aspen_zone *zone, uint32_t index, unsigned order)
     chunk_list_add(zone, index, order);
 }
 
-/* Take the first chunks of a block of list `list`, 2^order frames of them. */
-static uint32_t
-blocks_take(struct aspen_zone *zone, unsigned list, unsigned order)
+/* Take the first chunks of the block at `index`, which is on list `list`:
+ * 2^order frames of them. */
+static void
+blocks_take(struct aspen_zone *zone, uint32_t index, unsigned list,
+            unsigned order)
 {
-    uint32_t index = zone->lists[list];
-
     chunk_list_remove(zone, index);
     while (list > order) {
         list--;
         chunk_list_add(
             zone, index + ((uint32_t)1 << (list - ASPEN_CHUNK_ORDER)), list);
     }
-    return index;
 }
 
 /* ---- Parts of a chunk -------------------------------------------------- */
@@ -175,19 +174,35 @@ chunk_give(struct aspen_zone *zone, uint32_t index, uint64_t mask)
     chunk_set_free(zone, index, chunk->free | mask);
 }
 
+/* The lowest run of 2^order frames of what is listed there. */
 static uint32_t
-chunk_take(struct aspen_zone *zone, unsigned list, unsigned order)
+first_run(const struct aspen_zone *zone, uint32_t index, unsigned list,
+          unsigned order)
 {
-    if (list >= ASPEN_CHUNK_ORDER) {
-        uint32_t index = blocks_take(zone, list, ASPEN_CHUNK_ORDER);
-        uint32_t frame = index * ASPEN_CHUNK_FRAMES;
-        chunk_set_free(zone, index, WHOLE_CHUNK & ~chunk_mask(frame, order));
+    uint32_t frame = index * ASPEN_CHUNK_FRAMES;
+
+    return list >= ASPEN_CHUNK_ORDER
+               ? frame
+               : frame + aspen_lowest_bit(chunk_runs(
+                             aspen_chunk_at(zone->banks, index)->free, order));
+}
+
+/* Take that run. */
+static uint32_t
+run_take(struct aspen_zone *zone, uint32_t index, unsigned list, unsigned order)
+{
+    uint32_t frame = first_run(zone, index, list, order);
+    uint64_t free = WHOLE_CHUNK;
+
+    zone->free_frames -= (uint64_t)1 << order;
+    if (order >= ASPEN_CHUNK_ORDER) {
+        blocks_take(zone, index, list, order);
         return frame;
     }
-    uint32_t index = zone->lists[list];
-    uint64_t free = aspen_chunk_at(zone->banks, index)->free;
-    uint32_t frame =
-        index * ASPEN_CHUNK_FRAMES + aspen_lowest_bit(chunk_runs(free, order));
+    if (list >= ASPEN_CHUNK_ORDER)
+        blocks_take(zone, index, list, ASPEN_CHUNK_ORDER);
+    else
+        free = aspen_chunk_at(zone->banks, index)->free;
     chunk_set_free(zone, index, free & ~chunk_mask(frame, order));
     return frame;
 }
@@ -199,26 +214,38 @@ aspen_zone_take_locked(struct aspen_zone *zone, unsigned order)
 {
     unsigned list = chunk_list_for(zone, order);
 
-    if (list > ASPEN_ORDER_MAX)
-        return ASPEN_NO_FRAME;
-    zone->free_frames -= (uint64_t)1 << order;
-    return order < ASPEN_CHUNK_ORDER
-               ? chunk_take(zone, list, order)
-               : blocks_take(zone, list, order) * ASPEN_CHUNK_FRAMES;
+    return list > ASPEN_ORDER_MAX
+               ? ASPEN_NO_FRAME
+               : run_take(zone, zone->lists[list], list, order);
+}
+
+uint32_t
+aspen_zone_take_below_locked(struct aspen_zone *zone, unsigned order,
+                             uint64_t end)
+{
+    for (unsigned list = order; list <= ASPEN_ORDER_MAX; list++) {
+        uint32_t index = zone->lists[list];
+        while (index != ASPEN_NO_FRAME) {
+            if (first_run(zone, index, list, order) + ((uint64_t)1 << order) <=
+                end)
+                return run_take(zone, index, list, order);
+            index = aspen_chunk_at(zone->banks, index)->next;
+        }
+    }
+    return ASPEN_NO_FRAME;
 }
 
 /* Take all of one chunk, the most broken one there is. */
 static unsigned
 chunk_take_all(struct aspen_zone *zone, unsigned list, uint32_t *frames)
 {
-    uint32_t index;
+    uint32_t index = zone->lists[list];
     uint64_t free = WHOLE_CHUNK;
     unsigned count = 0;
 
     if (list >= ASPEN_CHUNK_ORDER) {
-        index = blocks_take(zone, list, ASPEN_CHUNK_ORDER);
+        blocks_take(zone, index, list, ASPEN_CHUNK_ORDER);
     } else {
-        index = zone->lists[list];
         free = aspen_chunk_at(zone->banks, index)->free;
         chunk_set_free(zone, index, 0);
     }

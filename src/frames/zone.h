@@ -24,6 +24,10 @@ void aspen_zone_give_run_locked(struct aspen_zone *zone, uint64_t first,
 /* 2^order frames, aligned to their size, or ASPEN_NO_FRAME. */
 uint32_t aspen_zone_take_locked(struct aspen_zone *zone, unsigned order);
 
+/* The same, all of them below frame `end`. */
+uint32_t aspen_zone_take_below_locked(struct aspen_zone *zone, unsigned order,
+                                      uint64_t end);
+
 /*
  * Take single frames, whole chunks at a time, until there are `batch` of them
  * or none is left; within a chunk the highest comes first. Returns how many.

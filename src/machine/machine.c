@@ -190,7 +190,9 @@ int
 aspen_destroy(struct aspen *aspen)
 {
     if (aspen_cache_allocated(&aspen->mm_cache) ||
-        aspen_cache_allocated(&aspen->object_cache))
+        aspen_cache_allocated(&aspen->object_cache) ||
+        aspen_load(&aspen->embedder_frames[ASPEN_FRAMES_KERNEL]) ||
+        aspen_load(&aspen->embedder_frames[ASPEN_FRAMES_DEVICE]))
         return -ASPEN_EBUSY;
 
     wait_for_tables(aspen);
@@ -234,6 +236,9 @@ aspen_counters_read(const struct aspen *aspen, struct aspen_counters *counters)
         .commit_limit_pages = aspen_charge_limit(aspen),
         .tlb_flushes = aspen_load_relaxed(&aspen->tlb_flushes),
     };
+    for (unsigned kind = 0; kind < ASPEN_FRAMES_KINDS; kind++)
+        counters->frames_kinds[kind] =
+            aspen_load_relaxed(&aspen->embedder_frames[kind]);
     count_swap(aspen, counters);
 }
 

@@ -39,6 +39,18 @@ run_frames_add(struct every *e, const struct call *call)
 }
 
 int
+run_frames_alloc(struct every *e, const struct call *call)
+{
+    struct aspen_frames_args args = {.order = (unsigned)call->pages};
+    uint32_t first;
+
+    int error = aspen_frames_alloc(e->helper.aspen, &args, &first);
+    if (!error)
+        aspen_frames_free(e->helper.aspen, first);
+    return error;
+}
+
+int
 run_swap_area_add(struct every *e, const struct call *call)
 {
     (void)call;

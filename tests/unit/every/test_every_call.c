@@ -48,6 +48,8 @@ static const struct call calls[] = {
     CALL(aspen_validate_mm, "no gate", .run = run_validate_mm),
     CALL(aspen_frames_add, "what was reserved", .run = run_frames_add,
          .first = RESERVED, .pages = 96, .kinds = K(FRAME)),
+    CALL(aspen_frames_alloc, "a block", .run = run_frames_alloc, .pages = 3,
+         .kinds = K(FRAME)),
     CALL(aspen_swap_area_add, "an area", .run = run_swap_area_add,
          .kinds = K(SWAP)),
     CALL(aspen_mm_create, "a space", .run = run_mm_create,
