@@ -6,6 +6,7 @@
 #
 #   Build->new(TOP, WORK)    makes both
 #   ->sources(VARIANT, SOURCES)   those of them that are compiled there
+#   ->own_sources(PROGRAM, HEADER)   those of its tests that include the header
 #   ->compile(VARIANT, SOURCE, FILE, TEXT, FOLDER)   an object there, with
 #                            this TEXT as FILE; undef if it does not compile
 #   ->same(VARIANT, SOURCE, OBJECT)                  is it what base has?
@@ -93,6 +94,20 @@ sub sources
 {
     my ($self, $variant, @sources) = @_;
     return grep {$self->{compile}{$variant}{$_}} @sources;
+}
+
+sub own_sources
+{
+    my ($self, $program, $header) = @_;
+    my ($variant, $command) = @{$self->{link}{$program}}{qw(variant command)};
+    my @found;
+    for my $source (grep m{^tests/}, keys %{$self->{compile}{$variant}}) {
+        my $object = $self->{compile}{$variant}{$source}{object};
+        next unless $command =~ / \Q$object\E(?: |$)/;
+        open my $in, '<', $object =~ s/o$/d/r or next;
+        push @found, $source if grep {/ \Q$header\E(?:\s|$)/} <$in>;
+    }
+    return sort @found;
 }
 
 # 0: done, else it does not compile.

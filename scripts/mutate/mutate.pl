@@ -218,7 +218,9 @@ sub tests
     my ($mutant) = @_;
     my (@first, @foreign, @threads);
     my @tests = $suite->reaching($mutant->{file}, lines($mutant));
-    @tests = $suite->about($mutant->{file}) unless @tests;
+    my %first = map {$_ => 1} @tests;
+    push @tests, grep {!$first{$_}} $suite->about($mutant->{file})
+        if !@tests || $mutant->{file} =~ /\.h$/;
     for (@tests) {
         my $list = m{^tsan/} ? \@threads
             : m{^(?:arm64|x86-64)/} ? \@foreign : \@first;
@@ -228,13 +230,28 @@ sub tests
     return (@first, @foreign, @threads);
 }
 
+# A test that calls a function of a header has it in its own object.
+sub tests_of
+{
+    my ($mutant, $program, $folder) = @_;
+    return () unless $mutant->{file} =~ /\.h$/;
+    my $text = mutated(slurp($mutant->{file}), $mutant);
+    my $variant = $build->variant($program);
+    my %objects;
+    for ($build->own_sources($program, $mutant->{file})) {
+        $objects{$_} = $build->compile($variant, $_, $mutant->{file}, $text,
+            $folder) // next;
+    }
+    return %objects;
+}
+
 sub say_test
 {
     printf "    %-40s %s\n", @_ if $option{mutant};
 }
 
-# {how}: the test that kills it, and what that says; '' if it lives, and then how
-# many tests were tried, and left out.
+# {how}: the test that kills it, and what that says; '' if it lives, and then
+# how many tests were tried, and left out.
 sub judge
 {
     my ($mutant, $objects) = @_;
@@ -248,7 +265,8 @@ sub judge
         next unless $own && %$own;
         my %programs;
         for my $program (@{$suite->{tests}{$test}{programs}}) {
-            $programs{$program} = $build->link($program, $own, $folder) //
+            my %all = (%$own, tests_of($mutant, $program, $folder));
+            $programs{$program} = $build->link($program, \%all, $folder) //
                 return {how => "$test: does not link", late => 0};
         }
         my ($how, $late) = $suite->run($test, \%programs, $folder);
