@@ -52,6 +52,14 @@ plant_i_mmap_range(struct scene *s)
     POKE(s, node->start, node->start + 1);
 }
 
+/* The same of a mapping that has copies, and with them an anon_vma. */
+static void
+plant_i_mmap_range_of_copies(struct scene *s)
+{
+    struct aspen_interval_node *node = &vma_at(s->child, FILE_COW)->i_mmap_node;
+    POKE(s, node->start, node->start + 1);
+}
+
 static void
 plant_i_mmap_tree(struct scene *s)
 {
@@ -100,6 +108,22 @@ plant_object_order(struct scene *s)
     exchange(&s->rich->shmem->i_mmap, &vma_at(s->child, SHMEM)->i_mmap_node,
              &vma_at(s->parent, SHMEM)->i_mmap_node);
     s->after = after_object_order;
+}
+
+/* The same of mappings that have copies. */
+static void
+after_copies_order(struct scene *s)
+{
+    exchange(&s->rich->file->i_mmap, &vma_at(s->parent, FILE_COW)->i_mmap_node,
+             &vma_at(s->child, FILE_COW)->i_mmap_node);
+}
+
+static void
+plant_copies_order(struct scene *s)
+{
+    exchange(&s->rich->file->i_mmap, &vma_at(s->child, FILE_COW)->i_mmap_node,
+             &vma_at(s->parent, FILE_COW)->i_mmap_node);
+    s->after = after_copies_order;
 }
 
 static void
@@ -170,11 +194,13 @@ const struct plant plants_object[] = {
     {"object.list", MACHINE, plant_object_link},
     {"object.list", MACHINE, plant_object_head},
     {"object.i_mmap", CHILD, plant_i_mmap_range},
+    {"object.i_mmap", CHILD, plant_i_mmap_range_of_copies},
     {"object.i_mmap", MACHINE, plant_i_mmap_count},
     {"object.i_mmap", MACHINE, plant_i_mmap_tree},
     {"object.i_mmap", MACHINE, plant_i_mmap_stranger},
     {"object.i_mmap", PARENT, plant_i_mmap_unlinked},
     {"object.order", CHILD, plant_object_order},
+    {"object.order", CHILD, plant_copies_order},
     {"object.shared", MACHINE, plant_object_shared},
     {"object.shared", MACHINE, plant_object_denied},
     {"object.references", PARENT, plant_object_references},

@@ -317,6 +317,12 @@ the_check_sees_each_corruption(void **state)
     area->slots_used++, assert_seen(aspen, 0), area->slots_used--;
     area->continuation_count++;
     assert_seen(aspen, 0), area->continuation_count--;
+
+    unsigned last = 0;
+    while (last < ASPEN_SWAP_AREAS - 1)
+        assert_int_equal(aspen_swap_area_add(aspen, SLOTS, &last), 0);
+    area = &aspen->swap[last];
+    area->references++, assert_seen(aspen, last), area->references--;
     assert_holds(aspen);
     helper_machine_destroy(aspen);
 }
