@@ -443,7 +443,9 @@ BETWEEN(int, aspen_munmap,
 static bool
 is_discard(enum aspen_advice advice)
 {
-    return advice == ASPEN_MADV_DONTNEED || advice == ASPEN_MADV_GUARD_INSTALL;
+    return advice == ASPEN_MADV_DONTNEED ||
+           advice == ASPEN_MADV_DONTNEED_LOCKED ||
+           advice == ASPEN_MADV_GUARD_INSTALL;
 }
 
 BETWEEN(int, aspen_madvise,
@@ -472,6 +474,38 @@ BETWEEN(int, aspen_mprotect,
         gone(mm, address, length_bytes, since, MMU_GONE_WRITABLE,
              "aspen_mprotect");
     leave("aspen_mprotect");
+    return error;
+}
+
+/* What is mapped there is new. */
+BETWEEN(int, aspen_mmap,
+        (struct aspen_mm * mm, const struct aspen_mmap_args *args,
+         uint64_t *address))
+{
+    uint64_t since = mmu_now();
+
+    enter();
+    int error = __real_aspen_mmap(mm, args, address);
+    if (!error)
+        gone(mm, *address, args->length_bytes, since, MMU_GONE_ALL,
+             "aspen_mmap");
+    leave("aspen_mmap");
+    return error;
+}
+
+/* What has moved is not where it was; old_bytes 0: nothing moves. */
+BETWEEN(int, aspen_mremap,
+        (struct aspen_mm * mm, const struct aspen_mremap_args *args,
+         uint64_t *address))
+{
+    uint64_t since = mmu_now();
+
+    enter();
+    int error = __real_aspen_mremap(mm, args, address);
+    if (!error && *address != args->address)
+        gone(mm, args->address, args->old_bytes, since, MMU_GONE_ALL,
+             "aspen_mremap");
+    leave("aspen_mremap");
     return error;
 }
 
@@ -542,10 +576,10 @@ CALL(aspen_munlock,
      (mm, address, length_bytes))
 CALL(aspen_mlockall, (struct aspen_mm * mm, unsigned flags), (mm, flags))
 CALL(aspen_munlockall, (struct aspen_mm * mm), (mm))
-CALL(aspen_mmap,
-     (struct aspen_mm * mm, const struct aspen_mmap_args *args,
-      uint64_t *address),
-     (mm, args, address))
+CALL(aspen_process_madvise,
+     (struct aspen_mm * mm, const struct aspen_advise_range *ranges,
+      unsigned count, enum aspen_advice advice, unsigned flags, uint64_t *done),
+     (mm, ranges, count, advice, flags, done))
 CALL(aspen_name_anon,
      (struct aspen_mm * mm, uint64_t address, uint64_t length_bytes,
       const char *name),
@@ -590,10 +624,6 @@ CALL(aspen_remap_raw,
       uint64_t number),
      (mm, address, length_bytes, number))
 CALL(aspen_insert_page, (struct aspen_mm * mm, uint64_t address), (mm, address))
-CALL(aspen_mremap,
-     (struct aspen_mm * mm, const struct aspen_mremap_args *args,
-      uint64_t *address),
-     (mm, args, address))
 CALL(aspen_remap_file_pages,
      (struct aspen_mm * mm, uint64_t address, uint64_t length_bytes,
       uint64_t offset_bytes, unsigned flags),

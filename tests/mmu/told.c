@@ -8,8 +8,8 @@
 #include "frames/frames.h"
 #include "space/mm.h"
 
-#define PATIENCE 64 /* faults that answer 0, for one access */
-#define BATCH    256
+#define PATIENCE 64   /* faults that answer 0, for one access */
+#define BATCH    1024 /* frames that are given back at once, at most */
 
 static struct aspen *watched;
 
@@ -90,11 +90,12 @@ __wrap_aspen_frames_release(struct aspen *aspen, uint32_t *frames,
                             unsigned count, uint64_t remove)
 {
     uint32_t copy[BATCH];
-    unsigned some = count < BATCH ? count : BATCH;
 
-    memcpy(copy, frames, some * sizeof(*copy));
+    if (count > BATCH)
+        aspen_port_panic("more frames go at once than the processor looks at");
+    memcpy(copy, frames, count * sizeof(*copy));
     __real_aspen_frames_release(aspen, frames, count, remove);
-    for (unsigned i = 0; i < some; i++)
+    for (unsigned i = 0; i < count; i++)
         let_go(aspen, copy[i]);
 }
 
