@@ -65,6 +65,12 @@ CPPFLAGS_ALL := -D_DEFAULT_SOURCE -Iinclude -Isrc -Iports/posix -Itests/unit \
 CFLAGS_ALL := -std=c11 -g $(WARNINGS)
 LIBS_ALL := -lurcu-bp -lpthread
 
+# The tests run with page tables of both formats, and for processors that write
+# accessed and dirty into entries (tests/mmu has one of either kind) or do not:
+#
+#                          without    with
+#   the processor's own    test tsan  asan
+#   the other format       arm64      clang
 CC_release = $(CC)
 CFLAGS_release := -O2
 CC_test = $(CC)
@@ -72,13 +78,12 @@ CFLAGS_test := -O1 -DASPEN_TEST_BUILD
 CC_asan = $(CC)
 SANITIZE := -fsanitize=address,undefined -fno-sanitize-recover=all
 CFLAGS_asan := -O1 -DASPEN_TEST_BUILD -fno-omit-frame-pointer $(SANITIZE) \
-               -Werror
+               -Werror -DASPEN_PORT_MMU_WRITES_ENTRIES
 LDFLAGS_asan := $(SANITIZE)
 CC_tsan = $(CC)
 CFLAGS_tsan := -O1 -DASPEN_TEST_BUILD -fsanitize=thread -Wno-tsan
 LDFLAGS_tsan := -fsanitize=thread
 CC_clang = $(CLANG)
-CFLAGS_clang := -O2 -DASPEN_TEST_BUILD -Werror
 CC_fuzz = $(CLANG)
 CFLAGS_fuzz := -O1 -DASPEN_TEST_BUILD -fsanitize=fuzzer-no-link,address
 LDFLAGS_fuzz := -fsanitize=fuzzer,address
@@ -87,6 +92,9 @@ FOREIGN := $(if $(filter aarch64,$(MACHINE)),x86-64,arm64)
 CC_$(FOREIGN) = $(CC)
 CFLAGS_arm64 := -O1 -DASPEN_TEST_BUILD -DASPEN_POSIX_PAGING_AARCH64
 CFLAGS_x86-64 := -O1 -DASPEN_TEST_BUILD -DASPEN_POSIX_PAGING_X86_64
+FOREIGN_FORMAT := $(filter -DASPEN_POSIX_%,$(CFLAGS_$(FOREIGN)))
+CFLAGS_clang := -O2 -DASPEN_TEST_BUILD -Werror $(FOREIGN_FORMAT) \
+                -DASPEN_PORT_MMU_WRITES_ENTRIES
 
 CORE := $(shell sed -e 's/\#.*//' sources.txt)
 PORT := $(wildcard ports/posix/*.c)
