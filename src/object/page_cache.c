@@ -8,9 +8,10 @@
  * I2  A page is filled before it is entered: so every page that is found is
  *     whole. The pager is asked without any lock; when something was cut off
  *     or punched meanwhile what it read is thrown away.
- * I3  A page that is dropped leaves a tombstone until the whole range is gone,
- *     since erasing each page on its own could need memory. Only whoever drops
- *     pages sees tombstones: to everybody else nothing is there.
+ * I3  A page that is dropped leaves a tombstone until some hundred are gone,
+ *     since erasing each page on its own could need memory, and all at once
+ *     holds the spin lock for long. Only whoever drops pages sees tombstones:
+ *     to everybody else nothing is there.
  *
  * Called by faults, import, write-back and truncation. The first test to break
  * is tests/unit/object/test_object.c.
@@ -368,12 +369,23 @@ aspen_object_drop_page(struct aspen_object *object,
     return idle;
 }
 
+/* I3: the tombstones go. */
+static void
+erase(struct aspen_object *object, struct aspen_tree_reserve *reserve,
+      uint64_t first, uint64_t last)
+{
+    lock_pages(object);
+    aspen_tree_store_reserved(&object->pages, reserve, first, last, NULL);
+    unlock_pages(object);
+}
+
 void
 aspen_object_remove_pages(struct aspen_object *object,
                           struct aspen_tree_reserve *reserve, uint64_t first,
                           uint64_t last)
 {
     uint64_t offset = first;
+    unsigned buried = 0;
     uint64_t pages;
     uint32_t frame;
 
@@ -383,10 +395,15 @@ aspen_object_remove_pages(struct aspen_object *object,
         /* The cache's reference and ours. */
         aspen_frames_release(object->aspen, &frame, 1, 2 * ASPEN_FRAME_REF);
         offset += pages;
+        if (++buried >= ASPEN_OBJECT_DROP_MAX &&
+            aspen_tree_reserve_is_full(reserve)) {
+            erase(object, reserve, first, offset - 1);
+            first = offset;
+            buried = 0;
+        }
     }
-    lock_pages(object);
-    aspen_tree_store_reserved(&object->pages, reserve, first, last, NULL);
-    unlock_pages(object);
+    if (buried)
+        erase(object, reserve, first, last);
 }
 
 void

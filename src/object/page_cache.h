@@ -94,9 +94,14 @@ ASPEN_MUST_USE int aspen_object_add_page(struct aspen_object *object,
 
 /*
  * Drop the pages [first, last] from the cache; entries that still lead to them
- * go as well. `reserve` has room for one store.
+ * go as well. `reserve` is for two stores. No more than so many pages go below
+ * one hold of the cache's spin lock.
  * Context: the size lock is held for writing.
  */
+#ifndef ASPEN_OBJECT_DROP_MAX
+#define ASPEN_OBJECT_DROP_MAX 256
+#endif
+
 void aspen_object_remove_pages(struct aspen_object *object,
                                struct aspen_tree_reserve *reserve,
                                uint64_t first, uint64_t last);

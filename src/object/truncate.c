@@ -69,7 +69,7 @@ reserve(struct truncate *truncate, uint64_t charge_pages)
     if (error)
         return error;
     truncate->charge_pages = charge_pages;
-    error = aspen_tree_reserve(&object->pages, &truncate->reserve, 1);
+    error = aspen_tree_reserve(&object->pages, &truncate->reserve, 2);
     if (error)
         aspen_uncharge(object->aspen, charge_pages);
     return error;

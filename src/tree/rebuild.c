@@ -321,6 +321,21 @@ pack(struct rebuild *r, unsigned level)
 
 /* ---- Putting in place --------------------------------------------------- */
 
+/* A dead node refills the reserve, if readers cannot be in it. */
+static void
+bury(struct rebuild *r, struct node_chain *dead, struct node *node)
+{
+    struct aspen_tree_reserve *reserve = r->reserve;
+
+    if (r->tree->rcu || !reserve || aspen_tree_reserve_is_full(reserve)) {
+        node_dispose(r->tree, dead, node);
+        return;
+    }
+    node->link = reserve->nodes;
+    reserve->nodes = node;
+    reserve->count++;
+}
+
 /*
  * Dispose of a node that was replaced or dropped, and of what was dropped below
  * it: `lost` says which children of the outermost nodes live on.
@@ -339,7 +354,7 @@ dispose(struct rebuild *r, struct node_chain *dead, node_tag tag,
         for (unsigned i = from; i < to; i++)
             dispose(r, dead, (node_tag)*slot_pointer(tag, i), level - 1);
     }
-    node_dispose(r->tree, dead, node);
+    bury(r, dead, node);
 }
 
 /* The new nodes are visible: dispose of the old ones, update the gaps. */

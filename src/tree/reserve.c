@@ -105,6 +105,7 @@ top_up(struct aspen_tree *tree, struct aspen_tree_reserve *reserve,
         count++;
     }
     reserve->count = count;
+    reserve->wanted = count;
     return 0;
 }
 
@@ -198,4 +199,5 @@ aspen_tree_reserve_release(struct aspen_tree *tree,
 {
     release_until(tree, reserve, NULL);
     reserve->count = 0;
+    reserve->wanted = 0;
 }

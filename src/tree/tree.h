@@ -71,6 +71,7 @@ struct aspen_tree_cursor {
 struct aspen_tree_reserve {
     void *nodes;
     unsigned count;
+    unsigned wanted; /* so many were put aside */
     bool counts; /* a rehearsal's: nodes come from the pool, `count` of them */
     /* Not NULL: the stores change one leaf alone, and this leads there. */
     struct aspen_tree_path *path;
@@ -250,6 +251,15 @@ bool aspen_tree_rehearsal_pays(const struct aspen_tree *tree, uint64_t stores);
 void aspen_tree_store_reserved(struct aspen_tree *tree,
                                struct aspen_tree_reserve *reserve,
                                uint64_t first, uint64_t last, void *entry);
+/* Is there as much as was put aside? Outside RCU mode the nodes that a store
+ * frees go back to its reserve. So who reserves for two stores can erase whole
+ * entries one piece after the other, for as long as this is so, and the rest
+ * at last. */
+static inline bool
+aspen_tree_reserve_is_full(const struct aspen_tree_reserve *reserve)
+{
+    return reserve->count >= reserve->wanted;
+}
 /*
  * One store of two ranges that touch: `entry` (NULL erases) over [first, cut)
  * and `above` over [cut, last]. Readers see both or none. The tree is not

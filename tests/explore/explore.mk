@@ -5,7 +5,7 @@
 # for each kind of processor: sim (x86-64 without hardware flags), sim-flags
 # (with them), sim-arm64, sim-arm64-flags.
 
-CFLAGS_sim := -O1 -DASPEN_TEST_BUILD
+CFLAGS_sim := -O1 -DASPEN_TEST_BUILD -DASPEN_OBJECT_DROP_MAX=1
 CFLAGS_sim-flags := $(CFLAGS_sim) -DASPEN_PORT_MMU_WRITES_ENTRIES
 CFLAGS_sim-arm64 := $(CFLAGS_sim) -DASPEN_PORT_PAGING_AARCH64
 CFLAGS_sim-arm64-flags := $(CFLAGS_sim-arm64) -DASPEN_PORT_MMU_WRITES_ENTRIES

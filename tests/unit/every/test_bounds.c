@@ -2,10 +2,13 @@
 /*
  * test_bounds.c - what a large call may take: counts and bounds, never times.
  *
- * The linker hands us the core's calls of the port's two memory functions.
+ * The linker hands us the core's calls of the port's two memory functions, and
+ * of the stores into range trees.
  */
 #include "helper.h"
 #include "internal.h"
+
+#include "object/page_cache.h"
 
 #define AT(page) ((uint64_t)(page)*PAGE)
 
@@ -173,7 +176,7 @@ struct mappings {
 static void
 mappings_create(struct mappings *mappings)
 {
-    struct aspen_config config = helper_config(8192);
+    struct aspen_config config = helper_config(32768);
 
     config.semantics = ASPEN_SEMANTICS_6_18;
     helper_create(&mappings->helper, &config);
@@ -267,6 +270,91 @@ test_memory_of_edits(void **state)
     mappings_destroy(&m);
 }
 
+/* ---- Pages that go below one lock -------------------------------------- */
+
+void __real_aspen_tree_store_reserved(struct aspen_tree *tree,
+                                      struct aspen_tree_reserve *reserve,
+                                      uint64_t first, uint64_t last,
+                                      void *entry);
+void __wrap_aspen_tree_store_reserved(struct aspen_tree *tree,
+                                      struct aspen_tree_reserve *reserve,
+                                      uint64_t first, uint64_t last,
+                                      void *entry);
+
+static struct {
+    struct aspen_tree *tree; /* NULL: nobody asks */
+    uint64_t stores;
+    uint64_t most; /* ranges that one of them erased */
+} erased;
+
+void
+__wrap_aspen_tree_store_reserved(struct aspen_tree *tree,
+                                 struct aspen_tree_reserve *reserve,
+                                 uint64_t first, uint64_t last, void *entry)
+{
+    uint64_t before = tree->count;
+
+    __real_aspen_tree_store_reserved(tree, reserve, first, last, entry);
+    if (tree != erased.tree)
+        return;
+    erased.stores++;
+    erased.most = aspen_max_u64(erased.most, before - tree->count);
+}
+
+/* How the pages of a mapping lie in its object. */
+static const struct {
+    const char *name;
+    uint64_t step;  /* pages from one to the next */
+    uint64_t count; /* of them */
+} layouts[] = {
+    {"all", 1, 20000},
+    {"every other", 2, 10000},
+    {"some, far apart", 1000003, 5000},
+    {"few", 3, 100},
+    {"none", 1, 0},
+};
+
+static void
+shrink(uint64_t step, uint64_t count, bool punches)
+{
+    struct mappings m;
+
+    mappings_create(&m);
+    struct aspen_object *object = helper_object(&m.helper, ASPEN_OBJECT_SHMEM,
+                                                step * count + 10, NULL, NULL);
+    for (uint64_t i = 0; i < count; i++) {
+        uint32_t frame;
+        assert_int_equal(aspen_object_get_page(object, 3 + i * step, &frame),
+                         0);
+        aspen_frame_put(m.helper.aspen, frame);
+    }
+    erased.tree = &object->pages;
+    erased.stores = 0;
+    erased.most = 0;
+    if (punches)
+        assert_int_equal(aspen_object_punch(object, 0, AT(step * count + 10)),
+                         0);
+    else
+        assert_int_equal(aspen_object_resize(object, PAGE), 0);
+    erased.tree = NULL;
+    assert_int_equal(object->pages.count, 0);
+    assert_in_range(erased.most, count ? 1 : 0, ASPEN_OBJECT_DROP_MAX);
+    assert_in_range(erased.stores, 0, count / ASPEN_OBJECT_DROP_MAX + 1);
+    aspen_object_put(object);
+    mappings_destroy(&m);
+}
+
+static void
+test_pages_below_one_lock(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < ASPEN_ARRAY_SIZE(layouts); i++) {
+        print_message("%s\n", layouts[i].name);
+        shrink(layouts[i].step, layouts[i].count, false);
+        shrink(layouts[i].step, layouts[i].count, true);
+    }
+}
+
 int
 main(void)
 {
@@ -275,6 +363,7 @@ main(void)
         cmocka_unit_test(test_flushes_without_memory),
         cmocka_unit_test(test_memory_of_moves),
         cmocka_unit_test(test_memory_of_edits),
+        cmocka_unit_test(test_pages_below_one_lock),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
