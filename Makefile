@@ -197,7 +197,8 @@ LDFLAGS_test_memory := -Wl,--wrap=aspen_port_memory_alloc \
 LDFLAGS_test_embedder := $(LDFLAGS_test_memory)
 LDFLAGS_test_at_once := -Wl,--wrap=aspen_port_rcu_defer
 LDFLAGS_test_bounds := -Wl,--wrap=aspen_port_memory_alloc \
-    -Wl,--wrap=aspen_port_memory_free -Wl,--wrap=aspen_tree_store_reserved
+    -Wl,--wrap=aspen_port_memory_free -Wl,--wrap=aspen_tree_store_reserved \
+    -Wl,--wrap=aspen_port_rcu_synchronise -Wl,--wrap=aspen_port_rcu_barrier
 LDFLAGS_test_posix_port := -Wl,--wrap=urcu_bp_synchronize_rcu
 
 # $(call unit_test,VARIANT,DIRECTORY,NAME,SOURCES)

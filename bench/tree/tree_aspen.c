@@ -132,7 +132,7 @@ subject_bytes(void)
 int
 main(int argc, char **argv)
 {
-    if (argc < 2 || aspen_tree_pool_init(&pool, NULL))
+    if (argc < 2 || aspen_tree_pool_init(&pool, NULL, 65536))
         return 2;
     measure_tree(strtoull(argv[1], NULL, 0), argc > 2 ? argv[2] : NULL);
     return 0;

@@ -18,6 +18,14 @@
 /* No processor translates more: sums of addresses and sizes stay sums. */
 #define CALL_LIMIT_MAX ((uint64_t)1 << 56)
 
+/* What may wait for a grace period takes an eighth of what the machine has, and
+ * no more than 16 MiB: 65,536 nodes of a tree. */
+static uint64_t
+dead_nodes_max(uint64_t frames)
+{
+    return aspen_min_u64(frames * 2, 65536);
+}
+
 /* One cache of the machine: where it is and how it is set up. */
 struct cache_plan {
     size_t cache; /* offset in struct aspen */
@@ -158,7 +166,8 @@ aspen_create(const struct aspen_config *config, struct aspen **out)
         goto undo_machine;
     aspen->config.ram = NULL; /* the caller's, and read */
     aspen->config.reserved = NULL;
-    error = aspen_tree_pool_init(&aspen->tree_pool, &aspen->failpoints);
+    error = aspen_tree_pool_init(&aspen->tree_pool, &aspen->failpoints,
+                                 dead_nodes_max(aspen->banks.ram_frames));
     if (error)
         goto undo_frames;
     error = caches_init(aspen);

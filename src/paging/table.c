@@ -18,7 +18,8 @@
  */
 #include "paging/table.h"
 
-#define TABLES_WAITING_MAX 1024
+/* Of the machine's frames so many may be tables that wait: one in eight. */
+#define WAITING_PART 8
 
 /* ---- Make and free ----------------------------------------------------- */
 
@@ -150,7 +151,8 @@ aspen_tables_waiting(const struct aspen *aspen)
 void
 aspen_tables_settle(struct aspen *aspen)
 {
-    if (aspen_tables_waiting(aspen) > TABLES_WAITING_MAX)
+    if (aspen_tables_waiting(aspen) >
+        aspen_load_relaxed(&aspen->banks.ram_frames) / WAITING_PART)
         aspen_port_rcu_barrier();
 }
 

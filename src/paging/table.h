@@ -121,10 +121,10 @@ void aspen_table_free_waiting(struct aspen *aspen, uint32_t list);
 uint64_t aspen_tables_waiting(const struct aspen *aspen);
 
 /*
- * Bound the tables that wait: with more than 1,024 (4 MiB) of them this waits
- * for their grace period. Whoever may have freed some calls it when its locks
- * are dropped, so that nobody waits for readers with it.
- * Context: may sleep; no lock is held.
+ * Bound the tables that wait: when they are more than an eighth of the
+ * machine's frames this waits for their grace period. Whoever may have freed
+ * some calls it when its locks are dropped, so that nobody waits for readers
+ * with it. Context: may sleep; no lock is held.
  */
 void aspen_tables_settle(struct aspen *aspen);
 

@@ -17,18 +17,15 @@
 #include "base/lock.h"
 #include "tree/pool.h"
 
-/*
- * So many dead nodes are worth a grace period. It is more than owners that
- * settle let gather: these free on their own CPU, where the nodes are still in
- * the cache.
- */
-#define BATCH_NODES (2 * ASPEN_TREE_WAITING_MAX)
+/* So many dead nodes are worth a grace period. */
+#define BATCH_NODES 512
 
 int
 aspen_tree_pool_init(struct aspen_tree_pool *pool,
-                     struct aspen_failpoints *failpoints)
+                     struct aspen_failpoints *failpoints, uint64_t waiting_max)
 {
     memset(pool, 0, sizeof(*pool));
+    pool->waiting_max = aspen_max_u64(waiting_max, BATCH_NODES);
     return aspen_cache_init(&pool->nodes, "tree_node", NODE_BYTES,
                             ASPEN_STEP_TREE_NODE, false, failpoints);
 }

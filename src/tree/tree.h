@@ -31,6 +31,7 @@ struct aspen_tree_pool {
     void *collecting; /* they wait for the next one */
     uint64_t collecting_nodes;
     uint64_t waiting_nodes; /* both, and what is being freed; atomic */
+    uint64_t waiting_max;   /* immutable: with more a writer waits */
     bool waiting_armed;
 };
 
@@ -83,8 +84,10 @@ struct aspen_tree_rehearsal {
     struct aspen_tree_reserve taken;
 };
 
+/* `waiting_max`: of dead nodes, a batch of 512 at least. 0 or -ASPEN_ENOMEM. */
 ASPEN_MUST_USE int aspen_tree_pool_init(struct aspen_tree_pool *pool,
-                                        struct aspen_failpoints *failpoints);
+                                        struct aspen_failpoints *failpoints,
+                                        uint64_t waiting_max);
 /* Every tree is destroyed, every grace period over (aspen_port_rcu_barrier). */
 void aspen_tree_pool_destroy(struct aspen_tree_pool *pool);
 /* Nodes in use by trees and reserves, without those that wait to be freed. */
@@ -92,20 +95,18 @@ uint64_t aspen_tree_pool_nodes(const struct aspen_tree_pool *pool);
 
 /*
  * Bound the number of dead nodes. A store never sleeps, so whoever stores calls
- * this when its locks are dropped. With more than ASPEN_TREE_WAITING_MAX dead
- * nodes it waits for a grace period and frees them.
+ * this when its locks are dropped. Grace periods follow one another without it;
+ * only where they take so long that more than waiting_max nodes are dead it
+ * waits for one and frees what is dead.
  *
  * Context: may sleep; outside RCU read sections, no spin lock is held.
  */
-#ifndef ASPEN_TREE_WAITING_MAX
-#define ASPEN_TREE_WAITING_MAX 512
-#endif
 void aspen_tree_pool_wait(struct aspen_tree_pool *pool);
 
 static inline void
 aspen_tree_pool_settle(struct aspen_tree_pool *pool)
 {
-    if (aspen_load_relaxed(&pool->waiting_nodes) > ASPEN_TREE_WAITING_MAX)
+    if (aspen_load_relaxed(&pool->waiting_nodes) > pool->waiting_max)
         aspen_tree_pool_wait(pool);
 }
 

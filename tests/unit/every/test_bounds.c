@@ -2,13 +2,16 @@
 /*
  * test_bounds.c - what a large call may take: counts and bounds, never times.
  *
- * The linker hands us the core's calls of the port's two memory functions, and
- * of the stores into range trees.
+ * The linker hands us the core's calls of the port's memory functions and of
+ * those that wait for grace periods, and the stores into range trees.
  */
 #include "helper.h"
 #include "internal.h"
 
 #include "object/page_cache.h"
+
+#include <pthread.h>
+#include <sched.h>
 
 #define AT(page) ((uint64_t)(page)*PAGE)
 
@@ -355,6 +358,139 @@ test_pages_below_one_lock(void **state)
     }
 }
 
+/* ---- Grace periods ----------------------------------------------------- */
+
+void __real_aspen_port_rcu_synchronise(void);
+void __real_aspen_port_rcu_barrier(void);
+void __wrap_aspen_port_rcu_synchronise(void);
+void __wrap_aspen_port_rcu_barrier(void);
+
+static struct {
+    struct aspen_mm *mm;
+    uint32_t reading;    /* atomic: somebody reads under RCU */
+    uint32_t enough;     /* atomic: and ends then */
+    uint64_t waits;      /* of the caller, for grace periods */
+    uint64_t most_nodes; /* dead ones that waited at such a moment */
+    uint64_t most_tables;
+} grace;
+
+/* Somebody waits: the mmap lock is free, and the reader goes on. */
+static void
+waiting(void)
+{
+    struct aspen *aspen;
+
+    if (!grace.mm)
+        return;
+    aspen = grace.mm->aspen;
+    grace.waits++;
+    grace.most_nodes = aspen_max_u64(
+        grace.most_nodes, aspen_load(&aspen->tree_pool.waiting_nodes));
+    grace.most_tables = aspen_max_u64(grace.most_tables,
+                                      aspen_load(&aspen->tables_waiting.count));
+    assert_true(aspen_port_write_trylock(&grace.mm->mmap_lock));
+    aspen_port_write_unlock(&grace.mm->mmap_lock);
+    aspen_store(&grace.enough, 1u);
+}
+
+void
+__wrap_aspen_port_rcu_synchronise(void)
+{
+    waiting();
+    __real_aspen_port_rcu_synchronise();
+}
+
+void
+__wrap_aspen_port_rcu_barrier(void)
+{
+    waiting();
+    __real_aspen_port_rcu_barrier();
+}
+
+static void *
+read_until_enough(void *unused)
+{
+    (void)unused;
+    aspen_port_rcu_read_lock();
+    aspen_store(&grace.reading, 1u);
+    while (!aspen_load(&grace.enough))
+        sched_yield();
+    aspen_port_rcu_read_unlock();
+    return NULL;
+}
+
+/* `calls` map and unmap beside a reader that stays, until somebody waits for
+ * the end of it or nobody has. */
+static void
+beside_reader(uint32_t frames, void (*calls)(void))
+{
+    struct aspen_config config = helper_config(frames);
+    struct helper helper;
+    pthread_t reader;
+
+    memset(&grace, 0, sizeof(grace));
+    helper_create(&helper, &config);
+    struct aspen_mm *mm = helper_mm(&helper);
+    assert_int_equal(pthread_create(&reader, NULL, read_until_enough, NULL), 0);
+    while (!aspen_load(&grace.reading))
+        sched_yield();
+    grace.mm = mm;
+    calls();
+    grace.mm = NULL;
+    aspen_store(&grace.enough, 1u);
+    pthread_join(reader, NULL);
+    print_message("%u waits; %u nodes, %u tables\n", (unsigned)grace.waits,
+                  (unsigned)grace.most_nodes, (unsigned)grace.most_tables);
+    aspen_mm_put(mm);
+    helper_destroy(&helper);
+}
+
+static void
+some_pairs(void)
+{
+    for (unsigned i = 0; i < 2000 && !grace.waits; i++) {
+        uint64_t address = helper_map(grace.mm, 0, 1 + i % 5, RW);
+        helper_unmap(grace.mm, address, 1 + i % 5);
+    }
+}
+
+static void
+some_tables(void)
+{
+    const uint64_t count = 600;
+
+    helper_map(grace.mm, AT(512), count * 512, RW | ASPEN_VM_NORESERVE);
+    for (uint64_t i = 1; i <= count; i++)
+        assert_int_equal(aspen_fault(grace.mm, AT(512 * i), ASPEN_ACCESS_WRITE),
+                         0);
+    helper_unmap(grace.mm, AT(512), count * 512);
+}
+
+/* While a grace period lasts nobody waits for it, but for memory. */
+static void
+test_nobody_waits(void **state)
+{
+    (void)state;
+    beside_reader(8192, some_pairs);
+    assert_int_equal(grace.waits, 0);
+    beside_reader(8192, some_tables);
+    assert_int_equal(grace.waits, 0);
+}
+
+/* What waits is bounded by the size of the machine; then a caller waits, who
+ * holds no mmap lock. */
+static void
+test_what_waits_is_bounded(void **state)
+{
+    (void)state;
+    beside_reader(256, some_pairs);
+    assert_int_equal(grace.waits, 1);
+    assert_in_range(grace.most_nodes, 512, 540);
+    beside_reader(2048, some_tables);
+    assert_int_equal(grace.waits, 1);
+    assert_in_range(grace.most_tables, 2048 / 8, 610);
+}
+
 int
 main(void)
 {
@@ -364,6 +500,8 @@ main(void)
         cmocka_unit_test(test_memory_of_moves),
         cmocka_unit_test(test_memory_of_edits),
         cmocka_unit_test(test_pages_below_one_lock),
+        cmocka_unit_test(test_nobody_waits),
+        cmocka_unit_test(test_what_waits_is_bounded),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -454,7 +454,7 @@ test_stack_growths_leave_few_nodes(void **state)
             most = waiting;
     }
     print_message("%llu dead nodes at most\n", (unsigned long long)most);
-    assert_true(most <= ASPEN_TREE_WAITING_MAX);
+    assert_true(most <= s->helper.aspen->tree_pool.waiting_max);
 }
 
 /* ---- Every step fails -------------------------------------------------- */

@@ -514,7 +514,7 @@ test_waiting_is_bounded(void **unused)
     aspen_store(&stop, 1u);
     pthread_join(reader, NULL);
     print_message("at most %lu tables waited\n", (unsigned long)most);
-    assert_true(most <= 1024);
+    assert_true(most <= 16384 / 8);
     space_destroy(mm);
 }
 

@@ -178,7 +178,7 @@ pool_setup(void **state)
 {
     (void)state;
     set_plan(ASPEN_FAIL_NEVER, 0);
-    return aspen_tree_pool_init(&pool, &failpoints);
+    return aspen_tree_pool_init(&pool, &failpoints, 0);
 }
 
 static int
