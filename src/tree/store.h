@@ -4,8 +4,8 @@
  * reserve.c, which puts nodes aside for it. Private to the tree; the owner's
  * lock is held.
  *
- * The short way, store_leaf.c, is for a range that stays inside one compact
- * leaf which can hold the result. It edits the slots in the leaf; in RCU mode
+ * The short way, store_leaf.c, is for a range that stays inside one leaf which
+ * can hold the result in its form. It edits the slots in the leaf; in RCU mode
  * it edits a copy, which takes the leaf's place with one store in the parent.
  *
  * The long way, rebuild.c, goes up level by level. At each level it lists the

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * tree/store_leaf.c - the short way to store: within one compact leaf.
+ * tree/store_leaf.c - the short way to store: within one leaf, in its form.
  *
  * The slots [from, to) of the leaf are replaced by what sticks out of them and
  * by what is put. Here `x` is stored over parts of two entries, from 1 to 3:
@@ -15,20 +15,49 @@
 #include "tree/pool.h"
 #include "tree/store.h"
 
-/* Slots [from, to) of a compact leaf are replaced by at most four. */
+/* Slots [from, to) of a leaf are replaced by at most four. Keys are the leaf's
+ * own: relative in a compact one, absolute in a wide one. */
 struct edit {
-    uint32_t key, second; /* where it puts, in the leaf's relative keys */
+    uint64_t key, second; /* where it puts */
     unsigned from, to;
     unsigned slots;
     struct {
-        uint32_t key;
-        uint32_t second;
+        uint64_t key;
+        uint64_t second;
         void *pointer;
     } slot[4];
 };
 
+static inline uint64_t
+own_key(node_tag leaf, unsigned slot)
+{
+    const struct node *node = node_of(leaf);
+    return is_wide(leaf) ? node->wide.key[slot] : node->compact.key[slot];
+}
+
+static inline uint64_t
+own_second(node_tag leaf, unsigned slot)
+{
+    const struct node *node = node_of(leaf);
+    return is_wide(leaf) ? node->wide.second[slot] : node->compact.second[slot];
+}
+
+/* A key that the leaf's own can say. */
+static inline uint64_t
+to_own(node_tag leaf, uint64_t key)
+{
+    return is_wide(leaf) ? key
+                         : (key - node_of(leaf)->base) >> unit_shift(leaf);
+}
+
+static inline unsigned
+capacity(node_tag leaf)
+{
+    return is_wide(leaf) ? WIDE_SLOTS : COMPACT_SLOTS;
+}
+
 static void
-edit_add(struct edit *edit, uint32_t key, uint32_t second, void *pointer)
+edit_add(struct edit *edit, uint64_t key, uint64_t second, void *pointer)
 {
     edit->slot[edit->slots].key = key;
     edit->slot[edit->slots].second = second;
@@ -36,84 +65,102 @@ edit_add(struct edit *edit, uint32_t key, uint32_t second, void *pointer)
     edit->slots++;
 }
 
-/* Whether a store can be written in the leaf's relative keys. */
-static bool
+/* Whether a store can be written in the leaf's own keys. */
+static inline bool
 put_fits(node_tag leaf, const struct put *put)
 {
     unsigned shift = unit_shift(leaf);
     uint64_t base = node_of(leaf)->base;
     uint64_t mask = ((uint64_t)1 << shift) - 1;
     uint64_t unaligned = (put->first - base) | (put->last + 1 - base);
+    if (aspen_unlikely(is_wide(leaf)))
+        return true;
     if (put->above)
         unaligned |= put->cut - base;
     return (put->first > base || !base) && (unaligned & mask) == 0 &&
            ((put->last - base) >> shift) < KEY_BEYOND;
 }
 
-/* Where a store of [first, last] goes in a compact leaf that it fits. */
 static inline void
-edit_find(struct edit *edit, node_tag leaf, uint64_t first, uint64_t last)
+find_compact(struct edit *edit, const struct node *node)
 {
-    const struct node *node = node_of(leaf);
     const struct compact_slots *slots = &node->compact;
-    unsigned shift = unit_shift(leaf);
-    uint32_t key = (uint32_t)((first - node->base) >> shift);
-    uint32_t second = (uint32_t)((last - node->base) >> shift);
+    uint32_t key = (uint32_t)edit->key;
+    uint32_t second = (uint32_t)edit->second;
     unsigned from = count_at_or_below(slots->key, key);
     from -= from && slots->second[from - 1] >= key;
     unsigned to = from; /* mostly near: nobody counts them all */
     while (to < COMPACT_SLOTS && slots->key[to] <= second)
         to++;
-    edit->key = key;
-    edit->second = second;
     edit->from = from;
     edit->to = to;
 }
 
+static void
+find_wide(struct edit *edit, const struct node *node)
+{
+    const struct wide_slots *slots = &node->wide;
+    unsigned from = wide_at_or_below(node, edit->key, 0);
+    from -= from && slots->second[from - 1] >= edit->key;
+    unsigned to = from;
+    while (to < node->base && slots->key[to] <= edit->second)
+        to++;
+    edit->from = from;
+    edit->to = to;
+}
+
+/* Where a store of [first, last], which it fits, goes in a leaf. */
+static inline void
+edit_find(struct edit *edit, node_tag leaf, uint64_t first, uint64_t last)
+{
+    edit->key = to_own(leaf, first);
+    edit->second = to_own(leaf, last);
+    if (aspen_unlikely(is_wide(leaf)))
+        find_wide(edit, node_of(leaf));
+    else
+        find_compact(edit, node_of(leaf));
+}
+
 /* Whether what is replaced sticks out below, above. */
 static inline bool
-sticks_out_below(const struct edit *edit, const struct compact_slots *slots)
+sticks_out_below(const struct edit *edit, node_tag leaf)
 {
-    return edit->from < edit->to && slots->key[edit->from] < edit->key;
+    return edit->from < edit->to && own_key(leaf, edit->from) < edit->key;
 }
 
 static inline bool
-sticks_out_above(const struct edit *edit, const struct compact_slots *slots)
+sticks_out_above(const struct edit *edit, node_tag leaf)
 {
-    return edit->from < edit->to && slots->second[edit->to - 1] > edit->second;
+    return edit->from < edit->to &&
+           own_second(leaf, edit->to - 1) > edit->second;
 }
 
-/* What a store into a compact leaf, which it fits, does to its slots. */
+/* What a store into a leaf, which it fits, does to its slots. */
 static void
 edit_plan(struct edit *edit, node_tag leaf, const struct put *put)
 {
-    const struct node *node = node_of(leaf);
-    const struct compact_slots *slots = &node->compact;
     edit_find(edit, leaf, put->first, put->last);
-    uint32_t key = edit->key, second = edit->second, entry_second = second;
+    uint64_t key = edit->key, second = edit->second, entry_second = second;
     edit->slots = 0;
-    if (sticks_out_below(edit, slots))
-        edit_add(edit, slots->key[edit->from], key - 1,
-                 slots->pointer[edit->from]);
+    if (sticks_out_below(edit, leaf))
+        edit_add(edit, own_key(leaf, edit->from), key - 1,
+                 *slot_pointer(leaf, edit->from));
     if (put->above)
-        entry_second =
-            (uint32_t)((put->cut - node->base) >> unit_shift(leaf)) - 1;
+        entry_second = to_own(leaf, put->cut) - 1;
     if (put->entry)
         edit_add(edit, key, entry_second, put->entry);
     if (put->above)
         edit_add(edit, entry_second + 1, second, put->above);
-    if (sticks_out_above(edit, slots))
-        edit_add(edit, second + 1, slots->second[edit->to - 1],
-                 slots->pointer[edit->to - 1]);
+    if (sticks_out_above(edit, leaf))
+        edit_add(edit, second + 1, own_second(leaf, edit->to - 1),
+                 *slot_pointer(leaf, edit->to - 1));
 }
 
 static void
-edit_apply(const struct edit *edit, struct node *node)
+apply_compact(const struct edit *edit, struct node *node, unsigned target,
+              unsigned tail)
 {
     struct compact_slots *slots = &node->compact;
-    unsigned count = node->info.count;
-    unsigned tail = count - edit->to;
-    unsigned target = edit->from + edit->slots;
     if (target != edit->to) {
         memmove(&slots->key[target], &slots->key[edit->to],
                 tail * sizeof(slots->key[0]));
@@ -123,15 +170,46 @@ edit_apply(const struct edit *edit, struct node *node)
                 tail * sizeof(slots->pointer[0]));
     }
     for (unsigned i = 0; i < edit->slots; i++) {
-        slots->key[edit->from + i] = edit->slot[i].key;
-        slots->second[edit->from + i] = edit->slot[i].second;
+        slots->key[edit->from + i] = (uint32_t)edit->slot[i].key;
+        slots->second[edit->from + i] = (uint32_t)edit->slot[i].second;
         slots->pointer[edit->from + i] = edit->slot[i].pointer;
     }
-    for (unsigned i = target + tail; i < count; i++) {
+    for (unsigned i = target + tail; i < node->info.count; i++) {
         slots->key[i] = KEY_NONE;
         slots->second[i] = KEY_NONE;
         slots->pointer[i] = NULL;
     }
+}
+
+static void
+apply_wide(const struct edit *edit, struct node *node, unsigned target,
+           unsigned tail)
+{
+    struct wide_slots *slots = &node->wide;
+    memmove(&slots->key[target], &slots->key[edit->to],
+            tail * sizeof(slots->key[0]));
+    memmove(&slots->second[target], &slots->second[edit->to],
+            tail * sizeof(slots->second[0]));
+    memmove(&slots->pointer[target], &slots->pointer[edit->to],
+            tail * sizeof(slots->pointer[0]));
+    for (unsigned i = 0; i < edit->slots; i++) {
+        slots->key[edit->from + i] = edit->slot[i].key;
+        slots->second[edit->from + i] = edit->slot[i].second;
+        slots->pointer[edit->from + i] = edit->slot[i].pointer;
+    }
+    node->base = target + tail;
+}
+
+static void
+edit_apply(const struct edit *edit, node_tag leaf)
+{
+    struct node *node = node_of(leaf);
+    unsigned tail = node->info.count - edit->to;
+    unsigned target = edit->from + edit->slots;
+    if (aspen_unlikely(is_wide(leaf)))
+        apply_wide(edit, node, target, tail);
+    else
+        apply_compact(edit, node, target, tail);
     node->info.count = target + tail;
 }
 
@@ -140,32 +218,29 @@ edit_apply(const struct edit *edit, struct node *node)
  * where the replaced slots left no gap.
  */
 static bool
-edit_keeps_gaps(const struct edit *edit, const struct node *node,
-                const void *entry)
+edit_keeps_gaps(const struct edit *edit, node_tag leaf, const void *entry)
 {
-    const struct compact_slots *slots = &node->compact;
     unsigned i = edit->from;
-    if (!entry || i == edit->to || slots->key[i] > edit->key)
+    if (!entry || i == edit->to || own_key(leaf, i) > edit->key)
         return false;
     for (; i + 1 < edit->to; i++)
-        if (slots->second[i] + 1 != slots->key[i + 1])
+        if (own_second(leaf, i) + 1 != own_key(leaf, i + 1))
             return false;
-    return slots->second[i] >= edit->second;
+    return own_second(leaf, i) >= edit->second;
 }
 
 /* Gaps after an edit of the path's leaf. */
 static void
-edit_gaps(const struct aspen_tree_path *path, uint32_t key_before,
-          uint32_t last_before)
+edit_gaps(const struct aspen_tree_path *path, uint64_t key_before,
+          uint64_t last_before)
 {
     node_tag leaf = path->at[0].node;
-    struct node *node = node_of(leaf);
-    if (node->compact.key[0] != key_before)
+    if (own_key(leaf, 0) != key_before)
         leaf_set_lead(leaf, slot_key(leaf, 0) - path_lead_start(path));
     if (path->height == 1)
         return;
     aspen_tree_gap_changed(path, 0, aspen_tree_leaf_gap(path));
-    if (node->compact.second[node->info.count - 1] != last_before)
+    if (own_second(leaf, node_of(leaf)->info.count - 1) != last_before)
         aspen_tree_last_key_changed(path);
 }
 
@@ -178,22 +253,22 @@ edit_commit(struct aspen_tree *tree, struct aspen_tree_reserve *reserve,
     node_tag leaf = path->at[0].node;
     struct node *node = node_of(leaf);
     uint32_t count = node->info.count;
-    uint32_t key_before = node->compact.key[0];
-    uint32_t last_before = node->compact.second[count - 1];
+    uint64_t key_before = own_key(leaf, 0);
+    uint64_t last_before = own_second(leaf, count - 1);
     if (tree->rcu) {
         struct node *copy = node_get(tree, reserve);
         if (!copy)
             return -ASPEN_ENOMEM;
         memcpy(copy, node, sizeof(*copy));
-        edit_apply(edit, copy);
         path->at[0].node = (node_tag)copy | (leaf & TAG_FORM);
+        edit_apply(edit, path->at[0].node);
         path_publish(tree, path, 0, path->at[0].node);
         struct node_chain dead = {NULL, NULL, 0};
         node_dispose(tree, &dead, node);
         aspen_tree_pool_retire(tree->pool, &dead);
         node = copy;
     } else {
-        edit_apply(edit, node);
+        edit_apply(edit, leaf);
     }
     tree->count += node->info.count;
     tree->count -= count;
@@ -212,7 +287,7 @@ aspen_tree_store_in_leaf(struct aspen_tree *tree,
     struct node *node = node_of(leaf);
     struct edit edit;
     *done = false;
-    if (is_wide(leaf) || !put_fits(leaf, put))
+    if (!put_fits(leaf, put))
         return 0;
     edit_plan(&edit, leaf, put);
     unsigned replaced = edit.to - edit.from;
@@ -221,18 +296,18 @@ aspen_tree_store_in_leaf(struct aspen_tree *tree,
         return 0;
     }
     if (put->entry && replaced == 1 && edit.slots == 1 &&
-        node->compact.key[edit.from] == edit.key &&
-        node->compact.second[edit.from] == edit.second) {
-        aspen_store(&node->compact.pointer[edit.from], put->entry);
+        own_key(leaf, edit.from) == edit.key &&
+        own_second(leaf, edit.from) == edit.second) {
+        aspen_store(slot_pointer(leaf, edit.from), put->entry);
         *done = true;
         return 0;
     }
     unsigned count = node->info.count + edit.slots - replaced;
-    if (count > COMPACT_SLOTS || !count ||
+    if (count > capacity(leaf) || !count ||
         (count < FILL_MINIMUM && edit.slots < replaced && path->height > 1))
         return 0;
     *done = true;
-    bool keeps_gaps = edit_keeps_gaps(&edit, node, put->entry);
+    bool keeps_gaps = edit_keeps_gaps(&edit, leaf, put->entry);
     return edit_commit(tree, reserve, path, &edit, keeps_gaps);
 }
 
@@ -242,12 +317,11 @@ aspen_tree_leaf_spared(node_tag leaf, uint64_t first, uint64_t last,
 {
     const struct put nothing = {.first = first, .last = last};
     struct edit edit;
-    if (is_wide(leaf) || !put_fits(leaf, &nothing))
+    if (!put_fits(leaf, &nothing))
         return false;
     edit_find(&edit, leaf, first, last);
-    const struct compact_slots *slots = &node_of(leaf)->compact;
     *stay = node_of(leaf)->info.count - (edit.to - edit.from);
-    *ends = (unsigned)sticks_out_below(&edit, slots) +
-            (unsigned)sticks_out_above(&edit, slots);
+    *ends = (unsigned)sticks_out_below(&edit, leaf) +
+            (unsigned)sticks_out_above(&edit, leaf);
     return true;
 }

@@ -491,6 +491,48 @@ test_what_waits_is_bounded(void **state)
     assert_in_range(grace.most_tables, 2048 / 8, 610);
 }
 
+/* ---- Mappings far apart ------------------------------------------------ */
+
+/* How many nodes of the tree a mapping takes, and its end, beside those. */
+static uint64_t
+nodes_beside(const uint64_t *pages, unsigned count)
+{
+    struct aspen_failpoint_plan plan = {.mode = ASPEN_FAIL_NEVER};
+    struct aspen_failpoint_counts counts;
+    struct mappings m;
+
+    mappings_create(&m);
+    for (unsigned i = 0; i < count; i++)
+        helper_map(m.mm, AT(pages[i]), 1, RW);
+    assert_int_equal(aspen_failpoints_set(m.helper.aspen, &plan), 0);
+    uint64_t address = helper_map(m.mm, 0, 16, ASPEN_VM_READ);
+    helper_unmap(m.mm, address, 16);
+    aspen_failpoints_read(m.helper.aspen, &counts);
+    assert_int_equal(aspen_failpoints_set(m.helper.aspen, NULL), 0);
+    mappings_destroy(&m);
+    return counts.by_step[ASPEN_STEP_TREE_NODE];
+}
+
+/* As a program has them: one node for each store, as beside near ones. */
+static void
+test_far_apart(void **state)
+{
+    static const uint64_t near[] = {0x7ffff0000, 0x7ffff0002, 0x7ffff0004,
+                                    0x7ffff0006, 0x7ffff0008};
+    static const uint64_t fixed[] = {0x400, 0x402, 0x600, 0x7ffff7f00,
+                                     0x7ffffffde};
+    static const uint64_t anywhere[] = {0x555555554, 0x555555556, 0x555555558,
+                                        0x55555555a, 0x55555557b, 0x7ffff7fd0,
+                                        0x7ffff7fd4, 0x7ffff7fd8, 0x7ffffffde};
+    (void)state;
+
+    assert_int_equal(nodes_beside(near, ASPEN_ARRAY_SIZE(near)), 2);
+    assert_int_equal(nodes_beside(fixed, ASPEN_ARRAY_SIZE(fixed)), 2);
+    assert_int_equal(nodes_beside(anywhere, ASPEN_ARRAY_SIZE(anywhere) - 1), 2);
+    /* Nearly full, it reserves for a second one; the store takes one. */
+    assert_in_range(nodes_beside(anywhere, ASPEN_ARRAY_SIZE(anywhere)), 2, 6);
+}
+
 int
 main(void)
 {
@@ -502,6 +544,7 @@ main(void)
         cmocka_unit_test(test_pages_below_one_lock),
         cmocka_unit_test(test_nobody_waits),
         cmocka_unit_test(test_what_waits_is_bounded),
+        cmocka_unit_test(test_far_apart),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
