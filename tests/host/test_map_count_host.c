@@ -2,15 +2,16 @@
 /*
  * Beside the host where the map count ends: the same random calls in a process
  * that has as many mappings as it may, but for a few, and in a space of Aspen
- * that is as near to its own limit. Both have to refuse the same calls. Skipped
- * where the host is no Linux 6.16 or later.
+ * that is as near to its own limit. Both have to refuse the same calls.
+ *
+ * The host's process does nothing else: in this one Aspen's memory and
+ * liburcu's thread would be mappings that come and go meanwhile.
  */
 #define _GNU_SOURCE
 #include "host/host.h"
 #include "helper.h"
 
 #include "space/vma.h"
-#include <malloc.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <sys/mman.h>
@@ -24,7 +25,7 @@
 #define LIMIT  64u /* Aspen's */
 #define CALLS  3000
 
-enum { MMAP, MUNMAP, MPROTECT, MADVISE, MREMAP, KINDS };
+enum { MMAP, MUNMAP, MPROTECT, MADVISE, MREMAP, KINDS, FILL = KINDS };
 static const char *const names[KINDS] = {"mmap", "munmap", "mprotect",
                                          "madvise", "mremap"};
 
@@ -34,6 +35,9 @@ struct pair {
     uint64_t random;
     unsigned calls[KINDS];
     unsigned refused[KINDS];
+    pid_t host; /* its process */
+    int calls_to;
+    int answers_from;
 };
 
 static uint64_t
@@ -48,21 +52,19 @@ host_address(uint64_t page)
     return (void *)(uintptr_t)(BASE + page * PAGE);
 }
 
-/* ---- Looking, without memory of one's own ------------------------------- */
+/* ---- Looking ------------------------------------------------------------ */
 
-static char text[1 << 16];
-
-/* Mappings of this process (the host counts no vsyscall), all or those of the
- * corner; these as "start-end access" into `out`. */
+/* Mappings of the host's process (the host counts no vsyscall), all or those of
+ * the corner; these as "start-end access" into `out`. */
 static unsigned
-host_count(bool corner, char *out, size_t room)
+host_count(const struct pair *p, bool corner, char *out, size_t room)
 {
-    FILE *maps = fopen("/proc/self/maps", "re");
     char line[512];
     unsigned count = 0;
 
+    snprintf(line, sizeof(line), "/proc/%d/maps", (int)p->host);
+    FILE *maps = fopen(line, "re");
     assert_non_null(maps);
-    setvbuf(maps, text, _IOFBF, sizeof(text));
     while (fgets(line, sizeof(line), maps)) {
         unsigned long long start, end;
         char access[5];
@@ -93,7 +95,7 @@ compare(struct pair *p)
     size_t used = 0;
 
     host[0] = aspen[0] = 0;
-    host_count(true, host, sizeof(host));
+    host_count(p, true, host, sizeof(host));
     for (struct aspen_vma *vma = aspen_vma_find(p->mm, 0);
          vma && vma->start < FILLER; vma = aspen_vma_find(p->mm, vma->end))
         used += (size_t)snprintf(
@@ -120,8 +122,24 @@ struct call {
 static const int host_access[] = {PROT_READ | PROT_WRITE, PROT_READ, PROT_NONE};
 static const uint64_t aspen_access[] = {RW, R, 0};
 
+/* Pages that are mappings of their own, from FILLER on. */
 static int
-host_call(const struct call *c)
+fill(uint64_t pages)
+{
+    char *at = (char *)(uintptr_t)FILLER;
+
+    if (mmap(at, pages * PAGE, PROT_NONE,
+             MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0) != at)
+        return -1;
+    for (uint64_t i = 1; i < pages; i += 2)
+        if (mprotect(at + i * PAGE, PAGE, PROT_READ) != 0)
+            return -1;
+    return 0;
+}
+
+/* In the host's process. */
+static int
+make_call(const struct call *c)
 {
     void *at = host_address(c->first);
     size_t bytes = c->count * PAGE;
@@ -142,12 +160,72 @@ host_call(const struct call *c)
     case MADVISE:
         error = madvise(at, bytes, c->choice ? MADV_DONTFORK : MADV_DOFORK);
         break;
+    case FILL:
+        error = fill(c->count);
+        break;
     default:
         error = mremap(at, c->old * PAGE, bytes,
                        c->choice ? MREMAP_MAYMOVE | MREMAP_FIXED : 0,
                        host_address(c->to)) == MAP_FAILED;
     }
     return error ? -errno : 0;
+}
+
+/* The host's process: it ends with the one that asks. */
+static void
+serve(int calls_from, int answers_to)
+{
+    struct call c;
+
+    while (read(calls_from, &c, sizeof(c)) == (ssize_t)sizeof(c)) {
+        int error = make_call(&c);
+        if (write(answers_to, &error, sizeof(error)) != (ssize_t)sizeof(error))
+            break;
+    }
+    _exit(0);
+}
+
+static void
+host_begin(struct pair *p)
+{
+    int calls[2], answers[2];
+
+    assert_int_equal(pipe2(calls, O_CLOEXEC), 0);
+    assert_int_equal(pipe2(answers, O_CLOEXEC), 0);
+    fflush(NULL);
+    p->host = fork();
+    assert_true(p->host >= 0);
+    if (p->host == 0) {
+        close(calls[1]);
+        close(answers[0]);
+        serve(calls[0], answers[1]);
+    }
+    close(calls[0]);
+    close(answers[1]);
+    p->calls_to = calls[1];
+    p->answers_from = answers[0];
+}
+
+static void
+host_end(struct pair *p)
+{
+    int status;
+
+    close(p->calls_to);
+    close(p->answers_from);
+    assert_int_equal(waitpid(p->host, &status, 0), p->host);
+    assert_int_equal(status, 0);
+}
+
+static int
+host_call(const struct pair *p, const struct call *c)
+{
+    int error;
+
+    assert_int_equal(write(p->calls_to, c, sizeof(*c)), sizeof(*c));
+    assert_int_equal(read(p->answers_from, &error, sizeof(error)),
+                     sizeof(error));
+    return error;
 }
 
 static int
@@ -211,7 +289,7 @@ start_afresh(struct pair *p)
                                  {.kind = MMAP, .count = PAGES}};
 
     for (unsigned i = 0; i < 2; i++) {
-        assert_int_equal(host_call(&calls[i]), 0);
+        assert_int_equal(host_call(p, &calls[i]), 0);
         assert_int_equal(aspen_call(p, &calls[i]), 0);
     }
 }
@@ -233,7 +311,7 @@ step(struct pair *p)
 
     if (c.kind != MMAP && c.kind != MUNMAP && !is_whole(p, c.first, c.old))
         return;
-    int host = host_call(&c);
+    int host = host_call(p, &c);
     int error = aspen_call(p, &c);
     if (host != error)
         fail_msg("%s %u of %llu + %llu (%llu) to %llu: %d, host %d",
@@ -262,28 +340,15 @@ host_limit(void)
     return limit;
 }
 
-/* Pages that are mappings of their own, from FILLER on. */
-static void
-fill_host(uint64_t pages)
-{
-    char *at = (char *)(uintptr_t)FILLER;
-
-    assert_ptr_equal(mmap(at, pages * PAGE, PROT_NONE,
-                          MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0),
-                     at);
-    for (uint64_t i = 1; i < pages; i += 2)
-        assert_int_equal(mprotect(at + i * PAGE, PAGE, PROT_READ), 0);
-}
-
 /* `left` more, and there are as many as there may be. */
 static void
 run(uint64_t seed, unsigned left, struct pair *p)
 {
     struct aspen_config config;
 
+    memset(p, 0, sizeof(*p));
     p->random = seed + left;
-    /* At the limit the host refuses the heap, too. */
-    assert_int_equal(mallopt(M_TOP_PAD, 4 << 20), 1);
+    host_begin(p);
     aspen_config_init(&config);
     (void)host_semantics(&config.semantics);
     config.map_count_max = LIMIT;
@@ -291,11 +356,17 @@ run(uint64_t seed, unsigned left, struct pair *p)
     p->mm = helper_mm(&p->helper);
     for (uint64_t i = 0; i < LIMIT - left; i++)
         helper_map(p->mm, FILLER + i * PAGE, 1, i % 2 ? R : 0);
-    fill_host(host_limit() - left - host_count(false, NULL, 0));
+    const struct call filling = {.kind = FILL,
+                                 .count = host_limit() - left -
+                                          host_count(p, false, NULL, 0)};
+    assert_int_equal(host_call(p, &filling), 0);
     start_afresh(p);
     for (unsigned i = 0; i < CALLS; i++)
         step(p);
     helper_assert_valid(&p->helper);
+    aspen_mm_put(p->mm);
+    helper_destroy(&p->helper);
+    host_end(p);
     if (left == 3)
         for (unsigned i = 0; i < KINDS; i++)
             assert_true(p->refused[i] > 0);
@@ -319,17 +390,8 @@ test_limit(void **state)
     if (!host_semantics(&semantics) || limit < 1000 || limit > 100000)
         unit_skip("not Linux 6.1 or later, or its max_map_count of %u", limit);
     for (unsigned left = 3; left <= 18; left += 3) {
-        int status;
-        fflush(NULL);
-        pid_t pid = fork();
-        assert_true(pid >= 0);
-        if (pid == 0) {
-            static struct pair pair;
-            run(seed, left, &pair);
-            _exit(0);
-        }
-        assert_int_equal(waitpid(pid, &status, 0), pid);
-        assert_int_equal(status, 0);
+        struct pair pair;
+        run(seed, left, &pair);
     }
 }
 

@@ -428,7 +428,8 @@ run_futex_key_get(struct every *e, const struct call *call)
 {
     struct aspen_futex_key key = {.offset_bytes = 0xee};
 
-    int error = aspen_futex_key_get(e->mm, AT(call->first), call->flags, &key);
+    int error = aspen_futex_key_get(e->mm, AT(call->first),
+                                    (unsigned)call->flags, &key);
     assert_true(!error || key.offset_bytes == 0xee);
     if (!error)
         aspen_futex_key_put(&key);

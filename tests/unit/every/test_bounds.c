@@ -195,14 +195,14 @@ mappings_destroy(struct mappings *mappings)
 }
 
 /* The call takes at most so many bytes for each mapping, at any moment, beyond
- * what was held before: `wanted` for what it leaves, the rest for itself. */
+ * what was held before. (None, if as many nodes were free as it takes.) */
 static void
 assert_bytes(const char *name, uint64_t before, uint64_t most)
 {
     uint64_t bytes = (aspen_load(&peak_bytes) - before) / MAPPINGS;
 
     print_message("%s: %u bytes a mapping\n", name, (unsigned)bytes);
-    assert_in_range(bytes, 1, most);
+    assert_in_range(bytes, 0, most);
 }
 
 static uint64_t
@@ -210,6 +210,7 @@ begin_counting(void)
 {
     uint64_t held = aspen_load(&held_bytes);
 
+    assert_true(held > 0);
     aspen_store(&peak_bytes, held);
     return held;
 }
