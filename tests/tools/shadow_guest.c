@@ -106,6 +106,10 @@ killed_maker(void)
                     _exit(0);
         }
         usleep(2000 + 37 * i);
+        /* Of processes that end there may be too many for a moment; -1 would
+         * be everybody. */
+        if (maker < 0)
+            continue;
         kill(maker, SIGKILL);
         waitpid(maker, NULL, 0);
     }
