@@ -125,6 +125,8 @@ uncount_both(struct aspen_mm *mm, const uint32_t *frames, uint64_t pages,
 {
     struct aspen *aspen = mm->aspen;
 
+    if (pages > aspen_load(&mm->pinned_pages))
+        return -ASPEN_EINVAL;
     uint64_t done = aspen_frames_uncount_pins(aspen, frames, pages);
     int error =
         done < pages ? -ASPEN_EINVAL : uncount_pins_there(mm, pages, last);

@@ -38,16 +38,29 @@ uncount(uint32_t *pins)
     return true;
 }
 
+static bool
+are_pinned(struct aspen *aspen, const uint32_t *frames, uint64_t count)
+{
+    uint64_t i = 0;
+
+    while (i < count && aspen_frame_exists(aspen, frames[i]) &&
+           aspen_frame_pins(aspen, aspen_frame_head(aspen, frames[i])) > 0)
+        i++;
+    return i == count;
+}
+
 uint64_t
 aspen_frames_uncount_pins(struct aspen *aspen, const uint32_t *frames,
                           uint64_t count)
 {
-    bool pins = aspen_load(&aspen->banks.pins);
     uint64_t done = 0;
 
-    while (
-        pins && done < count && aspen_frame_exists(aspen, frames[done]) &&
-        uncount(aspen_bank_pins(aspen, aspen_frame_head(aspen, frames[done]))))
+    /* A look before: what others have pinned is not to be without pins, until
+     * a recount, because the next frame has none. */
+    if (!are_pinned(aspen, frames, count))
+        return 0;
+    while (done < count && uncount(aspen_bank_pins(
+                               aspen, aspen_frame_head(aspen, frames[done]))))
         done++;
     return done;
 }

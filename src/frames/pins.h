@@ -44,9 +44,10 @@ void aspen_frame_pin(struct aspen *aspen, uint32_t frame);
 
 /*
  * Giving back: first the pins are counted down, as far as there are any, then
- * the references go. uncount answers how many it did, from the first on; less
- * than all at a number that is no frame, or a frame that has no pin left.
- * recount takes that back: nobody has put the references meanwhile.
+ * the references go. uncount answers how many it did, from the first on: none
+ * if there is a number that is no frame, or a frame without pins; less than all
+ * if a frame comes more often than it is pinned. recount takes that back:
+ * nobody has put the references meanwhile.
  */
 uint64_t aspen_frames_uncount_pins(struct aspen *aspen, const uint32_t *frames,
                                    uint64_t count);

@@ -22,6 +22,7 @@ struct scene {
     uint32_t huge;          /* with_huge: pinned from the beginning */
     unsigned flags;         /* of the pin */
     bool unpin;             /* pinned at first, and given back */
+    bool wrong;             /* or nearly: with more than is pinned */
     bool with_child;        /* from the beginning */
     bool with_huge;         /* a huge page is pinned as well */
     uint64_t fail_at;
@@ -136,6 +137,13 @@ pin_task(void *unused)
     uint32_t frame;
 
     (void)unused;
+    if (scene.wrong) {
+        const uint32_t frames[] = {scene.frame,
+                                   scene.with_huge ? FRAMES - 1 : scene.frame};
+        if (aspen_unpin(scene.parent, frames, 2, 0) != -ASPEN_EINVAL)
+            sim_fail("what is not pinned was given back");
+        return;
+    }
     if (scene.unpin) {
         frame = scene.frame;
         scene.frame = ASPEN_NO_FRAME;
@@ -158,6 +166,16 @@ fork_task(void *unused)
     must_or_planned(error);
     if (!error)
         scene.child = child;
+}
+
+static void
+unpin_task(void *unused)
+{
+    uint32_t frame = scene.frame;
+
+    (void)unused;
+    scene.frame = ASPEN_NO_FRAME;
+    must(aspen_unpin(scene.parent, &frame, 1, 0));
 }
 
 static void
@@ -251,6 +269,28 @@ test_huge(void **state)
     scene.with_huge = false;
 }
 
+/* Who gives back what is not pinned takes nobody's pin, not for a moment. */
+static void
+test_wrong(void **state)
+{
+    struct sim_program fork = {setup, {pin_task, fork_task}, 2, check, NULL};
+    struct sim_program unpin = {setup, {pin_task, unpin_task}, 2, check, NULL};
+
+    (void)state;
+    scene.unpin = true;
+    scene.wrong = true;
+    scene.with_child = false;
+    scene.fail_at = 0;
+    /* More than the space has, or a frame that is not pinned. */
+    for (unsigned i = 0; i < 2; i++) {
+        scene.with_huge = i;
+        explore_holds("a wrong unpin beside a fork", &fork, MOST);
+        explore_holds("a wrong unpin beside an unpin", &unpin, MOST);
+    }
+    scene.with_huge = false;
+    scene.wrong = false;
+}
+
 static void
 test_write(void **state)
 {
@@ -276,9 +316,9 @@ int
 main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_fork),       cmocka_unit_test(test_huge),
-        cmocka_unit_test(test_write),      cmocka_unit_test(test_child_write),
-        cmocka_unit_test(test_child_exit),
+        cmocka_unit_test(test_fork),        cmocka_unit_test(test_huge),
+        cmocka_unit_test(test_wrong),       cmocka_unit_test(test_write),
+        cmocka_unit_test(test_child_write), cmocka_unit_test(test_child_exit),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
