@@ -39,10 +39,15 @@ drop_page(struct drop *drop, uint64_t offset, uint32_t frame)
     if (!aspen_object_is_page_idle(object, frame))
         return 0;
     int error = aspen_tree_reserve(&object->pages, &drop->reserve, 1);
-    if (!error)
-        drop->dropped +=
-            aspen_object_drop_page(object, &drop->reserve, offset, frame);
-    return error;
+    if (error)
+        return error;
+    /* Whoever reads a page now may enter it when what he has read is old. Only
+     * where one goes: else who drops nothing, again and again, makes him read
+     * without end. */
+    aspen_fetch_add(&object->change_count, 1);
+    drop->dropped +=
+        aspen_object_drop_page(object, &drop->reserve, offset, frame);
+    return 0;
 }
 
 /* The size lock is held for writing. */
@@ -54,8 +59,6 @@ drop_batch(struct drop *drop)
     uint32_t frame;
     int error = 0;
 
-    /* Whoever reads a page now may enter it when what he has read is old. */
-    aspen_fetch_add(&object->change_count, 1);
     for (unsigned i = 0; !error && i < BATCH_PAGES; i++) {
         if (drop->next >= drop->end ||
             aspen_object_next_page(object, &drop->next, drop->end - 1, &pages,

@@ -183,6 +183,52 @@ test_others(void **state)
     helper_space_destroy(&s);
 }
 
+/* What a slow read finds done meanwhile, by another task: it drops what is not
+ * there, or a page. */
+struct slow {
+    struct aspen_object *object;
+    uint64_t offset; /* of the page that the other drops */
+    unsigned reads;
+};
+
+static int
+slow_read(void *context, uint64_t offset_bytes, void *page)
+{
+    struct slow *slow = context;
+
+    if (++slow->reads < 9)
+        drop(slow->object, slow->offset, PAGE);
+    return helper_pager_read(NULL, offset_bytes, page);
+}
+
+/* Who drops nothing holds up nobody, however often; what was read while a page
+ * went is read again. */
+static void
+test_beside_a_read(void **state)
+{
+    (void)state;
+    static const struct aspen_pager_ops slow_pager = {.read = slow_read};
+    struct helper_space s;
+    struct slow slow = {.reads = 9};
+    uint8_t byte;
+    uint64_t done;
+
+    helper_space_create(&s, NULL);
+    slow.object =
+        helper_object(&s.helper, ASPEN_OBJECT_FILE, PAGES, &slow_pager, &slow);
+    assert_int_equal(aspen_object_read(slow.object, 0, &byte, 1, &done), 0);
+    for (unsigned i = 0; i < 2; i++) {
+        slow.offset = (uint64_t)(1 - i) * 8 * PAGE; /* nothing, then page 0 */
+        slow.reads = 0;
+        assert_int_equal(
+            aspen_object_read(slow.object, (1 + i) * PAGE, &byte, 1, &done), 0);
+        assert_int_equal(slow.reads, 1 + i);
+        assert_int_equal(cached(slow.object), i ? 1u << 1 | 1u << 2 : 3);
+    }
+    aspen_object_put(slow.object);
+    helper_space_destroy(&s);
+}
+
 /* A file that is read from end to end through fewer frames than it has pages:
  * what the call is for. */
 static void
@@ -282,6 +328,7 @@ main(void)
         cmocka_unit_test(test_ranges),
         cmocka_unit_test(test_stays),
         cmocka_unit_test(test_others),
+        cmocka_unit_test(test_beside_a_read),
         cmocka_unit_test(test_through_few_frames),
         cmocka_unit_test(test_every_step),
     };
