@@ -219,8 +219,7 @@ struct aspen_bank {
 };
 
 struct aspen_section { /* all atomic */
-    uintptr_t frames;  /* where frame 0 would be in its bank's table */
-    uintptr_t chunks;  /* and chunk 0 */
+    uintptr_t chunks;  /* where chunk 0 would be among its bank's */
     struct aspen_bank *bank;
 };
 
@@ -229,6 +228,11 @@ struct aspen_banks {
     uint32_t section_count;          /* immutable */
     uint64_t end;                    /* immutable: of all numbers */
     struct aspen_section *sections;  /* immutable pointer */
+    uintptr_t *tables;               /* immutable pointer; for each section:
+                                        where frame 0 would be in its bank's
+                                        table, which is asked for often */
+    uintptr_t largest;               /* atomic: the same of the largest bank */
+    uint32_t largest_count;          /* its frames; lock */
     struct aspen_bank *first;        /* atomic; the lowest */
     uint64_t ram_frames;             /* atomic: RAM that is not reserved */
     uint64_t table_frames;           /* atomic: of all banks */

@@ -102,18 +102,22 @@ bank_publish(struct aspen *aspen, struct aspen_bank *bank)
     struct aspen_banks *banks = &aspen->banks;
     struct aspen_bank **place = &banks->first;
     uint32_t last = bank->first + (bank->count - 1);
+    uintptr_t table = (uintptr_t)bank->frames -
+                      (uintptr_t)bank->first * sizeof(*bank->frames);
 
     for (uint32_t i = bank->first >> ASPEN_SECTION_ORDER;
          i <= last >> ASPEN_SECTION_ORDER; i++) {
         struct aspen_section *section = &banks->sections[i];
-        aspen_store_relaxed(&section->frames,
-                            (uintptr_t)bank->frames -
-                                (uintptr_t)bank->first * sizeof(*bank->frames));
+        aspen_store_relaxed(&banks->tables[i], table);
         aspen_store_relaxed(&section->chunks,
                             (uintptr_t)bank->chunks -
                                 (uintptr_t)(bank->first / ASPEN_CHUNK_FRAMES) *
                                     sizeof(*bank->chunks));
         aspen_store(&section->bank, bank);
+    }
+    if (bank->count > banks->largest_count) {
+        banks->largest_count = bank->count;
+        aspen_store_relaxed(&banks->largest, table);
     }
     while (*place && (*place)->first < bank->first)
         place = &(*place)->next;
@@ -127,7 +131,8 @@ bank_publish(struct aspen *aspen, struct aspen_bank *bank)
 static size_t
 sections_bytes(const struct aspen_banks *banks)
 {
-    return banks->section_count * sizeof(*banks->sections);
+    return banks->section_count *
+           (sizeof(*banks->sections) + sizeof(*banks->tables));
 }
 
 int
@@ -144,6 +149,7 @@ aspen_banks_init(struct aspen *aspen)
     banks->sections = aspen_port_memory_alloc(sections_bytes(banks));
     if (!banks->sections)
         return -ASPEN_ENOMEM;
+    banks->tables = (void *)(banks->sections + banks->section_count);
     while (aspen_ram_bank(config, run.end, &run)) {
         struct aspen_bank *bank = bank_create(aspen, run);
         if (!bank)

@@ -44,26 +44,20 @@ aspen_frame_exists(const struct aspen *aspen, uint64_t number)
 static inline struct aspen_frame *
 aspen_frame_at(const struct aspen *aspen, uint32_t frame)
 {
-    const struct aspen_section *section =
-        &aspen->banks.sections[frame >> ASPEN_SECTION_ORDER];
+    const uintptr_t *table = &aspen->banks.tables[frame >> ASPEN_SECTION_ORDER];
 
     ASPEN_ASSERT_TEST(aspen_frame_exists(aspen, frame));
-    return (void *)(aspen_load_settled_relaxed(&section->frames) +
+    return (void *)(aspen_load_settled_relaxed(table) +
                     (uintptr_t)frame * sizeof(struct aspen_frame));
 }
 
-/* Any number: where its entry of the frame table is, if there is one, for a
- * prefetch alone. */
+/* Any number: where its entry of the frame table is if it is of the largest
+ * bank, for a prefetch alone. */
 static inline const void *
 aspen_frame_ahead(const struct aspen *aspen, uint64_t number)
 {
-    uint64_t section = number >> ASPEN_SECTION_ORDER;
-    uintptr_t table =
-        section < aspen->banks.section_count
-            ? aspen_load_settled_relaxed(&aspen->banks.sections[section].frames)
-            : 0;
-
-    return (void *)(table + (uintptr_t)number * sizeof(struct aspen_frame));
+    return (void *)(aspen_load_settled_relaxed(&aspen->banks.largest) +
+                    (uintptr_t)number * sizeof(struct aspen_frame));
 }
 
 /* NULL: this is no entry of the frame table. */

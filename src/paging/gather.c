@@ -212,5 +212,6 @@ aspen_gather_end(struct aspen_gather *gather)
     gather_free_tables(gather);
     if (!gather->quiet)
         aspen_tlb_pending_end(gather->mm);
-    aspen_cache_free(&gather->mm->aspen->gather_cache, gather->spare);
+    if (gather->spare)
+        aspen_cache_free(&gather->mm->aspen->gather_cache, gather->spare);
 }

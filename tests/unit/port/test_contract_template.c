@@ -3,6 +3,7 @@
  * The contract of contract.h, on the template port: what it has itself, and
  * what a host has to bring as simply as it can be brought, in threads.
  */
+#undef ASPEN_PORT_MMU_WRITES_ENTRIES /* the template's own choice */
 #include "../../../ports/template/aspen_port.h"
 
 /* Its locks spin, however long their holder does not run. */
