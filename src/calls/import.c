@@ -437,12 +437,14 @@ count_added(struct import *import)
 /* Store entries side by side until one is there already; how many. */
 static unsigned
 store_entries(struct import *import, const struct aspen_slot *slot,
-              const uint64_t *entries, unsigned count)
+              uint64_t address, const uint64_t *entries, unsigned count)
 {
+    uint64_t bytes = count * aspen_entry_span(slot->level);
     unsigned i;
 
     aspen_table_own(import->aspen, slot->table);
     aspen_table_lock(import->aspen, slot->table, ASPEN_LOCK_TABLE);
+    aspen_tlb_settle_range(import->mm, address, address + bytes);
     for (i = 0; i < count && !aspen_load_relaxed(&slot->entry[i]); i++) {
         count_entry(import, entries[i]);
         aspen_store(&slot->entry[i], entries[i]);
@@ -454,15 +456,15 @@ store_entries(struct import *import, const struct aspen_slot *slot,
 
 /* An object that is being cut finds all huge leaves before it begins. */
 static unsigned
-store(struct import *import, const struct aspen_slot *slot,
+store(struct import *import, const struct aspen_slot *slot, uint64_t address,
       const uint64_t *entries, unsigned count)
 {
     struct aspen_object *object = import->vma->object;
 
     if (!object || import->pages->level == 0)
-        return store_entries(import, slot, entries, count);
+        return store_entries(import, slot, address, entries, count);
     aspen_read_lock(&object->size_lock, ASPEN_LOCK_OBJECT_SIZE);
-    unsigned stored = store_entries(import, slot, entries, count);
+    unsigned stored = store_entries(import, slot, address, entries, count);
     aspen_read_unlock(&object->size_lock);
     return stored;
 }
@@ -472,10 +474,11 @@ static int
 import_batch(struct import *import, unsigned count, uint64_t *done)
 {
     uint64_t entries[BATCH_ENTRIES];
+    uint64_t address = address_of(import, *done);
     struct aspen_slot slot;
     unsigned made = 0;
 
-    int error = aspen_table_walk_alloc(import->mm, address_of(import, *done),
+    int error = aspen_table_walk_alloc(import->mm, address,
                                        import->pages->level, &slot);
     if (error)
         return error;
@@ -485,7 +488,7 @@ import_batch(struct import *import, unsigned count, uint64_t *done)
             break;
         made++;
     }
-    unsigned stored = store(import, &slot, entries, made);
+    unsigned stored = store(import, &slot, address, entries, made);
     for (unsigned i = stored; i < made; i++)
         give_back(import, entries[i]);
     *done += stored;

@@ -197,14 +197,20 @@ aspen_tlb_pending(const struct aspen_mm *mm, uint32_t own)
     return aspen_load(&mm->tlb_pending) > own;
 }
 
-/* Before a page is put where an entry is empty, under the table's lock: no
+/* Before pages are put where entries are empty, under the table's lock: no
  * processor goes on reading what stood there once others write to what stands
  * there now. */
 static inline void
-aspen_tlb_settle(struct aspen_mm *mm, uint64_t address)
+aspen_tlb_settle_range(struct aspen_mm *mm, uint64_t start, uint64_t end)
 {
     if (aspen_unlikely(aspen_tlb_pending(mm, 0)))
-        aspen_tlb_flush(mm, address, address + ASPEN_PAGE_SIZE, false);
+        aspen_tlb_flush(mm, start, end, false);
+}
+
+static inline void
+aspen_tlb_settle(struct aspen_mm *mm, uint64_t address)
+{
+    aspen_tlb_settle_range(mm, address, address + ASPEN_PAGE_SIZE);
 }
 
 #endif

@@ -9,6 +9,7 @@
 #include "space/vma.h"
 #include "paging/table.h"
 #include "machine/swap_map.h"
+#include <aspen_posix.h>
 
 static uint64_t
 entry_at(struct aspen_mm *mm, uint64_t address, unsigned *level)
@@ -276,6 +277,53 @@ anonymous_pages_are_exclusive_and_clear(void **state)
     assert_int_equal(helper_counters(mm).anon_pages, count);
     assert_int_equal(helper_counters(mm).page_tables,
                      6); /* 4 last, 1 + 1 above */
+    aspen_mm_put(mm);
+    helper_machine_destroy(aspen);
+}
+
+/* What somebody has flushed last. */
+struct flushed {
+    uint64_t start, end;
+};
+
+static void
+note_flush(void *context, uint32_t root, uint64_t start, uint64_t end,
+           bool tables)
+{
+    (void)root, (void)tables;
+    *(struct flushed *)context = (struct flushed){start, end};
+}
+
+/* A processor may still have what stood there: somebody has taken it away, as
+ * who unmaps an object's pages does without the mmap lock, and has not flushed
+ * yet. */
+static void
+what_stood_there_is_flushed(void **state)
+{
+    struct aspen *aspen = helper_machine(2048);
+    struct aspen_mm *mm = helper_new_mm(aspen);
+    struct aspen_import_pages huge = {
+        .address = 2 * MIB, .count = 1, .level = 1, .kind = ASPEN_IMPORT_ANON};
+    struct flushed flushed = {0};
+    uint64_t done;
+    (void)state;
+
+    assert_int_equal(aspen_mm_activate(mm, 0), 0);
+    helper_import(mm, MIB, 3 * MIB / PAGE, MAY_RW, NULL, 0);
+    aspen_posix_observe_tlb(note_flush, &flushed);
+    assert_int_equal(helper_import_pages(mm, MIB, 1, ASPEN_IMPORT_ANON, 0), 0);
+    assert_int_equal(flushed.end, 0);
+    aspen_tlb_pending_begin(mm);
+    assert_int_equal(
+        helper_import_pages(mm, MIB + 8 * PAGE, 3, ASPEN_IMPORT_ANON, 0), 0);
+    assert_int_equal(flushed.start, MIB + 8 * PAGE);
+    assert_int_equal(flushed.end, MIB + 11 * PAGE);
+    assert_int_equal(aspen_import_pages(mm, &huge, &done), 0);
+    assert_int_equal(flushed.start, 2 * MIB);
+    assert_int_equal(flushed.end, 4 * MIB);
+    aspen_tlb_pending_end(mm);
+    aspen_posix_observe_tlb(NULL, NULL);
+    assert_int_equal(aspen_mm_deactivate(mm, 0), 0);
     aspen_mm_put(mm);
     helper_machine_destroy(aspen);
 }
@@ -614,6 +662,7 @@ main(void)
         cmocka_unit_test(a_part_of_a_huge_page_is_refused),
         cmocka_unit_test(an_object_may_refuse),
         cmocka_unit_test(anonymous_pages_are_exclusive_and_clear),
+        cmocka_unit_test(what_stood_there_is_flushed),
         cmocka_unit_test(every_kind_has_its_entry),
         cmocka_unit_test(huge_leaves_of_both_levels),
         cmocka_unit_test(pages_that_do_not_fit_are_refused),
