@@ -16,7 +16,9 @@
  *     full          full     filling          empty, for the next table
  *
  * What waits is at most a quarter of the machine's frames, and never more than
- * 61,568 (240 MiB), so that a gigabyte goes with five flushes.
+ * 61,568 (240 MiB), so that a gigabyte goes with five flushes. That is of one
+ * gather; several calls have one each. A huge page counts as one frame, so all
+ * huge pages of a machine may wait.
  *
  * `quiet` says that nobody runs in the space and no walker can reach its tables
  * (exit, recovery). Then frames are freed as they come, and tables after the
