@@ -77,23 +77,27 @@ space_of(const struct aspen_mm *mm)
     return NULL;
 }
 
+/* Other threads load its entries into that CPU's TLB as soon as it is among the
+ * spaces: by then the CPU is told of flushes. */
 static void
 watch(struct aspen_mm *mm)
 {
     if (mm->aspen != beside.aspen)
         return;
+    unsigned cpu = 1 + mm->id % (MMU_CPUS - 1);
+    (void)!aspen_mm_activate(mm, cpu);
     aspen_port_spin_lock(&beside.lock);
     struct space *space = space_of(NULL);
     if (space) {
         if (space == &beside.spaces[beside.used])
             beside.used++;
         space->root = mm->root;
-        space->cpu = 1 + mm->id % (MMU_CPUS - 1);
+        space->cpu = cpu;
         space->mm = mm;
     }
     aspen_port_spin_unlock(&beside.lock);
-    if (space)
-        (void)!aspen_mm_activate(mm, space->cpu);
+    if (!space)
+        (void)!aspen_mm_deactivate(mm, cpu);
 }
 
 /* The space is gone; nothing of it may be cached any more. What is newer is
