@@ -49,6 +49,7 @@ LINUX_CALLS := tools/aspen/host/linux_calls.c
 UNIT_EXTRA_test_host := $(HOST)
 UNIT_EXTRA_test_areas := $(TOOL_SNAPSHOT) \
     $(addprefix tools/aspen/snapshot/,smaps.c areas.c)
+UNIT_EXTRA_test_changed := $(UNIT_EXTRA_test_areas) tools/aspen/shadow/changed.c
 UNIT_EXTRA_test_plan := tools/aspen/rehearse/plan.c
 UNIT_EXTRA_test_advise_host := $(HOST) $(REFUSED)
 UNIT_EXTRA_test_copy_host := $(HOST) $(REFUSED)

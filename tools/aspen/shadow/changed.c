@@ -4,7 +4,8 @@
  * last, and those compared alone: with many mappings to look at all of them
  * after every few calls would take longer than the calls.
  *
- * Called by call.c and compare.c. tests/tools/shadow.sh breaks first.
+ * Called by call.c and compare.c. tests/unit/tools/test_changed.c breaks
+ * first.
  */
 #define _GNU_SOURCE
 #include "shadow/session.h"
