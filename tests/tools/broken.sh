@@ -157,6 +157,7 @@ if [ $status -eq 2 ] || ! printf '%s\n' 6.1 "$(uname -r)" | sort -CV; then
 else
     shadow answers 'Aspen answers -EACCES' -- true
     shadow granted 'Aspen answers 0x0' -- "$guest" half
+    shadow half 'Aspen has changed something' -- "$guest" half
     ASPEN_BROKEN=place "$broken" shadow -- true >"$work/out" 2>&1
     check shadow-place grep -q '^elsewhere, first: mmap' "$work/out"
     shadow mappings 'after calls: kernel' --every 1 -- true

@@ -345,8 +345,6 @@ is_at_map_limit(struct shadow_session *session, struct guest_task *task,
 static bool
 may_be_half_done(const struct guest_call *call)
 {
-    if (!linux_is_error(call->answer))
-        return false;
     switch (call->call.number) {
     case SYS_mmap:
         return call->call.arguments[3] & MAP_FIXED;
@@ -364,9 +362,37 @@ may_be_half_done(const struct guest_call *call)
     }
 }
 
+/* Refused by the kernel, and Aspen either makes it as a whole or not at all. */
+static bool
+is_refused_whole(const struct guest_call *call)
+{
+    return linux_is_error(call->answer) && call->call.number != SYS_madvise &&
+           call->call.number != SYS_mlock && call->call.number != SYS_mlock2;
+}
+
+/* Both have refused; `before`: what Aspen's space was. */
+static int
+compare_refused(struct shadow_session *session, struct guest_task *task,
+                uint64_t before)
+{
+    const struct guest_call *call = &task->call;
+    struct aspen_mm *mm = shadow_space_of(task->space)->mm;
+    char text[256];
+
+    if (is_refused_whole(call) &&
+        aspen_hash_mm(mm, ASPEN_HASH_SEMANTIC) != before) {
+        shadow_process_of(task->process)->counts.answers_differ++;
+        shadow_call_text(call, text, sizeof(text));
+        shadow_tell(session, "process %d: %s, Aspen has changed something",
+                    (int)task->process->pid, text);
+        return shadow_space_again(session, task);
+    }
+    return may_be_half_done(call) ? shadow_compare_refused(session, task) : 0;
+}
+
 static int
 compare_answer(struct shadow_session *session, struct guest_task *task,
-               int64_t answer)
+               int64_t answer, uint64_t before)
 {
     struct guest_call *call = &task->call;
 
@@ -377,7 +403,7 @@ compare_answer(struct shadow_session *session, struct guest_task *task,
     if (!linux_is_error(answer) && was_picked(call))
         return compare_place(session, task, answer);
     if (answer == call->answer)
-        return may_be_half_done(call) ? shadow_compare_refused(session, task)
+        return linux_is_error(answer) ? compare_refused(session, task, before)
                                       : 0;
     /* The vector is the guest's memory, which Aspen does not have. */
     if (call->call.number == SYS_mincore && call->answer == -EFAULT)
@@ -445,6 +471,7 @@ leave_modelled(struct shadow_session *session, struct guest_task *task)
 {
     struct shadow_space *space = shadow_space_of(task->space);
     const struct guest_call *call = &task->call;
+    uint64_t before = 0;
     int64_t answer;
 
     if (shadow_space_limits(space, task->tid))
@@ -454,8 +481,10 @@ leave_modelled(struct shadow_session *session, struct guest_task *task)
         shadow_space_privileges(space, task->tid);
     if (is_denied(task) || is_of_segment(task))
         return leave_unmodelled(session, task);
+    if (is_refused_whole(call))
+        before = aspen_hash_mm(space->mm, ASPEN_HASH_SEMANTIC);
     if (make(session, task, &answer))
-        return compare_answer(session, task, answer);
+        return compare_answer(session, task, answer, before);
     return leave_unmodelled(session, task);
 }
 
