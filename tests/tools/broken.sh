@@ -71,6 +71,11 @@ rehearse exit-hook 'at the end: opens and closes of objects do not balance'
 rehearse destroy 'at the end: the machine cannot end: EBUSY'
 rehearse crash 'the worker died of signal 6'
 rehearse import-charge 'after the import: charge.sum'
+# It has not looked: nobody may take that for nothing found.
+ASPEN_BROKEN=valid:unlooked "$broken" rehearse --snapshot \
+    "$snapshots/swap.snap" --step 11 >"$work/out" 2>&1
+check rehearse-unlooked test $? -eq 2
+check rehearse-unlooked-said grep -q 'no memory' "$work/out"
 rehearse plain-charge 'after a plain fork: charge.sum'
 tells rehearse unlike 'one machine takes .* steps, another' rehearse \
     --snapshot "$snapshots/swap.snap" --jobs 2

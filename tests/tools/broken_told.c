@@ -76,6 +76,8 @@ WRAPPED(aspen_validate)(struct aspen *aspen, struct aspen_finding *finding)
     if (breaks("invalid") ||
         (is_invalid("whole") && broken_state.phase != BROKEN_PLAIN))
         return find(finding);
+    if (is_invalid("unlooked")) /* no memory to look */
+        return -ASPEN_ENOMEM;
     return REAL(aspen_validate)(aspen, finding);
 }
 
