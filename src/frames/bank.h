@@ -128,7 +128,8 @@ aspen_bank_clear_order(struct aspen *aspen, uint32_t frame)
 {
     const struct aspen_bank *bank = aspen_bank_of(&aspen->banks, frame);
 
-    aspen_store_relaxed(&bank->orders[frame - bank->first], (uint8_t)0);
+    aspen_store_relaxed(&aspen_load_settled(&bank->orders)[frame - bank->first],
+                        (uint8_t)0);
 }
 
 /* The side array of pins in every bank: 0 or -ASPEN_ENOMEM. */
@@ -140,7 +141,7 @@ aspen_bank_pins(const struct aspen *aspen, uint32_t frame)
 {
     const struct aspen_bank *bank = aspen_bank_of(&aspen->banks, frame);
 
-    return &bank->pins[frame - bank->first];
+    return &aspen_load_settled(&bank->pins)[frame - bank->first];
 }
 
 #endif

@@ -234,6 +234,7 @@ run_many(enum mmu_flags flags)
     struct whole *whole = make(count, unit_seed(NAME, 1));
     clock_gettime(CLOCK_MONOTONIC, &whole->end);
     whole->end.tv_sec += number_from("ASPEN_MMU_SECONDS", 1);
+    aspen_posix_observe_tlb(be_slow, NULL);
     for (unsigned i = 0; i < count; i++) {
         tasks[i] = (struct task){whole, &whole->owners.owners[i], 0};
         assert_int_equal(
@@ -241,7 +242,6 @@ run_many(enum mmu_flags flags)
             0);
     }
     assert_int_equal(pthread_create(&ahead, NULL, speculate, whole), 0);
-    aspen_posix_observe_tlb(be_slow, NULL);
     for (unsigned i = 0; i < count; i++)
         pthread_join(tasks[i].thread, NULL);
     pthread_join(ahead, NULL);

@@ -36,11 +36,12 @@
  *   leak:WHAT     mprotect leaves behind: a frame, charge, a user of its space,
  *                 a user of an object
  *   advice        madvise says that a mapping is not to be forked or dumped,
- * and has done nothing place         mmap puts a mapping elsewhere offset mmap
- * takes the page of a file behind the one that was said fork:WHOSE    fork
- * unmaps the second mapping: of its child, its parent import        what is
- * imported cannot be read rights        pkey_alloc does not set the thread's
- * rights
+ *                 and has done nothing
+ *   place         mmap puts a mapping elsewhere
+ *   offset        mmap takes the page of a file behind the one that was said
+ *   fork:WHOSE    fork unmaps the second mapping: of its child, its parent
+ *   import        what is imported cannot be read
+ *   rights        pkey_alloc does not set the thread's rights
  *
  * broken_told.c has what is told. Without it everything is as it should be. The
  * linker puts __wrap_ in front (tools/tools.mk).

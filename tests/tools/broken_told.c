@@ -2,16 +2,21 @@
 /*
  * broken_told.c - the part of broken.c that tells what is not so:
  *
- *   counts        after a failed fork, reference, map and swap counts are
- * others valid:WHAT    the validator finds something after a failed fork, in a
- * space or the whole machine; in the child of the next one next-vmas     the
- * child of the next fork has a mapping more counter:NAME  a counter of the
- * machine is one more after the next fork shown:NAME    a counter of a space is
- * one more invalid       the validator finds something in a machine flags smaps
- * has no VmFlags untold        mincore refuses resident      mincore's answers
- * for anonymous memory are the opposite vector        those for files fault,
- * bytes  a page cannot be read; another page is there size          a file is
- * larger contents      a byte of a file is another
+ *   counts        reference, map and swap counts differ after a failed fork
+ *   valid:WHAT    the validator finds something after a failed fork: in a
+ *                 space, in the whole machine, in the child of the next one;
+ *                 or it has no memory to look
+ *   next-vmas     the child of the next fork has a mapping more
+ *   counter:NAME  a counter of the machine is one more after the next fork
+ *   shown:NAME    a counter of a space is one more
+ *   invalid       the validator finds something in a machine
+ *   flags         smaps has no VmFlags
+ *   untold        mincore refuses
+ *   resident      mincore's answers for anonymous memory are the opposite
+ *   vector        those for files
+ *   fault, bytes  a page cannot be read; another page is there
+ *   size          a file is larger
+ *   contents      a byte of a file is another
  */
 #define _GNU_SOURCE
 #include "broken.h"

@@ -499,10 +499,13 @@ static uint64_t
 nodes_beside(const uint64_t *pages, unsigned count)
 {
     struct aspen_failpoint_plan plan = {.mode = ASPEN_FAIL_NEVER};
+    const struct aspen_layout layout = {.mmap_base = AT(0x7ffff7fff),
+                                        .mmap_bottom = AT(0x2aaaaaaab)};
     struct aspen_failpoint_counts counts;
     struct mappings m;
 
     mappings_create(&m);
+    assert_int_equal(aspen_layout_set(m.mm, &layout), 0);
     for (unsigned i = 0; i < count; i++)
         helper_map(m.mm, AT(pages[i]), 1, RW);
     assert_int_equal(aspen_failpoints_set(m.helper.aspen, &plan), 0);
