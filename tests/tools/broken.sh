@@ -96,6 +96,9 @@ tells failing leak:charge 'inconsistent: charge.sum' fuzz --failing \
 tells failing leak:space 'the machine cannot end' fuzz --failing \
     "$snapshots/flags.snap" --calls 100
 
+# The sources of those that can run here, and what these cannot say here.
+sources=("$tools/rehearse/failing_fork.c") unsaid=
+
 # --- fuzz, beside the kernel
 
 fuzz()
@@ -108,6 +111,7 @@ status=$?
 if [ $status -eq 2 ] || ! printf '%s\n' 6.1 "$(uname -r)" | sort -CV; then
     skip fuzz "$(head -1 "$work/log")"
 else
+    sources+=("$tools"/fuzz/{compare,pair,failing}.c)
     fuzz answers 'kernel .* Aspen -13'
     fuzz errno 'kernel .* Aspen -16'
     fuzz tail ': maps: kernel'
@@ -143,6 +147,7 @@ else
         fuzz rights 'rights: kernel'
     else
         skip rights 'no protection keys'
+        unsaid='rights*'
     fi
 fi
 
@@ -160,6 +165,7 @@ status=$?
 if [ $status -eq 2 ] || ! printf '%s\n' 6.1 "$(uname -r)" | sort -CV; then
     skip shadow "$(head -1 "$work/log")"
 else
+    sources+=("$tools"/shadow/{call,compare}.c)
     shadow answers 'Aspen answers -EACCES' -- true
     shadow granted 'Aspen answers 0x0' -- "$guest" half
     shadow half 'Aspen has changed something' -- "$guest" half
@@ -199,12 +205,12 @@ said()
             print join(".*", map { quotemeta } split /\0+x?/, $format), "\n";
         }' "$1"
 }
-for file in "$tools"/{rehearse/failing_fork,fuzz/{compare,pair,failing}}.c \
-    "$tools"/shadow/{call,compare}.c; do
+for file in "${sources[@]}"; do
     said "$file" >"$work/patterns"
     check "said-${file##*aspen/}" test -s "$work/patterns"
     while IFS= read -r pattern; do
-        check "said: $pattern" grep -qaP -- "$pattern" "$work/told"
+        # shellcheck disable=SC2053
+        [[ $pattern == $unsaid ]] || check "said: $pattern" grep -qaP -- "$pattern" "$work/told"
     done <"$work/patterns"
 done
 finish
