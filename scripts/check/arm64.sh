@@ -95,7 +95,7 @@ unit()
         echo '0 passed, 0 failed, 1 skipped'
     done
     # shellcheck disable=SC2046
-    there /bin/bash -c 'cd /aspen && scripts/run-tests.sh /build/log "$@"' unit \
+    there /bin/bash -c 'cd /aspen && ASPEN_EMULATED=1 scripts/run-tests.sh /build/log "$@"' unit \
         $(printf '%s\n' $tests | grep -vE "$kernel")
 }
 
