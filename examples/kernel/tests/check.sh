@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: MIT
 #
-# check.sh BUILD short|full: programs run on the kernel of examples/kernel, in QEMU,
-# and print what they print here. With "full" also perl, python3 and gcc, which
-# take a few minutes. The kernels are test builds: assertions, lock order.
+# check.sh BUILD short|full: programs run on the kernel of examples/kernel, in
+# QEMU, and print what they print here. With "full" also perl, python3 and gcc,
+# which take a few minutes. The kernels are test builds: assertions, lock order.
 set -u
 cd "$(dirname "$0")/../../.." || exit 2
 mkdir -p "$1"
@@ -16,9 +16,18 @@ log=$out/log
 
 # ---- The disk -------------------------------------------------------------
 
-image_made()
+# make_image NAME: what image.sh gives up is a skip; what else is wrong, a
+# failure.
+make_image()
 {
-    env -u MAKEFLAGS -u MAKELEVEL "${MAKE:=make}" -s "$build/kernel/$1.cpio" >&2
+    local said why
+    said=$(env -u MAKEFLAGS -u MAKELEVEL "${MAKE:=make}" -s BUILD="$build" \
+        "$build/kernel/$1.cpio" 2>&1) && return
+    printf '%s\n' "$said"
+    why=$(sed -n 's/^kernel: //p' <<<"$said" | tail -n 1)
+    [ -z "$why" ] || skip_all check-kernel "$why"
+    failed=1
+    finish
 }
 
 # Programs are linked statically, so that they are the same here and there.
@@ -100,11 +109,10 @@ prints()
 
 # ---- Tests ----------------------------------------------------------------
 
-scripts/deps.sh boot || skip_all kernel 'packages are missing'
-image_made base ||
-    skip_all kernel 'Debian packages cannot be fetched'
-[ "$which" = short ] || image_made full ||
-    skip_all kernel 'Debian packages cannot be fetched'
+scripts/deps.sh boot ||
+    skip_all check-kernel 'its packages are not there (see above)'
+make_image base
+[ "$which" = short ] || make_image full
 make_tests
 
 for CPUS in 1 2; do

@@ -23,6 +23,7 @@ unused=$(printf %s "$unused" | tr '\n' '|')
 packages=$build/kernel/packages
 root=$build/kernel/$name.root
 
+# For packages that cannot be had; tests/check.sh reads why.
 give_up()
 {
     echo "kernel: $1" >&2
@@ -37,15 +38,20 @@ wanted()
         awk '/^Inst/ {print $2}' | grep -vE "$unused"
 }
 
+# Those of $list; false, and $why, when one cannot be had.
 fetch()
 {
     local package
+    list=$(wanted)
+    why='apt knows no packages: apt-get update'
+    [ -n "$list" ] || return
     mkdir -p "$packages"
     for package in $list; do
         ls "$packages/${package}_"*.deb >/dev/null 2>&1 && continue
+        why="cannot fetch $package"
         (cd "$packages" && apt-get -q download "$package" >log 2>&1) || {
             tail -n 3 "$packages/log" >&2
-            give_up "cannot fetch $package"
+            return 1
         }
     done
 }
@@ -61,7 +67,7 @@ unpack()
     for package in $list; do
         dpkg-deb --fsys-tarfile "$packages/${package}_"*.deb |
             tar -x --keep-directory-symlink --no-same-owner -C "$root" ||
-            give_up "cannot unpack $package"
+            exit
     done
     rm -rf "$root"/usr/share/{doc,man,info,locale,lintian,bash-completion} \
         "$root"/usr/lib/x86_64-linux-gnu/gconv \
@@ -85,14 +91,16 @@ finish()
     [ ! -d "$here/../tests" ] || cp -r "$here/../tests" "$root/tests"
 }
 
-case $name in base | full) ;; *) give_up "no image called $name" ;; esac
-list=$(wanted)
-if [ -z "$list" ] && [ "$(id -u)" -eq 0 ]; then
-    apt-get -q update >/dev/null 2>&1
-    list=$(wanted)
-fi
-[ -n "$list" ] || give_up 'apt knows no packages: apt-get update'
-fetch
+case $name in
+base | full) ;;
+*)
+    echo "image.sh: no image called $name" >&2
+    exit 2
+    ;;
+esac
+# apt's lists may be older than what can be had.
+fetch || { [ "$(id -u)" -eq 0 ] && apt-get -q update >/dev/null 2>&1 && fetch; } ||
+    give_up "$why"
 unpack
 finish
 "$here/cpio.pl" "$root" "$build/kernel/$name.cpio.new" || exit
