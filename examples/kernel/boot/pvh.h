@@ -20,13 +20,6 @@ struct pvh_info {
     uint32_t reserved;
 };
 
-struct pvh_module {
-    uint64_t address;
-    uint64_t bytes;
-    uint64_t command_line;
-    uint64_t reserved;
-};
-
 #define PVH_MEMORY_RAM 1u
 
 struct pvh_memory {

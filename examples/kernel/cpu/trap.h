@@ -44,6 +44,9 @@ void trap_enter(struct frame *frame);
 void syscall_enter(struct frame *frame);
 bool trap_leave(struct frame *frame);
 
+/* With the registers, and an address that somebody touched. */
+_Noreturn void trap_panic(const struct frame *frame, uint64_t address);
+
 /* Where threads begin that have a frame; ends in the user program. */
 extern char trap_return[];
 

@@ -49,7 +49,7 @@ struct file {
     uint32_t references;
     unsigned flags; /* O_* */
     const struct file_ops *ops;
-    struct node *node; /* of a pipe without a name, too */
+    struct node *node; /* always: of a pipe without a name, too */
     struct pipe *pipe;
     struct mutex lock; /* the offset */
     uint64_t offset;
@@ -99,7 +99,7 @@ extern const struct file_ops regular_ops, directory_ops, text_ops;
 int pipe_create(struct file **reader, struct file **writer);
 int fifo_open(struct node *node, unsigned flags, struct file **file);
 
-/* A device of its kind, by name: "null", "zero", "random", "full", "tty". */
+/* NULL: there is no such device. */
 const struct file_ops *device_ops(uint64_t device);
 
 /* The bytes of a directory, as getdents64 has them. */

@@ -24,7 +24,6 @@
 
 struct aspen_object;
 struct file;
-struct file_ops;
 struct node;
 struct pipe;
 
@@ -52,7 +51,6 @@ struct node {
     struct aspen_object *object;     /* S_IFREG */
     char *target;                    /* S_IFLNK */
     struct pipe *pipe;               /* S_IFIFO, while it is open */
-    const struct file_ops *file_ops; /* S_IFCHR */
     const struct node_ops *ops;      /* made up */
     uint64_t argument;               /* for them */
     struct node *parent;             /* S_IFDIR */

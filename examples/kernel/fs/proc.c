@@ -435,7 +435,7 @@ static struct node *
 follow_fd(struct node *node)
 {
     struct file *file = files_get((int)node->argument);
-    struct node *target = file && file->node ? node_get(file->node) : NULL;
+    struct node *target = file ? node_get(file->node) : NULL;
 
     file_put(file);
     return target;

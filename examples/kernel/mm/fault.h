@@ -9,6 +9,5 @@
 
 /* Of a user program, or of the kernel that touches its memory. May sleep. */
 void page_fault(struct frame *frame, uint64_t address);
-_Noreturn void trap_panic(const struct frame *frame, uint64_t address);
 
 #endif

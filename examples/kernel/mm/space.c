@@ -64,13 +64,12 @@ space_init(void)
 }
 
 /* All roots share what is below the kernel's half. */
-static int
+static void
 add_kernel(struct aspen_mm *mm)
 {
     uint64_t *root = direct_pointer((uint64_t)aspen_mm_root(mm) << 12);
 
     memcpy(root + 256, kernel_root + 256, 256 * sizeof(*root));
-    return 0;
 }
 
 void
@@ -79,7 +78,7 @@ space_show_kernel(struct aspen_mm *mm, bool shown)
     uint64_t *root = direct_pointer((uint64_t)aspen_mm_root(mm) << 12);
 
     if (shown)
-        (void)add_kernel(mm);
+        add_kernel(mm);
     else
         memset(root + 256, 0, 256 * sizeof(*root));
 }
@@ -89,7 +88,9 @@ space_create(struct aspen_mm **mm)
 {
     int error = aspen_mm_create(machine, mm);
 
-    return error ? error : add_kernel(*mm);
+    if (!error)
+        add_kernel(*mm);
+    return error;
 }
 
 int
@@ -97,7 +98,9 @@ space_fork(struct aspen_mm *parent, struct aspen_mm **child)
 {
     int error = aspen_fork(parent, child);
 
-    return error ? error : add_kernel(*child);
+    if (!error)
+        add_kernel(*child);
+    return error;
 }
 
 int
@@ -105,7 +108,9 @@ space_exec_prepare(struct aspen_mm *mm, struct aspen_mm **next)
 {
     int error = aspen_exec_prepare(mm, next);
 
-    return error ? error : add_kernel(*next);
+    if (!error)
+        add_kernel(*next);
+    return error;
 }
 
 _Noreturn void

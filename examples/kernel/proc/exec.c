@@ -19,16 +19,6 @@
 
 /* ---- Strings ----------------------------------------------------------- */
 
-int
-exec_strings_init(struct exec_strings *strings)
-{
-    *strings = (struct exec_strings){0};
-    /* Never without memory behind them. */
-    text_add(&strings->arguments, "", 0);
-    text_add(&strings->environment, "", 0);
-    return 0;
-}
-
 void
 exec_strings_free(struct exec_strings *strings)
 {

@@ -13,13 +13,12 @@ struct node;
 
 #define EXEC_BYTES_MAX (1u << 20)
 
-/* One string after the other, each with its zero. */
+/* One string after the other, each with its zero. They begin as {0}. */
 struct exec_strings {
     struct text arguments, environment;
     unsigned argument_count, environment_count;
 };
 
-int exec_strings_init(struct exec_strings *strings);
 int exec_strings_add(struct exec_strings *strings,
                      const char *const arguments[],
                      const char *const environment[]);

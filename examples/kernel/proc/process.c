@@ -126,11 +126,9 @@ first_begin(void *argument)
         "PATH=/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin", "HOME=/root",
         "TERM=linux", "LC_ALL=C", NULL};
     struct first *first = argument;
-    struct exec_strings strings;
-    int error = exec_strings_init(&strings);
+    struct exec_strings strings = {0};
+    int error = exec_strings_add(&strings, first->arguments, environment);
 
-    if (!error)
-        error = exec_strings_add(&strings, first->arguments, environment);
     if (!error)
         error = open_console();
     if (!error)

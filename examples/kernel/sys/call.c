@@ -92,7 +92,7 @@ call_directory(int number, const char *text, struct node **node)
     struct file *file = files_get(number);
     if (!file)
         return -EBADF;
-    bool good = file->node && (node_is(file->node, S_IFDIR) || !text[0]);
+    bool good = node_is(file->node, S_IFDIR) || !text[0];
     if (good)
         *node = node_get(file->node);
     file_put(file);

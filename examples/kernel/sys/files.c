@@ -175,7 +175,7 @@ sys_lseek(const uint64_t *a)
     if (a[2] == 1)
         at += (int64_t)file->offset;
     else if (a[2] == 2)
-        at += (int64_t)(file->node ? node_size(file->node) : 0);
+        at += (int64_t)node_size(file->node);
     bool seeks = has_offset(file) || file->ops == &directory_ops;
     result = !seeks ? -ESPIPE : a[2] > 2 || at < 0 ? -EINVAL : at;
     if (result >= 0)
@@ -347,7 +347,7 @@ sys_ftruncate(const uint64_t *a)
 
     if (error)
         return -EINVAL;
-    error = file->node && file->node->object
+    error = file->node->object
                 ? aspen_object_resize(file->node->object, a[1])
                 : -EINVAL;
     file_put(file);
@@ -362,7 +362,7 @@ sys_fsync(const uint64_t *a)
 
     if (!file)
         return -EBADF;
-    if (file->node && file->node->object)
+    if (file->node->object)
         error = aspen_object_sync(file->node->object, 0, UINT64_MAX >> 1);
     file_put(file);
     return error;

@@ -58,7 +58,7 @@ map_file(const uint64_t *a, struct aspen_mmap_args *args, struct file *file)
 {
     bool shared = args->vm_flags & ASPEN_VM_SHARED;
 
-    if (!file->node || !file->node->object)
+    if (!file->node->object)
         return -ENODEV;
     if (!file_reads(file) ||
         (shared && a[2] & PROT_WRITE && !file_writes(file)))

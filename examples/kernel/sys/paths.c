@@ -97,7 +97,7 @@ make_at(int directory, uint64_t text, uint32_t mode, uint64_t device,
     int error = call_path(directory, text, WALK_PARENT, &path);
 
     if (error)
-        return error == -ENOENT ? -ENOENT : error;
+        return error;
     if ((mode & S_IFMT) != S_IFLNK)
         mode &= ~current->process->umask;
     error =
@@ -317,12 +317,10 @@ static long
 sys_fchdir(const uint64_t *a)
 {
     struct file *file = files_get((int)a[0]);
-    long result = -ENOTDIR;
 
     if (!file)
         return -EBADF;
-    if (file->node)
-        result = change_directory(node_get(file->node));
+    long result = change_directory(node_get(file->node));
     file_put(file);
     return result;
 }

@@ -51,16 +51,14 @@ sys_vfork(const uint64_t *a)
 static long
 exec_at(int directory, uint64_t text, uint64_t arguments, uint64_t environment)
 {
-    struct exec_strings strings;
+    struct exec_strings strings = {0};
     struct node *start;
     char *path;
     int error = call_string(text, &path);
 
     if (error)
         return error;
-    error = exec_strings_init(&strings);
-    if (!error)
-        error = exec_strings_read(&strings, arguments, environment);
+    error = exec_strings_read(&strings, arguments, environment);
     if (!error)
         error = call_directory(directory, path, &start);
     if (!error) {
