@@ -5,7 +5,6 @@
 #include "fs/file.h"
 
 #include "fs/tty.h"
-#include "mm/memory.h"
 #include "mm/user.h"
 #include "sys/random.h"
 
@@ -89,27 +88,22 @@ make_directory(const char *name, uint32_t mode)
 void
 devices_init(void)
 {
-    struct node *dev = make_directory("dev", 0755), *node;
+    struct node *dev = make_directory("dev", 0755);
 
     node_put(make_directory("tmp", 01777));
     node_put(make_directory("root", 0700));
-    for (unsigned i = 0; i < LENGTH(devices); i++) {
-        if (tree_make(dev, devices[i].name, S_IFCHR | 0666, &node))
-            continue;
-        node->device = devices[i].device;
-        node_put(node);
-    }
+    /* Some may be in the archive already. */
+    for (unsigned i = 0; i < LENGTH(devices); i++)
+        (void)tree_make_special(dev, devices[i].name, S_IFCHR | 0666,
+                                devices[i].device, NULL, NULL);
     static const struct {
         const char *name, *target;
     } links[] = {{"fd", "/proc/self/fd"},
                  {"stdin", "/proc/self/fd/0"},
                  {"stdout", "/proc/self/fd/1"},
                  {"stderr", "/proc/self/fd/2"}};
-    for (unsigned i = 0; i < LENGTH(links); i++) {
-        if (tree_make(dev, links[i].name, S_IFLNK | 0777, &node))
-            continue;
-        node->target = string_copy(links[i].target);
-        node_put(node);
-    }
+    for (unsigned i = 0; i < LENGTH(links); i++)
+        (void)tree_make_special(dev, links[i].name, S_IFLNK | 0777, 0,
+                                links[i].target, NULL);
     node_put(dev);
 }

@@ -167,7 +167,7 @@ tree_init(void)
 /* ---- Making things ----------------------------------------------------- */
 
 static int
-node_fill(struct node *node)
+node_fill(struct node *node, uint64_t device, const char *target)
 {
     struct aspen_object_args args = {
         .kind = ASPEN_OBJECT_SHMEM,
@@ -176,7 +176,12 @@ node_fill(struct node *node)
         .name = node->name,
     };
 
-    if (!node_is(node, S_IFREG) || node->object)
+    node->device = device;
+    if (target) {
+        node->target = string_copy(target);
+        return node->target ? 0 : -ENOMEM;
+    }
+    if (!node_is(node, S_IFREG))
         return 0;
     return aspen_object_create(machine, &args, &node->object);
 }
@@ -194,8 +199,8 @@ make_locked(struct node *directory, const char *name, struct node *node)
 }
 
 int
-tree_make(struct node *directory, const char *name, uint32_t mode,
-          struct node **out)
+tree_make_special(struct node *directory, const char *name, uint32_t mode,
+                  uint64_t device, const char *target, struct node **out)
 {
     char path[PATH_BYTES_MAX];
     int error = path_of(directory, path, sizeof(path));
@@ -208,7 +213,7 @@ tree_make(struct node *directory, const char *name, uint32_t mode,
     struct node *node = node_create(mode, path);
     if (!node)
         return -ENOMEM;
-    error = node_fill(node);
+    error = node_fill(node, device, target);
     tree_lock();
     if (!error)
         error = make_locked(directory, name, node);
@@ -218,6 +223,13 @@ tree_make(struct node *directory, const char *name, uint32_t mode,
     else
         node_put(node);
     return error;
+}
+
+int
+tree_make(struct node *directory, const char *name, uint32_t mode,
+          struct node **out)
+{
+    return tree_make_special(directory, name, mode, 0, NULL, out);
 }
 
 int

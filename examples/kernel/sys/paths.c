@@ -93,23 +93,17 @@ make_at(int directory, uint64_t text, uint32_t mode, uint64_t device,
         const char *target)
 {
     struct path path;
-    struct node *node;
     int error = call_path(directory, text, WALK_PARENT, &path);
 
     if (error)
         return error;
     if ((mode & S_IFMT) != S_IFLNK)
         mode &= ~current->process->umask;
-    error =
-        !path.name[0] ? -EEXIST : tree_make(path.node, path.name, mode, &node);
+    error = !path.name[0] ? -EEXIST
+                          : tree_make_special(path.node, path.name, mode,
+                                              device, target, NULL);
     node_put(path.node);
-    if (error)
-        return error;
-    node->device = device;
-    if (target)
-        node->target = string_copy(target);
-    node_put(node);
-    return 0;
+    return error;
 }
 
 static long
