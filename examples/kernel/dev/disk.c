@@ -158,8 +158,10 @@ put_descriptor(unsigned at, const volatile void *memory, uint32_t bytes,
 }
 
 static int
-submit_locked(unsigned segments)
+read_locked(uint64_t offset_bytes, unsigned segments)
 {
+    request->type = 0; /* read */
+    request->sector = offset_bytes / SECTOR;
     request->status = 0xff;
     put_descriptor(0, request, 16, DESCRIPTOR_NEXT);
     descriptors[segments].flags |= DESCRIPTOR_NEXT;
@@ -183,12 +185,10 @@ disk_read_pages(uint64_t offset_bytes, void *const pages[], unsigned count)
     mutex_lock(&lock);
     while (count && !error) {
         unsigned part = MIN(count, SEGMENTS);
-        request->type = 0; /* read */
-        request->sector = offset_bytes / SECTOR;
         for (unsigned i = 0; i < part; i++)
             put_descriptor(i + 1, pages[i], PAGE_BYTES,
                            DESCRIPTOR_NEXT | DESCRIPTOR_WRITE);
-        error = submit_locked(part);
+        error = read_locked(offset_bytes, part);
         pages += part;
         count -= part;
         offset_bytes += (uint64_t)part * PAGE_BYTES;
@@ -208,11 +208,9 @@ disk_read(uint64_t offset_bytes, void *to, size_t bytes)
         size_t skip = offset_bytes - start;
         size_t part = MIN(bytes, PAGE_BYTES - skip);
         mutex_lock(&lock);
-        request->type = 0;
-        request->sector = start / SECTOR;
         put_descriptor(1, bounce, (uint32_t)round_up(skip + part, SECTOR),
                        DESCRIPTOR_NEXT | DESCRIPTOR_WRITE);
-        error = submit_locked(1);
+        error = read_locked(start, 1);
         if (!error)
             memcpy(at, bounce + skip, part);
         mutex_unlock(&lock);

@@ -52,8 +52,7 @@ file_put(struct file *file)
 bool
 file_reads(const struct file *file)
 {
-    return (file->flags & O_ACCMODE) != O_WRONLY &&
-           !(file->flags & O_PATH);
+    return (file->flags & O_ACCMODE) != O_WRONLY && !(file->flags & O_PATH);
 }
 
 bool

@@ -48,16 +48,16 @@ struct node {
     uint64_t number;
     uint64_t device; /* of a device node: major << 32 | minor */
     uint64_t modified;
-    struct aspen_object *object;     /* S_IFREG */
-    char *target;                    /* S_IFLNK */
-    struct pipe *pipe;               /* S_IFIFO, while it is open */
-    const struct node_ops *ops;      /* made up */
-    uint64_t argument;               /* for them */
-    struct node *parent;             /* S_IFDIR */
-    struct list entries;             /* S_IFDIR: struct entry */
-    uint64_t last_position;          /* of an entry */
-    struct list archived;            /* among those that the disk has */
-    char *name;                      /* as it was made, for maps */
+    struct aspen_object *object; /* S_IFREG */
+    char *target;                /* S_IFLNK */
+    struct pipe *pipe;           /* S_IFIFO, while it is open */
+    const struct node_ops *ops;  /* made up */
+    uint64_t argument;           /* for them */
+    struct node *parent;         /* S_IFDIR */
+    struct list entries;         /* S_IFDIR: struct entry */
+    uint64_t last_position;      /* of an entry */
+    struct list archived;        /* among those that the disk has */
+    char *name;                  /* as it was made, for maps */
 };
 
 struct entry {

@@ -42,6 +42,15 @@ find_kind(const struct made_up *kinds, size_t count, struct node *parent,
 }
 
 static bool
+list_kind(const struct made_up *kinds, size_t count, unsigned index, char *name)
+{
+    if (index >= count)
+        return false;
+    format(name, NAME_BYTES_MAX, "%s", kinds[index].name);
+    return true;
+}
+
+static bool
 parse_number(const char *name, uint64_t *number)
 {
     for (*number = 0; *name; name++) {
@@ -248,10 +257,7 @@ static bool
 aspen_list(struct node *directory, unsigned index, char *name)
 {
     (void)directory;
-    if (index >= LENGTH(aspen_kinds))
-        return false;
-    format(name, NAME_BYTES_MAX, "%s", aspen_kinds[index].name);
-    return true;
+    return list_kind(aspen_kinds, LENGTH(aspen_kinds), index, name);
 }
 
 static const struct node_ops aspen_ops = {.lookup = aspen_lookup,
@@ -505,10 +511,7 @@ static bool
 process_list(struct node *directory, unsigned index, char *name)
 {
     (void)directory;
-    if (index >= LENGTH(process_kinds))
-        return false;
-    format(name, NAME_BYTES_MAX, "%s", process_kinds[index].name);
-    return true;
+    return list_kind(process_kinds, LENGTH(process_kinds), index, name);
 }
 
 static const struct node_ops process_ops = {.lookup = process_lookup,
@@ -558,10 +561,8 @@ static bool
 root_list(struct node *directory, unsigned index, char *name)
 {
     (void)directory;
-    if (index < LENGTH(root_kinds)) {
-        format(name, NAME_BYTES_MAX, "%s", root_kinds[index].name);
+    if (list_kind(root_kinds, LENGTH(root_kinds), index, name))
         return true;
-    }
     index -= (unsigned)LENGTH(root_kinds);
     bool on = irq_lock(&process_lock), found = false;
     list_for_each(entry, &processes)

@@ -258,8 +258,6 @@ set_name(struct process *process, const char *path)
 static void
 become(const struct image *image, struct node *program, const char *name)
 {
-    static const uint8_t fpu[512] __attribute__((aligned(16))) = {
-        [0] = 0x7f, [1] = 0x03, [24] = 0x80, [25] = 0x1f};
     struct thread *self = current;
     struct process *process = self->process;
     struct aspen_mm *before = process->mm;
@@ -281,7 +279,7 @@ become(const struct image *image, struct node *program, const char *name)
     self->clear_tid = 0;
     self->alternate_bytes = 0;
     write_msr(MSR_FS_BASE, 0);
-    __asm__ volatile("fxrstor64 %0" ::"m"(fpu));
+    __asm__ volatile("fxrstor64 %0" ::"m"(fpu_reset));
     *frame = (struct frame){
         .rip = interpreted ? image->interpreter.entry : image->program.entry,
         .cs = USER_CODE,

@@ -10,15 +10,13 @@
 
 /* ---- Ending ------------------------------------------------------------ */
 
-/* With process_lock held: the others find out on their way into a program, or
- * where they sleep. */
-static void
-end_others_locked(struct process *process)
+void
+process_end_threads_locked(struct process *process, const struct thread *but)
 {
     list_for_each(entry, &process->threads)
     {
         struct thread *thread = container_of(entry, struct thread, sibling);
-        if (thread == current)
+        if (thread == but)
             continue;
         thread->must_die = true;
         wake_thread(thread, false);
@@ -144,7 +142,7 @@ process_exit(int status)
     if (!process->exiting) {
         process->exiting = true;
         process->status = status;
-        end_others_locked(process);
+        process_end_threads_locked(process, current);
     }
     irq_unlock(&process_lock, on);
     thread_exit(process->status);
@@ -159,7 +157,7 @@ process_end_others(void)
 
     if (mine) {
         process->execing = true;
-        end_others_locked(process);
+        process_end_threads_locked(process, current);
     }
     irq_unlock(&process_lock, on);
     if (!mine)
@@ -172,14 +170,14 @@ process_end_others(void)
 
 /* ---- Waiting ----------------------------------------------------------- */
 
-static bool
-is_meant(const struct process *child, int id)
+bool
+process_is_meant(const struct process *process, int id)
 {
     if (id > 0)
-        return child->id == id;
+        return process->id == id;
     if (id == -1)
         return true;
-    return child->group == (id ? -id : current->process->group);
+    return process->group == (id ? -id : current->process->group);
 }
 
 /* A zombie; *any: there is a child that could become one. */
@@ -190,7 +188,7 @@ find_zombie_locked(int id, bool *any)
     list_for_each(entry, &current->process->children)
     {
         struct process *child = container_of(entry, struct process, sibling);
-        if (!is_meant(child, id))
+        if (!process_is_meant(child, id))
             continue;
         *any = true;
         if (child->zombie)

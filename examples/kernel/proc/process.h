@@ -49,6 +49,12 @@ int process_new_id(void);
 struct process *process_find(int id);
 struct thread *thread_find(int id);
 void process_add_thread_locked(struct process *process, struct thread *thread);
+/* They find out on their way into a program, or where they sleep. */
+void process_end_threads_locked(struct process *process,
+                                const struct thread *but);
+
+/* By a number of kill and wait4: one, all (-1), a group, the caller's (0). */
+bool process_is_meant(const struct process *process, int id);
 
 /* The first program, by its path, as process 1. Powers off when it ends. */
 void process_first(const char *path, const char *const arguments[]);

@@ -18,23 +18,10 @@
 /* ---- Sending ----------------------------------------------------------- */
 
 static bool
-is_ignored(const struct process *process, int signal)
+is_ignored(const struct signal_action *action, int signal)
 {
-    uint64_t handler = process->actions[signal - 1].handler;
-
-    return handler == SIG_IGN ||
-           (handler == SIG_DFL && IGNORED & signal_bit(signal));
-}
-
-static void
-kill_threads_locked(struct process *process)
-{
-    list_for_each(entry, &process->threads)
-    {
-        struct thread *thread = container_of(entry, struct thread, sibling);
-        thread->must_die = true;
-        wake_thread(thread, false);
-    }
+    return action->handler == SIG_IGN ||
+           (action->handler == SIG_DFL && IGNORED & signal_bit(signal));
 }
 
 void
@@ -46,10 +33,10 @@ signal_send_locked(struct process *process, int signal)
         if (!process->exiting)
             process->status = SIGKILL;
         process->exiting = true;
-        kill_threads_locked(process);
+        process_end_threads_locked(process, NULL);
         return;
     }
-    if (is_ignored(process, signal)) {
+    if (is_ignored(&process->actions[signal - 1], signal)) {
         bool blocked = false;
         list_for_each(entry, &process->threads)
         {
@@ -82,7 +69,7 @@ signal_send_thread_locked(struct thread *thread, int signal)
 {
     if (signal == SIGKILL) {
         signal_send_locked(thread->process, signal);
-    } else if (!is_ignored(thread->process, signal) ||
+    } else if (!is_ignored(&thread->process->actions[signal - 1], signal) ||
                thread->blocked & signal_bit(signal)) {
         thread->pending |= signal_bit(signal);
         wake_thread(thread, true);
@@ -226,8 +213,7 @@ signal_deliver(struct frame *frame)
         thread_exit(0);
     }
     while ((signal = take_signal(&action)) != 0) {
-        if (action.handler == SIG_IGN ||
-            (action.handler == SIG_DFL && IGNORED & signal_bit(signal)))
+        if (is_ignored(&action, signal))
             continue;
         if (action.handler == SIG_DFL) {
             say_why(frame, signal);

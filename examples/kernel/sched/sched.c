@@ -11,6 +11,7 @@
 
 #include "mm/memory.h"
 #include "mm/space.h"
+#include "proc/signal.h"
 
 #include <aspen/mm.h>
 
@@ -196,6 +197,14 @@ wait_end(void)
     irq_unlock(&lock, on);
 }
 
+int
+wait_error(uint64_t until)
+{
+    return signal_is_pending()            ? -EINTR
+           : until && time_now() >= until ? -ETIMEDOUT
+                                          : 0;
+}
+
 void
 wake_all(const void *key)
 {
@@ -256,6 +265,9 @@ sched_tick(void)
 
 /* ---- Threads ----------------------------------------------------------- */
 
+const uint8_t fpu_reset[512] __attribute__((aligned(16))) = {
+    [0] = 0x7f, [1] = 0x03, [24] = 0x80, [25] = 0x1f};
+
 static void
 thread_init(struct thread *thread)
 {
@@ -264,11 +276,7 @@ thread_init(struct thread *thread)
     list_init(&thread->timed);
     list_init(&thread->sibling);
     thread->canary = THREAD_CANARY;
-    /* What the processor has after a reset: FCW, MXCSR. */
-    thread->fpu[0] = 0x7f;
-    thread->fpu[1] = 0x03;
-    thread->fpu[24] = 0x80;
-    thread->fpu[25] = 0x1f;
+    memcpy(thread->fpu, fpu_reset, sizeof(thread->fpu));
 }
 
 struct thread *

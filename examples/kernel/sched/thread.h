@@ -65,6 +65,9 @@ struct thread {
     uint8_t fpu[512] __attribute__((aligned(16)));
 };
 
+/* What the processor has after a reset: FCW, MXCSR. */
+extern const uint8_t fpu_reset[512];
+
 #define THREAD_CANARY 0x7468726561645f5fu
 
 static inline struct frame *
@@ -105,14 +108,14 @@ void wake_all(const void *key);
 /* A thread that sleeps interruptibly, or any. */
 void wake_thread(struct thread *thread, bool interruptible_only);
 
-bool signal_is_pending(void); /* proc/signal.c */
+/* Why who waits until then waits no longer; 0: it does. */
+int wait_error(uint64_t until);
 
-/* Sleep until `condition` holds. */
-#define WAIT(key, condition)                                                   \
+#define WAIT_LOOP_(key, interruptible, until, done)                            \
     do {                                                                       \
         for (;;) {                                                             \
-            wait_begin(key, false, FOREVER);                                   \
-            if (condition)                                                     \
+            wait_begin(key, interruptible, until);                             \
+            if (done)                                                          \
                 break;                                                         \
             schedule();                                                        \
             wait_end();                                                        \
@@ -120,24 +123,16 @@ bool signal_is_pending(void); /* proc/signal.c */
         wait_end();                                                            \
     } while (0)
 
+/* Sleep until `condition` holds. */
+#define WAIT(key, condition) WAIT_LOOP_(key, false, FOREVER, condition)
+
 /* The same until a signal comes (-EINTR) or time is up (-ETIMEDOUT). */
 #define WAIT_INTERRUPTIBLE(key, until, condition, error)                       \
     do {                                                                       \
         uint64_t until_ = (until);                                             \
         error = 0;                                                             \
-        for (;;) {                                                             \
-            wait_begin(key, true, until_);                                     \
-            if (condition)                                                     \
-                break;                                                         \
-            error = signal_is_pending()              ? -EINTR                  \
-                    : until_ && time_now() >= until_ ? -ETIMEDOUT              \
-                                                     : 0;                      \
-            if (error)                                                         \
-                break;                                                         \
-            schedule();                                                        \
-            wait_end();                                                        \
-        }                                                                      \
-        wait_end();                                                            \
+        WAIT_LOOP_(key, true, until_,                                          \
+                   (condition) || (error = wait_error(until_)) != 0);          \
     } while (0)
 
 /* ---- Locks ------------------------------------------------------------- */

@@ -347,9 +347,8 @@ sys_ftruncate(const uint64_t *a)
 
     if (error)
         return -EINVAL;
-    error = file->node->object
-                ? aspen_object_resize(file->node->object, a[1])
-                : -EINVAL;
+    error = file->node->object ? aspen_object_resize(file->node->object, a[1])
+                               : -EINVAL;
     file_put(file);
     return error;
 }
@@ -366,13 +365,6 @@ sys_fsync(const uint64_t *a)
         error = aspen_object_sync(file->node->object, 0, UINT64_MAX >> 1);
     file_put(file);
     return error;
-}
-
-static long
-nothing_to_do(const uint64_t *a)
-{
-    (void)a;
-    return 0;
 }
 
 /* A file that no path leads to. */

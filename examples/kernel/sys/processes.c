@@ -272,13 +272,6 @@ sys_futex(const uint64_t *a)
 }
 
 static long
-nothing_to_do(const uint64_t *a)
-{
-    (void)a;
-    return 0;
-}
-
-static long
 sys_sched_yield(const uint64_t *a)
 {
     (void)a;

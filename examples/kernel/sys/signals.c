@@ -107,14 +107,12 @@ sys_sigaltstack(const uint64_t *a)
     return 0;
 }
 
+/* All others, for -1, but the first one. */
 static bool
 is_meant(const struct process *process, int id)
 {
-    if (id > 0)
-        return process->id == id;
-    if (id == -1)
-        return process->id != 1 && process != current->process;
-    return process->group == (id ? -id : current->process->group);
+    return process_is_meant(process, id) &&
+           (id != -1 || (process->id != 1 && process != current->process));
 }
 
 static long
