@@ -4,7 +4,8 @@
 # one's own. What make would do is asked of it once (make -n), in two build
 # folders: base, and cover (for gcov).
 #
-#   Build->new(TOP, WORK)    makes both
+#   Build->new(WORK, JOBS)   makes both
+#   ->programs, ->variant(PROGRAM)   what there is, and how it is compiled
 #   ->sources(VARIANT, SOURCES)   those of them that are compiled there
 #   ->own_sources(PROGRAM, HEADER)   those of its tests that include the header
 #   ->compile(VARIANT, SOURCE, FILE, TEXT, FOLDER)   an object there, with
@@ -66,7 +67,6 @@ sub read_commands
             s/ -MMD -MP//;
             $self->{compile}{$variant}{$source} = {command => $_,
                 object => $object};
-            $self->{from}{$object} = [$variant, $source];
         } elsif (m{ -o $at/(\S+) (\S.*\.o.*)$}) {
             my ($program, $rest) = ($1, $2);
             my ($variant) = $rest =~ m{$at/obj/([^/]+)/};

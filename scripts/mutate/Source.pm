@@ -326,7 +326,7 @@ sub squeezed
 # The statement around $at: between what ends the one before and its own end.
 sub around
 {
-    my ($code, $text, $at, $from, $to) = @_;
+    my ($code, $at, $from, $to) = @_;
     my $begin = $at;
     $begin-- while $begin > $from && substr($$code, $begin - 1, 1) !~ /[;{}]/;
     my $end = $at;
@@ -362,7 +362,7 @@ sub mutants
             return if grep {$at >= $_->[0] && $at < $_->[1]} @ignored;
             @edits = map {[$_->[0], $_->[1], ref $_->[2]
                 ? substr($text, ${$_->[2]}, $_->[3]) : $_->[2]]} @edits;
-            my ($begin, $end) = around(\$code, $text, $at, $from, $to);
+            my ($begin, $end) = around(\$code, $at, $from, $to);
             # An initialiser in a call ends no statement.
             for (@edits) {
                 my $behind = $_->[0] + $_->[1];
