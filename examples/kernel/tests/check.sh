@@ -72,24 +72,22 @@ is_same()
 }
 
 # Both in an empty directory, under the same name.
+empty=$(mktemp -d /tmp/aspen-kernel-XXXXXX) || exit 2
+trap 'rm -rf "$empty"' EXIT
 host()
 {
-    local status
-    rm -rf /tmp/aspen-kernel-check
-    mkdir -p /tmp/aspen-kernel-check
-    (cd /tmp/aspen-kernel-check && env -i HOME=/root TERM=linux LC_ALL=C \
+    rm -rf "$empty"
+    mkdir "$empty"
+    (cd "$empty" && env -i HOME=/root TERM=linux LC_ALL=C \
         PATH="${HOST_PATH:-/usr/bin:/bin}" "$out/root/tests/busybox" sh -c \
         "$(printf %s "$1" | sed "s,/tests/,$out/root/tests/,g")" \
         2>&1 </dev/null)
-    status=$?
-    rm -rf /tmp/aspen-kernel-check
-    return $status
 }
 
 # same WHAT COMMAND: output and status are what they are here.
 same()
 {
-    local where="mkdir -p /tmp/aspen-kernel-check; cd /tmp/aspen-kernel-check"
+    local where="mkdir $empty; cd $empty"
     host "$2" >"$out/host"
     here=$?
     guest "$where; ${HOST_PATH:+PATH=/tests/bin;} { $2; } >/tmp/out 2>&1; s=\$?

@@ -4,8 +4,8 @@
 # run.sh KERNEL IMAGE [COMMAND]: boot the kernel of examples/kernel in QEMU,
 # with the serial port as the console. With a command the shell runs it, its
 # output is bytes as they are, and the exit status is the command's; what the
-# kernel says is in KERNEL.log. Variables: CPUS (2), MEMORY (512, in MiB), ACCEL (tcg),
-# TIME (seconds; none).
+# kernel says is in KERNEL.log. Variables: CPUS (2), MEMORY (512, in MiB),
+# ACCEL (tcg), TIME (seconds; none).
 set -u
 kernel=$1
 image=$2
