@@ -48,5 +48,5 @@ clean|remove build/
 END
 echo
 echo 'Variables: CC CXX CLANG CFLAGS LDFLAGS PREFIX DESTDIR V=1'
-echo 'Packages:  installed for root by make deps, run, check, check-X, bench, plots;'
-echo '           the others say what is missing. scripts/deps.sh lists them'
+echo 'Packages:  installed for root by make deps, run, run-kernel, check, check-X,'
+echo '           bench, plots; the others say what is missing (scripts/deps.sh)'

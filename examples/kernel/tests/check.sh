@@ -27,6 +27,7 @@ make_image()
     why=$(sed -n 's/^kernel: //p' <<<"$said" | tail -n 1)
     [ -z "$why" ] || skip_all check-kernel "$why"
     failed=1
+    echo "FAIL the disk $1"
     finish
 }
 
