@@ -23,7 +23,7 @@ unused=$(printf %s "$unused" | tr '\n' '|')
 packages=$build/kernel/packages
 root=$build/kernel/$name.root
 
-# For packages that cannot be had; tests/check.sh reads why.
+# For packages that cannot be had; check.sh
 give_up()
 {
     echo "kernel: $1" >&2
