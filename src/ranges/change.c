@@ -221,8 +221,7 @@ reserve_merge(struct aspen_change_walk *walk,
     plan->absorbed_count += step->merge_below && step->merge_above ? 1 : 0;
     if (!source)
         return 0;
-    survivor->anon_vma = source->anon_vma;
-    survivor->single = aspen_anon_vma_is_single(source);
+    aspen_candidate_inherit_anon_vma(survivor, source);
     return aspen_anon_vma_links_reserve(source, &plan->links);
 }
 
@@ -289,10 +288,8 @@ rehearse_merge(struct aspen_change_walk *walk,
     const struct aspen_vma *source = anon_vma_source(step, survivor);
     (void)walk;
 
-    if (source) {
-        survivor->anon_vma = source->anon_vma;
-        survivor->single = aspen_anon_vma_is_single(source);
-    }
+    if (source)
+        aspen_candidate_inherit_anon_vma(survivor, source);
     return 0;
 }
 
@@ -437,8 +434,7 @@ commit_merge(struct aspen_change_walk *walk,
     aspen_vma_write_lock(survivor->vma);
     if (source) {
         aspen_anon_vma_clone_reserved(survivor->vma, source, &plan->links);
-        survivor->anon_vma = source->anon_vma;
-        survivor->single = aspen_anon_vma_is_single(source);
+        aspen_candidate_inherit_anon_vma(survivor, source);
     }
     aspen_vma_inherit_guards(survivor->vma, vma);
     aspen_vma_resize(survivor->vma, survivor->start, survivor->end);

@@ -136,10 +136,8 @@ aspen_merge_result(const struct aspen_merge *merge,
     }
     result->end = aspen_merge_end(merge);
     const struct aspen_vma *source = anon_vma_source(merge, result->anon_vma);
-    if (source) {
-        result->anon_vma = source->anon_vma;
-        result->single = aspen_anon_vma_is_single(source);
-    }
+    if (source)
+        aspen_candidate_inherit_anon_vma(result, source);
 }
 
 void

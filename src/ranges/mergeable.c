@@ -32,6 +32,13 @@ aspen_candidate_init(struct aspen_candidate *candidate, struct aspen_vma *vma)
     candidate->userfault = vma->userfault;
     candidate->name = vma->name;
     candidate->embedder = vma->embedder;
+    aspen_candidate_inherit_anon_vma(candidate, vma);
+}
+
+void
+aspen_candidate_inherit_anon_vma(struct aspen_candidate *candidate,
+                                 const struct aspen_vma *vma)
+{
     candidate->anon_vma = vma->anon_vma;
     candidate->single = aspen_anon_vma_is_single(vma);
 }

@@ -51,6 +51,10 @@ void aspen_candidate_init(struct aspen_candidate *candidate,
 void aspen_candidate_cut(struct aspen_candidate *candidate, uint64_t start,
                          uint64_t end);
 
+/* Let it have the anon_vma of `vma`. */
+void aspen_candidate_inherit_anon_vma(struct aspen_candidate *candidate,
+                                      const struct aspen_vma *vma);
+
 /*
  * True if they touch and nobody could tell them apart once they were one;
  * anon_vmas aside. Never true of a driver's mapping, of hugetlb, or where one

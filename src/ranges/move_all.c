@@ -13,8 +13,6 @@
  */
 #include "ranges/move_all.h"
 
-#include "rmap/anon_vma.h"
-
 /* ---- Memory ------------------------------------------------------------ */
 
 int
@@ -96,8 +94,7 @@ note_result(struct aspen_move_all *all, const struct aspen_move *move)
         return;
     }
     aspen_candidate_init(result, move->fresh);
-    result->anon_vma = move->vma->anon_vma;
-    result->single = aspen_anon_vma_is_single(move->vma);
+    aspen_candidate_inherit_anon_vma(result, move->vma);
 }
 
 /* ---- Reserve ----------------------------------------------------------- */
