@@ -3,9 +3,10 @@
  * ranges/change.c - other flags, or another name, for a range.
  *
  * The walk (change_walk.c) decides what becomes of each VMA. Reserve walks it
- * on paper and gets what commit needs; commit walks it again and does it.
+ * on paper and gets what commit needs, and where many stores are to come once
+ * more, to rehearse them; commit walks it again and does it.
  *
- * I1  Both walks decide the same (change_walk.c).
+ * I1  All walks decide the same (change_walk.c).
  * I2  What was absorbed goes after the store of the VMA that has its range now.
  *     So a reader of the tree meets whole VMAs, and memory for the change does
  *     not grow with the VMAs that it spans.
@@ -38,7 +39,6 @@ struct plan {
     struct aspen_vma *tail;  /* the range's part of its last VMA */
     struct aspen_list links;
     struct aspen_tree_reserve reserve;
-    bool rehearses; /* many stores */
     struct aspen_tree_rehearsal rehearsal;
     int rehearsal_error;
     uint64_t low; /* of all that will be stored */
@@ -331,8 +331,7 @@ reserve_nodes(struct plan *plan)
 {
     struct aspen_tree *vmas = &plan->walk.change->mm->vmas;
 
-    plan->rehearses = aspen_tree_rehearsal_pays(vmas, plan->stores);
-    if (plan->rehearses)
+    if (aspen_tree_rehearsal_pays(vmas, plan->stores))
         return rehearse(plan);
     return plan->stores ? aspen_tree_reserve_within(vmas, &plan->reserve,
                                                     &plan->cursor, plan->stores,

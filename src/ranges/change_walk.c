@@ -14,7 +14,7 @@
  * What of a VMA lies outside of the range keeps its flags, and is merged with
  * nothing.
  *
- * I1  Two walks over one range decide the same: what they look at is the VMAs
+ * I1  All walks over one range decide the same: what they look at is the VMAs
  *     not reached yet, which no step changes, and `below`, which they carry
  *     along.
  * I2  A run is what becomes one VMA, by several steps in a row: its VMA has its

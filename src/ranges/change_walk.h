@@ -2,7 +2,7 @@
 /*
  * ranges/change_walk.h - upwards over a range that changes: what becomes of
  * each VMA, and which it is merged with. What is done about it is a table of
- * steps: one that reserves, one that commits (change.c).
+ * steps: one that reserves, one that rehearses, one that commits (change.c).
  */
 #ifndef ASPEN_RANGES_CHANGE_WALK_H
 #define ASPEN_RANGES_CHANGE_WALK_H

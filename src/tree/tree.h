@@ -232,8 +232,9 @@ ASPEN_MUST_USE int aspen_tree_reserve_within(struct aspen_tree *tree,
  *     reserve   exactly as many nodes as the stores took
  *
  * No other store comes between begin and the commit. begin, store and reserve
- * answer 0 or -ASPEN_ENOMEM; end follows begin always. The entries of the
- * copy are never looked at.
+ * answer 0 or -ASPEN_ENOMEM. A begin that fails leaves nothing; end follows
+ * one that did not, whatever the stores answer. The entries of the copy are
+ * never looked at.
  */
 ASPEN_MUST_USE int
 aspen_tree_rehearse_begin(struct aspen_tree_rehearsal *rehearsal,
