@@ -66,8 +66,7 @@ begin_step(struct word *word, struct aspen_mm *mm, uint64_t address,
 
     if (error)
         return error;
-    if (aspen_frames_refuse_contents(mm->aspen) ||
-        mm->aspen->config.flags & ASPEN_CONFIG_CONTENTS_IGNORED)
+    if (!aspen_frames_have_contents(mm->aspen))
         return -ASPEN_EOPNOTSUPP;
     error = hold_word(word, mm, address, access);
     if (!error)
