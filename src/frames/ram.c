@@ -17,23 +17,25 @@ ranges_of(const struct aspen_config *config)
     return config->ram ? config->ram_ranges : 1;
 }
 
+static struct aspen_ram_run
+run_of(const struct aspen_frame_range *range)
+{
+    return (struct aspen_ram_run){range->first,
+                                  (uint64_t)range->first + range->count};
+}
+
 /* The short form says one range: from 0 on. */
 static struct aspen_ram_run
 range_at(const struct aspen_config *config, unsigned i)
 {
-    if (!config->ram)
-        return (struct aspen_ram_run){0, config->frames};
-    const struct aspen_frame_range *range = &config->ram[i];
-    return (struct aspen_ram_run){range->first,
-                                  (uint64_t)range->first + range->count};
+    return config->ram ? run_of(&config->ram[i])
+                       : (struct aspen_ram_run){0, config->frames};
 }
 
 static struct aspen_ram_run
 reserved_at(const struct aspen_config *config, unsigned i)
 {
-    const struct aspen_frame_range *range = &config->reserved[i];
-    return (struct aspen_ram_run){range->first,
-                                  (uint64_t)range->first + range->count};
+    return run_of(&config->reserved[i]);
 }
 
 /* ---- What is valid ----------------------------------------------------- */
@@ -146,10 +148,8 @@ aspen_ram_end(const struct aspen_config *config)
 {
     uint64_t end = config->frames_end;
 
-    for (unsigned i = 0; i < ranges_of(config); i++) {
-        uint64_t range_end = range_at(config, i).end;
-        end = range_end > end ? range_end : end;
-    }
+    for (unsigned i = 0; i < ranges_of(config); i++)
+        end = aspen_max_u64(end, range_at(config, i).end);
     return end;
 }
 

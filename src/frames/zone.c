@@ -313,7 +313,7 @@ give_part(struct aspen_zone *zone, uint64_t first, uint64_t end)
 {
     uint32_t index = (uint32_t)((end - 1) / ASPEN_CHUNK_FRAMES);
     uint64_t begin = (uint64_t)index * ASPEN_CHUNK_FRAMES;
-    uint64_t low = first > begin ? first : begin;
+    uint64_t low = aspen_max_u64(first, begin);
 
     chunk_give(zone, index,
                (WHOLE_CHUNK >> (64 - (end - low))) << (low - begin));
