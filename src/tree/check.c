@@ -45,7 +45,7 @@ static const char *
 check_node(node_tag tag, unsigned level)
 {
     const struct node *node = node_of(tag);
-    unsigned slots = is_wide(tag) ? WIDE_SLOTS : COMPACT_SLOTS;
+    unsigned slots = slots_of(tag);
     if (!node || (is_wide(tag) && (tag & TAG_PAGED)) ||
         (tag & TAG_BITS & ~(uintptr_t)TAG_FORM))
         return "node.form";

@@ -129,6 +129,13 @@ unit_shift(node_tag tag)
     return tag & TAG_PAGED ? ASPEN_PAGE_SHIFT : 0;
 }
 
+/* Slots of a node of its form. */
+static inline unsigned
+slots_of(node_tag tag)
+{
+    return is_wide(tag) ? WIDE_SLOTS : COMPACT_SLOTS;
+}
+
 static inline unsigned
 root_height(node_tag root)
 {

@@ -72,8 +72,7 @@ spread_of(const struct aspen_tree *tree, struct aspen_tree_cursor *cursor,
         return SPREAD_LEAVES;
     unsigned count = node_of(leaf)->info.count;
     unsigned most = stores == 1 ? stay + ends + 2 : count + 2 * stores;
-    return most <= (is_wide(leaf) ? WIDE_SLOTS : COMPACT_SLOTS) ? SPREAD_SLOTS
-                                                                : SPREAD_LEAF;
+    return most <= slots_of(leaf) ? SPREAD_SLOTS : SPREAD_LEAF;
 }
 
 /* Give back those that were put aside after `kept`. */

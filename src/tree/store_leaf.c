@@ -50,12 +50,6 @@ to_own(node_tag leaf, uint64_t key)
                          : (key - node_of(leaf)->base) >> unit_shift(leaf);
 }
 
-static inline unsigned
-capacity(node_tag leaf)
-{
-    return is_wide(leaf) ? WIDE_SLOTS : COMPACT_SLOTS;
-}
-
 static void
 edit_add(struct edit *edit, uint64_t key, uint64_t second, void *pointer)
 {
@@ -69,12 +63,12 @@ edit_add(struct edit *edit, uint64_t key, uint64_t second, void *pointer)
 static inline bool
 put_fits(node_tag leaf, const struct put *put)
 {
+    if (aspen_unlikely(is_wide(leaf)))
+        return true;
     unsigned shift = unit_shift(leaf);
     uint64_t base = node_of(leaf)->base;
     uint64_t mask = ((uint64_t)1 << shift) - 1;
     uint64_t unaligned = (put->first - base) | (put->last + 1 - base);
-    if (aspen_unlikely(is_wide(leaf)))
-        return true;
     if (put->above)
         unaligned |= put->cut - base;
     return (put->first > base || !base) && (unaligned & mask) == 0 &&
@@ -303,7 +297,7 @@ aspen_tree_store_in_leaf(struct aspen_tree *tree,
         return 0;
     }
     unsigned count = node->info.count + edit.slots - replaced;
-    if (count > capacity(leaf) || !count ||
+    if (count > slots_of(leaf) || !count ||
         (count < FILL_MINIMUM && edit.slots < replaced && path->height > 1))
         return 0;
     *done = true;
