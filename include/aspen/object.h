@@ -177,8 +177,8 @@ struct aspen_object_args {
  * Make an object with one reference: the caller's.
  * Context: may sleep.
  * Returns: 0 and *object, or -ASPEN_EINVAL (unknown kind or flag; a
- *          flag that is not the kind's; ZEROES with a pager), -ASPEN_ENOMEM (no
- * memory, or the charge is refused).
+ *          flag that is not the kind's; ZEROES with a pager), -ASPEN_ENOMEM
+ *          (no memory, or the charge is refused).
  */
 ASPEN_MUST_USE int aspen_object_create(struct aspen *aspen,
                                        const struct aspen_object_args *args,
@@ -229,9 +229,10 @@ ASPEN_MUST_USE int aspen_object_resize(struct aspen_object *object,
  * Returns: 0, or -ASPEN_EINVAL (length 0, or no page cache), -ASPEN_EFBIG
  *          (the end is beyond any offset), -ASPEN_ENOMEM, -ASPEN_EOPNOTSUPP
  *          (the pager has no punch hook; blocks of pages; a huge page that
- *          would have to be split; frames without memory), or the punch hook's
- * error. On error nothing has changed. Source:  fallocate(2) PUNCH_HOLE |
- * KEEP_SIZE; madvise(2) MADV_REMOVE.
+ *          would have to be split; frames without memory), or the error of the
+ *          punch hook.
+ *          On error nothing has changed.
+ * Source:  fallocate(2) PUNCH_HOLE | KEEP_SIZE; madvise(2) MADV_REMOVE.
  */
 ASPEN_MUST_USE int aspen_object_punch(struct aspen_object *object,
                                       uint64_t offset_bytes,

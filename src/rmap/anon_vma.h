@@ -11,8 +11,8 @@
  * Give the VMA an anon_vma if it has none: a mergeable neighbour's, or a new
  * one. 0 or -ASPEN_ENOMEM, unchanged. The VMA need not be in the tree yet.
  * Context: the mmap lock is held at least for reading (a VMA lock is not
- * enough: the neighbours have to stay). If two race the loser uses the
- *          winner's.
+ *          enough: the neighbours have to stay). If two race the loser uses
+ *          the winner's.
  */
 ASPEN_MUST_USE int aspen_anon_vma_prepare(struct aspen_vma *vma);
 

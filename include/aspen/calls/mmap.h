@@ -88,10 +88,11 @@ ASPEN_MUST_USE int aspen_mmap(struct aspen_mm *mm,
  * Context: may sleep. Takes the mmap lock for writing.
  * Returns: 0, or -ASPEN_EINVAL (address not page-aligned, zero length, end
  *          beyond the address space; an edge inside a page of a huge-page
- * object or inside a special mapping), -ASPEN_EPERM (a sealed mapping),
- * -ASPEN_EOPNOTSUPP (inside another huge page), -ASPEN_ENOMEM (splitting would
- * exceed the map count, or no memory), -ASPEN_EINTR, or the error of an
- * object's open hook, which is asked for the part of a mapping that is split.
+ *          object or inside a special mapping), -ASPEN_EPERM (a sealed
+ *          mapping), -ASPEN_EOPNOTSUPP (inside another huge page),
+ *          -ASPEN_ENOMEM (splitting would exceed the map count, or no memory),
+ *          -ASPEN_EINTR, or the error of an object's open hook, which is asked
+ *          for the part of a mapping that is split.
  *          On error the address space is as it was.
  * Source:  munmap(2).
  */
