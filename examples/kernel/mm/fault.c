@@ -16,7 +16,7 @@
 #define FAULT_WRITE 2u
 #define FAULT_EXEC  16u
 
-/* docs: the errors of aspen_fault(), each with what it is to a program. */
+/* What each error of aspen_fault() is to a program: see aspen/fault.h. */
 static void
 tell_program(int error, uint64_t address)
 {
