@@ -68,6 +68,16 @@ helper_assert_counts_at(struct aspen *aspen,
 
 /* ---- A machine alone --------------------------------------------------- */
 
+static void *
+new_direct_map(uint32_t frames)
+{
+    void *map = mmap(NULL, frames * PAGE, PROT_READ | PROT_WRITE,
+                     MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+
+    assert_true(map != MAP_FAILED);
+    return map;
+}
+
 struct aspen_config
 helper_config(uint32_t frames)
 {
@@ -75,10 +85,7 @@ helper_config(uint32_t frames)
 
     aspen_config_init(&config);
     config.frames = frames;
-    config.direct_map =
-        mmap(NULL, frames * PAGE, PROT_READ | PROT_WRITE,
-             MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-    assert_true(config.direct_map != MAP_FAILED);
+    config.direct_map = new_direct_map(frames);
     return config;
 }
 
@@ -134,17 +141,18 @@ helper_new_object(struct aspen *aspen, enum aspen_object_kind kind,
 void
 helper_create(struct helper *helper, const struct aspen_config *config)
 {
-    struct aspen_config filled =
-        helper_config(config && config->frames ? config->frames : FRAMES);
+    struct aspen_config filled;
 
+    if (config)
+        filled = *config;
+    else
+        aspen_config_init(&filled);
+    if (!filled.frames)
+        filled.frames = FRAMES;
+    if (!filled.direct_map)
+        filled.direct_map = new_direct_map(filled.frames);
     helper->direct_map = filled.direct_map;
     helper->direct_map_bytes = filled.frames * PAGE;
-    if (config) {
-        uint32_t frames = filled.frames;
-        filled = *config;
-        filled.frames = frames;
-        filled.direct_map = helper->direct_map;
-    }
     helper->aspen = helper_machine_from(&filled);
 }
 

@@ -62,7 +62,8 @@ struct helper {
     size_t direct_map_bytes;
 };
 
-/* `config` may be NULL; its frames (0: 4,096) and direct_map are filled in. */
+/* `config` may be NULL; its frames (0: 4,096) and direct_map (NULL: a new one)
+ * are filled in. The direct map ends with the machine. */
 void helper_create(struct helper *helper, const struct aspen_config *config);
 
 /* Nothing may be left: no space, object, charge or frame. */
