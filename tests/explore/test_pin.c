@@ -22,7 +22,6 @@ struct scene {
     uint32_t huge;          /* with_huge: pinned from the beginning */
     unsigned flags;         /* of the pin */
     bool unpin;             /* pinned at first, and given back */
-    bool wrong;             /* or nearly: with more than is pinned */
     bool with_child;        /* from the beginning */
     bool with_huge;         /* a huge page is pinned as well */
     uint64_t fail_at;
@@ -132,22 +131,34 @@ check(void *unused)
 /* ---- Tasks ------------------------------------------------------------- */
 
 static void
+unpin_task(void *unused)
+{
+    uint32_t frame = scene.frame;
+
+    (void)unused;
+    scene.frame = ASPEN_NO_FRAME;
+    must(aspen_unpin(scene.parent, &frame, 1, 0));
+}
+
+/* More than the space has, or, with a huge page, a frame that is not pinned. */
+static void
+wrong_unpin_task(void *unused)
+{
+    const uint32_t frames[] = {scene.frame,
+                               scene.with_huge ? FRAMES - 1 : scene.frame};
+
+    (void)unused;
+    if (aspen_unpin(scene.parent, frames, 2, 0) != -ASPEN_EINVAL)
+        sim_fail("what is not pinned was given back");
+}
+
+static void
 pin_task(void *unused)
 {
     uint32_t frame;
 
-    (void)unused;
-    if (scene.wrong) {
-        const uint32_t frames[] = {scene.frame,
-                                   scene.with_huge ? FRAMES - 1 : scene.frame};
-        if (aspen_unpin(scene.parent, frames, 2, 0) != -ASPEN_EINVAL)
-            sim_fail("what is not pinned was given back");
-        return;
-    }
     if (scene.unpin) {
-        frame = scene.frame;
-        scene.frame = ASPEN_NO_FRAME;
-        must(aspen_unpin(scene.parent, &frame, 1, 0));
+        unpin_task(unused);
         return;
     }
     int error = aspen_pin_range(scene.parent, START, PAGE, scene.flags, &frame);
@@ -166,16 +177,6 @@ fork_task(void *unused)
     must_or_planned(error);
     if (!error)
         scene.child = child;
-}
-
-static void
-unpin_task(void *unused)
-{
-    uint32_t frame = scene.frame;
-
-    (void)unused;
-    scene.frame = ASPEN_NO_FRAME;
-    must(aspen_unpin(scene.parent, &frame, 1, 0));
 }
 
 static void
@@ -273,22 +274,21 @@ test_huge(void **state)
 static void
 test_wrong(void **state)
 {
-    struct sim_program fork = {setup, {pin_task, fork_task}, 2, check, NULL};
-    struct sim_program unpin = {setup, {pin_task, unpin_task}, 2, check, NULL};
+    struct sim_program fork = {
+        setup, {wrong_unpin_task, fork_task}, 2, check, NULL};
+    struct sim_program unpin = {
+        setup, {wrong_unpin_task, unpin_task}, 2, check, NULL};
 
     (void)state;
     scene.unpin = true;
-    scene.wrong = true;
     scene.with_child = false;
     scene.fail_at = 0;
-    /* More than the space has, or a frame that is not pinned. */
     for (unsigned i = 0; i < 2; i++) {
         scene.with_huge = i;
         explore_holds("a wrong unpin beside a fork", &fork, MOST);
         explore_holds("a wrong unpin beside an unpin", &unpin, MOST);
     }
     scene.with_huge = false;
-    scene.wrong = false;
 }
 
 static void
