@@ -171,27 +171,13 @@ test_flushes_without_memory(void **state)
 
 #define MAPPINGS 4000u
 
-struct mappings {
-    struct helper helper;
-    struct aspen_mm *mm;
-};
-
 static void
-mappings_create(struct mappings *mappings)
+create(struct helper_space *s)
 {
     struct aspen_config config = helper_config(32768);
 
     config.semantics = ASPEN_SEMANTICS_6_18;
-    helper_create(&mappings->helper, &config);
-    mappings->mm = helper_mm(&mappings->helper);
-}
-
-static void
-mappings_destroy(struct mappings *mappings)
-{
-    helper_assert_valid(&mappings->helper);
-    aspen_mm_put(mappings->mm);
-    helper_destroy(&mappings->helper);
+    helper_space_create(s, &config);
 }
 
 /* The call takes at most so many bytes for each mapping, at any moment, beyond
@@ -215,11 +201,11 @@ begin_counting(void)
     return held;
 }
 
-/* Mappings of a page, a page apart, go elsewhere; `over`: where others are. */
+/* Mappings of a page, a page apart, go elsewhere. */
 static void
-move_all(const char *name, unsigned flags, bool over, uint64_t most)
+move_all(const char *name, unsigned flags, uint64_t most)
 {
-    struct mappings m;
+    struct helper_space s;
     struct aspen_mremap_args args = {
         .address = AT(0x100000),
         .old_bytes = AT(2 * MAPPINGS),
@@ -229,49 +215,46 @@ move_all(const char *name, unsigned flags, bool over, uint64_t most)
     };
     uint64_t address;
 
-    mappings_create(&m);
+    create(&s);
     for (uint64_t i = 0; i < MAPPINGS; i++)
-        helper_map(m.mm, args.address + AT(2 * i), 1, RW);
-    if (over)
-        helper_map(m.mm, args.new_address, 2 * MAPPINGS, ASPEN_VM_READ);
+        helper_map(s.mm, args.address + AT(2 * i), 1, RW);
     uint64_t before = begin_counting();
-    assert_int_equal(aspen_mremap(m.mm, &args, &address), 0);
+    assert_int_equal(aspen_mremap(s.mm, &args, &address), 0);
     assert_bytes(name, before, most);
     for (uint64_t i = 0; i < MAPPINGS; i++)
-        helper_unmap(m.mm, args.new_address + AT(2 * i), 1);
-    mappings_destroy(&m);
+        helper_unmap(s.mm, args.new_address + AT(2 * i), 1);
+    helper_space_destroy(&s);
 }
 
 static void
 test_memory_of_moves(void **state)
 {
     (void)state;
-    move_all("mappings that move", 0, false, 2600);
-    move_all("mappings that move and stay", ASPEN_MREMAP_DONTUNMAP, false,
-             2600);
+    move_all("mappings that move", 0, 2600);
+    move_all("mappings that move and stay", ASPEN_MREMAP_DONTUNMAP, 2600);
 }
 
 /* Advice for all makes one of each pair; and back, two of each one. */
 static void
 test_memory_of_edits(void **state)
 {
-    struct mappings m;
+    struct helper_space s;
     uint64_t at = AT(0x100000);
     (void)state;
 
-    mappings_create(&m);
+    create(&s);
     for (uint64_t i = 0; i < MAPPINGS; i++) {
-        helper_map(m.mm, at + AT(3 * i), 2, RW);
+        helper_map(s.mm, at + AT(3 * i), 2, RW);
         assert_int_equal(
-            aspen_madvise(m.mm, at + AT(3 * i), PAGE, ASPEN_MADV_DONTDUMP), 0);
+            aspen_madvise(s.mm, at + AT(3 * i), PAGE, ASPEN_MADV_DONTDUMP), 0);
     }
     uint64_t before = begin_counting();
     assert_int_equal(
-        aspen_madvise(m.mm, at, AT(3 * MAPPINGS), ASPEN_MADV_DONTDUMP),
+        aspen_madvise(s.mm, at, AT(3 * MAPPINGS), ASPEN_MADV_DONTDUMP),
         -ASPEN_ENOMEM); /* there are holes; it is done */
-    assert_int_equal(helper_counters(m.mm).vmas, MAPPINGS);
+    assert_int_equal(helper_counters(s.mm).vmas, MAPPINGS);
     assert_bytes("mappings that merge", before, 800);
-    mappings_destroy(&m);
+    helper_space_destroy(&s);
 }
 
 /* ---- Pages that go below one lock -------------------------------------- */
@@ -321,16 +304,16 @@ static const struct {
 static void
 shrink(uint64_t step, uint64_t count, bool punches)
 {
-    struct mappings m;
+    struct helper_space s;
 
-    mappings_create(&m);
-    struct aspen_object *object = helper_object(&m.helper, ASPEN_OBJECT_SHMEM,
+    create(&s);
+    struct aspen_object *object = helper_object(&s.helper, ASPEN_OBJECT_SHMEM,
                                                 step * count + 10, NULL, NULL);
     for (uint64_t i = 0; i < count; i++) {
         uint32_t frame;
         assert_int_equal(aspen_object_get_page(object, 3 + i * step, &frame),
                          0);
-        aspen_frame_put(m.helper.aspen, frame);
+        aspen_frame_put(s.helper.aspen, frame);
     }
     erased.tree = &object->pages;
     erased.stores = 0;
@@ -345,7 +328,7 @@ shrink(uint64_t step, uint64_t count, bool punches)
     assert_in_range(erased.most, count ? 1 : 0, ASPEN_OBJECT_DROP_MAX);
     assert_in_range(erased.stores, 0, count / ASPEN_OBJECT_DROP_MAX + 1);
     aspen_object_put(object);
-    mappings_destroy(&m);
+    helper_space_destroy(&s);
 }
 
 static void
@@ -502,18 +485,18 @@ nodes_beside(const uint64_t *pages, unsigned count)
     const struct aspen_layout layout = {.mmap_base = AT(0x7ffff7fff),
                                         .mmap_bottom = AT(0x2aaaaaaab)};
     struct aspen_failpoint_counts counts;
-    struct mappings m;
+    struct helper_space s;
 
-    mappings_create(&m);
-    assert_int_equal(aspen_layout_set(m.mm, &layout), 0);
+    create(&s);
+    assert_int_equal(aspen_layout_set(s.mm, &layout), 0);
     for (unsigned i = 0; i < count; i++)
-        helper_map(m.mm, AT(pages[i]), 1, RW);
-    assert_int_equal(aspen_failpoints_set(m.helper.aspen, &plan), 0);
-    uint64_t address = helper_map(m.mm, 0, 16, ASPEN_VM_READ);
-    helper_unmap(m.mm, address, 16);
-    aspen_failpoints_read(m.helper.aspen, &counts);
-    assert_int_equal(aspen_failpoints_set(m.helper.aspen, NULL), 0);
-    mappings_destroy(&m);
+        helper_map(s.mm, AT(pages[i]), 1, RW);
+    assert_int_equal(aspen_failpoints_set(s.helper.aspen, &plan), 0);
+    uint64_t address = helper_map(s.mm, 0, 16, ASPEN_VM_READ);
+    helper_unmap(s.mm, address, 16);
+    aspen_failpoints_read(s.helper.aspen, &counts);
+    assert_int_equal(aspen_failpoints_set(s.helper.aspen, NULL), 0);
+    helper_space_destroy(&s);
     return counts.by_step[ASPEN_STEP_TREE_NODE];
 }
 
