@@ -2,7 +2,7 @@
 /*
  * bench/maple/maple_bench.c - Linux's maple tree under
  * bench/tree/tree_measure.h, with the flags that an address space uses. The
- * program build/bench/maple_bench N; apart from Aspen, never linked to it.
+ * program build/maple/maple_bench N; apart from Aspen, never linked to it.
  */
 #define _GNU_SOURCE
 #include "shared.h"

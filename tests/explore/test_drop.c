@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The cache of a file made smaller beside whatever reads, writes and takes away
- * its page, over all orders, the first step failing or not: the page reads as
- * what was last written, and who holds a page holds the file's.
+ * its page, over all orders, one of the first two steps failing or none: the
+ * page reads as what was last written, and who holds a page holds the file's.
  */
 #include "explore.h"
 

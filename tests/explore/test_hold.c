@@ -2,10 +2,10 @@
 /*
  * Bytes copied into a space beside what could take the page away or share it,
  * over all orders, each step failing. The page begins in each of the states
- * that decide who has it. Every writer - a copy, a forced one, a device that
- * has pinned the page, the program itself - has a byte of its own there:
- * afterwards it is what was written, whoever wrote beside, and no child that
- * was made before has it.
+ * that decide who has it. Every writer - a copy, a forced one, an atomic step,
+ * a device that has pinned the page, the program itself - has a byte of its own
+ * there: afterwards it is what was written, whoever wrote beside, and no child
+ * that was made before has it.
  */
 #include "explore.h"
 #include "paging/table.h"

@@ -93,9 +93,9 @@ remap_both(struct mmap_pair *p, unsigned first, unsigned count)
     if (kind == 3 && new_bytes > (MMAP_PAGES - first) * PAGE)
         new_bytes = (MMAP_PAGES - first) * PAGE;
     uint64_t new = to *PAGE + perhaps_more(p);
-    /* The host then takes away what it finds missing after that. */
     if (stops_midway(p, address, old_bytes))
         return;
+    /* The host then takes away what it finds missing after that. */
     if (old_bytes == 0 && new_bytes &&
         MMAP_BASE + old - (MMAP_BASE + new) < new_bytes)
         return;

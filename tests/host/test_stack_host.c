@@ -59,15 +59,15 @@ static void
 stacks(void **state)
 {
     struct pair p = {.randomized = true};
-    uint64_t touched_pages = 0;
+    uint64_t grown = 0;
     (void)state;
 
     p.random = unit_seed("test_stack_host", 4);
     pair_begin(&p);
     for (unsigned i = 0; i < 300; i++)
-        touched_pages += one_stack(&p);
+        grown += one_stack(&p);
     printf("%llu of 3600 touches grew a stack or found it\n",
-           (unsigned long long)touched_pages);
+           (unsigned long long)grown);
     pair_end(&p);
 }
 
@@ -165,7 +165,7 @@ locked(void **state)
 {
     struct pair p = {.randomized = true};
     struct command drop = {.kind = DROP_PRIVILEGES};
-    uint64_t touched_pages = 0;
+    uint64_t grown = 0;
     (void)state;
 
     p.random = unit_seed("test_stack_host", 5);
@@ -174,10 +174,10 @@ locked(void **state)
     /* More than it had before it was looked at: the peak of both. */
     map_at(&p, STACKS, 2048, PROT_NONE, 0);
     for (unsigned i = 0; i < 400; i++)
-        touched_pages += one_locked(&p);
+        grown += one_locked(&p);
     printf("%llu of 2400 touches grew a stack or found it\n",
-           (unsigned long long)touched_pages);
-    assert_in_range(touched_pages, 100, 2300);
+           (unsigned long long)grown);
+    assert_in_range(grown, 100, 2300);
     pair_end(&p);
 }
 

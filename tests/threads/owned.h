@@ -117,7 +117,7 @@ struct range owned_any(struct owner *t);
 /* One of pages that are so, all of them; false: not this time. */
 bool owned_that(struct owner *t, unsigned wants, struct range *range);
 
-/* Nothing of it is cached from before `since` (nothing that can be written). */
+/* Nothing of it, of that kind, is cached from before `since`. */
 void owned_gone(const struct owner *t, const struct range *range,
                 uint64_t since, enum mmu_gone what);
 
