@@ -18,7 +18,7 @@
 uint64_t
 mmap_pair_below(struct mmap_pair *p, uint64_t limit)
 {
-    return unit_random(&p->random) % limit;
+    return unit_below(&p->random, limit);
 }
 
 void *

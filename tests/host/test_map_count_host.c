@@ -43,7 +43,7 @@ struct pair {
 static uint64_t
 below(struct pair *p, uint64_t limit)
 {
-    return unit_random(&p->random) % limit;
+    return unit_below(&p->random, limit);
 }
 
 static void *

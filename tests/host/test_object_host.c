@@ -29,7 +29,7 @@ struct pair {
 static uint64_t
 below(struct pair *p, uint64_t limit)
 {
-    return unit_random(&p->random) % limit;
+    return unit_below(&p->random, limit);
 }
 
 static void *
@@ -169,28 +169,8 @@ struct cache {
     uint64_t dirty; /* bit n: page n was written in this round */
 };
 
-static int
-take_nothing(void *context, uint64_t offset_bytes, const void *const pages[],
-             uint64_t length_bytes)
-{
-    (void)context;
-    (void)offset_bytes;
-    (void)pages;
-    (void)length_bytes;
-    return 0;
-}
-
-static int
-no_page(void *context, uint64_t offset_bytes, void *page)
-{
-    (void)context;
-    (void)offset_bytes;
-    (void)page;
-    return 0;
-}
-
-static const struct aspen_pager_ops disk = {.read = no_page,
-                                            .write = take_nothing};
+static const struct aspen_pager_ops disk = {.read = helper_pager_read,
+                                            .write = helper_pager_write};
 
 static void
 read_both(struct cache *c, uint64_t page)
@@ -341,7 +321,7 @@ told(void *context, const struct aspen_mm *mm)
     return *(bool *)context;
 }
 
-static const struct aspen_pager_ops pager = {.read = no_page,
+static const struct aspen_pager_ops pager = {.read = helper_pager_read,
                                              .may_see_cache = told};
 
 /* Bits: what mincore says of a private and a shared page that were never

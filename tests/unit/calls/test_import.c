@@ -302,10 +302,7 @@ what_stood_there_is_flushed(void **state)
 {
     struct aspen *aspen = helper_machine(2048);
     struct aspen_mm *mm = helper_new_mm(aspen);
-    struct aspen_import_pages huge = {
-        .address = 2 * MIB, .count = 1, .level = 1, .kind = ASPEN_IMPORT_ANON};
     struct flushed flushed = {0};
-    uint64_t done;
     (void)state;
 
     assert_int_equal(aspen_mm_activate(mm, 0), 0);
@@ -318,7 +315,8 @@ what_stood_there_is_flushed(void **state)
         helper_import_pages(mm, MIB + 8 * PAGE, 3, ASPEN_IMPORT_ANON, 0), 0);
     assert_int_equal(flushed.start, MIB + 8 * PAGE);
     assert_int_equal(flushed.end, MIB + 11 * PAGE);
-    assert_int_equal(aspen_import_pages(mm, &huge, &done), 0);
+    assert_int_equal(helper_import_pages(mm, 2 * MIB, 1, ASPEN_IMPORT_ANON, 1),
+                     0);
     assert_int_equal(flushed.start, 2 * MIB);
     assert_int_equal(flushed.end, 4 * MIB);
     aspen_tlb_pending_end(mm);
