@@ -2,7 +2,7 @@
 /*
  * calls/munmap.c - munmap: check, reserve, commit.
  *
- * Called by the embedder and brk. The first test to break is
+ * Called by the embedder, brk and mremap. The first test to break is
  * tests/unit/calls/test_munmap.c.
  */
 #include <aspen/calls/mmap.h>

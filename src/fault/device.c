@@ -7,7 +7,7 @@
  *     lock of the table. Whoever unmaps counts first and then comes to that
  *     table, so either we see the count or they meet our entry.
  *
- * Called by fault.c and file.c. The first test to break is
+ * Called by fault.c. The first test to break is
  * tests/unit/fault/test_device.c.
  */
 #include "fault/fault.h"

@@ -19,7 +19,8 @@
  *     the page becomes dirty first, without any lock of the space, and then
  *     the fault looks at everything again.
  *
- * Called by fault.c. The first test to break is tests/unit/fault/test_fault.c.
+ * Called by fault.c and device.c. The first test to break is
+ * tests/unit/fault/test_fault.c.
  */
 #include "fault/fault.h"
 

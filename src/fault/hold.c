@@ -9,8 +9,8 @@
  *     (aspen_page_is_alone()). It stays so until it is given back.
  * I3  A claim ends no later than the page's reference (I1 of fault/claim.h).
  *
- * Called by aspen_read_memory(), aspen_write_memory(), aspen_pin_range(). The
- * first tests to break are tests/unit/calls/test_copy.c and test_pin.c.
+ * Called by memory.c, futex.c and pin.c of calls/. The first tests to break are
+ * tests/unit/calls/test_copy.c and test_pin.c.
  */
 #include "fault/hold.h"
 

@@ -6,7 +6,7 @@
  * The machine knows a bank only when all of it is there, so that whoever looks
  * up a number meanwhile finds everything or nothing.
  *
- * Called by frames.c and by the embedder. The first test to break is
+ * Called by frames.c, pins.c and the embedder. The first test to break is
  * tests/unit/frames/test_ram.c.
  */
 #include "frames/frames.h"

@@ -18,7 +18,7 @@
  * I2  Two free blocks that are buddies have merged.
  * I3  free_frames is the sum of both storeys.
  *
- * Called by frames.c. The first test to break is
+ * Called by frames.c and bank.c. The first test to break is
  * tests/unit/frames/test_frames.c.
  */
 #include "frames/zone.h"

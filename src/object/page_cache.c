@@ -13,8 +13,8 @@
  *     holds the spin lock for long. Only whoever drops pages sees tombstones:
  *     to everybody else nothing is there.
  *
- * Called by faults, import, write-back and truncation. The first test to break
- * is tests/unit/object/test_object.c.
+ * Called by faults, calls/ and all of this layer. The first test to
+ * break is tests/unit/object/test_object.c.
  */
 #include "object/page_cache.h"
 

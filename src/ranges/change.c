@@ -11,8 +11,8 @@
  *     So a reader of the tree meets whole VMAs, and memory for the change does
  *     not grow with the VMAs that it spans.
  *
- * Called by mprotect, mlock, madvise and names. The first test to break is
- * tests/unit/calls/test_mprotect.c.
+ * Called by mprotect, mlock, mseal, madvise and names. The first test to break
+ * is tests/unit/calls/test_mprotect.c.
  */
 #include "ranges/change_walk.h"
 

@@ -7,7 +7,7 @@
  *     from one without an anon_vma, nor the other way round: every search for
  *     them would go through the whole family.
  *
- * Called by merge.c and change_walk.c. The first tests to break are
+ * Called by the other files of this layer. The first tests to break are
  * tests/unit/ranges/test_merge.c and tests/unit/calls/test_mprotect.c.
  */
 #include "ranges/mergeable.h"

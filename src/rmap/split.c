@@ -9,8 +9,8 @@
  * I2  Only the checks, aspen_vma_part() and aspen_vma_isolate() can fail, and
  *     then nothing has changed. What commits or undoes cannot.
  *
- * Called by ranges, mmap, madvise and the growth of stacks. The first test to
- * break is tests/unit/calls/test_munmap.c.
+ * Called by ranges, mmap, import, madvise and the growth of stacks. The first
+ * test to break is tests/unit/calls/test_munmap.c.
  */
 #include "rmap/split.h"
 

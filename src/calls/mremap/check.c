@@ -6,7 +6,7 @@
  * target. Before 6.15: the mapping, then the target, then whether the one fits
  * the other.
  *
- * Called by mremap.c and relocate.c. The first tests to break are
+ * Called by the other files of this folder. The first tests to break are
  * tests/unit/calls/test_mremap.c and tests/host/test_mremap_host.c.
  */
 #include "calls/mremap/mremap.h"
