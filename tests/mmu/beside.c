@@ -126,9 +126,12 @@ static void
 each_space(void (*visit)(const struct space *space, const char *after),
            const char *after)
 {
-    for (unsigned i = 0; i < beside.used; i++) {
+    bool more = true;
+
+    for (unsigned i = 0; more; i++) {
         aspen_port_spin_lock(&beside.lock);
         struct space space = beside.spaces[i];
+        more = i + 1 < beside.used;
         aspen_port_spin_unlock(&beside.lock);
         if (space.mm)
             visit(&space, after);
