@@ -51,6 +51,10 @@ vma_valid(const struct aspen_mm *mm, const struct aspen_import_vma *args)
     if (aspen_pkey_of(args->vm_flags) &&
         aspen_pkey_of(args->vm_flags) >= mm->aspen->config.pkeys)
         return false;
+    if (!aspen_vma_cache_mode_valid(args->vm_flags) ||
+        (args->vm_flags & ASPEN_VM_CACHE &&
+         mm->aspen->config.flags & ASPEN_CONFIG_CACHE_MODES_ABSENT))
+        return false;
     if (!args->object)
         return !(args->vm_flags & ASPEN_VM_SHARED);
     if ((args->name && !args->object->anonymous) ||
@@ -255,8 +259,10 @@ leaf_bits(const struct aspen_vma *vma, const struct aspen_import_pages *pages)
 
     if (entry_writable(vma, pages))
         bits |= ASPEN_ENTRY_WRITE;
-    if (pages->kind == ASPEN_IMPORT_ZERO || pages->kind == ASPEN_IMPORT_RAW)
+    if (pages->kind == ASPEN_IMPORT_ZERO)
         bits |= ASPEN_ENTRY_SPECIAL;
+    if (pages->kind == ASPEN_IMPORT_RAW)
+        bits |= aspen_entry_raw_bits(vma->flags);
     if (pages->dirty && pages->kind != ASPEN_IMPORT_ZERO)
         bits |= ASPEN_ENTRY_DIRTY;
     return bits | ASPEN_ENTRY_YOUNG;
