@@ -27,7 +27,7 @@
 #include "rmap/split.h"
 #include "space/vma_hooks.h"
 
-#define BATCH_ENTRIES 128
+#define BATCH_ENTRIES 64
 
 /* ---- A VMA ------------------------------------------------------------- */
 

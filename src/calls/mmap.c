@@ -442,9 +442,17 @@ aspen_mmap_locked(struct aspen_mm *mm, const struct aspen_mmap_args *args,
     return error ? error : map_locked(&mapping, args);
 }
 
-int
-aspen_map(struct aspen_mm *mm, const struct aspen_mmap_args *args,
-          const struct aspen_special *special, uint64_t *address)
+/* What was mapped, for what comes after it without the lock. */
+struct mapped {
+    uint64_t start;
+    uint64_t end;
+    bool wants_pages;
+};
+
+/* Apart, so that the plan is not on the stack while pages are made. */
+static ASPEN_NOINLINE int
+map(struct aspen_mm *mm, const struct aspen_mmap_args *args,
+    const struct aspen_special *special, struct mapped *mapped)
 {
     struct mapping mapping;
 
@@ -454,16 +462,32 @@ aspen_map(struct aspen_mm *mm, const struct aspen_mmap_args *args,
         error = aspen_mm_write_lock_killable(mm, ASPEN_LOCK_MM);
     if (error)
         return error;
-
     error = map_locked(&mapping, args);
-    if (!error)
-        *address = mapping.start;
     aspen_mm_write_end(mm);
-    if (!error && wants_pages(args, mapping.flags))
-        aspen_populate_silently(mm, mapping.start,
-                                mapping.start + mapping.bytes,
+    if (error)
+        return error;
+    *mapped = (struct mapped){
+        .start = mapping.start,
+        .end = mapping.start + mapping.bytes,
+        .wants_pages = wants_pages(args, mapping.flags),
+    };
+    return 0;
+}
+
+int
+aspen_map(struct aspen_mm *mm, const struct aspen_mmap_args *args,
+          const struct aspen_special *special, uint64_t *address)
+{
+    struct mapped mapped;
+
+    int error = map(mm, args, special, &mapped);
+    if (error)
+        return error;
+    *address = mapped.start;
+    if (mapped.wants_pages)
+        aspen_populate_silently(mm, mapped.start, mapped.end,
                                 ASPEN_POPULATE_MMAP);
-    return error;
+    return 0;
 }
 
 int
