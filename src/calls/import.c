@@ -568,7 +568,7 @@ import_batch(struct import *import, unsigned count, uint64_t *done)
             break;
         made++;
     }
-    unsigned stored = store(import, &slot, address, entries, made);
+    unsigned stored = made ? store(import, &slot, address, entries, made) : 0;
     for (unsigned i = stored; i < made; i++)
         give_back(import, entries[i]);
     *done += stored;

@@ -331,6 +331,19 @@ fork_task(void *unused)
     scene.child_saw = access_byte(CHILD, scene.child, START, MMU_READ, 0);
 }
 
+/* There is no such swap slot: not even a flush of nothing comes of it. */
+static void
+import_nothing_task(void *unused)
+{
+    struct aspen_import_pages pages = {
+        .address = START, .count = 1, .kind = ASPEN_IMPORT_SWAP};
+    uint64_t done;
+
+    (void)unused;
+    if (aspen_import_pages(scene.mm, &pages, &done) != -ASPEN_EINVAL)
+        sim_fail("a slot that is not there is imported");
+}
+
 static void
 move_page(unsigned flags)
 {
@@ -465,6 +478,10 @@ anonymous_memory(void **state)
         {"read, DONTNEED twice",
          ANON,
          {read_task, discard_task, discard_task},
+         check_nothing},
+        {"import of nothing, DONTNEED",
+         ANON,
+         {import_nothing_task, discard_task},
          check_nothing},
         {"write, fork", ANON, {write_task, fork_task}, check_memory},
         {"write, mremap", ANON, {write_task, move_task}, check_memory},
