@@ -126,7 +126,11 @@ struct aspen_frame {
         };
         struct {
             struct aspen_port_spinlock table_lock;
-            uint32_t table_next; /* its gather's, then the waiting lists' */
+            union {
+                uint32_t table_taken; /* in use: paging/table.h, "Pending" */
+                uint32_t table_next;  /* its gather's, then the waiting
+                                         lists' */
+            };
         };
     };
 };
@@ -539,9 +543,6 @@ ASPEN_STATIC_ASSERT(sizeof(struct aspen_mm) <= 1024, "an mm is 1,024 bytes");
  * The machine
  * ======================================================================== */
 
-/* What a call plans and is too large for a kernel's stack. */
-#define ASPEN_PLAN_BYTES 1408
-
 struct aspen {
     struct aspen_config config; /* immutable */
     struct aspen_failpoints failpoints;
@@ -566,7 +567,6 @@ struct aspen {
     struct aspen_cache anon_vma_link_cache;
     struct aspen_cache object_cache;
     struct aspen_cache name_cache;
-    struct aspen_cache plan_cache;
     struct aspen_tree_pool tree_pool;
     uint64_t committed_pages; /* atomic */
     struct aspen_swap_area swap[ASPEN_SWAP_AREAS];

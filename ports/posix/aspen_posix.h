@@ -34,7 +34,8 @@ void aspen_posix_direct_map_destroy(void *direct_map, uint32_t frames);
  */
 void aspen_posix_set_fatal_signal(bool pending);
 
-/** Told of each TLB flush. Context: locks of the core may be held. */
+/** Told of each TLB flush. Context: locks of the core that
+ * sleep may be held, no spin lock. */
 typedef void aspen_posix_tlb_observer(void *context, uint32_t root,
                                       uint64_t start, uint64_t end,
                                       bool tables);

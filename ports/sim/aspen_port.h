@@ -7,6 +7,9 @@
  * Taking a lock is a step that waits until the lock is free; giving one back
  * is a part of the step before it, since nobody can see the difference. Readers
  * of a read-write lock do not conflict with each other.
+ *
+ * Each task is a CPU of its own. From before it spins for a spin lock until it
+ * gives it back its interrupts are off, and it answers no flush.
  */
 #ifndef ASPEN_PORT_H
 #define ASPEN_PORT_H
@@ -45,23 +48,32 @@ struct aspen_port_rwlock {
 void sim_lock(uint32_t *holders, bool exclusive);
 bool sim_trylock(uint32_t *holders, bool exclusive);
 void sim_unlock(uint32_t *holders, bool exclusive);
+/* Of the task's CPU; each off has its on. */
+void sim_interrupts_off(void);
+void sim_interrupts_on(void);
 
 static inline void
 aspen_port_spin_lock(struct aspen_port_spinlock *lock)
 {
+    sim_interrupts_off();
     sim_lock(&lock->holders, true);
 }
 
 static inline bool
 aspen_port_spin_trylock(struct aspen_port_spinlock *lock)
 {
-    return sim_trylock(&lock->holders, true);
+    sim_interrupts_off();
+    if (sim_trylock(&lock->holders, true))
+        return true;
+    sim_interrupts_on();
+    return false;
 }
 
 static inline void
 aspen_port_spin_unlock(struct aspen_port_spinlock *lock)
 {
     sim_unlock(&lock->holders, true);
+    sim_interrupts_on();
 }
 
 static inline void
@@ -149,7 +161,8 @@ aspen_port_cpu(void)
     return sim_task();
 }
 
-/* No processor but what a test puts before this function (tests/mmu). */
+/* Waits until each CPU of the mask has answered. There is no processor but what
+ * a test puts before this function (tests/mmu). */
 void aspen_port_tlb_flush(const uint64_t *cpus, uint32_t root, uint64_t start,
                           uint64_t end, bool tables);
 

@@ -84,13 +84,6 @@ sim_task(void)
     return sim.running < SIM_TASKS ? sim.running : 0;
 }
 
-void
-aspen_port_tlb_flush(const uint64_t *cpus, uint32_t root, uint64_t start,
-                     uint64_t end, bool tables)
-{
-    (void)cpus, (void)root, (void)start, (void)end, (void)tables;
-}
-
 /* ---- Points ------------------------------------------------------------ */
 
 static void
@@ -161,6 +154,58 @@ sim_unlock(uint32_t *holders, bool exclusive)
         sim_join(exclusive ? word->write_clock : word->read_clock, clock);
     }
 }
+
+/* ---- Interrupts and flushes -------------------------------------------- */
+
+void
+sim_interrupts_off(void)
+{
+    uint32_t *off;
+
+    if (sim.running == NOBODY)
+        return;
+    off = &sim.tasks[sim.running].interrupts_off;
+    if (*off == 0)
+        sim_point(off, true);
+    ++*off;
+}
+
+void
+sim_interrupts_on(void)
+{
+    if (sim.running == NOBODY)
+        return;
+    struct task *task = &sim.tasks[sim.running];
+    /* Who waits for an answer comes after all that was done until now. */
+    if (--task->interrupts_off == 0)
+        sim_join(sim_word_of(&task->interrupts_off)->write_clock, task->clock);
+}
+
+static void
+wait_for_answer(unsigned cpu)
+{
+    if (cpu != sim.running && !sim.tasks[cpu].finished)
+        give_way((struct operation){
+            .address = &sim.tasks[cpu].interrupts_off,
+            .wait = WAIT_INTERRUPTS,
+        });
+}
+
+void
+aspen_port_tlb_flush(const uint64_t *cpus, uint32_t root, uint64_t start,
+                     uint64_t end, bool tables)
+{
+    (void)root, (void)start, (void)end, (void)tables;
+    if (sim.running == NOBODY)
+        return;
+    if (sim.tasks[sim.running].reading)
+        sim_fail("an RCU reader waits for other CPUs");
+    for (unsigned cpu = 0; cpu < SIM_TASKS; cpu++)
+        if (*cpus >> cpu & 1)
+            wait_for_answer(cpu);
+}
+
+/* ---- Waiting ----------------------------------------------------------- */
 
 void
 aspen_port_wait_while(const void *key, bool (*busy)(const void *argument),

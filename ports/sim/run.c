@@ -101,7 +101,7 @@ static bool
 can_go_on(const struct task *task)
 {
     const struct operation *next = &task->next;
-    const uint32_t *holders = next->address;
+    const uint32_t *holders = next->address; /* or interrupts_off */
 
     if (task->finished)
         return false;
@@ -114,6 +114,8 @@ can_go_on(const struct task *task)
         return !next->busy(next->argument);
     case WAIT_GRACE:
         return sim_grace_over(next->grace);
+    case WAIT_INTERRUPTS:
+        return *holders == 0;
     default:
         return true;
     }

@@ -33,6 +33,7 @@ enum wait {
     WAIT_LOCK_EXCLUSIVE,
     WAIT_WHILE, /* busy(argument) */
     WAIT_GRACE,
+    WAIT_INTERRUPTS, /* the word counts what keeps a CPU's off */
 };
 
 struct operation {
@@ -49,9 +50,10 @@ struct task {
     char *stack;
     bool finished;
     struct operation next;
-    uint32_t clock[ALL]; /* the last step of each that comes before */
-    unsigned reading;    /* depth of RCU reader sections */
-    uint64_t sections;   /* outermost sections it has left */
+    uint32_t clock[ALL];     /* the last step of each that comes before */
+    uint32_t interrupts_off; /* how often */
+    unsigned reading;        /* depth of RCU reader sections */
+    uint64_t sections;       /* outermost sections it has left */
     struct aspen_lock_order held;
 };
 

@@ -21,7 +21,7 @@ bits_of(const struct aspen_vma *vma, bool writable)
     unsigned bits = aspen_entry_bits_of(vma->mm->aspen, vma->flags);
 
     return (writable ? bits : bits & ~ASPEN_ENTRY_WRITE) | ASPEN_ENTRY_YOUNG |
-           aspen_entry_raw_bits(vma->flags);
+           ASPEN_ENTRY_SPECIAL;
 }
 
 /* ---- One: check -------------------------------------------------------- */
@@ -50,11 +50,11 @@ insert(struct aspen_vma *vma, uint64_t address, uint64_t number, bool writable)
     if (error)
         return error == -ASPEN_EEXIST ? -ASPEN_EBUSY : error;
     aspen_table_own(aspen, slot.table);
-    aspen_table_lock(aspen, slot.table, ASPEN_LOCK_TABLE);
+    aspen_table_lock_settled(vma->mm, slot.table, address,
+                             address + ASPEN_PAGE_SIZE);
     if (aspen_load_relaxed(slot.entry) != 0) {
         error = -ASPEN_EBUSY;
     } else {
-        aspen_tlb_settle(vma->mm, address);
         aspen_store(slot.entry,
                     aspen_entry_make_leaf(number, 0, bits_of(vma, writable)));
     }

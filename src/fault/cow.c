@@ -10,8 +10,10 @@
  *                                          the VMA is, and its owner becomes
  *                                          the VMA's own anon_vma
  *
- * I1  No TLB leads to the old page once a write to the new one is possible:
- *     the entry is cleared and flushed before it is set.
+ * I1  No TLB leads to the old page once a write to the new one is possible: the
+ *     entry leads to the new page without any right, then the old one is
+ *     flushed, then the entry gets its rights. Whoever comes upon it in between
+ *     flushes as well before he gives it rights (paging/table.h, "Pending").
  * I2  "Alone" is computed: one map, one reference, under the lock of the
  *     table (which is not shared: aspen_table_own()). Pins and claims are not
  *     counted: such a page is its one entry's alone (frames/pins.h,
@@ -68,7 +70,8 @@ reuse_or_hold(struct aspen_fault *fault, const struct aspen_slot *slot,
     bool ready = true;
 
     aspen_table_own(aspen, slot->table);
-    aspen_table_lock(aspen, slot->table, ASPEN_LOCK_TABLE);
+    aspen_table_lock_settled(fault->mm, slot->table, fault->address,
+                             fault->address + ASPEN_PAGE_SIZE); /* I1 */
     if (aspen_load_relaxed(slot->entry) == entry) {
         ready = is_alone(fault, source);
         if (ready)
@@ -110,27 +113,44 @@ count_copy(struct aspen_fault *fault, uint32_t source)
     aspen_mm_rss_add(mm, ASPEN_RSS_ANON, 1);
 }
 
-/* The entry leads to `frame` from now on, unless it changed. */
+/* The entry leads to `frame` from now on, unless it changed; its table's lock
+ * is held. I1. */
+static bool
+replace_locked(struct aspen_fault *fault, const struct aspen_slot *slot,
+               uint64_t old, uint32_t source, uint32_t frame)
+{
+    struct aspen *aspen = fault->aspen;
+    unsigned bits = aspen_fault_own_bits(fault);
+    uint64_t closed =
+        aspen_entry_make_leaf(frame, 0, bits & ~ASPEN_ENTRY_ACCESS);
+
+    if (!aspen_compare_exchange(slot->entry, &old, closed))
+        return false;
+    aspen_table_note_taken(aspen, slot->table);
+    aspen_fetch_add_relaxed(&aspen_frame_at(aspen, frame)->counts,
+                            ASPEN_FRAME_MAP);
+    count_copy(fault, source); /* before anybody zaps it */
+    aspen_table_settle(fault->mm, slot->table, fault->address,
+                       fault->address + ASPEN_PAGE_SIZE);
+    /* If it changed, the access looks again. */
+    aspen_compare_exchange(slot->entry, &closed,
+                           aspen_entry_make_leaf(frame, 0, bits));
+    return true;
+}
+
 static bool
 replace(struct aspen_fault *fault, const struct aspen_slot *slot, uint64_t old,
         uint32_t source, uint32_t frame)
 {
     struct aspen *aspen = fault->aspen;
-    unsigned bits = aspen_fault_own_bits(fault);
     uint64_t end = fault->address + ASPEN_PAGE_SIZE;
 
     aspen_notify_start(fault->mm, fault->address, end);
+    aspen_tlb_pending_begin(fault->mm);
     aspen_table_lock(aspen, slot->table, ASPEN_LOCK_TABLE);
-    uint64_t expected = old;
-    bool done = aspen_compare_exchange(slot->entry, &expected, (uint64_t)0);
-    if (done) {
-        aspen_tlb_flush(fault->mm, fault->address, end, false);
-        aspen_fetch_add_relaxed(&aspen_frame_at(aspen, frame)->counts,
-                                ASPEN_FRAME_MAP);
-        count_copy(fault, source); /* before anybody zaps it */
-        aspen_store(slot->entry, aspen_entry_make_leaf(frame, 0, bits));
-    }
+    bool done = replace_locked(fault, slot, old, source, frame);
     aspen_table_unlock(aspen, slot->table);
+    aspen_tlb_pending_end(fault->mm);
     aspen_notify_end(fault->mm, fault->address, end);
     return done;
 }

@@ -70,8 +70,7 @@ static unsigned
 bits_of(const struct aspen_fault *fault)
 {
     uint64_t both = ASPEN_VM_SHARED | ASPEN_VM_WRITE;
-    unsigned bits =
-        aspen_fault_bits(fault) | aspen_entry_raw_bits(fault->vma->flags);
+    unsigned bits = aspen_fault_bits(fault) | ASPEN_ENTRY_SPECIAL;
 
     if (fault->device.flags & ASPEN_DEVICE_FRAME_WRITABLE &&
         (fault->vma->flags & both) == both)
@@ -92,7 +91,6 @@ update_entry(struct aspen_fault *fault, uint64_t *slot)
     if (entry == 0) {
         if (fault->device.number == 0)
             return false;
-        aspen_tlb_settle(fault->mm, fault->address);
         aspen_store(slot, aspen_entry_make_leaf(fault->device.number, 0,
                                                 bits_of(fault)));
     } else if (aspen_entry_is_leaf(entry, 0) &&
@@ -118,7 +116,8 @@ set_entry(struct aspen_fault *fault)
     if (error)
         return error == -ASPEN_EEXIST ? -ASPEN_EOPNOTSUPP : error;
     aspen_table_own(aspen, slot.table);
-    aspen_table_lock(aspen, slot.table, ASPEN_LOCK_TABLE);
+    aspen_table_lock_settled(fault->mm, slot.table, fault->address,
+                             fault->address + ASPEN_PAGE_SIZE);
     if (is_current(fault)) /* I1 */
         named = update_entry(fault, slot.entry);
     aspen_table_unlock(aspen, slot.table);

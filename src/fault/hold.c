@@ -149,7 +149,11 @@ hold_present(struct aspen_hold *hold, uint32_t *frame)
     fault->own = has_to_own(hold, ASPEN_FRAME_FREE);
     if (!aspen_table_walk(fault->mm, fault->address, &slot))
         return 0;
-    aspen_table_lock(fault->aspen, slot.table, ASPEN_LOCK_TABLE);
+    if (is_write(hold))
+        aspen_table_lock_settled(fault->mm, slot.table, fault->address,
+                                 fault->address + ASPEN_PAGE_SIZE);
+    else
+        aspen_table_lock(fault->aspen, slot.table, ASPEN_LOCK_TABLE);
     uint64_t entry = aspen_load_relaxed(slot.entry);
     if (aspen_entry_is_leaf(entry, slot.level))
         result = hold_leaf(hold, entry, slot.level, frame);

@@ -28,10 +28,10 @@ aspen_fault_map_at(struct aspen_fault *fault, const struct aspen_slot *slot,
     struct aspen *aspen = fault->aspen;
 
     aspen_table_own(aspen, slot->table);
-    aspen_table_lock(aspen, slot->table, ASPEN_LOCK_TABLE);
+    aspen_table_lock_settled(fault->mm, slot->table, address,
+                             address + ASPEN_PAGE_SIZE); /* I2 */
     bool done = aspen_load_relaxed(slot->entry) == 0;
     if (done) {
-        aspen_tlb_settle(fault->mm, address); /* I2 */
         if (!(aspen_entry_bits(entry) & ASPEN_ENTRY_SPECIAL))
             count_page(fault, aspen_frame_at(
                                   aspen, (uint32_t)aspen_entry_frame(entry)));
@@ -62,7 +62,8 @@ aspen_fault_set_bits(struct aspen_fault *fault, const struct aspen_slot *slot,
     struct aspen *aspen = fault->aspen;
 
     aspen_table_own(aspen, slot->table);
-    aspen_table_lock(aspen, slot->table, ASPEN_LOCK_TABLE);
+    aspen_table_lock_settled(fault->mm, slot->table, fault->address,
+                             fault->address + ASPEN_PAGE_SIZE); /* I2 */
     /* The processor may have set bits meanwhile: then the access looks again
      * and finds them. */
     aspen_compare_exchange(slot->entry, &entry,

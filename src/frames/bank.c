@@ -194,12 +194,11 @@ aspen_bank_make_orders(struct aspen *aspen, uint32_t frame)
         orders = aspen_port_memory_alloc(bank->count);
         if (!orders)
             return NULL;
-        /* First: whoever finds the array finds blocks by it. */
-        aspen_store(&aspen->banks.blocks, true);
         if (!aspen_compare_exchange(&bank->orders, &none, orders)) {
             aspen_port_memory_free(orders, bank->count);
             orders = none;
         }
+        aspen_store(&aspen->banks.blocks, true);
     }
     return &orders[frame - bank->first];
 }

@@ -66,11 +66,11 @@ aspen_object_make_dirty(struct aspen_object *object, uint64_t offset,
 
 /* ---- Clean ------------------------------------------------------------- */
 
-static void
-protect_slot(struct aspen_mm *mm, const struct aspen_slot *slot, uint32_t frame,
-             uint64_t address)
+/* True: the entry allowed a write, or was dirty. */
+static bool
+protect_slot(struct aspen *aspen, const struct aspen_slot *slot, uint32_t frame)
 {
-    struct aspen *aspen = mm->aspen;
+    bool changed = false;
 
     aspen_table_own(aspen, slot->table);
     aspen_table_lock(aspen, slot->table, ASPEN_LOCK_TABLE);
@@ -84,14 +84,14 @@ protect_slot(struct aspen_mm *mm, const struct aspen_slot *slot, uint32_t frame,
             aspen_entry_clear_bits(aspen_entry_write_protect(entry),
                                    ASPEN_ENTRY_DIRTY)))
             ;
-        aspen_tlb_flush(mm, address, address + ASPEN_PAGE_SIZE, false);
-    } else if (aspen_tlb_pending(mm, 0)) {
-        /* It was writable a moment ago, and may be to a processor. */
-        aspen_tlb_flush(mm, address, address + ASPEN_PAGE_SIZE, false);
+        changed = true;
     }
     aspen_table_unlock(aspen, slot->table);
+    return changed;
 }
 
+/* I1: the flush comes before the page is read. If there is nothing to do it may
+ * have been writable a moment ago, and be so to a processor. */
 static bool
 protect(void *context, struct aspen_vma *vma, uint64_t address)
 {
@@ -104,7 +104,10 @@ protect(void *context, struct aspen_vma *vma, uint64_t address)
     if (!aspen_table_walk(mm, address, &slot) && !aspen_tlb_pending(mm, 0))
         return true;
     aspen_notify_start(mm, address, address + ASPEN_PAGE_SIZE);
-    protect_slot(mm, &slot, *frame, address);
+    aspen_tlb_pending_begin(mm);
+    if (protect_slot(mm->aspen, &slot, *frame) || aspen_tlb_pending(mm, 1))
+        aspen_tlb_flush(mm, address, address + ASPEN_PAGE_SIZE, false);
+    aspen_tlb_pending_end(mm);
     aspen_notify_end(mm, address, address + ASPEN_PAGE_SIZE);
     return true;
 }

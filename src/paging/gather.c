@@ -43,7 +43,6 @@ aspen_gather_begin(struct aspen_gather *gather, struct aspen_mm *mm, bool quiet)
     gather->quiet = quiet;
     gather->tables = 0;
     gather->batches = NULL;
-    gather->spare = NULL;
     gather->looked_start = UINT64_MAX;
     gather->looked_end = 0;
     gather_restart(gather);
@@ -157,14 +156,12 @@ take_batch(struct aspen_gather *gather)
 void
 aspen_gather_continue(struct aspen_gather *gather)
 {
-    struct aspen_gather_batch *batch =
-        gather->spare ? gather->spare : take_batch(gather);
+    struct aspen_gather_batch *batch = take_batch(gather);
 
     if (!batch) {
         aspen_gather_flush(gather);
         return;
     }
-    gather->spare = NULL;
     batch->next = gather->batches;
     gather->batches = batch;
     gather->batch_count++;
@@ -173,14 +170,6 @@ aspen_gather_continue(struct aspen_gather *gather)
     gather->count = 0;
     gather->capacity = ASPEN_GATHER_BATCH_FRAMES;
     memset(batch->written, 0, sizeof(batch->written));
-}
-
-void
-aspen_gather_take_spare(struct aspen_gather *gather)
-{
-    gather->spare = take_batch(gather);
-    if (!gather->spare)
-        aspen_gather_flush(gather);
 }
 
 /* ---- Tables, and the end ----------------------------------------------- */
@@ -212,6 +201,4 @@ aspen_gather_end(struct aspen_gather *gather)
     gather_free_tables(gather);
     if (!gather->quiet)
         aspen_tlb_pending_end(gather->mm);
-    if (gather->spare)
-        aspen_cache_free(&gather->mm->aspen->gather_cache, gather->spare);
 }

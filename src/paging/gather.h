@@ -12,8 +12,8 @@
  * another one; when there is no memory for one, or as many frames wait as may,
  * it flushes and frees what it has:
  *
- *     own[128]      batch -> batch -> ...     spare
- *     full          full     filling          empty, for the next table
+ *     own[128]      batch -> batch -> ...
+ *     full          full     filling
  *
  * What waits is at most a quarter of the machine's frames, and never more than
  * 61,568 (240 MiB), so that a gigabyte goes with five flushes. That is of one
@@ -41,9 +41,6 @@
  */
 #define ASPEN_GATHER_BATCH_PER_FRAMES (4 * ASPEN_GATHER_BATCH_FRAMES)
 
-ASPEN_STATIC_ASSERT(ASPEN_GATHER_BATCH_FRAMES >= ASPEN_TABLE_ENTRIES,
-                    "one spare batch is enough for a table");
-
 struct aspen_gather_batch {
     struct aspen_gather_batch *next; /* the one before */
     uint64_t written[ASPEN_GATHER_BATCH_FRAMES / 64];
@@ -68,8 +65,7 @@ struct aspen_gather {
     unsigned capacity;
     struct aspen_gather_batch *batches; /* the last one first; all others are
                                            full, and so is `own` */
-    struct aspen_gather_batch *spare;
-    unsigned batch_count; /* without the spare */
+    unsigned batch_count;
     uint64_t own_written[ASPEN_GATHER_FRAMES / 64];
     uint32_t own[ASPEN_GATHER_FRAMES];
 };
@@ -99,37 +95,31 @@ aspen_gather_looks(struct aspen_gather *gather, uint64_t start, uint64_t end)
         gather->looked_end = end;
 }
 
-/* Flush and release what has been gathered. */
+/* Flush and release what has been gathered. Context: as the next. */
 void aspen_gather_flush(struct aspen_gather *gather);
 
-/* There is no room for another frame: a batch, or a flush. */
-void aspen_gather_continue(struct aspen_gather *gather);
-
-/* No room for all of a table: a spare batch, or a flush. */
-void aspen_gather_take_spare(struct aspen_gather *gather);
-
 /*
- * Before a table is locked from which many frames may come: who has gathered
- * thousands flushes now if he has to, since giving them back takes too long
- * below a spin lock. Context: no spin lock is held.
+ * Is there no room for another frame? Asked before each entry that may lead to
+ * one: then the table's lock is given back, aspen_gather_continue() makes room,
+ * and the entry is looked at again.
  */
-static inline void
-aspen_gather_prepare(struct aspen_gather *gather)
+static inline bool
+aspen_gather_is_full(const struct aspen_gather *gather)
 {
-    if (aspen_unlikely(gather->batches && !gather->spare) &&
-        gather->capacity - gather->count < ASPEN_TABLE_ENTRIES)
-        aspen_gather_take_spare(gather);
+    return aspen_unlikely(gather->count == gather->capacity);
 }
+
+/* It is full: a batch, or a flush. Context: no spin lock is held. */
+void aspen_gather_continue(struct aspen_gather *gather);
 
 /*
  * One mapping of `frame` is gone: after the flush it loses one reference and
- * one map count. Context: a table lock may be held (flushing does not sleep).
+ * one map count. There is room. Context: a table lock may be held.
  */
 static inline void
 aspen_gather_frame(struct aspen_gather *gather, uint32_t frame)
 {
-    if (aspen_unlikely(gather->count == gather->capacity))
-        aspen_gather_continue(gather);
+    ASPEN_ASSERT_TEST(gather->count < gather->capacity);
     gather->frames[gather->count++] = frame;
 }
 

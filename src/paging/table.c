@@ -266,6 +266,7 @@ aspen_tlb_flush(struct aspen_mm *mm, uint64_t start, uint64_t end, bool tables)
 {
     uint64_t cpus[ASPEN_CPU_WORDS];
 
+    aspen_lock_order_assert_outside(ASPEN_LOCK_TABLE_CHILD);
     /* A CPU that is not in the mask yet will read the entries as they are
      * now: pairs with the mask's update in aspen_mm_activate(). */
     aspen_fence();
@@ -274,4 +275,19 @@ aspen_tlb_flush(struct aspen_mm *mm, uint64_t start, uint64_t end, bool tables)
     aspen_port_tlb_flush(cpus, mm->root, start, end, tables);
     aspen_fetch_add_relaxed(&mm->tlb_flushes, 1);
     aspen_fetch_add_relaxed(&mm->aspen->tlb_flushes, 1);
+}
+
+void
+aspen_table_settle(struct aspen_mm *mm, uint32_t table, uint64_t start,
+                   uint64_t end)
+{
+    const struct aspen_frame *frame = aspen_frame_at(mm->aspen, table);
+    uint32_t taken;
+
+    do {
+        taken = frame->table_taken;
+        aspen_table_unlock(mm->aspen, table);
+        aspen_tlb_flush(mm, start, end, false);
+        aspen_table_lock(mm->aspen, table, ASPEN_LOCK_TABLE);
+    } while (frame->table_taken != taken);
 }

@@ -167,29 +167,20 @@ aspen_slot_end(const struct aspen_slot *slot, uint64_t address)
  * private page that others may share. */
 unsigned aspen_entry_bits_of(const struct aspen *aspen, uint64_t vm_flags);
 
-/* And what the leaf of a raw frame has besides: it is not counted, and cached
- * as its mapping says. */
-static inline unsigned
-aspen_entry_raw_bits(uint64_t vm_flags)
-{
-    unsigned mode =
-        (unsigned)((vm_flags & ASPEN_VM_CACHE) >> ASPEN_VM_CACHE_SHIFT);
-
-    if (mode > ASPEN_ENTRY_CACHE_LAST)
-        mode = ASPEN_ENTRY_CACHE_LAST;
-    return ASPEN_ENTRY_SPECIAL | mode << ASPEN_ENTRY_CACHE_SHIFT;
-}
-
-/* Flush [start, end) of mm from the TLBs of its CPUs, and count it. */
+/*
+ * Flush [start, end) of mm from the TLBs of its CPUs, and count it. Context: no
+ * spin lock is held, and the caller is no RCU reader: other CPUs are waited
+ * for, and they may spin for a lock with interrupts off.
+ */
 void aspen_tlb_flush(struct aspen_mm *mm, uint64_t start, uint64_t end,
                      bool tables);
 
 /*
- * Pending: who takes entries away, or rights off them, and flushes later than
- * it gives back the table's lock, counts itself before it looks at the first
- * entry, and off after the flush. So who finds nothing left to do knows whether
- * that is so for the processors as well: if others are pending it flushes what
- * it looked at. (Linux has mm_tlb_flush_nested for it.)
+ * Pending: nobody flushes under a table's lock. Who takes entries away, or
+ * rights off them, counts itself before it looks at the first entry, and off
+ * after the flush. So who finds nothing left to do knows whether that is so for
+ * the processors as well: if others are pending it flushes what it looked at.
+ * (Linux has mm_tlb_flush_nested for it.)
  */
 static inline void
 aspen_tlb_pending_begin(struct aspen_mm *mm)
@@ -210,20 +201,35 @@ aspen_tlb_pending(const struct aspen_mm *mm, uint32_t own)
     return aspen_load(&mm->tlb_pending) > own;
 }
 
-/* Before pages are put where entries are empty, under the table's lock: no
- * processor goes on reading what stood there once others write to what stands
- * there now. */
+/* An entry that led to a page does not any more; the table's lock is held. */
 static inline void
-aspen_tlb_settle_range(struct aspen_mm *mm, uint64_t start, uint64_t end)
+aspen_table_note_taken(struct aspen *aspen, uint32_t table)
 {
-    if (aspen_unlikely(aspen_tlb_pending(mm, 0)))
-        aspen_tlb_flush(mm, start, end, false);
+    aspen_frame_at(aspen, table)->table_taken++;
 }
 
+/*
+ * Flush [start, end), which lies in the table. The table's lock is held, given
+ * back for the flush, and taken again; and all that once more if entries were
+ * taken away meanwhile, which the flush may not have covered. So when this
+ * returns no processor has anything cached of [start, end) but what the table
+ * has. Context: no other spin lock is held.
+ */
+void aspen_table_settle(struct aspen_mm *mm, uint32_t table, uint64_t start,
+                        uint64_t end);
+
+/*
+ * Lock a table before entries of [start, end), which lies in it, lead to pages
+ * that they did not lead to, or allow more: no processor goes on reading what
+ * stood there once others write to what stands there now.
+ */
 static inline void
-aspen_tlb_settle(struct aspen_mm *mm, uint64_t address)
+aspen_table_lock_settled(struct aspen_mm *mm, uint32_t table, uint64_t start,
+                         uint64_t end)
 {
-    aspen_tlb_settle_range(mm, address, address + ASPEN_PAGE_SIZE);
+    aspen_table_lock(mm->aspen, table, ASPEN_LOCK_TABLE);
+    if (aspen_unlikely(aspen_tlb_pending(mm, 0)))
+        aspen_table_settle(mm, table, start, end);
 }
 
 #endif

@@ -24,8 +24,7 @@ static void
 protect_leaf(struct protect *protect, uint64_t *slot, uint64_t entry,
              uint64_t address, unsigned level)
 {
-    const unsigned access = ASPEN_ENTRY_READ | ASPEN_ENTRY_WRITE |
-                            ASPEN_ENTRY_EXEC | ASPEN_ENTRY_PKEY;
+    const unsigned access = ASPEN_ENTRY_ACCESS | ASPEN_ENTRY_PKEY;
     uint64_t new;
 
     do {

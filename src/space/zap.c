@@ -81,16 +81,32 @@ is_kept(const struct zap *zap, uint64_t entry, unsigned level)
     return aspen_frame_type(frame) == ASPEN_FRAME_ANON;
 }
 
+/* What stands in a slot, and room in the gather if that is a frame. The
+ * table's lock is held; to make room it is given back for a moment. */
+static uint64_t
+entry_with_room(struct zap *zap, uint32_t table, uint64_t *slot)
+{
+    uint64_t entry = aspen_load_relaxed(slot);
+
+    if (!entry || !aspen_gather_is_full(zap->gather))
+        return entry;
+    aspen_table_unlock(zap->aspen, table);
+    aspen_gather_continue(zap->gather);
+    aspen_table_lock(zap->aspen, table, ASPEN_LOCK_TABLE);
+    return aspen_load_relaxed(slot);
+}
+
 /* Whatever stands in a slot goes; the table's lock is held. */
 static void
-zap_entry(struct zap *zap, uint64_t *slot, uint64_t entry, uint64_t address,
-          unsigned level)
+zap_entry(struct zap *zap, uint32_t table, uint64_t *slot, uint64_t entry,
+          uint64_t address, unsigned level)
 {
     if (aspen_unlikely(zap->what != ASPEN_ZAP_ALL) &&
         is_kept(zap, entry, level))
         return;
     entry = aspen_slot_clear(slot, entry);
     if (aspen_entry_is_leaf(entry, level)) {
+        aspen_table_note_taken(zap->aspen, table);
         zap_leaf(zap, address, entry, level);
     } else if (aspen_entry_is_swap(entry)) {
         zap->zapped[ASPEN_RSS_SWAP]++;
@@ -109,13 +125,13 @@ zap_last_level(struct zap *zap, uint32_t table, uint64_t start, uint64_t end)
     aspen_table_lock(zap->aspen, table, ASPEN_LOCK_TABLE);
     for (uint64_t address = start; address < end; address += ASPEN_PAGE_SIZE) {
         unsigned i = aspen_table_index(address, 0);
-        uint64_t entry = aspen_load_relaxed(&entries[i]);
+        uint64_t entry = entry_with_room(zap, table, &entries[i]);
         if (!entry)
             continue;
         unsigned ahead = (i + PREFETCH_ENTRIES) % ASPEN_TABLE_ENTRIES;
         aspen_prefetch_write(
             aspen_frame_ahead(zap->aspen, aspen_entry_frame(entries[ahead])));
-        zap_entry(zap, &entries[i], entry, address, 0);
+        zap_entry(zap, table, &entries[i], entry, address, 0);
     }
     aspen_table_unlock(zap->aspen, table);
 }
@@ -131,9 +147,9 @@ guard_last_level(struct zap *zap, uint32_t table, uint64_t start, uint64_t end)
     aspen_table_lock(zap->aspen, table, ASPEN_LOCK_TABLE);
     for (uint64_t address = start; address < end; address += ASPEN_PAGE_SIZE) {
         uint64_t *slot = &entries[aspen_table_index(address, 0)];
-        uint64_t entry = aspen_load_relaxed(slot);
+        uint64_t entry = entry_with_room(zap, table, slot);
         if (entry)
-            zap_entry(zap, slot, entry, address, 0);
+            zap_entry(zap, table, slot, entry, address, 0);
         aspen_store(slot, guard);
     }
     aspen_table_unlock(zap->aspen, table);
@@ -141,13 +157,13 @@ guard_last_level(struct zap *zap, uint32_t table, uint64_t start, uint64_t end)
 
 /* An entry above the last level; its table's lock is held. */
 static void
-zap_high(struct zap *zap, uint64_t *slot, uint64_t start, uint64_t end,
-         unsigned level)
+zap_high(struct zap *zap, uint32_t table, uint64_t *slot, uint64_t start,
+         uint64_t end, unsigned level)
 {
-    uint64_t entry = aspen_load_relaxed(slot);
+    uint64_t entry = entry_with_room(zap, table, slot);
 
     if (end - start == aspen_entry_span(level))
-        zap_entry(zap, slot, entry, start, level);
+        zap_entry(zap, table, slot, entry, start, level);
     else /* callers never split a huge leaf that goes: aspen_zap_check() */
         ASPEN_ASSERT(!entry || is_kept(zap, entry, level));
 }
@@ -157,7 +173,6 @@ zap_table(struct zap *zap, uint32_t table, unsigned level, uint64_t start,
           uint64_t end)
 {
     if (level == 0) {
-        aspen_gather_prepare(zap->gather);
         if (aspen_unlikely(zap->what == ASPEN_ZAP_TO_GUARDS))
             guard_last_level(zap, table, start, end);
         else
@@ -178,7 +193,7 @@ zap_table(struct zap *zap, uint32_t table, unsigned level, uint64_t start,
         } else if (entry) {
             aspen_table_own(zap->aspen, table);
             aspen_table_lock(zap->aspen, table, ASPEN_LOCK_TABLE);
-            zap_high(zap, slot, address, stop, level);
+            zap_high(zap, table, slot, address, stop, level);
             aspen_table_unlock(zap->aspen, table);
         }
     }

@@ -15,7 +15,7 @@
 
 #define OTHER  (64 * PAGE)
 #define FRAMES 128u
-#define MOST   1500u
+#define MOST   2000u
 #define CPU    0u
 #define CHILD  1u /* the CPU of what is forked */
 
@@ -128,8 +128,9 @@ setup(void *unused)
     must(aspen_mm_create(scene.aspen, &scene.mm));
     must(aspen_mm_activate(scene.mm, CPU));
     map();
+    if (scene.start == COPIED || scene.start == SHARED)
+        must(aspen_mm_activate(scene.mm, CHILD)); /* calls are made there */
     if (scene.start == COPIED) {
-        must(aspen_mm_activate(scene.mm, CHILD));
         access_byte(CPU, scene.mm, START, MMU_READ, 0);
         access_byte(CHILD, scene.mm, START, MMU_READ, 0);
     } else {

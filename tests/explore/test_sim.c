@@ -197,6 +197,60 @@ test_deadlock(void **state)
     explore_holds("locks in one order", &program, 100);
 }
 
+/* ---- Flushes ----------------------------------------------------------- */
+
+static void
+flush_all(void)
+{
+    const uint64_t cpus = (1u << SIM_TASKS) - 1;
+
+    aspen_port_tlb_flush(&cpus, 1, 0, 4096, false);
+}
+
+static void
+flush_under_a(void *unused)
+{
+    (void)unused;
+    aspen_port_spin_lock(&lock_a);
+    flush_all();
+    aspen_port_spin_unlock(&lock_a);
+}
+
+static void
+flush_after_a(void *unused)
+{
+    (void)unused;
+    aspen_port_spin_lock(&lock_a);
+    aspen_port_spin_unlock(&lock_a);
+    flush_all();
+}
+
+static void
+read_and_flush(void *unused)
+{
+    (void)unused;
+    aspen_port_rcu_read_lock();
+    flush_all();
+    aspen_port_rcu_read_unlock();
+}
+
+/* Who spins for a lock answers no flush. */
+static void
+test_flush(void **state)
+{
+    (void)state;
+    struct sim_program program = {
+        reset, {flush_under_a, add_locked}, 2, nothing, NULL};
+
+    explore_breaks("flush under a spin lock", &program, "deadlock");
+    program.task[0] = read_and_flush;
+    explore_breaks("flush by a reader", &program, "RCU reader");
+    program.task[0] = flush_after_a;
+    program.task[2] = flush_after_a;
+    program.tasks = 3;
+    explore_holds("flush after a spin lock", &program, 1000);
+}
+
 /* ---- RCU --------------------------------------------------------------- */
 
 static struct shared {
@@ -288,6 +342,7 @@ main(void)
         cmocka_unit_test(test_independent),
         cmocka_unit_test(test_reads_commute),
         cmocka_unit_test(test_deadlock),
+        cmocka_unit_test(test_flush),
         cmocka_unit_test(test_rcu),
         cmocka_unit_test(test_memory),
     };

@@ -73,11 +73,20 @@ struct sweep {
     struct aspen *aspen;
     struct aspen_vma *vma;
     struct aspen_gather gather;
+    uint32_t table; /* at work, and locked */
     bool pageout;
 };
 
 typedef void visit_entry(struct sweep *sweep, uint64_t *slot, uint64_t entry,
                          uint64_t address);
+
+static void
+make_room(struct sweep *sweep)
+{
+    aspen_table_unlock(sweep->aspen, sweep->table);
+    aspen_gather_continue(&sweep->gather);
+    aspen_table_lock(sweep->aspen, sweep->table, ASPEN_LOCK_TABLE);
+}
 
 /* [start, end) lies in the one table of level 0. */
 static void
@@ -86,9 +95,12 @@ sweep_table(struct sweep *sweep, const struct aspen_slot *slot, uint64_t start,
 {
     uint64_t *entry = slot->entry;
 
+    sweep->table = slot->table;
     aspen_table_own(sweep->aspen, slot->table);
     aspen_table_lock(sweep->aspen, slot->table, ASPEN_LOCK_TABLE);
     for (uint64_t at = start; at < end; at += ASPEN_PAGE_SIZE, entry++) {
+        if (aspen_gather_is_full(&sweep->gather))
+            make_room(sweep);
         uint64_t now = aspen_load_relaxed(entry);
         if (now)
             visit(sweep, entry, now, at);
@@ -256,6 +268,7 @@ unmap_entry(struct sweep *sweep, uint64_t *slot, uint64_t entry,
     /* The processor may have written meanwhile: then it stays. */
     if (!aspen_compare_exchange(slot, &entry, (uint64_t)0))
         return;
+    aspen_table_note_taken(sweep->aspen, sweep->table);
     aspen_gather_range(&sweep->gather, address, ASPEN_PAGE_SIZE);
     aspen_fetch_sub_relaxed(&sweep->vma->mm->rss[aspen_rss_of(frame)], 1);
     aspen_gather_frame(&sweep->gather, (uint32_t)aspen_entry_frame(entry));

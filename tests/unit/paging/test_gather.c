@@ -60,6 +60,8 @@ static void
 gather_so_many(struct gathered *g, struct aspen_gather *gather, unsigned count)
 {
     while (count-- > 0) {
+        if (aspen_gather_is_full(gather))
+            aspen_gather_continue(gather);
         aspen_gather_range(gather, 0x100000 + g->count * PAGE, PAGE);
         aspen_gather_frame(gather, g->frames[g->count]);
         g->count++;
@@ -172,34 +174,6 @@ test_batches_fail(void **state)
     plan_batch(g, ASPEN_FAIL_NEVER, 0);
 }
 
-/* Who has gathered thousands flushes before he locks a table, if he has to:
- * below that lock there is room for all that the table maps. */
-static void
-test_prepares(void **state)
-{
-    struct gathered *g = *state;
-    struct aspen_gather gather;
-
-    for (unsigned fails = 0; fails < 2; fails++) {
-        gathered_begin(g, &gather);
-        aspen_gather_prepare(&gather);
-        assert_null(gather.spare); /* not for a few */
-        gather_so_many(g, &gather, ASPEN_GATHER_FRAMES + 500);
-        if (fails)
-            plan_batch(g, ASPEN_FAIL_ONWARD, 1);
-        aspen_gather_prepare(&gather);
-        assert_int_equal(g->flushes, fails);
-        plan_batch(g, ASPEN_FAIL_NEVER, 0);
-        for (unsigned tables = 0; tables < 20; tables++) {
-            aspen_gather_prepare(&gather);
-            unsigned flushes = g->flushes;
-            gather_so_many(g, &gather, ASPEN_TABLE_ENTRIES);
-            assert_int_equal(g->flushes, flushes);
-        }
-        (void)gathered_end(g, &gather);
-    }
-}
-
 /* What could be written until the flush is dirty after it, in batches too. */
 static void
 test_batches_written(void **state)
@@ -211,6 +185,8 @@ test_batches_written(void **state)
     for (unsigned i = 0; i < 3000; i++) {
         struct aspen_frame *frame = aspen_frame_at(g->mm->aspen, g->frames[i]);
         frame->index &= ~ASPEN_FRAME_DIRTY;
+        if (aspen_gather_is_full(&gather))
+            aspen_gather_continue(&gather);
         aspen_gather_range(&gather, 0x100000 + i * PAGE, PAGE);
         if (i % 7 == 3)
             aspen_gather_written(&gather, g->frames[i]);
@@ -237,7 +213,6 @@ main(void)
     const struct CMUnitTest tests[] = {
         TEST(test_batches),
         TEST(test_batches_fail),
-        TEST(test_prepares),
         TEST(test_batches_written),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -301,6 +301,64 @@ test_flush(void **unused)
     space_destroy(mm);
 }
 
+/* ---- Pending ----------------------------------------------------------- */
+
+struct taking {
+    struct aspen_mm *mm;
+    uint32_t table;
+    unsigned flushes;
+    unsigned takes; /* entries of the table go in so many of them */
+};
+
+static void
+take_meanwhile(void *context, uint32_t root, uint64_t start, uint64_t end,
+               bool tables)
+{
+    struct taking *taking = context;
+    struct aspen *aspen = taking->mm->aspen;
+
+    (void)root, (void)tables;
+    assert_int_equal(start, 0x1000);
+    assert_int_equal(end, 0x3000);
+    aspen_table_lock(aspen, taking->table, ASPEN_LOCK_TABLE); /* it is free */
+    if (taking->flushes++ < taking->takes)
+        aspen_table_note_taken(aspen, taking->table);
+    aspen_table_unlock(aspen, taking->table);
+}
+
+static unsigned
+flushes_to_settle(struct aspen_mm *mm, uint32_t table, unsigned takes)
+{
+    struct taking taking = {.mm = mm, .table = table, .takes = takes};
+
+    aspen_posix_observe_tlb(take_meanwhile, &taking);
+    aspen_table_lock_settled(mm, table, 0x1000, 0x3000);
+    assert_true(
+        aspen_lock_order_holds(&aspen_frame_at(mm->aspen, table)->table_lock));
+    aspen_table_unlock(mm->aspen, table);
+    aspen_posix_observe_tlb(NULL, NULL);
+    return taking.flushes;
+}
+
+/* Who fills an entry flushes if others have yet to, without the table's lock;
+ * and once more if entries were taken away in the meantime. */
+static void
+test_settle(void **unused)
+{
+    (void)unused;
+    struct aspen_mm *mm = space_create(64);
+    struct aspen_slot slot;
+
+    assert_int_equal(aspen_table_walk_alloc(mm, 0x1000, 0, &slot), 0);
+    assert_int_equal(flushes_to_settle(mm, slot.table, 0), 0);
+    aspen_tlb_pending_begin(mm);
+    for (unsigned takes = 0; takes < 4; takes++)
+        assert_int_equal(flushes_to_settle(mm, slot.table, takes), takes + 1);
+    aspen_tlb_pending_end(mm);
+    assert_int_equal(flushes_to_settle(mm, slot.table, 0), 0);
+    space_destroy(mm);
+}
+
 /* ---- Gather ------------------------------------------------------------ */
 
 /* A frame that one entry maps. */
@@ -316,6 +374,8 @@ mapped_frame(struct aspen *aspen)
 static void
 unmap(struct aspen_gather *gather, uint32_t frame, uint64_t address)
 {
+    if (aspen_gather_is_full(gather))
+        aspen_gather_continue(gather);
     aspen_gather_range(gather, address, 4096);
     aspen_gather_frame(gather, frame);
 }
@@ -389,8 +449,11 @@ test_gather_covers_all(void **unused)
     unmap(&gather, last, 0x900000);
     assert_int_equal(flushes.count, 1);
     assert_int_equal(flushes.start, 0x100000);
-    assert_int_equal(flushes.end, 0x901000);
+    assert_int_equal(flushes.end, 0x100000 + ASPEN_GATHER_FRAMES * 0x1000ul);
     aspen_gather_end(&gather);
+    assert_int_equal(flushes.count, 2);
+    assert_int_equal(flushes.start, 0x900000);
+    assert_int_equal(flushes.end, 0x901000);
     assert_int_equal(aspen_frame_references(aspen_frame_at(mm->aspen, last)),
                      0);
     aspen_posix_observe_tlb(NULL, NULL);
@@ -561,6 +624,7 @@ main(void)
         cmocka_unit_test(test_lost_race),
         cmocka_unit_test(test_racing_walks),
         cmocka_unit_test(test_flush),
+        cmocka_unit_test(test_settle),
         cmocka_unit_test(test_gather_nothing),
         cmocka_unit_test(test_gather_frames),
         cmocka_unit_test(test_gather_covers_all),
