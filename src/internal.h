@@ -240,7 +240,7 @@ struct aspen_banks {
     struct aspen_bank *first;        /* atomic; the lowest */
     uint64_t ram_frames;             /* atomic: RAM that is not reserved */
     uint64_t table_frames;           /* atomic: of all banks */
-    bool blocks;                     /* atomic: there are side arrays of */
+    bool blocks;                     /* atomic: there may be side arrays of */
     bool pins;                       /* atomic: ... orders, pins */
 };
 

@@ -194,11 +194,12 @@ aspen_bank_make_orders(struct aspen *aspen, uint32_t frame)
         orders = aspen_port_memory_alloc(bank->count);
         if (!orders)
             return NULL;
+        /* First: who finds the array does not come by here. */
+        aspen_store(&aspen->banks.blocks, true);
         if (!aspen_compare_exchange(&bank->orders, &none, orders)) {
             aspen_port_memory_free(orders, bank->count);
             orders = none;
         }
-        aspen_store(&aspen->banks.blocks, true);
     }
     return &orders[frame - bank->first];
 }
