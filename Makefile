@@ -472,7 +472,8 @@ in_folders = $(addprefix $(BUILD)/$1/tests/unit/,$(basename $(notdir \
 MUTATED := $(HOST_PROGRAMS) \
     $(call in_folders,$(FOREIGN),$(addprefix tests/unit/,paging fault calls))
 .PHONY: mutate mutate-base mutate-cover
-mutate-base: $(MUTATED) $(EXPLORE_PROGRAMS) $(call in_folders,tsan,tests/threads)
+mutate-base: $(MUTATED) $(EXPLORE_PROGRAMS) $(EXPLORE_TSAN) \
+    $(call in_folders,tsan,tests/threads)
 mutate-cover: $(MUTATED) $(filter-out %-flags %-arm64,$(EXPLORE_PROGRAMS))
 mutate: | $(DEPS_check)
 	@MAKE='$(MAKE_NAME)' BUILD=$(BUILD) scripts/mutate/mutate.pl \

@@ -427,7 +427,9 @@ struct aspen_name {
  * Memory is type-stable under RCU: a reader that found it in the tree locks
  * it (aspen_vma_read_lock_at) and looks again at mm, start and end.
  *
- * Written under the mmap lock for writing *and* the VMA lock for writing.
+ * Written under the mmap lock for writing *and* the VMA lock for writing. Who
+ * comes by a reverse map holds neither: it looks at flags that never change
+ * (SHARED, HUGETLB), by atomic loads.
  */
 struct aspen_vma {
     uint64_t start;

@@ -50,10 +50,8 @@ sim_fail(const char *what)
 {
     sim_note_failure(what);
     if (sim.running != NOBODY) {
-        unsigned me = sim.running;
-        sim.running = NOBODY;
         /* The run is over: nobody chooses this task again. */
-        swapcontext(&sim.tasks[me].context, &sim.scheduler);
+        sim_leave_task(sim.running);
     }
 }
 
@@ -86,14 +84,21 @@ sim_task(void)
 
 /* ---- Points ------------------------------------------------------------ */
 
+void
+sim_leave_task(unsigned me)
+{
+    sim.running = NOBODY;
+    sim_thread_switch(sim.scheduler_thread);
+    swapcontext(&sim.tasks[me].context, &sim.scheduler);
+}
+
 static void
 give_way(struct operation operation)
 {
     unsigned me = sim.running;
 
     sim.tasks[me].next = operation;
-    sim.running = NOBODY;
-    swapcontext(&sim.tasks[me].context, &sim.scheduler);
+    sim_leave_task(me);
     sim.running = me;
 }
 
@@ -110,10 +115,20 @@ sim_lock_free(const uint32_t *holders, bool exclusive)
     return exclusive ? *holders == 0 : *holders != UINT32_MAX;
 }
 
+/* What readers have done, only a writer has to see. */
+static const void *
+readers_of(const uint32_t *holders)
+{
+    return (const char *)holders + 1;
+}
+
 static void
 take(uint32_t *holders, bool exclusive)
 {
     *holders = exclusive ? UINT32_MAX : *holders + 1;
+    sim_acquire(holders);
+    if (exclusive)
+        sim_acquire(readers_of(holders));
 }
 
 void
@@ -146,6 +161,7 @@ sim_unlock(uint32_t *holders, bool exclusive)
     if (exclusive ? *holders != UINT32_MAX
                   : *holders == 0 || *holders == UINT32_MAX)
         sim_fail("a lock is given back that is not held");
+    sim_release(exclusive ? holders : readers_of(holders));
     *holders = exclusive ? 0 : *holders - 1;
     /* Whoever takes it next comes after all that was done under it. */
     if (sim.running != NOBODY) {
@@ -301,6 +317,7 @@ aspen_port_rcu_read_unlock(void)
 {
     if (sim.running == NOBODY)
         return;
+    sim_release(&rcu_word);
     if (--sim.tasks[sim.running].reading == 0)
         sim.tasks[sim.running].sections++;
 }
@@ -333,6 +350,7 @@ aspen_port_rcu_defer(struct aspen_port_rcu_head *head,
     struct callback *entry = &sim.callbacks[sim.callback_count++];
     head->callback = callback;
     entry->head = head;
+    sim_release(head);
     note_readers(entry->grace);
 }
 
@@ -345,6 +363,7 @@ aspen_port_rcu_synchronise(void)
         .address = &rcu_word, .is_write = true, .wait = WAIT_GRACE};
     note_readers(operation.grace);
     give_way(operation);
+    sim_acquire(&rcu_word);
 }
 
 /* The first callback whose readers are gone, taken off the list; or NULL. */
@@ -355,6 +374,8 @@ take_callback(void)
         if (!sim_grace_over(sim.callbacks[i].grace))
             continue;
         struct aspen_port_rcu_head *head = sim.callbacks[i].head;
+        sim_acquire(head);
+        sim_acquire(&rcu_word);
         sim.callback_count--;
         memmove(&sim.callbacks[i], &sim.callbacks[i + 1],
                 (sim.callback_count - i) * sizeof(sim.callbacks[0]));

@@ -97,6 +97,16 @@ independent(const struct operation *a, const struct operation *b)
 
 /* ---- One run ----------------------------------------------------------- */
 
+/* It is the task that looks, and sees what others did before. */
+static bool
+is_busy(const struct task *task)
+{
+    sim_thread_switch(task->thread);
+    bool busy = task->next.busy(task->next.argument);
+    sim_thread_switch(sim.scheduler_thread);
+    return busy;
+}
+
 static bool
 can_go_on(const struct task *task)
 {
@@ -111,7 +121,7 @@ can_go_on(const struct task *task)
     case WAIT_LOCK_EXCLUSIVE:
         return sim_lock_free(holders, true);
     case WAIT_WHILE:
-        return !next->busy(next->argument);
+        return !is_busy(task);
     case WAIT_GRACE:
         return sim_grace_over(next->grace);
     case WAIT_INTERRUPTS:
@@ -132,14 +142,14 @@ enter_task(void)
     if (sim.tasks[me].held.depth)
         sim_fail("a task ends with a lock held");
     sim.tasks[me].finished = true;
-    sim.running = NOBODY;
-    swapcontext(&sim.tasks[me].context, &sim.scheduler);
+    sim_leave_task(me);
 }
 
 static void
 resume(unsigned me)
 {
     sim.running = me;
+    sim_thread_switch(sim.tasks[me].thread);
     swapcontext(&sim.scheduler, &sim.tasks[me].context);
     sim.running = NOBODY;
 }
@@ -150,10 +160,12 @@ make_task(unsigned me)
     struct task *task = &sim.tasks[me];
     char *stack = task->stack ? task->stack : malloc(STACK_BYTES);
 
+    void *thread = sim_thread_start(task->thread);
     if (!stack)
         abort();
     memset(task, 0, sizeof(*task));
     task->stack = stack;
+    task->thread = thread;
     getcontext(&task->context);
     task->context.uc_stack.ss_sp = stack;
     task->context.uc_stack.ss_size = STACK_BYTES;
@@ -240,16 +252,20 @@ sim_run_once(chooser *choose, void *context)
     sim.callback_count = 0;
     program->setup(program->context);
     aspen_port_rcu_barrier();
+    sim.scheduler_thread = sim_thread_now();
     for (unsigned i = 0; i < ALL; i++)
         make_task(i);
     resume(DEFERRED);
     for (unsigned i = 0; i < program->tasks; i++)
         resume(i); /* up to its first point */
     run_steps(choose, context);
+    bool finished = !sim.failed && all_finished();
+    for (unsigned i = 0; i < ALL; i++)
+        sim.tasks[i].thread = sim_thread_join(sim.tasks[i].thread, finished);
     sim.result->steps += sim.count;
     if (sim.count > sim.result->longest)
         sim.result->longest = sim.count;
-    if (!sim.failed && all_finished()) {
+    if (finished) {
         program->check(program->context);
         sim.result->schedules++;
     } else if (!sim.failed) {

@@ -19,6 +19,7 @@
 
 #include <aspen/lock_order.h>
 #include <aspen_port.h>
+#include "order.h"
 #include <ucontext.h>
 
 #define DEFERRED  SIM_TASKS /* the task that runs deferred RCU work */
@@ -48,6 +49,7 @@ struct operation {
 struct task {
     ucontext_t context;
     char *stack;
+    void *thread; /* ThreadSanitizer's; see order.h */
     bool finished;
     struct operation next;
     uint32_t clock[ALL];     /* the last step of each that comes before */
@@ -86,6 +88,7 @@ struct sim_run {
     struct sim_result *result;
     struct task tasks[ALL];
     ucontext_t scheduler;
+    void *scheduler_thread;
     unsigned running; /* NOBODY: scheduler, set-up or check */
     bool failed;
     uint32_t run;
@@ -101,6 +104,9 @@ struct sim_run {
 extern struct sim_run sim;
 
 /* ---- points.c ---------------------------------------------------------- */
+
+/* Back to the scheduler, from whichever task runs. */
+void sim_leave_task(unsigned me);
 
 /* The run has failed; unlike sim_fail(), comes back. */
 void sim_note_failure(const char *what);

@@ -99,7 +99,7 @@ protect(void *context, struct aspen_vma *vma, uint64_t address)
     struct aspen_mm *mm = vma->mm;
     struct aspen_slot slot;
 
-    if (!(vma->flags & ASPEN_VM_SHARED))
+    if (!(aspen_load_settled_relaxed(&vma->flags) & ASPEN_VM_SHARED))
         return true;
     if (!aspen_table_walk(mm, address, &slot) && !aspen_tlb_pending(mm, 0))
         return true;

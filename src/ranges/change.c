@@ -383,7 +383,7 @@ static void
 become(const struct aspen_change *change, struct aspen_vma *vma,
        const struct aspen_change_step *step)
 {
-    vma->flags = step->candidate.flags;
+    aspen_store_relaxed(&vma->flags, step->candidate.flags);
     if (change->renames)
         aspen_vma_set_name(vma, change->name);
 }

@@ -419,7 +419,8 @@ unlock(struct aspen_mm *mm, struct aspen_vma *vma)
     aspen_vma_write_lock(vma);
     if (vma->flags & ASPEN_VM_LOCKED)
         mm->locked_pages -= aspen_vma_pages(vma);
-    vma->flags &= ~(ASPEN_VM_LOCKED | ASPEN_VM_LOCKONFAULT);
+    aspen_store_relaxed(&vma->flags,
+                        vma->flags & ~(ASPEN_VM_LOCKED | ASPEN_VM_LOCKONFAULT));
 }
 
 /* Without its pages the source is not locked any more, all of its mapping. */

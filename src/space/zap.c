@@ -55,7 +55,7 @@ zap_leaf(struct zap *zap, uint64_t address, uint64_t entry, unsigned level)
         if (kind != ASPEN_RSS_ANON)
             carry_dirt(aspen_frame_at(zap->aspen, frame), bits);
     }
-    if (!(zap->vma->flags & ASPEN_VM_HUGETLB))
+    if (!(aspen_load_settled_relaxed(&zap->vma->flags) & ASPEN_VM_HUGETLB))
         zap->zapped[kind] += (uint64_t)1 << (ASPEN_TABLE_SHIFT * level);
     if (kind != ASPEN_RSS_ANON && bits & ASPEN_ENTRY_WRITE)
         aspen_gather_written(zap->gather, frame);
@@ -214,7 +214,9 @@ check_end(const struct zap *zap, uint64_t address)
         aspen_is_aligned(address, aspen_entry_span(slot.level)) ||
         (zap->what != ASPEN_ZAP_ALL && is_kept(zap, entry, slot.level)))
         return 0;
-    return vma->flags & ASPEN_VM_HUGETLB ? -ASPEN_EINVAL : -ASPEN_EOPNOTSUPP;
+    return aspen_load_settled_relaxed(&vma->flags) & ASPEN_VM_HUGETLB
+               ? -ASPEN_EINVAL
+               : -ASPEN_EOPNOTSUPP;
 }
 
 int

@@ -51,8 +51,29 @@ $(filter-out %/test_mmu $(BUILD)/tests/explore/test_mmu-%, \
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(CFLAGS_sim) $(LDFLAGS) -o $@ $^ -lcmocka
 
-.PHONY: explore
+# The same under ThreadSanitizer, a thread for each task (ports/sim/order.h): few
+# of the orders, since what it sees hangs little on them. Only the core is
+# instrumented.
+CFLAGS_sim-tsan := $(CFLAGS_sim) -fsanitize=thread -Wno-tsan
+LDFLAGS_sim-tsan := -fsanitize=thread
+EXPLORE_TSAN := $(addprefix $(BUILD)/tsan/tests/explore/, \
+    $(filter-out test_mmu test_sim,$(EXPLORE)))
+$(call objects,sim-tsan,$(SIM_PORT) $(wildcard tests/explore/*.c)): \
+    CFLAGS_sim-tsan := $(CFLAGS_sim) -DSIM_TSAN
+$(eval $(call sim_variant,sim-tsan))
+$(EXPLORE_TSAN): $(BUILD)/tsan/tests/explore/%: \
+    $(BUILD)/obj/sim-tsan/tests/explore/%.o \
+    $(BUILD)/obj/sim-tsan/tests/explore/explore.o \
+    $(BUILD)/sim-tsan/libaspen-test.a
+	$(call say,LD,$@)
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(CFLAGS_sim-tsan) $(LDFLAGS_sim-tsan) $(LDFLAGS) -o $@ $^ -lcmocka
+
+.PHONY: explore explore-tsan
+explore-tsan: $(EXPLORE_TSAN)
+	@scripts/run-tests.sh $(BUILD)/tsan/explore-log $(EXPLORE_TSAN)
+
 explore: $(EXPLORE_PROGRAMS)
 	@scripts/run-tests.sh $(BUILD)/explore-log $(EXPLORE_PROGRAMS)
 
-CHECKS += explore
+CHECKS += explore explore-tsan
