@@ -10,6 +10,7 @@
 
 #define SHARED  (16 * PAGE)
 #define PRIVATE (32 * PAGE)
+#define MOVED   (48 * PAGE)
 #define FRAMES  64u
 #define MOST    500u
 
@@ -19,7 +20,8 @@ struct scene {
     struct aspen_mm *mm;
     struct aspen_mm *child; /* NULL: none */
     struct aspen_object *file;
-    bool warm; /* pages are mapped and dirty at the beginning */
+    unsigned pages; /* of the file, of which the first stays if it has more */
+    bool warm;      /* pages are mapped and dirty at the beginning */
     bool punch;
     bool cut; /* nothing may be there in the end */
     uint64_t address;
@@ -30,7 +32,7 @@ struct scene {
     uint8_t written; /* through the mapping, last */
 };
 
-static struct scene scene;
+static struct scene scene = {.pages = 1};
 
 /* ---- The pager: one byte ----------------------------------------------- */
 
@@ -80,15 +82,18 @@ static const struct aspen_pager_ops ops = {.read = read_page,
 /* ---- Set-up and check -------------------------------------------------- */
 
 static void
-map(uint64_t at, uint64_t flags)
+map(uint64_t at, uint64_t flags, unsigned access)
 {
-    explore_map(scene.mm, at, 1, RW | flags, scene.file);
+    explore_map(scene.mm, at, scene.pages, RW | flags, scene.file);
+    for (unsigned i = 0; scene.warm && i < scene.pages; i++)
+        must(aspen_fault(scene.mm, at + i * PAGE, access));
 }
 
 static void
 setup(void *unused)
 {
-    struct aspen_object_args args = {.size_bytes = PAGE, .pager = &ops};
+    struct aspen_object_args args = {.size_bytes = scene.pages * PAGE,
+                                     .pager = &ops};
 
     (void)unused;
     scene.child = NULL;
@@ -97,12 +102,8 @@ setup(void *unused)
     scene.aspen = explore_machine(NULL, FRAMES);
     must(aspen_mm_create(scene.aspen, &scene.mm));
     must(aspen_object_create(scene.aspen, &args, &scene.file));
-    map(SHARED, ASPEN_VM_SHARED);
-    map(PRIVATE, 0);
-    if (scene.warm) {
-        must(aspen_fault(scene.mm, SHARED, ASPEN_ACCESS_WRITE));
-        must(aspen_fault(scene.mm, PRIVATE, ASPEN_ACCESS_READ));
-    }
+    map(SHARED, ASPEN_VM_SHARED, ASPEN_ACCESS_WRITE);
+    map(PRIVATE, 0, ASPEN_ACCESS_READ);
     explore_plan(scene.aspen, scene.fail_at);
 }
 
@@ -113,8 +114,22 @@ check_gone(struct aspen_mm *mm, uint64_t address)
 
     if (!aspen_translate(mm, address, ASPEN_ACCESS_READ, &frame))
         sim_fail("something is mapped beyond the end");
-    if (aspen_fault(mm, address, ASPEN_ACCESS_READ) != -ASPEN_EFBIG)
+    int error = aspen_fault(mm, address, ASPEN_ACCESS_READ);
+    if (error != -ASPEN_EFBIG && error != -ASPEN_EFAULT)
         sim_fail("something is found beyond the end");
+}
+
+/* Where the file was mapped, and a call may have moved it to. */
+static void
+check_all_gone(void)
+{
+    for (unsigned i = scene.pages > 1; i < scene.pages; i++) {
+        check_gone(scene.mm, SHARED + i * PAGE);
+        check_gone(scene.mm, PRIVATE + i * PAGE);
+        check_gone(scene.mm, MOVED + i * PAGE);
+    }
+    if (scene.child)
+        check_gone(scene.child, PRIVATE);
 }
 
 /* A page that nobody maps would be there again if the object grew. */
@@ -123,10 +138,12 @@ check_cache(void)
 {
     uint32_t frame;
 
-    if (aspen_object_find_page(scene.file, 0, &frame))
-        return;
-    aspen_frame_put(scene.aspen, frame);
-    sim_fail("a page is cached beyond the end");
+    for (unsigned i = scene.pages > 1; i < scene.pages; i++) {
+        if (aspen_object_find_page(scene.file, i, &frame))
+            continue;
+        aspen_frame_put(scene.aspen, frame);
+        sim_fail("a page is cached beyond the end");
+    }
 }
 
 static void
@@ -137,10 +154,7 @@ check(void *unused)
     explore_validate(scene.aspen);
     if (scene.cut && !scene.punch) {
         check_cache();
-        check_gone(scene.mm, SHARED);
-        check_gone(scene.mm, PRIVATE);
-        if (scene.child)
-            check_gone(scene.child, PRIVATE);
+        check_all_gone();
     }
     if (!scene.cut) {
         must(aspen_object_sync(scene.file, 0, UINT64_MAX));
@@ -161,7 +175,8 @@ cut_task(void *unused)
 {
     (void)unused;
     int error = scene.punch ? aspen_object_punch(scene.file, 0, PAGE)
-                            : aspen_object_resize(scene.file, 0);
+                            : aspen_object_resize(scene.file,
+                                                  scene.pages > 1 ? PAGE : 0);
     if (error && scene.fail_at)
         scene.cut = false;
     else
@@ -184,12 +199,63 @@ fork_task(void *unused)
     must(aspen_fork(scene.mm, &scene.child));
 }
 
+/* Of the last page but one, which goes: an edge is on either side. */
+static uint64_t
+middle(void)
+{
+    return scene.address + scene.pages / 2 * PAGE;
+}
+
 static void
 protect_task(void *unused)
 {
     (void)unused;
-    must(
-        aspen_mprotect(scene.mm, SHARED, PAGE, ASPEN_VM_READ, ASPEN_PKEY_SAME));
+    must(aspen_mprotect(scene.mm, middle(), PAGE, ASPEN_VM_READ,
+                        ASPEN_PKEY_SAME));
+}
+
+static void
+unmap_task(void *unused)
+{
+    (void)unused;
+    must(aspen_munmap(scene.mm, middle(), PAGE));
+}
+
+static void
+discard_task(void *unused)
+{
+    (void)unused;
+    must(aspen_madvise(scene.mm, middle(), PAGE, ASPEN_MADV_DONTNEED));
+}
+
+static void
+move_task(void *unused)
+{
+    const struct aspen_mremap_args args = {
+        .address = middle(),
+        .old_bytes = PAGE,
+        .new_bytes = PAGE,
+        .flags = ASPEN_MREMAP_MAYMOVE | ASPEN_MREMAP_FIXED,
+        .new_address = MOVED + scene.pages / 2 * PAGE,
+    };
+    uint64_t address;
+
+    (void)unused;
+    must(aspen_mremap(scene.mm, &args, &address));
+}
+
+static void
+read_task(void *unused)
+{
+    uint8_t byte;
+    uint64_t done;
+
+    (void)unused;
+    int error = aspen_read_memory(scene.mm, middle(), &byte, 1, 0, &done);
+    if (error != -ASPEN_EFAULT)
+        must(error);
+    if (!error && byte != 42)
+        sim_fail("a page is read that was never the file's");
 }
 
 static void
@@ -318,15 +384,35 @@ test_fork(void **state)
     all_orders("truncation beside a fork", cut_task, fork_task, false);
 }
 
-/* What is taken away meanwhile does not come back with other bits. */
+/* What is taken away meanwhile does not come back: with other bits, at another
+ * place, through a part of the mapping that was not there when the walk began.
+ */
 static void
-test_protect(void **state)
+test_calls(void **state)
 {
+    static const struct {
+        const char *name;
+        void (*task)(void *unused);
+    } calls[] = {
+        {"mprotect", protect_task}, {"munmap", unmap_task},
+        {"DONTNEED", discard_task}, {"mremap", move_task},
+        {"a read", read_task},
+    };
+    char name[80];
+
     (void)state;
     scene.warm = true;
     scene.punch = false;
-    scene.cut = true;
-    all_orders("truncation beside mprotect", cut_task, protect_task, false);
+    for (size_t i = 0; i < sizeof(calls) / sizeof(calls[0]); i++)
+        for (unsigned which = 0; which < 2; which++) {
+            scene.address = which ? PRIVATE : SHARED;
+            scene.pages = 3;
+            scene.cut = true;
+            snprintf(name, sizeof(name), "truncation beside %s, %s",
+                     calls[i].name, which ? "private" : "shared");
+            all_orders(name, cut_task, calls[i].task, false);
+        }
+    scene.pages = 1;
 }
 
 static void
@@ -357,7 +443,7 @@ main(void)
         cmocka_unit_test(test_truncate),
         cmocka_unit_test(test_punch),
         cmocka_unit_test(test_fork),
-        cmocka_unit_test(test_protect),
+        cmocka_unit_test(test_calls),
         cmocka_unit_test(test_sync),
         cmocka_unit_test(test_sync_and_truncate),
     };
