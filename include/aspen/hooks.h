@@ -70,7 +70,12 @@ struct aspen_scanner_ops {
     void (*exit)(void *context, struct aspen_mm *mm);
 };
 
-/** Brackets for a secondary MMU. start and end always come in pairs. */
+/**
+ * Brackets for a secondary MMU. start and end always come in pairs.
+ * Context: may sleep, but locks of the core are held (the mmap lock or a
+ * mapping's; or an object's, a page's, and that under which its mappings are
+ * found), so no call is made that takes one.
+ */
 struct aspen_notifier_ops {
     void (*invalidate_start)(void *context, struct aspen_mm *mm, uint64_t start,
                              uint64_t end);

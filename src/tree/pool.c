@@ -30,11 +30,22 @@ aspen_tree_pool_init(struct aspen_tree_pool *pool,
                             ASPEN_STEP_TREE_NODE, false, failpoints);
 }
 
+/* With the lock: who has freed the last of them has let go of the pool then. */
+static bool
+has_waiting(struct aspen_tree_pool *pool)
+{
+    aspen_spin_lock(&pool->waiting_lock, ASPEN_LOCK_LEAF);
+    bool any = pool->waiting_nodes != 0;
+    aspen_spin_unlock(&pool->waiting_lock);
+    return any;
+}
+
 void
 aspen_tree_pool_destroy(struct aspen_tree_pool *pool)
 {
-    /* A callback that finds a batch to wait for defers itself again. */
-    while (aspen_load_relaxed(&pool->waiting_nodes)) {
+    /* A callback that finds a batch to wait for defers itself again, and a
+     * barrier need not wait for what was deferred since it began. */
+    while (has_waiting(pool)) {
         aspen_port_rcu_barrier();
         aspen_tree_pool_wait(pool);
     }
