@@ -43,8 +43,9 @@
  *   import        what is imported cannot be read
  *   rights        pkey_alloc does not set the thread's rights
  *
- * broken_told.c has what is told. Without it everything is as it should be. The
- * linker puts __wrap_ in front (tools/tools.mk).
+ * broken_told.c has what is told, broken_traced.c what is followed. Without it
+ * everything is as it should be. The linker puts __wrap_ in front
+ * (tools/tools.mk).
  */
 #define _GNU_SOURCE
 #include "broken.h"

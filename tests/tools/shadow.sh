@@ -121,6 +121,14 @@ fi
 shadows untraced timeout 20 "$guest" untraced
 check untraced-child test "$(value "$work/untraced" processes)" -ge 2
 shadows killed-maker timeout 60 "$guest" killed-maker
+# Killed before it says whose the child is, in a group where others live.
+setsid -w sh -c 'sleep 60 & other=$!
+    ASPEN_BROKEN=maker "$1" shadow --json --guest-output /dev/null \
+        -- sh -c "true & wait" && kill $other' sh "$broken" \
+    >"$work/maker" 2>"$work/maker.err"
+check maker-others-live test $? -eq 0
+check maker-same same "$work/maker"
+check maker-signal test "$(value "$work/maker" signal)" -eq 9
 for kind in half advice files sealed special huge-pages limits segment no-execution; do
     shadows $kind "$guest" $kind
     check $kind-guest test "$(value "$work/$kind" exit_code)" -eq 0

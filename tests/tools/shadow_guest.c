@@ -140,7 +140,7 @@ static void *
 work_on(void *unused)
 {
     (void)unused;
-    for (unsigned i = 0; i < 100; i++) {
+    for (unsigned i = 0; i < 30000; i++) { /* who started it ends it */
         usleep(20000);
         EXPECT(munmap(map(1), PAGE) == 0);
         puts("on");

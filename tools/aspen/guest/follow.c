@@ -178,6 +178,7 @@ on_call(struct guest *guest, struct guest_task *task)
 
 /* ---- Life --------------------------------------------------------------- */
 
+/* 0: it does not tell any more, since it has been killed meanwhile. */
 static pid_t
 message(const struct guest_task *task)
 {
@@ -228,6 +229,10 @@ on_new(struct guest *guest, struct guest_task *maker)
     bool early = task && !known;
 
     made(guest, maker);
+    if (tid == 0) { /* the new one is an orphan */
+        go_on(guest, maker, 0);
+        return 0;
+    }
     if (!task)
         task = guest_task_add(guest, tid);
     if (!task || (!known && place_new(guest, maker, task) != 0))
@@ -503,6 +508,17 @@ guest_follow(struct guest *guest)
     return guest->said >= 0 ? check_start(guest) : 0;
 }
 
+/* Another may have its number by now: if its end was told before it was known,
+ * nobody has taken it from the list. */
+static bool
+is_ours(pid_t tid)
+{
+    siginfo_t info;
+
+    return waitid(P_PID, (id_t)tid, &info,
+                  WEXITED | WSTOPPED | WNOHANG | WNOWAIT | __WALL) == 0;
+}
+
 void
 guest_end(struct guest *guest)
 {
@@ -517,7 +533,8 @@ guest_end(struct guest *guest)
 
         if (task->space)
             guest_space_put(guest, task->space);
-        (void)kill(task->tid, SIGKILL);
+        if (is_ours(task->tid))
+            (void)kill(task->tid, SIGKILL);
         guest_task_remove(guest, task);
     }
 }
