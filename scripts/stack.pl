@@ -1,12 +1,17 @@
 #!/usr/bin/env perl
 # SPDX-License-Identifier: MIT
 #
-# stack.pl FILE.ci...: from gcc's -fcallgraph-info=su, the public functions
-# that need most stack with all that they call, and every recursion. Calls
-# through pointers (hooks, pagers, RCU callbacks) and into the port are not
-# followed; a recursion is counted once.
+# stack.pl [--most=BYTES] FILE.ci...: from gcc's -fcallgraph-info=su, the public
+# functions that need most stack with all that they call, and every recursion;
+# with --most, those alone that need more than that. Calls through pointers
+# (hooks, pagers, RCU callbacks) and into the port are not followed; a recursion
+# is counted once.
 use strict;
 use warnings;
+
+my $most = @ARGV && $ARGV[0] =~ /^--most=(\d+)$/ ? $1 : undef;
+shift @ARGV if defined $most;
+die "usage: stack.pl [--most=BYTES] FILE.ci...\n" unless @ARGV;
 
 my (%bytes, %calls);
 for my $path (@ARGV) {
@@ -45,13 +50,22 @@ sub depth
 
 my @public = sort { depth($b) <=> depth($a) || $a cmp $b }
     grep { /^aspen_\w+$/ } keys %bytes;
-print "deepest stacks, bytes\n";
-for my $title (@public[0 .. ($#public < 3 ? $#public : 3)]) {
+
+sub way
+{
+    my ($title) = @_;
     my @path;
     for (my $at = $title; $at; $at = $next{$at}) {
         push @path, name($at);
     }
-    printf "  %5d  %s\n", depth($title), join(' > ', @path);
+    return sprintf '%5d  %s', depth($title), join ' > ', @path;
 }
+
+if (defined $most) {
+    print "stack: ", way($_), "\n" for grep { depth($_) > $most } @public;
+    exit;
+}
+print "deepest stacks, bytes\n";
+print '  ', way($_), "\n" for @public[0 .. ($#public < 3 ? $#public : 3)];
 print "\nrecursions\n";
 print "  $_\n" for %recursion ? sort keys %recursion : 'none';

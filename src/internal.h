@@ -545,6 +545,9 @@ ASPEN_STATIC_ASSERT(sizeof(struct aspen_mm) <= 1024, "an mm is 1,024 bytes");
  * The machine
  * ======================================================================== */
 
+/* What a call plans and is too large for a kernel's stack. */
+#define ASPEN_PLAN_BYTES 1408
+
 struct aspen {
     struct aspen_config config; /* immutable */
     struct aspen_failpoints failpoints;
@@ -569,6 +572,7 @@ struct aspen {
     struct aspen_cache anon_vma_link_cache;
     struct aspen_cache object_cache;
     struct aspen_cache name_cache;
+    struct aspen_cache plan_cache;
     struct aspen_tree_pool tree_pool;
     uint64_t committed_pages; /* atomic */
     struct aspen_swap_area swap[ASPEN_SWAP_AREAS];

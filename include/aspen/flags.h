@@ -61,6 +61,20 @@
 #define ASPEN_VM_PKEY_SHIFT 48
 #define ASPEN_VM_PKEY       (ASPEN_FLAG(48) * 15)
 
+/* How processors cache its raw frames: two bits; none of these is write-back.
+ * Pages of an object, which a MIXEDMAP mapping may hold as well, are always
+ * write-back. What is not write-back cannot be executed. docs/use/porting.md
+ * says what an embedder loads into its processors for it. */
+#define ASPEN_VM_CACHE_SHIFT 52
+#define ASPEN_VM_CACHE       (ASPEN_FLAG(52) * 3)
+/* Not cached, and writes may be put together: a frame buffer. */
+#define ASPEN_VM_CACHE_WRITE_COMBINING (ASPEN_FLAG(52) * 1)
+/* Not cached; as Linux's pgprot_noncached, which is UC- on x86-64 and
+ * Device-nGnRnE on AArch64. */
+#define ASPEN_VM_CACHE_UNCACHED (ASPEN_FLAG(52) * 2)
+/* Not cached: registers. UC on x86-64, Device-nGnRE on AArch64. */
+#define ASPEN_VM_CACHE_DEVICE (ASPEN_FLAG(52) * 3)
+
 #define ASPEN_VM_ACCESS (ASPEN_VM_READ | ASPEN_VM_WRITE | ASPEN_VM_EXEC)
 #define ASPEN_VM_UFFD                                                          \
     (ASPEN_VM_UFFD_MISSING | ASPEN_VM_UFFD_WP | ASPEN_VM_UFFD_MINOR)

@@ -44,7 +44,8 @@ struct aspen_import_vma {
  * Owns:    takes one reference on the object, and opens it.
  * Context: may sleep. Takes the mmap lock for writing.
  * Returns: 0, or -ASPEN_EINVAL (not page aligned, empty, beyond the address
- *          limit, SHARED without an object, a key that the machine has not,
+ *          limit, SHARED without an object, a key that the machine has not, a
+ *          cache mode that aspen_mmap() would refuse,
  *          WRITE without MAYWRITE, which fork could not protect, an offset
  *          that would wrap, an unknown flag, a name that aspen_name_anon()
  *          would refuse, `special` without ASPEN_VM_SPECIAL or with an

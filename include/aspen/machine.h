@@ -71,7 +71,10 @@ enum aspen_execute_only {
 #define ASPEN_CONFIG_VMA_NAMES_ABSENT 8u
 /** What config.huge_placement says holds for shared anonymous memory, too. */
 #define ASPEN_CONFIG_HUGE_SHARED_PLACEMENT 16u
-#define ASPEN_CONFIG_FLAGS                 31u /* all that there are */
+/** The processor knows write-back alone, so mappings of another cache mode are
+ * refused with -ASPEN_EOPNOTSUPP. */
+#define ASPEN_CONFIG_CACHE_MODES_ABSENT 32u
+#define ASPEN_CONFIG_FLAGS              63u /* all that there are */
 
 /** Frames `first`, `first` + 1 ..., `count` of them. A frame is a page of 4 KiB
  * of physical memory, and its number the physical address divided by 4096. */

@@ -60,8 +60,9 @@ struct aspen_device_frame {
 struct aspen_pager_ops {
     /**
      * Fill `page` (4096 bytes, zeroed before) from `offset_bytes` on.
-     * Context: may sleep; no lock of the core is held. When the object is
-     * resized or punched meanwhile, what was read is thrown away.
+     * Context: may sleep; no lock of the core is held, but for
+     * aspen_import_pages() the space's mmap lock. When the object is resized or
+     * punched meanwhile, what was read is thrown away.
      */
     int (*read)(void *context, uint64_t offset_bytes, void *page);
     /**

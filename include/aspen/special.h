@@ -49,7 +49,7 @@ struct aspen_special {
  * Units:   bytes; `length_bytes` is rounded up to pages.
  *          `flags`: 0 (`address` is a hint) or ASPEN_MAP_FIXED_NOREPLACE.
  *          `vm_flags`: READ WRITE EXEC, MAY*, IO, PFNMAP, MIXEDMAP, DONTCOPY,
- *          DONTDUMP; DONTEXPAND is added.
+ *          DONTDUMP, CACHE_*; DONTEXPAND is added.
  * Context: may sleep. Takes the mmap lock for writing.
  * Returns: 0 and *address, or -ASPEN_EINVAL (no `special` or name, another
  *          flag), else as aspen_mmap() for such a mapping. On error the

@@ -9,26 +9,19 @@
  * has had it.
  */
 #include "aspen_x86_64.h"
+#include "processor.h"
 
 /* More pages than this, and all of the TLB goes. */
 #define PAGES_ONE_BY_ONE 32u
 
 static struct {
+    uint64_t asked;   /* CPUs that have not begun to answer */
     uint64_t pending; /* CPUs that have not answered */
     uint64_t start;
     uint64_t end;
     uint32_t root;
     bool tables;
 } request;
-
-static uint64_t
-read_cr3(void)
-{
-    uint64_t value;
-
-    __asm__ volatile("movq %%cr3, %0" : "=r"(value)::"memory");
-    return value;
-}
 
 /* A CPU that has another root loaded has dropped everything of this one. */
 static void
@@ -39,11 +32,11 @@ flush_here(uint32_t root, uint64_t start, uint64_t end, bool tables)
     if (cr3 >> 12 != root)
         return;
     if (tables || (end - start) >> 12 > PAGES_ONE_BY_ONE) {
-        __asm__ volatile("movq %0, %%cr3" ::"r"(cr3) : "memory");
+        write_cr3(cr3);
         return;
     }
     for (uint64_t address = start; address < end; address += 4096)
-        __asm__ volatile("invlpg (%0)" ::"r"(address) : "memory");
+        invlpg(address);
 }
 
 void
@@ -51,7 +44,10 @@ aspen_x86_64_tlb_interrupt(void)
 {
     uint64_t self = (uint64_t)1 << aspen_port_cpu();
 
-    if (!(__atomic_load_n(&request.pending, __ATOMIC_ACQUIRE) & self))
+    /* An interrupt may come while this CPU answers already. Only who takes the
+     * bit does: if both did, the slower one would answer what is asked next. */
+    if (!(__atomic_load_n(&request.asked, __ATOMIC_RELAXED) & self) ||
+        !(__atomic_fetch_and(&request.asked, ~self, __ATOMIC_ACQUIRE) & self))
         return;
     flush_here(request.root, request.start, request.end, request.tables);
     __atomic_fetch_and(&request.pending, ~self, __ATOMIC_RELEASE);
@@ -70,10 +66,11 @@ flush_others(uint64_t others, uint32_t root, uint64_t start, uint64_t end,
     request.start = start;
     request.end = end;
     request.tables = tables;
-    __atomic_store_n(&request.pending, others, __ATOMIC_SEQ_CST);
+    __atomic_store_n(&request.pending, others, __ATOMIC_RELAXED);
+    __atomic_store_n(&request.asked, others, __ATOMIC_SEQ_CST);
     aspen_x86_64_kick(others);
     while (__atomic_load_n(&request.pending, __ATOMIC_ACQUIRE))
-        __asm__ volatile("pause");
+        spin_pause();
     aspen_port_spin_unlock(&turn);
 }
 #else

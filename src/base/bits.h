@@ -19,6 +19,8 @@
 
 #define aspen_likely(x)   __builtin_expect(!!(x), 1)
 #define aspen_unlikely(x) __builtin_expect(!!(x), 0)
+/* What is large on the stack leaves it before its caller goes deeper. */
+#define ASPEN_NOINLINE __attribute__((noinline))
 
 /* For what is hot: a compiler's limit on how far a file may grow is not what
  * decides. */

@@ -7,6 +7,9 @@
  *     needs without locks, then stores it under the table's lock, and gives
  *     back what it could not store. So after an error exactly the first *done
  *     entries are there; if that is none, there is no new anon_vma either.
+ * I3  An entry that leads to a page of an object is stored under the page's
+ *     lock, while the page is the object's, and dirty if the entry says so: the
+ *     page may have been cut off or written back since it was found.
  *
  * Called by embedders and tools. The first test to break is
  * tests/unit/calls/test_import.c.
@@ -24,7 +27,7 @@
 #include "rmap/split.h"
 #include "space/vma_hooks.h"
 
-#define BATCH_ENTRIES 128
+#define BATCH_ENTRIES 64
 
 /* ---- A VMA ------------------------------------------------------------- */
 
@@ -47,6 +50,10 @@ vma_valid(const struct aspen_mm *mm, const struct aspen_import_vma *args)
         return false;
     if (aspen_pkey_of(args->vm_flags) &&
         aspen_pkey_of(args->vm_flags) >= mm->aspen->config.pkeys)
+        return false;
+    if (!aspen_vma_cache_mode_valid(args->vm_flags) ||
+        (args->vm_flags & ASPEN_VM_CACHE &&
+         mm->aspen->config.flags & ASPEN_CONFIG_CACHE_MODES_ABSENT))
         return false;
     if (!args->object)
         return !(args->vm_flags & ASPEN_VM_SHARED);
@@ -165,6 +172,7 @@ struct import {
     uint64_t span;                   /* bytes of one entry */
     unsigned bits;                   /* ASPEN_ENTRY_* of each leaf */
     uint64_t added[ASPEN_RSS_KINDS]; /* pages, by kind */
+    bool gone; /* a page of the batch was the object's no more */
 };
 
 static uint64_t
@@ -251,8 +259,10 @@ leaf_bits(const struct aspen_vma *vma, const struct aspen_import_pages *pages)
 
     if (entry_writable(vma, pages))
         bits |= ASPEN_ENTRY_WRITE;
-    if (pages->kind == ASPEN_IMPORT_ZERO || pages->kind == ASPEN_IMPORT_RAW)
+    if (pages->kind == ASPEN_IMPORT_ZERO)
         bits |= ASPEN_ENTRY_SPECIAL;
+    if (pages->kind == ASPEN_IMPORT_RAW)
+        bits |= aspen_entry_raw_bits(vma->flags);
     if (pages->dirty && pages->kind != ASPEN_IMPORT_ZERO)
         bits |= ASPEN_ENTRY_DIRTY;
     return bits | ASPEN_ENTRY_YOUNG;
@@ -287,6 +297,30 @@ anonymous_page(const struct import *import, uint64_t address, uint32_t *frame)
     return error;
 }
 
+/* A block that is the object's from now on, or is already. The size lock is
+ * held: none leaves the cache meanwhile. */
+static int
+make_block(const struct import *import, uint64_t offset, uint32_t *frame)
+{
+    struct aspen_object *object = import->vma->object;
+    uint64_t size = aspen_object_pages(object);
+    uint64_t count = (uint64_t)1 << import->order;
+
+    if (offset >= size || count > size - offset)
+        return -ASPEN_EFBIG;
+    int error = new_block(import, frame);
+    if (error)
+        return error;
+    error = aspen_object_add_page(object, offset, import->order, *frame);
+    if (!error)
+        return 0;
+    aspen_frame_put(import->aspen, *frame);
+    if (error != -ASPEN_EEXIST)
+        return error;
+    /* Somebody else was quicker; or a page of another size is inside. */
+    return aspen_object_find_page(object, offset, frame) ? -ASPEN_EINVAL : 0;
+}
+
 static int
 new_object_page(const struct import *import, uint64_t offset, uint32_t *frame)
 {
@@ -295,19 +329,9 @@ new_object_page(const struct import *import, uint64_t offset, uint32_t *frame)
     if (import->order == 0 && aspen_frames_have_contents(import->aspen) &&
         object->kind != ASPEN_OBJECT_HUGETLB)
         return aspen_object_get_page(object, offset, frame);
-
-    uint64_t size = aspen_object_pages(object);
-    uint64_t count = (uint64_t)1 << import->order;
-    if (offset >= size || count > size - offset)
-        return -ASPEN_EFBIG;
-    int error = new_block(import, frame);
-    if (error)
-        return error;
     aspen_read_lock(&object->size_lock, ASPEN_LOCK_OBJECT_SIZE);
-    error = aspen_object_add_page(object, offset, import->order, *frame);
+    int error = make_block(import, offset, frame);
     aspen_read_unlock(&object->size_lock);
-    if (error)
-        aspen_frame_put(import->aspen, *frame);
     return error;
 }
 
@@ -320,9 +344,11 @@ object_page(const struct import *import, uint64_t address, uint32_t *frame)
 
     if (!aspen_is_aligned(offset, (uint64_t)1 << import->order))
         return -ASPEN_EINVAL;
+    if (offset >= aspen_object_pages(import->vma->object))
+        return -ASPEN_EFBIG;
     int error = aspen_object_find_page(import->vma->object, offset, frame);
     if (error == -ASPEN_ENOENT)
-        return new_object_page(import, offset, frame);
+        error = new_object_page(import, offset, frame);
     if (!error && aspen_frame_order(aspen, *frame) != import->order) {
         aspen_frame_put(aspen, *frame);
         error = -ASPEN_EINVAL;
@@ -343,11 +369,6 @@ acquire_page(const struct import *import, uint64_t address, uint64_t *entry)
         return error;
     aspen_fetch_add_relaxed(&aspen_frame_at(import->aspen, frame)->counts,
                             ASPEN_FRAME_MAP);
-    if (import->pages->kind != ASPEN_IMPORT_ANON &&
-        import->bits & (ASPEN_ENTRY_WRITE | ASPEN_ENTRY_DIRTY) &&
-        aspen_object_tracks_dirt(import->vma->object))
-        aspen_fetch_or(&aspen_frame_at(import->aspen, frame)->index,
-                       ASPEN_FRAME_DIRTY);
     *entry = aspen_entry_make_leaf(frame, import->pages->level, import->bits);
     return 0;
 }
@@ -422,6 +443,20 @@ count_entry(struct import *import, uint64_t entry)
     }
 }
 
+/* A page that may be written to through its entry, or was, has to be written
+ * back. */
+static void
+note_dirt(const struct import *import, uint64_t entry)
+{
+    uint32_t frame = (uint32_t)aspen_entry_frame(entry);
+
+    if (import->pages->kind == ASPEN_IMPORT_OBJECT &&
+        import->bits & (ASPEN_ENTRY_WRITE | ASPEN_ENTRY_DIRTY) &&
+        aspen_object_tracks_dirt(import->vma->object))
+        aspen_fetch_or(&aspen_frame_at(import->aspen, frame)->index,
+                       ASPEN_FRAME_DIRTY);
+}
+
 /* Before anybody can zap them. */
 static void
 count_added(struct import *import)
@@ -446,6 +481,7 @@ store_entries(struct import *import, const struct aspen_slot *slot,
     aspen_table_lock_settled(import->mm, slot->table, address, address + bytes);
     for (i = 0; i < count && !aspen_load_relaxed(&slot->entry[i]); i++) {
         count_entry(import, entries[i]);
+        note_dirt(import, entries[i]);
         aspen_store(&slot->entry[i], entries[i]);
     }
     count_added(import);
@@ -455,17 +491,60 @@ store_entries(struct import *import, const struct aspen_slot *slot,
 
 /* An object that is being cut finds all huge leaves before it begins. */
 static unsigned
-store(struct import *import, const struct aspen_slot *slot, uint64_t address,
-      const uint64_t *entries, unsigned count)
+store_blocks(struct import *import, const struct aspen_slot *slot,
+             uint64_t address, const uint64_t *entries, unsigned count)
 {
     struct aspen_object *object = import->vma->object;
 
-    if (!object || import->pages->level == 0)
-        return store_entries(import, slot, address, entries, count);
     aspen_read_lock(&object->size_lock, ASPEN_LOCK_OBJECT_SIZE);
     unsigned stored = store_entries(import, slot, address, entries, count);
     aspen_read_unlock(&object->size_lock);
     return stored;
+}
+
+/* I3. The page is locked. */
+static bool
+store_object_page(struct import *import, const struct aspen_slot *slot,
+                  uint64_t address, uint64_t entry, struct aspen_frame *frame)
+{
+    struct aspen_object *object = import->vma->object;
+
+    import->gone = !aspen_object_owns(object, frame,
+                                      aspen_vma_offset(import->vma, address));
+    return !import->gone &&
+           store_entries(import, slot, address, &entry, 1) == 1;
+}
+
+static unsigned
+store_object_pages(struct import *import, const struct aspen_slot *slot,
+                   uint64_t address, const uint64_t *entries, unsigned count)
+{
+    struct aspen_slot at = *slot;
+    bool stored = true;
+    unsigned i = 0;
+
+    while (i < count && stored) {
+        struct aspen_frame *frame = aspen_frame_at(
+            import->aspen, (uint32_t)aspen_entry_frame(entries[i]));
+        aspen_frame_lock(frame);
+        stored = store_object_page(import, &at, address, entries[i], frame);
+        aspen_frame_unlock(frame);
+        at.entry++;
+        address += ASPEN_PAGE_SIZE;
+        i += stored;
+    }
+    return i;
+}
+
+static unsigned
+store(struct import *import, const struct aspen_slot *slot, uint64_t address,
+      const uint64_t *entries, unsigned count)
+{
+    if (import->vma->object && import->pages->level > 0)
+        return store_blocks(import, slot, address, entries, count);
+    if (import->pages->kind == ASPEN_IMPORT_OBJECT)
+        return store_object_pages(import, slot, address, entries, count);
+    return store_entries(import, slot, address, entries, count);
 }
 
 /* Entries [*done, *done + count), all in one table. */
@@ -477,6 +556,7 @@ import_batch(struct import *import, unsigned count, uint64_t *done)
     struct aspen_slot slot;
     unsigned made = 0;
 
+    import->gone = false;
     int error = aspen_table_walk_alloc(import->mm, address,
                                        import->pages->level, &slot);
     if (error)
@@ -491,6 +571,8 @@ import_batch(struct import *import, unsigned count, uint64_t *done)
     for (unsigned i = stored; i < made; i++)
         give_back(import, entries[i]);
     *done += stored;
+    if (import->gone) /* make it anew, if there is to be one */
+        return 0;
     return stored < made ? -ASPEN_EEXIST : error;
 }
 

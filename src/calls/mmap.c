@@ -34,7 +34,7 @@
      ASPEN_VM_SEQ_READ | ASPEN_VM_RAND_READ | ASPEN_VM_DONTEXPAND |            \
      ASPEN_VM_DONTDUMP | ASPEN_VM_HUGEPAGE | ASPEN_VM_NOHUGEPAGE |             \
      ASPEN_VM_MERGEABLE | ASPEN_VM_SYNC | ASPEN_VM_IO | ASPEN_VM_PFNMAP |      \
-     ASPEN_VM_MIXEDMAP | ASPEN_VM_BTI | ASPEN_VM_MTE)
+     ASPEN_VM_MIXEDMAP | ASPEN_VM_BTI | ASPEN_VM_MTE | ASPEN_VM_CACHE)
 
 struct mapping {
     struct aspen_mm *mm;
@@ -140,6 +140,19 @@ check_kind(const struct aspen_mmap_args *args)
                : 0;
 }
 
+/* Of the VMA that will be. */
+static int
+check_cache_mode(const struct mapping *mapping)
+{
+    if (!aspen_vma_cache_mode_valid(mapping->flags))
+        return -ASPEN_EINVAL;
+    return mapping->flags & ASPEN_VM_CACHE &&
+                   mapping->mm->aspen->config.flags &
+                       ASPEN_CONFIG_CACHE_MODES_ABSENT
+               ? -ASPEN_EOPNOTSUPP
+               : 0;
+}
+
 /* What the VMA's flags will be; the lock of what is a driver's is dropped
  * later. */
 static uint64_t
@@ -150,6 +163,8 @@ flags_of(const struct aspen_mm *mm, const struct aspen_mmap_args *args)
 
     if (!(flags & ASPEN_VM_MAY))
         flags |= ASPEN_VM_MAY;
+    if (flags & ASPEN_VM_CACHE)
+        flags &= ~ASPEN_VM_MAYEXEC;
     if (flags & ASPEN_VM_SHARED)
         flags |= ASPEN_VM_MAYSHARE;
     if (flags & ASPEN_VM_STACK && aspen_release_stack_is_not_huge(mm->aspen) &&
@@ -241,6 +256,8 @@ check(struct mapping *mapping, const struct aspen_mmap_args *args)
         error = check_offset(mapping, args);
     if (!error)
         error = check_kind(args);
+    if (!error)
+        error = check_cache_mode(mapping);
     drop_lock_of_driver(mapping);
     return error ? error : check_room(mapping);
 }
@@ -425,9 +442,17 @@ aspen_mmap_locked(struct aspen_mm *mm, const struct aspen_mmap_args *args,
     return error ? error : map_locked(&mapping, args);
 }
 
-int
-aspen_map(struct aspen_mm *mm, const struct aspen_mmap_args *args,
-          const struct aspen_special *special, uint64_t *address)
+/* What was mapped, for what comes after it without the lock. */
+struct mapped {
+    uint64_t start;
+    uint64_t end;
+    bool wants_pages;
+};
+
+/* Apart, so that the plan is not on the stack while pages are made. */
+static ASPEN_NOINLINE int
+map(struct aspen_mm *mm, const struct aspen_mmap_args *args,
+    const struct aspen_special *special, struct mapped *mapped)
 {
     struct mapping mapping;
 
@@ -437,16 +462,32 @@ aspen_map(struct aspen_mm *mm, const struct aspen_mmap_args *args,
         error = aspen_mm_write_lock_killable(mm, ASPEN_LOCK_MM);
     if (error)
         return error;
-
     error = map_locked(&mapping, args);
-    if (!error)
-        *address = mapping.start;
     aspen_mm_write_end(mm);
-    if (!error && wants_pages(args, mapping.flags))
-        aspen_populate_silently(mm, mapping.start,
-                                mapping.start + mapping.bytes,
+    if (error)
+        return error;
+    *mapped = (struct mapped){
+        .start = mapping.start,
+        .end = mapping.start + mapping.bytes,
+        .wants_pages = wants_pages(args, mapping.flags),
+    };
+    return 0;
+}
+
+int
+aspen_map(struct aspen_mm *mm, const struct aspen_mmap_args *args,
+          const struct aspen_special *special, uint64_t *address)
+{
+    struct mapped mapped;
+
+    int error = map(mm, args, special, &mapped);
+    if (error)
+        return error;
+    *address = mapped.start;
+    if (mapped.wants_pages)
+        aspen_populate_silently(mm, mapped.start, mapped.end,
                                 ASPEN_POPULATE_MMAP);
-    return error;
+    return 0;
 }
 
 int

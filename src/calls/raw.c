@@ -21,7 +21,7 @@ bits_of(const struct aspen_vma *vma, bool writable)
     unsigned bits = aspen_entry_bits_of(vma->mm->aspen, vma->flags);
 
     return (writable ? bits : bits & ~ASPEN_ENTRY_WRITE) | ASPEN_ENTRY_YOUNG |
-           ASPEN_ENTRY_SPECIAL;
+           aspen_entry_raw_bits(vma->flags);
 }
 
 /* ---- One: check -------------------------------------------------------- */

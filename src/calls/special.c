@@ -12,7 +12,8 @@
 #define KNOWN_FLAGS                                                            \
     (ASPEN_VM_ACCESS | ASPEN_VM_MAYREAD | ASPEN_VM_MAYWRITE |                  \
      ASPEN_VM_MAYEXEC | ASPEN_VM_IO | ASPEN_VM_PFNMAP | ASPEN_VM_MIXEDMAP |    \
-     ASPEN_VM_DONTCOPY | ASPEN_VM_DONTDUMP | ASPEN_VM_DONTEXPAND)
+     ASPEN_VM_DONTCOPY | ASPEN_VM_DONTDUMP | ASPEN_VM_DONTEXPAND |             \
+     ASPEN_VM_CACHE)
 
 int
 aspen_map_special(struct aspen_mm *mm, uint64_t at, uint64_t length_bytes,

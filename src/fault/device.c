@@ -70,7 +70,8 @@ static unsigned
 bits_of(const struct aspen_fault *fault)
 {
     uint64_t both = ASPEN_VM_SHARED | ASPEN_VM_WRITE;
-    unsigned bits = aspen_fault_bits(fault) | ASPEN_ENTRY_SPECIAL;
+    unsigned bits =
+        aspen_fault_bits(fault) | aspen_entry_raw_bits(fault->vma->flags);
 
     if (fault->device.flags & ASPEN_DEVICE_FRAME_WRITABLE &&
         (fault->vma->flags & both) == both)

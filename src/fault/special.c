@@ -29,7 +29,7 @@ aspen_fault_special(struct aspen_fault *fault)
         return -ASPEN_EFBIG;
     return aspen_fault_map(
         fault,
-        aspen_entry_make_leaf(raw, 0,
-                              aspen_fault_bits(fault) | ASPEN_ENTRY_SPECIAL),
+        aspen_entry_make_leaf(
+            raw, 0, aspen_fault_bits(fault) | aspen_entry_raw_bits(vma->flags)),
         &done);
 }

@@ -53,6 +53,17 @@ end_line(struct dump *dump)
     dump->detail = false;
 }
 
+/* ---- Cache modes ------------------------------------------------------- */
+
+static const char *
+cache_word(unsigned mode)
+{
+    static const char *const words[] = {"write-back", "write-combining",
+                                        "uncached", "device"};
+
+    return words[mode];
+}
+
 /* ---- Entries ----------------------------------------------------------- */
 
 /* What the first write to a page of this VMA meets. */
@@ -88,6 +99,12 @@ put_leaf(struct dump *dump, uint64_t entry, unsigned level)
         put_detail(dump, "dirty");
     if (bits & ASPEN_ENTRY_UFFD_WP)
         put_detail(dump, "uffd-wp");
+    if (bits & ASPEN_ENTRY_CACHE) {
+        begin_detail(dump);
+        ASPEN_TEXT(text, "cache %s",
+                   ASPEN_TEXT_STRING(cache_word((bits & ASPEN_ENTRY_CACHE) >>
+                                                ASPEN_ENTRY_CACHE_SHIFT)));
+    }
     if (!counted)
         return;
     uint64_t maps =
@@ -237,6 +254,11 @@ put_vma(struct dump *dump, const struct aspen_vma *vma)
         aspen_text_string(text, "  anon");
     put_origin(text, vma);
     put_flags(text, flags);
+    if (flags & ASPEN_VM_CACHE)
+        ASPEN_TEXT(
+            text, "  cache %s",
+            ASPEN_TEXT_STRING(cache_word(
+                (unsigned)((flags & ASPEN_VM_CACHE) >> ASPEN_VM_CACHE_SHIFT))));
     if (aspen_pkey_of(flags))
         ASPEN_TEXT(text, "  key %u", aspen_pkey_of(flags));
     if (vma->name)

@@ -54,7 +54,8 @@ static void
 mix_leaf(struct hash *hash, uint64_t entry, uint64_t address, unsigned level)
 {
     uint64_t number = aspen_entry_frame(entry);
-    bool special = aspen_entry_bits(entry) & ASPEN_ENTRY_SPECIAL;
+    unsigned bits = aspen_entry_bits(entry);
+    bool special = bits & ASPEN_ENTRY_SPECIAL;
 
     if (special
             ? number == hash->aspen->zero_frame
@@ -63,7 +64,7 @@ mix_leaf(struct hash *hash, uint64_t entry, uint64_t address, unsigned level)
         return;
     mix(hash, address);
     mix(hash, number << 2 | level);
-    mix(hash, special);
+    mix(hash, special | (bits & ASPEN_ENTRY_CACHE));
 }
 
 static void

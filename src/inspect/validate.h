@@ -67,6 +67,7 @@
     X(ENTRY_WRITE, "entry.write")                                              \
     X(ENTRY_ACCESS, "entry.access")                                            \
     X(ENTRY_PKEY, "entry.pkey")                                                \
+    X(ENTRY_CACHE, "entry.cache")                                              \
     X(ENTRY_MAPCOUNT, "entry.mapcount")                                        \
     X(ENTRY_SWAP, "entry.swap")                                                \
     X(ANON_VMA_CHAIN, "anon_vma.chain")                                        \

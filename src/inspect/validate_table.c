@@ -95,6 +95,20 @@ check_special(const struct item *item)
                ENTRY_WRITE, "maps the zero page writable");
 }
 
+/* A raw frame is cached as its VMA says, all else as RAM is. */
+static bool
+check_cache(const struct item *item)
+{
+    bool raw = item->bits & ASPEN_ENTRY_SPECIAL &&
+               aspen_entry_frame(item->entry) != item->walk->aspen->zero_frame;
+    unsigned want = raw ? aspen_entry_raw_bits(item->vma->flags) : 0;
+
+    return EXPECT_ITEM(item, !((item->bits ^ want) & ASPEN_ENTRY_CACHE),
+                       ENTRY_CACHE, "has cache mode %u",
+                       (item->bits & ASPEN_ENTRY_CACHE) >>
+                           ASPEN_ENTRY_CACHE_SHIFT);
+}
+
 static bool
 owner_in_chain(const struct aspen_vma *vma, uint64_t owner)
 {
@@ -211,7 +225,7 @@ static bool
 check_leaf(struct item *item)
 {
     item->bits = aspen_entry_bits(item->entry);
-    return check_access(item) &&
+    return check_access(item) && check_cache(item) &&
            (item->bits & ASPEN_ENTRY_SPECIAL ? check_special(item)
                                              : check_page(item));
 }

@@ -17,7 +17,7 @@
      ASPEN_VM_SEQ_READ | ASPEN_VM_RAND_READ | ASPEN_VM_DONTEXPAND |            \
      ASPEN_VM_DONTDUMP | ASPEN_VM_HUGEPAGE | ASPEN_VM_NOHUGEPAGE |             \
      ASPEN_VM_MERGEABLE | ASPEN_VM_SYNC | ASPEN_VM_SOFTDIRTY | ASPEN_VM_UFFD | \
-     ASPEN_VM_BTI | ASPEN_VM_MTE | ASPEN_VM_PKEY)
+     ASPEN_VM_BTI | ASPEN_VM_MTE | ASPEN_VM_PKEY | ASPEN_VM_CACHE)
 
 /* What the sizes of the mm have to be. */
 struct sizes {
@@ -71,6 +71,9 @@ check_fields(struct aspen_validator *v, const struct aspen_vma *vma)
                         ASPEN_VMA_VALUES(vma), vma->flags & ~KNOWN_FLAGS) &&
            ASPEN_EXPECT(v, !(vma->flags & ASPEN_VM_SHARED) || vma->object,
                         VMA_FLAGS, ASPEN_VMA_FORMAT ": shared, but no object",
+                        ASPEN_VMA_VALUES(vma)) &&
+           ASPEN_EXPECT(v, aspen_vma_cache_mode_valid(vma->flags), VMA_FLAGS,
+                        ASPEN_VMA_FORMAT ": a cache mode, but no raw frames",
                         ASPEN_VMA_VALUES(vma)) &&
            ASPEN_EXPECT(
                v,

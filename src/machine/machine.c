@@ -50,6 +50,8 @@ static const struct cache_plan cache_plans[] = {
      ASPEN_STEP_NAME, false},
     {offsetof(struct aspen, gather_cache), "gather",
      sizeof(struct aspen_gather_batch), ASPEN_STEP_GATHER, false},
+    {offsetof(struct aspen, plan_cache), "plan", ASPEN_PLAN_BYTES,
+     ASPEN_STEP_VMA, false},
 };
 
 static struct aspen_cache *

@@ -47,6 +47,10 @@
  *                                     writable (for shared tables)
  *   aspen_entry_set_bits(e, bits), aspen_entry_clear_bits(e, bits)
  *   ASPEN_ENTRY_SWAP_TAG, _SWAP_SHIFT, ASPEN_ENTRY_MARKER_TAG
+ *   ASPEN_ENTRY_CACHE_LAST            the last cache mode that is told apart:
+ *                                     those above are the same
+ *   ASPEN_ENTRY_ABSENT_FLIP           bits that are inverted in entries that
+ *                                     are not present, or 0
  *
  * From these tags this header makes swap entries and markers.
  */
@@ -72,6 +76,9 @@
 /* And the protection key of the VMA. */
 #define ASPEN_ENTRY_PKEY_SHIFT 8
 #define ASPEN_ENTRY_PKEY       (15u << ASPEN_ENTRY_PKEY_SHIFT)
+/* And the cache mode of a raw frame, as in its VMA's flags; 0: write-back. */
+#define ASPEN_ENTRY_CACHE_SHIFT 12
+#define ASPEN_ENTRY_CACHE       (3u << ASPEN_ENTRY_CACHE_SHIFT)
 
 enum aspen_marker {
     ASPEN_MARKER_GUARD = 1,
@@ -92,39 +99,43 @@ enum aspen_marker {
 #endif
 
 /*
- * Entries that the processor never looks into have one layout: a tag that the
- * format picks, the slot or marker from bit 12 on, the swap type below.
+ * Entries that the processor is not to look into have one layout: a tag and a
+ * place for the swap type that the format picks, the slot or marker from bit 12
+ * on; and the format may want some of that inverted.
  */
 static inline uint64_t
 aspen_entry_make_swap(unsigned type, uint32_t slot)
 {
-    return ASPEN_ENTRY_SWAP_TAG | (uint64_t)type << ASPEN_ENTRY_SWAP_SHIFT |
-           (uint64_t)slot << 12;
+    return (ASPEN_ENTRY_SWAP_TAG | (uint64_t)type << ASPEN_ENTRY_SWAP_SHIFT |
+            (uint64_t)slot << 12) ^
+           ASPEN_ENTRY_ABSENT_FLIP;
 }
 
 static inline unsigned
 aspen_entry_swap_type(uint64_t entry)
 {
-    return (unsigned)(entry >> ASPEN_ENTRY_SWAP_SHIFT) &
+    return (unsigned)((entry ^ ASPEN_ENTRY_ABSENT_FLIP) >>
+                      ASPEN_ENTRY_SWAP_SHIFT) &
            ((1u << ASPEN_SWAP_TYPE_BITS) - 1);
 }
 
 static inline uint32_t
 aspen_entry_swap_slot(uint64_t entry)
 {
-    return (uint32_t)(entry >> 12);
+    return (uint32_t)((entry ^ ASPEN_ENTRY_ABSENT_FLIP) >> 12);
 }
 
 static inline uint64_t
 aspen_entry_make_marker(enum aspen_marker marker)
 {
-    return ASPEN_ENTRY_MARKER_TAG | (uint64_t)marker << 12;
+    return (ASPEN_ENTRY_MARKER_TAG | (uint64_t)marker << 12) ^
+           ASPEN_ENTRY_ABSENT_FLIP;
 }
 
 static inline enum aspen_marker
 aspen_entry_marker(uint64_t entry)
 {
-    return (enum aspen_marker)(entry >> 12 & 0xff);
+    return (enum aspen_marker)((entry ^ ASPEN_ENTRY_ABSENT_FLIP) >> 12 & 0xff);
 }
 
 /* Can leaves lead to raw frames `number` and on? The zero page's is never one

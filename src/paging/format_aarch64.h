@@ -5,8 +5,8 @@
  *
  *          63 62 59 58 57 56 55 54 53 52 51 47      12 11 10 9 8 7 6 5 2 1 0
  *   table  0  ro    0  0  0  0  0  0  0  0   frame     0  0  0   0 0 0   1 1
- *   leaf   0  key   N  U  S  W  UX 1  0  M   number    1  A  11  R d 0   g 1
- *   none-  0  key   1  U  S  W  1  1  0  0   number    1  A  11  1 1 0   g 0
+ *   leaf   0  key   N  U  S  W  UX 1  0  M   number    1  A  11  R d C   g 1
+ *   none-  0  key   1  U  S  W  1  1  0  0   number    1  A  11  1 1 C   g 0
  *   access
  *          63    44 43        12 11 10 9 8 7          3 2 1 0
  *   swap   0        slot         0  0  0 0 type         1 0 0
@@ -27,8 +27,13 @@
  *   UX  UXN, not executable by the user; PXN (53) always
  *   N   none-access (58)       S   ASPEN_ENTRY_SPECIAL (56)
  *   U   ASPEN_ENTRY_UFFD_WP (57); N, S, U, W are left to software
- *   11  nG: not global; 9-8 inner shareable; 4-2 memory attribute 0, which
- *       the port's MAIR makes normal write-back memory
+ *   11  nG: not global; 9-8 inner shareable
+ *   C   the cache mode: AttrIndx (4-2), of which the embedder loads the first
+ *       four into MAIR_EL1 as
+ *           0x0400_44ff
+ *           0  0xff write-back          1  0x44 not cached, "write-combining"
+ *           2  0x00 Device-nGnRnE       3  0x04 Device-nGnRE
+ *       which is what Linux makes of pgprot_writecombine, _noncached, _device
  *   ro  (62) APTable[1]: nothing below is writable (a shared table)
  *
  * Numbers have 36 bits: 48-bit physical addresses. 52 bits would need LPA2,
@@ -63,16 +68,19 @@
 #define ASPEN_ARM_NUMBER     ((((uint64_t)1 << 36) - 1) << 12)
 #define ASPEN_ARM_LEAF                                                         \
     (ASPEN_ARM_SHAREABLE | ASPEN_ARM_NOT_GLOBAL | ASPEN_ARM_PXN)
-#define ASPEN_ARM_PKEY_SHIFT 59
+#define ASPEN_ARM_PKEY_SHIFT  59
+#define ASPEN_ARM_CACHE_SHIFT 10 /* from ASPEN_ENTRY_CACHE down */
 
 /* Entries that are not valid, and no leaf. */
 #define ASPEN_ARM_SWAP   ((uint64_t)1 << 2)
 #define ASPEN_ARM_MARKER ((uint64_t)1 << 9)
 
 /* For what paging/entry.h makes of them. */
-#define ASPEN_ENTRY_SWAP_TAG   ASPEN_ARM_SWAP
-#define ASPEN_ENTRY_SWAP_SHIFT 3
-#define ASPEN_ENTRY_MARKER_TAG ASPEN_ARM_MARKER
+#define ASPEN_ENTRY_CACHE_LAST  3
+#define ASPEN_ENTRY_SWAP_TAG    ASPEN_ARM_SWAP
+#define ASPEN_ENTRY_SWAP_SHIFT  3
+#define ASPEN_ENTRY_MARKER_TAG  ASPEN_ARM_MARKER
+#define ASPEN_ENTRY_ABSENT_FLIP 0
 
 static inline bool
 aspen_entry_is_table(uint64_t entry, unsigned level)
@@ -132,6 +140,7 @@ aspen_arm_leaf_bits(unsigned bits)
 
     return ASPEN_ARM_LEAF | (access ? ASPEN_ARM_VALID : ASPEN_ARM_NONE) |
            (read || !access ? ASPEN_ARM_USER : 0) |
+           (bits & ASPEN_ENTRY_CACHE) >> ASPEN_ARM_CACHE_SHIFT |
            pkey << ASPEN_ARM_PKEY_SHIFT | (write ? ASPEN_ARM_MAY_WRITE : 0) |
            (write && dirty ? 0 : ASPEN_ARM_READONLY) |
            (dirty ? ASPEN_ARM_DIRTY : 0) |
@@ -158,6 +167,7 @@ aspen_entry_bits(uint64_t entry)
 
     return ((entry & read) == read ? ASPEN_ENTRY_READ : 0) |
            pkey << ASPEN_ENTRY_PKEY_SHIFT |
+           ((unsigned)entry << ASPEN_ARM_CACHE_SHIFT & ASPEN_ENTRY_CACHE) |
            (entry & ASPEN_ARM_MAY_WRITE ? ASPEN_ENTRY_WRITE : 0) |
            (entry & ASPEN_ARM_UXN ? 0 : ASPEN_ENTRY_EXEC) |
            (entry & ASPEN_ARM_ACCESSED ? ASPEN_ENTRY_YOUNG : 0) |

@@ -167,6 +167,19 @@ aspen_slot_end(const struct aspen_slot *slot, uint64_t address)
  * private page that others may share. */
 unsigned aspen_entry_bits_of(const struct aspen *aspen, uint64_t vm_flags);
 
+/* And what the leaf of a raw frame has besides: it is not counted, and cached
+ * as its mapping says. */
+static inline unsigned
+aspen_entry_raw_bits(uint64_t vm_flags)
+{
+    unsigned mode =
+        (unsigned)((vm_flags & ASPEN_VM_CACHE) >> ASPEN_VM_CACHE_SHIFT);
+
+    if (mode > ASPEN_ENTRY_CACHE_LAST)
+        mode = ASPEN_ENTRY_CACHE_LAST;
+    return ASPEN_ENTRY_SPECIAL | mode << ASPEN_ENTRY_CACHE_SHIFT;
+}
+
 /*
  * Flush [start, end) of mm from the TLBs of its CPUs, and count it. Context: no
  * spin lock is held, and the caller is no RCU reader: other CPUs are waited

@@ -41,6 +41,16 @@ aspen_access_may_be(uint64_t vm_flags)
 /* Page-table entries may lead to physical pages that are no frames. */
 #define ASPEN_VM_RAW (ASPEN_VM_PFNMAP | ASPEN_VM_MIXEDMAP | ASPEN_VM_SPECIAL)
 
+/* A cache mode is for raw frames; instructions are not fetched, not even in
+ * advance, from where a read may do something. */
+static inline bool
+aspen_vma_cache_mode_valid(uint64_t vm_flags)
+{
+    return !(vm_flags & ASPEN_VM_CACHE) ||
+           (vm_flags & ASPEN_VM_RAW &&
+            !(vm_flags & (ASPEN_VM_EXEC | ASPEN_VM_MAYEXEC)));
+}
+
 /*
  * A VMA with every field zero, empty lists, mm set, locked for writing. NULL:
  * no memory (ASPEN_STEP_VMA).

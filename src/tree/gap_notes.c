@@ -103,16 +103,17 @@ aspen_tree_last_key_changed(const struct aspen_tree_path *path)
 }
 
 void
-aspen_tree_changed_up_to(const struct aspen_tree *tree, uint64_t last)
+aspen_tree_changed_up_to(const struct aspen_tree *tree, uint64_t last,
+                         struct aspen_tree_path *path)
 {
-    struct aspen_tree_path path;
-    if (last == UINT64_MAX || !aspen_tree_path_descend(&path, tree, last + 1))
+    if (last == UINT64_MAX || !aspen_tree_path_descend(path, tree, last + 1))
         return;
-    unsigned slot = leaf_at_or_after(path.at[0].node, last + 1);
-    if (slot == node_of(path.at[0].node)->info.count) {
-        aspen_tree_last_key_changed(&path);
-        return;
+    unsigned slot = leaf_at_or_after(path->at[0].node, last + 1);
+    if (slot == node_of(path->at[0].node)->info.count) {
+        if (!aspen_tree_path_next(path, path, 0))
+            return;
+        slot = 0;
     }
     if (!slot)
-        lead_refresh(&path);
+        lead_refresh(path);
 }

@@ -50,7 +50,8 @@ void aspen_tree_gap_changed(const struct aspen_tree_path *path, unsigned level,
 void aspen_tree_last_key_changed(const struct aspen_tree_path *path);
 
 /* What ends at `last` changed, whatever the leaves are now: update the leaf of
- * the first entry behind it. */
-void aspen_tree_changed_up_to(const struct aspen_tree *tree, uint64_t last);
+ * the first entry behind it. `path`: room for the way there. */
+void aspen_tree_changed_up_to(const struct aspen_tree *tree, uint64_t last,
+                              struct aspen_tree_path *path);
 
 #endif

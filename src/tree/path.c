@@ -38,7 +38,7 @@ aspen_tree_path_next(struct aspen_tree_path *to,
         return 0;
     to->at[top].node = path->at[top].node;
     to->at[top].slot = path->at[top].slot + 1;
-    for (unsigned i = top; i-- > 0;) {
+    for (unsigned i = top; i-- > level;) {
         to->at[i].node = slot_child(to->at[i + 1].node, to->at[i + 1].slot);
         to->at[i].slot = 0;
     }
@@ -56,7 +56,7 @@ aspen_tree_path_previous(struct aspen_tree_path *to,
         return 0;
     to->at[top].node = path->at[top].node;
     to->at[top].slot = path->at[top].slot - 1;
-    for (unsigned i = top; i-- > 0;) {
+    for (unsigned i = top; i-- > level;) {
         node_tag tag = slot_child(to->at[i + 1].node, to->at[i + 1].slot);
         to->at[i].node = tag;
         to->at[i].slot = node_slots_used(tag) - 1;

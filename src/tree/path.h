@@ -25,10 +25,10 @@ bool aspen_tree_path_descend(struct aspen_tree_path *path,
                              const struct aspen_tree *tree, uint64_t key);
 
 /*
- * Move the path to the next or previous node of `level`, and its levels below
- * to that node's first or last leaf. Writes the levels that change to `to`
- * (which may be `path` itself). Returns the highest level written; 0: there is
- * no such node.
+ * Move the path to the next or previous node of `level`, and to that node's
+ * first or last slot. What it has below stays as it is. Writes the levels that
+ * change to `to` (which may be `path` itself). Returns the highest level
+ * written; 0: there is no such node.
  */
 unsigned aspen_tree_path_next(struct aspen_tree_path *to,
                               const struct aspen_tree_path *path,

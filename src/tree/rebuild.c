@@ -17,24 +17,22 @@
 #include "tree/pool.h"
 #include "tree/store.h"
 
-/* Slots of two nodes, what is new between them, and a neighbour's. */
-#define ITEMS_MAX (3 * COMPACT_SLOTS + PIECES_MAX)
-
-/* What a level loses: [from, to] of the nodes from left to right. */
-struct lost {
-    node_tag left;
-    node_tag right;
-    unsigned from;      /* the first dead child of `left` */
-    unsigned to;        /* the last dead child of `right` */
-    node_tag neighbour; /* merged with them, its children live on; or 0 */
-};
+/* Slots of two nodes, and what is new between them. A neighbour's come to few.
+ */
+#define ITEMS_MAX (2 * COMPACT_SLOTS + PIECES_MAX)
 
 struct rebuild {
     struct aspen_tree *tree;
-    struct aspen_tree_reserve *reserve; /* or NULL: allocate */
+    struct aspen_tree_reserve *reserve;
     const struct put *put;
-    struct aspen_tree_path left; /* to what is replaced at a level */
+    /*
+     * To what is replaced at the level that is listed, and what was at those
+     * below it: from left.at[] up to right.at[], in each of the two only the
+     * children from or up to its slot. What they were merged with lives on.
+     */
+    struct aspen_tree_path left;
     struct aspen_tree_path right;
+    node_tag neighbour[HEIGHT_MAX]; /* at that level; or 0 */
     bool appending; /* the new entry becomes the last of the tree */
     unsigned cut;   /* of a leaf, right after the new entry; 0: anywhere */
     unsigned items;
@@ -42,9 +40,6 @@ struct rebuild {
     unsigned pieces;
     struct node_item piece[PIECES_MAX];
     unsigned entries_added; /* of the new leaves */
-    struct lost lost[HEIGHT_MAX];
-    unsigned made;
-    struct node *node[(HEIGHT_MAX + 2) * PIECES_MAX];
 };
 
 /* ---- Lists of slots ----------------------------------------------------- */
@@ -162,7 +157,7 @@ take_next(struct rebuild *r, unsigned level)
 {
     if (!aspen_tree_path_next(&r->right, &r->right, level))
         return false;
-    r->lost[level].neighbour = r->right.at[level].node;
+    r->neighbour[level] = r->right.at[level].node;
     list_node(r, r->right.at[level].node, level, path_lowest(&r->right, level));
     r->appending = false;
     return true;
@@ -177,7 +172,7 @@ take_previous(struct rebuild *r, unsigned level)
     unsigned count = node_of(tag)->info.count, items = r->items;
     memmove(&r->item[count], &r->item[0], items * sizeof(r->item[0]));
     r->items = 0;
-    r->lost[level].neighbour = tag;
+    r->neighbour[level] = tag;
     list_node(r, tag, level, path_lowest(&r->left, level));
     r->items += items;
     r->appending = false;
@@ -206,15 +201,12 @@ fill_lead(node_tag leaf, uint64_t start)
 }
 
 /* Make a node of items [from, to); it becomes the next piece. */
-static bool
+static void
 make_piece(struct rebuild *r, unsigned level, unsigned from, unsigned to)
 {
     const struct node_item *item = &r->item[from];
     unsigned items = to - from, form;
-    struct node *node = node_get(r->tree, r->reserve);
-    if (!node)
-        return false;
-    r->node[r->made++] = node;
+    struct node *node = node_take(r->reserve);
     bool fits = aspen_tree_choose_form(item, items, level, &form);
     ASPEN_ASSERT(fits);
     node_tag tag = aspen_tree_fill_node(node, item, items, level, form);
@@ -223,15 +215,12 @@ make_piece(struct rebuild *r, unsigned level, unsigned from, unsigned to)
     struct node_item *piece = &r->piece[r->pieces++];
     piece->pointer = (void *)tag;
     piece->key = item->key;
-    if (level) {
+    if (level)
         piece->second = aspen_tree_inner_gap(tag);
-        return true;
-    }
-    if (from)
+    else if (from)
         piece->second = fill_lead(tag, item[-1].second + 1);
     else
         piece->second = fill_lead(tag, path_lead_start(&r->left));
-    return true;
 }
 
 /* Whether `pieces` equal shares fit in a node each. */
@@ -281,10 +270,30 @@ leave_full(const struct rebuild *r, unsigned level, unsigned slots)
     return r->items > slots && cut_fits(r, level, slots - keyed);
 }
 
-static bool
+/* Where keys that only grow, up or down, want to be cut; 0: anywhere. */
+static unsigned
+growing_cut(const struct rebuild *r, unsigned level)
+{
+    if (r->appending && leave_full(r, level, COMPACT_SLOTS))
+        return COMPACT_SLOTS - first_keyed(level);
+    if (r->appending && leave_full(r, level, WIDE_SLOTS))
+        return WIDE_SLOTS - first_keyed(level);
+    return !level && r->cut && cut_fits(r, level, r->cut) ? r->cut : 0;
+}
+
+static void
 pack_two(struct rebuild *r, unsigned level, unsigned cut)
 {
-    return make_piece(r, level, 0, cut) && make_piece(r, level, cut, r->items);
+    make_piece(r, level, 0, cut);
+    make_piece(r, level, cut, r->items);
+}
+
+static void
+pack_shares(struct rebuild *r, unsigned level, unsigned pieces)
+{
+    for (unsigned i = 0; i < pieces; i++)
+        make_piece(r, level, r->items * i / pieces,
+                   r->items * (i + 1) / pieces);
 }
 
 /*
@@ -292,31 +301,23 @@ pack_two(struct rebuild *r, unsigned level, unsigned cut)
  * only grow leave full nodes behind. A step that is too wide for relative keys
  * is a place to cut.
  */
-static bool
+static void
 pack(struct rebuild *r, unsigned level)
 {
-    unsigned form;
-    r->pieces = 0;
-    if (aspen_tree_choose_form(r->item, r->items, level, &form))
-        return make_piece(r, level, 0, r->items);
-    if (r->appending && leave_full(r, level, COMPACT_SLOTS))
-        return pack_two(r, level, COMPACT_SLOTS - first_keyed(level));
-    if (r->appending && leave_full(r, level, WIDE_SLOTS))
-        return pack_two(r, level, WIDE_SLOTS - first_keyed(level));
-    if (!level && r->cut && cut_fits(r, level, r->cut))
-        return pack_two(r, level, r->cut);
     unsigned pieces = (r->items + COMPACT_SLOTS - 1) / COMPACT_SLOTS;
-    if (pieces == 1 || !shares_fit(r, level, pieces)) {
-        unsigned cut = widest_step(r, level);
-        if (cut_fits(r, level, cut))
-            return pack_two(r, level, cut);
-        pieces = (r->items + WIDE_SLOTS - 1) / WIDE_SLOTS;
-    }
-    for (unsigned i = 0; i < pieces; i++)
-        if (!make_piece(r, level, r->items * i / pieces,
-                        r->items * (i + 1) / pieces))
-            return false;
-    return true;
+    unsigned cut;
+
+    r->pieces = 0;
+    if (shares_fit(r, level, 1))
+        pack_shares(r, level, 1);
+    else if ((cut = growing_cut(r, level)) != 0)
+        pack_two(r, level, cut);
+    else if (shares_fit(r, level, pieces))
+        pack_shares(r, level, pieces);
+    else if (cut_fits(r, level, cut = widest_step(r, level)))
+        pack_two(r, level, cut);
+    else
+        pack_shares(r, level, (r->items + WIDE_SLOTS - 1) / WIDE_SLOTS);
 }
 
 /* ---- Putting in place --------------------------------------------------- */
@@ -327,7 +328,7 @@ bury(struct rebuild *r, struct node_chain *dead, struct node *node)
 {
     struct aspen_tree_reserve *reserve = r->reserve;
 
-    if (r->tree->rcu || !reserve || aspen_tree_reserve_is_full(reserve)) {
+    if (r->tree->rcu || aspen_tree_reserve_is_full(reserve)) {
         node_dispose(r->tree, dead, node);
         return;
     }
@@ -338,19 +339,20 @@ bury(struct rebuild *r, struct node_chain *dead, struct node *node)
 
 /*
  * Dispose of a node that was replaced or dropped, and of what was dropped below
- * it: `lost` says which children of the outermost nodes live on.
+ * it: of the outermost nodes some children live on, of a neighbour all.
  */
 static void
 dispose(struct rebuild *r, struct node_chain *dead, node_tag tag,
         unsigned level)
 {
-    const struct lost *lost = &r->lost[level];
     struct node *node = node_of(tag);
     if (!level) {
         r->tree->count -= node->info.count;
-    } else if (tag != lost->neighbour) {
-        unsigned from = tag == lost->left ? lost->from : 0;
-        unsigned to = tag == lost->right ? lost->to + 1 : node->info.count;
+    } else if (tag != r->neighbour[level]) {
+        bool left = tag == r->left.at[level].node;
+        bool right = tag == r->right.at[level].node;
+        unsigned from = left ? r->left.at[level].slot : 0;
+        unsigned to = right ? r->right.at[level].slot + 1 : node->info.count;
         for (unsigned i = from; i < to; i++)
             dispose(r, dead, (node_tag)*slot_pointer(tag, i), level - 1);
     }
@@ -365,38 +367,34 @@ finish(struct rebuild *r, node_tag old, unsigned level)
     r->tree->count += r->entries_added;
     dispose(r, &dead, old, level);
     aspen_tree_pool_retire(r->tree->pool, &dead);
-    aspen_tree_changed_up_to(r->tree, r->put->last);
+    aspen_tree_changed_up_to(r->tree, r->put->last, &r->right);
 }
 
 /* More pieces than one at the top: levels above it. */
-static bool
-add_levels(struct rebuild *r, unsigned *height)
+static unsigned
+add_levels(struct rebuild *r, unsigned height)
 {
     while (r->pieces > 1) {
         memcpy(r->item, r->piece, r->pieces * sizeof(r->item[0]));
         r->items = r->pieces;
-        if (*height == HEIGHT_MAX || !pack(r, *height))
-            return false;
-        ++*height;
+        ASPEN_ASSERT(height < HEIGHT_MAX);
+        pack(r, height++);
     }
-    return true;
+    return height;
 }
 
-/* The pieces take the place of the whole tree; false: no memory. */
-static bool
+/* The pieces take the place of the whole tree. */
+static void
 replace_root(struct rebuild *r)
 {
-    unsigned height = r->left.height;
-    node_tag old = r->left.at[height - 1].node;
+    node_tag old = r->left.at[r->left.height - 1].node;
     node_tag root = 0;
-    if (!add_levels(r, &height))
-        return false;
+    unsigned height = add_levels(r, r->left.height);
     if (r->pieces)
         root =
             (node_tag)r->piece[0].pointer | ((uintptr_t)height << HEIGHT_SHIFT);
     aspen_store(&r->tree->root, (void *)root);
     finish(r, old, r->left.height - 1);
-    return true;
 }
 
 /*
@@ -431,16 +429,14 @@ replace_child(struct rebuild *r, unsigned level)
     finish(r, old, level - 1);
 }
 
-/* List and pack one level. False: no memory. */
-static bool
+/* List and pack one level. The paths may end up at a neighbour, but for what
+ * they have here. */
+static void
 rebuild_level(struct rebuild *r, unsigned level)
 {
-    struct lost *lost = &r->lost[level];
-    lost->left = r->left.at[level].node;
-    lost->right = r->right.at[level].node;
-    lost->from = r->left.at[level].slot;
-    lost->to = r->right.at[level].slot;
-    lost->neighbour = 0;
+    const struct aspen_tree_step left = r->left.at[level];
+    const struct aspen_tree_step right = r->right.at[level];
+    r->neighbour[level] = 0;
     if (level)
         list_inner(r, level);
     else
@@ -450,68 +446,49 @@ rebuild_level(struct rebuild *r, unsigned level)
         list_neighbour(r, level);
     if (!level)
         r->entries_added = r->items;
-    if (!r->items) {
+    if (!r->items)
         r->pieces = 0;
-        return true;
-    }
-    if (top && level && r->items == 1)
-        return true;
-    return pack(r, level);
+    else if (!top || !level || r->items > 1)
+        pack(r, level);
+    r->left.at[level] = left;
+    r->right.at[level] = right;
 }
 
-static bool
+static void
 rebuild(struct rebuild *r)
 {
     unsigned height = r->left.height;
-    if (!rebuild_level(r, 0))
-        return false;
+    rebuild_level(r, 0);
     for (unsigned level = 1; level < height; level++) {
         if (r->left.at[level].node == r->right.at[level].node &&
             r->left.at[level].slot == r->right.at[level].slot &&
             r->pieces == 1) {
             replace_child(r, level);
-            return true;
+            return;
         }
-        if (!rebuild_level(r, level))
-            return false;
+        rebuild_level(r, level);
     }
-    if (height > 1 && r->items == 1) {
+    if (height > 1 && r->items == 1)
         drop_root(r);
-        return true;
-    }
-    return replace_root(r);
+    else
+        replace_root(r);
 }
 
-/* Whether it erases where there is nothing. */
-static bool
-changes_nothing(const struct aspen_tree *tree, const struct put *put)
-{
-    return !put->entry && !put->above &&
-           !aspen_tree_find(tree, put->first, put->last, NULL);
-}
-
-int
+void
 aspen_tree_store_by_rebuild(struct aspen_tree *tree,
                             struct aspen_tree_reserve *reserve,
                             const struct put *put)
 {
     struct rebuild r;
-    if (changes_nothing(tree, put))
-        return 0;
     r.tree = tree;
     r.reserve = reserve;
     r.put = put;
-    r.made = 0;
     r.pieces = 0;
     r.appending = false;
     r.cut = 0;
     (void)aspen_tree_path_descend(&r.left, tree, put->first);
     (void)aspen_tree_path_descend(&r.right, tree, put->last);
-    if (rebuild(&r))
-        return 0;
-    while (r.made)
-        aspen_cache_free(&tree->pool->nodes, r.node[--r.made]);
-    return -ASPEN_ENOMEM;
+    rebuild(&r);
 }
 
 int

@@ -9,9 +9,8 @@
  */
 #include "tree/store.h"
 
-/* The most nodes that one store into a tree of this height takes. */
-static unsigned
-store_needs(unsigned height)
+unsigned
+aspen_tree_store_needs(unsigned height)
 {
     return PIECES_MAX * height + 3;
 }
@@ -21,7 +20,8 @@ stores_need(unsigned height, unsigned stores)
 {
     unsigned need = 0;
     for (unsigned i = 0; i < stores; i++)
-        need += store_needs(height + i < HEIGHT_MAX ? height + i : HEIGHT_MAX);
+        need += aspen_tree_store_needs(height + i < HEIGHT_MAX ? height + i
+                                                               : HEIGHT_MAX);
     return need;
 }
 
@@ -87,10 +87,9 @@ release_until(struct aspen_tree *tree, struct aspen_tree_reserve *reserve,
     }
 }
 
-/* Top up to `need` nodes: 0, or -ASPEN_ENOMEM with none added. */
-static int
-top_up(struct aspen_tree *tree, struct aspen_tree_reserve *reserve,
-       unsigned need)
+int
+aspen_tree_reserve_nodes(struct aspen_tree *tree,
+                         struct aspen_tree_reserve *reserve, unsigned need)
 {
     void *old = reserve->nodes;
     unsigned count = reserve->count;
@@ -114,15 +113,16 @@ aspen_tree_reserve(struct aspen_tree *tree, struct aspen_tree_reserve *reserve,
                    unsigned stores)
 {
     reserve->path = NULL;
-    return top_up(tree, reserve,
-                  stores_need(root_height((node_tag)tree->root), stores));
+    return aspen_tree_reserve_nodes(
+        tree, reserve, stores_need(root_height((node_tag)tree->root), stores));
 }
 
 int
 aspen_tree_reserve_later(struct aspen_tree *tree,
                          struct aspen_tree_reserve *reserve)
 {
-    return top_up(tree, reserve, reserve->count + store_needs(HEIGHT_MAX));
+    return aspen_tree_reserve_nodes(
+        tree, reserve, reserve->count + aspen_tree_store_needs(HEIGHT_MAX));
 }
 
 int
@@ -135,62 +135,11 @@ aspen_tree_reserve_within(struct aspen_tree *tree,
 
     reserve->path = spread == SPREAD_SLOTS ? &cursor->path : NULL;
     if (reserve->path)
-        return top_up(tree, reserve, tree->rcu ? stores : 0);
+        return aspen_tree_reserve_nodes(tree, reserve, tree->rcu ? stores : 0);
     if (spread == SPREAD_LEAF && stores == 1)
-        return top_up(tree, reserve, LEAF_PIECES * cursor->path.height + 1);
+        return aspen_tree_reserve_nodes(tree, reserve,
+                                        LEAF_PIECES * cursor->path.height + 1);
     return aspen_tree_reserve(tree, reserve, stores);
-}
-
-/* ---- Rehearsal --------------------------------------------------------- */
-
-/* For these the worst case is not much. */
-#define FEW_STORES 8
-
-bool
-aspen_tree_rehearsal_pays(const struct aspen_tree *tree, uint64_t stores)
-{
-    /* Of a copy's nodes each has some eight ranges or more. */
-    return stores > FEW_STORES &&
-           stores * store_needs(root_height((node_tag)tree->root)) >
-               tree->count / 8;
-}
-
-int
-aspen_tree_rehearse_begin(struct aspen_tree_rehearsal *rehearsal,
-                          const struct aspen_tree *tree)
-{
-    struct aspen_tree *copy = &rehearsal->copy;
-
-    aspen_tree_init(copy, tree->pool);
-    int error = aspen_tree_duplicate(copy, tree);
-    copy->rcu = tree->rcu;
-    copy->alone = true;
-    rehearsal->taken = (struct aspen_tree_reserve){.counts = true};
-    return error;
-}
-
-int
-aspen_tree_rehearse_store(struct aspen_tree_rehearsal *rehearsal,
-                          uint64_t first, uint64_t last, void *entry)
-{
-    const struct put put = {.first = first, .last = last, .entry = entry};
-
-    return aspen_tree_store_put(&rehearsal->copy, &rehearsal->taken, &put);
-}
-
-void
-aspen_tree_rehearse_end(struct aspen_tree_rehearsal *rehearsal)
-{
-    aspen_tree_destroy_quiet(&rehearsal->copy);
-}
-
-int
-aspen_tree_reserve_rehearsed(struct aspen_tree *tree,
-                             struct aspen_tree_reserve *reserve,
-                             const struct aspen_tree_rehearsal *rehearsal)
-{
-    reserve->path = NULL;
-    return top_up(tree, reserve, rehearsal->taken.count);
 }
 
 void

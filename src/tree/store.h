@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * tree/store.h - the two ways to store, for write.c, which stores, and
- * reserve.c, which puts nodes aside for it. Private to the tree; the owner's
- * lock is held.
+ * tree/store.h - the two ways to store, for write.c, which stores, reserve.c,
+ * which puts nodes aside for it, and rehearse.c, which tries it. Private to the
+ * tree; the owner's lock is held.
  *
  * The short way, store_leaf.c, is for a range that stays inside one leaf which
  * can hold the result in its form. It edits the slots in the leaf; in RCU mode
@@ -12,7 +12,7 @@
  * slots that stay and those that are new, packs them into new nodes, and hands
  * these to the level above in place of the old ones. It ends where one node
  * takes the place of one, or at the root. Only then, with one store, do the new
- * nodes become visible; everything that can fail came before.
+ * nodes become visible. It cannot fail: all nodes were put aside before.
  */
 #ifndef ASPEN_TREE_STORE_H
 #define ASPEN_TREE_STORE_H
@@ -32,6 +32,16 @@ struct put {
     void *above;
 };
 
+static inline struct node *
+node_take(struct aspen_tree_reserve *reserve)
+{
+    struct node *node = reserve->nodes;
+    ASPEN_ASSERT(node);
+    reserve->nodes = node->link;
+    reserve->count--;
+    return node;
+}
+
 /* A node for a store, from the reserve if there is one; NULL: no memory. */
 static inline struct node *
 node_get(struct aspen_tree *tree, struct aspen_tree_reserve *reserve)
@@ -43,11 +53,7 @@ node_get(struct aspen_tree *tree, struct aspen_tree_reserve *reserve)
         reserve->count += counted != NULL;
         return counted;
     }
-    struct node *node = reserve->nodes;
-    ASPEN_ASSERT(node);
-    reserve->nodes = node->link;
-    reserve->count--;
-    return node;
+    return node_take(reserve);
 }
 
 /* Either way, as it is best: write.c. 0 or -ASPEN_ENOMEM with nothing changed.
@@ -76,11 +82,22 @@ int aspen_tree_store_in_leaf(struct aspen_tree *tree,
 bool aspen_tree_leaf_spared(node_tag leaf, uint64_t first, uint64_t last,
                             unsigned *stay, unsigned *ends);
 
+/* ---- Nodes for it: reserve.c ------------------------------------------- */
+
+/* The most nodes that one store into a tree of this height takes. */
+unsigned aspen_tree_store_needs(unsigned height);
+
+/* Top up to `need` nodes: 0, or -ASPEN_ENOMEM with none added. */
+ASPEN_MUST_USE int aspen_tree_reserve_nodes(struct aspen_tree *tree,
+                                            struct aspen_tree_reserve *reserve,
+                                            unsigned need);
+
 /* ---- The long way: rebuild.c ------------------------------------------- */
 
-int aspen_tree_store_by_rebuild(struct aspen_tree *tree,
-                                struct aspen_tree_reserve *reserve,
-                                const struct put *put);
+/* The reserve has enough, see reserve.c; it counts nothing. */
+void aspen_tree_store_by_rebuild(struct aspen_tree *tree,
+                                 struct aspen_tree_reserve *reserve,
+                                 const struct put *put);
 
 /* The first entry of an empty tree; it is never put together with another. */
 int aspen_tree_store_first(struct aspen_tree *tree,

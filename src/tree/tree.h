@@ -47,12 +47,14 @@ struct aspen_tree {
 #define ASPEN_TREE_HEIGHT_MAX 15
 
 /* The nodes from the root to a leaf, and the slot taken in each. */
+struct aspen_tree_step {
+    uintptr_t node; /* with its form in the low bits */
+    unsigned slot;
+};
+
 struct aspen_tree_path {
     unsigned height;
-    struct {
-        uintptr_t node; /* with its form in the low bits */
-        unsigned slot;
-    } at[ASPEN_TREE_HEIGHT_MAX]; /* [0]: the leaf */
+    struct aspen_tree_step at[ASPEN_TREE_HEIGHT_MAX]; /* [0]: the leaf */
 };
 
 /*

@@ -6,21 +6,64 @@
  */
 #include "tree/store.h"
 
+/* The short way, if it leads there: *done. Apart, so that its path is not on
+ * the stack of the long one. */
+static ASPEN_NOINLINE int
+store_near(struct aspen_tree *tree, struct aspen_tree_reserve *reserve,
+           const struct put *put, bool *done)
+{
+    struct aspen_tree_path path;
+    *done = true;
+    if (aspen_unlikely(!aspen_tree_path_descend(&path, tree, put->first)))
+        return aspen_tree_store_first(tree, reserve, put);
+    prefetch_leaf(path.at[0].node);
+    if (put->last <= path_highest(&path))
+        return aspen_tree_store_in_leaf(tree, reserve, &path, put, done);
+    *done = false;
+    return 0;
+}
+
+/* Whether it erases where there is nothing. */
+static bool
+changes_nothing(const struct aspen_tree *tree, const struct put *put)
+{
+    return !put->entry && !put->above &&
+           !aspen_tree_find(tree, put->first, put->last, NULL);
+}
+
+/* What the long way takes; the short one does not do. */
+static ASPEN_NOINLINE int
+reserve_put(struct aspen_tree *tree, struct aspen_tree_reserve *reserve,
+            const struct put *put)
+{
+    struct aspen_tree_cursor cursor = {.tree = tree};
+    return aspen_tree_reserve_within(tree, reserve, &cursor, 1, put->first,
+                                     put->last);
+}
+
 int
 aspen_tree_store_put(struct aspen_tree *tree,
                      struct aspen_tree_reserve *reserve, const struct put *put)
 {
-    struct aspen_tree_path path;
-    if (aspen_unlikely(!aspen_tree_path_descend(&path, tree, put->first)))
-        return aspen_tree_store_first(tree, reserve, put);
-    prefetch_leaf(path.at[0].node);
-    if (put->last <= path_highest(&path)) {
-        bool done;
-        int error = aspen_tree_store_in_leaf(tree, reserve, &path, put, &done);
-        if (done)
-            return error;
+    struct aspen_tree_reserve own = {0};
+    bool done;
+    int error = store_near(tree, reserve, put, &done);
+    if (done || changes_nothing(tree, put))
+        return error;
+    if (reserve && !reserve->counts) {
+        aspen_tree_store_by_rebuild(tree, reserve, put);
+        return 0;
     }
-    return aspen_tree_store_by_rebuild(tree, reserve, put);
+    error = reserve_put(tree, &own, put);
+    if (error)
+        return error;
+    unsigned aside = own.count;
+    own.wanted = 0; /* dead nodes do not refill it */
+    aspen_tree_store_by_rebuild(tree, &own, put);
+    if (reserve)
+        reserve->count += aside - own.count;
+    aspen_tree_reserve_release(tree, &own);
+    return 0;
 }
 
 int

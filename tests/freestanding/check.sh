@@ -9,7 +9,8 @@
 #   - it needs nothing but what the template port declares `extern`, and
 #     memcpy, memmove, memset and memcmp;
 #   - it has no writable data: all state belongs to a machine;
-#   - every global name starts with aspen_.
+#   - every global name starts with aspen_;
+#   - no call takes more than a page of stack (gcc's release build, which says).
 #
 # A compiler that is not installed is a skip.
 set -u
@@ -61,7 +62,9 @@ build()
                 -o "$dir/$(echo "$1" | tr / _).o"' compile 2>&1)
     if [ -z "$problems" ]; then
         problems=$("${prefix}ld" -r -o "$dir/core.o" "$dir"/src_*.o 2>&1 &&
-            judge "$dir/core.o" "${prefix}nm")
+            judge "$dir/core.o" "${prefix}nm"
+            [[ "$options" != *callgraph* ]] ||
+                scripts/stack.pl --most=4096 "$dir"/*.ci 2>&1)
     fi
     if [ -z "$problems" ]; then
         passed=$((passed + 1))
@@ -82,12 +85,12 @@ host=
 cross=aarch64-linux-gnu-
 [ "$(uname -m)" != aarch64 ] || cross=
 for variant in release test; do
-    define=
-    [ $variant = release ] || define=-DASPEN_TEST_BUILD
-    build "${host}gcc" gcc-x86_64-$variant "$host" "$x86 $define"
+    define='' graph=-fcallgraph-info=su
+    [ $variant = release ] || define=-DASPEN_TEST_BUILD graph=
+    build "${host}gcc" gcc-x86_64-$variant "$host" "$x86 $define $graph"
     build clang clang-x86_64-$variant "$host" \
         "--target=x86_64-linux-gnu $x86 $define"
-    build "${cross}gcc" gcc-aarch64-$variant "$cross" "$arm $define"
+    build "${cross}gcc" gcc-aarch64-$variant "$cross" "$arm $define $graph"
     build clang clang-aarch64-$variant "$cross" \
         "--target=aarch64-linux-gnu $arm $define"
 done

@@ -156,6 +156,8 @@ compare(const struct mmu_cached *cached, uint64_t address)
         return NULL;
     if (cached->key != now.key)
         return "the tables have another key";
+    if (cached->memory != now.memory)
+        return "the tables have another cache mode";
     if (cached->write && cached->dirty && !now.dirty)
         return "the tables have it clean";
     return NULL;

@@ -21,30 +21,70 @@ enum format_kind {
     FORMAT_RESERVED, /* present, and with bits set that have to be clear */
 };
 
+/* How a processor accesses what a leaf leads to. Numbers are ours. */
+enum format_memory {
+    FORMAT_WRITE_BACK,
+    FORMAT_COMBINING, /* not cached, without an order */
+    FORMAT_UNCACHED,
+    FORMAT_DEVICE,
+    FORMAT_OTHER, /* nothing that the core asks for */
+};
+
 /* What an entry says. Rights of a table are bounds for what is below. */
 struct format_entry {
     enum format_kind kind;
     uint64_t number; /* of the page frame that the address bits name */
     bool read, write, exec;
     bool accessed;
-    bool dirty; /* a leaf that can be written, without a word to anybody */
-    bool raw;   /* a note of the core's, in a bit that no processor reads */
+    bool dirty;  /* a leaf that can be written, without a word to anybody */
+    bool raw;    /* a note of the core's, in a bit that no processor reads */
+    bool global; /* a leaf that all address spaces have */
+    bool shadow_stack; /* a leaf that only calls and returns write to */
     unsigned key;
+    enum format_memory memory;
+    /* Of an entry that is not present: the page frame that a processor with the
+     * L1 terminal fault reads all the same. */
+    uint64_t terminal;
 };
+
+#define FORMAT_NO_FRAME UINT64_MAX
 
 #define FORMAT_BIT(n) ((uint64_t)1 << (n))
 #define FORMAT_BITS(high, low)                                                 \
     ((FORMAT_BIT(high) << 1) - FORMAT_BIT(low)) /* high < 63 */
 
-#if defined(ASPEN_PORT_PAGING_X86_64)
+#if !defined(ASPEN_PORT_PAGING_AARCH64)
 
 #define FORMAT_NAME "x86-64"
+
+/* IA32_PAT as the core's format wants it loaded; 4 levels, table 12-12. */
+#define FORMAT_PAT 0x0407050600070106u
+
+static inline enum format_memory
+format_memory_of(uint64_t entry, bool large)
+{
+    bool pat = entry & (large ? FORMAT_BIT(12) : FORMAT_BIT(7));
+    bool pcd = entry & FORMAT_BIT(4), pwt = entry & FORMAT_BIT(3);
+
+    switch (FORMAT_PAT >> 8 * (pat << 2 | pcd << 1 | pwt) & 0xff) {
+    case 6:
+        return FORMAT_WRITE_BACK;
+    case 1:
+        return FORMAT_COMBINING;
+    case 7: /* UC-: a range register may say more */
+        return FORMAT_UNCACHED;
+    case 0:
+        return FORMAT_DEVICE;
+    }
+    return FORMAT_OTHER;
+}
 
 static inline struct format_entry
 format_read(uint64_t entry, unsigned level)
 {
     struct format_entry says = {.kind = FORMAT_NOTHING};
 
+    says.terminal = (entry & FORMAT_BITS(51, 12)) >> 12;
     if (!(entry & FORMAT_BIT(0))) /* P */
         return says;
     bool page_size = level > 0 && entry & FORMAT_BIT(7); /* PS */
@@ -63,6 +103,9 @@ format_read(uint64_t entry, unsigned level)
     says.dirty = entry & FORMAT_BIT(6); /* D */
     says.key = (unsigned)(entry >> 59 & 15);
     says.raw = entry & FORMAT_BIT(9);
+    says.global = entry & FORMAT_BIT(8);
+    says.shadow_stack = user && says.dirty && !(entry & FORMAT_BIT(1));
+    says.memory = format_memory_of(entry, level > 0);
     /* Bit 12 is PAT in a large leaf; from there to its size: reserved. */
     if (level > 0 && entry & FORMAT_BITS(11 + 9 * level, 13))
         says.kind = FORMAT_RESERVED;
@@ -80,6 +123,30 @@ format_accessed(uint64_t entry, bool leaf, bool write)
 #else
 
 #define FORMAT_NAME "AArch64"
+
+/* MAIR_EL1 as the core's format wants it loaded; D17.2, "MAIR_EL1". */
+#define FORMAT_MAIR 0x040044ffu
+
+static inline enum format_memory
+format_memory_of(uint64_t entry)
+{
+    static const struct {
+        unsigned attribute;
+        enum format_memory memory;
+    } known[] = {
+        {0xff, FORMAT_WRITE_BACK}, /* normal, write-back, inner and outer */
+        {0x44, FORMAT_COMBINING},  /* normal, not cached */
+        {0x00, FORMAT_UNCACHED},   /* Device-nGnRnE */
+        {0x04, FORMAT_DEVICE},     /* Device-nGnRE */
+    };
+    unsigned index = (unsigned)(entry >> 2 & 7); /* AttrIndx */
+    unsigned attribute = (uint64_t)FORMAT_MAIR >> 8 * index & 0xff;
+
+    for (unsigned i = 0; index < 4 && i < sizeof(known) / sizeof(*known); i++)
+        if (known[i].attribute == attribute)
+            return known[i].memory;
+    return FORMAT_OTHER;
+}
 
 static inline struct format_entry
 format_read_table(uint64_t entry)
@@ -102,7 +169,8 @@ format_read(uint64_t entry, unsigned level)
     bool valid = entry & FORMAT_BIT(0), second = entry & FORMAT_BIT(1);
 
     if (!valid || (level == 0 && !second))
-        return (struct format_entry){.kind = FORMAT_NOTHING};
+        return (struct format_entry){.kind = FORMAT_NOTHING,
+                                     .terminal = FORMAT_NO_FRAME};
     if (level > 0 && second)
         return format_read_table(entry);
 
@@ -119,6 +187,8 @@ format_read(uint64_t entry, unsigned level)
         .dirty = user && !read_only,
         .key = (unsigned)(entry >> 59 & 15),
         .raw = entry & FORMAT_BIT(56),
+        .global = !(entry & FORMAT_BIT(11)), /* nG */
+        .memory = format_memory_of(entry),
     };
     /* A block at our level 3 there is not; a block is aligned. */
     if (level == 3 || (level > 0 && entry & FORMAT_BITS(11 + 9 * level, 12)))

@@ -58,7 +58,8 @@ struct mmu_cached {
     bool read, write, exec, dirty;
     bool raw; /* the core's note that this is no frame of the machine */
     unsigned key;
-    uint64_t since; /* mmu_now() when it came */
+    unsigned memory; /* enum format_memory */
+    uint64_t since;  /* mmu_now() when it came */
 };
 
 /* From here on this is the processor of that machine. One at a time; what was

@@ -73,6 +73,7 @@ mmu_walk_cached(const struct mmu_walk *walk, const struct format_entry *says)
         .dirty = says->dirty || mmu.config.flags == MMU_FLAGS_NOBODY,
         .raw = says->raw,
         .key = says->key,
+        .memory = says->memory,
     };
 }
 
@@ -86,6 +87,29 @@ mmu_walk_descend(struct mmu_walk *walk, const struct format_entry *says)
     walk->level--;
 }
 
+/* What is wrong with an entry, whoever reads it. */
+static const char *
+wrong_with(uint64_t entry, const struct format_entry *says)
+{
+    bool leaf = says->kind == FORMAT_LEAF;
+    bool ram = says->number < mmu.config.frames;
+
+    if (says->kind == FORMAT_RESERVED)
+        return "has bits set that are reserved";
+    if (entry && says->kind == FORMAT_NOTHING &&
+        says->terminal < mmu.config.frames)
+        return "is not present, and names RAM";
+    if (leaf && says->global)
+        return "is in all address spaces";
+    if (leaf && says->shadow_stack)
+        return "is a shadow stack";
+    if (leaf && ram && !says->raw && says->memory != FORMAT_WRITE_BACK)
+        return "has RAM that is not write-back";
+    if (leaf && says->memory == FORMAT_OTHER)
+        return "has a cache mode that nobody asked for";
+    return NULL;
+}
+
 bool
 mmu_walk_use(const struct mmu_walk *walk, uint64_t *entry,
              struct format_entry *says, bool write, bool sets)
@@ -94,10 +118,10 @@ mmu_walk_use(const struct mmu_walk *walk, uint64_t *entry,
 
     *says = format_read(now, walk->level);
     bool leaf = says->kind == FORMAT_LEAF;
-    if (says->kind == FORMAT_RESERVED)
-        mmu_found("the entry %#" PRIx64 " for %#" PRIx64
-                  " has bits set that are reserved",
-                  now, walk->address);
+    const char *wrong = wrong_with(now, says);
+    if (wrong)
+        mmu_found("the entry %#" PRIx64 " for %#" PRIx64 " %s", now,
+                  walk->address, wrong);
     if ((!leaf && says->kind != FORMAT_TABLE) || !sets)
         return true;
     uint64_t after =

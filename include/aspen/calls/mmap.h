@@ -33,8 +33,8 @@ struct aspen_mmap_args {
     uint64_t length_bytes;
     /* READ WRITE EXEC SHARED GROWSDOWN NORESERVE LOCKED...
      * docs/use/semantics.md lists them. MAYREAD, MAYWRITE, MAYEXEC: as given
-     * when one of them is, else all three. ACCOUNT and MAYSHARE follow from the
-     * rest. */
+     * when one of them is, else all three, but MAYEXEC never with a cache mode.
+     * ACCOUNT and MAYSHARE follow from the rest. */
     uint64_t vm_flags;
     unsigned flags;              /* ASPEN_MAP_*, ORed */
     struct aspen_object *object; /* NULL: zero-filled private memory */
@@ -65,7 +65,9 @@ struct aspen_mmap_args {
  *          -ASPEN_EOVERFLOW offset + length beyond 2^63
  *          -ASPEN_EACCES  an access without its MAY flag
  *          -ASPEN_EINVAL  GROWSDOWN or WIPEONFORK with an object or SHARED;
- *                         raw memory that is SHARED without one
+ *                         raw memory that is SHARED without one; a cache mode
+ *                         where no raw frames can be, or with EXEC
+ *          -ASPEN_EOPNOTSUPP  a cache mode that the processor has not
  *          -ASPEN_EPERM   a sealed mapping in the way
  *          -ASPEN_EPERM   shared and writable, now or later, of an object that
  *                         has no such mappings (aspen_object_deny_writable())

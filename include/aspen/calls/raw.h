@@ -6,6 +6,12 @@
  * A PFNMAP mapping may hold raw frames; a MIXEDMAP mapping may hold raw frames
  * and pages of its object's cache. Nothing counts a raw frame; whoever put it
  * there takes it back with aspen_object_unmap(), or when the mapping goes.
+ *
+ * How processors cache raw frames is the mapping's (ASPEN_VM_CACHE of
+ * aspen/flags.h, given to aspen_mmap()), so that all that is put there is
+ * cached in one way, by whichever call or hook, and after mprotect, mremap and
+ * fork. What one frame is mapped as elsewhere - another mapping, the direct map
+ * - has to agree where the processor asks for that; the driver knows.
  */
 #ifndef ASPEN_RAW_H
 #define ASPEN_RAW_H

@@ -45,7 +45,7 @@ remap_one(struct aspen_remap *remap)
 /* ---- Several at once --------------------------------------------------- */
 
 /* Mappings that have a part of the range. */
-static uint64_t
+static ASPEN_NOINLINE uint64_t
 count_mappings(const struct aspen_remap *all, uint64_t end)
 {
     struct aspen_tree_cursor cursor;

@@ -82,14 +82,23 @@ plan_move(struct aspen_remap *remap, struct aspen_move *move,
     return !error && move->dontunmap ? check_limits(move, totals) : error;
 }
 
+ASPEN_STATIC_ASSERT(sizeof(struct aspen_move) <= ASPEN_PLAN_BYTES,
+                    "a move is a plan");
+
 int
 aspen_remap_relocate(struct aspen_remap *remap)
 {
     struct totals totals = {remap->mm->total_pages, remap->mm->data_pages};
-    struct aspen_move move;
+    struct aspen_cache *plans = &remap->mm->aspen->plan_cache;
+    struct aspen_move *move = aspen_cache_alloc(plans);
 
-    int error = plan_move(remap, &move, &totals);
-    return error ? error : aspen_move_apply(&move);
+    if (!move)
+        return -ASPEN_ENOMEM;
+    int error = plan_move(remap, move, &totals);
+    if (!error)
+        error = aspen_move_apply(move);
+    aspen_cache_free(plans, move);
+    return error;
 }
 
 /* ---- Several at once --------------------------------------------------- */

@@ -311,6 +311,20 @@ plant_entry_pkey(struct scene *s)
 }
 
 static void
+plant_entry_cache(struct scene *s)
+{
+    uint64_t *slot = slot_at(s->parent, RAW, 0);
+    POKE(s, *slot, aspen_entry_set_bits(*slot, 1u << ASPEN_ENTRY_CACHE_SHIFT));
+}
+
+static void
+plant_entry_cache_of_ram(struct scene *s)
+{
+    uint64_t *slot = slot_at(s->parent, ANON, 0);
+    POKE(s, *slot, aspen_entry_set_bits(*slot, 1u << ASPEN_ENTRY_CACHE_SHIFT));
+}
+
+static void
 plant_entry_mapcount(struct scene *s)
 {
     POKE(s, page_at(s, ANON)->counts, 2 * ASPEN_FRAME_REF);
@@ -369,6 +383,8 @@ const struct plant plants_table[] = {
     {"entry.access", PARENT, plant_access_exec},
     {"entry.access", PARENT, plant_access_none},
     {"entry.pkey", PARENT, plant_entry_pkey},
+    {"entry.cache", PARENT, plant_entry_cache},
+    {"entry.cache", PARENT, plant_entry_cache_of_ram},
     {"entry.mapcount", PARENT, plant_entry_mapcount},
     {"entry.swap", CHILD, plant_swap_unused},
     {"entry.swap", CHILD, plant_swap_no_area},

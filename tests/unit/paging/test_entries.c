@@ -8,8 +8,10 @@
 #include "paging/table.h"
 
 #include "aspen_posix.h"
+#include "format.h"
 
-#define ALL_BITS   128u /* ASPEN_ENTRY_* are seven bits, and a key */
+#define ALL_BITS   128u /* ASPEN_ENTRY_* are seven bits, a key and a mode */
+#define MODES      (ASPEN_ENTRY_CACHE_LAST + 1u)
 #define ACCESS     (ASPEN_ENTRY_READ | ASPEN_ENTRY_WRITE | ASPEN_ENTRY_EXEC)
 #define TOP        (ASPEN_TABLE_LEVELS - 1)
 #define LEAF_LEVEL 3 /* leaves stand at levels below this */
@@ -72,28 +74,91 @@ test_leaves(void **unused)
     print_message("%lu leaves\n", count);
 }
 
-/* Bits and keys do not touch each other. */
+static void
+assert_key_and_mode(unsigned bits, unsigned key, unsigned mode)
+{
+    const uint64_t number = numbers[5];
+    unsigned more =
+        key << ASPEN_ENTRY_PKEY_SHIFT | mode << ASPEN_ENTRY_CACHE_SHIFT;
+    uint64_t leaf = aspen_entry_make_leaf(number, 0, bits | more);
+    uint64_t bare =
+        aspen_entry_clear_bits(leaf, ASPEN_ENTRY_PKEY | ASPEN_ENTRY_CACHE);
+
+    assert_kind(leaf, 0, LEAF);
+    assert_int_equal(aspen_entry_frame(leaf), number);
+    assert_int_equal(aspen_entry_bits(leaf), implied(bits) | more);
+    assert_int_equal(bare, aspen_entry_make_leaf(number, 0, bits));
+    assert_int_equal(aspen_entry_set_bits(bare, more), leaf);
+    assert_int_equal(aspen_entry_bits(aspen_entry_write_protect(leaf)),
+                     (implied(bits) | more) & ~ASPEN_ENTRY_WRITE);
+}
+
+/* Bits, keys and cache modes do not touch each other. */
 static void
 test_leaf_keys(void **unused)
 {
     (void)unused;
 
     for (unsigned bits = 0; bits < ALL_BITS; bits++)
-        for (unsigned key = 0; key < 16; key++) {
-            unsigned shifted = key << ASPEN_ENTRY_PKEY_SHIFT;
-            uint64_t number = numbers[5];
-            uint64_t leaf = aspen_entry_make_leaf(number, 0, bits | shifted);
-            uint64_t bare = aspen_entry_clear_bits(leaf, ASPEN_ENTRY_PKEY);
-            assert_kind(leaf, 0, LEAF);
-            assert_int_equal(aspen_entry_frame(leaf), number);
-            assert_int_equal(aspen_entry_bits(leaf), implied(bits) | shifted);
-            assert_int_equal(bare, aspen_entry_make_leaf(number, 0, bits));
-            assert_int_equal(aspen_entry_set_bits(bare, shifted), leaf);
-            assert_int_equal(aspen_entry_bits(aspen_entry_write_protect(leaf)) &
-                                 ASPEN_ENTRY_PKEY,
-                             shifted);
-        }
+        for (unsigned key = 0; key < 16; key++)
+            for (unsigned mode = 0; mode < MODES; mode++)
+                assert_key_and_mode(bits, key, mode);
 }
+
+/* ---- By the processors' manuals ---------------------------------------- */
+
+/* A leaf as the processor reads it: for the user, in this space alone, no
+ * shadow stack; and it may do what our bits say. */
+static void
+assert_reads(uint64_t leaf, unsigned level, unsigned mode)
+{
+    unsigned bits = aspen_entry_bits(leaf);
+    struct format_entry says = format_read(leaf, level);
+
+    assert_int_equal(says.kind, bits & ACCESS ? FORMAT_LEAF : FORMAT_NOTHING);
+    if (!(bits & ACCESS))
+        return;
+    assert_int_equal(says.number, aspen_entry_frame(leaf));
+    assert_int_equal(says.read, (bits & ASPEN_ENTRY_READ) != 0);
+    assert_int_equal(says.write, (bits & ASPEN_ENTRY_WRITE) != 0);
+    assert_int_equal(says.exec, (bits & ASPEN_ENTRY_EXEC) != 0);
+    assert_int_equal(says.accessed, (bits & ASPEN_ENTRY_YOUNG) != 0);
+    assert_int_equal(says.raw, (bits & ASPEN_ENTRY_SPECIAL) != 0);
+    assert_int_equal(says.memory, mode);
+    assert_false(says.global);
+    assert_false(says.shadow_stack);
+    if (says.write)
+        assert_int_equal(says.dirty, (bits & ASPEN_ENTRY_DIRTY) != 0);
+}
+
+static void
+test_as_processors_read(void **unused)
+{
+    (void)unused;
+    unsigned long count = 0;
+
+    for (unsigned level = 0; level < LEAF_LEVEL; level++)
+        for (unsigned bits = 0; bits < ALL_BITS; bits++)
+            for (unsigned mode = 0; mode < MODES; mode++, count++) {
+                unsigned all = bits | mode << ASPEN_ENTRY_CACHE_SHIFT;
+                uint64_t leaf =
+                    aspen_entry_make_leaf(number_at(5, level), level, all);
+                assert_reads(leaf, level, mode);
+                assert_reads(aspen_entry_write_protect(leaf), level, mode);
+                assert_reads(aspen_entry_set_bits(leaf, ASPEN_ENTRY_DIRTY),
+                             level, mode);
+            }
+    for (unsigned level = 1; level < ASPEN_TABLE_LEVELS; level++) {
+        struct format_entry says =
+            format_read(aspen_entry_make_table(0x12345), level);
+        assert_int_equal(says.kind, FORMAT_TABLE);
+        assert_int_equal(says.number, 0x12345);
+        assert_true(says.read && says.write && says.exec);
+    }
+    print_message("%lu leaves\n", count);
+}
+
+/* ---- Changes ----------------------------------------------------------- */
 
 static void
 assert_changes(uint64_t leaf, unsigned level, unsigned bits, unsigned change)
@@ -234,6 +299,15 @@ test_hardware_bits(void **unused)
         0x12345067);
     assert_int_equal(aspen_entry_make_leaf(0x12200, 1, ASPEN_ENTRY_READ),
                      0x12200085 | nx);
+    /* read only and dirty is no shadow stack: bit 58 instead of bit 6 */
+    assert_int_equal(aspen_entry_write_protect(aspen_entry_make_leaf(
+                         0x12345, 0, ASPEN_ENTRY_WRITE | ASPEN_ENTRY_DIRTY)),
+                     0x12345005 | nx | (uint64_t)1 << 58);
+    /* write-combining: PAT entry 1 */
+    assert_int_equal(
+        aspen_entry_make_leaf(0x12345, 0,
+                              ASPEN_ENTRY_READ | 1u << ASPEN_ENTRY_CACHE_SHIFT),
+        0x1234500d | nx);
     /* the processor sets accessed and dirty */
     uint64_t clean = aspen_entry_make_leaf(0x12345, 0, ACCESS);
     assert_int_equal(aspen_entry_bits(clean | 0x60),
@@ -242,6 +316,63 @@ test_hardware_bits(void **unused)
     assert_int_equal(aspen_entry_make_table(0x12345), 0x12345007);
     assert_int_equal(aspen_entry_make_swap(3, 7) & 1, 0);
     assert_int_equal(aspen_entry_make_marker(ASPEN_MARKER_GUARD) & 1, 0);
+}
+
+/* Where a processor with the L1 terminal fault goes, of whose addresses the
+ * caches tell 44 bits apart: never below 8 TiB. */
+static void
+assert_beyond_ram(uint64_t entry)
+{
+    assert_int_equal(format_read(entry, 0).kind, FORMAT_NOTHING);
+    assert_true(format_read(entry, 0).terminal % ((uint64_t)1 << 32) >=
+                (uint64_t)1 << 31);
+}
+
+static void
+test_terminal_fault(void **unused)
+{
+    (void)unused;
+
+    for (unsigned n = 0; n < 31; n++) /* of a frame, or slot */
+        for (unsigned bits = 0; bits < ALL_BITS; bits++) {
+            uint32_t number = (uint32_t)1 << n | bits;
+            uint64_t leaf = aspen_entry_make_leaf(number, 0, bits);
+            assert_beyond_ram(aspen_entry_clear_bits(leaf, ACCESS));
+            assert_beyond_ram(aspen_entry_set_bits(
+                aspen_entry_clear_bits(leaf, ACCESS), ASPEN_ENTRY_DIRTY));
+            assert_beyond_ram(aspen_entry_write_protect(
+                aspen_entry_make_leaf(number, 0, bits & ~ACCESS)));
+            assert_beyond_ram(aspen_entry_make_swap(bits % 32, number));
+            assert_beyond_ram(aspen_entry_make_marker(1 + bits % 3));
+        }
+}
+
+/* What the processor may set in an entry that is taken away while it looks. */
+static void
+test_set_as_it_went(void **unused)
+{
+    (void)unused;
+    const uint64_t set = 0x60;
+
+    for (unsigned bits = 0; bits < ALL_BITS; bits++) {
+        unsigned left = bits & ~ACCESS;
+        uint64_t none = aspen_entry_make_leaf(0x12345, 0, left);
+        uint64_t swap = aspen_entry_make_swap(bits % 32, 0x12345);
+        uint64_t marker = aspen_entry_make_marker(1 + bits % 3);
+
+        assert_kind(none | set, 0, LEAF);
+        assert_int_equal(aspen_entry_bits(none | set), left);
+        assert_int_equal(aspen_entry_frame(none | set), 0x12345);
+        assert_int_equal(aspen_entry_set_bits(none | set, ACCESS),
+                         aspen_entry_make_leaf(0x12345, 0, left | ACCESS));
+        assert_int_equal(
+            aspen_entry_bits(aspen_entry_write_protect(none | set)), left);
+        assert_int_equal(aspen_entry_swap_type(swap | set), bits % 32);
+        assert_int_equal(aspen_entry_swap_slot(swap | set), 0x12345);
+        assert_int_equal(aspen_entry_marker(marker | set), 1 + bits % 3);
+        assert_kind(swap | set, 0, SWAP);
+        assert_kind(marker | set, 0, MARKER);
+    }
 }
 #endif
 
@@ -300,7 +431,12 @@ main(void)
         cmocka_unit_test(test_leaf_changes),
         cmocka_unit_test(test_tables),
         cmocka_unit_test(test_swap_and_markers),
+        cmocka_unit_test(test_as_processors_read),
         cmocka_unit_test(test_hardware_bits),
+#ifdef ASPEN_PAGING_FORMAT_X86_64_H
+        cmocka_unit_test(test_terminal_fault),
+        cmocka_unit_test(test_set_as_it_went),
+#endif
         cmocka_unit_test(test_spans),
         cmocka_unit_test(test_bits_of_flags),
     };
