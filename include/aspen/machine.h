@@ -131,8 +131,13 @@ struct aspen_config {
                        (AArch64) */
     enum aspen_execute_only execute_only; /* KEY: there are keys; ENTRY: the
                                              format can say it (AArch64) */
+    /* The exclusive top of user space in every space, below which all mappings
+     * lie: page aligned, above mmap_min_address, at most what the page tables
+     * have. For programs with addresses of 32 bits: 2^32, or less. 0: what the
+     * page tables have, docs/use/limits.md. */
+    uint64_t address_limit;
     /* The top of what munmap and mremap may name, where that is above user
-     * space as the page tables have it: 2^56 - 4096 with 57-bit addresses,
+     * space: 2^56 - 4096 with 57-bit addresses,
      * which Linux gives only to who asks for them; page aligned,
      * 2^56 at most. 0: the same. */
     uint64_t call_limit;

@@ -121,7 +121,9 @@ config_valid(const struct aspen_config *config)
     return !(config->flags & ~ASPEN_CONFIG_FLAGS) && aspen_ram_valid(config) &&
            aspen_port_frame_pointer(config->direct_map,
                                     aspen_ram_lowest(config)) &&
-           config->mmap_min_address <= ASPEN_ADDRESS_LIMIT &&
+           config->address_limit <= ASPEN_ADDRESS_LIMIT &&
+           aspen_is_aligned(config->address_limit, ASPEN_PAGE_SIZE) &&
+           config->mmap_min_address < aspen_address_limit(config) &&
            config->call_limit <= CALL_LIMIT_MAX &&
            (unsigned)config->overcommit <= ASPEN_OVERCOMMIT_NEVER &&
            config->map_count_max > 0 &&

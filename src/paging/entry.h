@@ -29,7 +29,8 @@
  *   ASPEN_LENGTH_BELOW_LOWEST         what Linux does with a length that only
  *                                     fits below mmap_min_address. 1: refuses
  *                                     it when it looks for a place; 0: at once
- *   ASPEN_MMAP_BOTTOM                 where searches upwards begin
+ *   ASPEN_MMAP_BOTTOM_PART            where searches upwards begin: at this
+ *                                     part of user space
  *   ASPEN_STACK_RANDOM                how far the top of stacks is moved at
  *                                     random; both as Linux on that processor
  *   ASPEN_ENTRY_NUMBER_BITS           bits of a leaf's number: frames have
@@ -148,6 +149,13 @@ aspen_entry_raw_valid(const struct aspen *aspen, uint64_t number,
 
     return number != 0 && number < end && pages <= end - number &&
            (aspen->zero_frame < number || aspen->zero_frame >= number + pages);
+}
+
+/* The exclusive top of user space in each space of a machine. */
+static inline uint64_t
+aspen_address_limit(const struct aspen_config *config)
+{
+    return config->address_limit ? config->address_limit : ASPEN_ADDRESS_LIMIT;
 }
 
 /* Bytes that one entry at `level` covers. */

@@ -53,7 +53,7 @@
 #define ASPEN_ADDRESS_BITS        47
 #define ASPEN_ADDRESS_LIMIT       (((uint64_t)1 << 47) - ASPEN_PAGE_SIZE)
 #define ASPEN_LENGTH_BELOW_LOWEST 1
-#define ASPEN_MMAP_BOTTOM         (ASPEN_ADDRESS_LIMIT / 3)
+#define ASPEN_MMAP_BOTTOM_PART    3
 #define ASPEN_STACK_RANDOM        ((uint64_t)0x3fffff << ASPEN_PAGE_SHIFT)
 #define ASPEN_ENTRY_NUMBER_BITS   40
 /* What can be executed can be read. */

@@ -111,7 +111,8 @@ find_upwards(const struct wanted *wanted, uint64_t *start)
     const struct aspen_mm *mm = wanted->mm;
     bool low = (wanted->flags & ASPEN_MAP_32BIT) != 0;
     uint64_t bottom = low ? WINDOW_32BIT_START : mm->layout.mmap_bottom;
-    uint64_t limit = low ? WINDOW_32BIT_END : mm->address_limit;
+    uint64_t limit = low ? aspen_min_u64(WINDOW_32BIT_END, mm->address_limit)
+                         : mm->address_limit;
 
     if (hint_is_free(wanted, limit)) {
         *start = wanted->hint;

@@ -15,6 +15,9 @@
  * where chance may put its top. */
 #define STACK_LEAST (128 * MIB)
 
+/* That much in a space of 32 bits, as Linux. */
+#define STACK_RANDOM_32BIT ((uint64_t)0x7ff << ASPEN_PAGE_SHIFT)
+
 /* Chance moves the mmap area by at most this part of user space: as much as
  * Linux can be configured for (vm.mmap_rnd_bits, 32 of 47 bits, 33 of 48), and
  * less than the sixth that is left below the largest stack. */
@@ -173,6 +176,13 @@ aspen_layout_read(struct aspen_mm *mm, struct aspen_layout *layout)
     aspen_read_unlock(&mm->mmap_lock);
 }
 
+static uint64_t
+stack_random(const struct aspen_mm *mm)
+{
+    return mm->address_limit > (uint64_t)1 << 32 ? ASPEN_STACK_RANDOM
+                                                 : STACK_RANDOM_32BIT;
+}
+
 int
 aspen_layout_choose(const struct aspen_mm *mm,
                     const struct aspen_layout_choice *choice,
@@ -185,7 +195,7 @@ aspen_layout_choose(const struct aspen_mm *mm,
     uint64_t stack = aspen_limit(mm, ASPEN_LIMIT_STACK);
     uint64_t more =
         aspen_stack_guard_bytes(mm->aspen) +
-        (choice->flags & ASPEN_LAYOUT_CHOICE_RANDOM_STACK ? ASPEN_STACK_RANDOM
+        (choice->flags & ASPEN_LAYOUT_CHOICE_RANDOM_STACK ? stack_random(mm)
                                                           : 0);
 
     if (choice->flags & ~ASPEN_LAYOUT_CHOICE_FLAGS)
@@ -194,8 +204,7 @@ aspen_layout_choose(const struct aspen_mm *mm,
         stack += more;
     stack = aspen_min_u64(aspen_max_u64(stack, STACK_LEAST), top / 6 * 5);
     layout->mmap_base = aspen_align_up(top - stack - random, ASPEN_PAGE_SIZE);
-    layout->mmap_bottom =
-        aspen_align_up(ASPEN_MMAP_BOTTOM, ASPEN_PAGE_SIZE) + random;
+    layout->mmap_bottom = aspen_mm_bottom(mm) + random;
     layout->bottom_up = choice->flags & ASPEN_LAYOUT_CHOICE_BOTTOM_UP;
     return 0;
 }

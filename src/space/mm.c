@@ -27,10 +27,10 @@ mm_init(struct aspen *aspen, struct aspen_mm *mm)
     memset(mm, 0, sizeof(*mm));
     mm->aspen = aspen;
     mm->id = aspen_fetch_add_relaxed(&aspen->next_mm_id, 1) + 1;
-    mm->address_limit = ASPEN_ADDRESS_LIMIT;
+    mm->address_limit = aspen_address_limit(&aspen->config);
     mm->call_limit = aspen_max_u64(aspen->config.call_limit, mm->address_limit);
-    mm->layout.mmap_base = ASPEN_ADDRESS_LIMIT;
-    mm->layout.mmap_bottom = aspen_align_up(ASPEN_MMAP_BOTTOM, ASPEN_PAGE_SIZE);
+    mm->layout.mmap_base = mm->address_limit;
+    mm->layout.mmap_bottom = aspen_mm_bottom(mm);
     for (unsigned i = 0; i < ASPEN_LIMITS; i++)
         mm->limits[i] = ASPEN_UNLIMITED;
     aspen_pkeys_init(mm);

@@ -90,6 +90,15 @@ aspen_mm_lowest(const struct aspen_mm *mm)
     return aspen_max_u64(mm->address_floor, mm->aspen->config.mmap_min_address);
 }
 
+/* Where searches upwards begin unless a layout says so, as Linux's
+ * TASK_UNMAPPED_BASE. */
+static inline uint64_t
+aspen_mm_bottom(const struct aspen_mm *mm)
+{
+    return aspen_align_up(mm->address_limit / ASPEN_MMAP_BOTTOM_PART,
+                          ASPEN_PAGE_SIZE);
+}
+
 /* Kept free below an area that grows down. */
 static inline uint64_t
 aspen_stack_guard_bytes(const struct aspen *aspen)

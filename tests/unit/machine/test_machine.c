@@ -73,6 +73,11 @@ create_checks_each_field(void **state)
     bad = good, bad.call_limit = -PAGE, assert_refused(&bad);
     bad = good, bad.mmap_min_address = -PAGE, assert_refused(&bad);
     bad = good, bad.mmap_min_address = UINT64_C(1) << 56, assert_refused(&bad);
+    bad = good, bad.address_limit = PAGE + 1, assert_refused(&bad);
+    bad = good, bad.address_limit = -PAGE, assert_refused(&bad);
+    bad = good, bad.address_limit = ASPEN_ADDRESS_LIMIT + PAGE;
+    assert_refused(&bad);
+    bad = good, bad.address_limit = bad.mmap_min_address, assert_refused(&bad);
     bad = good, bad.hooks.userfault = &no_prepare, assert_refused(&bad);
     bad = good, bad.hooks.notifier = &half, assert_refused(&bad);
     helper_machine_destroy(helper_machine_from(&good));
