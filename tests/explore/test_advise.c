@@ -140,6 +140,128 @@ test_guard(void **state)
     beside("GUARD_INSTALL", ASPEN_MADV_GUARD_INSTALL);
 }
 
+/* ---- A guard beside a cut ----------------------------------------------- */
+
+/*
+ * A guard is installed under the lock of its mapping alone, beside a call that
+ * makes parts of the mapping, or moves it: wherever the guard is then, a child
+ * has it, too.
+ */
+#define MOST_CUTS 3000
+#define PAGES     3u
+#define OTHER     (START + 16 * PAGE)
+
+enum cut { PROTECT, UNMAP, MOVE, MOVE_ALL };
+
+struct cutting {
+    struct aspen *aspen;
+    struct aspen_mm *mm;
+    struct aspen_object *object;
+    enum cut cut;
+    unsigned guarded; /* the page */
+    unsigned page;    /* that the call is about */
+};
+
+static struct cutting cutting;
+
+static void
+cut_setup(void *unused)
+{
+    struct aspen_object_args args = {.kind = ASPEN_OBJECT_SHMEM,
+                                     .size_bytes = PAGES * PAGE};
+    struct aspen_config config;
+
+    (void)unused;
+    aspen_config_init(&config);
+    config.semantics = ASPEN_SEMANTICS_6_18;
+    cutting.aspen = explore_machine(&config, FRAMES);
+    must(aspen_mm_create(cutting.aspen, &cutting.mm));
+    must(aspen_object_create(cutting.aspen, &args, &cutting.object));
+    explore_map(cutting.mm, START, PAGES, RW, cutting.object);
+}
+
+/* A hole, where the page has gone already, is an error of its own. */
+static void
+guard_task(void *unused)
+{
+    (void)unused;
+    int error = aspen_madvise(cutting.mm, START + cutting.guarded * PAGE, PAGE,
+                              ASPEN_MADV_GUARD_INSTALL);
+    if (error != -ASPEN_ENOMEM)
+        must(error);
+}
+
+static void
+cut_task(void *unused)
+{
+    bool all = cutting.cut == MOVE_ALL;
+    uint64_t at = all ? START : START + cutting.page * PAGE;
+    struct aspen_mremap_args args = {
+        .address = at,
+        .old_bytes = all ? PAGES * PAGE : PAGE,
+        .new_bytes = all ? PAGES * PAGE : PAGE,
+        .flags = ASPEN_MREMAP_MAYMOVE | ASPEN_MREMAP_FIXED,
+        .new_address = OTHER,
+    };
+
+    (void)unused;
+    switch (cutting.cut) {
+    case PROTECT:
+        must(aspen_mprotect(cutting.mm, at, PAGE, ASPEN_VM_READ,
+                            ASPEN_PKEY_SAME));
+        break;
+    case UNMAP:
+        must(aspen_munmap(cutting.mm, at, PAGE));
+        break;
+    case MOVE:
+    case MOVE_ALL:
+        must(aspen_mremap(cutting.mm, &args, &at));
+        break;
+    }
+}
+
+static void
+cut_check(void *unused)
+{
+    static const uint64_t at[] = {
+        START, START + PAGE, START + 2 * PAGE,
+        OTHER, OTHER + PAGE, OTHER + 2 * PAGE,
+    };
+    struct aspen_mm *child;
+
+    (void)unused;
+    must(aspen_fork(cutting.mm, &child));
+    for (unsigned i = 0; i < 6; i++)
+        if (aspen_fault(cutting.mm, at[i], ASPEN_ACCESS_READ) !=
+            aspen_fault(child, at[i], ASPEN_ACCESS_READ))
+            sim_fail("the child has no guard where its parent has one");
+    explore_validate(cutting.aspen);
+    aspen_mm_put(child);
+    aspen_mm_put(cutting.mm);
+    aspen_object_put(cutting.object);
+    explore_machine_end(cutting.aspen);
+}
+
+static void
+test_guard_moves(void **state)
+{
+    static const char *const names[] = {"mprotect", "munmap", "mremap",
+                                        "mremap of all"};
+    struct sim_program program = {
+        cut_setup, {cut_task, guard_task}, 2, cut_check, NULL};
+    char title[80];
+
+    (void)state;
+    for (unsigned i = 0; i < 4 * PAGES * PAGES; i++) {
+        cutting.cut = (enum cut)(i / (PAGES * PAGES));
+        cutting.page = i / PAGES % PAGES;
+        cutting.guarded = i % PAGES;
+        snprintf(title, sizeof(title), "%s of page %u beside a guard at %u",
+                 names[cutting.cut], cutting.page, cutting.guarded);
+        explore_holds(title, &program, MOST_CUTS);
+    }
+}
+
 int
 main(void)
 {
@@ -147,6 +269,7 @@ main(void)
         cmocka_unit_test(test_dontneed),
         cmocka_unit_test(test_lazy),
         cmocka_unit_test(test_guard),
+        cmocka_unit_test(test_guard_moves),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
