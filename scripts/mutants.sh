@@ -27,13 +27,14 @@ copy() {
     tar -cf - -T "$work/files" | tar -xf - -C "$1"
 }
 
-# The suite: unit tests first, then the explorer; of a mistake in a tool the
-# test that breaks each of its comparisons, and of one in a port the contract
-# under ThreadSanitizer, too: the processor may order more than is asked for.
+# The suite: unit tests first, then the explorer, at last under ThreadSanitizer,
+# which alone sees locks and orders that x86-64 can do without; of a mistake in a
+# tool the test that breaks each of its comparisons, and of one in a port the
+# contract under ThreadSanitizer, too.
 # Prints what failed.
 suite() {
     cd "$1"
-    targets="unit explore"
+    targets="unit explore explore-tsan"
     case $(sed -n 's,^+++ b/,,p' "${2:-/dev/null}") in
     tools/aspen/*) targets="unit tools-check" ;;
     ports/*) targets="unit explore tsan/test_contract" ;;

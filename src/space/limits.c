@@ -103,8 +103,9 @@ aspen_check_data_limit(const struct aspen_mm *mm, uint64_t brk_start,
 void
 aspen_limits_inherit(struct aspen_mm *to, const struct aspen_mm *from)
 {
-    memcpy(to->limits, from->limits, sizeof(to->limits));
-    to->privileges = from->privileges;
+    for (unsigned i = 0; i < ASPEN_LIMITS; i++)
+        to->limits[i] = aspen_load_relaxed(&from->limits[i]);
+    to->privileges = aspen_load_relaxed(&from->privileges);
 }
 
 /* ---- Public ------------------------------------------------------------ */

@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What somebody else sees in the middle of a call, over all orders: sizes that
- * were never so, a space in the registry that is none any more, a huge leaf
- * that goes while fork copies it.
+ * What somebody else sees in the middle of a call, over all orders: sizes,
+ * counts and limits that were never so, a space in the registry that is none
+ * any more, a dump of two moments, a huge leaf that goes while fork copies it.
  */
 #include "explore.h"
 #include "paging/table.h"
 #include "space/mm.h"
 #include <aspen/aspen.h>
+#include <stdio.h>
 
 #define HUGE_AT 0x40000000ull
 #define HUGE    (2ull << 20)
@@ -265,6 +266,222 @@ huge_leaf_goes_in_fork(void **state)
     explore_holds("fork beside a huge leaf that goes", &program, MOST);
 }
 
+/* ---- A dump ------------------------------------------------------------ */
+
+static char text[600];
+
+static void
+to_text(void *unused, const char *bytes, size_t length)
+{
+    size_t used = strlen(text);
+
+    (void)unused;
+    snprintf(text + used, sizeof(text) - used, "%.*s", (int)length, bytes);
+}
+
+static void
+setup_three(void *unused)
+{
+    setup(unused);
+    text[0] = 0;
+    for (unsigned i = 0; i < 3; i++)
+        explore_map(scene.mm, START + 2 * i * PAGE, 1, RW, NULL);
+}
+
+static void
+dump_task(void *unused)
+{
+    (void)unused;
+    aspen_inspect_mm(scene.mm, 0, to_text, NULL);
+}
+
+static void
+unmap_task(void *unused)
+{
+    (void)unused;
+    must(aspen_munmap(scene.mm, START, 3 * PAGE));
+}
+
+/* As many as it says at the top, all from before or all from afterwards. */
+static void
+check_text(void *unused)
+{
+    unsigned said = 0, mappings = 0;
+
+    (void)unused;
+    if (sscanf(text, "mm %*u LIVE %u vmas", &said) != 1)
+        sim_fail("a dump without a beginning");
+    for (const char *at = text; (at = strstr(at, "  vma  ")) != NULL; at++)
+        mappings++;
+    if (said != mappings || (said != 3 && said != 1))
+        sim_fail("a dump of what never was");
+    tear_down();
+}
+
+static void
+a_dump_is_of_one_moment(void **state)
+{
+    struct sim_program program = {
+        setup_three, {dump_task, unmap_task}, 2, check_text, NULL};
+
+    (void)state;
+    explore_holds("a dump beside munmap", &program, MOST);
+}
+
+/* ---- Counters ---------------------------------------------------------- */
+
+static void
+count_task(void *unused)
+{
+    struct aspen_counters counters;
+
+    (void)unused;
+    aspen_counters_read(scene.aspen, &counters);
+    if (counters.mms != 1 || counters.mms_live != 1 || counters.vmas > 4 ||
+        counters.tree_nodes > 100)
+        sim_fail("more is counted than ever was");
+}
+
+static void
+counters_are_of_something(void **state)
+{
+    struct sim_program program = {
+        setup_three, {count_task, unmap_task}, 2, check, NULL};
+
+    (void)state;
+    explore_holds("counters beside munmap", &program, MOST / 10);
+}
+
+/* ---- Limits ------------------------------------------------------------ */
+
+static void
+exec_task(void *unused)
+{
+    (void)unused;
+    must(aspen_exec_prepare(scene.mm, &scene.child));
+}
+
+static void
+limit_task(void *unused)
+{
+    (void)unused;
+    for (unsigned i = 0; i < ASPEN_LIMITS; i++)
+        must(aspen_limit_set(scene.mm, (enum aspen_limit)i, 5 * PAGE));
+}
+
+/* The first of them were set before the others. */
+static void
+check_limits(void *unused)
+{
+    (void)unused;
+    for (unsigned i = 1; i < ASPEN_LIMITS; i++)
+        if (scene.child->limits[i] == 5 * PAGE &&
+            scene.child->limits[i - 1] != 5 * PAGE)
+            sim_fail("limits that were never together");
+    aspen_exec_abort(scene.child);
+    scene.child = NULL;
+    tear_down();
+}
+
+static void
+limits_are_of_one_moment(void **state)
+{
+    struct sim_program program = {
+        setup, {exec_task, limit_task}, 2, check_limits, NULL};
+
+    (void)state;
+    explore_holds("exec beside limits", &program, MOST);
+}
+
+/* ---- Sizes of an object ------------------------------------------------ */
+
+static void
+setup_charged(void *unused)
+{
+    struct aspen_object_args args = {.kind = ASPEN_OBJECT_SHMEM,
+                                     .size_bytes = 3 * PAGE,
+                                     .flags = ASPEN_OBJECT_CHARGED};
+
+    setup(unused);
+    must(aspen_object_create(scene.aspen, &args, &scene.object));
+}
+
+static void
+more_task(void *unused)
+{
+    (void)unused;
+    must(aspen_object_resize(scene.object, 5 * PAGE));
+}
+
+static void
+less_task(void *unused)
+{
+    (void)unused;
+    must(aspen_object_resize(scene.object, PAGE));
+}
+
+static void
+check_charge(void *unused)
+{
+    struct aspen_counters counters;
+
+    (void)unused;
+    aspen_counters_read(scene.aspen, &counters);
+    if (counters.committed_pages * PAGE != aspen_object_size(scene.object))
+        sim_fail("another size is charged than the object has");
+    tear_down();
+}
+
+static void
+one_size_is_charged(void **state)
+{
+    struct sim_program program = {
+        setup_charged, {more_task, less_task}, 2, check_charge, NULL};
+
+    (void)state;
+    explore_holds("two sizes at once", &program, MOST);
+}
+
+/* ---- A page for a mapping that goes ------------------------------------ */
+
+static void
+setup_driven(void *unused)
+{
+    setup_charged(unused);
+    explore_map(scene.mm, START, 2, RW | ASPEN_VM_SHARED | ASPEN_VM_MIXEDMAP,
+                scene.object);
+}
+
+static void
+insert_task(void *unused)
+{
+    (void)unused;
+    int error = aspen_insert_page(scene.mm, START);
+    if (error != -ASPEN_EFAULT && error != -ASPEN_EINVAL)
+        must(error);
+}
+
+static void
+check_nothing(void *unused)
+{
+    uint32_t frame;
+
+    (void)unused;
+    if (!aspen_translate(scene.mm, START, ASPEN_ACCESS_READ, &frame))
+        sim_fail("a page is left where nothing is mapped");
+    tear_down();
+}
+
+static void
+a_page_goes_with_its_mapping(void **state)
+{
+    struct sim_program program = {
+        setup_driven, {insert_task, unmap_task}, 2, check_nothing, NULL};
+
+    (void)state;
+    explore_holds("a page inserted beside munmap", &program, MOST);
+}
+
 int
 main(void)
 {
@@ -273,6 +490,11 @@ main(void)
         cmocka_unit_test(registry_has_spaces_alone),
         cmocka_unit_test(a_space_is_found_alive_or_not_at_all),
         cmocka_unit_test(huge_leaf_goes_in_fork),
+        cmocka_unit_test(a_dump_is_of_one_moment),
+        cmocka_unit_test(counters_are_of_something),
+        cmocka_unit_test(limits_are_of_one_moment),
+        cmocka_unit_test(one_size_is_charged),
+        cmocka_unit_test(a_page_goes_with_its_mapping),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
