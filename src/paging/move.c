@@ -248,7 +248,8 @@ exchange_slot(struct aspen *aspen, const struct aspen_slot *slot,
 {
     aspen_table_own(aspen, slot->table);
     aspen_table_lock(aspen, slot->table, ASPEN_LOCK_TABLE);
-    uint64_t old = aspen_slot_clear(slot->entry, aspen_load(slot->entry));
+    uint64_t old =
+        aspen_slot_clear(slot->entry, aspen_load_relaxed(slot->entry));
     aspen_store(slot->entry, entry);
     aspen_table_unlock(aspen, slot->table);
     return old;
