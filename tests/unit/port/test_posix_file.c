@@ -29,8 +29,14 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
-/* Whether preadv and pwritev move less than they were asked for. */
+/* Whether preadv and pwritev move less than they were asked for; or which of
+ * them, counted from 1, does what instead (0: none). */
 static bool shortens;
+static struct {
+    unsigned number;
+    ssize_t moves; /* so many bytes; 0: the file ends there; below: -errno */
+    unsigned count;
+} odd;
 
 /* Nothing else is there, and sanitizers allow memory there. */
 #define BASE   ((uint64_t)0x552000000000)
@@ -58,12 +64,37 @@ struct pair {
 
 #define SHORT 1000u
 
+/* So many bytes of the vectors, wherever that ends. */
+static ssize_t
+move_odd(long number, int file, const struct iovec *vectors, int count,
+         off_t at)
+{
+    struct iovec part[64];
+    size_t left = (size_t)odd.moves;
+    int parts = 0;
+
+    for (; parts < count && left; parts++) {
+        part[parts] = vectors[parts];
+        if (part[parts].iov_len > left)
+            part[parts].iov_len = left;
+        left -= part[parts].iov_len;
+    }
+    return syscall(number, file, part, parts, (long)at, 0L);
+}
+
 static ssize_t
 move_some(long number, int file, const struct iovec *vectors, int count,
           off_t at)
 {
     struct iovec some = vectors[0];
 
+    if (++odd.count == odd.number) {
+        if (odd.moves <= 0) {
+            errno = (int)-odd.moves;
+            return odd.moves ? -1 : 0;
+        }
+        return move_odd(number, file, vectors, count, at);
+    }
     if (!shortens)
         return syscall(number, file, vectors, count, (long)at, 0L);
     if (some.iov_len > SHORT)
@@ -463,6 +494,135 @@ test_short_transfers(void **state)
     test_free(bytes);
 }
 
+/* ---- Each transfer in turn --------------------------------------------- */
+
+enum { WHOLE = 70 * PAGE + 100 };
+
+struct transfer {
+    unsigned char *bytes; /* what is to be read, or written */
+    unsigned char *other; /* what is read */
+    struct pair pair;
+};
+
+static void
+transfer_begin(struct transfer *t, uint64_t seed)
+{
+    uint64_t random = seed;
+
+    t->bytes = test_malloc(WHOLE);
+    t->other = test_calloc(WHOLE, 1);
+    for (unsigned i = 0; i < WHOLE; i++)
+        t->bytes[i] = (unsigned char)(1 + unit_below(&random, 255));
+    begin(&t->pair, 1, false);
+    t->pair.size = WHOLE;
+    assert_int_equal(ftruncate(t->pair.host, WHOLE), 0);
+    assert_int_equal(pwrite(t->pair.host, t->bytes, WHOLE, 0), WHOLE);
+    assert_int_equal(aspen_object_resize(t->pair.object, WHOLE), 0);
+}
+
+static void
+transfer_end(struct transfer *t)
+{
+    odd.number = 0;
+    end(&t->pair); /* compares the files */
+    test_free(t->bytes);
+    test_free(t->other);
+}
+
+static void
+be_odd(unsigned number, ssize_t moves)
+{
+    odd.number = number;
+    odd.moves = moves;
+    odd.count = 0;
+}
+
+/* Returns the error of the sync in which transfer `number` was odd; how many
+ * transfers there were in odd.count. */
+static int
+write_with(unsigned number, ssize_t moves)
+{
+    struct transfer t;
+    uint64_t done;
+
+    transfer_begin(&t, number);
+    assert_int_equal(
+        aspen_object_write(t.pair.object, 0, t.bytes, WHOLE, &done), 0);
+    be_odd(number, moves);
+    int error = aspen_object_sync(t.pair.object, 0, UINT64_MAX);
+    unsigned count = odd.count;
+    transfer_end(&t); /* what was not written is, by the next sync */
+    odd.count = count;
+    return error;
+}
+
+static int
+read_with(unsigned number, ssize_t moves)
+{
+    struct transfer t;
+    uint64_t done = 0;
+
+    transfer_begin(&t, number);
+    assert_int_equal(pwrite(t.pair.aspen, t.bytes, WHOLE, 0), WHOLE);
+    be_odd(number, moves);
+    int error = aspen_object_read(t.pair.object, 0, t.other, WHOLE, &done);
+    unsigned count = odd.count;
+    assert_true(error ? done < WHOLE : done == WHOLE);
+    if (moves == 0 && count >= number) /* the file had ended there */
+        for (uint64_t at = 0; at < done; at++)
+            assert_true(t.other[at] == t.bytes[at] || t.other[at] == 0);
+    else
+        assert_memory_equal(t.other, t.bytes, done);
+    odd.number = 0;
+    if (moves != 0) { /* what failed is read by the next */
+        assert_int_equal(
+            aspen_object_read(t.pair.object, 0, t.other, WHOLE, &done), 0);
+        assert_memory_equal(t.other, t.bytes, WHOLE);
+    }
+    transfer_end(&t);
+    odd.count = count;
+    return error;
+}
+
+static void
+test_each_transfer(void **state)
+{
+    static const struct {
+        ssize_t moves;
+        int read, write; /* what becomes of it */
+    } cases[] = {
+        {1, 0, 0},
+        {PAGE - 1, 0, 0},
+        {PAGE, 0, 0},
+        {PAGE + 1, 0, 0},
+        {3 * PAGE, 0, 0},
+        {-EINTR, 0, 0},
+        {-EIO, 0, -ASPEN_EIO}, /* without those ahead, it is read again */
+        {0, 0, -ASPEN_ENOSPC},
+    };
+    unsigned transfers = 0;
+    (void)state;
+
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        unsigned number = 0;
+        int error;
+        do
+            error = read_with(++number, cases[i].moves);
+        while (odd.count >= number &&
+               (assert_int_equal(error, cases[i].read), true));
+        assert_int_equal(error, 0);
+        transfers += number;
+        number = 0;
+        do
+            error = write_with(++number, cases[i].moves);
+        while (odd.count >= number &&
+               (assert_int_equal(error, cases[i].write), true));
+        assert_int_equal(error, 0);
+        transfers += number;
+    }
+    print_message("%u transfers\n", transfers);
+}
+
 int
 main(void)
 {
@@ -470,6 +630,7 @@ main(void)
         cmocka_unit_test(test_files),
         cmocka_unit_test(test_shared_memory),
         cmocka_unit_test(test_short_transfers),
+        cmocka_unit_test(test_each_transfer),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
