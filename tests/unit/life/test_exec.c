@@ -184,6 +184,27 @@ test_inherits(void **state)
     aspen_exec_abort(next);
 }
 
+/* Nobody runs in what goes: its tables and pages wait for no grace period. */
+static void
+test_goes_at_once(void **state)
+{
+    struct helper_space *e = *state;
+    struct aspen_mm *mm = helper_mm(&e->helper);
+    struct aspen_mm *child;
+    struct aspen_counters before, after;
+
+    helper_map(mm, AT(16), 4, RW);
+    helper_put(&e->helper, mm, AT(17), 42);
+    assert_int_equal(aspen_fork(mm, &child), 0);
+    before = helper_counts(e->helper.aspen);
+    aspen_mm_put(child);
+    aspen_mm_put(mm);
+    aspen_counters_read(e->helper.aspen, &after);
+    assert_int_equal(after.tables_waiting, 0);
+    assert_true(after.frames_free > before.frames_free);
+    assert_int_equal(after.mms, 1);
+}
+
 #define TEST(name)                                                             \
     cmocka_unit_test_setup_teardown(name, setup, helper_space_teardown)
 
@@ -197,6 +218,7 @@ main(void)
         TEST(test_vfork_given_up),
         TEST(test_valid_while_built),
         TEST(test_inherits),
+        TEST(test_goes_at_once),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
