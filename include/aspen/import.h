@@ -34,8 +34,9 @@ struct aspen_import_vma {
     uint64_t offset_bytes;       /* page aligned; ignored without object */
     unsigned flags;              /* ASPEN_IMPORT_HAS_*, ORed */
     const char *name;            /* of anonymous memory; copied. NULL: none */
-    const struct aspen_special *special; /* with ASPEN_VM_SPECIAL, where its
-                                            pages come from. NULL: nowhere */
+    const struct aspen_special *special; /* with ASPEN_VM_SPECIAL and
+                                            DONTEXPAND, where its pages come
+                                            from. NULL: nowhere */
 };
 
 /**
@@ -44,12 +45,13 @@ struct aspen_import_vma {
  * Owns:    takes one reference on the object, and opens it.
  * Context: may sleep. Takes the mmap lock for writing.
  * Returns: 0, or -ASPEN_EINVAL (not page aligned, empty, beyond the address
- *          limit, SHARED without an object, a key that the machine has not, a
- *          cache mode that aspen_mmap() would refuse,
- *          WRITE without MAYWRITE, which fork could not protect, an offset
- *          that would wrap, an unknown flag, a name that aspen_name_anon()
- *          would refuse, `special` without ASPEN_VM_SPECIAL or with an
- *          object, the space is not LIVE),
+ *          limit, SHARED without an object or of ASPEN_OBJECT_ZEROES, HUGETLB
+ *          without an object of huge pages or such an object without HUGETLB,
+ *          a key that the machine has not, a cache mode that aspen_mmap() would
+ *          refuse, WRITE without MAYWRITE, which fork could not protect, an
+ *          offset that would wrap, an unknown flag, of the mapping as well, a
+ *          name that aspen_name_anon() would refuse, `special` without SPECIAL
+ *          and DONTEXPAND or with an object, the space is not LIVE),
  *          -ASPEN_EEXIST (overlaps), -ASPEN_ENOMEM (no memory, charge
  *          refused, more VMAs than mmap would make), -ASPEN_EPERM (SHARED and
  *          MAYWRITE where aspen_object_deny_writable() stands against it), any
@@ -95,7 +97,8 @@ struct aspen_import_pages {
  * Map pages inside one VMA. Entries are writable where the VMA allows writing
  * and the page is private to it, or shared and dirty. ANON, SWAP and ZERO
  * need a private VMA; ANON, SWAP and GUARD give it an anon_vma if it has none;
- * RAW needs PFNMAP, MIXEDMAP or SPECIAL. Levels above 0: ANON, OBJECT, RAW.
+ * RAW needs PFNMAP, MIXEDMAP or SPECIAL. Levels above 0: ANON, OBJECT, RAW; a
+ * HUGETLB VMA has no others.
  *
  * New pages hold zeroes, or what the object's pager gives, or nothing at all
  * on a machine with TABLES_ONLY or CONTENTS_IGNORED, which asks no pager.

@@ -49,7 +49,9 @@ struct aspen_device_frame {
 /**
  * How an object gets its pages and follows its mappings. Any of them may be
  * NULL. Each returns 0 or a negative errno. The call or fault that led to the
- * hook answers with that error, unchanged, and loses nothing.
+ * hook answers with that error, unchanged, and loses nothing. (-ASPEN_EFBIG
+ * says that there is no such page, as beyond the end: copies and pins answer
+ * EFAULT.)
  *
  * "Object I/O" as a context: may sleep; no lock of the core is held but the
  * object's size lock, for reading, so nobody resizes or punches this
@@ -155,9 +157,10 @@ struct aspen_pager_ops {
 /** SHMEM that no file system has a link to (shared without a file, memfd): its
  * mappings may have names. */
 #define ASPEN_OBJECT_ANONYMOUS 2u
-/** A FILE without a pager, as /dev/zero: its private mappings are anonymous
- * memory, which goes by the object's name and has its page offsets until it
- * moves. It has no other mappings: who wants shared zeroes maps no object. */
+/** A FILE without a pager, as /dev/zero: its mappings are anonymous memory,
+ * which goes by the object's name and has its page offsets until it moves. They
+ * are private, also where SHARED is asked for without MAYWRITE (open for
+ * reading only); with it: who wants shared zeroes maps no object. */
 #define ASPEN_OBJECT_ZEROES 4u
 #define ASPEN_OBJECT_FLAGS  7u /* all that there are */
 

@@ -31,6 +31,26 @@
 
 /* ---- A VMA ------------------------------------------------------------- */
 
+/* Flags that there are, and that fit what the pages come from. */
+static bool
+flags_valid(const struct aspen_import_vma *args)
+{
+    const uint64_t special = ASPEN_VM_SPECIAL | ASPEN_VM_DONTEXPAND;
+    const uint64_t flags = args->vm_flags;
+    const struct aspen_object *object = args->object;
+    bool huge = object && object->kind == ASPEN_OBJECT_HUGETLB;
+
+    if (flags & ~ASPEN_VM_KNOWN || !(flags & ASPEN_VM_HUGETLB) != !huge)
+        return false;
+    if (args->special && (object || (flags & special) != special))
+        return false;
+    if (flags & ASPEN_VM_SHARED && (!object || object->zeroes))
+        return false;
+    /* Fork protects what MAYWRITE says may become private: without it a
+     * writable page would stay writable in both. */
+    return !(flags & ASPEN_VM_WRITE) || flags & ASPEN_VM_MAYWRITE;
+}
+
 static bool
 vma_valid(const struct aspen_mm *mm, const struct aspen_import_vma *args)
 {
@@ -39,14 +59,8 @@ vma_valid(const struct aspen_mm *mm, const struct aspen_import_vma *args)
 
     if (!aspen_is_aligned(args->start | args->end, ASPEN_PAGE_SIZE) ||
         args->flags & ~known || args->start >= args->end ||
-        args->start < mm->address_floor || args->end > mm->address_limit)
-        return false;
-    if (args->special && (args->object || !(args->vm_flags & ASPEN_VM_SPECIAL)))
-        return false;
-    /* Fork protects what MAYWRITE says may become private: without it a
-     * writable page would stay writable in both. */
-    if ((args->vm_flags & (ASPEN_VM_WRITE | ASPEN_VM_MAYWRITE)) ==
-        ASPEN_VM_WRITE)
+        args->start < mm->address_floor || args->end > mm->address_limit ||
+        !flags_valid(args))
         return false;
     if (aspen_pkey_of(args->vm_flags) &&
         aspen_pkey_of(args->vm_flags) >= mm->aspen->config.pkeys)
@@ -56,9 +70,8 @@ vma_valid(const struct aspen_mm *mm, const struct aspen_import_vma *args)
          mm->aspen->config.flags & ASPEN_CONFIG_CACHE_MODES_ABSENT))
         return false;
     if (!args->object)
-        return !(args->vm_flags & ASPEN_VM_SHARED);
-    if ((args->name && !args->object->anonymous) ||
-        (args->object->zeroes && args->vm_flags & ASPEN_VM_SHARED))
+        return true;
+    if (args->name && !args->object->anonymous)
         return false;
     return aspen_is_aligned(args->offset_bytes, ASPEN_PAGE_SIZE) &&
            args->offset_bytes < UINT64_MAX - (args->end - args->start);
@@ -210,6 +223,8 @@ kind_valid(const struct aspen_vma *vma, const struct aspen_import_pages *pages)
 {
     bool private = !(vma->flags & ASPEN_VM_SHARED);
 
+    if (vma->flags & ASPEN_VM_HUGETLB && pages->level == 0)
+        return false;
     switch (pages->kind) {
     case ASPEN_IMPORT_ANON:
         return private;
@@ -394,7 +409,6 @@ acquire(const struct import *import, uint64_t i, uint64_t *entry)
         *entry = error ? 0 : aspen_entry_make_swap(pages->swap_type, slot);
         break;
     case ASPEN_IMPORT_GUARD:
-        aspen_vma_note_guards(import->vma);
         *entry = aspen_entry_make_marker(ASPEN_MARKER_GUARD);
         break;
     case ASPEN_IMPORT_RAW:
@@ -422,11 +436,15 @@ give_back(const struct import *import, uint64_t entry)
     }
 }
 
-/* Count a stored entry among the resident or swapped pages. */
+/* What is known of an entry that is about to be stored: among the resident or
+ * swapped pages, and that there are guards. */
 static void
 count_entry(struct import *import, uint64_t entry)
 {
     switch (import->pages->kind) {
+    case ASPEN_IMPORT_GUARD:
+        aspen_vma_note_guards(import->vma);
+        break;
     case ASPEN_IMPORT_SWAP:
         aspen_mm_swap_list_add(import->mm);
         import->added[ASPEN_RSS_SWAP]++;

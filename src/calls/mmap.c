@@ -131,7 +131,8 @@ check_kind(const struct aspen_mmap_args *args)
         return -ASPEN_EACCES;
     if (!args->object && flags & ASPEN_VM_SHARED && flags & ASPEN_VM_DEVICE)
         return -ASPEN_EINVAL;
-    if (args->object && args->object->zeroes && flags & ASPEN_VM_SHARED)
+    if (args->object && args->object->zeroes && flags & ASPEN_VM_SHARED &&
+        (flags & ASPEN_VM_MAYWRITE || !(flags & ASPEN_VM_MAY)))
         return -ASPEN_EINVAL;
     if (flags & ASPEN_VM_MTE && !aspen_may_have_tags(args->object))
         return -ASPEN_EINVAL;
@@ -167,6 +168,9 @@ flags_of(const struct aspen_mm *mm, const struct aspen_mmap_args *args)
         flags &= ~ASPEN_VM_MAYEXEC;
     if (flags & ASPEN_VM_SHARED)
         flags |= ASPEN_VM_MAYSHARE;
+    /* Nobody can write to it: private, but for its name. */
+    if (args->object && args->object->zeroes)
+        flags &= ~ASPEN_VM_SHARED;
     if (flags & ASPEN_VM_STACK && aspen_release_stack_is_not_huge(mm->aspen) &&
         config->huge_placement != ASPEN_HUGE_PLACEMENT_NEVER)
         flags |= ASPEN_VM_NOHUGEPAGE;

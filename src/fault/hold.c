@@ -239,7 +239,7 @@ aspen_hold_page(struct aspen_hold *hold, uint64_t address, uint32_t *frame)
     while (!result)
         result = try_page(hold, frame);
     hold->pages++;
-    if (result == -ASPEN_EACCES || result == -ASPEN_EFBIG)
+    if (result == -ASPEN_EFBIG)
         return -ASPEN_EFAULT;
     return result > 0 ? 0 : result;
 }

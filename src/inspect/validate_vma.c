@@ -7,18 +7,6 @@
 #include "space/pkeys.h"
 #include "space/vma.h"
 
-#define KNOWN_FLAGS                                                            \
-    (ASPEN_VM_ACCESS | ASPEN_VM_SHARED | ASPEN_VM_MAYREAD |                    \
-     ASPEN_VM_MAYWRITE | ASPEN_VM_MAYEXEC | ASPEN_VM_MAYSHARE |                \
-     ASPEN_VM_GROWSDOWN | ASPEN_VM_PFNMAP | ASPEN_VM_MIXEDMAP | ASPEN_VM_IO |  \
-     ASPEN_VM_HUGETLB | ASPEN_VM_SPECIAL | ASPEN_VM_STACK | ASPEN_VM_ACCOUNT | \
-     ASPEN_VM_NORESERVE | ASPEN_VM_LOCKED | ASPEN_VM_LOCKONFAULT |             \
-     ASPEN_VM_SEALED | ASPEN_VM_DONTCOPY | ASPEN_VM_WIPEONFORK |               \
-     ASPEN_VM_SEQ_READ | ASPEN_VM_RAND_READ | ASPEN_VM_DONTEXPAND |            \
-     ASPEN_VM_DONTDUMP | ASPEN_VM_HUGEPAGE | ASPEN_VM_NOHUGEPAGE |             \
-     ASPEN_VM_MERGEABLE | ASPEN_VM_SYNC | ASPEN_VM_SOFTDIRTY | ASPEN_VM_UFFD | \
-     ASPEN_VM_BTI | ASPEN_VM_MTE | ASPEN_VM_PKEY | ASPEN_VM_CACHE)
-
 /* What the sizes of the mm have to be. */
 struct sizes {
     struct aspen_mm sum; /* only the sizes are used */
@@ -66,9 +54,9 @@ check_fields(struct aspen_validator *v, const struct aspen_vma *vma)
     uint64_t limit = (uint64_t)1 << ASPEN_FRAME_INDEX_BITS;
     const struct aspen_mm *mm = vma->mm;
 
-    return ASPEN_EXPECT(v, !(vma->flags & ~KNOWN_FLAGS), VMA_FLAGS,
+    return ASPEN_EXPECT(v, !(vma->flags & ~ASPEN_VM_KNOWN), VMA_FLAGS,
                         ASPEN_VMA_FORMAT ": unknown flags %a",
-                        ASPEN_VMA_VALUES(vma), vma->flags & ~KNOWN_FLAGS) &&
+                        ASPEN_VMA_VALUES(vma), vma->flags & ~ASPEN_VM_KNOWN) &&
            ASPEN_EXPECT(v, !(vma->flags & ASPEN_VM_SHARED) || vma->object,
                         VMA_FLAGS, ASPEN_VMA_FORMAT ": shared, but no object",
                         ASPEN_VMA_VALUES(vma)) &&

@@ -81,7 +81,10 @@ transfer(struct transfer *t, uint64_t *done)
         aspen_frame_put(object->aspen, frame);
     }
     *done = t->offset - start;
-    return error == -ASPEN_EFBIG ? 0 : error;
+    /* The end has come nearer meanwhile, unless a pager says so. */
+    return error == -ASPEN_EFBIG && t->offset >= aspen_load(&object->size_bytes)
+               ? 0
+               : error;
 }
 
 static int

@@ -20,6 +20,10 @@
 
 #define AHEAD_FIRST 4u /* pages, for accesses in no order */
 
+/* Another task was quicker, or what was read is stale: look for the page once
+ * more. A positive number, which no pager's error can be. */
+#define LOOK_AGAIN 1
+
 static void
 lock_pages(struct aspen_object *object)
 {
@@ -149,11 +153,10 @@ enter_filled(struct aspen_object *object, uint64_t offset, uint32_t frame,
                     ? aspen_object_add_page(object, offset, 0, frame)
                     : -ASPEN_EEXIST;
     aspen_read_unlock(&object->size_lock);
-    return error;
+    return error == -ASPEN_EEXIST ? LOOK_AGAIN : error;
 }
 
-/* A page that is not there yet: 0, an error, or -ASPEN_EEXIST: another task
- * was quicker, look again. */
+/* A page that is not there yet: 0, an error, or LOOK_AGAIN. */
 static int
 make_page(struct aspen_object *object, uint64_t offset, uint32_t changes,
           uint32_t *frame)
@@ -293,7 +296,7 @@ aspen_object_get_page_ahead(struct aspen_object *object, uint64_t offset,
         error = aspen_object_find_page(object, offset, frame);
         if (error)
             error = bring_page(object, offset, ahead, frame);
-    } while (error == -ASPEN_EEXIST);
+    } while (error == LOOK_AGAIN);
     if (!error && aspen_frame_order(aspen, *frame) > 0) {
         aspen_frame_put(aspen, *frame);
         error = -ASPEN_EOPNOTSUPP;

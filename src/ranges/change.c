@@ -77,7 +77,8 @@ find_below(const struct plan *plan)
     return below && last + 1 == start ? below : NULL;
 }
 
-/* What becomes data has to be within the limit of it. */
+/* What becomes data has to be within the limit of it; as Linux nothing is asked
+ * where no more of anything could be mapped. */
 static int
 check_limit(struct plan *plan, const struct aspen_vma *vma, uint64_t flags,
             uint64_t pages)
@@ -87,10 +88,9 @@ check_limit(struct plan *plan, const struct aspen_vma *vma, uint64_t flags,
     if (!aspen_is_data(flags) || aspen_is_data(vma->flags))
         return 0;
     plan->data_pages += pages;
-    return aspen_may_expand(mm, flags, plan->data_pages) &&
-                   !aspen_may_expand(mm, vma->flags, plan->data_pages)
-               ? -ASPEN_ENOMEM
-               : 0;
+    return aspen_check_total(mm, mm->total_pages + pages)
+               ? 0
+               : aspen_check_data(mm, mm->data_pages + plan->data_pages);
 }
 
 static int

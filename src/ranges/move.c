@@ -22,6 +22,7 @@
 #include "machine/notify.h"
 #include "object/object.h"
 #include "machine/release.h"
+#include "rmap/split.h"
 #include "space/vma_hooks.h"
 
 static uint64_t
@@ -444,7 +445,7 @@ leave_anon_vma(struct aspen_vma *vma)
     aspen_anon_vma_unlink(vma);
     if (!aspen_vma_backing(vma) && !vma->special &&
         aspen_release_dontunmap_starts_afresh(vma->mm->aspen))
-        vma->pgoff = vma->start >> ASPEN_PAGE_SHIFT;
+        aspen_vma_set_offset(vma, vma->start >> ASPEN_PAGE_SHIFT);
 }
 
 /* Is the remnant what moved, and nothing else? */

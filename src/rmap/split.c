@@ -117,13 +117,9 @@ aspen_vma_add(struct aspen_vma *vma, struct aspen_tree_reserve *reserve)
     vma->mm->map_count++;
 }
 
-void
-aspen_vma_resize(struct aspen_vma *vma, uint64_t start, uint64_t end)
+static void
+put_at(struct aspen_vma *vma, uint64_t start, uint64_t end, uint64_t pgoff)
 {
-    /* Modulo 2^64, so it may grow either way. */
-    uint64_t pgoff = vma->pgoff + (start >> ASPEN_PAGE_SHIFT) -
-                     (vma->start >> ASPEN_PAGE_SHIFT);
-
     if (vma->object)
         aspen_i_mmap_change_begin(vma);
     aspen_anon_vma_links_remove(vma);
@@ -133,6 +129,21 @@ aspen_vma_resize(struct aspen_vma *vma, uint64_t start, uint64_t end)
     aspen_anon_vma_links_insert(vma);
     if (vma->object)
         aspen_i_mmap_change_end(vma);
+}
+
+void
+aspen_vma_resize(struct aspen_vma *vma, uint64_t start, uint64_t end)
+{
+    /* Modulo 2^64, so it may grow either way. */
+    put_at(vma, start, end,
+           vma->pgoff + (start >> ASPEN_PAGE_SHIFT) -
+               (vma->start >> ASPEN_PAGE_SHIFT));
+}
+
+void
+aspen_vma_set_offset(struct aspen_vma *vma, uint64_t pgoff)
+{
+    put_at(vma, vma->start, vma->end, pgoff);
 }
 
 void

@@ -15,6 +15,19 @@
 /* The access that mprotect() may give, each four bits above that itself. */
 #define ASPEN_VM_MAY (ASPEN_VM_MAYREAD | ASPEN_VM_MAYWRITE | ASPEN_VM_MAYEXEC)
 
+/* All flags that there are. */
+#define ASPEN_VM_KNOWN                                                         \
+    (ASPEN_VM_ACCESS | ASPEN_VM_SHARED | ASPEN_VM_MAYREAD |                    \
+     ASPEN_VM_MAYWRITE | ASPEN_VM_MAYEXEC | ASPEN_VM_MAYSHARE |                \
+     ASPEN_VM_GROWSDOWN | ASPEN_VM_PFNMAP | ASPEN_VM_MIXEDMAP | ASPEN_VM_IO |  \
+     ASPEN_VM_HUGETLB | ASPEN_VM_SPECIAL | ASPEN_VM_STACK | ASPEN_VM_ACCOUNT | \
+     ASPEN_VM_NORESERVE | ASPEN_VM_LOCKED | ASPEN_VM_LOCKONFAULT |             \
+     ASPEN_VM_SEALED | ASPEN_VM_DONTCOPY | ASPEN_VM_WIPEONFORK |               \
+     ASPEN_VM_SEQ_READ | ASPEN_VM_RAND_READ | ASPEN_VM_DONTEXPAND |            \
+     ASPEN_VM_DONTDUMP | ASPEN_VM_HUGEPAGE | ASPEN_VM_NOHUGEPAGE |             \
+     ASPEN_VM_MERGEABLE | ASPEN_VM_SYNC | ASPEN_VM_SOFTDIRTY | ASPEN_VM_UFFD | \
+     ASPEN_VM_BTI | ASPEN_VM_MTE | ASPEN_VM_PKEY | ASPEN_VM_CACHE)
+
 /* Is all access one that it may have? */
 static inline bool
 aspen_access_may_be(uint64_t vm_flags)

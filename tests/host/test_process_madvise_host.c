@@ -126,6 +126,11 @@ compare_all(bool remote)
     s.ranges[2].iov_base = (char *)s.ranges[2].iov_base - 1;
     s.ranges[0].iov_len = 0;
     compare(&s, 2, remote);
+    /* Ranges of nothing are none, wherever they are. */
+    s.ranges[1] = (struct iovec){(char *)s.ranges[1].iov_base + 1, 0};
+    compare(&s, 1, remote);
+    compare(&s, 2, remote);
+    s.ranges[1].iov_base = (char *)s.ranges[1].iov_base - 1;
     destroy(&s);
 }
 

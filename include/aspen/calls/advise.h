@@ -93,7 +93,8 @@ struct aspen_advise_range {
  * holds for any space.
  *
  * Context: as aspen_madvise().
- * Returns: 0 and *done: the bytes of the ranges that were advised as a whole;
+ * Returns: 0 and *done: the bytes of the ranges that were advised as a whole, 0
+ *          if there are none in any of them, whatever the advice;
  *          the first error if that is none, or -ASPEN_EINVAL (too many ranges,
  *          another advice, an unknown flag).
  */

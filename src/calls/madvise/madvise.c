@@ -204,12 +204,17 @@ aspen_process_madvise(struct aspen_mm *mm,
 {
     bool any = !(flags & ASPEN_ADVISE_REMOTE) &&
                aspen_release_advises_itself(mm->aspen);
+    uint64_t lengths = 0;
     int error = 0;
 
     *done = 0;
     if (flags & ~ASPEN_ADVISE_REMOTE || count > ASPEN_ADVISE_RANGES_MAX ||
         (!any && !is_for_others(advice)))
         return -ASPEN_EINVAL;
+    for (unsigned i = 0; i < count; i++)
+        lengths |= ranges[i].length_bytes;
+    if (!lengths) /* as Linux: nothing is looked at */
+        return 0;
     for (unsigned i = 0; i < count && !error; i++) {
         error = aspen_madvise(mm, ranges[i].address, ranges[i].length_bytes,
                               advice);

@@ -96,6 +96,9 @@ vmas_that_make_no_sense_are_refused(void **state)
     struct aspen_mm *mm = helper_new_mm(aspen);
     struct aspen_object *file =
         helper_new_object(aspen, ASPEN_OBJECT_FILE, MIB);
+    struct aspen_object *huge =
+        helper_new_object(aspen, ASPEN_OBJECT_HUGETLB, GIB);
+    static const struct aspen_special special = {.name = "[special]"};
     const uint64_t top = mm->address_limit;
     struct aspen_counters before;
     (void)state;
@@ -108,6 +111,13 @@ vmas_that_make_no_sense_are_refused(void **state)
                                                         .vm_flags = MAY_RW,
                                                         .flags = 4}),
         -ASPEN_EINVAL);
+    assert_int_equal(
+        aspen_import_vma(
+            mm, &(struct aspen_import_vma){.start = PAGE,
+                                           .end = 2 * PAGE,
+                                           .vm_flags = R | ASPEN_VM_SPECIAL,
+                                           .special = &special}),
+        -ASPEN_EINVAL); /* DONTEXPAND is missing */
     helper_assert_counts(aspen, &before);
     const struct {
         uint64_t start, end, flags;
@@ -120,6 +130,10 @@ vmas_that_make_no_sense_are_refused(void **state)
         {PAGE, PAGE, MAY_RW, NULL, 0, -ASPEN_EINVAL},
         {PAGE, 2 * PAGE, ASPEN_VM_READ | ASPEN_VM_WRITE, NULL, 0,
          -ASPEN_EINVAL}, /* MAYWRITE is missing */
+        {PAGE, 2 * PAGE, MAY_RW | ASPEN_FLAG(23), NULL, 0, -ASPEN_EINVAL},
+        {4 * MIB, 6 * MIB, MAY_RW | ASPEN_VM_HUGETLB, NULL, 0, -ASPEN_EINVAL},
+        {4 * MIB, 6 * MIB, MAY_RW | ASPEN_VM_HUGETLB, file, 0, -ASPEN_EINVAL},
+        {4 * MIB, 6 * MIB, MAY_RW, huge, 0, -ASPEN_EINVAL},
         {2 * PAGE, PAGE, MAY_RW, NULL, 0, -ASPEN_EINVAL},
         {top, top + PAGE, MAY_RW, NULL, 0, -ASPEN_EINVAL},
         {top - PAGE, top + PAGE, MAY_RW, NULL, 0, -ASPEN_EINVAL},
@@ -139,6 +153,7 @@ vmas_that_make_no_sense_are_refused(void **state)
     assert_int_equal(try_vma(mm, 0, PAGE, MAY_RW, NULL, 0), 0);
     assert_int_equal(try_vma(mm, top - PAGE, top, MAY_RW, NULL, 0), 0);
     aspen_mm_put(mm);
+    aspen_object_put(huge);
     aspen_object_put(file);
     helper_machine_destroy(aspen);
 }
@@ -483,6 +498,8 @@ pages_that_do_not_fit_are_refused(void **state)
         helper_new_object(aspen, ASPEN_OBJECT_FILE, MIB);
     struct aspen_object *device =
         helper_new_object(aspen, ASPEN_OBJECT_DEVICE, MIB);
+    struct aspen_object *huge =
+        helper_new_object(aspen, ASPEN_OBJECT_HUGETLB, GIB);
     const uint64_t shared = MAY_RW | ASPEN_VM_SHARED;
     unsigned type;
     (void)state;
@@ -491,6 +508,7 @@ pages_that_do_not_fit_are_refused(void **state)
     helper_import(mm, 2 * MIB, 1024, MAY_RW, NULL, 0);
     helper_import(mm, 8 * MIB, 512, shared, file, 0);
     helper_import(mm, 16 * MIB, 512, shared | ASPEN_VM_PFNMAP, device, 0);
+    helper_import(mm, 32 * MIB, 512, MAY_RW | ASPEN_VM_HUGETLB, huge, 0);
     struct aspen_counters before = helper_counts(aspen);
     const struct aspen_import_pages bad[] = {
         {.address = 2 * MIB + 1, .count = 1},
@@ -524,6 +542,9 @@ pages_that_do_not_fit_are_refused(void **state)
         {.address = 8 * MIB, .count = 1, .kind = ASPEN_IMPORT_ANON},
         {.address = 8 * MIB, .count = 1, .kind = ASPEN_IMPORT_ZERO},
         {.address = 8 * MIB, .count = 1, .kind = ASPEN_IMPORT_SWAP},
+        {.address = 32 * MIB, .count = 1, .kind = ASPEN_IMPORT_ANON},
+        {.address = 32 * MIB, .count = 1, .kind = ASPEN_IMPORT_OBJECT},
+        {.address = 32 * MIB, .count = 1, .kind = ASPEN_IMPORT_ZERO},
         {.address = 16 * MIB, .count = 1, .kind = ASPEN_IMPORT_OBJECT},
         {.address = 16 * MIB, .count = 1, .kind = ASPEN_IMPORT_RAW},
         {.address = 16 * MIB,
@@ -547,6 +568,7 @@ pages_that_do_not_fit_are_refused(void **state)
     aspen_mm_put(mm);
     aspen_object_put(file);
     aspen_object_put(device);
+    aspen_object_put(huge);
     helper_machine_destroy(aspen);
 }
 
@@ -598,6 +620,12 @@ an_entry_in_the_way_stops_it(void **state)
     assert_int_equal(helper_counts(aspen).swap_references, 100);
     assert_int_equal(helper_counters(mm).swap_pages, 100);
     assert_int_equal(helper_counts(aspen).frames_free, used);
+
+    pages.kind = ASPEN_IMPORT_GUARD; /* only what is there is noted */
+    pages.address = 2 * MIB;
+    pages.count = 1;
+    assert_stops_at(mm, &pages, -ASPEN_EEXIST, 0);
+    assert_int_equal(aspen_vma_at(mm, 2 * MIB)->guarded, 0);
 
     pages.kind = ASPEN_IMPORT_OBJECT;
     pages.address = 8 * MIB;

@@ -351,7 +351,7 @@ imported(void **state)
     };
 
     assert_int_equal(aspen_import_vma(s->mm, &vma), -ASPEN_EINVAL);
-    vma.vm_flags |= ASPEN_VM_SPECIAL;
+    vma.vm_flags |= ASPEN_VM_SPECIAL | ASPEN_VM_DONTEXPAND;
     assert_int_equal(aspen_import_vma(s->mm, &vma), 0);
     assert_names(s, "[vdso] ");
     assert_int_equal(aspen_fault(s->mm, AT(101), ASPEN_ACCESS_READ), 0);

@@ -6,6 +6,7 @@
 #include "printed.h"
 
 #include "internal.h"
+#include "space/vma.h"
 
 struct numbers {
     const char *label;
@@ -247,8 +248,8 @@ test_smaps_flags(void **unused)
     uint64_t all = 0;
 
     for (unsigned bit = 0; bit < 43; bit++)
-        all |= ASPEN_FLAG(bit);
-    struct aspen_object *file = object(scene, ASPEN_OBJECT_FILE, 1, 1, "f");
+        all |= ASPEN_FLAG(bit) & ASPEN_VM_KNOWN;
+    struct aspen_object *file = object(scene, ASPEN_OBJECT_HUGETLB, 1, 1, "f");
     helper_import(scene->mm, 0x400000, 1, all, file, 0);
     aspen_inspect_smaps(scene->mm, collect, scene);
     const char *line = strstr(scene->text, "VmFlags:");

@@ -143,9 +143,49 @@ a_pagers_error_passes_through(void **state)
 
     assert_int_equal(aspen_object_get_page(file, 0, &frame), -ASPEN_EHWPOISON);
     helper_assert_counts(aspen, &before);
+    /* Also what the core itself says when another task was quicker. */
+    source.error = -ASPEN_EEXIST;
+    assert_int_equal(aspen_object_get_page(file, 0, &frame), -ASPEN_EEXIST);
+    assert_int_equal(source.reads, 2);
+    helper_assert_counts(aspen, &before);
     source.error = 0;
     assert_int_equal(aspen_object_get_page(file, 0, &frame), 0);
     aspen_frame_put(aspen, frame);
+    aspen_object_put(file);
+    helper_machine_destroy(aspen);
+}
+
+/* To every call that leads to it, whichever number it is; only that there is no
+ * such page is a copy's EFAULT. */
+static void
+every_call_passes_it_through(void **state)
+{
+    struct aspen *aspen = helper_machine(256);
+    struct aspen_mm *mm = helper_new_mm(aspen);
+    struct source source = {0};
+    struct aspen_object *file = file_create(aspen, &source, 4 * PAGE);
+    static const int errors[] = {ASPEN_EPERM,  ASPEN_EEXIST, ASPEN_EACCES,
+                                 ASPEN_EAGAIN, ASPEN_EFBIG,  ASPEN_EIO};
+    uint64_t done;
+    uint32_t word, frame;
+    (void)state;
+
+    helper_map_object(mm, MIB, 4, RW | ASPEN_VM_SHARED, file, 0);
+    for (size_t i = 0; i < ASPEN_ARRAY_SIZE(errors); i++) {
+        const int error = -errors[i];
+        const int copy = error == -ASPEN_EFBIG ? -ASPEN_EFAULT : error;
+
+        source.error = error;
+        assert_int_equal(aspen_fault(mm, MIB, ASPEN_ACCESS_READ), error);
+        assert_int_equal(aspen_fault(mm, MIB, ASPEN_ACCESS_WRITE), error);
+        assert_int_equal(aspen_object_read(file, 0, &word, 4, &done), error);
+        assert_int_equal(aspen_object_write(file, 0, &word, 4, &done), error);
+        assert_int_equal(done, 0);
+        assert_int_equal(aspen_read_memory(mm, MIB, &word, 4, 0, &done), copy);
+        assert_int_equal(aspen_futex_load(mm, MIB, &word), copy);
+        assert_int_equal(aspen_pin_range(mm, MIB, PAGE, 0, &frame), copy);
+    }
+    aspen_mm_put(mm);
     aspen_object_put(file);
     helper_machine_destroy(aspen);
 }
@@ -239,6 +279,20 @@ zeroes_are_anonymous(void **state)
                                              .object = zero},
                    &address),
         -ASPEN_EINVAL);
+    /* Open for reading only nobody could write to it. */
+    assert_int_equal(
+        aspen_mmap(mm,
+                   &(struct aspen_mmap_args){
+                       .length_bytes = PAGE,
+                       .vm_flags = R | ASPEN_VM_SHARED | ASPEN_VM_MAYREAD,
+                       .object = zero,
+                   },
+                   &address),
+        0);
+    assert_int_equal(aspen_fault(mm, address, ASPEN_ACCESS_READ), 0);
+    assert_int_equal(aspen_mprotect(mm, address, PAGE, RW, ASPEN_PKEY_SAME),
+                     -ASPEN_EACCES);
+    assert_int_equal(aspen_object_writable_mappings(zero), 0);
     helper_map_object(mm, MIB, 4, RW, zero, 7);
     assert_int_equal(aspen_fault(mm, MIB, ASPEN_ACCESS_WRITE), 0);
     assert_int_equal(aspen_fault(mm, MIB + PAGE, ASPEN_ACCESS_READ), 0);
@@ -417,6 +471,7 @@ main(void)
         cmocka_unit_test(an_object_lives_while_referenced),
         cmocka_unit_test(pages_are_read_once),
         cmocka_unit_test(a_pagers_error_passes_through),
+        cmocka_unit_test(every_call_passes_it_through),
         cmocka_unit_test(kinds_differ),
         cmocka_unit_test(a_block_is_one_entry),
         cmocka_unit_test(zeroes_are_anonymous),

@@ -98,6 +98,33 @@ data(void **state)
     assert_int_equal(map(s, 400, 2, RW), 0);
 }
 
+/* Each mapping that becomes data is asked about with those before it; the limit
+ * of all counts no mapping twice. */
+static void
+data_by_mprotect(void **state)
+{
+    struct helper_space *s = *state;
+
+    assert_int_equal(map(s, 100, 8, R), 0);
+    assert_int_equal(map(s, 108, 1, R | ASPEN_VM_RAND_READ), 0);
+    assert_int_equal(map(s, 109, 7, R), 0);
+    limit(s, ASPEN_LIMIT_DATA, AT(12));
+    limit(s, ASPEN_LIMIT_AS, AT(16 + 9));
+    assert_int_equal(
+        aspen_mprotect(s->mm, AT(100), AT(16), RW, ASPEN_PKEY_SAME),
+        -ASPEN_ENOMEM);
+    limit(s, ASPEN_LIMIT_DATA, AT(16));
+    assert_int_equal(
+        aspen_mprotect(s->mm, AT(100), AT(16), RW, ASPEN_PKEY_SAME), 0);
+    /* As Linux: where nothing could be mapped, data is not asked about. */
+    assert_int_equal(aspen_mprotect(s->mm, AT(100), AT(16), R, ASPEN_PKEY_SAME),
+                     0);
+    limit(s, ASPEN_LIMIT_DATA, AT(1));
+    limit(s, ASPEN_LIMIT_AS, AT(16));
+    assert_int_equal(
+        aspen_mprotect(s->mm, AT(100), AT(16), RW, ASPEN_PKEY_SAME), 0);
+}
+
 static void
 locked(void **state)
 {
@@ -439,6 +466,7 @@ main(void)
         TEST(unknown_ones),
         TEST(all_mappings),
         TEST(data),
+        TEST(data_by_mprotect),
         TEST(locked),
         TEST(a_stack),
         TEST(a_locked_stack),
