@@ -129,7 +129,8 @@ setsid -w sh -c 'sleep 60 & other=$!
 check maker-others-live test $? -eq 0
 check maker-same same "$work/maker"
 check maker-signal test "$(value "$work/maker" signal)" -eq 9
-for kind in half advice files sealed special huge-pages limits segment no-execution; do
+for kind in half advice files sealed secret grows beyond-end special huge-pages limits \
+    segment no-execution known; do
     shadows $kind "$guest" $kind
     check $kind-guest test "$(value "$work/$kind" exit_code)" -eq 0
 done
@@ -145,6 +146,8 @@ every=5
 check map-limit-status test $? -eq 0
 check map-limit-guest test "$(value "$work/map-limit" exit_code)" -eq 0
 check half-counted grep -q '"refused, half done":1' "$work/half"
+check known-counted grep -q '"address taken for an error":1' "$work/known"
+check sealed-counted grep -q '"REMOVE of a sealed memfd":1' "$work/sealed"
 check files-socket grep -q '"mmap of a socket":1' "$work/files"
 # A session of its own, and with it a process group.
 shadows group setsid -w "$guest" group

@@ -33,6 +33,12 @@
 #ifndef MADV_POPULATE_READ
 #define MADV_POPULATE_READ 22
 #endif
+#ifndef MADV_COLLAPSE
+#define MADV_COLLAPSE 25
+#endif
+#ifndef F_SEAL_FUTURE_WRITE
+#define F_SEAL_FUTURE_WRITE 16
+#endif
 
 static int wrong;
 
@@ -169,6 +175,19 @@ refused(void *address)
 }
 
 /* Each has more than one thing wrong: which is looked at first? */
+/* Nobody can write to it: private, whatever was asked for. */
+static void
+read_zeroes(void)
+{
+    int zero = open("/dev/zero", O_RDONLY);
+    char *memory = mmap(NULL, 2 * PAGE, PROT_READ, MAP_SHARED, zero, 0);
+
+    EXPECT(memory != MAP_FAILED && memory[PAGE] == 0);
+    EXPECT(mprotect(memory, PAGE, RW) != 0 && errno == EACCES);
+    EXPECT(madvise(memory, PAGE, MADV_FREE) == 0);
+    EXPECT(munmap(memory, PAGE) == 0);
+}
+
 static void
 files(void)
 {
@@ -179,6 +198,12 @@ files(void)
            EACCES);
     EXPECT(refused(mmap(NULL, PAGE, PROT_READ, MAP_PRIVATE, ends[0], 0)) ==
            ENODEV);
+    /* Whether one may be executed, and how far its offsets go, come first. */
+    mmap(NULL, PAGE, PROT_READ | PROT_EXEC, MAP_PRIVATE, ends[0], 0);
+    EXPECT(refused(mmap(NULL, PAGE, PROT_READ, MAP_PRIVATE, ends[0],
+                        (off_t)1 << 62)) == ENODEV);
+    mmap(NULL, PAGE, PROT_READ, MAP_PRIVATE, ends[0], INT64_MIN);
+    mmap(NULL, PAGE, PROT_READ, MAP_PRIVATE, ends[0], -(off_t)PAGE);
     EXPECT(refused(mmap(NULL, PAGE, RW, MAP_SHARED, folder, 0)) == EACCES);
     EXPECT(refused(mmap(NULL, PAGE, PROT_READ, MAP_SHARED, folder, 0)) ==
            ENODEV);
@@ -194,6 +219,9 @@ files(void)
         mmap(NULL, PAGE, PROT_READ, MAP_SHARED | MAP_SYNC, written, 0);
         mmap(NULL, PAGE, PROT_READ, MAP_PRIVATE | MAP_SYNC, written, 0);
     }
+    written = open(".", O_TMPFILE | O_WRONLY, 0600);
+    mmap(NULL, PAGE, PROT_READ, MAP_SHARED_VALIDATE | MAP_SYNC, written, 0);
+    read_zeroes();
 }
 
 static void
@@ -209,6 +237,77 @@ sealed(void)
     if (read != MAP_FAILED) /* older kernels refuse */
         EXPECT(mprotect(read, PAGE, RW) != 0 && errno == EACCES);
     EXPECT(mmap(NULL, PAGE, RW, MAP_PRIVATE, file, 0) != MAP_FAILED);
+    if (read != MAP_FAILED)
+        remap_file_pages(read, PAGE, 0, 0, 0);
+
+    /* What is mapped already may be written, but gets no holes. */
+    file = memfd_create("sealed later", MFD_ALLOW_SEALING);
+    EXPECT(ftruncate(file, PAGE) == 0);
+    read = mmap(NULL, PAGE, RW, MAP_SHARED, file, 0);
+    EXPECT(fcntl(file, F_ADD_SEALS, F_SEAL_FUTURE_WRITE) == 0);
+    EXPECT(madvise(read, PAGE, MADV_REMOVE) != 0 && errno == EPERM);
+}
+
+/* Mapped as locked, and no call locks it. */
+static void
+secret(void)
+{
+    int file = (int)syscall(SYS_memfd_secret, 0);
+    char *memory;
+
+    if (file < 0)
+        return;
+    EXPECT(ftruncate(file, 2 * PAGE) == 0);
+    memory = mmap(NULL, 2 * PAGE, RW, MAP_SHARED, file, 0);
+    if (memory == MAP_FAILED)
+        return;
+    memory[0] = 1;
+    mlock(memory, PAGE);
+    munlock(memory, PAGE);
+    EXPECT(munmap(memory, PAGE) == 0);
+}
+
+/* Memory beside the stack that grows as one; calls name where it has grown. */
+static void
+grows(void)
+{
+    char *room =
+        mmap(NULL, 1024 * PAGE, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    char *memory = room + 1000 * PAGE;
+
+    EXPECT(munmap(room, 1024 * PAGE) == 0);
+    EXPECT(mmap(memory, 2 * PAGE, RW,
+                MAP_PRIVATE | MAP_ANONYMOUS | MAP_GROWSDOWN | MAP_FIXED, -1,
+                0) == memory);
+    *(volatile char *)(memory - 9 * PAGE) = 1;
+    EXPECT(mprotect(memory - 5 * PAGE, PAGE, PROT_READ) == 0);
+    *(volatile char *)(memory - 20 * PAGE) = 1;
+    EXPECT(munmap(memory - 19 * PAGE, PAGE) == 0);
+    if (fork() == 0) {
+        *(volatile char *)(memory - 30 * PAGE) = 1;
+        _exit(mlock(memory - 30 * PAGE, PAGE) != 0);
+    }
+    EXPECT(wait(NULL) > 0);
+}
+
+/* Pages that there are not, until the file has grown again. */
+static void
+beyond_end(void)
+{
+    int file = memfd_create("short", 0);
+    char *memory;
+
+    EXPECT(ftruncate(file, 4 * PAGE) == 0);
+    memory = mmap(NULL, 4 * PAGE, RW, MAP_SHARED, file, 0);
+    EXPECT(madvise(memory, 4 * PAGE, MADV_POPULATE_READ) == 0);
+    EXPECT(ftruncate(file, 2 * PAGE) == 0);
+    EXPECT(madvise(memory, 4 * PAGE, MADV_POPULATE_READ) != 0);
+    EXPECT(errno == EFAULT);
+    EXPECT(mlock(memory, 2 * PAGE) == 0);
+    EXPECT(mlock(memory, 4 * PAGE) != 0 && errno == ENOMEM);
+    EXPECT(ftruncate(file, 4 * PAGE) == 0);
+    EXPECT(madvise(memory, 4 * PAGE, MADV_POPULATE_READ) == 0);
+    EXPECT(mlock(memory, 4 * PAGE) == 0);
 }
 
 /* Special mappings have pages, too, and so has nothing high up. */
@@ -354,6 +453,24 @@ map_limit(void)
     EXPECT(errno == ENOMEM);
 }
 
+/* What docs/use/semantics.md lists, and a program can do by one call. */
+static void
+known(void)
+{
+    const unsigned long size = 2ul << 20;
+    char *memory = map(1);
+    char *room = mmap(NULL, 2 * size, RW, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    char *huge = (char *)(((uintptr_t)room + size - 1) & ~(size - 1));
+
+    memset(huge, 1, size);
+    madvise(huge, size, MADV_COLLAPSE);
+    mmap((void *)-1ul, PAGE, RW, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1,
+         0);
+    if (syscall(SYS_pkey_free, 0) == 0)
+        EXPECT(syscall(SYS_pkey_alloc, 0, 0) == 0);
+    EXPECT(munmap(memory, PAGE) == 0);
+}
+
 /* ---- Which -------------------------------------------------------------- */
 
 static const struct {
@@ -366,6 +483,9 @@ static const struct {
     {"first-thread", first_thread},
     {"files", files},
     {"sealed", sealed},
+    {"secret", secret},
+    {"grows", grows},
+    {"beyond-end", beyond_end},
     {"special", special},
     {"limits", limits},
     {"huge-pages", huge_pages},
@@ -375,6 +495,7 @@ static const struct {
     {"map-limit", map_limit},
     {"segment", segment},
     {"no-execution", no_execution},
+    {"known", known},
 };
 
 int

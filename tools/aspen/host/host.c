@@ -333,12 +333,41 @@ host_file_placement(int file)
     }
 }
 
+static bool
+pipes_execute(void)
+{
+    int ends[2];
+    void *mapped;
+    bool refused;
+
+    if (pipe2(ends, O_CLOEXEC))
+        return true;
+    mapped = mmap(NULL, PAGE, PROT_EXEC, MAP_PRIVATE, ends[0], 0);
+    refused = mapped == MAP_FAILED && errno == EPERM;
+    close(ends[0]);
+    close(ends[1]);
+    return !refused;
+}
+
 bool
 host_file_executes(int file)
 {
     struct statvfs fs;
+    struct statfs kind;
 
-    return fstatvfs(file, &fs) || !(fs.f_flag & ST_NOEXEC);
+    if (fstatfs(file, &kind))
+        return true;
+    /* File systems of the kernel's own, which do not say. */
+    switch ((uint64_t)kind.f_type) {
+    case 0x50495045: /* pipefs */
+        return pipes_execute();
+    case 0x9fa0:     /* proc */
+    case 0x62656572: /* sysfs */
+    case 0x63677270: /* cgroup2 */
+        return false;
+    default:
+        return fstatvfs(file, &fs) || !(fs.f_flag & ST_NOEXEC);
+    }
 }
 
 bool

@@ -126,7 +126,8 @@ static int
 check_type(const struct linux_space *space, uint64_t prot, uint64_t flags,
            const struct linux_file *file)
 {
-    uint64_t known = MAP_VALIDATED & ~space->unknown_flags;
+    uint64_t known = (MAP_VALIDATED & ~space->unknown_flags) |
+                     (file->refuses_sync ? MAP_SYNC : 0);
     uint64_t type = flags & MAP_TYPE;
 
     if (type == MAP_SHARED_VALIDATE && flags & MAP_ANONYMOUS)
@@ -181,6 +182,16 @@ find_file(const struct linux_space *space, int descriptor,
     return space->find_file(space->context, descriptor, file);
 }
 
+/* Files end before 2^63; for what cannot be mapped at all any offset will do
+ * that does not wrap. */
+static uint64_t
+offset_of(const struct linux_file *file, uint64_t length, uint64_t offset)
+{
+    uint64_t bytes = (length + PAGE_BYTES - 1) & ~(PAGE_BYTES - 1);
+
+    return file->unmappable && offset <= UINT64_MAX - bytes ? 0 : offset;
+}
+
 static bool
 call_mmap(const struct linux_space *space, const uint64_t *a, int64_t *answer)
 {
@@ -211,7 +222,7 @@ call_mmap(const struct linux_space *space, const uint64_t *a, int64_t *answer)
                     (anonymous ? 0 : may_flags(flags, &file)),
         .flags = place_of(prot, flags & ~space->unknown_flags),
         .object = file.object,
-        .offset_bytes = anonymous ? 0 : a[5],
+        .offset_bytes = anonymous ? 0 : offset_of(&file, a[1], a[5]),
     };
     error = check_type(space, prot, flags, &file);
     if (!error && !anonymous)

@@ -13,6 +13,7 @@
 #include "host/host.h"
 #include "shadow/session.h"
 
+#include <aspen/calls/advise.h>
 #include <aspen/import.h>
 #include <aspen/calls/mlock.h>
 #include <errno.h>
@@ -71,6 +72,48 @@ is_near_stack(const struct shadow_space *space, const struct guest_call *call)
             start + call->call.arguments[1] + room > space->stack_end);
 }
 
+/* It fails where a page cannot be had. */
+static bool
+needs_pages(const struct linux_call *call)
+{
+    const uint64_t advice = call->arguments[2];
+
+    return call->number == SYS_mlock || call->number == SYS_mlock2 ||
+           (call->number == SYS_madvise &&
+            (advice == MADV_POPULATE_READ || advice == MADV_POPULATE_WRITE));
+}
+
+static bool
+is_lock(const struct linux_call *call)
+{
+    return call->number == SYS_mlock || call->number == SYS_mlock2 ||
+           call->number == SYS_munlock;
+}
+
+/* Aspen knows neither which segments are removed nor which seals a file has: a
+ * segment that was removed is mapped again only as long as it is mapped
+ * somewhere, be it in a process that nobody follows. */
+static const char *
+strange_memory(pid_t tid, const struct linux_call *call, bool secret)
+{
+    const uint64_t *a = call->arguments;
+
+    if (call->number == SYS_remap_file_pages) {
+        if (shadow_files_is_segment(tid, a[0]))
+            return "remap_file_pages of a segment";
+        return shadow_files_are_sealed(tid, a[0], a[1])
+                   ? "remap_file_pages of a sealed memfd"
+                   : NULL;
+    }
+    if (call->number == SYS_madvise)
+        return a[2] == MADV_REMOVE && shadow_files_are_sealed(tid, a[0], a[1])
+                   ? "REMOVE of a sealed memfd"
+                   : NULL;
+    return secret && is_lock(call) && shadow_files_are_secret(tid, a[0], a[1])
+               ? "lock of secret memory"
+               : NULL;
+}
+
 void
 shadow_call_enter(struct shadow_session *session, struct guest_task *task)
 {
@@ -80,10 +123,15 @@ shadow_call_enter(struct shadow_session *session, struct guest_task *task)
     if (is_file_mmap(call))
         shadow_files_look(task->tid, (int)call->call.arguments[4],
                           shadow_open_of(task));
-    if (call->call.number == SYS_remap_file_pages)
-        ((struct shadow_task *)task)->segment =
-            shadow_files_is_segment(task->tid, call->call.arguments[0]);
-    if (call->kind == SHADOW_MODELLED && is_near_stack(space, call))
+    ((struct shadow_task *)task)->strange =
+        strange_memory(task->tid, &call->call, session->has_secrets);
+    if (needs_pages(&call->call))
+        shadow_files_note_sizes(session, task->tid, call->call.arguments[0],
+                                call->call.arguments[1]);
+    space->grows |= call->call.number == SYS_mmap &&
+                    call->call.arguments[3] & MAP_GROWSDOWN;
+    if (call->kind == SHADOW_MODELLED &&
+        (space->grows || is_near_stack(space, call)))
         (void)shadow_compare_stacks(session, space, task->tid);
 }
 
@@ -318,6 +366,44 @@ settle_own_key(struct guest_task *task, int64_t answer)
     return aspen_import_pkeys(space->mm, &pkeys) == 0;
 }
 
+/* The kernel frees key 0, and gives it to whoever allocates one next: then ours
+ * has given another, which goes again. */
+static const char *
+settle_key_0(struct guest_task *task, int64_t answer)
+{
+    const struct guest_call *call = &task->call;
+    struct aspen_mm *mm = shadow_space_of(task->space)->mm;
+
+    if (call->answer != 0)
+        return NULL;
+    if (call->call.number == SYS_pkey_free && call->call.arguments[0] == 0)
+        return "key 0 freed";
+    return call->call.number == SYS_pkey_alloc && answer > 0 &&
+                   aspen_pkey_free(mm, (int)answer) == 0
+               ? "key 0 freed"
+               : NULL;
+}
+
+/* Answers that differ by themselves, and leave the same mappings. */
+static const char *
+known_answer(struct guest_task *task, int64_t answer)
+{
+    const uint64_t last_page = UINT64_MAX - 4095;
+    const struct guest_call *call = &task->call;
+    const uint64_t *a = call->call.arguments;
+
+    if (call->call.number == SYS_madvise && answer == -EINVAL) {
+        if (a[2] == ASPEN_MADV_COLLAPSE)
+            return "no huge page by COLLAPSE";
+        if (a[2] == ASPEN_MADV_HWPOISON || a[2] == ASPEN_MADV_SOFT_OFFLINE)
+            return "frames do not go bad";
+    }
+    if (call->call.number == SYS_mmap && a[3] & MAP_FIXED && a[0] > last_page &&
+        linux_is_error(answer))
+        return "address taken for an error";
+    return settle_key_0(task, answer);
+}
+
 /*
  * The kernel has more mappings, which ours has joined, and so it has reached
  * the limit first.
@@ -416,6 +502,11 @@ compare_answer(struct shadow_session *session, struct guest_task *task,
         tally_add(&session->deviations, "own key of a refused call", 1);
         return 0;
     }
+    const char *known = known_answer(task, answer);
+    if (known) {
+        tally_add(&session->deviations, known, 1);
+        return 0;
+    }
     return tell_answer(session, task, answer);
 }
 
@@ -436,13 +527,10 @@ is_denied(const struct guest_task *task)
            call->call.arguments[2] & PROT_EXEC;
 }
 
-/* A segment that was removed is mapped again only as long as it is mapped
- * somewhere, be it in a process that nobody follows. */
-static bool
-is_of_segment(const struct guest_task *task)
+static const char *
+strange_of(const struct guest_task *task)
 {
-    return task->call.call.number == SYS_remap_file_pages &&
-           ((const struct shadow_task *)task)->segment;
+    return ((const struct shadow_task *)task)->strange;
 }
 
 static int
@@ -451,17 +539,17 @@ leave_unmodelled(struct shadow_session *session, struct guest_task *task)
     const struct guest_call *call = &task->call;
     const struct shadow_open *open = shadow_open_of(task);
     const char *name = call->name;
-    bool segment = is_of_segment(task);
+    const char *strange = strange_of(task);
 
-    if (segment)
-        name = "remap_file_pages of a segment";
+    if (strange)
+        name = strange;
     else if (is_denied(task))
         name = "refused by MDWE";
     else if (is_file_mmap(call) && open->unmodelled)
         name = open->unmodelled;
     tally_add(&session->unmodelled, name, 1);
     /* What was there may be gone, though the call was refused. */
-    return linux_is_error(call->answer) && !segment && !is_denied(task)
+    return linux_is_error(call->answer) && !strange && !is_denied(task)
                ? 0
                : shadow_space_again(session, task);
 }
@@ -479,7 +567,7 @@ leave_modelled(struct shadow_session *session, struct guest_task *task)
     if (call->call.number == SYS_mlock || call->call.number == SYS_mlock2 ||
         call->call.number == SYS_mlockall)
         shadow_space_privileges(space, task->tid);
-    if (is_denied(task) || is_of_segment(task))
+    if (is_denied(task) || strange_of(task))
         return leave_unmodelled(session, task);
     if (is_refused_whole(call))
         before = aspen_hash_mm(space->mm, ASPEN_HASH_SEMANTIC);
@@ -505,6 +593,9 @@ leave_other(struct shadow_session *session, struct guest_task *task)
     case SHADOW_RING:
         space->has_ring = true;
         tally_add(&session->not_followed, "io_uring", 1);
+        break;
+    case SHADOW_SECRET:
+        session->has_secrets = true;
         break;
     case SHADOW_PTRACE:
         tally_add(&session->not_followed, "ptrace", 1);

@@ -29,6 +29,7 @@
 #define HUGETLBFS 0x958458f6u
 #define PROCFS    0x9fa0u
 #define SYSFS     0x62656572u
+#define SECRETMEM 0x5345434du
 
 struct name {
     uint64_t device;
@@ -143,6 +144,8 @@ unmodelled_kind(int file, const struct stat *status, struct statfs *fs)
     case PROCFS:
     case SYSFS:
         return "mmap of /proc or /sys";
+    case SECRETMEM:
+        return "mmap of secret memory";
     default:
         return S_ISREG(status->st_mode) ? NULL : "mmap of a device";
     }
@@ -236,6 +239,86 @@ shadow_files_is_segment(pid_t tid, uint64_t address)
     return is;
 }
 
+/* `path` leads to the file; true: that is enough. */
+typedef bool visit_area(void *context, const struct area *area,
+                        const char *path);
+
+/* Mappings of files in the range, until one is enough. */
+static bool
+any_area(pid_t tid, uint64_t address, uint64_t bytes, visit_area *visit,
+         void *context)
+{
+    struct areas areas = {0};
+    struct tool_error error;
+    char path[96];
+    bool found = false;
+
+    if (areas_of_host(&areas, AREAS_MAPS, tid, &error) != 0)
+        areas.count = 0;
+    for (size_t i = 0; i < areas.count && !found; i++) {
+        const struct area *area = &areas.list[i];
+        if (area->end <= address || area->start >= address + bytes ||
+            (area->device == 0 && area->inode == 0))
+            continue;
+        snprintf(path, sizeof(path), "/proc/%d/map_files/%" PRIx64 "-%" PRIx64,
+                 (int)tid, area->start, area->end);
+        found = visit(context, area, path);
+    }
+    areas_free(&areas);
+    return found;
+}
+
+static bool
+is_sealed(void *context, const struct area *area, const char *path)
+{
+    (void)context;
+    (void)area;
+    return host_file_is_sealed(path);
+}
+
+static bool
+is_secret(void *context, const struct area *area, const char *path)
+{
+    struct statfs fs;
+    (void)context;
+    (void)area;
+
+    return statfs(path, &fs) == 0 && fs.f_type == SECRETMEM;
+}
+
+bool
+shadow_files_are_sealed(pid_t tid, uint64_t address, uint64_t bytes)
+{
+    return any_area(tid, address, bytes, is_sealed, NULL);
+}
+
+bool
+shadow_files_are_secret(pid_t tid, uint64_t address, uint64_t bytes)
+{
+    return any_area(tid, address, bytes, is_secret, NULL);
+}
+
+static bool
+note_size(void *context, const struct area *area, const char *path)
+{
+    const struct name mapped = {area->device, area->inode};
+    const struct file *known = find_mapped(context, &mapped);
+    struct stat status;
+
+    /* What cannot have another size stays as it is. */
+    if (known && stat(path, &status) == 0 && S_ISREG(status.st_mode) &&
+        aspen_object_size(known->object) != (uint64_t)status.st_size)
+        (void)!aspen_object_resize(known->object, (uint64_t)status.st_size);
+    return false;
+}
+
+void
+shadow_files_note_sizes(struct shadow_session *session, pid_t tid,
+                        uint64_t address, uint64_t bytes)
+{
+    (void)any_area(tid, address, bytes, note_size, session->files);
+}
+
 struct aspen_object *
 shadow_files_object(struct shadow_session *session, pid_t tid,
                     const struct shadow_open *open, int64_t address)
@@ -282,9 +365,8 @@ placement_of(pid_t tid, const struct smaps_area *area)
     return placement;
 }
 
-/* Private /dev/zero; shared, it is an object that the kernel has made. */
-static bool
-is_zeroes(const struct smaps_area *area)
+bool
+shadow_files_is_zeroes(const struct smaps_area *area)
 {
     return strcmp(area->path, "/dev/zero") == 0;
 }
@@ -305,6 +387,6 @@ shadow_files_mapped(struct shadow_session *session, pid_t tid,
     else if (flags & ASPEN_VM_PFNMAP)
         kind = ASPEN_OBJECT_DEVICE;
     return add_file(session, &mapped, &none, kind,
-                    is_zeroes(area) ? ASPEN_OBJECT_ZEROES : 0,
+                    shadow_files_is_zeroes(area) ? ASPEN_OBJECT_ZEROES : 0,
                     placement_of(tid, area));
 }

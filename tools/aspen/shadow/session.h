@@ -63,6 +63,7 @@ enum shadow_kind {
     SHADOW_UNMODELLED,           /* it changes mappings, and Aspen lacks it */
     SHADOW_MDWE,                 /* it may refuse execution from now on */
     SHADOW_RING,                 /* io_uring: calls that nobody sees */
+    SHADOW_SECRET,               /* memfd_secret: locked as nothing else */
     SHADOW_PTRACE,               /* cannot work as natively: we trace it */
     SHADOW_PERSONALITY,          /* may let PROT_READ mean PROT_EXEC, too */
 };
@@ -89,6 +90,7 @@ struct shadow_space {
     struct aspen_mm *mm;   /* each user of the space is one of it */
     bool denies_execution; /* it has set PR_SET_MDWE */
     bool has_ring;         /* of io_uring, by which advice comes unseen */
+    bool grows;            /* more of it than the stack */
     unsigned lock_future;  /* ASPEN_MCL_*: survives a new import */
     uint64_t stack_end;
     uint64_t calls;
@@ -107,7 +109,8 @@ struct shadow_process {
 struct shadow_task {
     struct guest_task guest;
     struct shadow_open open; /* of the call, mmap of a file */
-    bool segment;            /* the call is about memory of System V */
+    const char *strange;     /* what the call is counted by, where it is about
+                                memory that Aspen does not know; or NULL */
 };
 
 struct shadow_session {
@@ -128,6 +131,7 @@ struct shadow_session {
     uint64_t map_count_max;    /* mappings that a space may have */
     bool kernel_known;         /* else what differs may be the release's */
     uint64_t calls_wanted;     /* enough after so many calls; 0: never */
+    bool has_secrets;          /* somebody called memfd_secret() */
     unsigned told;             /* differences that were printed */
     char elsewhere[256];
     struct tool_error *error; /* the guest's */
@@ -180,8 +184,23 @@ struct aspen_object *shadow_files_object(struct shadow_session *session,
 /* Is there a segment of System V's at the address? */
 bool shadow_files_is_segment(pid_t tid, uint64_t address);
 
-/* The object of an area of maps. */
+/* Does any mapping there show a memfd that is sealed against writing, or memory
+ * of memfd_secret()? */
+bool shadow_files_are_sealed(pid_t tid, uint64_t address, uint64_t bytes);
+bool shadow_files_are_secret(pid_t tid, uint64_t address, uint64_t bytes);
+
+/* Files that are mapped there get the size that they have now: for calls that
+ * fault pages in, and say so when there are none. All others do not look. */
+void shadow_files_note_sizes(struct shadow_session *session, pid_t tid,
+                             uint64_t address, uint64_t bytes);
+
 struct smaps_area;
+
+/* Private /dev/zero; shared, it is an object that the kernel has made, but for
+ * who has opened it for reading only. */
+bool shadow_files_is_zeroes(const struct smaps_area *area);
+
+/* The object of an area of maps. */
 struct aspen_object *shadow_files_mapped(struct shadow_session *session,
                                          pid_t tid,
                                          const struct smaps_area *area,

@@ -71,6 +71,9 @@ import_area(struct shadow_session *session, struct aspen_mm *mm, pid_t tid,
         vma.object = shadow_files_mapped(session, tid, area, vma.vm_flags);
         if (!vma.object)
             return tool_fail(session->error, "no memory");
+        /* Open for reading only it is private, whatever was asked for. */
+        if (shadow_files_is_zeroes(area))
+            vma.vm_flags &= ~(uint64_t)ASPEN_VM_SHARED;
     }
     if (area->anonymous_kb > 0 && !(vma.vm_flags & ASPEN_VM_SHARED))
         vma.flags = ASPEN_IMPORT_HAS_ANON_VMA;
@@ -195,6 +198,7 @@ shadow_space_fork(struct guest *guest, struct guest_space *child,
 
     space->denies_execution = from->denies_execution;
     space->has_ring = from->has_ring;
+    space->grows = from->grows;
     space->stack_end = from->stack_end;
     space->calls = from->calls;
     space->changed.all = true;

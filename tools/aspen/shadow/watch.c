@@ -57,6 +57,7 @@ static const struct guest_rule rules[] = {
      {PR_SET_THP_DISABLE, 67 /* MEMORY_MERGE */}},
     {SYS_prctl, SHADOW_MDWE, "prctl", 0, {65 /* MDWE */}},
     GUEST_RULE(SYS_io_uring_setup, SHADOW_RING, "io_uring_setup"),
+    GUEST_RULE(SYS_memfd_secret, SHADOW_SECRET, "memfd_secret"),
     GUEST_RULE(SYS_ptrace, SHADOW_PTRACE, "ptrace"),
     {SYS_personality,
      SHADOW_PERSONALITY,
