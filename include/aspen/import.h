@@ -45,13 +45,14 @@ struct aspen_import_vma {
  * Owns:    takes one reference on the object, and opens it.
  * Context: may sleep. Takes the mmap lock for writing.
  * Returns: 0, or -ASPEN_EINVAL (not page aligned, empty, beyond the address
- *          limit, SHARED without an object or of ASPEN_OBJECT_ZEROES, HUGETLB
- *          without an object of huge pages or such an object without HUGETLB,
- *          a key that the machine has not, a cache mode that aspen_mmap() would
- *          refuse, WRITE without MAYWRITE, which fork could not protect, an
- *          offset that would wrap, an unknown flag, of the mapping as well, a
- *          name that aspen_name_anon() would refuse, `special` without SPECIAL
- *          and DONTEXPAND or with an object, the space is not LIVE),
+ *          limit, an object of another machine, SHARED without an object or of
+ *          ASPEN_OBJECT_ZEROES, HUGETLB without an object of huge pages or such
+ *          an object without HUGETLB, a key that the machine has not, a cache
+ *          mode that aspen_mmap() would refuse, WRITE without MAYWRITE, which
+ *          fork could not protect, an offset that would wrap, an unknown flag,
+ *          of the mapping as well, a name that aspen_name_anon() would refuse,
+ *          `special` without SPECIAL and DONTEXPAND or with an object, the
+ *          space is not LIVE),
  *          -ASPEN_EEXIST (overlaps), -ASPEN_ENOMEM (no memory, charge
  *          refused, more VMAs than mmap would make), -ASPEN_EPERM (SHARED and
  *          MAYWRITE where aspen_object_deny_writable() stands against it), any

@@ -71,7 +71,8 @@ vma_valid(const struct aspen_mm *mm, const struct aspen_import_vma *args)
         return false;
     if (!args->object)
         return true;
-    if (args->name && !args->object->anonymous)
+    if (args->object->aspen != mm->aspen ||
+        (args->name && !args->object->anonymous))
         return false;
     return aspen_is_aligned(args->offset_bytes, ASPEN_PAGE_SIZE) &&
            args->offset_bytes < UINT64_MAX - (args->end - args->start);

@@ -72,10 +72,13 @@ mapping_init(struct mapping *mapping, struct aspen_mm *mm,
 
 /* What no order of Linux's says anything about: the embedder's mistakes. */
 static int
-check_known(const struct aspen_mmap_args *args)
+check_known(const struct aspen_mm *mm, const struct aspen_mmap_args *args)
 {
+    const struct aspen_object *object = args->object;
+
     if (args->vm_flags & ~KNOWN_FLAGS || args->flags & ~ASPEN_MAP_FLAGS ||
-        (args->object && args->object->kind == ASPEN_OBJECT_HUGETLB))
+        (object &&
+         (object->kind == ASPEN_OBJECT_HUGETLB || object->aspen != mm->aspen)))
         return -ASPEN_EINVAL;
     return 0;
 }
@@ -498,7 +501,7 @@ int
 aspen_mmap(struct aspen_mm *mm, const struct aspen_mmap_args *args,
            uint64_t *address)
 {
-    int error = check_known(args);
+    int error = check_known(mm, args);
 
     return error ? error : aspen_map(mm, args, NULL, address);
 }

@@ -9,6 +9,9 @@
 
 #include "object/object.h"
 
+/* What nobody can write to, Linux does not call shared. */
+#define WRITABLE (ASPEN_VM_SHARED | ASPEN_VM_MAYWRITE)
+
 struct msync {
     struct aspen_mm *mm;
     uint64_t at; /* all before it is done */
@@ -30,7 +33,7 @@ pass_vma(struct msync *m, const struct aspen_vma *vma)
     if (m->flags & ASPEN_MS_INVALIDATE && vma->flags & ASPEN_VM_LOCKED)
         return -ASPEN_EBUSY;
     if (m->flags & ASPEN_MS_SYNC && vma->object &&
-        vma->flags & ASPEN_VM_SHARED) {
+        (vma->flags & WRITABLE) == WRITABLE) {
         aspen_object_get(vma->object);
         m->object = vma->object;
         m->offset_bytes = aspen_vma_offset(vma, m->at) << ASPEN_PAGE_SHIFT;
@@ -61,12 +64,21 @@ pass_vmas(struct msync *m)
     return 0;
 }
 
+/* As Linux, where drivers have no fsync: what has no cache cannot be synced. */
+static int
+sync_object(const struct msync *m)
+{
+    return m->object->kind == ASPEN_OBJECT_DEVICE
+               ? -ASPEN_EINVAL
+               : aspen_object_sync(m->object, m->offset_bytes, m->length_bytes);
+}
+
 static int
 write_object(struct msync *m)
 {
     if (!m->object)
         return 0;
-    int error = aspen_object_sync(m->object, m->offset_bytes, m->length_bytes);
+    int error = sync_object(m);
     aspen_object_put(m->object);
     m->object = NULL;
     return error ? error : aspen_poll_fatal(m->mm->aspen);

@@ -51,8 +51,8 @@ struct aspen_mmap_args {
  * Context: may sleep. Takes the mmap lock for writing; no lock while pages are
  *          faulted in.
  * Returns: 0 and *address, or, in the order of Linux,
- *          -ASPEN_EINVAL  unknown flag, an object of huge pages, offset not
- *                         page-aligned, zero length
+ *          -ASPEN_EINVAL  unknown flag, an object of huge pages or of another
+ *                         machine, offset not page-aligned, zero length
  *          -ASPEN_EINTR   a fatal signal is pending
  *          -ASPEN_EINVAL  space not LIVE
  *          -ASPEN_ENOMEM  map count; beyond user space, or no gap

@@ -318,6 +318,31 @@ zeroes_are_anonymous(void **state)
     helper_machine_destroy(aspen);
 }
 
+/* It is refused before anybody looks for its pages in the wrong machine. */
+static void
+another_machines_object_is_refused(void **state)
+{
+    struct aspen *aspen = helper_machine(256);
+    struct aspen *other = helper_machine(256);
+    struct aspen_mm *mm = helper_new_mm(aspen);
+    struct aspen_object *object =
+        helper_new_object(other, ASPEN_OBJECT_SHMEM, 4 * PAGE);
+    struct aspen_mmap_args map = {
+        .length_bytes = PAGE, .vm_flags = R, .object = object};
+    struct aspen_import_vma import = {
+        .start = MIB, .end = MIB + PAGE, .vm_flags = MAY_RW, .object = object};
+    uint64_t address;
+    (void)state;
+
+    assert_int_equal(aspen_mmap(mm, &map, &address), -ASPEN_EINVAL);
+    assert_int_equal(aspen_import_vma(mm, &import), -ASPEN_EINVAL);
+    assert_int_equal(object->references, 1);
+    aspen_mm_put(mm);
+    aspen_object_put(object);
+    helper_machine_destroy(other);
+    helper_machine_destroy(aspen);
+}
+
 /* ---- i_mmap ------------------------------------------------------------ */
 
 static void
@@ -475,6 +500,7 @@ main(void)
         cmocka_unit_test(kinds_differ),
         cmocka_unit_test(a_block_is_one_entry),
         cmocka_unit_test(zeroes_are_anonymous),
+        cmocka_unit_test(another_machines_object_is_refused),
         cmocka_unit_test(mappings_are_linked_in_order),
         cmocka_unit_test(each_step_can_fail),
         cmocka_unit_test(racers_get_the_same_page),

@@ -404,6 +404,27 @@ test_msync(void **state)
                      0);
 }
 
+/* A driver has nothing that it could write back, and says so to who could have
+ * written something. */
+static void
+test_msync_device(void **state)
+{
+    struct scene *s = *state;
+    const uint64_t shared = R | ASPEN_VM_SHARED;
+    struct aspen_object *device =
+        helper_new_object(s->helper.aspen, ASPEN_OBJECT_DEVICE, AT(4));
+
+    helper_map_object(s->mm, AT(600), 1, shared, device, 0);
+    helper_map_object(s->mm, AT(601), 1, shared | ASPEN_VM_MAYREAD, device, 1);
+    helper_map_object(s->mm, AT(602), 1, RW, device, 2);
+    assert_int_equal(aspen_msync(s->mm, AT(600), AT(3), ASPEN_MS_SYNC),
+                     -ASPEN_EINVAL);
+    assert_int_equal(aspen_msync(s->mm, AT(600), AT(3), ASPEN_MS_ASYNC), 0);
+    assert_int_equal(aspen_msync(s->mm, AT(601), AT(2), ASPEN_MS_SYNC), 0);
+    helper_unmap(s->mm, AT(600), 3);
+    aspen_object_put(device);
+}
+
 /* ---- Bytes ------------------------------------------------------------- */
 
 static void
@@ -555,6 +576,7 @@ main(void)
         TEST(test_readahead_as_advised),
         TEST(test_cached_neighbours_are_mapped),
         TEST(test_msync),
+        TEST(test_msync_device),
         TEST(test_bytes),
         cmocka_unit_test(test_every_hook_fails),
     };
