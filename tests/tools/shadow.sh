@@ -171,6 +171,14 @@ check first-thread-goes-on test "$(wc -l <"$work/progress")" -gt "$before"
 kill $worker
 wait $worker 2>/dev/null
 
+"$guest" grows-later &
+worker=$!
+sleep 0.5
+"$ASPEN" shadow --pid $worker --calls 20 --every 50 --json >"$work/later" 2>&1
+check grows-later-status test $? -eq 0
+kill $worker
+wait $worker 2>/dev/null
+
 if command -v python3 >/dev/null; then
     python3 -c '
 import mmap, os, threading, time

@@ -268,8 +268,8 @@ secret(void)
 }
 
 /* Memory beside the stack that grows as one; calls name where it has grown. */
-static void
-grows(void)
+static char *
+map_growing(void)
 {
     char *room =
         mmap(NULL, 1024 * PAGE, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
@@ -279,6 +279,14 @@ grows(void)
     EXPECT(mmap(memory, 2 * PAGE, RW,
                 MAP_PRIVATE | MAP_ANONYMOUS | MAP_GROWSDOWN | MAP_FIXED, -1,
                 0) == memory);
+    return memory;
+}
+
+static void
+grows(void)
+{
+    char *memory = map_growing();
+
     *(volatile char *)(memory - 9 * PAGE) = 1;
     EXPECT(mprotect(memory - 5 * PAGE, PAGE, PROT_READ) == 0);
     *(volatile char *)(memory - 20 * PAGE) = 1;
@@ -288,6 +296,19 @@ grows(void)
         _exit(mlock(memory - 30 * PAGE, PAGE) != 0);
     }
     EXPECT(wait(NULL) > 0);
+}
+
+/* The same in a program that is followed when it has run for a while. */
+static void
+grows_later(void)
+{
+    char *memory = map_growing();
+
+    for (unsigned page = 1; page < 600; page++) {
+        usleep(10000);
+        *(volatile char *)(memory - page * PAGE) = 1;
+        EXPECT(mprotect(memory - page * PAGE, PAGE, RW) == 0);
+    }
 }
 
 /* Pages that there are not, until the file has grown again. */
@@ -485,6 +506,7 @@ static const struct {
     {"sealed", sealed},
     {"secret", secret},
     {"grows", grows},
+    {"grows-later", grows_later},
     {"beyond-end", beyond_end},
     {"special", special},
     {"limits", limits},

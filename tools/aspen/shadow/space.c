@@ -86,11 +86,21 @@ import_area(struct shadow_session *session, struct aspen_mm *mm, pid_t tid,
     return 0;
 }
 
-/* All areas of the task, and where its stack ends; protection keys: those that
+static void
+note_stack(struct shadow_space *space, const struct smaps_area *area,
+           uint64_t flags)
+{
+    if (strcmp(area->path, "[stack]") == 0)
+        space->stack_end = area->end;
+    else if (flags & ASPEN_VM_GROWSDOWN)
+        space->grows = true;
+}
+
+/* All areas of the task, and what of them grows; protection keys: those that
  * `before` has, unless NULL, and those of the areas. */
 static int
-import_all(struct shadow_session *session, struct aspen_mm *mm, pid_t tid,
-           uint64_t *stack_end, const struct aspen_mm *before)
+import_all(struct shadow_session *session, struct shadow_space *space,
+           struct aspen_mm *mm, pid_t tid, const struct aspen_mm *before)
 {
     struct aspen_pkeys pkeys = {1, -1};
     struct smaps_reader reader;
@@ -109,11 +119,10 @@ import_all(struct shadow_session *session, struct aspen_mm *mm, pid_t tid,
         aspen_pkeys_read(before, &pkeys);
     smaps_begin(&reader, smaps);
     while ((got = smaps_next(&reader, &area, session->error)) == 1) {
-        if (strcmp(area.path, "[stack]") == 0)
-            *stack_end = area.end;
+        uint64_t flags = snapshot_flags(area.permissions, area.vm_flags);
+        note_stack(space, &area, flags);
+        snapshot_note_pkey(&pkeys, flags);
         areas++;
-        snapshot_note_pkey(&pkeys,
-                           snapshot_flags(area.permissions, area.vm_flags));
         if (import_area(session, mm, tid, &area) != 0) {
             got = -1;
             break;
@@ -134,7 +143,7 @@ fill(struct shadow_session *session, struct shadow_space *space,
     struct host_process process;
     int result;
 
-    if (import_all(session, mm, tid, &space->stack_end, NULL) != 0)
+    if (import_all(session, space, mm, tid, NULL) != 0)
         return -1;
     result = host_process_read(tid, &process);
     if (result == 0)
@@ -252,7 +261,7 @@ shadow_space_again(struct shadow_session *session, struct guest_task *task)
         return tool_fail(session->error, "cannot make a space: %s",
                          aspen_error_name(result));
     tally_add(&session->set_up, "taken over again", 1);
-    result = import_all(session, mm, task->tid, &space->stack_end, old);
+    result = import_all(session, space, mm, task->tid, old);
     if (result == 0 && keep_rest(space, mm) != 0)
         result = tool_fail(session->error, "cannot keep the layout");
     if (result != 0) {
