@@ -342,6 +342,8 @@ special(void)
         EXPECT(mlock(vdso, PAGE) == 0);
         EXPECT(madvise(vdso, PAGE, MADV_DONTNEED) == 0);
         EXPECT(madvise(vdso, PAGE, MADV_POPULATE_READ) == 0);
+        mremap(vdso, 2 * PAGE, PAGE, MREMAP_MAYMOVE | MREMAP_FIXED,
+               map(1) + (1 << 30));
     }
     EXPECT(syscall(SYS_mincore, 0x10000ul, 0ul, vector) == 0);
     EXPECT(syscall(SYS_mincore, UINT64_MAX - PAGE + 1, 0ul, vector) != 0 &&

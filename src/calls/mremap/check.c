@@ -13,6 +13,7 @@
 
 #include "calls/seal.h"
 #include "ranges/remove.h"
+#include "rmap/split.h"
 #include "space/limits.h"
 #include "machine/release.h"
 
@@ -245,6 +246,17 @@ check_expansion_first(const struct aspen_remap *remap)
     return check_expansion(remap, remap->new_bytes >> ASPEN_PAGE_SHIFT);
 }
 
+/* Linux unmaps what is too much first, and so splits the mapping there. */
+static int
+check_cut(const struct aspen_remap *remap)
+{
+    uint64_t at = remap->old + remap->new_bytes;
+
+    if (remap->old_bytes <= remap->new_bytes || at >= remap->vma->end)
+        return 0;
+    return aspen_vma_check_edge(remap->vma, at);
+}
+
 int
 aspen_remap_check_move(struct aspen_remap *remap)
 {
@@ -253,6 +265,8 @@ aspen_remap_check_move(struct aspen_remap *remap)
     if (unmaps_itself(remap))
         return refuse(remap, -ASPEN_EFAULT);
     int error = aspen_remap_check_excess(remap);
+    if (!error)
+        error = check_cut(remap);
     if (error)
         return refuse(remap, error);
     return check_expansion_first(remap);

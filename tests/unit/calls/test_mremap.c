@@ -507,6 +507,9 @@ test_special(void **state)
     assert_int_equal(remap(s, 16, 2, 3, 0, 0, &page), -ASPEN_EFAULT);
     helper_assert_state(&s->helper, s->mm, &before);
     error = 0;
+    /* Smaller means that it is split first, and none of it goes. */
+    assert_int_equal(remap(s, 16, 2, 1, MOVE, 100, &page), -ASPEN_EINVAL);
+    helper_assert_state(&s->helper, s->mm, &before);
     move(s, 16, 2, 2, 0, 100);
     helper_unmap(s->mm, AT(100), 2);
 

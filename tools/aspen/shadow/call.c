@@ -503,7 +503,7 @@ compare_answer(struct shadow_session *session, struct guest_task *task,
         return 0;
     }
     if (answer == -EOPNOTSUPP && needs_pages(&call->call)) {
-        tally_add(&session->deviations, "huge pages are not made", 1);
+        tally_add(&session->deviations, "pages that are not made", 1);
         return shadow_space_again(session, task);
     }
     const char *known = known_answer(task, answer);
