@@ -15,6 +15,7 @@
 
 #include <aspen/flags.h>
 #include <aspen/object.h>
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
@@ -243,6 +244,46 @@ shadow_files_is_segment(pid_t tid, uint64_t address)
 typedef bool visit_area(void *context, const struct area *area,
                         const char *path);
 
+static bool
+is_of(const char *path, const struct name *name)
+{
+    struct stat status;
+    struct name found;
+
+    if (stat(path, &status) != 0)
+        return false;
+    found.device =
+        (uint64_t)major(status.st_dev) << 32 | (uint64_t)minor(status.st_dev);
+    found.inode = status.st_ino;
+    return same(&found, name);
+}
+
+/* A path to what an area maps: by the area, which takes privilege, or by a
+ * descriptor of the task's. False: there is none. */
+static bool
+path_of(pid_t tid, const struct area *area, char *path, size_t size)
+{
+    const struct name name = {area->device, area->inode};
+    const struct dirent *entry;
+    struct stat status;
+    char folder[32];
+    bool found = false;
+
+    snprintf(path, size, "/proc/%d/map_files/%" PRIx64 "-%" PRIx64, (int)tid,
+             area->start, area->end);
+    if (stat(path, &status) == 0)
+        return true;
+    snprintf(folder, sizeof(folder), "/proc/%d/fd", (int)tid);
+    DIR *descriptors = opendir(folder);
+    while (descriptors && !found && (entry = readdir(descriptors)) != NULL) {
+        snprintf(path, size, "%s/%.16s", folder, entry->d_name);
+        found = is_of(path, &name);
+    }
+    if (descriptors)
+        closedir(descriptors);
+    return found;
+}
+
 /* Mappings of files in the range, until one is enough. */
 static bool
 any_area(pid_t tid, uint64_t address, uint64_t bytes, visit_area *visit,
@@ -260,9 +301,8 @@ any_area(pid_t tid, uint64_t address, uint64_t bytes, visit_area *visit,
         if (area->end <= address || area->start >= address + bytes ||
             (area->device == 0 && area->inode == 0))
             continue;
-        snprintf(path, sizeof(path), "/proc/%d/map_files/%" PRIx64 "-%" PRIx64,
-                 (int)tid, area->start, area->end);
-        found = visit(context, area, path);
+        found = path_of(tid, area, path, sizeof(path)) &&
+                visit(context, area, path);
     }
     areas_free(&areas);
     return found;
