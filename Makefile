@@ -17,6 +17,8 @@
 #   arm64     build/arm64/libaspen-test.a    the same with AArch64's page tables
 #   x86-64    build/x86-64/libaspen-test.a   on AArch64, instead of that: the
 #                                            same with x86-64's page tables
+#   sv39, sv48, la57                         the same with those of RISC-V, and
+#                                            of x86-64 with five levels
 #
 # tools/tools.mk, bench/bench.mk, tests/explore/explore.mk add programs, checks:
 # they may use every variable and the function `objects` below, and append to
@@ -71,6 +73,8 @@ LIBS_ALL := -lurcu-bp -lpthread
 #                          without    with
 #   the processor's own    test tsan  asan
 #   the other format       arm64      clang
+#   RISC-V                 sv48       sv39
+#   x86-64, five levels               la57
 CC_release = $(CC)
 CFLAGS_release := -O2
 CC_test = $(CC)
@@ -90,9 +94,16 @@ LDFLAGS_fuzz := -fsanitize=fuzzer,address
 # The other page tables than the processor's own.
 FOREIGN := $(if $(filter aarch64,$(MACHINE)),x86-64,arm64)
 CC_$(FOREIGN) = $(CC)
-CFLAGS_arm64 := -O1 -DASPEN_TEST_BUILD -DASPEN_POSIX_PAGING_AARCH64
-CFLAGS_x86-64 := -O1 -DASPEN_TEST_BUILD -DASPEN_POSIX_PAGING_X86_64
-FOREIGN_FORMAT := $(filter -DASPEN_POSIX_%,$(CFLAGS_$(FOREIGN)))
+CFLAGS_arm64 := -O1 -DASPEN_TEST_BUILD -DASPEN_PORT_PAGING_AARCH64
+CFLAGS_x86-64 := -O1 -DASPEN_TEST_BUILD -DASPEN_PORT_PAGING_X86_64
+FOREIGN_FORMAT := $(filter -DASPEN_PORT_PAGING_%,$(CFLAGS_$(FOREIGN)))
+# What no host has: the tests of layers that walk page tables.
+FORMATS := sv39 sv48 la57
+CFLAGS_sv39 := $(CFLAGS_test) -DASPEN_PORT_PAGING_RISCV_SV39 \
+               -DASPEN_PORT_MMU_WRITES_ENTRIES
+CFLAGS_sv48 := $(CFLAGS_test) -DASPEN_PORT_PAGING_RISCV_SV48
+CFLAGS_la57 := $(CFLAGS_test) -DASPEN_PORT_PAGING_X86_64_LA57 \
+               -DASPEN_PORT_MMU_WRITES_ENTRIES
 CFLAGS_clang := -O2 -DASPEN_TEST_BUILD -Werror $(FOREIGN_FORMAT) \
                 -DASPEN_PORT_MMU_WRITES_ENTRIES
 
@@ -106,7 +117,8 @@ LIB_asan := $(BUILD)/asan/libaspen-test.a
 LIB_tsan := $(BUILD)/tsan/libaspen-test.a
 LIB_clang := $(BUILD)/clang/libaspen-test.a
 LIB_fuzz := $(BUILD)/fuzz/libaspen-test.a
-LIB_$(FOREIGN) := $(BUILD)/$(FOREIGN)/libaspen-test.a
+$(foreach v,$(FOREIGN) $(FORMATS),$(eval LIB_$v := $(BUILD)/$v/libaspen-test.a))
+$(foreach v,$(FORMATS),$(eval CC_$v = $$(CC)))
 PROGRAMS :=
 CHECKS :=
 CHECKS_LONG :=
@@ -164,7 +176,7 @@ $(LIB_$1): $(call objects,$1,$(CORE) $(PORT)) sources.txt
 	@rm -f $$@
 	$$(Q)$$(AR) rcs $$@ $$(filter %.o,$$^)
 endef
-$(foreach v,release test asan tsan clang fuzz $(FOREIGN),$(eval $(call variant,$v)))
+$(foreach v,release test asan tsan clang fuzz $(FOREIGN) $(FORMATS),$(eval $(call variant,$v)))
 
 # ---- Parts with makefiles of their own ----------------------------------
 
@@ -225,6 +237,23 @@ UNIT_tsan := $(addprefix $(BUILD)/tsan/tests/unit/, \
     $(filter-out test_capture test_capture_stop,$(UNIT)))
 UNIT_clang := $(addprefix $(BUILD)/clang/tests/unit/,$(UNIT))
 UNIT_$(FOREIGN) := $(addprefix $(BUILD)/$(FOREIGN)/tests/unit/,$(UNIT))
+
+# With other page tables: what walks them, and the processor beside it.
+WALKERS := $(basename $(notdir $(filter $(addsuffix /%,tests/mmu \
+    $(addprefix tests/unit/,paging space rmap ranges object fault calls life \
+        inspect)),$(UNIT_SOURCES))))
+# RISC-V has no protection keys; and texts of Linux name addresses of 47 bits.
+NOT_sv48 := test_pkey test_execute_only
+NOT_sv39 := $(NOT_sv48) test_inspect test_inspect_smaps
+walkers = $(filter-out %_aarch64 %_riscv $(NOT_$1),$(WALKERS))
+define format_tests
+UNIT_$1 := $(addprefix $(BUILD)/$1/tests/unit/,$(walkers))
+.PHONY: unit-$1
+unit-$1: $$(UNIT_$1)
+	@scripts/run-tests.sh $(BUILD)/$1/log $$(UNIT_$1)
+endef
+$(foreach f,$(FORMATS),$(eval $(call format_tests,$f)) \
+    $(foreach t,$(call walkers,$f),$(eval $(call unit_test,$f,$(BUILD)/$f/tests/unit,$t,$(call unit_sources,$t)))))
 
 .PHONY: all unit unit-asan unit-tsan unit-clang unit-$(FOREIGN) clean help
 unit: $(UNIT_test)
@@ -442,7 +471,7 @@ all: $(LIB_release) $(LIB_test) $(PROGRAMS)
 .PHONY: check
 check: $(DEPS_check)
 	@MAKE='$(MAKE_NAME)' scripts/check.sh $(BUILD)/check unit unit-asan \
-	    unit-tsan unit-clang unit-$(FOREIGN) check-clang check-freestanding check-sources \
+	    unit-tsan unit-clang unit-$(FOREIGN) $(addprefix unit-,$(FORMATS)) check-clang check-freestanding check-sources \
 	    check-circles check-headers \
 	    check-aspen.c check-examples check-install check-format $(CHECKS)
 

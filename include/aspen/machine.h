@@ -126,7 +126,8 @@ struct aspen_config {
      * Linux's fault_around_bytes; 16. 0 or 1: none. */
     uint32_t fault_around_pages;
     enum aspen_huge_placement huge_placement;
-    unsigned pkeys; /* protection keys, 0 included; at most ASPEN_PKEYS_MAX;
+    unsigned pkeys; /* protection keys, 0 included; at most ASPEN_PKEYS_MAX, and
+                       1 with RISC-V's page tables;
                        the processor has none: 0, or 1 where key 0 may be named
                        (AArch64) */
     enum aspen_execute_only execute_only; /* KEY: there are keys; ENTRY: the

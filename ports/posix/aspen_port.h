@@ -58,12 +58,18 @@
 /* Not the host's CPUs: threads are spread over so many slots. */
 #define ASPEN_PORT_CPUS 16
 
-/* Tables are walked by software: any format works on any host. */
-#if defined(ASPEN_POSIX_PAGING_AARCH64) ||                                     \
-    (defined(__aarch64__) && !defined(ASPEN_POSIX_PAGING_X86_64))
+/* Tables are walked by software: any format works on any host. Who wants
+ * another than the processor's says so before. */
+#if !defined(ASPEN_PORT_PAGING_AARCH64) &&                                     \
+    !defined(ASPEN_PORT_PAGING_X86_64) &&                                      \
+    !defined(ASPEN_PORT_PAGING_X86_64_LA57) &&                                 \
+    !defined(ASPEN_PORT_PAGING_RISCV_SV39) &&                                  \
+    !defined(ASPEN_PORT_PAGING_RISCV_SV48)
+#ifdef __aarch64__
 #define ASPEN_PORT_PAGING_AARCH64
 #else
 #define ASPEN_PORT_PAGING_X86_64
+#endif
 #endif
 
 /* ---- Memory ------------------------------------------------------------ */

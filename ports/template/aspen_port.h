@@ -23,12 +23,16 @@
 #define ASPEN_PORT_CPUS 8
 
 /*
- * Page-table format: ASPEN_PORT_PAGING_X86_64 or ASPEN_PORT_PAGING_AARCH64.
+ * Page-table format, as the processor is set up: ASPEN_PORT_PAGING_X86_64, or
+ * ASPEN_PORT_PAGING_X86_64_LA57 with CR4.LA57; ASPEN_PORT_PAGING_AARCH64;
+ * ASPEN_PORT_PAGING_RISCV_SV39 or ASPEN_PORT_PAGING_RISCV_SV48.
  */
 #if defined(__aarch64__)
 #define ASPEN_PORT_PAGING_AARCH64
-#else
+#elif defined(__x86_64__)
 #define ASPEN_PORT_PAGING_X86_64
+#elif defined(__riscv)
+#define ASPEN_PORT_PAGING_RISCV_SV39
 #endif
 
 /*

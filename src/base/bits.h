@@ -12,6 +12,10 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#if UINTPTR_MAX != UINT64_MAX
+#error "Aspen needs 64-bit pointers: they stand beside flags in 64-bit words"
+#endif
+
 #define aspen_container_of(pointer, type, member)                              \
     ((type *)(void *)((char *)(pointer)-offsetof(type, member)))
 

@@ -198,7 +198,7 @@ address_of(const struct import *import, uint64_t i)
 static bool
 range_valid(const struct aspen_mm *mm, const struct aspen_import_pages *pages)
 {
-    if (pages->level >= ASPEN_TABLE_LEVELS - 1)
+    if (pages->level * ASPEN_TABLE_SHIFT > ASPEN_ORDER_MAX)
         return false;
     uint64_t span = aspen_entry_span(pages->level);
     return aspen_is_aligned(pages->address, span) &&

@@ -105,11 +105,11 @@ protection_valid(const struct aspen_config *config)
 {
     switch (config->execute_only) {
     case ASPEN_EXECUTE_ONLY_NONE:
-        return config->pkeys <= ASPEN_PKEYS_MAX;
+        return config->pkeys <= ASPEN_ENTRY_PKEYS;
     case ASPEN_EXECUTE_ONLY_KEY:
-        return config->pkeys > 1 && config->pkeys <= ASPEN_PKEYS_MAX;
+        return config->pkeys > 1 && config->pkeys <= ASPEN_ENTRY_PKEYS;
     case ASPEN_EXECUTE_ONLY_ENTRY:
-        return config->pkeys <= ASPEN_PKEYS_MAX && ASPEN_ENTRY_EXECUTE_ONLY;
+        return config->pkeys <= ASPEN_ENTRY_PKEYS && ASPEN_ENTRY_EXECUTE_ONLY;
     default:
         return false;
     }

@@ -24,8 +24,11 @@
  * that it can see, and wants to keep them, exchanges or compares.
  *
  * Format headers define:
+ *   ASPEN_TABLE_LEVELS
  *   ASPEN_ADDRESS_BITS                bits of a user address
  *   ASPEN_ADDRESS_LIMIT               exclusive top of user space
+ *   ASPEN_MAP_WINDOW                  mappings go below it, but for those whose
+ *                                     hint is above
  *   ASPEN_LENGTH_BELOW_LOWEST         what Linux does with a length that only
  *                                     fits below mmap_min_address. 1: refuses
  *                                     it when it looks for a place; 0: at once
@@ -35,6 +38,7 @@
  *                                     random; both as Linux on that processor
  *   ASPEN_ENTRY_NUMBER_BITS           bits of a leaf's number: frames have
  *                                     32, raw numbers up to this many
+ *   ASPEN_ENTRY_PKEYS                 protection keys that a leaf can have
  *   ASPEN_ENTRY_EXECUTE_ONLY          1: a leaf may be EXEC and not READ; 0
  *   aspen_entry_is_table(e, level)    aspen_entry_is_leaf(e, level)
  *   aspen_entry_is_swap(e)            aspen_entry_is_marker(e)
@@ -61,7 +65,6 @@
 #include "base/bits.h"
 #include <aspen_port.h>
 
-#define ASPEN_TABLE_LEVELS  4
 #define ASPEN_TABLE_ENTRIES 512
 #define ASPEN_TABLE_SHIFT   9
 
@@ -90,13 +93,17 @@ enum aspen_marker {
 #define ASPEN_SWAP_TYPE_BITS 5
 #define ASPEN_SWAP_SLOT_BITS 32
 
-/* A test may ask for AArch64 on a port that says x86-64. */
+/* A test may ask for another format on a port that says x86-64. */
 #if defined(ASPEN_PORT_PAGING_AARCH64)
 #include "paging/format_aarch64.h"
-#elif defined(ASPEN_PORT_PAGING_X86_64)
+#elif defined(ASPEN_PORT_PAGING_RISCV_SV39) ||                                 \
+    defined(ASPEN_PORT_PAGING_RISCV_SV48)
+#include "paging/format_riscv.h"
+#elif defined(ASPEN_PORT_PAGING_X86_64) ||                                     \
+    defined(ASPEN_PORT_PAGING_X86_64_LA57)
 #include "paging/format_x86_64.h"
 #else
-#error "aspen_port.h names no page-table format"
+#error "aspen_port.h names no page-table format: see docs/use/porting.md"
 #endif
 
 /*

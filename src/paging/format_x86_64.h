@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * paging/format_x86_64.h - entries of x86-64 with four levels.
+ * paging/format_x86_64.h - entries of x86-64 with four levels, or five (LA57).
  *
  *          63 62 59 58 57 56 52 51          12 11 10 9 8 7 6 5 4 3 2 1 0
  *   table  0  0     0  0  0     frame          0  0  0 0 0 0 0 0 0 1 w 1
@@ -50,12 +50,21 @@
 #define ASPEN_PAGING_FORMAT_X86_64_H
 
 /* The last page of the lower half stays unused, as in Linux. */
-#define ASPEN_ADDRESS_BITS        47
-#define ASPEN_ADDRESS_LIMIT       (((uint64_t)1 << 47) - ASPEN_PAGE_SIZE)
+#ifdef ASPEN_PORT_PAGING_X86_64_LA57
+#define ASPEN_TABLE_LEVELS 5
+#define ASPEN_ADDRESS_BITS 56
+#else
+#define ASPEN_TABLE_LEVELS 4
+#define ASPEN_ADDRESS_BITS 47
+#endif
+#define ASPEN_ADDRESS_LIMIT                                                    \
+    (((uint64_t)1 << ASPEN_ADDRESS_BITS) - ASPEN_PAGE_SIZE)
+#define ASPEN_MAP_WINDOW          (((uint64_t)1 << 47) - ASPEN_PAGE_SIZE)
 #define ASPEN_LENGTH_BELOW_LOWEST 1
 #define ASPEN_MMAP_BOTTOM_PART    3
 #define ASPEN_STACK_RANDOM        ((uint64_t)0x3fffff << ASPEN_PAGE_SHIFT)
 #define ASPEN_ENTRY_NUMBER_BITS   40
+#define ASPEN_ENTRY_PKEYS         ASPEN_PKEYS_MAX
 /* What can be executed can be read. */
 #define ASPEN_ENTRY_EXECUTE_ONLY 0
 

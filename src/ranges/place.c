@@ -105,6 +105,15 @@ hint_is_free(const struct wanted *wanted, uint64_t limit)
            wanted->hint + wanted->bytes <= aspen_vma_start_with_gap(next);
 }
 
+/* What a hint above the window opens: all that is above it. */
+static uint64_t
+opened(const struct wanted *wanted)
+{
+    uint64_t window = aspen_mm_window(wanted->mm);
+
+    return wanted->hint > window ? wanted->mm->address_limit - window : 0;
+}
+
 static int
 find_upwards(const struct wanted *wanted, uint64_t *start)
 {
@@ -112,7 +121,7 @@ find_upwards(const struct wanted *wanted, uint64_t *start)
     bool low = (wanted->flags & ASPEN_MAP_32BIT) != 0;
     uint64_t bottom = low ? WINDOW_32BIT_START : mm->layout.mmap_bottom;
     uint64_t limit = low ? aspen_min_u64(WINDOW_32BIT_END, mm->address_limit)
-                         : mm->address_limit;
+                         : aspen_mm_window(mm) + opened(wanted);
 
     if (hint_is_free(wanted, limit)) {
         *start = wanted->hint;
@@ -128,12 +137,12 @@ find_downwards(const struct wanted *wanted, uint64_t *start)
     const struct aspen_mm *mm = wanted->mm;
     uint64_t low = wanted->flags & ASPEN_MAP_ABOVE4G ? ABOVE_4G : 0;
 
-    if (hint_is_free(wanted, mm->address_limit)) {
+    if (hint_is_free(wanted, aspen_mm_window(mm) + opened(wanted))) {
         *start = wanted->hint;
         return 0;
     }
     return search_down(wanted, aspen_max_u64(low, aspen_mm_lowest(mm)),
-                       mm->layout.mmap_base, start);
+                       mm->layout.mmap_base + opened(wanted), start);
 }
 
 static int

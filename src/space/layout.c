@@ -188,7 +188,7 @@ aspen_layout_choose(const struct aspen_mm *mm,
                     const struct aspen_layout_choice *choice,
                     struct aspen_layout *layout)
 {
-    const uint64_t top = mm->address_limit;
+    const uint64_t top = aspen_mm_window(mm);
     uint64_t random =
         aspen_align_down(aspen_min_u64(choice->random_bytes, top / RANDOM_PART),
                          ASPEN_PAGE_SIZE);

@@ -29,7 +29,7 @@ mm_init(struct aspen *aspen, struct aspen_mm *mm)
     mm->id = aspen_fetch_add_relaxed(&aspen->next_mm_id, 1) + 1;
     mm->address_limit = aspen_address_limit(&aspen->config);
     mm->call_limit = aspen_max_u64(aspen->config.call_limit, mm->address_limit);
-    mm->layout.mmap_base = mm->address_limit;
+    mm->layout.mmap_base = aspen_mm_window(mm);
     mm->layout.mmap_bottom = aspen_mm_bottom(mm);
     for (unsigned i = 0; i < ASPEN_LIMITS; i++)
         mm->limits[i] = ASPEN_UNLIMITED;

@@ -90,12 +90,20 @@ aspen_mm_lowest(const struct aspen_mm *mm)
     return aspen_max_u64(mm->address_floor, mm->aspen->config.mmap_min_address);
 }
 
+/* Above it mappings go by a hint alone: as in Linux, since programs keep things
+ * in the upper bits of their pointers. */
+static inline uint64_t
+aspen_mm_window(const struct aspen_mm *mm)
+{
+    return aspen_min_u64(mm->address_limit, ASPEN_MAP_WINDOW);
+}
+
 /* Where searches upwards begin unless a layout says so, as Linux's
  * TASK_UNMAPPED_BASE. */
 static inline uint64_t
 aspen_mm_bottom(const struct aspen_mm *mm)
 {
-    return aspen_align_up(mm->address_limit / ASPEN_MMAP_BOTTOM_PART,
+    return aspen_align_up(aspen_mm_window(mm) / ASPEN_MMAP_BOTTOM_PART,
                           ASPEN_PAGE_SIZE);
 }
 

@@ -1,11 +1,15 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * format.h - how the processors read a 64-bit entry of a page table with four
- * levels and pages of 4 KiB, by their manuals:
+ * format.h - how the processors read a 64-bit entry of a page table with pages
+ * of 4 KiB, by their manuals:
  *
- *   x86-64   Intel SDM volume 3, 4.5 "4-level paging", tables 4-15 to 4-20
+ *   x86-64   Intel SDM volume 3, 4.5 "4-level paging and 5-level paging"
+ *
  *   AArch64  Arm ARM (DDI 0487), D8.3 "Translation table descriptor formats":
  *            stage 1 at EL0, 4 KiB granule, 48-bit output
+ *
+ *   RISC-V   Privileged Architecture 1.13, 12.4 "Sv39", 12.5 "Sv48", and the
+ *            extensions Svpbmt, Svadu
  *
  * Level 0 is where the walk ends. Written beside src/paging, not after it.
  */
@@ -53,9 +57,72 @@ struct format_entry {
 #define FORMAT_BITS(high, low)                                                 \
     ((FORMAT_BIT(high) << 1) - FORMAT_BIT(low)) /* high < 63 */
 
-#if !defined(ASPEN_PORT_PAGING_AARCH64)
+#if defined(ASPEN_PORT_PAGING_RISCV_SV39) ||                                   \
+    defined(ASPEN_PORT_PAGING_RISCV_SV48)
+
+#define FORMAT_NAME "RISC-V"
+#ifdef ASPEN_PORT_PAGING_RISCV_SV39
+#define FORMAT_LEVELS 3
+#else
+#define FORMAT_LEVELS 4
+#endif
+
+static inline struct format_entry
+format_read(uint64_t entry, unsigned level)
+{
+    static const enum format_memory memory[] = {
+        FORMAT_WRITE_BACK, FORMAT_COMBINING, FORMAT_UNCACHED, FORMAT_OTHER};
+    struct format_entry says = {.kind = FORMAT_NOTHING,
+                                .terminal = FORMAT_NO_FRAME};
+    bool read = entry & FORMAT_BIT(1), write = entry & FORMAT_BIT(2);
+    bool exec = entry & FORMAT_BIT(3), user = entry & FORMAT_BIT(4);
+
+    if (!(entry & FORMAT_BIT(0))) /* V */
+        return says;
+    says.number = (entry & FORMAT_BITS(53, 10)) >> 10;
+    says.kind = FORMAT_RESERVED;
+    /* N of Svnapot, and what nobody has; writable and not readable. */
+    if (entry & (FORMAT_BIT(63) | FORMAT_BITS(60, 54)) || (write && !read))
+        return says;
+    if (!read && !exec) { /* D, A, U and PBMT are reserved in tables */
+        if (level > 0 && !(entry & (FORMAT_BITS(62, 61) | FORMAT_BIT(7) |
+                                    FORMAT_BIT(6) | FORMAT_BIT(4))))
+            says.kind = FORMAT_TABLE;
+        says.read = says.write = says.exec = says.accessed = true;
+        return says;
+    }
+    says.memory = memory[entry >> 61 & 3];
+    if (says.memory != FORMAT_OTHER &&
+        !(level > 0 && entry & FORMAT_BITS(9 + 9 * level, 10)))
+        says.kind = FORMAT_LEAF;
+    says.read = user && read;
+    says.write = user && write;
+    says.exec = user && exec;
+    says.global = entry & FORMAT_BIT(5);
+    says.accessed = entry & FORMAT_BIT(6);
+    says.dirty = entry & FORMAT_BIT(7);
+    says.raw = entry & FORMAT_BIT(8);
+    return says;
+}
+
+/* With Svadu. */
+static inline uint64_t
+format_accessed(uint64_t entry, bool leaf, bool write)
+{
+    if (!leaf)
+        return entry;
+    entry |= FORMAT_BIT(6);
+    return write ? entry | FORMAT_BIT(7) : entry;
+}
+
+#elif !defined(ASPEN_PORT_PAGING_AARCH64)
 
 #define FORMAT_NAME "x86-64"
+#ifdef ASPEN_PORT_PAGING_X86_64_LA57
+#define FORMAT_LEVELS 5
+#else
+#define FORMAT_LEVELS 4
+#endif
 
 /* IA32_PAT as the core's format wants it loaded; 4 levels, table 12-12. */
 #define FORMAT_PAT 0x0407050600070106u
@@ -96,7 +163,7 @@ format_read(uint64_t entry, unsigned level)
     says.write = user && entry & FORMAT_BIT(1);    /* R/W */
     says.exec = user && !(entry & FORMAT_BIT(63)); /* XD */
     says.accessed = entry & FORMAT_BIT(5);         /* A, in tables as well */
-    if (level == 3 && page_size)
+    if (level >= 3 && page_size)
         says.kind = FORMAT_RESERVED;
     if (says.kind != FORMAT_LEAF)
         return says;
@@ -122,10 +189,11 @@ format_accessed(uint64_t entry, bool leaf, bool write)
 
 #else
 
-#define FORMAT_NAME "AArch64"
+#define FORMAT_NAME   "AArch64"
+#define FORMAT_LEVELS 4
 
 /* MAIR_EL1 as the core's format wants it loaded; D17.2, "MAIR_EL1". */
-#define FORMAT_MAIR 0x040044ffu
+#define FORMAT_MAIR   0x040044ffu
 
 static inline enum format_memory
 format_memory_of(uint64_t entry)

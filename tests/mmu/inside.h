@@ -29,7 +29,7 @@
 #define ASPEN_PORT_ATOMIC_POINT(address, is_write) ((void)0)
 #endif
 
-#define TOP     3u
+#define TOP     (FORMAT_LEVELS - 1u)
 #define ENTRIES 512u
 #define PAGE    ((uint64_t)4096)
 #define BUCKETS 4096u

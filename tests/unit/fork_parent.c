@@ -283,10 +283,10 @@ fork_parent_rich(void)
     add_vma(parent, 4 * GIB, 4 * PAGE, MAY_R | ASPEN_VM_PFNMAP | ASPEN_VM_IO,
             NULL, false, false);
     add_pages(parent, 4 * GIB, 4, 0, ASPEN_IMPORT_RAW, 0);
-    add_vma(parent, 600 * GIB, 4 * MIB, MAY_RW | ASPEN_VM_HUGEPAGE, NULL, true,
+    add_vma(parent, FAR_AWAY, 4 * MIB, MAY_RW | ASPEN_VM_HUGEPAGE, NULL, true,
             false);
-    add_pages(parent, 600 * GIB, 1, 1, ASPEN_IMPORT_ANON, 0);
-    add_pages(parent, 600 * GIB + 2 * MIB, 3, 0, ASPEN_IMPORT_ANON, 0);
+    add_pages(parent, FAR_AWAY, 1, 1, ASPEN_IMPORT_ANON, 0);
+    add_pages(parent, FAR_AWAY + 2 * MIB, 3, 0, ASPEN_IMPORT_ANON, 0);
     assert_int_equal(
         aspen_name_anon(parent->mm, at + 3 * MIB, 4 * PAGE, "locked"), 0);
     /* Two of the locked pages, for somebody outside. */

@@ -22,9 +22,13 @@
 #define PAGE ((uint64_t)4096)
 #define MIB  ((uint64_t)1 << 20)
 #define GIB  ((uint64_t)1 << 30)
-#define R    ASPEN_VM_READ
-#define RW   (ASPEN_VM_READ | ASPEN_VM_WRITE)
-#define RX   (ASPEN_VM_READ | ASPEN_VM_EXEC)
+/* In another part of the top table than low addresses, with room above. */
+#define FAR_AWAY ((ASPEN_ADDRESS_LIMIT >> 40 ? 600 : 200) * GIB)
+/* Page tables on the way to a page, the top one aside. */
+#define PATH_TABLES (ASPEN_TABLE_LEVELS - 1u)
+#define R           ASPEN_VM_READ
+#define RW          (ASPEN_VM_READ | ASPEN_VM_WRITE)
+#define RX          (ASPEN_VM_READ | ASPEN_VM_EXEC)
 
 /* What mmap adds for private memory, and import is told. */
 #define MAY    (ASPEN_VM_MAYREAD | ASPEN_VM_MAYWRITE | ASPEN_VM_MAYEXEC)

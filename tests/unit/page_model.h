@@ -9,7 +9,7 @@
 
 #include "helper.h"
 
-#define BASE ((uint64_t)0x7f0000000000)
+#define BASE (ASPEN_ADDRESS_LIMIT >> 40 ? 0x7f0000000000 : 0x3f00000000)
 
 struct page {
     bool mapped;

@@ -291,7 +291,7 @@ anonymous_pages_are_exclusive_and_clear(void **state)
     }
     assert_int_equal(helper_counters(mm).anon_pages, count);
     assert_int_equal(helper_counters(mm).page_tables,
-                     6); /* 4 last, 1 + 1 above */
+                     4 + PATH_TABLES - 1); /* 4 last, one each above */
     aspen_mm_put(mm);
     helper_machine_destroy(aspen);
 }
@@ -550,7 +550,7 @@ pages_that_do_not_fit_are_refused(void **state)
         {.address = 16 * MIB,
          .count = 2,
          .kind = ASPEN_IMPORT_RAW,
-         .first_raw = (1ull << 40) - 1},
+         .first_raw = (1ull << ASPEN_ENTRY_NUMBER_BITS) - 1},
         {.address = 16 * MIB,
          .count = 1,
          .kind = ASPEN_IMPORT_RAW,
@@ -672,7 +672,7 @@ no_frame_left_stops_it(void **state)
     assert_int_equal(aspen_import_pages(mm, &pages, &done), -ASPEN_ENOMEM);
     assert_int_equal(helper_counts(aspen).frames_free, 0);
     assert_int_equal(helper_counters(mm).anon_pages, done);
-    assert_int_equal(done, 256 - 1 - 4); /* the zero page, four tables */
+    assert_int_equal(done, 256 - 1 - 1 - PATH_TABLES); /* page of zeroes, top */
     aspen_mm_put(mm);
     assert_int_equal(helper_counts(aspen).frames_free, 255);
     helper_machine_destroy(aspen);

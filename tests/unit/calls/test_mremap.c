@@ -73,8 +73,8 @@ test_refused(void **state)
         {39, 0, 1, MOVE, 39, -ASPEN_EFAULT},
         {39, 0, 2, MOVE, 39, -ASPEN_EPERM},
         /* what goes ends beyond the top */
-        {50, (uint64_t)1 << 36, 2, MOVE, 30, -ASPEN_EINVAL},
-        {50, (uint64_t)1 << 36, 2, MOVE, 39, -ASPEN_EPERM},
+        {50, ASPEN_ADDRESS_LIMIT / PAGE, 2, MOVE, 30, -ASPEN_EINVAL},
+        {50, ASPEN_ADDRESS_LIMIT / PAGE, 2, MOVE, 39, -ASPEN_EPERM},
     };
     struct helper_state before;
 

@@ -170,20 +170,23 @@ static void
 test_tables(void **state)
 {
     struct helper_space *s = *state;
-    uint64_t top = (uint64_t)1 << 46;
+    uint64_t top = (uint64_t)1 << (ASPEN_ADDRESS_BITS - 1);
 
     helper_map(s->mm, GIB, 4 * 512, RW);
     helper_map(s->mm, top, 1, RW);
     for (unsigned i = 0; i < 4; i++)
         helper_put(&s->helper, s->mm, GIB + i * 2 * MIB, 1);
     helper_put(&s->helper, s->mm, top, 1);
-    assert_int_equal(helper_counters(s->mm).page_tables, 2 + 4 + 3);
+    assert_int_equal(helper_counters(s->mm).page_tables,
+                     PATH_TABLES - 1 + 4 + PATH_TABLES);
     helper_unmap(s->mm, GIB + 2 * MIB, 2 * 512 - 1);
-    assert_int_equal(helper_counters(s->mm).page_tables, 2 + 3 + 3);
+    assert_int_equal(helper_counters(s->mm).page_tables,
+                     PATH_TABLES - 1 + 3 + PATH_TABLES);
     helper_unmap(s->mm, GIB + 6 * MIB - PAGE, 1);
-    assert_int_equal(helper_counters(s->mm).page_tables, 2 + 2 + 3);
+    assert_int_equal(helper_counters(s->mm).page_tables,
+                     PATH_TABLES - 1 + 2 + PATH_TABLES);
     helper_unmap(s->mm, GIB, 4 * 512);
-    assert_int_equal(helper_counters(s->mm).page_tables, 3);
+    assert_int_equal(helper_counters(s->mm).page_tables, PATH_TABLES);
     assert_int_equal(helper_get(&s->helper, s->mm, top), 1);
     helper_unmap(s->mm, top, 1);
     assert_int_equal(helper_counters(s->mm).page_tables, 0);
@@ -225,6 +228,7 @@ test_call_limit_sealed(void **state)
 
     (void)state;
     aspen_config_init(&config);
+    config.address_limit = (uint64_t)1 << 37;
     config.call_limit = ((uint64_t)1 << 56) - PAGE;
     config.semantics = ASPEN_SEMANTICS_6_18;
     helper_space_create(&s, &config);
@@ -257,6 +261,7 @@ test_call_limit(void **state)
     (void)state;
     for (unsigned level = 0; level <= ASPEN_SEMANTICS_6_18; level++) {
         aspen_config_init(&config);
+        config.address_limit = (uint64_t)1 << 37;
         config.call_limit = top;
         config.semantics = (enum aspen_semantics)level;
         helper_space_create(&s, &config);

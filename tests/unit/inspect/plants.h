@@ -11,6 +11,8 @@
 #include "fork_parent.h"
 #include "helper.h"
 
+#include "paging/entry.h"
+
 #include "internal.h"
 
 #define POKES 16
@@ -25,8 +27,8 @@
 #define SPECIALS    (14 * MIB) /* 2 pages, 2 zero pages, 2 guards */
 #define SWAPPED     (3 * GIB)
 #define RAW         (4 * GIB)
-#define HUGE        (600 * GIB)
-#define NOWHERE     (1000 * GIB) /* no VMA and no table */
+#define HUGE        FAR_AWAY
+#define NOWHERE     (FAR_AWAY + 50 * GIB) /* no VMA and no table */
 
 /* ---- A scene with everything in it ------------------------------------- */
 

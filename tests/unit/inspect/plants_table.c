@@ -55,8 +55,8 @@ after_stray(struct scene *s)
 {
     struct aspen_gather gather;
     aspen_gather_begin(&gather, s->child, true);
-    aspen_free_page_tables(&gather, NOWHERE, NOWHERE + PAGE, 700 * GIB,
-                           s->child->address_limit);
+    aspen_free_page_tables(&gather, NOWHERE, NOWHERE + PAGE,
+                           FAR_AWAY + 40 * GIB, s->child->address_limit);
     aspen_gather_end(&gather);
 }
 
@@ -306,8 +306,9 @@ plant_access_none(struct scene *s)
 static void
 plant_entry_pkey(struct scene *s)
 {
-    uint64_t *slot = slot_at(s->parent, ANON, 0);
-    POKE(s, *slot, aspen_entry_set_bits(*slot, ASPEN_ENTRY_PKEY));
+    struct aspen_vma *vma = vma_at(s->parent, ANON);
+    POKE(s, s->aspen->config.pkeys, ASPEN_PKEYS_MAX);
+    POKE(s, vma->flags, vma->flags | ASPEN_VM_PKEY);
 }
 
 static void

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_entries.c - page-table entries. Built once with the port's format and
- * once with AArch64's (test_entries_aarch64.c).
+ * test_entries.c - page-table entries. Built once with the port's format, once
+ * with AArch64's (test_entries_aarch64.c) and once with RISC-V's.
  */
 #include "unit.h"
 
@@ -100,7 +100,7 @@ test_leaf_keys(void **unused)
     (void)unused;
 
     for (unsigned bits = 0; bits < ALL_BITS; bits++)
-        for (unsigned key = 0; key < 16; key++)
+        for (unsigned key = 0; key < ASPEN_ENTRY_PKEYS; key++)
             for (unsigned mode = 0; mode < MODES; mode++)
                 assert_key_and_mode(bits, key, mode);
 }
@@ -251,7 +251,35 @@ test_swap_and_markers(void **unused)
 }
 
 /* Entries as the processors' manuals have them, bit by bit. */
-#ifdef ASPEN_PAGING_FORMAT_AARCH64_H
+#if defined(ASPEN_PAGING_FORMAT_RISCV_H)
+static void
+test_hardware_bits(void **unused)
+{
+    (void)unused;
+    const uint64_t page = (uint64_t)0x12345 << 10;
+
+    /* V, R, U */
+    assert_int_equal(aspen_entry_make_leaf(0x12345, 0, ASPEN_ENTRY_READ),
+                     page | 0x13);
+    /* all that may be done, accessed and dirty */
+    uint64_t clean = aspen_entry_make_leaf(0x12345, 0, ACCESS);
+    assert_int_equal(clean, page | 0x1f);
+    assert_int_equal(aspen_entry_bits(clean | 0xc0),
+                     ACCESS | ASPEN_ENTRY_YOUNG | ASPEN_ENTRY_DIRTY);
+    assert_int_equal(aspen_entry_write_protect(clean | 0xc0), page | 0xdb);
+    /* X without R; PBMT of IO */
+    assert_int_equal(aspen_entry_make_leaf(0x12345, 0, ASPEN_ENTRY_EXEC),
+                     page | 0x19);
+    assert_int_equal(
+        aspen_entry_make_leaf(0x12345, 0,
+                              ASPEN_ENTRY_READ | 2u << ASPEN_ENTRY_CACHE_SHIFT),
+        page | 0x13 | (uint64_t)1 << 62);
+    assert_int_equal(aspen_entry_make_leaf(0x12345, 0, 0) & 1, 0);
+    assert_int_equal(aspen_entry_make_table(0x12345), page | 1);
+    assert_int_equal(aspen_entry_make_swap(3, 7) & 1, 0);
+    assert_int_equal(aspen_entry_make_marker(ASPEN_MARKER_GUARD) & 1, 0);
+}
+#elif defined(ASPEN_PAGING_FORMAT_AARCH64_H)
 #define BIT(n) ((uint64_t)1 << (n))
 #define PAGE_ATTRIBUTES                                                        \
     (BIT(6) | BIT(8) | BIT(9) | BIT(11) | BIT(53)) /* EL0, inner, nG, PXN */

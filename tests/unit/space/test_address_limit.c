@@ -50,6 +50,8 @@ calls_end_there(void **state)
 {
     (void)state;
     for (size_t i = 0; i < ASPEN_ARRAY_SIZE(tops); i++) {
+        if (tops[i] > ASPEN_ADDRESS_LIMIT)
+            continue;
         struct helper_space s;
         uint64_t top = create(&s, tops[i]);
         struct aspen_import_vma import = {
@@ -87,6 +89,8 @@ walks_reach_it(void **state)
 {
     (void)state;
     for (size_t i = 0; i < ASPEN_ARRAY_SIZE(tops); i++) {
+        if (tops[i] > ASPEN_ADDRESS_LIMIT)
+            continue;
         struct helper_space s;
         uint64_t top = create(&s, tops[i]);
         struct aspen_mm *child;
@@ -114,6 +118,8 @@ places_are_below(void **state)
 
     (void)state;
     for (size_t i = 0; i < ASPEN_ARRAY_SIZE(tops); i++) {
+        if (tops[i] > ASPEN_ADDRESS_LIMIT)
+            continue;
         struct helper_space s;
         uint64_t top = create(&s, tops[i]);
         struct aspen_layout layout;
@@ -165,16 +171,21 @@ layouts(void **state)
 
     (void)state;
     for (size_t i = 0; i < ASPEN_ARRAY_SIZE(tops); i++) {
+        if (tops[i] > ASPEN_ADDRESS_LIMIT)
+            continue;
         struct helper_space s;
         uint64_t top = create(&s, tops[i]);
+        uint64_t window = aspen_mm_window(s.mm);
 
+        aspen_layout_read(s.mm, &layout);
+        assert_int_equal(layout.mmap_base, window);
         for (choice.flags = 0; choice.flags <= ASPEN_LAYOUT_CHOICE_FLAGS;
              choice.flags++) {
             aspen_layout_read(s.mm, &layout);
-            assert_int_equal(layout.mmap_base, top);
             assert_int_equal(aspen_layout_choose(s.mm, &choice, &layout), 0);
-            assert_true(layout.mmap_base > top / 32 && layout.mmap_base < top);
-            assert_true(layout.mmap_bottom < top / 2);
+            assert_true(layout.mmap_base > window / 32 &&
+                        layout.mmap_base < window);
+            assert_true(layout.mmap_bottom < window / 2);
             assert_int_equal(aspen_layout_set(s.mm, &layout), 0);
             layout.brk = layout.brk_start = top;
             assert_int_equal(aspen_layout_set(s.mm, &layout), -ASPEN_EINVAL);
@@ -184,6 +195,43 @@ layouts(void **state)
         }
         helper_space_destroy(&s);
     }
+}
+
+/* Where addresses have more bits than programs expect, only a hint above gets
+ * one; searches end at the window, in both directions. */
+static void
+window_opens_by_a_hint(void **state)
+{
+    const uint64_t above = ASPEN_MAP_WINDOW + GIB;
+    struct aspen_layout layout;
+    struct helper_space s;
+    uint64_t a;
+
+    (void)state;
+    if (ASPEN_ADDRESS_LIMIT == ASPEN_MAP_WINDOW)
+        return;
+    create(&s, ASPEN_ADDRESS_LIMIT);
+    aspen_layout_read(s.mm, &layout);
+    for (unsigned up = 0; up < 2; up++) {
+        layout.bottom_up = up;
+        assert_int_equal(aspen_layout_set(s.mm, &layout), 0);
+        assert_int_equal(helper_try_map(s.mm, 0, PAGE, RW, 0, &a), 0);
+        assert_true(a < ASPEN_MAP_WINDOW);
+        assert_int_equal(helper_try_map(s.mm, above, PAGE, RW, 0, &a), 0);
+        assert_int_equal(a, above);
+        helper_put(&s.helper, s.mm, a, 7);
+        /* it is taken: somewhere else, above as well if from the top down */
+        assert_int_equal(helper_try_map(s.mm, above, PAGE, RW, 0, &a), 0);
+        assert_true(a != above && (a > ASPEN_MAP_WINDOW) == !up);
+        helper_unmap(s.mm, above, 1);
+        /* half below, half above: not there */
+        assert_int_equal(
+            helper_try_map(s.mm, ASPEN_MAP_WINDOW - PAGE, 2 * PAGE, RW, 0, &a),
+            0);
+        assert_true(a + 2 * PAGE <= ASPEN_MAP_WINDOW);
+    }
+    helper_assert_valid(&s.helper);
+    helper_space_destroy(&s);
 }
 
 /* A stack of 32 bits leaves 8 MiB, not 16 GiB, for chance. */
@@ -225,10 +273,14 @@ int
 main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(calls_end_there),  cmocka_unit_test(walks_reach_it),
-        cmocka_unit_test(places_are_below), cmocka_unit_test(all_of_it),
-        cmocka_unit_test(layouts),          cmocka_unit_test(small_stack),
+        cmocka_unit_test(calls_end_there),
+        cmocka_unit_test(walks_reach_it),
+        cmocka_unit_test(places_are_below),
+        cmocka_unit_test(all_of_it),
+        cmocka_unit_test(layouts),
+        cmocka_unit_test(small_stack),
         cmocka_unit_test(call_limit_above),
+        cmocka_unit_test(window_opens_by_a_hint),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

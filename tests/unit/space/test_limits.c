@@ -377,6 +377,11 @@ parts_of_a_layout(void **state)
 #ifdef ASPEN_PAGING_FORMAT_AARCH64_H
 #define STACK_RANDOM_PAGES 0x3ffff
 #define BOTTOM             ((uint64_t)1 << 46)
+#elif defined(ASPEN_PAGING_FORMAT_RISCV_H)
+#define STACK_RANDOM_PAGES 0x3ffff
+#define BOTTOM                                                                 \
+    (ASPEN_TABLE_LEVELS == 3 ? UINT64_C(0x1555556000)                          \
+                             : UINT64_C(0x2aaaaaaab000))
 #else
 #define STACK_RANDOM_PAGES 0x3fffff
 #define BOTTOM             UINT64_C(0x2aaaaaaab000)
@@ -388,7 +393,7 @@ choices(void **state)
     struct helper_space *s = *state;
     struct aspen_layout_choice choice = {.random_bytes = AT(10)};
     struct aspen_layout layout = {.brk = 3};
-    const uint64_t top = s->mm->address_limit;
+    const uint64_t top = aspen_mm_window(s->mm);
     const uint64_t gap = AT(256);
 
     limit(s, ASPEN_LIMIT_STACK, MIB); /* 128 MiB are the least */
@@ -419,7 +424,7 @@ static void
 choices_stay_in_user_space(void **state)
 {
     struct helper_space *s = *state;
-    const uint64_t top = s->mm->address_limit;
+    const uint64_t top = aspen_mm_window(s->mm);
     const uint64_t most = top / 8 / PAGE * PAGE;
     struct aspen_layout_choice choice = {.random_bytes = most};
     struct aspen_layout expected = {.brk = 0}, layout = {.brk = 0};
