@@ -265,14 +265,17 @@ aspen_swap_continue(struct aspen *aspen, unsigned type, uint32_t slot)
         return -ASPEN_ENOMEM;
 
     lock_area(area);
-    if (!area->continuations[block]) {
+    /* References may have been given back since it was wanted: if nobody has
+     * any more nobody would come by to free it. */
+    if (!area->continuations[block] &&
+        references_of(area, slot) == ASPEN_SWAP_COUNT_MAX) {
         area->continuations[block] = counters;
         aspen_store_relaxed(&area->continuation_count,
                             area->continuation_count + 1);
         counters = NULL;
     }
     unlock_area(area);
-    if (counters) /* somebody else was quicker */
+    if (counters) /* or somebody else was quicker */
         aspen_port_memory_free(counters, BLOCK_BYTES);
     return 0;
 }

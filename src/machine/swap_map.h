@@ -19,8 +19,8 @@ ASPEN_MUST_USE int aspen_swap_alloc(struct aspen *aspen, unsigned *type,
 ASPEN_MUST_USE int aspen_swap_duplicate(struct aspen *aspen, unsigned type,
                                         uint32_t slot);
 
-/* Give the slot's block a continuation. 0 or -ASPEN_ENOMEM
- * (ASPEN_STEP_SWAP). */
+/* Give the slot's block a continuation, if the slot still needs one. 0 or
+ * -ASPEN_ENOMEM (ASPEN_STEP_SWAP). */
 ASPEN_MUST_USE int aspen_swap_continue(struct aspen *aspen, unsigned type,
                                        uint32_t slot);
 

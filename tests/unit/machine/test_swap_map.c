@@ -181,6 +181,24 @@ an_unused_continuation_goes(void **state)
     helper_machine_destroy(aspen);
 }
 
+/* A reference went between the full byte and this, and then all others. */
+static void
+no_continuation_is_made_too_late(void **state)
+{
+    struct aspen *aspen = machine_with_swap(SLOTS);
+    (void)state;
+    for (unsigned i = 0; i < ASPEN_SWAP_COUNT_MAX; i++)
+        assert_int_equal(aspen_swap_claim(aspen, 0, 3), 0);
+    assert_int_equal(aspen_swap_duplicate(aspen, 0, 3), -ASPEN_EAGAIN);
+    for (unsigned i = 0; i < ASPEN_SWAP_COUNT_MAX; i++) {
+        aspen_swap_free(aspen, 0, 3);
+        assert_int_equal(aspen_swap_continue(aspen, 0, 3), 0);
+        assert_int_equal(continuations(aspen), 0);
+    }
+    assert_holds(aspen);
+    helper_machine_destroy(aspen);
+}
+
 /* One neighbour of the block keeps it for all. */
 static void
 a_continuation_stays_while_one_slot_needs_it(void **state)
@@ -337,6 +355,7 @@ main(void)
         cmocka_unit_test(only_used_slots_can_be_duplicated),
         cmocka_unit_test(counts_continue_beyond_a_byte),
         cmocka_unit_test(an_unused_continuation_goes),
+        cmocka_unit_test(no_continuation_is_made_too_late),
         cmocka_unit_test(a_continuation_stays_while_one_slot_needs_it),
         cmocka_unit_test(counts_match_a_model),
         cmocka_unit_test(a_failure_leaves_counts_alone),
