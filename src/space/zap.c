@@ -155,17 +155,22 @@ guard_last_level(struct zap *zap, uint32_t table, uint64_t start, uint64_t end)
     aspen_table_unlock(zap->aspen, table);
 }
 
-/* An entry above the last level; its table's lock is held. */
-static void
+/* An entry above the last level; its table's lock is held. Somebody else may
+ * have taken a huge leaf away, and a fault put a table there: answers that,
+ * else 0. */
+static uint64_t
 zap_high(struct zap *zap, uint32_t table, uint64_t *slot, uint64_t start,
          uint64_t end, unsigned level)
 {
     uint64_t entry = entry_with_room(zap, table, slot);
 
+    if (aspen_entry_is_table(entry, level))
+        return entry;
     if (end - start == aspen_entry_span(level))
         zap_entry(zap, table, slot, entry, start, level);
     else /* callers never split a huge leaf that goes: aspen_zap_check() */
         ASPEN_ASSERT(!entry || is_kept(zap, entry, level));
+    return 0;
 }
 
 static void
@@ -187,15 +192,15 @@ zap_table(struct zap *zap, uint32_t table, unsigned level, uint64_t start,
         stop = aspen_min_u64(aspen_align_down(address, span) + span, end);
         uint64_t *slot = &entries[aspen_table_index(address, level)];
         uint64_t entry = aspen_load(slot);
-        if (aspen_entry_is_table(entry, level)) {
-            zap_table(zap, (uint32_t)aspen_entry_frame(entry), level - 1,
-                      address, stop);
-        } else if (entry) {
+        if (entry && !aspen_entry_is_table(entry, level)) {
             aspen_table_own(zap->aspen, table);
             aspen_table_lock(zap->aspen, table, ASPEN_LOCK_TABLE);
-            zap_high(zap, table, slot, address, stop, level);
+            entry = zap_high(zap, table, slot, address, stop, level);
             aspen_table_unlock(zap->aspen, table);
         }
+        if (entry)
+            zap_table(zap, (uint32_t)aspen_entry_frame(entry), level - 1,
+                      address, stop);
     }
 }
 

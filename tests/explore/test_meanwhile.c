@@ -482,6 +482,72 @@ a_page_goes_with_its_mapping(void **state)
     explore_holds("a page inserted beside munmap", &program, MOST);
 }
 
+/* ---- A huge leaf, and then a table in its place ------------------------- */
+
+#define MORE_FRAMES 1100u /* a huge page's among them, aligned */
+
+/* Private, and all of it may go. Nobody looks at contents. */
+static void
+setup_huge_page(void *unused)
+{
+    static uint8_t ram[MORE_FRAMES * PAGE] __attribute__((aligned(PAGE)));
+    struct aspen_import_vma vma = {
+        .start = HUGE_AT,
+        .end = HUGE_AT + HUGE,
+        .vm_flags = RW | ASPEN_VM_MAYREAD | ASPEN_VM_MAYWRITE,
+    };
+    struct aspen_import_pages pages = {
+        .address = HUGE_AT, .count = 1, .level = 1, .kind = ASPEN_IMPORT_ANON};
+    struct aspen_config config;
+    uint64_t done;
+
+    (void)unused;
+    aspen_config_init(&config);
+    config.flags = ASPEN_CONFIG_CONTENTS_IGNORED;
+    config.frames = MORE_FRAMES;
+    config.direct_map = ram;
+    must(aspen_create(&config, &scene.aspen));
+    must(aspen_mm_create(scene.aspen, &scene.mm));
+    must(aspen_import_vma(scene.mm, &vma));
+    must(aspen_import_pages(scene.mm, &pages, &done));
+}
+
+static void
+discard_huge_task(void *unused)
+{
+    (void)unused;
+    must(aspen_madvise(scene.mm, HUGE_AT, HUGE, ASPEN_MADV_DONTNEED));
+}
+
+static void
+discard_and_fault_task(void *unused)
+{
+    discard_huge_task(unused);
+    must(aspen_fault(scene.mm, HUGE_AT + PAGE, ASPEN_ACCESS_WRITE));
+}
+
+static void
+check_tables(void *unused)
+{
+    (void)unused;
+    explore_validate(scene.aspen);
+    aspen_mm_put(scene.mm);
+    must(aspen_destroy(scene.aspen));
+}
+
+static void
+table_in_place_of_a_huge_leaf(void **state)
+{
+    struct sim_program program = {setup_huge_page,
+                                  {discard_huge_task, discard_and_fault_task},
+                                  2,
+                                  check_tables,
+                                  NULL};
+
+    (void)state;
+    explore_holds("a huge page discarded twice, and a fault", &program, MOST);
+}
+
 int
 main(void)
 {
@@ -495,6 +561,7 @@ main(void)
         cmocka_unit_test(limits_are_of_one_moment),
         cmocka_unit_test(one_size_is_charged),
         cmocka_unit_test(a_page_goes_with_its_mapping),
+        cmocka_unit_test(table_in_place_of_a_huge_leaf),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
