@@ -536,7 +536,7 @@ struct aspen_mm {
 
     struct aspen_list registry_link; /* registry lock */
     struct aspen_list swap_link;     /* swap list lock */
-    void *embedder;                  /* theirs */
+    void *embedder;                  /* atomic; theirs */
 };
 
 ASPEN_STATIC_ASSERT(sizeof(struct aspen_mm) <= 1024, "an mm is 1,024 bytes");

@@ -32,6 +32,35 @@ struct aspen_arch_ops {
     uint32_t (*rights)(void *context, const struct aspen_mm *mm);
     void (*rights_set)(void *context, const struct aspen_mm *mm,
                        uint32_t rights);
+    /**
+     * A space begins: it has its top table (aspen_mm_root()) and no VMA, and
+     * nobody else can find it. The hook writes the kernel's half of that table
+     * (config.kernel_start) and makes what else a space of the embedder's has.
+     * aspen_mm_embedder() is the parent's if fork makes it, else NULL. 0 or a
+     * negative errno, which aspen_mm_create(), aspen_fork() or
+     * aspen_exec_prepare() then answers; nothing of the space is left.
+     * Context: may sleep; no lock of the core is held.
+     */
+    int (*mm_init)(void *context, struct aspen_mm *mm);
+    /**
+     * It ends, once for each mm_init that returned 0: its last user is gone,
+     * nothing is mapped (EMPTY), and the TLBs of the CPUs that are active in it
+     * have forgotten all that it mapped. When the hook returns no CPU is
+     * active in it any more (asserted): those that went on with its tables by
+     * aspen_mm_switch() are sent away, this one as well. Of the space only the
+     * structure stays, until whoever has pinned pages of it gives these back;
+     * no hook hears of it again.
+     * Context: may sleep; no lock of the core is held.
+     */
+    void (*mm_exit)(void *context, struct aspen_mm *mm);
+    /**
+     * By aspen_mm_switch(): load the root of `mm`, or the kernel's own tables
+     * (NULL), into the page-table register of the CPU that runs here. When it
+     * returns the processor reads no table of the space before, and has nothing
+     * cached of it.
+     * Context: that of aspen_mm_switch(). Cannot fail.
+     */
+    void (*mm_load)(void *context, struct aspen_mm *mm);
     /** Both mmap locks are held for writing. 0 or a negative errno. */
     int (*fork_prepare)(void *context, struct aspen_mm *parent,
                         struct aspen_mm *child);

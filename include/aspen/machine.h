@@ -142,6 +142,13 @@ struct aspen_config {
      * which Linux gives only to who asks for them; page aligned,
      * 2^56 at most. 0: the same. */
     uint64_t call_limit;
+    /* Where the kernel's half begins, if the processor finds it by the same top
+     * table as user space (x86-64: 0xffff800000000000 or above). The entries of
+     * each top table from there on are the embedder's, who writes them in the
+     * hook mm_init, and later if it likes; the core neither reads nor writes
+     * them. A multiple of what one entry of a top table covers, above user
+     * space. 0: there is no such half, and every entry is the core's. */
+    uint64_t kernel_start;
     enum aspen_semantics semantics;
     struct aspen_hooks hooks;
 };

@@ -25,7 +25,8 @@ enum aspen_mm_state {
  * An empty address space, LIVE, with one user: the caller.
  *
  * Context: may sleep.
- * Returns: 0 and *mm, or -ASPEN_ENOMEM with nothing left.
+ * Returns: 0 and *mm, or -ASPEN_ENOMEM, or the error of the hook mm_init
+ *          (aspen/hooks.h), with nothing left.
  */
 ASPEN_MUST_USE int aspen_mm_create(struct aspen *aspen, struct aspen_mm **mm);
 
@@ -70,6 +71,9 @@ ASPEN_MUST_USE bool aspen_mm_get_if_alive(struct aspen_mm *mm);
 /**
  * A user leaves. The last one takes the address space down (exit): it unmaps
  * everything and gives back every page, charge and reference. Cannot fail.
+ * CPUs, this one as well, may still go on with its tables (aspen_mm_switch()),
+ * but only until the hook mm_exit has returned: whose register has them then is
+ * a bug, and asserted.
  *
  * Context: may sleep; no lock is held. Accepts a space without VMAs.
  */
@@ -87,7 +91,7 @@ void aspen_mm_put(struct aspen_mm *mm);
  *          else of it (MCL_FUTURE, layout and the embedder's pointer are new).
  *          It is BUILDING: all calls on it work but fork, and nobody else can
  *          find it. 0 and *next, or -ASPEN_ENOMEM, -ASPEN_EINVAL (`mm` is not
- *          LIVE) with nothing left.
+ *          LIVE), or the error of the hook mm_init, with nothing left.
  * commit:  `next` goes LIVE, and the caller, its one user, has left `mm` as by
  *          aspen_mm_put(). Others in `mm`, such as the parent of a vfork child,
  *          stay there. Cannot fail.
@@ -107,6 +111,15 @@ enum aspen_mm_state aspen_mm_state(const struct aspen_mm *mm);
 
 /** A number for people, unique in the machine. Context: any. */
 uint32_t aspen_mm_id(const struct aspen_mm *mm);
+
+/**
+ * The embedder's own pointer: the core keeps it, and no more. A forked child
+ * has its parent's from before the hook mm_init on; any other new space has
+ * none (NULL).
+ * Context: any.
+ */
+void *aspen_mm_embedder(const struct aspen_mm *mm);
+void aspen_mm_embedder_set(struct aspen_mm *mm, void *embedder);
 
 /** Sizes in pages unless the name says otherwise; as in /proc/P/status. */
 struct aspen_mm_counters {
@@ -140,6 +153,35 @@ void aspen_mm_counters_read(struct aspen_mm *mm,
  */
 ASPEN_MUST_USE int aspen_mm_activate(struct aspen_mm *mm, unsigned cpu);
 ASPEN_MUST_USE int aspen_mm_deactivate(struct aspen_mm *mm, unsigned cpu);
+
+/** Whether it is active on that CPU. A snapshot, unless it is that CPU that
+ * asks and nobody takes the task off it. Context: any. */
+bool aspen_mm_is_active(const struct aspen_mm *mm, unsigned cpu);
+
+/**
+ * This CPU goes from one space to another, all in the right order: `to` becomes
+ * active on it, the hook mm_load (aspen/hooks.h) puts its root into the
+ * register, then `from` is active on it no more. So flushes of `from` reach the
+ * CPU for as long as its register leads there, and those of `to` before it
+ * does. NULL stands for the kernel's own tables. With `from` equal to `to`
+ * nothing happens.
+ *
+ * `to` has a user, such as the thread that is about to run. `from` need not:
+ * a CPU that goes on to a thread of the kernel, or to none, may keep the tables
+ * that it has (lazy TLB), hears of their flushes as before, and says with the
+ * next switch what it goes on from. If the space's last user leaves meanwhile,
+ * the hook mm_exit makes every CPU that aspen_mm_is_active() names call
+ * aspen_mm_switch(cpu, from, NULL), by an interrupt for instance.
+ *
+ * Units:   `cpu` is the one that calls, as aspen_port_cpu() has it.
+ * Context: any; takes no lock. Nobody takes the task off this CPU meanwhile,
+ *          nor does an interrupt switch here.
+ * Returns: 0, or -ASPEN_EINVAL (the port has no such CPU) and nothing changed.
+ *          That `from` is not active on the CPU, or that `to` has no user, is a
+ *          bug, and asserted.
+ */
+ASPEN_MUST_USE int aspen_mm_switch(unsigned cpu, struct aspen_mm *from,
+                                   struct aspen_mm *to);
 
 /** The frame of the top page table, for the hardware's register; the same for
  * as long as the space lives. Context: any. */

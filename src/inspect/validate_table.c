@@ -377,10 +377,13 @@ static bool
 check_level(struct walk *walk, uint32_t table, unsigned level, uint64_t address)
 {
     const uint64_t *entries = aspen_table_entries(walk->aspen, table);
+    unsigned count = level == ASPEN_TABLE_LEVELS - 1
+                         ? aspen_table_top_entries(walk->aspen)
+                         : ASPEN_TABLE_ENTRIES;
 
     if (level == 0)
         return check_last_level(walk, entries, address);
-    for (unsigned i = 0; i < ASPEN_TABLE_ENTRIES; i++) {
+    for (unsigned i = 0; i < count; i++) {
         uint64_t at = address + i * aspen_entry_span(level);
         if (!entries[i])
             continue;

@@ -19,7 +19,7 @@ aspen_exec_prepare(struct aspen_mm *mm, struct aspen_mm **next)
 {
     if (aspen_load(&mm->state) != ASPEN_MM_LIVE)
         return -ASPEN_EINVAL;
-    int error = aspen_mm_alloc(mm->aspen, next);
+    int error = aspen_mm_alloc(mm->aspen, NULL, next);
     if (error)
         return error;
     /* Others in it may set limits meanwhile. */

@@ -30,7 +30,7 @@ unmap_all(struct aspen_mm *mm)
 
 /* Take all of it down. One that exec gives up was never LIVE. */
 static void
-leave_mm(struct aspen_mm *mm)
+take_down(struct aspen_mm *mm)
 {
     const struct aspen_hooks *hooks = &mm->aspen->config.hooks;
 
@@ -49,9 +49,9 @@ static void
 exit_mm(struct aspen_mm *mm)
 {
     if (aspen_load(&mm->state) != ASPEN_MM_EMPTY)
-        leave_mm(mm);
+        take_down(mm);
     aspen_mm_swap_list_remove(mm);
-    aspen_mm_drop(mm);
+    aspen_mm_leave(mm);
 }
 
 void

@@ -178,7 +178,6 @@ copy_settings(struct aspen_mm *child, const struct aspen_mm *parent)
     child->layout = parent->layout;
     aspen_limits_inherit(child, parent);
     aspen_pkeys_inherit(child, parent);
-    child->embedder = parent->embedder;
 }
 
 /* Steps 4 to 16. */
@@ -304,7 +303,8 @@ aspen_fork(struct aspen_mm *parent, struct aspen_mm **child)
 {
     struct fork fork = {.aspen = parent->aspen, .parent = parent};
 
-    int error = aspen_mm_alloc(fork.aspen, &fork.child);
+    int error =
+        aspen_mm_alloc(fork.aspen, aspen_mm_embedder(parent), &fork.child);
     if (error)
         return error;
     error = lock_parent(parent);

@@ -115,6 +115,18 @@ protection_valid(const struct aspen_config *config)
     }
 }
 
+/* Top tables can be parted there, above all that a program may map. */
+static bool
+kernel_start_valid(uint64_t start)
+{
+    const unsigned top = ASPEN_TABLE_LEVELS - 1;
+
+    return !start || (aspen_is_aligned(start, aspen_entry_span(top)) &&
+                      start >= 0 - ((uint64_t)1 << ASPEN_ADDRESS_BITS) &&
+                      aspen_table_index(start, top) >
+                          aspen_table_index(ASPEN_ADDRESS_LIMIT - 1, top));
+}
+
 static bool
 config_valid(const struct aspen_config *config)
 {
@@ -133,6 +145,7 @@ config_valid(const struct aspen_config *config)
            (unsigned)config->huge_placement <= ASPEN_HUGE_PLACEMENT_LARGE &&
            (unsigned)config->semantics <= ASPEN_SEMANTICS_6_18 &&
            aspen_is_aligned(config->call_limit, ASPEN_PAGE_SIZE) &&
+           kernel_start_valid(config->kernel_start) &&
            protection_valid(config) && hooks_valid(&config->hooks);
 }
 

@@ -33,6 +33,17 @@ aspen_table_entries(struct aspen *aspen, uint32_t table)
     return aspen_frame_pointer(aspen, table);
 }
 
+/* How many entries of a top table are the core's, from the first on; the others
+ * are the kernel's half. */
+static inline unsigned
+aspen_table_top_entries(const struct aspen *aspen)
+{
+    uint64_t start = aspen->config.kernel_start;
+
+    return start ? aspen_table_index(start, ASPEN_TABLE_LEVELS - 1)
+                 : ASPEN_TABLE_ENTRIES;
+}
+
 /* The slot of `address` in a table of `level`. */
 static inline void
 aspen_slot_at(struct aspen *aspen, struct aspen_slot *slot, uint32_t table,

@@ -22,7 +22,7 @@
 /* ---- Making and freeing ------------------------------------------------ */
 
 static void
-mm_init(struct aspen *aspen, struct aspen_mm *mm)
+init_fields(struct aspen *aspen, struct aspen_mm *mm)
 {
     memset(mm, 0, sizeof(*mm));
     mm->aspen = aspen;
@@ -45,28 +45,55 @@ mm_init(struct aspen *aspen, struct aspen_mm *mm)
     aspen_list_init(&mm->swap_link);
 }
 
+static int
+tell_of_begin(struct aspen_mm *mm)
+{
+    struct aspen *aspen = mm->aspen;
+    const struct aspen_hooks *hooks = &aspen->config.hooks;
+
+    if (!hooks->arch || !hooks->arch->mm_init)
+        return 0;
+    if (aspen_failpoint(&aspen->failpoints, ASPEN_STEP_HOOK))
+        return -ASPEN_ENOMEM;
+    return hooks->arch->mm_init(hooks->context, mm);
+}
+
+static void
+free_structure(struct aspen_mm *mm)
+{
+    aspen_port_rwlock_destroy(&mm->mmap_lock);
+    aspen_cache_free(&mm->aspen->mm_cache, mm);
+}
+
 int
-aspen_mm_alloc(struct aspen *aspen, struct aspen_mm **out)
+aspen_mm_alloc(struct aspen *aspen, void *embedder, struct aspen_mm **out)
 {
     struct aspen_mm *mm = aspen_cache_alloc(&aspen->mm_cache);
     if (!mm)
         return -ASPEN_ENOMEM;
-    mm_init(aspen, mm);
+    init_fields(aspen, mm);
+    mm->embedder = embedder;
 
     int error = aspen_table_alloc(mm, 0, ASPEN_TABLE_LEVELS - 1, &mm->root);
-    if (error) {
-        aspen_port_rwlock_destroy(&mm->mmap_lock);
-        aspen_cache_free(&aspen->mm_cache, mm);
-        return error;
-    }
+    if (error)
+        goto undo_structure;
+    error = tell_of_begin(mm);
+    if (error)
+        goto undo_root;
     *out = mm;
     return 0;
+
+undo_root:
+    aspen_table_free(aspen, mm->root);
+undo_structure:
+    free_structure(mm);
+    return error;
 }
 
 int
 aspen_mm_create(struct aspen *aspen, struct aspen_mm **mm)
 {
-    int error = aspen_mm_alloc(aspen, mm);
+    int error = aspen_mm_alloc(aspen, NULL, mm);
     if (error)
         return error;
     aspen_tree_rcu_enter(&(*mm)->vmas);
@@ -83,8 +110,6 @@ aspen_mm_hold(struct aspen_mm *mm)
 void
 aspen_mm_drop(struct aspen_mm *mm)
 {
-    struct aspen *aspen = mm->aspen;
-
     if (aspen_fetch_sub(&mm->references, 1) != 1)
         return;
     ASPEN_ASSERT(aspen_load_relaxed(&mm->state) == ASPEN_MM_EMPTY);
@@ -94,9 +119,28 @@ aspen_mm_drop(struct aspen_mm *mm)
     ASPEN_ASSERT(aspen_list_is_empty(&mm->claims));
     ASPEN_ASSERT(aspen_list_is_empty(&mm->registry_link));
     ASPEN_ASSERT(aspen_list_is_empty(&mm->swap_link));
-    aspen_table_free(aspen, mm->root);
-    aspen_port_rwlock_destroy(&mm->mmap_lock);
-    aspen_cache_free(&aspen->mm_cache, mm);
+    aspen_table_free(mm->aspen, mm->root);
+    free_structure(mm);
+}
+
+/* A root that a register leads to is a table for whoever gets its frame next.
+ */
+static void
+assert_inactive(const struct aspen_mm *mm)
+{
+    for (unsigned i = 0; i < ASPEN_CPU_WORDS; i++)
+        ASPEN_ASSERT(aspen_load(&mm->cpus[i]) == 0);
+}
+
+void
+aspen_mm_leave(struct aspen_mm *mm)
+{
+    const struct aspen_hooks *hooks = &mm->aspen->config.hooks;
+
+    if (hooks->arch && hooks->arch->mm_exit)
+        hooks->arch->mm_exit(hooks->context, mm);
+    assert_inactive(mm);
+    aspen_mm_drop(mm);
 }
 
 void
@@ -363,15 +407,41 @@ aspen_mm_root(const struct aspen_mm *mm)
     return mm->root;
 }
 
+void *
+aspen_mm_embedder(const struct aspen_mm *mm)
+{
+    return aspen_load(&mm->embedder);
+}
+
+void
+aspen_mm_embedder_set(struct aspen_mm *mm, void *embedder)
+{
+    aspen_store(&mm->embedder, embedder);
+}
+
+/* ---- Where it is active ------------------------------------------------ */
+
+static void
+set_active(struct aspen_mm *mm, unsigned cpu)
+{
+    aspen_fetch_or(&mm->cpus[cpu / 64], (uint64_t)1 << cpu % 64);
+    /* No walk of the tables comes before the bit is seen, on any processor:
+     * pairs with the fence in aspen_tlb_flush(). */
+    aspen_fence();
+}
+
+static void
+set_inactive(struct aspen_mm *mm, unsigned cpu)
+{
+    aspen_fetch_and(&mm->cpus[cpu / 64], ~((uint64_t)1 << cpu % 64));
+}
+
 int
 aspen_mm_activate(struct aspen_mm *mm, unsigned cpu)
 {
     if (cpu >= ASPEN_PORT_CPUS)
         return -ASPEN_EINVAL;
-    aspen_fetch_or(&mm->cpus[cpu / 64], (uint64_t)1 << cpu % 64);
-    /* No walk of the tables comes before the bit is seen, on any processor:
-     * pairs with the fence in aspen_tlb_flush(). */
-    aspen_fence();
+    set_active(mm, cpu);
     return 0;
 }
 
@@ -380,6 +450,32 @@ aspen_mm_deactivate(struct aspen_mm *mm, unsigned cpu)
 {
     if (cpu >= ASPEN_PORT_CPUS)
         return -ASPEN_EINVAL;
-    aspen_fetch_and(&mm->cpus[cpu / 64], ~((uint64_t)1 << cpu % 64));
+    set_inactive(mm, cpu);
+    return 0;
+}
+
+bool
+aspen_mm_is_active(const struct aspen_mm *mm, unsigned cpu)
+{
+    return cpu < ASPEN_PORT_CPUS &&
+           aspen_load(&mm->cpus[cpu / 64]) >> cpu % 64 & 1;
+}
+
+int
+aspen_mm_switch(unsigned cpu, struct aspen_mm *from, struct aspen_mm *to)
+{
+    if (cpu >= ASPEN_PORT_CPUS)
+        return -ASPEN_EINVAL;
+    if (from == to)
+        return 0;
+    const struct aspen_hooks *hooks = &(to ? to : from)->aspen->config.hooks;
+    ASPEN_ASSERT(!from || aspen_mm_is_active(from, cpu));
+    ASPEN_ASSERT(!to || aspen_load_relaxed(&to->users) > 0);
+    if (to)
+        set_active(to, cpu);
+    if (hooks->arch && hooks->arch->mm_load)
+        hooks->arch->mm_load(hooks->context, to);
+    if (from)
+        set_inactive(from, cpu);
     return 0;
 }

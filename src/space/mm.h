@@ -10,10 +10,13 @@
 
 /*
  * A new mm in state BUILDING with a top table, one user and its one
- * reference; on no list. 0 or -ASPEN_ENOMEM (ASPEN_STEP_MM,
- * ASPEN_STEP_PAGE_TABLE), nothing left.
+ * reference; on no list. It has the embedder's pointer by the time that the
+ * hook mm_init hears of it. 0, -ASPEN_ENOMEM (ASPEN_STEP_MM,
+ * ASPEN_STEP_PAGE_TABLE, ASPEN_STEP_HOOK if there is such a hook) or the hook's
+ * error, nothing left.
  */
-ASPEN_MUST_USE int aspen_mm_alloc(struct aspen *aspen, struct aspen_mm **mm);
+ASPEN_MUST_USE int aspen_mm_alloc(struct aspen *aspen, void *embedder,
+                                  struct aspen_mm **mm);
 
 /* Make it LIVE and enter it into the registry. */
 void aspen_mm_publish(struct aspen_mm *mm);
@@ -33,6 +36,10 @@ void aspen_mm_swap_list_remove(struct aspen_mm *mm);
  */
 void aspen_mm_hold(struct aspen_mm *mm);
 void aspen_mm_drop(struct aspen_mm *mm);
+
+/* The last user's: it is EMPTY, the hook mm_exit hears of it, no CPU is active
+ * in it then; drops the users' reference. Context: may sleep, no lock held. */
+void aspen_mm_leave(struct aspen_mm *mm);
 
 /*
  * The gate for whoever found an mm through the swap list, or through any index

@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: MIT
 #
 # Tests on the sim port: the core, built for it, and the orders of concurrent
-# calls explored. tests/explore/test_NAME.c is a program each. test_mmu is one
-# for each kind of processor: sim (x86-64 without hardware flags), sim-flags
-# (with them), sim-arm64, sim-arm64-flags.
+# calls explored. tests/explore/test_NAME.c is a program each; those in
+# tests/explore/mmu have a processor (tests/mmu). test_mmu is one for each kind
+# of processor: sim (x86-64 without hardware flags), sim-flags (with them),
+# sim-arm64, sim-arm64-flags.
 
 CFLAGS_sim := -O1 -DASPEN_TEST_BUILD -DASPEN_OBJECT_DROP_MAX=1
 CFLAGS_sim-flags := $(CFLAGS_sim) -DASPEN_PORT_MMU_WRITES_ENTRIES
@@ -14,9 +15,10 @@ SIM_FLAGS := -Iinclude -Isrc -Iports/sim -Itests/explore -Itests/unit \
     -Itests/mmu
 SIM_MMU := $(filter-out tests/mmu/test_% %/beside.c,$(wildcard tests/mmu/*.c))
 SIM_WRAPS := $(shell tests/mmu/wraps.sh $(SIM_MMU))
-EXPLORE := $(patsubst tests/explore/%.c,%,$(wildcard tests/explore/test_*.c))
+EXPLORE := $(basename $(notdir $(wildcard tests/explore/test_*.c)))
+EXPLORE_MMU := $(basename $(notdir $(wildcard tests/explore/mmu/test_*.c)))
 EXPLORE_PROGRAMS := $(addprefix $(BUILD)/tests/explore/,$(EXPLORE) \
-    test_mmu-flags test_mmu-arm64 test_mmu-arm64-flags)
+    $(EXPLORE_MMU) test_mmu-flags test_mmu-arm64 test_mmu-arm64-flags)
 
 # $(call sim_variant,VARIANT)
 define sim_variant
@@ -33,9 +35,11 @@ $(BUILD)/$1/libaspen-test.a: $(call objects,$1,$(CORE) $(SIM_PORT)) \
 	@rm -f $$@
 	$$(Q)$$(AR) rcs $$@ $$(filter %.o,$$^)
 
-$(BUILD)/tests/explore/test_mmu$(patsubst sim%,%,$1): \
-    $(call objects,$1,tests/explore/test_mmu.c tests/explore/explore.c \
-        $(SIM_MMU)) $(BUILD)/$1/libaspen-test.a
+$(patsubst %,$(BUILD)/tests/explore/%$(patsubst sim%,%,$1),$(EXPLORE_MMU)): \
+    $(BUILD)/tests/explore/%$(patsubst sim%,%,$1): \
+    $(BUILD)/obj/$1/tests/explore/mmu/%.o \
+    $(call objects,$1,tests/explore/explore.c $(SIM_MMU)) \
+    $(BUILD)/$1/libaspen-test.a
 	$$(call say,LD,$$@)
 	@mkdir -p $$(@D)
 	$$(Q)$$(CC) $$(CFLAGS_$1) $$(LDFLAGS) $$(SIM_WRAPS) -o $$@ $$^ -lcmocka
@@ -43,8 +47,7 @@ endef
 $(foreach v,sim sim-flags sim-arm64 sim-arm64-flags, \
     $(eval $(call sim_variant,$v)))
 
-$(filter-out %/test_mmu $(BUILD)/tests/explore/test_mmu-%, \
-    $(EXPLORE_PROGRAMS)): $(BUILD)/tests/explore/%: \
+$(addprefix $(BUILD)/tests/explore/,$(EXPLORE)): $(BUILD)/tests/explore/%: \
     $(BUILD)/obj/sim/tests/explore/%.o \
     $(BUILD)/obj/sim/tests/explore/explore.o $(BUILD)/sim/libaspen-test.a
 	$(call say,LD,$@)
@@ -57,7 +60,7 @@ $(filter-out %/test_mmu $(BUILD)/tests/explore/test_mmu-%, \
 CFLAGS_sim-tsan := $(CFLAGS_sim) -fsanitize=thread -Wno-tsan
 LDFLAGS_sim-tsan := -fsanitize=thread
 EXPLORE_TSAN := $(addprefix $(BUILD)/tsan/tests/explore/, \
-    $(filter-out test_mmu test_sim,$(EXPLORE)))
+    $(filter-out test_sim,$(EXPLORE)))
 $(call objects,sim-tsan,$(SIM_PORT) $(wildcard tests/explore/*.c)): \
     CFLAGS_sim-tsan := $(CFLAGS_sim) -DSIM_TSAN
 $(eval $(call sim_variant,sim-tsan))

@@ -9,6 +9,7 @@
  */
 #include "beside.h"
 
+#include "between.h"
 #include "told.h"
 
 #include "space/mm.h"
@@ -84,7 +85,7 @@ watch(struct aspen_mm *mm)
 {
     if (mm->aspen != beside.aspen)
         return;
-    unsigned cpu = 1 + mm->id % (MMU_CPUS - 1);
+    unsigned cpu = between_cpu(mm);
     (void)!aspen_mm_activate(mm, cpu);
     aspen_port_spin_lock(&beside.lock);
     struct space *space = space_of(NULL);
@@ -158,8 +159,9 @@ reload(const struct space *space, const char *unused)
     (void)unused;
     mmu_leave(space->cpu, space->root);
     mmu_leave(MMU_SECOND, space->root);
-    uint64_t seen = mmu_load(space->cpu, space->root, 0, UINT64_MAX, LEAVES);
-    mmu_load(MMU_SECOND, space->root, 0, UINT64_MAX, LEAVES);
+    const uint64_t end = ASPEN_ADDRESS_LIMIT; /* the rest is not the core's */
+    uint64_t seen = mmu_load(space->cpu, space->root, 0, end, LEAVES);
+    mmu_load(MMU_SECOND, space->root, 0, end, LEAVES);
     __atomic_fetch_add(&beside.spent, seen + 32, __ATOMIC_RELAXED);
 }
 
@@ -298,9 +300,12 @@ BETWEEN(int, aspen_create,
     ours = *config;
     beside.notifier = ours.hooks.notifier;
     ours.hooks.notifier = &forward;
+    ours.hooks.arch = between_arch(ours.hooks.arch);
     int error = __real_aspen_create(&ours, aspen);
     if (!error)
         stand_beside(*aspen);
+    else
+        between_arch_free(ours.hooks.arch);
     return error;
 }
 
@@ -308,9 +313,13 @@ BETWEEN(int, aspen_destroy, (struct aspen * aspen))
 {
     struct aspen *watched = beside.aspen;
 
+    const struct aspen_arch_ops *arch = aspen->config.hooks.arch;
+
     if (aspen == watched)
         beside.aspen = NULL;
     int error = __real_aspen_destroy(aspen);
+    if (!error)
+        between_arch_free(arch);
     if (aspen == watched && error)
         beside.aspen = watched;
     else if (aspen == watched)
@@ -419,6 +428,18 @@ BETWEEN(int, aspen_mm_deactivate, (struct aspen_mm * mm, unsigned cpu))
     if (mm->aspen == beside.aspen && cpu < MMU_CPUS)
         mmu_leave(cpu, mm->root);
     return __real_aspen_mm_deactivate(mm, cpu);
+}
+
+/* As both of them. */
+BETWEEN(int, aspen_mm_switch,
+        (unsigned cpu, struct aspen_mm *from, struct aspen_mm *to))
+{
+    if (from && from != to && from->aspen == beside.aspen && cpu < MMU_CPUS)
+        mmu_leave(cpu, from->root);
+    int error = __real_aspen_mm_switch(cpu, from, to);
+    if (!error && to && from != to && to->aspen == beside.aspen)
+        mmu_leave(cpu, to->root);
+    return error;
 }
 
 /* ---- Calls that take something away ------------------------------------ */

@@ -9,6 +9,8 @@
 #define SWAP_FULL 7u /* a slot whose count is at its byte's maximum */
 #define MAY_R     (R | ASPEN_VM_MAYREAD)
 
+#define KERNEL_ENTRY(id, i) ((uint64_t)(id) << 32 | (uint64_t)(i) << 12)
+
 /* ---- Hooks that keep a record ------------------------------------------ */
 
 static struct fork_events *
@@ -79,6 +81,37 @@ static const struct aspen_userfault_ops userfault_ops = {
     .fork_abort = userfault_abort,
 };
 
+/* The kernel's half: nothing that a processor would follow, and nothing that
+ * the core could take for its own. */
+static int
+space_begins(void *context, struct aspen_mm *mm)
+{
+    struct fork_events *events = events_of(context);
+    uint64_t *entries = aspen_table_entries(mm->aspen, mm->root);
+
+    assert_int_equal(aspen_mm_state(mm), ASPEN_MM_BUILDING);
+    if (events->init_error)
+        return events->init_error;
+    events->begun++;
+    for (unsigned i = aspen_table_top_entries(mm->aspen);
+         i < ASPEN_TABLE_ENTRIES; i++)
+        entries[i] = KERNEL_ENTRY(mm->id, i);
+    return 0;
+}
+
+static void
+space_ends(void *context, struct aspen_mm *mm)
+{
+    struct fork_events *events = events_of(context);
+    const uint64_t *entries = aspen_table_entries(mm->aspen, mm->root);
+
+    assert_int_equal(aspen_mm_state(mm), ASPEN_MM_EMPTY);
+    for (unsigned i = aspen_table_top_entries(mm->aspen);
+         i < ASPEN_TABLE_ENTRIES; i++)
+        assert_int_equal(entries[i], KERNEL_ENTRY(mm->id, i));
+    events->ended++;
+}
+
 static int
 arch_prepare(void *context, struct aspen_mm *parent, struct aspen_mm *child)
 {
@@ -110,6 +143,8 @@ arch_abort(void *context, struct aspen_mm *parent, struct aspen_mm *child)
 }
 
 static const struct aspen_arch_ops arch_ops = {
+    .mm_init = space_begins,
+    .mm_exit = space_ends,
     .fork_prepare = arch_prepare,
     .fork_commit = arch_commit,
     .fork_abort = arch_abort,
@@ -162,6 +197,7 @@ make_machine(void)
     assert_non_null(parent);
     aspen_config_init(&config);
     config.frames = FRAMES;
+    config.kernel_start = HELPER_KERNEL_START;
     config.hooks = (struct aspen_hooks){
         .arch = &arch_ops,
         .userfault = &userfault_ops,
@@ -324,6 +360,7 @@ fork_parent_free(struct fork_parent *parent)
     if (parent->shmem)
         aspen_object_put(parent->shmem);
     helper_destroy(&parent->helper);
+    assert_int_equal(parent->events.begun, parent->events.ended);
     free(parent);
 }
 
@@ -583,6 +620,7 @@ fork_label_steps(const struct fork_parent *parent, const enum aspen_step *steps,
 
     if (!one(&labels, ASPEN_STEP_MM, 0) ||
         !one(&labels, ASPEN_STEP_PAGE_TABLE, 0) ||
+        !one(&labels, ASPEN_STEP_HOOK, 0) ||
         !one(&labels, ASPEN_STEP_INTERRUPT, 1))
         return false;
     any(&labels, ASPEN_STEP_TREE_NODE, 4);

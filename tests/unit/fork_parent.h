@@ -17,6 +17,8 @@ struct fork_events {
     uint64_t userfault_prepared;
     uint64_t userfault_committed;
     uint64_t userfault_aborted;
+    uint64_t begun; /* spaces, as mm_init and mm_exit hear of them */
+    uint64_t ended;
     uint64_t arch_prepared;
     uint64_t arch_committed;
     uint64_t arch_aborted;
@@ -27,6 +29,7 @@ struct fork_events {
     uint64_t children_met; /* VMAs of a BUILDING child met by them */
     const char *broken;    /* what a walker saw that must not be; or NULL */
     /* Hooks that refuse, for tests of the hooks themselves. */
+    int init_error;
     int open_error;
     int userfault_error;
     int arch_error;

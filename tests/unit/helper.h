@@ -30,6 +30,12 @@
 #define RW          (ASPEN_VM_READ | ASPEN_VM_WRITE)
 #define RX          (ASPEN_VM_READ | ASPEN_VM_EXEC)
 
+/* For config.kernel_start: all that user space leaves of a top table, if that
+ * is anything (AArch64 finds its kernel by another table). For who includes
+ * paging/entry.h. */
+#define HELPER_KERNEL_START                                                    \
+    (ASPEN_ADDRESS_BITS == 48 ? 0 : 0 - ((uint64_t)1 << ASPEN_ADDRESS_BITS))
+
 /* What mmap adds for private memory, and import is told. */
 #define MAY    (ASPEN_VM_MAYREAD | ASPEN_VM_MAYWRITE | ASPEN_VM_MAYEXEC)
 #define MAY_RW (RW | MAY)

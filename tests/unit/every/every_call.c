@@ -2,6 +2,31 @@
 #include "every_call.h"
 
 #include "every_run.h"
+#include <aspen_port.h>
+
+static int
+space_begins(void *context, struct aspen_mm *mm)
+{
+    struct every *e = context;
+    (void)mm;
+    e->spaces++;
+    return 0;
+}
+
+static void
+space_ends(void *context, struct aspen_mm *mm)
+{
+    struct every *e = context;
+    (void)mm;
+    for (unsigned cpu = 0; cpu < ASPEN_PORT_CPUS; cpu++)
+        assert_int_equal(aspen_mm_deactivate(mm, cpu), 0);
+    e->spaces--;
+}
+
+static const struct aspen_arch_ops arch_ops = {
+    .mm_init = space_begins,
+    .mm_exit = space_ends,
+};
 
 static int
 file_open(void *context, struct aspen_vma *vma)
@@ -127,6 +152,8 @@ every_setup(void *context)
     config.reserved_ranges = 1;
     config.pkeys = ASPEN_PKEYS_MAX;
     config.execute_only = ASPEN_EXECUTE_ONLY_KEY;
+    config.hooks.arch = &arch_ops;
+    config.hooks.context = e;
     /* Guards, several mappings that move. */
     if (call->run == run_madvise || call->run == run_mremap)
         config.semantics = ASPEN_SEMANTICS_6_18;
@@ -180,6 +207,7 @@ every_teardown(void *context)
     aspen_mm_put(e->child);
     aspen_mm_put(e->mm);
     assert_int_equal(e->opened, 0);
+    assert_int_equal(e->spaces, 0);
     aspen_object_put(e->file);
     aspen_object_put(e->shmem);
     aspen_object_put(e->charged);

@@ -44,6 +44,7 @@ struct every {
     struct aspen_object *charged;
     unsigned area;
     int64_t opened; /* mappings of the file, by its hooks */
+    int64_t spaces; /* by the hooks mm_init and mm_exit */
     uint64_t done;  /* of an import that goes on where it stopped */
     struct aspen_mm *made_mm;
     struct aspen_object *made_object;

@@ -241,6 +241,13 @@ run_mm_deactivate(struct every *e, const struct call *call)
 }
 
 int
+run_mm_switch(struct every *e, const struct call *call)
+{
+    (void)call;
+    return aspen_mm_switch(1, NULL, e->mm);
+}
+
+int
 run_object_unmap(struct every *e, const struct call *call)
 {
     (void)call;

@@ -128,6 +128,8 @@ fail_one(struct recording *recording, const enum aspen_step *steps, uint64_t n,
     assert_valid(parent);
     assert_int_equal(parent->events.opened - events.opened,
                      parent->events.closed - events.closed);
+    assert_int_equal(parent->events.begun - events.begun,
+                     parent->events.ended - events.ended);
     assert_int_equal(parent->events.scanner_forks, events.scanner_forks);
     assert_int_equal(parent->events.userfault_committed,
                      events.userfault_committed);
@@ -224,11 +226,11 @@ test_hooks(void **state)
     struct helper_state before = look(parent);
     uint64_t open = parent->events.opened;
     struct aspen_mm *child;
-    int *errors[] = {&parent->events.open_error,
+    int *errors[] = {&parent->events.init_error, &parent->events.open_error,
                      &parent->events.userfault_error,
                      &parent->events.arch_error};
 
-    for (size_t i = 0; i < 3; i++) {
+    for (size_t i = 0; i < ASPEN_ARRAY_SIZE(errors); i++) {
         *errors[i] = -ASPEN_EPERM;
         assert_int_equal(aspen_fork(parent->mm, &child), -ASPEN_EPERM);
         *errors[i] = 0;

@@ -78,6 +78,16 @@ create_checks_each_field(void **state)
     bad = good, bad.address_limit = ASPEN_ADDRESS_LIMIT + PAGE;
     assert_refused(&bad);
     bad = good, bad.address_limit = bad.mmap_min_address, assert_refused(&bad);
+    /* Not a whole entry; user space; no address; nothing is left for it. */
+    bad = good, bad.kernel_start = HELPER_KERNEL_START + PAGE;
+    assert_refused(&bad);
+    bad = good, bad.kernel_start = 512 * GIB, assert_refused(&bad);
+    bad = good, bad.kernel_start = 1ull << 47, assert_refused(&bad);
+    bad = good, bad.kernel_start = UINT64_MAX, assert_refused(&bad);
+    if (!HELPER_KERNEL_START) {
+        bad = good, bad.kernel_start = -(512 * GIB);
+        assert_refused(&bad);
+    }
     bad = good, bad.hooks.userfault = &no_prepare, assert_refused(&bad);
     bad = good, bad.hooks.notifier = &half, assert_refused(&bad);
     helper_machine_destroy(helper_machine_from(&good));
@@ -241,7 +251,7 @@ the_gate_lets_only_live_ones_pass(void **state)
     assert_false(aspen_mm_get_live(mm));
     aspen_mm_drop(mm);
 
-    assert_int_equal(aspen_mm_alloc(aspen, &building), 0);
+    assert_int_equal(aspen_mm_alloc(aspen, NULL, &building), 0);
     assert_int_equal(aspen_mm_state(building), ASPEN_MM_BUILDING);
     assert_int_equal(helper_counts(aspen).mms_live, 0);
     assert_false(aspen_mm_get_live(building));
@@ -318,6 +328,11 @@ cpus_are_told_apart(void **state)
     assert_int_equal(aspen_mm_deactivate(mm, UINT32_MAX), -ASPEN_EINVAL);
     assert_int_equal(mm->cpus[(ASPEN_PORT_CPUS - 1) / 64],
                      1ull << (ASPEN_PORT_CPUS - 1) % 64);
+    assert_true(aspen_mm_is_active(mm, ASPEN_PORT_CPUS - 1));
+    assert_false(aspen_mm_is_active(mm, ASPEN_PORT_CPUS - 2));
+    assert_false(aspen_mm_is_active(mm, ASPEN_PORT_CPUS));
+    assert_false(aspen_mm_is_active(mm, UINT32_MAX));
+    assert_int_equal(aspen_mm_deactivate(mm, ASPEN_PORT_CPUS - 1), 0);
     aspen_mm_put(mm);
     helper_machine_destroy(aspen);
 }

@@ -90,6 +90,17 @@ load_second(void)
     mmu_load(MMU_SECOND, scene.mm->root, START, START + PAGE, 1);
 }
 
+/* The CPUs went on with its tables until now. */
+static void
+send_away(void *unused, struct aspen_mm *mm)
+{
+    (void)unused;
+    for (unsigned cpu = 0; cpu < MMU_CPUS; cpu++)
+        must(aspen_mm_deactivate(mm, cpu));
+}
+
+static const struct aspen_arch_ops arch = {.mm_exit = send_away};
+
 static void
 map(void)
 {
@@ -113,6 +124,7 @@ setup(void *unused)
     (void)unused;
     aspen_config_init(&config);
     config.semantics = ASPEN_SEMANTICS_6_18;
+    config.hooks.arch = &arch;
     config.hooks.notifier = &told_notifier;
     scene.child = NULL;
     scene.object = NULL;
