@@ -21,6 +21,7 @@
 
 #define PAGE_BYTES 4096u
 
+struct aspen_mm;
 struct thread;
 
 struct tss {
@@ -40,7 +41,8 @@ struct cpu {
     uint64_t kernel_stack; /* 32: top of the current thread's */
     struct thread *thread; /* 40: that runs */
     struct thread *idle;
-    struct thread *dead; /* to be freed by who runs next */
+    struct thread *dead;     /* to be freed by who runs next */
+    struct aspen_mm *loaded; /* mm/space.h: what its tables are; or NULL */
     bool resched;
     uint8_t apic_id;
     uint64_t gdt[10];

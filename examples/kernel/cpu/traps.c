@@ -8,6 +8,7 @@
 #include "dev/disk.h"
 #include "fs/tty.h"
 #include "mm/fault.h"
+#include "mm/space.h"
 #include "proc/signal.h"
 #include "sched/thread.h"
 
@@ -92,6 +93,7 @@ interrupt(struct frame *frame)
     case VECTOR_KICK:
         apic_end_interrupt();
         aspen_x86_64_tlb_interrupt();
+        space_leave_ended();
         break;
     case VECTOR_SERIAL:
         tty_interrupt();

@@ -18,6 +18,71 @@ struct aspen *machine;
 
 extern char kernel_start[], kernel_end[];
 
+/* ---- The kernel's half, and who has what loaded -------------------------- */
+
+/* All roots share what is below the kernel's half. */
+static int
+space_begins(void *context, struct aspen_mm *mm)
+{
+    uint64_t *root = direct_pointer((uint64_t)aspen_mm_root(mm) << 12);
+
+    (void)context;
+    memcpy(root + 256, kernel_root + 256, 256 * sizeof(*root));
+    return 0;
+}
+
+/* This CPU and others may have gone on with its tables: see space_load(). */
+static void
+space_ends(void *context, struct aspen_mm *mm)
+{
+    uint64_t others = 0;
+
+    (void)context;
+    interrupts_off();
+    space_leave_ended();
+    interrupts_on();
+    for (unsigned i = 0; i < cpus_online; i++)
+        others |= (uint64_t)aspen_mm_is_active(mm, i) << i;
+    aspen_x86_64_kick(others);
+    for (unsigned i = 0; i < cpus_online; i++)
+        while (aspen_mm_is_active(mm, i))
+            __asm__ volatile("pause");
+}
+
+static void
+load_root(void *context, struct aspen_mm *mm)
+{
+    (void)context;
+    write_cr3(mm ? (uint64_t)aspen_mm_root(mm) << 12
+                 : physical_address(kernel_root));
+}
+
+static const struct aspen_arch_ops arch = {
+    .mm_init = space_begins,
+    .mm_exit = space_ends,
+    .mm_load = load_root,
+};
+
+void
+space_load(struct aspen_mm *mm)
+{
+    struct cpu *cpu = this_cpu();
+
+    ASSERT(aspen_mm_switch(cpu->port.number, cpu->loaded, mm) == 0);
+    cpu->loaded = mm;
+}
+
+void
+space_leave_ended(void)
+{
+    struct aspen_mm *mm = this_cpu()->loaded;
+
+    if (mm && aspen_mm_state(mm) == ASPEN_MM_EMPTY)
+        space_load(NULL);
+}
+
+/* ---- Physical memory ----------------------------------------------------- */
+
 static struct aspen_frame_range
 range_of(uint64_t start, uint64_t end)
 {
@@ -57,61 +122,15 @@ space_init(void)
     config.reserved = reserved;
     config.reserved_ranges = 1;
     config.direct_map = direct_pointer(0);
+    config.kernel_start = DIRECT_MAP;
     config.semantics = ASPEN_SEMANTICS_6_1;
+    config.hooks.arch = &arch;
     int error = aspen_create(&config, &machine);
     if (error)
         panic("no machine: error %d", -error);
 }
 
-/* All roots share what is below the kernel's half. */
-static void
-add_kernel(struct aspen_mm *mm)
-{
-    uint64_t *root = direct_pointer((uint64_t)aspen_mm_root(mm) << 12);
-
-    memcpy(root + 256, kernel_root + 256, 256 * sizeof(*root));
-}
-
-void
-space_show_kernel(struct aspen_mm *mm, bool shown)
-{
-    uint64_t *root = direct_pointer((uint64_t)aspen_mm_root(mm) << 12);
-
-    if (shown)
-        add_kernel(mm);
-    else
-        memset(root + 256, 0, 256 * sizeof(*root));
-}
-
-int
-space_create(struct aspen_mm **mm)
-{
-    int error = aspen_mm_create(machine, mm);
-
-    if (!error)
-        add_kernel(*mm);
-    return error;
-}
-
-int
-space_fork(struct aspen_mm *parent, struct aspen_mm **child)
-{
-    int error = aspen_fork(parent, child);
-
-    if (!error)
-        add_kernel(*child);
-    return error;
-}
-
-int
-space_exec_prepare(struct aspen_mm *mm, struct aspen_mm **next)
-{
-    int error = aspen_exec_prepare(mm, next);
-
-    if (!error)
-        add_kernel(*next);
-    return error;
-}
+/* ---- What the core says -------------------------------------------------- */
 
 _Noreturn void
 aspen_port_panic(const char *message)

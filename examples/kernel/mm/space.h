@@ -15,12 +15,12 @@ extern struct aspen *machine;
 
 void space_init(void);
 
-/* As aspen_mm_create(), aspen_fork(), aspen_exec_prepare(), and the kernel's
- * half of the top page table is in it. */
-int space_create(struct aspen_mm **mm);
-int space_fork(struct aspen_mm *parent, struct aspen_mm **child);
-int space_exec_prepare(struct aspen_mm *mm, struct aspen_mm **next);
-/* Of a space that no CPU has loaded: the validator knows no kernel's half. */
-void space_show_kernel(struct aspen_mm *mm, bool shown);
+/*
+ * This CPU's tables are those of `mm` from now on; NULL: the kernel's own. A
+ * thread of the kernel loads none, it goes on with what is there; so when a
+ * space ends CPUs leave it. Interrupts are off.
+ */
+void space_load(struct aspen_mm *mm);
+void space_leave_ended(void);
 
 #endif

@@ -18,7 +18,7 @@ copy_mm(struct process *child, uint64_t flags)
     struct aspen_mm *mm = current->process->mm;
 
     if (!(flags & CLONE_VM))
-        return space_fork(mm, &child->mm);
+        return aspen_fork(mm, &child->mm);
     aspen_mm_get(mm);
     child->mm = mm;
     return 0;

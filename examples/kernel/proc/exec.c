@@ -301,7 +301,7 @@ process_exec(struct node *directory, const char *name,
 
     if (error)
         return error;
-    error = space_exec_prepare(current->process->mm, &image.mm);
+    error = aspen_exec_prepare(current->process->mm, &image.mm);
     if (!error) {
         error = build_image(&image, path.node, name, strings);
         if (!error)

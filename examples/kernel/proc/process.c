@@ -150,7 +150,7 @@ process_first(const char *path, const char *const arguments[])
     process->files = files_create();
     process->directory = node_get(root_node);
     ASSERT(process->files != NULL);
-    ASSERT(space_create(&process->mm) == 0);
+    ASSERT(aspen_mm_create(machine, &process->mm) == 0);
     ASSERT(aspen_limit_set(process->mm, ASPEN_LIMIT_STACK,
                            process->limits[3][0]) == 0);
     process->id = process->group = process->session = process_new_id();

@@ -13,8 +13,6 @@
 #include "mm/space.h"
 #include "proc/signal.h"
 
-#include <aspen/mm.h>
-
 static struct irq_lock lock;
 static struct list run_queue = {&run_queue, &run_queue};
 static struct list timed = {&timed, &timed};
@@ -72,26 +70,12 @@ make_runnable_locked(struct thread *thread)
 }
 
 static void
-load_mm(struct thread *previous, struct thread *next)
-{
-    unsigned cpu = aspen_port_cpu();
-
-    if (previous->mm == next->mm)
-        return;
-    if (next->mm)
-        ASSERT(aspen_mm_activate(next->mm, cpu) == 0);
-    write_cr3(next->mm ? (uint64_t)aspen_mm_root(next->mm) << 12
-                       : physical_address(kernel_root));
-    if (previous->mm)
-        ASSERT(aspen_mm_deactivate(previous->mm, cpu) == 0);
-}
-
-static void
 switch_to_locked(struct cpu *cpu, struct thread *previous, struct thread *next)
 {
     previous->on_cpu = false;
     next->on_cpu = true;
-    load_mm(previous, next);
+    if (next->mm)
+        space_load(next->mm);
     if (previous->process)
         __asm__ volatile("fxsave64 %0" : "=m"(previous->fpu));
     if (next->process) {
@@ -150,12 +134,11 @@ aspen_x86_64_yield(void)
 void
 thread_set_mm(struct thread *thread, struct aspen_mm *mm)
 {
-    struct thread before = {.mm = thread->mm};
     bool on = irq_lock(&lock);
 
     thread->mm = mm;
-    if (thread == current)
-        load_mm(&before, thread);
+    if (thread == current && mm)
+        space_load(mm);
     irq_unlock(&lock, on);
 }
 

@@ -32,7 +32,7 @@ enum thread_state {
 struct thread {
     uint64_t rsp; /* while another one runs */
     uint64_t fs_base;
-    struct aspen_mm *mm; /* whose tables are loaded; NULL: the kernel's */
+    struct aspen_mm *mm; /* whose tables it needs; NULL: only the kernel's */
     enum thread_state state;
     bool on_cpu;
     bool interruptible; /* a signal ends its sleep */
@@ -86,7 +86,7 @@ void thread_free(struct thread *thread);
 void thread_kernel(void (*function)(void *), void *argument);
 _Noreturn void thread_end(void);
 
-/* Other tables; the old ones are not in any register when it returns. */
+/* It needs other tables from now on, or none. */
 void thread_set_mm(struct thread *thread, struct aspen_mm *mm);
 
 void schedule(void);
