@@ -55,6 +55,7 @@
 #include <aspen/object.h>
 #include <aspen/calls/pkey.h>
 #include <aspen/special.h>
+#include <aspen/vma.h>
 
 /* ======================================================================== *
  * Frames
@@ -446,7 +447,7 @@ struct aspen_vma {
     void *userfault;                        /* context for hooks, or NULL */
     struct aspen_name *name;                /* one reference; or NULL */
     struct aspen_vma *detached; /* next of a list while being unmapped */
-    void *embedder;             /* theirs */
+    void *embedder;             /* atomic: theirs, set under the mmap lock */
     const struct aspen_special *special; /* immutable; or NULL */
     uint32_t guarded; /* atomic: it may have guards; see space/vma.h */
 };

@@ -88,5 +88,6 @@
 #include <aspen/special.h>
 #include <aspen/calls/sync.h>
 #include <aspen/version.h>
+#include <aspen/vma.h>
 
 #endif

@@ -124,11 +124,13 @@ struct aspen_pager_ops {
      * A mapping of the object is about to appear, by mmap, fork or because
      * munmap splits one (not when a mapping grows by a merge). May
      * refuse with a negative errno, which the call passes through. After a 0
-     * the mapping will exist, and close follows when it goes.
+     * the mapping will exist, and close follows when it goes. aspen/vma.h says
+     * what it is; flags by which it is locked may go again in a forked child.
      * Context: the mmap lock (fork: both) is held for writing.
      */
     int (*open)(void *context, struct aspen_vma *vma);
-    /** A mapping goes. Context: the mmap lock is held for writing. */
+    /** A mapping goes; what it is can still be read (aspen/vma.h). Context: the
+     * mmap lock (fork: both) is held for writing. */
     void (*close)(void *context, struct aspen_vma *vma);
     /**
      * May the mapping be split at `address`? Asked when a call checks, before

@@ -248,5 +248,89 @@ aspen_vma_at(struct aspen_mm *mm, uint64_t address)
 struct aspen_vma *
 aspen_vma_find(struct aspen_mm *mm, uint64_t address)
 {
-    return aspen_tree_find(&mm->vmas, address, mm->address_limit - 1, NULL);
+    struct aspen_vma *vma =
+        aspen_tree_find(&mm->vmas, address, mm->address_limit - 1, NULL);
+
+    /* While fork builds it, what follows is the parent's still. */
+    return vma && vma->mm == mm ? vma : NULL;
+}
+
+struct aspen_vma *
+aspen_vma_next(const struct aspen_vma *vma)
+{
+    return aspen_vma_find(vma->mm, vma->end);
+}
+
+/* ---- What others are told ---------------------------------------------- */
+
+void
+aspen_mm_read_lock(struct aspen_mm *mm)
+{
+    aspen_read_lock(&mm->mmap_lock, ASPEN_LOCK_MM);
+}
+
+void
+aspen_mm_read_unlock(struct aspen_mm *mm)
+{
+    aspen_read_unlock(&mm->mmap_lock);
+}
+
+uint64_t
+aspen_vma_start(const struct aspen_vma *vma)
+{
+    return vma->start;
+}
+
+uint64_t
+aspen_vma_end(const struct aspen_vma *vma)
+{
+    return vma->end;
+}
+
+uint64_t
+aspen_vma_flags(const struct aspen_vma *vma)
+{
+    return vma->flags;
+}
+
+struct aspen_object *
+aspen_vma_object(const struct aspen_vma *vma)
+{
+    return vma->object;
+}
+
+uint64_t
+aspen_vma_offset_bytes(const struct aspen_vma *vma)
+{
+    return vma->pgoff << ASPEN_PAGE_SHIFT;
+}
+
+struct aspen_mm *
+aspen_vma_mm(const struct aspen_vma *vma)
+{
+    return vma->mm;
+}
+
+const char *
+aspen_vma_name(const struct aspen_vma *vma)
+{
+    if (vma->name)
+        return vma->name->text;
+    if (vma->special)
+        return vma->special->name;
+    return vma->object ? vma->object->name : NULL;
+}
+
+void *
+aspen_vma_embedder(const struct aspen_vma *vma)
+{
+    return aspen_load(&vma->embedder);
+}
+
+/* Only merging asks for it, under the mmap lock for writing. */
+void
+aspen_vma_embedder_set(struct aspen_vma *vma, void *embedder)
+{
+    ASPEN_ASSERT_TEST(aspen_lock_order_holds(&vma->mm->mmap_lock));
+    aspen_store(&vma->embedder, embedder);
 }

@@ -177,9 +177,8 @@ ASPEN_MUST_USE int aspen_vma_write_lock_killable(struct aspen_vma *vma);
 struct aspen_vma *aspen_vma_read_lock_at(struct aspen_mm *mm, uint64_t address);
 void aspen_vma_read_unlock(struct aspen_vma *vma);
 
-/* The VMA that contains `address` / the first that ends after it; mmap lock
- * or RCU. */
+/* The VMA that contains `address`. (aspen_vma_find() is in aspen/vma.h.)
+ * Context: mmap lock or RCU. */
 struct aspen_vma *aspen_vma_at(struct aspen_mm *mm, uint64_t address);
-struct aspen_vma *aspen_vma_find(struct aspen_mm *mm, uint64_t address);
 
 #endif

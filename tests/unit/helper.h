@@ -18,6 +18,7 @@
 
 #include "unit.h"
 #include <aspen/aspen.h>
+#include <aspen_port.h>
 
 #define PAGE ((uint64_t)4096)
 #define MIB  ((uint64_t)1 << 20)
