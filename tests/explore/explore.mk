@@ -56,12 +56,13 @@ $(addprefix $(BUILD)/tests/explore/,$(EXPLORE)): $(BUILD)/tests/explore/%: \
 
 # The same under ThreadSanitizer, a thread for each task (ports/sim/order.h): few
 # of the orders, since what it sees hangs little on them. Only the core is
-# instrumented.
+# instrumented, and the test that is about this.
 CFLAGS_sim-tsan := $(CFLAGS_sim) -fsanitize=thread -Wno-tsan
 LDFLAGS_sim-tsan := -fsanitize=thread
 EXPLORE_TSAN := $(addprefix $(BUILD)/tsan/tests/explore/, \
     $(filter-out test_sim,$(EXPLORE)))
-$(call objects,sim-tsan,$(SIM_PORT) $(wildcard tests/explore/*.c)): \
+$(call objects,sim-tsan,$(SIM_PORT) $(filter-out %/test_made_once.c, \
+    $(wildcard tests/explore/*.c))): \
     CFLAGS_sim-tsan := $(CFLAGS_sim) -DSIM_TSAN
 $(eval $(call sim_variant,sim-tsan))
 $(EXPLORE_TSAN): $(BUILD)/tsan/tests/explore/%: \

@@ -2,13 +2,16 @@
 /*
  * What is made when it is first needed, by two that need it at once, over all
  * orders: there is one of it afterwards, both have used that one, and whoever
- * has the answer finds it.
+ * has the answer finds it. And what readers without a lock find is whole: under
+ * ThreadSanitizer this file is instrumented, too (explore.mk), so that plain
+ * memory behind an entry shows the orders of the tree's loads and stores.
  */
 #include "explore.h"
 #include "frames/frames.h"
 #include "frames/pins.h"
 #include "machine/swap_map.h"
 #include "space/mm.h"
+#include "tree/tree.h"
 #include <stdio.h>
 
 #define FRAMES 192u
@@ -297,13 +300,118 @@ numbers(void **state)
     explore_holds("a dump beside a dump", &program, MOST);
 }
 
+/* ---- Entries of a range tree ------------------------------------------- */
+
+/* Whoever finds one without a lock sees what was written before it was put
+ * there. */
+struct item {
+    uint64_t value; /* plain */
+};
+
+static struct {
+    struct aspen_tree_pool pool;
+    struct aspen_tree tree;
+    struct item items[2];
+    struct item old;
+    uint64_t entries; /* besides: 1 for a leaf, more for nodes above it */
+} shelf;
+
+static void
+put(uint64_t key, struct item *item)
+{
+    must(aspen_tree_store(&shelf.tree, key, key + 9, item));
+}
+
+static void
+setup_shelf(void *unused)
+{
+    (void)unused;
+    must(aspen_tree_pool_init(&shelf.pool, NULL, 1024));
+    aspen_tree_init(&shelf.tree, &shelf.pool);
+    shelf.old.value = 7;
+    for (uint64_t i = 0; i < shelf.entries; i++)
+        put(1000 + 20 * i, &shelf.old);
+    aspen_tree_rcu_enter(&shelf.tree);
+}
+
+static void
+put_task(void *unused)
+{
+    (void)unused;
+    for (unsigned i = 0; i < 2; i++)
+        shelf.items[i].value = 7;
+    put(1000, &shelf.items[0]); /* in place of another */
+    put(500, &shelf.items[1]);  /* where nothing was */
+}
+
+static void
+load_task(void *unused)
+{
+    (void)unused;
+    aspen_port_rcu_read_lock();
+    for (uint64_t key = 1005; key >= 505; key -= 500) {
+        const struct item *item = aspen_tree_load(&shelf.tree, key);
+        if (item && item->value != 7)
+            sim_fail("an entry was found before it was written");
+    }
+    aspen_port_rcu_read_unlock();
+}
+
+static void
+walk_task(void *unused)
+{
+    struct aspen_tree_cursor cursor;
+    const struct item *item;
+
+    (void)unused;
+    aspen_port_rcu_read_lock();
+    aspen_tree_cursor_init(&cursor, &shelf.tree, 0);
+    while ((item = aspen_tree_next(&cursor, 1100)) != NULL)
+        if (item->value != 7)
+            sim_fail("an entry was found before it was written");
+    aspen_port_rcu_read_unlock();
+}
+
+static void
+check_shelf(void *unused)
+{
+    (void)unused;
+    aspen_tree_destroy(&shelf.tree);
+    aspen_port_rcu_barrier();
+    aspen_tree_pool_destroy(&shelf.pool);
+}
+
+static void
+entries_are_whole(void **state)
+{
+    static const uint64_t counts[] = {1, 5, 60};
+    struct sim_program load = {
+        setup_shelf, {put_task, load_task}, 2, check_shelf, NULL};
+    struct sim_program next = {
+        setup_shelf, {put_task, walk_task}, 2, check_shelf, NULL};
+    char name[60];
+
+    (void)state;
+    for (unsigned i = 0; i < 3; i++) {
+        shelf.entries = counts[i];
+        snprintf(name, sizeof(name), "a load among %u", (unsigned)counts[i]);
+        explore_holds(name, &load, MOST);
+        snprintf(name, sizeof(name), "a walk among %u", (unsigned)counts[i]);
+        explore_holds(name, &next, MOST);
+    }
+}
+
 int
 main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(orders),    cmocka_unit_test(pins),
-        cmocka_unit_test(areas),     cmocka_unit_test(continuations),
-        cmocka_unit_test(anon_vmas), cmocka_unit_test(numbers),
+        cmocka_unit_test(orders),
+        cmocka_unit_test(pins),
+        cmocka_unit_test(areas),
+        cmocka_unit_test(continuations),
+        cmocka_unit_test(anon_vmas),
+        cmocka_unit_test(numbers),
+        cmocka_unit_test(entries_are_whole),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

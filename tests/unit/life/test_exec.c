@@ -197,9 +197,11 @@ test_goes_at_once(void **state)
     helper_put(&e->helper, mm, AT(17), 42);
     assert_int_equal(aspen_fork(mm, &child), 0);
     before = helper_counts(e->helper.aspen);
+    aspen_port_rcu_read_lock(); /* what waits for readers waits for us */
     aspen_mm_put(child);
     aspen_mm_put(mm);
     aspen_counters_read(e->helper.aspen, &after);
+    aspen_port_rcu_read_unlock();
     assert_int_equal(after.tables_waiting, 0);
     assert_true(after.frames_free > before.frames_free);
     assert_int_equal(after.mms, 1);
