@@ -368,6 +368,8 @@ struct aspen_object {
                                 these are denied */
     struct aspen_port_spinlock pages_lock;
     struct aspen_tree pages; /* pages_lock; offset -> struct aspen_frame */
+    struct aspen_list reads; /* pages_lock: what is being read */
+    uint32_t reads_ended;    /* atomic; ++ under pages_lock */
     uint64_t ahead_next;     /* pages_lock: where reading ahead ended */
     uint32_t ahead_pages;    /* pages_lock: how far it went */
     struct aspen_list link;  /* aspen->objects; aspen->registry_lock */

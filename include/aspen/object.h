@@ -64,7 +64,9 @@ struct aspen_pager_ops {
      * Fill `page` (4096 bytes, zeroed before) from `offset_bytes` on.
      * Context: may sleep; no lock of the core is held, but for
      * aspen_import_pages() the space's mmap lock. When the object is resized or
-     * punched meanwhile, what was read is thrown away.
+     * punched meanwhile, what was read is thrown away. Whoever needs the page
+     * waits until this has ended, so the hook itself must not need it; nobody
+     * asks for it twice at once.
      */
     int (*read)(void *context, uint64_t offset_bytes, void *page);
     /**

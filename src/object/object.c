@@ -37,6 +37,8 @@ object_init(struct aspen *aspen, struct aspen_object *object,
     object->writable_shared = 0;
     memset(&object->pages_lock, 0, sizeof(object->pages_lock));
     aspen_tree_init(&object->pages, &aspen->tree_pool);
+    aspen_list_init(&object->reads);
+    aspen_store_relaxed(&object->reads_ended, 0u);
     object->ahead_next = 0;
     object->ahead_pages = 0;
     aspen_store(&object->references, 1u); /* stale readers: I6 */

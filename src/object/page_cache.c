@@ -8,10 +8,11 @@
  * I2  A page is filled before it is entered: so every page that is found is
  *     whole. The pager is asked without any lock; when something was cut off
  *     or punched meanwhile what it read is thrown away.
- * I3  A page that is dropped leaves a tombstone until some hundred are gone,
- *     since erasing each page on its own could need memory, and all at once
- *     holds the spin lock for long. Only whoever drops pages sees tombstones:
- *     to everybody else nothing is there.
+ * I3  What a pager has to read is read by one task at a time: who needs it
+ * waits until that one has ended, and looks again. I4  A page that is dropped
+ * leaves a tombstone until some hundred are gone, since erasing each page on
+ * its own could need memory, and all at once holds the spin lock for long. Only
+ * whoever drops pages sees tombstones: to everybody else nothing is there.
  *
  * Called by faults, calls/ and all of this layer. The first test to
  * break is tests/unit/object/test_object.c.
@@ -36,7 +37,7 @@ unlock_pages(struct aspen_object *object)
     aspen_spin_unlock(&object->pages_lock);
 }
 
-/* I3: the zero page is never in a cache. */
+/* I4: the zero page is never in a cache. */
 static struct aspen_frame *
 tombstone(const struct aspen_object *object)
 {
@@ -172,19 +173,31 @@ make_page(struct aspen_object *object, uint64_t offset, uint32_t changes,
     return error;
 }
 
-/* ---- Make: several pages ----------------------------------------------- */
+/* ---- Who reads what (I3) ----------------------------------------------- */
 
-/* How many pages from `offset` on, which is missing, are worth reading? */
+/* Pages that a task reads; on its stack. */
+struct reading {
+    struct aspen_list link; /* object->reads */
+    uint64_t first;
+    uint64_t end;
+};
+
+static bool
+reads_ahead(const struct aspen_object *object, enum aspen_ahead ahead)
+{
+    return ahead != ASPEN_AHEAD_RANDOM && object->pager->readahead;
+}
+
+/* The cache's lock is held. How many pages from `offset` on, which is missing,
+ * are worth reading? */
 static unsigned
 plan_ahead(struct aspen_object *object, uint64_t offset, enum aspen_ahead ahead)
 {
     uint64_t behind = aspen_object_pages(object) - offset;
-
-    if (ahead == ASPEN_AHEAD_RANDOM || !object->pager ||
-        !object->pager->readahead || !aspen_object_has_to_wait(object))
-        return 1;
-    lock_pages(object);
     unsigned pages = AHEAD_FIRST;
+
+    if (!reads_ahead(object, ahead))
+        return 1;
     if (ahead == ASPEN_AHEAD_MOST)
         pages = ASPEN_AHEAD_MAX;
     else if (offset == object->ahead_next && object->ahead_pages)
@@ -194,11 +207,88 @@ plan_ahead(struct aspen_object *object, uint64_t offset, enum aspen_ahead ahead)
     for (unsigned i = 1; i < pages; i++)
         if (aspen_tree_load(&object->pages, offset + i))
             pages = i;
-    object->ahead_next = offset + pages;
-    object->ahead_pages = pages;
-    unlock_pages(object);
     return pages;
 }
+
+/* The cache's lock is held. False: somebody reads the first page; else
+ * `reading` ends where others' begin. */
+static bool
+keep_apart(struct aspen_object *object, struct reading *reading)
+{
+    for (struct aspen_list *at = object->reads.next; at != &object->reads;
+         at = at->next) {
+        const struct reading *other =
+            aspen_container_of(at, struct reading, link);
+        if (other->first <= reading->first && reading->first < other->end)
+            return false;
+        if (other->first > reading->first)
+            reading->end = aspen_min_u64(reading->end, other->first);
+    }
+    return true;
+}
+
+/* The cache's lock is held. The page at `offset` is not there; false: somebody
+ * reads it. */
+static bool
+claim_pages(struct aspen_object *object, uint64_t offset,
+            enum aspen_ahead ahead, struct reading *reading)
+{
+    reading->first = offset;
+    reading->end = offset + plan_ahead(object, offset, ahead);
+    if (!keep_apart(object, reading))
+        return false;
+    aspen_list_push_back(&object->reads, &reading->link);
+    if (reads_ahead(object, ahead)) {
+        object->ahead_next = reading->end;
+        object->ahead_pages = (uint32_t)(reading->end - offset);
+    }
+    return true;
+}
+
+/* 0: what is in `reading` is the caller's to read, until end_reading().
+ * LOOK_AGAIN: the page is there by now. -ASPEN_EAGAIN: somebody reads it;
+ * look again when object->reads_ended is another than *ended. */
+static int
+begin_reading(struct aspen_object *object, uint64_t offset,
+              enum aspen_ahead ahead, struct reading *reading, uint32_t *ended)
+{
+    int error = 0;
+
+    lock_pages(object);
+    const struct aspen_frame *page = aspen_tree_load(&object->pages, offset);
+    *ended = aspen_load_relaxed(&object->reads_ended);
+    if (page && page != tombstone(object))
+        error = LOOK_AGAIN;
+    else if (!claim_pages(object, offset, ahead, reading))
+        error = -ASPEN_EAGAIN;
+    unlock_pages(object);
+    return error;
+}
+
+static void
+end_reading(struct aspen_object *object, struct reading *reading)
+{
+    lock_pages(object);
+    aspen_list_remove(&reading->link);
+    aspen_fetch_add(&object->reads_ended, 1u);
+    unlock_pages(object);
+    aspen_port_wake_all(&object->reads_ended);
+}
+
+struct awaited {
+    struct aspen_object *object;
+    uint32_t ended;
+};
+
+static bool
+still_reads(const void *argument)
+{
+    const struct awaited *awaited = argument;
+
+    return aspen_load(&awaited->object->reads_ended) == awaited->ended;
+}
+
+/* ---- Make: several pages ----------------------------------------------- */
 
 static unsigned
 alloc_ahead(struct aspen_object *object, unsigned count, uint32_t *frames,
@@ -261,24 +351,45 @@ make_pages(struct aspen_object *object, uint64_t offset, unsigned count,
 
 /* ---- Get --------------------------------------------------------------- */
 
+/* What is the caller's to read. As make_page(). */
+static int
+read_pages(struct aspen_object *object, const struct reading *reading,
+           uint32_t changes, uint32_t *frame)
+{
+    unsigned pages = (unsigned)(reading->end - reading->first);
+
+    if (pages > 1) {
+        make_pages(object, reading->first, pages, changes);
+        if (!aspen_object_find_page(object, reading->first, frame))
+            return 0;
+    }
+    return make_page(object, reading->first, changes, frame);
+}
+
 /* Not in the cache. As make_page(). */
 static int
 bring_page(struct aspen_object *object, uint64_t offset, enum aspen_ahead ahead,
            uint32_t *frame)
 {
     uint32_t changes = aspen_load(&object->change_count);
+    struct awaited awaited = {.object = object};
+    struct reading reading;
 
     if (offset >= aspen_object_pages(object))
         return -ASPEN_EFBIG;
     if (object->kind == ASPEN_OBJECT_HUGETLB)
         return -ASPEN_EOPNOTSUPP;
-    unsigned pages = plan_ahead(object, offset, ahead);
-    if (pages > 1) {
-        make_pages(object, offset, pages, changes);
-        if (!aspen_object_find_page(object, offset, frame))
-            return 0;
+    if (!aspen_object_has_to_wait(object))
+        return make_page(object, offset, changes, frame);
+    int error = begin_reading(object, offset, ahead, &reading, &awaited.ended);
+    if (!error) {
+        error = read_pages(object, &reading, changes, frame);
+        end_reading(object, &reading);
+    } else if (error == -ASPEN_EAGAIN) {
+        aspen_port_wait_while(&object->reads_ended, still_reads, &awaited);
+        error = LOOK_AGAIN;
     }
-    return make_page(object, offset, changes, frame);
+    return error;
 }
 
 int
@@ -314,7 +425,7 @@ aspen_object_get_page(struct aspen_object *object, uint64_t offset,
 
 /* ---- Drop -------------------------------------------------------------- */
 
-/* I3: it cannot be found any more. */
+/* I4: it cannot be found any more. */
 static void
 bury(struct aspen_object *object, uint64_t offset)
 {
@@ -372,7 +483,7 @@ aspen_object_drop_page(struct aspen_object *object,
     return idle;
 }
 
-/* I3: the tombstones go. */
+/* I4: the tombstones go. */
 static void
 erase(struct aspen_object *object, struct aspen_tree_reserve *reserve,
       uint64_t first, uint64_t last)

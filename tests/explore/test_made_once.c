@@ -401,6 +401,140 @@ entries_are_whole(void **state)
     }
 }
 
+/* ---- Pages that a pager reads ------------------------------------------ */
+
+#define FILE_PAGES 4u
+
+static struct {
+    struct aspen_object *file;
+    uint8_t begun[FILE_PAGES]; /* how often it was asked for each */
+    uint8_t reading[FILE_PAGES];
+    unsigned failing; /* so many reads to come */
+    const struct aspen_pager_ops *ops;
+} disk;
+
+static int
+read_one(uint64_t page, uint8_t *to)
+{
+    if (disk.reading[page]++)
+        sim_fail("two read one page at once");
+    disk.begun[page]++;
+    sim_point(&disk.reading[page], true);
+    *to = (uint8_t)(page + 1);
+    disk.reading[page]--;
+    if (!disk.failing)
+        return 0;
+    disk.failing--;
+    return -ASPEN_EIO;
+}
+
+static int
+read_page(void *unused, uint64_t offset_bytes, void *page)
+{
+    (void)unused;
+    return read_one(offset_bytes / PAGE, page);
+}
+
+static int
+read_ahead(void *unused, uint64_t offset_bytes, void *const pages[],
+           unsigned count)
+{
+    int error = 0;
+
+    (void)unused;
+    for (unsigned i = 0; i < count; i++)
+        error =
+            read_one(offset_bytes / PAGE + i, pages[i]) ? -ASPEN_EIO : error;
+    return error;
+}
+
+static const struct aspen_pager_ops one_by_one = {.read = read_page};
+static const struct aspen_pager_ops with_ahead = {.read = read_page,
+                                                  .readahead = read_ahead};
+
+static void
+setup_file(void *failing)
+{
+    struct aspen_object_args args = {.size_bytes = FILE_PAGES * PAGE,
+                                     .pager = disk.ops};
+
+    setup(NULL);
+    memset(disk.begun, 0, sizeof(disk.begun));
+    memset(disk.reading, 0, sizeof(disk.reading));
+    disk.failing = failing ? 1 : 0;
+    must(aspen_object_create(scene.aspen, &args, &disk.file));
+    explore_map(scene.mm, START, FILE_PAGES, RW, disk.file);
+}
+
+static void
+get(uint64_t page)
+{
+    int error = aspen_fault(scene.mm, START + page * PAGE, ASPEN_ACCESS_READ);
+    uint64_t done;
+    uint8_t byte;
+
+    if (error == -ASPEN_EIO)
+        error = aspen_fault(scene.mm, START + page * PAGE, ASPEN_ACCESS_READ);
+    must(error);
+    must(aspen_object_read(disk.file, page * PAGE, &byte, 1, &done));
+    if (byte != page + 1)
+        sim_fail("a page is found before it is whole");
+}
+
+static void
+first_of_file_task(void *unused)
+{
+    (void)unused;
+    get(0);
+}
+
+static void
+second_of_file_task(void *unused)
+{
+    (void)unused;
+    get(1);
+}
+
+static void
+check_file(void *failing)
+{
+    for (unsigned i = 0; i < FILE_PAGES; i++)
+        if (disk.begun[i] > (failing && i < 2 ? 2 : 1))
+            sim_fail("a page is read more often than once");
+    if (!aspen_list_is_empty(&disk.file->reads))
+        sim_fail("somebody reads for ever");
+    explore_validate(scene.aspen);
+    aspen_mm_put(scene.mm);
+    aspen_object_put(disk.file);
+    explore_machine_end(scene.aspen);
+}
+
+static void
+pages(void **state)
+{
+    static bool fails;
+    struct sim_program same = {setup_file,
+                               {first_of_file_task, first_of_file_task},
+                               2,
+                               check_file,
+                               NULL};
+    struct sim_program beside = {setup_file,
+                                 {first_of_file_task, second_of_file_task},
+                                 2,
+                                 check_file,
+                                 NULL};
+
+    (void)state;
+    disk.ops = &one_by_one;
+    explore_holds("a page read for two", &same, MOST);
+    same.context = &fails;
+    explore_holds("the same, and the first read fails", &same, MOST);
+    same.context = NULL;
+    disk.ops = &with_ahead;
+    explore_holds("pages read ahead for two", &same, MOST);
+    explore_holds("a page beside one before it, read ahead", &beside, MOST);
+}
+
 int
 main(void)
 {
@@ -412,6 +546,7 @@ main(void)
         cmocka_unit_test(anon_vmas),
         cmocka_unit_test(numbers),
         cmocka_unit_test(entries_are_whole),
+        cmocka_unit_test(pages),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
