@@ -112,12 +112,29 @@ struct aspen_notifier_ops {
                            uint64_t end);
 };
 
+/** What the embedder does when memory is short. */
+struct aspen_memory_ops {
+    /**
+     * No 2^order frames are free for a page or a page table. Give some back -
+     * aspen_object_drop(), pages of your own - and answer true for another try;
+     * false: the call or fault fails with -ASPEN_ENOMEM. `attempt` counts from
+     * 0 on; ASPEN_MEMORY_ATTEMPTS times the core asks.
+     * Context: may sleep; a mapping's or a space's mmap lock may be held, for
+     * writing, too, but no lock of an object or a page: so no call is made that
+     * takes a space, nor one that needs a page. Several tasks may be in it.
+     */
+    bool (*low)(void *context, unsigned order, unsigned attempt);
+};
+
+#define ASPEN_MEMORY_ATTEMPTS 16u
+
 /** All hooks of one machine. Any pointer may be NULL. */
 struct aspen_hooks {
     const struct aspen_arch_ops *arch;
     const struct aspen_userfault_ops *userfault;
     const struct aspen_scanner_ops *scanner;
     const struct aspen_notifier_ops *notifier;
+    const struct aspen_memory_ops *memory;
     void *context;
 };
 

@@ -231,6 +231,11 @@ struct aspen_counters {
     uint64_t swap_references; /* sum of all slot counts */
     uint64_t swap_continuations;
     uint64_t tlb_flushes;
+    /* Why calls and faults answered -ASPEN_ENOMEM, since the machine was made;
+     * a failure that was planned counts nowhere. */
+    uint64_t refused_frames;   /* no frame was free */
+    uint64_t refused_metadata; /* the port had no memory */
+    uint64_t refused_charge;   /* overcommit */
 };
 
 /** Context: never sleeps. Takes spin locks of the core. */

@@ -296,6 +296,8 @@ aspen_cache_alloc(struct aspen_cache *cache)
         object = alloc_slow(cache);
     if (aspen_likely(object))
         object_show(cache, object);
+    else
+        aspen_fetch_add_relaxed(&cache->refused, 1);
     return object;
 }
 

@@ -47,6 +47,7 @@ struct aspen_cache {
     uint32_t chunk_objects;
     bool type_stable;
     struct aspen_cache_magazine *magazines; /* one for each CPU */
+    uint64_t refused; /* atomic: how often there was no memory */
 
     /* Depot lock. */
     struct aspen_port_spinlock depot_lock;

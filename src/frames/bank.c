@@ -52,10 +52,11 @@ bank_destroy(struct aspen_bank *bank)
 
 /* NULL: no memory. */
 static struct aspen_bank *
-bank_create(const struct aspen *aspen, struct aspen_ram_run run)
+bank_create(struct aspen *aspen, struct aspen_ram_run run)
 {
     uint64_t count = run.end - run.first;
-    struct aspen_bank *bank = aspen_port_memory_alloc(head_bytes(count));
+    uint64_t *refused = &aspen->refused_metadata;
+    struct aspen_bank *bank = aspen_memory_alloc(head_bytes(count), refused);
 
     if (!bank)
         return NULL;
@@ -63,7 +64,7 @@ bank_create(const struct aspen *aspen, struct aspen_ram_run run)
     bank->count = (uint32_t)count;
     bank->chunks = (void *)(bank + 1);
     bank->rank = aspen->banks.table_frames;
-    bank->frames = aspen_port_memory_alloc(count * sizeof(*bank->frames));
+    bank->frames = aspen_memory_alloc(count * sizeof(*bank->frames), refused);
     if (bank->frames)
         return bank;
     bank_destroy(bank);
@@ -191,7 +192,7 @@ aspen_bank_make_orders(struct aspen *aspen, uint32_t frame)
     uint8_t *none = NULL;
 
     if (aspen_unlikely(!orders)) {
-        orders = aspen_port_memory_alloc(bank->count);
+        orders = aspen_memory_alloc(bank->count, &aspen->refused_metadata);
         if (!orders)
             return NULL;
         /* First: who finds the array does not come by here. */
@@ -206,11 +207,12 @@ aspen_bank_make_orders(struct aspen *aspen, uint32_t frame)
 
 /* The lock is held. */
 static bool
-bank_make_pins(struct aspen_bank *bank)
+bank_make_pins(struct aspen *aspen, struct aspen_bank *bank)
 {
     if (!bank->pins)
         aspen_store(&bank->pins,
-                    aspen_port_memory_alloc(bank->count * sizeof(*bank->pins)));
+                    aspen_memory_alloc(bank->count * sizeof(*bank->pins),
+                                       &aspen->refused_metadata));
     return bank->pins;
 }
 
@@ -221,7 +223,7 @@ aspen_banks_make_pins(struct aspen *aspen)
     bool all = true;
 
     aspen_spin_lock(&banks->lock, ASPEN_LOCK_LEAF);
-    aspen_banks_for_each(bank, aspen) all = all && bank_make_pins(bank);
+    aspen_banks_for_each(bank, aspen) all = all && bank_make_pins(aspen, bank);
     if (all)
         aspen_store(&banks->pins, true);
     aspen_spin_unlock(&banks->lock);
@@ -262,7 +264,7 @@ add_bank(struct aspen *aspen, struct aspen_ram_run run)
     struct aspen_bank *bank = bank_create(aspen, sections);
     if (!bank)
         return -ASPEN_ENOMEM;
-    if (aspen->banks.pins && !bank_make_pins(bank)) {
+    if (aspen->banks.pins && !bank_make_pins(aspen, bank)) {
         bank_destroy(bank);
         return -ASPEN_ENOMEM;
     }

@@ -237,6 +237,32 @@ block_alloc(struct aspen *aspen, unsigned order)
     return frame;
 }
 
+/* None is free: is it worth another try? */
+static bool
+memory_low(struct aspen *aspen, unsigned order, unsigned attempt)
+{
+    const struct aspen_memory_ops *memory = aspen->config.hooks.memory;
+
+    return memory && memory->low && attempt < ASPEN_MEMORY_ATTEMPTS &&
+           memory->low(aspen->config.hooks.context, order, attempt);
+}
+
+/* Out of the stores of free ones, or ASPEN_NO_FRAME. */
+static uint32_t
+find_frame(struct aspen *aspen, unsigned order)
+{
+    unsigned attempt = 0;
+    uint32_t got;
+
+    do
+        got = order ? block_alloc(aspen, order) : single_alloc(aspen);
+    while (aspen_unlikely(got == ASPEN_NO_FRAME) &&
+           memory_low(aspen, order, attempt++));
+    if (aspen_unlikely(got == ASPEN_NO_FRAME))
+        aspen_fetch_add_relaxed(&aspen->refused_frames, 1);
+    return got;
+}
+
 int
 aspen_frame_alloc(struct aspen *aspen, unsigned order, enum aspen_step step,
                   uint32_t *frame)
@@ -245,7 +271,7 @@ aspen_frame_alloc(struct aspen *aspen, unsigned order, enum aspen_step step,
     if (aspen_failpoint(&aspen->failpoints, step))
         return -ASPEN_ENOMEM;
 
-    uint32_t got = order ? block_alloc(aspen, order) : single_alloc(aspen);
+    uint32_t got = find_frame(aspen, order);
     if (got == ASPEN_NO_FRAME)
         return -ASPEN_ENOMEM;
     struct aspen_frame *first = aspen_frame_at(aspen, got);

@@ -25,7 +25,8 @@ tally_swap(struct aspen_validator *v, unsigned type)
     uint32_t slots = v->aspen->swap[type].slots;
 
     if (slots)
-        v->swap_entries[type] = aspen_port_memory_alloc(tally_bytes(slots));
+        v->swap_entries[type] =
+            aspen_memory_alloc(tally_bytes(slots), &v->aspen->refused_metadata);
     return !slots || v->swap_entries[type];
 }
 
@@ -35,7 +36,8 @@ aspen_validate_tally_begin(struct aspen_validator *v)
     bool all = true;
 
     v->entry_bytes = v->aspen->banks.table_frames * sizeof(*v->entries);
-    v->entries = aspen_port_memory_alloc(v->entry_bytes);
+    v->entries =
+        aspen_memory_alloc(v->entry_bytes, &v->aspen->refused_metadata);
     for (unsigned type = 0; type < ASPEN_SWAP_AREAS; type++)
         all = tally_swap(v, type) && all;
     if (all && v->entries)

@@ -56,12 +56,8 @@ charge_below_limit(struct aspen *aspen, uint64_t pages, uint64_t reserve)
 }
 
 static int
-charge(struct aspen *aspen, uint64_t pages, uint64_t reserve)
+try_charge(struct aspen *aspen, uint64_t pages, uint64_t reserve)
 {
-    if (pages == 0)
-        return 0;
-    if (aspen_failpoint(&aspen->failpoints, ASPEN_STEP_CHARGE))
-        return -ASPEN_ENOMEM;
     if (aspen->config.overcommit == ASPEN_OVERCOMMIT_NEVER)
         return charge_below_limit(aspen, pages, reserve);
     if (aspen->config.overcommit == ASPEN_OVERCOMMIT_GUESS &&
@@ -71,6 +67,19 @@ charge(struct aspen *aspen, uint64_t pages, uint64_t reserve)
         return -ASPEN_ENOMEM;
     aspen_fetch_add_relaxed(&aspen->committed_pages, pages);
     return 0;
+}
+
+static int
+charge(struct aspen *aspen, uint64_t pages, uint64_t reserve)
+{
+    if (pages == 0)
+        return 0;
+    if (aspen_failpoint(&aspen->failpoints, ASPEN_STEP_CHARGE))
+        return -ASPEN_ENOMEM;
+    int error = try_charge(aspen, pages, reserve);
+    if (error)
+        aspen_fetch_add_relaxed(&aspen->refused_charge, 1);
+    return error;
 }
 
 /* What a space has to leave to the administrator, and to the user who has to

@@ -242,6 +242,20 @@ count_swap(const struct aspen *aspen, struct aspen_counters *counters)
     }
 }
 
+static uint64_t
+refused_metadata(const struct aspen *aspen)
+{
+    uint64_t sum = aspen_load_relaxed(&aspen->refused_metadata) +
+                   aspen_load_relaxed(&aspen->tree_pool.nodes.refused);
+
+    for (size_t i = 0; i < ASPEN_ARRAY_SIZE(cache_plans); i++) {
+        const struct aspen_cache *cache =
+            (const void *)((const char *)aspen + cache_plans[i].cache);
+        sum += aspen_load_relaxed(&cache->refused);
+    }
+    return sum;
+}
+
 void
 aspen_counters_read(const struct aspen *aspen, struct aspen_counters *counters)
 {
@@ -261,6 +275,9 @@ aspen_counters_read(const struct aspen *aspen, struct aspen_counters *counters)
         .committed_pages = aspen_load_relaxed(&aspen->committed_pages),
         .commit_limit_pages = aspen_charge_limit(aspen),
         .tlb_flushes = aspen_load_relaxed(&aspen->tlb_flushes),
+        .refused_frames = aspen_load_relaxed(&aspen->refused_frames),
+        .refused_metadata = refused_metadata(aspen),
+        .refused_charge = aspen_load_relaxed(&aspen->refused_charge),
     };
     for (unsigned kind = 0; kind < ASPEN_FRAMES_KINDS; kind++)
         counters->frames_kinds[kind] =

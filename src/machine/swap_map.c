@@ -129,16 +129,17 @@ area_free(struct aspen_swap_area *area, uint32_t slots)
 
 /* Memory for a new area: all of it, or none. */
 static int
-area_alloc(struct aspen_swap_area *area, uint32_t slots)
+area_alloc(struct aspen *aspen, struct aspen_swap_area *area, uint32_t slots)
 {
     uint32_t blocks = blocks_of(slots);
+    uint64_t *refused = &aspen->refused_metadata;
 
     memset(area, 0, sizeof(*area));
-    area->counts = aspen_port_memory_alloc(slots);
+    area->counts = aspen_memory_alloc(slots, refused);
     area->continuations =
-        aspen_port_memory_alloc(blocks * sizeof(*area->continuations));
+        aspen_memory_alloc(blocks * sizeof(*area->continuations), refused);
     area->continued =
-        aspen_port_memory_alloc(blocks * sizeof(*area->continued));
+        aspen_memory_alloc(blocks * sizeof(*area->continued), refused);
     if (area->counts && area->continuations && area->continued)
         return 0;
     area_free(area, slots);
@@ -177,7 +178,7 @@ aspen_swap_area_add(struct aspen *aspen, uint32_t slots, unsigned *type)
         return -ASPEN_EINVAL;
     if (aspen_failpoint(&aspen->failpoints, ASPEN_STEP_SWAP))
         return -ASPEN_ENOMEM;
-    int error = area_alloc(&area, slots);
+    int error = area_alloc(aspen, &area, slots);
     if (error)
         return error;
     error = area_publish(aspen, &area, slots, type);
@@ -260,7 +261,8 @@ aspen_swap_continue(struct aspen *aspen, unsigned type, uint32_t slot)
     ASPEN_ASSERT(area);
     if (aspen_failpoint(&aspen->failpoints, ASPEN_STEP_SWAP))
         return -ASPEN_ENOMEM;
-    uint32_t *counters = aspen_port_memory_alloc(BLOCK_BYTES);
+    uint32_t *counters =
+        aspen_memory_alloc(BLOCK_BYTES, &aspen->refused_metadata);
     if (!counters)
         return -ASPEN_ENOMEM;
 

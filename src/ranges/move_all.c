@@ -23,7 +23,8 @@ aspen_move_all_alloc(struct aspen_move_all *all, struct aspen_mm *mm,
     all->count = count;
     all->move = NULL;
     if (!aspen_failpoint(&mm->aspen->failpoints, ASPEN_STEP_VMA))
-        all->move = aspen_port_memory_alloc(count * sizeof(*all->move));
+        all->move = aspen_memory_alloc(count * sizeof(*all->move),
+                                       &mm->aspen->refused_metadata);
     return all->move ? 0 : -ASPEN_ENOMEM;
 }
 

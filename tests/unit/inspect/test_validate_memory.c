@@ -8,6 +8,7 @@
 #include "helper.h"
 #include "unit.h"
 
+#include "base/memory.h"
 #include <aspen_port.h>
 
 static unsigned requests; /* so far */
@@ -15,8 +16,9 @@ static unsigned refused;  /* which of them fails; 0: none */
 static size_t held_bytes;
 
 static void *
-gated_alloc(size_t bytes)
+gated_alloc(size_t bytes, uint64_t *count)
 {
+    (void)count;
     if (++requests == refused)
         return NULL;
     held_bytes += bytes;
@@ -30,10 +32,10 @@ gated_free(void *memory, size_t bytes)
     aspen_port_memory_free(memory, bytes);
 }
 
-#define aspen_port_memory_alloc gated_alloc
-#define aspen_port_memory_free  gated_free
+#define aspen_memory_alloc     gated_alloc
+#define aspen_port_memory_free gated_free
 #include "inspect/validate_frame.c"
-#undef aspen_port_memory_alloc
+#undef aspen_memory_alloc
 #undef aspen_port_memory_free
 
 static int

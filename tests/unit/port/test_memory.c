@@ -136,8 +136,11 @@ fork_it(struct life *life)
 }
 
 static void
-end_life(struct life *life)
+end_life(struct life *life, int error)
 {
+    uint64_t refused = helper_counts(life->aspen).refused_metadata;
+
+    assert_in_range(refused, error ? 1 : 0, port.failed);
     if (life->mm)
         aspen_mm_put(life->mm);
     if (life->file)
@@ -163,7 +166,7 @@ live(const struct aspen_config *config)
         error = add_huge_page(&life);
     if (!error)
         error = fork_it(&life);
-    end_life(&life);
+    end_life(&life, error);
     return error;
 }
 
