@@ -559,7 +559,7 @@ struct aspen {
     struct aspen_banks banks;
     uint32_t zero_frame; /* immutable: read where nothing is */
     uint64_t embedder_frames[ASPEN_FRAMES_KINDS]; /* atomic */
-    uint64_t refused_frames;   /* atomic, as the next two */
+    uint64_t refused_frames;                      /* atomic, as the next two */
     uint64_t refused_metadata; /* without what caches have refused */
     uint64_t refused_charge;
     struct aspen_zone zone;

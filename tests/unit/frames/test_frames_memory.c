@@ -9,8 +9,8 @@
 
 #include <aspen_port.h>
 
-static unsigned requests; /* so far */
-static unsigned refused;  /* which of them fails; 0: none */
+static unsigned requests;    /* so far */
+static unsigned refused_one; /* which of them fails; 0: none */
 static size_t held_bytes;
 
 /* What lies behind each piece looks like a free chunk: words of 1 + 6. */
@@ -19,7 +19,7 @@ static size_t held_bytes;
 static void *
 gated_alloc(size_t bytes)
 {
-    if (++requests == refused)
+    if (++requests == refused_one)
         return NULL;
     char *memory = aspen_port_memory_alloc(bytes + BEHIND_BYTES);
     if (memory) {
@@ -50,7 +50,7 @@ static void
 refuse(unsigned number)
 {
     requests = 0;
-    refused = number;
+    refused_one = number;
 }
 
 static struct aspen *

@@ -11,15 +11,15 @@
 #include "base/memory.h"
 #include <aspen_port.h>
 
-static unsigned requests; /* so far */
-static unsigned refused;  /* which of them fails; 0: none */
+static unsigned requests;    /* so far */
+static unsigned refused_one; /* which of them fails; 0: none */
 static size_t held_bytes;
 
 static void *
 gated_alloc(size_t bytes, uint64_t *count)
 {
     (void)count;
-    if (++requests == refused)
+    if (++requests == refused_one)
         return NULL;
     held_bytes += bytes;
     return aspen_port_memory_alloc(bytes);
@@ -44,7 +44,7 @@ validate(struct aspen *aspen, unsigned number)
     struct aspen_finding finding;
 
     requests = 0;
-    refused = number;
+    refused_one = number;
     int result = aspen_validate(aspen, &finding);
     assert_null(finding.check);
     assert_int_equal(held_bytes, 0);
