@@ -5,6 +5,9 @@
  */
 #if !defined(ASPEN_PORT_PAGING_RISCV_SV39) &&                                  \
     !defined(ASPEN_PORT_PAGING_RISCV_SV48)
+#undef ASPEN_PORT_PAGING_AARCH64
+#undef ASPEN_PORT_PAGING_X86_64
+#undef ASPEN_PORT_PAGING_X86_64_LA57
 #define ASPEN_PORT_PAGING_RISCV_SV48
 #endif
 
