@@ -107,7 +107,9 @@ mkdir -p "$out"
 allowed_symbols | sort -u >"$out/allowed"
 x86="-mno-red-zone -mgeneral-regs-only"
 arm="-mno-outline-atomics -mgeneral-regs-only"
-riscv="--target=riscv64-linux-gnu -march=rv64imac -mabi=lp64 -mcmodel=medany"
+# Without small data constants are where they are elsewhere.
+riscv="--target=riscv64-linux-gnu -march=rv64imac -mabi=lp64 -mcmodel=medany
+       -msmall-data-limit=0"
 host=
 [ "$(uname -m)" = x86_64 ] || host=x86_64-linux-gnu-
 cross=aarch64-linux-gnu-
