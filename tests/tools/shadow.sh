@@ -127,7 +127,8 @@ setsid -w sh -c 'sleep 60 & other=$!
         -- sh -c "true & wait" && kill $other' sh "$broken" \
     >"$work/maker" 2>"$work/maker.err"
 check maker-others-live test $? -eq 0
-check maker-same same "$work/maker"
+# Its child may be gone before anything of it can be compared.
+check maker-same test "$(value "$work/maker" different)" -eq 0
 check maker-signal test "$(value "$work/maker" signal)" -eq 9
 for kind in half advice files sealed secret grows beyond-end special huge-pages limits \
     segment no-execution known; do
