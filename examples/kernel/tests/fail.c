@@ -89,15 +89,21 @@ usage(void)
     };
 }
 
+/* The shell that began us may be in the midst of a fault: a page that it reads
+ * is of no use yet. What is wrong stays wrong. */
 static int
 is_valid(void)
 {
     char text[4096];
 
-    read_file("/proc/aspen/validate", text, sizeof(text));
-    if (text[0])
-        printf("validator: %s", text);
-    return !text[0];
+    for (int i = 0; i < 50; i++) {
+        read_file("/proc/aspen/validate", text, sizeof(text));
+        if (!text[0])
+            return 1;
+        usleep(20000);
+    }
+    printf("validator: %s", text);
+    return 0;
 }
 
 /* ---- Calls ------------------------------------------------------------- */
