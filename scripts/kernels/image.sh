@@ -102,7 +102,9 @@ project()
     without_stale "$root/build"
     cp "$directory/todo" "$root/todo"
     chmod -R a+rX "$root"
-    ext4 "$directory/project.img" "$root" 256M
+    # With room for what tests write.
+    ext4 "$directory/project.img" "$root" \
+        $(($(du -sm "$root" | cut -f 1) * 11 / 10 + 128))M
 }
 
 if [ ! -s "$directory/system.img" ] || [ "$0" -nt "$directory/system.img" ]; then
