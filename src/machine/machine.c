@@ -55,9 +55,9 @@ static const struct cache_plan cache_plans[] = {
 };
 
 static struct aspen_cache *
-cache_at(struct aspen *aspen, size_t i)
+cache_at(const struct aspen *aspen, size_t i)
 {
-    return (void *)((char *)aspen + cache_plans[i].cache);
+    return (void *)((const char *)aspen + cache_plans[i].cache);
 }
 
 static void
@@ -248,11 +248,8 @@ refused_metadata(const struct aspen *aspen)
     uint64_t sum = aspen_load_relaxed(&aspen->refused_metadata) +
                    aspen_load_relaxed(&aspen->tree_pool.nodes.refused);
 
-    for (size_t i = 0; i < ASPEN_ARRAY_SIZE(cache_plans); i++) {
-        const struct aspen_cache *cache =
-            (const void *)((const char *)aspen + cache_plans[i].cache);
-        sum += aspen_load_relaxed(&cache->refused);
-    }
+    for (size_t i = 0; i < ASPEN_ARRAY_SIZE(cache_plans); i++)
+        sum += aspen_load_relaxed(&cache_at(aspen, i)->refused);
     return sum;
 }
 
