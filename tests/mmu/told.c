@@ -148,3 +148,18 @@ told_run(unsigned cpu, struct aspen_mm *mm, uint64_t address,
     }
     return TOLD_FOR_EVER;
 }
+
+void
+told_put(struct aspen_mm **mm)
+{
+    if (!*mm)
+        return;
+    uint32_t root = (*mm)->root;
+
+    mmu_check(root, "all that");
+    mmu_quiet(root);
+    aspen_mm_put(*mm);
+    *mm = NULL;
+    mmu_check_gone(root, 0, UINT64_MAX, UINT64_MAX, MMU_GONE_ALL, "exit");
+    mmu_forget(root);
+}

@@ -28,4 +28,8 @@ bool told_access(unsigned cpu, struct aspen_mm *mm, uint64_t address,
 int told_run(unsigned cpu, struct aspen_mm *mm, uint64_t address,
              enum mmu_access access, void *bytes, size_t length);
 
+/* As aspen_mm_put() by the last user, if there is a space: what is cached is
+ * right before, and nothing of it is cached after. */
+void told_put(struct aspen_mm **mm);
+
 #endif

@@ -103,6 +103,11 @@ int helper_space_setup(void **state);
 int helper_space_setup_6_18(void **state); /* as this Linux */
 int helper_space_teardown(void **state);
 
+/* A test that gets a struct helper_space in *state. */
+#define helper_space_test(name)                                                \
+    cmocka_unit_test_setup_teardown(name, helper_space_setup,                  \
+                                    helper_space_teardown)
+
 /* ---- A processor: one task at a time ----------------------------------- */
 
 /* Translate, fault, again, until the access goes through. 0 and *frame, or

@@ -204,21 +204,6 @@ second_task(void *unused)
     load_second();
 }
 
-static void
-leave(struct aspen_mm **mm)
-{
-    if (!*mm)
-        return;
-    uint32_t root = (*mm)->root;
-
-    mmu_check(root, "all that");
-    mmu_quiet(root);
-    aspen_mm_put(*mm);
-    *mm = NULL;
-    mmu_check_gone(root, 0, UINT64_MAX, UINT64_MAX, MMU_GONE_ALL, "exit");
-    mmu_forget(root);
-}
-
 /* What was cached before the call is gone now that it has returned. */
 static void
 gone(uint64_t since, enum mmu_gone what, const char *call)
@@ -312,7 +297,7 @@ static void
 child_exit_task(void *unused)
 {
     (void)unused;
-    leave(&scene.child);
+    told_put(&scene.child);
 }
 
 static void
@@ -394,8 +379,8 @@ static void
 tear_down(void)
 {
     explore_validate(scene.aspen);
-    leave(&scene.child);
-    leave(&scene.mm);
+    told_put(&scene.child);
+    told_put(&scene.mm);
     if (scene.object)
         aspen_object_put(scene.object);
     told_of(NULL);
@@ -432,7 +417,7 @@ check_memory(void *unused)
 
     (void)unused;
     check_child();
-    leave(&scene.child); /* who else maps the page keeps it */
+    told_put(&scene.child); /* who else maps the page keeps it */
     must(aspen_madvise(scene.mm, scene.at, PAGE, ASPEN_MADV_PAGEOUT));
     char has = access_byte(CPU, scene.mm, scene.at, MMU_READ, 0);
     if (has != wants && (scene.written || scene.start != FREED))

@@ -90,27 +90,12 @@ setup(void *unused)
 }
 
 static void
-end(struct aspen_mm **mm)
-{
-    if (!*mm)
-        return;
-    uint32_t root = (*mm)->root;
-
-    mmu_check(root, "all that");
-    mmu_quiet(root);
-    aspen_mm_put(*mm);
-    *mm = NULL;
-    mmu_check_gone(root, 0, UINT64_MAX, UINT64_MAX, MMU_GONE_ALL, "exit");
-    mmu_forget(root);
-}
-
-static void
 check(void *unused)
 {
     (void)unused;
     explore_validate(scene.aspen);
-    end(&scene.child);
-    end(&scene.mm);
+    told_put(&scene.child);
+    told_put(&scene.mm);
     if (scene.loaded)
         sim_fail("the CPU has the tables of a space that is gone");
     told_of(NULL);
@@ -174,7 +159,7 @@ static void
 exit_task(void *unused)
 {
     (void)unused;
-    end(&scene.mm);
+    told_put(&scene.mm);
 }
 
 /* ---- Scenes ------------------------------------------------------------ */

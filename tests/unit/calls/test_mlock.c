@@ -157,12 +157,10 @@ test_seal(void **state)
 int
 main(void)
 {
-#define TEST(name)                                                             \
-    cmocka_unit_test_setup_teardown(name, helper_space_setup,                  \
-                                    helper_space_teardown)
     const struct CMUnitTest tests[] = {
-        TEST(test_range), TEST(test_refused), TEST(test_limit),
-        TEST(test_all),   TEST(test_seal),
+        helper_space_test(test_range), helper_space_test(test_refused),
+        helper_space_test(test_limit), helper_space_test(test_all),
+        helper_space_test(test_seal),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

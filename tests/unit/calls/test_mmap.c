@@ -393,23 +393,19 @@ test_every_step(void **state)
     helper_destroy(&f.space.helper);
 }
 
-#define TEST(name)                                                             \
-    cmocka_unit_test_setup_teardown(name, helper_space_setup,                  \
-                                    helper_space_teardown)
-
 int
 main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(test_arguments),
-        TEST(test_object_arguments),
+        helper_space_test(test_arguments),
+        helper_space_test(test_object_arguments),
         cmocka_unit_test(test_charge),
-        TEST(test_noreserve),
+        helper_space_test(test_noreserve),
         cmocka_unit_test(test_map_count),
-        TEST(test_locked),
-        TEST(test_populate),
-        TEST(test_populate_steps),
-        TEST(test_replace),
+        helper_space_test(test_locked),
+        helper_space_test(test_populate),
+        helper_space_test(test_populate_steps),
+        helper_space_test(test_replace),
         cmocka_unit_test(test_every_step),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

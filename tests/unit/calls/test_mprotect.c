@@ -427,22 +427,19 @@ test_map_count(void **state)
 int
 main(void)
 {
-#define TEST(name)                                                             \
-    cmocka_unit_test_setup_teardown(name, helper_space_setup,                  \
-                                    helper_space_teardown)
     const struct CMUnitTest tests[] = {
-        TEST(test_shapes),
-        TEST(test_many),
-        TEST(test_family),
-        TEST(test_access),
-        TEST(test_shared_with_child),
-        TEST(test_flushes),
-        TEST(test_charge),
-        TEST(test_arguments),
-        TEST(test_tags),
-        TEST(test_kinds_of_aarch64),
-        TEST(test_limit),
-        TEST(test_map_count),
+        helper_space_test(test_shapes),
+        helper_space_test(test_many),
+        helper_space_test(test_family),
+        helper_space_test(test_access),
+        helper_space_test(test_shared_with_child),
+        helper_space_test(test_flushes),
+        helper_space_test(test_charge),
+        helper_space_test(test_arguments),
+        helper_space_test(test_tags),
+        helper_space_test(test_kinds_of_aarch64),
+        helper_space_test(test_limit),
+        helper_space_test(test_map_count),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -246,17 +246,16 @@ test_absent(void **state)
     helper_space_destroy(&s);
 }
 
-#define TEST(name)                                                             \
-    cmocka_unit_test_setup_teardown(name, helper_space_setup,                  \
-                                    helper_space_teardown)
-
 int
 main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(test_every_way_in), TEST(test_pages_among_them),
-        TEST(test_kept),         TEST(test_dump),
-        TEST(test_refused),      cmocka_unit_test(test_absent),
+        helper_space_test(test_every_way_in),
+        helper_space_test(test_pages_among_them),
+        helper_space_test(test_kept),
+        helper_space_test(test_dump),
+        helper_space_test(test_refused),
+        cmocka_unit_test(test_absent),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

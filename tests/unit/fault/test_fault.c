@@ -642,28 +642,24 @@ test_tables_only(void **state)
     helper_destroy(&helper);
 }
 
-#define TEST(name)                                                             \
-    cmocka_unit_test_setup_teardown(name, helper_space_setup,                  \
-                                    helper_space_teardown)
-
 int
 main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(test_anonymous),
-        TEST(test_refused),
-        TEST(test_guard_and_swap),
-        TEST(test_huge),
-        TEST(test_fork_copies),
-        TEST(test_held_page_is_copied),
-        TEST(test_copy_flushes),
-        TEST(test_private_file),
-        TEST(test_shared),
-        TEST(test_pager_errors),
-        TEST(test_unmapped_meanwhile),
-        TEST(test_replaced_meanwhile),
-        TEST(test_stack_grows),
-        TEST(test_stack_growths_leave_few_nodes),
+        helper_space_test(test_anonymous),
+        helper_space_test(test_refused),
+        helper_space_test(test_guard_and_swap),
+        helper_space_test(test_huge),
+        helper_space_test(test_fork_copies),
+        helper_space_test(test_held_page_is_copied),
+        helper_space_test(test_copy_flushes),
+        helper_space_test(test_private_file),
+        helper_space_test(test_shared),
+        helper_space_test(test_pager_errors),
+        helper_space_test(test_unmapped_meanwhile),
+        helper_space_test(test_replaced_meanwhile),
+        helper_space_test(test_stack_grows),
+        helper_space_test(test_stack_growths_leave_few_nodes),
         cmocka_unit_test(test_every_step),
         cmocka_unit_test(test_tables_only),
     };

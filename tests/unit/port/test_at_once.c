@@ -102,18 +102,14 @@ a_move(void **state)
     assert_int_equal(helper_get(&s->helper, s->mm, address), 1);
 }
 
-#define TEST(name)                                                             \
-    cmocka_unit_test_setup_teardown(name, helper_space_setup,                  \
-                                    helper_space_teardown)
-
 int
 main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(tables_of_munmap),
-        TEST(nodes_of_a_tree),
-        TEST(a_child),
-        TEST(a_move),
+        helper_space_test(tables_of_munmap),
+        helper_space_test(nodes_of_a_tree),
+        helper_space_test(a_child),
+        helper_space_test(a_move),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

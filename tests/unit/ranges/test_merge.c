@@ -191,17 +191,16 @@ test_merge_close_hook(void **state)
     aspen_object_put(object);
 }
 
-#define TEST(name)                                                             \
-    cmocka_unit_test_setup_teardown(name, helper_space_setup,                  \
-                                    helper_space_teardown)
-
 int
 main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(test_merge),        TEST(test_merge_object),
-        TEST(test_merge_pages),  TEST(test_merge_same_anon_vma),
-        TEST(test_merge_forked), TEST(test_merge_close_hook),
+        helper_space_test(test_merge),
+        helper_space_test(test_merge_object),
+        helper_space_test(test_merge_pages),
+        helper_space_test(test_merge_same_anon_vma),
+        helper_space_test(test_merge_forked),
+        helper_space_test(test_merge_close_hook),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

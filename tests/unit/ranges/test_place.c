@@ -176,20 +176,16 @@ test_no_place(void **state)
                (mm->address_limit / PAGE - half - 1 - (half - 16)) * PAGE);
 }
 
-#define TEST(name)                                                             \
-    cmocka_unit_test_setup_teardown(name, helper_space_setup,                  \
-                                    helper_space_teardown)
-
 int
 main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(test_places),
-        TEST(test_guard_gap),
-        TEST(test_windows),
-        TEST(test_huge_places),
-        TEST(test_huge_shared_places),
-        TEST(test_no_place),
+        helper_space_test(test_places),
+        helper_space_test(test_guard_gap),
+        helper_space_test(test_windows),
+        helper_space_test(test_huge_places),
+        helper_space_test(test_huge_shared_places),
+        helper_space_test(test_no_place),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

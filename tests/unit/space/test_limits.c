@@ -460,32 +460,28 @@ bottom_up(void **state)
     assert_int_equal(helper_map(s->mm, 0, 3, R), AT(997));
 }
 
-#define TEST(name)                                                             \
-    cmocka_unit_test_setup_teardown(name, helper_space_setup,                  \
-                                    helper_space_teardown)
-
 int
 main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(unknown_ones),
-        TEST(all_mappings),
-        TEST(data),
-        TEST(data_by_mprotect),
-        TEST(locked),
-        TEST(a_stack),
-        TEST(a_locked_stack),
-        TEST(too_low),
-        TEST(fork_hands_them_on),
+        helper_space_test(unknown_ones),
+        helper_space_test(all_mappings),
+        helper_space_test(data),
+        helper_space_test(data_by_mprotect),
+        helper_space_test(locked),
+        helper_space_test(a_stack),
+        helper_space_test(a_locked_stack),
+        helper_space_test(too_low),
+        helper_space_test(fork_hands_them_on),
         cmocka_unit_test_setup_teardown(reserves, setup_never,
                                         helper_space_teardown),
-        TEST(peaks),
-        TEST(layouts),
-        TEST(a_layout_keeps_to_the_limit),
-        TEST(parts_of_a_layout),
-        TEST(choices),
-        TEST(choices_stay_in_user_space),
-        TEST(bottom_up),
+        helper_space_test(peaks),
+        helper_space_test(layouts),
+        helper_space_test(a_layout_keeps_to_the_limit),
+        helper_space_test(parts_of_a_layout),
+        helper_space_test(choices),
+        helper_space_test(choices_stay_in_user_space),
+        helper_space_test(bottom_up),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
