@@ -67,7 +67,7 @@ CPPFLAGS_ALL := -D_DEFAULT_SOURCE -Iinclude -Isrc -Iports/posix -Itests/unit \
 CFLAGS_ALL := -std=c11 -g $(WARNINGS)
 LIBS_ALL := -lurcu-bp -lpthread
 
-# The tests run with page tables of both formats, and for processors that write
+# The tests run with page tables of all formats, and for processors that write
 # accessed and dirty into entries (tests/mmu has one of either kind) or do not:
 #
 #                          without    with
