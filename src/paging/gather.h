@@ -98,11 +98,7 @@ aspen_gather_looks(struct aspen_gather *gather, uint64_t start, uint64_t end)
 /* Flush and release what has been gathered. Context: as the next. */
 void aspen_gather_flush(struct aspen_gather *gather);
 
-/*
- * Is there no room for another frame? Asked before each entry that may lead to
- * one: then the table's lock is given back, aspen_gather_continue() makes room,
- * and the entry is looked at again.
- */
+/* Is there no room for another frame? */
 static inline bool
 aspen_gather_is_full(const struct aspen_gather *gather)
 {
@@ -111,6 +107,22 @@ aspen_gather_is_full(const struct aspen_gather *gather)
 
 /* It is full: a batch, or a flush. Context: no spin lock is held. */
 void aspen_gather_continue(struct aspen_gather *gather);
+
+/*
+ * Room for another frame, before each entry that may lead to one. The table's
+ * lock is held. True: it was given back meanwhile, so the entry is looked at
+ * again.
+ */
+static inline bool
+aspen_gather_make_room(struct aspen_gather *gather, uint32_t table)
+{
+    if (!aspen_gather_is_full(gather))
+        return false;
+    aspen_table_unlock(gather->mm->aspen, table);
+    aspen_gather_continue(gather);
+    aspen_table_lock(gather->mm->aspen, table, ASPEN_LOCK_TABLE);
+    return true;
+}
 
 /*
  * One mapping of `frame` is gone: after the flush it loses one reference and

@@ -88,12 +88,9 @@ entry_with_room(struct zap *zap, uint32_t table, uint64_t *slot)
 {
     uint64_t entry = aspen_load_relaxed(slot);
 
-    if (!entry || !aspen_gather_is_full(zap->gather))
-        return entry;
-    aspen_table_unlock(zap->aspen, table);
-    aspen_gather_continue(zap->gather);
-    aspen_table_lock(zap->aspen, table, ASPEN_LOCK_TABLE);
-    return aspen_load_relaxed(slot);
+    return entry && aspen_gather_make_room(zap->gather, table)
+               ? aspen_load_relaxed(slot)
+               : entry;
 }
 
 /* Whatever stands in a slot goes; the table's lock is held. */

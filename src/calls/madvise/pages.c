@@ -80,14 +80,6 @@ struct sweep {
 typedef void visit_entry(struct sweep *sweep, uint64_t *slot, uint64_t entry,
                          uint64_t address);
 
-static void
-make_room(struct sweep *sweep)
-{
-    aspen_table_unlock(sweep->aspen, sweep->table);
-    aspen_gather_continue(&sweep->gather);
-    aspen_table_lock(sweep->aspen, sweep->table, ASPEN_LOCK_TABLE);
-}
-
 /* [start, end) lies in the one table of level 0. */
 static void
 sweep_table(struct sweep *sweep, const struct aspen_slot *slot, uint64_t start,
@@ -99,8 +91,7 @@ sweep_table(struct sweep *sweep, const struct aspen_slot *slot, uint64_t start,
     aspen_table_own(sweep->aspen, slot->table);
     aspen_table_lock(sweep->aspen, slot->table, ASPEN_LOCK_TABLE);
     for (uint64_t at = start; at < end; at += ASPEN_PAGE_SIZE, entry++) {
-        if (aspen_gather_is_full(&sweep->gather))
-            make_room(sweep);
+        (void)aspen_gather_make_room(&sweep->gather, slot->table);
         uint64_t now = aspen_load_relaxed(entry);
         if (now)
             visit(sweep, entry, now, at);
