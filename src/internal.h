@@ -530,7 +530,7 @@ struct aspen_mm {
     uint64_t pinned_pages;          /* atomic; above 0: holds a reference */
     uint64_t rss[ASPEN_RSS_KINDS];  /* atomic */
     uint64_t page_tables;           /* atomic; the top table not counted */
-    uint64_t tlb_flushes;           /* atomic */
+    uint64_t tlb_generation;        /* atomic: flushes so far */
     uint32_t tlb_pending;           /* atomic; paging/table.h, "Pending" */
     uint64_t cpus[ASPEN_CPU_WORDS]; /* atomic: where it is active */
 

@@ -137,7 +137,7 @@ struct aspen_mm_counters {
     uint64_t shmem_pages;         /* RssShmem */
     uint64_t swap_pages;          /* VmSwap */
     uint64_t page_tables;         /* VmPTE / 4 KiB, the top table not counted */
-    uint64_t tlb_flushes;
+    uint64_t tlb_flushes;         /* those for no CPU as well */
 };
 
 /** Context: may sleep; takes the mmap lock for reading. */
@@ -147,7 +147,8 @@ void aspen_mm_counters_read(struct aspen_mm *mm,
 /**
  * Say which CPUs use the address space now, so that flushes reach them:
  * activate before the CPU loads the root, deactivate after it has dropped what
- * its TLB has of the space.
+ * its TLB has of the space, or has noted up to which generation it is right
+ * (aspen_mm_tlb_generation()).
  * Context: any.
  * Returns: 0, or -ASPEN_EINVAL (the port has no such CPU) and nothing changed.
  */
@@ -182,6 +183,14 @@ bool aspen_mm_is_active(const struct aspen_mm *mm, unsigned cpu);
  */
 ASPEN_MUST_USE int aspen_mm_switch(unsigned cpu, struct aspen_mm *from,
                                    struct aspen_mm *to);
+
+/**
+ * How often translations of the space have had to go. Who keeps some of a space
+ * on a CPU that is not active on it (tagged by an ASID or PCID) is not told,
+ * and compares: docs/use/porting.md, "Translations that outlive a switch".
+ * Context: any.
+ */
+uint64_t aspen_mm_tlb_generation(const struct aspen_mm *mm);
 
 /** The frame of the top page table, for the hardware's register; the same for
  * as long as the space lives. Context: any. */

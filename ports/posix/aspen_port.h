@@ -263,8 +263,8 @@ aspen_port_cpu(void)
     return __builtin_expect(slot != 0, 1) ? slot - 1 : aspen_posix_take_slot();
 }
 
-extern void aspen_port_tlb_flush(const uint64_t *cpus, uint32_t root,
-                                 uint64_t start, uint64_t end, bool tables);
+struct aspen_tlb_flush; /* aspen/tlb.h */
+extern void aspen_port_tlb_flush(const struct aspen_tlb_flush *flush);
 
 static inline void
 aspen_port_cache_flush(uint32_t root)

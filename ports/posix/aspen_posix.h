@@ -7,6 +7,7 @@
 #ifndef ASPEN_POSIX_H
 #define ASPEN_POSIX_H
 
+#include <aspen/tlb.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -36,9 +37,8 @@ void aspen_posix_set_fatal_signal(bool pending);
 
 /** Told of each TLB flush. Context: locks of the core that
  * sleep may be held, no spin lock. */
-typedef void aspen_posix_tlb_observer(void *context, uint32_t root,
-                                      uint64_t start, uint64_t end,
-                                      bool tables);
+typedef void aspen_posix_tlb_observer(void *context,
+                                      const struct aspen_tlb_flush *flush);
 
 /** Set or (NULL) remove the observer. No flush is under way. */
 void aspen_posix_observe_tlb(aspen_posix_tlb_observer *observer, void *context);

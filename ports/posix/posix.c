@@ -259,13 +259,11 @@ aspen_posix_take_slot(void)
 }
 
 void
-aspen_port_tlb_flush(const uint64_t *cpus, uint32_t root, uint64_t start,
-                     uint64_t end, bool tables)
+aspen_port_tlb_flush(const struct aspen_tlb_flush *flush)
 {
-    (void)cpus;
     __atomic_fetch_add(&tlb_flushes, 1, __ATOMIC_RELAXED);
     if (tlb_observer)
-        tlb_observer(tlb_observer_context, root, start, end, tables);
+        tlb_observer(tlb_observer_context, flush);
 }
 
 void

@@ -163,8 +163,8 @@ aspen_port_cpu(void)
 
 /* Waits until each CPU of the mask has answered. There is no processor but what
  * a test puts before this function (tests/mmu). */
-void aspen_port_tlb_flush(const uint64_t *cpus, uint32_t root, uint64_t start,
-                          uint64_t end, bool tables);
+struct aspen_tlb_flush; /* aspen/tlb.h */
+void aspen_port_tlb_flush(const struct aspen_tlb_flush *flush);
 
 static inline void
 aspen_port_cache_flush(uint32_t root)

@@ -6,6 +6,8 @@
 #define _GNU_SOURCE
 #include "sim_run.h"
 
+#include <aspen/tlb.h>
+
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -208,16 +210,14 @@ wait_for_answer(unsigned cpu)
 }
 
 void
-aspen_port_tlb_flush(const uint64_t *cpus, uint32_t root, uint64_t start,
-                     uint64_t end, bool tables)
+aspen_port_tlb_flush(const struct aspen_tlb_flush *flush)
 {
-    (void)root, (void)start, (void)end, (void)tables;
     if (sim.running == NOBODY)
         return;
     if (sim.tasks[sim.running].reading)
         sim_fail("an RCU reader waits for other CPUs");
     for (unsigned cpu = 0; cpu < SIM_TASKS; cpu++)
-        if (*cpus >> cpu & 1)
+        if (*flush->cpus >> cpu & 1)
             wait_for_answer(cpu);
 }
 

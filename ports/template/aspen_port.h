@@ -228,17 +228,15 @@ extern void aspen_port_rcu_barrier(void);
 extern unsigned aspen_port_cpu(void);
 
 /*
- * Drop translations of [start, end) of an address space from the TLBs of the
- * CPUs in `cpus`, a bit mask of ASPEN_PORT_CPUS bits. `root` is the frame of
- * its top page table. When `tables` is true, cached table walks as well. It is
- * done when this returns.
+ * Drop translations of a range of an address space from the TLBs of some CPUs.
+ * It is done when this returns. aspen/tlb.h says what the argument holds.
  *
  * Context: the core holds no spin lock and is no RCU reader; it may hold locks
  * that sleep. May sleep; may take interrupts, and answer the flushes of others,
  * while it waits. docs/use/porting.md, "TLB flushes".
  */
-extern void aspen_port_tlb_flush(const uint64_t *cpus, uint32_t root,
-                                 uint64_t start, uint64_t end, bool tables);
+struct aspen_tlb_flush; /* aspen/tlb.h */
+extern void aspen_port_tlb_flush(const struct aspen_tlb_flush *flush);
 
 /* Before copying an address space: write back virtually tagged caches. */
 static inline void

@@ -222,8 +222,8 @@ extern void aspen_port_rcu_barrier(void);
 
 /* ---- Processor --------------------------------------------------------- */
 
-extern void aspen_port_tlb_flush(const uint64_t *cpus, uint32_t root,
-                                 uint64_t start, uint64_t end, bool tables);
+struct aspen_tlb_flush; /* aspen/tlb.h */
+extern void aspen_port_tlb_flush(const struct aspen_tlb_flush *flush);
 
 static inline void
 aspen_port_cache_flush(uint32_t root)

@@ -11,31 +11,34 @@
 #include "aspen_x86_64.h"
 #include "processor.h"
 
-/* More pages than this, and all of the TLB goes. */
-#define PAGES_ONE_BY_ONE 32u
+#include <aspen/tlb.h>
+
+/* More leaves than this, and all of the TLB goes. */
+#define ONE_BY_ONE 32u
 
 static struct {
     uint64_t asked;   /* CPUs that have not begun to answer */
     uint64_t pending; /* CPUs that have not answered */
-    uint64_t start;
-    uint64_t end;
-    uint32_t root;
-    bool tables;
+    const struct aspen_tlb_flush *flush;
 } request;
 
-/* A CPU that has another root loaded has dropped everything of this one. */
+/* A CPU that has another root loaded has dropped everything of this one. INVLPG
+ * drops all that is cached of upper levels, whatever its address. */
 static void
-flush_here(uint32_t root, uint64_t start, uint64_t end, bool tables)
+flush_here(const struct aspen_tlb_flush *flush)
 {
+    unsigned level = flush->levels ? (unsigned)__builtin_ctz(flush->levels) : 0;
+    uint64_t stride = (uint64_t)4096 << 9 * level;
+    uint64_t end = flush->levels ? flush->end : flush->start + 1;
     uint64_t cr3 = read_cr3();
 
-    if (cr3 >> 12 != root)
+    if (cr3 >> 12 != flush->root)
         return;
-    if (tables || (end - start) >> 12 > PAGES_ONE_BY_ONE) {
+    if ((end - flush->start) / stride > ONE_BY_ONE) {
         write_cr3(cr3);
         return;
     }
-    for (uint64_t address = start; address < end; address += 4096)
+    for (uint64_t address = flush->start; address < end; address += stride)
         invlpg(address);
 }
 
@@ -49,7 +52,7 @@ aspen_x86_64_tlb_interrupt(void)
     if (!(__atomic_load_n(&request.asked, __ATOMIC_RELAXED) & self) ||
         !(__atomic_fetch_and(&request.asked, ~self, __ATOMIC_ACQUIRE) & self))
         return;
-    flush_here(request.root, request.start, request.end, request.tables);
+    flush_here(request.flush);
     __atomic_fetch_and(&request.pending, ~self, __ATOMIC_RELEASE);
 }
 
@@ -57,15 +60,11 @@ aspen_x86_64_tlb_interrupt(void)
 static struct aspen_port_spinlock turn;
 
 static void
-flush_others(uint64_t others, uint32_t root, uint64_t start, uint64_t end,
-             bool tables)
+flush_others(uint64_t others, const struct aspen_tlb_flush *flush)
 {
     while (!aspen_port_spin_trylock(&turn))
         aspen_x86_64_tlb_interrupt();
-    request.root = root;
-    request.start = start;
-    request.end = end;
-    request.tables = tables;
+    request.flush = flush;
     __atomic_store_n(&request.pending, others, __ATOMIC_RELAXED);
     __atomic_store_n(&request.asked, others, __ATOMIC_SEQ_CST);
     aspen_x86_64_kick(others);
@@ -76,24 +75,22 @@ flush_others(uint64_t others, uint32_t root, uint64_t start, uint64_t end,
 #else
 /* For a test of tests: without this, programs must see stale pages. */
 static void
-flush_others(uint64_t others, uint32_t root, uint64_t start, uint64_t end,
-             bool tables)
+flush_others(uint64_t others, const struct aspen_tlb_flush *flush)
 {
-    (void)others, (void)root, (void)start, (void)end, (void)tables;
+    (void)others, (void)flush;
 }
 #endif
 
 void
-aspen_port_tlb_flush(const uint64_t *cpus, uint32_t root, uint64_t start,
-                     uint64_t end, bool tables)
+aspen_port_tlb_flush(const struct aspen_tlb_flush *flush)
 {
     uint64_t self;
 
     aspen_port_rcu_read_lock(); /* stay on this CPU */
     self = (uint64_t)1 << aspen_port_cpu();
-    if (cpus[0] & self)
-        flush_here(root, start, end, tables);
-    if (cpus[0] & ~self)
-        flush_others(cpus[0] & ~self, root, start, end, tables);
+    if (flush->cpus[0] & self)
+        flush_here(flush);
+    if (flush->cpus[0] & ~self)
+        flush_others(flush->cpus[0] & ~self, flush);
     aspen_port_rcu_read_unlock();
 }

@@ -106,8 +106,10 @@ handle_leaf(struct aspen_fault *fault, const struct aspen_slot *slot,
     }
     if (aspen_fault_is_write(fault)) {
         /* Somebody else made it writable: our TLB may not know. */
-        aspen_tlb_flush(fault->mm, fault->address,
-                        fault->address + ASPEN_PAGE_SIZE, false);
+        uint64_t span = aspen_entry_span(slot->level);
+        uint64_t start = aspen_align_down(fault->address, span);
+        aspen_tlb_flush(fault->mm, start, start + span, 1u << slot->level,
+                        false);
         return 0;
     }
     if ((aspen_fault_bits(fault) & ~bits) != 0)

@@ -262,7 +262,7 @@ fork_locked(struct fork *fork)
     else
         finish(fork);
 
-    aspen_tlb_flush(parent, 0, parent->address_limit, false);
+    aspen_tlb_flush(parent, 0, parent->address_limit, ASPEN_LEVELS_ALL, false);
     aspen_notify_end(parent, 0, parent->address_limit);
     if (!error)
         aspen_mm_publish(child);

@@ -106,7 +106,8 @@ protect(void *context, struct aspen_vma *vma, uint64_t address)
     aspen_notify_start(mm, address, address + ASPEN_PAGE_SIZE);
     aspen_tlb_pending_begin(mm);
     if (protect_slot(mm->aspen, &slot, *frame) || aspen_tlb_pending(mm, 1))
-        aspen_tlb_flush(mm, address, address + ASPEN_PAGE_SIZE, false);
+        aspen_tlb_flush(mm, address, address + ASPEN_PAGE_SIZE,
+                        ASPEN_LEVELS_ALL, false);
     aspen_tlb_pending_end(mm);
     aspen_notify_end(mm, address, address + ASPEN_PAGE_SIZE);
     return true;

@@ -20,6 +20,7 @@ gather_forget(struct aspen_gather *gather)
 {
     gather->start = UINT64_MAX;
     gather->end = 0;
+    gather->levels = 0;
     gather->tables_freed = false;
     gather->before_unlink = false;
 }
@@ -55,7 +56,7 @@ static void
 gather_flush_tlb(struct aspen_gather *gather)
 {
     if (gather->start < gather->end || gather->tables_freed)
-        aspen_tlb_flush(gather->mm, gather->start, gather->end,
+        aspen_tlb_flush(gather->mm, gather->start, gather->end, gather->levels,
                         gather->tables_freed);
     gather_forget(gather);
 }
@@ -181,7 +182,7 @@ aspen_gather_table(struct aspen_gather *gather, uint32_t table)
     unsigned level = aspen_frame_offset(frame) % ASPEN_TABLE_ENTRIES;
     uint64_t first = (aspen_frame_offset(frame) - level) << ASPEN_PAGE_SHIFT;
 
-    aspen_gather_range(gather, first, aspen_table_span(level));
+    aspen_gather_range(gather, first, aspen_table_span(level), 0);
     frame->table_next = gather->tables;
     gather->tables = table;
     gather->tables_freed = true;
@@ -195,7 +196,8 @@ aspen_gather_end(struct aspen_gather *gather)
     if (!gather->quiet && gather->looked_start < gather->looked_end &&
         aspen_tlb_pending(gather->mm, 1))
         aspen_gather_range(gather, gather->looked_start,
-                           gather->looked_end - gather->looked_start);
+                           gather->looked_end - gather->looked_start,
+                           ASPEN_LEVELS_ALL);
     aspen_gather_flush(gather);
     gather_flush_tlb(gather);
     gather_free_tables(gather);

@@ -52,7 +52,8 @@ struct aspen_gather {
     bool quiet;         /* if not: counted in mm->tlb_pending */
     bool tables_freed;  /* since the last flush, as the next */
     bool before_unlink; /* flush before a VMA leaves the reverse maps */
-    uint64_t start;     /* what has to be flushed; start >= end: nothing */
+    unsigned levels;    /* of the leaves that have to be flushed */
+    uint64_t start;     /* what has to be; start >= end: nothing */
     uint64_t end;
     uint64_t looked_start; /* what was looked at, from the begin on */
     uint64_t looked_end;
@@ -73,16 +74,24 @@ struct aspen_gather {
 void aspen_gather_begin(struct aspen_gather *gather, struct aspen_mm *mm,
                         bool quiet);
 
-/* An entry that mapped [address, address + bytes) is cleared: widen the range
- * that has to be flushed. */
+/* Leaves of [address, address + bytes) go, or lose rights, of `levels` as in
+ * aspen/tlb.h: widen what has to be flushed. */
 static inline void
 aspen_gather_range(struct aspen_gather *gather, uint64_t address,
-                   uint64_t bytes)
+                   uint64_t bytes, unsigned levels)
 {
+    gather->levels |= levels;
     if (address < gather->start)
         gather->start = address;
     if (address + bytes > gather->end)
         gather->end = address + bytes;
+}
+
+/* The same of one leaf. */
+static inline void
+aspen_gather_leaf(struct aspen_gather *gather, uint64_t address, unsigned level)
+{
+    aspen_gather_range(gather, address, aspen_entry_span(level), 1u << level);
 }
 
 /* [start, end) is looked at, whatever is found there. Comes first. */

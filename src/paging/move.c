@@ -282,6 +282,15 @@ move_whole(struct aspen_table_move *move, struct aspen_gather *gather,
         aspen_gather_table(gather, (uint32_t)aspen_entry_frame(old));
 }
 
+/* The leaves that move: what moves, or all below the table that does. */
+static unsigned
+levels_of(const struct extent *extent)
+{
+    unsigned bit = 1u << extent->level;
+
+    return extent->level == 0 || extent->huge ? bit : bit - 1;
+}
+
 void
 aspen_table_move_commit(struct aspen_table_move *move)
 {
@@ -294,7 +303,8 @@ aspen_table_move_commit(struct aspen_table_move *move)
             move_whole(move, &gather, &extent);
         else
             move_entries(move, &extent);
-        aspen_gather_range(&gather, move->from + extent.offset, extent.bytes);
+        aspen_gather_range(&gather, move->from + extent.offset, extent.bytes,
+                           levels_of(&extent));
     }
     aspen_gather_end(&gather);
 }

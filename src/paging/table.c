@@ -18,6 +18,8 @@
  */
 #include "paging/table.h"
 
+#include <aspen/tlb.h>
+
 /* Of the machine's frames so many may be tables that wait: one in eight. */
 #define WAITING_PART 8
 
@@ -262,19 +264,32 @@ aspen_entry_bits_of(const struct aspen *aspen, uint64_t vm_flags)
 }
 
 void
-aspen_tlb_flush(struct aspen_mm *mm, uint64_t start, uint64_t end, bool tables)
+aspen_tlb_flush(struct aspen_mm *mm, uint64_t start, uint64_t end,
+                unsigned levels, bool tables)
 {
     uint64_t cpus[ASPEN_CPU_WORDS];
+    uint64_t any = 0;
 
     aspen_lock_order_assert_outside(ASPEN_LOCK_TABLE_CHILD);
-    /* A CPU that is not in the mask yet will read the entries as they are
-     * now: pairs with the mask's update in aspen_mm_activate(). */
+    uint64_t generation = aspen_fetch_add(&mm->tlb_generation, 1) + 1;
+    aspen_fetch_add_relaxed(&mm->aspen->tlb_flushes, 1);
+    /* A CPU that is not in the mask yet will read the entries as they are now,
+     * and the generation: pairs with the mask's update in aspen_mm_activate().
+     */
     aspen_fence();
     for (unsigned i = 0; i < ASPEN_CPU_WORDS; i++)
-        cpus[i] = aspen_load(&mm->cpus[i]);
-    aspen_port_tlb_flush(cpus, mm->root, start, end, tables);
-    aspen_fetch_add_relaxed(&mm->tlb_flushes, 1);
-    aspen_fetch_add_relaxed(&mm->aspen->tlb_flushes, 1);
+        any |= cpus[i] = aspen_load(&mm->cpus[i]);
+    if (any)
+        aspen_port_tlb_flush(&(struct aspen_tlb_flush){
+            .mm = mm,
+            .cpus = cpus,
+            .root = mm->root,
+            .levels = levels,
+            .tables = tables,
+            .start = start,
+            .end = end,
+            .generation = generation,
+        });
 }
 
 void
@@ -287,7 +302,7 @@ aspen_table_settle(struct aspen_mm *mm, uint32_t table, uint64_t start,
     do {
         taken = frame->table_taken;
         aspen_table_unlock(mm->aspen, table);
-        aspen_tlb_flush(mm, start, end, false);
+        aspen_tlb_flush(mm, start, end, ASPEN_LEVELS_ALL, false);
         aspen_table_lock(mm->aspen, table, ASPEN_LOCK_TABLE);
     } while (frame->table_taken != taken);
 }

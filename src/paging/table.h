@@ -191,13 +191,16 @@ aspen_entry_raw_bits(uint64_t vm_flags)
     return ASPEN_ENTRY_SPECIAL | mode << ASPEN_ENTRY_CACHE_SHIFT;
 }
 
+/* For who does not know which levels the leaves have (aspen/tlb.h). */
+#define ASPEN_LEVELS_ALL ((1u << (ASPEN_ORDER_MAX / ASPEN_TABLE_SHIFT + 1)) - 1)
+
 /*
- * Flush [start, end) of mm from the TLBs of its CPUs, and count it. Context: no
- * spin lock is held, and the caller is no RCU reader: other CPUs are waited
- * for, and they may spin for a lock with interrupts off.
+ * Flush [start, end) of mm from the TLBs of its CPUs, and raise its generation.
+ * Context: no spin lock is held, and the caller is no RCU reader: other CPUs
+ * are waited for, and they may spin for a lock with interrupts off.
  */
 void aspen_tlb_flush(struct aspen_mm *mm, uint64_t start, uint64_t end,
-                     bool tables);
+                     unsigned levels, bool tables);
 
 /*
  * Pending: nobody flushes under a table's lock. Who takes entries away, or

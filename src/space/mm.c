@@ -382,7 +382,7 @@ aspen_mm_counters_read(struct aspen_mm *mm, struct aspen_mm_counters *counters)
         .shmem_pages = aspen_load_relaxed(&mm->rss[ASPEN_RSS_SHMEM]),
         .swap_pages = aspen_load_relaxed(&mm->rss[ASPEN_RSS_SWAP]),
         .page_tables = aspen_load_relaxed(&mm->page_tables),
-        .tlb_flushes = aspen_load_relaxed(&mm->tlb_flushes),
+        .tlb_flushes = aspen_load_relaxed(&mm->tlb_generation),
     };
     aspen_read_unlock(&mm->mmap_lock);
 }
@@ -425,8 +425,9 @@ static void
 set_active(struct aspen_mm *mm, unsigned cpu)
 {
     aspen_fetch_or(&mm->cpus[cpu / 64], (uint64_t)1 << cpu % 64);
-    /* No walk of the tables comes before the bit is seen, on any processor:
-     * pairs with the fence in aspen_tlb_flush(). */
+    /* No walk of the tables, and no look at the generation, comes before the
+     * bit is seen, on any processor: pairs with the fence in aspen_tlb_flush().
+     */
     aspen_fence();
 }
 
@@ -434,6 +435,12 @@ static void
 set_inactive(struct aspen_mm *mm, unsigned cpu)
 {
     aspen_fetch_and(&mm->cpus[cpu / 64], ~((uint64_t)1 << cpu % 64));
+}
+
+uint64_t
+aspen_mm_tlb_generation(const struct aspen_mm *mm)
+{
+    return aspen_load(&mm->tlb_generation);
 }
 
 int

@@ -36,7 +36,7 @@ protect_leaf(struct protect *protect, uint64_t *slot, uint64_t entry,
         if (new == entry)
             return;
     } while (!aspen_compare_exchange(slot, &entry, new));
-    aspen_gather_range(&protect->gather, address, aspen_entry_span(level));
+    aspen_gather_leaf(&protect->gather, address, level);
 }
 
 static void

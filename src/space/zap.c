@@ -39,7 +39,7 @@ zap_leaf(struct zap *zap, uint64_t address, uint64_t entry, unsigned level)
 {
     unsigned bits = aspen_entry_bits(entry);
 
-    aspen_gather_range(zap->gather, address, aspen_entry_span(level));
+    aspen_gather_leaf(zap->gather, address, level);
     if (bits & ASPEN_ENTRY_SPECIAL) {
         /* Who takes raw memory back goes by the reverse maps: I3 of
          * rmap/unmap.c. */

@@ -5,6 +5,7 @@
  */
 #include "base/atomic.h"
 #include "explore.h"
+#include <aspen/tlb.h>
 #include <aspen_port.h>
 
 /* ---- Counters ---------------------------------------------------------- */
@@ -204,7 +205,7 @@ flush_all(void)
 {
     const uint64_t cpus = (1u << SIM_TASKS) - 1;
 
-    aspen_port_tlb_flush(&cpus, 1, 0, 4096, false);
+    aspen_port_tlb_flush(&(struct aspen_tlb_flush){.cpus = &cpus});
 }
 
 static void

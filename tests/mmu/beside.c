@@ -417,7 +417,7 @@ BETWEEN(int, aspen_mm_activate, (struct aspen_mm * mm, unsigned cpu))
 {
     int error = __real_aspen_mm_activate(mm, cpu);
 
-    if (!error && mm->aspen == beside.aspen)
+    if (!error && mm->aspen == beside.aspen && !mmu_keeps(cpu, mm->root))
         mmu_leave(cpu, mm->root);
     return error;
 }
@@ -425,7 +425,8 @@ BETWEEN(int, aspen_mm_activate, (struct aspen_mm * mm, unsigned cpu))
 /* A CPU that leaves a space is not told of it any more. */
 BETWEEN(int, aspen_mm_deactivate, (struct aspen_mm * mm, unsigned cpu))
 {
-    if (mm->aspen == beside.aspen && cpu < MMU_CPUS)
+    if (mm->aspen == beside.aspen && cpu < MMU_CPUS &&
+        !mmu_keeps(cpu, mm->root))
         mmu_leave(cpu, mm->root);
     return __real_aspen_mm_deactivate(mm, cpu);
 }

@@ -144,34 +144,63 @@ mmu_cached_leaf(struct mmu_cpu *cpu, uint32_t root, uint64_t address)
 
 bool
 mmu_is_covered(const struct mmu_cached *cached, uint32_t root, uint64_t start,
-               uint64_t end, bool tables)
+               uint64_t end, unsigned levels, bool tables)
 {
-    return cached->root == root && (cached->leaf || tables) &&
+    return cached->root == root &&
+           (cached->leaf ? levels >> cached->level & 1 : tables) &&
            mmu_overlap(start, end, cached->address, cached->bytes);
 }
 
-void
-mmu_drop_range(struct mmu_cpu *cpu, uint32_t root, uint64_t start, uint64_t end,
-               bool tables)
+static void
+drop_pages(struct mmu_cpu *cpu, uint32_t root, uint64_t start, uint64_t end,
+           unsigned level)
 {
-    if (start >= end)
-        return;
-    if (!tables && (end - start) / PAGE < FEW) {
-        for (uint64_t at = start / PAGE * PAGE; at < end; at += PAGE) {
-            struct mmu_node *node;
-            while ((node = mmu_cached_leaf(cpu, root, at)) != NULL) {
-                mmu_drop_node(cpu, node);
-                COUNT(dropped);
-            }
-        }
+    for (uint64_t at = start; at < end; at += PAGE) {
+        uint32_t *link = mmu_find(cpu, root, true, level, at);
+        if (!link)
+            continue;
+        drop(cpu, link);
+        COUNT(dropped);
+    }
+}
+
+static void
+drop_range(struct mmu_cpu *cpu, uint32_t root, uint64_t start, uint64_t end,
+           unsigned levels, bool tables)
+{
+    start = start / PAGE * PAGE;
+    if (start < end && !tables && (end - start) / PAGE < FEW) {
+        for (unsigned level = 0; level < TOP; level++)
+            if (levels >> level & 1)
+                drop_pages(cpu, root, start, end, level);
         return;
     }
     for (uint32_t i = 0; i < cpu->top; i++) {
         struct mmu_node *node = &cpu->nodes[i];
-        if (node->used &&
-            mmu_is_covered(&node->cached, root, start, end, tables)) {
-            mmu_drop_node(cpu, node);
-            COUNT(dropped);
-        }
+        if (!node->used ||
+            !mmu_is_covered(&node->cached, root, start, end, levels, tables))
+            continue;
+        mmu_drop_node(cpu, node);
+        COUNT(dropped);
     }
+}
+
+void
+mmu_drop_flushed(struct mmu_cpu *cpu, const struct aspen_tlb_flush *flush)
+{
+    drop_range(cpu, flush->root, flush->start, flush->end, flush->levels,
+               flush->tables);
+}
+
+void
+mmu_drop_leaves(struct mmu_cpu *cpu, uint32_t root, uint64_t start,
+                uint64_t end)
+{
+    drop_range(cpu, root, start, end, LEVELS, false);
+}
+
+void
+mmu_drop_root(struct mmu_cpu *cpu, uint32_t root)
+{
+    drop_range(cpu, root, 0, UINT64_MAX, LEVELS, true);
 }

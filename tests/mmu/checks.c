@@ -62,8 +62,9 @@ mmu_each(mmu_visit *visit, void *context, const char *after)
         aspen_port_spin_lock(&cpu->lock);
         for (uint32_t n = 0; n < cpu->top; n++) {
             const struct mmu_cached *cached = &cpu->nodes[n].cached;
-            const char *what =
-                cpu->nodes[n].used ? visit(context, i, cached) : NULL;
+            const char *what = cpu->nodes[n].used && !mmu_is_put_by(cpu, cached)
+                                   ? visit(context, i, cached)
+                                   : NULL;
             if (what)
                 mmu_found("%s: %s: %s", after, what,
                           describe(text, sizeof(text), i, cached));
@@ -212,7 +213,8 @@ check_gone(void *context, unsigned cpu, const struct mmu_cached *cached)
     const struct gone *gone = context;
 
     (void)cpu;
-    if (!mmu_is_covered(cached, gone->root, gone->start, gone->end, false) ||
+    if (!mmu_is_covered(cached, gone->root, gone->start, gone->end, LEVELS,
+                        false) ||
         cached->since > gone->since || !is_of_kind(cached, gone->what))
         return NULL;
     return "it is still there";

@@ -30,6 +30,7 @@
 #endif
 
 #define TOP     (FORMAT_LEVELS - 1u)
+#define LEVELS  ((1u << FORMAT_LEVELS) - 1u) /* a bit for each */
 #define ENTRIES 512u
 #define PAGE    ((uint64_t)4096)
 #define BUCKETS 4096u
@@ -52,6 +53,13 @@ struct mmu_cpu {
     uint32_t count;
     uint32_t buckets[BUCKETS];
     uint64_t random;
+    struct {
+        uint32_t root; /* of the space; 0: it keeps none */
+        bool paused;
+        uint64_t seen; /* the generation that it has flushed up to */
+        mmu_generation *generation;
+        const struct aspen_mm *mm;
+    } kept;
 };
 
 struct mmu_bracket {
@@ -98,6 +106,13 @@ mmu_overlap(uint64_t start, uint64_t end, uint64_t address, uint64_t bytes)
     return address < end && start < address + bytes;
 }
 
+/* It runs elsewhere, and has this cached for when it comes back. */
+static inline bool
+mmu_is_put_by(const struct mmu_cpu *cpu, const struct mmu_cached *cached)
+{
+    return cpu->kept.paused && cpu->kept.root == cached->root;
+}
+
 /* ---- cache.c: under the lock of the CPU ---------------------------------- */
 
 /* Where it stands in its bucket; NULL: nowhere. */
@@ -108,10 +123,14 @@ struct mmu_node *mmu_cached_leaf(struct mmu_cpu *cpu, uint32_t root,
                                  uint64_t address);
 void mmu_insert(struct mmu_cpu *cpu, const struct mmu_cached *cached);
 void mmu_drop_node(struct mmu_cpu *cpu, const struct mmu_node *node);
+/* Leaves of `levels`, a bit for each; and entries that lead to tables. */
 bool mmu_is_covered(const struct mmu_cached *cached, uint32_t root,
-                    uint64_t start, uint64_t end, bool tables);
-void mmu_drop_range(struct mmu_cpu *cpu, uint32_t root, uint64_t start,
-                    uint64_t end, bool tables);
+                    uint64_t start, uint64_t end, unsigned levels, bool tables);
+void mmu_drop_flushed(struct mmu_cpu *cpu, const struct aspen_tlb_flush *flush);
+void mmu_drop_leaves(struct mmu_cpu *cpu, uint32_t root, uint64_t start,
+                     uint64_t end);
+/* All of a space. */
+void mmu_drop_root(struct mmu_cpu *cpu, uint32_t root);
 void mmu_empty(struct mmu_cpu *cpu);
 /* One by chance, now and then. */
 void mmu_evict(struct mmu_cpu *cpu);

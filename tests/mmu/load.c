@@ -53,7 +53,7 @@ mmu_second_start(uint32_t root, uint64_t start, uint64_t end)
     aspen_port_spin_unlock(&mmu.lock);
 
     aspen_port_spin_lock(&cpu->lock);
-    mmu_drop_range(cpu, root, start, end, false);
+    mmu_drop_leaves(cpu, root, start, end);
     aspen_port_spin_unlock(&cpu->lock);
 }
 

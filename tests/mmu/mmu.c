@@ -156,26 +156,95 @@ mmu_access(unsigned number, uint32_t root, uint64_t address,
     return cached;
 }
 
+/* ---- A CPU that keeps what it has over a switch -------------------------- */
+
+void
+mmu_keep(unsigned number, uint32_t root, mmu_generation *generation,
+         const struct aspen_mm *mm)
+{
+    struct mmu_cpu *cpu = &mmu.cpus[number];
+
+    aspen_port_spin_lock(&cpu->lock);
+    mmu_drop_root(cpu, root);
+    cpu->kept.root = root;
+    cpu->kept.paused = false;
+    cpu->kept.generation = generation;
+    cpu->kept.mm = mm;
+    cpu->kept.seen = generation(mm);
+    aspen_port_spin_unlock(&cpu->lock);
+}
+
+bool
+mmu_keeps(unsigned number, uint32_t root)
+{
+    return mmu.cpus[number].kept.root == root;
+}
+
+void
+mmu_pause(unsigned number)
+{
+    struct mmu_cpu *cpu = &mmu.cpus[number];
+
+    aspen_port_spin_lock(&cpu->lock);
+    cpu->kept.paused = true;
+    aspen_port_spin_unlock(&cpu->lock);
+}
+
+void
+mmu_resume(unsigned number)
+{
+    struct mmu_cpu *cpu = &mmu.cpus[number];
+
+    aspen_port_spin_lock(&cpu->lock);
+    uint64_t generation = cpu->kept.generation(cpu->kept.mm);
+    if (cpu->kept.seen != generation)
+        mmu_drop_root(cpu, cpu->kept.root);
+    cpu->kept.seen = generation;
+    cpu->kept.paused = false;
+    aspen_port_spin_unlock(&cpu->lock);
+}
+
+/* A CPU of the mask. What it has missed, or done already, its generation says.
+ */
+static void
+flush_kept(struct mmu_cpu *cpu, const struct aspen_tlb_flush *flush)
+{
+    if (cpu->kept.paused || flush->generation <= cpu->kept.seen)
+        return;
+    if (flush->generation == cpu->kept.seen + 1)
+        mmu_drop_flushed(cpu, flush);
+    else
+        mmu_drop_root(cpu, flush->root);
+    cpu->kept.seen = flush->generation;
+}
+
 /* ---- Flush --------------------------------------------------------------- */
 
 void
-mmu_flush(const uint64_t *cpus, uint32_t root, uint64_t start, uint64_t end,
-          bool tables)
+mmu_flush(const struct aspen_tlb_flush *flush)
 {
+    bool any = false;
+
     if (!mmu.attached)
         return;
     COUNT(flushes);
-    if (start >= end)
+    if (flush->start >= flush->end || !(flush->levels || flush->tables))
         mmu_found("a flush of [%#" PRIx64 ", %#" PRIx64 "), which is nothing",
-                  start, end);
+                  flush->start, flush->end);
     for (unsigned i = 0; i < MMU_CPUS; i++) {
         struct mmu_cpu *cpu = &mmu.cpus[i];
-        if (!(cpus[i / 64] >> i % 64 & 1))
+        if (!(flush->cpus[i / 64] >> i % 64 & 1))
             continue;
+        any = true;
         aspen_port_spin_lock(&cpu->lock);
-        mmu_drop_range(cpu, root, start, end, tables);
+        if (cpu->kept.root == flush->root)
+            flush_kept(cpu, flush);
+        else
+            mmu_drop_flushed(cpu, flush);
         aspen_port_spin_unlock(&cpu->lock);
     }
+    if (!any)
+        mmu_found("a flush for no CPU");
     mmu_tell();
 }
 
@@ -187,7 +256,9 @@ mmu_leave(unsigned number, uint32_t root)
     if (!mmu.attached)
         return;
     aspen_port_spin_lock(&cpu->lock);
-    mmu_drop_range(cpu, root, 0, UINT64_MAX, true);
+    mmu_drop_root(cpu, root);
+    if (cpu->kept.root == root)
+        memset(&cpu->kept, 0, sizeof(cpu->kept));
     aspen_port_spin_unlock(&cpu->lock);
 }
 
@@ -217,6 +288,7 @@ mmu_attach(const struct mmu_config *config)
     for (unsigned i = 0; i < MMU_ALL; i++) {
         struct mmu_cpu *cpu = &mmu.cpus[i];
         memset(&cpu->lock, 0, sizeof(cpu->lock));
+        memset(&cpu->kept, 0, sizeof(cpu->kept));
         cpu->top = 0;
         mmu_empty(cpu);
         cpu->random = config->evict_seed + i;

@@ -9,7 +9,8 @@
  *                 tables cached? --> walk the rest --> leaf ---/
  *
  * Each CPU caches every translation and every upper table that it came by, and
- * gives up nothing but what a flush covers on a CPU that is in its mask. It
+ * gives up nothing but what a flush covers, of the levels that it names, on a
+ * CPU that is in its mask. It
  * decodes entries as the processors' manuals have them, and knows nothing of
  * the core: only the port's choice of a format, and where the frames are.
  *
@@ -24,6 +25,7 @@
 #ifndef ASPEN_TESTS_MMU_H
 #define ASPEN_TESTS_MMU_H
 
+#include <aspen/tlb.h>
 #include <aspen_port.h>
 
 #define MMU_CPUS   ASPEN_PORT_CPUS
@@ -84,6 +86,21 @@ bool mmu_access(unsigned cpu, uint32_t root, uint64_t address,
 uint64_t mmu_load(unsigned cpu, uint32_t root, uint64_t start, uint64_t end,
                   uint64_t most);
 
+/*
+ * A CPU that tags what it has cached (by an ASID, a PCID) keeps it while it
+ * runs in other spaces, as docs/use/porting.md has it: of one space. It runs
+ * there from mmu_keep() on; between mmu_pause() and mmu_resume() it is
+ * elsewhere, answers no flush of it, and nothing that it has of it counts.
+ * `generation` tells the space's; it is asked with the CPU's lock held, as with
+ * interrupts off.
+ */
+typedef uint64_t mmu_generation(const struct aspen_mm *mm);
+void mmu_keep(unsigned cpu, uint32_t root, mmu_generation *generation,
+              const struct aspen_mm *mm);
+void mmu_pause(unsigned cpu);
+void mmu_resume(unsigned cpu);
+bool mmu_keeps(unsigned cpu, uint32_t root);
+
 /* The CPU leaves the space and keeps nothing of it. */
 void mmu_leave(unsigned cpu, uint32_t root);
 /* All leave it. */
@@ -92,8 +109,7 @@ void mmu_forget(uint32_t root);
 /* ---- What it is told --------------------------------------------------- */
 
 /* As aspen_port_tlb_flush(). */
-void mmu_flush(const uint64_t *cpus, uint32_t root, uint64_t start,
-               uint64_t end, bool tables);
+void mmu_flush(const struct aspen_tlb_flush *flush);
 
 /* The brackets of the second MMU. */
 void mmu_second_start(uint32_t root, uint64_t start, uint64_t end);

@@ -127,12 +127,11 @@ map_file(struct scene *scene, uint64_t vm_flags)
 /* ---- Two that take the same away --------------------------------------- */
 
 static void
-discard_too(void *context, uint32_t root, uint64_t start, uint64_t end,
-            bool tables)
+discard_too(void *context, const struct aspen_tlb_flush *flush)
 {
     struct scene *scene = context;
 
-    (void)root, (void)start, (void)end, (void)tables;
+    (void)flush;
     only_once();
     scene->error =
         aspen_madvise(scene->space.mm, BASE, PAGE, ASPEN_MADV_DONTNEED);
@@ -156,12 +155,11 @@ test_two_discards(void **state)
 }
 
 static void
-free_too(void *context, uint32_t root, uint64_t start, uint64_t end,
-         bool tables)
+free_too(void *context, const struct aspen_tlb_flush *flush)
 {
     struct scene *scene = context;
 
-    (void)root, (void)start, (void)end, (void)tables;
+    (void)flush;
     only_once();
     scene->error = aspen_madvise(scene->space.mm, BASE, PAGE, ASPEN_MADV_FREE);
     put(scene, BASE, '2');
@@ -187,12 +185,11 @@ test_two_frees(void **state)
 /* ---- Written back between the entry and the flush ---------------------- */
 
 static void
-sync_too(void *context, uint32_t root, uint64_t start, uint64_t end,
-         bool tables)
+sync_too(void *context, const struct aspen_tlb_flush *flush)
 {
     struct scene *scene = context;
 
-    (void)root, (void)start, (void)end, (void)tables;
+    (void)flush;
     only_once();
     scene->error = aspen_object_sync(scene->object, 0, PAGE);
     scene->gone = !reaches(scene, BASE, MMU_WRITE);
@@ -228,13 +225,12 @@ test_sync_in_mprotect(void **state)
 }
 
 static void
-write_late(void *context, uint32_t root, uint64_t start, uint64_t end,
-           bool tables)
+write_late(void *context, const struct aspen_tlb_flush *flush)
 {
     struct scene *scene = context;
     uint32_t frame;
 
-    (void)root, (void)start, (void)end, (void)tables;
+    (void)flush;
     only_once();
     /* A sync that looked before the entry was gone, and a processor that goes
      * on writing until it is flushed. */
@@ -261,13 +257,12 @@ test_written_until_the_flush(void **state)
 /* ---- Written where somebody has taken away ----------------------------- */
 
 static void
-write_elsewhere(void *context, uint32_t root, uint64_t start, uint64_t end,
-                bool tables)
+write_elsewhere(void *context, const struct aspen_tlb_flush *flush)
 {
     struct scene *scene = context;
     char byte = '2';
 
-    (void)root, (void)start, (void)end, (void)tables;
+    (void)flush;
     only_once();
     assert_int_equal(told_run(0, scene->space.mm, BASE, MMU_WRITE, &byte, 1),
                      0);
@@ -293,15 +288,37 @@ test_written_in_pageout(void **state)
     assert_true(scene->gone);
 }
 
+/* A page is being copied for a write, and another CPU writes there before the
+ * flush: it goes to the copy, and who has the old page cached has it no more.
+ */
+static void
+test_written_in_a_copy(void **state)
+{
+    struct scene *scene = *state;
+    struct aspen_mm *mm = scene->space.mm;
+    unsigned other = beside_cpu(mm) == 1 ? 2 : 1;
+    char byte = '3';
+
+    disk[0] = '1';
+    map_file(scene, RW);
+    assert_int_equal(aspen_mm_activate(mm, 0), 0);
+    assert_int_equal(aspen_mm_activate(mm, other), 0);
+    put(scene, BASE + PAGE, '1'); /* it has an anon_vma */
+    assert_int_equal(get(scene, BASE), '1');
+    in_the_flush(write_elsewhere, scene);
+    assert_int_equal(told_run(other, mm, BASE, MMU_WRITE, &byte, 1), 0);
+    assert_true(scene->gone);
+    assert_int_equal(get(scene, BASE), '3');
+}
+
 /* ---- Raw memory that is taken back ------------------------------------- */
 
 static void
-take_back(void *context, uint32_t root, uint64_t start, uint64_t end,
-          bool tables)
+take_back(void *context, const struct aspen_tlb_flush *flush)
 {
     struct scene *scene = context;
 
-    (void)root, (void)start, (void)end, (void)tables;
+    (void)flush;
     only_once();
     assert_int_equal(aspen_object_unmap(scene->object, 0, PAGE, 0), 0);
     scene->gone = !reaches(scene, BASE, MMU_READ);
@@ -386,6 +403,62 @@ test_spurious_fault(void **state)
     assert_int_equal(get(scene, BASE), '1');
 }
 
+/* ---- Translations that outlive a switch -------------------------------- */
+
+/* By CPU 0, without a fault. */
+static bool
+has(struct scene *scene, enum mmu_access access)
+{
+    char byte = 0;
+
+    return beside_try(0, scene->space.mm, BASE, access, &byte, 1);
+}
+
+/* A CPU goes elsewhere and comes back: what nobody flushed meanwhile it still
+ * has, without looking at the tables; what somebody did it has no more. */
+static void
+test_kept_over_a_switch(void **state)
+{
+    struct scene *scene = *state;
+    struct aspen_mm *mm = scene->space.mm;
+    char byte = '1';
+
+    helper_map(mm, BASE, 1, RW);
+    assert_int_equal(aspen_mm_activate(mm, 0), 0);
+    told_keep(0, mm);
+    assert_int_equal(told_run(0, mm, BASE, MMU_WRITE, &byte, 1), 0);
+
+    uint64_t walks = mmu_counts().walks;
+    told_switch_away(0, mm);
+    told_switch_back(0, mm);
+    assert_true(has(scene, MMU_WRITE));
+    assert_int_equal(mmu_counts().walks, walks);
+
+    /* It hears of a flush itself: nothing is missing when it comes back. */
+    helper_map(mm, BASE + PAGE, 1, RW);
+    assert_int_equal(told_run(0, mm, BASE + PAGE, MMU_WRITE, &byte, 1), 0);
+    helper_unmap(mm, BASE + PAGE, 1);
+    walks = mmu_counts().walks;
+    told_switch_away(0, mm);
+    told_switch_back(0, mm);
+    assert_true(has(scene, MMU_WRITE));
+    assert_int_equal(mmu_counts().walks, walks);
+
+    /* And of none while it is away, whether others are there or nobody. */
+    for (unsigned alone = 0; alone < 2; alone++) {
+        told_switch_away(0, mm);
+        if (alone)
+            assert_int_equal(aspen_mm_deactivate(mm, beside_cpu(mm)), 0);
+        assert_int_equal(aspen_madvise(mm, BASE, PAGE, ASPEN_MADV_DONTNEED), 0);
+        if (alone)
+            assert_int_equal(aspen_mm_activate(mm, beside_cpu(mm)), 0);
+        told_switch_back(0, mm);
+        assert_false(has(scene, MMU_READ));
+        assert_int_equal(told_run(0, mm, BASE, MMU_WRITE, &byte, 1), 0);
+    }
+    beside_check("all that");
+}
+
 /* ---- Tables ------------------------------------------------------------ */
 
 /* A page that is gone leaves tables, and they are cached. */
@@ -419,10 +492,12 @@ main(void)
         CASE(test_sync_in_mprotect),
         CASE(test_written_until_the_flush),
         CASE(test_written_in_pageout),
+        CASE(test_written_in_a_copy),
         CASE(test_taken_back_in_munmap),
         CASE(test_first_write_to_raw),
         CASE(test_first_write_in_a_child),
         CASE(test_spurious_fault),
+        CASE(test_kept_over_a_switch),
         CASE(test_tables_without_pages),
     };
 

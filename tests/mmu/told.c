@@ -21,19 +21,16 @@ told_of(struct aspen *aspen)
 
 /* ---- Flushes ----------------------------------------------------------- */
 
-void __real_aspen_port_tlb_flush(const uint64_t *cpus, uint32_t root,
-                                 uint64_t start, uint64_t end, bool tables);
-void __wrap_aspen_port_tlb_flush(const uint64_t *cpus, uint32_t root,
-                                 uint64_t start, uint64_t end, bool tables);
+void __real_aspen_port_tlb_flush(const struct aspen_tlb_flush *flush);
+void __wrap_aspen_port_tlb_flush(const struct aspen_tlb_flush *flush);
 
 /* What a test does where it observes a flush comes before the flush. */
 void
-__wrap_aspen_port_tlb_flush(const uint64_t *cpus, uint32_t root, uint64_t start,
-                            uint64_t end, bool tables)
+__wrap_aspen_port_tlb_flush(const struct aspen_tlb_flush *flush)
 {
-    __real_aspen_port_tlb_flush(cpus, root, start, end, tables);
+    __real_aspen_port_tlb_flush(flush);
     if (watched)
-        mmu_flush(cpus, root, start, end, tables);
+        mmu_flush(flush);
 }
 
 /* ---- Frames ------------------------------------------------------------ */
@@ -119,6 +116,29 @@ const struct aspen_notifier_ops told_notifier = {
     .invalidate_start = second_start,
     .invalidate_end = second_end,
 };
+
+/* ---- Switches ---------------------------------------------------------- */
+
+void
+told_keep(unsigned cpu, struct aspen_mm *mm)
+{
+    mmu_keep(cpu, mm->root, aspen_mm_tlb_generation, mm);
+}
+
+void
+told_switch_away(unsigned cpu, struct aspen_mm *mm)
+{
+    mmu_pause(cpu);
+    (void)!aspen_mm_deactivate(mm, cpu);
+}
+
+/* An interrupt may come before the CPU is back, but not while it comes back. */
+void
+told_switch_back(unsigned cpu, struct aspen_mm *mm)
+{
+    (void)!aspen_mm_activate(mm, cpu);
+    mmu_resume(cpu);
+}
 
 /* ---- Accesses ---------------------------------------------------------- */
 

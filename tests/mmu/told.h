@@ -21,6 +21,12 @@ void told_of(struct aspen *aspen);
 bool told_access(unsigned cpu, struct aspen_mm *mm, uint64_t address,
                  enum mmu_access access, void *bytes, size_t length);
 
+/* The CPU runs in the space, which is active there, and keeps what it caches of
+ * it over a switch: one away from it, one back to it. */
+void told_keep(unsigned cpu, struct aspen_mm *mm);
+void told_switch_away(unsigned cpu, struct aspen_mm *mm);
+void told_switch_back(unsigned cpu, struct aspen_mm *mm);
+
 /* Faults answer 0, and the access goes on faulting. */
 #define TOLD_FOR_EVER 1
 

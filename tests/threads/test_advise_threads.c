@@ -33,14 +33,11 @@ struct task {
 
 /* As hardware: the flush ends when no processor uses an old translation. */
 static void
-flush(void *context, uint32_t root, uint64_t start, uint64_t end, bool tables)
+wait_for_accesses(void *context, const struct aspen_tlb_flush *flush)
 {
     struct shared *s = context;
 
-    (void)root;
-    (void)start;
-    (void)end;
-    (void)tables;
+    (void)flush;
     pthread_rwlock_wrlock(&s->tlb);
     pthread_rwlock_unlock(&s->tlb);
 }
@@ -168,7 +165,7 @@ test_threads(void **state)
     pthread_rwlock_init(&s.tlb, &fair);
     pthread_barrier_init(&s.start, NULL, THREADS);
     s.advisers = THREADS - WRITERS;
-    aspen_posix_observe_tlb(flush, &s);
+    aspen_posix_observe_tlb(wait_for_accesses, &s);
     for (unsigned i = 0; i < THREADS; i++) {
         tasks[i] = (struct task){.shared = &s, .number = i};
         assert_int_equal(pthread_create(&tasks[i].thread, NULL,

@@ -121,12 +121,12 @@ speculate(void *argument)
 
 /* Processors are slow to hear of a flush: others come in between. */
 static void
-be_slow(void *context, uint32_t root, uint64_t start, uint64_t end, bool tables)
+be_slow(void *context, const struct aspen_tlb_flush *flush)
 {
     static uint64_t count;
     const struct timespec pause = {.tv_nsec = 20000};
 
-    (void)context, (void)root, (void)start, (void)end, (void)tables;
+    (void)context, (void)flush;
     if (__atomic_fetch_add(&count, 1, __ATOMIC_RELAXED) % 8 == 0)
         nanosleep(&pause, NULL);
 }

@@ -133,7 +133,7 @@ clear_bits(struct sweep *sweep, uint64_t *slot, uint64_t entry,
         if (cleared == entry)
             return;
     } while (!aspen_compare_exchange(slot, &entry, cleared));
-    aspen_gather_range(&sweep->gather, address, ASPEN_PAGE_SIZE);
+    aspen_gather_leaf(&sweep->gather, address, 0);
 }
 
 /* The frame of a leaf that is counted, or NULL. */
@@ -260,7 +260,7 @@ unmap_entry(struct sweep *sweep, uint64_t *slot, uint64_t entry,
     if (!aspen_compare_exchange(slot, &entry, (uint64_t)0))
         return;
     aspen_table_note_taken(sweep->aspen, sweep->table);
-    aspen_gather_range(&sweep->gather, address, ASPEN_PAGE_SIZE);
+    aspen_gather_leaf(&sweep->gather, address, 0);
     aspen_fetch_sub_relaxed(&sweep->vma->mm->rss[aspen_rss_of(frame)], 1);
     aspen_gather_frame(&sweep->gather, (uint32_t)aspen_entry_frame(entry));
 }

@@ -139,6 +139,7 @@ setup(void *unused)
     told_of(scene.aspen);
     must(aspen_mm_create(scene.aspen, &scene.mm));
     must(aspen_mm_activate(scene.mm, CPU));
+    told_keep(CPU, scene.mm);
     map();
     if (scene.start == COPIED || scene.start == SHARED)
         must(aspen_mm_activate(scene.mm, CHILD)); /* calls are made there */
@@ -195,6 +196,23 @@ write_and_read_task(void *unused)
     access_byte(CPU, scene.mm, START, MMU_WRITE, '2');
     if (access_byte(CHILD, scene.mm, START, MMU_READ, 0) != '2')
         sim_fail("another CPU reads what was there before a write");
+}
+
+/* Its CPU runs elsewhere for a moment, and keeps what it has. */
+static void
+switch_and_write_task(void *unused)
+{
+    told_switch_away(CPU, scene.mm);
+    told_switch_back(CPU, scene.mm);
+    write_task(unused);
+}
+
+static void
+switch_and_read_task(void *unused)
+{
+    told_switch_away(CPU, scene.mm);
+    told_switch_back(CPU, scene.mm);
+    read_task(unused);
 }
 
 static void
@@ -595,6 +613,34 @@ shared_file(void **state)
         explore_row(&rows[i]);
 }
 
+/* What a CPU keeps over a switch, and is not told of meanwhile. */
+static void
+over_a_switch(void **state)
+{
+    static const struct row rows[] = {
+        {"kept: read, munmap",
+         ANON,
+         {switch_and_read_task, munmap_task},
+         check_nothing},
+        {"kept: read, DONTNEED twice",
+         ANON,
+         {switch_and_read_task, discard_task, discard_task},
+         check_nothing},
+        {"kept: write, mprotect",
+         ANON,
+         {switch_and_write_task, protect_task},
+         check_memory},
+        {"kept: write, sync",
+         SHARED,
+         {switch_and_write_task, sync_task},
+         check_disk},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
+        explore_row(&rows[i]);
+}
+
 /* It takes in what is there beside everything that has brackets. */
 static void
 second_mmu(void **state)
@@ -624,6 +670,7 @@ main(void)
         cmocka_unit_test(freed_by_several),
         cmocka_unit_test(private_file),
         cmocka_unit_test(shared_file),
+        cmocka_unit_test(over_a_switch),
         cmocka_unit_test(second_mmu),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

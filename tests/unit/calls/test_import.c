@@ -302,11 +302,9 @@ struct flushed {
 };
 
 static void
-note_flush(void *context, uint32_t root, uint64_t start, uint64_t end,
-           bool tables)
+note_flush(void *context, const struct aspen_tlb_flush *flush)
 {
-    (void)root, (void)tables;
-    *(struct flushed *)context = (struct flushed){start, end};
+    *(struct flushed *)context = (struct flushed){flush->start, flush->end};
 }
 
 /* A processor may still have what stood there: somebody has taken it away, as

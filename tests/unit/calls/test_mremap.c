@@ -356,14 +356,12 @@ struct flushed {
 };
 
 static void
-observe(void *context, uint32_t root, uint64_t start, uint64_t end, bool tables)
+observe(void *context, const struct aspen_tlb_flush *flush)
 {
     struct flushed *flushed = context;
 
-    (void)root;
-    (void)tables;
-    flushed->start = aspen_min_u64(flushed->start, start);
-    flushed->end = aspen_max_u64(flushed->end, end);
+    flushed->start = aspen_min_u64(flushed->start, flush->start);
+    flushed->end = aspen_max_u64(flushed->end, flush->end);
 }
 
 /* What TLBs know of the old place goes, where it moves by entries and where by

@@ -28,17 +28,14 @@ struct gathered {
 };
 
 static void
-observe_gathered(void *context, uint32_t root, uint64_t start, uint64_t end,
-                 bool tables)
+observe_gathered(void *context, const struct aspen_tlb_flush *flush)
 {
     struct gathered *g = context;
 
-    (void)root;
-    (void)tables;
     /* The range of the first may have been in the flush before. */
-    assert_in_range(start, 0x100000 + g->flushed * PAGE,
+    assert_in_range(flush->start, 0x100000 + g->flushed * PAGE,
                     0x100000 + (g->flushed + 1) * PAGE);
-    assert_true(end >= 0x100000 + g->count * PAGE);
+    assert_true(flush->end >= 0x100000 + g->count * PAGE);
     for (; g->flushed < g->count; g->flushed++)
         assert_true(aspen_frame_references(aspen_frame_at(
                         g->mm->aspen, g->frames[g->flushed])) > 0);
@@ -62,7 +59,7 @@ gather_so_many(struct gathered *g, struct aspen_gather *gather, unsigned count)
     while (count-- > 0) {
         if (aspen_gather_is_full(gather))
             aspen_gather_continue(gather);
-        aspen_gather_range(gather, 0x100000 + g->count * PAGE, PAGE);
+        aspen_gather_leaf(gather, 0x100000 + g->count * PAGE, 0);
         aspen_gather_frame(gather, g->frames[g->count]);
         g->count++;
     }
@@ -103,6 +100,7 @@ gathered_setup(void **state)
     assert_non_null(g);
     helper_create(&g->helper, &config);
     g->mm = helper_mm(&g->helper);
+    assert_int_equal(aspen_mm_activate(g->mm, 0), 0);
     aspen_posix_observe_tlb(observe_gathered, g);
     *state = g;
     return 0;
@@ -114,6 +112,7 @@ gathered_teardown(void **state)
     struct gathered *g = *state;
 
     aspen_posix_observe_tlb(NULL, NULL);
+    assert_int_equal(aspen_mm_deactivate(g->mm, 0), 0);
     aspen_mm_put(g->mm);
     helper_destroy(&g->helper);
     free(g);
@@ -187,7 +186,7 @@ test_batches_written(void **state)
         frame->index &= ~ASPEN_FRAME_DIRTY;
         if (aspen_gather_is_full(&gather))
             aspen_gather_continue(&gather);
-        aspen_gather_range(&gather, 0x100000 + i * PAGE, PAGE);
+        aspen_gather_leaf(&gather, 0x100000 + i * PAGE, 0);
         if (i % 7 == 3)
             aspen_gather_written(&gather, g->frames[i]);
         else

@@ -42,6 +42,7 @@ space_create(uint32_t frames)
     mm->aspen = aspen;
     mm->address_limit = ASPEN_ADDRESS_LIMIT;
     mm->root = new_table(mm, 0, TOP);
+    mm->cpus[0] = 1; /* somebody hears of flushes */
     return mm;
 }
 
@@ -268,24 +269,29 @@ struct flushes {
     struct aspen_mm *mm;
     unsigned count;
     unsigned with_tables;
+    unsigned levels; /* of the last one, as the next */
     uint64_t start;
     uint64_t end;
+    uint64_t generation;
     uint32_t watched; /* a frame or table that may go only afterwards */
 };
 
 static void
-observe(void *context, uint32_t root, uint64_t start, uint64_t end, bool tables)
+observe(void *context, const struct aspen_tlb_flush *flush)
 {
     struct flushes *flushes = context;
 
-    assert_int_equal(root, flushes->mm->root);
+    assert_ptr_equal(flush->mm, flushes->mm);
+    assert_int_equal(flush->root, flushes->mm->root);
     if (flushes->watched)
         assert_true(aspen_frame_references(aspen_frame_at(
                         flushes->mm->aspen, flushes->watched)) > 0);
     flushes->count++;
-    flushes->with_tables += tables;
-    flushes->start = start;
-    flushes->end = end;
+    flushes->with_tables += flush->tables;
+    flushes->start = flush->start;
+    flushes->end = flush->end;
+    flushes->levels = flush->levels;
+    flushes->generation = flush->generation;
 }
 
 static void
@@ -296,13 +302,26 @@ test_flush(void **unused)
     struct flushes flushes = {.mm = mm};
 
     aspen_posix_observe_tlb(observe, &flushes);
-    aspen_tlb_flush(mm, 0x1000, 0x5000, true);
+    aspen_tlb_flush(mm, 0x1000, 0x5000, 3, true);
     assert_int_equal(flushes.count, 1);
     assert_int_equal(flushes.with_tables, 1);
+    assert_int_equal(flushes.levels, 3);
     assert_int_equal(flushes.start, 0x1000);
     assert_int_equal(flushes.end, 0x5000);
-    assert_int_equal(mm->tlb_flushes, 1);
+    assert_int_equal(flushes.generation, 1);
+    assert_int_equal(aspen_mm_tlb_generation(mm), 1);
     assert_int_equal(mm->aspen->tlb_flushes, 1);
+
+    /* With nobody to hear of it the generation is raised all the same. */
+    mm->cpus[0] = 0;
+    aspen_tlb_flush(mm, 0x1000, 0x5000, 1, false);
+    assert_int_equal(flushes.count, 1);
+    assert_int_equal(aspen_mm_tlb_generation(mm), 2);
+    mm->cpus[(ASPEN_PORT_CPUS - 1) / 64] = (uint64_t)1
+                                           << (ASPEN_PORT_CPUS - 1) % 64;
+    aspen_tlb_flush(mm, 0x1000, 0x5000, 1, false);
+    assert_int_equal(flushes.count, 2);
+    assert_int_equal(flushes.generation, 3);
     aspen_posix_observe_tlb(NULL, NULL);
     space_destroy(mm);
 }
@@ -317,15 +336,13 @@ struct taking {
 };
 
 static void
-take_meanwhile(void *context, uint32_t root, uint64_t start, uint64_t end,
-               bool tables)
+take_meanwhile(void *context, const struct aspen_tlb_flush *flush)
 {
     struct taking *taking = context;
     struct aspen *aspen = taking->mm->aspen;
 
-    (void)root, (void)tables;
-    assert_int_equal(start, 0x1000);
-    assert_int_equal(end, 0x3000);
+    assert_int_equal(flush->start, 0x1000);
+    assert_int_equal(flush->end, 0x3000);
     aspen_table_lock(aspen, taking->table, ASPEN_LOCK_TABLE); /* it is free */
     if (taking->flushes++ < taking->takes)
         aspen_table_note_taken(aspen, taking->table);
@@ -382,7 +399,7 @@ unmap(struct aspen_gather *gather, uint32_t frame, uint64_t address)
 {
     if (aspen_gather_is_full(gather))
         aspen_gather_continue(gather);
-    aspen_gather_range(gather, address, 4096);
+    aspen_gather_leaf(gather, address, 0);
     aspen_gather_frame(gather, frame);
 }
 
@@ -397,7 +414,7 @@ test_gather_nothing(void **unused)
         aspen_gather_begin(&gather, mm, quiet);
         aspen_gather_flush(&gather);
         aspen_gather_end(&gather);
-        assert_int_equal(mm->tlb_flushes, 0);
+        assert_int_equal(mm->tlb_generation, 0);
     }
     space_destroy(mm);
 }
@@ -477,7 +494,7 @@ cut_table(struct aspen_gather *gather, uint64_t address)
     gather->mm->page_tables++;
     *slot.entry = aspen_entry_make_table(table);
     *slot.entry = 0;
-    aspen_gather_range(gather, address, 4096);
+    aspen_gather_leaf(gather, address, 0);
     aspen_gather_table(gather, table);
     return table;
 }
@@ -534,7 +551,7 @@ test_gather_tables_wait(void **unused)
         seen[i] = *aspen_frame_at(aspen, cut[i]);
     aspen_port_rcu_read_unlock();
 
-    assert_int_equal(mm->tlb_flushes, ROUNDS);
+    assert_int_equal(mm->tlb_generation, ROUNDS);
     assert_int_equal(aspen->tables, 1 + mm->page_tables);
     aspen_tables_drain(aspen);
     assert_int_equal(aspen_tables_waiting(aspen), 0);

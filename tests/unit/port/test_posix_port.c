@@ -485,22 +485,24 @@ test_cpu_and_random(void **state)
 static uint64_t observed;
 
 static void
-observe(void *context, uint32_t root, uint64_t start, uint64_t end, bool tables)
+observe(void *context, const struct aspen_tlb_flush *flush)
 {
     assert_ptr_equal(context, &observed);
-    observed += root + start + end + tables;
+    observed += flush->root + flush->start + flush->end + flush->tables;
 }
 
 static void
 test_tlb_observer(void **state)
 {
-    uint64_t cpus = 1, before = aspen_posix_tlb_flushes();
+    const struct aspen_tlb_flush flush = {
+        .root = 1, .start = 20, .end = 300, .tables = true};
+    uint64_t before = aspen_posix_tlb_flushes();
     (void)state;
 
     aspen_posix_observe_tlb(observe, &observed);
-    aspen_port_tlb_flush(&cpus, 1, 20, 300, true);
+    aspen_port_tlb_flush(&flush);
     aspen_posix_observe_tlb(NULL, NULL);
-    aspen_port_tlb_flush(&cpus, 1, 20, 300, true);
+    aspen_port_tlb_flush(&flush);
     assert_true(observed == 322);
     assert_true(aspen_posix_tlb_flushes() == before + 2);
 }

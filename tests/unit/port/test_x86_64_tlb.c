@@ -54,8 +54,8 @@ aspen_port_rcu_read_unlock(void)
 {
 }
 
-extern void aspen_port_tlb_flush(const uint64_t *cpus, uint32_t root,
-                                 uint64_t start, uint64_t end, bool tables);
+struct aspen_tlb_flush;
+extern void aspen_port_tlb_flush(const struct aspen_tlb_flush *flush);
 
 /* ---- Its processors ------------------------------------------------------ */
 
@@ -149,8 +149,15 @@ flush_by_chance(void)
     uint64_t page = unit_below(&chance, PAGES);
     uint64_t since = ++moment;
 
-    aspen_port_tlb_flush(&cpus, ROOT, page << 12, (page + 1) << 12,
-                         unit_below(&chance, 4) == 0);
+    const struct aspen_tlb_flush flush = {
+        .cpus = &cpus,
+        .root = ROOT,
+        .levels = 1,
+        .tables = unit_below(&chance, 4) == 0,
+        .start = page << 12,
+        .end = (page + 1) << 12,
+    };
+    aspen_port_tlb_flush(&flush);
     for (unsigned i = 0; i < CPUS; i++)
         if (cpus >> i & 1 && processors[i].dropped[page] <= since)
             snprintf(breach, sizeof(breach),
