@@ -272,9 +272,7 @@ aspen_port_cache_flush(uint32_t root)
     (void)root; /* no virtually tagged caches */
 }
 
-extern uint64_t aspen_port_random(void);
 extern _Noreturn void aspen_port_panic(const char *message);
-extern void aspen_port_log(const char *message);
 
 /* ---- Test builds ------------------------------------------------------- */
 

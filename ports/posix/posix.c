@@ -21,8 +21,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <sys/random.h>
-#include <time.h>
 
 #define BUCKETS          64u
 #define SPINS            100
@@ -41,7 +39,6 @@ static struct bucket buckets[BUCKETS] = {
 
 __thread unsigned aspen_posix_slot;
 static __thread bool fatal_signal;
-static __thread uint64_t random_state;
 #ifdef ASPEN_TEST_BUILD
 static __thread struct aspen_lock_order lock_order;
 #endif
@@ -281,30 +278,6 @@ aspen_posix_tlb_flushes(void)
 
 /* ---- Odds and ends ----------------------------------------------------- */
 
-static uint64_t
-random_seed(void)
-{
-    uint64_t seed;
-
-    if (getrandom(&seed, sizeof(seed), 0) != (ssize_t)sizeof(seed))
-        seed = (uint64_t)time(NULL) ^ (uint64_t)(uintptr_t)&random_state;
-    return seed | 1;
-}
-
-/* splitmix64: a counter with a good hash over it. */
-uint64_t
-aspen_port_random(void)
-{
-    uint64_t x;
-
-    if (!random_state)
-        random_state = random_seed();
-    x = random_state += 0x9e3779b97f4a7c15u;
-    x = (x ^ (x >> 30)) * 0xbf58476d1ce4e5b9u;
-    x = (x ^ (x >> 27)) * 0x94d049bb133111ebu;
-    return x ^ (x >> 31);
-}
-
 void
 aspen_port_panic(const char *message)
 {
@@ -317,12 +290,6 @@ aspen_port_panic(const char *message)
 #endif
     fflush(NULL);
     abort();
-}
-
-void
-aspen_port_log(const char *message)
-{
-    fprintf(stderr, "aspen: %s\n", message);
 }
 
 #ifdef ASPEN_TEST_BUILD

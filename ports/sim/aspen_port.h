@@ -172,14 +172,7 @@ aspen_port_cache_flush(uint32_t root)
     (void)root;
 }
 
-static inline uint64_t
-aspen_port_random(void)
-{
-    return 0x9e3779b97f4a7c15u;
-}
-
 _Noreturn void aspen_port_panic(const char *message);
-void aspen_port_log(const char *message);
 
 #ifdef ASPEN_TEST_BUILD
 struct aspen_lock_order;

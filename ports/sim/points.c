@@ -65,12 +65,6 @@ aspen_port_panic(const char *message)
     abort();
 }
 
-void
-aspen_port_log(const char *message)
-{
-    fprintf(stderr, "%s\n", message);
-}
-
 struct aspen_lock_order *
 aspen_port_lock_order(void)
 {

@@ -245,14 +245,8 @@ aspen_port_cache_flush(uint32_t root)
     (void)root;
 }
 
-/* 64 random bits, for the layout of address spaces. */
-extern uint64_t aspen_port_random(void);
-
 /* A bug in the core or a broken promise of the port. Does not return. */
 extern _Noreturn void aspen_port_panic(const char *message);
-
-/* One line for a log, without newline. */
-extern void aspen_port_log(const char *message);
 
 /* ---- Test builds only -------------------------------------------------- */
 

@@ -13,7 +13,9 @@
  *   - calls aspen_x86_64_tlb_interrupt() in the handler of the interrupt that
  *     it sends by aspen_x86_64_kick(), and may call it wherever it spins with
  *     interrupts off;
- *   - has a task that calls aspen_x86_64_rcu_work() again and again.
+ *   - has a task that calls aspen_x86_64_rcu_work() again and again;
+ *   - loads ASPEN_X86_64_PAT on each CPU before it maps raw frames that are not
+ *     write-back.
  */
 #ifndef ASPEN_X86_64_H
 #define ASPEN_X86_64_H
@@ -34,6 +36,9 @@ extern void aspen_x86_64_yield(void);
 /* ---- What it calls ----------------------------------------------------- */
 
 void aspen_x86_64_cpu_online(struct aspen_x86_64_cpu *cpu);
+
+/* What ASPEN_VM_CACHE_* name: MSR 0x277, as Linux loads it. */
+#define ASPEN_X86_64_PAT 0x0407050600070106u
 
 static inline void
 aspen_x86_64_quiescent(struct aspen_x86_64_cpu *cpu)

@@ -72,5 +72,6 @@ cpu_init(unsigned number)
               (uint64_t)(0x20 | 3) << 48 | (uint64_t)KERNEL_CODE << 32);
     write_msr(MSR_LSTAR, (uint64_t)(uintptr_t)syscall_entry);
     write_msr(MSR_FMASK, 0x47700); /* IF, TF, DF, NT, AC, IOPL are cleared */
+    write_msr(MSR_PAT, ASPEN_X86_64_PAT);
     aspen_x86_64_cpu_online(&cpu->port);
 }

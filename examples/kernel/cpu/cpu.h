@@ -131,6 +131,7 @@ in32(uint16_t port)
 }
 
 #define MSR_APIC_BASE 0x1bu
+#define MSR_PAT       0x277u
 #define MSR_STAR      0xc0000081u
 #define MSR_LSTAR     0xc0000082u
 #define MSR_FMASK     0xc0000084u

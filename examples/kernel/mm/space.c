@@ -138,12 +138,6 @@ aspen_port_panic(const char *message)
     panic("aspen: %s", message);
 }
 
-void
-aspen_port_log(const char *message)
-{
-    print("aspen: %s\n", message);
-}
-
 #ifdef ASPEN_TEST_BUILD
 #include "sched/thread.h"
 

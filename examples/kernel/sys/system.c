@@ -136,12 +136,6 @@ random_pages(uint64_t count)
     return random_next() % count * PAGE_BYTES;
 }
 
-uint64_t
-aspen_port_random(void)
-{
-    return random_next();
-}
-
 const struct call system_calls[] = {
     {41, sys_socket},
     {63, sys_uname},

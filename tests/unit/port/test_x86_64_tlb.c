@@ -4,7 +4,7 @@
  * a coroutine that flushes pages of others, and a second one for the interrupt
  * that comes anywhere in between. Who goes on, and when an interrupt comes, is
  * chance. When a flush returns each of its CPUs has dropped the page since it
- * began.
+ * began. And the memory types of its PAT.
  */
 #define _GNU_SOURCE
 #include "unit.h"
@@ -249,11 +249,25 @@ nobody_keeps_what_was_flushed(void **state)
         fail_msg("%s", breach);
 }
 
+/* Intel's numbers of memory types, in the order of ASPEN_VM_CACHE_*. */
+static void
+cache_modes_are_what_they_say(void **state)
+{
+    enum { UNCACHEABLE = 0, COMBINING = 1, WRITE_BACK = 6, UC_MINUS = 7 };
+    static const uint8_t types[] = {WRITE_BACK, COMBINING, UC_MINUS,
+                                    UNCACHEABLE};
+    (void)state;
+
+    for (unsigned mode = 0; mode < 4; mode++)
+        assert_int_equal(ASPEN_X86_64_PAT >> 8 * mode & 0xff, types[mode]);
+}
+
 int
 main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(nobody_keeps_what_was_flushed),
+        cmocka_unit_test(cache_modes_are_what_they_say),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
