@@ -97,11 +97,11 @@ make_queue(void)
     queue_size = in16(port + QUEUE_SIZE);
     size_t first = round_up(queue_size * 16u + 6 + queue_size * 2u, 4096);
     size_t bytes = first + round_up(6 + queue_size * 8u, 4096);
-    char *memory = memory_alloc(bytes);
-    request = memory_alloc(sizeof(*request));
-    bounce = memory_alloc(PAGE_BYTES);
-    if (!memory || !request || !bounce || queue_size < SEGMENTS + 2)
+    char *memory = memory_device(bytes + 2 * PAGE_BYTES);
+    if (!memory || queue_size < SEGMENTS + 2)
         return false;
+    request = (struct request *)(void *)(memory + bytes);
+    bounce = memory + bytes + PAGE_BYTES;
     descriptors = (struct descriptor *)(void *)memory;
     available = (struct available *)(void *)(memory + queue_size * 16u);
     used = (struct used *)(void *)(memory + first);

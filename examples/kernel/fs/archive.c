@@ -19,6 +19,8 @@ struct archived {
     uint64_t bytes; /* that are still the archive's */
 };
 
+static unsigned reads; /* from the disk: see relieve_early() */
+
 /* ---- The pager --------------------------------------------------------- */
 
 static int
@@ -29,6 +31,8 @@ archived_readahead(void *context, uint64_t offset, void *const pages[],
     uint64_t bytes = __atomic_load_n(&file->bytes, __ATOMIC_RELAXED);
     int error = 0;
 
+    __atomic_fetch_add(&reads, 1, __ATOMIC_RELAXED);
+    wake_all(&reads);
     /* The image lets each file begin with a sector, if it can. */
     if (file->start % 512 == 0 && offset + count * PAGE_BYTES <= bytes)
         return disk_read_pages(file->start + offset, pages, count);
@@ -71,7 +75,7 @@ static const struct aspen_pager_ops archived_ops = {
 
 /* ---- When memory is short ---------------------------------------------- */
 
-/* Below this part of it being free, and up to so many pages at once. */
+/* Below this part of it being free; and up to so many pages go at once. */
 #define SHORT_PART   8u
 #define RELIEF_PAGES 256u
 
@@ -133,8 +137,6 @@ archive_relieve(void)
     uint64_t total = 0, dropped;
     struct node *node;
 
-    if (!memory_is_short())
-        return false;
     for (unsigned i = archived_count; i && total < RELIEF_PAGES; i--) {
         node = next_archived();
         if (!node)
@@ -145,6 +147,21 @@ archive_relieve(void)
         node_put(node);
     }
     return total != 0;
+}
+
+/* Some memory is kept free, for what Aspen and the kernel need to go on. */
+static void
+relieve_early(void *unused)
+{
+    unsigned seen = 0;
+
+    (void)unused;
+    for (;;) {
+        WAIT(&reads, __atomic_load_n(&reads, __ATOMIC_RELAXED) != seen &&
+                         memory_is_short());
+        seen = __atomic_load_n(&reads, __ATOMIC_RELAXED);
+        (void)archive_relieve();
+    }
 }
 
 /* ---- Headers ----------------------------------------------------------- */
@@ -287,5 +304,6 @@ archive_read(void)
             error = 0;
     }
     memory_free(reader.window, WINDOW_BYTES);
+    thread_kernel(relieve_early, NULL);
     return error == 1 ? 0 : error;
 }

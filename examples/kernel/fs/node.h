@@ -127,8 +127,8 @@ int tree_rename(struct node *from, const char *from_name, struct node *to,
 
 /* Every node of an archive on the disk (fs/archive.c). */
 int archive_read(void);
-/* If memory is short, pages go that can be read again: whether any did. No lock
- * is held that a page fault could not be handled under. */
+/* Pages go that can be read again: whether any did. No lock is held that a page
+ * fault could not be handled under. */
 bool archive_relieve(void);
 void archive_forget(struct node *node);
 /* A reference, unless the last one is gone. */

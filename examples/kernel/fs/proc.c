@@ -77,7 +77,7 @@ show_meminfo(struct node *node, struct text *text)
                "CommitLimit:    %8lu kB\nCommitted_AS:   %8lu kB\n",
                counters.frames_total * 4, counters.frames_free * 4,
                counters.frames_free * 4, 0, counters.frames_table * 4,
-               memory_in_use() / 1024, counters.commit_limit_pages * 4,
+               counters.frames_kinds[ASPEN_FRAMES_KERNEL] * 4, counters.commit_limit_pages * 4,
                counters.committed_pages * 4);
     return 0;
 }
@@ -129,7 +129,12 @@ show_counters(struct node *node, struct text *text)
                "tree_nodes %lu\ncommitted_pages %lu\ntlb_flushes %lu\n",
                c.anon_vmas, c.anon_vma_links, c.objects, c.tree_nodes,
                c.committed_pages, c.tlb_flushes);
-    text_print(text, "kernel_bytes %lu\n", memory_in_use());
+    text_print(text,
+               "frames_kernel %lu\nframes_device %lu\nframes_metadata %lu\n"
+               "kernel_bytes %lu\n",
+               c.frames_kinds[ASPEN_FRAMES_KERNEL],
+               c.frames_kinds[ASPEN_FRAMES_DEVICE],
+               c.frames_kinds[ASPEN_FRAMES_METADATA], memory_in_use());
     return 0;
 }
 

@@ -9,13 +9,12 @@
 #include "mm/space.h"
 #include "mm/user.h"
 
-#define BUFFER_BYTES 16384u
 #define FILE_END     ((uint64_t)1 << 46)
 
 static long
 regular_read(struct file *file, uint64_t to, size_t bytes, uint64_t *offset)
 {
-    char *buffer = memory_alloc(BUFFER_BYTES);
+    char *buffer = memory_alloc(PAGE_BYTES);
     long total = 0;
     int error = 0;
 
@@ -23,10 +22,8 @@ regular_read(struct file *file, uint64_t to, size_t bytes, uint64_t *offset)
         return -ENOMEM;
     while (bytes) {
         uint64_t done = 0;
-        do
-            error = aspen_object_read(file->node->object, *offset, buffer,
-                                      MIN(bytes, BUFFER_BYTES), &done);
-        while (error == -ENOMEM && !done && archive_relieve());
+        error = aspen_object_read(file->node->object, *offset, buffer,
+                                  MIN(bytes, PAGE_BYTES), &done);
         if (!done)
             break;
         if (user_write(to, buffer, done)) {
@@ -38,7 +35,7 @@ regular_read(struct file *file, uint64_t to, size_t bytes, uint64_t *offset)
         total += (long)done;
         bytes -= done;
     }
-    memory_free(buffer, BUFFER_BYTES);
+    memory_free(buffer, PAGE_BYTES);
     return total ? total : error;
 }
 
@@ -82,7 +79,7 @@ write_part(struct file *file, const char *buffer, uint64_t bytes,
 static long
 regular_write(struct file *file, uint64_t from, size_t bytes, uint64_t *offset)
 {
-    char *buffer = memory_alloc(BUFFER_BYTES);
+    char *buffer = memory_alloc(PAGE_BYTES);
     long total = 0;
     int error = 0;
 
@@ -91,7 +88,7 @@ regular_write(struct file *file, uint64_t from, size_t bytes, uint64_t *offset)
     if (file->flags & O_APPEND)
         *offset = aspen_object_size(file->node->object);
     while (bytes && !error) {
-        size_t part = MIN(bytes, BUFFER_BYTES);
+        size_t part = MIN(bytes, PAGE_BYTES);
         error = user_read(buffer, from, part);
         if (!error)
             error = write_part(file, buffer, part, offset);
@@ -102,7 +99,7 @@ regular_write(struct file *file, uint64_t from, size_t bytes, uint64_t *offset)
         bytes -= part;
     }
     file->node->modified = time_unix();
-    memory_free(buffer, BUFFER_BYTES);
+    memory_free(buffer, PAGE_BYTES);
     return total ? total : error;
 }
 
@@ -233,7 +230,7 @@ list_locked(struct file *file, char *to, size_t bytes)
 long
 directory_list(struct file *file, uint64_t to, size_t bytes)
 {
-    size_t room = MIN(bytes, 32768u), total;
+    size_t room = MIN(bytes, PAGE_BYTES), total;
     char *buffer = memory_alloc(room);
     long error;
 

@@ -4,7 +4,6 @@
  */
 #include "mm/fault.h"
 
-#include "fs/node.h"
 #include "mm/space.h"
 #include "mm/user.h"
 #include "proc/process.h"
@@ -51,9 +50,7 @@ page_fault(struct frame *frame, uint64_t address)
     if (!frame_is_user(frame) && !user_fixup(frame->rip))
         trap_panic(frame, address);
     if (address < USER_LIMIT && current->mm)
-        do
-            error = aspen_fault(current->mm, address, access);
-        while (error == -ENOMEM && archive_relieve());
+        error = aspen_fault(current->mm, address, access);
     if (!error)
         return;
     if (frame_is_user(frame))

@@ -1,86 +1,106 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * memory.c - the kernel's own memory: runs of pages by a bit map, and smaller
- * pieces by a list for each size.
+ * memory.c - the kernel's own memory, and that of Aspen's metadata: frames of
+ * the machine, and smaller pieces of them by a list for each size.
+ *
+ * What the machine itself asks for while it is made comes from a stretch behind
+ * the kernel.
  */
 #include "mm/memory.h"
 
+#include "fs/node.h"
+#include "mm/space.h"
 #include "sched/thread.h"
-
-#include <aspen_port.h>
 
 #define SMALLEST   32u
 #define SIZES      7u /* 32 to 2048 */
-#define MOST_PAGES (1u << 18)
+#define SMALL_MOST (SMALLEST << (SIZES - 1))
 
 struct piece {
     struct piece *next;
 };
 
 static struct aspen_port_spinlock lock;
-static uint64_t base; /* physical */
-static size_t pages;
-static size_t bytes_used; /* without what Aspen has */
-static size_t hint;       /* no page before it is free */
-static uint64_t taken[MOST_PAGES / 64];
-static struct piece *pieces[SIZES];
+static struct piece *pieces[SIZES]; /* lock */
+static size_t bytes_used;           /* without what Aspen has */
+static uint64_t early_at, early_end;
+
+/* ---- Before there is a machine ------------------------------------------- */
 
 void
-memory_init(uint64_t start, uint64_t end)
+memory_begin(uint64_t start, uint64_t end)
 {
-    base = round_up(start, PAGE_BYTES);
-    pages = MIN((end - base) / PAGE_BYTES, MOST_PAGES);
+    early_at = start;
+    early_end = end;
 }
 
-static bool
-is_taken(size_t page)
-{
-    return taken[page / 64] >> page % 64 & 1;
-}
-
-static void
-mark(size_t page, size_t count, bool take)
-{
-    for (; count--; page++) {
-        uint64_t bit = (uint64_t)1 << page % 64;
-        taken[page / 64] =
-            take ? taken[page / 64] | bit : taken[page / 64] & ~bit;
-    }
-}
-
-/* First fit; a full word is passed over at once. */
 static void *
-take_pages_locked(size_t count)
+take_early(size_t bytes)
 {
-    size_t run = 0;
+    uint64_t start = early_at;
 
-    while (hint < pages && is_taken(hint))
-        hint++;
-    for (size_t page = hint; page < pages; page++) {
-        if (page % 64 == 0 && taken[page / 64] == UINT64_MAX) {
-            run = 0;
-            page += 63;
-            continue;
-        }
-        run = is_taken(page) ? 0 : run + 1;
-        if (run < count)
-            continue;
-        page -= count - 1;
-        mark(page, count, true);
-        return direct_pointer(base + page * PAGE_BYTES);
-    }
-    return NULL;
+    early_at = round_up(start + bytes, PAGE_BYTES);
+    ASSERT(early_at <= early_end);
+    return memset(direct_pointer(start), 0, bytes);
+}
+
+/* What is left becomes RAM like any other. */
+void
+memory_goes_on(void)
+{
+    uint64_t start = early_at / PAGE_BYTES;
+    uint64_t count = early_end / PAGE_BYTES - start;
+
+    early_end = early_at;
+    ASSERT(aspen_frames_add(machine, (uint32_t)start, (uint32_t)count) == 0);
+}
+
+/* ---- Frames -------------------------------------------------------------- */
+
+static void *
+take_frames(size_t bytes, enum aspen_frames_kind kind)
+{
+    struct aspen_frames_args args = {.kind = kind,
+                                     .flags = ASPEN_FRAMES_ZEROED};
+    uint32_t first;
+
+    while (PAGE_BYTES << args.order < bytes)
+        args.order++;
+    if (aspen_frames_alloc(machine, &args, &first))
+        return NULL;
+    return direct_pointer((uint64_t)first * PAGE_BYTES);
 }
 
 static void
-give_pages_locked(void *memory, size_t count)
+give_frames(void *memory)
 {
-    size_t page = (physical_address(memory) - base) / PAGE_BYTES;
+    uint64_t first = physical_address(memory) / PAGE_BYTES;
 
-    ASSERT(page + count <= pages && is_taken(page));
-    mark(page, count, false);
-    hint = MIN(hint, page);
+    aspen_frames_free(machine, (uint32_t)first);
 }
+
+void *
+memory_device(size_t bytes)
+{
+    return take_frames(bytes, ASPEN_FRAMES_DEVICE);
+}
+
+void *
+aspen_port_memory_alloc(size_t bytes)
+{
+    return machine ? take_frames(bytes, ASPEN_FRAMES_METADATA)
+                   : take_early(bytes);
+}
+
+void
+aspen_port_memory_free(void *memory, size_t bytes)
+{
+    (void)bytes;
+    if (memory && physical_address(memory) >= early_end)
+        give_frames(memory);
+}
+
+/* ---- Pieces -------------------------------------------------------------- */
 
 static unsigned
 size_index(size_t bytes)
@@ -92,53 +112,40 @@ size_index(size_t bytes)
     return index;
 }
 
+static void
+give_piece(void *memory, unsigned index)
+{
+    struct piece *piece = memory;
+
+    spin_lock(&lock);
+    piece->next = pieces[index];
+    pieces[index] = piece;
+    spin_unlock(&lock);
+}
+
 static void *
-take_piece_locked(unsigned index)
+take_piece(unsigned index)
 {
     size_t bytes = SMALLEST << index;
-    struct piece *piece = pieces[index];
 
-    if (!piece) {
-        char *page = take_pages_locked(1);
-        for (size_t at = 0; page && at < PAGE_BYTES; at += bytes) {
-            piece = (struct piece *)(void *)(page + at);
-            piece->next = pieces[index];
-            pieces[index] = piece;
-        }
-    }
+    spin_lock(&lock);
+    struct piece *piece = pieces[index];
     if (piece)
         pieces[index] = piece->next;
-    return piece;
+    spin_unlock(&lock);
+    if (piece)
+        return memset(piece, 0, bytes);
+    char *page = take_frames(PAGE_BYTES, ASPEN_FRAMES_KERNEL);
+    for (size_t at = bytes; page && at < PAGE_BYTES; at += bytes)
+        give_piece(page + at, index);
+    return page;
 }
 
 static void *
 take(size_t bytes)
 {
-    bool small = bytes <= PAGE_BYTES / 2;
-    size_t count = (bytes + PAGE_BYTES - 1) / PAGE_BYTES;
-
-    spin_lock(&lock);
-    void *memory =
-        small ? take_piece_locked(size_index(bytes)) : take_pages_locked(count);
-    spin_unlock(&lock);
-    if (memory)
-        memset(memory, 0, small ? bytes : count * PAGE_BYTES);
-    return memory;
-}
-
-static void
-give(void *memory, size_t bytes)
-{
-    struct piece *piece = memory;
-
-    spin_lock(&lock);
-    if (bytes <= PAGE_BYTES / 2) {
-        piece->next = pieces[size_index(bytes)];
-        pieces[size_index(bytes)] = piece;
-    } else {
-        give_pages_locked(memory, (bytes + PAGE_BYTES - 1) / PAGE_BYTES);
-    }
-    spin_unlock(&lock);
+    return bytes <= SMALL_MOST ? take_piece(size_index(bytes))
+                               : take_frames(bytes, ASPEN_FRAMES_KERNEL);
 }
 
 void *
@@ -146,6 +153,11 @@ memory_alloc(size_t bytes)
 {
     void *memory = take(bytes);
 
+    /* What /proc/aspen/fail lets fail once is to be a step of Aspen's. */
+    if (!memory)
+        memory = take(bytes);
+    while (!memory && archive_relieve())
+        memory = take(bytes);
     if (memory)
         __atomic_fetch_add(&bytes_used, bytes, __ATOMIC_RELAXED);
     return memory;
@@ -156,7 +168,10 @@ memory_free(void *memory, size_t bytes)
 {
     if (!memory)
         return;
-    give(memory, bytes);
+    if (bytes <= SMALL_MOST)
+        give_piece(memory, size_index(bytes));
+    else
+        give_frames(memory);
     __atomic_fetch_sub(&bytes_used, bytes, __ATOMIC_RELAXED);
 }
 
@@ -166,18 +181,7 @@ memory_in_use(void)
     return __atomic_load_n(&bytes_used, __ATOMIC_RELAXED);
 }
 
-void *
-aspen_port_memory_alloc(size_t bytes)
-{
-    return take(MAX(bytes, PAGE_BYTES)); /* aligned to a page */
-}
-
-void
-aspen_port_memory_free(void *memory, size_t bytes)
-{
-    if (memory)
-        give(memory, MAX(bytes, PAGE_BYTES));
-}
+/* ---- Strings ------------------------------------------------------------- */
 
 char *
 string_copy(const char *text)

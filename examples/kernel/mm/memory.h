@@ -8,15 +8,20 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* Of physical memory: the first page is a whole one. */
-void memory_init(uint64_t start, uint64_t end);
+/* While the machine is made its memory comes from here, whole pages of physical
+ * memory; then the rest of it is the machine's. */
+void memory_begin(uint64_t start, uint64_t end);
+void memory_goes_on(void);
 
-/* Zeroed; from 4096 bytes on whole pages, one after the other, and less than
- * that aligned to 16. NULL: there is none. Never sleeps. */
+/* Zeroed, aligned to 16; more than 2,048 bytes are whole pages, one after the
+ * other. NULL: there is none. May sleep: pages that were read from the disk go
+ * for it. */
 void *memory_alloc(size_t bytes);
 void memory_free(void *memory, size_t bytes);
-/* In bytes; what Aspen asked for is not counted. */
+/* In bytes; what Aspen and devices have is not counted. */
 size_t memory_in_use(void);
+/* Zeroed pages for what a device reads and writes; they stay. */
+void *memory_device(size_t bytes);
 
 char *string_copy(const char *text);
 void string_free(char *text);

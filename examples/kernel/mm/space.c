@@ -7,12 +7,13 @@
 
 #include "boot/boot.h"
 #include "cpu/cpu.h"
+#include "fs/node.h"
 #include "lib/lib.h"
 #include "mm/memory.h"
 
-#define LOW_END    0x100000u /* the firmware's, and other CPUs' first code */
-#define POOL_PART  5u        /* of RAM is for the kernel */
-#define POOL_LEAST (6u << 20)
+/* Of RAM, and so many bytes more: what aspen_create() asks for is less. */
+#define EARLY_PART  64u
+#define EARLY_BYTES (1u << 20)
 
 struct aspen *machine;
 
@@ -83,6 +84,15 @@ space_leave_ended(void)
 
 /* ---- Physical memory ----------------------------------------------------- */
 
+static bool
+memory_is_low(void *context, unsigned order, unsigned attempt)
+{
+    (void)context, (void)order, (void)attempt;
+    return archive_relieve();
+}
+
+static const struct aspen_memory_ops memory = {.low = memory_is_low};
+
 static struct aspen_frame_range
 range_of(uint64_t start, uint64_t end)
 {
@@ -92,16 +102,16 @@ range_of(uint64_t start, uint64_t end)
     };
 }
 
-/* The kernel's own memory comes after its image. */
+/* What the machine is made of comes after the kernel's image. */
 static uint64_t
-make_pool(const struct stretch *ram, unsigned count)
+begin_memory(const struct stretch *ram, unsigned count)
 {
     uint64_t start = physical_address(kernel_end), total = 0, end;
 
     for (unsigned i = 0; i < count; i++)
         total += ram[i].end - ram[i].start;
-    end = start + round_down(MAX(total / POOL_PART, POOL_LEAST), PAGE_BYTES);
-    memory_init(start, end);
+    end = start + round_up(total / EARLY_PART + EARLY_BYTES, PAGE_BYTES);
+    memory_begin(start, end);
     return end;
 }
 
@@ -113,7 +123,7 @@ space_init(void)
     unsigned count = boot_memory(ram);
     struct aspen_config config;
 
-    reserved[0] = range_of(0, make_pool(ram, count));
+    reserved[0] = range_of(0, begin_memory(ram, count));
     for (unsigned i = 0; i < count; i++)
         ranges[i] = range_of(ram[i].start, ram[i].end);
     aspen_config_init(&config);
@@ -125,9 +135,11 @@ space_init(void)
     config.kernel_start = DIRECT_MAP;
     config.semantics = ASPEN_SEMANTICS_6_1;
     config.hooks.arch = &arch;
+    config.hooks.memory = &memory;
     int error = aspen_create(&config, &machine);
     if (error)
         panic("no machine: error %d", -error);
+    memory_goes_on();
 }
 
 /* ---- What the core says -------------------------------------------------- */

@@ -114,7 +114,6 @@ long
 process_clone(const struct clone_args *args)
 {
     struct process *child = current->process;
-    (void)archive_relieve();
     bool thread_only = args->flags & CLONE_THREAD;
     struct thread *thread = copy_thread(args);
     int error = thread ? 0 : -ENOMEM;

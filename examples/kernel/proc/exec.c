@@ -296,7 +296,6 @@ process_exec(struct node *directory, const char *name,
 {
     struct image image = {0};
     struct path path = {0};
-    (void)archive_relieve();
     int error = find_program(directory, name, &path, strings);
 
     if (error)

@@ -78,8 +78,10 @@ usage(void)
     static const char name[] = "/proc/aspen/counters";
 
     return (struct usage){
-        .frames =
-            value_in(name, "frames_free ") + value_in(name, "frames_table "),
+        .frames = value_in(name, "frames_free ") +
+                  value_in(name, "frames_table ") +
+                  value_in(name, "frames_kernel ") +
+                  value_in(name, "frames_metadata "),
         .mms = value_in(name, "mms "),
         .vmas = value_in(name, "\nvmas "),
         .anon_vmas = value_in(name, "anon_vmas "),
