@@ -20,24 +20,32 @@ struct aspen_mm;
  * Units:   `access` is ASPEN_ACCESS_READ, _WRITE or _EXEC; with _NOWAIT the
  *          fault does not wait for a pager (it may wait for locks).
  * Context: may sleep. Takes the VMA's lock or the mmap lock for reading.
- * Returns: 0: retry the access.
- *          -ASPEN_EFAULT  no mapping there, or a guard page (SIGSEGV, MAPERR)
- *          -ASPEN_EKEYREJECTED the thread's rights for the mapping's
- *                         protection key do not allow it (SIGSEGV, PKUERR)
- *          -ASPEN_EACCES  the mapping does not allow it (SIGSEGV, ACCERR)
- *          -ASPEN_EFBIG   beyond the end of the object, or raw memory with
- *                         nothing behind it (SIGBUS)
- *          -ASPEN_ENOMEM  no frame or page table
- *          -ASPEN_EINTR   a fatal signal is pending
- *          -ASPEN_EHWPOISON the page is poisoned (SIGBUS)
- *          -ASPEN_EAGAIN  NOWAIT, and a pager has to be asked
- *          -ASPEN_EINVAL  `access` is no such value, or a device's hook set an
- *                         unknown flag
- *          -ASPEN_EOPNOTSUPP swapped out, huge, or for userfault: not
- *                         supported yet; or frames without memory
- *                         (ASPEN_CONFIG_TABLES_ONLY)
- *          any error of the pager, unchanged (SIGBUS).
- *          On error the page is as it was (a stack that grew stays grown).
+ * Returns: 0: retry the access. Else an error, and the page is as it was (a
+ *          stack that grew stays grown). What Linux tells the program then:
+ *
+ *   -ASPEN_EFAULT       SIGSEGV SEGV_MAPERR  no mapping, or a guard page
+ *   -ASPEN_EACCES       SIGSEGV SEGV_ACCERR  the mapping does not allow it
+ *   -ASPEN_EKEYREJECTED SIGSEGV SEGV_PKUERR  the thread's rights for the
+ *                                mapping's protection key do not allow it
+ *   -ASPEN_EFBIG        SIGBUS BUS_ADRERR    beyond the end of the object, or
+ *                                raw memory with nothing behind it
+ *   -ASPEN_EHWPOISON    SIGBUS BUS_MCEERR_AR the page is poisoned
+ *   -ASPEN_ENOMEM       SIGKILL              no frame, page table or metadata:
+ *                                whoever has an OOM killer lets it choose, and
+ *                                tries again
+ *   -ASPEN_EINTR        nothing              a fatal signal is pending: the
+ *                                thread dies on its way back
+ *   -ASPEN_EAGAIN       nothing              NOWAIT, and a pager has to be
+ *                                asked: without NOWAIT it waits
+ *   -ASPEN_EINVAL       SIGBUS BUS_ADRERR    `access` is no such value, or a
+ *                                device's hook set an unknown flag: a bug
+ *   -ASPEN_EOPNOTSUPP   SIGBUS BUS_ADRERR    swapped out, huge, or for
+ *                                userfault: not supported yet; or frames
+ *                                without memory (ASPEN_CONFIG_TABLES_ONLY)
+ *   any other           SIGBUS BUS_ADRERR    the pager's error, unchanged
+ *
+ *          Where the kernel itself made the access, for a call of the program,
+ *          the call answers EFAULT (examples/kernel/mm/fault.c is all of this).
  */
 ASPEN_MUST_USE int aspen_fault(struct aspen_mm *mm, uint64_t address,
                                unsigned access);

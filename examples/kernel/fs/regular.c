@@ -9,7 +9,7 @@
 #include "mm/space.h"
 #include "mm/user.h"
 
-#define FILE_END     ((uint64_t)1 << 46)
+#define FILE_END ((uint64_t)1 << 46)
 
 static long
 regular_read(struct file *file, uint64_t to, size_t bytes, uint64_t *offset)

@@ -9,33 +9,44 @@
 #include "proc/process.h"
 #include "sched/thread.h"
 
+#include <aspen/error.h>
 #include <aspen/fault.h>
 
 /* Bits of the processor's error code. */
 #define FAULT_WRITE 2u
 #define FAULT_EXEC  16u
 
-/* What each error of aspen_fault() is to a program: see aspen/fault.h. */
+struct verdict {
+    int error;
+    int signal; /* 0: none */
+    int code;
+};
+
+/* The table of aspen/fault.h; all others are SIGBUS, BUS_ADRERR. */
+static const struct verdict verdicts[] = {
+    {ASPEN_EFAULT, SIGSEGV, SEGV_MAPERR},
+    {ASPEN_EACCES, SIGSEGV, SEGV_ACCERR},
+    {ASPEN_EKEYREJECTED, SIGSEGV, SEGV_PKUERR},
+    {ASPEN_EHWPOISON, SIGBUS, BUS_MCEERR_AR},
+    {ASPEN_ENOMEM, SIGKILL, 0},
+    {ASPEN_EINTR, 0, 0},
+    {ASPEN_EAGAIN, 0, 0},
+};
+
 static void
 tell_program(int error, uint64_t address)
 {
-    switch (-error) {
-    case EINTR: /* it dies on its way out */
-        break;
-    case EFAULT:
-        signal_fault(SIGSEGV, SEGV_MAPERR, address);
-        break;
-    case EACCES:
-        signal_fault(SIGSEGV, SEGV_ACCERR, address);
-        break;
-    case ENOMEM:
+    struct verdict verdict = {0, SIGBUS, BUS_ADRERR};
+
+    for (unsigned i = 0; i < LENGTH(verdicts); i++)
+        if (verdicts[i].error == -error)
+            verdict = verdicts[i];
+    if (verdict.signal == SIGKILL) {
         print("%s (%d): out of memory at %lx\n", current->process->name,
               current->process->id, address);
         signal_send_process(current->process, SIGKILL);
-        break;
-    default: /* beyond the end of a file, or its disk does not answer */
-        signal_fault(SIGBUS, BUS_ADRERR, address);
-        break;
+    } else if (verdict.signal) {
+        signal_fault(verdict.signal, verdict.code, address);
     }
 }
 

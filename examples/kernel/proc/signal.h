@@ -35,15 +35,17 @@ struct thread;
 #define SIGURG   23
 #define SIGWINCH 28
 
-#define SI_KERNEL   0x80
-#define SEGV_MAPERR 1
-#define SEGV_ACCERR 2
-#define BUS_ADRALN  1
-#define BUS_ADRERR  2
-#define FPE_INTDIV  1
-#define FPE_FLTINV  7
-#define ILL_ILLOPN  2
-#define TRAP_TRACE  2
+#define SI_KERNEL     0x80
+#define SEGV_MAPERR   1
+#define SEGV_ACCERR   2
+#define SEGV_PKUERR   4
+#define BUS_ADRALN    1
+#define BUS_ADRERR    2
+#define BUS_MCEERR_AR 4
+#define FPE_INTDIV    1
+#define FPE_FLTINV    7
+#define ILL_ILLOPN    2
+#define TRAP_TRACE    2
 
 #define SIG_DFL 0u
 #define SIG_IGN 1u
