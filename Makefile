@@ -206,6 +206,7 @@ UNIT_EXTRA_test_validate := $(wildcard tests/unit/inspect/plants_*.c)
 # These are the port's memory, and its RCU, themselves.
 LDFLAGS_test_memory := -Wl,--wrap=aspen_port_memory_alloc \
     -Wl,--wrap=aspen_port_memory_free
+LDFLAGS_test_sizes := -Wl,--wrap=aspen_port_memory_alloc
 LDFLAGS_test_embedder := $(LDFLAGS_test_memory)
 LDFLAGS_test_at_once := -Wl,--wrap=aspen_port_rcu_defer
 LDFLAGS_test_bounds := -Wl,--wrap=aspen_port_memory_alloc \
