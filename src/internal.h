@@ -64,8 +64,8 @@
 /*
  * One physical page frame: 32 bytes, two to a cache line.
  *
- *           63            32 31             0
- *   counts | map count      | reference count |   one atomic word: mapping a
+ *           63  62        32 31             0
+ *   counts | x | map count  | reference count |   one atomic word: mapping a
  *                                                 page is one locked add
  *   owner  | pointer, by type                 |
  *           63  60 59      52 51             0
@@ -112,9 +112,18 @@
  * entries that lead to it (1 until tables are shared), plus none for others.
  * The map count counts page-table *entries*, not address spaces.
  *
- * A page is exclusive when its map count is 1, nobody else holds a reference,
- * and each table on the way has count 1: computed, never a flag. References of
- * pins (frames/pins.h) and claims (fault/claim.h) do not count there.
+ * Exclusive (x) is an anonymous page that one entry maps and that nobody was
+ * promised to see unchanged: that entry's space may write to it, without a
+ * copy. It is a state, in the same word as the counts, so that both change in
+ * one step: set when the first entry maps the page; cleared when fork copies
+ * the entry, or the entry goes; set again when a write finds that nobody else
+ * has the page any more (fault/cow.c). A mere reference, of a reader, a pin or
+ * a scanner, does not change it. Whoever has the lock of the table whose entry
+ * leads to the page may rely on it, set or clear: another entry's lock does not
+ * change it.
+ *
+ * It holds for an entry only where every table on the way to it has count 1,
+ * which aspen_table_own() sees to: asked after that.
  */
 struct aspen_frame {
     uint64_t counts; /* atomic */
@@ -142,10 +151,11 @@ ASPEN_STATIC_ASSERT(sizeof(struct aspen_port_spinlock) <= 4,
 ASPEN_STATIC_ASSERT(sizeof(struct aspen_port_rcu_head) <= 16,
                     "the port's RCU head has at most 16 bytes");
 
-#define ASPEN_FRAME_REF ((uint64_t)1)
-#define ASPEN_FRAME_MAP ((uint64_t)1 << 32)
-#define ASPEN_NO_FRAME  UINT32_MAX
-#define ASPEN_ORDER_MAX 18 /* 1 GiB: a leaf of the third level */
+#define ASPEN_FRAME_REF       ((uint64_t)1)
+#define ASPEN_FRAME_MAP       ((uint64_t)1 << 32)
+#define ASPEN_FRAME_EXCLUSIVE ((uint64_t)1 << 63)
+#define ASPEN_NO_FRAME        UINT32_MAX
+#define ASPEN_ORDER_MAX       18 /* 1 GiB: a leaf of the third level */
 
 enum aspen_frame_type {
     ASPEN_FRAME_FREE = 0, /* all zero: free, or inside an allocated block */
@@ -533,9 +543,6 @@ struct aspen_mm {
     uint64_t tlb_generation;        /* atomic: flushes so far */
     uint32_t tlb_pending;           /* atomic; paging/table.h, "Pending" */
     uint64_t cpus[ASPEN_CPU_WORDS]; /* atomic: where it is active */
-
-    struct aspen_port_spinlock claims_lock;
-    struct aspen_list claims; /* claims_lock: see fault/claim.h */
 
     struct aspen_list registry_link; /* registry lock */
     struct aspen_list swap_link;     /* swap list lock */

@@ -383,8 +383,7 @@ acquire_page(const struct import *import, uint64_t address, uint64_t *entry)
 
     if (error)
         return error;
-    aspen_fetch_add_relaxed(&aspen_frame_at(import->aspen, frame)->counts,
-                            ASPEN_FRAME_MAP);
+    aspen_frame_map(aspen_frame_at(import->aspen, frame));
     *entry = aspen_entry_make_leaf(frame, import->pages->level, import->bits);
     return 0;
 }

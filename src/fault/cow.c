@@ -5,60 +5,65 @@
  *   what is there                          what happens
  *   zero page                              a new page of zeroes
  *   object's page                          a copy
+ *   anonymous, exclusive                   never a copy: it becomes writable if
+ *                                          the VMA is
  *   anonymous, mapped or held by others    a copy
- *   anonymous, this entry's alone          never a copy: it becomes writable if
- *                                          the VMA is, and its owner becomes
- *                                          the VMA's own anon_vma
+ *   anonymous, this entry's alone          it becomes exclusive again, and its
+ *                                          owner the VMA's own anon_vma
  *
  * I1  No TLB leads to the old page once a write to the new one is possible: the
  *     entry leads to the new page without any right, then the old one is
  *     flushed, then the entry gets its rights. Whoever comes upon it in between
  *     flushes as well before he gives it rights (paging/table.h, "Pending").
- * I2  "Alone" is computed: one map, one reference, under the lock of the
- *     table (which is not shared: aspen_table_own()). Pins and claims are not
- *     counted: such a page is its one entry's alone (frames/pins.h,
- *     fault/claim.h).
- * I3  What is written through a pin or a claim is not lost. Only a page that is
- *     not alone is held for a copy, and while it is held nobody finds it
- *     alone: so pins and claims come before that, or go to the copy.
+ * I2  "Alone" is a page that one entry maps and that has no other reference.
+ * For one that is not exclusive every reference counts: a reader's, who came by
+ *     another entry that is gone by now, was promised to see it as it was.
+ * I3  What others write to a page that they hold or have pinned is not lost.
+ * They do so where it is exclusive. Only one that is not is held for a copy,
+ * and while it is held it does not become so.
  *
  * Called by fault.c. The first test to break is tests/unit/fault/test_fault.c.
  */
-#include "fault/claim.h"
 #include "fault/fault.h"
 
 #include "rmap/anon_vma.h"
 #include "machine/notify.h"
 
-/* I2. The table's lock is held; an entry that leads to the frame is in it. */
+/* I2. Make it exclusive again, unless somebody else has it. */
 static bool
-is_alone(const struct aspen_fault *fault, uint32_t number)
+take_over(const struct aspen_fault *fault, struct aspen_frame *frame)
 {
-    const struct aspen_frame *frame = aspen_frame_at(fault->aspen, number);
+    uint64_t alone = ASPEN_FRAME_REF + ASPEN_FRAME_MAP;
 
-    return aspen_frame_type(frame) == ASPEN_FRAME_ANON &&
-           (aspen_load(&frame->counts) == ASPEN_FRAME_REF + ASPEN_FRAME_MAP ||
-            aspen_page_is_alone(fault->mm, number));
+    ASPEN_ASSERT_TEST(aspen_load(&fault->vma->anon_vma));
+    if (!aspen_compare_exchange(&frame->counts, &alone,
+                                alone + ASPEN_FRAME_EXCLUSIVE))
+        return false;
+    aspen_store(&frame->owner,
+                (uint64_t)(uintptr_t)aspen_load(&fault->vma->anon_vma));
+    return true;
 }
 
-/* The page is alone. Unless somebody has locked it: then look again. */
-static void
-reuse(struct aspen_fault *fault, const struct aspen_slot *slot, uint64_t entry,
-      struct aspen_frame *frame)
+/* The table's lock is held; an entry that leads to the frame is in it. 1: it is
+ * exclusive; 0: it is not; -1: somebody has locked it, look again. */
+static int
+make_exclusive(const struct aspen_fault *fault, struct aspen_frame *frame)
 {
-    uint64_t owner = (uint64_t)(uintptr_t)aspen_load(&fault->vma->anon_vma);
-
-    ASPEN_ASSERT_TEST(owner);
+    if (aspen_frame_type(frame) != ASPEN_FRAME_ANON)
+        return 0;
+    if (aspen_frame_is_exclusive(frame))
+        return 1;
+    if (aspen_frame_references(frame) != 1)
+        return 0;
     if (!aspen_frame_trylock(frame))
-        return;
-    aspen_store(&frame->owner, owner);
+        return -1;
+    bool taken = take_over(fault, frame);
     aspen_frame_unlock(frame);
-    aspen_store(slot->entry,
-                aspen_entry_set_bits(entry, aspen_fault_own_bits(fault)));
+    return taken;
 }
 
 /*
- * The entry has not changed: make it writable if the page is ours alone, else
+ * If the entry has not changed, make it writable if the page is exclusive, else
  * hold the page for the copy. true: no copy is needed.
  */
 static bool
@@ -73,10 +78,12 @@ reuse_or_hold(struct aspen_fault *fault, const struct aspen_slot *slot,
     aspen_table_lock_settled(fault->mm, slot->table, fault->address,
                              fault->address + ASPEN_PAGE_SIZE); /* I1 */
     if (aspen_load_relaxed(slot->entry) == entry) {
-        ready = is_alone(fault, source);
-        if (ready)
-            reuse(fault, slot, entry, frame);
-        else
+        int exclusive = make_exclusive(fault, frame);
+        if (exclusive > 0)
+            aspen_store(slot->entry, aspen_entry_set_bits(
+                                         entry, aspen_fault_own_bits(fault)));
+        ready = exclusive != 0;
+        if (!ready)
             aspen_frame_get(frame);
     }
     aspen_table_unlock(aspen, slot->table);
@@ -127,8 +134,7 @@ replace_locked(struct aspen_fault *fault, const struct aspen_slot *slot,
     if (!aspen_compare_exchange(slot->entry, &old, closed))
         return false;
     aspen_table_note_taken(aspen, slot->table);
-    aspen_fetch_add_relaxed(&aspen_frame_at(aspen, frame)->counts,
-                            ASPEN_FRAME_MAP);
+    aspen_frame_map(aspen_frame_at(aspen, frame));
     count_copy(fault, source); /* before anybody zaps it */
     aspen_table_settle(fault->mm, slot->table, fault->address,
                        fault->address + ASPEN_PAGE_SIZE);

@@ -4,10 +4,9 @@
  *
  * I1  A page is handed out only after it was taken under the lock of the table
  *     whose entry leads to it, when that entry allowed the access.
- * I2  A private page that is written or pinned is exclusive at that moment: its
- *     entry is writable, or nobody else has the page
- *     (aspen_page_is_alone()). It stays so until it is given back.
- * I3  A claim ends no later than the page's reference (I1 of fault/claim.h).
+ * I2  A private page that is written or pinned is exclusive at that moment. It
+ *     stays so until it is given back, or is unmapped: no fork comes while the
+ *     mmap lock is held, and it copies what is pinned.
  *
  * Called by memory.c, futex.c and pin.c of calls/. The first tests to break are
  * tests/unit/calls/test_copy.c and test_pin.c.
@@ -94,27 +93,22 @@ is_enough(const struct aspen_hold *hold, uint64_t entry, uint32_t head)
     if (bits & ASPEN_ENTRY_WRITE)
         return 1;
     if (hold->fault.own)
-        return !special && aspen_page_is_alone(hold->fault.mm, head);
+        return !special && aspen_frame_is_exclusive(
+                               aspen_frame_at(hold->fault.aspen, head));
     return !is_write(hold) &&
            (bits & ASPEN_ENTRY_READ || hold->how & ASPEN_HOLD_FORCE);
 }
 
-/* The table's lock is held; `entry` leads to `frame`. */
+/* The table's lock is held; an entry leads to `frame`. */
 static void
-hold_frame(struct aspen_hold *hold, uint64_t entry, uint32_t frame)
+hold_frame(struct aspen_hold *hold, uint32_t frame)
 {
     struct aspen *aspen = hold->fault.aspen;
 
-    if (hold->how & ASPEN_HOLD_PIN) {
+    if (hold->how & ASPEN_HOLD_PIN)
         aspen_frame_pin(aspen, frame);
-        return;
-    }
-    if (frame == aspen->zero_frame)
-        return;
-    uint32_t head = aspen_frame_head(aspen, frame);
-    aspen_frame_get(aspen_frame_at(aspen, head));
-    if (hold->fault.own && !(aspen_entry_bits(entry) & ASPEN_ENTRY_WRITE))
-        aspen_claim_set(&hold->claim, hold->fault.mm, head);
+    else if (frame != aspen->zero_frame)
+        aspen_frame_get(aspen_frame_at(aspen, aspen_frame_head(aspen, frame)));
 }
 
 /* Look at a leaf, whose table's lock is held. As hold_present(). */
@@ -133,7 +127,7 @@ hold_leaf(struct aspen_hold *hold, uint64_t entry, unsigned level,
     int result = is_enough(hold, entry, head);
     if (result > 0) {
         *frame = head + (uint32_t)(inside >> ASPEN_PAGE_SHIFT);
-        hold_frame(hold, entry, *frame);
+        hold_frame(hold, *frame);
     }
     return result;
 }
@@ -149,6 +143,7 @@ hold_present(struct aspen_hold *hold, uint32_t *frame)
     fault->own = has_to_own(hold, ASPEN_FRAME_FREE);
     if (!aspen_table_walk(fault->mm, fault->address, &slot))
         return 0;
+    aspen_table_own(fault->aspen, slot.table);
     if (is_write(hold))
         aspen_table_lock_settled(fault->mm, slot.table, fault->address,
                                  fault->address + ASPEN_PAGE_SIZE);
@@ -249,7 +244,6 @@ aspen_hold_put(struct aspen_hold *hold, uint32_t frame)
 {
     struct aspen *aspen = hold->fault.aspen;
 
-    aspen_claim_clear(&hold->claim); /* I3 */
     if (frame != aspen->zero_frame)
         aspen_frame_put(aspen, aspen_frame_head(aspen, frame));
 }
@@ -280,13 +274,11 @@ aspen_hold_begin(struct aspen_hold *hold, struct aspen_mm *mm, unsigned access,
     hold->locked = false;
     hold->pages = 0;
     hold->vma = NULL;
-    aspen_claim_begin(&hold->claim);
 }
 
 void
 aspen_hold_end(struct aspen_hold *hold)
 {
     unlock(hold);
-    aspen_claim_end(&hold->claim, hold->fault.mm);
     aspen_fault_end(&hold->fault);
 }

@@ -16,14 +16,12 @@
  * written. A pinned page may be used after that, too.
  *
  * What is written reaches the program, whatever the program itself writes to
- * the page meanwhile. A writable entry stays writable while the mmap lock and a
- * reference are held, so no fault comes that could copy the page. A page whose
- * entry is read-only is claimed (fault/claim.h), or pinned.
+ * the page meanwhile: a private page is exclusive then, so its own write faults
+ * do not copy it.
  */
 #ifndef ASPEN_FAULT_HOLD_H
 #define ASPEN_FAULT_HOLD_H
 
-#include "fault/claim.h"
 #include "fault/fault.h"
 
 /* How it differs from an access of the program itself. */
@@ -38,11 +36,10 @@
 struct aspen_hold {
     struct aspen_fault fault;
     unsigned how;
-    uint32_t rights;          /* by protection keys, of who asks */
-    bool locked;              /* the mmap lock is held for reading */
-    unsigned pages;           /* under this hold of the lock */
-    struct aspen_vma *vma;    /* while locked: the last one, or NULL */
-    struct aspen_claim claim; /* to the page, if its entry is read-only */
+    uint32_t rights;       /* by protection keys, of who asks */
+    bool locked;           /* the mmap lock is held for reading */
+    unsigned pages;        /* under this hold of the lock */
+    struct aspen_vma *vma; /* while locked: the last one, or NULL */
 };
 
 void aspen_hold_begin(struct aspen_hold *hold, struct aspen_mm *mm,

@@ -17,7 +17,7 @@
 static void
 count_page(struct aspen_fault *fault, struct aspen_frame *frame)
 {
-    aspen_fetch_add_relaxed(&frame->counts, ASPEN_FRAME_MAP);
+    aspen_frame_map(frame);
     aspen_mm_rss_add(fault->mm, aspen_rss_of(frame), 1);
 }
 

@@ -334,10 +334,21 @@ block_free(struct aspen *aspen, uint32_t frame)
     aspen_frame_give(aspen, frame, order);
 }
 
-/* Whether that was the last reference. */
-static inline bool
-frame_drop(struct aspen_frame *frame, uint64_t remove)
+/* What goes with a map: a page that is exclusive loses its only one then, and
+ * nobody else changes that bit meanwhile. */
+static inline uint64_t
+goes_besides(uint64_t remove)
 {
+    return remove & ASPEN_FRAME_MAP ? ASPEN_FRAME_EXCLUSIVE : 0;
+}
+
+/* Whether that was the last reference. `besides`: bits that go if they are
+ * set. */
+static inline bool
+frame_drop(struct aspen_frame *frame, uint64_t remove, uint64_t besides)
+{
+    if (besides)
+        remove += aspen_load_relaxed(&frame->counts) & besides;
     uint64_t old = aspen_fetch_sub(&frame->counts, remove);
 
     ASPEN_ASSERT((uint32_t)old >= (uint32_t)remove);
@@ -348,7 +359,7 @@ frame_drop(struct aspen_frame *frame, uint64_t remove)
 void
 aspen_frame_put(struct aspen *aspen, uint32_t frame)
 {
-    if (!frame_drop(aspen_frame_at(aspen, frame), ASPEN_FRAME_REF))
+    if (!frame_drop(aspen_frame_at(aspen, frame), ASPEN_FRAME_REF, 0))
         return;
     if (frame_clear(aspen_frame_at(aspen, frame)))
         block_free(aspen, frame);
@@ -360,6 +371,7 @@ void
 aspen_frames_release(struct aspen *aspen, uint32_t *frames, unsigned count,
                      uint64_t remove)
 {
+    const uint64_t besides = goes_besides(remove);
     unsigned singles = 0;
 
     for (unsigned i = 0; i < count && i < RELEASE_AHEAD; i++)
@@ -369,7 +381,7 @@ aspen_frames_release(struct aspen *aspen, uint32_t *frames, unsigned count,
         if (i + RELEASE_AHEAD < count)
             aspen_prefetch_write(
                 aspen_frame_at(aspen, frames[i + RELEASE_AHEAD]));
-        if (!frame_drop(aspen_frame_at(aspen, frame), remove))
+        if (!frame_drop(aspen_frame_at(aspen, frame), remove, besides))
             continue;
         if (aspen_unlikely(frame_clear(aspen_frame_at(aspen, frame))))
             block_free(aspen, frame);

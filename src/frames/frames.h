@@ -46,7 +46,37 @@ aspen_frame_references(const struct aspen_frame *frame)
 static inline uint32_t
 aspen_frame_map_count(const struct aspen_frame *frame)
 {
-    return (uint32_t)(aspen_load_relaxed(&frame->counts) >> 32);
+    uint64_t counts = aspen_load_relaxed(&frame->counts);
+    return (uint32_t)((counts & ~ASPEN_FRAME_EXCLUSIVE) >> 32);
+}
+
+/* The lock of the table whose entry leads to the page is held, and
+ * aspen_table_own() came before: is it that entry's alone (internal.h)? */
+static inline bool
+aspen_frame_is_exclusive(const struct aspen_frame *frame)
+{
+    return aspen_load(&frame->counts) & ASPEN_FRAME_EXCLUSIVE;
+}
+
+/* The first entry is about to lead to a page, whose reference becomes the
+ * entry's: a new one, or an object's. */
+static inline void
+aspen_frame_map(struct aspen_frame *frame)
+{
+    uint64_t exclusive =
+        aspen_frame_type(frame) == ASPEN_FRAME_ANON ? ASPEN_FRAME_EXCLUSIVE : 0;
+    aspen_fetch_add_relaxed(&frame->counts, ASPEN_FRAME_MAP + exclusive);
+}
+
+/* Another entry is about to lead to the page, with a reference of its own. The
+ * lock of a table is held whose entry leads there. */
+static inline void
+aspen_frame_share(struct aspen_frame *frame)
+{
+    uint64_t exclusive =
+        aspen_load_relaxed(&frame->counts) & ASPEN_FRAME_EXCLUSIVE;
+    aspen_fetch_add_relaxed(&frame->counts,
+                            ASPEN_FRAME_REF + ASPEN_FRAME_MAP - exclusive);
 }
 
 /* All of it zero: free, or inside an allocated block. */
@@ -113,10 +143,11 @@ void aspen_frame_put(struct aspen *aspen, uint32_t frame);
 
 /*
  * Subtract `remove` (references, each ASPEN_FRAME_REF, with or without one
- * ASPEN_FRAME_MAP) from each of `count` frames, and free in bulk those blocks
- * that lose their last reference. A frame may appear several times. `frames`
- * is clobbered. A frame that is freed forgets its owner (ANON: nothing to do,
- * anon_vmas outlive their pages' maps by RCU type stability).
+ * ASPEN_FRAME_MAP; exclusive pages are so no more without it) from each of
+ * `count` frames, and free in bulk those blocks that lose their last reference.
+ * A frame may appear several times. `frames` is clobbered. A frame that is
+ * freed forgets its owner (ANON: nothing to do, anon_vmas outlive their pages'
+ * maps by RCU type stability).
  */
 void aspen_frames_release(struct aspen *aspen, uint32_t *frames, unsigned count,
                           uint64_t remove);

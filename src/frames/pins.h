@@ -15,9 +15,8 @@
  *     are counted with its first frame. The zero page is counted, but holds no
  *     references for them.
  * I2  An anonymous page is pinned under the lock of the table whose entry is
- *     its only one, and only when it is exclusive. It stays the only one: fork
- *     copies a pinned page for the child. So a pinned anonymous page has at
- *     most one map, and whoever finds it under that lock may write to it.
+ *     its only one, and only when it is exclusive. It stays so as long as it is
+ *     mapped: fork copies a pinned page for the child.
  * I3  Anybody may give a pin back at any time, without any lock.
  */
 #ifndef ASPEN_FRAMES_PINS_H
@@ -55,20 +54,5 @@ void aspen_frames_recount_pins(struct aspen *aspen, const uint32_t *frames,
                                uint64_t count);
 void aspen_frames_put_pinned(struct aspen *aspen, const uint32_t *frames,
                              uint64_t count);
-
-/*
- * The table's lock is held: does the frame that an entry leads to belong to
- * that entry alone? Either nobody else holds it, or it was exclusive when it
- * was pinned, and still is (I2).
- */
-static inline bool
-aspen_frame_is_exclusive(struct aspen *aspen, uint32_t frame)
-{
-    const struct aspen_frame *page = aspen_frame_at(aspen, frame);
-    uint64_t counts = aspen_load(&page->counts);
-
-    return aspen_frame_type(page) == ASPEN_FRAME_ANON && counts >> 32 == 1 &&
-           ((uint32_t)counts == 1 || aspen_frame_pins(aspen, frame) > 0);
-}
 
 #endif

@@ -43,8 +43,9 @@ mix_frame_counts(struct hash *hash, uint64_t entry, uint64_t address,
     uint64_t number = aspen_entry_frame(entry);
     mix(hash, address);
     mix(hash, number);
-    mix(hash, aspen_load_relaxed(
-                  &aspen_frame_at(hash->aspen, (uint32_t)number)->counts));
+    const struct aspen_frame *frame =
+        aspen_frame_at(hash->aspen, (uint32_t)number);
+    mix(hash, aspen_load_relaxed(&frame->counts) & ~ASPEN_FRAME_EXCLUSIVE);
     mix(hash, aspen_frame_pins(hash->aspen, (uint32_t)number));
 }
 

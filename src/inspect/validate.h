@@ -93,6 +93,7 @@
     X(FRAME_LOCKED, "frame.locked")                                            \
     X(FRAME_LEAK, "frame.leak")                                                \
     X(FRAME_PINS, "frame.pins")                                                \
+    X(FRAME_EXCLUSIVE, "frame.exclusive")                                      \
     X(PIN_COUNT, "pin.count")                                                  \
     X(SWAP_MAP, "swap.map")                                                    \
     X(SWAP_REFERENCES, "swap.references")                                      \

@@ -69,10 +69,29 @@ check_pins(struct aspen_validator *v, const struct aspen_frame *frame,
                         type == ASPEN_FRAME_ANON || type == ASPEN_FRAME_OBJECT,
                         FRAME_PINS, "frame %u: %u pins, but it holds no page",
                         number, pins) &&
-           ASPEN_EXPECT(
-               v, type != ASPEN_FRAME_ANON || aspen_frame_map_count(frame) <= 1,
-               FRAME_PINS, "frame %u: %u pins, but it is shared by %u entries",
-               number, pins, aspen_frame_map_count(frame));
+           ASPEN_EXPECT(v,
+                        type != ASPEN_FRAME_ANON ||
+                            aspen_frame_map_count(frame) == 0 ||
+                            aspen_frame_is_exclusive(frame),
+                        FRAME_PINS,
+                        "frame %u: %u pins, but it is not exclusive, and "
+                        "mapped by %u entries",
+                        number, pins, aspen_frame_map_count(frame));
+}
+
+static bool
+check_exclusive(struct aspen_validator *v, const struct aspen_frame *frame,
+                uint32_t number)
+{
+    return ASPEN_EXPECT(v,
+                        !aspen_frame_is_exclusive(frame) ||
+                            (aspen_frame_type(frame) == ASPEN_FRAME_ANON &&
+                             aspen_frame_map_count(frame) == 1),
+                        FRAME_EXCLUSIVE,
+                        "frame %u: exclusive, but it is of type %u and has %u "
+                        "maps",
+                        number, (unsigned)aspen_frame_type(frame),
+                        aspen_frame_map_count(frame));
 }
 
 static bool
@@ -93,7 +112,8 @@ check_page(struct aspen_validator *v, const struct aspen_frame *frame,
                FRAME_REFCOUNT,
                "frame %u: %u entries, %u page caches and %u pins "
                "hold it, but it has %u references",
-               number, maps, cached, pins, aspen_frame_references(frame));
+               number, maps, cached, pins, aspen_frame_references(frame)) &&
+           check_exclusive(v, frame, number);
 }
 
 static bool

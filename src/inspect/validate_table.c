@@ -139,10 +139,11 @@ check_anonymous(const struct item *item, const struct aspen_frame *frame,
                        number) &&
            EXPECT_ITEM(item,
                        !(item->bits & ASPEN_ENTRY_WRITE) ||
-                           aspen_frame_map_count(frame) <= 1,
+                           aspen_frame_is_exclusive(frame),
                        ENTRY_WRITE,
-                       "is writable, but frame %u has %u maps (cow)", number,
-                       aspen_frame_map_count(frame));
+                       "is writable, but frame %u is not exclusive, with %u "
+                       "maps (cow)",
+                       number, aspen_frame_map_count(frame));
 }
 
 static bool

@@ -34,8 +34,9 @@ struct copy {
     uint64_t pages[ASPEN_RSS_KINDS]; /* copied, by kind; not counted yet */
 };
 
-/* One leaf, of any level; both tables are locked. */
-static inline void
+/* One leaf, of any level; both tables are locked. In the hot loop a call would
+ * cost as much as it does. */
+ASPEN_ALWAYS_INLINE void
 copy_leaf(struct copy *copy, uint64_t *to, uint64_t *from, uint64_t entry,
           unsigned level)
 {
@@ -44,8 +45,7 @@ copy_leaf(struct copy *copy, uint64_t *to, uint64_t *from, uint64_t entry,
     if (aspen_likely(!(bits & ASPEN_ENTRY_SPECIAL))) {
         struct aspen_frame *frame =
             aspen_frame_at(copy->aspen, (uint32_t)aspen_entry_frame(entry));
-        aspen_fetch_add_relaxed(&frame->counts,
-                                ASPEN_FRAME_REF + ASPEN_FRAME_MAP);
+        aspen_frame_share(frame);
         if (!(copy->from->flags & ASPEN_VM_HUGETLB))
             copy->pages[copy->from->object ? aspen_rss_of(frame)
                                            : ASPEN_RSS_ANON] +=
@@ -119,8 +119,7 @@ copy_pinned(struct copy *copy, uint64_t *to, uint64_t entry, unsigned level)
                     copy->to->anon_vma,
                     aspen_frame_offset(aspen_frame_at(aspen, source)),
                     ASPEN_FRAME_UPTODATE);
-    aspen_fetch_add_relaxed(&aspen_frame_at(aspen, frame)->counts,
-                            ASPEN_FRAME_MAP);
+    aspen_frame_map(aspen_frame_at(aspen, frame));
     if (!(copy->from->flags & ASPEN_VM_HUGETLB))
         copy->pages[ASPEN_RSS_ANON] += (uint64_t)1 << copy->spare_order;
     aspen_store(to, aspen_entry_make_leaf(

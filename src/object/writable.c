@@ -28,6 +28,7 @@ is_page_held(struct aspen_object *object)
 
     while (!held && !aspen_object_next_page(object, &offset, UINT64_MAX, &pages,
                                             &number)) {
+        /* An object's page is never exclusive. */
         uint64_t counts =
             aspen_load(&aspen_frame_at(object->aspen, number)->counts);
         held = (uint32_t)counts > (counts >> 32) + 2; /* the cache, and we */

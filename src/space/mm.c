@@ -40,7 +40,6 @@ init_fields(struct aspen *aspen, struct aspen_mm *mm)
     mm->lock_sequence = 1; /* a new VMA's 0 is "not locked" */
     aspen_port_rwlock_init(&mm->mmap_lock);
     aspen_tree_init(&mm->vmas, &aspen->tree_pool);
-    aspen_list_init(&mm->claims);
     aspen_list_init(&mm->registry_link);
     aspen_list_init(&mm->swap_link);
 }
@@ -116,7 +115,6 @@ aspen_mm_drop(struct aspen_mm *mm)
     ASPEN_ASSERT(aspen_tree_is_empty(&mm->vmas));
     ASPEN_ASSERT(aspen_load_relaxed(&mm->page_tables) == 0);
     ASPEN_ASSERT(aspen_load_relaxed(&mm->pinned_pages) == 0);
-    ASPEN_ASSERT(aspen_list_is_empty(&mm->claims));
     ASPEN_ASSERT(aspen_list_is_empty(&mm->registry_link));
     ASPEN_ASSERT(aspen_list_is_empty(&mm->swap_link));
     aspen_table_free(mm->aspen, mm->root);

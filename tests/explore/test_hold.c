@@ -45,6 +45,7 @@ struct scene {
     uint8_t forked_saw[WRITERS]; /* what the child had when fork returned */
     bool dropped;                /* by munmap, DONTNEED: nothing may be left */
     bool unmapped;
+    bool child_dropped;
     uint32_t pinned; /* or ASPEN_NO_FRAME */
     uint64_t fail_at;
     struct aspen_failpoint_counts counts;
@@ -106,6 +107,7 @@ setup(void *unused)
     scene.pinned = ASPEN_NO_FRAME;
     scene.dropped = false;
     scene.unmapped = false;
+    scene.child_dropped = false;
     memset(scene.wrote, 0, sizeof(scene.wrote));
     memset(scene.forked_with, 0, sizeof(scene.forked_with));
     scene.aspen = explore_machine(NULL, FRAMES);
@@ -154,7 +156,8 @@ check_parent(unsigned writer)
 static void
 check_child(unsigned writer)
 {
-    if (scene.child && byte_in(scene.child, writer) != scene.old)
+    if (scene.child && !scene.child_dropped &&
+        byte_in(scene.child, writer) != scene.old)
         sim_fail("a byte reached a child, or was lost there");
 }
 
@@ -394,6 +397,30 @@ read_task(void *unused)
         sim_fail("a byte that was never there is read");
 }
 
+/* The child reads what was there when it was made, or what it has dropped; and
+ * what it copies comes after the page was found. */
+static void
+child_read_task(void *unused)
+{
+    uint8_t byte;
+    uint64_t done;
+
+    (void)unused;
+    must_or_planned(
+        aspen_read_memory(scene.child, START + at(2), &byte, 1, 0, &done));
+    if (done && byte != scene.old && byte != 0)
+        sim_fail("a child reads what was written after it was made");
+}
+
+static void
+child_dontneed_task(void *unused)
+{
+    (void)unused;
+    scene.child_dropped = true;
+    must_or_planned(
+        aspen_madvise(scene.child, START, PAGE, ASPEN_MADV_DONTNEED));
+}
+
 /* The page is dropped; the memory that it was is what the next page gets. */
 static void
 dontneed_task(void *unused)
@@ -601,6 +628,10 @@ test_three(void **state)
          SHARED},
         {"a copy, a child's exit and a store",
          {copy_task, child_exit_task, store_task},
+         SHARED,
+         SHARED},
+        {"a child that reads and drops, and a store",
+         {child_read_task, child_dontneed_task, store_task},
          SHARED,
          SHARED},
     };

@@ -16,7 +16,6 @@
  */
 #include "calls/madvise/madvise.h"
 
-#include "frames/pins.h"
 #include "machine/notify.h"
 #include "rmap/split.h"
 #include "machine/swap_map.h"
@@ -161,19 +160,6 @@ forget_dirt(struct aspen_frame *frame)
     return true;
 }
 
-/* By more than entries and pins? Somebody reads it or writes to it then, and a
- * write of the program's to an entry that is read-only would go to a copy. */
-static bool
-is_held(const struct sweep *sweep, const struct aspen_frame *frame)
-{
-    uint64_t counts = aspen_load(&frame->counts);
-
-    return (uint32_t)counts >
-           (counts >> 32) +
-               aspen_frame_pins(sweep->aspen,
-                                aspen_frame_number(sweep->aspen, frame));
-}
-
 static void
 free_swapped(struct sweep *sweep, uint64_t *slot, uint64_t entry)
 {
@@ -204,7 +190,7 @@ free_entry(struct sweep *sweep, uint64_t *slot, uint64_t entry,
         return;
     }
     struct aspen_frame *frame = page_of(sweep, entry);
-    if (!frame || is_held(sweep, frame) || !forget_dirt(frame))
+    if (!frame || !forget_dirt(frame))
         return;
     clear_bits(sweep, slot, entry, address, bits);
     aspen_fetch_or(&frame->index, ASPEN_FRAME_LAZY);
@@ -242,7 +228,8 @@ is_clean_object_page(const struct aspen_frame *frame, uint64_t entry)
 static bool
 is_free_to_go(const struct aspen_frame *frame, uint64_t entry)
 {
-    if (aspen_load(&frame->counts) != ASPEN_FRAME_REF + ASPEN_FRAME_MAP)
+    uint64_t counts = aspen_load(&frame->counts);
+    if ((counts & ~ASPEN_FRAME_EXCLUSIVE) != ASPEN_FRAME_REF + ASPEN_FRAME_MAP)
         return false;
     uint64_t index = aspen_load_relaxed(&frame->index);
 

@@ -284,7 +284,8 @@ anonymous_pages_are_exclusive_and_clear(void **state)
         assert_int_equal(aspen_frame_type(frame), ASPEN_FRAME_ANON);
         assert_int_equal(frame->owner, (uintptr_t)vma->anon_vma);
         assert_int_equal(aspen_frame_offset(frame), vma->pgoff + i);
-        assert_int_equal(frame->counts, ASPEN_FRAME_REF + ASPEN_FRAME_MAP);
+        assert_int_equal(frame->counts, ASPEN_FRAME_REF + ASPEN_FRAME_MAP +
+                                            ASPEN_FRAME_EXCLUSIVE);
         assert_true(bits_at(mm, address) & ASPEN_ENTRY_WRITE);
         uint32_t number = aspen_frame_number(aspen, frame);
         assert_memory_equal(aspen_frame_pointer(aspen, number), zero, PAGE);

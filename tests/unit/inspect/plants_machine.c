@@ -75,6 +75,20 @@ plant_pinned_shared(struct scene *s)
 }
 
 static void
+plant_exclusive_shared(struct scene *s)
+{
+    struct aspen_frame *frame = page_at(s, ANON);
+    POKE(s, frame->counts, frame->counts | ASPEN_FRAME_EXCLUSIVE);
+}
+
+static void
+plant_exclusive_object(struct scene *s)
+{
+    struct aspen_frame *frame = aspen_frame_at(s->aspen, s->cached);
+    POKE(s, frame->counts, frame->counts | ASPEN_FRAME_EXCLUSIVE);
+}
+
+static void
 plant_pinned_table(struct scene *s)
 {
     POKE(s, *aspen_bank_pins(s->aspen, s->parent->root), 1);
@@ -226,6 +240,8 @@ const struct plant plants_machine[] = {
     {"frame.leak", MACHINE, plant_frame_unmapped},
     {"frame.pins", MACHINE, plant_pinned_shared},
     {"frame.pins", MACHINE, plant_pinned_table},
+    {"frame.exclusive", MACHINE, plant_exclusive_shared},
+    {"frame.exclusive", MACHINE, plant_exclusive_object},
     {"pin.count", MACHINE, plant_pin_uncounted},
     {"swap.map", MACHINE, plant_swap_map},
     {"swap.references", MACHINE, plant_swap_reference},
