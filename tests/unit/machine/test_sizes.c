@@ -86,7 +86,9 @@ used(struct aspen *aspen)
            used_of(&aspen->anon_vma_cache) +
            used_of(&aspen->anon_vma_link_cache) +
            used_of(&aspen->object_cache) + used_of(&aspen->name_cache) +
-           used_of(&aspen->tree_pool.nodes);
+           /* Without what waits for readers: how many is chance. */
+           aspen_tree_pool_nodes(&aspen->tree_pool) *
+               aspen->tree_pool.nodes.object_bytes;
 }
 
 /* Of each of many things, rounded up. */
