@@ -364,6 +364,7 @@ struct aspen_object {
     bool charged;           /* by its size */
     bool anonymous;         /* may have a name: shared, no link to it */
     bool zeroes;            /* private mappings are anonymous: no pages */
+    bool moves_alone;       /* mremap moves no others along */
     uint32_t references;    /* atomic */
     uint32_t change_count;  /* atomic: ++ under size_lock, before pages or
                                entries are taken away */

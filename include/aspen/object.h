@@ -166,7 +166,12 @@ struct aspen_pager_ops {
  * are private, also where SHARED is asked for without MAYWRITE (open for
  * reading only); with it: who wants shared zeroes maps no object. */
 #define ASPEN_OBJECT_ZEROES 4u
-#define ASPEN_OBJECT_FLAGS  7u /* all that there are */
+/** Its driver has its own idea of where it is mapped: mremap does not move its
+ * mappings together with others. On Linux so are System V's segments, and
+ * files with a get_unmapped_area of their own. Not HUGETLB; ZEROES are so
+ * anyway. */
+#define ASPEN_OBJECT_MOVES_ALONE 8u
+#define ASPEN_OBJECT_FLAGS       15u /* all that there are */
 
 struct aspen_object_args {
     enum aspen_object_kind kind;

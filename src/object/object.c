@@ -47,15 +47,17 @@ object_init(struct aspen *aspen, struct aspen_object *object,
 static bool
 flags_fit(const struct aspen_object_args *args)
 {
+    unsigned own = args->flags & ~ASPEN_OBJECT_MOVES_ALONE;
+
     switch (args->kind) {
     case ASPEN_OBJECT_SHMEM:
-        return !(args->flags &
-                 ~(ASPEN_OBJECT_CHARGED | ASPEN_OBJECT_ANONYMOUS));
+        return !(own & ~(ASPEN_OBJECT_CHARGED | ASPEN_OBJECT_ANONYMOUS));
     case ASPEN_OBJECT_FILE:
-        return !args->flags ||
-               (args->flags == ASPEN_OBJECT_ZEROES && !args->pager);
-    default:
+        return !own || (own == ASPEN_OBJECT_ZEROES && !args->pager);
+    case ASPEN_OBJECT_HUGETLB:
         return !args->flags;
+    default:
+        return !own;
     }
 }
 
@@ -82,6 +84,7 @@ aspen_object_create(struct aspen *aspen, const struct aspen_object_args *args,
     object->charged = charged;
     object->anonymous = args->flags & ASPEN_OBJECT_ANONYMOUS;
     object->zeroes = args->flags & ASPEN_OBJECT_ZEROES;
+    object->moves_alone = args->flags & ASPEN_OBJECT_MOVES_ALONE;
     object->charged_pages = charge;
     aspen_spin_lock(&aspen->registry_lock, ASPEN_LOCK_LEAF);
     aspen_list_push_back(&aspen->objects, &object->link);

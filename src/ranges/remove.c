@@ -114,14 +114,34 @@ aspen_remove_init(struct aspen_remove *remove, struct aspen_mm *mm,
     remove->ceiling = mm->address_limit;
 }
 
+/* At the first VMA, of which a part stays below. */
+static int
+check_first(const struct aspen_remove *remove)
+{
+    const struct aspen_mm *mm = remove->mm;
+
+    if (is_hole(remove) && mm->map_count >= mm->aspen->config.map_count_max)
+        return -ASPEN_ENOMEM;
+    if (remove->first->flags & ASPEN_VM_SEALED)
+        return -ASPEN_EPERM;
+    return aspen_vma_check_edge(remove->first, remove->start);
+}
+
+/* As Linux, VMA by VMA: the lowest that refuses gives the answer. */
 int
 aspen_remove_check(struct aspen_remove *remove, struct aspen_mm *mm,
                    uint64_t start, uint64_t end)
 {
     aspen_remove_init(remove, mm, start, end);
     struct aspen_vma *vma = look_from(remove, start);
+    int error = 0;
+
     look_below(remove, vma);
-    while (vma && remove->cursor.first < end) {
+    if (vma && remove->cursor.first < start) {
+        remove->first = vma;
+        error = check_first(remove);
+    }
+    while (!error && vma && remove->cursor.first < end) {
         if (vma->flags & ASPEN_VM_SEALED)
             return -ASPEN_EPERM;
         count(remove, vma);
@@ -130,12 +150,10 @@ aspen_remove_check(struct aspen_remove *remove, struct aspen_mm *mm,
         remove->last = vma;
         vma = aspen_tree_next(&remove->cursor, UINT64_MAX);
     }
+    if (error)
+        return error;
     look_above(remove, vma);
-    if (is_hole(remove) && mm->map_count >= mm->aspen->config.map_count_max)
-        return -ASPEN_ENOMEM;
-    int error = remove->first ? aspen_vma_check_edge(remove->first, start) : 0;
-    return error || !remove->last ? error
-                                  : aspen_vma_check_edge(remove->last, end);
+    return remove->last ? aspen_vma_check_edge(remove->last, end) : 0;
 }
 
 /* ---- Reserve ----------------------------------------------------------- */

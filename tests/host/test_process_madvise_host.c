@@ -9,10 +9,12 @@
 #include "host/host.h"
 #include "host/refused.h"
 #include "helper.h"
+#include "internal.h"
 
 #include <errno.h>
 #include <signal.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <sys/uio.h>
 #include <sys/wait.h>
@@ -44,6 +46,7 @@ create(struct sides *s, const struct aspen_config *config)
     s->child = fork();
     assert_true(s->child >= 0);
     if (s->child == 0) {
+        prctl(PR_SET_PDEATHSIG, SIGKILL); /* whatever becomes of the test */
         pause();
         _exit(0);
     }
@@ -134,6 +137,75 @@ compare_all(bool remote)
     destroy(&s);
 }
 
+/* ---- How long, and where ------------------------------------------------ */
+
+#define LARGE_PAGES ((size_t)1 << 20)
+#define MOST        ((uint64_t)0x7ffff000)
+
+static void
+compare_one(struct sides *s, unsigned count, const struct iovec *ranges,
+            int advice)
+{
+    memcpy(s->ranges, ranges, count * sizeof(*ranges));
+    int64_t host = ask_host(s, count, advice, false);
+    int64_t ours = ask_aspen(s, count, advice, false);
+    if (host != ours)
+        fail_msg("%#lx of %#lx, ..., advice %d: host %ld, aspen %ld",
+                 s->ranges[0].iov_len, (uintptr_t)s->ranges[0].iov_base, advice,
+                 host, ours);
+}
+
+/* No call advises more, and what no program can have is refused first. */
+static void
+test_lengths(void **state)
+{
+    static struct sides s;
+    struct aspen_config config;
+    enum aspen_semantics semantics;
+
+    (void)state;
+    if (host_refuses(HOST_PROCESS_MADVISE))
+        unit_skip("%s", host_refuses(HOST_PROCESS_MADVISE));
+    if (!host_semantics(&semantics))
+        unit_skip("not Linux 6.1 or later with pages of 4 KiB");
+    host_config(&config);
+    config.frames = 0;
+    create(&s, &config);
+    char *const first = s.ranges[0].iov_base;
+    char *const large =
+        mmap(NULL, LARGE_PAGES * PAGE, PROT_NONE,
+             MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    assert_true(large != MAP_FAILED);
+    helper_map(s.mm, (uintptr_t)large, LARGE_PAGES, ASPEN_VM_NORESERVE);
+    char *const top = (char *)(uintptr_t)s.mm->call_limit;
+    const struct iovec ranges[][2] = {
+        {{large, MOST}, {large, PAGE}},
+        {{large, MOST + PAGE}, {large, PAGE}},
+        {{large, MOST - PAGE}, {large, 2 * PAGE}},
+        {{large, MOST - PAGE}, {large + 1, 2 * PAGE}},
+        {{large, UINT64_MAX}, {large, PAGE}},
+        {{large, (uint64_t)1 << 63}, {large, PAGE}},
+        {{large, PAGE}, {top, (uint64_t)1 << 63}},
+        {{large, PAGE}, {large, INT64_MAX}},
+        {{large, INT64_MAX}, {large, PAGE}},
+        {{top - PAGE, PAGE}, {large, PAGE}},
+        {{top - PAGE, 2 * PAGE}, {large, PAGE}},
+        {{top - MOST, MOST + PAGE}, {large, PAGE}},
+        {{top, 0}, {large, PAGE}},
+        {{top + 1, 0}, {large, PAGE}},
+        {{large, PAGE}, {top + 1, 0}},
+        {{large, PAGE}, {(void *)-(uintptr_t)PAGE, PAGE}},
+    };
+    for (size_t i = 0; i < sizeof(ranges) / sizeof(ranges[0]); i++)
+        for (unsigned count = 1; count <= 2; count++) {
+            compare_one(&s, count, ranges[i], MADV_COLD);
+            compare_one(&s, count, ranges[i], 999);
+        }
+    munmap(large, LARGE_PAGES * PAGE);
+    s.ranges[0].iov_base = first;
+    destroy(&s);
+}
+
 static void
 test_own(void **state)
 {
@@ -159,6 +231,7 @@ main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_own),
         cmocka_unit_test(test_anothers),
+        cmocka_unit_test(test_lengths),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

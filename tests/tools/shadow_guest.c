@@ -188,6 +188,19 @@ read_zeroes(void)
     EXPECT(munmap(memory, PAGE) == 0);
 }
 
+/* What its file system refuses it refuses last, after all limits. */
+static void
+sync_beyond_limit(int file)
+{
+    const struct rlimit little = {PAGE, RLIM_INFINITY};
+    const struct rlimit all = {RLIM_INFINITY, RLIM_INFINITY};
+
+    EXPECT(setrlimit(RLIMIT_AS, &little) == 0);
+    EXPECT(refused(mmap(NULL, PAGE, PROT_READ, MAP_PRIVATE | MAP_SYNC, file,
+                        0)) == ENOMEM);
+    EXPECT(setrlimit(RLIMIT_AS, &all) == 0);
+}
+
 static void
 files(void)
 {
@@ -218,6 +231,7 @@ files(void)
     if (written >= 0 && ftruncate(written, PAGE) == 0) {
         mmap(NULL, PAGE, PROT_READ, MAP_SHARED | MAP_SYNC, written, 0);
         mmap(NULL, PAGE, PROT_READ, MAP_PRIVATE | MAP_SYNC, written, 0);
+        sync_beyond_limit(written);
     }
     written = open(".", O_TMPFILE | O_WRONLY, 0600);
     mmap(NULL, PAGE, PROT_READ, MAP_SHARED_VALIDATE | MAP_SYNC, written, 0);
@@ -233,6 +247,8 @@ sealed(void)
     EXPECT(ftruncate(file, PAGE) == 0);
     EXPECT(fcntl(file, F_ADD_SEALS, F_SEAL_WRITE) == 0);
     EXPECT(refused(mmap(NULL, PAGE, RW, MAP_SHARED, file, 0)) == EPERM);
+    EXPECT(refused(mmap(NULL, PAGE, RW, MAP_SHARED | MAP_GROWSDOWN, file, 0)) ==
+           EINVAL);
     read = mmap(NULL, PAGE, PROT_READ, MAP_SHARED, file, 0);
     if (read != MAP_FAILED) /* older kernels refuse */
         EXPECT(mprotect(read, PAGE, RW) != 0 && errno == EACCES);
@@ -409,6 +425,14 @@ segment(void)
     EXPECT(shmctl(id, IPC_RMID, NULL) == 0);
     EXPECT(remap_file_pages(memory, PAGE, 0, 0, 0) != 0 && errno == EINVAL);
     EXPECT(munmap(memory, PAGE) == 0);
+
+    /* It does not move with others. */
+    memory = map(4);
+    id = shmget(IPC_PRIVATE, PAGE, IPC_CREAT | 0600);
+    EXPECT(shmat(id, (char *)memory + PAGE, SHM_REMAP) != (void *)-1);
+    EXPECT(shmctl(id, IPC_RMID, NULL) == 0);
+    EXPECT(refused(mremap((char *)memory + PAGE, 2 * PAGE, 2 * PAGE,
+                          MREMAP_MAYMOVE | MREMAP_FIXED, map(2))) == EFAULT);
 }
 
 static void

@@ -94,9 +94,12 @@ struct aspen_advise_range {
  *
  * Context: as aspen_madvise().
  * Returns: 0 and *done: the bytes of the ranges that were advised as a whole, 0
- *          if there are none in any of them, whatever the advice;
+ *          if there are none in any of them, whatever the advice of one's own
+ *          space. At the most 0x7ffff000: what is more is left out;
  *          the first error if that is none, or -ASPEN_EINVAL (too many ranges,
- *          another advice, an unknown flag).
+ *          a length from 2^63 on, another advice, an unknown flag),
+ *          -ASPEN_EFAULT (a range that is not within what calls may name; then
+ *          none is advised).
  */
 ASPEN_MUST_USE int
 aspen_process_madvise(struct aspen_mm *mm,

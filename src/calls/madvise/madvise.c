@@ -197,6 +197,32 @@ is_for_others(enum aspen_advice advice)
            advice == ASPEN_MADV_PAGEOUT || advice == ASPEN_MADV_COLLAPSE;
 }
 
+/* Linux's most for one call that takes several ranges: whole pages in an int.
+ */
+#define TOTAL_MAX (INT32_MAX & ~(uint64_t)(ASPEN_PAGE_SIZE - 1))
+
+/* Could a program have them in its memory? 0 and the sum of the lengths, at the
+ * most TOTAL_MAX. */
+static int
+check_ranges(const struct aspen_mm *mm, const struct aspen_advise_range *ranges,
+             unsigned count, uint64_t *total)
+{
+    for (unsigned i = 0; i < count; i++)
+        if (ranges[i].length_bytes > INT64_MAX)
+            return -ASPEN_EINVAL;
+    *total = 0;
+    for (unsigned i = 0; i < count; i++) {
+        uint64_t bytes = ranges[i].length_bytes;
+        if (count == 1) /* as Linux: cut before it is looked at */
+            bytes = aspen_min_u64(bytes, TOTAL_MAX);
+        if (bytes > mm->call_limit ||
+            ranges[i].address > mm->call_limit - bytes)
+            return -ASPEN_EFAULT;
+        *total += aspen_min_u64(bytes, TOTAL_MAX - *total);
+    }
+    return 0;
+}
+
 int
 aspen_process_madvise(struct aspen_mm *mm,
                       const struct aspen_advise_range *ranges, unsigned count,
@@ -204,22 +230,20 @@ aspen_process_madvise(struct aspen_mm *mm,
 {
     bool any = !(flags & ASPEN_ADVISE_REMOTE) &&
                aspen_release_advises_itself(mm->aspen);
-    uint64_t lengths = 0;
-    int error = 0;
+    uint64_t total = 0;
 
     *done = 0;
-    if (flags & ~ASPEN_ADVISE_REMOTE || count > ASPEN_ADVISE_RANGES_MAX ||
-        (!any && !is_for_others(advice)))
+    if (flags & ~ASPEN_ADVISE_REMOTE || count > ASPEN_ADVISE_RANGES_MAX)
         return -ASPEN_EINVAL;
-    for (unsigned i = 0; i < count; i++)
-        lengths |= ranges[i].length_bytes;
-    if (!lengths) /* as Linux: nothing is looked at */
-        return 0;
-    for (unsigned i = 0; i < count && !error; i++) {
-        error = aspen_madvise(mm, ranges[i].address, ranges[i].length_bytes,
-                              advice);
+    int error = check_ranges(mm, ranges, count, &total);
+    if (!error && !any && !is_for_others(advice))
+        error = -ASPEN_EINVAL;
+    /* As Linux: without a byte nothing is looked at. */
+    for (unsigned i = 0; *done < total && !error; i++) {
+        uint64_t bytes = aspen_min_u64(ranges[i].length_bytes, total - *done);
+        error = aspen_madvise(mm, ranges[i].address, bytes, advice);
         if (!error)
-            *done += ranges[i].length_bytes;
+            *done += bytes;
     }
     return *done ? 0 : error;
 }

@@ -107,7 +107,10 @@ aspen_remap_relocate(struct aspen_remap *remap)
 bool
 aspen_remap_moves_with_others(const struct aspen_vma *vma)
 {
-    return !vma->userfault && !(vma->object && vma->object->zeroes);
+    const struct aspen_object *object = vma->object;
+
+    return !vma->userfault &&
+           !(object && (object->zeroes || object->moves_alone));
 }
 
 struct aspen_remap

@@ -580,6 +580,53 @@ test_zeroes(void **state)
     aspen_object_put(zero);
 }
 
+/* A System V segment: by itself, and not as one of several, wherever it stands.
+ * Those that refuse below it are heard first. */
+static void
+test_moves_alone(void **state)
+{
+    struct helper_space *s = *state;
+    const struct aspen_object_args args = {
+        .kind = ASPEN_OBJECT_SHMEM,
+        .size_bytes = AT(16),
+        .flags = ASPEN_OBJECT_MOVES_ALONE,
+    };
+    struct aspen_mremap_args move = {
+        .address = AT(18),
+        .old_bytes = AT(4),
+        .new_bytes = AT(4),
+        .flags = ASPEN_MREMAP_MAYMOVE | ASPEN_MREMAP_FIXED,
+        .new_address = AT(64),
+    };
+    struct aspen_object *segment;
+    struct helper_state before;
+    uint64_t to;
+
+    assert_int_equal(aspen_object_create(s->helper.aspen, &args, &segment), 0);
+    helper_map_object(s->mm, AT(18), 2, RW | ASPEN_VM_SHARED, segment, 0);
+    helper_map(s->mm, AT(20), 2, RW);
+    helper_state_take(&s->helper, s->mm, &before);
+    assert_int_equal(aspen_mremap(s->mm, &move, &to), -ASPEN_EFAULT);
+    move.address = AT(16); /* with the segment above */
+    helper_assert_state(&s->helper, s->mm, &before);
+    helper_map(s->mm, AT(16), 2, RW);
+    helper_state_take(&s->helper, s->mm, &before);
+    assert_int_equal(aspen_mremap(s->mm, &move, &to), -ASPEN_EFAULT);
+    helper_assert_state(&s->helper, s->mm, &before);
+    assert_int_equal(aspen_mseal(s->mm, AT(16), AT(2)), 0);
+    assert_int_equal(aspen_mremap(s->mm, &move, &to), -ASPEN_EPERM);
+    move.address = AT(18);
+    move.old_bytes = move.new_bytes = AT(2);
+    assert_int_equal(aspen_mremap(s->mm, &move, &to), 0);
+    helper_assert_space(
+        s->mm, "  vma  0x10000-0x12000 rw- private  anon  account sealed\n"
+               "  vma  0x14000-0x16000 rw- private  anon  account\n"
+               "  vma  0x40000-0x42000 rw- shared  shmem 0+0x0\n");
+    helper_unmap(s->mm, AT(20), 2);
+    helper_unmap(s->mm, AT(64), 2);
+    aspen_object_put(segment);
+}
+
 /* Other pages behind a mapping: not over two of which one has had a guard. */
 static void
 test_file_pages(void **state)
@@ -635,6 +682,7 @@ main(void)
         TEST(test_twice),
         TEST(test_special),
         TEST(test_guards),
+        TEST(test_moves_alone),
         TEST(test_file_pages),
         cmocka_unit_test_setup_teardown(test_zeroes, helper_space_setup,
                                         helper_space_teardown),

@@ -321,6 +321,38 @@ test_sealed(void **state)
                         "  vma  0x6e000-0x70000 r-- private  anon  sealed\n");
 }
 
+/* Who lies lowest is heard first: what cannot be cut below a seal, the limit
+ * before the seal of what a hole would be in. */
+static void
+test_who_refuses_first(void **state)
+{
+    (void)state;
+    const struct aspen_special special = {.name = "[test]"};
+    struct aspen_config config;
+    struct helper helper;
+    struct helper_state before;
+    uint64_t address;
+
+    aspen_config_init(&config);
+    config.map_count_max = 2;
+    helper_create(&helper, &config);
+    struct aspen_mm *mm = helper_mm(&helper);
+    assert_int_equal(aspen_map_special(mm, AT(100), AT(2),
+                                       ASPEN_MAP_FIXED_NOREPLACE, R, &special,
+                                       &address),
+                     0);
+    helper_map(mm, AT(102), 4, RW);
+    assert_int_equal(aspen_mseal(mm, AT(102), AT(4)), 0);
+    helper_state_take(&helper, mm, &before);
+    assert_int_equal(aspen_munmap(mm, AT(101), AT(2)), -ASPEN_EINVAL);
+    assert_int_equal(aspen_munmap(mm, AT(100), AT(3)), -ASPEN_EPERM);
+    assert_int_equal(aspen_munmap(mm, AT(103), AT(1)), -ASPEN_ENOMEM);
+    assert_int_equal(aspen_munmap(mm, AT(103), AT(4)), -ASPEN_EPERM);
+    helper_assert_state(&helper, mm, &before);
+    aspen_mm_put(mm);
+    helper_destroy(&helper);
+}
+
 /* A hole makes one more VMA, which the limit may not allow; anything else
  * makes none. */
 static void
@@ -628,6 +660,7 @@ main(void)
         TEST(test_sealed),
         cmocka_unit_test(test_dead_nodes_are_bounded),
         cmocka_unit_test(test_nobody_waits_along),
+        cmocka_unit_test(test_who_refuses_first),
         cmocka_unit_test(test_map_count),
         TEST(test_object),
         TEST(test_forked),

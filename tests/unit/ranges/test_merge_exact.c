@@ -72,16 +72,20 @@ is_sealed(const struct model *m, struct range r)
     return false;
 }
 
-/* 0, or what taking the range away has to be refused with. */
+/* 0, or what taking the range away has to be refused with: the lowest that
+ * refuses is heard. */
 static int
 clear_refused(const struct model *m, struct range r)
 {
+    const struct range first = {r.start, r.start + (r.start < r.end)};
+
+    if (is_sealed(m, first))
+        return -ASPEN_EPERM;
+    if (m->refuse && cuts_hooked(&m->f, r.start))
+        return -ASPEN_EBUSY;
     if (is_sealed(m, r))
         return -ASPEN_EPERM;
-    return m->refuse &&
-                   (cuts_hooked(&m->f, r.start) || cuts_hooked(&m->f, r.end))
-               ? -ASPEN_EBUSY
-               : 0;
+    return m->refuse && cuts_hooked(&m->f, r.end) ? -ASPEN_EBUSY : 0;
 }
 
 static bool

@@ -149,11 +149,16 @@ check_file(uint64_t prot, uint64_t flags, const struct linux_file *file)
 {
     if (file->unmappable)
         return -ENODEV;
-    if (flags & MAP_GROWSDOWN) /* Aspen answers */
-        return 0;
-    if (file->sealed && is_shared(flags) && prot & PROT_WRITE)
-        return -EPERM;
-    return file->refuses_sync && flags & MAP_SYNC ? -EOPNOTSUPP : 0;
+    if (flags & MAP_GROWSDOWN)
+        return -EINVAL;
+    return file->sealed && is_shared(flags) && prot & PROT_WRITE ? -EPERM : 0;
+}
+
+int
+linux_refuse_sync(void *context, struct aspen_vma *vma)
+{
+    (void)context;
+    return aspen_vma_flags(vma) & ASPEN_VM_SYNC ? -ASPEN_EOPNOTSUPP : 0;
 }
 
 /*

@@ -15,6 +15,7 @@
 struct aspen_mm;
 struct aspen_object;
 struct aspen_pkeys;
+struct aspen_vma;
 
 /* What mmap has to know of an open file. */
 struct linux_file {
@@ -24,8 +25,13 @@ struct linux_file {
     bool executable;             /* not on a file system without execution */
     bool sealed;                 /* a memfd that nobody may write to any more */
     bool unmappable;             /* a directory, a pipe: its kind has no mmap */
-    bool refuses_sync;           /* MAP_SYNC: it is on nothing that is DAX */
+    bool refuses_sync;           /* MAP_SYNC: it is on nothing that is DAX; the
+                                    object's hook is linux_refuse_sync() */
 };
+
+/* The hook `open` of the object of a file that refuses MAP_SYNC: its file
+ * system does so when nothing else is left that could. */
+int linux_refuse_sync(void *context, struct aspen_vma *vma);
 
 struct linux_space {
     struct aspen_mm *mm;

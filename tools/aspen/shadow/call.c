@@ -552,10 +552,10 @@ leave_unmodelled(struct shadow_session *session, struct guest_task *task)
     else if (is_file_mmap(call) && open->unmodelled)
         name = open->unmodelled;
     tally_add(&session->unmodelled, name, 1);
+    if (!linux_is_error(call->answer) || strange || is_denied(task))
+        return shadow_space_again(session, task);
     /* What was there may be gone, though the call was refused. */
-    return linux_is_error(call->answer) && !strange && !is_denied(task)
-               ? 0
-               : shadow_space_again(session, task);
+    return may_be_half_done(call) ? shadow_compare_refused(session, task) : 0;
 }
 
 static int

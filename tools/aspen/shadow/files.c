@@ -81,20 +81,32 @@ shadow_files_end(struct shadow_session *session)
     session->files = NULL;
 }
 
+static const struct aspen_pager_ops refuses_sync = {
+    .open = linux_refuse_sync,
+};
+
+/* What an object becomes: as aspen_object_args has them. */
+struct what {
+    enum aspen_object_kind kind;
+    unsigned flags;
+    unsigned placement;
+    bool refuses_sync;
+};
+
 static struct aspen_object *
 add_file(struct shadow_session *session, const struct name *mapped,
-         const struct name *stat, enum aspen_object_kind kind, unsigned flags,
-         unsigned placement)
+         const struct name *stat, const struct what *what)
 {
     struct shadow_files *files = session->files;
     const struct name *shown = is_known(mapped) ? mapped : stat;
     struct aspen_object_args args = {
-        .kind = kind,
+        .kind = what->kind,
         .device = shown->device,
         .inode = shown->inode,
         .size_bytes = INT64_MAX & ~(uint64_t)4095,
-        .placement = (enum aspen_placement)placement,
-        .flags = flags,
+        .placement = (enum aspen_placement)what->placement,
+        .pager = what->refuses_sync ? &refuses_sync : NULL,
+        .flags = what->flags,
     };
     struct file file = {.mapped = *mapped, .stat = *stat};
     struct file *list =
@@ -378,18 +390,22 @@ shadow_files_object(struct shadow_session *session, pid_t tid,
         known->stat = stat;
         return known->object;
     }
-    return add_file(session, &mapped, &stat,
-                    open->shmem ? ASPEN_OBJECT_SHMEM : ASPEN_OBJECT_FILE,
-                    open->shmem && open->unlinked ? ASPEN_OBJECT_ANONYMOUS : 0,
-                    open->placement);
+    return add_file(
+        session, &mapped, &stat,
+        &(struct what){
+            .kind = open->shmem ? ASPEN_OBJECT_SHMEM : ASPEN_OBJECT_FILE,
+            .flags = open->shmem && open->unlinked ? ASPEN_OBJECT_ANONYMOUS : 0,
+            .placement = open->placement,
+            .refuses_sync = open->file.refuses_sync,
+        });
 }
 
 /* ---- An area ------------------------------------------------------------ */
 
-static unsigned
-placement_of(pid_t tid, const struct smaps_area *area)
+/* What its file system says of it. */
+static void
+ask_file_system(pid_t tid, const struct smaps_area *area, struct what *what)
 {
-    unsigned placement = ASPEN_PLACEMENT_PLAIN;
     char path[96];
     int file;
 
@@ -398,11 +414,11 @@ placement_of(pid_t tid, const struct smaps_area *area)
     file = open(path, O_PATH | O_CLOEXEC);
     if (file < 0)
         file = open(area->path, O_PATH | O_CLOEXEC);
-    if (file >= 0) {
-        placement = host_file_placement(file);
-        close(file);
-    }
-    return placement;
+    if (file < 0)
+        return;
+    what->placement = host_file_placement(file);
+    what->refuses_sync = host_file_refuses_sync(file);
+    close(file);
 }
 
 bool
@@ -418,15 +434,21 @@ shadow_files_mapped(struct shadow_session *session, pid_t tid,
     struct name mapped = {area->device, area->inode};
     struct name none = {0, 0};
     const struct file *known = find_mapped(session->files, &mapped);
-    enum aspen_object_kind kind = ASPEN_OBJECT_FILE;
+    struct what what = {.kind = ASPEN_OBJECT_FILE,
+                        .placement = ASPEN_PLACEMENT_PLAIN};
 
     if (known)
         return known->object;
     if (flags & ASPEN_VM_HUGETLB)
-        kind = ASPEN_OBJECT_HUGETLB;
+        what.kind = ASPEN_OBJECT_HUGETLB;
     else if (flags & ASPEN_VM_PFNMAP)
-        kind = ASPEN_OBJECT_DEVICE;
-    return add_file(session, &mapped, &none, kind,
-                    shadow_files_is_zeroes(area) ? ASPEN_OBJECT_ZEROES : 0,
-                    placement_of(tid, area));
+        what.kind = ASPEN_OBJECT_DEVICE;
+    else if (areas_is_segment(area->path))
+        what.flags = ASPEN_OBJECT_MOVES_ALONE;
+    ask_file_system(tid, area, &what);
+    if (shadow_files_is_zeroes(area)) {
+        what.flags = ASPEN_OBJECT_ZEROES;
+        what.refuses_sync = false;
+    }
+    return add_file(session, &mapped, &none, &what);
 }

@@ -121,7 +121,8 @@ import_all(struct shadow_session *session, struct shadow_space *space,
     while ((got = smaps_next(&reader, &area, session->error)) == 1) {
         uint64_t flags = snapshot_flags(area.permissions, area.vm_flags);
         note_stack(space, &area, flags);
-        snapshot_note_pkey(&pkeys, flags);
+        if (!before)
+            snapshot_note_pkey(&pkeys, flags);
         areas++;
         if (import_area(session, mm, tid, &area) != 0) {
             got = -1;

@@ -23,6 +23,12 @@ struct areas_pair {
 
 static const char *const names[AREAS_TEXTS] = {"maps", "smaps"};
 
+bool
+areas_is_segment(const char *path)
+{
+    return strncmp(path, "/SYSV", 5) == 0;
+}
+
 static bool
 add_area(struct areas *areas, enum areas_text from,
          const struct smaps_area *area)
@@ -44,7 +50,7 @@ add_area(struct areas *areas, enum areas_text from,
         .inode = area->inode,
         .flags = snapshot_flags(area->permissions, area->vm_flags) & told,
         .memory = strcmp(area->path, "/dev/zero (deleted)") == 0,
-        .segment = strncmp(area->path, "/SYSV", 5) == 0,
+        .segment = areas_is_segment(area->path),
     };
     return true;
 }

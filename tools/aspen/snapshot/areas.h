@@ -60,6 +60,9 @@ int areas_add_host(struct areas *areas, int maps, uint64_t start, uint64_t end,
 int areas_add_aspen(struct areas *areas, struct aspen_mm *mm, uint64_t start,
                     uint64_t end, struct tool_error *error);
 
+/** The name that maps gives a segment of System V's? */
+bool areas_is_segment(const char *path);
+
 /** NULL: nothing is mapped there. */
 const struct area *areas_at(const struct areas *areas, uint64_t address);
 
