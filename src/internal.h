@@ -37,6 +37,7 @@
 
 #include "base/assert.h"
 #include "base/atomic.h"
+#include "base/bit_tree.h"
 #include "base/bits.h"
 #include "base/cache.h"
 #include "base/failpoint.h"
@@ -390,7 +391,7 @@ struct aspen_object {
  * Swap
  * ======================================================================== */
 
-#define ASPEN_SWAP_AREAS       4
+#define ASPEN_SWAP_AREAS       32 /* what a swap entry can tell apart */
 #define ASPEN_SWAP_BLOCK_SLOTS 1024
 #define ASPEN_SWAP_COUNT_MAX   62 /* in a slot's byte; beyond: continuation */
 #define ASPEN_SWAP_CONTINUED   64 /* one unit of a continuation counter */
@@ -411,7 +412,9 @@ struct aspen_swap_area {
     uint64_t slots_used;
     uint64_t references;
     uint64_t continuation_count;
-    uint32_t search_from;
+    struct aspen_bit_tree free;     /* slots without references */
+    struct aspen_bit_tree clusters; /* of 64 slots, all free */
+    uint32_t *next;                 /* for each CPU: where it looks next */
 };
 
 /* ======================================================================== *

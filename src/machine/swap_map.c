@@ -11,6 +11,13 @@
  *     while that number is 0 frees the continuation, so that a fork that
  *     failed leaves nothing.
  * I3  slots_used counts slots with references, `references` adds these up.
+ * I4  `free` has the slots without references; `clusters` those clusters, 64
+ *     slots in a row, of which all are free.
+ *
+ * Each CPU takes its slots from a cluster of its own, one after the other, so
+ * that what one CPU swaps out together stands together. When that is used up it
+ * goes on to the next cluster that is all free, or, if there is none, to the
+ * next slot that is.
  *
  * Memory is taken and given back outside the area's lock. Called by import,
  * fork and unmap. The first test to break is
@@ -18,7 +25,9 @@
  */
 #include "machine/swap_map.h"
 
-#define BLOCK_BYTES (ASPEN_SWAP_BLOCK_SLOTS * sizeof(uint32_t))
+#define BLOCK_BYTES   (ASPEN_SWAP_BLOCK_SLOTS * sizeof(uint32_t))
+#define CLUSTER_SLOTS 64u
+#define NEXT_BYTES    (ASPEN_PORT_CPUS * sizeof(uint32_t))
 
 static void
 lock_area(struct aspen_swap_area *area)
@@ -76,6 +85,24 @@ set_references(struct aspen_swap_area *area, uint32_t slot, uint64_t references)
         *counter = (uint32_t)(references / ASPEN_SWAP_CONTINUED);
 }
 
+/* I4 */
+static void
+take_slot(struct aspen_swap_area *area, uint32_t slot)
+{
+    aspen_bit_tree_clear(&area->free, slot);
+    aspen_bit_tree_clear(&area->clusters, slot / CLUSTER_SLOTS);
+    aspen_store_relaxed(&area->slots_used, area->slots_used + 1);
+}
+
+static void
+give_slot(struct aspen_swap_area *area, uint32_t slot)
+{
+    aspen_bit_tree_set(&area->free, slot);
+    if (area->free.words[slot / CLUSTER_SLOTS] == UINT64_MAX)
+        aspen_bit_tree_set(&area->clusters, slot / CLUSTER_SLOTS);
+    aspen_store_relaxed(&area->slots_used, area->slots_used - 1);
+}
+
 /* One more; the first one takes the slot. */
 static int
 add_reference(struct aspen_swap_area *area, uint32_t slot)
@@ -90,7 +117,7 @@ add_reference(struct aspen_swap_area *area, uint32_t slot)
     set_references(area, slot, references + 1);
     aspen_store_relaxed(&area->references, area->references + 1);
     if (references == 0)
-        aspen_store_relaxed(&area->slots_used, area->slots_used + 1);
+        take_slot(area, slot);
     return 0;
 }
 
@@ -111,11 +138,36 @@ detach_continuation(struct aspen_swap_area *area, uint32_t slot)
 
 /* ---- Areas ------------------------------------------------------------- */
 
+/* The last one may be short, and is never all free then. */
+static uint64_t
+clusters_bytes(uint32_t slots)
+{
+    return aspen_bit_tree_bytes((slots - 1) / CLUSTER_SLOTS + 1);
+}
+
+/* All slots are free. */
+static void
+fill_trees(struct aspen_swap_area *area, uint32_t slots)
+{
+    area->free.bits = slots;
+    aspen_bit_tree_fill(&area->free);
+    area->clusters.bits = (slots - 1) / CLUSTER_SLOTS + 1;
+    aspen_bit_tree_fill(&area->clusters);
+    if (slots % CLUSTER_SLOTS)
+        aspen_bit_tree_clear(&area->clusters, slots / CLUSTER_SLOTS);
+}
+
 static void
 area_free(struct aspen_swap_area *area, uint32_t slots)
 {
     uint32_t blocks = blocks_of(slots);
 
+    if (area->free.words)
+        aspen_port_memory_free(area->free.words, aspen_bit_tree_bytes(slots));
+    if (area->clusters.words)
+        aspen_port_memory_free(area->clusters.words, clusters_bytes(slots));
+    if (area->next)
+        aspen_port_memory_free(area->next, NEXT_BYTES);
     if (area->counts)
         aspen_port_memory_free(area->counts, slots);
     if (area->continuations)
@@ -140,10 +192,16 @@ area_alloc(struct aspen *aspen, struct aspen_swap_area *area, uint32_t slots)
         aspen_memory_alloc(blocks * sizeof(*area->continuations), refused);
     area->continued =
         aspen_memory_alloc(blocks * sizeof(*area->continued), refused);
-    if (area->counts && area->continuations && area->continued)
-        return 0;
-    area_free(area, slots);
-    return -ASPEN_ENOMEM;
+    area->free.words = aspen_memory_alloc(aspen_bit_tree_bytes(slots), refused);
+    area->clusters.words = aspen_memory_alloc(clusters_bytes(slots), refused);
+    area->next = aspen_memory_alloc(NEXT_BYTES, refused);
+    if (!area->counts || !area->continuations || !area->continued ||
+        !area->free.words || !area->clusters.words || !area->next) {
+        area_free(area, slots);
+        return -ASPEN_ENOMEM;
+    }
+    fill_trees(area, slots);
+    return 0;
 }
 
 /* Make it visible as the first area that is not in use: its slots last. */
@@ -161,6 +219,9 @@ area_publish(struct aspen *aspen, const struct aspen_swap_area *area,
         to->counts = area->counts;
         to->continuations = area->continuations;
         to->continued = area->continued;
+        to->free = area->free;
+        to->clusters = area->clusters;
+        to->next = area->next;
         aspen_store(&to->slots, slots);
         *type = i;
         error = 0;
@@ -203,17 +264,34 @@ aspen_swap_destroy(struct aspen *aspen)
 
 /* ---- References -------------------------------------------------------- */
 
-/* The next free slot from where the last search ended; the lock is held. */
+/* The next member, around the end; there is one. */
+static uint64_t
+next_around(const struct aspen_bit_tree *tree, uint64_t from)
+{
+    uint64_t bit = aspen_bit_tree_next(tree, from);
+
+    return bit == ASPEN_BIT_NONE ? aspen_bit_tree_next(tree, 0) : bit;
+}
+
+/* A free slot for this CPU; the lock is held. */
 static bool
 find_free(struct aspen_swap_area *area, uint32_t *slot)
 {
+    uint32_t *next = &area->next[aspen_port_cpu()];
+    uint64_t from = *next;
+
     if (area->slots_used == area->slots)
         return false;
-    uint32_t at = area->search_from;
-    while (references_of(area, at))
-        at = at + 1 == area->slots ? 0 : at + 1;
-    *slot = at;
-    area->search_from = at + 1 == area->slots ? 0 : at + 1;
+    uint64_t at = from % CLUSTER_SLOTS ? aspen_bit_tree_next(&area->free, from)
+                                       : ASPEN_BIT_NONE;
+    if (at == ASPEN_BIT_NONE || at / CLUSTER_SLOTS != from / CLUSTER_SLOTS) {
+        uint64_t cluster = next_around(&area->clusters, from / CLUSTER_SLOTS);
+        at = cluster == ASPEN_BIT_NONE ? next_around(&area->free, from)
+                                       : cluster * CLUSTER_SLOTS;
+    }
+    *slot = (uint32_t)at;
+    /* At the end of a cluster: it looks for a new one. */
+    *next = (uint32_t)(at + 1 == area->slots ? 0 : at + 1);
     return true;
 }
 
@@ -315,7 +393,7 @@ aspen_swap_free(struct aspen *aspen, unsigned type, uint32_t slot)
         area->continued[slot / ASPEN_SWAP_BLOCK_SLOTS]--;
     aspen_store_relaxed(&area->references, area->references - 1);
     if (references == 1)
-        aspen_store_relaxed(&area->slots_used, area->slots_used - 1);
+        give_slot(area, slot);
     uint32_t *counters = detach_continuation(area, slot);
     unlock_area(area);
     if (counters)
@@ -369,6 +447,21 @@ check_block(const struct aspen_swap_area *area, uint32_t block,
     return NULL;
 }
 
+/* I4 */
+static const char *
+check_trees(const struct aspen_swap_area *area, uint32_t *slot)
+{
+    for (*slot = 0; *slot < area->slots; ++*slot)
+        if (aspen_bit_tree_has(&area->free, *slot) ==
+            (references_of(area, *slot) > 0))
+            return "a slot is free and in use, or neither";
+    for (uint32_t i = 0; i < area->clusters.bits; i++)
+        if (aspen_bit_tree_has(&area->clusters, i) !=
+            (area->free.words[i] == UINT64_MAX))
+            return "a cluster is said to be free and is not, or is";
+    return NULL;
+}
+
 static const char *
 check_area(const struct aspen_swap_area *area, uint32_t *slot)
 {
@@ -379,6 +472,9 @@ check_area(const struct aspen_swap_area *area, uint32_t *slot)
         if (broken)
             return broken;
     }
+    const char *broken = check_trees(area, slot);
+    if (broken)
+        return broken;
     *slot = 0;
     if (sums.slots_used != area->slots_used)
         return "the number of used slots is wrong";

@@ -53,8 +53,41 @@ areas_have_a_limit(void **state)
     assert_int_equal(aspen_swap_area_add(aspen, 5, &type), -ASPEN_ENOSPC);
     assert_int_equal(aspen_swap_references(aspen, 0, 1), -1);
     assert_int_equal(aspen_swap_references(aspen, 3, 3), 0);
-    assert_int_equal(aspen_swap_references(aspen, 4, 0), -1);
+    assert_int_equal(aspen_swap_references(aspen, ASPEN_SWAP_AREAS, 0), -1);
     assert_holds(aspen);
+    helper_machine_destroy(aspen);
+}
+
+/* What one CPU takes together stands together, beside what is in use. */
+static void
+neighbours_stay_neighbours(void **state)
+{
+    struct aspen *aspen = machine_with_swap(SLOTS);
+    unsigned type;
+    uint32_t slot;
+    (void)state;
+
+    for (uint32_t i = 0; i < SLOTS; i += 128) /* every other cluster */
+        assert_int_equal(aspen_swap_claim(aspen, 0, i), 0);
+    for (uint32_t i = 0; i < 640; i++) {
+        assert_int_equal(aspen_swap_alloc(aspen, &type, &slot), 0);
+        assert_int_equal(slot / 64 % 2, 1);
+        assert_int_equal(slot % 64, i % 64);
+    }
+    assert_holds(aspen);
+    /* Every free one is found in the end, those of used clusters, too. */
+    for (uint32_t i = 640 + (SLOTS + 127) / 128; i < SLOTS; i++)
+        assert_int_equal(aspen_swap_alloc(aspen, &type, &slot), 0);
+    assert_int_equal(aspen_swap_alloc(aspen, &type, &slot), -ASPEN_ENOSPC);
+    assert_holds(aspen);
+    /* A cluster that becomes free is one again. */
+    for (uint32_t i = 64; i < 128; i++)
+        aspen_swap_free(aspen, 0, i);
+    assert_holds(aspen);
+    for (uint32_t i = 64; i < 128; i++) {
+        assert_int_equal(aspen_swap_alloc(aspen, &type, &slot), 0);
+        assert_int_equal(slot, i);
+    }
     helper_machine_destroy(aspen);
 }
 
@@ -333,6 +366,13 @@ the_check_sees_each_corruption(void **state)
     area->continued[1]++, assert_seen(aspen, 0), area->continued[1]--;
     area->references++, assert_seen(aspen, 0), area->references--;
     area->slots_used++, assert_seen(aspen, 0), area->slots_used--;
+    area->free.words[0] ^= 16, assert_seen(aspen, 0);
+    area->free.words[0] ^= 16;
+    area->free.words[0] ^= 8, assert_seen(aspen, 0), area->free.words[0] ^= 8;
+    area->clusters.words[0] ^= 1, assert_seen(aspen, 0);
+    area->clusters.words[0] ^= 1;
+    area->clusters.words[0] ^= 2, assert_seen(aspen, 0);
+    area->clusters.words[0] ^= 2;
     area->continuation_count++;
     assert_seen(aspen, 0), area->continuation_count--;
 
@@ -351,6 +391,7 @@ main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(areas_have_a_limit),
         cmocka_unit_test(every_area_counts),
+        cmocka_unit_test(neighbours_stay_neighbours),
         cmocka_unit_test(slots_are_found_until_there_is_none),
         cmocka_unit_test(only_used_slots_can_be_duplicated),
         cmocka_unit_test(counts_continue_beyond_a_byte),
