@@ -313,21 +313,18 @@ anonymous_page(const struct import *import, uint64_t address, uint32_t *frame)
     return error;
 }
 
-/* A block that is the object's from now on, or is already. The size lock is
- * held: none leaves the cache meanwhile. */
+/* The new block becomes the object's, or *frame one that is already. The size
+ * lock is held: none leaves the cache meanwhile. */
 static int
-make_block(const struct import *import, uint64_t offset, uint32_t *frame)
+add_block(const struct import *import, uint64_t offset, uint32_t *frame)
 {
     struct aspen_object *object = import->vma->object;
     uint64_t size = aspen_object_pages(object);
     uint64_t count = (uint64_t)1 << import->order;
+    int error = -ASPEN_EFBIG;
 
-    if (offset >= size || count > size - offset)
-        return -ASPEN_EFBIG;
-    int error = new_block(import, frame);
-    if (error)
-        return error;
-    error = aspen_object_add_page(object, offset, import->order, *frame);
+    if (offset < size && count <= size - offset)
+        error = aspen_object_add_page(object, offset, import->order, *frame);
     if (!error)
         return 0;
     aspen_frame_put(import->aspen, *frame);
@@ -345,8 +342,11 @@ new_object_page(const struct import *import, uint64_t offset, uint32_t *frame)
     if (import->order == 0 && aspen_frames_have_contents(import->aspen) &&
         object->kind != ASPEN_OBJECT_HUGETLB)
         return aspen_object_get_page(object, offset, frame);
+    int error = new_block(import, frame);
+    if (error)
+        return error;
     aspen_read_lock(&object->size_lock, ASPEN_LOCK_OBJECT_SIZE);
-    int error = make_block(import, offset, frame);
+    error = add_block(import, offset, frame);
     aspen_read_unlock(&object->size_lock);
     return error;
 }

@@ -180,16 +180,15 @@ map_shared(struct aspen_fault *fault)
     return 0;
 }
 
-/* The page is locked. */
+/* The page is locked; `frame` is for the copy, and given back on error. */
 static int
-map_copy(struct aspen_fault *fault)
+map_copy(struct aspen_fault *fault, uint32_t frame)
 {
-    uint32_t frame;
-
-    int error = aspen_fault_new_page(fault, fault->page, &frame);
-    if (error)
-        return error;
-    return aspen_fault_map_private(fault, frame);
+    int error = aspen_frame_copy(fault->aspen, frame, fault->page);
+    if (!error)
+        return aspen_fault_map_private(fault, frame);
+    aspen_frame_put(fault->aspen, frame);
+    return error;
 }
 
 /* ---- Neighbours -------------------------------------------------------- */
@@ -254,10 +253,27 @@ prepare_copy(struct aspen_fault *fault)
     return aspen_anon_vma_prepare(vma);
 }
 
+/* All that has to be asked for, before the page is locked: whoever is asked
+ * for memory (aspen_memory_ops.low) may need its lock. */
+static int
+reserve(struct aspen_fault *fault, bool copy, uint32_t *frame)
+{
+    struct aspen_slot slot;
+
+    int error = hold_page(fault);
+    if (!error)
+        error = aspen_table_walk_alloc(fault->mm, fault->address, 0, &slot);
+    if (error && error != -ASPEN_EEXIST)
+        return error;
+    return copy ? aspen_frame_alloc(fault->aspen, 0, ASPEN_STEP_FRAME, frame)
+                : 0;
+}
+
 int
 aspen_fault_object(struct aspen_fault *fault)
 {
     bool copy = aspen_fault_wants_own(fault);
+    uint32_t own = ASPEN_NO_FRAME;
     int error = 0;
 
     if (!aspen_object_has_pages(fault->vma->object))
@@ -265,11 +281,16 @@ aspen_fault_object(struct aspen_fault *fault)
     if (copy)
         error = prepare_copy(fault);
     if (!error)
+        error = reserve(fault, copy, &own);
+    if (!error)
         error = lock_page(fault);
-    if (error)
+    if (error) {
+        if (own != ASPEN_NO_FRAME)
+            aspen_frame_put(fault->aspen, own);
         return error;
+    }
     struct aspen_frame *frame = aspen_frame_at(fault->aspen, fault->page);
-    error = copy ? map_copy(fault) : map_shared(fault);
+    error = copy ? map_copy(fault, own) : map_shared(fault);
     unlock_page(frame);
     if (!error && !copy && !aspen_fault_is_write(fault))
         map_around(fault);

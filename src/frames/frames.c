@@ -268,6 +268,8 @@ aspen_frame_alloc(struct aspen *aspen, unsigned order, enum aspen_step step,
                   uint32_t *frame)
 {
     ASPEN_ASSERT_TEST(order <= ASPEN_ORDER_MAX);
+    /* The hook `low` may drop pages. */
+    aspen_lock_order_assert_outside(ASPEN_LOCK_OBJECT_SYNC);
     if (aspen_failpoint(&aspen->failpoints, step))
         return -ASPEN_ENOMEM;
 
