@@ -353,6 +353,13 @@ $(BUILD)/examples/%: examples/%.c $(LIB_release) $(HEADERS)
 	$(Q)$(CC) -std=c11 -O2 $(WARNINGS) -Werror -Iinclude -Iports/posix \
 	    -o $@ $< $(LIB_release) $(LIBS_ALL)
 
+# A port of its own, and the core over it.
+$(BUILD)/examples/port: examples/port.c $(BUILD)/aspen.c ports/template/aspen_port.h
+	$(call say,CC,$@)
+	@mkdir -p $(@D)
+	$(Q)$(CC) -std=c11 -O2 $(WARNINGS) -Werror -Iinclude -Iports/template \
+	    -o $@ $< $(BUILD)/aspen.c
+
 .PHONY: check-examples
 check-examples: $(EXAMPLES)
 	@scripts/check/examples.sh $(BUILD)/examples

@@ -15,6 +15,7 @@
 #             names a test that exists
 #   readme    the example in README.md is the one that is compiled and run,
 #             and the packages it names are the ones that get installed
+#   porting   the code that docs/use/porting.md shows is that of examples/port.c
 #   plots     what is plotted is what docs/evidence/performance.md says
 #   files     no folder with more than 20 files, no source above 700 lines
 #   sizes     docs/evidence/performance.md has the structures' sizes of today
@@ -193,6 +194,17 @@ readme_broken()
     done
 }
 
+porting_broken()
+{
+    awk '/^<!-- from examples\/port.c -->$/ {ours = 1; next}
+        /^```c$/ {on = ours; ours = 0; next}
+        /^```/ {on = 0}
+        on' docs/use/porting.md | while IFS= read -r line; do
+        grep -qxF -- "$line" examples/port.c ||
+            echo "not in examples/port.c: $line"
+    done
+}
+
 plots_broken()
 {
     local now
@@ -249,6 +261,7 @@ verdict semantics "$(semantics_broken)"
 if [ -f README.md ] && [ -f examples/embed.c ]; then
     verdict readme "$(readme_broken)"
 fi
+verdict porting "$(porting_broken)"
 verdict plots "$(plots_broken)"
 verdict files "$(files_broken)"
 verdict sizes "$(sizes_broken)"
