@@ -38,8 +38,8 @@ objects=$build/obj/release/src
 
 echo "text of the core, bytes (read-only data included)"
 total=0
-for layer in base tree frames paging machine space object rmap ranges fault \
-    calls life inspect; do
+for layer in base tree frames paging machine space object rmap reclaim \
+    ranges fault calls life inspect; do
     files=$(find "$objects/$layer" -name '*.o' 2>/dev/null)
     [ -n "$files" ] || continue
     text=$(size $files | awk 'NR > 1 {n += $1} END {print n}')

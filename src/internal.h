@@ -5,12 +5,13 @@
  *
  *   base    atomics, lists, failpoints, object caches, locks, interval tree
  *   tree    the range tree
- *   frames  frame table, buddy allocator
+ *   frames  frame table, buddy allocator, LRU lists
  *   paging  page-table formats, walker, gather
  *   machine struct aspen: charge, swap map, releases of Linux
  *   space   mm, VMA and its hooks, limits, names, protection keys, zap
  *   object  files, shared memory: page cache, write-back, truncation; i_mmap
  *   rmap    anon_vma, rmap; split and unmap, which it has to follow
+ *   reclaim what leaves memory when it is short
  *   ranges  what changes a range: remove, change, merge, move, cut, place
  *   fault   page faults, populate, held pages
  *   calls   a file for each call
@@ -81,14 +82,14 @@
  *   TABLE     its mm (1)      first address >> 12,    spin lock, next of a list
  *                             level in bits 0-2 (2)   of tables to be freed
  *   ANON      an anon_vma (3) by pgoff of its VMA     0, 0
- *   OBJECT    its object (4)  page offset in it       0, 0
+ *   OBJECT    its object (4)  page offset in it       LRU list (6)
  *   ZERO      0               0                       0, 0 (the lowest frame)
  *   RESERVED  0               0                       0, 0 (no RAM, or kept
  *                                                     from the machine)
  *   EMBEDDER  0               order, kind (5)         0, 0
  *
  *   planned: HUGETLB (group in a side array), COMPRESSED; LRU lists by the
- *   links of ANON, OBJECT
+ *   links of ANON
  *
  *   (1) 0 while it waits for its grace period.
  *   (2) a table covers at least 512 pages, so the low 9 bits are free.
@@ -96,6 +97,8 @@
  *       links of that anon_vma lead to all that may map it.
  *   (4) 0 when it is in the page cache no more: whoever still holds it.
  *   (5) frames/embedder.c; a block of them is not in the side array.
+ *   (6) frames/lru.h: while it is in the page cache and could be read again.
+ *       ASPEN_NO_FRAME ends a list; 0, 0: on none.
  *
  * A free frame is 32 zero bytes, wherever it is: the zone's chunks, outside the
  * frame table, say what is free. So the frame table of RAM needs no
@@ -177,8 +180,51 @@ enum aspen_frame_type {
 #define ASPEN_FRAME_WAITERS    ASPEN_FRAME_FLAG(1) /* wake on unlock */
 #define ASPEN_FRAME_HEAD       ASPEN_FRAME_FLAG(2)
 #define ASPEN_FRAME_DIRTY      ASPEN_FRAME_FLAG(3)
-#define ASPEN_FRAME_UPTODATE   ASPEN_FRAME_FLAG(4)
-#define ASPEN_FRAME_LAZY       ASPEN_FRAME_FLAG(5) /* calls/madvise/pages.c */
+#define ASPEN_FRAME_ACCESSED                                                   \
+    ASPEN_FRAME_FLAG(4)                           /* by a call: reclaim/age.c  \
+                                                   */
+#define ASPEN_FRAME_LAZY      ASPEN_FRAME_FLAG(5) /* calls/madvise/pages.c */
+#define ASPEN_FRAME_LRU       (ASPEN_FRAME_FLAG(6) | ASPEN_FRAME_FLAG(7))
+#define ASPEN_FRAME_LRU_SHIFT (ASPEN_FRAME_INDEX_BITS + 6)
+
+/* What pages that may leave memory are, by their last accesses. */
+enum aspen_lru_state {
+    ASPEN_LRU_INACTIVE,
+    ASPEN_LRU_REFERENCED, /* inactive, but it was accessed once */
+    ASPEN_LRU_ACTIVE,
+    ASPEN_LRU_UNEVICTABLE, /* locked or pinned, when it was last looked at */
+};
+
+enum aspen_lru_kind {
+    ASPEN_LRU_INACTIVE_LIST, /* REFERENCED ones, too */
+    ASPEN_LRU_ACTIVE_LIST,
+    ASPEN_LRU_UNEVICTABLE_LIST,
+    ASPEN_LRU_LISTS
+};
+
+struct aspen_lru_list {
+    uint32_t first; /* came last; ASPEN_NO_FRAME: none */
+    uint32_t last;
+    uint64_t count; /* atomic; written under the lock */
+};
+
+/*
+ * Pages in an order in which they may leave memory: of a machine today, of a
+ * group when there are groups. frames/lru.c.
+ *
+ * I1  An order-0 page is on a list if and only if it is in the page cache of an
+ *     object that could read it again; so whoever finds it there, under the
+ *     lock, may take a reference.
+ */
+struct aspen_lru {
+    struct aspen_port_spinlock lock;
+    struct aspen_lru_list lists[ASPEN_LRU_LISTS]; /* lock */
+    uint64_t clock;    /* atomic: pages that have left; object/shadow.h */
+    uint64_t shadows;  /* atomic: that are kept */
+    uint64_t refaults; /* atomic: pages that came back too soon */
+    uint64_t looked;   /* atomic: pages that reclaim looked at */
+    struct aspen_list shadowed; /* objects with shadows; registry lock */
+};
 
 /*
  * What is free, in chunks of 64 frames (frames/zone.c): freeing a frame sets
@@ -347,8 +393,10 @@ struct aspen_anon_vma_link {
  * I3  Each page in the cache holds one reference to its frame; the frame's
  *     owner is the object and its index the offset.
  * I4  Pages enter the cache under the size lock (reading), and leave it under
- *     that lock (writing) and their own lock. An entry of a page table leads
- *     to a page only while the page is in the cache.
+ *     their own lock: all of a range under the size lock (writing), and one by
+ *     one, by reclaim, when they are clean and nobody else holds them. An
+ *     entry of a page table leads to a page only while the page is in the
+ *     cache.
  * I5  ASPEN_FRAME_DIRTY of a page that is written back is set before an entry
  *     is writable, and cleared under the page's lock together with WRITE of
  *     all entries: a clean page cannot be written without a fault.
@@ -379,12 +427,16 @@ struct aspen_object {
                                 calls are about to make; below 0: how often
                                 these are denied */
     struct aspen_port_spinlock pages_lock;
-    struct aspen_tree pages; /* pages_lock; offset -> struct aspen_frame */
-    struct aspen_list reads; /* pages_lock: what is being read */
-    uint32_t reads_ended;    /* atomic; ++ under pages_lock */
-    uint64_t ahead_next;     /* pages_lock: where reading ahead ended */
-    uint32_t ahead_pages;    /* pages_lock: how far it went */
-    struct aspen_list link;  /* aspen->objects; aspen->registry_lock */
+    struct aspen_tree pages; /* pages_lock; offset -> struct aspen_frame, or
+                                what is left of one: object/shadow.h */
+    uint64_t shadows;        /* pages_lock */
+    uint64_t shadow_next;    /* pages_lock: where to look for old ones */
+    struct aspen_list shadow_link; /* aspen->lru.shadowed; registry lock */
+    struct aspen_list reads;       /* pages_lock: what is being read */
+    uint32_t reads_ended;          /* atomic; ++ under pages_lock */
+    uint64_t ahead_next;           /* pages_lock: where reading ahead ended */
+    uint32_t ahead_pages;          /* pages_lock: how far it went */
+    struct aspen_list link;        /* aspen->objects; aspen->registry_lock */
 };
 
 /* ======================================================================== *
@@ -575,6 +627,7 @@ struct aspen {
     uint64_t refused_charge;
     struct aspen_zone zone;
     struct aspen_frame_cache *frame_caches; /* immutable: one for each CPU */
+    struct aspen_lru lru;
 
     /* paging */
     struct aspen_table_waiting tables_waiting;

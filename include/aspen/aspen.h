@@ -84,6 +84,7 @@
 #include <aspen/calls/populate.h>
 #include <aspen/calls/protect.h>
 #include <aspen/calls/raw.h>
+#include <aspen/calls/reclaim.h>
 #include <aspen/calls/remap.h>
 #include <aspen/special.h>
 #include <aspen/calls/sync.h>

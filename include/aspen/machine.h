@@ -231,6 +231,16 @@ struct aspen_counters {
     uint64_t swap_references; /* sum of all slot counts */
     uint64_t swap_continuations;
     uint64_t tlb_flushes;
+    /* Pages of files that could be read again, by how long nobody accessed
+     * them; unevictable: locked or pinned, when they were last looked at. */
+    uint64_t inactive_file;
+    uint64_t active_file;
+    uint64_t unevictable;
+    uint64_t shadows; /* of pages that have left, kept in page caches */
+    /* Since the machine was made. */
+    uint64_t reclaim_looked; /* pages that reclaim looked at */
+    uint64_t reclaimed;      /* of these, pages that left */
+    uint64_t refaults;       /* pages that came back too soon */
     /* Why calls and faults answered -ASPEN_ENOMEM, since the machine was made;
      * a failure that was planned counts nowhere. */
     uint64_t refused_frames;   /* no frame was free */

@@ -25,8 +25,8 @@
 set -u
 cd "$(dirname "$0")/../.." || exit 2
 
-layers="base tree frames paging machine space object rmap ranges fault \
-calls life inspect"
+layers="base tree frames paging machine space object rmap reclaim ranges \
+fault calls life inspect"
 tool_layers="common host guest snapshot rehearse fuzz shadow"
 . scripts/check/lib.bash
 

@@ -308,30 +308,35 @@ anonymous_page(const struct import *import, uint64_t address, uint32_t *frame)
     if (!error)
         aspen_frame_set(aspen_frame_at(import->aspen, *frame), ASPEN_FRAME_ANON,
                         import->vma->anon_vma,
-                        aspen_vma_offset(import->vma, address),
-                        ASPEN_FRAME_UPTODATE);
+                        aspen_vma_offset(import->vma, address), 0);
     return error;
 }
 
-/* The new block becomes the object's, or *frame one that is already. The size
- * lock is held: none leaves the cache meanwhile. */
+/* The new block becomes the object's, or *frame one that is already. */
 static int
 add_block(const struct import *import, uint64_t offset, uint32_t *frame)
 {
     struct aspen_object *object = import->vma->object;
     uint64_t size = aspen_object_pages(object);
     uint64_t count = (uint64_t)1 << import->order;
+    uint32_t block = *frame, found;
     int error = -ASPEN_EFBIG;
 
     if (offset < size && count <= size - offset)
-        error = aspen_object_add_page(object, offset, import->order, *frame);
-    if (!error)
-        return 0;
-    aspen_frame_put(import->aspen, *frame);
-    if (error != -ASPEN_EEXIST)
-        return error;
-    /* Somebody else was quicker; or a page of another size is inside. */
-    return aspen_object_find_page(object, offset, frame) ? -ASPEN_EINVAL : 0;
+        error = aspen_object_add_page(object, offset, import->order, block);
+    while (error == -ASPEN_EEXIST) {
+        /* Somebody else was quicker; or a page of another size is inside. */
+        error = aspen_object_find_page(object, offset, &found);
+        if (!error)
+            *frame = found;
+        else if (import->order > 0)
+            error = -ASPEN_EINVAL;
+        else /* it has been reclaimed since */
+            error = aspen_object_add_page(object, offset, 0, block);
+    }
+    if (error || *frame != block)
+        aspen_frame_put(import->aspen, block);
+    return error;
 }
 
 static int

@@ -48,19 +48,24 @@ is_ready(const struct populate *p, uint64_t entry, unsigned level)
     return aspen_entry_is_leaf(entry, level) && aspen_entry_bits(entry) & bits;
 }
 
-/* From the entry of `at` on, to the end of its table or to `stop`. */
+/* From the entry of `at` on, to the end of its table or to `stop`. Under its
+ * lock: reclaim looks there whether memory is locked before it takes a page. So
+ * what is found here after memory was locked stays. */
 static uint64_t
 skip_ready(const struct populate *p, const struct aspen_slot *slot, uint64_t at,
            uint64_t stop)
 {
+    struct aspen *aspen = p->mm->aspen;
     const uint64_t *entry = slot->entry;
 
     stop = aspen_min_u64(stop, aspen_align_down(at, aspen_table_span(0)) +
                                    aspen_table_span(0));
+    aspen_table_lock(aspen, slot->table, ASPEN_LOCK_TABLE);
     while (at < stop && is_ready(p, aspen_load_relaxed(entry), 0)) {
         entry++;
         at += ASPEN_PAGE_SIZE;
     }
+    aspen_table_unlock(aspen, slot->table);
     return at;
 }
 

@@ -321,6 +321,8 @@ validate_machine(struct aspen_validator *v)
     if (!v->failed)
         aspen_validate_objects(v);
     if (!v->failed)
+        aspen_validate_lru(v);
+    if (!v->failed)
         aspen_validate_tally_check(v);
     if (!v->failed)
         check_sums(v);

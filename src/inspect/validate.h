@@ -10,6 +10,7 @@
  *   validate_table.c    page tables and their entries
  *   validate_rmap.c     anon_vma chains, i_mmap, parents before children
  *   validate_object.c   objects and their page caches
+ *   validate_lru.c      LRU lists
  *   validate_name.c     names of anonymous memory
  *   validate_frame.c    what was added up against frames and swap slots
  *   finding.c           the first thing that does not hold, in words
@@ -88,6 +89,9 @@
     X(OBJECT_REFERENCES, "object.references")                                  \
     X(OBJECT_PAGES, "object.pages")                                            \
     X(OBJECT_PAGE, "object.page")                                              \
+    X(OBJECT_SHADOWS, "object.shadows")                                        \
+    X(LRU_LIST, "lru.list")                                                    \
+    X(LRU_PAGE, "lru.page")                                                    \
     X(FRAME_MAPCOUNT, "frame.mapcount")                                        \
     X(FRAME_REFCOUNT, "frame.refcount")                                        \
     X(FRAME_LOCKED, "frame.locked")                                            \
@@ -136,6 +140,8 @@ struct aspen_validator {
     uint64_t links;
     uint64_t anon_vmas;
     uint64_t objects;
+    uint64_t shadows;
+    uint64_t lru_pages; /* that belong on an LRU list */
     uint64_t names;
     uint64_t tables;
     uint64_t tree_nodes;
@@ -188,6 +194,8 @@ void aspen_validate_rmap(struct aspen_validator *v, struct aspen_vma *vma);
 /* Links of a space that fork made stand behind those of its parent. */
 void aspen_validate_order(struct aspen_validator *v, struct aspen_mm *mm);
 void aspen_validate_objects(struct aspen_validator *v);
+/* LRU lists, after the objects. */
+void aspen_validate_lru(struct aspen_validator *v);
 
 /* Names: before any VMA, at each VMA, after all of them. The first says
  * whether the list is whole. */

@@ -5,7 +5,8 @@
  */
 #include "inspect/validate.h"
 
-#include "object/object.h"
+#include "object/page_cache.h"
+#include "object/shadow.h"
 
 #define OBJECT_FORMAT    "object %u:%u"
 #define OBJECT_VALUES(o) (o)->device, (o)->inode
@@ -61,6 +62,7 @@ check_page(struct aspen_validator *v, const struct aspen_object *object,
     unsigned order = aspen_frame_order(aspen, number);
     if (v->entries)
         *aspen_validate_tally(v, number) |= ASPEN_TALLY_CACHED;
+    v->lru_pages += order == 0 && aspen_object_can_read_again(object);
     return ASPEN_EXPECT(v,
                         aspen_frame_type(frame) == ASPEN_FRAME_OBJECT &&
                             frame->owner == (uint64_t)(uintptr_t)object &&
@@ -76,7 +78,8 @@ static bool
 check_pages(struct aspen_validator *v, struct aspen_object *object)
 {
     struct aspen_tree_cursor cursor;
-    const struct aspen_frame *frame;
+    const void *entry;
+    uint64_t shadows = 0;
     uint64_t where = 0;
 
     const char *broken = aspen_tree_check(&object->pages, &where);
@@ -86,10 +89,16 @@ check_pages(struct aspen_validator *v, struct aspen_object *object)
         return false;
     v->tree_nodes += aspen_tree_nodes(&object->pages);
     aspen_tree_cursor_init(&cursor, &object->pages, 0);
-    while ((frame = aspen_tree_next(&cursor, UINT64_MAX)) != NULL)
-        if (!check_page(v, object, frame, cursor.first, cursor.last))
+    while ((entry = aspen_tree_next(&cursor, UINT64_MAX)) != NULL) {
+        if (aspen_is_shadow(entry))
+            shadows++;
+        else if (!check_page(v, object, entry, cursor.first, cursor.last))
             return false;
-    return true;
+    }
+    v->shadows += shadows;
+    return ASPEN_EXPECT(v, object->shadows == shadows, OBJECT_SHADOWS,
+                        OBJECT_FORMAT ": %u shadows, but it counts %u",
+                        OBJECT_VALUES(object), shadows, object->shadows);
 }
 
 void

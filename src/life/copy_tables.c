@@ -117,8 +117,7 @@ copy_pinned(struct copy *copy, uint64_t *to, uint64_t entry, unsigned level)
             aspen_port_panic("a frame without contents is copied");
     aspen_frame_set(aspen_frame_at(aspen, frame), ASPEN_FRAME_ANON,
                     copy->to->anon_vma,
-                    aspen_frame_offset(aspen_frame_at(aspen, source)),
-                    ASPEN_FRAME_UPTODATE);
+                    aspen_frame_offset(aspen_frame_at(aspen, source)), 0);
     aspen_frame_map(aspen_frame_at(aspen, frame));
     if (!(copy->from->flags & ASPEN_VM_HUGETLB))
         copy->pages[ASPEN_RSS_ANON] += (uint64_t)1 << copy->spare_order;

@@ -9,6 +9,7 @@
  * Called by the embedder. The first test to break is
  * tests/unit/machine/test_machine.c.
  */
+#include "frames/lru.h"
 #include "frames/pins.h"
 #include "frames/ram.h"
 #include "paging/gather.h"
@@ -177,6 +178,7 @@ aspen_create(const struct aspen_config *config, struct aspen **out)
     aspen_list_init(&aspen->objects);
     aspen_list_init(&aspen->names);
     aspen_list_init(&aspen->swap_list);
+    aspen_lru_init(&aspen->lru);
 
     int error = aspen_frames_init(aspen);
     if (error)
@@ -242,6 +244,23 @@ count_swap(const struct aspen *aspen, struct aspen_counters *counters)
     }
 }
 
+static void
+count_pages(const struct aspen *aspen, struct aspen_counters *counters)
+{
+    const struct aspen_lru *lru = &aspen->lru;
+
+    counters->inactive_file =
+        aspen_load_relaxed(&lru->lists[ASPEN_LRU_INACTIVE_LIST].count);
+    counters->active_file =
+        aspen_load_relaxed(&lru->lists[ASPEN_LRU_ACTIVE_LIST].count);
+    counters->unevictable =
+        aspen_load_relaxed(&lru->lists[ASPEN_LRU_UNEVICTABLE_LIST].count);
+    counters->shadows = aspen_load_relaxed(&lru->shadows);
+    counters->reclaim_looked = aspen_load_relaxed(&lru->looked);
+    counters->reclaimed = aspen_load_relaxed(&lru->clock);
+    counters->refaults = aspen_load_relaxed(&lru->refaults);
+}
+
 static uint64_t
 refused_metadata(const struct aspen *aspen)
 {
@@ -280,6 +299,7 @@ aspen_counters_read(const struct aspen *aspen, struct aspen_counters *counters)
         counters->frames_kinds[kind] =
             aspen_load_relaxed(&aspen->embedder_frames[kind]);
     count_swap(aspen, counters);
+    count_pages(aspen, counters);
 }
 
 #ifdef ASPEN_TEST_BUILD

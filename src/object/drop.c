@@ -23,14 +23,6 @@ struct drop {
     struct aspen_tree_reserve reserve; /* for one store */
 };
 
-/* I1 */
-static bool
-can_be_read_again(const struct aspen_object *object)
-{
-    return object->kind == ASPEN_OBJECT_FILE && object->pager &&
-           object->pager->read;
-}
-
 static int
 drop_page(struct drop *drop, uint64_t offset, uint32_t frame)
 {
@@ -100,7 +92,7 @@ aspen_object_drop(struct aspen_object *object, uint64_t offset_bytes,
     *dropped = 0;
     if (!aspen_object_has_pages(object))
         return -ASPEN_EINVAL;
-    if (!can_be_read_again(object))
+    if (!aspen_object_can_read_again(object)) /* I1 */
         return 0;
     struct drop drop = drop_of(object, offset_bytes, length_bytes);
     while (!error && drop.next < drop.end) {

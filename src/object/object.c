@@ -37,6 +37,9 @@ object_init(struct aspen *aspen, struct aspen_object *object,
     object->writable_shared = 0;
     memset(&object->pages_lock, 0, sizeof(object->pages_lock));
     aspen_tree_init(&object->pages, &aspen->tree_pool);
+    object->shadows = 0;
+    object->shadow_next = 0;
+    aspen_list_init(&object->shadow_link);
     aspen_list_init(&object->reads);
     aspen_store_relaxed(&object->reads_ended, 0u);
     object->ahead_next = 0;
@@ -139,8 +142,8 @@ aspen_object_put(struct aspen_object *object)
     aspen_cache_free(&aspen->object_cache, object);
 }
 
-static bool
-get_not_zero(struct aspen_object *object)
+bool
+aspen_object_get_live(struct aspen_object *object)
 {
     uint32_t references = aspen_load_relaxed(&object->references);
     do {
@@ -164,7 +167,7 @@ aspen_object_of_frame(struct aspen_frame *frame)
 {
     aspen_port_rcu_read_lock();
     struct aspen_object *object = owner_of(frame);
-    if (object && !get_not_zero(object))
+    if (object && !aspen_object_get_live(object))
         object = NULL;
     aspen_port_rcu_read_unlock();
 

@@ -38,6 +38,10 @@ aspen_object_pages(const struct aspen_object *object)
     return aspen_pages_of(aspen_load(&object->size_bytes));
 }
 
+/* A reference unless none is left: false. Context: RCU, or a lock that keeps
+ * the object from going. */
+ASPEN_MUST_USE bool aspen_object_get_live(struct aspen_object *object);
+
 /*
  * The object that owns a page, with a reference; NULL when no object has the
  * page any more. Context: the caller holds a reference on the frame; any lock;

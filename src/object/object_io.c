@@ -10,6 +10,8 @@
  */
 #include "object/page_cache.h"
 
+#include "frames/lru.h"
+
 struct transfer {
     struct aspen_object *object;
     uint64_t offset;
@@ -55,6 +57,7 @@ try_page(struct transfer *t, uint32_t number)
         if (error)
             return error;
     }
+    aspen_lru_mark(frame);
     aspen_frame_lock(frame);
     if (aspen_object_owns(object, frame, offset) &&
         (t->in || aspen_load(&frame->index) & ASPEN_FRAME_DIRTY))

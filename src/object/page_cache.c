@@ -9,40 +9,31 @@
  *     whole. The pager is asked without any lock; when something was cut off
  *     or punched meanwhile what it read is thrown away.
  * I3  What a pager has to read is read by one task at a time: who needs it
- * waits until that one has ended, and looks again. I4  A page that is dropped
- * leaves a tombstone until some hundred are gone, since erasing each page on
- * its own could need memory, and all at once holds the spin lock for long. Only
- * whoever drops pages sees tombstones: to everybody else nothing is there.
+ *     waits until that one has ended, and looks again.
+ * I4  A page that is dropped leaves a tombstone until some hundred are gone,
+ *     since erasing each page on its own could need memory, and all at once
+ *     holds the spin lock for long. Only whoever drops pages sees tombstones:
+ *     to everybody else nothing is there.
+ * I5  A page that reclaim takes leaves a shadow (object/shadow.h). Nothing is
+ *     there either, but for who enters the page again, and who drops what there
+ *     is.
+ * I6  While a page is in the cache it is on an LRU list, if it could be read
+ *     again (I1 of struct aspen_lru).
  *
  * Called by faults, calls/ and all of this layer. The first test to
  * break is tests/unit/object/test_object.c.
  */
 #include "object/page_cache.h"
 
-#define AHEAD_FIRST 4u /* pages, for accesses in no order */
+#include "frames/lru.h"
+#include "object/cached.h"
+
+#define AHEAD_FIRST 4u   /* pages, for accesses in no order */
+#define PASS_MAX    256u /* shadows, under one hold of the cache's lock */
 
 /* Another task was quicker, or what was read is stale: look for the page once
  * more. A positive number, which no pager's error can be. */
 #define LOOK_AGAIN 1
-
-static void
-lock_pages(struct aspen_object *object)
-{
-    aspen_spin_lock(&object->pages_lock, ASPEN_LOCK_PAGE_CACHE);
-}
-
-static void
-unlock_pages(struct aspen_object *object)
-{
-    aspen_spin_unlock(&object->pages_lock);
-}
-
-/* I4: the zero page is never in a cache. */
-static struct aspen_frame *
-tombstone(const struct aspen_object *object)
-{
-    return aspen_frame_at(object->aspen, object->aspen->zero_frame);
-}
 
 /* ---- Find -------------------------------------------------------------- */
 
@@ -50,17 +41,39 @@ int
 aspen_object_find_page(struct aspen_object *object, uint64_t offset,
                        uint32_t *frame)
 {
-    lock_pages(object);
-    struct aspen_frame *page = aspen_tree_load(&object->pages, offset);
-    if (page == tombstone(object))
-        page = NULL;
+    aspen_pages_lock(object);
+    struct aspen_frame *page =
+        aspen_page_of_entry(object, aspen_tree_load(&object->pages, offset));
     if (page)
         aspen_frame_get(page);
-    unlock_pages(object);
+    aspen_pages_unlock(object);
     if (!page)
         return -ASPEN_ENOENT;
     *frame = aspen_frame_number(object->aspen, page);
     return 0;
+}
+
+/* The cache's lock is held, and given back now and then. */
+static struct aspen_frame *
+first_page(struct aspen_object *object, uint64_t offset, uint64_t last,
+           uint64_t range[2])
+{
+    struct aspen_frame *page = NULL;
+    unsigned passed = 0;
+    void *entry;
+
+    while (!page &&
+           (entry = aspen_tree_find(&object->pages, offset, last, range))) {
+        page = aspen_page_of_entry(object, entry);
+        if (!page && range[1] >= last)
+            break;
+        offset = range[1] + 1;
+        if (++passed % PASS_MAX == 0 && !page) {
+            aspen_pages_unlock(object);
+            aspen_pages_lock(object);
+        }
+    }
+    return page;
 }
 
 int
@@ -69,16 +82,11 @@ aspen_object_next_page(struct aspen_object *object, uint64_t *offset,
 {
     uint64_t range[2] = {0, 0};
 
-    lock_pages(object);
-    struct aspen_frame *page =
-        aspen_tree_find(&object->pages, *offset, last, range);
-    while (page == tombstone(object))
-        page = range[1] < last
-                   ? aspen_tree_find(&object->pages, range[1] + 1, last, range)
-                   : NULL;
+    aspen_pages_lock(object);
+    struct aspen_frame *page = first_page(object, *offset, last, range);
     if (page)
         aspen_frame_get(page);
-    unlock_pages(object);
+    aspen_pages_unlock(object);
     if (!page)
         return -ASPEN_ENOENT;
     *offset = range[0];
@@ -89,22 +97,79 @@ aspen_object_next_page(struct aspen_object *object, uint64_t *offset,
 
 /* ---- Enter ------------------------------------------------------------- */
 
+/* A page comes back, or is new: if fewer pages have left since it did than
+ * there are, it left too soon. */
+static enum aspen_lru_state
+state_of_new(struct aspen *aspen, const void *shadow)
+{
+    if (!shadow ||
+        aspen_shadow_age(shadow, aspen_load_relaxed(&aspen->lru.clock)) >
+            aspen_lru_evictable(&aspen->lru))
+        return ASPEN_LRU_INACTIVE;
+    aspen_fetch_add_relaxed(&aspen->lru.refaults, 1);
+    return ASPEN_LRU_ACTIVE;
+}
+
 /* The cache's lock is held. */
 static int
-enter_page(struct aspen_object *object, uint64_t offset, unsigned order,
-           struct aspen_frame *page)
+enter_single(struct aspen_object *object, uint64_t offset, uint32_t number)
 {
-    uint64_t last = offset + ((uint64_t)1 << order) - 1;
+    struct aspen *aspen = object->aspen;
+    struct aspen_frame *page = aspen_frame_at(aspen, number);
+    void *shadow = aspen_tree_load(&object->pages, offset);
+    enum aspen_lru_state state = state_of_new(aspen, shadow);
 
-    if (aspen_tree_find(&object->pages, offset, last, NULL))
-        return -ASPEN_EEXIST;
+    if (shadow) {
+        aspen_pages_replace(object, offset, page);
+    } else {
+        int error = aspen_tree_store(&object->pages, offset, offset, page);
+        if (error)
+            return error;
+    }
+    aspen_frame_set(page, ASPEN_FRAME_OBJECT, object, offset, 0);
+    aspen_frame_get(page);
+    if (aspen_object_can_read_again(object))
+        aspen_lru_add(aspen, number, state);
+    return 0;
+}
+
+/* Blocks are imported, and stay. */
+static int
+enter_block(struct aspen_object *object, uint64_t offset, uint64_t last,
+            struct aspen_frame *page)
+{
+    uint64_t shadows = 0;
+    uint64_t range[2];
+
+    for (uint64_t at = offset;
+         at <= last && aspen_tree_find(&object->pages, at, last, range);
+         at = range[1] + 1)
+        shadows++;
     int error = aspen_tree_store(&object->pages, offset, last, page);
     if (error)
         return error;
-    aspen_frame_set(page, ASPEN_FRAME_OBJECT, object, offset,
-                    ASPEN_FRAME_UPTODATE);
+    while (shadows--)
+        aspen_shadow_uncount(object);
+    aspen_frame_set(page, ASPEN_FRAME_OBJECT, object, offset, 0);
     aspen_frame_get(page);
     return 0;
+}
+
+/* Is there nothing but shadows? The cache's lock is held. */
+static bool
+is_room(const struct aspen_object *object, uint64_t offset, uint64_t last)
+{
+    uint64_t range[2];
+    void *entry;
+
+    for (uint64_t at = offset; at <= last; at = range[1] + 1) {
+        entry = aspen_tree_find(&object->pages, at, last, range);
+        if (!entry)
+            break;
+        if (!aspen_is_shadow(entry))
+            return false;
+    }
+    return true;
 }
 
 int
@@ -113,10 +178,15 @@ aspen_object_add_page(struct aspen_object *object, uint64_t offset,
 {
     ASPEN_ASSERT(aspen_object_has_pages(object));
     ASPEN_ASSERT(aspen_is_aligned(offset, (uint64_t)1 << order));
-    lock_pages(object);
-    int error =
-        enter_page(object, offset, order, aspen_frame_at(object->aspen, frame));
-    unlock_pages(object);
+    uint64_t last = offset + ((uint64_t)1 << order) - 1;
+    int error = -ASPEN_EEXIST;
+
+    aspen_pages_lock(object);
+    if (is_room(object, offset, last))
+        error = order ? enter_block(object, offset, last,
+                                    aspen_frame_at(object->aspen, frame))
+                      : enter_single(object, offset, frame);
+    aspen_pages_unlock(object);
     return error;
 }
 
@@ -205,7 +275,8 @@ plan_ahead(struct aspen_object *object, uint64_t offset, enum aspen_ahead ahead)
     pages =
         (unsigned)aspen_min_u64(aspen_min_u64(pages, ASPEN_AHEAD_MAX), behind);
     for (unsigned i = 1; i < pages; i++)
-        if (aspen_tree_load(&object->pages, offset + i))
+        if (aspen_page_of_entry(object,
+                                aspen_tree_load(&object->pages, offset + i)))
             pages = i;
     return pages;
 }
@@ -254,24 +325,23 @@ begin_reading(struct aspen_object *object, uint64_t offset,
 {
     int error = 0;
 
-    lock_pages(object);
-    const struct aspen_frame *page = aspen_tree_load(&object->pages, offset);
+    aspen_pages_lock(object);
     *ended = aspen_load_relaxed(&object->reads_ended);
-    if (page && page != tombstone(object))
+    if (aspen_page_of_entry(object, aspen_tree_load(&object->pages, offset)))
         error = LOOK_AGAIN;
     else if (!claim_pages(object, offset, ahead, reading))
         error = -ASPEN_EAGAIN;
-    unlock_pages(object);
+    aspen_pages_unlock(object);
     return error;
 }
 
 static void
 end_reading(struct aspen_object *object, struct reading *reading)
 {
-    lock_pages(object);
+    aspen_pages_lock(object);
     aspen_list_remove(&reading->link);
     aspen_fetch_add(&object->reads_ended, 1u);
-    unlock_pages(object);
+    aspen_pages_unlock(object);
     aspen_port_wake_all(&object->reads_ended);
 }
 
@@ -421,116 +491,4 @@ aspen_object_get_page(struct aspen_object *object, uint64_t offset,
 {
     return aspen_object_get_page_ahead(object, offset, ASPEN_AHEAD_NORMAL,
                                        frame);
-}
-
-/* ---- Drop -------------------------------------------------------------- */
-
-/* I4: it cannot be found any more. */
-static void
-bury(struct aspen_object *object, uint64_t offset)
-{
-    struct aspen_tree_cursor cursor;
-
-    lock_pages(object);
-    aspen_tree_cursor_init(&cursor, &object->pages, offset);
-    if (aspen_tree_next(&cursor, offset))
-        aspen_tree_cursor_replace(&cursor, tombstone(object));
-    unlock_pages(object);
-}
-
-/* Nobody maps or finds the page from now on. Who has found it waits for its
- * lock; who looks for it now makes another, and waits for the size lock. */
-static void
-disown(struct aspen_object *object, uint64_t offset, struct aspen_frame *page)
-{
-    aspen_frame_lock(page);
-    if (aspen_frame_map_count(page) > 0)
-        aspen_object_unmap_pages(object, offset, offset, false);
-    bury(object, offset);
-    aspen_fetch_and(&page->index, ~ASPEN_FRAME_DIRTY);
-    aspen_store(&page->owner, (uint64_t)0);
-    aspen_frame_unlock(page);
-}
-
-bool
-aspen_object_is_page_idle(struct aspen_object *object, uint32_t number)
-{
-    const struct aspen_frame *page = aspen_frame_at(object->aspen, number);
-
-    return aspen_load(&page->counts) == 2 * ASPEN_FRAME_REF &&
-           !(aspen_load(&page->index) & ASPEN_FRAME_DIRTY);
-}
-
-bool
-aspen_object_drop_page(struct aspen_object *object,
-                       struct aspen_tree_reserve *reserve, uint64_t offset,
-                       uint32_t number)
-{
-    struct aspen_frame *page = aspen_frame_at(object->aspen, number);
-
-    aspen_frame_lock(page);
-    lock_pages(object);
-    bool idle = aspen_object_is_page_idle(object, number);
-    if (idle) {
-        aspen_tree_store_reserved(&object->pages, reserve, offset, offset,
-                                  NULL);
-        aspen_store(&page->owner, (uint64_t)0);
-    }
-    unlock_pages(object);
-    aspen_frame_unlock(page);
-    if (idle)
-        aspen_frame_put(object->aspen, number); /* the cache's reference */
-    return idle;
-}
-
-/* I4: the tombstones go. */
-static void
-erase(struct aspen_object *object, struct aspen_tree_reserve *reserve,
-      uint64_t first, uint64_t last)
-{
-    lock_pages(object);
-    aspen_tree_store_reserved(&object->pages, reserve, first, last, NULL);
-    unlock_pages(object);
-}
-
-void
-aspen_object_remove_pages(struct aspen_object *object,
-                          struct aspen_tree_reserve *reserve, uint64_t first,
-                          uint64_t last)
-{
-    uint64_t offset = first;
-    unsigned buried = 0;
-    uint64_t pages;
-    uint32_t frame;
-
-    while (offset <= last &&
-           !aspen_object_next_page(object, &offset, last, &pages, &frame)) {
-        disown(object, offset, aspen_frame_at(object->aspen, frame));
-        /* The cache's reference and ours. */
-        aspen_frames_release(object->aspen, &frame, 1, 2 * ASPEN_FRAME_REF);
-        offset += pages;
-        if (++buried >= ASPEN_OBJECT_DROP_MAX &&
-            aspen_tree_reserve_is_full(reserve)) {
-            erase(object, reserve, first, offset - 1);
-            first = offset;
-            buried = 0;
-        }
-    }
-    if (buried)
-        erase(object, reserve, first, last);
-}
-
-void
-aspen_object_drop_pages(struct aspen_object *object)
-{
-    struct aspen_tree_cursor cursor;
-    struct aspen_frame *page;
-
-    aspen_tree_cursor_init(&cursor, &object->pages, 0);
-    while ((page = aspen_tree_next(&cursor, UINT64_MAX)) != NULL) {
-        /* Others may still hold the frame; then it is nobody's page. */
-        aspen_store(&page->owner, (uint64_t)0);
-        aspen_frame_put(object->aspen, aspen_frame_number(object->aspen, page));
-    }
-    aspen_tree_destroy(&object->pages);
 }

@@ -7,6 +7,7 @@
 #define ASPEN_OBJECT_PAGE_CACHE_H
 
 #include "object/object.h"
+#include "space/zap.h"
 
 /* How a page is looked for, as the mapping was advised. */
 enum aspen_ahead {
@@ -32,6 +33,14 @@ aspen_object_tracks_dirt(const struct aspen_object *object)
 
     return pager && (pager->write || pager->mkwrite) &&
            aspen_object_has_pages(object);
+}
+
+/* Could a page that is dropped be read again as it was, if it is clean? */
+static inline bool
+aspen_object_can_read_again(const struct aspen_object *object)
+{
+    return object->kind == ASPEN_OBJECT_FILE && object->pager &&
+           object->pager->read;
 }
 
 /* Does making a page mean to wait for somebody? */
@@ -117,6 +126,15 @@ bool aspen_object_drop_page(struct aspen_object *object,
                             struct aspen_tree_reserve *reserve, uint64_t offset,
                             uint32_t frame);
 
+/*
+ * The caller holds a page of the cache, which is locked and mapped nowhere. If
+ * it is clean, and nobody else holds it, it leaves the cache for a shadow
+ * (object/shadow.h) and the answer is true; the caller's reference stays. Takes
+ * no memory.
+ */
+bool aspen_object_evict_page(struct aspen_object *object, uint64_t offset,
+                             uint32_t frame);
+
 /* All pages; nobody maps the object and nobody finds it. */
 void aspen_object_drop_pages(struct aspen_object *object);
 
@@ -146,9 +164,9 @@ ASPEN_MUST_USE int aspen_object_unmap_check(struct aspen_object *object,
                                             uint64_t first, uint64_t last,
                                             bool copies);
 
-/* Take the pages [first, last] out of all mappings. Context: no lock inside
- * i_mmap's is held. */
+/* Take the pages [first, last] out of all mappings, `what` of them. Context: no
+ * lock inside i_mmap's is held. */
 void aspen_object_unmap_pages(struct aspen_object *object, uint64_t first,
-                              uint64_t last, bool copies);
+                              uint64_t last, enum aspen_zap what);
 
 #endif

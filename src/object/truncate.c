@@ -93,10 +93,12 @@ drop_pages(struct truncate *truncate, bool copies)
 
     aspen_fetch_add(&object->change_count, 1);
     if (first < truncate->end) {
-        aspen_object_unmap_pages(object, first, last, copies);
+        aspen_object_unmap_pages(object, first, last,
+                                 copies ? ASPEN_ZAP_NOT_GUARDS
+                                        : ASPEN_ZAP_OBJECT);
         aspen_object_remove_pages(object, &truncate->reserve, first, last);
         if (copies) /* I2 */
-            aspen_object_unmap_pages(object, first, last, true);
+            aspen_object_unmap_pages(object, first, last, ASPEN_ZAP_NOT_GUARDS);
     }
     aspen_tree_reserve_release(&object->pages, &truncate->reserve);
 }

@@ -8,12 +8,10 @@
 #include "object/i_mmap.h"
 #include "object/page_cache.h"
 #include "machine/notify.h"
-#include "space/zap.h"
 
-/* Which pages, and whether private copies of them go as well. */
 struct unmapping {
     uint64_t last;
-    bool copies;
+    enum aspen_zap what;
     int error; /* of aspen_zap_check() */
 };
 
@@ -25,10 +23,11 @@ end_in(const struct aspen_vma *vma, const struct unmapping *unmapping)
     return aspen_vma_address(vma, aspen_min_u64(unmapping->last, vma_last) + 1);
 }
 
+/* With private copies or without. */
 static enum aspen_zap
-zap_of(const struct unmapping *unmapping)
+zap_of(bool copies)
 {
-    return unmapping->copies ? ASPEN_ZAP_NOT_GUARDS : ASPEN_ZAP_OBJECT;
+    return copies ? ASPEN_ZAP_NOT_GUARDS : ASPEN_ZAP_OBJECT;
 }
 
 static bool
@@ -37,7 +36,7 @@ check_one(void *context, struct aspen_vma *vma, uint64_t start)
     struct unmapping *unmapping = context;
 
     unmapping->error =
-        aspen_zap_check(vma, start, end_in(vma, unmapping), zap_of(unmapping));
+        aspen_zap_check(vma, start, end_in(vma, unmapping), unmapping->what);
     return !unmapping->error;
 }
 
@@ -45,7 +44,7 @@ int
 aspen_object_unmap_check(struct aspen_object *object, uint64_t first,
                          uint64_t last, bool copies)
 {
-    struct unmapping unmapping = {.last = last, .copies = copies};
+    struct unmapping unmapping = {.last = last, .what = zap_of(copies)};
 
     aspen_i_mmap_walk(object, first, last, check_one, &unmapping);
     return unmapping.error;
@@ -60,7 +59,7 @@ unmap_from(void *context, struct aspen_vma *vma, uint64_t start)
 
     aspen_notify_start(vma->mm, start, end);
     aspen_gather_begin(&gather, vma->mm, false);
-    aspen_zap_only(&gather, vma, start, end, zap_of(unmapping));
+    aspen_zap_only(&gather, vma, start, end, unmapping->what);
     aspen_gather_end(&gather);
     aspen_notify_end(vma->mm, start, end);
     return true;
@@ -68,9 +67,9 @@ unmap_from(void *context, struct aspen_vma *vma, uint64_t start)
 
 void
 aspen_object_unmap_pages(struct aspen_object *object, uint64_t first,
-                         uint64_t last, bool copies)
+                         uint64_t last, enum aspen_zap what)
 {
-    struct unmapping unmapping = {.last = last, .copies = copies};
+    struct unmapping unmapping = {.last = last, .what = what};
 
     aspen_i_mmap_walk(object, first, last, unmap_from, &unmapping);
 }
@@ -94,7 +93,7 @@ aspen_object_unmap(struct aspen_object *object, uint64_t offset_bytes,
     int error = aspen_object_unmap_check(object, first, last, copies);
     if (!error) {
         aspen_fetch_add(&object->change_count, 1);
-        aspen_object_unmap_pages(object, first, last, copies);
+        aspen_object_unmap_pages(object, first, last, zap_of(copies));
     }
     aspen_write_unlock(&object->size_lock);
     return error;

@@ -614,6 +614,13 @@ CALL(aspen_name_anon,
       const char *name),
      (mm, address, length_bytes, name))
 CALL_VOID(aspen_object_put, (struct aspen_object * object), (object))
+BETWEEN(uint64_t, aspen_reclaim, (struct aspen * aspen, uint64_t pages))
+{
+    enter();
+    uint64_t left = __real_aspen_reclaim(aspen, pages);
+    leave("aspen_reclaim");
+    return left;
+}
 CALL(aspen_object_resize, (struct aspen_object * object, uint64_t size_bytes),
      (object, size_bytes))
 CALL(aspen_object_punch,

@@ -339,6 +339,20 @@ resize_task(void *unused)
 }
 
 static void
+reclaim_task(void *unused)
+{
+    (void)unused;
+    aspen_reclaim(scene.aspen, 1);
+}
+
+static void
+sync_and_reclaim_task(void *unused)
+{
+    sync_task(unused);
+    reclaim_task(unused);
+}
+
+static void
 fork_task(void *unused)
 {
     (void)unused;
@@ -578,10 +592,15 @@ private_file(void **state)
          COPIED,
          {write_and_read_task, page_out_task},
          check_nothing},
+        {"private file: write and read, reclaim",
+         COPIED,
+         {write_and_read_task, reclaim_task},
+         check_nothing},
     };
 
     (void)state;
-    explore_row(rows);
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
+        explore_row(&rows[i]);
 }
 
 static void
@@ -606,6 +625,10 @@ shared_file(void **state)
          SHARED,
          {write_task, resize_task},
          check_nothing},
+        {"file: write, sync and reclaim",
+         SHARED,
+         {write_task, sync_and_reclaim_task},
+         check_disk},
     };
 
     (void)state;

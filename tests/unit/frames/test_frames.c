@@ -457,7 +457,7 @@ test_get_put(void **unused)
     aspen_frame_put(aspen, frame);
     assert_int_equal(aspen_frame_references(aspen_frame_at(aspen, frame)), 1);
     aspen_frame_set(aspen_frame_at(aspen, frame), ASPEN_FRAME_ANON, aspen,
-                    12345, ASPEN_FRAME_UPTODATE);
+                    12345, 0);
     assert_int_equal(aspen_frame_offset(aspen_frame_at(aspen, frame)), 12345);
     assert_int_equal(aspen_frame_type(aspen_frame_at(aspen, frame)),
                      ASPEN_FRAME_ANON);

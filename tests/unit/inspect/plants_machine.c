@@ -5,6 +5,7 @@
  */
 #include "plants.h"
 
+#include "frames/lru.h"
 #include "frames/pins.h"
 #include "machine/swap_map.h"
 #include "rmap/unmap.h"
@@ -231,7 +232,44 @@ plant_cache_node(struct scene *s)
     s->after = after_memory_node;
 }
 
+static void
+plant_lru_count(struct scene *s)
+{
+    POKE(s, s->aspen->lru.lists[1].count, s->aspen->lru.lists[1].count + 1);
+}
+
+static void
+after_lru(struct scene *s)
+{
+    aspen_lru_remove(s->aspen, s->frame);
+}
+
+/* Anonymous memory is on no list. */
+static void
+plant_lru_page(struct scene *s)
+{
+    s->frame = aspen_frame_number(s->aspen, page_at(s, ANON));
+    aspen_lru_add(s->aspen, s->frame, ASPEN_LRU_INACTIVE);
+    s->after = after_lru;
+}
+
+static void
+plant_shadows(struct scene *s)
+{
+    POKE(s, s->rich->file->shadows, 1);
+}
+
+static void
+plant_shadow_sum(struct scene *s)
+{
+    POKE(s, s->aspen->lru.shadows, 1);
+}
+
 const struct plant plants_machine[] = {
+    {"lru.list", MACHINE, plant_lru_count},
+    {"lru.page", MACHINE, plant_lru_page},
+    {"object.shadows", MACHINE, plant_shadows},
+    {"object.shadows", MACHINE, plant_shadow_sum},
     {"frame.free_count", MACHINE, plant_allocator},
     {"frame.mapcount", MACHINE, plant_mapcount},
     {"frame.refcount", MACHINE, plant_refcount},

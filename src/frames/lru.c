@@ -1,0 +1,132 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * frames/lru.c - lists of pages by how long ago they were last accessed.
+ *
+ * I1  next and previous are 0 on no list, and the number of a frame or
+ *     ASPEN_NO_FRAME on one. The state in the frame's index says which list.
+ *
+ * Called by the page cache, which enters pages and takes them off, and by
+ * reclaim. The first test to break is tests/unit/reclaim/test_reclaim.c.
+ */
+#include "frames/lru.h"
+
+void
+aspen_lru_init(struct aspen_lru *lru)
+{
+    for (unsigned kind = 0; kind < ASPEN_LRU_LISTS; kind++) {
+        lru->lists[kind].first = ASPEN_NO_FRAME;
+        lru->lists[kind].last = ASPEN_NO_FRAME;
+    }
+    aspen_list_init(&lru->shadowed);
+}
+
+static struct aspen_lru_list *
+list_of(struct aspen_lru *lru, enum aspen_lru_state state)
+{
+    static const uint8_t kinds[] = {
+        [ASPEN_LRU_INACTIVE] = ASPEN_LRU_INACTIVE_LIST,
+        [ASPEN_LRU_REFERENCED] = ASPEN_LRU_INACTIVE_LIST,
+        [ASPEN_LRU_ACTIVE] = ASPEN_LRU_ACTIVE_LIST,
+        [ASPEN_LRU_UNEVICTABLE] = ASPEN_LRU_UNEVICTABLE_LIST,
+    };
+    return &lru->lists[kinds[state]];
+}
+
+/* What leads to a frame from the side of the list's first, or of its last. */
+static uint32_t *
+next_link(struct aspen *aspen, struct aspen_lru_list *list, uint32_t frame)
+{
+    return frame == ASPEN_NO_FRAME ? &list->first
+                                   : &aspen_frame_at(aspen, frame)->next;
+}
+
+static uint32_t *
+previous_link(struct aspen *aspen, struct aspen_lru_list *list, uint32_t frame)
+{
+    return frame == ASPEN_NO_FRAME ? &list->last
+                                   : &aspen_frame_at(aspen, frame)->previous;
+}
+
+/* The lock is held, here and in what follows. */
+static void
+push(struct aspen *aspen, uint32_t number, enum aspen_lru_state state)
+{
+    struct aspen_frame *frame = aspen_frame_at(aspen, number);
+    struct aspen_lru_list *list = list_of(&aspen->lru, state);
+    uint64_t old = aspen_load_relaxed(&frame->index);
+
+    while (!aspen_compare_exchange(
+        &frame->index, &old,
+        (old & ~ASPEN_FRAME_LRU) | (uint64_t)state << ASPEN_FRAME_LRU_SHIFT))
+        ;
+    frame->previous = ASPEN_NO_FRAME;
+    frame->next = list->first;
+    *previous_link(aspen, list, list->first) = number;
+    list->first = number;
+    aspen_store_relaxed(&list->count, list->count + 1);
+}
+
+static void
+unlink_page(struct aspen *aspen, struct aspen_frame *frame)
+{
+    struct aspen_lru_list *list = list_of(&aspen->lru, aspen_lru_state(frame));
+
+    *next_link(aspen, list, frame->previous) = frame->next;
+    *previous_link(aspen, list, frame->next) = frame->previous;
+    frame->next = 0;
+    frame->previous = 0;
+    aspen_store_relaxed(&list->count, list->count - 1);
+}
+
+void
+aspen_lru_add(struct aspen *aspen, uint32_t frame, enum aspen_lru_state state)
+{
+    aspen_spin_lock(&aspen->lru.lock, ASPEN_LOCK_LEAF);
+    ASPEN_ASSERT_TEST(!aspen_frame_at(aspen, frame)->next);
+    push(aspen, frame, state);
+    aspen_spin_unlock(&aspen->lru.lock);
+}
+
+void
+aspen_lru_remove(struct aspen *aspen, uint32_t number)
+{
+    struct aspen_frame *frame = aspen_frame_at(aspen, number);
+
+    aspen_spin_lock(&aspen->lru.lock, ASPEN_LOCK_LEAF);
+    if (frame->next)
+        unlink_page(aspen, frame);
+    aspen_spin_unlock(&aspen->lru.lock);
+}
+
+void
+aspen_lru_move(struct aspen *aspen, uint32_t number, enum aspen_lru_state state)
+{
+    struct aspen_frame *frame = aspen_frame_at(aspen, number);
+
+    aspen_spin_lock(&aspen->lru.lock, ASPEN_LOCK_LEAF);
+    if (frame->next) {
+        unlink_page(aspen, frame);
+        push(aspen, number, state);
+    }
+    aspen_spin_unlock(&aspen->lru.lock);
+}
+
+unsigned
+aspen_lru_take(struct aspen *aspen, enum aspen_lru_kind kind, uint32_t *frames,
+               unsigned most)
+{
+    struct aspen_lru_list *list = &aspen->lru.lists[kind];
+    unsigned count = 0;
+
+    aspen_spin_lock(&aspen->lru.lock, ASPEN_LOCK_LEAF);
+    most = (unsigned)aspen_min_u64(most, list->count);
+    for (; count < most; count++) {
+        struct aspen_frame *frame = aspen_frame_at(aspen, list->last);
+        frames[count] = list->last;
+        aspen_frame_get(frame); /* I1 of struct aspen_lru */
+        unlink_page(aspen, frame);
+        push(aspen, frames[count], aspen_lru_state(frame));
+    }
+    aspen_spin_unlock(&aspen->lru.lock);
+    return count;
+}

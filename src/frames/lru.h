@@ -1,0 +1,70 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * frames/lru.h - lists of pages by how long ago they were last accessed, as far
+ * as anybody looked. What stands here moves pages; who decides is reclaim.
+ *
+ *     first (came last)                              last (comes next)
+ *     UNEVICTABLE   [ ] - [ ] - [ ]      locked or pinned: nobody looks
+ *     ACTIVE        [ ] - [ ] - [ ]
+ *     INACTIVE      [ ] - [ ] - [ ]      REFERENCED ones among them
+ */
+#ifndef ASPEN_FRAMES_LRU_H
+#define ASPEN_FRAMES_LRU_H
+
+#include "frames/frames.h"
+
+void aspen_lru_init(struct aspen_lru *lru);
+
+/* What the page is; on no list: INACTIVE. */
+static inline enum aspen_lru_state
+aspen_lru_state(const struct aspen_frame *frame)
+{
+    return (enum aspen_lru_state)(
+        (aspen_load_relaxed(&frame->index) & ASPEN_FRAME_LRU) >>
+        ASPEN_FRAME_LRU_SHIFT);
+}
+
+/* It was accessed, not through an entry; asked and forgotten by mark_take. */
+static inline void
+aspen_lru_mark(struct aspen_frame *frame)
+{
+    if (!(aspen_load_relaxed(&frame->index) & ASPEN_FRAME_ACCESSED))
+        aspen_fetch_or(&frame->index, ASPEN_FRAME_ACCESSED);
+}
+
+static inline bool
+aspen_lru_mark_take(struct aspen_frame *frame)
+{
+    return aspen_load_relaxed(&frame->index) & ASPEN_FRAME_ACCESSED &&
+           aspen_fetch_and(&frame->index, ~ASPEN_FRAME_ACCESSED) &
+               ASPEN_FRAME_ACCESSED;
+}
+
+/* Pages that may leave. */
+static inline uint64_t
+aspen_lru_evictable(const struct aspen_lru *lru)
+{
+    return aspen_load_relaxed(&lru->lists[ASPEN_LRU_INACTIVE_LIST].count) +
+           aspen_load_relaxed(&lru->lists[ASPEN_LRU_ACTIVE_LIST].count);
+}
+
+/*
+ * Enter a page that is on no list; take one off, if it is on one; let one
+ * become another state, unless it is on no list: it is the first of its list
+ * then. Context: any lock but leaves.
+ */
+void aspen_lru_add(struct aspen *aspen, uint32_t frame,
+                   enum aspen_lru_state state);
+void aspen_lru_remove(struct aspen *aspen, uint32_t frame);
+void aspen_lru_move(struct aspen *aspen, uint32_t frame,
+                    enum aspen_lru_state state);
+
+/*
+ * Up to `most` pages, the last of a list first, each with one more reference.
+ * They become the first ones, so that somebody else meets others. Returns how
+ * many.
+ */
+unsigned aspen_lru_take(struct aspen *aspen, enum aspen_lru_kind kind,
+                        uint32_t *frames, unsigned most);
+
+#endif

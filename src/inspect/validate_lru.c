@@ -1,0 +1,79 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * inspect/validate_lru.c - LRU lists: whole, and exactly of those pages that
+ * belong there.
+ */
+#include "inspect/validate.h"
+
+#include "frames/lru.h"
+#include "object/page_cache.h"
+
+static const enum aspen_lru_kind kinds[] = {
+    [ASPEN_LRU_INACTIVE] = ASPEN_LRU_INACTIVE_LIST,
+    [ASPEN_LRU_REFERENCED] = ASPEN_LRU_INACTIVE_LIST,
+    [ASPEN_LRU_ACTIVE] = ASPEN_LRU_ACTIVE_LIST,
+    [ASPEN_LRU_UNEVICTABLE] = ASPEN_LRU_UNEVICTABLE_LIST,
+};
+
+/* On this list, and of an object's cache. */
+static bool
+check_page(struct aspen_validator *v, uint32_t number, unsigned kind)
+{
+    const struct aspen_frame *frame = aspen_frame_at(v->aspen, number);
+    const struct aspen_object *object = (const void *)(uintptr_t)frame->owner;
+
+    return ASPEN_EXPECT(v,
+                        *aspen_validate_tally(v, number) & ASPEN_TALLY_CACHED &&
+                            aspen_object_can_read_again(object) &&
+                            kinds[aspen_lru_state(frame)] == kind,
+                        LRU_PAGE,
+                        "frame %u: on LRU list %u, to which it does "
+                        "not belong",
+                        number, kind);
+}
+
+static bool
+check_list(struct aspen_validator *v, unsigned kind)
+{
+    const struct aspen_lru_list *list = &v->aspen->lru.lists[kind];
+    uint32_t previous = ASPEN_NO_FRAME;
+    uint32_t number = list->first;
+    uint64_t count = 0;
+
+    while (number != ASPEN_NO_FRAME && count < list->count) {
+        if (!ASPEN_EXPECT(
+                v,
+                aspen_frame_exists(v->aspen, number) &&
+                    aspen_frame_at(v->aspen, number)->previous == previous,
+                LRU_LIST, "LRU list %u is broken at frame %u", kind, number) ||
+            !check_page(v, number, kind))
+            return false;
+        previous = number;
+        number = aspen_frame_at(v->aspen, number)->next;
+        count++;
+    }
+    return ASPEN_EXPECT(v,
+                        number == ASPEN_NO_FRAME && count == list->count &&
+                            list->last == previous,
+                        LRU_LIST, "LRU list %u has %u pages, but counts %u",
+                        kind, count, list->count);
+}
+
+void
+aspen_validate_lru(struct aspen_validator *v)
+{
+    const struct aspen_lru *lru = &v->aspen->lru;
+    uint64_t pages = 0;
+
+    for (unsigned kind = 0; kind < ASPEN_LRU_LISTS; kind++) {
+        if (!check_list(v, kind))
+            return;
+        pages += lru->lists[kind].count;
+    }
+    if (ASPEN_EXPECT(v, pages == v->lru_pages, LRU_PAGE,
+                     "%u pages belong on LRU lists, but %u are", v->lru_pages,
+                     pages))
+        (void)ASPEN_EXPECT(v, v->shadows == lru->shadows, OBJECT_SHADOWS,
+                           "%u shadows, but the machine counts %u", v->shadows,
+                           lru->shadows);
+}

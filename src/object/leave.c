@@ -1,0 +1,190 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * object/leave.c - pages leave the page cache of an object. page_cache.h says
+ * how; the invariants are those of page_cache.c.
+ *
+ * Called by truncation, by who makes a cache smaller, by reclaim, and by the
+ * last reference. The first test to break is
+ * tests/unit/object/test_truncate.c.
+ */
+#include "object/page_cache.h"
+
+#include "frames/lru.h"
+#include "object/cached.h"
+
+/* I4: it cannot be found any more. */
+static void
+bury(struct aspen_object *object, uint64_t offset)
+{
+    aspen_pages_lock(object);
+    aspen_pages_replace(object, offset, aspen_tombstone(object));
+    aspen_pages_unlock(object);
+}
+
+/* Nobody maps or finds the page from now on. Who has found it waits for its
+ * lock; who looks for it now makes another, and waits for the size lock. */
+static void
+disown(struct aspen_object *object, uint64_t offset, struct aspen_frame *page)
+{
+    aspen_frame_lock(page);
+    if (aspen_frame_map_count(page) > 0)
+        aspen_object_unmap_pages(object, offset, offset, ASPEN_ZAP_OBJECT);
+    bury(object, offset);
+    aspen_lru_remove(object->aspen, aspen_frame_number(object->aspen, page));
+    aspen_fetch_and(&page->index, ~ASPEN_FRAME_DIRTY);
+    aspen_store(&page->owner, (uint64_t)0);
+    aspen_frame_unlock(page);
+}
+
+bool
+aspen_object_is_page_idle(struct aspen_object *object, uint32_t number)
+{
+    const struct aspen_frame *page = aspen_frame_at(object->aspen, number);
+
+    return aspen_load(&page->counts) == 2 * ASPEN_FRAME_REF &&
+           !(aspen_load(&page->index) & ASPEN_FRAME_DIRTY);
+}
+
+bool
+aspen_object_drop_page(struct aspen_object *object,
+                       struct aspen_tree_reserve *reserve, uint64_t offset,
+                       uint32_t number)
+{
+    struct aspen_frame *page = aspen_frame_at(object->aspen, number);
+
+    aspen_frame_lock(page);
+    aspen_pages_lock(object);
+    bool idle = aspen_object_is_page_idle(object, number);
+    if (idle) {
+        aspen_tree_store_reserved(&object->pages, reserve, offset, offset,
+                                  NULL);
+        aspen_lru_remove(object->aspen, number);
+        aspen_store(&page->owner, (uint64_t)0);
+    }
+    aspen_pages_unlock(object);
+    aspen_frame_unlock(page);
+    if (idle)
+        aspen_frame_put(object->aspen, number); /* the cache's reference */
+    return idle;
+}
+
+bool
+aspen_object_evict_page(struct aspen_object *object, uint64_t offset,
+                        uint32_t number)
+{
+    struct aspen *aspen = object->aspen;
+    struct aspen_frame *page = aspen_frame_at(aspen, number);
+
+    aspen_pages_lock(object);
+    bool idle = aspen_object_is_page_idle(object, number);
+    if (idle) {
+        aspen_pages_replace(
+            object, offset,
+            aspen_shadow_at(aspen_fetch_add_relaxed(&aspen->lru.clock, 1)));
+        aspen_shadow_count(object);
+        aspen_lru_remove(aspen, number);
+        aspen_store(&page->owner, (uint64_t)0);
+    }
+    aspen_pages_unlock(object);
+    if (idle)
+        aspen_frame_put(aspen, number); /* the cache's reference */
+    return idle;
+}
+
+/* I4: the tombstones go. */
+static void
+erase(struct aspen_object *object, struct aspen_tree_reserve *reserve,
+      uint64_t first, uint64_t last)
+{
+    aspen_pages_lock(object);
+    aspen_tree_store_reserved(&object->pages, reserve, first, last, NULL);
+    aspen_pages_unlock(object);
+}
+
+/* The first entry from *offset on: of a page, its frame with a reference, or
+ * NO_FRAME of a shadow. Tombstones are passed over. False: there is none. */
+static bool
+next_entry(struct aspen_object *object, uint64_t *offset, uint64_t last,
+           uint64_t *pages, uint32_t *frame)
+{
+    uint64_t at = *offset;
+    uint64_t range[2];
+    void *entry;
+
+    aspen_pages_lock(object);
+    while ((entry = aspen_tree_find(&object->pages, at, last, range)) ==
+               aspen_tombstone(object) &&
+           range[1] < last)
+        at = range[1] + 1;
+    struct aspen_frame *page =
+        entry ? aspen_page_of_entry(object, entry) : NULL;
+    if (page)
+        aspen_frame_get(page);
+    aspen_pages_unlock(object);
+    if (!entry || entry == aspen_tombstone(object))
+        return false;
+    *offset = range[0];
+    *pages = range[1] - range[0] + 1;
+    *frame = page ? aspen_frame_number(object->aspen, page) : ASPEN_NO_FRAME;
+    return true;
+}
+
+/* A page or a shadow leaves a tombstone. */
+static void
+remove_entry(struct aspen_object *object, uint64_t offset, uint32_t frame)
+{
+    if (frame == ASPEN_NO_FRAME) {
+        bury(object, offset);
+        return;
+    }
+    disown(object, offset, aspen_frame_at(object->aspen, frame));
+    /* The cache's reference and ours. */
+    aspen_frames_release(object->aspen, &frame, 1, 2 * ASPEN_FRAME_REF);
+}
+
+void
+aspen_object_remove_pages(struct aspen_object *object,
+                          struct aspen_tree_reserve *reserve, uint64_t first,
+                          uint64_t last)
+{
+    uint64_t offset = first;
+    unsigned buried = 0;
+    uint64_t pages;
+    uint32_t frame;
+
+    while (offset <= last &&
+           next_entry(object, &offset, last, &pages, &frame)) {
+        remove_entry(object, offset, frame);
+        offset += pages;
+        if (++buried >= ASPEN_OBJECT_DROP_MAX &&
+            aspen_tree_reserve_is_full(reserve)) {
+            erase(object, reserve, first, offset - 1);
+            first = offset;
+            buried = 0;
+        }
+    }
+    if (buried)
+        erase(object, reserve, first, last);
+}
+
+void
+aspen_object_drop_pages(struct aspen_object *object)
+{
+    struct aspen *aspen = object->aspen;
+    struct aspen_tree_cursor cursor;
+    void *entry;
+
+    aspen_tree_cursor_init(&cursor, &object->pages, 0);
+    while ((entry = aspen_tree_next(&cursor, UINT64_MAX)) != NULL) {
+        if (aspen_is_shadow(entry))
+            continue;
+        struct aspen_frame *page = entry;
+        uint32_t number = aspen_frame_number(aspen, page);
+        aspen_lru_remove(aspen, number);
+        /* Others may still hold the frame; then it is nobody's page. */
+        aspen_store(&page->owner, (uint64_t)0);
+        aspen_frame_put(aspen, number);
+    }
+    aspen_tree_destroy(&object->pages);
+    aspen_shadows_forget_all(object);
+}

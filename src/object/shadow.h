@@ -1,0 +1,55 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * object/shadow.h - what is left in a page cache of a page that reclaim took:
+ * when that was. Who reads the page again learns how many pages have left
+ * since. If fewer than there is room for, it left too soon.
+ *
+ * A shadow stands in the tree where the frame stood: so a page can be taken
+ * without memory for the tree. Time is the number of pages that have left
+ * (aspen->lru.clock). Bit 2 tells a shadow from a frame, which is aligned to 8
+ * bytes; the tree wants bits 0 and 1 clear.
+ *
+ * A shadow from before as many pages have left as there are frames says
+ * nothing, and goes when there are many: reclaim/trim.c.
+ */
+#ifndef ASPEN_OBJECT_SHADOW_H
+#define ASPEN_OBJECT_SHADOW_H
+
+#include "internal.h"
+
+#define ASPEN_SHADOW_BIT   ((uintptr_t)4)
+#define ASPEN_SHADOW_SHIFT 3
+
+static inline bool
+aspen_is_shadow(const void *entry)
+{
+    return (uintptr_t)entry & ASPEN_SHADOW_BIT;
+}
+
+static inline void *
+aspen_shadow_at(uint64_t clock)
+{
+    return (void *)((uintptr_t)clock << ASPEN_SHADOW_SHIFT | ASPEN_SHADOW_BIT);
+}
+
+/* Pages that have left between the shadow's page and `clock`. */
+static inline uint64_t
+aspen_shadow_age(const void *shadow, uint64_t clock)
+{
+    return ((uintptr_t)aspen_shadow_at(clock) - (uintptr_t)shadow) >>
+           ASPEN_SHADOW_SHIFT;
+}
+
+/* Of an object: one more, one less. The cache's lock is held. */
+void aspen_shadow_count(struct aspen_object *object);
+void aspen_shadow_uncount(struct aspen_object *object);
+
+/* The entry at `offset` alone, if there is one, becomes another, without
+ * memory; a shadow is uncounted. The cache's lock is held. */
+void aspen_pages_replace(struct aspen_object *object, uint64_t offset,
+                         void *entry);
+
+/* Nobody finds the object any more, and its tree is gone. */
+void aspen_shadows_forget_all(struct aspen_object *object);
+
+#endif

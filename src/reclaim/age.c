@@ -1,0 +1,67 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * reclaim/age.c - who has accessed a page of an object since the last look.
+ *
+ * I1  An entry is looked at and made old under its table's lock, by compare and
+ *     exchange: what the processor sets meanwhile stays.
+ * I2  The TLB is not flushed: a processor that has the entry cached may not say
+ *     that it goes on accessing it. Then the page is older than it looks, which
+ *     costs a fault; a flush for each look would cost more.
+ *
+ * The first test to break is tests/unit/reclaim/test_reclaim.c.
+ */
+#include "reclaim/age.h"
+
+#include "frames/lru.h"
+#include "object/i_mmap.h"
+
+struct look {
+    uint32_t frame;
+    struct aspen_age age;
+};
+
+/* The table's lock is held. */
+static bool
+was_accessed(uint64_t *slot, uint32_t frame)
+{
+    uint64_t entry = aspen_load(slot);
+
+    do {
+        unsigned bits = aspen_entry_bits(entry);
+        if (!aspen_entry_is_leaf(entry, 0) || bits & ASPEN_ENTRY_SPECIAL ||
+            aspen_entry_frame(entry) != frame || !(bits & ASPEN_ENTRY_YOUNG))
+            return false;
+    } while (!aspen_compare_exchange(
+        slot, &entry, aspen_entry_clear_bits(entry, ASPEN_ENTRY_YOUNG)));
+    return true;
+}
+
+static bool
+look_at(void *context, struct aspen_vma *vma, uint64_t address)
+{
+    struct look *look = context;
+    struct aspen *aspen = vma->mm->aspen;
+    struct aspen_slot slot;
+
+    if (aspen_load_relaxed(&vma->flags) & ASPEN_VM_LOCKED)
+        look->age.locked = true;
+    if (!aspen_table_walk(vma->mm, address, &slot) || slot.level > 0)
+        return true;
+    aspen_table_own(aspen, slot.table);
+    aspen_table_lock(aspen, slot.table, ASPEN_LOCK_TABLE);
+    look->age.accessed |= was_accessed(slot.entry, look->frame);
+    aspen_table_unlock(aspen, slot.table);
+    return true;
+}
+
+struct aspen_age
+aspen_page_age(struct aspen_object *object, uint64_t offset, uint32_t number)
+{
+    struct aspen_frame *frame = aspen_frame_at(object->aspen, number);
+    struct look look = {.frame = number};
+
+    look.age.accessed = aspen_lru_mark_take(frame);
+    if (aspen_frame_map_count(frame) > 0)
+        aspen_i_mmap_walk(object, offset, offset, look_at, &look);
+    return look.age;
+}

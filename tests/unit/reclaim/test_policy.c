@@ -1,0 +1,298 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Which pages leave: traces of accesses to a file's mapping, of which so many
+ * pages may be in memory, by the policy that is built in. Beside it exact LRU
+ * and the optimum (Belady's) of the same trace; the page that decides knows
+ * accessed bits alone. docs/design/reclaim.md has the table.
+ */
+#define _GNU_SOURCE
+#include "helper.h"
+
+#define MEMORY 1000u   /* pages */
+#define LENGTH 200000u /* accesses, of which the first MEMORY do not count */
+#define MOST   70000u  /* pages that a trace names */
+
+static uint32_t trace[LENGTH];
+
+/* ---- Traces ------------------------------------------------------------ */
+
+/* The tenth root, by Newton. */
+static double
+root(double value)
+{
+    double x = 2;
+
+    for (unsigned i = 0; i < 60; i++) {
+        double x3 = x * x * x;
+        x = (9 * x + value / (x3 * x3 * x3)) / 10;
+    }
+    return x;
+}
+
+static void
+zipf(uint64_t *seed)
+{
+    enum { N = 10000 };
+    static double sums[N];
+    double sum = 0;
+
+    for (unsigned i = 0; i < N; i++)
+        sums[i] = sum += root(i + 1) / (i + 1);
+    for (unsigned i = 0; i < LENGTH; i++) {
+        double at = (double)(unit_random(seed) >> 11) * 0x1p-53 * sum;
+        unsigned low = 0, high = N - 1;
+        while (low < high) {
+            unsigned middle = (low + high) / 2;
+            if (sums[middle] < at)
+                low = middle + 1;
+            else
+                high = middle;
+        }
+        trace[i] = low * 7919 % N; /* neighbours are no neighbours */
+    }
+}
+
+/* 600 hot pages, beside an endless scan. */
+static void
+scan(uint64_t *seed)
+{
+    uint32_t next = 600;
+
+    for (unsigned i = 0; i < LENGTH; i++)
+        trace[i] =
+            unit_below(seed, 10) < 7 ? (uint32_t)unit_below(seed, 600) : next++;
+}
+
+/* Ten phases of 1,200 pages, each moved by 700. */
+static void
+phases(uint64_t *seed)
+{
+    for (unsigned i = 0; i < LENGTH; i++)
+        trace[i] = i / (LENGTH / 10) * 700 + (uint32_t)unit_below(seed, 1200);
+}
+
+static void
+loop(uint64_t *seed)
+{
+    (void)seed;
+    for (unsigned i = 0; i < LENGTH; i++)
+        trace[i] = i % 1500;
+}
+
+static void
+uniform(uint64_t *seed)
+{
+    for (unsigned i = 0; i < LENGTH; i++)
+        trace[i] = (uint32_t)unit_below(seed, 4000);
+}
+
+/* Nothing comes back. */
+static void
+stream(uint64_t *seed)
+{
+    (void)seed;
+    for (unsigned i = 0; i < LENGTH; i++)
+        trace[i] = i / 3 % MOST;
+}
+
+/* All that there is fits. */
+static void
+fits(uint64_t *seed)
+{
+    for (unsigned i = 0; i < LENGTH; i++)
+        trace[i] = (uint32_t)unit_below(seed, 900);
+}
+
+/* ---- What others would do ---------------------------------------------- */
+
+/* Exact LRU, by the time of the last access. */
+static double
+lru(void)
+{
+    static uint32_t next[MOST + 1], previous[MOST + 1];
+    static bool in[MOST];
+    unsigned hits = 0, count = 0;
+
+    memset(in, 0, sizeof(in));
+    next[MOST] = previous[MOST] = MOST; /* the ring's head */
+    for (unsigned i = 0; i < LENGTH; i++) {
+        uint32_t page = trace[i];
+        hits += in[page] && i >= MEMORY;
+        if (!in[page] && count == MEMORY) {
+            uint32_t old = previous[MOST];
+            previous[MOST] = previous[old];
+            next[previous[old]] = MOST;
+            in[old] = false;
+            count--;
+        }
+        if (in[page]) {
+            next[previous[page]] = next[page];
+            previous[next[page]] = previous[page];
+            count--;
+        }
+        in[page] = true;
+        count++;
+        next[page] = next[MOST];
+        previous[page] = MOST;
+        previous[next[MOST]] = page;
+        next[MOST] = page;
+    }
+    return (double)hits / (LENGTH - MEMORY);
+}
+
+/* The one that is accessed again last leaves: a heap of (next access, page),
+ * where what is old is passed over. */
+struct later {
+    uint32_t at;
+    uint32_t page;
+};
+
+static struct later heap[LENGTH + 1];
+static unsigned heaped;
+
+static void
+heap_push(struct later later)
+{
+    unsigned i = heaped++;
+
+    while (i && heap[(i - 1) / 2].at < later.at) {
+        heap[i] = heap[(i - 1) / 2];
+        i = (i - 1) / 2;
+    }
+    heap[i] = later;
+}
+
+static struct later
+heap_pop(void)
+{
+    struct later top = heap[0], last = heap[--heaped];
+    unsigned i = 0, child;
+
+    while ((child = 2 * i + 1) < heaped) {
+        if (child + 1 < heaped && heap[child + 1].at > heap[child].at)
+            child++;
+        if (heap[child].at <= last.at)
+            break;
+        heap[i] = heap[child];
+        i = child;
+    }
+    heap[i] = last;
+    return top;
+}
+
+static double
+optimum(void)
+{
+    static uint32_t again[LENGTH], seen[MOST], at[MOST];
+    static bool in[MOST];
+    unsigned hits = 0, count = 0;
+
+    heaped = 0;
+    memset(in, 0, sizeof(in));
+    for (unsigned i = 0; i < MOST; i++)
+        seen[i] = UINT32_MAX;
+    for (unsigned i = LENGTH; i-- > 0;) {
+        again[i] = seen[trace[i]];
+        seen[trace[i]] = i;
+    }
+    for (unsigned i = 0; i < LENGTH; i++) {
+        uint32_t page = trace[i];
+        hits += in[page] && i >= MEMORY;
+        if (!in[page]) {
+            while (count == MEMORY) {
+                struct later later = heap_pop();
+                if (in[later.page] && at[later.page] == later.at) {
+                    in[later.page] = false;
+                    count--;
+                }
+            }
+            in[page] = true;
+            count++;
+        }
+        at[page] = again[i];
+        heap_push((struct later){again[i], page});
+    }
+    return (double)hits / (LENGTH - MEMORY);
+}
+
+/* ---- What reclaim does -------------------------------------------------- */
+
+static unsigned reads;
+
+static int
+read_page(void *context, uint64_t offset_bytes, void *page)
+{
+    (void)context;
+    (void)offset_bytes;
+    (void)page;
+    reads++;
+    return 0;
+}
+
+static double
+built_in(void)
+{
+    static const struct aspen_pager_ops pager = {.read = read_page};
+    struct aspen_config config = helper_config(4 * MEMORY);
+    struct helper_space s;
+    unsigned before = 0;
+
+    config.fault_around_pages = 1;
+    helper_space_create(&s, &config);
+    struct aspen_object *file =
+        helper_object(&s.helper, ASPEN_OBJECT_FILE, MOST, &pager, NULL);
+    uint64_t at =
+        helper_map_object(s.mm, 0, MOST, R | ASPEN_VM_SHARED, file, 0);
+    reads = 0;
+    for (unsigned i = 0; i < LENGTH; i++) {
+        if (i == MEMORY)
+            before = reads;
+        struct aspen_counters counts;
+        aspen_counters_read(s.helper.aspen, &counts);
+        if (counts.inactive_file + counts.active_file >= MEMORY &&
+            aspen_translate(s.mm, at + trace[i] * PAGE, ASPEN_ACCESS_READ,
+                            &(uint32_t){0}))
+            assert_true(aspen_reclaim(s.helper.aspen, 1) > 0);
+        assert_int_equal(
+            aspen_fault(s.mm, at + trace[i] * PAGE, ASPEN_ACCESS_READ), 0);
+    }
+    double ratio = 1 - (double)(reads - before) / (LENGTH - MEMORY);
+    helper_assert_valid(&s.helper);
+    aspen_object_put(file);
+    helper_space_destroy(&s);
+    return ratio;
+}
+
+/* ---- Together ------------------------------------------------------------ */
+
+static void
+hit_ratios(void **state)
+{
+    static const struct {
+        const char *name;
+        void (*make)(uint64_t *seed);
+    } rows[] = {
+        {"zipf 0.9 over 10,000", zipf},  {"600 hot 70 %, scan 30 %", scan},
+        {"ten phases of 1,200", phases}, {"loop over 1,500", loop},
+        {"uniform over 4,000", uniform}, {"stream", stream},
+        {"900 that fit", fits},
+    };
+    (void)state;
+
+    print_message("%-26s %6s %8s %9s\n", "", "LRU", "built in", "optimum");
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        uint64_t seed = 42;
+        rows[i].make(&seed);
+        double least = lru(), best = optimum(), got = built_in();
+        print_message("%-26s %6.3f %8.3f %9.3f\n", rows[i].name, least, got,
+                      best);
+        assert_true(got >= least - .02);
+    }
+}
+
+int
+main(void)
+{
+    const struct CMUnitTest tests[] = {cmocka_unit_test(hit_ratios)};
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
