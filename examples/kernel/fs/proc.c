@@ -3,8 +3,8 @@
  * proc.c - /proc: nodes are made when somebody looks, text when they are
  * opened.
  *
- *     /proc/meminfo cpuinfo uptime mounts self
- *     /proc/PID/maps smaps stat status comm cmdline exe fd/N
+ *     /proc/meminfo mounts self
+ *     /proc/PID/maps smaps exe fd/N
  *     /proc/aspen/counters validate fail
  */
 #include "fs/file.h"
@@ -79,25 +79,6 @@ show_meminfo(struct node *node, struct text *text)
                counters.frames_free * 4, 0, counters.frames_table * 4,
                counters.frames_kinds[ASPEN_FRAMES_KERNEL] * 4,
                counters.commit_limit_pages * 4, counters.committed_pages * 4);
-    return 0;
-}
-
-static int
-show_cpuinfo(struct node *node, struct text *text)
-{
-    (void)node;
-    for (unsigned i = 0; i < cpus_online; i++)
-        text_print(text, "processor\t: %u\n", i);
-    return 0;
-}
-
-static int
-show_uptime(struct node *node, struct text *text)
-{
-    uint64_t now = time_now() / (SECOND / 100);
-
-    (void)node;
-    text_print(text, "%lu.%02lu 0.00\n", now / 100, now % 100);
     return 0;
 }
 
@@ -290,111 +271,6 @@ show_smaps(struct node *node, struct text *text)
 }
 
 static int
-show_cmdline(struct node *node, struct text *text)
-{
-    struct aspen_mm *mm = mm_of(node);
-    struct aspen_layout layout;
-    char part[256];
-    uint64_t done;
-
-    if (!mm)
-        return 0;
-    aspen_layout_read(mm, &layout);
-    for (uint64_t at = layout.arg_start; at < layout.arg_end; at += done) {
-        if (aspen_read_memory(mm, at, part,
-                              MIN(sizeof(part), layout.arg_end - at),
-                              ASPEN_MEMORY_REMOTE, &done))
-            break;
-        text_add(text, part, done);
-    }
-    aspen_mm_put(mm);
-    return 0;
-}
-
-/* What is printed of a process, copied while nobody can end it. */
-struct facts {
-    int id, group, session, parent;
-    unsigned threads;
-    bool zombie;
-    char name[16];
-};
-
-static int
-facts_of(const struct node *node, struct facts *facts)
-{
-    bool on = irq_lock(&process_lock);
-    struct process *process = process_find((int)node->argument);
-
-    if (process) {
-        *facts = (struct facts){
-            .id = process->id,
-            .group = process->group,
-            .session = process->session,
-            .parent = process->parent ? process->parent->id : 0,
-            .threads = process->thread_count,
-            .zombie = process->zombie,
-        };
-        memcpy(facts->name, process->name, sizeof(facts->name));
-    }
-    irq_unlock(&process_lock, on);
-    return process ? 0 : -ESRCH;
-}
-
-static int
-show_stat(struct node *node, struct text *text)
-{
-    struct facts facts;
-    int error = facts_of(node, &facts);
-
-    if (error)
-        return error;
-    text_print(text, "%d (%s) %c %d %d %d 0 -1", facts.id, facts.name,
-               facts.zombie ? 'Z' : 'S', facts.parent, facts.group,
-               facts.session);
-    for (unsigned field = 9; field <= 52; field++)
-        text_print(text, " %u", field == 20 ? facts.threads : 0);
-    text_print(text, "\n");
-    return 0;
-}
-
-static int
-show_status(struct node *node, struct text *text)
-{
-    struct aspen_mm_counters counters = {0};
-    struct aspen_mm *mm = mm_of(node);
-    struct facts facts;
-    int error = facts_of(node, &facts);
-
-    if (mm) {
-        aspen_mm_counters_read(mm, &counters);
-        aspen_mm_put(mm);
-    }
-    if (error)
-        return error;
-    text_print(
-        text,
-        "Name:\t%s\nState:\t%c\nTgid:\t%d\nPid:\t%d\nPPid:\t%d\n"
-        "Uid:\t0\t0\t0\t0\nGid:\t0\t0\t0\t0\nVmSize:\t%8lu kB\n"
-        "VmRSS:\t%8lu kB\nThreads:\t%u\n",
-        facts.name, facts.zombie ? 'Z' : 'S', facts.id, facts.id, facts.parent,
-        counters.total_pages * 4,
-        (counters.anon_pages + counters.file_pages + counters.shmem_pages) * 4,
-        facts.threads);
-    return 0;
-}
-
-static int
-show_comm(struct node *node, struct text *text)
-{
-    struct facts facts;
-    int error = facts_of(node, &facts);
-
-    if (!error)
-        text_print(text, "%s\n", facts.name);
-    return error;
-}
-
-static int
 show_exe(struct node *node, struct text *text)
 {
     bool on = irq_lock(&process_lock);
@@ -469,20 +345,12 @@ fd_list(struct node *directory, unsigned index, char *name)
 
 static const struct node_ops maps_ops = {.show = show_maps};
 static const struct node_ops smaps_ops = {.show = show_smaps};
-static const struct node_ops stat_ops = {.show = show_stat};
-static const struct node_ops status_ops = {.show = show_status};
-static const struct node_ops comm_ops = {.show = show_comm};
-static const struct node_ops cmdline_ops = {.show = show_cmdline};
 static const struct node_ops exe_ops = {.show = show_exe};
 static const struct node_ops fd_ops = {.lookup = fd_lookup, .list = fd_list};
 
 static const struct made_up process_kinds[] = {
     {"maps", S_IFREG | 0444, &maps_ops},
     {"smaps", S_IFREG | 0444, &smaps_ops},
-    {"stat", S_IFREG | 0444, &stat_ops},
-    {"status", S_IFREG | 0444, &status_ops},
-    {"comm", S_IFREG | 0444, &comm_ops},
-    {"cmdline", S_IFREG | 0444, &cmdline_ops},
     {"exe", S_IFLNK | 0777, &exe_ops},
     {"fd", S_IFDIR | 0555, &fd_ops},
 };
@@ -514,15 +382,11 @@ show_self(struct node *node, struct text *text)
 }
 
 static const struct node_ops meminfo_ops = {.show = show_meminfo};
-static const struct node_ops cpuinfo_ops = {.show = show_cpuinfo};
-static const struct node_ops uptime_ops = {.show = show_uptime};
 static const struct node_ops mounts_ops = {.show = show_mounts};
 static const struct node_ops self_ops = {.show = show_self};
 
 static const struct made_up root_kinds[] = {
     {"meminfo", S_IFREG | 0444, &meminfo_ops},
-    {"cpuinfo", S_IFREG | 0444, &cpuinfo_ops},
-    {"uptime", S_IFREG | 0444, &uptime_ops},
     {"mounts", S_IFREG | 0444, &mounts_ops},
     {"self", S_IFLNK | 0777, &self_ops},
     {"aspen", S_IFDIR | 0555, &aspen_ops},

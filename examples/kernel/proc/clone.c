@@ -32,7 +32,6 @@ copy_process(uint64_t flags, struct process **out)
     if (!child)
         return -ENOMEM;
     child->group = parent->group;
-    child->session = parent->session;
     child->umask = parent->umask;
     memcpy(child->actions, parent->actions, sizeof(child->actions));
     memcpy(child->limits, parent->limits, sizeof(child->limits));

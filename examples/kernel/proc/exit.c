@@ -198,14 +198,14 @@ find_zombie_locked(int id, bool *any)
 }
 
 static struct process *
-take_zombie(int id, unsigned options, bool *any, int *status)
+take_zombie(int id, bool *any, int *status)
 {
     bool on = irq_lock(&process_lock);
     struct process *child = find_zombie_locked(id, any);
 
     if (child)
         *status = child->status;
-    if (child && !(options & WAIT_NOWAIT)) {
+    if (child) {
         list_remove(&child->sibling);
         list_remove(&child->all);
     }
@@ -220,17 +220,16 @@ process_wait(int id, unsigned options, int *status)
     bool any;
     int error;
 
-    child = take_zombie(id, options, &any, status);
+    child = take_zombie(id, &any, status);
     if (!child && options & WAIT_NOHANG)
         return any ? 0 : -ECHILD;
     if (!child)
-        WAIT_INTERRUPTIBLE(
-            current->process, FOREVER,
-            (child = take_zombie(id, options, &any, status)) || !any, error);
+        WAIT_INTERRUPTIBLE(current->process, FOREVER,
+                           (child = take_zombie(id, &any, status)) || !any,
+                           error);
     if (!child)
         return any ? -ERESTART : -ECHILD;
     int number = child->id;
-    if (!(options & WAIT_NOWAIT))
-        process_free(child);
+    process_free(child);
     return number;
 }

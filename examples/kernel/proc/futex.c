@@ -12,8 +12,6 @@
 
 #define FUTEX_WAIT        0u
 #define FUTEX_WAKE        1u
-#define FUTEX_REQUEUE     3u
-#define FUTEX_CMP_REQUEUE 4u
 #define FUTEX_WAIT_BITSET 9u
 #define FUTEX_WAKE_BITSET 10u
 #define FUTEX_PRIVATE     128u
@@ -117,52 +115,6 @@ futex_wake(uint64_t address, unsigned count)
     (void)!wake(address, ASPEN_FUTEX_SHARED, count, UINT32_MAX);
 }
 
-/* Some are woken; others wait for another word from now on. */
-static long
-move_locked(const struct aspen_futex_key *from, unsigned count, unsigned moved,
-            uint64_t to, unsigned flags)
-{
-    long total = wake_locked(from, count, UINT32_MAX);
-
-    list_for_each(entry, &waiters)
-    {
-        struct waiter *waiter = container_of(entry, struct waiter, waiting);
-        struct aspen_futex_key key;
-        if (!moved || !is_key(&waiter->key, from))
-            continue;
-        int error = aspen_futex_key_get(current->mm, to, flags, &key);
-        if (error)
-            return total ? total : error;
-        aspen_futex_key_put(&waiter->key);
-        waiter->key = key;
-        moved--;
-        total++;
-    }
-    return total;
-}
-
-static long
-requeue(uint64_t address, unsigned flags, unsigned count, unsigned moved,
-        uint64_t to, const uint32_t *expected)
-{
-    struct aspen_futex_key from;
-    uint32_t now;
-    long total;
-    int error = aspen_futex_key_get(current->mm, address, flags, &from);
-
-    if (error)
-        return error;
-    mutex_lock(&lock);
-    error = expected ? aspen_futex_load(current->mm, address, &now) : 0;
-    total = error ? error
-            : expected && now != *expected
-                ? -EAGAIN
-                : move_locked(&from, count, moved, to, flags);
-    mutex_unlock(&lock);
-    aspen_futex_key_put(&from);
-    return total;
-}
-
 /* When the time that the program gave is up; *error: it is no address. */
 static uint64_t
 deadline(uint64_t timeout, unsigned operation, int *error)
@@ -184,14 +136,14 @@ deadline(uint64_t timeout, unsigned operation, int *error)
 
 long
 futex_call(uint64_t address, unsigned operation, uint32_t value,
-           uint64_t timeout, uint64_t address_2, uint32_t value_3)
+           uint64_t timeout, uint32_t bits)
 {
     unsigned flags = operation & FUTEX_PRIVATE ? 0 : ASPEN_FUTEX_SHARED;
     unsigned command = operation & 127;
-    uint32_t bits =
-        command == FUTEX_WAIT || command == FUTEX_WAKE ? UINT32_MAX : value_3;
     int error;
 
+    if (command == FUTEX_WAIT || command == FUTEX_WAKE)
+        bits = UINT32_MAX;
     switch (command) {
     case FUTEX_WAIT:
     case FUTEX_WAIT_BITSET:
@@ -200,10 +152,6 @@ futex_call(uint64_t address, unsigned operation, uint32_t value,
     case FUTEX_WAKE:
     case FUTEX_WAKE_BITSET:
         return wake(address, flags, value, bits);
-    case FUTEX_REQUEUE:
-    case FUTEX_CMP_REQUEUE:
-        return requeue(address, flags, value, (unsigned)timeout, address_2,
-                       command == FUTEX_CMP_REQUEUE ? &value_3 : NULL);
     default:
         return -ENOSYS;
     }

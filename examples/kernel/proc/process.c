@@ -153,7 +153,7 @@ process_first(const char *path, const char *const arguments[])
     ASSERT(aspen_mm_create(machine, &process->mm) == 0);
     ASSERT(aspen_limit_set(process->mm, ASPEN_LIMIT_STACK,
                            process->limits[3][0]) == 0);
-    process->id = process->group = process->session = process_new_id();
+    process->id = process->group = process_new_id();
     foreground_group = process->group;
     thread->id = process->id;
     thread->mm = process->mm;

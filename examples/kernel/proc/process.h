@@ -12,7 +12,7 @@ struct file_table;
 struct node;
 
 struct process {
-    int id, group, session;
+    int id, group;
     struct process *parent; /* NULL: the kernel, which takes it away itself */
     struct list all;        /* every process */
     struct list children, sibling;
@@ -29,9 +29,8 @@ struct process {
     int status; /* as wait4 has it */
     int exit_signal;
     struct signal_action actions[SIGNALS];
-    uint64_t pending; /* signals for any thread */
-    uint64_t alarm;   /* when; 0: never */
-    uint64_t alarm_interval;
+    uint64_t pending;       /* signals for any thread */
+    uint64_t alarm;         /* when; 0: never */
     uint64_t limits[16][2]; /* of resources, soft and hard */
     char name[16];
 };
@@ -91,7 +90,6 @@ int process_end_others(void);
 void vfork_done(struct thread *thread);
 
 #define WAIT_NOHANG 1u
-#define WAIT_NOWAIT 0x1000000u /* leave it for another wait */
 
 /* A child that has ended: its number, and *status. */
 long process_wait(int id, unsigned options, int *status);
@@ -99,7 +97,7 @@ long process_wait(int id, unsigned options, int *status);
 /* ---- Futexes ----------------------------------------------------------- */
 
 long futex_call(uint64_t address, unsigned operation, uint32_t value,
-                uint64_t timeout, uint64_t address_2, uint32_t value_3);
+                uint64_t timeout, uint32_t bits);
 void futex_wake(uint64_t address, unsigned count);
 
 #endif

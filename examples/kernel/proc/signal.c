@@ -242,8 +242,7 @@ alarm_tick(void)
         struct process *process = container_of(entry, struct process, all);
         if (!process->alarm || process->alarm > now)
             continue;
-        process->alarm =
-            process->alarm_interval ? now + process->alarm_interval : 0;
+        process->alarm = 0;
         signal_send_locked(process, SIGALRM);
     }
     irq_unlock(&process_lock, on);

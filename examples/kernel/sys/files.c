@@ -367,59 +367,17 @@ sys_fsync(const uint64_t *a)
     return error;
 }
 
-/* A file that no path leads to. */
-static long
-sys_memfd_create(const uint64_t *a)
-{
-    struct node *node;
-    struct file *file;
-    char *name;
-    int error = call_string(a[0], &name);
-
-    if (error)
-        return error;
-    node = node_create(S_IFREG | 0777, "/memfd");
-    call_string_free(name);
-    if (!node)
-        return -ENOMEM;
-    struct aspen_object_args args = {
-        .kind = ASPEN_OBJECT_SHMEM,
-        .device = 1,
-        .inode = node->number,
-        .name = node->name,
-        .flags = ASPEN_OBJECT_ANONYMOUS,
-    };
-    error = aspen_object_create(machine, &args, &node->object);
-    if (!error)
-        error = file_open(node, O_RDWR, &file);
-    node_put(node);
-    return error ? error : files_add(file, 0, a[1] & 1);
-}
-
 const struct call file_calls[] = {
-    {0, sys_read},
-    {1, sys_write},
-    {3, sys_close},
-    {8, sys_lseek},
-    {16, sys_ioctl},
-    {17, sys_pread64},
-    {18, sys_pwrite64},
-    {19, sys_readv},
-    {20, sys_writev},
-    {22, sys_pipe},
-    {32, sys_dup},
-    {33, sys_dup2},
-    {72, sys_fcntl},
-    {73, nothing_to_do}, /* flock */
-    {74, sys_fsync},
-    {75, sys_fsync},
-    {77, sys_ftruncate},
-    {162, nothing_to_do}, /* sync */
-    {217, sys_getdents64},
-    {221, nothing_to_do}, /* fadvise64 */
-    {292, sys_dup3},
-    {293, sys_pipe2},
-    {319, sys_memfd_create},
-    {436, sys_close_range},
-    {0, NULL},
+    {0, sys_read},          {1, sys_write},
+    {3, sys_close},         {8, sys_lseek},
+    {16, sys_ioctl},        {17, sys_pread64},
+    {18, sys_pwrite64},     {19, sys_readv},
+    {20, sys_writev},       {22, sys_pipe},
+    {32, sys_dup},          {33, sys_dup2},
+    {72, sys_fcntl},        {73, nothing_to_do}, /* flock */
+    {74, sys_fsync},        {75, sys_fsync},
+    {77, sys_ftruncate},    {162, nothing_to_do}, /* sync */
+    {217, sys_getdents64},  {221, nothing_to_do}, /* fadvise64 */
+    {292, sys_dup3},        {293, sys_pipe2},
+    {436, sys_close_range}, {0, NULL},
 };

@@ -79,13 +79,6 @@ sys_openat(const uint64_t *a)
     return open_at((int)a[0], a[1], (unsigned)a[2], (uint32_t)a[3]);
 }
 
-static long
-sys_creat(const uint64_t *a)
-{
-    return open_at(AT_FDCWD, a[0], O_CREAT | O_WRONLY | O_TRUNC,
-                   (uint32_t)a[1]);
-}
-
 /* ---- Making and removing ----------------------------------------------- */
 
 static long
@@ -129,12 +122,6 @@ mknod_at(int directory, uint64_t text, uint32_t mode, uint64_t device)
         return -EPERM;
     return make_at(directory, text, mode,
                    (device >> 8 & 0xfff) << 32 | (device & 0xff), NULL);
-}
-
-static long
-sys_mknod(const uint64_t *a)
-{
-    return mknod_at(AT_FDCWD, a[0], (uint32_t)a[1], a[2]);
 }
 
 static long
@@ -258,12 +245,6 @@ sys_rename(const uint64_t *a)
 }
 
 static long
-sys_renameat(const uint64_t *a)
-{
-    return rename_at((int)a[0], a[1], (int)a[2], a[3], 0);
-}
-
-static long
 sys_renameat2(const uint64_t *a)
 {
     return rename_at((int)a[0], a[1], (int)a[2], a[3], (unsigned)a[4]);
@@ -319,27 +300,11 @@ sys_fchdir(const uint64_t *a)
     return result;
 }
 
-static long
-sys_truncate(const uint64_t *a)
-{
-    struct path path;
-    int error = call_path(AT_FDCWD, a[0], 0, &path);
-
-    if (error)
-        return error;
-    error = path.node->object ? aspen_object_resize(path.node->object, a[1])
-                              : -EINVAL;
-    node_put(path.node);
-    return error;
-}
-
 const struct call path_calls[] = {
-    {2, sys_open},      {76, sys_truncate},   {79, sys_getcwd},
-    {80, sys_chdir},    {81, sys_fchdir},     {82, sys_rename},
-    {83, sys_mkdir},    {84, sys_rmdir},      {85, sys_creat},
-    {86, sys_link},     {87, sys_unlink},     {88, sys_symlink},
-    {133, sys_mknod},   {257, sys_openat},    {258, sys_mkdirat},
-    {259, sys_mknodat}, {263, sys_unlinkat},  {264, sys_renameat},
-    {265, sys_linkat},  {266, sys_symlinkat}, {316, sys_renameat2},
-    {0, NULL},
+    {2, sys_open},        {79, sys_getcwd},     {80, sys_chdir},
+    {81, sys_fchdir},     {82, sys_rename},     {83, sys_mkdir},
+    {84, sys_rmdir},      {86, sys_link},       {87, sys_unlink},
+    {88, sys_symlink},    {257, sys_openat},    {258, sys_mkdirat},
+    {259, sys_mknodat},   {263, sys_unlinkat},  {265, sys_linkat},
+    {266, sys_symlinkat}, {316, sys_renameat2}, {0, NULL},
 };

@@ -119,28 +119,13 @@ end_mask(uint64_t mask, long result)
 }
 
 static int
-read_timeout(uint64_t from, unsigned unit, uint64_t *until)
+read_timeout(uint64_t from, uint64_t *until)
 {
     uint64_t time;
-    int error = from ? read_time(from, unit, &time) : 0;
+    int error = from ? read_time(from, UNIT_NANOSECONDS, &time) : 0;
 
     *until = from && !error ? after(time) : FOREVER;
     return error;
-}
-
-static long
-sys_ppoll(const uint64_t *a)
-{
-    uint64_t until;
-    long result = read_timeout(a[2], UNIT_NANOSECONDS, &until);
-
-    if (!result)
-        result = begin_mask(a[3]);
-    if (result)
-        return result;
-    result = poll_files(a[0], a[1], until);
-    end_mask(a[3], result);
-    return result;
 }
 
 /* ---- select ------------------------------------------------------------ */
@@ -218,19 +203,10 @@ select_files(const uint64_t *a, uint64_t until)
 }
 
 static long
-sys_select(const uint64_t *a)
-{
-    uint64_t until;
-    int error = read_timeout(a[4], UNIT_MICROSECONDS, &until);
-
-    return error ? error : select_files(a, until);
-}
-
-static long
 sys_pselect6(const uint64_t *a)
 {
     uint64_t until, mask = 0;
-    long result = read_timeout(a[4], UNIT_NANOSECONDS, &until);
+    long result = read_timeout(a[4], &until);
 
     if (!result && a[5])
         result = user_read(&mask, a[5], sizeof(mask));
@@ -244,6 +220,7 @@ sys_pselect6(const uint64_t *a)
 }
 
 const struct call poll_calls[] = {
-    {7, sys_poll},    {23, sys_select}, {270, sys_pselect6},
-    {271, sys_ppoll}, {0, NULL},
+    {7, sys_poll},
+    {270, sys_pselect6},
+    {0, NULL},
 };

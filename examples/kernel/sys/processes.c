@@ -49,37 +49,20 @@ sys_vfork(const uint64_t *a)
 }
 
 static long
-exec_at(int directory, uint64_t text, uint64_t arguments, uint64_t environment)
+sys_execve(const uint64_t *a)
 {
     struct exec_strings strings = {0};
-    struct node *start;
     char *path;
-    int error = call_string(text, &path);
+    int error = call_string(a[0], &path);
 
     if (error)
         return error;
-    error = exec_strings_read(&strings, arguments, environment);
+    error = exec_strings_read(&strings, a[1], a[2]);
     if (!error)
-        error = call_directory(directory, path, &start);
-    if (!error) {
-        error = process_exec(start, path, &strings);
-        node_put(start);
-    }
+        error = process_exec(current->process->directory, path, &strings);
     exec_strings_free(&strings);
     call_string_free(path);
     return error;
-}
-
-static long
-sys_execve(const uint64_t *a)
-{
-    return exec_at(AT_FDCWD, a[0], a[1], a[2]);
-}
-
-static long
-sys_execveat(const uint64_t *a)
-{
-    return exec_at((int)a[0], a[1], a[2], a[3]);
 }
 
 static long
@@ -105,32 +88,6 @@ sys_wait4(const uint64_t *a)
     if (id > 0 && a[3] && user_clear(a[3], 144))
         return -EFAULT;
     return id;
-}
-
-struct wait_info {
-    int32_t signal, error, code, padding, id, uid, status;
-    uint8_t rest[100];
-};
-
-static long
-sys_waitid(const uint64_t *a)
-{
-    int wanted = a[0] == 0 ? -1 : a[0] == 1 ? (int)a[1] : -(int)a[1];
-    int status = 0;
-    long id = process_wait(wanted, (unsigned)a[3] & (WAIT_NOHANG | WAIT_NOWAIT),
-                           &status);
-
-    if (id < 0)
-        return id;
-    struct wait_info info = {
-        .signal = SIGCHLD,
-        .code = status & 0x7f ? 2 : 1,
-        .id = (int)id,
-        .status = status & 0x7f ? status & 0x7f : status >> 8,
-    };
-    if (!id)
-        info = (struct wait_info){0};
-    return a[2] && user_write(a[2], &info, sizeof(info)) ? -EFAULT : 0;
 }
 
 /* ---- Who one is -------------------------------------------------------- */
@@ -170,46 +127,10 @@ root_id(const uint64_t *a)
 }
 
 static long
-three_ids(const uint64_t *a)
-{
-    uint32_t id = 0;
-
-    for (unsigned i = 0; i < 3; i++)
-        if (user_write(a[i], &id, sizeof(id)))
-            return -EFAULT;
-    return 0;
-}
-
-static long
-find_number(int id, bool session)
-{
-    bool on = irq_lock(&process_lock);
-    struct process *process = id ? process_find(id) : current->process;
-    long number = !process  ? -ESRCH
-                  : session ? process->session
-                            : process->group;
-
-    irq_unlock(&process_lock, on);
-    return number;
-}
-
-static long
-sys_getpgid(const uint64_t *a)
-{
-    return find_number((int)a[0], false);
-}
-
-static long
 sys_getpgrp(const uint64_t *a)
 {
     (void)a;
-    return find_number(0, false);
-}
-
-static long
-sys_getsid(const uint64_t *a)
-{
-    return find_number((int)a[0], true);
+    return current->process->group;
 }
 
 static long
@@ -233,7 +154,7 @@ sys_setsid(const uint64_t *a)
 
     (void)a;
     if (!leads)
-        process->session = process->group = process->id;
+        process->group = process->id;
     irq_unlock(&process_lock, on);
     return leads ? -EPERM : process->id;
 }
@@ -267,7 +188,7 @@ sys_arch_prctl(const uint64_t *a)
 static long
 sys_futex(const uint64_t *a)
 {
-    return futex_call(a[0], (unsigned)a[1], (uint32_t)a[2], a[3], a[4],
+    return futex_call(a[0], (unsigned)a[1], (uint32_t)a[2], a[3],
                       (uint32_t)a[5]);
 }
 
@@ -287,14 +208,6 @@ sys_sched_getaffinity(const uint64_t *a)
     if (a[1] < sizeof(mask))
         return -EINVAL;
     return user_write(a[2], &mask, sizeof(mask)) ? -EFAULT : (long)sizeof(mask);
-}
-
-static long
-sys_getcpu(const uint64_t *a)
-{
-    uint32_t cpu = aspen_port_cpu();
-
-    return a[0] ? user_write(a[0], &cpu, sizeof(cpu)) : 0;
 }
 
 static long
@@ -328,47 +241,29 @@ static const struct {
 };
 
 static long
-limits(unsigned resource, uint64_t new, uint64_t old)
+sys_prlimit64(const uint64_t *a)
 {
     uint64_t values[2];
     int error = 0;
 
-    if (resource >= LENGTH(current->process->limits))
-        return -EINVAL;
-    uint64_t *own = current->process->limits[resource];
-    if (new &&user_read(values, new, sizeof(values)))
-        return -EFAULT;
-    if (new &&values[0] > values[1])
-        return -EINVAL;
-    if (old && user_write(old, own, sizeof(values)))
-        return -EFAULT;
-    for (unsigned i = 0; new &&i < LENGTH(aspen_limits) && !error; i++)
-        if (aspen_limits[i].resource == resource)
-            error =
-                aspen_limit_set(current->mm, aspen_limits[i].limit, values[0]);
-    if (new && !error)
-        memcpy(own, values, sizeof(values));
-    return error;
-}
-
-static long
-sys_prlimit64(const uint64_t *a)
-{
     if (a[0] && (int)a[0] != current->process->id)
         return -ESRCH;
-    return limits((unsigned)a[1], a[2], a[3]);
-}
-
-static long
-sys_getrlimit(const uint64_t *a)
-{
-    return limits((unsigned)a[0], 0, a[1]);
-}
-
-static long
-sys_setrlimit(const uint64_t *a)
-{
-    return limits((unsigned)a[0], a[1], 0);
+    if (a[1] >= LENGTH(current->process->limits))
+        return -EINVAL;
+    uint64_t *own = current->process->limits[a[1]];
+    if (a[2] && user_read(values, a[2], sizeof(values)))
+        return -EFAULT;
+    if (a[2] && values[0] > values[1])
+        return -EINVAL;
+    if (a[3] && user_write(a[3], own, sizeof(values)))
+        return -EFAULT;
+    for (unsigned i = 0; a[2] && i < LENGTH(aspen_limits) && !error; i++)
+        if (aspen_limits[i].resource == a[1])
+            error =
+                aspen_limit_set(current->mm, aspen_limits[i].limit, values[0]);
+    if (a[2] && !error)
+        memcpy(own, values, sizeof(values));
+    return error;
 }
 
 const struct call process_calls[] = {
@@ -380,7 +275,6 @@ const struct call process_calls[] = {
     {59, sys_execve},
     {60, sys_exit},
     {61, sys_wait4},
-    {97, sys_getrlimit},
     {102, root_id},
     {104, root_id},
     {105, root_id}, /* setuid, setgid: to what is */
@@ -394,23 +288,15 @@ const struct call process_calls[] = {
     {115, root_id},       /* getgroups */
     {116, nothing_to_do}, /* setgroups */
     {117, nothing_to_do},
-    {118, three_ids},
     {119, nothing_to_do},
-    {120, three_ids},
-    {121, sys_getpgid},
-    {124, sys_getsid},
     {157, sys_prctl},
     {158, sys_arch_prctl},
-    {160, sys_setrlimit},
     {186, sys_gettid},
     {202, sys_futex},
     {204, sys_sched_getaffinity},
     {218, sys_set_tid_address},
     {231, sys_exit_group},
-    {247, sys_waitid},
     {273, nothing_to_do}, /* set_robust_list */
     {302, sys_prlimit64},
-    {309, sys_getcpu},
-    {322, sys_execveat},
     {0, NULL},
 };

@@ -53,15 +53,6 @@ sys_rt_sigreturn(const uint64_t *a)
 }
 
 static long
-sys_rt_sigpending(const uint64_t *a)
-{
-    uint64_t set =
-        (current->pending | current->process->pending) & current->blocked;
-
-    return user_write(a[0], &set, sizeof(set));
-}
-
-static long
 sys_rt_sigsuspend(const uint64_t *a)
 {
     uint64_t set;
@@ -138,8 +129,10 @@ sys_kill(const uint64_t *a)
 }
 
 static long
-send_to_thread(int id, int signal)
+sys_tgkill(const uint64_t *a)
 {
+    int id = (int)a[1], signal = (int)a[2];
+
     if (signal < 0 || signal > (int)SIGNALS)
         return -EINVAL;
     bool on = irq_lock(&process_lock);
@@ -150,49 +143,7 @@ send_to_thread(int id, int signal)
     return thread ? 0 : -ESRCH;
 }
 
-static long
-sys_tkill(const uint64_t *a)
-{
-    return send_to_thread((int)a[0], (int)a[1]);
-}
-
-static long
-sys_tgkill(const uint64_t *a)
-{
-    return send_to_thread((int)a[1], (int)a[2]);
-}
-
 /* ---- Alarms ------------------------------------------------------------ */
-
-static long
-sys_setitimer(const uint64_t *a)
-{
-    struct process *process = current->process;
-    uint64_t interval = 0, value = 0;
-    uint64_t now = time_now(), left = process->alarm, again;
-    int error = 0;
-
-    if (a[0] != 0)
-        return -EINVAL;
-    if (a[1])
-        error = read_time(a[1], UNIT_MICROSECONDS, &interval);
-    if (!error && a[1])
-        error = read_time(a[1] + 16, UNIT_MICROSECONDS, &value);
-    if (error)
-        return error;
-    bool on = irq_lock(&process_lock);
-    again = process->alarm_interval;
-    process->alarm = value ? now + value : 0;
-    process->alarm_interval = interval;
-    irq_unlock(&process_lock, on);
-    if (!a[2])
-        return 0;
-    error = write_time(a[2], UNIT_MICROSECONDS, again);
-    if (!error)
-        error = write_time(a[2] + 16, UNIT_MICROSECONDS,
-                           left > now ? left - now : 0);
-    return error;
-}
 
 static long
 sys_alarm(const uint64_t *a)
@@ -202,23 +153,14 @@ sys_alarm(const uint64_t *a)
     bool on = irq_lock(&process_lock);
 
     process->alarm = a[0] ? now + a[0] * SECOND : 0;
-    process->alarm_interval = 0;
     irq_unlock(&process_lock, on);
     return before > now ? (long)((before - now + SECOND - 1) / SECOND) : 0;
 }
 
 const struct call signal_calls[] = {
-    {13, sys_rt_sigaction},
-    {14, sys_rt_sigprocmask},
-    {15, sys_rt_sigreturn},
-    {34, sys_pause},
-    {37, sys_alarm},
-    {38, sys_setitimer},
-    {62, sys_kill},
-    {127, sys_rt_sigpending},
-    {130, sys_rt_sigsuspend},
-    {131, sys_sigaltstack},
-    {200, sys_tkill},
-    {234, sys_tgkill},
-    {0, NULL},
+    {13, sys_rt_sigaction},   {14, sys_rt_sigprocmask},
+    {15, sys_rt_sigreturn},   {34, sys_pause},
+    {37, sys_alarm},          {62, sys_kill},
+    {130, sys_rt_sigsuspend}, {131, sys_sigaltstack},
+    {234, sys_tgkill},        {0, NULL},
 };

@@ -83,24 +83,6 @@ stat_at(int directory, uint64_t text, unsigned flags, uint64_t to)
 }
 
 static long
-sys_stat(const uint64_t *a)
-{
-    return stat_at(AT_FDCWD, a[0], 0, a[1]);
-}
-
-static long
-sys_lstat(const uint64_t *a)
-{
-    return stat_at(AT_FDCWD, a[0], AT_SYMLINK_NOFOLLOW, a[1]);
-}
-
-static long
-sys_fstat(const uint64_t *a)
-{
-    return stat_at((int)a[0], 0, AT_EMPTY_PATH, a[1]);
-}
-
-static long
 sys_newfstatat(const uint64_t *a)
 {
     return stat_at((int)a[0], a[1], (unsigned)a[3], a[2]);
@@ -157,12 +139,6 @@ static long
 sys_access(const uint64_t *a)
 {
     return access_at(AT_FDCWD, a[0], (unsigned)a[1], 0);
-}
-
-static long
-sys_faccessat(const uint64_t *a)
-{
-    return access_at((int)a[0], a[1], (unsigned)a[2], 0);
 }
 
 static long
@@ -227,12 +203,6 @@ static long
 sys_fchown(const uint64_t *a)
 {
     return owner_at((int)a[0], 0, AT_EMPTY_PATH, a[1], a[2]);
-}
-
-static long
-sys_lchown(const uint64_t *a)
-{
-    return owner_at(AT_FDCWD, a[0], AT_SYMLINK_NOFOLLOW, a[1], a[2]);
 }
 
 static long
@@ -311,14 +281,9 @@ sys_readlinkat(const uint64_t *a)
 }
 
 const struct call stat_calls[] = {
-    {4, sys_stat},         {5, sys_fstat},
-    {6, sys_lstat},        {21, sys_access},
-    {89, sys_readlink},    {90, sys_chmod},
-    {91, sys_fchmod},      {92, sys_chown},
-    {93, sys_fchown},      {94, sys_lchown},
-    {95, sys_umask},       {260, sys_fchownat},
-    {262, sys_newfstatat}, {267, sys_readlinkat},
-    {268, sys_fchmodat},   {269, sys_faccessat},
-    {280, sys_utimensat},  {332, sys_statx},
-    {439, sys_faccessat2}, {0, NULL},
+    {21, sys_access},      {89, sys_readlink},    {90, sys_chmod},
+    {91, sys_fchmod},      {92, sys_chown},       {93, sys_fchown},
+    {95, sys_umask},       {260, sys_fchownat},   {262, sys_newfstatat},
+    {267, sys_readlinkat}, {268, sys_fchmodat},   {280, sys_utimensat},
+    {332, sys_statx},      {439, sys_faccessat2}, {0, NULL},
 };

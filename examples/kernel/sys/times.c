@@ -35,15 +35,6 @@ sys_clock_gettime(const uint64_t *a)
 }
 
 static long
-sys_clock_getres(const uint64_t *a)
-{
-    uint64_t now;
-    int error = read_clock(a[0], &now);
-
-    return error || !a[1] ? error : write_time(a[1], UNIT_NANOSECONDS, 1);
-}
-
-static long
 sys_gettimeofday(const uint64_t *a)
 {
     return a[0] ? write_time(a[0], UNIT_MICROSECONDS, time_unix()) : 0;
@@ -96,15 +87,6 @@ sys_clock_nanosleep(const uint64_t *a)
     return time <= now ? 0 : sleep_until(time_now() + time - now, 0);
 }
 
-/* In ticks of 10 ms; what each process used is not counted. */
-static long
-sys_times(const uint64_t *a)
-{
-    if (a[0] && user_clear(a[0], 32))
-        return -EFAULT;
-    return (long)(time_now() / (SECOND / 100));
-}
-
 static long
 sys_getrusage(const uint64_t *a)
 {
@@ -112,13 +94,7 @@ sys_getrusage(const uint64_t *a)
 }
 
 const struct call time_calls[] = {
-    {35, sys_nanosleep},
-    {96, sys_gettimeofday},
-    {98, sys_getrusage},
-    {100, sys_times},
-    {201, sys_time},
-    {228, sys_clock_gettime},
-    {229, sys_clock_getres},
-    {230, sys_clock_nanosleep},
+    {35, sys_nanosleep}, {96, sys_gettimeofday},   {98, sys_getrusage},
+    {201, sys_time},     {228, sys_clock_gettime}, {230, sys_clock_nanosleep},
     {0, NULL},
 };
