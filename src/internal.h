@@ -540,6 +540,27 @@ enum aspen_rss {
 #define ASPEN_CPU_WORDS ((ASPEN_PORT_CPUS + 63) / 64)
 
 /*
+ * What second MMUs go by: brackets that are open, and those that have ended
+ * (machine/notify.c). All written under `lock`.
+ */
+#define ASPEN_NOTIFY_ENDED 8
+
+struct aspen_notify_range {
+    uint64_t start;
+    uint64_t end;
+};
+
+struct aspen_notify {
+    struct aspen_port_spinlock lock;
+    uint32_t open;                   /* atomic: how many are open */
+    uint64_t sequence;               /* atomic: how many have ended */
+    struct aspen_notify_range range; /* covers all that are open */
+    bool waiting;                    /* somebody waits for an end */
+    /* Of the last that have ended; number n at n % ENDED. */
+    struct aspen_notify_range ended[ASPEN_NOTIFY_ENDED];
+};
+
+/*
  *     aspen_mm_alloc()
  *         |
  *         v    aspen_mm_publish()        last user gone    all unmapped
@@ -599,6 +620,7 @@ struct aspen_mm {
     uint64_t tlb_generation;        /* atomic: flushes so far */
     uint32_t tlb_pending;           /* atomic; paging/table.h, "Pending" */
     uint64_t cpus[ASPEN_CPU_WORDS]; /* atomic: where it is active */
+    struct aspen_notify notify;
 
     struct aspen_list registry_link; /* registry lock */
     struct aspen_list swap_link;     /* swap list lock */

@@ -76,6 +76,7 @@
 #include <aspen/calls/mlock.h>
 #include <aspen/mm.h>
 #include <aspen/calls/mmap.h>
+#include <aspen/calls/mmu.h>
 #include <aspen/calls/mseal.h>
 #include <aspen/name.h>
 #include <aspen/object.h>
@@ -90,5 +91,6 @@
 #include <aspen/calls/sync.h>
 #include <aspen/version.h>
 #include <aspen/vma.h>
+#include <aspen/calls/young.h>
 
 #endif

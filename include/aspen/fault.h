@@ -57,7 +57,9 @@ ASPEN_MUST_USE int aspen_fault_with_rights(struct aspen_mm *mm,
                                            uint32_t rights);
 
 /**
- * What the page tables say about an access, without changing anything.
+ * What the page tables say about an access, without changing anything. Of raw
+ * memory, and for who keeps the answer, aspen_mmu_translate()
+ * (aspen/calls/mmu.h) says more.
  *
  * Context: any; the answer may be stale at once.
  * Returns: 0 and *frame, or -ASPEN_EFAULT: the hardware would fault;

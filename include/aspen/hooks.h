@@ -100,16 +100,53 @@ struct aspen_scanner_ops {
 };
 
 /**
- * Brackets for a secondary MMU. start and end always come in pairs.
- * Context: may sleep, but locks of the core are held (the mmap lock or a
- * mapping's; or an object's, a page's, and that under which its mappings are
- * found), so no call is made that takes one.
+ * A second MMU: one that has translations of its own of what spaces map. How it
+ * fills itself is aspen/calls/mmu.h; docs/use/mmu.md leads through both.
+ *
+ * invalidate_start: drop what there is of [start, end). From before it is
+ * called until invalidate_end has returned aspen_mmu_retry() keeps everybody
+ *          from putting anything in there. What is dropped may be used until
+ * the hook returns, and not a moment longer: the frames are freed, and pages
+ * that were writable are read, or another's. invalidate_end: it is over. No
+ * processor has anything cached any more of what went. An end follows each
+ * start, with the same range, also when the call fails. Nothing has to be done
+ * here.
+ *
+ * Brackets of one space may be open at the same time, and overlap. There is one
+ * around whatever takes translations away, makes them read-only or lets them
+ * lead elsewhere; none where they only become more, or allow more. A space that
+ * ends has one around all that it maps.
+ *
+ * test_young: was any page in [start, end) accessed by the second MMU since
+ *          clear_young had it last, or ever? For a page that it does not have
+ *          it may as well say no.
+ * clear_young: the same, and from now on an access counts anew. Asked where
+ *          the accessed bits of entries are read and cleared: aspen_young(),
+ *          MADV_COLD, aspen_reclaim(), the smaps. Without these two the range
+ *          is invalidated instead.
+ *
+ * Give invalidate_start and invalidate_end or neither, test_young and
+ * clear_young or neither.
+ *
+ * Context: all four may sleep, take locks of their own, and wait for whoever
+ * uses what they drop - but not for who is inside a call of Aspen, be it
+ *          aspen_fault() or aspen_mmu_wait(). Locks of the core are held: the
+ *          mmap lock or a mapping's, for reading or writing; or an object's and
+ *          a page's with the lock under which its mappings are found. No spin
+ *          lock is, nor is the caller an RCU reader. So no call is made that
+ *          takes a space or an object, nor aspen_mmu_wait(); aspen_mm_id() and
+ *          the like may be. They run in whichever task made the call, several
+ *          at once. They cannot fail.
  */
 struct aspen_notifier_ops {
     void (*invalidate_start)(void *context, struct aspen_mm *mm, uint64_t start,
                              uint64_t end);
     void (*invalidate_end)(void *context, struct aspen_mm *mm, uint64_t start,
                            uint64_t end);
+    bool (*test_young)(void *context, struct aspen_mm *mm, uint64_t start,
+                       uint64_t end);
+    bool (*clear_young)(void *context, struct aspen_mm *mm, uint64_t start,
+                        uint64_t end);
 };
 
 /** What the embedder does when memory is short. */

@@ -166,7 +166,8 @@ void aspen_config_init(struct aspen_config *config);
  * Context: may sleep.
  * Returns: 0 and *aspen, or -ASPEN_EINVAL (a field makes no sense; an unknown
  *          flag; userfault hooks without fork_prepare; only one half of the
- *          notifier's bracket, or of a thread's rights), -ASPEN_ENOMEM. On
+ *          notifier's bracket, of its two for what is young, or of a thread's
+ *          rights), -ASPEN_ENOMEM. On
  *          error nothing is left.
  */
 ASPEN_MUST_USE int aspen_create(const struct aspen_config *config,

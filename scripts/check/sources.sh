@@ -11,6 +11,9 @@
 #   spdx      every file says its licence
 #   calls     every public function that returns an int must be looked at by
 #             the caller, and is in the table of tests/unit/every/test_every_call.c
+#   beside    every public function that takes a machine, space or object has a
+#             processor and a second MMU beside it in tests (tests/mmu/beside.c), or is in
+#             the list of those that change no entry (tests/mmu/apart)
 #   semantics docs/use/semantics.md has a line for each advice, and each deviation
 #             names a test that exists
 #   readme    the example in README.md is the one that is compiled and run,
@@ -149,6 +152,22 @@ calls_broken()
     done
 }
 
+beside_broken()
+{
+    cat include/aspen/*.h include/aspen/calls/*.h | perl -0777 -ne '
+        s{/\*.*?\*/}{}gs;
+        s/\s+/ /g;
+        for (split /;/) {
+            next unless /\b(aspen_\w+) ?\(([^()]*)\) *$/;
+            my ($name, $takes) = ($1, $2);
+            print "$name\n"
+                if $takes =~ /(?<!const )struct aspen(_mm|_object)? \*/;
+        }' | sort -u | while read -r name; do
+        { tests/mmu/wraps.sh tests/mmu/beside.c && cat tests/mmu/apart; } |
+            grep -qE "(^|=)$name\$" || echo "$name: neither here nor there"
+    done
+}
+
 # "test_name: this case, that case": functions whose names have those words.
 test_missing()
 {
@@ -257,6 +276,7 @@ verdict locks "$(locks_broken)"
 verdict listed "$(listed_broken)"
 verdict spdx "$(spdx_broken)"
 verdict calls "$(calls_broken)"
+verdict beside "$(beside_broken)"
 verdict semantics "$(semantics_broken)"
 if [ -f README.md ] && [ -f examples/embed.c ]; then
     verdict readme "$(readme_broken)"

@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * fault/translate.c - what the hardware would see at an address.
+ * fault/translate.c - what the hardware would see at an address, and what a
+ * second MMU may put in.
  *
  * Called by whoever has no hardware that walks tables. The first test to break
  * is tests/unit/fault/test_fault.c.
  */
 #include <aspen/fault.h>
+#include <aspen/calls/mmu.h>
 
 #include "paging/table.h"
 #include "space/pkeys.h"
@@ -23,9 +25,10 @@ bits_needed(unsigned access)
     }
 }
 
-/* Walk down; *writable: no table on the way forbids writing. */
+/* Walk down; *writable: no table on the way forbids writing. RCU. */
 static uint64_t
-walk(struct aspen_mm *mm, uint64_t address, unsigned *level, bool *writable)
+walk_tables(struct aspen_mm *mm, uint64_t address, unsigned *level,
+            bool *writable)
 {
     uint32_t table = mm->root;
 
@@ -41,6 +44,33 @@ walk(struct aspen_mm *mm, uint64_t address, unsigned *level, bool *writable)
         table = (uint32_t)aspen_entry_frame(entry);
     }
 }
+
+static uint64_t
+walk(struct aspen_mm *mm, uint64_t address, unsigned *level, bool *writable)
+{
+    aspen_port_rcu_read_lock();
+    uint64_t entry = walk_tables(mm, address, level, writable);
+    aspen_port_rcu_read_unlock();
+    return entry;
+}
+
+/* Of the page of 4 KiB inside of the leaf. */
+static uint64_t
+number_of(uint64_t entry, unsigned level, uint64_t address)
+{
+    return aspen_entry_frame(entry) +
+           ((address & (aspen_entry_span(level) - 1)) >> ASPEN_PAGE_SHIFT);
+}
+
+/* The zero page is not counted either, but it is the machine's. */
+static bool
+is_raw(const struct aspen *aspen, uint64_t entry)
+{
+    return aspen_entry_bits(entry) & ASPEN_ENTRY_SPECIAL &&
+           aspen_entry_frame(entry) != aspen->zero_frame;
+}
+
+/* ---- For an access ----------------------------------------------------- */
 
 /* What a leaf says about an access, the tables above it aside. */
 static bool
@@ -63,10 +93,7 @@ translate(struct aspen_mm *mm, uint64_t address, unsigned access,
 
     if (address >= mm->address_limit)
         return -ASPEN_EFAULT;
-    aspen_port_rcu_read_lock();
     uint64_t entry = walk(mm, address, &level, &writable);
-    aspen_port_rcu_read_unlock();
-
     if (!aspen_entry_is_leaf(entry, level))
         return -ASPEN_EFAULT;
     unsigned bits = aspen_entry_bits(entry);
@@ -75,11 +102,9 @@ translate(struct aspen_mm *mm, uint64_t address, unsigned access,
                            : aspen_rights(mm)) ||
         (access == ASPEN_ACCESS_WRITE && !writable))
         return -ASPEN_EFAULT;
-    uint64_t number = aspen_entry_frame(entry);
-    if (bits & ASPEN_ENTRY_SPECIAL && number != mm->aspen->zero_frame)
+    if (is_raw(mm->aspen, entry))
         return -ASPEN_EOPNOTSUPP;
-    number += (address & (aspen_entry_span(level) - 1)) >> ASPEN_PAGE_SHIFT;
-    *frame = (uint32_t)number;
+    *frame = (uint32_t)number_of(entry, level, address);
     return 0;
 }
 
@@ -95,4 +120,43 @@ aspen_translate_with_rights(struct aspen_mm *mm, uint64_t address,
                             unsigned access, uint32_t rights, uint32_t *frame)
 {
     return translate(mm, address, access, &rights, frame);
+}
+
+/* ---- For a second MMU -------------------------------------------------- */
+
+/* Only with all noted that the access would have to. */
+static bool
+may_write(unsigned bits, bool writable)
+{
+    return writable && bits & ASPEN_ENTRY_WRITE && bits & ASPEN_ENTRY_DIRTY;
+}
+
+int
+aspen_mmu_translate(struct aspen_mm *mm, uint64_t address,
+                    struct aspen_translation *to)
+{
+    unsigned level;
+    bool writable;
+
+    if (address >= mm->address_limit)
+        return -ASPEN_EFAULT;
+    uint64_t entry = walk(mm, address, &level, &writable);
+    if (!aspen_entry_is_leaf(entry, level))
+        return -ASPEN_EFAULT;
+    unsigned bits = aspen_entry_bits(entry);
+    if (!(bits & ASPEN_ENTRY_YOUNG) || !(bits & ASPEN_ENTRY_ACCESS))
+        return -ASPEN_EFAULT;
+    *to = (struct aspen_translation){
+        .number = number_of(entry, level, address),
+        .leaf_bytes = aspen_entry_span(level),
+        .read = bits & ASPEN_ENTRY_READ,
+        .write = may_write(bits, writable),
+        .exec = bits & ASPEN_ENTRY_EXEC,
+        .raw = is_raw(mm->aspen, entry),
+        .pkey = (bits & ASPEN_ENTRY_PKEY) >> ASPEN_ENTRY_PKEY_SHIFT,
+        .cache =
+            (uint64_t)((bits & ASPEN_ENTRY_CACHE) >> ASPEN_ENTRY_CACHE_SHIFT)
+            << ASPEN_VM_CACHE_SHIFT,
+    };
+    return 0;
 }

@@ -16,6 +16,7 @@
 #include "inspect/walk.h"
 
 #include "space/pkeys.h"
+#include "machine/notify.h"
 #include "machine/release.h"
 #include "machine/swap_map.h"
 #include "space/vma.h"
@@ -65,8 +66,18 @@ add_huge(struct smaps *smaps, const struct aspen_frame *frame, uint64_t bytes)
     }
 }
 
+/* By a processor, or by a second MMU. */
+static bool
+is_referenced(const struct smaps *smaps, uint64_t address, uint64_t entry,
+              unsigned level)
+{
+    return aspen_entry_bits(entry) & ASPEN_ENTRY_YOUNG ||
+           aspen_notify_test_young(smaps->vma->mm, address,
+                                   address + aspen_entry_span(level));
+}
+
 static void
-add_page(struct smaps *smaps, uint64_t entry, unsigned level)
+add_page(struct smaps *smaps, uint64_t address, uint64_t entry, unsigned level)
 {
     const struct aspen_frame *frame =
         aspen_frame_at(smaps->aspen, (uint32_t)aspen_entry_frame(entry));
@@ -79,7 +90,7 @@ add_page(struct smaps *smaps, uint64_t entry, unsigned level)
 
     smaps->resident += bytes;
     smaps->pss += pss;
-    if (bits & ASPEN_ENTRY_YOUNG)
+    if (is_referenced(smaps, address, entry, level))
         smaps->referenced += bytes;
     if (aspen_frame_type(frame) == ASPEN_FRAME_ANON)
         smaps->anonymous += bytes;
@@ -124,7 +135,6 @@ add_entry(void *context, uint64_t address, uint64_t entry, unsigned level)
 {
     struct smaps *smaps = context;
 
-    (void)address;
     if (aspen_entry_is_swap(entry))
         add_swap(smaps, entry);
     else if (!aspen_walk_is_page(entry, level))
@@ -132,7 +142,7 @@ add_entry(void *context, uint64_t address, uint64_t entry, unsigned level)
     else if (smaps->vma->flags & ASPEN_VM_HUGETLB)
         add_hugetlb(smaps, entry, level);
     else
-        add_page(smaps, entry, level);
+        add_page(smaps, address, entry, level);
 }
 
 /* ---- Text -------------------------------------------------------------- */

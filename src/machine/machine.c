@@ -96,7 +96,8 @@ hooks_valid(const struct aspen_hooks *hooks)
     if (hooks->arch && !hooks->arch->rights != !hooks->arch->rights_set)
         return false;
     return !notifier ||
-           !notifier->invalidate_start == !notifier->invalidate_end;
+           (!notifier->invalidate_start == !notifier->invalidate_end &&
+            !notifier->test_young == !notifier->clear_young);
 }
 
 /* What the processor can: keys need bits of an entry, and so does memory that

@@ -8,11 +8,14 @@
  *     that it goes on accessing it. Then the page is older than it looks, which
  *     costs a fault; a flush for each look would cost more.
  *
+ * I3  A second MMU is asked as well, when no spin lock is held.
+ *
  * The first test to break is tests/unit/reclaim/test_reclaim.c.
  */
 #include "reclaim/age.h"
 
 #include "frames/lru.h"
+#include "machine/notify.h"
 #include "object/i_mmap.h"
 
 struct look {
@@ -51,6 +54,8 @@ look_at(void *context, struct aspen_vma *vma, uint64_t address)
     aspen_table_lock(aspen, slot.table, ASPEN_LOCK_TABLE);
     look->age.accessed |= was_accessed(slot.entry, look->frame);
     aspen_table_unlock(aspen, slot.table);
+    look->age.accessed |=
+        aspen_notify_clear_young(vma->mm, address, address + ASPEN_PAGE_SIZE);
     return true;
 }
 

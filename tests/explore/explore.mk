@@ -18,7 +18,8 @@ SIM_WRAPS := $(shell tests/mmu/wraps.sh $(SIM_MMU))
 EXPLORE := $(basename $(notdir $(wildcard tests/explore/test_*.c)))
 EXPLORE_MMU := $(basename $(notdir $(wildcard tests/explore/mmu/test_*.c)))
 EXPLORE_PROGRAMS := $(addprefix $(BUILD)/tests/explore/,$(EXPLORE) \
-    $(EXPLORE_MMU) test_mmu-flags test_mmu-arm64 test_mmu-arm64-flags)
+    $(EXPLORE_MMU) test_mmu-flags test_mmu-arm64 test_mmu-arm64-flags \
+    test_second-flags)
 
 # $(call sim_variant,VARIANT)
 define sim_variant

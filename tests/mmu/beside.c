@@ -29,7 +29,6 @@ struct space {
 
 static struct {
     struct aspen *aspen; /* whose processor it is, or NULL */
-    const struct aspen_notifier_ops *notifier; /* the test's, or NULL */
     struct aspen_port_spinlock lock;
     struct space spaces[SPACES];
     unsigned used;                   /* of them, from the first on */
@@ -161,7 +160,7 @@ reload(const struct space *space, const char *unused)
     mmu_leave(MMU_SECOND, space->root);
     const uint64_t end = ASPEN_ADDRESS_LIMIT; /* the rest is not the core's */
     uint64_t seen = mmu_load(space->cpu, space->root, 0, end, LEAVES);
-    mmu_load(MMU_SECOND, space->root, 0, end, LEAVES);
+    told_second_load(space->mm, 0, end, LEAVES);
     __atomic_fetch_add(&beside.spent, seen + 32, __ATOMIC_RELAXED);
 }
 
@@ -231,29 +230,6 @@ beside_access(struct aspen_mm *mm, uint64_t address, enum mmu_access access,
 /* ---- The machine ------------------------------------------------------- */
 
 static void
-forward_start(void *context, struct aspen_mm *mm, uint64_t start, uint64_t end)
-{
-    if (mm->aspen == beside.aspen)
-        told_notifier.invalidate_start(NULL, mm, start, end);
-    if (beside.notifier && beside.notifier->invalidate_start)
-        beside.notifier->invalidate_start(context, mm, start, end);
-}
-
-static void
-forward_end(void *context, struct aspen_mm *mm, uint64_t start, uint64_t end)
-{
-    if (beside.notifier && beside.notifier->invalidate_end)
-        beside.notifier->invalidate_end(context, mm, start, end);
-    if (mm->aspen == beside.aspen)
-        told_notifier.invalidate_end(NULL, mm, start, end);
-}
-
-static const struct aspen_notifier_ops forward = {
-    .invalidate_start = forward_start,
-    .invalidate_end = forward_end,
-};
-
-static void
 stand_beside(struct aspen *aspen)
 {
     mmu_attach(&(struct mmu_config){
@@ -294,12 +270,10 @@ BETWEEN(int, aspen_create,
     if (beside.aspen)
         stand_aside();
     if (!config || !config->direct_map ||
-        (config->hooks.notifier && !(config->hooks.notifier->invalidate_start &&
-                                     config->hooks.notifier->invalidate_end)))
+        !between_notifier_whole(config->hooks.notifier))
         return __real_aspen_create(config, aspen);
     ours = *config;
-    beside.notifier = ours.hooks.notifier;
-    ours.hooks.notifier = &forward;
+    ours.hooks.notifier = between_notifier(ours.hooks.notifier);
     ours.hooks.arch = between_arch(ours.hooks.arch);
     int error = __real_aspen_create(&ours, aspen);
     if (!error)
@@ -540,6 +514,14 @@ BETWEEN(int, aspen_mremap,
 
 /* ---- The others -------------------------------------------------------- */
 
+BETWEEN(uint64_t, aspen_reclaim, (struct aspen * aspen, uint64_t pages))
+{
+    enter();
+    uint64_t gone_pages = __real_aspen_reclaim(aspen, pages);
+    leave("aspen_reclaim");
+    return gone_pages;
+}
+
 #define CALL(name, parameters, arguments)                                      \
     BETWEEN(int, name, parameters)                                             \
     {                                                                          \
@@ -614,13 +596,7 @@ CALL(aspen_name_anon,
       const char *name),
      (mm, address, length_bytes, name))
 CALL_VOID(aspen_object_put, (struct aspen_object * object), (object))
-BETWEEN(uint64_t, aspen_reclaim, (struct aspen * aspen, uint64_t pages))
-{
-    enter();
-    uint64_t left = __real_aspen_reclaim(aspen, pages);
-    leave("aspen_reclaim");
-    return left;
-}
+
 CALL(aspen_object_resize, (struct aspen_object * object, uint64_t size_bytes),
      (object, size_bytes))
 CALL(aspen_object_punch,
@@ -631,6 +607,10 @@ CALL(aspen_object_sync,
      (struct aspen_object * object, uint64_t offset_bytes,
       uint64_t length_bytes),
      (object, offset_bytes, length_bytes))
+CALL(aspen_object_drop,
+     (struct aspen_object * object, uint64_t offset_bytes,
+      uint64_t length_bytes, uint64_t *pages),
+     (object, offset_bytes, length_bytes, pages))
 CALL(aspen_object_read,
      (struct aspen_object * object, uint64_t offset_bytes, void *bytes,
       uint64_t length_bytes, uint64_t *done),
@@ -669,6 +649,10 @@ CALL(aspen_map_special,
       uint64_t vm_flags, const struct aspen_special *special,
       uint64_t *address),
      (mm, at, length_bytes, place, vm_flags, special, address))
+CALL(aspen_young,
+     (struct aspen_mm * mm, uint64_t address, uint64_t length_bytes,
+      unsigned flags, uint64_t *pages),
+     (mm, address, length_bytes, flags, pages))
 CALL(aspen_msync,
      (struct aspen_mm * mm, uint64_t address, uint64_t length_bytes,
       unsigned flags),

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #include "between.h"
 
+#include "told.h"
+
 #include "mmu.h"
 #include "space/mm.h"
 #include <stdlib.h>
@@ -51,4 +53,66 @@ between_arch_free(const struct aspen_arch_ops *arch)
 {
     if (arch && arch->mm_exit == send_away)
         free(aspen_container_of(arch, struct between, ops));
+}
+
+/* ---- The second MMU ------------------------------------------------------ */
+
+static const struct aspen_notifier_ops no_notifier;
+static const struct aspen_notifier_ops *theirs_too = &no_notifier;
+
+static void
+second_start(void *context, struct aspen_mm *mm, uint64_t start, uint64_t end)
+{
+    told_notifier.invalidate_start(NULL, mm, start, end);
+    if (theirs_too->invalidate_start)
+        theirs_too->invalidate_start(context, mm, start, end);
+}
+
+static void
+second_end(void *context, struct aspen_mm *mm, uint64_t start, uint64_t end)
+{
+    if (theirs_too->invalidate_end)
+        theirs_too->invalidate_end(context, mm, start, end);
+    told_notifier.invalidate_end(NULL, mm, start, end);
+}
+
+static bool
+second_test_young(void *context, struct aspen_mm *mm, uint64_t start,
+                  uint64_t end)
+{
+    bool theirs = theirs_too->test_young &&
+                  theirs_too->test_young(context, mm, start, end);
+
+    return told_notifier.test_young(NULL, mm, start, end) || theirs;
+}
+
+static bool
+second_clear_young(void *context, struct aspen_mm *mm, uint64_t start,
+                   uint64_t end)
+{
+    bool theirs = theirs_too->clear_young &&
+                  theirs_too->clear_young(context, mm, start, end);
+
+    return told_notifier.clear_young(NULL, mm, start, end) || theirs;
+}
+
+static const struct aspen_notifier_ops second_and_theirs = {
+    .invalidate_start = second_start,
+    .invalidate_end = second_end,
+    .test_young = second_test_young,
+    .clear_young = second_clear_young,
+};
+
+bool
+between_notifier_whole(const struct aspen_notifier_ops *theirs)
+{
+    return !theirs || (theirs->invalidate_start && theirs->invalidate_end &&
+                       !theirs->test_young == !theirs->clear_young);
+}
+
+const struct aspen_notifier_ops *
+between_notifier(const struct aspen_notifier_ops *theirs)
+{
+    theirs_too = theirs ? theirs : &no_notifier;
+    return &second_and_theirs;
 }

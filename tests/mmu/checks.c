@@ -192,6 +192,39 @@ mmu_check(uint32_t root, const char *after)
         mmu_each(check_one, &check, after);
 }
 
+struct flushed {
+    uint32_t root;
+    uint64_t start;
+    uint64_t end;
+    bool (*still)(const void *context);
+    const void *context;
+};
+
+static const char *
+check_flushed(void *context, unsigned cpu, const struct mmu_cached *cached)
+{
+    const struct flushed *flushed = context;
+
+    if (cpu == MMU_SECOND ||
+        !mmu_is_covered(cached, flushed->root, flushed->start, flushed->end,
+                        LEVELS, false))
+        return NULL;
+    uint64_t at = cached->address;
+    const char *what =
+        compare(cached, at > flushed->start ? at : flushed->start);
+    return what && flushed->still(flushed->context) ? what : NULL;
+}
+
+void
+mmu_check_flushed(uint32_t root, uint64_t start, uint64_t end,
+                  bool (*still)(const void *context), const void *context,
+                  const char *after)
+{
+    struct flushed flushed = {root, start, end, still, context};
+
+    mmu_each(check_flushed, &flushed, after);
+}
+
 struct gone {
     uint32_t root;
     uint64_t start;

@@ -5,7 +5,8 @@
  *   mmu.c     access, flush; who is attached
  *   cache.c   what a CPU has cached
  *   walk.c    the walk through the tables
- *   load.c    caching ahead; the second MMU's brackets
+ *   load.c    caching ahead
+ *   second.c  the second MMU, and its brackets
  *   checks.c  what is cached against what the tables say
  *
  * I1  What a CPU has cached changes under its lock. Who accesses holds it from
@@ -79,7 +80,7 @@ struct mmu_state {
     struct aspen_port_spinlock lock; /* for the rest */
     uint32_t quiet[ROOTS];
     struct mmu_bracket brackets[ROOTS];
-    uint64_t ended; /* brackets that were closed */
+    uint64_t started; /* atomic: brackets that were opened */
     bool broken;
     char breach[256];
     struct mmu_counts counts; /* atomic */
@@ -134,6 +135,27 @@ void mmu_drop_root(struct mmu_cpu *cpu, uint32_t root);
 void mmu_empty(struct mmu_cpu *cpu);
 /* One by chance, now and then. */
 void mmu_evict(struct mmu_cpu *cpu);
+
+/* ---- mmu.c --------------------------------------------------------------- */
+
+bool mmu_allows(const struct mmu_cached *cached, enum mmu_access access);
+/* The bytes of an access, through what is cached. `points`: others may go on
+ * before it. */
+void mmu_reach(const struct mmu_cached *cached, uint64_t address,
+               enum mmu_access access, void *bytes, size_t length, bool points);
+
+/* ---- load.c -------------------------------------------------------------- */
+
+/* Leaves that the second MMU has found. */
+struct mmu_leaves {
+    struct mmu_cached *at;
+    uint64_t count;
+};
+
+/* All that is below the root, at most so many, without the CPU's lock; who is
+ * not flushed is an RCU reader. Returns a measure of the work. */
+uint64_t mmu_find_leaves(uint32_t root, uint64_t start, uint64_t end,
+                         uint64_t most, struct mmu_leaves *leaves);
 
 /* ---- walk.c -------------------------------------------------------------- */
 

@@ -60,8 +60,8 @@ mmu_now(void)
 
 /* ---- Access -------------------------------------------------------------- */
 
-static bool
-allows(const struct mmu_cached *cached, enum mmu_access access)
+bool
+mmu_allows(const struct mmu_cached *cached, enum mmu_access access)
 {
     switch (access) {
     case MMU_WRITE:
@@ -100,7 +100,7 @@ translate(struct mmu_cpu *cpu, uint32_t root, uint64_t address,
         mmu_insert(cpu, &leaf);
         node = mmu_cached_leaf(cpu, root, address);
     }
-    if (!allows(&node->cached, access) || (write && !node->cached.dirty))
+    if (!mmu_allows(&node->cached, access) || (write && !node->cached.dirty))
         return NULL;
     return &node->cached;
 }
@@ -116,9 +116,9 @@ transfer(uint8_t *at, enum mmu_access access, uint8_t *bytes, size_t length)
             bytes[i] = __atomic_load_n(&at[i], __ATOMIC_RELAXED);
 }
 
-static void
-reach(const struct mmu_cached *cached, uint64_t address, enum mmu_access access,
-      void *bytes, size_t length, bool points)
+void
+mmu_reach(const struct mmu_cached *cached, uint64_t address,
+          enum mmu_access access, void *bytes, size_t length, bool points)
 {
     uint64_t number = cached->number + (address - cached->address) / PAGE;
 
@@ -148,7 +148,7 @@ mmu_access(unsigned number, uint32_t root, uint64_t address,
     const struct mmu_cached *cached =
         translate(cpu, root, address, access, true);
     if (cached)
-        reach(cached, address, access, bytes, length, true);
+        mmu_reach(cached, address, access, bytes, length, true);
     else
         COUNT(faults);
     aspen_port_spin_unlock(&cpu->lock);

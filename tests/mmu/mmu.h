@@ -15,8 +15,8 @@
  * the core: only the port's choice of a format, and where the frames are.
  *
  * One CPU more, MMU_SECOND, is a second MMU (a guest's, a device's): it caches
- * leaves, and hears of changes by the brackets of struct aspen_notifier_ops
- * alone.
+ * leaves, and hears of changes by the hooks of struct aspen_notifier_ops alone.
+ * It looks at the tables without its lock, as aspen/calls/mmu.h has it.
  *
  * What is not right is kept as the first "breach", in words; mmu_breach() has
  * it. Each CPU has a lock, held for a whole access: a flush comes before or
@@ -61,6 +61,7 @@ struct mmu_cached {
     bool raw; /* the core's note that this is no frame of the machine */
     unsigned key;
     unsigned memory; /* enum format_memory */
+    bool young;      /* the second MMU's: accessed since that was cleared */
     uint64_t since;  /* mmu_now() when it came */
 };
 
@@ -101,6 +102,29 @@ void mmu_pause(unsigned cpu);
 void mmu_resume(unsigned cpu);
 bool mmu_keeps(unsigned cpu, uint32_t root);
 
+/* How the second MMU fills itself: as aspen_mmu_begin(), aspen_mmu_retry(). */
+typedef uint64_t mmu_begin(const struct aspen_mm *mm);
+typedef bool mmu_retry(struct aspen_mm *mm, uint64_t begun, uint64_t start,
+                       uint64_t end);
+struct mmu_filling {
+    struct aspen_mm *mm;
+    mmu_begin *begin;
+    mmu_retry *retry;
+    uint32_t root;
+};
+
+/* As mmu_load(), of the second MMU; what it has to look at again it leaves. */
+uint64_t mmu_second_load(const struct mmu_filling *filling, uint64_t start,
+                         uint64_t end, uint64_t most);
+
+/* An access of the second MMU, to what it has: false if it has no such. */
+bool mmu_second_hit(uint32_t root, uint64_t address, enum mmu_access access,
+                    void *bytes, size_t length);
+/* It puts in what the tables were found to say since `begun`; false: that has
+ * to be looked at again. */
+bool mmu_second_put(const struct mmu_filling *filling, uint64_t begun,
+                    const struct mmu_cached *cached);
+
 /* The CPU leaves the space and keeps nothing of it. */
 void mmu_leave(unsigned cpu, uint32_t root);
 /* All leave it. */
@@ -111,9 +135,12 @@ void mmu_forget(uint32_t root);
 /* As aspen_port_tlb_flush(). */
 void mmu_flush(const struct aspen_tlb_flush *flush);
 
-/* The brackets of the second MMU. */
+/* The brackets of the second MMU. When one ends no CPU has anything cached any
+ * more that went meanwhile. */
 void mmu_second_start(uint32_t root, uint64_t start, uint64_t end);
 void mmu_second_end(uint32_t root, uint64_t start, uint64_t end);
+/* Was any of [start, end) accessed by it; if `clear`, that is forgotten. */
+bool mmu_second_young(uint32_t root, uint64_t start, uint64_t end, bool clear);
 
 /* ---- What is not right ------------------------------------------------- */
 
@@ -137,6 +164,13 @@ void mmu_check(uint32_t root, const char *after);
 
 /* The number of a moment; what is cached later has a higher one. */
 uint64_t mmu_now(void);
+
+/* Nothing that a CPU has cached of [start, end) says other than the tables do.
+ * Where `still` is false (asked after a look) somebody else is changing them.
+ */
+void mmu_check_flushed(uint32_t root, uint64_t start, uint64_t end,
+                       bool (*still)(const void *context), const void *context,
+                       const char *after);
 
 /* What a call takes away of what is cached. */
 enum mmu_gone {

@@ -8,10 +8,12 @@ MMU_SOURCES := $(filter-out tests/mmu/test_%,$(wildcard tests/mmu/*.c))
 MMU_WRAPS := $(shell tests/mmu/wraps.sh $(MMU_SOURCES))
 CPPFLAGS_ALL += -Itests/mmu
 
-# test_machine looks at which CPUs a space is active on.
+# test_machine looks at which CPUs a space is active on. With test_every_call each
+# call there is stands beside it, at each of its steps that fails, too.
 MMU_BESIDE := $(filter-out test_machine,$(basename $(notdir $(wildcard $(addsuffix /test_*.c, \
-    $(addprefix tests/unit/,space object ranges fault calls life) \
-    tests/threads tests/mmu)))))
+    $(addprefix tests/unit/,space object reclaim ranges fault calls life) \
+    tests/threads tests/mmu)) \
+    tests/unit/every/test_every_call.c)))
 $(foreach t,$(MMU_BESIDE),$(eval UNIT_EXTRA_$t += $(MMU_SOURCES)) \
     $(eval LDFLAGS_$t += $(MMU_WRAPS)))
 

@@ -102,20 +102,56 @@ static void
 second_start(void *context, struct aspen_mm *mm, uint64_t start, uint64_t end)
 {
     (void)context;
-    mmu_second_start(mm->root, start, end);
+    if (mm->aspen == watched)
+        mmu_second_start(mm->root, start, end);
 }
 
 static void
 second_end(void *context, struct aspen_mm *mm, uint64_t start, uint64_t end)
 {
     (void)context;
-    mmu_second_end(mm->root, start, end);
+    if (mm->aspen == watched)
+        mmu_second_end(mm->root, start, end);
+}
+
+static bool
+second_test_young(void *context, struct aspen_mm *mm, uint64_t start,
+                  uint64_t end)
+{
+    (void)context;
+    return mm->aspen == watched &&
+           mmu_second_young(mm->root, start, end, false);
+}
+
+static bool
+second_clear_young(void *context, struct aspen_mm *mm, uint64_t start,
+                   uint64_t end)
+{
+    (void)context;
+    return mm->aspen == watched && mmu_second_young(mm->root, start, end, true);
 }
 
 const struct aspen_notifier_ops told_notifier = {
     .invalidate_start = second_start,
     .invalidate_end = second_end,
+    .test_young = second_test_young,
+    .clear_young = second_clear_young,
 };
+
+static struct mmu_filling
+filling_of(struct aspen_mm *mm)
+{
+    return (struct mmu_filling){mm, aspen_mmu_begin, aspen_mmu_retry, mm->root};
+}
+
+uint64_t
+told_second_load(struct aspen_mm *mm, uint64_t start, uint64_t end,
+                 uint64_t most)
+{
+    struct mmu_filling filling = filling_of(mm);
+
+    return mmu_second_load(&filling, start, end, most);
+}
 
 /* ---- Switches ---------------------------------------------------------- */
 
@@ -149,22 +185,82 @@ told_access(unsigned cpu, struct aspen_mm *mm, uint64_t address,
     return mmu_access(cpu, mm->root, address, access, bytes, length);
 }
 
+static const unsigned wants[] = {
+    [MMU_READ] = ASPEN_ACCESS_READ,
+    [MMU_WRITE] = ASPEN_ACCESS_WRITE,
+    [MMU_EXEC] = ASPEN_ACCESS_EXEC,
+};
+
 int
 told_run(unsigned cpu, struct aspen_mm *mm, uint64_t address,
          enum mmu_access access, void *bytes, size_t length)
 {
-    static const unsigned wants[] = {
-        [MMU_READ] = ASPEN_ACCESS_READ,
-        [MMU_WRITE] = ASPEN_ACCESS_WRITE,
-        [MMU_EXEC] = ASPEN_ACCESS_EXEC,
-    };
-
     for (unsigned i = 0; i < PATIENCE; i++) {
         if (told_access(cpu, mm, address, access, bytes, length))
             return 0;
         int error = aspen_fault(mm, address, wants[access]);
         if (error)
             return error;
+    }
+    return TOLD_FOR_EVER;
+}
+
+/* Of the second MMU's making: it goes by the core's words alone. Cache modes
+ * have the same order as enum format_memory. */
+static struct mmu_cached
+cached_of(const struct aspen_mm *mm, uint64_t address,
+          const struct aspen_translation *to)
+{
+    uint64_t first = address / to->leaf_bytes * to->leaf_bytes;
+    unsigned level = 0;
+
+    while (((uint64_t)ASPEN_PAGE_SIZE << 9 * level) < to->leaf_bytes)
+        level++;
+    return (struct mmu_cached){
+        .root = mm->root,
+        .leaf = true,
+        .level = level,
+        .address = first,
+        .bytes = to->leaf_bytes,
+        .number = to->number - (address - first) / ASPEN_PAGE_SIZE,
+        .read = to->read,
+        .write = to->write,
+        .exec = to->exec,
+        .dirty = to->write,
+        .raw = to->raw,
+        .key = to->pkey,
+        .memory = (unsigned)(to->cache >> ASPEN_VM_CACHE_SHIFT),
+    };
+}
+
+static bool
+goes(const struct aspen_translation *to, enum mmu_access access)
+{
+    return access == MMU_WRITE  ? to->write
+           : access == MMU_EXEC ? to->exec
+                                : to->read;
+}
+
+int
+told_second(struct aspen_mm *mm, uint64_t address, enum mmu_access access,
+            void *bytes, size_t length)
+{
+    const struct mmu_filling filling = filling_of(mm);
+    struct aspen_translation to;
+
+    for (unsigned i = 0; i < PATIENCE; i++) {
+        if (mmu_second_hit(mm->root, address, access, bytes, length))
+            return 0;
+        uint64_t begun = aspen_mmu_begin(mm);
+        if (aspen_mmu_translate(mm, address, &to) || !goes(&to, access)) {
+            int error = aspen_fault(mm, address, wants[access]);
+            if (error)
+                return error;
+            continue;
+        }
+        struct mmu_cached cached = cached_of(mm, address, &to);
+        if (!mmu_second_put(&filling, begun, &cached))
+            aspen_mmu_wait(mm, cached.address, cached.address + cached.bytes);
     }
     return TOLD_FOR_EVER;
 }

@@ -14,6 +14,10 @@
 /* For config.hooks.notifier. */
 extern const struct aspen_notifier_ops told_notifier;
 
+/* The second MMU takes in what the tables have. As mmu_load(). */
+uint64_t told_second_load(struct aspen_mm *mm, uint64_t start, uint64_t end,
+                          uint64_t most);
+
 /* The frames are this machine's; NULL: nobody's. */
 void told_of(struct aspen *aspen);
 
@@ -33,6 +37,11 @@ void told_switch_back(unsigned cpu, struct aspen_mm *mm);
 /* An access with the faults that it takes: 0, a fault's error, FOR_EVER. */
 int told_run(unsigned cpu, struct aspen_mm *mm, uint64_t address,
              enum mmu_access access, void *bytes, size_t length);
+
+/* The same of the second MMU, which fills itself as docs/use/mmu.md has
+ * it. */
+int told_second(struct aspen_mm *mm, uint64_t address, enum mmu_access access,
+                void *bytes, size_t length);
 
 /* As aspen_mm_put() by the last user, if there is a space: what is cached is
  * right before, and nothing of it is cached after. */

@@ -18,6 +18,7 @@
 #include "owned_calls.h"
 
 #include "beside.h"
+#include "told.h"
 #include "space/mm.h"
 #include <aspen_posix.h>
 #include <inttypes.h>
@@ -100,8 +101,12 @@ cache_ahead(struct owners *owners, uint64_t *random)
     unsigned cpu = owners->owners[unit_below(random, owners->count)].cpu;
     uint64_t page = unit_below(random, PAGES);
 
-    mmu_load(unit_below(random, 2) ? cpu : MMU_SECOND, region->mm->root,
-             region->start + page * PAGE, region->start + (page + 8) * PAGE, 8);
+    uint64_t start = region->start + page * PAGE;
+
+    if (unit_below(random, 2))
+        mmu_load(cpu, region->mm->root, start, start + 8 * PAGE, 8);
+    else
+        told_second_load(region->mm, start, start + 8 * PAGE, 8);
     beside_say("what was cached ahead");
 }
 

@@ -107,7 +107,6 @@ sweep_range(struct sweep *sweep, uint64_t start, uint64_t end,
     struct aspen_slot slot;
     uint64_t stop;
 
-    aspen_notify_start(mm, start, end);
     aspen_gather_begin(&sweep->gather, mm, false);
     aspen_gather_looks(&sweep->gather, start, end);
     for (uint64_t at = start; at < end; at = stop) {
@@ -117,6 +116,17 @@ sweep_range(struct sweep *sweep, uint64_t start, uint64_t end,
             sweep_table(sweep, &slot, at, stop, visit);
     }
     aspen_gather_end(&sweep->gather);
+}
+
+/* The same, with what a second MMU has of the range gone meanwhile. */
+static void
+sweep_in_brackets(struct sweep *sweep, uint64_t start, uint64_t end,
+                  visit_entry *visit)
+{
+    struct aspen_mm *mm = sweep->vma->mm;
+
+    aspen_notify_start(mm, start, end);
+    sweep_range(sweep, start, end, visit);
     aspen_notify_end(mm, start, end);
 }
 
@@ -206,7 +216,7 @@ aspen_advise_free(struct aspen_advise *advise, struct aspen_vma *vma,
         return -ASPEN_EINVAL;
     int error = check_discard(advise, vma, start, end);
     if (!error)
-        sweep_range(&sweep, start, end, free_entry);
+        sweep_in_brackets(&sweep, start, end, free_entry);
     return error;
 }
 
@@ -281,6 +291,11 @@ aspen_advise_cold(struct aspen_advise *advise, struct aspen_vma *vma,
 
     if (vma->flags & (ASPEN_VM_LOCKED | ASPEN_VM_PFNMAP | ASPEN_VM_HUGETLB))
         return -ASPEN_EINVAL;
+    if (sweep.pageout) {
+        sweep_in_brackets(&sweep, start, end, cool_entry);
+        return 0;
+    }
+    (void)aspen_notify_clear_young(vma->mm, start, end);
     sweep_range(&sweep, start, end, cool_entry);
     return 0;
 }

@@ -87,7 +87,7 @@ access_byte(unsigned cpu, struct aspen_mm *mm, uint64_t address,
 static void
 load_second(void)
 {
-    mmu_load(MMU_SECOND, scene.mm->root, START, START + PAGE, 1);
+    told_second_load(scene.mm, START, START + PAGE, 1);
 }
 
 /* The CPUs went on with its tables until now. */

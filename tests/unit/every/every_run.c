@@ -566,6 +566,21 @@ run_translate(struct every *e, const struct call *call)
                            &frame);
 }
 
+int
+run_mmu_translate(struct every *e, const struct call *call)
+{
+    struct aspen_translation to;
+    return aspen_mmu_translate(e->mm, AT(call->first), &to);
+}
+
+int
+run_young(struct every *e, const struct call *call)
+{
+    uint64_t pages;
+    return aspen_young(e->mm, AT(call->first), AT(call->pages),
+                       ASPEN_YOUNG_CLEAR, &pages);
+}
+
 /* The validator takes memory from the port only: test_validate_memory.c. */
 int
 run_validate(struct every *e, const struct call *call)

@@ -46,11 +46,20 @@ bracket(void *context, struct aspen_mm *mm, uint64_t start, uint64_t end)
     (void)end;
 }
 
+static bool
+was_young(void *context, struct aspen_mm *mm, uint64_t start, uint64_t end)
+{
+    bracket(context, mm, start, end);
+    return false;
+}
+
 static void
 create_checks_each_field(void **state)
 {
     static const struct aspen_userfault_ops no_prepare;
     static const struct aspen_notifier_ops half = {.invalidate_start = bracket};
+    static const struct aspen_notifier_ops half_young = {.clear_young =
+                                                             was_young};
     struct aspen_config good = helper_config(64);
     struct aspen_config bad;
     (void)state;
@@ -90,6 +99,7 @@ create_checks_each_field(void **state)
     }
     bad = good, bad.hooks.userfault = &no_prepare, assert_refused(&bad);
     bad = good, bad.hooks.notifier = &half, assert_refused(&bad);
+    bad = good, bad.hooks.notifier = &half_young, assert_refused(&bad);
     helper_machine_destroy(helper_machine_from(&good));
 }
 
