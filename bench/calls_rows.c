@@ -4,6 +4,7 @@
 
 #include "calls_side.h"
 #include "clock.h"
+#include "tlb_rows.h"
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -175,6 +176,7 @@ calls_rows(struct report_row *rows, unsigned runs, FILE *progress)
     for (size_t i = 0; i < FAULTS; i++)
         flat_row(rows, &count, faults[i].name, of_faults[0][i],
                  of_faults[SIZES - 1][i]);
+    count += tlb_rows(&rows[count], runs, progress);
     if (progress)
         fprintf(progress, "\r%-50s\r", "");
     return count;

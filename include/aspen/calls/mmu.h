@@ -2,7 +2,8 @@
 /**
  * aspen/calls/mmu.h - filling a second MMU: one that has translations of its
  * own of what a space maps. A hypervisor's tables for its guest, an IOMMU's,
- * the software TLB of an emulator. docs/use/mmu.md leads through it.
+ * the software TLB of an emulator. docs/use/mmu.md leads through it,
+ * examples/emulator.c is one to copy from.
  *
  *     again:
  *         begun = aspen_mmu_begin(mm);
