@@ -12,6 +12,9 @@
  * I4  Only whole VMAs are unmapped in the end, and none is a neighbour of the
  *     new mapping: the source is cut out before anything else, which can be
  *     undone.
+ * I5  The source is locked for writing before its page tables are counted: a
+ *     fault needs no mmap lock, and would bring more of them than there is room
+ *     for at the target.
  *
  * Called by mremap. The first test to break is tests/unit/calls/test_mremap.c.
  */
@@ -342,6 +345,7 @@ aspen_move_reserve(struct aspen_move *move,
     error = reserve_vma(move, neighbours);
     if (error)
         goto undo_charge;
+    aspen_vma_write_lock(move->vma); /* I5 */
     error = aspen_table_move_reserve(&move->tables);
     if (error)
         goto undo_vma;
@@ -496,7 +500,6 @@ aspen_move_commit(struct aspen_move *move)
 
     aspen_cut_done(&move->source_cut);
     aspen_cut_done(&move->target_cut);
-    aspen_vma_write_lock(move->vma);
     commit_target(move);
     if (move->pages_bytes)
         commit_pages(move);

@@ -2,7 +2,8 @@
 /*
  * A reverse-map walker beside an mremap that moves a page, over all orders,
  * each step failing: the walker finds the page exactly once at every moment,
- * however much of the move is done; and so does a walk beside a fault.
+ * however much of the move is done; and so does a walk beside a fault. The
+ * first fault of all brings page tables that the move has to have room for.
  */
 #include "explore.h"
 #include "rmap/rmap.h"
@@ -19,6 +20,8 @@ struct scene {
     uint32_t frame;              /* with a reference of the scene's */
     bool shared;
     bool faults; /* the other task faults instead of walking */
+    bool cold;   /* nothing is there yet, no table either */
+    bool two;    /* mappings move */
     unsigned flags;
     uint64_t fail_at;
     struct aspen_failpoint_counts counts;
@@ -30,6 +33,17 @@ static void
 map(uint64_t vm_flags)
 {
     explore_map(scene.mm, START, 2, RW | vm_flags, scene.object);
+    if (scene.two)
+        explore_map(scene.mm, START + 2 * PAGE, 1, ASPEN_VM_READ, NULL);
+}
+
+/* The page that everybody looks for. */
+static void
+make_page(void)
+{
+    must(aspen_fault(scene.mm, START, ASPEN_ACCESS_WRITE));
+    must(aspen_translate(scene.mm, START, ASPEN_ACCESS_READ, &scene.frame));
+    aspen_frame_get(aspen_frame_at(scene.aspen, scene.frame));
 }
 
 static void
@@ -38,22 +52,26 @@ setup(void *unused)
     struct aspen_object_args object = {.kind = ASPEN_OBJECT_SHMEM,
                                        .size_bytes = 4 * PAGE};
 
+    struct aspen_config config;
+
     (void)unused;
-    scene.aspen = explore_machine(NULL, FRAMES);
+    aspen_config_init(&config);
+    config.semantics = ASPEN_SEMANTICS_6_18; /* several may move */
+    scene.aspen = explore_machine(&config, FRAMES);
     must(aspen_mm_create(scene.aspen, &scene.mm));
     scene.object = NULL;
     if (scene.shared)
         must(aspen_object_create(scene.aspen, &object, &scene.object));
     map(scene.shared ? ASPEN_VM_SHARED : 0);
-    must(aspen_fault(scene.mm, START, ASPEN_ACCESS_WRITE));
-    must(aspen_translate(scene.mm, START, ASPEN_ACCESS_READ, &scene.frame));
-    aspen_frame_get(aspen_frame_at(scene.aspen, scene.frame));
+    if (!scene.cold)
+        make_page();
     explore_plan(scene.aspen, scene.fail_at);
 }
 
 static void
 move_task(void *unused)
 {
+    uint64_t bytes = scene.two ? 3 * PAGE : scene.cold ? 2 * PAGE : PAGE;
     uint64_t address;
 
     (void)unused;
@@ -61,8 +79,8 @@ move_task(void *unused)
         scene.mm,
         &(struct aspen_mremap_args){
             .address = START,
-            .old_bytes = PAGE,
-            .new_bytes = PAGE,
+            .old_bytes = bytes,
+            .new_bytes = bytes,
             .flags = ASPEN_MREMAP_MAYMOVE | ASPEN_MREMAP_FIXED | scene.flags,
             .new_address = TARGET,
         },
@@ -76,7 +94,9 @@ other_task(void *unused)
     (void)unused;
     if (scene.faults) {
         /* At the old place the page, or nothing any more. */
-        int error = aspen_fault(scene.mm, START, ASPEN_ACCESS_WRITE);
+        int error =
+            aspen_fault(scene.mm, START,
+                        scene.cold ? ASPEN_ACCESS_READ : ASPEN_ACCESS_WRITE);
         if (error != -ASPEN_EFAULT)
             must_or_planned(error);
         return;
@@ -86,15 +106,22 @@ other_task(void *unused)
 }
 
 static void
-check(void *unused)
+check_page(void)
 {
-    (void)unused;
-    explore_plan_end(scene.aspen, &scene.counts);
     /* A fault may have mapped a shared page at its old place once more. */
     uint64_t entries = aspen_rmap_count(scene.aspen, scene.frame);
     if (entries != 1 && !(scene.faults && scene.shared && entries == 2))
         sim_fail("the page is lost");
     aspen_frame_put(scene.aspen, scene.frame);
+}
+
+static void
+check(void *unused)
+{
+    (void)unused;
+    explore_plan_end(scene.aspen, &scene.counts);
+    if (!scene.cold)
+        check_page();
     explore_validate(scene.aspen);
     aspen_mm_put(scene.mm);
     if (scene.object)
@@ -159,12 +186,35 @@ test_fault(void **state)
     both_kinds("a fault beside a move");
 }
 
+/* All of a mapping moves: nothing of it is cut out, which would lock it. */
+static void
+test_first_fault(void **state)
+{
+    struct sim_program program = {
+        setup, {move_task, other_task}, 2, check, NULL};
+    (void)state;
+
+    scene.faults = true;
+    scene.cold = true;
+    scene.fail_at = 0;
+    scene.shared = false;
+    scene.flags = 0;
+    explore_holds("the first fault beside a move", &program, MOST);
+    scene.shared = true;
+    explore_holds("the same, shared", &program, MOST);
+    scene.shared = false;
+    scene.two = true;
+    explore_holds("the first fault beside a move of two", &program, MOST / 4);
+    scene.two = scene.cold = false;
+}
+
 int
 main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_walker),
         cmocka_unit_test(test_fault),
+        cmocka_unit_test(test_first_fault),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
