@@ -10,6 +10,9 @@
  * I3  An entry that leads to a page of an object is stored under the page's
  *     lock, while the page is the object's, and dirty if the entry says so: the
  *     page may have been cut off or written back since it was found.
+ * I4  The VMA is locked for writing. Who has only its lock relies on the
+ *     anon_vma that he finds there, which goes again if nothing is stored; and
+ *     has looked whether a huge leaf is in the way, which would come.
  *
  * Called by embedders and tools. The first test to break is
  * tests/unit/calls/test_import.c.
@@ -635,6 +638,7 @@ import_locked(struct aspen_mm *mm, const struct aspen_import_pages *pages,
         pages->count > (vma->end - pages->address) / span ||
         !kind_valid(vma, pages))
         return -ASPEN_EINVAL;
+    aspen_vma_write_lock(vma); /* I4 */
     bool fresh = !vma->anon_vma && needs_anon_vma(pages->kind);
     if (fresh)
         error = aspen_anon_vma_prepare(vma);
@@ -651,10 +655,8 @@ import_locked(struct aspen_mm *mm, const struct aspen_import_pages *pages,
         .bits = leaf_bits(vma, pages),
     };
     error = import_all(&import, done);
-    if (fresh && *done == 0) {
-        aspen_vma_write_lock(vma);
+    if (fresh && *done == 0)
         aspen_anon_vma_unlink(vma);
-    }
     return error;
 }
 

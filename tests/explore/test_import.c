@@ -186,6 +186,57 @@ pages_of_an_object(void **state)
     }
 }
 
+/* ---- Private pages ----------------------------------------------------- */
+
+static void
+setup_private(void *unused)
+{
+    (void)unused;
+    scene.aspen = explore_machine(NULL, FRAMES);
+    must(aspen_mm_create(scene.aspen, &scene.mm[0]));
+    explore_map(scene.mm[0], START, 1, RW, NULL);
+}
+
+/* The space's first page; a write makes one as well. */
+static void
+import_first_task(void *unused)
+{
+    struct aspen_import_pages pages = {
+        .address = START, .count = 1, .kind = ASPEN_IMPORT_ANON};
+    uint64_t done;
+
+    (void)unused;
+    int error = aspen_import_pages(scene.mm[0], &pages, &done);
+    if (error != -ASPEN_EEXIST)
+        must(error);
+}
+
+static void
+write_task(void *unused)
+{
+    (void)unused;
+    must(aspen_fault(scene.mm[0], START, ASPEN_ACCESS_WRITE));
+}
+
+static void
+check_private(void *unused)
+{
+    (void)unused;
+    explore_validate(scene.aspen);
+    aspen_mm_put(scene.mm[0]);
+    explore_machine_end(scene.aspen);
+}
+
+static void
+the_first_page(void **state)
+{
+    struct sim_program program = {
+        setup_private, {import_first_task, write_task}, 2, check_private, NULL};
+
+    (void)state;
+    explore_holds("import, the first write", &program, MOST);
+}
+
 /* ---- Huge pages, two spaces -------------------------------------------- */
 
 static void
@@ -268,6 +319,16 @@ pin_task(void *level)
     must(aspen_unpin(scene.mm[1], &frame, 1, 0));
 }
 
+/* The same: before the block comes, or not at all. */
+static void
+drop_part_task(void *unused)
+{
+    (void)unused;
+    int error = aspen_madvise(scene.mm[0], HUGE_AT, PAGE, ASPEN_MADV_DONTNEED);
+    if (error != -ASPEN_EOPNOTSUPP)
+        must(error);
+}
+
 /* Blocks are not cut. */
 static void
 resize_huge_task(void *unused)
@@ -307,6 +368,7 @@ two_spaces(void **state)
         {"a page that two import", ASPEN_OBJECT_SHMEM, 0, second_task},
         {"a block that two import", ASPEN_OBJECT_SHMEM, 1, second_task},
         {"a block, truncation", ASPEN_OBJECT_SHMEM, 1, resize_huge_task},
+        {"a block, of which a part goes", ASPEN_OBJECT_FILE, 1, drop_part_task},
         {"the first two blocks, a pin", ASPEN_OBJECT_FILE, 1, pin_task},
     };
 
@@ -325,6 +387,7 @@ main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(pages_of_an_object),
+        cmocka_unit_test(the_first_page),
         cmocka_unit_test(two_spaces),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
