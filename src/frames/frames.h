@@ -106,13 +106,15 @@ aspen_frame_set(struct aspen_frame *frame, enum aspen_frame_type type,
  * undefined. One crossing of the failpoint `step`. 0 and *frame, or
  * -ASPEN_ENOMEM.
  *
- * Context: any lock but a zone's; never sleeps.
+ * Context: may sleep, since the embedder may be asked for memory: no lock of an
+ * object or a page, nor one inside those, is held; those of spaces and mappings
+ * may be.
  */
 ASPEN_MUST_USE int aspen_frame_alloc(struct aspen *aspen, unsigned order,
                                      enum aspen_step step, uint32_t *frame);
 
 /* 2^order frames or ASPEN_NO_FRAME; below frame `end`; and back. They are all
- * zero in the frame table. Context: as aspen_frame_alloc(). */
+ * zero in the frame table. Context: any lock but a zone's; never sleeps. */
 uint32_t aspen_frame_take(struct aspen *aspen, unsigned order);
 uint32_t aspen_frame_take_below(struct aspen *aspen, unsigned order,
                                 uint32_t end);

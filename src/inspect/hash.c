@@ -102,7 +102,7 @@ mix_object(struct hash *hash, struct aspen_object *object)
         return;
     aspen_read_lock(&object->i_mmap_lock, ASPEN_LOCK_I_MMAP);
     mix(hash, object->i_mmap.count);
-    mix(hash, (uint64_t)object->writable_shared);
+    mix(hash, (uint64_t)aspen_load_relaxed(&object->writable_shared));
     aspen_read_unlock(&object->i_mmap_lock);
     mix(hash, aspen_load_relaxed(&object->references));
 }

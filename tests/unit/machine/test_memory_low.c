@@ -168,6 +168,12 @@ every_call_finds_more(void **state)
     FILLED(aspen_populate(mm, start, 4 * PAGE, ASPEN_ACCESS_WRITE, &done));
     FILLED(aspen_mlock(mm, start + 4 * PAGE, 2 * PAGE, 0));
     FILLED(aspen_fault(mm, shared + 9 * PAGE, ASPEN_ACCESS_WRITE));
+    /* A page of the file that is there, and has to stay: what is missing is a
+     * copy, or tables. */
+    uint64_t copied = helper_map_object(mm, 0, 16, RW, file, 0);
+    FILLED(aspen_fault(mm, copied, ASPEN_ACCESS_WRITE));
+    helper_map_object(mm, 2 * far, 16, R, file, 0);
+    FILLED(aspen_fault(mm, 2 * far, ASPEN_ACCESS_READ));
     struct aspen_mremap_args move = {.address = start,
                                      .old_bytes = 2 * PAGE,
                                      .new_bytes = 2 * PAGE,
