@@ -5,7 +5,13 @@
  * I1  The hook is asked without locks. Its answer is used only if nothing of
  *     the object was unmapped since: we compare a count of unmappings under the
  *     lock of the table. Whoever unmaps counts first and then comes to that
- *     table, so either we see the count or they meet our entry.
+ *     table, so either we see the count or they meet our entry. That may be a
+ *     table that we have just made: so each side has a full fence between what
+ *     it stores and what it then looks at (aspen_object_note_change()).
+ * I2  A hook that names no frame may have put one in by itself, which is gone
+ *     again: then the space has been flushed since the hook was asked, and it
+ *     is asked once more. Who takes an entry away flushes, or we do it for him
+ *     when we lock the table.
  *
  * Called by fault.c. The first test to break is
  * tests/unit/fault/test_device.c.
@@ -34,6 +40,7 @@ aspen_fault_ask_device(struct aspen_fault *fault)
     struct aspen_object *object = fault->pinned;
     fault->device = (struct aspen_device_frame){.number = 0};
     fault->device_count = aspen_load(&object->change_count);
+    fault->device_flushes = aspen_mm_tlb_generation(fault->mm);
     if (aspen_failpoint(&fault->aspen->failpoints, ASPEN_STEP_HOOK))
         return -ASPEN_EIO;
     if (object->pager && object->pager->fault)
@@ -104,8 +111,7 @@ update_entry(struct aspen_fault *fault, uint64_t *slot)
     return true;
 }
 
-/* Nothing is there, or a raw frame that gets more bits. What the hook put in by
- * itself may be gone again: it is asked once more. */
+/* Nothing is there, or a raw frame that gets more bits. */
 static int
 set_entry(struct aspen_fault *fault)
 {
@@ -119,14 +125,14 @@ set_entry(struct aspen_fault *fault)
     aspen_table_own(aspen, slot.table);
     aspen_table_lock_settled(fault->mm, slot.table, fault->address,
                              fault->address + ASPEN_PAGE_SIZE);
-    if (is_current(fault)) /* I1 */
+    aspen_fence(); /* I1 */
+    if (is_current(fault))
         named = update_entry(fault, slot.entry);
     aspen_table_unlock(aspen, slot.table);
     if (named)
         return 0;
-    if (fault->device_empty)
+    if (aspen_mm_tlb_generation(fault->mm) == fault->device_flushes) /* I2 */
         return -ASPEN_EFBIG;
-    fault->device_empty = true;
     fault->device_known = false;
     return aspen_fault_need_object(fault, ASPEN_FAULT_DEVICE);
 }

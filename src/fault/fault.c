@@ -258,7 +258,7 @@ aspen_fault_begin(struct aspen_fault *fault, struct aspen_mm *mm,
     fault->ahead = ASPEN_AHEAD_NORMAL;
     fault->device_known = false;
     fault->device_count = 0;
-    fault->device_empty = false;
+    fault->device_flushes = 0;
 }
 
 void

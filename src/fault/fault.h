@@ -61,7 +61,7 @@ struct aspen_fault {
     bool device_known;           /* `device` is page_object's answer for
                                     page_offset, at `device_count` */
     uint32_t device_count;       /* the object's change_count before it */
-    bool device_empty;           /* it has named no frame once already */
+    uint64_t device_flushes;     /* the space's generation before it */
     struct aspen_device_frame device;
 };
 

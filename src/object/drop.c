@@ -36,7 +36,7 @@ drop_page(struct drop *drop, uint64_t offset, uint32_t frame)
     /* Whoever reads a page now may enter it when what he has read is old. Only
      * where one goes: else who drops nothing, again and again, makes him read
      * without end. */
-    aspen_fetch_add(&object->change_count, 1);
+    aspen_object_note_change(object);
     drop->dropped +=
         aspen_object_drop_page(object, &drop->reserve, offset, frame);
     return 0;

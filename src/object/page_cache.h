@@ -51,6 +51,16 @@ aspen_object_has_to_wait(const struct aspen_object *object)
            !(object->aspen->config.flags & ASPEN_CONFIG_CONTENTS_IGNORED);
 }
 
+/* Pages, or entries that lead there, are about to be taken away: what pagers
+ * have said before is old. The fence pairs with fault/device.c, I1.
+ * Context: the size lock is held for writing. */
+static inline void
+aspen_object_note_change(struct aspen_object *object)
+{
+    aspen_fetch_add(&object->change_count, 1);
+    aspen_fence();
+}
+
 /*
  * The page at `offset`: *frame with one more reference.
  *

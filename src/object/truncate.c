@@ -91,7 +91,7 @@ drop_pages(struct truncate *truncate, bool copies)
     uint64_t first = truncate->first;
     uint64_t last = truncate->end - 1;
 
-    aspen_fetch_add(&object->change_count, 1);
+    aspen_object_note_change(object);
     if (first < truncate->end) {
         aspen_object_unmap_pages(object, first, last,
                                  copies ? ASPEN_ZAP_NOT_GUARDS

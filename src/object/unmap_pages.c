@@ -92,7 +92,7 @@ aspen_object_unmap(struct aspen_object *object, uint64_t offset_bytes,
     aspen_write_lock(&object->size_lock, ASPEN_LOCK_OBJECT_SIZE);
     int error = aspen_object_unmap_check(object, first, last, copies);
     if (!error) {
-        aspen_fetch_add(&object->change_count, 1);
+        aspen_object_note_change(object);
         aspen_object_unmap_pages(object, first, last, zap_of(copies));
     }
     aspen_write_unlock(&object->size_lock);

@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * A device takes its memory back beside faults that have asked for it, over
- * all orders: what its fault hook said before is not mapped afterwards.
+ * all orders: what its fault hook said before is not mapped afterwards. And a
+ * hook puts memory in by itself, beside a program that does not need it: the
+ * program's accesses go on.
  */
 #include "explore.h"
 #include "paging/table.h"
@@ -103,11 +105,93 @@ test_taken_back(void **state)
     }
 }
 
+/* ---- A hook that puts memory in by itself ------------------------------- */
+
+static int
+inserting_fault(void *context, uint64_t offset_bytes, unsigned access,
+                struct aspen_device_frame *frame)
+{
+    (void)context;
+    (void)access;
+    (void)frame; /* it is there, as far as the hook is concerned */
+    int error = aspen_insert_raw(scene.mm, START + offset_bytes,
+                                 RAW + offset_bytes / PAGE, ASPEN_RAW_WRITABLE);
+    return error == -ASPEN_EBUSY ? 0 : error;
+}
+
+static const struct aspen_pager_ops inserting_ops = {.fault = inserting_fault};
+
+static void
+setup_inserting(void *unused)
+{
+    struct aspen_object_args object = {.kind = ASPEN_OBJECT_DEVICE,
+                                       .size_bytes = 2 * PAGE,
+                                       .pager = &inserting_ops};
+
+    (void)unused;
+    scene.aspen = explore_machine(NULL, FRAMES);
+    must(aspen_mm_create(scene.aspen, &scene.mm));
+    must(aspen_object_create(scene.aspen, &object, &scene.device));
+    explore_map(scene.mm, START, 2, RW | ASPEN_VM_SHARED | ASPEN_VM_MIXEDMAP,
+                scene.device);
+}
+
+static void
+populate_task(void *unused)
+{
+    uint64_t done;
+
+    (void)unused;
+    must(aspen_populate(scene.mm, START, 2 * PAGE, ASPEN_ACCESS_READ, &done));
+}
+
+static void
+fault_once_task(void *unused)
+{
+    (void)unused;
+    must(aspen_fault(scene.mm, START, ASPEN_ACCESS_WRITE));
+}
+
+/* Twice, as one who gives no rest. */
+static void
+not_needed_task(void *unused)
+{
+    (void)unused;
+    for (unsigned i = 0; i < 2; i++)
+        must(aspen_madvise(scene.mm, START, 2 * PAGE, ASPEN_MADV_DONTNEED));
+}
+
+static void
+check_inserting(void *unused)
+{
+    (void)unused;
+    explore_validate(scene.aspen);
+    aspen_mm_put(scene.mm);
+    aspen_object_put(scene.device);
+    explore_machine_end(scene.aspen);
+}
+
+static void
+test_put_in_and_gone(void **state)
+{
+    struct sim_program program = {setup_inserting,
+                                  {fault_once_task, not_needed_task},
+                                  2,
+                                  check_inserting,
+                                  NULL};
+    (void)state;
+
+    explore_holds("a hook that inserts, a program that drops", &program, MOST);
+    program.task[0] = populate_task;
+    explore_holds("the same, two pages populated", &program, MOST);
+}
+
 int
 main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_taken_back),
+        cmocka_unit_test(test_put_in_and_gone),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
