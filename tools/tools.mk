@@ -31,8 +31,8 @@ $(BUILD)/make_snapshots: $(call objects,test,tests/snapshots/make_snapshots.c \
 	$(Q)$(CC) $(CFLAGS_test) $(LDFLAGS) -o $@ $^
 
 # What tests/tools/pkey.sh and shadow.sh follow.
-TOOL_GUESTS := $(BUILD)/pkey_guest $(BUILD)/shadow_guest
-$(TOOL_GUESTS): $(BUILD)/%: tests/tools/%.c | $(DEPS_build)
+TOOL_GUESTS := $(addprefix $(BUILD)/,pkey_guest shadow_guest unseen_guest)
+$(TOOL_GUESTS): $(BUILD)/%: tests/tools/%.c tests/tools/guest.h | $(DEPS_build)
 	$(call say,CC,$@)
 	@mkdir -p $(@D)
 	$(Q)$(CC) -O1 $(WARNINGS) $(LDFLAGS) -o $@ $<

@@ -9,7 +9,21 @@
 
 #include "ranges/change.h"
 
-/* The mmap lock is held for writing. */
+static bool
+has_hole(struct aspen_mm *mm, uint64_t start, uint64_t end)
+{
+    const struct aspen_vma *vma;
+
+    for (uint64_t at = start; at < end; at = vma->end) {
+        vma = aspen_vma_at(mm, at);
+        if (!vma)
+            return true;
+    }
+    return false;
+}
+
+/* The mmap lock is held for writing. As Linux: a hole is heard first, wherever
+ * it is. */
 static int
 seal(struct aspen_mm *mm, uint64_t start, uint64_t end)
 {
@@ -21,7 +35,8 @@ seal(struct aspen_mm *mm, uint64_t start, uint64_t end)
         .set = ASPEN_VM_SEALED,
     };
 
-    return aspen_change_apply(&change);
+    return has_hole(mm, start, end) ? -ASPEN_ENOMEM
+                                    : aspen_change_apply(&change);
 }
 
 int

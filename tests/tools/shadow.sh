@@ -9,6 +9,7 @@ broken=${ASPEN_BROKEN_BUILD:?an aspen whose calls are broken}
 
 guest=$(dirname "$ASPEN")/shadow_guest
 [ -x "$guest" ] || guest=$(dirname "$ASPEN")/../shadow_guest
+unseen=$(dirname "$guest")/unseen_guest
 
 # value JSON-FILE KEY: the first of that name, which is the total.
 value()
@@ -135,6 +136,23 @@ for kind in half advice files sealed secret grows beyond-end special huge-pages 
     shadows $kind "$guest" $kind
     check $kind-guest test "$(value "$work/$kind" exit_code)" -eq 0
 done
+for kind in taken-over replaced own-key written-unseen over-joined drivers \
+    own-filter half-a-program; do
+    shadows $kind "$unseen" $kind
+    check $kind-guest test "$(value "$work/$kind" exit_code)" -eq 0
+done
+# What nobody sees is counted, and no difference.
+for kind in memory-merge implies-execution userfault other-form; do
+    "$ASPEN" shadow --every 1 --json --guest-output /dev/null \
+        -- "$unseen" $kind >"$work/$kind" 2>"$work/$kind.err"
+    check $kind-status test $? -eq 0
+    check $kind-guest test "$(value "$work/$kind" exit_code)" -eq 0
+    check $kind-none-differs test "$(value "$work/$kind" answers_differ)$(value "$work/$kind" different)" = 00
+done
+if setarch -X true 2>/dev/null; then
+    check unseen-counted grep -q '"changes with READ_IMPLIES_EXEC":[1-9]' \
+        "$work/implies-execution"
+fi
 # Older kernels can only be asked for all mappings, which are many.
 limit_every=1000
 printf '%s\n' 6.11 "$(uname -r)" | sort -CV || every=200 limit_every=20000
@@ -147,7 +165,7 @@ every=5
 check map-limit-status test $? -eq 0
 check map-limit-guest test "$(value "$work/map-limit" exit_code)" -eq 0
 check half-counted grep -q '"refused, half done":1' "$work/half"
-check known-counted grep -q '"address taken for an error":1' "$work/known"
+check known-counted grep -q '"address taken for an error":2' "$work/known"
 check sealed-counted grep -q '"REMOVE of a sealed memfd":1' "$work/sealed"
 check files-socket grep -q '"mmap of a socket":1' "$work/files"
 # A session of its own, and with it a process group.

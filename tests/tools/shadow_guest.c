@@ -5,6 +5,8 @@
  * kernel answered as it should. It runs alone and under aspen shadow.
  */
 #define _GNU_SOURCE
+#include "guest.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
@@ -23,9 +25,6 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#define PAGE 4096ul
-#define RW   (PROT_READ | PROT_WRITE)
-
 /* Older headers lack it. */
 #ifndef PR_SET_MDWE
 #define PR_SET_MDWE 65
@@ -39,23 +38,6 @@
 #ifndef F_SEAL_FUTURE_WRITE
 #define F_SEAL_FUTURE_WRITE 16
 #endif
-
-static int wrong;
-
-#define EXPECT(condition)                                                      \
-    do {                                                                       \
-        if (!(condition)) {                                                    \
-            wrong = 1;                                                         \
-            fprintf(stderr, "line %d: not %s (errno %d)\n", __LINE__,          \
-                    #condition, errno);                                        \
-        }                                                                      \
-    } while (0)
-
-static char *
-map(unsigned long pages)
-{
-    return mmap(NULL, pages * PAGE, RW, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-}
 
 /* ---- Life --------------------------------------------------------------- */
 
@@ -167,12 +149,6 @@ first_thread(void)
 }
 
 /* ---- Calls -------------------------------------------------------------- */
-
-static long
-refused(void *address)
-{
-    return address == MAP_FAILED ? errno : 0;
-}
 
 /* Each has more than one thing wrong: which is looked at first? */
 /* Nobody can write to it: private, whatever was asked for. */
@@ -513,6 +489,8 @@ known(void)
     madvise(huge, size, MADV_COLLAPSE);
     mmap((void *)-1ul, PAGE, RW, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1,
          0);
+    mmap((void *)-1ul, PAGE, RW,
+         MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0);
     if (syscall(SYS_pkey_free, 0) == 0)
         EXPECT(syscall(SYS_pkey_alloc, 0, 0) == 0);
     EXPECT(munmap(memory, PAGE) == 0);

@@ -344,6 +344,8 @@ test_who_refuses_first(void **state)
     helper_map(mm, AT(102), 4, RW);
     assert_int_equal(aspen_mseal(mm, AT(102), AT(4)), 0);
     helper_state_take(&helper, mm, &before);
+    assert_int_equal(aspen_mseal(mm, AT(101), AT(4)), -ASPEN_EINVAL);
+    assert_int_equal(aspen_mseal(mm, AT(101), AT(6)), -ASPEN_ENOMEM);
     assert_int_equal(aspen_munmap(mm, AT(101), AT(2)), -ASPEN_EINVAL);
     assert_int_equal(aspen_munmap(mm, AT(100), AT(3)), -ASPEN_EPERM);
     assert_int_equal(aspen_munmap(mm, AT(103), AT(1)), -ASPEN_ENOMEM);

@@ -107,6 +107,8 @@ add_equal(struct program *program, uint32_t value, unsigned skip)
                                               0, (uint8_t)skip));
 }
 
+#define STOP (SECCOMP_RET_TRACE | GUEST_FILTER_OURS)
+
 static void
 add_rule(struct program *program, const struct guest_rule *rule)
 {
@@ -114,7 +116,7 @@ add_rule(struct program *program, const struct guest_rule *rule)
 
     if (rule->argument < 0) {
         add_equal(program, rule->number, 1);
-        add_return(program, SECCOMP_RET_TRACE);
+        add_return(program, STOP);
         return;
     }
     while (values < GUEST_RULE_VALUES && rule->values[values])
@@ -124,10 +126,28 @@ add_rule(struct program *program, const struct guest_rule *rule)
                           8 * (unsigned)rule->argument);
     for (unsigned i = 0; i < values; i++) {
         add_equal(program, rule->values[i], 1);
-        add_return(program, SECCOMP_RET_TRACE);
+        add_return(program, STOP);
     }
     /* The same call may stand in the table again. */
     add_load(program, offsetof(struct seccomp_data, nr));
+}
+
+/* Calls of another form stop to be counted. */
+static void
+add_others(struct program *program)
+{
+    static const uint32_t calls[] = PROCESSOR_OTHER_CALLS;
+    unsigned length = 2 * COUNT(calls) + 2;
+
+    if (!PROCESSOR_OTHER_AUDIT)
+        return;
+    add_equal(program, PROCESSOR_OTHER_AUDIT, length);
+    add_load(program, offsetof(struct seccomp_data, nr));
+    for (unsigned i = 0; i < COUNT(calls); i++) {
+        add_equal(program, calls[i], 1);
+        add_return(program, STOP);
+    }
+    add_return(program, SECCOMP_RET_ALLOW);
 }
 
 int
@@ -137,6 +157,7 @@ guest_filter_install(const struct guest *guest)
     struct sock_fprog handed = {.filter = program.code};
 
     add_load(&program, offsetof(struct seccomp_data, arch));
+    add_others(&program);
     add_equal(&program, PROCESSOR_AUDIT, 1);
     add(&program, (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JA, 1, 0, 0));
     add_return(&program, SECCOMP_RET_ALLOW);

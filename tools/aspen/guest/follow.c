@@ -16,6 +16,7 @@
 #include "host/processor.h"
 
 #include <errno.h>
+#include <linux/audit.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -173,7 +174,12 @@ on_call(struct guest *guest, struct guest_task *task)
     }
     if (info.op == PTRACE_SYSCALL_INFO_EXIT)
         return on_exit_of_call(guest, task, &info);
-    return on_entry(guest, task, &info);
+    if (info.arch == PROCESSOR_AUDIT)
+        return on_entry(guest, task, &info);
+    if (task->space && task->space->followed)
+        guest->watcher->other_form(guest, task);
+    go_on(guest, task, 0);
+    return 0;
 }
 
 /* ---- Life --------------------------------------------------------------- */
@@ -319,12 +325,23 @@ stops_group(int signal_number)
 }
 
 static int
+on_filter(struct guest *guest, struct guest_task *task)
+{
+    if (message(task) == GUEST_FILTER_OURS)
+        return on_call(guest, task);
+    /* The guest's own filter wants a tracer, and there is none. */
+    (void)processor_skip_call(task->tid, -ENOSYS);
+    go_on(guest, task, 0);
+    return 0;
+}
+
+static int
 handle_event(struct guest *guest, struct guest_task *task, int event,
              int signal_number)
 {
     switch (event) {
     case PTRACE_EVENT_SECCOMP:
-        return on_call(guest, task);
+        return on_filter(guest, task);
     case PTRACE_EVENT_FORK:
     case PTRACE_EVENT_VFORK:
     case PTRACE_EVENT_CLONE:

@@ -139,6 +139,10 @@ struct guest_watcher {
     void (*call_enter)(struct guest *guest, struct guest_task *task);
     int (*call_leave)(struct guest *guest, struct guest_task *task);
 
+    /** A call of another form (PROCESSOR_OTHER_CALLS) is made, which nobody
+     * reads. */
+    void (*other_form)(struct guest *guest, struct guest_task *task);
+
     /** A fork is done, into a space of the child's own. */
     int (*forked)(struct guest *guest, struct guest_task *parent,
                   struct guest_task *child);

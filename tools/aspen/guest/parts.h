@@ -9,6 +9,10 @@
 
 /* ---- filter.c ----------------------------------------------------------- */
 
+/* What our filter tells the tracer. A filter of the guest's own that asks for a
+ * tracer tells something else: natively there is none. */
+#define GUEST_FILTER_OURS 0x4173u
+
 /* What a call is, and what it is called. */
 unsigned guest_call_kind(const struct guest *guest,
                          const struct linux_call *call, const char **name);

@@ -11,6 +11,7 @@
 #include "host/refused.h"
 
 #include <errno.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -79,6 +80,26 @@ guest_is_ending(pid_t thread)
 
     snprintf(directory, sizeof(directory), "/proc/%d", (int)thread);
     return !read_flags(directory, &flags) || (flags & PF_EXITING) != 0;
+}
+
+bool
+guest_has_fatal_signal(pid_t thread)
+{
+    const unsigned long fatal = 1ul << (SIGSEGV - 1) | 1ul << (SIGKILL - 1);
+    char path[DIRECTORY_BYTES + 16];
+    char line[512];
+    unsigned long pending = 0;
+    FILE *file;
+
+    snprintf(path, sizeof(path), "/proc/%d/status", (int)thread);
+    file = fopen(path, "re");
+    if (file == NULL)
+        return false;
+    while (fgets(line, sizeof(line), file) != NULL)
+        if (sscanf(line, "SigPnd: %lx", &pending) == 1)
+            break;
+    fclose(file);
+    return (pending & fatal) != 0;
 }
 
 int

@@ -29,6 +29,10 @@ bool guest_status_ended(const struct guest_status *status);
  * a part of what it was. */
 bool guest_is_ending(pid_t thread);
 
+/** Has the kernel forced a signal on it that ends it, as it does when exec
+ * fails with the old program gone? */
+bool guest_has_fatal_signal(pid_t thread);
+
 /**
  * Refuse early, and with a reason, what can only fail: nobody there, this
  * process, traced already, a kernel thread. *process becomes its process when

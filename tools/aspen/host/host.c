@@ -674,17 +674,26 @@ find_area(const struct host_process *process, struct aspen_mm *mm,
     return aspen_layout_choose(mm, &choice, layout);
 }
 
+/* Of data last: exec asks for no such limit, nor does a process shrink. */
 int
 host_process_apply(const struct host_process *process, struct aspen_mm *mm)
 {
+    static const enum aspen_limit of_data[] = {ASPEN_LIMIT_DATA,
+                                               ASPEN_LIMIT_DATA_HARD};
     struct aspen_layout layout = process->layout;
     int error = 0;
 
     for (unsigned i = 0; i < ASPEN_LIMITS && !error; i++)
         error = aspen_limit_set(mm, (enum aspen_limit)i, process->limits[i]);
+    for (unsigned i = 0; i < 2 && !error; i++)
+        error = aspen_limit_set(mm, of_data[i], UINT64_MAX);
     if (!error)
         error = aspen_privileges_set(mm, process->privileges);
     if (!error)
         error = find_area(process, mm, &layout);
-    return error ? error : aspen_layout_set(mm, &layout);
+    if (!error)
+        error = aspen_layout_set(mm, &layout);
+    for (unsigned i = 0; i < 2 && !error; i++)
+        error = aspen_limit_set(mm, of_data[i], process->limits[of_data[i]]);
+    return error;
 }

@@ -17,6 +17,10 @@
  *   PROCESSOR_CODE_RIGHTS, SET_RIGHTS  of those: what the thread may do by
  *                          protection keys (PKRU); without keys nobody runs it
  *   PROCESSOR_KEEPS_ARGUMENTS  a call that has returned left them in registers
+ *   PROCESSOR_OTHER_AUDIT, CALLS  calls about memory of another form, that a
+ *                          program may make as well; 0: there are none
+ *   processor_skip_call    a call that is being entered is not made, and
+ *                          answers that; false: it is gone
  *   processor_set_*, ...   registers, as PTRACE_GETREGSET has them
  *   processor_rights       what a thread that is traced and stopped may do by
  *                          protection keys; false: there are none

@@ -8,6 +8,10 @@
 #ifndef ASPEN_PROCESSOR_AARCH64_H
 #define ASPEN_PROCESSOR_AARCH64_H
 
+#include <elf.h>
+#include <sys/ptrace.h>
+#include <sys/uio.h>
+
 #define PROCESSOR_AUDIT        AUDIT_ARCH_AARCH64
 #define PROCESSOR_MACHINE      "aarch64"
 #define PROCESSOR_ADDRESS_BITS 48u
@@ -22,6 +26,13 @@
 #define PROCESSOR_VFORK        PROCESSOR_NO_CALL
 /* The answer is where the first one was. */
 #define PROCESSOR_KEEPS_ARGUMENTS false
+
+/* A program makes calls of 64 bits alone. */
+#define PROCESSOR_OTHER_AUDIT 0u
+#define PROCESSOR_OTHER_CALLS                                                  \
+    {                                                                          \
+        PROCESSOR_NO_CALL                                                      \
+    }
 
 #define PROCESSOR_BRK        0x00, 0x00, 0x20, 0xd4
 #define PROCESSOR_CODE_CALL  0x01, 0x00, 0x00, 0xd4, PROCESSOR_BRK /* svc #0 */
@@ -88,6 +99,23 @@ processor_set_rights(struct user_regs_struct *registers, uint64_t at,
 {
     registers->pc = at;
     registers->regs[0] = rights;
+}
+
+/* At a stop where a call is entered. */
+static inline bool
+processor_skip_call(pid_t tid, int64_t answer)
+{
+    struct user_regs_struct registers;
+    struct iovec area = {&registers, sizeof(registers)};
+    int none = -1;
+    struct iovec number = {&none, sizeof(none)};
+
+    if (ptrace(PTRACE_GETREGSET, tid, (void *)NT_PRSTATUS, &area) != 0)
+        return false;
+    registers.regs[0] = (uint64_t)answer;
+    return ptrace(PTRACE_SETREGSET, tid, (void *)NT_PRSTATUS, &area) == 0 &&
+           ptrace(PTRACE_SETREGSET, tid, (void *)NT_ARM_SYSTEM_CALL, &number) ==
+               0;
 }
 
 static inline bool

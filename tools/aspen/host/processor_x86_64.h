@@ -25,6 +25,16 @@
 #define PROCESSOR_VFORK           SYS_vfork
 #define PROCESSOR_KEEPS_ARGUMENTS true
 
+/* By int $0x80 any program makes calls of 32 bits: brk, mmap, munmap, mprotect,
+ * ipc, msync, mlock and others, mremap, mmap2, madvise, remap_file_pages,
+ * pkey_mprotect, shmat, shmdt. */
+#define PROCESSOR_OTHER_AUDIT AUDIT_ARCH_I386
+#define PROCESSOR_OTHER_CALLS                                                  \
+    {                                                                          \
+        45, 90, 91, 117, 125, 150, 151, 152, 153, 163, 192, 219, 257, 376,     \
+            380, 397, 398                                                      \
+    }
+
 #define PROCESSOR_CODE_CALL       0x0f, 0x05, 0xcc       /* syscall */
 #define PROCESSOR_CODE_READ       0x8a, 0x07, 0xcc       /* mov (%rdi), %al */
 #define PROCESSOR_CODE_WRITE      0x88, 0x07, 0xcc       /* mov %al, (%rdi) */
@@ -91,6 +101,20 @@ processor_set_rights(struct user_regs_struct *registers, uint64_t at,
     registers->orig_rax = ~0ull;
     registers->rcx = 0;
     registers->rdx = 0;
+}
+
+/* At a stop where a call is entered. */
+static inline bool
+processor_skip_call(pid_t tid, int64_t answer)
+{
+    struct user_regs_struct registers;
+    struct iovec area = {&registers, sizeof(registers)};
+
+    if (ptrace(PTRACE_GETREGSET, tid, (void *)NT_PRSTATUS, &area) != 0)
+        return false;
+    registers.orig_rax = ~0ull;
+    registers.rax = (uint64_t)answer;
+    return ptrace(PTRACE_SETREGSET, tid, (void *)NT_PRSTATUS, &area) == 0;
 }
 
 /* PKRU is part 9 of the extended state: where it stands CPUID tells, whether

@@ -9,6 +9,7 @@
  * Called by watch.c. tests/tools/shadow.sh breaks first.
  */
 #define _GNU_SOURCE
+#include "guest/process.h"
 #include "host/processor.h"
 #include "host/host.h"
 #include "shadow/session.h"
@@ -18,8 +19,10 @@
 #include <aspen/calls/mlock.h>
 #include <errno.h>
 #include <inttypes.h>
+#include <linux/seccomp.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/personality.h>
 #include <sys/syscall.h>
 #include <sys/uio.h>
 
@@ -72,17 +75,6 @@ is_near_stack(const struct shadow_space *space, const struct guest_call *call)
             start + call->call.arguments[1] + room > space->stack_end);
 }
 
-/* It fails where a page cannot be had. */
-static bool
-needs_pages(const struct linux_call *call)
-{
-    const uint64_t advice = call->arguments[2];
-
-    return call->number == SYS_mlock || call->number == SYS_mlock2 ||
-           (call->number == SYS_madvise &&
-            (advice == MADV_POPULATE_READ || advice == MADV_POPULATE_WRITE));
-}
-
 static bool
 is_lock(const struct linux_call *call)
 {
@@ -125,7 +117,7 @@ shadow_call_enter(struct shadow_session *session, struct guest_task *task)
                           shadow_open_of(task));
     ((struct shadow_task *)task)->strange =
         strange_memory(task->tid, &call->call, session->has_secrets);
-    if (needs_pages(&call->call))
+    if (shadow_needs_pages(&call->call))
         shadow_files_note_sizes(session, task->tid, call->call.arguments[0],
                                 call->call.arguments[1]);
     space->grows |= call->call.number == SYS_mmap &&
@@ -330,102 +322,7 @@ remember_locking(struct shadow_space *space, const struct guest_call *call)
         space->lock_future = 0;
 }
 
-/* ---- Known differences, docs/use/semantics.md --------------------------- */
-
-static void
-remember_own_key(struct guest_task *task)
-{
-    if (linux_is_error(task->call.answer) &&
-        linux_call_is_execute_only(&task->call.call))
-        shadow_space_of(task->space)->own_key_open = true;
-}
-
-/*
- * The kernel has given the key behind the one that Aspen gave, which is its own
- * key, then: it took that for a call that it refused. Ours takes it, too.
- */
-static bool
-settle_own_key(struct guest_task *task, int64_t answer)
-{
-    struct shadow_space *space = shadow_space_of(task->space);
-    struct aspen_pkeys pkeys;
-    int next;
-
-    if (task->call.call.number != SYS_pkey_alloc || !space->own_key_open ||
-        linux_is_error(answer))
-        return false;
-    aspen_pkeys_read(space->mm, &pkeys);
-    if (pkeys.execute_only_key != -1)
-        return false;
-    next = linux_next_pkey(&pkeys);
-    if (task->call.answer != (next ? next : -ENOSPC))
-        return false;
-    pkeys.execute_only_key = (int)answer;
-    if (next)
-        pkeys.given_out |= UINT32_C(1) << next;
-    return aspen_import_pkeys(space->mm, &pkeys) == 0;
-}
-
-/* The kernel frees key 0, and gives it to whoever allocates one next: then ours
- * has given another, which goes again. */
-static const char *
-settle_key_0(struct guest_task *task, int64_t answer)
-{
-    const struct guest_call *call = &task->call;
-    struct aspen_mm *mm = shadow_space_of(task->space)->mm;
-
-    if (call->answer != 0)
-        return NULL;
-    if (call->call.number == SYS_pkey_free && call->call.arguments[0] == 0)
-        return "key 0 freed";
-    return call->call.number == SYS_pkey_alloc && answer > 0 &&
-                   aspen_pkey_free(mm, (int)answer) == 0
-               ? "key 0 freed"
-               : NULL;
-}
-
-/* Answers that differ by themselves, and leave the same mappings. */
-static const char *
-known_answer(struct guest_task *task, int64_t answer)
-{
-    const uint64_t last_page = UINT64_MAX - 4095;
-    const struct guest_call *call = &task->call;
-    const uint64_t *a = call->call.arguments;
-
-    if (call->call.number == SYS_madvise && answer == -EINVAL) {
-        if (a[2] == ASPEN_MADV_COLLAPSE)
-            return "no huge page by COLLAPSE";
-        if (a[2] == ASPEN_MADV_HWPOISON || a[2] == ASPEN_MADV_SOFT_OFFLINE)
-            return "frames do not go bad";
-    }
-    if (call->call.number == SYS_mmap && a[3] & MAP_FIXED && a[0] > last_page &&
-        linux_is_error(answer))
-        return "address taken for an error";
-    return settle_key_0(task, answer);
-}
-
-/*
- * The kernel has more mappings, which ours has joined, and so it has reached
- * the limit first.
- */
-static bool
-is_at_map_limit(struct shadow_session *session, struct guest_task *task,
-                int64_t answer)
-{
-    struct areas theirs = {0};
-    struct aspen_mm_counters counters;
-    struct tool_error error;
-    bool is;
-
-    if (task->call.answer != -ENOMEM || answer == -ENOMEM)
-        return false;
-    aspen_mm_counters_read(shadow_space_of(task->space)->mm, &counters);
-    is = areas_of_host(&theirs, AREAS_MAPS, task->tid, &error) == 0 &&
-         theirs.count >= session->map_count_max - 1 &&
-         theirs.count >= counters.vmas;
-    areas_free(&theirs);
-    return is;
-}
+/* ---- Refused by both --------------------------------------------------- */
 
 /* Refused, but the kernel goes mapping by mapping, or unmaps first. */
 static bool
@@ -485,32 +382,27 @@ compare_answer(struct shadow_session *session, struct guest_task *task,
     shadow_process_of(task->process)->counts.calls++;
     tally_add(&session->by_call, call->name, 1);
     remember_locking(shadow_space_of(task->space), call);
-    remember_own_key(task);
-    if (!linux_is_error(answer) && was_picked(call))
-        return compare_place(session, task, answer);
+    shadow_known_remember(task);
+    if (!linux_is_error(answer) && was_picked(call)) {
+        int result = compare_place(session, task, answer);
+        return result ? result
+                      : shadow_known_own_key(session, task,
+                                             (uint64_t)call->answer);
+    }
+    if (answer == call->answer && linux_is_error(answer))
+        return compare_refused(session, task, before);
     if (answer == call->answer)
-        return linux_is_error(answer) ? compare_refused(session, task, before)
-                                      : 0;
+        return shadow_known_own_key(session, task,
+                                    call->call.number == SYS_mmap
+                                        ? (uint64_t)answer
+                                        : call->call.arguments[0]);
     /* The vector is the guest's memory, which Aspen does not have. */
     if (call->call.number == SYS_mincore && call->answer == -EFAULT)
         return 0;
-    if (is_at_map_limit(session, task, answer)) {
-        tally_add(&session->deviations, "map count of what is joined", 1);
-        return shadow_space_again(session, task);
-    }
-    if (settle_own_key(task, answer)) {
-        tally_add(&session->deviations, "own key of a refused call", 1);
-        return 0;
-    }
-    if (answer == -EOPNOTSUPP && needs_pages(&call->call)) {
-        tally_add(&session->deviations, "pages that are not made", 1);
-        return shadow_space_again(session, task);
-    }
-    const char *known = known_answer(task, answer);
-    if (known) {
-        tally_add(&session->deviations, known, 1);
-        return 0;
-    }
+    bool known = false;
+    int result = shadow_known_settle(session, task, answer, &known);
+    if (known)
+        return result;
     return tell_answer(session, task, answer);
 }
 
@@ -537,6 +429,20 @@ strange_of(const struct guest_task *task)
     return ((const struct shadow_task *)task)->strange;
 }
 
+/* Some go on to have an effect. */
+static void
+note_unseen(struct guest_task *task)
+{
+    const struct linux_call *call = &task->call.call;
+    struct shadow_space *space = shadow_space_of(task->space);
+
+    if (call->number == SYS_ioctl)
+        space->unseen |= SHADOW_BY_USERFAULT;
+    if (call->number == SYS_prctl &&
+        call->arguments[0] == SHADOW_MEMORY_MERGE && call->arguments[1])
+        space->unseen |= SHADOW_BY_MEMORY_MERGE;
+}
+
 static int
 leave_unmodelled(struct shadow_session *session, struct guest_task *task)
 {
@@ -552,6 +458,10 @@ leave_unmodelled(struct shadow_session *session, struct guest_task *task)
     else if (is_file_mmap(call) && open->unmodelled)
         name = open->unmodelled;
     tally_add(&session->unmodelled, name, 1);
+    if (linux_call_is_execute_only(&call->call))
+        shadow_space_of(task->space)->own_key_open = true;
+    if (!linux_is_error(call->answer))
+        note_unseen(task);
     if (!linux_is_error(call->answer) || strange || is_denied(task))
         return shadow_space_again(session, task);
     /* What was there may be gone, though the call was refused. */
@@ -586,6 +496,7 @@ leave_other(struct shadow_session *session, struct guest_task *task)
 {
     struct shadow_space *space = shadow_space_of(task->space);
     const struct guest_call *call = &task->call;
+    const uint64_t *a = call->call.arguments;
 
     if (linux_is_error(call->answer) && call->kind != SHADOW_PTRACE)
         return;
@@ -595,7 +506,7 @@ leave_other(struct shadow_session *session, struct guest_task *task)
         space->denies_execution = true;
         break;
     case SHADOW_RING:
-        space->has_ring = true;
+        space->unseen |= SHADOW_BY_RING;
         tally_add(&session->not_followed, "io_uring", 1);
         break;
     case SHADOW_SECRET:
@@ -605,11 +516,32 @@ leave_other(struct shadow_session *session, struct guest_task *task)
         tally_add(&session->not_followed, "ptrace", 1);
         break;
     case SHADOW_PERSONALITY:
+        if ((uint32_t)a[0] == UINT32_MAX || !(a[0] & READ_IMPLIES_EXEC))
+            break; /* asked for; or something else */
+        space->unseen |= SHADOW_BY_PERSONALITY;
         tally_add(&session->not_followed, "READ_IMPLIES_EXEC", 1);
+        break;
+    case SHADOW_FILTER:
+        if (!(a[1] & SECCOMP_FILTER_FLAG_NEW_LISTENER))
+            break;
+        space->unseen |= SHADOW_BY_NOTIFICATION;
+        tally_add(&session->not_followed, "seccomp listener", 1);
         break;
     default:
         break;
     }
+}
+
+/* It was refused; but if it came too far for that the task has lost its space,
+ * and dies. */
+static int
+leave_exec(struct shadow_session *session, struct guest_task *task)
+{
+    if (!linux_is_error(task->call.answer) ||
+        !guest_has_fatal_signal(task->tid))
+        return 0;
+    tally_add(&session->set_up, "calls cut short", 1);
+    return task->space->users == 1 ? shadow_space_again(session, task) : 0;
 }
 
 int
@@ -623,6 +555,8 @@ shadow_call_leave(struct shadow_session *session, struct guest_task *task)
         call->answer == -EINTR)
         return 0;
     space->last = *call;
+    if (call->kind == GUEST_EXEC)
+        return leave_exec(session, task);
     if (call->kind == SHADOW_MODELLED)
         result = leave_modelled(session, task);
     else if (call->kind == SHADOW_UNMODELLED)

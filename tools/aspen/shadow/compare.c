@@ -82,6 +82,23 @@ shadow_compare_stacks(struct shadow_session *session,
     return result;
 }
 
+/* ---- Unseen ------------------------------------------------------------- */
+
+void
+shadow_count_unseen(struct shadow_session *session,
+                    const struct shadow_space *space)
+{
+    static const char *const names[] = {
+        "changes with io_uring",       "changes with userfaultfd",
+        "changes with a notification", "changes with READ_IMPLIES_EXEC",
+        "changes with MEMORY_MERGE",   "changes with 32-bit calls",
+    };
+
+    for (unsigned i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+        if (space->unseen >> i & 1)
+            tally_add(&session->not_followed, names[i], 1);
+}
+
 /* ---- Comparing ---------------------------------------------------------- */
 
 /* Not ACCOUNT: mprotect takes it away from what nobody has touched. */
@@ -126,6 +143,14 @@ forget_zero_offsets(struct areas *areas)
             areas->list[i].offset = areas->list[i].start;
 }
 
+/* As above: nor does it keep apart what is one on the other side. */
+static void
+forget_charge(struct areas *areas)
+{
+    for (size_t i = 0; i < areas->count; i++)
+        areas->list[i].flags &= ~(uint64_t)ASPEN_VM_ACCOUNT;
+}
+
 /* Lines differ: is it only where neighbours are one, or by what was touched? */
 static bool
 is_same_joined(struct shadow_session *session, struct areas *ours,
@@ -133,6 +158,8 @@ is_same_joined(struct shadow_session *session, struct areas *ours,
 {
     forget_zero_offsets(ours);
     forget_zero_offsets(theirs);
+    forget_charge(ours);
+    forget_charge(theirs);
     areas_join(ours);
     areas_join(theirs);
     *at = first_difference(session, ours, theirs);
@@ -164,8 +191,8 @@ compare(struct shadow_session *session, struct guest_task *task,
         counts->equal++;
         return 0;
     }
-    if (space->has_ring) {
-        tally_add(&session->not_followed, "changes with io_uring", 1);
+    if (space->unseen) {
+        shadow_count_unseen(session, space);
         return shadow_space_again(session, task);
     }
     counts->different++;
@@ -208,6 +235,55 @@ shadow_compare_changed(struct shadow_session *session, struct guest_task *task)
     counts->identical++;
     shadow_changed_forget(space, false);
     return 0;
+}
+
+static bool
+has_edge(const struct areas *areas, uint64_t address)
+{
+    const struct area *area = areas_at(areas, address);
+
+    return area && area->start == address;
+}
+
+/* Is something in the range apart that may be one? */
+static bool
+joins_within(const struct areas *areas, uint64_t start, uint64_t end)
+{
+    struct areas joined = {0};
+    bool joins = false;
+
+    for (size_t i = 0; i < areas->count; i++) {
+        struct area *list =
+            tool_room(joined.list, joined.count, &joined.room, sizeof(*list));
+        if (!list)
+            break;
+        joined.list = list;
+        list[joined.count++] = areas->list[i];
+    }
+    forget_zero_offsets(&joined);
+    forget_charge(&joined);
+    areas_join(&joined);
+    for (size_t i = 0; i < areas->count && !joins; i++) {
+        uint64_t edge = areas->list[i].start;
+        joins = edge > start && edge <= end && !has_edge(&joined, edge);
+    }
+    areas_free(&joined);
+    return joins;
+}
+
+bool
+shadow_compare_joins(struct shadow_session *session, struct guest_task *task,
+                     uint64_t start, uint64_t bytes)
+{
+    struct areas ours = {0}, theirs = {0};
+    bool joins = read_both(session, shadow_space_of(task->space), AREAS_SMAPS,
+                           task->tid, &ours, &theirs) == 0 &&
+                 (joins_within(&theirs, start, start + bytes) ||
+                  joins_within(&ours, start, start + bytes));
+
+    areas_free(&ours);
+    areas_free(&theirs);
+    return joins;
 }
 
 int

@@ -351,6 +351,24 @@ shadow_files_are_secret(pid_t tid, uint64_t address, uint64_t bytes)
 }
 
 static bool
+is_drivers(void *context, const struct area *area, const char *path)
+{
+    struct stat status;
+    (void)context;
+    (void)area;
+
+    return stat(path, &status) == 0 && !S_ISREG(status.st_mode) &&
+           !(S_ISCHR(status.st_mode) && status.st_rdev == makedev(1, 5));
+}
+
+/* /dev/zero is no driver's. */
+bool
+shadow_files_are_drivers(pid_t tid, uint64_t address, uint64_t bytes)
+{
+    return any_area(tid, address, bytes, is_drivers, NULL);
+}
+
+static bool
 note_size(void *context, const struct area *area, const char *path)
 {
     const struct name mapped = {area->device, area->inode};

@@ -43,6 +43,8 @@ void shadow_counts_add(struct shadow_counts *sum,
 
 struct shadow_files;
 
+#define SHADOW_MEMORY_MERGE 67 /* of prctl; older headers lack it */
+
 /* What is known of a descriptor when mmap is entered. */
 struct shadow_open {
     int error;              /* 0, or the answer that mmap gives */
@@ -63,9 +65,23 @@ enum shadow_kind {
     SHADOW_UNMODELLED,           /* it changes mappings, and Aspen lacks it */
     SHADOW_MDWE,                 /* it may refuse execution from now on */
     SHADOW_RING,                 /* io_uring: calls that nobody sees */
+    SHADOW_FILTER,               /* seccomp: a listener lets calls go on */
     SHADOW_SECRET,               /* memfd_secret: locked as nothing else */
     SHADOW_PTRACE,               /* cannot work as natively: we trace it */
     SHADOW_PERSONALITY,          /* may let PROT_READ mean PROT_EXEC, too */
+};
+
+/* Ways by which a space changes without a call that is seen, or otherwise than
+ * by what is seen of it; bits. */
+enum shadow_unseen {
+    SHADOW_BY_RING = 1,
+    SHADOW_BY_USERFAULT = 2,     /* whoever closes it takes it back */
+    SHADOW_BY_NOTIFICATION = 4,  /* a listener lets a call go on */
+    SHADOW_BY_PERSONALITY = 8,   /* what can be read can be executed */
+    SHADOW_BY_MEMORY_MERGE = 16, /* what is mapped is MERGEABLE */
+    SHADOW_BY_OTHER_FORM = 32,   /* calls of 32 bits */
+    /* What exec does not end. */
+    SHADOW_BY_KEPT = SHADOW_BY_NOTIFICATION | SHADOW_BY_MEMORY_MERGE,
 };
 
 /* ---- Tasks, processes, spaces ------------------------------------------- */
@@ -89,7 +105,7 @@ struct shadow_space {
     struct guest_space guest;
     struct aspen_mm *mm;   /* each user of the space is one of it */
     bool denies_execution; /* it has set PR_SET_MDWE */
-    bool has_ring;         /* of io_uring, by which advice comes unseen */
+    unsigned unseen;       /* enum shadow_unseen, ORed */
     bool grows;            /* more of it than the stack */
     unsigned lock_future;  /* ASPEN_MCL_*: survives a new import */
     uint64_t stack_end;
@@ -189,6 +205,9 @@ bool shadow_files_is_segment(pid_t tid, uint64_t address);
 bool shadow_files_are_sealed(pid_t tid, uint64_t address, uint64_t bytes);
 bool shadow_files_are_secret(pid_t tid, uint64_t address, uint64_t bytes);
 
+/* Is any of it a driver's, who may refuse what Aspen would do? */
+bool shadow_files_are_drivers(pid_t tid, uint64_t address, uint64_t bytes);
+
 /* Files that are mapped there get the size that they have now: for calls that
  * fault pages in, and say so when there are none. All others do not look. */
 void shadow_files_note_sizes(struct shadow_session *session, pid_t tid,
@@ -249,7 +268,31 @@ bool shadow_changed_is_enough(const struct shadow_space *space);
 int shadow_changed_compare(struct shadow_session *session,
                            struct shadow_space *space, pid_t tid);
 
+/* ---- known.c ------------------------------------------------------------ */
+
+/* It fails where a page cannot be had. */
+bool shadow_needs_pages(const struct linux_call *call);
+
+/* A call for execution alone was refused: the kernel may have taken a key. */
+void shadow_known_remember(struct guest_task *task);
+/* Both have made memory for execution alone there: by the same key? */
+int shadow_known_own_key(struct shadow_session *session,
+                         struct guest_task *task, uint64_t address);
+/* Answers differ. *known: by something that has a name, and is settled. */
+int shadow_known_settle(struct shadow_session *session, struct guest_task *task,
+                        int64_t answer, bool *known);
+
 /* ---- compare.c ---------------------------------------------------------- */
+
+/* A space differs, which may be by what nobody sees: counted. */
+void shadow_count_unseen(struct shadow_session *session,
+                         const struct shadow_space *space);
+
+/* Are there mappings in the range, or beside its end, on either side that may
+ * be one on the other? */
+bool shadow_compare_joins(struct shadow_session *session,
+                          struct guest_task *task, uint64_t start,
+                          uint64_t bytes);
 
 /* Compare and count; after a difference ours is made anew. -1: give up. */
 int shadow_compare(struct shadow_session *session, struct guest_task *task,

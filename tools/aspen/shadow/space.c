@@ -17,9 +17,11 @@
 #include <aspen/calls/mlock.h>
 #include <aspen/special.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #define SPECIAL_PAGES 0x100000u
 
@@ -46,6 +48,53 @@ static const struct aspen_special special = {
     .name = "[vdso]",
     .fault = special_page,
 };
+
+/* Entries of pagemap, at a time; and what tells of a guard there (6.15 on). */
+#define WINDOW      4096u
+#define ENTRY_GUARD (UINT64_C(1) << 58)
+
+static int
+import_guard(struct aspen_mm *mm, uint64_t address)
+{
+    uint64_t done;
+
+    return aspen_import_pages(mm,
+                              &(struct aspen_import_pages){
+                                  .address = address,
+                                  .count = 1,
+                                  .kind = ASPEN_IMPORT_GUARD,
+                              },
+                              &done);
+}
+
+/* An access there fails, and with it calls that need pages. */
+static int
+import_guards(struct aspen_mm *mm, pid_t tid, const struct smaps_area *area)
+{
+    static uint64_t entries[WINDOW];
+    char path[64];
+    int result = 0, file;
+
+    snprintf(path, sizeof(path), "/proc/%d/pagemap", (int)tid);
+    file = open(path, O_RDONLY | O_CLOEXEC);
+    if (file < 0)
+        return 0;
+    for (uint64_t at = area->start; at < area->end && result == 0;) {
+        uint64_t pages = (area->end - at) / SNAPSHOT_PAGE_SIZE;
+        ssize_t got =
+            pread(file, entries, 8 * (pages < WINDOW ? pages : WINDOW),
+                  (off_t)(at / SNAPSHOT_PAGE_SIZE * 8));
+        if (got < 8)
+            break;
+        for (ssize_t i = 0; i < got / 8 && result == 0; i++)
+            if (entries[i] & ENTRY_GUARD)
+                result =
+                    import_guard(mm, at + (uint64_t)i * SNAPSHOT_PAGE_SIZE);
+        at += (uint64_t)(got / 8) * SNAPSHOT_PAGE_SIZE;
+    }
+    close(file);
+    return result;
+}
 
 static int
 import_area(struct shadow_session *session, struct aspen_mm *mm, pid_t tid,
@@ -78,6 +127,8 @@ import_area(struct shadow_session *session, struct aspen_mm *mm, pid_t tid,
     if (area->anonymous_kb > 0 && !(vma.vm_flags & ASPEN_VM_SHARED))
         vma.flags = ASPEN_IMPORT_HAS_ANON_VMA;
     result = aspen_import_vma(mm, &vma);
+    if (result == 0 && strstr(area->vm_flags, "gu"))
+        result = import_guards(mm, tid, area);
     if (result != 0)
         return tool_fail(
             session->error,
@@ -94,6 +145,18 @@ note_stack(struct shadow_space *space, const struct smaps_area *area,
         space->stack_end = area->end;
     else if (flags & ASPEN_VM_GROWSDOWN)
         space->grows = true;
+}
+
+/* Is it for execution alone, by a key that nobody was given? */
+static bool
+is_own_key(const struct shadow_space *space, const struct aspen_pkeys *pkeys,
+           uint64_t flags)
+{
+    unsigned pkey = (unsigned)((flags & ASPEN_VM_PKEY) >> ASPEN_VM_PKEY_SHIFT);
+
+    return space->own_key_open && pkeys->execute_only_key == -1 &&
+           (flags & ASPEN_VM_ACCESS) == ASPEN_VM_EXEC &&
+           !(pkeys->given_out >> pkey & 1);
 }
 
 /* All areas of the task, and what of them grows; protection keys: those that
@@ -121,7 +184,8 @@ import_all(struct shadow_session *session, struct shadow_space *space,
     while ((got = smaps_next(&reader, &area, session->error)) == 1) {
         uint64_t flags = snapshot_flags(area.permissions, area.vm_flags);
         note_stack(space, &area, flags);
-        if (!before)
+        /* A mapping keeps a key that was freed. */
+        if (!before || is_own_key(space, &pkeys, flags))
             snapshot_note_pkey(&pkeys, flags);
         areas++;
         if (import_area(session, mm, tid, &area) != 0) {
@@ -193,7 +257,13 @@ shadow_space_exec(struct guest *guest, struct guest_space *space,
     if (make_mm(session, shadow_space_of(space),
                 old ? shadow_space_of(old) : NULL, tid) != 0)
         return -1;
-    if (old && old->users == 1)
+    if (!old)
+        return 0;
+    shadow_space_of(space)->denies_execution =
+        shadow_space_of(old)->denies_execution;
+    shadow_space_of(space)->unseen =
+        shadow_space_of(old)->unseen & SHADOW_BY_KEPT;
+    if (old->users == 1)
         shadow_changed_free(shadow_space_of(old));
     return 0;
 }
@@ -207,7 +277,7 @@ shadow_space_fork(struct guest *guest, struct guest_space *child,
     int result;
 
     space->denies_execution = from->denies_execution;
-    space->has_ring = from->has_ring;
+    space->unseen = from->unseen;
     space->grows = from->grows;
     space->stack_end = from->stack_end;
     space->calls = from->calls;
@@ -236,17 +306,26 @@ shadow_space_put(struct guest_space *space)
     aspen_mm_put(shadow_space_of(space)->mm);
 }
 
-/* The layout and what will be locked are no matter of VMAs: they stay. */
+/* The layout and what will be locked are no matter of VMAs: they stay, whatever
+ * the limits have become since. */
 static int
 keep_rest(struct shadow_space *space, struct aspen_mm *mm)
 {
+    uint64_t limits[ASPEN_LIMITS];
     struct aspen_layout layout;
-    int result;
+    int result = 0;
 
+    for (unsigned i = 0; i < ASPEN_LIMITS && result == 0; i++) {
+        limits[i] = aspen_limit(mm, (enum aspen_limit)i);
+        result = aspen_limit_set(mm, (enum aspen_limit)i, UINT64_MAX);
+    }
     aspen_layout_read(space->mm, &layout);
-    result = aspen_layout_set(mm, &layout);
+    if (result == 0)
+        result = aspen_layout_set(mm, &layout);
     if (result == 0 && space->lock_future)
         result = aspen_mlockall(mm, space->lock_future);
+    for (unsigned i = 0; i < ASPEN_LIMITS && result == 0; i++)
+        result = aspen_limit_set(mm, (enum aspen_limit)i, limits[i]);
     return result;
 }
 

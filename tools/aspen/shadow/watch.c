@@ -9,6 +9,7 @@
 #include "shadow/session.h"
 
 #include <linux/prctl.h>
+#include <linux/seccomp.h>
 #include <sys/personality.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
@@ -54,16 +55,13 @@ static const struct guest_rule rules[] = {
      SHADOW_UNMODELLED,
      "prctl",
      0,
-     {PR_SET_THP_DISABLE, 67 /* MEMORY_MERGE */}},
+     {PR_SET_THP_DISABLE, SHADOW_MEMORY_MERGE}},
     {SYS_prctl, SHADOW_MDWE, "prctl", 0, {65 /* MDWE */}},
     GUEST_RULE(SYS_io_uring_setup, SHADOW_RING, "io_uring_setup"),
     GUEST_RULE(SYS_memfd_secret, SHADOW_SECRET, "memfd_secret"),
     GUEST_RULE(SYS_ptrace, SHADOW_PTRACE, "ptrace"),
-    {SYS_personality,
-     SHADOW_PERSONALITY,
-     "personality",
-     0,
-     {READ_IMPLIES_EXEC, READ_IMPLIES_EXEC | ADDR_NO_RANDOMIZE}},
+    GUEST_RULE(SYS_personality, SHADOW_PERSONALITY, "personality"),
+    {SYS_seccomp, SHADOW_FILTER, "seccomp", 0, {SECCOMP_SET_MODE_FILTER}},
     {SYS_ioctl,
      SHADOW_UNMODELLED,
      "ioctl",
@@ -96,6 +94,13 @@ on_call_leave(struct guest *guest, struct guest_task *task)
             guest->enough = true;
     }
     return result;
+}
+
+static void
+on_other_form(struct guest *guest, struct guest_task *task)
+{
+    tally_add(&shadow_session_of(guest)->not_followed, "32-bit call", 1);
+    shadow_space_of(task->space)->unseen |= SHADOW_BY_OTHER_FORM;
 }
 
 /* ---- Life --------------------------------------------------------------- */
@@ -166,6 +171,7 @@ const struct guest_watcher shadow_watcher = {
     .space_put = shadow_space_put,
     .call_enter = on_call_enter,
     .call_leave = on_call_leave,
+    .other_form = on_other_form,
     .forked = on_forked,
     .execed = on_execed,
     .ends = on_ends,
