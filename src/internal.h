@@ -223,6 +223,7 @@ struct aspen_lru {
     uint64_t shadows;  /* atomic: that are kept */
     uint64_t refaults; /* atomic: pages that came back too soon */
     uint64_t looked;   /* atomic: pages that reclaim looked at */
+    uint64_t direct;   /* atomic: reclaims by who needed memory */
     struct aspen_list shadowed; /* objects with shadows; registry lock */
 };
 

@@ -239,11 +239,14 @@ struct aspen_counters {
     uint64_t unevictable;
     uint64_t shadows; /* of pages that have left, kept in page caches */
     /* Since the machine was made. */
-    uint64_t reclaim_looked; /* pages that reclaim looked at */
-    uint64_t reclaimed;      /* of these, pages that left */
-    uint64_t refaults;       /* pages that came back too soon */
-    /* Why calls and faults answered -ASPEN_ENOMEM, since the machine was made;
-     * a failure that was planned counts nowhere. */
+    uint64_t reclaim_looked;  /* pages that reclaim looked at */
+    uint64_t reclaimed;       /* of these, pages that left */
+    uint64_t refaults;        /* pages that came back too soon */
+    uint64_t direct_reclaims; /* calls and faults that found no memory, took
+                                 pages out of it, and went on */
+    /* Why calls and faults answered -ASPEN_ENOMEM, or would have without direct
+     * reclaim, since the machine was made; a failure that was planned counts
+     * nowhere. */
     uint64_t refused_frames;   /* no frame was free */
     uint64_t refused_metadata; /* the port had no memory */
     uint64_t refused_charge;   /* overcommit */

@@ -10,6 +10,7 @@
  *                               |   DIRTY      a pager has to allow the write
  *                               |   DEVICE     a hook has to name the frame
  *                               |   STACK      a VMA has to grow down
+ *                               |   MEMORY     pages have to leave it
  *                               v
  *                      all locks are dropped, the need is met, and the fault
  *                      starts from the top: anything may have changed
@@ -130,9 +131,8 @@ handle_marker(uint64_t entry)
     }
 }
 
-/* fault->vma is locked and contains the address. */
 static int
-handle(struct aspen_fault *fault)
+handle_access(struct aspen_fault *fault)
 {
     struct aspen_slot slot;
 
@@ -147,6 +147,19 @@ handle(struct aspen_fault *fault)
     if (aspen_entry_is_marker(entry))
         return handle_marker(entry);
     return -ASPEN_EOPNOTSUPP; /* swapped out */
+}
+
+/* fault->vma is locked and contains the address. */
+static int
+handle(struct aspen_fault *fault)
+{
+    aspen_direct_begin(&fault->direct);
+    int result = handle_access(fault);
+    if (aspen_likely(!aspen_direct_wants(&fault->direct, result)) ||
+        fault->nowait)
+        return result;
+    aspen_fault_drop_page(fault); /* it may be one of those that leave */
+    return ASPEN_FAULT_MEMORY;
 }
 
 /* ---- Locks ------------------------------------------------------------- */
@@ -205,6 +218,8 @@ meet(struct aspen_fault *fault, int need)
         return aspen_fault_make_dirty(fault);
     case ASPEN_FAULT_DEVICE:
         return aspen_fault_ask_device(fault);
+    case ASPEN_FAULT_MEMORY:
+        return -ASPEN_ENOMEM;
     default:
         return aspen_fault_stack(fault);
     }
@@ -216,7 +231,11 @@ aspen_fault_meet(struct aspen_fault *fault, int need)
     ASPEN_ASSERT_TEST(fault->page == ASPEN_NO_FRAME ||
                       fault->page_object == fault->pinned ||
                       fault->page_object == fault->wanted);
+    if (need != ASPEN_FAULT_MEMORY)
+        aspen_direct_begin(&fault->direct);
     int error = meet(fault, need);
+    if (aspen_direct_again(&fault->direct, error))
+        error = 0;
     return error ? error : aspen_poll_fatal(fault->aspen);
 }
 
@@ -250,6 +269,7 @@ aspen_fault_begin(struct aspen_fault *fault, struct aspen_mm *mm,
     fault->own = false;
     fault->mmap_locked = false;
     fault->vma = NULL;
+    fault->direct = (struct aspen_direct){.aspen = mm->aspen};
     fault->page = ASPEN_NO_FRAME;
     fault->page_object = NULL;
     fault->page_offset = 0;
@@ -266,8 +286,10 @@ aspen_fault_at(struct aspen_fault *fault, uint64_t address)
 {
     uint64_t page = aspen_align_down(address, ASPEN_PAGE_SIZE);
 
-    if (page != fault->address)
+    if (page != fault->address) {
         aspen_fault_drop_page(fault);
+        fault->direct.attempts = 0;
+    }
     fault->address = page;
 }
 

@@ -6,6 +6,7 @@
 #define ASPEN_FAULT_FAULT_H
 
 #include "object/page_cache.h"
+#include "reclaim/direct.h"
 #include <aspen/fault.h>
 
 /*
@@ -18,6 +19,7 @@ enum aspen_fault_need {
     ASPEN_FAULT_STACK,         /* the VMA above has to grow down */
     ASPEN_FAULT_DIRTY,         /* `page` of `wanted` has to become dirty */
     ASPEN_FAULT_DEVICE,        /* `wanted` says what is at `page_offset` */
+    ASPEN_FAULT_MEMORY,        /* others have to give some up */
 };
 
 /*
@@ -52,6 +54,7 @@ struct aspen_fault {
                               VMA's own lock */
     struct aspen_vma *vma; /* while locked */
 
+    struct aspen_direct direct; /* for MEMORY */
     uint32_t page;
     struct aspen_object *page_object;
     uint64_t page_offset;

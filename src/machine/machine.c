@@ -260,6 +260,7 @@ count_pages(const struct aspen *aspen, struct aspen_counters *counters)
     counters->reclaim_looked = aspen_load_relaxed(&lru->looked);
     counters->reclaimed = aspen_load_relaxed(&lru->clock);
     counters->refaults = aspen_load_relaxed(&lru->refaults);
+    counters->direct_reclaims = aspen_load_relaxed(&lru->direct);
 }
 
 static uint64_t

@@ -18,7 +18,7 @@
  * reference was taken while the page was its own. It is given back when the
  * page's lock is.
  *
- * Called by reclaim.c. The first test to break is
+ * Called by reclaim.c and direct.c. The first test to break is
  * tests/unit/reclaim/test_reclaim.c.
  */
 #include "reclaim/shrink.h"
@@ -26,6 +26,10 @@
 #include "frames/pins.h"
 #include "object/shadow.h"
 #include "reclaim/age.h"
+
+/* A page that is active becomes inactive, referenced, and leaves at the fourth
+ * look, unless it is accessed. */
+#define LOOKS_A_PAGE 4
 
 struct shrink {
     struct aspen *aspen;
@@ -134,6 +138,7 @@ aspen_shrink(struct aspen *aspen, uint64_t pages, uint64_t looks)
     uint32_t frames[ASPEN_RECLAIM_BATCH];
     unsigned count = 1;
 
+    aspen_lock_order_assert_outside(ASPEN_LOCK_MM);
     while (count && shrink.freed < pages && looks) {
         uint64_t most = aspen_min_u64(looks, pages - shrink.freed);
         count = shrink.policy->choose(
@@ -145,4 +150,11 @@ aspen_shrink(struct aspen *aspen, uint64_t pages, uint64_t looks)
         look_again(&shrink);
     aspen_shadows_trim(aspen);
     return shrink.freed;
+}
+
+uint64_t
+aspen_shrink_some(struct aspen *aspen, uint64_t pages)
+{
+    return aspen_shrink(aspen, pages,
+                        LOOKS_A_PAGE * aspen_lru_evictable(&aspen->lru));
 }

@@ -17,6 +17,10 @@
  */
 uint64_t aspen_shrink(struct aspen *aspen, uint64_t pages, uint64_t looks);
 
+/* The same after as many looks as it can take: four for each page that may
+ * leave. */
+uint64_t aspen_shrink_some(struct aspen *aspen, uint64_t pages);
+
 /* trim.c: if there are more shadows than frames, some work to forget old ones.
  * Context: as above. */
 void aspen_shadows_trim(struct aspen *aspen);

@@ -19,6 +19,8 @@ extern "C" {
 
 struct aspen;
 
+/* Faults, reads and writes of objects do the same when no frame is free. */
+
 /**
  * Take up to `pages` pages out of memory, those first that were not accessed
  * for longest. It looks at as many pages as four times those that may leave at

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * object/object_io.c - bytes of an object, through its page cache.
+ * fault/object_io.c - bytes of an object, through its page cache.
  *
  * I1  A page is written under its lock, while it is the object's and dirty: so
  *     no page is written that was cut off, and write-back misses none.
@@ -11,6 +11,7 @@
 #include "object/page_cache.h"
 
 #include "frames/lru.h"
+#include "reclaim/direct.h"
 
 struct transfer {
     struct aspen_object *object;
@@ -66,6 +67,21 @@ try_page(struct transfer *t, uint32_t number)
     return 0;
 }
 
+/* The page at the offset, held; memory is made free for it. */
+static int
+get_page(struct transfer *t, uint32_t *frame)
+{
+    struct aspen_direct direct = {.aspen = t->object->aspen};
+    int error;
+
+    do {
+        aspen_direct_begin(&direct);
+        error = aspen_object_get_page(t->object, t->offset >> ASPEN_PAGE_SHIFT,
+                                      frame);
+    } while (aspen_direct_again(&direct, error));
+    return error;
+}
+
 static int
 transfer(struct transfer *t, uint64_t *done)
 {
@@ -76,8 +92,7 @@ transfer(struct transfer *t, uint64_t *done)
     while (!error && t->remaining &&
            t->offset < aspen_load(&object->size_bytes)) {
         uint32_t frame;
-        error = aspen_object_get_page(object, t->offset >> ASPEN_PAGE_SHIFT,
-                                      &frame);
+        error = get_page(t, &frame);
         if (error)
             break;
         error = try_page(t, frame);

@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * reclaim/direct.h - reclaim by who needs memory at once.
+ *
+ *     struct aspen_direct direct = {.aspen = aspen};
+ *     do {
+ *         aspen_direct_begin(&direct);
+ *         error = ... allocates ...
+ *     } while (aspen_direct_again(&direct, error));
+ */
+#ifndef ASPEN_RECLAIM_DIRECT_H
+#define ASPEN_RECLAIM_DIRECT_H
+
+#include "internal.h"
+
+/* Tries of one call; each that failed frees something for the next. */
+#define ASPEN_DIRECT_ATTEMPTS 16u
+
+struct aspen_direct {
+    struct aspen *aspen;
+    uint64_t refused; /* frames, when the try began */
+    unsigned attempts;
+};
+
+/* Before a try. */
+void aspen_direct_begin(struct aspen_direct *direct);
+
+/* Did the try fail for want of a frame - not by a plan, nor because a pager
+ * says so - and may there be another? Context: any. */
+ASPEN_MUST_USE bool aspen_direct_wants(const struct aspen_direct *direct,
+                                       int error);
+
+/* If so take pages out of memory: true if some left, and it is worth another
+ * try. Context: may sleep, no lock is held (the test build looks). */
+ASPEN_MUST_USE bool aspen_direct_again(struct aspen_direct *direct, int error);
+
+#endif

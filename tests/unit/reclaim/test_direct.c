@@ -1,0 +1,248 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Who finds no memory takes pages out of it and goes on: faults, copies, reads
+ * of files; and what ends with -ASPEN_ENOMEM all the same.
+ */
+#define _GNU_SOURCE
+#include "helper.h"
+
+#include "base/atomic.h"
+
+#include <pthread.h>
+
+#define FRAMES 128u
+#define PAGES  (8 * FRAMES)
+
+static int
+read_number(void *context, uint64_t offset_bytes, void *page)
+{
+    uint64_t number = offset_bytes / PAGE;
+
+    (void)context;
+    memcpy(page, &number, sizeof(number));
+    return 0;
+}
+
+static int
+read_numbers(void *context, uint64_t offset_bytes, void *const pages[],
+             unsigned count)
+{
+    for (unsigned i = 0; i < count; i++)
+        (void)read_number(context, offset_bytes + i * PAGE, pages[i]);
+    return 0;
+}
+
+static const struct aspen_pager_ops pager = {.read = read_number,
+                                             .readahead = read_numbers};
+
+static struct aspen_object *
+file(struct helper_space *s, struct helper *h)
+{
+    struct aspen_config config = helper_config(FRAMES);
+
+    config.overcommit = ASPEN_OVERCOMMIT_ALWAYS;
+    helper_space_create(s, &config);
+    *h = s->helper;
+    return helper_object(&s->helper, ASPEN_OBJECT_FILE, PAGES, &pager, NULL);
+}
+
+static uint64_t
+number_at(struct helper *h, struct aspen_mm *mm, uint64_t address)
+{
+    uint64_t number = UINT64_MAX;
+
+    assert_int_equal(helper_read(h, mm, address, &number, sizeof(number)), 0);
+    return number;
+}
+
+static void
+end(struct helper_space *s, struct aspen_object *o)
+{
+    helper_assert_valid(&s->helper);
+    aspen_object_put(o);
+    helper_space_destroy(s);
+}
+
+/* Mapped, in each way; copied through the space; read. */
+static void
+test_larger_than_memory(void **state)
+{
+    (void)state;
+    struct helper_space s;
+    struct helper h;
+    struct aspen_object *o = file(&s, &h);
+    uint64_t number, done;
+
+    uint64_t shared =
+        helper_map_object(s.mm, 0, PAGES, R | ASPEN_VM_SHARED, o, 0);
+    uint64_t private = helper_map_object(s.mm, 0, PAGES, R, o, 0);
+    for (uint64_t i = 0; i < PAGES; i++) {
+        assert_int_equal(number_at(&h, s.mm, shared + i * PAGE), i);
+        assert_int_equal(number_at(&h, s.mm, private + (PAGES - 1 - i) * PAGE),
+                         PAGES - 1 - i);
+    }
+    for (uint64_t i = 0; i < PAGES; i++) {
+        assert_int_equal(
+            aspen_object_read(o, i * PAGE, &number, sizeof(number), &done), 0);
+        assert_int_equal(number, i);
+        assert_int_equal(aspen_read_memory(s.mm, private + i * PAGE, &number,
+                                           sizeof(number), 0, &done),
+                         0);
+        assert_int_equal(number, i);
+    }
+    assert_int_equal(
+        aspen_populate(s.mm, shared, PAGES * PAGE, ASPEN_ACCESS_READ, &done),
+        0);
+    assert_int_equal(done, PAGES * PAGE);
+    struct aspen_counters counts = helper_counts(s.helper.aspen);
+    assert_true(counts.direct_reclaims > 2 * PAGES / 32);
+    end(&s, o);
+}
+
+/* Pages of files make room for anonymous memory, until there is nothing else;
+ * who asks then hears of it, and nothing is lost. */
+static void
+test_until_nothing_can_leave(void **state)
+{
+    (void)state;
+    struct helper_space s;
+    struct helper h;
+    struct aspen_object *o = file(&s, &h);
+    uint64_t pages = 0;
+    int error = 0;
+
+    uint64_t shared =
+        helper_map_object(s.mm, 0, PAGES, R | ASPEN_VM_SHARED, o, 0);
+    uint64_t at = helper_map(s.mm, 0, PAGES, RW);
+    for (uint64_t i = 0; !error && i < PAGES; i++) {
+        uint64_t number = ~i;
+        if (i < FRAMES / 2)
+            assert_int_equal(number_at(&h, s.mm, shared + i * PAGE), i);
+        error = helper_write(&h, s.mm, at + i * PAGE, &number, sizeof(number));
+        pages += !error;
+    }
+    assert_int_equal(error, -ASPEN_ENOMEM);
+    assert_in_range(pages, FRAMES - 20, FRAMES);
+    helper_assert_valid(&s.helper);
+    for (uint64_t i = 0; i < pages; i++)
+        assert_int_equal(number_at(&h, s.mm, at + i * PAGE), ~i);
+    /* Memory that is given back is enough. */
+    helper_unmap(s.mm, at, 1);
+    assert_int_equal(number_at(&h, s.mm, shared), 0);
+    end(&s, o);
+}
+
+/* A planned failure is one. */
+static void
+test_plans_hold(void **state)
+{
+    (void)state;
+    struct helper_space s;
+    struct helper h;
+    struct aspen_object *o = file(&s, &h);
+    struct aspen_failpoint_plan plan = {.number = 1, .mode = ASPEN_FAIL_ONWARD};
+    uint64_t number, done;
+
+    uint64_t at = helper_map_object(s.mm, 0, 3, R, o, 0);
+    (void)number_at(&h, s.mm, at);
+    (void)number_at(&h, s.mm, at + PAGE);
+    assert_int_equal(aspen_failpoints_set(s.helper.aspen, &plan), 0);
+    assert_int_equal(
+        aspen_object_read(o, 40 * PAGE, &number, sizeof(number), &done),
+        -ASPEN_ENOMEM);
+    assert_int_equal(aspen_failpoints_set(s.helper.aspen, NULL), 0);
+    assert_int_equal(helper_counts(s.helper.aspen).reclaimed, 0);
+    end(&s, o);
+}
+
+/* ---- Threads ---------------------------------------------------------------
+ */
+
+#define THREADS 4u
+#define ROUNDS  4000u
+
+struct soak {
+    struct helper *helper;
+    struct aspen_mm *mm;
+    struct aspen_object *file;
+    uint64_t shared;
+    uint64_t private;
+    uint32_t next; /* atomic */
+};
+
+/* The word of a page, by the tables alone or with a fault; what a processor
+ * does between the two nobody holds here: so the page is read by a call. */
+static void
+look(struct soak *soak, uint64_t seed)
+{
+    uint64_t page = unit_below(&seed, PAGES), number = ~page, done;
+    uint64_t at = (seed & 1 ? soak->shared : soak->private) + page * PAGE;
+    int error = 0;
+
+    switch (unit_below(&seed, 8)) {
+    case 0:
+        error = aspen_object_read(soak->file, page * PAGE, &number,
+                                  sizeof(number), &done);
+        break;
+    case 1:
+        aspen_reclaim(soak->helper->aspen, 8);
+        return;
+    case 2:
+        error = aspen_fault(soak->mm, at, ASPEN_ACCESS_READ);
+        number = page;
+        break;
+    default:
+        error =
+            aspen_read_memory(soak->mm, at, &number, sizeof(number), 0, &done);
+    }
+    assert_int_equal(error, 0);
+    assert_int_equal(number, page);
+}
+
+static void *
+soak_thread(void *argument)
+{
+    struct soak *soak = argument;
+    uint64_t seed = aspen_fetch_add(&soak->next, 1u) + 1;
+    struct aspen_mm *child;
+
+    for (unsigned i = 0; i < unit_rounds(ROUNDS); i++) {
+        look(soak, unit_random(&seed));
+        if (i % 500 == 499 && !aspen_fork(soak->mm, &child))
+            aspen_mm_put(child);
+    }
+    return NULL;
+}
+
+/* All that is asked for is eight times the memory. */
+static void
+test_threads(void **state)
+{
+    (void)state;
+    struct helper_space s;
+    struct helper h;
+    struct aspen_object *o = file(&s, &h);
+    struct soak soak = {.helper = &h, .mm = s.mm, .file = o};
+
+    soak.shared = helper_map_object(s.mm, 0, PAGES, R | ASPEN_VM_SHARED, o, 0);
+    soak.private = helper_map_object(s.mm, 0, PAGES, R, o, 0);
+    unit_run_threads(THREADS, soak_thread, &soak);
+    struct aspen_counters counts = helper_counts(s.helper.aspen);
+    print_message("%u pages left, %u came back too soon, %u direct reclaims\n",
+                  (unsigned)counts.reclaimed, (unsigned)counts.refaults,
+                  (unsigned)counts.direct_reclaims);
+    assert_true(counts.reclaimed > PAGES);
+    end(&s, o);
+}
+
+int
+main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_larger_than_memory),
+        cmocka_unit_test(test_until_nothing_can_leave),
+        cmocka_unit_test(test_plans_hold),
+        cmocka_unit_test(test_threads),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
