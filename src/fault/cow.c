@@ -16,11 +16,11 @@
  *     flushed, then the entry gets its rights. Whoever comes upon it in between
  *     flushes as well before he gives it rights (paging/table.h, "Pending").
  * I2  "Alone" is a page that one entry maps and that has no other reference.
- * For one that is not exclusive every reference counts: a reader's, who came by
- *     another entry that is gone by now, was promised to see it as it was.
+ *     Each reference counts for one that is not exclusive: a reader's, who came
+ *     by another entry that is gone by now, was promised to see it as it was.
  * I3  What others write to a page that they hold or have pinned is not lost.
- * They do so where it is exclusive. Only one that is not is held for a copy,
- * and while it is held it does not become so.
+ *     They do so where it is exclusive. Only one that is not is held for a
+ *     copy, and while it is held it does not become so.
  *
  * Called by fault.c. The first test to break is tests/unit/fault/test_fault.c.
  */

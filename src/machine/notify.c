@@ -2,9 +2,9 @@
 /*
  * machine/notify.c - what second MMUs go by (aspen/calls/mmu.h).
  *
- *     who changes       open++   hook   entries, flush   hook   sequence++,
- * open-- who fills         begin         look at entries         retry, under
- * the hook's own lock
+ *     who changes   open++   hook   entries, flush   hook   sequence++, open--
+ *     who fills          begin         look at entries         retry
+ *                                                  (under the hook's own lock)
  *
  * Who fills may look at entries at any time. If it asks before the hook has
  * taken its lock, the hook drops what it put there. If it asks later it sees

@@ -7,7 +7,6 @@
  * I2  The TLB is not flushed: a processor that has the entry cached may not say
  *     that it goes on accessing it. Then the page is older than it looks, which
  *     costs a fault; a flush for each look would cost more.
- *
  * I3  A second MMU is asked as well, when no spin lock is held.
  *
  * The first test to break is tests/unit/reclaim/test_reclaim.c.

@@ -14,9 +14,9 @@
  * I1  Who finds a page that is about to leave holds it, in which case it stays,
  *     or finds a shadow. (The cache's lock is held for the last look.)
  * I2  What an entry knows of writes is the frame's once it is flushed; only
- * then is the page looked at for the last time. I3  The object stays: a
- * reference was taken while the page was its own. It is given back when the
- * page's lock is.
+ *     then is the page looked at for the last time.
+ * I3  The object stays: a reference was taken while the page was its own. It is
+ *     given back when the page's lock is.
  *
  * Called by reclaim.c and direct.c. The first test to break is
  * tests/unit/reclaim/test_reclaim.c.
