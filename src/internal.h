@@ -224,6 +224,8 @@ struct aspen_lru {
     uint64_t refaults; /* atomic: pages that came back too soon */
     uint64_t looked;   /* atomic: pages that reclaim looked at */
     uint64_t direct;   /* atomic: reclaims by who needed memory */
+    uint32_t begun;    /* atomic: reclaims that have begun; as the next */
+    uint32_t ended;    /* reclaim/direct.c, I2 */
     struct aspen_list shadowed; /* objects with shadows; registry lock */
 };
 

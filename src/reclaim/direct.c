@@ -2,8 +2,11 @@
 /*
  * reclaim/direct.c - reclaim by who needs memory at once.
  *
- * I1  Nobody waits for ever: a bounded number of attempts, each of which has
- *     taken pages out of memory, and a bounded number of looks for each.
+ * I1  Nobody waits for ever: a bounded number of attempts, and a bounded number
+ *     of looks for each.
+ * I2  That nothing leaves says that nothing can, unless somebody else reclaims
+ *     at the same time: he holds the pages that he looks at, and what is held
+ *     stays. Then there is another attempt.
  *
  * Called by faults, and by calls that read objects. The first test to break is
  * tests/unit/reclaim/test_direct.c.
@@ -26,13 +29,25 @@ aspen_direct_wants(const struct aspen_direct *direct, int error)
                direct->refused;
 }
 
+/* Take pages out of memory. False: none left, and nobody else was at it. */
+static bool
+relieve(struct aspen *aspen)
+{
+    struct aspen_lru *lru = &aspen->lru;
+    uint32_t ended = aspen_load(&lru->ended); /* first: it may be too few */
+    uint32_t begun = aspen_load(&lru->begun);
+    bool any = aspen_shrink_some(aspen, ASPEN_RECLAIM_BATCH) > 0;
+
+    return any || begun != ended || aspen_load(&lru->begun) != begun + 1;
+}
+
 bool
 aspen_direct_again(struct aspen_direct *direct, int error)
 {
     if (!aspen_direct_wants(direct, error))
         return false;
     direct->attempts++;
-    if (!aspen_shrink_some(direct->aspen, ASPEN_RECLAIM_BATCH))
+    if (!relieve(direct->aspen))
         return false;
     aspen_fetch_add_relaxed(&direct->aspen->lru.direct, 1);
     return true;

@@ -13,7 +13,7 @@
 
 #include "internal.h"
 
-/* Tries of one call; each that failed frees something for the next. */
+/* Tries of one call; after each that failed pages leave, for the next. */
 #define ASPEN_DIRECT_ATTEMPTS 16u
 
 struct aspen_direct {
@@ -30,8 +30,9 @@ void aspen_direct_begin(struct aspen_direct *direct);
 ASPEN_MUST_USE bool aspen_direct_wants(const struct aspen_direct *direct,
                                        int error);
 
-/* If so take pages out of memory: true if some left, and it is worth another
- * try. Context: may sleep, no lock is held (the test build looks). */
+/* If so take pages out of memory: true if some left, or may have, and it is
+ * worth another try. Context: may sleep, no lock is held (the test build
+ * looks). */
 ASPEN_MUST_USE bool aspen_direct_again(struct aspen_direct *direct, int error);
 
 #endif

@@ -120,6 +120,15 @@ try_pages(struct shrink *shrink, const uint32_t *frames, unsigned count)
     }
 }
 
+/* How many are held at a time: of a few pages fewer, since what is held here
+ * cannot leave for somebody else. */
+static unsigned
+batch(const struct aspen *aspen)
+{
+    return (unsigned)aspen_min_u64(ASPEN_RECLAIM_BATCH,
+                                   aspen_lru_evictable(&aspen->lru) / 16 + 1);
+}
+
 /* A few that could not leave: some can, by now. */
 static void
 look_again(struct shrink *shrink)
@@ -139,15 +148,17 @@ aspen_shrink(struct aspen *aspen, uint64_t pages, uint64_t looks)
     unsigned count = 1;
 
     aspen_lock_order_assert_outside(ASPEN_LOCK_MM);
+    aspen_fetch_add(&aspen->lru.begun, 1u);
     while (count && shrink.freed < pages && looks) {
         uint64_t most = aspen_min_u64(looks, pages - shrink.freed);
         count = shrink.policy->choose(
-            aspen, frames, (unsigned)aspen_min_u64(most, ASPEN_RECLAIM_BATCH));
+            aspen, frames, (unsigned)aspen_min_u64(most, batch(aspen)));
         try_pages(&shrink, frames, count);
         looks -= count;
     }
     if (shrink.freed < pages)
         look_again(&shrink);
+    aspen_fetch_add(&aspen->lru.ended, 1u);
     aspen_shadows_trim(aspen);
     return shrink.freed;
 }
