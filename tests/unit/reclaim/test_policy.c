@@ -6,7 +6,10 @@
  * accessed bits alone. docs/design/reclaim.md has the table.
  */
 #define _GNU_SOURCE
+#include "beside.h"
 #include "helper.h"
+
+#include "internal.h"
 
 #define MEMORY 1000u   /* pages */
 #define LENGTH 200000u /* accesses, of which the first MEMORY do not count */
@@ -229,6 +232,18 @@ read_page(void *context, uint64_t offset_bytes, void *page)
     return 0;
 }
 
+/* By a processor that has nothing cached: so it notes each access, as the trace
+ * wants it, whoever writes accessed bits. */
+static void
+access_page(struct aspen_mm *mm, uint64_t address)
+{
+    uint8_t byte;
+
+    assert_int_equal(aspen_fault(mm, address, ASPEN_ACCESS_READ), 0);
+    mmu_leave(beside_cpu(mm), mm->root);
+    assert_int_equal(beside_access(mm, address, MMU_READ, &byte, 1), 0);
+}
+
 static double
 built_in(void)
 {
@@ -253,8 +268,7 @@ built_in(void)
             aspen_translate(s.mm, at + trace[i] * PAGE, ASPEN_ACCESS_READ,
                             &(uint32_t){0}))
             assert_true(aspen_reclaim(s.helper.aspen, 1) > 0);
-        assert_int_equal(
-            aspen_fault(s.mm, at + trace[i] * PAGE, ASPEN_ACCESS_READ), 0);
+        access_page(s.mm, at + trace[i] * PAGE);
     }
     double ratio = 1 - (double)(reads - before) / (LENGTH - MEMORY);
     helper_assert_valid(&s.helper);
@@ -279,6 +293,10 @@ hit_ratios(void **state)
     };
     (void)state;
 
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+    unit_skip("a million accesses, which one build counts as well as another");
+#endif
+    beside_load(false);
     print_message("%-26s %6s %8s %9s\n", "", "LRU", "built in", "optimum");
     for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
         uint64_t seed = 42;
