@@ -101,9 +101,9 @@ independent(const struct operation *a, const struct operation *b)
 static bool
 is_busy(const struct task *task)
 {
-    sim_thread_switch(task->thread);
+    sim_look_begin(task->thread);
     bool busy = task->next.busy(task->next.argument);
-    sim_thread_switch(sim.scheduler_thread);
+    sim_look_end(sim.scheduler_thread);
     return busy;
 }
 

@@ -61,6 +61,10 @@ ASPEN_RELEASE_ROW(has_guards, ASPEN_SEMANTICS_6_18)
 /* process_madvise: all advice for one's own space. */
 ASPEN_RELEASE_ROW(advises_itself, ASPEN_SEMANTICS_6_18)
 
+/* process_madvise: a single range is cut to the most that a call takes before
+ * it is asked whether a program could have it. */
+ASPEN_RELEASE_ROW(cuts_a_single_range, ASPEN_SEMANTICS_6_12)
+
 /* prctl: shared memory without a file has names. */
 ASPEN_RELEASE_ROW(names_shared_memory, ASPEN_SEMANTICS_6_12)
 

@@ -143,6 +143,11 @@ for kind in taken-over replaced own-key written-unseen over-joined drivers \
 done
 # What nobody sees is counted, and no difference.
 for kind in memory-merge implies-execution userfault other-form; do
+    "$unseen" $kind >/dev/null 2>&1
+    if [ $? -eq 159 ]; then
+        skip "$kind" "a filter ends who does this"
+        continue
+    fi
     "$ASPEN" shadow --every 1 --json --guest-output /dev/null \
         -- "$unseen" $kind >"$work/$kind" 2>"$work/$kind.err"
     check $kind-status test $? -eq 0

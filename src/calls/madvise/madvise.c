@@ -213,7 +213,7 @@ check_ranges(const struct aspen_mm *mm, const struct aspen_advise_range *ranges,
     *total = 0;
     for (unsigned i = 0; i < count; i++) {
         uint64_t bytes = ranges[i].length_bytes;
-        if (count == 1) /* as Linux: cut before it is looked at */
+        if (count == 1 && aspen_release_cuts_a_single_range(mm->aspen))
             bytes = aspen_min_u64(bytes, TOTAL_MAX);
         if (bytes > mm->call_limit ||
             ranges[i].address > mm->call_limit - bytes)

@@ -190,6 +190,16 @@ advises_itself(struct helper_space *s)
 }
 
 static int64_t
+cuts_a_single_range(struct helper_space *s)
+{
+    const struct aspen_advise_range range = {AT(0), INT64_MAX};
+    uint64_t done;
+
+    helper_map(s->mm, AT(0), 1, RW);
+    return aspen_process_madvise(s->mm, &range, 1, ASPEN_MADV_COLD, 0, &done);
+}
+
+static int64_t
 names_shared_memory(struct helper_space *s)
 {
     helper_map(s->mm, AT(0), 1, RW | ASPEN_VM_SHARED);
@@ -396,6 +406,9 @@ static const struct row {
     {NULL, populate_goes_past_holes, {1, 0, 0}},
     {"has_guards", has_guards, {-ASPEN_EINVAL, -ASPEN_EINVAL, 0}},
     {"advises_itself", advises_itself, {-ASPEN_EINVAL, -ASPEN_EINVAL, 0}},
+    {"cuts_a_single_range",
+     cuts_a_single_range,
+     {-ASPEN_EFAULT, -ASPEN_ENOMEM, -ASPEN_ENOMEM}},
     {"names_shared_memory", names_shared_memory, {-ASPEN_EBADF, 0, 0}},
     {"mremap_checks_arguments_first",
      mremap_checks_arguments_first,

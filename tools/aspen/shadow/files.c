@@ -296,7 +296,8 @@ path_of(pid_t tid, const struct area *area, char *path, size_t size)
     return found;
 }
 
-/* Mappings of files in the range, until one is enough. */
+/* Mappings of files in the range, until one is enough; the path is NULL where
+ * there is none. */
 static bool
 any_area(pid_t tid, uint64_t address, uint64_t bytes, visit_area *visit,
          void *context)
@@ -313,8 +314,8 @@ any_area(pid_t tid, uint64_t address, uint64_t bytes, visit_area *visit,
         if (area->end <= address || area->start >= address + bytes ||
             (area->device == 0 && area->inode == 0))
             continue;
-        found = path_of(tid, area, path, sizeof(path)) &&
-                visit(context, area, path);
+        found = visit(context, area,
+                      path_of(tid, area, path, sizeof(path)) ? path : NULL);
     }
     areas_free(&areas);
     return found;
@@ -325,7 +326,7 @@ is_sealed(void *context, const struct area *area, const char *path)
 {
     (void)context;
     (void)area;
-    return host_file_is_sealed(path);
+    return path && host_file_is_sealed(path);
 }
 
 static bool
@@ -335,7 +336,7 @@ is_secret(void *context, const struct area *area, const char *path)
     (void)context;
     (void)area;
 
-    return statfs(path, &fs) == 0 && fs.f_type == SECRETMEM;
+    return path && statfs(path, &fs) == 0 && fs.f_type == SECRETMEM;
 }
 
 bool
@@ -355,8 +356,9 @@ is_drivers(void *context, const struct area *area, const char *path)
 {
     struct stat status;
     (void)context;
-    (void)area;
 
+    if (!path)
+        return area->nowhere;
     return stat(path, &status) == 0 && !S_ISREG(status.st_mode) &&
            !(S_ISCHR(status.st_mode) && status.st_rdev == makedev(1, 5));
 }
@@ -376,7 +378,7 @@ note_size(void *context, const struct area *area, const char *path)
     struct stat status;
 
     /* What cannot have another size stays as it is. */
-    if (known && stat(path, &status) == 0 && S_ISREG(status.st_mode) &&
+    if (known && path && stat(path, &status) == 0 && S_ISREG(status.st_mode) &&
         aspen_object_size(known->object) != (uint64_t)status.st_size)
         (void)!aspen_object_resize(known->object, (uint64_t)status.st_size);
     return false;

@@ -51,6 +51,8 @@ add_area(struct areas *areas, enum areas_text from,
         .flags = snapshot_flags(area->permissions, area->vm_flags) & told,
         .memory = strcmp(area->path, "/dev/zero (deleted)") == 0,
         .segment = areas_is_segment(area->path),
+        .nowhere = strncmp(area->path, "anon_inode:", 11) == 0 ||
+                   strcmp(area->path, "/[aio] (deleted)") == 0,
     };
     return true;
 }

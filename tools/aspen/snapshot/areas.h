@@ -24,6 +24,7 @@ struct area {
     uint64_t flags; /* ASPEN_VM_*, the key among them */
     bool memory;    /* shared memory without a file */
     bool segment;   /* System V's */
+    bool nowhere;   /* of a file that a call made, and no folder has */
 };
 
 /** Ascending; all zero: none. */
