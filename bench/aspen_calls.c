@@ -3,6 +3,7 @@
 #include "calls_side.h"
 
 #include "clock.h"
+#include "must.h"
 #include <aspen/aspen.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -21,15 +22,6 @@ struct space {
     struct aspen_mm *mm;
     void *direct_map;
 };
-
-static void
-must(int error, const char *what)
-{
-    if (!error)
-        return;
-    fprintf(stderr, "aspen-bench: %s: %s\n", what, aspen_error_name(error));
-    exit(2);
-}
 
 /* A direct map that the host has filled with pages: its faults are not ours. */
 static void *

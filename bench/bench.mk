@@ -3,7 +3,7 @@
 # build/aspen-bench: the release build, measured beside its peers. The range
 # tree is measured by programs of their own, since the peer is GPL-2.0.
 
-BENCH_SOURCES := $(wildcard bench/*.c)
+BENCH_SOURCES := $(wildcard bench/*.c bench/fork/*.c)
 BENCH_MAPLE := $(BUILD)/maple/maple_bench
 PROGRAMS += $(BUILD)/aspen-bench $(BUILD)/aspen-bench-tree
 

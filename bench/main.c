@@ -6,7 +6,7 @@
  */
 #define _GNU_SOURCE
 #include "calls_rows.h"
-#include "fork_rows.h"
+#include "fork/fork_rows.h"
 #include "tree_rows.h"
 #include <limits.h>
 #include <sched.h>

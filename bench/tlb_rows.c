@@ -7,6 +7,7 @@
 #include "tlb_rows.h"
 
 #include "clock.h"
+#include "must.h"
 #include <aspen/aspen.h>
 #include <pthread.h>
 #include <stdlib.h>
@@ -32,15 +33,6 @@ struct tlb {
     pthread_mutex_t lock;
     struct slot slots[SLOTS];
 };
-
-static void
-must(int error, const char *what)
-{
-    if (!error)
-        return;
-    fprintf(stderr, "aspen-bench: %s: %s\n", what, aspen_error_name(error));
-    exit(2);
-}
 
 /* ---- The software TLB -------------------------------------------------- */
 

@@ -93,7 +93,7 @@ level_of(const struct aspen_bit_tree *tree, unsigned level)
 static uint64_t
 lowest(const uint64_t *words, uint64_t word)
 {
-    return word * 64 + (unsigned)__builtin_ctzll(words[word]);
+    return word * 64 + aspen_lowest_bit(words[word]);
 }
 
 uint64_t
@@ -109,7 +109,7 @@ aspen_bit_tree_next(const struct aspen_bit_tree *tree, uint64_t from)
             return ASPEN_BIT_NONE;
         uint64_t rest = words[from / 64] >> from % 64;
         if (rest) {
-            from += (unsigned)__builtin_ctzll(rest);
+            from += aspen_lowest_bit(rest);
             break;
         }
         from = from / 64 + 1;

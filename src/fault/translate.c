@@ -45,13 +45,16 @@ walk_tables(struct aspen_mm *mm, uint64_t address, unsigned *level,
     }
 }
 
+/* The leaf at an address, or 0. */
 static uint64_t
-walk(struct aspen_mm *mm, uint64_t address, unsigned *level, bool *writable)
+leaf_at(struct aspen_mm *mm, uint64_t address, unsigned *level, bool *writable)
 {
+    if (address >= mm->address_limit)
+        return 0;
     aspen_port_rcu_read_lock();
     uint64_t entry = walk_tables(mm, address, level, writable);
     aspen_port_rcu_read_unlock();
-    return entry;
+    return aspen_entry_is_leaf(entry, *level) ? entry : 0;
 }
 
 /* Of the page of 4 KiB inside of the leaf. */
@@ -91,10 +94,8 @@ translate(struct aspen_mm *mm, uint64_t address, unsigned access,
     unsigned level;
     bool writable;
 
-    if (address >= mm->address_limit)
-        return -ASPEN_EFAULT;
-    uint64_t entry = walk(mm, address, &level, &writable);
-    if (!aspen_entry_is_leaf(entry, level))
+    uint64_t entry = leaf_at(mm, address, &level, &writable);
+    if (!entry)
         return -ASPEN_EFAULT;
     unsigned bits = aspen_entry_bits(entry);
     if (!bits_allow(bits, access,
@@ -138,10 +139,8 @@ aspen_mmu_translate(struct aspen_mm *mm, uint64_t address,
     unsigned level;
     bool writable;
 
-    if (address >= mm->address_limit)
-        return -ASPEN_EFAULT;
-    uint64_t entry = walk(mm, address, &level, &writable);
-    if (!aspen_entry_is_leaf(entry, level))
+    uint64_t entry = leaf_at(mm, address, &level, &writable);
+    if (!entry)
         return -ASPEN_EFAULT;
     unsigned bits = aspen_entry_bits(entry);
     if (!(bits & ASPEN_ENTRY_YOUNG) || !(bits & ASPEN_ENTRY_ACCESS))

@@ -23,13 +23,7 @@ aspen_lru_init(struct aspen_lru *lru)
 static struct aspen_lru_list *
 list_of(struct aspen_lru *lru, enum aspen_lru_state state)
 {
-    static const uint8_t kinds[] = {
-        [ASPEN_LRU_INACTIVE] = ASPEN_LRU_INACTIVE_LIST,
-        [ASPEN_LRU_REFERENCED] = ASPEN_LRU_INACTIVE_LIST,
-        [ASPEN_LRU_ACTIVE] = ASPEN_LRU_ACTIVE_LIST,
-        [ASPEN_LRU_UNEVICTABLE] = ASPEN_LRU_UNEVICTABLE_LIST,
-    };
-    return &lru->lists[kinds[state]];
+    return &lru->lists[aspen_lru_kind_of(state)];
 }
 
 /* What leads to a frame from the side of the list's first, or of its last. */

@@ -24,6 +24,19 @@ aspen_lru_state(const struct aspen_frame *frame)
         ASPEN_FRAME_LRU_SHIFT);
 }
 
+/* The list of pages in that state. */
+static inline enum aspen_lru_kind
+aspen_lru_kind_of(enum aspen_lru_state state)
+{
+    static const uint8_t kinds[] = {
+        [ASPEN_LRU_INACTIVE] = ASPEN_LRU_INACTIVE_LIST,
+        [ASPEN_LRU_REFERENCED] = ASPEN_LRU_INACTIVE_LIST,
+        [ASPEN_LRU_ACTIVE] = ASPEN_LRU_ACTIVE_LIST,
+        [ASPEN_LRU_UNEVICTABLE] = ASPEN_LRU_UNEVICTABLE_LIST,
+    };
+    return (enum aspen_lru_kind)kinds[state];
+}
+
 /* It was accessed, not through an entry; asked and forgotten by mark_take. */
 static inline void
 aspen_lru_mark(struct aspen_frame *frame)

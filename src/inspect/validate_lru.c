@@ -8,13 +8,6 @@
 #include "frames/lru.h"
 #include "object/page_cache.h"
 
-static const enum aspen_lru_kind kinds[] = {
-    [ASPEN_LRU_INACTIVE] = ASPEN_LRU_INACTIVE_LIST,
-    [ASPEN_LRU_REFERENCED] = ASPEN_LRU_INACTIVE_LIST,
-    [ASPEN_LRU_ACTIVE] = ASPEN_LRU_ACTIVE_LIST,
-    [ASPEN_LRU_UNEVICTABLE] = ASPEN_LRU_UNEVICTABLE_LIST,
-};
-
 /* On this list, and of an object's cache. */
 static bool
 check_page(struct aspen_validator *v, uint32_t number, unsigned kind)
@@ -25,7 +18,7 @@ check_page(struct aspen_validator *v, uint32_t number, unsigned kind)
     return ASPEN_EXPECT(v,
                         *aspen_validate_tally(v, number) & ASPEN_TALLY_CACHED &&
                             aspen_object_can_read_again(object) &&
-                            kinds[aspen_lru_state(frame)] == kind,
+                            aspen_lru_kind_of(aspen_lru_state(frame)) == kind,
                         LRU_PAGE,
                         "frame %u: on LRU list %u, to which it does "
                         "not belong",

@@ -21,6 +21,14 @@ bury(struct aspen_object *object, uint64_t offset)
     aspen_pages_unlock(object);
 }
 
+/* It is the object's page no more; others may still hold the frame. */
+static void
+orphan(struct aspen *aspen, uint32_t number)
+{
+    aspen_lru_remove(aspen, number);
+    aspen_store(&aspen_frame_at(aspen, number)->owner, (uint64_t)0);
+}
+
 /* Nobody maps or finds the page from now on. Who has found it waits for its
  * lock; who looks for it now makes another, and waits for the size lock. */
 static void
@@ -30,9 +38,8 @@ disown(struct aspen_object *object, uint64_t offset, struct aspen_frame *page)
     if (aspen_frame_map_count(page) > 0)
         aspen_object_unmap_pages(object, offset, offset, ASPEN_ZAP_OBJECT);
     bury(object, offset);
-    aspen_lru_remove(object->aspen, aspen_frame_number(object->aspen, page));
     aspen_fetch_and(&page->index, ~ASPEN_FRAME_DIRTY);
-    aspen_store(&page->owner, (uint64_t)0);
+    orphan(object->aspen, aspen_frame_number(object->aspen, page));
     aspen_frame_unlock(page);
 }
 
@@ -58,8 +65,7 @@ aspen_object_drop_page(struct aspen_object *object,
     if (idle) {
         aspen_tree_store_reserved(&object->pages, reserve, offset, offset,
                                   NULL);
-        aspen_lru_remove(object->aspen, number);
-        aspen_store(&page->owner, (uint64_t)0);
+        orphan(object->aspen, number);
     }
     aspen_pages_unlock(object);
     aspen_frame_unlock(page);
@@ -73,7 +79,6 @@ aspen_object_evict_page(struct aspen_object *object, uint64_t offset,
                         uint32_t number)
 {
     struct aspen *aspen = object->aspen;
-    struct aspen_frame *page = aspen_frame_at(aspen, number);
 
     aspen_pages_lock(object);
     bool idle = aspen_object_is_page_idle(object, number);
@@ -82,8 +87,7 @@ aspen_object_evict_page(struct aspen_object *object, uint64_t offset,
             object, offset,
             aspen_shadow_at(aspen_fetch_add_relaxed(&aspen->lru.clock, 1)));
         aspen_shadow_count(object);
-        aspen_lru_remove(aspen, number);
-        aspen_store(&page->owner, (uint64_t)0);
+        orphan(aspen, number);
     }
     aspen_pages_unlock(object);
     if (idle)
@@ -178,11 +182,8 @@ aspen_object_drop_pages(struct aspen_object *object)
     while ((entry = aspen_tree_next(&cursor, UINT64_MAX)) != NULL) {
         if (aspen_is_shadow(entry))
             continue;
-        struct aspen_frame *page = entry;
-        uint32_t number = aspen_frame_number(aspen, page);
-        aspen_lru_remove(aspen, number);
-        /* Others may still hold the frame; then it is nobody's page. */
-        aspen_store(&page->owner, (uint64_t)0);
+        uint32_t number = aspen_frame_number(aspen, entry);
+        orphan(aspen, number);
         aspen_frame_put(aspen, number);
     }
     aspen_tree_destroy(&object->pages);

@@ -102,6 +102,21 @@ aspen_slot_write_protect(uint64_t *slot, uint64_t entry)
 #endif
 }
 
+/* Take bits off, whatever the processor sets meanwhile. False: there were
+ * none. */
+static inline bool
+aspen_slot_clear_bits(uint64_t *slot, uint64_t entry, unsigned bits)
+{
+    uint64_t cleared;
+
+    do {
+        cleared = aspen_entry_clear_bits(entry, bits);
+        if (cleared == entry)
+            return false;
+    } while (!aspen_compare_exchange(slot, &entry, cleared));
+    return true;
+}
+
 /*
  * Call it before every write of an entry of `table`: it makes the table this
  * space's own. Tables are not shared yet, so it only asserts that.

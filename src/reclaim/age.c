@@ -28,14 +28,10 @@ was_accessed(uint64_t *slot, uint32_t frame)
 {
     uint64_t entry = aspen_load(slot);
 
-    do {
-        unsigned bits = aspen_entry_bits(entry);
-        if (!aspen_entry_is_leaf(entry, 0) || bits & ASPEN_ENTRY_SPECIAL ||
-            aspen_entry_frame(entry) != frame || !(bits & ASPEN_ENTRY_YOUNG))
-            return false;
-    } while (!aspen_compare_exchange(
-        slot, &entry, aspen_entry_clear_bits(entry, ASPEN_ENTRY_YOUNG)));
-    return true;
+    return aspen_entry_is_leaf(entry, 0) &&
+           !(aspen_entry_bits(entry) & ASPEN_ENTRY_SPECIAL) &&
+           aspen_entry_frame(entry) == frame &&
+           aspen_slot_clear_bits(slot, entry, ASPEN_ENTRY_YOUNG);
 }
 
 static bool

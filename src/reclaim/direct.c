@@ -13,7 +13,8 @@
  */
 #include "reclaim/direct.h"
 
-#include "reclaim/shrink.h"
+#include "reclaim/policy.h"
+#include <aspen/calls/reclaim.h>
 
 void
 aspen_direct_begin(struct aspen_direct *direct)
@@ -36,7 +37,7 @@ relieve(struct aspen *aspen)
     struct aspen_lru *lru = &aspen->lru;
     uint32_t ended = aspen_load(&lru->ended); /* first: it may be too few */
     uint32_t begun = aspen_load(&lru->begun);
-    bool any = aspen_shrink_some(aspen, ASPEN_RECLAIM_BATCH) > 0;
+    bool any = aspen_reclaim(aspen, ASPEN_RECLAIM_BATCH) > 0;
 
     return any || begun != ended || aspen_load(&lru->begun) != begun + 1;
 }

@@ -1,16 +1,167 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * reclaim/reclaim.c - memory is asked for.
+ * reclaim/reclaim.c - pages of files leave memory.
  *
- * Called by the embedder. The first test to break is
+ *     list: the oldest, held        policy: choose
+ *        |  page's lock, tried
+ *        |  locked, pinned, dirty for ever  ---> UNEVICTABLE
+ *        |  accessed since the last look?        age.c
+ *        |  policy: judge  -----------> stays, active or inactive
+ *        |  taken out of all mappings, and flushed
+ *        v  nobody else holds it, and it is clean
+ *     a shadow stays
+ *
+ * I1  Who finds a page that is about to leave holds it, in which case it stays,
+ *     or finds a shadow. (The cache's lock is held for the last look.)
+ * I2  What an entry knows of writes is the frame's once it is flushed; only
+ *     then is the page looked at for the last time.
+ * I3  The object stays: a reference was taken while the page was its own. It is
+ *     given back when the page's lock is.
+ *
+ * Called by the embedder and direct.c. The first test to break is
  * tests/unit/reclaim/test_reclaim.c.
  */
 #include <aspen/calls/reclaim.h>
 
-#include "reclaim/shrink.h"
+#include "frames/pins.h"
+#include "object/page_cache.h"
+#include "reclaim/age.h"
+#include "reclaim/policy.h"
+#include "reclaim/trim.h"
+
+/* A page that is active becomes inactive, referenced, and leaves at the fourth
+ * look, unless it is accessed. */
+#define LOOKS_A_PAGE 4
+
+struct reclaim {
+    struct aspen *aspen;
+    const struct aspen_policy *policy;
+    uint64_t freed;
+};
+
+/* ---- One page ---------------------------------------------------------- */
+
+/* Whoever says so, it cannot leave now. */
+static bool
+is_unevictable(const struct aspen_object *object,
+               const struct aspen_frame *frame, struct aspen_age age)
+{
+    struct aspen *aspen = object->aspen;
+    bool dirty = aspen_load(&frame->index) & ASPEN_FRAME_DIRTY;
+
+    return age.locked || (dirty && !object->pager->write) ||
+           aspen_frame_pins(aspen, aspen_frame_number(aspen, frame)) > 0;
+}
+
+/* It should leave. */
+static void
+evict(struct reclaim *reclaim, struct aspen_object *object, uint64_t offset,
+      uint32_t number)
+{
+    struct aspen_frame *frame = aspen_frame_at(reclaim->aspen, number);
+
+    if (aspen_load(&frame->index) & ASPEN_FRAME_DIRTY)
+        return;
+    if (aspen_frame_map_count(frame) > 0)
+        aspen_object_unmap_pages(object, offset, offset, ASPEN_ZAP_UNLOCKED);
+    reclaim->freed += aspen_object_evict_page(object, offset, number);
+}
+
+/* The page is locked and held. */
+static void
+look_at(struct reclaim *reclaim, struct aspen_object *object, uint32_t number)
+{
+    struct aspen *aspen = reclaim->aspen;
+    struct aspen_frame *frame = aspen_frame_at(aspen, number);
+    uint64_t offset = aspen_frame_offset(frame);
+
+    if (!aspen_object_owns(object, frame, offset))
+        return; /* it has left, or is cut off */
+    struct aspen_age age = aspen_page_age(object, offset, number);
+    enum aspen_lru_state old = aspen_lru_state(frame);
+    enum aspen_lru_state state = old;
+    bool leaves = false;
+
+    if (is_unevictable(object, frame, age))
+        state = ASPEN_LRU_UNEVICTABLE;
+    else if (old == ASPEN_LRU_UNEVICTABLE)
+        state = ASPEN_LRU_INACTIVE;
+    else
+        leaves = reclaim->policy->judge(&state, age.accessed);
+    if (state != old)
+        aspen_lru_move(aspen, number, state);
+    if (leaves)
+        evict(reclaim, object, offset, number);
+}
+
+/* The page is held. */
+static void
+try_page(struct reclaim *reclaim, uint32_t number)
+{
+    struct aspen_frame *frame = aspen_frame_at(reclaim->aspen, number);
+    struct aspen_object *object = aspen_object_of_frame(frame);
+
+    if (!object)
+        return;
+    if (aspen_frame_trylock(frame)) {
+        look_at(reclaim, object, number);
+        aspen_frame_unlock(frame);
+    }
+    aspen_object_put(object); /* I3 */
+}
+
+/* ---- Many -------------------------------------------------------------- */
+
+static void
+try_pages(struct reclaim *reclaim, const uint32_t *frames, unsigned count)
+{
+    aspen_fetch_add_relaxed(&reclaim->aspen->lru.looked, count);
+    for (unsigned i = 0; i < count; i++) {
+        try_page(reclaim, frames[i]);
+        aspen_frame_put(reclaim->aspen, frames[i]);
+    }
+}
+
+/* How many are held at a time: of a few pages fewer, since what is held here
+ * cannot leave for somebody else. */
+static unsigned
+batch(const struct aspen *aspen)
+{
+    return (unsigned)aspen_min_u64(ASPEN_RECLAIM_BATCH,
+                                   aspen_lru_evictable(&aspen->lru) / 16 + 1);
+}
+
+/* A few that could not leave: some can, by now. */
+static void
+look_again(struct reclaim *reclaim)
+{
+    uint32_t frames[ASPEN_RECLAIM_BATCH];
+
+    try_pages(reclaim, frames,
+              aspen_lru_take(reclaim->aspen, ASPEN_LRU_UNEVICTABLE_LIST, frames,
+                             ASPEN_RECLAIM_BATCH));
+}
 
 uint64_t
 aspen_reclaim(struct aspen *aspen, uint64_t pages)
 {
-    return aspen_shrink_some(aspen, pages);
+    uint64_t looks = LOOKS_A_PAGE * aspen_lru_evictable(&aspen->lru);
+    struct reclaim reclaim = {.aspen = aspen, .policy = &aspen_policy_classic};
+    uint32_t frames[ASPEN_RECLAIM_BATCH];
+    unsigned count = 1;
+
+    aspen_lock_order_assert_outside(ASPEN_LOCK_MM);
+    aspen_fetch_add(&aspen->lru.begun, 1u);
+    while (count && reclaim.freed < pages && looks) {
+        uint64_t most = aspen_min_u64(looks, pages - reclaim.freed);
+        count = reclaim.policy->choose(
+            aspen, frames, (unsigned)aspen_min_u64(most, batch(aspen)));
+        try_pages(&reclaim, frames, count);
+        looks -= count;
+    }
+    if (reclaim.freed < pages)
+        look_again(&reclaim);
+    aspen_fetch_add(&aspen->lru.ended, 1u);
+    aspen_shadows_trim(aspen);
+    return reclaim.freed;
 }

@@ -7,13 +7,13 @@
  * the step before, so there are never many more than twice as many shadows as
  * frames. Objects take turns: those looked at last stand last in their list.
  *
- * Called by shrink.c. The first test to break is
+ * Called by reclaim.c. The first test to break is
  * tests/unit/reclaim/test_reclaim.c.
  */
-#include "reclaim/shrink.h"
+#include "reclaim/trim.h"
 
+#include "object/cached.h"
 #include "object/object.h"
-#include "object/shadow.h"
 
 /* Entries of a tree that are looked at under one hold of its lock. */
 #define TRIM_ENTRIES 256u
@@ -55,7 +55,7 @@ trim(struct aspen_object *object)
     uint64_t range[2];
     void *entry;
 
-    aspen_spin_lock(&object->pages_lock, ASPEN_LOCK_PAGE_CACHE);
+    aspen_pages_lock(object);
     uint64_t at = object->shadow_next;
     for (unsigned i = 0; i < TRIM_ENTRIES; i++) {
         entry = aspen_tree_find(&object->pages, at, UINT64_MAX, range);
@@ -72,7 +72,7 @@ trim(struct aspen_object *object)
     }
     (void)!erase(object, &run);
     object->shadow_next = at;
-    aspen_spin_unlock(&object->pages_lock);
+    aspen_pages_unlock(object);
 }
 
 /* The next object that has shadows, with a reference, or NULL. */

@@ -32,13 +32,10 @@ static bool
 age_leaf(struct age *age, uint64_t *slot, uint64_t entry, uint64_t address,
          unsigned level)
 {
-    if (!(aspen_entry_bits(entry) & ASPEN_ENTRY_YOUNG))
-        return false;
     if (!age->clear)
-        return true;
-    while (!aspen_compare_exchange(
-        slot, &entry, aspen_entry_clear_bits(entry, ASPEN_ENTRY_YOUNG)))
-        ;
+        return aspen_entry_bits(entry) & ASPEN_ENTRY_YOUNG;
+    if (!aspen_slot_clear_bits(slot, entry, ASPEN_ENTRY_YOUNG))
+        return false;
     aspen_gather_leaf(&age->gather, address, level);
     return true;
 }

@@ -11,9 +11,13 @@ CFLAGS_sim-flags := $(CFLAGS_sim) -DASPEN_PORT_MMU_WRITES_ENTRIES
 CFLAGS_sim-arm64 := $(CFLAGS_sim) -DASPEN_PORT_PAGING_AARCH64
 CFLAGS_sim-arm64-flags := $(CFLAGS_sim-arm64) -DASPEN_PORT_MMU_WRITES_ENTRIES
 SIM_PORT := $(wildcard ports/sim/*.c)
-SIM_FLAGS := -Iinclude -Isrc -Iports/sim -Itests/explore -Itests/unit \
+SIM_FLAGS := -Iinclude -Isrc -Iports/sim -Itests/explore/scene -Itests/unit \
     -Itests/mmu
 SIM_MMU := $(filter-out tests/mmu/test_% %/beside.c,$(wildcard tests/mmu/*.c))
+# What scenes have in common.
+EXPLORE_SHARED := $(wildcard tests/explore/scene/*.c)
+EXPLORE_MMU_SHARED := $(filter-out tests/explore/mmu/test_%, \
+    $(wildcard tests/explore/mmu/*.c))
 SIM_WRAPS := $(shell tests/mmu/wraps.sh $(SIM_MMU))
 EXPLORE := $(basename $(notdir $(wildcard tests/explore/test_*.c)))
 EXPLORE_MMU := $(basename $(notdir $(wildcard tests/explore/mmu/test_*.c)))
@@ -39,7 +43,8 @@ $(BUILD)/$1/libaspen-test.a: $(call objects,$1,$(CORE) $(SIM_PORT)) \
 $(patsubst %,$(BUILD)/tests/explore/%$(patsubst sim%,%,$1),$(EXPLORE_MMU)): \
     $(BUILD)/tests/explore/%$(patsubst sim%,%,$1): \
     $(BUILD)/obj/$1/tests/explore/mmu/%.o \
-    $(call objects,$1,tests/explore/explore.c $(SIM_MMU)) \
+    $(call objects,$1,tests/explore/scene/explore.c $(EXPLORE_MMU_SHARED) \
+        $(SIM_MMU)) \
     $(BUILD)/$1/libaspen-test.a
 	$$(call say,LD,$$@)
 	@mkdir -p $$(@D)
@@ -50,7 +55,7 @@ $(foreach v,sim sim-flags sim-arm64 sim-arm64-flags, \
 
 $(addprefix $(BUILD)/tests/explore/,$(EXPLORE)): $(BUILD)/tests/explore/%: \
     $(BUILD)/obj/sim/tests/explore/%.o \
-    $(BUILD)/obj/sim/tests/explore/explore.o $(BUILD)/sim/libaspen-test.a
+    $(call objects,sim,$(EXPLORE_SHARED)) $(BUILD)/sim/libaspen-test.a
 	$(call say,LD,$@)
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(CFLAGS_sim) $(LDFLAGS) -o $@ $^ -lcmocka
@@ -63,12 +68,12 @@ LDFLAGS_sim-tsan := -fsanitize=thread
 EXPLORE_TSAN := $(addprefix $(BUILD)/tsan/tests/explore/, \
     $(filter-out test_sim,$(EXPLORE)))
 $(call objects,sim-tsan,$(SIM_PORT) $(filter-out %/test_made_once.c, \
-    $(wildcard tests/explore/*.c))): \
+    $(wildcard tests/explore/*.c) $(EXPLORE_SHARED))): \
     CFLAGS_sim-tsan := $(CFLAGS_sim) -DSIM_TSAN
 $(eval $(call sim_variant,sim-tsan))
 $(EXPLORE_TSAN): $(BUILD)/tsan/tests/explore/%: \
     $(BUILD)/obj/sim-tsan/tests/explore/%.o \
-    $(BUILD)/obj/sim-tsan/tests/explore/explore.o \
+    $(call objects,sim-tsan,$(EXPLORE_SHARED)) \
     $(BUILD)/sim-tsan/libaspen-test.a
 	$(call say,LD,$@)
 	@mkdir -p $(@D)

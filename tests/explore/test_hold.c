@@ -503,11 +503,8 @@ run(const struct beside *rows, size_t count, unsigned flags, bool read_only)
     scene.flags = flags;
     scene.read_only = read_only;
     for (size_t i = 0; i < count; i++) {
-        struct sim_program program = {setup, {NULL}, 0, check, NULL};
-        while (program.tasks < SIM_TASKS && rows[i].tasks[program.tasks]) {
-            program.task[program.tasks] = rows[i].tasks[program.tasks];
-            program.tasks++;
-        }
+        struct sim_program program =
+            explore_program(setup, rows[i].tasks, check);
         for (scene.page = rows[i].first; scene.page <= rows[i].last;
              scene.page++)
             explore(&rows[i], &program);

@@ -267,11 +267,8 @@ run(const struct row *rows, size_t count, bool asks)
 {
     scene.asks = asks;
     for (size_t i = 0; i < count; i++) {
-        struct sim_program program = {setup, {NULL}, 0, check, NULL};
-        while (program.tasks < SIM_TASKS && rows[i].tasks[program.tasks]) {
-            program.task[program.tasks] = rows[i].tasks[program.tasks];
-            program.tasks++;
-        }
+        struct sim_program program =
+            explore_program(setup, rows[i].tasks, check);
         explore_holds(rows[i].name, &program, MOST);
     }
 }

@@ -227,6 +227,18 @@ beside_access(struct aspen_mm *mm, uint64_t address, enum mmu_access access,
     return error;
 }
 
+int
+beside_touch(struct aspen_mm *mm, uint64_t address)
+{
+    uint8_t byte;
+    int error = aspen_fault(mm, address, ASPEN_ACCESS_READ);
+
+    if (error)
+        return error;
+    mmu_leave(beside_cpu(mm), mm->root);
+    return beside_access(mm, address, MMU_READ, &byte, 1);
+}
+
 /* ---- The machine ------------------------------------------------------- */
 
 static void

@@ -37,7 +37,10 @@ unsigned beside_cpu(const struct aspen_mm *mm);
  * It panics if faults answer 0 and the access goes on faulting. */
 int beside_access(struct aspen_mm *mm, uint64_t address, enum mmu_access access,
                   void *bytes, size_t length);
-/* The same by one CPU, without a fault: false, it faults. */
+/* A read of a CPU that has nothing cached of the space: it notes the access,
+ * whoever writes accessed bits. 0 or the fault's error. */
+int beside_touch(struct aspen_mm *mm, uint64_t address);
+/* An access by one CPU, without a fault: false, it faults. */
 bool beside_try(unsigned cpu, struct aspen_mm *mm, uint64_t address,
                 enum mmu_access access, void *bytes, size_t length);
 

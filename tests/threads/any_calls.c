@@ -15,22 +15,13 @@ below(struct task *t, unsigned n)
 /* ---- Objects ----------------------------------------------------------- */
 
 static int
-device_fault(void *context, uint64_t offset_bytes, unsigned access,
-             struct aspen_device_frame *frame)
-{
-    (void)context, (void)access;
-    frame->number = RAW + offset_bytes / PAGE;
-    return 0;
-}
-
-static int
 punch_hook(void *context, uint64_t offset_bytes, uint64_t length_bytes)
 {
     (void)context, (void)offset_bytes, (void)length_bytes;
     return 0;
 }
 
-const struct aspen_pager_ops any_device_ops = {.fault = device_fault};
+const struct aspen_pager_ops any_device_ops = {.fault = helper_device_frame};
 const struct aspen_pager_ops any_file_ops = {.read = helper_pager_read,
                                              .write = helper_pager_write,
                                              .punch = punch_hook};

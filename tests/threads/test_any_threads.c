@@ -109,6 +109,8 @@ number_from(const char *name, unsigned otherwise)
     return text ? (unsigned)strtoul(text, NULL, 0) : otherwise;
 }
 
+static uint64_t first_raw = RAW;
+
 static struct whole *
 make(uint32_t frames, unsigned count)
 {
@@ -134,8 +136,8 @@ make(uint32_t frames, unsigned count)
                                     &any_file_ops, NULL);
     whole->files[2] =
         helper_object(helper, ASPEN_OBJECT_SHMEM, FILE_PAGES, NULL, NULL);
-    whole->files[DEVICE] = helper_object(helper, ASPEN_OBJECT_DEVICE,
-                                         FILE_PAGES, &any_device_ops, NULL);
+    whole->files[DEVICE] = helper_object(
+        helper, ASPEN_OBJECT_DEVICE, FILE_PAGES, &any_device_ops, &first_raw);
     pthread_barrier_init(&whole->meet, NULL, count);
     clock_gettime(CLOCK_MONOTONIC, &whole->end);
     whole->end.tv_sec += number_from("ASPEN_MMU_SECONDS", 1);

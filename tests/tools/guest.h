@@ -8,6 +8,7 @@
 
 #include <errno.h>
 #include <stdio.h>
+#include <string.h>
 #include <sys/mman.h>
 
 #define PAGE 4096ul
@@ -34,6 +35,23 @@ static inline long
 refused(void *address)
 {
     return address == MAP_FAILED ? errno : 0;
+}
+
+struct kind {
+    const char *name;
+    void (*run)(void);
+};
+
+/* What main() does with a table of them: the status. */
+static inline int
+run_kind(int argc, char **argv, const struct kind *kinds, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        if (argc == 2 && strcmp(argv[1], kinds[i].name) == 0) {
+            kinds[i].run();
+            return wrong;
+        }
+    return 2;
 }
 
 #endif

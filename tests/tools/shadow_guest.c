@@ -498,10 +498,7 @@ known(void)
 
 /* ---- Which -------------------------------------------------------------- */
 
-static const struct {
-    const char *name;
-    void (*run)(void);
-} kinds[] = {
+static const struct kind kinds[] = {
     {"untraced", untraced},
     {"killed-maker", killed_maker},
     {"group", group},
@@ -527,10 +524,5 @@ static const struct {
 int
 main(int argc, char **argv)
 {
-    for (unsigned i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++)
-        if (argc == 2 && strcmp(argv[1], kinds[i].name) == 0) {
-            kinds[i].run();
-            return wrong;
-        }
-    return 2;
+    return run_kind(argc, argv, kinds, sizeof(kinds) / sizeof(kinds[0]));
 }

@@ -248,10 +248,7 @@ half_a_program(void)
 
 /* ---- Which -------------------------------------------------------------- */
 
-static const struct {
-    const char *name;
-    void (*run)(void);
-} kinds[] = {
+static const struct kind kinds[] = {
     {"taken-over", taken_over},     {"replaced", replaced},
     {"own-key", own_key},           {"written-unseen", written_unseen},
     {"over-joined", over_joined},   {"drivers", drivers},
@@ -263,10 +260,5 @@ static const struct {
 int
 main(int argc, char **argv)
 {
-    for (unsigned i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++)
-        if (argc == 2 && strcmp(argv[1], kinds[i].name) == 0) {
-            kinds[i].run();
-            return wrong;
-        }
-    return 2;
+    return run_kind(argc, argv, kinds, sizeof(kinds) / sizeof(kinds[0]));
 }

@@ -449,6 +449,27 @@ helper_pager_read(void *context, uint64_t offset_bytes, void *page)
 }
 
 int
+helper_pager_number(void *context, uint64_t offset_bytes, void *page)
+{
+    uint64_t number = offset_bytes / PAGE;
+
+    (void)context;
+    memcpy(page, &number, sizeof(number));
+    return 0;
+}
+
+int
+helper_device_frame(void *context, uint64_t offset_bytes, unsigned access,
+                    struct aspen_device_frame *frame)
+{
+    const uint64_t *first = context;
+
+    (void)access;
+    frame->number = *first + offset_bytes / PAGE;
+    return 0;
+}
+
+int
 helper_pager_write(void *context, uint64_t offset_bytes,
                    const void *const pages[], uint64_t bytes)
 {

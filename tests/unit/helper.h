@@ -163,6 +163,13 @@ int helper_pager_read(void *context, uint64_t pgoff, void *page);
 int helper_pager_write(void *context, uint64_t pgoff, const void *const pages[],
                        uint64_t bytes);
 
+/* For pagers: page n begins with n, a word. */
+int helper_pager_number(void *context, uint64_t offset_bytes, void *page);
+
+/* For devices: page n is the frame n of `context`'s, a first raw number. */
+int helper_device_frame(void *context, uint64_t offset_bytes, unsigned access,
+                        struct aspen_device_frame *frame);
+
 /* An object without a pager, or with one. */
 struct aspen_object *helper_object(struct helper *helper,
                                    enum aspen_object_kind kind, uint64_t pages,

@@ -135,14 +135,8 @@ static void
 clear_bits(struct sweep *sweep, uint64_t *slot, uint64_t entry,
            uint64_t address, unsigned bits)
 {
-    uint64_t cleared;
-
-    do {
-        cleared = aspen_entry_clear_bits(entry, bits);
-        if (cleared == entry)
-            return;
-    } while (!aspen_compare_exchange(slot, &entry, cleared));
-    aspen_gather_leaf(&sweep->gather, address, 0);
+    if (aspen_slot_clear_bits(slot, entry, bits))
+        aspen_gather_leaf(&sweep->gather, address, 0);
 }
 
 /* The frame of a leaf that is counted, or NULL. */

@@ -7,23 +7,10 @@
  * What is written is there afterwards, or the write faulted. When a call
  * returns, nothing that it took away is cached anywhere; nor is a freed frame.
  */
-#include "explore.h"
-#include "told.h"
-#include "paging/table.h"
-#include "space/mm.h"
-#include <aspen/aspen.h>
+#include "mmu_scene.h"
 
-#define OTHER  (64 * PAGE)
-#define FRAMES 128u
-#define MOST   2000u
-#define CPU    0u
-#define CHILD  1u /* the CPU of what is forked */
-
-#ifdef ASPEN_PORT_MMU_WRITES_ENTRIES
-#define FLAGS MMU_FLAGS_SET
-#else
-#define FLAGS MMU_FLAGS_FAULT
-#endif
+#define OTHER (64 * PAGE)
+#define MOST  2000u
 
 /* What the page is when the tasks begin. */
 enum start {
@@ -34,13 +21,8 @@ enum start {
     COPIED, /* a file's, mapped private, and read only so far by two CPUs */
 };
 
-/* What one run works on; the machine is made anew for each. */
+/* What is known of a run, besides. */
 static struct {
-    struct aspen *aspen;
-    struct aspen_mm *mm;
-    struct aspen_mm *child;
-    struct aspen_object *object;
-    char disk[PAGE];
     enum start start;
     bool written; /* the processor's write went through */
     bool child_frees;
@@ -48,114 +30,45 @@ static struct {
     uint64_t at; /* where the page is in the end */
 } scene;
 
-/* ---- A file ------------------------------------------------------------ */
-
-static int
-read_disk(void *context, uint64_t offset_bytes, void *page)
-{
-    (void)context;
-    (void)offset_bytes;
-    memcpy(page, scene.disk, PAGE);
-    return 0;
-}
-
-static int
-write_disk(void *context, uint64_t offset_bytes, const void *const pages[],
-           uint64_t bytes)
-{
-    (void)context;
-    (void)offset_bytes;
-    sim_point(pages[0], false);
-    memcpy(scene.disk, pages[0], bytes < PAGE ? bytes : PAGE);
-    return 0;
-}
-
-static const struct aspen_pager_ops pager = {.read = read_disk,
-                                             .write = write_disk};
-
 /* ---- Set up ------------------------------------------------------------ */
-
-static char
-access_byte(unsigned cpu, struct aspen_mm *mm, uint64_t address,
-            enum mmu_access access, char byte)
-{
-    must(told_run(cpu, mm, address, access, &byte, 1));
-    return byte;
-}
 
 /* The second MMU takes in what is there. */
 static void
 load_second(void)
 {
-    told_second_load(scene.mm, START, START + PAGE, 1);
-}
-
-/* The CPUs went on with its tables until now. */
-static void
-send_away(void *unused, struct aspen_mm *mm)
-{
-    (void)unused;
-    for (unsigned cpu = 0; cpu < MMU_CPUS; cpu++)
-        must(aspen_mm_deactivate(mm, cpu));
-}
-
-static const struct aspen_arch_ops arch = {.mm_exit = send_away};
-
-static void
-map(void)
-{
-    struct aspen_object_args object = {
-        .kind = ASPEN_OBJECT_FILE, .size_bytes = PAGE, .pager = &pager};
-
-    if (scene.start == SHARED || scene.start == COPIED)
-        must(aspen_object_create(scene.aspen, &object, &scene.object));
-    explore_map(scene.mm, START, 1,
-                RW | (scene.start == SHARED ? ASPEN_VM_SHARED : 0),
-                scene.object);
+    told_second_load(mmu_scene.mm, START, START + PAGE, 1);
 }
 
 static void
 setup(void *unused)
 {
+    const bool file = scene.start == SHARED || scene.start == COPIED;
     struct aspen_config config;
-    struct mmu_config mmu = {
-        .frames = FRAMES, .flags = FLAGS, .on_breach = sim_fail};
 
     (void)unused;
     aspen_config_init(&config);
     config.semantics = ASPEN_SEMANTICS_6_18;
-    config.hooks.arch = &arch;
-    config.hooks.notifier = &told_notifier;
-    scene.child = NULL;
-    scene.object = NULL;
+    mmu_scene_begin(&config);
     scene.written = false;
     scene.child_frees = false;
     scene.at = START;
-    memset(scene.disk, 0, sizeof(scene.disk));
-    told_of(NULL);
-    scene.aspen = explore_machine(&config, FRAMES);
-    mmu.direct_map = scene.aspen->config.direct_map;
-    mmu_attach(&mmu);
-    told_of(scene.aspen);
-    must(aspen_mm_create(scene.aspen, &scene.mm));
-    must(aspen_mm_activate(scene.mm, CPU));
-    told_keep(CPU, scene.mm);
-    map();
-    if (scene.start == COPIED || scene.start == SHARED)
-        must(aspen_mm_activate(scene.mm, CHILD)); /* calls are made there */
+    must(aspen_mm_activate(mmu_scene.mm, CPU));
+    told_keep(CPU, mmu_scene.mm);
+    mmu_scene_map(file, scene.start == SHARED);
+    if (file)
+        must(aspen_mm_activate(mmu_scene.mm, CHILD)); /* calls are made there */
     if (scene.start == COPIED) {
-        access_byte(CPU, scene.mm, START, MMU_READ, 0);
-        access_byte(CHILD, scene.mm, START, MMU_READ, 0);
+        access_byte(CPU, mmu_scene.mm, START, MMU_READ, 0);
+        access_byte(CHILD, mmu_scene.mm, START, MMU_READ, 0);
     } else {
-        access_byte(CPU, scene.mm, START, MMU_WRITE, '1');
+        access_byte(CPU, mmu_scene.mm, START, MMU_WRITE, '1');
     }
     if (scene.start == FREED) {
-        must(aspen_madvise(scene.mm, START, PAGE, ASPEN_MADV_FREE));
-        access_byte(CPU, scene.mm, START, MMU_READ, 0);
+        must(aspen_madvise(mmu_scene.mm, START, PAGE, ASPEN_MADV_FREE));
+        access_byte(CPU, mmu_scene.mm, START, MMU_READ, 0);
     }
     if (scene.start == FORKED) {
-        must(aspen_fork(scene.mm, &scene.child));
-        must(aspen_mm_activate(scene.child, CHILD));
+        mmu_scene_fork();
         scene.child_saw = '1';
     }
     load_second();
@@ -170,7 +83,7 @@ write_task(void *unused)
     char byte = '2';
 
     (void)unused;
-    int error = told_run(CPU, scene.mm, START, MMU_WRITE, &byte, 1);
+    int error = told_run(CPU, mmu_scene.mm, START, MMU_WRITE, &byte, 1);
     if (error == TOLD_FOR_EVER)
         sim_fail("faults answer 0, and the access faults again");
     scene.written = error == 0;
@@ -182,7 +95,7 @@ read_task(void *unused)
     char byte = 0;
 
     (void)unused;
-    int error = told_run(CPU, scene.mm, START, MMU_READ, &byte, 1);
+    int error = told_run(CPU, mmu_scene.mm, START, MMU_READ, &byte, 1);
     if (!error && byte != '1' && byte != 0)
         sim_fail("the processor reads what nobody wrote");
     load_second();
@@ -193,8 +106,8 @@ static void
 write_and_read_task(void *unused)
 {
     (void)unused;
-    access_byte(CPU, scene.mm, START, MMU_WRITE, '2');
-    if (access_byte(CHILD, scene.mm, START, MMU_READ, 0) != '2')
+    access_byte(CPU, mmu_scene.mm, START, MMU_WRITE, '2');
+    if (access_byte(CHILD, mmu_scene.mm, START, MMU_READ, 0) != '2')
         sim_fail("another CPU reads what was there before a write");
 }
 
@@ -202,16 +115,16 @@ write_and_read_task(void *unused)
 static void
 switch_and_write_task(void *unused)
 {
-    told_switch_away(CPU, scene.mm);
-    told_switch_back(CPU, scene.mm);
+    told_switch_away(CPU, mmu_scene.mm);
+    told_switch_back(CPU, mmu_scene.mm);
     write_task(unused);
 }
 
 static void
 switch_and_read_task(void *unused)
 {
-    told_switch_away(CPU, scene.mm);
-    told_switch_back(CPU, scene.mm);
+    told_switch_away(CPU, mmu_scene.mm);
+    told_switch_back(CPU, mmu_scene.mm);
     read_task(unused);
 }
 
@@ -222,44 +135,7 @@ second_task(void *unused)
     load_second();
 }
 
-/* What was cached before the call is gone now that it has returned. */
-static void
-gone(uint64_t since, enum mmu_gone what, const char *call)
-{
-    mmu_check_gone(scene.mm->root, START, START + PAGE, since, what, call);
-}
-
 /* ---- Calls ------------------------------------------------------------- */
-
-static void
-munmap_task(void *unused)
-{
-    uint64_t since = mmu_now();
-
-    (void)unused;
-    must(aspen_munmap(scene.mm, START, PAGE));
-    gone(since, MMU_GONE_ALL, "munmap");
-}
-
-static void
-protect_task(void *unused)
-{
-    uint64_t since = mmu_now();
-
-    (void)unused;
-    must(aspen_mprotect(scene.mm, START, PAGE, ASPEN_VM_READ, -1));
-    gone(since, MMU_GONE_WRITABLE, "mprotect");
-}
-
-static void
-discard_task(void *unused)
-{
-    uint64_t since = mmu_now();
-
-    (void)unused;
-    must(aspen_madvise(scene.mm, START, PAGE, ASPEN_MADV_DONTNEED));
-    gone(since, MMU_GONE_ALL, "DONTNEED");
-}
 
 static void
 guard_task(void *unused)
@@ -267,19 +143,8 @@ guard_task(void *unused)
     uint64_t since = mmu_now();
 
     (void)unused;
-    must(aspen_madvise(scene.mm, START, PAGE, ASPEN_MADV_GUARD_INSTALL));
-    gone(since, MMU_GONE_ALL, "guards");
-}
-
-/* The page may go unless somebody writes to it after this has returned. */
-static void
-free_task(void *unused)
-{
-    uint64_t since = mmu_now();
-
-    (void)unused;
-    must(aspen_madvise(scene.mm, START, PAGE, ASPEN_MADV_FREE));
-    gone(since, MMU_GONE_DIRTY, "FREE");
+    must(aspen_madvise(mmu_scene.mm, START, PAGE, ASPEN_MADV_GUARD_INSTALL));
+    check_gone(since, MMU_GONE_ALL, "guards");
 }
 
 static void
@@ -290,24 +155,17 @@ free_and_write_task(void *unused)
 }
 
 static void
-page_out_task(void *unused)
-{
-    (void)unused;
-    must(aspen_madvise(scene.mm, START, PAGE, ASPEN_MADV_PAGEOUT));
-}
-
-static void
 child_page_out_task(void *unused)
 {
     (void)unused;
-    must(aspen_madvise(scene.child, START, PAGE, ASPEN_MADV_PAGEOUT));
+    must(aspen_madvise(mmu_scene.child, START, PAGE, ASPEN_MADV_PAGEOUT));
 }
 
 static void
 child_free_task(void *unused)
 {
     scene.child_frees = true;
-    must(aspen_madvise(scene.child, START, PAGE, ASPEN_MADV_FREE));
+    must(aspen_madvise(mmu_scene.child, START, PAGE, ASPEN_MADV_FREE));
     child_page_out_task(unused);
 }
 
@@ -315,34 +173,14 @@ static void
 child_exit_task(void *unused)
 {
     (void)unused;
-    told_put(&scene.child);
-}
-
-static void
-sync_task(void *unused)
-{
-    uint64_t since = mmu_now();
-
-    (void)unused;
-    must(aspen_object_sync(scene.object, 0, PAGE));
-    gone(since, MMU_GONE_WRITABLE, "sync");
-}
-
-static void
-resize_task(void *unused)
-{
-    uint64_t since = mmu_now();
-
-    (void)unused;
-    must(aspen_object_resize(scene.object, 0));
-    gone(since, MMU_GONE_ALL, "resize");
+    told_put(&mmu_scene.child);
 }
 
 static void
 reclaim_task(void *unused)
 {
     (void)unused;
-    aspen_reclaim(scene.aspen, 1);
+    aspen_reclaim(mmu_scene.aspen, 1);
 }
 
 static void
@@ -356,9 +194,8 @@ static void
 fork_task(void *unused)
 {
     (void)unused;
-    must(aspen_fork(scene.mm, &scene.child));
-    must(aspen_mm_activate(scene.child, CHILD));
-    scene.child_saw = access_byte(CHILD, scene.child, START, MMU_READ, 0);
+    mmu_scene_fork();
+    scene.child_saw = access_byte(CHILD, mmu_scene.child, START, MMU_READ, 0);
 }
 
 /* There is no such swap slot: not even a flush of nothing comes of it. */
@@ -370,7 +207,7 @@ import_nothing_task(void *unused)
     uint64_t done;
 
     (void)unused;
-    if (aspen_import_pages(scene.mm, &pages, &done) != -ASPEN_EINVAL)
+    if (aspen_import_pages(mmu_scene.mm, &pages, &done) != -ASPEN_EINVAL)
         sim_fail("a slot that is not there is imported");
 }
 
@@ -386,8 +223,8 @@ move_page(unsigned flags)
     };
     uint64_t since = mmu_now();
 
-    must(aspen_mremap(scene.mm, &args, &scene.at));
-    gone(since, MMU_GONE_ALL, "mremap");
+    must(aspen_mremap(mmu_scene.mm, &args, &scene.at));
+    check_gone(since, MMU_GONE_ALL, "mremap");
 }
 
 static void
@@ -407,36 +244,24 @@ move_only_task(void *unused)
 
 /* ---- Afterwards -------------------------------------------------------- */
 
-static void
-tear_down(void)
-{
-    explore_validate(scene.aspen);
-    told_put(&scene.child);
-    told_put(&scene.mm);
-    if (scene.object)
-        aspen_object_put(scene.object);
-    told_of(NULL);
-    explore_machine_end(scene.aspen);
-}
-
 /* A file has what was written, sooner or later. */
 static void
 check_disk(void *unused)
 {
     (void)unused;
-    must(aspen_object_sync(scene.object, 0, PAGE));
-    if (scene.written && scene.disk[0] != '2')
+    must(aspen_object_sync(mmu_scene.object, 0, PAGE));
+    if (scene.written && mmu_scene.disk[0] != '2')
         sim_fail("a write is lost on its way to the file");
-    tear_down();
+    mmu_scene_end();
 }
 
 /* It reads what it read, or zeroes if it said that it does not need it. */
 static void
 check_child(void)
 {
-    if (!scene.child)
+    if (!mmu_scene.child)
         return;
-    char has = access_byte(CHILD, scene.child, START, MMU_READ, 0);
+    char has = access_byte(CHILD, mmu_scene.child, START, MMU_READ, 0);
     if (has != scene.child_saw && (has || !scene.child_frees))
         sim_fail("what the parent does changes the child");
 }
@@ -449,12 +274,12 @@ check_memory(void *unused)
 
     (void)unused;
     check_child();
-    told_put(&scene.child); /* who else maps the page keeps it */
-    must(aspen_madvise(scene.mm, scene.at, PAGE, ASPEN_MADV_PAGEOUT));
-    char has = access_byte(CPU, scene.mm, scene.at, MMU_READ, 0);
+    told_put(&mmu_scene.child); /* who else maps the page keeps it */
+    must(aspen_madvise(mmu_scene.mm, scene.at, PAGE, ASPEN_MADV_PAGEOUT));
+    char has = access_byte(CPU, mmu_scene.mm, scene.at, MMU_READ, 0);
     if (has != wants && (scene.written || scene.start != FREED))
         sim_fail("a write is lost");
-    tear_down();
+    mmu_scene_end();
 }
 
 /* Which FREE came last, and so whether the write stays, nobody can say. */
@@ -462,18 +287,18 @@ static void
 check_freed_twice(void *unused)
 {
     (void)unused;
-    must(aspen_madvise(scene.mm, START, PAGE, ASPEN_MADV_PAGEOUT));
-    char has = access_byte(CPU, scene.mm, START, MMU_READ, 0);
+    must(aspen_madvise(mmu_scene.mm, START, PAGE, ASPEN_MADV_PAGEOUT));
+    char has = access_byte(CPU, mmu_scene.mm, START, MMU_READ, 0);
     if (has != '2' && has != 0)
         sim_fail("the page is older than what was freed");
-    tear_down();
+    mmu_scene_end();
 }
 
 static void
 check_nothing(void *unused)
 {
     (void)unused;
-    tear_down();
+    mmu_scene_end();
 }
 
 /* ---- Scenes ------------------------------------------------------------ */
@@ -488,13 +313,9 @@ struct row {
 static void
 explore_row(const struct row *row)
 {
-    struct sim_program program = {.setup = setup, .check = row->check};
+    struct sim_program program = explore_program(setup, row->tasks, row->check);
 
     scene.start = row->start;
-    while (program.tasks < 3 && row->tasks[program.tasks]) {
-        program.task[program.tasks] = row->tasks[program.tasks];
-        program.tasks++;
-    }
     explore_holds(row->name, &program, MOST);
 }
 

@@ -7,57 +7,17 @@
  * It never has what the tables do not, nor a frame that is free; what it has
  * written is there; what is written elsewhere it reads.
  */
-#include "explore.h"
-#include "told.h"
-#include "space/mm.h"
-#include <aspen/aspen.h>
+#include "mmu_scene.h"
 
-#define FRAMES 128u
-#define MOST   400u
-#define CPU    0u
-#define CHILD  1u
-
-#ifdef ASPEN_PORT_MMU_WRITES_ENTRIES
-#define FLAGS MMU_FLAGS_SET
-#else
-#define FLAGS MMU_FLAGS_FAULT
-#endif
+#define MOST 400u
 
 enum start { ANON, FORKED, SHARED };
 
 static struct {
-    struct aspen *aspen;
-    struct aspen_mm *mm;
-    struct aspen_mm *child;
-    struct aspen_object *object;
     enum start start;
     bool held; /* the second MMU has the page when the tasks begin */
-    char disk[PAGE];
     char child_saw;
 } scene;
-
-/* ---- A file ------------------------------------------------------------ */
-
-static int
-read_disk(void *context, uint64_t offset_bytes, void *page)
-{
-    (void)context, (void)offset_bytes;
-    memcpy(page, scene.disk, PAGE);
-    return 0;
-}
-
-static int
-write_disk(void *context, uint64_t offset_bytes, const void *const pages[],
-           uint64_t bytes)
-{
-    (void)context, (void)offset_bytes;
-    sim_point(pages[0], false);
-    memcpy(scene.disk, pages[0], bytes < PAGE ? bytes : PAGE);
-    return 0;
-}
-
-static const struct aspen_pager_ops pager = {.read = read_disk,
-                                             .write = write_disk};
 
 /* ---- Set up ------------------------------------------------------------ */
 
@@ -68,77 +28,29 @@ second(struct aspen_mm *mm, enum mmu_access access, char byte)
     return byte;
 }
 
-static char
-processor(unsigned cpu, struct aspen_mm *mm, enum mmu_access access, char byte)
-{
-    must(told_run(cpu, mm, START, access, &byte, 1));
-    return byte;
-}
-
-static void
-send_away(void *unused, struct aspen_mm *mm)
-{
-    (void)unused;
-    for (unsigned cpu = 0; cpu < MMU_CPUS; cpu++)
-        must(aspen_mm_deactivate(mm, cpu));
-}
-
-static const struct aspen_arch_ops arch = {.mm_exit = send_away};
-
-static void
-fork_it(void)
-{
-    must(aspen_fork(scene.mm, &scene.child));
-    must(aspen_mm_activate(scene.child, CHILD));
-}
-
 static void
 setup(void *unused)
 {
-    struct aspen_object_args object = {
-        .kind = ASPEN_OBJECT_FILE, .size_bytes = PAGE, .pager = &pager};
-    struct mmu_config mmu = {
-        .frames = FRAMES, .flags = FLAGS, .on_breach = sim_fail};
     struct aspen_config config;
 
     (void)unused;
     aspen_config_init(&config);
-    config.hooks.arch = &arch;
-    config.hooks.notifier = &told_notifier;
-    scene.child = NULL;
-    scene.object = NULL;
+    mmu_scene_begin(&config);
     scene.child_saw = '1';
-    memset(scene.disk, 0, sizeof(scene.disk));
-    told_of(NULL);
-    scene.aspen = explore_machine(&config, FRAMES);
-    mmu.direct_map = scene.aspen->config.direct_map;
-    mmu_attach(&mmu);
-    told_of(scene.aspen);
-    must(aspen_mm_create(scene.aspen, &scene.mm));
-    must(aspen_mm_activate(scene.mm, CPU));
-    if (scene.start == SHARED)
-        must(aspen_object_create(scene.aspen, &object, &scene.object));
-    explore_map(scene.mm, START, 1,
-                RW | (scene.start == SHARED ? ASPEN_VM_SHARED : 0),
-                scene.object);
-    processor(CPU, scene.mm, MMU_WRITE, '1');
+    must(aspen_mm_activate(mmu_scene.mm, CPU));
+    mmu_scene_map(scene.start == SHARED, scene.start == SHARED);
+    access_byte(CPU, mmu_scene.mm, START, MMU_WRITE, '1');
     if (scene.start == FORKED)
-        fork_it();
+        mmu_scene_fork();
     if (scene.held)
-        second(scene.mm, scene.start == FORKED ? MMU_READ : MMU_WRITE, '1');
+        second(mmu_scene.mm, scene.start == FORKED ? MMU_READ : MMU_WRITE, '1');
 }
 
 static void
 tear_down(void)
 {
-    mmu_check(scene.mm->root, "all that");
-    explore_validate(scene.aspen);
-    told_put(&scene.child);
-    told_put(&scene.mm);
-    if (scene.object)
-        aspen_object_put(scene.object);
-    told_of(NULL);
-    explore_machine_end(scene.aspen);
+    mmu_check(mmu_scene.mm->root, "all that");
+    mmu_scene_end();
 }
 
 /* ---- The second MMU ---------------------------------------------------- */
@@ -150,7 +62,7 @@ read_task(void *unused)
     char byte = 0;
 
     (void)unused;
-    int error = told_second(scene.mm, START, MMU_READ, &byte, 1);
+    int error = told_second(mmu_scene.mm, START, MMU_READ, &byte, 1);
     if (error == TOLD_FOR_EVER)
         sim_fail("the second MMU tries again for ever");
     if (!error && byte != '1' && byte != '2' && byte != 0)
@@ -163,7 +75,7 @@ write_task(void *unused)
     char byte = '2';
 
     (void)unused;
-    int error = told_second(scene.mm, START, MMU_WRITE, &byte, 1);
+    int error = told_second(mmu_scene.mm, START, MMU_WRITE, &byte, 1);
     if (error == TOLD_FOR_EVER)
         sim_fail("the second MMU tries again for ever");
 }
@@ -173,73 +85,17 @@ static void
 load_task(void *unused)
 {
     (void)unused;
-    told_second_load(scene.mm, START, START + PAGE, 1);
+    told_second_load(mmu_scene.mm, START, START + PAGE, 1);
 }
 
 /* ---- Calls ------------------------------------------------------------- */
 
 static void
-gone(uint64_t since, enum mmu_gone what, const char *call)
-{
-    mmu_check_gone(scene.mm->root, START, START + PAGE, since, what, call);
-}
-
-static void
-munmap_task(void *unused)
-{
-    uint64_t since = mmu_now();
-
-    (void)unused;
-    must(aspen_munmap(scene.mm, START, PAGE));
-    gone(since, MMU_GONE_ALL, "munmap");
-}
-
-static void
-discard_task(void *unused)
-{
-    uint64_t since = mmu_now();
-
-    (void)unused;
-    must(aspen_madvise(scene.mm, START, PAGE, ASPEN_MADV_DONTNEED));
-    gone(since, MMU_GONE_ALL, "DONTNEED");
-}
-
-static void
-protect_task(void *unused)
-{
-    uint64_t since = mmu_now();
-
-    (void)unused;
-    must(aspen_mprotect(scene.mm, START, PAGE, ASPEN_VM_READ, -1));
-    gone(since, MMU_GONE_WRITABLE, "mprotect");
-}
-
-static void
-resize_task(void *unused)
-{
-    uint64_t since = mmu_now();
-
-    (void)unused;
-    must(aspen_object_resize(scene.object, 0));
-    gone(since, MMU_GONE_ALL, "resize");
-}
-
-static void
-sync_task(void *unused)
-{
-    uint64_t since = mmu_now();
-
-    (void)unused;
-    must(aspen_object_sync(scene.object, 0, PAGE));
-    gone(since, MMU_GONE_WRITABLE, "sync");
-}
-
-static void
 fork_task(void *unused)
 {
     (void)unused;
-    fork_it();
-    scene.child_saw = processor(CHILD, scene.child, MMU_READ, 0);
+    mmu_scene_fork();
+    scene.child_saw = access_byte(CHILD, mmu_scene.child, START, MMU_READ, 0);
 }
 
 /* What a processor writes to a copy the second MMU reads there. */
@@ -247,16 +103,9 @@ static void
 copy_task(void *unused)
 {
     (void)unused;
-    processor(CPU, scene.mm, MMU_WRITE, '2');
-    if (second(scene.mm, MMU_READ, 0) != '2')
+    access_byte(CPU, mmu_scene.mm, START, MMU_WRITE, '2');
+    if (second(mmu_scene.mm, MMU_READ, 0) != '2')
         sim_fail("the second MMU reads what was there before a copy");
-}
-
-static void
-free_task(void *unused)
-{
-    (void)unused;
-    must(aspen_madvise(scene.mm, START, PAGE, ASPEN_MADV_FREE));
 }
 
 /* What it writes after FREE has returned stays. */
@@ -268,17 +117,10 @@ free_and_write_task(void *unused)
 }
 
 static void
-page_out_task(void *unused)
-{
-    (void)unused;
-    must(aspen_madvise(scene.mm, START, PAGE, ASPEN_MADV_PAGEOUT));
-}
-
-static void
 cold_task(void *unused)
 {
     (void)unused;
-    must(aspen_madvise(scene.mm, START, PAGE, ASPEN_MADV_COLD));
+    must(aspen_madvise(mmu_scene.mm, START, PAGE, ASPEN_MADV_COLD));
 }
 
 static void
@@ -287,7 +129,7 @@ young_task(void *unused)
     uint64_t pages;
 
     (void)unused;
-    must(aspen_young(scene.mm, START, PAGE, ASPEN_YOUNG_CLEAR, &pages));
+    must(aspen_young(mmu_scene.mm, START, PAGE, ASPEN_YOUNG_CLEAR, &pages));
 }
 
 /* ---- Afterwards -------------------------------------------------------- */
@@ -305,10 +147,10 @@ check_written(void *unused)
 {
     (void)unused;
     page_out_task(unused);
-    if (processor(CPU, scene.mm, MMU_READ, 0) != '2')
+    if (access_byte(CPU, mmu_scene.mm, START, MMU_READ, 0) != '2')
         sim_fail("what the second MMU wrote is lost");
-    second(scene.mm, MMU_WRITE, '3');
-    if (processor(CPU, scene.mm, MMU_READ, 0) != '3')
+    second(mmu_scene.mm, MMU_WRITE, '3');
+    if (access_byte(CPU, mmu_scene.mm, START, MMU_READ, 0) != '3')
         sim_fail("the second MMU writes elsewhere");
     tear_down();
 }
@@ -318,8 +160,9 @@ static void
 check_child(void *unused)
 {
     (void)unused;
-    second(scene.mm, MMU_WRITE, '3');
-    if (processor(CHILD, scene.child, MMU_READ, 0) != scene.child_saw)
+    second(mmu_scene.mm, MMU_WRITE, '3');
+    if (access_byte(CHILD, mmu_scene.child, START, MMU_READ, 0) !=
+        scene.child_saw)
         sim_fail("the second MMU writes into the child");
     tear_down();
 }
@@ -328,8 +171,8 @@ static void
 check_disk(void *unused)
 {
     (void)unused;
-    must(aspen_object_sync(scene.object, 0, PAGE));
-    if (scene.disk[0] != '2')
+    must(aspen_object_sync(mmu_scene.object, 0, PAGE));
+    if (mmu_scene.disk[0] != '2')
         sim_fail("what the second MMU wrote is lost on its way to the file");
     tear_down();
 }
@@ -341,9 +184,9 @@ check_young(void *unused)
     uint64_t pages;
 
     (void)unused;
-    must(aspen_young(scene.mm, START, PAGE, ASPEN_YOUNG_CLEAR, &pages));
-    second(scene.mm, MMU_READ, 0);
-    must(aspen_young(scene.mm, START, PAGE, 0, &pages));
+    must(aspen_young(mmu_scene.mm, START, PAGE, ASPEN_YOUNG_CLEAR, &pages));
+    second(mmu_scene.mm, MMU_READ, 0);
+    must(aspen_young(mmu_scene.mm, START, PAGE, 0, &pages));
     if (pages != 1)
         sim_fail("an access of the second MMU goes unseen");
     tear_down();
@@ -363,14 +206,11 @@ explore_rows(const struct row *rows, size_t count)
 {
     for (size_t i = 0; i < 2 * count; i++) {
         const struct row *row = &rows[i / 2];
-        struct sim_program program = {.setup = setup, .check = row->check};
+        struct sim_program program =
+            explore_program(setup, row->tasks, row->check);
         char name[100];
         scene.start = row->start;
         scene.held = i % 2;
-        while (program.tasks < 3 && row->tasks[program.tasks]) {
-            program.task[program.tasks] = row->tasks[program.tasks];
-            program.tasks++;
-        }
         snprintf(name, sizeof(name), "%s%s", row->name,
                  scene.held ? ", held before" : "");
         explore_holds(name, &program, MOST);

@@ -5,19 +5,12 @@
  * processor of tests/mmu caches all that it can as soon as its register leads
  * there.
  */
-#include "explore.h"
-#include "told.h"
-#include "space/mm.h"
+#include "mmu_scene.h"
 
-#define FRAMES 128u
-#define MOST   1500u
-#define CPU    0u /* that switches */
-#define OTHER  1u /* of a child */
+#define MOST 1500u
 
+/* CPU is the one that switches. */
 static struct {
-    struct aspen *aspen;
-    struct aspen_mm *mm;
-    struct aspen_mm *child;
     bool lazy; /* the CPU has it loaded when the tasks begin */
     struct aspen_mm *loaded;
     /* An interrupt on the CPU comes before or after a switch. */
@@ -52,7 +45,7 @@ send_away(void *unused, struct aspen_mm *mm)
 {
     (void)unused;
     leave_tables(mm);
-    must(aspen_mm_deactivate(mm, OTHER));
+    must(aspen_mm_deactivate(mm, CHILD));
 }
 
 static const struct aspen_arch_ops arch = {
@@ -66,40 +59,26 @@ static void
 setup(void *unused)
 {
     struct aspen_config config;
-    struct mmu_config mmu = {
-        .frames = FRAMES, .flags = MMU_FLAGS_FAULT, .on_breach = sim_fail};
-    char byte = '1';
 
     (void)unused;
     aspen_config_init(&config);
     config.hooks.arch = &arch;
-    config.hooks.notifier = &told_notifier;
-    scene.child = NULL;
     scene.loaded = NULL;
-    told_of(NULL);
-    scene.aspen = explore_machine(&config, FRAMES);
-    mmu.direct_map = scene.aspen->config.direct_map;
-    mmu_attach(&mmu);
-    told_of(scene.aspen);
-    must(aspen_mm_create(scene.aspen, &scene.mm));
-    explore_map(scene.mm, START, 1, RW, NULL);
-    must(aspen_mm_switch(CPU, NULL, scene.mm));
-    must(told_run(CPU, scene.mm, START, MMU_WRITE, &byte, 1));
+    mmu_scene_begin(&config);
+    mmu_scene_map(false, false);
+    must(aspen_mm_switch(CPU, NULL, mmu_scene.mm));
+    access_byte(CPU, mmu_scene.mm, START, MMU_WRITE, '1');
     if (!scene.lazy)
-        must(aspen_mm_switch(CPU, scene.mm, NULL));
+        must(aspen_mm_switch(CPU, mmu_scene.mm, NULL));
 }
 
 static void
 check(void *unused)
 {
     (void)unused;
-    explore_validate(scene.aspen);
-    told_put(&scene.child);
-    told_put(&scene.mm);
+    mmu_scene_end();
     if (scene.loaded)
         sim_fail("the CPU has the tables of a space that is gone");
-    told_of(NULL);
-    explore_machine_end(scene.aspen);
 }
 
 /* ---- Tasks ------------------------------------------------------------- */
@@ -111,11 +90,11 @@ switch_task(void *unused)
     char byte = 0;
 
     (void)unused;
-    must(aspen_mm_switch(CPU, NULL, scene.mm));
-    int error = told_run(CPU, scene.mm, START, MMU_READ, &byte, 1);
+    must(aspen_mm_switch(CPU, NULL, mmu_scene.mm));
+    int error = told_run(CPU, mmu_scene.mm, START, MMU_READ, &byte, 1);
     if (!error && byte != '1')
         sim_fail("the processor reads what nobody wrote");
-    must(aspen_mm_switch(CPU, scene.mm, NULL));
+    must(aspen_mm_switch(CPU, mmu_scene.mm, NULL));
 }
 
 static void
@@ -126,40 +105,17 @@ leave_task(void *unused)
 }
 
 static void
-munmap_task(void *unused)
-{
-    uint64_t since = mmu_now();
-
-    (void)unused;
-    must(aspen_munmap(scene.mm, START, PAGE));
-    mmu_check_gone(scene.mm->root, START, START + PAGE, since, MMU_GONE_ALL,
-                   "munmap");
-}
-
-static void
-protect_task(void *unused)
-{
-    uint64_t since = mmu_now();
-
-    (void)unused;
-    must(aspen_mprotect(scene.mm, START, PAGE, ASPEN_VM_READ, -1));
-    mmu_check_gone(scene.mm->root, START, START + PAGE, since,
-                   MMU_GONE_WRITABLE, "mprotect");
-}
-
-static void
 fork_task(void *unused)
 {
     (void)unused;
-    must(aspen_fork(scene.mm, &scene.child));
-    must(aspen_mm_activate(scene.child, OTHER));
+    mmu_scene_fork();
 }
 
 static void
 exit_task(void *unused)
 {
     (void)unused;
-    told_put(&scene.mm);
+    told_put(&mmu_scene.mm);
 }
 
 /* ---- Scenes ------------------------------------------------------------ */

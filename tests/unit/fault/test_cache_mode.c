@@ -47,15 +47,6 @@ assert_memory(struct aspen_mm *mm, uint64_t page, unsigned mode)
 }
 
 static int
-name_frame(void *context, uint64_t offset_bytes, unsigned access,
-           struct aspen_device_frame *frame)
-{
-    (void)context, (void)access;
-    frame->number = RAW + offset_bytes / PAGE;
-    return 0;
-}
-
-static int
 name_special(void *context, struct aspen_mm *mm, uint64_t offset_bytes,
              uint64_t *raw)
 {
@@ -64,7 +55,8 @@ name_special(void *context, struct aspen_mm *mm, uint64_t offset_bytes,
     return 0;
 }
 
-static const struct aspen_pager_ops device_ops = {.fault = name_frame};
+static uint64_t first_raw = RAW;
+static const struct aspen_pager_ops device_ops = {.fault = helper_device_frame};
 static const struct aspen_special special = {.name = "[timer]",
                                              .fault = name_special};
 
@@ -72,7 +64,7 @@ static struct aspen_object *
 map_device(struct helper_space *s, uint64_t page, uint64_t vm_flags)
 {
     struct aspen_object *object = helper_object(&s->helper, ASPEN_OBJECT_DEVICE,
-                                                PAGES, &device_ops, NULL);
+                                                PAGES, &device_ops, &first_raw);
 
     helper_map_object(s->mm, AT(page), PAGES, RW | SHARED | vm_flags, object,
                       0);

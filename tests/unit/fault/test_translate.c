@@ -142,16 +142,8 @@ test_a_page_of_a_huge_one(void **state)
 
 /* ---- Raw memory -------------------------------------------------------- */
 
-static int
-name_frame(void *context, uint64_t offset_bytes, unsigned access,
-           struct aspen_device_frame *frame)
-{
-    (void)context, (void)access;
-    frame->number = RAW + offset_bytes / PAGE;
-    return 0;
-}
-
-static const struct aspen_pager_ops device_ops = {.fault = name_frame};
+static uint64_t first_raw = RAW;
+static const struct aspen_pager_ops device_ops = {.fault = helper_device_frame};
 
 static void
 test_raw_memory(void **state)
@@ -162,8 +154,8 @@ test_raw_memory(void **state)
     const uint64_t last = (uint64_t)ASPEN_ENTRY_CACHE_LAST
                           << ASPEN_VM_CACHE_SHIFT;
     struct helper_space *s = *state;
-    struct aspen_object *object =
-        helper_object(&s->helper, ASPEN_OBJECT_DEVICE, 8, &device_ops, NULL);
+    struct aspen_object *object = helper_object(&s->helper, ASPEN_OBJECT_DEVICE,
+                                                8, &device_ops, &first_raw);
     uint32_t frame;
 
     for (unsigned i = 0; i < 4; i++) {

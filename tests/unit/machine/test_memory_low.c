@@ -37,17 +37,7 @@ memory_low(void *context, unsigned order, unsigned attempt)
 
 static const struct aspen_memory_ops memory_ops = {memory_low};
 
-static int
-read_number(void *context, uint64_t offset_bytes, void *page)
-{
-    uint64_t number = offset_bytes / PAGE;
-
-    (void)context;
-    memcpy(page, &number, sizeof(number));
-    return 0;
-}
-
-static const struct aspen_pager_ops pager = {.read = read_number};
+static const struct aspen_pager_ops pager = {.read = helper_pager_number};
 
 static struct aspen *
 machine(bool asks)

@@ -14,25 +14,15 @@
 #define PAGES  (8 * FRAMES)
 
 static int
-read_number(void *context, uint64_t offset_bytes, void *page)
-{
-    uint64_t number = offset_bytes / PAGE;
-
-    (void)context;
-    memcpy(page, &number, sizeof(number));
-    return 0;
-}
-
-static int
 read_numbers(void *context, uint64_t offset_bytes, void *const pages[],
              unsigned count)
 {
     for (unsigned i = 0; i < count; i++)
-        (void)read_number(context, offset_bytes + i * PAGE, pages[i]);
+        (void)helper_pager_number(context, offset_bytes + i * PAGE, pages[i]);
     return 0;
 }
 
-static const struct aspen_pager_ops pager = {.read = read_number,
+static const struct aspen_pager_ops pager = {.read = helper_pager_number,
                                              .readahead = read_numbers};
 
 static struct aspen_object *

@@ -9,8 +9,6 @@
 #include "beside.h"
 #include "helper.h"
 
-#include "internal.h"
-
 #define MEMORY 1000u   /* pages */
 #define LENGTH 200000u /* accesses, of which the first MEMORY do not count */
 #define MOST   70000u  /* pages that a trace names */
@@ -232,18 +230,6 @@ read_page(void *context, uint64_t offset_bytes, void *page)
     return 0;
 }
 
-/* By a processor that has nothing cached: so it notes each access, as the trace
- * wants it, whoever writes accessed bits. */
-static void
-access_page(struct aspen_mm *mm, uint64_t address)
-{
-    uint8_t byte;
-
-    assert_int_equal(aspen_fault(mm, address, ASPEN_ACCESS_READ), 0);
-    mmu_leave(beside_cpu(mm), mm->root);
-    assert_int_equal(beside_access(mm, address, MMU_READ, &byte, 1), 0);
-}
-
 static double
 built_in(void)
 {
@@ -268,7 +254,7 @@ built_in(void)
             aspen_translate(s.mm, at + trace[i] * PAGE, ASPEN_ACCESS_READ,
                             &(uint32_t){0}))
             assert_true(aspen_reclaim(s.helper.aspen, 1) > 0);
-        access_page(s.mm, at + trace[i] * PAGE);
+        assert_int_equal(beside_touch(s.mm, at + trace[i] * PAGE), 0);
     }
     double ratio = 1 - (double)(reads - before) / (LENGTH - MEMORY);
     helper_assert_valid(&s.helper);

@@ -7,8 +7,6 @@
 #include "failing.h"
 #include "helper.h"
 
-#include "internal.h"
-
 #include "frames/lru.h"
 #include "object/page_cache.h"
 
@@ -60,16 +58,10 @@ read_all(struct aspen_object *object)
         read_page(object, i);
 }
 
-/* As a processor that accesses the page, which may be there, and has nothing
- * cached: where it writes accessed bits itself it does so when it looks. */
 static void
 touch(struct aspen_mm *mm, uint64_t address)
 {
-    uint8_t byte;
-
-    assert_int_equal(aspen_fault(mm, address, ASPEN_ACCESS_READ), 0);
-    mmu_leave(beside_cpu(mm), mm->root);
-    assert_int_equal(beside_access(mm, address, MMU_READ, &byte, 1), 0);
+    assert_int_equal(beside_touch(mm, address), 0);
 }
 
 static struct aspen_counters

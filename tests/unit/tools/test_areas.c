@@ -23,14 +23,15 @@ test_difference(void **state)
         size_t answer;
     } rows[] = {
         {area, SIZE_MAX},
-        {{0, 0x3000, 0x5000, 8, 9, ASPEN_VM_READ, false, false}, 0},
-        {{0x1000, 0x4000, 0x5000, 8, 9, ASPEN_VM_READ, false, false}, 0},
-        {{0x1000, 0x3000, 0x6000, 8, 9, ASPEN_VM_READ, false, false}, 0},
-        {{0x1000, 0x3000, 0x5000, 0, 0, ASPEN_VM_READ, false, false}, 0},
-        {{0x1000, 0x3000, 0x5000, 8, 9, ASPEN_VM_WRITE, false, false}, 0},
+        {{0, 0x3000, 0x5000, 8, 9, ASPEN_VM_READ, false, false, false}, 0},
+        {{0x1000, 0x4000, 0x5000, 8, 9, ASPEN_VM_READ, false, false, false}, 0},
+        {{0x1000, 0x3000, 0x6000, 8, 9, ASPEN_VM_READ, false, false, false}, 0},
+        {{0x1000, 0x3000, 0x5000, 0, 0, ASPEN_VM_READ, false, false, false}, 0},
+        {{0x1000, 0x3000, 0x5000, 8, 9, ASPEN_VM_WRITE, false, false, false},
+         0},
         /* A flag that is not looked at. */
         {{0x1000, 0x3000, 0x5000, 8, 9, ASPEN_VM_READ | ASPEN_VM_LOCKED, false,
-          false},
+          false, false},
          SIZE_MAX},
     };
     (void)state;
@@ -66,15 +67,31 @@ test_join(void **state)
         struct area first, next;
         size_t answer;
     } rows[] = {
-        {file, {0x3000, 0x4000, 0x7000, 8, 9, ASPEN_VM_READ, false, false}, 1},
-        {file, {0x4000, 0x5000, 0x7000, 8, 9, ASPEN_VM_READ, false, false}, 2},
-        {file, {0x3000, 0x4000, 0x6000, 8, 9, ASPEN_VM_READ, false, false}, 2},
-        {file, {0x3000, 0x4000, 0x7000, 7, 9, ASPEN_VM_READ, false, false}, 2},
-        {file, {0x3000, 0x4000, 0x7000, 8, 8, ASPEN_VM_READ, false, false}, 2},
-        {file, {0x3000, 0x4000, 0x7000, 8, 9, ASPEN_VM_EXEC, false, false}, 2},
+        {file,
+         {0x3000, 0x4000, 0x7000, 8, 9, ASPEN_VM_READ, false, false, false},
+         1},
+        {file,
+         {0x4000, 0x5000, 0x7000, 8, 9, ASPEN_VM_READ, false, false, false},
+         2},
+        {file,
+         {0x3000, 0x4000, 0x6000, 8, 9, ASPEN_VM_READ, false, false, false},
+         2},
+        {file,
+         {0x3000, 0x4000, 0x7000, 7, 9, ASPEN_VM_READ, false, false, false},
+         2},
+        {file,
+         {0x3000, 0x4000, 0x7000, 8, 8, ASPEN_VM_READ, false, false, false},
+         2},
+        {file,
+         {0x3000, 0x4000, 0x7000, 8, 9, ASPEN_VM_EXEC, false, false, false},
+         2},
         /* Without a file no offset is looked at. */
-        {memory, {0x3000, 0x4000, 0, 0, 0, ASPEN_VM_READ, false, false}, 1},
-        {memory, {0x3000, 0x4000, 0, 0, 0, ASPEN_VM_WRITE, false, false}, 2},
+        {memory,
+         {0x3000, 0x4000, 0, 0, 0, ASPEN_VM_READ, false, false, false},
+         1},
+        {memory,
+         {0x3000, 0x4000, 0, 0, 0, ASPEN_VM_WRITE, false, false, false},
+         2},
     };
     struct areas none = {NULL, 0, 0};
     (void)state;

@@ -42,6 +42,8 @@ take_status_line(struct guest_status *status, const char *line)
         status->parent = (pid_t)strtol(value, NULL, 10);
     else if (strncmp(line, "TracerPid:", length) == 0)
         status->tracer = (pid_t)strtol(value, NULL, 10);
+    else if (strncmp(line, "SigPnd:", length) == 0)
+        status->pending = strtoull(value, NULL, 16);
 }
 
 /* Of "P (name) S parent group session terminal foreground flags ...": a name
@@ -82,26 +84,6 @@ guest_is_ending(pid_t thread)
     return !read_flags(directory, &flags) || (flags & PF_EXITING) != 0;
 }
 
-bool
-guest_has_fatal_signal(pid_t thread)
-{
-    const unsigned long fatal = 1ul << (SIGSEGV - 1) | 1ul << (SIGKILL - 1);
-    char path[DIRECTORY_BYTES + 16];
-    char line[512];
-    unsigned long pending = 0;
-    FILE *file;
-
-    snprintf(path, sizeof(path), "/proc/%d/status", (int)thread);
-    file = fopen(path, "re");
-    if (file == NULL)
-        return false;
-    while (fgets(line, sizeof(line), file) != NULL)
-        if (sscanf(line, "SigPnd: %lx", &pending) == 1)
-            break;
-    fclose(file);
-    return (pending & fatal) != 0;
-}
-
 int
 guest_status_read(struct guest_status *status, const char *directory)
 {
@@ -125,6 +107,19 @@ bool
 guest_status_ended(const struct guest_status *status)
 {
     return status->state == 'Z' || status->state == 'X';
+}
+
+bool
+guest_has_fatal_signal(pid_t thread)
+{
+    const uint64_t one = 1;
+    const uint64_t fatal = one << (SIGSEGV - 1) | one << (SIGKILL - 1);
+    char directory[DIRECTORY_BYTES];
+    struct guest_status status;
+
+    snprintf(directory, sizeof(directory), "/proc/%d", (int)thread);
+    return guest_status_read(&status, directory) == 0 &&
+           (status.pending & fatal) != 0;
 }
 
 int

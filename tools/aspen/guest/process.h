@@ -15,7 +15,8 @@ struct guest_status {
     char state; /* as ps(1) has them: R, S, Z, ... */
     pid_t group;
     pid_t parent;
-    pid_t tracer; /* 0: none */
+    pid_t tracer;     /* 0: none */
+    uint64_t pending; /* signals of the thread's own, by bits from 1 on */
     bool kernel_thread;
 };
 

@@ -2,7 +2,8 @@
 #define _GNU_SOURCE
 #include "aspen_fork.h"
 
-#include "clock.h"
+#include "../clock.h"
+#include "../must.h"
 #include "internal.h"
 #include "paging/table.h"
 #include <aspen/aspen.h>
@@ -14,20 +15,6 @@
 #define RW    (ASPEN_VM_READ | ASPEN_VM_WRITE)
 #define MAY   (ASPEN_VM_MAYREAD | ASPEN_VM_MAYWRITE | ASPEN_VM_MAYEXEC)
 #define SLACK 4096u /* frames for what is not counted here */
-
-static _Noreturn void
-die(const char *what, int error)
-{
-    fprintf(stderr, "aspen-bench: %s: %s\n", what, aspen_error_name(error));
-    exit(2);
-}
-
-static void
-must(int error, const char *what)
-{
-    if (error)
-        die(what, error);
-}
 
 /* The architecture's hook is the last that can fail. */
 static bool refuse;

@@ -2,7 +2,7 @@
 #define _GNU_SOURCE
 #include "host_fork.h"
 
-#include "clock.h"
+#include "../clock.h"
 #include <errno.h>
 #include <stdint.h>
 #include <stdio.h>

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * bench/aspen_fork.h - the same work as host_fork.h, given to Aspen. Each
+ * bench/fork/aspen_fork.h - the same work as host_fork.h, given to Aspen. Each
  * function builds a parent, measures once, and takes everything down.
  */
 #ifndef BENCH_ASPEN_FORK_H

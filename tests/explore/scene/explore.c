@@ -11,6 +11,18 @@
 #endif
 #define RANDOM_RUNS (2000 / ONE_OF)
 
+struct sim_program
+explore_program(void (*setup)(void *context),
+                void (*const *tasks)(void *context),
+                void (*check)(void *context))
+{
+    struct sim_program program = {.setup = setup, .check = check};
+
+    for (; program.tasks < SIM_TASKS && tasks[program.tasks]; program.tasks++)
+        program.task[program.tasks] = tasks[program.tasks];
+    return program;
+}
+
 static void
 fail_with(const char *name, const struct sim_result *result)
 {

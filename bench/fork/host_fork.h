@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * bench/host_fork.h - what the host kernel takes for the work that
+ * bench/fork/host_fork.h - what the host kernel takes for the work that
  * aspen_fork.c gives to Aspen. Each function makes the memory, measures once
  * and gives the memory back.
  */

@@ -14,6 +14,11 @@
 #define START (16 * PAGE) /* where scenes begin to map */
 #define RW    (ASPEN_VM_READ | ASPEN_VM_WRITE)
 
+/* As many tasks as are named: up to SIM_TASKS, or to the first NULL. */
+struct sim_program explore_program(void (*setup)(void *context),
+                                   void (*const *tasks)(void *context),
+                                   void (*check)(void *context));
+
 /* Every order of the program holds; prints how many there were. With more
  * orders than `most` the rest is sampled at random, and said. */
 void explore_holds(const char *name, const struct sim_program *program,
