@@ -241,7 +241,7 @@ UNIT_$(FOREIGN) := $(addprefix $(BUILD)/$(FOREIGN)/tests/unit/,$(UNIT))
 
 # With other page tables: what walks them, and the processor beside it.
 WALKERS := $(basename $(notdir $(filter $(addsuffix /%,tests/mmu \
-    $(addprefix tests/unit/,paging space rmap reclaim ranges object fault \
+    $(addprefix tests/unit/,paging space rmap swap reclaim ranges object fault \
         calls life inspect)),$(UNIT_SOURCES))))
 # RISC-V has no protection keys; and texts of Linux name addresses of 47 bits.
 NOT_sv48 := test_pkey test_execute_only

@@ -11,6 +11,7 @@
  *   space   mm, VMA and its hooks, limits, names, protection keys, zap
  *   object  files, shared memory: page cache, write-back, truncation; i_mmap
  *   rmap    anon_vma, rmap; split and unmap, which it has to follow
+ *   swap    anonymous pages to swap devices and back
  *   reclaim what leaves memory when it is short
  *   ranges  what changes a range: remove, change, merge, move, cut, place
  *   fault   page faults, populate, held pages
@@ -30,6 +31,8 @@
  *       list, behind aspen_mm_get_live(); never the registry.
  *   P4  Recovery allocates nothing and cannot fail.
  *
+ * Swap areas are drawn in base/swap_struct.h.
+ *
  * Field comments name the lock that protects a field; "immutable" is set
  * before anyone else can see the object; "atomic" goes through base/atomic.h.
  */
@@ -46,6 +49,7 @@
 #include "base/list.h"
 #include "base/lock.h"
 #include "base/memory.h"
+#include "base/swap_struct.h"
 #include "tree/tree.h"
 #include <aspen/error.h>
 #include <aspen/flags.h>
@@ -94,7 +98,8 @@
  *   (1) 0 while it waits for its grace period.
  *   (2) a table covers at least 512 pages, so the low 9 bits are free.
  *   (3) of the VMA that first touched the page, or that has it alone since: the
- *       links of that anon_vma lead to all that may map it.
+ *       links of that anon_vma lead to all that may map it. NULL, or one of
+ *       before, while no entry maps a page of the swap cache.
  *   (4) 0 when it is in the page cache no more: whoever still holds it.
  *   (5) frames/embedder.c; a block of them is not in the side array.
  *   (6) frames/lru.h: while it is in the page cache and could be read again.
@@ -108,13 +113,15 @@
  * first frame, whose flag HEAD is set; the order stands in a side array of its
  * bank, which exists once such a block does. Its other frames stay zero.
  *
- * Pins are references that a side array counts once more: frames/pins.h.
+ * Pins are references that a side array counts once more: frames/pins.h. The
+ * swap slot that leads to a page stands in another one: machine/swap_cache.c.
  *
  * Reference count: one for each holder. Each mapping page-table entry holds
- * one and counts one in the map count as well; a page cache holds one; an
- * allocation starts with one. A table's reference count is the number of
- * entries that lead to it (1 until tables are shared), plus none for others.
- * The map count counts page-table *entries*, not address spaces.
+ * one and counts one in the map count as well; a page cache holds one, and so
+ * does the swap cache; an allocation starts with one. A table's reference count
+ * is the number of entries that lead to it (1 until tables are shared), plus
+ * none for others. The map count counts page-table *entries*, not address
+ * spaces.
  *
  * Exclusive (x) is an anonymous page that one entry maps and that nobody was
  * promised to see unchanged: that entry's space may write to it, without a
@@ -281,6 +288,7 @@ struct aspen_bank {
     struct aspen_frame_chunk *chunks; /* immutable pointer */
     uint8_t *orders;                  /* atomic: side array, or NULL */
     uint32_t *pins;                   /* atomic: side array, or NULL */
+    uint64_t *slots;                  /* atomic: side array, or NULL */
 };
 
 struct aspen_section { /* all atomic */
@@ -303,6 +311,7 @@ struct aspen_banks {
     uint64_t table_frames;           /* atomic: of all banks */
     bool blocks;                     /* atomic: there may be side arrays of */
     bool pins;                       /* atomic: ... orders, pins */
+    bool slots;                      /* atomic: all have one of slots */
 };
 
 /* Free frames of one machine. Zone lock, but for what is immutable. */
@@ -443,36 +452,6 @@ struct aspen_object {
 };
 
 /* ======================================================================== *
- * Swap
- * ======================================================================== */
-
-#define ASPEN_SWAP_AREAS       32 /* what a swap entry can tell apart */
-#define ASPEN_SWAP_BLOCK_SLOTS 1024
-#define ASPEN_SWAP_COUNT_MAX   62 /* in a slot's byte; beyond: continuation */
-#define ASPEN_SWAP_CONTINUED   64 /* one unit of a continuation counter */
-
-/*
- * How often each slot is referenced: a byte for each slot. When one would pass
- * its maximum its block of 1,024 slots gets 32-bit counters on top: references
- * = byte + 64 * counter. A block loses its counters as soon as none of its
- * slots is above the maximum. Lock: `lock`.
- */
-struct aspen_swap_area {
-    struct aspen_port_spinlock lock;
-    uint32_t slots;           /* immutable; 0: no such area */
-    uint8_t *counts;          /* immutable pointer */
-    uint32_t **continuations; /* immutable pointer; one for each block */
-    uint16_t *continued;      /* immutable pointer; of each block, how many
-                                 slots have more than the maximum */
-    uint64_t slots_used;
-    uint64_t references;
-    uint64_t continuation_count;
-    struct aspen_bit_tree free;     /* slots without references */
-    struct aspen_bit_tree clusters; /* of 64 slots, all free */
-    uint32_t *next;                 /* for each CPU: where it looks next */
-};
-
-/* ======================================================================== *
  * Mappings
  * ======================================================================== */
 
@@ -535,12 +514,10 @@ enum aspen_rss {
 };
 
 /* Bits of mm->flags. */
-#define ASPEN_MM_UNSTABLE 1u  /* what is not there may have been taken */
-#define ASPEN_MM_OOM_SKIP 2u  /* all is free, or was waited for too long */
-#define ASPEN_MM_SWAPPED  4u  /* on the swap list; written under its lock */
-#define ASPEN_MM_PINNED   8u  /* its pages may be pinned; frames/pins.h */
-#define ASPEN_MM_KILLED   16u /* for want of memory; life/oom.c */
-#define ASPEN_MM_REAPING  32u /* somebody is just taking its pages */
+#define ASPEN_MM_UNSTABLE 1u /* a fork into it failed: do not touch */
+#define ASPEN_MM_OOM_SKIP 2u /* its memory is being freed already */
+#define ASPEN_MM_SWAPPED  4u /* on the swap list; written under its lock */
+#define ASPEN_MM_PINNED   8u /* its pages may be pinned; frames/pins.h */
 
 #define ASPEN_CPU_WORDS ((ASPEN_PORT_CPUS + 63) / 64)
 
@@ -618,7 +595,6 @@ struct aspen_mm {
 
     uint64_t limits[ASPEN_LIMITS];  /* atomic; written under mmap lock */
     uint32_t privileges;            /* atomic; written under mmap lock */
-    int32_t oom_adjust;             /* atomic: thousandths of memory */
     uint64_t peak_rss;              /* atomic: most resident when last seen */
     uint64_t pinned_pages;          /* atomic; above 0: holds a reference */
     uint64_t rss[ASPEN_RSS_KINDS];  /* atomic */
@@ -656,11 +632,6 @@ struct aspen {
     struct aspen_zone zone;
     struct aspen_frame_cache *frame_caches; /* immutable: one for each CPU */
     struct aspen_lru lru;
-    uint32_t giving_back; /* atomic: exits and failed forks under way */
-    bool oom_waits;       /* registry lock, as the next: */
-    uint64_t oom_since;   /* the first answer that somebody gives back */
-    uint64_t oom_kills;   /* atomic */
-    uint64_t oom_reaps;   /* atomic */
 
     /* paging */
     struct aspen_table_waiting tables_waiting;
@@ -679,6 +650,7 @@ struct aspen {
     struct aspen_tree_pool tree_pool;
     uint64_t committed_pages; /* atomic */
     struct aspen_swap_area swap[ASPEN_SWAP_AREAS];
+    unsigned swap_turn; /* atomic: the area that is next of its priority */
 
     struct aspen_port_spinlock registry_lock;
     struct aspen_list registry; /* LIVE and DYING spaces */

@@ -85,10 +85,10 @@
 #include <aspen/calls/populate.h>
 #include <aspen/calls/protect.h>
 #include <aspen/calls/raw.h>
-#include <aspen/calls/oom.h>
 #include <aspen/calls/reclaim.h>
 #include <aspen/calls/remap.h>
 #include <aspen/special.h>
+#include <aspen/calls/swap.h>
 #include <aspen/calls/sync.h>
 #include <aspen/version.h>
 #include <aspen/vma.h>

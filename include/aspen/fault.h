@@ -33,19 +33,19 @@ struct aspen_mm;
  *   -ASPEN_ENOMEM       SIGKILL              no frame, page table or metadata:
  *                                whoever has an OOM killer lets it choose, and
  *                                tries again
- *   -ASPEN_ESRCH        SIGKILL              the space was killed for want of
- *                                memory (aspen/calls/oom.h), and what was here
- *                                is gone
  *   -ASPEN_EINTR        nothing              a fatal signal is pending: the
  *                                thread dies on its way back
- *   -ASPEN_EAGAIN       nothing              NOWAIT, and a pager has to be
- *                                asked: without NOWAIT it waits
+ *   -ASPEN_EAGAIN       nothing              NOWAIT, and a pager or a swap
+ *                                device has to be asked: without NOWAIT it
+ *                                waits
  *   -ASPEN_EINVAL       SIGBUS BUS_ADRERR    `access` is no such value, or a
  *                                device's hook set an unknown flag: a bug
- *   -ASPEN_EOPNOTSUPP   SIGBUS BUS_ADRERR    swapped out, huge, or for
- *                                userfault: not supported yet; or frames
- *                                without memory (ASPEN_CONFIG_TABLES_ONLY)
- *   any other           SIGBUS BUS_ADRERR    the pager's error, unchanged
+ *   -ASPEN_EOPNOTSUPP   SIGBUS BUS_ADRERR    in a swap area without a device,
+ *                                huge, or for userfault: not supported yet;
+ *                                or frames without memory
+ *                                (ASPEN_CONFIG_TABLES_ONLY)
+ *   any other           SIGBUS BUS_ADRERR    the pager's or the swap device's
+ *                                error, unchanged: each fault asks again
  *
  *          Where the kernel itself made the access, for a call of the program,
  *          the call answers EFAULT (examples/kernel/mm/fault.c is all of this).

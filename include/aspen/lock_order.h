@@ -38,7 +38,7 @@ enum aspen_lock_class {
     ASPEN_LOCK_CLASSES
 };
 
-#define ASPEN_LOCK_HELD_MAX 16
+#define ASPEN_LOCK_HELD_MAX 48
 
 /** What one task holds: held[0] to held[depth - 1], in the order taken. */
 struct aspen_lock_order {

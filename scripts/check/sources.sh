@@ -28,7 +28,7 @@
 set -u
 cd "$(dirname "$0")/../.." || exit 2
 
-layers="base tree frames paging machine space object rmap reclaim ranges \
+layers="base tree frames paging machine space object rmap swap reclaim ranges \
 fault calls life inspect"
 tool_layers="common host guest snapshot rehearse fuzz shadow"
 . scripts/check/lib.bash

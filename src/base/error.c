@@ -18,7 +18,6 @@ aspen_error_name(int error)
         return "success";
         NAME(EPERM);
         NAME(ENOENT);
-        NAME(ESRCH);
         NAME(EINTR);
         NAME(EIO);
         NAME(EBADF);
@@ -34,7 +33,6 @@ aspen_error_name(int error)
         NAME(ERANGE);
         NAME(EOVERFLOW);
         NAME(EOPNOTSUPP);
-        NAME(EALREADY);
         NAME(EKEYREJECTED);
         NAME(EHWPOISON);
     default:

@@ -3,13 +3,14 @@
  * calls/mincore.c - which pages could be read without waiting.
  *
  * It asks the page tables, table by table; where there is no entry it asks the
- * object's cache, page by page.
+ * object's cache, page by page, and of what is in swap the swap cache.
  *
  * Called by the embedder. The first test to break is
  * tests/unit/calls/test_copy.c.
  */
 #include <aspen/calls/mincore.h>
 
+#include "machine/swap_map.h"
 #include "object/page_cache.h"
 
 /* Pages under one hold of the mmap lock. */
@@ -45,7 +46,8 @@ residency_of(const struct mincore *m, uint64_t entry, unsigned level)
     if (aspen_entry_is_leaf(entry, level) && !(m->vma->flags & ASPEN_VM_PFNMAP))
         return 1;
     if (entry && aspen_entry_is_swap(entry))
-        return 0;
+        return aspen_swap_is_cached(m->mm->aspen, aspen_entry_swap_type(entry),
+                                    aspen_entry_swap_slot(entry));
     return is_cached(m);
 }
 

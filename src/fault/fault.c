@@ -8,6 +8,7 @@
  *   mmap lock, reading ---> handler
  *                               |   PAGE       a pager has to read it
  *                               |   DIRTY      a pager has to allow the write
+ *                               |   SWAP       a device has to read it
  *                               |   DEVICE     a hook has to name the frame
  *                               |   STACK      a VMA has to grow down
  *                               |   MEMORY     pages have to leave it
@@ -64,8 +65,6 @@ handle_nothing(struct aspen_fault *fault)
 {
     const struct aspen_vma *vma = fault->vma;
 
-    if (aspen_vma_is_reaped(vma))
-        return -ASPEN_ESRCH;
     if (vma->flags & (ASPEN_VM_HUGETLB | ASPEN_VM_UFFD_MISSING))
         return -ASPEN_EOPNOTSUPP;
     if (vma->special)
@@ -148,7 +147,7 @@ handle_access(struct aspen_fault *fault)
         return handle_leaf(fault, &slot, entry);
     if (aspen_entry_is_marker(entry))
         return handle_marker(entry);
-    return -ASPEN_EOPNOTSUPP; /* swapped out */
+    return aspen_fault_swap(fault, &slot, entry);
 }
 
 /* fault->vma is locked and contains the address. */
@@ -218,6 +217,8 @@ meet(struct aspen_fault *fault, int need)
         return aspen_fault_fetch(fault);
     case ASPEN_FAULT_DIRTY:
         return aspen_fault_make_dirty(fault);
+    case ASPEN_FAULT_SWAP:
+        return aspen_fault_read_swap(fault);
     case ASPEN_FAULT_DEVICE:
         return aspen_fault_ask_device(fault);
     case ASPEN_FAULT_MEMORY:
@@ -278,6 +279,7 @@ aspen_fault_begin(struct aspen_fault *fault, struct aspen_mm *mm,
     fault->pinned = NULL;
     fault->wanted = NULL;
     fault->ahead = ASPEN_AHEAD_NORMAL;
+    fault->swap_entry = 0;
     fault->device_known = false;
     fault->device_count = 0;
     fault->device_flushes = 0;

@@ -18,6 +18,7 @@ enum aspen_fault_need {
     ASPEN_FAULT_PAGE,          /* a page of `wanted` at `page_offset` */
     ASPEN_FAULT_STACK,         /* the VMA above has to grow down */
     ASPEN_FAULT_DIRTY,         /* `page` of `wanted` has to become dirty */
+    ASPEN_FAULT_SWAP,          /* the page of `swap_entry` */
     ASPEN_FAULT_DEVICE,        /* `wanted` says what is at `page_offset` */
     ASPEN_FAULT_MEMORY,        /* others have to give some up */
 };
@@ -61,6 +62,7 @@ struct aspen_fault {
     struct aspen_object *pinned; /* one reference of ours, or NULL */
     struct aspen_object *wanted; /* the same: what a need is about */
     enum aspen_ahead ahead;      /* for PAGE */
+    uint64_t swap_entry;         /* for SWAP */
     bool device_known;           /* `device` is page_object's answer for
                                     page_offset, at `device_count` */
     uint32_t device_count;       /* the object's change_count before it */
@@ -174,6 +176,16 @@ ASPEN_MUST_USE int aspen_fault_write_shared(struct aspen_fault *fault,
 /* Meet ASPEN_FAULT_PAGE, _DIRTY. No lock is held. */
 ASPEN_MUST_USE int aspen_fault_fetch(struct aspen_fault *fault);
 ASPEN_MUST_USE int aspen_fault_make_dirty(struct aspen_fault *fault);
+
+/* ---- swap.c: pages that are swapped out --------------------------------- */
+
+/* A swap entry is there. */
+ASPEN_MUST_USE int aspen_fault_swap(struct aspen_fault *fault,
+                                    const struct aspen_slot *slot,
+                                    uint64_t entry);
+
+/* Meet ASPEN_FAULT_SWAP. No lock is held. */
+ASPEN_MUST_USE int aspen_fault_read_swap(struct aspen_fault *fault);
 
 /* ---- device.c: raw frames of an object --------------------------------- */
 

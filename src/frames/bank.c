@@ -36,6 +36,9 @@ bank_drop_arrays(struct aspen_bank *bank)
         aspen_port_memory_free(bank->orders, bank->count);
     if (bank->pins)
         aspen_port_memory_free(bank->pins, bank->count * sizeof(*bank->pins));
+    if (bank->slots)
+        aspen_port_memory_free(bank->slots, bank->count * sizeof(*bank->slots));
+    bank->slots = NULL;
     bank->orders = NULL;
     bank->pins = NULL;
 }
@@ -230,6 +233,31 @@ aspen_banks_make_pins(struct aspen *aspen)
     return all ? 0 : -ASPEN_ENOMEM;
 }
 
+/* The lock is held. */
+static bool
+bank_make_slots(struct aspen *aspen, struct aspen_bank *bank)
+{
+    if (!bank->slots)
+        aspen_store(&bank->slots,
+                    aspen_memory_alloc(bank->count * sizeof(*bank->slots),
+                                       &aspen->refused_metadata));
+    return bank->slots;
+}
+
+int
+aspen_banks_make_slots(struct aspen *aspen)
+{
+    struct aspen_banks *banks = &aspen->banks;
+    bool all = true;
+
+    aspen_spin_lock(&banks->lock, ASPEN_LOCK_LEAF);
+    aspen_banks_for_each(bank, aspen) all = all && bank_make_slots(aspen, bank);
+    if (all)
+        aspen_store(&banks->slots, true);
+    aspen_spin_unlock(&banks->lock);
+    return all ? 0 : -ASPEN_ENOMEM;
+}
+
 /* ---- RAM that comes later ---------------------------------------------- */
 
 /* Frames that have a table. */
@@ -264,7 +292,8 @@ add_bank(struct aspen *aspen, struct aspen_ram_run run)
     struct aspen_bank *bank = bank_create(aspen, sections);
     if (!bank)
         return -ASPEN_ENOMEM;
-    if (aspen->banks.pins && !bank_make_pins(aspen, bank)) {
+    if ((aspen->banks.pins && !bank_make_pins(aspen, bank)) ||
+        (aspen->banks.slots && !bank_make_slots(aspen, bank))) {
         bank_destroy(bank);
         return -ASPEN_ENOMEM;
     }

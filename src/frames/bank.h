@@ -132,8 +132,9 @@ aspen_bank_clear_order(struct aspen *aspen, uint32_t frame)
                         (uint8_t)0);
 }
 
-/* The side array of pins in every bank: 0 or -ASPEN_ENOMEM. */
+/* The side array of pins, of slots, in every bank: 0 or -ASPEN_ENOMEM. */
 ASPEN_MUST_USE int aspen_banks_make_pins(struct aspen *aspen);
+ASPEN_MUST_USE int aspen_banks_make_slots(struct aspen *aspen);
 
 /* The place for a frame's pins; the arrays are there. */
 static inline uint32_t *
@@ -142,6 +143,15 @@ aspen_bank_pins(const struct aspen *aspen, uint32_t frame)
     const struct aspen_bank *bank = aspen_bank_of(&aspen->banks, frame);
 
     return &aspen_load_settled(&bank->pins)[frame - bank->first];
+}
+
+/* The place for a frame's swap slot; the arrays are there. */
+static inline uint64_t *
+aspen_bank_slot(const struct aspen *aspen, uint32_t frame)
+{
+    const struct aspen_bank *bank = aspen_bank_of(&aspen->banks, frame);
+
+    return &aspen_load_settled(&bank->slots)[frame - bank->first];
 }
 
 #endif

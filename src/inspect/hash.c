@@ -80,6 +80,8 @@ mix_entry(void *context, uint64_t address, uint64_t entry, unsigned level)
         return;
     }
     mix(hash, address);
+    if (aspen_entry_is_swap(entry))
+        entry &= ~ASPEN_ENTRY_SWAP_EXCLUSIVE; /* as exclusive of pages */
     mix(hash, entry); /* a swap slot or a marker: all of it is state */
     if (hash->counts && aspen_entry_is_swap(entry))
         mix(hash, (uint64_t)aspen_swap_references(

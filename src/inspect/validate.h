@@ -35,7 +35,6 @@
     X(SWAP_LIST_MISSING, "swap_list.missing")                                  \
     X(MM_STATE, "mm.state")                                                    \
     X(MM_REFERENCES, "mm.references")                                          \
-    X(MM_REAPED, "mm.reaped")                                                  \
     X(MM_EMPTY, "mm.empty")                                                    \
     X(MM_MAP_COUNT, "mm.map_count")                                            \
     X(MM_SIZES, "mm.sizes")                                                    \
@@ -102,6 +101,7 @@
     X(PIN_COUNT, "pin.count")                                                  \
     X(SWAP_MAP, "swap.map")                                                    \
     X(SWAP_REFERENCES, "swap.references")                                      \
+    X(SWAP_CACHE, "swap.cache")                                                \
     X(CHARGE_SUM, "charge.sum")                                                \
     X(CACHE_MM, "cache.mm")                                                    \
     X(CACHE_VMA, "cache.vma")                                                  \
@@ -147,6 +147,8 @@ struct aspen_validator {
     uint64_t tables;
     uint64_t tree_nodes;
     uint64_t charge_pages;
+    uint64_t swap_cached;  /* pages that slots lead to */
+    uint64_t swap_flagged; /* that say so */
     uint64_t pins;         /* of all frames */
     uint64_t pinned_pages; /* that the spaces count */
 };

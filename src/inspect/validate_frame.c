@@ -102,6 +102,14 @@ check_page(struct aspen_validator *v, const struct aspen_frame *frame,
     uint32_t cached = *aspen_validate_tally(v, number) / ASPEN_TALLY_CACHED;
     uint32_t pins = aspen_frame_pins(v->aspen, number);
 
+    unsigned type;
+    uint32_t slot;
+
+    /* The swap cache's reference; check_cached() looks from the other side. */
+    if (aspen_swap_slot_of(v->aspen, number, &type, &slot)) {
+        cached++;
+        v->swap_flagged++;
+    }
     return ASPEN_EXPECT(v, maps || cached || pins, FRAME_LEAK,
                         "frame %u: a page that nothing leads to", number) &&
            ASPEN_EXPECT(v, aspen_frame_map_count(frame) == maps, FRAME_MAPCOUNT,
@@ -180,7 +188,30 @@ references_of(const struct aspen_swap_area *area, uint32_t slot)
 {
     const uint32_t *block = area->continuations[slot / ASPEN_SWAP_BLOCK_SLOTS];
     uint64_t continued = block ? block[slot % ASPEN_SWAP_BLOCK_SLOTS] : 0;
-    return area->counts[slot] + continued * ASPEN_SWAP_CONTINUED;
+    uint64_t count = area->counts[slot] & (uint8_t)~ASPEN_SWAP_SPOILT;
+    return count + continued * ASPEN_SWAP_CONTINUED;
+}
+
+/* What the slot leads to in memory. */
+static bool
+check_cached(struct aspen_validator *v, unsigned type, uint32_t slot)
+{
+    const struct aspen_swap_area *area = &v->aspen->swap[type];
+    uint32_t number = area->pages ? area->pages[slot] : 0;
+    unsigned its_type;
+    uint32_t its_slot;
+
+    if (!number)
+        return true;
+    v->swap_cached++;
+    return ASPEN_EXPECT(
+        v,
+        aspen_frame_type(aspen_frame_at(v->aspen, number)) ==
+                ASPEN_FRAME_ANON &&
+            aspen_swap_slot_of(v->aspen, number, &its_type, &its_slot) &&
+            its_type == type && its_slot == slot,
+        SWAP_CACHE, "swap %u:%u: leads to frame %u, which does not say so",
+        type, slot, number);
 }
 
 static bool
@@ -193,7 +224,8 @@ check_area(struct aspen_validator *v, unsigned type)
                 v, references_of(area, slot) == v->swap_entries[type][slot],
                 SWAP_REFERENCES,
                 "swap %u:%u: %u entries lead to it, but it counts %u", type,
-                slot, v->swap_entries[type][slot], references_of(area, slot)))
+                slot, v->swap_entries[type][slot], references_of(area, slot)) ||
+            !check_cached(v, type, slot))
             return false;
     return true;
 }
@@ -213,4 +245,8 @@ aspen_validate_tally_check(struct aspen_validator *v)
     for (type = 0; type < ASPEN_SWAP_AREAS; type++)
         if (!check_area(v, type))
             return;
+    if (!ASPEN_EXPECT(v, v->swap_cached == v->swap_flagged, SWAP_CACHE,
+                      "%u slots lead to pages, but %u pages say so",
+                      v->swap_cached, v->swap_flagged))
+        return;
 }

@@ -249,6 +249,13 @@ check_swap(const struct item *item)
                      type, slot))
         return false;
     walk->rss[ASPEN_RSS_SWAP]++;
+    if (!EXPECT_ITEM(item,
+                     !(item->entry & ASPEN_ENTRY_SWAP_EXCLUSIVE) ||
+                         aspen_swap_references(walk->aspen, type, slot) == 1,
+                     ENTRY_SWAP,
+                     "is swap %u:%u, exclusive, a slot with other references",
+                     type, slot))
+        return false;
     if (walk->v->swap_entries[type])
         walk->v->swap_entries[type][slot]++;
     return true;

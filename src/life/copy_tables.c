@@ -126,9 +126,10 @@ copy_pinned(struct copy *copy, uint64_t *to, uint64_t entry, unsigned level)
     return 0;
 }
 
-/* 0, or -ASPEN_EAGAIN: the swap slot needs a continuation first. */
+/* 0, or -ASPEN_EAGAIN: the swap slot needs a continuation first. The page that
+ * comes back from there is not the parent's alone any more. */
 static int
-copy_swap(struct copy *copy, uint64_t *to, uint64_t entry)
+copy_swap(struct copy *copy, uint64_t *to, uint64_t *from, uint64_t entry)
 {
     int error = aspen_swap_duplicate(copy->aspen, aspen_entry_swap_type(entry),
                                      aspen_entry_swap_slot(entry));
@@ -136,6 +137,8 @@ copy_swap(struct copy *copy, uint64_t *to, uint64_t entry)
         return error;
     aspen_mm_swap_list_add(copy->child);
     copy->pages[ASPEN_RSS_SWAP]++;
+    entry &= ~ASPEN_ENTRY_SWAP_EXCLUSIVE;
+    aspen_store(from, entry);
     aspen_store(to, entry);
     return 0;
 }
@@ -152,12 +155,12 @@ make_ready(struct copy *copy, uint64_t entry)
 
 /* All that is not a plain leaf: 0 or -ASPEN_EAGAIN. */
 static int
-copy_rare(struct copy *copy, uint64_t *to, uint64_t entry)
+copy_rare(struct copy *copy, uint64_t *to, uint64_t *from, uint64_t entry)
 {
     if (aspen_entry_is_leaf(entry, 0))
         return copy_pinned(copy, to, entry, 0);
     if (aspen_entry_is_swap(entry))
-        return copy_swap(copy, to, entry);
+        return copy_swap(copy, to, from, entry);
     aspen_store(to, entry); /* a marker */
     return 0;
 }
@@ -182,7 +185,7 @@ copy_entries(struct copy *copy, uint64_t *to, uint64_t *from, unsigned *index,
             copy_leaf(copy, &to[i], &from[i], entry, 0);
             continue;
         }
-        int error = copy_rare(copy, &to[i], entry);
+        int error = copy_rare(copy, &to[i], &from[i], entry);
         if (error) {
             *index = i;
             return error;

@@ -1,15 +1,22 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * machine/swap_map.h - how often each swap slot is referenced. No I/O.
+ * machine/swap_map.h - how often each swap slot is referenced, and which page
+ * in memory it leads to: the swap cache (swap/swap.h). No I/O.
  */
 #ifndef ASPEN_MACHINE_SWAP_MAP_H
 #define ASPEN_MACHINE_SWAP_MAP_H
 
-#include "internal.h"
+#include "frames/frames.h"
 
-/* A free slot with one reference. 0, -ASPEN_ENOSPC (ASPEN_STEP_SWAP). */
+/* ---- swap_map.c: references -------------------------------------------- */
+
+/* A free slot with one reference, of an area with a device: 0, -ASPEN_ENOSPC
+ * (ASPEN_STEP_SWAP). */
 ASPEN_MUST_USE int aspen_swap_alloc(struct aspen *aspen, unsigned *type,
                                     uint32_t *slot);
+
+/* Is there one? Others may take it, or give some back. */
+bool aspen_swap_has_room(const struct aspen *aspen);
 
 /*
  * One more reference. 0, -ASPEN_EINVAL (no such slot), or -ASPEN_EAGAIN: the
@@ -24,7 +31,8 @@ ASPEN_MUST_USE int aspen_swap_duplicate(struct aspen *aspen, unsigned type,
 ASPEN_MUST_USE int aspen_swap_continue(struct aspen *aspen, unsigned type,
                                        uint32_t slot);
 
-/* One reference less; the last frees the slot. */
+/* One reference less; the last frees the slot, and its page leaves the swap
+ * cache. Context: any lock but leaves. */
 void aspen_swap_free(struct aspen *aspen, unsigned type, uint32_t slot);
 
 /* References now; 0: free. -1 when there is no such slot. */
@@ -35,6 +43,42 @@ int64_t aspen_swap_references(struct aspen *aspen, unsigned type,
  * the continuation itself. */
 ASPEN_MUST_USE int aspen_swap_claim(struct aspen *aspen, unsigned type,
                                     uint32_t slot);
+
+/* A write to the slot failed: it is not handed out again once it is free. */
+void aspen_swap_spoil(struct aspen *aspen, unsigned type, uint32_t slot);
+
+/* ---- swap_cache.c: pages ----------------------------------------------- */
+
+/* The slot leads to the page from now on, and has a reference of it: 0,
+ * -ASPEN_ENOENT (the slot is free), -ASPEN_EEXIST (it leads to another),
+ * -ASPEN_EOPNOTSUPP (the area has no device). */
+ASPEN_MUST_USE int aspen_swap_cache_add(struct aspen *aspen, unsigned type,
+                                        uint32_t slot, uint32_t frame);
+
+/* The slot's page, with a reference for the caller, or ASPEN_NO_FRAME. */
+uint32_t aspen_swap_cache_find(struct aspen *aspen, unsigned type,
+                               uint32_t slot);
+
+/* Is there a page, read or being read? */
+bool aspen_swap_is_cached(struct aspen *aspen, unsigned type, uint32_t slot);
+
+bool aspen_swap_cache_has(struct aspen *aspen, unsigned type, uint32_t slot,
+                          uint32_t frame);
+
+/* The slot of a page, whose cache it may leave at any time unless somebody
+ * holds the slot: false if it is in none. */
+bool aspen_swap_slot_of(const struct aspen *aspen, uint32_t frame,
+                        unsigned *type, uint32_t *slot);
+
+/* The page, which nobody maps, leaves the cache, whose reference is put: if the
+ * caller's is the only other one; whoever else has it. False: it stays, or was
+ * not there. */
+bool aspen_swap_cache_remove(struct aspen *aspen, unsigned type, uint32_t slot,
+                             uint32_t frame);
+bool aspen_swap_cache_drop(struct aspen *aspen, unsigned type, uint32_t slot,
+                           uint32_t frame);
+
+/* ---- swap_area.c: areas ------------------------------------------------- */
 
 /* Check counts against each other; NULL or what does not hold. */
 const char *aspen_swap_check(struct aspen *aspen, unsigned *type,

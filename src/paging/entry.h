@@ -52,6 +52,8 @@
  *                                     writable (for shared tables)
  *   aspen_entry_set_bits(e, bits), aspen_entry_clear_bits(e, bits)
  *   ASPEN_ENTRY_SWAP_TAG, _SWAP_SHIFT, ASPEN_ENTRY_MARKER_TAG
+ *   ASPEN_ENTRY_SWAP_EXCLUSIVE        a bit of swap entries: the page that
+ *                                     was there was exclusive (internal.h)
  *   ASPEN_ENTRY_CACHE_LAST            the last cache mode that is told apart:
  *                                     those above are the same
  *   ASPEN_ENTRY_ABSENT_FLIP           bits that are inverted in entries that

@@ -9,7 +9,7 @@
  *   none-  0  key   1  U  S  W  1  1  0  0   number    1  A  11  1 1 C   g 0
  *   access
  *          63    44 43        12 11 10 9 8 7          3 2 1 0
- *   swap   0        slot         0  0  0 0 type         1 0 0
+ *   swap   0        slot         0  E  0 0 type         1 0 0
  *   marker 0        marker       0  0  1 0 0            0 0 0
  *
  *   g   page: 1 at level 0, 0 above (a block)
@@ -24,6 +24,7 @@
  *       they write; on others the write faults, and the handler of the fault
  *       sets ASPEN_ENTRY_DIRTY
  *   W   dirty, as we keep it: survives write-protection. DIRTY is W or not R
+ *   E   ASPEN_ENTRY_SWAP_EXCLUSIVE
  *   UX  UXN, not executable by the user; PXN (53) always
  *   N   none-access (58)       S   ASPEN_ENTRY_SPECIAL (56)
  *   U   ASPEN_ENTRY_UFFD_WP (57); N, S, U, W are left to software
@@ -79,11 +80,12 @@
 #define ASPEN_ARM_MARKER ((uint64_t)1 << 9)
 
 /* For what paging/entry.h makes of them. */
-#define ASPEN_ENTRY_CACHE_LAST  3
-#define ASPEN_ENTRY_SWAP_TAG    ASPEN_ARM_SWAP
-#define ASPEN_ENTRY_SWAP_SHIFT  3
-#define ASPEN_ENTRY_MARKER_TAG  ASPEN_ARM_MARKER
-#define ASPEN_ENTRY_ABSENT_FLIP 0
+#define ASPEN_ENTRY_CACHE_LAST     3
+#define ASPEN_ENTRY_SWAP_TAG       ASPEN_ARM_SWAP
+#define ASPEN_ENTRY_SWAP_SHIFT     3
+#define ASPEN_ENTRY_SWAP_EXCLUSIVE ASPEN_ARM_ACCESSED
+#define ASPEN_ENTRY_MARKER_TAG     ASPEN_ARM_MARKER
+#define ASPEN_ENTRY_ABSENT_FLIP    0
 
 static inline bool
 aspen_entry_is_table(uint64_t entry, unsigned level)

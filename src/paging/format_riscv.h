@@ -9,12 +9,13 @@
  *   none-  0  C     0      number     U S  D A 1 1 0 0 0 0
  *   access
  *          63 49 48  44 43        12 11 10 9 8 6 5 4 3 2 1 0
- *   swap   0     type     slot       0     U 0   0 0 0 0 1 0
+ *   swap   0     type     slot       0     U E   0 0 0 0 1 0
  *   marker 0     0        marker     0     U 0   0 0 0 1 0 0
  *
  *   R, W, X  what may be done: none of them makes a table of an entry. Memory
  *       for execution alone is X without R, which a kernel cannot read either,
  *       unless it sets MXR
+ *   E   ASPEN_ENTRY_SWAP_EXCLUSIVE (8)
  *   4   the user's; bit 5 (global) is set in no entry that is valid, and says
  *       "leaf" in one that is not
  *   A, D  accessed, dirty. With Svadu the processor sets them; without, it
@@ -76,11 +77,12 @@
 #define ASPEN_RISCV_MARKER ((uint64_t)1 << 2)
 
 /* For what paging/entry.h makes of them. */
-#define ASPEN_ENTRY_CACHE_LAST  2
-#define ASPEN_ENTRY_SWAP_TAG    ASPEN_RISCV_SWAP
-#define ASPEN_ENTRY_SWAP_SHIFT  44
-#define ASPEN_ENTRY_MARKER_TAG  ASPEN_RISCV_MARKER
-#define ASPEN_ENTRY_ABSENT_FLIP 0
+#define ASPEN_ENTRY_CACHE_LAST     2
+#define ASPEN_ENTRY_SWAP_TAG       ASPEN_RISCV_SWAP
+#define ASPEN_ENTRY_SWAP_SHIFT     44
+#define ASPEN_ENTRY_SWAP_EXCLUSIVE ((uint64_t)1 << 8)
+#define ASPEN_ENTRY_MARKER_TAG     ASPEN_RISCV_MARKER
+#define ASPEN_ENTRY_ABSENT_FLIP    0
 
 static inline bool
 aspen_entry_is_table(uint64_t entry, unsigned level)

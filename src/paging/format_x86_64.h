@@ -7,10 +7,11 @@
  *   leaf   NX key   d  0  0     number         0  U  S 0 P D A C C 1 w 1
  *   none-  1  key   d  a  0     ~number        0  U  S 1 P x x C C 1 0 0
  *   access
- *   swap   0  0     0  0  type  ~slot          0  U  0 0 0 x x 0 0 0 1 0
+ *   swap   0  0     0  0  type  ~slot          0  U  E 0 0 x x 0 0 0 1 0
  *   marker 0  0     0  0  0     ~marker        0  U  0 0 0 x x 0 0 1 0 0
  *
  *   NX  not executable         w  writable         A, D  accessed, dirty
+ *   E   ASPEN_ENTRY_SWAP_EXCLUSIVE
  *   P   page size: the leaf of a level above 0
  *   S   ASPEN_ENTRY_SPECIAL    U  ASPEN_ENTRY_UFFD_WP; both in bits that the
  *       processor ignores. U is kept free for swap entries and markers.
@@ -90,11 +91,12 @@
 #define ASPEN_X86_MARKER ((uint64_t)1 << 2)
 
 /* For what paging/entry.h makes of them. */
-#define ASPEN_ENTRY_CACHE_LAST  3
-#define ASPEN_ENTRY_SWAP_TAG    ASPEN_X86_SWAP
-#define ASPEN_ENTRY_SWAP_SHIFT  52
-#define ASPEN_ENTRY_MARKER_TAG  ASPEN_X86_MARKER
-#define ASPEN_ENTRY_ABSENT_FLIP ASPEN_X86_NUMBER
+#define ASPEN_ENTRY_CACHE_LAST     3
+#define ASPEN_ENTRY_SWAP_TAG       ASPEN_X86_SWAP
+#define ASPEN_ENTRY_SWAP_SHIFT     52
+#define ASPEN_ENTRY_SWAP_EXCLUSIVE ASPEN_X86_SPECIAL
+#define ASPEN_ENTRY_MARKER_TAG     ASPEN_X86_MARKER
+#define ASPEN_ENTRY_ABSENT_FLIP    ASPEN_X86_NUMBER
 
 static inline bool
 aspen_entry_is_table(uint64_t entry, unsigned level)

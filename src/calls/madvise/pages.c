@@ -20,6 +20,7 @@
 #include "rmap/split.h"
 #include "machine/swap_map.h"
 #include "space/zap.h"
+#include "swap/swap.h"
 
 /* ---- DONTNEED ---------------------------------------------------------- */
 
@@ -68,12 +69,17 @@ aspen_advise_dontneed(struct aspen_advise *advise, struct aspen_vma *vma,
 
 /* ---- Entry by entry ---------------------------------------------------- */
 
+/* PAGEOUT: how many pages go to swap together. */
+#define SWEEP_PAGES ASPEN_SWAP_IO_PAGES
+
 struct sweep {
     struct aspen *aspen;
     struct aspen_vma *vma;
     struct aspen_gather gather;
     uint32_t table; /* at work, and locked */
     bool pageout;
+    uint32_t leaving[SWEEP_PAGES]; /* PAGEOUT: for swap, each held */
+    unsigned leaving_count;
 };
 
 typedef void visit_entry(struct sweep *sweep, uint64_t *slot, uint64_t entry,
@@ -265,12 +271,42 @@ cool_entry(struct sweep *sweep, uint64_t *slot, uint64_t entry,
     /* What others map, they may need. */
     if (!frame || aspen_frame_map_count(frame) != 1)
         return;
-    /* There is no swap to write anonymous pages and shared memory to. */
+    /* Shared memory has no swap to go to. */
     if (sweep->pageout &&
-        (is_clean_object_page(frame, entry) || is_free_to_go(frame, entry)))
+        (is_clean_object_page(frame, entry) || is_free_to_go(frame, entry))) {
         unmap_entry(sweep, slot, entry, address);
-    else
-        clear_bits(sweep, slot, entry, address, ASPEN_ENTRY_YOUNG);
+        return;
+    }
+    clear_bits(sweep, slot, entry, address, ASPEN_ENTRY_YOUNG);
+    if (sweep->pageout && aspen_frame_type(frame) == ASPEN_FRAME_ANON) {
+        aspen_frame_get(frame);
+        sweep->leaving[sweep->leaving_count++] =
+            (uint32_t)aspen_entry_frame(entry);
+    }
+}
+
+/* What cannot go stays: this is advice. */
+static void
+swap_out(struct sweep *sweep)
+{
+    struct aspen_swap_batch batch = {.aspen = sweep->aspen};
+
+    for (unsigned i = 0; i < sweep->leaving_count; i++)
+        aspen_swap_out_try(&batch, sweep->leaving[i]);
+    (void)aspen_swap_out_end(&batch);
+    sweep->leaving_count = 0;
+}
+
+static void
+page_out(struct sweep *sweep, uint64_t start, uint64_t end)
+{
+    uint64_t stop;
+
+    for (uint64_t at = start; at < end; at = stop) {
+        stop = aspen_min_u64(end, at + SWEEP_PAGES * ASPEN_PAGE_SIZE);
+        sweep_in_brackets(sweep, at, stop, cool_entry);
+        swap_out(sweep);
+    }
 }
 
 int
@@ -286,7 +322,7 @@ aspen_advise_cold(struct aspen_advise *advise, struct aspen_vma *vma,
     if (vma->flags & (ASPEN_VM_LOCKED | ASPEN_VM_PFNMAP | ASPEN_VM_HUGETLB))
         return -ASPEN_EINVAL;
     if (sweep.pageout) {
-        sweep_in_brackets(&sweep, start, end, cool_entry);
+        page_out(&sweep, start, end);
         return 0;
     }
     (void)aspen_notify_clear_young(vma->mm, start, end);

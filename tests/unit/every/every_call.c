@@ -106,6 +106,43 @@ import_swapped(struct every *e)
     }
 }
 
+static int
+transfer(void *context, const struct aspen_swap_io *io)
+{
+    uint8_t(*slots)[PAGE] = context;
+
+    for (uint32_t i = 0; i < io->pages; i++)
+        if (io->write)
+            memcpy(slots[io->slot + i], io->memory[i], PAGE);
+        else
+            memcpy(io->memory[i], slots[io->slot + i], PAGE);
+    return 0;
+}
+
+const struct aspen_swap_ops every_device = {.transfer = transfer};
+
+static void
+swap_out(struct every *e)
+{
+    static uint8_t slots[8][PAGE];
+    unsigned type;
+
+    assert_int_equal(aspen_swap_add(e->helper.aspen,
+                                    &(struct aspen_swap_args){
+                                        .pages = 8,
+                                        .ops = &every_device,
+                                        .context = slots,
+                                    },
+                                    &type),
+                     0);
+    helper_map(e->mm, AT(OUT), 4, RW);
+    for (unsigned i = 0; i < 4; i++)
+        helper_put(&e->helper, e->mm, AT(OUT + i), (uint8_t)i);
+    assert_int_equal(aspen_madvise(e->mm, AT(OUT), AT(2), ASPEN_MADV_PAGEOUT),
+                     0);
+    assert_int_equal(helper_counters(e->mm).swap_pages, 2);
+}
+
 static void
 protect(struct every *e, uint64_t first, uint64_t pages, uint64_t access)
 {
@@ -188,9 +225,10 @@ every_setup(void *context)
         import(e, EMPTY + 10, 600, R);
     import(e, HUGE, 512, RW);
     assert_int_equal(aspen_fork(e->mm, &e->child), 0);
-    if (call->first != SLOTS)
-        return;
-    import_swapped(e);
+    if (call->first == SLOTS)
+        import_swapped(e);
+    if (call->first == OUT)
+        swap_out(e);
 }
 
 void

@@ -8,6 +8,8 @@
 
 #include "helper.h"
 
+#include <aspen/calls/swap.h>
+
 #define AT(page) ((uint64_t)(page)*PAGE)
 
 /* Where things are in the space, in pages. */
@@ -29,6 +31,7 @@ enum {
     FREE = 2600,    /* nothing is there */
     EMPTY = 3000,   /* 10, nothing */
     SLOTS = 6000,   /* 64, swapped out but for the first */
+    OUT = 7000,     /* 4, of which the first two are on a swap device */
     HUGE = 1 << 20, /* 512 */
     RESERVED = 4000 /* a frame: 96 of them are not the machine's */
 };
@@ -52,6 +55,8 @@ struct every {
     uint64_t pins;
     const struct call *call;
 };
+
+extern const struct aspen_swap_ops every_device;
 
 struct call {
     const char *function;

@@ -2,6 +2,18 @@
 #include "plants.h"
 
 #include "object/page_cache.h"
+#include <aspen/calls/swap.h>
+
+/* Nothing is ever swapped out to it. */
+static int
+transfer(void *context, const struct aspen_swap_io *io)
+{
+    (void)context;
+    (void)io;
+    return -ASPEN_EIO;
+}
+
+static const struct aspen_swap_ops device = {.transfer = transfer};
 
 struct scene
 scene_create(void)
@@ -12,6 +24,14 @@ scene_create(void)
     scene.aspen = scene.rich->helper.aspen;
     assert_int_equal(aspen_swap_area_add(scene.aspen, 64, &type), 0);
     assert_int_equal(type, 1);
+    assert_int_equal(aspen_swap_add(scene.aspen,
+                                    &(struct aspen_swap_args){
+                                        .pages = 64,
+                                        .ops = &device,
+                                    },
+                                    &type),
+                     0);
+    assert_int_equal(type, 2);
     scene.parent = scene.rich->mm;
     assert_int_equal(aspen_fork(scene.parent, &scene.child), 0);
     assert_int_equal(aspen_mm_create(scene.aspen, &scene.empty), 0);

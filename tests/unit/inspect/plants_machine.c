@@ -90,6 +90,33 @@ plant_exclusive_object(struct scene *s)
 }
 
 static void
+plant_says_cached(struct scene *s)
+{
+    struct aspen_frame *frame = page_at(s, ANON);
+    POKE(s, frame->counts, frame->counts + ASPEN_FRAME_REF);
+    POKE(s, *aspen_bank_slot(s->aspen, aspen_frame_number(s->aspen, frame)),
+         (uint64_t)1 << 63 | (uint64_t)2 << 32 | 5);
+}
+
+static void
+plant_free_slot_cached(struct scene *s)
+{
+    POKE(s, s->aspen->swap[2].pages[5],
+         aspen_frame_number(s->aspen, page_at(s, ANON)));
+}
+
+/* The child has the same slot. */
+static void
+plant_exclusive_swap(struct scene *s)
+{
+    struct aspen_slot slot;
+
+    uint64_t entry = aspen_table_walk(s->parent, SWAPPED, &slot);
+    assert_true(aspen_entry_is_swap(entry));
+    POKE(s, *slot.entry, entry | ASPEN_ENTRY_SWAP_EXCLUSIVE);
+}
+
+static void
 plant_pinned_table(struct scene *s)
 {
     POKE(s, *aspen_bank_pins(s->aspen, s->parent->root), 1);
@@ -278,6 +305,9 @@ const struct plant plants_machine[] = {
     {"frame.leak", MACHINE, plant_frame_unmapped},
     {"frame.pins", MACHINE, plant_pinned_shared},
     {"frame.pins", MACHINE, plant_pinned_table},
+    {"swap.cache", MACHINE, plant_says_cached},
+    {"swap.map", MACHINE, plant_free_slot_cached},
+    {"entry.swap", PARENT, plant_exclusive_swap},
     {"frame.exclusive", MACHINE, plant_exclusive_shared},
     {"frame.exclusive", MACHINE, plant_exclusive_object},
     {"pin.count", MACHINE, plant_pin_uncounted},

@@ -228,6 +228,11 @@ assert_swap(unsigned type, uint32_t slot)
     assert_kind(swap, 0, SWAP);
     assert_int_equal(aspen_entry_swap_type(swap), type);
     assert_int_equal(aspen_entry_swap_slot(swap), slot);
+    assert_int_equal(swap & ASPEN_ENTRY_SWAP_EXCLUSIVE, 0);
+    swap |= ASPEN_ENTRY_SWAP_EXCLUSIVE;
+    assert_kind(swap, 0, SWAP);
+    assert_int_equal(aspen_entry_swap_type(swap), type);
+    assert_int_equal(aspen_entry_swap_slot(swap), slot);
 }
 
 static void

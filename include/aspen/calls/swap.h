@@ -1,0 +1,91 @@
+/* SPDX-License-Identifier: MIT */
+/**
+ * aspen/calls/swap.h - swap devices: where anonymous pages go while they are
+ * not in memory.
+ */
+#ifndef ASPEN_CALLS_SWAP_H
+#define ASPEN_CALLS_SWAP_H
+
+#include <aspen/compiler.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+struct aspen;
+
+/** The most pages of one transfer. */
+#define ASPEN_SWAP_IO_PAGES 32u
+
+/** A transfer: pages in memory from or to slots in a row. */
+struct aspen_swap_io {
+    uint32_t slot;       /* the first */
+    uint32_t pages;      /* 1 .. ASPEN_SWAP_IO_PAGES */
+    bool write;          /* else read */
+    void *const *memory; /* a pointer for each page, by the direct map */
+};
+
+/**
+ * What a device does. Pages of a transfer are locked until it has ended; of
+ * address spaces nothing is, but, in a call of madvise, the mmap lock for
+ * reading. Several transfers may be under way at a time.
+ *
+ * Give one of the two:
+ *
+ * submit     start a transfer; say by aspen_swap_done() how it ended, once,
+ *            from any context, maybe before submit returns. `io` and what it
+ *            leads to are there until then.
+ * transfer   the same, done when it returns: 0 or a negative error.
+ *
+ * close      (may be NULL) the area goes, with the machine: nothing is under
+ *            way, and nothing comes any more.
+ *
+ * None of them calls into the core, but aspen_swap_done(), or waits for memory
+ * that the core would have to give. A transfer of several pages that fails is
+ * tried again page by page.
+ */
+struct aspen_swap_ops {
+    void (*submit)(void *context, struct aspen_swap_io *io);
+    int (*transfer)(void *context, const struct aspen_swap_io *io);
+    void (*close)(void *context);
+};
+
+/** Each slot has a checksum in memory (8 bytes a slot): what is read and is not
+ * what was written counts as a read that failed. */
+#define ASPEN_SWAP_CHECKSUM 1u
+
+struct aspen_swap_args {
+    uint32_t pages;   /* that fit in, at least 1: slots */
+    int32_t priority; /* the areas with the highest are filled first; those with
+                         the same by turns */
+    unsigned flags;   /* ASPEN_SWAP_* */
+    const struct aspen_swap_ops *ops;
+    void *context; /* for ops */
+};
+
+/**
+ * Add a swap area on a device; *type gets its number (0, 1, ...).
+ *
+ * Owns:    ops and context stay valid until close, or until the machine ends.
+ * Context: may sleep.
+ * Returns: 0, -ASPEN_EINVAL (no pages, unknown flags, no function or both),
+ *          -ASPEN_EOPNOTSUPP (frames have no contents that could be written),
+ *          -ASPEN_ENOSPC (there are 32 areas), -ASPEN_ENOMEM. On error nothing
+ *          changed.
+ * Source:  Linux's swapon.
+ */
+ASPEN_MUST_USE int aspen_swap_add(struct aspen *aspen,
+                                  const struct aspen_swap_args *args,
+                                  unsigned *type);
+
+/** A transfer that was submitted has ended: `error` is 0, or negative. Context:
+ * any in which the port can wake a waiter; `io` is gone when it returns. */
+void aspen_swap_done(struct aspen_swap_io *io, int error);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

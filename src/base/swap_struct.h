@@ -1,0 +1,47 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * base/swap_struct.h - a swap area, which internal.h includes: it stands here
+ * to keep that one short.
+ */
+#ifndef ASPEN_BASE_SWAP_STRUCT_H
+#define ASPEN_BASE_SWAP_STRUCT_H
+
+#include "base/bit_tree.h"
+#include "base/lock.h"
+#include <aspen/calls/swap.h>
+
+#define ASPEN_SWAP_AREAS       32 /* what a swap entry can tell apart */
+#define ASPEN_SWAP_BLOCK_SLOTS 1024
+#define ASPEN_SWAP_COUNT_MAX   62   /* in a slot's byte; beyond: continuation */
+#define ASPEN_SWAP_CONTINUED   64   /* one unit of a continuation counter */
+#define ASPEN_SWAP_SPOILT      0x80 /* in the byte: a write to it has failed */
+
+/*
+ * How often each slot is referenced: a byte for each slot. When one would pass
+ * its maximum its block of 1,024 slots gets 32-bit counters on top: references
+ * = byte + 64 * counter. A block loses its counters as soon as none of its
+ * slots is above the maximum. Lock: `lock`.
+ */
+struct aspen_swap_area {
+    struct aspen_port_spinlock lock;
+    uint32_t slots;   /* atomic: written last; 0: no such area */
+    int32_t priority; /* immutable, as the next two */
+    const struct aspen_swap_ops *ops; /* NULL: no device, counts alone */
+    void *context;
+    uint64_t *sums;  /* immutable pointer, or NULL: swap/io.c */
+    uint32_t *pages; /* immutable pointer: the swap cache, a frame for each
+                        slot; 0: none. NULL without ops */
+    uint8_t *counts; /* immutable pointer */
+    uint32_t **continuations; /* immutable pointer; one for each block */
+    uint16_t *continued;      /* immutable pointer; of each block, how many
+                                 slots have more than the maximum */
+    uint64_t slots_used;
+    uint64_t room; /* atomic: slots that are free and not spoilt */
+    uint64_t references;
+    uint64_t continuation_count;
+    struct aspen_bit_tree free;     /* slots without references */
+    struct aspen_bit_tree clusters; /* of 64 slots, all free */
+    uint32_t *next;                 /* for each CPU: where it looks next */
+};
+
+#endif

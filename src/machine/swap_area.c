@@ -1,0 +1,281 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * machine/swap_area.c - swap areas come, are checked, and go with the machine.
+ *
+ * I1  An area is seen when all of it is there: its number of slots comes last.
+ *
+ * Called by the embedder. The first test to break is
+ * tests/unit/machine/test_swap_map.c.
+ */
+#include "machine/swap_area.h"
+
+#include <aspen/calls/swap.h>
+
+#define NEXT_BYTES (ASPEN_PORT_CPUS * sizeof(uint32_t))
+
+/* ---- Areas ------------------------------------------------------------- */
+
+/* The last one may be short, and is never all free then. */
+static uint64_t
+clusters_bytes(uint32_t slots)
+{
+    return aspen_bit_tree_bytes((slots - 1) / ASPEN_SWAP_CLUSTER_SLOTS + 1);
+}
+
+/* All slots are free. */
+static void
+fill_trees(struct aspen_swap_area *area, uint32_t slots)
+{
+    area->free.bits = slots;
+    aspen_bit_tree_fill(&area->free);
+    area->clusters.bits = (slots - 1) / ASPEN_SWAP_CLUSTER_SLOTS + 1;
+    aspen_bit_tree_fill(&area->clusters);
+    if (slots % ASPEN_SWAP_CLUSTER_SLOTS)
+        aspen_bit_tree_clear(&area->clusters, slots / ASPEN_SWAP_CLUSTER_SLOTS);
+}
+
+static void
+area_free(struct aspen_swap_area *area, uint32_t slots)
+{
+    uint32_t blocks = aspen_swap_blocks(slots);
+
+    if (area->pages)
+        aspen_port_memory_free(area->pages, slots * sizeof(*area->pages));
+    if (area->sums)
+        aspen_port_memory_free(area->sums, slots * sizeof(*area->sums));
+    if (area->free.words)
+        aspen_port_memory_free(area->free.words, aspen_bit_tree_bytes(slots));
+    if (area->clusters.words)
+        aspen_port_memory_free(area->clusters.words, clusters_bytes(slots));
+    if (area->next)
+        aspen_port_memory_free(area->next, NEXT_BYTES);
+    if (area->counts)
+        aspen_port_memory_free(area->counts, slots);
+    if (area->continuations)
+        aspen_port_memory_free(area->continuations,
+                               blocks * sizeof(*area->continuations));
+    if (area->continued)
+        aspen_port_memory_free(area->continued,
+                               blocks * sizeof(*area->continued));
+    memset(area, 0, sizeof(*area));
+}
+
+/* Memory for a new area: all of it, or none. */
+static int
+area_alloc(struct aspen *aspen, struct aspen_swap_area *area,
+           const struct aspen_swap_args *args)
+{
+    const uint32_t slots = args->pages;
+    uint32_t blocks = aspen_swap_blocks(slots);
+    uint64_t *refused = &aspen->refused_metadata;
+    bool all = true;
+
+    memset(area, 0, sizeof(*area));
+    if (args->ops) {
+        area->pages = aspen_memory_alloc(slots * sizeof(*area->pages), refused);
+        all = area->pages;
+    }
+    if (args->flags & ASPEN_SWAP_CHECKSUM) {
+        area->sums = aspen_memory_alloc(slots * sizeof(*area->sums), refused);
+        all = all && area->sums;
+    }
+    area->counts = aspen_memory_alloc(slots, refused);
+    area->continuations =
+        aspen_memory_alloc(blocks * sizeof(*area->continuations), refused);
+    area->continued =
+        aspen_memory_alloc(blocks * sizeof(*area->continued), refused);
+    area->free.words = aspen_memory_alloc(aspen_bit_tree_bytes(slots), refused);
+    area->clusters.words = aspen_memory_alloc(clusters_bytes(slots), refused);
+    area->next = aspen_memory_alloc(NEXT_BYTES, refused);
+    if (!all || !area->counts || !area->continuations || !area->continued ||
+        !area->free.words || !area->clusters.words || !area->next) {
+        area_free(area, slots);
+        return -ASPEN_ENOMEM;
+    }
+    fill_trees(area, slots);
+    area->room = slots;
+    area->priority = args->priority;
+    area->ops = args->ops;
+    area->context = args->context;
+    return 0;
+}
+
+/* Make it visible as the first area that is not in use: its slots last. */
+static int
+area_publish(struct aspen *aspen, const struct aspen_swap_area *area,
+             uint32_t slots, unsigned *type)
+{
+    int error = -ASPEN_ENOSPC;
+
+    aspen_spin_lock(&aspen->swap_list_lock, ASPEN_LOCK_LEAF);
+    for (unsigned i = 0; error && i < ASPEN_SWAP_AREAS; i++) {
+        struct aspen_swap_area *to = &aspen->swap[i];
+        if (to->slots)
+            continue;
+        to->counts = area->counts;
+        to->continuations = area->continuations;
+        to->continued = area->continued;
+        to->free = area->free;
+        to->clusters = area->clusters;
+        to->next = area->next;
+        to->priority = area->priority;
+        to->ops = area->ops;
+        to->context = area->context;
+        to->pages = area->pages;
+        to->sums = area->sums;
+        aspen_store_relaxed(&to->room, area->room);
+        aspen_store(&to->slots, slots);
+        *type = i;
+        error = 0;
+    }
+    aspen_spin_unlock(&aspen->swap_list_lock);
+    return error;
+}
+
+static int
+area_add(struct aspen *aspen, const struct aspen_swap_args *args,
+         unsigned *type)
+{
+    struct aspen_swap_area area;
+
+    if (aspen_failpoint(&aspen->failpoints, ASPEN_STEP_SWAP))
+        return -ASPEN_ENOMEM;
+    int error = area_alloc(aspen, &area, args);
+    if (error)
+        return error;
+    error = area_publish(aspen, &area, args->pages, type);
+    if (error)
+        area_free(&area, args->pages);
+    return error;
+}
+
+int
+aspen_swap_area_add(struct aspen *aspen, uint32_t slots, unsigned *type)
+{
+    const struct aspen_swap_args args = {.pages = slots};
+
+    return slots == 0 ? -ASPEN_EINVAL : area_add(aspen, &args, type);
+}
+
+int
+aspen_swap_add(struct aspen *aspen, const struct aspen_swap_args *args,
+               unsigned *type)
+{
+    const struct aspen_swap_ops *ops = args->ops;
+
+    if (args->pages == 0 || args->flags & ~ASPEN_SWAP_CHECKSUM || !ops ||
+        !ops->submit == !ops->transfer)
+        return -ASPEN_EINVAL;
+    if (!aspen_frames_have_contents(aspen))
+        return -ASPEN_EOPNOTSUPP;
+    int error = aspen_banks_make_slots(aspen);
+    return error ? error : area_add(aspen, args, type);
+}
+
+void
+aspen_swap_destroy(struct aspen *aspen)
+{
+    for (unsigned i = 0; i < ASPEN_SWAP_AREAS; i++) {
+        struct aspen_swap_area *area = &aspen->swap[i];
+        if (!area->slots)
+            continue;
+        for (uint32_t block = 0; block < aspen_swap_blocks(area->slots);
+             block++)
+            if (area->continuations[block])
+                aspen_port_memory_free(area->continuations[block],
+                                       ASPEN_SWAP_BLOCK_BYTES);
+        if (area->ops && area->ops->close)
+            area->ops->close(area->context);
+        area_free(area, area->slots);
+    }
+}
+
+/* ---- Checking ---------------------------------------------------------- */
+
+struct sums {
+    uint64_t slots_used;
+    uint64_t references;
+    uint64_t continuations;
+};
+
+static const char *
+check_block(const struct aspen_swap_area *area, uint32_t block,
+            struct sums *sums, uint32_t *slot)
+{
+    uint64_t first = (uint64_t)block * ASPEN_SWAP_BLOCK_SLOTS;
+    uint64_t end = aspen_min_u64(first + ASPEN_SWAP_BLOCK_SLOTS, area->slots);
+    bool has_counters = area->continuations[block] != NULL;
+    uint32_t continued = 0;
+
+    for (uint64_t i = first; i < end; i++) {
+        *slot = (uint32_t)i;
+        uint64_t references = aspen_swap_references_in(area, *slot);
+        if (aspen_swap_count(area, *slot) >
+            (has_counters ? ASPEN_SWAP_CONTINUED - 1 : ASPEN_SWAP_COUNT_MAX))
+            return "a slot's byte is beyond its maximum";
+        if (area->pages && area->pages[i] && !references)
+            return "a slot that is free leads to a page";
+        continued += references > ASPEN_SWAP_COUNT_MAX;
+        sums->slots_used += references > 0;
+        sums->references += references;
+    }
+    *slot = (uint32_t)first;
+    sums->continuations += has_counters;
+    if (continued != area->continued[block])
+        return "a block's number of continued slots is wrong";
+    return NULL;
+}
+
+/* I4 */
+static const char *
+check_trees(const struct aspen_swap_area *area, uint32_t *slot)
+{
+    for (*slot = 0; *slot < area->slots; ++*slot)
+        if (aspen_bit_tree_has(&area->free, *slot) ==
+            (aspen_swap_references_in(area, *slot) > 0 ||
+             aspen_swap_is_spoilt(area, *slot)))
+            return "a slot is free and in use, or neither";
+    for (uint32_t i = 0; i < area->clusters.bits; i++)
+        if (aspen_bit_tree_has(&area->clusters, i) !=
+            (area->free.words[i] == UINT64_MAX))
+            return "a cluster is said to be free and is not, or is";
+    return NULL;
+}
+
+static const char *
+check_area(const struct aspen_swap_area *area, uint32_t *slot)
+{
+    struct sums sums = {0};
+
+    for (uint32_t block = 0; block < aspen_swap_blocks(area->slots); block++) {
+        const char *broken = check_block(area, block, &sums, slot);
+        if (broken)
+            return broken;
+    }
+    const char *broken = check_trees(area, slot);
+    if (broken)
+        return broken;
+    *slot = 0;
+    if (sums.slots_used != area->slots_used)
+        return "the number of used slots is wrong";
+    if (sums.references != area->references)
+        return "the sum of references is wrong";
+    if (sums.continuations != area->continuation_count)
+        return "the number of continuations is wrong";
+    return NULL;
+}
+
+const char *
+aspen_swap_check(struct aspen *aspen, unsigned *type, uint32_t *slot)
+{
+    for (*type = 0; *type < ASPEN_SWAP_AREAS; ++*type) {
+        struct aspen_swap_area *area = aspen_swap_lock(aspen, *type, 0);
+        if (!area)
+            continue;
+        const char *broken = check_area(area, slot);
+        aspen_swap_unlock(area);
+        if (broken)
+            return broken;
+    }
+    return NULL;
+}

@@ -1,0 +1,155 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * machine/swap_cache.c - from a slot to its page in memory, and back.
+ *
+ *     area->pages[slot] = frame      bank->slots[frame] = in use, type, slot
+ *
+ * I1  Both change together, under the area's lock; the slot has references then
+ *     and one reference of the frame is the cache's. swap/swap.h says what it
+ *     is for, and which lock of the page is held.
+ *
+ * Called by swap and by who gives slots back. The first test to break is
+ * tests/unit/swap/test_swap.c.
+ */
+#include "machine/swap_area.h"
+
+#define SLOT_IN_USE     ((uint64_t)1 << 63)
+#define SLOT_TYPE_SHIFT 32
+
+/* The area's lock is held. */
+static bool
+leads_to(const struct aspen_swap_area *area, uint32_t slot, uint32_t frame)
+{
+    return area->pages && area->pages[slot] == frame;
+}
+
+uint32_t
+aspen_swap_take_page(struct aspen *aspen, struct aspen_swap_area *area,
+                     uint32_t slot)
+{
+    uint32_t frame = area->pages ? area->pages[slot] : 0;
+
+    if (frame) {
+        area->pages[slot] = 0;
+        aspen_store(aspen_bank_slot(aspen, frame), (uint64_t)0);
+    }
+    return frame;
+}
+
+bool
+aspen_swap_slot_of(const struct aspen *aspen, uint32_t frame, unsigned *type,
+                   uint32_t *slot)
+{
+    uint64_t value = aspen_load(&aspen->banks.slots)
+                         ? aspen_load(aspen_bank_slot(aspen, frame))
+                         : 0;
+
+    *type = (unsigned)((value & ~SLOT_IN_USE) >> SLOT_TYPE_SHIFT);
+    *slot = (uint32_t)value;
+    return value & SLOT_IN_USE;
+}
+
+static void
+put_page(struct aspen *aspen, struct aspen_swap_area *area, unsigned type,
+         uint32_t slot, uint32_t frame)
+{
+    aspen_frame_get(aspen_frame_at(aspen, frame));
+    aspen_store(aspen_bank_slot(aspen, frame),
+                SLOT_IN_USE | (uint64_t)type << SLOT_TYPE_SHIFT | slot);
+    area->pages[slot] = frame;
+}
+
+int
+aspen_swap_cache_add(struct aspen *aspen, unsigned type, uint32_t slot,
+                     uint32_t frame)
+{
+    struct aspen_swap_area *area = aspen_swap_lock(aspen, type, slot);
+    int error = 0;
+
+    if (!area)
+        return -ASPEN_ENOENT;
+    if (!area->pages)
+        error = -ASPEN_EOPNOTSUPP;
+    else if (aspen_swap_references_in(area, slot) == 0)
+        error = -ASPEN_ENOENT;
+    else if (area->pages[slot])
+        error = -ASPEN_EEXIST;
+    else
+        put_page(aspen, area, type, slot, frame);
+    aspen_swap_unlock(area);
+    return error;
+}
+
+uint32_t
+aspen_swap_cache_find(struct aspen *aspen, unsigned type, uint32_t slot)
+{
+    struct aspen_swap_area *area = aspen_swap_lock(aspen, type, slot);
+    uint32_t frame = 0;
+
+    if (!area)
+        return ASPEN_NO_FRAME;
+    if (area->pages)
+        frame = area->pages[slot];
+    if (frame)
+        aspen_frame_get(aspen_frame_at(aspen, frame));
+    aspen_swap_unlock(area);
+    return frame ? frame : ASPEN_NO_FRAME;
+}
+
+bool
+aspen_swap_cache_has(struct aspen *aspen, unsigned type, uint32_t slot,
+                     uint32_t frame)
+{
+    struct aspen_swap_area *area = aspen_swap_lock(aspen, type, slot);
+
+    if (!area)
+        return false;
+    bool has = leads_to(area, slot, frame);
+    aspen_swap_unlock(area);
+    return has;
+}
+
+bool
+aspen_swap_is_cached(struct aspen *aspen, unsigned type, uint32_t slot)
+{
+    uint32_t frame = aspen_swap_cache_find(aspen, type, slot);
+
+    if (frame != ASPEN_NO_FRAME)
+        aspen_frame_put(aspen, frame);
+    return frame != ASPEN_NO_FRAME;
+}
+
+/* The page leaves the cache if nobody but the caller has it, or whoever. */
+static bool
+take(struct aspen *aspen, unsigned type, uint32_t slot, uint32_t frame,
+     bool whoever_has_it)
+{
+    struct aspen_swap_area *area = aspen_swap_lock(aspen, type, slot);
+    uint64_t counts = aspen_load(&aspen_frame_at(aspen, frame)->counts);
+
+    if (!area)
+        return false;
+    /* Who finds it in the cache holds it, under this lock. */
+    bool goes = leads_to(area, slot, frame) &&
+                (whoever_has_it || counts == 2 * ASPEN_FRAME_REF);
+    if (goes)
+        (void)aspen_swap_take_page(aspen, area, slot);
+    aspen_swap_unlock(area);
+    if (goes)
+        aspen_frame_put(aspen, frame);
+    return goes;
+}
+
+bool
+aspen_swap_cache_remove(struct aspen *aspen, unsigned type, uint32_t slot,
+                        uint32_t frame)
+{
+    return take(aspen, type, slot, frame, false);
+}
+
+bool
+aspen_swap_cache_drop(struct aspen *aspen, unsigned type, uint32_t slot,
+                      uint32_t frame)
+{
+    return take(aspen, type, slot, frame, true);
+}

@@ -1,0 +1,398 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * swap/out.c - pages go to slots, and their entries become swap entries.
+ *
+ *     each:      a slot, and the page in its cache, locked
+ *                -> each entry becomes a swap entry; its TLB is flushed
+ *                -> nobody else has the page
+ *     together:  written, neighbours in one transfer
+ *     each:      leaves the cache, unless somebody came for it meanwhile
+ *
+ * I1  Whatever goes wrong leaves the page in the cache as long as a swap entry
+ *     leads to its slot. There is nothing to undo: who needs the page maps it
+ *     from there, and the last swap entry that goes frees the slot.
+ * I2  An entry and its reference of the slot change under the table's lock, as
+ *     does what the page counts; whether the page was exclusive stands in the
+ *     swap entry from then on.
+ * I3  Dirty bits of entries need not be kept: a page that is not in the cache
+ *     yet is written always (it becomes DIRTY), and one that is does not change
+ *     (I3 of swap.h). It may be dropped no more (LAZY), since nobody could tell
+ *     whether it was written since.
+ * I4  Who mlocks memory sets the VMA's flag before he looks below the tables'
+ *     locks; it is looked at below the same lock before an entry goes.
+ *
+ * Called by madvise and reclaim. The first test to break is
+ * tests/unit/swap/test_swap.c.
+ */
+#include "swap/swap.h"
+
+#include "frames/lru.h"
+#include "frames/pins.h"
+#include "machine/notify.h"
+#include "rmap/rmap.h"
+
+struct leaving {
+    struct aspen *aspen;
+    uint32_t frame;
+    unsigned type;
+    uint32_t slot;
+    int error; /* of the walk */
+    /* What becomes of an entry that leads to the page: whether it went. */
+    bool (*change)(struct leaving *leaving, struct aspen_vma *vma,
+                   const struct aspen_slot *slot);
+};
+
+/* ---- Entries ----------------------------------------------------------- */
+
+static bool
+leads_to(uint64_t entry, const struct aspen_slot *slot, uint32_t frame)
+{
+    return aspen_entry_is_leaf(entry, slot->level) &&
+           !(aspen_entry_bits(entry) & ASPEN_ENTRY_SPECIAL) &&
+           aspen_entry_frame(entry) == frame;
+}
+
+/* The entry has gone; its table's lock is held. */
+static void
+count_gone(const struct leaving *leaving, struct aspen_mm *mm,
+           const struct aspen_slot *slot)
+{
+    aspen_table_note_taken(leaving->aspen, slot->table);
+    aspen_frames_release(leaving->aspen, &(uint32_t){leaving->frame}, 1,
+                         ASPEN_FRAME_REF + ASPEN_FRAME_MAP);
+    aspen_fetch_sub_relaxed(&mm->rss[ASPEN_RSS_ANON], 1);
+}
+
+/* I2 */
+static bool
+to_swap_entry(struct leaving *leaving, struct aspen_vma *vma,
+              const struct aspen_slot *slot)
+{
+    struct aspen *aspen = leaving->aspen;
+    uint64_t swap = aspen_entry_make_swap(leaving->type, leaving->slot);
+
+    leaving->error = aspen_swap_duplicate(aspen, leaving->type, leaving->slot);
+    if (leaving->error)
+        return false;
+    if (aspen_frame_is_exclusive(aspen_frame_at(aspen, leaving->frame)))
+        swap |= ASPEN_ENTRY_SWAP_EXCLUSIVE;
+    aspen_mm_swap_list_add(vma->mm);
+    aspen_mm_rss_add(vma->mm, ASPEN_RSS_SWAP, 1);
+    /* The processor may still set bits: they go with the entry (I3). */
+    (void)aspen_exchange(slot->entry, swap);
+    count_gone(leaving, vma->mm, slot);
+    return true;
+}
+
+static bool
+change_locked(struct leaving *leaving, struct aspen_vma *vma,
+              const struct aspen_slot *slot)
+{
+    uint64_t entry = aspen_load_relaxed(slot->entry);
+
+    if (!leads_to(entry, slot, leaving->frame))
+        return false;
+    if (aspen_load_relaxed(&vma->flags) & ASPEN_VM_LOCKED || /* I4 */
+        aspen_entry_bits(entry) & ASPEN_ENTRY_UFFD_WP) {
+        leaving->error = -ASPEN_EBUSY;
+        return false;
+    }
+    return leaving->change(leaving, vma, slot);
+}
+
+/* True: an entry went, and the TLB has to hear of it. */
+static bool
+change(struct leaving *leaving, struct aspen_vma *vma,
+       const struct aspen_slot *slot)
+{
+    aspen_table_own(leaving->aspen, slot->table);
+    aspen_table_lock(leaving->aspen, slot->table, ASPEN_LOCK_TABLE);
+    bool gone = change_locked(leaving, vma, slot);
+    aspen_table_unlock(leaving->aspen, slot->table);
+    return gone;
+}
+
+static bool
+change_in(void *context, struct aspen_vma *vma, uint64_t address)
+{
+    const uint64_t end = address + ASPEN_PAGE_SIZE;
+    struct leaving *leaving = context;
+    struct aspen_mm *mm = vma->mm;
+    struct aspen_slot slot;
+
+    if (!aspen_table_walk(mm, address, &slot) && !aspen_tlb_pending(mm, 0))
+        return true;
+    aspen_notify_start(mm, address, end);
+    aspen_tlb_pending_begin(mm);
+    if (change(leaving, vma, &slot) || aspen_tlb_pending(mm, 1))
+        aspen_tlb_flush(mm, address, end, 1u, false);
+    aspen_tlb_pending_end(mm);
+    aspen_notify_end(mm, address, end);
+    return !leaving->error;
+}
+
+/* All of them, or as many as go: 0 or an error. */
+static int
+replace_all(struct leaving *leaving)
+{
+    leaving->change = to_swap_entry;
+    do {
+        leaving->error = 0;
+        aspen_rmap_walk(leaving->aspen, leaving->frame, change_in, leaving);
+        if (leaving->error != -ASPEN_EAGAIN)
+            return leaving->error;
+        /* The slot's count needs memory, which no one gets below i_mmap. */
+        leaving->error =
+            aspen_swap_continue(leaving->aspen, leaving->type, leaving->slot);
+    } while (!leaving->error);
+    return leaving->error;
+}
+
+/* ---- One page, which is locked ------------------------------------------ */
+
+/* By its entries and `holders` others alone? */
+static bool
+is_held_by(const struct aspen_frame *page, uint32_t holders)
+{
+    uint64_t counts = aspen_load(&page->counts) & ~ASPEN_FRAME_EXCLUSIVE;
+
+    return (uint32_t)counts == (uint32_t)(counts >> 32) + holders;
+}
+
+/* The caller holds it once. */
+static bool
+can_go(struct aspen *aspen, uint32_t frame, bool cached)
+{
+    const struct aspen_frame *page = aspen_frame_at(aspen, frame);
+    uint64_t index = aspen_load(&page->index);
+
+    return index >> ASPEN_FRAME_TYPE_SHIFT == ASPEN_FRAME_ANON &&
+           !(index & ASPEN_FRAME_HEAD) && aspen_frame_pins(aspen, frame) == 0 &&
+           is_held_by(page, cached ? 2 : 1) &&
+           (cached || aspen_frame_map_count(page) > 0);
+}
+
+/* The slot that the page has, held once more. */
+static int
+hold_its_slot(struct leaving *leaving)
+{
+    struct aspen *aspen = leaving->aspen;
+    int error = aspen_swap_duplicate(aspen, leaving->type, leaving->slot);
+
+    while (error == -ASPEN_EAGAIN) {
+        error = aspen_swap_continue(aspen, leaving->type, leaving->slot);
+        if (!error)
+            error = aspen_swap_duplicate(aspen, leaving->type, leaving->slot);
+    }
+    if (error)
+        return error == -ASPEN_EINVAL ? -ASPEN_EBUSY : error;
+    /* Its last reference may have gone before we had ours. */
+    if (aspen_swap_cache_has(aspen, leaving->type, leaving->slot,
+                             leaving->frame))
+        return 0;
+    aspen_swap_free(aspen, leaving->type, leaving->slot);
+    return -ASPEN_EBUSY;
+}
+
+static int
+find_slot(struct leaving *leaving)
+{
+    struct aspen *aspen = leaving->aspen;
+    struct aspen_frame *page = aspen_frame_at(aspen, leaving->frame);
+
+    int error = aspen_swap_alloc(aspen, &leaving->type, &leaving->slot);
+    if (error)
+        return error;
+    aspen_fetch_or(&page->index, ASPEN_FRAME_DIRTY); /* I3 */
+    error = aspen_swap_cache_add(aspen, leaving->type, leaving->slot,
+                                 leaving->frame);
+    ASPEN_ASSERT(!error); /* the slot is ours, and new */
+    return 0;
+}
+
+/* It is in the cache, and we hold its slot. */
+static int
+leave(struct leaving *leaving)
+{
+    struct aspen_frame *page = aspen_frame_at(leaving->aspen, leaving->frame);
+
+    aspen_fetch_and(&page->index, ~ASPEN_FRAME_LAZY); /* I3 */
+    int error = replace_all(leaving);
+    /* Who came by an entry before it went may still read or write. */
+    if (!error && (aspen_frame_map_count(page) > 0 || !is_held_by(page, 2)))
+        error = -ASPEN_EBUSY;
+    return error;
+}
+
+int
+aspen_swap_out(struct aspen_swap_batch *batch, uint32_t frame)
+{
+    struct aspen *aspen = batch->aspen;
+    struct leaving leaving = {.aspen = aspen, .frame = frame};
+    bool cached =
+        aspen_swap_slot_of(aspen, frame, &leaving.type, &leaving.slot);
+
+    if (batch->count == ASPEN_SWAP_IO_PAGES)
+        return -ASPEN_ENOSPC;
+    if (!can_go(aspen, frame, cached))
+        return -ASPEN_EBUSY;
+    int error = cached ? hold_its_slot(&leaving) : find_slot(&leaving);
+    if (error)
+        return error;
+    error = leave(&leaving);
+    if (error) {
+        /* If no entry leads to the slot, the page leaves the cache by this. */
+        aspen_swap_free(aspen, leaving.type, leaving.slot);
+        return error;
+    }
+    batch->pages[batch->count++] = (struct aspen_swap_leaving){
+        .frame = frame, .type = leaving.type, .slot = leaving.slot};
+    return 0;
+}
+
+void
+aspen_swap_out_try(struct aspen_swap_batch *batch, uint32_t frame)
+{
+    struct aspen_frame *page = aspen_frame_at(batch->aspen, frame);
+
+    if (aspen_frame_trylock(page)) {
+        if (!aspen_swap_out(batch, frame))
+            return;
+        aspen_frame_unlock(page);
+    }
+    aspen_frame_put(batch->aspen, frame);
+}
+
+/* ---- Together ---------------------------------------------------------- */
+
+static bool
+is_written(const struct aspen_swap_batch *batch, unsigned i)
+{
+    const struct aspen_frame *page =
+        aspen_frame_at(batch->aspen, batch->pages[i].frame);
+
+    return !(aspen_load(&page->index) & ASPEN_FRAME_DIRTY);
+}
+
+/* Pages from `first` on that stand in a row, there as here. */
+static unsigned
+run_from(const struct aspen_swap_batch *batch, unsigned first)
+{
+    const struct aspen_swap_leaving *pages = batch->pages;
+    unsigned i = first + 1;
+
+    while (i < batch->count && !is_written(batch, i) &&
+           pages[i].type == pages[first].type &&
+           pages[i].slot == pages[first].slot + (i - first))
+        i++;
+    return i - first;
+}
+
+static int
+write_run(struct aspen_swap_batch *batch, unsigned first, unsigned count)
+{
+    struct aspen_swap_leaving *pages = &batch->pages[first];
+    struct aspen *aspen = batch->aspen;
+    uint32_t frames[ASPEN_SWAP_IO_PAGES] = {pages->frame};
+
+    for (unsigned i = 1; i < count; i++)
+        frames[i] = pages[i].frame;
+    int error = aspen_swap_transfer(aspen, pages->type, pages->slot, frames,
+                                    count, true);
+    for (unsigned i = 0; !error && i < count; i++)
+        aspen_fetch_and(&aspen_frame_at(aspen, frames[i])->index,
+                        ~ASPEN_FRAME_DIRTY);
+    return error;
+}
+
+/* A slot that cannot be written is not to spoil its neighbours. */
+static void
+write_each(struct aspen_swap_batch *batch, unsigned first, unsigned count)
+{
+    for (unsigned i = first; i < first + count; i++)
+        if (write_run(batch, i, 1))
+            aspen_swap_spoil(batch->aspen, batch->pages[i].type,
+                             batch->pages[i].slot);
+}
+
+static void
+write_all(struct aspen_swap_batch *batch)
+{
+    unsigned count;
+
+    for (unsigned i = 0; i < batch->count; i += count) {
+        count = 1;
+        if (is_written(batch, i))
+            continue;
+        count = run_from(batch, i);
+        if (count == 1 || write_run(batch, i, count))
+            write_each(batch, i, count);
+    }
+}
+
+/* It was written, or could not be. */
+static bool
+finish(struct aspen_swap_batch *batch, unsigned i)
+{
+    const struct aspen_swap_leaving *page = &batch->pages[i];
+    struct aspen *aspen = batch->aspen;
+    bool written = is_written(batch, i);
+
+    bool gone = written && aspen_swap_cache_remove(aspen, page->type,
+                                                   page->slot, page->frame);
+    aspen_swap_free(aspen, page->type, page->slot);
+    if (!written) /* not again at once */
+        aspen_lru_move(aspen, page->frame, ASPEN_LRU_UNEVICTABLE);
+    aspen_frame_unlock(aspen_frame_at(aspen, page->frame));
+    aspen_frame_put(aspen, page->frame);
+    return gone;
+}
+
+unsigned
+aspen_swap_out_end(struct aspen_swap_batch *batch)
+{
+    unsigned gone = 0;
+
+    write_all(batch);
+    for (unsigned i = 0; i < batch->count; i++)
+        gone += finish(batch, i);
+    batch->count = 0;
+    return gone;
+}
+
+/* ---- What need not be written ------------------------------------------- */
+
+/* The one entry goes, if the processor has not written by it. */
+static bool
+to_nothing(struct leaving *leaving, struct aspen_vma *vma,
+           const struct aspen_slot *slot)
+{
+    const struct aspen_frame *page =
+        aspen_frame_at(leaving->aspen, leaving->frame);
+    uint64_t entry = aspen_load_relaxed(slot->entry);
+
+    /* Nobody can come who would hold it; who did says that he wrote before he
+     * lets go (calls/madvise/pages.c, I2). */
+    if (aspen_frame_map_count(page) != 1 || !is_held_by(page, 1) ||
+        aspen_load(&page->index) & ASPEN_FRAME_DIRTY ||
+        aspen_entry_bits(entry) & ASPEN_ENTRY_DIRTY ||
+        !aspen_compare_exchange(slot->entry, &entry, (uint64_t)0))
+        return false;
+    count_gone(leaving, vma->mm, slot);
+    return true;
+}
+
+bool
+aspen_swap_discard(struct aspen *aspen, uint32_t frame)
+{
+    const struct aspen_frame *page = aspen_frame_at(aspen, frame);
+    struct leaving leaving = {
+        .aspen = aspen, .frame = frame, .change = to_nothing};
+    uint64_t index = aspen_load(&page->index);
+
+    if (!(index & ASPEN_FRAME_LAZY) || index & ASPEN_FRAME_HEAD ||
+        aspen_swap_slot_of(aspen, frame, &leaving.type, &leaving.slot))
+        return false;
+    aspen_rmap_walk(aspen, frame, change_in, &leaving);
+    return aspen_frame_map_count(page) == 0 && is_held_by(page, 1);
+}

@@ -1,0 +1,101 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * swap/swap.h - anonymous pages leave memory, and come back.
+ *
+ * The swap cache: while a page is in memory and its slot is in use, the slot
+ * leads to the page (machine/swap_map.h) and holds a reference.
+ *
+ *      entries of spaces --leaf--> page <--- slot <--swap entry-- other spaces
+ *
+ * I1  A page enters the cache and is mapped from it under its frame lock. It
+ *     leaves it under that lock, or with the last reference of its slot.
+ * I2  A slot with references has been written, unless its page is in the cache
+ *     and DIRTY.
+ * I3  A page in the cache that is not locked is not exclusive: some other entry
+ *     is a swap entry. So it does not change.
+ * I4  Who reads or writes a slot holds a reference of it until the transfer has
+ *     ended: so no slot is used anew meanwhile, and no area goes.
+ */
+#ifndef ASPEN_SWAP_SWAP_H
+#define ASPEN_SWAP_SWAP_H
+
+#include "machine/swap_map.h"
+#include "paging/entry.h"
+
+#include <aspen/calls/swap.h>
+
+/* ---- out.c ------------------------------------------------------------- */
+
+/* Pages that leave together: each locked and held, mapped by nobody. */
+struct aspen_swap_batch {
+    struct aspen *aspen;
+    unsigned count;
+    struct aspen_swap_leaving {
+        uint32_t frame;
+        unsigned type;
+        uint32_t slot;
+    } pages[ASPEN_SWAP_IO_PAGES];
+};
+
+/*
+ * Replace all entries that lead to an anonymous page by swap entries. The
+ * caller has locked the page and holds a reference: if the answer is 0 both are
+ * the batch's from now on.
+ *
+ * A TLB is flushed before the answer. The accessed bit is the caller's affair,
+ * as is which pages are chosen.
+ *
+ * Context: may sleep; no lock inside the page's is held. Takes those of the
+ *          reverse map.
+ * Returns: 0; -ASPEN_EBUSY (pinned, held by others, in locked memory, no
+ *          anonymous page of 4 KiB); -ASPEN_ENOSPC (no slot, or no room in the
+ *          batch); -ASPEN_ENOMEM (a slot's counts). After an error all contents
+ *          are in memory: entries may have become swap entries that find the
+ *          page in the swap cache.
+ */
+ASPEN_MUST_USE int aspen_swap_out(struct aspen_swap_batch *batch,
+                                  uint32_t frame);
+
+/* Write what the batch has, and let it leave memory; it is empty then. What
+ * could not be written, or somebody else came for meanwhile, stays in the swap
+ * cache. Returns how many pages left. Context: may sleep; no lock at or inside
+ * the pages' is held, but theirs. */
+unsigned aspen_swap_out_end(struct aspen_swap_batch *batch);
+
+/* The same for a page that is not locked, which is only tried: the reference is
+ * the batch's, or given back. Context: as aspen_swap_out(). */
+void aspen_swap_out_try(struct aspen_swap_batch *batch, uint32_t frame);
+
+/*
+ * A page that may be dropped (ASPEN_FRAME_LAZY) and was not written since is
+ * unmapped: true. The caller has locked it, and has the last reference then.
+ * Context: as aspen_swap_out().
+ */
+bool aspen_swap_discard(struct aspen *aspen, uint32_t frame);
+
+/* ---- in.c -------------------------------------------------------------- */
+
+/*
+ * Read the slot of a swap entry into the swap cache, or wait until somebody who
+ * does so, or has the page locked, is done. *frame is the page, with a
+ * reference for the caller; or ASPEN_NO_FRAME: look at the entry again.
+ *
+ * Context: may sleep; no lock is held.
+ * Returns: 0, -ASPEN_ENOMEM, or the device's error: -ASPEN_EIO also if the
+ *          checksum is wrong, -ASPEN_EOPNOTSUPP for an area without a device.
+ */
+ASPEN_MUST_USE int aspen_swap_read(struct aspen *aspen, uint64_t entry,
+                                   uint32_t *frame);
+
+/* ---- io.c -------------------------------------------------------------- */
+
+/*
+ * Pages from or to slots in a row: 0, or an error (ASPEN_STEP_HOOK, always
+ * crossed) and none of them counts as transferred. The caller holds the slots
+ * (I4), and the pages are locked. Context: may sleep.
+ */
+ASPEN_MUST_USE int aspen_swap_transfer(struct aspen *aspen, unsigned type,
+                                       uint32_t slot, const uint32_t *frames,
+                                       unsigned count, bool write);
+
+#endif
