@@ -514,10 +514,12 @@ enum aspen_rss {
 };
 
 /* Bits of mm->flags. */
-#define ASPEN_MM_UNSTABLE 1u /* a fork into it failed: do not touch */
-#define ASPEN_MM_OOM_SKIP 2u /* its memory is being freed already */
-#define ASPEN_MM_SWAPPED  4u /* on the swap list; written under its lock */
-#define ASPEN_MM_PINNED   8u /* its pages may be pinned; frames/pins.h */
+#define ASPEN_MM_UNSTABLE 1u  /* what is not there may have been taken */
+#define ASPEN_MM_OOM_SKIP 2u  /* all is free, or was waited for too long */
+#define ASPEN_MM_SWAPPED  4u  /* on the swap list; written under its lock */
+#define ASPEN_MM_PINNED   8u  /* its pages may be pinned; frames/pins.h */
+#define ASPEN_MM_KILLED   16u /* for want of memory; life/oom.c */
+#define ASPEN_MM_REAPING  32u /* somebody is just taking its pages */
 
 #define ASPEN_CPU_WORDS ((ASPEN_PORT_CPUS + 63) / 64)
 
@@ -595,6 +597,7 @@ struct aspen_mm {
 
     uint64_t limits[ASPEN_LIMITS];  /* atomic; written under mmap lock */
     uint32_t privileges;            /* atomic; written under mmap lock */
+    int32_t oom_adjust;             /* atomic: thousandths of memory */
     uint64_t peak_rss;              /* atomic: most resident when last seen */
     uint64_t pinned_pages;          /* atomic; above 0: holds a reference */
     uint64_t rss[ASPEN_RSS_KINDS];  /* atomic */
@@ -632,6 +635,11 @@ struct aspen {
     struct aspen_zone zone;
     struct aspen_frame_cache *frame_caches; /* immutable: one for each CPU */
     struct aspen_lru lru;
+    uint32_t giving_back; /* atomic: exits and failed forks under way */
+    bool oom_waits;       /* registry lock, as the next: */
+    uint64_t oom_since;   /* the first answer that somebody gives back */
+    uint64_t oom_kills;   /* atomic */
+    uint64_t oom_reaps;   /* atomic */
 
     /* paging */
     struct aspen_table_waiting tables_waiting;

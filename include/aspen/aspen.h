@@ -85,6 +85,7 @@
 #include <aspen/calls/populate.h>
 #include <aspen/calls/protect.h>
 #include <aspen/calls/raw.h>
+#include <aspen/calls/oom.h>
 #include <aspen/calls/reclaim.h>
 #include <aspen/calls/remap.h>
 #include <aspen/special.h>

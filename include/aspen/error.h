@@ -11,6 +11,7 @@
 
 #define ASPEN_EPERM        1   /* not permitted */
 #define ASPEN_ENOENT       2   /* no such thing */
+#define ASPEN_ESRCH        3   /* its space was killed; or there is none */
 #define ASPEN_EINTR        4   /* a fatal signal is pending */
 #define ASPEN_EIO          5   /* a pager or swap device failed */
 #define ASPEN_EBADF        9   /* not a mapping that can be named */
@@ -26,6 +27,7 @@
 #define ASPEN_ERANGE       34  /* the buffer is too small */
 #define ASPEN_EOVERFLOW    75  /* offset arithmetic would wrap */
 #define ASPEN_EOPNOTSUPP   95  /* this machine or build cannot do that */
+#define ASPEN_EALREADY     114 /* it was done before */
 #define ASPEN_EKEYREJECTED 129 /* the protection key does not allow it */
 #define ASPEN_EHWPOISON    133 /* the page is poisoned */
 

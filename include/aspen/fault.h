@@ -33,6 +33,9 @@ struct aspen_mm;
  *   -ASPEN_ENOMEM       SIGKILL              no frame, page table or metadata:
  *                                whoever has an OOM killer lets it choose, and
  *                                tries again
+ *   -ASPEN_ESRCH        SIGKILL              the space was killed for want of
+ *                                memory (aspen/calls/oom.h), and what was here
+ *                                is gone
  *   -ASPEN_EINTR        nothing              a fatal signal is pending: the
  *                                thread dies on its way back
  *   -ASPEN_EAGAIN       nothing              NOWAIT, and a pager or a swap

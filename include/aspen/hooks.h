@@ -162,6 +162,12 @@ struct aspen_memory_ops {
      * takes a space, nor one that needs a page. Several tasks may be in it.
      */
     bool (*low)(void *context, unsigned order, unsigned attempt);
+    /**
+     * aspen_oom_kill(): end whatever runs in the space, all processes that
+     * share it. `badness` is what it has, as aspen_oom_badness() said.
+     * Context: that of aspen_oom_kill(); no lock of the core is held.
+     */
+    void (*killed)(void *context, struct aspen_mm *mm, int64_t badness);
 };
 
 #define ASPEN_MEMORY_ATTEMPTS 16u

@@ -244,6 +244,8 @@ struct aspen_counters {
     uint64_t refaults;        /* pages that came back too soon */
     uint64_t direct_reclaims; /* calls and faults that found no memory, took
                                  pages out of it, and went on */
+    uint64_t oom_kills;
+    uint64_t oom_reaps; /* of these, spaces whose memory was reaped */
     /* Why calls and faults answered -ASPEN_ENOMEM, or would have without direct
      * reclaim, since the machine was made; a failure that was planned counts
      * nowhere. */

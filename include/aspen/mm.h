@@ -42,6 +42,7 @@ ASPEN_MUST_USE int aspen_mm_create(struct aspen *aspen, struct aspen_mm **mm);
  *          -ASPEN_EINTR   a fatal signal is pending
  *          -ASPEN_ENOMEM  no memory, or a charge refused
  *          -ASPEN_EINVAL  the parent is not LIVE
+ *          -ASPEN_ESRCH   the parent was killed (aspen/calls/oom.h)
  *          any error of a hook, unchanged.
  * Source:  fork(2); Linux v6.12 dup_mmap() with the recovery of 2026.
  */

@@ -18,6 +18,7 @@ aspen_error_name(int error)
         return "success";
         NAME(EPERM);
         NAME(ENOENT);
+        NAME(ESRCH);
         NAME(EINTR);
         NAME(EIO);
         NAME(EBADF);
@@ -33,6 +34,7 @@ aspen_error_name(int error)
         NAME(ERANGE);
         NAME(EOVERFLOW);
         NAME(EOPNOTSUPP);
+        NAME(EALREADY);
         NAME(EKEYREJECTED);
         NAME(EHWPOISON);
     default:

@@ -126,7 +126,7 @@ set_entry(struct aspen_fault *fault)
     aspen_table_lock_settled(fault->mm, slot.table, fault->address,
                              fault->address + ASPEN_PAGE_SIZE);
     aspen_fence(); /* I1 */
-    if (is_current(fault))
+    if (is_current(fault) && !aspen_vma_is_reaped(fault->vma))
         named = update_entry(fault, slot.entry);
     aspen_table_unlock(aspen, slot.table);
     if (named)

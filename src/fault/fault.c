@@ -65,6 +65,8 @@ handle_nothing(struct aspen_fault *fault)
 {
     const struct aspen_vma *vma = fault->vma;
 
+    if (aspen_vma_is_reaped(vma))
+        return -ASPEN_ESRCH;
     if (vma->flags & (ASPEN_VM_HUGETLB | ASPEN_VM_UFFD_MISSING))
         return -ASPEN_EOPNOTSUPP;
     if (vma->special)

@@ -9,6 +9,10 @@
  *     what is there now: somebody who has taken it away may not have flushed
  *     yet (paging/table.h, "Pending").
  *
+ * I3  Where a space is reaped nothing comes in: the reaper has said so before
+ * he takes a table's lock, so either we see it under that lock, or he takes
+ *     what we put in. The access looks again, and hears of it.
+ *
  * Called by the other files of this layer. The first test to break is
  * tests/unit/fault/test_fault.c.
  */
@@ -30,7 +34,8 @@ aspen_fault_map_at(struct aspen_fault *fault, const struct aspen_slot *slot,
     aspen_table_own(aspen, slot->table);
     aspen_table_lock_settled(fault->mm, slot->table, address,
                              address + ASPEN_PAGE_SIZE); /* I2 */
-    bool done = aspen_load_relaxed(slot->entry) == 0;
+    bool done = aspen_load_relaxed(slot->entry) == 0 &&
+                !aspen_vma_is_reaped(fault->vma); /* I3 */
     if (done) {
         if (!(aspen_entry_bits(entry) & ASPEN_ENTRY_SPECIAL))
             count_page(fault, aspen_frame_at(

@@ -35,6 +35,7 @@
     X(SWAP_LIST_MISSING, "swap_list.missing")                                  \
     X(MM_STATE, "mm.state")                                                    \
     X(MM_REFERENCES, "mm.references")                                          \
+    X(MM_REAPED, "mm.reaped")                                                  \
     X(MM_EMPTY, "mm.empty")                                                    \
     X(MM_MAP_COUNT, "mm.map_count")                                            \
     X(MM_SIZES, "mm.sizes")                                                    \

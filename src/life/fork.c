@@ -292,10 +292,13 @@ lock_parent(struct aspen_mm *parent)
     int error = aspen_mm_write_lock_killable(parent, ASPEN_LOCK_MM_PARENT);
     if (error)
         return error;
-    if (aspen_load_relaxed(&parent->state) == ASPEN_MM_LIVE)
-        return 0;
-    aspen_mm_write_unlock(parent);
-    return -ASPEN_EINVAL;
+    if (aspen_load_relaxed(&parent->state) != ASPEN_MM_LIVE)
+        error = -ASPEN_EINVAL;
+    else if (aspen_load_relaxed(&parent->flags) & ASPEN_MM_KILLED)
+        error = -ASPEN_ESRCH; /* pages may be missing */
+    if (error)
+        aspen_mm_write_unlock(parent);
+    return error;
 }
 
 int

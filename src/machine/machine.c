@@ -293,6 +293,8 @@ aspen_counters_read(const struct aspen *aspen, struct aspen_counters *counters)
         .committed_pages = aspen_load_relaxed(&aspen->committed_pages),
         .commit_limit_pages = aspen_charge_limit(aspen),
         .tlb_flushes = aspen_load_relaxed(&aspen->tlb_flushes),
+        .oom_kills = aspen_load_relaxed(&aspen->oom_kills),
+        .oom_reaps = aspen_load_relaxed(&aspen->oom_reaps),
         .refused_frames = aspen_load_relaxed(&aspen->refused_frames),
         .refused_metadata = refused_metadata(aspen),
         .refused_charge = aspen_load_relaxed(&aspen->refused_charge),

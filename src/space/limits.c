@@ -106,6 +106,7 @@ aspen_limits_inherit(struct aspen_mm *to, const struct aspen_mm *from)
     for (unsigned i = 0; i < ASPEN_LIMITS; i++)
         to->limits[i] = aspen_load_relaxed(&from->limits[i]);
     to->privileges = aspen_load_relaxed(&from->privileges);
+    to->oom_adjust = aspen_load_relaxed(&from->oom_adjust);
 }
 
 /* ---- Public ------------------------------------------------------------ */

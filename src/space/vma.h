@@ -131,6 +131,25 @@ aspen_vma_note_guards(struct aspen_vma *vma)
  * is held for writing, or nobody else can see the VMA. */
 void aspen_vma_set_name(struct aspen_vma *vma, struct aspen_name *name);
 
+/* Is it memory that goes when the space is killed? As on Linux: what is
+ * private, but for huge pages of pools, and raw memory. */
+static inline bool
+aspen_vma_may_be_reaped(const struct aspen_vma *vma)
+{
+    return !(vma->flags &
+             (ASPEN_VM_SHARED | ASPEN_VM_HUGETLB | ASPEN_VM_PFNMAP)) &&
+           !vma->special;
+}
+
+/* Has that begun? Then nothing may come in where nothing is. */
+static inline bool
+aspen_vma_is_reaped(const struct aspen_vma *vma)
+{
+    return aspen_unlikely(aspen_load_relaxed(&vma->mm->flags) &
+                          ASPEN_MM_UNSTABLE) &&
+           aspen_vma_may_be_reaped(vma);
+}
+
 /* `vma` is about to get the pages of `other`. */
 static inline void
 aspen_vma_inherit_guards(struct aspen_vma *vma, const struct aspen_vma *other)

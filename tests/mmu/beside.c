@@ -661,6 +661,7 @@ CALL(aspen_map_special,
       uint64_t vm_flags, const struct aspen_special *special,
       uint64_t *address),
      (mm, at, length_bytes, place, vm_flags, special, address))
+CALL(aspen_oom_reap, (struct aspen_mm * mm), (mm))
 CALL(aspen_young,
      (struct aspen_mm * mm, uint64_t address, uint64_t length_bytes,
       unsigned flags, uint64_t *pages),

@@ -29,6 +29,7 @@ static const struct verdict verdicts[] = {
     {ASPEN_EKEYREJECTED, SIGSEGV, SEGV_PKUERR},
     {ASPEN_EHWPOISON, SIGBUS, BUS_MCEERR_AR},
     {ASPEN_ENOMEM, SIGKILL, 0},
+    {ASPEN_ESRCH, SIGKILL, 0},
     {ASPEN_EINTR, 0, 0},
     {ASPEN_EAGAIN, 0, 0},
 };

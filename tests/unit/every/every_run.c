@@ -593,6 +593,40 @@ run_young(struct every *e, const struct call *call)
                        ASPEN_YOUNG_CLEAR, &pages);
 }
 
+int
+run_oom_adjust_set(struct every *e, const struct call *call)
+{
+    (void)call;
+    return aspen_oom_adjust_set(e->mm, 7);
+}
+
+int
+run_oom_select(struct every *e, const struct call *call)
+{
+    const struct aspen_oom_choice choice = {.patience = 1};
+    struct aspen_mm *victim;
+    (void)call;
+
+    int error = aspen_oom_select(e->helper.aspen, &choice, &victim);
+    if (!error)
+        aspen_mm_put(victim);
+    return error;
+}
+
+int
+run_oom_kill(struct every *e, const struct call *call)
+{
+    (void)call;
+    return aspen_oom_kill(e->mm);
+}
+
+int
+run_oom_reap(struct every *e, const struct call *call)
+{
+    int error = run_oom_kill(e, call);
+    return error ? error : aspen_oom_reap(e->mm);
+}
+
 /* The validator takes memory from the port only: test_validate_memory.c. */
 int
 run_validate(struct every *e, const struct call *call)

@@ -23,7 +23,8 @@ every_run_call run_mm_create, run_exec_prepare, run_object_create,
     run_futex_add, run_futex_compare_exchange, run_futex_key_get,
     run_read_memory, run_write_memory, run_populate, run_mincore, run_pin_range,
     run_fork, run_create, run_destroy, run_translate_with_rights, run_translate,
-    run_mmu_translate, run_young, run_validate, run_validate_mm, run_limit_set,
+    run_mmu_translate, run_young, run_oom_adjust_set, run_oom_select,
+    run_oom_kill, run_oom_reap, run_validate, run_validate_mm, run_limit_set,
     run_privileges_set, run_layout_set, run_layout_choose, run_layout_move,
     run_failpoints_set;
 

@@ -108,6 +108,15 @@ killed(struct helper_space *s)
 }
 
 static int
+reaped(struct helper_space *s)
+{
+    helper_map(s->mm, AT, 1, RW);
+    assert_int_equal(aspen_oom_kill(s->mm), 0);
+    assert_int_equal(aspen_oom_reap(s->mm), 0);
+    return aspen_fault(s->mm, AT, ASPEN_ACCESS_READ);
+}
+
+static int
 no_such_access(struct helper_space *s)
 {
     helper_map(s->mm, AT, 1, RW);
@@ -189,6 +198,7 @@ static const struct {
     {"EFBIG", ASPEN_EFBIG, beyond_the_end},
     {"EHWPOISON", ASPEN_EHWPOISON, poisoned},
     {"ENOMEM", ASPEN_ENOMEM, no_memory},
+    {"ESRCH", ASPEN_ESRCH, reaped},
     {"EINTR", ASPEN_EINTR, killed},
     {"EAGAIN", ASPEN_EAGAIN, would_wait},
     {"EINVAL", ASPEN_EINVAL, no_such_access},

@@ -81,6 +81,15 @@ plant_no_users(struct scene *s)
     POKE(s, s->child->users, 0);
 }
 
+/* It has pages. */
+static void
+plant_reaped(struct scene *s)
+{
+    POKE(s, s->child->flags,
+         s->child->flags | ASPEN_MM_KILLED | ASPEN_MM_UNSTABLE |
+             ASPEN_MM_OOM_SKIP);
+}
+
 static void
 plant_not_empty(struct scene *s)
 {
@@ -195,6 +204,7 @@ const struct plant plants_mm[] = {
     {"swap_list.missing", CHILD, plant_swap_list_missing},
     {"mm.state", CHILD, plant_building},
     {"mm.references", CHILD, plant_no_users},
+    {"mm.reaped", CHILD, plant_reaped},
     {"mm.empty", MACHINE, plant_not_empty},
     {"mm.empty", MACHINE, plant_empty_rss},
     {"mm.map_count", CHILD, plant_map_count},
