@@ -4,7 +4,7 @@
  * opened.
  *
  *     /proc/meminfo mounts self
- *     /proc/PID/maps smaps exe fd/N
+ *     /proc/PID/maps smaps exe fd/N oom_score oom_score_adj
  *     /proc/aspen/counters validate fail
  */
 #include "fs/file.h"
@@ -270,6 +270,57 @@ show_smaps(struct node *node, struct text *text)
     return 0;
 }
 
+/* From 0 to 2,000, in Linux's steps; all of memory is 1,333. */
+static int
+show_oom_score(struct node *node, struct text *text)
+{
+    struct aspen_mm *mm = mm_of(node);
+    struct aspen_counters counters;
+    int64_t badness = ASPEN_OOM_NEVER;
+
+    aspen_counters_read(machine, &counters);
+    if (mm) {
+        badness = aspen_oom_badness(mm);
+        aspen_mm_put(mm);
+    }
+    int64_t part = badness == ASPEN_OOM_NEVER
+                       ? -1000
+                       : badness * 1000 / (int64_t)counters.frames_total;
+    text_print(text, "%ld\n", part < -1000 ? 0 : (part + 1000) * 2 / 3);
+    return 0;
+}
+
+static int
+show_oom_adjust(struct node *node, struct text *text)
+{
+    struct aspen_mm *mm = mm_of(node);
+
+    text_print(text, "%d\n", mm ? aspen_oom_adjust(mm) : 0);
+    if (mm)
+        aspen_mm_put(mm);
+    return 0;
+}
+
+static long
+write_oom_adjust(struct node *node, const char *line)
+{
+    char number[8] = {0};
+    bool less = *line == '-';
+    uint64_t value;
+
+    line += less;
+    for (size_t at = 0; line[at] > ' ' && at < sizeof(number) - 1; at++)
+        number[at] = line[at];
+    if (!parse_number(number, &value) || value > ASPEN_OOM_ADJUST_MAX)
+        return -EINVAL;
+    struct aspen_mm *mm = mm_of(node);
+    if (!mm)
+        return -ESRCH;
+    int error = aspen_oom_adjust_set(mm, less ? -(int)value : (int)value);
+    aspen_mm_put(mm);
+    return error;
+}
+
 static int
 show_exe(struct node *node, struct text *text)
 {
@@ -345,12 +396,17 @@ fd_list(struct node *directory, unsigned index, char *name)
 
 static const struct node_ops maps_ops = {.show = show_maps};
 static const struct node_ops smaps_ops = {.show = show_smaps};
+static const struct node_ops oom_score_ops = {.show = show_oom_score};
+static const struct node_ops oom_adjust_ops = {.show = show_oom_adjust,
+                                               .write = write_oom_adjust};
 static const struct node_ops exe_ops = {.show = show_exe};
 static const struct node_ops fd_ops = {.lookup = fd_lookup, .list = fd_list};
 
 static const struct made_up process_kinds[] = {
     {"maps", S_IFREG | 0444, &maps_ops},
     {"smaps", S_IFREG | 0444, &smaps_ops},
+    {"oom_score", S_IFREG | 0444, &oom_score_ops},
+    {"oom_score_adj", S_IFREG | 0644, &oom_adjust_ops},
     {"exe", S_IFLNK | 0777, &exe_ops},
     {"fd", S_IFDIR | 0555, &fd_ops},
 };

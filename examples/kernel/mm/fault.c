@@ -4,6 +4,7 @@
  */
 #include "mm/fault.h"
 
+#include "mm/oom.h"
 #include "mm/space.h"
 #include "mm/user.h"
 #include "proc/process.h"
@@ -62,7 +63,9 @@ page_fault(struct frame *frame, uint64_t address)
     if (!frame_is_user(frame) && !user_fixup(frame->rip))
         trap_panic(frame, address);
     if (address < USER_LIMIT && current->mm)
-        error = aspen_fault(current->mm, address, access);
+        do
+            error = aspen_fault(current->mm, address, access);
+        while (error == -ASPEN_ENOMEM && oom_make_room());
     if (!error)
         return;
     if (frame_is_user(frame))

@@ -10,6 +10,7 @@
 #include "fs/node.h"
 #include "lib/lib.h"
 #include "mm/memory.h"
+#include "mm/oom.h"
 
 /* Of RAM, and so many bytes more: what aspen_create() asks for is less. */
 #define EARLY_PART  64u
@@ -91,7 +92,10 @@ memory_is_low(void *context, unsigned order, unsigned attempt)
     return archive_relieve();
 }
 
-static const struct aspen_memory_ops memory = {.low = memory_is_low};
+static const struct aspen_memory_ops memory = {
+    .low = memory_is_low,
+    .killed = oom_end_processes,
+};
 
 static struct aspen_frame_range
 range_of(uint64_t start, uint64_t end)

@@ -3,6 +3,8 @@
 # short.sh: memory runs out. Programs are refused or killed; the kernel goes on,
 # and afterwards all of it is back. What it prints:
 #
+#= -1000
+#= 0
 #= a program that touches more than there is
 #= refused or killed
 #= a hundred shells
@@ -23,9 +25,14 @@ free >/dev/null
 sh -c 'sh -c "echo warm" | cat' >/dev/null
 before=$(free) mms=$(spaces)
 
+# The shell that runs this stays; what it starts may go.
+echo -1000 >/proc/self/oom_score_adj
+cat /proc/self/oom_score_adj /proc/self/oom_score
+
 echo 'a program that touches more than there is'
-awk 'BEGIN {x = "0123456789abcdef"; while (length(x) < 1e9) x = x x}' \
-    >/dev/null 2>&1
+sh -c 'echo 0 >/proc/self/oom_score_adj
+    awk "BEGIN {x = \"0123456789abcdef\"; while (length(x) < 1e9) x = x x}"
+    exit $?' >/dev/null 2>&1
 [ $? -ne 0 ] && echo refused or killed
 
 echo 'a hundred shells'
@@ -34,7 +41,8 @@ fork_all()
     local i=0
     while [ $i -lt 100 ]; do
         i=$((i + 1))
-        sh -c 'x=$(cat /bin/busybox 2>/dev/null | head -c 300000 | tr "\0" y)
+        sh -c 'echo 0 >/proc/self/oom_score_adj
+            x=$(cat /bin/busybox 2>/dev/null | head -c 300000 | tr "\0" y)
             sleep 1; [ ${#x} -gt 0 ]' &
     done
     wait
