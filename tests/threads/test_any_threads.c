@@ -99,7 +99,7 @@ memory_low(void *context, unsigned order, unsigned attempt)
     return sum;
 }
 
-static const struct aspen_memory_ops memory_ops = {memory_low};
+static const struct aspen_memory_ops memory_ops = {.low = memory_low};
 
 static unsigned
 number_from(const char *name, unsigned otherwise)

@@ -35,7 +35,7 @@ memory_low(void *context, unsigned order, unsigned attempt)
     return low.again || dropped;
 }
 
-static const struct aspen_memory_ops memory_ops = {memory_low};
+static const struct aspen_memory_ops memory_ops = {.low = memory_low};
 
 static const struct aspen_pager_ops pager = {.read = helper_pager_number};
 
