@@ -188,21 +188,26 @@ enum aspen_frame_type {
 #define ASPEN_FRAME_HEAD       ASPEN_FRAME_FLAG(2)
 #define ASPEN_FRAME_DIRTY      ASPEN_FRAME_FLAG(3)
 #define ASPEN_FRAME_ACCESSED                                                   \
-    ASPEN_FRAME_FLAG(4)                           /* by a call: reclaim/age.c  \
-                                                   */
-#define ASPEN_FRAME_LAZY      ASPEN_FRAME_FLAG(5) /* calls/madvise/pages.c */
-#define ASPEN_FRAME_LRU       (ASPEN_FRAME_FLAG(6) | ASPEN_FRAME_FLAG(7))
-#define ASPEN_FRAME_LRU_SHIFT (ASPEN_FRAME_INDEX_BITS + 6)
+    ASPEN_FRAME_FLAG(4)                      /* by a call: reclaim/age.c       \
+                                              */
+#define ASPEN_FRAME_LAZY ASPEN_FRAME_FLAG(5) /* ANON: calls/madvise/pages.c */
+#define ASPEN_FRAME_LRU                                                        \
+    (ASPEN_FRAME_FLAG(5) | ASPEN_FRAME_FLAG(6) | ASPEN_FRAME_FLAG(7))
+#define ASPEN_FRAME_LRU_SHIFT (ASPEN_FRAME_INDEX_BITS + 5)
 
-/* What pages that may leave memory are, by their last accesses. */
+/* What pages that may leave memory are, by their last accesses: the flags LRU
+ * of an OBJECT. */
 enum aspen_lru_state {
     ASPEN_LRU_INACTIVE,
-    ASPEN_LRU_REFERENCED, /* inactive, but it was accessed once */
-    ASPEN_LRU_ACTIVE,
-    ASPEN_LRU_UNEVICTABLE, /* locked or pinned, when it was last looked at */
+    ASPEN_LRU_NEW,            /* nobody looked yet */
+    ASPEN_LRU_REFERENCED = 2, /* inactive, but it was accessed before */
+    ASPEN_LRU_ACTIVE = 4,
+    ASPEN_LRU_UNEVICTABLE = 6, /* locked or pinned, when last looked at */
+    ASPEN_LRU_STATES
 };
 
 enum aspen_lru_kind {
+    ASPEN_LRU_NEW_LIST,
     ASPEN_LRU_INACTIVE_LIST, /* REFERENCED ones, too */
     ASPEN_LRU_ACTIVE_LIST,
     ASPEN_LRU_UNEVICTABLE_LIST,
@@ -227,6 +232,7 @@ struct aspen_lru {
     struct aspen_port_spinlock lock;
     struct aspen_lru_list lists[ASPEN_LRU_LISTS]; /* lock */
     uint64_t clock;    /* atomic: pages that have left; object/shadow.h */
+    uint64_t share;    /* atomic: of active pages; policy_adaptive.c */
     uint64_t shadows;  /* atomic: that are kept */
     uint64_t refaults; /* atomic: pages that came back too soon */
     uint64_t looked;   /* atomic: pages that reclaim looked at */

@@ -43,6 +43,12 @@ enum aspen_huge_placement {
     ASPEN_HUGE_PLACEMENT_LARGE,    /* and all that is larger than one: 6.7 */
 };
 
+/** Which pages leave memory first: docs/design/reclaim.md. */
+enum aspen_reclaim_policy {
+    ASPEN_RECLAIM_ADAPTIVE, /* lists as large as what comes back says */
+    ASPEN_RECLAIM_CLASSIC,  /* an active and an inactive list, of one size */
+};
+
 /** How the processor tells memory that is executed from memory that is read;
  * it decides about mappings with EXEC alone. */
 enum aspen_execute_only {
@@ -150,6 +156,7 @@ struct aspen_config {
      * space. 0: there is no such half, and every entry is the core's. */
     uint64_t kernel_start;
     enum aspen_semantics semantics;
+    enum aspen_reclaim_policy reclaim_policy; /* ADAPTIVE */
     struct aspen_hooks hooks;
 };
 

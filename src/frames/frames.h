@@ -37,6 +37,14 @@ aspen_frame_offset(const struct aspen_frame *frame)
            (((uint64_t)1 << ASPEN_FRAME_INDEX_BITS) - 1);
 }
 
+/* May its contents be dropped instead of saved? */
+static inline bool
+aspen_frame_is_lazy(const struct aspen_frame *frame)
+{
+    return aspen_frame_type(frame) == ASPEN_FRAME_ANON &&
+           aspen_load_relaxed(&frame->index) & ASPEN_FRAME_LAZY;
+}
+
 static inline uint32_t
 aspen_frame_references(const struct aspen_frame *frame)
 {

@@ -7,11 +7,15 @@
  *     UNEVICTABLE   [ ] - [ ] - [ ]      locked or pinned: nobody looks
  *     ACTIVE        [ ] - [ ] - [ ]
  *     INACTIVE      [ ] - [ ] - [ ]      REFERENCED ones among them
+ *     NEW           [ ] - [ ] - [ ]
  */
 #ifndef ASPEN_FRAMES_LRU_H
 #define ASPEN_FRAMES_LRU_H
 
 #include "frames/frames.h"
+
+/* How many are looked at at a time. */
+#define ASPEN_RECLAIM_BATCH 32u
 
 void aspen_lru_init(struct aspen_lru *lru);
 
@@ -28,7 +32,8 @@ aspen_lru_state(const struct aspen_frame *frame)
 static inline enum aspen_lru_kind
 aspen_lru_kind_of(enum aspen_lru_state state)
 {
-    static const uint8_t kinds[] = {
+    static const uint8_t kinds[ASPEN_LRU_STATES] = {
+        [ASPEN_LRU_NEW] = ASPEN_LRU_NEW_LIST,
         [ASPEN_LRU_INACTIVE] = ASPEN_LRU_INACTIVE_LIST,
         [ASPEN_LRU_REFERENCED] = ASPEN_LRU_INACTIVE_LIST,
         [ASPEN_LRU_ACTIVE] = ASPEN_LRU_ACTIVE_LIST,
@@ -53,12 +58,19 @@ aspen_lru_mark_take(struct aspen_frame *frame)
                ASPEN_FRAME_ACCESSED;
 }
 
+static inline uint64_t
+aspen_lru_count(const struct aspen_lru *lru, enum aspen_lru_kind kind)
+{
+    return aspen_load_relaxed(&lru->lists[kind].count);
+}
+
 /* Pages that may leave. */
 static inline uint64_t
 aspen_lru_evictable(const struct aspen_lru *lru)
 {
-    return aspen_load_relaxed(&lru->lists[ASPEN_LRU_INACTIVE_LIST].count) +
-           aspen_load_relaxed(&lru->lists[ASPEN_LRU_ACTIVE_LIST].count);
+    return aspen_lru_count(lru, ASPEN_LRU_NEW_LIST) +
+           aspen_lru_count(lru, ASPEN_LRU_INACTIVE_LIST) +
+           aspen_lru_count(lru, ASPEN_LRU_ACTIVE_LIST);
 }
 
 /*

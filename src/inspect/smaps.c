@@ -94,7 +94,7 @@ add_page(struct smaps *smaps, uint64_t address, uint64_t entry, unsigned level)
         smaps->referenced += bytes;
     if (aspen_frame_type(frame) == ASPEN_FRAME_ANON)
         smaps->anonymous += bytes;
-    if (!dirty && aspen_load_relaxed(&frame->index) & ASPEN_FRAME_LAZY)
+    if (!dirty && aspen_frame_is_lazy(frame))
         smaps->lazy_free += bytes;
     if (level > 0)
         add_huge(smaps, frame, bytes);

@@ -146,6 +146,7 @@ config_valid(const struct aspen_config *config)
            !(config->fault_around_pages & (config->fault_around_pages - 1)) &&
            (unsigned)config->huge_placement <= ASPEN_HUGE_PLACEMENT_LARGE &&
            (unsigned)config->semantics <= ASPEN_SEMANTICS_6_18 &&
+           (unsigned)config->reclaim_policy <= ASPEN_RECLAIM_CLASSIC &&
            aspen_is_aligned(config->call_limit, ASPEN_PAGE_SIZE) &&
            kernel_start_valid(config->kernel_start) &&
            protection_valid(config) && hooks_valid(&config->hooks);
@@ -250,12 +251,10 @@ count_pages(const struct aspen *aspen, struct aspen_counters *counters)
 {
     const struct aspen_lru *lru = &aspen->lru;
 
-    counters->inactive_file =
-        aspen_load_relaxed(&lru->lists[ASPEN_LRU_INACTIVE_LIST].count);
-    counters->active_file =
-        aspen_load_relaxed(&lru->lists[ASPEN_LRU_ACTIVE_LIST].count);
-    counters->unevictable =
-        aspen_load_relaxed(&lru->lists[ASPEN_LRU_UNEVICTABLE_LIST].count);
+    counters->inactive_file = aspen_lru_count(lru, ASPEN_LRU_NEW_LIST) +
+                              aspen_lru_count(lru, ASPEN_LRU_INACTIVE_LIST);
+    counters->active_file = aspen_lru_count(lru, ASPEN_LRU_ACTIVE_LIST);
+    counters->unevictable = aspen_lru_count(lru, ASPEN_LRU_UNEVICTABLE_LIST);
     counters->shadows = aspen_load_relaxed(&lru->shadows);
     counters->reclaim_looked = aspen_load_relaxed(&lru->looked);
     counters->reclaimed = aspen_load_relaxed(&lru->clock);

@@ -85,7 +85,9 @@ aspen_object_evict_page(struct aspen_object *object, uint64_t offset,
     if (idle) {
         aspen_pages_replace(
             object, offset,
-            aspen_shadow_at(aspen_fetch_add_relaxed(&aspen->lru.clock, 1)));
+            aspen_shadow_at(aspen_fetch_add_relaxed(&aspen->lru.clock, 1),
+                            aspen_lru_state(aspen_frame_at(aspen, number)) ==
+                                ASPEN_LRU_REFERENCED));
         aspen_shadow_count(object);
         orphan(aspen, number);
     }

@@ -25,7 +25,7 @@
  */
 #include "object/page_cache.h"
 
-#include "frames/lru.h"
+#include "frames/policy.h"
 #include "object/cached.h"
 
 #define AHEAD_FIRST 4u   /* pages, for accesses in no order */
@@ -102,12 +102,15 @@ aspen_object_next_page(struct aspen_object *object, uint64_t *offset,
 static enum aspen_lru_state
 state_of_new(struct aspen *aspen, const void *shadow)
 {
-    if (!shadow ||
-        aspen_shadow_age(shadow, aspen_load_relaxed(&aspen->lru.clock)) >
-            aspen_lru_evictable(&aspen->lru))
-        return ASPEN_LRU_INACTIVE;
-    aspen_fetch_add_relaxed(&aspen->lru.refaults, 1);
-    return ASPEN_LRU_ACTIVE;
+    const struct aspen_policy *policy = aspen_policy_of(aspen);
+
+    if (!shadow)
+        return policy->enter(aspen, ASPEN_NEVER_LEFT, false);
+    uint64_t away =
+        aspen_shadow_age(shadow, aspen_load_relaxed(&aspen->lru.clock));
+    if (away <= aspen_lru_evictable(&aspen->lru))
+        aspen_fetch_add_relaxed(&aspen->lru.refaults, 1);
+    return policy->enter(aspen, away, aspen_shadow_referenced(shadow));
 }
 
 /* The cache's lock is held. */

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * object/shadow.h - what is left in a page cache of a page that reclaim took:
- * when that was. Who reads the page again learns how many pages have left
- * since. If fewer than there is room for, it left too soon.
+ * when that was, and whether it was REFERENCED. Who reads the page again learns
+ * how many pages have left since. If fewer than there is room for, it left too
+ * soon.
  *
  * A shadow stands in the tree where the frame stood: so a page can be taken
  * without memory for the tree. Time is the number of pages that have left
@@ -17,8 +18,9 @@
 
 #include "internal.h"
 
-#define ASPEN_SHADOW_BIT   ((uintptr_t)4)
-#define ASPEN_SHADOW_SHIFT 3
+#define ASPEN_SHADOW_BIT        ((uintptr_t)4)
+#define ASPEN_SHADOW_REFERENCED ((uintptr_t)8)
+#define ASPEN_SHADOW_SHIFT      4
 
 static inline bool
 aspen_is_shadow(const void *entry)
@@ -27,17 +29,24 @@ aspen_is_shadow(const void *entry)
 }
 
 static inline void *
-aspen_shadow_at(uint64_t clock)
+aspen_shadow_at(uint64_t clock, bool referenced)
 {
-    return (void *)((uintptr_t)clock << ASPEN_SHADOW_SHIFT | ASPEN_SHADOW_BIT);
+    return (void *)((uintptr_t)clock << ASPEN_SHADOW_SHIFT | ASPEN_SHADOW_BIT |
+                    (referenced ? ASPEN_SHADOW_REFERENCED : 0));
+}
+
+static inline bool
+aspen_shadow_referenced(const void *shadow)
+{
+    return (uintptr_t)shadow & ASPEN_SHADOW_REFERENCED;
 }
 
 /* Pages that have left between the shadow's page and `clock`. */
 static inline uint64_t
 aspen_shadow_age(const void *shadow, uint64_t clock)
 {
-    return ((uintptr_t)aspen_shadow_at(clock) - (uintptr_t)shadow) >>
-           ASPEN_SHADOW_SHIFT;
+    return ((uintptr_t)clock - ((uintptr_t)shadow >> ASPEN_SHADOW_SHIFT)) &
+           UINTPTR_MAX >> ASPEN_SHADOW_SHIFT;
 }
 
 /* Of an object: one more, one less. The cache's lock is held. */

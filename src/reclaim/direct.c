@@ -13,7 +13,7 @@
  */
 #include "reclaim/direct.h"
 
-#include "reclaim/policy.h"
+#include "frames/lru.h"
 #include <aspen/calls/reclaim.h>
 
 void

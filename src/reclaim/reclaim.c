@@ -24,9 +24,9 @@
 #include <aspen/calls/reclaim.h>
 
 #include "frames/pins.h"
+#include "frames/policy.h"
 #include "object/page_cache.h"
 #include "reclaim/age.h"
-#include "reclaim/policy.h"
 #include "reclaim/trim.h"
 
 /* A page that is active becomes inactive, referenced, and leaves at the fourth
@@ -87,7 +87,7 @@ look_at(struct reclaim *reclaim, struct aspen_object *object, uint32_t number)
     else if (old == ASPEN_LRU_UNEVICTABLE)
         state = ASPEN_LRU_INACTIVE;
     else
-        leaves = reclaim->policy->judge(&state, age.accessed);
+        leaves = reclaim->policy->judge(aspen, &state, age.accessed);
     if (state != old)
         aspen_lru_move(aspen, number, state);
     if (leaves)
@@ -146,7 +146,7 @@ uint64_t
 aspen_reclaim(struct aspen *aspen, uint64_t pages)
 {
     uint64_t looks = LOOKS_A_PAGE * aspen_lru_evictable(&aspen->lru);
-    struct reclaim reclaim = {.aspen = aspen, .policy = &aspen_policy_classic};
+    struct reclaim reclaim = {.aspen = aspen, .policy = aspen_policy_of(aspen)};
     uint32_t frames[ASPEN_RECLAIM_BATCH];
     unsigned count = 1;
 

@@ -70,6 +70,8 @@ create_checks_each_field(void **state)
     bad = good, bad.overcommit = (enum aspen_overcommit)3, assert_refused(&bad);
     bad = good, bad.map_count_max = 0, assert_refused(&bad);
     bad = good, bad.semantics = (enum aspen_semantics)9, assert_refused(&bad);
+    bad = good, bad.reclaim_policy = (enum aspen_reclaim_policy)2;
+    assert_refused(&bad);
     bad = good, bad.mmap_min_address = 5, assert_refused(&bad);
     bad = good, bad.huge_placement = (enum aspen_huge_placement)4,
     assert_refused(&bad);

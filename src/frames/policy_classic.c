@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * reclaim/policy_classic.c - an active and an inactive list.
+ * frames/policy_classic.c - an active and an inactive list, as Linux had them
+ * before generations.
  *
  *                         accessed once more
  *                   +--------------------------+
@@ -15,32 +16,30 @@
  *
  * The access for which a page was read does not count: so a page is REFERENCED
  * before it becomes ACTIVE, and who reads a file once, from end to end, does
- * not push out what others use. The page cache makes a page ACTIVE at once that
- * comes back before as many others left as there are (object/shadow.h):
- * without that a loop over a little more than fits finds nothing, ever.
+ * not push out what others use. A page that comes back before as many others
+ * left as there are is ACTIVE at once.
  *
  * The first test to break is tests/unit/reclaim/test_policy.c.
  */
-#include "reclaim/policy.h"
+#include "frames/policy.h"
 
 static unsigned
 choose(struct aspen *aspen, uint32_t *frames, unsigned most)
 {
     const struct aspen_lru *lru = &aspen->lru;
-    uint64_t inactive =
-        aspen_load_relaxed(&lru->lists[ASPEN_LRU_INACTIVE_LIST].count);
-    uint64_t active =
-        aspen_load_relaxed(&lru->lists[ASPEN_LRU_ACTIVE_LIST].count);
 
     return aspen_lru_take(aspen,
-                          active > inactive ? ASPEN_LRU_ACTIVE_LIST
-                                            : ASPEN_LRU_INACTIVE_LIST,
+                          aspen_lru_count(lru, ASPEN_LRU_ACTIVE_LIST) >
+                                  aspen_lru_count(lru, ASPEN_LRU_INACTIVE_LIST)
+                              ? ASPEN_LRU_ACTIVE_LIST
+                              : ASPEN_LRU_INACTIVE_LIST,
                           frames, most);
 }
 
 static bool
-judge(enum aspen_lru_state *state, bool accessed)
+judge(struct aspen *aspen, enum aspen_lru_state *state, bool accessed)
 {
+    (void)aspen;
     switch (*state) {
     case ASPEN_LRU_ACTIVE:
         if (!accessed)
@@ -57,4 +56,12 @@ judge(enum aspen_lru_state *state, bool accessed)
     }
 }
 
-const struct aspen_policy aspen_policy_classic = {"classic", choose, judge};
+static enum aspen_lru_state
+enter(struct aspen *aspen, uint64_t away, bool referenced)
+{
+    (void)referenced;
+    return away <= aspen_lru_evictable(&aspen->lru) ? ASPEN_LRU_ACTIVE
+                                                    : ASPEN_LRU_INACTIVE;
+}
+
+const struct aspen_policy aspen_policy_classic = {choose, judge, enter};

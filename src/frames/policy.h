@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * frames/policy.h - which pages leave memory when it is short: what a policy
+ * decides. It knows lists, whether a page was accessed since it was last looked
+ * at, and how long one that comes back was away; of entries, objects and I/O it
+ * knows nothing. So it stands beside the lists, below those who ask it: the
+ * page cache, and reclaim.
+ */
+#ifndef ASPEN_FRAMES_POLICY_H
+#define ASPEN_FRAMES_POLICY_H
+
+#include "frames/lru.h"
+
+#define ASPEN_NEVER_LEFT UINT64_MAX
+
+struct aspen_policy {
+    /* Which pages are looked at next: up to `most`, each with one more
+     * reference, as aspen_lru_take(). 0: there are none. */
+    unsigned (*choose)(struct aspen *aspen, uint32_t *frames, unsigned most);
+    /* A page that was chosen: should it leave? If not, what it becomes. */
+    bool (*judge)(struct aspen *aspen, enum aspen_lru_state *state,
+                  bool accessed);
+    /* A page comes: what it is. `away`: how many others have left since it
+     * did, or NEVER_LEFT; `referenced`: it left as a REFERENCED one. Context:
+     * a page cache's lock is held. */
+    enum aspen_lru_state (*enter)(struct aspen *aspen, uint64_t away,
+                                  bool referenced);
+};
+
+/* By enum aspen_reclaim_policy. */
+extern const struct aspen_policy aspen_policy_adaptive; /* policy_adaptive.c */
+extern const struct aspen_policy aspen_policy_classic;  /* policy_classic.c */
+
+static inline const struct aspen_policy *
+aspen_policy_of(const struct aspen *aspen)
+{
+    return aspen->config.reclaim_policy == ASPEN_RECLAIM_CLASSIC
+               ? &aspen_policy_classic
+               : &aspen_policy_adaptive;
+}
+
+#endif
