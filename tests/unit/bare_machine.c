@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "bare_machine.h"
 
-#include "aspen_posix.h"
+#include <sys/mman.h>
 
 struct aspen *
 bare_create(uint32_t frames, bool memory)
@@ -11,8 +11,10 @@ bare_create(uint32_t frames, bool memory)
     aspen->config.frames = frames;
     aspen->config.flags = memory ? 0 : ASPEN_CONFIG_TABLES_ONLY;
     if (memory) {
-        aspen->config.direct_map = aspen_posix_direct_map_create(frames);
-        assert_non_null(aspen->config.direct_map);
+        aspen->config.direct_map =
+            mmap(NULL, (size_t)frames << 12, PROT_READ | PROT_WRITE,
+                 MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+        assert_true(aspen->config.direct_map != MAP_FAILED);
     }
     assert_int_equal(aspen_frames_init(aspen), 0);
     return aspen;
@@ -23,8 +25,7 @@ bare_destroy(struct aspen *aspen)
 {
     aspen_frames_destroy(aspen);
     if (aspen->config.direct_map)
-        aspen_posix_direct_map_destroy(aspen->config.direct_map,
-                                       aspen->config.frames);
+        munmap(aspen->config.direct_map, (size_t)aspen->config.frames << 12);
     aspen_port_memory_free(aspen, sizeof(*aspen));
 }
 
