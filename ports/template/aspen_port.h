@@ -36,10 +36,12 @@
 #endif
 
 /*
- * Does the processor write accessed and dirty bits into page-table entries
- * while the core changes them? Real ones do; where the core's tables are only
- * walked by software (tests, emulators that set the bits under a lock) leave
- * it out and save a locked operation for each page.
+ * Does somebody write accessed and dirty bits into page-table entries while the
+ * core changes them? Real processors do; software that walks these tables in
+ * their place may, by compare and exchange. Where nobody but the core writes
+ * entries - whoever walks them faults on a page that is not accessed yet, or
+ * before a write not dirty - leave it out and save a locked operation for each
+ * page.
  */
 #define ASPEN_PORT_MMU_WRITES_ENTRIES
 
@@ -177,8 +179,12 @@ aspen_port_write_lock_killable(struct aspen_port_rwlock *lock)
 
 /*
  * Sleep while busy(argument) is true. `key` names what is waited for; a
- * wake of the same key makes the port ask again. Spurious wake-ups are fine.
- * Context: no spin lock is held. May sleep.
+ * wake of the same key makes the port ask again, also one that comes between
+ * busy()'s answer and the sleep. Spurious wake-ups are fine. busy() takes no
+ * lock and does not wait, so it may be asked under the lock of the port's own
+ * that wake takes, and with interrupts off.
+ * Context: wait: no spin lock is held. May sleep. wake: any lock of the core's
+ * may be held; what `key` pointed to may be gone.
  */
 extern void aspen_port_wait_while(const void *key,
                                   bool (*busy)(const void *argument),
@@ -193,6 +199,7 @@ struct aspen_port_rcu_head {
     void (*callback)(struct aspen_port_rcu_head *head);
 };
 
+/* Sections of one task may lie in one another; nobody sleeps in one. */
 extern void aspen_port_rcu_read_lock(void);
 extern void aspen_port_rcu_read_unlock(void);
 
