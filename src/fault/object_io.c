@@ -13,7 +13,7 @@
 #include "frames/lru.h"
 #include "reclaim/direct.h"
 
-struct transfer {
+struct object_io {
     struct aspen_object *object;
     uint64_t offset;
     uint64_t remaining;
@@ -23,7 +23,7 @@ struct transfer {
 
 /* The page is locked and the object's; what of it lies inside the size. */
 static void
-move(struct transfer *t, char *page)
+move(struct object_io *t, char *page)
 {
     uint64_t inside = t->offset % ASPEN_PAGE_SIZE;
     uint64_t size = aspen_load(&t->object->size_bytes);
@@ -47,7 +47,7 @@ move(struct transfer *t, char *page)
 
 /* The page, held: move if it is still what it was, else look again. */
 static int
-try_page(struct transfer *t, uint32_t number)
+try_page(struct object_io *t, uint32_t number)
 {
     struct aspen_object *object = t->object;
     struct aspen_frame *frame = aspen_frame_at(object->aspen, number);
@@ -69,7 +69,7 @@ try_page(struct transfer *t, uint32_t number)
 
 /* The page at the offset, held; memory is made free for it. */
 static int
-get_page(struct transfer *t, uint32_t *frame)
+get_page(struct object_io *t, uint32_t *frame)
 {
     struct aspen_direct direct = {.aspen = t->object->aspen};
     int error;
@@ -83,7 +83,7 @@ get_page(struct transfer *t, uint32_t *frame)
 }
 
 static int
-transfer(struct transfer *t, uint64_t *done)
+move_all(struct object_io *t, uint64_t *done)
 {
     struct aspen_object *object = t->object;
     uint64_t start = t->offset;
@@ -118,24 +118,24 @@ int
 aspen_object_read(struct aspen_object *object, uint64_t offset_bytes,
                   void *buffer, uint64_t length_bytes, uint64_t *done)
 {
-    struct transfer t = {.object = object,
-                         .offset = offset_bytes,
-                         .remaining = length_bytes,
-                         .in = buffer};
+    struct object_io t = {.object = object,
+                          .offset = offset_bytes,
+                          .remaining = length_bytes,
+                          .in = buffer};
     int error = check(object, done);
 
-    return error ? error : transfer(&t, done);
+    return error ? error : move_all(&t, done);
 }
 
 int
 aspen_object_write(struct aspen_object *object, uint64_t offset_bytes,
                    const void *buffer, uint64_t length_bytes, uint64_t *done)
 {
-    struct transfer t = {.object = object,
-                         .offset = offset_bytes,
-                         .remaining = length_bytes,
-                         .out = buffer};
+    struct object_io t = {.object = object,
+                          .offset = offset_bytes,
+                          .remaining = length_bytes,
+                          .out = buffer};
     int error = check(object, done);
 
-    return error ? error : transfer(&t, done);
+    return error ? error : move_all(&t, done);
 }
