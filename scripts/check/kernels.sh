@@ -16,6 +16,8 @@
 #   SMP       processors of a guest: 2
 #   MEMORY    and its MiB: 2048
 #   LIMIT     seconds that one boot may take: 3600
+#   PATIENCE  and by what its tests' own limits are multiplied, for a machine
+#             that others are busy on: 1
 #   ACCEL     how QEMU runs it: tcg,thread=multi; kvm where that works
 #   RUN       instead of the tests: this command, in each guest, in a folder
 #             like this one; with its output, its input, and its status
@@ -44,7 +46,7 @@ arm64)
 esac
 : "${KERNELS:=6.1 6.12}" "${RUN:=}"
 : "${SHORT:=^$}" "${SMP:=2}" "${MEMORY:=2048}"
-: "${LIMIT:=3600}" "${ACCEL:=tcg,thread=multi}"
+: "${LIMIT:=3600}" "${PATIENCE:=1}" "${ACCEL:=tcg,thread=multi}"
 [ "$how" != short ] || SHORT=.
 work=$build/kernels
 . scripts/check/lib.bash
@@ -53,7 +55,7 @@ mkdir -p "$work"
 # What the guest is told; a shell reads it there.
 todo()
 {
-    printf 'port=%s run=%q\n' "$port" "$RUN"
+    printf 'port=%s patience=%d run=%q\n' "$port" "$PATIENCE" "$RUN"
 }
 
 # How it is to be told, by the kernel's command line, and in the table.

@@ -34,7 +34,7 @@ export -f as_user
 # it is one test. What is skipped has to be named, a line each.
 part()
 {
-    local name=$1 limit=$2 started=$SECONDS status p f s
+    local name=$1 limit=$(($2 * patience)) started=$SECONDS status p f s
     shift 2
     timeout -k 5 "$limit" bash -c '"$@"' part "$@" >"$log/$name" 2>&1 3>&- \
         </dev/null
@@ -57,7 +57,7 @@ part()
 # unit PROGRAM...: unit tests, their logs apart.
 unit()
 {
-    ASPEN_TEST_TIMEOUT=900 scripts/run-tests.sh "$(mktemp -d)" "$@"
+    ASPEN_TEST_TIMEOUT=$((900 * patience)) scripts/run-tests.sh "$(mktemp -d)" "$@"
 }
 
 # On tmpfs instead of ext4.
@@ -196,6 +196,7 @@ mount -t devpts none /dev/pts
 ln -sf /proc/self/fd /dev/fd
 ulimit -c 0
 . /aspen/todo
+export patience
 chmod 666 "/dev/$port"
 exec 3<>"/dev/$port"
 cd /aspen || exit
