@@ -243,29 +243,33 @@ aspen_port_wake_all(const void *key)
 
 /* ---- Memory ------------------------------------------------------------ */
 
-/* Memory that a run took and, when it was cut or failed, did not give back. */
+/* Memory that a run took and, when it was cut or failed, did not give back:
+ * this stands in a page before it. */
 struct memory {
     struct memory *next;
-    void *memory;
 };
 
+#define BEFORE 4096u
+
 static struct memory *memories;
+
+static void *
+bytes_of(struct memory *entry)
+{
+    return (char *)entry + BEFORE;
+}
 
 void *
 aspen_port_memory_alloc(size_t bytes)
 {
-    struct memory *entry = malloc(sizeof(*entry));
-    void *memory = aligned_alloc(4096, (bytes + 4095) & ~(size_t)4095);
+    struct memory *entry =
+        aligned_alloc(4096, BEFORE + ((bytes + 4095) & ~(size_t)4095));
 
-    if (!entry || !memory) {
-        free(entry);
-        free(memory);
+    if (!entry)
         return NULL;
-    }
-    entry->memory = memory;
     entry->next = memories;
     memories = entry;
-    return memset(memory, 0, bytes);
+    return memset(bytes_of(entry), 0, bytes);
 }
 
 void
@@ -274,7 +278,7 @@ aspen_port_memory_free(void *memory, size_t bytes)
     struct memory **link = &memories;
 
     (void)bytes;
-    while (*link && (*link)->memory != memory)
+    while (*link && bytes_of(*link) != memory)
         link = &(*link)->next;
     if (!*link) {
         sim_fail("memory is freed that was not allocated");
@@ -282,7 +286,6 @@ aspen_port_memory_free(void *memory, size_t bytes)
     }
     struct memory *entry = *link;
     *link = entry->next;
-    free(memory);
     free(entry);
 }
 
@@ -290,7 +293,7 @@ void
 sim_free_memories(void)
 {
     while (memories)
-        aspen_port_memory_free(memories->memory, 0);
+        aspen_port_memory_free(bytes_of(memories), 0);
 }
 
 /* ---- RCU --------------------------------------------------------------- */
