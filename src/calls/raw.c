@@ -103,7 +103,8 @@ reserve_range(struct aspen_vma *vma, uint64_t start, uint64_t end)
 
     for (uint64_t at = start; at < end; at += ASPEN_PAGE_SIZE) {
         int error = aspen_table_walk_alloc(vma->mm, at, 0, &slot);
-        if (error == -ASPEN_EEXIST || (!error && aspen_load(slot.entry)))
+        if (error == -ASPEN_EEXIST ||
+            (!error && aspen_load_relaxed(slot.entry)))
             return -ASPEN_EBUSY;
         if (error)
             return error;

@@ -62,7 +62,7 @@ aspen_fault_own(struct aspen_fault *fault, uint32_t frame)
     if (error)
         return error;
     aspen_frame_set(aspen_frame_at(fault->aspen, frame), ASPEN_FRAME_ANON,
-                    aspen_load(&vma->anon_vma),
+                    aspen_load_relaxed(&vma->anon_vma),
                     aspen_vma_offset(vma, fault->address), 0);
     return 0;
 }

@@ -155,7 +155,7 @@ check_bank(struct aspen_validator *v, const struct aspen_bank *bank)
 {
     for (uint32_t i = 0; i < bank->count; i++) {
         const struct aspen_frame *frame = &bank->frames[i];
-        uint32_t pins = bank->pins ? aspen_load(&bank->pins[i]) : 0;
+        uint32_t pins = bank->pins ? aspen_load_relaxed(&bank->pins[i]) : 0;
         uint32_t number = bank->first + i;
         if (number == v->aspen->zero_frame)
             continue;

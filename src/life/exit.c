@@ -34,7 +34,7 @@ take_down(struct aspen_mm *mm)
 {
     const struct aspen_hooks *hooks = &mm->aspen->config.hooks;
 
-    if (aspen_load(&mm->state) == ASPEN_MM_LIVE && hooks->scanner &&
+    if (aspen_load_relaxed(&mm->state) == ASPEN_MM_LIVE && hooks->scanner &&
         hooks->scanner->exit)
         hooks->scanner->exit(hooks->context, mm);
     aspen_giving_back_begin(mm->aspen);
@@ -50,7 +50,7 @@ take_down(struct aspen_mm *mm)
 static void
 exit_mm(struct aspen_mm *mm)
 {
-    if (aspen_load(&mm->state) != ASPEN_MM_EMPTY)
+    if (aspen_load_relaxed(&mm->state) != ASPEN_MM_EMPTY)
         take_down(mm);
     aspen_mm_swap_list_remove(mm);
     aspen_mm_leave(mm);

@@ -47,7 +47,7 @@ aspen_notify_open(struct aspen_mm *mm, uint64_t start, uint64_t end)
     uint32_t open = aspen_load_relaxed(&notify->open);
     range->start = open ? aspen_min_u64(range->start, start) : start;
     range->end = open ? aspen_max_u64(range->end, end) : end;
-    aspen_store(&notify->open, open + 1);
+    aspen_store_relaxed(&notify->open, open + 1); /* I1 */
     aspen_spin_unlock(&notify->lock);
     hooks->notifier->invalidate_start(hooks->context, mm, start, end);
 }

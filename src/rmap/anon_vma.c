@@ -468,7 +468,7 @@ owner_of(const struct aspen_frame *frame)
     if (aspen_frame_type(frame) != ASPEN_FRAME_ANON ||
         aspen_frame_map_count(frame) == 0)
         return NULL;
-    return (void *)(uintptr_t)aspen_load(&frame->owner);
+    return (void *)(uintptr_t)aspen_load_relaxed(&frame->owner);
 }
 
 struct aspen_anon_vma *
