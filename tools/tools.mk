@@ -17,7 +17,8 @@ PROGRAMS += $(BUILD)/aspen
 
 $(BUILD)/aspen: $(call objects,test,$(TOOL)) $(LIB_test)
 	$(call say,LD,$@)
-	$(Q)$(CC) $(CFLAGS_test) $(LDFLAGS) -o $@ $^ -ljansson $(LIBS_ALL)
+	$(Q)$(CC) $(CFLAGS_test) $(LDFLAGS) $(LDFLAGS_aspen) -o $@ $^ \
+	    -ljansson $(LIBS_ALL)
 
 $(BUILD)/asan/aspen: $(call objects,asan,$(TOOL)) $(LIB_asan)
 	$(call say,LD,$@)
@@ -67,7 +68,7 @@ UNIT_EXTRA_test_pkey_host := $(HOST) $(LINUX_CALLS) $(REFUSED)
 
 # An aspen whose calls break promises (tests/tools/broken.c): what they wrap.
 BROKEN := $(wildcard tests/tools/broken*.c)
-BROKEN_CALLS := $(shell awk -F'[(,) ]+' '/^BREAKABLE/ { print $$3 }' $(BROKEN))
+BROKEN_CALLS := $(shell awk -F'[(,)] *' '/^BREAKABLE/ { print $$3 }' $(BROKEN))
 $(BUILD)/aspen-broken: $(call objects,test,$(TOOL) $(BROKEN)) $(LIB_test)
 	$(call say,LD,$@)
 	$(Q)$(CC) $(CFLAGS_test) $(LDFLAGS) $(BROKEN_CALLS:%=-Wl,--wrap=%) \

@@ -7,6 +7,7 @@
 #   Build->new(WORK, JOBS)   makes both
 #   ->programs, ->variant(PROGRAM)   what there is, and how it is compiled
 #   ->sources(VARIANT, SOURCES)   those of them that are compiled there
+#   ->objects_of(SOURCE)     what it is compiled to, of each variant
 #   ->own_sources(PROGRAM, HEADER)   those of its tests that include the header
 #   ->compile(VARIANT, SOURCE, FILE, TEXT, FOLDER)   an object there, with
 #                            this TEXT as FILE; undef if it does not compile
@@ -19,8 +20,9 @@ use File::Basename qw(dirname basename);
 use File::Compare qw(compare);
 use File::Path qw(make_path);
 
-# No debug information: then the same code is the same object.
-my %flags = (base => ['CFLAGS=-g0'],
+# No debug information: then the same code is the same object. The command looks
+# at its end for what nobody can reach any more.
+my %flags = (base => ['CFLAGS=-g0', 'LDFLAGS_aspen=-fsanitize=leak'],
     cover => ['CFLAGS=--coverage', 'LDFLAGS=--coverage']);
 # Arguments that were swapped without fitting are no mutant.
 my $strict = '-Werror=int-conversion -Werror=incompatible-pointer-types'
@@ -94,6 +96,13 @@ sub sources
 {
     my ($self, $variant, @sources) = @_;
     return grep {$self->{compile}{$variant}{$_}} @sources;
+}
+
+sub objects_of
+{
+    my ($self, $source) = @_;
+    return map {$_->{$source}{object}} grep {$_->{$source}}
+        map {$self->{compile}{$_}} sort keys %{$self->{compile}};
 }
 
 sub own_sources

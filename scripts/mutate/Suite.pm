@@ -2,14 +2,18 @@
 #
 # Suite.pm: the tests, how long each takes, and which lines each reaches.
 #
-#   Suite->new(BUILD, WORK, JOBS)   runs each test once as it is, which has to
-#                                   pass, and once for gcov. What is known of a
-#                                   program that is as it was is kept in WORK.
+#   Suite->new(BUILD, WORK, JOBS, ROUNDS)
+#                             runs each test once for gcov, the explorer one of
+#                             ROUNDS orders. What is known of a program that is
+#                             as it was is kept in WORK
+#   ->passes(TEST)            without a mutant: asked for when it has found one
 #   ->reaching(FILE, LINES)   the tests that reach one of them, quick ones first
 #   ->about(FILE)             the tests of its layer that reach any of it
 #   ->units(FILE, LINES)      the sources whose objects hold code of them
 #   ->lines(FILE, FROM, UNTIL)      which of them have code
 #   ->seconds(TEST)                 of a processor, that it takes
+#   ->digest_of(TEST)               of its programs without a mutant
+#   ->digest_around(FILE)           of what a mutant of FILE is compiled into
 #   ->run(TEST, PROGRAMS, FOLDER)   (what went wrong, "" if it passes; was it
 #                                   time)
 #
@@ -33,8 +37,10 @@ my @beside = qw(aspen-bench pkey_guest shadow_guest unseen_guest);
 
 sub new
 {
-    my ($class, $build, $work, $jobs) = @_;
-    my $self = bless {build => $build, work => $work, jobs => $jobs}, $class;
+    my ($class, $build, $work, $jobs, $rounds) = @_;
+    $ENV{ASPEN_FIRST_FAILURE} = 'yes'; # tests/tools/lib.bash
+    my $self = bless {build => $build, work => $work, jobs => $jobs,
+        rounds => $rounds}, $class;
     $self->{tests} = {$self->find_tests};
     my $known = "$work/known";
     my $all = -f $known ? retrieve($known) : {};
@@ -75,6 +81,7 @@ sub digest
 {
     my ($self, $test) = @_;
     my $md5 = Digest::MD5->new;
+    $md5->add($self->{rounds}) if $test->{layer} eq 'sim';
     for my $path ($test->{script} // (), map {($self->at('base', $_),
         $self->at('cover', $_))} @{$test->{programs}}) {
         open my $in, '<', $path or next; # tsan is not built for gcov
@@ -83,60 +90,115 @@ sub digest
     return $md5->hexdigest;
 }
 
-# What each test is without a mutant. A test that does not pass could kill
-# nobody; one that hangs on a busy machine is left out this time.
+sub digest_of
+{
+    my ($self, $name) = @_;
+    return $self->{known}{$name} ? $self->{known}{$name}{digest} : '';
+}
+
+sub digest_around
+{
+    my ($self, $file) = @_;
+    my $md5 = Digest::MD5->new;
+    if ($file =~ /\.h$/) {
+        $md5->add($_, $self->digest_of($_)) for sort keys %{$self->{known}};
+        return $md5->hexdigest;
+    }
+    for my $object ($self->{build}->objects_of($file)) {
+        open my $in, '<', $object or next;
+        $md5->addfile($in);
+    }
+    return $md5->hexdigest;
+}
+
+# Which lines each test reaches, and how long it takes there. What is not built
+# for gcov reaches what its twin does.
 sub control
 {
     my ($self, $all, $known) = @_;
     my (%digest, @todo);
     for my $name (sort keys %{$self->{tests}}) {
         $digest{$name} = $self->digest($self->{tests}{$name});
-        push @todo, $name
-            unless ($all->{$name}{digest} // '') eq $digest{$name};
+        next if $all->{$name} && $all->{$name}{digest} eq $digest{$name};
+        delete $all->{$name}; # an interrupted run is not to find it
+        push @todo, $name if $self->is_covered($name);
     }
-    return unless @todo;
-    print STDERR 'mutate: ', scalar @todo, " tests without a mutant\n";
+    print STDERR 'mutate: ', scalar @todo, " tests for gcov\n" if @todo;
     remove_tree(glob "$self->{work}/worker*/gcov"); # of another build
-    my @broken;
-    pool($self->{jobs}, \@todo, sub {$self->measure(@_)}, sub {
+    # Those that take long begin first.
+    @todo = sort {$self->is_shaky($b) <=> $self->is_shaky($a)} @todo;
+    pool($self->{jobs}, \@todo, sub {$self->cover(@_)}, sub {
         my ($name, $found) = @_;
-        if ($found->{how}) {
-            push @broken, $name unless $self->is_shaky($name);
-            print STDERR "mutate: fails without a mutant: $name:",
-                " $found->{how}\n";
-            return;
-        }
-        $found->{digest} = $digest{$name};
-        $all->{$name} = $found;
+        print STDERR "mutate: fails under gcov: $name: $found->{how}\n"
+            if $found->{how};
+        $all->{$name} = {%$found, digest => $digest{$name}};
         nstore($all, $known);
     });
-    die "mutate: not without these\n" if @broken;
+    $all->{$_} //= {digest => $digest{$_}, cpu => 1, wall => 5}
+        for keys %digest;
 }
 
-sub measure
+sub is_covered
 {
-    my ($self, $name, $worker) = @_;
-    my $test = $self->{tests}{$name};
-    my $folder = "$self->{work}/worker$worker";
-    make_path($folder);
+    my ($self, $name) = @_;
+    return -f $self->at('cover', $self->{tests}{$name}{programs}[0]);
+}
+
+# (how, wall, cpu) of a run: what went wrong, seconds of a clock and of a
+# processor.
+sub timed
+{
+    my ($self, @run) = @_;
     my @before = (time, (times)[2, 3]);
-    my ($how) = $self->run($name, {}, $folder);
-    ($how) = $self->run($name, {}, $folder) if $how && $self->is_shaky($name);
+    my ($how) = $self->run(@run);
     my @after = (time, (times)[2, 3]);
-    my %found = (how => $how, wall => $after[0] - $before[0],
+    return (how => $how, wall => $after[0] - $before[0],
         cpu => $after[1] - $before[1] + $after[2] - $before[2]);
-    $found{lines} = $self->cover($name, $folder) unless $how;
-    return \%found;
+}
+
+# ---- Without a mutant ----------------------------------------------------
+
+# {how, cpu, wall}, once it was run; kept in a file, since workers share it.
+sub plain
+{
+    my ($self, $name) = @_;
+    my $path = "$self->{work}/plain/" . $name =~ s{/}{-}gr;
+    return $self->{plain}{$name} if $self->{plain}{$name};
+    return undef unless -f $path;
+    my $found = eval {retrieve($path)} or return undef; # being written
+    return undef if $found->{digest} ne $self->digest_of($name);
+    return $self->{plain}{$name} = $found;
+}
+
+# A test that does not pass as it is kills nobody: '' if it passes, or what goes
+# wrong.
+sub passes
+{
+    my ($self, $name, $folder) = @_;
+    my $found = $self->plain($name);
+    if (!$found) {
+        my %run = $self->timed($name, {}, $folder, 100);
+        %run = $self->timed($name, {}, $folder, 100)
+            if $run{how} && $self->is_shaky($name);
+        make_path("$self->{work}/plain");
+        nstore({%run, digest => $self->digest_of($name)},
+            "$self->{work}/plain/" . $name =~ s{/}{-}gr);
+        print STDERR "mutate: fails without a mutant: $name: $run{how}\n"
+            if $run{how};
+        $found = \%run;
+    }
+    return !$found->{how};
 }
 
 # ---- gcov ----------------------------------------------------------------
 
-# {code: {file: {source: lines}}, reached: {file: lines}}, as bits.
+# {how, cpu, wall, lines => {code: {file: {source: lines}}, reached: {file:
+# lines}}}: lines as bits.
 sub cover
 {
-    my ($self, $name, $folder) = @_;
+    my ($self, $name, $worker) = @_;
     my $test = $self->{tests}{$name};
-    return {} unless -f $self->at('cover', $test->{programs}[0]);
+    my $folder = "$self->{work}/worker$worker";
     my $objects = getcwd() . "/$self->{work}/cover/obj";
     my $gcov = "$folder/gcov";
     # gcov looks for the notes beside the counts.
@@ -147,14 +209,18 @@ sub cover
     }
     local $ENV{GCOV_PREFIX} = getcwd() . "/$gcov";
     local $ENV{GCOV_PREFIX_STRIP} = ($objects =~ tr{/}{});
-    $self->run($name, {map {$_ => $self->at('cover', $_)} @{$test->{programs}}},
-        $folder, 20);
+    local $ENV{ASPEN_FIRST_FAILURE} = '';
+    # Few orders of the explorer reach what all of them do.
+    local $self->{rounds} = 5 * $self->{rounds};
+    my %found = $self->timed($name,
+        {map {$_ => $self->at('cover', $_)} @{$test->{programs}}}, $folder,
+        100);
     my @counts;
     find(sub {push @counts, $File::Find::name if /\.gcda$/}, $gcov);
-    my %lines = (code => {}, reached => {});
-    read_gcov(\%lines, @counts);
+    $found{lines} = {code => {}, reached => {}};
+    read_gcov($found{lines}, @counts);
     unlink @counts;
-    return \%lines;
+    return \%found;
 }
 
 sub read_gcov
@@ -182,7 +248,7 @@ sub index_lines
     my ($self) = @_;
     my (%code, %units);
     for my $found (values %{$self->{known}}) {
-        my $lines = $found->{lines}{code} || {};
+        my $lines = $found->{lines} ? $found->{lines}{code} : {};
         for my $file (keys %$lines) {
             for my $source (keys %{$lines->{$file}}) {
                 my $own = $lines->{$file}{$source};
@@ -209,13 +275,19 @@ sub lines
     return grep {vec $code, $_, 1} $from .. $until;
 }
 
-# What is not built for gcov reaches what its like does: tsan/tests/unit/NAME,
-# tests/explore/test_mmu-VARIANT.
+# What is built in another way, and not for gcov: arm64/tests/unit/NAME,
+# tsan/tests/unit/NAME, tests/explore/test_mmu-VARIANT.
+sub twin
+{
+    my ($self, $name) = @_;
+    return $name if $self->{known}{$name} && $self->{known}{$name}{lines};
+    return $name =~ s{^(?:tsan|arm64|x86-64)/|/test_(?:mmu|second)\K-\S+$}{}gr;
+}
+
 sub reached
 {
     my ($self, $name, $file) = @_;
-    (my $twin = $name) =~ s{^tsan/|(?<=test_mmu)-\S+$}{}g;
-    return $self->{known}{$twin}{lines}{reached}{$file} // '';
+    return $self->{known}{$self->twin($name)}{lines}{reached}{$file} // '';
 }
 
 # The folder of tests/unit, or the like, that is about a file.
@@ -237,7 +309,7 @@ sub reaching
         next unless grep {vec $reached, $_, 1} @lines;
         push @found, $name;
         # 0.15 s to link it; what is about this layer knows best.
-        $cost{$name} = 0.15 + $self->{known}{$name}{cpu};
+        $cost{$name} = 0.15 + $self->seconds($name);
         $cost{$name} *= 0.3 if $self->{tests}{$name}{layer} eq $layer;
     }
     return sort {$cost{$a} <=> $cost{$b} || $a cmp $b} @found;
@@ -260,13 +332,16 @@ sub command
     my ($self, $name, $programs) = @_;
     my $test = $self->{tests}{$name};
     my $path = sub {$programs->{$_[0]} // $self->at('base', $_[0])};
-    return $path->($test->{programs}[0]) unless $test->{script};
+    return ($test->{layer} eq 'sim'
+        ? ('env', "ASPEN_ROUNDS_OF=$self->{rounds}") : (),
+        $path->($test->{programs}[0])) unless $test->{script};
     my $here = getcwd();
     my $work = "$here/$self->{work}/base";
     my ($aspen, $broken) = map {"$here/" . $path->($_)} @tool_programs;
     symlink "$work/$_", dirname($aspen) . "/$_" for @beside; # or it is there
     return ('env', "ASPEN=$aspen", "ASPEN_BROKEN_BUILD=$broken",
-        "MAKE_SNAPSHOTS=$work/make_snapshots", 'bash', $test->{script});
+        "MAKE_SNAPSHOTS=$work/make_snapshots", 'scripts/check/leaks.sh',
+        "$work/aspen", 'bash', $test->{script});
 }
 
 # How long it may take: seconds of the processor, and seconds until it is taken
@@ -274,16 +349,17 @@ sub command
 sub limits
 {
     my ($self, $name, $factor) = @_;
-    my $known = $self->{known}{$name};
-    return (600, 1200) unless $known;
+    my $known = $self->plain($name) || $self->{known}{$self->twin($name)};
+    return (600, 1200) unless $known && defined $known->{cpu};
+    $factor *= 10 if $name =~ /^tsan/ && !$self->plain($name);
     return (int($factor * $known->{cpu} + 3.5),
-        $factor * 2 * $known->{wall} + 20);
+        $factor * 2 * $known->{wall} + 10);
 }
 
 sub seconds
 {
     my ($self, $name) = @_;
-    return $self->{known}{$name}{cpu};
+    return ($self->plain($name) || $self->{known}{$self->twin($name)})->{cpu};
 }
 
 # Whether it may fail for another reason than the mutant: a busy machine.

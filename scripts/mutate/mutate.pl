@@ -24,6 +24,7 @@
 #   --mutant M      this one, or several: an id, FILE:LINE:KIND, FILE:LINE, FILE
 #   --within S      without tests that take more than S seconds of a processor:
 #                   what lives may be killed by those
+#   --orders N      the explorer goes one of N of its orders (default 10)
 #   --list          what there is, instead of planting it
 #   --check         is each mutant of the list of equivalents still there, and
 #                   does each mutant have a name of its own?
@@ -34,7 +35,10 @@
 # Last line: mutate: N planted, N killed, N lived, N equivalent: N % killed
 # The exit status is 1 below 95 % of all, or 90 % of a layer with 10 or more.
 #
-# Everything is kept in build/mutate: the next run begins where this one did.
+# Everything is kept in build/mutate: the next run begins where this one did. So
+# is what each test said of each mutant (Results.pm), as long as the test's
+# program is as it was: a run that was interrupted goes on, and one after a new
+# test runs the new test.
 use strict;
 use warnings;
 use FindBin;
@@ -46,6 +50,7 @@ use Getopt::Long;
 use JSON::PP;
 use Build;
 use Pool qw(pool);
+use Results;
 use Source qw(mutants mutated slurp);
 use Suite;
 
@@ -58,9 +63,9 @@ my $oracles = qr{^tools/aspen/(?:fuzz/(?:compare|model|pair)
     |snapshot/areas)\.c$}x;
 
 chdir "$FindBin::Bin/../..";
-my %option = (seed => 1, count => 300, jobs => `nproc` + 0);
+my %option = (seed => 1, count => 300, jobs => `nproc` + 0, orders => 10);
 GetOptions(\%option, 'seed=i', 'count=i', 'layer=s', 'kind=s', 'mutant=s@',
-    'list', 'check', 'json=s', 'jobs=i', 'within=f') or exit 2;
+    'list', 'check', 'json=s', 'jobs=i', 'within=f', 'orders=i') or exit 2;
 my $work = ($ENV{BUILD} || 'build') . '/mutate';
 $| = 1;
 
@@ -162,7 +167,7 @@ sub sample
 
 # ---- One mutant ----------------------------------------------------------
 
-my ($build, $suite);
+my ($build, $suite, $results);
 
 # Its objects of one variant: {source: object}; {} if they are as before, undef
 # if it does not compile.
@@ -183,10 +188,13 @@ sub objects
     return \%objects;
 }
 
-# Can it be planted? Its objects so far: {variant: objects}; {} if not.
+# Can it be planted? Its objects so far: {variant: objects}; undef if not.
 sub plant
 {
     my ($mutant) = @_;
+    my $key = $suite->digest_around($mutant->{file});
+    my $known = $results->can_be_planted($mutant->{id}, $key);
+    return $known ? {} : undef if defined $known;
     my $folder = "$work/planted/$mutant->{id}";
     my %found;
     make_path($folder);
@@ -194,10 +202,13 @@ sub plant
         $mutant->{kind} eq 'order' ? 'tsan' : ()) {
         my $objects = objects($mutant, $variant, $folder) // last;
         $found{$variant} = $objects;
-        return \%found if %$objects;
+        next unless %$objects;
+        $results->planted($mutant->{id}, $key, 1);
+        return \%found;
     }
+    $results->planted($mutant->{id}, $key, 0);
     remove_tree($folder);
-    return {};
+    return undef;
 }
 
 # The lines that its tests have to reach: the last one up to it that has code.
@@ -250,33 +261,73 @@ sub say_test
     printf "    %-40s %s\n", @_ if $option{mutant};
 }
 
+# Its programs of a test: {program: where it is}; {} if this test's objects are
+# those without the mutant.
+sub programs_of
+{
+    my ($mutant, $test, $objects) = @_;
+    my $folder = "$work/planted/$mutant->{id}";
+    my $variant = $suite->{tests}{$test}{variant};
+    make_path($folder);
+    my $own = $objects->{$variant} //= objects($mutant, $variant, $folder);
+    my %programs;
+    return \%programs unless $own && %$own;
+    for my $program (@{$suite->{tests}{$test}{programs}}) {
+        my %all = (%$own, tests_of($mutant, $program, $folder));
+        $programs{$program} = $build->link($program, \%all, $folder) //
+            return undef;
+    }
+    return \%programs;
+}
+
+# What one test says of it: {how, late}, how is '' if it passes; undef if the
+# mutant is none for this test.
+sub try_test
+{
+    my ($mutant, $test, $objects) = @_;
+    my $programs = programs_of($mutant, $test, $objects) //
+        return {how => 'does not link', late => 0};
+    return undef unless %$programs;
+    my $folder = "$work/planted/$mutant->{id}";
+    my ($how, $late) = $suite->run($test, $programs, $folder);
+    ($how, $late) = ('', 0) if $how && !$suite->passes($test, $folder);
+    # What hangs on the host, or on time, has to fail twice, and the test has to
+    # pass without the mutant in between.
+    if ($how && ($late || $suite->is_shaky($test))) {
+        my ($without) = $suite->run($test, {}, $folder);
+        ($how, $late) = $without ? ('', 0)
+            : $suite->run($test, $programs, $folder);
+    }
+    unlink values %$programs;
+    return {how => $how, late => $late};
+}
+
 # {how}: the test that kills it, and what that says; '' if it lives, and then
 # how many tests were tried, and left out.
 sub judge
 {
     my ($mutant, $objects) = @_;
-    my $folder = "$work/planted/$mutant->{id}";
-    my ($tried, $left) = (0, 0);
-    for my $test (tests($mutant)) {
+    my ($id, $tried, $left) = ($mutant->{id}, 0, 0);
+    my @tests = tests($mutant);
+    # What found it before finds it again.
+    my $killer = $results->killer($id) // '';
+    @tests = ((grep {$_ eq $killer} @tests), grep {$_ ne $killer} @tests);
+    my %known = map {$_ => $results->of($id, $_, $suite->digest_of($_))} @tests;
+    @tests = ((grep {$known{$_}} @tests), grep {!$known{$_}} @tests)
+        unless $option{mutant};
+    for my $test (@tests) {
         ++$left && next if defined $option{within} &&
             $suite->seconds($test) > $option{within};
-        my $variant = $suite->{tests}{$test}{variant};
-        my $own = $objects->{$variant} //= objects($mutant, $variant, $folder);
-        next unless $own && %$own;
-        my %programs;
-        for my $program (@{$suite->{tests}{$test}{programs}}) {
-            my %all = (%$own, tests_of($mutant, $program, $folder));
-            $programs{$program} = $build->link($program, \%all, $folder) //
-                return {how => "$test: does not link", late => 0};
+        my $said = $known{$test};
+        if (!$said) {
+            $said = try_test($mutant, $test, $objects) // next;
+            $results->tried($id, $test, $suite->digest_of($test),
+                @$said{qw(how late)});
         }
-        my ($how, $late) = $suite->run($test, \%programs, $folder);
-        # What hangs on the host, or on time, has to fail twice.
-        ($how, $late) = $suite->run($test, \%programs, $folder)
-            if $how && $suite->is_shaky($test);
-        unlink values %programs;
-        say_test($test, $how || 'passes');
+        say_test($test, $said->{how} || 'passes');
         $tried++;
-        return {how => "$test: $how", late => $late} if $how;
+        return {how => "$test: $said->{how}", late => $said->{late}}
+            if $said->{how};
     }
     return {how => '', tried => $tried, left => $left};
 }
@@ -296,7 +347,7 @@ sub plant_sample
             $objects{$_[0]{id}} = $_[1];
         });
         push @planted, map {{%$_, objects => $objects{$_->{id}}}}
-            grep {%{$objects{$_->{id}}}} @batch;
+            grep {$objects{$_->{id}}} @batch;
         print STDERR 'mutate: ', scalar @planted, " compiled\n";
     }
     splice @planted, $option{count} if @planted > $option{count};
@@ -395,8 +446,9 @@ sub main
         return 1;
     }
     make_path($work);
+    $results = Results->new($work);
     $build = Build->new($work, $option{jobs});
-    $suite = Suite->new($build, $work, $option{jobs});
+    $suite = Suite->new($build, $work, @option{qw(jobs orders)});
     my @mutants = plant_sample(sample(@asked));
     @mutants or die "mutate: none of these can be planted\n";
     my @run = grep {!$reasons->{$_->{id}} || $option{mutant}} @mutants;

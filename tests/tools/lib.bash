@@ -26,6 +26,12 @@ failed=0
 passed=0
 skipped=0
 
+# Behind what has failed: who plants mutants wants to know of one alone.
+is_enough()
+{
+    [ -z "${ASPEN_FIRST_FAILURE:-}" ] || finish
+}
+
 # check NAME COMMAND...: it has to succeed.
 check()
 {
@@ -37,6 +43,7 @@ check()
         failed=$((failed + 1))
         echo "FAIL $name: $*"
         sed 's/^/    /' "$work/log" | head -20
+        is_enough
     fi
 }
 
@@ -90,6 +97,7 @@ expect()
         failed=$((failed + 1))
         echo "FAIL aspen $*: status $got, not $status with /$pattern/"
         head -5 "$work/out" "$work/err" | sed 's/^/    /'
+        is_enough
     fi
 }
 

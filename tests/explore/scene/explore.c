@@ -51,7 +51,8 @@ explore_holds(const char *name, const struct sim_program *program,
             fail_with(name, replayed);
         return;
     }
-    sim_explore(program, (most + ONE_OF - 1) / ONE_OF, &result);
+    sim_explore(program, unit_rounds((unsigned)((most + ONE_OF - 1) / ONE_OF)),
+                &result);
     if (result.broken)
         fail_with(name, &result);
     assert_true(result.schedules > 0);
@@ -63,10 +64,11 @@ explore_holds(const char *name, const struct sim_program *program,
     if (result.complete)
         return;
     uint64_t seed = unit_seed("../explore", 1);
-    sim_random(program, RANDOM_RUNS, seed, &result);
+    unsigned runs = unit_rounds(RANDOM_RUNS);
+    sim_random(program, runs, seed, &result);
     if (result.broken)
         fail_with(name, &result);
-    print_message("%s: %u random ones besides\n", name, RANDOM_RUNS);
+    print_message("%s: %u random ones besides\n", name, runs);
 }
 
 void

@@ -20,7 +20,8 @@ struct sim_program explore_program(void (*setup)(void *context),
                                    void (*check)(void *context));
 
 /* Every order of the program holds; prints how many there were. With more
- * orders than `most` the rest is sampled at random, and said. */
+ * orders than `most` the rest is sampled at random, and said. ASPEN_ROUNDS_OF
+ * divides both. */
 void explore_holds(const char *name, const struct sim_program *program,
                    uint64_t most);
 
