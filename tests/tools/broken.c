@@ -7,6 +7,8 @@
  *
  *   answer        a failed fork answers EBUSY
  *   child         it hands out a child
+ *   succeeds      a fork that has to fail does not
+ *   room          the tool has no memory for what it hears of a fork
  *   step          it passes one step more, as if recovery needed something
  *   space         it leaves a space in the registry
  *   state         its parent is not live any more
@@ -64,6 +66,7 @@ BREAKABLE(int, aspen_failpoints_set, struct aspen *aspen,
           const struct aspen_failpoint_plan *plan);
 BREAKABLE(int, aspen_fork, struct aspen_mm *parent, struct aspen_mm **child);
 BREAKABLE(void, aspen_mm_put, struct aspen_mm *mm);
+BREAKABLE(void *, realloc, void *memory, size_t bytes);
 BREAKABLE(int, aspen_munmap, struct aspen_mm *mm, uint64_t address,
           uint64_t length_bytes);
 BREAKABLE(int, aspen_mprotect, struct aspen_mm *mm, uint64_t address,
@@ -81,6 +84,7 @@ static uint64_t failing_step;
 /* Of the rehearsing processes: how many have begun. */
 static uint32_t *workers;
 static bool is_unlike;
+static bool is_forking;
 
 bool
 breaks(const char *how)
@@ -213,6 +217,10 @@ after_failure(struct aspen_mm *parent, struct aspen_mm **child, uint64_t step,
         abort();
     if (breaks("child"))
         *child = parent;
+    if (breaks("succeeds")) {
+        (void)!REAL(aspen_failpoints_set)(parent->aspen, NULL);
+        return REAL(aspen_fork)(parent, child);
+    }
     if (breaks("step"))
         cross(parent);
     if (breaks("space"))
@@ -277,13 +285,23 @@ after_success(struct aspen_mm *parent, struct aspen_mm *child)
         unmap_second(strcmp(whose, "child") == 0 ? child : parent);
 }
 
+/* Whoever the core tells of its steps. */
+void *
+WRAPPED(realloc)(void *memory, size_t bytes)
+{
+    return is_forking && breaks("room") ? NULL : REAL(realloc)(memory, bytes);
+}
+
 int
 WRAPPED(aspen_fork)(struct aspen_mm *parent, struct aspen_mm **child)
 {
     uint64_t step = failing_step;
     bool was_failed = broken_state.phase == BROKEN_FAILED;
-    int result = REAL(aspen_fork)(parent, child);
+    int result;
 
+    is_forking = true;
+    result = REAL(aspen_fork)(parent, child);
+    is_forking = false;
     broken_state.parent = parent;
     if (result != 0) {
         broken_state.phase = BROKEN_FAILED;

@@ -24,6 +24,7 @@ tells()
         failed=$((failed + 1))
         echo "FAIL $name-$how: status $got, not 1 with /$pattern/"
         grep -a 'BROKEN\|DIFFERENT\|aspen' "$work/out" | head -5
+        is_enough
     fi
 }
 
@@ -76,6 +77,15 @@ ASPEN_BROKEN=valid:unlooked "$broken" rehearse --snapshot \
     "$snapshots/swap.snap" --step 11 >"$work/out" 2>&1
 check rehearse-unlooked test $? -eq 2
 check rehearse-unlooked-said grep -q 'no memory' "$work/out"
+ASPEN_BROKEN=room "$broken" rehearse --snapshot "$snapshots/swap.snap" \
+    --step 11 >"$work/out" 2>&1
+check rehearse-room test $? -eq 2
+check rehearse-room-said grep -q 'no memory to count the steps' "$work/out"
+# The child of a fork that had to fail goes, and the next one is as it should be.
+rehearse succeeds 'child_empty: the fork answered success, not ENOMEM'
+ASPEN_BROKEN=succeeds "$broken" rehearse --snapshot "$snapshots/swap.snap" \
+    --step 11 --json >"$work/json" 2>/dev/null
+check succeeds-child-gone grep -q '"next_fork":1[,}]' "$work/json"
 rehearse plain-charge 'after a plain fork: charge.sum'
 tells rehearse unlike 'one machine takes .* steps, another' rehearse \
     --snapshot "$snapshots/swap.snap" --jobs 2
@@ -120,6 +130,12 @@ else
     fuzz untold 'Aspen does not tell it'
     fuzz resident 'residency of'
     fuzz vector 'mincore of'
+    # Shared memory may go from what is resident only behind PAGEOUT.
+    printf '    {0, CALL, __NR_%s}},\n' \
+        'mmap, {0x551000000000, 0x1000, 0x3, 0x21, 0xffffffffffffffff, 0' \
+        'mincore, {0x551000000000, 0x1000, 0, 0, 0, 0' >"$work/vector.c"
+    tells vector vector 'mincore of .*: kernel 0, Aspen 1' fuzz --replay \
+        "$work/vector.c"
     fuzz fault 'Aspen faults'
     fuzz bytes 'contents of .*: kernel'
     while read -r field name; do

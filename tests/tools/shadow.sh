@@ -131,7 +131,7 @@ check maker-others-live test $? -eq 0
 # Its child may be gone before anything of it can be compared.
 check maker-same test "$(value "$work/maker" different)" -eq 0
 check maker-signal test "$(value "$work/maker" signal)" -eq 9
-for kind in half advice files sealed secret grows beyond-end special huge-pages limits \
+for kind in half half-shared advice files sealed secret grows beyond-end special huge-pages limits \
     segment no-execution known; do
     shadows $kind "$guest" $kind
     check $kind-guest test "$(value "$work/$kind" exit_code)" -eq 0

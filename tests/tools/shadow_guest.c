@@ -374,6 +374,27 @@ half(void)
     EXPECT(mprotect(memory, 2 * PAGE, RW) != 0 && errno == EACCES);
 }
 
+static int
+half_of_it(void *unused)
+{
+    (void)unused;
+    half();
+    return 0;
+}
+
+/* The space is another's, too, who goes on in it. */
+static void
+half_shared(void)
+{
+    static char stack[65536];
+    int status;
+    pid_t child =
+        clone(half_of_it, stack + sizeof(stack), CLONE_VM | SIGCHLD, NULL);
+
+    EXPECT(child > 0 && waitpid(child, &status, 0) == child && status == 0);
+    EXPECT(munmap(map(1), PAGE) == 0);
+}
+
 static void
 limits(void)
 {
@@ -513,6 +534,7 @@ static const struct kind kinds[] = {
     {"limits", limits},
     {"huge-pages", huge_pages},
     {"half", half},
+    {"half-shared", half_shared},
     {"many", many},
     {"advice", advice},
     {"map-limit", map_limit},
