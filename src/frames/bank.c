@@ -213,9 +213,8 @@ static bool
 bank_make_pins(struct aspen *aspen, struct aspen_bank *bank)
 {
     if (!bank->pins)
-        aspen_store(&bank->pins,
-                    aspen_memory_alloc(bank->count * sizeof(*bank->pins),
-                                       &aspen->refused_metadata));
+        bank->pins = aspen_memory_alloc(bank->count * sizeof(*bank->pins),
+                                        &aspen->refused_metadata);
     return bank->pins;
 }
 
@@ -238,9 +237,8 @@ static bool
 bank_make_slots(struct aspen *aspen, struct aspen_bank *bank)
 {
     if (!bank->slots)
-        aspen_store(&bank->slots,
-                    aspen_memory_alloc(bank->count * sizeof(*bank->slots),
-                                       &aspen->refused_metadata));
+        bank->slots = aspen_memory_alloc(bank->count * sizeof(*bank->slots),
+                                         &aspen->refused_metadata);
     return bank->slots;
 }
 

@@ -136,22 +136,23 @@ aspen_bank_clear_order(struct aspen *aspen, uint32_t frame)
 ASPEN_MUST_USE int aspen_banks_make_pins(struct aspen *aspen);
 ASPEN_MUST_USE int aspen_banks_make_slots(struct aspen *aspen);
 
-/* The place for a frame's pins; the arrays are there. */
+/* The place for a frame's pins; whoever asks has seen banks.pins, and with that
+ * the arrays. */
 static inline uint32_t *
 aspen_bank_pins(const struct aspen *aspen, uint32_t frame)
 {
     const struct aspen_bank *bank = aspen_bank_of(&aspen->banks, frame);
 
-    return &aspen_load_settled(&bank->pins)[frame - bank->first];
+    return &bank->pins[frame - bank->first];
 }
 
-/* The place for a frame's swap slot; the arrays are there. */
+/* The place for a frame's swap slot: so it is with banks.slots. */
 static inline uint64_t *
 aspen_bank_slot(const struct aspen *aspen, uint32_t frame)
 {
     const struct aspen_bank *bank = aspen_bank_of(&aspen->banks, frame);
 
-    return &aspen_load_settled(&bank->slots)[frame - bank->first];
+    return &bank->slots[frame - bank->first];
 }
 
 #endif
