@@ -63,13 +63,14 @@ user:x:1000:1000::/home:/bin/bash' >"$root/etc/passwd"
     ext4 "$directory/system.img" "$root" 512M
 }
 
-# Compilers would be most of it.
+# Compilers would be most of it; nor is a driver left that finds none.
 system_of_another()
 {
     local root=$temporary/system
     mkdir -p "$root"
     tar -C "$SYSTEM/root" -cf - --exclude ./usr/include --exclude '*.a' \
-        --exclude './usr/lib/gcc*/*/*/*' --exclude ./usr/share/doc \
+        --exclude './usr/lib/gcc*/*/*/*' --exclude './usr/bin/*gcc*' \
+        --exclude './usr/bin/*cpp*' --exclude ./usr/share/doc \
         --exclude ./usr/share/locale . | tar -xf - -C "$root"
     mkdir -p "$root"/{aspen,dev,proc,run,sys,tmp,home,root,var/tmp}
     chmod 1777 "$root/tmp" "$root/var/tmp"

@@ -176,6 +176,8 @@ map_files(void)
 static void
 map_everything(int ready)
 {
+    if (!WITH_SHADOW) /* it watches what lies between */
+        own_data();
     memset(board->has, 1, sizeof(board->has));
     board->at[ANON] = map_private(8);
     touch(board->at[ANON], 1);
