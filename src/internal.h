@@ -85,15 +85,14 @@
  *                                                     use yet)
  *   TABLE     its mm (1)      first address >> 12,    spin lock, next of a list
  *                             level in bits 0-2 (2)   of tables to be freed
- *   ANON      an anon_vma (3) by pgoff of its VMA     0, 0
+ *   ANON      an anon_vma (3) by pgoff of its VMA     LRU list (6)
  *   OBJECT    its object (4)  page offset in it       LRU list (6)
  *   ZERO      0               0                       0, 0 (the lowest frame)
  *   RESERVED  0               0                       0, 0 (no RAM, or kept
  *                                                     from the machine)
  *   EMBEDDER  0               order, kind (5)         0, 0
  *
- *   planned: HUGETLB (group in a side array), COMPRESSED; LRU lists by the
- *   links of ANON
+ *   planned: HUGETLB (group in a side array), COMPRESSED
  *
  *   (1) 0 while it waits for its grace period.
  *   (2) a table covers at least 512 pages, so the low 9 bits are free.
@@ -102,7 +101,8 @@
  *       before, while no entry maps a page of the swap cache.
  *   (4) 0 when it is in the page cache no more: whoever still holds it.
  *   (5) frames/embedder.c; a block of them is not in the side array.
- *   (6) frames/lru.h: while it is in the page cache and could be read again.
+ *   (6) frames/lru.h: OBJECT while it is in the page cache and could be read
+ *       again; ANON from when it is mapped, if there is a swap device.
  *       ASPEN_NO_FRAME ends a list; 0, 0: on none.
  *
  * A free frame is 32 zero bytes, wherever it is: the zone's chunks, outside the
@@ -187,16 +187,15 @@ enum aspen_frame_type {
 #define ASPEN_FRAME_WAITERS    ASPEN_FRAME_FLAG(1) /* wake on unlock */
 #define ASPEN_FRAME_HEAD       ASPEN_FRAME_FLAG(2)
 #define ASPEN_FRAME_DIRTY      ASPEN_FRAME_FLAG(3)
-#define ASPEN_FRAME_ACCESSED                                                   \
-    ASPEN_FRAME_FLAG(4)                      /* by a call: reclaim/age.c       \
-                                              */
-#define ASPEN_FRAME_LAZY ASPEN_FRAME_FLAG(5) /* ANON: calls/madvise/pages.c */
+/* OBJECT: by a call, reclaim/age.c. ANON: calls/madvise/pages.c. */
+#define ASPEN_FRAME_ACCESSED ASPEN_FRAME_FLAG(4)
+#define ASPEN_FRAME_LAZY     ASPEN_FRAME_FLAG(4)
 #define ASPEN_FRAME_LRU                                                        \
     (ASPEN_FRAME_FLAG(5) | ASPEN_FRAME_FLAG(6) | ASPEN_FRAME_FLAG(7))
 #define ASPEN_FRAME_LRU_SHIFT (ASPEN_FRAME_INDEX_BITS + 5)
 
-/* What pages that may leave memory are, by their last accesses: the flags LRU
- * of an OBJECT. */
+/* What pages that may leave memory are, by their last accesses: the flags LRU.
+ */
 enum aspen_lru_state {
     ASPEN_LRU_INACTIVE,
     ASPEN_LRU_NEW,            /* nobody looked yet */
@@ -217,16 +216,19 @@ enum aspen_lru_kind {
 struct aspen_lru_list {
     uint32_t first; /* came last; ASPEN_NO_FRAME: none */
     uint32_t last;
-    uint64_t count; /* atomic; written under the lock */
+    uint64_t count; /* atomic, as the next; written under the lock */
+    uint64_t anon;  /* of these, anonymous pages */
 };
 
 /*
  * Pages in an order in which they may leave memory: of a machine today, of a
  * group when there are groups. frames/lru.c.
  *
- * I1  An order-0 page is on a list if and only if it is in the page cache of an
- *     object that could read it again; so whoever finds it there, under the
- *     lock, may take a reference.
+ * I1  An order-0 page of an object is on a list if and only if it is in the
+ *     page cache of one that could read it again; so whoever finds it there,
+ *     under the lock, may take a reference.
+ * I2  An anonymous page that can leave is on one until its last reference has
+ *     gone: who finds it there takes one if there are any.
  */
 struct aspen_lru {
     struct aspen_port_spinlock lock;

@@ -243,6 +243,9 @@ struct aspen_counters {
      * them; unevictable: locked or pinned, when they were last looked at. */
     uint64_t inactive_file;
     uint64_t active_file;
+    /* Anonymous pages that reclaim has come by. */
+    uint64_t inactive_anon;
+    uint64_t active_anon;
     uint64_t unevictable;
     uint64_t shadows; /* of pages that have left, kept in page caches */
     /* Since the machine was made. */

@@ -25,6 +25,7 @@
 #include "object/i_mmap.h"
 #include "object/page_cache.h"
 #include "space/pkeys.h"
+#include "frames/policy.h"
 #include "machine/swap_map.h"
 #include "space/vma.h"
 #include "rmap/split.h"
@@ -392,6 +393,8 @@ acquire_page(const struct import *import, uint64_t address, uint64_t *entry)
     if (error)
         return error;
     aspen_frame_map(aspen_frame_at(import->aspen, frame));
+    if (import->pages->kind == ASPEN_IMPORT_ANON && import->order == 0)
+        aspen_policy_map_anon(import->aspen, frame);
     *entry = aspen_entry_make_leaf(frame, import->pages->level, import->bits);
     return 0;
 }

@@ -26,6 +26,7 @@
  */
 #include "fault/fault.h"
 
+#include "frames/policy.h"
 #include "rmap/anon_vma.h"
 #include "machine/notify.h"
 
@@ -135,6 +136,7 @@ replace_locked(struct aspen_fault *fault, const struct aspen_slot *slot,
         return false;
     aspen_table_note_taken(aspen, slot->table);
     aspen_frame_map(aspen_frame_at(aspen, frame));
+    aspen_policy_map_anon(aspen, frame);
     count_copy(fault, source); /* before anybody zaps it */
     aspen_table_settle(fault->mm, slot->table, fault->address,
                        fault->address + ASPEN_PAGE_SIZE);

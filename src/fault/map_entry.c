@@ -18,10 +18,16 @@
  */
 #include "fault/fault.h"
 
+#include "frames/policy.h"
+
 static void
-count_page(struct aspen_fault *fault, struct aspen_frame *frame)
+count_page(struct aspen_fault *fault, uint32_t number)
 {
+    struct aspen_frame *frame = aspen_frame_at(fault->aspen, number);
+
     aspen_frame_map(frame);
+    if (aspen_frame_type(frame) == ASPEN_FRAME_ANON)
+        aspen_policy_map_anon(fault->aspen, number);
     aspen_mm_rss_add(fault->mm, aspen_rss_of(frame), 1);
 }
 
@@ -38,8 +44,7 @@ aspen_fault_map_at(struct aspen_fault *fault, const struct aspen_slot *slot,
                 !aspen_vma_is_reaped(fault->vma); /* I3 */
     if (done) {
         if (!(aspen_entry_bits(entry) & ASPEN_ENTRY_SPECIAL))
-            count_page(fault, aspen_frame_at(
-                                  aspen, (uint32_t)aspen_entry_frame(entry)));
+            count_page(fault, (uint32_t)aspen_entry_frame(entry));
         aspen_store(slot->entry, entry);
     }
     aspen_table_unlock(aspen, slot->table);

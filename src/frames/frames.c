@@ -18,6 +18,7 @@
  */
 #include "frames/frames.h"
 
+#include "frames/lru.h"
 #include "frames/ram.h"
 #include "frames/zone.h"
 
@@ -313,10 +314,14 @@ aspen_frame_head(struct aspen *aspen, uint32_t frame)
 
 /* The last reference is gone. Returns whether it was a block's. */
 static bool
-frame_clear(struct aspen_frame *frame)
+frame_clear(struct aspen *aspen, uint32_t number)
 {
+    struct aspen_frame *frame = aspen_frame_at(aspen, number);
     uint64_t index = aspen_load_relaxed(&frame->index);
 
+    if (index >> ASPEN_FRAME_TYPE_SHIFT == ASPEN_FRAME_ANON &&
+        aspen_unlikely(aspen_load(&frame->next)))
+        aspen_lru_remove(aspen, number);
     ASPEN_ASSERT_TEST(aspen_load_relaxed(&frame->counts) == 0);
     ASPEN_ASSERT_TEST(!(index & ASPEN_FRAME_LOCKED));
     aspen_store_relaxed(&frame->owner, 0);
@@ -363,7 +368,7 @@ aspen_frame_put(struct aspen *aspen, uint32_t frame)
 {
     if (!frame_drop(aspen_frame_at(aspen, frame), ASPEN_FRAME_REF, 0))
         return;
-    if (frame_clear(aspen_frame_at(aspen, frame)))
+    if (frame_clear(aspen, frame))
         block_free(aspen, frame);
     else
         frame_cache_push(aspen, &frame, 1);
@@ -385,7 +390,7 @@ aspen_frames_release(struct aspen *aspen, uint32_t *frames, unsigned count,
                 aspen_frame_at(aspen, frames[i + RELEASE_AHEAD]));
         if (!frame_drop(aspen_frame_at(aspen, frame), remove, besides))
             continue;
-        if (aspen_unlikely(frame_clear(aspen_frame_at(aspen, frame))))
+        if (aspen_unlikely(frame_clear(aspen, frame)))
             block_free(aspen, frame);
         else
             frames[singles++] = frame;

@@ -149,6 +149,20 @@ aspen_frame_get(struct aspen_frame *frame)
     aspen_fetch_add_relaxed(&frame->counts, ASPEN_FRAME_REF);
 }
 
+/* The same unless it has none: then it is about to be free. */
+static inline bool
+aspen_frame_get_used(struct aspen_frame *frame)
+{
+    uint64_t counts = aspen_load_relaxed(&frame->counts);
+
+    do {
+        if (!(uint32_t)counts)
+            return false;
+    } while (!aspen_compare_exchange(&frame->counts, &counts,
+                                     counts + ASPEN_FRAME_REF));
+    return true;
+}
+
 void aspen_frame_put(struct aspen *aspen, uint32_t frame);
 
 /*

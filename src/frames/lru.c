@@ -4,9 +4,12 @@
  *
  * I1  next and previous are 0 on no list, and the number of a frame or
  *     ASPEN_NO_FRAME on one. The state in the frame's index says which list.
+ * I2  A page whose last reference has gone is about to be taken off, by who put
+ *     it (frames.c), or is off already.
  *
- * Called by the page cache, which enters pages and takes them off, and by
- * reclaim. The first test to break is tests/unit/reclaim/test_reclaim.c.
+ * Called by the page cache, which enters pages and takes them off, by reclaim,
+ * and by frames.c. The first test to break is
+ * tests/unit/reclaim/test_reclaim.c.
  */
 #include "frames/lru.h"
 
@@ -54,10 +57,12 @@ push(struct aspen *aspen, uint32_t number, enum aspen_lru_state state)
         (old & ~ASPEN_FRAME_LRU) | (uint64_t)state << ASPEN_FRAME_LRU_SHIFT))
         ;
     frame->previous = ASPEN_NO_FRAME;
-    frame->next = list->first;
+    aspen_store_relaxed(&frame->next, list->first);
     *previous_link(aspen, list, list->first) = number;
     list->first = number;
     aspen_store_relaxed(&list->count, list->count + 1);
+    if (aspen_frame_type(frame) == ASPEN_FRAME_ANON)
+        aspen_store_relaxed(&list->anon, list->anon + 1);
 }
 
 static void
@@ -65,11 +70,13 @@ unlink_page(struct aspen *aspen, struct aspen_frame *frame)
 {
     struct aspen_lru_list *list = list_of(&aspen->lru, aspen_lru_state(frame));
 
-    *next_link(aspen, list, frame->previous) = frame->next;
+    aspen_store_relaxed(next_link(aspen, list, frame->previous), frame->next);
     *previous_link(aspen, list, frame->next) = frame->previous;
-    frame->next = 0;
     frame->previous = 0;
     aspen_store_relaxed(&list->count, list->count - 1);
+    if (aspen_frame_type(frame) == ASPEN_FRAME_ANON)
+        aspen_store_relaxed(&list->anon, list->anon - 1);
+    aspen_store(&frame->next, 0u); /* I2: it may be free from now on */
 }
 
 void
@@ -78,6 +85,15 @@ aspen_lru_add(struct aspen *aspen, uint32_t frame, enum aspen_lru_state state)
     aspen_spin_lock(&aspen->lru.lock, ASPEN_LOCK_LEAF);
     ASPEN_ASSERT_TEST(!aspen_frame_at(aspen, frame)->next);
     push(aspen, frame, state);
+    aspen_spin_unlock(&aspen->lru.lock);
+}
+
+void
+aspen_lru_enter(struct aspen *aspen, uint32_t frame, enum aspen_lru_state state)
+{
+    aspen_spin_lock(&aspen->lru.lock, ASPEN_LOCK_LEAF);
+    if (!aspen_frame_at(aspen, frame)->next)
+        push(aspen, frame, state);
     aspen_spin_unlock(&aspen->lru.lock);
 }
 
@@ -114,12 +130,15 @@ aspen_lru_take(struct aspen *aspen, enum aspen_lru_kind kind, uint32_t *frames,
 
     aspen_spin_lock(&aspen->lru.lock, ASPEN_LOCK_LEAF);
     most = (unsigned)aspen_min_u64(most, list->count);
-    for (; count < most; count++) {
-        struct aspen_frame *frame = aspen_frame_at(aspen, list->last);
-        frames[count] = list->last;
-        aspen_frame_get(frame); /* I1 of struct aspen_lru */
+    for (; most > 0; most--) {
+        uint32_t number = list->last;
+        struct aspen_frame *frame = aspen_frame_at(aspen, number);
+        bool used = aspen_frame_get_used(frame); /* I2: as long as it is on */
         unlink_page(aspen, frame);
-        push(aspen, frames[count], aspen_lru_state(frame));
+        if (!used)
+            continue;
+        push(aspen, number, aspen_lru_state(frame));
+        frames[count++] = number;
     }
     aspen_spin_unlock(&aspen->lru.lock);
     return count;

@@ -84,6 +84,11 @@ void aspen_lru_remove(struct aspen *aspen, uint32_t frame);
 void aspen_lru_move(struct aspen *aspen, uint32_t frame,
                     enum aspen_lru_state state);
 
+/* Enter an anonymous page, which the caller holds, unless it is on a list.
+ * Context: any lock but leaves. */
+void aspen_lru_enter(struct aspen *aspen, uint32_t frame,
+                     enum aspen_lru_state state);
+
 /*
  * Up to `most` pages, the last of a list first, each with one more reference.
  * They become the first ones, so that somebody else meets others. Returns how

@@ -39,4 +39,22 @@ aspen_policy_of(const struct aspen *aspen)
                : &aspen_policy_adaptive;
 }
 
+/* An anonymous page comes, or may be dropped from now on; the caller holds it.
+ * Context: any lock but leaves. */
+static inline void
+aspen_policy_enter_anon(struct aspen *aspen, uint32_t frame)
+{
+    aspen_lru_enter(
+        aspen, frame,
+        aspen_policy_of(aspen)->enter(aspen, ASPEN_NEVER_LEFT, false));
+}
+
+/* The same for one that is mapped, if there is a device that it could go to. */
+static inline void
+aspen_policy_map_anon(struct aspen *aspen, uint32_t frame)
+{
+    if (aspen_unlikely(aspen_load_relaxed(&aspen->banks.slots)))
+        aspen_policy_enter_anon(aspen, frame);
+}
+
 #endif

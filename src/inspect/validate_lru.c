@@ -8,16 +8,26 @@
 #include "frames/lru.h"
 #include "object/page_cache.h"
 
-/* On this list, and of an object's cache. */
+/* Anonymous, or of an object's cache that could read it again. */
 static bool
-check_page(struct aspen_validator *v, uint32_t number, unsigned kind)
+belongs(struct aspen_validator *v, uint32_t number)
 {
     const struct aspen_frame *frame = aspen_frame_at(v->aspen, number);
     const struct aspen_object *object = (const void *)(uintptr_t)frame->owner;
 
+    if (aspen_frame_type(frame) == ASPEN_FRAME_ANON)
+        return !(frame->index & ASPEN_FRAME_HEAD);
+    return *aspen_validate_tally(v, number) & ASPEN_TALLY_CACHED &&
+           aspen_object_can_read_again(object);
+}
+
+static bool
+check_page(struct aspen_validator *v, uint32_t number, unsigned kind)
+{
+    const struct aspen_frame *frame = aspen_frame_at(v->aspen, number);
+
     return ASPEN_EXPECT(v,
-                        *aspen_validate_tally(v, number) & ASPEN_TALLY_CACHED &&
-                            aspen_object_can_read_again(object) &&
+                        belongs(v, number) &&
                             aspen_lru_kind_of(aspen_lru_state(frame)) == kind,
                         LRU_PAGE,
                         "frame %u: on LRU list %u, to which it does "
@@ -31,7 +41,7 @@ check_list(struct aspen_validator *v, unsigned kind)
     const struct aspen_lru_list *list = &v->aspen->lru.lists[kind];
     uint32_t previous = ASPEN_NO_FRAME;
     uint32_t number = list->first;
-    uint64_t count = 0;
+    uint64_t count = 0, anon = 0;
 
     while (number != ASPEN_NO_FRAME && count < list->count) {
         if (!ASPEN_EXPECT(
@@ -41,15 +51,19 @@ check_list(struct aspen_validator *v, unsigned kind)
                 LRU_LIST, "LRU list %u is broken at frame %u", kind, number) ||
             !check_page(v, number, kind))
             return false;
+        anon += aspen_frame_type(aspen_frame_at(v->aspen, number)) ==
+                ASPEN_FRAME_ANON;
         previous = number;
         number = aspen_frame_at(v->aspen, number)->next;
         count++;
     }
     return ASPEN_EXPECT(v,
                         number == ASPEN_NO_FRAME && count == list->count &&
-                            list->last == previous,
-                        LRU_LIST, "LRU list %u has %u pages, but counts %u",
-                        kind, count, list->count);
+                            anon == list->anon && list->last == previous,
+                        LRU_LIST,
+                        "LRU list %u has %u pages, %u of them anonymous, but "
+                        "counts %u and %u",
+                        kind, count, anon, list->count, list->anon);
 }
 
 void
@@ -61,11 +75,11 @@ aspen_validate_lru(struct aspen_validator *v)
     for (unsigned kind = 0; kind < ASPEN_LRU_LISTS; kind++) {
         if (!check_list(v, kind))
             return;
-        pages += lru->lists[kind].count;
+        pages += lru->lists[kind].count - lru->lists[kind].anon;
     }
     if (ASPEN_EXPECT(v, pages == v->lru_pages, LRU_PAGE,
-                     "%u pages belong on LRU lists, but %u are", v->lru_pages,
-                     pages))
+                     "%u pages of files belong on LRU lists, but %u are",
+                     v->lru_pages, pages))
         (void)ASPEN_EXPECT(v, v->shadows == lru->shadows, OBJECT_SHADOWS,
                            "%u shadows, but the machine counts %u", v->shadows,
                            lru->shadows);

@@ -16,6 +16,7 @@
 #include "life/copy_tables.h"
 
 #include "frames/pins.h"
+#include "frames/policy.h"
 #include "machine/swap_map.h"
 
 /* How far ahead of the entry at work its frame is fetched into the cache. */
@@ -119,6 +120,8 @@ copy_pinned(struct copy *copy, uint64_t *to, uint64_t entry, unsigned level)
                     copy->to->anon_vma,
                     aspen_frame_offset(aspen_frame_at(aspen, source)), 0);
     aspen_frame_map(aspen_frame_at(aspen, frame));
+    if (level == 0)
+        aspen_policy_map_anon(aspen, frame);
     if (!(copy->from->flags & ASPEN_VM_HUGETLB))
         copy->pages[ASPEN_RSS_ANON] += (uint64_t)1 << copy->spare_order;
     aspen_store(to, aspen_entry_make_leaf(

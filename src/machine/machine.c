@@ -246,14 +246,30 @@ count_swap(const struct aspen *aspen, struct aspen_counters *counters)
     }
 }
 
+static uint64_t
+file_pages(const struct aspen_lru_list *list)
+{
+    uint64_t anon = aspen_load_relaxed(&list->anon);
+    uint64_t all = aspen_load_relaxed(&list->count);
+
+    return all > anon ? all - anon : 0; /* others change them meanwhile */
+}
+
 static void
 count_pages(const struct aspen *aspen, struct aspen_counters *counters)
 {
     const struct aspen_lru *lru = &aspen->lru;
 
-    counters->inactive_file = aspen_lru_count(lru, ASPEN_LRU_NEW_LIST) +
-                              aspen_lru_count(lru, ASPEN_LRU_INACTIVE_LIST);
-    counters->active_file = aspen_lru_count(lru, ASPEN_LRU_ACTIVE_LIST);
+    const uint64_t new = file_pages(&lru->lists[ASPEN_LRU_NEW_LIST]);
+
+    counters->inactive_file =
+        new + file_pages(&lru->lists[ASPEN_LRU_INACTIVE_LIST]);
+    counters->active_file = file_pages(&lru->lists[ASPEN_LRU_ACTIVE_LIST]);
+    counters->inactive_anon =
+        aspen_load_relaxed(&lru->lists[ASPEN_LRU_NEW_LIST].anon) +
+        aspen_load_relaxed(&lru->lists[ASPEN_LRU_INACTIVE_LIST].anon);
+    counters->active_anon =
+        aspen_load_relaxed(&lru->lists[ASPEN_LRU_ACTIVE_LIST].anon);
     counters->unevictable = aspen_lru_count(lru, ASPEN_LRU_UNEVICTABLE_LIST);
     counters->shadows = aspen_load_relaxed(&lru->shadows);
     counters->reclaim_looked = aspen_load_relaxed(&lru->looked);

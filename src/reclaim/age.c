@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * reclaim/age.c - who has accessed a page of an object since the last look.
+ * reclaim/age.c - who has accessed a page since the last look.
  *
  * I1  An entry is looked at and made old under its table's lock, by compare and
  *     exchange: what the processor sets meanwhile stays.
@@ -16,6 +16,7 @@
 #include "frames/lru.h"
 #include "machine/notify.h"
 #include "object/i_mmap.h"
+#include "rmap/rmap.h"
 
 struct look {
     uint32_t frame;
@@ -63,5 +64,14 @@ aspen_page_age(struct aspen_object *object, uint64_t offset, uint32_t number)
     look.age.accessed = aspen_lru_mark_take(frame);
     if (aspen_frame_map_count(frame) > 0)
         aspen_i_mmap_walk(object, offset, offset, look_at, &look);
+    return look.age;
+}
+
+struct aspen_age
+aspen_anon_age(struct aspen *aspen, uint32_t number)
+{
+    struct look look = {.frame = number};
+
+    aspen_rmap_walk(aspen, number, look_at, &look);
     return look.age;
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * reclaim/age.h - who has accessed a page of an object since the last look.
+ * reclaim/age.h - who has accessed a page since the last look.
  */
 #ifndef ASPEN_RECLAIM_AGE_H
 #define ASPEN_RECLAIM_AGE_H
@@ -16,5 +16,9 @@ struct aspen_age {
  * object's; no lock inside the page's is held. */
 struct aspen_age aspen_page_age(struct aspen_object *object, uint64_t offset,
                                 uint32_t frame);
+
+/* The same for an anonymous page. Context: it is locked, no lock inside that.
+ */
+struct aspen_age aspen_anon_age(struct aspen *aspen, uint32_t frame);
 
 #endif

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * reclaim/reclaim.c - pages of files leave memory.
+ * reclaim/reclaim.c - pages leave memory: those of files here, anonymous ones
+ * in anon.c.
  *
  *     list: the oldest, held        policy: choose
  *        |  page's lock, tried
@@ -27,6 +28,7 @@
 #include "frames/policy.h"
 #include "object/page_cache.h"
 #include "reclaim/age.h"
+#include "reclaim/anon.h"
 #include "reclaim/trim.h"
 
 /* A page that is active becomes inactive, referenced, and leaves at the fourth
@@ -36,6 +38,7 @@
 struct reclaim {
     struct aspen *aspen;
     const struct aspen_policy *policy;
+    struct aspen_swap_batch swap;
     uint64_t freed;
 };
 
@@ -94,20 +97,22 @@ look_at(struct reclaim *reclaim, struct aspen_object *object, uint32_t number)
         evict(reclaim, object, offset, number);
 }
 
-/* The page is held. */
-static void
+/* The page is held; true: its reference is the batch's. */
+static bool
 try_page(struct reclaim *reclaim, uint32_t number)
 {
     struct aspen_frame *frame = aspen_frame_at(reclaim->aspen, number);
     struct aspen_object *object = aspen_object_of_frame(frame);
 
     if (!object)
-        return;
+        return aspen_anon_look(&reclaim->swap, reclaim->policy, number,
+                               &reclaim->freed);
     if (aspen_frame_trylock(frame)) {
         look_at(reclaim, object, number);
         aspen_frame_unlock(frame);
     }
     aspen_object_put(object); /* I3 */
+    return false;
 }
 
 /* ---- Many -------------------------------------------------------------- */
@@ -116,10 +121,10 @@ static void
 try_pages(struct reclaim *reclaim, const uint32_t *frames, unsigned count)
 {
     aspen_fetch_add_relaxed(&reclaim->aspen->lru.looked, count);
-    for (unsigned i = 0; i < count; i++) {
-        try_page(reclaim, frames[i]);
-        aspen_frame_put(reclaim->aspen, frames[i]);
-    }
+    for (unsigned i = 0; i < count; i++)
+        if (!try_page(reclaim, frames[i]))
+            aspen_frame_put(reclaim->aspen, frames[i]);
+    reclaim->freed += aspen_swap_out_end(&reclaim->swap);
 }
 
 /* How many are held at a time: of a few pages fewer, since what is held here
@@ -142,25 +147,40 @@ look_again(struct reclaim *reclaim)
                              ASPEN_RECLAIM_BATCH));
 }
 
-uint64_t
-aspen_reclaim(struct aspen *aspen, uint64_t pages)
+/* By the policy, until `pages` have left or each was looked at often enough. */
+static void
+look_at_lists(struct reclaim *reclaim, uint64_t pages)
 {
+    struct aspen *aspen = reclaim->aspen;
     uint64_t looks = LOOKS_A_PAGE * aspen_lru_evictable(&aspen->lru);
-    struct reclaim reclaim = {.aspen = aspen, .policy = aspen_policy_of(aspen)};
     uint32_t frames[ASPEN_RECLAIM_BATCH];
     unsigned count = 1;
 
-    aspen_lock_order_assert_outside(ASPEN_LOCK_MM);
-    aspen_fetch_add(&aspen->lru.begun, 1u);
-    while (count && reclaim.freed < pages && looks) {
-        uint64_t most = aspen_min_u64(looks, pages - reclaim.freed);
-        count = reclaim.policy->choose(
+    while (count && reclaim->freed < pages && looks) {
+        uint64_t most = aspen_min_u64(looks, pages - reclaim->freed);
+        count = reclaim->policy->choose(
             aspen, frames, (unsigned)aspen_min_u64(most, batch(aspen)));
-        try_pages(&reclaim, frames, count);
+        try_pages(reclaim, frames, count);
         looks -= count;
     }
+}
+
+uint64_t
+aspen_reclaim(struct aspen *aspen, uint64_t pages)
+{
+    struct reclaim reclaim = {
+        .aspen = aspen,
+        .policy = aspen_policy_of(aspen),
+        .swap = {.aspen = aspen},
+    };
+
+    aspen_lock_order_assert_outside(ASPEN_LOCK_MM);
+    aspen_fetch_add(&aspen->lru.begun, 1u);
+    look_at_lists(&reclaim, pages);
     if (reclaim.freed < pages)
         look_again(&reclaim);
+    if (!reclaim.freed)
+        look_at_lists(&reclaim, pages); /* those that can leave again */
     aspen_fetch_add(&aspen->lru.ended, 1u);
     aspen_shadows_trim(aspen);
     return reclaim.freed;

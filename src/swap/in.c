@@ -12,6 +12,8 @@
  */
 #include "swap/swap.h"
 
+#include "frames/policy.h"
+
 /* One more reference of a slot: 0; -ASPEN_EINVAL: it is free; -ASPEN_ENOMEM. */
 static int
 hold_slot(struct aspen *aspen, unsigned type, uint32_t slot)
@@ -42,8 +44,10 @@ new_page(struct aspen *aspen, unsigned type, uint32_t slot, uint32_t *frame)
     if (error) {
         aspen_frame_unlock(page);
         aspen_frame_put(aspen, *frame);
+        return error;
     }
-    return error;
+    aspen_policy_map_anon(aspen, *frame);
+    return 0;
 }
 
 /* 0 and *frame, with a reference; -ASPEN_EEXIST: look again; an error. The

@@ -23,7 +23,7 @@ EXPLORE := $(basename $(notdir $(wildcard tests/explore/test_*.c)))
 EXPLORE_MMU := $(basename $(notdir $(wildcard tests/explore/mmu/test_*.c)))
 EXPLORE_PROGRAMS := $(addprefix $(BUILD)/tests/explore/,$(EXPLORE) \
     $(EXPLORE_MMU) test_mmu-flags test_mmu-arm64 test_mmu-arm64-flags \
-    test_second-flags)
+    test_second-flags test_mmu_swap-flags)
 
 # $(call sim_variant,VARIANT)
 define sim_variant

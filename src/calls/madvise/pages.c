@@ -16,6 +16,7 @@
  */
 #include "calls/madvise/madvise.h"
 
+#include "frames/policy.h"
 #include "machine/notify.h"
 #include "rmap/split.h"
 #include "machine/swap_map.h"
@@ -204,6 +205,9 @@ free_entry(struct sweep *sweep, uint64_t *slot, uint64_t entry,
         return;
     clear_bits(sweep, slot, entry, address, bits);
     aspen_fetch_or(&frame->index, ASPEN_FRAME_LAZY);
+    if (aspen_frame_type(frame) == ASPEN_FRAME_ANON)
+        aspen_policy_enter_anon(sweep->aspen,
+                                (uint32_t)aspen_entry_frame(entry));
 }
 
 int
@@ -215,8 +219,9 @@ aspen_advise_free(struct aspen_advise *advise, struct aspen_vma *vma,
     if (!aspen_vma_is_anonymous(vma))
         return -ASPEN_EINVAL;
     int error = check_discard(advise, vma, start, end);
-    if (!error)
+    if (!error) {
         sweep_in_brackets(&sweep, start, end, free_entry);
+    }
     return error;
 }
 

@@ -271,13 +271,19 @@ after_lru(struct scene *s)
     aspen_lru_remove(s->aspen, s->frame);
 }
 
-/* Anonymous memory is on no list. */
+/* Shared memory is on no list. */
 static void
 plant_lru_page(struct scene *s)
 {
-    s->frame = aspen_frame_number(s->aspen, page_at(s, ANON));
+    s->frame = s->cached;
     aspen_lru_add(s->aspen, s->frame, ASPEN_LRU_INACTIVE);
     s->after = after_lru;
+}
+
+static void
+plant_lru_anon(struct scene *s)
+{
+    POKE(s, s->aspen->lru.lists[1].anon, 1);
 }
 
 static void
@@ -294,6 +300,7 @@ plant_shadow_sum(struct scene *s)
 
 const struct plant plants_machine[] = {
     {"lru.list", MACHINE, plant_lru_count},
+    {"lru.list", MACHINE, plant_lru_anon},
     {"lru.page", MACHINE, plant_lru_page},
     {"object.shadows", MACHINE, plant_shadows},
     {"object.shadows", MACHINE, plant_shadow_sum},

@@ -1,0 +1,91 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * reclaim/anon.c - anonymous pages among those that may leave memory.
+ *
+ *     chosen by the policy, beside pages of files
+ *       -> locked, pinned, or there is no slot   UNEVICTABLE
+ *       -> accessed, or kept by the policy       stays
+ *       -> lazily freed, not written since       dropped
+ *       -> else                                  with the batch, to swap
+ *
+ * They are on the lists from when they are mapped (frames/policy.h), if there
+ * is a swap device, or they are freed lazily.
+ *
+ * Called by reclaim.c. The first test to break is tests/unit/swap/test_anon.c.
+ */
+#include "reclaim/anon.h"
+
+#include "frames/pins.h"
+#include "reclaim/age.h"
+
+/* ---- One page ---------------------------------------------------------- */
+
+/* Has it no place to go to? */
+static bool
+is_stuck(struct aspen *aspen, uint32_t number)
+{
+    const struct aspen_frame *frame = aspen_frame_at(aspen, number);
+    unsigned type;
+    uint32_t slot;
+
+    return !(aspen_load(&frame->index) & ASPEN_FRAME_LAZY) &&
+           !aspen_swap_slot_of(aspen, number, &type, &slot) &&
+           !aspen_swap_has_room(aspen);
+}
+
+/* It is locked: should it leave? */
+static bool
+judge(struct aspen *aspen, const struct aspen_policy *policy, uint32_t number)
+{
+    struct aspen_frame *frame = aspen_frame_at(aspen, number);
+    enum aspen_lru_state old = aspen_lru_state(frame);
+    enum aspen_lru_state state = old;
+    struct aspen_age age = {0};
+    bool leaves = false;
+
+    if (!is_stuck(aspen, number))
+        age = aspen_anon_age(aspen, number);
+    else
+        age.locked = true;
+    if (age.locked || aspen_frame_pins(aspen, number) > 0)
+        state = ASPEN_LRU_UNEVICTABLE;
+    else if (old == ASPEN_LRU_UNEVICTABLE)
+        state = ASPEN_LRU_INACTIVE;
+    else
+        leaves = policy->judge(aspen, &state, age.accessed);
+    if (state != old)
+        aspen_lru_move(aspen, number, state);
+    return leaves;
+}
+
+/* It is locked. */
+static bool
+look_locked(struct aspen_swap_batch *batch, const struct aspen_policy *policy,
+            uint32_t number, uint64_t *freed)
+{
+    struct aspen *aspen = batch->aspen;
+
+    if (aspen_frame_type(aspen_frame_at(aspen, number)) != ASPEN_FRAME_ANON ||
+        !judge(aspen, policy, number))
+        return false; /* it may be a page that an object has lost */
+    if (aspen_swap_discard(aspen, number)) {
+        ++*freed;
+        return false;
+    }
+    return !aspen_swap_out(batch, number);
+}
+
+bool
+aspen_anon_look(struct aspen_swap_batch *batch,
+                const struct aspen_policy *policy, uint32_t number,
+                uint64_t *freed)
+{
+    struct aspen_frame *frame = aspen_frame_at(batch->aspen, number);
+
+    if (!aspen_frame_trylock(frame))
+        return false;
+    bool leaves = look_locked(batch, policy, number, freed);
+    if (!leaves)
+        aspen_frame_unlock(frame);
+    return leaves;
+}

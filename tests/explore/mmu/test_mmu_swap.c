@@ -1,0 +1,327 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * One processor goes on reading and writing through what it has cached
+ * (tests/mmu) while the page goes to swap and comes back, over all orders. What
+ * is written is there afterwards, wherever the page was meanwhile.
+ */
+#include "mmu_scene.h"
+
+#include <aspen/calls/reclaim.h>
+
+#define SLOTS 4u
+#define MOST  300u
+
+enum start {
+    ALONE,
+    FORKED,       /* a child shares the page */
+    OUT,          /* it is in swap */
+    OUT_OF_BOTH,  /* the same, and a child's */
+    OUT_OF_CHILD, /* the child's is in swap, and the parent has it back */
+};
+
+static struct {
+    enum start start;
+    bool written; /* the processor's write went through */
+    char child_saw;
+    char slots[SLOTS][PAGE];
+} scene;
+
+/* ---- Set up ------------------------------------------------------------ */
+
+static int
+transfer(void *context, const struct aspen_swap_io *io)
+{
+    (void)context;
+    sim_point(scene.slots[io->slot], io->write);
+    for (uint32_t i = 0; i < io->pages; i++)
+        if (io->write)
+            memcpy(scene.slots[io->slot + i], io->memory[i], PAGE);
+        else
+            memcpy(io->memory[i], scene.slots[io->slot + i], PAGE);
+    return 0;
+}
+
+static void
+setup(void *unused)
+{
+    static const struct aspen_swap_ops ops = {.transfer = transfer};
+    struct aspen_swap_args args = {.pages = SLOTS, .ops = &ops};
+    const bool out = scene.start >= OUT;
+    struct aspen_config config;
+    unsigned type;
+
+    (void)unused;
+    aspen_config_init(&config);
+    config.semantics = ASPEN_SEMANTICS_6_18;
+    mmu_scene_begin(&config);
+    must(aspen_swap_add(mmu_scene.aspen, &args, &type));
+    scene.written = false;
+    must(aspen_mm_activate(mmu_scene.mm, CPU));
+    told_keep(CPU, mmu_scene.mm);
+    mmu_scene_map(false, false);
+    access_byte(CPU, mmu_scene.mm, START, MMU_WRITE, '1');
+    if (out)
+        must(aspen_madvise(mmu_scene.mm, START, PAGE, ASPEN_MADV_PAGEOUT));
+    if (scene.start != ALONE && scene.start != OUT) {
+        mmu_scene_fork();
+        scene.child_saw = '1';
+    }
+    if (scene.start == OUT_OF_CHILD)
+        access_byte(CPU, mmu_scene.mm, START, MMU_READ, 0);
+    told_second_load(mmu_scene.mm, START, START + PAGE, 1);
+}
+
+/* ---- Tasks ------------------------------------------------------------- */
+
+static void
+write_task(void *unused)
+{
+    char byte = '2';
+
+    (void)unused;
+    int error = told_run(CPU, mmu_scene.mm, START, MMU_WRITE, &byte, 1);
+    if (error == TOLD_FOR_EVER)
+        sim_fail("faults answer 0, and the access faults again");
+    scene.written = error == 0;
+}
+
+static void
+read_task(void *unused)
+{
+    char byte = 0;
+
+    (void)unused;
+    int error = told_run(CPU, mmu_scene.mm, START, MMU_READ, &byte, 1);
+    if (!error && byte != '1')
+        sim_fail("the processor reads what nobody wrote");
+    told_second_load(mmu_scene.mm, START, START + PAGE, 1);
+}
+
+/* Until it is old enough to leave. */
+static void
+reclaim_task(void *unused)
+{
+    (void)unused;
+    for (unsigned i = 0; i < 3; i++)
+        aspen_reclaim(mmu_scene.aspen, 1);
+}
+
+/* It may be gone. */
+static void
+page_out_rest_task(void *unused)
+{
+    int error = aspen_madvise(mmu_scene.mm, START, PAGE, ASPEN_MADV_PAGEOUT);
+
+    (void)unused;
+    if (error && error != -ASPEN_ENOMEM)
+        must(error);
+}
+
+static void
+child_page_out_task(void *unused)
+{
+    (void)unused;
+    must(aspen_madvise(mmu_scene.child, START, PAGE, ASPEN_MADV_PAGEOUT));
+}
+
+static void
+child_read_task(void *unused)
+{
+    (void)unused;
+    if (access_byte(CHILD, mmu_scene.child, START, MMU_READ, 0) != '1')
+        sim_fail("what the parent does changes the child");
+}
+
+static void
+child_exit_task(void *unused)
+{
+    (void)unused;
+    told_put(&mmu_scene.child);
+}
+
+static void
+fork_task(void *unused)
+{
+    (void)unused;
+    mmu_scene_fork();
+    scene.child_saw = access_byte(CHILD, mmu_scene.child, START, MMU_READ, 0);
+}
+
+static void
+lock_task(void *unused)
+{
+    uint32_t frame;
+
+    (void)unused;
+    must(aspen_mlock(mmu_scene.mm, START, PAGE, 0));
+    if (aspen_translate(mmu_scene.mm, START, ASPEN_ACCESS_READ, &frame))
+        sim_fail("memory is locked, and the page is not there");
+}
+
+/* ---- Afterwards -------------------------------------------------------- */
+
+static void
+check_memory(void *unused)
+{
+    (void)unused;
+    if (mmu_scene.child && access_byte(CHILD, mmu_scene.child, START, MMU_READ,
+                                       0) != scene.child_saw)
+        sim_fail("what the parent does changes the child");
+    told_put(&mmu_scene.child);
+    char has = access_byte(CPU, mmu_scene.mm, START, MMU_READ, 0);
+    if (has != (scene.written ? '2' : '1'))
+        sim_fail("a write is lost");
+    mmu_scene_end();
+}
+
+static void
+check_nothing(void *unused)
+{
+    (void)unused;
+    mmu_scene_end();
+}
+
+/* ---- Scenes ------------------------------------------------------------ */
+
+struct row {
+    const char *name;
+    enum start start;
+    void (*tasks[3])(void *context);
+    void (*check)(void *context);
+};
+
+static void
+explore_rows(const struct row *rows, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        struct sim_program program =
+            explore_program(setup, rows[i].tasks, rows[i].check);
+        scene.start = rows[i].start;
+        explore_holds(rows[i].name, &program, MOST);
+    }
+}
+
+#define ROWS(rows) explore_rows(rows, sizeof(rows) / sizeof((rows)[0]))
+
+static void
+page_out(void **state)
+{
+    static const struct row rows[] = {
+        {"write, PAGEOUT", ALONE, {write_task, page_out_task}, check_memory},
+        {"write, PAGEOUT twice",
+         ALONE,
+         {write_task, page_out_task, page_out_task},
+         check_memory},
+        {"read, PAGEOUT", ALONE, {read_task, page_out_task}, check_memory},
+        {"write, PAGEOUT, fork",
+         ALONE,
+         {write_task, page_out_task, fork_task},
+         check_memory},
+        {"PAGEOUT, munmap",
+         ALONE,
+         {page_out_rest_task, munmap_task},
+         check_nothing},
+        {"write, PAGEOUT, munmap",
+         ALONE,
+         {write_task, page_out_rest_task, munmap_task},
+         check_nothing},
+        {"write, PAGEOUT, mprotect",
+         ALONE,
+         {write_task, page_out_task, protect_task},
+         check_memory},
+        {"PAGEOUT, DONTNEED",
+         ALONE,
+         {page_out_task, discard_task},
+         check_nothing},
+    };
+
+    (void)state;
+    ROWS(rows);
+}
+
+static void
+reclaim(void **state)
+{
+    static const struct row rows[] = {
+        {"write, reclaim", ALONE, {write_task, reclaim_task}, check_memory},
+        {"write, reclaim, PAGEOUT",
+         ALONE,
+         {write_task, reclaim_task, page_out_task},
+         check_memory},
+        {"mlock, reclaim", ALONE, {lock_task, reclaim_task}, check_memory},
+        {"reclaim, munmap", ALONE, {reclaim_task, munmap_task}, check_nothing},
+        {"write, reclaim, fork",
+         ALONE,
+         {write_task, reclaim_task, fork_task},
+         check_memory},
+        {"shared: write, reclaim",
+         FORKED,
+         {write_task, reclaim_task},
+         check_memory},
+        {"shared: reclaim, exit of a child",
+         FORKED,
+         {reclaim_task, child_exit_task},
+         check_memory},
+        {"back from swap: write, reclaim",
+         OUT_OF_CHILD,
+         {write_task, reclaim_task},
+         check_memory},
+    };
+
+    (void)state;
+    ROWS(rows);
+}
+
+static void
+swap_in(void **state)
+{
+    static const struct row rows[] = {
+        {"in swap: write, PAGEOUT",
+         OUT,
+         {write_task, page_out_task},
+         check_memory},
+        {"in swap: read, reclaim",
+         OUT,
+         {read_task, reclaim_task},
+         check_memory},
+        {"in swap: write, fork", OUT, {write_task, fork_task}, check_memory},
+        {"in swap of both: write, a child reads",
+         OUT_OF_BOTH,
+         {write_task, child_read_task},
+         check_memory},
+        {"in swap of both: write, a child reads, PAGEOUT",
+         OUT_OF_BOTH,
+         {write_task, child_read_task, child_page_out_task},
+         check_memory},
+        {"in swap of both: write, exit of a child",
+         OUT_OF_BOTH,
+         {write_task, child_exit_task},
+         check_memory},
+        {"back from swap: write, a child reads",
+         OUT_OF_CHILD,
+         {write_task, child_read_task},
+         check_memory},
+        {"back from swap: write, PAGEOUT, a child reads",
+         OUT_OF_CHILD,
+         {write_task, page_out_task, child_read_task},
+         check_memory},
+        {"back from swap: write, exit of a child",
+         OUT_OF_CHILD,
+         {write_task, child_exit_task},
+         check_memory},
+    };
+
+    (void)state;
+    ROWS(rows);
+}
+
+int
+main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(page_out),
+        cmocka_unit_test(reclaim),
+        cmocka_unit_test(swap_in),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
