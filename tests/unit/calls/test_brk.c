@@ -140,6 +140,23 @@ test_fresh(void **state)
     aspen_mm_put(mm);
 }
 
+/* Up to the end of all addresses, and no further. */
+static void
+test_top(void **state)
+{
+    struct helper_space *s = *state;
+    uint64_t top = s->mm->address_limit;
+    struct aspen_layout layout;
+
+    aspen_layout_read(s->mm, &layout);
+    layout.brk_start = layout.brk = top - 2 * PAGE;
+    assert_int_equal(aspen_layout_set(s->mm, &layout), 0);
+    expect(s, top + 1, -ASPEN_ENOMEM);
+    expect(s, top, 0);
+    helper_put(&s->helper, s->mm, top - PAGE, 1);
+    expect(s, top - PAGE, 0);
+}
+
 int
 main(void)
 {
@@ -148,6 +165,7 @@ main(void)
     const struct CMUnitTest tests[] = {
         TEST(test_moves),  TEST(test_in_the_way), TEST(test_limits),
         TEST(test_locked), TEST(test_below),      TEST(test_fresh),
+        TEST(test_top),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -203,6 +203,46 @@ test_batches_written(void **state)
     (void)gathered_end(g, &gather);
 }
 
+static void
+observe_range(void *context, const struct aspen_tlb_flush *flush)
+{
+    struct aspen_tlb_flush *seen = context;
+
+    assert_int_equal(seen->end, 0); /* the first */
+    *seen = *flush;
+}
+
+/* While another's flush is to come, what was looked at is flushed: all of it,
+ * and nothing else, whatever the gather's memory was before. */
+static void
+test_looked_at(void **state)
+{
+    struct gathered *g = *state;
+    struct aspen_tlb_flush seen = {.end = 0};
+    struct aspen_gather gather;
+
+    aspen_posix_observe_tlb(observe_range, &seen);
+    for (unsigned fill = 0; fill < 2; fill++) {
+        memset(&gather, fill ? 0xff : 0, sizeof(gather));
+        seen.end = 0;
+        aspen_tlb_pending_begin(g->mm);
+        aspen_gather_begin(&gather, g->mm, false);
+        aspen_gather_looks(&gather, 0x103000, 0x104000);
+        aspen_gather_looks(&gather, 0x101000, 0x102000);
+        aspen_gather_end(&gather);
+        assert_int_equal(seen.start, 0x101000);
+        assert_int_equal(seen.end, 0x104000);
+        aspen_tlb_pending_end(g->mm);
+
+        seen.end = 0;
+        aspen_gather_begin(&gather, g->mm, false);
+        aspen_gather_looks(&gather, 0x103000, 0x104000);
+        aspen_gather_end(&gather);
+        assert_int_equal(seen.end, 0); /* nobody else's is to come */
+    }
+    aspen_posix_observe_tlb(observe_gathered, g);
+}
+
 #define TEST(function)                                                         \
     cmocka_unit_test_setup_teardown(function, gathered_setup, gathered_teardown)
 
@@ -213,6 +253,7 @@ main(void)
         TEST(test_batches),
         TEST(test_batches_fail),
         TEST(test_batches_written),
+        TEST(test_looked_at),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

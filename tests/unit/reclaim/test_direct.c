@@ -113,6 +113,13 @@ test_until_nothing_can_leave(void **state)
     }
     assert_int_equal(error, -ASPEN_ENOMEM);
     assert_in_range(pages, FRAMES - 20, FRAMES);
+    /* Who asks once more looks once, and hears of it. */
+    uint64_t before = helper_counts(h.aspen).direct_reclaims;
+    uint64_t number = 0;
+    assert_int_equal(helper_write(&h, s.mm, at + (PAGES - 1) * PAGE, &number,
+                                  sizeof(number)),
+                     -ASPEN_ENOMEM);
+    assert_int_equal(helper_counts(h.aspen).direct_reclaims, before);
     helper_assert_valid(&s.helper);
     for (uint64_t i = 0; i < pages; i++)
         assert_int_equal(number_at(&h, s.mm, at + i * PAGE), ~i);
