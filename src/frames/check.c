@@ -219,13 +219,13 @@ zone_says_free(struct frame_sweep *sweep, uint32_t number)
            (chunk->free >> number % ASPEN_CHUNK_FRAMES & 1);
 }
 
-/* A free block begins or part of a chunk is free inside a free block. */
+/* A free block begins or part of a chunk is free inside a free block: either
+ * would be listed, as the lists have shown. */
 static bool
 zone_says_twice(const struct frame_sweep *sweep, uint32_t number)
 {
-    const struct aspen_frame_chunk *chunk = chunk_of(sweep, number);
     return number % ASPEN_CHUNK_FRAMES == 0 && number < sweep->free_end &&
-           (chunk->free || chunk->listed);
+           chunk_of(sweep, number)->listed;
 }
 
 static const char *
