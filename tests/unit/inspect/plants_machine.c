@@ -280,6 +280,22 @@ plant_lru_page(struct scene *s)
     s->after = after_lru;
 }
 
+/* It stands on another list than it says. */
+static void
+plant_lru_state(struct scene *s)
+{
+    const struct aspen_lru_list *list = s->aspen->lru.lists;
+    struct aspen_frame *frame;
+
+    while (list->first == ASPEN_NO_FRAME)
+        list++;
+    frame = aspen_frame_at(s->aspen, list->first);
+    POKE(s, frame->index,
+         frame->index ^
+             (uint64_t)(aspen_lru_state(frame) ^ ASPEN_LRU_UNEVICTABLE)
+                 << ASPEN_FRAME_LRU_SHIFT);
+}
+
 static void
 plant_lru_anon(struct scene *s)
 {
@@ -302,6 +318,7 @@ const struct plant plants_machine[] = {
     {"lru.list", MACHINE, plant_lru_count},
     {"lru.list", MACHINE, plant_lru_anon},
     {"lru.page", MACHINE, plant_lru_page},
+    {"lru.page", MACHINE, plant_lru_state},
     {"object.shadows", MACHINE, plant_shadows},
     {"object.shadows", MACHINE, plant_shadow_sum},
     {"frame.free_count", MACHINE, plant_allocator},
