@@ -28,6 +28,7 @@ struct aspen_swap_area {
     int32_t priority; /* immutable, as the next two */
     const struct aspen_swap_ops *ops; /* NULL: no device, counts alone */
     void *context;
+    bool leaving;    /* atomic; written under the lock: aspen_swap_remove() */
     uint64_t *sums;  /* immutable pointer, or NULL: swap/io.c */
     uint32_t *pages; /* immutable pointer: the swap cache, a frame for each
                         slot; 0: none. NULL without ops */

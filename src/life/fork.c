@@ -132,7 +132,9 @@ commit_vma(struct fork *fork, struct aspen_vma *from, struct aspen_vma *to)
     struct aspen_mm *child = fork->child;
     struct aspen_object *object = to->object;
 
-    to->flags &= ~(ASPEN_VM_LOCKED | ASPEN_VM_LOCKONFAULT);
+    /* Who comes by a reverse map looks at it. */
+    aspen_store_relaxed(&to->flags,
+                        to->flags & ~(ASPEN_VM_LOCKED | ASPEN_VM_LOCKONFAULT));
     aspen_tree_cursor_replace(&fork->cursor, to);
     fork->end = to->end;
     child->map_count++;

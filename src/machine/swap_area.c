@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * machine/swap_area.c - swap areas come, are checked, and go with the machine.
+ * machine/swap_area.c - swap areas come, are checked, and go.
  *
  * I1  An area is seen when all of it is there: its number of slots comes last.
+ * I2  It goes when no slot has references: nobody has anything of it then but
+ *     what he looks up, under its lock, by a slot.
  *
  * Called by the embedder. The first test to break is
  * tests/unit/machine/test_swap_map.c.
@@ -100,6 +102,23 @@ area_alloc(struct aspen *aspen, struct aspen_swap_area *area,
     return 0;
 }
 
+/* All that is set once. */
+static void
+move_area(struct aspen_swap_area *to, const struct aspen_swap_area *from)
+{
+    to->counts = from->counts;
+    to->continuations = from->continuations;
+    to->continued = from->continued;
+    to->free = from->free;
+    to->clusters = from->clusters;
+    to->next = from->next;
+    to->priority = from->priority;
+    aspen_store_relaxed(&to->ops, from->ops);
+    to->context = from->context;
+    to->pages = from->pages;
+    to->sums = from->sums;
+}
+
 /* Make it visible as the first area that is not in use: its slots last. */
 static int
 area_publish(struct aspen *aspen, const struct aspen_swap_area *area,
@@ -112,17 +131,7 @@ area_publish(struct aspen *aspen, const struct aspen_swap_area *area,
         struct aspen_swap_area *to = &aspen->swap[i];
         if (to->slots)
             continue;
-        to->counts = area->counts;
-        to->continuations = area->continuations;
-        to->continued = area->continued;
-        to->free = area->free;
-        to->clusters = area->clusters;
-        to->next = area->next;
-        to->priority = area->priority;
-        to->ops = area->ops;
-        to->context = area->context;
-        to->pages = area->pages;
-        to->sums = area->sums;
+        move_area(to, area);
         aspen_store_relaxed(&to->room, area->room);
         aspen_store(&to->slots, slots);
         *type = i;
@@ -170,6 +179,61 @@ aspen_swap_add(struct aspen *aspen, const struct aspen_swap_args *args,
         return -ASPEN_EOPNOTSUPP;
     int error = aspen_banks_make_slots(aspen);
     return error ? error : area_add(aspen, args, type);
+}
+
+int
+aspen_swap_leave(struct aspen *aspen, unsigned type)
+{
+    struct aspen_swap_area *area = aspen_swap_lock(aspen, type, 0);
+
+    if (!area)
+        return -ASPEN_EINVAL;
+    bool leaving = area->leaving;
+    aspen_store_relaxed(&area->leaving, true);
+    aspen_swap_unlock(area);
+    return leaving ? -ASPEN_EBUSY : 0;
+}
+
+bool
+aspen_swap_is_empty(struct aspen *aspen, unsigned type)
+{
+    struct aspen_swap_area *area = aspen_swap_lock(aspen, type, 0);
+
+    ASPEN_ASSERT(area);
+    bool empty = area->references == 0;
+    aspen_swap_unlock(area);
+    return empty;
+}
+
+void
+aspen_swap_stay(struct aspen *aspen, unsigned type)
+{
+    struct aspen_swap_area *area = aspen_swap_lock(aspen, type, 0);
+
+    ASPEN_ASSERT(area);
+    aspen_store_relaxed(&area->leaving, false);
+    aspen_swap_unlock(area);
+}
+
+/* I2: who comes later finds no slots. */
+void
+aspen_swap_end(struct aspen *aspen, unsigned type)
+{
+    struct aspen_swap_area *area = aspen_swap_lock(aspen, type, 0);
+    struct aspen_swap_area gone;
+
+    ASPEN_ASSERT(area && area->references == 0);
+    memset(&gone, 0, sizeof(gone));
+    move_area(&gone, area);
+    gone.slots = area->slots;
+    aspen_store_relaxed(&area->slots_used, (uint64_t)0);
+    aspen_store_relaxed(&area->leaving, false);
+    aspen_store_relaxed(&area->room, (uint64_t)0);
+    aspen_store(&area->slots, 0u);
+    aspen_swap_unlock(area);
+    if (gone.ops && gone.ops->close)
+        gone.ops->close(gone.context);
+    area_free(&gone, gone.slots);
 }
 
 void

@@ -19,7 +19,7 @@ aspen_swap_lock(struct aspen *aspen, unsigned type, uint32_t slot)
         return NULL;
     struct aspen_swap_area *area = &aspen->swap[type];
     aspen_spin_lock(&area->lock, ASPEN_LOCK_SWAP_MAP);
-    if (slot < aspen_load_relaxed(&area->slots))
+    if (slot < aspen_load(&area->slots))
         return area;
     aspen_spin_unlock(&area->lock);
     return NULL;

@@ -132,8 +132,9 @@ find_free(struct aspen_swap_area *area)
 static bool
 is_open(const struct aspen_swap_area *area)
 {
-    return aspen_load_relaxed(&area->room) > 0 && aspen_load(&area->slots) &&
-           area->ops;
+    return aspen_load(&area->slots) && aspen_load_relaxed(&area->room) > 0 &&
+           !aspen_load_relaxed(&area->leaving) &&
+           aspen_load_relaxed(&area->ops);
 }
 
 /*
@@ -173,7 +174,7 @@ alloc_in(struct aspen *aspen, unsigned type, uint32_t *slot)
 
     if (!area)
         return error;
-    if (area->room > 0) {
+    if (area->room > 0 && !area->leaving) {
         *slot = find_free(area);
         error = aspen_swap_add_reference(area, *slot);
         if (*slot % ASPEN_SWAP_CLUSTER_SLOTS == ASPEN_SWAP_CLUSTER_SLOTS - 1)
@@ -227,17 +228,17 @@ aspen_swap_continue(struct aspen *aspen, unsigned type, uint32_t slot)
         return -ASPEN_ENOMEM;
 
     struct aspen_swap_area *area = aspen_swap_lock(aspen, type, slot);
-    ASPEN_ASSERT(area);
     /* References may have been given back since it was wanted: if nobody has
      * any more nobody would come by to free it. */
-    if (!area->continuations[block] &&
+    if (area && !area->continuations[block] &&
         aspen_swap_references_in(area, slot) == ASPEN_SWAP_COUNT_MAX) {
         area->continuations[block] = counters;
         aspen_store_relaxed(&area->continuation_count,
                             area->continuation_count + 1);
         counters = NULL;
     }
-    aspen_swap_unlock(area);
+    if (area)
+        aspen_swap_unlock(area);
     if (counters) /* or somebody else was quicker */
         aspen_port_memory_free(counters, ASPEN_SWAP_BLOCK_BYTES);
     return 0;
@@ -250,7 +251,8 @@ aspen_swap_claim(struct aspen *aspen, unsigned type, uint32_t slot)
         struct aspen_swap_area *area = aspen_swap_lock(aspen, type, slot);
         if (!area)
             return -ASPEN_EINVAL;
-        int error = aspen_swap_add_reference(area, slot);
+        int error = area->leaving ? -ASPEN_EINVAL
+                                  : aspen_swap_add_reference(area, slot);
         aspen_swap_unlock(area);
         if (error != -ASPEN_EAGAIN)
             return error;

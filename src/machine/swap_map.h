@@ -80,6 +80,15 @@ bool aspen_swap_cache_drop(struct aspen *aspen, unsigned type, uint32_t slot,
 
 /* ---- swap_area.c: areas ------------------------------------------------- */
 
+/* The area is to go: no slot of it is taken any more, but by who has one: 0,
+ * -ASPEN_EINVAL (no such area), -ASPEN_EBUSY (it is leaving already). */
+ASPEN_MUST_USE int aspen_swap_leave(struct aspen *aspen, unsigned type);
+bool aspen_swap_is_empty(struct aspen *aspen, unsigned type);
+
+/* After leave: it stays; or it is empty, and gone. */
+void aspen_swap_stay(struct aspen *aspen, unsigned type);
+void aspen_swap_end(struct aspen *aspen, unsigned type);
+
 /* Check counts against each other; NULL or what does not hold. */
 const char *aspen_swap_check(struct aspen *aspen, unsigned *type,
                              uint32_t *slot);

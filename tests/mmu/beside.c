@@ -534,6 +534,14 @@ BETWEEN(uint64_t, aspen_reclaim, (struct aspen * aspen, uint64_t pages))
     return gone_pages;
 }
 
+BETWEEN(int, aspen_swap_remove, (struct aspen * aspen, unsigned type))
+{
+    enter();
+    int error = __real_aspen_swap_remove(aspen, type);
+    leave("aspen_swap_remove");
+    return error;
+}
+
 #define CALL(name, parameters, arguments)                                      \
     BETWEEN(int, name, parameters)                                             \
     {                                                                          \

@@ -39,8 +39,8 @@ struct aspen_swap_io {
  *            leads to are there until then.
  * transfer   the same, done when it returns: 0 or a negative error.
  *
- * close      (may be NULL) the area goes, with the machine: nothing is under
- *            way, and nothing comes any more.
+ * close      (may be NULL) the area goes, alone or with the machine: nothing is
+ *            under way, and nothing comes any more.
  *
  * None of them calls into the core, but aspen_swap_done(), or waits for memory
  * that the core would have to give. A transfer of several pages that fails is
@@ -79,6 +79,22 @@ struct aspen_swap_args {
 ASPEN_MUST_USE int aspen_swap_add(struct aspen *aspen,
                                   const struct aspen_swap_args *args,
                                   unsigned *type);
+
+/**
+ * Take a swap area away, by the number that it was added by: no more pages go
+ * there, all that are there come back into memory, in every address space. As
+ * pages come back one by one, others may go on meanwhile with all they do.
+ *
+ * Context: may sleep; no lock of the core is held. A fatal signal interrupts.
+ * Returns: 0, the area is gone (close was called), its number may be given
+ *          again; -ASPEN_EINVAL (there is no such area), -ASPEN_EBUSY
+ *          (somebody else is at it, or keeps its slots in use). Or some pages
+ *          could not come back: -ASPEN_ENOMEM, -ASPEN_EINTR, the device's error
+ *          (all that could be read have come back); then the area is in use as
+ *          before.
+ * Source:  Linux's swapoff.
+ */
+ASPEN_MUST_USE int aspen_swap_remove(struct aspen *aspen, unsigned type);
 
 /** A transfer that was submitted has ended: `error` is 0, or negative. Context:
  * any in which the port can wake a waiter; `io` is gone when it returns. */

@@ -9,7 +9,7 @@
 #include <aspen/calls/reclaim.h>
 
 #define SLOTS 4u
-#define MOST  300u
+#define MOST  200u
 
 enum start {
     ALONE,
@@ -130,6 +130,28 @@ child_read_task(void *unused)
     (void)unused;
     if (access_byte(CHILD, mmu_scene.child, START, MMU_READ, 0) != '1')
         sim_fail("what the parent does changes the child");
+}
+
+/* The area may be kept busy; if it goes, nothing is left in it. */
+static void
+remove_task(void *unused)
+{
+    int error = aspen_swap_remove(mmu_scene.aspen, 0);
+
+    (void)unused;
+    if (error && error != -ASPEN_EBUSY)
+        must(error);
+}
+
+/* Or it is gone already. */
+static void
+remove_twice_task(void *unused)
+{
+    int error = aspen_swap_remove(mmu_scene.aspen, 0);
+
+    (void)unused;
+    if (error && error != -ASPEN_EBUSY && error != -ASPEN_EINVAL)
+        must(error);
 }
 
 static void
@@ -315,6 +337,36 @@ swap_in(void **state)
     ROWS(rows);
 }
 
+static void
+removal(void **state)
+{
+    static const struct row rows[] = {
+        {"swapoff, write", OUT, {remove_task, write_task}, check_memory},
+        {"swapoff, PAGEOUT", ALONE, {remove_task, page_out_task}, check_memory},
+        {"swapoff, fork", OUT, {remove_task, fork_task}, check_memory},
+        {"swapoff, munmap", OUT, {remove_task, munmap_task}, check_nothing},
+        {"swapoff twice",
+         OUT,
+         {remove_twice_task, remove_twice_task},
+         check_memory},
+        {"swapoff, a child reads",
+         OUT_OF_BOTH,
+         {remove_task, child_read_task},
+         check_memory},
+        {"swapoff, exit of a child",
+         OUT_OF_BOTH,
+         {remove_task, child_exit_task},
+         check_memory},
+        {"swapoff, PAGEOUT of what is back",
+         OUT_OF_CHILD,
+         {remove_task, page_out_task},
+         check_memory},
+    };
+
+    (void)state;
+    ROWS(rows);
+}
+
 int
 main(void)
 {
@@ -322,6 +374,7 @@ main(void)
         cmocka_unit_test(page_out),
         cmocka_unit_test(reclaim),
         cmocka_unit_test(swap_in),
+        cmocka_unit_test(removal),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -143,6 +143,32 @@ swap_out(struct every *e)
     assert_int_equal(helper_counters(e->mm).swap_pages, 2);
 }
 
+int
+run_swap_area_add(struct every *e, const struct call *call)
+{
+    (void)call;
+    return aspen_swap_area_add(e->helper.aspen, 64, &e->area);
+}
+
+int
+run_swap_add(struct every *e, const struct call *call)
+{
+    struct aspen_swap_args args = {
+        .pages = 64,
+        .flags = ASPEN_SWAP_CHECKSUM,
+        .ops = &every_device,
+    };
+    (void)call;
+    return aspen_swap_add(e->helper.aspen, &args, &e->area);
+}
+
+int
+run_swap_remove(struct every *e, const struct call *call)
+{
+    (void)call;
+    return aspen_swap_remove(e->helper.aspen, 0);
+}
+
 static void
 protect(struct every *e, uint64_t first, uint64_t pages, uint64_t access)
 {

@@ -51,25 +51,6 @@ run_frames_alloc(struct every *e, const struct call *call)
 }
 
 int
-run_swap_area_add(struct every *e, const struct call *call)
-{
-    (void)call;
-    return aspen_swap_area_add(e->helper.aspen, 64, &e->area);
-}
-
-int
-run_swap_add(struct every *e, const struct call *call)
-{
-    struct aspen_swap_args args = {
-        .pages = 64,
-        .flags = ASPEN_SWAP_CHECKSUM,
-        .ops = &every_device,
-    };
-    (void)call;
-    return aspen_swap_add(e->helper.aspen, &args, &e->area);
-}
-
-int
 run_import_vma(struct every *e, const struct call *call)
 {
     struct aspen_import_vma vma = {

@@ -14,7 +14,7 @@ transfer(void *context, const struct aspen_swap_io *io)
     assert_in_range(io->pages, 1, ASPEN_SWAP_IO_PAGES);
     assert_true(io->slot < device->pages &&
                 io->pages <= device->pages - io->slot);
-    if (unit_below(&seed, 1000) < device->fails) {
+    if (unit_below(&seed, 1000) < aspen_load(&device->fails)) {
         aspen_fetch_add(&device->failed, 1u);
         return -ASPEN_EIO;
     }

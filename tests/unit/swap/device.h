@@ -10,8 +10,9 @@
 struct device {
     uint8_t (*slots)[PAGE];
     uint32_t pages;
-    uint32_t fails;     /* of 1,000 transfers, at random; 0: none */
-    uint32_t transfers; /* atomic, as the next */
+    uint32_t fails; /* atomic, as the next two: of 1,000 transfers, at
+                       random; 0: none */
+    uint32_t transfers;
     uint32_t failed;
     bool later; /* it answers from a thread of its own */
     unsigned type;

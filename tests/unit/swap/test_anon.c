@@ -359,7 +359,8 @@ soak_thread(void *argument)
                               next & 2 ? next : 0);
         }
     }
-    soak->scene->device.fails = 0; /* what failed comes through now */
+    /* What failed comes through now. */
+    aspen_store(&soak->scene->device.fails, 0u);
     for (uint64_t page = 0; page < OWN; page++)
         write_and_compare(soak, mm, at + page * PAGE, &values[page], 0);
     free(values);

@@ -1,0 +1,226 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * calls/swap/remove.c - a swap area goes: every page comes back first.
+ *
+ *     no new slots are taken from the area
+ *       -> each space of the swap list, behind its gate: each entry of the area
+ *          is mapped again, as by a fault
+ *       -> again, until nobody has a slot: the area is empty, and gone
+ *       -> or it fails, or is interrupted: the area takes slots again
+ *
+ * I1  Whoever has a swap entry is on the swap list before it has the entry, and
+ *     until it has none. The gate waits for a fork under way, and for an exit:
+ *     what it lets through is whole.
+ * I2  A slot is held by entries, and while it is read or written. Once no space
+ *     has an entry, others hold slots for a moment only: the pages in the cache
+ *     tell whom to wait for.
+ *
+ * Called by the embedder. The first test to break is
+ * tests/unit/swap/test_remove.c.
+ */
+#include <aspen/calls/swap.h>
+
+#include "fault/fault.h"
+#include "machine/swap_map.h"
+#include "space/mm.h"
+#include "space/vma.h"
+
+/* Rounds in which nothing came back although somebody has slots. */
+#define IDLE_ROUNDS 100u
+
+struct removal {
+    struct aspen *aspen;
+    unsigned type;
+    uint64_t back; /* entries that were mapped again, or found to be */
+    int error;     /* of the first page that could not be */
+};
+
+/* ---- One space --------------------------------------------------------- */
+
+static bool
+is_ours(const struct removal *removal, uint64_t entry)
+{
+    return entry && !aspen_entry_is_leaf(entry, 0) &&
+           aspen_entry_is_swap(entry) &&
+           aspen_entry_swap_type(entry) == removal->type;
+}
+
+/* An entry of the area in [*address, end), inside a VMA. */
+static bool
+find_in(const struct removal *removal, struct aspen_mm *mm, uint64_t *address,
+        uint64_t end)
+{
+    struct aspen_slot slot;
+    uint64_t stop;
+
+    for (; *address < end; *address = stop) {
+        aspen_table_walk(mm, *address, &slot);
+        stop = aspen_min_u64(aspen_slot_end(&slot, *address), end);
+        if (slot.level > 0)
+            continue;
+        for (; *address < stop; *address += ASPEN_PAGE_SIZE, slot.entry++)
+            if (is_ours(removal, aspen_load_relaxed(slot.entry)))
+                return true;
+    }
+    return false;
+}
+
+/* The mmap lock is held for reading. The VMA, or NULL: there is no more. */
+static struct aspen_vma *
+find_entry(const struct removal *removal, struct aspen_mm *mm,
+           uint64_t *address)
+{
+    struct aspen_vma *vma = aspen_vma_find(mm, *address);
+
+    for (; vma; vma = aspen_vma_find(mm, vma->end)) {
+        if (*address < vma->start)
+            *address = vma->start;
+        if (find_in(removal, mm, address, vma->end))
+            return vma;
+    }
+    return NULL;
+}
+
+/* What a fault needs that came upon the entry; the lock was given back. 0 or an
+ * error that ends the call. */
+static int
+meet(struct removal *removal, struct aspen_fault *fault, int need)
+{
+    int error = need > 0 ? aspen_fault_meet(fault, need) : need;
+
+    if (error == -ASPEN_EINTR)
+        return error;
+    if (error && !removal->error)
+        removal->error = error;
+    if (error)
+        fault->address += ASPEN_PAGE_SIZE; /* passed over */
+    return 0;
+}
+
+/* The gate was passed; it is again, or the space has gone, when it returns. */
+static int
+empty_space(struct removal *removal, struct aspen_mm *mm,
+            struct aspen_fault *fault)
+{
+    uint64_t address = mm->address_floor;
+    struct aspen_vma *vma;
+    int error = 0;
+
+    while (!error && (vma = find_entry(removal, mm, &address)) != NULL) {
+        aspen_fault_at(fault, address);
+        int need = aspen_fault_try(fault, vma);
+        removal->back += need == 0;
+        if (need == 0 && !aspen_poll_fatal(removal->aspen))
+            continue; /* it is looked at again */
+        aspen_read_unlock(&mm->mmap_lock);
+        error = need ? meet(removal, fault, need) : -ASPEN_EINTR;
+        address = fault->address;
+        if (!aspen_mm_get_live(mm))
+            return error;
+    }
+    aspen_read_unlock(&mm->mmap_lock);
+    return error;
+}
+
+static int
+visit_space(struct removal *removal, struct aspen_mm *mm)
+{
+    struct aspen_fault fault;
+    int error = 0;
+
+    aspen_fault_begin(&fault, mm, ASPEN_ACCESS_READ);
+    fault.forced = true;
+    if (aspen_mm_get_live(mm))
+        error = empty_space(removal, mm, &fault);
+    aspen_fault_end(&fault);
+    return error;
+}
+
+/* ---- All spaces -------------------------------------------------------- */
+
+/* The next one of the swap list, which becomes its last, with a reference. */
+static struct aspen_mm *
+next_space(struct aspen *aspen)
+{
+    struct aspen_mm *mm = NULL;
+
+    aspen_spin_lock(&aspen->swap_list_lock, ASPEN_LOCK_LEAF);
+    struct aspen_list *link = aspen->swap_list.next;
+    if (link != &aspen->swap_list) {
+        mm = aspen_container_of(link, struct aspen_mm, swap_link);
+        aspen_list_remove(link);
+        aspen_list_push_back(&aspen->swap_list, link);
+        aspen_mm_hold(mm);
+    }
+    aspen_spin_unlock(&aspen->swap_list_lock);
+    return mm;
+}
+
+static int
+visit_spaces(struct removal *removal)
+{
+    uint64_t count = aspen_load_relaxed(&removal->aspen->swap_list_count);
+    struct aspen_mm *mm;
+    int error = 0;
+
+    while (!error && count-- && (mm = next_space(removal->aspen)) != NULL) {
+        error = visit_space(removal, mm);
+        aspen_mm_drop(mm);
+    }
+    return error;
+}
+
+/* I2 */
+static void
+wait_for_transfers(const struct removal *removal)
+{
+    struct aspen *aspen = removal->aspen;
+    uint32_t slots = aspen_load(&aspen->swap[removal->type].slots);
+
+    for (uint32_t slot = 0; slot < slots; slot++) {
+        uint32_t frame = aspen_swap_cache_find(aspen, removal->type, slot);
+        if (frame == ASPEN_NO_FRAME)
+            continue;
+        aspen_frame_lock(aspen_frame_at(aspen, frame));
+        aspen_frame_unlock(aspen_frame_at(aspen, frame));
+        aspen_frame_put(aspen, frame);
+    }
+}
+
+/* 0: nobody has a slot any more. */
+static int
+empty_area(struct removal *removal)
+{
+    unsigned idle = 0;
+
+    while (!aspen_swap_is_empty(removal->aspen, removal->type)) {
+        removal->back = 0;
+        int error = visit_spaces(removal);
+        if (!error)
+            error = aspen_poll_fatal(removal->aspen);
+        if (error || removal->error)
+            return error ? error : removal->error;
+        if (removal->back)
+            continue;
+        if (++idle == IDLE_ROUNDS)
+            return -ASPEN_EBUSY;
+        wait_for_transfers(removal);
+    }
+    return 0;
+}
+
+int
+aspen_swap_remove(struct aspen *aspen, unsigned type)
+{
+    struct removal removal = {.aspen = aspen, .type = type};
+
+    int error = aspen_swap_leave(aspen, type);
+    if (error)
+        return error;
+    error = empty_area(&removal);
+    if (error)
+        aspen_swap_stay(aspen, type);
+    else
+        aspen_swap_end(aspen, type);
+    return error;
+}
