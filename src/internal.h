@@ -31,7 +31,8 @@
  *       list, behind aspen_mm_get_live(); never the registry.
  *   P4  Recovery allocates nothing and cannot fail.
  *
- * Swap areas are drawn in base/swap_struct.h.
+ * Swap areas are drawn in base/swap_struct.h, LRU lists in
+ * base/lru_struct.h.
  *
  * Field comments name the lock that protects a field; "immutable" is set
  * before anyone else can see the object; "atomic" goes through base/atomic.h.
@@ -48,6 +49,7 @@
 #include "base/interval_tree.h"
 #include "base/list.h"
 #include "base/lock.h"
+#include "base/lru_struct.h"
 #include "base/memory.h"
 #include "base/swap_struct.h"
 #include "tree/tree.h"
@@ -194,56 +196,6 @@ enum aspen_frame_type {
     (ASPEN_FRAME_FLAG(5) | ASPEN_FRAME_FLAG(6) | ASPEN_FRAME_FLAG(7))
 #define ASPEN_FRAME_LRU_SHIFT (ASPEN_FRAME_INDEX_BITS + 5)
 
-/* What pages that may leave memory are, by their last accesses: the flags LRU.
- */
-enum aspen_lru_state {
-    ASPEN_LRU_INACTIVE,
-    ASPEN_LRU_NEW,            /* nobody looked yet */
-    ASPEN_LRU_REFERENCED = 2, /* inactive, but it was accessed before */
-    ASPEN_LRU_ACTIVE = 4,
-    ASPEN_LRU_UNEVICTABLE = 6, /* locked or pinned, when last looked at */
-    ASPEN_LRU_STATES
-};
-
-enum aspen_lru_kind {
-    ASPEN_LRU_NEW_LIST,
-    ASPEN_LRU_INACTIVE_LIST, /* REFERENCED ones, too */
-    ASPEN_LRU_ACTIVE_LIST,
-    ASPEN_LRU_UNEVICTABLE_LIST,
-    ASPEN_LRU_LISTS
-};
-
-struct aspen_lru_list {
-    uint32_t first; /* came last; ASPEN_NO_FRAME: none */
-    uint32_t last;
-    uint64_t count; /* atomic, as the next; written under the lock */
-    uint64_t anon;  /* of these, anonymous pages */
-};
-
-/*
- * Pages in an order in which they may leave memory: of a machine today, of a
- * group when there are groups. frames/lru.c.
- *
- * I1  An order-0 page of an object is on a list if and only if it is in the
- *     page cache of one that could read it again; so whoever finds it there,
- *     under the lock, may take a reference.
- * I2  An anonymous page that can leave is on one until its last reference has
- *     gone: who finds it there takes one if there are any.
- */
-struct aspen_lru {
-    struct aspen_port_spinlock lock;
-    struct aspen_lru_list lists[ASPEN_LRU_LISTS]; /* lock */
-    uint64_t clock;    /* atomic: pages that have left; object/shadow.h */
-    uint64_t share;    /* atomic: of active pages; policy_adaptive.c */
-    uint64_t shadows;  /* atomic: that are kept */
-    uint64_t refaults; /* atomic: pages that came back too soon */
-    uint64_t looked;   /* atomic: pages that reclaim looked at */
-    uint64_t direct;   /* atomic: reclaims by who needed memory */
-    uint32_t begun;    /* atomic: reclaims that have begun; as the next */
-    uint32_t ended;    /* reclaim/direct.c, I2 */
-    struct aspen_list shadowed; /* objects with shadows; registry lock */
-};
-
 /*
  * What is free, in chunks of 64 frames (frames/zone.c): freeing a frame sets
  * one bit in a small array, and arithmetic on a word finds its buddy.
@@ -325,8 +277,12 @@ struct aspen_banks {
 /* Free frames of one machine. Zone lock, but for what is immutable. */
 struct aspen_zone {
     struct aspen_port_spinlock lock;
-    uint32_t lists_used;                 /* bit n: list n is not empty */
-    uint64_t free_frames;                /* without those in CPU caches */
+    uint32_t lists_used;  /* bit n: list n is not empty */
+    uint64_t free_frames; /* atomic, written under the lock: without those in
+                             CPU caches */
+    uint64_t min;         /* atomic, as the next: frames/watermark.h */
+    uint64_t low;
+    uint64_t high;
     const struct aspen_banks *banks;     /* immutable: where chunks are */
     uint32_t lists[ASPEN_ORDER_MAX + 1]; /* first chunks */
 };
@@ -440,6 +396,9 @@ struct aspen_object {
     uint64_t size_bytes;    /* atomic; written under size_lock */
     uint64_t charged_pages; /* size_lock */
     struct aspen_port_rwlock sync_lock; /* for writing: write-back */
+    int write_error;                    /* sync_lock: the last; 0: none yet */
+    uint32_t write_errors; /* sync_lock: rounds that failed, and told of */
+    uint32_t write_errors_told;
     struct aspen_port_rwlock size_lock; /* pages come: read; go: write */
     struct aspen_port_rwlock i_mmap_lock;
     struct aspen_interval_tree i_mmap; /* i_mmap_lock */

@@ -44,10 +44,10 @@ struct aspen_frames_args {
  * they go.
  *
  * Recursion: this calls nothing of the port but spin locks, aspen_port_cpu()
- * and aspen_port_frame_pointer(), and the core calls aspen_port_memory_alloc()
- * with no lock held that this takes. So that hook may get its memory here,
- * with kind METADATA; but for what aspen_create() and aspen_frames_add() ask
- * for, which is where the frame table is.
+ * and aspen_port_frame_pointer(), and the hook `wake`; and the core calls
+ * aspen_port_memory_alloc() with no lock held that this takes. So that hook may
+ * get its memory here, with kind METADATA; but for what aspen_create() and
+ * aspen_frames_add() ask for, which is where the frame table is.
  *
  * Units:   `args->order` up to ASPEN_FRAMES_ORDER_MAX.
  * Owns:    the caller, until aspen_frames_free().

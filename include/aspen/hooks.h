@@ -163,6 +163,14 @@ struct aspen_memory_ops {
      */
     bool (*low)(void *context, unsigned order, unsigned attempt);
     /**
+     * Fewer frames are free than config.watermark_low says: let a thread call
+     * aspen_reclaim_tick() until that answers false. Not called again until
+     * then.
+     * Context: any lock may be held, spin locks of the core, too: it never
+     * sleeps, and makes no call of this machine.
+     */
+    void (*wake)(void *context);
+    /**
      * aspen_oom_kill(): end whatever runs in the space, all processes that
      * share it. `badness` is what it has, as aspen_oom_badness() said.
      * Context: that of aspen_oom_kill(); no lock of the core is held.

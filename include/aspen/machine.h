@@ -157,6 +157,17 @@ struct aspen_config {
     uint64_t kernel_start;
     enum aspen_semantics semantics;
     enum aspen_reclaim_policy reclaim_policy; /* ADAPTIVE */
+    /* Free frames. Below low the hook `wake` is called, for somebody to call
+     * aspen_reclaim_tick() until there are high. Faults, and reads and writes
+     * of objects, that would leave fewer than min take pages out of memory
+     * themselves; the rest is for calls that cannot. min <= low < high, and all
+     * are fewer than the RAM there is; or 0, all three: with that hook min is
+     * Linux's (4 times the square root of RAM in KiB, 256 MiB at the most;
+     * here also at most a 32nd), low and high a fourth of that or a thousandth
+     * of RAM above; without it there are none. */
+    uint64_t watermark_min;
+    uint64_t watermark_low;
+    uint64_t watermark_high;
     struct aspen_hooks hooks;
 };
 
@@ -247,10 +258,20 @@ struct aspen_counters {
     uint64_t inactive_anon;
     uint64_t active_anon;
     uint64_t unevictable;
+    /* As in use: what config says, or by the size of RAM. */
+    uint64_t watermark_min;
+    uint64_t watermark_low;
+    uint64_t watermark_high;
     uint64_t shadows; /* of pages that have left, kept in page caches */
     /* Since the machine was made. */
-    uint64_t reclaim_looked;  /* pages that reclaim looked at */
-    uint64_t reclaimed;       /* of these, pages that left */
+    uint64_t reclaim_looked;            /* pages that reclaim looked at */
+    uint64_t reclaimed;                 /* of these, pages that left */
+    uint64_t reclaim_looked_background; /* of both: by aspen_reclaim_tick() */
+    uint64_t reclaimed_background;
+    uint64_t reclaim_looked_direct; /* of both: by who needed memory */
+    uint64_t reclaimed_direct;
+    uint64_t reclaim_written; /* dirty pages that reclaim wrote */
+    uint64_t reclaim_wakes;   /* calls of the hook `wake` */
     uint64_t refaults;        /* pages that came back too soon */
     uint64_t direct_reclaims; /* calls and faults that found no memory, took
                                  pages out of it, and went on */

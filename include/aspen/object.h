@@ -82,7 +82,8 @@ struct aspen_pager_ops {
      * Write `length_bytes` from `offset_bytes` on, which lie in the pages one
      * after the other; only the last may be in part, where the object ends.
      * After an error all of them are dirty again. An object with this hook is
-     * written back: its pages are write-protected while clean.
+     * written back: its pages are write-protected while clean. Reclaim calls
+     * it, too: it must not need a page of memory.
      * Context: object I/O; one call at a time for an object. For the last
      * reference's final writing, too: then also as `release`.
      */
@@ -260,12 +261,29 @@ ASPEN_MUST_USE int aspen_object_punch(struct aspen_object *object,
  * Context: may sleep; no lock of the core is held, no hook of this object is
  *          running.
  * Returns: 0 (also: nothing is dirty, or no write hook), or the first error of
- *          the write hook.
+ *          the write hook; if there is none the last one that reclaim met since
+ *          the call before.
  * Source:  fsync(2), sync_file_range(2).
  */
 ASPEN_MUST_USE int aspen_object_sync(struct aspen_object *object,
                                      uint64_t offset_bytes,
                                      uint64_t length_bytes);
+
+/**
+ * Errors of writing back are kept in the object: whoever wrote, reclaim as
+ * well, each is answered by the next aspen_object_sync() or aspen_msync(),
+ * once. Who has several that each have to hear of it, as open files have to,
+ * keeps a word for each: what it was when the file was opened, by a call whose
+ * answer is dropped, with *seen = 0.
+ *
+ * Context: may sleep, while the object is written back; no lock of the core is
+ * held, no hook of this object is running.
+ * Returns: 0, or the last error of the write hook since *seen, which becomes
+ *          now.
+ * Source:  Linux's errseq_t.
+ */
+ASPEN_MUST_USE int aspen_object_error(struct aspen_object *object,
+                                      uint32_t *seen);
 
 /**
  * Make the page cache smaller, as posix_fadvise(POSIX_FADV_DONTNEED): of a FILE

@@ -104,6 +104,16 @@ aspen_write_lock(struct aspen_port_rwlock *lock, enum aspen_lock_class c)
     aspen_port_write_lock(lock);
 }
 
+static inline bool
+aspen_write_trylock(struct aspen_port_rwlock *lock, enum aspen_lock_class c)
+{
+    (void)c;
+    if (!aspen_port_write_trylock(lock))
+        return false;
+    aspen_lock_order_enter_try(c, lock);
+    return true;
+}
+
 /* 0, or -ASPEN_EINTR with nothing locked. */
 static inline int
 aspen_write_lock_killable(struct aspen_port_rwlock *lock,

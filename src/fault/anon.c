@@ -41,7 +41,8 @@ aspen_fault_new_page(struct aspen_fault *fault, uint32_t source,
 {
     struct aspen *aspen = fault->aspen;
 
-    int error = aspen_frame_alloc(aspen, 0, ASPEN_STEP_FRAME, frame);
+    int error = aspen_frame_alloc_from(aspen, 0, ASPEN_STEP_FRAME,
+                                       ASPEN_FRAMES_ABOVE_MIN, frame);
     if (error)
         return error;
     error = source == ASPEN_NO_FRAME ? aspen_frame_zero(aspen, *frame)
@@ -75,7 +76,8 @@ aspen_fault_map_private(struct aspen_fault *fault, uint32_t frame)
     bool done = false;
 
     /* Tables first: what comes after own() cannot fail. */
-    int error = aspen_table_walk_alloc(fault->mm, fault->address, 0, &slot);
+    int error = aspen_table_walk_alloc_from(fault->mm, fault->address, 0,
+                                            ASPEN_FRAMES_ABOVE_MIN, &slot);
     if (!error)
         error = aspen_fault_own(fault, frame);
     if (!error)

@@ -119,7 +119,8 @@ set_entry(struct aspen_fault *fault)
     struct aspen *aspen = fault->aspen;
     struct aspen_slot slot;
 
-    int error = aspen_table_walk_alloc(fault->mm, fault->address, 0, &slot);
+    int error = aspen_table_walk_alloc_from(fault->mm, fault->address, 0,
+                                            ASPEN_FRAMES_ABOVE_MIN, &slot);
     if (error)
         return error == -ASPEN_EEXIST ? -ASPEN_EOPNOTSUPP : error;
     aspen_table_own(aspen, slot.table);

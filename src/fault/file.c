@@ -262,10 +262,12 @@ reserve(struct aspen_fault *fault, bool copy, uint32_t *frame)
 
     int error = hold_page(fault);
     if (!error)
-        error = aspen_table_walk_alloc(fault->mm, fault->address, 0, &slot);
+        error = aspen_table_walk_alloc_from(fault->mm, fault->address, 0,
+                                            ASPEN_FRAMES_ABOVE_MIN, &slot);
     if (error && error != -ASPEN_EEXIST)
         return error;
-    return copy ? aspen_frame_alloc(fault->aspen, 0, ASPEN_STEP_FRAME, frame)
+    return copy ? aspen_frame_alloc_from(fault->aspen, 0, ASPEN_STEP_FRAME,
+                                         ASPEN_FRAMES_ABOVE_MIN, frame)
                 : 0;
 }
 

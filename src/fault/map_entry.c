@@ -57,7 +57,8 @@ aspen_fault_map(struct aspen_fault *fault, uint64_t entry, bool *done)
     struct aspen_slot slot;
 
     *done = false;
-    int error = aspen_table_walk_alloc(fault->mm, fault->address, 0, &slot);
+    int error = aspen_table_walk_alloc_from(fault->mm, fault->address, 0,
+                                            ASPEN_FRAMES_ABOVE_MIN, &slot);
     if (error == -ASPEN_EEXIST)
         return 0;
     if (!error)

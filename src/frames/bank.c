@@ -11,6 +11,7 @@
  */
 #include "frames/frames.h"
 #include "frames/ram.h"
+#include "frames/watermark.h"
 #include "frames/zone.h"
 
 /* ---- One bank ---------------------------------------------------------- */
@@ -343,5 +344,7 @@ aspen_frames_add(struct aspen *aspen, uint32_t first, uint32_t count)
     if (!error)
         commit(aspen, run);
     aspen_spin_unlock(&aspen->banks.lock);
+    if (!error)
+        aspen_watermarks_set(aspen);
     return error;
 }

@@ -20,6 +20,7 @@
 
 #include "frames/lru.h"
 #include "frames/ram.h"
+#include "frames/watermark.h"
 #include "frames/zone.h"
 
 /* Frames fetched ahead while a batch is released: one locked operation takes
@@ -64,13 +65,43 @@ frame_cache_unlock(struct aspen_frame_cache *cache)
     aspen_spin_unlock(&cache->lock);
 }
 
-static void
-frame_cache_refill(struct aspen *aspen, struct aspen_frame_cache *cache)
+/* May `count` be taken? The zone's lock is held. */
+static bool
+is_above(const struct aspen_zone *zone, uint64_t count,
+         enum aspen_frames_from from)
 {
-    aspen_spin_lock(&aspen->zone.lock, ASPEN_LOCK_DEPOT);
-    cache->count = aspen_zone_take_singles_locked(&aspen->zone, cache->frames,
-                                                  ASPEN_FRAME_CACHE_BATCH);
-    aspen_spin_unlock(&aspen->zone.lock);
+    return from == ASPEN_FRAMES_ALL || zone->free_frames >= zone->min + count;
+}
+
+/* Near the minimum one by one: what is taken for who may have all is his. The
+ * zone's lock is held. */
+static unsigned
+take_singles(struct aspen_zone *zone, uint32_t *frames,
+             enum aspen_frames_from from)
+{
+    const unsigned most = ASPEN_ZONE_SINGLES_MAX(ASPEN_FRAME_CACHE_BATCH);
+
+    if (!zone->min || is_above(zone, most, ASPEN_FRAMES_ABOVE_MIN))
+        return aspen_zone_take_singles_locked(zone, frames,
+                                              ASPEN_FRAME_CACHE_BATCH);
+    if (!is_above(zone, 1, from))
+        return 0;
+    *frames = aspen_zone_take_locked(zone, 0);
+    return *frames != ASPEN_NO_FRAME;
+}
+
+/* True: little is free by now. */
+static bool
+frame_cache_refill(struct aspen *aspen, struct aspen_frame_cache *cache,
+                   enum aspen_frames_from from)
+{
+    struct aspen_zone *zone = &aspen->zone;
+
+    aspen_spin_lock(&zone->lock, ASPEN_LOCK_DEPOT);
+    cache->count = take_singles(zone, cache->frames, from);
+    bool low = zone->free_frames < zone->low;
+    aspen_spin_unlock(&zone->lock);
+    return low;
 }
 
 /* The oldest go: they are the coldest. */
@@ -99,14 +130,15 @@ frame_cache_push(struct aspen *aspen, const uint32_t *frames, unsigned count)
 }
 
 static uint32_t
-frame_cache_pop(struct aspen *aspen)
+frame_cache_pop(struct aspen *aspen, enum aspen_frames_from from)
 {
     uint32_t frame = ASPEN_NO_FRAME;
     uint32_t next = ASPEN_NO_FRAME;
+    bool low = false;
     struct aspen_frame_cache *cache = frame_cache_lock(aspen);
 
     if (aspen_unlikely(cache->count == 0))
-        frame_cache_refill(aspen, cache);
+        low = frame_cache_refill(aspen, cache, from);
     if (aspen_likely(cache->count != 0))
         frame = cache->frames[--cache->count];
     if (cache->count >= 4)
@@ -115,6 +147,8 @@ frame_cache_pop(struct aspen *aspen)
     if (cache->count)
         next = cache->frames[cache->count - 1];
     frame_cache_unlock(cache);
+    if (aspen_unlikely(low))
+        aspen_watermark_wake(aspen);
     /*
      * Whoever gets a frame writes all of it, and the next frame of this CPU
      * is known: fetch its lines while this one's are on their way to memory.
@@ -123,6 +157,16 @@ frame_cache_pop(struct aspen *aspen)
     if (next != ASPEN_NO_FRAME && aspen_frames_have_contents(aspen))
         ASPEN_PREFETCH_PAGE(aspen_prefetch_write, (char *)page_of(aspen, next));
     return frame;
+}
+
+void
+aspen_frames_drain_here(struct aspen *aspen)
+{
+    struct aspen_frame_cache *cache = frame_cache_lock(aspen);
+
+    if (cache->count)
+        frame_cache_spill(aspen, cache, cache->count);
+    frame_cache_unlock(cache);
 }
 
 void
@@ -140,20 +184,28 @@ aspen_frames_drain(struct aspen *aspen)
 /* ---- Allocation -------------------------------------------------------- */
 
 static uint32_t
-zone_take(struct aspen *aspen, unsigned order)
+zone_take(struct aspen *aspen, unsigned order, enum aspen_frames_from from)
 {
-    aspen_spin_lock(&aspen->zone.lock, ASPEN_LOCK_DEPOT);
-    uint32_t frame = aspen_zone_take_locked(&aspen->zone, order);
-    aspen_spin_unlock(&aspen->zone.lock);
+    struct aspen_zone *zone = &aspen->zone;
+    uint32_t frame = ASPEN_NO_FRAME;
+
+    aspen_spin_lock(&zone->lock, ASPEN_LOCK_DEPOT);
+    if (is_above(zone, (uint64_t)1 << order, from))
+        frame = aspen_zone_take_locked(zone, order);
+    bool low = zone->free_frames < zone->low;
+    aspen_spin_unlock(&zone->lock);
+    if (aspen_unlikely(low))
+        aspen_watermark_wake(aspen);
     return frame;
 }
 
 /* What other CPUs hold in their caches counts as free. */
 static uint32_t
-zone_take_drained(struct aspen *aspen, unsigned order)
+zone_take_drained(struct aspen *aspen, unsigned order,
+                  enum aspen_frames_from from)
 {
     aspen_frames_drain(aspen);
-    return zone_take(aspen, order);
+    return zone_take(aspen, order, from);
 }
 
 /* From whichever CPU has one. */
@@ -179,25 +231,32 @@ frame_cache_steal(struct aspen *aspen)
  * and we would find no frame although there are many.
  */
 static uint32_t
-single_alloc(struct aspen *aspen)
+single_alloc(struct aspen *aspen, enum aspen_frames_from from)
 {
-    uint32_t frame = frame_cache_pop(aspen);
+    uint32_t frame = frame_cache_pop(aspen, from);
 
     if (aspen_unlikely(frame == ASPEN_NO_FRAME))
         frame = frame_cache_steal(aspen);
     /* What moved while we looked. */
     if (aspen_unlikely(frame == ASPEN_NO_FRAME))
-        frame = frame_cache_pop(aspen);
+        frame = frame_cache_pop(aspen, from);
     return frame;
+}
+
+static uint32_t
+take_from(struct aspen *aspen, unsigned order, enum aspen_frames_from from)
+{
+    if (order == 0)
+        return single_alloc(aspen, from);
+    uint32_t frame = zone_take(aspen, order, from);
+    return frame == ASPEN_NO_FRAME ? zone_take_drained(aspen, order, from)
+                                   : frame;
 }
 
 uint32_t
 aspen_frame_take(struct aspen *aspen, unsigned order)
 {
-    if (order == 0)
-        return single_alloc(aspen);
-    uint32_t frame = zone_take(aspen, order);
-    return frame == ASPEN_NO_FRAME ? zone_take_drained(aspen, order) : frame;
+    return take_from(aspen, order, ASPEN_FRAMES_ALL);
 }
 
 uint32_t
@@ -223,9 +282,9 @@ aspen_frame_give(struct aspen *aspen, uint32_t frame, unsigned order)
 }
 
 static uint32_t
-block_alloc(struct aspen *aspen, unsigned order)
+block_alloc(struct aspen *aspen, unsigned order, enum aspen_frames_from from)
 {
-    uint32_t frame = aspen_frame_take(aspen, order);
+    uint32_t frame = take_from(aspen, order, from);
 
     if (frame == ASPEN_NO_FRAME)
         return frame;
@@ -250,13 +309,14 @@ memory_low(struct aspen *aspen, unsigned order, unsigned attempt)
 
 /* Out of the stores of free ones, or ASPEN_NO_FRAME. */
 static uint32_t
-find_frame(struct aspen *aspen, unsigned order)
+find_frame(struct aspen *aspen, unsigned order, enum aspen_frames_from from)
 {
     unsigned attempt = 0;
     uint32_t got;
 
     do
-        got = order ? block_alloc(aspen, order) : single_alloc(aspen);
+        got =
+            order ? block_alloc(aspen, order, from) : single_alloc(aspen, from);
     while (aspen_unlikely(got == ASPEN_NO_FRAME) &&
            memory_low(aspen, order, attempt++));
     if (aspen_unlikely(got == ASPEN_NO_FRAME))
@@ -265,8 +325,9 @@ find_frame(struct aspen *aspen, unsigned order)
 }
 
 int
-aspen_frame_alloc(struct aspen *aspen, unsigned order, enum aspen_step step,
-                  uint32_t *frame)
+aspen_frame_alloc_from(struct aspen *aspen, unsigned order,
+                       enum aspen_step step, enum aspen_frames_from from,
+                       uint32_t *frame)
 {
     ASPEN_ASSERT_TEST(order <= ASPEN_ORDER_MAX);
     /* The hook `low` may drop pages. */
@@ -274,7 +335,7 @@ aspen_frame_alloc(struct aspen *aspen, unsigned order, enum aspen_step step,
     if (aspen_failpoint(&aspen->failpoints, step))
         return -ASPEN_ENOMEM;
 
-    uint32_t got = find_frame(aspen, order);
+    uint32_t got = find_frame(aspen, order, from);
     if (got == ASPEN_NO_FRAME)
         return -ASPEN_ENOMEM;
     struct aspen_frame *first = aspen_frame_at(aspen, got);
@@ -554,6 +615,7 @@ aspen_frames_init(struct aspen *aspen)
     aspen_zone_init(&aspen->zone, &aspen->banks);
     give_ram(aspen);
     zero_page_init(aspen);
+    aspen_watermarks_set(aspen);
     return 0;
 }
 

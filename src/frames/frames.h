@@ -109,6 +109,13 @@ aspen_frame_set(struct aspen_frame *frame, enum aspen_frame_type type,
                                    offset | flags | head);
 }
 
+/* How far down an allocation may go: frames/watermark.h. */
+enum aspen_frames_from {
+    ASPEN_FRAMES_ABOVE_MIN, /* who fails drops its locks, and then takes pages
+                               out of memory, or can do without */
+    ASPEN_FRAMES_ALL,       /* who cannot */
+};
+
 /*
  * 2^order frames, aligned to their size, type KERNEL, one reference, contents
  * undefined. One crossing of the failpoint `step`. 0 and *frame, or
@@ -118,11 +125,24 @@ aspen_frame_set(struct aspen_frame *frame, enum aspen_frame_type type,
  * object or a page, nor one inside those, is held; those of spaces and mappings
  * may be.
  */
-ASPEN_MUST_USE int aspen_frame_alloc(struct aspen *aspen, unsigned order,
-                                     enum aspen_step step, uint32_t *frame);
+ASPEN_MUST_USE int aspen_frame_alloc_from(struct aspen *aspen, unsigned order,
+                                          enum aspen_step step,
+                                          enum aspen_frames_from from,
+                                          uint32_t *frame);
 
-/* 2^order frames or ASPEN_NO_FRAME; below frame `end`; and back. They are all
- * zero in the frame table. Context: any lock but a zone's; never sleeps. */
+ASPEN_MUST_USE static inline int
+aspen_frame_alloc(struct aspen *aspen, unsigned order, enum aspen_step step,
+                  uint32_t *frame)
+{
+    return aspen_frame_alloc_from(aspen, order, step, ASPEN_FRAMES_ALL, frame);
+}
+
+/* Those of this CPU's cache go where all find them. */
+void aspen_frames_drain_here(struct aspen *aspen);
+
+/* Out of the reserve, too: 2^order frames or ASPEN_NO_FRAME; below frame `end`;
+ * and back. They are all zero in the frame table. Context: any lock but a
+ * zone's; never sleeps. */
 uint32_t aspen_frame_take(struct aspen *aspen, unsigned order);
 uint32_t aspen_frame_take_below(struct aspen *aspen, unsigned order,
                                 uint32_t end);

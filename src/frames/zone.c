@@ -24,9 +24,17 @@
 #include "frames/zone.h"
 
 #include "base/assert.h"
+#include "base/atomic.h"
 #include "frames/bank.h"
 
 #define WHOLE_CHUNK UINT64_MAX
+
+/* Who does not hold the lock reads it, too. */
+static void
+count_free(struct aspen_zone *zone, uint64_t more)
+{
+    aspen_store(&zone->free_frames, zone->free_frames + more);
+}
 
 /* ---- Lists ------------------------------------------------------------- */
 
@@ -194,7 +202,7 @@ run_take(struct aspen_zone *zone, uint32_t index, unsigned list, unsigned order)
     uint32_t frame = first_run(zone, index, list, order);
     uint64_t free = WHOLE_CHUNK;
 
-    zone->free_frames -= (uint64_t)1 << order;
+    count_free(zone, 0 - ((uint64_t)1 << order));
     if (order >= ASPEN_CHUNK_ORDER) {
         blocks_take(zone, index, list, order);
         return frame;
@@ -265,7 +273,7 @@ aspen_zone_take_singles_locked(struct aspen_zone *zone, uint32_t *frames,
 
     while (count < batch && zone->lists_used)
         count += chunk_take_all(zone, chunk_list_for(zone, 0), frames + count);
-    zone->free_frames -= count;
+    count_free(zone, 0 - (uint64_t)count);
     return count;
 }
 
@@ -274,7 +282,7 @@ aspen_zone_give_locked(struct aspen_zone *zone, uint32_t frame, unsigned order)
 {
     uint32_t index = frame / ASPEN_CHUNK_FRAMES;
 
-    zone->free_frames += (uint64_t)1 << order;
+    count_free(zone, (uint64_t)1 << order);
     if (order < ASPEN_CHUNK_ORDER) {
         chunk_give(zone, index, chunk_mask(frame, order));
     } else {
@@ -291,7 +299,7 @@ aspen_zone_give_singles_locked(struct aspen_zone *zone, const uint32_t *frames,
 {
     unsigned i = 0;
 
-    zone->free_frames += count;
+    count_free(zone, count);
     while (i < count) {
         uint32_t index = frames[i] / ASPEN_CHUNK_FRAMES;
         uint64_t mask = 0;
@@ -341,7 +349,7 @@ void
 aspen_zone_give_run_locked(struct aspen_zone *zone, uint64_t first,
                            uint64_t end)
 {
-    zone->free_frames += end - first;
+    count_free(zone, end - first);
     while (end > first)
         end = end % ASPEN_CHUNK_FRAMES || end - first < ASPEN_CHUNK_FRAMES
                   ? give_part(zone, first, end)

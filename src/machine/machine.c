@@ -130,6 +130,20 @@ kernel_start_valid(uint64_t start)
 }
 
 static bool
+watermarks_valid(const struct aspen_config *config)
+{
+    uint64_t frames = config->frames;
+
+    for (unsigned i = 0; i < config->ram_ranges; i++)
+        frames += config->ram[i].count;
+    return !config->watermark_high
+               ? !config->watermark_low && !config->watermark_min
+               : config->watermark_min <= config->watermark_low &&
+                     config->watermark_low < config->watermark_high &&
+                     config->watermark_high < frames;
+}
+
+static bool
 config_valid(const struct aspen_config *config)
 {
     return !(config->flags & ~ASPEN_CONFIG_FLAGS) && aspen_ram_valid(config) &&
@@ -147,6 +161,7 @@ config_valid(const struct aspen_config *config)
            (unsigned)config->huge_placement <= ASPEN_HUGE_PLACEMENT_LARGE &&
            (unsigned)config->semantics <= ASPEN_SEMANTICS_6_18 &&
            (unsigned)config->reclaim_policy <= ASPEN_RECLAIM_CLASSIC &&
+           watermarks_valid(config) &&
            aspen_is_aligned(config->call_limit, ASPEN_PAGE_SIZE) &&
            kernel_start_valid(config->kernel_start) &&
            protection_valid(config) && hooks_valid(&config->hooks);
@@ -272,7 +287,22 @@ count_pages(const struct aspen *aspen, struct aspen_counters *counters)
         aspen_load_relaxed(&lru->lists[ASPEN_LRU_ACTIVE_LIST].anon);
     counters->unevictable = aspen_lru_count(lru, ASPEN_LRU_UNEVICTABLE_LIST);
     counters->shadows = aspen_load_relaxed(&lru->shadows);
-    counters->reclaim_looked = aspen_load_relaxed(&lru->looked);
+    counters->watermark_min = aspen_load_relaxed(&aspen->zone.min);
+    counters->watermark_low = aspen_load_relaxed(&aspen->zone.low);
+    counters->watermark_high = aspen_load_relaxed(&aspen->zone.high);
+    counters->reclaim_looked_background =
+        aspen_load_relaxed(&lru->looked[ASPEN_RECLAIM_BACKGROUND]);
+    counters->reclaim_looked_direct =
+        aspen_load_relaxed(&lru->looked[ASPEN_RECLAIM_DIRECT]);
+    counters->reclaim_looked =
+        counters->reclaim_looked_background + counters->reclaim_looked_direct +
+        aspen_load_relaxed(&lru->looked[ASPEN_RECLAIM_ASKED]);
+    counters->reclaimed_background =
+        aspen_load_relaxed(&lru->left[ASPEN_RECLAIM_BACKGROUND]);
+    counters->reclaimed_direct =
+        aspen_load_relaxed(&lru->left[ASPEN_RECLAIM_DIRECT]);
+    counters->reclaim_written = aspen_load_relaxed(&lru->written);
+    counters->reclaim_wakes = aspen_load_relaxed(&lru->wakes);
     counters->reclaimed = aspen_load_relaxed(&lru->clock);
     counters->refaults = aspen_load_relaxed(&lru->refaults);
     counters->direct_reclaims = aspen_load_relaxed(&lru->direct);

@@ -39,6 +39,9 @@ object_init(struct aspen *aspen, struct aspen_object *object,
     aspen_tree_init(&object->pages, &aspen->tree_pool);
     object->shadows = 0;
     object->shadow_next = 0;
+    object->write_error = 0;
+    object->write_errors = 0;
+    object->write_errors_told = 0;
     aspen_list_init(&object->shadow_link);
     aspen_list_init(&object->reads);
     aspen_store_relaxed(&object->reads_ended, 0u);

@@ -235,7 +235,8 @@ static int
 make_page(struct aspen_object *object, uint64_t offset, uint32_t changes,
           uint32_t *frame)
 {
-    int error = aspen_frame_alloc(object->aspen, 0, ASPEN_STEP_FRAME, frame);
+    int error = aspen_frame_alloc_from(object->aspen, 0, ASPEN_STEP_FRAME,
+                                       ASPEN_FRAMES_ABOVE_MIN, frame);
     if (error)
         return error;
     error = fill_page(object, offset, *frame);
@@ -370,7 +371,8 @@ alloc_ahead(struct aspen_object *object, unsigned count, uint32_t *frames,
     struct aspen *aspen = object->aspen;
 
     for (unsigned i = 0; i < count; i++) {
-        if (aspen_frame_alloc(aspen, 0, ASPEN_STEP_FRAME, &frames[i]))
+        if (aspen_frame_alloc_from(aspen, 0, ASPEN_STEP_FRAME,
+                                   ASPEN_FRAMES_ABOVE_MIN, &frames[i]))
             return i;
         if (aspen_frame_zero(aspen, frames[i])) {
             aspen_frame_put(aspen, frames[i]);

@@ -152,6 +152,12 @@ void aspen_object_drop_pages(struct aspen_object *object);
  * dropped: nobody is left to hear of them. */
 void aspen_object_write_last(struct aspen_object *object);
 
+/* Write the dirty pages around `offset` that may go in one piece, up to
+ * ASPEN_AHEAD_MAX, unless somebody writes the object already. Returns how many.
+ * Context: as aspen_object_sync(). */
+uint64_t aspen_object_write_cluster(struct aspen_object *object,
+                                    uint64_t offset);
+
 /* Ask the pager, if it wants to be, whether the page at `offset` may be written
  * (ASPEN_STEP_HOOK): 0 or its error. Context: may sleep. */
 ASPEN_MUST_USE int aspen_object_ask_mkwrite(struct aspen_object *object,

@@ -16,6 +16,9 @@
  *     page clean knows that it was written, not only that somebody is about to
  *     write it. Truncation waits (size lock).
  *
+ * I4  Each round that fails counts once; whoever asks hears of the last error
+ *     since he asked before.
+ *
  * The first test to break is tests/unit/object/test_writeback.c.
  */
 #include "object/i_mmap.h"
@@ -24,8 +27,9 @@
 
 struct round {
     struct aspen_object *object;
-    bool mapped; /* somebody may map pages */
-    int error;   /* the first one */
+    bool mapped;      /* somebody may map pages */
+    int error;        /* the first one */
+    uint64_t written; /* pages */
     uint64_t first;
     unsigned count; /* pages from `first` on, held and clean */
     uint32_t frames[ASPEN_AHEAD_MAX];
@@ -175,6 +179,7 @@ flush(struct round *round)
                            ASPEN_FRAME_DIRTY);
         aspen_frame_put(aspen, round->frames[i]);
     }
+    round->written += error ? 0 : round->count;
     if (!round->error)
         round->error = error;
     round->count = 0;
@@ -223,18 +228,32 @@ is_written_back(const struct aspen_object *object)
            object->pager->write && aspen_frames_have_contents(object->aspen);
 }
 
-static int
-sync_pages(struct aspen_object *object, uint64_t first, uint64_t last,
-           bool mapped)
-{
-    struct round round = {.object = object, .mapped = mapped};
+/* ---- Rounds ------------------------------------------------------------ */
 
-    aspen_write_lock(&object->sync_lock, ASPEN_LOCK_OBJECT_SYNC);
+/* The sync lock is held for writing. An error is kept for who asks: I4. */
+static void
+write_round(struct round *round, uint64_t first, uint64_t last)
+{
+    struct aspen_object *object = round->object;
+
     aspen_read_lock(&object->size_lock, ASPEN_LOCK_OBJECT_SIZE);
-    write_range(&round, first, last);
+    write_range(round, first, last);
     aspen_read_unlock(&object->size_lock);
-    aspen_write_unlock(&object->sync_lock);
-    return round.error;
+    if (round->error) {
+        object->write_error = round->error;
+        object->write_errors++;
+    }
+}
+
+/* The sync lock is held. 0, or the last error since *seen, which becomes now.
+ */
+static int
+error_since(const struct aspen_object *object, uint32_t *seen)
+{
+    if (*seen == object->write_errors)
+        return 0;
+    *seen = object->write_errors;
+    return object->write_error;
 }
 
 int
@@ -243,15 +262,49 @@ aspen_object_sync(struct aspen_object *object, uint64_t offset_bytes,
 {
     if (length_bytes == 0 || !is_written_back(object))
         return 0;
+    struct round round = {.object = object, .mapped = true};
     uint64_t last = offset_bytes +
                     aspen_min_u64(length_bytes - 1, UINT64_MAX - offset_bytes);
-    return sync_pages(object, offset_bytes >> ASPEN_PAGE_SHIFT,
-                      last >> ASPEN_PAGE_SHIFT, true);
+
+    aspen_write_lock(&object->sync_lock, ASPEN_LOCK_OBJECT_SYNC);
+    write_round(&round, offset_bytes >> ASPEN_PAGE_SHIFT,
+                last >> ASPEN_PAGE_SHIFT);
+    int kept = error_since(object, &object->write_errors_told);
+    aspen_write_unlock(&object->sync_lock);
+    return round.error ? round.error : kept;
+}
+
+int
+aspen_object_error(struct aspen_object *object, uint32_t *seen)
+{
+    aspen_read_lock(&object->sync_lock, ASPEN_LOCK_OBJECT_SYNC);
+    int error = error_since(object, seen);
+    aspen_read_unlock(&object->sync_lock);
+    return error;
+}
+
+uint64_t
+aspen_object_write_cluster(struct aspen_object *object, uint64_t offset)
+{
+    struct round round = {.object = object, .mapped = true};
+    uint64_t first = aspen_align_down(offset, ASPEN_AHEAD_MAX);
+
+    if (!is_written_back(object) ||
+        !aspen_write_trylock(&object->sync_lock, ASPEN_LOCK_OBJECT_SYNC))
+        return 0;
+    write_round(&round, first, first + ASPEN_AHEAD_MAX - 1);
+    aspen_write_unlock(&object->sync_lock);
+    return round.written;
 }
 
 void
 aspen_object_write_last(struct aspen_object *object)
 {
-    if (is_written_back(object) && object->pages.root)
-        (void)!sync_pages(object, 0, UINT64_MAX, false);
+    struct round round = {.object = object};
+
+    if (!is_written_back(object) || !object->pages.root)
+        return;
+    aspen_write_lock(&object->sync_lock, ASPEN_LOCK_OBJECT_SYNC);
+    write_round(&round, 0, UINT64_MAX);
+    aspen_write_unlock(&object->sync_lock);
 }

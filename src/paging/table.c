@@ -25,15 +25,16 @@
 
 /* ---- Make and free ----------------------------------------------------- */
 
-int
-aspen_table_alloc(struct aspen_mm *mm, uint64_t address, unsigned level,
-                  uint32_t *table)
+static int
+table_alloc(struct aspen_mm *mm, uint64_t address, unsigned level,
+            enum aspen_frames_from from, uint32_t *table)
 {
     struct aspen *aspen = mm->aspen;
     uint64_t first = aspen_align_down(address, aspen_table_span(level));
 
     ASPEN_ASSERT_TEST(level < ASPEN_TABLE_LEVELS);
-    int error = aspen_frame_alloc(aspen, 0, ASPEN_STEP_PAGE_TABLE, table);
+    int error =
+        aspen_frame_alloc_from(aspen, 0, ASPEN_STEP_PAGE_TABLE, from, table);
     if (error)
         return error;
     memset(aspen_table_entries(aspen, *table), 0, ASPEN_PAGE_SIZE);
@@ -41,6 +42,13 @@ aspen_table_alloc(struct aspen_mm *mm, uint64_t address, unsigned level,
                     aspen_bytes_to_pages(first) | level, 0);
     aspen_fetch_add_relaxed(&aspen->tables, 1);
     return 0;
+}
+
+int
+aspen_table_alloc(struct aspen_mm *mm, uint64_t address, unsigned level,
+                  uint32_t *table)
+{
+    return table_alloc(mm, address, level, ASPEN_FRAMES_ALL, table);
 }
 
 static void
@@ -173,12 +181,13 @@ aspen_tables_drain(struct aspen *aspen)
  */
 static int
 table_install(struct aspen_mm *mm, uint64_t address,
-              const struct aspen_slot *slot, uint64_t *entry)
+              enum aspen_frames_from from, const struct aspen_slot *slot,
+              uint64_t *entry)
 {
     struct aspen *aspen = mm->aspen;
     uint32_t table;
 
-    int error = aspen_table_alloc(mm, address, slot->level - 1, &table);
+    int error = table_alloc(mm, address, slot->level - 1, from, &table);
     if (error)
         return error;
 
@@ -200,15 +209,16 @@ table_install(struct aspen_mm *mm, uint64_t address,
 }
 
 int
-aspen_table_walk_alloc(struct aspen_mm *mm, uint64_t address, unsigned level,
-                       struct aspen_slot *slot)
+aspen_table_walk_alloc_from(struct aspen_mm *mm, uint64_t address,
+                            unsigned level, enum aspen_frames_from from,
+                            struct aspen_slot *slot)
 {
     ASPEN_ASSERT_TEST(address < mm->address_limit);
     aspen_slot_at(mm->aspen, slot, mm->root, ASPEN_TABLE_LEVELS - 1, address);
     while (slot->level > level) {
         uint64_t entry = aspen_load(slot->entry);
         if (!entry) {
-            int error = table_install(mm, address, slot, &entry);
+            int error = table_install(mm, address, from, slot, &entry);
             if (error)
                 return error;
         }

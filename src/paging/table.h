@@ -164,9 +164,18 @@ void aspen_tables_drain(struct aspen *aspen);
  *
  * Context: mmap lock or VMA lock held; takes and drops table locks.
  */
-ASPEN_MUST_USE int aspen_table_walk_alloc(struct aspen_mm *mm, uint64_t address,
-                                          unsigned level,
-                                          struct aspen_slot *slot);
+ASPEN_MUST_USE int aspen_table_walk_alloc_from(struct aspen_mm *mm,
+                                               uint64_t address, unsigned level,
+                                               enum aspen_frames_from from,
+                                               struct aspen_slot *slot);
+
+ASPEN_MUST_USE static inline int
+aspen_table_walk_alloc(struct aspen_mm *mm, uint64_t address, unsigned level,
+                       struct aspen_slot *slot)
+{
+    return aspen_table_walk_alloc_from(mm, address, level, ASPEN_FRAMES_ALL,
+                                       slot);
+}
 
 /*
  * The deepest entry that exists for `address`: a leaf, swap entry or marker,

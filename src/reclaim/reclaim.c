@@ -9,8 +9,9 @@
  *        |  accessed since the last look?        age.c
  *        |  policy: judge  -----------> stays, active or inactive
  *        |  taken out of all mappings, and flushed
- *        v  nobody else holds it, and it is clean
- *     a shadow stays
+ *        |  dirty   -----------> stays; without locks it and its neighbours are
+ *        v                       written, and can leave at the next look
+ *     nobody else holds it: a shadow stays
  *
  * I1  Who finds a page that is about to leave holds it, in which case it stays,
  *     or finds a shadow. (The cache's lock is held for the last look.)
@@ -19,10 +20,13 @@
  * I3  The object stays: a reference was taken while the page was its own. It is
  *     given back when the page's lock is.
  *
- * Called by the embedder and direct.c. The first test to break is
+ * I4  Nobody waits for who writes: of an object that is being written no second
+ *     round begins.
+ *
+ * Called by the embedder, tick.c and direct.c. The first test to break is
  * tests/unit/reclaim/test_reclaim.c.
  */
-#include <aspen/calls/reclaim.h>
+#include "reclaim/reclaim.h"
 
 #include "frames/pins.h"
 #include "frames/policy.h"
@@ -40,6 +44,11 @@ struct reclaim {
     const struct aspen_policy *policy;
     struct aspen_swap_batch swap;
     uint64_t freed;
+    uint64_t looked;
+    /* A dirty page that should leave, of these: an object with a reference, or
+     * NULL. */
+    struct aspen_object *dirty;
+    uint64_t dirty_offset;
 };
 
 /* ---- One page ---------------------------------------------------------- */
@@ -56,6 +65,18 @@ is_unevictable(const struct aspen_object *object,
            aspen_frame_pins(aspen, aspen_frame_number(aspen, frame)) > 0;
 }
 
+/* The caller has a reference. */
+static void
+note_dirty(struct reclaim *reclaim, struct aspen_object *object,
+           uint64_t offset)
+{
+    if (reclaim->dirty)
+        return;
+    aspen_object_get(object);
+    reclaim->dirty = object;
+    reclaim->dirty_offset = offset;
+}
+
 /* It should leave. */
 static void
 evict(struct reclaim *reclaim, struct aspen_object *object, uint64_t offset,
@@ -63,11 +84,13 @@ evict(struct reclaim *reclaim, struct aspen_object *object, uint64_t offset,
 {
     struct aspen_frame *frame = aspen_frame_at(reclaim->aspen, number);
 
-    if (aspen_load(&frame->index) & ASPEN_FRAME_DIRTY)
-        return;
-    if (aspen_frame_map_count(frame) > 0)
+    if (!(aspen_load(&frame->index) & ASPEN_FRAME_DIRTY) &&
+        aspen_frame_map_count(frame) > 0)
         aspen_object_unmap_pages(object, offset, offset, ASPEN_ZAP_UNLOCKED);
-    reclaim->freed += aspen_object_evict_page(object, offset, number);
+    if (aspen_load(&frame->index) & ASPEN_FRAME_DIRTY)
+        note_dirty(reclaim, object, offset);
+    else
+        reclaim->freed += aspen_object_evict_page(object, offset, number);
 }
 
 /* The page is locked and held. */
@@ -117,14 +140,30 @@ try_page(struct reclaim *reclaim, uint32_t number)
 
 /* ---- Many -------------------------------------------------------------- */
 
+/* The dirty page, and its neighbours with it: no lock is held, no page. */
+static void
+write_dirty(struct reclaim *reclaim)
+{
+    struct aspen_object *object = reclaim->dirty;
+
+    if (!object)
+        return;
+    reclaim->dirty = NULL;
+    aspen_fetch_add_relaxed(
+        &reclaim->aspen->lru.written,
+        aspen_object_write_cluster(object, reclaim->dirty_offset));
+    aspen_object_put(object);
+}
+
 static void
 try_pages(struct reclaim *reclaim, const uint32_t *frames, unsigned count)
 {
-    aspen_fetch_add_relaxed(&reclaim->aspen->lru.looked, count);
+    reclaim->looked += count;
     for (unsigned i = 0; i < count; i++)
         if (!try_page(reclaim, frames[i]))
             aspen_frame_put(reclaim->aspen, frames[i]);
     reclaim->freed += aspen_swap_out_end(&reclaim->swap);
+    write_dirty(reclaim);
 }
 
 /* How many are held at a time: of a few pages fewer, since what is held here
@@ -166,7 +205,7 @@ look_at_lists(struct reclaim *reclaim, uint64_t pages)
 }
 
 uint64_t
-aspen_reclaim(struct aspen *aspen, uint64_t pages)
+aspen_reclaim_by(struct aspen *aspen, uint64_t pages, enum aspen_reclaimer who)
 {
     struct reclaim reclaim = {
         .aspen = aspen,
@@ -182,6 +221,15 @@ aspen_reclaim(struct aspen *aspen, uint64_t pages)
     if (!reclaim.freed)
         look_at_lists(&reclaim, pages); /* those that can leave again */
     aspen_fetch_add(&aspen->lru.ended, 1u);
+    aspen_port_wake_all(&aspen->lru.ended); /* direct.c waits */
+    aspen_fetch_add_relaxed(&aspen->lru.looked[who], reclaim.looked);
+    aspen_fetch_add_relaxed(&aspen->lru.left[who], reclaim.freed);
     aspen_shadows_trim(aspen);
     return reclaim.freed;
+}
+
+uint64_t
+aspen_reclaim(struct aspen *aspen, uint64_t pages)
+{
+    return aspen_reclaim_by(aspen, pages, ASPEN_RECLAIM_ASKED);
 }

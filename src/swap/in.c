@@ -33,7 +33,8 @@ hold_slot(struct aspen *aspen, unsigned type, uint32_t slot)
 static int
 new_page(struct aspen *aspen, unsigned type, uint32_t slot, uint32_t *frame)
 {
-    int error = aspen_frame_alloc(aspen, 0, ASPEN_STEP_FRAME, frame);
+    int error = aspen_frame_alloc_from(aspen, 0, ASPEN_STEP_FRAME,
+                                       ASPEN_FRAMES_ABOVE_MIN, frame);
 
     if (error)
         return error;

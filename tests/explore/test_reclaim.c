@@ -196,6 +196,17 @@ reclaim(void **state)
             write_and_sync_task, NULL);
     explore("sync and reclaim, write through a mapping", DIRTY,
             sync_and_reclaim_task, write_task, NULL);
+    explore("reclaim, write through a mapping of what is dirty", DIRTY,
+            reclaim_task, write_task, NULL);
+    explore("reclaim, write to a file that is dirty", DIRTY, reclaim_task,
+            write_file_task, NULL);
+    explore("reclaim, sync", DIRTY, reclaim_task, sync_task, NULL);
+    explore("reclaim, resize of what is dirty", DIRTY, reclaim_task,
+            resize_task, NULL);
+    explore("reclaim, reclaim, of what is dirty", DIRTY, reclaim_task,
+            reclaim_task, NULL);
+    explore("reclaim, pin of what is dirty", DIRTY, reclaim_task, pin_task,
+            NULL);
     explore("reclaim, DONTNEED", MAPPED, reclaim_task, unmap_task, NULL);
     explore("reclaim, munmap", MAPPED, reclaim_task, munmap_task, NULL);
     explore("reclaim, exit", MAPPED, reclaim_task, exit_task, NULL);

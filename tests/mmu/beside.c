@@ -542,6 +542,14 @@ BETWEEN(int, aspen_swap_remove, (struct aspen * aspen, unsigned type))
     return error;
 }
 
+BETWEEN(bool, aspen_reclaim_tick, (struct aspen * aspen))
+{
+    enter();
+    bool more = __real_aspen_reclaim_tick(aspen);
+    leave("aspen_reclaim_tick");
+    return more;
+}
+
 #define CALL(name, parameters, arguments)                                      \
     BETWEEN(int, name, parameters)                                             \
     {                                                                          \

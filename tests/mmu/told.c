@@ -50,16 +50,19 @@ let_go(struct aspen *aspen, uint32_t frame)
         mmu_frames_changed(frame, 1, "a frame is freed", is_free, aspen);
 }
 
-int __real_aspen_frame_alloc(struct aspen *aspen, unsigned order,
-                             enum aspen_step step, uint32_t *frame);
-int __wrap_aspen_frame_alloc(struct aspen *aspen, unsigned order,
-                             enum aspen_step step, uint32_t *frame);
+int __real_aspen_frame_alloc_from(struct aspen *aspen, unsigned order,
+                                  enum aspen_step step,
+                                  enum aspen_frames_from from, uint32_t *frame);
+int __wrap_aspen_frame_alloc_from(struct aspen *aspen, unsigned order,
+                                  enum aspen_step step,
+                                  enum aspen_frames_from from, uint32_t *frame);
 
 int
-__wrap_aspen_frame_alloc(struct aspen *aspen, unsigned order,
-                         enum aspen_step step, uint32_t *frame)
+__wrap_aspen_frame_alloc_from(struct aspen *aspen, unsigned order,
+                              enum aspen_step step, enum aspen_frames_from from,
+                              uint32_t *frame)
 {
-    int error = __real_aspen_frame_alloc(aspen, order, step, frame);
+    int error = __real_aspen_frame_alloc_from(aspen, order, step, from, frame);
 
     if (!error && aspen == watched)
         mmu_frames_changed(*frame, (uint32_t)1 << order, "a frame is given out",

@@ -3,11 +3,12 @@
  * aspen/calls/reclaim.h - pages leave memory for others.
  *
  * Pages of files that their pager could read again (ASPEN_OBJECT_FILE with
- * `read`) leave when they are clean, whether or not they are mapped: what maps
- * them faults, and they are read again. Anonymous memory goes to a swap device
- * with room (aspen/calls/swap.h), or, if MADV_FREE gave it up, nowhere.
- * docs/design/reclaim.md says which go first. Locked and pinned pages stay, and
- * so do dirty ones and pages of other objects.
+ * `read`) leave, whether or not they are mapped: what maps them faults, and
+ * they are read again. Dirty ones are written before, with their neighbours, if
+ * the pager has `write`: what it answers is kept for aspen_object_sync().
+ * Anonymous memory goes to a swap device with room (aspen/calls/swap.h), or, if
+ * MADV_FREE gave it up, nowhere. docs/design/reclaim.md says which go first.
+ * Locked and pinned pages stay, and so do pages of other objects.
  */
 #ifndef ASPEN_CALLS_RECLAIM_H
 #define ASPEN_CALLS_RECLAIM_H
@@ -25,8 +26,8 @@ struct aspen;
 /**
  * Take up to `pages` pages out of memory, those first that were not accessed
  * for longest. It looks at as many pages as four times those that may leave at
- * the most, only tries their locks, and waits for no pager, but for swap
- * devices.
+ * the most, and only tries their locks; it waits for a pager's `write` and for
+ * swap devices alone.
  *
  * Context: may sleep; no lock of the core is held, no hook of an object or a
  *          space is running.
@@ -34,6 +35,18 @@ struct aspen;
  * Source:  Linux's memory.reclaim.
  */
 uint64_t aspen_reclaim(struct aspen *aspen, uint64_t pages);
+
+/**
+ * Keep memory free: for a thread of the embedder's, which calls it again and
+ * again until it answers false, and then waits until the hook `wake` is called.
+ * Up to 128 pages leave, as aspen_reclaim(), if fewer frames are free than
+ * config.watermark_high. One thread is enough; several may.
+ *
+ * Context: as aspen_reclaim().
+ * Returns: whether there is more to do. false: as many are free, or nothing can
+ *          leave now.
+ */
+ASPEN_MUST_USE bool aspen_reclaim_tick(struct aspen *aspen);
 
 #ifdef __cplusplus
 }

@@ -28,6 +28,7 @@ every_run_call run_mm_create, run_exec_prepare, run_object_create,
     run_validate, run_validate_mm, run_limit_set, run_privileges_set,
     run_layout_set, run_layout_choose, run_layout_move, run_failpoints_set;
 
-every_run_call run_unpin, run_deny_writable, run_object_drop;
+every_run_call run_unpin, run_deny_writable, run_object_drop, run_object_error,
+    run_reclaim_tick;
 
 #endif

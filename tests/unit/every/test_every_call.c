@@ -158,6 +158,8 @@ static const struct call calls[] = {
          .progressive = true, .kinds = K(HOOK) | K(FRAME)),
     CALL(aspen_object_sync, "a file", .run = run_object_sync,
          .progressive = true, .kinds = K(HOOK)),
+    CALL(aspen_object_error, "a file", .run = run_object_error),
+    CALL(aspen_reclaim_tick, "without watermarks", .run = run_reclaim_tick),
     CALL(aspen_msync, "a shared file", .run = run_msync, .first = SHF,
          .pages = 4, .progressive = true, .kinds = K(HOOK) | K(INTERRUPT)),
     CALL(aspen_fault, "write, clean page of a shared file", .run = run_fault,

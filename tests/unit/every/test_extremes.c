@@ -111,6 +111,7 @@ do_object(struct extremes *e, uint64_t at, uint64_t bytes)
     IGNORE(aspen_object_write(e->object, at, e->bytes, bytes % 4096, &done));
     IGNORE(aspen_object_unmap(e->object, at, bytes, true));
     IGNORE(aspen_object_sync(e->object, at, bytes));
+    IGNORE(aspen_object_error(e->object, &(uint32_t){(uint32_t)at}));
     IGNORE(aspen_object_punch(e->object, at, bytes));
     IGNORE(aspen_object_resize(e->object, at));
 }
