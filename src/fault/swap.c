@@ -8,9 +8,10 @@
  * I2  The page is exclusive if the swap entry says so; or if nobody else has
  *     it: no entry, no other swap entry, no other reference. Then the slot is
  *     freed, and the page leaves the cache. Else it stays read-only, and a
- * write makes a copy (cow.c). I3  The first that maps a page makes it his
- * anon_vma's; one that others may map later the root's, which leads to all of
- * them.
+ *     write makes a copy (cow.c).
+ *
+ * I3  The first that maps a page makes it his anon_vma's; one that others may
+ *     map later the root's, which leads to all of them.
  *
  * Called by fault.c. The first test to break is tests/unit/swap/test_swap.c.
  */

@@ -4,8 +4,10 @@
  *
  * I1  A page is in the cache, and locked, before it is read: who comes at the
  *     same time waits for it. When the lock is given back it is all there, or
- * in the cache no more. I2  What could not be read leaves the cache, and
- * nothing else changes: the entry stays, for whoever asks again.
+ *     in the cache no more.
+ *
+ * I2  What could not be read leaves the cache, and nothing else changes: the
+ *     entry stays, for whoever asks again.
  *
  * Called by fault/swap.c. The first test to break is
  * tests/unit/swap/test_swap.c.
