@@ -368,7 +368,7 @@ check-examples: $(EXAMPLES)
 
 # Programs compile without warnings by the other compiler, too.
 .PHONY: check-clang
-check-clang: $(call objects,clang,$(wildcard tools/*/*.c tools/*/*/*.c bench/*.c bench/*/*.c))
+check-clang: $(call objects,clang,$(wildcard tools/*/*.c tools/*/*/*.c bench/*.c bench/tree/*.c bench/fork/*.c))
 
 .PHONY: check-sources check-circles check-headers check-freestanding check-format format
 check-sources:

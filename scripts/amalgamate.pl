@@ -79,6 +79,28 @@ sub parts
     return ($headers, $body);
 }
 
+# Is the name that of a field, too, of a structure that stands elsewhere?
+sub is_foreign_field
+{
+    my ($body, $name) = @_;
+    return 0 unless $body =~ /(?:->|\.)\s*$name\b/;
+    while ($body =~ /^struct\b[^;{]*\{(.*?)^\}/msg) {
+        return 0 if $1 =~ /\b$name\b/;
+    }
+    return 1;
+}
+
+# The text with the name's suffix where it is no field, comment or string.
+sub renamed
+{
+    my ($body, $name, $suffix) = @_;
+    $body =~ s{
+        (/\*.*?\*/ | "(?:[^"\\]|\\.)*" | (?:->|\.)\s*$name\b)
+        | \b$name\b
+    }{$1 // "${name}__$suffix"}gsex;
+    return $body;
+}
+
 my @sources = grep { length } map { s/#.*//r =~ s/\s+//gr }
     split /\n/, slurp('sources.txt');
 my (%names, %owners);
@@ -100,6 +122,11 @@ for my $path (@sources) {
     my ($headers, $body) = parts($path);
     my ($suffix) = $path =~ m{(\w+)\.c$};
     my @shared = grep { $owners{$_} > 1 } @{$names{$path}};
+
+    for my $field (grep { is_foreign_field($body, $_) } @shared) {
+        $body = renamed($body, $field, $suffix);
+        @shared = grep { $_ ne $field } @shared;
+    }
 
     # Headers come before the renaming, which is for the file's own text.
     print $headers, "\n/* ---- $path ---- */\n";

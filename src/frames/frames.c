@@ -70,7 +70,8 @@ static bool
 is_above(const struct aspen_zone *zone, uint64_t count,
          enum aspen_frames_from from)
 {
-    return from == ASPEN_FRAMES_ALL || zone->free_frames >= zone->min + count;
+    return from == ASPEN_FRAMES_ALL ||
+           zone->free_frames >= aspen_load_relaxed(&zone->min) + count;
 }
 
 /* Near the minimum one by one: what is taken for who may have all is his. The
@@ -81,7 +82,8 @@ take_singles(struct aspen_zone *zone, uint32_t *frames,
 {
     const unsigned most = ASPEN_ZONE_SINGLES_MAX(ASPEN_FRAME_CACHE_BATCH);
 
-    if (!zone->min || is_above(zone, most, ASPEN_FRAMES_ABOVE_MIN))
+    if (!aspen_load_relaxed(&zone->min) ||
+        is_above(zone, most, ASPEN_FRAMES_ABOVE_MIN))
         return aspen_zone_take_singles_locked(zone, frames,
                                               ASPEN_FRAME_CACHE_BATCH);
     if (!is_above(zone, 1, from))
@@ -99,7 +101,7 @@ frame_cache_refill(struct aspen *aspen, struct aspen_frame_cache *cache,
 
     aspen_spin_lock(&zone->lock, ASPEN_LOCK_DEPOT);
     cache->count = take_singles(zone, cache->frames, from);
-    bool low = zone->free_frames < zone->low;
+    bool low = zone->free_frames < aspen_load_relaxed(&zone->low);
     aspen_spin_unlock(&zone->lock);
     return low;
 }
@@ -192,7 +194,7 @@ zone_take(struct aspen *aspen, unsigned order, enum aspen_frames_from from)
     aspen_spin_lock(&zone->lock, ASPEN_LOCK_DEPOT);
     if (is_above(zone, (uint64_t)1 << order, from))
         frame = aspen_zone_take_locked(zone, order);
-    bool low = zone->free_frames < zone->low;
+    bool low = zone->free_frames < aspen_load_relaxed(&zone->low);
     aspen_spin_unlock(&zone->lock);
     if (aspen_unlikely(low))
         aspen_watermark_wake(aspen);
