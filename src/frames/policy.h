@@ -39,6 +39,27 @@ aspen_policy_of(const struct aspen *aspen)
                : &aspen_policy_adaptive;
 }
 
+/* What becomes of a page that was looked at, which is locked: should it leave?
+ * `stuck`: it cannot, whatever the policy says. */
+static inline bool
+aspen_policy_look(struct aspen *aspen, const struct aspen_policy *policy,
+                  uint32_t number, bool stuck, bool accessed)
+{
+    enum aspen_lru_state old = aspen_lru_state(aspen_frame_at(aspen, number));
+    enum aspen_lru_state state = old;
+    bool leaves = false;
+
+    if (stuck)
+        state = ASPEN_LRU_UNEVICTABLE;
+    else if (old == ASPEN_LRU_UNEVICTABLE)
+        state = ASPEN_LRU_INACTIVE;
+    else
+        leaves = policy->judge(aspen, &state, accessed);
+    if (state != old)
+        aspen_lru_move(aspen, number, state);
+    return leaves;
+}
+
 /* An anonymous page comes, or may be dropped from now on; the caller holds it.
  * Context: any lock but leaves. */
 static inline void

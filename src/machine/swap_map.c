@@ -245,6 +245,19 @@ aspen_swap_continue(struct aspen *aspen, unsigned type, uint32_t slot)
 }
 
 int
+aspen_swap_hold(struct aspen *aspen, unsigned type, uint32_t slot)
+{
+    int error = aspen_swap_duplicate(aspen, type, slot);
+
+    while (error == -ASPEN_EAGAIN) {
+        error = aspen_swap_continue(aspen, type, slot);
+        if (!error)
+            error = aspen_swap_duplicate(aspen, type, slot);
+    }
+    return error;
+}
+
+int
 aspen_swap_claim(struct aspen *aspen, unsigned type, uint32_t slot)
 {
     for (;;) {

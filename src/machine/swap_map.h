@@ -31,6 +31,11 @@ ASPEN_MUST_USE int aspen_swap_duplicate(struct aspen *aspen, unsigned type,
 ASPEN_MUST_USE int aspen_swap_continue(struct aspen *aspen, unsigned type,
                                        uint32_t slot);
 
+/* One more reference, with a continuation if it takes one. 0, -ASPEN_EINVAL (no
+ * such slot) or -ASPEN_ENOMEM. No spin lock is held. */
+ASPEN_MUST_USE int aspen_swap_hold(struct aspen *aspen, unsigned type,
+                                   uint32_t slot);
+
 /* One reference less; the last frees the slot, and its page leaves the swap
  * cache. Context: any lock but leaves. */
 void aspen_swap_free(struct aspen *aspen, unsigned type, uint32_t slot);

@@ -37,25 +37,12 @@ is_stuck(struct aspen *aspen, uint32_t number)
 static bool
 judge(struct aspen *aspen, const struct aspen_policy *policy, uint32_t number)
 {
-    struct aspen_frame *frame = aspen_frame_at(aspen, number);
-    enum aspen_lru_state old = aspen_lru_state(frame);
-    enum aspen_lru_state state = old;
-    struct aspen_age age = {0};
-    bool leaves = false;
+    struct aspen_age age = {.locked = true};
 
     if (!is_stuck(aspen, number))
         age = aspen_anon_age(aspen, number);
-    else
-        age.locked = true;
-    if (age.locked || aspen_frame_pins(aspen, number) > 0)
-        state = ASPEN_LRU_UNEVICTABLE;
-    else if (old == ASPEN_LRU_UNEVICTABLE)
-        state = ASPEN_LRU_INACTIVE;
-    else
-        leaves = policy->judge(aspen, &state, age.accessed);
-    if (state != old)
-        aspen_lru_move(aspen, number, state);
-    return leaves;
+    bool stuck = age.locked || aspen_frame_pins(aspen, number) > 0;
+    return aspen_policy_look(aspen, policy, number, stuck, age.accessed);
 }
 
 /* It is locked. */

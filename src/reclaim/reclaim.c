@@ -104,19 +104,8 @@ look_at(struct reclaim *reclaim, struct aspen_object *object, uint32_t number)
     if (!aspen_object_owns(object, frame, offset))
         return; /* it has left, or is cut off */
     struct aspen_age age = aspen_page_age(object, offset, number);
-    enum aspen_lru_state old = aspen_lru_state(frame);
-    enum aspen_lru_state state = old;
-    bool leaves = false;
-
-    if (is_unevictable(object, frame, age))
-        state = ASPEN_LRU_UNEVICTABLE;
-    else if (old == ASPEN_LRU_UNEVICTABLE)
-        state = ASPEN_LRU_INACTIVE;
-    else
-        leaves = reclaim->policy->judge(aspen, &state, age.accessed);
-    if (state != old)
-        aspen_lru_move(aspen, number, state);
-    if (leaves)
+    bool stuck = is_unevictable(object, frame, age);
+    if (aspen_policy_look(aspen, reclaim->policy, number, stuck, age.accessed))
         evict(reclaim, object, offset, number);
 }
 

@@ -16,20 +16,6 @@
 
 #include "frames/policy.h"
 
-/* One more reference of a slot: 0; -ASPEN_EINVAL: it is free; -ASPEN_ENOMEM. */
-static int
-hold_slot(struct aspen *aspen, unsigned type, uint32_t slot)
-{
-    int error = aspen_swap_duplicate(aspen, type, slot);
-
-    while (error == -ASPEN_EAGAIN) {
-        error = aspen_swap_continue(aspen, type, slot);
-        if (!error)
-            error = aspen_swap_duplicate(aspen, type, slot);
-    }
-    return error;
-}
-
 /* A new page for a slot that the caller holds, locked and in its cache: 0 and
  * *frame, -ASPEN_ENOMEM, -ASPEN_EOPNOTSUPP; -ASPEN_EEXIST: look again. */
 static int
@@ -90,8 +76,8 @@ aspen_swap_read(struct aspen *aspen, uint64_t entry, uint32_t *frame)
         return 0;
     }
     *frame = ASPEN_NO_FRAME;
-    int error = hold_slot(aspen, type, slot);
-    if (error)
+    int error = aspen_swap_hold(aspen, type, slot);
+    if (error) /* EINVAL: it is free by now */
         return error == -ASPEN_EINVAL ? 0 : error;
     error = read_page(aspen, type, slot, &found);
     if (!error)

@@ -177,13 +177,8 @@ static int
 hold_its_slot(struct leaving *leaving)
 {
     struct aspen *aspen = leaving->aspen;
-    int error = aspen_swap_duplicate(aspen, leaving->type, leaving->slot);
+    int error = aspen_swap_hold(aspen, leaving->type, leaving->slot);
 
-    while (error == -ASPEN_EAGAIN) {
-        error = aspen_swap_continue(aspen, leaving->type, leaving->slot);
-        if (!error)
-            error = aspen_swap_duplicate(aspen, leaving->type, leaving->slot);
-    }
     if (error)
         return error == -ASPEN_EINVAL ? -ASPEN_EBUSY : error;
     /* Its last reference may have gone before we had ours. */
