@@ -6,9 +6,10 @@
  * I1  A page is mapped under its lock and the table's, while the entry is the
  *     one that was looked at: so its slot is in use, and no transfer under way.
  * I2  The page is exclusive if the swap entry says so; or if nobody else has
- *     it: no entry, no other swap entry, no other reference. Then the slot is
- *     freed, and the page leaves the cache. Else it stays read-only, and a
- *     write makes a copy (cow.c).
+ *     it: no entry, no other swap entry, no other reference. Then the page
+ *     leaves the cache, also if somebody still holds the slot who was about to
+ *     read it: what is in the cache is not written to. Else it stays read-only,
+ *     and a write makes a copy (cow.c).
  *
  * I3  The first that maps a page makes it his anon_vma's; one that others may
  *     map later the root's, which leads to all of them.
@@ -79,6 +80,9 @@ map_locked(struct aspen_fault *fault, const struct aspen_slot *slot,
 
     if (aspen_frame_map_count(page) == 0)
         set_owner(fault, page, exclusive);
+    if (exclusive)
+        aspen_swap_cache_drop(fault->aspen, aspen_entry_swap_type(entry),
+                              aspen_entry_swap_slot(entry), frame);
     aspen_fetch_add(&page->counts, ASPEN_FRAME_REF + ASPEN_FRAME_MAP +
                                        (exclusive ? ASPEN_FRAME_EXCLUSIVE : 0));
     aspen_fetch_sub_relaxed(&fault->mm->rss[ASPEN_RSS_SWAP], 1);

@@ -7,6 +7,8 @@
  * I1  Both change together, under the area's lock; the slot has references then
  *     and one reference of the frame is the cache's. swap/swap.h says what it
  *     is for, and which lock of the page is held.
+ * I2  What leaves is DIRTY from then on: what the slot has will be gone, so the
+ *     page itself is all there is, whatever its entries know of writes.
  *
  * Called by swap and by who gives slots back. The first test to break is
  * tests/unit/swap/test_swap.c.
@@ -30,6 +32,8 @@ aspen_swap_take_page(struct aspen *aspen, struct aspen_swap_area *area,
     uint32_t frame = area->pages ? area->pages[slot] : 0;
 
     if (frame) {
+        /* I2, before it can be seen to be in no slot. */
+        aspen_fetch_or(&aspen_frame_at(aspen, frame)->index, ASPEN_FRAME_DIRTY);
         area->pages[slot] = 0;
         aspen_store(aspen_bank_slot(aspen, frame), (uint64_t)0);
     }

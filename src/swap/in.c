@@ -7,7 +7,8 @@
  *     in the cache no more.
  *
  * I2  What could not be read leaves the cache, and nothing else changes: the
- *     entry stays, for whoever asks again.
+ *     entry stays, for whoever asks again. If no entry is left nobody needs it,
+ *     and nobody is told.
  *
  * Called by fault/swap.c. The first test to break is
  * tests/unit/swap/test_swap.c.
@@ -53,6 +54,8 @@ read_page(struct aspen *aspen, unsigned type, uint32_t slot, uint32_t *frame)
     error = aspen_swap_transfer(aspen, type, slot, frame, 1, false);
     if (error)
         aspen_swap_cache_drop(aspen, type, slot, *frame);
+    if (error && aspen_swap_references(aspen, type, slot) == 1)
+        error = -ASPEN_EEXIST; /* I2 */
     /* Who has the lock next may ask how many have the slot. */
     aspen_swap_free(aspen, type, slot);
     aspen_frame_unlock(aspen_frame_at(aspen, *frame));

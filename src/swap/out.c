@@ -20,6 +20,9 @@
  *     whether it was written since.
  * I4  Who mlocks memory sets the VMA's flag before he looks below the tables'
  *     locks; it is looked at below the same lock before an entry goes.
+ * I5  So are pins, which are taken below that lock: of a swap entry fork could
+ *     not tell that its page is pinned, and whoever has the pin would be left
+ *     alone with it.
  *
  * Called by madvise and reclaim. The first test to break is
  * tests/unit/swap/test_swap.c.
@@ -92,7 +95,8 @@ change_locked(struct leaving *leaving, struct aspen_vma *vma,
 
     if (!leads_to(entry, slot, leaving->frame))
         return false;
-    if (aspen_load_relaxed(&vma->flags) & ASPEN_VM_LOCKED || /* I4 */
+    if (aspen_load_relaxed(&vma->flags) & ASPEN_VM_LOCKED ||    /* I4 */
+        aspen_frame_pins(leaving->aspen, leaving->frame) > 0 || /* I5 */
         aspen_entry_bits(entry) & ASPEN_ENTRY_UFFD_WP) {
         leaving->error = -ASPEN_EBUSY;
         return false;

@@ -2,8 +2,8 @@
 /*
  * A pin beside what could take the page away, over all orders, each step
  * failing: fork, a write fault in the same space, a write fault or the exit of
- * the child that shares the page. Whatever the order, the page that is pinned
- * is the one that the program has, and no child has it.
+ * the child that shares the page, PAGEOUT. Whatever the order, the page that is
+ * pinned is the one that the program has, and no child has it.
  */
 #include "explore.h"
 #include "frames/pins.h"
@@ -24,6 +24,7 @@ struct scene {
     bool unpin;             /* pinned at first, and given back */
     bool with_child;        /* from the beginning */
     bool with_huge;         /* a huge page is pinned as well */
+    bool with_swap;         /* and a fork comes after all else */
     uint64_t fail_at;
     struct aspen_failpoint_counts counts;
 };
@@ -36,8 +37,37 @@ static uint32_t
 frame_at(struct aspen_mm *mm)
 {
     uint32_t frame;
+
+    if (scene.with_swap)
+        while (aspen_translate(mm, START, ASPEN_ACCESS_READ, &frame))
+            must(aspen_fault(mm, START, ASPEN_ACCESS_READ));
     must(aspen_translate(mm, START, ASPEN_ACCESS_READ, &frame));
     return frame;
+}
+
+/* A device that keeps one page. */
+static int
+transfer(void *context, const struct aspen_swap_io *io)
+{
+    static uint8_t kept[PAGE];
+
+    (void)context;
+    if (io->write)
+        memcpy(kept, io->memory[0], PAGE);
+    else
+        memcpy(io->memory[0], kept, PAGE);
+    return 0;
+}
+
+static void
+add_swap(void)
+{
+    static const struct aspen_swap_ops ops = {.transfer = transfer};
+    unsigned type;
+
+    must(aspen_swap_add(scene.aspen,
+                        &(struct aspen_swap_args){.pages = 1, .ops = &ops},
+                        &type));
 }
 
 /* One mapping, which begins with the page and ends with a huge one. */
@@ -77,6 +107,8 @@ setup(void *unused)
     scene.frame = ASPEN_NO_FRAME;
     scene.aspen = explore_machine(NULL, FRAMES);
     must(aspen_mm_create(scene.aspen, &scene.parent));
+    if (scene.with_swap)
+        add_swap();
     map();
     must(aspen_fault(scene.parent, START, ASPEN_ACCESS_WRITE));
     explore_bytes(scene.aspen, frame_at(scene.parent))[0] = 42;
@@ -110,6 +142,8 @@ check(void *unused)
     (void)unused;
     explore_plan_end(scene.aspen, &scene.counts);
     explore_validate(scene.aspen);
+    if (scene.with_swap)
+        must(aspen_fork(scene.parent, &scene.child));
     if (explore_bytes(scene.aspen, frame_at(scene.parent))[0] != 42)
         sim_fail("contents are lost");
     if (scene.child &&
@@ -201,6 +235,13 @@ child_exit_task(void *unused)
     (void)unused;
     scene.child = NULL;
     aspen_mm_put(child);
+}
+
+static void
+page_out_task(void *unused)
+{
+    (void)unused;
+    must(aspen_madvise(scene.parent, START, PAGE, ASPEN_MADV_PAGEOUT));
 }
 
 /* ---- Tests ------------------------------------------------------------- */
@@ -312,6 +353,16 @@ test_child_exit(void **state)
     beside("a child's exit", child_exit_task, true);
 }
 
+/* Fork tells by the pin that a page is not to be shared: so none is in swap. */
+static void
+test_page_out(void **state)
+{
+    (void)state;
+    scene.with_swap = true;
+    beside("PAGEOUT", page_out_task, false);
+    scene.with_swap = false;
+}
+
 int
 main(void)
 {
@@ -319,6 +370,7 @@ main(void)
         cmocka_unit_test(test_fork),        cmocka_unit_test(test_huge),
         cmocka_unit_test(test_wrong),       cmocka_unit_test(test_write),
         cmocka_unit_test(test_child_write), cmocka_unit_test(test_child_exit),
+        cmocka_unit_test(test_page_out),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

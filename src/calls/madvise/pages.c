@@ -158,17 +158,32 @@ page_of(const struct sweep *sweep, uint64_t entry)
 
 /* ---- FREE -------------------------------------------------------------- */
 
+/* Do others have the page, which is locked, in memory or in swap? */
+static bool
+others_have(const struct aspen *aspen, uint32_t number)
+{
+    unsigned type;
+    uint32_t slot;
+
+    return aspen_frame_map_count(aspen_frame_at(aspen, number)) != 1 ||
+           aspen_swap_slot_of(aspen, number, &type, &slot);
+}
+
 /* The frame itself remembers a write: forget it, unless others might mind. */
 static bool
-forget_dirt(struct aspen_frame *frame)
+forget_dirt(const struct aspen *aspen, uint32_t number)
 {
+    struct aspen_frame *frame = aspen_frame_at(aspen, number);
+
     if (!(aspen_load_relaxed(&frame->index) & ASPEN_FRAME_DIRTY))
         return true;
-    if (aspen_frame_map_count(frame) != 1 || !aspen_frame_trylock(frame))
+    if (!aspen_frame_trylock(frame))
         return false;
-    aspen_fetch_and(&frame->index, ~ASPEN_FRAME_DIRTY);
+    bool forget = !others_have(aspen, number);
+    if (forget)
+        aspen_fetch_and(&frame->index, ~ASPEN_FRAME_DIRTY);
     aspen_frame_unlock(frame);
-    return true;
+    return forget;
 }
 
 static void
@@ -201,7 +216,8 @@ free_entry(struct sweep *sweep, uint64_t *slot, uint64_t entry,
         return;
     }
     struct aspen_frame *frame = page_of(sweep, entry);
-    if (!frame || !forget_dirt(frame))
+    if (!frame ||
+        !forget_dirt(sweep->aspen, (uint32_t)aspen_entry_frame(entry)))
         return;
     clear_bits(sweep, slot, entry, address, bits);
     aspen_fetch_or(&frame->index, ASPEN_FRAME_LAZY);
