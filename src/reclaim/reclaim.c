@@ -18,7 +18,9 @@
  * I2  What an entry knows of writes is the frame's once it is flushed; only
  *     then is the page looked at for the last time.
  * I3  The object stays: a reference was taken while the page was its own. It is
- *     given back when the page's lock is.
+ *     given back when the page's lock is. It may be the last one, so no page is
+ *     locked then: those that go to swap, locked until they are written, come
+ *     after all pages of objects.
  *
  * I4  Nobody waits for who writes: of an object that is being written no second
  *     round begins.
@@ -109,22 +111,21 @@ look_at(struct reclaim *reclaim, struct aspen_object *object, uint32_t number)
         evict(reclaim, object, offset, number);
 }
 
-/* The page is held; true: its reference is the batch's. */
+/* The page is held. False: it is no object's. */
 static bool
-try_page(struct reclaim *reclaim, uint32_t number)
+try_object_page(struct reclaim *reclaim, uint32_t number)
 {
     struct aspen_frame *frame = aspen_frame_at(reclaim->aspen, number);
     struct aspen_object *object = aspen_object_of_frame(frame);
 
     if (!object)
-        return aspen_anon_look(&reclaim->swap, reclaim->policy, number,
-                               &reclaim->freed);
+        return false;
     if (aspen_frame_trylock(frame)) {
         look_at(reclaim, object, number);
         aspen_frame_unlock(frame);
     }
     aspen_object_put(object); /* I3 */
-    return false;
+    return true;
 }
 
 /* ---- Many -------------------------------------------------------------- */
@@ -147,10 +148,19 @@ write_dirty(struct reclaim *reclaim)
 static void
 try_pages(struct reclaim *reclaim, const uint32_t *frames, unsigned count)
 {
+    uint32_t rest[ASPEN_RECLAIM_BATCH];
+    unsigned rest_count = 0;
+
     reclaim->looked += count;
     for (unsigned i = 0; i < count; i++)
-        if (!try_page(reclaim, frames[i]))
+        if (try_object_page(reclaim, frames[i]))
             aspen_frame_put(reclaim->aspen, frames[i]);
+        else
+            rest[rest_count++] = frames[i];
+    for (unsigned i = 0; i < rest_count; i++) /* I3 */
+        if (!aspen_anon_look(&reclaim->swap, reclaim->policy, rest[i],
+                             &reclaim->freed))
+            aspen_frame_put(reclaim->aspen, rest[i]);
     reclaim->freed += aspen_swap_out_end(&reclaim->swap);
     write_dirty(reclaim);
 }

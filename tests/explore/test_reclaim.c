@@ -170,6 +170,99 @@ lock_task(void *unused)
     }
 }
 
+/* ---- Beside pages that go to swap -------------------------------------- */
+
+#define ANON (64 * PAGE)
+#define MANY 20u /* evictable pages: more than one is looked at at a time */
+
+static struct {
+    struct aspen_object *last; /* of one page; NULL: given up */
+    struct aspen_object *many;
+    uint8_t slot[PAGE];
+} beside;
+
+static int
+transfer(void *context, const struct aspen_swap_io *io)
+{
+    (void)context;
+    if (io->write)
+        memcpy(beside.slot, io->memory[0], PAGE);
+    else
+        memcpy(io->memory[0], beside.slot, PAGE);
+    return 0;
+}
+
+static void
+add_swap(void)
+{
+    static const struct aspen_swap_ops ops = {.transfer = transfer};
+    struct aspen_swap_args args = {.pages = 1, .ops = &ops};
+    unsigned type;
+
+    must(aspen_swap_add(file_scene.aspen, &args, &type));
+}
+
+/* With all its pages in the cache. */
+static struct aspen_object *
+new_file(uint64_t pages)
+{
+    struct aspen_object_args args = {.size_bytes = pages * PAGE,
+                                     .pager = &file_scene_pager};
+    struct aspen_object *file;
+    uint8_t byte;
+    uint64_t done;
+
+    must(aspen_object_create(file_scene.aspen, &args, &file));
+    for (uint64_t i = 0; i < pages; i++)
+        must(aspen_object_read(file, i * PAGE, &byte, 1, &done));
+    return file;
+}
+
+/* An anonymous page, and that of a file, are the oldest. */
+static void
+setup_beside(void *unused)
+{
+    (void)unused;
+    file_scene_begin();
+    add_swap();
+    explore_map(file_scene.mm, ANON, 1, RW, NULL);
+    must(aspen_fault(file_scene.mm, ANON, ASPEN_ACCESS_WRITE));
+    beside.last = new_file(1);
+    beside.many = new_file(MANY);
+}
+
+static void
+give_up_task(void *unused)
+{
+    struct aspen_object *last = beside.last;
+
+    (void)unused;
+    beside.last = NULL;
+    aspen_object_put(last);
+}
+
+static void
+check_beside(void *unused)
+{
+    (void)unused;
+    explore_validate(file_scene.aspen);
+    aspen_object_put(beside.many);
+    file_scene_end();
+}
+
+/* Reclaim writes back what nobody else has any more when it holds no page. */
+static void
+last_reference(void **state)
+{
+    struct sim_program program = {
+        setup_beside, {reclaim_task, give_up_task}, 2, check_beside, NULL};
+
+    (void)state;
+    file_scene.before = NOTHING;
+    explore_holds("last reference, reclaim of an anonymous page", &program,
+                  MOST);
+}
+
 static void
 explore(const char *name, enum file_before before, void (*first)(void *),
         void (*second)(void *), void (*third)(void *))
@@ -236,6 +329,7 @@ main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(reclaim),
+        cmocka_unit_test(last_reference),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
