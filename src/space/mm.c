@@ -229,7 +229,8 @@ bool
 aspen_mm_get_live(struct aspen_mm *mm)
 {
     aspen_read_lock(&mm->mmap_lock, ASPEN_LOCK_MM);
-    if (aspen_load(&mm->state) == ASPEN_MM_LIVE)
+    /* BUILDING, and not locked: by exec, which fills it call by call. */
+    if (aspen_mm_accepts_mappings(mm))
         return true;
     aspen_read_unlock(&mm->mmap_lock);
     return false;

@@ -44,8 +44,9 @@ void aspen_mm_leave(struct aspen_mm *mm);
 /*
  * The gate for whoever found an mm through the swap list, or through any index
  * that may hold spaces that are not LIVE. The caller holds a reference and no
- * lock. true: the mmap lock is held for reading and the state is LIVE. false:
- * nothing is held.
+ * lock. true: the mmap lock is held for reading and the state is LIVE, or
+ * BUILDING by exec, which is whole whenever nobody has the lock for writing.
+ * false: nothing is held.
  */
 ASPEN_MUST_USE bool aspen_mm_get_live(struct aspen_mm *mm);
 

@@ -162,7 +162,7 @@ drop(void *context)
     uint64_t a = mm->layout.mmap_base - PAGE;
 
     device.meanwhile = NULL;
-    (void)aspen_madvise(mm, a, PAGE, ASPEN_MADV_DONTNEED);
+    advise(mm, a, ASPEN_MADV_DONTNEED);
     return NULL;
 }
 

@@ -141,6 +141,28 @@ test_every_space(void **state)
     end(&scene);
 }
 
+/* A space that exec is filling has not been published yet. */
+static void
+test_space_of_exec(void **state)
+{
+    struct scene scene;
+    struct aspen_mm *next;
+    (void)state;
+
+    begin(&scene, 4096);
+    assert_int_equal(aspen_exec_prepare(scene.mm, &next), 0);
+    uint64_t at = helper_map(next, 0, 2, RW);
+    helper_put(scene.h, next, at, 7);
+    assert_int_equal(aspen_madvise(next, at, 2 * PAGE, ASPEN_MADV_PAGEOUT), 0);
+    assert_int_equal(swapped(next), 1);
+    assert_int_equal(aspen_swap_remove(scene.aspen, scene.device.type), 0);
+    assert_int_equal(swapped(next), 0);
+    assert_int_equal(helper_get(scene.h, next, at), 7);
+    assert_contents(&scene, scene.mm);
+    aspen_exec_abort(next);
+    end(&scene);
+}
+
 /* What can be read comes back all the same; then the area is as before. */
 static void
 test_unreadable_page(void **state)
@@ -327,6 +349,7 @@ main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_comes_back),
         cmocka_unit_test(test_every_space),
+        cmocka_unit_test(test_space_of_exec),
         cmocka_unit_test(test_unreadable_page),
         cmocka_unit_test(test_no_memory),
         cmocka_unit_test(test_to_another_area),
