@@ -109,7 +109,7 @@ CFLAGS_clang := -O2 -DASPEN_TEST_BUILD -Werror $(FOREIGN_FORMAT) \
 
 CORE := $(shell sed -e 's/\#.*//' sources.txt)
 PORT := $(wildcard ports/posix/*.c)
-HEADERS := $(wildcard include/aspen/*.h include/aspen/calls/*.h)
+HEADERS := $(wildcard include/aspen/*.h include/aspen/*/*.h)
 
 LIB_release := $(BUILD)/libaspen.a
 LIB_test := $(BUILD)/libaspen-test.a
@@ -426,13 +426,16 @@ INSTALL_LIBEXEC = $(filter $(BUILD)/aspen-%,$(PROGRAMS))
 install: all
 	@$(MAKE) --no-print-directory -B $(BUILD)/aspen.pc
 	install -d '$(DESTDIR)$(PREFIX)/lib/pkgconfig' \
-	    '$(DESTDIR)$(PREFIX)/include/aspen/calls'
+	    '$(DESTDIR)$(PREFIX)/include/aspen/calls' \
+	    '$(DESTDIR)$(PREFIX)/include/aspen/account'
 	install -m 644 $(LIB_release) '$(DESTDIR)$(PREFIX)/lib/libaspen.a'
 	install -m 644 $(BUILD)/aspen.pc '$(DESTDIR)$(PREFIX)/lib/pkgconfig/'
 	install -m 644 $(wildcard include/aspen/*.h) \
 	    '$(DESTDIR)$(PREFIX)/include/aspen/'
 	install -m 644 $(wildcard include/aspen/calls/*.h) \
 	    '$(DESTDIR)$(PREFIX)/include/aspen/calls/'
+	install -m 644 $(wildcard include/aspen/account/*.h) \
+	    '$(DESTDIR)$(PREFIX)/include/aspen/account/'
 	install -m 644 ports/posix/aspen_posix.h ports/posix/aspen_posix_file.h \
 	    '$(DESTDIR)$(PREFIX)/include/'
 	$(if $(INSTALL_PROGRAMS),install -d '$(DESTDIR)$(PREFIX)/bin' && \

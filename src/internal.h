@@ -32,7 +32,7 @@
  *   P4  Recovery allocates nothing and cannot fail.
  *
  * Swap areas are drawn in base/swap_struct.h, LRU lists in
- * base/lru_struct.h.
+ * base/lru_struct.h, stall times in base/pressure_struct.h.
  *
  * Field comments name the lock that protects a field; "immutable" is set
  * before anyone else can see the object; "atomic" goes through base/atomic.h.
@@ -51,6 +51,7 @@
 #include "base/lock.h"
 #include "base/lru_struct.h"
 #include "base/memory.h"
+#include "base/pressure_struct.h"
 #include "base/swap_struct.h"
 #include "tree/tree.h"
 #include <aspen/error.h>
@@ -602,6 +603,7 @@ struct aspen {
     struct aspen_zone zone;
     struct aspen_frame_cache *frame_caches; /* immutable: one for each CPU */
     struct aspen_lru lru;
+    struct aspen_pressure_state pressure;
     uint32_t giving_back; /* atomic: exits and failed forks under way */
     bool oom_waits;       /* registry lock, as the next: */
     uint64_t oom_since;   /* the first answer that somebody gives back */

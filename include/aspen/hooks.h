@@ -176,6 +176,13 @@ struct aspen_memory_ops {
      * Context: that of aspen_oom_kill(); no lock of the core is held.
      */
     void (*killed)(void *context, struct aspen_mm *mm, int64_t badness);
+    /**
+     * Microseconds of a clock that never goes back, from any moment on: for
+     * stall times (aspen/account/pressure.h). aspen_create() is the first to
+     * ask. Context: any lock may be held: it never sleeps, and makes no call of
+     * this machine.
+     */
+    uint64_t (*clock)(void *context);
 };
 
 #define ASPEN_MEMORY_ATTEMPTS 16u

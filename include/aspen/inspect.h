@@ -39,6 +39,15 @@ void aspen_inspect_mm(struct aspen_mm *mm, unsigned flags,
                       aspen_text_sink *sink, void *context);
 
 /**
+ * Text of /proc/pressure/memory in Linux's format, of the machine: what
+ * aspen_pressure_read() says (aspen/account/pressure.h).
+ *
+ * Context: as that.
+ */
+void aspen_inspect_pressure(struct aspen *aspen, aspen_text_sink *sink,
+                            void *context);
+
+/**
  * Hashes of an address space. Spaces with equal hashes are equal in everything
  * that the hash covers.
  *

@@ -24,7 +24,7 @@ compiles()
     fi
 }
 
-for header in include/aspen/*.h include/aspen/calls/*.h ports/posix/aspen_posix.h \
+for header in include/aspen/*.h include/aspen/*/*.h ports/posix/aspen_posix.h \
     ports/posix/aspen_posix_file.h; do
     folder=include
     [ "${header#include/}" != "$header" ] || folder=ports/posix

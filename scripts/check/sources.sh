@@ -134,7 +134,7 @@ spdx_broken()
 
 calls_broken()
 {
-    cat include/aspen/*.h include/aspen/calls/*.h | awk '
+    cat include/aspen/*.h include/aspen/*/*.h | awk '
         /^[ \t]*(\/\*|\*)/ {next}
         /^(ASPEN_MUST_USE[ \t]+)?int([ \t]|$)/ {
             must = /^ASPEN_MUST_USE/
@@ -154,7 +154,7 @@ calls_broken()
 
 beside_broken()
 {
-    cat include/aspen/*.h include/aspen/calls/*.h | perl -0777 -ne '
+    cat include/aspen/*.h include/aspen/*/*.h | perl -0777 -ne '
         s{/\*.*?\*/}{}gs;
         s/\s+/ /g;
         for (split /;/) {

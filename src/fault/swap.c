@@ -18,6 +18,7 @@
  */
 #include "fault/fault.h"
 
+#include "machine/pressure.h"
 #include "swap/swap.h"
 
 static int
@@ -34,7 +35,9 @@ aspen_fault_read_swap(struct aspen_fault *fault)
 {
     uint32_t frame;
 
+    aspen_stall_begin(fault->aspen);
     int error = aspen_swap_read(fault->aspen, fault->swap_entry, &frame);
+    aspen_stall_end(fault->aspen);
     if (!error && frame != ASPEN_NO_FRAME)
         aspen_frame_put(fault->aspen, frame); /* the cache has it */
     return error;

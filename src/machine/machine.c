@@ -14,6 +14,7 @@
 #include "frames/ram.h"
 #include "paging/gather.h"
 #include "machine/charge.h"
+#include "machine/pressure.h"
 #include "machine/swap_map.h"
 
 /* No processor translates more: sums of addresses and sizes stay sums. */
@@ -196,6 +197,7 @@ aspen_create(const struct aspen_config *config, struct aspen **out)
     aspen_list_init(&aspen->names);
     aspen_list_init(&aspen->swap_list);
     aspen_lru_init(&aspen->lru);
+    aspen_pressure_init(aspen);
 
     int error = aspen_frames_init(aspen);
     if (error)

@@ -26,6 +26,7 @@
 #include "object/page_cache.h"
 
 #include "frames/policy.h"
+#include "machine/pressure.h"
 #include "object/cached.h"
 
 #define AHEAD_FIRST 4u   /* pages, for accesses in no order */
@@ -97,8 +98,21 @@ aspen_object_next_page(struct aspen_object *object, uint64_t *offset,
 
 /* ---- Enter ------------------------------------------------------------- */
 
-/* A page comes back, or is new: if fewer pages have left since it did than
- * there are, it left too soon. */
+/* How many pages have left since the shadow's did. */
+static uint64_t
+time_away(const struct aspen *aspen, const void *shadow)
+{
+    return aspen_shadow_age(shadow, aspen_load_relaxed(&aspen->lru.clock));
+}
+
+/* Fewer than there are: it left too soon. */
+static bool
+is_too_soon(const struct aspen *aspen, uint64_t away)
+{
+    return away <= aspen_lru_evictable(&aspen->lru);
+}
+
+/* A page comes back, or is new. */
 static enum aspen_lru_state
 state_of_new(struct aspen *aspen, const void *shadow)
 {
@@ -106,9 +120,8 @@ state_of_new(struct aspen *aspen, const void *shadow)
 
     if (!shadow)
         return policy->enter(aspen, ASPEN_NEVER_LEFT, false);
-    uint64_t away =
-        aspen_shadow_age(shadow, aspen_load_relaxed(&aspen->lru.clock));
-    if (away <= aspen_lru_evictable(&aspen->lru))
+    uint64_t away = time_away(aspen, shadow);
+    if (is_too_soon(aspen, away))
         aspen_fetch_add_relaxed(&aspen->lru.refaults, 1);
     return policy->enter(aspen, away, aspen_shadow_referenced(shadow));
 }
@@ -254,6 +267,7 @@ struct reading {
     struct aspen_list link; /* object->reads */
     uint64_t first;
     uint64_t end;
+    bool refaults; /* the first one had left too soon */
 };
 
 static bool
@@ -331,7 +345,11 @@ begin_reading(struct aspen_object *object, uint64_t offset,
 
     aspen_pages_lock(object);
     *ended = aspen_load_relaxed(&object->reads_ended);
-    if (aspen_page_of_entry(object, aspen_tree_load(&object->pages, offset)))
+    void *entry = aspen_tree_load(&object->pages, offset);
+    reading->refaults =
+        aspen_is_shadow(entry) &&
+        is_too_soon(object->aspen, time_away(object->aspen, entry));
+    if (aspen_page_of_entry(object, entry))
         error = LOOK_AGAIN;
     else if (!claim_pages(object, offset, ahead, reading))
         error = -ASPEN_EAGAIN;
@@ -457,6 +475,8 @@ bring_page(struct aspen_object *object, uint64_t offset, enum aspen_ahead ahead,
     if (!aspen_object_has_to_wait(object))
         return make_page(object, offset, changes, frame);
     int error = begin_reading(object, offset, ahead, &reading, &awaited.ended);
+    if (reading.refaults)
+        aspen_stall_begin(object->aspen);
     if (!error) {
         error = read_pages(object, &reading, changes, frame);
         end_reading(object, &reading);
@@ -464,6 +484,8 @@ bring_page(struct aspen_object *object, uint64_t offset, enum aspen_ahead ahead,
         aspen_port_wait_while(&object->reads_ended, still_reads, &awaited);
         error = LOOK_AGAIN;
     }
+    if (reading.refaults)
+        aspen_stall_end(object->aspen);
     return error;
 }
 

@@ -14,6 +14,7 @@
 #include "reclaim/direct.h"
 
 #include "frames/lru.h"
+#include "machine/pressure.h"
 #include "reclaim/reclaim.h"
 
 void
@@ -76,7 +77,10 @@ aspen_direct_again(struct aspen_direct *direct, int error)
     if (!aspen_direct_wants(direct, error))
         return false;
     direct->attempts++;
-    if (!relieve(direct->aspen))
+    aspen_stall_begin(direct->aspen);
+    bool relieved = relieve(direct->aspen);
+    aspen_stall_end(direct->aspen);
+    if (!relieved)
         return false;
     aspen_fetch_add_relaxed(&direct->aspen->lru.direct, 1);
     return true;
