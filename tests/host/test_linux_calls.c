@@ -367,6 +367,134 @@ test_no_pkey_calls(void **state)
     sides_destroy(&s);
 }
 
+/* ---- Protection keys, whatever the host has ---------------------------- */
+
+/* Is it for execution alone? mmap takes prot as a whole; mprotect refuses what
+ * it does not know (-1), and the bits that say how to grow are none of it. */
+static const struct asks {
+    uint64_t prot;
+    int mmap, mprotect;
+} asks[] = {
+    {PROT_EXEC, 1, 1},
+    {PROT_EXEC | 8, 0, 0}, /* PROT_SEM */
+    {PROT_EXEC | 0x100, 0, -1},
+    {PROT_EXEC | UINT64_C(1) << 40, 0, -1},
+    {PROT_EXEC | PROT_GROWSDOWN, 0, 1},
+    {PROT_EXEC | PROT_READ, 0, 0},
+    {PROT_EXEC | PROT_WRITE, 0, 0},
+    {PROT_READ, 0, 0},
+    {PROT_NONE, 0, 0},
+};
+
+/* A machine with keys, and a page that grows down. */
+static void
+keys_create(struct sides *s)
+{
+    struct aspen_config config;
+    uint64_t address;
+
+    aspen_config_init(&config);
+    config.frames = 64;
+    config.pkeys = ASPEN_PKEYS_MAX;
+    config.execute_only = ASPEN_EXECUTE_ONLY_KEY;
+    helper_create(&s->helper, &config);
+    s->space = (struct linux_space){.mm = helper_mm(&s->helper)};
+    assert_int_equal(
+        aspen_mmap(s->space.mm,
+                   &(struct aspen_mmap_args){
+                       .address = BASE,
+                       .length_bytes = PAGE,
+                       .vm_flags = ASPEN_VM_READ | ASPEN_VM_GROWSDOWN,
+                       .flags = ASPEN_MAP_FIXED,
+                   },
+                   &address),
+        0);
+}
+
+static void
+keys_destroy(struct sides *s)
+{
+    aspen_mm_put(s->space.mm);
+    helper_destroy(&s->helper);
+}
+
+/* -1: it is refused; does the space have a key of its own then? */
+static int
+takes_own_key(const struct linux_call *call)
+{
+    struct sides s = {.random = 1};
+    struct aspen_pkeys pkeys;
+    int64_t answer = 0;
+
+    keys_create(&s);
+    assert_true(linux_call_make(&s.space, call, &answer));
+    aspen_pkeys_read(s.space.mm, &pkeys);
+    keys_destroy(&s);
+    return linux_is_error(answer) ? -1 : pkeys.execute_only_key != -1;
+}
+
+static void
+test_execute_only(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < sizeof(asks) / sizeof(asks[0]); i++) {
+        const struct asks *ask = &asks[i];
+        const struct linux_call call[] = {
+            {SYS_mmap,
+             {BASE, PAGE, ask->prot, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED,
+              UINT64_MAX, 0}},
+            {SYS_mprotect, {BASE, PAGE, ask->prot}},
+            {SYS_pkey_mprotect, {BASE, PAGE, ask->prot, UINT64_MAX}},
+            {SYS_pkey_mprotect, {BASE, PAGE, ask->prot, 0}}};
+        const int expected[] = {ask->mmap, ask->mprotect, ask->mprotect,
+                                ask->mprotect < 0 ? -1 : 0};
+
+        for (unsigned c = 0; c < 4; c++) {
+            int takes = takes_own_key(&call[c]);
+
+            if (takes != expected[c] ||
+                (takes >= 0 &&
+                 linux_call_is_execute_only(&call[c]) != (takes == 1)))
+                fail_msg("%s(%#lx), %u: %d, not %d",
+                         linux_call_name(call[c].number), ask->prot, c, takes,
+                         expected[c]);
+        }
+    }
+}
+
+/* Types are Linux's: what is an int there has no upper half. */
+static void
+test_pkey_arguments(void **state)
+{
+    static const struct {
+        struct linux_call call;
+        int64_t answer;
+    } rows[] = {
+        {{SYS_pkey_alloc, {0, UINT64_C(1) << 32}}, -EINVAL},
+        {{SYS_pkey_alloc, {UINT64_C(1) << 32, 0}}, -EINVAL},
+        {{SYS_pkey_alloc, {0, 4}}, -EINVAL},
+        {{SYS_pkey_alloc, {0, 3}}, 1},
+        {{SYS_pkey_free, {UINT64_C(7) << 32 | 1}}, 0},
+        {{SYS_pkey_free, {1}}, -EINVAL},
+        {{SYS_pkey_mprotect, {BASE, PAGE, 0, UINT64_C(7) << 32}}, 0},
+        {{SYS_pkey_mprotect, {BASE, PAGE, 0, UINT32_MAX}}, 0},
+        {{SYS_pkey_mprotect, {BASE, PAGE, 0, UINT32_MAX - 1}}, -EINVAL},
+        {{SYS_pkey_mprotect, {BASE, PAGE, 0, 16}}, -EINVAL},
+    };
+    struct sides s = {.random = 1};
+
+    (void)state;
+    keys_create(&s);
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        int64_t answer = 7;
+
+        assert_true(linux_call_make(&s.space, &rows[i].call, &answer));
+        if (answer != rows[i].answer)
+            fail_msg("row %zu: %ld, not %ld", i, answer, rows[i].answer);
+    }
+    keys_destroy(&s);
+}
+
 int
 main(void)
 {
@@ -374,6 +502,8 @@ main(void)
         cmocka_unit_test(test_random_calls),
         cmocka_unit_test(test_not_modelled),
         cmocka_unit_test(test_no_pkey_calls),
+        cmocka_unit_test(test_execute_only),
+        cmocka_unit_test(test_pkey_arguments),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -121,6 +121,9 @@ test_thread_is_denied(void **state)
     k->rights = ASPEN_RIGHTS_ALL; /* it may again: for as long as that */
     assert_int_equal(keyed_protect(k, 0x200, X, SAME), 0);
     assert_int_equal(k->rights, 4);
+    k->rights = 8; /* it may read, and not write: reading alone is taken */
+    assert_int_equal(keyed_protect(k, 0x200, X, SAME), 0);
+    assert_int_equal(k->rights, 4);
     k->rights = 12;
     assert_int_equal(keyed_alloc(k, ASPEN_PKEY_DISABLE_WRITE), 2);
     assert_int_equal(k->rights, 12 | 32);
@@ -203,6 +206,11 @@ test_no_key_left(void **state)
     helper_map(k->s.mm, AT(0x100), 2, X);
     assert_int_equal(own_key(k->s.mm), -1);
     assert_int_equal(keyed_touch(k, 0x100, ASPEN_ACCESS_READ), 0);
+    /* What has a key of the caller's keeps it. */
+    assert_int_equal(keyed_protect(k, 0x101, R, 7), 0);
+    assert_int_equal(keyed_protect(k, 0x101, X, SAME), 0);
+    assert_int_equal(key_of(k, 0x101), 7);
+    assert_int_equal(own_key(k->s.mm), -1);
     assert_int_equal(aspen_pkey_free(k->s.mm, 5), 0);
     assert_int_equal(keyed_protect(k, 0x101, X, SAME),
                      0); /* and now it has one */
