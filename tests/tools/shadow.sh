@@ -142,7 +142,8 @@ for kind in taken-over replaced own-key written-unseen over-joined drivers \
     check $kind-guest test "$(value "$work/$kind" exit_code)" -eq 0
 done
 # What nobody sees is counted, and no difference.
-for kind in memory-merge implies-execution userfault other-form; do
+for kind in memory-merge implies-execution userfault other-form \
+    other-form-later; do
     "$unseen" $kind >/dev/null 2>&1
     if [ $? -eq 159 ]; then
         skip "$kind" "a filter ends who does this"
@@ -154,6 +155,9 @@ for kind in memory-merge implies-execution userfault other-form; do
     check $kind-guest test "$(value "$work/$kind" exit_code)" -eq 0
     check $kind-none-differs test "$(value "$work/$kind" answers_differ)$(value "$work/$kind" different)" = 00
 done
+if grep -q '"32-bit call"' "$work/other-form"; then
+    check other-form-counted grep -q '"32-bit call":25' "$work/other-form"
+fi
 if setarch -X true 2>/dev/null; then
     check unseen-counted grep -q '"changes with READ_IMPLIES_EXEC":[1-9]' \
         "$work/implies-execution"

@@ -178,21 +178,53 @@ no_such_form(int signal_number)
 }
 #endif
 
-/* int $0x80: munmap. */
+#ifdef __x86_64__
+/* int $0x80 */
+static long
+call_of_other_form(long number, const void *first, long second)
+{
+    __asm__ volatile("int $0x80"
+                     : "+a"(number)
+                     : "b"(first), "c"(second), "d"(0L)
+                     : "memory", "r8", "r9", "r10", "r11");
+    return number;
+}
+#endif
+
+/* Each call of 32 bits after which the rest is not as it was, by its number on
+ * i386: munmap, and then such that answer an error or do nothing. */
 static void
 other_form(void)
 {
 #ifdef __x86_64__
-    signal(SIGSEGV, no_such_form);
+    static const long calls[] = {45,  90,  117, 125, 136, 150, 151, 152,
+                                 153, 163, 172, 192, 219, 245, 246, 257,
+                                 274, 376, 380, 382, 397, 398, 440, 462};
     char *memory = mmap((void *)0x20000000, 2 * PAGE, RW,
                         MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0);
-    long answer = 91;
 
-    __asm__ volatile("int $0x80"
-                     : "+a"(answer)
-                     : "b"(memory), "c"((long)PAGE)
-                     : "memory", "r8", "r9", "r10", "r11");
+    signal(SIGSEGV, no_such_form);
+    call_of_other_form(91, memory, PAGE);
+    for (size_t i = 0; i < sizeof(calls) / sizeof(calls[0]); i++)
+        call_of_other_form(calls[i], (void *)-1, 0);
     EXPECT(mprotect(memory + PAGE, PAGE, PROT_READ) == 0);
+#endif
+}
+
+/* What is in no mapping's access shows by what later calls answer. */
+static void
+other_form_later(void)
+{
+#ifdef __x86_64__
+    char *memory = mmap((void *)0x20000000, 2 * PAGE, RW,
+                        MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0);
+
+    signal(SIGSEGV, no_such_form);
+    long key = call_of_other_form(381 /* pkey_alloc */, NULL, 0);
+    if (key > 0)
+        EXPECT(syscall(SYS_pkey_alloc, 0, 0) == key + 1);
+    if (call_of_other_form(462 /* mseal */, memory, PAGE) == 0)
+        EXPECT(mprotect(memory, PAGE, PROT_READ) != 0 && errno == EPERM);
 #endif
 }
 
@@ -249,12 +281,19 @@ half_a_program(void)
 /* ---- Which -------------------------------------------------------------- */
 
 static const struct kind kinds[] = {
-    {"taken-over", taken_over},     {"replaced", replaced},
-    {"own-key", own_key},           {"written-unseen", written_unseen},
-    {"over-joined", over_joined},   {"drivers", drivers},
-    {"memory-merge", memory_merge}, {"implies-execution", implies_execution},
-    {"userfault", userfault},       {"other-form", other_form},
-    {"own-filter", own_filter},     {"half-a-program", half_a_program},
+    {"taken-over", taken_over},
+    {"replaced", replaced},
+    {"own-key", own_key},
+    {"written-unseen", written_unseen},
+    {"over-joined", over_joined},
+    {"drivers", drivers},
+    {"memory-merge", memory_merge},
+    {"implies-execution", implies_execution},
+    {"userfault", userfault},
+    {"other-form", other_form},
+    {"own-filter", own_filter},
+    {"half-a-program", half_a_program},
+    {"other-form-later", other_form_later},
 };
 
 int

@@ -25,14 +25,15 @@
 #define PROCESSOR_VFORK           SYS_vfork
 #define PROCESSOR_KEEPS_ARGUMENTS true
 
-/* By int $0x80 any program makes calls of 32 bits: brk, mmap, munmap, mprotect,
- * ipc, msync, mlock and others, mremap, mmap2, madvise, remap_file_pages,
- * pkey_mprotect, shmat, shmdt. */
+/* By int $0x80 any program makes calls of 32 bits: brk, mmap, munmap, ipc,
+ * mprotect, personality, mlock and others, mremap, prctl, mmap2, madvise,
+ * io_setup, io_destroy, remap_file_pages, mbind, mlock2, those of protection
+ * keys, shmat, shmdt, process_madvise, mseal. */
 #define PROCESSOR_OTHER_AUDIT AUDIT_ARCH_I386
 #define PROCESSOR_OTHER_CALLS                                                  \
     {                                                                          \
-        45, 90, 91, 117, 125, 150, 151, 152, 153, 163, 192, 219, 257, 376,     \
-            380, 397, 398                                                      \
+        45, 90, 91, 117, 125, 136, 150, 151, 152, 153, 163, 172, 192, 219,     \
+            245, 246, 257, 274, 376, 380, 381, 382, 397, 398, 440, 462         \
     }
 
 #define PROCESSOR_CODE_CALL       0x0f, 0x05, 0xcc       /* syscall */
