@@ -324,6 +324,7 @@ static void
 test_entries(void **state)
 {
     struct keyed *k = *state;
+    struct aspen_translation to;
     uint32_t frame;
 
     map_keyed(k);
@@ -339,6 +340,9 @@ test_entries(void **state)
             aspen_translate_with_rights(k->s.mm, AT(0x100), ASPEN_ACCESS_READ,
                                         UINT32_C(4) >> 2 * pkey, &frame),
             0);
+        /* A second MMU is told which it is. */
+        assert_int_equal(aspen_mmu_translate(k->s.mm, AT(0x100), &to), 0);
+        assert_int_equal(to.pkey, pkey);
     }
 }
 
