@@ -301,6 +301,14 @@ check-container: $(HOST_PROGRAMS) $(TOOL_ASAN) $(BUILD)/contained
 
 CHECKS += check-user check-container
 
+# The scripts that count tests and run them elsewhere, over programs that are
+# none.
+.PHONY: check-harness
+check-harness:
+	@failed=0; for t in tests/harness/*.sh; do \
+	    bash $$t || failed=1; done; exit $$failed
+CHECKS += check-harness
+
 # ---- Other kernels ------------------------------------------------------
 
 # The unit tests and tools under Debian's kernels, in QEMU. Variables: KERNELS,

@@ -27,6 +27,7 @@ mutate|plant a sample of small mistakes, see most found; SEED COUNT MUTANT
 check-long|the tests that take long
 check-user|the tests that compare with this kernel, as an ordinary user
 check-container|the same by the default rules of Docker and podman
+check-harness|the scripts that count tests, and run them elsewhere
 check-arm64|built for arm64, run there through QEMU
 check-kernels|Debian's other kernels in QEMU; KERNELS=6.1 CPUS=max RUN='CMD'
 kernels-table|its results of the last run into docs/evidence/hosts.md

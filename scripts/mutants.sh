@@ -30,7 +30,7 @@ copy() {
 # The suite: unit tests first, then the explorer, at last under ThreadSanitizer,
 # which alone sees locks and orders that x86-64 can do without; of a mistake in a
 # tool the test that breaks each of its comparisons, and of one in a port the
-# contract under ThreadSanitizer, too.
+# contract under ThreadSanitizer, too; of one in a script what tests those.
 # Prints what failed.
 suite() {
     cd "$1"
@@ -38,6 +38,7 @@ suite() {
     case $(sed -n 's,^+++ b/,,p' "${2:-/dev/null}") in
     tools/aspen/*) targets="unit tools-check" ;;
     ports/*) targets="unit explore tsan/test_contract" ;;
+    scripts/*) targets=check-harness ;;
     esac
     make -j"$jobs" build/libaspen-test.a >build.log 2>&1 || {
         echo "does not build"

@@ -209,10 +209,10 @@ scripts/kernels/image.sh "$work" "$build" || exit 2
 if [ -n "$RUN" ]; then
     for kernel in $fetched; do
         for cpu in $CPUS; do
-            run_in "$kernel" "$cpu" || failed=1
+            run_in "$kernel" "$cpu" || failed=$?
         done
     done
-    exit $((failed > 0 || skipped > 0))
+    exit $((failed > 0 ? failed : skipped > 0))
 fi
 
 cat >"$work/table" <<'HEAD'
