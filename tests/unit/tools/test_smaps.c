@@ -221,6 +221,26 @@ test_objects_by_key(void **state)
     snapshot_free(&snapshot);
 }
 
+/* Whichever key there can be. */
+static void
+test_keys(void **state)
+{
+    char bytes[128];
+    struct text text;
+
+    (void)state;
+    for (unsigned key = 0; key < ASPEN_PKEYS_MAX; key++) {
+        snprintf(bytes, sizeof(bytes),
+                 "1000-2000 --xp 00000000 00:00 0\nProtectionKey: %u\n", key);
+        begin(&text, bytes);
+        assert_int_equal(next(&text), 1);
+        assert_int_equal(text.area.permissions & SNAPSHOT_PERM_PKEY,
+                         key << SNAPSHOT_PERM_PKEY_SHIFT);
+        assert_int_equal(next(&text), 0);
+        end(&text);
+    }
+}
+
 static void
 test_nothing(void **state)
 {
@@ -251,6 +271,8 @@ test_nonsense(void **state)
         "1000-2000 r--p 00000000 00-00 0\n",
         "10000000000000000-20000000000000000 r--p 0 0:0 0\n",
         "1000-2000 r--p 00000000 00:00 0\nRss: 4 kB\n}garbage\n",
+        "1000-2000 r--p 00000000 00:00 0\nProtectionKey: 16\n",
+        "1000-2000 r--p 00000000 00:00 0\nProtectionKey: 4294967296\n",
     };
 
     (void)state;
@@ -274,6 +296,7 @@ main(void)
         cmocka_unit_test(test_6_1),
         cmocka_unit_test(test_6_18),
         cmocka_unit_test(test_objects_by_key),
+        cmocka_unit_test(test_keys),
         cmocka_unit_test(test_nothing),
         cmocka_unit_test(test_nonsense),
     };
