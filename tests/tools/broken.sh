@@ -160,7 +160,7 @@ else
         tells replay leak:$what DIFFERENT fuzz --replay "$program"
     done
     if grep -qw ospke /proc/cpuinfo; then
-        fuzz rights 'rights: kernel'
+        fuzz rights 'rights: kernel .* after .*: pkey_alloc'
     else
         skip rights 'no protection keys'
         unsaid='rights*'
