@@ -512,8 +512,9 @@ known(void)
          0);
     mmap((void *)-1ul, PAGE, RW,
          MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0);
+    /* AArch64 frees it since 6.12 where the processor has no keys, too. */
     if (syscall(SYS_pkey_free, 0) == 0)
-        EXPECT(syscall(SYS_pkey_alloc, 0, 0) == 0);
+        EXPECT(syscall(SYS_pkey_alloc, 0, 0) == 0 || errno == ENOSPC);
     EXPECT(munmap(memory, PAGE) == 0);
 }
 
