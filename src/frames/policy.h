@@ -40,7 +40,8 @@ aspen_policy_of(const struct aspen *aspen)
 }
 
 /* What becomes of a page that was looked at, which is locked: should it leave?
- * `stuck`: it cannot, whatever the policy says. */
+ * `stuck`: it cannot, whatever the policy says. NULL for a policy: somebody has
+ * said that it should. */
 static inline bool
 aspen_policy_look(struct aspen *aspen, const struct aspen_policy *policy,
                   uint32_t number, bool stuck, bool accessed)
@@ -51,6 +52,8 @@ aspen_policy_look(struct aspen *aspen, const struct aspen_policy *policy,
 
     if (stuck)
         state = ASPEN_LRU_UNEVICTABLE;
+    else if (!policy)
+        leaves = true;
     else if (old == ASPEN_LRU_UNEVICTABLE)
         state = ASPEN_LRU_INACTIVE;
     else
@@ -58,6 +61,20 @@ aspen_policy_look(struct aspen *aspen, const struct aspen_policy *policy,
     if (state != old)
         aspen_lru_move(aspen, number, state);
     return leaves;
+}
+
+/* Somebody has said that the page, which the caller holds, is not needed soon:
+ * that it was accessed counts no more. */
+static inline void
+aspen_policy_cool(struct aspen *aspen, uint32_t number)
+{
+    struct aspen_frame *frame = aspen_frame_at(aspen, number);
+    enum aspen_lru_state state = aspen_lru_state(frame);
+
+    if (aspen_frame_type(frame) == ASPEN_FRAME_OBJECT)
+        (void)aspen_lru_mark_take(frame);
+    if (state != ASPEN_LRU_INACTIVE && state != ASPEN_LRU_UNEVICTABLE)
+        aspen_lru_move(aspen, number, ASPEN_LRU_INACTIVE);
 }
 
 /* An anonymous page comes, or may be dropped from now on; the caller holds it.

@@ -25,8 +25,8 @@
  * I4  Nobody waits for who writes: of an object that is being written no second
  *     round begins.
  *
- * Called by the embedder, tick.c and direct.c. The first test to break is
- * tests/unit/reclaim/test_reclaim.c.
+ * Called by the embedder, tick.c, direct.c and madvise. The first test to break
+ * is tests/unit/reclaim/test_reclaim.c.
  */
 #include "reclaim/reclaim.h"
 
@@ -43,7 +43,7 @@
 
 struct reclaim {
     struct aspen *aspen;
-    const struct aspen_policy *policy;
+    const struct aspen_policy *policy; /* NULL: those that are named leave */
     struct aspen_swap_batch swap;
     uint64_t freed;
     uint64_t looked;
@@ -130,7 +130,18 @@ try_object_page(struct reclaim *reclaim, uint32_t number)
 
 /* ---- Many -------------------------------------------------------------- */
 
-/* The dirty page, and its neighbours with it: no lock is held, no page. */
+/* A dirty page, and its neighbours with it: no lock is held. How many. */
+static uint64_t
+write_around(struct reclaim *reclaim, struct aspen_object *object,
+             uint64_t offset)
+{
+    uint64_t written = aspen_object_write_cluster(object, offset);
+
+    aspen_fetch_add_relaxed(&reclaim->aspen->lru.written, written);
+    return written;
+}
+
+/* No page is held any more. */
 static void
 write_dirty(struct reclaim *reclaim)
 {
@@ -139,9 +150,7 @@ write_dirty(struct reclaim *reclaim)
     if (!object)
         return;
     reclaim->dirty = NULL;
-    aspen_fetch_add_relaxed(
-        &reclaim->aspen->lru.written,
-        aspen_object_write_cluster(object, reclaim->dirty_offset));
+    (void)write_around(reclaim, object, reclaim->dirty_offset);
     aspen_object_put(object);
 }
 
@@ -203,6 +212,25 @@ look_at_lists(struct reclaim *reclaim, uint64_t pages)
     }
 }
 
+static void
+begin(struct reclaim *reclaim)
+{
+    aspen_lock_order_assert_outside(ASPEN_LOCK_MM);
+    aspen_fetch_add(&reclaim->aspen->lru.begun, 1u);
+}
+
+static void
+end(struct reclaim *reclaim, enum aspen_reclaimer who)
+{
+    struct aspen_lru *lru = &reclaim->aspen->lru;
+
+    aspen_fetch_add(&lru->ended, 1u);
+    aspen_port_wake_all(&lru->ended); /* direct.c waits */
+    aspen_fetch_add_relaxed(&lru->looked[who], reclaim->looked);
+    aspen_fetch_add_relaxed(&lru->left[who], reclaim->freed);
+    aspen_shadows_trim(reclaim->aspen);
+}
+
 uint64_t
 aspen_reclaim_by(struct aspen *aspen, uint64_t pages, enum aspen_reclaimer who)
 {
@@ -212,19 +240,42 @@ aspen_reclaim_by(struct aspen *aspen, uint64_t pages, enum aspen_reclaimer who)
         .swap = {.aspen = aspen},
     };
 
-    aspen_lock_order_assert_outside(ASPEN_LOCK_MM);
-    aspen_fetch_add(&aspen->lru.begun, 1u);
+    begin(&reclaim);
     look_at_lists(&reclaim, pages);
     if (reclaim.freed < pages)
         look_again(&reclaim);
     if (!reclaim.freed)
         look_at_lists(&reclaim, pages); /* those that can leave again */
-    aspen_fetch_add(&aspen->lru.ended, 1u);
-    aspen_port_wake_all(&aspen->lru.ended); /* direct.c waits */
-    aspen_fetch_add_relaxed(&aspen->lru.looked[who], reclaim.looked);
-    aspen_fetch_add_relaxed(&aspen->lru.left[who], reclaim.freed);
-    aspen_shadows_trim(aspen);
+    end(&reclaim, who);
     return reclaim.freed;
+}
+
+/* The dirty ones of files. Where nothing could be written it is over. */
+static void
+write_first(struct reclaim *reclaim, const uint32_t *frames, unsigned count)
+{
+    bool written = true;
+
+    for (unsigned i = 0; i < count && written; i++) {
+        struct aspen_frame *frame = aspen_frame_at(reclaim->aspen, frames[i]);
+        struct aspen_object *object = aspen_object_of_frame(frame);
+        if (!object)
+            continue;
+        if (aspen_load(&frame->index) & ASPEN_FRAME_DIRTY)
+            written = write_around(reclaim, object, aspen_frame_offset(frame));
+        aspen_object_put(object);
+    }
+}
+
+void
+aspen_reclaim_pages(struct aspen *aspen, const uint32_t *frames, unsigned count)
+{
+    struct reclaim reclaim = {.aspen = aspen, .swap = {.aspen = aspen}};
+
+    begin(&reclaim);
+    write_first(&reclaim, frames, count);
+    try_pages(&reclaim, frames, count);
+    end(&reclaim, ASPEN_RECLAIM_ASKED);
 }
 
 uint64_t

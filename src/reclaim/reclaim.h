@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * reclaim/reclaim.h - pages of files leave memory.
+ * reclaim/reclaim.h - pages leave memory.
  */
 #ifndef ASPEN_RECLAIM_RECLAIM_H
 #define ASPEN_RECLAIM_RECLAIM_H
@@ -11,5 +11,16 @@
 /* As aspen_reclaim(), and counted as who asks for it. */
 uint64_t aspen_reclaim_by(struct aspen *aspen, uint64_t pages,
                           enum aspen_reclaimer who);
+
+/*
+ * Take these pages out of memory, accessed or not: those that can leave.
+ * Dirty ones of files are written first. At most ASPEN_RECLAIM_BATCH: anonymous
+ * ones, and pages of objects that could read them again. Each has a reference,
+ * which is put.
+ *
+ * Context: may sleep, no lock is held.
+ */
+void aspen_reclaim_pages(struct aspen *aspen, const uint32_t *frames,
+                         unsigned count);
 
 #endif

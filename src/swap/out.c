@@ -24,7 +24,7 @@
  *     not tell that its page is pinned, and whoever has the pin would be left
  *     alone with it.
  *
- * Called by madvise and reclaim. The first test to break is
+ * Called by reclaim. The first test to break is
  * tests/unit/swap/test_swap.c.
  */
 #include "swap/swap.h"
@@ -247,19 +247,6 @@ aspen_swap_out(struct aspen_swap_batch *batch, uint32_t frame)
     batch->pages[batch->count++] = (struct aspen_swap_leaving){
         .frame = frame, .type = leaving.type, .slot = leaving.slot};
     return 0;
-}
-
-void
-aspen_swap_out_try(struct aspen_swap_batch *batch, uint32_t frame)
-{
-    struct aspen_frame *page = aspen_frame_at(batch->aspen, frame);
-
-    if (aspen_frame_trylock(page)) {
-        if (!aspen_swap_out(batch, frame))
-            return;
-        aspen_frame_unlock(page);
-    }
-    aspen_frame_put(batch->aspen, frame);
 }
 
 /* ---- Together ---------------------------------------------------------- */

@@ -62,10 +62,6 @@ ASPEN_MUST_USE int aspen_swap_out(struct aspen_swap_batch *batch,
  * the pages' is held, but theirs. */
 unsigned aspen_swap_out_end(struct aspen_swap_batch *batch);
 
-/* The same for a page that is not locked, which is only tried: the reference is
- * the batch's, or given back. Context: as aspen_swap_out(). */
-void aspen_swap_out_try(struct aspen_swap_batch *batch, uint32_t frame);
-
 /*
  * A page that may be dropped (ASPEN_FRAME_LAZY) and was not written since is
  * unmapped: true. The caller has locked it, and has the last reference then.

@@ -53,6 +53,10 @@ enum aspen_advice {
  * mapped is advised, or nothing has changed. All other advice is progressive:
  * if a mapping refuses it, those below are advised.
  *
+ * PAGEOUT takes pages of files out of the page cache, which a later access can
+ * tell from whether it waits: who asks for it should be allowed to write the
+ * file, or the mapping be private memory. That is the embedder's to look at.
+ *
  * Units:   bytes; the length is rounded up to pages, and may be 0.
  * Context: may sleep; no lock of the core is held. Takes the mmap lock: for
  *          writing when flags change; else for reading, or only a VMA's lock.

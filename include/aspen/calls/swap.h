@@ -29,8 +29,7 @@ struct aspen_swap_io {
 
 /**
  * What a device does. Pages of a transfer are locked until it has ended; of
- * address spaces nothing is, but, in a call of madvise, the mmap lock for
- * reading. Several transfers may be under way at a time.
+ * address spaces nothing is. Several transfers may be under way at a time.
  *
  * Give one of the two:
  *

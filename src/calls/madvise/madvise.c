@@ -137,8 +137,9 @@ advise_all(struct aspen_advise *advise)
         if (!vma || vma->start >= advise->end)
             break;
         uint64_t start = aspen_max_u64(vma->start, at);
-        at = aspen_min_u64(vma->end, advise->end);
-        error = advise_vma(advise, vma, start, at);
+        advise->next = aspen_min_u64(vma->end, advise->end);
+        error = advise_vma(advise, vma, start, advise->next);
+        at = advise->next;
     }
     aspen_read_unlock(&mm->mmap_lock);
     return error;

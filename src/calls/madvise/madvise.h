@@ -14,15 +14,16 @@ struct aspen_advise {
     enum aspen_advice advice;
     uint64_t start; /* page aligned, below the address limit, not empty */
     uint64_t end;
+    uint64_t next; /* where it goes on: behind the part, or before that */
     bool holes;
 };
 
 /*
  * Advise the part of one VMA that lies in the range.
  *
- * Context: the VMA's lock or the mmap lock is held for reading. The functions
- * of object.c drop the mmap lock and take it again: do not use the VMA after
- * them.
+ * Context: the VMA's lock or the mmap lock is held for reading. PAGEOUT, and
+ * the functions of object.c, drop the mmap lock and take it again: do not use
+ * the VMA after them. Who has dropped it before all is done sets `next`.
  */
 typedef int aspen_advise_vma(struct aspen_advise *advise, struct aspen_vma *vma,
                              uint64_t start, uint64_t end);

@@ -20,8 +20,9 @@
 #include "machine/notify.h"
 #include "rmap/split.h"
 #include "machine/swap_map.h"
+#include "object/page_cache.h"
+#include "reclaim/reclaim.h"
 #include "space/zap.h"
-#include "swap/swap.h"
 
 /* ---- DONTNEED ---------------------------------------------------------- */
 
@@ -70,16 +71,16 @@ aspen_advise_dontneed(struct aspen_advise *advise, struct aspen_vma *vma,
 
 /* ---- Entry by entry ---------------------------------------------------- */
 
-/* PAGEOUT: how many pages go to swap together. */
-#define SWEEP_PAGES ASPEN_SWAP_IO_PAGES
+/* PAGEOUT: how many pages leave together. */
+#define SWEEP_PAGES ASPEN_RECLAIM_BATCH
 
 struct sweep {
     struct aspen *aspen;
     struct aspen_vma *vma;
     struct aspen_gather gather;
-    uint32_t table; /* at work, and locked */
     bool pageout;
-    uint32_t leaving[SWEEP_PAGES]; /* PAGEOUT: for swap, each held */
+    bool read_again;               /* pages of the VMA's object could be */
+    uint32_t leaving[SWEEP_PAGES]; /* PAGEOUT: each held */
     unsigned leaving_count;
 };
 
@@ -93,11 +94,9 @@ sweep_table(struct sweep *sweep, const struct aspen_slot *slot, uint64_t start,
 {
     uint64_t *entry = slot->entry;
 
-    sweep->table = slot->table;
     aspen_table_own(sweep->aspen, slot->table);
     aspen_table_lock(sweep->aspen, slot->table, ASPEN_LOCK_TABLE);
     for (uint64_t at = start; at < end; at += ASPEN_PAGE_SIZE, entry++) {
-        (void)aspen_gather_make_room(&sweep->gather, slot->table);
         uint64_t now = aspen_load_relaxed(entry);
         if (now)
             visit(sweep, entry, now, at);
@@ -243,44 +242,13 @@ aspen_advise_free(struct aspen_advise *advise, struct aspen_vma *vma,
 
 /* ---- COLD, PAGEOUT ----------------------------------------------------- */
 
-/* A page that a fault finds again as it is. */
+/* Could it leave memory and come back? Huge pages stay. */
 static bool
-is_clean_object_page(const struct aspen_frame *frame, uint64_t entry)
+can_leave(const struct sweep *sweep, const struct aspen_frame *frame)
 {
-    return aspen_frame_type(frame) == ASPEN_FRAME_OBJECT &&
-           aspen_rss_of(frame) == ASPEN_RSS_FILE &&
-           !(aspen_entry_bits(entry) & ASPEN_ENTRY_DIRTY) &&
-           !(aspen_load_relaxed(&frame->index) & ASPEN_FRAME_DIRTY);
-}
-
-/* I2. The entry is the only one, and its table's lock is held: nobody can come
- * who holds the page. Who did says that he wrote before he lets go, so that is
- * looked at after he has. */
-static bool
-is_free_to_go(const struct aspen_frame *frame, uint64_t entry)
-{
-    uint64_t counts = aspen_load(&frame->counts);
-    if ((counts & ~ASPEN_FRAME_EXCLUSIVE) != ASPEN_FRAME_REF + ASPEN_FRAME_MAP)
+    if (aspen_load_relaxed(&frame->index) & ASPEN_FRAME_HEAD)
         return false;
-    uint64_t index = aspen_load_relaxed(&frame->index);
-
-    return index & ASPEN_FRAME_LAZY && !(index & ASPEN_FRAME_DIRTY) &&
-           !(aspen_entry_bits(entry) & ASPEN_ENTRY_DIRTY);
-}
-
-static void
-unmap_entry(struct sweep *sweep, uint64_t *slot, uint64_t entry,
-            uint64_t address)
-{
-    struct aspen_frame *frame = page_of(sweep, entry);
-
-    /* The processor may have written meanwhile: then it stays. */
-    if (!aspen_compare_exchange(slot, &entry, (uint64_t)0))
-        return;
-    aspen_table_note_taken(sweep->aspen, sweep->table);
-    aspen_gather_leaf(&sweep->gather, address, 0);
-    aspen_fetch_sub_relaxed(&sweep->vma->mm->rss[aspen_rss_of(frame)], 1);
-    aspen_gather_frame(&sweep->gather, (uint32_t)aspen_entry_frame(entry));
+    return aspen_frame_type(frame) == ASPEN_FRAME_ANON || sweep->read_again;
 }
 
 static void
@@ -292,42 +260,36 @@ cool_entry(struct sweep *sweep, uint64_t *slot, uint64_t entry,
     /* What others map, they may need. */
     if (!frame || aspen_frame_map_count(frame) != 1)
         return;
-    /* Shared memory has no swap to go to. */
-    if (sweep->pageout &&
-        (is_clean_object_page(frame, entry) || is_free_to_go(frame, entry))) {
-        unmap_entry(sweep, slot, entry, address);
-        return;
-    }
     clear_bits(sweep, slot, entry, address, ASPEN_ENTRY_YOUNG);
-    if (sweep->pageout && aspen_frame_type(frame) == ASPEN_FRAME_ANON) {
+    uint32_t number = (uint32_t)aspen_entry_frame(entry);
+    if (!sweep->pageout) {
+        aspen_policy_cool(sweep->aspen, number);
+    } else if (can_leave(sweep, frame)) {
         aspen_frame_get(frame);
-        sweep->leaving[sweep->leaving_count++] =
-            (uint32_t)aspen_entry_frame(entry);
+        sweep->leaving[sweep->leaving_count++] = number;
     }
 }
 
-/* What cannot go stays: this is advice. */
+/* As far as to the first that can leave and some that stand beside it: these
+ * leave without any lock. What cannot stays: this is advice. */
 static void
-swap_out(struct sweep *sweep)
+page_out(struct aspen_advise *advise, struct sweep *sweep, uint64_t start,
+         uint64_t end)
 {
-    struct aspen_swap_batch batch = {.aspen = sweep->aspen};
+    struct aspen_mm *mm = advise->mm;
+    uint64_t at = start;
 
-    for (unsigned i = 0; i < sweep->leaving_count; i++)
-        aspen_swap_out_try(&batch, sweep->leaving[i]);
-    (void)aspen_swap_out_end(&batch);
-    sweep->leaving_count = 0;
-}
-
-static void
-page_out(struct sweep *sweep, uint64_t start, uint64_t end)
-{
-    uint64_t stop;
-
-    for (uint64_t at = start; at < end; at = stop) {
-        stop = aspen_min_u64(end, at + SWEEP_PAGES * ASPEN_PAGE_SIZE);
-        sweep_in_brackets(sweep, at, stop, cool_entry);
-        swap_out(sweep);
+    while (at < end && !sweep->leaving_count) {
+        uint64_t stop = aspen_min_u64(end, at + SWEEP_PAGES * ASPEN_PAGE_SIZE);
+        sweep_range(sweep, at, stop, cool_entry);
+        at = stop;
     }
+    advise->next = at;
+    if (!sweep->leaving_count)
+        return;
+    aspen_read_unlock(&mm->mmap_lock);
+    aspen_reclaim_pages(mm->aspen, sweep->leaving, sweep->leaving_count);
+    aspen_read_lock(&mm->mmap_lock, ASPEN_LOCK_MM);
 }
 
 int
@@ -338,12 +300,13 @@ aspen_advise_cold(struct aspen_advise *advise, struct aspen_vma *vma,
         .aspen = vma->mm->aspen,
         .vma = vma,
         .pageout = advise->advice == ASPEN_MADV_PAGEOUT,
+        .read_again = vma->object && aspen_object_can_read_again(vma->object),
     };
 
     if (vma->flags & (ASPEN_VM_LOCKED | ASPEN_VM_PFNMAP | ASPEN_VM_HUGETLB))
         return -ASPEN_EINVAL;
     if (sweep.pageout) {
-        page_out(&sweep, start, end);
+        page_out(advise, &sweep, start, end);
         return 0;
     }
     (void)aspen_notify_clear_young(vma->mm, start, end);

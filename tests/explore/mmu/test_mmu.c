@@ -154,6 +154,17 @@ free_and_write_task(void *unused)
     write_task(unused);
 }
 
+/* The mapping may be gone. */
+static void
+page_out_rest_task(void *unused)
+{
+    int error = aspen_madvise(mmu_scene.mm, START, PAGE, ASPEN_MADV_PAGEOUT);
+
+    (void)unused;
+    if (error && error != -ASPEN_ENOMEM)
+        must(error);
+}
+
 static void
 child_page_out_task(void *unused)
 {
@@ -449,6 +460,22 @@ shared_file(void **state)
         {"file: write, sync and reclaim",
          SHARED,
          {write_task, sync_and_reclaim_task},
+         check_disk},
+        {"file: write, PAGEOUT",
+         SHARED,
+         {write_task, page_out_task},
+         check_disk},
+        {"file: write, PAGEOUT, sync",
+         SHARED,
+         {write_task, page_out_task, sync_task},
+         check_disk},
+        {"file: write, PAGEOUT, resize",
+         SHARED,
+         {write_task, page_out_task, resize_task},
+         check_nothing},
+        {"file: PAGEOUT, munmap",
+         SHARED,
+         {page_out_rest_task, munmap_task},
          check_disk},
     };
 

@@ -126,9 +126,15 @@ static bool
 swap_out(struct helper_space *s, uint32_t frame)
 {
     struct aspen_swap_batch batch = {.aspen = s->helper.aspen};
+    struct aspen_frame *page = aspen_frame_at(batch.aspen, frame);
 
-    aspen_frame_get(aspen_frame_at(batch.aspen, frame));
-    aspen_swap_out_try(&batch, frame);
+    aspen_frame_get(page);
+    bool locked = aspen_frame_trylock(page);
+    if (!locked || aspen_swap_out(&batch, frame)) {
+        if (locked)
+            aspen_frame_unlock(page);
+        aspen_frame_put(batch.aspen, frame);
+    }
     return aspen_swap_out_end(&batch) == 1;
 }
 
