@@ -467,7 +467,8 @@ struct aspen_vma {
     struct aspen_vma *detached; /* next of a list while being unmapped */
     void *embedder;             /* atomic: theirs, set under the mmap lock */
     const struct aspen_special *special; /* immutable; or NULL */
-    uint32_t guarded; /* atomic: it may have guards; see space/vma.h */
+    uint32_t guarded;     /* atomic: it may have guards; see space/vma.h */
+    uint32_t swap_window; /* atomic: swap/ahead.c */
 };
 
 ASPEN_STATIC_ASSERT(sizeof(struct aspen_vma) <= 192, "a VMA is 192 bytes");
@@ -627,7 +628,9 @@ struct aspen {
     struct aspen_tree_pool tree_pool;
     uint64_t committed_pages; /* atomic */
     struct aspen_swap_area swap[ASPEN_SWAP_AREAS];
-    unsigned swap_turn; /* atomic: the area that is next of its priority */
+    unsigned swap_turn;   /* atomic: the area that is next of its priority */
+    uint64_t swap_ra;     /* atomic: pages that were read ahead from swap */
+    uint64_t swap_ra_hit; /* atomic: of these, those that a fault found */
 
     struct aspen_port_spinlock registry_lock;
     struct aspen_list registry; /* LIVE and DYING spaces */

@@ -131,6 +131,9 @@ struct aspen_config {
      * in an aligned window of so many pages: a power of two up to 512, as
      * Linux's fault_around_bytes; 16. 0 or 1: none. */
     uint32_t fault_around_pages;
+    /* The most pages that a fault reads from swap at once, of which it needs
+     * one; at the most 32; 8, as of Linux's page_cluster. 0 or 1: one. */
+    uint32_t swap_ahead_pages;
     enum aspen_huge_placement huge_placement;
     unsigned pkeys; /* protection keys, 0 included; at most ASPEN_PKEYS_MAX, and
                        1 with RISC-V's page tables;
@@ -249,6 +252,9 @@ struct aspen_counters {
     uint64_t swap_slots_used;
     uint64_t swap_references; /* sum of all slot counts */
     uint64_t swap_continuations;
+    uint64_t swap_ra;     /* pages read ahead from swap, since the machine was
+                             made */
+    uint64_t swap_ra_hit; /* of these, those that a fault found in memory */
     uint64_t tlb_flushes;
     /* Pages of files that could be read again, by how long nobody accessed
      * them; unevictable: locked or pinned, when they were last looked at. */

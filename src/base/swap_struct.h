@@ -15,6 +15,7 @@
 #define ASPEN_SWAP_COUNT_MAX   62   /* in a slot's byte; beyond: continuation */
 #define ASPEN_SWAP_CONTINUED   64   /* one unit of a continuation counter */
 #define ASPEN_SWAP_SPOILT      0x80 /* in the byte: a write to it has failed */
+#define ASPEN_SWAP_SHADOW      0x80000000u /* in a slot's word: no frame */
 
 /*
  * How often each slot is referenced: a byte for each slot. When one would pass
@@ -28,14 +29,17 @@ struct aspen_swap_area {
     int32_t priority; /* immutable, as the next two */
     const struct aspen_swap_ops *ops; /* NULL: no device, counts alone */
     void *context;
+    bool by_slot;    /* immutable: ASPEN_SWAP_ROTATING */
     bool leaving;    /* atomic; written under the lock: aspen_swap_remove() */
     uint64_t *sums;  /* immutable pointer, or NULL: swap/io.c */
-    uint32_t *pages; /* immutable pointer: the swap cache, a frame for each
-                        slot; 0: none. NULL without ops */
-    uint8_t *counts; /* immutable pointer */
-    uint32_t **continuations; /* immutable pointer; one for each block */
-    uint16_t *continued;      /* immutable pointer; of each block, how many
-                                 slots have more than the maximum */
+    uint32_t *pages; /* immutable pointer: for each slot its page in memory,
+                        or what is left of one; 0: nothing. NULL without ops:
+                        machine/swap_cache.c */
+    struct aspen_bit_tree cached; /* slots with a page in memory */
+    uint8_t *counts;              /* immutable pointer */
+    uint32_t **continuations;     /* immutable pointer; one for each block */
+    uint16_t *continued;          /* immutable pointer; of each block, how many
+                                     slots have more than the maximum */
     uint64_t slots_used;
     uint64_t room; /* atomic: slots that are free and not spoilt */
     uint64_t references;

@@ -62,7 +62,8 @@ struct aspen_fault {
     struct aspen_object *pinned; /* one reference of ours, or NULL */
     struct aspen_object *wanted; /* the same: what a need is about */
     enum aspen_ahead ahead;      /* for PAGE */
-    uint64_t swap_entry;         /* for SWAP */
+    uint64_t swap_entry;         /* for SWAP, as the next */
+    uint64_t swap_wanted;        /* as of aspen_swap_read() */
     bool device_known;           /* `device` is page_object's answer for
                                     page_offset, at `device_count` */
     uint32_t device_count;       /* the object's change_count before it */

@@ -22,11 +22,12 @@
 #include "swap/swap.h"
 
 static int
-need_page(struct aspen_fault *fault, uint64_t entry)
+need_page(struct aspen_fault *fault, uint64_t entry, uint64_t wanted)
 {
     if (fault->nowait)
         return -ASPEN_EAGAIN;
     fault->swap_entry = entry;
+    fault->swap_wanted = wanted;
     return ASPEN_FAULT_SWAP;
 }
 
@@ -36,7 +37,8 @@ aspen_fault_read_swap(struct aspen_fault *fault)
     uint32_t frame;
 
     aspen_stall_begin(fault->aspen);
-    int error = aspen_swap_read(fault->aspen, fault->swap_entry, &frame);
+    int error = aspen_swap_read(fault->aspen, fault->swap_entry,
+                                fault->swap_wanted, &frame);
     aspen_stall_end(fault->aspen);
     if (!error && frame != ASPEN_NO_FRAME)
         aspen_frame_put(fault->aspen, frame); /* the cache has it */
@@ -126,13 +128,16 @@ aspen_fault_swap(struct aspen_fault *fault, const struct aspen_slot *slot,
                                            aspen_entry_swap_slot(entry));
 
     if (frame == ASPEN_NO_FRAME)
-        return need_page(fault, entry);
+        return need_page(
+            fault, entry,
+            aspen_swap_wanted_by_fault(fault->vma, slot, fault->address));
     struct aspen_frame *page = aspen_frame_at(aspen, frame);
     bool locked = aspen_frame_trylock(page);
     if (locked) {
+        aspen_swap_found(fault->vma, frame);
         map_page(fault, slot, entry, frame);
         aspen_frame_unlock(page);
     }
     aspen_frame_put(aspen, frame);
-    return locked ? 0 : need_page(fault, entry);
+    return locked ? 0 : need_page(fault, entry, 0);
 }

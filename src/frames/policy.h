@@ -77,14 +77,29 @@ aspen_policy_cool(struct aspen *aspen, uint32_t number)
         aspen_lru_move(aspen, number, ASPEN_LRU_INACTIVE);
 }
 
+/* Fewer pages have left since a page did than there are: it left too soon. */
+static inline bool
+aspen_policy_is_too_soon(const struct aspen *aspen, uint64_t away)
+{
+    return away <= aspen_lru_evictable(&aspen->lru);
+}
+
+/* A page comes, or comes back: what it is. */
+static inline enum aspen_lru_state
+aspen_policy_enter(struct aspen *aspen, uint64_t away, bool referenced)
+{
+    if (aspen_policy_is_too_soon(aspen, away))
+        aspen_fetch_add_relaxed(&aspen->lru.refaults, 1);
+    return aspen_policy_of(aspen)->enter(aspen, away, referenced);
+}
+
 /* An anonymous page comes, or may be dropped from now on; the caller holds it.
  * Context: any lock but leaves. */
 static inline void
 aspen_policy_enter_anon(struct aspen *aspen, uint32_t frame)
 {
-    aspen_lru_enter(
-        aspen, frame,
-        aspen_policy_of(aspen)->enter(aspen, ASPEN_NEVER_LEFT, false));
+    aspen_lru_enter(aspen, frame,
+                    aspen_policy_enter(aspen, ASPEN_NEVER_LEFT, false));
 }
 
 /* The same for one that is mapped, if there is a device that it could go to. */

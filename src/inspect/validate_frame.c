@@ -201,7 +201,7 @@ check_cached(struct aspen_validator *v, unsigned type, uint32_t slot)
     unsigned its_type;
     uint32_t its_slot;
 
-    if (!number)
+    if (!number || number & ASPEN_SWAP_SHADOW)
         return true;
     v->swap_cached++;
     return ASPEN_EXPECT(

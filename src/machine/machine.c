@@ -159,6 +159,7 @@ config_valid(const struct aspen_config *config)
            aspen_is_aligned(config->mmap_min_address, ASPEN_PAGE_SIZE) &&
            config->fault_around_pages <= ASPEN_TABLE_ENTRIES &&
            !(config->fault_around_pages & (config->fault_around_pages - 1)) &&
+           config->swap_ahead_pages <= ASPEN_SWAP_IO_PAGES &&
            (unsigned)config->huge_placement <= ASPEN_HUGE_PLACEMENT_LARGE &&
            (unsigned)config->semantics <= ASPEN_SEMANTICS_6_18 &&
            (unsigned)config->reclaim_policy <= ASPEN_RECLAIM_CLASSIC &&
@@ -179,6 +180,7 @@ aspen_config_init(struct aspen_config *config)
     config->mmap_min_fixed = 65536;
     config->stack_guard_pages = 256;
     config->fault_around_pages = 16;
+    config->swap_ahead_pages = 8;
     config->semantics = ASPEN_SEMANTICS_6_12;
 }
 
@@ -261,6 +263,8 @@ count_swap(const struct aspen *aspen, struct aspen_counters *counters)
         counters->swap_continuations +=
             aspen_load_relaxed(&area->continuation_count);
     }
+    counters->swap_ra = aspen_load_relaxed(&aspen->swap_ra);
+    counters->swap_ra_hit = aspen_load_relaxed(&aspen->swap_ra_hit);
 }
 
 static uint64_t

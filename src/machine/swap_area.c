@@ -13,6 +13,7 @@
 
 #include <aspen/calls/swap.h>
 
+#define FLAGS      (ASPEN_SWAP_CHECKSUM | ASPEN_SWAP_ROTATING)
 #define NEXT_BYTES (ASPEN_PORT_CPUS * sizeof(uint32_t))
 
 /* ---- Areas ------------------------------------------------------------- */
@@ -43,6 +44,8 @@ area_free(struct aspen_swap_area *area, uint32_t slots)
 
     if (area->pages)
         aspen_port_memory_free(area->pages, slots * sizeof(*area->pages));
+    if (area->cached.words)
+        aspen_port_memory_free(area->cached.words, aspen_bit_tree_bytes(slots));
     if (area->sums)
         aspen_port_memory_free(area->sums, slots * sizeof(*area->sums));
     if (area->free.words)
@@ -75,7 +78,10 @@ area_alloc(struct aspen *aspen, struct aspen_swap_area *area,
     memset(area, 0, sizeof(*area));
     if (args->ops) {
         area->pages = aspen_memory_alloc(slots * sizeof(*area->pages), refused);
-        all = area->pages;
+        area->cached.words =
+            aspen_memory_alloc(aspen_bit_tree_bytes(slots), refused);
+        area->cached.bits = slots;
+        all = area->pages && area->cached.words;
     }
     if (args->flags & ASPEN_SWAP_CHECKSUM) {
         area->sums = aspen_memory_alloc(slots * sizeof(*area->sums), refused);
@@ -97,6 +103,7 @@ area_alloc(struct aspen *aspen, struct aspen_swap_area *area,
     fill_trees(area, slots);
     area->room = slots;
     area->priority = args->priority;
+    area->by_slot = args->flags & ASPEN_SWAP_ROTATING;
     area->ops = args->ops;
     area->context = args->context;
     return 0;
@@ -113,9 +120,11 @@ move_area(struct aspen_swap_area *to, const struct aspen_swap_area *from)
     to->clusters = from->clusters;
     to->next = from->next;
     to->priority = from->priority;
+    to->by_slot = from->by_slot;
     aspen_store_relaxed(&to->ops, from->ops);
     to->context = from->context;
     to->pages = from->pages;
+    to->cached = from->cached;
     to->sums = from->sums;
 }
 
@@ -172,7 +181,7 @@ aspen_swap_add(struct aspen *aspen, const struct aspen_swap_args *args,
 {
     const struct aspen_swap_ops *ops = args->ops;
 
-    if (args->pages == 0 || args->flags & ~ASPEN_SWAP_CHECKSUM || !ops ||
+    if (args->pages == 0 || args->flags & ~FLAGS || !ops ||
         !ops->submit == !ops->transfer)
         return -ASPEN_EINVAL;
     if (!aspen_frames_have_contents(aspen))
@@ -279,6 +288,9 @@ check_block(const struct aspen_swap_area *area, uint32_t block,
             return "a slot's byte is beyond its maximum";
         if (area->pages && area->pages[i] && !references)
             return "a slot that is free leads to a page";
+        if (area->pages && aspen_bit_tree_has(&area->cached, i) !=
+                               (aspen_swap_page_in(area, *slot) > 0))
+            return "a slot leads to a page and is said not to, or does not";
         continued += references > ASPEN_SWAP_COUNT_MAX;
         sums->slots_used += references > 0;
         sums->references += references;

@@ -69,6 +69,15 @@ aspen_swap_references_in(const struct aspen_swap_area *area, uint32_t slot)
     return aspen_swap_count(area, slot) + continued * ASPEN_SWAP_CONTINUED;
 }
 
+/* The slot's page in memory, or 0. */
+static inline uint32_t
+aspen_swap_page_in(const struct aspen_swap_area *area, uint32_t slot)
+{
+    uint32_t page = area->pages ? area->pages[slot] : 0;
+
+    return page & ASPEN_SWAP_SHADOW ? 0 : page;
+}
+
 /* ---- swap_map.c, swap_cache.c ------------------------------------------ */
 
 /* One reference more; the first one takes the slot. 0 or -ASPEN_EAGAIN. */

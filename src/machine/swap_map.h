@@ -54,18 +54,36 @@ void aspen_swap_spoil(struct aspen *aspen, unsigned type, uint32_t slot);
 
 /* ---- swap_cache.c: pages ----------------------------------------------- */
 
-/* The slot leads to the page from now on, and has a reference of it: 0,
- * -ASPEN_ENOENT (the slot is free), -ASPEN_EEXIST (it leads to another),
- * -ASPEN_EOPNOTSUPP (the area has no device). */
+/* For how long a page was not in memory, as a policy is told (policy.h). */
+struct aspen_swap_absence {
+    uint64_t away;
+    bool referenced;
+};
+
+/* The slot leads to the page from now on, and has a reference of it: 0 and
+ * *absence, of the one that it led to before; -ASPEN_ENOENT (the slot is free),
+ * -ASPEN_EEXIST (it leads to another), -ASPEN_EOPNOTSUPP (the area has no
+ * device). */
 ASPEN_MUST_USE int aspen_swap_cache_add(struct aspen *aspen, unsigned type,
-                                        uint32_t slot, uint32_t frame);
+                                        uint32_t slot, uint32_t frame,
+                                        struct aspen_swap_absence *absence);
 
 /* The slot's page, with a reference for the caller, or ASPEN_NO_FRAME. */
 uint32_t aspen_swap_cache_find(struct aspen *aspen, unsigned type,
                                uint32_t slot);
 
+/* The same for the first slot from *slot on that has one. Takes a few steps,
+ * however many there are. */
+uint32_t aspen_swap_cache_next(struct aspen *aspen, unsigned type,
+                               uint32_t *slot);
+
 /* Is there a page, read or being read? */
 bool aspen_swap_is_cached(struct aspen *aspen, unsigned type, uint32_t slot);
+
+/* Of a page in the cache: it was read though nobody needed it. take: is it so,
+ * and it is not from now on. The caller holds the page, for set its slot. */
+void aspen_swap_ahead_set(struct aspen *aspen, uint32_t frame);
+bool aspen_swap_ahead_take(struct aspen *aspen, uint32_t frame);
 
 bool aspen_swap_cache_has(struct aspen *aspen, unsigned type, uint32_t slot,
                           uint32_t frame);
@@ -75,9 +93,9 @@ bool aspen_swap_cache_has(struct aspen *aspen, unsigned type, uint32_t slot,
 bool aspen_swap_slot_of(const struct aspen *aspen, uint32_t frame,
                         unsigned *type, uint32_t *slot);
 
-/* The page, which nobody maps, leaves the cache, whose reference is put: if the
- * caller's is the only other one; whoever else has it. False: it stays, or was
- * not there. */
+/* The page, which nobody maps, leaves the cache, whose reference is put.
+ * remove: if the caller's is the only other one; the slot remembers when. drop:
+ * whoever has it. False: it stays, or was not there. */
 bool aspen_swap_cache_remove(struct aspen *aspen, unsigned type, uint32_t slot,
                              uint32_t frame);
 bool aspen_swap_cache_drop(struct aspen *aspen, unsigned type, uint32_t slot,

@@ -105,25 +105,14 @@ time_away(const struct aspen *aspen, const void *shadow)
     return aspen_shadow_age(shadow, aspen_load_relaxed(&aspen->lru.clock));
 }
 
-/* Fewer than there are: it left too soon. */
-static bool
-is_too_soon(const struct aspen *aspen, uint64_t away)
-{
-    return away <= aspen_lru_evictable(&aspen->lru);
-}
-
 /* A page comes back, or is new. */
 static enum aspen_lru_state
 state_of_new(struct aspen *aspen, const void *shadow)
 {
-    const struct aspen_policy *policy = aspen_policy_of(aspen);
-
     if (!shadow)
-        return policy->enter(aspen, ASPEN_NEVER_LEFT, false);
-    uint64_t away = time_away(aspen, shadow);
-    if (is_too_soon(aspen, away))
-        aspen_fetch_add_relaxed(&aspen->lru.refaults, 1);
-    return policy->enter(aspen, away, aspen_shadow_referenced(shadow));
+        return aspen_policy_enter(aspen, ASPEN_NEVER_LEFT, false);
+    return aspen_policy_enter(aspen, time_away(aspen, shadow),
+                              aspen_shadow_referenced(shadow));
 }
 
 /* The cache's lock is held. */
@@ -346,9 +335,9 @@ begin_reading(struct aspen_object *object, uint64_t offset,
     aspen_pages_lock(object);
     *ended = aspen_load_relaxed(&object->reads_ended);
     void *entry = aspen_tree_load(&object->pages, offset);
-    reading->refaults =
-        aspen_is_shadow(entry) &&
-        is_too_soon(object->aspen, time_away(object->aspen, entry));
+    reading->refaults = aspen_is_shadow(entry) &&
+                        aspen_policy_is_too_soon(
+                            object->aspen, time_away(object->aspen, entry));
     if (aspen_page_of_entry(object, entry))
         error = LOOK_AGAIN;
     else if (!claim_pages(object, offset, ahead, reading))

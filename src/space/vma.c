@@ -66,6 +66,7 @@ clear_fields(struct aspen_vma *vma, struct aspen_mm *mm)
     vma->embedder = NULL;
     vma->special = NULL;
     vma->guarded = 0;
+    vma->swap_window = 0;
 }
 
 /* It is what it will be: from here on stale readers may try it (I2). */

@@ -10,66 +10,224 @@
  *     entry stays, for whoever asks again. If no entry is left nobody needs it,
  *     and nobody is told.
  *
- * Called by fault/swap.c. The first test to break is
+ * I3  Frames are taken before any page is locked, since others may have to
+ *     leave for them.
+ *
+ * Called by fault/swap.c and WILLNEED. The first test to break is
  * tests/unit/swap/test_swap.c.
  */
 #include "swap/swap.h"
 
 #include "frames/policy.h"
+#include "frames/watermark.h"
 
-/* A new page for a slot that the caller holds, locked and in its cache: 0 and
- * *frame, -ASPEN_ENOMEM, -ASPEN_EOPNOTSUPP; -ASPEN_EEXIST: look again. */
-static int
-new_page(struct aspen *aspen, unsigned type, uint32_t slot, uint32_t *frame)
+/* Slots in a row, of which one is needed: frames[BESIDE + n] is for the one n
+ * behind that. */
+struct run {
+    struct aspen *aspen;
+    unsigned type;
+    uint32_t slot;
+    int first; /* of those that are being read: n */
+    int last;
+    uint32_t frames[2 * ASPEN_SWAP_BESIDE];
+};
+
+static uint32_t *
+frame_at(struct run *run, int n)
 {
-    int error = aspen_frame_alloc_from(aspen, 0, ASPEN_STEP_FRAME,
-                                       ASPEN_FRAMES_ABOVE_MIN, frame);
+    return &run->frames[ASPEN_SWAP_BESIDE + n];
+}
 
-    if (error)
-        return error;
-    struct aspen_frame *page = aspen_frame_at(aspen, *frame);
+/* ---- Begin -------------------------------------------------------------- */
+
+/* Its slot is the caller's. The page, locked, enters the cache: 0, or an error
+ * and it is the caller's as before. */
+static int
+enter_page(struct run *run, int n, uint32_t number)
+{
+    struct aspen *aspen = run->aspen;
+    struct aspen_frame *page = aspen_frame_at(aspen, number);
+    struct aspen_swap_absence absence;
+
     aspen_frame_set(page, ASPEN_FRAME_ANON, NULL, 0, 0);
-    aspen_frame_lock(page);
-    error = aspen_swap_cache_add(aspen, type, slot, *frame);
+    bool locked = aspen_frame_trylock(page);
+    ASPEN_ASSERT(locked); /* it is new */
+    int error = aspen_swap_cache_add(aspen, run->type, run->slot + (uint32_t)n,
+                                     number, &absence);
     if (error) {
         aspen_frame_unlock(page);
-        aspen_frame_put(aspen, *frame);
         return error;
     }
-    aspen_policy_map_anon(aspen, *frame);
+    *frame_at(run, n) = number;
+    aspen_lru_enter(
+        aspen, number,
+        aspen_policy_enter(aspen, absence.away, absence.referenced));
     return 0;
+}
+
+static bool
+is_memory_short(const struct aspen *aspen)
+{
+    return aspen_watermark_free(aspen) <= aspen_load_relaxed(&aspen->zone.low);
+}
+
+/* How many wanted ones stand in a row with the slot, in one direction. */
+static int
+adjoining(uint64_t wanted, int step)
+{
+    int n = 0;
+
+    while (n < ASPEN_SWAP_BESIDE - 1 &&
+           wanted >> (ASPEN_SWAP_BESIDE + step * (n + 1)) & 1)
+        n++;
+    return n;
+}
+
+/* Frames for so many, unless memory is short: no page is locked yet. */
+static unsigned
+get_spares(struct aspen *aspen, uint32_t *spares, unsigned most)
+{
+    unsigned count = 0;
+
+    while (count < most && !is_memory_short(aspen) &&
+           !aspen_frame_alloc_from(aspen, 0, ASPEN_STEP_FRAME,
+                                   ASPEN_FRAMES_ABOVE_MIN, &spares[count]))
+        count++;
+    return count;
+}
+
+/* True: page n comes along. Takes no memory. */
+static bool
+enter_ahead(struct run *run, int n, uint32_t number)
+{
+    struct aspen *aspen = run->aspen;
+    int64_t slot = (int64_t)run->slot + n;
+
+    if (slot < 0 || aspen_swap_duplicate(aspen, run->type, (uint32_t)slot))
+        return false;
+    if (enter_page(run, n, number)) {
+        aspen_swap_free(aspen, run->type, (uint32_t)slot);
+        return false;
+    }
+    aspen_swap_ahead_set(aspen, number);
+    aspen_fetch_add_relaxed(&aspen->swap_ra, 1);
+    return true;
+}
+
+/* Those behind, then those before, as far as they go; rest are given back. */
+static void
+enter_neighbours(struct run *run, uint64_t wanted, const uint32_t *spares,
+                 unsigned count)
+{
+    int behind = adjoining(wanted, 1), before = adjoining(wanted, -1);
+    unsigned used = 0;
+
+    while (used < count && run->last < behind &&
+           enter_ahead(run, run->last + 1, spares[used])) {
+        run->last++;
+        used++;
+    }
+    while (used < count && -run->first < before &&
+           enter_ahead(run, run->first - 1, spares[used])) {
+        run->first--;
+        used++;
+    }
+    while (used < count)
+        aspen_frame_put(run->aspen, spares[used++]);
+}
+
+/* ---- End ---------------------------------------------------------------- */
+
+/* Read, or not: then it leaves the cache (I2). The page's reference is the
+ * caller's. */
+static void
+end_page(struct run *run, int n, int error)
+{
+    uint32_t slot = run->slot + (uint32_t)n, frame = *frame_at(run, n);
+    struct aspen *aspen = run->aspen;
+
+    if (error)
+        aspen_swap_cache_drop(aspen, run->type, slot, frame);
+    /* Who has the lock next may ask how many have the slot. */
+    aspen_swap_free(aspen, run->type, slot);
+    aspen_frame_unlock(aspen_frame_at(aspen, frame));
+}
+
+static void
+end_neighbours(struct run *run, int error)
+{
+    for (int n = run->first; n <= run->last; n++)
+        if (n) {
+            end_page(run, n, error);
+            aspen_frame_put(run->aspen, *frame_at(run, n));
+        }
+    run->first = run->last = 0;
+}
+
+static int
+transfer(struct run *run)
+{
+    return aspen_swap_transfer(run->aspen, run->type,
+                               run->slot + (uint32_t)run->first,
+                               frame_at(run, run->first),
+                               (unsigned)(run->last - run->first + 1), false);
+}
+
+/* All of them; if that fails the one that is needed, alone. */
+static int
+read_run(struct run *run)
+{
+    int error = transfer(run);
+    bool alone = run->first == run->last;
+
+    end_neighbours(run, error);
+    if (error && !alone)
+        error = transfer(run);
+    if (error && aspen_swap_references(run->aspen, run->type, run->slot) == 1)
+        error = -ASPEN_EEXIST; /* I2 */
+    end_page(run, 0, error);
+    return error;
 }
 
 /* 0 and *frame, with a reference; -ASPEN_EEXIST: look again; an error. The
  * caller holds the slot, and does no more afterwards. */
 static int
-read_page(struct aspen *aspen, unsigned type, uint32_t slot, uint32_t *frame)
+read_pages(struct run *run, uint64_t wanted, uint32_t *frame)
 {
-    int error = new_page(aspen, type, slot, frame);
+    const int adjoin = adjoining(wanted, 1) + adjoining(wanted, -1);
+    struct aspen *aspen = run->aspen;
+    uint32_t spares[ASPEN_SWAP_IO_PAGES - 1];
 
+    int error = aspen_frame_alloc_from(aspen, 0, ASPEN_STEP_FRAME,
+                                       ASPEN_FRAMES_ABOVE_MIN, frame);
     if (error) {
-        aspen_swap_free(aspen, type, slot);
+        aspen_swap_free(aspen, run->type, run->slot);
         return error;
     }
-    error = aspen_swap_transfer(aspen, type, slot, frame, 1, false);
+    unsigned count = get_spares(
+        aspen, spares,
+        (unsigned)aspen_min_u64((unsigned)adjoin, ASPEN_SWAP_IO_PAGES - 1));
+    error = enter_page(run, 0, *frame);
+    enter_neighbours(run, error ? 0 : wanted, spares, count);
     if (error)
-        aspen_swap_cache_drop(aspen, type, slot, *frame);
-    if (error && aspen_swap_references(aspen, type, slot) == 1)
-        error = -ASPEN_EEXIST; /* I2 */
-    /* Who has the lock next may ask how many have the slot. */
-    aspen_swap_free(aspen, type, slot);
-    aspen_frame_unlock(aspen_frame_at(aspen, *frame));
+        aspen_swap_free(aspen, run->type, run->slot);
+    else
+        error = read_run(run);
     if (error)
         aspen_frame_put(aspen, *frame);
     return error;
 }
 
 int
-aspen_swap_read(struct aspen *aspen, uint64_t entry, uint32_t *frame)
+aspen_swap_read(struct aspen *aspen, uint64_t entry, uint64_t wanted,
+                uint32_t *frame)
 {
-    unsigned type = aspen_entry_swap_type(entry);
-    uint32_t slot = aspen_entry_swap_slot(entry);
-    uint32_t found = aspen_swap_cache_find(aspen, type, slot);
+    struct run run = {
+        .aspen = aspen,
+        .type = aspen_entry_swap_type(entry),
+        .slot = aspen_entry_swap_slot(entry),
+    };
+    uint32_t found = aspen_swap_cache_find(aspen, run.type, run.slot);
 
     if (found != ASPEN_NO_FRAME) {
         struct aspen_frame *page = aspen_frame_at(aspen, found);
@@ -79,10 +237,10 @@ aspen_swap_read(struct aspen *aspen, uint64_t entry, uint32_t *frame)
         return 0;
     }
     *frame = ASPEN_NO_FRAME;
-    int error = aspen_swap_hold(aspen, type, slot);
+    int error = aspen_swap_hold(aspen, run.type, run.slot);
     if (error) /* EINVAL: it is free by now */
         return error == -ASPEN_EINVAL ? 0 : error;
-    error = read_page(aspen, type, slot, &found);
+    error = read_pages(&run, wanted, &found);
     if (!error)
         *frame = found;
     return error == -ASPEN_EEXIST ? 0 : error;

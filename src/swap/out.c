@@ -203,8 +203,9 @@ find_slot(struct leaving *leaving)
     if (error)
         return error;
     aspen_fetch_or(&page->index, ASPEN_FRAME_DIRTY); /* I3 */
-    error = aspen_swap_cache_add(aspen, leaving->type, leaving->slot,
-                                 leaving->frame);
+    error =
+        aspen_swap_cache_add(aspen, leaving->type, leaving->slot,
+                             leaving->frame, &(struct aspen_swap_absence){0});
     ASPEN_ASSERT(!error); /* the slot is ours, and new */
     return 0;
 }

@@ -20,7 +20,7 @@
 #define ASPEN_SWAP_SWAP_H
 
 #include "machine/swap_map.h"
-#include "paging/entry.h"
+#include "paging/table.h"
 
 #include <aspen/calls/swap.h>
 
@@ -71,17 +71,45 @@ bool aspen_swap_discard(struct aspen *aspen, uint32_t frame);
 
 /* ---- in.c -------------------------------------------------------------- */
 
+/* Slots that are wanted as well as one: bit BESIDE + n is n slots behind it. */
+#define ASPEN_SWAP_BESIDE 32
+
 /*
  * Read the slot of a swap entry into the swap cache, or wait until somebody who
  * does so, or has the page locked, is done. *frame is the page, with a
- * reference for the caller; or ASPEN_NO_FRAME: look at the entry again.
+ * reference for the caller; or ASPEN_NO_FRAME: look at the entry again. Slots
+ * in a row with it that are wanted (0: none) come along, as long as memory is
+ * not short.
  *
  * Context: may sleep; no lock is held.
  * Returns: 0, -ASPEN_ENOMEM, or the device's error: -ASPEN_EIO also if the
  *          checksum is wrong, -ASPEN_EOPNOTSUPP for an area without a device.
  */
 ASPEN_MUST_USE int aspen_swap_read(struct aspen *aspen, uint64_t entry,
-                                   uint32_t *frame);
+                                   uint64_t wanted, uint32_t *frame);
+
+/* ---- ahead.c: which ones ------------------------------------------------ */
+
+/* The first swap entry in [*address, end) of a mapping, of an area or, with
+ * ASPEN_SWAP_AREAS, of any: true, *address, *slot and *entry. Context: the mmap
+ * lock, or the mapping's, is held. */
+ASPEN_MUST_USE bool aspen_swap_find_entry(struct aspen_mm *mm, unsigned type,
+                                          uint64_t *address, uint64_t end,
+                                          struct aspen_slot *slot,
+                                          uint64_t *entry);
+
+/* What is wanted as well as the entry at *slot, in [start, end) of its mapping,
+ * in all at the most `pages`: by addresses beside its own. */
+uint64_t aspen_swap_wanted(const struct aspen_slot *slot, uint64_t address,
+                           uint64_t start, uint64_t end, unsigned pages);
+
+/* The same for a fault, by what faults of the mapping found useful lately. */
+uint64_t aspen_swap_wanted_by_fault(struct aspen_vma *vma,
+                                    const struct aspen_slot *slot,
+                                    uint64_t address);
+
+/* A fault has found a page in the cache. */
+void aspen_swap_found(struct aspen_vma *vma, uint32_t frame);
 
 /* ---- io.c -------------------------------------------------------------- */
 

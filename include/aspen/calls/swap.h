@@ -54,6 +54,9 @@ struct aspen_swap_ops {
 /** Each slot has a checksum in memory (8 bytes a slot): what is read and is not
  * what was written counts as a read that failed. */
 #define ASPEN_SWAP_CHECKSUM 1u
+/** What is far away takes long: a fault reads what stands beside its slot,
+ * rather than what stands beside its address and beside its slot. */
+#define ASPEN_SWAP_ROTATING 2u
 
 struct aspen_swap_args {
     uint32_t pages;   /* that fit in, at least 1: slots */

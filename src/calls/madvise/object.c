@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * calls/madvise/object.c - advice about the object of a mapping: read it ahead,
- * or make a hole.
+ * calls/madvise/object.c - advice about what a mapping's pages are read from:
+ * read it ahead, or make a hole.
  *
- * Both may wait for a pager: they hold the object and drop the mmap lock.
+ * Both may wait for a pager or a device: they hold the object, if there is one,
+ * and drop the mmap lock.
  *
  * Called by madvise.c. The first test to break is
  * tests/host/test_advise_host.c.
@@ -11,8 +12,43 @@
 #include "calls/madvise/madvise.h"
 
 #include "object/page_cache.h"
+#include "swap/swap.h"
 
 /* ---- WILLNEED ---------------------------------------------------------- */
+
+/* Anonymous memory: from the first page in swap on, as many as come with it. Of
+ * what cannot be read nobody hears. */
+static void
+swap_in(struct aspen_advise *advise, struct aspen_vma *vma, uint64_t start,
+        uint64_t end)
+{
+    struct aspen_mm *mm = advise->mm;
+    struct aspen *aspen = mm->aspen;
+    struct aspen_slot slot;
+    uint64_t entry;
+    uint32_t frame;
+
+    for (;; start += ASPEN_PAGE_SIZE) {
+        if (!aspen_swap_find_entry(mm, ASPEN_SWAP_AREAS, &start, end, &slot,
+                                   &entry))
+            return;
+        if (!aspen_swap_is_cached(aspen, aspen_entry_swap_type(entry),
+                                  aspen_entry_swap_slot(entry)))
+            break;
+    }
+    uint64_t wanted =
+        aspen_swap_wanted(&slot, start, vma->start, end, ASPEN_SWAP_IO_PAGES);
+    advise->next = start + ASPEN_PAGE_SIZE;
+    aspen_read_unlock(&mm->mmap_lock);
+    int error = aspen_poll_fatal(aspen);
+    if (!error)
+        error = aspen_swap_read(aspen, entry, wanted, &frame);
+    if (!error && frame != ASPEN_NO_FRAME)
+        aspen_frame_put(aspen, frame);
+    if (error == -ASPEN_EINTR || error == -ASPEN_ENOMEM)
+        advise->next = end; /* no point in going on */
+    aspen_read_lock(&mm->mmap_lock, ASPEN_LOCK_MM);
+}
 
 /* Errors are ignored, but there is no point in going on. */
 static void
@@ -37,7 +73,9 @@ aspen_advise_willneed(struct aspen_advise *advise, struct aspen_vma *vma,
     struct aspen_object *object = aspen_vma_backing(vma);
     uint64_t first = aspen_vma_offset(vma, start);
 
-    /* Nothing is swapped in yet, and memory has nothing to be read from. */
+    if (!object)
+        swap_in(advise, vma, start, end);
+    /* Shared memory has nothing to be read from. */
     if (!object || object->kind != ASPEN_OBJECT_FILE)
         return 0;
     aspen_object_get(object);

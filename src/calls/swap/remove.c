@@ -21,9 +21,9 @@
 #include <aspen/calls/swap.h>
 
 #include "fault/fault.h"
-#include "machine/swap_map.h"
 #include "space/mm.h"
 #include "space/vma.h"
+#include "swap/swap.h"
 
 /* Rounds in which nothing came back although somebody has slots. */
 #define IDLE_ROUNDS 100u
@@ -37,45 +37,20 @@ struct removal {
 
 /* ---- One space --------------------------------------------------------- */
 
-static bool
-is_ours(const struct removal *removal, uint64_t entry)
-{
-    return entry && !aspen_entry_is_leaf(entry, 0) &&
-           aspen_entry_is_swap(entry) &&
-           aspen_entry_swap_type(entry) == removal->type;
-}
-
-/* An entry of the area in [*address, end), inside a VMA. */
-static bool
-find_in(const struct removal *removal, struct aspen_mm *mm, uint64_t *address,
-        uint64_t end)
-{
-    struct aspen_slot slot;
-    uint64_t stop;
-
-    for (; *address < end; *address = stop) {
-        aspen_table_walk(mm, *address, &slot);
-        stop = aspen_min_u64(aspen_slot_end(&slot, *address), end);
-        if (slot.level > 0)
-            continue;
-        for (; *address < stop; *address += ASPEN_PAGE_SIZE, slot.entry++)
-            if (is_ours(removal, aspen_load_relaxed(slot.entry)))
-                return true;
-    }
-    return false;
-}
-
 /* The mmap lock is held for reading. The VMA, or NULL: there is no more. */
 static struct aspen_vma *
 find_entry(const struct removal *removal, struct aspen_mm *mm,
            uint64_t *address)
 {
     struct aspen_vma *vma = aspen_vma_find(mm, *address);
+    struct aspen_slot slot;
+    uint64_t entry;
 
     for (; vma; vma = aspen_vma_find(mm, vma->end)) {
         if (*address < vma->start)
             *address = vma->start;
-        if (find_in(removal, mm, address, vma->end))
+        if (aspen_swap_find_entry(mm, removal->type, address, vma->end, &slot,
+                                  &entry))
             return vma;
     }
     return NULL;
@@ -175,12 +150,12 @@ static void
 wait_for_transfers(const struct removal *removal)
 {
     struct aspen *aspen = removal->aspen;
-    uint32_t slots = aspen_load(&aspen->swap[removal->type].slots);
+    uint32_t slot = 0, frame;
 
-    for (uint32_t slot = 0; slot < slots; slot++) {
-        uint32_t frame = aspen_swap_cache_find(aspen, removal->type, slot);
+    for (;; slot++) {
+        frame = aspen_swap_cache_next(aspen, removal->type, &slot);
         if (frame == ASPEN_NO_FRAME)
-            continue;
+            return;
         aspen_frame_lock(aspen_frame_at(aspen, frame));
         aspen_frame_unlock(aspen_frame_at(aspen, frame));
         aspen_frame_put(aspen, frame);

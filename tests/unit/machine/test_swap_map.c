@@ -9,6 +9,7 @@
 
 #include "machine/swap_map.h"
 #include <aspen/calls/swap.h>
+#include <time.h>
 
 #define SLOTS 2100u /* two whole blocks and a part */
 
@@ -111,6 +112,93 @@ neighbours_stay_neighbours(void **state)
         assert_int_equal(aspen_swap_alloc(aspen, &type, &slot), 0);
         assert_int_equal(slot, i);
     }
+    helper_machine_destroy(aspen);
+}
+
+/* Pages in memory are found in as many steps as there are: an area of 10 GiB,
+ * of which 1,000 slots are in use. */
+static void
+pages_are_found_by_their_number(void **state)
+{
+    enum { USED = 1000, ALL = 2621440, APART = ALL / USED };
+    struct aspen *aspen = helper_machine(2 * USED);
+    struct aspen_swap_absence absence;
+    unsigned steps = 0;
+    uint32_t frame, slot;
+    (void)state;
+
+    assert_int_equal(add_device(aspen, ALL), 0);
+    for (uint32_t i = 0; i < USED; i++) {
+        assert_int_equal(aspen_frame_alloc(aspen, 0, ASPEN_STEP_FRAME, &frame),
+                         0);
+        assert_int_equal(aspen_swap_claim(aspen, 0, i * APART), 0);
+        assert_int_equal(
+            aspen_swap_cache_add(aspen, 0, i * APART, frame, &absence), 0);
+        assert_true(absence.away == UINT64_MAX);
+        aspen_frame_put(aspen, frame);
+    }
+    assert_holds(aspen);
+    struct timespec begin, end;
+    clock_gettime(CLOCK_MONOTONIC, &begin);
+    for (slot = 0;; slot++, steps++) {
+        frame = aspen_swap_cache_next(aspen, 0, &slot);
+        if (frame == ASPEN_NO_FRAME)
+            break;
+        assert_int_equal(slot, steps * APART);
+        aspen_frame_put(aspen, frame);
+    }
+    clock_gettime(CLOCK_MONOTONIC, &end);
+    print_message("%u steps, %ld microseconds\n", steps,
+                  (end.tv_sec - begin.tv_sec) * 1000000 +
+                      (end.tv_nsec - begin.tv_nsec) / 1000);
+    assert_int_equal(steps, USED);
+    for (uint32_t i = 0; i < USED; i++)
+        aspen_swap_free(aspen, 0, i * APART);
+    assert_holds(aspen);
+    slot = 0;
+    assert_int_equal(aspen_swap_cache_next(aspen, 0, &slot), ASPEN_NO_FRAME);
+    helper_machine_destroy(aspen);
+}
+
+/* What has left memory says when, until its slot is free. */
+static void
+shadows_are_left(void **state)
+{
+    struct aspen *aspen = machine_with_swap(SLOTS);
+    struct aspen_swap_absence absence;
+    uint32_t frame, slot = 0;
+    (void)state;
+
+    assert_int_equal(aspen_swap_claim(aspen, 0, 7), 0);
+    for (unsigned i = 0; i < 3; i++) {
+        assert_int_equal(aspen_frame_alloc(aspen, 0, ASPEN_STEP_FRAME, &frame),
+                         0);
+        assert_int_equal(aspen_swap_cache_add(aspen, 0, 7, frame, &absence), 0);
+        assert_true(absence.away == (i ? 1 + i : UINT64_MAX));
+        assert_int_equal(aspen_swap_cache_find(aspen, 0, 7), frame);
+        aspen_frame_put(aspen, frame);
+        assert_true(aspen_swap_cache_remove(aspen, 0, 7, frame));
+        aspen_frame_put(aspen, frame);
+        assert_int_equal(aspen_swap_cache_find(aspen, 0, 7), ASPEN_NO_FRAME);
+        assert_false(aspen_swap_is_cached(aspen, 0, 7));
+        assert_int_equal(aspen_swap_cache_next(aspen, 0, &slot),
+                         ASPEN_NO_FRAME);
+        assert_holds(aspen);
+        aspen->lru.clock += 1 + i; /* so many left after it */
+    }
+    aspen_swap_free(aspen, 0, 7);
+    assert_holds(aspen);
+    assert_int_equal(aspen_swap_claim(aspen, 0, 7), 0);
+    assert_int_equal(aspen_frame_alloc(aspen, 0, ASPEN_STEP_FRAME, &frame), 0);
+    assert_int_equal(aspen_swap_cache_add(aspen, 0, 7, frame, &absence), 0);
+    assert_true(absence.away == UINT64_MAX);
+    /* Who could not be read leaves none. */
+    assert_true(aspen_swap_cache_drop(aspen, 0, 7, frame));
+    assert_int_equal(aspen_swap_cache_add(aspen, 0, 7, frame, &absence), 0);
+    assert_true(absence.away == UINT64_MAX);
+    aspen_frame_put(aspen, frame);
+    aspen_swap_free(aspen, 0, 7);
+    assert_holds(aspen);
     helper_machine_destroy(aspen);
 }
 
@@ -414,6 +502,8 @@ main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(areas_have_a_limit),
         cmocka_unit_test(every_area_counts),
+        cmocka_unit_test(pages_are_found_by_their_number),
+        cmocka_unit_test(shadows_are_left),
         cmocka_unit_test(neighbours_stay_neighbours),
         cmocka_unit_test(slots_are_found_until_there_is_none),
         cmocka_unit_test(only_used_slots_can_be_duplicated),
