@@ -4,7 +4,8 @@
 #
 # aspen links the test build of the library: rehearsing needs failpoints.
 
-TOOL := $(wildcard tools/aspen/*.c tools/aspen/*/*.c)
+TOOL := $(filter-out tools/aspen/pressure/%,$(wildcard tools/aspen/*.c \
+    tools/aspen/*/*.c))
 # What tests and make_snapshots link of it: all that needs no library.
 TOOL_SNAPSHOT := $(addprefix tools/aspen/,common/tool.c common/whole_file.c \
     snapshot/snapshot.c snapshot/file.c)
@@ -21,6 +22,24 @@ $(BUILD)/aspen: $(call objects,test,$(TOOL)) $(LIB_test)
 	    -ljansson $(LIBS_ALL)
 
 $(BUILD)/asan/aspen: $(call objects,asan,$(TOOL)) $(LIB_asan)
+	$(call say,LD,$@)
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(CFLAGS_asan) $(LDFLAGS) $(LDFLAGS_asan) -o $@ $^ -ljansson \
+	    $(LIBS_ALL)
+
+# `aspen pressure` runs this one from beside itself: it measures, so it is of the
+# release build, and brings what swap devices need.
+SWAP_DEVICES := $(wildcard ports/posix/swap/*.c)
+TOOL_PRESSURE := $(wildcard tools/aspen/pressure/*.c) $(SWAP_DEVICES) \
+    $(addprefix tools/aspen/common/,tool.c options.c json.c)
+PROGRAMS += $(BUILD)/aspen-pressure
+CPPFLAGS_ALL += -Iports/posix/swap
+
+$(BUILD)/aspen-pressure: $(call objects,release,$(TOOL_PRESSURE)) $(LIB_release)
+	$(call say,LD,$@)
+	$(Q)$(CC) $(CFLAGS_release) $(LDFLAGS) -o $@ $^ -ljansson $(LIBS_ALL)
+
+$(BUILD)/asan/aspen-pressure: $(call objects,asan,$(TOOL_PRESSURE)) $(LIB_asan)
 	$(call say,LD,$@)
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(CFLAGS_asan) $(LDFLAGS) $(LDFLAGS_asan) -o $@ $^ -ljansson \
@@ -51,6 +70,9 @@ UNIT_EXTRA_test_host := $(HOST)
 UNIT_EXTRA_test_areas := $(TOOL_SNAPSHOT) \
     $(addprefix tools/aspen/snapshot/,smaps.c areas.c)
 UNIT_EXTRA_test_changed := $(UNIT_EXTRA_test_areas) tools/aspen/shadow/changed.c
+UNIT_EXTRA_test_devices := $(SWAP_DEVICES)
+UNIT_EXTRA_test_policy := $(addprefix tools/aspen/,pressure/trace.c \
+    pressure/ideal.c)
 UNIT_EXTRA_test_plan := tools/aspen/rehearse/plan.c
 UNIT_EXTRA_test_advise_host := $(HOST) $(REFUSED)
 UNIT_EXTRA_test_copy_host := $(HOST) $(REFUSED)
@@ -83,9 +105,10 @@ $(BUILD)/asan/aspen-bench: $(BUILD)/aspen-bench
 # Tests of the command as a whole: tests/tools/NAME.sh, each with the command
 # in $ASPEN; and what they take besides it.
 TOOL_TESTS := $(wildcard tests/tools/*.sh)
-TOOL_BESIDE := $(addprefix $(BUILD)/,aspen-bench aspen-broken make_snapshots) \
+TOOL_BESIDE := $(addprefix $(BUILD)/,aspen-bench aspen-pressure aspen-broken \
+    make_snapshots) \
     $(TOOL_GUESTS)
-TOOL_ASAN := $(addprefix $(BUILD)/asan/,aspen aspen-bench)
+TOOL_ASAN := $(addprefix $(BUILD)/asan/,aspen aspen-bench aspen-pressure)
 
 # Random calls beside the host's kernel: a minute of them, or ten million.
 FUZZ_SEED ?= 1

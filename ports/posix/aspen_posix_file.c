@@ -7,6 +7,7 @@
  */
 #define _GNU_SOURCE
 #include "aspen_posix_file.h"
+#include "move.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -26,43 +27,14 @@ struct file {
     char *name; /* or NULL */
 };
 
-/* ---- Bytes ------------------------------------------------------------- */
-
-/* What a call that moved `moved` bytes has left to do. */
-static void
-advance(struct iovec *vectors, unsigned *count, size_t moved)
-{
-    unsigned done = 0;
-
-    while (done < *count && moved >= vectors[done].iov_len)
-        moved -= vectors[done++].iov_len;
-    memmove(vectors, vectors + done, (*count - done) * sizeof(*vectors));
-    *count -= done;
-    if (*count) {
-        vectors[0].iov_base = (char *)vectors[0].iov_base + moved;
-        vectors[0].iov_len -= moved;
-    }
-}
-
 /* All of the vectors, or up to the file's end: 0 or a negative errno. */
 static int
 move(const struct file *file, struct iovec *vectors, unsigned count, off_t at,
      bool write)
 {
-    while (count) {
-        ssize_t moved = write
-                            ? pwritev(file->descriptor, vectors, (int)count, at)
-                            : preadv(file->descriptor, vectors, (int)count, at);
-        if (moved < 0 && errno == EINTR)
-            continue;
-        if (moved < 0)
-            return -errno;
-        if (moved == 0)
-            return write ? -ENOSPC : 0;
-        at += moved;
-        advance(vectors, &count, (size_t)moved);
-    }
-    return 0;
+    int result = aspen_posix_move(file->descriptor, vectors, count, at, write);
+
+    return result < 0 ? result : 0;
 }
 
 /* ---- Hooks ------------------------------------------------------------- */

@@ -42,7 +42,7 @@ if ! as_user test -r "$tree/tests/tools/lib.bash" -a \
     -x "$tree/$build/aspen"; then
     tree=$work/tree
     mkdir "$tree"
-    tar -c "$build"/aspen{,-bench,-broken} "$build/make_snapshots" \
+    tar -c "$build"/aspen{,-bench,-pressure,-broken} "$build/make_snapshots" \
         "$build"/*_guest "$build/tests/unit" scripts tests/unit \
         tests/host tests/threads tests/tools tests/snapshots |
         tar -x -C "$tree" && chmod -R go+rX "$tree"

@@ -33,7 +33,7 @@ use Pool qw(pool);
 
 my @tool_programs = qw(aspen aspen-broken);
 # What the scripts look for beside them.
-my @beside = qw(aspen-bench pkey_guest shadow_guest unseen_guest);
+my @beside = qw(aspen-bench aspen-pressure pkey_guest shadow_guest unseen_guest);
 
 sub new
 {

@@ -67,7 +67,7 @@ same_options()
 
 manual=$ASPEN_HERE/docs/use/aspen.1
 if [ -f "$manual" ]; then
-    for command in rehearse capture shadow fuzz bench; do
+    for command in rehearse capture shadow fuzz pressure bench; do
         if "$ASPEN" "$command" --help >"$work/log" 2>&1; then
             check "manual-$command" same_options "$command"
         else

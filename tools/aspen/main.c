@@ -30,6 +30,7 @@ static const char help[] =
     "             compare\n"
     "  fuzz       make random memory calls on this kernel and in Aspen, and\n"
     "             compare\n"
+    "  pressure   access more pages than there is memory for, and compare\n"
     "  bench      measure, beside the host's kernel\n"
     "\n"
     "  aspen help COMMAND tells more; aspen --version prints the version.\n"
@@ -38,34 +39,36 @@ static const char help[] =
     "system refused.\n";
 
 /*
- * Measuring takes the release build, rehearsing the test build: the bench is
- * a program of its own, beside this one where it was built, or where `make
- * install` puts it, seen from bin/.
+ * Measuring takes the release build, rehearsing the test build: what measures
+ * is a program of its own, aspen-COMMAND, beside this one where it was built,
+ * or where `make install` puts it, seen from bin/.
  */
 static int
-bench_command(int argc, char **argv)
+run_beside(int argc, char **argv)
 {
     static const char *const places[] = {"", "/../libexec/aspen"};
+    const char *command = argv[0];
     char self[PATH_MAX];
-    char program[PATH_MAX + 32];
+    char program[PATH_MAX + 64];
     ssize_t length = readlink("/proc/self/exe", self, sizeof(self) - 1);
     char *slash = length > 0 ? memrchr(self, '/', (size_t)length) : NULL;
 
     (void)argc;
     if (slash == NULL)
-        return tool_refuse("bench", "cannot tell where this program is");
+        return tool_refuse(command, "cannot tell where this program is");
     *slash = '\0';
     for (size_t i = 0; i < sizeof(places) / sizeof(places[0]); i++) {
-        snprintf(program, sizeof(program), "%s%s/aspen-bench", self, places[i]);
+        snprintf(program, sizeof(program), "%s%s/aspen-%s", self, places[i],
+                 command);
         execv(program, argv);
         if (errno != ENOENT)
-            return tool_refuse("bench", "cannot run %s: %s", program,
+            return tool_refuse(command, "cannot run %s: %s", program,
                                strerror(errno));
     }
-    return tool_refuse("bench",
-                       "aspen-bench is neither in %s nor in %s/../libexec/"
-                       "aspen; build it with `make bench`",
-                       self, self);
+    return tool_refuse(command,
+                       "aspen-%s is neither in %s nor in %s/../libexec/aspen; "
+                       "build it with `make`",
+                       command, self, self);
 }
 
 static const struct {
@@ -74,7 +77,7 @@ static const struct {
 } commands[] = {
     {"rehearse", rehearse_command}, {"capture", capture_command},
     {"shadow", shadow_command},     {"fuzz", fuzz_command},
-    {"bench", bench_command},
+    {"pressure", run_beside},       {"bench", run_beside},
 };
 
 static int

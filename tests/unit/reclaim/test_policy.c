@@ -9,83 +9,50 @@
 #define _GNU_SOURCE
 #include "beside.h"
 #include "helper.h"
+#include "pressure/trace.h"
 
 #define MEMORY 1000u   /* pages */
 #define LENGTH 200000u /* accesses, of which the first MEMORY do not count */
 #define MOST   70000u  /* pages that a trace names */
 
-static uint32_t trace[LENGTH];
+static struct trace trace;
 
 /* ---- Traces ------------------------------------------------------------ */
-
-/* The tenth root, by Newton. */
-static double
-root(double value)
-{
-    double x = 2;
-
-    for (unsigned i = 0; i < 60; i++) {
-        double x3 = x * x * x;
-        x = (9 * x + value / (x3 * x3 * x3)) / 10;
-    }
-    return x;
-}
 
 static void
 zipf(uint64_t *seed)
 {
-    enum { N = 10000 };
-    static double sums[N];
-    double sum = 0;
-
-    for (unsigned i = 0; i < N; i++)
-        sums[i] = sum += root(i + 1) / (i + 1);
-    for (unsigned i = 0; i < LENGTH; i++) {
-        double at = (double)(unit_random(seed) >> 11) * 0x1p-53 * sum;
-        unsigned low = 0, high = N - 1;
-        while (low < high) {
-            unsigned middle = (low + high) / 2;
-            if (sums[middle] < at)
-                low = middle + 1;
-            else
-                high = middle;
-        }
-        trace[i] = low * 7919 % N; /* neighbours are no neighbours */
-    }
+    trace.pages = 10000;
+    assert_int_equal(trace_zipf(&trace, seed), 0);
 }
 
 /* 600 hot pages, beside an endless scan. */
 static void
 scan(uint64_t *seed)
 {
-    uint32_t next = 600;
-
-    for (unsigned i = 0; i < LENGTH; i++)
-        trace[i] =
-            unit_below(seed, 10) < 7 ? (uint32_t)unit_below(seed, 600) : next++;
+    trace_scan(&trace, 600, seed);
 }
 
 /* Ten phases of 1,200 pages, each moved by 700. */
 static void
 phases(uint64_t *seed)
 {
-    for (unsigned i = 0; i < LENGTH; i++)
-        trace[i] = i / (LENGTH / 10) * 700 + (uint32_t)unit_below(seed, 1200);
+    trace_phases(&trace, 10, 1200, 700, seed);
 }
 
 static void
 loop(uint64_t *seed)
 {
     (void)seed;
-    for (unsigned i = 0; i < LENGTH; i++)
-        trace[i] = i % 1500;
+    trace.pages = 1500;
+    trace_in_order(&trace, 1);
 }
 
 static void
 uniform(uint64_t *seed)
 {
-    for (unsigned i = 0; i < LENGTH; i++)
-        trace[i] = (uint32_t)unit_below(seed, 4000);
+    trace.pages = 4000;
+    trace_uniform(&trace, seed);
 }
 
 /* Nothing comes back. */
@@ -93,128 +60,15 @@ static void
 stream(uint64_t *seed)
 {
     (void)seed;
-    for (unsigned i = 0; i < LENGTH; i++)
-        trace[i] = i / 3 % MOST;
+    trace_in_order(&trace, 3);
 }
 
 /* All that there is fits. */
 static void
 fits(uint64_t *seed)
 {
-    for (unsigned i = 0; i < LENGTH; i++)
-        trace[i] = (uint32_t)unit_below(seed, 900);
-}
-
-/* ---- What others would do ---------------------------------------------- */
-
-/* Exact LRU, by the time of the last access. */
-static double
-lru(void)
-{
-    static uint32_t next[MOST + 1], previous[MOST + 1];
-    static bool in[MOST];
-    unsigned hits = 0, count = 0;
-
-    memset(in, 0, sizeof(in));
-    next[MOST] = previous[MOST] = MOST; /* the ring's head */
-    for (unsigned i = 0; i < LENGTH; i++) {
-        uint32_t page = trace[i];
-        hits += in[page] && i >= MEMORY;
-        if (!in[page] && count == MEMORY) {
-            uint32_t old = previous[MOST];
-            previous[MOST] = previous[old];
-            next[previous[old]] = MOST;
-            in[old] = false;
-            count--;
-        }
-        if (in[page]) {
-            next[previous[page]] = next[page];
-            previous[next[page]] = previous[page];
-            count--;
-        }
-        in[page] = true;
-        count++;
-        next[page] = next[MOST];
-        previous[page] = MOST;
-        previous[next[MOST]] = page;
-        next[MOST] = page;
-    }
-    return (double)hits / (LENGTH - MEMORY);
-}
-
-/* The one that is accessed again last leaves: a heap of (next access, page),
- * where what is old is passed over. */
-struct later {
-    uint32_t at;
-    uint32_t page;
-};
-
-static struct later heap[LENGTH + 1];
-static unsigned heaped;
-
-static void
-heap_push(struct later later)
-{
-    unsigned i = heaped++;
-
-    while (i && heap[(i - 1) / 2].at < later.at) {
-        heap[i] = heap[(i - 1) / 2];
-        i = (i - 1) / 2;
-    }
-    heap[i] = later;
-}
-
-static struct later
-heap_pop(void)
-{
-    struct later top = heap[0], last = heap[--heaped];
-    unsigned i = 0, child;
-
-    while ((child = 2 * i + 1) < heaped) {
-        if (child + 1 < heaped && heap[child + 1].at > heap[child].at)
-            child++;
-        if (heap[child].at <= last.at)
-            break;
-        heap[i] = heap[child];
-        i = child;
-    }
-    heap[i] = last;
-    return top;
-}
-
-static double
-optimum(void)
-{
-    static uint32_t again[LENGTH], seen[MOST], at[MOST];
-    static bool in[MOST];
-    unsigned hits = 0, count = 0;
-
-    heaped = 0;
-    memset(in, 0, sizeof(in));
-    for (unsigned i = 0; i < MOST; i++)
-        seen[i] = UINT32_MAX;
-    for (unsigned i = LENGTH; i-- > 0;) {
-        again[i] = seen[trace[i]];
-        seen[trace[i]] = i;
-    }
-    for (unsigned i = 0; i < LENGTH; i++) {
-        uint32_t page = trace[i];
-        hits += in[page] && i >= MEMORY;
-        if (!in[page]) {
-            while (count == MEMORY) {
-                struct later later = heap_pop();
-                if (in[later.page] && at[later.page] == later.at) {
-                    in[later.page] = false;
-                    count--;
-                }
-            }
-            in[page] = true;
-            count++;
-        }
-        at[page] = again[i];
-        heap_push((struct later){again[i], page});
-    }
-    return (double)hits / (LENGTH - MEMORY);
+    trace.pages = 900;
+    trace_uniform(&trace, seed);
 }
 
 /* ---- What reclaim does -------------------------------------------------- */
@@ -276,7 +130,7 @@ hits(enum aspen_reclaim_policy policy, bool anonymous)
                             : helper_map_object(s.mm, 0, MOST,
                                                 R | ASPEN_VM_SHARED, file, 0);
     for (unsigned i = 0; i < LENGTH; i++) {
-        uint64_t address = at + trace[i] * PAGE;
+        uint64_t address = at + trace.accesses[i] * PAGE;
         bool hit = helper_can_read(s.mm, address);
         if (!hit && evictable(s.helper.aspen) >= MEMORY)
             assert_true(aspen_reclaim(s.helper.aspen, 1) > 0);
@@ -318,12 +172,15 @@ hit_ratios(void **state)
     if (getenv("ASPEN_EMULATED"))
         unit_skip("a million accesses take minutes by emulation");
     beside_load(false);
+    assert_int_equal(trace_begin(&trace, LENGTH, MOST), 0);
     print_message("%-26s %6s %8s %9s %9s %9s %6s\n", "", "LRU", "classic",
                   "adaptive", "in swap", "optimum", "asked");
     for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
         uint64_t seed = 42;
+        trace.pages = MOST;
         rows[i].make(&seed);
-        double least = lru(), best = optimum();
+        double least = trace_lru(&trace, MEMORY, MEMORY);
+        double best = trace_optimum(&trace, MEMORY, MEMORY);
         double asked = least + rows[i].way * (best - least) - rows[i].less;
         double classic = hits(ASPEN_RECLAIM_CLASSIC, false);
         double adaptive = hits(ASPEN_RECLAIM_ADAPTIVE, false);
@@ -335,6 +192,7 @@ hit_ratios(void **state)
         assert_true(adaptive >= asked);
         assert_true(swapped >= asked);
     }
+    trace_end(&trace);
 }
 
 int

@@ -39,6 +39,30 @@ options_seconds(const char *command, const char *name, uint64_t least_ns,
 }
 
 int
+options_bytes(const char *command, const char *name, uint64_t least,
+              uint64_t most, uint64_t *bytes)
+{
+    static const char units[] = "KMGT";
+    size_t length = strlen(optarg);
+    const char *unit = length ? strchr(units, optarg[length - 1]) : NULL;
+    unsigned shift = unit ? 10 * (unsigned)(unit - units + 1) : 0;
+    char digits[24];
+
+    snprintf(digits, sizeof(digits), "%.*s",
+             (int)(length - (unit != NULL && *unit)), optarg);
+    if (length < sizeof(digits) &&
+        tool_parse_number(digits, most >> shift, bytes)) {
+        *bytes <<= shift;
+        if (*bytes >= least)
+            return 0;
+    }
+    return tool_refuse(command,
+                       "--%s takes bytes, as 64M, from %" PRIu64 "M to %" PRIu64
+                       "M, not '%s'",
+                       name, least >> 20, most >> 20, optarg);
+}
+
+int
 options_process(const char *command, pid_t *process)
 {
     uint64_t number;

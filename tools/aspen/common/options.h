@@ -58,6 +58,9 @@ int options_number(const char *command, const char *name, uint64_t least,
                    uint64_t most, uint64_t *number);
 int options_seconds(const char *command, const char *name, uint64_t least_ns,
                     uint64_t *nanoseconds);
+/* With K, M, G or T behind it; least and most are whole MiB. */
+int options_bytes(const char *command, const char *name, uint64_t least,
+                  uint64_t most, uint64_t *bytes);
 int options_process(const char *command, pid_t *process);
 int options_file(const char *command, const char *name, const char **path);
 

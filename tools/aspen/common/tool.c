@@ -197,7 +197,7 @@ tool_parse_number(const char *text, uint64_t max, uint64_t *number)
     for (; *text != '\0'; text++) {
         unsigned digit = (unsigned)(*text - '0');
 
-        if (digit > 9 || value > (max - digit) / 10)
+        if (digit > 9 || digit > max || value > (max - digit) / 10)
             return false;
         value = value * 10 + digit;
     }

@@ -1,0 +1,51 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * kinds.h - what a kind of swap device gives to open.c.
+ */
+#ifndef ASPEN_POSIX_SWAP_KINDS_H
+#define ASPEN_POSIX_SWAP_KINDS_H
+
+#include "aspen_posix_swap.h"
+
+#define SWAP_PAGE 4096u
+
+/* Why opening failed. */
+struct swap_why {
+    char *text;
+    size_t bytes;
+};
+
+/* Says why; returns `error`. */
+int swap_because(struct swap_why *why, int error, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+
+struct aspen_posix_swap {
+    const struct swap_kind *kind;
+    void *own; /* of its kind */
+    uint32_t pages;
+    struct aspen_posix_swap_counters counters; /* atomic, each by itself */
+};
+
+/*
+ * open      with what stands behind the name's colon, or NULL
+ * transfer  or submit: as in struct aspen_swap_ops. What was submitted ends by
+ *           swap_ended().
+ */
+struct swap_kind {
+    const char *name;
+    const char *more; /* what has to stand behind a colon; NULL: nothing */
+    int (*open)(struct aspen_posix_swap *device, const char *more,
+                struct swap_why *why);
+    int (*transfer)(struct aspen_posix_swap *device,
+                    const struct aspen_swap_io *io);
+    void (*submit)(struct aspen_posix_swap *device, struct aspen_swap_io *io);
+    void (*close)(struct aspen_posix_swap *device);
+};
+
+void swap_ended(struct aspen_posix_swap *device, struct aspen_swap_io *io,
+                int error);
+
+extern const struct swap_kind swap_kind_memory;
+extern const struct swap_kind swap_kind_file;
+
+#endif

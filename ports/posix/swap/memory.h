@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * memory.h - pages in memory, by a codec that makes them smaller, or by none.
+ */
+#ifndef ASPEN_POSIX_SWAP_MEMORY_H
+#define ASPEN_POSIX_SWAP_MEMORY_H
+
+#include "kinds.h"
+
+/*
+ * begin       what one call of the next two needs, and no two at a time have;
+ *             NULL: no memory. NULL itself: nothing.
+ * compress    how many bytes of `to` it takes, at most `room`; 0: that is not
+ *             enough, or it failed
+ * decompress  whether `from` is a page
+ */
+struct swap_codec {
+    void *(*begin)(void);
+    void (*end)(void *state);
+    size_t (*compress)(void *state, void *to, size_t room, const void *page);
+    bool (*decompress)(void *state, void *page, const void *from, size_t bytes);
+};
+
+/* Opens a device of a kind that is swap_memory_transfer() and
+ * swap_memory_close(). */
+int swap_memory_open(struct aspen_posix_swap *device,
+                     const struct swap_codec *codec, struct swap_why *why);
+int swap_memory_transfer(struct aspen_posix_swap *device,
+                         const struct aspen_swap_io *io);
+void swap_memory_close(struct aspen_posix_swap *device);
+
+#endif

@@ -1,0 +1,112 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: MIT
+#
+# aspen pressure as a whole: each workload on each device, every byte as it was
+# written; what it says, and what it refuses.
+. "$(dirname "$0")/lib.bash"
+
+if ! "$ASPEN" pressure --help >"$work/log" 2>&1; then
+    skip pressure "$(head -1 "$work/log")"
+    finish
+fi
+
+# value KEY: of the last JSON.
+value()
+{
+    grep -o "\"$1\":[-0-9.]*" "$work/json" | head -1 | cut -d: -f2
+}
+
+# between LOW VALUE HIGH
+between()
+{
+    awk "BEGIN {exit !($1 <= $2 && $2 <= $3)}"
+}
+
+# run NAME ARGS...: a small machine; every byte is right.
+run()
+{
+    local name=$1
+    shift
+    "$ASPEN" pressure "$@" --memory 1M --json >"$work/json" 2>"$work/err"
+    check "$name" test $? -eq 0
+    check "$name-silent" diff /dev/null "$work/err"
+    check "$name-right" grep -q '"wrong_bytes":0,"lost_pages":0,' "$work/json"
+    check "$name-lru" between 0 "$(value lru_ratio)" "$(value optimal_ratio)"
+    # Readings of how many pages are in memory are not exact.
+    check "$name-optimum" between 0 "$(value hit_ratio)" \
+        "$(value optimal_ratio)+0.05"
+}
+
+# --- workloads
+
+for workload in sequential loop random zipf scan phase fork; do
+    run $workload $workload --threads 2
+    check "$workload-leaves" test "$(value swap_out)" -gt 100
+    check "$workload-faults" test "$(value faults)" -gt "$(value swap_in)"
+done
+run fork fork
+check fork-children test "$(value forks)" -gt 100
+run sequential sequential --accesses 3000
+check sequential-pages test "$(value pages)" -eq 1024
+check sequential-accesses test "$(value accesses)" -eq 3000
+check sequential-comes-back test "$(value swap_in)" -gt 1000
+run fits random --pages 100 --accesses 2000
+check fits-stays test "$(value swap_out)" -eq 0
+check fits-hits between 0.99 "$(value hit_ratio)" 1
+
+# --- devices
+
+run file zipf --swap "file:$work/swap"
+check file-leaves test "$(value swap_out)" -gt 100
+check file-comes-back test "$(value swap_in)" -gt 100
+check file-goes test ! -e "$work/swap"
+run none zipf --swap none --threads 2
+check none-reads test "$(value file_in)" -gt 1000
+check none-writes test "$(value file_out)" -gt 100
+check none-no-swap test "$(value swap_out)" -eq 0
+check none-refaults test "$(value refaults)" -gt 0
+
+# --- the same seed, the same accesses
+
+run seed zipf --seed 3
+lru=$(value lru_ratio)
+run seed-again zipf --seed 3
+check seed-same between "$lru-0.02" "$(value lru_ratio)" "$lru+0.02"
+
+# --- text
+
+"$ASPEN" pressure scan --memory 1M >"$work/text" 2>"$work/err"
+check text test $? -eq 0
+check text-workload grep -q '^workload    scan: 1024 pages, 4.0 times' \
+    "$work/text"
+check text-ratios grep -q '^hit ratio   0\.[0-9]*; LRU 0' "$work/text"
+check text-right grep -q '^every byte was as it was written$' "$work/text"
+
+# --- refusals
+
+expect 2 'give a workload' pressure
+expect 2 "there is no workload 'nothing'" pressure nothing
+expect 2 "takes no argument 'more'" pressure zipf more
+expect 2 "'--nonsense' is no option" pressure --nonsense
+expect 2 "'--json=5' takes no value" pressure --json=5
+for option in memory pages swap threads seed accesses; do
+    expect 2 "'--$option' lacks its value" pressure zipf --$option
+done
+for value in '' 0 64 64Q M 1023K -1M 65537M 99999999999T 1MM; do
+    expect 2 "--memory takes bytes.*not '$value'" pressure zipf --memory "$value"
+done
+for value in '' -1 0 17 x; do
+    expect 2 '--threads takes a number from 1 on, up to 16' pressure zipf \
+        --threads "$value"
+done
+expect 2 '--accesses takes a number from 1 on' pressure zipf --accesses 0
+expect 2 '--seed takes a number' pressure zipf --seed x
+expect 2 '--pages takes a number from 2 on' pressure zipf --pages 1
+expect 2 "there is no swap device 'disk'" pressure zipf --swap disk
+expect 2 'file lacks its :PATH' pressure zipf --swap file:
+expect 2 'No such file' pressure zipf --swap "file:$work/no/where"
+echo mine >"$work/mine"
+expect 2 'mine is not empty' pressure zipf --swap "file:$work/mine"
+check refused-whole grep -q '^mine$' "$work/mine"
+expect 2 'fork needs --swap DEVICE' pressure fork --swap none
+finish

@@ -1,0 +1,305 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * command.c - `aspen pressure`: options, workloads. A program of its own, since
+ * it measures: it is linked with the release build, and with what swap devices
+ * need.
+ *
+ * tests/tools/pressure.sh breaks first.
+ */
+#define _GNU_SOURCE
+#include "common/options.h"
+#include "pressure/report.h"
+#include "pressure/run.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#define COMMAND "pressure"
+#define MIB     ((uint64_t)1 << 20)
+/* The comparison with LRU and the optimum takes 24 bytes for each. */
+#define ACCESSES_MAX 100000000u
+
+enum {
+    OPTION_MEMORY = OPTION_OWN,
+    OPTION_PAGES,
+    OPTION_SWAP,
+    OPTION_THREADS,
+    OPTION_SEED,
+    OPTION_ACCESSES,
+};
+
+static const struct option table[] = {
+    {"memory", required_argument, NULL, OPTION_MEMORY},
+    {"pages", required_argument, NULL, OPTION_PAGES},
+    {"swap", required_argument, NULL, OPTION_SWAP},
+    {"threads", required_argument, NULL, OPTION_THREADS},
+    {"seed", required_argument, NULL, OPTION_SEED},
+    {"accesses", required_argument, NULL, OPTION_ACCESSES},
+    OPTIONS_COMMON,
+    {NULL, 0, NULL, 0},
+};
+
+static const char help[] =
+    "usage: aspen pressure WORKLOAD [options]\n"
+    "\n"
+    "Access more pages than a machine has memory for, and compare each with "
+    "what\n"
+    "was written to it.\n"
+    "\n"
+    "  sequential     each page, one after the other, again and again\n"
+    "  loop           the same, of 1.5 times the memory\n"
+    "  random         any page\n"
+    "  zipf           some far more often than others\n"
+    "  scan           a hot set, and a scan through all the rest beside it\n"
+    "  phase          a part of the pages, which moves ten times\n"
+    "  fork           as zipf, while children come and go\n";
+
+static const char help_options[] =
+    "\n"
+    "  --memory BYTES  of the machine (64M)\n"
+    "  --pages N       that are accessed (four times the memory)\n"
+    "  --swap DEVICE   memory, file:PATH; or none: the pages are a file's, in\n"
+    "                  memory of this program (memory)\n"
+    "  --threads N     that access them (1)\n"
+    "  --seed N        of all that is done by chance (1)\n"
+    "  --accesses N    to make (four for each page)\n"
+    "  --json          print one JSON object on stdout\n"
+    "  --help          print this\n"
+    "\n"
+    "Exit status: 0 every byte was right, 1 some were not, 2 usage or the "
+    "system\n"
+    "refused.\n";
+
+struct arguments {
+    uint64_t memory_bytes;
+    uint64_t pages;    /* 0: not given */
+    uint64_t accesses; /* the same */
+    uint64_t threads;
+    uint64_t seed;
+    const char *swap;
+    bool json;
+};
+
+/* ---- Workloads ------------------------------------------------------------
+ */
+
+static int
+make_in_order(struct trace *trace, uint32_t frames, uint64_t *seed)
+{
+    (void)frames, (void)seed;
+    trace_in_order(trace, 1);
+    return 0;
+}
+
+static int
+make_random(struct trace *trace, uint32_t frames, uint64_t *seed)
+{
+    (void)frames;
+    trace_uniform(trace, seed);
+    return 0;
+}
+
+static int
+make_zipf(struct trace *trace, uint32_t frames, uint64_t *seed)
+{
+    (void)frames;
+    return trace_zipf(trace, seed);
+}
+
+/* What fits is the rest's, too, where there is hardly more. */
+static uint32_t
+part_of(const struct trace *trace, uint64_t pages)
+{
+    return pages < trace->pages ? (uint32_t)pages : (trace->pages + 1) / 2;
+}
+
+static int
+make_scan(struct trace *trace, uint32_t frames, uint64_t *seed)
+{
+    trace_scan(trace, part_of(trace, frames * 6ull / 10), seed);
+    return 0;
+}
+
+static int
+make_phases(struct trace *trace, uint32_t frames, uint64_t *seed)
+{
+    uint32_t window = part_of(trace, frames * 12ull / 10);
+
+    trace_phases(trace, 10, window, (uint32_t)(window * 7ull / 12), seed);
+    return 0;
+}
+
+static const struct workload {
+    const char *name;
+    int (*make)(struct trace *trace, uint32_t frames, uint64_t *seed);
+    unsigned tenths; /* of the memory, that are accessed */
+    bool forks;
+} workloads[] = {
+    {"sequential", make_in_order, 40, false},
+    {"loop", make_in_order, 15, false},
+    {"random", make_random, 40, false},
+    {"zipf", make_zipf, 40, false},
+    {"scan", make_scan, 40, false},
+    {"phase", make_phases, 40, false},
+    {"fork", make_zipf, 40, true},
+};
+
+static const struct workload *
+find_workload(const char *name)
+{
+    for (size_t i = 0; i < sizeof(workloads) / sizeof(workloads[0]); i++)
+        if (strcmp(name, workloads[i].name) == 0)
+            return &workloads[i];
+    return NULL;
+}
+
+/* ---- Options ----------------------------------------------------------------
+ */
+
+static int
+take_option(void *context, int option)
+{
+    struct arguments *arguments = context;
+
+    switch (option) {
+    case OPTION_MEMORY:
+        return options_bytes(COMMAND, "memory", MIB, MIB << 16,
+                             &arguments->memory_bytes);
+    case OPTION_PAGES:
+        return options_number(COMMAND, "pages", 2, INT32_MAX / 2,
+                              &arguments->pages);
+    case OPTION_SWAP:
+        arguments->swap = optarg;
+        return 0;
+    case OPTION_THREADS:
+        return options_number(COMMAND, "threads", 1, PRESSURE_THREADS,
+                              &arguments->threads);
+    case OPTION_SEED:
+        return options_number(COMMAND, "seed", 0, INT64_MAX, &arguments->seed);
+    case OPTION_ACCESSES:
+        return options_number(COMMAND, "accesses", 1, ACCESSES_MAX,
+                              &arguments->accesses);
+    default:
+        return OPTIONS_GO_ON;
+    }
+}
+
+static const struct options_reader reader = {
+    .command = COMMAND,
+    .table = table,
+    .letters = ":h",
+    .take = take_option,
+    .help = {help, help_options},
+};
+
+/* OPTIONS_GO_ON, or the exit status. */
+static int
+take_arguments(struct arguments *arguments, const struct workload **workload,
+               int argc, char **argv)
+{
+    int status;
+
+    *arguments = (struct arguments){
+        .memory_bytes = 64 * MIB,
+        .threads = 1,
+        .seed = 1,
+        .swap = "memory",
+    };
+    status = options_read(&reader, arguments, &arguments->json, argc, argv);
+    if (status != OPTIONS_GO_ON)
+        return status;
+    if (optind == argc)
+        return tool_refuse(COMMAND,
+                           "give a workload; see aspen pressure --help");
+    *workload = find_workload(argv[optind]);
+    if (!*workload)
+        return tool_refuse(COMMAND, "there is no workload '%s'", argv[optind]);
+    if (optind + 1 < argc)
+        return tool_refuse(COMMAND, "takes no argument '%s'", argv[optind + 1]);
+    if ((*workload)->forks && strcmp(arguments->swap, "none") == 0)
+        return tool_refuse(COMMAND, "what children write of a file can only "
+                                    "go to swap: fork needs --swap DEVICE");
+    return OPTIONS_GO_ON;
+}
+
+/* ---- From begin to end
+ * -------------------------------------------------------- */
+
+static int
+make_trace(struct trace *trace, const struct workload *workload,
+           const struct arguments *arguments, uint32_t frames)
+{
+    uint64_t seed = arguments->seed;
+    uint64_t pages = arguments->pages
+                         ? arguments->pages
+                         : (uint64_t)frames * workload->tenths / 10;
+    uint64_t accesses = arguments->accesses ? arguments->accesses : 4 * pages;
+
+    if (accesses > ACCESSES_MAX)
+        accesses = ACCESSES_MAX;
+    if (trace_begin(trace, accesses, (uint32_t)pages) != 0)
+        return -1;
+    return workload->make(trace, frames, &seed);
+}
+
+static int
+report(const char *workload, const struct pressure_plan *plan,
+       const struct pressure_result *result, bool json)
+{
+    bool broken = result->wrong_bytes > 0;
+
+    if (broken)
+        fprintf(stderr, "aspen pressure: BROKEN %" PRIu64 " bytes are wrong\n",
+                result->wrong_bytes);
+    if (result->lost_pages)
+        fprintf(stderr,
+                "aspen pressure: the device did not give back %" PRIu64
+                " pages\n",
+                result->lost_pages);
+    if (!json)
+        pressure_report_text(workload, plan, result);
+    else if (pressure_report_json(workload, plan, result) != 0)
+        return tool_refuse(COMMAND, "no memory for the result");
+    return options_flush(COMMAND, broken               ? EXIT_BROKEN
+                                  : result->lost_pages ? EXIT_REFUSED
+                                                       : EXIT_HELD);
+}
+
+static int
+run(const struct workload *workload, const struct arguments *arguments)
+{
+    uint32_t frames = (uint32_t)(arguments->memory_bytes / PRESSURE_PAGE);
+    struct trace trace = {0};
+    struct pressure_plan plan = {
+        .trace = &trace,
+        .frames = frames,
+        .swap = arguments->swap,
+        .threads = (unsigned)arguments->threads,
+        .seed = arguments->seed,
+        .forks = workload->forks,
+    };
+    struct pressure_result result = {0};
+    struct tool_error error;
+    int status;
+
+    if (make_trace(&trace, workload, arguments, frames) != 0)
+        status = tool_refuse(COMMAND, "no memory for the trace");
+    else if (pressure_run(&plan, &result, &error) != 0)
+        status = tool_refuse(COMMAND, "%s", error.text);
+    else
+        status = report(workload->name, &plan, &result, arguments->json);
+    pressure_result_free(&result);
+    trace_end(&trace);
+    return status;
+}
+
+int
+main(int argc, char **argv)
+{
+    struct arguments arguments;
+    const struct workload *workload = NULL;
+    int status = take_arguments(&arguments, &workload, argc, argv);
+
+    return status == OPTIONS_GO_ON ? run(workload, &arguments) : status;
+}

@@ -1,0 +1,83 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * pressure/machine.h - a machine that is too small: a space in it, processors
+ * that access its pages, a worker that keeps memory free, and a swap device.
+ *
+ * A processor here has no TLB and caches nothing, and sets neither accessed nor
+ * dirty: it faults until the core has noted them, as processors without
+ * hardware flags do. An access is one step, beside which no page goes away.
+ */
+#ifndef ASPEN_PRESSURE_MACHINE_H
+#define ASPEN_PRESSURE_MACHINE_H
+
+#include "common/tool.h"
+
+#include <aspen/aspen.h>
+#include <aspen_posix_swap.h>
+#include <pthread.h>
+#include <semaphore.h>
+
+#define PRESSURE_PAGE    4096u
+#define PRESSURE_THREADS 16u /* the posix port's CPUS */
+
+/* Alone on its cache line. */
+struct pressure_cpu {
+    pthread_mutex_t lock; /* held for a whole access */
+    uint64_t faults;      /* of its thread's alone, as the next two */
+    uint64_t refused;     /* that answered an error */
+    uint64_t reads;       /* of a device or file, that it began */
+    char room[64];
+};
+
+struct pressure_machine {
+    struct aspen *aspen;
+    struct aspen_mm *mm;
+    uint64_t start; /* of the pages, in `mm` */
+    uint32_t pages;
+    uint32_t frames;
+    void *direct_map;
+    struct pressure_cpu cpus[PRESSURE_THREADS];
+    /* What counts reads of the swap device, and the device itself. */
+    struct aspen_swap_ops swap_ops;
+    const struct aspen_swap_ops *device_ops;
+    void *device_context;
+    struct aspen_posix_swap *device; /* NULL: the pages are a file's */
+    bool has_device;                 /* the machine has it */
+    struct aspen_object *file;
+    char *file_bytes;
+    uint64_t file_reads; /* atomic, pages, as the next one */
+    uint64_t file_writes;
+    /* The worker. */
+    sem_t work;
+    pthread_t worker;
+    bool has_worker;
+    uint32_t ending; /* atomic */
+};
+
+/** `swap` is a device's name, or "none": then the pages are a file's. -1 and
+ * the reason; pressure_machine_end() follows in any case. */
+int pressure_machine_begin(struct pressure_machine *machine, uint32_t frames,
+                           uint32_t pages, const char *swap,
+                           struct tool_error *error);
+
+/** All goes. False: something did not, and the reason. */
+bool pressure_machine_end(struct pressure_machine *machine,
+                          struct tool_error *error);
+
+/** The worker ends: no call of the machine is under way but the caller's. */
+void pressure_machine_rest(struct pressure_machine *machine);
+
+/** This thread is the CPU from now on. */
+void pressure_machine_enter(struct pressure_machine *machine, unsigned cpu);
+
+/**
+ * An access to page `page` of `mm`, which is the machine's or a child's that is
+ * active on the CPU: compare it with `expected`, then write `next` (NULL: it is
+ * a read). *wrong_bytes gets what differed. 0, or the fault's error: nothing
+ * was compared or written.
+ */
+int pressure_access(struct pressure_machine *machine, unsigned cpu,
+                    struct aspen_mm *mm, uint32_t page, const void *expected,
+                    const void *next, uint64_t *wrong_bytes);
+
+#endif
