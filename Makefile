@@ -220,7 +220,7 @@ $2/$3: $(call objects,$1,$4) $(LIB_$1) | $(DEPS_check)
 	$$(call say,LD,$$@)
 	@mkdir -p $$(@D)
 	$$(Q)$$(CC_$1) $$(CFLAGS_$1) $$(LDFLAGS) $$(LDFLAGS_$1) $$(LDFLAGS_$3) \
-	    -o $$@ $$^ -lcmocka $$(LIBS_ALL)
+	    -o $$@ $$^ -lcmocka $$(LIBS_$3) $$(LIBS_ALL)
 $(call objects,$1,$(filter tests/%,$4)): | $(DEPS_check)
 endef
 define unit_tests

@@ -5,6 +5,8 @@
 #
 #   build    make, make run
 #   check    make check: the former and what the tests need
+#   swap     swap devices of a process: lz4, zstd, NBD. A build without them works,
+#            and says so when one of them is asked for
 #   bench    make bench: build and the yardsticks
 #   plots    make plots: gnuplot
 #   fuzz     make fuzz: libFuzzer
@@ -23,7 +25,8 @@ set -u
 build="gcc libc6-dev libjansson-dev liburcu-dev pkg-config"
 foreign=gcc-aarch64-linux-gnu
 [ "$(uname -m)" != aarch64 ] || foreign=gcc-x86-64-linux-gnu
-check="$build clang g++ $foreign libcmocka-dev libseccomp-dev"
+swap="liblz4-dev libzstd-dev libnbd-dev nbdkit"
+check="$build clang g++ $foreign libcmocka-dev libseccomp-dev $swap"
 bench="$build linux-source-6.12 xz-utils"
 fuzz="$build clang libclang-rt-14-dev"
 plots="gnuplot-nox"
@@ -33,11 +36,11 @@ arm64="$foreign qemu-user-static qemu-system-arm cpio e2fsprogs xz-utils"
 boot="gcc libc6-dev perl qemu-system-x86 busybox-static"
 
 case ${1-} in
-build | check | bench | plots | fuzz | packages | kernels | arm64 | boot)
+build | check | swap | bench | plots | fuzz | packages | kernels | arm64 | boot)
     wanted=${!1}
     ;;
 *)
-    echo "usage: deps.sh build|check|bench|plots|fuzz|packages|kernels|arm64|boot" \
+    echo "usage: deps.sh build|check|swap|bench|plots|fuzz|packages|kernels|arm64|boot" \
         >&2
     exit 2
     ;;

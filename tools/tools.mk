@@ -32,18 +32,35 @@ $(BUILD)/asan/aspen: $(call objects,asan,$(TOOL)) $(LIB_asan)
 SWAP_DEVICES := $(wildcard ports/posix/swap/*.c)
 TOOL_PRESSURE := $(wildcard tools/aspen/pressure/*.c) $(SWAP_DEVICES) \
     $(addprefix tools/aspen/common/,tool.c options.c json.c)
+# What each of them needs, where its header is: asked of the compiler, which may
+# be one for another machine. It is asked when it is first needed.
+has_header = $(shell echo '\#include <$1>' | $(CC) $(CFLAGS) -E -x c - \
+    >/dev/null 2>&1 && echo $2)
+LIBS_SWAP = $(eval LIBS_SWAP := $(call has_header,lz4.h,-llz4) \
+    $(call has_header,zstd.h,-lzstd) \
+    $(call has_header,libnbd.h,-lnbd))$(LIBS_SWAP)
 PROGRAMS += $(BUILD)/aspen-pressure
 CPPFLAGS_ALL += -Iports/posix/swap
 
+# What was not there may be by now: then these are compiled again.
+$(BUILD)/.swap-libs: .FORCE
+	@mkdir -p $(@D)
+	@[ "$(strip $(LIBS_SWAP))" = "$$(cat $@ 2>/dev/null)" ] || \
+	    echo '$(strip $(LIBS_SWAP))' >$@
+.PHONY: .FORCE
+$(foreach v,release test asan tsan clang fuzz $(FOREIGN) $(FORMATS), \
+    $(call objects,$v,$(SWAP_DEVICES))): $(BUILD)/.swap-libs
+
 $(BUILD)/aspen-pressure: $(call objects,release,$(TOOL_PRESSURE)) $(LIB_release)
 	$(call say,LD,$@)
-	$(Q)$(CC) $(CFLAGS_release) $(LDFLAGS) -o $@ $^ -ljansson $(LIBS_ALL)
+	$(Q)$(CC) $(CFLAGS_release) $(LDFLAGS) -o $@ $^ -ljansson $(LIBS_SWAP) \
+	    $(LIBS_ALL)
 
 $(BUILD)/asan/aspen-pressure: $(call objects,asan,$(TOOL_PRESSURE)) $(LIB_asan)
 	$(call say,LD,$@)
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(CFLAGS_asan) $(LDFLAGS) $(LDFLAGS_asan) -o $@ $^ -ljansson \
-	    $(LIBS_ALL)
+	    $(LIBS_SWAP) $(LIBS_ALL)
 
 $(BUILD)/make_snapshots: $(call objects,test,tests/snapshots/make_snapshots.c \
         $(TOOL_SNAPSHOT))
@@ -71,6 +88,10 @@ UNIT_EXTRA_test_areas := $(TOOL_SNAPSHOT) \
     $(addprefix tools/aspen/snapshot/,smaps.c areas.c)
 UNIT_EXTRA_test_changed := $(UNIT_EXTRA_test_areas) tools/aspen/shadow/changed.c
 UNIT_EXTRA_test_devices := $(SWAP_DEVICES)
+UNIT_EXTRA_test_nbd := $(SWAP_DEVICES)
+LIBS_test_devices = $(LIBS_SWAP)
+LIBS_test_nbd = $(LIBS_SWAP)
+LDFLAGS_test_nbd := -Wl,--wrap=aspen_swap_done
 UNIT_EXTRA_test_policy := $(addprefix tools/aspen/,pressure/trace.c \
     pressure/ideal.c)
 UNIT_EXTRA_test_plan := tools/aspen/rehearse/plan.c

@@ -206,7 +206,7 @@ readme_broken()
         awk '{$1 = $1; print}' examples/embed.c | grep -qxF -- "$line" ||
             echo "not in examples/embed.c: $line"
     done
-    for package in $(sed -n 's/^\(build\|check\|packages\)="\(.*\)"/\2/p' \
+    for package in $(sed -n 's/^\(build\|check\|swap\|packages\)="\(.*\)"/\2/p' \
         scripts/deps.sh | tr ' ' '\n' | grep -v '^\$'); do
         tr -s '` ' '\n' <README.md | grep -qxF -- "$package" ||
             echo "not named in README.md: $package"

@@ -16,7 +16,8 @@ temporary=$(mktemp -d)
 trap 'rm -rf "$temporary"' EXIT
 packages='bash coreutils grep sed mawk findutils diffutils tar util-linux
     mount libgcc-s1 perl-base python3 python3-minimal python3.*-minimal libpython3.*-minimal
-    libpython3.*-stdlib libjansson4 liburcu8 libcmocka0'
+    libpython3.*-stdlib libjansson4 liburcu8 libcmocka0
+    liblz4-1 libzstd1 libnbd0'
 
 # Names of files on standard input -> with their libraries, copied to $1.
 copy_with_libraries()

@@ -60,6 +60,38 @@ run file zipf --swap "file:$work/swap"
 check file-leaves test "$(value swap_out)" -gt 100
 check file-comes-back test "$(value swap_in)" -gt 100
 check file-goes test ! -e "$work/swap"
+# can_have NAME: whether it is in this build.
+can_have()
+{
+    "$ASPEN" pressure zipf --memory 1M --accesses 1 --swap "$1" \
+        >"$work/log" 2>&1 || ! grep -q 'is not in this build' "$work/log" ||
+        { skip "${1%%:*}" "$(cat "$work/log")"; false; }
+}
+
+for device in lz4 zstd; do
+    can_have $device || continue
+    run $device zipf --swap $device --threads 2
+    check $device-leaves test "$(value swap_out)" -gt 100
+    check $device-comes-back test "$(value swap_in)" -gt 100
+    # 2,048 slots, of which no more than 1,024 are in use at a time.
+    check $device-smaller test "$(value swap_memory_bytes)" -lt 3500000
+done
+if ! command -v nbdkit >"$work/log"; then
+    skip nbd 'no nbdkit'
+elif can_have "nbd:nbd+unix:///?socket=$work/none"; then
+    nbdkit -f --exit-with-parent -U "$work/socket" memory 16M 2>"$work/nbdkit" &
+    server=$!
+    for _ in {1..100}; do
+        [ ! -e "$work/socket" ] || break
+        sleep 0.05
+    done
+    run nbd zipf --threads 2 --swap "nbd:nbd+unix:///?socket=$work/socket"
+    check nbd-comes-back test "$(value swap_in)" -gt 100
+    kill $server
+    wait $server 2>"$work/log"
+    expect 2 'cannot use nbd+unix' pressure zipf \
+        --swap "nbd:nbd+unix:///?socket=$work/socket"
+fi
 run none zipf --swap none --threads 2
 check none-reads test "$(value file_in)" -gt 1000
 check none-writes test "$(value file_out)" -gt 100

@@ -19,6 +19,10 @@ struct swap_why {
 int swap_because(struct swap_why *why, int error, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 
+/* What this build has not got, since a package was not there. */
+int swap_is_missing(struct swap_why *why, const char *name,
+                    const char *package);
+
 struct aspen_posix_swap {
     const struct swap_kind *kind;
     void *own; /* of its kind */
@@ -47,5 +51,11 @@ void swap_ended(struct aspen_posix_swap *device, struct aspen_swap_io *io,
 
 extern const struct swap_kind swap_kind_memory;
 extern const struct swap_kind swap_kind_file;
+extern const struct swap_kind swap_kind_lz4;
+extern const struct swap_kind swap_kind_zstd;
+extern const struct swap_kind swap_kind_nbd;
+
+/* How long a server of nbd.c may say nothing; for tests. */
+extern unsigned swap_nbd_patience_ms;
 
 #endif

@@ -5,7 +5,7 @@
  * I1  A slot is read and written by who has locked its page, or has it for the
  *     first time: no two transfers have the same one. So slots have no lock.
  *
- * The first test to break is
+ * Called by lz4.c and zstd.c. The first test to break is
  * tests/unit/swap/test_devices.c.
  */
 #define _GNU_SOURCE

@@ -14,8 +14,8 @@
 #include <string.h>
 
 static const struct swap_kind *const kinds[] = {
-    &swap_kind_memory,
-    &swap_kind_file,
+    &swap_kind_memory, &swap_kind_file, &swap_kind_lz4,
+    &swap_kind_zstd,   &swap_kind_nbd,
 };
 
 int
@@ -27,6 +27,14 @@ swap_because(struct swap_why *why, int error, const char *format, ...)
     vsnprintf(why->text, why->bytes, format, arguments);
     va_end(arguments);
     return error;
+}
+
+int
+swap_is_missing(struct swap_why *why, const char *name, const char *package)
+{
+    return swap_because(why, -EOPNOTSUPP,
+                        "%s is not in this build: there was no %s", name,
+                        package);
 }
 
 /* What stands behind the name's colon, or its end; NULL: it is another name. */

@@ -160,6 +160,20 @@ test_memory(void **state)
     all_comes_back("memory");
 }
 
+static void
+test_lz4(void **state)
+{
+    (void)state;
+    all_comes_back("lz4");
+}
+
+static void
+test_zstd(void **state)
+{
+    (void)state;
+    all_comes_back("zstd");
+}
+
 /* ---- Files ----------------------------------------------------------------
  */
 
@@ -277,6 +291,88 @@ test_memory_is_counted(void **state)
     assert_int_equal(full.same_pages, 32);
     assert_int_equal(full.memory_bytes, empty.memory_bytes);
     aspen_posix_swap_close(device);
+}
+
+/* What is smaller, what is kept as it is, and what gets free again. */
+static void
+compressed_is_counted(const char *name)
+{
+    struct aspen_swap_args args;
+    struct aspen_posix_swap *device = open_device(name, SLOTS, &args);
+    struct aspen_posix_swap_counters empty = counters_of(device), full;
+
+    write_slots(&args, 0, 32, 1);
+    full = counters_of(device);
+    assert_int_equal(full.same_pages, 8);
+    assert_int_equal(full.whole_pages, 8);
+    print_message("%s: %u bytes for 32 pages\n", name,
+                  (unsigned)(full.memory_bytes - empty.memory_bytes));
+    assert_in_range(full.memory_bytes, empty.memory_bytes + 8 * PAGE,
+                    empty.memory_bytes + 18 * PAGE);
+    compare_slots(&args, 0, 32, 1);
+    memset(pages, 0, sizeof(pages));
+    assert_int_equal(transfer(&args, 0, 32, true, pages), 0);
+    full = counters_of(device);
+    assert_int_equal(full.whole_pages, 0);
+    assert_int_equal(full.memory_bytes, empty.memory_bytes);
+    aspen_posix_swap_close(device);
+}
+
+static void
+test_compressed_is_counted(void **state)
+{
+    (void)state;
+    compressed_is_counted("lz4");
+    compressed_is_counted("zstd");
+}
+
+/* Each thread has slots of its own. */
+struct writer {
+    const struct aspen_swap_args *args;
+    uint32_t next; /* atomic */
+};
+
+static void *
+write_and_compare(void *argument)
+{
+    struct writer *writer = argument;
+    uint32_t first =
+        __atomic_fetch_add(&writer->next, SLOTS / 4, __ATOMIC_RELAXED);
+    char page[PAGE], expected[PAGE];
+    void *pointers[1] = {page};
+
+    for (unsigned i = 0; i < unit_rounds(2000); i++) {
+        struct aspen_swap_io io = {first + i % (SLOTS / 4), 1, true, pointers};
+        fill(expected, io.slot, i);
+        memcpy(page, expected, PAGE);
+        assert_int_equal(
+            writer->args->ops->transfer(writer->args->context, &io), 0);
+        memset(page, 0, PAGE);
+        io.write = false;
+        assert_int_equal(
+            writer->args->ops->transfer(writer->args->context, &io), 0);
+        assert_memory_equal(page, expected, PAGE);
+    }
+    return NULL;
+}
+
+static void
+test_compressed_threads(void **state)
+{
+    static const char *const names[] = {"lz4", "zstd"};
+    struct aspen_swap_args args;
+    (void)state;
+
+    for (unsigned i = 0; i < 2; i++) {
+        struct aspen_posix_swap *device = open_device(names[i], SLOTS, &args);
+        struct writer writer = {.args = &args};
+        unit_run_threads(4, write_and_compare, &writer);
+        struct aspen_posix_swap_counters counters = counters_of(device);
+        assert_int_equal(counters.kept_pages, SLOTS);
+        assert_int_equal(counters.same_pages, SLOTS / 4);
+        assert_int_equal(counters.whole_pages, SLOTS / 4);
+        aspen_posix_swap_close(device);
+    }
 }
 
 /* Words that are the same but for the last, or the first. */
@@ -402,6 +498,10 @@ main(void)
         cmocka_unit_test(test_memory_is_counted),
         cmocka_unit_test(test_nearly_same),
         cmocka_unit_test(test_never_written),
+        cmocka_unit_test(test_lz4),
+        cmocka_unit_test(test_zstd),
+        cmocka_unit_test(test_compressed_is_counted),
+        cmocka_unit_test(test_compressed_threads),
         cmocka_unit_test(test_file),
         cmocka_unit_test(test_file_stays_or_goes),
         cmocka_unit_test(test_file_that_is_cut),
