@@ -89,6 +89,9 @@ UNIT_EXTRA_test_areas := $(TOOL_SNAPSHOT) \
 UNIT_EXTRA_test_changed := $(UNIT_EXTRA_test_areas) tools/aspen/shadow/changed.c
 UNIT_EXTRA_test_devices := $(SWAP_DEVICES)
 UNIT_EXTRA_test_nbd := $(SWAP_DEVICES)
+UNIT_EXTRA_test_soak := $(filter-out %/command.c %/report.c %/json.c \
+    %/options.c,$(TOOL_PRESSURE))
+LIBS_test_soak = $(LIBS_SWAP)
 LIBS_test_devices = $(LIBS_SWAP)
 LIBS_test_nbd = $(LIBS_SWAP)
 LDFLAGS_test_nbd := -Wl,--wrap=aspen_swap_done
@@ -140,13 +143,19 @@ check-fuzz: $(BUILD)/aspen
 check-fuzz-long: $(BUILD)/aspen
 	@scripts/check/fuzz.sh $< $(FUZZ_SEED) --calls 10000000
 
+# Ten million accesses to memory under pressure, while the swap device fails.
+.PHONY: check-soak
+check-soak: $(BUILD)/tests/unit/test_soak
+	@ASPEN_SOAK=$${ASPEN_SOAK:-10000000} ASPEN_TEST_TIMEOUT=14400 \
+	    scripts/run-tests.sh $(BUILD)/soak-log $<
+
 # Large programs under aspen shadow.
 .PHONY: check-shadow
 check-shadow: $(BUILD)/aspen
 	@scripts/check/shadow.sh $<
 
 CHECKS += tools-check tools-check-asan check-fuzz
-CHECKS_LONG += check-shadow check-fuzz-long
+CHECKS_LONG += check-shadow check-fuzz-long check-soak
 .PHONY: tools-check tools-check-asan snapshots
 tools-check: $(BUILD)/aspen $(TOOL_BESIDE)
 	@for t in $(TOOL_TESTS); do \

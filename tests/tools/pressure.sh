@@ -45,7 +45,7 @@ for workload in sequential loop random zipf scan phase fork; do
     check "$workload-faults" test "$(value faults)" -gt "$(value swap_in)"
 done
 run fork fork
-check fork-children test "$(value forks)" -gt 100
+check fork-children test "$(value forks)" -gt 40
 run sequential sequential --accesses 3000
 check sequential-pages test "$(value pages)" -eq 1024
 check sequential-accesses test "$(value accesses)" -eq 3000
@@ -98,6 +98,19 @@ check none-writes test "$(value file_out)" -gt 100
 check none-no-swap test "$(value swap_out)" -eq 0
 check none-refaults test "$(value refaults)" -gt 0
 
+# --- devices that fail
+
+run faults zipf --threads 2 --accesses 8000 \
+    --faults errors,short,late,gone,lies --checksum
+check faults-failed test "$(value failed)" -gt 10
+run full zipf --accesses 8000 --faults full
+check full-given-up test "$(value given_up)" -gt 0
+"$ASPEN" pressure zipf --memory 1M --accesses 20000 --faults lies \
+    >"$work/out" 2>"$work/err"
+check lies-status test $? -eq 1
+check lies-told grep -q '^aspen pressure: BROKEN [0-9]* bytes are wrong$' \
+    "$work/err"
+
 # --- the same seed, the same accesses
 
 run seed zipf --seed 3
@@ -121,7 +134,7 @@ expect 2 "there is no workload 'nothing'" pressure nothing
 expect 2 "takes no argument 'more'" pressure zipf more
 expect 2 "'--nonsense' is no option" pressure --nonsense
 expect 2 "'--json=5' takes no value" pressure --json=5
-for option in memory pages swap threads seed accesses; do
+for option in memory pages swap threads seed accesses faults; do
     expect 2 "'--$option' lacks its value" pressure zipf --$option
 done
 for value in '' 0 64 64Q M 1023K -1M 65537M 99999999999T 1MM; do
@@ -137,6 +150,11 @@ expect 2 '--pages takes a number from 2 on' pressure zipf --pages 1
 expect 2 "there is no swap device 'disk'" pressure zipf --swap disk
 expect 2 'file lacks its :PATH' pressure zipf --swap file:
 expect 2 'No such file' pressure zipf --swap "file:$work/no/where"
+for list in '' nothing errors, errors,nothing ,late; do
+    expect 2 '--faults takes errors, short, late' pressure zipf --faults "$list"
+done
+expect 2 'no --faults, --checksum' pressure zipf --swap none --checksum
+expect 2 'no --faults, --checksum' pressure zipf --swap none --faults late
 echo mine >"$work/mine"
 expect 2 'mine is not empty' pressure zipf --swap "file:$work/mine"
 check refused-whole grep -q '^mine$' "$work/mine"

@@ -48,7 +48,7 @@ struct memory {
     unsigned idle_count;
 };
 
-/* ---- States of a codec --------------------------------------------------- */
+/* ---- States of a codec ------------------------------------------------ */
 
 static void *
 take_state(struct memory *memory)
@@ -74,7 +74,7 @@ give_state(struct memory *memory, void *state)
         memory->codec->end(state);
 }
 
-/* ---- Slots --------------------------------------------------------------- */
+/* ---- Slots ------------------------------------------------------------ */
 
 static void
 change(uint64_t *counter, uint64_t more)
@@ -112,7 +112,7 @@ replace(struct aspen_posix_swap *device, struct slot *slot, struct slot by)
     count_slot(device, slot, 1);
 }
 
-/* ---- Pages --------------------------------------------------------------- */
+/* ---- Pages ------------------------------------------------------------ */
 
 static bool
 is_same(const void *page, uint64_t *word)

@@ -241,8 +241,7 @@ server_submit(struct aspen_posix_swap *device, struct aspen_swap_io *io)
     wake(connection);
 }
 
-/* ---- The device
- * -------------------------------------------------------------- */
+/* ---- The device ------------------------------------------------------- */
 
 static int
 because(struct swap_why *why, const char *uri)

@@ -101,7 +101,7 @@ aspen_posix_swap_close(struct aspen_posix_swap *device)
     free(device);
 }
 
-/* ---- What is counted ---------------------------------------------------- */
+/* ---- What is counted -------------------------------------------------- */
 
 static void
 count(uint64_t *counter, uint64_t more)
@@ -134,7 +134,7 @@ aspen_posix_swap_counters_read(const struct aspen_posix_swap *device,
         to[i] = __atomic_load_n(&from[i], __ATOMIC_RELAXED);
 }
 
-/* ---- As an area --------------------------------------------------------- */
+/* ---- As an area ------------------------------------------------------- */
 
 static int
 transfer(void *context, const struct aspen_swap_io *io)

@@ -21,7 +21,7 @@
 static char folder[200];
 static char why[300];
 
-/* ---- A device ------------------------------------------------------------ */
+/* ---- A device --------------------------------------------------------- */
 
 static struct aspen_posix_swap *
 open_device(const char *name, uint32_t pages, struct aspen_swap_args *args)
@@ -409,8 +409,7 @@ test_never_written(void **state)
     aspen_posix_swap_close(device);
 }
 
-/* ---- Refusals
- * ---------------------------------------------------------------- */
+/* ---- Refusals --------------------------------------------------------- */
 
 static void
 refused(const char *name, uint32_t count, int error, const char *word)

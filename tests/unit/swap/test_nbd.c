@@ -81,8 +81,7 @@ end_server(void **state)
     return 0;
 }
 
-/* ---- Transfers without a machine
- * ---------------------------------------------- */
+/* ---- Transfers without a machine -------------------------------------- */
 
 struct asked {
     struct aspen_swap_io io;
@@ -296,8 +295,7 @@ test_server_hangs(void **state)
     aspen_posix_swap_close(device);
 }
 
-/* ---- Of a machine
- * --------------------------------------------------------------- */
+/* ---- Of a machine ----------------------------------------------------- */
 
 static void
 test_machine(void **state)
@@ -337,8 +335,7 @@ test_machine(void **state)
     helper_space_destroy(&s);
 }
 
-/* ---- Refusals
- * --------------------------------------------------------------------- */
+/* ---- Refusals --------------------------------------------------------- */
 
 static void
 refused(const char *name, uint32_t pages, const char *word)

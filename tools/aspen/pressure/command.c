@@ -27,6 +27,8 @@ enum {
     OPTION_THREADS,
     OPTION_SEED,
     OPTION_ACCESSES,
+    OPTION_FAULTS,
+    OPTION_CHECKSUM,
 };
 
 static const struct option table[] = {
@@ -36,6 +38,8 @@ static const struct option table[] = {
     {"threads", required_argument, NULL, OPTION_THREADS},
     {"seed", required_argument, NULL, OPTION_SEED},
     {"accesses", required_argument, NULL, OPTION_ACCESSES},
+    {"faults", required_argument, NULL, OPTION_FAULTS},
+    {"checksum", no_argument, NULL, OPTION_CHECKSUM},
     OPTIONS_COMMON,
     {NULL, 0, NULL, 0},
 };
@@ -59,11 +63,16 @@ static const char help_options[] =
     "\n"
     "  --memory BYTES  of the machine (64M)\n"
     "  --pages N       that are accessed (four times the memory)\n"
-    "  --swap DEVICE   memory, lz4, zstd, file:PATH, nbd:URI; or none: the pages\n"
+    "  --swap DEVICE   memory, lz4, zstd, file:PATH, nbd:URI; or none: the "
+    "pages\n"
     "                  are a file's, in memory of this program (memory)\n"
     "  --threads N     that access them (1)\n"
     "  --seed N        of all that is done by chance (1)\n"
     "  --accesses N    to make (four for each page)\n"
+    "  --faults LIST   let the device fail: errors, short, late, gone, lies,\n"
+    "                  full, with commas between; and exchange it for another\n"
+    "                  now and then\n"
+    "  --checksum      the machine keeps a checksum of each page in swap\n"
     "  --json          print one JSON object on stdout\n"
     "  --help          print this\n"
     "\n"
@@ -78,6 +87,9 @@ struct arguments {
     uint64_t threads;
     uint64_t seed;
     const char *swap;
+    struct pressure_faults faults;
+    bool can_fail;
+    bool checksum;
     bool json;
 };
 
@@ -154,6 +166,59 @@ find_workload(const char *name)
     return NULL;
 }
 
+/* ---- Faults ----------------------------------------------------------- */
+
+static void
+add_fault(struct pressure_faults *faults, unsigned kind)
+{
+    switch (kind) {
+    case 0:
+        faults->errors = 20;
+        break;
+    case 1:
+        faults->shorts = 20;
+        break;
+    case 2:
+        faults->late = true;
+        break;
+    case 3:
+        faults->gone = 2;
+        break;
+    case 4:
+        faults->lies = 5;
+        break;
+    default:
+        faults->full = true;
+    }
+}
+
+static int
+take_faults(struct arguments *arguments)
+{
+    static const char *const names[] = {"errors", "short", "late",
+                                        "gone",   "lies",  "full"};
+    const unsigned count = sizeof(names) / sizeof(names[0]);
+    const char *rest = optarg;
+
+    arguments->can_fail = true;
+    for (;;) {
+        size_t length = strcspn(rest, ",");
+        unsigned i = 0;
+        while (i < count && (strlen(names[i]) != length ||
+                             strncmp(rest, names[i], length) != 0))
+            i++;
+        if (i == count)
+            return tool_refuse(COMMAND,
+                               "--faults takes errors, short, late, gone, "
+                               "lies, full, not '%.*s'",
+                               (int)length, rest);
+        add_fault(&arguments->faults, i);
+        if (rest[length] == '\0')
+            return 0;
+        rest += length + 1;
+    }
+}
+
 /* ---- Options ----------------------------------------------------------------
  */
 
@@ -177,6 +242,11 @@ take_option(void *context, int option)
                               &arguments->threads);
     case OPTION_SEED:
         return options_number(COMMAND, "seed", 0, INT64_MAX, &arguments->seed);
+    case OPTION_FAULTS:
+        return take_faults(arguments);
+    case OPTION_CHECKSUM:
+        arguments->checksum = true;
+        return 0;
     case OPTION_ACCESSES:
         return options_number(COMMAND, "accesses", 1, ACCESSES_MAX,
                               &arguments->accesses);
@@ -220,11 +290,14 @@ take_arguments(struct arguments *arguments, const struct workload **workload,
     if ((*workload)->forks && strcmp(arguments->swap, "none") == 0)
         return tool_refuse(COMMAND, "what children write of a file can only "
                                     "go to swap: fork needs --swap DEVICE");
+    if ((arguments->can_fail || arguments->checksum) &&
+        strcmp(arguments->swap, "none") == 0)
+        return tool_refuse(COMMAND, "--swap none has no device: no --faults, "
+                                    "--checksum");
     return OPTIONS_GO_ON;
 }
 
-/* ---- From begin to end
- * -------------------------------------------------------- */
+/* ---- From begin to end ------------------------------------------------ */
 
 static int
 make_trace(struct trace *trace, const struct workload *workload,
@@ -275,6 +348,9 @@ run(const struct workload *workload, const struct arguments *arguments)
         .trace = &trace,
         .frames = frames,
         .swap = arguments->swap,
+        .swap_flags = arguments->checksum ? ASPEN_SWAP_CHECKSUM : 0,
+        .faults = arguments->faults,
+        .can_fail = arguments->can_fail,
         .threads = (unsigned)arguments->threads,
         .seed = arguments->seed,
         .forks = workload->forks,

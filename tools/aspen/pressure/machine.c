@@ -16,8 +16,6 @@
 #include <string.h>
 #include <sys/mman.h>
 
-static __thread struct pressure_cpu *this_cpu;
-
 static void
 count(uint64_t *counter, uint64_t more)
 {
@@ -43,7 +41,7 @@ flush(void *context, const struct aspen_tlb_flush *unused)
 void
 pressure_machine_enter(struct pressure_machine *machine, unsigned cpu)
 {
-    this_cpu = &machine->cpus[cpu];
+    pressure_count_reads(&machine->cpus[cpu].reads);
 }
 
 static uint64_t
@@ -152,58 +150,24 @@ pressure_machine_rest(struct pressure_machine *machine)
 /* ---- Where pages go ---------------------------------------------------------
  */
 
-/* A read is begun by the thread that needs the page. */
-static void
-note_read(bool is_write)
-{
-    if (this_cpu && !is_write)
-        this_cpu->reads++;
-}
-
 static int
-swap_transfer(void *context, const struct aspen_swap_io *io)
+begin_swap(struct pressure_machine *machine,
+           const struct pressure_machine_args *args, struct tool_error *error)
 {
-    struct pressure_machine *machine = context;
+    struct pressure_areas *swap = &machine->swap;
 
-    note_read(io->write);
-    return machine->device_ops->transfer(machine->device_context, io);
-}
-
-static void
-swap_submit(void *context, struct aspen_swap_io *io)
-{
-    struct pressure_machine *machine = context;
-
-    note_read(io->write);
-    machine->device_ops->submit(machine->device_context, io);
-}
-
-static int
-begin_swap(struct pressure_machine *machine, const char *swap,
-           struct tool_error *error)
-{
-    struct aspen_swap_args args = {0};
-    char why[400];
-    unsigned type;
-
-    /* Children have pages of their own, and the worker is ahead. */
-    if (aspen_posix_swap_open(swap, 2 * machine->pages, &machine->device, why,
-                              sizeof(why)) != 0)
-        return tool_fail(error, "%s", why);
-    aspen_posix_swap_area(machine->device, &args);
-    machine->device_ops = args.ops;
-    machine->device_context = args.context;
-    if (args.ops->transfer)
-        machine->swap_ops.transfer = swap_transfer;
-    else
-        machine->swap_ops.submit = swap_submit;
-    args.ops = &machine->swap_ops;
-    args.context = machine;
-    int result = aspen_swap_add(machine->aspen, &args, &type);
-    if (result != 0)
-        return tool_fail(error, "no swap area: %s", aspen_error_name(result));
-    machine->has_device = true;
-    return 0;
+    swap->aspen = machine->aspen;
+    swap->swap = args->swap;
+    /* Children have pages of their own, and some slots do not get free at once;
+     * or there are half as many as it takes. */
+    swap->slots = args->faults.full ? (machine->pages - machine->frames) / 2 + 1
+                                    : 2 * machine->pages;
+    swap->flags = args->swap_flags;
+    swap->faults = args->faults;
+    swap->can_fail = args->can_fail;
+    swap->seed = args->seed;
+    machine->has_swap = true;
+    return pressure_areas_add(swap, error);
 }
 
 static int
@@ -211,7 +175,7 @@ read_file(void *context, uint64_t offset_bytes, void *page)
 {
     struct pressure_machine *machine = context;
 
-    note_read(false);
+    pressure_note_read();
     count(&machine->file_reads, 1);
     memcpy(page, machine->file_bytes + offset_bytes, PRESSURE_PAGE);
     return 0;
@@ -302,21 +266,23 @@ create(struct pressure_machine *machine, struct tool_error *error)
 }
 
 int
-pressure_machine_begin(struct pressure_machine *machine, uint32_t frames,
-                       uint32_t pages, const char *swap,
+pressure_machine_begin(struct pressure_machine *machine,
+                       const struct pressure_machine_args *args,
                        struct tool_error *error)
 {
     memset(machine, 0, sizeof(*machine));
-    machine->frames = frames;
-    machine->pages = pages;
+    machine->frames = args->frames;
+    machine->pages = args->pages;
     sem_init(&machine->work, 0, 0);
+    pressure_areas_begin(&machine->swap);
     for (unsigned i = 0; i < PRESSURE_THREADS; i++)
         pthread_mutex_init(&machine->cpus[i].lock, NULL);
     aspen_posix_observe_tlb(flush, machine);
     if (create(machine, error) != 0)
         return -1;
-    int result = strcmp(swap, "none") == 0 ? begin_file(machine, error)
-                                           : begin_swap(machine, swap, error);
+    int result = strcmp(args->swap, "none") == 0
+                     ? begin_file(machine, error)
+                     : begin_swap(machine, args, error);
     if (result == 0)
         result = begin_space(machine, error);
     return result == 0 ? begin_worker(machine, error) : result;
@@ -344,8 +310,7 @@ pressure_machine_end(struct pressure_machine *machine, struct tool_error *error)
     pressure_machine_rest(machine);
     bool whole = end_core(machine, error);
     aspen_posix_observe_tlb(NULL, NULL);
-    if (machine->device)
-        aspen_posix_swap_close(machine->device);
+    pressure_areas_end(&machine->swap);
     if (machine->file_bytes)
         munmap(machine->file_bytes, (size_t)machine->pages * PRESSURE_PAGE);
     if (machine->direct_map)

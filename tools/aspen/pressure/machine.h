@@ -11,9 +11,9 @@
 #define ASPEN_PRESSURE_MACHINE_H
 
 #include "common/tool.h"
+#include "pressure/areas.h"
 
 #include <aspen/aspen.h>
-#include <aspen_posix_swap.h>
 #include <pthread.h>
 #include <semaphore.h>
 
@@ -37,12 +37,8 @@ struct pressure_machine {
     uint32_t frames;
     void *direct_map;
     struct pressure_cpu cpus[PRESSURE_THREADS];
-    /* What counts reads of the swap device, and the device itself. */
-    struct aspen_swap_ops swap_ops;
-    const struct aspen_swap_ops *device_ops;
-    void *device_context;
-    struct aspen_posix_swap *device; /* NULL: the pages are a file's */
-    bool has_device;                 /* the machine has it */
+    struct pressure_areas swap;
+    bool has_swap; /* else the pages are a file's */
     struct aspen_object *file;
     char *file_bytes;
     uint64_t file_reads; /* atomic, pages, as the next one */
@@ -54,10 +50,19 @@ struct pressure_machine {
     uint32_t ending; /* atomic */
 };
 
-/** `swap` is a device's name, or "none": then the pages are a file's. -1 and
- * the reason; pressure_machine_end() follows in any case. */
-int pressure_machine_begin(struct pressure_machine *machine, uint32_t frames,
-                           uint32_t pages, const char *swap,
+struct pressure_machine_args {
+    uint32_t frames;
+    uint32_t pages;
+    const char *swap; /* a device's name, or "none": the pages are a file's */
+    unsigned swap_flags; /* ASPEN_SWAP_* */
+    struct pressure_faults faults;
+    bool can_fail; /* some of these are asked for */
+    uint64_t seed; /* of what fails */
+};
+
+/** -1 and the reason; pressure_machine_end() follows in any case. */
+int pressure_machine_begin(struct pressure_machine *machine,
+                           const struct pressure_machine_args *args,
                            struct tool_error *error);
 
 /** All goes. False: something did not, and the reason. */

@@ -52,6 +52,10 @@ pressure_report_text(const char *workload, const struct pressure_plan *plan,
            result->resident);
     if (result->refused)
         printf("refused     %" PRIu64 " faults\n", result->refused);
+    if (plan->can_fail)
+        printf("failures    %" PRIu64 " transfers that were told to, %" PRIu64
+               " pages given up, %" PRIu64 " areas removed\n",
+               result->failed, result->given_up, result->areas_removed);
     if (result->wrong_bytes == 0 && result->lost_pages == 0)
         printf("every byte was as it was written\n");
 }
@@ -84,6 +88,9 @@ pressure_report_json(const char *workload, const struct pressure_plan *plan,
     tool_json_count(object, "swap_memory_bytes", result->swap_memory_bytes);
     tool_json_count(object, "file_in", result->file_in);
     tool_json_count(object, "file_out", result->file_out);
+    tool_json_count(object, "failed", result->failed);
+    tool_json_count(object, "given_up", result->given_up);
+    tool_json_count(object, "areas_removed", result->areas_removed);
     tool_json_count(object, "wrong_bytes", result->wrong_bytes);
     tool_json_count(object, "lost_pages", result->lost_pages);
     tool_json_count(object, "resident_pages", result->resident);

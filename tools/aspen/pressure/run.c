@@ -19,14 +19,20 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define LOCKS    1024u
-#define BATCH    16u
-#define STORMS   64u /* of a run */
-#define CHILDREN 8u  /* of a storm */
-#define LOOKS    48u /* at pages of a child */
-#define NAP_NS   20000000u
-/* While others reclaim there may be no memory for a moment. */
-#define PATIENCE 2000u
+#define LOCKS       1024u
+#define BATCH       16u
+#define STORMS      64u  /* of a run */
+#define STORM_LEAST 250u /* accesses from one to the next */
+#define CHILDREN    8u   /* of a storm */
+#define LOOKS       48u  /* at pages of a child */
+#define NAP_NS      20000000u
+/* While others reclaim there may be no memory for a moment. Where swap is full
+ * there is none until somebody gives pages back. */
+#define PATIENCE      2000u
+#define PATIENCE_FULL 4u
+#define GIVEN_UP      32u
+/* Areas are exchanged so often, where they wear out. */
+#define RENEWALS 24u
 #define WAIT_NS  1000000u
 /* Versions of what children write. */
 #define CHILDS 0x80000000u
@@ -44,6 +50,7 @@ struct run {
     uint64_t hits; /* from `skipped` on */
     uint64_t wrong_bytes;
     uint64_t forked;
+    uint64_t given_up;
     int refused_with;
     uint32_t gave_up;
     size_t skipped;
@@ -64,8 +71,7 @@ add(uint64_t *counter, uint64_t more)
     __atomic_fetch_add(counter, more, __ATOMIC_RELAXED);
 }
 
-/* ---- One access
- * -------------------------------------------------------------- */
+/* ---- One access ------------------------------------------------------- */
 
 /* The fault's error, when patience has ended or it will not become better. */
 static int
@@ -73,10 +79,11 @@ try_again(struct thread *thread, struct aspen_mm *mm, uint32_t page,
           const void *next)
 {
     struct run *run = thread->run;
+    unsigned patience = run->plan->faults.full ? PATIENCE_FULL : PATIENCE;
     uint64_t wrong = 0;
     int error = 0;
 
-    for (unsigned i = 0; i < PATIENCE; i++) {
+    for (unsigned i = 0; i < patience; i++) {
         error = pressure_access(&run->machine, thread->number, mm, page,
                                 thread->expected, next, &wrong);
         if (error == 0)
@@ -130,8 +137,26 @@ access_page(struct thread *thread, size_t at)
     return error;
 }
 
-/* ---- Forks
- * ------------------------------------------------------------------- */
+/* Some pages are nobody's any more: zeroes. */
+static void
+give_up(struct thread *thread)
+{
+    struct run *run = thread->run;
+
+    for (unsigned i = 0; i < GIVEN_UP; i++) {
+        uint32_t page =
+            (uint32_t)trace_below(&thread->seed, run->machine.pages);
+        pthread_mutex_lock(&run->locks[page % LOCKS]);
+        if (aspen_madvise(run->machine.mm,
+                          run->machine.start + (uint64_t)page * PRESSURE_PAGE,
+                          PRESSURE_PAGE, ASPEN_MADV_DONTNEED) == 0)
+            run->versions[page] = 0;
+        pthread_mutex_unlock(&run->locks[page % LOCKS]);
+    }
+    add(&run->given_up, GIVEN_UP);
+}
+
+/* ---- Forks ------------------------------------------------------------ */
 
 /* A child's page is as it was when it was forked, or as it has written it. */
 static void
@@ -185,8 +210,7 @@ storm(struct thread *thread)
     pthread_mutex_unlock(&run->storm);
 }
 
-/* ---- Threads
- * ------------------------------------------------------------------ */
+/* ---- Threads ---------------------------------------------------------- */
 
 static void
 access_pages(struct thread *thread, size_t from, size_t end)
@@ -194,12 +218,16 @@ access_pages(struct thread *thread, size_t from, size_t end)
     struct run *run = thread->run;
     size_t every = run->plan->trace->length / STORMS + 1;
 
+    if (every < STORM_LEAST)
+        every = STORM_LEAST;
     for (size_t at = from; at < end; at++) {
         pthread_rwlock_rdlock(&run->forks);
         int error = access_page(thread, at);
-        pthread_rwlock_unlock(&run->forks);
-        if (error == -ASPEN_ENOMEM)
+        if (error == -ASPEN_ENOMEM && run->plan->faults.full)
+            give_up(thread);
+        else if (error == -ASPEN_ENOMEM)
             __atomic_store_n(&run->gave_up, 1u, __ATOMIC_RELAXED);
+        pthread_rwlock_unlock(&run->forks);
         if (run->plan->forks && at % every == every - 1)
             storm(thread);
     }
@@ -233,8 +261,7 @@ done_of(const struct run *run)
     return next < length ? next : length;
 }
 
-/* ---- What is seen meanwhile
- * ----------------------------------------------------- */
+/* ---- What is seen meanwhile ------------------------------------------- */
 
 static int
 sample(struct run *run, struct pressure_result *result, uint64_t begun_ns)
@@ -268,12 +295,18 @@ watch(struct run *run, struct pressure_result *result)
     struct tool_progress progress;
     uint64_t begun_ns = tool_now_ns();
 
+    size_t renewed = 0, every = run->plan->trace->length / RENEWALS + 1;
+
     tool_progress_begin(&progress, "accesses", run->plan->trace->length);
     while (__atomic_load_n(&run->running, __ATOMIC_ACQUIRE)) {
         tool_sleep_until_ns(tool_now_ns() + NAP_NS);
         tool_progress_set(&progress, done_of(run));
         /* Without it there is less to see. */
         (void)sample(run, result, begun_ns);
+        if (run->plan->can_fail && done_of(run) - renewed >= every) {
+            renewed = done_of(run);
+            pressure_areas_renew(&run->machine.swap);
+        }
     }
     tool_progress_end(&progress);
     result->seconds = (double)(tool_now_ns() - begun_ns) / 1e9;
@@ -307,14 +340,14 @@ run_threads(struct run *run, struct thread *threads,
     return failed ? tool_fail(error, "no thread: %s", strerror(failed)) : 0;
 }
 
-/* ---- Afterwards
- * ------------------------------------------------------------------ */
+/* ---- Afterwards ------------------------------------------------------- */
 
 /* Every page once more. */
 static void
 compare_all(struct run *run, struct thread *thread,
             struct pressure_result *result)
 {
+    __atomic_store_n(&run->machine.swap.calm, 1u, __ATOMIC_RELAXED);
     pressure_machine_enter(&run->machine, 0);
     for (uint32_t page = 0; page < run->machine.pages; page++) {
         if (run->versions[page] == 0)
@@ -323,18 +356,18 @@ compare_all(struct run *run, struct thread *thread,
         result->lost_pages +=
             try_again(thread, run->machine.mm, page, NULL) != 0;
     }
+    pressure_count_reads(NULL);
 }
 
 static void
 count_all(struct run *run, struct pressure_result *result)
 {
     struct pressure_machine *machine = &run->machine;
-    struct aspen_posix_swap_counters swap = {0};
+    struct aspen_posix_swap_counters swap;
     struct aspen_counters all;
 
     aspen_counters_read(machine->aspen, &all);
-    if (machine->device)
-        aspen_posix_swap_counters_read(machine->device, &swap);
+    pressure_areas_count(&machine->swap, &swap);
     for (unsigned i = 0; i < PRESSURE_THREADS; i++) {
         result->faults += machine->cpus[i].faults;
         result->refused += machine->cpus[i].refused;
@@ -349,6 +382,9 @@ count_all(struct run *run, struct pressure_result *result)
     result->file_in = machine->file_reads;
     result->file_out = machine->file_writes;
     result->forks = run->forked;
+    result->failed = machine->swap.failed;
+    result->given_up = run->given_up;
+    result->areas_removed = machine->swap.removed;
 }
 
 /* What others would have had in a memory that held as many pages on average. */
@@ -409,8 +445,7 @@ run_all(struct run *run, struct thread *threads, struct pressure_result *result,
     return compare_ratios(run, result, error);
 }
 
-/* ---- From begin to end
- * -------------------------------------------------------------- */
+/* ---- From begin to end ------------------------------------------------ */
 
 static void
 locks_begin(struct run *run)
@@ -434,10 +469,18 @@ static int
 run_machine(struct run *run, struct thread *threads,
             struct pressure_result *result, struct tool_error *error)
 {
+    const struct pressure_plan *plan = run->plan;
+    struct pressure_machine_args args = {
+        .frames = plan->frames,
+        .pages = plan->trace->pages,
+        .swap = plan->swap,
+        .swap_flags = plan->swap_flags,
+        .faults = plan->faults,
+        .can_fail = plan->can_fail,
+        .seed = plan->seed,
+    };
     struct tool_error left;
-    int status =
-        pressure_machine_begin(&run->machine, run->plan->frames,
-                               run->plan->trace->pages, run->plan->swap, error);
+    int status = pressure_machine_begin(&run->machine, &args, error);
 
     if (status == 0)
         status = run_all(run, threads, result, error);

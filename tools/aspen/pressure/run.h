@@ -12,7 +12,10 @@
 struct pressure_plan {
     const struct trace *trace;
     uint32_t frames;
-    const char *swap; /* as pressure_machine_begin() */
+    const char *swap; /* as pressure_machine_begin(), the next three too */
+    unsigned swap_flags;
+    struct pressure_faults faults;
+    bool can_fail;
     unsigned threads;
     uint64_t seed; /* of which accesses are writes, where the trace says not */
     bool forks;    /* now and then a storm of children */
@@ -41,6 +44,9 @@ struct pressure_result {
     uint64_t swap_out;
     uint64_t file_in;
     uint64_t file_out;
+    uint64_t failed;   /* transfers, that were told to */
+    uint64_t given_up; /* pages, when swap was full */
+    uint64_t areas_removed;
     uint64_t swap_memory_bytes; /* of the device, at the end */
     uint64_t forks;
     uint64_t wrong_bytes;

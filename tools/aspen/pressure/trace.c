@@ -45,7 +45,7 @@ trace_end(struct trace *trace)
     *trace = (struct trace){0};
 }
 
-/* ---- Zipf ---------------------------------------------------------------- */
+/* ---- Zipf ------------------------------------------------------------- */
 
 /* The tenth root, by Newton. */
 static double
