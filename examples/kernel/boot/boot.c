@@ -121,6 +121,7 @@ kernel_main(uint64_t argument)
     start_cpus();
     print("%u CPUs\n", cpus_online);
     thread_kernel(rcu_loop, NULL);
+    thread_kernel(space_keep_free, NULL);
     thread_kernel(begin, NULL);
     sched_idle();
 }

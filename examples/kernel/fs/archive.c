@@ -3,7 +3,8 @@
  * archive.c - the files of a cpio archive ("newc") on the disk.
  *
  * Only headers are read here. A file's pages come when somebody touches them,
- * by an Aspen pager; once read they stay, with what is written to them.
+ * by an Aspen pager; when memory is short they leave, but for what programs
+ * wrote.
  */
 #include "dev/disk.h"
 #include "fs/node.h"
@@ -19,8 +20,6 @@ struct archived {
     uint64_t bytes; /* that are still the archive's */
 };
 
-static unsigned reads; /* from the disk: see relieve_early() */
-
 /* ---- The pager --------------------------------------------------------- */
 
 static int
@@ -31,8 +30,6 @@ archived_readahead(void *context, uint64_t offset, void *const pages[],
     uint64_t bytes = __atomic_load_n(&file->bytes, __ATOMIC_RELAXED);
     int error = 0;
 
-    __atomic_fetch_add(&reads, 1, __ATOMIC_RELAXED);
-    wake_all(&reads);
     /* The image lets each file begin with a sector, if it can. */
     if (file->start % 512 == 0 && offset + count * PAGE_BYTES <= bytes)
         return disk_read_pages(file->start + offset, pages, count);
@@ -72,97 +69,6 @@ static const struct aspen_pager_ops archived_ops = {
     .resize = archived_resize,
     .release = archived_release,
 };
-
-/* ---- When memory is short ---------------------------------------------- */
-
-/* Below this part of it being free; and up to so many pages go at once. */
-#define SHORT_PART   8u
-#define RELIEF_PAGES 256u
-
-static struct aspen_port_spinlock lock;
-static struct list archived = {&archived, &archived}; /* lock */
-static unsigned archived_count;
-
-static void
-remember(struct node *node)
-{
-    spin_lock(&lock);
-    list_add_tail(&archived, &node->archived);
-    archived_count++;
-    spin_unlock(&lock);
-}
-
-void
-archive_forget(struct node *node)
-{
-    spin_lock(&lock);
-    if (!list_is_empty(&node->archived))
-        archived_count--;
-    list_remove(&node->archived);
-    spin_unlock(&lock);
-}
-
-/* One after the other, so that all have their turn. A reference, or NULL. */
-static struct node *
-next_archived(void)
-{
-    struct node *node = NULL;
-
-    spin_lock(&lock);
-    list_for_each(entry, &archived)
-    {
-        node = container_of(entry, struct node, archived);
-        list_remove(entry);
-        list_add_tail(&archived, entry);
-        if (node_get_if_alive(node))
-            break;
-        node = NULL;
-    }
-    spin_unlock(&lock);
-    return node;
-}
-
-static bool
-memory_is_short(void)
-{
-    struct aspen_counters counters;
-
-    aspen_counters_read(machine, &counters);
-    return counters.frames_free < counters.frames_total / SHORT_PART;
-}
-
-bool
-archive_relieve(void)
-{
-    uint64_t total = 0, dropped;
-    struct node *node;
-
-    for (unsigned i = archived_count; i && total < RELIEF_PAGES; i--) {
-        node = next_archived();
-        if (!node)
-            break;
-        dropped = 0;
-        (void)!aspen_object_drop(node->object, 0, UINT64_MAX >> 1, &dropped);
-        total += dropped;
-        node_put(node);
-    }
-    return total != 0;
-}
-
-/* Some memory is kept free, for what Aspen and the kernel need to go on. */
-static void
-relieve_early(void *unused)
-{
-    unsigned seen = 0;
-
-    (void)unused;
-    for (;;) {
-        WAIT(&reads, __atomic_load_n(&reads, __ATOMIC_RELAXED) != seen &&
-                         memory_is_short());
-        seen = __atomic_load_n(&reads, __ATOMIC_RELAXED);
-        (void)archive_relieve();
-    }
-}
 
 /* ---- Headers ----------------------------------------------------------- */
 
@@ -234,8 +140,6 @@ give_contents(struct node *node, struct reader *reader, uint64_t start,
         memory_free(file, sizeof(*file));
     else
         aspen_object_put(empty);
-    if (!error)
-        remember(node);
     return error;
 }
 
@@ -304,6 +208,5 @@ archive_read(void)
             error = 0;
     }
     memory_free(reader.window, WINDOW_BYTES);
-    thread_kernel(relieve_early, NULL);
     return error == 1 ? 0 : error;
 }

@@ -48,21 +48,7 @@ node_create(uint32_t mode, const char *name)
     node->number = __atomic_fetch_add(&next_number, 1, __ATOMIC_RELAXED);
     node->modified = time_unix();
     list_init(&node->entries);
-    list_init(&node->archived);
     return node;
-}
-
-bool
-node_get_if_alive(struct node *node)
-{
-    uint32_t count = __atomic_load_n(&node->references, __ATOMIC_RELAXED);
-
-    while (count)
-        if (__atomic_compare_exchange_n(&node->references, &count, count + 1,
-                                        false, __ATOMIC_ACQUIRE,
-                                        __ATOMIC_RELAXED))
-            return true;
-    return false;
 }
 
 struct node *
@@ -79,7 +65,6 @@ node_put(struct node *node)
         __atomic_fetch_sub(&node->references, 1, __ATOMIC_ACQ_REL) != 1)
         return;
     ASSERT(list_is_empty(&node->entries));
-    archive_forget(node);
     if (node->object)
         aspen_object_put(node->object);
     string_free(node->target);

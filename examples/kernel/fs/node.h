@@ -56,7 +56,6 @@ struct node {
     struct node *parent;         /* S_IFDIR */
     struct list entries;         /* S_IFDIR: struct entry */
     uint64_t last_position;      /* of an entry */
-    struct list archived;        /* among those that the disk has */
     char *name;                  /* as it was made, for maps */
 };
 
@@ -127,12 +126,6 @@ int tree_rename(struct node *from, const char *from_name, struct node *to,
 
 /* Every node of an archive on the disk (fs/archive.c). */
 int archive_read(void);
-/* Pages go that can be read again: whether any did. No lock is held that a page
- * fault could not be handled under. */
-bool archive_relieve(void);
-void archive_forget(struct node *node);
-/* A reference, unless the last one is gone. */
-bool node_get_if_alive(struct node *node);
 
 /* /proc and /dev. */
 void proc_init(void);

@@ -76,7 +76,7 @@ show_meminfo(struct node *node, struct text *text)
                "PageTables:     %8lu kB\nKernelMemory:   %8lu kB\n"
                "CommitLimit:    %8lu kB\nCommitted_AS:   %8lu kB\n",
                counters.frames_total * 4, counters.frames_free * 4,
-               counters.frames_free * 4, 0, counters.frames_table * 4,
+               memory_available(&counters) * 4, 0, counters.frames_table * 4,
                counters.frames_kinds[ASPEN_FRAMES_KERNEL] * 4,
                counters.commit_limit_pages * 4, counters.committed_pages * 4);
     return 0;

@@ -46,8 +46,7 @@ may_grow(void)
     struct aspen_counters counters;
 
     aspen_counters_read(machine, &counters);
-    return counters.frames_free > counters.frames_total / 8 ||
-           archive_relieve();
+    return memory_available(&counters) > counters.frames_total / 8;
 }
 
 /* The object is made as long as what will be in it. */

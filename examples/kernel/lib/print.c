@@ -142,7 +142,7 @@ text_add(struct text *text, const char *bytes, size_t length)
 {
     if (text->length + length > text->room) {
         size_t room = round_up((text->length + length) * 2, PAGE_BYTES);
-        char *more = memory_alloc(room);
+        char *more = memory_try(room);
         if (!more) {
             text->failed = true;
             return;

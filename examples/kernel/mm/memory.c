@@ -8,13 +8,16 @@
  */
 #include "mm/memory.h"
 
-#include "fs/node.h"
 #include "mm/space.h"
 #include "sched/thread.h"
 
 #define SMALLEST   32u
 #define SIZES      7u /* 32 to 2048 */
 #define SMALL_MOST (SMALLEST << (SIZES - 1))
+
+/* Of memory_alloc(), and how many pages leave for each. */
+#define ATTEMPTS   16u
+#define PAGES_EACH 32u
 
 struct piece {
     struct piece *next;
@@ -149,17 +152,29 @@ take(size_t bytes)
 }
 
 void *
-memory_alloc(size_t bytes)
+memory_try(size_t bytes)
 {
     void *memory = take(bytes);
 
     /* What /proc/aspen/fail lets fail once is to be a step of Aspen's. */
     if (!memory)
         memory = take(bytes);
-    while (!memory && archive_relieve())
-        memory = take(bytes);
     if (memory)
         __atomic_fetch_add(&bytes_used, bytes, __ATOMIC_RELAXED);
+    return memory;
+}
+
+/* Pages side by side are not free at once when others are. */
+void *
+memory_alloc(size_t bytes)
+{
+    void *memory = memory_try(bytes);
+
+    for (unsigned i = 0; !memory && i < ATTEMPTS; i++) {
+        if (!aspen_reclaim(machine, PAGES_EACH))
+            break;
+        memory = memory_try(bytes);
+    }
     return memory;
 }
 

@@ -7,10 +7,10 @@
 
 #include "boot/boot.h"
 #include "cpu/cpu.h"
-#include "fs/node.h"
 #include "lib/lib.h"
 #include "mm/memory.h"
 #include "mm/oom.h"
+#include "sched/thread.h"
 
 /* Of RAM, and so many bytes more: what aspen_create() asks for is less. */
 #define EARLY_PART  64u
@@ -85,15 +85,29 @@ space_leave_ended(void)
 
 /* ---- Physical memory ----------------------------------------------------- */
 
-static bool
-memory_is_low(void *context, unsigned order, unsigned attempt)
+static bool is_short;
+
+static void
+memory_is_short(void *context)
 {
-    (void)context, (void)order, (void)attempt;
-    return archive_relieve();
+    (void)context;
+    __atomic_store_n(&is_short, true, __ATOMIC_RELAXED);
+    wake_all(&is_short);
+}
+
+void
+space_keep_free(void *unused)
+{
+    (void)unused;
+    for (;;) {
+        WAIT(&is_short, __atomic_exchange_n(&is_short, false, __ATOMIC_RELAXED));
+        while (aspen_reclaim_tick(machine))
+            schedule();
+    }
 }
 
 static const struct aspen_memory_ops memory = {
-    .low = memory_is_low,
+    .wake = memory_is_short,
     .killed = oom_end_processes,
 };
 
@@ -155,8 +169,6 @@ aspen_port_panic(const char *message)
 }
 
 #ifdef ASPEN_TEST_BUILD
-#include "sched/thread.h"
-
 struct aspen_lock_order *
 aspen_port_lock_order(void)
 {

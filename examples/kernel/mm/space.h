@@ -14,6 +14,8 @@ extern uint64_t boot_root[512];
 extern struct aspen *machine;
 
 void space_init(void);
+/* A thread of the kernel: memory is kept free for others. */
+void space_keep_free(void *unused);
 
 /*
  * This CPU's tables are those of `mm` from now on; NULL: the kernel's own. A

@@ -4,6 +4,7 @@
  */
 #include "sys/call.h"
 
+#include "mm/memory.h"
 #include "mm/space.h"
 #include "sys/random.h"
 
@@ -57,7 +58,7 @@ sys_statfs(const uint64_t *a)
         .block_bytes = PAGE_BYTES,
         .blocks = counters.frames_total,
         .free = counters.frames_free,
-        .available = counters.frames_free,
+        .available = memory_available(&counters),
         .name_bytes = NAME_BYTES_MAX,
         .fragment = PAGE_BYTES,
     };
