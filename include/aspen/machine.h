@@ -249,7 +249,9 @@ struct aspen_counters {
     uint64_t tree_nodes;      /* without those waiting for a grace period */
     uint64_t committed_pages; /* charge */
     uint64_t commit_limit_pages;
+    uint64_t swap_slots; /* of all swap areas */
     uint64_t swap_slots_used;
+    uint64_t swap_cached;     /* of these, slots whose page is in memory, too */
     uint64_t swap_references; /* sum of all slot counts */
     uint64_t swap_continuations;
     uint64_t swap_ra;     /* pages read ahead from swap, since the machine was

@@ -44,6 +44,7 @@ struct aspen_swap_area {
     uint64_t room; /* atomic: slots that are free and not spoilt */
     uint64_t references;
     uint64_t continuation_count;
+    uint64_t cached_slots;          /* atomic: bits of `cached` */
     struct aspen_bit_tree free;     /* slots without references */
     struct aspen_bit_tree clusters; /* of 64 slots, all free */
     uint32_t *next;                 /* for each CPU: where it looks next */

@@ -258,7 +258,9 @@ count_swap(const struct aspen *aspen, struct aspen_counters *counters)
 {
     for (unsigned i = 0; i < ASPEN_SWAP_AREAS; i++) {
         const struct aspen_swap_area *area = &aspen->swap[i];
+        counters->swap_slots += aspen_load_relaxed(&area->slots);
         counters->swap_slots_used += aspen_load_relaxed(&area->slots_used);
+        counters->swap_cached += aspen_load_relaxed(&area->cached_slots);
         counters->swap_references += aspen_load_relaxed(&area->references);
         counters->swap_continuations +=
             aspen_load_relaxed(&area->continuation_count);

@@ -190,6 +190,14 @@ aspen_swap_add(struct aspen *aspen, const struct aspen_swap_args *args,
     return error ? error : area_add(aspen, args, type);
 }
 
+uint64_t
+aspen_swap_used(const struct aspen *aspen, unsigned type)
+{
+    return type < ASPEN_SWAP_AREAS
+               ? aspen_load_relaxed(&aspen->swap[type].slots_used)
+               : 0;
+}
+
 int
 aspen_swap_leave(struct aspen *aspen, unsigned type)
 {
@@ -269,6 +277,7 @@ struct sums {
     uint64_t slots_used;
     uint64_t references;
     uint64_t continuations;
+    uint64_t cached;
 };
 
 static const char *
@@ -294,6 +303,7 @@ check_block(const struct aspen_swap_area *area, uint32_t block,
         continued += references > ASPEN_SWAP_COUNT_MAX;
         sums->slots_used += references > 0;
         sums->references += references;
+        sums->cached += aspen_swap_page_in(area, (uint32_t)i) != 0;
     }
     *slot = (uint32_t)first;
     sums->continuations += has_counters;
@@ -338,6 +348,8 @@ check_area(const struct aspen_swap_area *area, uint32_t *slot)
         return "the sum of references is wrong";
     if (sums.continuations != area->continuation_count)
         return "the number of continuations is wrong";
+    if (sums.cached != area->cached_slots)
+        return "the number of slots that lead to a page is wrong";
     return NULL;
 }
 

@@ -52,6 +52,7 @@ aspen_swap_take_page(struct aspen *aspen, struct aspen_swap_area *area,
         /* I2, before it can be seen to be in no slot. */
         aspen_fetch_or(&aspen_frame_at(aspen, frame)->index, ASPEN_FRAME_DIRTY);
         aspen_bit_tree_clear(&area->cached, slot);
+        aspen_store_relaxed(&area->cached_slots, area->cached_slots - 1);
         aspen_store(aspen_bank_slot(aspen, frame), (uint64_t)0);
     }
     return frame;
@@ -112,6 +113,7 @@ put_page(struct aspen *aspen, struct aspen_swap_area *area, unsigned type,
                 SLOT_IN_USE | (uint64_t)type << SLOT_TYPE_SHIFT | slot);
     area->pages[slot] = frame;
     aspen_bit_tree_set(&area->cached, slot);
+    aspen_store_relaxed(&area->cached_slots, area->cached_slots + 1);
 }
 
 int

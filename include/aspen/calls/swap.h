@@ -98,6 +98,10 @@ ASPEN_MUST_USE int aspen_swap_add(struct aspen *aspen,
  */
 ASPEN_MUST_USE int aspen_swap_remove(struct aspen *aspen, unsigned type);
 
+/** How many slots of an area are in use; 0 also if there is no such area.
+ * Context: any. Exact when no call is under way. */
+uint64_t aspen_swap_used(const struct aspen *aspen, unsigned type);
+
 /** A transfer that was submitted has ended: `error` is 0, or negative. Context:
  * any in which the port can wake a waiter; `io` is gone when it returns. */
 void aspen_swap_done(struct aspen_swap_io *io, int error);

@@ -136,6 +136,12 @@ plant_swap_map(struct scene *s)
 }
 
 static void
+plant_swap_cached(struct scene *s)
+{
+    POKE(s, s->aspen->swap[2].cached_slots, s->aspen->swap[2].cached_slots + 1);
+}
+
+static void
 after_swap(struct scene *s)
 {
     aspen_swap_free(s->aspen, 0, 100);
@@ -331,6 +337,7 @@ const struct plant plants_machine[] = {
     {"frame.pins", MACHINE, plant_pinned_table},
     {"swap.cache", MACHINE, plant_says_cached},
     {"swap.map", MACHINE, plant_free_slot_cached},
+    {"swap.map", MACHINE, plant_swap_cached},
     {"entry.swap", PARENT, plant_exclusive_swap},
     {"frame.exclusive", MACHINE, plant_exclusive_shared},
     {"frame.exclusive", MACHINE, plant_exclusive_object},

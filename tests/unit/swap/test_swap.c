@@ -111,6 +111,12 @@ slots_used(struct helper_space *s)
     return helper_counts(s->helper.aspen).swap_slots_used;
 }
 
+static uint64_t
+cached(struct helper_space *s)
+{
+    return helper_counts(s->helper.aspen).swap_cached;
+}
+
 /* A page with this byte, in memory. */
 static uint64_t
 new_page(struct helper_space *s, uint8_t byte)
@@ -161,6 +167,10 @@ comes_back(void **state)
     assert_int_equal(swapped(s->mm), 50);
     assert_int_equal(helper_counters(s->mm).anon_pages, 0);
     assert_int_equal(slots_used(s), 50);
+    assert_int_equal(helper_counts(s->helper.aspen).swap_slots, SLOTS);
+    assert_int_equal(aspen_swap_used(s->helper.aspen, 0), 50);
+    assert_int_equal(aspen_swap_used(s->helper.aspen, 1), 0);
+    assert_int_equal(aspen_swap_used(s->helper.aspen, 32), 0);
     assert_int_equal(helper_counts(s->helper.aspen).frames_free,
                      free_before + 50);
     helper_assert_valid(&s->helper);
@@ -253,10 +263,13 @@ goes_with_its_entries(void **state)
 
     pageout(s->mm, a, 1);
     assert_int_equal(aspen_fork(s->mm, &child), 0);
+    assert_int_equal(cached(s), 0);
     assert_int_equal(helper_get(&s->helper, child, a), 7);
     assert_int_equal(slots_used(s), 1);
+    assert_int_equal(cached(s), 1);
     helper_unmap(s->mm, a, 1);
     assert_int_equal(slots_used(s), 0);
+    assert_int_equal(cached(s), 0);
     helper_assert_valid(&s->helper);
     uint32_t frame = helper_frame(child, a);
     helper_put(&s->helper, child, a, 8); /* it alone has it now */
