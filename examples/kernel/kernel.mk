@@ -54,7 +54,7 @@ $(BUILD)/kernel/%.cpio: $(KERNEL_DIR)/tools/image.sh \
 	@$(KERNEL_DIR)/tools/image.sh $(BUILD) $*
 
 # A shell on the serial console, or CMD, which is the shell's: make leaves its
-# dollars alone. Variables: IMAGE (base, full), CPUS, MEMORY.
+# dollars alone. Variables: IMAGE (base, full), CPUS, MEMORY, SWAP.
 IMAGE := base
 export KERNEL_CMD := $(value CMD)
 .PHONY: kernel run-kernel
@@ -62,6 +62,7 @@ kernel: $(KERNEL)
 
 run-kernel: $(KERNEL) $(BUILD)/kernel/$(IMAGE).cpio | $(DEPS_boot)
 	@CPUS='$(or $(CPUS),2)' MEMORY='$(or $(MEMORY),512)' \
+	    SWAP='$(or $(SWAP),0)' \
 	    $(KERNEL_DIR)/tools/run.sh $(KERNEL) $(BUILD)/kernel/$(IMAGE).cpio \
 	    $(if $(KERNEL_CMD),"$$KERNEL_CMD")
 

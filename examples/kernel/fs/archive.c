@@ -32,11 +32,12 @@ archived_readahead(void *context, uint64_t offset, void *const pages[],
 
     /* The image lets each file begin with a sector, if it can. */
     if (file->start % 512 == 0 && offset + count * PAGE_BYTES <= bytes)
-        return disk_read_pages(file->start + offset, pages, count);
+        return disk_pages(disk_get(0), false, file->start + offset, pages,
+                          count);
     for (unsigned i = 0; i < count && !error; i++, offset += PAGE_BYTES)
         if (offset < bytes)
-            error = disk_read(file->start + offset, pages[i],
-                              MIN(bytes - offset, PAGE_BYTES));
+            error = disk_some(disk_get(0), false, file->start + offset,
+                              pages[i], MIN(bytes - offset, PAGE_BYTES));
     return error;
 }
 
@@ -84,13 +85,14 @@ read_at(struct reader *reader, uint64_t at, void *to, size_t bytes)
     if (at < reader->at || at + bytes > reader->at + reader->length) {
         void *pages[WINDOW_BYTES / PAGE_BYTES];
         reader->at = round_down(at, PAGE_BYTES);
-        reader->length = MIN(WINDOW_BYTES, disk_bytes() - reader->at);
+        reader->length =
+            MIN(WINDOW_BYTES, disk_bytes(disk_get(0)) - reader->at);
         for (unsigned i = 0; i < LENGTH(pages); i++)
             pages[i] = reader->window + i * PAGE_BYTES;
         if (at + bytes > reader->at + reader->length)
             return -EIO;
-        int error = disk_read_pages(reader->at, pages,
-                                    (unsigned)(reader->length / PAGE_BYTES));
+        int error = disk_pages(disk_get(0), false, reader->at, pages,
+                               (unsigned)(reader->length / PAGE_BYTES));
         if (error)
             return error;
     }
@@ -204,7 +206,7 @@ archive_read(void)
         if (error != 1)
             continue;
         at = round_up(at, PAGE_BYTES);
-        if (at < disk_bytes())
+        if (at < disk_bytes(disk_get(0)))
             error = 0;
     }
     memory_free(reader.window, WINDOW_BYTES);

@@ -1,10 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * devices.c - /dev: null, zero, full, random, urandom, tty, console.
+ * devices.c - /dev: null, zero, full, random, urandom, tty, console, and disks:
+ * vda, vdb, ...
  */
 #include "fs/file.h"
 
+#include "dev/disk.h"
 #include "fs/tty.h"
+#include "mm/memory.h"
 #include "mm/user.h"
 #include "sys/random.h"
 
@@ -64,9 +67,82 @@ static const struct {
     {"console", DEVICE(5, 1), &tty_ops},
 };
 
+/* ---- Disks ------------------------------------------------------------- */
+
+/* As on Linux, where each has 16 numbers. */
+#define DISK(number) DEVICE(254, (number)*16)
+
+unsigned
+device_disk(uint64_t device)
+{
+    uint64_t number = (device - DISK(0ul)) / 16;
+
+    return device % 16 == 0 && number < DISKS_MAX ? (unsigned)number
+                                                  : DISKS_MAX;
+}
+
+uint64_t
+device_bytes(uint64_t device)
+{
+    struct disk *disk = disk_get(device_disk(device));
+
+    return disk ? disk_bytes(disk) : 0;
+}
+
+static int
+block_part(struct disk *disk, bool write, uint64_t offset, char *buffer,
+           uint64_t address, size_t bytes)
+{
+    int error = write ? user_read(buffer, address, bytes) : 0;
+
+    if (!error)
+        error = disk_some(disk, write, offset, buffer, bytes);
+    return error || write ? error : user_write(address, buffer, bytes);
+}
+
+static long
+block_transfer(struct file *file, bool write, uint64_t address, size_t bytes,
+               uint64_t *offset)
+{
+    struct disk *disk = disk_get(device_disk(file->node->device));
+    uint64_t end = disk_bytes(disk);
+    char *buffer = memory_alloc(PAGE_BYTES);
+    size_t total = 0;
+    int error = buffer ? 0 : -ENOMEM;
+
+    if (write && bytes && *offset >= end)
+        error = -ENOSPC;
+    while (!error && total < bytes && *offset < end) {
+        size_t part = MIN(MIN(bytes - total, PAGE_BYTES), end - *offset);
+        error = block_part(disk, write, *offset, buffer, address + total, part);
+        total += error ? 0 : part;
+        *offset += error ? 0 : part;
+    }
+    memory_free(buffer, PAGE_BYTES);
+    return total ? (long)total : error;
+}
+
+static long
+block_read(struct file *file, uint64_t to, size_t bytes, uint64_t *offset)
+{
+    return block_transfer(file, false, to, bytes, offset);
+}
+
+static long
+block_write(struct file *file, uint64_t from, size_t bytes, uint64_t *offset)
+{
+    return block_transfer(file, true, from, bytes, offset);
+}
+
+const struct file_ops block_ops = {block_read, block_write, 0, 0, 0};
+
+/* ---- Nodes ------------------------------------------------------------- */
+
 const struct file_ops *
 device_ops(uint64_t device)
 {
+    if (disk_get(device_disk(device)))
+        return &block_ops;
     for (unsigned i = 0; i < LENGTH(devices); i++)
         if (devices[i].device == device)
             return devices[i].ops;
@@ -96,6 +172,9 @@ devices_init(void)
     for (unsigned i = 0; i < LENGTH(devices); i++)
         (void)tree_make_special(dev, devices[i].name, S_IFCHR | 0666,
                                 devices[i].device, NULL, NULL);
+    for (unsigned i = 0; disk_get(i); i++)
+        (void)tree_make_special(dev, (char[]){'v', 'd', (char)('a' + i), 0},
+                                S_IFBLK | 0660, DISK((uint64_t)i), NULL, NULL);
     static const struct {
         const char *name, *target;
     } links[] = {{"fd", "/proc/self/fd"},

@@ -70,6 +70,7 @@ ops_of(const struct node *node)
     case S_IFDIR:
         return &directory_ops;
     case S_IFCHR:
+    case S_IFBLK:
         return device_ops(node->device);
     default:
         return NULL;

@@ -94,13 +94,16 @@ void files_free(struct file_table *table);
 
 /* ---- Kinds ------------------------------------------------------------- */
 
-extern const struct file_ops regular_ops, directory_ops, text_ops;
+extern const struct file_ops regular_ops, directory_ops, text_ops, block_ops;
 
 int pipe_create(struct file **reader, struct file **writer);
 int fifo_open(struct node *node, unsigned flags, struct file **file);
 
 /* NULL: there is no such device. */
 const struct file_ops *device_ops(uint64_t device);
+/* The number of a disk, or DISKS_MAX: it is none; and its size. */
+unsigned device_disk(uint64_t device);
+uint64_t device_bytes(uint64_t device);
 
 /* The bytes of a directory, as getdents64 has them. */
 long directory_list(struct file *file, uint64_t to, size_t bytes);

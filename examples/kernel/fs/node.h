@@ -116,7 +116,7 @@ int path_of(struct node *directory, char *text, size_t bytes);
 /* Nobody finds it before it is whole. *node, unless NULL: a reference. */
 int tree_make(struct node *directory, const char *name, uint32_t mode,
               struct node **node);
-/* With a device's number (S_IFCHR), or what a link leads to (S_IFLNK). */
+/* With a device's number (S_IFCHR, S_IFBLK), or what a link leads to. */
 int tree_make_special(struct node *directory, const char *name, uint32_t mode,
                       uint64_t device, const char *target, struct node **node);
 int tree_link(struct node *directory, const char *name, struct node *node);

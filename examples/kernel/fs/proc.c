@@ -3,14 +3,15 @@
  * proc.c - /proc: nodes are made when somebody looks, text when they are
  * opened.
  *
- *     /proc/meminfo mounts self
- *     /proc/PID/maps smaps exe fd/N oom_score oom_score_adj
+ *     /proc/meminfo vmstat swaps mounts self
+ *     /proc/PID/status maps smaps exe fd/N oom_score oom_score_adj
  *     /proc/aspen/counters validate fail
  */
 #include "fs/file.h"
 #include "mm/memory.h"
 #include "mm/space.h"
 #include "proc/process.h"
+#include "sys/swap.h"
 
 struct made_up {
     const char *name;
@@ -63,22 +64,75 @@ parse_number(const char *name, uint64_t *number)
 
 /* ---- The machine ------------------------------------------------------- */
 
+struct amount {
+    const char *name;
+    uint64_t pages;
+};
+
+/* In Linux's units: kB, if there is one, or pages. */
+static void
+show_amounts(struct text *text, const struct amount *amounts, size_t count,
+             const char *format, unsigned unit)
+{
+    for (size_t i = 0; i < count; i++)
+        text_print(text, format, amounts[i].name, amounts[i].pages * unit);
+}
+
 static int
 show_meminfo(struct node *node, struct text *text)
 {
-    struct aspen_counters counters;
+    struct aspen_counters c;
 
     (void)node;
-    aspen_counters_read(machine, &counters);
-    text_print(text,
-               "MemTotal:       %8lu kB\nMemFree:        %8lu kB\n"
-               "MemAvailable:   %8lu kB\nBuffers:        %8u kB\n"
-               "PageTables:     %8lu kB\nKernelMemory:   %8lu kB\n"
-               "CommitLimit:    %8lu kB\nCommitted_AS:   %8lu kB\n",
-               counters.frames_total * 4, counters.frames_free * 4,
-               memory_available(&counters) * 4, 0, counters.frames_table * 4,
-               counters.frames_kinds[ASPEN_FRAMES_KERNEL] * 4,
-               counters.commit_limit_pages * 4, counters.committed_pages * 4);
+    aspen_counters_read(machine, &c);
+    const struct amount amounts[] = {
+        {"MemTotal:", c.frames_total},
+        {"MemFree:", c.frames_free},
+        {"MemAvailable:", memory_available(&c)},
+        {"Buffers:", 0},
+        {"SwapCached:", c.swap_cached},
+        {"Active(anon):", c.active_anon},
+        {"Inactive(anon):", c.inactive_anon},
+        {"Active(file):", c.active_file},
+        {"Inactive(file):", c.inactive_file},
+        {"Unevictable:", c.unevictable},
+        {"SwapTotal:", c.swap_slots},
+        {"SwapFree:", c.swap_slots - c.swap_slots_used},
+        {"PageTables:", c.frames_table},
+        {"KernelMemory:", c.frames_kinds[ASPEN_FRAMES_KERNEL]},
+        {"CommitLimit:", c.commit_limit_pages},
+        {"Committed_AS:", c.committed_pages},
+    };
+    show_amounts(text, amounts, LENGTH(amounts), "%-15s %8lu kB\n", 4);
+    return 0;
+}
+
+static int
+show_vmstat(struct node *node, struct text *text)
+{
+    struct aspen_counters c;
+
+    (void)node;
+    aspen_counters_read(machine, &c);
+    const struct amount amounts[] = {
+        {"pswpin", swap_moved(false)},
+        {"pswpout", swap_moved(true)},
+        {"pgsteal_kswapd", c.reclaimed_background},
+        {"pgsteal_direct", c.reclaimed_direct},
+        {"pgscan_kswapd", c.reclaim_looked_background},
+        {"pgscan_direct", c.reclaim_looked_direct},
+        {"workingset_refault", c.refaults},
+        {"oom_kill", c.oom_kills},
+    };
+    show_amounts(text, amounts, LENGTH(amounts), "%s %lu\n", 1);
+    return 0;
+}
+
+static int
+show_swaps(struct node *node, struct text *text)
+{
+    (void)node;
+    swap_show(text);
     return 0;
 }
 
@@ -247,6 +301,28 @@ mm_of(const struct node *node)
 }
 
 static int
+show_status(struct node *node, struct text *text)
+{
+    struct aspen_mm *mm = mm_of(node);
+    struct aspen_mm_counters c;
+
+    text_print(text, "Pid:\t%lu\n", node->argument);
+    if (!mm)
+        return 0;
+    aspen_mm_counters_read(mm, &c);
+    aspen_mm_put(mm);
+    const struct amount amounts[] = {
+        {"VmPeak:", c.peak_pages},    {"VmSize:", c.total_pages},
+        {"VmLck:", c.locked_pages},   {"VmHWM:", c.peak_resident_pages},
+        {"RssAnon:", c.anon_pages},   {"RssFile:", c.file_pages},
+        {"RssShmem:", c.shmem_pages}, {"VmPTE:", c.page_tables},
+        {"VmSwap:", c.swap_pages},
+    };
+    show_amounts(text, amounts, LENGTH(amounts), "%s\t%8lu kB\n", 4);
+    return 0;
+}
+
+static int
 show_maps(struct node *node, struct text *text)
 {
     struct aspen_mm *mm = mm_of(node);
@@ -394,6 +470,7 @@ fd_list(struct node *directory, unsigned index, char *name)
     return false;
 }
 
+static const struct node_ops status_ops = {.show = show_status};
 static const struct node_ops maps_ops = {.show = show_maps};
 static const struct node_ops smaps_ops = {.show = show_smaps};
 static const struct node_ops oom_score_ops = {.show = show_oom_score};
@@ -403,6 +480,7 @@ static const struct node_ops exe_ops = {.show = show_exe};
 static const struct node_ops fd_ops = {.lookup = fd_lookup, .list = fd_list};
 
 static const struct made_up process_kinds[] = {
+    {"status", S_IFREG | 0444, &status_ops},
     {"maps", S_IFREG | 0444, &maps_ops},
     {"smaps", S_IFREG | 0444, &smaps_ops},
     {"oom_score", S_IFREG | 0444, &oom_score_ops},
@@ -438,11 +516,15 @@ show_self(struct node *node, struct text *text)
 }
 
 static const struct node_ops meminfo_ops = {.show = show_meminfo};
+static const struct node_ops vmstat_ops = {.show = show_vmstat};
+static const struct node_ops swaps_ops = {.show = show_swaps};
 static const struct node_ops mounts_ops = {.show = show_mounts};
 static const struct node_ops self_ops = {.show = show_self};
 
 static const struct made_up root_kinds[] = {
     {"meminfo", S_IFREG | 0444, &meminfo_ops},
+    {"vmstat", S_IFREG | 0444, &vmstat_ops},
+    {"swaps", S_IFREG | 0444, &swaps_ops},
     {"mounts", S_IFREG | 0444, &mounts_ops},
     {"self", S_IFLNK | 0777, &self_ops},
     {"aspen", S_IFDIR | 0555, &aspen_ops},

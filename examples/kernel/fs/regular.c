@@ -46,7 +46,10 @@ may_grow(void)
     struct aspen_counters counters;
 
     aspen_counters_read(machine, &counters);
-    return memory_available(&counters) > counters.frames_total / 8;
+    uint64_t swap = counters.swap_slots - counters.swap_slots_used;
+    uint64_t anon = counters.inactive_anon + counters.active_anon;
+    return memory_available(&counters) + MIN(swap, anon) >
+           counters.frames_total / 8;
 }
 
 /* The object is made as long as what will be in it. */

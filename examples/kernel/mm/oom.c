@@ -7,6 +7,7 @@
 #include "mm/space.h"
 #include "proc/process.h"
 #include "sched/thread.h"
+#include "sys/swap.h"
 
 #include <aspen/calls/oom.h>
 #include <aspen/error.h>
@@ -82,7 +83,8 @@ oom_make_room(void)
 
     if (fails_on_purpose())
         return false;
-    int error = aspen_oom_select(machine, &choice, &victim);
+    int error = swap_give_up() ? -ASPEN_EAGAIN
+                               : aspen_oom_select(machine, &choice, &victim);
     if (error == -ASPEN_ESRCH)
         return false;
     if (error) {

@@ -9,8 +9,9 @@
 
 struct aspen_mm;
 
-/* Somebody is killed, or gives memory back already: true, the fault may be
- * tried again. False: there is nobody, or it is the current process. Sleeps. */
+/* Somebody is killed, or gives memory back already, or a swapoff gives up:
+ * true, the fault may be tried again. False: there is nobody, or it is the
+ * current process. Sleeps. */
 bool oom_make_room(void);
 
 /* Aspen's hook `killed`. */

@@ -100,7 +100,8 @@ space_keep_free(void *unused)
 {
     (void)unused;
     for (;;) {
-        WAIT(&is_short, __atomic_exchange_n(&is_short, false, __ATOMIC_RELAXED));
+        WAIT(&is_short,
+             __atomic_exchange_n(&is_short, false, __ATOMIC_RELAXED));
         while (aspen_reclaim_tick(machine))
             schedule();
     }

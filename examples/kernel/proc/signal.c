@@ -125,7 +125,8 @@ signal_is_pending(void)
 bool
 aspen_port_fatal_signal_pending(void)
 {
-    return current->process && current->must_die && !current->exits;
+    return current->process &&
+           ((current->must_die && !current->exits) || current->gives_up);
 }
 
 void

@@ -54,6 +54,7 @@ struct thread {
     bool restore_blocked;
     bool must_die; /* of exit_group, exec, SIGKILL */
     bool exits;    /* it does so already */
+    bool gives_up; /* swapoff: somebody else needs the memory */
     uint64_t alternate_stack, alternate_bytes;
     uint64_t clear_tid;     /* a user's address, or 0 */
     uint64_t fault_address; /* for siginfo of a synchronous signal */

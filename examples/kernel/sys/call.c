@@ -31,6 +31,7 @@ calls_init(void)
     add(time_calls);
     add(poll_calls);
     add(system_calls);
+    add(swap_calls);
 }
 
 static long

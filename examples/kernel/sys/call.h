@@ -21,7 +21,7 @@ struct call {
 /* One table for each file; the last entry has no function. */
 extern const struct call file_calls[], path_calls[], stat_calls[],
     memory_calls[], process_calls[], signal_calls[], time_calls[], poll_calls[],
-    system_calls[];
+    system_calls[], swap_calls[];
 
 void calls_init(void);
 

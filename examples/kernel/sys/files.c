@@ -28,7 +28,8 @@ transfer_once(struct file *file, enum direction direction, uint64_t address,
 static bool
 has_offset(const struct file *file)
 {
-    return file->ops == &regular_ops || file->ops == &text_ops;
+    return file->ops == &regular_ops || file->ops == &text_ops ||
+           file->ops == &block_ops;
 }
 
 static long
@@ -175,7 +176,8 @@ sys_lseek(const uint64_t *a)
     if (a[2] == 1)
         at += (int64_t)file->offset;
     else if (a[2] == 2)
-        at += (int64_t)node_size(file->node);
+        at +=
+            (int64_t)(node_size(file->node) + device_bytes(file->node->device));
     bool seeks = has_offset(file) || file->ops == &directory_ops;
     result = !seeks ? -ESPIPE : a[2] > 2 || at < 0 ? -EINVAL : at;
     if (result >= 0)

@@ -118,7 +118,8 @@ mknod_at(int directory, uint64_t text, uint32_t mode, uint64_t device)
 
     if (!type)
         mode |= S_IFREG;
-    if (type && type != S_IFREG && type != S_IFIFO && type != S_IFCHR)
+    if (type && type != S_IFREG && type != S_IFIFO && type != S_IFCHR &&
+        type != S_IFBLK)
         return -EPERM;
     return make_at(directory, text, mode,
                    (device >> 8 & 0xfff) << 32 | (device & 0xff), NULL);

@@ -36,6 +36,9 @@ sys_sysinfo(const uint64_t *a)
         .uptime = (int64_t)(time_now() / SECOND),
         .total = counters.frames_total * PAGE_BYTES,
         .free = counters.frames_free * PAGE_BYTES,
+        .swap_total = counters.swap_slots * PAGE_BYTES,
+        .swap_free =
+            (counters.swap_slots - counters.swap_slots_used) * PAGE_BYTES,
         .processes = (uint16_t)counters.mms_live,
         .unit = 1,
     };

@@ -42,7 +42,7 @@ make_tests()
         ln -s ../busybox "$root/bin/$name"
     done
     cp "$tests"/*.sh "$tests"/*.py "$tests"/*.pl "$root"
-    for name in faults forks fail storm; do
+    for name in faults forks fail storm swap; do
         gcc -std=gnu11 -O1 -static -w -o "$root/$name" "$tests/$name.c" \
             -lpthread || exit 2
     done
@@ -131,6 +131,8 @@ CPUS=1 prints 'every step fails once' "$(printf '%s: refused, valid\n' mmap \
     mprotect brk fork fault exec)" '/tests/fail 2>/dev/null'
 CPUS=2 MEMORY=48 prints 'memory runs out' \
     "$(sed -n 's/^#= //p' "$tests/short.sh")" 'sh /tests/short.sh'
+CPUS=1 MEMORY=48 SWAP=64 prints 'a disk to swap to' \
+    "$(sed -n 's/^#= //p' "$tests/swap.sh")" 'sh /tests/swap.sh'
 
 calm='stale 0, written 0, lost 0, ended badly 0'
 CPUS=2 prints 'two CPUs at random' "$calm" \

@@ -4,13 +4,13 @@
 # run.sh KERNEL IMAGE [COMMAND]: boot the kernel of examples/kernel in QEMU,
 # with the serial port as the console. With a command the shell runs it, its
 # output is bytes as they are, and the exit status is the command's; what the
-# kernel says is in KERNEL.log. Variables: CPUS (2), MEMORY (512, in MiB),
-# ACCEL (tcg), TIME (seconds; none).
+# kernel says is in KERNEL.log. Variables: CPUS (2), MEMORY (512, in MiB), SWAP
+# (of a disk to swap to, in MiB; none), ACCEL (tcg), TIME (seconds; none).
 set -u
 kernel=$1
 image=$2
 log=$kernel.log
-: "${CPUS:=2}" "${MEMORY:=512}" "${ACCEL:=tcg}" "${TIME:=0}"
+: "${CPUS:=2}" "${MEMORY:=512}" "${SWAP:=0}" "${ACCEL:=tcg}" "${TIME:=0}"
 
 qemu=(timeout --foreground "$TIME" qemu-system-x86_64 -accel "$ACCEL"
     -smp "$CPUS" -m "$MEMORY" -nodefaults -display none -no-reboot
@@ -18,6 +18,15 @@ qemu=(timeout --foreground "$TIME" qemu-system-x86_64 -accel "$ACCEL"
     -debugcon "file:$log" -device isa-debug-exit,iobase=0xf4,iosize=4
     -drive "if=none,id=disk,format=raw,readonly=on,file=$image"
     -device virtio-blk-pci,drive=disk,disable-modern=on -kernel "$kernel")
+
+# /dev/vdb, empty each time.
+if [ "$SWAP" -gt 0 ]; then
+    swap=$(mktemp /tmp/aspen-swap-XXXXXX) || exit 2
+    trap 'rm -f "$swap"' EXIT
+    truncate -s "${SWAP}M" "$swap"
+    qemu+=(-drive "if=none,id=swap,format=raw,cache=unsafe,file=$swap"
+        -device virtio-blk-pci,drive=swap,disable-modern=on)
+fi
 
 if [ $# -gt 2 ]; then
     "${qemu[@]}" -append "tty=raw cmd=$3" </dev/null
