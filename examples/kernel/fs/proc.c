@@ -3,7 +3,7 @@
  * proc.c - /proc: nodes are made when somebody looks, text when they are
  * opened.
  *
- *     /proc/meminfo vmstat swaps mounts self
+ *     /proc/meminfo vmstat swaps mounts self pressure/memory
  *     /proc/PID/status maps smaps exe fd/N oom_score oom_score_adj
  *     /proc/aspen/counters validate fail
  */
@@ -135,6 +135,35 @@ show_swaps(struct node *node, struct text *text)
     swap_show(text);
     return 0;
 }
+
+static int
+show_pressure(struct node *node, struct text *text)
+{
+    (void)node;
+    aspen_inspect_pressure(machine, text_sink, text);
+    return 0;
+}
+
+static const struct node_ops pressure_ops = {.show = show_pressure};
+static const struct made_up pressure_kinds[] = {
+    {"memory", S_IFREG | 0444, &pressure_ops},
+};
+
+static struct node *
+pressure_lookup(struct node *directory, const char *name)
+{
+    return find_kind(pressure_kinds, LENGTH(pressure_kinds), directory, name);
+}
+
+static bool
+pressure_list(struct node *directory, unsigned index, char *name)
+{
+    (void)directory;
+    return list_kind(pressure_kinds, LENGTH(pressure_kinds), index, name);
+}
+
+static const struct node_ops pressures_ops = {.lookup = pressure_lookup,
+                                              .list = pressure_list};
 
 static int
 show_mounts(struct node *node, struct text *text)
@@ -527,6 +556,7 @@ static const struct made_up root_kinds[] = {
     {"swaps", S_IFREG | 0444, &swaps_ops},
     {"mounts", S_IFREG | 0444, &mounts_ops},
     {"self", S_IFLNK | 0777, &self_ops},
+    {"pressure", S_IFDIR | 0555, &pressures_ops},
     {"aspen", S_IFDIR | 0555, &aspen_ops},
 };
 

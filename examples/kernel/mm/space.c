@@ -107,7 +107,15 @@ space_keep_free(void *unused)
     }
 }
 
+static uint64_t
+microseconds(void *context)
+{
+    (void)context;
+    return time_now() / 1000;
+}
+
 static const struct aspen_memory_ops memory = {
+    .clock = microseconds,
     .wake = memory_is_short,
     .killed = oom_end_processes,
 };

@@ -25,6 +25,7 @@
 #= what stayed is there
 #= swapon: done
 #= both ways
+#= time was lost
 #= nothing is left in it: SwapTotal: 0 kB
 #= memory is back
 PATH=/tests/bin
@@ -55,6 +56,7 @@ killable hold 80
 killable off /dev/vdb
 awk '/^pswp/ && $2 > 10000 {n++} END {if (n == 2) print "both ways"}' \
     /proc/vmstat
+grep -q '^some .* total=[1-9]' /proc/pressure/memory && echo time was lost
 swapoff -a
 echo "nothing is left in it: $(grep SwapTotal /proc/meminfo | tr -s ' ')"
 after=$(free)
