@@ -144,6 +144,9 @@ try 'without shoot-down that is seen' \
 variant=test
 
 if [ "$which" = full ]; then
+    # Each page that goes interrupts the other CPU.
+    CPUS=2 MEMORY=48 SWAP=64 prints 'a disk to swap to, 2 CPUs' \
+        "$(sed -n 's/^#= //p' "$tests/swap.sh")" 'sh /tests/swap.sh'
     image=full
     MEMORY=1024 same 'perl' 'perl /tests/perl.pl'
     MEMORY=1024 same 'python3' '/usr/bin/python3 /tests/python.py'

@@ -5,12 +5,14 @@
  *
  *   swap hold MIB   writes that much, looks whether it is there, lets a child
  *                   and itself write some of it, and looks again in both
- *   swap off DISK   the same, and meanwhile takes the disk away, which is
- *                   refused; then most of the memory goes, and the disk as well
+ *   swap off DISK   writes as much, and takes the disk away, which is refused,
+ *                   beside another one who needs memory; then most of it goes,
+ *                   and the disk as well
  *   swap errors DISK
  */
 #define _GNU_SOURCE
 #include <errno.h>
+#include <signal.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -24,6 +26,7 @@
 #define WRITTEN    1024u /* pages that a child, or its parent, changes */
 #define HOLD_MIB   80u
 #define STAY_MIB   8u
+#define OTHER_MIB  8u
 #define PAGES(mib) ((size_t)(mib) << 8)
 
 static uint64_t *memory;
@@ -114,12 +117,37 @@ answers(const char *call, int result)
     fflush(stdout);
 }
 
+/* Touches memory of its own again and again. */
+static pid_t
+start_other(void)
+{
+    pid_t child = fork();
+
+    if (child)
+        return child;
+    memory = mmap(NULL, OTHER_MIB << 20, PROT_READ | PROT_WRITE,
+                  MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    for (uint64_t round = 0;; round++)
+        for (size_t page = 0; page < PAGES(OTHER_MIB); page++) {
+            if (round && *at(page) != page + round - 1)
+                _exit(1);
+            *at(page) = page + round;
+        }
+}
+
 static void
 take_away(const char *disk)
 {
+    int status = 0;
+    pid_t other = start_other();
+
     fill(HOLD_MIB);
     answers("swapoff", swapoff(disk));
     say("all is there", wrong(0, PAGES(HOLD_MIB), 0));
+    kill(other, SIGTERM);
+    waitpid(other, &status, 0);
+    if (status != SIGTERM)
+        printf("the other one: %x\n", status);
     munmap(at(PAGES(STAY_MIB)), (size_t)(HOLD_MIB - STAY_MIB) << 20);
     answers("swapoff", swapoff(disk));
     say("what stayed is there", wrong(0, PAGES(STAY_MIB), 0));
