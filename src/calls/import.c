@@ -641,6 +641,8 @@ import_locked(struct aspen_mm *mm, const struct aspen_import_pages *pages,
         pages->count > (vma->end - pages->address) / span ||
         !kind_valid(vma, pages))
         return -ASPEN_EINVAL;
+    if (aspen_vma_is_reaped(vma)) /* no reaper comes while we have the lock */
+        return -ASPEN_ESRCH;
     aspen_vma_write_lock(vma); /* I4 */
     bool fresh = !vma->anon_vma && needs_anon_vma(pages->kind);
     if (fresh)

@@ -52,7 +52,9 @@ insert(struct aspen_vma *vma, uint64_t address, uint64_t number, bool writable)
     aspen_table_own(aspen, slot.table);
     aspen_table_lock_settled(vma->mm, slot.table, address,
                              address + ASPEN_PAGE_SIZE);
-    if (aspen_load_relaxed(slot.entry) != 0) {
+    if (aspen_vma_is_reaped(vma)) { /* as I3 of fault/map_entry.c */
+        error = -ASPEN_ESRCH;
+    } else if (aspen_load_relaxed(slot.entry) != 0) {
         error = -ASPEN_EBUSY;
     } else {
         aspen_store(slot.entry,

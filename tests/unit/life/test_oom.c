@@ -519,17 +519,47 @@ test_goes_on(void **state)
     aspen_mm_put(large);
 }
 
+/* What a driver or an importer puts in would stand where something was. */
+static void
+test_nothing_is_put_in(void **state)
+{
+    struct helper_space *s = *state;
+    struct aspen_import_pages pages = {
+        .address = BASE, .count = 1, .kind = ASPEN_IMPORT_ANON};
+    uint64_t done;
+
+    helper_import(s->mm, BASE, 2,
+                  RW | ASPEN_VM_MAYREAD | ASPEN_VM_MAYWRITE | ASPEN_VM_MIXEDMAP,
+                  NULL, 0);
+    helper_put(&s->helper, s->mm, BASE, 7);
+    assert_int_equal(aspen_oom_kill(s->mm), 0);
+    assert_int_equal(aspen_insert_raw(s->mm, BASE + PAGE, 5000, 0), 0);
+    assert_int_equal(aspen_oom_reap(s->mm), 0);
+    assert_int_equal(aspen_insert_raw(s->mm, BASE, 5000, 0), -ASPEN_ESRCH);
+    assert_int_equal(aspen_import_pages(s->mm, &pages, &done), -ASPEN_ESRCH);
+    assert_int_equal(aspen_fault(s->mm, BASE, ASPEN_ACCESS_READ), -ASPEN_ESRCH);
+    helper_assert_valid(&s->helper);
+}
+
 int
 main(void)
 {
     const struct CMUnitTest tests[] = {
-        oom_test(test_badness),     oom_test(test_swapped),
-        oom_test(test_adjust),      oom_test(test_choice),
-        oom_test(test_equals),      oom_test(test_patience),
-        oom_test(test_waits_apart), oom_test(test_exit),
-        oom_test(test_failed_fork), oom_test(test_kill),
-        oom_test(test_reap),        oom_test(test_busy),
-        oom_test(test_pinned),      oom_test(test_goes_on),
+        oom_test(test_badness),
+        oom_test(test_swapped),
+        oom_test(test_adjust),
+        oom_test(test_choice),
+        oom_test(test_equals),
+        oom_test(test_patience),
+        oom_test(test_waits_apart),
+        oom_test(test_exit),
+        oom_test(test_failed_fork),
+        oom_test(test_kill),
+        oom_test(test_reap),
+        oom_test(test_busy),
+        oom_test(test_nothing_is_put_in),
+        oom_test(test_pinned),
+        oom_test(test_goes_on),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
