@@ -26,6 +26,9 @@ need_page(struct aspen_fault *fault, uint64_t entry, uint64_t wanted)
 {
     if (fault->nowait)
         return -ASPEN_EAGAIN;
+    /* It may be that of a fault before, whose copy is what is in swap now: I2
+     * of fault.h. */
+    aspen_fault_drop_page(fault);
     fault->swap_entry = entry;
     fault->swap_wanted = wanted;
     return ASPEN_FAULT_SWAP;

@@ -241,6 +241,31 @@ give_up_task(void *unused)
     aspen_object_put(last);
 }
 
+/* A file that is read, mapped private. */
+static void
+setup_copy(void *unused)
+{
+    (void)unused;
+    file_scene_begin();
+    add_swap();
+}
+
+static void
+page_out_copy_task(void *unused)
+{
+    (void)unused;
+    must(aspen_madvise(file_scene.mm, FILE_SCENE_PRIVATE, PAGE,
+                       ASPEN_MADV_PAGEOUT));
+}
+
+static void
+check_copy(void *unused)
+{
+    (void)unused;
+    explore_validate(file_scene.aspen);
+    file_scene_end();
+}
+
 static void
 check_beside(void *unused)
 {
@@ -261,6 +286,19 @@ last_reference(void **state)
     file_scene.before = NOTHING;
     explore_holds("last reference, reclaim of an anonymous page", &program,
                   MOST);
+}
+
+/* Who copied a page, and has to read the copy from swap before he has it, has
+ * the file's page no more while he waits. */
+static void
+copy_in_swap(void **state)
+{
+    struct sim_program program = {
+        setup_copy, {copy_task, page_out_copy_task}, 2, check_copy, NULL};
+
+    (void)state;
+    file_scene.before = CACHED;
+    explore_holds("private copy, PAGEOUT of the copy", &program, MOST);
 }
 
 static void
@@ -330,6 +368,7 @@ main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(reclaim),
         cmocka_unit_test(last_reference),
+        cmocka_unit_test(copy_in_swap),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

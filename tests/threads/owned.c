@@ -85,6 +85,26 @@ const struct aspen_pager_ops owned_pager = {
     .resize = resize_disk,
 };
 
+/* ---- The swap device --------------------------------------------------- */
+
+static int
+transfer(void *context, const struct aspen_swap_io *io)
+{
+    struct owner *t = context;
+
+    if (io->write &&
+        __atomic_fetch_add(&t->transfers, 1, __ATOMIC_RELAXED) % 8 == 7)
+        return -ASPEN_EIO;
+    for (uint32_t i = 0; i < io->pages; i++)
+        if (io->write)
+            memcpy(t->slots[io->slot + i], io->memory[i], PAGE);
+        else
+            memcpy(io->memory[i], t->slots[io->slot + i], PAGE);
+    return 0;
+}
+
+const struct aspen_swap_ops owned_swap = {.transfer = transfer};
+
 /* ---- What should be there ---------------------------------------------- */
 
 static uint64_t *

@@ -24,6 +24,7 @@
 #define REGIONS     (SPACES + 1) /* an owner's; the last is in its child */
 #define PAGES       24u
 #define FILE_PAGES  16u
+#define SLOTS       512u
 #define WORD        64u /* where in its page the word is that is used */
 
 /* What a page of a region is. */
@@ -59,6 +60,10 @@ struct owner {
     uint64_t file_pages; /* its size */
     uint64_t file_values[FILE_PAGES];
     uint8_t disk[FILE_PAGES * 4096];
+    bool swaps; /* to a device of its own, by this number: */
+    unsigned swap;
+    uint32_t transfers; /* atomic */
+    uint8_t (*slots)[4096];
 };
 
 struct owners {
@@ -74,8 +79,10 @@ _Noreturn void owned_wrong(const struct owner *t, const char *what,
 /* A call has to succeed. */
 void owned_done(const struct owner *t, int error);
 
-/* Of an owner's file. */
+/* Of an owner's file, and of its swap device, of which each eighth transfer to
+ * it fails. */
 extern const struct aspen_pager_ops owned_pager;
+extern const struct aspen_swap_ops owned_swap;
 
 /* Bytes that somebody may write to meanwhile. */
 void owned_copy(uint8_t *to, const uint8_t *from, uint64_t bytes);

@@ -516,6 +516,41 @@ call_switch(struct owner *t)
     owned_done(t, aspen_mm_activate(mm, t->cpu));
 }
 
+/* ---- Memory ------------------------------------------------------------ */
+
+/* Whosever it is. */
+static void
+call_reclaim(struct owner *t)
+{
+    (void)aspen_reclaim(t->all->helper.aspen, 1 + owned_below(t, 48));
+}
+
+/* Its own device comes, or goes: unless others keep its slots in use. */
+static void
+call_swap(struct owner *t)
+{
+    struct aspen *aspen = t->all->helper.aspen;
+    struct aspen_swap_args args = {
+        .pages = SLOTS,
+        .priority = (int32_t)owned_below(t, 3),
+        .flags = owned_below(t, 2) ? ASPEN_SWAP_CHECKSUM : 0,
+        .ops = &owned_swap,
+        .context = t,
+    };
+
+    if (!t->swaps) {
+        owned_done(t, aspen_swap_add(aspen, &args, &t->swap));
+        t->swaps = true;
+        return;
+    }
+    int error = aspen_swap_remove(aspen, t->swap);
+    if (error == -ASPEN_EBUSY)
+        return;
+    owned_done(t, error);
+    t->swaps = false;
+    memset(t->slots, 0x5a, SLOTS * PAGE);
+}
+
 /* ---- Any of them ------------------------------------------------------- */
 
 static const struct {
@@ -553,6 +588,8 @@ static const struct {
     {"fork", call_fork, 3},
     {"exit", owned_exit, 1},
     {"switch", call_switch, 1},
+    {"reclaim", call_reclaim, 6},
+    {"swapon, swapoff", call_swap, 1},
 };
 
 void

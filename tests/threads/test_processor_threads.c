@@ -152,6 +152,8 @@ make_owner(struct owners *all, unsigned number, uint64_t seed)
                                 &owned_pager, owner);
     owner->device = helper_object(&all->helper, ASPEN_OBJECT_DEVICE, FILE_PAGES,
                                   NULL, NULL);
+    owner->slots = malloc(SLOTS * PAGE);
+    assert_non_null(owner->slots);
     for (unsigned i = 0; i < SPACES; i++) {
         owner->regions[i].mm = all->mm[i];
         /* Across two tables of each level but the top. */
@@ -205,6 +207,8 @@ end(struct whole *whole)
     }
     helper_assert_valid(&all->helper);
     helper_destroy(&all->helper);
+    for (unsigned i = 0; i < all->count; i++)
+        free(all->owners[i].slots);
     pthread_barrier_destroy(&whole->meet);
     free(whole);
 }
