@@ -79,7 +79,7 @@ is_kept(const struct zap *zap, uint64_t entry, unsigned level)
          aspen_load_relaxed(&zap->vma->flags) & ASPEN_VM_LOCKED))
         return true;
     if (aspen_entry_bits(entry) & ASPEN_ENTRY_SPECIAL)
-        return false;
+        return zap->what == ASPEN_ZAP_UNLOCKED;
     const struct aspen_frame *frame =
         aspen_frame_at(zap->aspen, (uint32_t)aspen_entry_frame(entry));
     return aspen_frame_type(frame) == ASPEN_FRAME_ANON;

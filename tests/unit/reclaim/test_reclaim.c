@@ -206,6 +206,27 @@ test_stays(void **state)
     aspen_object_put(o);
 }
 
+/* A driver's frame at the same offset: nobody could bring it back. */
+static void
+test_raw_stays(void **state)
+{
+    struct helper_space *s = *state;
+    struct aspen_object *o = file(&s->helper);
+    struct aspen_translation to;
+
+    uint64_t at = helper_map_object(s->mm, 0, PAGES, R | ASPEN_VM_SHARED, o, 0);
+    uint64_t raw = helper_map_object(
+        s->mm, 0, PAGES, RW | ASPEN_VM_SHARED | ASPEN_VM_MIXEDMAP, o, 0);
+    assert_int_equal(aspen_insert_raw(s->mm, raw, 0x50000, 0), 0);
+    assert_int_equal(aspen_fault(s->mm, at, ASPEN_ACCESS_READ), 0);
+    assert_int_equal(aspen_reclaim(s->helper.aspen, ALL), 1);
+    assert_int_equal(cached(o), 0);
+    assert_int_equal(aspen_mmu_translate(s->mm, raw, &to), 0);
+    assert_int_equal(to.number, 0x50000);
+    helper_assert_valid(&s->helper);
+    aspen_object_put(o);
+}
+
 static void
 test_stay_no_more(void **state)
 {
@@ -355,6 +376,7 @@ main(void)
         helper_space_test(test_accessed_stays),
         helper_space_test(test_comes_back),
         helper_space_test(test_stays),
+        helper_space_test(test_raw_stays),
         helper_space_test(test_stay_no_more),
         helper_space_test(test_others),
         helper_space_test(test_shadows_go),
