@@ -56,12 +56,30 @@ find_entry(const struct removal *removal, struct aspen_mm *mm,
     return NULL;
 }
 
+/* One look, as a fault's: 0 or a need. What is no entry of the area any more is
+ * not touched: others may have taken it away. */
+static int
+try_entry(const struct removal *removal, struct aspen_fault *fault,
+          struct aspen_vma *vma)
+{
+    uint64_t at = fault->address;
+    struct aspen_slot slot;
+    uint64_t entry;
+
+    if (!aspen_swap_find_entry(fault->mm, removal->type, &at,
+                               at + ASPEN_PAGE_SIZE, &slot, &entry))
+        return 0;
+    fault->vma = vma;
+    fault->mmap_locked = true;
+    return aspen_fault_swap(fault, &slot, entry);
+}
+
 /* What a fault needs that came upon the entry; the lock was given back. 0 or an
  * error that ends the call. */
 static int
 meet(struct removal *removal, struct aspen_fault *fault, int need)
 {
-    int error = need > 0 ? aspen_fault_meet(fault, need) : need;
+    int error = aspen_fault_meet(fault, need);
 
     if (error == -ASPEN_EINTR)
         return error;
@@ -83,7 +101,7 @@ empty_space(struct removal *removal, struct aspen_mm *mm,
 
     while (!error && (vma = find_entry(removal, mm, &address)) != NULL) {
         aspen_fault_at(fault, address);
-        int need = aspen_fault_try(fault, vma);
+        int need = try_entry(removal, fault, vma);
         removal->back += need == 0;
         if (need == 0 && !aspen_poll_fatal(removal->aspen))
             continue; /* it is looked at again */
@@ -104,7 +122,6 @@ visit_space(struct removal *removal, struct aspen_mm *mm)
     int error = 0;
 
     aspen_fault_begin(&fault, mm, ASPEN_ACCESS_READ);
-    fault.forced = true;
     if (aspen_mm_get_live(mm))
         error = empty_space(removal, mm, &fault);
     aspen_fault_end(&fault);

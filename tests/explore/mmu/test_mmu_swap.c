@@ -154,6 +154,18 @@ remove_twice_task(void *unused)
         must(error);
 }
 
+/* It does not run any more, and its memory is taken back at once. */
+static void
+child_reap_task(void *unused)
+{
+    struct aspen_mm *child = mmu_scene.child;
+
+    (void)unused;
+    must(aspen_oom_kill(child));
+    must(aspen_oom_reap(child));
+    told_put(&mmu_scene.child);
+}
+
 static void
 child_exit_task(void *unused)
 {
@@ -193,6 +205,18 @@ check_memory(void *unused)
     char has = access_byte(CPU, mmu_scene.mm, START, MMU_READ, 0);
     if (has != (scene.written ? '2' : '1'))
         sim_fail("a write is lost");
+    mmu_scene_end();
+}
+
+/* The page went, and nobody has asked for another. */
+static void
+check_untouched(void *unused)
+{
+    uint32_t frame;
+
+    (void)unused;
+    if (!aspen_translate(mmu_scene.mm, START, ASPEN_ACCESS_READ, &frame))
+        sim_fail("a page comes that was not in swap");
     mmu_scene_end();
 }
 
@@ -352,6 +376,14 @@ removal(void **state)
         {"swapoff, a child reads",
          OUT_OF_BOTH,
          {remove_task, child_read_task},
+         check_memory},
+        {"swapoff, DONTNEED",
+         OUT,
+         {remove_task, discard_task},
+         check_untouched},
+        {"swapoff, a child is reaped",
+         OUT_OF_BOTH,
+         {remove_task, child_reap_task},
          check_memory},
         {"swapoff, exit of a child",
          OUT_OF_BOTH,
