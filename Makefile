@@ -56,6 +56,9 @@ MAKE_NAME := $(MAKE)
 PREFIX ?= /usr/local
 DESTDIR ?=
 BUILD := build
+ifneq ($(words $(BUILD)),1)
+$(error BUILD is a folder without blanks in its path, not '$(BUILD)')
+endif
 VERSION := $(shell sed -n 's/^.define ASPEN_VERSION_STRING "\(.*\)"/\1/p' \
                    include/aspen/version.h)
 
@@ -466,7 +469,7 @@ uninstall:
 
 check-install: all
 	@CC='$(CC)' PKG_CONFIG='$(PKG_CONFIG)' MAKE='$(MAKE_NAME)' \
-	    scripts/check/install.sh $(BUILD)/stage
+	    scripts/check/install.sh $(BUILD)
 
 # ---- As a subproject -----------------------------------------------------
 
@@ -489,7 +492,7 @@ all: $(LIB_release) $(LIB_test) $(PROGRAMS)
 # Everything; the script runs each target and adds up what they say.
 .PHONY: check
 check: $(DEPS_check)
-	@MAKE='$(MAKE_NAME)' scripts/check.sh $(BUILD)/check unit unit-asan \
+	@MAKE='$(MAKE_NAME)' BUILD='$(BUILD)' scripts/check.sh $(BUILD)/check unit unit-asan \
 	    unit-tsan unit-clang unit-$(FOREIGN) $(addprefix unit-,$(FORMATS)) check-clang check-freestanding check-sources \
 	    check-circles check-headers \
 	    check-aspen.c check-examples check-install check-format $(CHECKS)
@@ -497,7 +500,7 @@ check: $(DEPS_check)
 # What takes too long for that: half an hour and more.
 .PHONY: check-long
 check-long: $(DEPS_check)
-	@MAKE='$(MAKE_NAME)' scripts/check.sh $(BUILD)/check $(CHECKS_LONG)
+	@MAKE='$(MAKE_NAME)' BUILD='$(BUILD)' scripts/check.sh $(BUILD)/check $(CHECKS_LONG)
 
 ifneq ($(filter $(BUILD)/aspen,$(PROGRAMS)),)
 .PHONY: run

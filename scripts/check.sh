@@ -1,8 +1,9 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: MIT
 #
-# check.sh LOGDIR TARGET...: make each target, with its output in a log; show
-# what fails; add up the tests. Last line: N passed, N failed, N skipped.
+# check.sh LOGDIR TARGET...: make each target, in the folder $BUILD, with its
+# output in a log; show what fails; add up the tests. Last line: N passed, N
+# failed, N skipped.
 #
 # A target that prints such lines counts as they say, any other as one. What is
 # skipped is shown by name, a line each; a skip without such a line fails.
@@ -20,7 +21,7 @@ for target; do
     log=$logs/${target//\//_}.log
     started=$SECONDS
     env -u MAKEFLAGS -u MAKELEVEL "$MAKE" --no-print-directory -j"$jobs" \
-        "$target" >"$log" 2>&1 </dev/null
+        BUILD="${BUILD:-build}" "$target" >"$log" 2>&1 </dev/null
     count_log $? "$log"
     passed=$((passed + p)) failed=$((failed + f)) skipped=$((skipped + s))
     verdict=ok

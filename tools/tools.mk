@@ -157,17 +157,16 @@ check-shadow: $(BUILD)/aspen
 CHECKS += tools-check tools-check-asan check-fuzz
 CHECKS_LONG += check-shadow check-fuzz-long check-soak
 .PHONY: tools-check tools-check-asan snapshots
+# Where it is; a shell's word, since the path may have a blank.
+BUILT = built=$$(cd '$(BUILD)' && pwd)
+TOOL_ENVIRONMENT = ASPEN_BROKEN_BUILD=$$built/aspen-broken \
+    MAKE_SNAPSHOTS=$$built/make_snapshots
 tools-check: $(BUILD)/aspen $(TOOL_BESIDE)
-	@for t in $(TOOL_TESTS); do \
-	    ASPEN=$(abspath $(BUILD)/aspen) \
-	    ASPEN_BROKEN_BUILD=$(abspath $(BUILD)/aspen-broken) \
-	    MAKE_SNAPSHOTS=$(abspath $(BUILD)/make_snapshots) \
-	    bash $$t || exit 1; done
+	@$(BUILT) && for t in $(TOOL_TESTS); do \
+	    ASPEN=$$built/aspen $(TOOL_ENVIRONMENT) bash $$t || exit 1; done
 
 tools-check-asan: $(TOOL_ASAN) $(TOOL_BESIDE)
-	@ASPEN=$(abspath $(BUILD)/asan/aspen) \
-	    ASPEN_BROKEN_BUILD=$(abspath $(BUILD)/aspen-broken) \
-	    MAKE_SNAPSHOTS=$(abspath $(BUILD)/make_snapshots) \
+	@$(BUILT) && ASPEN=$$built/asan/aspen $(TOOL_ENVIRONMENT) \
 	    scripts/check/leaks.sh $(BUILD)/asan/aspen \
 	    bash -c 'for t; do bash $$t || exit 1; done' tools $(TOOL_TESTS)
 

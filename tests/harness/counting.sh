@@ -196,6 +196,7 @@ bad) echo 'this is why' && exit 2 ;;
 skips) echo 'skipped it: there is none' && echo '0 passed, 0 failed, 1 skipped' ;;
 unnamed) echo '1 passed, 0 failed, 1 skipped' ;;
 flags) [ -z "${MAKEFLAGS-}${MAKELEVEL-}" ] ;;
+folder) [[ " $* " = *" BUILD=$work/else where "* ]] ;;
 esac
 END
 check()
@@ -209,7 +210,10 @@ expect check-bad 1 '2 passed, 1 failed, 0 skipped' check bad good
 says check-bad-why '^ +this is why$'
 says check-bad-how '^failed: make bad +\(log: .*/bad.log\)$'
 expect check-unnamed 1 '1 passed, 1 failed, 1 skipped' check unnamed
-expect check-folder 0 '1 passed, 0 failed, 0 skipped' check tsan/plain
+export work
+BUILD="$work/else where" \
+    expect check-elsewhere 0 '1 passed, 0 failed, 0 skipped' check folder
+expect check-log 0 '1 passed, 0 failed, 0 skipped' check tsan/plain
 
 # --- tests/tools/lib.bash
 

@@ -17,7 +17,7 @@ runs_programs()
 work=$(mktemp -d "${TMPDIR:-/tmp}/aspen-tools-XXXXXX")
 # Elsewhere if they do; the build folder may be somebody else's.
 if ! runs_programs "$work" &&
-    beside=$(mktemp -d "$ASPEN_HERE/build/aspen-tools-XXXXXX" 2>/dev/null); then
+    beside=$(mktemp -d "$(dirname "$ASPEN")/aspen-tools-XXXXXX" 2>/dev/null); then
     rm -r "$work"
     work=$beside
 fi
