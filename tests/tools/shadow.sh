@@ -137,7 +137,7 @@ for kind in half half-shared advice files sealed secret grows beyond-end special
     check $kind-guest test "$(value "$work/$kind" exit_code)" -eq 0
 done
 for kind in taken-over replaced own-key written-unseen over-joined drivers \
-    own-filter half-a-program; do
+    own-filter half-a-program upper-half; do
     shadows $kind "$unseen" $kind
     check $kind-guest test "$(value "$work/$kind" exit_code)" -eq 0
 done

@@ -86,6 +86,17 @@ own_key(void)
     EXPECT(syscall(SYS_pkey_free, key) == 0);
     EXPECT(mmap(NULL, PAGE, PROT_EXEC, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0) !=
            MAP_FAILED);
+    EXPECT(syscall(SYS_pkey_alloc, 0, 0) == key);
+}
+
+/* Linux looks at the lower half of an int: who says so is refused code. */
+static void
+upper_half(void)
+{
+    char *memory = map(1);
+
+    if (syscall(SYS_prctl, 1L << 40 | 65 /* PR_SET_MDWE */, 1, 0, 0, 0) == 0)
+        EXPECT(mprotect(memory, PAGE, PROT_READ | PROT_EXEC) != 0);
 }
 
 /* ---- Unseen -------------------------------------------------------------- */
@@ -294,6 +305,7 @@ static const struct kind kinds[] = {
     {"own-filter", own_filter},
     {"half-a-program", half_a_program},
     {"other-form-later", other_form_later},
+    {"upper-half", upper_half},
 };
 
 int
