@@ -5,7 +5,7 @@
  *
  *   base    atomics, lists, failpoints, object caches, locks, interval tree
  *   tree    the range tree
- *   frames  frame table, buddy allocator, LRU lists
+ *   frames  frame table, buddy allocator, LRU lists, counts of CPUs
  *   paging  page-table formats, walker, gather
  *   machine struct aspen: charge, swap map, releases of Linux
  *   space   mm, VMA and its hooks, limits, names, protection keys, zap
@@ -288,11 +288,24 @@ struct aspen_zone {
     uint32_t lists[ASPEN_ORDER_MAX + 1]; /* first chunks */
 };
 
-#define ASPEN_FRAME_CACHE_SIZE  254 /* with the head: whole cache lines */
+/* What each CPU counts: frames/count.h. */
+enum aspen_count {
+    ASPEN_COUNT_ANON,        /* frames of type ANON */
+    ASPEN_COUNT_FILE,        /* frames in page caches of files */
+    ASPEN_COUNT_SHMEM,       /* ... and of all other objects */
+    ASPEN_COUNT_FAULT,       /* faults that came to an end */
+    ASPEN_COUNT_MAJOR_FAULT, /* of these, such as had to read something */
+    ASPEN_COUNT_SWAP_IN,     /* pages that were read, */
+    ASPEN_COUNT_SWAP_OUT,    /* ... and written */
+    ASPEN_COUNTS = 8
+};
+
+#define ASPEN_FRAME_CACHE_SIZE  238 /* with the rest: whole cache lines */
 #define ASPEN_FRAME_CACHE_BATCH 64
 
 /* Free frames for one CPU, a stack; others take its lock only to drain it. */
 struct aspen_frame_cache {
+    uint64_t counts[ASPEN_COUNTS]; /* atomic */
     struct aspen_port_spinlock lock;
     uint32_t count;
     uint32_t frames[ASPEN_FRAME_CACHE_SIZE];
@@ -616,6 +629,8 @@ struct aspen {
     uint64_t tables;      /* atomic: tables in use, top tables included */
     uint64_t tlb_flushes; /* atomic */
     struct aspen_cache gather_cache;
+
+    uint64_t writeback_pages; /* atomic: that pagers are writing */
 
     /* space */
     struct aspen_cache mm_cache;

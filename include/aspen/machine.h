@@ -238,7 +238,12 @@ struct aspen_counters {
     uint64_t frames_free;
     uint64_t frames_table; /* page tables, without waiting ones */
     uint64_t frames_kinds[ASPEN_FRAMES_KINDS]; /* of aspen_frames_alloc() */
-    uint64_t tables_waiting; /* freed, waiting for a grace period */
+    uint64_t tables_waiting;  /* freed, waiting for a grace period */
+    uint64_t anon_pages;      /* anonymous ones, mapped or not */
+    uint64_t file_pages;      /* in page caches of files */
+    uint64_t shmem_pages;     /* in page caches of all other objects */
+    uint64_t writeback_pages; /* that a pager is just writing */
+    uint64_t metadata_bytes; /* of the port's memory, in caches of structures */
     uint64_t mms;            /* struct aspen_mm, any state */
     uint64_t mms_live;       /* in the registry */
     uint64_t mms_swap_list;  /* on the swap list */
@@ -281,8 +286,13 @@ struct aspen_counters {
     uint64_t reclaim_written; /* dirty pages that reclaim wrote */
     uint64_t reclaim_wakes;   /* calls of the hook `wake` */
     uint64_t refaults;        /* pages that came back too soon */
-    uint64_t direct_reclaims; /* calls and faults that found no memory, took
-                                 pages out of it, and went on */
+    uint64_t direct_stalls;   /* calls and faults that found no memory, and
+                                 tried to take pages out of it */
+    uint64_t direct_reclaims; /* of these, such as could, and went on */
+    uint64_t faults;          /* that came to an end, whatever it was */
+    uint64_t major_faults;    /* of these, such as had to read something */
+    uint64_t swapped_in;      /* pages that were read from devices */
+    uint64_t swapped_out;
     uint64_t oom_kills;
     uint64_t oom_reaps; /* of these, spaces whose memory was reaped */
     /* Why calls and faults answered -ASPEN_ENOMEM, or would have without direct

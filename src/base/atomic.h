@@ -70,6 +70,10 @@ aspen_atomic_point(const volatile void *address, bool is_write)
 #define aspen_fetch_and(p, v)                                                  \
     __atomic_fetch_and(ASPEN_ATOMIC_AT(p, true), (v), __ATOMIC_ACQ_REL)
 
+/* Of a sum that nobody decides by: no point, either. */
+#define aspen_count_relaxed(p, v)                                              \
+    ((void)__atomic_fetch_add((p), (v), __ATOMIC_RELAXED))
+
 /* Before bytes of a page are read or written, which others may do as well: not
  * atomic, but a shared access that a port sees. `page`: where it begins. */
 #define aspen_contents_point(page, is_write)                                   \

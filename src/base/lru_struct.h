@@ -65,7 +65,8 @@ struct aspen_lru {
         looked[ASPEN_RECLAIMERS];    /* atomic: pages that reclaim looked at */
     uint64_t left[ASPEN_RECLAIMERS]; /* atomic: ... and that left */
     uint64_t written;                /* atomic: dirty pages it has written */
-    uint64_t direct;                 /* atomic: reclaims by who needed memory */
+    uint64_t stalls;                 /* atomic: reclaims by who needed memory */
+    uint64_t direct;                 /* atomic: of these, such as helped */
     uint64_t wakes;                  /* atomic: calls of the hook `wake` */
     uint32_t awake; /* atomic: the worker is; frames/watermark.c */
     uint32_t begun; /* atomic: reclaims that have begun; as the next */

@@ -310,9 +310,8 @@ anonymous_page(const struct import *import, uint64_t address, uint32_t *frame)
 {
     int error = new_block(import, frame);
     if (!error)
-        aspen_frame_set(aspen_frame_at(import->aspen, *frame), ASPEN_FRAME_ANON,
-                        import->vma->anon_vma,
-                        aspen_vma_offset(import->vma, address), 0);
+        aspen_frame_set_anon(import->aspen, *frame, import->vma->anon_vma,
+                             aspen_vma_offset(import->vma, address));
     return error;
 }
 

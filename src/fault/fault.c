@@ -152,17 +152,29 @@ handle_access(struct aspen_fault *fault)
     return aspen_fault_swap(fault, &slot, entry);
 }
 
+/* It came to an end, whatever it was. */
+static void
+count(const struct aspen_fault *fault)
+{
+    aspen_count(fault->aspen, ASPEN_COUNT_FAULT, 1);
+    if (aspen_unlikely(fault->major))
+        aspen_count(fault->aspen, ASPEN_COUNT_MAJOR_FAULT, 1);
+}
+
 /* fault->vma is locked and contains the address. */
 static int
 handle(struct aspen_fault *fault)
 {
     aspen_direct_begin(&fault->direct);
     int result = handle_access(fault);
-    if (aspen_likely(!aspen_direct_wants(&fault->direct, result)) ||
-        fault->nowait)
-        return result;
-    aspen_fault_drop_page(fault); /* it may be one of those that leave */
-    return ASPEN_FAULT_MEMORY;
+    if (aspen_unlikely(aspen_direct_wants(&fault->direct, result)) &&
+        !fault->nowait) {
+        aspen_fault_drop_page(fault); /* it may be one of those that leave */
+        return ASPEN_FAULT_MEMORY;
+    }
+    if (result <= 0)
+        count(fault);
+    return result;
 }
 
 /* ---- Locks ------------------------------------------------------------- */
@@ -273,6 +285,7 @@ aspen_fault_begin(struct aspen_fault *fault, struct aspen_mm *mm,
     fault->forced = false;
     fault->own = false;
     fault->mmap_locked = false;
+    fault->major = false;
     fault->vma = NULL;
     fault->direct = (struct aspen_direct){.aspen = mm->aspen};
     fault->page = ASPEN_NO_FRAME;
@@ -296,6 +309,7 @@ aspen_fault_at(struct aspen_fault *fault, uint64_t address)
         aspen_fault_drop_page(fault);
         fault->direct.attempts = 0;
     }
+    fault->major = false;
     fault->address = page;
 }
 

@@ -53,6 +53,7 @@ struct aspen_fault {
                               a write; writable only if the VMA is */
     bool mmap_locked;      /* the mmap lock is held for reading, else the
                               VMA's own lock */
+    bool major;            /* it had to read, or to wait for who does */
     struct aspen_vma *vma; /* while locked */
 
     struct aspen_direct direct; /* for MEMORY */

@@ -98,6 +98,7 @@ aspen_fault_fetch(struct aspen_fault *fault)
 
     aspen_fault_drop_page(fault);
     aspen_fault_pin_wanted(fault);
+    fault->major |= aspen_object_has_to_wait(fault->pinned);
     int error = aspen_object_get_page_ahead(fault->pinned, fault->page_offset,
                                             fault->ahead, &frame);
     if (error)

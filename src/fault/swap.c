@@ -39,6 +39,7 @@ aspen_fault_read_swap(struct aspen_fault *fault)
 {
     uint32_t frame;
 
+    fault->major = true;
     aspen_stall_begin(fault->aspen);
     int error = aspen_swap_read(fault->aspen, fault->swap_entry,
                                 fault->swap_wanted, &frame);

@@ -375,16 +375,19 @@ aspen_frame_head(struct aspen *aspen, uint32_t frame)
 
 /* ---- References -------------------------------------------------------- */
 
-/* The last reference is gone. Returns whether it was a block's. */
+/* The last reference is gone. Returns whether it was a block's; *anon is the
+ * sum of anonymous frames. */
 static bool
-frame_clear(struct aspen *aspen, uint32_t number)
+frame_clear(struct aspen *aspen, uint32_t number, uint64_t *anon)
 {
     struct aspen_frame *frame = aspen_frame_at(aspen, number);
     uint64_t index = aspen_load_relaxed(&frame->index);
 
-    if (index >> ASPEN_FRAME_TYPE_SHIFT == ASPEN_FRAME_ANON &&
-        aspen_unlikely(aspen_load(&frame->next)))
-        aspen_lru_remove(aspen, number);
+    if (index >> ASPEN_FRAME_TYPE_SHIFT == ASPEN_FRAME_ANON) {
+        *anon += aspen_frame_size(aspen, number);
+        if (aspen_unlikely(aspen_load(&frame->next)))
+            aspen_lru_remove(aspen, number);
+    }
     ASPEN_ASSERT_TEST(aspen_load_relaxed(&frame->counts) == 0);
     ASPEN_ASSERT_TEST(!(index & ASPEN_FRAME_LOCKED));
     aspen_store_relaxed(&frame->owner, 0);
@@ -429,12 +432,16 @@ frame_drop(struct aspen_frame *frame, uint64_t remove, uint64_t besides)
 void
 aspen_frame_put(struct aspen *aspen, uint32_t frame)
 {
+    uint64_t anon = 0;
+
     if (!frame_drop(aspen_frame_at(aspen, frame), ASPEN_FRAME_REF, 0))
         return;
-    if (frame_clear(aspen, frame))
+    if (frame_clear(aspen, frame, &anon))
         block_free(aspen, frame);
     else
         frame_cache_push(aspen, &frame, 1);
+    if (anon)
+        aspen_count(aspen, ASPEN_COUNT_ANON, 0 - anon);
 }
 
 void
@@ -443,6 +450,7 @@ aspen_frames_release(struct aspen *aspen, uint32_t *frames, unsigned count,
 {
     const uint64_t besides = goes_besides(remove);
     unsigned singles = 0;
+    uint64_t anon = 0;
 
     for (unsigned i = 0; i < count && i < RELEASE_AHEAD; i++)
         aspen_prefetch_write(aspen_frame_at(aspen, frames[i]));
@@ -453,11 +461,13 @@ aspen_frames_release(struct aspen *aspen, uint32_t *frames, unsigned count,
                 aspen_frame_at(aspen, frames[i + RELEASE_AHEAD]));
         if (!frame_drop(aspen_frame_at(aspen, frame), remove, besides))
             continue;
-        if (aspen_unlikely(frame_clear(aspen, frame)))
+        if (aspen_unlikely(frame_clear(aspen, frame, &anon)))
             block_free(aspen, frame);
         else
             frames[singles++] = frame;
     }
+    if (anon)
+        aspen_count(aspen, ASPEN_COUNT_ANON, 0 - anon);
 
     if (singles <= RELEASE_TO_CACHE) {
         if (singles)

@@ -10,6 +10,7 @@
 #define ASPEN_FRAMES_FRAMES_H
 
 #include "frames/bank.h"
+#include "frames/count.h"
 
 /* 0 or -ASPEN_ENOMEM, nothing left. The lowest frame becomes the zero page. */
 ASPEN_MUST_USE int aspen_frames_init(struct aspen *aspen);
@@ -95,6 +96,16 @@ aspen_frame_is_zero(const struct aspen_frame *frame)
              frame->previous);
 }
 
+/* The order a block was allocated with; `frame` is its first. */
+unsigned aspen_frame_order(const struct aspen *aspen, uint32_t frame);
+
+/* How many frames it has. */
+static inline uint64_t
+aspen_frame_size(const struct aspen *aspen, uint32_t frame)
+{
+    return (uint64_t)1 << aspen_frame_order(aspen, frame);
+}
+
 /*
  * Set type, owner and offset of a frame that only its allocator holds; all
  * flags become `flags` (ASPEN_FRAME_HEAD stays as it is).
@@ -107,6 +118,26 @@ aspen_frame_set(struct aspen_frame *frame, enum aspen_frame_type type,
     aspen_store_relaxed(&frame->owner, (uint64_t)(uintptr_t)owner);
     aspen_store(&frame->index, (uint64_t)type << ASPEN_FRAME_TYPE_SHIFT |
                                    offset | flags | head);
+}
+
+/* The same for an anonymous page, which is counted until it is free. */
+static inline void
+aspen_frame_set_anon(struct aspen *aspen, uint32_t number, const void *owner,
+                     uint64_t offset)
+{
+    struct aspen_frame *frame = aspen_frame_at(aspen, number);
+
+    aspen_frame_set(frame, ASPEN_FRAME_ANON, owner, offset, 0);
+    aspen_count(aspen, ASPEN_COUNT_ANON, aspen_frame_size(aspen, number));
+}
+
+/* It has not become one, and is its allocator's as before. */
+static inline void
+aspen_frame_unset_anon(struct aspen *aspen, uint32_t number)
+{
+    aspen_frame_set(aspen_frame_at(aspen, number), ASPEN_FRAME_KERNEL, NULL, 0,
+                    0);
+    aspen_count(aspen, ASPEN_COUNT_ANON, 0 - aspen_frame_size(aspen, number));
 }
 
 /* How far down an allocation may go: frames/watermark.h. */
@@ -154,9 +185,6 @@ aspen_frame_embedder_order(const struct aspen_frame *frame)
 {
     return (unsigned)aspen_frame_offset(frame) & 0xff;
 }
-
-/* The order a block was allocated with; `frame` is its first. */
-unsigned aspen_frame_order(const struct aspen *aspen, uint32_t frame);
 
 /* The first frame of the allocated block that holds `frame`: itself when it
  * was allocated alone. */

@@ -340,6 +340,8 @@ validate_machine(struct aspen_validator *v)
         aspen_validate_tally_check(v);
     if (!v->failed)
         check_sums(v);
+    if (!v->failed)
+        aspen_validate_counts(v);
 }
 
 int

@@ -99,6 +99,8 @@
     X(FRAME_LEAK, "frame.leak")                                                \
     X(FRAME_PINS, "frame.pins")                                                \
     X(FRAME_EXCLUSIVE, "frame.exclusive")                                      \
+    X(COUNT_PAGES, "count.pages")                                              \
+    X(COUNT_FRAMES, "count.frames")                                            \
     X(PIN_COUNT, "pin.count")                                                  \
     X(SWAP_MAP, "swap.map")                                                    \
     X(SWAP_REFERENCES, "swap.references")                                      \
@@ -143,7 +145,10 @@ struct aspen_validator {
     uint64_t anon_vmas;
     uint64_t objects;
     uint64_t shadows;
-    uint64_t lru_pages; /* that belong on an LRU list */
+    uint64_t types[ASPEN_FRAME_TYPES]; /* frames in use, of each */
+    uint64_t file_pages;               /* in page caches of files, */
+    uint64_t shmem_pages;              /* ... of others */
+    uint64_t lru_pages;                /* that belong on an LRU list */
     uint64_t names;
     uint64_t tables;
     uint64_t tree_nodes;
@@ -212,5 +217,7 @@ void aspen_validate_names_end(struct aspen_validator *v);
 ASPEN_MUST_USE int aspen_validate_tally_begin(struct aspen_validator *v);
 void aspen_validate_tally_end(struct aspen_validator *v);
 void aspen_validate_tally_check(struct aspen_validator *v);
+/* What the machine counts by kind against that. */
+void aspen_validate_counts(struct aspen_validator *v);
 
 #endif

@@ -150,6 +150,16 @@ check_frame(struct aspen_validator *v, const struct aspen_frame *frame,
     }
 }
 
+/* Of the block that begins there. */
+static uint64_t
+size_of(const struct aspen *aspen, const struct aspen_frame *frame,
+        uint32_t number)
+{
+    return aspen_frame_type(frame) == ASPEN_FRAME_EMBEDDER
+               ? (uint64_t)1 << aspen_frame_embedder_order(frame)
+               : aspen_frame_size(aspen, number);
+}
+
 static bool
 check_bank(struct aspen_validator *v, const struct aspen_bank *bank)
 {
@@ -162,6 +172,8 @@ check_bank(struct aspen_validator *v, const struct aspen_bank *bank)
         if ((pins && !check_pins(v, frame, number, pins)) ||
             (frame->index && !check_frame(v, frame, number)))
             return false;
+        v->types[aspen_frame_type(frame)] +=
+            frame->index ? size_of(v->aspen, frame, number) : 0;
         v->pins += pins;
     }
     return true;
@@ -245,8 +257,65 @@ aspen_validate_tally_check(struct aspen_validator *v)
     for (type = 0; type < ASPEN_SWAP_AREAS; type++)
         if (!check_area(v, type))
             return;
-    if (!ASPEN_EXPECT(v, v->swap_cached == v->swap_flagged, SWAP_CACHE,
-                      "%u slots lead to pages, but %u pages say so",
-                      v->swap_cached, v->swap_flagged))
-        return;
+    (void)ASPEN_EXPECT(v, v->swap_cached == v->swap_flagged, SWAP_CACHE,
+                       "%u slots lead to pages, but %u pages say so",
+                       v->swap_cached, v->swap_flagged);
+}
+
+/* ---- Sums -------------------------------------------------------------- */
+
+static bool
+check_sum(struct aspen_validator *v, enum aspen_check check, const char *what,
+          uint64_t met, uint64_t counted)
+{
+    if (met != counted)
+        aspen_validate_fail(
+            v, check, "there are %u %s, but %u are counted",
+            (const uint64_t[]){0, met, ASPEN_TEXT_STRING(what), counted});
+    return met == counted;
+}
+
+static uint64_t
+embedder_frames(const struct aspen *aspen)
+{
+    uint64_t sum = 0;
+
+    for (unsigned kind = 0; kind < ASPEN_FRAMES_KINDS; kind++)
+        sum += aspen_load_relaxed(&aspen->embedder_frames[kind]);
+    return sum;
+}
+
+static bool
+check_pages(struct aspen_validator *v)
+{
+    const struct aspen *aspen = v->aspen;
+
+    return check_sum(v, ASPEN_CHECK_COUNT_PAGES, "anonymous pages",
+                     v->types[ASPEN_FRAME_ANON],
+                     aspen_count_sum(aspen, ASPEN_COUNT_ANON)) &&
+           check_sum(v, ASPEN_CHECK_COUNT_PAGES, "cached pages of files",
+                     v->file_pages, aspen_count_sum(aspen, ASPEN_COUNT_FILE)) &&
+           check_sum(v, ASPEN_CHECK_COUNT_PAGES,
+                     "cached pages of other objects", v->shmem_pages,
+                     aspen_count_sum(aspen, ASPEN_COUNT_SHMEM));
+}
+
+/* What is counted by kind is what the frame table has, and all of it. */
+void
+aspen_validate_counts(struct aspen_validator *v)
+{
+    const struct aspen *aspen = v->aspen;
+    const uint64_t *types = v->types;
+    uint64_t used = types[ASPEN_FRAME_TABLE] + types[ASPEN_FRAME_ANON] +
+                    types[ASPEN_FRAME_OBJECT] + types[ASPEN_FRAME_EMBEDDER] + 1;
+
+    (void)(check_pages(v) &&
+           check_sum(v, ASPEN_CHECK_COUNT_FRAMES, "page tables",
+                     types[ASPEN_FRAME_TABLE],
+                     aspen->tables + aspen->tables_waiting.count) &&
+           check_sum(v, ASPEN_CHECK_COUNT_FRAMES, "frames of the embedder's",
+                     types[ASPEN_FRAME_EMBEDDER], embedder_frames(aspen)) &&
+           check_sum(v, ASPEN_CHECK_COUNT_FRAMES, "frames of RAM",
+                     used + aspen_frames_free_count(aspen),
+                     aspen_load_relaxed(&aspen->banks.ram_frames)));
 }

@@ -63,6 +63,8 @@ check_page(struct aspen_validator *v, const struct aspen_object *object,
     if (v->entries)
         *aspen_validate_tally(v, number) |= ASPEN_TALLY_CACHED;
     v->lru_pages += order == 0 && aspen_object_can_read_again(object);
+    *(object->kind == ASPEN_OBJECT_FILE ? &v->file_pages : &v->shmem_pages) +=
+        last - first + 1;
     return ASPEN_EXPECT(v,
                         aspen_frame_type(frame) == ASPEN_FRAME_OBJECT &&
                             frame->owner == (uint64_t)(uintptr_t)object &&

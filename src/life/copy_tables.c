@@ -116,9 +116,8 @@ copy_pinned(struct copy *copy, uint64_t *to, uint64_t entry, unsigned level)
         if (aspen_frames_have_contents(aspen) &&
             aspen_frame_copy(aspen, frame + i, source + i))
             aspen_port_panic("a frame without contents is copied");
-    aspen_frame_set(aspen_frame_at(aspen, frame), ASPEN_FRAME_ANON,
-                    copy->to->anon_vma,
-                    aspen_frame_offset(aspen_frame_at(aspen, source)), 0);
+    aspen_frame_set_anon(aspen, frame, copy->to->anon_vma,
+                         aspen_frame_offset(aspen_frame_at(aspen, source)));
     aspen_frame_map(aspen_frame_at(aspen, frame));
     if (level == 0)
         aspen_policy_map_anon(aspen, frame);

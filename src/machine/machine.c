@@ -267,6 +267,8 @@ count_swap(const struct aspen *aspen, struct aspen_counters *counters)
     }
     counters->swap_ra = aspen_load_relaxed(&aspen->swap_ra);
     counters->swap_ra_hit = aspen_load_relaxed(&aspen->swap_ra_hit);
+    counters->swapped_in = aspen_count_sum(aspen, ASPEN_COUNT_SWAP_IN);
+    counters->swapped_out = aspen_count_sum(aspen, ASPEN_COUNT_SWAP_OUT);
 }
 
 static uint64_t
@@ -313,7 +315,18 @@ count_pages(const struct aspen *aspen, struct aspen_counters *counters)
     counters->reclaim_wakes = aspen_load_relaxed(&lru->wakes);
     counters->reclaimed = aspen_load_relaxed(&lru->clock);
     counters->refaults = aspen_load_relaxed(&lru->refaults);
+    counters->direct_stalls = aspen_load_relaxed(&lru->stalls);
     counters->direct_reclaims = aspen_load_relaxed(&lru->direct);
+}
+
+static uint64_t
+metadata_bytes(const struct aspen *aspen)
+{
+    uint64_t sum = aspen_cache_bytes(&aspen->tree_pool.nodes);
+
+    for (size_t i = 0; i < ASPEN_ARRAY_SIZE(cache_plans); i++)
+        sum += aspen_cache_bytes(cache_at(aspen, i));
+    return sum;
 }
 
 static uint64_t
@@ -335,6 +348,13 @@ aspen_counters_read(const struct aspen *aspen, struct aspen_counters *counters)
         .frames_free = aspen_frames_free_count(aspen),
         .frames_table = aspen_load_relaxed(&aspen->tables),
         .tables_waiting = aspen_load_relaxed(&aspen->tables_waiting.count),
+        .anon_pages = aspen_count_sum(aspen, ASPEN_COUNT_ANON),
+        .file_pages = aspen_count_sum(aspen, ASPEN_COUNT_FILE),
+        .shmem_pages = aspen_count_sum(aspen, ASPEN_COUNT_SHMEM),
+        .writeback_pages = aspen_load_relaxed(&aspen->writeback_pages),
+        .metadata_bytes = metadata_bytes(aspen),
+        .faults = aspen_count_sum(aspen, ASPEN_COUNT_FAULT),
+        .major_faults = aspen_count_sum(aspen, ASPEN_COUNT_MAJOR_FAULT),
         .mms = aspen_cache_allocated(&aspen->mm_cache),
         .mms_live = aspen_load_relaxed(&aspen->registry_count),
         .mms_swap_list = aspen_load_relaxed(&aspen->swap_list_count),

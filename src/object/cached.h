@@ -41,4 +41,12 @@ aspen_page_of_entry(const struct aspen_object *object, void *entry)
                                                                       : entry;
 }
 
+/* What its pages count as while they are in the cache. */
+static inline enum aspen_count
+aspen_object_count(const struct aspen_object *object)
+{
+    return object->kind == ASPEN_OBJECT_FILE ? ASPEN_COUNT_FILE
+                                             : ASPEN_COUNT_SHMEM;
+}
+
 #endif

@@ -23,8 +23,12 @@ bury(struct aspen_object *object, uint64_t offset)
 
 /* It is the object's page no more; others may still hold the frame. */
 static void
-orphan(struct aspen *aspen, uint32_t number)
+orphan(const struct aspen_object *object, uint32_t number)
 {
+    struct aspen *aspen = object->aspen;
+
+    aspen_count(aspen, aspen_object_count(object),
+                0 - aspen_frame_size(aspen, number));
     aspen_lru_remove(aspen, number);
     aspen_store(&aspen_frame_at(aspen, number)->owner, (uint64_t)0);
 }
@@ -39,7 +43,7 @@ disown(struct aspen_object *object, uint64_t offset, struct aspen_frame *page)
         aspen_object_unmap_pages(object, offset, offset, ASPEN_ZAP_OBJECT);
     bury(object, offset);
     aspen_fetch_and(&page->index, ~ASPEN_FRAME_DIRTY);
-    orphan(object->aspen, aspen_frame_number(object->aspen, page));
+    orphan(object, aspen_frame_number(object->aspen, page));
     aspen_frame_unlock(page);
 }
 
@@ -65,7 +69,7 @@ aspen_object_drop_page(struct aspen_object *object,
     if (idle) {
         aspen_tree_store_reserved(&object->pages, reserve, offset, offset,
                                   NULL);
-        orphan(object->aspen, number);
+        orphan(object, number);
     }
     aspen_pages_unlock(object);
     aspen_frame_unlock(page);
@@ -89,7 +93,7 @@ aspen_object_evict_page(struct aspen_object *object, uint64_t offset,
                             aspen_lru_state(aspen_frame_at(aspen, number)) ==
                                 ASPEN_LRU_REFERENCED));
         aspen_shadow_count(object);
-        orphan(aspen, number);
+        orphan(object, number);
     }
     aspen_pages_unlock(object);
     if (idle)
@@ -185,7 +189,7 @@ aspen_object_drop_pages(struct aspen_object *object)
         if (aspen_is_shadow(entry))
             continue;
         uint32_t number = aspen_frame_number(aspen, entry);
-        orphan(aspen, number);
+        orphan(object, number);
         aspen_frame_put(aspen, number);
     }
     aspen_tree_destroy(&object->pages);

@@ -191,6 +191,9 @@ aspen_object_add_page(struct aspen_object *object, uint64_t offset,
         error = order ? enter_block(object, offset, last,
                                     aspen_frame_at(object->aspen, frame))
                       : enter_single(object, offset, frame);
+    if (!error)
+        aspen_count(object->aspen, aspen_object_count(object),
+                    last - offset + 1);
     aspen_pages_unlock(object);
     return error;
 }

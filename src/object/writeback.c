@@ -161,7 +161,11 @@ write_pages(struct round *round)
     if (aspen_failpoint(&object->aspen->failpoints, ASPEN_STEP_HOOK))
         return -ASPEN_EIO;
     bytes = aspen_min_u64(bytes, aspen_load(&object->size_bytes) - start);
-    return object->pager->write(object->context, start, round->pages, bytes);
+    aspen_fetch_add_relaxed(&object->aspen->writeback_pages, round->count);
+    int error =
+        object->pager->write(object->context, start, round->pages, bytes);
+    aspen_fetch_sub_relaxed(&object->aspen->writeback_pages, round->count);
+    return error;
 }
 
 /* Write what has been collected. */

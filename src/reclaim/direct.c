@@ -77,6 +77,7 @@ aspen_direct_again(struct aspen_direct *direct, int error)
     if (!aspen_direct_wants(direct, error))
         return false;
     direct->attempts++;
+    aspen_fetch_add_relaxed(&direct->aspen->lru.stalls, 1);
     aspen_stall_begin(direct->aspen);
     bool relieved = relieve(direct->aspen);
     aspen_stall_end(direct->aspen);

@@ -49,13 +49,14 @@ enter_page(struct run *run, int n, uint32_t number)
     struct aspen_frame *page = aspen_frame_at(aspen, number);
     struct aspen_swap_absence absence;
 
-    aspen_frame_set(page, ASPEN_FRAME_ANON, NULL, 0, 0);
+    aspen_frame_set_anon(aspen, number, NULL, 0);
     bool locked = aspen_frame_trylock(page);
     ASPEN_ASSERT(locked); /* it is new */
     int error = aspen_swap_cache_add(aspen, run->type, run->slot + (uint32_t)n,
                                      number, &absence);
     if (error) {
         aspen_frame_unlock(page);
+        aspen_frame_unset_anon(aspen, number);
         return error;
     }
     *frame_at(run, n) = number;

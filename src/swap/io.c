@@ -119,5 +119,9 @@ aspen_swap_transfer(struct aspen *aspen, unsigned type, uint32_t slot,
         memory[i] = aspen_frame_pointer(aspen, frames[i]);
         aspen_contents_point(memory[i], !write);
     }
-    return run_checked(&transfer);
+    int error = run_checked(&transfer);
+    if (!error)
+        aspen_count(aspen, write ? ASPEN_COUNT_SWAP_OUT : ASPEN_COUNT_SWAP_IN,
+                    count);
+    return error;
 }

@@ -55,8 +55,8 @@ static void
 plant_frame_unmapped(struct scene *s)
 {
     plant_frame_unused(s);
-    aspen_frame_set(aspen_frame_at(s->aspen, s->frame), ASPEN_FRAME_ANON,
-                    vma_at(s->parent, ANON)->anon_vma, 0, 0);
+    aspen_frame_set_anon(s->aspen, s->frame, vma_at(s->parent, ANON)->anon_vma,
+                         0);
 }
 
 static void
@@ -114,6 +114,45 @@ plant_exclusive_swap(struct scene *s)
     uint64_t entry = aspen_table_walk(s->parent, SWAPPED, &slot);
     assert_true(aspen_entry_is_swap(entry));
     POKE(s, *slot.entry, entry | ASPEN_ENTRY_SWAP_EXCLUSIVE);
+}
+
+/* What CPU 0 has counted. */
+static void
+count_more(struct scene *s, enum aspen_count what, uint64_t more)
+{
+    uint64_t *counts = s->aspen->frame_caches[0].counts;
+
+    POKE(s, counts[what], counts[what] + more);
+}
+
+static void
+plant_anon_count(struct scene *s)
+{
+    count_more(s, ASPEN_COUNT_ANON, 1);
+}
+
+static void
+plant_file_count(struct scene *s)
+{
+    count_more(s, ASPEN_COUNT_FILE, (uint64_t)-1);
+}
+
+static void
+plant_shmem_count(struct scene *s)
+{
+    count_more(s, ASPEN_COUNT_SHMEM, 1);
+}
+
+static void
+plant_embedder_count(struct scene *s)
+{
+    POKE(s, s->aspen->embedder_frames[ASPEN_FRAMES_DEVICE], 1);
+}
+
+static void
+plant_ram_count(struct scene *s)
+{
+    POKE(s, s->aspen->banks.ram_frames, s->aspen->banks.ram_frames + 1);
 }
 
 static void
@@ -341,6 +380,11 @@ const struct plant plants_machine[] = {
     {"entry.swap", PARENT, plant_exclusive_swap},
     {"frame.exclusive", MACHINE, plant_exclusive_shared},
     {"frame.exclusive", MACHINE, plant_exclusive_object},
+    {"count.pages", MACHINE, plant_anon_count},
+    {"count.pages", MACHINE, plant_file_count},
+    {"count.pages", MACHINE, plant_shmem_count},
+    {"count.frames", MACHINE, plant_embedder_count},
+    {"count.frames", MACHINE, plant_ram_count},
     {"pin.count", MACHINE, plant_pin_uncounted},
     {"swap.map", MACHINE, plant_swap_map},
     {"swap.references", MACHINE, plant_swap_reference},

@@ -1,0 +1,30 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * frames/count.h - what is counted often: each CPU has a line of its own, with
+ * what it has added and taken away; only the sum of all says something.
+ */
+#ifndef ASPEN_FRAMES_COUNT_H
+#define ASPEN_FRAMES_COUNT_H
+
+#include "internal.h"
+
+/* Context: any. `number` may be the negative of one: sums wrap. */
+static inline void
+aspen_count(struct aspen *aspen, enum aspen_count what, uint64_t number)
+{
+    aspen_count_relaxed(&aspen->frame_caches[aspen_port_cpu()].counts[what],
+                        number);
+}
+
+/* Of all CPUs: exact when nobody counts, and never below 0. */
+static inline uint64_t
+aspen_count_sum(const struct aspen *aspen, enum aspen_count what)
+{
+    uint64_t sum = 0;
+
+    for (unsigned cpu = 0; cpu < ASPEN_PORT_CPUS; cpu++)
+        sum += aspen_load_relaxed(&aspen->frame_caches[cpu].counts[what]);
+    return (int64_t)sum < 0 ? 0 : sum;
+}
+
+#endif
