@@ -288,6 +288,8 @@ test_server_hangs(void **state)
     poll(NULL, 0, 500); /* nothing is under way: that is no silence */
     assert_int_equal(answer(ask(&args, 0, 32, false)), 0);
     kill(server, SIGSTOP);
+    /* Its threads stop one after the other. */
+    assert_int_equal(waitpid(server, NULL, WUNTRACED), server);
     for (unsigned i = 0; i < 3; i++)
         asked[i] = ask(&args, i, 1 + i, i == 1);
     for (unsigned i = 0; i < 3; i++)
