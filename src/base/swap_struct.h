@@ -41,7 +41,7 @@ struct aspen_swap_area {
     uint16_t *continued;          /* immutable pointer; of each block, how many
                                      slots have more than the maximum */
     uint64_t slots_used;
-    uint64_t room;         /* atomic: slots that are free and not spoilt */
+    uint64_t room; /* atomic: slots that are free and not spoilt */
     uint64_t references;
     uint64_t continuation_count;
     uint64_t cached_slots;          /* atomic: bits of `cached` */
