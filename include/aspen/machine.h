@@ -171,6 +171,11 @@ struct aspen_config {
     uint64_t watermark_min;
     uint64_t watermark_low;
     uint64_t watermark_high;
+    /* Where nothing but pages of files could leave so many of them stay,
+     * whoever reclaims, and calls end with -ASPEN_ENOMEM: programs that run
+     * would take each other's code from memory for ever, and nobody would be
+     * killed. Fewer than the RAM there is. 0: all may leave. */
+    uint64_t file_pages_min;
     struct aspen_hooks hooks;
 };
 

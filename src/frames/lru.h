@@ -73,6 +73,15 @@ aspen_lru_evictable(const struct aspen_lru *lru)
            aspen_lru_count(lru, ASPEN_LRU_ACTIVE_LIST);
 }
 
+/* Of these, anonymous ones. */
+static inline uint64_t
+aspen_lru_evictable_anon(const struct aspen_lru *lru)
+{
+    return aspen_load_relaxed(&lru->lists[ASPEN_LRU_NEW_LIST].anon) +
+           aspen_load_relaxed(&lru->lists[ASPEN_LRU_INACTIVE_LIST].anon) +
+           aspen_load_relaxed(&lru->lists[ASPEN_LRU_ACTIVE_LIST].anon);
+}
+
 /*
  * Enter a page that is on no list; take one off, if it is on one; let one
  * become another state, unless it is on no list: it is the first of its list

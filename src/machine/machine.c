@@ -137,6 +137,8 @@ watermarks_valid(const struct aspen_config *config)
 
     for (unsigned i = 0; i < config->ram_ranges; i++)
         frames += config->ram[i].count;
+    if (config->file_pages_min && config->file_pages_min >= frames)
+        return false;
     return !config->watermark_high
                ? !config->watermark_low && !config->watermark_min
                : config->watermark_min <= config->watermark_low &&

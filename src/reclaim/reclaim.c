@@ -194,6 +194,17 @@ look_again(struct reclaim *reclaim)
                              ASPEN_RECLAIM_BATCH));
 }
 
+/* Pages that may leave. Where only files have any, some of those stay. */
+static uint64_t
+spare(const struct aspen *aspen)
+{
+    uint64_t pages = aspen_lru_evictable(&aspen->lru);
+
+    return aspen_lru_evictable_anon(&aspen->lru)
+               ? pages
+               : pages - aspen_min_u64(pages, aspen->config.file_pages_min);
+}
+
 /* By the policy, until `pages` have left or each was looked at often enough. */
 static void
 look_at_lists(struct reclaim *reclaim, uint64_t pages)
@@ -203,6 +214,7 @@ look_at_lists(struct reclaim *reclaim, uint64_t pages)
     uint32_t frames[ASPEN_RECLAIM_BATCH];
     unsigned count = 1;
 
+    pages = aspen_min_u64(pages, reclaim->freed + spare(aspen));
     while (count && reclaim->freed < pages && looks) {
         uint64_t most = aspen_min_u64(looks, pages - reclaim->freed);
         count = reclaim->policy->choose(

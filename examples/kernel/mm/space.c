@@ -12,6 +12,9 @@
 #include "mm/oom.h"
 #include "sched/thread.h"
 
+/* Of RAM: pages of files that stay, for programs to go on. */
+#define FILES_PART 32u
+
 /* Of RAM, and so many bytes more: what aspen_create() asks for is less. */
 #define EARLY_PART  64u
 #define EARLY_BYTES (1u << 20)
@@ -161,6 +164,8 @@ space_init(void)
     config.direct_map = direct_pointer(0);
     config.kernel_start = DIRECT_MAP;
     config.semantics = ASPEN_SEMANTICS_6_1;
+    for (unsigned i = 0; i < count; i++)
+        config.file_pages_min += ranges[i].count / FILES_PART;
     config.hooks.arch = &arch;
     config.hooks.memory = &memory;
     int error = aspen_create(&config, &machine);

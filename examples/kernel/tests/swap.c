@@ -117,7 +117,8 @@ answers(const char *call, int result)
     fflush(stdout);
 }
 
-/* Touches memory of its own again and again. */
+/* Touches memory of its own again and again; between, whoever waited for a page
+ * has the processor. */
 static pid_t
 start_other(void)
 {
@@ -127,7 +128,7 @@ start_other(void)
         return child;
     memory = mmap(NULL, OTHER_MIB << 20, PROT_READ | PROT_WRITE,
                   MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    for (uint64_t round = 0;; round++)
+    for (uint64_t round = 0;; round++, usleep(1000))
         for (size_t page = 0; page < PAGES(OTHER_MIB); page++) {
             if (round && *at(page) != page + round - 1)
                 _exit(1);

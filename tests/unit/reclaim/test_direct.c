@@ -53,6 +53,49 @@ end(struct helper_space *s, struct aspen_object *o)
     helper_space_destroy(s);
 }
 
+static uint64_t
+file_pages(struct helper *h)
+{
+    struct aspen_counters counts = helper_counts(h->aspen);
+
+    return counts.active_file + counts.inactive_file;
+}
+
+/* What runs goes on: it does not lose its code, page by page, to the others. */
+static void
+test_some_files_stay(void **state)
+{
+    (void)state;
+    struct aspen_config config = helper_config(FRAMES);
+    struct helper_space s;
+    int error = 0;
+
+    config.overcommit = ASPEN_OVERCOMMIT_ALWAYS;
+    config.file_pages_min = FRAMES;
+    assert_int_equal(aspen_create(&config, &s.helper.aspen), -ASPEN_EINVAL);
+    config.file_pages_min = FRAMES / 4;
+    helper_space_create(&s, &config);
+    struct helper *h = &s.helper;
+    struct aspen_object *o =
+        helper_object(h, ASPEN_OBJECT_FILE, PAGES, &pager, NULL);
+    uint64_t shared =
+        helper_map_object(s.mm, 0, PAGES, R | ASPEN_VM_SHARED, o, 0);
+    uint64_t at = helper_map(s.mm, 0, PAGES, RW);
+    for (uint64_t i = 0; i < FRAMES / 2; i++)
+        assert_int_equal(number_at(h, s.mm, shared + i * PAGE), i);
+    for (uint64_t i = 0; !error; i++)
+        error = helper_write(h, s.mm, at + i * PAGE, &i, sizeof(i));
+    assert_int_equal(error, -ASPEN_ENOMEM);
+    assert_int_equal(file_pages(h), FRAMES / 4);
+    assert_int_equal(aspen_reclaim(h->aspen, PAGES), 0);
+    assert_int_equal(file_pages(h), FRAMES / 4);
+    /* When memory is there again files have it as before. */
+    assert_int_equal(aspen_munmap(s.mm, at, PAGES * PAGE), 0);
+    for (uint64_t i = 0; i < PAGES; i++)
+        assert_int_equal(number_at(h, s.mm, shared + i * PAGE), i);
+    end(&s, o);
+}
+
 /* Mapped, in each way; copied through the space; read. */
 static void
 test_larger_than_memory(void **state)
@@ -238,6 +281,7 @@ main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_larger_than_memory),
         cmocka_unit_test(test_until_nothing_can_leave),
+        cmocka_unit_test(test_some_files_stay),
         cmocka_unit_test(test_plans_hold),
         cmocka_unit_test(test_threads),
     };
