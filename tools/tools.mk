@@ -34,7 +34,7 @@ TOOL_PRESSURE := $(wildcard tools/aspen/pressure/*.c) $(SWAP_DEVICES) \
     $(addprefix tools/aspen/common/,tool.c options.c json.c)
 # What each of them needs, where its header is: asked of the compiler, which may
 # be one for another machine. It is asked when it is first needed.
-has_header = $(shell echo '\#include <$1>' | $(CC) $(CFLAGS) -E -x c - \
+has_header = $(shell printf '\043include <%s>\n' $1 | $(CC) $(CFLAGS) -E -x c - \
     >/dev/null 2>&1 && echo $2)
 LIBS_SWAP = $(eval LIBS_SWAP := $(call has_header,lz4.h,-llz4) \
     $(call has_header,zstd.h,-lzstd) \
