@@ -32,6 +32,11 @@ run()
     check "$name-silent" diff /dev/null "$work/err"
     check "$name-right" grep -q '"wrong_bytes":0,"lost_pages":0,' "$work/json"
     check "$name-lru" between 0 "$(value lru_ratio)" "$(value optimal_ratio)"
+    # The optimum reads a page when it is asked for. Where neighbours are asked
+    # for one after the other they are read ahead.
+    case $1 in
+    sequential | loop | scan) return ;;
+    esac
     # Readings of how many pages are in memory are not exact.
     check "$name-optimum" between 0 "$(value hit_ratio)" \
         "$(value optimal_ratio)+0.05"
@@ -116,7 +121,9 @@ check lies-told grep -q '^aspen pressure: BROKEN [0-9]* bytes are wrong$' \
 run seed zipf --seed 3
 lru=$(value lru_ratio)
 run seed-again zipf --seed 3
-check seed-same between "$lru-0.02" "$(value lru_ratio)" "$lru+0.02"
+# LRU is reckoned with as many pages as were in memory on average, which depends
+# on when the worker ran.
+check seed-same between "$lru-0.06" "$(value lru_ratio)" "$lru+0.06"
 
 # --- text
 
