@@ -209,8 +209,7 @@ swap_memory_transfer(struct aspen_posix_swap *device,
     return error;
 }
 
-/* ---- The device -----------------------------------------------------------
- */
+/* ---- The device -------------------------------------------------------- */
 
 int
 swap_memory_open(struct aspen_posix_swap *device,

@@ -60,8 +60,7 @@ now_ms(void)
     return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
 }
 
-/* ---- One transfer ---------------------------------------------------------
- */
+/* ---- One transfer ------------------------------------------------------ */
 
 static void
 gather(const struct request *request)
@@ -130,8 +129,7 @@ start(struct connection *connection, struct request *request)
     end(request, -EIO);
 }
 
-/* ---- The thread ------------------------------------------------------------
- */
+/* ---- The thread -------------------------------------------------------- */
 
 static struct request *
 take_queue(struct connection *connection, bool *ending)

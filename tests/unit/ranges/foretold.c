@@ -40,8 +40,7 @@ cut(struct foretold *m, unsigned i)
         m->pages[i].first = true;
 }
 
-/* ---- What may be one ------------------------------------------------------
- */
+/* ---- What may be one --------------------------------------------------- */
 
 bool
 same_name(const char *a, const char *b)
@@ -130,8 +129,7 @@ join(struct foretold *m, unsigned start, unsigned end, struct joins j)
         take_anon(m, start_of(m, start), end_of(m, start), source);
 }
 
-/* ---- What calls do to the model --------------------------------------------
- */
+/* ---- What calls do to the model ---------------------------------------- */
 
 void
 model_clear(struct foretold *m, unsigned start, unsigned end)

@@ -41,8 +41,7 @@ below(struct model *m, uint64_t limit)
     return unit_below(&m->random, limit);
 }
 
-/* ---- Both ------------------------------------------------------------------
- */
+/* ---- Both -------------------------------------------------------------- */
 
 struct range {
     unsigned start;
@@ -256,8 +255,7 @@ do_embedder(struct model *m)
         m->f.pages[i].embedder = &theirs;
 }
 
-/* ---- Pages ------------------------------------------------------------------
- */
+/* ---- Pages ------------------------------------------------------------- */
 
 /* An anon_vma is shared with a neighbour that could be one but for access. */
 static bool
@@ -303,8 +301,7 @@ do_touch(struct model *m)
     take_anon(&m->f, start, end, source);
 }
 
-/* ---- mremap -----------------------------------------------------------------
- */
+/* ---- mremap ------------------------------------------------------------ */
 
 /* As many mappings as there are; gaps stay gaps. */
 static void
@@ -369,8 +366,7 @@ do_resize(struct model *m)
         m->f.pages[end].first = false;
 }
 
-/* ---- fork -------------------------------------------------------------------
- */
+/* ---- fork -------------------------------------------------------------- */
 
 /* What each page's mapping becomes in a child; anon_vmas are new ones, which
  * belong to a family. */
@@ -409,8 +405,7 @@ do_fork(struct model *m)
     m->mm = child;
 }
 
-/* ---- Comparing --------------------------------------------------------------
- */
+/* ---- Comparing --------------------------------------------------------- */
 
 static void
 check_page(const struct model *m, unsigned i)
@@ -449,8 +444,7 @@ check(struct model *m)
         fail_msg("%s: %s", finding.check, finding.text);
 }
 
-/* ---- Runs -------------------------------------------------------------------
- */
+/* ---- Runs -------------------------------------------------------------- */
 
 static int
 hook_open(void *context, struct aspen_vma *vma)

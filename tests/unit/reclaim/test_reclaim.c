@@ -175,8 +175,7 @@ test_comes_back(void **state)
     aspen_object_put(o);
 }
 
-/* ---- What stays -----------------------------------------------------------
- */
+/* ---- What stays -------------------------------------------------------- */
 
 static void
 test_stays(void **state)
@@ -278,8 +277,7 @@ test_others(void **state)
     }
 }
 
-/* ---- Shadows --------------------------------------------------------------
- */
+/* ---- Shadows ----------------------------------------------------------- */
 
 static void
 test_shadows_go(void **state)

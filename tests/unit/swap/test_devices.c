@@ -174,8 +174,7 @@ test_zstd(void **state)
     all_comes_back("zstd");
 }
 
-/* ---- Files ----------------------------------------------------------------
- */
+/* ---- Files ------------------------------------------------------------- */
 
 static void
 make(const char *name, size_t bytes)
@@ -265,8 +264,7 @@ test_file_that_is_full(void **state)
     aspen_posix_swap_close(device);
 }
 
-/* ---- Memory ----------------------------------------------------------------
- */
+/* ---- Memory ------------------------------------------------------------ */
 
 static void
 test_memory_is_counted(void **state)

@@ -21,8 +21,7 @@
 /* Of ports/posix/swap/nbd.c. */
 extern unsigned swap_nbd_patience_ms;
 
-/* ---- A server ---------------------------------------------------------------
- */
+/* ---- A server ---------------------------------------------------------- */
 
 static char folder[200];
 static char uri[300];

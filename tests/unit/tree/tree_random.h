@@ -8,8 +8,7 @@
 
 #include "tree_model.h"
 
-/* ---- Exhaustive: every sequence of stores on a few keys -------------------
- */
+/* ---- Exhaustive: every sequence of stores on a few keys ---------------- */
 
 #define CELLS 6
 #define DEPTH 3
@@ -112,8 +111,7 @@ test_exhaustive(void **state)
     exhaust(edges_wide, true);
 }
 
-/* ---- At random ------------------------------------------------------------
- */
+/* ---- At random --------------------------------------------------------- */
 
 struct keys {
     const char *name;

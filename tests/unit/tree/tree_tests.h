@@ -8,8 +8,7 @@
 
 #include <pthread.h>
 
-/* ---- Orders of building ----------------------------------------------------
- */
+/* ---- Orders of building ------------------------------------------------ */
 
 /* Nodes of a tree whose entries touch and came in order, either way, above
  * one that is far below: as mmap fills an address space. */
@@ -79,8 +78,7 @@ test_orders(void **state)
     }
 }
 
-/* ---- Duplicate --------------------------------------------------------------
- */
+/* ---- Duplicate --------------------------------------------------------- */
 
 static void
 fill(struct aspen_tree *tree, struct model *model, unsigned count)
@@ -382,8 +380,7 @@ test_checker(void **state)
     aspen_tree_destroy(&tree);
 }
 
-/* ---- Readers beside a writer ------------------------------------------------
- */
+/* ---- Readers beside a writer ------------------------------------------- */
 
 #define PLACES 400
 

@@ -93,8 +93,7 @@ struct arguments {
     bool json;
 };
 
-/* ---- Workloads ------------------------------------------------------------
- */
+/* ---- Workloads --------------------------------------------------------- */
 
 static int
 make_in_order(struct trace *trace, uint32_t frames, uint64_t *seed)
@@ -219,8 +218,7 @@ take_faults(struct arguments *arguments)
     }
 }
 
-/* ---- Options ----------------------------------------------------------------
- */
+/* ---- Options ----------------------------------------------------------- */
 
 static int
 take_option(void *context, int option)

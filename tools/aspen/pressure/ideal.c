@@ -17,8 +17,7 @@ ratio(const struct trace *trace, size_t hits, size_t skipped)
                : 0;
 }
 
-/* ---- Exact LRU ------------------------------------------------------------
- */
+/* ---- Exact LRU --------------------------------------------------------- */
 
 /* A ring of the pages in memory, the last one accessed first; its head stands
  * behind the pages. */
@@ -71,8 +70,7 @@ trace_lru(const struct trace *trace, uint32_t memory, size_t skipped)
     return ratio(trace, hits, skipped);
 }
 
-/* ---- The optimum -----------------------------------------------------------
- */
+/* ---- The optimum ------------------------------------------------------- */
 
 /* A heap of pages, the one on top that is accessed again last; what is old, as
  * the page has been accessed since, is passed over. */

@@ -22,8 +22,7 @@ count(uint64_t *counter, uint64_t more)
     __atomic_fetch_add(counter, more, __ATOMIC_RELAXED);
 }
 
-/* ---- Processors -----------------------------------------------------------
- */
+/* ---- Processors -------------------------------------------------------- */
 
 /* I1 */
 static void
@@ -98,8 +97,7 @@ pressure_access(struct pressure_machine *machine, unsigned cpu,
     }
 }
 
-/* ---- The worker ------------------------------------------------------------
- */
+/* ---- The worker -------------------------------------------------------- */
 
 static void
 wake(void *context)
@@ -147,8 +145,7 @@ pressure_machine_rest(struct pressure_machine *machine)
     machine->has_worker = false;
 }
 
-/* ---- Where pages go ---------------------------------------------------------
- */
+/* ---- Where pages go ---------------------------------------------------- */
 
 static int
 begin_swap(struct pressure_machine *machine,
@@ -221,8 +218,7 @@ begin_file(struct pressure_machine *machine, struct tool_error *error)
                : tool_fail(error, "no file: %s", aspen_error_name(result));
 }
 
-/* ---- The machine ------------------------------------------------------------
- */
+/* ---- The machine ------------------------------------------------------- */
 
 static int
 begin_space(struct pressure_machine *machine, struct tool_error *error)

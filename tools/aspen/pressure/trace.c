@@ -98,8 +98,7 @@ trace_zipf(struct trace *trace, uint64_t *seed)
     return 0;
 }
 
-/* ---- Others ---------------------------------------------------------------
- */
+/* ---- Others ------------------------------------------------------------ */
 
 void
 trace_scan(struct trace *trace, uint32_t hot, uint64_t *seed)
