@@ -108,7 +108,7 @@ check none-refaults test "$(value refaults)" -gt 0
 run faults zipf --threads 2 --accesses 8000 \
     --faults errors,short,late,gone,lies --checksum
 check faults-failed test "$(value failed)" -gt 10
-run full zipf --accesses 8000 --faults full
+run full loop --accesses 8000 --faults full
 check full-given-up test "$(value given_up)" -gt 0
 "$ASPEN" pressure zipf --memory 1M --accesses 20000 --faults lies \
     >"$work/out" 2>"$work/err"
