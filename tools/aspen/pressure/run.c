@@ -137,6 +137,16 @@ access_page(struct thread *thread, size_t at)
     return error;
 }
 
+static void
+drop(struct run *run, uint32_t page)
+{
+    uint64_t address = run->machine.start + (uint64_t)page * PRESSURE_PAGE;
+
+    if (aspen_madvise(run->machine.mm, address, PRESSURE_PAGE,
+                      ASPEN_MADV_DONTNEED) == 0)
+        run->versions[page] = 0;
+}
+
 /* Some pages are nobody's any more: zeroes. */
 static void
 give_up(struct thread *thread)
@@ -147,10 +157,7 @@ give_up(struct thread *thread)
         uint32_t page =
             (uint32_t)trace_below(&thread->seed, run->machine.pages);
         pthread_mutex_lock(&run->locks[page % LOCKS]);
-        if (aspen_madvise(run->machine.mm,
-                          run->machine.start + (uint64_t)page * PRESSURE_PAGE,
-                          PRESSURE_PAGE, ASPEN_MADV_DONTNEED) == 0)
-            run->versions[page] = 0;
+        drop(run, page);
         pthread_mutex_unlock(&run->locks[page % LOCKS]);
     }
     add(&run->given_up, GIVEN_UP);
@@ -342,19 +349,26 @@ run_threads(struct run *run, struct thread *threads,
 
 /* ---- Afterwards ------------------------------------------------------- */
 
-/* Every page once more. */
+/* Every page once more. Where memory and slots are full a page may have no room
+ * to be read; those that were compared make room. */
 static void
 compare_all(struct run *run, struct thread *thread,
             struct pressure_result *result)
 {
+    const bool full = run->plan->faults.full;
+
     __atomic_store_n(&run->machine.swap.calm, 1u, __ATOMIC_RELAXED);
     pressure_machine_enter(&run->machine, 0);
     for (uint32_t page = 0; page < run->machine.pages; page++) {
         if (run->versions[page] == 0)
             continue;
         pressure_contents(page, run->versions[page], thread->expected);
-        result->lost_pages +=
-            try_again(thread, run->machine.mm, page, NULL) != 0;
+        int error = try_again(thread, run->machine.mm, page, NULL);
+        bool no_room = full && error == -ASPEN_ENOMEM;
+        run->given_up += no_room;
+        result->lost_pages += error && !no_room;
+        if (full)
+            drop(run, page);
     }
     pressure_count_reads(NULL);
 }
