@@ -4,10 +4,10 @@
  *
  *     time     ....|.........|.........|.........|....
  *     stalled      0    1   2  1   0        1
- *     some         ......xxxxxxxxxx.........xxxxxxxxxx    total, and how much
- * of full         ..........xxx......................    this period ^ threads
- * == 2
+ *     some         .....xxxxxxxxxxx.........xxxxxxx
+ *     full         .........xxx....................   of 2 threads
  *
+ * Of each there is the total, and how much of it lies in this period.
  * Nothing runs by itself: whoever begins or ends a stall, or asks, brings the
  * sums up to his moment first (fold()). What held before did so for all of the
  * time between, however many periods that is; so their averages are one step.
@@ -41,10 +41,13 @@ has_clock(const struct aspen *aspen)
     return memory && memory->clock;
 }
 
+/* Without a clock it is always the beginning. */
 static uint64_t
 now(const struct aspen *aspen)
 {
-    return aspen->config.hooks.memory->clock(aspen->config.hooks.context);
+    return has_clock(aspen)
+               ? aspen->config.hooks.memory->clock(aspen->config.hooks.context)
+               : 0;
 }
 
 /* ---- Averages ---------------------------------------------------------- */
@@ -132,9 +135,10 @@ fold(struct aspen_pressure_state *state, uint64_t moment)
 }
 
 static struct aspen_pressure_state *
-lock_at(struct aspen *aspen, uint64_t moment)
+lock_now(struct aspen *aspen)
 {
     struct aspen_pressure_state *state = &aspen->pressure;
+    uint64_t moment = now(aspen);
 
     aspen_spin_lock(&state->lock, ASPEN_LOCK_LEAF);
     fold(state, moment);
@@ -146,8 +150,7 @@ lock_at(struct aspen *aspen, uint64_t moment)
 void
 aspen_pressure_init(struct aspen *aspen)
 {
-    if (has_clock(aspen))
-        aspen->pressure.changed = now(aspen);
+    aspen->pressure.changed = now(aspen);
     aspen->pressure.period_end = aspen->pressure.changed + PERIOD;
 }
 
@@ -156,7 +159,7 @@ aspen_stall_begin(struct aspen *aspen)
 {
     if (!has_clock(aspen))
         return;
-    struct aspen_pressure_state *state = lock_at(aspen, now(aspen));
+    struct aspen_pressure_state *state = lock_now(aspen);
     state->stalled++;
     aspen_spin_unlock(&state->lock);
 }
@@ -166,7 +169,7 @@ aspen_stall_end(struct aspen *aspen)
 {
     if (!has_clock(aspen))
         return;
-    struct aspen_pressure_state *state = lock_at(aspen, now(aspen));
+    struct aspen_pressure_state *state = lock_now(aspen);
     ASPEN_ASSERT(state->stalled);
     state->stalled--;
     aspen_spin_unlock(&state->lock);
@@ -188,8 +191,7 @@ stalls_of(const struct aspen_pressure_sums *sums)
 void
 aspen_pressure_read(struct aspen *aspen, struct aspen_pressure *pressure)
 {
-    struct aspen_pressure_state *state =
-        lock_at(aspen, has_clock(aspen) ? now(aspen) : 0);
+    struct aspen_pressure_state *state = lock_now(aspen);
 
     pressure->some = stalls_of(&state->some);
     pressure->full = stalls_of(&state->full);
@@ -199,8 +201,7 @@ aspen_pressure_read(struct aspen *aspen, struct aspen_pressure *pressure)
 void
 aspen_pressure_threads(struct aspen *aspen, uint32_t threads)
 {
-    struct aspen_pressure_state *state =
-        lock_at(aspen, has_clock(aspen) ? now(aspen) : 0);
+    struct aspen_pressure_state *state = lock_now(aspen);
 
     state->threads = threads;
     aspen_spin_unlock(&state->lock);

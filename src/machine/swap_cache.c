@@ -7,8 +7,8 @@
  * A page that has left memory leaves a shadow there, as in the page cache of a
  * file (object/shadow.h), but in 31 bits:
  *
- *     area->pages[slot] = SHADOW | pages that had left, modulo 2^30 |
- * REFERENCED
+ *     area->pages[slot] = SHADOW | pages that had left, modulo 2^30
+ *                                | REFERENCED
  *
  * So no shadows are kept where a frame might have a number of 32 bits.
  *

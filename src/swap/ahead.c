@@ -84,7 +84,7 @@ beside(const uint64_t *entry, int step, uint64_t most, unsigned *pages)
     uint64_t from = aspen_load_relaxed(entry);
     uint64_t wanted = 0;
 
-    for (uint64_t i = 0; i<most && * pages> 1; i++) {
+    for (uint64_t i = 0; *pages > 1 && i < most; i++) {
         entry += step;
         int32_t offset = offset_of(aspen_load_relaxed(entry), from);
         if (offset == NO_OFFSET)
@@ -139,16 +139,13 @@ window_for(struct aspen_vma *vma, uint64_t address)
     uint16_t page = (uint16_t)(address >> ASPEN_PAGE_SHIFT);
     uint32_t window = old >> PAGE_BITS & 0xff;
 
-    if (old & FOUND)
-        window *= 2;
-    else
-        window /= 2;
+    window = old & FOUND ? window * 2 : window / 2;
     if (window < 2)
         window = (uint16_t)(page - (uint16_t)old) == 1 ? 2 : 1;
-    if (vma->flags & ASPEN_VM_SEQ_READ)
+    if (window > most || vma->flags & ASPEN_VM_SEQ_READ)
         window = most;
-    if (window > most || vma->flags & ASPEN_VM_RAND_READ)
-        window = vma->flags & ASPEN_VM_RAND_READ ? 1 : most;
+    if (vma->flags & ASPEN_VM_RAND_READ)
+        window = 1;
     aspen_store_relaxed(&vma->swap_window, window << PAGE_BITS | page);
     return window;
 }

@@ -115,24 +115,31 @@ enter_ahead(struct run *run, int n, uint32_t number)
     return true;
 }
 
-/* Those behind, then those before, as far as they go; rest are given back. */
-static void
-enter_neighbours(struct run *run, uint64_t wanted, const uint32_t *spares,
-                 unsigned count)
+/* So many in one direction, as far as they go, and as there are frames for: how
+ * many came. `end` is the run's in that direction. */
+static unsigned
+enter_beside(struct run *run, int *end, int step, int most,
+             const uint32_t *spares, unsigned count)
 {
-    int behind = adjoining(wanted, 1), before = adjoining(wanted, -1);
     unsigned used = 0;
 
-    while (used < count && run->last < behind &&
-           enter_ahead(run, run->last + 1, spares[used])) {
-        run->last++;
+    while (used < count && *end != step * most &&
+           enter_ahead(run, *end + step, spares[used])) {
+        *end += step;
         used++;
     }
-    while (used < count && -run->first < before &&
-           enter_ahead(run, run->first - 1, spares[used])) {
-        run->first--;
-        used++;
-    }
+    return used;
+}
+
+/* Those behind, then those before; the rest of the frames are given back. */
+static void
+enter_neighbours(struct run *run, int behind, int before,
+                 const uint32_t *spares, unsigned count)
+{
+    unsigned used = enter_beside(run, &run->last, 1, behind, spares, count);
+
+    used +=
+        enter_beside(run, &run->first, -1, before, spares + used, count - used);
     while (used < count)
         aspen_frame_put(run->aspen, spares[used++]);
 }
@@ -195,7 +202,7 @@ read_run(struct run *run)
 static int
 read_pages(struct run *run, uint64_t wanted, uint32_t *frame)
 {
-    const int adjoin = adjoining(wanted, 1) + adjoining(wanted, -1);
+    const int behind = adjoining(wanted, 1), before = adjoining(wanted, -1);
     struct aspen *aspen = run->aspen;
     uint32_t spares[ASPEN_SWAP_IO_PAGES - 1];
 
@@ -205,15 +212,18 @@ read_pages(struct run *run, uint64_t wanted, uint32_t *frame)
         aspen_swap_free(aspen, run->type, run->slot);
         return error;
     }
-    unsigned count = get_spares(
-        aspen, spares,
-        (unsigned)aspen_min_u64((unsigned)adjoin, ASPEN_SWAP_IO_PAGES - 1));
+    unsigned count =
+        get_spares(aspen, spares,
+                   (unsigned)aspen_min_u64((unsigned)(behind + before),
+                                           ASPEN_SWAP_IO_PAGES - 1));
     error = enter_page(run, 0, *frame);
-    enter_neighbours(run, error ? 0 : wanted, spares, count);
-    if (error)
+    if (error) {
+        enter_neighbours(run, 0, 0, spares, count);
         aspen_swap_free(aspen, run->type, run->slot);
-    else
+    } else {
+        enter_neighbours(run, behind, before, spares, count);
         error = read_run(run);
+    }
     if (error)
         aspen_frame_put(aspen, *frame);
     return error;
