@@ -19,10 +19,6 @@ struct swap_why {
 int swap_because(struct swap_why *why, int error, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 
-/* What this build has not got, since a package was not there. */
-int swap_is_missing(struct swap_why *why, const char *name,
-                    const char *package);
-
 struct aspen_posix_swap {
     const struct swap_kind *kind;
     void *own; /* of its kind */
@@ -30,14 +26,24 @@ struct aspen_posix_swap {
     struct aspen_posix_swap_counters counters; /* atomic, each by itself */
 };
 
+/* One of a device's counters, or of other sums that nobody decides by. */
+static inline void
+swap_count(uint64_t *counter, uint64_t more)
+{
+    __atomic_fetch_add(counter, more, __ATOMIC_RELAXED);
+}
+
 /*
- * open      with what stands behind the name's colon, or NULL
+ * open      with what stands behind the name's colon, or its end. NULL: it is
+ *           not in this build, since the package was not there
  * transfer  or submit: as in struct aspen_swap_ops. What was submitted ends by
  *           swap_ended().
  */
 struct swap_kind {
     const char *name;
-    const char *more; /* what has to stand behind a colon; NULL: nothing */
+    const char *more;    /* what has to stand behind a colon; NULL: nothing */
+    const char *package; /* that it takes; NULL: none */
+    const struct swap_codec *codec; /* of memory.h; NULL: none */
     int (*open)(struct aspen_posix_swap *device, const char *more,
                 struct swap_why *why);
     int (*transfer)(struct aspen_posix_swap *device,

@@ -25,31 +25,19 @@ decompress(void *state, void *page, const void *from, size_t bytes)
     return LZ4_decompress_safe(from, page, (int)bytes, SWAP_PAGE) == SWAP_PAGE;
 }
 
-static int
-lz4_open(struct aspen_posix_swap *device, const char *nothing,
-         struct swap_why *why)
-{
-    static const struct swap_codec codec = {
-        .compress = compress,
-        .decompress = decompress,
-    };
-
-    (void)nothing;
-    return swap_memory_open(device, &codec, why);
-}
-#else
-static int
-lz4_open(struct aspen_posix_swap *device, const char *nothing,
-         struct swap_why *why)
-{
-    (void)device, (void)nothing;
-    return swap_is_missing(why, "lz4", "liblz4-dev");
-}
+static const struct swap_codec codec = {
+    .compress = compress,
+    .decompress = decompress,
+};
 #endif
 
 const struct swap_kind swap_kind_lz4 = {
     .name = "lz4",
-    .open = lz4_open,
+    .package = "liblz4-dev",
+#if __has_include(<lz4.h>)
+    .codec = &codec,
+    .open = swap_memory_open,
+#endif
     .transfer = swap_memory_transfer,
     .close = swap_memory_close,
 };

@@ -40,7 +40,7 @@ struct slot {
 };
 
 struct memory {
-    const struct swap_codec *codec; /* NULL: none */
+    const struct swap_codec *codec; /* of the kind; NULL: none */
     struct slot *slots;
     size_t slots_bytes;
     pthread_mutex_t lock; /* for the next two */
@@ -76,12 +76,6 @@ give_state(struct memory *memory, void *state)
 
 /* ---- Slots ------------------------------------------------------------ */
 
-static void
-change(uint64_t *counter, uint64_t more)
-{
-    __atomic_fetch_add(counter, more, __ATOMIC_RELAXED);
-}
-
 /* The slot and what it has are counted, or (-1) not any more. */
 static void
 count_slot(struct aspen_posix_swap *device, const struct slot *slot, int sign)
@@ -91,15 +85,15 @@ count_slot(struct aspen_posix_swap *device, const struct slot *slot, int sign)
 
     if (slot->state == SLOT_EMPTY)
         return;
-    change(&counters->kept_pages, one);
+    swap_count(&counters->kept_pages, one);
     if (slot->state == SLOT_SAME) {
-        change(&counters->same_pages, one);
+        swap_count(&counters->same_pages, one);
         return;
     }
     if (slot->length == SWAP_PAGE)
-        change(&counters->whole_pages, one);
-    change(&counters->memory_bytes,
-           one * (malloc_usable_size(slot->bytes) + PIECE_HEAD));
+        swap_count(&counters->whole_pages, one);
+    swap_count(&counters->memory_bytes,
+               one * (malloc_usable_size(slot->bytes) + PIECE_HEAD));
 }
 
 static void
@@ -212,14 +206,15 @@ swap_memory_transfer(struct aspen_posix_swap *device,
 /* ---- The device -------------------------------------------------------- */
 
 int
-swap_memory_open(struct aspen_posix_swap *device,
-                 const struct swap_codec *codec, struct swap_why *why)
+swap_memory_open(struct aspen_posix_swap *device, const char *nothing,
+                 struct swap_why *why)
 {
     struct memory *memory = calloc(1, sizeof(*memory));
 
+    (void)nothing;
     if (!memory)
         return swap_because(why, -ENOMEM, "no memory");
-    memory->codec = codec;
+    memory->codec = device->kind->codec;
     memory->slots_bytes = device->pages * sizeof(*memory->slots);
     memory->slots = mmap(NULL, memory->slots_bytes, PROT_READ | PROT_WRITE,
                          MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
@@ -248,17 +243,9 @@ swap_memory_close(struct aspen_posix_swap *device)
     free(memory);
 }
 
-static int
-memory_open(struct aspen_posix_swap *device, const char *nothing,
-            struct swap_why *why)
-{
-    (void)nothing;
-    return swap_memory_open(device, NULL, why);
-}
-
 const struct swap_kind swap_kind_memory = {
     .name = "memory",
-    .open = memory_open,
+    .open = swap_memory_open,
     .transfer = swap_memory_transfer,
     .close = swap_memory_close,
 };

@@ -21,10 +21,9 @@ struct swap_codec {
     bool (*decompress)(void *state, void *page, const void *from, size_t bytes);
 };
 
-/* Opens a device of a kind that is swap_memory_transfer() and
- * swap_memory_close(). */
-int swap_memory_open(struct aspen_posix_swap *device,
-                     const struct swap_codec *codec, struct swap_why *why);
+/* What a kind with a codec, or without, consists of. */
+int swap_memory_open(struct aspen_posix_swap *device, const char *nothing,
+                     struct swap_why *why);
 int swap_memory_transfer(struct aspen_posix_swap *device,
                          const struct aspen_swap_io *io);
 void swap_memory_close(struct aspen_posix_swap *device);

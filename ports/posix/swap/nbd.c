@@ -333,32 +333,15 @@ server_close(struct aspen_posix_swap *device)
     close(connection->wake);
     free(connection);
 }
-#else
-static int
-server_open(struct aspen_posix_swap *device, const char *uri,
-            struct swap_why *why)
-{
-    (void)device, (void)uri;
-    return swap_is_missing(why, "nbd", "libnbd-dev");
-}
-
-static void
-server_submit(struct aspen_posix_swap *device, struct aspen_swap_io *io)
-{
-    (void)device, (void)io;
-}
-
-static void
-server_close(struct aspen_posix_swap *device)
-{
-    (void)device;
-}
 #endif
 
 const struct swap_kind swap_kind_nbd = {
     .name = "nbd",
     .more = "URI",
+    .package = "libnbd-dev",
+#if __has_include(<libnbd.h>)
     .open = server_open,
     .submit = server_submit,
     .close = server_close,
+#endif
 };

@@ -29,14 +29,6 @@ swap_because(struct swap_why *why, int error, const char *format, ...)
     return error;
 }
 
-int
-swap_is_missing(struct swap_why *why, const char *name, const char *package)
-{
-    return swap_because(why, -EOPNOTSUPP,
-                        "%s is not in this build: there was no %s", name,
-                        package);
-}
-
 /* What stands behind the name's colon, or its end; NULL: it is another name. */
 static const char *
 rest_of(const struct swap_kind *kind, const char *name)
@@ -81,6 +73,10 @@ aspen_posix_swap_open(const char *name, uint32_t pages,
         return error;
     if (!pages)
         return swap_because(&reason, -EINVAL, "a swap device without a page");
+    if (!kind->open)
+        return swap_because(&reason, -EOPNOTSUPP,
+                            "%s is not in this build: there was no %s",
+                            kind->name, kind->package);
     *device = calloc(1, sizeof(**device));
     if (!*device)
         return swap_because(&reason, -ENOMEM, "no memory");
@@ -104,23 +100,17 @@ aspen_posix_swap_close(struct aspen_posix_swap *device)
 /* ---- What is counted -------------------------------------------------- */
 
 static void
-count(uint64_t *counter, uint64_t more)
-{
-    __atomic_fetch_add(counter, more, __ATOMIC_RELAXED);
-}
-
-static void
 count_transfer(struct aspen_posix_swap *device, const struct aspen_swap_io *io,
                int error)
 {
     struct aspen_posix_swap_counters *counters = &device->counters;
 
-    count(&counters->transfers, 1);
+    swap_count(&counters->transfers, 1);
     if (error)
-        count(&counters->failed, 1);
+        swap_count(&counters->failed, 1);
     else
-        count(io->write ? &counters->pages_written : &counters->pages_read,
-              io->pages);
+        swap_count(io->write ? &counters->pages_written : &counters->pages_read,
+                   io->pages);
 }
 
 void

@@ -62,33 +62,21 @@ decompress(void *context, void *page, const void *from, size_t bytes)
            SWAP_PAGE;
 }
 
-static int
-zstd_open(struct aspen_posix_swap *device, const char *nothing,
-          struct swap_why *why)
-{
-    static const struct swap_codec codec = {
-        .begin = begin,
-        .end = end,
-        .compress = compress,
-        .decompress = decompress,
-    };
-
-    (void)nothing;
-    return swap_memory_open(device, &codec, why);
-}
-#else
-static int
-zstd_open(struct aspen_posix_swap *device, const char *nothing,
-          struct swap_why *why)
-{
-    (void)device, (void)nothing;
-    return swap_is_missing(why, "zstd", "libzstd-dev");
-}
+static const struct swap_codec codec = {
+    .begin = begin,
+    .end = end,
+    .compress = compress,
+    .decompress = decompress,
+};
 #endif
 
 const struct swap_kind swap_kind_zstd = {
     .name = "zstd",
-    .open = zstd_open,
+    .package = "libzstd-dev",
+#if __has_include(<zstd.h>)
+    .codec = &codec,
+    .open = swap_memory_open,
+#endif
     .transfer = swap_memory_transfer,
     .close = swap_memory_close,
 };
