@@ -2,8 +2,8 @@
 /*
  * areas.c - see areas.h.
  *
- * I1  An area that is late ends each transfer that was submitted, before it
- * goes: the core lets it go only when nothing is under way.
+ * I1  An area that is late ends each transfer that was submitted before it
+ *     goes: the core lets it go only when nothing is under way.
  *
  * Called by machine.c and run.c. tests/unit/tools/test_soak.c breaks first.
  */
@@ -13,7 +13,6 @@
 
 #include <aspen/aspen.h>
 #include <errno.h>
-#include <sched.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -120,7 +119,7 @@ transfer(struct pressure_area *area, const struct aspen_swap_io *io)
                 1;
         return error;
     }
-    __atomic_fetch_add(&area->areas->failed, 1, __ATOMIC_RELAXED);
+    pressure_add(&area->areas->failed, 1);
     return error;
 }
 
@@ -220,6 +219,8 @@ sum(struct aspen_posix_swap_counters *to,
 static void
 free_area(struct pressure_area *area)
 {
+    if (area->device)
+        aspen_posix_swap_close(area->device);
     pthread_mutex_destroy(&area->lock);
     pthread_cond_destroy(&area->changed);
     free(area);
@@ -243,7 +244,6 @@ close_area(void *context)
             areas->areas[i] = NULL;
     areas->removed++;
     pthread_mutex_unlock(&areas->lock);
-    aspen_posix_swap_close(area->device);
     free_area(area);
 }
 
@@ -270,7 +270,6 @@ make_area(struct pressure_areas *areas, struct tool_error *error)
     aspen_posix_swap_area(area->device, &area->args);
     if (areas->can_fail && !area->args.ops->transfer) {
         tool_fail(error, "this device fails as it likes, not when it is told");
-        aspen_posix_swap_close(area->device);
         free_area(area);
         return NULL;
     }
@@ -320,7 +319,6 @@ pressure_areas_add(struct pressure_areas *areas, struct tool_error *error)
     if (add_area(area, error) == 0)
         return 0;
     areas->areas[place] = NULL;
-    aspen_posix_swap_close(area->device);
     free_area(area);
     return -1;
 }

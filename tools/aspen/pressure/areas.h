@@ -24,6 +24,13 @@ struct pressure_faults {
     bool full;       /* there are too few slots; of areas, not of a device */
 };
 
+/* To what several threads count. */
+static inline void
+pressure_add(uint64_t *counter, uint64_t more)
+{
+    __atomic_fetch_add(counter, more, __ATOMIC_RELAXED);
+}
+
 struct pressure_area;
 
 struct pressure_areas {

@@ -167,23 +167,31 @@ find_workload(const char *name)
 
 /* ---- Faults ----------------------------------------------------------- */
 
+/* Per 1,000 transfers, where that is what it takes. */
+enum fault { ERRORS, SHORT, LATE, GONE, LIES, FULL, FAULTS };
+
+static const char *const fault_names[FAULTS] = {
+    [ERRORS] = "errors", [SHORT] = "short", [LATE] = "late",
+    [GONE] = "gone",     [LIES] = "lies",   [FULL] = "full",
+};
+
 static void
-add_fault(struct pressure_faults *faults, unsigned kind)
+add_fault(struct pressure_faults *faults, enum fault fault)
 {
-    switch (kind) {
-    case 0:
+    switch (fault) {
+    case ERRORS:
         faults->errors = 20;
         break;
-    case 1:
+    case SHORT:
         faults->shorts = 20;
         break;
-    case 2:
+    case LATE:
         faults->late = true;
         break;
-    case 3:
+    case GONE:
         faults->gone = 2;
         break;
-    case 4:
+    case LIES:
         faults->lies = 5;
         break;
     default:
@@ -191,27 +199,33 @@ add_fault(struct pressure_faults *faults, unsigned kind)
     }
 }
 
+/* FAULTS: there is none of that name. */
+static enum fault
+find_fault(const char *name, size_t length)
+{
+    unsigned i = 0;
+
+    while (i < FAULTS && (strlen(fault_names[i]) != length ||
+                          strncmp(name, fault_names[i], length) != 0))
+        i++;
+    return (enum fault)i;
+}
+
 static int
 take_faults(struct arguments *arguments)
 {
-    static const char *const names[] = {"errors", "short", "late",
-                                        "gone",   "lies",  "full"};
-    const unsigned count = sizeof(names) / sizeof(names[0]);
     const char *rest = optarg;
 
     arguments->can_fail = true;
     for (;;) {
         size_t length = strcspn(rest, ",");
-        unsigned i = 0;
-        while (i < count && (strlen(names[i]) != length ||
-                             strncmp(rest, names[i], length) != 0))
-            i++;
-        if (i == count)
+        enum fault fault = find_fault(rest, length);
+        if (fault == FAULTS)
             return tool_refuse(COMMAND,
                                "--faults takes errors, short, late, gone, "
                                "lies, full, not '%.*s'",
                                (int)length, rest);
-        add_fault(&arguments->faults, i);
+        add_fault(&arguments->faults, fault);
         if (rest[length] == '\0')
             return 0;
         rest += length + 1;

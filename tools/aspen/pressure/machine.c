@@ -2,8 +2,8 @@
 /*
  * machine.c - see machine.h.
  *
- * I1  Between an access's look at the tables and its end it holds its CPU's
- * lock, which every flush takes: so what it found is there until then.
+ * I1  From its look at the tables to its end an access holds its CPU's lock,
+ *     which every flush takes: so what it found is there until then.
  *
  * Called by run.c. tests/tools/pressure.sh breaks first.
  */
@@ -11,16 +11,9 @@
 #include "pressure/machine.h"
 
 #include <aspen_posix.h>
-#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
-
-static void
-count(uint64_t *counter, uint64_t more)
-{
-    __atomic_fetch_add(counter, more, __ATOMIC_RELAXED);
-}
 
 /* ---- Processors -------------------------------------------------------- */
 
@@ -163,7 +156,6 @@ begin_swap(struct pressure_machine *machine,
     swap->faults = args->faults;
     swap->can_fail = args->can_fail;
     swap->seed = args->seed;
-    machine->has_swap = true;
     return pressure_areas_add(swap, error);
 }
 
@@ -173,7 +165,7 @@ read_file(void *context, uint64_t offset_bytes, void *page)
     struct pressure_machine *machine = context;
 
     pressure_note_read();
-    count(&machine->file_reads, 1);
+    pressure_add(&machine->file_reads, 1);
     memcpy(page, machine->file_bytes + offset_bytes, PRESSURE_PAGE);
     return 0;
 }
@@ -187,7 +179,7 @@ write_file(void *context, uint64_t offset_bytes, const void *const pages[],
     for (uint64_t i = 0; i * PRESSURE_PAGE < bytes; i++)
         memcpy(machine->file_bytes + offset_bytes + i * PRESSURE_PAGE, pages[i],
                PRESSURE_PAGE);
-    count(&machine->file_writes, bytes / PRESSURE_PAGE);
+    pressure_add(&machine->file_writes, bytes / PRESSURE_PAGE);
     return 0;
 }
 

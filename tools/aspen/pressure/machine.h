@@ -38,8 +38,7 @@ struct pressure_machine {
     void *direct_map;
     struct pressure_cpu cpus[PRESSURE_THREADS];
     struct pressure_areas swap;
-    bool has_swap; /* else the pages are a file's */
-    struct aspen_object *file;
+    struct aspen_object *file; /* NULL: pages are in swap */
     char *file_bytes;
     uint64_t file_reads; /* atomic, pages, as the next one */
     uint64_t file_writes;

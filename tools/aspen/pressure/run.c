@@ -3,8 +3,8 @@
  * run.c - see run.h.
  *
  * I1  What a page holds is known by its version, which changes with it under
- * the page's lock. So a page that is read as it was before, or as another is,
- *     differs.
+ *     the page's lock. So a page that is read as it was before, or as another
+ *     is, differs.
  * I2  Forks happen beside no access: what a child has is what the versions
  *     said then.
  *
@@ -14,8 +14,6 @@
 #include "pressure/run.h"
 #include "pressure/contents.h"
 
-#include <errno.h>
-#include <sched.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -65,12 +63,6 @@ struct thread {
     char next[PRESSURE_PAGE];
 };
 
-static void
-add(uint64_t *counter, uint64_t more)
-{
-    __atomic_fetch_add(counter, more, __ATOMIC_RELAXED);
-}
-
 /* ---- One access ------------------------------------------------------- */
 
 /* The fault's error, when patience has ended or it will not become better. */
@@ -87,7 +79,7 @@ try_again(struct thread *thread, struct aspen_mm *mm, uint32_t page,
         error = pressure_access(&run->machine, thread->number, mm, page,
                                 thread->expected, next, &wrong);
         if (error == 0)
-            add(&run->wrong_bytes, wrong);
+            pressure_add(&run->wrong_bytes, wrong);
         if (error != -ASPEN_ENOMEM)
             break;
         tool_sleep_until_ns(tool_now_ns() + WAIT_NS);
@@ -100,14 +92,11 @@ try_again(struct thread *thread, struct aspen_mm *mm, uint32_t page,
 static bool
 is_write(const struct thread *thread, size_t at, uint32_t page)
 {
-    const struct trace *trace = thread->run->plan->trace;
     uint64_t seed = thread->run->plan->seed + at;
 
     /* A page that nobody has written takes no memory. */
     if (thread->run->versions[page] == 0)
         return true;
-    if (trace->writes)
-        return trace->writes[at / 8] >> at % 8 & 1;
     return trace_below(&seed, 4) == 0;
 }
 
@@ -133,7 +122,7 @@ access_page(struct thread *thread, size_t at)
     pthread_mutex_unlock(lock);
     if (!error && at >= run->skipped && version &&
         run->machine.cpus[thread->number].reads == reads)
-        add(&run->hits, 1);
+        pressure_add(&run->hits, 1);
     return error;
 }
 
@@ -160,7 +149,7 @@ give_up(struct thread *thread)
         drop(run, page);
         pthread_mutex_unlock(&run->locks[page % LOCKS]);
     }
-    add(&run->given_up, GIVEN_UP);
+    pressure_add(&run->given_up, GIVEN_UP);
 }
 
 /* ---- Forks ------------------------------------------------------------ */
@@ -206,7 +195,7 @@ storm(struct thread *thread)
            aspen_fork(run->machine.mm, &children[count]) == 0)
         count++;
     pthread_rwlock_unlock(&run->forks);
-    add(&run->forked, count);
+    pressure_add(&run->forked, count);
     for (unsigned i = 0; i < count; i++) {
         if (aspen_mm_activate(children[i], thread->number) == 0) {
             look(thread, children[i]);
@@ -271,26 +260,20 @@ done_of(const struct run *run)
 /* ---- What is seen meanwhile ------------------------------------------- */
 
 static int
-sample(struct run *run, struct pressure_result *result, uint64_t begun_ns)
+sample(struct run *run, struct pressure_result *result)
 {
     struct pressure_sample *samples =
         tool_room(result->samples, result->sample_count, &result->sample_room,
                   sizeof(*samples));
     struct aspen_mm_counters mm;
-    struct aspen_counters all;
 
     if (!samples)
         return -1;
     result->samples = samples;
     aspen_mm_counters_read(run->machine.mm, &mm);
-    aspen_counters_read(run->machine.aspen, &all);
     samples[result->sample_count++] = (struct pressure_sample){
-        .seconds = (double)(tool_now_ns() - begun_ns) / 1e9,
         .accesses = done_of(run),
         .resident = mm.anon_pages + mm.file_pages,
-        .swapped = mm.swap_pages,
-        .reclaimed = all.reclaimed,
-        .refaults = all.refaults,
     };
     return 0;
 }
@@ -301,7 +284,6 @@ watch(struct run *run, struct pressure_result *result)
 {
     struct tool_progress progress;
     uint64_t begun_ns = tool_now_ns();
-
     size_t renewed = 0, every = run->plan->trace->length / RENEWALS + 1;
 
     tool_progress_begin(&progress, "accesses", run->plan->trace->length);
@@ -309,7 +291,7 @@ watch(struct run *run, struct pressure_result *result)
         tool_sleep_until_ns(tool_now_ns() + NAP_NS);
         tool_progress_set(&progress, done_of(run));
         /* Without it there is less to see. */
-        (void)sample(run, result, begun_ns);
+        (void)sample(run, result);
         if (run->plan->can_fail && done_of(run) - renewed >= every) {
             renewed = done_of(run);
             pressure_areas_renew(&run->machine.swap);

@@ -17,18 +17,14 @@ struct pressure_plan {
     struct pressure_faults faults;
     bool can_fail;
     unsigned threads;
-    uint64_t seed; /* of which accesses are writes, where the trace says not */
+    uint64_t seed; /* of all by chance, and of which accesses are writes */
     bool forks;    /* now and then a storm of children */
 };
 
 /* What there was at a moment. */
 struct pressure_sample {
-    double seconds;
-    uint64_t accesses;
-    uint64_t resident; /* pages, as the next one */
-    uint64_t swapped;
-    uint64_t reclaimed; /* so far, as the next one */
-    uint64_t refaults;
+    uint64_t accesses; /* so far */
+    uint64_t resident; /* pages */
 };
 
 struct pressure_result {

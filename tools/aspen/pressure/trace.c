@@ -41,7 +41,6 @@ void
 trace_end(struct trace *trace)
 {
     free(trace->accesses);
-    free(trace->writes);
     *trace = (struct trace){0};
 }
 

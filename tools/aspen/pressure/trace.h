@@ -13,7 +13,6 @@
 /** Pages are numbers below `pages`. Zeroed, it is empty. */
 struct trace {
     uint32_t *accesses;
-    uint8_t *writes; /* of a file: a bit for each access; NULL: not known */
     size_t length;
     uint32_t pages;
 };
@@ -39,12 +38,6 @@ void trace_phases(struct trace *trace, unsigned phases, uint32_t window,
 /** One by one, each `times` times, and again from the first on. */
 void trace_in_order(struct trace *trace, unsigned times);
 void trace_uniform(struct trace *trace, uint64_t *seed);
-
-/**
- * A file, docs/use/pressure.md has the format. Pages get numbers in the order
- * in which they appear. -1 and the reason.
- */
-int trace_read(struct trace *trace, const char *path, struct tool_error *error);
 
 /**
  * The part of the accesses that finds its page in a memory of so many pages;
