@@ -115,8 +115,8 @@ show_vmstat(struct node *node, struct text *text)
     (void)node;
     aspen_counters_read(machine, &c);
     const struct amount amounts[] = {
-        {"pswpin", swap_moved(false)},
-        {"pswpout", swap_moved(true)},
+        {"pswpin", c.swapped_in},
+        {"pswpout", c.swapped_out},
         {"pgsteal_kswapd", c.reclaimed_background},
         {"pgsteal_direct", c.reclaimed_direct},
         {"pgscan_kswapd", c.reclaim_looked_background},

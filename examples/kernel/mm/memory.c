@@ -15,7 +15,7 @@
 #define SIZES      7u /* 32 to 2048 */
 #define SMALL_MOST (SMALLEST << (SIZES - 1))
 
-/* Of memory_alloc(), and how many pages leave for each. */
+/* Of who needs memory, and how many pages leave for each of memory_alloc(). */
 #define ATTEMPTS   16u
 #define PAGES_EACH 32u
 
@@ -164,17 +164,19 @@ memory_try(size_t bytes)
     return memory;
 }
 
-/* Pages side by side are not free at once when others are. */
+bool
+memory_make_room(unsigned attempt, unsigned pages)
+{
+    return attempt < ATTEMPTS && aspen_reclaim(machine, pages) > 0;
+}
+
 void *
 memory_alloc(size_t bytes)
 {
     void *memory = memory_try(bytes);
 
-    for (unsigned i = 0; !memory && i < ATTEMPTS; i++) {
-        if (!aspen_reclaim(machine, PAGES_EACH))
-            break;
+    for (unsigned i = 0; !memory && memory_make_room(i, PAGES_EACH); i++)
         memory = memory_try(bytes);
-    }
     return memory;
 }
 

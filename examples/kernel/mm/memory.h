@@ -7,6 +7,7 @@
 
 #include <aspen/machine.h>
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -20,6 +21,9 @@ void memory_goes_on(void);
 void *memory_alloc(size_t bytes);
 /* The same with a lock of Aspen's held: nothing leaves. */
 void *memory_try(size_t bytes);
+/* So many pages leave, for another attempt: pages side by side are not free at
+ * once when others are. False: there were enough attempts, or none left. */
+bool memory_make_room(unsigned attempt, unsigned pages);
 void memory_free(void *memory, size_t bytes);
 /* In bytes; what Aspen and devices have is not counted. */
 size_t memory_in_use(void);

@@ -16,7 +16,6 @@
 #define FLAG_PREFER 0x8000u
 #define PRIORITY    0x7fffu
 #define FLAGS       0x7ffffu /* those of discarding, too, which nobody does */
-#define ATTEMPTS    16u
 
 /* As mkswap writes it, on the first page; the slots are the pages after. */
 #define SIGNATURE_AT 4086u
@@ -39,7 +38,6 @@ struct area {
 
 static struct area areas[DISKS_MAX];
 static struct spinlock lock;
-static uint64_t moved[2]; /* pages: read, written */
 
 /* ---- The device -------------------------------------------------------- */
 
@@ -48,7 +46,6 @@ transfer(void *context, const struct aspen_swap_io *io)
 {
     const struct area *area = context;
 
-    __atomic_fetch_add(&moved[io->write], io->pages, __ATOMIC_RELAXED);
     return disk_pages(area->disk, io->write, (io->slot + 1ul) * PAGE_BYTES,
                       io->memory, io->pages);
 }
@@ -147,11 +144,9 @@ add(struct area *area, uint32_t pages)
     };
     int error = aspen_swap_add(machine, &args, &area->type);
 
-    for (unsigned i = 0; error == -ASPEN_ENOMEM && i < ATTEMPTS; i++) {
-        if (!aspen_reclaim(machine, 256))
-            break;
+    for (unsigned i = 0; error == -ASPEN_ENOMEM && memory_make_room(i, 256);
+         i++)
         error = aspen_swap_add(machine, &args, &area->type);
-    }
     return error == -ASPEN_ENOSPC ? -EPERM : error;
 }
 
@@ -228,10 +223,4 @@ swap_show(struct text *text)
                        "", "partition", areas[i].pages * 4,
                        aspen_swap_used(machine, areas[i].type) * 4,
                        areas[i].priority);
-}
-
-uint64_t
-swap_moved(bool out)
-{
-    return __atomic_load_n(&moved[out], __ATOMIC_RELAXED);
 }

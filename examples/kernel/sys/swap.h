@@ -13,7 +13,5 @@ bool swap_give_up(void);
 
 /* The text of /proc/swaps. */
 void swap_show(struct text *text);
-/* How many pages were read, or written, since the start. */
-uint64_t swap_moved(bool out);
 
 #endif
