@@ -8,6 +8,7 @@
 #include "explore.h"
 #include "frames/frames.h"
 #include "space/vma.h"
+#include "slots.h"
 
 #define FRAMES 64u
 #define SLOTS  4u
@@ -36,12 +37,7 @@ transfer(void *context, const struct aspen_swap_io *io)
 {
     (void)context;
     sim_point(scene.slots[io->slot], io->write);
-    for (uint32_t i = 0; i < io->pages; i++)
-        if (io->write)
-            memcpy(scene.slots[io->slot + i], io->memory[i], PAGE);
-        else
-            memcpy(io->memory[i], scene.slots[io->slot + i], PAGE);
-    return 0;
+    return slots_transfer(scene.slots, io);
 }
 
 static const struct aspen_swap_ops ops = {.transfer = transfer};

@@ -11,6 +11,28 @@ trap 'rm -rf "$work"' EXIT
 chmod 755 "$work"
 harness_passed=0 harness_failed=0 harness_skipped=0
 
+# judge WHY COMMAND...: it holds, or this is why it should.
+judge()
+{
+    if "${@:2}"; then
+        harness_passed=$((harness_passed + 1))
+        return
+    fi
+    harness_failed=$((harness_failed + 1))
+    echo "FAIL $1"
+    return 1
+}
+
+said()
+{
+    tail -n 12 "$work/out" | sed 's/^/    /'
+}
+
+ended()
+{
+    [ "$1" -eq "$2" ] && [ "$(tail -n 1 "$work/out")" = "$3" ]
+}
+
 # expect NAME STATUS LAST COMMAND...: it ends so, and its last line is LAST. What
 # it says is in $work/out.
 expect()
@@ -19,36 +41,20 @@ expect()
     shift 3
     "$@" >"$work/out" 2>&1 </dev/null
     got=$?
-    if [ $got -eq "$status" ] && [ "$(tail -n 1 "$work/out")" = "$last" ]; then
-        harness_passed=$((harness_passed + 1))
-        return
-    fi
-    harness_failed=$((harness_failed + 1))
-    echo "FAIL $name: status $got, not $status, or the last line is not '$last'"
-    tail -n 12 "$work/out" | sed 's/^/    /'
+    judge "$name: status $got, not $status, or the last line is not '$last'" \
+        ended $got "$status" "$last" || said
 }
 
 # says NAME PATTERN: a line of what the last command said fits.
 says()
 {
-    if grep -qE -- "$2" "$work/out"; then
-        harness_passed=$((harness_passed + 1))
-        return
-    fi
-    harness_failed=$((harness_failed + 1))
-    echo "FAIL $1: no line /$2/"
-    tail -n 12 "$work/out" | sed 's/^/    /'
+    judge "$1: no line /$2/" grep -qE -- "$2" "$work/out" || said
 }
 
 # is NAME GOT WANTED
 is()
 {
-    if [ "$2" = "$3" ]; then
-        harness_passed=$((harness_passed + 1))
-        return
-    fi
-    harness_failed=$((harness_failed + 1))
-    echo "FAIL $1: '$2', not '$3'"
+    judge "$1: '$2', not '$3'" [ "$2" = "$3" ]
 }
 
 # leave_out NAME WHY

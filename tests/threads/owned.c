@@ -3,6 +3,7 @@
  * owned.c - see owned.h.
  */
 #include "owned.h"
+#include "slots.h"
 
 #include "beside.h"
 #include "told.h"
@@ -95,12 +96,7 @@ transfer(void *context, const struct aspen_swap_io *io)
     if (io->write &&
         __atomic_fetch_add(&t->transfers, 1, __ATOMIC_RELAXED) % 8 == 7)
         return -ASPEN_EIO;
-    for (uint32_t i = 0; i < io->pages; i++)
-        if (io->write)
-            memcpy(t->slots[io->slot + i], io->memory[i], PAGE);
-        else
-            memcpy(io->memory[i], t->slots[io->slot + i], PAGE);
-    return 0;
+    return slots_transfer(t->slots, io);
 }
 
 const struct aspen_swap_ops owned_swap = {.transfer = transfer};

@@ -160,6 +160,23 @@ page_out_task(void *unused)
 }
 
 void
+page_out_rest_task(void *unused)
+{
+    int error = aspen_madvise(mmu_scene.mm, START, PAGE, ASPEN_MADV_PAGEOUT);
+
+    (void)unused;
+    if (error && error != -ASPEN_ENOMEM)
+        must(error);
+}
+
+void
+child_page_out_task(void *unused)
+{
+    (void)unused;
+    must(aspen_madvise(mmu_scene.child, START, PAGE, ASPEN_MADV_PAGEOUT));
+}
+
+void
 sync_task(void *unused)
 {
     uint64_t since = mmu_now();

@@ -52,6 +52,8 @@ void protect_task(void *unused); /* read only */
 void discard_task(void *unused); /* DONTNEED */
 void free_task(void *unused);    /* FREE */
 void page_out_task(void *unused);
+void page_out_rest_task(void *unused); /* the mapping may be gone */
+void child_page_out_task(void *unused);
 void sync_task(void *unused);
 void resize_task(void *unused); /* to nothing */
 

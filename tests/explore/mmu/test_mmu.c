@@ -154,24 +154,6 @@ free_and_write_task(void *unused)
     write_task(unused);
 }
 
-/* The mapping may be gone. */
-static void
-page_out_rest_task(void *unused)
-{
-    int error = aspen_madvise(mmu_scene.mm, START, PAGE, ASPEN_MADV_PAGEOUT);
-
-    (void)unused;
-    if (error && error != -ASPEN_ENOMEM)
-        must(error);
-}
-
-static void
-child_page_out_task(void *unused)
-{
-    (void)unused;
-    must(aspen_madvise(mmu_scene.child, START, PAGE, ASPEN_MADV_PAGEOUT));
-}
-
 static void
 child_free_task(void *unused)
 {

@@ -5,6 +5,7 @@
  * is written is there afterwards, wherever the page was meanwhile.
  */
 #include "mmu_scene.h"
+#include "slots.h"
 
 #include <aspen/calls/reclaim.h>
 
@@ -23,7 +24,7 @@ static struct {
     enum start start;
     bool written; /* the processor's write went through */
     char child_saw;
-    char slots[SLOTS][PAGE];
+    uint8_t slots[SLOTS][PAGE];
 } scene;
 
 /* ---- Set up ------------------------------------------------------------ */
@@ -33,12 +34,7 @@ transfer(void *context, const struct aspen_swap_io *io)
 {
     (void)context;
     sim_point(scene.slots[io->slot], io->write);
-    for (uint32_t i = 0; i < io->pages; i++)
-        if (io->write)
-            memcpy(scene.slots[io->slot + i], io->memory[i], PAGE);
-        else
-            memcpy(io->memory[i], scene.slots[io->slot + i], PAGE);
-    return 0;
+    return slots_transfer(scene.slots, io);
 }
 
 static void
@@ -104,24 +100,6 @@ reclaim_task(void *unused)
     (void)unused;
     for (unsigned i = 0; i < 3; i++)
         aspen_reclaim(mmu_scene.aspen, 1);
-}
-
-/* It may be gone. */
-static void
-page_out_rest_task(void *unused)
-{
-    int error = aspen_madvise(mmu_scene.mm, START, PAGE, ASPEN_MADV_PAGEOUT);
-
-    (void)unused;
-    if (error && error != -ASPEN_ENOMEM)
-        must(error);
-}
-
-static void
-child_page_out_task(void *unused)
-{
-    (void)unused;
-    must(aspen_madvise(mmu_scene.child, START, PAGE, ASPEN_MADV_PAGEOUT));
 }
 
 static void

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include "every_call.h"
+#include "slots.h"
 
 #include "every_run.h"
 #include <aspen_port.h>
@@ -111,12 +112,7 @@ transfer(void *context, const struct aspen_swap_io *io)
 {
     uint8_t(*slots)[PAGE] = context;
 
-    for (uint32_t i = 0; i < io->pages; i++)
-        if (io->write)
-            memcpy(slots[io->slot + i], io->memory[i], PAGE);
-        else
-            memcpy(io->memory[i], slots[io->slot + i], PAGE);
-    return 0;
+    return slots_transfer(slots, io);
 }
 
 const struct aspen_swap_ops every_device = {.transfer = transfer};

@@ -5,6 +5,7 @@
  * all others, too.
  */
 #include "helper.h"
+#include "slots.h"
 
 #define PAGES 40u
 
@@ -41,12 +42,7 @@ static int
 transfer(void *context, const struct aspen_swap_io *io)
 {
     (void)context;
-    for (uint32_t i = 0; i < io->pages; i++)
-        if (io->write)
-            memcpy(slots[io->slot + i], io->memory[i], PAGE);
-        else
-            memcpy(io->memory[i], slots[io->slot + i], PAGE);
-    return 0;
+    return slots_transfer(slots, io);
 }
 
 static void

@@ -4,6 +4,7 @@
  * averages to the microsecond, and what is a stall and what is none.
  */
 #include "helper.h"
+#include "slots.h"
 
 #include "base/atomic.h"
 #include "machine/pressure.h"
@@ -423,12 +424,7 @@ slow_transfer(void *context, const struct aspen_swap_io *io)
     uint8_t(*slots)[PAGE] = context;
 
     pass(10);
-    for (uint32_t i = 0; i < io->pages; i++)
-        if (io->write)
-            memcpy(slots[io->slot + i], io->memory[i], PAGE);
-        else
-            memcpy(io->memory[i], slots[io->slot + i], PAGE);
-    return 0;
+    return slots_transfer(slots, io);
 }
 
 /* Each page is waited for on its own; what is taken out of memory for nobody

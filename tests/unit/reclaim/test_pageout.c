@@ -5,6 +5,7 @@
  */
 #include "beside.h"
 #include "helper.h"
+#include "slots.h"
 
 #include "frames/lru.h"
 
@@ -43,12 +44,7 @@ static int
 swap_transfer(void *context, const struct aspen_swap_io *io)
 {
     (void)context;
-    for (uint32_t i = 0; i < io->pages; i++)
-        if (io->write)
-            memcpy(store.slots[io->slot + i], io->memory[i], PAGE);
-        else
-            memcpy(io->memory[i], store.slots[io->slot + i], PAGE);
-    return 0;
+    return slots_transfer(store.slots, io);
 }
 
 static const struct aspen_pager_ops both = {.read = store_read,

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include "device.h"
+#include "slots.h"
 
 #include "base/atomic.h"
 
@@ -18,12 +19,7 @@ transfer(void *context, const struct aspen_swap_io *io)
         aspen_fetch_add(&device->failed, 1u);
         return -ASPEN_EIO;
     }
-    for (uint32_t i = 0; i < io->pages; i++)
-        if (io->write)
-            memcpy(device->slots[io->slot + i], io->memory[i], PAGE);
-        else
-            memcpy(io->memory[i], device->slots[io->slot + i], PAGE);
-    return 0;
+    return slots_transfer(device->slots, io);
 }
 
 struct request {

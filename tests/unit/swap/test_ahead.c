@@ -6,6 +6,7 @@
  */
 #include "failing.h"
 #include "helper.h"
+#include "slots.h"
 
 #include "internal.h"
 
@@ -40,12 +41,7 @@ transfer(void *context, const struct aspen_swap_io *io)
             (device.several_fail && io->pages > 1))
             return -ASPEN_EIO;
     }
-    for (uint32_t i = 0; i < io->pages; i++)
-        if (io->write)
-            memcpy(device.slots[io->slot + i], io->memory[i], PAGE);
-        else
-            memcpy(io->memory[i], device.slots[io->slot + i], PAGE);
-    return 0;
+    return slots_transfer(device.slots, io);
 }
 
 struct scene {

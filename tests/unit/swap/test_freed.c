@@ -6,6 +6,7 @@
  * at a slot keeps no page from being written.
  */
 #include "helper.h"
+#include "slots.h"
 
 #include "swap/swap.h"
 
@@ -42,12 +43,7 @@ transfer(void *context, const struct aspen_swap_io *io)
         read_fails();
         return -ASPEN_EIO;
     }
-    for (uint32_t i = 0; i < io->pages; i++)
-        if (io->write)
-            memcpy(device.slots[io->slot + i], io->memory[i], PAGE);
-        else
-            memcpy(io->memory[i], device.slots[io->slot + i], PAGE);
-    return 0;
+    return slots_transfer(device.slots, io);
 }
 
 static void

@@ -6,6 +6,7 @@
  */
 #include "failing.h"
 #include "helper.h"
+#include "slots.h"
 
 #include "swap/swap.h"
 #include "rmap/rmap.h"
@@ -40,12 +41,7 @@ transfer(void *context, const struct aspen_swap_io *io)
     if (error || (io->write && io->slot <= d->bad_slot &&
                   d->bad_slot < io->slot + io->pages))
         return error ? error : -ASPEN_EIO;
-    for (uint32_t i = 0; i < io->pages; i++)
-        if (io->write)
-            memcpy(d->slots[io->slot + i], io->memory[i], PAGE);
-        else
-            memcpy(io->memory[i], d->slots[io->slot + i], PAGE);
-    return 0;
+    return slots_transfer(d->slots, io);
 }
 
 static void
