@@ -4,8 +4,8 @@
 #
 # aspen links the test build of the library: rehearsing needs failpoints.
 
-TOOL := $(filter-out tools/aspen/pressure/%,$(wildcard tools/aspen/*.c \
-    tools/aspen/*/*.c))
+TOOL := $(filter-out tools/aspen/pressure/% tools/aspen/trace/%,$(wildcard \
+    tools/aspen/*.c tools/aspen/*/*.c))
 # What tests and make_snapshots link of it: all that needs no library.
 TOOL_SNAPSHOT := $(addprefix tools/aspen/,common/tool.c common/whole_file.c \
     snapshot/snapshot.c snapshot/file.c)
@@ -30,7 +30,9 @@ $(BUILD)/asan/aspen: $(call objects,asan,$(TOOL)) $(LIB_asan)
 # `aspen pressure` runs this one from beside itself: it measures, so it is of the
 # release build, and brings what swap devices need.
 SWAP_DEVICES := $(wildcard ports/posix/swap/*.c)
-TOOL_PRESSURE := $(wildcard tools/aspen/pressure/*.c) $(SWAP_DEVICES) \
+TOOL_TRACE := $(wildcard tools/aspen/trace/*.c)
+TOOL_PRESSURE := $(wildcard tools/aspen/pressure/*.c) $(TOOL_TRACE) \
+    $(SWAP_DEVICES) \
     $(addprefix tools/aspen/common/,tool.c options.c json.c)
 # What each of them needs, where its header is: asked of the compiler, which may
 # be one for another machine. It is asked when it is first needed.
@@ -95,8 +97,9 @@ LIBS_test_soak = $(LIBS_SWAP)
 LIBS_test_devices = $(LIBS_SWAP)
 LIBS_test_nbd = $(LIBS_SWAP)
 LDFLAGS_test_nbd := -Wl,--wrap=aspen_swap_done
-UNIT_EXTRA_test_policy := $(addprefix tools/aspen/,pressure/trace.c \
-    pressure/ideal.c)
+UNIT_EXTRA_test_policy := $(addprefix tools/aspen/trace/,trace.c ideal.c)
+UNIT_EXTRA_test_recorded := tools/aspen/common/tool.c \
+    $(addprefix tools/aspen/trace/,recorded.c model.c trace.c)
 UNIT_EXTRA_test_plan := tools/aspen/rehearse/plan.c
 UNIT_EXTRA_test_advise_host := $(HOST) $(REFUSED)
 UNIT_EXTRA_test_copy_host := $(HOST) $(REFUSED)

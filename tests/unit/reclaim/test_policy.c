@@ -9,7 +9,7 @@
 #define _GNU_SOURCE
 #include "beside.h"
 #include "helper.h"
-#include "pressure/trace.h"
+#include "trace/trace.h"
 
 #define MEMORY 1000u   /* pages */
 #define LENGTH 200000u /* accesses, of which the first MEMORY do not count */
@@ -179,8 +179,8 @@ hit_ratios(void **state)
         uint64_t seed = 42;
         trace.pages = MOST;
         rows[i].make(&seed);
-        double least = trace_lru(&trace, MEMORY, MEMORY);
-        double best = trace_optimum(&trace, MEMORY, MEMORY);
+        double least = trace_lru(&trace, MEMORY, MEMORY, NULL);
+        double best = trace_optimum(&trace, MEMORY, MEMORY, NULL);
         double asked = least + rows[i].way * (best - least) - rows[i].less;
         double classic = hits(ASPEN_RECLAIM_CLASSIC, false);
         double adaptive = hits(ASPEN_RECLAIM_ADAPTIVE, false);

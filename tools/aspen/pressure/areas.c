@@ -9,7 +9,7 @@
  */
 #define _GNU_SOURCE
 #include "pressure/areas.h"
-#include "pressure/trace.h"
+#include "trace/trace.h"
 
 #include <aspen/aspen.h>
 #include <errno.h>

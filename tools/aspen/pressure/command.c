@@ -57,7 +57,9 @@ static const char help[] =
     "  zipf           some far more often than others\n"
     "  scan           a hot set, and a scan through all the rest beside it\n"
     "  phase          a part of the pages, which moves ten times\n"
-    "  fork           as zipf, while children come and go\n";
+    "  fork           as zipf, while children come and go\n"
+    "  trace FILE     what a program did, as aspen shadow --trace has recorded "
+    "it\n";
 
 static const char help_options[] =
     "\n"
@@ -86,6 +88,8 @@ struct arguments {
     uint64_t accesses; /* the same */
     uint64_t threads;
     uint64_t seed;
+    bool seed_given;
+    const char *file; /* NULL: pages are accessed by chance */
     const char *swap;
     struct pressure_faults faults;
     bool can_fail;
@@ -154,6 +158,7 @@ static const struct workload {
     {"scan", make_scan, 40, false},
     {"phase", make_phases, 40, false},
     {"fork", make_zipf, 40, true},
+    {"trace", NULL, 0, false}, /* read from a file */
 };
 
 static const struct workload *
@@ -253,6 +258,7 @@ take_option(void *context, int option)
         return options_number(COMMAND, "threads", 1, PRESSURE_THREADS,
                               &arguments->threads);
     case OPTION_SEED:
+        arguments->seed_given = true;
         return options_number(COMMAND, "seed", 0, INT64_MAX, &arguments->seed);
     case OPTION_FAULTS:
         return take_faults(arguments);
@@ -297,8 +303,21 @@ take_arguments(struct arguments *arguments, const struct workload **workload,
     *workload = find_workload(argv[optind]);
     if (!*workload)
         return tool_refuse(COMMAND, "there is no workload '%s'", argv[optind]);
+    bool recorded = !(*workload)->make;
+    if (recorded && optind + 1 == argc)
+        return tool_refuse(COMMAND, "trace takes the name of a file");
+    if (recorded)
+        arguments->file = argv[++optind];
     if (optind + 1 < argc)
         return tool_refuse(COMMAND, "takes no argument '%s'", argv[optind + 1]);
+    if (recorded &&
+        (arguments->pages || arguments->accesses || arguments->threads != 1 ||
+         arguments->faults.full || strcmp(arguments->swap, "none") == 0))
+        return tool_refuse(COMMAND, "trace says itself what is accessed: no "
+                                    "--pages, --accesses, --threads, --swap "
+                                    "none, --faults full");
+    if (recorded && arguments->seed_given && !arguments->can_fail)
+        return tool_refuse(COMMAND, "with trace --seed goes with --faults");
     if ((*workload)->forks && strcmp(arguments->swap, "none") == 0)
         return tool_refuse(COMMAND, "what children write of a file can only "
                                     "go to swap: fork needs --swap DEVICE");
@@ -313,7 +332,8 @@ take_arguments(struct arguments *arguments, const struct workload **workload,
 
 static int
 make_trace(struct trace *trace, const struct workload *workload,
-           const struct arguments *arguments, uint32_t frames)
+           const struct arguments *arguments, uint32_t frames,
+           struct tool_error *error)
 {
     uint64_t seed = arguments->seed;
     uint64_t pages = arguments->pages
@@ -323,9 +343,10 @@ make_trace(struct trace *trace, const struct workload *workload,
 
     if (accesses > ACCESSES_MAX)
         accesses = ACCESSES_MAX;
-    if (trace_begin(trace, accesses, (uint32_t)pages) != 0)
-        return -1;
-    return workload->make(trace, frames, &seed);
+    return trace_begin(trace, accesses, (uint32_t)pages) == 0 &&
+                   workload->make(trace, frames, &seed) == 0
+               ? 0
+               : tool_fail(error, "no memory for the trace");
 }
 
 static int
@@ -354,11 +375,12 @@ report(const char *workload, const struct pressure_plan *plan,
 static int
 run(const struct workload *workload, const struct arguments *arguments)
 {
-    uint32_t frames = (uint32_t)(arguments->memory_bytes / PRESSURE_PAGE);
+    static struct recorded recorded;
     struct trace trace = {0};
     struct pressure_plan plan = {
-        .trace = &trace,
-        .frames = frames,
+        .trace = arguments->file ? &recorded.trace : &trace,
+        .recorded = arguments->file ? &recorded : NULL,
+        .frames = (uint32_t)(arguments->memory_bytes / PRESSURE_PAGE),
         .swap = arguments->swap,
         .swap_flags = arguments->checksum ? ASPEN_SWAP_CHECKSUM : 0,
         .faults = arguments->faults,
@@ -369,15 +391,18 @@ run(const struct workload *workload, const struct arguments *arguments)
     };
     struct pressure_result result = {0};
     struct tool_error error;
-    int status;
+    int status =
+        arguments->file
+            ? recorded_read(&recorded, arguments->file, &error)
+            : make_trace(&trace, workload, arguments, plan.frames, &error);
 
-    if (make_trace(&trace, workload, arguments, frames) != 0)
-        status = tool_refuse(COMMAND, "no memory for the trace");
-    else if (pressure_run(&plan, &result, &error) != 0)
-        status = tool_refuse(COMMAND, "%s", error.text);
-    else
-        status = report(workload->name, &plan, &result, arguments->json);
+    if (status == 0)
+        status = pressure_run(&plan, &result, &error);
+    status = status == 0
+                 ? report(workload->name, &plan, &result, arguments->json)
+                 : tool_refuse(COMMAND, "%s", error.text);
     pressure_result_free(&result);
+    recorded_free(&recorded);
     trace_end(&trace);
     return status;
 }

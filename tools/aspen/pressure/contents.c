@@ -6,7 +6,7 @@
  */
 #include "pressure/contents.h"
 #include "pressure/machine.h"
-#include "pressure/trace.h"
+#include "trace/trace.h"
 
 #include <string.h>
 

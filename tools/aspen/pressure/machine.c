@@ -15,6 +15,12 @@
 #include <string.h>
 #include <sys/mman.h>
 
+/* While others reclaim there may be no memory for a moment. Where swap is full
+ * there is none until somebody gives pages back. */
+#define PATIENCE      2000u
+#define PATIENCE_FULL 4u
+#define WAIT_NS       1000000u
+
 /* ---- Processors -------------------------------------------------------- */
 
 /* I1 */
@@ -65,13 +71,13 @@ try_access(struct pressure_machine *machine, struct aspen_mm *mm,
     return true;
 }
 
-int
-pressure_access(struct pressure_machine *machine, unsigned cpu,
-                struct aspen_mm *mm, uint32_t page, const void *expected,
-                const void *next, uint64_t *wrong_bytes)
+/* Until it goes through, or the fault answers an error. */
+static int
+access_once(struct pressure_machine *machine, unsigned cpu, struct aspen_mm *mm,
+            uint64_t address, const void *expected, const void *next,
+            uint64_t *wrong_bytes)
 {
     struct pressure_cpu *here = &machine->cpus[cpu];
-    uint64_t address = machine->start + (uint64_t)page * PRESSURE_PAGE;
 
     for (;;) {
         pthread_mutex_lock(&here->lock);
@@ -90,6 +96,25 @@ pressure_access(struct pressure_machine *machine, unsigned cpu,
     }
 }
 
+int
+pressure_access(struct pressure_machine *machine, unsigned cpu,
+                struct aspen_mm *mm, uint64_t address, const void *expected,
+                const void *next, uint64_t *wrong_bytes)
+{
+    int error = 0;
+
+    for (unsigned i = 0; i < machine->patience; i++) {
+        error =
+            access_once(machine, cpu, mm, address, expected, next, wrong_bytes);
+        if (error != -ASPEN_ENOMEM)
+            break;
+        tool_sleep_until_ns(tool_now_ns() + WAIT_NS);
+    }
+    if (error)
+        __atomic_store_n(&machine->refused_with, error, __ATOMIC_RELAXED);
+    return error;
+}
+
 /* ---- The worker -------------------------------------------------------- */
 
 static void
@@ -98,6 +123,13 @@ wake(void *context)
     struct pressure_machine *machine = context;
 
     sem_post(&machine->work);
+}
+
+static uint64_t
+read_clock(void *unused)
+{
+    (void)unused;
+    return tool_now_ns() / 1000;
 }
 
 static void *
@@ -145,13 +177,14 @@ begin_swap(struct pressure_machine *machine,
            const struct pressure_machine_args *args, struct tool_error *error)
 {
     struct pressure_areas *swap = &machine->swap;
+    uint32_t beyond =
+        machine->pages > machine->frames ? machine->pages - machine->frames : 0;
 
     swap->aspen = machine->aspen;
     swap->swap = args->swap;
     /* Children have pages of their own, and some slots do not get free at once;
      * or there are half as many as it takes. */
-    swap->slots = args->faults.full ? (machine->pages - machine->frames) / 2 + 1
-                                    : 2 * machine->pages;
+    swap->slots = args->faults.full ? beyond / 2 + 1 : 2 * machine->pages;
     swap->flags = args->swap_flags;
     swap->faults = args->faults;
     swap->can_fail = args->can_fail;
@@ -215,27 +248,36 @@ begin_file(struct pressure_machine *machine, struct tool_error *error)
 static int
 begin_space(struct pressure_machine *machine, struct tool_error *error)
 {
+    int result = aspen_mm_create(machine->aspen, &machine->mm);
+
+    for (unsigned i = 0; result == 0 && i < PRESSURE_THREADS; i++)
+        result = aspen_mm_activate(machine->mm, i);
+    return result == 0 ? 0
+                       : tool_fail(error, "no address space: %s",
+                                   aspen_error_name(result));
+}
+
+int
+pressure_machine_map(struct pressure_machine *machine, struct tool_error *error)
+{
     struct aspen_mmap_args args = {
         .length_bytes = (uint64_t)machine->pages * PRESSURE_PAGE,
         .vm_flags = ASPEN_VM_READ | ASPEN_VM_WRITE |
                     (machine->file ? ASPEN_VM_SHARED : 0),
         .object = machine->file,
     };
-    int result = aspen_mm_create(machine->aspen, &machine->mm);
+    int result = aspen_mmap(machine->mm, &args, &machine->start);
 
-    for (unsigned i = 0; result == 0 && i < PRESSURE_THREADS; i++)
-        result = aspen_mm_activate(machine->mm, i);
-    if (result == 0)
-        result = aspen_mmap(machine->mm, &args, &machine->start);
-    return result == 0 ? 0
-                       : tool_fail(error, "no address space: %s",
-                                   aspen_error_name(result));
+    return result == 0
+               ? 0
+               : tool_fail(error, "no pages: %s", aspen_error_name(result));
 }
 
 static int
 create(struct pressure_machine *machine, struct tool_error *error)
 {
-    static const struct aspen_memory_ops memory = {.wake = wake};
+    static const struct aspen_memory_ops memory = {.wake = wake,
+                                                   .clock = read_clock};
     struct aspen_config config;
 
     aspen_config_init(&config);
@@ -261,6 +303,7 @@ pressure_machine_begin(struct pressure_machine *machine,
     memset(machine, 0, sizeof(*machine));
     machine->frames = args->frames;
     machine->pages = args->pages;
+    machine->patience = args->faults.full ? PATIENCE_FULL : PATIENCE;
     sem_init(&machine->work, 0, 0);
     pressure_areas_begin(&machine->swap);
     for (unsigned i = 0; i < PRESSURE_THREADS; i++)

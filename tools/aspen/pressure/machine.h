@@ -32,11 +32,14 @@ struct pressure_cpu {
 struct pressure_machine {
     struct aspen *aspen;
     struct aspen_mm *mm;
-    uint64_t start; /* of the pages, in `mm` */
+    uint64_t
+        start; /* of the pages, in `mm`, that pressure_machine_map() maps */
     uint32_t pages;
     uint32_t frames;
     void *direct_map;
     struct pressure_cpu cpus[PRESSURE_THREADS];
+    unsigned patience; /* of an access that finds no memory */
+    int refused_with;  /* atomic: the last error of an access */
     struct pressure_areas swap;
     struct aspen_object *file; /* NULL: pages are in swap */
     char *file_bytes;
@@ -59,10 +62,15 @@ struct pressure_machine_args {
     uint64_t seed; /* of what fails */
 };
 
-/** -1 and the reason; pressure_machine_end() follows in any case. */
+/** With an empty space. -1 and the reason; pressure_machine_end() follows in
+ * any case. */
 int pressure_machine_begin(struct pressure_machine *machine,
                            const struct pressure_machine_args *args,
                            struct tool_error *error);
+
+/** The pages appear in the space. -1 and the reason. */
+int pressure_machine_map(struct pressure_machine *machine,
+                         struct tool_error *error);
 
 /** All goes. False: something did not, and the reason. */
 bool pressure_machine_end(struct pressure_machine *machine,
@@ -75,13 +83,14 @@ void pressure_machine_rest(struct pressure_machine *machine);
 void pressure_machine_enter(struct pressure_machine *machine, unsigned cpu);
 
 /**
- * An access to page `page` of `mm`, which is the machine's or a child's that is
- * active on the CPU: compare it with `expected`, then write `next` (NULL: it is
- * a read). *wrong_bytes gets what differed. 0, or the fault's error: nothing
- * was compared or written.
+ * An access to the page at `address` of `mm`, which is active on the CPU:
+ * compare it with `expected`, then write `next` (NULL: it is a read).
+ * *wrong_bytes gets what differed. While there is no memory it waits, with
+ * patience: others take pages out. 0, or the fault's error: nothing was
+ * compared or written.
  */
 int pressure_access(struct pressure_machine *machine, unsigned cpu,
-                    struct aspen_mm *mm, uint32_t page, const void *expected,
+                    struct aspen_mm *mm, uint64_t address, const void *expected,
                     const void *next, uint64_t *wrong_bytes);
 
 #endif

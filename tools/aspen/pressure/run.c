@@ -13,6 +13,7 @@
 #define _GNU_SOURCE
 #include "pressure/run.h"
 #include "pressure/contents.h"
+#include "pressure/replay.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -24,20 +25,17 @@
 #define CHILDREN    8u   /* of a storm */
 #define LOOKS       48u  /* at pages of a child */
 #define NAP_NS      20000000u
-/* While others reclaim there may be no memory for a moment. Where swap is full
- * there is none until somebody gives pages back. */
-#define PATIENCE      2000u
-#define PATIENCE_FULL 4u
-#define GIVEN_UP      32u
+#define GIVEN_UP    32u
 /* Areas are exchanged so often, where they wear out. */
 #define RENEWALS 24u
-#define WAIT_NS  1000000u
 /* Versions of what children write. */
 #define CHILDS 0x80000000u
 
 struct run {
     const struct pressure_plan *plan;
+    struct pressure_result *result;
     struct pressure_machine machine;
+    struct replay *replay;        /* of plan->recorded */
     pthread_mutex_t locks[LOCKS]; /* I1 */
     uint32_t *versions;
     uint32_t *then;         /* as they were at the last fork */
@@ -45,12 +43,13 @@ struct run {
     pthread_mutex_t storm;  /* for `then` */
     size_t next;            /* atomic, as all of the next ones */
     uint32_t running;
-    uint64_t hits; /* from `skipped` on */
+    uint64_t hits;
+    uint64_t hits_counted; /* of these, from `skipped` on */
     uint64_t wrong_bytes;
     uint64_t forked;
     uint64_t given_up;
-    int refused_with;
     uint32_t gave_up;
+    struct tool_error error; /* why, if it was not for memory */
     size_t skipped;
 };
 
@@ -67,26 +66,26 @@ struct thread {
 
 /* The fault's error, when patience has ended or it will not become better. */
 static int
-try_again(struct thread *thread, struct aspen_mm *mm, uint32_t page,
-          const void *next)
+try_access(struct thread *thread, struct aspen_mm *mm, uint32_t page,
+           const void *next)
 {
-    struct run *run = thread->run;
-    unsigned patience = run->plan->faults.full ? PATIENCE_FULL : PATIENCE;
+    struct pressure_machine *machine = &thread->run->machine;
+    uint64_t address = machine->start + (uint64_t)page * PRESSURE_PAGE;
     uint64_t wrong = 0;
-    int error = 0;
-
-    for (unsigned i = 0; i < patience; i++) {
-        error = pressure_access(&run->machine, thread->number, mm, page,
+    int error = pressure_access(machine, thread->number, mm, address,
                                 thread->expected, next, &wrong);
-        if (error == 0)
-            pressure_add(&run->wrong_bytes, wrong);
-        if (error != -ASPEN_ENOMEM)
-            break;
-        tool_sleep_until_ns(tool_now_ns() + WAIT_NS);
-    }
-    if (error)
-        __atomic_store_n(&run->refused_with, error, __ATOMIC_RELAXED);
+
+    pressure_add(&thread->run->wrong_bytes, wrong);
     return error;
+}
+
+/* It has found its page in memory. */
+static void
+count_hit(struct run *run, size_t at)
+{
+    pressure_add(&run->hits, 1);
+    if (at >= run->skipped)
+        pressure_add(&run->hits_counted, 1);
 }
 
 static bool
@@ -116,13 +115,12 @@ access_page(struct thread *thread, size_t at)
     if (write)
         pressure_contents(page, version + 1, thread->next);
     int error =
-        try_again(thread, run->machine.mm, page, write ? thread->next : NULL);
+        try_access(thread, run->machine.mm, page, write ? thread->next : NULL);
     if (!error && write)
         run->versions[page] = version + 1;
     pthread_mutex_unlock(lock);
-    if (!error && at >= run->skipped && version &&
-        run->machine.cpus[thread->number].reads == reads)
-        pressure_add(&run->hits, 1);
+    if (!error && version && run->machine.cpus[thread->number].reads == reads)
+        count_hit(run, at);
     return error;
 }
 
@@ -166,16 +164,16 @@ look(struct thread *thread, struct aspen_mm *child)
         uint32_t version = run->then[page];
         pressure_contents(page, version, thread->expected);
         if (i % 4) {
-            (void)try_again(thread, child, page, NULL);
+            (void)try_access(thread, child, page, NULL);
             continue;
         }
         pressure_contents(page, version | CHILDS, thread->next);
-        if (try_again(thread, child, page, thread->next))
+        if (try_access(thread, child, page, thread->next))
             continue;
         memcpy(thread->expected, thread->next, PRESSURE_PAGE);
         /* So that another look at the same page finds it as before. */
         pressure_contents(page, version, thread->next);
-        if (try_again(thread, child, page, thread->next))
+        if (try_access(thread, child, page, thread->next))
             return;
     }
 }
@@ -217,6 +215,8 @@ access_pages(struct thread *thread, size_t from, size_t end)
     if (every < STORM_LEAST)
         every = STORM_LEAST;
     for (size_t at = from; at < end; at++) {
+        pressure_result_note(run->result, &run->machine, at,
+                             __atomic_load_n(&run->hits, __ATOMIC_RELAXED));
         pthread_rwlock_rdlock(&run->forks);
         int error = access_page(thread, at);
         if (error == -ASPEN_ENOMEM && run->plan->faults.full)
@@ -229,14 +229,36 @@ access_pages(struct thread *thread, size_t from, size_t end)
     }
 }
 
-static void *
-run_thread(void *argument)
+/* What was recorded, up to what cannot be done. */
+static void
+replay(struct thread *thread)
 {
-    struct thread *thread = argument;
+    struct run *run = thread->run;
+    const struct recorded *recorded = run->plan->recorded;
+    struct pressure_cpu *cpu = &run->machine.cpus[thread->number];
+
+    for (size_t i = 0; i < recorded->step_count && !run->gave_up; i++) {
+        const struct recorded_step *step = &recorded->steps[i];
+        uint64_t reads = cpu->reads;
+        if (step->counted)
+            pressure_result_note(run->result, &run->machine, run->next,
+                                 run->hits);
+        if (replay_step(run->replay, step, &run->wrong_bytes, &run->error))
+            __atomic_store_n(&run->gave_up, 1u, __ATOMIC_RELAXED);
+        run->forked += step->kind == RECORDED_FORK;
+        if (step->counted && !step->fresh && cpu->reads == reads)
+            count_hit(run, run->next);
+        if (step->counted)
+            __atomic_store_n(&run->next, run->next + 1, __ATOMIC_RELAXED);
+    }
+}
+
+static void
+access_batches(struct thread *thread)
+{
     struct run *run = thread->run;
     size_t length = run->plan->trace->length;
 
-    pressure_machine_enter(&run->machine, thread->number);
     while (!__atomic_load_n(&run->gave_up, __ATOMIC_RELAXED)) {
         size_t from = __atomic_fetch_add(&run->next, BATCH, __ATOMIC_RELAXED);
         if (from >= length)
@@ -244,6 +266,20 @@ run_thread(void *argument)
         access_pages(thread, from,
                      from + BATCH < length ? from + BATCH : length);
     }
+}
+
+static void *
+run_thread(void *argument)
+{
+    struct thread *thread = argument;
+    struct run *run = thread->run;
+
+    pressure_machine_enter(&run->machine, thread->number);
+    if (run->replay)
+        replay(thread);
+    else
+        access_batches(thread);
+    pressure_count_reads(NULL);
     __atomic_fetch_sub(&run->running, 1u, __ATOMIC_RELEASE);
     return NULL;
 }
@@ -257,26 +293,7 @@ done_of(const struct run *run)
     return next < length ? next : length;
 }
 
-/* ---- What is seen meanwhile ------------------------------------------- */
-
-static int
-sample(struct run *run, struct pressure_result *result)
-{
-    struct pressure_sample *samples =
-        tool_room(result->samples, result->sample_count, &result->sample_room,
-                  sizeof(*samples));
-    struct aspen_mm_counters mm;
-
-    if (!samples)
-        return -1;
-    result->samples = samples;
-    aspen_mm_counters_read(run->machine.mm, &mm);
-    samples[result->sample_count++] = (struct pressure_sample){
-        .accesses = done_of(run),
-        .resident = mm.anon_pages + mm.file_pages,
-    };
-    return 0;
-}
+/* ---- Beside them ------------------------------------------------------- */
 
 /* Until all threads have ended. */
 static void
@@ -290,8 +307,6 @@ watch(struct run *run, struct pressure_result *result)
     while (__atomic_load_n(&run->running, __ATOMIC_ACQUIRE)) {
         tool_sleep_until_ns(tool_now_ns() + NAP_NS);
         tool_progress_set(&progress, done_of(run));
-        /* Without it there is less to see. */
-        (void)sample(run, result);
         if (run->plan->can_fail && done_of(run) - renewed >= every) {
             renewed = done_of(run);
             pressure_areas_renew(&run->machine.swap);
@@ -334,81 +349,40 @@ run_threads(struct run *run, struct thread *threads,
 /* Every page once more. Where memory and slots are full a page may have no room
  * to be read; those that were compared make room. */
 static void
-compare_all(struct run *run, struct thread *thread,
-            struct pressure_result *result)
+compare_pages(struct thread *thread, struct pressure_result *result)
 {
+    struct run *run = thread->run;
     const bool full = run->plan->faults.full;
 
-    __atomic_store_n(&run->machine.swap.calm, 1u, __ATOMIC_RELAXED);
-    pressure_machine_enter(&run->machine, 0);
     for (uint32_t page = 0; page < run->machine.pages; page++) {
         if (run->versions[page] == 0)
             continue;
         pressure_contents(page, run->versions[page], thread->expected);
-        int error = try_again(thread, run->machine.mm, page, NULL);
+        int error = try_access(thread, run->machine.mm, page, NULL);
         bool no_room = full && error == -ASPEN_ENOMEM;
         run->given_up += no_room;
         result->lost_pages += error && !no_room;
         if (full)
             drop(run, page);
     }
-    pressure_count_reads(NULL);
 }
 
 static void
-count_all(struct run *run, struct pressure_result *result)
+compare_all(struct thread *thread, struct pressure_result *result)
 {
-    struct pressure_machine *machine = &run->machine;
-    struct aspen_posix_swap_counters swap;
-    struct aspen_counters all;
+    struct run *run = thread->run;
 
-    aspen_counters_read(machine->aspen, &all);
-    pressure_areas_count(&machine->swap, &swap);
-    for (unsigned i = 0; i < PRESSURE_THREADS; i++) {
-        result->faults += machine->cpus[i].faults;
-        result->refused += machine->cpus[i].refused;
-    }
-    result->accesses = done_of(run);
-    result->refaults = all.refaults;
-    result->reclaimed = all.reclaimed;
-    result->direct_reclaims = all.direct_reclaims;
-    result->swap_in = swap.pages_read;
-    result->swap_out = swap.pages_written;
-    result->swap_memory_bytes = swap.memory_bytes;
-    result->file_in = machine->file_reads;
-    result->file_out = machine->file_writes;
+    __atomic_store_n(&run->machine.swap.calm, 1u, __ATOMIC_RELAXED);
+    pressure_machine_enter(&run->machine, 0);
+    if (run->replay)
+        replay_compare(run->replay, &run->wrong_bytes, &result->lost_pages);
+    else
+        compare_pages(thread, result);
+    pressure_count_reads(NULL);
     result->forks = run->forked;
-    result->failed = machine->swap.failed;
     result->given_up = run->given_up;
-    result->areas_removed = machine->swap.removed;
-}
-
-/* What others would have had in a memory that held as many pages on average. */
-static int
-compare_ratios(const struct run *run, struct pressure_result *result,
-               struct tool_error *error)
-{
-    const struct trace *trace = run->plan->trace;
-    uint64_t resident = 0, count = 0;
-
-    for (size_t i = 0; i < result->sample_count; i++) {
-        const struct pressure_sample *sample = &result->samples[i];
-        bool last = i + 1 == result->sample_count;
-        if (sample->accesses < run->skipped && !(last && count == 0))
-            continue;
-        resident += sample->resident;
-        count++;
-    }
-    result->resident = count ? (uint32_t)(resident / count) : 0;
-    uint32_t memory = result->resident ? result->resident : 1;
-    if (trace->length > run->skipped)
-        result->hit_ratio =
-            (double)run->hits / (double)(trace->length - run->skipped);
-    result->lru_ratio = trace_lru(trace, memory, run->skipped);
-    result->optimal_ratio = trace_optimum(trace, memory, run->skipped);
-    return result->lru_ratio < 0 || result->optimal_ratio < 0
-               ? tool_fail(error, "no memory to compare with LRU")
-               : 0;
+    result->wrong_bytes = run->wrong_bytes;
+    result->refused_with = run->machine.refused_with;
 }
 
 static int
@@ -424,21 +398,35 @@ validate(struct run *run, struct tool_error *error)
 }
 
 static int
+say_gave_up(struct run *run, struct tool_error *error)
+{
+    if (run->error.text[0])
+        return tool_fail(error, "%s", run->error.text);
+    return tool_fail(error, "no memory after %zu accesses: %s", done_of(run),
+                     aspen_error_name(run->machine.refused_with));
+}
+
+static int
 run_all(struct run *run, struct thread *threads, struct pressure_result *result,
         struct tool_error *error)
 {
+    const struct trace *trace = run->plan->trace;
+
     if (run_threads(run, threads, result, error) != 0)
         return -1;
-    count_all(run, result);
+    result->accesses = done_of(run);
+    pressure_result_count(result, &run->machine, run->hits);
     if (run->gave_up)
-        return tool_fail(error, "no memory after %zu accesses: %s",
-                         done_of(run), aspen_error_name(run->refused_with));
-    compare_all(run, &threads[0], result);
-    result->wrong_bytes = run->wrong_bytes;
-    result->refused_with = run->refused_with;
+        return say_gave_up(run, error);
+    compare_all(&threads[0], result);
     if (validate(run, error) != 0)
         return -1;
-    return compare_ratios(run, result, error);
+    if (trace->length > run->skipped)
+        result->hit_ratio =
+            (double)run->hits_counted / (double)(trace->length - run->skipped);
+    return pressure_result_compare(result, trace, run->skipped) == 0
+               ? 0
+               : tool_fail(error, "no memory to compare with LRU");
 }
 
 /* ---- From begin to end ------------------------------------------------ */
@@ -479,7 +467,12 @@ run_machine(struct run *run, struct thread *threads,
     int status = pressure_machine_begin(&run->machine, &args, error);
 
     if (status == 0)
+        status = plan->recorded ? replay_begin(&run->replay, &run->machine,
+                                               plan->recorded, error)
+                                : pressure_machine_map(&run->machine, error);
+    if (status == 0)
         status = run_all(run, threads, result, error);
+    replay_end(run->replay);
     if (!pressure_machine_end(&run->machine, &left) && status == 0)
         status = tool_fail(error, "%s", left.text);
     return status;
@@ -494,9 +487,10 @@ pressure_run(const struct pressure_plan *plan, struct pressure_result *result,
     size_t pages = plan->trace->pages;
     int status = -1;
 
-    memset(result, 0, sizeof(*result));
+    int begun = pressure_result_begin(result, plan->trace->length);
     if (run) {
         run->plan = plan;
+        run->result = result;
         run->versions = calloc(pages, sizeof(*run->versions));
         run->then = calloc(pages, sizeof(*run->then));
         /* Until memory is full, as fast as may be. */
@@ -505,7 +499,7 @@ pressure_run(const struct pressure_plan *plan, struct pressure_result *result,
                            : plan->trace->length / 2;
         locks_begin(run);
     }
-    if (run && threads && run->versions && run->then)
+    if (begun == 0 && run && threads && run->versions && run->then)
         status = run_machine(run, threads, result, error);
     else
         tool_fail(error, "no memory");
@@ -517,11 +511,4 @@ pressure_run(const struct pressure_plan *plan, struct pressure_result *result,
     free(threads);
     free(run);
     return status;
-}
-
-void
-pressure_result_free(struct pressure_result *result)
-{
-    free(result->samples);
-    memset(result, 0, sizeof(*result));
 }

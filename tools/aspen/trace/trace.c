@@ -5,7 +5,7 @@
  * Called by command.c, and by tests/unit/reclaim/test_policy.c, which breaks
  * first.
  */
-#include "pressure/trace.h"
+#include "trace/trace.h"
 
 #include <stdlib.h>
 #include <string.h>

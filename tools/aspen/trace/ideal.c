@@ -5,7 +5,7 @@
  *
  * Called by run.c, and by tests/unit/reclaim/test_policy.c, which breaks first.
  */
-#include "pressure/trace.h"
+#include "trace/trace.h"
 
 #include <stdlib.h>
 
@@ -15,6 +15,15 @@ ratio(const struct trace *trace, size_t hits, size_t skipped)
     return trace->length > skipped
                ? (double)hits / (double)(trace->length - skipped)
                : 0;
+}
+
+/* Access `i` has found its page. */
+static size_t
+hit(size_t i, size_t skipped, struct trace_parts *parts)
+{
+    if (parts)
+        parts->hits[i / parts->each]++;
+    return i >= skipped;
 }
 
 /* ---- Exact LRU --------------------------------------------------------- */
@@ -43,7 +52,8 @@ ring_add(struct ring *ring, uint32_t head, uint32_t page)
 }
 
 double
-trace_lru(const struct trace *trace, uint32_t memory, size_t skipped)
+trace_lru(const struct trace *trace, uint32_t memory, size_t skipped,
+          struct trace_parts *parts)
 {
     uint32_t head = trace->pages, count = 0;
     struct ring *ring = malloc(((size_t)head + 1) * sizeof(*ring));
@@ -57,7 +67,7 @@ trace_lru(const struct trace *trace, uint32_t memory, size_t skipped)
     for (size_t i = 0; i < trace->length; i++) {
         uint32_t page = trace->accesses[i];
         if (ring[page].next != page) {
-            hits += i >= skipped;
+            hits += hit(i, skipped, parts);
             ring_remove(ring, page);
         } else if (count == memory) {
             ring_remove(ring, ring[head].previous);
@@ -132,7 +142,7 @@ take_out(struct optimum *o)
 
 static size_t
 hits_of(struct optimum *o, const struct trace *trace, uint32_t memory,
-        size_t skipped)
+        size_t skipped, struct trace_parts *parts)
 {
     uint32_t *seen = o->at, count = 0;
     size_t hits = 0;
@@ -148,7 +158,7 @@ hits_of(struct optimum *o, const struct trace *trace, uint32_t memory,
     for (size_t i = 0; i < trace->length; i++) {
         uint32_t page = trace->accesses[i];
         if (o->at[page] != OUT)
-            hits += i >= skipped;
+            hits += hit(i, skipped, parts);
         else if (count == memory)
             take_out(o);
         else
@@ -160,7 +170,8 @@ hits_of(struct optimum *o, const struct trace *trace, uint32_t memory,
 }
 
 double
-trace_optimum(const struct trace *trace, uint32_t memory, size_t skipped)
+trace_optimum(const struct trace *trace, uint32_t memory, size_t skipped,
+              struct trace_parts *parts)
 {
     struct optimum o = {
         .heap = malloc((trace->length + 1) * sizeof(*o.heap)),
@@ -170,7 +181,8 @@ trace_optimum(const struct trace *trace, uint32_t memory, size_t skipped)
     double result = -1;
 
     if (o.heap && o.again && o.at)
-        result = ratio(trace, hits_of(&o, trace, memory, skipped), skipped);
+        result =
+            ratio(trace, hits_of(&o, trace, memory, skipped, parts), skipped);
     free(o.heap);
     free(o.again);
     free(o.at);

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * pressure/trace.h - which pages are accessed, one after the other: made by
+ * trace/trace.h - which pages are accessed, one after the other: made by
  * chance, or read from a file. And what others would have in memory of them.
  *
  * Nothing here knows of Aspen.
  */
-#ifndef ASPEN_PRESSURE_TRACE_H
-#define ASPEN_PRESSURE_TRACE_H
+#ifndef ASPEN_TRACE_TRACE_H
+#define ASPEN_TRACE_TRACE_H
 
 #include "common/tool.h"
 
@@ -39,13 +39,22 @@ void trace_phases(struct trace *trace, unsigned phases, uint32_t window,
 void trace_in_order(struct trace *trace, unsigned times);
 void trace_uniform(struct trace *trace, uint64_t *seed);
 
+/** Where hits are counted by when they were; `hits` are zeroes before, as many
+ * as it takes. */
+struct trace_parts {
+    size_t each; /* accesses of a part */
+    uint64_t *hits;
+};
+
 /**
  * The part of the accesses that finds its page in a memory of so many pages;
- * the first `skipped` do not count. Exact LRU, and the optimum, Belady's: the
- * page leaves that is accessed again last. Below 0: no memory.
+ * the first `skipped` do not count, but in `parts` (or NULL). Exact LRU, and
+ * the optimum, Belady's: the page leaves that is accessed again last. Below 0:
+ * no memory.
  */
-double trace_lru(const struct trace *trace, uint32_t memory, size_t skipped);
-double trace_optimum(const struct trace *trace, uint32_t memory,
-                     size_t skipped);
+double trace_lru(const struct trace *trace, uint32_t memory, size_t skipped,
+                 struct trace_parts *parts);
+double trace_optimum(const struct trace *trace, uint32_t memory, size_t skipped,
+                     struct trace_parts *parts);
 
 #endif

@@ -1,0 +1,140 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: MIT
+#
+# Traces: what docs/use/trace.md says of them holds, they are done again with
+# every byte as it was written, and what is wrong in one is told with its line.
+. "$(dirname "$0")/lib.bash"
+
+document=$ASPEN_HERE/docs/use/trace.md
+if ! "$ASPEN" pressure --help >"$work/log" 2>&1; then
+    skip trace "$(head -1 "$work/log")"
+    finish
+fi
+
+# value KEY: of the last JSON.
+value()
+{
+    grep -o "\"$1\":[-0-9.]*" "$work/json" | head -1 | cut -d: -f2
+}
+
+# between LOW VALUE HIGH
+between()
+{
+    awk "BEGIN {exit !($1 <= $2 && $2 <= $3)}"
+}
+
+# run NAME FILE ARGS...: every byte is right.
+run()
+{
+    local name=$1 file=$2
+    shift 2
+    "$ASPEN" pressure trace "$file" --memory 1M --json "$@" >"$work/json" \
+        2>"$work/err"
+    check "$name" test $? -eq 0
+    check "$name-silent" diff /dev/null "$work/err"
+    check "$name-right" grep -q '"wrong_bytes":0,"lost_pages":0,' "$work/json"
+    check "$name-lru" between 0 "$(value lru_ratio)" "$(value optimal_ratio)"
+    check "$name-optimum" between 0 "$(value hit_ratio)" \
+        "$(value optimal_ratio)+0.05"
+}
+
+# --- what stands in the document
+
+sed -n '/^aspen.trace/,/^```/p' "$document" | sed '/^```/,$d' >"$work/shown"
+run shown "$work/shown"
+check shown-pages test "$(value pages)" -eq 73
+check shown-forks test "$(value forks)" -eq 1
+
+# --- more than there is memory for
+
+# 400 hexadecimal: 1024 pages, of 256 frames.
+awk 'BEGIN {
+    print "aspen.trace/1"
+    print "m 10000 400 rw-p\nw 10000 400\nm 20000 200 r-xp 1 5\nr 20000 200"
+    print "m 30000 100 rw-s 2 0\nw 30000 100\nr 30000 100\nf 2\ns 2"
+    print "w 10000 80\nr 10000 400\nw 30000 40\ns 1\nr 30000 100"
+    print "v 10000 100 50000\nw 50000 20\nr 50000 100\nd 50010 20\nr 50000 40"
+    print "p 20000 200 rw-\nw 20000 40\nu 20080 80\nr 20000 80\ns 2"
+    print "r 10000 400\nr 20000 200\ne\nn 7\ns 7\nm 1000 200 rw-\nw 1000 200"
+    for (i = 0; i < 3000; i++)
+        printf "%s %x\n", i % 3 ? "r" : "w", 4096 + (i * i * 7) % 512
+}' >"$work/large"
+run large "$work/large"
+check large-leaves test "$(value swap_out)" -gt 1000
+check large-comes-back test "$(value swap_in)" -gt 1000
+check large-writes-files test "$(value file_out)" -gt 50
+check large-reads-files test "$(value file_in)" -gt 600
+run faults "$work/large" --checksum --faults errors,short,late,gone,lies
+check faults-failed test "$(value failed)" -gt 10
+"$ASPEN" pressure trace "$work/large" --memory 1M --faults lies \
+    >"$work/out" 2>"$work/err"
+check lies-status test $? -eq 1
+check lies-told grep -q 'BROKEN [0-9]* bytes are wrong$' "$work/err"
+
+# --- what is wrong: tests/unit/tools/test_recorded.c has it all
+
+# wrong TEXT PATTERN
+wrong()
+{
+    printf "$1" >"$work/wrong"
+    expect 2 "$2" pressure trace "$work/wrong"
+}
+
+wrong '' 'wrong:1: a trace begins with aspen.trace/1$'
+wrong 'aspen.trace/9\n' "wrong:1: only version 1 is known, not '9'$"
+wrong 'aspen.trace/1\nm 1 2 rw-\n\nm 2 1 r--\n' 'wrong:4: 1-3 is mapped already$'
+wrong 'aspen.trace/1\n#\nr 9\n' 'wrong:3: page 9 is not mapped$'
+wrong 'aspen.trace/1\nm 20 1 rw-\nw 2' 'wrong:3: the file ends inside of a line$'
+wrong 'aspen.trace/1\nm 1 1 rw-\nw 1\n' 'what line 2 wants is refused: EPERM$'
+expect 2 'No such file' pressure trace "$work/no/where"
+expect 2 'Is a directory' pressure trace "$work"
+expect 2 'trace takes the name of a file' pressure trace
+expect 2 "takes no argument 'more'" pressure trace "$work/shown" more
+for option in '--pages 9' '--accesses 9' '--threads 2' '--swap none' \
+    '--faults full'; do
+    # shellcheck disable=SC2086
+    expect 2 'trace says itself what is accessed' pressure trace \
+        "$work/shown" $option
+done
+expect 2 'with trace --seed goes with --faults' pressure trace \
+    "$work/shown" --seed 3
+
+# --- what valgrind prints
+
+# The lines of the document, one of the first program and one of awk.
+sed -n '/^awk/,/accesses >ls.trace$/p' "$document" |
+    sed 's/ >ls.trace$//' >"$work/convert"
+check document test "$(wc -l <"$work/convert")" -gt 10
+cat >"$work/accesses" <<'END'
+==123== Lackey, an example Valgrind tool
+I  04001090,3
+ S 1ffefff478,8
+ L 1ffefff478,8
+ M 123,4
+I  04001093,5
+==123== Exit code:       0
+END
+(cd "$work" && bash convert >converted)
+check converted diff - "$work/converted" <<'END'
+aspen.trace/1
+m 04001 1 rw-
+r 04001
+m 1ffefff 1 rw-
+w 1ffefff
+r 1ffefff
+m 0 1 rw-
+w 0
+r 04001
+END
+if ! command -v valgrind >"$work/log"; then
+    skip valgrind 'no valgrind'
+elif ! valgrind --tool=lackey --trace-mem=yes --log-file="$work/accesses" \
+    true >"$work/log" 2>&1; then
+    skip valgrind "$(tail -1 "$work/log")"
+else
+    (cd "$work" && bash convert >true.trace)
+    run valgrind "$work/true.trace"
+    check valgrind-pages test "$(value pages)" -gt 20
+    check valgrind-accesses test "$(value accesses)" -gt 1000
+fi
+finish
