@@ -9,6 +9,7 @@
 #include "fs/tty.h"
 #include "mm/fault.h"
 #include "mm/space.h"
+#include "mm/user.h"
 #include "proc/signal.h"
 #include "sched/thread.h"
 
@@ -153,6 +154,9 @@ trap_leave(struct frame *frame)
 {
     for (;;) {
         bool resched = this_cpu()->resched;
+        /* IRET to what is no address would be an exception of the kernel. */
+        if (frame->rip >= USER_LIMIT && !signal_is_pending())
+            signal_fault(SIGSEGV, SI_KERNEL, 0);
         if (!resched && !signal_is_pending())
             break;
         interrupts_on();
@@ -161,5 +165,6 @@ trap_leave(struct frame *frame)
         signal_deliver(frame);
         interrupts_off();
     }
+    signal_settle_call(frame, true);
     return sysret_does(frame);
 }

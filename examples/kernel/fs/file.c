@@ -8,12 +8,13 @@
 #include "mm/space.h"
 #include "proc/process.h"
 
-const char poll_key;
+uint64_t poll_events;
 
 void
 poll_wake(void)
 {
-    wake_all(&poll_key);
+    __atomic_fetch_add(&poll_events, 1, __ATOMIC_SEQ_CST);
+    wake_all(&poll_events);
 }
 
 struct file *
@@ -98,8 +99,8 @@ file_open(struct node *node, unsigned flags, struct file **out)
         error = node->ops->show(node, &file->text);
     if (!error && file->text.failed)
         error = -ENOMEM;
-    if (!error && flags & O_TRUNC && node->object)
-        error = aspen_object_resize(node->object, 0);
+    if (!error && flags & O_TRUNC && ops == &regular_ops)
+        error = regular_resize(node, 0);
     if (error) {
         file_put(file);
         return error;
@@ -145,34 +146,43 @@ files_add(struct file *file, int lowest, bool close_on_exec)
     return -EMFILE;
 }
 
-int
-files_set(struct file *file, int number, bool close_on_exec)
+/* What was there. */
+static struct file *
+exchange(int number, struct file *file, bool close_on_exec)
 {
     struct file_table *table = current->process->files;
 
-    if (number < 0 || (unsigned)number >= FILES_MAX) {
-        file_put(file);
-        return -EBADF;
-    }
     spin_lock(&table->lock);
     struct file *before = table->files[number];
     table->files[number] = file;
     table->close_on_exec[number] = close_on_exec;
     spin_unlock(&table->lock);
-    file_put(before);
-    return number;
+    return before;
+}
+
+static bool
+is_number(int number)
+{
+    return number >= 0 && (unsigned)number < FILES_MAX;
+}
+
+int
+files_set(struct file *file, int number, bool close_on_exec)
+{
+    if (is_number(number))
+        file = exchange(number, file, close_on_exec);
+    file_put(file);
+    return is_number(number) ? number : -EBADF;
 }
 
 int
 files_close(int number)
 {
-    struct file *file = files_get(number);
+    struct file *file =
+        is_number(number) ? exchange(number, NULL, false) : NULL;
 
-    if (!file)
-        return -EBADF;
-    files_set(NULL, number, false);
     file_put(file);
-    return 0;
+    return file ? 0 : -EBADF;
 }
 
 struct file_table *

@@ -75,7 +75,7 @@ bool file_writes(const struct file *file);
 
 /* Whoever polls looks again. */
 void poll_wake(void);
-extern const char poll_key;
+extern uint64_t poll_events; /* how often that was said */
 
 /* ---- The current process's table --------------------------------------- */
 
@@ -95,6 +95,9 @@ void files_free(struct file_table *table);
 /* ---- Kinds ------------------------------------------------------------- */
 
 extern const struct file_ops regular_ops, directory_ops, text_ops, block_ops;
+
+/* The length of a file's contents; 0 or a negative errno. */
+int regular_resize(struct node *node, uint64_t bytes);
 
 int pipe_create(struct file **reader, struct file **writer);
 int fifo_open(struct node *node, unsigned flags, struct file **file);

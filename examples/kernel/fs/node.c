@@ -3,7 +3,8 @@
  * node.c - nodes, and the entries of directories.
  *
  * T1  `lock` covers entries, parents and links. An entry, a file and a walk
- *     hold a reference to their node each; the last one frees it.
+ *     hold a reference to their node each, a directory one to its parent, which
+ *     may have no name any more; the last one frees it.
  */
 #include "fs/node.h"
 
@@ -61,15 +62,17 @@ node_get(struct node *node)
 void
 node_put(struct node *node)
 {
-    if (!node ||
-        __atomic_fetch_sub(&node->references, 1, __ATOMIC_ACQ_REL) != 1)
-        return;
-    ASSERT(list_is_empty(&node->entries));
-    if (node->object)
-        aspen_object_put(node->object);
-    string_free(node->target);
-    string_free(node->name);
-    memory_free(node, sizeof(*node));
+    while (node &&
+           __atomic_fetch_sub(&node->references, 1, __ATOMIC_ACQ_REL) == 1) {
+        struct node *parent = node->parent;
+        ASSERT(list_is_empty(&node->entries));
+        if (node->object)
+            aspen_object_put(node->object);
+        string_free(node->target);
+        string_free(node->name);
+        memory_free(node, sizeof(*node));
+        node = parent;
+    }
 }
 
 uint64_t
@@ -121,8 +124,10 @@ entry_add(struct node *directory, const char *name, struct node *node)
     list_add_tail(&directory->entries, &entry->sibling);
     list_add_tail(bucket_of(directory, name), &entry->hash);
     node->links++;
-    if (node_is(node, S_IFDIR))
-        node->parent = directory;
+    if (node_is(node, S_IFDIR)) {
+        node_put(node->parent);
+        node->parent = node_get(directory);
+    }
     directory->modified = time_unix();
     return 0;
 }
@@ -171,6 +176,13 @@ node_fill(struct node *node, uint64_t device, const char *target)
     return aspen_object_create(machine, &args, &node->object);
 }
 
+/* What every directory has without an entry. */
+static bool
+is_itself(const char *name)
+{
+    return !name[0] || strcmp(name, ".") == 0 || strcmp(name, "..") == 0;
+}
+
 static int
 make_locked(struct node *directory, const char *name, struct node *node)
 {
@@ -178,7 +190,7 @@ make_locked(struct node *directory, const char *name, struct node *node)
         return -EPERM;
     if (directory->links == 0)
         return -ENOENT; /* it has been removed */
-    if (entry_find(directory, name))
+    if (is_itself(name) || entry_find(directory, name))
         return -EEXIST;
     return entry_add(directory, name, node);
 }
@@ -237,6 +249,8 @@ may_remove(const struct entry *entry, bool is_directory)
         return -ENOTDIR;
     if (!is_directory && node_is(entry->node, S_IFDIR))
         return -EISDIR;
+    if (is_directory && entry->node->ops)
+        return -EBUSY; /* /proc, which has no entries */
     return list_is_empty(&entry->node->entries) ? 0 : -ENOTEMPTY;
 }
 
@@ -254,7 +268,7 @@ tree_unlink(struct node *directory, const char *name, bool is_directory)
 
 /* Is `directory` the node, or below it? */
 static bool
-is_below(struct node *directory, const struct node *node)
+is_below(const struct node *directory, const struct node *node)
 {
     for (; directory != node; directory = directory->parent)
         if (directory == root_node)
@@ -270,7 +284,9 @@ rename_locked(struct node *from, const char *from_name, struct node *to,
     struct entry *there = entry_find(to, to_name);
     int error;
 
-    if (!entry)
+    if (is_itself(from_name) || is_itself(to_name))
+        return -EBUSY;
+    if (!entry || to->links == 0)
         return -ENOENT;
     if (there && !replace)
         return -EEXIST;

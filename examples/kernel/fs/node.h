@@ -8,6 +8,7 @@
 #define KERNEL_FS_NODE_H
 
 #include "lib/lib.h"
+#include "sched/thread.h"
 
 #define NAME_BYTES_MAX 255u
 #define PATH_BYTES_MAX 4096u
@@ -49,11 +50,12 @@ struct node {
     uint64_t device; /* of a device node: major << 32 | minor */
     uint64_t modified;
     struct aspen_object *object; /* S_IFREG */
+    struct mutex lock;           /* its length, and where the next write goes */
     char *target;                /* S_IFLNK */
     struct pipe *pipe;           /* S_IFIFO, while it is open */
     const struct node_ops *ops;  /* made up */
     uint64_t argument;           /* for them */
-    struct node *parent;         /* S_IFDIR */
+    struct node *parent;         /* S_IFDIR; a reference */
     struct list entries;         /* S_IFDIR: struct entry */
     uint64_t last_position;      /* of an entry */
     char *name;                  /* as it was made, for maps */

@@ -40,14 +40,13 @@ child_of(struct node *directory, const char *name)
 
     if (strcmp(name, ".") == 0)
         return node_get(directory);
-    if (strcmp(name, "..") == 0)
-        return node_get(directory->parent);
-    if (directory->ops)
+    bool up = strcmp(name, "..") == 0;
+    if (directory->ops && !up)
         return directory->ops->lookup(directory, name);
     tree_lock();
-    struct entry *entry = entry_find(directory, name);
-    if (entry)
-        child = node_get(entry->node);
+    struct entry *entry = up ? NULL : entry_find(directory, name);
+    if (up || entry)
+        child = node_get(up ? directory->parent : entry->node);
     tree_unlock();
     return child;
 }

@@ -28,7 +28,7 @@ make_node(const struct made_up *kind, struct node *parent, uint64_t argument)
         return NULL;
     node->ops = kind->ops;
     node->argument = argument;
-    node->parent = node_is(node, S_IFDIR) ? parent : NULL;
+    node->parent = node_is(node, S_IFDIR) ? node_get(parent) : NULL;
     return node;
 }
 

@@ -78,6 +78,15 @@ write_part(struct file *file, const char *buffer, uint64_t bytes,
     return error;
 }
 
+int
+regular_resize(struct node *node, uint64_t bytes)
+{
+    mutex_lock(&node->lock);
+    int error = aspen_object_resize(node->object, bytes);
+    mutex_unlock(&node->lock);
+    return error;
+}
+
 static long
 regular_write(struct file *file, uint64_t from, size_t bytes, uint64_t *offset)
 {
@@ -87,6 +96,7 @@ regular_write(struct file *file, uint64_t from, size_t bytes, uint64_t *offset)
 
     if (!buffer)
         return -ENOMEM;
+    mutex_lock(&file->node->lock);
     if (file->flags & O_APPEND)
         *offset = aspen_object_size(file->node->object);
     while (bytes && !error) {
@@ -101,6 +111,7 @@ regular_write(struct file *file, uint64_t from, size_t bytes, uint64_t *offset)
         bytes -= part;
     }
     file->node->modified = time_unix();
+    mutex_unlock(&file->node->lock);
     memory_free(buffer, PAGE_BYTES);
     return total ? total : error;
 }
@@ -203,7 +214,7 @@ find_from(struct node *directory, uint64_t position, struct found *found)
 }
 
 /* With the tree locked, into plain memory. */
-static size_t
+static long
 list_locked(struct file *file, char *to, size_t bytes)
 {
     struct found found;
@@ -215,7 +226,7 @@ list_locked(struct file *file, char *to, size_t bytes)
             round_up(offsetof(struct directory_entry, name) + length, 8);
         struct directory_entry *entry = (void *)(to + total);
         if (total + whole > bytes)
-            break;
+            return total ? (long)total : -EINVAL;
         *entry = (struct directory_entry){
             .number = file->node->number + found.next,
             .next = found.next,
@@ -226,15 +237,15 @@ list_locked(struct file *file, char *to, size_t bytes)
         file->offset = found.next;
         total += whole;
     }
-    return total;
+    return (long)total;
 }
 
 long
 directory_list(struct file *file, uint64_t to, size_t bytes)
 {
-    size_t room = MIN(bytes, PAGE_BYTES), total;
+    size_t room = MIN(bytes, PAGE_BYTES);
     char *buffer = memory_alloc(room);
-    long error;
+    long total;
 
     if (!buffer)
         return -ENOMEM;
@@ -245,7 +256,8 @@ directory_list(struct file *file, uint64_t to, size_t bytes)
     if (!file->node->ops)
         tree_unlock();
     mutex_unlock(&file->lock);
-    error = user_write(to, buffer, total);
+    if (total > 0 && user_write(to, buffer, (size_t)total))
+        total = -EFAULT;
     memory_free(buffer, room);
-    return error ? error : (long)total;
+    return total;
 }

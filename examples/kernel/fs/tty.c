@@ -149,7 +149,8 @@ take_byte(char byte)
         edit(byte);
         return;
     }
-    line[line_length++] = byte;
+    if (line_length < LINE_BYTES)
+        line[line_length++] = byte;
     echo(&byte, 1);
     push_line();
 }
@@ -193,6 +194,8 @@ tty_read(struct file *file, uint64_t to, size_t bytes, uint64_t *offset)
     int error = 0;
 
     (void)offset;
+    if (!bytes)
+        return 0;
     if (!ready_length && !ended && file->flags & O_NONBLOCK)
         return -EAGAIN;
     uint64_t until =

@@ -67,7 +67,7 @@ take_frames(size_t bytes, enum aspen_frames_kind kind)
                                      .flags = ASPEN_FRAMES_ZEROED};
     uint32_t first;
 
-    while (PAGE_BYTES << args.order < bytes)
+    while ((size_t)PAGE_BYTES << args.order < bytes)
         args.order++;
     if (aspen_frames_alloc(machine, &args, &first))
         return NULL;

@@ -88,8 +88,7 @@ oom_make_room(void)
     if (error == -ASPEN_ESRCH)
         return false;
     if (error) {
-        uint64_t until = time_now() + A_MOMENT;
-        WAIT_INTERRUPTIBLE(&choice, until, false, error);
+        thread_sleep(time_now() + A_MOMENT);
     } else {
         kill_and_reap(victim);
     }

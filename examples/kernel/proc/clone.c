@@ -36,7 +36,7 @@ copy_process(uint64_t flags, struct process **out)
     memcpy(child->actions, parent->actions, sizeof(child->actions));
     memcpy(child->limits, parent->limits, sizeof(child->limits));
     memcpy(child->name, parent->name, sizeof(child->name));
-    child->directory = node_get(parent->directory);
+    child->directory = process_directory();
     child->program = parent->program ? node_get(parent->program) : NULL;
     child->files = files_copy(parent->files);
     int error = child->files ? copy_mm(child, flags) : -ENOMEM;
@@ -103,10 +103,12 @@ publish(struct process *child, struct thread *thread)
     return lives;
 }
 
+/* Or is not waited for any more. */
 static bool
 vfork_is_over(struct thread *self)
 {
-    return !__atomic_load_n(&self->vfork_done_waits, __ATOMIC_SEQ_CST);
+    return self->must_die ||
+           !__atomic_load_n(&self->vfork_waits, __ATOMIC_SEQ_CST);
 }
 
 long
@@ -140,8 +142,8 @@ process_clone(const struct clone_args *args)
         return -EAGAIN;
     }
     if (args->flags & CLONE_VFORK) {
-        current->vfork_done_waits = true;
-        thread->vfork_parent = current;
+        current->vfork_waits = true;
+        thread->vfork_parent = current->id;
     }
     thread_start(thread);
     if (args->flags & CLONE_VFORK)
@@ -153,11 +155,14 @@ process_clone(const struct clone_args *args)
 void
 vfork_done(struct thread *thread)
 {
-    struct thread *parent = thread->vfork_parent;
+    bool on = irq_lock(&process_lock);
+    struct thread *parent =
+        thread->vfork_parent ? thread_find(thread->vfork_parent) : NULL;
 
-    thread->vfork_parent = NULL;
-    if (!parent)
-        return;
-    __atomic_store_n(&parent->vfork_done_waits, false, __ATOMIC_SEQ_CST);
-    wake_all(parent);
+    thread->vfork_parent = 0;
+    if (parent) {
+        __atomic_store_n(&parent->vfork_waits, false, __ATOMIC_SEQ_CST);
+        wake_all(parent);
+    }
+    irq_unlock(&process_lock, on);
 }

@@ -148,9 +148,9 @@ static int
 read_interpreter(const struct loader *loader,
                  const struct program_header *header, struct elf_image *image)
 {
-    if (header->file_bytes > sizeof(image->interpreter))
+    if (header->file_bytes >= sizeof(image->interpreter))
         return -ENOEXEC;
-    image->interpreter[sizeof(image->interpreter) - 1] = 0;
+    image->interpreter[header->file_bytes] = 0;
     return read_exactly(loader->object, header->offset, image->interpreter,
                         header->file_bytes);
 }

@@ -135,6 +135,7 @@ open_program(struct node *directory, const char *name, struct path *path)
     if (!node_is(path->node, S_IFREG) || !path->node->object ||
         !(path->node->mode & 0111)) {
         node_put(path->node);
+        path->node = NULL;
         return -EACCES;
     }
     return 0;
@@ -265,12 +266,13 @@ become(const struct image *image, struct node *program, const char *name)
     bool interpreted = image->program.interpreter[0];
 
     bool on = irq_lock(&process_lock);
+    struct node *old = process->program;
     process->mm = image->mm;
+    process->program = program;
     irq_unlock(&process_lock, on);
     thread_set_mm(self, image->mm);
     aspen_exec_commit(before, image->mm);
-    node_put(process->program);
-    process->program = program;
+    node_put(old);
     set_name(process, name);
     reset_signals(process);
     files_close_on_exec(process->files);

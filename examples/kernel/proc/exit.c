@@ -23,19 +23,23 @@ process_end_threads_locked(struct process *process, const struct thread *but)
     }
 }
 
+/* Whoever looks at another process does so with the lock held (fs/proc.c). */
 static void
 give_up_resources(struct process *process)
 {
-    struct file_table *files = process->files;
+    bool on = irq_lock(&process_lock);
     struct aspen_mm *mm = process->mm;
+    struct node *program = process->program;
 
-    process->files = NULL;
     process->mm = NULL;
-    files_free(files);
+    process->program = NULL;
+    irq_unlock(&process_lock, on);
+    files_free(process->files);
     aspen_mm_put(mm);
     node_put(process->directory);
-    node_put(process->program);
-    process->directory = process->program = NULL;
+    node_put(program);
+    process->files = NULL;
+    process->directory = NULL;
 }
 
 /* Nobody waits for them any more but the kernel. */

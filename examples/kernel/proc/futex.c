@@ -7,8 +7,8 @@
  * under it.
  */
 #include "mm/space.h"
-#include "mm/user.h"
 #include "proc/process.h"
+#include "sys/call.h"
 
 #define FUTEX_WAIT        0u
 #define FUTEX_WAKE        1u
@@ -119,14 +119,12 @@ futex_wake(uint64_t address, unsigned count)
 static uint64_t
 deadline(uint64_t timeout, unsigned operation, int *error)
 {
-    int64_t time[2];
+    uint64_t value = 0;
     bool absolute = (operation & 127) == FUTEX_WAIT_BITSET;
 
-    *error = 0;
+    *error = timeout ? read_time(timeout, UNIT_NANOSECONDS, &value) : 0;
     if (!timeout)
         return FOREVER;
-    *error = user_read(time, timeout, sizeof(time));
-    uint64_t value = (uint64_t)time[0] * SECOND + (uint64_t)time[1];
     if (!absolute)
         return time_now() + value;
     if (operation & FUTEX_REALTIME)

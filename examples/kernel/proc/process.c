@@ -85,6 +85,16 @@ thread_find(int id)
     return NULL;
 }
 
+struct node *
+process_directory(void)
+{
+    bool on = irq_lock(&process_lock);
+    struct node *directory = node_get(current->process->directory);
+
+    irq_unlock(&process_lock, on);
+    return directory;
+}
+
 void
 process_add_thread_locked(struct process *process, struct thread *thread)
 {

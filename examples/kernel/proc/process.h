@@ -43,6 +43,8 @@ extern int foreground_group;
 struct process *process_create(void);
 void process_free(struct process *process);
 int process_new_id(void);
+/* The current one's, with a reference: another thread may go elsewhere. */
+struct node *process_directory(void);
 
 /* With process_lock held; NULL: there is none. */
 struct process *process_find(int id);

@@ -161,9 +161,8 @@ take_signal(struct signal_action *action)
     return signal;
 }
 
-/* A call that was interrupted: again, or EINTR for the program. */
-static void
-settle_call(struct frame *frame, bool again)
+void
+signal_settle_call(struct frame *frame, bool again)
 {
     if (frame->vector != VECTOR_SYSCALL || frame->rax != (uint64_t)-ERESTART)
         return;
@@ -181,7 +180,7 @@ run_handler(struct frame *frame, int signal, const struct signal_action *action)
     uint64_t blocked = self->blocked | action->mask;
 
     self->restore_blocked = false;
-    settle_call(frame, action->flags & SA_RESTART);
+    signal_settle_call(frame, action->flags & SA_RESTART);
     if (sigframe_push(frame, signal, action, saved))
         process_exit(SIGSEGV);
     if (!(action->flags & SA_NODEFER))
@@ -223,7 +222,6 @@ signal_deliver(struct frame *frame)
         run_handler(frame, signal, &action);
         return;
     }
-    settle_call(frame, true);
     if (self->restore_blocked) {
         self->restore_blocked = false;
         signal_set_blocked(self->saved_blocked);

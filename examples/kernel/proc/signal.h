@@ -85,6 +85,8 @@ bool signal_is_pending(void);
 /* On the way back into the program: build a handler's frame, or end. */
 void signal_deliver(struct frame *frame);
 long signal_return(struct frame *frame);
+/* A call that a signal interrupted: again, or EINTR for the program. */
+void signal_settle_call(struct frame *frame, bool again);
 
 /* Other signals blocked, until the next handler has run. */
 void signal_set_blocked(uint64_t blocked);

@@ -51,6 +51,8 @@ kick_idle_cpu(void)
 {
     uint64_t self = (uint64_t)1 << aspen_port_cpu();
 
+    /* Who says that it is idle looks at the queue once more. */
+    __atomic_thread_fence(__ATOMIC_SEQ_CST);
     for (unsigned i = 0; i < cpus_online; i++)
         if (((uint64_t)1 << i) != self &&
             __atomic_load_n(&cpus[i].port.idle, __ATOMIC_SEQ_CST)) {
@@ -156,6 +158,7 @@ wait_begin(const void *key, bool interruptible, uint64_t deadline)
     struct thread *self = current;
     bool on = irq_lock(&lock);
 
+    ASSERT(self->key == NULL); /* what is waited for does not sleep itself */
     self->key = key;
     self->interruptible = interruptible;
     self->deadline = deadline;
@@ -178,6 +181,12 @@ wait_end(void)
     list_remove(&self->wait);
     list_remove(&self->timed);
     irq_unlock(&lock, on);
+}
+
+void
+thread_sleep(uint64_t until)
+{
+    WAIT_LOOP_(current, false, until, time_now() >= until);
 }
 
 int

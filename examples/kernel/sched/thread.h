@@ -59,9 +59,9 @@ struct thread {
     uint64_t clear_tid;     /* a user's address, or 0 */
     uint64_t fault_address; /* for siginfo of a synchronous signal */
     int fault_code, fault_signal;
-    bool vfork_done_waits;       /* for a child that has its memory */
-    struct thread *vfork_parent; /* who waits for this one */
-    uint64_t fail_number;        /* of the next call, the step that fails */
+    bool vfork_waits;     /* for a child that has its memory */
+    int vfork_parent;     /* who waits for this one, if he lives; or 0 */
+    uint64_t fail_number; /* of the next call, the step that fails */
     uint64_t canary;
     uint8_t fpu[512] __attribute__((aligned(16)));
 };
@@ -108,6 +108,9 @@ void wait_end(void);
 void wake_all(const void *key);
 /* A thread that sleeps interruptibly, or any. */
 void wake_thread(struct thread *thread, bool interruptible_only);
+
+/* No signal ends it. */
+void thread_sleep(uint64_t until);
 
 /* Why who waits until then waits no longer; 0: it does. */
 int wait_error(uint64_t until);

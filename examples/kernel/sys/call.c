@@ -94,7 +94,7 @@ int
 call_directory(int number, const char *text, struct node **node)
 {
     if (text[0] == '/' || number == AT_FDCWD) {
-        *node = node_get(current->process->directory);
+        *node = process_directory();
         return 0;
     }
     struct file *file = files_get(number);

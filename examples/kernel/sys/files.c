@@ -7,7 +7,8 @@
 #include "mm/memory.h"
 #include "mm/space.h"
 
-#define VECTORS_MAX 1024u
+#define VECTORS_MAX  1024u
+#define TRANSFER_MAX 0x7ffff000u
 
 enum direction { READ, WRITE };
 
@@ -17,6 +18,7 @@ static long
 transfer_once(struct file *file, enum direction direction, uint64_t address,
               size_t bytes, uint64_t *offset)
 {
+    bytes = MIN(bytes, TRANSFER_MAX);
     if (direction == READ)
         return file->ops->read ? file->ops->read(file, address, bytes, offset)
                                : -EINVAL;
@@ -64,7 +66,7 @@ read_or_write(const uint64_t *a, enum direction direction)
 
     if (error)
         return error;
-    long done = transfer(file, direction, a[1], MIN(a[2], 0x7ffff000u));
+    long done = transfer(file, direction, a[1], a[2]);
     file_put(file);
     return done;
 }
@@ -90,9 +92,9 @@ read_or_write_at(const uint64_t *a, enum direction direction)
 
     if (error)
         return error;
-    long done = !has_offset(file) ? -ESPIPE
-                : (int64_t)a[3] < 0
-                    ? -EINVAL
+    long done = (int64_t)a[3] < 0 ? -EINVAL
+                : !has_offset(file)
+                    ? -ESPIPE
                     : transfer_once(file, direction, a[1], a[2], &offset);
     file_put(file);
     return done;
@@ -116,14 +118,18 @@ transfer_vectors(struct file *file, enum direction direction,
 {
     long total = 0, done;
 
-    for (size_t i = 0; i < count; i++) {
-        if (!vectors[i][1])
+    for (size_t i = 0; i < count; i++)
+        if ((int64_t)vectors[i][1] < 0)
+            return -EINVAL;
+    for (size_t i = 0; i < count && total < TRANSFER_MAX; i++) {
+        size_t part = MIN(vectors[i][1], TRANSFER_MAX - (size_t)total);
+        if (!part)
             continue;
-        done = transfer(file, direction, vectors[i][0], vectors[i][1]);
+        done = transfer(file, direction, vectors[i][0], part);
         if (done < 0)
             return total ? total : done;
         total += done;
-        if ((uint64_t)done < vectors[i][1])
+        if ((size_t)done < part)
             break;
     }
     return total;
@@ -167,19 +173,20 @@ static long
 sys_lseek(const uint64_t *a)
 {
     struct file *file = files_get((int)a[0]);
-    int64_t at = (int64_t)a[1];
+    int64_t at = (int64_t)a[1], from = 0;
     long result;
 
     if (!file)
         return -EBADF;
     mutex_lock(&file->lock);
     if (a[2] == 1)
-        at += (int64_t)file->offset;
+        from = (int64_t)file->offset;
     else if (a[2] == 2)
-        at +=
+        from =
             (int64_t)(node_size(file->node) + device_bytes(file->node->device));
+    bool good = !__builtin_add_overflow(at, from, &at) && at >= 0 && a[2] < 3;
     bool seeks = has_offset(file) || file->ops == &directory_ops;
-    result = !seeks ? -ESPIPE : a[2] > 2 || at < 0 ? -EINVAL : at;
+    result = !seeks ? -ESPIPE : good ? at : -EINVAL;
     if (result >= 0)
         file->offset = (uint64_t)at;
     mutex_unlock(&file->lock);
@@ -200,6 +207,8 @@ sys_close_range(const uint64_t *a)
 {
     struct file_table *table = current->process->files;
 
+    if (a[0] > a[1])
+        return -EINVAL;
     for (uint64_t i = a[0]; i <= MIN(a[1], FILES_MAX - 1); i++) {
         if (a[2] & 4) /* CLOSE_RANGE_CLOEXEC */
             table->close_on_exec[i] = true;
@@ -224,10 +233,10 @@ sys_dup2(const uint64_t *a)
 
     if (!file)
         return -EBADF;
-    if (a[0] != a[1])
+    if ((int)a[0] != (int)a[1])
         return files_set(file, (int)a[1], false);
     file_put(file);
-    return (long)a[1];
+    return (int)a[1];
 }
 
 static long
@@ -237,7 +246,7 @@ sys_dup3(const uint64_t *a)
 
     if (!file)
         return -EBADF;
-    if (a[0] != a[1])
+    if ((int)a[0] != (int)a[1])
         return files_set(file, (int)a[1], a[2] & O_CLOEXEC);
     file_put(file);
     return -EINVAL;
@@ -274,7 +283,7 @@ static long
 control(struct file *file, const uint64_t *a)
 {
     struct file_table *table = current->process->files;
-    unsigned settable = O_APPEND | O_NONBLOCK;
+    unsigned settable = O_APPEND | O_NONBLOCK, number = (unsigned)a[0];
 
     switch (a[1]) {
     case 0:    /* F_DUPFD */
@@ -283,9 +292,9 @@ control(struct file *file, const uint64_t *a)
                    ? -EINVAL
                    : files_add(file_get(file), (int)a[2], a[1] == 1030);
     case 1: /* F_GETFD */
-        return table->close_on_exec[a[0]];
+        return table->close_on_exec[number];
     case 2: /* F_SETFD */
-        table->close_on_exec[a[0]] = a[2] & 1;
+        table->close_on_exec[number] = a[2] & 1;
         return 0;
     case 3: /* F_GETFL */
         return (long)(file->flags & ~O_CLOEXEC);
@@ -349,8 +358,9 @@ sys_ftruncate(const uint64_t *a)
 
     if (error)
         return -EINVAL;
-    error = file->node->object ? aspen_object_resize(file->node->object, a[1])
-                               : -EINVAL;
+    error = file->node->object && (int64_t)a[1] >= 0
+                ? regular_resize(file->node, a[1])
+                : -EINVAL;
     file_put(file);
     return error;
 }

@@ -31,6 +31,10 @@ find_or_make(struct node *start, const char *text, unsigned flags,
     mode = S_IFREG | (mode & 07777 & ~current->process->umask);
     error = path.slash ? -EISDIR : tree_make(path.node, path.name, mode, node);
     node_put(path.node);
+    if (error != -EEXIST || flags & O_EXCL)
+        return error;
+    error = path_walk(start, text, walk, &path); /* somebody else made it */
+    *node = path.node;
     return error;
 }
 
@@ -92,9 +96,7 @@ make_at(int directory, uint64_t text, uint32_t mode, uint64_t device,
         return error;
     if ((mode & S_IFMT) != S_IFLNK)
         mode &= ~current->process->umask;
-    error = !path.name[0] ? -EEXIST
-                          : tree_make_special(path.node, path.name, mode,
-                                              device, target, NULL);
+    error = tree_make_special(path.node, path.name, mode, device, target, NULL);
     node_put(path.node);
     return error;
 }
@@ -139,7 +141,9 @@ symlink_at(uint64_t target, int directory, uint64_t text)
 
     if (error)
         return error;
-    long result = make_at(directory, text, S_IFLNK | 0777, 0, string);
+    long result = string[0]
+                      ? make_at(directory, text, S_IFLNK | 0777, 0, string)
+                      : -ENOENT;
     call_string_free(string);
     return result;
 }
@@ -257,11 +261,13 @@ static long
 sys_getcwd(const uint64_t *a)
 {
     char path[PATH_BYTES_MAX];
-    int error = path_of(current->process->directory, path, sizeof(path));
-    size_t length = strlen(path) + 1;
+    struct node *directory = process_directory();
+    int error = path_of(directory, path, sizeof(path));
 
+    node_put(directory);
     if (error)
         return error;
+    size_t length = strlen(path) + 1;
     if (length > a[1])
         return -ERANGE;
     return user_write(a[0], path, length) ? -EFAULT : (long)length;
@@ -274,8 +280,10 @@ change_directory(struct node *node)
         node_put(node);
         return -ENOTDIR;
     }
+    bool on = irq_lock(&process_lock);
     struct node *before = current->process->directory;
     current->process->directory = node;
+    irq_unlock(&process_lock, on);
     node_put(before);
     return 0;
 }

@@ -3,7 +3,9 @@
  * polls.c - calls that wait for one of many files.
  *
  * Whoever waits looks at all its files again when anything has happened to
- * any file that can be waited for: simple, and enough for a console.
+ * any file that can be waited for: simple, and enough for a console. To look at
+ * a file may sleep (it may have been closed meanwhile), so what is waited for
+ * is the number of what has happened.
  */
 #include "sys/call.h"
 
@@ -47,12 +49,17 @@ look_at_all(struct poll_entry *entries, size_t count)
 static long
 wait_for_any(struct poll_entry *entries, size_t count, uint64_t until)
 {
-    long total = 0;
-    int error;
+    int error = 0;
 
-    WAIT_INTERRUPTIBLE(&poll_key, until,
-                       (total = look_at_all(entries, count)) != 0, error);
-    return error == -EINTR ? -EINTR : total;
+    for (;;) {
+        uint64_t seen = __atomic_load_n(&poll_events, __ATOMIC_SEQ_CST);
+        long total = look_at_all(entries, count);
+        if (total || error)
+            return total || error == -ETIMEDOUT ? total : error;
+        WAIT_INTERRUPTIBLE(
+            &poll_events, until,
+            __atomic_load_n(&poll_events, __ATOMIC_SEQ_CST) != seen, error);
+    }
 }
 
 static long
@@ -185,6 +192,8 @@ select_files(const uint64_t *a, uint64_t until)
     size_t count = MIN(a[0], FILES_MAX), bytes = round_up(count, 64) / 8;
     long total;
 
+    if ((int)a[0] < 0)
+        return -EINVAL;
     for (unsigned i = 0; i < 3; i++)
         if (a[1 + i] && user_read(sets[i], a[1 + i], bytes))
             return -EFAULT;

@@ -26,6 +26,10 @@ sys_clone(const uint64_t *a)
         .exit_signal = (int)(a[0] & 0xff),
     };
 
+    if (args.flags & CLONE_SETTLS && args.tls >= USER_LIMIT)
+        return -EPERM;
+    if (args.exit_signal > (int)SIGNALS)
+        args.exit_signal = 0; /* nobody hears of it */
     return process_clone(&args);
 }
 
@@ -57,9 +61,11 @@ sys_execve(const uint64_t *a)
 
     if (error)
         return error;
+    struct node *directory = process_directory();
     error = exec_strings_read(&strings, a[1], a[2]);
     if (!error)
-        error = process_exec(current->process->directory, path, &strings);
+        error = process_exec(directory, path, &strings);
+    node_put(directory);
     exec_strings_free(&strings);
     call_string_free(path);
     return error;

@@ -152,7 +152,7 @@ sys_alarm(const uint64_t *a)
     uint64_t now = time_now(), before = process->alarm;
     bool on = irq_lock(&process_lock);
 
-    process->alarm = a[0] ? now + a[0] * SECOND : 0;
+    process->alarm = (uint32_t)a[0] ? now + (uint32_t)a[0] * SECOND : 0;
     irq_unlock(&process_lock, on);
     return before > now ? (long)((before - now + SECOND - 1) / SECOND) : 0;
 }

@@ -250,7 +250,9 @@ readlink_at(int directory, uint64_t text, uint64_t to, size_t bytes)
 {
     struct text shown = {0};
     struct node *node;
-    int error = find(directory, text, AT_SYMLINK_NOFOLLOW, &node);
+    int error = (int)bytes <= 0
+                    ? -EINVAL
+                    : find(directory, text, AT_SYMLINK_NOFOLLOW, &node);
 
     if (error)
         return error;
