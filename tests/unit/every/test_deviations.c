@@ -96,6 +96,18 @@ key_0_freed(void **state)
     helper_space_destroy(&s);
 }
 
+static void
+keys_of_none(void **state)
+{
+    struct helper_space *s = *state;
+    int pkey = 7;
+
+    for (unsigned i = 0; i < 2; i++) {
+        assert_int_equal(aspen_pkey_alloc(s->mm, 0, &pkey), -ASPEN_ENOSPC);
+        assert_int_equal(pkey, 7);
+    }
+}
+
 /* ---- mremap ------------------------------------------------------------ */
 
 /* The host has unmapped what it then does not find. */
@@ -214,7 +226,7 @@ main(void)
         TEST(key_0_freed),     TEST(old_size_0_onto_itself),
         TEST(userfault_moves), TEST(huge_object),
         TEST(last_page),       TEST(special_mappings),
-        TEST(populate),
+        TEST(populate),        TEST(keys_of_none),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

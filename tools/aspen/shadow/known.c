@@ -112,6 +112,21 @@ settle_key_0(struct guest_task *task, int64_t answer)
                : NULL;
 }
 
+/* Without keys the kernel gives key 0 out once, and then finds that it cannot
+ * be used; from there on none is free. */
+static bool
+is_key_0_of_none(const struct guest_task *task, int64_t answer)
+{
+    const struct guest_call *call = &task->call;
+    struct aspen_pkeys pkeys;
+
+    if (call->call.number != SYS_pkey_alloc || call->answer != -EINVAL ||
+        answer != -ENOSPC)
+        return false;
+    aspen_pkeys_read(shadow_space_of(task->space)->mm, &pkeys);
+    return pkeys.given_out >> 1 == 0;
+}
+
 /* Answers that differ by themselves, and leave the same mappings. */
 static const char *
 known_answer(struct guest_task *task, int64_t answer)
@@ -130,6 +145,8 @@ known_answer(struct guest_task *task, int64_t answer)
         a[3] & (MAP_FIXED | MAP_FIXED_NOREPLACE) && a[0] > last_page &&
         linux_is_error(answer))
         return "address taken for an error";
+    if (is_key_0_of_none(task, answer))
+        return "key 0 where there are none";
     return settle_key_0(task, answer);
 }
 
