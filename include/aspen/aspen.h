@@ -49,7 +49,8 @@
  *          changed nothing; a progressive one says how far it came (*done).
  *          Results are written when 0 is returned, but for *done and where a
  *          header says so. An error of the embedder's own hook comes back
- *          unchanged.
+ *          unchanged; a hook that answers a positive number, which is none, has
+ *          failed with -ASPEN_EIO.
  *
  * Types are opaque where only a name is declared. docs/use/semantics.md says
  * what each call does beside Linux, docs/use/porting.md what is below: a port.

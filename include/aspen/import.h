@@ -90,8 +90,9 @@ struct aspen_import_pages {
     enum aspen_import_kind kind;
     bool dirty;
     uint64_t first_raw; /* RAW: physical page number of the first entry */
-    unsigned swap_type; /* SWAP: area and first slot; a slot may be named */
-    uint32_t swap_slot; /*   many times, each counts one reference */
+    unsigned swap_type; /* SWAP: area of aspen_swap_area_add(), first slot; a */
+    uint32_t swap_slot; /*   slot may be named many times, each counts one
+                             reference */
 };
 
 /**
@@ -106,9 +107,9 @@ struct aspen_import_pages {
  *
  * Context: may sleep. Takes the mmap lock for writing.
  * Returns: 0, or -ASPEN_EINVAL (no VMA holds the range, level or kind does
- *          not fit it, no such swap slot, the object has a page of another
- *          size there), -ASPEN_EEXIST (an entry is there), -ASPEN_EFBIG
- *          (beyond the end of the object), -ASPEN_ENOMEM, -ASPEN_ESRCH
+ *          not fit it, no such swap slot, or a device's, the object has a page
+ *          of another size there), -ASPEN_EEXIST (an entry is there),
+ * -ASPEN_EFBIG (beyond the end of the object), -ASPEN_ENOMEM, -ASPEN_ESRCH
  *          (private, and the space was killed and is reaped:
  *          aspen/calls/oom.h), any error of the pager, unchanged. On error the
  *          first *done entries are mapped.

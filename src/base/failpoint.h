@@ -12,6 +12,7 @@
 #ifndef ASPEN_BASE_FAILPOINT_H
 #define ASPEN_BASE_FAILPOINT_H
 
+#include <aspen/error.h>
 #include <aspen/failpoint.h>
 
 struct aspen_failpoints {
@@ -32,5 +33,17 @@ aspen_failpoint(struct aspen_failpoints *failpoints, enum aspen_step step)
     return false;
 }
 #endif
+
+/*
+ * What a hook has answered that was asked behind the gate: 0, or its negative
+ * error unchanged. A positive number is neither, as that of bytes which it has
+ * read: it counts as an error, since functions of the core answer with positive
+ * numbers, too, and mean something by them.
+ */
+static inline int
+aspen_answer_of(int answer)
+{
+    return answer > 0 ? -ASPEN_EIO : answer;
+}
 
 #endif

@@ -44,9 +44,9 @@ aspen_fault_ask_device(struct aspen_fault *fault)
     if (aspen_failpoint(&fault->aspen->failpoints, ASPEN_STEP_HOOK))
         return -ASPEN_EIO;
     if (object->pager && object->pager->fault)
-        error = object->pager->fault(object->context,
-                                     fault->page_offset << ASPEN_PAGE_SHIFT,
-                                     fault->access, &fault->device);
+        error = aspen_answer_of(object->pager->fault(
+            object->context, fault->page_offset << ASPEN_PAGE_SHIFT,
+            fault->access, &fault->device));
     if (!error && fault->device.flags & ~ASPEN_DEVICE_FRAME_FLAGS)
         error = -ASPEN_EINVAL;
     if (!error)

@@ -22,7 +22,8 @@ aspen_fault_special(struct aspen_fault *fault)
         return -ASPEN_EFBIG;
     if (aspen_failpoint(&fault->aspen->failpoints, ASPEN_STEP_HOOK))
         return -ASPEN_ENOMEM;
-    int error = special->fault(special->context, fault->mm, offset_bytes, &raw);
+    int error = aspen_answer_of(
+        special->fault(special->context, fault->mm, offset_bytes, &raw));
     if (error)
         return error;
     if (!aspen_entry_raw_valid(fault->aspen, raw, 1))

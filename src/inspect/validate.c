@@ -49,16 +49,6 @@ is_lasting_state(const struct aspen_mm *mm)
            is_filled_by_exec(mm);
 }
 
-/* Nothing that it had for itself comes back. */
-static bool
-is_reaped(const struct aspen_mm *mm)
-{
-    const uint32_t all =
-        ASPEN_MM_KILLED | ASPEN_MM_UNSTABLE | ASPEN_MM_OOM_SKIP;
-
-    return (mm->flags & all) == all;
-}
-
 /* Where it is in its life, and where it can be found. */
 static bool
 check_life(struct aspen_validator *v, const struct aspen_mm *mm)
@@ -67,7 +57,6 @@ check_life(struct aspen_validator *v, const struct aspen_mm *mm)
     bool registered = !aspen_list_is_empty(&mm->registry_link);
     bool listed = !aspen_list_is_empty(&mm->swap_link);
     bool flagged = mm->flags & ASPEN_MM_SWAPPED;
-    uint64_t own = mm->rss[ASPEN_RSS_ANON] + mm->rss[ASPEN_RSS_SWAP];
 
     return ASPEN_EXPECT(v, is_lasting_state(mm), MM_STATE,
                         "mm %u is %s while nothing runs", mm->id, state) &&
@@ -87,10 +76,7 @@ check_life(struct aspen_validator *v, const struct aspen_mm *mm)
                              mm->state == ASPEN_MM_EMPTY),
                         MM_REFERENCES,
                         "mm %u, which is %s, has %u references, %u users",
-                        mm->id, state, mm->references, mm->users) &&
-           ASPEN_EXPECT(v, !is_reaped(mm) || own == 0, MM_REAPED,
-                        "mm %u was killed and reaped, and has %u pages", mm->id,
-                        own);
+                        mm->id, state, mm->references, mm->users);
 }
 
 /* Key 0 is always given out, and so is the space's own. */

@@ -109,6 +109,15 @@ check_cache(const struct item *item)
                            ASPEN_ENTRY_CACHE_SHIFT);
 }
 
+/* Its space was killed and reaped: has something of its own stayed, or come
+ * back? */
+static bool
+check_gone(const struct item *item)
+{
+    return EXPECT_ITEM(item, !aspen_vma_is_reaped(item->vma), MM_REAPED,
+                       "is there, though all of its VMA was reaped");
+}
+
 static bool
 owner_in_chain(const struct aspen_vma *vma, uint64_t owner)
 {
@@ -128,7 +137,8 @@ static bool
 check_anonymous(const struct item *item, const struct aspen_frame *frame,
                 uint64_t number)
 {
-    return EXPECT_ITEM(item, !(item->vma->flags & ASPEN_VM_SHARED), ENTRY_KIND,
+    return check_gone(item) &&
+           EXPECT_ITEM(item, !(item->vma->flags & ASPEN_VM_SHARED), ENTRY_KIND,
                        "maps anonymous frame %u in a shared VMA", number) &&
            EXPECT_ITEM(item, item->vma->anon_vma != NULL, ENTRY_ANON_VMA,
                        "maps anonymous frame %u, its VMA has no anon_vma",
@@ -240,7 +250,8 @@ check_swap(const struct item *item)
     unsigned type = aspen_entry_swap_type(item->entry);
     uint32_t slot = aspen_entry_swap_slot(item->entry);
 
-    if (!EXPECT_ITEM(item, !(item->vma->flags & ASPEN_VM_SHARED), ENTRY_KIND,
+    if (!check_gone(item) ||
+        !EXPECT_ITEM(item, !(item->vma->flags & ASPEN_VM_SHARED), ENTRY_KIND,
                      "is swap %u:%u in a shared VMA", type, slot) ||
         !EXPECT_ITEM(item, item->vma->anon_vma != NULL, ENTRY_ANON_VMA,
                      "is swap %u:%u, its VMA has no anon_vma", type, slot) ||

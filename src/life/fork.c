@@ -79,8 +79,8 @@ prepare_userfault(struct fork *fork, struct aspen_vma *from,
         to->flags &= ~ASPEN_VM_UFFD;
         return 0;
     }
-    error = hooks->userfault->fork_prepare(hooks->context, from->userfault,
-                                           from, to, &fork->userfault_cookie);
+    error = aspen_answer_of(hooks->userfault->fork_prepare(
+        hooks->context, from->userfault, from, to, &fork->userfault_cookie));
     if (!error)
         fork->userfault_prepared = true;
     return error;
@@ -211,8 +211,8 @@ prepare_arch(struct fork *fork)
 
     int error = hook_gate(fork->aspen);
     if (!error && hooks->arch && hooks->arch->fork_prepare)
-        error = hooks->arch->fork_prepare(hooks->context, fork->parent,
-                                          fork->child);
+        error = aspen_answer_of(hooks->arch->fork_prepare(
+            hooks->context, fork->parent, fork->child));
     if (error)
         return error;
     error = aspen_poll_fatal(fork->aspen);

@@ -264,8 +264,9 @@ aspen_swap_claim(struct aspen *aspen, unsigned type, uint32_t slot)
         struct aspen_swap_area *area = aspen_swap_lock(aspen, type, slot);
         if (!area)
             return -ASPEN_EINVAL;
-        int error = area->leaving ? -ASPEN_EINVAL
-                                  : aspen_swap_add_reference(area, slot);
+        int error = area->leaving || area->ops
+                        ? -ASPEN_EINVAL
+                        : aspen_swap_add_reference(area, slot);
         aspen_swap_unlock(area);
         if (error != -ASPEN_EAGAIN)
             return error;

@@ -45,7 +45,8 @@ int64_t aspen_swap_references(struct aspen *aspen, unsigned type,
                               uint32_t slot);
 
 /* Claim a particular slot (import): one more reference, free or not; makes
- * the continuation itself. */
+ * the continuation itself. Not of a device: what is there is whose entry leads
+ * there, and may be his alone. */
 ASPEN_MUST_USE int aspen_swap_claim(struct aspen *aspen, unsigned type,
                                     uint32_t slot);
 

@@ -211,8 +211,9 @@ fill_page(struct aspen_object *object, uint64_t offset, uint32_t frame)
         return error;
     if (aspen_failpoint(&aspen->failpoints, ASPEN_STEP_HOOK))
         return -ASPEN_EIO;
-    return object->pager->read(object->context, offset << ASPEN_PAGE_SHIFT,
-                               aspen_frame_pointer(aspen, frame));
+    return aspen_answer_of(
+        object->pager->read(object->context, offset << ASPEN_PAGE_SHIFT,
+                            aspen_frame_pointer(aspen, frame)));
 }
 
 /* The size lock is held for reading: has nothing been cut off or punched since
@@ -401,8 +402,8 @@ read_ahead(struct aspen_object *object, uint64_t offset, unsigned count,
         return -ASPEN_EAGAIN;
     if (aspen_failpoint(&object->aspen->failpoints, ASPEN_STEP_HOOK))
         return -ASPEN_EIO;
-    return object->pager->readahead(object->context, offset << ASPEN_PAGE_SHIFT,
-                                    pages, count);
+    return aspen_answer_of(object->pager->readahead(
+        object->context, offset << ASPEN_PAGE_SHIFT, pages, count));
 }
 
 /* Enter what was read, as far as that goes. */

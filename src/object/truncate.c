@@ -130,7 +130,7 @@ ask_resize(struct aspen_object *object, uint64_t size_bytes)
         return 0;
     if (aspen_failpoint(&object->aspen->failpoints, ASPEN_STEP_HOOK))
         return -ASPEN_EIO;
-    return object->pager->resize(object->context, size_bytes);
+    return aspen_answer_of(object->pager->resize(object->context, size_bytes));
 }
 
 static void
@@ -218,7 +218,7 @@ ask_punch(struct aspen_object *object, uint64_t start, uint64_t end)
     if (aspen_failpoint(&object->aspen->failpoints, ASPEN_STEP_HOOK))
         return -ASPEN_EIO;
     end = aspen_min_u64(end, aspen_load_relaxed(&object->size_bytes));
-    return pager->punch(object->context, start, end - start);
+    return aspen_answer_of(pager->punch(object->context, start, end - start));
 }
 
 /* Rounded up, but for the last page of all, whose end is beyond any number. */

@@ -45,7 +45,8 @@ aspen_object_ask_mkwrite(struct aspen_object *object, uint64_t offset)
         return 0;
     if (aspen_failpoint(&object->aspen->failpoints, ASPEN_STEP_HOOK))
         return -ASPEN_EIO;
-    return object->pager->mkwrite(object->context, offset << ASPEN_PAGE_SHIFT);
+    return aspen_answer_of(
+        object->pager->mkwrite(object->context, offset << ASPEN_PAGE_SHIFT));
 }
 
 int
@@ -162,8 +163,8 @@ write_pages(struct round *round)
         return -ASPEN_EIO;
     bytes = aspen_min_u64(bytes, aspen_load(&object->size_bytes) - start);
     aspen_fetch_add_relaxed(&object->aspen->writeback_pages, round->count);
-    int error =
-        object->pager->write(object->context, start, round->pages, bytes);
+    int error = aspen_answer_of(
+        object->pager->write(object->context, start, round->pages, bytes));
     aspen_fetch_sub_relaxed(&object->aspen->writeback_pages, round->count);
     return error;
 }

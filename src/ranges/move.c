@@ -318,8 +318,8 @@ aspen_move_ask(const struct aspen_move *move)
         return 0;
     if (aspen_failpoint(&move->mm->aspen->failpoints, ASPEN_STEP_HOOK))
         return -ASPEN_ENOMEM;
-    return special->mremap(special->context, move->mm, move->from, move->to,
-                           move->to_bytes);
+    return aspen_answer_of(special->mremap(
+        special->context, move->mm, move->from, move->to, move->to_bytes));
 }
 
 void

@@ -54,7 +54,7 @@ tell_of_begin(struct aspen_mm *mm)
         return 0;
     if (aspen_failpoint(&aspen->failpoints, ASPEN_STEP_HOOK))
         return -ASPEN_ENOMEM;
-    return hooks->arch->mm_init(hooks->context, mm);
+    return aspen_answer_of(hooks->arch->mm_init(hooks->context, mm));
 }
 
 static void

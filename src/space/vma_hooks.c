@@ -17,7 +17,7 @@ aspen_vma_open(struct aspen_vma *vma)
         return 0;
     if (aspen_failpoint(&vma->mm->aspen->failpoints, ASPEN_STEP_HOOK))
         return -ASPEN_ENOMEM;
-    return object->pager->open(object->context, vma);
+    return aspen_answer_of(object->pager->open(object->context, vma));
 }
 
 void
@@ -41,5 +41,6 @@ aspen_vma_may_split(const struct aspen_vma *vma, uint64_t address)
         return 0;
     if (aspen_failpoint(&vma->mm->aspen->failpoints, ASPEN_STEP_HOOK))
         return -ASPEN_EINVAL;
-    return object->pager->may_split(object->context, vma, address);
+    return aspen_answer_of(
+        object->pager->may_split(object->context, vma, address));
 }

@@ -32,7 +32,7 @@ aspen_swap_done(struct aspen_swap_io *io, int error)
     struct transfer *transfer = aspen_container_of(io, struct transfer, io);
     struct aspen_swap_area *area = transfer->area;
 
-    transfer->error = error;
+    transfer->error = aspen_answer_of(error);
     aspen_store(&transfer->pending, (uint32_t)0); /* I1: it may be gone now */
     aspen_port_wake_all(area);
 }
@@ -59,7 +59,8 @@ run(struct transfer *transfer)
     struct aspen_swap_area *area = transfer->area;
 
     if (area->ops->transfer)
-        return area->ops->transfer(area->context, &transfer->io);
+        return aspen_answer_of(
+            area->ops->transfer(area->context, &transfer->io));
     area->ops->submit(area->context, &transfer->io);
     aspen_port_wait_while(area, is_pending, transfer);
     return transfer->error;

@@ -7,6 +7,7 @@
 #include "failing.h"
 #include "helper.h"
 
+#include "machine/swap_area.h"
 #include "machine/swap_map.h"
 #include <aspen/calls/swap.h>
 #include <time.h>
@@ -37,11 +38,33 @@ add_device(struct aspen *aspen, uint32_t pages)
     return type;
 }
 
+/* One more reference, of a device's slot as well. */
+static void
+refer(struct aspen *aspen, unsigned type, uint32_t slot)
+{
+    struct aspen_swap_area *area = aspen_swap_lock(aspen, type, slot);
+
+    assert_non_null(area);
+    assert_int_equal(aspen_swap_add_reference(area, slot), 0);
+    aspen_swap_unlock(area);
+}
+
 static struct aspen *
 machine_with_swap(uint32_t slots)
 {
     struct aspen *aspen = helper_machine(256);
     assert_int_equal(add_device(aspen, slots), 0);
+    return aspen;
+}
+
+/* Slots without a device, which can be claimed. */
+static struct aspen *
+machine_with_slots(uint32_t slots)
+{
+    struct aspen *aspen = helper_machine(256);
+    unsigned type;
+
+    assert_int_equal(aspen_swap_area_add(aspen, slots, &type), 0);
     return aspen;
 }
 
@@ -92,7 +115,7 @@ neighbours_stay_neighbours(void **state)
     (void)state;
 
     for (uint32_t i = 0; i < SLOTS; i += 128) /* every other cluster */
-        assert_int_equal(aspen_swap_claim(aspen, 0, i), 0);
+        refer(aspen, 0, i);
     for (uint32_t i = 0; i < 640; i++) {
         assert_int_equal(aspen_swap_alloc(aspen, &type, &slot), 0);
         assert_int_equal(slot / 64 % 2, 1);
@@ -131,7 +154,7 @@ pages_are_found_by_their_number(void **state)
     for (uint32_t i = 0; i < USED; i++) {
         assert_int_equal(aspen_frame_alloc(aspen, 0, ASPEN_STEP_FRAME, &frame),
                          0);
-        assert_int_equal(aspen_swap_claim(aspen, 0, i * APART), 0);
+        refer(aspen, 0, i * APART);
         assert_int_equal(
             aspen_swap_cache_add(aspen, 0, i * APART, frame, &absence), 0);
         assert_true(absence.away == UINT64_MAX);
@@ -169,7 +192,7 @@ shadows_are_left(void **state)
     uint32_t frame, slot = 0;
     (void)state;
 
-    assert_int_equal(aspen_swap_claim(aspen, 0, 7), 0);
+    refer(aspen, 0, 7);
     for (unsigned i = 0; i < 3; i++) {
         assert_int_equal(aspen_frame_alloc(aspen, 0, ASPEN_STEP_FRAME, &frame),
                          0);
@@ -188,7 +211,7 @@ shadows_are_left(void **state)
     }
     aspen_swap_free(aspen, 0, 7);
     assert_holds(aspen);
-    assert_int_equal(aspen_swap_claim(aspen, 0, 7), 0);
+    refer(aspen, 0, 7);
     assert_int_equal(aspen_frame_alloc(aspen, 0, ASPEN_STEP_FRAME, &frame), 0);
     assert_int_equal(aspen_swap_cache_add(aspen, 0, 7, frame, &absence), 0);
     assert_true(absence.away == UINT64_MAX);
@@ -259,13 +282,15 @@ slots_are_found_until_there_is_none(void **state)
 static void
 only_used_slots_can_be_duplicated(void **state)
 {
-    struct aspen *aspen = machine_with_swap(SLOTS);
+    struct aspen *aspen = machine_with_slots(SLOTS);
     (void)state;
     assert_int_equal(aspen_swap_duplicate(aspen, 0, 5), -ASPEN_EINVAL);
     assert_int_equal(aspen_swap_duplicate(aspen, 0, SLOTS), -ASPEN_EINVAL);
     assert_int_equal(aspen_swap_duplicate(aspen, 1, 0), -ASPEN_EINVAL);
     assert_int_equal(aspen_swap_claim(aspen, 0, SLOTS), -ASPEN_EINVAL);
     assert_int_equal(aspen_swap_claim(aspen, 0, SLOTS - 1), 0);
+    assert_int_equal(aspen_swap_claim(aspen, add_device(aspen, 8), 0),
+                     -ASPEN_EINVAL);
     assert_int_equal(aspen_swap_duplicate(aspen, 0, SLOTS - 1), 0);
     assert_int_equal(aspen_swap_references(aspen, 0, SLOTS - 1), 2);
     helper_machine_destroy(aspen);
@@ -275,7 +300,7 @@ only_used_slots_can_be_duplicated(void **state)
 static void
 counts_continue_beyond_a_byte(void **state)
 {
-    struct aspen *aspen = machine_with_swap(SLOTS);
+    struct aspen *aspen = machine_with_slots(SLOTS);
     const int64_t most = 3 * ASPEN_SWAP_CONTINUED + 5;
     unsigned continued = 0;
     (void)state;
@@ -310,7 +335,7 @@ counts_continue_beyond_a_byte(void **state)
 static void
 an_unused_continuation_goes(void **state)
 {
-    struct aspen *aspen = machine_with_swap(SLOTS);
+    struct aspen *aspen = machine_with_slots(SLOTS);
     (void)state;
     for (unsigned i = 0; i < ASPEN_SWAP_COUNT_MAX; i++)
         assert_int_equal(aspen_swap_claim(aspen, 0, 3), 0);
@@ -329,7 +354,7 @@ an_unused_continuation_goes(void **state)
 static void
 no_continuation_is_made_too_late(void **state)
 {
-    struct aspen *aspen = machine_with_swap(SLOTS);
+    struct aspen *aspen = machine_with_slots(SLOTS);
     (void)state;
     for (unsigned i = 0; i < ASPEN_SWAP_COUNT_MAX; i++)
         assert_int_equal(aspen_swap_claim(aspen, 0, 3), 0);
@@ -347,7 +372,7 @@ no_continuation_is_made_too_late(void **state)
 static void
 a_continuation_stays_while_one_slot_needs_it(void **state)
 {
-    struct aspen *aspen = machine_with_swap(SLOTS);
+    struct aspen *aspen = machine_with_slots(SLOTS);
     (void)state;
     for (unsigned i = 0; i < 2 * ASPEN_SWAP_CONTINUED; i++) {
         assert_int_equal(aspen_swap_claim(aspen, 0, 1024), 0);
@@ -366,7 +391,7 @@ a_continuation_stays_while_one_slot_needs_it(void **state)
 static void
 counts_match_a_model(void **state)
 {
-    struct aspen *aspen = machine_with_swap(SLOTS);
+    struct aspen *aspen = machine_with_slots(SLOTS);
     static const uint32_t slots[] = {0, 1, 1023, 1024, 1025, 2047, 2048, 2099};
     int64_t model[ASPEN_ARRAY_SIZE(slots)] = {0};
     uint64_t random = 88172645463325252ull;
@@ -428,13 +453,14 @@ free_full_slot(void *context)
 static void
 a_failure_leaves_counts_alone(void **state)
 {
-    struct swapping swapping = {.aspen = machine_with_swap(SLOTS)};
+    struct swapping swapping = {.aspen = machine_with_slots(SLOTS)};
     struct helper_part alloc = {swapping.aspen, alloc_slot, free_slot,
                                 &swapping};
     struct helper_part claim = {swapping.aspen, claim_full_slot, free_full_slot,
                                 &swapping};
     (void)state;
 
+    assert_int_equal(add_device(swapping.aspen, SLOTS), 1);
     for (unsigned i = 0; i < ASPEN_SWAP_COUNT_MAX; i++)
         assert_int_equal(aspen_swap_claim(swapping.aspen, 0, 3), 0);
     helper_fail_part(&alloc, "swap_alloc", 1);
@@ -457,7 +483,7 @@ assert_seen(struct aspen *aspen, unsigned expected_type)
 static void
 the_check_sees_each_corruption(void **state)
 {
-    struct aspen *aspen = machine_with_swap(SLOTS);
+    struct aspen *aspen = machine_with_slots(SLOTS);
     struct aspen_swap_area *area = &aspen->swap[0];
     (void)state;
     for (unsigned i = 0; i < 70; i++)

@@ -614,6 +614,28 @@ each_step_of_a_pageout_fails(void **state)
         }
 }
 
+/* Whose entry leads to a slot of a device may have the page for himself: who
+ * could name the slot would see what he writes. */
+static void
+slots_of_devices_are_not_imported(void **state)
+{
+    struct helper_space *s = *state;
+    struct aspen_mm *other = helper_mm(&s->helper);
+
+    add(s, &at_once, 0);
+    uint64_t a = new_page(s, 7);
+    helper_import(other, a, 1, MAY_RW, NULL, a / PAGE);
+    pageout(s->mm, a, 1);
+    assert_int_equal(helper_import_pages(other, a, 1, ASPEN_IMPORT_SWAP, 0),
+                     -ASPEN_EINVAL);
+    helper_assert_valid(&s->helper);
+    assert_int_equal(helper_get(&s->helper, other, a), 0);
+    assert_int_equal(helper_get(&s->helper, s->mm, a), 7);
+    helper_put(&s->helper, s->mm, a, 8);
+    assert_int_equal(helper_get(&s->helper, other, a), 0);
+    aspen_mm_put(other);
+}
+
 #define TEST(name) helper_space_test(name)
 
 int
@@ -636,6 +658,7 @@ main(void)
         TEST(areas_are_checked),
         TEST(areas_have_priorities),
         TEST(counts_are_no_device),
+        TEST(slots_of_devices_are_not_imported),
         cmocka_unit_test(closed_with_the_machine),
         cmocka_unit_test(each_step_of_a_fault_fails),
         TEST(each_step_of_a_pageout_fails),
