@@ -4,8 +4,9 @@
 #
 # aspen links the test build of the library: rehearsing needs failpoints.
 
+# `aspen pressure` is a program of its own; of traces the recorder needs a part.
 TOOL := $(filter-out tools/aspen/pressure/% tools/aspen/trace/%,$(wildcard \
-    tools/aspen/*.c tools/aspen/*/*.c))
+    tools/aspen/*.c tools/aspen/*/*.c)) tools/aspen/trace/model.c
 # What tests and make_snapshots link of it: all that needs no library.
 TOOL_SNAPSHOT := $(addprefix tools/aspen/,common/tool.c common/whole_file.c \
     snapshot/snapshot.c snapshot/file.c)
@@ -33,7 +34,7 @@ SWAP_DEVICES := $(wildcard ports/posix/swap/*.c)
 TOOL_TRACE := $(wildcard tools/aspen/trace/*.c)
 TOOL_PRESSURE := $(wildcard tools/aspen/pressure/*.c) $(TOOL_TRACE) \
     $(SWAP_DEVICES) \
-    $(addprefix tools/aspen/common/,tool.c options.c json.c)
+    $(addprefix tools/aspen/common/,tool.c options.c json.c page_map.c)
 # What each of them needs, where its header is: asked of the compiler, which may
 # be one for another machine. It is asked when it is first needed.
 has_header = $(shell printf '\043include <%s>\n' $1 | $(CC) $(CFLAGS) -E -x c - \
@@ -69,8 +70,9 @@ $(BUILD)/make_snapshots: $(call objects,test,tests/snapshots/make_snapshots.c \
 	$(call say,LD,$@)
 	$(Q)$(CC) $(CFLAGS_test) $(LDFLAGS) -o $@ $^
 
-# What tests/tools/pkey.sh and shadow.sh follow.
-TOOL_GUESTS := $(addprefix $(BUILD)/,pkey_guest shadow_guest unseen_guest)
+# What tests/tools/pkey.sh, shadow.sh and trace.sh follow.
+TOOL_GUESTS := $(addprefix $(BUILD)/,pkey_guest shadow_guest trace_guest \
+    unseen_guest)
 $(TOOL_GUESTS): $(BUILD)/%: tests/tools/%.c tests/tools/guest.h | $(DEPS_build)
 	$(call say,CC,$@)
 	@mkdir -p $(@D)
@@ -98,7 +100,7 @@ LIBS_test_devices = $(LIBS_SWAP)
 LIBS_test_nbd = $(LIBS_SWAP)
 LDFLAGS_test_nbd := -Wl,--wrap=aspen_swap_done
 UNIT_EXTRA_test_policy := $(addprefix tools/aspen/trace/,trace.c ideal.c)
-UNIT_EXTRA_test_recorded := tools/aspen/common/tool.c \
+UNIT_EXTRA_test_recorded := $(addprefix tools/aspen/common/,tool.c page_map.c) \
     $(addprefix tools/aspen/trace/,recorded.c model.c trace.c)
 UNIT_EXTRA_test_plan := tools/aspen/rehearse/plan.c
 UNIT_EXTRA_test_advise_host := $(HOST) $(REFUSED)

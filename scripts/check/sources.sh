@@ -30,7 +30,7 @@ cd "$(dirname "$0")/../.." || exit 2
 
 layers="base tree frames paging machine space object rmap swap reclaim ranges \
 fault calls life inspect"
-tool_layers="common host guest snapshot rehearse fuzz shadow trace pressure"
+tool_layers="common host guest snapshot rehearse fuzz trace shadow pressure"
 . scripts/check/lib.bash
 
 # $1: the rule; $2: what breaks it, empty when it holds.

@@ -99,6 +99,86 @@ done
 expect 2 'with trace --seed goes with --faults' pressure trace \
     "$work/shown" --seed 3
 
+# --- what aspen shadow records
+
+guest=$(dirname "$ASPEN")/trace_guest
+[ -x "$guest" ] || guest=$(dirname "$ASPEN")/../trace_guest
+cp "$guest" "$work/guest"
+guest=$work/guest
+
+# in_order FILE: these lines are in the trace, one after the other, others
+# between them. What is mapped for a file has any number.
+in_order()
+{
+    awk 'NR == FNR { wanted[++count] = $0; next }
+        { sub(/rw-s [0-9a-f]* 0$/, "rw-s FILE 0") }
+        $0 == wanted[found + 1] { found++ }
+        END {
+            if (found < count)
+                print "not there: " wanted[found + 1]
+            exit found < count
+        }' - "$1"
+}
+
+if can_run_there shadow && may_trace shadow; then
+    trace=$work/guest.trace
+    "$ASPEN" shadow --trace "$trace" --look 0.002 --json -- \
+        "$guest" "$trace" >"$work/json" 2>"$work/err"
+    check shadow test $? -eq 0
+    check shadow-guest test "$(value exit_code)" -eq 0
+    check shadow-records in_order "$trace" <<'END'
+m 100000 10 rw-p
+w 100000 4
+r 100005
+v 100000 10 200000
+w 200006
+d 200000 2
+w 200000
+p 200008 4 r--
+u 20000c 4
+u 200003 1
+m 200003 1 rw-p
+m 300000 2 rw-s FILE 0
+r 300001
+f 2
+s 2
+w 200007
+e
+s 1
+m 400000 10 rw-p
+w 400009
+w 400001
+n 3
+e
+s 3
+e
+END
+    if grep -q '^# .*: recorded$' "$trace"; then
+        check shadow-again grep -q '^w 200003$' "$trace"
+        check shadow-shared grep -q '^w 300001$' "$trace"
+    else
+        skip shadow-again 'this kernel does not tell what is written again'
+    fi
+    run shadow-replayed "$trace" --memory 2M
+    check shadow-forks test "$(value forks)" -eq 1
+
+    # A process that runs already, which nobody waits for.
+    start_sleeper
+    "$ASPEN" shadow --pid "$sleeper" --seconds 0.1 --trace "$work/pid.trace" \
+        >"$work/out" 2>"$work/err"
+    check attached test $? -eq 0
+    check attached-mapped grep -q '^m .* r-xp 1 ' "$work/pid.trace"
+    check attached-accessed grep -q '^w ' "$work/pid.trace"
+    run attached-replayed "$work/pid.trace"
+    "$ASPEN" shadow --trace /dev/full -- true >"$work/out" 2>"$work/err"
+    check full test $? -eq 2
+    check full-told grep -q 'cannot write /dev/full: No space left' "$work/err"
+fi
+expect 2 'cannot write .*/no/where: No such file' shadow \
+    --trace "$work/no/where" -- true
+expect 2 'look goes with --trace' shadow --look 1 -- true
+expect 2 'look takes seconds' shadow --trace "$work/x" --look x -- true
+
 # --- what valgrind prints
 
 # The lines of the document, one of the first program and one of awk.

@@ -513,8 +513,10 @@ guest_follow(struct guest *guest)
         return -1;
     while (guest->tasks && !guest->enough) {
         tid = waitpid(-1, &status, __WALL);
-        if (tid < 0 && errno == EINTR)
+        if (tid < 0 && errno == EINTR) {
+            guest->watcher->interrupted(guest);
             continue;
+        }
         if (tid < 0)
             break;
         if (handle(guest, tid, status) != 0 || guest_orphans(guest) != 0)

@@ -155,6 +155,8 @@ struct guest_watcher {
     void (*met)(struct guest *guest, enum guest_event event);
     /** The guest is let go, and this is the last look at a space of it. */
     int (*let_go)(struct guest *guest, struct guest_task *task);
+    /** A signal has come while all tasks went on, as they still do. */
+    void (*interrupted)(struct guest *guest);
 };
 
 /** What a guest begins with, which has that watcher; the rest is zero. */

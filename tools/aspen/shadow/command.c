@@ -8,6 +8,7 @@
 #include "shadow/command.h"
 #include "host/host.h"
 #include "common/options.h"
+#include "shadow/record.h"
 #include "shadow/session.h"
 
 #include <aspen/error.h>
@@ -20,12 +21,16 @@
 #include <sys/time.h>
 
 #define COMMAND "shadow"
+#define TICK_NS 50000000u
+#define LOOK_NS 10000000u
 
 enum {
     OPTION_EVERY = OPTION_OWN,
     OPTION_GUEST_OUTPUT,
     OPTION_CALLS,
     OPTION_SECONDS,
+    OPTION_TRACE,
+    OPTION_LOOK,
 };
 
 static const struct option table[] = {
@@ -33,6 +38,8 @@ static const struct option table[] = {
     {"calls", required_argument, NULL, OPTION_CALLS},
     {"seconds", required_argument, NULL, OPTION_SECONDS},
     {"every", required_argument, NULL, OPTION_EVERY},
+    {"trace", required_argument, NULL, OPTION_TRACE},
+    {"look", required_argument, NULL, OPTION_LOOK},
     {"guest-output", required_argument, NULL, OPTION_GUEST_OUTPUT},
     OPTIONS_COMMON,
     {NULL, 0, NULL, 0},
@@ -53,6 +60,12 @@ static const char help[] =
     "  --calls N            with --pid: until so many calls were made\n"
     "  --every N            compare mappings after N calls of a process\n"
     "                       (1000; 0: never)\n"
+    "  --trace FILE         write down what it does to its memory, for\n"
+    "                       aspen pressure trace\n"
+    "  --look S             with --trace: see which pages it has accessed "
+    "after\n"
+    "                       S seconds, too, not at calls alone (0.01; 0: "
+    "never)\n"
     "  --guest-output FILE  the program's standard output goes there; - is\n"
     "                       standard error\n"
     "  --json               print one JSON object on stdout; what the program\n"
@@ -70,6 +83,9 @@ struct shadow_arguments {
     pid_t pid; /* 0: none */
     uint64_t calls;
     uint64_t seconds_ns;
+    const char *trace; /* NULL: none */
+    uint64_t look_ns;
+    bool look_given;
     bool json;
 };
 
@@ -90,6 +106,11 @@ take_option(void *context, int option)
                               &arguments->calls);
     case OPTION_SECONDS:
         return options_seconds(COMMAND, "seconds", 1, &arguments->seconds_ns);
+    case OPTION_TRACE:
+        return options_file(COMMAND, "trace", &arguments->trace);
+    case OPTION_LOOK:
+        arguments->look_given = true;
+        return options_seconds(COMMAND, "look", 0, &arguments->look_ns);
     case OPTION_GUEST_OUTPUT:
         return options_file(COMMAND, "guest-output", &arguments->guest_output);
     default:
@@ -122,9 +143,12 @@ take_arguments(struct shadow_arguments *arguments, int argc, char **argv)
     int status;
 
     arguments->every = 1000;
+    arguments->look_ns = LOOK_NS;
     status = options_read(&reader, arguments, &arguments->json, argc, argv);
     if (status != OPTIONS_GO_ON)
         return status;
+    if (arguments->look_given && !arguments->trace)
+        return tool_refuse(COMMAND, "--look goes with --trace");
     if (arguments->pid)
         return check_attaching(arguments, optind < argc);
     if (arguments->calls || arguments->seconds_ns)
@@ -193,12 +217,12 @@ report(const struct shadow_arguments *arguments,
     return sum.answers_differ || sum.different ? EXIT_BROKEN : EXIT_HELD;
 }
 
-/* ---- Attached: until it is enough --------------------------------------- */
+/* ---- Ticks -------------------------------------------------------------- */
 
 static struct guest *interrupted;
 static uint64_t deadline_ns; /* 0: none */
 
-/* Ticks, so that no signal can come between a look and the wait. */
+/* No signal can come between a look and the wait: there is a next one. */
 static void
 on_signal(int signal_number)
 {
@@ -207,31 +231,74 @@ on_signal(int signal_number)
         interrupted->enough = true;
 }
 
+static void
+tick_each(uint64_t nanoseconds)
+{
+    struct sigaction action = {.sa_handler = on_signal};
+    struct timeval each = {.tv_sec = (time_t)(nanoseconds / 1000000000u),
+                           .tv_usec =
+                               (suseconds_t)(nanoseconds / 1000 % 1000000)};
+    const struct itimerval tick = {each, each};
+
+    sigaction(SIGALRM, &action, NULL);
+    setitimer(ITIMER_REAL, &tick, NULL);
+}
+
+/* Until it is enough. */
 static int
 attach(struct shadow_session *session, const struct shadow_arguments *arguments)
 {
-    static const int signals[] = {SIGINT, SIGTERM, SIGHUP, SIGALRM};
-    const struct itimerval tick = {{0, 50000}, {0, 50000}};
+    static const int signals[] = {SIGINT, SIGTERM, SIGHUP};
     struct sigaction action = {.sa_handler = on_signal};
 
     session->calls_wanted = arguments->calls;
     if (guest_attach(&session->guest, arguments->pid) != 0)
         return -1;
-    interrupted = &session->guest;
     if (arguments->seconds_ns)
         deadline_ns = tool_now_ns() + arguments->seconds_ns;
     for (size_t i = 0; i < sizeof(signals) / sizeof(signals[0]); i++)
         sigaction(signals[i], &action, NULL);
-    setitimer(ITIMER_REAL, &tick, NULL);
     return 0;
 }
 
+/* Who is followed goes on when we are interrupted. */
 static int
 start(struct shadow_session *session, const struct shadow_arguments *arguments)
 {
-    return arguments->pid ? attach(session, arguments)
-                          : guest_start(&session->guest, arguments->command,
-                                        arguments->guest_output);
+    uint64_t tick_ns = arguments->pid ? TICK_NS : 0;
+    int result = arguments->pid
+                     ? attach(session, arguments)
+                     : guest_start(&session->guest, arguments->command,
+                                   arguments->guest_output);
+
+    if (session->recorder && arguments->look_ns &&
+        (!tick_ns || arguments->look_ns < tick_ns))
+        tick_ns = arguments->look_ns;
+    if (result == 0 && tick_ns)
+        tick_each(tick_ns);
+    return result;
+}
+
+/* ---- From begin to end -------------------------------------------------- */
+
+static int
+begin_trace(struct shadow_session *session,
+            const struct shadow_arguments *arguments)
+{
+    if (!arguments->trace)
+        return 0;
+    session->recorder = recorder_begin(arguments->trace, session->error);
+    return session->recorder ? 0 : -1;
+}
+
+static int
+end_trace(struct shadow_session *session, int status)
+{
+    struct tool_error error;
+
+    return recorder_end(session->recorder, &error) == 0
+               ? status
+               : tool_refuse(COMMAND, "%s", error.text);
 }
 
 int
@@ -248,14 +315,16 @@ shadow_command(int argc, char **argv)
     if (status != OPTIONS_GO_ON)
         return status;
     session.every = arguments.every;
+    interrupted = &session.guest;
     session.kernel_known = host_say_release(COMMAND);
-    if (begin_machine(&session) != 0)
+    if (begin_trace(&session, &arguments) != 0 || begin_machine(&session) != 0)
         return tool_refuse(COMMAND, "%s", session.error->text);
     if (start(&session, &arguments) != 0 || guest_follow(&session.guest) != 0)
         status = tool_refuse(COMMAND, "%s", session.error->text);
     else
         status = report(&arguments, &session);
     guest_end(&session.guest);
+    status = end_trace(&session, status);
     if (end_machine(&session) != 0)
         status = EXIT_REFUSED;
     return options_flush(COMMAND, status);

@@ -5,6 +5,7 @@
  *   session   the guest, and the machine that makes its calls as well
  *   space     one of the guest's, and the same in Aspen
  *   files     objects of the machine, by device and inode
+ *   recorder  writes down what the guest does (record.h)
  *
  * Owners: watch.c decides what is done when, space.c makes spaces, files.c
  * objects, call.c calls, compare.c compares mappings, report.c tells.
@@ -111,6 +112,7 @@ struct shadow_space {
     uint64_t stack_end;
     uint64_t calls;
     struct shadow_changed changed;
+    struct recorded_space *recorded;
     struct guest_call last; /* the call that led to what is seen */
     /* One for execution alone was refused: the kernel may have taken the
      * space's own protection key for it, which Aspen does not. */
@@ -137,6 +139,7 @@ struct shadow_session {
     void *direct_map;
     size_t direct_map_bytes;
     struct shadow_files *files;
+    struct recorder *recorder;   /* NULL: nothing is written down */
     struct areas_files memories; /* shared without a file */
     struct tally by_call;
     struct tally unmodelled;

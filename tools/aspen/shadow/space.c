@@ -8,6 +8,7 @@
 #define _GNU_SOURCE
 #include "guest/process.h"
 #include "host/host.h"
+#include "shadow/record.h"
 #include "shadow/session.h"
 #include "snapshot/smaps.h"
 
@@ -245,6 +246,15 @@ make_mm(struct shadow_session *session, struct shadow_space *space,
     return result;
 }
 
+/* All that the last user takes along. */
+static void
+free_rest(struct shadow_space *space)
+{
+    shadow_changed_free(space);
+    recorder_space_end(space->recorded);
+    space->recorded = NULL;
+}
+
 int
 shadow_space_exec(struct guest *guest, struct guest_space *space,
                   struct guest_space *old, pid_t tid)
@@ -257,6 +267,7 @@ shadow_space_exec(struct guest *guest, struct guest_space *space,
     if (make_mm(session, shadow_space_of(space),
                 old ? shadow_space_of(old) : NULL, tid) != 0)
         return -1;
+    shadow_space_of(space)->recorded = recorder_space(session->recorder, NULL);
     if (!old)
         return 0;
     shadow_space_of(space)->denies_execution =
@@ -264,7 +275,7 @@ shadow_space_exec(struct guest *guest, struct guest_space *space,
     shadow_space_of(space)->unseen =
         shadow_space_of(old)->unseen & SHADOW_BY_KEPT;
     if (old->users == 1)
-        shadow_changed_free(shadow_space_of(old));
+        free_rest(shadow_space_of(old));
     return 0;
 }
 
@@ -285,6 +296,8 @@ shadow_space_fork(struct guest *guest, struct guest_space *child,
     space->changed.heap_end = from->changed.heap_end;
     space->last = from->last;
     space->own_key_open = from->own_key_open;
+    space->recorded =
+        recorder_space(shadow_session_of(guest)->recorder, from->recorded);
     result = aspen_fork(from->mm, &space->mm);
     if (result == 0)
         return 0;
@@ -302,7 +315,7 @@ void
 shadow_space_put(struct guest_space *space)
 {
     if (space->users == 1)
-        shadow_changed_free(shadow_space_of(space));
+        free_rest(shadow_space_of(space));
     aspen_mm_put(shadow_space_of(space)->mm);
 }
 

@@ -6,6 +6,7 @@
  * Called by guest/. tests/tools/shadow.sh breaks first.
  */
 #define _GNU_SOURCE
+#include "shadow/record.h"
 #include "shadow/session.h"
 
 #include <linux/prctl.h>
@@ -69,6 +70,12 @@ static const struct guest_rule rules[] = {
      {0xc020aa00u /* UFFDIO_REGISTER */, 0x8010aa01u /* UNREGISTER */}},
 };
 
+static struct recorded_space *
+recorded_of(const struct guest_task *task)
+{
+    return shadow_space_of(task->space)->recorded;
+}
+
 /* ---- Calls -------------------------------------------------------------- */
 
 static void
@@ -76,6 +83,7 @@ on_call_enter(struct guest *guest, struct guest_task *task)
 {
     struct shadow_session *session = shadow_session_of(guest);
 
+    recorder_look(recorded_of(task), task->tid);
     shadow_call_enter(session, task);
     if (task->call.kind == GUEST_EXEC)
         (void)shadow_compare(session, task, "before exec");
@@ -85,9 +93,10 @@ static int
 on_call_leave(struct guest *guest, struct guest_task *task)
 {
     struct shadow_session *session = shadow_session_of(guest);
-    int result = shadow_call_leave(session, task);
     struct shadow_counts sum;
 
+    recorder_call(recorded_of(task), task->tid, &task->call);
+    int result = shadow_call_leave(session, task);
     if (session->calls_wanted) {
         shadow_report_sum(session, &sum);
         if (sum.calls >= session->calls_wanted)
@@ -113,6 +122,7 @@ on_forked(struct guest *guest, struct guest_task *parent,
 
     shadow_space_of(parent->space)->last = parent->call;
     shadow_space_of(child->space)->last = parent->call;
+    recorder_look(recorded_of(child), child->tid);
     if (shadow_compare(session, child, "the child of a fork") != 0)
         return -1;
     return shadow_compare(session, parent, "the parent of a fork");
@@ -121,6 +131,7 @@ on_forked(struct guest *guest, struct guest_task *parent,
 static int
 on_execed(struct guest *guest, struct guest_task *task)
 {
+    recorder_look(recorded_of(task), task->tid);
     return shadow_compare(shadow_session_of(guest), task, "at exec");
 }
 
@@ -130,6 +141,7 @@ on_ends(struct guest *guest, struct guest_task *task)
     struct shadow_session *session = shadow_session_of(guest);
     bool alone = task->space->users == 1;
 
+    recorder_look(recorded_of(task), task->tid);
     if (task->space->inside == task) {
         tally_add(&session->set_up, "calls cut short", 1);
         return alone ? 0 : shadow_space_again(session, task);
@@ -153,10 +165,21 @@ on_let_go(struct guest *guest, struct guest_task *task)
 {
     struct shadow_session *session = shadow_session_of(guest);
 
+    recorder_look(recorded_of(task), task->tid);
     if (!task->space->inside)
         return shadow_compare(session, task, "at the end");
     tally_add(&session->set_up, "calls cut short", 1);
     return 0;
+}
+
+/* Not where a call is under way, which may be the end of the space. */
+static void
+on_interrupted(struct guest *guest)
+{
+    for (const struct guest_task *task = guest->tasks; task; task = task->next)
+        if (task->space && task->space->followed && !task->space->inside &&
+            task->state == GUEST_RUNS)
+            recorder_look(recorded_of(task), task->tid);
 }
 
 const struct guest_watcher shadow_watcher = {
@@ -177,4 +200,5 @@ const struct guest_watcher shadow_watcher = {
     .ends = on_ends,
     .met = on_met,
     .let_go = on_let_go,
+    .interrupted = on_interrupted,
 };

@@ -14,112 +14,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define EMPTY        UINT64_MAX
 #define FILE_STAMPS  0x80000000u
 #define OFFSETS_BITS 40u
-
-/* ---- Numbers by page ---------------------------------------------------- */
-
-static uint64_t
-scatter(uint64_t key)
-{
-    key *= 0x9e3779b97f4a7c15u;
-    return key ^ key >> 29;
-}
-
-static size_t
-slot_of(const struct page_map *map, uint64_t key)
-{
-    size_t i = (size_t)scatter(key) & (map->room - 1);
-
-    while (map->keys[i] != key && map->keys[i] != EMPTY)
-        i = (i + 1) & (map->room - 1);
-    return i;
-}
-
-uint32_t *
-page_map_find(const struct page_map *map, uint64_t key)
-{
-    if (map->room == 0)
-        return NULL;
-    size_t i = slot_of(map, key);
-    return map->keys[i] == key ? &map->values[i] : NULL;
-}
-
-static int
-begin_map(struct page_map *map, size_t room)
-{
-    *map = (struct page_map){
-        .keys = malloc(room * sizeof(*map->keys)),
-        .values = malloc(room * sizeof(*map->values)),
-        .room = room,
-    };
-    if (!map->keys || !map->values) {
-        page_map_free(map);
-        return -1;
-    }
-    memset(map->keys, 0xff, room * sizeof(*map->keys));
-    return 0;
-}
-
-static void
-put(struct page_map *map, uint64_t key, uint32_t value)
-{
-    size_t i = slot_of(map, key);
-
-    map->used += map->keys[i] == EMPTY;
-    map->keys[i] = key;
-    map->values[i] = value;
-}
-
-/* Keys without a number stay behind. */
-static int
-copy_map(struct page_map *to, const struct page_map *from, size_t room)
-{
-    if (begin_map(to, room) != 0)
-        return -1;
-    for (size_t i = 0; i < from->room; i++)
-        if (from->keys[i] != EMPTY && from->values[i] != PAGE_MAP_NONE)
-            put(to, from->keys[i], from->values[i]);
-    return 0;
-}
-
-static int
-make_room(struct page_map *map)
-{
-    struct page_map larger;
-    size_t numbers = 0;
-
-    if (2 * (map->used + 1) <= map->room)
-        return 0;
-    for (size_t i = 0; i < map->room; i++)
-        numbers += map->keys[i] != EMPTY && map->values[i] != PAGE_MAP_NONE;
-    size_t room = 64;
-    while (room < 4 * (numbers + 1))
-        room *= 2;
-    if (copy_map(&larger, map, room) != 0)
-        return -1;
-    page_map_free(map);
-    *map = larger;
-    return 0;
-}
-
-int
-page_map_put(struct page_map *map, uint64_t key, uint32_t value)
-{
-    if (make_room(map) != 0)
-        return -1;
-    put(map, key, value);
-    return 0;
-}
-
-void
-page_map_free(struct page_map *map)
-{
-    free(map->keys);
-    free(map->values);
-    *map = (struct page_map){0};
-}
 
 /* ---- The model ---------------------------------------------------------- */
 
@@ -217,12 +113,10 @@ copy_space(struct model *model, struct model_space *space,
                from->count * sizeof(*space->mappings));
         space->count = space->room = from->count;
     }
-    if (from->pages.room == 0)
-        return 0;
-    if (copy_map(&space->pages, &from->pages, from->pages.room) != 0)
+    if (page_map_copy(&space->pages, &from->pages) != 0)
         return -1;
     for (size_t i = 0; i < space->pages.room; i++)
-        if (space->pages.keys[i] != EMPTY)
+        if (space->pages.keys[i] != PAGE_MAP_EMPTY)
             model->cells[space->pages.values[i]].spaces++;
     return 0;
 }
@@ -267,7 +161,7 @@ void
 model_space_end(struct model *model, struct model_space *space)
 {
     for (size_t i = 0; i < space->pages.room; i++)
-        if (space->pages.keys[i] != EMPTY)
+        if (space->pages.keys[i] != PAGE_MAP_EMPTY)
             forget(model, &space->pages.values[i]);
     model->spaces[space->number] = NULL;
     free_space(space);
@@ -401,7 +295,7 @@ forget_pages(struct model *model, struct model_space *space, uint64_t start,
         return;
     }
     for (size_t i = 0; i < pages->room; i++)
-        if (pages->keys[i] != EMPTY && pages->keys[i] - start < count)
+        if (pages->keys[i] != PAGE_MAP_EMPTY && pages->keys[i] - start < count)
             forget(model, &pages->values[i]);
 }
 
@@ -411,26 +305,30 @@ move_pages(struct model_space *space, uint64_t start, uint64_t count,
            uint64_t to)
 {
     const struct page_map *pages = &space->pages;
-    struct page_map moved;
+    struct page_map moved = {0};
+    int result = 0;
 
-    if (pages->room == 0)
-        return 0;
-    if (begin_map(&moved, pages->room) != 0)
-        return -1;
-    for (size_t i = 0; i < pages->room; i++) {
+    for (size_t i = 0; i < pages->room && result == 0; i++) {
         uint64_t page = pages->keys[i];
-        if (page == EMPTY || pages->values[i] == PAGE_MAP_NONE)
+        if (page == PAGE_MAP_EMPTY || pages->values[i] == PAGE_MAP_NONE)
             continue;
         if (page - start < count)
             page = page - start + to;
-        put(&moved, page, pages->values[i]);
+        result = page_map_put(&moved, page, pages->values[i]);
     }
     page_map_free(&space->pages);
     space->pages = moved;
-    return 0;
+    return result;
 }
 
 /* ---- Changes ------------------------------------------------------------ */
+
+const struct model_mapping *
+model_mappings(const struct model_space *space, size_t *count)
+{
+    *count = space->count;
+    return space->mappings;
+}
 
 int
 model_map(struct model_space *space, const struct model_mapping *mapping,
@@ -519,7 +417,9 @@ model_drop(struct model *model, struct model_space *space, uint64_t start,
 uint32_t
 model_file_stamp(uint32_t file, uint64_t offset)
 {
-    return (uint32_t)(scatter((uint64_t)file << OFFSETS_BITS | offset) >> 32) |
+    return (uint32_t)(page_map_scatter((uint64_t)file << OFFSETS_BITS |
+                                       offset) >>
+                      32) |
            FILE_STAMPS;
 }
 
@@ -645,7 +545,7 @@ model_each_page(const struct model *model,
     for (uint32_t number = 0; number < MODEL_SPACES && result == 0; number++) {
         const struct model_space *space = model->spaces[number];
         for (size_t i = 0; space && i < space->pages.room && result == 0; i++)
-            if (space->pages.keys[i] != EMPTY &&
+            if (space->pages.keys[i] != PAGE_MAP_EMPTY &&
                 space->pages.values[i] != PAGE_MAP_NONE &&
                 can_read(space, space->pages.keys[i]))
                 result = look(context, number, space->pages.keys[i],

@@ -14,6 +14,7 @@
 #ifndef ASPEN_TRACE_MODEL_H
 #define ASPEN_TRACE_MODEL_H
 
+#include "common/page_map.h"
 #include "common/tool.h"
 
 #define MODEL_SPACES 65536u
@@ -22,24 +23,6 @@
 #define MODEL_PAGES_END   (UINT64_C(1) << 35)
 #define MODEL_OFFSETS_END (UINT64_C(1) << 40)
 #define MODEL_NO_CELL     UINT32_MAX
-
-/* ---- Numbers by page ---------------------------------------------------- */
-
-#define PAGE_MAP_NONE UINT32_MAX
-
-/** Zeroed, it is empty. */
-struct page_map {
-    uint64_t *keys;
-    uint32_t *values;
-    size_t room;
-    size_t used;
-};
-
-/** NULL, or where the number is; PAGE_MAP_NONE there is none, too. */
-uint32_t *page_map_find(const struct page_map *map, uint64_t key);
-/** -1: no memory. */
-int page_map_put(struct page_map *map, uint64_t key, uint32_t value);
-void page_map_free(struct page_map *map);
 
 /* ---- The model ---------------------------------------------------------- */
 
@@ -76,6 +59,10 @@ struct model_space *model_space_add(struct model *model, uint64_t number,
 /** All of it goes. */
 void model_space_end(struct model *model, struct model_space *space);
 uint32_t model_space_number(const struct model_space *space);
+
+/** In order; until the space is changed. */
+const struct model_mapping *model_mappings(const struct model_space *space,
+                                           size_t *count);
 
 /* Each: 0, or -1 and why; then the model is of no use any more. */
 
