@@ -8,7 +8,8 @@
  *        |  locked, pinned, dirty for ever  ---> UNEVICTABLE
  *        |  accessed since the last look?        age.c
  *        |  policy: judge  -----------> stays, active or inactive
- *        |  taken out of all mappings, and flushed
+ *        |  taken out of all mappings            rmap/take.c
+ *     all of the batch: flushed
  *        |  dirty   -----------> stays; without locks it and its neighbours are
  *        v                       written, and can leave at the next look
  *     nobody else holds it: a shadow stays
@@ -17,10 +18,10 @@
  *     or finds a shadow. (The cache's lock is held for the last look.)
  * I2  What an entry knows of writes is the frame's once it is flushed; only
  *     then is the page looked at for the last time.
- * I3  The object stays: a reference was taken while the page was its own. It is
- *     given back when the page's lock is. It may be the last one, so no page is
- *     locked then: those that go to swap, locked until they are written, come
- *     after all pages of objects.
+ * I3  The object stays: a reference was taken while the page was its own. It
+ * may be the last one, so it is given back when no page is locked any more:
+ *     those that go to swap, locked until they are written, come after all
+ *     pages of objects.
  *
  * I4  Nobody waits for who writes: of an object that is being written no second
  *     round begins.
@@ -36,6 +37,7 @@
 #include "reclaim/age.h"
 #include "reclaim/anon.h"
 #include "reclaim/trim.h"
+#include "rmap/take.h"
 
 /* A page that is active becomes inactive, referenced, and leaves at the fourth
  * look, unless it is accessed. */
@@ -44,6 +46,7 @@
 struct reclaim {
     struct aspen *aspen;
     const struct aspen_policy *policy; /* NULL: those that are named leave */
+    struct aspen_take take;
     struct aspen_swap_batch swap;
     uint64_t freed;
     uint64_t looked;
@@ -79,24 +82,28 @@ note_dirty(struct reclaim *reclaim, struct aspen_object *object,
     reclaim->dirty_offset = offset;
 }
 
-/* It should leave. */
-static void
-evict(struct reclaim *reclaim, struct aspen_object *object, uint64_t offset,
-      uint32_t number)
+/* An entry goes, unless its memory is locked: looked at under the same lock as
+ * mlock looks for what is there. */
+static int
+to_nothing(void *context, struct aspen_vma *vma, const struct aspen_slot *slot)
 {
-    struct aspen_frame *frame = aspen_frame_at(reclaim->aspen, number);
+    struct aspen_frame *frame = context;
 
-    if (!(aspen_load(&frame->index) & ASPEN_FRAME_DIRTY) &&
-        aspen_frame_map_count(frame) > 0)
-        aspen_object_unmap_pages(object, offset, offset, ASPEN_ZAP_UNLOCKED);
-    if (aspen_load(&frame->index) & ASPEN_FRAME_DIRTY)
-        note_dirty(reclaim, object, offset);
-    else
-        reclaim->freed += aspen_object_evict_page(object, offset, number);
+    if (aspen_load_relaxed(&vma->flags) & ASPEN_VM_LOCKED)
+        return 0;
+    uint64_t entry =
+        aspen_slot_clear(slot->entry, aspen_load_relaxed(slot->entry));
+    /* Until the flush the processor may write by what it has cached. */
+    if (aspen_entry_bits(entry) & (ASPEN_ENTRY_DIRTY | ASPEN_ENTRY_WRITE))
+        aspen_fetch_or(&frame->index, ASPEN_FRAME_DIRTY);
+    aspen_fetch_sub_relaxed(&vma->mm->rss[aspen_rss_of(frame)], 1);
+    aspen_fetch_sub(&frame->counts, ASPEN_FRAME_REF + ASPEN_FRAME_MAP);
+    return 1;
 }
 
-/* The page is locked and held. */
-static void
+/* The page is locked and held. Should it leave? Nobody maps it then, unless it
+ * is dirty. */
+static bool
 look_at(struct reclaim *reclaim, struct aspen_object *object, uint32_t number)
 {
     struct aspen *aspen = reclaim->aspen;
@@ -104,28 +111,45 @@ look_at(struct reclaim *reclaim, struct aspen_object *object, uint32_t number)
     uint64_t offset = aspen_frame_offset(frame);
 
     if (!aspen_object_owns(object, frame, offset))
-        return; /* it has left, or is cut off */
+        return false; /* it has left, or is cut off */
     struct aspen_age age = aspen_page_age(object, offset, number);
     bool stuck = is_unevictable(object, frame, age);
-    if (aspen_policy_look(aspen, reclaim->policy, number, stuck, age.accessed))
-        evict(reclaim, object, offset, number);
+    if (!aspen_policy_look(aspen, reclaim->policy, number, stuck, age.accessed))
+        return false;
+    if (!(aspen_load(&frame->index) & ASPEN_FRAME_DIRTY) &&
+        aspen_frame_map_count(frame) > 0)
+        (void)!aspen_take_page(&reclaim->take, aspen, number, to_nothing,
+                               frame);
+    return true;
 }
 
-/* The page is held. False: it is no object's. */
+/* The page is held. True: it is locked, and leaves. */
 static bool
-try_object_page(struct reclaim *reclaim, uint32_t number)
+try_object_page(struct reclaim *reclaim, struct aspen_object *object,
+                uint32_t number)
 {
     struct aspen_frame *frame = aspen_frame_at(reclaim->aspen, number);
-    struct aspen_object *object = aspen_object_of_frame(frame);
 
-    if (!object)
+    if (!aspen_frame_trylock(frame))
         return false;
-    if (aspen_frame_trylock(frame)) {
-        look_at(reclaim, object, number);
+    bool leaves = look_at(reclaim, object, number);
+    if (!leaves)
         aspen_frame_unlock(frame);
-    }
-    aspen_object_put(object); /* I3 */
-    return true;
+    return leaves;
+}
+
+/* No TLB has it any more: I2. */
+static void
+evict(struct reclaim *reclaim, struct aspen_object *object, uint32_t number)
+{
+    struct aspen_frame *frame = aspen_frame_at(reclaim->aspen, number);
+    uint64_t offset = aspen_frame_offset(frame);
+
+    if (aspen_load(&frame->index) & ASPEN_FRAME_DIRTY)
+        note_dirty(reclaim, object, offset);
+    else
+        reclaim->freed += aspen_object_evict_page(object, offset, number);
+    aspen_frame_unlock(frame);
 }
 
 /* ---- Many -------------------------------------------------------------- */
@@ -154,22 +178,42 @@ write_dirty(struct reclaim *reclaim)
     aspen_object_put(object);
 }
 
+/* Those of objects; the others have none. Each has a reference. */
+static void
+try_object_pages(struct reclaim *reclaim, struct aspen_object *const *objects,
+                 const uint32_t *frames, unsigned count)
+{
+    struct aspen *aspen = reclaim->aspen;
+    uint32_t leaving = 0; /* bit i: frames[i], which is locked */
+
+    for (unsigned i = 0; i < count; i++)
+        if (objects[i] && try_object_page(reclaim, objects[i], frames[i]))
+            leaving |= (uint32_t)1 << i;
+    aspen_take_flush(&reclaim->take);
+    for (unsigned i = 0; i < count; i++)
+        if (leaving >> i & 1)
+            evict(reclaim, objects[i], frames[i]);
+    for (unsigned i = 0; i < count; i++) /* I3 */
+        if (objects[i]) {
+            aspen_object_put(objects[i]);
+            aspen_frame_put(aspen, frames[i]);
+        }
+}
+
 static void
 try_pages(struct reclaim *reclaim, const uint32_t *frames, unsigned count)
 {
-    uint32_t rest[ASPEN_RECLAIM_BATCH];
-    unsigned rest_count = 0;
+    struct aspen_object *objects[ASPEN_RECLAIM_BATCH];
+    struct aspen *aspen = reclaim->aspen;
 
     reclaim->looked += count;
     for (unsigned i = 0; i < count; i++)
-        if (try_object_page(reclaim, frames[i]))
-            aspen_frame_put(reclaim->aspen, frames[i]);
-        else
-            rest[rest_count++] = frames[i];
-    for (unsigned i = 0; i < rest_count; i++) /* I3 */
-        if (!aspen_anon_look(&reclaim->swap, reclaim->policy, rest[i],
-                             &reclaim->freed))
-            aspen_frame_put(reclaim->aspen, rest[i]);
+        objects[i] = aspen_object_of_frame(aspen_frame_at(aspen, frames[i]));
+    try_object_pages(reclaim, objects, frames, count);
+    for (unsigned i = 0; i < count; i++) /* I3 */
+        if (!objects[i] &&
+            !aspen_anon_look(&reclaim->swap, reclaim->policy, frames[i]))
+            aspen_frame_put(aspen, frames[i]);
     reclaim->freed += aspen_swap_out_end(&reclaim->swap);
     write_dirty(reclaim);
 }

@@ -21,14 +21,17 @@
 
 #include "machine/swap_map.h"
 #include "paging/table.h"
+#include "rmap/take.h"
 
 #include <aspen/calls/swap.h>
 
 /* ---- out.c ------------------------------------------------------------- */
 
-/* Pages that leave together: each locked and held, mapped by nobody. */
+/* Pages that leave together: each locked and held, mapped by nobody, but maybe
+ * in TLBs still. */
 struct aspen_swap_batch {
     struct aspen *aspen;
+    struct aspen_take take;
     unsigned count;
     struct aspen_swap_leaving {
         uint32_t frame;
@@ -38,12 +41,11 @@ struct aspen_swap_batch {
 };
 
 /*
- * Replace all entries that lead to an anonymous page by swap entries. The
- * caller has locked the page and holds a reference: if the answer is 0 both are
- * the batch's from now on.
- *
- * A TLB is flushed before the answer. The accessed bit is the caller's affair,
- * as is which pages are chosen.
+ * Replace all entries that lead to an anonymous page by swap entries, or by
+ * nothing if it may be dropped (ASPEN_FRAME_LAZY) and was not written since.
+ * The caller has locked the page and holds a reference: if the answer is 0 both
+ * are the batch's from now on. The accessed bit is the caller's affair, as is
+ * which pages are chosen.
  *
  * Context: may sleep; no lock inside the page's is held. Takes those of the
  *          reverse map.
@@ -56,18 +58,11 @@ struct aspen_swap_batch {
 ASPEN_MUST_USE int aspen_swap_out(struct aspen_swap_batch *batch,
                                   uint32_t frame);
 
-/* Write what the batch has, and let it leave memory; it is empty then. What
- * could not be written, or somebody else came for meanwhile, stays in the swap
- * cache. Returns how many pages left. Context: may sleep; no lock at or inside
- * the pages' is held, but theirs. */
+/* Flush, write what the batch has, and let it leave memory; it is empty then.
+ * What could not be written, or somebody else came for meanwhile, stays in the
+ * swap cache. Returns how many pages left. Context: may sleep; no lock at or
+ * inside the pages' is held, but theirs. */
 unsigned aspen_swap_out_end(struct aspen_swap_batch *batch);
-
-/*
- * A page that may be dropped (ASPEN_FRAME_LAZY) and was not written since is
- * unmapped: true. The caller has locked it, and has the last reference then.
- * Context: as aspen_swap_out().
- */
-bool aspen_swap_discard(struct aspen *aspen, uint32_t frame);
 
 /* ---- in.c -------------------------------------------------------------- */
 
