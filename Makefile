@@ -25,6 +25,8 @@
 #
 #   PROGRAMS            programs that `make` builds
 #   CHECKS              targets that `make check` runs
+#   CHECKS_BESIDE       the same, beside the others: they wait, or use one
+#                       processor
 #   CHECKS_LONG         targets that `make check-long` runs
 #   UNIT_EXTRA_test_NAME  more sources for test_NAME
 
@@ -124,6 +126,7 @@ $(foreach v,$(FOREIGN) $(FORMATS),$(eval LIB_$v := $(BUILD)/$v/libaspen-test.a))
 $(foreach v,$(FORMATS),$(eval CC_$v = $$(CC)))
 PROGRAMS :=
 CHECKS :=
+CHECKS_BESIDE :=
 CHECKS_LONG :=
 
 # V=1 shows commands.
@@ -310,7 +313,7 @@ CHECKS += check-user check-container
 check-harness:
 	@failed=0; for t in tests/harness/*.sh; do \
 	    bash $$t || failed=1; done; exit $$failed
-CHECKS += check-harness
+CHECKS_BESIDE += check-harness
 
 # ---- Other kernels ------------------------------------------------------
 
@@ -323,7 +326,7 @@ check-kernels: $(HOST_PROGRAMS)
 # One of them, in two minutes.
 check-kernels-short: $(BUILD)/aspen $(UNIT_test)
 	@KERNELS=6.1 CPUS=max RUN= scripts/check/kernels.sh $(BUILD) short
-CHECKS += check-kernels-short
+CHECKS_BESIDE += check-kernels-short
 CHECKS_LONG += check-kernels
 
 # The table of the last run, into docs/evidence/hosts.md.
@@ -492,10 +495,12 @@ all: $(LIB_release) $(LIB_test) $(PROGRAMS)
 # Everything; the script runs each target and adds up what they say.
 .PHONY: check
 check: $(DEPS_check)
-	@MAKE='$(MAKE_NAME)' BUILD='$(BUILD)' scripts/check.sh $(BUILD)/check unit unit-asan \
-	    unit-tsan unit-clang unit-$(FOREIGN) $(addprefix unit-,$(FORMATS)) check-clang check-freestanding check-sources \
-	    check-circles check-headers \
-	    check-aspen.c check-examples check-install check-format $(CHECKS)
+	@MAKE='$(MAKE_NAME)' BUILD='$(BUILD)' scripts/check.sh $(BUILD)/check \
+	    programs unit unit-asan unit-tsan unit-clang unit-$(FOREIGN) \
+	    $(addprefix unit-,$(FORMATS)) check-clang check-freestanding \
+	    check-sources check-circles check-headers check-aspen.c \
+	    check-examples check-install check-format $(CHECKS) \
+	    --beside $(CHECKS_BESIDE)
 
 # What takes too long for that: half an hour and more.
 .PHONY: check-long

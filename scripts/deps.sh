@@ -73,11 +73,13 @@ if [ "${ASPEN_INSTALL-}" != yes ]; then
 fi
 command -v apt-get >/dev/null || give_up "packages are missing"
 
+exec 9<"$0" # one at a time: make check runs two lists of targets
+flock 9 2>/dev/null || :
 echo "aspen: installing ${missing[*]}"
 log=$(mktemp)
 trap 'rm -f "$log"' EXIT
 export DEBIAN_FRONTEND=noninteractive
-options=(-q -o DPkg::Lock::Timeout=120 -o Acquire::Retries=2)
+options=(-q -o DPkg::Lock::Timeout=600 -o Acquire::Retries=2)
 apt()
 {
     apt-get "${options[@]}" "$@" >>"$log" 2>&1

@@ -159,7 +159,8 @@ check-soak: $(BUILD)/tests/unit/test_soak
 check-shadow: $(BUILD)/aspen
 	@scripts/check/shadow.sh $<
 
-CHECKS += tools-check tools-check-asan check-fuzz
+CHECKS += tools-check tools-check-asan
+CHECKS_BESIDE += check-fuzz
 CHECKS_LONG += check-shadow check-fuzz-long check-soak
 .PHONY: tools-check tools-check-asan snapshots
 # Where it is; a shell's word, since the path may have a blank.

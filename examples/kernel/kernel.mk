@@ -73,7 +73,7 @@ check-kernel check-kernel-full: $(KERNELS_CHECKED)
 	@MAKE='$(MAKE_NAME)' $(KERNEL_DIR)/tests/check.sh $(BUILD) \
 	    $(if $(filter %-full,$@),full,short)
 ifeq ($(MACHINE),x86_64)
-CHECKS += check-kernel
+CHECKS_BESIDE += check-kernel
 CHECKS_LONG += check-kernel-full
 endif
 

@@ -195,6 +195,8 @@ plain) ;;
 bad) echo 'this is why' && exit 2 ;;
 skips) echo 'skipped it: there is none' && echo '0 passed, 0 failed, 1 skipped' ;;
 unnamed) echo '1 passed, 0 failed, 1 skipped' ;;
+first) rm -f "$work/made" && sleep 0.3 && : >"$work/made" ;;
+second) [ -e "$work/made" ] ;;
 flags) [ -z "${MAKEFLAGS-}${MAKELEVEL-}" ] ;;
 folder) [[ " $* " = *" BUILD=$work/else where "* ]] ;;
 esac
@@ -213,6 +215,15 @@ expect check-unnamed 1 '1 passed, 1 failed, 1 skipped' check unnamed
 export work
 BUILD="$work/else where" \
     expect check-elsewhere 0 '1 passed, 0 failed, 0 skipped' check folder
+expect check-beside 0 '6 passed, 0 failed, 1 skipped' check good good \
+    --beside good skips
+expect check-beside-bad 1 '5 passed, 2 failed, 1 skipped' check good plain \
+    --beside bad plain unnamed
+says check-beside-why '^failed: make bad '
+expect check-beside-alone 0 '3 passed, 0 failed, 0 skipped' check plain \
+    --beside good
+expect check-beside-after 0 '2 passed, 0 failed, 0 skipped' check first \
+    --beside second
 expect check-log 0 '1 passed, 0 failed, 0 skipped' check tsan/plain
 
 # --- tests/tools/lib.bash
