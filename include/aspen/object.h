@@ -32,7 +32,7 @@ enum aspen_placement {
 };
 
 /** Instead of a raw frame: the page of the object's own cache, as for a file;
- * the number means nothing. */
+ * the number means nothing. No other page comes along with it. */
 #define ASPEN_DEVICE_FRAME_CACHED 1u
 /** Writable without asking mkwrite first. */
 #define ASPEN_DEVICE_FRAME_WRITABLE 2u

@@ -7,7 +7,9 @@
  *     lock of the table. Whoever unmaps counts first and then comes to that
  *     table, so either we see the count or they meet our entry. That may be a
  *     table that we have just made: so each side has a full fence between what
- *     it stores and what it then looks at (aspen_object_note_change()).
+ *     it stores and what it then looks at (aspen_object_note_change()). An
+ *     answer that leads to the object's cache is looked at as well
+ *     (map_entry.c), and says nothing about other pages that are there.
  * I2  A hook that names no frame may have put one in by itself, which is gone
  *     again: then the space has been flushed since the hook was asked, and it
  *     is asked once more. Who takes an entry away flushes, or we do it for him
@@ -57,12 +59,6 @@ aspen_fault_ask_device(struct aspen_fault *fault)
 
 /* ---- With the answer --------------------------------------------------- */
 
-static bool
-is_current(const struct aspen_fault *fault)
-{
-    return aspen_load(&fault->page_object->change_count) == fault->device_count;
-}
-
 /* Is there an answer for the fault's page? */
 static bool
 is_known(const struct aspen_fault *fault)
@@ -70,7 +66,7 @@ is_known(const struct aspen_fault *fault)
     return fault->device_known && fault->pinned == fault->vma->object &&
            fault->page_object == fault->pinned &&
            fault->page_offset == aspen_vma_offset(fault->vma, fault->address) &&
-           is_current(fault);
+           aspen_fault_answer_holds(fault);
 }
 
 static unsigned
@@ -126,8 +122,8 @@ set_entry(struct aspen_fault *fault)
     aspen_table_own(aspen, slot.table);
     aspen_table_lock_settled(fault->mm, slot.table, fault->address,
                              fault->address + ASPEN_PAGE_SIZE);
-    aspen_fence(); /* I1 */
-    if (is_current(fault) && !aspen_vma_is_reaped(fault->vma))
+    if (aspen_fault_answer_holds(fault) && /* I1 */
+        !aspen_vma_is_reaped(fault->vma))
         named = update_entry(fault, slot.entry);
     aspen_table_unlock(aspen, slot.table);
     if (named)

@@ -71,12 +71,12 @@ handle_nothing(struct aspen_fault *fault)
         return -ASPEN_EOPNOTSUPP;
     if (vma->special)
         return aspen_fault_special(fault);
-    struct aspen_object *object = aspen_vma_backing(vma);
-    if (object && object->pager && object->pager->fault)
+    if (aspen_fault_asks(fault))
         return aspen_fault_device(fault);
     if (vma->flags & ASPEN_VM_NO_FAULT)
         return -ASPEN_EFBIG;
-    return object ? aspen_fault_object(fault) : aspen_fault_anon(fault);
+    return aspen_vma_backing(vma) ? aspen_fault_object(fault)
+                                  : aspen_fault_anon(fault);
 }
 
 static int

@@ -103,6 +103,24 @@ aspen_fault_own_bits(const struct aspen_fault *fault)
            (fault->vma->flags & ASPEN_VM_WRITE ? ASPEN_ENTRY_WRITE : 0);
 }
 
+/* Does the VMA's object say page by page what is there? */
+static inline bool
+aspen_fault_asks(const struct aspen_fault *fault)
+{
+    const struct aspen_object *object = aspen_vma_backing(fault->vma);
+
+    return object && object->pager && object->pager->fault;
+}
+
+/* It has said so: has nothing of it been unmapped since? I1 of device.c, under
+ * the lock of the table. */
+static inline bool
+aspen_fault_answer_holds(const struct aspen_fault *fault)
+{
+    aspen_fence();
+    return aspen_load(&fault->vma->object->change_count) == fault->device_count;
+}
+
 static inline void
 aspen_fault_drop_page(struct aspen_fault *fault)
 {

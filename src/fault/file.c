@@ -230,7 +230,7 @@ map_around(struct aspen_fault *fault)
     uint64_t pages = fault->aspen->config.fault_around_pages;
     uint64_t span = pages * ASPEN_PAGE_SIZE;
 
-    if (pages < 2 || vma->flags & ASPEN_VM_UFFD)
+    if (pages < 2 || vma->flags & ASPEN_VM_UFFD || aspen_fault_asks(fault))
         return;
     /* A power of two: it lies inside one table. */
     uint64_t window = aspen_align_down(fault->address, span);

@@ -31,6 +31,14 @@ count_page(struct aspen_fault *fault, uint32_t number)
     aspen_mm_rss_add(fault->mm, aspen_rss_of(frame), 1);
 }
 
+/* May something come in? The table's lock is held. */
+static bool
+may_fill(const struct aspen_fault *fault)
+{
+    return !aspen_vma_is_reaped(fault->vma) && /* I3 */
+           (!aspen_fault_asks(fault) || aspen_fault_answer_holds(fault));
+}
+
 bool
 aspen_fault_map_at(struct aspen_fault *fault, const struct aspen_slot *slot,
                    uint64_t address, uint64_t entry)
@@ -40,8 +48,7 @@ aspen_fault_map_at(struct aspen_fault *fault, const struct aspen_slot *slot,
     aspen_table_own(aspen, slot->table);
     aspen_table_lock_settled(fault->mm, slot->table, address,
                              address + ASPEN_PAGE_SIZE); /* I2 */
-    bool done = aspen_load_relaxed(slot->entry) == 0 &&
-                !aspen_vma_is_reaped(fault->vma); /* I3 */
+    bool done = aspen_load_relaxed(slot->entry) == 0 && may_fill(fault);
     if (done) {
         if (!(aspen_entry_bits(entry) & ASPEN_ENTRY_SPECIAL))
             count_page(fault, (uint32_t)aspen_entry_frame(entry));

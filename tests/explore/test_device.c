@@ -19,6 +19,7 @@ struct scene {
     struct aspen_object *device;
     uint64_t generation; /* of its memory */
     bool warm;
+    bool private;
     unsigned access;
 };
 
@@ -31,6 +32,7 @@ device_fault(void *context, uint64_t offset_bytes, unsigned access,
     (void)context;
     (void)offset_bytes;
     (void)access;
+    sim_point(&scene.generation, false);
     frame->number = RAW + scene.generation;
     return 0;
 }
@@ -82,6 +84,7 @@ take_back_task(void *unused)
 {
     (void)unused;
     for (unsigned i = 0; i < 2; i++) {
+        sim_point(&scene.generation, true);
         scene.generation++;
         must(aspen_object_unmap(scene.device, 0, PAGE, 0));
     }
@@ -101,6 +104,79 @@ test_taken_back(void **state)
         snprintf(title, sizeof(title), "memory taken back beside a %s, %s",
                  i % 2 ? "write" : "read",
                  scene.warm ? "mapped before" : "cold");
+        explore_holds(title, &program, MOST);
+    }
+}
+
+/* ---- Memory that moves from the object's cache to a device --------------- */
+
+/* In the cache until it moves, raw from then on. */
+static int
+moving_fault(void *context, uint64_t offset_bytes, unsigned access,
+             struct aspen_device_frame *frame)
+{
+    sim_point(&scene.generation, false);
+    if (scene.generation)
+        return device_fault(context, offset_bytes, access, frame);
+    frame->flags = ASPEN_DEVICE_FRAME_CACHED;
+    return 0;
+}
+
+static const struct aspen_pager_ops moving_ops = {.fault = moving_fault};
+
+static void
+setup_moving(void *unused)
+{
+    struct aspen_object_args object = {
+        .kind = ASPEN_OBJECT_FILE, .size_bytes = PAGE, .pager = &moving_ops};
+    uint64_t shared = scene.private ? 0 : ASPEN_VM_SHARED;
+    uint64_t done;
+
+    (void)unused;
+    scene.generation = 0;
+    scene.aspen = explore_machine(NULL, FRAMES);
+    must(aspen_mm_create(scene.aspen, &scene.mm));
+    must(aspen_object_create(scene.aspen, &object, &scene.device));
+    explore_map(scene.mm, START, 1, RW | shared | ASPEN_VM_MIXEDMAP,
+                scene.device);
+    if (scene.warm) /* the page is in the cache */
+        must(aspen_object_write(scene.device, 0, "x", 1, &done));
+}
+
+static void
+move_task(void *unused)
+{
+    (void)unused;
+    sim_point(&scene.generation, true);
+    scene.generation++;
+    must(aspen_object_unmap(scene.device, 0, PAGE, ASPEN_OBJECT_UNMAP_COPIES));
+}
+
+/* A private mapping has no use for raw memory. */
+static void
+fault_moving_task(void *unused)
+{
+    (void)unused;
+    int error = aspen_fault(scene.mm, START, scene.access);
+    if (error && !(scene.private && error == -ASPEN_EOPNOTSUPP))
+        sim_fail("a fault has failed");
+}
+
+static void
+test_moved_away(void **state)
+{
+    struct sim_program program = {
+        setup_moving, {fault_moving_task, move_task}, 2, check, NULL};
+    char title[80];
+    (void)state;
+
+    for (unsigned i = 0; i < 8; i++) {
+        scene.warm = i & 1;
+        scene.access = i & 2 ? ASPEN_ACCESS_WRITE : ASPEN_ACCESS_READ;
+        scene.private = i & 4;
+        snprintf(title, sizeof(title), "memory moves beside a %s, %s, %s",
+                 i & 2 ? "write" : "read", i & 4 ? "private" : "shared",
+                 scene.warm ? "cached" : "cold");
         explore_holds(title, &program, MOST);
     }
 }
@@ -191,6 +267,7 @@ main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_taken_back),
+        cmocka_unit_test(test_moved_away),
         cmocka_unit_test(test_put_in_and_gone),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -248,6 +248,31 @@ test_mixed(void **state)
     helper_unmap(s->mm, AT(300), 8);
 }
 
+/* What the hook was not asked about is not mapped because it is cached. */
+static void
+test_neighbours(void **state)
+{
+    struct scene *s = *state;
+    struct device device = {
+        .helper = &s->helper, .mm = s->mm, .flags = ASPEN_DEVICE_FRAME_CACHED};
+    struct aspen_object *object =
+        helper_object(&s->helper, ASPEN_OBJECT_SHMEM, 8, &device_ops, &device);
+    struct aspen_slot slot;
+
+    helper_map_object(s->mm, AT(300), 8, RW | SHARED | MIXEDMAP, object, 0);
+    helper_put(&s->helper, s->mm, AT(301), 5);
+    helper_put(&s->helper, s->mm, AT(302), 5);
+    assert_int_equal(aspen_object_unmap(object, 0, UINT64_MAX, 0), 0);
+    assert_int_equal(aspen_fault(s->mm, AT(301), ASPEN_ACCESS_READ), 0);
+    assert_int_not_equal(aspen_table_walk(s->mm, AT(301), &slot), 0);
+    assert_int_equal(aspen_table_walk(s->mm, AT(302), &slot), 0);
+    device.flags = 0;
+    assert_int_equal(aspen_fault(s->mm, AT(302), ASPEN_ACCESS_READ), 0);
+    assert_raw(s->mm, AT(302), RAW + 2, false);
+    aspen_object_put(object);
+    helper_unmap(s->mm, AT(300), 8);
+}
+
 /* ---- Insertion --------------------------------------------------------- */
 
 static void
@@ -422,19 +447,13 @@ int
 main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(test_every_step),
-        TEST(test_fault_answers),
-        TEST(test_fault_fails),
-        TEST(test_fault_inserts),
-        TEST(test_taken_back),
-        TEST(test_fork),
-        TEST(test_mixed),
-        TEST(test_insert),
-        TEST(test_remap),
-        TEST(test_insert_page),
-        TEST(test_may_split),
-        TEST(test_no_frame_named),
-        TEST(test_dropped_meanwhile),
+        TEST(test_every_step),     TEST(test_fault_answers),
+        TEST(test_fault_fails),    TEST(test_fault_inserts),
+        TEST(test_taken_back),     TEST(test_fork),
+        TEST(test_mixed),          TEST(test_neighbours),
+        TEST(test_insert),         TEST(test_remap),
+        TEST(test_insert_page),    TEST(test_may_split),
+        TEST(test_no_frame_named), TEST(test_dropped_meanwhile),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
