@@ -5,6 +5,8 @@
 #
 # What is plotted of a table is kept beside the picture (*.dat), so that a
 # picture can be made again, and compared with the table, without measuring.
+# pressure.dat is the first eight columns of what `aspen pressure phase
+# --memory 4M --samples FILE` wrote.
 # With "data" only these are written: to the folder $PLOTS_DATA, if it is set.
 set -eu
 cd "$(dirname "$0")/.."

@@ -125,6 +125,40 @@ run seed-again zipf --seed 3
 # on when the worker ran.
 check seed-same between "$lru-0.06" "$(value lru_ratio)" "$lru+0.06"
 
+# --- pictures and numbers
+
+# The device's name is the user's.
+run pictures phase --swap "file:$work/<b>&" \
+    --html "$work/page" --samples "$work/samples"
+check page-whole grep -q '^</html>$' "$work/page"
+check page-pictures test "$(grep -c '^<figure>$' "$work/page")" -eq 4
+check page-curves test "$(grep -c '^<path class="c[0-9]" d="M' "$work/page")" -eq 9
+check page-alone test "$(grep -cE 'http|<script|src=|@import|url[(]' \
+    "$work/page")" -eq 0
+check page-numbers test "$(grep -ciE 'nan|inf[^oi]' "$work/page")" -eq 0
+check page-escaped grep -q 'file:.*/&#60;b&#62;&#38;:' "$work/page"
+check samples-names grep -q '^# accesses resident swapped reclaimed refaults ' \
+    "$work/samples"
+# At each so many accesses, whenever that was; what is counted grows.
+check samples-in-order awk '
+    /^#/ { next }
+    $1 <= last && rows || $4 < reclaimed || $6 < hits || $10 > $9 { wrong = 1 }
+    { last = $1; reclaimed = $4; hits = $6; rows++ }
+    END { exit wrong || rows < 150 || $7 > $8 }' "$work/samples"
+check samples-end awk -v accesses="$(value accesses)" \
+    'END { exit $1 != accesses || $2 < 200 || $3 < 500 }' "$work/samples"
+cut -d' ' -f1 "$work/samples" >"$work/first"
+run pictures-again phase --threads 2 --samples "$work/samples"
+check samples-same diff "$work/first" <(cut -d' ' -f1 "$work/samples")
+run one-access zipf --accesses 1 --html "$work/page" --samples "$work/samples"
+check one-access-numbers test "$(grep -ciE 'nan|inf[^oi]' "$work/page")" -eq 0
+check one-access-rows test "$(wc -l <"$work/samples")" -eq 3
+expect 2 'cannot write .*No such file' pressure zipf --html "$work/no/where"
+expect 2 'cannot write .*Is a directory' pressure zipf --samples "$work"
+"$ASPEN" pressure zipf --memory 1M --html /dev/full >"$work/out" 2>"$work/err"
+check page-full test $? -eq 2
+check page-full-told grep -q 'cannot write /dev/full: No space' "$work/err"
+
 # --- text
 
 "$ASPEN" pressure scan --memory 1M >"$work/text" 2>"$work/err"
@@ -141,7 +175,7 @@ expect 2 "there is no workload 'nothing'" pressure nothing
 expect 2 "takes no argument 'more'" pressure zipf more
 expect 2 "'--nonsense' is no option" pressure --nonsense
 expect 2 "'--json=5' takes no value" pressure --json=5
-for option in memory pages swap threads seed accesses faults; do
+for option in memory pages swap threads seed accesses faults html samples; do
     expect 2 "'--$option' lacks its value" pressure zipf --$option
 done
 for value in '' 0 64 64Q M 1023K -1M 65537M 99999999999T 1MM; do

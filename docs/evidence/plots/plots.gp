@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
 #
 # plots.gp - tree.svg, fork.svg, calls.svg: medians as points, with a line from
-# the lowest to the highest sample; the axis is logarithmic. `make plots` runs
-# it in this folder.
+# the lowest to the highest sample; the axis is logarithmic. pressure.svg: how a
+# run of `aspen pressure` went. `make plots` runs it in this folder.
 
 set datafile separator "\t"
 set encoding utf8
@@ -94,4 +94,40 @@ set key at screen 0.02,0.975 top left horizontal maxrows 1 width 2
 set format y ""
 plot rows("calls.dat", "50000") using 3:0:4:5 with xerrorbars ls 1 title "Aspen", \
      rows("calls.dat", "50000") using 6:0:7:8 with xerrorbars ls 2 title "the host's kernel"
+unset multiplot
+
+# --- aspen pressure phase
+
+reset
+set datafile separator " "
+set terminal svg size 900,480 dynamic font "Helvetica,Arial,sans-serif,13" background rgb "#ffffff"
+set output "pressure.svg"
+set border 1 lc rgb "#94a3b8" lw 1
+set tics nomirror scale 0.4 textcolor rgb ink
+set style line 3 lc rgb "#e2e8f0" lw 1
+set grid ytics ls 3
+set xrange [0:16384]
+set xtics 2048
+set lmargin 8
+set rmargin 4
+set style line 5 lc rgb aspen lw 2
+set style line 6 lc rgb peer lw 2 dt (6, 4)
+set style line 7 lc rgb "#4338ca" lw 2 dt (2, 4)
+set key outside top left horizontal Left reverse samplen 2 textcolor rgb ink
+set title offset 0,-0.4 textcolor rgb ink
+set yrange [0:*]
+# Of the accesses between each fourth sample and the next fourth.
+between = "< awk '!/^#/ && NR % 4 == 2 { if (n++) print ($1 + a) / 2, " . \
+    "100 * ($6 - h) / ($1 - a), 100 * ($7 - l) / ($1 - a), " . \
+    "100 * ($8 - o) / ($1 - a); a = $1; h = $6; l = $7; o = $8 }' pressure.dat"
+set multiplot layout 2,1
+set format x ""
+plot "pressure.dat" using 1:2 with lines ls 5 title "pages in memory", \
+     "pressure.dat" using 1:3 with lines ls 6 title "pages on the swap device"
+set format x "%g"
+set yrange [0:100]
+set xlabel "accesses" textcolor rgb ink
+plot between using 1:2 with lines ls 5 title "percent that hit: Aspen", \
+     between using 1:3 with lines ls 6 title "LRU", \
+     between using 1:4 with lines ls 7 title "optimum"
 unset multiplot

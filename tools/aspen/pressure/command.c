@@ -8,6 +8,7 @@
  */
 #define _GNU_SOURCE
 #include "common/options.h"
+#include "pressure/picture.h"
 #include "pressure/report.h"
 #include "pressure/run.h"
 
@@ -29,6 +30,8 @@ enum {
     OPTION_ACCESSES,
     OPTION_FAULTS,
     OPTION_CHECKSUM,
+    OPTION_HTML,
+    OPTION_SAMPLES,
 };
 
 static const struct option table[] = {
@@ -40,6 +43,8 @@ static const struct option table[] = {
     {"accesses", required_argument, NULL, OPTION_ACCESSES},
     {"faults", required_argument, NULL, OPTION_FAULTS},
     {"checksum", no_argument, NULL, OPTION_CHECKSUM},
+    {"html", required_argument, NULL, OPTION_HTML},
+    {"samples", required_argument, NULL, OPTION_SAMPLES},
     OPTIONS_COMMON,
     {NULL, 0, NULL, 0},
 };
@@ -75,6 +80,8 @@ static const char help_options[] =
     "                  full, with commas between; and exchange it for another\n"
     "                  now and then\n"
     "  --checksum      the machine keeps a checksum of each page in swap\n"
+    "  --html FILE     a page with pictures of how it went\n"
+    "  --samples FILE  the numbers of these, for gnuplot\n"
     "  --json          print one JSON object on stdout\n"
     "  --help          print this\n"
     "\n"
@@ -94,6 +101,8 @@ struct arguments {
     struct pressure_faults faults;
     bool can_fail;
     bool checksum;
+    const char *html; /* NULL: no such file, as the next one */
+    const char *samples;
     bool json;
 };
 
@@ -265,6 +274,10 @@ take_option(void *context, int option)
     case OPTION_CHECKSUM:
         arguments->checksum = true;
         return 0;
+    case OPTION_HTML:
+        return options_file(COMMAND, "html", &arguments->html);
+    case OPTION_SAMPLES:
+        return options_file(COMMAND, "samples", &arguments->samples);
     case OPTION_ACCESSES:
         return options_number(COMMAND, "accesses", 1, ACCESSES_MAX,
                               &arguments->accesses);
@@ -350,6 +363,28 @@ make_trace(struct trace *trace, const struct workload *workload,
 }
 
 static int
+check_targets(const struct arguments *arguments, struct tool_error *error)
+{
+    if (arguments->html && tool_check_target(arguments->html, error) != 0)
+        return -1;
+    return arguments->samples ? tool_check_target(arguments->samples, error)
+                              : 0;
+}
+
+static int
+write_files(const char *workload, const struct pressure_plan *plan,
+            const struct pressure_result *result,
+            const struct arguments *arguments, struct tool_error *error)
+{
+    if (arguments->html && pressure_picture_write(arguments->html, workload,
+                                                  plan, result, error) != 0)
+        return -1;
+    return arguments->samples
+               ? pressure_samples_write(arguments->samples, result, error)
+               : 0;
+}
+
+static int
 report(const char *workload, const struct pressure_plan *plan,
        const struct pressure_result *result, bool json)
 {
@@ -391,13 +426,17 @@ run(const struct workload *workload, const struct arguments *arguments)
     };
     struct pressure_result result = {0};
     struct tool_error error;
-    int status =
-        arguments->file
-            ? recorded_read(&recorded, arguments->file, &error)
-            : make_trace(&trace, workload, arguments, plan.frames, &error);
+    int status = check_targets(arguments, &error);
 
     if (status == 0)
+        status =
+            arguments->file
+                ? recorded_read(&recorded, arguments->file, &error)
+                : make_trace(&trace, workload, arguments, plan.frames, &error);
+    if (status == 0)
         status = pressure_run(&plan, &result, &error);
+    if (status == 0)
+        status = write_files(workload->name, &plan, &result, arguments, &error);
     status = status == 0
                  ? report(workload->name, &plan, &result, arguments->json)
                  : tool_refuse(COMMAND, "%s", error.text);

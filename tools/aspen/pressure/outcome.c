@@ -118,9 +118,10 @@ pressure_result_compare(struct pressure_result *result,
     uint32_t memory = result->resident ? result->resident : 1;
     result->lru_ratio = trace_lru(trace, memory, skipped, &lru);
     result->optimal_ratio = trace_optimum(trace, memory, skipped, &optimum);
-    for (size_t i = 0; i < result->sample_count; i++) {
-        samples[i].lru_hits = lru.hits[i];
-        samples[i].optimal_hits = optimum.hits[i];
+    for (size_t i = 1; i < result->sample_count; i++) {
+        samples[i].lru_hits = samples[i - 1].lru_hits + lru.hits[i - 1];
+        samples[i].optimal_hits =
+            samples[i - 1].optimal_hits + optimum.hits[i - 1];
     }
     free(hits);
     return result->lru_ratio < 0 || result->optimal_ratio < 0 ? -1 : 0;

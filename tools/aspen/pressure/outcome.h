@@ -24,7 +24,6 @@ struct pressure_sample {
     uint64_t hits;
     uint64_t some_us; /* stalled, one thread or more */
     uint64_t full_us; /* all of them */
-    /* From here to the next one. */
     uint64_t lru_hits;
     uint64_t optimal_hits;
 };

@@ -50,6 +50,9 @@ pressure_report_text(const char *workload, const struct pressure_plan *plan,
            " pages in memory\n",
            result->hit_ratio, result->lru_ratio, result->optimal_ratio,
            result->resident);
+    if (result->some_us)
+        printf("stalls      %.1f ms by one thread or more, %.1f ms by all\n",
+               (double)result->some_us / 1000, (double)result->full_us / 1000);
     if (result->refused)
         printf("refused     %" PRIu64 " faults\n", result->refused);
     if (plan->can_fail)
@@ -91,6 +94,8 @@ pressure_report_json(const char *workload, const struct pressure_plan *plan,
     tool_json_count(object, "failed", result->failed);
     tool_json_count(object, "given_up", result->given_up);
     tool_json_count(object, "areas_removed", result->areas_removed);
+    tool_json_count(object, "stalled_some_us", result->some_us);
+    tool_json_count(object, "stalled_full_us", result->full_us);
     tool_json_count(object, "wrong_bytes", result->wrong_bytes);
     tool_json_count(object, "lost_pages", result->lost_pages);
     tool_json_count(object, "resident_pages", result->resident);

@@ -324,6 +324,7 @@ run_threads(struct run *run, struct thread *threads,
     int failed = 0;
 
     run->running = run->plan->threads;
+    aspen_pressure_threads(run->machine.aspen, run->plan->threads);
     for (; started < run->plan->threads; started++) {
         struct thread *thread = &threads[started];
         thread->run = run;
@@ -341,6 +342,7 @@ run_threads(struct run *run, struct thread *threads,
     watch(run, result);
     for (unsigned i = 0; i < started; i++)
         pthread_join(threads[i].id, NULL);
+    aspen_pressure_threads(run->machine.aspen, 0);
     return failed ? tool_fail(error, "no thread: %s", strerror(failed)) : 0;
 }
 
