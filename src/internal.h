@@ -5,6 +5,7 @@
  *
  *   base    atomics, lists, failpoints, object caches, locks, interval tree
  *   tree    the range tree
+ *   group   what groups are charged with
  *   frames  frame table, buddy allocator, LRU lists, counts of CPUs
  *   paging  page-table formats, walker, gather
  *   machine struct aspen: charge, swap map, releases of Linux
@@ -32,7 +33,8 @@
  *   P4  Recovery allocates nothing and cannot fail.
  *
  * Swap areas are drawn in base/swap_struct.h, LRU lists in
- * base/lru_struct.h, stall times in base/pressure_struct.h.
+ * base/lru_struct.h, stall times in base/pressure_struct.h, groups in
+ * group/group_struct.h.
  *
  * Field comments name the lock that protects a field; "immutable" is set
  * before anyone else can see the object; "atomic" goes through base/atomic.h.
@@ -53,6 +55,7 @@
 #include "base/memory.h"
 #include "base/pressure_struct.h"
 #include "base/swap_struct.h"
+#include "group/group_struct.h"
 #include "tree/tree.h"
 #include <aspen/error.h>
 #include <aspen/flags.h>
@@ -118,6 +121,8 @@
  *
  * Pins are references that a side array counts once more: frames/pins.h. The
  * swap slot that leads to a page stands in another one: machine/swap_cache.c.
+ * In a third is the group that a page is charged to, from before anybody can
+ * find it until it is free.
  *
  * Reference count: one for each holder. Each mapping page-table entry holds
  * one and counts one in the map count as well; a page cache holds one, and so
@@ -250,6 +255,7 @@ struct aspen_bank {
     uint8_t *orders;                  /* atomic: side array, or NULL */
     uint32_t *pins;                   /* atomic: side array, or NULL */
     uint64_t *slots;                  /* atomic: side array, or NULL */
+    struct aspen_group **groups;      /* atomic: side array, or NULL */
 };
 
 struct aspen_section { /* all atomic */
@@ -273,6 +279,7 @@ struct aspen_banks {
     bool blocks;                     /* atomic: there may be side arrays of */
     bool pins;                       /* atomic: ... orders, pins */
     bool slots;                      /* atomic: all have one of slots */
+    bool groups;                     /* atomic: ... of groups: there was one */
 };
 
 /* Free frames of one machine. Zone lock, but for what is immutable. */
@@ -424,7 +431,7 @@ struct aspen_object {
                                 what is left of one: object/shadow.h */
     uint64_t shadows;        /* pages_lock */
     uint64_t shadow_next;    /* pages_lock: where to look for old ones */
-    struct aspen_list shadow_link; /* aspen->lru.shadowed; registry lock */
+    struct aspen_list shadow_link; /* aspen->leaving.shadowed; registry lock */
     struct aspen_list reads;       /* pages_lock: what is being read */
     uint32_t reads_ended;          /* atomic; ++ under pages_lock */
     uint64_t ahead_next;           /* pages_lock: where reading ahead ended */
@@ -591,6 +598,8 @@ struct aspen_mm {
 
     struct aspen_list registry_link; /* registry lock */
     struct aspen_list swap_link;     /* swap list lock */
+    struct aspen_group *group;       /* atomic; a handle, or NULL; written under
+                                        the mmap lock */
     void *embedder;                  /* atomic; theirs */
 };
 
@@ -616,7 +625,9 @@ struct aspen {
     uint64_t refused_charge;
     struct aspen_zone zone;
     struct aspen_frame_cache *frame_caches; /* immutable: one for each CPU */
-    struct aspen_lru lru;
+    struct aspen_lru lru;                   /* pages of no group */
+    struct aspen_leaving leaving;
+    struct aspen_groups groups;
     struct aspen_pressure_state pressure;
     uint32_t giving_back; /* atomic: exits and failed forks under way */
     bool oom_waits;       /* registry lock, as the next: */
@@ -639,6 +650,7 @@ struct aspen {
     struct aspen_cache anon_vma_link_cache;
     struct aspen_cache object_cache;
     struct aspen_cache name_cache;
+    struct aspen_cache group_cache;
     struct aspen_cache plan_cache;
     struct aspen_tree_pool tree_pool;
     uint64_t committed_pages; /* atomic */

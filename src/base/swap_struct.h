@@ -10,6 +10,8 @@
 #include "base/lock.h"
 #include <aspen/calls/swap.h>
 
+struct aspen_group;
+
 #define ASPEN_SWAP_AREAS       32 /* what a swap entry can tell apart */
 #define ASPEN_SWAP_BLOCK_SLOTS 1024
 #define ASPEN_SWAP_COUNT_MAX   62   /* in a slot's byte; beyond: continuation */
@@ -35,6 +37,8 @@ struct aspen_swap_area {
     uint32_t *pages; /* immutable pointer: for each slot its page in memory,
                         or what is left of one; 0: nothing. NULL without ops:
                         machine/swap_cache.c */
+    struct aspen_group **groups;  /* for each slot who is charged with it, or
+                                     NULL; NULL: there was never a group */
     struct aspen_bit_tree cached; /* slots with a page in memory */
     uint8_t *counts;              /* immutable pointer */
     uint32_t **continuations;     /* immutable pointer; one for each block */

@@ -41,8 +41,7 @@ aspen_fault_new_page(struct aspen_fault *fault, uint32_t source,
 {
     struct aspen *aspen = fault->aspen;
 
-    int error = aspen_frame_alloc_from(aspen, 0, ASPEN_STEP_FRAME,
-                                       ASPEN_FRAMES_ABOVE_MIN, frame);
+    int error = aspen_frame_alloc_paid(aspen, &fault->direct.payer, frame);
     if (error)
         return error;
     error = source == ASPEN_NO_FRAME ? aspen_frame_zero(aspen, *frame)

@@ -287,7 +287,7 @@ aspen_fault_begin(struct aspen_fault *fault, struct aspen_mm *mm,
     fault->mmap_locked = false;
     fault->major = false;
     fault->vma = NULL;
-    fault->direct = (struct aspen_direct){.aspen = mm->aspen};
+    fault->direct = (struct aspen_direct){.aspen = mm->aspen, .payer.mm = mm};
     fault->page = ASPEN_NO_FRAME;
     fault->page_object = NULL;
     fault->page_offset = 0;
@@ -320,6 +320,7 @@ aspen_fault_end(struct aspen_fault *fault)
     if (fault->pinned)
         aspen_object_put(fault->pinned);
     fault->pinned = NULL;
+    aspen_payer_end(&fault->direct.payer);
 }
 
 static bool

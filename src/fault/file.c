@@ -99,8 +99,9 @@ aspen_fault_fetch(struct aspen_fault *fault)
     aspen_fault_drop_page(fault);
     aspen_fault_pin_wanted(fault);
     fault->major |= aspen_object_has_to_wait(fault->pinned);
-    int error = aspen_object_get_page_ahead(fault->pinned, fault->page_offset,
-                                            fault->ahead, &frame);
+    int error =
+        aspen_object_get_page_ahead(fault->pinned, fault->page_offset,
+                                    fault->ahead, &fault->direct.payer, &frame);
     if (error)
         return error;
     fault->page = frame;
@@ -267,8 +268,8 @@ reserve(struct aspen_fault *fault, bool copy, uint32_t *frame)
                                             ASPEN_FRAMES_ABOVE_MIN, &slot);
     if (error && error != -ASPEN_EEXIST)
         return error;
-    return copy ? aspen_frame_alloc_from(fault->aspen, 0, ASPEN_STEP_FRAME,
-                                         ASPEN_FRAMES_ABOVE_MIN, frame)
+    return copy ? aspen_frame_alloc_paid(fault->aspen, &fault->direct.payer,
+                                         frame)
                 : 0;
 }
 

@@ -77,7 +77,7 @@ get_page(struct object_io *t, uint32_t *frame)
     do {
         aspen_direct_begin(&direct);
         error = aspen_object_get_page(t->object, t->offset >> ASPEN_PAGE_SHIFT,
-                                      frame);
+                                      &direct.payer, frame);
     } while (aspen_direct_again(&direct, error));
     return error;
 }

@@ -41,8 +41,8 @@ aspen_fault_read_swap(struct aspen_fault *fault)
 
     fault->major = true;
     aspen_stall_begin(fault->aspen);
-    int error = aspen_swap_read(fault->aspen, fault->swap_entry,
-                                fault->swap_wanted, &frame);
+    int error = aspen_swap_read(fault->aspen, &fault->direct.payer,
+                                fault->swap_entry, fault->swap_wanted, &frame);
     aspen_stall_end(fault->aspen);
     if (!error && frame != ASPEN_NO_FRAME)
         aspen_frame_put(fault->aspen, frame); /* the cache has it */

@@ -46,6 +46,8 @@ area_free(struct aspen_swap_area *area, uint32_t slots)
         aspen_port_memory_free(area->pages, slots * sizeof(*area->pages));
     if (area->cached.words)
         aspen_port_memory_free(area->cached.words, aspen_bit_tree_bytes(slots));
+    if (area->groups)
+        aspen_port_memory_free(area->groups, slots * sizeof(*area->groups));
     if (area->sums)
         aspen_port_memory_free(area->sums, slots * sizeof(*area->sums));
     if (area->free.words)
@@ -87,6 +89,11 @@ area_alloc(struct aspen *aspen, struct aspen_swap_area *area,
         area->sums = aspen_memory_alloc(slots * sizeof(*area->sums), refused);
         all = all && area->sums;
     }
+    if (aspen_has_groups(aspen)) {
+        area->groups =
+            aspen_memory_alloc(slots * sizeof(*area->groups), refused);
+        all = all && area->groups;
+    }
     area->counts = aspen_memory_alloc(slots, refused);
     area->continuations =
         aspen_memory_alloc(blocks * sizeof(*area->continuations), refused);
@@ -126,9 +133,12 @@ move_area(struct aspen_swap_area *to, const struct aspen_swap_area *from)
     to->pages = from->pages;
     to->cached = from->cached;
     to->sums = from->sums;
+    to->groups = from->groups;
 }
 
-/* Make it visible as the first area that is not in use: its slots last. */
+/* Make it visible as the first area that is not in use: its slots last. 0,
+ * -ASPEN_ENOSPC, or -ASPEN_EAGAIN: there are groups now, which it knows nothing
+ * of. */
 static int
 area_publish(struct aspen *aspen, const struct aspen_swap_area *area,
              uint32_t slots, unsigned *type)
@@ -136,7 +146,9 @@ area_publish(struct aspen *aspen, const struct aspen_swap_area *area,
     int error = -ASPEN_ENOSPC;
 
     aspen_spin_lock(&aspen->swap_list_lock, ASPEN_LOCK_LEAF);
-    for (unsigned i = 0; error && i < ASPEN_SWAP_AREAS; i++) {
+    if (aspen_has_groups(aspen) && !area->groups)
+        error = -ASPEN_EAGAIN;
+    for (unsigned i = 0; error == -ASPEN_ENOSPC && i < ASPEN_SWAP_AREAS; i++) {
         struct aspen_swap_area *to = &aspen->swap[i];
         if (to->slots)
             continue;
@@ -156,15 +168,51 @@ area_add(struct aspen *aspen, const struct aspen_swap_args *args,
 {
     struct aspen_swap_area area;
 
+    int error;
+
     if (aspen_failpoint(&aspen->failpoints, ASPEN_STEP_SWAP))
         return -ASPEN_ENOMEM;
-    int error = area_alloc(aspen, &area, args);
-    if (error)
-        return error;
-    error = area_publish(aspen, &area, args->pages, type);
-    if (error)
-        area_free(&area, args->pages);
+    do {
+        error = area_alloc(aspen, &area, args);
+        if (error)
+            return error;
+        error = area_publish(aspen, &area, args->pages, type);
+        if (error)
+            area_free(&area, args->pages);
+    } while (error == -ASPEN_EAGAIN);
     return error;
+}
+
+/* The area of that number has so many slots, and no array: it is given one. */
+static bool
+give_groups(struct aspen *aspen, struct aspen_swap_area *area, uint32_t slots,
+            struct aspen_group **groups)
+{
+    aspen_spin_lock(&aspen->swap_list_lock, ASPEN_LOCK_LEAF);
+    bool wanted = area->slots == slots && !area->groups;
+    if (wanted)
+        area->groups = groups;
+    aspen_spin_unlock(&aspen->swap_list_lock);
+    return wanted;
+}
+
+int
+aspen_swap_make_groups(struct aspen *aspen)
+{
+    for (unsigned i = 0; i < ASPEN_SWAP_AREAS; i++) {
+        struct aspen_swap_area *area = &aspen->swap[i];
+        uint32_t slots = aspen_load(&area->slots);
+        size_t bytes = slots * sizeof(*area->groups);
+        if (!slots || area->groups)
+            continue;
+        struct aspen_group **groups =
+            aspen_memory_alloc(bytes, &aspen->refused_metadata);
+        if (!groups)
+            return -ASPEN_ENOMEM;
+        if (!give_groups(aspen, area, slots, groups))
+            aspen_port_memory_free(groups, bytes);
+    }
+    return 0;
 }
 
 int

@@ -28,6 +28,8 @@
  */
 #include "machine/swap_area.h"
 
+#include "group/group.h"
+
 static void
 set_references(struct aspen_swap_area *area, uint32_t slot, uint64_t references)
 {
@@ -161,13 +163,17 @@ next_area(const struct aspen *aspen, uint32_t passed)
 }
 
 bool
-aspen_swap_has_room(const struct aspen *aspen)
+aspen_swap_has_room(const struct aspen *aspen, uint32_t frame)
 {
-    return next_area(aspen, 0) != NO_AREA;
+    const struct aspen_group *group = aspen_frame_group(aspen, frame);
+
+    return next_area(aspen, 0) != NO_AREA &&
+           (!group || aspen_group_has_slot(group));
 }
 
 static int
-alloc_in(struct aspen *aspen, unsigned type, uint32_t *slot)
+alloc_in(struct aspen *aspen, unsigned type, struct aspen_group *group,
+         uint32_t *slot)
 {
     struct aspen_swap_area *area = aspen_swap_lock(aspen, type, 0);
     int error = -ASPEN_ENOSPC;
@@ -177,6 +183,8 @@ alloc_in(struct aspen *aspen, unsigned type, uint32_t *slot)
     if (area->room > 0 && !area->leaving) {
         *slot = find_free(area);
         error = aspen_swap_add_reference(area, *slot);
+        if (group)
+            area->groups[*slot] = group;
         if (*slot % ASPEN_SWAP_CLUSTER_SLOTS == ASPEN_SWAP_CLUSTER_SLOTS - 1)
             aspen_store_relaxed(&aspen->swap_turn, type + 1);
     }
@@ -184,21 +192,52 @@ alloc_in(struct aspen *aspen, unsigned type, uint32_t *slot)
     return error;
 }
 
-int
-aspen_swap_alloc(struct aspen *aspen, unsigned *type, uint32_t *slot)
+static int
+alloc_anywhere(struct aspen *aspen, struct aspen_group *group, unsigned *type,
+               uint32_t *slot)
 {
     uint32_t passed = 0;
 
-    if (aspen_failpoint(&aspen->failpoints, ASPEN_STEP_SWAP))
-        return -ASPEN_ENOSPC;
     for (;;) {
         *type = next_area(aspen, passed);
         if (*type == NO_AREA)
             return -ASPEN_ENOSPC;
-        if (!alloc_in(aspen, *type, slot))
+        if (!alloc_in(aspen, *type, group, slot))
             return 0;
         passed |= (uint32_t)1 << *type;
     }
+}
+
+int
+aspen_swap_alloc(struct aspen *aspen, uint32_t frame, unsigned *type,
+                 uint32_t *slot)
+{
+    struct aspen_group *group = aspen_frame_group(aspen, frame);
+    int error = 0;
+
+    if (aspen_failpoint(&aspen->failpoints, ASPEN_STEP_SWAP))
+        return -ASPEN_ENOSPC;
+    if (group)
+        error = aspen_group_charge_slot(group);
+    if (error)
+        return error;
+    error = alloc_anywhere(aspen, group, type, slot);
+    if (error && group)
+        aspen_group_uncharge_slot(group);
+    return error;
+}
+
+struct aspen_group *
+aspen_swap_group_of(struct aspen *aspen, unsigned type, uint32_t slot)
+{
+    struct aspen_swap_area *area =
+        aspen_has_groups(aspen) ? aspen_swap_lock(aspen, type, slot) : NULL;
+
+    if (!area)
+        return NULL;
+    struct aspen_group *group = aspen_swap_group_in(area, slot);
+    aspen_swap_unlock(area);
+    return group;
 }
 
 int
@@ -280,6 +319,7 @@ void
 aspen_swap_free(struct aspen *aspen, unsigned type, uint32_t slot)
 {
     struct aspen_swap_area *area = aspen_swap_lock(aspen, type, slot);
+    struct aspen_group *group = NULL;
     uint32_t page = 0;
 
     ASPEN_ASSERT(area);
@@ -292,11 +332,16 @@ aspen_swap_free(struct aspen *aspen, unsigned type, uint32_t slot)
     if (references == 1) {
         page = aspen_swap_take_page(aspen, area, slot);
         give_slot(area, slot);
+        group = aspen_swap_group_in(area, slot);
     }
+    if (group)
+        area->groups[slot] = NULL;
     uint32_t *counters = detach_continuation(area, slot);
     aspen_swap_unlock(area);
     if (page)
         aspen_frame_put(aspen, page);
+    if (group)
+        aspen_group_uncharge_slot(group);
     if (counters)
         aspen_port_memory_free(counters, ASPEN_SWAP_BLOCK_BYTES);
 }

@@ -78,6 +78,20 @@ aspen_object_drop_page(struct aspen_object *object,
     return idle;
 }
 
+static void
+leave_shadow(struct aspen_object *object, uint64_t offset, uint32_t number)
+{
+    struct aspen *aspen = object->aspen;
+    const struct aspen_lru *lru = aspen_lru_of(aspen, number);
+    bool referenced =
+        aspen_lru_state(aspen_frame_at(aspen, number)) == ASPEN_LRU_REFERENCED;
+
+    aspen_pages_replace(
+        object, offset,
+        aspen_shadow_at(aspen_lru_tick(aspen, lru), lru->tag, referenced));
+    aspen_shadow_count(object);
+}
+
 bool
 aspen_object_evict_page(struct aspen_object *object, uint64_t offset,
                         uint32_t number)
@@ -87,12 +101,7 @@ aspen_object_evict_page(struct aspen_object *object, uint64_t offset,
     aspen_pages_lock(object);
     bool idle = aspen_object_is_page_idle(object, number);
     if (idle) {
-        aspen_pages_replace(
-            object, offset,
-            aspen_shadow_at(aspen_fetch_add_relaxed(&aspen->lru.clock, 1),
-                            aspen_lru_state(aspen_frame_at(aspen, number)) ==
-                                ASPEN_LRU_REFERENCED));
-        aspen_shadow_count(object);
+        leave_shadow(object, offset, number);
         orphan(object, number);
     }
     aspen_pages_unlock(object);

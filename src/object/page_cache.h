@@ -6,6 +6,7 @@
 #ifndef ASPEN_OBJECT_PAGE_CACHE_H
 #define ASPEN_OBJECT_PAGE_CACHE_H
 
+#include "machine/payer.h"
 #include "object/object.h"
 #include "space/zap.h"
 
@@ -67,7 +68,8 @@ aspen_object_note_change(struct aspen_object *object)
  * find: any page that is cached; of a block of pages the block's first frame.
  *       0, or -ASPEN_ENOENT.
  * get:  finds it or makes it, zeroed, then filled by the pager; `ahead` says
- *       how many pages after it may be read with it, NORMAL without. 0, or
+ *       how many pages after it may be read with it, NORMAL without; what is
+ *       made `payer` pays, who may be NULL (machine/payer.h). 0, or
  *       -ASPEN_EFBIG (beyond the end), -ASPEN_ENOMEM, -ASPEN_EOPNOTSUPP (a
  *       block of pages; frames have no memory behind them), -ASPEN_EINVAL
  *       (the object has no page cache), the pager's error.
@@ -77,10 +79,13 @@ aspen_object_note_change(struct aspen_object *object)
 ASPEN_MUST_USE int aspen_object_find_page(struct aspen_object *object,
                                           uint64_t offset, uint32_t *frame);
 ASPEN_MUST_USE int aspen_object_get_page(struct aspen_object *object,
-                                         uint64_t offset, uint32_t *frame);
+                                         uint64_t offset,
+                                         struct aspen_payer *payer,
+                                         uint32_t *frame);
 ASPEN_MUST_USE int aspen_object_get_page_ahead(struct aspen_object *object,
                                                uint64_t offset,
                                                enum aspen_ahead ahead,
+                                               struct aspen_payer *payer,
                                                uint32_t *frame);
 
 /* The first page at or after *offset, up to `last`: *offset is where it starts,

@@ -2,8 +2,8 @@
 /*
  * object/shadow.c - how many shadows there are, and of which objects.
  *
- * I1  object->shadows counts those of its tree, aspen->lru.shadows all.
- * I2  An object with shadows is on aspen->lru.shadowed; one without may be.
+ * I1  object->shadows counts those of its tree, aspen->leaving.shadows all.
+ * I2  An object with shadows is on aspen->leaving.shadowed; one without may be.
  *
  * Called by the page cache and by reclaim. The first test to break is
  * tests/unit/reclaim/test_reclaim.c.
@@ -15,12 +15,12 @@ aspen_shadow_count(struct aspen_object *object)
 {
     struct aspen *aspen = object->aspen;
 
-    aspen_fetch_add_relaxed(&aspen->lru.shadows, 1);
+    aspen_fetch_add_relaxed(&aspen->leaving.shadows, 1);
     if (object->shadows++)
         return;
     aspen_spin_lock(&aspen->registry_lock, ASPEN_LOCK_LEAF);
     if (aspen_list_is_empty(&object->shadow_link))
-        aspen_list_push_back(&aspen->lru.shadowed, &object->shadow_link);
+        aspen_list_push_back(&aspen->leaving.shadowed, &object->shadow_link);
     aspen_spin_unlock(&aspen->registry_lock);
 }
 
@@ -29,7 +29,7 @@ aspen_shadow_uncount(struct aspen_object *object)
 {
     ASPEN_ASSERT(object->shadows > 0);
     object->shadows--;
-    aspen_fetch_sub_relaxed(&object->aspen->lru.shadows, 1);
+    aspen_fetch_sub_relaxed(&object->aspen->leaving.shadows, 1);
 }
 
 void
@@ -51,7 +51,7 @@ aspen_shadows_forget_all(struct aspen_object *object)
 {
     struct aspen *aspen = object->aspen;
 
-    aspen_fetch_sub_relaxed(&aspen->lru.shadows, object->shadows);
+    aspen_fetch_sub_relaxed(&aspen->leaving.shadows, object->shadows);
     object->shadows = 0;
     aspen_spin_lock(&aspen->registry_lock, ASPEN_LOCK_LEAF);
     if (!aspen_list_is_empty(&object->shadow_link))

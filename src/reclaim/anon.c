@@ -30,7 +30,7 @@ is_stuck(struct aspen *aspen, uint32_t number)
 
     return !(aspen_load(&frame->index) & ASPEN_FRAME_LAZY) &&
            !aspen_swap_slot_of(aspen, number, &type, &slot) &&
-           !aspen_swap_has_room(aspen);
+           !aspen_swap_has_room(aspen, number);
 }
 
 /* It is locked: should it leave? */

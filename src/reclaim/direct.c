@@ -14,6 +14,7 @@
 #include "reclaim/direct.h"
 
 #include "frames/lru.h"
+#include "group/group.h"
 #include "machine/pressure.h"
 #include "reclaim/reclaim.h"
 
@@ -21,18 +22,20 @@ void
 aspen_direct_begin(struct aspen_direct *direct)
 {
     direct->refused = aspen_load_relaxed(&direct->aspen->refused_frames);
+    aspen_payer_end(&direct->payer);
 }
 
 bool
 aspen_direct_wants(const struct aspen_direct *direct, int error)
 {
     return error == -ASPEN_ENOMEM && direct->attempts < ASPEN_DIRECT_ATTEMPTS &&
-           aspen_load_relaxed(&direct->aspen->refused_frames) !=
-               direct->refused;
+           (direct->payer.full ||
+            aspen_load_relaxed(&direct->aspen->refused_frames) !=
+                direct->refused);
 }
 
 struct others {
-    struct aspen_lru *lru;
+    struct aspen_leaving *leaving;
     uint32_t ended;
 };
 
@@ -41,48 +44,59 @@ none_ended(const void *argument)
 {
     const struct others *others = argument;
 
-    return aspen_load(&others->lru->ended) == others->ended;
+    return aspen_load(&others->leaving->ended) == others->ended;
 }
 
 /* Who reclaims at the same time, if anybody does, gives back what he holds. */
 static void
-wait_for_others(struct aspen_lru *lru)
+wait_for_others(struct aspen_leaving *leaving)
 {
-    struct others others = {lru, aspen_load(&lru->ended)};
+    struct others others = {leaving, aspen_load(&leaving->ended)};
 
-    if (aspen_load(&lru->begun) != others.ended)
-        aspen_port_wait_while(&lru->ended, none_ended, &others);
+    if (aspen_load(&leaving->begun) != others.ended)
+        aspen_port_wait_while(&leaving->ended, none_ended, &others);
 }
 
-/* Take pages out of memory. False: none left, and nobody else was at it. */
+/* Take pages out of memory, of a group that is full, or of any. False: none
+ * left, and nobody else was at it. */
 static bool
-relieve(struct aspen *aspen)
+relieve(struct aspen *aspen, struct aspen_group *full)
 {
-    struct aspen_lru *lru = &aspen->lru;
-    uint32_t ended = aspen_load(&lru->ended); /* first: it may be too few */
-    uint32_t begun = aspen_load(&lru->begun);
-    bool any =
-        aspen_reclaim_by(aspen, ASPEN_RECLAIM_BATCH, ASPEN_RECLAIM_DIRECT) > 0;
+    struct aspen_leaving *leaving = &aspen->leaving;
+    uint32_t ended = aspen_load(&leaving->ended); /* first: it may be too few */
+    uint32_t begun = aspen_load(&leaving->begun);
+    bool any = aspen_reclaim_by(aspen, full, ASPEN_RECLAIM_BATCH,
+                                ASPEN_RECLAIM_DIRECT) > 0;
 
     if (any)
         return true;
-    bool alone = begun == ended && aspen_load(&lru->begun) == begun + 1;
-    wait_for_others(lru);
+    bool alone = begun == ended && aspen_load(&leaving->begun) == begun + 1;
+    wait_for_others(leaving);
     return !alone;
+}
+
+static bool
+try_to_relieve(struct aspen_direct *direct)
+{
+    struct aspen *aspen = direct->aspen;
+
+    direct->attempts++;
+    aspen_fetch_add_relaxed(&aspen->leaving.stalls, 1);
+    aspen_stall_begin(aspen);
+    bool relieved = relieve(aspen, direct->payer.full);
+    aspen_stall_end(aspen);
+    if (relieved)
+        aspen_fetch_add_relaxed(&aspen->leaving.direct, 1);
+    return relieved;
 }
 
 bool
 aspen_direct_again(struct aspen_direct *direct, int error)
 {
-    if (!aspen_direct_wants(direct, error))
-        return false;
-    direct->attempts++;
-    aspen_fetch_add_relaxed(&direct->aspen->lru.stalls, 1);
-    aspen_stall_begin(direct->aspen);
-    bool relieved = relieve(direct->aspen);
-    aspen_stall_end(direct->aspen);
-    if (!relieved)
-        return false;
-    aspen_fetch_add_relaxed(&direct->aspen->lru.direct, 1);
-    return true;
+    bool again = aspen_direct_wants(direct, error) && try_to_relieve(direct);
+
+    if (!again && error == -ASPEN_ENOMEM && direct->payer.full)
+        aspen_group_note(direct->payer.full, ASPEN_GROUP_EVENT_OOM);
+    aspen_payer_end(&direct->payer);
+    return again;
 }

@@ -36,6 +36,7 @@
 #include "object/page_cache.h"
 #include "reclaim/age.h"
 #include "reclaim/anon.h"
+#include "reclaim/lists.h"
 #include "reclaim/trim.h"
 #include "rmap/take.h"
 
@@ -45,6 +46,7 @@
 
 struct reclaim {
     struct aspen *aspen;
+    struct aspen_group *root;          /* whose pages; NULL: all */
     const struct aspen_policy *policy; /* NULL: those that are named leave */
     struct aspen_take take;
     struct aspen_swap_batch swap;
@@ -161,7 +163,7 @@ write_around(struct reclaim *reclaim, struct aspen_object *object,
 {
     uint64_t written = aspen_object_write_cluster(object, offset);
 
-    aspen_fetch_add_relaxed(&reclaim->aspen->lru.written, written);
+    aspen_fetch_add_relaxed(&reclaim->aspen->leaving.written, written);
     return written;
 }
 
@@ -221,10 +223,10 @@ try_pages(struct reclaim *reclaim, const uint32_t *frames, unsigned count)
 /* How many are held at a time: of a few pages fewer, since what is held here
  * cannot leave for somebody else. */
 static unsigned
-batch(const struct aspen *aspen)
+batch(const struct aspen_lru *lru)
 {
     return (unsigned)aspen_min_u64(ASPEN_RECLAIM_BATCH,
-                                   aspen_lru_evictable(&aspen->lru) / 16 + 1);
+                                   aspen_lru_evictable(lru) / 16 + 1);
 }
 
 /* A few that could not leave: some can, by now. */
@@ -232,39 +234,73 @@ static void
 look_again(struct reclaim *reclaim)
 {
     uint32_t frames[ASPEN_RECLAIM_BATCH];
+    struct aspen_lists lists;
+    struct aspen_lru *lru;
+    unsigned count = 0;
 
-    try_pages(reclaim, frames,
-              aspen_lru_take(reclaim->aspen, ASPEN_LRU_UNEVICTABLE_LIST, frames,
-                             ASPEN_RECLAIM_BATCH));
-}
-
-/* Pages that may leave. Where only files have any, some of those stay. */
-static uint64_t
-spare(const struct aspen *aspen)
-{
-    uint64_t pages = aspen_lru_evictable(&aspen->lru);
-
-    return aspen_lru_evictable_anon(&aspen->lru)
-               ? pages
-               : pages - aspen_min_u64(pages, aspen->config.file_pages_min);
+    aspen_lists_begin(&lists, reclaim->aspen, reclaim->root);
+    while (count < ASPEN_RECLAIM_BATCH &&
+           (lru = aspen_lists_next(&lists)) != NULL)
+        count += aspen_lru_take(reclaim->aspen, lru, ASPEN_LRU_UNEVICTABLE_LIST,
+                                frames + count, ASPEN_RECLAIM_BATCH - count);
+    aspen_lists_end(&lists);
+    try_pages(reclaim, frames, count);
 }
 
 /* By the policy, until `pages` have left or each was looked at often enough. */
 static void
-look_at_lists(struct reclaim *reclaim, uint64_t pages)
+look_at_list(struct reclaim *reclaim, struct aspen_lru *lru, uint64_t pages)
 {
-    struct aspen *aspen = reclaim->aspen;
-    uint64_t looks = LOOKS_A_PAGE * aspen_lru_evictable(&aspen->lru);
+    uint64_t looks = LOOKS_A_PAGE * aspen_lru_evictable(lru);
+    uint64_t until = reclaim->freed + pages;
     uint32_t frames[ASPEN_RECLAIM_BATCH];
     unsigned count = 1;
 
-    pages = aspen_min_u64(pages, reclaim->freed + spare(aspen));
-    while (count && reclaim->freed < pages && looks) {
-        uint64_t most = aspen_min_u64(looks, pages - reclaim->freed);
-        count = reclaim->policy->choose(
-            aspen, frames, (unsigned)aspen_min_u64(most, batch(aspen)));
+    while (count && reclaim->freed < until && looks) {
+        uint64_t most = aspen_min_u64(looks, until - reclaim->freed);
+        count =
+            reclaim->policy->choose(reclaim->aspen, lru, frames,
+                                    (unsigned)aspen_min_u64(most, batch(lru)));
         try_pages(reclaim, frames, count);
         looks -= count;
+    }
+}
+
+/* Pages that may leave. Where only files have any, some of those stay; a group
+ * by itself does not ask for that. */
+static uint64_t
+spare(const struct reclaim *reclaim, uint64_t *all)
+{
+    struct aspen *aspen = reclaim->aspen;
+
+    *all = aspen_lists_spare_of_all(aspen, reclaim->root);
+    return reclaim->root || aspen_lists_have_anon(aspen)
+               ? *all
+               : *all - aspen_min_u64(*all, aspen->config.file_pages_min);
+}
+
+/* Each gives its part; then whoever has more. */
+static void
+look_at_lists(struct reclaim *reclaim, uint64_t pages)
+{
+    struct aspen *aspen = reclaim->aspen;
+    struct aspen_lists lists;
+    struct aspen_lru *lru;
+    uint64_t all;
+
+    pages = aspen_min_u64(pages, reclaim->freed + spare(reclaim, &all));
+    for (unsigned round = !aspen_has_groups(aspen); round < 2; round++) {
+        const uint64_t wanted = pages - aspen_min_u64(pages, reclaim->freed);
+        aspen_lists_begin(&lists, aspen, reclaim->root);
+        while (reclaim->freed < pages &&
+               (lru = aspen_lists_next(&lists)) != NULL) {
+            uint64_t rest = pages - reclaim->freed;
+            if (round == 0)
+                rest =
+                    aspen_min_u64(rest, aspen_lists_share(&lists, wanted, all));
+            look_at_list(reclaim, lru, rest);
+        }
+        aspen_lists_end(&lists);
     }
 }
 
@@ -272,26 +308,28 @@ static void
 begin(struct reclaim *reclaim)
 {
     aspen_lock_order_assert_outside(ASPEN_LOCK_MM);
-    aspen_fetch_add(&reclaim->aspen->lru.begun, 1u);
+    aspen_fetch_add(&reclaim->aspen->leaving.begun, 1u);
 }
 
 static void
 end(struct reclaim *reclaim, enum aspen_reclaimer who)
 {
-    struct aspen_lru *lru = &reclaim->aspen->lru;
+    struct aspen_leaving *leaving = &reclaim->aspen->leaving;
 
-    aspen_fetch_add(&lru->ended, 1u);
-    aspen_port_wake_all(&lru->ended); /* direct.c waits */
-    aspen_fetch_add_relaxed(&lru->looked[who], reclaim->looked);
-    aspen_fetch_add_relaxed(&lru->left[who], reclaim->freed);
+    aspen_fetch_add(&leaving->ended, 1u);
+    aspen_port_wake_all(&leaving->ended); /* direct.c waits */
+    aspen_fetch_add_relaxed(&leaving->looked[who], reclaim->looked);
+    aspen_fetch_add_relaxed(&leaving->left[who], reclaim->freed);
     aspen_shadows_trim(reclaim->aspen);
 }
 
 uint64_t
-aspen_reclaim_by(struct aspen *aspen, uint64_t pages, enum aspen_reclaimer who)
+aspen_reclaim_by(struct aspen *aspen, struct aspen_group *group, uint64_t pages,
+                 enum aspen_reclaimer who)
 {
     struct reclaim reclaim = {
         .aspen = aspen,
+        .root = group,
         .policy = aspen_policy_of(aspen),
         .swap = {.aspen = aspen},
     };
@@ -337,5 +375,5 @@ aspen_reclaim_pages(struct aspen *aspen, const uint32_t *frames, unsigned count)
 uint64_t
 aspen_reclaim(struct aspen *aspen, uint64_t pages)
 {
-    return aspen_reclaim_by(aspen, pages, ASPEN_RECLAIM_ASKED);
+    return aspen_reclaim_by(aspen, NULL, pages, ASPEN_RECLAIM_ASKED);
 }

@@ -125,6 +125,9 @@ aspen_stack_guard_bytes(const struct aspen *aspen)
 /* Which counter a page with this frame counts in. */
 enum aspen_rss aspen_rss_of(const struct aspen_frame *frame);
 
+/* A new space is in the group of another, whose mmap lock is held. */
+void aspen_mm_group_inherit(struct aspen_mm *mm, const struct aspen_mm *from);
+
 static inline void
 aspen_mm_flags_set(struct aspen_mm *mm, uint32_t flags)
 {

@@ -27,6 +27,7 @@ struct run {
     struct aspen *aspen;
     unsigned type;
     uint32_t slot;
+    struct aspen_payer *payer;
     int first; /* of those that are being read: n */
     int last;
     uint32_t frames[2 * ASPEN_SWAP_BESIDE];
@@ -49,11 +50,16 @@ enter_page(struct run *run, int n, uint32_t number)
     struct aspen_frame *page = aspen_frame_at(aspen, number);
     struct aspen_swap_absence absence;
 
+    int error = aspen_pay_for(
+        aspen, run->payer,
+        aspen_swap_group_of(aspen, run->type, run->slot + (uint32_t)n), number);
+    if (error)
+        return error;
     aspen_frame_set_anon(aspen, number, NULL, 0);
     bool locked = aspen_frame_trylock(page);
     ASPEN_ASSERT(locked); /* it is new */
-    int error = aspen_swap_cache_add(aspen, run->type, run->slot + (uint32_t)n,
-                                     number, &absence);
+    error = aspen_swap_cache_add(aspen, run->type, run->slot + (uint32_t)n,
+                                 number, &absence);
     if (error) {
         aspen_frame_unlock(page);
         aspen_frame_unset_anon(aspen, number);
@@ -62,7 +68,7 @@ enter_page(struct run *run, int n, uint32_t number)
     *frame_at(run, n) = number;
     aspen_lru_enter(
         aspen, number,
-        aspen_policy_enter(aspen, absence.away, absence.referenced));
+        aspen_policy_enter(aspen, number, absence.away, absence.referenced));
     return 0;
 }
 
@@ -230,13 +236,14 @@ read_pages(struct run *run, uint64_t wanted, uint32_t *frame)
 }
 
 int
-aspen_swap_read(struct aspen *aspen, uint64_t entry, uint64_t wanted,
-                uint32_t *frame)
+aspen_swap_read(struct aspen *aspen, struct aspen_payer *payer, uint64_t entry,
+                uint64_t wanted, uint32_t *frame)
 {
     struct run run = {
         .aspen = aspen,
         .type = aspen_entry_swap_type(entry),
         .slot = aspen_entry_swap_slot(entry),
+        .payer = payer,
     };
     uint32_t found = aspen_swap_cache_find(aspen, run.type, run.slot);
 

@@ -154,7 +154,8 @@ find_slot(struct leaving *leaving)
     struct aspen *aspen = leaving->aspen;
     struct aspen_frame *page = aspen_frame_at(aspen, leaving->frame);
 
-    int error = aspen_swap_alloc(aspen, &leaving->type, &leaving->slot);
+    int error =
+        aspen_swap_alloc(aspen, leaving->frame, &leaving->type, &leaving->slot);
     if (error)
         return error;
     aspen_fetch_or(&page->index, ASPEN_FRAME_DIRTY); /* I3 */

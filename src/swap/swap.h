@@ -19,6 +19,7 @@
 #ifndef ASPEN_SWAP_SWAP_H
 #define ASPEN_SWAP_SWAP_H
 
+#include "machine/payer.h"
 #include "machine/swap_map.h"
 #include "paging/table.h"
 #include "rmap/take.h"
@@ -74,13 +75,15 @@ unsigned aspen_swap_out_end(struct aspen_swap_batch *batch);
  * does so, or has the page locked, is done. *frame is the page, with a
  * reference for the caller; or ASPEN_NO_FRAME: look at the entry again. Slots
  * in a row with it that are wanted (0: none) come along, as long as memory is
- * not short.
+ * not short. The groups that slots are charged to pay for the pages, or, if
+ * there are none, who reads.
  *
  * Context: may sleep; no lock is held.
  * Returns: 0, -ASPEN_ENOMEM, or the device's error: -ASPEN_EIO also if the
  *          checksum is wrong, -ASPEN_EOPNOTSUPP for an area without a device.
  */
-ASPEN_MUST_USE int aspen_swap_read(struct aspen *aspen, uint64_t entry,
+ASPEN_MUST_USE int aspen_swap_read(struct aspen *aspen,
+                                   struct aspen_payer *payer, uint64_t entry,
                                    uint64_t wanted, uint32_t *frame);
 
 /* ---- ahead.c: which ones ------------------------------------------------ */

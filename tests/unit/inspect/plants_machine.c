@@ -356,7 +356,7 @@ plant_shadows(struct scene *s)
 static void
 plant_shadow_sum(struct scene *s)
 {
-    POKE(s, s->aspen->lru.shadows, 1);
+    POKE(s, s->aspen->leaving.shadows, 1);
 }
 
 const struct plant plants_machine[] = {

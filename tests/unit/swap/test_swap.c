@@ -495,8 +495,8 @@ areas_have_priorities(void **state)
                                         &type),
                          0);
     for (unsigned i = 0; i < 322; i++) {
-        assert_true(aspen_swap_has_room(aspen));
-        assert_int_equal(aspen_swap_alloc(aspen, &type, &slot), 0);
+        assert_true(aspen_swap_has_room(aspen, 0));
+        assert_int_equal(aspen_swap_alloc(aspen, 0, &type, &slot), 0);
         used[type]++;
         if (i == 1)
             assert_int_equal(used[3], 2);
@@ -507,8 +507,8 @@ areas_have_priorities(void **state)
         if (i == 257)
             assert_int_equal(used[0], 0);
     }
-    assert_false(aspen_swap_has_room(aspen));
-    assert_int_equal(aspen_swap_alloc(aspen, &type, &slot), -ASPEN_ENOSPC);
+    assert_false(aspen_swap_has_room(aspen, 0));
+    assert_int_equal(aspen_swap_alloc(aspen, 0, &type, &slot), -ASPEN_ENOSPC);
     for (type = 0; type < 4; type++)
         for (slot = 0; slot < pages[type]; slot++)
             aspen_swap_free(aspen, type, slot);
@@ -526,7 +526,7 @@ counts_are_no_device(void **state)
     assert_int_equal(aspen_swap_area_add(s->helper.aspen, 8, &type), 0);
     pageout(s->mm, a, 1);
     assert_int_equal(swapped(s->mm), 0);
-    assert_false(aspen_swap_has_room(s->helper.aspen));
+    assert_false(aspen_swap_has_room(s->helper.aspen, 0));
 }
 
 static void

@@ -1,0 +1,330 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * group/charge.c - what groups are charged with. The invariants are those of
+ * group_struct.h.
+ *
+ *     memory.used    all above, too: by compare and exchange, so that no limit
+ *                    is passed even for a moment
+ *     a CPU          holds pages ahead for one group, at the most two batches
+ *
+ * I6  A CPU that holds pages ahead for a group has looked whether it is online
+ *     below its own lock, and who takes it offline takes that lock afterwards:
+ *     so nothing is held for a group that is not.
+ *
+ * Called by frames, the swap map and whoever makes pages. The first test to
+ * break is tests/unit/machine/test_group.c.
+ */
+#include "group/group.h"
+
+#define AHEAD_MAX (2 * ASPEN_GROUP_BATCH)
+
+/* ---- Counts -------------------------------------------------------------- */
+
+static void
+note_peak(struct aspen_group_count *count, uint64_t used)
+{
+    uint64_t peak = aspen_load_relaxed(&count->peak);
+
+    while (peak < used && !aspen_compare_exchange(&count->peak, &peak, used))
+        ;
+}
+
+static bool
+count_add(struct aspen_group_count *count, uint64_t number)
+{
+    uint64_t used = aspen_load_relaxed(&count->used);
+    uint64_t max;
+
+    do {
+        max = aspen_load_relaxed(&count->max);
+        if (number > max || used > max - number)
+            return false;
+    } while (!aspen_compare_exchange(&count->used, &used, used + number));
+    note_peak(count, used + number);
+    return true;
+}
+
+static void
+count_sub(struct aspen_group_count *count, uint64_t number)
+{
+    uint64_t before = aspen_fetch_sub(&count->used, number);
+    ASPEN_ASSERT(before >= number);
+}
+
+/* ---- Pages --------------------------------------------------------------- */
+
+/* NULL: all of them are charged; or the one that is full, and none is. The
+ * caller holds the group. */
+static struct aspen_group *
+charge_all(struct aspen_group *group, uint64_t pages)
+{
+    struct aspen_group *full = group;
+
+    while (full && count_add(&full->memory, pages))
+        full = full->parent;
+    if (full)
+        for (struct aspen_group *at = group; at != full; at = at->parent)
+            count_sub(&at->memory, pages);
+    else
+        (void)!aspen_group_hold(group, pages);
+    return full;
+}
+
+/* The pages' references keep all of them. */
+static void
+give_back(struct aspen_group *group, uint64_t pages)
+{
+    for (struct aspen_group *at = group; at; at = at->parent)
+        count_sub(&at->memory, pages);
+    aspen_group_drop(group, pages);
+}
+
+/* ---- What a CPU holds ahead ---------------------------------------------- */
+
+static struct aspen_group_cpu *
+cpu_lock(struct aspen *aspen)
+{
+    struct aspen_group_cpu *cpu = &aspen->groups.cpus[aspen_port_cpu()];
+
+    aspen_spin_lock(&cpu->lock, ASPEN_LOCK_CACHE);
+    return cpu;
+}
+
+static bool
+take_ahead(struct aspen *aspen, const struct aspen_group *group, uint64_t pages)
+{
+    struct aspen_group_cpu *cpu = cpu_lock(aspen);
+    bool enough = cpu->group == group && cpu->pages >= pages;
+
+    if (enough)
+        cpu->pages -= (uint32_t)pages;
+    aspen_spin_unlock(&cpu->lock);
+    return enough;
+}
+
+/* What is charged is the CPU's, if it keeps any for the group. */
+static bool
+keep_ahead(struct aspen_group *group, uint64_t pages)
+{
+    struct aspen_group_cpu *cpu = cpu_lock(group->aspen);
+    struct aspen_group *other = NULL;
+    uint64_t others = 0, surplus = 0;
+    bool online = aspen_group_is_online(group); /* I6 */
+
+    if (online && cpu->group != group) {
+        other = cpu->group;
+        others = cpu->pages;
+        cpu->group = group;
+        cpu->pages = 0;
+    }
+    if (online)
+        cpu->pages += (uint32_t)pages;
+    if (online && cpu->pages > AHEAD_MAX) {
+        surplus = cpu->pages - ASPEN_GROUP_BATCH;
+        cpu->pages = ASPEN_GROUP_BATCH;
+    }
+    aspen_spin_unlock(&cpu->lock);
+    if (others)
+        give_back(other, others);
+    if (surplus)
+        give_back(group, surplus);
+    return online;
+}
+
+static void
+drain(struct aspen_group_cpu *cpu, const struct aspen_group *group)
+{
+    struct aspen_group *its = NULL;
+    uint64_t pages = 0;
+
+    aspen_spin_lock(&cpu->lock, ASPEN_LOCK_CACHE);
+    if (cpu->group && (!group || cpu->group == group)) {
+        its = cpu->group;
+        pages = cpu->pages;
+        cpu->group = NULL;
+        cpu->pages = 0;
+    }
+    aspen_spin_unlock(&cpu->lock);
+    if (pages)
+        give_back(its, pages);
+}
+
+void
+aspen_group_drain(struct aspen *aspen, const struct aspen_group *group)
+{
+    for (unsigned i = 0; i < ASPEN_PORT_CPUS; i++)
+        drain(&aspen->groups.cpus[i], group);
+}
+
+uint64_t
+aspen_group_ahead(struct aspen_group *group)
+{
+    uint64_t pages = 0;
+
+    for (unsigned i = 0; i < ASPEN_PORT_CPUS; i++) {
+        struct aspen_group_cpu *cpu = &group->aspen->groups.cpus[i];
+        aspen_spin_lock(&cpu->lock, ASPEN_LOCK_CACHE);
+        if (cpu->group && aspen_group_is_in(cpu->group, group))
+            pages += cpu->pages;
+        aspen_spin_unlock(&cpu->lock);
+    }
+    return pages;
+}
+
+/* ---- Handles ------------------------------------------------------------- */
+
+void
+aspen_group_get(struct aspen_group *group)
+{
+    uint64_t before = aspen_fetch_add_relaxed(&group->handles, 1);
+    ASPEN_ASSERT(before > 0);
+}
+
+void
+aspen_group_put(struct aspen_group *group)
+{
+    if (aspen_fetch_sub(&group->handles, 1) != 1)
+        return;
+    aspen_group_drain(group->aspen, group); /* I3 */
+    aspen_group_drop(group, 1);
+}
+
+/* ---- Charge and uncharge ------------------------------------------------- */
+
+/* The caller holds the group, and this CPU has nothing ahead for it. */
+static int
+charge_slowly(struct aspen_group *group, uint64_t pages,
+              struct aspen_group **full)
+{
+    if (pages < ASPEN_GROUP_BATCH && !charge_all(group, ASPEN_GROUP_BATCH)) {
+        uint64_t rest = ASPEN_GROUP_BATCH - pages;
+        if (!keep_ahead(group, rest))
+            give_back(group, rest);
+        return 0;
+    }
+    if (!charge_all(group, pages))
+        return 0;
+    aspen_group_drain(group->aspen, NULL);
+    struct aspen_group *refuses = charge_all(group, pages);
+    if (!refuses)
+        return 0;
+    aspen_group_note(refuses, ASPEN_GROUP_EVENT_MAX);
+    if (full && aspen_group_hold(refuses, 1))
+        *full = refuses;
+    return -ASPEN_ENOMEM;
+}
+
+static bool
+planned_to_fail(struct aspen *aspen)
+{
+    return aspen_failpoint(&aspen->failpoints, ASPEN_STEP_CHARGE);
+}
+
+int
+aspen_group_charge(struct aspen_group *group, uint64_t pages,
+                   struct aspen_group **full)
+{
+    struct aspen *aspen = group->aspen;
+
+    if (planned_to_fail(aspen))
+        return -ASPEN_ENOMEM;
+    return take_ahead(aspen, group, pages) ? 0
+                                           : charge_slowly(group, pages, full);
+}
+
+void
+aspen_group_uncharge(struct aspen_group *group, uint64_t pages)
+{
+    if (pages > ASPEN_GROUP_BATCH || !keep_ahead(group, pages))
+        give_back(group, pages);
+}
+
+/* The group of a space, NULL if it has none: *done, if the CPU has pages ahead
+ * for it; else with a reference. */
+static struct aspen_group *
+find_group(const struct aspen_mm *mm, uint64_t pages, bool *done)
+{
+    struct aspen_group *group;
+    bool held = false;
+
+    *done = false;
+    do {
+        aspen_port_rcu_read_lock();
+        group = aspen_load(&mm->group);
+        if (group && take_ahead(mm->aspen, group, pages))
+            *done = true;
+        else if (group)
+            held = aspen_group_hold(group, 1); /* I4 */
+        aspen_port_rcu_read_unlock();
+    } while (group && !*done && !held);
+    return group;
+}
+
+int
+aspen_group_charge_mm(const struct aspen_mm *mm, uint64_t pages,
+                      struct aspen_group **group, struct aspen_group **full)
+{
+    bool done;
+
+    *group = NULL;
+    if (!aspen_load_relaxed(&mm->group))
+        return 0;
+    if (planned_to_fail(mm->aspen))
+        return -ASPEN_ENOMEM;
+    struct aspen_group *its = find_group(mm, pages, &done);
+    int error = 0;
+    if (its && !done) {
+        error = charge_slowly(its, pages, full);
+        aspen_group_drop(its, 1);
+    }
+    if (!error)
+        *group = its;
+    return error;
+}
+
+/* ---- Slots --------------------------------------------------------------- */
+
+int
+aspen_group_charge_slot(struct aspen_group *group)
+{
+    struct aspen_group *full = group;
+
+    if (planned_to_fail(group->aspen))
+        return -ASPEN_ENOSPC;
+    while (full && count_add(&full->swap, 1))
+        full = full->parent;
+    if (!full) {
+        (void)!aspen_group_hold(group, 1);
+        return 0;
+    }
+    for (struct aspen_group *at = group; at != full; at = at->parent)
+        count_sub(&at->swap, 1);
+    aspen_group_note(full, ASPEN_GROUP_EVENT_SWAP_MAX);
+    return -ASPEN_ENOSPC;
+}
+
+bool
+aspen_group_has_slot(const struct aspen_group *group)
+{
+    while (group && aspen_load_relaxed(&group->swap.used) <
+                        aspen_load_relaxed(&group->swap.max))
+        group = group->parent;
+    return !group;
+}
+
+void
+aspen_group_uncharge_slot(struct aspen_group *group)
+{
+    for (struct aspen_group *at = group; at; at = at->parent)
+        count_sub(&at->swap, 1);
+    aspen_group_drop(group, 1);
+}
+
+/* ---- Events -------------------------------------------------------------- */
+
+void
+aspen_group_note(struct aspen_group *group, enum aspen_group_event event)
+{
+    for (; group; group = group->parent)
+        aspen_fetch_add_relaxed(&group->events[event], 1);
+}
