@@ -19,9 +19,9 @@
  * I2  What an entry knows of writes is the frame's once it is flushed; only
  *     then is the page looked at for the last time.
  * I3  The object stays: a reference was taken while the page was its own. It
- * may be the last one, so it is given back when no page is locked any more:
- *     those that go to swap, locked until they are written, come after all
- *     pages of objects.
+ *     may be the last one, so it is given back when no page is locked any
+ *     more: those that go to swap, locked until they are written, come after
+ *     all pages of objects.
  *
  * I4  Nobody waits for who writes: of an object that is being written no second
  *     round begins.

@@ -121,7 +121,7 @@ take_in(struct walk *walk, struct aspen_take_space *space,
 }
 
 static bool
-visit(void *context, struct aspen_vma *vma, uint64_t address)
+take_from(void *context, struct aspen_vma *vma, uint64_t address)
 {
     struct walk *walk = context;
     struct aspen_mm *mm = vma->mm;
@@ -149,6 +149,6 @@ aspen_take_page(struct aspen_take *take, struct aspen *aspen, uint32_t frame,
     struct walk walk = {
         .take = take, .frame = frame, .entry = entry, .context = context};
 
-    aspen_rmap_walk(aspen, frame, visit, &walk);
+    aspen_rmap_walk(aspen, frame, take_from, &walk);
     return walk.error;
 }
