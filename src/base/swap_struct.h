@@ -28,10 +28,11 @@ struct aspen_group;
 struct aspen_swap_area {
     struct aspen_port_spinlock lock;
     uint32_t slots;   /* atomic: written last; 0: no such area */
-    int32_t priority; /* immutable, as the next two */
+    int32_t priority; /* atomic: asked for without the lock, when the area
+                         may be another already, as ops and by_slot */
     const struct aspen_swap_ops *ops; /* NULL: no device, counts alone */
-    void *context;
-    bool by_slot;    /* immutable: ASPEN_SWAP_ROTATING */
+    void *context;                    /* immutable */
+    bool by_slot;                     /* atomic: ASPEN_SWAP_ROTATING */
     bool leaving;    /* atomic; written under the lock: aspen_swap_remove() */
     uint64_t *sums;  /* immutable pointer, or NULL: swap/io.c */
     uint32_t *pages; /* immutable pointer: for each slot its page in memory,

@@ -126,8 +126,8 @@ move_area(struct aspen_swap_area *to, const struct aspen_swap_area *from)
     to->free = from->free;
     to->clusters = from->clusters;
     to->next = from->next;
-    to->priority = from->priority;
-    to->by_slot = from->by_slot;
+    aspen_store_relaxed(&to->priority, from->priority);
+    aspen_store_relaxed(&to->by_slot, from->by_slot);
     aspen_store_relaxed(&to->ops, from->ops);
     to->context = from->context;
     to->pages = from->pages;
@@ -150,7 +150,7 @@ area_publish(struct aspen *aspen, const struct aspen_swap_area *area,
         error = -ASPEN_EAGAIN;
     for (unsigned i = 0; error == -ASPEN_ENOSPC && i < ASPEN_SWAP_AREAS; i++) {
         struct aspen_swap_area *to = &aspen->swap[i];
-        if (to->slots)
+        if (aspen_load(&to->slots)) /* I2: who ended one is done with it */
             continue;
         move_area(to, area);
         aspen_store_relaxed(&to->room, area->room);

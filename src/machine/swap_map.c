@@ -156,7 +156,8 @@ next_area(const struct aspen *aspen, uint32_t passed)
         unsigned i = (turn + n) % ASPEN_SWAP_AREAS;
         if (!(passed >> i & 1) && is_open(&aspen->swap[i]) &&
             (best == NO_AREA ||
-             aspen->swap[i].priority > aspen->swap[best].priority))
+             aspen_load_relaxed(&aspen->swap[i].priority) >
+                 aspen_load_relaxed(&aspen->swap[best].priority)))
             best = i;
     }
     return best;
@@ -180,7 +181,7 @@ alloc_in(struct aspen *aspen, unsigned type, struct aspen_group *group,
 
     if (!area)
         return error;
-    if (area->room > 0 && !area->leaving) {
+    if (is_open(area)) { /* it may be another than the one that was chosen */
         *slot = find_free(area);
         error = aspen_swap_add_reference(area, *slot);
         if (group)

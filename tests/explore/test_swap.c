@@ -22,6 +22,7 @@ struct scene {
     struct aspen_mm *child;  /* from the beginning; NULL: none */
     struct aspen_mm *forked; /* by a task; NULL: none */
     bool with_child;
+    bool two_devices;
     bool swapped; /* from the beginning */
     bool dropped; /* the parent's page may be */
     bool wrote;   /* the parent */
@@ -43,10 +44,18 @@ transfer(void *context, const struct aspen_swap_io *io)
 static const struct aspen_swap_ops ops = {.transfer = transfer};
 
 static void
+add_device(int32_t priority, unsigned flags)
+{
+    struct aspen_swap_args args = {
+        .pages = SLOTS, .ops = &ops, .priority = priority, .flags = flags};
+    unsigned type;
+
+    must_or_planned(aspen_swap_add(scene.aspen, &args, &type));
+}
+
+static void
 setup(void *unused)
 {
-    struct aspen_swap_args args = {.pages = SLOTS, .ops = &ops};
-    unsigned type;
     uint32_t frame;
 
     (void)unused;
@@ -55,7 +64,9 @@ setup(void *unused)
     scene.dropped = false;
     scene.wrote = false;
     scene.aspen = explore_machine(NULL, FRAMES);
-    must(aspen_swap_add(scene.aspen, &args, &type));
+    add_device(0, 0);
+    if (scene.two_devices)
+        add_device(0, 0);
     must(aspen_mm_create(scene.aspen, &scene.parent));
     explore_map(scene.parent, START, 1, RW, NULL);
     must(aspen_fault(scene.parent, START, ASPEN_ACCESS_WRITE));
@@ -175,6 +186,42 @@ child_exit_task(void *unused)
     aspen_mm_put(child);
 }
 
+static void
+add_area_task(void *unused)
+{
+    unsigned type;
+
+    (void)unused;
+    must_or_planned(aspen_swap_area_add(scene.aspen, SLOTS, &type));
+}
+
+/* The first device goes, if nobody is at its slots; true: it has. */
+static bool
+remove_first(void)
+{
+    int error = aspen_swap_remove(scene.aspen, 0);
+
+    must_or_planned(error == -ASPEN_EBUSY ? 0 : error);
+    return !error;
+}
+
+/* In its place comes what counts alone, */
+static void
+replace_by_counts_task(void *unused)
+{
+    if (remove_first())
+        add_area_task(unused);
+}
+
+/* ... or another device. */
+static void
+replace_by_device_task(void *unused)
+{
+    (void)unused;
+    if (remove_first())
+        add_device(1, ASPEN_SWAP_ROTATING);
+}
+
 /* ---- Tests ------------------------------------------------------------- */
 
 struct row {
@@ -243,9 +290,36 @@ test_pairs(void **state)
         explore(&rows[i]);
 }
 
+/* Areas come and go, and what comes may be of another kind. */
+static void
+test_areas(void **state)
+{
+    static const struct row rows[] = {
+        {"PAGEOUT beside a device that becomes counts", pageout_task,
+         replace_by_counts_task, false},
+        {"a read beside a device that becomes another", read_task,
+         replace_by_device_task, false},
+        {"an area that comes beside one that goes", add_area_task,
+         replace_by_counts_task, false},
+    };
+    static const struct row of_two = {
+        "PAGEOUT beside one of two that becomes another", pageout_task,
+        replace_by_device_task, false};
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
+        explore(&rows[i]);
+    scene.two_devices = true;
+    explore(&of_two);
+    scene.two_devices = false;
+}
+
 int
 main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_pairs)};
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_pairs),
+        cmocka_unit_test(test_areas),
+    };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
