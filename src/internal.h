@@ -256,6 +256,9 @@ struct aspen_bank {
     uint32_t *pins;                   /* atomic: side array, or NULL */
     uint64_t *slots;                  /* atomic: side array, or NULL */
     struct aspen_group **groups;      /* atomic: side array, or NULL */
+#ifdef ASPEN_PORT_ICACHE_SYNC
+    uint8_t *code; /* immutable pointer: paging/icache.h */
+#endif
 };
 
 struct aspen_section { /* all atomic */

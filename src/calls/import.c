@@ -27,6 +27,7 @@
 #include "space/pkeys.h"
 #include "frames/policy.h"
 #include "machine/swap_map.h"
+#include "paging/icache.h"
 #include "space/vma.h"
 #include "rmap/split.h"
 #include "space/vma_hooks.h"
@@ -398,7 +399,9 @@ acquire_page(const struct import *import, uint64_t address, uint64_t *entry)
     aspen_frame_map(aspen_frame_at(import->aspen, frame));
     if (import->pages->kind == ASPEN_IMPORT_ANON && import->order == 0)
         aspen_policy_map_anon(import->aspen, frame);
-    *entry = aspen_entry_make_leaf(frame, import->pages->level, import->bits);
+    *entry = aspen_icache_entry(
+        import->aspen,
+        aspen_entry_make_leaf(frame, import->pages->level, import->bits));
     return 0;
 }
 

@@ -19,6 +19,7 @@
 #include "fault/fault.h"
 
 #include "machine/pressure.h"
+#include "paging/icache.h"
 #include "swap/swap.h"
 
 static int
@@ -96,10 +97,11 @@ map_locked(struct aspen_fault *fault, const struct aspen_slot *slot,
                                        (exclusive ? ASPEN_FRAME_EXCLUSIVE : 0));
     aspen_fetch_sub_relaxed(&fault->mm->rss[ASPEN_RSS_SWAP], 1);
     aspen_mm_rss_add(fault->mm, ASPEN_RSS_ANON, 1);
+    unsigned bits =
+        exclusive ? aspen_fault_own_bits(fault) : aspen_fault_bits(fault);
     aspen_store(slot->entry,
-                aspen_entry_make_leaf(frame, 0,
-                                      exclusive ? aspen_fault_own_bits(fault)
-                                                : aspen_fault_bits(fault)));
+                aspen_icache_entry(fault->aspen,
+                                   aspen_entry_make_leaf(frame, 0, bits)));
 }
 
 /* The page is locked. Whoever was quicker: the access looks again. */

@@ -22,12 +22,18 @@ chunks_of(uint64_t count)
     return (count + ASPEN_CHUNK_FRAMES - 1) / ASPEN_CHUNK_FRAMES;
 }
 
-/* The bank with its chunks behind it. */
+/* The bank with its chunks behind it, and a byte for each frame if the port has
+ * to hear of code (paging/icache.h). */
 static size_t
 head_bytes(uint64_t count)
 {
-    return sizeof(struct aspen_bank) +
-           (size_t)chunks_of(count) * sizeof(struct aspen_frame_chunk);
+    size_t bytes = sizeof(struct aspen_bank) +
+                   (size_t)chunks_of(count) * sizeof(struct aspen_frame_chunk);
+
+#ifdef ASPEN_PORT_ICACHE_SYNC
+    bytes += (size_t)count;
+#endif
+    return bytes;
 }
 
 static void
@@ -71,6 +77,9 @@ bank_create(struct aspen *aspen, struct aspen_ram_run run)
     bank->first = (uint32_t)run.first;
     bank->count = (uint32_t)count;
     bank->chunks = (void *)(bank + 1);
+#ifdef ASPEN_PORT_ICACHE_SYNC
+    bank->code = (void *)(bank->chunks + chunks_of(count));
+#endif
     bank->rank = aspen->banks.table_frames;
     bank->frames = aspen_memory_alloc(count * sizeof(*bank->frames), refused);
     if (bank->frames)

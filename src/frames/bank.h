@@ -108,6 +108,34 @@ aspen_chunk_exists(const struct aspen_banks *banks, uint64_t index)
     return aspen_bank_of(banks, index * ASPEN_CHUNK_FRAMES) != NULL;
 }
 
+/* ---- Code -------------------------------------------------------------- */
+
+#ifdef ASPEN_PORT_ICACHE_SYNC
+
+/* What paging/icache.h knows of a frame. */
+static inline uint8_t *
+aspen_bank_code(const struct aspen *aspen, uint32_t frame)
+{
+    const struct aspen_bank *bank = aspen_bank_of(&aspen->banks, frame);
+
+    return &bank->code[frame - bank->first];
+}
+
+#endif
+
+/* A block was allocated: what is put there is new. */
+static inline void
+aspen_bank_forget_code(const struct aspen *aspen, uint32_t frame,
+                       unsigned order)
+{
+#ifdef ASPEN_PORT_ICACHE_SYNC
+    for (uint32_t i = 0; i < (uint32_t)1 << order; i++)
+        aspen_store_relaxed(aspen_bank_code(aspen, frame + i), (uint8_t)0);
+#else
+    (void)aspen, (void)frame, (void)order;
+#endif
+}
+
 /* ---- Side arrays ------------------------------------------------------- */
 
 /* What the side array of orders has; 0 where there is none, or no frame. */

@@ -347,6 +347,7 @@ aspen_frame_alloc_from(struct aspen *aspen, unsigned order,
                         (uint64_t)ASPEN_FRAME_KERNEL << ASPEN_FRAME_TYPE_SHIFT |
                             (order ? ASPEN_FRAME_HEAD : 0));
     aspen_store(&first->counts, ASPEN_FRAME_REF);
+    aspen_bank_forget_code(aspen, got, order);
     *frame = got;
     return 0;
 }

@@ -19,6 +19,7 @@
 #include "frames/policy.h"
 #include "machine/payer.h"
 #include "machine/swap_map.h"
+#include "paging/icache.h"
 
 /* How far ahead of the entry at work its frame is fetched into the cache. */
 #define PREFETCH_ENTRIES 12
@@ -139,8 +140,10 @@ copy_pinned(struct copy *copy, uint64_t *to, uint64_t entry, unsigned level)
         aspen_policy_map_anon(aspen, frame);
     if (!(copy->from->flags & ASPEN_VM_HUGETLB))
         copy->pages[ASPEN_RSS_ANON] += (uint64_t)1 << copy->spare_order;
-    aspen_store(to, aspen_entry_make_leaf(
-                        frame, level, own_bits(copy, aspen_entry_bits(entry))));
+    aspen_store(to, aspen_icache_entry(
+                        aspen, aspen_entry_make_leaf(
+                                   frame, level,
+                                   own_bits(copy, aspen_entry_bits(entry)))));
     return 0;
 }
 

@@ -18,6 +18,7 @@
 #include "object/page_cache.h"
 #include "machine/charge.h"
 #include "machine/release.h"
+#include "paging/icache.h"
 
 /* Beyond any page's offset. */
 #define PAGES_MAX ((uint64_t)1 << ASPEN_FRAME_INDEX_BITS)
@@ -117,6 +118,7 @@ zero_part(struct aspen_object *object, uint64_t start, uint64_t end)
     aspen_frame_lock(frame);
     char *page = aspen_frame_pointer(aspen, number);
     memset(page + start % ASPEN_PAGE_SIZE, 0, (size_t)(end - start));
+    aspen_icache_written(aspen, number, start % ASPEN_PAGE_SIZE, end - start);
     aspen_frame_unlock(frame);
     aspen_frame_put(aspen, number);
 }
