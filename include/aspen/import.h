@@ -109,8 +109,8 @@ struct aspen_import_pages {
  * Returns: 0, or -ASPEN_EINVAL (no VMA holds the range, level or kind does
  *          not fit it, no such swap slot, or a device's, the object has a page
  *          of another size there), -ASPEN_EEXIST (an entry is there),
- * -ASPEN_EFBIG (beyond the end of the object), -ASPEN_ENOMEM, -ASPEN_ESRCH
- *          (private, and the space was killed and is reaped:
+ *          -ASPEN_EFBIG (beyond the end of the object), -ASPEN_ENOMEM,
+ *          -ASPEN_ESRCH (private, and the space was killed and is reaped:
  *          aspen/calls/oom.h), any error of the pager, unchanged. On error the
  *          first *done entries are mapped.
  */

@@ -149,9 +149,11 @@ aspen_posix_file_create(struct aspen *aspen, int descriptor, const char *name,
     struct stat status;
     struct file *file = NULL;
 
-    if (fstat(descriptor, &status))
+    int flags = fcntl(descriptor, F_GETFL);
+    if (flags < 0 || fstat(descriptor, &status))
         return -errno;
-    if (!S_ISREG(status.st_mode))
+    /* Linux appends what pwrite is to write elsewhere. */
+    if (!S_ISREG(status.st_mode) || flags & O_APPEND)
         return -EINVAL;
     int error = file_open(descriptor, name, &file);
     if (error)

@@ -20,11 +20,14 @@ extern "C" {
  * same goes for write(2) by others; aspen_object_write() is the way that knows.
  *
  * Owns:    a duplicate of `descriptor`, and a copy of `name` (or NULL), until
- *          the object goes. A descriptor that is read-only gives -ASPEN_EBADF
- *          for what writes to the file.
+ *          the object goes. A descriptor that is read-only gives what the host
+ *          says of it for what writes to the file: -ASPEN_EBADF, or for another
+ *          size -ASPEN_EINVAL.
  * Context: may sleep.
  * Returns: 0 and *object with one reference, or -ASPEN_EINVAL (no regular
- *          file), -ASPEN_ENOMEM, or what the host says: a negative errno.
+ *          file; it is open for appending, so that the host would write every
+ *          page to its end), -ASPEN_ENOMEM, or what the host says: a negative
+ *          errno.
  */
 ASPEN_MUST_USE int aspen_posix_file_create(struct aspen *aspen, int descriptor,
                                            const char *name,

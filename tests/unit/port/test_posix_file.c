@@ -623,6 +623,68 @@ test_each_transfer(void **state)
     print_message("%u transfers\n", transfers);
 }
 
+/* ---- The same file, opened in another way ------------------------------ */
+
+static int
+open_again(int file, int flags)
+{
+    char path[40];
+
+    (void)snprintf(path, sizeof(path), "/proc/self/fd/%d", file);
+    int descriptor = open(path, flags | O_CLOEXEC);
+    assert_true(descriptor >= 0);
+    return descriptor;
+}
+
+/* What is written back to a file that is open for appending goes to its end,
+ * wherever it belongs. */
+static void
+test_appending(void **state)
+{
+    struct helper helper;
+    struct aspen_object *object;
+    int file = make_file();
+    int appends = open_again(file, O_RDWR | O_APPEND);
+    (void)state;
+
+    helper_create(&helper, NULL);
+    assert_int_equal(
+        aspen_posix_file_create(helper.aspen, appends, NULL, &object),
+        -ASPEN_EINVAL);
+    helper_destroy(&helper);
+    close(appends);
+    close(file);
+}
+
+static void
+test_read_only(void **state)
+{
+    struct helper helper;
+    struct aspen_object *object;
+    int file = make_file();
+    int reads = open_again(file, O_RDONLY);
+    uint64_t done;
+    char byte;
+    (void)state;
+
+    helper_create(&helper, NULL);
+    assert_int_equal(ftruncate(file, 2 * PAGE), 0);
+    assert_int_equal(
+        aspen_posix_file_create(helper.aspen, reads, NULL, &object), 0);
+    assert_int_equal(aspen_object_read(object, 0, &byte, 1, &done), 0);
+    assert_int_equal(aspen_object_write(object, 0, "x", 1, &done), 0);
+    assert_int_equal(aspen_object_sync(object, 0, PAGE), -ASPEN_EBADF);
+    assert_int_equal(aspen_object_punch(object, 0, PAGE), -ASPEN_EBADF);
+    assert_int_equal(aspen_object_resize(object, PAGE), -ASPEN_EINVAL);
+    assert_int_equal(aspen_object_size(object), 2 * PAGE);
+    aspen_object_put(object);
+    assert_int_equal(pread(file, &byte, 1, 0), 1);
+    assert_int_equal(byte, 0);
+    helper_destroy(&helper);
+    close(reads);
+    close(file);
+}
+
 int
 main(void)
 {
@@ -631,6 +693,8 @@ main(void)
         cmocka_unit_test(test_shared_memory),
         cmocka_unit_test(test_short_transfers),
         cmocka_unit_test(test_each_transfer),
+        cmocka_unit_test(test_appending),
+        cmocka_unit_test(test_read_only),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

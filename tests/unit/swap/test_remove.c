@@ -329,6 +329,30 @@ soak_thread(void *argument)
     return NULL;
 }
 
+/* Slots that are counted alone lead to no page that could come back. */
+static void
+test_no_device(void **state)
+{
+    struct helper_space s;
+    struct aspen_config config = helper_config(1024);
+    unsigned area;
+    (void)state;
+
+    helper_space_create(&s, &config);
+    assert_int_equal(aspen_swap_area_add(s.helper.aspen, 8, &area), 0);
+    helper_import(s.mm, MIB, 1, MAY_RW, NULL, MIB / PAGE);
+    assert_int_equal(helper_import_pages(s.mm, MIB, 1, ASPEN_IMPORT_SWAP, 0),
+                     0);
+    assert_int_equal(aspen_swap_remove(s.helper.aspen, area),
+                     -ASPEN_EOPNOTSUPP);
+    assert_int_equal(aspen_swap_used(s.helper.aspen, area), 1);
+    helper_assert_valid(&s.helper);
+    helper_unmap(s.mm, MIB, 1);
+    assert_int_equal(aspen_swap_remove(s.helper.aspen, area), 0);
+    assert_int_equal(aspen_swap_remove(s.helper.aspen, area), -ASPEN_EINVAL);
+    helper_space_destroy(&s);
+}
+
 static void
 test_threads(void **state)
 {
@@ -355,6 +379,7 @@ main(void)
         cmocka_unit_test(test_no_memory),
         cmocka_unit_test(test_to_another_area),
         cmocka_unit_test(test_every_step),
+        cmocka_unit_test(test_no_device),
         cmocka_unit_test(test_threads),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
