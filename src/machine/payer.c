@@ -72,13 +72,16 @@ int
 aspen_frame_alloc_paid(struct aspen *aspen, struct aspen_payer *payer,
                        uint32_t *frame)
 {
+    uint32_t taken;
     int error = aspen_frame_alloc_from(aspen, 0, ASPEN_STEP_FRAME,
-                                       ASPEN_FRAMES_ABOVE_MIN, frame);
+                                       ASPEN_FRAMES_ABOVE_MIN, &taken);
     if (error)
         return error;
-    error = aspen_pay(aspen, payer, *frame);
+    error = aspen_pay(aspen, payer, taken);
     if (aspen_unlikely(error))
-        aspen_frame_put(aspen, *frame);
+        aspen_frame_put(aspen, taken);
+    else
+        *frame = taken;
     return error;
 }
 

@@ -397,6 +397,11 @@ test_max_everywhere(void **state)
                      -ASPEN_ENOMEM);
     assert_int_equal(done, 0);
     callers = NULL;
+    /* What others have filled would be copied. */
+    assert_int_equal(aspen_object_write(shmem, 0, &number, 8, &done), 0);
+    helper_map_object(mm, 3 * BASE, 10, RW, shmem, 0);
+    assert_int_equal(aspen_fault(mm, 3 * BASE, ASPEN_ACCESS_WRITE),
+                     -ASPEN_ENOMEM);
     assert_int_equal(
         helper_import_pages(mm, BASE + 5 * PAGE, 1, ASPEN_IMPORT_ANON, 0),
         -ASPEN_ENOMEM);
