@@ -27,6 +27,9 @@
  *   import-charge the machine begins with a page of charge that nobody has
  *   exit-hook     the last exit calls a hook without its counterpart
  *   destroy       a machine does not end
+ *   swap:WHOSE    a page reads otherwise than it was: a child's, the parent's,
+ *                 or the parent's at the end
+ *   swap-error    no page of a child can be read
  *   unlike        one worker's forks have a step more than those of others
  *
  *   tail          munmap leaves the last page of what it was told
@@ -67,6 +70,8 @@ BREAKABLE(int, aspen_failpoints_set, struct aspen *aspen,
 BREAKABLE(int, aspen_fork, struct aspen_mm *parent, struct aspen_mm **child);
 BREAKABLE(void, aspen_mm_put, struct aspen_mm *mm);
 BREAKABLE(void *, realloc, void *memory, size_t bytes);
+BREAKABLE(int, aspen_read_memory, struct aspen_mm *mm, uint64_t address,
+          void *buffer, uint64_t length_bytes, unsigned flags, uint64_t *done);
 BREAKABLE(int, aspen_munmap, struct aspen_mm *mm, uint64_t address,
           uint64_t length_bytes);
 BREAKABLE(int, aspen_mprotect, struct aspen_mm *mm, uint64_t address,
@@ -85,6 +90,8 @@ static uint64_t failing_step;
 static uint32_t *workers;
 static bool is_unlike;
 static bool is_forking;
+/* Since the last fork. */
+static unsigned parents_reads;
 
 bool
 breaks(const char *how)
@@ -303,6 +310,7 @@ WRAPPED(aspen_fork)(struct aspen_mm *parent, struct aspen_mm **child)
     result = REAL(aspen_fork)(parent, child);
     is_forking = false;
     broken_state.parent = parent;
+    parents_reads = 0;
     if (result != 0) {
         broken_state.phase = BROKEN_FAILED;
         return after_failure(parent, child, step, result);
@@ -320,6 +328,34 @@ WRAPPED(aspen_mm_put)(struct aspen_mm *mm)
     if (breaks("exit-hook") && mm == broken_state.parent)
         call_hook(mm, "bracket");
     REAL(aspen_mm_put)(mm);
+}
+
+/* So many pages are compared behind a fork; more, at the end. */
+#define COMPARED 16u
+
+/* Whose page it is. */
+static const char *
+reader_of(const struct aspen_mm *mm)
+{
+    if (mm != broken_state.parent)
+        return "child";
+    return ++parents_reads > COMPARED ? "end" : "parent";
+}
+
+int
+WRAPPED(aspen_read_memory)(struct aspen_mm *mm, uint64_t address, void *buffer,
+                           uint64_t length_bytes, unsigned flags,
+                           uint64_t *done)
+{
+    const char *wanted = broken_part("swap"), *whose = reader_of(mm);
+    int result =
+        REAL(aspen_read_memory)(mm, address, buffer, length_bytes, flags, done);
+
+    if (breaks("swap-error") && mm != broken_state.parent)
+        return -ASPEN_EIO;
+    if (wanted && strcmp(wanted, whose) == 0)
+        ((char *)buffer)[length_bytes - 1] ^= 1;
+    return result;
 }
 
 /* ---- Other calls -------------------------------------------------------- */

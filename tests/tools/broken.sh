@@ -67,6 +67,10 @@ for counter in $(sed -n 's/^    COUNTER(\(.*\)),$/\1/p' \
     "$tools/common/counters.c"); do
     rehearse "counter:$counter" "next_fork: $counter: "
 done
+rehearse swap:child "next_fork: the child's page at 0x.* with other contents"
+rehearse swap-error "next_fork: the child's page at .* from swap: EIO"
+rehearse swap:parent "parent_unchanged: the parent's page at 0x.* with other"
+rehearse swap:end 'at the end: the page at 0x.* did not come back from swap as'
 rehearse valid:whole 'nothing_left: .*planted: found'
 rehearse exit-hook 'at the end: opens and closes of objects do not balance'
 rehearse destroy 'at the end: the machine cannot end: EBUSY'

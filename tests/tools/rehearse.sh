@@ -52,6 +52,13 @@ for snapshot in "$snapshots"/*.snap; do
     check "$name-whole" whole "$work/$name"
 done
 check swap-step has_steps "$work/swap" swap anon_vma page_table
+# Those whose slot is theirs alone, 16 at a time.
+check swap-really test "$(value "$work/swap" pages_on_device)" -eq 47
+for where in parents children; do
+    check swap-in-$where test "$(value "$work/swap" from_swap_in_$where)" \
+        -eq $((16 * $(value "$work/swap" rehearsals)))
+done
+check no-swap test "$(value "$work/huge" pages_on_device)" -eq 0
 check flags-steps has_steps "$work/flags" hook charge interrupt vma mm
 check huge-pages grep -q '"pages_resident":' "$work/huge"
 "$ASPEN" rehearse --snapshot "$snapshots/vmas5000.snap" --sample 60 --json \

@@ -22,6 +22,7 @@
 #define _GNU_SOURCE
 #include "rehearse/failing_fork.h"
 #include "common/counters.h"
+#include "rehearse/swapped.h"
 
 #include <aspen/error.h>
 
@@ -216,6 +217,16 @@ judge_child(struct judging *judging, const struct attempt *attempt)
 }
 
 static void
+judge_answers(struct judging *judging, enum rehearsal_promise promise)
+{
+    const struct rehearsal_stage *stage = judging->stage;
+
+    if (aspen_hash_mm(stage->machine.mm, ASPEN_HASH_SEMANTIC) !=
+        stage->semantic_hash)
+        broke(judging, promise, "the parent answers differently than before");
+}
+
+static void
 judge_parent(struct judging *judging, enum rehearsal_promise promise)
 {
     struct rehearsal_stage *stage = judging->stage;
@@ -230,13 +241,23 @@ judge_parent(struct judging *judging, enum rehearsal_promise promise)
         broke(judging, promise, "the parent is not live any more");
     if (memcmp(&now, &stage->parent, sizeof(now)) != 0)
         broke(judging, promise, "the parent's counters have changed");
-    if (aspen_hash_mm(mm, ASPEN_HASH_SEMANTIC) != stage->semantic_hash)
-        broke(judging, promise, "the parent answers differently than before");
+    judge_answers(judging, promise);
     found = aspen_validate_mm(mm, &finding);
     if (found == 1)
         broke(judging, promise, "%s: %s", finding.check, finding.text);
     else if (found != 0)
         stage->no_memory = true;
+}
+
+/* Counts of what the parent has, and others may have, too. */
+static void
+judge_shared(struct judging *judging, enum rehearsal_promise promise)
+{
+    if (aspen_hash_mm(judging->stage->machine.mm, ASPEN_HASH_COUNTS) !=
+        judging->stage->counts_hash)
+        broke(judging, promise,
+              "reference, map or swap counts of what the parent holds have "
+              "changed");
 }
 
 static void
@@ -249,11 +270,6 @@ judge_counters(struct judging *judging, enum rehearsal_promise promise)
     counters_settle(stage->machine.aspen, &stage->counters, &now);
     if (counters_difference(&stage->counters, &now, text, sizeof(text)))
         broke(judging, promise, "%s", text);
-    if (aspen_hash_mm(stage->machine.mm, ASPEN_HASH_COUNTS) !=
-        stage->counts_hash)
-        broke(judging, promise,
-              "reference, map or swap counts of what the parent holds have "
-              "changed");
 }
 
 static void
@@ -314,6 +330,93 @@ judge_whole(struct judging *judging)
 }
 
 static void
+remember_hashes(struct rehearsal_stage *stage)
+{
+    const struct machine *machine = &stage->machine;
+
+    stage->semantic_hash = aspen_hash_mm(machine->mm, ASPEN_HASH_SEMANTIC);
+    stage->counts_hash = aspen_hash_mm(machine->mm, ASPEN_HASH_COUNTS);
+}
+
+/* --- what comes back from swap ------------------------------------------- */
+
+static void
+judge_page(struct judging *judging, enum rehearsal_promise promise,
+           const char *whose, bool same, uint64_t address, int error)
+{
+    if (error)
+        broke(judging, promise,
+              "the %s's page at 0x%" PRIx64 " does not come back from swap: %s",
+              whose, address, aspen_error_name(error));
+    else if (!same)
+        broke(judging, promise,
+              "the %s's page at 0x%" PRIx64
+              " came back from swap with other contents",
+              whose, address);
+}
+
+static void
+judge_child_swap(struct judging *judging, struct aspen_mm *child)
+{
+    uint64_t address = 0;
+    int error = 0;
+    bool same = swapped_compare_child(judging->stage->machine.swapped, child,
+                                      &address, &error);
+
+    judge_page(judging, PROMISE_NEXT_FORK, "child", same, address, error);
+}
+
+/* What was in memory for the child leaves it with this; the parent's slots are
+ * others afterwards, which is no fork's doing. */
+static void
+judge_parent_swap(struct judging *judging)
+{
+    struct rehearsal_stage *stage = judging->stage;
+    uint64_t address = 0;
+    int error = 0;
+
+    if (!stage->machine.swapped)
+        return;
+    judge_answers(judging, PROMISE_PARENT_UNCHANGED);
+    bool same = swapped_compare_parent(
+        stage->machine.swapped, stage->machine.mm, false, &address, &error);
+    judge_page(judging, PROMISE_PARENT_UNCHANGED, "parent", same, address,
+               error);
+    remember_hashes(stage);
+}
+
+static void
+count_swap(const struct rehearsal_stage *stage,
+           const struct swapped_counts *before, struct rehearsal_result *result)
+{
+    struct swapped_counts now;
+
+    swapped_count(stage->machine.swapped, &now);
+    result->from_swap_in_parents =
+        (uint32_t)(now.in_parents - before->in_parents);
+    result->from_swap_in_children =
+        (uint32_t)(now.in_children - before->in_children);
+}
+
+/* Many of the parent's, at the end. */
+static int
+check_parent_swap(struct rehearsal_stage *stage, struct tool_error *error)
+{
+    uint64_t address = 0;
+    int failed = 0;
+
+    if (swapped_compare_parent(stage->machine.swapped, stage->machine.mm, true,
+                               &address, &failed))
+        return 0;
+    return tool_fail(
+        error,
+        "the page at 0x%" PRIx64 " did not come back from swap as it was%s%s",
+        address, failed ? ": " : "", failed ? aspen_error_name(failed) : "");
+}
+
+/* --- the next fork ------------------------------------------------------- */
+
+static void
 judge_next_fork(struct judging *judging)
 {
     struct rehearsal_stage *stage = judging->stage;
@@ -355,7 +458,10 @@ judge_next_fork(struct judging *judging)
               finding.text);
     else if (found != 0)
         stage->no_memory = true;
+    judge_child_swap(judging, child);
     aspen_mm_put(child);
+    judge_shared(judging, PROMISE_NEXT_FORK);
+    judge_parent_swap(judging);
     judge_counters(judging, PROMISE_NEXT_FORK);
     judge_hooks(judging, true);
 }
@@ -398,8 +504,7 @@ remember(struct rehearsal_stage *stage)
     counters_read(stage->machine.aspen, &stage->counters);
     aspen_mm_counters_read(mm, &stage->parent);
     stage->parent.tlb_flushes = 0;
-    stage->semantic_hash = aspen_hash_mm(mm, ASPEN_HASH_SEMANTIC);
-    stage->counts_hash = aspen_hash_mm(mm, ASPEN_HASH_COUNTS);
+    remember_hashes(stage);
 }
 
 const char *
@@ -464,6 +569,9 @@ rehearsal_run(struct rehearsal_stage *stage, uint64_t step,
         .before = stage->machine.events,
     };
 
+    struct swapped_counts swap;
+
+    swapped_count(stage->machine.swapped, &swap);
     result->held = HELD_ALL;
     fork_failing(&attempt, mode);
     result->recovery_ns = attempt.failed_ns;
@@ -472,9 +580,11 @@ rehearsal_run(struct rehearsal_stage *stage, uint64_t step,
         aspen_mm_put(attempt.child);
     judge_parent(&judging, PROMISE_PARENT_UNCHANGED);
     judge_counters(&judging, PROMISE_NOTHING_LEFT);
+    judge_shared(&judging, PROMISE_NOTHING_LEFT);
     judge_hooks(&judging, false);
     judge_whole(&judging);
     judge_next_fork(&judging);
+    count_swap(stage, &swap, result);
 }
 
 int
@@ -486,6 +596,8 @@ rehearsal_end(struct rehearsal_stage *stage, struct tool_error *error)
 
     free(stage->kinds);
     stage->kinds = NULL;
+    if (result == 0)
+        result = check_parent_swap(stage, error);
     if (result != 0)
         return result; /* a broken machine is not taken apart */
     aspen_mm_put(stage->machine.mm);

@@ -38,10 +38,12 @@ const char *rehearsal_promise_name(unsigned promise);
 
 /** What one rehearsal gave. */
 struct rehearsal_result {
-    uint64_t recovery_ns; /* from the failing step to the return */
-    uint64_t fork_ns;     /* the fork that succeeds */
-    uint32_t held;        /* bits by promise */
-    uint32_t done;        /* set last */
+    uint64_t recovery_ns;          /* from the failing step to the return */
+    uint64_t fork_ns;              /* the fork that succeeds */
+    uint32_t from_swap_in_parents; /* pages that were compared */
+    uint32_t from_swap_in_children;
+    uint32_t held; /* bits by promise */
+    uint32_t done; /* set last */
 };
 
 /** What a machine is compared with, and rehearsed on. */

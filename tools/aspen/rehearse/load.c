@@ -10,8 +10,8 @@
  *             every such step can fail
  *   anon      a frame each; huge ones a block each
  *   object    the object's page at that offset
- *   swap      the slot that it had, when the kernel told it; else one of its
- *             own
+ *   swap      really swapped (swapped.h), where that can be; else the slot that
+ *             it had, when the kernel told it, or one of its own
  *   other     left out and counted: userfault markers, poison
  *
  * What /proc does not show is built as if it were not there: relatives of the
@@ -22,6 +22,7 @@
  */
 #define _GNU_SOURCE
 #include "rehearse/load_parts.h"
+#include "rehearse/swapped.h"
 
 #include <aspen/error.h>
 #include <aspen/flags.h>
@@ -109,6 +110,8 @@ plan_frames(struct building *building, uint32_t *frames)
 
     snapshot_sum(building->snapshot, &totals);
     needed += totals.pages[SNAPSHOT_ANON] + totals.pages[SNAPSHOT_OBJECT];
+    /* No more than that waits to be written, or is read for a comparison. */
+    needed += building->machine->swapped ? 4096 : 0;
     for (unsigned i = 0; i < 4; i++)
         needed += 3 * totals.tables[i];
     needed += 3 * totals.huge_entries[1]; /* huge zero pages become small */
@@ -156,7 +159,9 @@ make_machine(struct building *building)
                          "cannot reserve %zu MiB of addresses for the machine",
                          machine->direct_map_bytes >> 20);
     config.direct_map = machine->direct_map;
-    if (building->use == MACHINE_FOR_FORK)
+    if (machine->swapped)
+        config.swap_ahead_pages = 1; /* what is compared, and nothing else */
+    else if (building->use == MACHINE_FOR_FORK)
         config.flags = ASPEN_CONFIG_TABLES_ONLY;
     else if (building->use == MACHINE_FOR_CALLS)
         config.flags = ASPEN_CONFIG_CONTENTS_IGNORED;
@@ -172,6 +177,8 @@ make_machine(struct building *building)
         result = aspen_mm_create(machine->aspen, &machine->mm);
     if (result == 0)
         result = aspen_import_pkeys(machine->mm, &pkeys);
+    if (result == 0 && machine->swapped)
+        result = swapped_attach(machine->swapped, machine->aspen);
     if (result != 0)
         return tool_fail(building->error, "cannot make the machine: %s",
                          aspen_error_name(result));
@@ -282,6 +289,9 @@ machine_begin(struct machine *machine, const struct snapshot *snapshot,
     memset(machine, 0, sizeof(*machine));
     machine->direct_map = MAP_FAILED;
     result = plan(&building);
+    if (result == 0 && use == MACHINE_FOR_FORK &&
+        swapped_begin(&machine->swapped, snapshot) != 0)
+        result = tool_fail(error, "no memory");
     if (result == 0)
         result = make_machine(&building);
     if (result == 0)
@@ -308,6 +318,8 @@ machine_end(struct machine *machine, struct tool_error *error)
     free(machine->objects);
     if (machine->aspen != NULL)
         result = aspen_destroy(machine->aspen);
+    if (result == 0)
+        swapped_end(machine->swapped);
     if (machine->direct_map != MAP_FAILED && result == 0)
         munmap(machine->direct_map, machine->direct_map_bytes);
     if (result != 0)

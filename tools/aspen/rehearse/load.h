@@ -4,7 +4,7 @@
  *
  * Only its page tables have memory (ASPEN_CONFIG_TABLES_ONLY,
  * CONTENTS_IGNORED): tens of GiB cost 32 bytes a page for the frame table and 8
- * for its entries.
+ * for its entries. Unless pages are really swapped (swapped.h): then all have.
  */
 #ifndef ASPEN_LOAD_H
 #define ASPEN_LOAD_H
@@ -16,6 +16,7 @@
 #include <aspen/mm.h>
 
 struct aspen_object;
+struct swapped;
 
 /** What it is for. */
 enum machine_use {
@@ -47,7 +48,8 @@ struct machine {
     size_t direct_map_bytes;
     struct aspen_object **objects;
     uint32_t object_count;
-    uint64_t left_out; /* pages that the import has no kind for */
+    struct swapped *swapped; /* NULL: slots are only counted */
+    uint64_t left_out;       /* pages that the import has no kind for */
 };
 
 /**

@@ -6,7 +6,9 @@
  */
 #define _GNU_SOURCE
 #include "rehearse/load_parts.h"
+#include "rehearse/swapped.h"
 
+#include <aspen/calls/mmu.h>
 #include <aspen/error.h>
 #include <aspen/flags.h>
 #include <aspen/import.h>
@@ -14,6 +16,10 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
+
+/* So much is zeroed at a time. */
+#define PART_BYTES (UINT64_C(16) << 20)
 
 /* A raw number that the kernel did not tell: which one makes no difference. */
 #define RAW_UNKNOWN (UINT64_C(1) << 34)
@@ -39,6 +45,30 @@ refuse_at(struct building *building, const char *what, uint64_t address,
                      (unsigned long long)address, aspen_error_name(result));
 }
 
+/* Pages of zeroes need no memory of the host, until somebody writes to them. */
+static void
+give_zeroes_back(const struct machine *machine, uint64_t address,
+                 uint64_t bytes)
+{
+    struct aspen_translation to;
+
+    for (uint64_t end = address + bytes; address < end;) {
+        if (aspen_mmu_translate(machine->mm, address, &to) != 0) {
+            address += PAGE;
+            continue;
+        }
+        uint64_t first = to.number, count = 0;
+        while (address < end &&
+               aspen_mmu_translate(machine->mm, address, &to) == 0 &&
+               to.number == first + count) {
+            address += PAGE;
+            count++;
+        }
+        (void)madvise((char *)machine->direct_map + first * PAGE, count * PAGE,
+                      MADV_DONTNEED);
+    }
+}
+
 static int
 import_entries(struct building *building, struct aspen_import_pages *pages)
 {
@@ -50,25 +80,78 @@ import_entries(struct building *building, struct aspen_import_pages *pages)
     return 0;
 }
 
+/* Frames with memory are zeroes: of these a part at a time has any. */
 static int
-import_swap(struct building *building, const struct snapshot_run *run,
-            struct aspen_import_pages *pages)
+import_frames(struct building *building, const struct aspen_import_pages *pages)
+{
+    const struct machine *machine = building->machine;
+    struct aspen_import_pages part = *pages;
+    uint64_t size = PAGE * snapshot_level_pages(pages->level);
+    int result = 0;
+
+    if (!machine->swapped)
+        return import_entries(building, &part);
+    for (uint64_t done = 0; done < pages->count && result == 0;
+         done += part.count) {
+        uint64_t rest = pages->count - done;
+        part.address = pages->address + done * size;
+        part.count = rest * size > PART_BYTES ? PART_BYTES / size : rest;
+        part.count += part.count == 0;
+        result = import_entries(building, &part);
+        if (result == 0)
+            give_zeroes_back(machine, part.address, part.count * size);
+    }
+    return result;
+}
+
+/* Pages `first` of the run and on, as slots that are only counted. */
+static int
+import_slots(struct building *building, const struct snapshot_run *run,
+             uint64_t first, struct aspen_import_pages *pages)
 {
     struct swap_plan *swap = &building->swap;
     uint64_t mask = ((uint64_t)1 << SNAPSHOT_SWAP_TYPE_BITS) - 1;
     unsigned type = (unsigned)(run->value & mask);
-    uint64_t slot = run->value >> SNAPSHOT_SWAP_TYPE_BITS;
+    uint64_t slot = (run->value >> SNAPSHOT_SWAP_TYPE_BITS) + first;
 
     if (run->value != SNAPSHOT_NO_SLOT &&
-        slot + run->count <= swap->last_slot[type]) {
+        slot + pages->count <= swap->last_slot[type]) {
         pages->swap_type = swap->area[type];
         pages->swap_slot = (uint32_t)slot;
     } else {
         pages->swap_type = swap->own_area;
         pages->swap_slot = (uint32_t)swap->next_own;
-        swap->next_own += run->count;
+        swap->next_own += pages->count;
     }
     return import_entries(building, pages);
+}
+
+/* Pages in a row that are swapped in the same way, at a time. */
+static int
+import_swap(struct building *building, const struct snapshot_vma *vma,
+            const struct snapshot_run *run, struct aspen_import_pages *pages)
+{
+    struct swapped *swapped = building->machine->swapped;
+    int result = 0;
+
+    for (uint64_t first = 0, end; first < run->count && result == 0;
+         first = end) {
+        bool really = swapped_takes(swapped, vma, run, first);
+        for (end = first + 1; end < run->count; end++)
+            if (swapped_takes(swapped, vma, run, end) != really)
+                break;
+        pages->address = snapshot_run_address(run) + first * PAGE;
+        pages->count = end - first;
+        if (!really) {
+            result = import_slots(building, run, first, pages);
+            continue;
+        }
+        result = swapped_put(swapped, building->machine->mm, pages->address,
+                             pages->count);
+        if (result != 0)
+            result = refuse_at(building, "pages", pages->address, result);
+    }
+    return result;
 }
 
 /* One leaf as what it is; small pages where an object has both sizes. */
@@ -99,14 +182,14 @@ import_run(struct building *building, const struct snapshot_vma *vma,
             break;
         pages.kind = ASPEN_IMPORT_ANON;
         pages.dirty = true;
-        return import_entries(building, &pages);
+        return import_frames(building, &pages);
     case SNAPSHOT_OBJECT:
         if (object == NULL)
             break;
         pages.kind = ASPEN_IMPORT_OBJECT;
         if (object->has_small && object->has_huge && pages.level > 0)
             flatten(&pages);
-        return import_entries(building, &pages);
+        return import_frames(building, &pages);
     case SNAPSHOT_ZERO:
         if (shared)
             break;
@@ -117,7 +200,7 @@ import_run(struct building *building, const struct snapshot_vma *vma,
         if (shared || pages.level > 0)
             break;
         pages.kind = ASPEN_IMPORT_SWAP;
-        return import_swap(building, run, &pages);
+        return import_swap(building, vma, run, &pages);
     case SNAPSHOT_GUARD:
         pages.kind = ASPEN_IMPORT_GUARD;
         flatten(&pages);

@@ -25,6 +25,7 @@ struct sums {
     struct snapshot_totals totals;
     uint64_t by_kind[ASPEN_STEP_KINDS];
     uint64_t held[PROMISES];
+    uint64_t from_swap[2]; /* in parents, in children */
     uint64_t done;
     uint64_t broken;
     uint64_t fork_median_ns;
@@ -136,6 +137,8 @@ sum_up(const struct report *report, struct sums *sums)
             continue;
         sums->done++;
         sums->broken += workers->results[i].held != HELD_ALL;
+        sums->from_swap[0] += workers->results[i].from_swap_in_parents;
+        sums->from_swap[1] += workers->results[i].from_swap_in_children;
         for (unsigned j = 0; j < PROMISES; j++)
             sums->held[j] += workers->results[i].held >> j & 1;
     }
@@ -245,6 +248,9 @@ add_details(json_t *root, const struct report *report, const struct sums *sums)
     json_object_set_new(root, "redacted", json_boolean(snapshot->redacted));
     json_object_set_new(root, "pages", pages);
     tool_json_count(root, "pages_hugetlb", sums->totals.hugetlb_pages);
+    tool_json_count(root, "pages_on_device", report->workers->facts.swapped);
+    tool_json_count(root, "from_swap_in_parents", sums->from_swap[0]);
+    tool_json_count(root, "from_swap_in_children", sums->from_swap[1]);
     tool_json_count(root, "pages_left_out", report->workers->facts.left_out);
     tool_json_count(root, "pages_not_looked_at", snapshot->unread);
     tool_json_count(root, "pages_missing", sums->totals.missing_pages);
@@ -405,6 +411,11 @@ report_text(const struct report *report)
            report->seed, report->workers->jobs,
            report->workers->jobs == 1 ? "" : "s",
            duration(report->passed_ns, time[0], sizeof(time[0])));
+    if (report->workers->facts.swapped > 0)
+        printf("swap        %" PRIu64 " pages on a device; compared after they "
+               "came back: %" PRIu64 " in parents, %" PRIu64 " in children\n",
+               report->workers->facts.swapped, sums.from_swap[0],
+               sums.from_swap[1]);
     printf("held       ");
     for (unsigned i = 0; i < PROMISES; i++)
         printf(" %s %" PRIu64, rehearsal_promise_name(i), sums.held[i]);

@@ -20,6 +20,7 @@
  */
 #define _GNU_SOURCE
 #include "rehearse/workers.h"
+#include "rehearse/swapped.h"
 
 #include <errno.h>
 #include <signal.h>
@@ -151,6 +152,7 @@ publish_count(struct workers *workers, const struct rehearsal_stage *stage)
         .steps = stage->steps,
         .page_tables = stage->parent.page_tables,
         .left_out = stage->machine.left_out,
+        .swapped = swapped_pages(stage->machine.swapped),
     };
     while (written < stage->steps) {
         ssize_t wrote =

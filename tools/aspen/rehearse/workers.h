@@ -28,6 +28,7 @@ struct workers_facts {
     uint64_t steps;
     uint64_t page_tables; /* of the parent, the top one not counted */
     uint64_t left_out;    /* pages that were not imported */
+    uint64_t swapped;     /* pages that are really swapped */
 };
 
 struct workers_control; /* shared by all processes */
