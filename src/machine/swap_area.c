@@ -183,33 +183,52 @@ area_add(struct aspen *aspen, const struct aspen_swap_args *args,
     return error;
 }
 
-/* The area of that number has so many slots, and no array: it is given one. */
+/* How many slots the area of that number has, if it has no array; else 0. */
+static uint32_t
+slots_without_groups(struct aspen *aspen, unsigned type)
+{
+    struct aspen_swap_area *area = aspen_swap_lock(aspen, type, 0);
+
+    if (!area)
+        return 0;
+    uint32_t slots = area->groups ? 0 : area->slots;
+    aspen_swap_unlock(area);
+    return slots;
+}
+
+/* If that is still so it is given one. */
 static bool
-give_groups(struct aspen *aspen, struct aspen_swap_area *area, uint32_t slots,
+give_groups(struct aspen *aspen, unsigned type, uint32_t slots,
             struct aspen_group **groups)
 {
-    aspen_spin_lock(&aspen->swap_list_lock, ASPEN_LOCK_LEAF);
+    struct aspen_swap_area *area = aspen_swap_lock(aspen, type, 0);
+
+    if (!area)
+        return false;
     bool wanted = area->slots == slots && !area->groups;
     if (wanted)
         area->groups = groups;
-    aspen_spin_unlock(&aspen->swap_list_lock);
+    aspen_swap_unlock(area);
     return wanted;
 }
 
 int
 aspen_swap_make_groups(struct aspen *aspen)
 {
+    /* An area that comes from now on sees that there are groups, and one that
+     * did not see it is there by now. */
+    aspen_spin_lock(&aspen->swap_list_lock, ASPEN_LOCK_LEAF);
+    aspen_spin_unlock(&aspen->swap_list_lock);
     for (unsigned i = 0; i < ASPEN_SWAP_AREAS; i++) {
-        struct aspen_swap_area *area = &aspen->swap[i];
-        uint32_t slots = aspen_load(&area->slots);
-        size_t bytes = slots * sizeof(*area->groups);
-        if (!slots || area->groups)
+        uint32_t slots = slots_without_groups(aspen, i);
+        size_t bytes = slots * sizeof(struct aspen_group *);
+        if (!slots)
             continue;
         struct aspen_group **groups =
             aspen_memory_alloc(bytes, &aspen->refused_metadata);
         if (!groups)
             return -ASPEN_ENOMEM;
-        if (!give_groups(aspen, area, slots, groups))
+        if (!give_groups(aspen, i, slots, groups))
             aspen_port_memory_free(groups, bytes);
     }
     return 0;

@@ -19,8 +19,9 @@
 struct scene {
     struct aspen *aspen;
     struct aspen_mm *parent;
-    struct aspen_mm *child;  /* from the beginning; NULL: none */
-    struct aspen_mm *forked; /* by a task; NULL: none */
+    struct aspen_mm *child;    /* from the beginning; NULL: none */
+    struct aspen_mm *forked;   /* by a task; NULL: none */
+    struct aspen_group *group; /* the same */
     bool with_child;
     bool two_devices;
     bool swapped; /* from the beginning */
@@ -61,6 +62,7 @@ setup(void *unused)
     (void)unused;
     scene.child = NULL;
     scene.forked = NULL;
+    scene.group = NULL;
     scene.dropped = false;
     scene.wrote = false;
     scene.aspen = explore_machine(NULL, FRAMES);
@@ -91,11 +93,24 @@ byte_in(struct aspen_mm *mm)
     return *explore_bytes(scene.aspen, frame);
 }
 
+/* Where there are groups each slot knows whose it is. */
+static void
+check_group(void)
+{
+    if (!scene.group)
+        return;
+    for (unsigned i = 0; i < ASPEN_SWAP_AREAS; i++)
+        if (scene.aspen->swap[i].slots && !scene.aspen->swap[i].groups)
+            sim_fail("an area knows nothing of groups");
+    aspen_group_put(scene.group);
+}
+
 static void
 check(void *unused)
 {
     (void)unused;
     explore_plan_end(scene.aspen, &scene.counts);
+    check_group();
     explore_validate(scene.aspen);
     if (scene.child && byte_in(scene.child) != OLD)
         sim_fail("the child's contents are not what they were");
@@ -193,6 +208,13 @@ add_area_task(void *unused)
 
     (void)unused;
     must_or_planned(aspen_swap_area_add(scene.aspen, SLOTS, &type));
+}
+
+static void
+first_group_task(void *unused)
+{
+    (void)unused;
+    must_or_planned(aspen_group_create(scene.aspen, NULL, &scene.group));
 }
 
 /* The first device goes, if nobody is at its slots; true: it has. */
@@ -301,6 +323,10 @@ test_areas(void **state)
          replace_by_device_task, false},
         {"an area that comes beside one that goes", add_area_task,
          replace_by_counts_task, false},
+        {"a first group beside an area that comes", first_group_task,
+         add_area_task, false},
+        {"a first group beside an area that comes for another",
+         first_group_task, replace_by_counts_task, false},
     };
     static const struct row of_two = {
         "PAGEOUT beside one of two that becomes another", pageout_task,
