@@ -602,7 +602,7 @@ struct aspen_mm {
     struct aspen_list registry_link; /* registry lock */
     struct aspen_list swap_link;     /* swap list lock */
     struct aspen_group *group;       /* atomic; a handle, or NULL; written under
-                                        the mmap lock */
+                                        the mmap and the registry lock */
     void *embedder;                  /* atomic; theirs */
 };
 
@@ -633,10 +633,9 @@ struct aspen {
     struct aspen_groups groups;
     struct aspen_pressure_state pressure;
     uint32_t giving_back; /* atomic: exits and failed forks under way */
-    bool oom_waits;       /* registry lock, as the next: */
-    uint64_t oom_since;   /* the first answer that somebody gives back */
-    uint64_t oom_kills;   /* atomic */
-    uint64_t oom_reaps;   /* atomic */
+    struct aspen_oom_wait oom;
+    uint64_t oom_kills; /* atomic */
+    uint64_t oom_reaps; /* atomic */
 
     /* paging */
     struct aspen_table_waiting tables_waiting;

@@ -344,6 +344,8 @@ aspen_fault_with_rights(struct aspen_mm *mm, uint64_t address, unsigned access,
     fault.rights = aspen_rights_of(mm->aspen, rights);
     aspen_fault_at(&fault, address);
     int result = run(&fault);
+    if (!fault.nowait)
+        aspen_direct_lower(&fault.direct);
     aspen_fault_end(&fault);
     return result;
 }

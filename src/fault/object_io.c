@@ -83,6 +83,7 @@ get_page(struct object_io *t, uint32_t *frame)
         error = aspen_object_get_page(t->object, t->offset >> ASPEN_PAGE_SHIFT,
                                       &direct.payer, frame);
     } while (aspen_direct_again(&direct, error));
+    aspen_direct_lower(&direct);
     return error;
 }
 

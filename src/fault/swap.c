@@ -41,10 +41,11 @@ aspen_fault_read_swap(struct aspen_fault *fault)
     uint32_t frame;
 
     fault->major = true;
-    aspen_stall_begin(fault->aspen);
+    struct aspen_group *stalled =
+        aspen_stall_begin(fault->aspen, &fault->direct.payer);
     int error = aspen_swap_read(fault->aspen, &fault->direct.payer,
                                 fault->swap_entry, fault->swap_wanted, &frame);
-    aspen_stall_end(fault->aspen);
+    aspen_stall_end(fault->aspen, stalled);
     if (!error && frame != ASPEN_NO_FRAME)
         aspen_frame_put(fault->aspen, frame); /* the cache has it */
     return error;

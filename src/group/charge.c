@@ -191,10 +191,18 @@ aspen_group_put(struct aspen_group *group)
 
 /* ---- Charge and uncharge ------------------------------------------------- */
 
+/* One that is held, or lives as long as one that is. */
+static void
+set_above(struct aspen_group **above, struct aspen_group *group)
+{
+    if (above && aspen_group_hold(group, 1))
+        *above = group;
+}
+
 /* The caller holds the group, and this CPU has nothing ahead for it. */
 static int
-charge_slowly(struct aspen_group *group, uint64_t pages,
-              struct aspen_group **full)
+charge_new(struct aspen_group *group, uint64_t pages,
+           struct aspen_group **above)
 {
     if (pages < ASPEN_GROUP_BATCH && !charge_all(group, ASPEN_GROUP_BATCH)) {
         uint64_t rest = ASPEN_GROUP_BATCH - pages;
@@ -209,9 +217,23 @@ charge_slowly(struct aspen_group *group, uint64_t pages,
     if (!refuses)
         return 0;
     aspen_group_note(refuses, ASPEN_GROUP_EVENT_MAX);
-    if (full && aspen_group_hold(refuses, 1))
-        *full = refuses;
+    set_above(above, refuses);
     return -ASPEN_ENOMEM;
+}
+
+/* As that; and who has more than he should is told of. */
+static int
+charge_slowly(struct aspen_group *group, uint64_t pages,
+              struct aspen_group **above)
+{
+    int error = charge_new(group, pages, above);
+
+    for (; !error && group; group = group->parent)
+        if (aspen_group_excess(group)) {
+            set_above(above, group);
+            break;
+        }
+    return error;
 }
 
 static bool
@@ -222,14 +244,14 @@ planned_to_fail(struct aspen *aspen)
 
 int
 aspen_group_charge(struct aspen_group *group, uint64_t pages,
-                   struct aspen_group **full)
+                   struct aspen_group **above)
 {
     struct aspen *aspen = group->aspen;
 
     if (planned_to_fail(aspen))
         return -ASPEN_ENOMEM;
     return take_ahead(aspen, group, pages) ? 0
-                                           : charge_slowly(group, pages, full);
+                                           : charge_slowly(group, pages, above);
 }
 
 void
@@ -262,7 +284,7 @@ find_group(const struct aspen_mm *mm, uint64_t pages, bool *done)
 
 int
 aspen_group_charge_mm(const struct aspen_mm *mm, uint64_t pages,
-                      struct aspen_group **group, struct aspen_group **full)
+                      struct aspen_group **group, struct aspen_group **above)
 {
     bool done;
 
@@ -274,7 +296,7 @@ aspen_group_charge_mm(const struct aspen_mm *mm, uint64_t pages,
     struct aspen_group *its = find_group(mm, pages, &done);
     int error = 0;
     if (its && !done) {
-        error = charge_slowly(its, pages, full);
+        error = charge_slowly(its, pages, above);
         aspen_group_drop(its, 1);
     }
     if (!error)

@@ -16,10 +16,12 @@
 /* ---- charge.c: pages, slots ---------------------------------------------- */
 
 /* Charge a group that the caller holds. 0, or -ASPEN_ENOMEM and nothing is
- * charged: *full, if it is not NULL, is the group that is full, with a
- * reference. Context: any lock may be held; never sleeps. */
+ * charged. *above, if it is not NULL, is a group whose pages should leave, with
+ * a reference: if it fails the one that is full, else one that has more than
+ * its `high`, or it stays as it is. Context: any lock may be held; never
+ * sleeps. */
 ASPEN_MUST_USE int aspen_group_charge(struct aspen_group *group, uint64_t pages,
-                                      struct aspen_group **full);
+                                      struct aspen_group **above);
 void aspen_group_uncharge(struct aspen_group *group, uint64_t pages);
 
 /* The same by one page, of the group that a space is in, if it is in one:
@@ -27,7 +29,7 @@ void aspen_group_uncharge(struct aspen_group *group, uint64_t pages);
 ASPEN_MUST_USE int aspen_group_charge_mm(const struct aspen_mm *mm,
                                          uint64_t pages,
                                          struct aspen_group **group,
-                                         struct aspen_group **full);
+                                         struct aspen_group **above);
 
 /* A slot of swap: 0 or -ASPEN_ENOSPC. */
 ASPEN_MUST_USE int aspen_group_charge_slot(struct aspen_group *group);
@@ -41,11 +43,26 @@ void aspen_group_drain(struct aspen *aspen, const struct aspen_group *group);
 /* What CPUs hold ahead for the group and those below it. */
 uint64_t aspen_group_ahead(struct aspen_group *group);
 
+/* How many pages it has more than `high`. */
+static inline uint64_t
+aspen_group_excess(const struct aspen_group *group)
+{
+    uint64_t used = aspen_load_relaxed(&group->memory.used);
+
+    return used - aspen_min_u64(used, aspen_load_relaxed(&group->high));
+}
+
 /* It has happened, and for all above as well. */
 void aspen_group_note(struct aspen_group *group, enum aspen_group_event event);
 
 /* A machine that has no group any more ends. */
 void aspen_groups_destroy(struct aspen *aspen);
+
+/* ---- protect.c ----------------------------------------------------------- */
+
+/* What each group below `root` (NULL: all) is protected by from now on.
+ * Context: any lock but leaves. */
+void aspen_group_protect(struct aspen *aspen, struct aspen_group *root);
 
 /* ---- tree.c: life -------------------------------------------------------- */
 

@@ -41,6 +41,26 @@ struct aspen_group_count {
     uint64_t max;
 };
 
+/* From reclaim that comes from above. */
+enum aspen_group_protection {
+    ASPEN_GROUP_PROTECT_MIN, /* always */
+    ASPEN_GROUP_PROTECT_LOW, /* as long as others have pages that can leave */
+    ASPEN_GROUP_PROTECTIONS
+};
+
+/* All atomic but `below`, which is the list lock's. group/protect.c. */
+struct aspen_group_protect {
+    uint64_t asked;   /* the limit */
+    uint64_t granted; /* by the reclaim that began last */
+    uint64_t below;   /* what its children ask for */
+};
+
+/* Who asks for a victim waits for memory that is coming back; registry lock. */
+struct aspen_oom_wait {
+    bool waits;
+    uint64_t since; /* the first answer that somebody gives back */
+};
+
 /* The validator's. */
 struct aspen_group_met {
     uint64_t pages; /* charged to it or those below */
@@ -58,10 +78,12 @@ struct aspen_group {
     uint64_t handles;    /* atomic */
     struct aspen_group_count memory;
     struct aspen_group_count swap;
-    uint64_t min; /* atomic, as the next two */
-    uint64_t low;
-    uint64_t high;
+    struct aspen_group_protect protects[ASPEN_GROUP_PROTECTIONS];
+    uint64_t high;                       /* atomic */
     uint64_t events[ASPEN_GROUP_EVENTS]; /* atomic */
+    struct aspen_oom_wait oom;
+    uint32_t giving_back; /* atomic: exits and failed forks of its spaces */
+    struct aspen_pressure_state pressure;
     struct aspen_lru lru;
     struct aspen_list link; /* aspen->groups.list; its lock */
     struct aspen_group_met met;
@@ -81,6 +103,7 @@ struct aspen_groups {
     uint32_t count;                  /* atomic; written under the lock */
     uint32_t next_number;            /* lock */
     uint32_t turn;                   /* atomic: where reclaim begins */
+    bool protects;                   /* atomic: one has asked for protection */
     struct aspen_group_cpu *cpus;    /* one for each CPU; from the first group
                                         on */
 };

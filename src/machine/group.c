@@ -9,6 +9,8 @@
 
 #include "frames/lru.h"
 #include "group/group.h"
+#include "machine/group.h"
+#include "machine/pressure.h"
 #include "machine/swap_map.h"
 
 /* ---- Making ------------------------------------------------------------- */
@@ -57,6 +59,11 @@ group_init(struct aspen *aspen, struct aspen_group *group,
     group->swap = (struct aspen_group_count){.max = ASPEN_GROUP_UNLIMITED};
     for (unsigned i = 0; i < ASPEN_GROUP_EVENTS; i++)
         group->events[i] = 0;
+    memset(group->protects, 0, sizeof(group->protects));
+    group->high = ASPEN_GROUP_UNLIMITED;
+    group->oom = (struct aspen_oom_wait){.waits = false};
+    aspen_store_relaxed(&group->giving_back, 0u);
+    aspen_pressure_init(aspen, &group->pressure);
     aspen_lru_init(&group->lru);
     aspen_store(&group->references, (uint64_t)1); /* stale readers: I4 */
 }
@@ -104,6 +111,12 @@ limit_of(const struct aspen_group *group, enum aspen_group_limit limit)
     struct aspen_group *its = (struct aspen_group *)(uintptr_t)group;
 
     switch (limit) {
+    case ASPEN_GROUP_MIN:
+        return &its->protects[ASPEN_GROUP_PROTECT_MIN].asked;
+    case ASPEN_GROUP_LOW:
+        return &its->protects[ASPEN_GROUP_PROTECT_LOW].asked;
+    case ASPEN_GROUP_HIGH:
+        return &its->high;
     case ASPEN_GROUP_MAX:
         return &its->memory.max;
     case ASPEN_GROUP_SWAP_MAX:
@@ -114,13 +127,15 @@ limit_of(const struct aspen_group *group, enum aspen_group_limit limit)
 }
 
 int
-aspen_group_limit_set(struct aspen_group *group, enum aspen_group_limit limit,
-                      uint64_t pages)
+aspen_group_set(struct aspen_group *group, enum aspen_group_limit limit,
+                uint64_t pages)
 {
     uint64_t *place = limit_of(group, limit);
 
     if (!place)
         return -ASPEN_EINVAL;
+    if (limit <= ASPEN_GROUP_LOW)
+        aspen_store_relaxed(&group->aspen->groups.protects, true);
     aspen_store(place, pages);
     /* What CPUs hold ahead was within the limit of before. */
     aspen_group_drain(group->aspen, NULL);

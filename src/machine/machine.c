@@ -206,7 +206,7 @@ aspen_create(const struct aspen_config *config, struct aspen **out)
     aspen_list_init(&aspen->leaving.shadowed);
     aspen_list_init(&aspen->groups.list);
     aspen_lru_init(&aspen->lru);
-    aspen_pressure_init(aspen);
+    aspen_pressure_init(aspen, &aspen->pressure);
 
     int error = aspen_frames_init(aspen);
     if (error)

@@ -13,12 +13,34 @@
 #include "frames/policy.h"
 #include "group/group.h"
 
-void
-aspen_payer_end(struct aspen_payer *payer)
+static void
+drop(struct aspen_group **group)
 {
-    if (payer->full)
-        aspen_group_drop(payer->full, 1);
-    payer->full = NULL;
+    if (*group)
+        aspen_group_drop(*group, 1);
+    *group = NULL;
+}
+
+void
+aspen_payer_drop(struct aspen_payer *payer, bool over)
+{
+    drop(&payer->full);
+    if (over)
+        drop(&payer->over);
+}
+
+/* What a charge has answered, and whose pages should leave for it. */
+static int
+note(struct aspen_payer *payer, int error, struct aspen_group *above)
+{
+    struct aspen_group **place = error ? &payer->full : &payer->over;
+
+    aspen_payer_retry(payer);
+    if (above) {
+        drop(place);
+        *place = above;
+    }
+    return error;
 }
 
 /* Of the thread that calls: it has a handle. */
@@ -35,11 +57,17 @@ static int
 charge(struct aspen *aspen, struct aspen_payer *payer, uint64_t pages,
        struct aspen_group **group)
 {
-    aspen_payer_end(payer);
-    if (payer->mm)
-        return aspen_group_charge_mm(payer->mm, pages, group, &payer->full);
-    *group = group_of_caller(aspen);
-    return *group ? aspen_group_charge(*group, pages, &payer->full) : 0;
+    struct aspen_group *above = NULL;
+    int error = 0;
+
+    if (payer->mm) {
+        error = aspen_group_charge_mm(payer->mm, pages, group, &above);
+    } else {
+        *group = group_of_caller(aspen);
+        if (*group)
+            error = aspen_group_charge(*group, pages, &above);
+    }
+    return note(payer, error, above);
 }
 
 int
@@ -59,10 +87,11 @@ aspen_pay_for(struct aspen *aspen, struct aspen_payer *payer,
 {
     if (!group || !aspen_group_is_online(group))
         return aspen_pay(aspen, payer, frame);
-    if (payer)
-        aspen_payer_end(payer);
+    struct aspen_group *above = NULL;
     int error = aspen_group_charge(group, aspen_frame_size(aspen, frame),
-                                   payer ? &payer->full : NULL);
+                                   payer ? &above : NULL);
+    if (payer)
+        error = note(payer, error, above);
     if (!error)
         aspen_store_relaxed(aspen_bank_group(aspen, frame), group);
     return error;
@@ -85,16 +114,37 @@ aspen_frame_alloc_paid(struct aspen *aspen, struct aspen_payer *payer,
     return error;
 }
 
+/* A space may go to another group, and this one may go, at any time: an RCU
+ * reader may look at it. */
+static struct aspen_group *
+group_of(struct aspen *aspen, const struct aspen_payer *payer)
+{
+    if (!payer || !aspen_has_groups(aspen))
+        return NULL;
+    return payer->mm ? aspen_load(&payer->mm->group) : group_of_caller(aspen);
+}
+
+struct aspen_group *
+aspen_payer_hold(struct aspen *aspen, const struct aspen_payer *payer)
+{
+    struct aspen_group *group;
+    bool held;
+
+    do {
+        aspen_port_rcu_read_lock();
+        group = group_of(aspen, payer);
+        held = !group || aspen_group_hold(group, 1);
+        aspen_port_rcu_read_unlock();
+    } while (!held);
+    return group;
+}
+
 bool
 aspen_payer_misses(struct aspen *aspen, const struct aspen_payer *payer,
                    uint32_t tag, uint64_t away)
 {
-    struct aspen_group *group = NULL;
-
-    aspen_port_rcu_read_lock(); /* it may move, and the group go */
-    if (payer && aspen_has_groups(aspen))
-        group =
-            payer->mm ? aspen_load(&payer->mm->group) : group_of_caller(aspen);
+    aspen_port_rcu_read_lock();
+    const struct aspen_group *group = group_of(aspen, payer);
     const struct aspen_lru *lru = group ? &group->lru : &aspen->lru;
     bool misses = lru->tag == tag && aspen_policy_is_too_soon(lru, away);
     aspen_port_rcu_read_unlock();

@@ -4,7 +4,7 @@
  *
  *     struct aspen_payer payer = {.mm = mm};
  *     error = aspen_frame_alloc_paid(aspen, &payer, &frame);
- *     ... a group may have refused: payer.full, whose pages should leave ...
+ *     ... payer.full, payer.over: groups whose pages should leave ...
  *     aspen_payer_end(&payer);
  *
  * For a NULL payer nobody pays.
@@ -17,11 +17,26 @@
 struct aspen_payer {
     const struct aspen_mm *mm; /* its group; NULL: whom the hook `group` names,
                                   of who called */
-    struct aspen_group *full;  /* NULL, or one that refused: a reference */
+    struct aspen_group *full;  /* that refused last: a reference; or NULL */
+    struct aspen_group *over;  /* the same of one with more than its `high` */
 };
 
-/* `full` is given back. Context: any. */
-void aspen_payer_end(struct aspen_payer *payer);
+/* Both are given back; the one that refused. Context: any. */
+void aspen_payer_drop(struct aspen_payer *payer, bool over);
+
+static inline void
+aspen_payer_end(struct aspen_payer *payer)
+{
+    if (aspen_unlikely(payer->full || payer->over))
+        aspen_payer_drop(payer, true);
+}
+
+static inline void
+aspen_payer_retry(struct aspen_payer *payer)
+{
+    if (aspen_unlikely(payer->full))
+        aspen_payer_drop(payer, false);
+}
 
 /* Charge a new frame, the first of its block. 0 or -ASPEN_ENOMEM
  * (ASPEN_STEP_CHARGE, crossed if there is a group), and the frame is nobody's
@@ -46,6 +61,10 @@ ASPEN_MUST_USE int aspen_pay_for(struct aspen *aspen, struct aspen_payer *payer,
 ASPEN_MUST_USE int aspen_frame_alloc_paid(struct aspen *aspen,
                                           struct aspen_payer *payer,
                                           uint32_t *frame);
+
+/* The group that would pay, with a reference; NULL: none. Context: any. */
+struct aspen_group *aspen_payer_hold(struct aspen *aspen,
+                                     const struct aspen_payer *payer);
 
 /* A page that had left so many pages ago, of lists with this tag: has it left
  * too soon for who pays? */

@@ -453,6 +453,7 @@ bring_page(struct aspen_object *object, uint64_t offset, enum aspen_ahead ahead,
 {
     uint32_t changes = aspen_load(&object->change_count);
     struct awaited awaited = {.object = object};
+    struct aspen_group *stalled = NULL;
     struct reading reading;
 
     if (offset >= aspen_object_pages(object))
@@ -464,7 +465,7 @@ bring_page(struct aspen_object *object, uint64_t offset, enum aspen_ahead ahead,
     int error =
         begin_reading(object, offset, ahead, payer, &reading, &awaited.ended);
     if (reading.refaults)
-        aspen_stall_begin(object->aspen);
+        stalled = aspen_stall_begin(object->aspen, payer);
     if (!error) {
         error = read_pages(object, &reading, changes, payer, frame);
         end_reading(object, &reading);
@@ -473,7 +474,7 @@ bring_page(struct aspen_object *object, uint64_t offset, enum aspen_ahead ahead,
         error = LOOK_AGAIN;
     }
     if (reading.refaults)
-        aspen_stall_end(object->aspen);
+        aspen_stall_end(object->aspen, stalled);
     return error;
 }
 

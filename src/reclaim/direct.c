@@ -22,7 +22,7 @@ void
 aspen_direct_begin(struct aspen_direct *direct)
 {
     direct->refused = aspen_load_relaxed(&direct->aspen->refused_frames);
-    aspen_payer_end(&direct->payer);
+    aspen_payer_retry(&direct->payer);
 }
 
 bool
@@ -82,9 +82,9 @@ try_to_relieve(struct aspen_direct *direct)
 
     direct->attempts++;
     aspen_fetch_add_relaxed(&aspen->leaving.stalls, 1);
-    aspen_stall_begin(aspen);
+    struct aspen_group *stalled = aspen_stall_begin(aspen, &direct->payer);
     bool relieved = relieve(aspen, direct->payer.full);
-    aspen_stall_end(aspen);
+    aspen_stall_end(aspen, stalled);
     if (relieved)
         aspen_fetch_add_relaxed(&aspen->leaving.direct, 1);
     return relieved;
@@ -97,6 +97,24 @@ aspen_direct_again(struct aspen_direct *direct, int error)
 
     if (!again && error == -ASPEN_ENOMEM && direct->payer.full)
         aspen_group_note(direct->payer.full, ASPEN_GROUP_EVENT_OOM);
-    aspen_payer_end(&direct->payer);
+    aspen_payer_retry(&direct->payer);
     return again;
+}
+
+void
+aspen_direct_lower_slowly(struct aspen_direct *direct)
+{
+    struct aspen_group *group = direct->payer.over;
+    uint64_t excess = aspen_group_excess(group);
+
+    if (excess) {
+        struct aspen_group *stalled =
+            aspen_stall_begin(direct->aspen, &direct->payer);
+        aspen_group_note(group, ASPEN_GROUP_EVENT_HIGH);
+        aspen_reclaim_by(direct->aspen, group,
+                         aspen_min_u64(excess, 2 * ASPEN_GROUP_BATCH),
+                         ASPEN_RECLAIM_DIRECT);
+        aspen_stall_end(direct->aspen, stalled);
+    }
+    aspen_payer_end(&direct->payer);
 }

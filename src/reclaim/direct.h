@@ -37,4 +37,15 @@ ASPEN_MUST_USE bool aspen_direct_wants(const struct aspen_direct *direct,
  * lock is held (the test build looks). */
 ASPEN_MUST_USE bool aspen_direct_again(struct aspen_direct *direct, int error);
 
+/* All is done, and what was charged may have brought a group above its `high`:
+ * then pages of it leave, up to 128. Context: may sleep, no lock is held. */
+void aspen_direct_lower_slowly(struct aspen_direct *direct);
+
+static inline void
+aspen_direct_lower(struct aspen_direct *direct)
+{
+    if (aspen_unlikely(direct->payer.over))
+        aspen_direct_lower_slowly(direct);
+}
+
 #endif

@@ -6,7 +6,7 @@
  *     stay, and the walk finds on from there.
  *
  * Called by reclaim.c. The first test to break is
- * tests/unit/machine/test_group.c.
+ * tests/unit/reclaim/test_group_reclaim.c.
  */
 #include "reclaim/lists.h"
 
@@ -19,9 +19,10 @@
 
 void
 aspen_lists_begin(struct aspen_lists *lists, struct aspen *aspen,
-                  struct aspen_group *root)
+                  struct aspen_group *root, bool low_goes)
 {
-    *lists = (struct aspen_lists){.aspen = aspen, .root = root};
+    *lists = (struct aspen_lists){
+        .aspen = aspen, .root = root, .low_goes = low_goes};
     if (aspen_has_groups(aspen))
         lists->first = aspen_fetch_add_relaxed(&aspen->groups.turn, 1) %
                        (aspen_load_relaxed(&aspen->groups.count) + 1);
@@ -77,19 +78,55 @@ aspen_lists_end(struct aspen_lists *lists)
 
 /* ---- How many ------------------------------------------------------------ */
 
-uint64_t
-aspen_lists_spare(const struct aspen_lists *lists)
+static uint64_t
+granted(const struct aspen_group *group, enum aspen_group_protection kind)
 {
-    return aspen_lru_evictable(lists_of(lists));
+    return aspen_load_relaxed(&group->protects[kind].granted);
+}
+
+/* How many pages of a group stay, of those that it and groups below have. */
+static uint64_t
+protected_pages(const struct aspen_lists *lists)
+{
+    const struct aspen_group *group = lists->group;
+    uint64_t min = granted(group, ASPEN_GROUP_PROTECT_MIN);
+
+    return lists->low_goes
+               ? min
+               : aspen_max_u64(min, granted(group, ASPEN_GROUP_PROTECT_LOW));
 }
 
 uint64_t
-aspen_lists_spare_of_all(struct aspen *aspen, struct aspen_group *root)
+aspen_lists_spare(const struct aspen_lists *lists)
+{
+    uint64_t pages = aspen_lru_evictable(lists_of(lists));
+
+    if (!lists->group || !aspen_load_relaxed(&lists->aspen->groups.protects))
+        return pages;
+    uint64_t used = aspen_load_relaxed(&lists->group->memory.used);
+    return aspen_min_u64(pages,
+                         used - aspen_min_u64(used, protected_pages(lists)));
+}
+
+void
+aspen_lists_note(const struct aspen_lists *lists)
+{
+    struct aspen_group *group = lists->group;
+
+    if (lists->low_goes && group &&
+        aspen_load_relaxed(&group->memory.used) <=
+            granted(group, ASPEN_GROUP_PROTECT_LOW))
+        aspen_group_note(group, ASPEN_GROUP_EVENT_LOW);
+}
+
+uint64_t
+aspen_lists_spare_of_all(struct aspen *aspen, struct aspen_group *root,
+                         bool low_goes)
 {
     struct aspen_lists lists;
     uint64_t sum = 0;
 
-    aspen_lists_begin(&lists, aspen, root);
+    aspen_lists_begin(&lists, aspen, root, low_goes);
     while (aspen_lists_next(&lists))
         sum += aspen_lists_spare(&lists);
     return sum;
@@ -102,7 +139,7 @@ aspen_lists_have_anon(struct aspen *aspen)
     struct aspen_lru *lru;
     bool any = false;
 
-    aspen_lists_begin(&lists, aspen, NULL);
+    aspen_lists_begin(&lists, aspen, NULL, true);
     while (!any && (lru = aspen_lists_next(&lists)) != NULL)
         any = aspen_lru_evictable_anon(lru) > 0;
     aspen_lists_end(&lists);

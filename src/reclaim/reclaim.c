@@ -33,6 +33,7 @@
 
 #include "frames/pins.h"
 #include "frames/policy.h"
+#include "group/group.h"
 #include "object/page_cache.h"
 #include "reclaim/age.h"
 #include "reclaim/anon.h"
@@ -238,7 +239,7 @@ look_again(struct reclaim *reclaim)
     struct aspen_lru *lru;
     unsigned count = 0;
 
-    aspen_lists_begin(&lists, reclaim->aspen, reclaim->root);
+    aspen_lists_begin(&lists, reclaim->aspen, reclaim->root, true);
     while (count < ASPEN_RECLAIM_BATCH &&
            (lru = aspen_lists_next(&lists)) != NULL)
         count += aspen_lru_take(reclaim->aspen, lru, ASPEN_LRU_UNEVICTABLE_LIST,
@@ -269,11 +270,11 @@ look_at_list(struct reclaim *reclaim, struct aspen_lru *lru, uint64_t pages)
 /* Pages that may leave. Where only files have any, some of those stay; a group
  * by itself does not ask for that. */
 static uint64_t
-spare(const struct reclaim *reclaim, uint64_t *all)
+spare(const struct reclaim *reclaim, bool low_goes, uint64_t *all)
 {
     struct aspen *aspen = reclaim->aspen;
 
-    *all = aspen_lists_spare_of_all(aspen, reclaim->root);
+    *all = aspen_lists_spare_of_all(aspen, reclaim->root, low_goes);
     return reclaim->root || aspen_lists_have_anon(aspen)
                ? *all
                : *all - aspen_min_u64(*all, aspen->config.file_pages_min);
@@ -281,23 +282,28 @@ spare(const struct reclaim *reclaim, uint64_t *all)
 
 /* Each gives its part; then whoever has more. */
 static void
-look_at_lists(struct reclaim *reclaim, uint64_t pages)
+look_at_lists(struct reclaim *reclaim, uint64_t pages, bool low_goes)
 {
     struct aspen *aspen = reclaim->aspen;
     struct aspen_lists lists;
     struct aspen_lru *lru;
     uint64_t all;
 
-    pages = aspen_min_u64(pages, reclaim->freed + spare(reclaim, &all));
+    pages =
+        aspen_min_u64(pages, reclaim->freed + spare(reclaim, low_goes, &all));
     for (unsigned round = !aspen_has_groups(aspen); round < 2; round++) {
         const uint64_t wanted = pages - aspen_min_u64(pages, reclaim->freed);
-        aspen_lists_begin(&lists, aspen, reclaim->root);
+        aspen_lists_begin(&lists, aspen, reclaim->root, low_goes);
         while (reclaim->freed < pages &&
                (lru = aspen_lists_next(&lists)) != NULL) {
             uint64_t rest = pages - reclaim->freed;
             if (round == 0)
                 rest =
                     aspen_min_u64(rest, aspen_lists_share(&lists, wanted, all));
+            else if (aspen_has_groups(aspen))
+                rest = aspen_min_u64(rest, aspen_lists_spare(&lists));
+            if (rest)
+                aspen_lists_note(&lists);
             look_at_list(reclaim, lru, rest);
         }
         aspen_lists_end(&lists);
@@ -335,11 +341,14 @@ aspen_reclaim_by(struct aspen *aspen, struct aspen_group *group, uint64_t pages,
     };
 
     begin(&reclaim);
-    look_at_lists(&reclaim, pages);
+    aspen_group_protect(aspen, group);
+    look_at_lists(&reclaim, pages, false);
     if (reclaim.freed < pages)
         look_again(&reclaim);
-    if (!reclaim.freed)
-        look_at_lists(&reclaim, pages); /* those that can leave again */
+    if (!reclaim.freed) /* those that can leave again */
+        look_at_lists(&reclaim, pages, false);
+    if (!reclaim.freed && aspen_load_relaxed(&aspen->groups.protects))
+        look_at_lists(&reclaim, pages, true);
     end(&reclaim, who);
     return reclaim.freed;
 }

@@ -459,7 +459,10 @@ aspen_group_enter(struct aspen_mm *mm, struct aspen_group *group)
     if (!error) {
         if (group)
             aspen_group_get(group);
+        /* Who finds the space there may look at its group. */
+        aspen_spin_lock(&mm->aspen->registry_lock, ASPEN_LOCK_LEAF);
         aspen_store(&mm->group, group);
+        aspen_spin_unlock(&mm->aspen->registry_lock);
     }
     aspen_mm_write_unlock(mm);
     if (!error && old)

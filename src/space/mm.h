@@ -137,15 +137,19 @@ aspen_mm_flags_set(struct aspen_mm *mm, uint32_t flags)
 /* Around what takes down a whole space: nobody is killed for memory that is on
  * its way back. */
 static inline void
-aspen_giving_back_begin(struct aspen *aspen)
+aspen_giving_back_begin(struct aspen_mm *mm)
 {
-    aspen_fetch_add_relaxed(&aspen->giving_back, 1);
+    aspen_fetch_add_relaxed(&mm->aspen->giving_back, 1);
+    if (mm->group)
+        aspen_fetch_add_relaxed(&mm->group->giving_back, 1);
 }
 
 static inline void
-aspen_giving_back_end(struct aspen *aspen)
+aspen_giving_back_end(struct aspen_mm *mm)
 {
-    aspen_fetch_sub_relaxed(&aspen->giving_back, 1);
+    if (mm->group)
+        aspen_fetch_sub_relaxed(&mm->group->giving_back, 1);
+    aspen_fetch_sub_relaxed(&mm->aspen->giving_back, 1);
 }
 
 #endif

@@ -46,22 +46,35 @@ struct aspen_group;
 #define ASPEN_GROUP_UNLIMITED UINT64_MAX
 
 enum aspen_group_limit {
-    ASPEN_GROUP_MAX,      /* memory.max: no more, at any moment */
+    /* memory.min: so many pages stay, whoever else needs memory; 0. Those below
+     * share what is above them, and what they leave of it. A limit of its own,
+     * and aspen_group_reclaim() of itself, knows no such protection. */
+    ASPEN_GROUP_MIN,
+    ASPEN_GROUP_LOW,  /* memory.low: as long as others have some that could
+                         leave; 0 */
+    ASPEN_GROUP_HIGH, /* memory.high: above it who charges takes pages out of
+                         the group, as many as are too many, up to 128,
+                         before his fault or call ends */
+    ASPEN_GROUP_MAX,  /* memory.max: no more, at any moment */
     ASPEN_GROUP_SWAP_MAX, /* memory.swap.max: no more slots */
     ASPEN_GROUP_LIMITS
 };
 
 /** How often, in the group and in those below it. */
 enum aspen_group_event {
+    ASPEN_GROUP_EVENT_LOW,      /* pages left although it had no more than `low`
+                                 */
+    ASPEN_GROUP_EVENT_HIGH,     /* who charged had to take pages out of it */
     ASPEN_GROUP_EVENT_MAX,      /* a charge met `max`, and pages had to leave */
     ASPEN_GROUP_EVENT_OOM,      /* a charge failed: none could leave */
+    ASPEN_GROUP_EVENT_OOM_KILL, /* a space was killed that is in it */
     ASPEN_GROUP_EVENT_SWAP_MAX, /* a page found no slot within `swap max` */
     ASPEN_GROUP_EVENTS
 };
 
 /**
- * A new group below `parent`, or of the machine's own (NULL), without limits:
- * ASPEN_GROUP_MAX and _SWAP_MAX are unlimited. The first one of a machine takes
+ * A new group below `parent`, or of the machine's own (NULL), without limits or
+ * protection. The first one of a machine takes
  * 8 bytes for each frame and each slot of swap areas.
  *
  * Owns:    the caller has a handle of *group (aspen_group_put()).
@@ -92,10 +105,12 @@ uint32_t aspen_group_number(const struct aspen_group *group);
 struct aspen_group *aspen_group_parent(const struct aspen_group *group);
 
 /**
- * Set a limit, in pages. What is charged already stays, also if it is more:
- * then charges fail until it is less.
+ * Set a limit, in pages. If the group has more than a new `high` or `max` pages
+ * leave, as aspen_group_reclaim(), a bounded number of times; what cannot leave
+ * stays, and of more than `max` charges fail until it is less: then somebody
+ * may be killed (aspen/calls/oom.h).
  *
- * Context: any lock but spin locks of the core may be held.
+ * Context: may sleep; no lock of the core is held.
  * Returns: 0, or -ASPEN_EINVAL (no such limit) and nothing changed.
  */
 ASPEN_MUST_USE int aspen_group_limit_set(struct aspen_group *group,
@@ -118,6 +133,25 @@ struct aspen_group_counters {
  * the core. */
 void aspen_group_counters_read(struct aspen_group *group,
                                struct aspen_group_counters *counters);
+
+/**
+ * As aspen_reclaim(), of the pages of the group and of those below it alone.
+ *
+ * Context: as aspen_reclaim().
+ * Returns: how many left.
+ * Source:  Linux's memory.reclaim.
+ */
+uint64_t aspen_group_reclaim(struct aspen_group *group, uint64_t pages);
+
+/**
+ * The next group from `group` on upwards that has no room for another page
+ * (memory.max): what aspen_oom_select() is told when a fault of a space in
+ * `group` has answered -ASPEN_ENOMEM. NULL: none is full, so the machine is. It
+ * lives as long as `group`.
+ *
+ * Context: any; the caller has a handle of `group`, which may be NULL.
+ */
+struct aspen_group *aspen_group_full(struct aspen_group *group);
 
 /**
  * The space is the group's from now on, or the machine's (NULL). A forked child
