@@ -242,6 +242,26 @@ test_wrong(void **state)
     }
 }
 
+/* A comment of so many bytes is passed over, or refused. */
+static void
+check_comment(size_t length, bool fits)
+{
+    static char text[40000];
+    struct tool_error error;
+    size_t head = strlen(HEAD);
+    const char *rest = "\nm 10 1 rw-\nw 10\n";
+
+    memcpy(text, HEAD, head);
+    memset(text + head, '#', length);
+    memcpy(text + head + length, rest, strlen(rest));
+    int status = read_bytes(text, head + length + strlen(rest), &error);
+    assert_int_equal(status, fits ? 0 : -1);
+    if (!fits)
+        assert_non_null(
+            strstr(error.text, ":2: a line has more than 32767 bytes"));
+    recorded_free(&recorded);
+}
+
 static void
 test_strange(void **state)
 {
@@ -252,6 +272,12 @@ test_strange(void **state)
     assert_int_equal(read_bytes(zero, sizeof(zero) - 1, &error), -1);
     assert_non_null(strstr(error.text, ":2: there is a byte of 0"));
     recorded_free(&recorded);
+    /* Without an end, it is not read to the end. */
+    assert_int_equal(recorded_read(&recorded, "/dev/zero", &error), -1);
+    assert_string_equal(error.text, "/dev/zero:1: there is a byte of 0");
+    recorded_free(&recorded);
+    check_comment(32767, true);
+    check_comment(32768, false);
     assert_int_equal(recorded_read(&recorded, "/nowhere/at/all", &error), -1);
     assert_non_null(strstr(error.text, "cannot read /nowhere/at/all: "));
     recorded_free(&recorded);

@@ -16,6 +16,9 @@
 #define NAME    "aspen.trace/"
 #define VERSION "1"
 #define FIELDS  6u
+/* Of a line, the end included: the longest name of a file fits in. A file that
+ * has no end, as /dev/zero, may have no end of a line either. */
+#define LINE_BYTES 32768u
 
 struct reader {
     struct recorded *recorded;
@@ -23,8 +26,7 @@ struct reader {
     const char *path;
     FILE *file;
     uint64_t line;
-    char *text;
-    size_t room;
+    char text[LINE_BYTES];
     char *fields[FIELDS];
     unsigned count;
     uint32_t *cells; /* of accesses that are counted */
@@ -56,21 +58,28 @@ no_memory(const struct reader *reader)
 static int
 next_line(struct reader *reader)
 {
-    ssize_t length;
+    size_t length = 0;
+    int byte = getc_unlocked(reader->file);
 
-    errno = 0;
-    length = getline(&reader->text, &reader->room, reader->file);
-    if (length < 0 && !ferror(reader->file) && errno != ENOMEM)
+    if (byte == EOF && !ferror(reader->file))
         return 0;
     reader->line++;
-    if (length < 0)
-        return tool_fail(reader->error, "cannot read: %s", strerror(errno));
-    if (reader->text[length - 1] != '\n')
-        return tool_fail(reader->error, "the file ends inside of a line");
-    reader->text[length - 1] = '\0';
-    if (strlen(reader->text) != (size_t)length - 1)
+    while (byte != EOF && byte != '\0' && byte != '\n' &&
+           length < LINE_BYTES - 1) {
+        reader->text[length++] = (char)byte;
+        byte = getc_unlocked(reader->file);
+    }
+    reader->text[length] = '\0';
+    if (byte == '\n')
+        return 1;
+    if (byte == '\0')
         return tool_fail(reader->error, "there is a byte of 0");
-    return 1;
+    if (byte != EOF)
+        return tool_fail(reader->error, "a line has more than %u bytes",
+                         LINE_BYTES - 1);
+    if (ferror(reader->file))
+        return tool_fail(reader->error, "cannot read: %s", strerror(errno));
+    return tool_fail(reader->error, "the file ends inside of a line");
 }
 
 static int
@@ -481,7 +490,6 @@ recorded_read(struct recorded *recorded, const char *path,
         tool_fail(error, "no memory");
     }
     fclose(reader.file);
-    free(reader.text);
     free(reader.cells);
     return status;
 }
