@@ -9,7 +9,6 @@
 #include "dev/clock.h"
 #include "lib/lib.h"
 
-#define APIC_ID         0x020u
 #define APIC_EOI        0x0b0u
 #define APIC_SPURIOUS   0x0f0u
 #define APIC_COMMAND    0x300u

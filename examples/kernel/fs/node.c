@@ -288,6 +288,8 @@ rename_locked(struct node *from, const char *from_name, struct node *to,
         return -EBUSY;
     if (!entry || to->links == 0)
         return -ENOENT;
+    if (node_is(entry->node, S_IFDIR) && entry->node->ops)
+        return -EBUSY; /* /proc */
     if (there && !replace)
         return -EEXIST;
     if (there && there->node == entry->node)

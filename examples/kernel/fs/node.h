@@ -14,22 +14,30 @@
 #define PATH_BYTES_MAX 4096u
 
 /* Linux's modes. */
-#define S_IFMT   0170000u
-#define S_IFIFO  0010000u
-#define S_IFCHR  0020000u
-#define S_IFDIR  0040000u
-#define S_IFBLK  0060000u
-#define S_IFREG  0100000u
-#define S_IFLNK  0120000u
-#define S_IFSOCK 0140000u
+#define S_IFMT  0170000u
+#define S_IFIFO 0010000u
+#define S_IFCHR 0020000u
+#define S_IFDIR 0040000u
+#define S_IFBLK 0060000u
+#define S_IFREG 0100000u
+#define S_IFLNK 0120000u
 
 struct aspen_object;
 struct file;
 struct node;
 struct pipe;
 
+struct node_ops;
+
+struct made_up {
+    const char *name; /* NULL: the end of a table */
+    uint32_t mode;
+    const struct node_ops *ops;
+};
+
 /* A directory whose contents are made up as one looks: /proc. */
 struct node_ops {
+    const struct made_up *kinds; /* what is always there */
     /* A node with a reference of the caller's; NULL: nothing of that name. */
     struct node *(*lookup)(struct node *directory, const char *name);
     /* The name of entry number `index`; false: there is none. */

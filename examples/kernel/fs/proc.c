@@ -13,11 +13,8 @@
 #include "proc/process.h"
 #include "sys/swap.h"
 
-struct made_up {
-    const char *name;
-    uint32_t mode;
-    const struct node_ops *ops;
-};
+/* Ops of a file that has a text, and no more. */
+#define SHOWS(function) (&(const struct node_ops){.show = function})
 
 static struct node *
 make_node(const struct made_up *kind, struct node *parent, uint64_t argument)
@@ -32,24 +29,28 @@ make_node(const struct made_up *kind, struct node *parent, uint64_t argument)
     return node;
 }
 
+/* Of a directory that is a table. */
 static struct node *
-find_kind(const struct made_up *kinds, size_t count, struct node *parent,
-          const char *name)
+table_lookup(struct node *directory, const char *name)
 {
-    for (size_t i = 0; i < count; i++)
-        if (strcmp(kinds[i].name, name) == 0)
-            return make_node(&kinds[i], parent, parent->argument);
+    for (const struct made_up *kind = directory->ops->kinds; kind->name; kind++)
+        if (strcmp(kind->name, name) == 0)
+            return make_node(kind, directory, directory->argument);
     return NULL;
 }
 
 static bool
-list_kind(const struct made_up *kinds, size_t count, unsigned index, char *name)
+table_list(struct node *directory, unsigned index, char *name)
 {
-    if (index >= count)
-        return false;
-    format(name, NAME_BYTES_MAX, "%s", kinds[index].name);
-    return true;
+    for (const struct made_up *kind = directory->ops->kinds; kind->name; kind++)
+        if (index-- == 0)
+            return format(name, NAME_BYTES_MAX, "%s", kind->name) > 0;
+    return false;
 }
+
+#define TABLE(name)                                                            \
+    (&(const struct node_ops){                                                 \
+        .kinds = name, .lookup = table_lookup, .list = table_list})
 
 static bool
 parse_number(const char *name, uint64_t *number)
@@ -144,26 +145,10 @@ show_pressure(struct node *node, struct text *text)
     return 0;
 }
 
-static const struct node_ops pressure_ops = {.show = show_pressure};
 static const struct made_up pressure_kinds[] = {
-    {"memory", S_IFREG | 0444, &pressure_ops},
+    {"memory", S_IFREG | 0444, SHOWS(show_pressure)},
+    {NULL, 0, NULL},
 };
-
-static struct node *
-pressure_lookup(struct node *directory, const char *name)
-{
-    return find_kind(pressure_kinds, LENGTH(pressure_kinds), directory, name);
-}
-
-static bool
-pressure_list(struct node *directory, unsigned index, char *name)
-{
-    (void)directory;
-    return list_kind(pressure_kinds, LENGTH(pressure_kinds), index, name);
-}
-
-static const struct node_ops pressures_ops = {.lookup = pressure_lookup,
-                                              .list = pressure_list};
 
 static int
 show_mounts(struct node *node, struct text *text)
@@ -286,32 +271,15 @@ write_fail(struct node *node, const char *line)
     return aspen_failpoints_set(machine, &plan);
 }
 
-static const struct node_ops counters_ops = {.show = show_counters};
-static const struct node_ops validate_ops = {.show = show_validate};
 static const struct node_ops fail_ops = {.show = show_fail,
                                          .write = write_fail};
 
 static const struct made_up aspen_kinds[] = {
-    {"counters", S_IFREG | 0444, &counters_ops},
-    {"validate", S_IFREG | 0444, &validate_ops},
+    {"counters", S_IFREG | 0444, SHOWS(show_counters)},
+    {"validate", S_IFREG | 0444, SHOWS(show_validate)},
     {"fail", S_IFREG | 0644, &fail_ops},
+    {NULL, 0, NULL},
 };
-
-static struct node *
-aspen_lookup(struct node *directory, const char *name)
-{
-    return find_kind(aspen_kinds, LENGTH(aspen_kinds), directory, name);
-}
-
-static bool
-aspen_list(struct node *directory, unsigned index, char *name)
-{
-    (void)directory;
-    return list_kind(aspen_kinds, LENGTH(aspen_kinds), index, name);
-}
-
-static const struct node_ops aspen_ops = {.lookup = aspen_lookup,
-                                          .list = aspen_list};
 
 /* ---- A process --------------------------------------------------------- */
 
@@ -352,27 +320,28 @@ show_status(struct node *node, struct text *text)
 }
 
 static int
-show_maps(struct node *node, struct text *text)
+show_space(struct node *node, struct text *text,
+           __typeof__(aspen_inspect_maps) *inspect)
 {
     struct aspen_mm *mm = mm_of(node);
 
     if (!mm)
         return 0;
-    aspen_inspect_maps(mm, text_sink, text);
+    inspect(mm, text_sink, text);
     aspen_mm_put(mm);
     return 0;
 }
 
 static int
+show_maps(struct node *node, struct text *text)
+{
+    return show_space(node, text, aspen_inspect_maps);
+}
+
+static int
 show_smaps(struct node *node, struct text *text)
 {
-    struct aspen_mm *mm = mm_of(node);
-
-    if (!mm)
-        return 0;
-    aspen_inspect_smaps(mm, text_sink, text);
-    aspen_mm_put(mm);
-    return 0;
+    return show_space(node, text, aspen_inspect_smaps);
 }
 
 /* From 0 to 2,000, in Linux's steps; all of memory is 1,333. */
@@ -499,40 +468,20 @@ fd_list(struct node *directory, unsigned index, char *name)
     return false;
 }
 
-static const struct node_ops status_ops = {.show = show_status};
-static const struct node_ops maps_ops = {.show = show_maps};
-static const struct node_ops smaps_ops = {.show = show_smaps};
-static const struct node_ops oom_score_ops = {.show = show_oom_score};
 static const struct node_ops oom_adjust_ops = {.show = show_oom_adjust,
                                                .write = write_oom_adjust};
-static const struct node_ops exe_ops = {.show = show_exe};
 static const struct node_ops fd_ops = {.lookup = fd_lookup, .list = fd_list};
 
 static const struct made_up process_kinds[] = {
-    {"status", S_IFREG | 0444, &status_ops},
-    {"maps", S_IFREG | 0444, &maps_ops},
-    {"smaps", S_IFREG | 0444, &smaps_ops},
-    {"oom_score", S_IFREG | 0444, &oom_score_ops},
+    {"status", S_IFREG | 0444, SHOWS(show_status)},
+    {"maps", S_IFREG | 0444, SHOWS(show_maps)},
+    {"smaps", S_IFREG | 0444, SHOWS(show_smaps)},
+    {"oom_score", S_IFREG | 0444, SHOWS(show_oom_score)},
     {"oom_score_adj", S_IFREG | 0644, &oom_adjust_ops},
-    {"exe", S_IFLNK | 0777, &exe_ops},
+    {"exe", S_IFLNK | 0777, SHOWS(show_exe)},
     {"fd", S_IFDIR | 0555, &fd_ops},
+    {NULL, 0, NULL},
 };
-
-static struct node *
-process_lookup(struct node *directory, const char *name)
-{
-    return find_kind(process_kinds, LENGTH(process_kinds), directory, name);
-}
-
-static bool
-process_list(struct node *directory, unsigned index, char *name)
-{
-    (void)directory;
-    return list_kind(process_kinds, LENGTH(process_kinds), index, name);
-}
-
-static const struct node_ops process_ops = {.lookup = process_lookup,
-                                            .list = process_list};
 
 /* ---- The root ---------------------------------------------------------- */
 
@@ -544,31 +493,27 @@ show_self(struct node *node, struct text *text)
     return 0;
 }
 
-static const struct node_ops meminfo_ops = {.show = show_meminfo};
-static const struct node_ops vmstat_ops = {.show = show_vmstat};
-static const struct node_ops swaps_ops = {.show = show_swaps};
-static const struct node_ops mounts_ops = {.show = show_mounts};
-static const struct node_ops self_ops = {.show = show_self};
-
 static const struct made_up root_kinds[] = {
-    {"meminfo", S_IFREG | 0444, &meminfo_ops},
-    {"vmstat", S_IFREG | 0444, &vmstat_ops},
-    {"swaps", S_IFREG | 0444, &swaps_ops},
-    {"mounts", S_IFREG | 0444, &mounts_ops},
-    {"self", S_IFLNK | 0777, &self_ops},
-    {"pressure", S_IFDIR | 0555, &pressures_ops},
-    {"aspen", S_IFDIR | 0555, &aspen_ops},
+    {"meminfo", S_IFREG | 0444, SHOWS(show_meminfo)},
+    {"vmstat", S_IFREG | 0444, SHOWS(show_vmstat)},
+    {"swaps", S_IFREG | 0444, SHOWS(show_swaps)},
+    {"mounts", S_IFREG | 0444, SHOWS(show_mounts)},
+    {"self", S_IFLNK | 0777, SHOWS(show_self)},
+    {"pressure", S_IFDIR | 0555, TABLE(pressure_kinds)},
+    {"aspen", S_IFDIR | 0555, TABLE(aspen_kinds)},
+    {NULL, 0, NULL},
 };
 
 static struct node *
 root_lookup(struct node *directory, const char *name)
 {
-    static const struct made_up kind = {"process", S_IFDIR | 0555,
-                                        &process_ops};
+    static const struct node_ops ops = {
+        .kinds = process_kinds, .lookup = table_lookup, .list = table_list};
+    static const struct made_up kind = {"process", S_IFDIR | 0555, &ops};
     uint64_t id;
 
     if (!parse_number(name, &id))
-        return find_kind(root_kinds, LENGTH(root_kinds), directory, name);
+        return table_lookup(directory, name);
     bool on = irq_lock(&process_lock);
     bool lives = process_find((int)id);
     irq_unlock(&process_lock, on);
@@ -578,10 +523,9 @@ root_lookup(struct node *directory, const char *name)
 static bool
 root_list(struct node *directory, unsigned index, char *name)
 {
-    (void)directory;
-    if (list_kind(root_kinds, LENGTH(root_kinds), index, name))
+    if (table_list(directory, index, name))
         return true;
-    index -= (unsigned)LENGTH(root_kinds);
+    index -= (unsigned)LENGTH(root_kinds) - 1;
     bool on = irq_lock(&process_lock), found = false;
     list_for_each(entry, &processes)
     {
@@ -595,8 +539,8 @@ root_list(struct node *directory, unsigned index, char *name)
     return found;
 }
 
-static const struct node_ops root_ops = {.lookup = root_lookup,
-                                         .list = root_list};
+static const struct node_ops root_ops = {
+    .kinds = root_kinds, .lookup = root_lookup, .list = root_list};
 
 void
 proc_init(void)

@@ -62,7 +62,6 @@ void process_first(const char *path, const char *const arguments[]);
 
 /* Linux's flags. */
 #define CLONE_VM             0x00000100u
-#define CLONE_FILES          0x00000400u
 #define CLONE_VFORK          0x00004000u
 #define CLONE_THREAD         0x00010000u
 #define CLONE_SETTLS         0x00080000u

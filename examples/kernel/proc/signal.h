@@ -14,12 +14,10 @@ struct thread;
 
 #define SIGNALS 64u
 
-#define SIGHUP   1
 #define SIGINT   2
 #define SIGQUIT  3
 #define SIGILL   4
 #define SIGTRAP  5
-#define SIGABRT  6
 #define SIGBUS   7
 #define SIGFPE   8
 #define SIGKILL  9
@@ -50,8 +48,6 @@ struct thread;
 #define SIG_DFL 0u
 #define SIG_IGN 1u
 
-#define SA_SIGINFO   0x00000004u
-#define SA_RESTORER  0x04000000u
 #define SA_ONSTACK   0x08000000u
 #define SA_RESTART   0x10000000u
 #define SA_NODEFER   0x40000000u

@@ -9,14 +9,14 @@
 #define CALLS     512u
 #define SYS_CLOSE 3u /* comes after the write to /proc/aspen/fail */
 
-static call_fn *calls[CALLS];
+static const struct call *calls[CALLS];
 static bool missed[CALLS];
 
 static void
 add(const struct call *table)
 {
     for (; table->function; table++)
-        calls[table->number] = table->function;
+        calls[table->number & 0xffff] = table;
 }
 
 void
@@ -45,6 +45,19 @@ unknown(uint64_t number)
     return -ENOSYS;
 }
 
+static long
+do_call(uint64_t number, const uint64_t *a)
+{
+    const struct call *call = number < CALLS ? calls[number] : NULL;
+    uint64_t from_here[6] = {(uint64_t)AT_FDCWD};
+
+    if (!call)
+        return unknown(number);
+    unsigned arguments = call->number >> 16;
+    memcpy(from_here + 1, a, arguments * sizeof(*a));
+    return call->function(arguments ? from_here : a);
+}
+
 void
 syscall_enter(struct frame *frame)
 {
@@ -55,9 +68,7 @@ syscall_enter(struct frame *frame)
 
     if (fails)
         fail_call_begin();
-    frame->rax =
-        (uint64_t)(number < CALLS && calls[number] ? calls[number](arguments)
-                                                   : unknown(number));
+    frame->rax = (uint64_t)do_call(number, arguments);
     if (fails)
         fail_call_end();
 }

@@ -18,6 +18,10 @@ struct call {
     call_fn *function;
 };
 
+/* The older calls that name a file are those of today, from the current
+ * directory: AT_FDCWD, so many arguments, zeroes. */
+#define FROM_HERE(arguments, number) ((arguments) << 16 | (number))
+
 /* One table for each file; the last entry has no function. */
 extern const struct call file_calls[], path_calls[], stat_calls[],
     memory_calls[], process_calls[], signal_calls[], time_calls[], poll_calls[],

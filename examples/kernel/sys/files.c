@@ -226,30 +226,30 @@ sys_dup(const uint64_t *a)
     return file ? files_add(file, 0, false) : -EBADF;
 }
 
+/* `same`: what it answers if they are the same number. */
 static long
-sys_dup2(const uint64_t *a)
+dup_to(const uint64_t *a, bool close_on_exec, long same)
 {
     struct file *file = files_get((int)a[0]);
 
     if (!file)
         return -EBADF;
     if ((int)a[0] != (int)a[1])
-        return files_set(file, (int)a[1], false);
+        return files_set(file, (int)a[1], close_on_exec);
     file_put(file);
-    return (int)a[1];
+    return same;
+}
+
+static long
+sys_dup2(const uint64_t *a)
+{
+    return dup_to(a, false, (int)a[1]);
 }
 
 static long
 sys_dup3(const uint64_t *a)
 {
-    struct file *file = files_get((int)a[0]);
-
-    if (!file)
-        return -EBADF;
-    if ((int)a[0] != (int)a[1])
-        return files_set(file, (int)a[1], a[2] & O_CLOEXEC);
-    file_put(file);
-    return -EINVAL;
+    return dup_to(a, a[2] & O_CLOEXEC, -EINVAL);
 }
 
 static long

@@ -11,7 +11,6 @@
 #define PROT_WRITE 2u
 #define PROT_EXEC  4u
 
-#define MAP_SHARED          0x01u
 #define MAP_PRIVATE         0x02u
 #define MAP_SHARED_VALIDATE 0x03u
 #define MAP_TYPE            0x0fu

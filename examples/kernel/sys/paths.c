@@ -47,20 +47,21 @@ open_node(struct node *node, unsigned flags, struct file **file)
 }
 
 static long
-open_at(int directory, uint64_t text, unsigned flags, uint32_t mode)
+sys_openat(const uint64_t *a)
 {
+    unsigned flags = (unsigned)a[2];
     struct node *start, *node;
     struct file *file;
     char *string;
-    int error = call_string(text, &string);
+    int error = call_string(a[1], &string);
 
     if (error)
         return error;
-    error = call_directory(directory, string, &start);
+    error = call_directory((int)a[0], string, &start);
     if (!error) {
         error = (flags & O_TMPFILE) == O_TMPFILE
                     ? -EOPNOTSUPP
-                    : find_or_make(start, string, flags, mode, &node);
+                    : find_or_make(start, string, flags, (uint32_t)a[3], &node);
         node_put(start);
     }
     call_string_free(string);
@@ -69,18 +70,6 @@ open_at(int directory, uint64_t text, unsigned flags, uint32_t mode)
     error = open_node(node, flags, &file);
     node_put(node);
     return error ? error : files_add(file, 0, flags & O_CLOEXEC);
-}
-
-static long
-sys_open(const uint64_t *a)
-{
-    return open_at(AT_FDCWD, a[0], (unsigned)a[1], (uint32_t)a[2]);
-}
-
-static long
-sys_openat(const uint64_t *a)
-{
-    return open_at((int)a[0], a[1], (unsigned)a[2], (uint32_t)a[3]);
 }
 
 /* ---- Making and removing ----------------------------------------------- */
@@ -102,35 +91,23 @@ make_at(int directory, uint64_t text, uint32_t mode, uint64_t device,
 }
 
 static long
-sys_mkdir(const uint64_t *a)
-{
-    return make_at(AT_FDCWD, a[0], S_IFDIR | (a[1] & 07777), 0, NULL);
-}
-
-static long
 sys_mkdirat(const uint64_t *a)
 {
     return make_at((int)a[0], a[1], S_IFDIR | (a[2] & 07777), 0, NULL);
 }
 
 static long
-mknod_at(int directory, uint64_t text, uint32_t mode, uint64_t device)
+sys_mknodat(const uint64_t *a)
 {
-    uint32_t type = mode & S_IFMT;
+    uint32_t mode = (uint32_t)a[2], type = mode & S_IFMT;
 
     if (!type)
         mode |= S_IFREG;
     if (type && type != S_IFREG && type != S_IFIFO && type != S_IFCHR &&
         type != S_IFBLK)
         return -EPERM;
-    return make_at(directory, text, mode,
-                   (device >> 8 & 0xfff) << 32 | (device & 0xff), NULL);
-}
-
-static long
-sys_mknodat(const uint64_t *a)
-{
-    return mknod_at((int)a[0], a[1], (uint32_t)a[2], a[3]);
+    return make_at((int)a[0], a[1], mode,
+                   (a[3] >> 8 & 0xfff) << 32 | (a[3] & 0xff), NULL);
 }
 
 static long
@@ -172,12 +149,6 @@ unlink_at(int directory, uint64_t text, bool is_directory)
                            : tree_unlink(path.node, path.name, is_directory);
     node_put(path.node);
     return error;
-}
-
-static long
-sys_unlink(const uint64_t *a)
-{
-    return unlink_at(AT_FDCWD, a[0], false);
 }
 
 static long
@@ -310,10 +281,22 @@ sys_fchdir(const uint64_t *a)
 }
 
 const struct call path_calls[] = {
-    {2, sys_open},        {79, sys_getcwd},     {80, sys_chdir},
-    {81, sys_fchdir},     {82, sys_rename},     {83, sys_mkdir},
-    {84, sys_rmdir},      {86, sys_link},       {87, sys_unlink},
-    {88, sys_symlink},    {257, sys_openat},    {258, sys_mkdirat},
-    {259, sys_mknodat},   {263, sys_unlinkat},  {265, sys_linkat},
-    {266, sys_symlinkat}, {316, sys_renameat2}, {0, NULL},
+    {FROM_HERE(3, 2), sys_openat},
+    {79, sys_getcwd},
+    {80, sys_chdir},
+    {81, sys_fchdir},
+    {82, sys_rename},
+    {FROM_HERE(2, 83), sys_mkdirat},
+    {84, sys_rmdir},
+    {86, sys_link},
+    {FROM_HERE(1, 87), sys_unlinkat},
+    {88, sys_symlink},
+    {257, sys_openat},
+    {258, sys_mkdirat},
+    {259, sys_mknodat},
+    {263, sys_unlinkat},
+    {265, sys_linkat},
+    {266, sys_symlinkat},
+    {316, sys_renameat2},
+    {0, NULL},
 };

@@ -8,7 +8,6 @@
 #include "mm/space.h"
 #include "proc/exec.h"
 
-#define ARCH_SET_GS 0x1001u
 #define ARCH_SET_FS 0x1002u
 #define ARCH_GET_FS 0x1003u
 
@@ -36,20 +35,15 @@ sys_clone(const uint64_t *a)
 static long
 sys_fork(const uint64_t *a)
 {
-    struct clone_args args = {.exit_signal = SIGCHLD};
-
     (void)a;
-    return process_clone(&args);
+    return sys_clone((const uint64_t[5]){SIGCHLD});
 }
 
 static long
 sys_vfork(const uint64_t *a)
 {
-    struct clone_args args = {.flags = CLONE_VM | CLONE_VFORK,
-                              .exit_signal = SIGCHLD};
-
     (void)a;
-    return process_clone(&args);
+    return sys_clone((const uint64_t[5]){CLONE_VM | CLONE_VFORK | SIGCHLD});
 }
 
 static long

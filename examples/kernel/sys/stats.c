@@ -123,28 +123,16 @@ sys_statx(const uint64_t *a)
 
 /* Everybody is root: only what nobody may execute is refused. */
 static long
-access_at(int directory, uint64_t text, unsigned mode, unsigned flags)
+sys_faccessat2(const uint64_t *a)
 {
     struct node *node;
-    int error = find(directory, text, flags, &node);
+    int error = find((int)a[0], a[1], (unsigned)a[3], &node);
 
     if (error)
         return error;
-    bool refused = mode & 1 && !node_is(node, S_IFDIR) && !(node->mode & 0111);
+    bool refused = a[2] & 1 && !node_is(node, S_IFDIR) && !(node->mode & 0111);
     node_put(node);
     return refused ? -EACCES : 0;
-}
-
-static long
-sys_access(const uint64_t *a)
-{
-    return access_at(AT_FDCWD, a[0], (unsigned)a[1], 0);
-}
-
-static long
-sys_faccessat2(const uint64_t *a)
-{
-    return access_at((int)a[0], a[1], (unsigned)a[2], (unsigned)a[3]);
 }
 
 static long
@@ -158,12 +146,6 @@ mode_at(int directory, uint64_t text, unsigned flags, uint32_t mode)
     node->mode = (node->mode & S_IFMT) | (mode & 07777);
     node_put(node);
     return 0;
-}
-
-static long
-sys_chmod(const uint64_t *a)
-{
-    return mode_at(AT_FDCWD, a[0], 0, (uint32_t)a[1]);
 }
 
 static long
@@ -191,12 +173,6 @@ owner_at(int directory, uint64_t text, unsigned flags, uint64_t uid,
     node->gid = (uint32_t)gid == UINT32_MAX ? node->gid : (uint32_t)gid;
     node_put(node);
     return 0;
-}
-
-static long
-sys_chown(const uint64_t *a)
-{
-    return owner_at(AT_FDCWD, a[0], 0, a[1], a[2]);
 }
 
 static long
@@ -246,13 +222,13 @@ sys_utimensat(const uint64_t *a)
 }
 
 static long
-readlink_at(int directory, uint64_t text, uint64_t to, size_t bytes)
+sys_readlinkat(const uint64_t *a)
 {
     struct text shown = {0};
     struct node *node;
-    int error = (int)bytes <= 0
+    int error = (int)a[3] <= 0
                     ? -EINVAL
-                    : find(directory, text, AT_SYMLINK_NOFOLLOW, &node);
+                    : find((int)a[0], a[1], AT_SYMLINK_NOFOLLOW, &node);
 
     if (error)
         return error;
@@ -262,30 +238,28 @@ readlink_at(int directory, uint64_t text, uint64_t to, size_t bytes)
         text_add(&shown, node->target, strlen(node->target));
     else
         error = node->ops->show(node, &shown);
-    bytes = MIN(bytes, shown.length);
+    size_t bytes = MIN(a[3], shown.length);
     if (!error)
-        error = shown.failed ? -ENOMEM : user_write(to, shown.bytes, bytes);
+        error = shown.failed ? -ENOMEM : user_write(a[2], shown.bytes, bytes);
     memory_free(shown.bytes, shown.room);
     node_put(node);
     return error ? error : (long)bytes;
 }
 
-static long
-sys_readlink(const uint64_t *a)
-{
-    return readlink_at(AT_FDCWD, a[0], a[1], a[2]);
-}
-
-static long
-sys_readlinkat(const uint64_t *a)
-{
-    return readlink_at((int)a[0], a[1], a[2], a[3]);
-}
-
 const struct call stat_calls[] = {
-    {21, sys_access},      {89, sys_readlink},    {90, sys_chmod},
-    {91, sys_fchmod},      {92, sys_chown},       {93, sys_fchown},
-    {95, sys_umask},       {260, sys_fchownat},   {262, sys_newfstatat},
-    {267, sys_readlinkat}, {268, sys_fchmodat},   {280, sys_utimensat},
-    {332, sys_statx},      {439, sys_faccessat2}, {0, NULL},
+    {FROM_HERE(2, 21), sys_faccessat2},
+    {FROM_HERE(3, 89), sys_readlinkat},
+    {FROM_HERE(2, 90), sys_fchmodat},
+    {91, sys_fchmod},
+    {FROM_HERE(3, 92), sys_fchownat},
+    {93, sys_fchown},
+    {95, sys_umask},
+    {260, sys_fchownat},
+    {262, sys_newfstatat},
+    {267, sys_readlinkat},
+    {268, sys_fchmodat},
+    {280, sys_utimensat},
+    {332, sys_statx},
+    {439, sys_faccessat2},
+    {0, NULL},
 };
