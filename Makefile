@@ -389,7 +389,7 @@ check-examples: $(EXAMPLES)
 
 # Programs compile without warnings by the other compiler, too.
 .PHONY: check-clang
-check-clang: $(call objects,clang,$(wildcard tools/*/*.c tools/*/*/*.c bench/*.c bench/tree/*.c bench/fork/*.c))
+check-clang: $(call objects,clang,$(wildcard tools/*/*.c tools/*/*/*.c bench/*.c bench/tree/*.c bench/fork/*.c bench/pressure/*.c))
 
 .PHONY: check-sources check-circles check-headers check-freestanding check-format format
 check-sources:

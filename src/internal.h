@@ -304,6 +304,7 @@ enum aspen_count {
     ASPEN_COUNT_FILE,        /* frames in page caches of files */
     ASPEN_COUNT_SHMEM,       /* ... and of all other objects */
     ASPEN_COUNT_FAULT,       /* faults that came to an end */
+    ASPEN_COUNT_ANON_FAULT,  /* one of each of ANON and FAULT, in one step */
     ASPEN_COUNT_MAJOR_FAULT, /* of these, such as had to read something */
     ASPEN_COUNT_SWAP_IN,     /* pages that were read, */
     ASPEN_COUNT_SWAP_OUT,    /* ... and written */
@@ -657,6 +658,8 @@ struct aspen {
     struct aspen_tree_pool tree_pool;
     uint64_t committed_pages; /* atomic */
     struct aspen_swap_area swap[ASPEN_SWAP_AREAS];
+    unsigned swap_areas;  /* atomic: those that there are, or were, come first;
+                             written under the swap list's lock */
     unsigned swap_turn;   /* atomic: the area that is next of its priority */
     uint64_t swap_ra;     /* atomic: pages that were read ahead from swap */
     uint64_t swap_ra_hit; /* atomic: of these, those that a fault found */

@@ -61,9 +61,10 @@ aspen_fault_own(struct aspen_fault *fault, uint32_t frame)
     int error = aspen_anon_vma_prepare(vma);
     if (error)
         return error;
-    aspen_frame_set_anon(fault->aspen, frame,
-                         aspen_load_relaxed(&vma->anon_vma),
-                         aspen_vma_offset(vma, fault->address));
+    aspen_frame_set(aspen_frame_at(fault->aspen, frame), ASPEN_FRAME_ANON,
+                    aspen_load_relaxed(&vma->anon_vma),
+                    aspen_vma_offset(vma, fault->address), 0);
+    fault->made_anon = true; /* counted at the end: nothing fails from here */
     return 0;
 }
 

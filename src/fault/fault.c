@@ -154,9 +154,12 @@ handle_access(struct aspen_fault *fault)
 
 /* It came to an end, whatever it was. */
 static void
-count(const struct aspen_fault *fault)
+count(struct aspen_fault *fault)
 {
-    aspen_count(fault->aspen, ASPEN_COUNT_FAULT, 1);
+    aspen_count(fault->aspen,
+                fault->made_anon ? ASPEN_COUNT_ANON_FAULT : ASPEN_COUNT_FAULT,
+                1);
+    fault->made_anon = false;
     if (aspen_unlikely(fault->major))
         aspen_count(fault->aspen, ASPEN_COUNT_MAJOR_FAULT, 1);
 }
@@ -286,6 +289,7 @@ aspen_fault_begin(struct aspen_fault *fault, struct aspen_mm *mm,
     fault->own = false;
     fault->mmap_locked = false;
     fault->major = false;
+    fault->made_anon = false;
     fault->vma = NULL;
     fault->direct = (struct aspen_direct){.aspen = mm->aspen, .payer.mm = mm};
     fault->page = ASPEN_NO_FRAME;

@@ -54,6 +54,7 @@ struct aspen_fault {
     bool mmap_locked;      /* the mmap lock is held for reading, else the
                               VMA's own lock */
     bool major;            /* it had to read, or to wait for who does */
+    bool made_anon;        /* a page that is counted when the fault is */
     struct aspen_vma *vma; /* while locked */
 
     struct aspen_direct direct; /* for MEMORY */

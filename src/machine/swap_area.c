@@ -155,6 +155,8 @@ area_publish(struct aspen *aspen, const struct aspen_swap_area *area,
         move_area(to, area);
         aspen_store_relaxed(&to->room, area->room);
         aspen_store(&to->slots, slots);
+        aspen_store_relaxed(&aspen->swap_areas,
+                            (unsigned)aspen_max_u64(aspen->swap_areas, i + 1));
         *type = i;
         error = 0;
     }

@@ -149,11 +149,12 @@ is_open(const struct aspen_swap_area *area)
 static unsigned
 next_area(const struct aspen *aspen, uint32_t passed)
 {
+    unsigned areas = aspen_load_relaxed(&aspen->swap_areas);
     unsigned turn = aspen_load_relaxed(&aspen->swap_turn);
     unsigned best = NO_AREA;
 
-    for (unsigned n = 0; n < ASPEN_SWAP_AREAS; n++) {
-        unsigned i = (turn + n) % ASPEN_SWAP_AREAS;
+    for (unsigned n = 0; n < areas; n++) {
+        unsigned i = (turn + n) % areas;
         if (!(passed >> i & 1) && is_open(&aspen->swap[i]) &&
             (best == NO_AREA ||
              aspen_load_relaxed(&aspen->swap[i].priority) >

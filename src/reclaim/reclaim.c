@@ -99,7 +99,6 @@ to_nothing(void *context, struct aspen_vma *vma, const struct aspen_slot *slot)
     /* Until the flush the processor may write by what it has cached. */
     if (aspen_entry_bits(entry) & (ASPEN_ENTRY_DIRTY | ASPEN_ENTRY_WRITE))
         aspen_fetch_or(&frame->index, ASPEN_FRAME_DIRTY);
-    aspen_fetch_sub_relaxed(&vma->mm->rss[aspen_rss_of(frame)], 1);
     aspen_fetch_sub(&frame->counts, ASPEN_FRAME_REF + ASPEN_FRAME_MAP);
     return 1;
 }
@@ -121,8 +120,8 @@ look_at(struct reclaim *reclaim, struct aspen_object *object, uint32_t number)
         return false;
     if (!(aspen_load(&frame->index) & ASPEN_FRAME_DIRTY) &&
         aspen_frame_map_count(frame) > 0)
-        (void)!aspen_take_page(&reclaim->take, aspen, number, to_nothing,
-                               frame);
+        (void)!aspen_take_page(&reclaim->take, aspen, object, number,
+                               to_nothing, frame);
     return true;
 }
 
@@ -198,9 +197,21 @@ try_object_pages(struct reclaim *reclaim, struct aspen_object *const *objects,
             evict(reclaim, objects[i], frames[i]);
     for (unsigned i = 0; i < count; i++) /* I3 */
         if (objects[i]) {
-            aspen_object_put(objects[i]);
+            if (i + 1 == count || objects[i + 1] != objects[i])
+                aspen_object_put(objects[i]);
             aspen_frame_put(aspen, frames[i]);
         }
+}
+
+/* The page's object. If it is that of the page before, whose reference there is
+ * already, they share it. */
+static struct aspen_object *
+object_of(struct aspen_frame *frame, struct aspen_object *before)
+{
+    bool same = before && aspen_frame_type(frame) == ASPEN_FRAME_OBJECT &&
+                aspen_load(&frame->owner) == (uint64_t)(uintptr_t)before;
+
+    return same ? before : aspen_object_of_frame(frame);
 }
 
 static void
@@ -211,7 +222,8 @@ try_pages(struct reclaim *reclaim, const uint32_t *frames, unsigned count)
 
     reclaim->looked += count;
     for (unsigned i = 0; i < count; i++)
-        objects[i] = aspen_object_of_frame(aspen_frame_at(aspen, frames[i]));
+        objects[i] = object_of(aspen_frame_at(aspen, frames[i]),
+                               i ? objects[i - 1] : NULL);
     try_object_pages(reclaim, objects, frames, count);
     for (unsigned i = 0; i < count; i++) /* I3 */
         if (!objects[i] &&

@@ -62,10 +62,16 @@ static void
 flush_space(const struct aspen_take_space *space)
 {
     struct aspen_mm *mm = space->mm;
+    uint64_t gone = 0;
 
+    for (unsigned kind = 0; kind < ASPEN_RSS_KINDS; kind++)
+        if (space->gone[kind]) {
+            aspen_fetch_sub_relaxed(&mm->rss[kind], space->gone[kind]);
+            gone += space->gone[kind];
+        }
     /* What others have taken, and we have found gone: they may not have
      * flushed yet. */
-    if (space->gone || aspen_tlb_pending(mm, 1))
+    if (gone || aspen_tlb_pending(mm, 1))
         aspen_tlb_flush(mm, space->start, space->end, 1u, false);
     aspen_tlb_pending_end(mm);
     aspen_mm_drop(mm);
@@ -117,7 +123,9 @@ take_in(struct walk *walk, struct aspen_take_space *space,
         space = add_space(walk->take, vma->mm);
     space->start = aspen_min_u64(space->start, address);
     space->end = aspen_max_u64(space->end, address + ASPEN_PAGE_SIZE);
-    space->gone |= take_entry(walk, vma, slot);
+    if (take_entry(walk, vma, slot))
+        space
+            ->gone[aspen_rss_of(aspen_frame_at(vma->mm->aspen, walk->frame))]++;
 }
 
 static bool
@@ -143,12 +151,18 @@ take_from(void *context, struct aspen_vma *vma, uint64_t address)
 }
 
 int
-aspen_take_page(struct aspen_take *take, struct aspen *aspen, uint32_t frame,
+aspen_take_page(struct aspen_take *take, struct aspen *aspen,
+                struct aspen_object *object, uint32_t frame,
                 aspen_take_entry *entry, void *context)
 {
     struct walk walk = {
         .take = take, .frame = frame, .entry = entry, .context = context};
 
-    aspen_rmap_walk(aspen, frame, take_from, &walk);
+    if (object) {
+        uint64_t offset = aspen_frame_offset(aspen_frame_at(aspen, frame));
+        aspen_i_mmap_walk(object, offset, offset, take_from, &walk);
+    } else {
+        aspen_rmap_walk(aspen, frame, take_from, &walk);
+    }
     return walk.error;
 }

@@ -22,9 +22,9 @@
 struct aspen_take {
     unsigned count;
     struct aspen_take_space {
-        struct aspen_mm *mm; /* a reference; counted as pending */
-        bool gone;           /* entries of it are */
-        uint64_t start;      /* what was looked at */
+        struct aspen_mm *mm;            /* a reference; counted as pending */
+        uint64_t gone[ASPEN_RSS_KINDS]; /* pages, by kind */
+        uint64_t start;                 /* what was looked at */
         uint64_t end;
     } spaces[ASPEN_TAKE_SPACES];
 };
@@ -35,15 +35,16 @@ void aspen_take_flush(struct aspen_take *take);
 
 /*
  * An entry leads to the page: 1 if it was replaced, 0 if it stays, or an error,
- * which ends the walk. The table's lock is held. What the page counts, and the
- * space, is the caller's affair.
+ * which ends the walk. The table's lock is held. What the page counts is the
+ * caller's affair; that the space has one less is not.
  */
 typedef int aspen_take_entry(void *context, struct aspen_vma *vma,
                              const struct aspen_slot *slot);
 
 /*
- * Ask `entry` of each entry that leads to the page. The caller has locked it
- * and holds it, and keeps both until the flush. 0, or the error of `entry`.
+ * Ask `entry` of each entry that leads to the page; `object`: whose it is, or
+ * NULL of an anonymous one. The caller has locked it and holds it, and keeps
+ * both until the flush. 0, or the error of `entry`.
  *
  * A second MMU is told page by page: of a space that has brackets, what was
  * taken until now is flushed before this returns.
@@ -52,7 +53,7 @@ typedef int aspen_take_entry(void *context, struct aspen_vma *vma,
  *          reverse map.
  */
 ASPEN_MUST_USE int aspen_take_page(struct aspen_take *take, struct aspen *aspen,
-                                   uint32_t frame, aspen_take_entry *entry,
-                                   void *context);
+                                   struct aspen_object *object, uint32_t frame,
+                                   aspen_take_entry *entry, void *context);
 
 #endif

@@ -46,11 +46,10 @@ struct leaving {
 
 /* The entry has gone; its table's lock is held. */
 static void
-count_gone(const struct leaving *leaving, struct aspen_mm *mm)
+count_gone(const struct leaving *leaving)
 {
     aspen_frames_release(leaving->aspen, &(uint32_t){leaving->frame}, 1,
                          ASPEN_FRAME_REF + ASPEN_FRAME_MAP);
-    aspen_fetch_sub_relaxed(&mm->rss[ASPEN_RSS_ANON], 1);
 }
 
 /* Has anything come up since the page was looked at? The table's lock is held.
@@ -85,7 +84,7 @@ to_swap_entry(void *context, struct aspen_vma *vma,
     aspen_mm_rss_add(vma->mm, ASPEN_RSS_SWAP, 1);
     /* The processor may still set bits: they go with the entry (I3). */
     (void)aspen_exchange(slot->entry, swap);
-    count_gone(leaving, vma->mm);
+    count_gone(leaving);
     return 1;
 }
 
@@ -96,7 +95,7 @@ replace_all(struct leaving *leaving)
     int error;
 
     do {
-        error = aspen_take_page(&leaving->batch->take, leaving->aspen,
+        error = aspen_take_page(&leaving->batch->take, leaving->aspen, NULL,
                                 leaving->frame, to_swap_entry, leaving);
         if (error != -ASPEN_EAGAIN)
             return error;
@@ -219,7 +218,7 @@ to_nothing(void *context, struct aspen_vma *vma, const struct aspen_slot *slot)
         aspen_entry_bits(entry) & ASPEN_ENTRY_DIRTY ||
         !aspen_compare_exchange(slot->entry, &entry, (uint64_t)0))
         return 0;
-    count_gone(leaving, vma->mm);
+    count_gone(leaving);
     return 1;
 }
 
@@ -237,7 +236,7 @@ leave_for_nothing(struct leaving *leaving)
                            &leaving->slot))
         return false;
     leaving->type = NO_SLOT;
-    return !aspen_take_page(&leaving->batch->take, aspen, leaving->frame,
+    return !aspen_take_page(&leaving->batch->take, aspen, NULL, leaving->frame,
                             to_nothing, leaving) &&
            aspen_frame_map_count(page) == 0;
 }
