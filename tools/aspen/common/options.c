@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * options.c - what options take: numbers, seconds, processes.
+ * options.c - see options.h.
  *
  * Called by all subcommands. tests/tools/usage.sh breaks first.
  */
@@ -12,35 +12,36 @@
 #include <stdio.h>
 #include <string.h>
 
-int
-options_number(const char *command, const char *name, uint64_t least,
-               uint64_t most, uint64_t *number)
+/* ---- Values ------------------------------------------------------------- */
+
+static int
+take_number(const struct options_row *row, const char *command,
+            uint64_t *number)
 {
     char end[40] = "";
 
-    if (tool_parse_number(optarg, most, number) && *number >= least)
+    if (tool_parse_number(optarg, row->most, number) && *number >= row->least)
         return 0;
-    if (most < UINT32_MAX)
-        snprintf(end, sizeof(end), ", up to %" PRIu64, most);
+    if (row->most < UINT32_MAX)
+        snprintf(end, sizeof(end), ", up to %" PRIu64, row->most);
     return tool_refuse(command,
                        "--%s takes a number from %" PRIu64 " on%s, not '%s'",
-                       name, least, end, optarg);
+                       row->name, row->least, end, optarg);
 }
 
-int
-options_seconds(const char *command, const char *name, uint64_t least_ns,
-                uint64_t *nanoseconds)
+static int
+take_seconds(const struct options_row *row, const char *command,
+             uint64_t *nanoseconds)
 {
-    if (tool_parse_seconds(optarg, nanoseconds) && *nanoseconds >= least_ns)
+    if (tool_parse_seconds(optarg, nanoseconds) && *nanoseconds >= row->least)
         return 0;
     return tool_refuse(command, "--%s takes seconds%s, up to %u, not '%s'",
-                       name, least_ns ? ", more than 0" : "", TOOL_SECONDS_MAX,
-                       optarg);
+                       row->name, row->least ? ", more than 0" : "",
+                       TOOL_SECONDS_MAX, optarg);
 }
 
-int
-options_bytes(const char *command, const char *name, uint64_t least,
-              uint64_t most, uint64_t *bytes)
+static int
+take_bytes(const struct options_row *row, const char *command, uint64_t *bytes)
 {
     static const char units[] = "KMGT";
     size_t length = strlen(optarg);
@@ -51,37 +52,68 @@ options_bytes(const char *command, const char *name, uint64_t least,
     snprintf(digits, sizeof(digits), "%.*s",
              (int)(length - (unit != NULL && *unit)), optarg);
     if (length < sizeof(digits) &&
-        tool_parse_number(digits, most >> shift, bytes)) {
+        tool_parse_number(digits, row->most >> shift, bytes)) {
         *bytes <<= shift;
-        if (*bytes >= least)
+        if (*bytes >= row->least)
             return 0;
     }
     return tool_refuse(command,
                        "--%s takes bytes, as 64M, from %" PRIu64 "M to %" PRIu64
                        "M, not '%s'",
-                       name, least >> 20, most >> 20, optarg);
+                       row->name, row->least >> 20, row->most >> 20, optarg);
 }
 
-int
-options_process(const char *command, pid_t *process)
+static int
+take_process(const struct options_row *row, const char *command, pid_t *process)
 {
     uint64_t number;
 
     if (!tool_parse_number(optarg, INT32_MAX, &number) || number == 0)
-        return tool_refuse(command, "--pid takes a process number, not '%s'",
-                           optarg);
+        return tool_refuse(command, "--%s takes a process number, not '%s'",
+                           row->name, optarg);
     *process = (pid_t)number;
     return 0;
 }
 
-int
-options_file(const char *command, const char *name, const char **path)
+static int
+take_file(const struct options_row *row, const char *command, const char **path)
 {
     *path = optarg;
-    return *optarg
-               ? 0
-               : tool_refuse(command, "--%s takes the name of a file", name);
+    return *optarg ? 0
+                   : tool_refuse(command, "--%s takes the name of a file",
+                                 row->name);
 }
+
+static int
+take_value(const struct options_row *row, const char *command, void *arguments)
+{
+    void *at = (char *)arguments + row->at;
+
+    if (row->given)
+        *(bool *)((char *)arguments + row->given - 1) = true;
+    switch (row->kind) {
+    case OPTIONS_FLAG:
+        *(bool *)at = true;
+        return 0;
+    case OPTIONS_NUMBER:
+        return take_number(row, command, at);
+    case OPTIONS_SECONDS:
+        return take_seconds(row, command, at);
+    case OPTIONS_BYTES:
+        return take_bytes(row, command, at);
+    case OPTIONS_PROCESS:
+        return take_process(row, command, at);
+    case OPTIONS_FILE:
+        return take_file(row, command, at);
+    case OPTIONS_TEXT:
+        *(const char **)at = optarg;
+        return 0;
+    default:
+        return row->take(at, command);
+    }
+}
+
+/* ---- Commands ----------------------------------------------------------- */
 
 int
 options_operand(const char *command, const char *operand)
@@ -99,59 +131,100 @@ options_flush(const char *command, int status)
     return status;
 }
 
+/* As getopt_long() wants them: the number of a row, from here on. */
+#define FIRST_VALUE 256
+#define HELP        'h'
+
+struct table {
+    struct option options[OPTIONS_MAX + 2];
+    char letters[2 * OPTIONS_MAX + 4];
+    int rows;
+};
+
+static void
+add_letter(struct table *table, const struct options_row *row)
+{
+    size_t length = strlen(table->letters);
+
+    if (row->letter)
+        snprintf(table->letters + length, sizeof(table->letters) - length,
+                 "%c%s", row->letter, row->kind == OPTIONS_FLAG ? "" : ":");
+}
+
+static void
+make_table(const struct options_reader *reader, struct table *table)
+{
+    const struct options_row *row = reader->rows;
+
+    *table = (struct table){.rows = 0};
+    snprintf(table->letters, sizeof(table->letters), "%s:h",
+             reader->has_operands ? "" : "+");
+    for (; row->name && table->rows < (int)OPTIONS_MAX; row++) {
+        table->options[table->rows] = (struct option){
+            .name = row->name,
+            .has_arg =
+                row->kind == OPTIONS_FLAG ? no_argument : required_argument,
+            .val = FIRST_VALUE + table->rows,
+        };
+        add_letter(table, row);
+        table->rows++;
+    }
+    table->options[table->rows] =
+        (struct option){"help", no_argument, NULL, HELP};
+}
+
+/* NULL: it is none. */
+static const struct options_row *
+row_of(const struct options_reader *reader, const struct table *table,
+       int option)
+{
+    if (option >= FIRST_VALUE && option < FIRST_VALUE + table->rows)
+        return &reader->rows[option - FIRST_VALUE];
+    for (int i = 0; i < table->rows; i++)
+        if (reader->rows[i].letter && reader->rows[i].letter == option)
+            return &reader->rows[i];
+    return NULL;
+}
+
 /* getopt_long() answered ':' or '?'. A letter among others of one word is not
  * told by where the word stands. */
 static int
 refuse_option(const char *command, int option, char **argv)
 {
     char letter[3] = {'-', (char)optopt, '\0'};
-    bool is_letter = optopt > 0 && optopt < OPTION_PID;
+    bool is_letter = optopt > 0 && optopt < FIRST_VALUE;
     const char *what = "is no option";
 
     if (option == ':') { /* then its word is the last one */
         what = "lacks its value";
         is_letter = strncmp(argv[optind - 1], "--", 2) != 0;
-    } else if (optopt >= OPTION_PID)
+    } else if (optopt >= FIRST_VALUE)
         what = "takes no value";
     return tool_refuse(command, "'%s' %s; see aspen %s --help",
                        is_letter ? letter : argv[optind - 1], what, command);
 }
 
-/* 0, OPTIONS_GO_ON for --help, or EXIT_REFUSED. */
-static int
-take(const struct options_reader *reader, void *arguments, bool *json,
-     int option, char **argv)
-{
-    int status;
-
-    if (option == 'h' || option == OPTION_HELP)
-        return OPTIONS_GO_ON;
-    if (option == OPTION_JSON) {
-        *json = true;
-        return 0;
-    }
-    status = reader->take(arguments, option);
-    return status == OPTIONS_GO_ON
-               ? refuse_option(reader->command, option, argv)
-               : status;
-}
-
 int
-options_read(const struct options_reader *reader, void *arguments, bool *json,
-             int argc, char **argv)
+options_read(const struct options_reader *reader, void *arguments, int argc,
+             char **argv)
 {
+    struct table table;
     int option;
-    int status = 0;
 
+    make_table(reader, &table);
     opterr = 0;
-    while (status == 0 && (option = getopt_long(argc, argv, reader->letters,
-                                                reader->table, NULL)) != -1)
-        status = take(reader, arguments, json, option, argv);
-    if (status == EXIT_REFUSED)
-        return status;
-    if (status == 0)
-        return OPTIONS_GO_ON;
-    for (size_t i = 0; reader->help[i]; i++)
-        fputs(reader->help[i], stdout);
-    return options_flush(reader->command, EXIT_HELD);
+    while ((option = getopt_long(argc, argv, table.letters, table.options,
+                                 NULL)) != -1) {
+        const struct options_row *row = row_of(reader, &table, option);
+        if (option == HELP) {
+            for (size_t i = 0; reader->help[i]; i++)
+                fputs(reader->help[i], stdout);
+            return options_flush(reader->command, EXIT_HELD);
+        }
+        int status = row ? take_value(row, reader->command, arguments)
+                         : refuse_option(reader->command, option, argv);
+        if (status != 0)
+            return status;
+    }
+    return OPTIONS_GO_ON;
 }

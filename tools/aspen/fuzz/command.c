@@ -24,27 +24,6 @@
 /* More is no more of anything: the window is full of mappings long before. */
 #define LENGTH_MAX 1000000u
 
-enum {
-    OPTION_CALLS = OPTION_OWN,
-    OPTION_SECONDS,
-    OPTION_SEED,
-    OPTION_LENGTH,
-    OPTION_REPLAY,
-    OPTION_FAILING,
-};
-
-static const struct option table[] = {
-    {"calls", required_argument, NULL, OPTION_CALLS},
-    {"seconds", required_argument, NULL, OPTION_SECONDS},
-    {"seed", required_argument, NULL, OPTION_SEED},
-    {"length", required_argument, NULL, OPTION_LENGTH},
-    {"replay", required_argument, NULL, OPTION_REPLAY},
-    {"failing", required_argument, NULL, OPTION_FAILING},
-    {"output", required_argument, NULL, OPTION_OUTPUT},
-    OPTIONS_COMMON,
-    {NULL, 0, NULL, 0},
-};
-
 static const char help[] =
     "usage: aspen fuzz [options]\n"
     "\n"
@@ -86,6 +65,21 @@ struct fuzz_arguments {
     bool json;
 };
 
+#define AT(member)    OPTIONS_AT(struct fuzz_arguments, member)
+#define GIVEN(member) OPTIONS_GIVEN(struct fuzz_arguments, member)
+
+static const struct options_row rows[] = {
+    {"calls", OPTIONS_NUMBER, AT(calls), .least = 1, .most = INT64_MAX},
+    {"seconds", OPTIONS_SECONDS, AT(seconds_ns), .least = 1},
+    {"seed", OPTIONS_NUMBER, AT(seed), GIVEN(seed_given), .most = INT64_MAX},
+    {"length", OPTIONS_NUMBER, AT(length), .least = 1, .most = LENGTH_MAX},
+    {"replay", OPTIONS_FILE, AT(replay)},
+    {"failing", OPTIONS_FILE, AT(failing)},
+    {"output", OPTIONS_FILE, AT(output)},
+    {"json", OPTIONS_FLAG, AT(json)},
+    {.name = NULL},
+};
+
 struct fuzz {
     struct fuzz_pair pair;
     struct fuzz_mix mix;
@@ -96,34 +90,6 @@ struct fuzz {
 };
 
 /* ---- Options ------------------------------------------------------------ */
-
-static int
-take_option(void *context, int option)
-{
-    struct fuzz_arguments *arguments = context;
-
-    switch (option) {
-    case OPTION_CALLS:
-        return options_number(COMMAND, "calls", 1, INT64_MAX,
-                              &arguments->calls);
-    case OPTION_SECONDS:
-        return options_seconds(COMMAND, "seconds", 1, &arguments->seconds_ns);
-    case OPTION_SEED:
-        arguments->seed_given = true;
-        return options_number(COMMAND, "seed", 0, INT64_MAX, &arguments->seed);
-    case OPTION_LENGTH:
-        return options_number(COMMAND, "length", 1, LENGTH_MAX,
-                              &arguments->length);
-    case OPTION_REPLAY:
-        return options_file(COMMAND, "replay", &arguments->replay);
-    case OPTION_FAILING:
-        return options_file(COMMAND, "failing", &arguments->failing);
-    case OPTION_OUTPUT:
-        return options_file(COMMAND, "output", &arguments->output);
-    default:
-        return OPTIONS_GO_ON;
-    }
-}
 
 /* What would have no effect is a misunderstanding. */
 static int
@@ -153,9 +119,8 @@ check_arguments(struct fuzz_arguments *arguments)
 
 static const struct options_reader reader = {
     .command = COMMAND,
-    .table = table,
-    .letters = ":h",
-    .take = take_option,
+    .rows = rows,
+    .has_operands = true,
     .help = {help},
 };
 
@@ -166,7 +131,7 @@ take_arguments(struct fuzz_arguments *arguments, int argc, char **argv)
     int status;
 
     *arguments = (struct fuzz_arguments){.seed = 1};
-    status = options_read(&reader, arguments, &arguments->json, argc, argv);
+    status = options_read(&reader, arguments, argc, argv);
     if (status != OPTIONS_GO_ON)
         return status;
     if (optind < argc)

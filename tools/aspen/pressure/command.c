@@ -21,34 +21,6 @@
 /* The comparison with LRU and the optimum takes 24 bytes for each. */
 #define ACCESSES_MAX 100000000u
 
-enum {
-    OPTION_MEMORY = OPTION_OWN,
-    OPTION_PAGES,
-    OPTION_SWAP,
-    OPTION_THREADS,
-    OPTION_SEED,
-    OPTION_ACCESSES,
-    OPTION_FAULTS,
-    OPTION_CHECKSUM,
-    OPTION_HTML,
-    OPTION_SAMPLES,
-};
-
-static const struct option table[] = {
-    {"memory", required_argument, NULL, OPTION_MEMORY},
-    {"pages", required_argument, NULL, OPTION_PAGES},
-    {"swap", required_argument, NULL, OPTION_SWAP},
-    {"threads", required_argument, NULL, OPTION_THREADS},
-    {"seed", required_argument, NULL, OPTION_SEED},
-    {"accesses", required_argument, NULL, OPTION_ACCESSES},
-    {"faults", required_argument, NULL, OPTION_FAULTS},
-    {"checksum", no_argument, NULL, OPTION_CHECKSUM},
-    {"html", required_argument, NULL, OPTION_HTML},
-    {"samples", required_argument, NULL, OPTION_SAMPLES},
-    OPTIONS_COMMON,
-    {NULL, 0, NULL, 0},
-};
-
 static const char help[] =
     "usage: aspen pressure WORKLOAD [options]\n"
     "\n"
@@ -226,20 +198,19 @@ find_fault(const char *name, size_t length)
 }
 
 static int
-take_faults(struct arguments *arguments)
+take_faults(void *faults, const char *command)
 {
     const char *rest = optarg;
 
-    arguments->can_fail = true;
     for (;;) {
         size_t length = strcspn(rest, ",");
         enum fault fault = find_fault(rest, length);
         if (fault == FAULTS)
-            return tool_refuse(COMMAND,
+            return tool_refuse(command,
                                "--faults takes errors, short, late, gone, "
                                "lies, full, not '%.*s'",
                                (int)length, rest);
-        add_fault(&arguments->faults, fault);
+        add_fault(faults, fault);
         if (rest[length] == '\0')
             return 0;
         rest += length + 1;
@@ -248,49 +219,31 @@ take_faults(struct arguments *arguments)
 
 /* ---- Options ----------------------------------------------------------- */
 
-static int
-take_option(void *context, int option)
-{
-    struct arguments *arguments = context;
+#define AT(member)    OPTIONS_AT(struct arguments, member)
+#define GIVEN(member) OPTIONS_GIVEN(struct arguments, member)
 
-    switch (option) {
-    case OPTION_MEMORY:
-        return options_bytes(COMMAND, "memory", MIB, MIB << 16,
-                             &arguments->memory_bytes);
-    case OPTION_PAGES:
-        return options_number(COMMAND, "pages", 2, INT32_MAX / 2,
-                              &arguments->pages);
-    case OPTION_SWAP:
-        arguments->swap = optarg;
-        return 0;
-    case OPTION_THREADS:
-        return options_number(COMMAND, "threads", 1, PRESSURE_THREADS,
-                              &arguments->threads);
-    case OPTION_SEED:
-        arguments->seed_given = true;
-        return options_number(COMMAND, "seed", 0, INT64_MAX, &arguments->seed);
-    case OPTION_FAULTS:
-        return take_faults(arguments);
-    case OPTION_CHECKSUM:
-        arguments->checksum = true;
-        return 0;
-    case OPTION_HTML:
-        return options_file(COMMAND, "html", &arguments->html);
-    case OPTION_SAMPLES:
-        return options_file(COMMAND, "samples", &arguments->samples);
-    case OPTION_ACCESSES:
-        return options_number(COMMAND, "accesses", 1, ACCESSES_MAX,
-                              &arguments->accesses);
-    default:
-        return OPTIONS_GO_ON;
-    }
-}
+static const struct options_row rows[] = {
+    {"memory", OPTIONS_BYTES, AT(memory_bytes), .least = MIB,
+     .most = MIB << 16},
+    {"pages", OPTIONS_NUMBER, AT(pages), .least = 2, .most = INT32_MAX / 2},
+    {"swap", OPTIONS_TEXT, AT(swap)},
+    {"threads", OPTIONS_NUMBER, AT(threads), .least = 1,
+     .most = PRESSURE_THREADS},
+    {"seed", OPTIONS_NUMBER, AT(seed), GIVEN(seed_given), .most = INT64_MAX},
+    {"accesses", OPTIONS_NUMBER, AT(accesses), .least = 1,
+     .most = ACCESSES_MAX},
+    {"faults", OPTIONS_OTHER, AT(faults), GIVEN(can_fail), .take = take_faults},
+    {"checksum", OPTIONS_FLAG, AT(checksum)},
+    {"html", OPTIONS_FILE, AT(html)},
+    {"samples", OPTIONS_FILE, AT(samples)},
+    {"json", OPTIONS_FLAG, AT(json)},
+    {.name = NULL},
+};
 
 static const struct options_reader reader = {
     .command = COMMAND,
-    .table = table,
-    .letters = ":h",
-    .take = take_option,
+    .rows = rows,
+    .has_operands = true,
     .help = {help, help_options},
 };
 
@@ -307,7 +260,7 @@ take_arguments(struct arguments *arguments, const struct workload **workload,
         .seed = 1,
         .swap = "memory",
     };
-    status = options_read(&reader, arguments, &arguments->json, argc, argv);
+    status = options_read(&reader, arguments, argc, argv);
     if (status != OPTIONS_GO_ON)
         return status;
     if (optind == argc)

@@ -26,27 +26,6 @@
 /* All steps are rehearsed while that takes about so long. */
 #define ABOUT_SECONDS 60u
 
-enum {
-    OPTION_ALL = OPTION_OWN,
-    OPTION_SAMPLE,
-    OPTION_SEED,
-    OPTION_JOBS,
-    OPTION_STEP,
-    OPTION_KIND
-};
-
-static const struct option table[] = {
-    OPTIONS_SOURCE,
-    {"snapshot", required_argument, NULL, OPTION_SNAPSHOT},
-    {"all", no_argument, NULL, OPTION_ALL},
-    {"sample", required_argument, NULL, OPTION_SAMPLE},
-    {"seed", required_argument, NULL, OPTION_SEED},
-    {"jobs", required_argument, NULL, OPTION_JOBS},
-    {"step", required_argument, NULL, OPTION_STEP},
-    {"kind", required_argument, NULL, OPTION_KIND},
-    {NULL, 0, NULL, 0},
-};
-
 static const char help[] =
     "usage: aspen rehearse --pid P [options]\n"
     "       aspen rehearse [options] -- CMD ARGS...\n"
@@ -89,37 +68,31 @@ struct rehearse_arguments {
 };
 
 static int
-take_option(void *context, int option)
+take_kind(void *value, const char *command)
 {
-    struct rehearse_arguments *arguments = context;
+    enum rehearsal_mode *mode = value;
 
-    switch (option) {
-    case OPTION_ALL:
-        arguments->all = true;
+    *mode = rehearsal_mode_of(optarg);
+    if (*mode != REHEARSAL_MODES)
         return 0;
-    case OPTION_SAMPLE:
-        return options_number(COMMAND, "sample", 1, UINT64_MAX,
-                              &arguments->sample);
-    case OPTION_SEED:
-        return options_number(COMMAND, "seed", 0, INT64_MAX, &arguments->seed);
-    case OPTION_JOBS:
-        return options_number(COMMAND, "jobs", 1, WORKERS_MAX,
-                              &arguments->jobs);
-    case OPTION_STEP:
-        return options_number(COMMAND, "step", 1, UINT64_MAX >> 2,
-                              &arguments->step);
-    case OPTION_KIND:
-        arguments->mode = rehearsal_mode_of(optarg);
-        arguments->mode_given = true;
-        if (arguments->mode != REHEARSAL_MODES)
-            return 0;
-        return tool_refuse(COMMAND,
-                           "--kind takes once, onward or interrupt, not '%s'",
-                           optarg);
-    default:
-        return options_source_take(&arguments->source, COMMAND, option);
-    }
+    return tool_refuse(
+        command, "--kind takes once, onward or interrupt, not '%s'", optarg);
 }
+
+#define AT(member)    OPTIONS_AT(struct rehearse_arguments, member)
+#define GIVEN(member) OPTIONS_GIVEN(struct rehearse_arguments, member)
+
+static const struct options_row rows[] = {
+    OPTIONS_SOURCE(struct rehearse_arguments),
+    {"snapshot", OPTIONS_FILE, AT(source.file)},
+    {"all", OPTIONS_FLAG, AT(all)},
+    {"sample", OPTIONS_NUMBER, AT(sample), .least = 1, .most = UINT64_MAX},
+    {"seed", OPTIONS_NUMBER, AT(seed), .most = INT64_MAX},
+    {"jobs", OPTIONS_NUMBER, AT(jobs), .least = 1, .most = WORKERS_MAX},
+    {"step", OPTIONS_NUMBER, AT(step), .least = 1, .most = UINT64_MAX >> 2},
+    {"kind", OPTIONS_OTHER, AT(mode), GIVEN(mode_given), .take = take_kind},
+    {.name = NULL},
+};
 
 static int
 check_arguments(const struct rehearse_arguments *arguments)
@@ -138,9 +111,7 @@ check_arguments(const struct rehearse_arguments *arguments)
 
 static const struct options_reader reader = {
     .command = COMMAND,
-    .table = table,
-    .letters = "+:h",
-    .take = take_option,
+    .rows = rows,
     .help = {help, options_source_help, help_status},
 };
 
@@ -152,7 +123,7 @@ take_arguments(struct rehearse_arguments *arguments, int argc, char **argv)
 
     options_source_init(&arguments->source);
     arguments->seed = 1;
-    status = options_read(&reader, arguments, &arguments->json, argc, argv);
+    status = options_read(&reader, arguments, argc, argv);
     if (status != OPTIONS_GO_ON)
         return status;
     status =

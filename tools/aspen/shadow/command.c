@@ -24,27 +24,6 @@
 #define TICK_NS 50000000u
 #define LOOK_NS 10000000u
 
-enum {
-    OPTION_EVERY = OPTION_OWN,
-    OPTION_GUEST_OUTPUT,
-    OPTION_CALLS,
-    OPTION_SECONDS,
-    OPTION_TRACE,
-    OPTION_LOOK,
-};
-
-static const struct option table[] = {
-    {"pid", required_argument, NULL, OPTION_PID},
-    {"calls", required_argument, NULL, OPTION_CALLS},
-    {"seconds", required_argument, NULL, OPTION_SECONDS},
-    {"every", required_argument, NULL, OPTION_EVERY},
-    {"trace", required_argument, NULL, OPTION_TRACE},
-    {"look", required_argument, NULL, OPTION_LOOK},
-    {"guest-output", required_argument, NULL, OPTION_GUEST_OUTPUT},
-    OPTIONS_COMMON,
-    {NULL, 0, NULL, 0},
-};
-
 static const char help[] =
     "usage: aspen shadow [options] -- CMD ARGS...\n"
     "       aspen shadow [options] --pid P\n"
@@ -89,34 +68,20 @@ struct shadow_arguments {
     bool json;
 };
 
-static int
-take_option(void *context, int option)
-{
-    struct shadow_arguments *arguments = context;
+#define AT(member)    OPTIONS_AT(struct shadow_arguments, member)
+#define GIVEN(member) OPTIONS_GIVEN(struct shadow_arguments, member)
 
-    switch (option) {
-    case OPTION_EVERY:
-        return options_number(COMMAND, "every", 0, INT64_MAX,
-                              &arguments->every);
-    case OPTION_PID:
-    case 'p':
-        return options_process(COMMAND, &arguments->pid);
-    case OPTION_CALLS:
-        return options_number(COMMAND, "calls", 1, INT64_MAX,
-                              &arguments->calls);
-    case OPTION_SECONDS:
-        return options_seconds(COMMAND, "seconds", 1, &arguments->seconds_ns);
-    case OPTION_TRACE:
-        return options_file(COMMAND, "trace", &arguments->trace);
-    case OPTION_LOOK:
-        arguments->look_given = true;
-        return options_seconds(COMMAND, "look", 0, &arguments->look_ns);
-    case OPTION_GUEST_OUTPUT:
-        return options_file(COMMAND, "guest-output", &arguments->guest_output);
-    default:
-        return OPTIONS_GO_ON;
-    }
-}
+static const struct options_row rows[] = {
+    {"pid", OPTIONS_PROCESS, AT(pid), .letter = 'p'},
+    {"calls", OPTIONS_NUMBER, AT(calls), .least = 1, .most = INT64_MAX},
+    {"seconds", OPTIONS_SECONDS, AT(seconds_ns), .least = 1},
+    {"every", OPTIONS_NUMBER, AT(every), .most = INT64_MAX},
+    {"trace", OPTIONS_FILE, AT(trace)},
+    {"look", OPTIONS_SECONDS, AT(look_ns), GIVEN(look_given)},
+    {"guest-output", OPTIONS_FILE, AT(guest_output)},
+    {"json", OPTIONS_FLAG, AT(json)},
+    {.name = NULL},
+};
 
 static int
 check_attaching(const struct shadow_arguments *arguments, bool command)
@@ -130,9 +95,7 @@ check_attaching(const struct shadow_arguments *arguments, bool command)
 
 static const struct options_reader reader = {
     .command = COMMAND,
-    .table = table,
-    .letters = "+:hp:",
-    .take = take_option,
+    .rows = rows,
     .help = {help},
 };
 
@@ -144,7 +107,7 @@ take_arguments(struct shadow_arguments *arguments, int argc, char **argv)
 
     arguments->every = 1000;
     arguments->look_ns = LOOK_NS;
-    status = options_read(&reader, arguments, &arguments->json, argc, argv);
+    status = options_read(&reader, arguments, argc, argv);
     if (status != OPTIONS_GO_ON)
         return status;
     if (arguments->look_given && !arguments->trace)

@@ -18,15 +18,6 @@
 
 #define COMMAND "capture"
 
-enum { OPTION_FILE = OPTION_OWN, OPTION_REDACT };
-
-static const struct option table[] = {
-    OPTIONS_SOURCE,
-    {"file", required_argument, NULL, 'o'},
-    {"redact", no_argument, NULL, OPTION_REDACT},
-    {NULL, 0, NULL, 0},
-};
-
 static const char help[] =
     "usage: aspen capture --pid P -o FILE [options]\n"
     "       aspen capture -o FILE [options] -- CMD ARGS...\n"
@@ -68,27 +59,18 @@ check_target(const char *file)
                : tool_refuse(COMMAND, "%s", error.text);
 }
 
-static int
-take_option(void *context, int option)
-{
-    struct capture_arguments *arguments = context;
+#define AT(member) OPTIONS_AT(struct capture_arguments, member)
 
-    switch (option) {
-    case 'o':
-        return options_file(COMMAND, "file", &arguments->file);
-    case OPTION_REDACT:
-        arguments->redact = true;
-        return 0;
-    default:
-        return options_source_take(&arguments->source, COMMAND, option);
-    }
-}
+static const struct options_row rows[] = {
+    OPTIONS_SOURCE(struct capture_arguments),
+    {"file", OPTIONS_FILE, AT(file), .letter = 'o'},
+    {"redact", OPTIONS_FLAG, AT(redact)},
+    {.name = NULL},
+};
 
 static const struct options_reader reader = {
     .command = COMMAND,
-    .table = table,
-    .letters = "+:ho:",
-    .take = take_option,
+    .rows = rows,
     .help = {help, options_source_help, help_status},
 };
 
@@ -99,7 +81,7 @@ take_arguments(struct capture_arguments *arguments, int argc, char **argv)
     int status;
 
     options_source_init(&arguments->source);
-    status = options_read(&reader, arguments, &arguments->json, argc, argv);
+    status = options_read(&reader, arguments, argc, argv);
     if (status != OPTIONS_GO_ON)
         return status;
     if (arguments->file == NULL)

@@ -22,10 +22,11 @@ const char options_source_help[] =
     "  --json             print one JSON object\n"
     "  --help             print this\n";
 
-/* 0 or EXIT_REFUSED, as for options_number(). */
-static int
-take_method(struct capture_source *source, const char *command)
+int
+options_source_method(void *value, const char *command)
 {
+    struct capture_source *source = value;
+
     if (strcmp(optarg, "best") == 0)
         source->options.method = PAGES_BEST;
     else if (strcmp(optarg, "scan") == 0)
@@ -44,39 +45,6 @@ options_source_init(struct capture_source *source)
 {
     memset(source, 0, sizeof(*source));
     source->after_ns = 1000000000u;
-}
-
-int
-options_source_take(struct capture_source *source, const char *command,
-                    int option)
-{
-    int status = 0;
-
-    switch (option) {
-    case OPTION_PID:
-        status = options_process(command, &source->process);
-        break;
-    case OPTION_SNAPSHOT:
-        status = options_file(command, "snapshot", &source->file);
-        break;
-    case OPTION_OUTPUT:
-        status = options_file(command, "output", &source->output);
-        break;
-    case OPTION_AFTER:
-        source->after_given = true;
-        status = options_seconds(command, "after", 0, &source->after_ns);
-        break;
-    case OPTION_NO_STOP:
-        source->options.no_stop = true;
-        break;
-    case OPTION_METHOD:
-        source->method_given = true;
-        status = take_method(source, command);
-        break;
-    default:
-        return OPTIONS_GO_ON;
-    }
-    return status;
 }
 
 /* What would have no effect is a misunderstanding. */

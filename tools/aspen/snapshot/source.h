@@ -9,24 +9,27 @@
 #include "common/options.h"
 #include "snapshot/capture.h"
 
-/** Those rows of a getopt_long() table that are the same everywhere. */
-#define OPTIONS_SOURCE                                                         \
-    {"pid", required_argument, NULL, OPTION_PID},                              \
-        {"output", required_argument, NULL, OPTION_OUTPUT},                    \
-        {"after", required_argument, NULL, OPTION_AFTER},                      \
-        {"no-stop", no_argument, NULL, OPTION_NO_STOP},                        \
-        {"method", required_argument, NULL, OPTION_METHOD}, OPTIONS_COMMON
+/** The rows of a table whose structure has a `source`, and `json`. */
+#define OPTIONS_SOURCE(type)                                                   \
+    {"pid", OPTIONS_PROCESS, OPTIONS_AT(type, source.process)},                \
+        {"output", OPTIONS_FILE, OPTIONS_AT(type, source.output)},             \
+        {"after", OPTIONS_SECONDS, OPTIONS_AT(type, source.after_ns),          \
+         OPTIONS_GIVEN(type, source.after_given)},                             \
+        {"no-stop", OPTIONS_FLAG, OPTIONS_AT(type, source.options.no_stop)},   \
+        {"method", OPTIONS_OTHER, OPTIONS_AT(type, source),                    \
+         OPTIONS_GIVEN(type, source.method_given),                             \
+         .take = options_source_method},                                       \
+    {                                                                          \
+        "json", OPTIONS_FLAG, OPTIONS_AT(type, json)                           \
+    }
 
 /** Their lines of --help. */
 extern const char options_source_help[];
 
 void options_source_init(struct capture_source *source);
 
-/**
- * Take one option, and optarg, as struct options_reader wants it.
- */
-int options_source_take(struct capture_source *source, const char *command,
-                        int option);
+/** Takes --method. */
+int options_source_method(void *source, const char *command);
 
 /** After the last: take "-- CMD", check that there is one source. */
 int options_source_finish(struct capture_source *source, const char *command,
