@@ -84,10 +84,12 @@ done
 if ! command -v nbdkit >"$work/log"; then
     skip nbd 'no nbdkit'
 elif can_have "nbd:nbd+unix:///?socket=$work/none"; then
-    nbdkit -f --exit-with-parent -U "$work/socket" memory 16M 2>"$work/nbdkit" &
+    # The socket is there before anybody listens, the number of who does is not.
+    nbdkit -f --exit-with-parent -P "$work/ready" -U "$work/socket" \
+        memory 16M 2>"$work/nbdkit" &
     server=$!
-    for _ in {1..100}; do
-        [ ! -e "$work/socket" ] || break
+    for _ in {1..600}; do
+        [ ! -s "$work/ready" ] || break
         sleep 0.05
     done
     run nbd zipf --threads 2 --swap "nbd:nbd+unix:///?socket=$work/socket"

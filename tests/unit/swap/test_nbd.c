@@ -38,14 +38,15 @@ is_installed(void)
 static void
 start_server(const char *const words[])
 {
-    char path[260];
-    char *arguments[16] = {"nbdkit", "-f", "-U", path};
-    struct stat found;
-    unsigned count = 4;
+    char path[260], ready[260];
+    char *arguments[16] = {"nbdkit", "-f", "-P", ready, "-U", path};
+    struct stat found = {0};
+    unsigned count = 6;
 
     if (!is_installed())
         unit_skip("nbdkit is not installed");
     snprintf(path, sizeof(path), "%s/socket", folder);
+    snprintf(ready, sizeof(ready), "%s/ready", folder);
     snprintf(uri, sizeof(uri), "nbd:nbd+unix:///?socket=%s", path);
     while (*words)
         arguments[count++] = (char *)(uintptr_t)*words++;
@@ -58,9 +59,12 @@ start_server(const char *const words[])
         execvp(arguments[0], arguments);
         _exit(127);
     }
-    for (unsigned i = 0; i < 1000 && stat(path, &found) != 0; i++)
+    /* The socket is there before anybody listens, its number is not. */
+    for (unsigned i = 0; i < 3000 && found.st_size == 0; i++) {
         poll(NULL, 0, 10);
-    assert_int_equal(stat(path, &found), 0);
+        (void)!stat(ready, &found);
+    }
+    assert_int_not_equal(found.st_size, 0);
 }
 
 static int
@@ -75,6 +79,8 @@ end_server(void **state)
     }
     server = 0;
     snprintf(path, sizeof(path), "%s/socket", folder);
+    unlink(path);
+    snprintf(path, sizeof(path), "%s/ready", folder);
     unlink(path);
     swap_nbd_patience_ms = 30000;
     return 0;
