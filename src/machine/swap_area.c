@@ -11,6 +11,9 @@
  */
 #include "machine/swap_area.h"
 
+#include "frames/bank.h"
+#include "frames/policy.h"
+
 #include <aspen/calls/swap.h>
 
 #define FLAGS      (ASPEN_SWAP_CHECKSUM | ASPEN_SWAP_ROTATING)
@@ -244,6 +247,34 @@ aspen_swap_area_add(struct aspen *aspen, uint32_t slots, unsigned *type)
     return slots == 0 ? -ASPEN_EINVAL : area_add(aspen, &args, type);
 }
 
+/* Could it go to swap, if it were on a list? */
+static bool
+is_left_out(const struct aspen_frame *frame)
+{
+    return aspen_frame_type(frame) == ASPEN_FRAME_ANON &&
+           !(aspen_load_relaxed(&frame->index) & ASPEN_FRAME_HEAD) &&
+           !aspen_load_relaxed(&frame->next) &&
+           aspen_frame_map_count(frame) > 0;
+}
+
+/* Where there was no device no anonymous page is on a list. Who maps one from
+ * now on enters it himself. */
+static void
+enter_pages(struct aspen *aspen)
+{
+    aspen_banks_for_each(bank, aspen)
+    {
+        for (uint32_t i = bank->first; i < bank->first + bank->count; i++) {
+            struct aspen_frame *frame = aspen_frame_at(aspen, i);
+            if (!is_left_out(frame) || !aspen_frame_get_used(frame))
+                continue;
+            if (is_left_out(frame)) /* what is held stays what it is */
+                aspen_policy_enter_anon(aspen, i);
+            aspen_frame_put(aspen, i);
+        }
+    }
+}
+
 int
 aspen_swap_add(struct aspen *aspen, const struct aspen_swap_args *args,
                unsigned *type)
@@ -256,7 +287,11 @@ aspen_swap_add(struct aspen *aspen, const struct aspen_swap_args *args,
     if (!aspen_frames_have_contents(aspen))
         return -ASPEN_EOPNOTSUPP;
     int error = aspen_banks_make_slots(aspen);
-    return error ? error : area_add(aspen, args, type);
+    if (!error)
+        error = area_add(aspen, args, type);
+    if (!error)
+        enter_pages(aspen);
+    return error;
 }
 
 uint64_t
