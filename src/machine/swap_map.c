@@ -333,6 +333,8 @@ aspen_swap_free(struct aspen *aspen, unsigned type, uint32_t slot)
     aspen_store_relaxed(&area->references, area->references - 1);
     if (references == 1) {
         page = aspen_swap_take_page(aspen, area, slot);
+        if (area->ops && area->ops->discard) /* before anybody takes it anew */
+            area->ops->discard(area->context, slot);
         give_slot(area, slot);
         group = aspen_swap_group_in(area, slot);
     }

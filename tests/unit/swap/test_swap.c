@@ -24,6 +24,7 @@ struct device {
     uint32_t bad_slot; /* cannot be written; SLOTS: none */
     int read_error;
     int write_error;
+    unsigned discarded;
     unsigned closed;
 };
 
@@ -42,6 +43,17 @@ transfer(void *context, const struct aspen_swap_io *io)
                   d->bad_slot < io->slot + io->pages))
         return error ? error : -ASPEN_EIO;
     return slots_transfer(d->slots, io);
+}
+
+/* Whoever reads it now reads what nobody has written. */
+static void
+discard(void *context, uint32_t slot)
+{
+    struct device *d = context;
+
+    assert_in_range(slot, 0, SLOTS - 1);
+    memset(d->slots[slot], 0xee, PAGE);
+    d->discarded++;
 }
 
 static void
@@ -66,8 +78,8 @@ submit(void *context, struct aspen_swap_io *io)
     assert_int_equal(pthread_detach(thread), 0);
 }
 
-static const struct aspen_swap_ops at_once = {.transfer = transfer,
-                                              .close = closed};
+static const struct aspen_swap_ops at_once = {
+    .transfer = transfer, .discard = discard, .close = closed};
 static const struct aspen_swap_ops later = {.submit = submit};
 
 static void
@@ -263,8 +275,10 @@ goes_with_its_entries(void **state)
     assert_int_equal(helper_get(&s->helper, child, a), 7);
     assert_int_equal(slots_used(s), 1);
     assert_int_equal(cached(s), 1);
+    assert_int_equal(device.discarded, 0);
     helper_unmap(s->mm, a, 1);
     assert_int_equal(slots_used(s), 0);
+    assert_int_equal(device.discarded, 1);
     assert_int_equal(cached(s), 0);
     helper_assert_valid(&s->helper);
     uint32_t frame = helper_frame(child, a);
@@ -452,7 +466,8 @@ static void
 areas_are_checked(void **state)
 {
     struct helper_space *s = *state;
-    static const struct aspen_swap_ops both = {submit, transfer, NULL};
+    static const struct aspen_swap_ops both = {.submit = submit,
+                                               .transfer = transfer};
     static const struct aspen_swap_ops none;
     struct aspen_swap_args args = {.pages = 1, .ops = &at_once};
     unsigned type = 9;
