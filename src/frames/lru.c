@@ -135,6 +135,22 @@ aspen_lru_move(struct aspen *aspen, uint32_t number, enum aspen_lru_state state)
     aspen_spin_unlock(&lru->lock);
 }
 
+void
+aspen_lru_regroup(struct aspen *aspen, uint32_t number,
+                  struct aspen_group *group)
+{
+    struct aspen_frame *frame = aspen_frame_at(aspen, number);
+    struct aspen_lru *lru = lock_of(aspen, number);
+    bool listed = frame->next;
+
+    if (listed)
+        unlink_page(aspen, lru, frame);
+    aspen_spin_unlock(&lru->lock);
+    aspen_store_relaxed(aspen_bank_group(aspen, number), group);
+    if (listed)
+        aspen_lru_add(aspen, number, aspen_lru_state(frame));
+}
+
 unsigned
 aspen_lru_take(struct aspen *aspen, struct aspen_lru *lru,
                enum aspen_lru_kind kind, uint32_t *frames, unsigned most)

@@ -123,6 +123,13 @@ void aspen_lru_move(struct aspen *aspen, uint32_t frame,
 void aspen_lru_enter(struct aspen *aspen, uint32_t frame,
                      enum aspen_lru_state state);
 
+/* A page that the caller has locked, and that nobody else takes on or off a
+ * list meanwhile, is another group's from now on (NULL: the machine's), and on
+ * its lists if it was on any. Who is charged with it is the caller's affair.
+ * Context: any lock but leaves. */
+void aspen_lru_regroup(struct aspen *aspen, uint32_t frame,
+                       struct aspen_group *group);
+
 /*
  * Up to `most` pages, the last of a list first, each with one more reference.
  * They become the first ones, so that somebody else meets others. Returns how

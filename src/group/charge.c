@@ -342,6 +342,110 @@ aspen_group_uncharge_slot(struct aspen_group *group)
     aspen_group_drop(group, 1);
 }
 
+/* ---- From one to another ------------------------------------------------- */
+
+/* The lowest that both are in; NULL: the machine. */
+static struct aspen_group *
+common(struct aspen_group *a, const struct aspen_group *b)
+{
+    while (a && !(b && aspen_group_is_in(b, a)))
+        a = a->parent;
+    return a;
+}
+
+static void
+add_up_to(struct aspen_group *group, const struct aspen_group *end,
+          uint64_t pages, uint64_t slots)
+{
+    for (; group != end; group = group->parent) {
+        note_peak(&group->memory,
+                  aspen_fetch_add(&group->memory.used, pages) + pages);
+        note_peak(&group->swap,
+                  aspen_fetch_add(&group->swap.used, slots) + slots);
+    }
+}
+
+static void
+sub_up_to(struct aspen_group *group, const struct aspen_group *end,
+          uint64_t pages, uint64_t slots)
+{
+    for (; group != end; group = group->parent) {
+        count_sub(&group->memory, pages);
+        count_sub(&group->swap, slots);
+    }
+}
+
+/* One group: all, or nothing. */
+static bool
+add_both(struct aspen_group *group, uint64_t pages, uint64_t slots)
+{
+    if (!count_add(&group->memory, pages))
+        return false;
+    if (count_add(&group->swap, slots))
+        return true;
+    count_sub(&group->memory, pages);
+    return false;
+}
+
+static bool
+try_transfer(const struct aspen_group_transfer *t)
+{
+    struct aspen_group *end = common(t->to, t->from);
+    struct aspen_group *at = t->to;
+
+    while (at != end && add_both(at, t->pages, t->slots))
+        at = at->parent;
+    if (at == end)
+        return true;
+    sub_up_to(t->to, at, t->pages, t->slots);
+    return false;
+}
+
+int
+aspen_group_transfer_begin(const struct aspen_group_transfer *t)
+{
+    struct aspen *aspen = t->to ? t->to->aspen : t->from->aspen;
+
+    if (planned_to_fail(aspen))
+        return -ASPEN_ENOMEM;
+    if (!try_transfer(t)) {
+        aspen_group_drain(aspen, NULL);
+        if (!try_transfer(t))
+            return -ASPEN_ENOMEM;
+    }
+    if (t->to)
+        (void)!aspen_group_hold(t->to, t->pages + t->slots);
+    return 0;
+}
+
+void
+aspen_group_transfer_more(struct aspen_group_transfer *t, uint64_t pages,
+                          uint64_t slots)
+{
+    t->pages += pages;
+    t->slots += slots;
+    if (!t->to)
+        return;
+    add_up_to(t->to, common(t->to, t->from), pages, slots);
+    (void)!aspen_group_hold(t->to, pages + slots);
+}
+
+void
+aspen_group_transfer_end(const struct aspen_group_transfer *t, uint64_t pages,
+                         uint64_t slots)
+{
+    struct aspen_group *end = common(t->to, t->from);
+
+    if (t->to) {
+        sub_up_to(t->to, end, t->pages - pages, t->slots - slots);
+        aspen_group_drop(t->to, t->pages - pages + t->slots - slots);
+    }
+    if (t->from) {
+        sub_up_to(t->from, end, pages, slots);
+        aspen_group_drop(t->from, pages + slots);
+    }
+}
+
 /* ---- Events -------------------------------------------------------------- */
 
 void

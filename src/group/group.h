@@ -36,6 +36,28 @@ ASPEN_MUST_USE int aspen_group_charge_slot(struct aspen_group *group);
 bool aspen_group_has_slot(const struct aspen_group *group);
 void aspen_group_uncharge_slot(struct aspen_group *group);
 
+/*
+ * From one group to another, of which one may be NULL: none. Groups above both
+ * notice nothing. begin: as many as will go, at the most, are charged to `to`:
+ * 0 or -ASPEN_ENOMEM (ASPEN_STEP_CHARGE), and nothing is. more: there are more
+ * of them, whatever the limits say. end: of all that was charged so many have
+ * gone; `from` is charged with them no more. Context: as a charge; both have a
+ * handle.
+ */
+struct aspen_group_transfer {
+    struct aspen_group *from;
+    struct aspen_group *to;
+    uint64_t pages; /* charged to `to` */
+    uint64_t slots;
+};
+
+ASPEN_MUST_USE int
+aspen_group_transfer_begin(const struct aspen_group_transfer *transfer);
+void aspen_group_transfer_more(struct aspen_group_transfer *transfer,
+                               uint64_t pages, uint64_t slots);
+void aspen_group_transfer_end(const struct aspen_group_transfer *transfer,
+                              uint64_t pages, uint64_t slots);
+
 /* Of all CPUs what they hold ahead of charges is given back; of `group` alone,
  * or, for NULL, all. Context: any. */
 void aspen_group_drain(struct aspen *aspen, const struct aspen_group *group);

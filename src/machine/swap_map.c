@@ -238,8 +238,31 @@ aspen_swap_group_of(struct aspen *aspen, unsigned type, uint32_t slot)
     if (!area)
         return NULL;
     struct aspen_group *group = aspen_swap_group_in(area, slot);
+    if (group)
+        (void)!aspen_group_hold(group, 1); /* the slot has one */
     aspen_swap_unlock(area);
     return group;
+}
+
+int
+aspen_swap_regroup(struct aspen *aspen, unsigned type, uint32_t slot,
+                   bool alone, uint32_t frame, struct aspen_group *from,
+                   struct aspen_group *to)
+{
+    struct aspen_swap_area *area = aspen_swap_lock(aspen, type, slot);
+    uint32_t page = frame == ASPEN_NO_FRAME ? 0 : frame;
+    int error = 0;
+
+    ASPEN_ASSERT(area && area->groups);
+    if (area->groups[slot] != from ||
+        (!alone && aspen_swap_references_in(area, slot) != 1))
+        error = -ASPEN_EBUSY;
+    else if (aspen_swap_page_in(area, slot) != page)
+        error = -ASPEN_EAGAIN;
+    else
+        area->groups[slot] = to;
+    aspen_swap_unlock(area);
+    return error;
 }
 
 int

@@ -19,9 +19,18 @@ ASPEN_MUST_USE int aspen_swap_alloc(struct aspen *aspen, uint32_t frame,
 /* Is there one for the page? Others may take it, or give some back. */
 bool aspen_swap_has_room(const struct aspen *aspen, uint32_t frame);
 
-/* Who is charged with a slot, which the caller holds; or NULL. */
+/* Who is charged with a slot, with a reference; or NULL. */
 struct aspen_group *aspen_swap_group_of(struct aspen *aspen, unsigned type,
                                         uint32_t slot);
+
+/* One entry has the slot, or said so (`alone`), and it is charged to `from`: it
+ * is to be `to`'s, if its page in memory is `frame` (NO_FRAME: it has none),
+ * which is locked. 0; -ASPEN_EBUSY: it is not so; -ASPEN_EAGAIN: it has another
+ * page, or none. */
+ASPEN_MUST_USE int aspen_swap_regroup(struct aspen *aspen, unsigned type,
+                                      uint32_t slot, bool alone, uint32_t frame,
+                                      struct aspen_group *from,
+                                      struct aspen_group *to);
 
 /*
  * One more reference. 0, -ASPEN_EINVAL (no such slot), or -ASPEN_EAGAIN: the

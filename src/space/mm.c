@@ -445,31 +445,6 @@ aspen_mm_group(struct aspen_mm *mm)
     return group;
 }
 
-int
-aspen_group_enter(struct aspen_mm *mm, struct aspen_group *group)
-{
-    if (group && group->aspen != mm->aspen)
-        return -ASPEN_EINVAL;
-    int error = aspen_mm_write_lock_killable(mm, ASPEN_LOCK_MM);
-    if (error)
-        return error;
-    struct aspen_group *old = mm->group;
-    if (mm->map_count)
-        error = -ASPEN_EBUSY;
-    if (!error) {
-        if (group)
-            aspen_group_get(group);
-        /* Who finds the space there may look at its group. */
-        aspen_spin_lock(&mm->aspen->registry_lock, ASPEN_LOCK_LEAF);
-        aspen_store(&mm->group, group);
-        aspen_spin_unlock(&mm->aspen->registry_lock);
-    }
-    aspen_mm_write_unlock(mm);
-    if (!error && old)
-        aspen_group_put(old);
-    return error;
-}
-
 /* ---- Where it is active ------------------------------------------------ */
 
 static void

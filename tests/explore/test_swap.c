@@ -3,7 +3,9 @@
  * A page that goes to swap or comes back, beside another fault, another
  * swap-out, a fork, its removal, in the same space or a child that shares the
  * slot; over all orders, each step failing. Whatever the order, each space
- * reads what was there, or what it wrote, and nothing is left of the slot.
+ * reads what was there, or what it wrote, and nothing is left of the slot. The
+ * same beside a move of the space from one memory group to another, which
+ * leaves nothing behind that it alone has.
  */
 #include "explore.h"
 #include "frames/frames.h"
@@ -25,8 +27,13 @@ struct scene {
     bool with_child;
     bool two_devices;
     bool swapped; /* from the beginning */
-    bool dropped; /* the parent's page may be */
-    bool wrote;   /* the parent */
+    bool grouped;
+    struct aspen_group *from; /* the parent's at first; if grouped */
+    struct aspen_group *to;
+    bool moved;    /* the parent is in `to` */
+    bool unmapped; /* the parent's page is */
+    bool dropped;  /* the parent's page may be */
+    bool wrote;    /* the parent */
     uint64_t fail_at;
     struct aspen_failpoint_counts counts;
     uint8_t slots[SLOTS][PAGE];
@@ -70,6 +77,13 @@ setup(void *unused)
     if (scene.two_devices)
         add_device(0, 0);
     must(aspen_mm_create(scene.aspen, &scene.parent));
+    scene.moved = false;
+    scene.unmapped = false;
+    if (scene.grouped) {
+        must(aspen_group_create(scene.aspen, NULL, &scene.from));
+        must(aspen_group_create(scene.aspen, NULL, &scene.to));
+        must(aspen_group_enter(scene.parent, scene.from));
+    }
     explore_map(scene.parent, START, 1, RW, NULL);
     must(aspen_fault(scene.parent, START, ASPEN_ACCESS_WRITE));
     must(aspen_translate(scene.parent, START, ASPEN_ACCESS_READ, &frame));
@@ -105,6 +119,20 @@ check_group(void)
     aspen_group_put(scene.group);
 }
 
+/* Nobody else has what the parent has. */
+static void
+check_moved(void)
+{
+    struct aspen_group_counters counters;
+
+    aspen_group_counters_read(scene.from, &counters);
+    if (scene.moved && !scene.forked && (counters.pages || counters.swap_pages))
+        sim_fail("a space has left something in its old group");
+    aspen_group_counters_read(scene.to, &counters);
+    if (!scene.moved && (counters.pages || counters.swap_pages))
+        sim_fail("a space that did not go has something in the new group");
+}
+
 static void
 check(void *unused)
 {
@@ -112,14 +140,17 @@ check(void *unused)
     explore_plan_end(scene.aspen, &scene.counts);
     check_group();
     explore_validate(scene.aspen);
+    if (scene.grouped)
+        check_moved();
     if (scene.child && byte_in(scene.child) != OLD)
         sim_fail("the child's contents are not what they were");
     uint8_t forked = scene.forked ? byte_in(scene.forked) : OLD;
     if (forked != OLD && !(scene.wrote && forked == NEW) &&
         !(scene.dropped && forked == 0))
         sim_fail("a forked child's contents are not what they were");
-    uint8_t parent = byte_in(scene.parent);
-    if (!scene.dropped && parent != (scene.wrote ? NEW : OLD))
+    uint8_t parent = scene.unmapped ? 0 : byte_in(scene.parent);
+    if (!scene.dropped && !scene.unmapped &&
+        parent != (scene.wrote ? NEW : OLD))
         sim_fail("the parent's contents are not what they were");
     explore_validate(scene.aspen);
     if (scene.child)
@@ -127,6 +158,10 @@ check(void *unused)
     if (scene.forked)
         aspen_mm_put(scene.forked);
     aspen_mm_put(scene.parent);
+    if (scene.grouped) {
+        aspen_group_put(scene.from);
+        aspen_group_put(scene.to);
+    }
     struct aspen_counters counters;
     aspen_counters_read(scene.aspen, &counters);
     if (counters.swap_slots_used)
@@ -215,6 +250,31 @@ first_group_task(void *unused)
 {
     (void)unused;
     must_or_planned(aspen_group_create(scene.aspen, NULL, &scene.group));
+}
+
+static void
+move_task(void *unused)
+{
+    (void)unused;
+    int error = aspen_group_enter(scene.parent, scene.to);
+    must_or_planned(error);
+    scene.moved = !error;
+}
+
+static void
+reclaim_task(void *unused)
+{
+    (void)unused;
+    aspen_group_reclaim(scene.from, 1);
+}
+
+static void
+munmap_task(void *unused)
+{
+    (void)unused;
+    int error = aspen_munmap(scene.parent, START, PAGE);
+    must_or_planned(error);
+    scene.unmapped = !error;
 }
 
 /* The first device goes, if nobody is at its slots; true: it has. */
@@ -340,10 +400,32 @@ test_areas(void **state)
     scene.two_devices = false;
 }
 
+/* A group's charge beside a space that moves. */
+static void
+test_groups(void **state)
+{
+    static const struct row rows[] = {
+        {"a move beside a read", move_task, read_task, false},
+        {"a move beside a write", move_task, write_task, false},
+        {"a move beside PAGEOUT", move_task, pageout_task, false},
+        {"a move beside a group's reclaim", move_task, reclaim_task, false},
+        {"a move beside a fork", move_task, fork_task, false},
+        {"a move beside DONTNEED", move_task, dontneed_task, false},
+        {"a move beside munmap", move_task, munmap_task, false},
+    };
+
+    (void)state;
+    scene.grouped = true;
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
+        explore(&rows[i]);
+    scene.grouped = false;
+}
+
 int
 main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_groups),
         cmocka_unit_test(test_pairs),
         cmocka_unit_test(test_areas),
     };

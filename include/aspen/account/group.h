@@ -154,14 +154,22 @@ uint64_t aspen_group_reclaim(struct aspen_group *group, uint64_t pages);
 struct aspen_group *aspen_group_full(struct aspen_group *group);
 
 /**
- * The space is the group's from now on, or the machine's (NULL). A forked child
- * is in its parent's group, and so is what exec makes; a new space is in none.
+ * The space is the group's from now on, or the machine's (NULL), with all
+ * anonymous pages and slots of swap that it alone has and its group was charged
+ * with. What another space has, too, stays charged where it is, and so do pages
+ * of files and shared memory. A forked child is in its parent's group, and so
+ * is what exec makes; a new space is in none.
  *
- * Context: may sleep; takes the mmap lock for writing. The caller has a handle
- *          of the group and is a user of the space.
- * Returns: 0; -ASPEN_EBUSY: the space has mappings; -ASPEN_EINVAL: the group is
- *          of another machine; -ASPEN_EINTR: a fatal signal. On error nothing
- *          has changed.
+ * Pages that leave for swap meanwhile, or are read ahead, go as well, and may
+ * bring the group above a limit.
+ *
+ * Context: may sleep; takes the mmap lock and all mappings' for writing. The
+ *          caller has a handle of the group and is a user of the space.
+ * Returns: 0; -ASPEN_ENOMEM: the group has no room for all of it
+ *          (aspen_group_reclaim() may make some), or ASPEN_STEP_CHARGE;
+ *          -ASPEN_EINVAL: the group is of another machine; -ASPEN_EINTR: a
+ *          fatal signal. On error nothing has changed.
+ * Source:  cgroup v1's memory.move_charge_at_immigrate; v2 moves no pages.
  */
 ASPEN_MUST_USE int aspen_group_enter(struct aspen_mm *mm,
                                      struct aspen_group *group);
