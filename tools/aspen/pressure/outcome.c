@@ -77,9 +77,10 @@ pressure_result_count(struct pressure_result *result,
     result->swap_in = swap.pages_read;
     result->swap_out = swap.pages_written;
     result->swap_memory_bytes = swap.memory_bytes;
-    result->file_in = machine->file_reads;
-    result->file_out = machine->file_writes;
-    result->failed = machine->swap.failed;
+    /* The worker goes on, and so do transfers that are late. */
+    result->file_in = __atomic_load_n(&machine->file_reads, __ATOMIC_RELAXED);
+    result->file_out = __atomic_load_n(&machine->file_writes, __ATOMIC_RELAXED);
+    result->failed = __atomic_load_n(&machine->swap.failed, __ATOMIC_RELAXED);
     result->areas_removed = machine->swap.removed;
     result->some_us = last->some_us;
     result->full_us = last->full_us;
