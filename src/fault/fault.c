@@ -299,6 +299,7 @@ aspen_fault_begin(struct aspen_fault *fault, struct aspen_mm *mm,
     fault->wanted = NULL;
     fault->ahead = ASPEN_AHEAD_NORMAL;
     fault->swap_entry = 0;
+    fault->swap_error = 0;
     fault->device_known = false;
     fault->device_count = 0;
     fault->device_flushes = 0;
@@ -312,6 +313,7 @@ aspen_fault_at(struct aspen_fault *fault, uint64_t address)
     if (page != fault->address) {
         aspen_fault_drop_page(fault);
         fault->direct.attempts = 0;
+        fault->swap_error = 0;
     }
     fault->major = false;
     fault->address = page;

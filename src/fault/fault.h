@@ -66,6 +66,7 @@ struct aspen_fault {
     enum aspen_ahead ahead;      /* for PAGE */
     uint64_t swap_entry;         /* for SWAP, as the next */
     uint64_t swap_wanted;        /* as of aspen_swap_read() */
+    int swap_error;              /* of a device, reading swap_entry; or 0 */
     bool device_known;           /* `device` is page_object's answer for
                                     page_offset, at `device_count` */
     uint32_t device_count;       /* the object's change_count before it */

@@ -421,6 +421,82 @@ test_groups(void **state)
     scene.grouped = false;
 }
 
+/* ---- A slot that is another page's by the time it is read --------------- */
+
+/* Whoever reads slots gets nothing. *late: the page was dropped before. */
+static int
+bad_transfer(void *context, const struct aspen_swap_io *io)
+{
+    bool *late = context;
+
+    if (io->write)
+        return 0;
+    sim_point(&scene.dropped, false);
+    *late = scene.dropped;
+    return -ASPEN_EIO;
+}
+
+static bool late;
+
+static void
+setup_bad(void *unused)
+{
+    static const struct aspen_swap_ops bad = {.transfer = bad_transfer};
+    struct aspen_swap_args args = {.pages = 1, .ops = &bad, .context = &late};
+    unsigned type;
+
+    (void)unused;
+    scene.dropped = false;
+    late = false;
+    scene.aspen = explore_machine(NULL, FRAMES);
+    must(aspen_swap_add(scene.aspen, &args, &type));
+    must(aspen_mm_create(scene.aspen, &scene.parent));
+    explore_map(scene.parent, START, 2, RW, NULL);
+    for (unsigned i = 0; i < 2; i++)
+        must(aspen_fault(scene.parent, START + i * PAGE, ASPEN_ACCESS_WRITE));
+    must(aspen_madvise(scene.parent, START, PAGE, ASPEN_MADV_PAGEOUT));
+}
+
+/* The slot cannot be read, which is no affair of who has nothing there. */
+static void
+read_bad_task(void *unused)
+{
+    (void)unused;
+    int error = aspen_fault(scene.parent, START, ASPEN_ACCESS_READ);
+    if (error && (error != -ASPEN_EIO || late))
+        sim_fail("a fault hears of another page's slot");
+}
+
+static void
+drop_and_reuse_task(void *unused)
+{
+    (void)unused;
+    must(aspen_madvise(scene.parent, START, PAGE, ASPEN_MADV_DONTNEED));
+    sim_point(&scene.dropped, true);
+    scene.dropped = true;
+    must(aspen_madvise(scene.parent, START + PAGE, PAGE, ASPEN_MADV_PAGEOUT));
+}
+
+static void
+check_bad(void *unused)
+{
+    (void)unused;
+    explore_validate(scene.aspen);
+    aspen_mm_put(scene.parent);
+    explore_machine_end(scene.aspen);
+}
+
+static void
+test_slot_of_another(void **state)
+{
+    struct sim_program program = {
+        setup_bad, {read_bad_task, drop_and_reuse_task}, 2, check_bad, NULL};
+
+    (void)state;
+    explore_holds("a read beside a slot that becomes another's", &program,
+                  10 * MOST);
+}
+
 int
 main(void)
 {
@@ -428,6 +504,7 @@ main(void)
         cmocka_unit_test(test_groups),
         cmocka_unit_test(test_pairs),
         cmocka_unit_test(test_areas),
+        cmocka_unit_test(test_slot_of_another),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -56,8 +56,8 @@ find_entry(const struct removal *removal, struct aspen_mm *mm,
     return NULL;
 }
 
-/* One look, as a fault's: 0 or a need. What is no entry of the area any more is
- * not touched: others may have taken it away. */
+/* One look, as a fault's: 0, a need or an error. What is no entry of the area
+ * any more is not touched: others may have taken it away. */
 static int
 try_entry(const struct removal *removal, struct aspen_fault *fault,
           struct aspen_vma *vma)
@@ -74,12 +74,12 @@ try_entry(const struct removal *removal, struct aspen_fault *fault,
     return aspen_fault_swap(fault, &slot, entry);
 }
 
-/* What a fault needs that came upon the entry; the lock was given back. 0 or an
- * error that ends the call. */
+/* What a fault needs that came upon the entry, or its error; the lock was given
+ * back. 0 or an error that ends the call. */
 static int
 meet(struct removal *removal, struct aspen_fault *fault, int need)
 {
-    int error = aspen_fault_meet(fault, need);
+    int error = need < 0 ? need : aspen_fault_meet(fault, need);
 
     if (error == -ASPEN_EINTR)
         return error;
