@@ -12,7 +12,7 @@
  *   space   mm, VMA and its hooks, limits, names, protection keys, zap
  *   object  files, shared memory: page cache, write-back, truncation; i_mmap
  *   rmap    anon_vma, rmap; split and unmap, which it has to follow
- *   swap    anonymous pages to swap devices and back
+ *   swap    anonymous pages, shared memory to swap devices and back
  *   reclaim what leaves memory when it is short
  *   ranges  what changes a range: remove, change, merge, move, cut, place
  *   fault   page faults, populate, held pages
@@ -436,9 +436,13 @@ struct aspen_object {
     uint64_t shadows;        /* pages_lock */
     uint64_t shadow_next;    /* pages_lock: where to look for old ones */
     struct aspen_list shadow_link; /* aspen->leaving.shadowed; registry lock */
+    uint64_t swapped;              /* atomic; written under pages_lock: pages
+                                      that are in swap: object/swapped.c */
+    struct aspen_list swap_link;   /* aspen->swapped_objects; swap list lock */
     struct aspen_list reads;       /* pages_lock: what is being read */
     uint32_t reads_ended;          /* atomic; ++ under pages_lock */
-    uint64_t ahead_next;           /* pages_lock: where reading ahead ended */
+    uint64_t ahead_next;           /* pages_lock: where reading ahead ended,
+                                      of a pager's or of swap */
     uint32_t ahead_pages;          /* pages_lock: how far it went */
     struct aspen_list link;        /* aspen->objects; aspen->registry_lock */
 };
@@ -676,6 +680,9 @@ struct aspen {
     struct aspen_port_spinlock swap_list_lock;
     struct aspen_list swap_list; /* spaces that hold swap entries */
     uint64_t swap_list_count;
+    struct aspen_list swapped_objects; /* that have slots, or had some */
+    uint64_t swapped_object_count;     /* atomic, written under that lock */
+    uint32_t swapped_objects_gone;     /* atomic: how many have ended */
 };
 
 #endif

@@ -30,6 +30,7 @@
 #include "paging/icache.h"
 #include "space/vma.h"
 #include "rmap/split.h"
+#include "swap/swap.h"
 #include "space/vma_hooks.h"
 
 #define BATCH_ENTRIES 64
@@ -354,7 +355,8 @@ new_object_page(const struct import *import, uint64_t offset, uint32_t *frame)
 
     if (import->order == 0 && aspen_frames_have_contents(import->aspen) &&
         object->kind != ASPEN_OBJECT_HUGETLB)
-        return aspen_object_get_page(object, offset, import->payer, frame);
+        return aspen_swap_get_page(object, offset, ASPEN_AHEAD_NORMAL,
+                                   import->payer, NULL, frame);
     int error = new_block(import, frame);
     if (error)
         return error;

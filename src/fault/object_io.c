@@ -13,6 +13,7 @@
 #include "frames/lru.h"
 #include "paging/icache.h"
 #include "reclaim/direct.h"
+#include "swap/swap.h"
 
 struct object_io {
     struct aspen_object *object;
@@ -80,8 +81,9 @@ get_page(struct object_io *t, uint32_t *frame)
 
     do {
         aspen_direct_begin(&direct);
-        error = aspen_object_get_page(t->object, t->offset >> ASPEN_PAGE_SHIFT,
-                                      &direct.payer, frame);
+        error =
+            aspen_swap_get_page(t->object, t->offset >> ASPEN_PAGE_SHIFT,
+                                ASPEN_AHEAD_NORMAL, &direct.payer, NULL, frame);
     } while (aspen_direct_again(&direct, error));
     aspen_direct_lower(&direct);
     return error;

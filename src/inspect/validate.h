@@ -91,6 +91,7 @@
     X(OBJECT_PAGES, "object.pages")                                            \
     X(OBJECT_PAGE, "object.page")                                              \
     X(OBJECT_SHADOWS, "object.shadows")                                        \
+    X(OBJECT_SWAPPED, "object.swapped")                                        \
     X(LRU_LIST, "lru.list")                                                    \
     X(LRU_PAGE, "lru.page")                                                    \
     X(GROUP_LIST, "group.list")                                                \
@@ -151,6 +152,7 @@ struct aspen_validator {
     uint64_t anon_vmas;
     uint64_t objects;
     uint64_t shadows;
+    uint64_t swapped_objects; /* on the list of those with pages in swap */
     uint64_t types[ASPEN_FRAME_TYPES]; /* frames in use, of each */
     uint64_t file_pages;               /* in page caches of files, */
     uint64_t shmem_pages;              /* ... of others */

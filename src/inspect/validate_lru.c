@@ -15,7 +15,7 @@ group_at(struct aspen_list *link)
     return aspen_container_of(link, struct aspen_group, link);
 }
 
-/* Anonymous, or of an object's cache that could read it again. */
+/* Anonymous, or of an object's cache that could read it again, or swap it. */
 static bool
 belongs(struct aspen_validator *v, uint32_t number)
 {
@@ -25,7 +25,8 @@ belongs(struct aspen_validator *v, uint32_t number)
     if (aspen_frame_type(frame) == ASPEN_FRAME_ANON)
         return !(frame->index & ASPEN_FRAME_HEAD);
     return *aspen_validate_tally(v, number) & ASPEN_TALLY_CACHED &&
-           aspen_object_can_read_again(object);
+           (aspen_object_can_read_again(object) ||
+            aspen_object_may_swap(object));
 }
 
 static bool
@@ -103,7 +104,7 @@ aspen_validate_lru(struct aspen_validator *v)
             return;
     }
     if (ASPEN_EXPECT(v, pages == v->lru_pages, LRU_PAGE,
-                     "%u pages of files belong on LRU lists, but %u are",
+                     "%u pages of objects belong on LRU lists, but %u are",
                      v->lru_pages, pages))
         (void)ASPEN_EXPECT(v, v->shadows == leaving->shadows, OBJECT_SHADOWS,
                            "%u shadows, but the machine counts %u", v->shadows,

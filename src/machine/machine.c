@@ -203,6 +203,7 @@ aspen_create(const struct aspen_config *config, struct aspen **out)
     aspen_list_init(&aspen->objects);
     aspen_list_init(&aspen->names);
     aspen_list_init(&aspen->swap_list);
+    aspen_list_init(&aspen->swapped_objects);
     aspen_list_init(&aspen->leaving.shadowed);
     aspen_list_init(&aspen->groups.list);
     aspen_lru_init(&aspen->lru);

@@ -18,7 +18,9 @@
  *     there either, but for who enters the page again, and who drops what there
  *     is.
  * I6  While a page is in the cache it is on an LRU list, if it could be read
- *     again (I1 of struct aspen_lru).
+ *     again (I1 of struct aspen_lru), or go to swap and there was a device when
+ *     it came.
+ * I7  Where a page is in swap its slot stands (swapped.c): no other is made.
  *
  * Called by faults, calls/ and all of this layer. The first test to
  * break is tests/unit/object/test_object.c.
@@ -127,7 +129,7 @@ enter_single(struct aspen_object *object, uint64_t offset, uint32_t number)
     }
     aspen_frame_set(page, ASPEN_FRAME_OBJECT, object, offset, 0);
     aspen_frame_get(page);
-    if (aspen_object_can_read_again(object))
+    if (aspen_object_has_list(object))
         aspen_lru_add(aspen, number, state);
     return 0;
 }
@@ -455,11 +457,15 @@ bring_page(struct aspen_object *object, uint64_t offset, enum aspen_ahead ahead,
     struct awaited awaited = {.object = object};
     struct aspen_group *stalled = NULL;
     struct reading reading;
+    unsigned type;
+    uint32_t slot;
 
     if (offset >= aspen_object_pages(object))
         return -ASPEN_EFBIG;
     if (object->kind == ASPEN_OBJECT_HUGETLB)
         return -ASPEN_EOPNOTSUPP;
+    if (aspen_object_find_swapped(object, offset, &type, &slot)) /* I7 */
+        return ASPEN_OBJECT_IN_SWAP;
     if (!aspen_object_has_to_wait(object))
         return make_page(object, offset, changes, payer, frame);
     int error =

@@ -8,7 +8,7 @@
  * Called by the page cache and by reclaim. The first test to break is
  * tests/unit/reclaim/test_reclaim.c.
  */
-#include "object/shadow.h"
+#include "object/cached.h"
 
 void
 aspen_shadow_count(struct aspen_object *object)
@@ -43,6 +43,8 @@ aspen_pages_replace(struct aspen_object *object, uint64_t offset, void *entry)
         return;
     if (aspen_is_shadow(old))
         aspen_shadow_uncount(object);
+    else if (aspen_is_swapped(old))
+        aspen_object_uncount_swapped(object);
     aspen_tree_cursor_replace(&cursor, entry);
 }
 

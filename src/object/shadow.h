@@ -9,7 +9,8 @@
  * without memory for the tree. Time is the number of pages that have left
  * (aspen_lru_clock()): each group has a time of its own, which the tag of its
  * lists says; who comes back to another group's is new there. Bit 2 tells a
- * shadow from a frame, which is aligned to 8 bytes; the tree wants bits 0 and 1
+ * shadow from a frame, which is aligned to 8 bytes, bit 3 from a swap slot
+ * (object/cached.h); the tree wants bits 0 and 1
  * clear.
  *
  * A shadow from before as many pages have left as there are frames says
@@ -21,14 +22,16 @@
 #include "frames/lru.h"
 
 #define ASPEN_SHADOW_BIT        ((uintptr_t)4)
-#define ASPEN_SHADOW_REFERENCED ((uintptr_t)8)
-#define ASPEN_SHADOW_TAG_SHIFT  4
-#define ASPEN_SHADOW_SHIFT      10
+#define ASPEN_SHADOW_SWAPPED    ((uintptr_t)8)
+#define ASPEN_SHADOW_REFERENCED ((uintptr_t)16)
+#define ASPEN_SHADOW_TAG_SHIFT  5
+#define ASPEN_SHADOW_SHIFT      11
 
 static inline bool
 aspen_is_shadow(const void *entry)
 {
-    return (uintptr_t)entry & ASPEN_SHADOW_BIT;
+    return ((uintptr_t)entry & (ASPEN_SHADOW_BIT | ASPEN_SHADOW_SWAPPED)) ==
+           ASPEN_SHADOW_BIT;
 }
 
 static inline void *
@@ -72,7 +75,7 @@ void aspen_shadow_count(struct aspen_object *object);
 void aspen_shadow_uncount(struct aspen_object *object);
 
 /* The entry at `offset` alone, if there is one, becomes another, without
- * memory; a shadow is uncounted. The cache's lock is held. */
+ * memory; a shadow or a slot is uncounted. The cache's lock is held. */
 void aspen_pages_replace(struct aspen_object *object, uint64_t offset,
                          void *entry);
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * reclaim/reclaim.c - pages leave memory: those of files here, anonymous ones
+ * reclaim/reclaim.c - pages leave memory: those of objects here, anonymous ones
  * in anon.c.
  *
  *     list: the oldest, held        policy: choose
@@ -12,7 +12,8 @@
  *     all of the batch: flushed
  *        |  dirty   -----------> stays; without locks it and its neighbours are
  *        v                       written, and can leave at the next look
- *     nobody else holds it: a shadow stays
+ *     nobody else holds it: a shadow stays; of shared memory a swap slot, for
+ *     which it leaves with the anonymous ones of the batch
  *
  * I1  Who finds a page that is about to leave holds it, in which case it stays,
  *     or finds a shadow. (The cache's lock is held for the last look.)
@@ -21,7 +22,7 @@
  * I3  The object stays: a reference was taken while the page was its own. It
  *     may be the last one, so it is given back when no page is locked any
  *     more: those that go to swap, locked until they are written, come after
- *     all pages of objects.
+ *     all pages of files, and before objects of shared memory are given back.
  *
  * I4  Nobody waits for who writes: of an object that is being written no second
  *     round begins.
@@ -67,10 +68,13 @@ is_unevictable(const struct aspen_object *object,
                const struct aspen_frame *frame, struct aspen_age age)
 {
     struct aspen *aspen = object->aspen;
+    uint32_t number = aspen_frame_number(aspen, frame);
     bool dirty = aspen_load(&frame->index) & ASPEN_FRAME_DIRTY;
+    bool homeless = aspen_object_may_swap(object)
+                        ? !aspen_swap_has_room(aspen, number)
+                        : dirty && !object->pager->write;
 
-    return age.locked || (dirty && !object->pager->write) ||
-           aspen_frame_pins(aspen, aspen_frame_number(aspen, frame)) > 0;
+    return age.locked || homeless || aspen_frame_pins(aspen, number) > 0;
 }
 
 /* The caller has a reference. */
@@ -103,8 +107,21 @@ to_nothing(void *context, struct aspen_vma *vma, const struct aspen_slot *slot)
     return 1;
 }
 
+/* Of shared memory, to swap: true if it does. */
+static bool
+leave_by_slot(struct reclaim *reclaim, struct aspen_object *object,
+              uint64_t offset, uint32_t number)
+{
+    struct aspen_frame *frame = aspen_frame_at(reclaim->aspen, number);
+
+    if (aspen_frame_map_count(frame) > 0)
+        (void)!aspen_take_page(&reclaim->swap.take, reclaim->aspen, object,
+                               number, to_nothing, frame);
+    return !aspen_swap_out_shared(&reclaim->swap, object, offset, number);
+}
+
 /* The page is locked and held. Should it leave? Nobody maps it then, unless it
- * is dirty. */
+ * is dirty; of shared memory it is the batch's. */
 static bool
 look_at(struct reclaim *reclaim, struct aspen_object *object, uint32_t number)
 {
@@ -118,6 +135,8 @@ look_at(struct reclaim *reclaim, struct aspen_object *object, uint32_t number)
     bool stuck = is_unevictable(object, frame, age);
     if (!aspen_policy_look(aspen, reclaim->policy, number, stuck, age.accessed))
         return false;
+    if (aspen_object_may_swap(object))
+        return leave_by_slot(reclaim, object, offset, number);
     if (!(aspen_load(&frame->index) & ASPEN_FRAME_DIRTY) &&
         aspen_frame_map_count(frame) > 0)
         (void)!aspen_take_page(&reclaim->take, aspen, object, number,
@@ -180,7 +199,14 @@ write_dirty(struct reclaim *reclaim)
     aspen_object_put(object);
 }
 
-/* Those of objects; the others have none. Each has a reference. */
+/* The last of a row that shares its object's reference. */
+static bool
+is_last_of(struct aspen_object *const *objects, unsigned i, unsigned count)
+{
+    return objects[i] && (i + 1 == count || objects[i + 1] != objects[i]);
+}
+
+/* Those of files; the others have none. */
 static void
 try_object_pages(struct reclaim *reclaim, struct aspen_object *const *objects,
                  const uint32_t *frames, unsigned count)
@@ -197,7 +223,7 @@ try_object_pages(struct reclaim *reclaim, struct aspen_object *const *objects,
             evict(reclaim, objects[i], frames[i]);
     for (unsigned i = 0; i < count; i++) /* I3 */
         if (objects[i]) {
-            if (i + 1 == count || objects[i + 1] != objects[i])
+            if (is_last_of(objects, i, count))
                 aspen_object_put(objects[i]);
             aspen_frame_put(aspen, frames[i]);
         }
@@ -214,22 +240,38 @@ object_of(struct aspen_frame *frame, struct aspen_object *before)
     return same ? before : aspen_object_of_frame(frame);
 }
 
+/* Of shared memory, or an anonymous page: does it leave with the batch? */
+static bool
+try_swap_page(struct reclaim *reclaim, struct aspen_object *shared,
+              uint32_t number)
+{
+    return shared ? try_object_page(reclaim, shared, number)
+                  : aspen_anon_look(&reclaim->swap, reclaim->policy, number);
+}
+
 static void
 try_pages(struct reclaim *reclaim, const uint32_t *frames, unsigned count)
 {
-    struct aspen_object *objects[ASPEN_RECLAIM_BATCH];
+    struct aspen_object *files[ASPEN_RECLAIM_BATCH];
+    struct aspen_object *shared[ASPEN_RECLAIM_BATCH];
+    struct aspen_object *object = NULL;
     struct aspen *aspen = reclaim->aspen;
 
     reclaim->looked += count;
-    for (unsigned i = 0; i < count; i++)
-        objects[i] = object_of(aspen_frame_at(aspen, frames[i]),
-                               i ? objects[i - 1] : NULL);
-    try_object_pages(reclaim, objects, frames, count);
-    for (unsigned i = 0; i < count; i++) /* I3 */
-        if (!objects[i] &&
-            !aspen_anon_look(&reclaim->swap, reclaim->policy, frames[i]))
+    for (unsigned i = 0; i < count; i++) {
+        object = object_of(aspen_frame_at(aspen, frames[i]), object);
+        bool swaps = object && aspen_object_may_swap(object);
+        files[i] = swaps ? NULL : object;
+        shared[i] = swaps ? object : NULL;
+    }
+    try_object_pages(reclaim, files, frames, count);
+    for (unsigned i = 0; i < count; i++) /* I3, as what follows */
+        if (!files[i] && !try_swap_page(reclaim, shared[i], frames[i]))
             aspen_frame_put(aspen, frames[i]);
     reclaim->freed += aspen_swap_out_end(&reclaim->swap);
+    for (unsigned i = 0; i < count; i++)
+        if (is_last_of(shared, i, count))
+            aspen_object_put(shared[i]);
     write_dirty(reclaim);
 }
 

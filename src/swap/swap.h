@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * swap/swap.h - anonymous pages leave memory, and come back.
+ * swap/swap.h - anonymous pages and those of shared memory leave memory, and
+ * come back.
  *
  * The swap cache: while a page is in memory and its slot is in use, the slot
  * leads to the page (machine/swap_map.h) and holds a reference.
@@ -21,6 +22,7 @@
 
 #include "machine/payer.h"
 #include "machine/swap_map.h"
+#include "object/page_cache.h"
 #include "paging/table.h"
 #include "rmap/take.h"
 
@@ -59,6 +61,12 @@ struct aspen_swap_batch {
 ASPEN_MUST_USE int aspen_swap_out(struct aspen_swap_batch *batch,
                                   uint32_t frame);
 
+/* The page, which is locked and in no slot's cache, enters that of a new slot
+ * of *type, DIRTY; the slot's one reference is the caller's. 0, or
+ * -ASPEN_ENOSPC (ASPEN_STEP_SWAP). */
+ASPEN_MUST_USE int aspen_swap_enter_new(struct aspen *aspen, uint32_t frame,
+                                        unsigned *type, uint32_t *slot);
+
 /* Flush, write what the batch has, and let it leave memory; it is empty then.
  * What could not be written, or somebody else came for meanwhile, stays in the
  * swap cache. Returns how many pages left. Context: may sleep; no lock at or
@@ -85,6 +93,47 @@ unsigned aspen_swap_out_end(struct aspen_swap_batch *batch);
 ASPEN_MUST_USE int aspen_swap_read(struct aspen *aspen,
                                    struct aspen_payer *payer, uint64_t entry,
                                    uint64_t wanted, uint32_t *frame);
+
+/* ---- shared.c: pages of shared memory ----------------------------------- */
+
+/*
+ * The same as aspen_swap_out() for a page of the object at `offset`
+ * (aspen_object_may_swap()): its slot takes its place. Its entries have been
+ * taken away, by the batch's `take`.
+ *
+ * Context: as aspen_swap_out(); the object has a reference of the caller's.
+ * Returns: 0; or -ASPEN_EBUSY (mapped or held), -ASPEN_ENOSPC, and it stays:
+ *          TLBs are flushed then.
+ */
+ASPEN_MUST_USE int aspen_swap_out_shared(struct aspen_swap_batch *batch,
+                                         struct aspen_object *object,
+                                         uint64_t offset, uint32_t frame);
+
+/*
+ * As aspen_object_get_page_ahead(), and a page that is in swap comes back, with
+ * those behind it that `ahead` says. *waited, unless it is NULL, becomes true
+ * then.
+ *
+ * Context: may sleep, no lock inside the mmap and VMA locks is held.
+ * Returns: as that, or as aspen_swap_read().
+ */
+ASPEN_MUST_USE int aspen_swap_get_page(struct aspen_object *object,
+                                       uint64_t offset, enum aspen_ahead ahead,
+                                       struct aspen_payer *payer, bool *waited,
+                                       uint32_t *frame);
+
+/* The page at `offset`, if it is in swap, comes back into the page cache, if
+ * nobody is quicker: 0, or an error as of aspen_swap_read(). Context: the same.
+ */
+ASPEN_MUST_USE int aspen_swap_back_shared(struct aspen_object *object,
+                                          uint64_t offset,
+                                          enum aspen_ahead ahead,
+                                          struct aspen_payer *payer);
+
+/* What is in swap of these pages comes into the swap cache. Of errors nobody
+ * hears. Context: may sleep, no lock is held. */
+void aspen_swap_read_shared(struct aspen_object *object, uint64_t first,
+                            uint64_t pages, struct aspen_payer *payer);
 
 /* ---- ahead.c: which ones ------------------------------------------------ */
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /**
- * aspen/calls/swap.h - swap devices: where anonymous pages go while they are
- * not in memory.
+ * aspen/calls/swap.h - swap devices: where anonymous pages and those of shared
+ * memory go while they are not in memory.
  */
 #ifndef ASPEN_CALLS_SWAP_H
 #define ASPEN_CALLS_SWAP_H
@@ -90,7 +90,8 @@ ASPEN_MUST_USE int aspen_swap_add(struct aspen *aspen,
 
 /**
  * Take a swap area away, by the number that it was added by: no more pages go
- * there, all that are there come back into memory, in every address space. As
+ * there, all that are there come back into memory, in every address space and
+ * every object. As
  * pages come back one by one, others may go on meanwhile with all they do.
  *
  * Context: may sleep; no lock of the core is held. A fatal signal interrupts.

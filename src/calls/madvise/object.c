@@ -70,6 +70,16 @@ read_ahead(struct aspen_mm *mm, struct aspen_object *object, uint64_t first,
     aspen_payer_end(&payer);
 }
 
+static void
+read_swap(struct aspen_mm *mm, struct aspen_object *object, uint64_t first,
+          uint64_t pages)
+{
+    struct aspen_payer payer = {.mm = mm};
+
+    aspen_swap_read_shared(object, first, pages, &payer);
+    aspen_payer_end(&payer);
+}
+
 int
 aspen_advise_willneed(struct aspen_advise *advise, struct aspen_vma *vma,
                       uint64_t start, uint64_t end)
@@ -77,15 +87,19 @@ aspen_advise_willneed(struct aspen_advise *advise, struct aspen_vma *vma,
     struct aspen_mm *mm = advise->mm;
     struct aspen_object *object = aspen_vma_backing(vma);
     uint64_t first = aspen_vma_offset(vma, start);
+    uint64_t pages = (end - start) >> ASPEN_PAGE_SHIFT;
 
     if (!object)
         swap_in(advise, vma, start, end);
-    /* Shared memory has nothing to be read from. */
-    if (!object || object->kind != ASPEN_OBJECT_FILE)
+    if (!object ||
+        (object->kind != ASPEN_OBJECT_FILE && !aspen_object_may_swap(object)))
         return 0;
     aspen_object_get(object);
     aspen_read_unlock(&mm->mmap_lock);
-    read_ahead(mm, object, first, (end - start) >> ASPEN_PAGE_SHIFT);
+    if (object->kind == ASPEN_OBJECT_FILE)
+        read_ahead(mm, object, first, pages);
+    else /* nothing else than swap has anything of it */
+        read_swap(mm, object, first, pages);
     aspen_object_put(object);
     aspen_read_lock(&mm->mmap_lock, ASPEN_LOCK_MM);
     return 0;

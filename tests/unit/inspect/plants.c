@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "plants.h"
 
+#include "frames/lru.h"
 #include "object/page_cache.h"
 #include <aspen/calls/swap.h>
 
@@ -39,6 +40,8 @@ scene_create(void)
     aspen_mm_put(scene.empty);
     assert_int_equal(
         aspen_object_get_page(scene.rich->shmem, 5000, NULL, &scene.cached), 0);
+    /* As if it were from before there was a swap device. */
+    aspen_lru_remove(scene.aspen, scene.cached);
     aspen_frame_put(scene.aspen, scene.cached);
     assert_int_equal(aspen_group_create(scene.aspen, NULL, &scene.top), 0);
     assert_int_equal(aspen_group_create(scene.aspen, scene.top, &scene.group),
