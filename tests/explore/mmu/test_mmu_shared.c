@@ -19,6 +19,7 @@ enum start {
     FORKED,      /* a child maps it as well */
     OUT,         /* it is in swap */
     OUT_OF_BOTH, /* the same, and a child maps it */
+    UNMAPPED,    /* it is in swap, and nobody maps it */
 };
 
 static struct {
@@ -65,7 +66,10 @@ setup(void *unused)
         must(aspen_madvise(mmu_scene.mm, START, PAGE, ASPEN_MADV_PAGEOUT));
     if (scene.start == FORKED || scene.start == OUT_OF_BOTH)
         mmu_scene_fork();
-    told_second_load(mmu_scene.mm, START, START + PAGE, 1);
+    if (scene.start == UNMAPPED)
+        must(aspen_munmap(mmu_scene.mm, START, 2 * PAGE));
+    else
+        told_second_load(mmu_scene.mm, START, START + PAGE, 1);
 }
 
 /* ---- Tasks ------------------------------------------------------------- */
@@ -261,7 +265,8 @@ end_task(void *unused)
 
     (void)unused;
     mmu_scene.object = NULL;
-    must(aspen_munmap(mmu_scene.mm, START, 2 * PAGE));
+    if (scene.start != UNMAPPED)
+        must(aspen_munmap(mmu_scene.mm, START, 2 * PAGE));
     aspen_object_put(object);
 }
 
@@ -491,7 +496,7 @@ removal(void **state)
          check_memory},
         {"swapoff, truncate", OUT, {remove_task, cut_task}, check_cut},
         {"swapoff, the last reference",
-         OUT,
+         UNMAPPED,
          {remove_surely_task, end_task},
          check_nothing},
     };
