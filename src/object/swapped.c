@@ -13,8 +13,6 @@
  *     from one to the other. In the swap cache it is an anonymous page that
  *     nobody owns and no entry leads to, so it is written, read, and dropped
  *     while the slot has its contents, as any other.
- * I3  object->swapped counts those of its tree. An object that has some is on
- *     aspen->swapped_objects before the first stands there; one without may be.
  *
  * swap/shared.c says when. Called by it, by faults, and by who looks. The first
  * test to break is tests/unit/swap/test_shared.c.
@@ -24,53 +22,6 @@
 #include "frames/lru.h"
 #include "machine/swap_map.h"
 #include "object/cached.h"
-
-/* ---- How many ---------------------------------------------------------- */
-
-/* I3 */
-void
-aspen_object_count_swapped(struct aspen_object *object)
-{
-    struct aspen *aspen = object->aspen;
-
-    aspen_store_relaxed(&object->swapped, object->swapped + 1);
-    if (object->swapped > 1)
-        return;
-    aspen_spin_lock(&aspen->swap_list_lock, ASPEN_LOCK_LEAF);
-    if (aspen_list_is_empty(&object->swap_link)) {
-        aspen_list_push_back(&aspen->swapped_objects, &object->swap_link);
-        aspen_store_relaxed(&aspen->swapped_object_count,
-                            aspen->swapped_object_count + 1);
-    }
-    aspen_spin_unlock(&aspen->swap_list_lock);
-}
-
-void
-aspen_object_uncount_swapped(struct aspen_object *object)
-{
-    ASPEN_ASSERT(object->swapped > 0);
-    aspen_store_relaxed(&object->swapped, object->swapped - 1);
-}
-
-void
-aspen_object_forget_swapped(struct aspen_object *object)
-{
-    struct aspen *aspen = object->aspen;
-
-    aspen_store_relaxed(&object->swapped, (uint64_t)0);
-    aspen_spin_lock(&aspen->swap_list_lock, ASPEN_LOCK_LEAF);
-    bool listed = !aspen_list_is_empty(&object->swap_link);
-    if (listed) {
-        aspen_list_remove(&object->swap_link);
-        aspen_store_relaxed(&aspen->swapped_object_count,
-                            aspen->swapped_object_count - 1);
-    }
-    aspen_spin_unlock(&aspen->swap_list_lock);
-    if (!listed)
-        return;
-    aspen_fetch_add(&aspen->swapped_objects_gone, 1u);
-    aspen_port_wake_all(&aspen->swapped_objects_gone);
-}
 
 /* ---- Look -------------------------------------------------------------- */
 
@@ -197,7 +148,7 @@ aspen_object_page_to_slot(struct aspen_object *object, uint64_t offset,
     aspen_pages_lock(object);
     bool goes = is_ours_alone(page);
     if (goes) {
-        aspen_object_count_swapped(object); /* I3 */
+        aspen_object_count_swapped(object);
         aspen_pages_replace(object, offset, aspen_swapped_at(type, slot));
         enum aspen_lru_state state = aspen_lru_state(page);
         aspen_lru_remove(aspen, number);
