@@ -72,7 +72,8 @@ static const struct call calls[] = {
     CALL(aspen_group_limit_set, "no gate of its own",
          .run = run_group_limit_set, .kinds = K(GROUP)),
     CALL(aspen_group_enter, "a new space", .run = run_group_enter,
-         .kinds = K(GROUP) | K(MM) | K(PAGE_TABLE) | K(HOOK) | K(INTERRUPT)),
+         .kinds = K(GROUP) | K(MM) | K(PAGE_TABLE) | K(CHARGE) | K(HOOK) |
+                  K(INTERRUPT)),
     CALL(aspen_exec_prepare, "and abort", .run = run_exec_prepare,
          .kinds = K(MM) | K(PAGE_TABLE) | K(HOOK)),
     CALL(aspen_object_create, "an object", .run = run_object_create,
