@@ -292,6 +292,33 @@ test_files(void **state)
     aspen_group_put(two);
 }
 
+/* Nothing is held ahead for a group that is offline: it goes with its last
+ * page.
+ */
+static void
+test_offline(void **state)
+{
+    struct helper_space *s = *state;
+    struct aspen_group *group = new_group(s, NULL);
+    struct aspen_mm *mm = space_in(s, group);
+    struct aspen_object *file =
+        helper_object(&s->helper, ASPEN_OBJECT_FILE, 100, &pager, NULL);
+
+    helper_map_object(mm, BASE, 100, R, file, 0);
+    for (uint64_t i = 0; i < 10; i++)
+        assert_int_equal(aspen_fault(mm, BASE + i * PAGE, ASPEN_ACCESS_READ),
+                         0);
+    aspen_mm_put(mm);
+    aspen_group_put(group);
+    assert_int_equal(s->helper.aspen->groups.count, 1);
+    helper_assert_valid(&s->helper);
+    assert_int_equal(aspen_reclaim(s->helper.aspen, 9), 9);
+    assert_int_equal(s->helper.aspen->groups.count, 1);
+    assert_int_equal(aspen_reclaim(s->helper.aspen, 9), 1);
+    assert_int_equal(s->helper.aspen->groups.count, 0);
+    aspen_object_put(file);
+}
+
 /* Each gives its part when a machine reclaims. */
 static void
 test_reclaim_in_proportion(void **state)
@@ -649,6 +676,7 @@ main(void)
         group_test(test_anonymous),
         group_test(test_fork),
         group_test(test_files),
+        group_test(test_offline),
         group_test(test_reclaim_in_proportion),
         group_test(test_max),
         group_test(test_max_everywhere),
