@@ -249,11 +249,10 @@ aspen_swap_area_add(struct aspen *aspen, uint32_t slots, unsigned *type)
 
 /* Could it go to swap, if it were on a list? */
 static bool
-is_left_out(const struct aspen_frame *frame)
+could_swap(const struct aspen_frame *frame)
 {
     return aspen_frame_type(frame) == ASPEN_FRAME_ANON &&
            !(aspen_load_relaxed(&frame->index) & ASPEN_FRAME_HEAD) &&
-           !aspen_load_relaxed(&frame->next) &&
            aspen_frame_map_count(frame) > 0;
 }
 
@@ -266,9 +265,10 @@ enter_pages(struct aspen *aspen)
     {
         for (uint32_t i = bank->first; i < bank->first + bank->count; i++) {
             struct aspen_frame *frame = aspen_frame_at(aspen, i);
-            if (!is_left_out(frame) || !aspen_frame_get_used(frame))
+            if (!could_swap(frame) || !aspen_frame_get_used(frame))
                 continue;
-            if (is_left_out(frame)) /* what is held stays what it is */
+            /* What is held stays what it is; only then is `next` its own. */
+            if (could_swap(frame) && !aspen_load_relaxed(&frame->next))
                 aspen_policy_enter_anon(aspen, i);
             aspen_frame_put(aspen, i);
         }

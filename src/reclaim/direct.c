@@ -6,7 +6,9 @@
  *     of looks for each.
  * I2  That nothing leaves says that nothing can, unless somebody else reclaims
  *     at the same time: he holds the pages that he looks at, and what is held
- *     stays. Then there is another attempt, once one of them has ended.
+ *     stays. Then there is another attempt, once one of them has ended. Of a
+ *     group it says so after several attempts: it is small, and its own spaces
+ *     may have accessed all of it just now.
  *
  * Called by faults, and by calls that read objects. The first test to break is
  * tests/unit/reclaim/test_direct.c.
@@ -93,7 +95,12 @@ try_to_relieve(struct aspen_direct *direct)
 bool
 aspen_direct_again(struct aspen_direct *direct, int error)
 {
-    bool again = aspen_direct_wants(direct, error) && try_to_relieve(direct);
+    bool again = aspen_direct_wants(direct, error);
+
+    if (again && !try_to_relieve(direct) && !direct->payer.full)
+        again = false; /* I2 */
+    if (direct->attempts == ASPEN_DIRECT_ATTEMPTS)
+        again = false;
 
     if (!again && error == -ASPEN_ENOMEM && direct->payer.full)
         aspen_group_note(direct->payer.full, ASPEN_GROUP_EVENT_OOM);

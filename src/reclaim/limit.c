@@ -18,15 +18,18 @@ aspen_group_reclaim(struct aspen_group *group, uint64_t pages)
     return aspen_reclaim_by(group->aspen, group, pages, ASPEN_RECLAIM_ASKED);
 }
 
-/* As many as are too many, while some leave; others may charge meanwhile. */
+/* As many as are too many, until nothing has left for a while: what was
+ * accessed leaves at a later look. Others may charge meanwhile. */
 static void
 lower_to(struct aspen_group *group, uint64_t pages)
 {
-    uint64_t left = 1;
+    unsigned idle = 0;
 
-    for (unsigned i = 0; left && i < ASPEN_DIRECT_ATTEMPTS; i++) {
+    for (unsigned i = 0; i < 4 * ASPEN_DIRECT_ATTEMPTS; i++) {
         uint64_t used = aspen_load_relaxed(&group->memory.used);
-        left = used > pages ? aspen_group_reclaim(group, used - pages) : 0;
+        if (used <= pages || idle == ASPEN_DIRECT_ATTEMPTS)
+            break;
+        idle = aspen_group_reclaim(group, used - pages) ? 0 : idle + 1;
         aspen_group_drain(group->aspen, NULL);
     }
 }
