@@ -111,10 +111,8 @@ between_notifier_whole(const struct aspen_notifier_ops *theirs)
 }
 
 const struct aspen_notifier_ops *
-between_notifier(const struct aspen_notifier_ops *theirs, bool second)
+between_notifier(const struct aspen_notifier_ops *theirs)
 {
-    if (!second)
-        return theirs;
     theirs_too = theirs ? theirs : &no_notifier;
     return &second_and_theirs;
 }
