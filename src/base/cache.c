@@ -152,7 +152,7 @@ depot_grow(struct aspen_cache *cache)
     aspen_spin_lock(&cache->depot_lock, ASPEN_LOCK_DEPOT);
     chunk->next = cache->chunks;
     cache->chunks = chunk;
-    cache->chunk_count++;
+    aspen_store_relaxed(&cache->chunk_count, cache->chunk_count + 1);
     tail->next = cache->full;
     cache->full = head;
     aspen_spin_unlock(&cache->depot_lock);
@@ -335,5 +335,6 @@ aspen_cache_allocated(const struct aspen_cache *cache)
 uint64_t
 aspen_cache_bytes(const struct aspen_cache *cache)
 {
-    return cache->chunk_count * cache->chunk_bytes + MAGAZINES_BYTES;
+    return aspen_load_relaxed(&cache->chunk_count) * cache->chunk_bytes +
+           MAGAZINES_BYTES;
 }
