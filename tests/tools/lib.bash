@@ -101,6 +101,18 @@ expect()
     fi
 }
 
+# figure KEY: what `aspen pressure` said last, as JSON, to $work/json.
+figure()
+{
+    grep -o "\"$1\":[-0-9.]*" "$work/json" | head -1 | cut -d: -f2
+}
+
+# between LOW VALUE HIGH
+between()
+{
+    awk "BEGIN {exit !($1 <= $2 && $2 <= $3)}"
+}
+
 # start_sleeper: a process that does nothing any more; its number in $sleeper.
 start_sleeper()
 {

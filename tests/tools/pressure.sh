@@ -10,18 +10,6 @@ if ! "$ASPEN" pressure --help >"$work/log" 2>&1; then
     finish
 fi
 
-# value KEY: of the last JSON.
-value()
-{
-    grep -o "\"$1\":[-0-9.]*" "$work/json" | head -1 | cut -d: -f2
-}
-
-# between LOW VALUE HIGH
-between()
-{
-    awk "BEGIN {exit !($1 <= $2 && $2 <= $3)}"
-}
-
 # run NAME ARGS...: a small machine; every byte is right.
 run()
 {
@@ -31,39 +19,39 @@ run()
     check "$name" test $? -eq 0
     check "$name-silent" diff /dev/null "$work/err"
     check "$name-right" grep -q '"wrong_bytes":0,"lost_pages":0,' "$work/json"
-    check "$name-lru" between 0 "$(value lru_ratio)" "$(value optimal_ratio)"
+    check "$name-lru" between 0 "$(figure lru_ratio)" "$(figure optimal_ratio)"
     # The optimum reads a page when it is asked for. Where neighbours are asked
     # for one after the other they are read ahead.
     case $1 in
     sequential | loop | scan) return ;;
     esac
     # Readings of how many pages are in memory are not exact.
-    check "$name-optimum" between 0 "$(value hit_ratio)" \
-        "$(value optimal_ratio)+0.05"
+    check "$name-optimum" between 0 "$(figure hit_ratio)" \
+        "$(figure optimal_ratio)+0.05"
 }
 
 # --- workloads
 
 for workload in sequential loop random zipf scan phase fork; do
     run $workload $workload --threads 2
-    check "$workload-leaves" test "$(value swap_out)" -gt 100
-    check "$workload-faults" test "$(value faults)" -gt "$(value swap_in)"
+    check "$workload-leaves" test "$(figure swap_out)" -gt 100
+    check "$workload-faults" test "$(figure faults)" -gt "$(figure swap_in)"
 done
 run fork fork
-check fork-children test "$(value forks)" -gt 40
+check fork-children test "$(figure forks)" -gt 40
 run sequential sequential --accesses 3000
-check sequential-pages test "$(value pages)" -eq 1024
-check sequential-accesses test "$(value accesses)" -eq 3000
-check sequential-comes-back test "$(value swap_in)" -gt 1000
+check sequential-pages test "$(figure pages)" -eq 1024
+check sequential-accesses test "$(figure accesses)" -eq 3000
+check sequential-comes-back test "$(figure swap_in)" -gt 1000
 run fits random --pages 100 --accesses 2000
-check fits-stays test "$(value swap_out)" -eq 0
-check fits-hits between 0.99 "$(value hit_ratio)" 1
+check fits-stays test "$(figure swap_out)" -eq 0
+check fits-hits between 0.99 "$(figure hit_ratio)" 1
 
 # --- devices
 
 run file zipf --swap "file:$work/swap"
-check file-leaves test "$(value swap_out)" -gt 100
-check file-comes-back test "$(value swap_in)" -gt 100
+check file-leaves test "$(figure swap_out)" -gt 100
+check file-comes-back test "$(figure swap_in)" -gt 100
 check file-goes test ! -e "$work/swap"
 # can_have NAME: whether it is in this build.
 can_have()
@@ -76,10 +64,10 @@ can_have()
 for device in lz4 zstd; do
     can_have $device || continue
     run $device zipf --swap $device --threads 2
-    check $device-leaves test "$(value swap_out)" -gt 100
-    check $device-comes-back test "$(value swap_in)" -gt 100
+    check $device-leaves test "$(figure swap_out)" -gt 100
+    check $device-comes-back test "$(figure swap_in)" -gt 100
     # 2,048 slots, of which no more than 1,024 are in use at a time.
-    check $device-smaller test "$(value swap_memory_bytes)" -lt 3500000
+    check $device-smaller test "$(figure swap_memory_bytes)" -lt 3500000
 done
 if ! command -v nbdkit >"$work/log"; then
     skip nbd 'no nbdkit'
@@ -93,25 +81,25 @@ elif can_have "nbd:nbd+unix:///?socket=$work/none"; then
         sleep 0.05
     done
     run nbd zipf --threads 2 --swap "nbd:nbd+unix:///?socket=$work/socket"
-    check nbd-comes-back test "$(value swap_in)" -gt 100
+    check nbd-comes-back test "$(figure swap_in)" -gt 100
     kill $server
     wait $server 2>"$work/log"
     expect 2 'cannot use nbd+unix' pressure zipf \
         --swap "nbd:nbd+unix:///?socket=$work/socket"
 fi
 run none zipf --swap none --threads 2
-check none-reads test "$(value file_in)" -gt 1000
-check none-writes test "$(value file_out)" -gt 100
-check none-no-swap test "$(value swap_out)" -eq 0
-check none-refaults test "$(value refaults)" -gt 0
+check none-reads test "$(figure file_in)" -gt 1000
+check none-writes test "$(figure file_out)" -gt 100
+check none-no-swap test "$(figure swap_out)" -eq 0
+check none-refaults test "$(figure refaults)" -gt 0
 
 # --- devices that fail
 
 run faults zipf --threads 2 --accesses 8000 \
     --faults errors,short,late,gone,lies --checksum
-check faults-failed test "$(value failed)" -gt 10
+check faults-failed test "$(figure failed)" -gt 10
 run full loop --accesses 8000 --faults full
-check full-given-up test "$(value given_up)" -gt 0
+check full-given-up test "$(figure given_up)" -gt 0
 "$ASPEN" pressure zipf --memory 1M --accesses 20000 --faults lies \
     >"$work/out" 2>"$work/err"
 check lies-status test $? -eq 1
@@ -121,11 +109,11 @@ check lies-told grep -q '^aspen pressure: BROKEN [0-9]* bytes are wrong$' \
 # --- the same seed, the same accesses
 
 run seed zipf --seed 3
-lru=$(value lru_ratio)
+lru=$(figure lru_ratio)
 run seed-again zipf --seed 3
 # LRU is reckoned with as many pages as were in memory on average, which depends
 # on when the worker ran.
-check seed-same between "$lru-0.06" "$(value lru_ratio)" "$lru+0.06"
+check seed-same between "$lru-0.06" "$(figure lru_ratio)" "$lru+0.06"
 
 # --- pictures and numbers
 
@@ -147,7 +135,7 @@ check samples-in-order awk '
     $1 <= last && rows || $4 < reclaimed || $6 < hits || $10 > $9 { wrong = 1 }
     { last = $1; reclaimed = $4; hits = $6; rows++ }
     END { exit wrong || rows < 150 || $7 > $8 }' "$work/samples"
-check samples-end awk -v accesses="$(value accesses)" \
+check samples-end awk -v accesses="$(figure accesses)" \
     'END { exit $1 != accesses || $2 < 200 || $3 < 500 }' "$work/samples"
 cut -d' ' -f1 "$work/samples" >"$work/first"
 run pictures-again phase --threads 2 --samples "$work/samples"

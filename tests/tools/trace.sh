@@ -11,18 +11,6 @@ if ! "$ASPEN" pressure --help >"$work/log" 2>&1; then
     finish
 fi
 
-# value KEY: of the last JSON.
-value()
-{
-    grep -o "\"$1\":[-0-9.]*" "$work/json" | head -1 | cut -d: -f2
-}
-
-# between LOW VALUE HIGH
-between()
-{
-    awk "BEGIN {exit !($1 <= $2 && $2 <= $3)}"
-}
-
 # run NAME FILE ARGS...: every byte is right.
 run()
 {
@@ -33,16 +21,16 @@ run()
     check "$name" test $? -eq 0
     check "$name-silent" diff /dev/null "$work/err"
     check "$name-right" grep -q '"wrong_bytes":0,"lost_pages":0,' "$work/json"
-    check "$name-lru" between 0 "$(value lru_ratio)" "$(value optimal_ratio)"
-    check "$name-hits" between 0 "$(value hit_ratio)" 1
+    check "$name-lru" between 0 "$(figure lru_ratio)" "$(figure optimal_ratio)"
+    check "$name-hits" between 0 "$(figure hit_ratio)" 1
 }
 
 # --- what stands in the document
 
 sed -n '/^aspen.trace/,/^```/p' "$document" | sed '/^```/,$d' >"$work/shown"
 run shown "$work/shown"
-check shown-pages test "$(value pages)" -eq 73
-check shown-forks test "$(value forks)" -eq 1
+check shown-pages test "$(figure pages)" -eq 73
+check shown-forks test "$(figure forks)" -eq 1
 
 # --- more than there is memory for
 
@@ -59,12 +47,12 @@ awk 'BEGIN {
         printf "%s %x\n", i % 3 ? "r" : "w", 4096 + (i * i * 7) % 512
 }' >"$work/large"
 run large "$work/large"
-check large-leaves test "$(value swap_out)" -gt 1000
-check large-comes-back test "$(value swap_in)" -gt 1000
-check large-writes-files test "$(value file_out)" -gt 50
-check large-reads-files test "$(value file_in)" -gt 600
+check large-leaves test "$(figure swap_out)" -gt 1000
+check large-comes-back test "$(figure swap_in)" -gt 1000
+check large-writes-files test "$(figure file_out)" -gt 50
+check large-reads-files test "$(figure file_in)" -gt 600
 run faults "$work/large" --checksum --faults errors,short,late,gone,lies
-check faults-failed test "$(value failed)" -gt 10
+check faults-failed test "$(figure failed)" -gt 10
 "$ASPEN" pressure trace "$work/large" --memory 1M --faults lies \
     >"$work/out" 2>"$work/err"
 check lies-status test $? -eq 1
@@ -124,7 +112,7 @@ if can_run_there shadow && may_trace shadow; then
     "$ASPEN" shadow --trace "$trace" --look 0.002 --json -- \
         "$guest" "$trace" >"$work/json" 2>"$work/err"
     check shadow test $? -eq 0
-    check shadow-guest test "$(value exit_code)" -eq 0
+    check shadow-guest test "$(figure exit_code)" -eq 0
     check shadow-records in_order "$trace" <<'END'
 m 100000 10 rw-p
 w 100000 4
@@ -159,7 +147,7 @@ END
         skip shadow-again 'this kernel does not tell what is written again'
     fi
     run shadow-replayed "$trace" --memory 2M
-    check shadow-forks test "$(value forks)" -eq 1
+    check shadow-forks test "$(figure forks)" -eq 1
 
     # A process that runs already, which nobody waits for.
     start_sleeper
@@ -213,7 +201,7 @@ elif ! valgrind --tool=lackey --trace-mem=yes --log-file="$work/accesses" \
 else
     (cd "$work" && bash convert >true.trace)
     run valgrind "$work/true.trace"
-    check valgrind-pages test "$(value pages)" -gt 20
-    check valgrind-accesses test "$(value accesses)" -gt 1000
+    check valgrind-pages test "$(figure pages)" -gt 20
+    check valgrind-accesses test "$(figure accesses)" -gt 1000
 fi
 finish
