@@ -190,8 +190,8 @@ counts 0 '1 1 0' <<<'skipped it: there is none'
 
 program "$work/make" <<'END'
 case ${*: -1} in
-good) echo '2 passed, 0 failed, 0 skipped' ;;
-plain) ;;
+good | fine) echo '2 passed, 0 failed, 0 skipped' ;;
+plain | simple) ;;
 bad) echo 'this is why' && exit 2 ;;
 skips) echo 'skipped it: there is none' && echo '0 passed, 0 failed, 1 skipped' ;;
 unnamed) echo '1 passed, 0 failed, 1 skipped' ;;
@@ -216,9 +216,9 @@ export work
 BUILD="$work/else where" \
     expect check-elsewhere 0 '1 passed, 0 failed, 0 skipped' check folder
 expect check-beside 0 '6 passed, 0 failed, 1 skipped' check good good \
-    --beside good skips
+    --beside fine skips
 expect check-beside-bad 1 '5 passed, 2 failed, 1 skipped' check good plain \
-    --beside bad plain unnamed
+    --beside bad simple unnamed
 says check-beside-why '^failed: make bad '
 expect check-beside-alone 0 '3 passed, 0 failed, 0 skipped' check plain \
     --beside good
