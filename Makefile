@@ -99,16 +99,18 @@ LDFLAGS_fuzz := -fsanitize=fuzzer,address
 # The other page tables than the processor's own.
 FOREIGN := $(if $(filter aarch64,$(MACHINE)),x86-64,arm64)
 CC_$(FOREIGN) = $(CC)
-CFLAGS_arm64 := -O1 -DASPEN_TEST_BUILD -DASPEN_PORT_PAGING_AARCH64
+CFLAGS_arm64 := -O1 -DASPEN_TEST_BUILD -DASPEN_PORT_PAGING_AARCH64 \
+                -DASPEN_PORT_ICACHE_SYNC
 CFLAGS_x86-64 := -O1 -DASPEN_TEST_BUILD -DASPEN_PORT_PAGING_X86_64
 FOREIGN_FORMAT := $(filter -DASPEN_PORT_PAGING_%,$(CFLAGS_$(FOREIGN)))
 # What no host has: the tests of layers that walk page tables.
 FORMATS := sv39 sv48 la57
 CFLAGS_sv39 := $(CFLAGS_test) -DASPEN_PORT_PAGING_RISCV_SV39 \
                -DASPEN_PORT_MMU_WRITES_ENTRIES
-CFLAGS_sv48 := $(CFLAGS_test) -DASPEN_PORT_PAGING_RISCV_SV48
+CFLAGS_sv48 := $(CFLAGS_test) -DASPEN_PORT_PAGING_RISCV_SV48 \
+               -DASPEN_PORT_ICACHE_SYNC
 CFLAGS_la57 := $(CFLAGS_test) -DASPEN_PORT_PAGING_X86_64_LA57 \
-               -DASPEN_PORT_MMU_WRITES_ENTRIES
+               -DASPEN_PORT_MMU_WRITES_ENTRIES -DASPEN_PORT_ICACHE_SYNC
 CFLAGS_clang := -O2 -DASPEN_TEST_BUILD -Werror $(FOREIGN_FORMAT) \
                 -DASPEN_PORT_MMU_WRITES_ENTRIES
 
@@ -207,6 +209,7 @@ unit_includes = $(shell sed -n 's,^\#include "\([a-z0-9_]*\)\.h".*,\1.c,p' \
 unit_sources = $(wildcard $(sort $(unit_source) tests/unit/unit.c \
     $(addprefix tests/unit/,$(unit_includes)) \
     $(addprefix $(dir $(unit_source)),$(unit_includes)))) $(UNIT_EXTRA_$1)
+UNIT_EXTRA_test_icache += tests/unit/swap/device.c
 UNIT_EXTRA_test_validate := $(wildcard tests/unit/inspect/plants_*.c)
 
 # These are the port's memory, and its RCU, themselves.
@@ -259,6 +262,10 @@ UNIT_$1 := $(addprefix $(BUILD)/$1/tests/unit/,$(walkers))
 unit-$1: $$(UNIT_$1)
 	@scripts/run-tests.sh $(BUILD)/$1/log $$(UNIT_$1)
 endef
+.PHONY: unit-icache
+UNIT_icache := $(foreach f,la57 sv48,$(BUILD)/$f/tests/unit/test_icache)
+unit-icache: $(UNIT_icache)
+	@scripts/run-tests.sh $(BUILD)/icache-log $(UNIT_icache)
 $(foreach f,$(FORMATS),$(eval $(call format_tests,$f)) \
     $(foreach t,$(call walkers,$f),$(eval $(call unit_test,$f,$(BUILD)/$f/tests/unit,$t,$(call unit_sources,$t)))))
 
@@ -382,7 +389,7 @@ check-examples: $(EXAMPLES)
 
 # Programs compile without warnings by the other compiler, too.
 .PHONY: check-clang
-check-clang: $(call objects,clang,$(wildcard tools/*/*.c tools/*/*/*.c bench/*.c bench/tree/*.c bench/fork/*.c))
+check-clang: $(call objects,clang,$(wildcard tools/*/*.c tools/*/*/*.c bench/*.c bench/tree/*.c bench/fork/*.c bench/pressure/*.c))
 
 .PHONY: check-sources check-circles check-headers check-freestanding check-format format
 check-sources:

@@ -7,6 +7,7 @@
 #define _GNU_SOURCE
 #include "calls_rows.h"
 #include "fork/fork_rows.h"
+#include "pressure/pressure_rows.h"
 #include "tree_rows.h"
 #include <limits.h>
 #include <sched.h>
@@ -15,16 +16,19 @@
 #include <unistd.h>
 
 /* As many rows as any subject has. */
-#define ROWS_MAX (CALLS_ROWS_MAX + FORK_ROWS_MAX + TREE_ROWS_MAX)
+#define ROWS_MAX                                                               \
+    (CALLS_ROWS_MAX + FORK_ROWS_MAX + PRESSURE_ROWS_MAX + TREE_ROWS_MAX)
 
 static const char usage[] =
-    "usage: aspen bench tree|fork|calls [--json] [--runs N]\n"
+    "usage: aspen bench tree|fork|calls|pressure [--json] [--runs N]\n"
     "\n"
     "Measure Aspen's release build beside its peer, in turns, in one run.\n"
     "\n"
     "  tree       the range tree beside Linux's maple tree (in user space)\n"
     "  fork       fork, failing fork and exit beside the host kernel\n"
     "  calls      memory calls and page faults beside the host kernel\n"
+    "  pressure   pages that leave memory and come back, beside what bounds "
+    "it\n"
     "  --json     {\"schema\":\"aspen.bench/1\",\"rows\":[...]}\n"
     "  --runs N   samples of each side, 1 to 15 (default 7)\n"
     "  --help     print this\n"
@@ -76,14 +80,15 @@ parse(char **arguments)
             options.runs = parse_runs(arguments[1]);
             arguments++;
         } else if (**arguments == '-' || options.subject) {
-            refuse("takes --json, --runs N and one of tree, fork, calls",
-                   *arguments);
+            refuse(
+                "takes --json, --runs N and one of tree, fork, calls, pressure",
+                *arguments);
         } else {
             options.subject = *arguments;
         }
     }
     if (!options.subject)
-        refuse("give one of tree, fork, calls", NULL);
+        refuse("give one of tree, fork, calls, pressure", NULL);
     return options;
 }
 
@@ -124,11 +129,14 @@ main(int argc, char **argv)
     } else if (!strcmp(options.subject, "calls")) {
         title = "memory calls and page faults, beside the host kernel";
         count = calls_rows(rows, options.runs, progress);
+    } else if (!strcmp(options.subject, "pressure")) {
+        title = "memory that is short, beside what bounds it";
+        count = pressure_rows(rows, options.runs, progress);
     } else if (!strcmp(options.subject, "tree")) {
         title = "the range tree, beside Linux's maple tree";
         count = tree_rows(rows, own_folder(), options.runs, progress);
     } else {
-        refuse("measures tree, fork or calls", options.subject);
+        refuse("measures tree, fork, calls or pressure", options.subject);
     }
     if (!count)
         return 2;

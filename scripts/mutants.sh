@@ -40,6 +40,8 @@ suite() {
     ports/*) targets="unit explore tsan/test_contract" ;;
     scripts/*) targets=check-harness ;;
     esac
+    # Builds without ASPEN_PORT_ICACHE_SYNC have nothing of it.
+    ! grep -q '^-.*aspen_icache_' "${2:-/dev/null}" || targets=unit-icache
     make -j"$jobs" build/libaspen-test.a >build.log 2>&1 || {
         echo "does not build"
         return 2

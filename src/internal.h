@@ -5,13 +5,14 @@
  *
  *   base    atomics, lists, failpoints, object caches, locks, interval tree
  *   tree    the range tree
+ *   group   what groups are charged with
  *   frames  frame table, buddy allocator, LRU lists, counts of CPUs
  *   paging  page-table formats, walker, gather
  *   machine struct aspen: charge, swap map, releases of Linux
  *   space   mm, VMA and its hooks, limits, names, protection keys, zap
  *   object  files, shared memory: page cache, write-back, truncation; i_mmap
  *   rmap    anon_vma, rmap; split and unmap, which it has to follow
- *   swap    anonymous pages to swap devices and back
+ *   swap    anonymous pages, shared memory to swap devices and back
  *   reclaim what leaves memory when it is short
  *   ranges  what changes a range: remove, change, merge, move, cut, place
  *   fault   page faults, populate, held pages
@@ -32,7 +33,8 @@
  *   P4  Recovery allocates nothing and cannot fail.
  *
  * Swap areas are drawn in base/swap_struct.h, LRU lists in
- * base/lru_struct.h, stall times in base/pressure_struct.h.
+ * base/lru_struct.h, stall times in base/pressure_struct.h, groups in
+ * group/group_struct.h.
  *
  * Field comments name the lock that protects a field; "immutable" is set
  * before anyone else can see the object; "atomic" goes through base/atomic.h.
@@ -53,6 +55,7 @@
 #include "base/memory.h"
 #include "base/pressure_struct.h"
 #include "base/swap_struct.h"
+#include "group/group_struct.h"
 #include "tree/tree.h"
 #include <aspen/error.h>
 #include <aspen/flags.h>
@@ -118,6 +121,8 @@
  *
  * Pins are references that a side array counts once more: frames/pins.h. The
  * swap slot that leads to a page stands in another one: machine/swap_cache.c.
+ * In a third is the group that a page is charged to, from before anybody can
+ * find it until it is free.
  *
  * Reference count: one for each holder. Each mapping page-table entry holds
  * one and counts one in the map count as well; a page cache holds one, and so
@@ -250,6 +255,10 @@ struct aspen_bank {
     uint8_t *orders;                  /* atomic: side array, or NULL */
     uint32_t *pins;                   /* atomic: side array, or NULL */
     uint64_t *slots;                  /* atomic: side array, or NULL */
+    struct aspen_group **groups;      /* atomic: side array, or NULL */
+#ifdef ASPEN_PORT_ICACHE_SYNC
+    uint8_t *code; /* immutable pointer: paging/icache.h */
+#endif
 };
 
 struct aspen_section { /* all atomic */
@@ -273,6 +282,7 @@ struct aspen_banks {
     bool blocks;                     /* atomic: there may be side arrays of */
     bool pins;                       /* atomic: ... orders, pins */
     bool slots;                      /* atomic: all have one of slots */
+    bool groups;                     /* atomic: ... of groups: there was one */
 };
 
 /* Free frames of one machine. Zone lock, but for what is immutable. */
@@ -294,6 +304,7 @@ enum aspen_count {
     ASPEN_COUNT_FILE,        /* frames in page caches of files */
     ASPEN_COUNT_SHMEM,       /* ... and of all other objects */
     ASPEN_COUNT_FAULT,       /* faults that came to an end */
+    ASPEN_COUNT_ANON_FAULT,  /* one of each of ANON and FAULT, in one step */
     ASPEN_COUNT_MAJOR_FAULT, /* of these, such as had to read something */
     ASPEN_COUNT_SWAP_IN,     /* pages that were read, */
     ASPEN_COUNT_SWAP_OUT,    /* ... and written */
@@ -424,10 +435,14 @@ struct aspen_object {
                                 what is left of one: object/shadow.h */
     uint64_t shadows;        /* pages_lock */
     uint64_t shadow_next;    /* pages_lock: where to look for old ones */
-    struct aspen_list shadow_link; /* aspen->lru.shadowed; registry lock */
+    struct aspen_list shadow_link; /* aspen->leaving.shadowed; registry lock */
+    uint64_t swapped;              /* atomic; written under pages_lock: pages
+                                      that are in swap: object/swapped.c */
+    struct aspen_list swap_link;   /* aspen->swapped_objects; swap list lock */
     struct aspen_list reads;       /* pages_lock: what is being read */
     uint32_t reads_ended;          /* atomic; ++ under pages_lock */
-    uint64_t ahead_next;           /* pages_lock: where reading ahead ended */
+    uint64_t ahead_next;           /* pages_lock: where reading ahead ended,
+                                      of a pager's or of swap */
     uint32_t ahead_pages;          /* pages_lock: how far it went */
     struct aspen_list link;        /* aspen->objects; aspen->registry_lock */
 };
@@ -591,6 +606,8 @@ struct aspen_mm {
 
     struct aspen_list registry_link; /* registry lock */
     struct aspen_list swap_link;     /* swap list lock */
+    struct aspen_group *group;       /* atomic; a handle, or NULL; written under
+                                        the mmap and the registry lock */
     void *embedder;                  /* atomic; theirs */
 };
 
@@ -616,13 +633,14 @@ struct aspen {
     uint64_t refused_charge;
     struct aspen_zone zone;
     struct aspen_frame_cache *frame_caches; /* immutable: one for each CPU */
-    struct aspen_lru lru;
+    struct aspen_lru lru;                   /* pages of no group */
+    struct aspen_leaving leaving;
+    struct aspen_groups groups;
     struct aspen_pressure_state pressure;
     uint32_t giving_back; /* atomic: exits and failed forks under way */
-    bool oom_waits;       /* registry lock, as the next: */
-    uint64_t oom_since;   /* the first answer that somebody gives back */
-    uint64_t oom_kills;   /* atomic */
-    uint64_t oom_reaps;   /* atomic */
+    struct aspen_oom_wait oom;
+    uint64_t oom_kills; /* atomic */
+    uint64_t oom_reaps; /* atomic */
 
     /* paging */
     struct aspen_table_waiting tables_waiting;
@@ -639,10 +657,13 @@ struct aspen {
     struct aspen_cache anon_vma_link_cache;
     struct aspen_cache object_cache;
     struct aspen_cache name_cache;
+    struct aspen_cache group_cache;
     struct aspen_cache plan_cache;
     struct aspen_tree_pool tree_pool;
     uint64_t committed_pages; /* atomic */
     struct aspen_swap_area swap[ASPEN_SWAP_AREAS];
+    unsigned swap_areas;  /* atomic: those that there are, or were, come first;
+                             written under the swap list's lock */
     unsigned swap_turn;   /* atomic: the area that is next of its priority */
     uint64_t swap_ra;     /* atomic: pages that were read ahead from swap */
     uint64_t swap_ra_hit; /* atomic: of these, those that a fault found */
@@ -659,6 +680,9 @@ struct aspen {
     struct aspen_port_spinlock swap_list_lock;
     struct aspen_list swap_list; /* spaces that hold swap entries */
     uint64_t swap_list_count;
+    struct aspen_list swapped_objects; /* that have slots, or had some */
+    uint64_t swapped_object_count;     /* atomic, written under that lock */
+    uint32_t swapped_objects_gone;     /* atomic: how many have ended */
 };
 
 #endif

@@ -84,6 +84,7 @@
 #include <aspen/calls/pin.h>
 #include <aspen/calls/pkey.h>
 #include <aspen/calls/populate.h>
+#include <aspen/account/group.h>
 #include <aspen/account/pressure.h>
 #include <aspen/calls/protect.h>
 #include <aspen/calls/raw.h>

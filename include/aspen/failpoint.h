@@ -29,12 +29,13 @@ enum aspen_step {
     ASPEN_STEP_ANON_VMA,   /* memory for an anon_vma or a link to one */
     ASPEN_STEP_PAGE_TABLE, /* a frame for a page table, any level */
     ASPEN_STEP_FRAME,      /* a frame for contents */
-    ASPEN_STEP_CHARGE,     /* commit charge, limits */
+    ASPEN_STEP_CHARGE,     /* commit charge, limits; charge of a group */
     ASPEN_STEP_HOOK,       /* a hook or pager of the embedder */
     ASPEN_STEP_SWAP,       /* memory for swap counts; a swap slot */
     ASPEN_STEP_INTERRUPT,  /* a poll for a fatal signal */
     ASPEN_STEP_OBJECT,     /* memory for an object (no step of fork) */
     ASPEN_STEP_NAME,       /* memory for a name of memory (neither) */
+    ASPEN_STEP_GROUP,      /* memory for groups (neither) */
     ASPEN_STEP_GATHER,     /* memory for frames that wait for a TLB flush; no
                               call fails by it, it flushes once more */
     ASPEN_STEP_KINDS

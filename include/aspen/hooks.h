@@ -183,6 +183,14 @@ struct aspen_memory_ops {
      * this machine.
      */
     uint64_t (*clock)(void *context);
+    /**
+     * The group (aspen/account/group.h) of the thread that calls, which pays
+     * for pages that aspen_object_read() and aspen_object_write() bring into a
+     * page cache; NULL: none does. It is there for as long as that call.
+     * Context: a lock of a page cache may be held: it never sleeps, and makes
+     *          no call of this machine.
+     */
+    struct aspen_group *(*group)(void *context);
 };
 
 #define ASPEN_MEMORY_ATTEMPTS 16u

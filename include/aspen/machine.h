@@ -268,8 +268,9 @@ struct aspen_counters {
                              made */
     uint64_t swap_ra_hit; /* of these, those that a fault found in memory */
     uint64_t tlb_flushes;
-    /* Pages of files that could be read again, by how long nobody accessed
-     * them; unevictable: locked or pinned, when they were last looked at. */
+    /* Pages of files that could be read again, and of shared memory that could
+     * go to swap, by how long nobody accessed them; unevictable: locked or
+     * pinned, when they were last looked at. */
     uint64_t inactive_file;
     uint64_t active_file;
     /* Anonymous pages that reclaim has come by. */

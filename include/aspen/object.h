@@ -18,7 +18,8 @@ struct aspen_vma;
 
 enum aspen_object_kind {
     ASPEN_OBJECT_FILE,   /* pages come from the pager, kept in a cache */
-    ASPEN_OBJECT_SHMEM,  /* pages start as zeroes; counted as shmem */
+    ASPEN_OBJECT_SHMEM,  /* pages start as zeroes; counted as shmem; may go
+                            to swap (aspen/calls/reclaim.h) */
     ASPEN_OBJECT_DEVICE, /* raw frames, no cache */
     ASPEN_OBJECT_HUGETLB /* huge pages; imported only */
 };
@@ -227,7 +228,8 @@ uint64_t aspen_object_size(const struct aspen_object *object);
  *          offset is that large), -ASPEN_ENOMEM (no memory, or the charge of a
  *          charged object is refused), -ASPEN_EOPNOTSUPP (blocks of pages, a
  *          huge page that would have to be split, or frames without memory),
- *          or the resize hook's error.
+ *          the resize hook's error, or a swap device's: a page that is zeroed
+ *          in part could not be read.
  *          On error nothing has changed.
  * Source:  ftruncate(2); Linux v6.12 truncate_pagecache(), shmem_setattr().
  */
@@ -244,7 +246,7 @@ ASPEN_MUST_USE int aspen_object_resize(struct aspen_object *object,
  *          (the end is beyond any offset), -ASPEN_ENOMEM, -ASPEN_EOPNOTSUPP
  *          (the pager has no punch hook; blocks of pages; a huge page that
  *          would have to be split; frames without memory), or the error of the
- *          punch hook.
+ *          punch hook or of a swap device, as there.
  *          On error nothing has changed.
  * Source:  fallocate(2) PUNCH_HOLE | KEEP_SIZE; madvise(2) MADV_REMOVE.
  */
@@ -317,7 +319,7 @@ ASPEN_MUST_USE int aspen_object_drop(struct aspen_object *object,
  *          running.
  * Returns: 0, or -ASPEN_EINVAL (no page cache), -ASPEN_ENOMEM,
  *          -ASPEN_EOPNOTSUPP (blocks of pages, frames without memory), or the
- *          error of the hooks read or mkwrite.
+ *          error of the hooks read or mkwrite, or of a swap device.
  */
 ASPEN_MUST_USE int aspen_object_read(struct aspen_object *object,
                                      uint64_t offset_bytes, void *buffer,

@@ -272,6 +272,11 @@ aspen_port_cache_flush(uint32_t root)
     (void)root; /* no virtually tagged caches */
 }
 
+/* For tests alone: no processor walks these tables. */
+#ifdef ASPEN_PORT_ICACHE_SYNC
+extern void aspen_port_icache_sync(const void *memory, size_t bytes);
+#endif
+
 extern _Noreturn void aspen_port_panic(const char *message);
 
 /* ---- Test builds ------------------------------------------------------- */

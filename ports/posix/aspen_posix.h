@@ -43,6 +43,14 @@ typedef void aspen_posix_tlb_observer(void *context,
 /** Set or (NULL) remove the observer. No flush is under way. */
 void aspen_posix_observe_tlb(aspen_posix_tlb_observer *observer, void *context);
 
+#ifdef ASPEN_PORT_ICACHE_SYNC
+/** Told of each aspen_port_icache_sync(). Context: as the other one. */
+typedef void aspen_posix_icache_observer(const void *memory, size_t bytes);
+
+/** Set or (NULL) remove the observer. Nobody is told meanwhile. */
+void aspen_posix_observe_icache(aspen_posix_icache_observer *observer);
+#endif
+
 /** TLB flushes since the program started, all machines together. */
 uint64_t aspen_posix_tlb_flushes(void);
 

@@ -276,6 +276,26 @@ aspen_posix_tlb_flushes(void)
     return __atomic_load_n(&tlb_flushes, __ATOMIC_RELAXED);
 }
 
+#ifdef ASPEN_PORT_ICACHE_SYNC
+static aspen_posix_icache_observer *icache_observer;
+
+void
+aspen_port_icache_sync(const void *memory, size_t bytes)
+{
+    char *start = (char *)(uintptr_t)memory;
+
+    __builtin___clear_cache(start, start + bytes);
+    if (icache_observer)
+        icache_observer(memory, bytes);
+}
+
+void
+aspen_posix_observe_icache(aspen_posix_icache_observer *observer)
+{
+    icache_observer = observer;
+}
+#endif
+
 /* ---- Odds and ends ----------------------------------------------------- */
 
 void

@@ -252,6 +252,25 @@ aspen_port_cache_flush(uint32_t root)
     (void)root;
 }
 
+/*
+ * Instruction caches that do not watch what is stored. With the macro defined
+ * no entry of a page table lets code be fetched from a page that the core has
+ * filled, copied or stored into, before this has returned for it: whatever was
+ * stored there is what every CPU fetches from then on. It is called for whole
+ * pages, once before the first fetch, and for what the core stores later.
+ *
+ *   AArch64    unless CTR_EL0.DIC and .IDC are set: DC CVAU of each line, DSB
+ *              ISH, IC IVAU of each line, DSB ISH; ISB is in the way back
+ *   RISC-V     FENCE.I on this hart, and on all others (SBI's remote fence)
+ *   x86-64     leave both out: no instruction is left of it
+ *
+ * Context: as aspen_port_tlb_flush().
+ */
+#if defined(__aarch64__) || defined(__riscv)
+#define ASPEN_PORT_ICACHE_SYNC
+extern void aspen_port_icache_sync(const void *memory, size_t bytes);
+#endif
+
 /* A bug in the core or a broken promise of the port. Does not return. */
 extern _Noreturn void aspen_port_panic(const char *message);
 

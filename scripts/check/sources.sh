@@ -28,7 +28,7 @@
 set -u
 cd "$(dirname "$0")/../.." || exit 2
 
-layers="base tree frames paging machine space object rmap swap reclaim ranges \
+layers="base tree group frames paging machine space object rmap swap reclaim ranges \
 fault calls life inspect"
 tool_layers="common host guest snapshot rehearse fuzz trace shadow pressure"
 . scripts/check/lib.bash
@@ -55,7 +55,7 @@ layers_broken()
                 for (i = 1; i <= count; i++)
                     rank[list[i]] = i
                 split(file, part, "/")
-                own = file == "src/internal.h" ? rank["tree"] : rank[part[2]]
+                own = file == "src/internal.h" ? rank["group"] : rank[part[2]]
                 if (!own)
                     print file ": not in a layer"
             }

@@ -30,6 +30,7 @@ aspen_step_name(enum aspen_step step)
         [ASPEN_STEP_INTERRUPT] = "interrupt",
         [ASPEN_STEP_OBJECT] = "object",
         [ASPEN_STEP_NAME] = "name",
+        [ASPEN_STEP_GROUP] = "group",
         [ASPEN_STEP_GATHER] = "gather",
     };
 

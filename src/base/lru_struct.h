@@ -45,8 +45,8 @@ struct aspen_lru_list {
 };
 
 /*
- * Pages in an order in which they may leave memory: of a machine today, of a
- * group when there are groups. frames/lru.c.
+ * Pages in an order in which they may leave memory: those of a group, and of a
+ * machine those of no group. frames/lru.c.
  *
  * I1  An order-0 page of an object is on a list if and only if it is in the
  *     page cache of one that could read it again; so whoever finds it there,
@@ -57,20 +57,30 @@ struct aspen_lru_list {
 struct aspen_lru {
     struct aspen_port_spinlock lock;
     struct aspen_lru_list lists[ASPEN_LRU_LISTS]; /* lock */
-    uint64_t clock;    /* atomic: pages that have left; object/shadow.h */
-    uint64_t share;    /* atomic: of active pages; policy_adaptive.c */
-    uint64_t shadows;  /* atomic: that are kept */
-    uint64_t refaults; /* atomic: pages that came back too soon */
-    uint64_t
-        looked[ASPEN_RECLAIMERS];    /* atomic: pages that reclaim looked at */
-    uint64_t left[ASPEN_RECLAIMERS]; /* atomic: ... and that left */
-    uint64_t written;                /* atomic: dirty pages it has written */
-    uint64_t stalls;                 /* atomic: reclaims by who needed memory */
-    uint64_t direct;                 /* atomic: of these, such as helped */
-    uint64_t wakes;                  /* atomic: calls of the hook `wake` */
-    uint32_t awake; /* atomic: the worker is; frames/watermark.c */
-    uint32_t begun; /* atomic: reclaims that have begun; as the next */
-    uint32_t ended; /* reclaim/direct.c, I2 */
+    uint64_t share;  /* atomic: of active pages; policy_adaptive.c */
+    uint64_t credit; /* atomic: what is owed to others; reclaim/lists.c */
+    uint32_t tag;    /* immutable: which clock counts what leaves */
+};
+
+/* Pages that have left, by their list's tag: what a shadow remembers the time
+ * by (object/shadow.h). Groups may share one, and their shadows are older then.
+ */
+#define ASPEN_LRU_TAGS 64u
+
+/* Reclaim of a machine. All but the list is atomic. */
+struct aspen_leaving {
+    uint64_t clocks[ASPEN_LRU_TAGS];
+    uint64_t shadows;                  /* that are kept */
+    uint64_t refaults;                 /* pages that came back too soon */
+    uint64_t looked[ASPEN_RECLAIMERS]; /* pages that reclaim looked at */
+    uint64_t left[ASPEN_RECLAIMERS];   /* ... and that left */
+    uint64_t written;                  /* dirty pages it has written */
+    uint64_t stalls;                   /* reclaims by who needed memory */
+    uint64_t direct;                   /* of these, such as helped */
+    uint64_t wakes;                    /* calls of the hook `wake` */
+    uint32_t awake;                    /* the worker is; frames/watermark.c */
+    uint32_t begun;             /* reclaims that have begun; as the next */
+    uint32_t ended;             /* reclaim/direct.c, I2 */
     struct aspen_list shadowed; /* objects with shadows; registry lock */
 };
 

@@ -10,6 +10,8 @@
 #include "base/lock.h"
 #include <aspen/calls/swap.h>
 
+struct aspen_group;
+
 #define ASPEN_SWAP_AREAS       32 /* what a swap entry can tell apart */
 #define ASPEN_SWAP_BLOCK_SLOTS 1024
 #define ASPEN_SWAP_COUNT_MAX   62   /* in a slot's byte; beyond: continuation */
@@ -26,15 +28,18 @@
 struct aspen_swap_area {
     struct aspen_port_spinlock lock;
     uint32_t slots;   /* atomic: written last; 0: no such area */
-    int32_t priority; /* immutable, as the next two */
+    int32_t priority; /* atomic: asked for without the lock, when the area
+                         may be another already, as ops and by_slot */
     const struct aspen_swap_ops *ops; /* NULL: no device, counts alone */
-    void *context;
-    bool by_slot;    /* immutable: ASPEN_SWAP_ROTATING */
+    void *context;                    /* immutable */
+    bool by_slot;                     /* atomic: ASPEN_SWAP_ROTATING */
     bool leaving;    /* atomic; written under the lock: aspen_swap_remove() */
     uint64_t *sums;  /* immutable pointer, or NULL: swap/io.c */
     uint32_t *pages; /* immutable pointer: for each slot its page in memory,
                         or what is left of one; 0: nothing. NULL without ops:
                         machine/swap_cache.c */
+    struct aspen_group **groups;  /* for each slot who is charged with it, or
+                                     NULL; NULL: there was never a group */
     struct aspen_bit_tree cached; /* slots with a page in memory */
     uint8_t *counts;              /* immutable pointer */
     uint32_t **continuations;     /* immutable pointer; one for each block */

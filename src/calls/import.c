@@ -27,8 +27,10 @@
 #include "space/pkeys.h"
 #include "frames/policy.h"
 #include "machine/swap_map.h"
+#include "paging/icache.h"
 #include "space/vma.h"
 #include "rmap/split.h"
+#include "swap/swap.h"
 #include "space/vma_hooks.h"
 
 #define BATCH_ENTRIES 64
@@ -186,6 +188,7 @@ struct import {
     struct aspen_mm *mm;
     struct aspen_vma *vma;
     const struct aspen_import_pages *pages;
+    struct aspen_payer *payer;
     unsigned order;                  /* of one entry */
     uint64_t span;                   /* bytes of one entry */
     unsigned bits;                   /* ASPEN_ENTRY_* of each leaf */
@@ -296,9 +299,12 @@ new_block(const struct import *import, uint32_t *frame)
     int error =
         aspen_frame_alloc(aspen, import->order, ASPEN_STEP_FRAME, frame);
 
-    if (error || !aspen_frames_have_contents(aspen))
+    if (error)
         return error;
-    for (uint32_t i = 0; !error && i < (uint32_t)1 << import->order; i++)
+    error = aspen_pay(aspen, import->payer, *frame);
+    for (uint32_t i = 0; aspen_frames_have_contents(aspen) && !error &&
+                         i < (uint32_t)1 << import->order;
+         i++)
         error = aspen_frame_zero(aspen, *frame + i);
     if (error)
         aspen_frame_put(aspen, *frame);
@@ -349,7 +355,8 @@ new_object_page(const struct import *import, uint64_t offset, uint32_t *frame)
 
     if (import->order == 0 && aspen_frames_have_contents(import->aspen) &&
         object->kind != ASPEN_OBJECT_HUGETLB)
-        return aspen_object_get_page(object, offset, frame);
+        return aspen_swap_get_page(object, offset, ASPEN_AHEAD_NORMAL,
+                                   import->payer, NULL, frame);
     int error = new_block(import, frame);
     if (error)
         return error;
@@ -394,7 +401,9 @@ acquire_page(const struct import *import, uint64_t address, uint64_t *entry)
     aspen_frame_map(aspen_frame_at(import->aspen, frame));
     if (import->pages->kind == ASPEN_IMPORT_ANON && import->order == 0)
         aspen_policy_map_anon(import->aspen, frame);
-    *entry = aspen_entry_make_leaf(frame, import->pages->level, import->bits);
+    *entry = aspen_icache_entry(
+        import->aspen,
+        aspen_entry_make_leaf(frame, import->pages->level, import->bits));
     return 0;
 }
 
@@ -649,8 +658,10 @@ import_locked(struct aspen_mm *mm, const struct aspen_import_pages *pages,
     if (error)
         return error;
 
+    struct aspen_payer payer = {.mm = mm};
     struct import import = {
         .aspen = mm->aspen,
+        .payer = &payer,
         .mm = mm,
         .vma = vma,
         .pages = pages,
@@ -659,6 +670,7 @@ import_locked(struct aspen_mm *mm, const struct aspen_import_pages *pages,
         .bits = leaf_bits(vma, pages),
     };
     error = import_all(&import, done);
+    aspen_payer_end(&payer);
     if (fresh && *done == 0)
         aspen_anon_vma_unlink(vma);
     return error;

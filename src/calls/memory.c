@@ -12,6 +12,7 @@
 #include <aspen/calls/memory.h>
 
 #include "fault/hold.h"
+#include "paging/icache.h"
 
 struct copy {
     struct aspen *aspen;
@@ -46,6 +47,9 @@ copy_bytes(struct copy *copy, uint32_t frame, uint64_t bytes)
         memcpy(copy->in, at, (size_t)bytes);
     else
         memcpy(at, copy->out, (size_t)bytes);
+    if (copy->out)
+        aspen_icache_written(copy->aspen, frame,
+                             copy->address % ASPEN_PAGE_SIZE, bytes);
 }
 
 static void

@@ -29,13 +29,16 @@ static bool
 is_cached(const struct mincore *m)
 {
     struct aspen_object *object = aspen_vma_backing(m->vma);
-    uint32_t frame;
+    uint64_t offset;
+    uint32_t frame, slot;
+    unsigned type;
 
     if (!object || m->vma->flags & ASPEN_VM_PFNMAP)
         return m->vma->flags & ASPEN_VM_SPECIAL;
-    if (aspen_object_find_page(object, aspen_vma_offset(m->vma, m->address),
-                               &frame))
-        return false;
+    offset = aspen_vma_offset(m->vma, m->address);
+    if (aspen_object_find_page(object, offset, &frame))
+        return aspen_object_find_swapped(object, offset, &type, &slot) &&
+               aspen_swap_is_cached(object->aspen, type, slot);
     aspen_frame_put(object->aspen, frame);
     return true;
 }

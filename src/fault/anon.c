@@ -41,8 +41,7 @@ aspen_fault_new_page(struct aspen_fault *fault, uint32_t source,
 {
     struct aspen *aspen = fault->aspen;
 
-    int error = aspen_frame_alloc_from(aspen, 0, ASPEN_STEP_FRAME,
-                                       ASPEN_FRAMES_ABOVE_MIN, frame);
+    int error = aspen_frame_alloc_paid(aspen, &fault->direct.payer, frame);
     if (error)
         return error;
     error = source == ASPEN_NO_FRAME ? aspen_frame_zero(aspen, *frame)
@@ -62,9 +61,10 @@ aspen_fault_own(struct aspen_fault *fault, uint32_t frame)
     int error = aspen_anon_vma_prepare(vma);
     if (error)
         return error;
-    aspen_frame_set_anon(fault->aspen, frame,
-                         aspen_load_relaxed(&vma->anon_vma),
-                         aspen_vma_offset(vma, fault->address));
+    aspen_frame_set(aspen_frame_at(fault->aspen, frame), ASPEN_FRAME_ANON,
+                    aspen_load_relaxed(&vma->anon_vma),
+                    aspen_vma_offset(vma, fault->address), 0);
+    fault->made_anon = true; /* counted at the end: nothing fails from here */
     return 0;
 }
 

@@ -27,6 +27,7 @@
 #include "fault/fault.h"
 
 #include "frames/policy.h"
+#include "paging/icache.h"
 #include "rmap/anon_vma.h"
 #include "machine/notify.h"
 
@@ -81,8 +82,10 @@ reuse_or_hold(struct aspen_fault *fault, const struct aspen_slot *slot,
     if (aspen_load_relaxed(slot->entry) == entry) {
         int exclusive = make_exclusive(fault, frame);
         if (exclusive > 0)
-            aspen_store(slot->entry, aspen_entry_set_bits(
-                                         entry, aspen_fault_own_bits(fault)));
+            aspen_store(slot->entry,
+                        aspen_icache_entry(
+                            aspen, aspen_entry_set_bits(
+                                       entry, aspen_fault_own_bits(fault))));
         ready = exclusive != 0;
         if (!ready)
             aspen_frame_get(frame);
@@ -141,8 +144,9 @@ replace_locked(struct aspen_fault *fault, const struct aspen_slot *slot,
     aspen_table_settle(fault->mm, slot->table, fault->address,
                        fault->address + ASPEN_PAGE_SIZE);
     /* If it changed, the access looks again. */
-    aspen_compare_exchange(slot->entry, &closed,
-                           aspen_entry_make_leaf(frame, 0, bits));
+    aspen_compare_exchange(
+        slot->entry, &closed,
+        aspen_icache_entry(aspen, aspen_entry_make_leaf(frame, 0, bits)));
     return true;
 }
 

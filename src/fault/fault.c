@@ -154,9 +154,12 @@ handle_access(struct aspen_fault *fault)
 
 /* It came to an end, whatever it was. */
 static void
-count(const struct aspen_fault *fault)
+count(struct aspen_fault *fault)
 {
-    aspen_count(fault->aspen, ASPEN_COUNT_FAULT, 1);
+    aspen_count(fault->aspen,
+                fault->made_anon ? ASPEN_COUNT_ANON_FAULT : ASPEN_COUNT_FAULT,
+                1);
+    fault->made_anon = false;
     if (aspen_unlikely(fault->major))
         aspen_count(fault->aspen, ASPEN_COUNT_MAJOR_FAULT, 1);
 }
@@ -286,8 +289,9 @@ aspen_fault_begin(struct aspen_fault *fault, struct aspen_mm *mm,
     fault->own = false;
     fault->mmap_locked = false;
     fault->major = false;
+    fault->made_anon = false;
     fault->vma = NULL;
-    fault->direct = (struct aspen_direct){.aspen = mm->aspen};
+    fault->direct = (struct aspen_direct){.aspen = mm->aspen, .payer.mm = mm};
     fault->page = ASPEN_NO_FRAME;
     fault->page_object = NULL;
     fault->page_offset = 0;
@@ -295,6 +299,7 @@ aspen_fault_begin(struct aspen_fault *fault, struct aspen_mm *mm,
     fault->wanted = NULL;
     fault->ahead = ASPEN_AHEAD_NORMAL;
     fault->swap_entry = 0;
+    fault->swap_error = 0;
     fault->device_known = false;
     fault->device_count = 0;
     fault->device_flushes = 0;
@@ -308,6 +313,7 @@ aspen_fault_at(struct aspen_fault *fault, uint64_t address)
     if (page != fault->address) {
         aspen_fault_drop_page(fault);
         fault->direct.attempts = 0;
+        fault->swap_error = 0;
     }
     fault->major = false;
     fault->address = page;
@@ -320,6 +326,7 @@ aspen_fault_end(struct aspen_fault *fault)
     if (fault->pinned)
         aspen_object_put(fault->pinned);
     fault->pinned = NULL;
+    aspen_payer_end(&fault->direct.payer);
 }
 
 static bool
@@ -343,6 +350,8 @@ aspen_fault_with_rights(struct aspen_mm *mm, uint64_t address, unsigned access,
     fault.rights = aspen_rights_of(mm->aspen, rights);
     aspen_fault_at(&fault, address);
     int result = run(&fault);
+    if (!fault.nowait)
+        aspen_direct_lower(&fault.direct);
     aspen_fault_end(&fault);
     return result;
 }

@@ -54,6 +54,7 @@ struct aspen_fault {
     bool mmap_locked;      /* the mmap lock is held for reading, else the
                               VMA's own lock */
     bool major;            /* it had to read, or to wait for who does */
+    bool made_anon;        /* a page that is counted when the fault is */
     struct aspen_vma *vma; /* while locked */
 
     struct aspen_direct direct; /* for MEMORY */
@@ -65,6 +66,7 @@ struct aspen_fault {
     enum aspen_ahead ahead;      /* for PAGE */
     uint64_t swap_entry;         /* for SWAP, as the next */
     uint64_t swap_wanted;        /* as of aspen_swap_read() */
+    int swap_error;              /* of a device, reading swap_entry; or 0 */
     bool device_known;           /* `device` is page_object's answer for
                                     page_offset, at `device_count` */
     uint32_t device_count;       /* the object's change_count before it */

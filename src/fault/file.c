@@ -26,6 +26,7 @@
 
 #include "rmap/anon_vma.h"
 #include "object/page_cache.h"
+#include "swap/swap.h"
 
 /* ---- Hold the page ----------------------------------------------------- */
 
@@ -43,6 +44,8 @@ hold_page(struct aspen_fault *fault)
 {
     struct aspen_object *object = fault->vma->object;
     uint64_t offset = aspen_vma_offset(fault->vma, fault->address);
+    unsigned type;
+    uint32_t slot;
 
     if (has_page(fault, offset))
         return 0;
@@ -57,7 +60,9 @@ hold_page(struct aspen_fault *fault)
     if (!error)
         return 0;
     fault->page = ASPEN_NO_FRAME;
-    if (fault->nowait && aspen_object_has_to_wait(object))
+    if (fault->nowait &&
+        (aspen_object_has_to_wait(object) ||
+         aspen_object_find_swapped(object, offset, &type, &slot)))
         return -ASPEN_EAGAIN;
     return aspen_fault_need_object(fault, ASPEN_FAULT_PAGE);
 }
@@ -99,8 +104,9 @@ aspen_fault_fetch(struct aspen_fault *fault)
     aspen_fault_drop_page(fault);
     aspen_fault_pin_wanted(fault);
     fault->major |= aspen_object_has_to_wait(fault->pinned);
-    int error = aspen_object_get_page_ahead(fault->pinned, fault->page_offset,
-                                            fault->ahead, &frame);
+    int error =
+        aspen_swap_get_page(fault->pinned, fault->page_offset, fault->ahead,
+                            &fault->direct.payer, &fault->major, &frame);
     if (error)
         return error;
     fault->page = frame;
@@ -267,8 +273,8 @@ reserve(struct aspen_fault *fault, bool copy, uint32_t *frame)
                                             ASPEN_FRAMES_ABOVE_MIN, &slot);
     if (error && error != -ASPEN_EEXIST)
         return error;
-    return copy ? aspen_frame_alloc_from(fault->aspen, 0, ASPEN_STEP_FRAME,
-                                         ASPEN_FRAMES_ABOVE_MIN, frame)
+    return copy ? aspen_frame_alloc_paid(fault->aspen, &fault->direct.payer,
+                                         frame)
                 : 0;
 }
 

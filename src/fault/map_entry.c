@@ -19,6 +19,7 @@
 #include "fault/fault.h"
 
 #include "frames/policy.h"
+#include "paging/icache.h"
 
 static void
 count_page(struct aspen_fault *fault, uint32_t number)
@@ -39,12 +40,21 @@ may_fill(const struct aspen_fault *fault)
            (!aspen_fault_asks(fault) || aspen_fault_answer_holds(fault));
 }
 
+static bool
+fetches(const struct aspen_fault *fault)
+{
+    return fault->access == ASPEN_ACCESS_EXEC;
+}
+
 bool
 aspen_fault_map_at(struct aspen_fault *fault, const struct aspen_slot *slot,
                    uint64_t address, uint64_t entry)
 {
     struct aspen *aspen = fault->aspen;
 
+    if (fetches(fault) && address == fault->address &&
+        aspen_icache_waits(aspen, entry))
+        aspen_icache_sync(aspen, (uint32_t)aspen_entry_frame(entry), 0);
     aspen_table_own(aspen, slot->table);
     aspen_table_lock_settled(fault->mm, slot->table, address,
                              address + ASPEN_PAGE_SIZE); /* I2 */
@@ -52,7 +62,7 @@ aspen_fault_map_at(struct aspen_fault *fault, const struct aspen_slot *slot,
     if (done) {
         if (!(aspen_entry_bits(entry) & ASPEN_ENTRY_SPECIAL))
             count_page(fault, (uint32_t)aspen_entry_frame(entry));
-        aspen_store(slot->entry, entry);
+        aspen_store(slot->entry, aspen_icache_entry(aspen, entry));
     }
     aspen_table_unlock(aspen, slot->table);
     return done;
@@ -73,18 +83,41 @@ aspen_fault_map(struct aspen_fault *fault, uint64_t entry, bool *done)
     return error;
 }
 
+/* Code is to be fetched from the page that the entry leads to. */
+static void
+make_clean(struct aspen_fault *fault, const struct aspen_slot *slot,
+           uint64_t entry)
+{
+    struct aspen *aspen = fault->aspen;
+    uint32_t frame = (uint32_t)aspen_entry_frame(entry);
+
+    aspen_table_own(aspen, slot->table);
+    aspen_table_lock(aspen, slot->table, ASPEN_LOCK_TABLE);
+    bool same = aspen_entry_frame(aspen_load(slot->entry)) == frame &&
+                aspen_entry_is_leaf(aspen_load(slot->entry), slot->level);
+    if (same)
+        aspen_frame_get(aspen_frame_at(aspen, aspen_frame_head(aspen, frame)));
+    aspen_table_unlock(aspen, slot->table);
+    if (!same)
+        return;
+    aspen_icache_sync(aspen, frame, slot->level);
+    aspen_frame_put(aspen, aspen_frame_head(aspen, frame));
+}
+
 void
 aspen_fault_set_bits(struct aspen_fault *fault, const struct aspen_slot *slot,
                      uint64_t entry, unsigned bits)
 {
     struct aspen *aspen = fault->aspen;
+    uint64_t new = aspen_entry_set_bits(entry, bits);
 
+    if (fetches(fault) && aspen_icache_waits(aspen, new))
+        make_clean(fault, slot, entry);
     aspen_table_own(aspen, slot->table);
     aspen_table_lock_settled(fault->mm, slot->table, fault->address,
                              fault->address + ASPEN_PAGE_SIZE); /* I2 */
     /* The processor may have set bits meanwhile: then the access looks again
      * and finds them. */
-    aspen_compare_exchange(slot->entry, &entry,
-                           aspen_entry_set_bits(entry, bits));
+    aspen_compare_exchange(slot->entry, &entry, aspen_icache_entry(aspen, new));
     aspen_table_unlock(aspen, slot->table);
 }

@@ -11,7 +11,9 @@
 #include "object/page_cache.h"
 
 #include "frames/lru.h"
+#include "paging/icache.h"
 #include "reclaim/direct.h"
+#include "swap/swap.h"
 
 struct object_io {
     struct aspen_object *object;
@@ -23,8 +25,10 @@ struct object_io {
 
 /* The page is locked and the object's; what of it lies inside the size. */
 static void
-move(struct object_io *t, char *page)
+move(struct object_io *t, uint32_t number)
 {
+    struct aspen *aspen = t->object->aspen;
+    char *page = aspen_frame_pointer(aspen, number);
     uint64_t inside = t->offset % ASPEN_PAGE_SIZE;
     uint64_t size = aspen_load(&t->object->size_bytes);
     uint64_t bytes = aspen_min_u64(ASPEN_PAGE_SIZE - inside, t->remaining);
@@ -39,6 +43,7 @@ move(struct object_io *t, char *page)
         t->in += bytes;
     } else {
         memcpy(page + inside, t->out, (size_t)bytes);
+        aspen_icache_written(aspen, number, inside, bytes);
         t->out += bytes;
     }
     t->offset += bytes;
@@ -62,7 +67,7 @@ try_page(struct object_io *t, uint32_t number)
     aspen_frame_lock(frame);
     if (aspen_object_owns(object, frame, offset) &&
         (t->in || aspen_load(&frame->index) & ASPEN_FRAME_DIRTY))
-        move(t, aspen_frame_pointer(object->aspen, number));
+        move(t, number);
     aspen_frame_unlock(frame);
     return 0;
 }
@@ -76,9 +81,11 @@ get_page(struct object_io *t, uint32_t *frame)
 
     do {
         aspen_direct_begin(&direct);
-        error = aspen_object_get_page(t->object, t->offset >> ASPEN_PAGE_SHIFT,
-                                      frame);
+        error =
+            aspen_swap_get_page(t->object, t->offset >> ASPEN_PAGE_SHIFT,
+                                ASPEN_AHEAD_NORMAL, &direct.payer, NULL, frame);
     } while (aspen_direct_again(&direct, error));
+    aspen_direct_lower(&direct);
     return error;
 }
 

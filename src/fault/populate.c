@@ -238,6 +238,7 @@ populate_round(struct populate *p)
     aspen_read_lock(&p->mm->mmap_lock, ASPEN_LOCK_MM);
     result = populate_locked(p);
     aspen_read_unlock(&p->mm->mmap_lock);
+    aspen_direct_lower(&p->fault.direct);
     if (result <= 0)
         return result;
     result = aspen_fault_meet(&p->fault, result);

@@ -14,11 +14,15 @@
  * I3  The first that maps a page makes it his anon_vma's; one that others may
  *     map later the root's, which leads to all of them.
  *
+ * I4  What a device could not read is an error if the entry leads there still:
+ *     by then the slot may have become another page's.
+ *
  * Called by fault.c. The first test to break is tests/unit/swap/test_swap.c.
  */
 #include "fault/fault.h"
 
 #include "machine/pressure.h"
+#include "paging/icache.h"
 #include "swap/swap.h"
 
 static int
@@ -30,6 +34,7 @@ need_page(struct aspen_fault *fault, uint64_t entry, uint64_t wanted)
      * of fault.h. */
     aspen_fault_drop_page(fault);
     fault->swap_entry = entry;
+    fault->swap_error = 0;
     fault->swap_wanted = wanted;
     return ASPEN_FAULT_SWAP;
 }
@@ -40,13 +45,17 @@ aspen_fault_read_swap(struct aspen_fault *fault)
     uint32_t frame;
 
     fault->major = true;
-    aspen_stall_begin(fault->aspen);
-    int error = aspen_swap_read(fault->aspen, fault->swap_entry,
-                                fault->swap_wanted, &frame);
-    aspen_stall_end(fault->aspen);
+    struct aspen_group *stalled =
+        aspen_stall_begin(fault->aspen, &fault->direct.payer);
+    int error = aspen_swap_read(fault->aspen, &fault->direct.payer,
+                                fault->swap_entry, fault->swap_wanted, &frame);
+    aspen_stall_end(fault->aspen, stalled);
     if (!error && frame != ASPEN_NO_FRAME)
         aspen_frame_put(fault->aspen, frame); /* the cache has it */
-    return error;
+    if (error == -ASPEN_ENOMEM)
+        return error;
+    fault->swap_error = error; /* I4 */
+    return 0;
 }
 
 /* I2. Both are locked; the entry has a reference of the slot. */
@@ -96,10 +105,11 @@ map_locked(struct aspen_fault *fault, const struct aspen_slot *slot,
                                        (exclusive ? ASPEN_FRAME_EXCLUSIVE : 0));
     aspen_fetch_sub_relaxed(&fault->mm->rss[ASPEN_RSS_SWAP], 1);
     aspen_mm_rss_add(fault->mm, ASPEN_RSS_ANON, 1);
+    unsigned bits =
+        exclusive ? aspen_fault_own_bits(fault) : aspen_fault_bits(fault);
     aspen_store(slot->entry,
-                aspen_entry_make_leaf(frame, 0,
-                                      exclusive ? aspen_fault_own_bits(fault)
-                                                : aspen_fault_bits(fault)));
+                aspen_icache_entry(fault->aspen,
+                                   aspen_entry_make_leaf(frame, 0, bits)));
 }
 
 /* The page is locked. Whoever was quicker: the access looks again. */
@@ -131,6 +141,9 @@ aspen_fault_swap(struct aspen_fault *fault, const struct aspen_slot *slot,
     uint32_t frame = aspen_swap_cache_find(aspen, aspen_entry_swap_type(entry),
                                            aspen_entry_swap_slot(entry));
 
+    if (frame == ASPEN_NO_FRAME && fault->swap_error &&
+        fault->swap_entry == entry)
+        return fault->swap_error; /* I4 */
     if (frame == ASPEN_NO_FRAME)
         return need_page(
             fault, entry,

@@ -22,12 +22,18 @@ chunks_of(uint64_t count)
     return (count + ASPEN_CHUNK_FRAMES - 1) / ASPEN_CHUNK_FRAMES;
 }
 
-/* The bank with its chunks behind it. */
+/* The bank with its chunks behind it, and a byte for each frame if the port has
+ * to hear of code (paging/icache.h). */
 static size_t
 head_bytes(uint64_t count)
 {
-    return sizeof(struct aspen_bank) +
-           (size_t)chunks_of(count) * sizeof(struct aspen_frame_chunk);
+    size_t bytes = sizeof(struct aspen_bank) +
+                   (size_t)chunks_of(count) * sizeof(struct aspen_frame_chunk);
+
+#ifdef ASPEN_PORT_ICACHE_SYNC
+    bytes += (size_t)count;
+#endif
+    return bytes;
 }
 
 static void
@@ -39,6 +45,10 @@ bank_drop_arrays(struct aspen_bank *bank)
         aspen_port_memory_free(bank->pins, bank->count * sizeof(*bank->pins));
     if (bank->slots)
         aspen_port_memory_free(bank->slots, bank->count * sizeof(*bank->slots));
+    if (bank->groups)
+        aspen_port_memory_free(bank->groups,
+                               bank->count * sizeof(*bank->groups));
+    bank->groups = NULL;
     bank->slots = NULL;
     bank->orders = NULL;
     bank->pins = NULL;
@@ -67,6 +77,9 @@ bank_create(struct aspen *aspen, struct aspen_ram_run run)
     bank->first = (uint32_t)run.first;
     bank->count = (uint32_t)count;
     bank->chunks = (void *)(bank + 1);
+#ifdef ASPEN_PORT_ICACHE_SYNC
+    bank->code = (void *)(bank->chunks + chunks_of(count));
+#endif
     bank->rank = aspen->banks.table_frames;
     bank->frames = aspen_memory_alloc(count * sizeof(*bank->frames), refused);
     if (bank->frames)
@@ -209,52 +222,64 @@ aspen_bank_make_orders(struct aspen *aspen, uint32_t frame)
     return &orders[frame - bank->first];
 }
 
-/* The lock is held. */
+/* The side array of one bank, unless it is there: false: no memory. The lock is
+ * held. */
+#define MAKE_ARRAY(aspen, bank, array)                                         \
+    ((bank)->array || ((bank)->array = aspen_memory_alloc(                     \
+                           (bank)->count * sizeof(*(bank)->array),             \
+                           &(aspen)->refused_metadata)) != NULL)
+
 static bool
 bank_make_pins(struct aspen *aspen, struct aspen_bank *bank)
 {
-    if (!bank->pins)
-        bank->pins = aspen_memory_alloc(bank->count * sizeof(*bank->pins),
-                                        &aspen->refused_metadata);
-    return bank->pins;
+    return MAKE_ARRAY(aspen, bank, pins);
+}
+
+static bool
+bank_make_slots(struct aspen *aspen, struct aspen_bank *bank)
+{
+    return MAKE_ARRAY(aspen, bank, slots);
+}
+
+static bool
+bank_make_groups(struct aspen *aspen, struct aspen_bank *bank)
+{
+    return MAKE_ARRAY(aspen, bank, groups);
+}
+
+/* In every bank, or in those up to one that has no memory. *there says that all
+ * have it. */
+static int
+make_arrays(struct aspen *aspen, bool *there,
+            bool (*make)(struct aspen *aspen, struct aspen_bank *bank))
+{
+    struct aspen_banks *banks = &aspen->banks;
+    bool all = true;
+
+    aspen_spin_lock(&banks->lock, ASPEN_LOCK_LEAF);
+    aspen_banks_for_each(bank, aspen) all = all && make(aspen, bank);
+    if (all)
+        aspen_store(there, true);
+    aspen_spin_unlock(&banks->lock);
+    return all ? 0 : -ASPEN_ENOMEM;
 }
 
 int
 aspen_banks_make_pins(struct aspen *aspen)
 {
-    struct aspen_banks *banks = &aspen->banks;
-    bool all = true;
-
-    aspen_spin_lock(&banks->lock, ASPEN_LOCK_LEAF);
-    aspen_banks_for_each(bank, aspen) all = all && bank_make_pins(aspen, bank);
-    if (all)
-        aspen_store(&banks->pins, true);
-    aspen_spin_unlock(&banks->lock);
-    return all ? 0 : -ASPEN_ENOMEM;
-}
-
-/* The lock is held. */
-static bool
-bank_make_slots(struct aspen *aspen, struct aspen_bank *bank)
-{
-    if (!bank->slots)
-        bank->slots = aspen_memory_alloc(bank->count * sizeof(*bank->slots),
-                                         &aspen->refused_metadata);
-    return bank->slots;
+    return make_arrays(aspen, &aspen->banks.pins, bank_make_pins);
 }
 
 int
 aspen_banks_make_slots(struct aspen *aspen)
 {
-    struct aspen_banks *banks = &aspen->banks;
-    bool all = true;
+    return make_arrays(aspen, &aspen->banks.slots, bank_make_slots);
+}
 
-    aspen_spin_lock(&banks->lock, ASPEN_LOCK_LEAF);
-    aspen_banks_for_each(bank, aspen) all = all && bank_make_slots(aspen, bank);
-    if (all)
-        aspen_store(&banks->slots, true);
-    aspen_spin_unlock(&banks->lock);
-    return all ? 0 : -ASPEN_ENOMEM;
+int
+aspen_banks_make_groups(struct aspen *aspen)
+{
+    return make_arrays(aspen, &aspen->banks.groups, bank_make_groups);
 }
 
 /* ---- RAM that comes later ---------------------------------------------- */
@@ -292,7 +317,8 @@ add_bank(struct aspen *aspen, struct aspen_ram_run run)
     if (!bank)
         return -ASPEN_ENOMEM;
     if ((aspen->banks.pins && !bank_make_pins(aspen, bank)) ||
-        (aspen->banks.slots && !bank_make_slots(aspen, bank))) {
+        (aspen->banks.slots && !bank_make_slots(aspen, bank)) ||
+        (aspen->banks.groups && !bank_make_groups(aspen, bank))) {
         bank_destroy(bank);
         return -ASPEN_ENOMEM;
     }

@@ -108,6 +108,34 @@ aspen_chunk_exists(const struct aspen_banks *banks, uint64_t index)
     return aspen_bank_of(banks, index * ASPEN_CHUNK_FRAMES) != NULL;
 }
 
+/* ---- Code -------------------------------------------------------------- */
+
+#ifdef ASPEN_PORT_ICACHE_SYNC
+
+/* What paging/icache.h knows of a frame. */
+static inline uint8_t *
+aspen_bank_code(const struct aspen *aspen, uint32_t frame)
+{
+    const struct aspen_bank *bank = aspen_bank_of(&aspen->banks, frame);
+
+    return &bank->code[frame - bank->first];
+}
+
+#endif
+
+/* A block was allocated: what is put there is new. */
+static inline void
+aspen_bank_forget_code(const struct aspen *aspen, uint32_t frame,
+                       unsigned order)
+{
+#ifdef ASPEN_PORT_ICACHE_SYNC
+    for (uint32_t i = 0; i < (uint32_t)1 << order; i++)
+        aspen_store_relaxed(aspen_bank_code(aspen, frame + i), (uint8_t)0);
+#else
+    (void)aspen, (void)frame, (void)order;
+#endif
+}
+
 /* ---- Side arrays ------------------------------------------------------- */
 
 /* What the side array of orders has; 0 where there is none, or no frame. */
@@ -132,9 +160,11 @@ aspen_bank_clear_order(struct aspen *aspen, uint32_t frame)
                         (uint8_t)0);
 }
 
-/* The side array of pins, of slots, in every bank: 0 or -ASPEN_ENOMEM. */
+/* The side array of pins, of slots, of groups, in every bank: 0 or
+ * -ASPEN_ENOMEM. */
 ASPEN_MUST_USE int aspen_banks_make_pins(struct aspen *aspen);
 ASPEN_MUST_USE int aspen_banks_make_slots(struct aspen *aspen);
+ASPEN_MUST_USE int aspen_banks_make_groups(struct aspen *aspen);
 
 /* The place for a frame's pins; whoever asks has seen banks.pins, and with that
  * the arrays. */
@@ -153,6 +183,33 @@ aspen_bank_slot(const struct aspen *aspen, uint32_t frame)
     const struct aspen_bank *bank = aspen_bank_of(&aspen->banks, frame);
 
     return &bank->slots[frame - bank->first];
+}
+
+/* The place for the group that a frame is charged to: so it is with
+ * banks.groups. */
+static inline struct aspen_group **
+aspen_bank_group(const struct aspen *aspen, uint32_t frame)
+{
+    const struct aspen_bank *bank = aspen_bank_of(&aspen->banks, frame);
+
+    return &bank->groups[frame - bank->first];
+}
+
+/* Was there ever a group? Who meets a page that has one knows by then. */
+static inline bool
+aspen_has_groups(const struct aspen *aspen)
+{
+    return aspen_unlikely(aspen_load_settled(&aspen->banks.groups));
+}
+
+/* The group that a frame, the first of its block, is charged to; NULL: none.
+ * Whoever asks holds it, or its list's lock. */
+static inline struct aspen_group *
+aspen_frame_group(const struct aspen *aspen, uint32_t frame)
+{
+    return aspen_has_groups(aspen)
+               ? aspen_load_relaxed(aspen_bank_group(aspen, frame))
+               : NULL;
 }
 
 #endif

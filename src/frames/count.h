@@ -20,10 +20,15 @@ aspen_count(struct aspen *aspen, enum aspen_count what, uint64_t number)
 static inline uint64_t
 aspen_count_sum(const struct aspen *aspen, enum aspen_count what)
 {
+    const bool both = what == ASPEN_COUNT_ANON || what == ASPEN_COUNT_FAULT;
     uint64_t sum = 0;
 
-    for (unsigned cpu = 0; cpu < ASPEN_PORT_CPUS; cpu++)
-        sum += aspen_load_relaxed(&aspen->frame_caches[cpu].counts[what]);
+    for (unsigned cpu = 0; cpu < ASPEN_PORT_CPUS; cpu++) {
+        const uint64_t *counts = aspen->frame_caches[cpu].counts;
+        sum += aspen_load_relaxed(&counts[what]);
+        if (both)
+            sum += aspen_load_relaxed(&counts[ASPEN_COUNT_ANON_FAULT]);
+    }
     return (int64_t)sum < 0 ? 0 : sum;
 }
 

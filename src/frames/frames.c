@@ -22,6 +22,7 @@
 #include "frames/ram.h"
 #include "frames/watermark.h"
 #include "frames/zone.h"
+#include "group/group.h"
 
 /* Frames fetched ahead while a batch is released: one locked operation takes
  * about as long as a line from the third-level cache, over this many. */
@@ -346,6 +347,7 @@ aspen_frame_alloc_from(struct aspen *aspen, unsigned order,
                         (uint64_t)ASPEN_FRAME_KERNEL << ASPEN_FRAME_TYPE_SHIFT |
                             (order ? ASPEN_FRAME_HEAD : 0));
     aspen_store(&first->counts, ASPEN_FRAME_REF);
+    aspen_bank_forget_code(aspen, got, order);
     *frame = got;
     return 0;
 }
@@ -375,19 +377,59 @@ aspen_frame_head(struct aspen *aspen, uint32_t frame)
 
 /* ---- References -------------------------------------------------------- */
 
-/* The last reference is gone. Returns whether it was a block's; *anon is the
- * sum of anonymous frames. */
+/* What has to be counted of frames that are free. */
+struct freed {
+    uint64_t anon; /* anonymous ones */
+    uint64_t pages;
+    struct aspen_group *group; /* is charged with so many pages of them */
+};
+
+static void
+uncharge(struct freed *freed)
+{
+    if (freed->pages)
+        aspen_group_uncharge(freed->group, freed->pages);
+    freed->pages = 0;
+}
+
+static void
+note_uncharge(struct aspen *aspen, uint32_t number, struct freed *freed)
+{
+    struct aspen_group **place = aspen_bank_group(aspen, number);
+    struct aspen_group *group = aspen_load_relaxed(place);
+
+    if (!group)
+        return;
+    if (group != freed->group)
+        uncharge(freed);
+    freed->group = group;
+    freed->pages += aspen_frame_size(aspen, number);
+    aspen_store_relaxed(place, NULL);
+}
+
+/* They are not in the stores of free ones yet. */
+static void
+count_freed(struct aspen *aspen, struct freed *freed)
+{
+    if (freed->anon)
+        aspen_count(aspen, ASPEN_COUNT_ANON, 0 - freed->anon);
+    uncharge(freed);
+}
+
+/* The last reference is gone. Returns whether it was a block's. */
 static bool
-frame_clear(struct aspen *aspen, uint32_t number, uint64_t *anon)
+frame_clear(struct aspen *aspen, uint32_t number, struct freed *freed)
 {
     struct aspen_frame *frame = aspen_frame_at(aspen, number);
     uint64_t index = aspen_load_relaxed(&frame->index);
 
     if (index >> ASPEN_FRAME_TYPE_SHIFT == ASPEN_FRAME_ANON) {
-        *anon += aspen_frame_size(aspen, number);
+        freed->anon += aspen_frame_size(aspen, number);
         if (aspen_unlikely(aspen_load(&frame->next)))
             aspen_lru_remove(aspen, number);
     }
+    if (aspen_has_groups(aspen))
+        note_uncharge(aspen, number, freed);
     ASPEN_ASSERT_TEST(aspen_load_relaxed(&frame->counts) == 0);
     ASPEN_ASSERT_TEST(!(index & ASPEN_FRAME_LOCKED));
     aspen_store_relaxed(&frame->owner, 0);
@@ -432,16 +474,16 @@ frame_drop(struct aspen_frame *frame, uint64_t remove, uint64_t besides)
 void
 aspen_frame_put(struct aspen *aspen, uint32_t frame)
 {
-    uint64_t anon = 0;
+    struct freed freed = {.anon = 0};
 
     if (!frame_drop(aspen_frame_at(aspen, frame), ASPEN_FRAME_REF, 0))
         return;
-    if (frame_clear(aspen, frame, &anon))
+    bool block = frame_clear(aspen, frame, &freed);
+    count_freed(aspen, &freed);
+    if (block)
         block_free(aspen, frame);
     else
         frame_cache_push(aspen, &frame, 1);
-    if (anon)
-        aspen_count(aspen, ASPEN_COUNT_ANON, 0 - anon);
 }
 
 void
@@ -449,8 +491,8 @@ aspen_frames_release(struct aspen *aspen, uint32_t *frames, unsigned count,
                      uint64_t remove)
 {
     const uint64_t besides = goes_besides(remove);
+    struct freed freed = {.anon = 0};
     unsigned singles = 0;
-    uint64_t anon = 0;
 
     for (unsigned i = 0; i < count && i < RELEASE_AHEAD; i++)
         aspen_prefetch_write(aspen_frame_at(aspen, frames[i]));
@@ -461,13 +503,12 @@ aspen_frames_release(struct aspen *aspen, uint32_t *frames, unsigned count,
                 aspen_frame_at(aspen, frames[i + RELEASE_AHEAD]));
         if (!frame_drop(aspen_frame_at(aspen, frame), remove, besides))
             continue;
-        if (aspen_unlikely(frame_clear(aspen, frame, &anon)))
+        if (aspen_unlikely(frame_clear(aspen, frame, &freed)))
             block_free(aspen, frame);
         else
             frames[singles++] = frame;
     }
-    if (anon)
-        aspen_count(aspen, ASPEN_COUNT_ANON, 0 - anon);
+    count_freed(aspen, &freed);
 
     if (singles <= RELEASE_TO_CACHE) {
         if (singles)

@@ -6,6 +6,8 @@
  *     ASPEN_NO_FRAME on one. The state in the frame's index says which list.
  * I2  A page whose last reference has gone is about to be taken off, by who put
  *     it (frames.c), or is off already.
+ * I3  Which lists a page belongs on does not change while somebody takes it on
+ *     or off: that is its group's, as long as it is charged.
  *
  * Called by the page cache, which enters pages and takes them off, by reclaim,
  * and by frames.c. The first test to break is
@@ -20,7 +22,6 @@ aspen_lru_init(struct aspen_lru *lru)
         lru->lists[kind].first = ASPEN_NO_FRAME;
         lru->lists[kind].last = ASPEN_NO_FRAME;
     }
-    aspen_list_init(&lru->shadowed);
 }
 
 static struct aspen_lru_list *
@@ -46,10 +47,11 @@ previous_link(struct aspen *aspen, struct aspen_lru_list *list, uint32_t frame)
 
 /* The lock is held, here and in what follows. */
 static void
-push(struct aspen *aspen, uint32_t number, enum aspen_lru_state state)
+push(struct aspen *aspen, struct aspen_lru *lru, uint32_t number,
+     enum aspen_lru_state state)
 {
     struct aspen_frame *frame = aspen_frame_at(aspen, number);
-    struct aspen_lru_list *list = list_of(&aspen->lru, state);
+    struct aspen_lru_list *list = list_of(lru, state);
     uint64_t old = aspen_load_relaxed(&frame->index);
 
     while (!aspen_compare_exchange(
@@ -66,9 +68,10 @@ push(struct aspen *aspen, uint32_t number, enum aspen_lru_state state)
 }
 
 static void
-unlink_page(struct aspen *aspen, struct aspen_frame *frame)
+unlink_page(struct aspen *aspen, struct aspen_lru *lru,
+            struct aspen_frame *frame)
 {
-    struct aspen_lru_list *list = list_of(&aspen->lru, aspen_lru_state(frame));
+    struct aspen_lru_list *list = list_of(lru, aspen_lru_state(frame));
 
     aspen_store_relaxed(next_link(aspen, list, frame->previous), frame->next);
     *previous_link(aspen, list, frame->next) = frame->previous;
@@ -79,67 +82,94 @@ unlink_page(struct aspen *aspen, struct aspen_frame *frame)
     aspen_store(&frame->next, 0u); /* I2: it may be free from now on */
 }
 
+static struct aspen_lru *
+lock_of(struct aspen *aspen, uint32_t frame)
+{
+    struct aspen_lru *lru = aspen_lru_of(aspen, frame);
+
+    aspen_spin_lock(&lru->lock, ASPEN_LOCK_LEAF);
+    return lru;
+}
+
 void
 aspen_lru_add(struct aspen *aspen, uint32_t frame, enum aspen_lru_state state)
 {
-    aspen_spin_lock(&aspen->lru.lock, ASPEN_LOCK_LEAF);
+    struct aspen_lru *lru = lock_of(aspen, frame);
+
     ASPEN_ASSERT_TEST(!aspen_frame_at(aspen, frame)->next);
-    push(aspen, frame, state);
-    aspen_spin_unlock(&aspen->lru.lock);
+    push(aspen, lru, frame, state);
+    aspen_spin_unlock(&lru->lock);
 }
 
 void
 aspen_lru_enter(struct aspen *aspen, uint32_t frame, enum aspen_lru_state state)
 {
-    aspen_spin_lock(&aspen->lru.lock, ASPEN_LOCK_LEAF);
+    struct aspen_lru *lru = lock_of(aspen, frame);
+
     if (!aspen_frame_at(aspen, frame)->next)
-        push(aspen, frame, state);
-    aspen_spin_unlock(&aspen->lru.lock);
+        push(aspen, lru, frame, state);
+    aspen_spin_unlock(&lru->lock);
 }
 
 void
 aspen_lru_remove(struct aspen *aspen, uint32_t number)
 {
     struct aspen_frame *frame = aspen_frame_at(aspen, number);
+    struct aspen_lru *lru = lock_of(aspen, number);
 
-    aspen_spin_lock(&aspen->lru.lock, ASPEN_LOCK_LEAF);
     if (frame->next)
-        unlink_page(aspen, frame);
-    aspen_spin_unlock(&aspen->lru.lock);
+        unlink_page(aspen, lru, frame);
+    aspen_spin_unlock(&lru->lock);
 }
 
 void
 aspen_lru_move(struct aspen *aspen, uint32_t number, enum aspen_lru_state state)
 {
     struct aspen_frame *frame = aspen_frame_at(aspen, number);
+    struct aspen_lru *lru = lock_of(aspen, number);
 
-    aspen_spin_lock(&aspen->lru.lock, ASPEN_LOCK_LEAF);
     if (frame->next) {
-        unlink_page(aspen, frame);
-        push(aspen, number, state);
+        unlink_page(aspen, lru, frame);
+        push(aspen, lru, number, state);
     }
-    aspen_spin_unlock(&aspen->lru.lock);
+    aspen_spin_unlock(&lru->lock);
+}
+
+void
+aspen_lru_regroup(struct aspen *aspen, uint32_t number,
+                  struct aspen_group *group)
+{
+    struct aspen_frame *frame = aspen_frame_at(aspen, number);
+    struct aspen_lru *lru = lock_of(aspen, number);
+    bool listed = frame->next;
+
+    if (listed)
+        unlink_page(aspen, lru, frame);
+    aspen_spin_unlock(&lru->lock);
+    aspen_store_relaxed(aspen_bank_group(aspen, number), group);
+    if (listed)
+        aspen_lru_add(aspen, number, aspen_lru_state(frame));
 }
 
 unsigned
-aspen_lru_take(struct aspen *aspen, enum aspen_lru_kind kind, uint32_t *frames,
-               unsigned most)
+aspen_lru_take(struct aspen *aspen, struct aspen_lru *lru,
+               enum aspen_lru_kind kind, uint32_t *frames, unsigned most)
 {
-    struct aspen_lru_list *list = &aspen->lru.lists[kind];
+    struct aspen_lru_list *list = &lru->lists[kind];
     unsigned count = 0;
 
-    aspen_spin_lock(&aspen->lru.lock, ASPEN_LOCK_LEAF);
+    aspen_spin_lock(&lru->lock, ASPEN_LOCK_LEAF);
     most = (unsigned)aspen_min_u64(most, list->count);
     for (; most > 0; most--) {
         uint32_t number = list->last;
         struct aspen_frame *frame = aspen_frame_at(aspen, number);
         bool used = aspen_frame_get_used(frame); /* I2: as long as it is on */
-        unlink_page(aspen, frame);
+        unlink_page(aspen, lru, frame);
         if (!used)
             continue;
-        push(aspen, number, aspen_lru_state(frame));
+        push(aspen, lru, number, aspen_lru_state(frame));
         frames[count++] = number;
     }
-    aspen_spin_unlock(&aspen->lru.lock);
+    aspen_spin_unlock(&lru->lock);
     return count;
 }

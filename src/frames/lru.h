@@ -82,6 +82,31 @@ aspen_lru_evictable_anon(const struct aspen_lru *lru)
            aspen_load_relaxed(&lru->lists[ASPEN_LRU_ACTIVE_LIST].anon);
 }
 
+/* The lists that a page belongs on: its group's, or the machine's. As
+ * aspen_frame_group(). */
+static inline struct aspen_lru *
+aspen_lru_of(struct aspen *aspen, uint32_t frame)
+{
+    struct aspen_group *group = aspen_frame_group(aspen, frame);
+
+    return group ? &group->lru : &aspen->lru;
+}
+
+/* How many pages have left that were of these lists, or of others with their
+ * tag. */
+static inline uint64_t
+aspen_lru_clock(const struct aspen *aspen, uint32_t tag)
+{
+    return aspen_load_relaxed(&aspen->leaving.clocks[tag]);
+}
+
+/* One more leaves: how many have, before. */
+static inline uint64_t
+aspen_lru_tick(struct aspen *aspen, const struct aspen_lru *lru)
+{
+    return aspen_fetch_add_relaxed(&aspen->leaving.clocks[lru->tag], 1);
+}
+
 /*
  * Enter a page that is on no list; take one off, if it is on one; let one
  * become another state, unless it is on no list: it is the first of its list
@@ -98,12 +123,20 @@ void aspen_lru_move(struct aspen *aspen, uint32_t frame,
 void aspen_lru_enter(struct aspen *aspen, uint32_t frame,
                      enum aspen_lru_state state);
 
+/* A page that the caller has locked, and that nobody else takes on or off a
+ * list meanwhile, is another group's from now on (NULL: the machine's), and on
+ * its lists if it was on any. Who is charged with it is the caller's affair.
+ * Context: any lock but leaves. */
+void aspen_lru_regroup(struct aspen *aspen, uint32_t frame,
+                       struct aspen_group *group);
+
 /*
  * Up to `most` pages, the last of a list first, each with one more reference.
  * They become the first ones, so that somebody else meets others. Returns how
  * many.
  */
-unsigned aspen_lru_take(struct aspen *aspen, enum aspen_lru_kind kind,
-                        uint32_t *frames, unsigned most);
+unsigned aspen_lru_take(struct aspen *aspen, struct aspen_lru *lru,
+                        enum aspen_lru_kind kind, uint32_t *frames,
+                        unsigned most);
 
 #endif

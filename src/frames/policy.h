@@ -14,16 +14,17 @@
 #define ASPEN_NEVER_LEFT UINT64_MAX
 
 struct aspen_policy {
-    /* Which pages are looked at next: up to `most`, each with one more
-     * reference, as aspen_lru_take(). 0: there are none. */
-    unsigned (*choose)(struct aspen *aspen, uint32_t *frames, unsigned most);
+    /* Which pages of the lists are looked at next: up to `most`, each with one
+     * more reference, as aspen_lru_take(). 0: there are none. */
+    unsigned (*choose)(struct aspen *aspen, struct aspen_lru *lru,
+                       uint32_t *frames, unsigned most);
     /* A page that was chosen: should it leave? If not, what it becomes. */
-    bool (*judge)(struct aspen *aspen, enum aspen_lru_state *state,
+    bool (*judge)(struct aspen_lru *lru, enum aspen_lru_state *state,
                   bool accessed);
     /* A page comes: what it is. `away`: how many others have left since it
      * did, or NEVER_LEFT; `referenced`: it left as a REFERENCED one. Context:
      * a page cache's lock is held. */
-    enum aspen_lru_state (*enter)(struct aspen *aspen, uint64_t away,
+    enum aspen_lru_state (*enter)(struct aspen_lru *lru, uint64_t away,
                                   bool referenced);
 };
 
@@ -57,7 +58,7 @@ aspen_policy_look(struct aspen *aspen, const struct aspen_policy *policy,
     else if (old == ASPEN_LRU_UNEVICTABLE)
         state = ASPEN_LRU_INACTIVE;
     else
-        leaves = policy->judge(aspen, &state, accessed);
+        leaves = policy->judge(aspen_lru_of(aspen, number), &state, accessed);
     if (state != old)
         aspen_lru_move(aspen, number, state);
     return leaves;
@@ -79,18 +80,21 @@ aspen_policy_cool(struct aspen *aspen, uint32_t number)
 
 /* Fewer pages have left since a page did than there are: it left too soon. */
 static inline bool
-aspen_policy_is_too_soon(const struct aspen *aspen, uint64_t away)
+aspen_policy_is_too_soon(const struct aspen_lru *lru, uint64_t away)
 {
-    return away <= aspen_lru_evictable(&aspen->lru);
+    return away <= aspen_lru_evictable(lru);
 }
 
-/* A page comes, or comes back: what it is. */
+/* A page comes, or comes back: what it is. It is charged already. */
 static inline enum aspen_lru_state
-aspen_policy_enter(struct aspen *aspen, uint64_t away, bool referenced)
+aspen_policy_enter(struct aspen *aspen, uint32_t frame, uint64_t away,
+                   bool referenced)
 {
-    if (aspen_policy_is_too_soon(aspen, away))
-        aspen_fetch_add_relaxed(&aspen->lru.refaults, 1);
-    return aspen_policy_of(aspen)->enter(aspen, away, referenced);
+    struct aspen_lru *lru = aspen_lru_of(aspen, frame);
+
+    if (aspen_policy_is_too_soon(lru, away))
+        aspen_fetch_add_relaxed(&aspen->leaving.refaults, 1);
+    return aspen_policy_of(aspen)->enter(lru, away, referenced);
 }
 
 /* An anonymous page comes, or may be dropped from now on; the caller holds it.
@@ -99,7 +103,7 @@ static inline void
 aspen_policy_enter_anon(struct aspen *aspen, uint32_t frame)
 {
     aspen_lru_enter(aspen, frame,
-                    aspen_policy_enter(aspen, ASPEN_NEVER_LEFT, false));
+                    aspen_policy_enter(aspen, frame, ASPEN_NEVER_LEFT, false));
 }
 
 /* The same for one that is mapped, if there is a device that it could go to. */

@@ -56,64 +56,65 @@
 #define NEAR_PART 24
 
 static uint64_t
-count_of(const struct aspen *aspen, enum aspen_lru_kind kind)
+count_of(const struct aspen_lru *lru, enum aspen_lru_kind kind)
 {
-    return aspen_lru_count(&aspen->lru, kind);
+    return aspen_lru_count(lru, kind);
 }
 
 /* 0 in a machine that is new. A step that another overwrites is lost, which
  * matters no more than that it came a moment later. */
 static uint64_t
-share_of(const struct aspen *aspen)
+share_of(const struct aspen_lru *lru)
 {
-    uint64_t share = aspen_load_relaxed(&aspen->lru.share);
+    uint64_t share = aspen_load_relaxed(&lru->share);
 
     return share ? share : SHARE_FIRST;
 }
 
 static void
-move_share(struct aspen *aspen, int sixteenths)
+move_share(struct aspen_lru *lru, int sixteenths)
 {
-    uint64_t pages = aspen_lru_evictable(&aspen->lru);
+    uint64_t pages = aspen_lru_evictable(lru);
     int64_t step = sixteenths * (int64_t)(ONE / 16) / (int64_t)(pages + !pages);
-    int64_t share = (int64_t)share_of(aspen) + step;
+    int64_t share = (int64_t)share_of(lru) + step;
 
     if (share < (int64_t)SHARE_LEAST)
         share = SHARE_LEAST;
-    aspen_store_relaxed(&aspen->lru.share,
+    aspen_store_relaxed(&lru->share,
                         aspen_min_u64((uint64_t)share, SHARE_MOST));
 }
 
 static unsigned
-take(struct aspen *aspen, enum aspen_lru_kind kind, uint32_t *frames,
-     uint64_t most)
+take(struct aspen *aspen, struct aspen_lru *lru, enum aspen_lru_kind kind,
+     uint32_t *frames, uint64_t most)
 {
-    return aspen_lru_take(aspen, kind, frames, (unsigned)most);
+    return aspen_lru_take(aspen, lru, kind, frames, (unsigned)most);
 }
 
 static unsigned
-choose(struct aspen *aspen, uint32_t *frames, unsigned most)
+choose(struct aspen *aspen, struct aspen_lru *lru, uint32_t *frames,
+       unsigned most)
 {
-    uint64_t new = count_of(aspen, ASPEN_LRU_NEW_LIST);
-    uint64_t active = count_of(aspen, ASPEN_LRU_ACTIVE_LIST);
-    uint64_t pages = aspen_lru_evictable(&aspen->lru);
+    uint64_t new = count_of(lru, ASPEN_LRU_NEW_LIST);
+    uint64_t active = count_of(lru, ASPEN_LRU_ACTIVE_LIST);
+    uint64_t pages = aspen_lru_evictable(lru);
     uint64_t new_most = pages / NEW_PART;
-    uint64_t active_most = pages * share_of(aspen) / ONE;
+    uint64_t active_most = pages * share_of(lru) / ONE;
 
     if (new > new_most)
-        return take(aspen, ASPEN_LRU_NEW_LIST, frames,
+        return take(aspen, lru, ASPEN_LRU_NEW_LIST, frames,
                     aspen_min_u64(most, new - new_most));
     if (active > active_most)
-        return take(aspen, ASPEN_LRU_ACTIVE_LIST, frames,
+        return take(aspen, lru, ASPEN_LRU_ACTIVE_LIST, frames,
                     aspen_min_u64(most, active - active_most));
-    unsigned count = take(aspen, ASPEN_LRU_INACTIVE_LIST, frames, most);
+    unsigned count = take(aspen, lru, ASPEN_LRU_INACTIVE_LIST, frames, most);
     if (!count)
-        count = take(aspen, ASPEN_LRU_ACTIVE_LIST, frames, most);
+        count = take(aspen, lru, ASPEN_LRU_ACTIVE_LIST, frames, most);
     return count;
 }
 
 static bool
-judge(struct aspen *aspen, enum aspen_lru_state *state, bool accessed)
+judge(struct aspen_lru *lru, enum aspen_lru_state *state, bool accessed)
 {
     switch (*state) {
     case ASPEN_LRU_NEW:
@@ -125,7 +126,7 @@ judge(struct aspen *aspen, enum aspen_lru_state *state, bool accessed)
         return false;
     default:
         if (accessed && *state == ASPEN_LRU_REFERENCED)
-            move_share(aspen, STEP_EARLY);
+            move_share(lru, STEP_EARLY);
         if (accessed)
             *state = ASPEN_LRU_ACTIVE;
         return !accessed;
@@ -133,16 +134,16 @@ judge(struct aspen *aspen, enum aspen_lru_state *state, bool accessed)
 }
 
 static enum aspen_lru_state
-enter(struct aspen *aspen, uint64_t away, bool referenced)
+enter(struct aspen_lru *lru, uint64_t away, bool referenced)
 {
-    uint64_t pages = aspen_lru_evictable(&aspen->lru);
-    uint64_t active = count_of(aspen, ASPEN_LRU_ACTIVE_LIST);
+    uint64_t pages = aspen_lru_evictable(lru);
+    uint64_t active = count_of(lru, ASPEN_LRU_ACTIVE_LIST);
     uint64_t room = pages - aspen_min_u64(active, pages);
 
     if (away > pages)
         return ASPEN_LRU_NEW;
-    move_share(aspen, (away <= pages / NEAR_PART ? STEP_NEAR : STEP_FAR) +
-                          (referenced ? STEP_EARLY : 0));
+    move_share(lru, (away <= pages / NEAR_PART ? STEP_NEAR : STEP_FAR) +
+                        (referenced ? STEP_EARLY : 0));
     return away <= room - room / 16 ? ASPEN_LRU_ACTIVE : ASPEN_LRU_NEW;
 }
 

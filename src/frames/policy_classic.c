@@ -24,11 +24,10 @@
 #include "frames/policy.h"
 
 static unsigned
-choose(struct aspen *aspen, uint32_t *frames, unsigned most)
+choose(struct aspen *aspen, struct aspen_lru *lru, uint32_t *frames,
+       unsigned most)
 {
-    const struct aspen_lru *lru = &aspen->lru;
-
-    return aspen_lru_take(aspen,
+    return aspen_lru_take(aspen, lru,
                           aspen_lru_count(lru, ASPEN_LRU_ACTIVE_LIST) >
                                   aspen_lru_count(lru, ASPEN_LRU_INACTIVE_LIST)
                               ? ASPEN_LRU_ACTIVE_LIST
@@ -37,9 +36,9 @@ choose(struct aspen *aspen, uint32_t *frames, unsigned most)
 }
 
 static bool
-judge(struct aspen *aspen, enum aspen_lru_state *state, bool accessed)
+judge(struct aspen_lru *lru, enum aspen_lru_state *state, bool accessed)
 {
-    (void)aspen;
+    (void)lru;
     switch (*state) {
     case ASPEN_LRU_ACTIVE:
         if (!accessed)
@@ -57,11 +56,11 @@ judge(struct aspen *aspen, enum aspen_lru_state *state, bool accessed)
 }
 
 static enum aspen_lru_state
-enter(struct aspen *aspen, uint64_t away, bool referenced)
+enter(struct aspen_lru *lru, uint64_t away, bool referenced)
 {
     (void)referenced;
-    return away <= aspen_lru_evictable(&aspen->lru) ? ASPEN_LRU_ACTIVE
-                                                    : ASPEN_LRU_INACTIVE;
+    return away <= aspen_lru_evictable(lru) ? ASPEN_LRU_ACTIVE
+                                            : ASPEN_LRU_INACTIVE;
 }
 
 const struct aspen_policy aspen_policy_classic = {choose, judge, enter};

@@ -79,8 +79,8 @@ aspen_watermark_wake(struct aspen *aspen)
 {
     const struct aspen_memory_ops *memory = aspen->config.hooks.memory;
 
-    if (memory && memory->wake && !aspen_exchange(&aspen->lru.awake, 1u)) {
-        aspen_fetch_add_relaxed(&aspen->lru.wakes, 1);
+    if (memory && memory->wake && !aspen_exchange(&aspen->leaving.awake, 1u)) {
+        aspen_fetch_add_relaxed(&aspen->leaving.wakes, 1);
         memory->wake(aspen->config.hooks.context);
     }
 }
@@ -88,7 +88,7 @@ aspen_watermark_wake(struct aspen *aspen)
 bool
 aspen_watermark_sleep(struct aspen *aspen)
 {
-    aspen_store(&aspen->lru.awake, 0u);
+    aspen_store(&aspen->leaving.awake, 0u);
     aspen_fence(); /* I1 */
-    return is_low(aspen) && !aspen_exchange(&aspen->lru.awake, 1u);
+    return is_low(aspen) && !aspen_exchange(&aspen->leaving.awake, 1u);
 }

@@ -6,6 +6,9 @@
  * frames count nowhere, pages of hugetlb areas count only in *_Hugetlb, and a
  * page that n entries map counts 1/n in Pss.
  *
+ * Swap is what entries and, where nothing is mapped, the object behind has in
+ * swap; SwapPss, as on Linux, knows of entries alone.
+ *
  * KSM is 0: Aspen does not have it yet. THPeligible says whether the area asks
  * for huge pages and has room for one; the machine has no setting that could
  * say more.
@@ -19,6 +22,7 @@
 #include "machine/notify.h"
 #include "machine/release.h"
 #include "machine/swap_map.h"
+#include "object/page_cache.h"
 #include "space/vma.h"
 
 #define PSS_SHIFT  12 /* fractions of a byte */
@@ -128,6 +132,34 @@ add_swap(struct smaps *smaps, uint64_t entry)
     smaps->swap += ASPEN_PAGE_SIZE;
     smaps->swap_pss += (ASPEN_PAGE_SIZE << PSS_SHIFT) /
                        (references > 1 ? (uint64_t)references : 1);
+}
+
+/* Linux looks at entries only where private copies may hide what the object
+ * has. */
+static bool
+hides_object(const struct smaps *smaps, uint64_t address)
+{
+    const uint64_t flags = smaps->vma->flags;
+    struct aspen_slot slot;
+
+    return !(flags & ASPEN_VM_SHARED) && flags & ASPEN_VM_WRITE &&
+           aspen_table_walk(smaps->vma->mm, address, &slot);
+}
+
+/* What shared memory has in swap, which no entry leads to. */
+static void
+add_object(struct smaps *smaps)
+{
+    const struct aspen_vma *vma = smaps->vma;
+    struct aspen_object *object = vma->object;
+    uint64_t last = vma->pgoff + aspen_vma_pages(vma) - 1;
+
+    if (!object || !aspen_object_may_swap(object))
+        return;
+    for (uint64_t at = vma->pgoff; aspen_object_next_swapped(object, &at, last);
+         at++)
+        if (!hides_object(smaps, aspen_vma_address(vma, at)))
+            smaps->swap += ASPEN_PAGE_SIZE;
 }
 
 static void
@@ -261,6 +293,7 @@ put_vma(struct aspen_text *text, const struct aspen_vma *vma,
     };
 
     aspen_walk_entries(vma->mm, vma->start, vma->end, add_entry, &smaps);
+    add_object(&smaps);
     aspen_maps_line(text, vma, stack);
     put_bytes(text, "Size:", vma->end - vma->start);
     put_bytes(text, "KernelPageSize:", smaps.page_bytes);

@@ -311,7 +311,8 @@ validate_machine(struct aspen_validator *v)
                     ASPEN_CHECK_REGISTRY_LIST, "registry") ||
         !check_list(v, &aspen->swap_list, aspen->swap_list_count,
                     ASPEN_CHECK_SWAP_LIST_LIST, "swap list") ||
-        !check_allocator(v) || !aspen_validate_names_begin(v))
+        !check_allocator(v) || !aspen_validate_names_begin(v) ||
+        !aspen_validate_groups_begin(v))
         return;
     check_registered(v);
     if (!v->failed)
@@ -324,6 +325,8 @@ validate_machine(struct aspen_validator *v)
         aspen_validate_lru(v);
     if (!v->failed)
         aspen_validate_tally_check(v);
+    if (!v->failed)
+        aspen_validate_groups_end(v);
     if (!v->failed)
         check_sums(v);
     if (!v->failed)

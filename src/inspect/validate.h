@@ -10,7 +10,7 @@
  *   validate_table.c    page tables and their entries
  *   validate_rmap.c     anon_vma chains, i_mmap, parents before children
  *   validate_object.c   objects and their page caches
- *   validate_lru.c      LRU lists
+ *   validate_lru.c      LRU lists; groups, and what they are charged with
  *   validate_name.c     names of anonymous memory
  *   validate_frame.c    what was added up against frames and swap slots
  *   finding.c           the first thing that does not hold, in words
@@ -91,8 +91,15 @@
     X(OBJECT_PAGES, "object.pages")                                            \
     X(OBJECT_PAGE, "object.page")                                              \
     X(OBJECT_SHADOWS, "object.shadows")                                        \
+    X(OBJECT_SWAPPED, "object.swapped")                                        \
     X(LRU_LIST, "lru.list")                                                    \
     X(LRU_PAGE, "lru.page")                                                    \
+    X(GROUP_LIST, "group.list")                                                \
+    X(GROUP_PAGE, "group.page")                                                \
+    X(GROUP_SLOT, "group.slot")                                                \
+    X(GROUP_PAGES, "group.pages")                                              \
+    X(GROUP_SLOTS, "group.slots")                                              \
+    X(GROUP_REFERENCES, "group.references")                                    \
     X(FRAME_MAPCOUNT, "frame.mapcount")                                        \
     X(FRAME_REFCOUNT, "frame.refcount")                                        \
     X(FRAME_LOCKED, "frame.locked")                                            \
@@ -145,6 +152,7 @@ struct aspen_validator {
     uint64_t anon_vmas;
     uint64_t objects;
     uint64_t shadows;
+    uint64_t swapped_objects; /* on the list of those with pages in swap */
     uint64_t types[ASPEN_FRAME_TYPES]; /* frames in use, of each */
     uint64_t file_pages;               /* in page caches of files, */
     uint64_t shmem_pages;              /* ... of others */
@@ -205,6 +213,13 @@ void aspen_validate_order(struct aspen_validator *v, struct aspen_mm *mm);
 void aspen_validate_objects(struct aspen_validator *v);
 /* LRU lists, after the objects. */
 void aspen_validate_lru(struct aspen_validator *v);
+
+/* Groups: before what is charged to them is met, whether the list is whole;
+ * what was met; after all of it. */
+bool aspen_validate_groups_begin(struct aspen_validator *v);
+void aspen_validate_group_met(struct aspen_group *group, uint64_t pages,
+                              uint64_t slots);
+void aspen_validate_groups_end(struct aspen_validator *v);
 
 /* Names: before any VMA, at each VMA, after all of them. The first says
  * whether the list is whole. */

@@ -160,6 +160,24 @@ size_of(const struct aspen *aspen, const struct aspen_frame *frame,
                : aspen_frame_size(aspen, number);
 }
 
+/* The group that a frame is charged to. */
+static bool
+check_group(struct aspen_validator *v, const struct aspen_frame *frame,
+            uint32_t number)
+{
+    struct aspen_group *group = aspen_frame_group(v->aspen, number);
+    enum aspen_frame_type type = aspen_frame_type(frame);
+
+    if (!group)
+        return true;
+    aspen_validate_group_met(group, aspen_frame_size(v->aspen, number), 0);
+    return ASPEN_EXPECT(
+        v, type == ASPEN_FRAME_ANON || type == ASPEN_FRAME_OBJECT, GROUP_PAGE,
+        "frame %u: group %u is charged with it, but it holds "
+        "no page",
+        number, group->number);
+}
+
 static bool
 check_bank(struct aspen_validator *v, const struct aspen_bank *bank)
 {
@@ -169,7 +187,8 @@ check_bank(struct aspen_validator *v, const struct aspen_bank *bank)
         uint32_t number = bank->first + i;
         if (number == v->aspen->zero_frame)
             continue;
-        if ((pins && !check_pins(v, frame, number, pins)) ||
+        if (!check_group(v, frame, number) ||
+            (pins && !check_pins(v, frame, number, pins)) ||
             (frame->index && !check_frame(v, frame, number)))
             return false;
         v->types[aspen_frame_type(frame)] +=
@@ -226,6 +245,22 @@ check_cached(struct aspen_validator *v, unsigned type, uint32_t slot)
         type, slot, number);
 }
 
+/* The group that a slot is charged to. */
+static bool
+check_slot_group(struct aspen_validator *v, unsigned type, uint32_t slot)
+{
+    const struct aspen_swap_area *area = &v->aspen->swap[type];
+    struct aspen_group *group = area->groups ? area->groups[slot] : NULL;
+
+    if (!group)
+        return true;
+    aspen_validate_group_met(group, 0, 1);
+    return ASPEN_EXPECT(v, references_of(area, slot) > 0, GROUP_SLOT,
+                        "swap %u:%u: group %u is charged with it, but it is "
+                        "free",
+                        type, slot, group->number);
+}
+
 static bool
 check_area(struct aspen_validator *v, unsigned type)
 {
@@ -237,7 +272,7 @@ check_area(struct aspen_validator *v, unsigned type)
                 SWAP_REFERENCES,
                 "swap %u:%u: %u entries lead to it, but it counts %u", type,
                 slot, v->swap_entries[type][slot], references_of(area, slot)) ||
-            !check_cached(v, type, slot))
+            !check_cached(v, type, slot) || !check_slot_group(v, type, slot))
             return false;
     return true;
 }

@@ -6,7 +6,8 @@
 #include "inspect/validate.h"
 
 #include "object/page_cache.h"
-#include "object/shadow.h"
+#include "machine/swap_map.h"
+#include "object/cached.h"
 
 #define OBJECT_FORMAT    "object %u:%u"
 #define OBJECT_VALUES(o) (o)->device, (o)->inode
@@ -62,7 +63,11 @@ check_page(struct aspen_validator *v, const struct aspen_object *object,
     unsigned order = aspen_frame_order(aspen, number);
     if (v->entries)
         *aspen_validate_tally(v, number) |= ASPEN_TALLY_CACHED;
-    v->lru_pages += order == 0 && aspen_object_can_read_again(object);
+    /* Shared memory from before there was a swap device is on none. */
+    v->lru_pages +=
+        order == 0 &&
+        (aspen_object_can_read_again(object) ||
+         (aspen_object_may_swap(object) && aspen_load_relaxed(&frame->next)));
     *(object->kind == ASPEN_OBJECT_FILE ? &v->file_pages : &v->shmem_pages) +=
         last - first + 1;
     return ASPEN_EXPECT(v,
@@ -76,12 +81,50 @@ check_page(struct aspen_validator *v, const struct aspen_object *object,
                         OBJECT_VALUES(object), first, number);
 }
 
+/* A page that is in swap: the slot counts the place as it does an entry. */
+static bool
+check_swapped(struct aspen_validator *v, const struct aspen_object *object,
+              const void *entry, uint64_t offset)
+{
+    unsigned type = aspen_swapped_type(entry);
+    uint32_t slot = aspen_swapped_slot(entry);
+
+    if (!ASPEN_EXPECT(v,
+                      aspen_object_may_swap(object) &&
+                          aspen_swap_references(v->aspen, type, slot) > 0,
+                      OBJECT_SWAPPED,
+                      OBJECT_FORMAT ": its page %a is swap %u:%u, a slot that "
+                                    "is not in use, or not for it",
+                      OBJECT_VALUES(object), offset, type, slot))
+        return false;
+    if (v->swap_entries[type])
+        v->swap_entries[type][slot]++;
+    return true;
+}
+
+/* As many as it counts, and then it is on the list. */
+static bool
+check_swapped_count(struct aspen_validator *v,
+                    const struct aspen_object *object, uint64_t swapped)
+{
+    bool listed = !aspen_list_is_empty(&object->swap_link);
+
+    v->swapped_objects += listed;
+    return ASPEN_EXPECT(v, object->swapped == swapped, OBJECT_SWAPPED,
+                        OBJECT_FORMAT ": %u pages in swap, but it counts %u",
+                        OBJECT_VALUES(object), swapped, object->swapped) &&
+           ASPEN_EXPECT(v, listed || !swapped, OBJECT_SWAPPED,
+                        OBJECT_FORMAT ": %u pages in swap, and it is not on "
+                                      "the list of those that have some",
+                        OBJECT_VALUES(object), swapped);
+}
+
 static bool
 check_pages(struct aspen_validator *v, struct aspen_object *object)
 {
     struct aspen_tree_cursor cursor;
     const void *entry;
-    uint64_t shadows = 0;
+    uint64_t shadows = 0, swapped = 0;
     uint64_t where = 0;
 
     const char *broken = aspen_tree_check(&object->pages, &where);
@@ -92,15 +135,23 @@ check_pages(struct aspen_validator *v, struct aspen_object *object)
     v->tree_nodes += aspen_tree_nodes(&object->pages);
     aspen_tree_cursor_init(&cursor, &object->pages, 0);
     while ((entry = aspen_tree_next(&cursor, UINT64_MAX)) != NULL) {
-        if (aspen_is_shadow(entry))
+        bool is_right = true;
+        if (aspen_is_shadow(entry)) {
             shadows++;
-        else if (!check_page(v, object, entry, cursor.first, cursor.last))
+        } else if (aspen_is_swapped(entry)) {
+            swapped++;
+            is_right = check_swapped(v, object, entry, cursor.first);
+        } else {
+            is_right = check_page(v, object, entry, cursor.first, cursor.last);
+        }
+        if (!is_right)
             return false;
     }
     v->shadows += shadows;
     return ASPEN_EXPECT(v, object->shadows == shadows, OBJECT_SHADOWS,
                         OBJECT_FORMAT ": %u shadows, but it counts %u",
-                        OBJECT_VALUES(object), shadows, object->shadows);
+                        OBJECT_VALUES(object), shadows, object->shadows) &&
+           check_swapped_count(v, object, swapped);
 }
 
 void
@@ -126,4 +177,9 @@ aspen_validate_objects(struct aspen_validator *v)
         v->charge_pages += object->charged_pages;
         v->objects++;
     }
+    (void)ASPEN_EXPECT(
+        v, v->swapped_objects == aspen->swapped_object_count, OBJECT_SWAPPED,
+        "%u objects are on the list of those with pages in swap, which counts "
+        "%u",
+        v->swapped_objects, aspen->swapped_object_count);
 }

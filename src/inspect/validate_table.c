@@ -11,6 +11,7 @@
 
 #include "object/page_cache.h"
 #include "machine/swap_map.h"
+#include "paging/icache.h"
 #include "space/vma.h"
 
 /* How far ahead of the entry at work its frame is fetched into the cache. */
@@ -71,6 +72,9 @@ check_access(const struct item *item)
            EXPECT_ITEM(item,
                        !(bits & ASPEN_ENTRY_EXEC) || flags & ASPEN_VM_EXEC,
                        ENTRY_ACCESS, "is executable, its VMA is not") &&
+           EXPECT_ITEM(item,
+                       !aspen_icache_waits(item->walk->aspen, item->entry),
+                       ENTRY_ACCESS, "is executable, its page is not clean") &&
            EXPECT_ITEM(item, !(bits & ~allowed & ASPEN_ENTRY_READ),
                        ENTRY_ACCESS, "is accessible, its VMA is not");
 }

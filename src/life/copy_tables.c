@@ -17,7 +17,9 @@
 
 #include "frames/pins.h"
 #include "frames/policy.h"
+#include "machine/payer.h"
 #include "machine/swap_map.h"
+#include "paging/icache.h"
 
 /* How far ahead of the entry at work its frame is fetched into the cache. */
 #define PREFETCH_ENTRIES 12
@@ -72,6 +74,19 @@ is_pinned(const struct copy *copy, uint64_t entry)
            aspen_frame_pins(copy->aspen, number) > 0;
 }
 
+/* The child's group pays for the spare block: 0, or an error and it is free. */
+static int
+pay(struct copy *copy)
+{
+    struct aspen_payer payer = {.mm = copy->child};
+    int error = aspen_pay(copy->aspen, &payer, copy->spare);
+
+    aspen_payer_end(&payer);
+    if (error)
+        aspen_frame_put(copy->aspen, copy->spare);
+    return error;
+}
+
 /* A new block for the next page of `level` that is pinned. */
 static int
 get_spare(struct copy *copy, unsigned level)
@@ -82,6 +97,8 @@ get_spare(struct copy *copy, unsigned level)
     copy->spare_order = ASPEN_TABLE_SHIFT * level;
     int error = aspen_frame_alloc(copy->aspen, copy->spare_order,
                                   ASPEN_STEP_FRAME, &copy->spare);
+    if (!error)
+        error = pay(copy);
     if (error)
         copy->spare = ASPEN_NO_FRAME;
     return error;
@@ -123,8 +140,10 @@ copy_pinned(struct copy *copy, uint64_t *to, uint64_t entry, unsigned level)
         aspen_policy_map_anon(aspen, frame);
     if (!(copy->from->flags & ASPEN_VM_HUGETLB))
         copy->pages[ASPEN_RSS_ANON] += (uint64_t)1 << copy->spare_order;
-    aspen_store(to, aspen_entry_make_leaf(
-                        frame, level, own_bits(copy, aspen_entry_bits(entry))));
+    aspen_store(to, aspen_icache_entry(
+                        aspen, aspen_entry_make_leaf(
+                                   frame, level,
+                                   own_bits(copy, aspen_entry_bits(entry)))));
     return 0;
 }
 

@@ -25,6 +25,7 @@ aspen_exec_prepare(struct aspen_mm *mm, struct aspen_mm **next)
     /* Others in it may set limits meanwhile. */
     aspen_read_lock(&mm->mmap_lock, ASPEN_LOCK_MM);
     aspen_limits_inherit(*next, mm);
+    aspen_mm_group_inherit(*next, mm);
     aspen_read_unlock(&mm->mmap_lock);
     aspen_tree_rcu_enter(&(*next)->vmas);
     return 0;

@@ -37,14 +37,14 @@ take_down(struct aspen_mm *mm)
     if (aspen_load_relaxed(&mm->state) == ASPEN_MM_LIVE && hooks->scanner &&
         hooks->scanner->exit)
         hooks->scanner->exit(hooks->context, mm);
-    aspen_giving_back_begin(mm->aspen);
+    aspen_giving_back_begin(mm);
     aspen_mm_write_lock(mm, ASPEN_LOCK_MM);
     aspen_store(&mm->state, (uint32_t)ASPEN_MM_DYING);
     unmap_all(mm);
     aspen_mm_flags_set(mm, ASPEN_MM_OOM_SKIP);
     aspen_mm_unpublish(mm);
     aspen_mm_write_unlock(mm);
-    aspen_giving_back_end(mm->aspen);
+    aspen_giving_back_end(mm);
 }
 
 static void

@@ -179,6 +179,7 @@ copy_settings(struct aspen_mm *child, const struct aspen_mm *parent)
     child->forked_at = parent->lock_sequence;
     child->layout = parent->layout;
     aspen_limits_inherit(child, parent);
+    aspen_mm_group_inherit(child, parent);
     aspen_pkeys_inherit(child, parent);
 }
 

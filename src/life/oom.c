@@ -17,6 +17,7 @@
  */
 #include <aspen/calls/oom.h>
 
+#include "group/group.h"
 #include "space/mm.h"
 
 /* ---- What a space is worth --------------------------------------------- */
@@ -82,14 +83,33 @@ is_giving_back(const struct aspen_mm *mm)
            (flags & ASPEN_MM_KILLED || aspen_load_relaxed(&mm->users) == 0);
 }
 
+/* Is it one of those that may be chosen? */
 static bool
-anybody_gives_back(struct aspen *aspen)
+may_be(const struct aspen_oom_choice *choice, const struct aspen_mm *mm)
 {
-    if (aspen_load(&aspen->giving_back))
-        return true;
+    return !choice->group || aspen_group_is_in(mm->group, choice->group);
+}
+
+/* Is an exit or a failed fork of these under way? */
+static bool
+any_ends(struct aspen *aspen, const struct aspen_oom_choice *choice)
+{
+    struct aspen_group *group = NULL;
+    bool any = false;
+
+    if (!choice->group)
+        return aspen_load(&aspen->giving_back);
+    while ((group = aspen_group_next(aspen, choice->group, group)) != NULL)
+        any |= aspen_load(&group->giving_back) != 0;
+    return any;
+}
+
+static bool
+anybody_gives_back(struct aspen *aspen, const struct aspen_oom_choice *choice)
+{
     aspen_list_for_each(link, &aspen->registry)
     {
-        if (is_giving_back(space_of(link)))
+        if (may_be(choice, space_of(link)) && is_giving_back(space_of(link)))
             return true;
     }
     return false;
@@ -97,28 +117,32 @@ anybody_gives_back(struct aspen *aspen)
 
 /* Those who were killed and are there still count as reaped. */
 static void
-pass_over(struct aspen *aspen)
+pass_over(struct aspen *aspen, const struct aspen_oom_choice *choice)
 {
     aspen_list_for_each(link, &aspen->registry)
     {
-        if (aspen_oom_is_killed(space_of(link)))
+        if (may_be(choice, space_of(link)) &&
+            aspen_oom_is_killed(space_of(link)))
             aspen_mm_flags_set(space_of(link), ASPEN_MM_OOM_SKIP);
     }
 }
 
 /* Does the caller have to wait for somebody's memory? */
 static bool
-has_to_wait(struct aspen *aspen, const struct aspen_oom_choice *choice)
+has_to_wait(struct aspen *aspen, const struct aspen_oom_choice *choice,
+            bool any_ends)
 {
-    bool waits = anybody_gives_back(aspen);
+    struct aspen_oom_wait *oom =
+        choice->group ? &choice->group->oom : &aspen->oom;
+    bool waits = any_ends || anybody_gives_back(aspen, choice);
 
-    if (waits && !aspen->oom_waits)
-        aspen->oom_since = choice->now;
-    aspen->oom_waits = waits;
-    if (!waits || choice->now - aspen->oom_since < choice->patience)
+    if (waits && !oom->waits)
+        oom->since = choice->now;
+    oom->waits = waits;
+    if (!waits || choice->now - oom->since < choice->patience)
         return waits;
-    aspen->oom_waits = false;
-    pass_over(aspen);
+    oom->waits = false;
+    pass_over(aspen, choice);
     return false;
 }
 
@@ -141,7 +165,9 @@ worst(struct aspen *aspen, const struct aspen_oom_choice *choice)
 
     aspen_list_for_each(link, &aspen->registry)
     {
-        int64_t points = score(choice, space_of(link));
+        int64_t points = may_be(choice, space_of(link))
+                             ? score(choice, space_of(link))
+                             : ASPEN_OOM_NEVER;
         if (points != ASPEN_OOM_NEVER && points >= most) {
             most = points;
             found = space_of(link);
@@ -154,11 +180,12 @@ int
 aspen_oom_select(struct aspen *aspen, const struct aspen_oom_choice *choice,
                  struct aspen_mm **victim)
 {
+    bool ends = any_ends(aspen, choice);
     struct aspen_mm *found = NULL;
     int error = 0;
 
     aspen_spin_lock(&aspen->registry_lock, ASPEN_LOCK_LEAF);
-    if (has_to_wait(aspen, choice))
+    if (has_to_wait(aspen, choice, ends))
         error = -ASPEN_EAGAIN;
     else if (!(found = worst(aspen, choice)))
         error = -ASPEN_ESRCH;
@@ -187,6 +214,10 @@ aspen_oom_kill(struct aspen_mm *mm)
     if (aspen_fetch_or(&mm->flags, ASPEN_MM_KILLED) & ASPEN_MM_KILLED)
         return -ASPEN_EALREADY;
     aspen_fetch_add_relaxed(&mm->aspen->oom_kills, 1);
+    aspen_spin_lock(&mm->aspen->registry_lock, ASPEN_LOCK_LEAF);
+    if (mm->group)
+        aspen_group_note(mm->group, ASPEN_GROUP_EVENT_OOM_KILL);
+    aspen_spin_unlock(&mm->aspen->registry_lock);
     if (hooks->memory && hooks->memory->killed)
         hooks->memory->killed(hooks->context, mm, badness);
     return 0;

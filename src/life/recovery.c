@@ -15,7 +15,7 @@
 void
 aspen_fork_recover(struct aspen_mm *child, uint64_t end)
 {
-    aspen_giving_back_begin(child->aspen);
+    aspen_giving_back_begin(child);
     /* Whoever meets the child now must not use it, and need not reap it. */
     aspen_mm_flags_set(child, ASPEN_MM_UNSTABLE | ASPEN_MM_OOM_SKIP);
 
@@ -33,5 +33,5 @@ aspen_fork_recover(struct aspen_mm *child, uint64_t end)
     aspen_uncharge(child->aspen, aspen_tear_down_vmas(&unmap, NULL));
     aspen_tree_destroy(&child->vmas);
     aspen_store(&child->state, (uint32_t)ASPEN_MM_EMPTY);
-    aspen_giving_back_end(child->aspen);
+    aspen_giving_back_end(child);
 }

@@ -14,6 +14,7 @@
 #include "frames/ram.h"
 #include "paging/gather.h"
 #include "machine/charge.h"
+#include "group/group.h"
 #include "machine/pressure.h"
 #include "machine/swap_map.h"
 
@@ -50,6 +51,8 @@ static const struct cache_plan cache_plans[] = {
      sizeof(struct aspen_object), ASPEN_STEP_OBJECT, true},
     {offsetof(struct aspen, name_cache), "name", sizeof(struct aspen_name),
      ASPEN_STEP_NAME, false},
+    {offsetof(struct aspen, group_cache), "group", sizeof(struct aspen_group),
+     ASPEN_STEP_GROUP, true},
     {offsetof(struct aspen, gather_cache), "gather",
      sizeof(struct aspen_gather_batch), ASPEN_STEP_GATHER, false},
     {offsetof(struct aspen, plan_cache), "plan", ASPEN_PLAN_BYTES,
@@ -200,8 +203,11 @@ aspen_create(const struct aspen_config *config, struct aspen **out)
     aspen_list_init(&aspen->objects);
     aspen_list_init(&aspen->names);
     aspen_list_init(&aspen->swap_list);
+    aspen_list_init(&aspen->swapped_objects);
+    aspen_list_init(&aspen->leaving.shadowed);
+    aspen_list_init(&aspen->groups.list);
     aspen_lru_init(&aspen->lru);
-    aspen_pressure_init(aspen);
+    aspen_pressure_init(aspen, &aspen->pressure);
 
     int error = aspen_frames_init(aspen);
     if (error)
@@ -241,6 +247,7 @@ int
 aspen_destroy(struct aspen *aspen)
 {
     if (aspen_cache_allocated(&aspen->mm_cache) ||
+        aspen_load(&aspen->groups.count) ||
         aspen_cache_allocated(&aspen->object_cache) ||
         aspen_load(&aspen->embedder_frames[ASPEN_FRAMES_KERNEL]) ||
         aspen_load(&aspen->embedder_frames[ASPEN_FRAMES_DEVICE]))
@@ -250,6 +257,7 @@ aspen_destroy(struct aspen *aspen)
     caches_destroy(aspen, ASPEN_ARRAY_SIZE(cache_plans));
     aspen_tree_pool_destroy(&aspen->tree_pool);
     aspen_swap_destroy(aspen);
+    aspen_groups_destroy(aspen);
     aspen_frames_destroy(aspen);
     aspen_port_memory_free(aspen, sizeof(*aspen));
     return 0;
@@ -273,52 +281,63 @@ count_swap(const struct aspen *aspen, struct aspen_counters *counters)
     counters->swapped_out = aspen_count_sum(aspen, ASPEN_COUNT_SWAP_OUT);
 }
 
-static uint64_t
-file_pages(const struct aspen_lru_list *list)
+/* Pages of files and anonymous ones, of a machine's or a group's lists. */
+static void
+count_lists(const struct aspen_lru *lru, struct aspen_counters *counters)
 {
-    uint64_t anon = aspen_load_relaxed(&list->anon);
-    uint64_t all = aspen_load_relaxed(&list->count);
+    for (unsigned kind = 0; kind < ASPEN_LRU_LISTS; kind++) {
+        bool active = kind == ASPEN_LRU_ACTIVE_LIST;
+        uint64_t anon = aspen_load_relaxed(&lru->lists[kind].anon);
+        uint64_t all = aspen_load_relaxed(&lru->lists[kind].count);
+        uint64_t file = all > anon ? all - anon : 0; /* others change them */
+        if (kind == ASPEN_LRU_UNEVICTABLE_LIST) {
+            counters->unevictable += all;
+            continue;
+        }
+        *(active ? &counters->active_file : &counters->inactive_file) += file;
+        *(active ? &counters->active_anon : &counters->inactive_anon) += anon;
+    }
+}
 
-    return all > anon ? all - anon : 0; /* others change them meanwhile */
+static void
+count_all_lists(struct aspen *aspen, struct aspen_counters *counters)
+{
+    struct aspen_group *group = NULL;
+
+    count_lists(&aspen->lru, counters);
+    if (aspen_has_groups(aspen))
+        while ((group = aspen_group_next(aspen, NULL, group)) != NULL)
+            count_lists(&group->lru, counters);
 }
 
 static void
 count_pages(const struct aspen *aspen, struct aspen_counters *counters)
 {
-    const struct aspen_lru *lru = &aspen->lru;
+    const struct aspen_leaving *leaving = &aspen->leaving;
 
-    const uint64_t new = file_pages(&lru->lists[ASPEN_LRU_NEW_LIST]);
-
-    counters->inactive_file =
-        new + file_pages(&lru->lists[ASPEN_LRU_INACTIVE_LIST]);
-    counters->active_file = file_pages(&lru->lists[ASPEN_LRU_ACTIVE_LIST]);
-    counters->inactive_anon =
-        aspen_load_relaxed(&lru->lists[ASPEN_LRU_NEW_LIST].anon) +
-        aspen_load_relaxed(&lru->lists[ASPEN_LRU_INACTIVE_LIST].anon);
-    counters->active_anon =
-        aspen_load_relaxed(&lru->lists[ASPEN_LRU_ACTIVE_LIST].anon);
-    counters->unevictable = aspen_lru_count(lru, ASPEN_LRU_UNEVICTABLE_LIST);
-    counters->shadows = aspen_load_relaxed(&lru->shadows);
+    count_all_lists((struct aspen *)(uintptr_t)aspen, counters);
+    counters->shadows = aspen_load_relaxed(&leaving->shadows);
     counters->watermark_min = aspen_load_relaxed(&aspen->zone.min);
     counters->watermark_low = aspen_load_relaxed(&aspen->zone.low);
     counters->watermark_high = aspen_load_relaxed(&aspen->zone.high);
     counters->reclaim_looked_background =
-        aspen_load_relaxed(&lru->looked[ASPEN_RECLAIM_BACKGROUND]);
+        aspen_load_relaxed(&leaving->looked[ASPEN_RECLAIM_BACKGROUND]);
     counters->reclaim_looked_direct =
-        aspen_load_relaxed(&lru->looked[ASPEN_RECLAIM_DIRECT]);
+        aspen_load_relaxed(&leaving->looked[ASPEN_RECLAIM_DIRECT]);
     counters->reclaim_looked =
         counters->reclaim_looked_background + counters->reclaim_looked_direct +
-        aspen_load_relaxed(&lru->looked[ASPEN_RECLAIM_ASKED]);
+        aspen_load_relaxed(&leaving->looked[ASPEN_RECLAIM_ASKED]);
     counters->reclaimed_background =
-        aspen_load_relaxed(&lru->left[ASPEN_RECLAIM_BACKGROUND]);
+        aspen_load_relaxed(&leaving->left[ASPEN_RECLAIM_BACKGROUND]);
     counters->reclaimed_direct =
-        aspen_load_relaxed(&lru->left[ASPEN_RECLAIM_DIRECT]);
-    counters->reclaim_written = aspen_load_relaxed(&lru->written);
-    counters->reclaim_wakes = aspen_load_relaxed(&lru->wakes);
-    counters->reclaimed = aspen_load_relaxed(&lru->clock);
-    counters->refaults = aspen_load_relaxed(&lru->refaults);
-    counters->direct_stalls = aspen_load_relaxed(&lru->stalls);
-    counters->direct_reclaims = aspen_load_relaxed(&lru->direct);
+        aspen_load_relaxed(&leaving->left[ASPEN_RECLAIM_DIRECT]);
+    counters->reclaim_written = aspen_load_relaxed(&leaving->written);
+    counters->reclaim_wakes = aspen_load_relaxed(&leaving->wakes);
+    for (uint32_t tag = 0; tag < ASPEN_LRU_TAGS; tag++)
+        counters->reclaimed += aspen_lru_clock(aspen, tag);
+    counters->refaults = aspen_load_relaxed(&leaving->refaults);
+    counters->direct_stalls = aspen_load_relaxed(&leaving->stalls);
+    counters->direct_reclaims = aspen_load_relaxed(&leaving->direct);
 }
 
 static uint64_t

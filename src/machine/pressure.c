@@ -24,6 +24,8 @@
  */
 #include "machine/pressure.h"
 
+#include "group/group.h"
+
 #define PERIOD     ((uint64_t)2000000) /* microseconds */
 #define POINT      30
 #define ONE        ((uint64_t)1 << POINT)
@@ -134,45 +136,64 @@ fold(struct aspen_pressure_state *state, uint64_t moment)
     pass(state, moment);
 }
 
-static struct aspen_pressure_state *
-lock_now(struct aspen *aspen)
+static void
+lock_at(struct aspen_pressure_state *state, uint64_t moment)
 {
-    struct aspen_pressure_state *state = &aspen->pressure;
-    uint64_t moment = now(aspen);
-
     aspen_spin_lock(&state->lock, ASPEN_LOCK_LEAF);
     fold(state, moment);
-    return state;
 }
 
 /* ---- Stalls ------------------------------------------------------------ */
 
 void
-aspen_pressure_init(struct aspen *aspen)
+aspen_pressure_init(struct aspen *aspen, struct aspen_pressure_state *state)
 {
-    aspen->pressure.changed = now(aspen);
-    aspen->pressure.period_end = aspen->pressure.changed + PERIOD;
+    const struct aspen_pressure_sums none = {.total = 0};
+
+    state->stalled = 0;
+    state->threads = 0;
+    state->some = none;
+    state->full = none;
+    state->changed = now(aspen);
+    state->period_end = state->changed + PERIOD;
+}
+
+/* One more, or one less, of the machine's and of all groups from one on
+ * upwards. */
+static void
+change_stalled(struct aspen *aspen, struct aspen_group *group, bool begins)
+{
+    struct aspen_pressure_state *state = &aspen->pressure;
+    uint64_t moment = now(aspen);
+
+    while (state) {
+        lock_at(state, moment);
+        ASPEN_ASSERT(begins || state->stalled);
+        state->stalled += begins ? 1u : 0u - 1u;
+        aspen_spin_unlock(&state->lock);
+        state = group ? &group->pressure : NULL;
+        group = group ? group->parent : NULL;
+    }
+}
+
+struct aspen_group *
+aspen_stall_begin(struct aspen *aspen, const struct aspen_payer *payer)
+{
+    if (!has_clock(aspen))
+        return NULL;
+    struct aspen_group *group = aspen_payer_hold(aspen, payer);
+    change_stalled(aspen, group, true);
+    return group;
 }
 
 void
-aspen_stall_begin(struct aspen *aspen)
+aspen_stall_end(struct aspen *aspen, struct aspen_group *group)
 {
     if (!has_clock(aspen))
         return;
-    struct aspen_pressure_state *state = lock_now(aspen);
-    state->stalled++;
-    aspen_spin_unlock(&state->lock);
-}
-
-void
-aspen_stall_end(struct aspen *aspen)
-{
-    if (!has_clock(aspen))
-        return;
-    struct aspen_pressure_state *state = lock_now(aspen);
-    ASPEN_ASSERT(state->stalled);
-    state->stalled--;
-    aspen_spin_unlock(&state->lock);
+    change_stalled(aspen, group, false);
+    if (group)
+        aspen_group_drop(group, 1);
 }
 
 /* ---- Called by the embedder -------------------------------------------- */
@@ -188,21 +209,46 @@ stalls_of(const struct aspen_pressure_sums *sums)
     };
 }
 
-void
-aspen_pressure_read(struct aspen *aspen, struct aspen_pressure *pressure)
+static void
+read_state(const struct aspen *aspen, struct aspen_pressure_state *state,
+           struct aspen_pressure *pressure)
 {
-    struct aspen_pressure_state *state = lock_now(aspen);
-
+    lock_at(state, now(aspen));
     pressure->some = stalls_of(&state->some);
     pressure->full = stalls_of(&state->full);
     aspen_spin_unlock(&state->lock);
 }
 
+static void
+set_threads(const struct aspen *aspen, struct aspen_pressure_state *state,
+            uint32_t threads)
+{
+    lock_at(state, now(aspen));
+    state->threads = threads;
+    aspen_spin_unlock(&state->lock);
+}
+
+void
+aspen_pressure_read(struct aspen *aspen, struct aspen_pressure *pressure)
+{
+    read_state(aspen, &aspen->pressure, pressure);
+}
+
 void
 aspen_pressure_threads(struct aspen *aspen, uint32_t threads)
 {
-    struct aspen_pressure_state *state = lock_now(aspen);
+    set_threads(aspen, &aspen->pressure, threads);
+}
 
-    state->threads = threads;
-    aspen_spin_unlock(&state->lock);
+void
+aspen_group_pressure_read(struct aspen_group *group,
+                          struct aspen_pressure *pressure)
+{
+    read_state(group->aspen, &group->pressure, pressure);
+}
+
+void
+aspen_group_pressure_threads(struct aspen_group *group, uint32_t threads)
+{
+    set_threads(group->aspen, &group->pressure, threads);
 }

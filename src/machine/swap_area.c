@@ -11,6 +11,9 @@
  */
 #include "machine/swap_area.h"
 
+#include "frames/bank.h"
+#include "frames/policy.h"
+
 #include <aspen/calls/swap.h>
 
 #define FLAGS      (ASPEN_SWAP_CHECKSUM | ASPEN_SWAP_ROTATING)
@@ -46,6 +49,8 @@ area_free(struct aspen_swap_area *area, uint32_t slots)
         aspen_port_memory_free(area->pages, slots * sizeof(*area->pages));
     if (area->cached.words)
         aspen_port_memory_free(area->cached.words, aspen_bit_tree_bytes(slots));
+    if (area->groups)
+        aspen_port_memory_free(area->groups, slots * sizeof(*area->groups));
     if (area->sums)
         aspen_port_memory_free(area->sums, slots * sizeof(*area->sums));
     if (area->free.words)
@@ -87,6 +92,11 @@ area_alloc(struct aspen *aspen, struct aspen_swap_area *area,
         area->sums = aspen_memory_alloc(slots * sizeof(*area->sums), refused);
         all = all && area->sums;
     }
+    if (aspen_has_groups(aspen)) {
+        area->groups =
+            aspen_memory_alloc(slots * sizeof(*area->groups), refused);
+        all = all && area->groups;
+    }
     area->counts = aspen_memory_alloc(slots, refused);
     area->continuations =
         aspen_memory_alloc(blocks * sizeof(*area->continuations), refused);
@@ -119,16 +129,19 @@ move_area(struct aspen_swap_area *to, const struct aspen_swap_area *from)
     to->free = from->free;
     to->clusters = from->clusters;
     to->next = from->next;
-    to->priority = from->priority;
-    to->by_slot = from->by_slot;
+    aspen_store_relaxed(&to->priority, from->priority);
+    aspen_store_relaxed(&to->by_slot, from->by_slot);
     aspen_store_relaxed(&to->ops, from->ops);
     to->context = from->context;
     to->pages = from->pages;
     to->cached = from->cached;
     to->sums = from->sums;
+    to->groups = from->groups;
 }
 
-/* Make it visible as the first area that is not in use: its slots last. */
+/* Make it visible as the first area that is not in use: its slots last. 0,
+ * -ASPEN_ENOSPC, or -ASPEN_EAGAIN: there are groups now, which it knows nothing
+ * of. */
 static int
 area_publish(struct aspen *aspen, const struct aspen_swap_area *area,
              uint32_t slots, unsigned *type)
@@ -136,13 +149,17 @@ area_publish(struct aspen *aspen, const struct aspen_swap_area *area,
     int error = -ASPEN_ENOSPC;
 
     aspen_spin_lock(&aspen->swap_list_lock, ASPEN_LOCK_LEAF);
-    for (unsigned i = 0; error && i < ASPEN_SWAP_AREAS; i++) {
+    if (aspen_has_groups(aspen) && !area->groups)
+        error = -ASPEN_EAGAIN;
+    for (unsigned i = 0; error == -ASPEN_ENOSPC && i < ASPEN_SWAP_AREAS; i++) {
         struct aspen_swap_area *to = &aspen->swap[i];
-        if (to->slots)
+        if (aspen_load(&to->slots)) /* I2: who ended one is done with it */
             continue;
         move_area(to, area);
         aspen_store_relaxed(&to->room, area->room);
         aspen_store(&to->slots, slots);
+        aspen_store_relaxed(&aspen->swap_areas,
+                            (unsigned)aspen_max_u64(aspen->swap_areas, i + 1));
         *type = i;
         error = 0;
     }
@@ -156,15 +173,70 @@ area_add(struct aspen *aspen, const struct aspen_swap_args *args,
 {
     struct aspen_swap_area area;
 
+    int error;
+
     if (aspen_failpoint(&aspen->failpoints, ASPEN_STEP_SWAP))
         return -ASPEN_ENOMEM;
-    int error = area_alloc(aspen, &area, args);
-    if (error)
-        return error;
-    error = area_publish(aspen, &area, args->pages, type);
-    if (error)
-        area_free(&area, args->pages);
+    do {
+        error = area_alloc(aspen, &area, args);
+        if (error)
+            return error;
+        error = area_publish(aspen, &area, args->pages, type);
+        if (error)
+            area_free(&area, args->pages);
+    } while (error == -ASPEN_EAGAIN);
     return error;
+}
+
+/* How many slots the area of that number has, if it has no array; else 0. */
+static uint32_t
+slots_without_groups(struct aspen *aspen, unsigned type)
+{
+    struct aspen_swap_area *area = aspen_swap_lock(aspen, type, 0);
+
+    if (!area)
+        return 0;
+    uint32_t slots = area->groups ? 0 : area->slots;
+    aspen_swap_unlock(area);
+    return slots;
+}
+
+/* If that is still so it is given one. */
+static bool
+give_groups(struct aspen *aspen, unsigned type, uint32_t slots,
+            struct aspen_group **groups)
+{
+    struct aspen_swap_area *area = aspen_swap_lock(aspen, type, 0);
+
+    if (!area)
+        return false;
+    bool wanted = area->slots == slots && !area->groups;
+    if (wanted)
+        area->groups = groups;
+    aspen_swap_unlock(area);
+    return wanted;
+}
+
+int
+aspen_swap_make_groups(struct aspen *aspen)
+{
+    /* An area that comes from now on sees that there are groups, and one that
+     * did not see it is there by now. */
+    aspen_spin_lock(&aspen->swap_list_lock, ASPEN_LOCK_LEAF);
+    aspen_spin_unlock(&aspen->swap_list_lock);
+    for (unsigned i = 0; i < ASPEN_SWAP_AREAS; i++) {
+        uint32_t slots = slots_without_groups(aspen, i);
+        size_t bytes = slots * sizeof(struct aspen_group *);
+        if (!slots)
+            continue;
+        struct aspen_group **groups =
+            aspen_memory_alloc(bytes, &aspen->refused_metadata);
+        if (!groups)
+            return -ASPEN_ENOMEM;
+        if (!give_groups(aspen, i, slots, groups))
+            aspen_port_memory_free(groups, bytes);
+    }
+    return 0;
 }
 
 int
@@ -173,6 +245,34 @@ aspen_swap_area_add(struct aspen *aspen, uint32_t slots, unsigned *type)
     const struct aspen_swap_args args = {.pages = slots};
 
     return slots == 0 ? -ASPEN_EINVAL : area_add(aspen, &args, type);
+}
+
+/* Could it go to swap, if it were on a list? */
+static bool
+could_swap(const struct aspen_frame *frame)
+{
+    return aspen_frame_type(frame) == ASPEN_FRAME_ANON &&
+           !(aspen_load_relaxed(&frame->index) & ASPEN_FRAME_HEAD) &&
+           aspen_frame_map_count(frame) > 0;
+}
+
+/* Where there was no device no anonymous page is on a list. Who maps one from
+ * now on enters it himself. */
+static void
+enter_pages(struct aspen *aspen)
+{
+    aspen_banks_for_each(bank, aspen)
+    {
+        for (uint32_t i = bank->first; i < bank->first + bank->count; i++) {
+            struct aspen_frame *frame = aspen_frame_at(aspen, i);
+            if (!could_swap(frame) || !aspen_frame_get_used(frame))
+                continue;
+            /* What is held stays what it is; only then is `next` its own. */
+            if (could_swap(frame) && !aspen_load_relaxed(&frame->next))
+                aspen_policy_enter_anon(aspen, i);
+            aspen_frame_put(aspen, i);
+        }
+    }
 }
 
 int
@@ -187,7 +287,11 @@ aspen_swap_add(struct aspen *aspen, const struct aspen_swap_args *args,
     if (!aspen_frames_have_contents(aspen))
         return -ASPEN_EOPNOTSUPP;
     int error = aspen_banks_make_slots(aspen);
-    return error ? error : area_add(aspen, args, type);
+    if (!error)
+        error = area_add(aspen, args, type);
+    if (!error)
+        enter_pages(aspen);
+    return error;
 }
 
 uint64_t

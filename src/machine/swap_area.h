@@ -78,6 +78,13 @@ aspen_swap_page_in(const struct aspen_swap_area *area, uint32_t slot)
     return page & ASPEN_SWAP_SHADOW ? 0 : page;
 }
 
+/* Who is charged with the slot, or NULL. */
+static inline struct aspen_group *
+aspen_swap_group_in(const struct aspen_swap_area *area, uint32_t slot)
+{
+    return area->groups ? area->groups[slot] : NULL;
+}
+
 /* ---- swap_map.c, swap_cache.c ------------------------------------------ */
 
 /* One reference more; the first one takes the slot. 0 or -ASPEN_EAGAIN. */

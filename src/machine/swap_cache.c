@@ -65,10 +65,13 @@ static void
 leave_shadow(struct aspen *aspen, struct aspen_swap_area *area, uint32_t slot,
              uint32_t frame)
 {
-    uint64_t clock = aspen_fetch_add_relaxed(&aspen->lru.clock, 1);
+    const struct aspen_group *group = aspen_swap_group_in(area, slot);
+    uint64_t clock = aspen_lru_tick(aspen, aspen_lru_of(aspen, frame));
     bool referenced =
         aspen_lru_state(aspen_frame_at(aspen, frame)) == ASPEN_LRU_REFERENCED;
 
+    if (group) /* whose it is when it comes back */
+        clock = aspen_lru_clock(aspen, group->lru.tag);
     if (aspen->banks.end <= ASPEN_SWAP_SHADOW)
         area->pages[slot] = ASPEN_SWAP_SHADOW |
                             ((uint32_t)clock & SHADOW_CLOCK) << SHADOW_SHIFT |
@@ -76,10 +79,14 @@ leave_shadow(struct aspen *aspen, struct aspen_swap_area *area, uint32_t slot,
 }
 
 static struct aspen_swap_absence
-absence_of(const struct aspen *aspen, uint32_t shadow)
+absence_of(const struct aspen *aspen, const struct aspen_swap_area *area,
+           uint32_t slot)
 {
     struct aspen_swap_absence absence = {.away = ASPEN_NEVER_LEFT};
-    uint32_t clock = (uint32_t)aspen_load_relaxed(&aspen->lru.clock);
+    const struct aspen_group *group = aspen_swap_group_in(area, slot);
+    uint32_t clock =
+        (uint32_t)aspen_lru_clock(aspen, group ? group->lru.tag : 0);
+    uint32_t shadow = area->pages[slot];
 
     if (shadow & ASPEN_SWAP_SHADOW) {
         absence.away = (clock - (shadow >> SHADOW_SHIFT)) & SHADOW_CLOCK;
@@ -132,7 +139,7 @@ aspen_swap_cache_add(struct aspen *aspen, unsigned type, uint32_t slot,
     else if (aspen_swap_page_in(area, slot))
         error = -ASPEN_EEXIST;
     if (!error) {
-        *absence = absence_of(aspen, area->pages[slot]);
+        *absence = absence_of(aspen, area, slot);
         put_page(aspen, area, type, slot, frame);
     }
     aspen_swap_unlock(area);

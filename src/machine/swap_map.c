@@ -28,6 +28,8 @@
  */
 #include "machine/swap_area.h"
 
+#include "group/group.h"
+
 static void
 set_references(struct aspen_swap_area *area, uint32_t slot, uint64_t references)
 {
@@ -147,36 +149,44 @@ is_open(const struct aspen_swap_area *area)
 static unsigned
 next_area(const struct aspen *aspen, uint32_t passed)
 {
+    unsigned areas = aspen_load_relaxed(&aspen->swap_areas);
     unsigned turn = aspen_load_relaxed(&aspen->swap_turn);
     unsigned best = NO_AREA;
 
-    for (unsigned n = 0; n < ASPEN_SWAP_AREAS; n++) {
-        unsigned i = (turn + n) % ASPEN_SWAP_AREAS;
+    for (unsigned n = 0; n < areas; n++) {
+        unsigned i = (turn + n) % areas;
         if (!(passed >> i & 1) && is_open(&aspen->swap[i]) &&
             (best == NO_AREA ||
-             aspen->swap[i].priority > aspen->swap[best].priority))
+             aspen_load_relaxed(&aspen->swap[i].priority) >
+                 aspen_load_relaxed(&aspen->swap[best].priority)))
             best = i;
     }
     return best;
 }
 
 bool
-aspen_swap_has_room(const struct aspen *aspen)
+aspen_swap_has_room(const struct aspen *aspen, uint32_t frame)
 {
-    return next_area(aspen, 0) != NO_AREA;
+    const struct aspen_group *group = aspen_frame_group(aspen, frame);
+
+    return next_area(aspen, 0) != NO_AREA &&
+           (!group || aspen_group_has_slot(group));
 }
 
 static int
-alloc_in(struct aspen *aspen, unsigned type, uint32_t *slot)
+alloc_in(struct aspen *aspen, unsigned type, struct aspen_group *group,
+         uint32_t *slot)
 {
     struct aspen_swap_area *area = aspen_swap_lock(aspen, type, 0);
     int error = -ASPEN_ENOSPC;
 
     if (!area)
         return error;
-    if (area->room > 0 && !area->leaving) {
+    if (is_open(area)) { /* it may be another than the one that was chosen */
         *slot = find_free(area);
         error = aspen_swap_add_reference(area, *slot);
+        if (group)
+            area->groups[*slot] = group;
         if (*slot % ASPEN_SWAP_CLUSTER_SLOTS == ASPEN_SWAP_CLUSTER_SLOTS - 1)
             aspen_store_relaxed(&aspen->swap_turn, type + 1);
     }
@@ -184,21 +194,75 @@ alloc_in(struct aspen *aspen, unsigned type, uint32_t *slot)
     return error;
 }
 
-int
-aspen_swap_alloc(struct aspen *aspen, unsigned *type, uint32_t *slot)
+static int
+alloc_anywhere(struct aspen *aspen, struct aspen_group *group, unsigned *type,
+               uint32_t *slot)
 {
     uint32_t passed = 0;
 
-    if (aspen_failpoint(&aspen->failpoints, ASPEN_STEP_SWAP))
-        return -ASPEN_ENOSPC;
     for (;;) {
         *type = next_area(aspen, passed);
         if (*type == NO_AREA)
             return -ASPEN_ENOSPC;
-        if (!alloc_in(aspen, *type, slot))
+        if (!alloc_in(aspen, *type, group, slot))
             return 0;
         passed |= (uint32_t)1 << *type;
     }
+}
+
+int
+aspen_swap_alloc(struct aspen *aspen, uint32_t frame, unsigned *type,
+                 uint32_t *slot)
+{
+    struct aspen_group *group = aspen_frame_group(aspen, frame);
+    int error = 0;
+
+    if (aspen_failpoint(&aspen->failpoints, ASPEN_STEP_SWAP))
+        return -ASPEN_ENOSPC;
+    if (group)
+        error = aspen_group_charge_slot(group);
+    if (error)
+        return error;
+    error = alloc_anywhere(aspen, group, type, slot);
+    if (error && group)
+        aspen_group_uncharge_slot(group);
+    return error;
+}
+
+struct aspen_group *
+aspen_swap_group_of(struct aspen *aspen, unsigned type, uint32_t slot)
+{
+    struct aspen_swap_area *area =
+        aspen_has_groups(aspen) ? aspen_swap_lock(aspen, type, slot) : NULL;
+
+    if (!area)
+        return NULL;
+    struct aspen_group *group = aspen_swap_group_in(area, slot);
+    if (group)
+        (void)!aspen_group_hold(group, 1); /* the slot has one */
+    aspen_swap_unlock(area);
+    return group;
+}
+
+int
+aspen_swap_regroup(struct aspen *aspen, unsigned type, uint32_t slot,
+                   bool alone, uint32_t frame, struct aspen_group *from,
+                   struct aspen_group *to)
+{
+    struct aspen_swap_area *area = aspen_swap_lock(aspen, type, slot);
+    uint32_t page = frame == ASPEN_NO_FRAME ? 0 : frame;
+    int error = 0;
+
+    ASPEN_ASSERT(area && area->groups);
+    if (area->groups[slot] != from ||
+        (!alone && aspen_swap_references_in(area, slot) != 1))
+        error = -ASPEN_EBUSY;
+    else if (aspen_swap_page_in(area, slot) != page)
+        error = -ASPEN_EAGAIN;
+    else
+        area->groups[slot] = to;
+    aspen_swap_unlock(area);
+    return error;
 }
 
 int
@@ -280,6 +344,7 @@ void
 aspen_swap_free(struct aspen *aspen, unsigned type, uint32_t slot)
 {
     struct aspen_swap_area *area = aspen_swap_lock(aspen, type, slot);
+    struct aspen_group *group = NULL;
     uint32_t page = 0;
 
     ASPEN_ASSERT(area);
@@ -291,12 +356,19 @@ aspen_swap_free(struct aspen *aspen, unsigned type, uint32_t slot)
     aspen_store_relaxed(&area->references, area->references - 1);
     if (references == 1) {
         page = aspen_swap_take_page(aspen, area, slot);
+        if (area->ops && area->ops->discard) /* before anybody takes it anew */
+            area->ops->discard(area->context, slot);
         give_slot(area, slot);
+        group = aspen_swap_group_in(area, slot);
     }
+    if (group)
+        area->groups[slot] = NULL;
     uint32_t *counters = detach_continuation(area, slot);
     aspen_swap_unlock(area);
     if (page)
         aspen_frame_put(aspen, page);
+    if (group)
+        aspen_group_uncharge_slot(group);
     if (counters)
         aspen_port_memory_free(counters, ASPEN_SWAP_BLOCK_BYTES);
 }

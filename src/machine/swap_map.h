@@ -10,13 +10,27 @@
 
 /* ---- swap_map.c: references -------------------------------------------- */
 
-/* A free slot with one reference, of an area with a device: 0, -ASPEN_ENOSPC
- * (ASPEN_STEP_SWAP). */
-ASPEN_MUST_USE int aspen_swap_alloc(struct aspen *aspen, unsigned *type,
-                                    uint32_t *slot);
+/* A free slot with one reference for a page, of an area with a device, which
+ * the page's group is charged with until it is free: 0, -ASPEN_ENOSPC
+ * (ASPEN_STEP_SWAP; ASPEN_STEP_CHARGE if there is a group). */
+ASPEN_MUST_USE int aspen_swap_alloc(struct aspen *aspen, uint32_t frame,
+                                    unsigned *type, uint32_t *slot);
 
-/* Is there one? Others may take it, or give some back. */
-bool aspen_swap_has_room(const struct aspen *aspen);
+/* Is there one for the page? Others may take it, or give some back. */
+bool aspen_swap_has_room(const struct aspen *aspen, uint32_t frame);
+
+/* Who is charged with a slot, with a reference; or NULL. */
+struct aspen_group *aspen_swap_group_of(struct aspen *aspen, unsigned type,
+                                        uint32_t slot);
+
+/* One entry has the slot, or said so (`alone`), and it is charged to `from`: it
+ * is to be `to`'s, if its page in memory is `frame` (NO_FRAME: it has none),
+ * which is locked. 0; -ASPEN_EBUSY: it is not so; -ASPEN_EAGAIN: it has another
+ * page, or none. */
+ASPEN_MUST_USE int aspen_swap_regroup(struct aspen *aspen, unsigned type,
+                                      uint32_t slot, bool alone, uint32_t frame,
+                                      struct aspen_group *from,
+                                      struct aspen_group *to);
 
 /*
  * One more reference. 0, -ASPEN_EINVAL (no such slot), or -ASPEN_EAGAIN: the
@@ -103,6 +117,10 @@ bool aspen_swap_cache_drop(struct aspen *aspen, unsigned type, uint32_t slot,
                            uint32_t frame);
 
 /* ---- swap_area.c: areas ------------------------------------------------- */
+
+/* There are groups (banks.groups): each area can say of a slot whose it is. 0
+ * or -ASPEN_ENOMEM. Context: may sleep. */
+ASPEN_MUST_USE int aspen_swap_make_groups(struct aspen *aspen);
 
 /* The area is to go: no slot of it is taken any more, but by who has one: 0,
  * -ASPEN_EINVAL (no such area), -ASPEN_EBUSY (it is leaving already). */

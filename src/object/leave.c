@@ -10,6 +10,7 @@
 #include "object/page_cache.h"
 
 #include "frames/lru.h"
+#include "machine/swap_map.h"
 #include "object/cached.h"
 
 /* I4: it cannot be found any more. */
@@ -78,6 +79,20 @@ aspen_object_drop_page(struct aspen_object *object,
     return idle;
 }
 
+static void
+leave_shadow(struct aspen_object *object, uint64_t offset, uint32_t number)
+{
+    struct aspen *aspen = object->aspen;
+    const struct aspen_lru *lru = aspen_lru_of(aspen, number);
+    bool referenced =
+        aspen_lru_state(aspen_frame_at(aspen, number)) == ASPEN_LRU_REFERENCED;
+
+    aspen_pages_replace(
+        object, offset,
+        aspen_shadow_at(aspen_lru_tick(aspen, lru), lru->tag, referenced));
+    aspen_shadow_count(object);
+}
+
 bool
 aspen_object_evict_page(struct aspen_object *object, uint64_t offset,
                         uint32_t number)
@@ -87,12 +102,7 @@ aspen_object_evict_page(struct aspen_object *object, uint64_t offset,
     aspen_pages_lock(object);
     bool idle = aspen_object_is_page_idle(object, number);
     if (idle) {
-        aspen_pages_replace(
-            object, offset,
-            aspen_shadow_at(aspen_fetch_add_relaxed(&aspen->lru.clock, 1),
-                            aspen_lru_state(aspen_frame_at(aspen, number)) ==
-                                ASPEN_LRU_REFERENCED));
-        aspen_shadow_count(object);
+        leave_shadow(object, offset, number);
         orphan(object, number);
     }
     aspen_pages_unlock(object);
@@ -111,11 +121,11 @@ erase(struct aspen_object *object, struct aspen_tree_reserve *reserve,
     aspen_pages_unlock(object);
 }
 
-/* The first entry from *offset on: of a page, its frame with a reference, or
- * NO_FRAME of a shadow. Tombstones are passed over. False: there is none. */
-static bool
+/* The first entry from *offset on, or NULL: a page has one more reference.
+ * Tombstones are passed over. */
+static void *
 next_entry(struct aspen_object *object, uint64_t *offset, uint64_t last,
-           uint64_t *pages, uint32_t *frame)
+           uint64_t *pages)
 {
     uint64_t at = *offset;
     uint64_t range[2];
@@ -131,23 +141,29 @@ next_entry(struct aspen_object *object, uint64_t *offset, uint64_t last,
     if (page)
         aspen_frame_get(page);
     aspen_pages_unlock(object);
-    if (!entry || entry == aspen_tombstone(object))
-        return false;
+    if (entry == aspen_tombstone(object))
+        return NULL;
     *offset = range[0];
     *pages = range[1] - range[0] + 1;
-    *frame = page ? aspen_frame_number(object->aspen, page) : ASPEN_NO_FRAME;
-    return true;
+    return entry;
 }
 
-/* A page or a shadow leaves a tombstone. */
+/* A page, a slot or a shadow leaves a tombstone. The size lock is held, so what
+ * stood there does still, whatever reclaim does. */
 static void
-remove_entry(struct aspen_object *object, uint64_t offset, uint32_t frame)
+remove_entry(struct aspen_object *object, uint64_t offset, void *entry)
 {
-    if (frame == ASPEN_NO_FRAME) {
+    struct aspen_frame *page = aspen_page_of_entry(object, entry);
+
+    if (!page) {
         bury(object, offset);
+        if (aspen_is_swapped(entry))
+            aspen_swap_free(object->aspen, aspen_swapped_type(entry),
+                            aspen_swapped_slot(entry));
         return;
     }
-    disown(object, offset, aspen_frame_at(object->aspen, frame));
+    disown(object, offset, page);
+    uint32_t frame = aspen_frame_number(object->aspen, page);
     /* The cache's reference and ours. */
     aspen_frames_release(object->aspen, &frame, 1, 2 * ASPEN_FRAME_REF);
 }
@@ -160,11 +176,11 @@ aspen_object_remove_pages(struct aspen_object *object,
     uint64_t offset = first;
     unsigned buried = 0;
     uint64_t pages;
-    uint32_t frame;
+    void *entry;
 
     while (offset <= last &&
-           next_entry(object, &offset, last, &pages, &frame)) {
-        remove_entry(object, offset, frame);
+           (entry = next_entry(object, &offset, last, &pages)) != NULL) {
+        remove_entry(object, offset, entry);
         offset += pages;
         if (++buried >= ASPEN_OBJECT_DROP_MAX &&
             aspen_tree_reserve_is_full(reserve)) {
@@ -188,10 +204,16 @@ aspen_object_drop_pages(struct aspen_object *object)
     while ((entry = aspen_tree_next(&cursor, UINT64_MAX)) != NULL) {
         if (aspen_is_shadow(entry))
             continue;
+        if (aspen_is_swapped(entry)) {
+            aspen_swap_free(aspen, aspen_swapped_type(entry),
+                            aspen_swapped_slot(entry));
+            continue;
+        }
         uint32_t number = aspen_frame_number(aspen, entry);
         orphan(object, number);
         aspen_frame_put(aspen, number);
     }
     aspen_tree_destroy(&object->pages);
     aspen_shadows_forget_all(object);
+    aspen_object_forget_swapped(object);
 }

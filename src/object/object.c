@@ -43,6 +43,8 @@ object_init(struct aspen *aspen, struct aspen_object *object,
     object->write_errors = 0;
     object->write_errors_told = 0;
     aspen_list_init(&object->shadow_link);
+    aspen_store_relaxed(&object->swapped, (uint64_t)0);
+    aspen_list_init(&object->swap_link);
     aspen_list_init(&object->reads);
     aspen_store_relaxed(&object->reads_ended, 0u);
     object->ahead_next = 0;

@@ -18,7 +18,9 @@
  *     there either, but for who enters the page again, and who drops what there
  *     is.
  * I6  While a page is in the cache it is on an LRU list, if it could be read
- *     again (I1 of struct aspen_lru).
+ *     again (I1 of struct aspen_lru), or go to swap and there was a device when
+ *     it came.
+ * I7  Where a page is in swap its slot stands (swapped.c): no other is made.
  *
  * Called by faults, calls/ and all of this layer. The first test to
  * break is tests/unit/object/test_object.c.
@@ -26,6 +28,7 @@
 #include "object/page_cache.h"
 
 #include "frames/policy.h"
+#include "machine/payer.h"
 #include "machine/pressure.h"
 #include "object/cached.h"
 
@@ -98,20 +101,13 @@ aspen_object_next_page(struct aspen_object *object, uint64_t *offset,
 
 /* ---- Enter ------------------------------------------------------------- */
 
-/* How many pages have left since the shadow's did. */
-static uint64_t
-time_away(const struct aspen *aspen, const void *shadow)
-{
-    return aspen_shadow_age(shadow, aspen_load_relaxed(&aspen->lru.clock));
-}
-
-/* A page comes back, or is new. */
+/* A page comes back, or is new to its lists. */
 static enum aspen_lru_state
-state_of_new(struct aspen *aspen, const void *shadow)
+state_of_new(struct aspen *aspen, uint32_t number, const void *shadow)
 {
-    if (!shadow)
-        return aspen_policy_enter(aspen, ASPEN_NEVER_LEFT, false);
-    return aspen_policy_enter(aspen, time_away(aspen, shadow),
+    if (!shadow || aspen_shadow_tag(shadow) != aspen_lru_of(aspen, number)->tag)
+        return aspen_policy_enter(aspen, number, ASPEN_NEVER_LEFT, false);
+    return aspen_policy_enter(aspen, number, aspen_shadow_age(aspen, shadow),
                               aspen_shadow_referenced(shadow));
 }
 
@@ -122,7 +118,7 @@ enter_single(struct aspen_object *object, uint64_t offset, uint32_t number)
     struct aspen *aspen = object->aspen;
     struct aspen_frame *page = aspen_frame_at(aspen, number);
     void *shadow = aspen_tree_load(&object->pages, offset);
-    enum aspen_lru_state state = state_of_new(aspen, shadow);
+    enum aspen_lru_state state = state_of_new(aspen, number, shadow);
 
     if (shadow) {
         aspen_pages_replace(object, offset, page);
@@ -133,7 +129,7 @@ enter_single(struct aspen_object *object, uint64_t offset, uint32_t number)
     }
     aspen_frame_set(page, ASPEN_FRAME_OBJECT, object, offset, 0);
     aspen_frame_get(page);
-    if (aspen_object_can_read_again(object))
+    if (aspen_object_has_list(object))
         aspen_lru_add(aspen, number, state);
     return 0;
 }
@@ -239,10 +235,9 @@ enter_filled(struct aspen_object *object, uint64_t offset, uint32_t frame,
 /* A page that is not there yet: 0, an error, or LOOK_AGAIN. */
 static int
 make_page(struct aspen_object *object, uint64_t offset, uint32_t changes,
-          uint32_t *frame)
+          struct aspen_payer *payer, uint32_t *frame)
 {
-    int error = aspen_frame_alloc_from(object->aspen, 0, ASPEN_STEP_FRAME,
-                                       ASPEN_FRAMES_ABOVE_MIN, frame);
+    int error = aspen_frame_alloc_paid(object->aspen, payer, frame);
     if (error)
         return error;
     error = fill_page(object, offset, *frame);
@@ -332,16 +327,18 @@ claim_pages(struct aspen_object *object, uint64_t offset,
  * look again when object->reads_ended is another than *ended. */
 static int
 begin_reading(struct aspen_object *object, uint64_t offset,
-              enum aspen_ahead ahead, struct reading *reading, uint32_t *ended)
+              enum aspen_ahead ahead, const struct aspen_payer *payer,
+              struct reading *reading, uint32_t *ended)
 {
     int error = 0;
 
     aspen_pages_lock(object);
     *ended = aspen_load_relaxed(&object->reads_ended);
     void *entry = aspen_tree_load(&object->pages, offset);
-    reading->refaults = aspen_is_shadow(entry) &&
-                        aspen_policy_is_too_soon(
-                            object->aspen, time_away(object->aspen, entry));
+    reading->refaults =
+        aspen_is_shadow(entry) &&
+        aspen_payer_misses(object->aspen, payer, aspen_shadow_tag(entry),
+                           aspen_shadow_age(object->aspen, entry));
     if (aspen_page_of_entry(object, entry))
         error = LOOK_AGAIN;
     else if (!claim_pages(object, offset, ahead, reading))
@@ -376,14 +373,13 @@ still_reads(const void *argument)
 /* ---- Make: several pages ----------------------------------------------- */
 
 static unsigned
-alloc_ahead(struct aspen_object *object, unsigned count, uint32_t *frames,
-            void **pages)
+alloc_ahead(struct aspen_object *object, unsigned count,
+            struct aspen_payer *payer, uint32_t *frames, void **pages)
 {
     struct aspen *aspen = object->aspen;
 
     for (unsigned i = 0; i < count; i++) {
-        if (aspen_frame_alloc_from(aspen, 0, ASPEN_STEP_FRAME,
-                                   ASPEN_FRAMES_ABOVE_MIN, &frames[i]))
+        if (aspen_frame_alloc_paid(aspen, payer, &frames[i]))
             return i;
         if (aspen_frame_zero(aspen, frames[i])) {
             aspen_frame_put(aspen, frames[i]);
@@ -422,13 +418,13 @@ enter_ahead(struct aspen_object *object, uint64_t offset, unsigned count,
  * the pages looks for it afterwards. */
 static void
 make_pages(struct aspen_object *object, uint64_t offset, unsigned count,
-           uint32_t changes)
+           struct aspen_payer *payer, uint32_t changes)
 {
     struct aspen *aspen = object->aspen;
     uint32_t frames[ASPEN_AHEAD_MAX];
     void *pages[ASPEN_AHEAD_MAX];
 
-    count = alloc_ahead(object, count, frames, pages);
+    count = alloc_ahead(object, count, payer, frames, pages);
     if (!read_ahead(object, offset, count, pages))
         enter_ahead(object, offset, count, frames, changes);
     for (unsigned i = 0; i < count; i++)
@@ -440,51 +436,58 @@ make_pages(struct aspen_object *object, uint64_t offset, unsigned count,
 /* What is the caller's to read. As make_page(). */
 static int
 read_pages(struct aspen_object *object, const struct reading *reading,
-           uint32_t changes, uint32_t *frame)
+           uint32_t changes, struct aspen_payer *payer, uint32_t *frame)
 {
     unsigned pages = (unsigned)(reading->end - reading->first);
 
     if (pages > 1) {
-        make_pages(object, reading->first, pages, changes);
+        make_pages(object, reading->first, pages, payer, changes);
         if (!aspen_object_find_page(object, reading->first, frame))
             return 0;
     }
-    return make_page(object, reading->first, changes, frame);
+    return make_page(object, reading->first, changes, payer, frame);
 }
 
 /* Not in the cache. As make_page(). */
 static int
 bring_page(struct aspen_object *object, uint64_t offset, enum aspen_ahead ahead,
-           uint32_t *frame)
+           struct aspen_payer *payer, uint32_t *frame)
 {
     uint32_t changes = aspen_load(&object->change_count);
     struct awaited awaited = {.object = object};
+    struct aspen_group *stalled = NULL;
     struct reading reading;
+    unsigned type;
+    uint32_t slot;
 
     if (offset >= aspen_object_pages(object))
         return -ASPEN_EFBIG;
     if (object->kind == ASPEN_OBJECT_HUGETLB)
         return -ASPEN_EOPNOTSUPP;
+    if (aspen_object_find_swapped(object, offset, &type, &slot)) /* I7 */
+        return ASPEN_OBJECT_IN_SWAP;
     if (!aspen_object_has_to_wait(object))
-        return make_page(object, offset, changes, frame);
-    int error = begin_reading(object, offset, ahead, &reading, &awaited.ended);
+        return make_page(object, offset, changes, payer, frame);
+    int error =
+        begin_reading(object, offset, ahead, payer, &reading, &awaited.ended);
     if (reading.refaults)
-        aspen_stall_begin(object->aspen);
+        stalled = aspen_stall_begin(object->aspen, payer);
     if (!error) {
-        error = read_pages(object, &reading, changes, frame);
+        error = read_pages(object, &reading, changes, payer, frame);
         end_reading(object, &reading);
     } else if (error == -ASPEN_EAGAIN) {
         aspen_port_wait_while(&object->reads_ended, still_reads, &awaited);
         error = LOOK_AGAIN;
     }
     if (reading.refaults)
-        aspen_stall_end(object->aspen);
+        aspen_stall_end(object->aspen, stalled);
     return error;
 }
 
 int
 aspen_object_get_page_ahead(struct aspen_object *object, uint64_t offset,
-                            enum aspen_ahead ahead, uint32_t *frame)
+                            enum aspen_ahead ahead, struct aspen_payer *payer,
+                            uint32_t *frame)
 {
     struct aspen *aspen = object->aspen;
     int error;
@@ -496,7 +499,7 @@ aspen_object_get_page_ahead(struct aspen_object *object, uint64_t offset,
     do {
         error = aspen_object_find_page(object, offset, frame);
         if (error)
-            error = bring_page(object, offset, ahead, frame);
+            error = bring_page(object, offset, ahead, payer, frame);
     } while (error == LOOK_AGAIN);
     if (!error && aspen_frame_order(aspen, *frame) > 0) {
         aspen_frame_put(aspen, *frame);
@@ -507,8 +510,8 @@ aspen_object_get_page_ahead(struct aspen_object *object, uint64_t offset,
 
 int
 aspen_object_get_page(struct aspen_object *object, uint64_t offset,
-                      uint32_t *frame)
+                      struct aspen_payer *payer, uint32_t *frame)
 {
     return aspen_object_get_page_ahead(object, offset, ASPEN_AHEAD_NORMAL,
-                                       frame);
+                                       payer, frame);
 }

@@ -6,6 +6,7 @@
 #ifndef ASPEN_OBJECT_PAGE_CACHE_H
 #define ASPEN_OBJECT_PAGE_CACHE_H
 
+#include "machine/payer.h"
 #include "object/object.h"
 #include "space/zap.h"
 
@@ -43,6 +44,26 @@ aspen_object_can_read_again(const struct aspen_object *object)
            object->pager->read;
 }
 
+/* Do its pages exist in memory alone, so that they may go to swap? */
+static inline bool
+aspen_object_may_swap(const struct aspen_object *object)
+{
+    const struct aspen_pager_ops *pager = object->pager;
+
+    return object->kind == ASPEN_OBJECT_SHMEM &&
+           !(pager &&
+             (pager->read || pager->write || pager->mkwrite || pager->fault));
+}
+
+/* Is a page on an LRU list from when it enters the cache on? */
+static inline bool
+aspen_object_has_list(const struct aspen_object *object)
+{
+    return aspen_object_can_read_again(object) ||
+           (aspen_object_may_swap(object) &&
+            aspen_load_relaxed(&object->aspen->banks.slots));
+}
+
 /* Does making a page mean to wait for somebody? */
 static inline bool
 aspen_object_has_to_wait(const struct aspen_object *object)
@@ -67,20 +88,27 @@ aspen_object_note_change(struct aspen_object *object)
  * find: any page that is cached; of a block of pages the block's first frame.
  *       0, or -ASPEN_ENOENT.
  * get:  finds it or makes it, zeroed, then filled by the pager; `ahead` says
- *       how many pages after it may be read with it, NORMAL without. 0, or
+ *       how many pages after it may be read with it, NORMAL without; what is
+ *       made `payer` pays, who may be NULL (machine/payer.h). 0, or
  *       -ASPEN_EFBIG (beyond the end), -ASPEN_ENOMEM, -ASPEN_EOPNOTSUPP (a
  *       block of pages; frames have no memory behind them), -ASPEN_EINVAL
- *       (the object has no page cache), the pager's error.
+ *       (the object has no page cache), the pager's error; or
+ *       ASPEN_OBJECT_IN_SWAP: aspen_swap_get_page() brings it back.
  *
  * Context: get may sleep, no lock inside the mmap and VMA locks is held.
  */
+#define ASPEN_OBJECT_IN_SWAP 2 /* positive: no pager's error */
+
 ASPEN_MUST_USE int aspen_object_find_page(struct aspen_object *object,
                                           uint64_t offset, uint32_t *frame);
 ASPEN_MUST_USE int aspen_object_get_page(struct aspen_object *object,
-                                         uint64_t offset, uint32_t *frame);
+                                         uint64_t offset,
+                                         struct aspen_payer *payer,
+                                         uint32_t *frame);
 ASPEN_MUST_USE int aspen_object_get_page_ahead(struct aspen_object *object,
                                                uint64_t offset,
                                                enum aspen_ahead ahead,
+                                               struct aspen_payer *payer,
                                                uint32_t *frame);
 
 /* The first page at or after *offset, up to `last`: *offset is where it starts,
@@ -144,6 +172,59 @@ bool aspen_object_drop_page(struct aspen_object *object,
  */
 bool aspen_object_evict_page(struct aspen_object *object, uint64_t offset,
                              uint32_t frame);
+
+/* ---- swapped.c: pages in swap ------------------------------------------- */
+
+/* Its slot, if the page at `offset` is in swap. It may come back, or go, at any
+ * time. */
+ASPEN_MUST_USE bool aspen_object_find_swapped(struct aspen_object *object,
+                                              uint64_t offset, unsigned *type,
+                                              uint32_t *slot);
+
+/* The first page from *offset on, up to `last`, that is in swap: true and
+ * *offset, which is clobbered if there is none. */
+ASPEN_MUST_USE bool aspen_object_next_swapped(struct aspen_object *object,
+                                              uint64_t *offset, uint64_t last);
+
+/* The slots of the page at `offset` and of those behind it that are worth
+ * reading as well, of the same area: how many, 0 if that page is not in swap.
+ */
+ASPEN_MUST_USE unsigned
+aspen_object_find_swapped_run(struct aspen_object *object, uint64_t offset,
+                              enum aspen_ahead ahead, unsigned *type,
+                              uint32_t slots[ASPEN_AHEAD_MAX]);
+
+/*
+ * The page, which is in the swap cache of the slot, leaves the page cache: the
+ * slot, whose reference is the tree's from now on, takes its place. False:
+ * somebody else has it. Takes no memory.
+ * Context: the caller holds the page and has locked it; no entry leads there.
+ */
+bool aspen_object_page_to_slot(struct aspen_object *object, uint64_t offset,
+                               uint32_t frame, unsigned type, uint32_t slot);
+
+/*
+ * And back, if it stands there still and leads to the page: true, the slot's
+ * reference is the caller's to give back, and the page is to leave the swap
+ * cache.
+ * Context: the caller holds the page and has locked it, and the size lock, for
+ *          reading.
+ */
+bool aspen_object_page_from_slot(struct aspen_object *object, uint64_t offset,
+                                 uint32_t frame, unsigned type, uint32_t slot);
+
+/* ---- truncate.c ---------------------------------------------------------- */
+
+/* As aspen_object_resize(), aspen_object_punch(); or ASPEN_OBJECT_IN_SWAP, and
+ * nothing has changed: the page *edge has to come back first. */
+ASPEN_MUST_USE int aspen_object_try_resize(struct aspen_object *object,
+                                           uint64_t size_bytes, uint64_t *edge);
+ASPEN_MUST_USE int aspen_object_try_punch(struct aspen_object *object,
+                                          uint64_t offset_bytes,
+                                          uint64_t length_bytes,
+                                          uint64_t *edge);
+
+/* ---- leave.c: the end ---------------------------------------------------- */
 
 /* All pages; nobody maps the object and nobody finds it. */
 void aspen_object_drop_pages(struct aspen_object *object);

@@ -6,18 +6,22 @@
  *   reserve  charge, a place in the cache's tree; the pager's hook comes last
  *   commit   the new size first; unmap; drop pages; unmap once more
  *
+ * Of pages that are zeroed in part none is in swap when check is over: whoever
+ * calls brings it back first (fault/object_size.c).
+ *
  * I1  A fault maps a page under the page's lock, after it looked there at the
  *     size and the owner. So a fault that came before is met when its page is
  *     dropped, and one that comes after finds the new size, or no page.
  * I2  A fault makes a private copy under the lock of the page that it copies.
  *     The second unmapping removes copies that were made meanwhile.
  *
- * Called by the embedder and by madvise. The first test to break is
+ * Called by fault/object_size.c. The first test to break is
  * tests/unit/object/test_truncate.c.
  */
 #include "object/page_cache.h"
 #include "machine/charge.h"
 #include "machine/release.h"
+#include "paging/icache.h"
 
 /* Beyond any page's offset. */
 #define PAGES_MAX ((uint64_t)1 << ASPEN_FRAME_INDEX_BITS)
@@ -56,6 +60,22 @@ check_blocks(struct aspen_object *object, uint64_t first, uint64_t last)
         first += pages;
     }
     return 0;
+}
+
+/* A page that is zeroed in part, [start, end) of it: is it in memory, or does
+ * it read as zeroes anyway? Else *edge says which. */
+static int
+check_edge(struct aspen_object *object, uint64_t start, uint64_t end,
+           uint64_t *edge)
+{
+    unsigned type;
+    uint32_t slot;
+
+    if (start >= end || !aspen_object_find_swapped(
+                            object, start >> ASPEN_PAGE_SHIFT, &type, &slot))
+        return 0;
+    *edge = start >> ASPEN_PAGE_SHIFT;
+    return ASPEN_OBJECT_IN_SWAP;
 }
 
 /* ---- Reserve ----------------------------------------------------------- */
@@ -117,6 +137,7 @@ zero_part(struct aspen_object *object, uint64_t start, uint64_t end)
     aspen_frame_lock(frame);
     char *page = aspen_frame_pointer(aspen, number);
     memset(page + start % ASPEN_PAGE_SIZE, 0, (size_t)(end - start));
+    aspen_icache_written(aspen, number, start % ASPEN_PAGE_SIZE, end - start);
     aspen_frame_unlock(frame);
     aspen_frame_put(aspen, number);
 }
@@ -152,7 +173,7 @@ commit_resize(struct truncate *truncate, uint64_t old_bytes,
 
 /* The size lock is held for writing. */
 static int
-resize(struct aspen_object *object, uint64_t size_bytes)
+resize(struct aspen_object *object, uint64_t size_bytes, uint64_t *edge)
 {
     struct truncate truncate = {
         .object = object,
@@ -165,6 +186,9 @@ resize(struct aspen_object *object, uint64_t size_bytes)
 
     int error =
         check_blocks(object, size_bytes >> ASPEN_PAGE_SHIFT, PAGES_MAX - 1);
+    if (!error && size_bytes < old_bytes)
+        error = check_edge(object, size_bytes,
+                           aspen_align_up(size_bytes, ASPEN_PAGE_SIZE), edge);
     if (!error)
         error = aspen_object_unmap_check(object, truncate.first, PAGES_MAX - 1,
                                          true);
@@ -184,7 +208,8 @@ resize(struct aspen_object *object, uint64_t size_bytes)
 }
 
 int
-aspen_object_resize(struct aspen_object *object, uint64_t size_bytes)
+aspen_object_try_resize(struct aspen_object *object, uint64_t size_bytes,
+                        uint64_t *edge)
 {
     int error = check_object(object);
     if (error)
@@ -192,7 +217,7 @@ aspen_object_resize(struct aspen_object *object, uint64_t size_bytes)
     if (aspen_pages_of(size_bytes) >= PAGES_MAX)
         return -ASPEN_EFBIG;
     aspen_write_lock(&object->size_lock, ASPEN_LOCK_OBJECT_SIZE);
-    error = resize(object, size_bytes);
+    error = resize(object, size_bytes, edge);
     aspen_write_unlock(&object->size_lock);
     aspen_tree_pool_settle(&object->aspen->tree_pool);
     return error;
@@ -244,18 +269,38 @@ clear_tail(struct aspen_object *object, uint64_t start, uint64_t end)
         zero_part(object, size, page_end);
 }
 
+/* Where what lies before the first whole page ends; where what lies behind the
+ * last one begins: both may be empty. */
+static uint64_t
+head_end_of(uint64_t start, uint64_t end)
+{
+    return aspen_min_u64(aspen_align_up(start, ASPEN_PAGE_SIZE), end);
+}
+
+static uint64_t
+tail_of(uint64_t start, uint64_t end)
+{
+    return aspen_max_u64(aspen_align_down(end, ASPEN_PAGE_SIZE),
+                         head_end_of(start, end));
+}
+
 static void
 commit_punch(struct truncate *truncate, uint64_t start, uint64_t end)
 {
     struct aspen_object *object = truncate->object;
-    uint64_t head_end =
-        aspen_min_u64(aspen_align_up(start, ASPEN_PAGE_SIZE), end);
-    uint64_t tail = aspen_align_down(end, ASPEN_PAGE_SIZE);
 
     drop_pages(truncate, false);
-    zero_part(object, start, head_end);
-    if (tail >= head_end)
-        zero_part(object, tail, end);
+    zero_part(object, start, head_end_of(start, end));
+    zero_part(object, tail_of(start, end), end);
+}
+
+static int
+check_edges(struct aspen_object *object, uint64_t start, uint64_t end,
+            uint64_t *edge)
+{
+    int error = check_edge(object, start, head_end_of(start, end), edge);
+
+    return error ? error : check_edge(object, tail_of(start, end), end, edge);
 }
 
 /* Where a hole ends: what mappings wrote beyond the object's end, in its last
@@ -274,7 +319,7 @@ hole_end(const struct aspen_object *object, uint64_t end)
 /* [start, end) is not empty and starts inside the size; the size lock is held
  * for writing. */
 static int
-punch(struct aspen_object *object, uint64_t start, uint64_t end)
+punch(struct aspen_object *object, uint64_t start, uint64_t end, uint64_t *edge)
 {
     struct truncate truncate = {
         .object = object,
@@ -284,6 +329,8 @@ punch(struct aspen_object *object, uint64_t start, uint64_t end)
 
     int error = check_blocks(object, start >> ASPEN_PAGE_SHIFT,
                              (end - 1) >> ASPEN_PAGE_SHIFT);
+    if (!error)
+        error = check_edges(object, start, end, edge);
     if (!error && truncate.first < truncate.end)
         error = aspen_object_unmap_check(object, truncate.first,
                                          truncate.end - 1, false);
@@ -301,8 +348,8 @@ punch(struct aspen_object *object, uint64_t start, uint64_t end)
 }
 
 int
-aspen_object_punch(struct aspen_object *object, uint64_t offset_bytes,
-                   uint64_t length_bytes)
+aspen_object_try_punch(struct aspen_object *object, uint64_t offset_bytes,
+                       uint64_t length_bytes, uint64_t *edge)
 {
     int error = check_object(object);
     if (error)
@@ -317,7 +364,7 @@ aspen_object_punch(struct aspen_object *object, uint64_t offset_bytes,
         offset_bytes + aspen_min_u64(length_bytes, UINT64_MAX - offset_bytes);
     aspen_write_lock(&object->size_lock, ASPEN_LOCK_OBJECT_SIZE);
     if (offset_bytes < aspen_load_relaxed(&object->size_bytes))
-        error = punch(object, offset_bytes, hole_end(object, end));
+        error = punch(object, offset_bytes, hole_end(object, end), edge);
     if (!error)
         clear_tail(object, offset_bytes, end);
     aspen_write_unlock(&object->size_lock);

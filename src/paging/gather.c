@@ -8,7 +8,8 @@
  *     all that the tables covered which go.
  *
  * I3  Who is done has flushed all that it looked at, or nobody else had begun
- *     to take away there and not flushed yet (paging/table.h, "Pending").
+ *     to take away there and not flushed yet (paging/table.h, "Pending"). So
+ *     has an exit: nobody is told of a flush once it is over.
  *
  * Called by whoever takes entries away. The first test to break is
  * tests/unit/paging/test_paging.c, or test_gather.c beside it.
@@ -189,15 +190,31 @@ aspen_gather_table(struct aspen_gather *gather, uint32_t table)
     aspen_fetch_sub_relaxed(&gather->mm->page_tables, 1);
 }
 
+/* What we found gone may be cached until somebody's flush: ours. Is there any?
+ */
+static bool
+gather_found_gone(struct aspen_gather *gather)
+{
+    if (gather->looked_start >= gather->looked_end ||
+        !aspen_tlb_pending(gather->mm, gather->quiet ? 0 : 1))
+        return false;
+    aspen_gather_range(gather, gather->looked_start,
+                       gather->looked_end - gather->looked_start,
+                       ASPEN_LEVELS_ALL);
+    return true;
+}
+
+void
+aspen_gather_before_unlink(struct aspen_gather *gather)
+{
+    if (!gather->quiet && (gather->before_unlink || gather_found_gone(gather)))
+        aspen_gather_flush(gather);
+}
+
 void
 aspen_gather_end(struct aspen_gather *gather)
 {
-    /* What we found gone may be cached until somebody's flush: ours. */
-    if (!gather->quiet && gather->looked_start < gather->looked_end &&
-        aspen_tlb_pending(gather->mm, 1))
-        aspen_gather_range(gather, gather->looked_start,
-                           gather->looked_end - gather->looked_start,
-                           ASPEN_LEVELS_ALL);
+    (void)gather_found_gone(gather);
     aspen_gather_flush(gather);
     gather_flush_tlb(gather);
     gather_free_tables(gather);

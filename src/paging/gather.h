@@ -107,6 +107,10 @@ aspen_gather_looks(struct aspen_gather *gather, uint64_t start, uint64_t end)
 /* Flush and release what has been gathered. Context: as the next. */
 void aspen_gather_flush(struct aspen_gather *gather);
 
+/* The same before the VMAs leave the reverse maps, if somebody goes by those
+ * (rmap/unmap.c, I3). */
+void aspen_gather_before_unlink(struct aspen_gather *gather);
+
 /* Is there no room for another frame? */
 static inline bool
 aspen_gather_is_full(const struct aspen_gather *gather)

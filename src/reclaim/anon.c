@@ -5,8 +5,8 @@
  *     chosen by the policy, beside pages of files
  *       -> locked, pinned, or there is no slot   UNEVICTABLE
  *       -> accessed, or kept by the policy       stays
- *       -> lazily freed, not written since       dropped
- *       -> else                                  with the batch, to swap
+ *       -> else                                  with the batch, to swap; or,
+ *          lazily freed and not written since, to nowhere
  *
  * They are on the lists from when they are mapped (frames/policy.h), if there
  * is a swap device, or they are freed lazily.
@@ -30,7 +30,7 @@ is_stuck(struct aspen *aspen, uint32_t number)
 
     return !(aspen_load(&frame->index) & ASPEN_FRAME_LAZY) &&
            !aspen_swap_slot_of(aspen, number, &type, &slot) &&
-           !aspen_swap_has_room(aspen);
+           !aspen_swap_has_room(aspen, number);
 }
 
 /* It is locked: should it leave? */
@@ -48,30 +48,25 @@ judge(struct aspen *aspen, const struct aspen_policy *policy, uint32_t number)
 /* It is locked. */
 static bool
 look_locked(struct aspen_swap_batch *batch, const struct aspen_policy *policy,
-            uint32_t number, uint64_t *freed)
+            uint32_t number)
 {
     struct aspen *aspen = batch->aspen;
 
-    if (aspen_frame_type(aspen_frame_at(aspen, number)) != ASPEN_FRAME_ANON ||
-        !judge(aspen, policy, number))
-        return false; /* it may be a page that an object has lost */
-    if (aspen_swap_discard(aspen, number)) {
-        ++*freed;
-        return false;
-    }
-    return !aspen_swap_out(batch, number);
+    /* It may be a page that an object has lost. */
+    return aspen_frame_type(aspen_frame_at(aspen, number)) ==
+               ASPEN_FRAME_ANON &&
+           judge(aspen, policy, number) && !aspen_swap_out(batch, number);
 }
 
 bool
 aspen_anon_look(struct aspen_swap_batch *batch,
-                const struct aspen_policy *policy, uint32_t number,
-                uint64_t *freed)
+                const struct aspen_policy *policy, uint32_t number)
 {
     struct aspen_frame *frame = aspen_frame_at(batch->aspen, number);
 
     if (!aspen_frame_trylock(frame))
         return false;
-    bool leaves = look_locked(batch, policy, number, freed);
+    bool leaves = look_locked(batch, policy, number);
     if (!leaves)
         aspen_frame_unlock(frame);
     return leaves;

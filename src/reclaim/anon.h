@@ -10,12 +10,11 @@
 
 /*
  * A page that was chosen, with a reference, looked at: true if it is to leave
- * with the batch, whose the reference is then. *freed counts what leaves with
- * the caller's reference. `policy` as of aspen_policy_look(). Context: as
- * aspen_swap_out(); only tries its lock.
+ * with the batch, whose the reference is then. `policy` as of
+ * aspen_policy_look(). Context: as aspen_swap_out(); only tries its lock.
  */
 ASPEN_MUST_USE bool aspen_anon_look(struct aspen_swap_batch *batch,
                                     const struct aspen_policy *policy,
-                                    uint32_t frame, uint64_t *freed);
+                                    uint32_t frame);
 
 #endif

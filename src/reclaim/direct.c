@@ -6,7 +6,9 @@
  *     of looks for each.
  * I2  That nothing leaves says that nothing can, unless somebody else reclaims
  *     at the same time: he holds the pages that he looks at, and what is held
- *     stays. Then there is another attempt, once one of them has ended.
+ *     stays. Then there is another attempt, once one of them has ended. Of a
+ *     group it says so after several attempts: it is small, and its own spaces
+ *     may have accessed all of it just now.
  *
  * Called by faults, and by calls that read objects. The first test to break is
  * tests/unit/reclaim/test_direct.c.
@@ -14,6 +16,7 @@
 #include "reclaim/direct.h"
 
 #include "frames/lru.h"
+#include "group/group.h"
 #include "machine/pressure.h"
 #include "reclaim/reclaim.h"
 
@@ -21,18 +24,20 @@ void
 aspen_direct_begin(struct aspen_direct *direct)
 {
     direct->refused = aspen_load_relaxed(&direct->aspen->refused_frames);
+    aspen_payer_retry(&direct->payer);
 }
 
 bool
 aspen_direct_wants(const struct aspen_direct *direct, int error)
 {
     return error == -ASPEN_ENOMEM && direct->attempts < ASPEN_DIRECT_ATTEMPTS &&
-           aspen_load_relaxed(&direct->aspen->refused_frames) !=
-               direct->refused;
+           (direct->payer.full ||
+            aspen_load_relaxed(&direct->aspen->refused_frames) !=
+                direct->refused);
 }
 
 struct others {
-    struct aspen_lru *lru;
+    struct aspen_leaving *leaving;
     uint32_t ended;
 };
 
@@ -41,48 +46,82 @@ none_ended(const void *argument)
 {
     const struct others *others = argument;
 
-    return aspen_load(&others->lru->ended) == others->ended;
+    return aspen_load(&others->leaving->ended) == others->ended;
 }
 
 /* Who reclaims at the same time, if anybody does, gives back what he holds. */
 static void
-wait_for_others(struct aspen_lru *lru)
+wait_for_others(struct aspen_leaving *leaving)
 {
-    struct others others = {lru, aspen_load(&lru->ended)};
+    struct others others = {leaving, aspen_load(&leaving->ended)};
 
-    if (aspen_load(&lru->begun) != others.ended)
-        aspen_port_wait_while(&lru->ended, none_ended, &others);
+    if (aspen_load(&leaving->begun) != others.ended)
+        aspen_port_wait_while(&leaving->ended, none_ended, &others);
 }
 
-/* Take pages out of memory. False: none left, and nobody else was at it. */
+/* Take pages out of memory, of a group that is full, or of any. False: none
+ * left, and nobody else was at it. */
 static bool
-relieve(struct aspen *aspen)
+relieve(struct aspen *aspen, struct aspen_group *full)
 {
-    struct aspen_lru *lru = &aspen->lru;
-    uint32_t ended = aspen_load(&lru->ended); /* first: it may be too few */
-    uint32_t begun = aspen_load(&lru->begun);
-    bool any =
-        aspen_reclaim_by(aspen, ASPEN_RECLAIM_BATCH, ASPEN_RECLAIM_DIRECT) > 0;
+    struct aspen_leaving *leaving = &aspen->leaving;
+    uint32_t ended = aspen_load(&leaving->ended); /* first: it may be too few */
+    uint32_t begun = aspen_load(&leaving->begun);
+    bool any = aspen_reclaim_by(aspen, full, ASPEN_RECLAIM_BATCH,
+                                ASPEN_RECLAIM_DIRECT) > 0;
 
     if (any)
         return true;
-    bool alone = begun == ended && aspen_load(&lru->begun) == begun + 1;
-    wait_for_others(lru);
+    bool alone = begun == ended && aspen_load(&leaving->begun) == begun + 1;
+    wait_for_others(leaving);
     return !alone;
+}
+
+static bool
+try_to_relieve(struct aspen_direct *direct)
+{
+    struct aspen *aspen = direct->aspen;
+
+    direct->attempts++;
+    aspen_fetch_add_relaxed(&aspen->leaving.stalls, 1);
+    struct aspen_group *stalled = aspen_stall_begin(aspen, &direct->payer);
+    bool relieved = relieve(aspen, direct->payer.full);
+    aspen_stall_end(aspen, stalled);
+    if (relieved)
+        aspen_fetch_add_relaxed(&aspen->leaving.direct, 1);
+    return relieved;
 }
 
 bool
 aspen_direct_again(struct aspen_direct *direct, int error)
 {
-    if (!aspen_direct_wants(direct, error))
-        return false;
-    direct->attempts++;
-    aspen_fetch_add_relaxed(&direct->aspen->lru.stalls, 1);
-    aspen_stall_begin(direct->aspen);
-    bool relieved = relieve(direct->aspen);
-    aspen_stall_end(direct->aspen);
-    if (!relieved)
-        return false;
-    aspen_fetch_add_relaxed(&direct->aspen->lru.direct, 1);
-    return true;
+    bool again = aspen_direct_wants(direct, error);
+
+    if (again && !try_to_relieve(direct) && !direct->payer.full)
+        again = false; /* I2 */
+    if (direct->attempts == ASPEN_DIRECT_ATTEMPTS)
+        again = false;
+
+    if (!again && error == -ASPEN_ENOMEM && direct->payer.full)
+        aspen_group_note(direct->payer.full, ASPEN_GROUP_EVENT_OOM);
+    aspen_payer_retry(&direct->payer);
+    return again;
+}
+
+void
+aspen_direct_lower_slowly(struct aspen_direct *direct)
+{
+    struct aspen_group *group = direct->payer.over;
+    uint64_t excess = aspen_group_excess(group);
+
+    if (excess) {
+        struct aspen_group *stalled =
+            aspen_stall_begin(direct->aspen, &direct->payer);
+        aspen_group_note(group, ASPEN_GROUP_EVENT_HIGH);
+        aspen_reclaim_by(direct->aspen, group,
+                         aspen_min_u64(excess, 2 * ASPEN_GROUP_BATCH),
+                         ASPEN_RECLAIM_DIRECT);
+        aspen_stall_end(direct->aspen, stalled);
+    }
+    aspen_payer_end(&direct->payer);
 }

@@ -8,9 +8,10 @@
 #include "internal.h"
 #include <aspen/calls/reclaim.h>
 
-/* As aspen_reclaim(), and counted as who asks for it. */
-uint64_t aspen_reclaim_by(struct aspen *aspen, uint64_t pages,
-                          enum aspen_reclaimer who);
+/* As aspen_reclaim(), of the pages of a group and those below it, or, for NULL,
+ * of all; counted as who asks for it. */
+uint64_t aspen_reclaim_by(struct aspen *aspen, struct aspen_group *group,
+                          uint64_t pages, enum aspen_reclaimer who);
 
 /*
  * Take these pages out of memory, accessed or not: those that can leave.

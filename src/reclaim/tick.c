@@ -24,14 +24,14 @@ aspen_reclaim_tick(struct aspen *aspen)
     uint64_t free = aspen_watermark_free(aspen);
 
     if (free < high) {
-        uint64_t left =
-            aspen_reclaim_by(aspen, aspen_min_u64(high - free, TICK_PAGES),
-                             ASPEN_RECLAIM_BACKGROUND);
+        uint64_t left = aspen_reclaim_by(aspen, NULL,
+                                         aspen_min_u64(high - free, TICK_PAGES),
+                                         ASPEN_RECLAIM_BACKGROUND);
         aspen_frames_drain_here(aspen); /* where watermarks see them */
         if (left)
             return true;
         /* Nothing leaves. Who needs memory next wakes the worker again. */
-        aspen_store(&aspen->lru.awake, 0u);
+        aspen_store(&aspen->leaving.awake, 0u);
         return false;
     }
     return aspen_watermark_sleep(aspen);

@@ -43,7 +43,7 @@ static bool
 is_old(const struct aspen *aspen, const void *entry)
 {
     return aspen_is_shadow(entry) &&
-           aspen_shadow_age(entry, aspen_load_relaxed(&aspen->lru.clock)) >
+           aspen_shadow_age(aspen, entry) >
                aspen_load_relaxed(&aspen->banks.ram_frames);
 }
 
@@ -82,11 +82,11 @@ next_object(struct aspen *aspen)
     struct aspen_object *object = NULL;
 
     aspen_spin_lock(&aspen->registry_lock, ASPEN_LOCK_LEAF);
-    struct aspen_list *link = aspen->lru.shadowed.next;
-    if (link != &aspen->lru.shadowed) {
+    struct aspen_list *link = aspen->leaving.shadowed.next;
+    if (link != &aspen->leaving.shadowed) {
         object = aspen_container_of(link, struct aspen_object, shadow_link);
         aspen_list_remove(link);
-        aspen_list_push_back(&aspen->lru.shadowed, link);
+        aspen_list_push_back(&aspen->leaving.shadowed, link);
         if (!aspen_object_get_live(object))
             object = NULL; /* it takes itself off */
     }
@@ -97,7 +97,7 @@ next_object(struct aspen *aspen)
 void
 aspen_shadows_trim(struct aspen *aspen)
 {
-    if (aspen_load_relaxed(&aspen->lru.shadows) <=
+    if (aspen_load_relaxed(&aspen->leaving.shadows) <=
         aspen_load_relaxed(&aspen->banks.ram_frames))
         return;
     struct aspen_object *object = next_object(aspen);

@@ -10,7 +10,8 @@
  *     it any more.
  * I3  Who writes an object's pages back, or takes raw memory away, finds the
  *     processors that could still write there through its reverse map: so what
- *     they can write is flushed before the VMA is unlinked.
+ *     they can write is flushed before the VMA is unlinked. So is what reclaim
+ *     has taken and not flushed yet (take.c).
  *
  * Called by remove.c, exit and the recovery of fork. The first test to break is
  * tests/unit/life/test_fork.c.
@@ -161,8 +162,7 @@ aspen_unmap_region(const struct aspen_unmap *unmap)
     aspen_notify_start(mm, unmap->start, unmap->end);
     aspen_gather_begin(&gather, mm, unmap->quiet);
     unmap_vmas(&gather, unmap);
-    if (gather.before_unlink && !unmap->quiet)
-        aspen_gather_flush(&gather); /* I3 */
+    aspen_gather_before_unlink(&gather); /* I3 */
     unlink_vmas(unmap);
     aspen_free_page_tables(&gather, unmap->start, unmap->end,
                            unmap->table_floor, unmap->table_ceiling);

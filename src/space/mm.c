@@ -16,6 +16,7 @@
  */
 #include "space/mm.h"
 
+#include "group/group.h"
 #include "space/pkeys.h"
 #include "space/vma.h"
 
@@ -60,6 +61,8 @@ tell_of_begin(struct aspen_mm *mm)
 static void
 free_structure(struct aspen_mm *mm)
 {
+    if (mm->group)
+        aspen_group_put(mm->group);
     aspen_port_rwlock_destroy(&mm->mmap_lock);
     aspen_cache_free(&mm->aspen->mm_cache, mm);
 }
@@ -416,6 +419,30 @@ void
 aspen_mm_embedder_set(struct aspen_mm *mm, void *embedder)
 {
     aspen_store(&mm->embedder, embedder);
+}
+
+/* ---- Its group --------------------------------------------------------- */
+
+void
+aspen_mm_group_inherit(struct aspen_mm *mm, const struct aspen_mm *from)
+{
+    struct aspen_group *group = aspen_load_relaxed(&from->group);
+
+    if (!group)
+        return;
+    aspen_group_get(group);
+    aspen_store(&mm->group, group);
+}
+
+struct aspen_group *
+aspen_mm_group(struct aspen_mm *mm)
+{
+    aspen_read_lock(&mm->mmap_lock, ASPEN_LOCK_MM);
+    struct aspen_group *group = aspen_load_relaxed(&mm->group);
+    if (group)
+        aspen_group_get(group);
+    aspen_read_unlock(&mm->mmap_lock);
+    return group;
 }
 
 /* ---- Where it is active ------------------------------------------------ */

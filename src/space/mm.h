@@ -125,6 +125,9 @@ aspen_stack_guard_bytes(const struct aspen *aspen)
 /* Which counter a page with this frame counts in. */
 enum aspen_rss aspen_rss_of(const struct aspen_frame *frame);
 
+/* A new space is in the group of another, whose mmap lock is held. */
+void aspen_mm_group_inherit(struct aspen_mm *mm, const struct aspen_mm *from);
+
 static inline void
 aspen_mm_flags_set(struct aspen_mm *mm, uint32_t flags)
 {
@@ -134,15 +137,19 @@ aspen_mm_flags_set(struct aspen_mm *mm, uint32_t flags)
 /* Around what takes down a whole space: nobody is killed for memory that is on
  * its way back. */
 static inline void
-aspen_giving_back_begin(struct aspen *aspen)
+aspen_giving_back_begin(struct aspen_mm *mm)
 {
-    aspen_fetch_add_relaxed(&aspen->giving_back, 1);
+    aspen_fetch_add_relaxed(&mm->aspen->giving_back, 1);
+    if (mm->group)
+        aspen_fetch_add_relaxed(&mm->group->giving_back, 1);
 }
 
 static inline void
-aspen_giving_back_end(struct aspen *aspen)
+aspen_giving_back_end(struct aspen_mm *mm)
 {
-    aspen_fetch_sub_relaxed(&aspen->giving_back, 1);
+    if (mm->group)
+        aspen_fetch_sub_relaxed(&mm->group->giving_back, 1);
+    aspen_fetch_sub_relaxed(&mm->aspen->giving_back, 1);
 }
 
 #endif

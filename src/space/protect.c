@@ -13,6 +13,7 @@
 
 #include "machine/notify.h"
 #include "paging/gather.h"
+#include "paging/icache.h"
 
 struct protect {
     struct aspen *aspen;
@@ -31,8 +32,10 @@ protect_leaf(struct protect *protect, uint64_t *slot, uint64_t entry,
         unsigned have = aspen_entry_bits(entry) & access;
         /* What it may be, but writable only if it is. */
         unsigned want = protect->bits & (have | (access & ~ASPEN_ENTRY_WRITE));
-        new = aspen_entry_set_bits(
-            aspen_entry_clear_bits(entry, access & ~want), want);
+        new = aspen_icache_entry(
+            protect->aspen,
+            aspen_entry_set_bits(aspen_entry_clear_bits(entry, access & ~want),
+                                 want));
         if (new == entry)
             return;
     } while (!aspen_compare_exchange(slot, &entry, new));

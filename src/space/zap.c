@@ -67,19 +67,16 @@ zap_leaf(struct zap *zap, uint64_t address, uint64_t entry, unsigned level)
 static bool
 is_kept(const struct zap *zap, uint64_t entry, unsigned level)
 {
-    bool object =
-        zap->what == ASPEN_ZAP_OBJECT || zap->what == ASPEN_ZAP_UNLOCKED;
+    bool object = zap->what == ASPEN_ZAP_OBJECT;
 
     if (aspen_entry_is_marker(entry) && level == 0)
         return object || aspen_entry_marker(entry) == ASPEN_MARKER_GUARD;
     if (!object)
         return false;
-    if (!aspen_entry_is_leaf(entry, level) ||
-        (zap->what == ASPEN_ZAP_UNLOCKED &&
-         aspen_load_relaxed(&zap->vma->flags) & ASPEN_VM_LOCKED))
+    if (!aspen_entry_is_leaf(entry, level))
         return true;
     if (aspen_entry_bits(entry) & ASPEN_ENTRY_SPECIAL)
-        return zap->what == ASPEN_ZAP_UNLOCKED;
+        return false;
     const struct aspen_frame *frame =
         aspen_frame_at(zap->aspen, (uint32_t)aspen_entry_frame(entry));
     return aspen_frame_type(frame) == ASPEN_FRAME_ANON;

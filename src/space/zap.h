@@ -17,8 +17,6 @@ enum aspen_zap {
                              the range is there */
     ASPEN_ZAP_OBJECT,     /* the object's pages and raw frames: private copies
                              and what else is the space's own stays */
-    ASPEN_ZAP_UNLOCKED,   /* the object's pages alone, unless the memory is
-                             locked: looked at under the lock of each table */
 };
 
 /*

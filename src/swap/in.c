@@ -20,6 +20,7 @@
 
 #include "frames/policy.h"
 #include "frames/watermark.h"
+#include "group/group.h"
 
 /* Slots in a row, of which one is needed: frames[BESIDE + n] is for the one n
  * behind that. */
@@ -27,6 +28,7 @@ struct run {
     struct aspen *aspen;
     unsigned type;
     uint32_t slot;
+    struct aspen_payer *payer;
     int first; /* of those that are being read: n */
     int last;
     uint32_t frames[2 * ASPEN_SWAP_BESIDE];
@@ -40,6 +42,25 @@ frame_at(struct run *run, int n)
 
 /* ---- Begin -------------------------------------------------------------- */
 
+/* Whose its slot is: a reference, or NULL. */
+static struct aspen_group *
+group_at(struct run *run, int n)
+{
+    return aspen_swap_group_of(run->aspen, run->type, run->slot + (uint32_t)n);
+}
+
+/* Is it still that one's? Who gives it to another from now on finds the page,
+ * and waits for its lock (regroup.c). */
+static bool
+is_still(struct run *run, int n, const struct aspen_group *group)
+{
+    struct aspen_group *now = group_at(run, n);
+
+    if (now)
+        aspen_group_drop(now, 1);
+    return now == group;
+}
+
 /* Its slot is the caller's. The page, locked, enters the cache: 0, or an error
  * and it is the caller's as before. */
 static int
@@ -48,12 +69,23 @@ enter_page(struct run *run, int n, uint32_t number)
     struct aspen *aspen = run->aspen;
     struct aspen_frame *page = aspen_frame_at(aspen, number);
     struct aspen_swap_absence absence;
+    struct aspen_group *group = group_at(run, n);
 
+    int error = aspen_pay_for(aspen, run->payer, group, number);
+    if (group)
+        aspen_group_drop(group, 1);
+    if (error)
+        return error;
     aspen_frame_set_anon(aspen, number, NULL, 0);
     bool locked = aspen_frame_trylock(page);
     ASPEN_ASSERT(locked); /* it is new */
-    int error = aspen_swap_cache_add(aspen, run->type, run->slot + (uint32_t)n,
-                                     number, &absence);
+    error = aspen_swap_cache_add(aspen, run->type, run->slot + (uint32_t)n,
+                                 number, &absence);
+    if (!error && !is_still(run, n, group)) {
+        aspen_swap_cache_drop(aspen, run->type, run->slot + (uint32_t)n,
+                              number);
+        error = -ASPEN_EEXIST;
+    }
     if (error) {
         aspen_frame_unlock(page);
         aspen_frame_unset_anon(aspen, number);
@@ -62,7 +94,7 @@ enter_page(struct run *run, int n, uint32_t number)
     *frame_at(run, n) = number;
     aspen_lru_enter(
         aspen, number,
-        aspen_policy_enter(aspen, absence.away, absence.referenced));
+        aspen_policy_enter(aspen, number, absence.away, absence.referenced));
     return 0;
 }
 
@@ -230,13 +262,14 @@ read_pages(struct run *run, uint64_t wanted, uint32_t *frame)
 }
 
 int
-aspen_swap_read(struct aspen *aspen, uint64_t entry, uint64_t wanted,
-                uint32_t *frame)
+aspen_swap_read(struct aspen *aspen, struct aspen_payer *payer, uint64_t entry,
+                uint64_t wanted, uint32_t *frame)
 {
     struct run run = {
         .aspen = aspen,
         .type = aspen_entry_swap_type(entry),
         .slot = aspen_entry_swap_slot(entry),
+        .payer = payer,
     };
     uint32_t found = aspen_swap_cache_find(aspen, run.type, run.slot);
 

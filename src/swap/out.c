@@ -3,9 +3,9 @@
  * swap/out.c - pages go to slots, and their entries become swap entries.
  *
  *     each:      a slot, and the page in its cache, locked
- *                -> each entry becomes a swap entry; its TLB is flushed
+ *                -> each entry becomes a swap entry
  *                -> nobody else has the page
- *     together:  written, neighbours in one transfer
+ *     together:  TLBs are flushed; written, neighbours in one transfer
  *     each:      leaves the cache, unless somebody came for it meanwhile
  *
  * I1  Whatever goes wrong leaves the page in the cache as long as a swap entry
@@ -31,125 +31,79 @@
 
 #include "frames/lru.h"
 #include "frames/pins.h"
-#include "machine/notify.h"
-#include "rmap/rmap.h"
+
+#define NO_SLOT ASPEN_SWAP_AREAS /* a type: it goes to nowhere */
 
 struct leaving {
+    struct aspen_swap_batch *batch;
     struct aspen *aspen;
     uint32_t frame;
     unsigned type;
     uint32_t slot;
-    int error; /* of the walk */
-    /* What becomes of an entry that leads to the page: whether it went. */
-    bool (*change)(struct leaving *leaving, struct aspen_vma *vma,
-                   const struct aspen_slot *slot);
 };
 
 /* ---- Entries ----------------------------------------------------------- */
 
-static bool
-leads_to(uint64_t entry, const struct aspen_slot *slot, uint32_t frame)
-{
-    return aspen_entry_is_leaf(entry, slot->level) &&
-           !(aspen_entry_bits(entry) & ASPEN_ENTRY_SPECIAL) &&
-           aspen_entry_frame(entry) == frame;
-}
-
 /* The entry has gone; its table's lock is held. */
 static void
-count_gone(const struct leaving *leaving, struct aspen_mm *mm,
-           const struct aspen_slot *slot)
+count_gone(const struct leaving *leaving)
 {
-    aspen_table_note_taken(leaving->aspen, slot->table);
     aspen_frames_release(leaving->aspen, &(uint32_t){leaving->frame}, 1,
                          ASPEN_FRAME_REF + ASPEN_FRAME_MAP);
-    aspen_fetch_sub_relaxed(&mm->rss[ASPEN_RSS_ANON], 1);
+}
+
+/* Has anything come up since the page was looked at? The table's lock is held.
+ */
+static bool
+has_to_stay(const struct leaving *leaving, const struct aspen_vma *vma,
+            const struct aspen_slot *slot)
+{
+    return aspen_load_relaxed(&vma->flags) & ASPEN_VM_LOCKED ||    /* I4 */
+           aspen_frame_pins(leaving->aspen, leaving->frame) > 0 || /* I5 */
+           aspen_entry_bits(aspen_load_relaxed(slot->entry)) &
+               ASPEN_ENTRY_UFFD_WP;
 }
 
 /* I2 */
-static bool
-to_swap_entry(struct leaving *leaving, struct aspen_vma *vma,
+static int
+to_swap_entry(void *context, struct aspen_vma *vma,
               const struct aspen_slot *slot)
 {
+    const struct leaving *leaving = context;
     struct aspen *aspen = leaving->aspen;
     uint64_t swap = aspen_entry_make_swap(leaving->type, leaving->slot);
 
-    leaving->error = aspen_swap_duplicate(aspen, leaving->type, leaving->slot);
-    if (leaving->error)
-        return false;
+    if (has_to_stay(leaving, vma, slot))
+        return -ASPEN_EBUSY;
+    int error = aspen_swap_duplicate(aspen, leaving->type, leaving->slot);
+    if (error)
+        return error;
     if (aspen_frame_is_exclusive(aspen_frame_at(aspen, leaving->frame)))
         swap |= ASPEN_ENTRY_SWAP_EXCLUSIVE;
     aspen_mm_swap_list_add(vma->mm);
     aspen_mm_rss_add(vma->mm, ASPEN_RSS_SWAP, 1);
     /* The processor may still set bits: they go with the entry (I3). */
     (void)aspen_exchange(slot->entry, swap);
-    count_gone(leaving, vma->mm, slot);
-    return true;
-}
-
-static bool
-change_locked(struct leaving *leaving, struct aspen_vma *vma,
-              const struct aspen_slot *slot)
-{
-    uint64_t entry = aspen_load_relaxed(slot->entry);
-
-    if (!leads_to(entry, slot, leaving->frame))
-        return false;
-    if (aspen_load_relaxed(&vma->flags) & ASPEN_VM_LOCKED ||    /* I4 */
-        aspen_frame_pins(leaving->aspen, leaving->frame) > 0 || /* I5 */
-        aspen_entry_bits(entry) & ASPEN_ENTRY_UFFD_WP) {
-        leaving->error = -ASPEN_EBUSY;
-        return false;
-    }
-    return leaving->change(leaving, vma, slot);
-}
-
-/* True: an entry went, and the TLB has to hear of it. */
-static bool
-change(struct leaving *leaving, struct aspen_vma *vma,
-       const struct aspen_slot *slot)
-{
-    aspen_table_own(leaving->aspen, slot->table);
-    aspen_table_lock(leaving->aspen, slot->table, ASPEN_LOCK_TABLE);
-    bool gone = change_locked(leaving, vma, slot);
-    aspen_table_unlock(leaving->aspen, slot->table);
-    return gone;
-}
-
-static bool
-change_in(void *context, struct aspen_vma *vma, uint64_t address)
-{
-    const uint64_t end = address + ASPEN_PAGE_SIZE;
-    struct leaving *leaving = context;
-    struct aspen_mm *mm = vma->mm;
-    struct aspen_slot slot;
-
-    if (!aspen_table_walk(mm, address, &slot) && !aspen_tlb_pending(mm, 0))
-        return true;
-    aspen_notify_start(mm, address, end);
-    aspen_tlb_pending_begin(mm);
-    if (change(leaving, vma, &slot) || aspen_tlb_pending(mm, 1))
-        aspen_tlb_flush(mm, address, end, 1u, false);
-    aspen_tlb_pending_end(mm);
-    aspen_notify_end(mm, address, end);
-    return !leaving->error;
+    count_gone(leaving);
+    return 1;
 }
 
 /* All of them, or as many as go: 0 or an error. */
 static int
 replace_all(struct leaving *leaving)
 {
-    leaving->change = to_swap_entry;
+    int error;
+
     do {
-        leaving->error = 0;
-        aspen_rmap_walk(leaving->aspen, leaving->frame, change_in, leaving);
-        if (leaving->error != -ASPEN_EAGAIN)
-            return leaving->error;
+        error = aspen_take_page(&leaving->batch->take, leaving->aspen, NULL,
+                                leaving->frame, to_swap_entry, leaving);
+        if (error != -ASPEN_EAGAIN)
+            return error;
         /* The slot's count needs memory, which no one gets below i_mmap. */
-        leaving->error =
+        error =
             aspen_swap_continue(leaving->aspen, leaving->type, leaving->slot);
-    } while (!leaving->error);
-    return leaving->error;
+    } while (!error);
+    return error;
 }
 
 /* ---- One page, which is locked ------------------------------------------ */
@@ -193,26 +147,25 @@ hold_its_slot(struct leaving *leaving)
     return -ASPEN_EBUSY;
 }
 
-static int
-find_slot(struct leaving *leaving)
+int
+aspen_swap_enter_new(struct aspen *aspen, uint32_t frame, unsigned *type,
+                     uint32_t *slot)
 {
-    struct aspen *aspen = leaving->aspen;
-    struct aspen_frame *page = aspen_frame_at(aspen, leaving->frame);
+    struct aspen_frame *page = aspen_frame_at(aspen, frame);
 
-    int error = aspen_swap_alloc(aspen, &leaving->type, &leaving->slot);
+    int error = aspen_swap_alloc(aspen, frame, type, slot);
     if (error)
         return error;
     aspen_fetch_or(&page->index, ASPEN_FRAME_DIRTY); /* I3 */
-    error =
-        aspen_swap_cache_add(aspen, leaving->type, leaving->slot,
-                             leaving->frame, &(struct aspen_swap_absence){0});
+    error = aspen_swap_cache_add(aspen, *type, *slot, frame,
+                                 &(struct aspen_swap_absence){0});
     ASPEN_ASSERT(!error); /* the slot is ours, and new */
     return 0;
 }
 
 /* It is in the cache, and we hold its slot. */
 static int
-leave(struct leaving *leaving)
+leave_by_slot(struct leaving *leaving)
 {
     struct aspen_frame *page = aspen_frame_at(leaving->aspen, leaving->frame);
 
@@ -224,33 +177,94 @@ leave(struct leaving *leaving)
     return error;
 }
 
+static int
+leave_for_swap(struct leaving *leaving)
+{
+    struct aspen *aspen = leaving->aspen;
+    bool cached = aspen_swap_slot_of(aspen, leaving->frame, &leaving->type,
+                                     &leaving->slot);
+
+    if (!can_go(aspen, leaving->frame, cached))
+        return -ASPEN_EBUSY;
+    int error = cached ? hold_its_slot(leaving)
+                       : aspen_swap_enter_new(aspen, leaving->frame,
+                                              &leaving->type, &leaving->slot);
+    if (error)
+        return error;
+    error = leave_by_slot(leaving);
+    if (error) {
+        aspen_take_flush(&leaving->batch->take); /* it is unlocked now */
+        /* If no entry leads to the slot, the page leaves the cache by this. */
+        aspen_swap_free(aspen, leaving->type, leaving->slot);
+    }
+    return error;
+}
+
+/* ---- What need not be written ------------------------------------------- */
+
+/* The one entry goes, if the processor has not written by it. */
+static int
+to_nothing(void *context, struct aspen_vma *vma, const struct aspen_slot *slot)
+{
+    const struct leaving *leaving = context;
+    const struct aspen_frame *page =
+        aspen_frame_at(leaving->aspen, leaving->frame);
+    uint64_t entry = aspen_load_relaxed(slot->entry);
+
+    /* Nobody can come who would hold it; who did says that he wrote before he
+     * lets go (calls/madvise/pages.c, I2). */
+    if (has_to_stay(leaving, vma, slot) || aspen_frame_map_count(page) != 1 ||
+        !is_held_by(page, 1) || aspen_load(&page->index) & ASPEN_FRAME_DIRTY ||
+        aspen_entry_bits(entry) & ASPEN_ENTRY_DIRTY ||
+        !aspen_compare_exchange(slot->entry, &entry, (uint64_t)0))
+        return 0;
+    count_gone(leaving);
+    return 1;
+}
+
+/* It may be dropped (LAZY), and was not written since: nobody maps it any more.
+ */
+static bool
+leave_for_nothing(struct leaving *leaving)
+{
+    struct aspen *aspen = leaving->aspen;
+    const struct aspen_frame *page = aspen_frame_at(aspen, leaving->frame);
+    uint64_t index = aspen_load(&page->index);
+
+    if (!(index & ASPEN_FRAME_LAZY) || index & ASPEN_FRAME_HEAD ||
+        aspen_swap_slot_of(aspen, leaving->frame, &leaving->type,
+                           &leaving->slot))
+        return false;
+    leaving->type = NO_SLOT;
+    return !aspen_take_page(&leaving->batch->take, aspen, NULL, leaving->frame,
+                            to_nothing, leaving) &&
+           aspen_frame_map_count(page) == 0;
+}
+
 int
 aspen_swap_out(struct aspen_swap_batch *batch, uint32_t frame)
 {
-    struct aspen *aspen = batch->aspen;
-    struct leaving leaving = {.aspen = aspen, .frame = frame};
-    bool cached =
-        aspen_swap_slot_of(aspen, frame, &leaving.type, &leaving.slot);
+    struct leaving leaving = {
+        .batch = batch, .aspen = batch->aspen, .frame = frame};
+    int error = 0;
 
     if (batch->count == ASPEN_SWAP_IO_PAGES)
         return -ASPEN_ENOSPC;
-    if (!can_go(aspen, frame, cached))
-        return -ASPEN_EBUSY;
-    int error = cached ? hold_its_slot(&leaving) : find_slot(&leaving);
-    if (error)
-        return error;
-    error = leave(&leaving);
-    if (error) {
-        /* If no entry leads to the slot, the page leaves the cache by this. */
-        aspen_swap_free(aspen, leaving.type, leaving.slot);
-        return error;
-    }
-    batch->pages[batch->count++] = (struct aspen_swap_leaving){
-        .frame = frame, .type = leaving.type, .slot = leaving.slot};
-    return 0;
+    if (!leave_for_nothing(&leaving))
+        error = leave_for_swap(&leaving);
+    if (!error)
+        batch->pages[batch->count++] = (struct aspen_swap_leaving){
+            .frame = frame, .type = leaving.type, .slot = leaving.slot};
+    return error;
 }
 
 /* ---- Together ---------------------------------------------------------- */
+
+static bool
+has_slot(const struct aspen_swap_batch *batch, unsigned i)
+{
+    return batch->pages[i].type != NO_SLOT;
+}
 
 static bool
 is_written(const struct aspen_swap_batch *batch, unsigned i)
@@ -258,7 +272,8 @@ is_written(const struct aspen_swap_batch *batch, unsigned i)
     const struct aspen_frame *page =
         aspen_frame_at(batch->aspen, batch->pages[i].frame);
 
-    return !(aspen_load(&page->index) & ASPEN_FRAME_DIRTY);
+    return !has_slot(batch, i) ||
+           !(aspen_load(&page->index) & ASPEN_FRAME_DIRTY);
 }
 
 /* Pages from `first` on that stand in a row, there as here. */
@@ -317,9 +332,9 @@ write_all(struct aspen_swap_batch *batch)
     }
 }
 
-/* It was written, or could not be. */
+/* It was written, or could not be. Does it leave? */
 static bool
-finish(struct aspen_swap_batch *batch, unsigned i)
+give_up_slot(struct aspen_swap_batch *batch, unsigned i)
 {
     const struct aspen_swap_leaving *page = &batch->pages[i];
     struct aspen *aspen = batch->aspen;
@@ -330,8 +345,19 @@ finish(struct aspen_swap_batch *batch, unsigned i)
     aspen_swap_free(aspen, page->type, page->slot);
     if (!written) /* not again at once */
         aspen_lru_move(aspen, page->frame, ASPEN_LRU_UNEVICTABLE);
-    aspen_frame_unlock(aspen_frame_at(aspen, page->frame));
-    aspen_frame_put(aspen, page->frame);
+    return gone;
+}
+
+static bool
+finish(struct aspen_swap_batch *batch, unsigned i)
+{
+    uint32_t frame = batch->pages[i].frame;
+    struct aspen_frame *page = aspen_frame_at(batch->aspen, frame);
+    bool gone =
+        has_slot(batch, i) ? give_up_slot(batch, i) : is_held_by(page, 1);
+
+    aspen_frame_unlock(page);
+    aspen_frame_put(batch->aspen, frame);
     return gone;
 }
 
@@ -340,46 +366,10 @@ aspen_swap_out_end(struct aspen_swap_batch *batch)
 {
     unsigned gone = 0;
 
+    aspen_take_flush(&batch->take);
     write_all(batch);
     for (unsigned i = 0; i < batch->count; i++)
         gone += finish(batch, i);
     batch->count = 0;
     return gone;
-}
-
-/* ---- What need not be written ------------------------------------------- */
-
-/* The one entry goes, if the processor has not written by it. */
-static bool
-to_nothing(struct leaving *leaving, struct aspen_vma *vma,
-           const struct aspen_slot *slot)
-{
-    const struct aspen_frame *page =
-        aspen_frame_at(leaving->aspen, leaving->frame);
-    uint64_t entry = aspen_load_relaxed(slot->entry);
-
-    /* Nobody can come who would hold it; who did says that he wrote before he
-     * lets go (calls/madvise/pages.c, I2). */
-    if (aspen_frame_map_count(page) != 1 || !is_held_by(page, 1) ||
-        aspen_load(&page->index) & ASPEN_FRAME_DIRTY ||
-        aspen_entry_bits(entry) & ASPEN_ENTRY_DIRTY ||
-        !aspen_compare_exchange(slot->entry, &entry, (uint64_t)0))
-        return false;
-    count_gone(leaving, vma->mm, slot);
-    return true;
-}
-
-bool
-aspen_swap_discard(struct aspen *aspen, uint32_t frame)
-{
-    const struct aspen_frame *page = aspen_frame_at(aspen, frame);
-    struct leaving leaving = {
-        .aspen = aspen, .frame = frame, .change = to_nothing};
-    uint64_t index = aspen_load(&page->index);
-
-    if (!(index & ASPEN_FRAME_LAZY) || index & ASPEN_FRAME_HEAD ||
-        aspen_swap_slot_of(aspen, frame, &leaving.type, &leaving.slot))
-        return false;
-    aspen_rmap_walk(aspen, frame, change_in, &leaving);
-    return aspen_frame_map_count(page) == 0 && is_held_by(page, 1);
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * swap/swap.h - anonymous pages leave memory, and come back.
+ * swap/swap.h - anonymous pages and those of shared memory leave memory, and
+ * come back.
  *
  * The swap cache: while a page is in memory and its slot is in use, the slot
  * leads to the page (machine/swap_map.h) and holds a reference.
@@ -19,16 +20,21 @@
 #ifndef ASPEN_SWAP_SWAP_H
 #define ASPEN_SWAP_SWAP_H
 
+#include "machine/payer.h"
 #include "machine/swap_map.h"
+#include "object/page_cache.h"
 #include "paging/table.h"
+#include "rmap/take.h"
 
 #include <aspen/calls/swap.h>
 
 /* ---- out.c ------------------------------------------------------------- */
 
-/* Pages that leave together: each locked and held, mapped by nobody. */
+/* Pages that leave together: each locked and held, mapped by nobody, but maybe
+ * in TLBs still. */
 struct aspen_swap_batch {
     struct aspen *aspen;
+    struct aspen_take take;
     unsigned count;
     struct aspen_swap_leaving {
         uint32_t frame;
@@ -38,12 +44,11 @@ struct aspen_swap_batch {
 };
 
 /*
- * Replace all entries that lead to an anonymous page by swap entries. The
- * caller has locked the page and holds a reference: if the answer is 0 both are
- * the batch's from now on.
- *
- * A TLB is flushed before the answer. The accessed bit is the caller's affair,
- * as is which pages are chosen.
+ * Replace all entries that lead to an anonymous page by swap entries, or by
+ * nothing if it may be dropped (ASPEN_FRAME_LAZY) and was not written since.
+ * The caller has locked the page and holds a reference: if the answer is 0 both
+ * are the batch's from now on. The accessed bit is the caller's affair, as is
+ * which pages are chosen.
  *
  * Context: may sleep; no lock inside the page's is held. Takes those of the
  *          reverse map.
@@ -56,18 +61,17 @@ struct aspen_swap_batch {
 ASPEN_MUST_USE int aspen_swap_out(struct aspen_swap_batch *batch,
                                   uint32_t frame);
 
-/* Write what the batch has, and let it leave memory; it is empty then. What
- * could not be written, or somebody else came for meanwhile, stays in the swap
- * cache. Returns how many pages left. Context: may sleep; no lock at or inside
- * the pages' is held, but theirs. */
-unsigned aspen_swap_out_end(struct aspen_swap_batch *batch);
+/* The page, which is locked and in no slot's cache, enters that of a new slot
+ * of *type, DIRTY; the slot's one reference is the caller's. 0, or
+ * -ASPEN_ENOSPC (ASPEN_STEP_SWAP). */
+ASPEN_MUST_USE int aspen_swap_enter_new(struct aspen *aspen, uint32_t frame,
+                                        unsigned *type, uint32_t *slot);
 
-/*
- * A page that may be dropped (ASPEN_FRAME_LAZY) and was not written since is
- * unmapped: true. The caller has locked it, and has the last reference then.
- * Context: as aspen_swap_out().
- */
-bool aspen_swap_discard(struct aspen *aspen, uint32_t frame);
+/* Flush, write what the batch has, and let it leave memory; it is empty then.
+ * What could not be written, or somebody else came for meanwhile, stays in the
+ * swap cache. Returns how many pages left. Context: may sleep; no lock at or
+ * inside the pages' is held, but theirs. */
+unsigned aspen_swap_out_end(struct aspen_swap_batch *batch);
 
 /* ---- in.c -------------------------------------------------------------- */
 
@@ -79,14 +83,57 @@ bool aspen_swap_discard(struct aspen *aspen, uint32_t frame);
  * does so, or has the page locked, is done. *frame is the page, with a
  * reference for the caller; or ASPEN_NO_FRAME: look at the entry again. Slots
  * in a row with it that are wanted (0: none) come along, as long as memory is
- * not short.
+ * not short. The groups that slots are charged to pay for the pages, or, if
+ * there are none, who reads.
  *
  * Context: may sleep; no lock is held.
  * Returns: 0, -ASPEN_ENOMEM, or the device's error: -ASPEN_EIO also if the
  *          checksum is wrong, -ASPEN_EOPNOTSUPP for an area without a device.
  */
-ASPEN_MUST_USE int aspen_swap_read(struct aspen *aspen, uint64_t entry,
+ASPEN_MUST_USE int aspen_swap_read(struct aspen *aspen,
+                                   struct aspen_payer *payer, uint64_t entry,
                                    uint64_t wanted, uint32_t *frame);
+
+/* ---- shared.c: pages of shared memory ----------------------------------- */
+
+/*
+ * The same as aspen_swap_out() for a page of the object at `offset`
+ * (aspen_object_may_swap()): its slot takes its place. Its entries have been
+ * taken away, by the batch's `take`.
+ *
+ * Context: as aspen_swap_out(); the object has a reference of the caller's.
+ * Returns: 0; or -ASPEN_EBUSY (mapped or held), -ASPEN_ENOSPC, and it stays:
+ *          TLBs are flushed then.
+ */
+ASPEN_MUST_USE int aspen_swap_out_shared(struct aspen_swap_batch *batch,
+                                         struct aspen_object *object,
+                                         uint64_t offset, uint32_t frame);
+
+/*
+ * As aspen_object_get_page_ahead(), and a page that is in swap comes back, with
+ * those behind it that `ahead` says. *waited, unless it is NULL, becomes true
+ * then.
+ *
+ * Context: may sleep, no lock inside the mmap and VMA locks is held.
+ * Returns: as that, or as aspen_swap_read().
+ */
+ASPEN_MUST_USE int aspen_swap_get_page(struct aspen_object *object,
+                                       uint64_t offset, enum aspen_ahead ahead,
+                                       struct aspen_payer *payer, bool *waited,
+                                       uint32_t *frame);
+
+/* The page at `offset`, if it is in swap, comes back into the page cache, if
+ * nobody is quicker: 0, or an error as of aspen_swap_read(). Context: the same.
+ */
+ASPEN_MUST_USE int aspen_swap_back_shared(struct aspen_object *object,
+                                          uint64_t offset,
+                                          enum aspen_ahead ahead,
+                                          struct aspen_payer *payer);
+
+/* What is in swap of these pages comes into the swap cache. Of errors nobody
+ * hears. Context: may sleep, no lock is held. */
+void aspen_swap_read_shared(struct aspen_object *object, uint64_t first,
+                            uint64_t pages, struct aspen_payer *payer);
 
 /* ---- ahead.c: which ones ------------------------------------------------ */
 

@@ -411,6 +411,57 @@ trims(void **state)
               check_shadows);
 }
 
+/* ---- A page that leaves its list ---------------------------------------- */
+
+static int
+refuse(void *context, const struct aspen_swap_io *io)
+{
+    (void)context;
+    (void)io;
+    return -ASPEN_EIO;
+}
+
+/* An anonymous page that is on a list, and memory whose tables are to come. */
+static void
+setup_list(void *unused)
+{
+    static const struct aspen_swap_ops none = {.transfer = refuse};
+    struct aspen_swap_args args = {.pages = 1, .ops = &none};
+    unsigned type;
+
+    setup(unused);
+    must(aspen_swap_add(scene.aspen, &args, &type));
+    explore_map(scene.mm, START, 1, RW, NULL);
+    explore_map(scene.mm, FAR, 1, RW, NULL);
+    must(aspen_fault(scene.mm, START, ASPEN_ACCESS_WRITE));
+}
+
+/* The frame is free, and becomes a table, which waits with others for a grace
+ * period: on a list through the words by which it was on the other one. */
+static void
+reuse_task(void *unused)
+{
+    (void)unused;
+    must(aspen_madvise(scene.mm, START, PAGE, ASPEN_MADV_DONTNEED));
+    must(aspen_fault(scene.mm, FAR, ASPEN_ACCESS_READ));
+    must(aspen_munmap(scene.mm, FAR, PAGE));
+}
+
+static void
+reclaim_task(void *unused)
+{
+    (void)unused;
+    aspen_reclaim(scene.aspen, 1);
+}
+
+static void
+lists(void **state)
+{
+    (void)state;
+    holds("who looks at a page beside who frees it", setup_list, reclaim_task,
+          reuse_task, check);
+}
+
 int
 main(void)
 {
@@ -418,7 +469,7 @@ main(void)
         cmocka_unit_test(copies),  cmocka_unit_test(tables),
         cmocka_unit_test(look),    cmocka_unit_test(few),
         cmocka_unit_test(drained), cmocka_unit_test(brackets),
-        cmocka_unit_test(trims),
+        cmocka_unit_test(trims),   cmocka_unit_test(lists),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -3,7 +3,9 @@
  * A page that goes to swap or comes back, beside another fault, another
  * swap-out, a fork, its removal, in the same space or a child that shares the
  * slot; over all orders, each step failing. Whatever the order, each space
- * reads what was there, or what it wrote, and nothing is left of the slot.
+ * reads what was there, or what it wrote, and nothing is left of the slot. The
+ * same beside a move of the space from one memory group to another, which
+ * leaves nothing behind that it alone has.
  */
 #include "explore.h"
 #include "frames/frames.h"
@@ -19,12 +21,19 @@
 struct scene {
     struct aspen *aspen;
     struct aspen_mm *parent;
-    struct aspen_mm *child;  /* from the beginning; NULL: none */
-    struct aspen_mm *forked; /* by a task; NULL: none */
+    struct aspen_mm *child;    /* from the beginning; NULL: none */
+    struct aspen_mm *forked;   /* by a task; NULL: none */
+    struct aspen_group *group; /* the same */
     bool with_child;
+    bool two_devices;
     bool swapped; /* from the beginning */
-    bool dropped; /* the parent's page may be */
-    bool wrote;   /* the parent */
+    bool grouped;
+    struct aspen_group *from; /* the parent's at first; if grouped */
+    struct aspen_group *to;
+    bool moved;    /* the parent is in `to` */
+    bool unmapped; /* the parent's page is */
+    bool dropped;  /* the parent's page may be */
+    bool wrote;    /* the parent */
     uint64_t fail_at;
     struct aspen_failpoint_counts counts;
     uint8_t slots[SLOTS][PAGE];
@@ -43,20 +52,38 @@ transfer(void *context, const struct aspen_swap_io *io)
 static const struct aspen_swap_ops ops = {.transfer = transfer};
 
 static void
+add_device(int32_t priority, unsigned flags)
+{
+    struct aspen_swap_args args = {
+        .pages = SLOTS, .ops = &ops, .priority = priority, .flags = flags};
+    unsigned type;
+
+    must_or_planned(aspen_swap_add(scene.aspen, &args, &type));
+}
+
+static void
 setup(void *unused)
 {
-    struct aspen_swap_args args = {.pages = SLOTS, .ops = &ops};
-    unsigned type;
     uint32_t frame;
 
     (void)unused;
     scene.child = NULL;
     scene.forked = NULL;
+    scene.group = NULL;
     scene.dropped = false;
     scene.wrote = false;
     scene.aspen = explore_machine(NULL, FRAMES);
-    must(aspen_swap_add(scene.aspen, &args, &type));
+    add_device(0, 0);
+    if (scene.two_devices)
+        add_device(0, 0);
     must(aspen_mm_create(scene.aspen, &scene.parent));
+    scene.moved = false;
+    scene.unmapped = false;
+    if (scene.grouped) {
+        must(aspen_group_create(scene.aspen, NULL, &scene.from));
+        must(aspen_group_create(scene.aspen, NULL, &scene.to));
+        must(aspen_group_enter(scene.parent, scene.from));
+    }
     explore_map(scene.parent, START, 1, RW, NULL);
     must(aspen_fault(scene.parent, START, ASPEN_ACCESS_WRITE));
     must(aspen_translate(scene.parent, START, ASPEN_ACCESS_READ, &frame));
@@ -80,20 +107,50 @@ byte_in(struct aspen_mm *mm)
     return *explore_bytes(scene.aspen, frame);
 }
 
+/* Where there are groups each slot knows whose it is. */
+static void
+check_group(void)
+{
+    if (!scene.group)
+        return;
+    for (unsigned i = 0; i < ASPEN_SWAP_AREAS; i++)
+        if (scene.aspen->swap[i].slots && !scene.aspen->swap[i].groups)
+            sim_fail("an area knows nothing of groups");
+    aspen_group_put(scene.group);
+}
+
+/* Nobody else has what the parent has. */
+static void
+check_moved(void)
+{
+    struct aspen_group_counters counters;
+
+    aspen_group_counters_read(scene.from, &counters);
+    if (scene.moved && !scene.forked && (counters.pages || counters.swap_pages))
+        sim_fail("a space has left something in its old group");
+    aspen_group_counters_read(scene.to, &counters);
+    if (!scene.moved && (counters.pages || counters.swap_pages))
+        sim_fail("a space that did not go has something in the new group");
+}
+
 static void
 check(void *unused)
 {
     (void)unused;
     explore_plan_end(scene.aspen, &scene.counts);
+    check_group();
     explore_validate(scene.aspen);
+    if (scene.grouped)
+        check_moved();
     if (scene.child && byte_in(scene.child) != OLD)
         sim_fail("the child's contents are not what they were");
     uint8_t forked = scene.forked ? byte_in(scene.forked) : OLD;
     if (forked != OLD && !(scene.wrote && forked == NEW) &&
         !(scene.dropped && forked == 0))
         sim_fail("a forked child's contents are not what they were");
-    uint8_t parent = byte_in(scene.parent);
-    if (!scene.dropped && parent != (scene.wrote ? NEW : OLD))
+    uint8_t parent = scene.unmapped ? 0 : byte_in(scene.parent);
+    if (!scene.dropped && !scene.unmapped &&
+        parent != (scene.wrote ? NEW : OLD))
         sim_fail("the parent's contents are not what they were");
     explore_validate(scene.aspen);
     if (scene.child)
@@ -101,6 +158,10 @@ check(void *unused)
     if (scene.forked)
         aspen_mm_put(scene.forked);
     aspen_mm_put(scene.parent);
+    if (scene.grouped) {
+        aspen_group_put(scene.from);
+        aspen_group_put(scene.to);
+    }
     struct aspen_counters counters;
     aspen_counters_read(scene.aspen, &counters);
     if (counters.swap_slots_used)
@@ -175,6 +236,74 @@ child_exit_task(void *unused)
     aspen_mm_put(child);
 }
 
+static void
+add_area_task(void *unused)
+{
+    unsigned type;
+
+    (void)unused;
+    must_or_planned(aspen_swap_area_add(scene.aspen, SLOTS, &type));
+}
+
+static void
+first_group_task(void *unused)
+{
+    (void)unused;
+    must_or_planned(aspen_group_create(scene.aspen, NULL, &scene.group));
+}
+
+static void
+move_task(void *unused)
+{
+    (void)unused;
+    int error = aspen_group_enter(scene.parent, scene.to);
+    must_or_planned(error);
+    scene.moved = !error;
+}
+
+static void
+reclaim_task(void *unused)
+{
+    (void)unused;
+    aspen_group_reclaim(scene.from, 1);
+}
+
+static void
+munmap_task(void *unused)
+{
+    (void)unused;
+    int error = aspen_munmap(scene.parent, START, PAGE);
+    must_or_planned(error);
+    scene.unmapped = !error;
+}
+
+/* The first device goes, if nobody is at its slots; true: it has. */
+static bool
+remove_first(void)
+{
+    int error = aspen_swap_remove(scene.aspen, 0);
+
+    must_or_planned(error == -ASPEN_EBUSY ? 0 : error);
+    return !error;
+}
+
+/* In its place comes what counts alone, */
+static void
+replace_by_counts_task(void *unused)
+{
+    if (remove_first())
+        add_area_task(unused);
+}
+
+/* ... or another device. */
+static void
+replace_by_device_task(void *unused)
+{
+    (void)unused;
+    if (remove_first())
+        add_device(1, ASPEN_SWAP_ROTATING);
+}
+
 /* ---- Tests ------------------------------------------------------------- */
 
 struct row {
@@ -243,9 +372,139 @@ test_pairs(void **state)
         explore(&rows[i]);
 }
 
+/* Areas come and go, and what comes may be of another kind. */
+static void
+test_areas(void **state)
+{
+    static const struct row rows[] = {
+        {"PAGEOUT beside a device that becomes counts", pageout_task,
+         replace_by_counts_task, false},
+        {"a read beside a device that becomes another", read_task,
+         replace_by_device_task, false},
+        {"an area that comes beside one that goes", add_area_task,
+         replace_by_counts_task, false},
+        {"a first group beside an area that comes", first_group_task,
+         add_area_task, false},
+        {"a first group beside an area that comes for another",
+         first_group_task, replace_by_counts_task, false},
+    };
+    static const struct row of_two = {
+        "PAGEOUT beside one of two that becomes another", pageout_task,
+        replace_by_device_task, false};
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
+        explore(&rows[i]);
+    scene.two_devices = true;
+    explore(&of_two);
+    scene.two_devices = false;
+}
+
+/* A group's charge beside a space that moves. */
+static void
+test_groups(void **state)
+{
+    static const struct row rows[] = {
+        {"a move beside a read", move_task, read_task, false},
+        {"a move beside a write", move_task, write_task, false},
+        {"a move beside PAGEOUT", move_task, pageout_task, false},
+        {"a move beside a group's reclaim", move_task, reclaim_task, false},
+        {"a move beside a fork", move_task, fork_task, false},
+        {"a move beside DONTNEED", move_task, dontneed_task, false},
+        {"a move beside munmap", move_task, munmap_task, false},
+    };
+
+    (void)state;
+    scene.grouped = true;
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
+        explore(&rows[i]);
+    scene.grouped = false;
+}
+
+/* ---- A slot that is another page's by the time it is read --------------- */
+
+/* Whoever reads slots gets nothing. *late: the page was dropped before. */
+static int
+bad_transfer(void *context, const struct aspen_swap_io *io)
+{
+    bool *late = context;
+
+    if (io->write)
+        return 0;
+    sim_point(&scene.dropped, false);
+    *late = scene.dropped;
+    return -ASPEN_EIO;
+}
+
+static bool late;
+
+static void
+setup_bad(void *unused)
+{
+    static const struct aspen_swap_ops bad = {.transfer = bad_transfer};
+    struct aspen_swap_args args = {.pages = 1, .ops = &bad, .context = &late};
+    unsigned type;
+
+    (void)unused;
+    scene.dropped = false;
+    late = false;
+    scene.aspen = explore_machine(NULL, FRAMES);
+    must(aspen_swap_add(scene.aspen, &args, &type));
+    must(aspen_mm_create(scene.aspen, &scene.parent));
+    explore_map(scene.parent, START, 2, RW, NULL);
+    for (unsigned i = 0; i < 2; i++)
+        must(aspen_fault(scene.parent, START + i * PAGE, ASPEN_ACCESS_WRITE));
+    must(aspen_madvise(scene.parent, START, PAGE, ASPEN_MADV_PAGEOUT));
+}
+
+/* The slot cannot be read, which is no affair of who has nothing there. */
+static void
+read_bad_task(void *unused)
+{
+    (void)unused;
+    int error = aspen_fault(scene.parent, START, ASPEN_ACCESS_READ);
+    if (error && (error != -ASPEN_EIO || late))
+        sim_fail("a fault hears of another page's slot");
+}
+
+static void
+drop_and_reuse_task(void *unused)
+{
+    (void)unused;
+    must(aspen_madvise(scene.parent, START, PAGE, ASPEN_MADV_DONTNEED));
+    sim_point(&scene.dropped, true);
+    scene.dropped = true;
+    must(aspen_madvise(scene.parent, START + PAGE, PAGE, ASPEN_MADV_PAGEOUT));
+}
+
+static void
+check_bad(void *unused)
+{
+    (void)unused;
+    explore_validate(scene.aspen);
+    aspen_mm_put(scene.parent);
+    explore_machine_end(scene.aspen);
+}
+
+static void
+test_slot_of_another(void **state)
+{
+    struct sim_program program = {
+        setup_bad, {read_bad_task, drop_and_reuse_task}, 2, check_bad, NULL};
+
+    (void)state;
+    explore_holds("a read beside a slot that becomes another's", &program,
+                  10 * MOST);
+}
+
 int
 main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_pairs)};
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_groups),
+        cmocka_unit_test(test_pairs),
+        cmocka_unit_test(test_areas),
+        cmocka_unit_test(test_slot_of_another),
+    };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

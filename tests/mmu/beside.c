@@ -38,7 +38,8 @@ static struct {
     uint64_t spent;                  /* atomic */
     enum mmu_flags flags;
     uint64_t evict_seed;
-    bool idle; /* nothing is cached but what is accessed */
+    bool idle;  /* nothing is cached but what is accessed */
+    bool alone; /* no second MMU */
 } beside
 #ifdef ASPEN_PORT_MMU_WRITES_ENTRIES
     = {.flags = MMU_FLAGS_SET}
@@ -58,6 +59,12 @@ void
 beside_evict(uint64_t seed)
 {
     beside.evict_seed = seed;
+}
+
+void
+beside_second(bool second)
+{
+    beside.alone = !second;
 }
 
 void
@@ -160,7 +167,8 @@ reload(const struct space *space, const char *unused)
     mmu_leave(MMU_SECOND, space->root);
     const uint64_t end = ASPEN_ADDRESS_LIMIT; /* the rest is not the core's */
     uint64_t seen = mmu_load(space->cpu, space->root, 0, end, LEAVES);
-    told_second_load(space->mm, 0, end, LEAVES);
+    if (!beside.alone)
+        told_second_load(space->mm, 0, end, LEAVES);
     __atomic_fetch_add(&beside.spent, seen + 32, __ATOMIC_RELAXED);
 }
 
@@ -285,7 +293,7 @@ BETWEEN(int, aspen_create,
         !between_notifier_whole(config->hooks.notifier))
         return __real_aspen_create(config, aspen);
     ours = *config;
-    ours.hooks.notifier = between_notifier(ours.hooks.notifier);
+    ours.hooks.notifier = between_notifier(ours.hooks.notifier, !beside.alone);
     ours.hooks.arch = between_arch(ours.hooks.arch);
     int error = __real_aspen_create(&ours, aspen);
     if (!error)

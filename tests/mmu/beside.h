@@ -27,6 +27,10 @@ void beside_flags(enum mmu_flags flags);
 /* It evicts by chance from the next aspen_create() on. */
 void beside_evict(uint64_t seed);
 
+/* Whether there is a second MMU, from the next aspen_create() on: without one
+ * what is reclaimed is flushed together. */
+void beside_second(bool second);
+
 /* From here on nothing is cached before calls but what the test accesses. */
 void beside_load(bool load);
 

@@ -111,8 +111,10 @@ between_notifier_whole(const struct aspen_notifier_ops *theirs)
 }
 
 const struct aspen_notifier_ops *
-between_notifier(const struct aspen_notifier_ops *theirs)
+between_notifier(const struct aspen_notifier_ops *theirs, bool second)
 {
+    if (!second)
+        return theirs;
     theirs_too = theirs ? theirs : &no_notifier;
     return &second_and_theirs;
 }

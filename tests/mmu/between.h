@@ -23,8 +23,8 @@ void between_arch_free(const struct aspen_arch_ops *arch);
 bool between_notifier_whole(const struct aspen_notifier_ops *theirs);
 
 /* For config.hooks.notifier: the second MMU's, and theirs inside of its
- * brackets. Of one machine at a time. */
+ * brackets; or theirs alone. Of one machine at a time. */
 const struct aspen_notifier_ops *
-between_notifier(const struct aspen_notifier_ops *theirs);
+between_notifier(const struct aspen_notifier_ops *theirs, bool second);
 
 #endif

@@ -269,16 +269,22 @@ told_second(struct aspen_mm *mm, uint64_t address, enum mmu_access access,
 }
 
 void
-told_put(struct aspen_mm **mm)
+told_put_beside(struct aspen_mm **mm)
 {
-    if (!*mm)
-        return;
     uint32_t root = (*mm)->root;
 
-    mmu_check(root, "all that");
     mmu_quiet(root);
     aspen_mm_put(*mm);
     *mm = NULL;
     mmu_check_gone(root, 0, UINT64_MAX, UINT64_MAX, MMU_GONE_ALL, "exit");
     mmu_forget(root);
+}
+
+void
+told_put(struct aspen_mm **mm)
+{
+    if (!*mm)
+        return;
+    mmu_check((*mm)->root, "all that");
+    told_put_beside(mm);
 }

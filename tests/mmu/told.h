@@ -47,4 +47,7 @@ int told_second(struct aspen_mm *mm, uint64_t address, enum mmu_access access,
  * right before, and nothing of it is cached after. */
 void told_put(struct aspen_mm **mm);
 
+/* The same while another call is under way, which may be about to flush. */
+void told_put_beside(struct aspen_mm **mm);
+
 #endif

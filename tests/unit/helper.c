@@ -534,6 +534,18 @@ helper_can_write(struct aspen_mm *mm, uint64_t address)
     return aspen_translate(mm, address, ASPEN_ACCESS_WRITE, &frame) == 0;
 }
 
+bool
+helper_can_execute(struct aspen_mm *mm, uint64_t address)
+{
+    uint32_t frame;
+
+#ifdef ASPEN_PORT_ICACHE_SYNC
+    if (aspen_fault(mm, address, ASPEN_ACCESS_EXEC))
+        return false;
+#endif
+    return aspen_translate(mm, address, ASPEN_ACCESS_EXEC, &frame) == 0;
+}
+
 uint32_t
 helper_frame(struct aspen_mm *mm, uint64_t address)
 {

@@ -184,6 +184,8 @@ uint64_t helper_committed(struct helper *helper); /* pages */
 /* Whether the access goes through without a fault. */
 bool helper_can_read(struct aspen_mm *mm, uint64_t address);
 bool helper_can_write(struct aspen_mm *mm, uint64_t address);
+/* With the fault that cleans caches, where there is one. */
+bool helper_can_execute(struct aspen_mm *mm, uint64_t address);
 
 /* The frame of a page that is there. */
 uint32_t helper_frame(struct aspen_mm *mm, uint64_t address);

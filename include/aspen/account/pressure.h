@@ -22,6 +22,7 @@ extern "C" {
 #endif
 
 struct aspen;
+struct aspen_group;
 
 struct aspen_stalls {
     uint64_t total; /* microseconds, since the machine was made */
@@ -54,6 +55,18 @@ void aspen_pressure_read(struct aspen *aspen, struct aspen_pressure *pressure);
  * Context: as aspen_pressure_read(); meant for a scheduler, when it changes.
  */
 void aspen_pressure_threads(struct aspen *aspen, uint32_t threads);
+
+/**
+ * The same of a group (aspen/account/group.h), since it was made: of threads
+ * that stall in spaces that are in it or below it, or that the hook `group`
+ * names it for.
+ *
+ * Context: as those for a machine; the caller has a handle.
+ * Source:  Linux's memory.pressure.
+ */
+void aspen_group_pressure_read(struct aspen_group *group,
+                               struct aspen_pressure *pressure);
+void aspen_group_pressure_threads(struct aspen_group *group, uint32_t threads);
 
 #ifdef __cplusplus
 }

@@ -16,8 +16,8 @@ struct aspen_mm;
 /**
  * Which pages could be read without waiting, as mincore(2): a byte for each
  * page, bit 0 set when it is mapped, or, where nothing is mapped, when the
- * object has it in its cache. Swapped-out pages are not resident. All pages of
- * an object whose pager says so (may_see_cache) are.
+ * object has it in its cache. Pages in swap are resident while they are in the
+ * swap cache. All pages of an object whose pager says so (may_see_cache) are.
  *
  * Units:   `address` is page aligned, the length is rounded up to pages.
  * Context: may sleep. Takes the mmap lock for reading, again and again.

@@ -28,6 +28,7 @@ extern "C" {
 
 struct aspen;
 struct aspen_mm;
+struct aspen_group;
 
 /** What a space is worth that is never chosen. */
 #define ASPEN_OOM_NEVER INT64_MIN
@@ -58,6 +59,9 @@ int32_t aspen_oom_adjust(const struct aspen_mm *mm);
 
 /** How a victim is chosen. */
 struct aspen_oom_choice {
+    struct aspen_group *group; /* one of the spaces that are in it or below it,
+                                  of which the caller has a handle; NULL: any
+                                  one */
     uint64_t now;      /* of a clock of yours that never goes back, any unit */
     uint64_t patience; /* the same unit: so long somebody may take who is
                           giving memory back, before he is passed over */

@@ -6,8 +6,10 @@
  * `read`) leave, whether or not they are mapped: what maps them faults, and
  * they are read again. Dirty ones are written before, with their neighbours, if
  * the pager has `write`: what it answers is kept for aspen_object_sync().
- * Anonymous memory goes to a swap device with room (aspen/calls/swap.h), or, if
- * MADV_FREE gave it up, nowhere. docs/design/reclaim.md says which go first.
+ * Anonymous memory and shared memory (ASPEN_OBJECT_SHMEM whose pager, if there
+ * is one, has none of `read`, `write`, `mkwrite`, `fault`) go to a swap device
+ * with room (aspen/calls/swap.h), or, what MADV_FREE gave up, nowhere.
+ * docs/design/reclaim.md says which go first.
  * Locked and pinned pages stay, and so do pages of other objects.
  */
 #ifndef ASPEN_CALLS_RECLAIM_H

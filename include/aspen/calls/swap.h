@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /**
- * aspen/calls/swap.h - swap devices: where anonymous pages go while they are
- * not in memory.
+ * aspen/calls/swap.h - swap devices: where anonymous pages and those of shared
+ * memory go while they are not in memory.
  */
 #ifndef ASPEN_CALLS_SWAP_H
 #define ASPEN_CALLS_SWAP_H
@@ -38,6 +38,11 @@ struct aspen_swap_io {
  *            leads to are there until then.
  * transfer   the same, done when it returns: 0 or a negative error.
  *
+ * discard    (may be NULL) nobody needs any more what the slot has: it is
+ * written before it is read again, and no transfer of it is under way. Called
+ *            with spin locks of the core held, whoever gives the slot back: it
+ *            does not sleep, nor wait for who is in a call of Aspen.
+ *
  * close      (may be NULL) the area goes, alone or with the machine: nothing is
  *            under way, and nothing comes any more.
  *
@@ -48,6 +53,7 @@ struct aspen_swap_io {
 struct aspen_swap_ops {
     void (*submit)(void *context, struct aspen_swap_io *io);
     int (*transfer)(void *context, const struct aspen_swap_io *io);
+    void (*discard)(void *context, uint32_t slot);
     void (*close)(void *context);
 };
 
@@ -84,7 +90,8 @@ ASPEN_MUST_USE int aspen_swap_add(struct aspen *aspen,
 
 /**
  * Take a swap area away, by the number that it was added by: no more pages go
- * there, all that are there come back into memory, in every address space. As
+ * there, all that are there come back into memory, in every address space and
+ * every object. As
  * pages come back one by one, others may go on meanwhile with all they do.
  *
  * Context: may sleep; no lock of the core is held. A fatal signal interrupts.

@@ -31,7 +31,7 @@ struct aspen_posix_swap;
  *
  * In memory a page of one word again and again costs nothing, and one that
  * cannot be made smaller is kept as it is. What was written to a slot is kept
- * until something else is.
+ * until something else is, or, in memory, nobody needs it.
  *
  * Owns:    the device is the caller's, until an area with what
  *          aspen_posix_swap_area() says has been added: then it goes with that.

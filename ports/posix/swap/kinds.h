@@ -36,6 +36,7 @@ swap_count(uint64_t *counter, uint64_t more)
 /*
  * open      with what stands behind the name's colon, or its end. NULL: it is
  *           not in this build, since the package was not there
+ * discard   as in struct aspen_swap_ops, or NULL
  * transfer  or submit: as in struct aspen_swap_ops. What was submitted ends by
  *           swap_ended().
  */
@@ -49,6 +50,7 @@ struct swap_kind {
     int (*transfer)(struct aspen_posix_swap *device,
                     const struct aspen_swap_io *io);
     void (*submit)(struct aspen_posix_swap *device, struct aspen_swap_io *io);
+    void (*discard)(struct aspen_posix_swap *device, uint32_t slot);
     void (*close)(struct aspen_posix_swap *device);
 };
 

@@ -39,5 +39,6 @@ const struct swap_kind swap_kind_lz4 = {
     .open = swap_memory_open,
 #endif
     .transfer = swap_memory_transfer,
+    .discard = swap_memory_discard,
     .close = swap_memory_close,
 };

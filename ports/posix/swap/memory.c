@@ -3,7 +3,8 @@
  * memory.c - see memory.h; and the kind of device that keeps pages as they are.
  *
  * I1  A slot is read and written by who has locked its page, or has it for the
- *     first time: no two transfers have the same one. So slots have no lock.
+ *     first time, and given up when nobody has it: no two of them have the same
+ *     one at a time. So slots have no lock.
  *
  * Called by lz4.c and zstd.c. The first test to break is
  * tests/unit/swap/test_devices.c.
@@ -203,6 +204,14 @@ swap_memory_transfer(struct aspen_posix_swap *device,
     return error;
 }
 
+void
+swap_memory_discard(struct aspen_posix_swap *device, uint32_t slot)
+{
+    struct memory *memory = device->own;
+
+    replace(device, &memory->slots[slot], (struct slot){.state = SLOT_EMPTY});
+}
+
 /* ---- The device -------------------------------------------------------- */
 
 int
@@ -247,5 +256,6 @@ const struct swap_kind swap_kind_memory = {
     .name = "memory",
     .open = swap_memory_open,
     .transfer = swap_memory_transfer,
+    .discard = swap_memory_discard,
     .close = swap_memory_close,
 };

@@ -26,6 +26,7 @@ int swap_memory_open(struct aspen_posix_swap *device, const char *nothing,
                      struct swap_why *why);
 int swap_memory_transfer(struct aspen_posix_swap *device,
                          const struct aspen_swap_io *io);
+void swap_memory_discard(struct aspen_posix_swap *device, uint32_t slot);
 void swap_memory_close(struct aspen_posix_swap *device);
 
 #endif

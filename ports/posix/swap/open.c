@@ -152,6 +152,15 @@ swap_ended(struct aspen_posix_swap *device, struct aspen_swap_io *io, int error)
 }
 
 static void
+discard(void *context, uint32_t slot)
+{
+    struct aspen_posix_swap *device = context;
+
+    if (device->kind->discard)
+        device->kind->discard(device, slot);
+}
+
+static void
 end(void *context)
 {
     aspen_posix_swap_close(context);
@@ -163,6 +172,7 @@ aspen_posix_swap_area(struct aspen_posix_swap *device,
 {
     static const struct aspen_swap_ops at_once = {
         .transfer = transfer,
+        .discard = discard,
         .close = end,
     };
     static const struct aspen_swap_ops later = {

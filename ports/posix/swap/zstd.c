@@ -78,5 +78,6 @@ const struct swap_kind swap_kind_zstd = {
     .open = swap_memory_open,
 #endif
     .transfer = swap_memory_transfer,
+    .discard = swap_memory_discard,
     .close = swap_memory_close,
 };

@@ -24,6 +24,7 @@ swap_in(struct aspen_advise *advise, struct aspen_vma *vma, uint64_t start,
 {
     struct aspen_mm *mm = advise->mm;
     struct aspen *aspen = mm->aspen;
+    struct aspen_payer payer = {.mm = mm};
     struct aspen_slot slot;
     uint64_t entry;
     uint32_t frame;
@@ -42,7 +43,8 @@ swap_in(struct aspen_advise *advise, struct aspen_vma *vma, uint64_t start,
     aspen_read_unlock(&mm->mmap_lock);
     int error = aspen_poll_fatal(aspen);
     if (!error)
-        error = aspen_swap_read(aspen, entry, wanted, &frame);
+        error = aspen_swap_read(aspen, &payer, entry, wanted, &frame);
+    aspen_payer_end(&payer);
     if (!error && frame != ASPEN_NO_FRAME)
         aspen_frame_put(aspen, frame);
     if (error == -ASPEN_EINTR || error == -ASPEN_ENOMEM)
@@ -52,17 +54,30 @@ swap_in(struct aspen_advise *advise, struct aspen_vma *vma, uint64_t start,
 
 /* Errors are ignored, but there is no point in going on. */
 static void
-read_ahead(struct aspen_object *object, uint64_t first, uint64_t pages)
+read_ahead(struct aspen_mm *mm, struct aspen_object *object, uint64_t first,
+           uint64_t pages)
 {
+    struct aspen_payer payer = {.mm = mm};
     uint32_t frame;
 
     for (uint64_t i = 0; i < pages; i++) {
         if (aspen_poll_fatal(object->aspen) ||
             aspen_object_get_page_ahead(object, first + i, ASPEN_AHEAD_MOST,
-                                        &frame))
-            return;
+                                        &payer, &frame))
+            break;
         aspen_frame_put(object->aspen, frame);
     }
+    aspen_payer_end(&payer);
+}
+
+static void
+read_swap(struct aspen_mm *mm, struct aspen_object *object, uint64_t first,
+          uint64_t pages)
+{
+    struct aspen_payer payer = {.mm = mm};
+
+    aspen_swap_read_shared(object, first, pages, &payer);
+    aspen_payer_end(&payer);
 }
 
 int
@@ -72,15 +87,19 @@ aspen_advise_willneed(struct aspen_advise *advise, struct aspen_vma *vma,
     struct aspen_mm *mm = advise->mm;
     struct aspen_object *object = aspen_vma_backing(vma);
     uint64_t first = aspen_vma_offset(vma, start);
+    uint64_t pages = (end - start) >> ASPEN_PAGE_SHIFT;
 
     if (!object)
         swap_in(advise, vma, start, end);
-    /* Shared memory has nothing to be read from. */
-    if (!object || object->kind != ASPEN_OBJECT_FILE)
+    if (!object ||
+        (object->kind != ASPEN_OBJECT_FILE && !aspen_object_may_swap(object)))
         return 0;
     aspen_object_get(object);
     aspen_read_unlock(&mm->mmap_lock);
-    read_ahead(object, first, (end - start) >> ASPEN_PAGE_SHIFT);
+    if (object->kind == ASPEN_OBJECT_FILE)
+        read_ahead(mm, object, first, pages);
+    else /* nothing else than swap has anything of it */
+        read_swap(mm, object, first, pages);
     aspen_object_put(object);
     aspen_read_lock(&mm->mmap_lock, ASPEN_LOCK_MM);
     return 0;

@@ -79,7 +79,7 @@ struct sweep {
     struct aspen_vma *vma;
     struct aspen_gather gather;
     bool pageout;
-    bool read_again;               /* pages of the VMA's object could be */
+    bool comes_back;               /* what the VMA's object has could */
     uint32_t leaving[SWEEP_PAGES]; /* PAGEOUT: each held */
     unsigned leaving_count;
 };
@@ -248,7 +248,7 @@ can_leave(const struct sweep *sweep, const struct aspen_frame *frame)
 {
     if (aspen_load_relaxed(&frame->index) & ASPEN_FRAME_HEAD)
         return false;
-    return aspen_frame_type(frame) == ASPEN_FRAME_ANON || sweep->read_again;
+    return aspen_frame_type(frame) == ASPEN_FRAME_ANON || sweep->comes_back;
 }
 
 static void
@@ -300,7 +300,9 @@ aspen_advise_cold(struct aspen_advise *advise, struct aspen_vma *vma,
         .aspen = vma->mm->aspen,
         .vma = vma,
         .pageout = advise->advice == ASPEN_MADV_PAGEOUT,
-        .read_again = vma->object && aspen_object_can_read_again(vma->object),
+        .comes_back =
+            vma->object && (aspen_object_can_read_again(vma->object) ||
+                            aspen_object_may_swap(vma->object)),
     };
 
     if (vma->flags & (ASPEN_VM_LOCKED | ASPEN_VM_PFNMAP | ASPEN_VM_HUGETLB))

@@ -5,15 +5,18 @@
  *     no new slots are taken from the area
  *       -> each space of the swap list, behind its gate: each entry of the area
  *          is mapped again, as by a fault
+ *       -> each object that has slots: each page of the area comes back
  *       -> again, until nobody has a slot: the area is empty, and gone
  *       -> or it fails, or is interrupted: the area takes slots again
  *
  * I1  Whoever has a swap entry is on the swap list before it has the entry, and
  *     until it has none. The gate waits for a fork under way, and for an exit:
  *     what it lets through is whole.
- * I2  A slot is held by entries, and while it is read or written. Once no space
- *     has an entry, others hold slots for a moment only: the pages in the cache
- *     tell whom to wait for.
+ * I2  A slot is held by entries and objects, and while it is read or written.
+ *     Once neither has any, others hold slots for a moment only: the pages in
+ *     the cache tell whom to wait for.
+ * I3  An object whose last reference has gone stays on the list until it has
+ *     given back its slots, which is waited for.
  *
  * Called by the embedder. The first test to break is
  * tests/unit/swap/test_remove.c.
@@ -21,6 +24,7 @@
 #include <aspen/calls/swap.h>
 
 #include "fault/fault.h"
+#include "object/page_cache.h"
 #include "space/mm.h"
 #include "space/vma.h"
 #include "swap/swap.h"
@@ -56,8 +60,8 @@ find_entry(const struct removal *removal, struct aspen_mm *mm,
     return NULL;
 }
 
-/* One look, as a fault's: 0 or a need. What is no entry of the area any more is
- * not touched: others may have taken it away. */
+/* One look, as a fault's: 0, a need or an error. What is no entry of the area
+ * any more is not touched: others may have taken it away. */
 static int
 try_entry(const struct removal *removal, struct aspen_fault *fault,
           struct aspen_vma *vma)
@@ -74,12 +78,12 @@ try_entry(const struct removal *removal, struct aspen_fault *fault,
     return aspen_fault_swap(fault, &slot, entry);
 }
 
-/* What a fault needs that came upon the entry; the lock was given back. 0 or an
- * error that ends the call. */
+/* What a fault needs that came upon the entry, or its error; the lock was given
+ * back. 0 or an error that ends the call. */
 static int
 meet(struct removal *removal, struct aspen_fault *fault, int need)
 {
-    int error = aspen_fault_meet(fault, need);
+    int error = need < 0 ? need : aspen_fault_meet(fault, need);
 
     if (error == -ASPEN_EINTR)
         return error;
@@ -162,6 +166,107 @@ visit_spaces(struct removal *removal)
     return error;
 }
 
+/* ---- Objects ----------------------------------------------------------- */
+
+/* The page at `offset`, if it is in the area. 0 or an error that ends the call.
+ */
+static int
+bring_back(struct removal *removal, struct aspen_object *object,
+           uint64_t offset)
+{
+    struct aspen_direct direct = {.aspen = removal->aspen};
+    unsigned type;
+    uint32_t slot;
+    int error;
+
+    if (!aspen_object_find_swapped(object, offset, &type, &slot) ||
+        type != removal->type)
+        return 0;
+    do {
+        aspen_direct_begin(&direct);
+        error = aspen_swap_back_shared(object, offset, ASPEN_AHEAD_RANDOM,
+                                       &direct.payer);
+    } while (aspen_direct_again(&direct, error));
+    removal->back += !error;
+    if (error && !removal->error)
+        removal->error = error;
+    return aspen_poll_fatal(removal->aspen);
+}
+
+static int
+empty_object(struct removal *removal, struct aspen_object *object)
+{
+    int error = 0;
+
+    for (uint64_t offset = 0;
+         !error && aspen_object_next_swapped(object, &offset, UINT64_MAX);
+         offset++)
+        error = bring_back(removal, object, offset);
+    return error;
+}
+
+/* The first of the list, which becomes its last, with a reference; NULL: there
+ * is none, or *ending: it is about to give back what it has. */
+static struct aspen_object *
+next_object(struct aspen *aspen, bool *ending)
+{
+    struct aspen_object *object = NULL;
+
+    aspen_spin_lock(&aspen->swap_list_lock, ASPEN_LOCK_LEAF);
+    struct aspen_list *link = aspen->swapped_objects.next;
+    if (link != &aspen->swapped_objects) {
+        object = aspen_container_of(link, struct aspen_object, swap_link);
+        aspen_list_remove(link);
+        aspen_list_push_back(&aspen->swapped_objects, link);
+        if (!aspen_object_get_live(object)) {
+            object = NULL;
+            *ending = true;
+        }
+    }
+    aspen_spin_unlock(&aspen->swap_list_lock);
+    return object;
+}
+
+struct endings {
+    struct aspen *aspen;
+    uint32_t gone;
+};
+
+static bool
+none_gone(const void *argument)
+{
+    const struct endings *endings = argument;
+
+    return aspen_load(&endings->aspen->swapped_objects_gone) == endings->gone;
+}
+
+static int
+visit_objects(struct removal *removal)
+{
+    struct aspen *aspen = removal->aspen;
+    struct endings endings = {.aspen = aspen,
+                              .gone = aspen_load(&aspen->swapped_objects_gone)};
+    uint64_t count = aspen_load_relaxed(&aspen->swapped_object_count);
+    struct aspen_object *object;
+    bool ending = false;
+    int error = 0;
+
+    for (; !error && count; count--) {
+        object = next_object(aspen, &ending);
+        if (!object)
+            continue;
+        error = empty_object(removal, object);
+        aspen_object_put(object);
+    }
+    if (ending && !error) /* I3 */
+        aspen_port_wait_while(&aspen->swapped_objects_gone, none_gone,
+                              &endings);
+    removal->back += ending;
+    return error;
+}
+
+/* ---- The whole --------------------------------------------------------- */
+
 /* I2 */
 static void
 wait_for_transfers(const struct removal *removal)
@@ -188,6 +293,8 @@ empty_area(struct removal *removal)
     while (!aspen_swap_is_empty(removal->aspen, removal->type)) {
         removal->back = 0;
         int error = visit_spaces(removal);
+        if (!error)
+            error = visit_objects(removal);
         if (!error)
             error = aspen_poll_fatal(removal->aspen);
         if (error || removal->error)

@@ -52,7 +52,8 @@ mmu_scene_begin(const struct aspen_config *config)
     struct mmu_config mmu = {
         .frames = MMU_SCENE_FRAMES, .flags = FLAGS, .on_breach = sim_fail};
 
-    own.hooks.notifier = &told_notifier;
+    if (!own.hooks.notifier)
+        own.hooks.notifier = &told_notifier;
     if (!own.hooks.arch)
         own.hooks.arch = &arch;
     memset(&mmu_scene, 0, sizeof(mmu_scene));

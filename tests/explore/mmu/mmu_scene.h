@@ -25,7 +25,8 @@ extern struct mmu_scene {
 } mmu_scene;
 
 /* A machine of `config`, with a space, and a processor that nobody runs on yet.
- * Without a hook of the architecture all CPUs leave a space that ends. */
+ * Without hooks of a second MMU, which may be empty ones, there is one. Without
+ * a hook of the architecture all CPUs leave a space that ends. */
 void mmu_scene_begin(const struct aspen_config *config);
 
 /* It is valid, and nothing of it is left. */

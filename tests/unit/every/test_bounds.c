@@ -311,8 +311,8 @@ shrink(uint64_t step, uint64_t count, bool punches)
                                                 step * count + 10, NULL, NULL);
     for (uint64_t i = 0; i < count; i++) {
         uint32_t frame;
-        assert_int_equal(aspen_object_get_page(object, 3 + i * step, &frame),
-                         0);
+        assert_int_equal(
+            aspen_object_get_page(object, 3 + i * step, NULL, &frame), 0);
         aspen_frame_put(s.helper.aspen, frame);
     }
     erased.tree = &object->pages;

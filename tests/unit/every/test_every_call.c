@@ -9,6 +9,7 @@
  * this one says that none was forgotten, and which kinds of step each has.
  */
 #include "every_call.h"
+#include "every_group.h"
 #include "every_run.h"
 #include "failing.h"
 #include "helper.h"
@@ -66,6 +67,13 @@ static const struct call calls[] = {
          .kinds = K(FRAME) | K(HOOK) | K(INTERRUPT)),
     CALL(aspen_mm_create, "a space", .run = run_mm_create,
          .kinds = K(MM) | K(PAGE_TABLE) | K(HOOK)),
+    CALL(aspen_group_create, "a group", .run = run_group_create,
+         .kinds = K(GROUP)),
+    CALL(aspen_group_limit_set, "no gate of its own",
+         .run = run_group_limit_set, .kinds = K(GROUP)),
+    CALL(aspen_group_enter, "a new space", .run = run_group_enter,
+         .kinds = K(GROUP) | K(MM) | K(PAGE_TABLE) | K(CHARGE) | K(HOOK) |
+                  K(INTERRUPT)),
     CALL(aspen_exec_prepare, "and abort", .run = run_exec_prepare,
          .kinds = K(MM) | K(PAGE_TABLE) | K(HOOK)),
     CALL(aspen_object_create, "an object", .run = run_object_create,

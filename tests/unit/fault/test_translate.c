@@ -101,6 +101,7 @@ test_rights_follow_the_mapping(void **state)
     helper_map(s->mm, AT(100), 1, RW);
     fault(s->mm, AT(100), ASPEN_ACCESS_WRITE);
     assert_int_equal(aspen_mprotect(s->mm, AT(100), PAGE, RX, -1), 0);
+    assert_true(helper_can_execute(s->mm, AT(100)));
     struct aspen_translation to = translate(s->mm, AT(100));
     assert_true(to.read && !to.write && to.exec);
     assert_int_equal(aspen_mprotect(s->mm, AT(100), PAGE, 0, -1), 0);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "plants.h"
 
+#include "frames/lru.h"
 #include "object/page_cache.h"
 #include <aspen/calls/swap.h>
 
@@ -38,14 +39,26 @@ scene_create(void)
     aspen_mm_hold(scene.empty);
     aspen_mm_put(scene.empty);
     assert_int_equal(
-        aspen_object_get_page(scene.rich->shmem, 5000, &scene.cached), 0);
+        aspen_object_get_page(scene.rich->shmem, 5000, NULL, &scene.cached), 0);
+    /* As if it were from before there was a swap device. */
+    aspen_lru_remove(scene.aspen, scene.cached);
     aspen_frame_put(scene.aspen, scene.cached);
+    assert_int_equal(aspen_group_create(scene.aspen, NULL, &scene.top), 0);
+    assert_int_equal(aspen_group_create(scene.aspen, scene.top, &scene.group),
+                     0);
+    scene.member = helper_mm(&scene.rich->helper);
+    assert_int_equal(aspen_group_enter(scene.member, scene.group), 0);
+    helper_map(scene.member, ANON, 1, RW);
+    assert_int_equal(aspen_fault(scene.member, ANON, ASPEN_ACCESS_WRITE), 0);
     return scene;
 }
 
 void
 scene_destroy(struct scene *scene)
 {
+    aspen_mm_put(scene->member);
+    aspen_group_put(scene->group);
+    aspen_group_put(scene->top);
     aspen_mm_put(scene->child);
     aspen_mm_drop(scene->empty);
     fork_parent_free(scene->rich);

@@ -45,6 +45,9 @@ struct scene {
     struct aspen_mm *child;
     struct aspen_mm *empty; /* after exit, kept by a reference */
     uint32_t cached;        /* a frame of the page cache that nobody maps */
+    struct aspen_group *top;
+    struct aspen_group *group; /* below that */
+    struct aspen_mm *member;   /* in it, with a page at ANON */
     struct poke pokes[POKES];
     unsigned poked;
     void (*after)(struct scene *scene); /* undoes what is no poke */
@@ -70,6 +73,8 @@ extern const struct plant plants_rmap[];   /* reverse maps */
 extern const struct plant plants_object[]; /* objects, their pages and names */
 extern const struct plant
     plants_machine[]; /* frames, swap slots, charge and caches */
+
+extern const struct plant plants_group[]; /* groups */
 
 struct scene scene_create(void);
 void scene_destroy(struct scene *scene);

@@ -316,11 +316,11 @@ after_lru(struct scene *s)
     aspen_lru_remove(s->aspen, s->frame);
 }
 
-/* Shared memory is on no list. */
+/* The zero page is on no list. */
 static void
 plant_lru_page(struct scene *s)
 {
-    s->frame = s->cached;
+    s->frame = s->aspen->zero_frame;
     aspen_lru_add(s->aspen, s->frame, ASPEN_LRU_INACTIVE);
     s->after = after_lru;
 }
@@ -356,7 +356,19 @@ plant_shadows(struct scene *s)
 static void
 plant_shadow_sum(struct scene *s)
 {
-    POKE(s, s->aspen->lru.shadows, 1);
+    POKE(s, s->aspen->leaving.shadows, 1);
+}
+
+static void
+plant_swapped(struct scene *s)
+{
+    POKE(s, s->rich->shmem->swapped, 1);
+}
+
+static void
+plant_swapped_sum(struct scene *s)
+{
+    POKE(s, s->aspen->swapped_object_count, 1);
 }
 
 const struct plant plants_machine[] = {
@@ -366,6 +378,8 @@ const struct plant plants_machine[] = {
     {"lru.page", MACHINE, plant_lru_state},
     {"object.shadows", MACHINE, plant_shadows},
     {"object.shadows", MACHINE, plant_shadow_sum},
+    {"object.swapped", MACHINE, plant_swapped},
+    {"object.swapped", MACHINE, plant_swapped_sum},
     {"frame.free_count", MACHINE, plant_allocator},
     {"frame.mapcount", MACHINE, plant_mapcount},
     {"frame.refcount", MACHINE, plant_refcount},

@@ -16,7 +16,7 @@ plant_registry_link(struct scene *s)
 static void
 plant_registry_count(struct scene *s)
 {
-    POKE(s, s->aspen->registry_count, 3);
+    POKE(s, s->aspen->registry_count, s->aspen->registry_count + 1);
 }
 
 static void
@@ -38,7 +38,7 @@ static void
 plant_registry_missing(struct scene *s)
 {
     take_out(s, &s->child->registry_link);
-    POKE(s, s->aspen->registry_count, 1);
+    POKE(s, s->aspen->registry_count, s->aspen->registry_count - 1);
 }
 
 static void

@@ -12,8 +12,8 @@
 #include "inspect/validate.h"
 
 static const struct plant *const all_plants[] = {
-    plants_mm,   plants_vma,    plants_table,
-    plants_rmap, plants_object, plants_machine,
+    plants_mm,     plants_vma,     plants_table, plants_rmap,
+    plants_object, plants_machine, plants_group,
 };
 
 /* ---- Tests ------------------------------------------------------------- */

@@ -67,6 +67,50 @@ pressure(struct aspen *aspen)
         assert_int_equal((stalls).avg300, three_hundred);                      \
     } while (0)
 
+/* ---- Groups ------------------------------------------------------------ */
+
+/* Of a group and those above it, each with threads of its own. */
+static void
+test_groups(void **state)
+{
+    struct aspen *aspen = machine();
+    struct aspen_mm *mm = helper_new_mm(aspen);
+    const struct aspen_payer payer = {.mm = mm};
+    struct aspen_group *top, *low, *other;
+    struct aspen_pressure its;
+    (void)state;
+
+    assert_int_equal(aspen_group_create(aspen, NULL, &top), 0);
+    assert_int_equal(aspen_group_create(aspen, top, &low), 0);
+    assert_int_equal(aspen_group_create(aspen, NULL, &other), 0);
+    assert_int_equal(aspen_group_enter(mm, low), 0);
+    aspen_group_pressure_threads(low, 1);
+    aspen_group_pressure_threads(top, 2);
+    pass(5);
+    struct aspen_group *stalled = aspen_stall_begin(aspen, &payer);
+    assert_ptr_equal(stalled, low);
+    pass(3 * SECOND);
+    /* It ends where it began. */
+    assert_int_equal(aspen_group_enter(mm, other), 0);
+    aspen_stall_end(aspen, stalled);
+    pass(SECOND);
+    assert_totals(aspen, 3 * SECOND, 0);
+    aspen_group_pressure_read(low, &its);
+    assert_int_equal(its.some.total, 3 * SECOND);
+    assert_int_equal(its.full.total, 3 * SECOND);
+    assert_true(its.some.avg10 > 0 && its.full.avg10 == its.some.avg10);
+    aspen_group_pressure_read(top, &its);
+    assert_int_equal(its.some.total, 3 * SECOND);
+    assert_int_equal(its.full.total, 0);
+    aspen_group_pressure_read(other, &its);
+    assert_int_equal(its.some.total, 0);
+    aspen_mm_put(mm);
+    aspen_group_put(low);
+    aspen_group_put(top);
+    aspen_group_put(other);
+    helper_machine_destroy(aspen);
+}
+
 /* ---- Sums -------------------------------------------------------------- */
 
 static void
@@ -77,25 +121,25 @@ test_some_and_full(void **state)
 
     pass(100);
     assert_totals(aspen, 0, 0);
-    aspen_stall_begin(aspen);
+    (void)aspen_stall_begin(aspen, NULL);
     pass(7);
     assert_totals(aspen, 7, 0); /* nobody said how many there are */
     aspen_pressure_threads(aspen, 2);
     pass(10);
-    aspen_stall_begin(aspen);
+    (void)aspen_stall_begin(aspen, NULL);
     pass(20);
-    aspen_stall_end(aspen);
+    aspen_stall_end(aspen, NULL);
     pass(40);
     assert_totals(aspen, 77, 20);
     aspen_pressure_threads(aspen, 1); /* the other one sleeps */
     pass(80);
-    aspen_stall_end(aspen);
+    aspen_stall_end(aspen, NULL);
     pass(160);
     assert_totals(aspen, 157, 100);
-    aspen_stall_begin(aspen);
+    (void)aspen_stall_begin(aspen, NULL);
     aspen_pressure_threads(aspen, 0);
     pass(1);
-    aspen_stall_end(aspen);
+    aspen_stall_end(aspen, NULL);
     assert_totals(aspen, 158, 100);
     helper_machine_destroy(aspen);
 }
@@ -107,16 +151,16 @@ test_clock_goes_back(void **state)
     struct aspen *aspen = machine();
     (void)state;
 
-    aspen_stall_begin(aspen);
+    (void)aspen_stall_begin(aspen, NULL);
     pass(50);
     assert_totals(aspen, 50, 0);
     aspen_store(&clock_now, BEGIN + 20);
     assert_totals(aspen, 50, 0);
-    aspen_stall_end(aspen);
+    aspen_stall_end(aspen, NULL);
     aspen_store(&clock_now, 0);
-    aspen_stall_begin(aspen);
+    (void)aspen_stall_begin(aspen, NULL);
     aspen_store(&clock_now, BEGIN + 60);
-    aspen_stall_end(aspen);
+    aspen_stall_end(aspen, NULL);
     assert_totals(aspen, 60, 0);
     helper_machine_destroy(aspen);
 }
@@ -128,8 +172,8 @@ test_no_clock(void **state)
     (void)state;
 
     aspen_pressure_threads(aspen, 1);
-    aspen_stall_begin(aspen);
-    aspen_stall_end(aspen);
+    (void)aspen_stall_begin(aspen, NULL);
+    aspen_stall_end(aspen, NULL);
     assert_totals(aspen, 0, 0);
     assert_averages(pressure(aspen).some, 0, 0, 0);
     helper_machine_destroy(aspen);
@@ -140,9 +184,9 @@ test_no_clock(void **state)
 static void
 stall_for(struct aspen *aspen, uint64_t microseconds)
 {
-    aspen_stall_begin(aspen);
+    (void)aspen_stall_begin(aspen, NULL);
     pass(microseconds);
-    aspen_stall_end(aspen);
+    aspen_stall_end(aspen, NULL);
 }
 
 /* Half of a period: 50 % of the weight that one period has. */
@@ -174,9 +218,9 @@ test_over_the_end(void **state)
     (void)state;
 
     pass(SECOND);
-    aspen_stall_begin(aspen);
+    (void)aspen_stall_begin(aspen, NULL);
     pass(2 * SECOND);
-    aspen_stall_end(aspen);
+    aspen_stall_end(aspen, NULL);
     pass(SECOND);
     assert_int_equal(pressure(aspen).some.total, 2 * SECOND);
     aspen_store(&clock_now, BEGIN);
@@ -208,13 +252,13 @@ test_many_periods(void **state)
 
     for (unsigned i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
         struct aspen *aspen = machine();
-        aspen_stall_begin(aspen);
+        (void)aspen_stall_begin(aspen, NULL);
         pass(rows[i].periods * 2 * SECOND);
         struct aspen_stalls some = pressure(aspen).some;
         assert_int_equal(some.total, rows[i].periods * 2 * SECOND);
         assert_averages(some, rows[i].averages[0], rows[i].averages[1],
                         rows[i].averages[2]);
-        aspen_stall_end(aspen);
+        aspen_stall_end(aspen, NULL);
         pass(1000000 * 2 * SECOND);
         assert_averages(pressure(aspen).some, 0, 0, 0);
         helper_machine_destroy(aspen);
@@ -228,13 +272,13 @@ test_steps_arrive(void **state)
     struct aspen *aspen = machine();
     (void)state;
 
-    aspen_stall_begin(aspen);
+    (void)aspen_stall_begin(aspen, NULL);
     for (unsigned i = 0; i < 5000; i++) {
         pass(2 * SECOND);
         (void)pressure(aspen);
     }
     assert_averages(pressure(aspen).some, 10000, 10000, 10000);
-    aspen_stall_end(aspen);
+    aspen_stall_end(aspen, NULL);
     for (unsigned i = 0; i < 5000; i++) {
         pass(2 * SECOND);
         (void)pressure(aspen);
@@ -270,9 +314,9 @@ test_text(void **state)
     aspen_pressure_threads(aspen, 2);
     stall_for(aspen, SECOND);
     pass(SECOND);
-    aspen_stall_begin(aspen);
+    (void)aspen_stall_begin(aspen, NULL);
     stall_for(aspen, 1234);
-    aspen_stall_end(aspen);
+    aspen_stall_end(aspen, NULL);
     aspen_inspect_pressure(aspen, collect, &all);
     assert_string_equal(all.text,
                         "some avg10=9.06 avg60=1.63 avg300=0.33 total=1001234\n"
@@ -464,9 +508,9 @@ stall_and_pass(void *argument)
     struct aspen *aspen = argument;
 
     for (unsigned i = 0; i < unit_rounds(2000); i++) {
-        aspen_stall_begin(aspen);
+        (void)aspen_stall_begin(aspen, NULL);
         pass(1);
-        aspen_stall_end(aspen);
+        aspen_stall_end(aspen, NULL);
         (void)pressure(aspen);
     }
     return NULL;
@@ -493,6 +537,7 @@ int
 main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_groups),
         cmocka_unit_test(test_some_and_full),
         cmocka_unit_test(test_clock_goes_back),
         cmocka_unit_test(test_no_clock),

@@ -117,22 +117,22 @@ neighbours_stay_neighbours(void **state)
     for (uint32_t i = 0; i < SLOTS; i += 128) /* every other cluster */
         refer(aspen, 0, i);
     for (uint32_t i = 0; i < 640; i++) {
-        assert_int_equal(aspen_swap_alloc(aspen, &type, &slot), 0);
+        assert_int_equal(aspen_swap_alloc(aspen, 0, &type, &slot), 0);
         assert_int_equal(slot / 64 % 2, 1);
         assert_int_equal(slot % 64, i % 64);
     }
     assert_holds(aspen);
     /* Every free one is found in the end, those of used clusters, too. */
     for (uint32_t i = 640 + (SLOTS + 127) / 128; i < SLOTS; i++)
-        assert_int_equal(aspen_swap_alloc(aspen, &type, &slot), 0);
-    assert_int_equal(aspen_swap_alloc(aspen, &type, &slot), -ASPEN_ENOSPC);
+        assert_int_equal(aspen_swap_alloc(aspen, 0, &type, &slot), 0);
+    assert_int_equal(aspen_swap_alloc(aspen, 0, &type, &slot), -ASPEN_ENOSPC);
     assert_holds(aspen);
     /* A cluster that becomes free is one again. */
     for (uint32_t i = 64; i < 128; i++)
         aspen_swap_free(aspen, 0, i);
     assert_holds(aspen);
     for (uint32_t i = 64; i < 128; i++) {
-        assert_int_equal(aspen_swap_alloc(aspen, &type, &slot), 0);
+        assert_int_equal(aspen_swap_alloc(aspen, 0, &type, &slot), 0);
         assert_int_equal(slot, i);
     }
     helper_machine_destroy(aspen);
@@ -207,7 +207,7 @@ shadows_are_left(void **state)
         assert_int_equal(aspen_swap_cache_next(aspen, 0, &slot),
                          ASPEN_NO_FRAME);
         assert_holds(aspen);
-        aspen->lru.clock += 1 + i; /* so many left after it */
+        aspen->leaving.clocks[0] += 1 + i; /* so many left after it */
     }
     aspen_swap_free(aspen, 0, 7);
     assert_holds(aspen);
@@ -263,17 +263,17 @@ slots_are_found_until_there_is_none(void **state)
     bool seen[2][3] = {{false}};
     (void)state;
 
-    assert_int_equal(aspen_swap_alloc(aspen, &type, &slot), -ASPEN_ENOSPC);
+    assert_int_equal(aspen_swap_alloc(aspen, 0, &type, &slot), -ASPEN_ENOSPC);
     (void)add_device(aspen, 3);
     (void)add_device(aspen, 2);
     for (unsigned i = 0; i < 5; i++) {
-        assert_int_equal(aspen_swap_alloc(aspen, &type, &slot), 0);
+        assert_int_equal(aspen_swap_alloc(aspen, 0, &type, &slot), 0);
         assert_false(seen[type][slot]);
         seen[type][slot] = true;
     }
-    assert_int_equal(aspen_swap_alloc(aspen, &type, &slot), -ASPEN_ENOSPC);
+    assert_int_equal(aspen_swap_alloc(aspen, 0, &type, &slot), -ASPEN_ENOSPC);
     aspen_swap_free(aspen, 0, 1);
-    assert_int_equal(aspen_swap_alloc(aspen, &type, &slot), 0);
+    assert_int_equal(aspen_swap_alloc(aspen, 0, &type, &slot), 0);
     assert_int_equal(type * 10 + slot, 1);
     assert_holds(aspen);
     helper_machine_destroy(aspen);
@@ -428,7 +428,8 @@ static int
 alloc_slot(void *context)
 {
     struct swapping *swapping = context;
-    return aspen_swap_alloc(swapping->aspen, &swapping->type, &swapping->slot);
+    return aspen_swap_alloc(swapping->aspen, 0, &swapping->type,
+                            &swapping->slot);
 }
 
 static void

@@ -79,7 +79,7 @@ an_object_lives_while_referenced(void **state)
     bad = (struct aspen_object_args){.placement = (enum aspen_placement)9};
     assert_int_equal(aspen_object_create(aspen, &bad, &none), -ASPEN_EINVAL);
     struct aspen_object *file = file_create(aspen, &source, 8 * PAGE);
-    assert_int_equal(aspen_object_get_page(file, 3, &frame), 0);
+    assert_int_equal(aspen_object_get_page(file, 3, NULL, &frame), 0);
     aspen_frame_put(aspen, frame);
     aspen_object_get(file);
     aspen_object_put(file);
@@ -102,8 +102,8 @@ pages_are_read_once(void **state)
 
     assert_int_equal(aspen_object_pages(file), 6);
     assert_int_equal(aspen_object_find_page(file, 5, &first), -ASPEN_ENOENT);
-    assert_int_equal(aspen_object_get_page(file, 5, &first), 0);
-    assert_int_equal(aspen_object_get_page(file, 5, &again), 0);
+    assert_int_equal(aspen_object_get_page(file, 5, NULL, &first), 0);
+    assert_int_equal(aspen_object_get_page(file, 5, NULL, &again), 0);
     assert_int_equal(first, again);
     assert_int_equal(source.reads, 1);
     assert_int_equal(first_word(aspen, first), 5);
@@ -113,8 +113,9 @@ pages_are_read_once(void **state)
     assert_int_equal(aspen_frame_offset(frame), 5);
     assert_int_equal(aspen_rss_of(frame), ASPEN_RSS_FILE);
     aspen_frame_put(aspen, again);
-    assert_int_equal(aspen_object_get_page(file, 6, &again), -ASPEN_EFBIG);
-    assert_int_equal(aspen_object_get_page(file, UINT64_MAX, &again),
+    assert_int_equal(aspen_object_get_page(file, 6, NULL, &again),
+                     -ASPEN_EFBIG);
+    assert_int_equal(aspen_object_get_page(file, UINT64_MAX, NULL, &again),
                      -ASPEN_EFBIG);
 
     struct aspen_object *owner = aspen_object_of_frame(frame);
@@ -141,15 +142,17 @@ a_pagers_error_passes_through(void **state)
     uint32_t frame = 77;
     (void)state;
 
-    assert_int_equal(aspen_object_get_page(file, 0, &frame), -ASPEN_EHWPOISON);
+    assert_int_equal(aspen_object_get_page(file, 0, NULL, &frame),
+                     -ASPEN_EHWPOISON);
     helper_assert_counts(aspen, &before);
     /* Also what the core itself says when another task was quicker. */
     source.error = -ASPEN_EEXIST;
-    assert_int_equal(aspen_object_get_page(file, 0, &frame), -ASPEN_EEXIST);
+    assert_int_equal(aspen_object_get_page(file, 0, NULL, &frame),
+                     -ASPEN_EEXIST);
     assert_int_equal(source.reads, 2);
     helper_assert_counts(aspen, &before);
     source.error = 0;
-    assert_int_equal(aspen_object_get_page(file, 0, &frame), 0);
+    assert_int_equal(aspen_object_get_page(file, 0, NULL, &frame), 0);
     aspen_frame_put(aspen, frame);
     aspen_object_put(file);
     helper_machine_destroy(aspen);
@@ -204,13 +207,15 @@ kinds_differ(void **state)
     (void)state;
 
     memset(aspen->config.direct_map, 0xff, 256 * PAGE);
-    assert_int_equal(aspen_object_get_page(shmem, 0, &frame), 0);
+    assert_int_equal(aspen_object_get_page(shmem, 0, NULL, &frame), 0);
     assert_int_equal(first_word(aspen, frame), 0);
     assert_int_equal(aspen_rss_of(aspen_frame_at(aspen, frame)),
                      ASPEN_RSS_SHMEM);
     aspen_frame_put(aspen, frame);
-    assert_int_equal(aspen_object_get_page(device, 0, &frame), -ASPEN_EINVAL);
-    assert_int_equal(aspen_object_get_page(huge, 0, &frame), -ASPEN_EOPNOTSUPP);
+    assert_int_equal(aspen_object_get_page(device, 0, NULL, &frame),
+                     -ASPEN_EINVAL);
+    assert_int_equal(aspen_object_get_page(huge, 0, NULL, &frame),
+                     -ASPEN_EOPNOTSUPP);
     aspen_object_put(shmem);
     aspen_object_put(device);
     aspen_object_put(huge);
@@ -235,7 +240,7 @@ a_block_is_one_entry(void **state)
     assert_int_equal(aspen_object_find_page(file, 1023, &found), 0);
     assert_int_equal(found, block);
     aspen_frame_put(aspen, found);
-    assert_int_equal(aspen_object_get_page(file, 600, &found),
+    assert_int_equal(aspen_object_get_page(file, 600, NULL, &found),
                      -ASPEN_EOPNOTSUPP);
 
     assert_int_equal(aspen_frame_alloc(aspen, 0, ASPEN_STEP_FRAME, &single), 0);
@@ -404,7 +409,7 @@ make_file_and_page(void *context)
     int error = aspen_object_create(making->aspen, &args, &making->object);
     if (error)
         return error;
-    error = aspen_object_get_page(making->object, 9, &frame);
+    error = aspen_object_get_page(making->object, 9, NULL, &frame);
     if (error)
         aspen_object_put(making->object);
     else
@@ -454,7 +459,7 @@ get_all(void *context)
         aspen_fetch_add(&race->arrived, 1);
         while (aspen_load(&race->arrived) < 2 * (i + 1))
             ;
-        if (aspen_object_get_page(race->file, i, &racer->frames[i]))
+        if (aspen_object_get_page(race->file, i, NULL, &racer->frames[i]))
             racer->frames[i] = ASPEN_NO_FRAME;
     }
     return NULL;

@@ -417,6 +417,49 @@ contract_programs(void **state)
         contract_run(&programs[i]);
 }
 
+/* What was stored is what is fetched, and not what was there before. */
+#if defined(ASPEN_PORT_ICACHE_SYNC) && !defined(__riscv)
+#include <sys/mman.h>
+
+/* A function that answers `number`, below 32,768. */
+static size_t
+contract_make_code(void *memory, uint32_t number)
+{
+#if defined(__aarch64__)
+    uint32_t code[] = {0x52800000u | number << 5, 0xd65f03c0u};
+#else
+    uint8_t code[] = {0xb8, (uint8_t)number, (uint8_t)(number >> 8), 0, 0,
+                      0xc3};
+#endif
+
+    memcpy(memory, code, sizeof(code));
+    return sizeof(code);
+}
+
+static void
+contract_code(void **state)
+{
+    void *memory = mmap(NULL, 4096, PROT_READ | PROT_WRITE | PROT_EXEC,
+                        MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    int (*function)(void);
+
+    (void)state;
+    assert_ptr_not_equal(memory, MAP_FAILED);
+    memcpy(&function, &memory, sizeof(function));
+    for (uint32_t i = 0; i < 1000; i++) {
+        aspen_port_icache_sync(memory, contract_make_code(memory, i));
+        assert_int_equal(function(), i);
+    }
+    munmap(memory, 4096);
+}
+#else
+static void
+contract_code(void **state)
+{
+    (void)state; /* this port's caches watch, or none of its pages has code */
+}
+#endif
+
 static int
 contract_tests(void)
 {
@@ -425,6 +468,7 @@ contract_tests(void)
         cmocka_unit_test(contract_readers_share),
         cmocka_unit_test(contract_memory),
         cmocka_unit_test(contract_processors),
+        cmocka_unit_test(contract_code),
     };
 
     return cmocka_run_group_tests_name("the port", tests, NULL, NULL);

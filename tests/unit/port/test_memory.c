@@ -81,7 +81,7 @@ add_object(struct life *life)
     int error = aspen_object_create(life->aspen, &args, &life->file);
     for (uint64_t i = 0; !error && i < 100; i++) {
         uint32_t frame;
-        error = aspen_object_get_page(life->file, i, &frame);
+        error = aspen_object_get_page(life->file, i, NULL, &frame);
         if (!error)
             aspen_frame_put(life->aspen, frame);
     }

@@ -117,6 +117,31 @@ test_no_device(void **state)
     end(&scene);
 }
 
+/* Pages from before the first device leave as others do, also a child's. */
+static void
+test_device_comes_late(void **state)
+{
+    struct scene scene;
+    struct aspen_mm *child;
+    (void)state;
+
+    begin(&scene, 0);
+    uint64_t at = fill(&scene, 20);
+    assert_int_equal(aspen_fork(scene.mm, &child), 0);
+    put(&scene, at, 77);
+    assert_int_equal(helper_counts(scene.aspen).inactive_anon, 0);
+    device_add(&scene.device, scene.aspen, PAGES, 0);
+    assert_int_equal(helper_counts(scene.aspen).inactive_anon, 21);
+    helper_assert_valid(scene.h);
+    assert_int_equal(aspen_reclaim(scene.aspen, UINT64_MAX), 21);
+    assert_int_equal(swapped(&scene), 20);
+    assert_int_equal(get(&scene, scene.mm, at), 77);
+    assert_int_equal(get(&scene, child, at), 0);
+    assert_int_equal(get(&scene, child, at + 19 * PAGE), 19);
+    aspen_mm_put(child);
+    end(&scene);
+}
+
 static void
 touch(struct scene *scene, uint64_t at, unsigned pages)
 {
@@ -412,6 +437,7 @@ main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_larger_than_memory),
         cmocka_unit_test(test_no_device),
+        cmocka_unit_test(test_device_comes_late),
         cmocka_unit_test(test_accessed_stay),
         cmocka_unit_test(test_locked_and_pinned_stay),
         cmocka_unit_test(test_lazy_are_dropped),

@@ -313,6 +313,13 @@ compressed_is_counted(const char *name)
     full = counters_of(device);
     assert_int_equal(full.whole_pages, 0);
     assert_int_equal(full.memory_bytes, empty.memory_bytes);
+    write_slots(&args, 0, 32, 1);
+    for (uint32_t i = 0; i < 32; i++)
+        args.ops->discard(args.context, i);
+    full = counters_of(device);
+    assert_int_equal(full.kept_pages, 0);
+    assert_int_equal(full.memory_bytes, empty.memory_bytes);
+    assert_true(transfer(&args, 5, 1, false, pages) < 0);
     aspen_posix_swap_close(device);
 }
 

@@ -92,7 +92,7 @@ test_comes_back(void **state)
     assert_int_equal(swapped(scene.mm), 0);
     assert_int_equal(helper_counters(scene.mm).anon_pages, PAGES);
     assert_int_equal(aspen_swap_references(scene.aspen, 0, 0), -1);
-    assert_false(aspen_swap_has_room(scene.aspen));
+    assert_false(aspen_swap_has_room(scene.aspen, 0));
     helper_assert_valid(scene.h);
     assert_contents(&scene, scene.mm);
     /* It is gone; its number is free. */

@@ -24,6 +24,7 @@ struct device {
     uint32_t bad_slot; /* cannot be written; SLOTS: none */
     int read_error;
     int write_error;
+    unsigned discarded;
     unsigned closed;
 };
 
@@ -42,6 +43,17 @@ transfer(void *context, const struct aspen_swap_io *io)
                   d->bad_slot < io->slot + io->pages))
         return error ? error : -ASPEN_EIO;
     return slots_transfer(d->slots, io);
+}
+
+/* Whoever reads it now reads what nobody has written. */
+static void
+discard(void *context, uint32_t slot)
+{
+    struct device *d = context;
+
+    assert_in_range(slot, 0, SLOTS - 1);
+    memset(d->slots[slot], 0xee, PAGE);
+    d->discarded++;
 }
 
 static void
@@ -66,8 +78,8 @@ submit(void *context, struct aspen_swap_io *io)
     assert_int_equal(pthread_detach(thread), 0);
 }
 
-static const struct aspen_swap_ops at_once = {.transfer = transfer,
-                                              .close = closed};
+static const struct aspen_swap_ops at_once = {
+    .transfer = transfer, .discard = discard, .close = closed};
 static const struct aspen_swap_ops later = {.submit = submit};
 
 static void
@@ -263,8 +275,10 @@ goes_with_its_entries(void **state)
     assert_int_equal(helper_get(&s->helper, child, a), 7);
     assert_int_equal(slots_used(s), 1);
     assert_int_equal(cached(s), 1);
+    assert_int_equal(device.discarded, 0);
     helper_unmap(s->mm, a, 1);
     assert_int_equal(slots_used(s), 0);
+    assert_int_equal(device.discarded, 1);
     assert_int_equal(cached(s), 0);
     helper_assert_valid(&s->helper);
     uint32_t frame = helper_frame(child, a);
@@ -452,7 +466,8 @@ static void
 areas_are_checked(void **state)
 {
     struct helper_space *s = *state;
-    static const struct aspen_swap_ops both = {submit, transfer, NULL};
+    static const struct aspen_swap_ops both = {.submit = submit,
+                                               .transfer = transfer};
     static const struct aspen_swap_ops none;
     struct aspen_swap_args args = {.pages = 1, .ops = &at_once};
     unsigned type = 9;
@@ -495,8 +510,8 @@ areas_have_priorities(void **state)
                                         &type),
                          0);
     for (unsigned i = 0; i < 322; i++) {
-        assert_true(aspen_swap_has_room(aspen));
-        assert_int_equal(aspen_swap_alloc(aspen, &type, &slot), 0);
+        assert_true(aspen_swap_has_room(aspen, 0));
+        assert_int_equal(aspen_swap_alloc(aspen, 0, &type, &slot), 0);
         used[type]++;
         if (i == 1)
             assert_int_equal(used[3], 2);
@@ -507,8 +522,8 @@ areas_have_priorities(void **state)
         if (i == 257)
             assert_int_equal(used[0], 0);
     }
-    assert_false(aspen_swap_has_room(aspen));
-    assert_int_equal(aspen_swap_alloc(aspen, &type, &slot), -ASPEN_ENOSPC);
+    assert_false(aspen_swap_has_room(aspen, 0));
+    assert_int_equal(aspen_swap_alloc(aspen, 0, &type, &slot), -ASPEN_ENOSPC);
     for (type = 0; type < 4; type++)
         for (slot = 0; slot < pages[type]; slot++)
             aspen_swap_free(aspen, type, slot);
@@ -526,7 +541,7 @@ counts_are_no_device(void **state)
     assert_int_equal(aspen_swap_area_add(s->helper.aspen, 8, &type), 0);
     pageout(s->mm, a, 1);
     assert_int_equal(swapped(s->mm), 0);
-    assert_false(aspen_swap_has_room(s->helper.aspen));
+    assert_false(aspen_swap_has_room(s->helper.aspen, 0));
 }
 
 static void
