@@ -50,7 +50,8 @@ struct reclaim {
     struct aspen *aspen;
     struct aspen_group *root;          /* whose pages; NULL: all */
     const struct aspen_policy *policy; /* NULL: those that are named leave */
-    struct aspen_take take;
+    /* Its `take` is that of files as well: they are flushed before pages go to
+     * swap. */
     struct aspen_swap_batch swap;
     uint64_t freed;
     uint64_t looked;
@@ -139,7 +140,7 @@ look_at(struct reclaim *reclaim, struct aspen_object *object, uint32_t number)
         return leave_by_slot(reclaim, object, offset, number);
     if (!(aspen_load(&frame->index) & ASPEN_FRAME_DIRTY) &&
         aspen_frame_map_count(frame) > 0)
-        (void)!aspen_take_page(&reclaim->take, aspen, object, number,
+        (void)!aspen_take_page(&reclaim->swap.take, aspen, object, number,
                                to_nothing, frame);
     return true;
 }
@@ -199,33 +200,42 @@ write_dirty(struct reclaim *reclaim)
     aspen_object_put(object);
 }
 
-/* The last of a row that shares its object's reference. */
-static bool
-is_last_of(struct aspen_object *const *objects, unsigned i, unsigned count)
+/* Objects that go with the batch, by bits: files, whose pages leave first, and
+ * shared memory, whose pages leave with the anonymous ones, which have none. */
+struct batch {
+    struct aspen_object *objects[ASPEN_RECLAIM_BATCH];
+    uint32_t files;
+    uint32_t shared;
+};
+
+/* The last page of a row that shares its object's reference gives it back. */
+static void
+put_object(const struct batch *batch, unsigned i, unsigned count)
 {
-    return objects[i] && (i + 1 == count || objects[i + 1] != objects[i]);
+    struct aspen_object *object = batch->objects[i];
+
+    if (i + 1 == count || batch->objects[i + 1] != object)
+        aspen_object_put(object);
 }
 
-/* Those of files; the others have none. */
 static void
-try_object_pages(struct reclaim *reclaim, struct aspen_object *const *objects,
-                 const uint32_t *frames, unsigned count)
+try_files(struct reclaim *reclaim, const struct batch *batch,
+          const uint32_t *frames, unsigned count)
 {
-    struct aspen *aspen = reclaim->aspen;
     uint32_t leaving = 0; /* bit i: frames[i], which is locked */
 
     for (unsigned i = 0; i < count; i++)
-        if (objects[i] && try_object_page(reclaim, objects[i], frames[i]))
+        if (batch->files >> i & 1 &&
+            try_object_page(reclaim, batch->objects[i], frames[i]))
             leaving |= (uint32_t)1 << i;
-    aspen_take_flush(&reclaim->take);
+    aspen_take_flush(&reclaim->swap.take);
     for (unsigned i = 0; i < count; i++)
         if (leaving >> i & 1)
-            evict(reclaim, objects[i], frames[i]);
+            evict(reclaim, batch->objects[i], frames[i]);
     for (unsigned i = 0; i < count; i++) /* I3 */
-        if (objects[i]) {
-            if (is_last_of(objects, i, count))
-                aspen_object_put(objects[i]);
-            aspen_frame_put(aspen, frames[i]);
+        if (batch->files >> i & 1) {
+            put_object(batch, i, count);
+            aspen_frame_put(reclaim->aspen, frames[i]);
         }
 }
 
@@ -240,7 +250,7 @@ object_of(struct aspen_frame *frame, struct aspen_object *before)
     return same ? before : aspen_object_of_frame(frame);
 }
 
-/* Of shared memory, or an anonymous page: does it leave with the batch? */
+/* Does it leave with the batch? */
 static bool
 try_swap_page(struct reclaim *reclaim, struct aspen_object *shared,
               uint32_t number)
@@ -250,35 +260,42 @@ try_swap_page(struct reclaim *reclaim, struct aspen_object *shared,
 }
 
 static void
+try_swap_pages(struct reclaim *reclaim, const struct batch *batch,
+               const uint32_t *frames, unsigned count)
+{
+    for (unsigned i = 0; i < count; i++) /* I3 */
+        if (!(batch->files >> i & 1) &&
+            !try_swap_page(reclaim, batch->objects[i], frames[i]))
+            aspen_frame_put(reclaim->aspen, frames[i]);
+    reclaim->freed += aspen_swap_out_end(&reclaim->swap);
+    for (unsigned i = 0; i < count; i++)
+        if (batch->shared >> i & 1)
+            put_object(batch, i, count);
+}
+
+static void
 try_pages(struct reclaim *reclaim, const uint32_t *frames, unsigned count)
 {
-    struct aspen_object *files[ASPEN_RECLAIM_BATCH];
-    struct aspen_object *shared[ASPEN_RECLAIM_BATCH];
     struct aspen_object *object = NULL;
-    struct aspen *aspen = reclaim->aspen;
+    struct batch batch = {.files = 0};
 
     reclaim->looked += count;
     for (unsigned i = 0; i < count; i++) {
-        object = object_of(aspen_frame_at(aspen, frames[i]), object);
-        bool swaps = object && aspen_object_may_swap(object);
-        files[i] = swaps ? NULL : object;
-        shared[i] = swaps ? object : NULL;
+        uint32_t bit = (uint32_t)1 << i;
+        object = object_of(aspen_frame_at(reclaim->aspen, frames[i]), object);
+        batch.objects[i] = object;
+        batch.shared |= object && aspen_object_may_swap(object) ? bit : 0;
+        batch.files |= object && !aspen_object_may_swap(object) ? bit : 0;
     }
-    try_object_pages(reclaim, files, frames, count);
-    for (unsigned i = 0; i < count; i++) /* I3, as what follows */
-        if (!files[i] && !try_swap_page(reclaim, shared[i], frames[i]))
-            aspen_frame_put(aspen, frames[i]);
-    reclaim->freed += aspen_swap_out_end(&reclaim->swap);
-    for (unsigned i = 0; i < count; i++)
-        if (is_last_of(shared, i, count))
-            aspen_object_put(shared[i]);
+    try_files(reclaim, &batch, frames, count);
+    try_swap_pages(reclaim, &batch, frames, count);
     write_dirty(reclaim);
 }
 
 /* How many are held at a time: of a few pages fewer, since what is held here
  * cannot leave for somebody else. */
 static unsigned
-batch(const struct aspen_lru *lru)
+batch_of(const struct aspen_lru *lru)
 {
     return (unsigned)aspen_min_u64(ASPEN_RECLAIM_BATCH,
                                    aspen_lru_evictable(lru) / 16 + 1);
@@ -313,9 +330,9 @@ look_at_list(struct reclaim *reclaim, struct aspen_lru *lru, uint64_t pages)
 
     while (count && reclaim->freed < until && looks) {
         uint64_t most = aspen_min_u64(looks, until - reclaim->freed);
-        count =
-            reclaim->policy->choose(reclaim->aspen, lru, frames,
-                                    (unsigned)aspen_min_u64(most, batch(lru)));
+        count = reclaim->policy->choose(
+            reclaim->aspen, lru, frames,
+            (unsigned)aspen_min_u64(most, batch_of(lru)));
         try_pages(reclaim, frames, count);
         looks -= count;
     }
@@ -380,12 +397,12 @@ end(struct reclaim *reclaim, enum aspen_reclaimer who)
     aspen_port_wake_all(&leaving->ended); /* direct.c waits */
     aspen_fetch_add_relaxed(&leaving->looked[who], reclaim->looked);
     aspen_fetch_add_relaxed(&leaving->left[who], reclaim->freed);
-    aspen_shadows_trim(reclaim->aspen);
 }
 
-uint64_t
-aspen_reclaim_by(struct aspen *aspen, struct aspen_group *group, uint64_t pages,
-                 enum aspen_reclaimer who)
+/* What a batch has on the stack is gone before shadows are trimmed. */
+static ASPEN_NOINLINE uint64_t
+reclaim_by(struct aspen *aspen, struct aspen_group *group, uint64_t pages,
+           enum aspen_reclaimer who)
 {
     struct reclaim reclaim = {
         .aspen = aspen,
@@ -407,6 +424,16 @@ aspen_reclaim_by(struct aspen *aspen, struct aspen_group *group, uint64_t pages,
     return reclaim.freed;
 }
 
+uint64_t
+aspen_reclaim_by(struct aspen *aspen, struct aspen_group *group, uint64_t pages,
+                 enum aspen_reclaimer who)
+{
+    uint64_t freed = reclaim_by(aspen, group, pages, who);
+
+    aspen_shadows_trim(aspen);
+    return freed;
+}
+
 /* The dirty ones of files. Where nothing could be written it is over. */
 static void
 write_first(struct reclaim *reclaim, const uint32_t *frames, unsigned count)
@@ -424,8 +451,8 @@ write_first(struct reclaim *reclaim, const uint32_t *frames, unsigned count)
     }
 }
 
-void
-aspen_reclaim_pages(struct aspen *aspen, const uint32_t *frames, unsigned count)
+static ASPEN_NOINLINE void
+reclaim_pages(struct aspen *aspen, const uint32_t *frames, unsigned count)
 {
     struct reclaim reclaim = {.aspen = aspen, .swap = {.aspen = aspen}};
 
@@ -433,6 +460,13 @@ aspen_reclaim_pages(struct aspen *aspen, const uint32_t *frames, unsigned count)
     write_first(&reclaim, frames, count);
     try_pages(&reclaim, frames, count);
     end(&reclaim, ASPEN_RECLAIM_ASKED);
+}
+
+void
+aspen_reclaim_pages(struct aspen *aspen, const uint32_t *frames, unsigned count)
+{
+    reclaim_pages(aspen, frames, count);
+    aspen_shadows_trim(aspen);
 }
 
 uint64_t

@@ -17,7 +17,7 @@
 #include "space/vma.h"
 
 /* Spaces that are flushed together; for one more all of them are, first. */
-#define ASPEN_TAKE_SPACES 8
+#define ASPEN_TAKE_SPACES 4
 
 struct aspen_take {
     unsigned count;

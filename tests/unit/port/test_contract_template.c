@@ -4,6 +4,7 @@
  * what a host has to bring as simply as it can be brought, in threads.
  */
 #undef ASPEN_PORT_MMU_WRITES_ENTRIES /* the template's own choice */
+#undef ASPEN_PORT_ICACHE_SYNC
 #include "../../../ports/template/aspen_port.h"
 
 /* Its locks spin, however long their holder does not run. */
@@ -102,6 +103,16 @@ aspen_port_cpu(void)
 {
     return ASPEN_PORT_CPUS - 1;
 }
+
+#ifdef ASPEN_PORT_ICACHE_SYNC
+void
+aspen_port_icache_sync(const void *memory, size_t bytes)
+{
+    char *start = (char *)(uintptr_t)memory;
+
+    __builtin___clear_cache(start, start + bytes);
+}
+#endif
 
 int
 main(void)
