@@ -197,11 +197,12 @@ aspen_frame_get(struct aspen_frame *frame)
     aspen_fetch_add_relaxed(&frame->counts, ASPEN_FRAME_REF);
 }
 
-/* The same unless it has none: then it is about to be free. */
+/* The same unless it has none: then it is about to be free. Who holds no lock
+ * sees what its allocator did before it gave out the first reference. */
 static inline bool
 aspen_frame_get_used(struct aspen_frame *frame)
 {
-    uint64_t counts = aspen_load_relaxed(&frame->counts);
+    uint64_t counts = aspen_load(&frame->counts);
 
     do {
         if (!(uint32_t)counts)

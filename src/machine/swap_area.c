@@ -247,13 +247,15 @@ aspen_swap_area_add(struct aspen *aspen, uint32_t slots, unsigned *type)
     return slots == 0 ? -ASPEN_EINVAL : area_add(aspen, &args, type);
 }
 
-/* Could it go to swap, if it were on a list? */
+/* Could it go to swap, if it were on a list? Then all that its allocator did
+ * before it became an anonymous page is seen. */
 static bool
 could_swap(const struct aspen_frame *frame)
 {
-    return aspen_frame_type(frame) == ASPEN_FRAME_ANON &&
-           !(aspen_load_relaxed(&frame->index) & ASPEN_FRAME_HEAD) &&
-           aspen_frame_map_count(frame) > 0;
+    uint64_t index = aspen_load(&frame->index);
+
+    return index >> ASPEN_FRAME_TYPE_SHIFT == ASPEN_FRAME_ANON &&
+           !(index & ASPEN_FRAME_HEAD) && aspen_frame_map_count(frame) > 0;
 }
 
 /* Where there was no device no anonymous page is on a list. Who maps one from
