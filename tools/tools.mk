@@ -34,7 +34,8 @@ SWAP_DEVICES := $(wildcard ports/posix/swap/*.c)
 TOOL_TRACE := $(wildcard tools/aspen/trace/*.c)
 TOOL_PRESSURE := $(wildcard tools/aspen/pressure/*.c) $(TOOL_TRACE) \
     $(SWAP_DEVICES) \
-    $(addprefix tools/aspen/common/,tool.c options.c json.c page_map.c)
+    $(addprefix tools/aspen/common/,tool.c options.c json.c page_map.c) \
+    tools/aspen/host/cgroup.c
 # What each of them needs, where its header is: asked of the compiler, which may
 # be one for another machine. It is asked when it is first needed.
 has_header = $(shell printf '\043include <%s>\n' $1 | $(CC) $(CFLAGS) -E -x c - \

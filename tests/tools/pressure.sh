@@ -10,12 +10,14 @@ if ! "$ASPEN" pressure --help >"$work/log" 2>&1; then
     finish
 fi
 
-# run NAME ARGS...: a small machine; every byte is right.
+# run NAME ARGS...: a small machine, of $memory; every byte is right.
+memory=1M
 run()
 {
     local name=$1
     shift
-    "$ASPEN" pressure "$@" --memory 1M --json >"$work/json" 2>"$work/err"
+    "$ASPEN" pressure "$@" --memory $memory --json \
+        >"$work/json" 2>"$work/err"
     check "$name" test $? -eq 0
     check "$name-silent" diff /dev/null "$work/err"
     check "$name-right" grep -q '"wrong_bytes":0,"lost_pages":0,' "$work/json"
@@ -46,6 +48,28 @@ check sequential-comes-back test "$(figure swap_in)" -gt 1000
 run fits random --pages 100 --accesses 2000
 check fits-stays test "$(figure swap_out)" -eq 0
 check fits-hits between 0.99 "$(figure hit_ratio)" 1
+
+# --- beside the kernel
+
+# The process lasts as long as ours; its cgroup is gone then.
+if ! "$ASPEN" pressure zipf --memory 1M --swap none --kernel --json \
+    >"$work/json" 2>"$work/err"; then
+    check kernel-why grep -qE 'memory cgroup|on a disk' "$work/err"
+    skip kernel "$(cat "$work/err")"
+else
+    memory=8M
+    for workload in zipf scan phase random; do
+        run kernel-$workload $workload --swap none --kernel
+        check kernel-$workload-pages between "$(figure resident_pages)*0.8" \
+            "$(figure kernel_pages)" "$(figure resident_pages)*1.2"
+        check kernel-$workload-optimum between 0.1 "$(figure kernel_ratio)" \
+            "$(figure optimal_ratio)+0.05"
+        # Kernels differ, and generations are better at a scan.
+        check kernel-$workload-beside between "$(figure kernel_ratio)-0.1" \
+            "$(figure hit_ratio)" 1
+    done
+    memory=1M
+fi
 
 # --- devices
 
@@ -190,4 +214,6 @@ echo mine >"$work/mine"
 expect 2 'mine is not empty' pressure zipf --swap "file:$work/mine"
 check refused-whole grep -q '^mine$' "$work/mine"
 expect 2 'fork needs --swap DEVICE' pressure fork --swap none
+expect 2 'kernel goes with --swap none' pressure zipf --kernel
+expect 2 'and with one thread' pressure zipf --swap none --threads 2 --kernel
 finish

@@ -8,6 +8,7 @@
  */
 #define _GNU_SOURCE
 #include "common/options.h"
+#include "pressure/kernel.h"
 #include "pressure/picture.h"
 #include "pressure/report.h"
 #include "pressure/run.h"
@@ -52,6 +53,9 @@ static const char help_options[] =
     "                  full, with commas between; and exchange it for another\n"
     "                  now and then\n"
     "  --checksum      the machine keeps a checksum of each page in swap\n"
+    "  --kernel        with --swap none: beside it the host's kernel does the "
+    "same\n"
+    "                  in a memory cgroup\n"
     "  --html FILE     a page with pictures of how it went\n"
     "  --samples FILE  the numbers of these, for gnuplot\n"
     "  --json          print one JSON object on stdout\n"
@@ -73,6 +77,7 @@ struct arguments {
     struct pressure_faults faults;
     bool can_fail;
     bool checksum;
+    bool kernel;
     const char *html; /* NULL: no such file, as the next one */
     const char *samples;
     bool json;
@@ -234,6 +239,7 @@ static const struct options_row rows[] = {
      .most = ACCESSES_MAX},
     {"faults", OPTIONS_OTHER, AT(faults), GIVEN(can_fail), .take = take_faults},
     {"checksum", OPTIONS_FLAG, AT(checksum)},
+    {"kernel", OPTIONS_FLAG, AT(kernel)},
     {"html", OPTIONS_FILE, AT(html)},
     {"samples", OPTIONS_FILE, AT(samples)},
     {"json", OPTIONS_FLAG, AT(json)},
@@ -291,6 +297,10 @@ take_arguments(struct arguments *arguments, const struct workload **workload,
         strcmp(arguments->swap, "none") == 0)
         return tool_refuse(COMMAND, "--swap none has no device: no --faults, "
                                     "--checksum");
+    if (arguments->kernel &&
+        (strcmp(arguments->swap, "none") != 0 || arguments->threads != 1))
+        return tool_refuse(COMMAND, "--kernel goes with --swap none, and "
+                                    "with one thread");
     return OPTIONS_GO_ON;
 }
 
@@ -388,6 +398,8 @@ run(const struct workload *workload, const struct arguments *arguments)
                 : make_trace(&trace, workload, arguments, plan.frames, &error);
     if (status == 0)
         status = pressure_run(&plan, &result, &error);
+    if (status == 0 && arguments->kernel)
+        status = pressure_kernel_run(&plan, &result, &error);
     if (status == 0)
         status = write_files(workload->name, &plan, &result, arguments, &error);
     status = status == 0

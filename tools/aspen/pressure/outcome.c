@@ -89,13 +89,13 @@ pressure_result_count(struct pressure_result *result,
 /* ---- Beside LRU and the optimum ---------------------------------------- */
 
 static uint32_t
-average(const struct pressure_result *result, size_t skipped)
+average(const struct pressure_result *result)
 {
     uint64_t resident = 0, count = 0;
 
     for (size_t i = result->sample_count; i-- > 0;) {
         const struct pressure_sample *sample = &result->samples[i];
-        if (sample->accesses < skipped && count)
+        if (sample->accesses < result->skipped && count)
             break;
         resident += sample->resident;
         count++;
@@ -105,7 +105,7 @@ average(const struct pressure_result *result, size_t skipped)
 
 int
 pressure_result_compare(struct pressure_result *result,
-                        const struct trace *trace, size_t skipped)
+                        const struct trace *trace)
 {
     struct pressure_sample *samples = result->samples;
     uint64_t *hits = calloc(2 * result->sample_count, sizeof(*hits));
@@ -115,10 +115,11 @@ pressure_result_compare(struct pressure_result *result,
 
     if (!hits)
         return -1;
-    result->resident = average(result, skipped);
+    result->resident = average(result);
     uint32_t memory = result->resident ? result->resident : 1;
-    result->lru_ratio = trace_lru(trace, memory, skipped, &lru);
-    result->optimal_ratio = trace_optimum(trace, memory, skipped, &optimum);
+    result->lru_ratio = trace_lru(trace, memory, result->skipped, &lru);
+    result->optimal_ratio =
+        trace_optimum(trace, memory, result->skipped, &optimum);
     for (size_t i = 1; i < result->sample_count; i++) {
         samples[i].lru_hits = samples[i - 1].lru_hits + lru.hits[i - 1];
         samples[i].optimal_hits =

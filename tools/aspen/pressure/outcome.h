@@ -50,11 +50,13 @@ struct pressure_result {
     uint64_t full_us; /* all of them */
     uint64_t wrong_bytes;
     uint64_t lost_pages; /* could not be read at the end */
-    /* From when memory was full. */
+    size_t skipped; /* accesses, until memory was full; of those behind them: */
     uint32_t resident; /* pages, on average */
     double hit_ratio;
     double lru_ratio; /* of a memory for `resident` pages, as the next one */
     double optimal_ratio;
+    uint32_t kernel_pages; /* 0: the host's kernel was not asked */
+    double kernel_ratio;
     /* Owned. One each so many accesses, and one of the end. */
     struct pressure_sample *samples;
     size_t sample_count;
@@ -76,9 +78,9 @@ void pressure_result_note(struct pressure_result *result,
 void pressure_result_count(struct pressure_result *result,
                            struct pressure_machine *machine, uint64_t hits);
 
-/** What others would have had in a memory that held as many pages on average,
- * when the first `skipped` accesses do not count. -1: no memory. */
+/** What others would have had in a memory that held as many pages on average.
+ * -1: no memory. */
 int pressure_result_compare(struct pressure_result *result,
-                            const struct trace *trace, size_t skipped);
+                            const struct trace *trace);
 
 #endif

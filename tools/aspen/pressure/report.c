@@ -50,6 +50,10 @@ pressure_report_text(const char *workload, const struct pressure_plan *plan,
            " pages in memory\n",
            result->hit_ratio, result->lru_ratio, result->optimal_ratio,
            result->resident);
+    if (result->kernel_pages)
+        printf("the kernel  %.3f, with %" PRIu32
+               " pages in memory, of a process in a cgroup\n",
+               result->kernel_ratio, result->kernel_pages);
     if (result->some_us)
         printf("stalls      %.1f ms by one thread or more, %.1f ms by all\n",
                (double)result->some_us / 1000, (double)result->full_us / 1000);
@@ -103,5 +107,10 @@ pressure_report_json(const char *workload, const struct pressure_plan *plan,
     json_object_set_new(object, "lru_ratio", json_real(result->lru_ratio));
     json_object_set_new(object, "optimal_ratio",
                         json_real(result->optimal_ratio));
+    if (result->kernel_pages) {
+        tool_json_count(object, "kernel_pages", result->kernel_pages);
+        json_object_set_new(object, "kernel_ratio",
+                            json_real(result->kernel_ratio));
+    }
     return tool_json_print(object, JSON_REAL_PRECISION(6));
 }

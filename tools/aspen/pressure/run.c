@@ -44,13 +44,12 @@ struct run {
     size_t next;            /* atomic, as all of the next ones */
     uint32_t running;
     uint64_t hits;
-    uint64_t hits_counted; /* of these, from `skipped` on */
+    uint64_t hits_counted; /* of these, when memory was full */
     uint64_t wrong_bytes;
     uint64_t forked;
     uint64_t given_up;
     uint32_t gave_up;
     struct tool_error error; /* why, if it was not for memory */
-    size_t skipped;
 };
 
 struct thread {
@@ -84,19 +83,17 @@ static void
 count_hit(struct run *run, size_t at)
 {
     pressure_add(&run->hits, 1);
-    if (at >= run->skipped)
+    if (at >= run->result->skipped)
         pressure_add(&run->hits_counted, 1);
 }
 
-static bool
-is_write(const struct thread *thread, size_t at, uint32_t page)
+bool
+pressure_is_write(const struct pressure_plan *plan, size_t at, bool first)
 {
-    uint64_t seed = thread->run->plan->seed + at;
+    uint64_t seed = plan->seed + at;
 
     /* A page that nobody has written takes no memory. */
-    if (thread->run->versions[page] == 0)
-        return true;
-    return trace_below(&seed, 4) == 0;
+    return first || trace_below(&seed, 4) == 0;
 }
 
 /* I1 */
@@ -110,7 +107,7 @@ access_page(struct thread *thread, size_t at)
 
     pthread_mutex_lock(lock);
     uint32_t version = run->versions[page];
-    bool write = is_write(thread, at, page);
+    bool write = pressure_is_write(run->plan, at, version == 0);
     pressure_contents(page, version, thread->expected);
     if (write)
         pressure_contents(page, version + 1, thread->next);
@@ -423,10 +420,10 @@ run_all(struct run *run, struct thread *threads, struct pressure_result *result,
     compare_all(&threads[0], result);
     if (validate(run, error) != 0)
         return -1;
-    if (trace->length > run->skipped)
-        result->hit_ratio =
-            (double)run->hits_counted / (double)(trace->length - run->skipped);
-    return pressure_result_compare(result, trace, run->skipped) == 0
+    if (trace->length > result->skipped)
+        result->hit_ratio = (double)run->hits_counted /
+                            (double)(trace->length - result->skipped);
+    return pressure_result_compare(result, trace) == 0
                ? 0
                : tool_fail(error, "no memory to compare with LRU");
 }
@@ -496,9 +493,9 @@ pressure_run(const struct pressure_plan *plan, struct pressure_result *result,
         run->versions = calloc(pages, sizeof(*run->versions));
         run->then = calloc(pages, sizeof(*run->then));
         /* Until memory is full, as fast as may be. */
-        run->skipped = plan->frames < plan->trace->length / 2
-                           ? plan->frames
-                           : plan->trace->length / 2;
+        result->skipped = plan->frames < plan->trace->length / 2
+                              ? plan->frames
+                              : plan->trace->length / 2;
         locks_begin(run);
     }
     if (begun == 0 && run && threads && run->versions && run->then)

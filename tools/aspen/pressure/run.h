@@ -23,6 +23,10 @@ struct pressure_plan {
     bool forks;    /* now and then a storm of children */
 };
 
+/** Does the access of this number write? `first`: to the page, of which nobody
+ * has written anything. */
+bool pressure_is_write(const struct pressure_plan *plan, size_t at, bool first);
+
 /** -1 and the reason: it could not be done. Else it was, and whether all is
  * right, `wrong_bytes` and `lost_pages` say. In both cases
  * pressure_result_free() follows. */
