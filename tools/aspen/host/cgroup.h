@@ -16,8 +16,9 @@ struct host_cgroup {
     bool second; /* version 2 */
 };
 
-/** One of its own, empty, in that of this process or above it. -1 and the reason: there is
- * no such controller, or this user may not. host_cgroup_end() follows success.
+/** One of its own, empty, in that of this process or above it. -1 and the
+ * reason: there is no such controller, or this user may not. host_cgroup_end()
+ * follows success.
  */
 int host_cgroup_begin(struct host_cgroup *cgroup, struct tool_error *error);
 

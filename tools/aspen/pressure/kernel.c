@@ -236,8 +236,8 @@ watch(const struct scene *scene, pid_t child)
                         scene->plan->trace->length);
     while (waitpid(child, &status, WNOHANG) == 0) {
         tool_sleep_until_ns(tool_now_ns() + NAP_NS);
-        tool_progress_set(&progress, __atomic_load_n(&scene->seen->done,
-                                                     __ATOMIC_RELAXED));
+        tool_progress_set(
+            &progress, __atomic_load_n(&scene->seen->done, __ATOMIC_RELAXED));
     }
     tool_progress_end(&progress);
     return status;
