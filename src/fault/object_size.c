@@ -30,6 +30,17 @@ drop(struct edges *edges)
         aspen_frame_put(edges->object->aspen, edges->frames[--edges->count]);
 }
 
+/* It is back, unless it has left again. */
+static void
+keep(struct edges *edges, uint64_t offset)
+{
+    if (edges->count == EDGES) /* the end has moved meanwhile */
+        drop(edges);
+    if (!aspen_object_find_page(edges->object, offset,
+                                &edges->frames[edges->count]))
+        edges->count++;
+}
+
 /* 0: try again; or an error. */
 static int
 hold(struct edges *edges, uint64_t offset)
@@ -43,13 +54,10 @@ hold(struct edges *edges, uint64_t offset)
         error = aspen_swap_back_shared(object, offset, ASPEN_AHEAD_RANDOM,
                                        &direct.payer);
     } while (aspen_direct_again(&direct, error));
-    if (error)
-        return error;
-    if (edges->count == EDGES) /* the end has moved meanwhile */
-        drop(edges);
-    if (!aspen_object_find_page(object, offset, &edges->frames[edges->count]))
-        edges->count++;
-    return 0;
+    if (!error)
+        keep(edges, offset);
+    aspen_direct_lower(&direct); /* what is held stays */
+    return error;
 }
 
 int

@@ -129,17 +129,33 @@ get_spares(struct aspen *aspen, uint32_t *spares, unsigned most)
     return count;
 }
 
-/* True: page n comes along. Takes no memory. */
-static bool
-enter_ahead(struct run *run, int n, uint32_t number)
+/* Its slot's for as long as it is read, or an error and nothing has changed. */
+static int
+enter_with_slot(struct run *run, int n, uint32_t number)
 {
     struct aspen *aspen = run->aspen;
     int64_t slot = (int64_t)run->slot + n;
 
-    if (slot < 0 || aspen_swap_duplicate(aspen, run->type, (uint32_t)slot))
-        return false;
-    if (enter_page(run, n, number)) {
+    if (slot < 0)
+        return -ASPEN_EINVAL;
+    int error = aspen_swap_duplicate(aspen, run->type, (uint32_t)slot);
+    if (error)
+        return error;
+    error = enter_page(run, n, number);
+    if (error)
         aspen_swap_free(aspen, run->type, (uint32_t)slot);
+    return error;
+}
+
+/* True: page n comes along; else the frame is given back: it may have been paid
+ * for, and is no other slot's then. Takes no memory. */
+static bool
+enter_ahead(struct run *run, int n, uint32_t number)
+{
+    struct aspen *aspen = run->aspen;
+
+    if (enter_with_slot(run, n, number)) {
+        aspen_frame_put(aspen, number);
         return false;
     }
     aspen_swap_ahead_set(aspen, number);
@@ -148,7 +164,7 @@ enter_ahead(struct run *run, int n, uint32_t number)
 }
 
 /* So many in one direction, as far as they go, and as there are frames for: how
- * many came. `end` is the run's in that direction. */
+ * many of these went. `end` is the run's in that direction. */
 static unsigned
 enter_beside(struct run *run, int *end, int step, int most,
              const uint32_t *spares, unsigned count)
@@ -156,10 +172,8 @@ enter_beside(struct run *run, int *end, int step, int most,
     unsigned used = 0;
 
     while (used < count && *end != step * most &&
-           enter_ahead(run, *end + step, spares[used])) {
+           enter_ahead(run, *end + step, spares[used++]))
         *end += step;
-        used++;
-    }
     return used;
 }
 

@@ -187,6 +187,7 @@ bring_back(struct removal *removal, struct aspen_object *object,
         error = aspen_swap_back_shared(object, offset, ASPEN_AHEAD_RANDOM,
                                        &direct.payer);
     } while (aspen_direct_again(&direct, error));
+    aspen_direct_lower(&direct);
     removal->back += !error;
     if (error && !removal->error)
         removal->error = error;
