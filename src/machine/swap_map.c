@@ -244,6 +244,27 @@ aspen_swap_group_of(struct aspen *aspen, unsigned type, uint32_t slot)
     return group;
 }
 
+/* The area is locked. Is it `from`'s, and nobody else's but the entry's? */
+static bool
+is_slot_of(struct aspen_swap_area *area, uint32_t slot, bool alone,
+           const struct aspen_group *from)
+{
+    return aspen_swap_group_in(area, slot) == from &&
+           (alone || aspen_swap_references_in(area, slot) == 1);
+}
+
+bool
+aspen_swap_would_regroup(struct aspen *aspen, unsigned type, uint32_t slot,
+                         bool alone, const struct aspen_group *from)
+{
+    struct aspen_swap_area *area = aspen_swap_lock(aspen, type, slot);
+
+    ASPEN_ASSERT(area);
+    bool would = is_slot_of(area, slot, alone, from);
+    aspen_swap_unlock(area);
+    return would;
+}
+
 int
 aspen_swap_regroup(struct aspen *aspen, unsigned type, uint32_t slot,
                    bool alone, uint32_t frame, struct aspen_group *from,
@@ -254,8 +275,7 @@ aspen_swap_regroup(struct aspen *aspen, unsigned type, uint32_t slot,
     int error = 0;
 
     ASPEN_ASSERT(area && area->groups);
-    if (area->groups[slot] != from ||
-        (!alone && aspen_swap_references_in(area, slot) != 1))
+    if (!is_slot_of(area, slot, alone, from))
         error = -ASPEN_EBUSY;
     else if (aspen_swap_page_in(area, slot) != page)
         error = -ASPEN_EAGAIN;

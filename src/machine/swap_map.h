@@ -23,10 +23,14 @@ bool aspen_swap_has_room(const struct aspen *aspen, uint32_t frame);
 struct aspen_group *aspen_swap_group_of(struct aspen *aspen, unsigned type,
                                         uint32_t slot);
 
-/* One entry has the slot, or said so (`alone`), and it is charged to `from`: it
- * is to be `to`'s, if its page in memory is `frame` (NO_FRAME: it has none),
- * which is locked. 0; -ASPEN_EBUSY: it is not so; -ASPEN_EAGAIN: it has another
- * page, or none. */
+/* Does one entry have the slot, or says so (`alone`), and is it charged to
+ * `from`? */
+bool aspen_swap_would_regroup(struct aspen *aspen, unsigned type, uint32_t slot,
+                              bool alone, const struct aspen_group *from);
+
+/* If that is so the slot becomes `to`'s, as long as its page in memory is
+ * `frame` (NO_FRAME: it has none), which is locked. 0; -ASPEN_EBUSY: it is not
+ * so; -ASPEN_EAGAIN: it has another page, or none. */
 ASPEN_MUST_USE int aspen_swap_regroup(struct aspen *aspen, unsigned type,
                                       uint32_t slot, bool alone, uint32_t frame,
                                       struct aspen_group *from,

@@ -3,16 +3,17 @@
  * swap/regroup.c - a space goes to another group, with all anonymous pages that
  * it alone has, in memory or in swap.
  *
- *     look       how many there are, at the most
+ *     look       how many there are
  *     charge     the new group with as many: all of them, or it is refused
  *     go         each page under its lock, each slot under its area's
  *     end        what has gone is the old group's no more
  *
  * I1  Nothing comes meanwhile: no fault, no fork, no swap-in of this space,
  *     since the mmap lock and all VMAs are locked for writing. Pages go, by
- *     reclaim, which turns them into slots, and neighbours of others' pages may
- *     be read ahead: so there may be more slots, or more pages, than were
- *     counted, and they go as well, whatever the limits say.
+ *     reclaim, which turns them into slots, neighbours of others' pages may be
+ *     read ahead, and others may give up what they had, too: so there may be
+ *     more slots, or more pages, than were counted, and they go as well,
+ *     whatever the limits say.
  * I2  A page that is locked is waited for, without the table's lock: reclaim is
  *     about to take it, or to let it stay, or it is just being read.
  * I3  What others have, too, stays where it is: pages that another entry maps,
@@ -85,7 +86,8 @@ see_leaf(struct regroup *r, uint64_t entry)
     if (!is_own(r, number) || aspen_frame_map_count(page) != 1)
         return ASPEN_NO_FRAME;
     if (!r->goes) {
-        r->transfer.pages += aspen_frame_size(r->aspen, number);
+        if (!aspen_swap_slot_of(r->aspen, number, &type, &slot)) /* I3 */
+            r->transfer.pages += aspen_frame_size(r->aspen, number);
         return ASPEN_NO_FRAME;
     }
     if (!aspen_frame_trylock(page)) {
@@ -114,6 +116,14 @@ slot_goes(struct regroup *r, uint64_t entry, uint32_t frame)
     return error;
 }
 
+/* I3: a page in the cache that no entry maps is of who has the slot. */
+static bool
+is_of_slot(const struct regroup *r, uint32_t number)
+{
+    return is_own(r, number) &&
+           aspen_frame_map_count(aspen_frame_at(r->aspen, number)) == 0;
+}
+
 /* With its page, whose reference is put: NO_FRAME and *error as that; or the
  * page, which has to be waited for. */
 static uint32_t
@@ -124,11 +134,30 @@ see_cached(struct regroup *r, uint64_t entry, uint32_t number, int *error)
     if (!aspen_frame_trylock(page))
         return number;
     *error = slot_goes(r, entry, number);
-    if (!*error && is_own(r, number))
+    if (!*error && is_of_slot(r, number))
         page_goes(r, number);
     aspen_frame_unlock(page);
     aspen_frame_put(r->aspen, number);
     return ASPEN_NO_FRAME;
+}
+
+/* With its page, if it has one. */
+static void
+count_slot(struct regroup *r, uint64_t entry)
+{
+    unsigned type = aspen_entry_swap_type(entry);
+    uint32_t slot = aspen_entry_swap_slot(entry);
+
+    if (!aspen_swap_would_regroup(r->aspen, type, slot,
+                                  entry & ASPEN_ENTRY_SWAP_EXCLUSIVE,
+                                  r->transfer.from))
+        return; /* I3 */
+    r->transfer.slots++;
+    uint32_t frame = aspen_swap_cache_find(r->aspen, type, slot);
+    if (frame == ASPEN_NO_FRAME)
+        return;
+    r->transfer.pages += is_of_slot(r, frame);
+    aspen_frame_put(r->aspen, frame);
 }
 
 static uint32_t
@@ -140,8 +169,7 @@ see_swap(struct regroup *r, uint64_t entry)
     int error;
 
     if (!r->goes) {
-        r->transfer.slots++;
-        r->transfer.pages += aspen_swap_is_cached(r->aspen, type, slot);
+        count_slot(r, entry);
         return ASPEN_NO_FRAME;
     }
     do {

@@ -160,8 +160,8 @@ struct aspen_group *aspen_group_full(struct aspen_group *group);
  * of files and shared memory. A forked child is in its parent's group, and so
  * is what exec makes; a new space is in none.
  *
- * Pages that leave for swap meanwhile, or are read ahead, go as well, and may
- * bring the group above a limit.
+ * Pages that leave for swap meanwhile, are read ahead, or are given up by the
+ * other one, go as well, and may bring the group above a limit.
  *
  * Context: may sleep; takes the mmap lock and all mappings' for writing. The
  *          caller has a handle of the group and is a user of the space.

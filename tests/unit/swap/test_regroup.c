@@ -183,6 +183,43 @@ test_shared_stays(void **state)
     aspen_object_put(file);
 }
 
+/* Who has nothing alone needs no room for it, in memory or in swap. */
+static void
+test_nothing_of_its_own(void **state)
+{
+    struct helper *h = &scene.s->helper;
+    struct aspen_mm *child;
+
+    (void)state;
+    fill(NULL);
+    assert_int_equal(aspen_fork(scene.mm, &child), 0);
+    assert_int_equal(aspen_group_limit_set(scene.to, ASPEN_GROUP_MAX, 0), 0);
+    assert_int_equal(aspen_group_limit_set(scene.to, ASPEN_GROUP_SWAP_MAX, 0),
+                     0);
+    assert_int_equal(aspen_group_enter(child, scene.to), 0);
+    assert_charged(scene.to, 0, 0);
+    assert_charged(scene.from, 20, 20);
+    /* One maps a page, and its slot is the other's alone. */
+    assert_int_equal(helper_get(h, scene.mm, BASE + 30 * PAGE), 31);
+    assert_int_equal(aspen_group_enter(scene.mm, scene.to), 0);
+    assert_charged(scene.to, 0, 0);
+    assert_int_equal(aspen_group_enter(scene.mm, scene.from), 0);
+    assert_int_equal(aspen_group_enter(child, scene.from), 0);
+    assert_int_equal(aspen_group_enter(child, scene.to), -ASPEN_ENOMEM);
+    assert_int_equal(aspen_group_limit_set(scene.to, ASPEN_GROUP_SWAP_MAX, 1),
+                     0);
+    assert_int_equal(aspen_group_enter(child, scene.to), 0);
+    assert_charged(scene.to, 0, 1);
+    assert_charged(scene.from, 21, 19);
+    helper_assert_valid(h);
+    assert_int_equal(
+        aspen_group_limit_set(scene.to, ASPEN_GROUP_MAX, ASPEN_GROUP_UNLIMITED),
+        0);
+    assert_contents(child);
+    aspen_mm_put(child);
+    aspen_mm_put(scene.mm);
+}
+
 /* ---- Or nothing ---------------------------------------------------------- */
 
 static void
@@ -281,8 +318,11 @@ int
 main(void)
 {
     const struct CMUnitTest tests[] = {
-        regroup_test(test_all),     regroup_test(test_shared_stays),
-        regroup_test(test_refused), regroup_test(test_failing),
+        regroup_test(test_all),
+        regroup_test(test_shared_stays),
+        regroup_test(test_nothing_of_its_own),
+        regroup_test(test_refused),
+        regroup_test(test_failing),
         regroup_test(test_huge),
     };
 
