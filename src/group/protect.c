@@ -12,12 +12,14 @@
  */
 #include "group/group.h"
 
-/* The lock is held, in all of this. */
+/* The lock is held, in all of this. `used`: what the group has, which others
+ * change meanwhile. */
 static uint64_t
-asks_for(const struct aspen_group *group, enum aspen_group_protection kind)
+asks_for(const struct aspen_group *group, enum aspen_group_protection kind,
+         uint64_t used)
 {
     return aspen_min_u64(aspen_load_relaxed(&group->protects[kind].asked),
-                         aspen_load_relaxed(&group->memory.used));
+                         used);
 }
 
 /* Of those below `root`, what each one's children ask for in all. */
@@ -30,7 +32,8 @@ sum_up(struct aspen_groups *groups, enum aspen_group_protection kind)
             aspen_container_of(link, struct aspen_group, link);
         group->protects[kind].below = 0;
         if (group->parent)
-            group->parent->protects[kind].below += asks_for(group, kind);
+            group->parent->protects[kind].below +=
+                asks_for(group, kind, aspen_load_relaxed(&group->memory.used));
     }
 }
 
@@ -46,7 +49,8 @@ granted(const struct aspen_group *group, const struct aspen_group *root,
         enum aspen_group_protection kind)
 {
     const struct aspen_group *parent = group->parent;
-    uint64_t asks = asks_for(group, kind);
+    uint64_t used = aspen_load_relaxed(&group->memory.used);
+    uint64_t asks = asks_for(group, kind, used);
 
     if (group == root)
         return 0;
@@ -57,7 +61,7 @@ granted(const struct aspen_group *group, const struct aspen_group *root,
     uint64_t of_parent = aspen_load_relaxed(&parent->memory.used);
     if (siblings > given)
         return part(asks, given, siblings);
-    uint64_t more = aspen_load_relaxed(&group->memory.used) - asks;
+    uint64_t more = used - asks;
     return of_parent <= siblings
                ? asks
                : asks + part(given - siblings, more, of_parent - siblings);
