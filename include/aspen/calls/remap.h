@@ -37,7 +37,7 @@ struct aspen_mremap_args {
  * Returns: 0 and *address, or
  *          -ASPEN_EINVAL     not aligned, new size 0, flags that do not fit,
  *                            ranges that overlap, old size 0 of a private
- *                            mapping
+ *                            mapping, page offsets that would reach beyond 2^52
  *          -ASPEN_EFAULT     nothing is mapped at `address`, or not to the end,
  *                            or it may not grow
  *          -ASPEN_EPERM      sealed

@@ -19,6 +19,8 @@
 
 #define NEVER_GROWN (ASPEN_VM_DONTEXPAND | ASPEN_VM_PFNMAP)
 #define HUGE_BYTES  (aspen_entry_span(1))
+/* Beyond any page's offset: frames know theirs. */
+#define PGOFF_END ((uint64_t)1 << ASPEN_FRAME_INDEX_BITS)
 /* VMAs that have to be left of the map count. */
 #define MAPS_TO_MOVE 3
 
@@ -108,7 +110,8 @@ check_growth(const struct aspen_remap *remap)
     uint64_t more = (remap->new_bytes - remap->old_bytes) >> ASPEN_PAGE_SHIFT;
     uint64_t pgoff = aspen_vma_offset(vma, remap->old);
 
-    if (pgoff + (remap->new_bytes >> ASPEN_PAGE_SHIFT) < pgoff)
+    /* Linux's offsets have more bits, and wrap at 2^64 pages. */
+    if (pgoff + (remap->new_bytes >> ASPEN_PAGE_SHIFT) > PGOFF_END)
         return -ASPEN_EINVAL;
     if (vma->flags & NEVER_GROWN)
         return -ASPEN_EFAULT;

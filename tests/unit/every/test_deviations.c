@@ -214,6 +214,47 @@ populate(void **state)
             -ASPEN_EOPNOTSUPP);
 }
 
+/* ---- Offsets ------------------------------------------------------------ */
+
+/* Frames have 52 bits for theirs. */
+static void
+far_offsets(void **state)
+{
+    struct helper_space *s = *state;
+    struct aspen_object *object =
+        helper_object(&s->helper, ASPEN_OBJECT_SHMEM, 4, NULL, NULL);
+    const struct aspen_import_vma vma = {
+        .start = AT(16),
+        .end = AT(20),
+        .vm_flags = RW | MAY | ASPEN_VM_SHARED | ASPEN_VM_MAYSHARE,
+        .object = object,
+        .offset_bytes = -(uint64_t)AT(5),
+    };
+    struct aspen_mremap_args args = {
+        .address = AT(16),
+        .old_bytes = 4 * PAGE,
+        .new_bytes = 6 * PAGE,
+        .flags = ASPEN_MREMAP_MAYMOVE,
+    };
+    uint64_t address;
+
+    assert_int_equal(aspen_import_vma(s->mm, &vma), 0);
+    uint64_t before = hash(s);
+    assert_int_equal(aspen_mremap(s->mm, &args, &address), -ASPEN_EINVAL);
+    args.new_bytes = (uint64_t)1 << 30;
+    assert_int_equal(aspen_mremap(s->mm, &args, &address), -ASPEN_EINVAL);
+    args.old_bytes = 0; /* another mapping of the same */
+    assert_int_equal(aspen_mremap(s->mm, &args, &address), -ASPEN_EINVAL);
+    assert_int_equal(hash(s), before);
+    args.old_bytes = 4 * PAGE;
+    args.new_bytes = 5 * PAGE;
+    assert_int_equal(aspen_mremap(s->mm, &args, &address), 0);
+    assert_int_equal(aspen_fault(s->mm, address + 4 * PAGE, ASPEN_ACCESS_READ),
+                     -ASPEN_EFBIG);
+    helper_assert_valid(&s->helper);
+    aspen_object_put(object);
+}
+
 #define TEST(name)                                                             \
     cmocka_unit_test_setup_teardown(name, helper_space_setup_6_18,             \
                                     helper_space_teardown)
@@ -227,6 +268,7 @@ main(void)
         TEST(userfault_moves), TEST(huge_object),
         TEST(last_page),       TEST(special_mappings),
         TEST(populate),        TEST(keys_of_none),
+        TEST(far_offsets),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
