@@ -387,6 +387,52 @@ mincore_of_others(void **state)
         assert_int_equal(aspen_sees(true), host_sees(false));
 }
 
+/* ---- Holes near the last offset ------------------------------------------ */
+
+#define LAST_PAGE ((uint64_t)INT64_MAX - (PAGE - 1))
+
+/* Each page of eight, and all of them: three of them have an offset. */
+static void
+holes_at_the_end(void **state)
+{
+    struct aspen_object *object;
+    struct helper_space s;
+    (void)state;
+
+    int memfd = memfd_create("far", 0);
+    if (memfd < 0 || ftruncate(memfd, INT64_MAX))
+        unit_skip("no memfd of that size");
+    char *host = mmap(NULL, 2 * PAGE, PROT_READ | PROT_WRITE, MAP_SHARED, memfd,
+                      (off_t)(LAST_PAGE - 2 * PAGE));
+    assert_true(host != MAP_FAILED);
+    host = mremap(host, 2 * PAGE, 8 * PAGE, MREMAP_MAYMOVE);
+    assert_true(host != MAP_FAILED);
+
+    helper_space_create(&s, NULL);
+    object = helper_object(&s.helper, ASPEN_OBJECT_SHMEM, 0, NULL, NULL);
+    assert_int_equal(aspen_object_resize(object, INT64_MAX), 0);
+    struct aspen_mremap_args args = {
+        .address = helper_map_object(s.mm, 0, 2, RW | ASPEN_VM_SHARED, object,
+                                     LAST_PAGE / PAGE - 2),
+        .old_bytes = 2 * PAGE,
+        .new_bytes = 8 * PAGE,
+        .flags = ASPEN_MREMAP_MAYMOVE,
+    };
+    uint64_t ours;
+    assert_int_equal(aspen_mremap(s.mm, &args, &ours), 0);
+    for (uint64_t from = 0; from < 8; from++)
+        for (uint64_t pages = 1; pages <= 8 - from; pages++)
+            assert_int_equal(
+                aspen_madvise(s.mm, ours + from * PAGE, pages * PAGE,
+                              ASPEN_MADV_REMOVE),
+                madvise(host + from * PAGE, pages * PAGE, MADV_REMOVE) ? -errno
+                                                                       : 0);
+    munmap(host, 8 * PAGE);
+    close(memfd);
+    aspen_object_put(object);
+    helper_space_destroy(&s);
+}
+
 int
 main(void)
 {
@@ -394,6 +440,7 @@ main(void)
         cmocka_unit_test(seals),
         cmocka_unit_test(dropping),
         cmocka_unit_test(mincore_of_others),
+        cmocka_unit_test(holes_at_the_end),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -178,7 +178,10 @@ test_lengths(void **state)
     assert_true(large != MAP_FAILED);
     helper_map(s.mm, (uintptr_t)large, LARGE_PAGES, ASPEN_VM_NORESERVE);
     char *const top = (char *)(uintptr_t)s.mm->call_limit;
-    const struct iovec ranges[][2] = {
+    const struct iovec ranges[][3] = {
+        {{large, PAGE}, {large + 1, 0}, {large, PAGE}},
+        {{large, 0}, {large + 1, 0}, {large, PAGE}},
+        {{large + 1, 0}, {large, 0}, {large, PAGE}},
         {{large, MOST}, {large, PAGE}},
         {{large, MOST + PAGE}, {large, PAGE}},
         {{large, MOST - PAGE}, {large, 2 * PAGE}},
@@ -199,9 +202,9 @@ test_lengths(void **state)
     /* With page tables of another processor the top is another. */
     const size_t rows = s.mm->call_limit == config.call_limit
                             ? sizeof(ranges) / sizeof(ranges[0])
-                            : 9;
+                            : 12;
     for (size_t i = 0; i < rows; i++)
-        for (unsigned count = 1; count <= 2; count++) {
+        for (unsigned count = 1; count <= 3; count++) {
             compare_one(&s, count, ranges[i], MADV_COLD);
             compare_one(&s, count, ranges[i], 999);
         }

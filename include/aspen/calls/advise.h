@@ -73,7 +73,9 @@ enum aspen_advice {
  *          memory, or too many mappings), -ASPEN_EOPNOTSUPP (an edge inside a
  *          huge page; REMOVE: the object cannot), -ASPEN_EINTR;
  *          GUARD_INSTALL: -ASPEN_ENOMEM; POPULATE_*: as aspen_populate();
- *          REMOVE: as aspen_object_punch(); an error of an object's open hook.
+ *          REMOVE: as aspen_object_punch(), and -ASPEN_EINVAL (offsets of the
+ *          object from 2^63 on) or -ASPEN_EFBIG (such inside of the range); an
+ *          error of an object's open hook.
  * Source:  madvise(2).
  */
 ASPEN_MUST_USE int aspen_madvise(struct aspen_mm *mm, uint64_t address,

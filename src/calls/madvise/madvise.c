@@ -239,12 +239,16 @@ aspen_process_madvise(struct aspen_mm *mm,
     int error = check_ranges(mm, ranges, count, &total);
     if (!error && !any && !is_for_others(advice))
         error = -ASPEN_EINVAL;
-    /* As Linux: without a byte nothing is looked at. */
-    for (unsigned i = 0; *done < total && !error; i++) {
+    /* As Linux: without a byte nothing is looked at; nor are ranges without one
+     * behind a range that was advised. */
+    for (unsigned i = 0; *done < total && !error;) {
         uint64_t bytes = aspen_min_u64(ranges[i].length_bytes, total - *done);
         error = aspen_madvise(mm, ranges[i].address, bytes, advice);
         if (!error)
             *done += bytes;
+        do
+            i++;
+        while (*done < total && !ranges[i].length_bytes);
     }
     return *done ? 0 : error;
 }

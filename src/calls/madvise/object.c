@@ -107,6 +107,15 @@ aspen_advise_willneed(struct aspen_advise *advise, struct aspen_vma *vma,
 
 /* ---- REMOVE ------------------------------------------------------------ */
 
+/* As Linux, whose offsets have a sign. */
+static int
+check_hole(uint64_t offset_bytes, uint64_t length_bytes)
+{
+    if (offset_bytes > INT64_MAX)
+        return -ASPEN_EINVAL;
+    return length_bytes > INT64_MAX - offset_bytes ? -ASPEN_EFBIG : 0;
+}
+
 int
 aspen_advise_remove(struct aspen_advise *advise, struct aspen_vma *vma,
                     uint64_t start, uint64_t end)
@@ -114,16 +123,18 @@ aspen_advise_remove(struct aspen_advise *advise, struct aspen_vma *vma,
     const uint64_t needed = ASPEN_VM_SHARED | ASPEN_VM_MAYWRITE;
     struct aspen_mm *mm = advise->mm;
     struct aspen_object *object = vma->object;
-    uint64_t first = aspen_vma_offset(vma, start);
+    uint64_t offset = aspen_vma_offset(vma, start) << ASPEN_PAGE_SHIFT;
 
     if (vma->flags & ASPEN_VM_LOCKED || !object)
         return -ASPEN_EINVAL;
     if ((vma->flags & needed) != needed)
         return -ASPEN_EACCES;
+    int error = check_hole(offset, end - start);
+    if (error)
+        return error;
     aspen_object_get(object);
     aspen_read_unlock(&mm->mmap_lock);
-    int error =
-        aspen_object_punch(object, first << ASPEN_PAGE_SHIFT, end - start);
+    error = aspen_object_punch(object, offset, end - start);
     aspen_object_put(object);
     aspen_read_lock(&mm->mmap_lock, ASPEN_LOCK_MM);
     return error;
