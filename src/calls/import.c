@@ -205,7 +205,7 @@ address_of(const struct import *import, uint64_t i)
 static bool
 range_valid(const struct aspen_mm *mm, const struct aspen_import_pages *pages)
 {
-    if (pages->level * ASPEN_TABLE_SHIFT > ASPEN_ORDER_MAX)
+    if (pages->level > ASPEN_ORDER_MAX / ASPEN_TABLE_SHIFT)
         return false;
     uint64_t span = aspen_entry_span(pages->level);
     return aspen_is_aligned(pages->address, span) &&

@@ -116,6 +116,9 @@ do_object(struct extremes *e, uint64_t at, uint64_t bytes)
     IGNORE(aspen_object_resize(e->object, at));
 }
 
+/* Four that there are, one more, and one whose number of pages wraps. */
+static const unsigned levels[] = {0, 1, 2, 3, 4, UINT32_MAX / 9 + 1};
+
 static void
 do_import(struct extremes *e, uint64_t at, uint64_t bytes)
 {
@@ -139,17 +142,18 @@ do_import(struct extremes *e, uint64_t at, uint64_t bytes)
     IGNORE(aspen_import_vma(e->mm, &vma));
     IGNORE(aspen_import_vma(e->mm, &of_object));
     IGNORE(aspen_import_vma(e->mm, &of_raw));
-    for (unsigned i = 0; i < 5 * 7 * 3; i++) {
+    for (unsigned i = 0; i < 6 * 7 * 3; i++) {
         struct aspen_import_pages pages = {
-            .address = places[i / 35],
+            .address = places[i / 42],
             .count = bytes < PAGE ? bytes % 64 : bytes,
-            .level = i / 7 % 5,
+            .level = levels[i / 7 % 6],
             .kind = (enum aspen_import_kind)(i % 7),
             .first_raw = at,
             .swap_type = (unsigned)at,
             .swap_slot = (uint32_t)bytes,
         };
-        IGNORE(aspen_import_pages(e->mm, &pages, &done));
+        int error = aspen_import_pages(e->mm, &pages, &done);
+        assert_true(pages.level < 4 || error == -ASPEN_EINVAL);
     }
 }
 
