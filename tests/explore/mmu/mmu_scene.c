@@ -110,6 +110,20 @@ check_gone(uint64_t since, enum mmu_gone what, const char *call)
     mmu_check_gone(mmu_scene.mm->root, START, START + PAGE, since, what, call);
 }
 
+/* ---- Rows --------------------------------------------------------------- */
+
+void
+mmu_rows(void (*setup)(void *context), unsigned *start, unsigned most,
+         const struct mmu_row *rows, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        struct sim_program program =
+            explore_program(setup, rows[i].tasks, rows[i].check);
+        *start = rows[i].start;
+        explore_holds(rows[i].name, &program, most);
+    }
+}
+
 /* ---- Calls ------------------------------------------------------------- */
 
 void

@@ -46,6 +46,24 @@ char access_byte(unsigned cpu, struct aspen_mm *mm, uint64_t address,
  * returned. */
 void check_gone(uint64_t since, enum mmu_gone what, const char *call);
 
+/* ---- Rows --------------------------------------------------------------- */
+
+/* How it begins, what runs side by side, and what holds afterwards. */
+struct mmu_row {
+    const char *name;
+    unsigned start; /* the test's own names */
+    void (*tasks[3])(void *context);
+    void (*check)(void *context);
+};
+
+/* Each of them as explore_holds(); *start is the row's when `setup` runs. */
+void mmu_rows(void (*setup)(void *context), unsigned *start, unsigned most,
+              const struct mmu_row *rows, size_t count);
+
+/* Of a test with `setup`, `scene.start` and MOST. */
+#define ROWS(rows)                                                             \
+    mmu_rows(setup, &scene.start, MOST, rows, sizeof(rows) / sizeof((rows)[0]))
+
 /* ---- Calls ------------------------------------------------------------- */
 
 void munmap_task(void *unused);

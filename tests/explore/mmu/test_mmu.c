@@ -23,8 +23,8 @@ enum start {
 
 /* What is known of a run, besides. */
 static struct {
-    enum start start;
-    bool written; /* the processor's write went through */
+    unsigned start; /* enum start */
+    bool written;   /* the processor's write went through */
     bool child_frees;
     char child_saw;
     uint64_t at; /* where the page is in the end */
@@ -296,26 +296,10 @@ check_nothing(void *unused)
 
 /* ---- Scenes ------------------------------------------------------------ */
 
-struct row {
-    const char *name;
-    enum start start;
-    void (*tasks[3])(void *context);
-    void (*check)(void *context);
-};
-
-static void
-explore_row(const struct row *row)
-{
-    struct sim_program program = explore_program(setup, row->tasks, row->check);
-
-    scene.start = row->start;
-    explore_holds(row->name, &program, MOST);
-}
-
 static void
 anonymous_memory(void **state)
 {
-    static const struct row rows[] = {
+    static const struct mmu_row rows[] = {
         {"write, munmap", ANON, {write_task, munmap_task}, check_nothing},
         {"write, mprotect", ANON, {write_task, protect_task}, check_memory},
         {"read, munmap", ANON, {read_task, munmap_task}, check_nothing},
@@ -332,14 +316,13 @@ anonymous_memory(void **state)
     };
 
     (void)state;
-    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
-        explore_row(&rows[i]);
+    ROWS(rows);
 }
 
 static void
 lazily_freed_memory(void **state)
 {
-    static const struct row rows[] = {
+    static const struct mmu_row rows[] = {
         {"freed: write, fork", FREED, {write_task, fork_task}, check_memory},
         {"freed: write, mremap", FREED, {write_task, move_task}, check_memory},
         {"freed: write, mprotect",
@@ -349,8 +332,7 @@ lazily_freed_memory(void **state)
     };
 
     (void)state;
-    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
-        explore_row(&rows[i]);
+    ROWS(rows);
 }
 
 /* Who frees a page and then writes to it keeps what he wrote, whoever else
@@ -358,7 +340,7 @@ lazily_freed_memory(void **state)
 static void
 freed_by_several(void **state)
 {
-    static const struct row rows[] = {
+    static const struct mmu_row rows[] = {
         {"FREE, FREE and write",
          ANON,
          {free_task, free_and_write_task},
@@ -394,14 +376,13 @@ freed_by_several(void **state)
     };
 
     (void)state;
-    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
-        explore_row(&rows[i]);
+    ROWS(rows);
 }
 
 static void
 private_file(void **state)
 {
-    static const struct row rows[] = {
+    static const struct mmu_row rows[] = {
         {"private file: write and read, PAGEOUT",
          COPIED,
          {write_and_read_task, page_out_task},
@@ -413,14 +394,13 @@ private_file(void **state)
     };
 
     (void)state;
-    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
-        explore_row(&rows[i]);
+    ROWS(rows);
 }
 
 static void
 shared_file(void **state)
 {
-    static const struct row rows[] = {
+    static const struct mmu_row rows[] = {
         {"file: write, sync", SHARED, {write_task, sync_task}, check_disk},
         {"file: write, munmap", SHARED, {write_task, munmap_task}, check_disk},
         {"file: write, munmap, sync",
@@ -462,15 +442,14 @@ shared_file(void **state)
     };
 
     (void)state;
-    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
-        explore_row(&rows[i]);
+    ROWS(rows);
 }
 
 /* What a CPU keeps over a switch, and is not told of meanwhile. */
 static void
 over_a_switch(void **state)
 {
-    static const struct row rows[] = {
+    static const struct mmu_row rows[] = {
         {"kept: read, munmap",
          ANON,
          {switch_and_read_task, munmap_task},
@@ -490,8 +469,7 @@ over_a_switch(void **state)
     };
 
     (void)state;
-    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
-        explore_row(&rows[i]);
+    ROWS(rows);
 }
 
 /* It takes in what is there beside everything that has brackets. */
@@ -502,7 +480,7 @@ second_mmu(void **state)
     {                                                                          \
         "second MMU, " #call, start, {second_task, call##_task}, check_nothing \
     }
-    static const struct row rows[] = {
+    static const struct mmu_row rows[] = {
         BESIDE(munmap, ANON),    BESIDE(protect, ANON), BESIDE(discard, ANON),
         BESIDE(guard, ANON),     BESIDE(free, ANON),    BESIDE(fork, ANON),
         BESIDE(move_only, ANON), BESIDE(write, FORKED), BESIDE(sync, SHARED),
@@ -510,8 +488,7 @@ second_mmu(void **state)
     };
 
     (void)state;
-    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
-        explore_row(&rows[i]);
+    ROWS(rows);
 }
 
 int

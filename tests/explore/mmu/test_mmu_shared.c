@@ -5,12 +5,8 @@
  * write it, it is cut off, and its area goes; over all orders. What was written
  * last is there afterwards, whoever looks.
  */
-#include "mmu_scene.h"
-#include "slots.h"
+#include "mmu_swap.h"
 
-#include <aspen/calls/reclaim.h>
-
-#define SLOTS 4u
 #define MOST  200u
 #define OTHER (START + PAGE) /* a second page of the object */
 
@@ -23,42 +19,23 @@ enum start {
 };
 
 static struct {
-    enum start start;
-    bool written; /* '2', where there was '1' */
-    bool cut;     /* the object ends before it */
-    uint8_t slots[SLOTS][PAGE];
+    unsigned start; /* enum start */
+    bool written;   /* '2', where there was '1' */
+    bool cut;       /* the object ends before it */
 } scene;
 
 /* ---- Set up ------------------------------------------------------------ */
 
-static int
-transfer(void *context, const struct aspen_swap_io *io)
-{
-    (void)context;
-    sim_point(scene.slots[io->slot], io->write);
-    return slots_transfer(scene.slots, io);
-}
-
 static void
 setup(void *unused)
 {
-    static const struct aspen_swap_ops ops = {.transfer = transfer};
-    struct aspen_swap_args args = {.pages = SLOTS, .ops = &ops};
     struct aspen_object_args object = {.kind = ASPEN_OBJECT_SHMEM,
                                        .size_bytes = 2 * PAGE};
-    struct aspen_config config;
-    unsigned type;
 
     (void)unused;
-    aspen_config_init(&config);
-    config.semantics = ASPEN_SEMANTICS_6_18;
-    mmu_scene_begin(&config);
-    memset(scene.slots, '?', sizeof(scene.slots));
-    must(aspen_swap_add(mmu_scene.aspen, &args, &type));
+    mmu_swap_begin(NULL);
     must(aspen_object_create(mmu_scene.aspen, &object, &mmu_scene.object));
     scene.written = scene.cut = false;
-    must(aspen_mm_activate(mmu_scene.mm, CPU));
-    told_keep(CPU, mmu_scene.mm);
     explore_map(mmu_scene.mm, START, 2, RW | ASPEN_VM_SHARED, mmu_scene.object);
     access_byte(CPU, mmu_scene.mm, START, MMU_WRITE, '1');
     access_byte(CPU, mmu_scene.mm, OTHER, MMU_WRITE, '8');
@@ -192,25 +169,6 @@ fork_task(void *unused)
 }
 
 static void
-reclaim_task(void *unused)
-{
-    (void)unused;
-    for (unsigned i = 0; i < 3; i++)
-        aspen_reclaim(mmu_scene.aspen, 1);
-}
-
-static void
-lock_task(void *unused)
-{
-    uint32_t frame;
-
-    (void)unused;
-    must(aspen_mlock(mmu_scene.mm, START, PAGE, 0));
-    if (aspen_translate(mmu_scene.mm, START, ASPEN_ACCESS_READ, &frame))
-        sim_fail("memory is locked, and the page is not there");
-}
-
-static void
 page_out_other_task(void *unused)
 {
     (void)unused;
@@ -237,17 +195,6 @@ will_need_task(void *unused)
 {
     (void)unused;
     must(aspen_madvise(mmu_scene.mm, START, PAGE, ASPEN_MADV_WILLNEED));
-}
-
-/* The area may be kept busy; if it goes, nothing is left in it. */
-static void
-remove_task(void *unused)
-{
-    int error = aspen_swap_remove(mmu_scene.aspen, 0);
-
-    (void)unused;
-    if (error && error != -ASPEN_EBUSY)
-        must(error);
 }
 
 /* Beside who ends and gives all back: that is waited for. */
@@ -335,30 +282,10 @@ check_nothing(void *unused)
 
 /* ---- Scenes ------------------------------------------------------------ */
 
-struct row {
-    const char *name;
-    enum start start;
-    void (*tasks[3])(void *context);
-    void (*check)(void *context);
-};
-
-static void
-explore_rows(const struct row *rows, size_t count)
-{
-    for (size_t i = 0; i < count; i++) {
-        struct sim_program program =
-            explore_program(setup, rows[i].tasks, rows[i].check);
-        scene.start = rows[i].start;
-        explore_holds(rows[i].name, &program, MOST);
-    }
-}
-
-#define ROWS(rows) explore_rows(rows, sizeof(rows) / sizeof((rows)[0]))
-
 static void
 page_out(void **state)
 {
-    static const struct row rows[] = {
+    static const struct mmu_row rows[] = {
         {"write, PAGEOUT", ALONE, {write_task, page_out_task}, check_memory},
         {"write, PAGEOUT twice",
          ALONE,
@@ -400,7 +327,7 @@ page_out(void **state)
 static void
 reclaim(void **state)
 {
-    static const struct row rows[] = {
+    static const struct mmu_row rows[] = {
         {"write, reclaim", ALONE, {write_task, reclaim_task}, check_memory},
         {"mlock, reclaim", ALONE, {lock_task, reclaim_task}, check_memory},
         {"reclaim twice", ALONE, {reclaim_task, reclaim_task}, check_memory},
@@ -426,7 +353,7 @@ reclaim(void **state)
 static void
 swap_in(void **state)
 {
-    static const struct row rows[] = {
+    static const struct mmu_row rows[] = {
         {"in swap: write, PAGEOUT",
          OUT,
          {write_task, page_out_task},
@@ -478,7 +405,7 @@ swap_in(void **state)
 static void
 removal(void **state)
 {
-    static const struct row rows[] = {
+    static const struct mmu_row rows[] = {
         {"swapoff, write", OUT, {remove_task, write_task}, check_memory},
         {"swapoff, read by bytes",
          OUT,

@@ -4,13 +4,9 @@
  * (tests/mmu) while the page goes to swap and comes back, over all orders. What
  * is written is there afterwards, wherever the page was meanwhile.
  */
-#include "mmu_scene.h"
-#include "slots.h"
+#include "mmu_swap.h"
 
-#include <aspen/calls/reclaim.h>
-
-#define SLOTS 4u
-#define MOST  200u
+#define MOST 200u
 
 enum start {
     ALONE,
@@ -21,39 +17,21 @@ enum start {
 };
 
 static struct {
-    enum start start;
-    bool written; /* the processor's write went through */
+    unsigned start; /* enum start */
+    bool written;   /* the processor's write went through */
     char child_saw;
-    uint8_t slots[SLOTS][PAGE];
 } scene;
 
 /* ---- Set up ------------------------------------------------------------ */
 
-static int
-transfer(void *context, const struct aspen_swap_io *io)
-{
-    (void)context;
-    sim_point(scene.slots[io->slot], io->write);
-    return slots_transfer(scene.slots, io);
-}
-
 static void
 setup(void *unused)
 {
-    static const struct aspen_swap_ops ops = {.transfer = transfer};
-    struct aspen_swap_args args = {.pages = SLOTS, .ops = &ops};
     const bool out = scene.start >= OUT;
-    struct aspen_config config;
-    unsigned type;
 
     (void)unused;
-    aspen_config_init(&config);
-    config.semantics = ASPEN_SEMANTICS_6_18;
-    mmu_scene_begin(&config);
-    must(aspen_swap_add(mmu_scene.aspen, &args, &type));
+    mmu_swap_begin(NULL);
     scene.written = false;
-    must(aspen_mm_activate(mmu_scene.mm, CPU));
-    told_keep(CPU, mmu_scene.mm);
     mmu_scene_map(false, false);
     access_byte(CPU, mmu_scene.mm, START, MMU_WRITE, '1');
     if (out)
@@ -93,32 +71,12 @@ read_task(void *unused)
     told_second_load(mmu_scene.mm, START, START + PAGE, 1);
 }
 
-/* Until it is old enough to leave. */
-static void
-reclaim_task(void *unused)
-{
-    (void)unused;
-    for (unsigned i = 0; i < 3; i++)
-        aspen_reclaim(mmu_scene.aspen, 1);
-}
-
 static void
 child_read_task(void *unused)
 {
     (void)unused;
     if (access_byte(CHILD, mmu_scene.child, START, MMU_READ, 0) != '1')
         sim_fail("what the parent does changes the child");
-}
-
-/* The area may be kept busy; if it goes, nothing is left in it. */
-static void
-remove_task(void *unused)
-{
-    int error = aspen_swap_remove(mmu_scene.aspen, 0);
-
-    (void)unused;
-    if (error && error != -ASPEN_EBUSY)
-        must(error);
 }
 
 /* Or it is gone already. */
@@ -159,17 +117,6 @@ fork_task(void *unused)
     scene.child_saw = access_byte(CHILD, mmu_scene.child, START, MMU_READ, 0);
 }
 
-static void
-lock_task(void *unused)
-{
-    uint32_t frame;
-
-    (void)unused;
-    must(aspen_mlock(mmu_scene.mm, START, PAGE, 0));
-    if (aspen_translate(mmu_scene.mm, START, ASPEN_ACCESS_READ, &frame))
-        sim_fail("memory is locked, and the page is not there");
-}
-
 /* ---- Afterwards -------------------------------------------------------- */
 
 static void
@@ -207,30 +154,10 @@ check_nothing(void *unused)
 
 /* ---- Scenes ------------------------------------------------------------ */
 
-struct row {
-    const char *name;
-    enum start start;
-    void (*tasks[3])(void *context);
-    void (*check)(void *context);
-};
-
-static void
-explore_rows(const struct row *rows, size_t count)
-{
-    for (size_t i = 0; i < count; i++) {
-        struct sim_program program =
-            explore_program(setup, rows[i].tasks, rows[i].check);
-        scene.start = rows[i].start;
-        explore_holds(rows[i].name, &program, MOST);
-    }
-}
-
-#define ROWS(rows) explore_rows(rows, sizeof(rows) / sizeof((rows)[0]))
-
 static void
 page_out(void **state)
 {
-    static const struct row rows[] = {
+    static const struct mmu_row rows[] = {
         {"write, PAGEOUT", ALONE, {write_task, page_out_task}, check_memory},
         {"write, PAGEOUT twice",
          ALONE,
@@ -266,7 +193,7 @@ page_out(void **state)
 static void
 reclaim(void **state)
 {
-    static const struct row rows[] = {
+    static const struct mmu_row rows[] = {
         {"write, reclaim", ALONE, {write_task, reclaim_task}, check_memory},
         {"write, reclaim, PAGEOUT",
          ALONE,
@@ -299,7 +226,7 @@ reclaim(void **state)
 static void
 swap_in(void **state)
 {
-    static const struct row rows[] = {
+    static const struct mmu_row rows[] = {
         {"in swap: write, PAGEOUT",
          OUT,
          {write_task, page_out_task},
@@ -342,7 +269,7 @@ swap_in(void **state)
 static void
 removal(void **state)
 {
-    static const struct row rows[] = {
+    static const struct mmu_row rows[] = {
         {"swapoff, write", OUT, {remove_task, write_task}, check_memory},
         {"swapoff, PAGEOUT", ALONE, {remove_task, page_out_task}, check_memory},
         {"swapoff, fork", OUT, {remove_task, fork_task}, check_memory},

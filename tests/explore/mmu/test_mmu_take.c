@@ -5,8 +5,7 @@
  * meanwhile, and others look at what is gone already, over all orders. There is
  * no second MMU, for which each page would be flushed on its own.
  */
-#include "mmu_scene.h"
-#include "slots.h"
+#include "mmu_swap.h"
 
 #include "reclaim/reclaim.h"
 
@@ -21,22 +20,13 @@ enum start {
 };
 
 static struct {
-    enum start start;
-    bool written; /* the processor's write went through */
+    unsigned start; /* enum start */
+    bool written;   /* the processor's write went through */
     uint32_t frames[PAGES];
-    uint8_t slots[PAGES][PAGE];
     char disk[PAGES][PAGE];
 } scene;
 
 /* ---- Devices ------------------------------------------------------------ */
-
-static int
-transfer(void *context, const struct aspen_swap_io *io)
-{
-    (void)context;
-    sim_point(scene.slots[io->slot], io->write);
-    return slots_transfer(scene.slots, io);
-}
 
 static int
 read_disk(void *context, uint64_t offset_bytes, void *page)
@@ -99,20 +89,10 @@ static void
 setup(void *unused)
 {
     static const struct aspen_notifier_ops no_second;
-    static const struct aspen_swap_ops ops = {.transfer = transfer};
-    struct aspen_swap_args args = {.pages = PAGES, .ops = &ops};
-    struct aspen_config config;
-    unsigned type;
 
     (void)unused;
-    aspen_config_init(&config);
-    config.semantics = ASPEN_SEMANTICS_6_18;
-    config.hooks.notifier = &no_second;
-    mmu_scene_begin(&config);
-    must(aspen_swap_add(mmu_scene.aspen, &args, &type));
+    mmu_swap_begin(&no_second);
     scene.written = false;
-    must(aspen_mm_activate(mmu_scene.mm, CPU));
-    told_keep(CPU, mmu_scene.mm);
     map_pages();
 }
 
@@ -157,9 +137,9 @@ reclaim_both_task(void *unused)
     aspen_reclaim_pages(mmu_scene.aspen, frames, count);
 }
 
-/* Until they are old enough to leave. */
+/* Until they are old enough to leave, both together. */
 static void
-reclaim_task(void *unused)
+reclaim_pages_task(void *unused)
 {
     (void)unused;
     for (unsigned i = 0; i < 3; i++)
@@ -215,30 +195,10 @@ check_nothing(void *unused)
 
 /* ---- Scenes ------------------------------------------------------------ */
 
-struct row {
-    const char *name;
-    enum start start;
-    void (*tasks[3])(void *context);
-    void (*check)(void *context);
-};
-
-static void
-explore_rows(const struct row *rows, size_t count)
-{
-    for (size_t i = 0; i < count; i++) {
-        struct sim_program program =
-            explore_program(setup, rows[i].tasks, rows[i].check);
-        scene.start = rows[i].start;
-        explore_holds(rows[i].name, &program, MOST);
-    }
-}
-
-#define ROWS(rows) explore_rows(rows, sizeof(rows) / sizeof((rows)[0]))
-
 static void
 anonymous(void **state)
 {
-    static const struct row rows[] = {
+    static const struct mmu_row rows[] = {
         {"write, two leave",
          ANON,
          {write_task, reclaim_both_task},
@@ -259,7 +219,10 @@ anonymous(void **state)
          ANON,
          {reclaim_both_task, protect_task},
          check_memory},
-        {"write, reclaim", ANON, {write_task, reclaim_task}, check_memory},
+        {"write, reclaim",
+         ANON,
+         {write_task, reclaim_pages_task},
+         check_memory},
         {"two leave, exit",
          ANON,
          {reclaim_both_task, exit_task},
@@ -281,7 +244,7 @@ anonymous(void **state)
 static void
 of_a_file(void **state)
 {
-    static const struct row rows[] = {
+    static const struct mmu_row rows[] = {
         {"file: read, two leave, DONTNEED",
          CLEAN,
          {read_task, reclaim_both_task, discard_task},

@@ -194,18 +194,11 @@ check_young(void *unused)
 
 /* ---- Scenes ------------------------------------------------------------ */
 
-struct row {
-    const char *name;
-    enum start start;
-    void (*tasks[3])(void *context);
-    void (*check)(void *context);
-};
-
 static void
-explore_rows(const struct row *rows, size_t count)
+explore_rows(const struct mmu_row *rows, size_t count)
 {
     for (size_t i = 0; i < 2 * count; i++) {
-        const struct row *row = &rows[i / 2];
+        const struct mmu_row *row = &rows[i / 2];
         struct sim_program program =
             explore_program(setup, row->tasks, row->check);
         char name[100];
@@ -217,12 +210,12 @@ explore_rows(const struct row *rows, size_t count)
     }
 }
 
-#define ROWS(rows) explore_rows(rows, sizeof(rows) / sizeof((rows)[0]))
+#define EACH_TWICE(rows) explore_rows(rows, sizeof(rows) / sizeof((rows)[0]))
 
 static void
 filled_beside_calls(void **state)
 {
-    static const struct row rows[] = {
+    static const struct mmu_row rows[] = {
         {"read, munmap", ANON, {read_task, munmap_task}, check_nothing},
         {"read, DONTNEED", ANON, {read_task, discard_task}, check_nothing},
         {"write, mprotect", ANON, {write_task, protect_task}, check_nothing},
@@ -237,13 +230,13 @@ filled_beside_calls(void **state)
     };
 
     (void)state;
-    ROWS(rows);
+    EACH_TWICE(rows);
 }
 
 static void
 loaded_beside_calls(void **state)
 {
-    static const struct row rows[] = {
+    static const struct mmu_row rows[] = {
         {"load, munmap", ANON, {load_task, munmap_task}, check_nothing},
         {"load, DONTNEED", ANON, {load_task, discard_task}, check_nothing},
         {"load, mprotect", ANON, {load_task, protect_task}, check_nothing},
@@ -258,20 +251,20 @@ loaded_beside_calls(void **state)
     };
 
     (void)state;
-    ROWS(rows);
+    EACH_TWICE(rows);
 }
 
 static void
 aged_beside_accesses(void **state)
 {
-    static const struct row rows[] = {
+    static const struct mmu_row rows[] = {
         {"read, COLD", ANON, {read_task, cold_task}, check_young},
         {"read, young", ANON, {read_task, young_task}, check_young},
         {"munmap, young", ANON, {munmap_task, young_task}, check_nothing},
     };
 
     (void)state;
-    ROWS(rows);
+    EACH_TWICE(rows);
 }
 
 int
