@@ -7,7 +7,8 @@
  *   commit   the new size first; unmap; drop pages; unmap once more
  *
  * Of pages that are zeroed in part none is in swap when check is over: whoever
- * calls brings it back first (fault/object_size.c).
+ * calls brings it back first (fault/object_size.c). Those that are in memory
+ * are held from then on, so that none goes there before it is zeroed.
  *
  * I1  A fault maps a page under the page's lock, after it looked there at the
  *     size and the owner. So a fault that came before is met when its page is
@@ -32,6 +33,9 @@ struct truncate {
     uint64_t end;   /* may be below `first`: none */
     uint64_t charge_pages;
     struct aspen_tree_reserve reserve;
+    uint32_t edges[2]; /* pages that are zeroed in part, as far as they are in
+                          memory: held */
+    unsigned edge_count;
 };
 
 /* ---- Check ------------------------------------------------------------- */
@@ -62,20 +66,38 @@ check_blocks(struct aspen_object *object, uint64_t first, uint64_t last)
     return 0;
 }
 
-/* A page that is zeroed in part, [start, end) of it: is it in memory, or does
- * it read as zeroes anyway? Else *edge says which. */
+/* A page that is zeroed in part, [start, end) of it: if it is in memory it
+ * stays there, else it reads as zeroes anyway, or *edge says that it is in
+ * swap. */
 static int
-check_edge(struct aspen_object *object, uint64_t start, uint64_t end,
+check_edge(struct truncate *truncate, uint64_t start, uint64_t end,
            uint64_t *edge)
 {
+    struct aspen_object *object = truncate->object;
+    uint64_t offset = start >> ASPEN_PAGE_SHIFT;
     unsigned type;
     uint32_t slot;
 
-    if (start >= end || !aspen_object_find_swapped(
-                            object, start >> ASPEN_PAGE_SHIFT, &type, &slot))
+    if (start >= end)
         return 0;
-    *edge = start >> ASPEN_PAGE_SHIFT;
+    if (!aspen_object_find_page(object, offset,
+                                &truncate->edges[truncate->edge_count])) {
+        truncate->edge_count++;
+        return 0;
+    }
+    /* It comes back under the size lock alone, so it is there or nowhere. */
+    if (!aspen_object_find_swapped(object, offset, &type, &slot))
+        return 0;
+    *edge = offset;
     return ASPEN_OBJECT_IN_SWAP;
+}
+
+static void
+drop_edges(struct truncate *truncate)
+{
+    while (truncate->edge_count)
+        aspen_frame_put(truncate->object->aspen,
+                        truncate->edges[--truncate->edge_count]);
 }
 
 /* ---- Reserve ----------------------------------------------------------- */
@@ -173,35 +195,31 @@ commit_resize(struct truncate *truncate, uint64_t old_bytes,
 
 /* The size lock is held for writing. */
 static int
-resize(struct aspen_object *object, uint64_t size_bytes, uint64_t *edge)
+resize(struct truncate *truncate, uint64_t size_bytes, uint64_t *edge)
 {
-    struct truncate truncate = {
-        .object = object,
-        .first = aspen_pages_of(size_bytes),
-        .end = PAGES_MAX,
-    };
+    struct aspen_object *object = truncate->object;
     uint64_t old_bytes = aspen_load_relaxed(&object->size_bytes);
-    uint64_t charge = object->charged ? truncate.first : 0;
+    uint64_t charge = object->charged ? truncate->first : 0;
     uint64_t charged = object->charged_pages;
 
     int error =
         check_blocks(object, size_bytes >> ASPEN_PAGE_SHIFT, PAGES_MAX - 1);
     if (!error && size_bytes < old_bytes)
-        error = check_edge(object, size_bytes,
+        error = check_edge(truncate, size_bytes,
                            aspen_align_up(size_bytes, ASPEN_PAGE_SIZE), edge);
     if (!error)
-        error = aspen_object_unmap_check(object, truncate.first, PAGES_MAX - 1,
+        error = aspen_object_unmap_check(object, truncate->first, PAGES_MAX - 1,
                                          true);
     if (!error)
-        error = reserve(&truncate, charge > charged ? charge - charged : 0);
+        error = reserve(truncate, charge > charged ? charge - charged : 0);
     if (error)
         return error;
     error = ask_resize(object, size_bytes);
     if (error) {
-        reserve_abort(&truncate);
+        reserve_abort(truncate);
         return error;
     }
-    commit_resize(&truncate, old_bytes, size_bytes);
+    commit_resize(truncate, old_bytes, size_bytes);
     object->charged_pages = charge;
     aspen_uncharge(object->aspen, charged > charge ? charged - charge : 0);
     return 0;
@@ -216,8 +234,14 @@ aspen_object_try_resize(struct aspen_object *object, uint64_t size_bytes,
         return error;
     if (aspen_pages_of(size_bytes) >= PAGES_MAX)
         return -ASPEN_EFBIG;
+    struct truncate truncate = {
+        .object = object,
+        .first = aspen_pages_of(size_bytes),
+        .end = PAGES_MAX,
+    };
     aspen_write_lock(&object->size_lock, ASPEN_LOCK_OBJECT_SIZE);
-    error = resize(object, size_bytes, edge);
+    error = resize(&truncate, size_bytes, edge);
+    drop_edges(&truncate);
     aspen_write_unlock(&object->size_lock);
     aspen_tree_pool_settle(&object->aspen->tree_pool);
     return error;
@@ -295,12 +319,12 @@ commit_punch(struct truncate *truncate, uint64_t start, uint64_t end)
 }
 
 static int
-check_edges(struct aspen_object *object, uint64_t start, uint64_t end,
+check_edges(struct truncate *truncate, uint64_t start, uint64_t end,
             uint64_t *edge)
 {
-    int error = check_edge(object, start, head_end_of(start, end), edge);
+    int error = check_edge(truncate, start, head_end_of(start, end), edge);
 
-    return error ? error : check_edge(object, tail_of(start, end), end, edge);
+    return error ? error : check_edge(truncate, tail_of(start, end), end, edge);
 }
 
 /* Where a hole ends: what mappings wrote beyond the object's end, in its last
@@ -319,6 +343,32 @@ hole_end(const struct aspen_object *object, uint64_t end)
 /* [start, end) is not empty and starts inside the size; the size lock is held
  * for writing. */
 static int
+punch_range(struct truncate *truncate, uint64_t start, uint64_t end,
+            uint64_t *edge)
+{
+    struct aspen_object *object = truncate->object;
+
+    int error = check_blocks(object, start >> ASPEN_PAGE_SHIFT,
+                             (end - 1) >> ASPEN_PAGE_SHIFT);
+    if (!error)
+        error = check_edges(truncate, start, end, edge);
+    if (!error && truncate->first < truncate->end)
+        error = aspen_object_unmap_check(object, truncate->first,
+                                         truncate->end - 1, false);
+    if (!error)
+        error = reserve(truncate, 0);
+    if (error)
+        return error;
+    error = ask_punch(object, start, end);
+    if (error) {
+        reserve_abort(truncate);
+        return error;
+    }
+    commit_punch(truncate, start, end);
+    return 0;
+}
+
+static int
 punch(struct aspen_object *object, uint64_t start, uint64_t end, uint64_t *edge)
 {
     struct truncate truncate = {
@@ -326,25 +376,10 @@ punch(struct aspen_object *object, uint64_t start, uint64_t end, uint64_t *edge)
         .first = aspen_align_up(start, ASPEN_PAGE_SIZE) >> ASPEN_PAGE_SHIFT,
         .end = end >> ASPEN_PAGE_SHIFT,
     };
+    int error = punch_range(&truncate, start, end, edge);
 
-    int error = check_blocks(object, start >> ASPEN_PAGE_SHIFT,
-                             (end - 1) >> ASPEN_PAGE_SHIFT);
-    if (!error)
-        error = check_edges(object, start, end, edge);
-    if (!error && truncate.first < truncate.end)
-        error = aspen_object_unmap_check(object, truncate.first,
-                                         truncate.end - 1, false);
-    if (!error)
-        error = reserve(&truncate, 0);
-    if (error)
-        return error;
-    error = ask_punch(object, start, end);
-    if (error) {
-        reserve_abort(&truncate);
-        return error;
-    }
-    commit_punch(&truncate, start, end);
-    return 0;
+    drop_edges(&truncate);
+    return error;
 }
 
 int

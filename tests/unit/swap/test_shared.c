@@ -10,6 +10,8 @@
 
 #include <aspen/calls/advise.h>
 
+#include <pthread.h>
+
 /* ---- There and back ---------------------------------------------------- */
 
 static void
@@ -291,6 +293,71 @@ is_in_smaps(void **state)
     scene_end();
 }
 
+/* Asked in the middle of a call: a thread takes out of memory all that it can.
+ */
+static void *
+take_all(void *unused)
+{
+    (void)unused;
+    scene_reclaim();
+    return NULL;
+}
+
+static int
+meanwhile(void)
+{
+    pthread_t thread;
+
+    assert_int_equal(pthread_create(&thread, NULL, take_all, NULL), 0);
+    assert_int_equal(pthread_join(thread, NULL), 0);
+    return 0;
+}
+
+static int
+resize_meanwhile(void *context, uint64_t size_bytes)
+{
+    (void)context;
+    (void)size_bytes;
+    return meanwhile();
+}
+
+static int
+punch_meanwhile(void *context, uint64_t offset_bytes, uint64_t length_bytes)
+{
+    (void)context;
+    (void)offset_bytes;
+    (void)length_bytes;
+    return meanwhile();
+}
+
+/* A page that is to be zeroed in part stays until it has been. */
+static void
+edge_stays_meanwhile(void **state)
+{
+    static const struct aspen_pager_ops pager = {.resize = resize_meanwhile,
+                                                 .punch = punch_meanwhile};
+    uint8_t ones[4 * PAGE];
+    uint64_t done;
+    (void)state;
+
+    memset(ones, 1, sizeof(ones));
+    scene_begin(4096, NULL, 4 * PAGES);
+    scene.object = helper_object(scene.h, ASPEN_OBJECT_SHMEM, 4, &pager, NULL);
+    assert_int_equal(
+        aspen_object_write(scene.object, 0, ones, sizeof(ones), &done), 0);
+    assert_int_equal(aspen_object_punch(scene.object, 100, 2 * PAGE), 0);
+    assert_int_equal(scene_slots(), 1);
+    assert_int_equal(byte_at(99), 1);
+    assert_int_equal(byte_at(100), 0);
+    assert_int_equal(byte_at(2 * PAGE + 99), 0);
+    assert_int_equal(byte_at(2 * PAGE + 100), 1);
+    assert_int_equal(aspen_object_resize(scene.object, 3 * PAGE + 7), 0);
+    assert_int_equal(aspen_object_resize(scene.object, 4 * PAGE), 0);
+    assert_int_equal(byte_at(3 * PAGE + 6), 1);
+    assert_int_equal(byte_at(3 * PAGE + 7), 0);
+    scene_end();
+}
+
 /* ---- What stays --------------------------------------------------------- */
 
 static void
@@ -453,6 +520,7 @@ main(void)
         cmocka_unit_test(last_reference_frees),
         cmocka_unit_test(is_truncated),
         cmocka_unit_test(is_punched),
+        cmocka_unit_test(edge_stays_meanwhile),
         cmocka_unit_test(is_read_ahead),
         cmocka_unit_test(is_in_smaps),
         cmocka_unit_test(locked_and_held_stay),
