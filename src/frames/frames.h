@@ -212,6 +212,21 @@ aspen_frame_get_used(struct aspen_frame *frame)
     return true;
 }
 
+/* The same of a page that an entry maps; false: none does. So of what frames are
+ * used for besides none is ever held by who only comes by. */
+static inline bool
+aspen_frame_get_mapped(struct aspen_frame *frame)
+{
+    uint64_t counts = aspen_load_relaxed(&frame->counts);
+
+    do {
+        if (!((counts & ~ASPEN_FRAME_EXCLUSIVE) >> 32))
+            return false;
+    } while (!aspen_compare_exchange(&frame->counts, &counts,
+                                     counts + ASPEN_FRAME_REF));
+    return true;
+}
+
 void aspen_frame_put(struct aspen *aspen, uint32_t frame);
 
 /*

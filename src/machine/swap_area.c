@@ -258,6 +258,20 @@ could_swap(const struct aspen_frame *frame)
            !(index & ASPEN_FRAME_HEAD) && aspen_frame_map_count(frame) > 0;
 }
 
+/* It is held, so it stays what it is; only then is `next` its own. Its lock: who
+ * takes it from one group's lists to another's has it (swap/regroup.c). */
+static void
+enter_page(struct aspen *aspen, uint32_t number)
+{
+    struct aspen_frame *frame = aspen_frame_at(aspen, number);
+
+    if (!could_swap(frame) || aspen_load_relaxed(&frame->next))
+        return;
+    aspen_frame_lock(frame);
+    aspen_policy_enter_anon(aspen, number);
+    aspen_frame_unlock(frame);
+}
+
 /* Where there was no device no anonymous page is on a list. Who maps one from
  * now on enters it himself. */
 static void
@@ -267,11 +281,9 @@ enter_pages(struct aspen *aspen)
     {
         for (uint32_t i = bank->first; i < bank->first + bank->count; i++) {
             struct aspen_frame *frame = aspen_frame_at(aspen, i);
-            if (!could_swap(frame) || !aspen_frame_get_used(frame))
+            if (!could_swap(frame) || !aspen_frame_get_mapped(frame))
                 continue;
-            /* What is held stays what it is; only then is `next` its own. */
-            if (could_swap(frame) && !aspen_load_relaxed(&frame->next))
-                aspen_policy_enter_anon(aspen, i);
+            enter_page(aspen, i);
             aspen_frame_put(aspen, i);
         }
     }

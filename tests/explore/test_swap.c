@@ -26,7 +26,8 @@ struct scene {
     struct aspen_group *group; /* the same */
     bool with_child;
     bool two_devices;
-    bool swapped; /* from the beginning */
+    bool no_device; /* the page stays, until there is one */
+    bool swapped;   /* from the beginning */
     bool grouped;
     struct aspen_group *from; /* the parent's at first; if grouped */
     struct aspen_group *to;
@@ -73,7 +74,8 @@ setup(void *unused)
     scene.dropped = false;
     scene.wrote = false;
     scene.aspen = explore_machine(NULL, FRAMES);
-    add_device(0, 0);
+    if (!scene.no_device)
+        add_device(0, 0);
     if (scene.two_devices)
         add_device(0, 0);
     must(aspen_mm_create(scene.aspen, &scene.parent));
@@ -246,6 +248,13 @@ add_area_task(void *unused)
 }
 
 static void
+add_device_task(void *unused)
+{
+    (void)unused;
+    add_device(0, 0);
+}
+
+static void
 first_group_task(void *unused)
 {
     (void)unused;
@@ -275,6 +284,20 @@ munmap_task(void *unused)
     int error = aspen_munmap(scene.parent, START, PAGE);
     must_or_planned(error);
     scene.unmapped = !error;
+}
+
+/* The page's frame becomes the embedder's, and is given back. */
+static void
+other_use_task(void *unused)
+{
+    struct aspen_frames_args args = {.kind = ASPEN_FRAMES_KERNEL};
+    uint32_t frame;
+
+    munmap_task(unused);
+    int error = aspen_frames_alloc(scene.aspen, &args, &frame);
+    must_or_planned(error);
+    if (!error)
+        aspen_frames_free(scene.aspen, frame);
 }
 
 /* The first device goes, if nobody is at its slots; true: it has. */
@@ -332,7 +355,7 @@ explore(const struct row *row)
     char title[100];
 
     scene.with_child = row->with_child;
-    for (unsigned swapped = 0; swapped < 2; swapped++) {
+    for (unsigned swapped = 0; swapped < 2 - scene.no_device; swapped++) {
         scene.swapped = swapped;
         uint64_t steps = count_steps(row);
         for (scene.fail_at = 0; scene.fail_at <= steps; scene.fail_at++) {
@@ -412,12 +435,23 @@ test_groups(void **state)
         {"a move beside a fork", move_task, fork_task, false},
         {"a move beside DONTNEED", move_task, dontneed_task, false},
         {"a move beside munmap", move_task, munmap_task, false},
+        {"a move beside a device that comes", move_task, add_device_task,
+         false},
+    };
+    static const struct row first[] = {
+        {"a move beside the first device", move_task, add_device_task, false},
+        {"a frame that finds another use beside the first device",
+         other_use_task, add_device_task, false},
     };
 
     (void)state;
     scene.grouped = true;
     for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
         explore(&rows[i]);
+    scene.no_device = true;
+    for (size_t i = 0; i < sizeof(first) / sizeof(first[0]); i++)
+        explore(&first[i]);
+    scene.no_device = false;
     scene.grouped = false;
 }
 
