@@ -82,9 +82,15 @@ void aspen_groups_destroy(struct aspen *aspen);
 
 /* ---- protect.c ----------------------------------------------------------- */
 
-/* What each group below `root` (NULL: all) is protected by from now on.
- * Context: any lock but leaves. */
-void aspen_group_protect(struct aspen *aspen, struct aspen_group *root);
+/* Before reclaim: what groups ask for now. Context: any lock but leaves. */
+void aspen_group_protect(struct aspen *aspen);
+
+/* How many pages of a group, and of those below it, are protected from reclaim
+ * that comes from `root`, which is above it or the group itself; NULL: the
+ * machine. Context: any; both stay. */
+uint64_t aspen_group_protected(const struct aspen_group *group,
+                               const struct aspen_group *root,
+                               enum aspen_group_protection kind);
 
 /* ---- tree.c: life -------------------------------------------------------- */
 

@@ -48,11 +48,14 @@ enum aspen_group_protection {
     ASPEN_GROUP_PROTECTIONS
 };
 
-/* All atomic but `below`, which is the list lock's. group/protect.c. */
+/* Atomic, but for `sum`, which is the list lock's. All but the limit is as it
+ * was when the last reclaim began. group/protect.c. */
 struct aspen_group_protect {
-    uint64_t asked;   /* the limit */
-    uint64_t granted; /* by the reclaim that began last */
-    uint64_t below;   /* what its children ask for */
+    uint64_t asked; /* the limit */
+    uint64_t asks;  /* or what it has, if that is less */
+    uint64_t used;
+    uint64_t below; /* what its children ask for */
+    uint64_t sum;
 };
 
 /* Who asks for a victim waits for memory that is coming back; registry lock. */

@@ -7,35 +7,66 @@
  *       its siblings do not get more in all than what is above has: else each
  *       gets its part; what they leave of that goes to those who have more
  *
+ * That depends on where reclaim comes from, and several may be under way: so
+ * nothing of it is kept but what each asks for, as it was when the last one
+ * began: were it looked at while pages leave, less of them would be protected
+ * with each that does.
+ *
  * Called by reclaim. The first test to break is
  * tests/unit/reclaim/test_group_reclaim.c.
  */
 #include "group/group.h"
 
-/* The lock is held, in all of this. `used`: what the group has, which others
- * change meanwhile. */
-static uint64_t
-asks_for(const struct aspen_group *group, enum aspen_group_protection kind,
-         uint64_t used)
+/* ---- What they ask for --------------------------------------------------- */
+
+/* The lock is held. */
+static void
+ask(struct aspen_group *group, enum aspen_group_protection kind)
 {
-    return aspen_min_u64(aspen_load_relaxed(&group->protects[kind].asked),
-                         used);
+    struct aspen_group_protect *protect = &group->protects[kind];
+    uint64_t used = aspen_load_relaxed(&group->memory.used);
+    uint64_t asks = aspen_min_u64(used, aspen_load_relaxed(&protect->asked));
+
+    aspen_store_relaxed(&protect->used, used);
+    aspen_store_relaxed(&protect->asks, asks);
+    protect->sum = 0;
+    if (group->parent)
+        group->parent->protects[kind].sum += asks;
 }
 
-/* Of those below `root`, what each one's children ask for in all. */
+/* Who looks meanwhile sees each count as it was before, or as it is now. */
 static void
-sum_up(struct aspen_groups *groups, enum aspen_group_protection kind)
+ask_all(struct aspen_groups *groups, enum aspen_group_protection kind)
 {
+    struct aspen_group *group;
+
+    aspen_list_for_each(link, &groups->list) /* parents come first */
+    {
+        group = aspen_container_of(link, struct aspen_group, link);
+        ask(group, kind);
+    }
     aspen_list_for_each(link, &groups->list)
     {
-        struct aspen_group *group =
-            aspen_container_of(link, struct aspen_group, link);
-        group->protects[kind].below = 0;
-        if (group->parent)
-            group->parent->protects[kind].below +=
-                asks_for(group, kind, aspen_load_relaxed(&group->memory.used));
+        group = aspen_container_of(link, struct aspen_group, link);
+        aspen_store_relaxed(&group->protects[kind].below,
+                            group->protects[kind].sum);
     }
 }
+
+void
+aspen_group_protect(struct aspen *aspen)
+{
+    struct aspen_groups *groups = &aspen->groups;
+
+    if (!aspen_load_relaxed(&groups->protects))
+        return;
+    aspen_spin_lock(&groups->lock, ASPEN_LOCK_LEAF);
+    for (unsigned kind = 0; kind < ASPEN_GROUP_PROTECTIONS; kind++)
+        ask_all(groups, kind);
+    aspen_spin_unlock(&groups->lock);
+}
+
+/* ---- What one gets ------------------------------------------------------- */
 
 /* a * b / c, of pages. */
 static uint64_t
@@ -44,53 +75,48 @@ part(uint64_t a, uint64_t b, uint64_t c)
     return c ? a * b / c : 0;
 }
 
+/* Of what the group above has got. Others may ask anew at any time: each count
+ * is looked at once. */
 static uint64_t
-granted(const struct aspen_group *group, const struct aspen_group *root,
-        enum aspen_group_protection kind)
+granted(const struct aspen_group_protect *protect,
+        const struct aspen_group_protect *parent, uint64_t given)
 {
-    const struct aspen_group *parent = group->parent;
-    uint64_t used = aspen_load_relaxed(&group->memory.used);
-    uint64_t asks = asks_for(group, kind, used);
+    uint64_t asks = aspen_load_relaxed(&protect->asks);
+    uint64_t used = aspen_max_u64(asks, aspen_load_relaxed(&protect->used));
+    uint64_t siblings = aspen_load_relaxed(&parent->below);
+    uint64_t of_parent = aspen_load_relaxed(&parent->used);
 
-    if (group == root)
-        return 0;
-    if (parent == root)
-        return asks;
-    uint64_t given = aspen_load_relaxed(&parent->protects[kind].granted);
-    uint64_t siblings = parent->protects[kind].below;
-    uint64_t of_parent = aspen_load_relaxed(&parent->memory.used);
     if (siblings > given)
         return part(asks, given, siblings);
-    uint64_t more = used - asks;
-    return of_parent <= siblings
-               ? asks
-               : asks + part(given - siblings, more, of_parent - siblings);
+    if (of_parent <= siblings)
+        return asks;
+    return aspen_min_u64(
+        used, asks + part(given - siblings, used - asks, of_parent - siblings));
 }
 
-static void
-grant(struct aspen_groups *groups, struct aspen_group *root,
-      enum aspen_group_protection kind)
+/* The one at that depth on the way to the group. */
+static const struct aspen_group *
+above_at(const struct aspen_group *group, uint32_t depth)
 {
-    sum_up(groups, kind);
-    aspen_list_for_each(link, &groups->list) /* parents come first */
-    {
-        struct aspen_group *group =
-            aspen_container_of(link, struct aspen_group, link);
-        if (!root || aspen_group_is_in(group, root))
-            aspen_store_relaxed(&group->protects[kind].granted,
-                                granted(group, root, kind));
+    while (group->depth > depth)
+        group = group->parent;
+    return group;
+}
+
+uint64_t
+aspen_group_protected(const struct aspen_group *group,
+                      const struct aspen_group *root,
+                      enum aspen_group_protection kind)
+{
+    uint32_t depth = root ? root->depth : 0;
+    uint64_t given = 0;
+
+    while (depth++ < group->depth) {
+        const struct aspen_group *at = above_at(group, depth);
+        const struct aspen_group_protect *protect = &at->protects[kind];
+        given = at->parent == root
+                    ? aspen_load_relaxed(&protect->asks)
+                    : granted(protect, &at->parent->protects[kind], given);
     }
-}
-
-void
-aspen_group_protect(struct aspen *aspen, struct aspen_group *root)
-{
-    struct aspen_groups *groups = &aspen->groups;
-
-    if (!aspen_load_relaxed(&groups->protects))
-        return;
-    aspen_spin_lock(&groups->lock, ASPEN_LOCK_LEAF);
-    for (unsigned kind = 0; kind < ASPEN_GROUP_PROTECTIONS; kind++)
-        grant(groups, root, kind);
-    aspen_spin_unlock(&groups->lock);
+    return given;
 }

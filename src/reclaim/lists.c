@@ -79,21 +79,20 @@ aspen_lists_end(struct aspen_lists *lists)
 /* ---- How many ------------------------------------------------------------ */
 
 static uint64_t
-granted(const struct aspen_group *group, enum aspen_group_protection kind)
+granted(const struct aspen_lists *lists, enum aspen_group_protection kind)
 {
-    return aspen_load_relaxed(&group->protects[kind].granted);
+    return aspen_group_protected(lists->group, lists->root, kind);
 }
 
 /* How many pages of a group stay, of those that it and groups below have. */
 static uint64_t
 protected_pages(const struct aspen_lists *lists)
 {
-    const struct aspen_group *group = lists->group;
-    uint64_t min = granted(group, ASPEN_GROUP_PROTECT_MIN);
+    uint64_t min = granted(lists, ASPEN_GROUP_PROTECT_MIN);
 
     return lists->low_goes
                ? min
-               : aspen_max_u64(min, granted(group, ASPEN_GROUP_PROTECT_LOW));
+               : aspen_max_u64(min, granted(lists, ASPEN_GROUP_PROTECT_LOW));
 }
 
 uint64_t
@@ -115,7 +114,7 @@ aspen_lists_note(const struct aspen_lists *lists)
 
     if (lists->low_goes && group &&
         aspen_load_relaxed(&group->memory.used) <=
-            granted(group, ASPEN_GROUP_PROTECT_LOW))
+            granted(lists, ASPEN_GROUP_PROTECT_LOW))
         aspen_group_note(group, ASPEN_GROUP_EVENT_LOW);
 }
 

@@ -412,7 +412,7 @@ reclaim_by(struct aspen *aspen, struct aspen_group *group, uint64_t pages,
     };
 
     begin(&reclaim);
-    aspen_group_protect(aspen, group);
+    aspen_group_protect(aspen);
     look_at_lists(&reclaim, pages, false);
     if (reclaim.freed < pages)
         look_again(&reclaim);

@@ -79,6 +79,17 @@ reader(struct helper_space *s, struct aspen_group *group,
     return mm;
 }
 
+static struct aspen_mm *
+writer(struct helper_space *s, struct aspen_group *group, uint64_t pages)
+{
+    struct aspen_mm *mm = space_in(s, group);
+
+    helper_map(mm, BASE, 500, RW);
+    for (uint64_t i = 0; i < pages; i++)
+        helper_put(&s->helper, mm, BASE + i * PAGE, 1);
+    return mm;
+}
+
 static struct aspen_object *
 new_file(struct helper_space *s)
 {
@@ -245,18 +256,69 @@ test_protection_is_shared(void **state)
     aspen_group_put(top);
 }
 
-/* ---- Killing ------------------------------------------------------------- */
+/* Reclaim of the group itself, and of nothing, while a page of another is being
+ * written: whose pages it is about to look at for who called stays his affair.
+ */
+static struct aspen_group *meanwhile;
 
-static struct aspen_mm *
-writer(struct helper_space *s, struct aspen_group *group, uint64_t pages)
+static void *
+reclaim_itself(void *unused)
 {
-    struct aspen_mm *mm = space_in(s, group);
-
-    helper_map(mm, BASE, 500, RW);
-    for (uint64_t i = 0; i < pages; i++)
-        helper_put(&s->helper, mm, BASE + i * PAGE, 1);
-    return mm;
+    (void)unused;
+    assert_int_equal(aspen_group_reclaim(meanwhile, 0), 0);
+    return NULL;
 }
+
+static int
+transfer_meanwhile(void *context, const struct aspen_swap_io *io)
+{
+    pthread_t thread;
+
+    if (meanwhile) {
+        assert_int_equal(pthread_create(&thread, NULL, reclaim_itself, NULL),
+                         0);
+        assert_int_equal(pthread_join(thread, NULL), 0);
+    }
+    return transfer(context, io);
+}
+
+static void
+test_protection_beside_its_own_reclaim(void **state)
+{
+    static const struct aspen_swap_ops ops = {.transfer = transfer_meanwhile};
+    struct helper_space *s = *state;
+    struct aspen *aspen = s->helper.aspen;
+    struct aspen_group *min = new_group(s, NULL), *none = new_group(s, NULL);
+    struct aspen_mm *spaces[2];
+    unsigned type;
+
+    slots = calloc(SLOTS, sizeof(*slots));
+    assert_int_equal(aspen_swap_add(aspen,
+                                    &(struct aspen_swap_args){
+                                        .pages = SLOTS,
+                                        .ops = &ops,
+                                    },
+                                    &type),
+                     0);
+    spaces[0] = writer(s, min, 100);
+    spaces[1] = writer(s, none, 200);
+    /* So others seem to have more than they can give. */
+    assert_int_equal(aspen_mlock(spaces[1], BASE, 100 * PAGE, 0), 0);
+    aspen_group_drain(aspen, NULL);
+    set(min, ASPEN_GROUP_MIN, 100);
+    meanwhile = min;
+    assert_int_equal(aspen_reclaim(aspen, 1000), 100);
+    meanwhile = NULL;
+    assert_int_equal(counts(min).pages, 100);
+    assert_int_equal(counts(none).pages, 100);
+    helper_assert_valid(&s->helper);
+    aspen_mm_put(spaces[0]);
+    aspen_mm_put(spaces[1]);
+    aspen_group_put(min);
+    aspen_group_put(none);
+}
+
+/* ---- Killing ------------------------------------------------------------- */
 
 static void
 test_oom(void **state)
@@ -416,6 +478,8 @@ main(void)
         group_test(test_protection),
         group_test(test_protection_is_shared),
         group_test(test_oom),
+        cmocka_unit_test_setup_teardown(test_protection_beside_its_own_reclaim,
+                                        helper_space_setup, teardown),
         cmocka_unit_test_setup_teardown(test_threads, helper_space_setup,
                                         teardown),
     };
