@@ -261,24 +261,44 @@ aspen_group_uncharge(struct aspen_group *group, uint64_t pages)
         give_back(group, pages);
 }
 
+/* Is it the space's still? It may have gone, and be another by now: I4. */
+static bool
+is_its(const struct aspen_mm *mm, const struct aspen_group *group)
+{
+    return aspen_load(&mm->group) == group;
+}
+
+/* One look: *done, if the CPU has pages ahead for it; *held, with a reference;
+ * neither: look again, unless there is none. */
+static struct aspen_group *
+try_group(const struct aspen_mm *mm, uint64_t pages, bool *done, bool *held)
+{
+    aspen_port_rcu_read_lock();
+    struct aspen_group *group = aspen_load(&mm->group);
+    *done = group && take_ahead(mm->aspen, group, pages);
+    *held = group && !*done && aspen_group_hold(group, 1);
+    bool its = is_its(mm, group);
+    aspen_port_rcu_read_unlock();
+    if (!its && *done)
+        aspen_group_uncharge(group, pages);
+    else if (!its && *held)
+        aspen_group_drop(group, 1);
+    *done &= its;
+    *held &= its;
+    return group;
+}
+
 /* The group of a space, NULL if it has none: *done, if the CPU has pages ahead
  * for it; else with a reference. */
 static struct aspen_group *
 find_group(const struct aspen_mm *mm, uint64_t pages, bool *done)
 {
     struct aspen_group *group;
-    bool held = false;
+    bool held;
 
-    *done = false;
-    do {
-        aspen_port_rcu_read_lock();
-        group = aspen_load(&mm->group);
-        if (group && take_ahead(mm->aspen, group, pages))
-            *done = true;
-        else if (group)
-            held = aspen_group_hold(group, 1); /* I4 */
-        aspen_port_rcu_read_unlock();
-    } while (group && !*done && !held);
+    do
+        group = try_group(mm, pages, done, &held);
+    while (group && !*done && !held);
     return group;
 }
 
