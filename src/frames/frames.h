@@ -217,7 +217,7 @@ aspen_frame_get_used(struct aspen_frame *frame)
 static inline bool
 aspen_frame_get_mapped(struct aspen_frame *frame)
 {
-    uint64_t counts = aspen_load_relaxed(&frame->counts);
+    uint64_t counts = aspen_load(&frame->counts);
 
     do {
         if (!((counts & ~ASPEN_FRAME_EXCLUSIVE) >> 32))
