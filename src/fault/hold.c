@@ -280,5 +280,6 @@ void
 aspen_hold_end(struct aspen_hold *hold)
 {
     unlock(hold);
+    aspen_direct_lower(&hold->fault.direct);
     aspen_fault_end(&hold->fault);
 }

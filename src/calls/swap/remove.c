@@ -128,6 +128,7 @@ visit_space(struct removal *removal, struct aspen_mm *mm)
     aspen_fault_begin(&fault, mm, ASPEN_ACCESS_READ);
     if (aspen_mm_get_live(mm))
         error = empty_space(removal, mm, &fault);
+    aspen_direct_lower(&fault.direct);
     aspen_fault_end(&fault);
     return error;
 }

@@ -165,6 +165,42 @@ test_punched(void **state)
     end_shared(object);
 }
 
+/* So does who brings back what a space has, */
+static void
+test_area_goes_from_a_space(void **state)
+{
+    (void)state;
+    begin();
+    helper_map(scene.mm, BASE, PAGES, RW);
+    fill();
+    page_out();
+    assert_int_equal(aspen_group_limit_set(scene.group, ASPEN_GROUP_HIGH, 0),
+                     0);
+    assert_int_equal(aspen_swap_remove(scene.aspen, scene.device.type), 0);
+    assert_int_equal(counts().pages, PAGES);
+    assert_true(counts().events[ASPEN_GROUP_EVENT_HIGH] > 0);
+    end();
+}
+
+/* ... and who writes there for the program. */
+static void
+test_copied_into(void **state)
+{
+    static const char bytes[PAGES * PAGE];
+    uint64_t done;
+    (void)state;
+
+    begin();
+    helper_map(scene.mm, BASE, PAGES, RW);
+    assert_int_equal(aspen_group_limit_set(scene.group, ASPEN_GROUP_HIGH, 1),
+                     0);
+    assert_int_equal(
+        aspen_write_memory(scene.mm, BASE, bytes, sizeof(bytes), 0, &done), 0);
+    assert_int_equal(counts().events[ASPEN_GROUP_EVENT_HIGH], 1);
+    assert_in_range(counts().pages, 0, 1);
+    end();
+}
+
 int
 main(void)
 {
@@ -173,6 +209,8 @@ main(void)
         cmocka_unit_test(test_area_goes),
         cmocka_unit_test(test_cut),
         cmocka_unit_test(test_punched),
+        cmocka_unit_test(test_area_goes_from_a_space),
+        cmocka_unit_test(test_copied_into),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
