@@ -270,6 +270,22 @@ cool_entry(struct sweep *sweep, uint64_t *slot, uint64_t entry,
     }
 }
 
+/* Where there is no table of the last level there are no pages that could
+ * leave, however large that is. */
+static uint64_t
+skip_empty(struct aspen_mm *mm, uint64_t at, uint64_t end)
+{
+    struct aspen_slot slot;
+
+    while (at < end) {
+        aspen_table_walk(mm, at, &slot);
+        if (slot.level == 0)
+            return at;
+        at = aspen_slot_end(&slot, at);
+    }
+    return end;
+}
+
 /* As far as to the first that can leave and some that stand beside it: these
  * leave without any lock. What cannot stays: this is advice. */
 static void
@@ -277,12 +293,12 @@ page_out(struct aspen_advise *advise, struct sweep *sweep, uint64_t start,
          uint64_t end)
 {
     struct aspen_mm *mm = advise->mm;
-    uint64_t at = start;
+    uint64_t at = skip_empty(mm, start, end);
 
     while (at < end && !sweep->leaving_count) {
         uint64_t stop = aspen_min_u64(end, at + SWEEP_PAGES * ASPEN_PAGE_SIZE);
         sweep_range(sweep, at, stop, cool_entry);
-        at = stop;
+        at = skip_empty(mm, stop, end);
     }
     advise->next = at;
     if (!sweep->leaving_count)
@@ -308,7 +324,10 @@ aspen_advise_cold(struct aspen_advise *advise, struct aspen_vma *vma,
     if (vma->flags & (ASPEN_VM_LOCKED | ASPEN_VM_PFNMAP | ASPEN_VM_HUGETLB))
         return -ASPEN_EINVAL;
     if (sweep.pageout) {
-        page_out(advise, &sweep, start, end);
+        /* It waits for devices: whoever is killed stops. As on Linux the answer
+         * is the same. */
+        if (!aspen_poll_fatal(sweep.aspen))
+            page_out(advise, &sweep, start, end);
         return 0;
     }
     (void)aspen_notify_clear_young(vma->mm, start, end);

@@ -9,6 +9,8 @@
 
 #include "frames/lru.h"
 
+#include <time.h>
+
 #define PAGES 80u /* more than leave together */
 #define SLOTS 128u
 
@@ -417,6 +419,48 @@ test_failing(void **state)
     end(&scene);
 }
 
+/* ---- How long it takes --------------------------------------------------- */
+
+/* Two pages in half of what there is: the rest costs nothing, so that nobody
+ * waits for the lock meanwhile. */
+static void
+test_sparse(void **state)
+{
+    struct scene scene = begin(*state, &reader, R);
+    uint64_t bytes = scene.mm->address_limit / 2 & ~(PAGE - 1);
+
+    swap_on(&scene);
+    uint64_t at =
+        helper_map(scene.mm, 0, bytes / PAGE, RW | ASPEN_VM_NORESERVE);
+    uint64_t last = at + bytes - PAGE;
+    helper_put(scene.h, scene.mm, at + 7 * PAGE, 1);
+    helper_put(scene.h, scene.mm, last, 2);
+    clock_t begun = clock();
+    assert_int_equal(aspen_madvise(scene.mm, at, bytes, ASPEN_MADV_PAGEOUT), 0);
+    assert_true(clock() - begun < CLOCKS_PER_SEC);
+    assert_int_equal(helper_counters(scene.mm).swap_pages, 2);
+    assert_int_equal(helper_get(scene.h, scene.mm, at + 7 * PAGE), 1);
+    assert_int_equal(helper_get(scene.h, scene.mm, last), 2);
+    helper_unmap(scene.mm, at, bytes / PAGE);
+    end(&scene);
+}
+
+/* Whoever is killed does not go on writing. */
+static void
+test_interrupted(void **state)
+{
+    struct scene scene = begin(*state, &reader, R | ASPEN_VM_SHARED);
+    const struct aspen_failpoint_plan plan = {.mode = ASPEN_FAIL_ONWARD,
+                                              .number = 1};
+
+    read_all(&scene);
+    assert_int_equal(aspen_failpoints_set(scene.h->aspen, &plan), 0);
+    page_out(scene.mm, scene.at, PAGES);
+    assert_int_equal(aspen_failpoints_set(scene.h->aspen, NULL), 0);
+    assert_int_equal(cached(&scene), PAGES);
+    end(&scene);
+}
+
 int
 main(void)
 {
@@ -432,6 +476,8 @@ main(void)
         helper_space_test(test_cold_and_pinned),
         CLASSIC(test_cold_anonymous),
         helper_space_test(test_failing),
+        helper_space_test(test_sparse),
+        helper_space_test(test_interrupted),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
