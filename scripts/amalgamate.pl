@@ -123,7 +123,8 @@ for my $path (@sources) {
     my ($suffix) = $path =~ m{(\w+)\.c$};
     my @shared = grep { $owners{$_} > 1 } @{$names{$path}};
 
-    for my $field (grep { is_foreign_field($body, $_) } @shared) {
+    my @fields = grep { is_foreign_field($body, $_) } @shared;
+    for my $field (@fields) {
         $body = renamed($body, $field, $suffix);
         @shared = grep { $_ ne $field } @shared;
     }

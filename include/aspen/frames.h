@@ -47,7 +47,10 @@ struct aspen_frames_args {
  * and aspen_port_frame_pointer(), and the hook `wake`; and the core calls
  * aspen_port_memory_alloc() with no lock held that this takes. So that hook may
  * get its memory here, with kind METADATA; but for what aspen_create() and
- * aspen_frames_add() ask for, which is where the frame table is.
+ * aspen_frames_add() ask for, which is where the frame table is. What is
+ * refused of that kind counts in aspen_counters.refused_frames: the call that
+ * needed it takes pages out of memory and begins again, as for a frame of its
+ * own.
  *
  * Units:   `args->order` up to ASPEN_FRAMES_ORDER_MAX.
  * Owns:    the caller, until aspen_frames_free().

@@ -154,9 +154,9 @@ struct aspen_memory_ops {
     /**
      * No 2^order frames are free for a page or a page table. Give some back -
      * aspen_object_drop(), pages of your own - and answer true for another try;
-     * false: the call fails with -ASPEN_ENOMEM, unless pages of files can leave
-     * memory for it. `attempt` counts from 0 on; ASPEN_MEMORY_ATTEMPTS times
-     * the core asks.
+     * false: the call gives back its locks and what it has, and begins again if
+     * pages can leave memory for it; else it fails with -ASPEN_ENOMEM.
+     * `attempt` counts from 0 on; ASPEN_MEMORY_ATTEMPTS times the core asks.
      * Context: may sleep; a mapping's or a space's mmap lock may be held, for
      * writing, too, but no lock of an object or a page: so no call is made that
      * takes a space, nor one that needs a page. Several tasks may be in it.

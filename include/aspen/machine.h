@@ -304,7 +304,7 @@ struct aspen_counters {
     /* Why calls and faults answered -ASPEN_ENOMEM, or would have without direct
      * reclaim, since the machine was made; a failure that was planned counts
      * nowhere. */
-    uint64_t refused_frames;   /* no frame was free */
+    uint64_t refused_frames;   /* no frame was free, also for METADATA */
     uint64_t refused_metadata; /* the port had no memory */
     uint64_t refused_charge;   /* overcommit */
 };

@@ -24,8 +24,9 @@ enum aspen_mm_state {
 /**
  * An empty address space, LIVE, with one user: the caller.
  *
- * Context: may sleep.
- * Returns: 0 and *mm, or -ASPEN_ENOMEM, or the error of the hook mm_init
+ * Context: may sleep; no lock of the core is held.
+ * Returns: 0 and *mm, or -ASPEN_ENOMEM, -ASPEN_EINTR (a fatal signal, after
+ *          pages have left memory for it), or the error of the hook mm_init
  *          (aspen/hooks.h), with nothing left.
  */
 ASPEN_MUST_USE int aspen_mm_create(struct aspen *aspen, struct aspen_mm **mm);
@@ -40,7 +41,9 @@ ASPEN_MUST_USE int aspen_mm_create(struct aspen *aspen, struct aspen_mm **mm);
  *          child is left; the parent answers every query as before (pages may
  *          be write-protected, which costs a fault each):
  *          -ASPEN_EINTR   a fatal signal is pending
- *          -ASPEN_ENOMEM  no memory, or a charge refused
+ *          -ASPEN_ENOMEM  no memory, though all pages left that could (then it
+ *                         begins again, and hooks hear of each attempt), or a
+ *                         charge refused
  *          -ASPEN_EINVAL  the parent is not LIVE
  *          -ASPEN_ESRCH   the parent was killed (aspen/calls/oom.h)
  *          any error of a hook, unchanged.
@@ -91,8 +94,9 @@ void aspen_mm_put(struct aspen_mm *mm);
  * prepare: an empty space with the limits and privileges of `mm`, and nothing
  *          else of it (MCL_FUTURE, layout and the embedder's pointer are new).
  *          It is BUILDING: all calls on it work but fork, and nobody else can
- *          find it. 0 and *next, or -ASPEN_ENOMEM, -ASPEN_EINVAL (`mm` is not
- *          LIVE), or the error of the hook mm_init, with nothing left.
+ *          find it. 0 and *next, or -ASPEN_ENOMEM, -ASPEN_EINTR (as
+ *          aspen_mm_create()), -ASPEN_EINVAL (`mm` is not LIVE), or the error
+ *          of the hook mm_init, with nothing left.
  * commit:  `next` goes LIVE, and the caller, its one user, has left `mm` as by
  *          aspen_mm_put(). Others in `mm`, such as the parent of a vfork child,
  *          stay there. Cannot fail.

@@ -190,10 +190,11 @@ struct aspen_object_args {
 
 /**
  * Make an object with one reference: the caller's.
- * Context: may sleep.
+ * Context: may sleep; no lock of the core is held.
  * Returns: 0 and *object, or -ASPEN_EINVAL (unknown kind or flag; a
  *          flag that is not the kind's; ZEROES with a pager), -ASPEN_ENOMEM
- *          (no memory, or the charge is refused).
+ *          (no memory, or the charge is refused), -ASPEN_EINTR (a fatal signal,
+ *          after pages have left memory for it).
  */
 ASPEN_MUST_USE int aspen_object_create(struct aspen *aspen,
                                        const struct aspen_object_args *args,
@@ -228,10 +229,10 @@ uint64_t aspen_object_size(const struct aspen_object *object);
  *          offset is that large), -ASPEN_ENOMEM (no memory, or the charge of a
  *          charged object is refused), -ASPEN_EOPNOTSUPP (blocks of pages, a
  *          huge page that would have to be split, or frames without memory),
- *          the resize hook's error, or a swap device's: a page that is zeroed
- *          in part could not be read.
- *          On error nothing has changed.
- * Source:  ftruncate(2); Linux v6.12 truncate_pagecache(), shmem_setattr().
+ *          -ASPEN_EINTR (as aspen_object_create()), the resize hook's error, or
+ * a swap device's: a page that is zeroed in part could not be read. On error
+ * nothing has changed. Source:  ftruncate(2); Linux v6.12 truncate_pagecache(),
+ * shmem_setattr().
  */
 ASPEN_MUST_USE int aspen_object_resize(struct aspen_object *object,
                                        uint64_t size_bytes);
@@ -245,10 +246,10 @@ ASPEN_MUST_USE int aspen_object_resize(struct aspen_object *object,
  * Returns: 0, or -ASPEN_EINVAL (length 0, or no page cache), -ASPEN_EFBIG
  *          (the end is beyond any offset), -ASPEN_ENOMEM, -ASPEN_EOPNOTSUPP
  *          (the pager has no punch hook; blocks of pages; a huge page that
- *          would have to be split; frames without memory), or the error of the
- *          punch hook or of a swap device, as there.
- *          On error nothing has changed.
- * Source:  fallocate(2) PUNCH_HOLE | KEEP_SIZE; madvise(2) MADV_REMOVE.
+ *          would have to be split; frames without memory), -ASPEN_EINTR (as
+ *          aspen_object_create()), or the error of the punch hook or of a swap
+ * device, as there. On error nothing has changed. Source:  fallocate(2)
+ * PUNCH_HOLE | KEEP_SIZE; madvise(2) MADV_REMOVE.
  */
 ASPEN_MUST_USE int aspen_object_punch(struct aspen_object *object,
                                       uint64_t offset_bytes,

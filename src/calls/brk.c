@@ -9,6 +9,7 @@
 
 #include "calls/map.h"
 #include "fault/populate.h"
+#include "reclaim/attempt.h"
 #include "space/limits.h"
 #include "space/vma.h"
 
@@ -83,16 +84,19 @@ move_end(struct aspen_mm *mm, uint64_t brk)
 int
 aspen_brk(struct aspen_mm *mm, uint64_t brk, uint64_t *now)
 {
-    int error = aspen_mm_write_lock_killable(mm, ASPEN_LOCK_MM);
-    if (error)
-        return error;
-    uint64_t old = mm->layout.brk;
-    error = move_end(mm, brk);
-    uint64_t end = mm->layout.brk;
-    bool fill = end > old && mm->def_flags & ASPEN_VM_LOCKED;
-    aspen_mm_write_end(mm);
+    struct aspen_attempt attempt;
+    uint64_t old = 0, end = 0;
+    bool fill = false;
+    int error = 0;
 
-    if (now)
+    aspen_attempt_begin(&attempt, mm->aspen, mm, ASPEN_ATTEMPT_LOCKS);
+    while (aspen_attempt_next(&attempt, &error)) {
+        old = mm->layout.brk;
+        error = move_end(mm, brk);
+        end = mm->layout.brk;
+        fill = end > old && mm->def_flags & ASPEN_VM_LOCKED;
+    }
+    if (now && error != -ASPEN_EINTR)
         *now = end;
     if (fill)
         aspen_populate_silently(mm, aspen_align_up(old, ASPEN_PAGE_SIZE),

@@ -28,12 +28,13 @@
 #include "frames/policy.h"
 #include "machine/swap_map.h"
 #include "paging/icache.h"
+#include "reclaim/attempt.h"
 #include "space/vma.h"
 #include "rmap/split.h"
 #include "swap/swap.h"
 #include "space/vma_hooks.h"
 
-#define BATCH_ENTRIES 64
+#define BATCH_ENTRIES 48
 
 /* ---- A VMA ------------------------------------------------------------- */
 
@@ -161,23 +162,30 @@ undo_vma:
     return error;
 }
 
+/* The mmap lock is held for writing. */
+static int
+import_vma(struct aspen_mm *mm, const struct aspen_import_vma *args)
+{
+    if (!aspen_mm_accepts_mappings(mm))
+        return -ASPEN_EINVAL;
+    if (aspen_tree_find(&mm->vmas, args->start, args->end - 1, NULL))
+        return -ASPEN_EEXIST;
+    if (mm->map_count > mm->aspen->config.map_count_max)
+        return -ASPEN_ENOMEM;
+    return add_vma(mm, args);
+}
+
 int
 aspen_import_vma(struct aspen_mm *mm, const struct aspen_import_vma *args)
 {
-    int error;
+    struct aspen_attempt attempt;
+    int error = 0;
 
     if (!vma_valid(mm, args))
         return -ASPEN_EINVAL;
-    aspen_mm_write_lock(mm, ASPEN_LOCK_MM);
-    if (!aspen_mm_accepts_mappings(mm))
-        error = -ASPEN_EINVAL;
-    else if (aspen_tree_find(&mm->vmas, args->start, args->end - 1, NULL))
-        error = -ASPEN_EEXIST;
-    else if (mm->map_count > mm->aspen->config.map_count_max)
-        error = -ASPEN_ENOMEM;
-    else
-        error = add_vma(mm, args);
-    aspen_mm_write_end(mm);
+    aspen_attempt_begin(&attempt, mm->aspen, mm, ASPEN_ATTEMPT_PATIENT);
+    while (aspen_attempt_next(&attempt, &error))
+        error = import_vma(mm, args);
     return error;
 }
 
@@ -637,9 +645,9 @@ needs_anon_vma(enum aspen_import_kind kind)
 }
 
 /* The mmap lock is held. An anon_vma that nothing came to need goes again. */
-static int
+static ASPEN_NOINLINE int
 import_locked(struct aspen_mm *mm, const struct aspen_import_pages *pages,
-              uint64_t *done)
+              struct aspen_payer *payer, uint64_t *done)
 {
     uint64_t span = aspen_entry_span(pages->level);
     struct aspen_vma *vma = aspen_vma_at(mm, pages->address);
@@ -658,10 +666,9 @@ import_locked(struct aspen_mm *mm, const struct aspen_import_pages *pages,
     if (error)
         return error;
 
-    struct aspen_payer payer = {.mm = mm};
     struct import import = {
         .aspen = mm->aspen,
-        .payer = &payer,
+        .payer = payer,
         .mm = mm,
         .vma = vma,
         .pages = pages,
@@ -670,7 +677,6 @@ import_locked(struct aspen_mm *mm, const struct aspen_import_pages *pages,
         .bits = leaf_bits(vma, pages),
     };
     error = import_all(&import, done);
-    aspen_payer_end(&payer);
     if (fresh && *done == 0)
         aspen_anon_vma_unlink(vma);
     return error;
@@ -680,11 +686,15 @@ int
 aspen_import_pages(struct aspen_mm *mm, const struct aspen_import_pages *pages,
                    uint64_t *done)
 {
+    struct aspen_attempt attempt;
+    int error = 0;
+
     *done = 0;
     if (!range_valid(mm, pages))
         return -ASPEN_EINVAL;
-    aspen_mm_write_lock(mm, ASPEN_LOCK_MM);
-    int error = import_locked(mm, pages, done);
-    aspen_mm_write_unlock(mm);
+    /* What is done stays. Reclaim has the stack for itself (NOINLINE). */
+    aspen_attempt_begin(&attempt, mm->aspen, mm, ASPEN_ATTEMPT_PATIENT);
+    while (aspen_attempt_next(&attempt, &error))
+        error = import_locked(mm, pages, &attempt.direct.payer, done);
     return error;
 }

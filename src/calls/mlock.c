@@ -14,6 +14,7 @@
 
 #include "ranges/change.h"
 #include "fault/populate.h"
+#include "reclaim/attempt.h"
 #include "space/limits.h"
 
 #define LOCK_FLAGS (ASPEN_VM_LOCKED | ASPEN_VM_LOCKONFAULT)
@@ -109,11 +110,12 @@ static int
 locked(struct aspen_mm *mm, struct aspen_change *change,
        int (*act)(struct aspen_change *change))
 {
-    int error = aspen_mm_write_lock_killable(mm, ASPEN_LOCK_MM);
-    if (error)
-        return error;
-    error = act(change);
-    aspen_mm_write_end(mm);
+    struct aspen_attempt attempt;
+    int error = 0;
+
+    aspen_attempt_begin(&attempt, mm->aspen, mm, ASPEN_ATTEMPT_LOCKS);
+    while (aspen_attempt_next(&attempt, &error))
+        error = act(change);
     return error;
 }
 
@@ -134,13 +136,15 @@ static int
 lock_and_fill(struct aspen_mm *mm, uint64_t start, uint64_t end, bool on_fault)
 {
     struct aspen_change change = change_of(mm, start, end, flags_of(on_fault));
+    struct aspen_attempt attempt;
+    bool done = true;
+    int error = 0;
 
-    int error = aspen_mm_write_lock_killable(mm, ASPEN_LOCK_MM);
-    if (error)
-        return error;
-    error = lock(&change);
-    bool done = error || on_fault || aspen_populate_is_done(mm, start, end);
-    aspen_mm_write_end(mm);
+    aspen_attempt_begin(&attempt, mm->aspen, mm, ASPEN_ATTEMPT_LOCKS);
+    while (aspen_attempt_next(&attempt, &error)) {
+        error = lock(&change);
+        done = error || on_fault || aspen_populate_is_done(mm, start, end);
+    }
     return done ? error
                 : aspen_populate_range(mm, start, end, ASPEN_POPULATE_LOCK,
                                        NULL);
@@ -200,8 +204,9 @@ change_of_all(struct aspen_mm *mm, uint64_t set)
     return change;
 }
 
-/* The mmap lock is held for writing. */
-static int
+/* The mmap lock is held for writing. Apart, so that the plan is not on the stack
+ * while pages are made, or leave. */
+static ASPEN_NOINLINE int
 lock_all(struct aspen_mm *mm, unsigned flags)
 {
     uint64_t set = flags_of(flags & ASPEN_MCL_ONFAULT);
@@ -231,12 +236,12 @@ aspen_mlockall(struct aspen_mm *mm, unsigned flags)
     if (!flags || flags & ~known || flags == ASPEN_MCL_ONFAULT)
         return -ASPEN_EINVAL;
     int error = aspen_can_lock(mm);
-    if (!error)
-        error = aspen_mm_write_lock_killable(mm, ASPEN_LOCK_MM);
     if (error)
         return error;
-    error = lock_all(mm, flags);
-    aspen_mm_write_end(mm);
+    struct aspen_attempt attempt;
+    aspen_attempt_begin(&attempt, mm->aspen, mm, ASPEN_ATTEMPT_LOCKS);
+    while (aspen_attempt_next(&attempt, &error))
+        error = lock_all(mm, flags);
     if (!error &&
         (flags & (ASPEN_MCL_CURRENT | ASPEN_MCL_ONFAULT)) == ASPEN_MCL_CURRENT)
         aspen_populate_silently(mm, mm->address_floor, mm->address_limit,

@@ -18,6 +18,7 @@
 #include "ranges/place.h"
 #include "fault/populate.h"
 #include "machine/charge.h"
+#include "reclaim/attempt.h"
 #include "space/limits.h"
 #include "object/i_mmap.h"
 #include "object/object.h"
@@ -456,21 +457,17 @@ struct mapped {
     bool wants_pages;
 };
 
-/* Apart, so that the plan is not on the stack while pages are made. */
+/* Apart, so that the plan is not on the stack while pages are made, or leave.
+ * The mmap lock is held for writing. */
 static ASPEN_NOINLINE int
-map(struct aspen_mm *mm, const struct aspen_mmap_args *args,
+map(struct aspen_mm *mm, const struct aspen_mmap_args *args, uint64_t bytes,
     const struct aspen_special *special, struct mapped *mapped)
 {
     struct mapping mapping;
 
     mapping_init(&mapping, mm, special, false);
-    int error = check_size(args, &mapping.bytes);
-    if (!error)
-        error = aspen_mm_write_lock_killable(mm, ASPEN_LOCK_MM);
-    if (error)
-        return error;
-    error = map_locked(&mapping, args);
-    aspen_mm_write_end(mm);
+    mapping.bytes = bytes;
+    int error = map_locked(&mapping, args);
     if (error)
         return error;
     *mapped = (struct mapped){
@@ -485,9 +482,16 @@ int
 aspen_map(struct aspen_mm *mm, const struct aspen_mmap_args *args,
           const struct aspen_special *special, uint64_t *address)
 {
+    struct aspen_attempt attempt;
     struct mapped mapped;
+    uint64_t bytes;
 
-    int error = map(mm, args, special, &mapped);
+    int error = check_size(args, &bytes);
+    if (error)
+        return error;
+    aspen_attempt_begin(&attempt, mm->aspen, mm, ASPEN_ATTEMPT_LOCKS);
+    while (aspen_attempt_next(&attempt, &error))
+        error = map(mm, args, bytes, special, &mapped);
     if (error)
         return error;
     *address = mapped.start;

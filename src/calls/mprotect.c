@@ -10,6 +10,7 @@
 #include "calls/seal.h"
 #include "ranges/change.h"
 #include "fault/populate.h"
+#include "reclaim/attempt.h"
 #include "object/object.h"
 #include "space/pkeys.h"
 #include "space/protect.h"
@@ -148,8 +149,9 @@ protect_begin(struct protect *protect, struct aspen_mm *mm, uint64_t vm_flags,
         protect->execute_only ? aspen_pkey_for_execute_only(mm) : 0;
 }
 
-/* The mmap lock is held for writing. *fill gets what is to be filled then. */
-static int
+/* The mmap lock is held for writing. *fill gets what is to be filled then. The
+ * plan is gone from the stack by then, and before pages leave. */
+static ASPEN_NOINLINE int
 protect(struct aspen_mm *mm, uint64_t start, uint64_t end, uint64_t vm_flags,
         int pkey, struct range *fill)
 {
@@ -203,12 +205,12 @@ aspen_mprotect(struct aspen_mm *mm, uint64_t address, uint64_t length_bytes,
     if (wrong)
         return wrong > 0 ? 0 : wrong;
 
+    struct aspen_attempt attempt;
     struct range fill = {0, 0};
-    int error = aspen_mm_write_lock_killable(mm, ASPEN_LOCK_MM);
-    if (error)
-        return error;
-    error = protect(mm, address, address + bytes, vm_flags, pkey, &fill);
-    aspen_mm_write_end(mm);
+    int error = 0;
+    aspen_attempt_begin(&attempt, mm->aspen, mm, ASPEN_ATTEMPT_LOCKS);
+    while (aspen_attempt_next(&attempt, &error))
+        error = protect(mm, address, address + bytes, vm_flags, pkey, &fill);
     if (!error && fill.end)
         aspen_populate_silently(mm, fill.start, fill.end,
                                 ASPEN_POPULATE_MPROTECT);

@@ -8,6 +8,7 @@
 #include <aspen/calls/mseal.h>
 
 #include "ranges/change.h"
+#include "reclaim/attempt.h"
 
 static bool
 has_hole(struct aspen_mm *mm, uint64_t start, uint64_t end)
@@ -49,10 +50,10 @@ aspen_mseal(struct aspen_mm *mm, uint64_t address, uint64_t length_bytes)
         return -ASPEN_EINVAL;
     if (bytes == 0)
         return 0;
-    int error = aspen_mm_write_lock_killable(mm, ASPEN_LOCK_MM);
-    if (error)
-        return error;
-    error = seal(mm, address, address + bytes);
-    aspen_mm_write_end(mm);
+    struct aspen_attempt attempt;
+    int error = 0;
+    aspen_attempt_begin(&attempt, mm->aspen, mm, ASPEN_ATTEMPT_LOCKS);
+    while (aspen_attempt_next(&attempt, &error))
+        error = seal(mm, address, address + bytes);
     return error;
 }

@@ -10,6 +10,7 @@
 #include "ranges/remove.h"
 #include "calls/map.h"
 #include "machine/charge.h"
+#include "reclaim/attempt.h"
 
 int
 aspen_munmap_locked(struct aspen_mm *mm, uint64_t start, uint64_t end)
@@ -48,10 +49,10 @@ aspen_munmap(struct aspen_mm *mm, uint64_t address, uint64_t length_bytes)
     if (address >= end) /* nothing is mapped up there */
         return 0;
 
-    int error = aspen_mm_write_lock_killable(mm, ASPEN_LOCK_MM);
-    if (error)
-        return error;
-    error = aspen_munmap_locked(mm, address, end);
-    aspen_mm_write_end(mm);
+    struct aspen_attempt attempt;
+    int error = 0;
+    aspen_attempt_begin(&attempt, mm->aspen, mm, ASPEN_ATTEMPT_LOCKS);
+    while (aspen_attempt_next(&attempt, &error))
+        error = aspen_munmap_locked(mm, address, end);
     return error;
 }

@@ -9,6 +9,7 @@
 #include <aspen/name.h>
 
 #include "ranges/change.h"
+#include "reclaim/attempt.h"
 #include "space/name.h"
 #include "machine/release.h"
 
@@ -48,15 +49,27 @@ name_range(struct aspen_mm *mm, uint64_t start, uint64_t end,
 
     if (start >= mm->address_limit)
         return -ASPEN_ENOMEM;
-    int error = aspen_mm_write_lock_killable(mm, ASPEN_LOCK_MM);
-    if (error)
-        return error;
-    error = aspen_change_apply(&change);
-    aspen_mm_write_end(mm);
+    struct aspen_attempt attempt;
+    int error = 0;
+    aspen_attempt_begin(&attempt, mm->aspen, mm, ASPEN_ATTEMPT_LOCKS);
+    while (aspen_attempt_next(&attempt, &error))
+        error = aspen_change_apply(&change);
     if (error)
         /* ENOMEM means that there was nothing to name. */
         return error == -ASPEN_ENOMEM ? -ASPEN_EAGAIN : error;
     return change.holes || end > mm->address_limit ? -ASPEN_ENOMEM : 0;
+}
+
+static int
+make_name(struct aspen_mm *mm, const char *text, struct aspen_name **name)
+{
+    struct aspen_attempt attempt;
+    int error = 0;
+
+    aspen_attempt_begin(&attempt, mm->aspen, mm, ASPEN_ATTEMPT_ALONE);
+    while (aspen_attempt_next(&attempt, &error))
+        error = aspen_name_create(mm->aspen, text, name);
+    return error;
 }
 
 int
@@ -70,7 +83,7 @@ aspen_name_anon(struct aspen_mm *mm, uint64_t address, uint64_t length_bytes,
     if (mm->aspen->config.flags & ASPEN_CONFIG_VMA_NAMES_ABSENT)
         return -ASPEN_EINVAL;
     if (name)
-        error = aspen_name_create(mm->aspen, name, &made);
+        error = make_name(mm, name, &made);
     if (error)
         return error;
     if (!aspen_is_aligned(address, ASPEN_PAGE_SIZE) || bytes < length_bytes ||

@@ -15,6 +15,7 @@
 
 #include "fault/hold.h"
 #include "frames/pins.h"
+#include "reclaim/attempt.h"
 #include "space/limits.h"
 
 static void
@@ -90,6 +91,18 @@ pin_pages(struct aspen_mm *mm, uint64_t address, uint64_t pages, unsigned flags,
     return error;
 }
 
+static int
+prepare(struct aspen_mm *mm)
+{
+    struct aspen_attempt attempt;
+    int error = 0;
+
+    aspen_attempt_begin(&attempt, mm->aspen, mm, ASPEN_ATTEMPT_ALONE);
+    while (aspen_attempt_next(&attempt, &error))
+        error = aspen_pins_prepare(mm->aspen);
+    return error;
+}
+
 int
 aspen_pin_range(struct aspen_mm *mm, uint64_t address, uint64_t length_bytes,
                 unsigned flags, uint32_t *frames)
@@ -103,7 +116,7 @@ aspen_pin_range(struct aspen_mm *mm, uint64_t address, uint64_t length_bytes,
     if (address > mm->address_limit ||
         length_bytes > mm->address_limit - address)
         return -ASPEN_EFAULT;
-    int error = aspen_pins_prepare(mm->aspen);
+    int error = prepare(mm);
     if (!error)
         error = count_pins(mm, pages, flags);
     if (error)

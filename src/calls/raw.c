@@ -10,6 +10,7 @@
 #include <aspen/calls/raw.h>
 
 #include "fault/fault.h"
+#include "reclaim/attempt.h"
 
 /* Drivers put frames into what has one of them. */
 #define FOR_DRIVERS (ASPEN_VM_PFNMAP | ASPEN_VM_MIXEDMAP)
@@ -64,6 +65,19 @@ insert(struct aspen_vma *vma, uint64_t address, uint64_t number, bool writable)
     return error;
 }
 
+static int
+insert_locked(struct aspen_mm *mm, uint64_t address, uint64_t number,
+              bool writable)
+{
+    aspen_read_lock(&mm->mmap_lock, ASPEN_LOCK_MM);
+    struct aspen_vma *vma = aspen_vma_at(mm, address);
+    int error = check_vma(vma);
+    if (!error)
+        error = insert(vma, address, number, writable);
+    aspen_read_unlock(&mm->mmap_lock);
+    return error;
+}
+
 int
 aspen_insert_raw(struct aspen_mm *mm, uint64_t address, uint64_t number,
                  unsigned flags)
@@ -72,12 +86,11 @@ aspen_insert_raw(struct aspen_mm *mm, uint64_t address, uint64_t number,
         !aspen_entry_raw_valid(mm->aspen, number, 1) ||
         flags & ~ASPEN_RAW_WRITABLE)
         return -ASPEN_EINVAL;
-    aspen_read_lock(&mm->mmap_lock, ASPEN_LOCK_MM);
-    struct aspen_vma *vma = aspen_vma_at(mm, address);
-    int error = check_vma(vma);
-    if (!error)
-        error = insert(vma, address, number, flags & ASPEN_RAW_WRITABLE);
-    aspen_read_unlock(&mm->mmap_lock);
+    struct aspen_attempt attempt;
+    int error = 0;
+    aspen_attempt_begin(&attempt, mm->aspen, mm, ASPEN_ATTEMPT_ALONE);
+    while (aspen_attempt_next(&attempt, &error))
+        error = insert_locked(mm, address, number, flags & ASPEN_RAW_WRITABLE);
     return error;
 }
 
@@ -155,11 +168,11 @@ aspen_remap_raw(struct aspen_mm *mm, uint64_t address, uint64_t length_bytes,
                                (end - address) >> ASPEN_PAGE_SHIFT))
         return -ASPEN_EINVAL;
 
-    int error = aspen_mm_write_lock_killable(mm, ASPEN_LOCK_MM);
-    if (error)
-        return error;
-    error = remap(mm, address, end, number);
-    aspen_mm_write_unlock(mm);
+    struct aspen_attempt attempt;
+    int error = 0;
+    aspen_attempt_begin(&attempt, mm->aspen, mm, ASPEN_ATTEMPT_LOCKS);
+    while (aspen_attempt_next(&attempt, &error))
+        error = remap(mm, address, end, number);
     return error;
 }
 

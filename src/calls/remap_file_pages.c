@@ -11,6 +11,7 @@
 
 #include "calls/map.h"
 #include "fault/populate.h"
+#include "reclaim/attempt.h"
 #include "space/vma.h"
 
 /* The new mapping asks for what mmap would be told; advice is lost. */
@@ -86,13 +87,15 @@ aspen_remap_file_pages(struct aspen_mm *mm, uint64_t address,
     if (end <= args.address || flags & ~ASPEN_MAP_NONBLOCK ||
         !aspen_is_aligned(offset_bytes, ASPEN_PAGE_SIZE))
         return -ASPEN_EINVAL;
-    int error = aspen_mm_write_lock_killable(mm, ASPEN_LOCK_MM);
-    if (error)
-        return error;
-    error = remap(mm, &args);
-    bool fill = !(flags & ASPEN_MAP_NONBLOCK) ||
-                (args.vm_flags | mm->def_flags) & ASPEN_VM_LOCKED;
-    aspen_mm_write_end(mm);
+    struct aspen_attempt attempt;
+    bool fill = false;
+    int error = 0;
+    aspen_attempt_begin(&attempt, mm->aspen, mm, ASPEN_ATTEMPT_LOCKS);
+    while (aspen_attempt_next(&attempt, &error)) {
+        error = remap(mm, &args);
+        fill = !(flags & ASPEN_MAP_NONBLOCK) ||
+               (args.vm_flags | mm->def_flags) & ASPEN_VM_LOCKED;
+    }
     if (!error && fill)
         aspen_populate_silently(mm, args.address, end, ASPEN_POPULATE_MMAP);
     return error;

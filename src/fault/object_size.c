@@ -12,7 +12,7 @@
  */
 #include "object/page_cache.h"
 
-#include "reclaim/direct.h"
+#include "reclaim/attempt.h"
 #include "swap/swap.h"
 
 #define EDGES 2u
@@ -60,8 +60,8 @@ hold(struct edges *edges, uint64_t offset)
     return error;
 }
 
-int
-aspen_object_resize(struct aspen_object *object, uint64_t size_bytes)
+static int
+resize(struct aspen_object *object, uint64_t size_bytes)
 {
     struct edges edges = {.object = object};
     uint64_t edge = 0;
@@ -75,8 +75,19 @@ aspen_object_resize(struct aspen_object *object, uint64_t size_bytes)
 }
 
 int
-aspen_object_punch(struct aspen_object *object, uint64_t offset_bytes,
-                   uint64_t length_bytes)
+aspen_object_resize(struct aspen_object *object, uint64_t size_bytes)
+{
+    struct aspen_attempt attempt;
+    int error = 0;
+
+    aspen_attempt_begin(&attempt, object->aspen, NULL, ASPEN_ATTEMPT_ALONE);
+    while (aspen_attempt_next(&attempt, &error))
+        error = resize(object, size_bytes);
+    return error;
+}
+
+static int
+punch(struct aspen_object *object, uint64_t offset_bytes, uint64_t length_bytes)
 {
     struct edges edges = {.object = object};
     uint64_t edge = 0;
@@ -87,5 +98,18 @@ aspen_object_punch(struct aspen_object *object, uint64_t offset_bytes,
             aspen_object_try_punch(object, offset_bytes, length_bytes, &edge);
     } while (error == ASPEN_OBJECT_IN_SWAP && !(error = hold(&edges, edge)));
     drop(&edges);
+    return error;
+}
+
+int
+aspen_object_punch(struct aspen_object *object, uint64_t offset_bytes,
+                   uint64_t length_bytes)
+{
+    struct aspen_attempt attempt;
+    int error = 0;
+
+    aspen_attempt_begin(&attempt, object->aspen, NULL, ASPEN_ATTEMPT_ALONE);
+    while (aspen_attempt_next(&attempt, &error))
+        error = punch(object, offset_bytes, length_bytes);
     return error;
 }

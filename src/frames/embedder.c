@@ -36,6 +36,15 @@ zero(struct aspen *aspen, uint32_t first, unsigned order)
             aspen_port_panic("a frame without contents is zeroed");
 }
 
+/* What a call of the core was refused, by way of the port, may be worth another
+ * attempt of that call (reclaim/direct.c). */
+static void
+note_refused(struct aspen *aspen, enum aspen_frames_kind kind)
+{
+    if (kind == ASPEN_FRAMES_METADATA)
+        aspen_fetch_add_relaxed(&aspen->refused_frames, 1);
+}
+
 int
 aspen_frames_alloc(struct aspen *aspen, const struct aspen_frames_args *args,
                    uint32_t *first)
@@ -49,8 +58,10 @@ aspen_frames_alloc(struct aspen *aspen, const struct aspen_frames_args *args,
     uint32_t frame = args->end
                          ? aspen_frame_take_below(aspen, args->order, args->end)
                          : aspen_frame_take(aspen, args->order);
-    if (frame == ASPEN_NO_FRAME)
+    if (frame == ASPEN_NO_FRAME) {
+        note_refused(aspen, args->kind);
         return -ASPEN_ENOMEM;
+    }
     struct aspen_frame *head = aspen_frame_at(aspen, frame);
     uint64_t index = (uint64_t)ASPEN_FRAME_EMBEDDER << ASPEN_FRAME_TYPE_SHIFT |
                      (uint64_t)args->kind << KIND_SHIFT | args->order;

@@ -27,6 +27,7 @@
 struct copy {
     struct aspen *aspen;
     struct aspen_mm *child;
+    struct aspen_payer *payer;
     const struct aspen_vma *from;
     const struct aspen_vma *to;
     bool cow;       /* private: write-protect in both */
@@ -74,14 +75,13 @@ is_pinned(const struct copy *copy, uint64_t entry)
            aspen_frame_pins(copy->aspen, number) > 0;
 }
 
-/* The child's group pays for the spare block: 0, or an error and it is free. */
+/* The child's group, which is the parent's, pays for the spare block: 0, or an
+ * error and it is free. */
 static int
 pay(struct copy *copy)
 {
-    struct aspen_payer payer = {.mm = copy->child};
-    int error = aspen_pay(copy->aspen, &payer, copy->spare);
+    int error = aspen_pay(copy->aspen, copy->payer, copy->spare);
 
-    aspen_payer_end(&payer);
     if (error)
         aspen_frame_put(copy->aspen, copy->spare);
     return error;
@@ -347,12 +347,14 @@ aspen_copy_tables_wanted(const struct aspen_vma *from)
 }
 
 int
-aspen_copy_tables(struct aspen_vma *to, struct aspen_vma *from)
+aspen_copy_tables(struct aspen_vma *to, struct aspen_vma *from,
+                  struct aspen_payer *payer)
 {
     struct aspen_mm *child = to->mm;
     struct copy copy = {
         .aspen = child->aspen,
         .child = child,
+        .payer = payer,
         .from = from,
         .to = to,
         .pinned = aspen_load_relaxed(&from->mm->flags) & ASPEN_MM_PINNED &&

@@ -5,6 +5,7 @@
 #ifndef ASPEN_LIFE_COPY_TABLES_H
 #define ASPEN_LIFE_COPY_TABLES_H
 
+#include "machine/payer.h"
 #include "space/vma.h"
 
 /*
@@ -17,7 +18,8 @@ bool aspen_copy_tables_wanted(const struct aspen_vma *from);
  * Copy the entries of `from` into the address space of `to`, its copy, which
  * is linked into the reverse maps already. Private pages become read-only in
  * both; each copied entry counts one reference and one map of its frame, or
- * one reference of its swap slot.
+ * one reference of its swap slot. `payer`: for copies of pinned pages, in the
+ * group of both spaces.
  *
  * Context: both mmap locks and the lock of `from` are held for writing.
  * Returns: 0, or -ASPEN_ENOMEM (ASPEN_STEP_PAGE_TABLE, ASPEN_STEP_SWAP,
@@ -25,6 +27,7 @@ bool aspen_copy_tables_wanted(const struct aspen_vma *from);
  *          entry by entry, for the recovery of fork.
  */
 ASPEN_MUST_USE int aspen_copy_tables(struct aspen_vma *to,
-                                     struct aspen_vma *from);
+                                     struct aspen_vma *from,
+                                     struct aspen_payer *payer);
 
 #endif

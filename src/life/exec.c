@@ -10,6 +10,7 @@
  * Called by the embedder. The first test to break is
  * tests/unit/life/test_exec.c.
  */
+#include "reclaim/attempt.h"
 #include "space/limits.h"
 #include "space/mm.h"
 #include <aspen/mm.h>
@@ -19,7 +20,11 @@ aspen_exec_prepare(struct aspen_mm *mm, struct aspen_mm **next)
 {
     if (aspen_load(&mm->state) != ASPEN_MM_LIVE)
         return -ASPEN_EINVAL;
-    int error = aspen_mm_alloc(mm->aspen, NULL, next);
+    struct aspen_attempt attempt;
+    int error = 0;
+    aspen_attempt_begin(&attempt, mm->aspen, mm, ASPEN_ATTEMPT_ALONE);
+    while (aspen_attempt_next(&attempt, &error))
+        error = aspen_mm_alloc(mm->aspen, NULL, next);
     if (error)
         return error;
     /* Others in it may set limits meanwhile. */

@@ -26,6 +26,7 @@
 #include "object/object.h"
 #include "space/pkeys.h"
 #include "object/i_mmap.h"
+#include "reclaim/attempt.h"
 #include "space/vma_hooks.h"
 #include <aspen/mm.h>
 
@@ -33,6 +34,7 @@ struct fork {
     struct aspen *aspen;
     struct aspen_mm *parent;
     struct aspen_mm *child;
+    struct aspen_payer *payer;
     struct aspen_tree_cursor cursor; /* in the child's tree */
     uint64_t end;                    /* I2 */
     void *userfault_cookie;
@@ -165,7 +167,7 @@ copy_vma(struct fork *fork, struct aspen_vma *from)
     commit_vma(fork, from, to);
     if (from->flags & ASPEN_VM_WIPEONFORK || !aspen_copy_tables_wanted(from))
         return 0;
-    return aspen_copy_tables(to, from);
+    return aspen_copy_tables(to, from, fork->payer);
 }
 
 /* ---- The whole space --------------------------------------------------- */
@@ -304,10 +306,13 @@ lock_parent(struct aspen_mm *parent)
     return error;
 }
 
-int
-aspen_fork(struct aspen_mm *parent, struct aspen_mm **child)
+/* What it has on the stack is gone before pages leave. */
+static ASPEN_NOINLINE int
+try_fork(struct aspen_mm *parent, struct aspen_payer *payer,
+         struct aspen_mm **child)
 {
-    struct fork fork = {.aspen = parent->aspen, .parent = parent};
+    struct fork fork = {
+        .aspen = parent->aspen, .parent = parent, .payer = payer};
 
     int error =
         aspen_mm_alloc(fork.aspen, aspen_mm_embedder(parent), &fork.child);
@@ -324,5 +329,17 @@ aspen_fork(struct aspen_mm *parent, struct aspen_mm **child)
         aspen_mm_put(fork.child);
     else
         *child = fork.child;
+    return error;
+}
+
+int
+aspen_fork(struct aspen_mm *parent, struct aspen_mm **child)
+{
+    struct aspen_attempt attempt;
+    int error = 0;
+
+    aspen_attempt_begin(&attempt, parent->aspen, parent, ASPEN_ATTEMPT_ALONE);
+    while (aspen_attempt_next(&attempt, &error))
+        error = try_fork(parent, &attempt.direct.payer, child);
     return error;
 }

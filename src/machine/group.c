@@ -69,8 +69,8 @@ group_init(struct aspen *aspen, struct aspen_group *group,
 }
 
 int
-aspen_group_create(struct aspen *aspen, struct aspen_group *parent,
-                   struct aspen_group **out)
+aspen_group_make(struct aspen *aspen, struct aspen_group *parent,
+                 struct aspen_group **out)
 {
     if (parent && parent->aspen != aspen)
         return -ASPEN_EINVAL;

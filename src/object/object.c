@@ -70,8 +70,8 @@ flags_fit(const struct aspen_object_args *args)
 }
 
 int
-aspen_object_create(struct aspen *aspen, const struct aspen_object_args *args,
-                    struct aspen_object **out)
+aspen_object_make(struct aspen *aspen, const struct aspen_object_args *args,
+                  struct aspen_object **out)
 {
     if ((unsigned)args->kind > ASPEN_OBJECT_HUGETLB ||
         (unsigned)args->placement > ASPEN_PLACEMENT_SHMEM_HUGE ||
@@ -115,7 +115,7 @@ aspen_object_create_shared(struct aspen *aspen, uint64_t size_bytes,
                  (vm_flags & ASPEN_VM_NORESERVE ? 0 : ASPEN_OBJECT_CHARGED),
     };
 
-    return aspen_object_create(aspen, &args, object);
+    return aspen_object_make(aspen, &args, object);
 }
 
 void

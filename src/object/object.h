@@ -7,6 +7,11 @@
 
 #include "space/vma.h"
 
+/* aspen_object_create() for who may not wait for memory: some lock is held. */
+ASPEN_MUST_USE int aspen_object_make(struct aspen *aspen,
+                                     const struct aspen_object_args *args,
+                                     struct aspen_object **object);
+
 /*
  * The object that shared anonymous memory maps, with one reference: zeroes of
  * that size, charged unless the VMA's flags have NORESERVE. 0, or

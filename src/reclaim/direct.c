@@ -10,8 +10,8 @@
  *     group it says so after several attempts: it is small, and its own spaces
  *     may have accessed all of it just now.
  *
- * Called by faults, and by calls that read objects. The first test to break is
- * tests/unit/reclaim/test_direct.c.
+ * Called by faults, by calls that read objects, and by attempt.c. The first
+ * test to break is tests/unit/reclaim/test_direct.c.
  */
 #include "reclaim/direct.h"
 
@@ -19,6 +19,10 @@
 #include "group/group.h"
 #include "machine/pressure.h"
 #include "reclaim/reclaim.h"
+
+/* At the most 128 MiB leave for one attempt, so that it ends soon when somebody
+ * wants it to. */
+#define DOUBLED_MOST 10u
 
 void
 aspen_direct_begin(struct aspen_direct *direct)
@@ -62,13 +66,12 @@ wait_for_others(struct aspen_leaving *leaving)
 /* Take pages out of memory, of a group that is full, or of any. False: none
  * left, and nobody else was at it. */
 static bool
-relieve(struct aspen *aspen, struct aspen_group *full)
+relieve(struct aspen *aspen, struct aspen_group *full, uint64_t pages)
 {
     struct aspen_leaving *leaving = &aspen->leaving;
     uint32_t ended = aspen_load(&leaving->ended); /* first: it may be too few */
     uint32_t begun = aspen_load(&leaving->begun);
-    bool any = aspen_reclaim_by(aspen, full, ASPEN_RECLAIM_BATCH,
-                                ASPEN_RECLAIM_DIRECT) > 0;
+    bool any = aspen_reclaim_by(aspen, full, pages, ASPEN_RECLAIM_DIRECT) > 0;
 
     if (any)
         return true;
@@ -77,15 +80,26 @@ relieve(struct aspen *aspen, struct aspen_group *full)
     return !alone;
 }
 
+/* For the next attempt: what it was refused, and what others take meanwhile. */
+static uint64_t
+pages_for(const struct aspen_direct *direct)
+{
+    uint64_t doubled = direct->grows ? direct->attempts : 0;
+
+    return (uint64_t)ASPEN_RECLAIM_BATCH
+           << aspen_min_u64(doubled, DOUBLED_MOST);
+}
+
 static bool
 try_to_relieve(struct aspen_direct *direct)
 {
     struct aspen *aspen = direct->aspen;
+    uint64_t pages = pages_for(direct);
 
     direct->attempts++;
     aspen_fetch_add_relaxed(&aspen->leaving.stalls, 1);
     struct aspen_group *stalled = aspen_stall_begin(aspen, &direct->payer);
-    bool relieved = relieve(aspen, direct->payer.full);
+    bool relieved = relieve(aspen, direct->payer.full, pages);
     aspen_stall_end(aspen, stalled);
     if (relieved)
         aspen_fetch_add_relaxed(&aspen->leaving.direct, 1);

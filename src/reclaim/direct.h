@@ -20,6 +20,8 @@ struct aspen_direct {
     struct aspen *aspen;
     uint64_t refused; /* frames, when the try began */
     unsigned attempts;
+    bool grows; /* each time twice as many pages leave: a fault needs a page or
+                   a few tables, a call any number */
     struct aspen_payer payer;
 };
 

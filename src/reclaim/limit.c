@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * reclaim/limit.c - a group has more than it may have: its pages leave.
+ * reclaim/limit.c - groups begin, and have more than they may have: pages
+ * leave.
  *
  * Called by the embedder. The first test to break is
  * tests/unit/reclaim/test_group_reclaim.c.
@@ -9,8 +10,21 @@
 
 #include "group/group.h"
 #include "machine/group.h"
-#include "reclaim/direct.h"
+#include "reclaim/attempt.h"
 #include "reclaim/reclaim.h"
+
+int
+aspen_group_create(struct aspen *aspen, struct aspen_group *parent,
+                   struct aspen_group **group)
+{
+    struct aspen_attempt attempt;
+    int error = 0;
+
+    aspen_attempt_begin(&attempt, aspen, NULL, ASPEN_ATTEMPT_ALONE);
+    while (aspen_attempt_next(&attempt, &error))
+        error = aspen_group_make(aspen, parent, group);
+    return error;
+}
 
 uint64_t
 aspen_group_reclaim(struct aspen_group *group, uint64_t pages)

@@ -92,17 +92,6 @@ undo_structure:
     return error;
 }
 
-int
-aspen_mm_create(struct aspen *aspen, struct aspen_mm **mm)
-{
-    int error = aspen_mm_alloc(aspen, NULL, mm);
-    if (error)
-        return error;
-    aspen_tree_rcu_enter(&(*mm)->vmas);
-    aspen_mm_publish(*mm);
-    return 0;
-}
-
 void
 aspen_mm_hold(struct aspen_mm *mm)
 {

@@ -78,9 +78,10 @@ enum aspen_group_event {
  * 8 bytes for each frame and each slot of swap areas.
  *
  * Owns:    the caller has a handle of *group (aspen_group_put()).
- * Context: may sleep; takes spin locks of the core.
+ * Context: may sleep; no lock of the core is held.
  * Returns: 0, or -ASPEN_EINVAL (`parent` is of another machine), -ASPEN_ENOMEM
- *          (ASPEN_STEP_GROUP). On error nothing has changed, but the memory
+ *          (ASPEN_STEP_GROUP), -ASPEN_EINTR (a fatal signal, after pages have
+ *          left memory for it). On error nothing has changed, but the memory
  *          for frames and slots may be there.
  * Source:  mkdir(2) in a cgroup2 file system.
  */

@@ -38,7 +38,8 @@ struct aspen_mm;
  *          unknown flag, the
  *          mapping is neither PFNMAP nor MIXEDMAP, or private and PFNMAP),
  *          -ASPEN_EFAULT (no mapping), -ASPEN_EBUSY (something is there),
- *          -ASPEN_ENOMEM, -ASPEN_ESRCH (private, and the space was killed and
+ *          -ASPEN_ENOMEM, -ASPEN_EINTR (a fatal signal, after pages have left
+ *          memory for it), -ASPEN_ESRCH (private, and the space was killed and
  *          is reaped: aspen/calls/oom.h). On error nothing has changed.
  * Source:  Linux v6.12 vmf_insert_pfn(), vmf_insert_mixed().
  */

@@ -10,6 +10,7 @@
 
 #include "calls/seal.h"
 #include "ranges/change.h"
+#include "reclaim/attempt.h"
 
 /* What KSM may never touch: the advice is taken and ignored. */
 #define NEVER_MERGEABLE                                                        \
@@ -106,11 +107,11 @@ aspen_advise_flags(struct aspen_advise *advise)
         .advice = advise->advice,
     };
 
-    int error = aspen_mm_write_lock_killable(mm, ASPEN_LOCK_MM);
-    if (error)
-        return error;
-    error = aspen_change_apply(&with.change);
-    aspen_mm_write_end(mm);
+    struct aspen_attempt attempt;
+    int error = 0;
+    aspen_attempt_begin(&attempt, mm->aspen, mm, ASPEN_ATTEMPT_LOCKS);
+    while (aspen_attempt_next(&attempt, &error))
+        error = aspen_change_apply(&with.change);
     advise->holes |= with.change.holes;
     /* ENOMEM means that there was nothing to advise. */
     return error == -ASPEN_ENOMEM ? -ASPEN_EAGAIN : error;

@@ -22,6 +22,7 @@
 #include "calls/seal.h"
 #include "rmap/anon_vma.h"
 #include "machine/notify.h"
+#include "reclaim/attempt.h"
 #include "rmap/split.h"
 #include "space/zap.h"
 
@@ -222,8 +223,9 @@ try_mmap_lock(struct aspen_advise *advise, int *error)
     return enough;
 }
 
-int
-aspen_guard_install(struct aspen_advise *advise)
+/* Apart, so that nothing of it is on the stack while pages leave. */
+static ASPEN_NOINLINE int
+install(struct aspen_advise *advise)
 {
     int error = 0;
 
@@ -234,6 +236,22 @@ aspen_guard_install(struct aspen_advise *advise)
         return error;
     error = install_in_all(advise);
     aspen_mm_write_unlock(advise->mm);
+    return error;
+}
+
+int
+aspen_guard_install(struct aspen_advise *advise)
+{
+    struct aspen_mm *mm = advise->mm;
+    struct aspen_attempt attempt;
+    bool holes = advise->holes;
+    int error = 0;
+
+    aspen_attempt_begin(&attempt, mm->aspen, mm, ASPEN_ATTEMPT_ALONE);
+    while (aspen_attempt_next(&attempt, &error)) {
+        advise->holes = holes; /* what is one may have been filled */
+        error = install(advise);
+    }
     return error;
 }
 

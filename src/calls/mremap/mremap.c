@@ -17,6 +17,7 @@
 
 #include "fault/populate.h"
 #include "machine/release.h"
+#include "reclaim/attempt.h"
 
 /* ---- One mapping ------------------------------------------------------- */
 
@@ -99,6 +100,26 @@ remap_locked(struct aspen_remap *remap)
     return remap_one(remap);
 }
 
+/* What has moved, and the part of it that has to be faulted in. */
+struct remapped {
+    uint64_t start;
+    uint64_t fill;
+    uint64_t end;
+};
+
+/* What it has on the stack is gone before pages leave, or are made. */
+static ASPEN_NOINLINE int
+try_remap(const struct aspen_remap *asked, struct remapped *remapped)
+{
+    struct aspen_remap remap = *asked;
+
+    int error = remap_locked(&remap);
+    remapped->start = remap.new;
+    remapped->end = remap.new + remap.new_bytes;
+    remapped->fill = remapped->end - remap.fill;
+    return error;
+}
+
 int
 aspen_mremap(struct aspen_mm *mm, const struct aspen_mremap_args *args,
              uint64_t *address)
@@ -117,17 +138,18 @@ aspen_mremap(struct aspen_mm *mm, const struct aspen_mremap_args *args,
                         ? remap.old_bytes != remap.new_bytes
                         : args->old_bytes != args->new_bytes;
     int error = aspen_remap_check_arguments(&remap);
-    if (!error)
-        error = aspen_mm_write_lock_killable(mm, ASPEN_LOCK_MM);
     if (error)
         return error;
-    error = remap_locked(&remap);
-    aspen_mm_write_end(mm);
+    struct aspen_attempt attempt;
+    struct remapped remapped = {0};
+    aspen_attempt_begin(&attempt, mm->aspen, mm, ASPEN_ATTEMPT_LOCKS);
+    while (aspen_attempt_next(&attempt, &error))
+        error = try_remap(&remap, &remapped);
     if (error)
         return error;
-    *address = remap.new;
-    uint64_t end = remap.new + remap.new_bytes;
-    if (remap.fill)
-        aspen_populate_silently(mm, end - remap.fill, end, ASPEN_POPULATE_MMAP);
+    *address = remapped.start;
+    if (remapped.fill < remapped.end)
+        aspen_populate_silently(mm, remapped.fill, remapped.end,
+                                ASPEN_POPULATE_MMAP);
     return 0;
 }
