@@ -204,8 +204,8 @@ change_of_all(struct aspen_mm *mm, uint64_t set)
     return change;
 }
 
-/* The mmap lock is held for writing. Apart, so that the plan is not on the stack
- * while pages are made, or leave. */
+/* The mmap lock is held for writing. Apart, so that the plan is not on the
+ * stack while pages are made, or leave. */
 static ASPEN_NOINLINE int
 lock_all(struct aspen_mm *mm, unsigned flags)
 {

@@ -212,8 +212,8 @@ aspen_frame_get_used(struct aspen_frame *frame)
     return true;
 }
 
-/* The same of a page that an entry maps; false: none does. So of what frames are
- * used for besides none is ever held by who only comes by. */
+/* The same of a page that an entry maps; false: none does. So of what frames
+ * are used for besides none is ever held by who only comes by. */
 static inline bool
 aspen_frame_get_mapped(struct aspen_frame *frame)
 {

@@ -258,8 +258,8 @@ could_swap(const struct aspen_frame *frame)
            !(index & ASPEN_FRAME_HEAD) && aspen_frame_map_count(frame) > 0;
 }
 
-/* It is held, so it stays what it is; only then is `next` its own. Its lock: who
- * takes it from one group's lists to another's has it (swap/regroup.c). */
+/* It is held, so it stays what it is; only then is `next` its own. Its lock:
+ * who takes it from one group's lists to another's has it (swap/regroup.c). */
 static void
 enter_page(struct aspen *aspen, uint32_t number)
 {
