@@ -248,7 +248,7 @@ aspen_process_madvise(struct aspen_mm *mm,
             *done += bytes;
         do
             i++;
-        while (*done < total && !ranges[i].length_bytes);
+        while (!error && *done < total && !ranges[i].length_bytes);
     }
     return *done ? 0 : error;
 }

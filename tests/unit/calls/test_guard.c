@@ -346,6 +346,15 @@ test_ranges(void **state)
         aspen_process_madvise(g->mm, ranges, ASPEN_ADVISE_RANGES_MAX + 1,
                               ASPEN_MADV_COLD, ASPEN_ADVISE_REMOTE, &done),
         -ASPEN_EINVAL);
+
+    /* Behind the last one nothing is looked at: AddressSanitizer sees it. */
+    struct aspen_advise_range *last = malloc(sizeof(*last));
+    assert_non_null(last);
+    *last = ranges[2];
+    assert_int_equal(aspen_process_madvise(g->mm, last, 1, ASPEN_MADV_COLD,
+                                           ASPEN_ADVISE_REMOTE, &done),
+                     -ASPEN_ENOMEM);
+    free(last);
 }
 
 #define TEST(name)                                                             \
