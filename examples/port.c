@@ -113,6 +113,17 @@ aspen_port_tlb_flush(const struct aspen_tlb_flush *flush)
     (void)flush;
 }
 
+#ifdef ASPEN_PORT_ICACHE_SYNC
+/* AArch64, RISC-V: what was stored is what is fetched from now on. */
+void
+aspen_port_icache_sync(const void *memory, size_t bytes)
+{
+    char *start = (char *)(uintptr_t)memory;
+
+    __builtin___clear_cache(start, start + bytes);
+}
+#endif
+
 void
 aspen_port_panic(const char *message)
 {
