@@ -91,6 +91,10 @@ aspen_swap_group_in(const struct aspen_swap_area *area, uint32_t slot)
 ASPEN_MUST_USE int aspen_swap_add_reference(struct aspen_swap_area *area,
                                             uint32_t slot);
 
+/* The slot, which has no page, leads to this one, and has a reference of it. */
+void aspen_swap_put_page(struct aspen *aspen, struct aspen_swap_area *area,
+                         unsigned type, uint32_t slot, uint32_t frame);
+
 /* The slot leads to its page, if there is one, no more: returns it, or 0. The
  * slot's reference is the caller's, to put. */
 uint32_t aspen_swap_take_page(struct aspen *aspen, struct aspen_swap_area *area,

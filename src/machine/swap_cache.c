@@ -111,9 +111,9 @@ aspen_swap_slot_of(const struct aspen *aspen, uint32_t frame, unsigned *type,
     return value & SLOT_IN_USE;
 }
 
-static void
-put_page(struct aspen *aspen, struct aspen_swap_area *area, unsigned type,
-         uint32_t slot, uint32_t frame)
+void
+aspen_swap_put_page(struct aspen *aspen, struct aspen_swap_area *area,
+                    unsigned type, uint32_t slot, uint32_t frame)
 {
     aspen_frame_get(aspen_frame_at(aspen, frame));
     aspen_store(aspen_bank_slot(aspen, frame),
@@ -140,7 +140,7 @@ aspen_swap_cache_add(struct aspen *aspen, unsigned type, uint32_t slot,
         error = -ASPEN_EEXIST;
     if (!error) {
         *absence = absence_of(aspen, area, slot);
-        put_page(aspen, area, type, slot, frame);
+        aspen_swap_put_page(aspen, area, type, slot, frame);
     }
     aspen_swap_unlock(area);
     return error;

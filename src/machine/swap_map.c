@@ -173,9 +173,19 @@ aspen_swap_has_room(const struct aspen *aspen, uint32_t frame)
            (!group || aspen_group_has_slot(group));
 }
 
+/* Nobody finds the slot without its page, which is all there is of it: DIRTY.
+ */
+static void
+lead_to(struct aspen *aspen, struct aspen_swap_area *area, unsigned type,
+        uint32_t slot, uint32_t frame)
+{
+    aspen_fetch_or(&aspen_frame_at(aspen, frame)->index, ASPEN_FRAME_DIRTY);
+    aspen_swap_put_page(aspen, area, type, slot, frame);
+}
+
 static int
 alloc_in(struct aspen *aspen, unsigned type, struct aspen_group *group,
-         uint32_t *slot)
+         uint32_t frame, uint32_t *slot)
 {
     struct aspen_swap_area *area = aspen_swap_lock(aspen, type, 0);
     int error = -ASPEN_ENOSPC;
@@ -187,6 +197,8 @@ alloc_in(struct aspen *aspen, unsigned type, struct aspen_group *group,
         error = aspen_swap_add_reference(area, *slot);
         if (group)
             area->groups[*slot] = group;
+        if (frame)
+            lead_to(aspen, area, type, *slot, frame);
         if (*slot % ASPEN_SWAP_CLUSTER_SLOTS == ASPEN_SWAP_CLUSTER_SLOTS - 1)
             aspen_store_relaxed(&aspen->swap_turn, type + 1);
     }
@@ -195,8 +207,8 @@ alloc_in(struct aspen *aspen, unsigned type, struct aspen_group *group,
 }
 
 static int
-alloc_anywhere(struct aspen *aspen, struct aspen_group *group, unsigned *type,
-               uint32_t *slot)
+alloc_anywhere(struct aspen *aspen, struct aspen_group *group, uint32_t frame,
+               unsigned *type, uint32_t *slot)
 {
     uint32_t passed = 0;
 
@@ -204,7 +216,7 @@ alloc_anywhere(struct aspen *aspen, struct aspen_group *group, unsigned *type,
         *type = next_area(aspen, passed);
         if (*type == NO_AREA)
             return -ASPEN_ENOSPC;
-        if (!alloc_in(aspen, *type, group, slot))
+        if (!alloc_in(aspen, *type, group, frame, slot))
             return 0;
         passed |= (uint32_t)1 << *type;
     }
@@ -223,7 +235,7 @@ aspen_swap_alloc(struct aspen *aspen, uint32_t frame, unsigned *type,
         error = aspen_group_charge_slot(group);
     if (error)
         return error;
-    error = alloc_anywhere(aspen, group, type, slot);
+    error = alloc_anywhere(aspen, group, frame, type, slot);
     if (error && group)
         aspen_group_uncharge_slot(group);
     return error;

@@ -10,9 +10,16 @@
 
 /* ---- swap_map.c: references -------------------------------------------- */
 
-/* A free slot with one reference for a page, of an area with a device, which
- * the page's group is charged with until it is free: 0, -ASPEN_ENOSPC
- * (ASPEN_STEP_SWAP; ASPEN_STEP_CHARGE if there is a group). */
+/*
+ * A free slot with one reference, the caller's, of an area with a device: the
+ * page, which is locked and in no slot's cache, is in that of the slot, DIRTY,
+ * and its group is charged with the slot until it is free. 0 for `frame`: for
+ * no page. 0, -ASPEN_ENOSPC (ASPEN_STEP_SWAP; ASPEN_STEP_CHARGE if there is a
+ * group) and nothing has changed.
+ *
+ * Whoever knows the slot from before, and may still look there, finds the page
+ * from the moment on in which the slot is in use.
+ */
 ASPEN_MUST_USE int aspen_swap_alloc(struct aspen *aspen, uint32_t frame,
                                     unsigned *type, uint32_t *slot);
 

@@ -147,22 +147,6 @@ hold_its_slot(struct leaving *leaving)
     return -ASPEN_EBUSY;
 }
 
-int
-aspen_swap_enter_new(struct aspen *aspen, uint32_t frame, unsigned *type,
-                     uint32_t *slot)
-{
-    struct aspen_frame *page = aspen_frame_at(aspen, frame);
-
-    int error = aspen_swap_alloc(aspen, frame, type, slot);
-    if (error)
-        return error;
-    aspen_fetch_or(&page->index, ASPEN_FRAME_DIRTY); /* I3 */
-    error = aspen_swap_cache_add(aspen, *type, *slot, frame,
-                                 &(struct aspen_swap_absence){0});
-    ASPEN_ASSERT(!error); /* the slot is ours, and new */
-    return 0;
-}
-
 /* It is in the cache, and we hold its slot. */
 static int
 leave_by_slot(struct leaving *leaving)
@@ -187,8 +171,8 @@ leave_for_swap(struct leaving *leaving)
     if (!can_go(aspen, leaving->frame, cached))
         return -ASPEN_EBUSY;
     int error = cached ? hold_its_slot(leaving)
-                       : aspen_swap_enter_new(aspen, leaving->frame,
-                                              &leaving->type, &leaving->slot);
+                       : aspen_swap_alloc(aspen, leaving->frame, &leaving->type,
+                                          &leaving->slot); /* I3 */
     if (error)
         return error;
     error = leave_by_slot(leaving);

@@ -63,7 +63,7 @@ aspen_swap_out_shared(struct aspen_swap_batch *batch,
              aspen_frame_pins(aspen, frame) > 0)
         error = -ASPEN_EBUSY;
     if (!error)
-        error = aspen_swap_enter_new(aspen, frame, &page.type, &page.slot);
+        error = aspen_swap_alloc(aspen, frame, &page.type, &page.slot);
     if (!error)
         error = leave(batch, object, offset, &page);
     if (error)

@@ -61,12 +61,6 @@ struct aspen_swap_batch {
 ASPEN_MUST_USE int aspen_swap_out(struct aspen_swap_batch *batch,
                                   uint32_t frame);
 
-/* The page, which is locked and in no slot's cache, enters that of a new slot
- * of *type, DIRTY; the slot's one reference is the caller's. 0, or
- * -ASPEN_ENOSPC (ASPEN_STEP_SWAP). */
-ASPEN_MUST_USE int aspen_swap_enter_new(struct aspen *aspen, uint32_t frame,
-                                        unsigned *type, uint32_t *slot);
-
 /* Flush, write what the batch has, and let it leave memory; it is empty then.
  * What could not be written, or somebody else came for meanwhile, stays in the
  * swap cache. Returns how many pages left. Context: may sleep; no lock at or

@@ -10,6 +10,7 @@
 #include "explore.h"
 #include "frames/frames.h"
 #include "space/vma.h"
+#include "swap/swap.h"
 #include "slots.h"
 
 #define FRAMES 64u
@@ -355,7 +356,8 @@ explore(const struct row *row)
     char title[100];
 
     scene.with_child = row->with_child;
-    for (unsigned swapped = 0; swapped < 2 - scene.no_device; swapped++) {
+    for (unsigned swapped = 0; swapped < (scene.no_device ? 1u : 2u);
+         swapped++) {
         scene.swapped = swapped;
         uint64_t steps = count_steps(row);
         for (scene.fail_at = 0; scene.fail_at <= steps; scene.fail_at++) {
@@ -531,10 +533,46 @@ test_slot_of_another(void **state)
                   10 * MOST);
 }
 
+/* ---- A slot that is just being taken ------------------------------------ */
+
+static void
+setup_stale(void *unused)
+{
+    scene.swapped = false;
+    scene.with_child = false;
+    scene.fail_at = 0;
+    setup(unused);
+}
+
+/* Who has looked at an entry, and was slow, reads the slot when it is another
+ * page's. */
+static void
+read_stale_task(void *unused)
+{
+    uint32_t frame;
+
+    (void)unused;
+    must(aspen_swap_read(scene.aspen, NULL, aspen_entry_make_swap(0, 0), 0,
+                         &frame));
+    if (frame != ASPEN_NO_FRAME)
+        aspen_frame_put(scene.aspen, frame);
+}
+
+static void
+test_slot_that_is_taken(void **state)
+{
+    struct sim_program program = {
+        setup_stale, {read_stale_task, pageout_task}, 2, check, NULL};
+
+    (void)state;
+    explore_holds("a read of a slot beside who takes it", &program, 10 * MOST);
+}
+
 int
 main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_slot_that_is_taken),
         cmocka_unit_test(test_groups),
         cmocka_unit_test(test_pairs),
         cmocka_unit_test(test_areas),
