@@ -346,12 +346,16 @@ aspen_group_charge_slot(struct aspen_group *group)
 }
 
 bool
-aspen_group_has_slot(const struct aspen_group *group)
+aspen_group_has_slot(struct aspen_group *group)
 {
-    while (group && aspen_load_relaxed(&group->swap.used) <
-                        aspen_load_relaxed(&group->swap.max))
-        group = group->parent;
-    return !group;
+    struct aspen_group *full = group;
+
+    while (full && aspen_load_relaxed(&full->swap.used) <
+                       aspen_load_relaxed(&full->swap.max))
+        full = full->parent;
+    if (full)
+        aspen_group_note(full, ASPEN_GROUP_EVENT_SWAP_MAX);
+    return !full;
 }
 
 void

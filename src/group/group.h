@@ -31,9 +31,10 @@ ASPEN_MUST_USE int aspen_group_charge_mm(const struct aspen_mm *mm,
                                          struct aspen_group **group,
                                          struct aspen_group **above);
 
-/* A slot of swap: 0 or -ASPEN_ENOSPC. */
+/* A slot of swap: 0 or -ASPEN_ENOSPC. has: may it have one more, for a page
+ * that should leave? Both note that there is none within the limit. */
 ASPEN_MUST_USE int aspen_group_charge_slot(struct aspen_group *group);
-bool aspen_group_has_slot(const struct aspen_group *group);
+ASPEN_MUST_USE bool aspen_group_has_slot(struct aspen_group *group);
 void aspen_group_uncharge_slot(struct aspen_group *group);
 
 /*

@@ -167,7 +167,7 @@ next_area(const struct aspen *aspen, uint32_t passed)
 bool
 aspen_swap_has_room(const struct aspen *aspen, uint32_t frame)
 {
-    const struct aspen_group *group = aspen_frame_group(aspen, frame);
+    struct aspen_group *group = aspen_frame_group(aspen, frame);
 
     return next_area(aspen, 0) != NO_AREA &&
            (!group || aspen_group_has_slot(group));

@@ -201,6 +201,28 @@ test_copied_into(void **state)
     end();
 }
 
+/* ---- No slot within `swap max` ------------------------------------------- */
+
+static void
+test_no_slot(void **state)
+{
+    (void)state;
+    begin();
+    helper_map(scene.mm, BASE, PAGES, RW);
+    fill();
+    assert_int_equal(
+        aspen_group_limit_set(scene.group, ASPEN_GROUP_SWAP_MAX, 2), 0);
+    assert_int_equal(
+        aspen_madvise(scene.mm, BASE, 2 * PAGE, ASPEN_MADV_PAGEOUT), 0);
+    assert_int_equal(counts().swap_pages, 2);
+    assert_int_equal(counts().events[ASPEN_GROUP_EVENT_SWAP_MAX], 0);
+    assert_int_equal(
+        aspen_madvise(scene.mm, BASE, PAGES * PAGE, ASPEN_MADV_PAGEOUT), 0);
+    assert_int_equal(counts().swap_pages, 2);
+    assert_int_equal(counts().events[ASPEN_GROUP_EVENT_SWAP_MAX], PAGES - 2);
+    end();
+}
+
 int
 main(void)
 {
@@ -211,6 +233,7 @@ main(void)
         cmocka_unit_test(test_punched),
         cmocka_unit_test(test_area_goes_from_a_space),
         cmocka_unit_test(test_copied_into),
+        cmocka_unit_test(test_no_slot),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
