@@ -17,8 +17,7 @@
 #define SLOTS  2048u
 #define RAW    (FULL_FRAMES * 16) /* a number that is no RAM */
 
-/* ---- The calls ------------------------------------------------------------
- */
+/* ---- The calls ------------------------------------------------------- */
 
 /* Each is made at a new place (`number`), and needs tables there. */
 struct row {
@@ -248,8 +247,7 @@ test_tables_only(void **state)
     helper_machine_destroy(aspen);
 }
 
-/* ---- Many tables ------------------------------------------------------------
- */
+/* ---- Many tables ----------------------------------------------------- */
 
 #define REGIONS 700u
 
@@ -335,8 +333,7 @@ test_swapped_for_a_fork(void **state)
     full_end();
 }
 
-/* ---- What ends it
- * ------------------------------------------------------------ */
+/* ---- What ends it ---------------------------------------------------- */
 
 static bool
 killed_by_now(void *context, unsigned order, unsigned attempt)
@@ -348,34 +345,39 @@ killed_by_now(void *context, unsigned order, unsigned attempt)
     return false;
 }
 
+/* Pages have left by then. */
 static void
-test_killed_meanwhile(void **state)
+kill_meanwhile(int (*run)(unsigned number))
 {
-    (void)state;
     static const struct aspen_memory_ops hooks = {.low = killed_by_now};
     struct aspen_config config = helper_config(256);
-    struct aspen_mm *child = NULL;
-    struct helper_state before;
+    uint64_t done, before;
+    uint8_t byte;
 
+    made = NULL;
     config.hooks.memory = &hooks;
     full_begin(256, &config);
     full_touch(place(0));
     full_fill_for_good();
     full_give_one();
-    full_give_one();
-    uint8_t byte;
-    uint64_t done;
     assert_int_equal(aspen_object_read(full.file, 0, &byte, 1, &done), 0);
-    helper_state_take(&full.helper, full.mm, &before);
-    assert_int_equal(aspen_fork(full.mm, &child), -ASPEN_EINTR);
+    before = aspen_hash_mm(full.mm, ASPEN_HASH_SEMANTIC);
+    assert_int_equal(run(0), -ASPEN_EINTR);
     aspen_posix_set_fatal_signal(false);
-    assert_null(child);
+    assert_null(made);
     assert_int_equal(full_counts().reclaimed, 1);
-    assert_int_equal(aspen_hash_mm(full.mm, ASPEN_HASH_SEMANTIC),
-                     before.semantic_hash);
+    assert_int_equal(aspen_hash_mm(full.mm, ASPEN_HASH_SEMANTIC), before);
     helper_assert_valid(&full.helper);
     full_give_back();
     full_end();
+}
+
+static void
+test_killed_meanwhile(void **state)
+{
+    (void)state;
+    kill_meanwhile(run_fork);
+    kill_meanwhile(run_create); /* which takes no lock that would say so */
 }
 
 /* A failure that was planned is no refusal, however full memory is. */
@@ -400,8 +402,7 @@ test_plans_hold(void **state)
     full_end();
 }
 
-/* ---- A group that is full
- * ------------------------------------------------------ */
+/* ---- A group that is full -------------------------------------------- */
 
 #define PINNED 40u
 

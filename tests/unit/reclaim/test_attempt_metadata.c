@@ -57,8 +57,7 @@ struct row {
     void (*undo)(unsigned number); /* or NULL */
 };
 
-/* ---- The calls ------------------------------------------------------------
- */
+/* ---- The calls ------------------------------------------------------- */
 
 static const uint64_t place = UINT64_C(100) << 30;
 
