@@ -230,9 +230,9 @@ uint64_t aspen_object_size(const struct aspen_object *object);
  *          charged object is refused), -ASPEN_EOPNOTSUPP (blocks of pages, a
  *          huge page that would have to be split, or frames without memory),
  *          -ASPEN_EINTR (as aspen_object_create()), the resize hook's error, or
- * a swap device's: a page that is zeroed in part could not be read. On error
- * nothing has changed. Source:  ftruncate(2); Linux v6.12 truncate_pagecache(),
- * shmem_setattr().
+ *          a swap device's: a page that is zeroed in part could not be read.
+ *          On error nothing has changed.
+ * Source:  ftruncate(2); Linux v6.12 truncate_pagecache(), shmem_setattr().
  */
 ASPEN_MUST_USE int aspen_object_resize(struct aspen_object *object,
                                        uint64_t size_bytes);
@@ -248,8 +248,9 @@ ASPEN_MUST_USE int aspen_object_resize(struct aspen_object *object,
  *          (the pager has no punch hook; blocks of pages; a huge page that
  *          would have to be split; frames without memory), -ASPEN_EINTR (as
  *          aspen_object_create()), or the error of the punch hook or of a swap
- * device, as there. On error nothing has changed. Source:  fallocate(2)
- * PUNCH_HOLE | KEEP_SIZE; madvise(2) MADV_REMOVE.
+ *          device, as there.
+ *          On error nothing has changed.
+ * Source:  fallocate(2) PUNCH_HOLE | KEEP_SIZE; madvise(2) MADV_REMOVE.
  */
 ASPEN_MUST_USE int aspen_object_punch(struct aspen_object *object,
                                       uint64_t offset_bytes,
