@@ -92,8 +92,9 @@ aspen_frame_share(struct aspen_frame *frame)
 static inline bool
 aspen_frame_is_zero(const struct aspen_frame *frame)
 {
-    return !(frame->counts | frame->owner | frame->index | frame->next |
-             frame->previous);
+    /* Who comes by a number may be about to change the counts, and will not. */
+    return !(aspen_load_settled_relaxed(&frame->counts) | frame->owner |
+             frame->index | frame->next | frame->previous);
 }
 
 /* The order a block was allocated with; `frame` is its first. */

@@ -542,12 +542,12 @@ BETWEEN(uint64_t, aspen_reclaim, (struct aspen * aspen, uint64_t pages))
     return gone_pages;
 }
 
-BETWEEN(int, aspen_swap_remove, (struct aspen * aspen, unsigned type))
+BETWEEN(uint64_t, aspen_group_reclaim, (struct aspen_group * g, uint64_t pages))
 {
     enter();
-    int error = __real_aspen_swap_remove(aspen, type);
-    leave("aspen_swap_remove");
-    return error;
+    uint64_t gone_pages = __real_aspen_group_reclaim(g, pages);
+    leave("aspen_group_reclaim");
+    return gone_pages;
 }
 
 BETWEEN(bool, aspen_reclaim_tick, (struct aspen * aspen))
@@ -627,6 +627,10 @@ CALL(aspen_process_madvise,
      (struct aspen_mm * mm, const struct aspen_advise_range *ranges,
       unsigned count, enum aspen_advice advice, unsigned flags, uint64_t *done),
      (mm, ranges, count, advice, flags, done))
+CALL(aspen_swap_remove, (struct aspen * aspen, unsigned type), (aspen, type))
+CALL(aspen_group_limit_set,
+     (struct aspen_group * group, enum aspen_group_limit limit, uint64_t pages),
+     (group, limit, pages))
 CALL(aspen_name_anon,
      (struct aspen_mm * mm, uint64_t address, uint64_t length_bytes,
       const char *name),
