@@ -79,11 +79,15 @@ $(EXPLORE_TSAN): $(BUILD)/tsan/tests/explore/%: \
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(CFLAGS_sim-tsan) $(LDFLAGS_sim-tsan) $(LDFLAGS) -o $@ $^ -lcmocka
 
+# Some take minutes of a processor, which others may want meanwhile.
+EXPLORE_LIMIT := ASPEN_TEST_TIMEOUT=$${ASPEN_TEST_TIMEOUT:-900}
 .PHONY: explore explore-tsan
 explore-tsan: $(EXPLORE_TSAN)
-	@scripts/run-tests.sh $(BUILD)/tsan/explore-log $(EXPLORE_TSAN)
+	@$(EXPLORE_LIMIT) scripts/run-tests.sh $(BUILD)/tsan/explore-log \
+	    $(EXPLORE_TSAN)
 
 explore: $(EXPLORE_PROGRAMS)
-	@scripts/run-tests.sh $(BUILD)/explore-log $(EXPLORE_PROGRAMS)
+	@$(EXPLORE_LIMIT) scripts/run-tests.sh $(BUILD)/explore-log \
+	    $(EXPLORE_PROGRAMS)
 
 CHECKS += explore explore-tsan
