@@ -198,34 +198,34 @@ aspen_frame_get(struct aspen_frame *frame)
     aspen_fetch_add_relaxed(&frame->counts, ASPEN_FRAME_REF);
 }
 
-/* The same unless it has none: then it is about to be free. Who holds no lock
- * sees what its allocator did before it gave out the first reference. */
+/* The same if its counts have any bit of `any`. Who holds no lock sees what its
+ * allocator did before it gave out the first reference. */
 static inline bool
-aspen_frame_get_used(struct aspen_frame *frame)
+aspen_frame_get_if(struct aspen_frame *frame, uint64_t any)
 {
     uint64_t counts = aspen_load(&frame->counts);
 
     do {
-        if (!(uint32_t)counts)
+        if (!(counts & any))
             return false;
     } while (!aspen_compare_exchange(&frame->counts, &counts,
                                      counts + ASPEN_FRAME_REF));
     return true;
 }
 
-/* The same of a page that an entry maps; false: none does. So of what frames
- * are used for besides none is ever held by who only comes by. */
+/* Unless it has no reference: then it is about to be free. */
+static inline bool
+aspen_frame_get_used(struct aspen_frame *frame)
+{
+    return aspen_frame_get_if(frame, ASPEN_FRAME_MAP - 1);
+}
+
+/* If an entry maps it. So of what frames are used for besides none is ever held
+ * by who only comes by. */
 static inline bool
 aspen_frame_get_mapped(struct aspen_frame *frame)
 {
-    uint64_t counts = aspen_load(&frame->counts);
-
-    do {
-        if (!((counts & ~ASPEN_FRAME_EXCLUSIVE) >> 32))
-            return false;
-    } while (!aspen_compare_exchange(&frame->counts, &counts,
-                                     counts + ASPEN_FRAME_REF));
-    return true;
+    return aspen_frame_get_if(frame, ASPEN_FRAME_EXCLUSIVE - ASPEN_FRAME_MAP);
 }
 
 void aspen_frame_put(struct aspen *aspen, uint32_t frame);

@@ -1,62 +1,16 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * test_embedder.c - frames that who embeds the machine takes out of it, and a
- * memory hook that gives the core its own frames. The port's memory is led
- * through here (the linker's --wrap).
+ * memory hook that gives the core its own frames (port_memory.h).
  */
 #define _GNU_SOURCE
 #include <sys/mman.h>
 
 #include "bare_machine.h"
 #include "helper.h"
+#include "port_memory.h"
 
 #include "frames/frames.h"
-
-void *__real_aspen_port_memory_alloc(size_t bytes);
-void __real_aspen_port_memory_free(void *memory, size_t bytes);
-void *__wrap_aspen_port_memory_alloc(size_t bytes);
-void __wrap_aspen_port_memory_free(void *memory, size_t bytes);
-
-/* ---- The hook ---------------------------------------------------------- */
-
-static struct helper *home;     /* whose frames the hook gives; or NULL */
-static unsigned long hook_gave; /* how often */
-
-static bool
-is_at_home(const void *memory)
-{
-    return home && (uintptr_t)memory - (uintptr_t)home->direct_map <
-                       home->direct_map_bytes;
-}
-
-void *
-__wrap_aspen_port_memory_alloc(size_t bytes)
-{
-    struct aspen_frames_args args = {.kind = ASPEN_FRAMES_METADATA,
-                                     .flags = ASPEN_FRAMES_ZEROED};
-    uint32_t first;
-
-    if (!home)
-        return __real_aspen_port_memory_alloc(bytes);
-    while (PAGE << args.order < bytes)
-        args.order++;
-    if (aspen_frames_alloc(home->aspen, &args, &first))
-        return NULL;
-    hook_gave++;
-    return (char *)home->direct_map + first * PAGE;
-}
-
-void
-__wrap_aspen_port_memory_free(void *memory, size_t bytes)
-{
-    if (is_at_home(memory))
-        aspen_frames_free(
-            home->aspen,
-            (uint32_t)(((uintptr_t)memory - (uintptr_t)home->direct_map) /
-                       PAGE));
-    else
-        __real_aspen_port_memory_free(memory, bytes);
-}
 
 /* ---- Frames ------------------------------------------------------------ */
 
@@ -206,10 +160,10 @@ test_own_metadata(void **unused)
     helper_create(&helper, NULL);
     home = &helper;
     use(&helper);
-    print_message("%lu pieces\n", hook_gave);
-    assert_true(hook_gave > 5);
+    print_message("%lu pieces\n", home_gave);
+    assert_true(home_gave > 5);
     struct aspen_counters counters = helper_counts(helper.aspen);
-    assert_true(counters.frames_kinds[ASPEN_FRAMES_METADATA] > hook_gave);
+    assert_true(counters.frames_kinds[ASPEN_FRAMES_METADATA] > home_gave);
     bare_assert_frames(helper.aspen);
     assert_int_equal(aspen_destroy(helper.aspen), 0);
     home = NULL;

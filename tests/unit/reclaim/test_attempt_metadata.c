@@ -1,54 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Calls that need metadata find no frame for it, since the port's memory is the
- * machine's (the linker's --wrap), as a kernel's is: pages leave, and the call
+ * machine's (port_memory.h), as a kernel's is: pages leave, and the call
  * is made again.
  */
 #define _GNU_SOURCE
 #include "full.h"
 #include "helper.h"
-
-void *__real_aspen_port_memory_alloc(size_t bytes);
-void __real_aspen_port_memory_free(void *memory, size_t bytes);
-void *__wrap_aspen_port_memory_alloc(size_t bytes);
-void __wrap_aspen_port_memory_free(void *memory, size_t bytes);
-
-static struct full *home; /* whose frames the port gives; or NULL */
-
-static bool
-is_at_home(const void *memory)
-{
-    return home && (uintptr_t)memory - (uintptr_t)home->helper.direct_map <
-                       home->helper.direct_map_bytes;
-}
-
-void *
-__wrap_aspen_port_memory_alloc(size_t bytes)
-{
-    struct aspen_frames_args args = {.kind = ASPEN_FRAMES_METADATA,
-                                     .flags = ASPEN_FRAMES_ZEROED};
-    uint32_t first;
-
-    if (!home)
-        return __real_aspen_port_memory_alloc(bytes);
-    while (PAGE << args.order < bytes)
-        args.order++;
-    if (aspen_frames_alloc(home->aspen, &args, &first))
-        return NULL;
-    return (char *)home->helper.direct_map + first * PAGE;
-}
-
-void
-__wrap_aspen_port_memory_free(void *memory, size_t bytes)
-{
-    if (is_at_home(memory))
-        aspen_frames_free(home->aspen,
-                          (uint32_t)(((uintptr_t)memory -
-                                      (uintptr_t)home->helper.direct_map) /
-                                     PAGE));
-    else
-        __real_aspen_port_memory_free(memory, bytes);
-}
+#include "port_memory.h"
 
 struct row {
     const char *name;
@@ -211,7 +170,7 @@ use_up(const struct row *row)
     uint64_t before, stalls = 0;
 
     full_begin(2048, NULL);
-    home = &full;
+    home = &full.helper;
     if (row->prepare)
         row->prepare();
     for (unsigned i = 0; i < ROUNDS; i++) {
