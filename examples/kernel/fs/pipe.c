@@ -94,6 +94,9 @@ pipe_read(struct file *file, uint64_t to, size_t bytes, uint64_t *offset)
     (void)offset;
     while (bytes && !total) {
         mutex_lock(&pipe->lock);
+        /* With the lock: otherwise a writer who wrote and left since then is
+         * seen to be gone, and what he wrote is not seen. */
+        bool ended = !pipe->writers;
         while (bytes && pipe->length) {
             part = take_locked(pipe, to, bytes);
             if (part < 0)
@@ -103,8 +106,7 @@ pipe_read(struct file *file, uint64_t to, size_t bytes, uint64_t *offset)
             total += part;
         }
         mutex_unlock(&pipe->lock);
-        if (total || part < 0 ||
-            !__atomic_load_n(&pipe->writers, __ATOMIC_SEQ_CST))
+        if (total || part < 0 || ended)
             break;
         if (file->flags & O_NONBLOCK)
             return -EAGAIN;
@@ -171,8 +173,12 @@ pipe_poll(struct file *file)
     struct pipe *pipe = file->pipe;
     unsigned events = 0;
 
-    if (file_reads(file))
-        events |= (pipe->length ? POLLIN : 0) | (pipe->writers ? 0 : POLLHUP);
+    /* In this order: see pipe_read(). Without the lock, for it may sleep. */
+    if (file_reads(file)) {
+        events |=
+            __atomic_load_n(&pipe->writers, __ATOMIC_ACQUIRE) ? 0 : POLLHUP;
+        events |= pipe->length ? POLLIN : 0;
+    }
     if (file_writes(file))
         events |= (has_room(pipe, PIPE_WHOLE) ? POLLOUT : 0) |
                   (pipe->readers ? 0 : POLLERR);
@@ -236,8 +242,11 @@ open_end(struct node *node, struct pipe *pipe, unsigned flags)
 
 /* ---- With a name ------------------------------------------------------- */
 
+/* *missing: whose number has to change before the other end has been open, and
+ * from what; NULL: it is open. */
 static int
-fifo_open_locked(struct node *node, unsigned flags, struct file **out)
+fifo_open_locked(struct node *node, unsigned flags, struct file **out,
+                 unsigned **missing, unsigned *number)
 {
     struct pipe *pipe = node->pipe ? node->pipe : pipe_alloc();
 
@@ -247,6 +256,11 @@ fifo_open_locked(struct node *node, unsigned flags, struct file **out)
     struct file *file = open_end(node, pipe, flags);
     if (file)
         node->pipe = pipe;
+    *missing = !file            ? NULL
+               : !pipe->readers ? &pipe->opened_readers
+               : !pipe->writers ? &pipe->opened_writers
+                                : NULL;
+    *number = *missing ? **missing : 0;
     pipe_put(pipe);
     *out = file;
     return file ? 0 : -ENOMEM;
@@ -258,25 +272,18 @@ int
 fifo_open(struct node *node, unsigned flags, struct file **out)
 {
     struct file *file;
+    unsigned *missing, number;
     int error;
 
     mutex_lock(&fifo_lock);
-    error = fifo_open_locked(node, flags, &file);
+    error = fifo_open_locked(node, flags, &file, &missing, &number);
     mutex_unlock(&fifo_lock);
     if (error)
         return error;
-    struct pipe *pipe = file->pipe;
-    unsigned readers = pipe->opened_readers, writers = pipe->opened_writers;
-    changed(pipe);
-    bool waits = !(flags & (O_NONBLOCK | O_RDWR)) && node->links;
-    if (waits && file_reads(file))
-        WAIT_INTERRUPTIBLE(pipe, FOREVER,
-                           pipe->writers || pipe->opened_writers != writers,
-                           error);
-    else if (waits)
-        WAIT_INTERRUPTIBLE(pipe, FOREVER,
-                           pipe->readers || pipe->opened_readers != readers,
-                           error);
+    changed(file->pipe);
+    /* Who opens the other end may have left before this one looks. */
+    if (missing && !(flags & O_NONBLOCK) && node->links)
+        WAIT_INTERRUPTIBLE(file->pipe, FOREVER, *missing != number, error);
     if (error) {
         file_put(file);
         return -ERESTART;
