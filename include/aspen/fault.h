@@ -44,8 +44,9 @@ struct aspen_mm;
  *   -ASPEN_EINVAL       SIGBUS BUS_ADRERR    `access` is no such value, or a
  *                                device's hook set an unknown flag: a bug
  *   -ASPEN_EOPNOTSUPP   SIGBUS BUS_ADRERR    in a swap area without a device,
- *                                huge, or for userfault: not supported yet;
- *                                or frames without memory
+ *                                huge, for userfault, or a write to a private
+ *                                raw frame: not supported yet; or frames
+ *                                without memory
  *                                (ASPEN_CONFIG_TABLES_ONLY)
  *   any other           SIGBUS BUS_ADRERR    the pager's or the swap device's
  *                                error, unchanged: each fault asks again

@@ -106,6 +106,24 @@ prints()
     try "$1" is_same
 }
 
+# refuses STATUS TEXT COMMAND...: nothing boots, and that is said, though what
+# an earlier boot has left says that all was well.
+refuses()
+{
+    local status=$1 text=$2
+    shift 2
+    echo 'status 0' >"$build/kernel/$variant/kernel.elf.log"
+    env TIME=60 "$@" examples/kernel/tools/run.sh \
+        "$build/kernel/$variant/kernel.elf" \
+        "${disk:-$out/$image.cpio}" 'echo booted' >"$out/guest" 2>&1
+    there=$?
+    [ $there = "$status" ] && ! grep -q booted "$out/guest" &&
+        grep -qF "$text" "$out/guest" && return
+    cat "$out/guest"
+    echo "status $there instead of $status" >&2
+    return 1
+}
+
 # ---- Tests ----------------------------------------------------------------
 
 scripts/deps.sh boot ||
@@ -114,6 +132,11 @@ make_image base
 [ "$which" = short ] || make_image full
 make_tests
 
+for wrong in CPUS=x CPUS=0 MEMORY=1 MEMORY=64M SWAP=-1 SWAP=x; do
+    try "$wrong is refused" refuses 2 "kernel: ${wrong%=*} takes" "$wrong"
+done
+disk=$out/nothing try 'a disk that is not there' \
+    refuses 254 "$out/nothing"
 for CPUS in 1 2; do
     export CPUS
     HOST_PATH=$out/root/tests/bin same "busybox, $CPUS CPUs" \

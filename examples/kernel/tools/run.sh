@@ -5,12 +5,26 @@
 # with the serial port as the console. With a command the shell runs it, its
 # output is bytes as they are, and the exit status is the command's; what the
 # kernel says is in KERNEL.log. Variables: CPUS (2), MEMORY (512, in MiB), SWAP
-# (of a disk to swap to, in MiB; none), ACCEL (tcg), TIME (seconds; none).
+# (of a disk to swap to, in MiB; none), ACCEL (tcg), TIME (seconds; none). 2: one
+# of them is wrong; 254: the kernel was not started, or did not end by itself.
 set -u
 kernel=$1
 image=$2
 log=$kernel.log
 : "${CPUS:=2}" "${MEMORY:=512}" "${SWAP:=0}" "${ACCEL:=tcg}" "${TIME:=0}"
+
+# number NAME LEAST MOST
+number()
+{
+    [[ ${!1} =~ ^(0|[1-9][0-9]{0,8})$ ]] && ((${!1} >= $2 && ${!1} <= $3)) &&
+        return
+    echo "kernel: $1 takes a number from $2 to $3, not '${!1}'" >&2
+    exit 2
+}
+number CPUS 1 255
+number MEMORY 4 1048576
+number SWAP 0 1048576
+number TIME 0 1000000
 
 qemu=(timeout --foreground "$TIME" qemu-system-x86_64 -accel "$ACCEL"
     -smp "$CPUS" -m "$MEMORY" -nodefaults -display none -no-reboot
@@ -28,10 +42,16 @@ if [ "$SWAP" -gt 0 ]; then
         -device virtio-blk-pci,drive=swap,disable-modern=on)
 fi
 
+# QEMU that does not start leaves the log as it was, of an earlier boot.
+rm -f "$log"
 if [ $# -gt 2 ]; then
     "${qemu[@]}" -append "tty=raw cmd=$3" </dev/null
 else
     "${qemu[@]}" -append "init=/bin/bash"
+fi
+if [ ! -e "$log" ]; then
+    echo "kernel: QEMU did not start" >&2
+    exit 254
 fi
 status=$(sed -n 's/^status \([0-9]*\)$/\1/p' "$log" | tail -1)
 if [ -z "$status" ]; then

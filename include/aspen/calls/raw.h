@@ -4,7 +4,10 @@
  * do not belong to the machine), into mappings.
  *
  * A PFNMAP mapping may hold raw frames; a MIXEDMAP mapping may hold raw frames
- * and pages of its object's cache. Nothing counts a raw frame; whoever put it
+ * and pages of its object's cache. What a program is to write to is SHARED, so
+ * it is a mapping of an object (of kind DEVICE, aspen/object.h): in a private
+ * one raw frames are read-only, and a write answers -ASPEN_EOPNOTSUPP: nothing
+ * copies them (Linux does). Nothing counts a raw frame; whoever put it
  * there takes it back with aspen_object_unmap(), or when the mapping goes.
  *
  * How processors cache raw frames is the mapping's (ASPEN_VM_CACHE of

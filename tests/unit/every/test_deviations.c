@@ -214,6 +214,25 @@ populate(void **state)
             -ASPEN_EOPNOTSUPP);
 }
 
+/* ---- Raw memory --------------------------------------------------------- */
+
+static void
+copy_of_raw(void **state)
+{
+    struct helper_space *s = *state;
+    uint32_t frame;
+
+    helper_map(s->mm, AT(16), 2, RW | ASPEN_VM_PFNMAP);
+    assert_int_equal(aspen_remap_raw(s->mm, AT(16), 2 * PAGE, 0x80000), 0);
+    uint64_t before = hash(s);
+    assert_int_equal(aspen_fault(s->mm, AT(17), ASPEN_ACCESS_WRITE),
+                     -ASPEN_EOPNOTSUPP);
+    assert_int_equal(hash(s), before);
+    assert_int_equal(aspen_fault(s->mm, AT(17), ASPEN_ACCESS_READ), 0);
+    assert_int_equal(aspen_translate(s->mm, AT(17), ASPEN_ACCESS_WRITE, &frame),
+                     -ASPEN_EFAULT);
+}
+
 /* ---- Offsets ------------------------------------------------------------ */
 
 /* Frames have 52 bits for theirs. */
@@ -268,7 +287,7 @@ main(void)
         TEST(userfault_moves), TEST(huge_object),
         TEST(last_page),       TEST(special_mappings),
         TEST(populate),        TEST(keys_of_none),
-        TEST(far_offsets),
+        TEST(far_offsets),     TEST(copy_of_raw),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
