@@ -18,6 +18,7 @@
 struct archived {
     uint64_t start; /* on the disk */
     uint64_t bytes; /* that are still the archive's */
+    char *name;
 };
 
 /* ---- The pager --------------------------------------------------------- */
@@ -61,7 +62,10 @@ archived_resize(void *context, uint64_t bytes)
 static void
 archived_release(void *context)
 {
-    memory_free(context, sizeof(struct archived));
+    struct archived *file = context;
+
+    string_free(file->name);
+    memory_free(file, sizeof(*file));
 }
 
 static const struct aspen_pager_ops archived_ops = {
@@ -126,23 +130,26 @@ give_contents(struct node *node, struct reader *reader, uint64_t start,
     struct archived *file = memory_alloc(sizeof(*file));
     if (!file)
         return -ENOMEM;
-    *file = (struct archived){start, bytes};
+    *file = (struct archived){start, bytes, string_copy(node->name)};
     struct aspen_object_args args = {
         .kind = ASPEN_OBJECT_FILE,
         .device = 8,
         .inode = node->number,
         .size_bytes = bytes,
-        .name = node->name,
+        .name = file->name,
         .pager = &archived_ops,
         .context = file,
     };
     struct aspen_object *empty = node->object;
-    int error = aspen_object_create(machine, &args, &node->object);
-    if (error)
-        memory_free(file, sizeof(*file));
-    else
-        aspen_object_put(empty);
-    return error;
+    int error = file->name ? aspen_object_create(machine, &args, &node->object)
+                           : -ENOMEM;
+    if (error) {
+        archived_release(file);
+        return error;
+    }
+    node->name = file->name;
+    aspen_object_put(empty);
+    return 0;
 }
 
 static int

@@ -68,8 +68,9 @@ node_put(struct node *node)
         ASSERT(list_is_empty(&node->entries));
         if (node->object)
             aspen_object_put(node->object);
+        else
+            string_free(node->name);
         string_free(node->target);
-        string_free(node->name);
         memory_free(node, sizeof(*node));
         node = parent;
     }
@@ -156,6 +157,15 @@ tree_init(void)
 
 /* ---- Making things ----------------------------------------------------- */
 
+static void
+release_name(void *name)
+{
+    string_free(name);
+}
+
+/* A mapping keeps an object, and shows its name, when the node is gone. */
+static const struct aspen_pager_ops named_ops = {.release = release_name};
+
 static int
 node_fill(struct node *node, uint64_t device, const char *target)
 {
@@ -164,6 +174,8 @@ node_fill(struct node *node, uint64_t device, const char *target)
         .device = 1,
         .inode = node->number,
         .name = node->name,
+        .pager = &named_ops,
+        .context = node->name,
     };
 
     node->device = device;

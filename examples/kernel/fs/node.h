@@ -40,8 +40,9 @@ struct node_ops {
     const struct made_up *kinds; /* what is always there */
     /* A node with a reference of the caller's; NULL: nothing of that name. */
     struct node *(*lookup)(struct node *directory, const char *name);
-    /* The name of entry number `index`; false: there is none. */
-    bool (*list)(struct node *directory, unsigned index, char *name);
+    /* The first entry that is not before *place, which becomes its own: what
+     * goes meanwhile does not move the others. False: there is none. */
+    bool (*list)(struct node *directory, uint64_t *place, char *name);
     /* The text of a file, or of a symbolic link. */
     int (*show)(struct node *node, struct text *text);
     /* Of a link that leads to what no path names. A reference, or NULL. */
@@ -66,7 +67,7 @@ struct node {
     struct node *parent;         /* S_IFDIR; a reference */
     struct list entries;         /* S_IFDIR: struct entry */
     uint64_t last_position;      /* of an entry */
-    char *name;                  /* as it was made, for maps */
+    char *name; /* as it was made, for maps; the object's, if there is one */
 };
 
 struct entry {

@@ -139,7 +139,7 @@ pipe_write(struct file *file, uint64_t from, size_t bytes, uint64_t *offset)
         mutex_lock(&pipe->lock);
         if (!pipe->readers) {
             mutex_unlock(&pipe->lock);
-            signal_send_process(current->process, SIGPIPE);
+            signal_send_self(SIGPIPE);
             return total ? total : -EPIPE;
         }
         part = 0;
@@ -266,6 +266,14 @@ fifo_open_locked(struct node *node, unsigned flags, struct file **out,
     return file ? 0 : -ENOMEM;
 }
 
+/* Who does not wait for a reader wants one. */
+static bool
+is_refused(const struct node *node, unsigned flags)
+{
+    return flags & O_NONBLOCK && (flags & O_ACCMODE) == O_WRONLY &&
+           node->links && !(node->pipe && node->pipe->readers);
+}
+
 /* Whoever opens one end waits until somebody has opened the other, unless it is
  * a pipe without a name. */
 int
@@ -276,7 +284,9 @@ fifo_open(struct node *node, unsigned flags, struct file **out)
     int error;
 
     mutex_lock(&fifo_lock);
-    error = fifo_open_locked(node, flags, &file, &missing, &number);
+    error = is_refused(node, flags)
+                ? -ENXIO
+                : fifo_open_locked(node, flags, &file, &missing, &number);
     mutex_unlock(&fifo_lock);
     if (error)
         return error;

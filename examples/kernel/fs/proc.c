@@ -40,10 +40,12 @@ table_lookup(struct node *directory, const char *name)
 }
 
 static bool
-table_list(struct node *directory, unsigned index, char *name)
+table_list(struct node *directory, uint64_t *place, char *name)
 {
-    for (const struct made_up *kind = directory->ops->kinds; kind->name; kind++)
-        if (index-- == 0)
+    const struct made_up *kind = directory->ops->kinds;
+
+    for (uint64_t i = 0; kind->name; kind++, i++)
+        if (i == *place)
             return format(name, NAME_BYTES_MAX, "%s", kind->name) > 0;
     return false;
 }
@@ -454,16 +456,15 @@ fd_lookup(struct node *directory, const char *name)
 }
 
 static bool
-fd_list(struct node *directory, unsigned index, char *name)
+fd_list(struct node *directory, uint64_t *place, char *name)
 {
-    (void)directory;
-    for (int number = 0; number < (int)FILES_MAX; number++) {
-        struct file *file = files_get(number);
+    if (directory->argument != (uint64_t)current->process->id)
+        return false;
+    for (; *place < FILES_MAX; ++*place) {
+        struct file *file = files_get((int)*place);
         file_put(file);
-        if (!file || index--)
-            continue;
-        format(name, NAME_BYTES_MAX, "%d", number);
-        return true;
+        if (file)
+            return format(name, NAME_BYTES_MAX, "%d", (int)*place) > 0;
     }
     return false;
 }
@@ -521,22 +522,24 @@ root_lookup(struct node *directory, const char *name)
 }
 
 static bool
-root_list(struct node *directory, unsigned index, char *name)
+root_list(struct node *directory, uint64_t *place, char *name)
 {
-    if (table_list(directory, index, name))
+    uint64_t first = LENGTH(root_kinds) - 1, found = UINT64_MAX;
+
+    if (table_list(directory, place, name))
         return true;
-    index -= (unsigned)LENGTH(root_kinds) - 1;
-    bool on = irq_lock(&process_lock), found = false;
+    bool on = irq_lock(&process_lock);
     list_for_each(entry, &processes)
     {
-        if (found || index--)
-            continue;
-        found = true;
-        format(name, NAME_BYTES_MAX, "%d",
-               container_of(entry, struct process, all)->id);
+        uint64_t id =
+            (uint64_t)container_of(entry, struct process, all)->id + first;
+        if (id >= *place)
+            found = MIN(found, id);
     }
     irq_unlock(&process_lock, on);
-    return found;
+    *place = found;
+    format(name, NAME_BYTES_MAX, "%lu", found - first);
+    return found != UINT64_MAX;
 }
 
 static const struct node_ops root_ops = {

@@ -197,9 +197,12 @@ find_from(struct node *directory, uint64_t position, struct found *found)
         return true;
     }
     found->type = 0;
-    if (directory->ops)
-        return directory->ops->list(directory, (unsigned)(position - 2),
-                                    found->name);
+    if (directory->ops) {
+        uint64_t place = position - 2;
+        bool any = directory->ops->list(directory, &place, found->name);
+        found->next = place + 3;
+        return any;
+    }
     list_for_each(link, &directory->entries)
     {
         struct entry *entry = container_of(link, struct entry, sibling);

@@ -46,7 +46,7 @@ tell_program(int error, uint64_t address)
     if (verdict.signal == SIGKILL) {
         print("%s (%d): out of memory at %lx\n", current->process->name,
               current->process->id, address);
-        signal_send_process(current->process, SIGKILL);
+        signal_send_self(SIGKILL);
     } else if (verdict.signal) {
         signal_fault(verdict.signal, verdict.code, address);
     }

@@ -66,19 +66,19 @@ become_zombie_locked(struct process *process)
     const struct signal_action *action =
         parent ? &parent->actions[SIGCHLD - 1] : NULL;
 
+    bool alone =
+        !parent || action->handler == SIG_IGN || action->flags & SA_NOCLDWAIT;
+
     process->zombie = true;
-    if (!parent || action->handler == SIG_IGN) {
-        if (parent)
-            list_remove(&process->sibling);
+    if (alone) {
+        list_remove(&process->sibling);
         list_remove(&process->all);
-        if (parent)
-            wake_all(parent);
-        return true;
     }
-    if (process->exit_signal)
+    if (parent && process->exit_signal && action->handler != SIG_IGN)
         signal_send_locked(parent, process->exit_signal);
-    wake_all(parent);
-    return false;
+    if (parent)
+        wake_all(parent);
+    return alone;
 }
 
 static void
@@ -102,13 +102,18 @@ process_ends(struct process *process)
     }
 }
 
+/* The status is that of who leaves last, unless somebody ended all. */
 static bool
-leave_process(struct process *process, struct thread *self)
+leave_process(struct process *process, struct thread *self, int status)
 {
     bool on = irq_lock(&process_lock);
 
     list_remove(&self->sibling);
     bool last = --process->thread_count == 0;
+    if (last && !process->exiting) {
+        process->exiting = true;
+        process->status = status;
+    }
     irq_unlock(&process_lock, on);
     wake_all(&process->thread_count);
     return last;
@@ -126,10 +131,8 @@ thread_exit(int status)
         futex_wake(self->clear_tid, 1);
     thread_set_mm(self, NULL);
     vfork_done(self);
-    if (!process->exiting)
-        process->status = status;
     /* The scheduler may still look at whether it has a process. */
-    if (leave_process(process, self)) {
+    if (leave_process(process, self, status)) {
         self->process = NULL;
         process_ends(process);
     }

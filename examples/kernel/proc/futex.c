@@ -127,9 +127,8 @@ deadline(uint64_t timeout, unsigned operation, int *error)
         return FOREVER;
     if (!absolute)
         return time_now() + value;
-    if (operation & FUTEX_REALTIME)
-        value -= time_unix() - time_now();
-    return MAX(value, 1u);
+    uint64_t start = operation & FUTEX_REALTIME ? time_unix() - time_now() : 0;
+    return value > start ? value - start : 1;
 }
 
 long

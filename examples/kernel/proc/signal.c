@@ -56,15 +56,6 @@ signal_send_locked(struct process *process, int signal)
 }
 
 void
-signal_send_process(struct process *process, int signal)
-{
-    bool on = irq_lock(&process_lock);
-
-    signal_send_locked(process, signal);
-    irq_unlock(&process_lock, on);
-}
-
-void
 signal_send_thread_locked(struct thread *thread, int signal)
 {
     if (signal == SIGKILL) {
@@ -74,6 +65,15 @@ signal_send_thread_locked(struct thread *thread, int signal)
         thread->pending |= signal_bit(signal);
         wake_thread(thread, true);
     }
+}
+
+void
+signal_send_self(int signal)
+{
+    bool on = irq_lock(&process_lock);
+
+    signal_send_thread_locked(current, signal);
+    irq_unlock(&process_lock, on);
 }
 
 void
@@ -111,6 +111,40 @@ signal_fault(int signal, int code, uint64_t address)
 
 /* ---- Receiving --------------------------------------------------------- */
 
+static uint64_t
+due_signals(const struct thread *thread)
+{
+    return (thread->pending | thread->process->pending) & ~thread->blocked;
+}
+
+static void
+forget_locked(struct process *process, int signal)
+{
+    process->pending &= ~signal_bit(signal);
+    list_for_each(entry, &process->threads)
+    {
+        container_of(entry, struct thread, sibling)->pending &=
+            ~signal_bit(signal);
+    }
+}
+
+void
+signal_set_action(int signal, const struct signal_action *new,
+                  struct signal_action *old)
+{
+    struct process *process = current->process;
+    bool on = irq_lock(&process_lock);
+
+    *old = process->actions[signal - 1];
+    if (new) {
+        process->actions[signal - 1] = *new;
+        if (is_ignored(new, signal))
+            forget_locked(process, signal);
+    }
+    irq_unlock(&process_lock, on);
+}
+
+/* What came while it was blocked may be ignored: nobody wakes up for it. */
 bool
 signal_is_pending(void)
 {
@@ -118,8 +152,18 @@ signal_is_pending(void)
 
     if (!self->process || self->exits)
         return false;
-    return self->must_die || self->restore_blocked ||
-           ((self->pending | self->process->pending) & ~self->blocked);
+    if (self->must_die || self->restore_blocked)
+        return true;
+    if (!due_signals(self))
+        return false;
+    bool on = irq_lock(&process_lock);
+    for (int signal = 1; signal <= (int)SIGNALS; signal++)
+        if (due_signals(self) & signal_bit(signal) &&
+            is_ignored(&self->process->actions[signal - 1], signal))
+            forget_locked(self->process, signal);
+    bool any = due_signals(self) != 0;
+    irq_unlock(&process_lock, on);
+    return any;
 }
 
 bool
@@ -145,7 +189,7 @@ take_signal(struct signal_action *action)
     struct thread *self = current;
     struct process *process = self->process;
     bool on = irq_lock(&process_lock);
-    uint64_t due = (self->pending | process->pending) & ~self->blocked;
+    uint64_t due = due_signals(self);
     int signal = due ? __builtin_ctzll(due) + 1 : 0;
 
     if (signal) {

@@ -48,6 +48,7 @@ struct thread;
 #define SIG_DFL 0u
 #define SIG_IGN 1u
 
+#define SA_NOCLDWAIT 0x00000002u
 #define SA_ONSTACK   0x08000000u
 #define SA_RESTART   0x10000000u
 #define SA_NODEFER   0x40000000u
@@ -67,11 +68,15 @@ signal_bit(int signal)
 }
 
 /* Context: any, interrupts included. */
-void signal_send_process(struct process *process, int signal);
+void signal_send_self(int signal); /* the current thread */
 void signal_send_group(int group, int signal);
 /* With process_lock held. */
 void signal_send_locked(struct process *process, int signal);
 void signal_send_thread_locked(struct thread *thread, int signal);
+
+/* Of the current process. `new`: or NULL. */
+void signal_set_action(int signal, const struct signal_action *new,
+                       struct signal_action *old);
 
 /* An exception of the current thread. */
 void signal_fault(int signal, int code, uint64_t address);

@@ -69,12 +69,16 @@ add_vector(uint64_t *words, const uint64_t (*vector)[2], unsigned count)
     return words + count * 2;
 }
 
+/* Room for the strings and their pointers; the program makes more. */
 static int
-map_stack(struct aspen_mm *mm, uint64_t top)
+map_stack(struct aspen_mm *mm, uint64_t top, const struct exec_strings *strings)
 {
+    uint64_t count = strings->argument_count + strings->environment_count;
+    uint64_t bytes = strings->arguments.length + strings->environment.length;
+    uint64_t room = STACK_FIRST_BYTES + round_up(bytes + count * 8, PAGE_BYTES);
     struct aspen_mmap_args args = {
-        .address = top - STACK_FIRST_BYTES,
-        .length_bytes = STACK_FIRST_BYTES,
+        .address = top - room,
+        .length_bytes = room,
         .vm_flags = ASPEN_VM_READ | ASPEN_VM_WRITE | ASPEN_VM_GROWSDOWN,
         .flags = ASPEN_MAP_FIXED,
     };
@@ -149,7 +153,7 @@ stack_build(struct aspen_mm *mm, const struct exec_strings *strings,
     struct builder builder = {.mm = mm, .at = top - 8};
     uint64_t seed[2];
 
-    builder.error = map_stack(mm, top);
+    builder.error = map_stack(mm, top, strings);
     uint64_t name = push(&builder, path, strlen(path) + 1), end = name;
     uint64_t environment =
         push(&builder, strings->environment.bytes, strings->environment.length);

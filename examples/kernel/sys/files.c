@@ -34,20 +34,6 @@ has_offset(const struct file *file)
            file->ops == &block_ops;
 }
 
-static long
-transfer(struct file *file, enum direction direction, uint64_t address,
-         size_t bytes)
-{
-    uint64_t offset = 0;
-
-    if (!has_offset(file))
-        return transfer_once(file, direction, address, bytes, &offset);
-    mutex_lock(&file->lock);
-    long done = transfer_once(file, direction, address, bytes, &file->offset);
-    mutex_unlock(&file->lock);
-    return done;
-}
-
 static int
 get_for(int number, enum direction direction, struct file **file)
 {
@@ -56,31 +42,6 @@ get_for(int number, enum direction direction, struct file **file)
         return 0;
     file_put(*file);
     return -EBADF;
-}
-
-static long
-read_or_write(const uint64_t *a, enum direction direction)
-{
-    struct file *file;
-    int error = get_for((int)a[0], direction, &file);
-
-    if (error)
-        return error;
-    long done = transfer(file, direction, a[1], a[2]);
-    file_put(file);
-    return done;
-}
-
-static long
-sys_read(const uint64_t *a)
-{
-    return read_or_write(a, READ);
-}
-
-static long
-sys_write(const uint64_t *a)
-{
-    return read_or_write(a, WRITE);
 }
 
 static long
@@ -112,20 +73,27 @@ sys_pwrite64(const uint64_t *a)
     return read_or_write_at(a, WRITE);
 }
 
+/* Who has read something does not wait for more. */
+static bool
+would_wait(struct file *file, enum direction direction)
+{
+    return direction == READ && file->ops->poll &&
+           !(file->ops->poll(file) & POLLIN);
+}
+
 static long
 transfer_vectors(struct file *file, enum direction direction,
-                 const uint64_t (*vectors)[2], size_t count)
+                 const uint64_t (*vectors)[2], size_t count, uint64_t *offset)
 {
     long total = 0, done;
 
-    for (size_t i = 0; i < count; i++)
-        if ((int64_t)vectors[i][1] < 0)
-            return -EINVAL;
     for (size_t i = 0; i < count && total < TRANSFER_MAX; i++) {
         size_t part = MIN(vectors[i][1], TRANSFER_MAX - (size_t)total);
-        if (!part)
+        if (!part && (total || i + 1 < count))
             continue;
-        done = transfer(file, direction, vectors[i][0], part);
+        if (total && would_wait(file, direction))
+            break;
+        done = transfer_once(file, direction, vectors[i][0], part, offset);
         if (done < 0)
             return total ? total : done;
         total += done;
@@ -133,6 +101,50 @@ transfer_vectors(struct file *file, enum direction direction,
             break;
     }
     return total;
+}
+
+/* All vectors are one piece. */
+static long
+transfer(struct file *file, enum direction direction,
+         const uint64_t (*vectors)[2], size_t count)
+{
+    uint64_t offset = 0;
+
+    for (size_t i = 0; i < count; i++)
+        if ((int64_t)vectors[i][1] < 0)
+            return -EINVAL;
+    if (!has_offset(file))
+        return transfer_vectors(file, direction, vectors, count, &offset);
+    mutex_lock(&file->lock);
+    long done =
+        transfer_vectors(file, direction, vectors, count, &file->offset);
+    mutex_unlock(&file->lock);
+    return done;
+}
+
+static long
+read_or_write(const uint64_t *a, enum direction direction)
+{
+    struct file *file;
+    int error = get_for((int)a[0], direction, &file);
+
+    if (error)
+        return error;
+    long done = transfer(file, direction, &(const uint64_t[2]){a[1], a[2]}, 1);
+    file_put(file);
+    return done;
+}
+
+static long
+sys_read(const uint64_t *a)
+{
+    return read_or_write(a, READ);
+}
+
+static long
+sys_write(const uint64_t *a)
+{
+    return read_or_write(a, WRITE);
 }
 
 static long
@@ -151,7 +163,7 @@ vectored(const uint64_t *a, enum direction direction)
     done = !vectors ? -ENOMEM
            : user_read(vectors, a[1], bytes)
                ? -EFAULT
-               : transfer_vectors(file, direction, vectors, a[2]);
+               : transfer(file, direction, vectors, a[2]);
     memory_free(vectors, MAX(bytes, 16));
     file_put(file);
     return done;

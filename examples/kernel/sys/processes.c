@@ -111,7 +111,7 @@ sys_getppid(const uint64_t *a)
 {
     bool on = irq_lock(&process_lock);
     struct process *parent = current->process->parent;
-    int id = parent ? parent->id : 0;
+    int id = parent ? parent->id : current->process->id != 1;
 
     (void)a;
     irq_unlock(&process_lock, on);

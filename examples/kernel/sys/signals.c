@@ -7,7 +7,6 @@
 static long
 sys_rt_sigaction(const uint64_t *a)
 {
-    struct process *process = current->process;
     struct signal_action new, old;
     unsigned signal = (unsigned)a[0];
 
@@ -16,11 +15,7 @@ sys_rt_sigaction(const uint64_t *a)
         return -EINVAL;
     if (a[1] && user_read(&new, a[1], sizeof(new)))
         return -EFAULT;
-    bool on = irq_lock(&process_lock);
-    old = process->actions[signal - 1];
-    if (a[1])
-        process->actions[signal - 1] = new;
-    irq_unlock(&process_lock, on);
+    signal_set_action((int)signal, a[1] ? &new : NULL, &old);
     return a[2] ? user_write(a[2], &old, sizeof(old)) : 0;
 }
 
@@ -29,20 +24,15 @@ sys_rt_sigprocmask(const uint64_t *a)
 {
     uint64_t set, blocked = current->blocked;
 
-    if (a[3] != 8)
+    if (a[3] != 8 || (a[1] && a[0] > 2))
         return -EINVAL;
-    if (a[2] && user_write(a[2], &blocked, sizeof(blocked)))
+    if (a[1] && user_read(&set, a[1], sizeof(set)))
         return -EFAULT;
-    if (!a[1])
-        return 0;
-    if (user_read(&set, a[1], sizeof(set)))
-        return -EFAULT;
-    if (a[0] > 2)
-        return -EINVAL;
-    signal_set_blocked(a[0] == 0   ? blocked | set
-                       : a[0] == 1 ? blocked & ~set
-                                   : set);
-    return 0;
+    if (a[1])
+        signal_set_blocked(a[0] == 0   ? blocked | set
+                           : a[0] == 1 ? blocked & ~set
+                                       : set);
+    return a[2] ? user_write(a[2], &blocked, sizeof(blocked)) : 0;
 }
 
 static long
@@ -137,6 +127,8 @@ sys_tgkill(const uint64_t *a)
         return -EINVAL;
     bool on = irq_lock(&process_lock);
     struct thread *thread = thread_find(id);
+    if (thread && thread->process->id != (int)a[0])
+        thread = NULL;
     if (thread && signal)
         signal_send_thread_locked(thread, signal);
     irq_unlock(&process_lock, on);

@@ -42,7 +42,7 @@ make_tests()
         ln -s ../busybox "$root/bin/$name"
     done
     cp "$tests"/*.sh "$tests"/*.py "$tests"/*.pl "$root"
-    for name in faults forks fail hostile pipes storm swap; do
+    for name in calls faults forks fail hostile pipes storm swap; do
         gcc -std=gnu11 -O1 -static -w -o "$root/$name" "$tests/$name.c" \
             -lpthread || exit 2
     done
@@ -150,6 +150,7 @@ MEMORY=1024 same 'bash and GNU tools' 'bash /tests/gnu.sh'
 same 'signals of faults' '/tests/faults'
 same 'forks, vfork, spawn, threads' '/tests/forks'
 CPUS=2 same 'pipes whose writer goes at once' '/tests/pipes'
+CPUS=2 same 'calls that are easily answered wrongly' '/tests/calls'
 CPUS=2 same 'calls that are meant to break it' \
     'BIG=/tests/big /tests/hostile; cat /proc/aspen/validate 2>/dev/null; :'
 
