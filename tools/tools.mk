@@ -85,7 +85,7 @@ UNIT_EXTRA_test_smaps := $(TOOL_SNAPSHOT) tools/aspen/snapshot/smaps.c
 LDFLAGS_test_capture := -Wl,--wrap=ioctl
 UNIT_EXTRA_test_capture := $(TOOL_CAPTURE)
 UNIT_EXTRA_test_capture_stop := $(TOOL_CAPTURE)
-HOST := tools/aspen/host/host.c
+HOST := $(addprefix tools/aspen/host/,host.c config.c settings.c)
 REFUSED := tools/aspen/host/refused.c
 LINUX_CALLS := tools/aspen/host/linux_calls.c
 UNIT_EXTRA_test_host := $(HOST)

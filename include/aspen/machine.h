@@ -80,7 +80,13 @@ enum aspen_execute_only {
 /** The processor knows write-back alone, so mappings of another cache mode are
  * refused with -ASPEN_EOPNOTSUPP. */
 #define ASPEN_CONFIG_CACHE_MODES_ABSENT 32u
-#define ASPEN_CONFIG_FLAGS              63u /* all that there are */
+/** mremap, DONTUNMAP: what is left is apart from what takes its pages. Locked,
+ * it is cut out of its mapping before it loses the lock; anonymous, it does not
+ * become one with the new mapping beside it, and all of a mapping has page
+ * offsets as if it had just been mapped, and merges so. A change that came with
+ * a patch release: 6.1.192 and 6.12.117 have it, 6.1.176 and 6.18.44 do not. */
+#define ASPEN_CONFIG_DONTUNMAP_APART 64u
+#define ASPEN_CONFIG_FLAGS            127u /* all that there are */
 
 /** Frames `first`, `first` + 1 ..., `count` of them. A frame is a page of 4 KiB
  * of physical memory, and its number the physical address divided by 4096. */

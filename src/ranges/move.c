@@ -84,8 +84,16 @@ aspen_move_check(struct aspen_move *move)
 
 /* ---- Reserve ----------------------------------------------------------- */
 
-/* I4. After a cut the VMAs are others. Up to 6.12 what loses its lock and stays
- * is cut out, too: with dontunmap the source is empty, so the first cut has cut
+/* DONTUNMAP whose source is to be apart from what takes its pages. */
+static bool
+leaves_apart(const struct aspen_move *move)
+{
+    return move->dontunmap &&
+           move->mm->aspen->config.flags & ASPEN_CONFIG_DONTUNMAP_APART;
+}
+
+/* I4. After a cut the VMAs are others. What loses its lock and stays apart is
+ * cut out, too: with dontunmap the source is empty, so the first cut has cut
  * nothing and source_cut is free for the second. */
 static int
 cut_source(struct aspen_move *move)
@@ -93,8 +101,7 @@ cut_source(struct aspen_move *move)
     bool changed;
 
     int error = aspen_cut_range(&move->source_cut, &move->source, &changed);
-    if (!error && move->dontunmap && move->vma->flags & ASPEN_VM_LOCKED &&
-        aspen_release_dontunmap_cuts_out_locked(move->mm->aspen))
+    if (!error && leaves_apart(move) && move->vma->flags & ASPEN_VM_LOCKED)
         error = aspen_cut_vma(&move->source_cut, move->vma, move->from,
                               move->from + move->pages_bytes, &changed);
     if (error || !changed)
@@ -177,21 +184,29 @@ would_merge_remnant(const struct aspen_move *move, struct aspen_vma *above)
     return merge.above != NULL;
 }
 
-/* Up to 6.12 what stays without pages is no part of what takes them; up to 6.1,
- * where it is beside that, neither is anything else. */
+static bool
+is_part_of(const struct aspen_vma *vma, uint64_t address)
+{
+    return vma && vma->start <= address && address < vma->end;
+}
+
+/* What stays without pages is no part of what takes them; up to 6.1, where it
+ * is beside that, neither is anything else. Where the target is cut out of the
+ * source's own mapping, the part on the other side is somebody else. */
 static void
 keep_apart(const struct aspen_move *move, struct aspen_merge *merge)
 {
     const struct aspen *aspen = move->mm->aspen;
     const struct aspen_vma *vma = move->vma;
+    bool below = is_part_of(merge->below, move->from) && move->from < move->to;
+    bool above = is_part_of(merge->above, move->from) && move->from > move->to;
 
-    if (!move->dontunmap || aspen_vma_backing(vma) || vma->anon_vma ||
-        aspen_release_dontunmap_may_merge(aspen) ||
-        (merge->below != vma && merge->above != vma))
+    if (!leaves_apart(move) || aspen_vma_backing(vma) || vma->anon_vma ||
+        (!below && !above))
         return;
-    if (merge->below == vma || !aspen_release_dontunmap_merges_others(aspen))
+    if (below || !aspen_release_dontunmap_merges_others(aspen))
         merge->below = NULL;
-    if (merge->above == vma || !aspen_release_dontunmap_merges_others(aspen))
+    if (above || !aspen_release_dontunmap_merges_others(aspen))
         merge->above = NULL;
 }
 
@@ -442,14 +457,14 @@ unlock_remnant(const struct aspen_move *move)
         unlock(move->mm, aspen_vma_at(move->mm, move->to));
 }
 
-/* It has no pages; up to 6.12 as if it never had any. */
+/* It has no pages; perhaps as if it never had any. Nobody finds it by a page's
+ * offset then, so that may be stored: it is locked since unlock_remnant(). */
 static void
-leave_anon_vma(struct aspen_vma *vma)
+leave_anon_vma(const struct aspen_move *move, struct aspen_vma *vma)
 {
     aspen_anon_vma_unlink(vma);
-    if (!aspen_vma_backing(vma) && !vma->special &&
-        aspen_release_dontunmap_starts_afresh(vma->mm->aspen))
-        aspen_vma_set_offset(vma, vma->start >> ASPEN_PAGE_SHIFT);
+    if (!vma->object && !vma->special && leaves_apart(move))
+        vma->pgoff = vma->start >> ASPEN_PAGE_SHIFT;
 }
 
 /* Is the remnant what moved, and nothing else? */
@@ -475,7 +490,7 @@ leave_source(struct aspen_move *move)
     }
     unlock_remnant(move);
     if (is_all_that_is_left(move, vma))
-        leave_anon_vma(vma);
+        leave_anon_vma(move, vma);
 }
 
 static void

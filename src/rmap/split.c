@@ -117,33 +117,20 @@ aspen_vma_add(struct aspen_vma *vma, struct aspen_tree_reserve *reserve)
     vma->mm->map_count++;
 }
 
-static void
-put_at(struct aspen_vma *vma, uint64_t start, uint64_t end, uint64_t pgoff)
+void
+aspen_vma_resize(struct aspen_vma *vma, uint64_t start, uint64_t end)
 {
     if (vma->object)
         aspen_i_mmap_change_begin(vma);
     aspen_anon_vma_links_remove(vma);
+    /* Modulo 2^64, so it may grow either way. */
+    vma->pgoff +=
+        (start >> ASPEN_PAGE_SHIFT) - (vma->start >> ASPEN_PAGE_SHIFT);
     vma->start = start;
     vma->end = end;
-    vma->pgoff = pgoff;
     aspen_anon_vma_links_insert(vma);
     if (vma->object)
         aspen_i_mmap_change_end(vma);
-}
-
-void
-aspen_vma_resize(struct aspen_vma *vma, uint64_t start, uint64_t end)
-{
-    /* Modulo 2^64, so it may grow either way. */
-    put_at(vma, start, end,
-           vma->pgoff + (start >> ASPEN_PAGE_SHIFT) -
-               (vma->start >> ASPEN_PAGE_SHIFT));
-}
-
-void
-aspen_vma_set_offset(struct aspen_vma *vma, uint64_t pgoff)
-{
-    put_at(vma, vma->start, vma->end, pgoff);
 }
 
 void

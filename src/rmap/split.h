@@ -93,7 +93,4 @@ void aspen_vma_dissolve(struct aspen_vma *vma);
  * moves with start, and so do its links. */
 void aspen_vma_resize(struct aspen_vma *vma, uint64_t start, uint64_t end);
 
-/* It has no pages: they will have other offsets, and its links have now. */
-void aspen_vma_set_offset(struct aspen_vma *vma, uint64_t pgoff);
-
 #endif

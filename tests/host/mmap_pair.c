@@ -365,6 +365,8 @@ mmap_pair_run(const char *name,
     aspen_config_init(&config);
     if (!host_semantics(&config.semantics))
         unit_skip("not Linux 6.1 or later with pages of 4 KiB");
+    if (host_dontunmap_apart())
+        config.flags |= ASPEN_CONFIG_DONTUNMAP_APART;
     pair.more = more;
     pair.more_done = 0;
     pair.forked = false;

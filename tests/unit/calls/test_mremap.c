@@ -546,41 +546,6 @@ test_guards(void **state)
     assert_int_equal(helper_get(&s->helper, s->mm, AT(102)), 0);
 }
 
-/* What DONTUNMAP leaves of /dev/zero is as if just mapped, up to 6.12: also to
- * who looks for it through the object. */
-static void
-test_zeroes(void **state)
-{
-    struct helper_space *s = *state;
-    const struct aspen_object_args args = {.kind = ASPEN_OBJECT_FILE,
-                                           .flags = ASPEN_OBJECT_ZEROES};
-    struct aspen_object *zero;
-    struct aspen_finding finding;
-    uint64_t to;
-
-    assert_int_equal(aspen_object_create(s->helper.aspen, &args, &zero), 0);
-    helper_map_object(s->mm, AT(16), 4, RW, zero, 7);
-    assert_int_equal(
-        aspen_mremap(s->mm,
-                     &(struct aspen_mremap_args){
-                         .address = AT(16),
-                         .old_bytes = AT(4),
-                         .new_bytes = AT(4),
-                         .flags = ASPEN_MREMAP_MAYMOVE | ASPEN_MREMAP_DONTUNMAP,
-                     },
-                     &to),
-        0);
-    assert_int_equal(aspen_vma_at(s->mm, AT(16))->pgoff, 16);
-    assert_int_equal(aspen_validate(s->helper.aspen, &finding), 0);
-    helper_put(&s->helper, s->mm, AT(17), 1);
-    assert_int_equal(
-        aspen_object_unmap(zero, AT(16), AT(4), ASPEN_OBJECT_UNMAP_COPIES), 0);
-    assert_int_equal(helper_counters(s->mm).anon_pages, 0);
-    helper_unmap(s->mm, AT(16), 4);
-    helper_unmap(s->mm, to, 4);
-    aspen_object_put(zero);
-}
-
 /* A System V segment: by itself, and not as one of several, wherever it stands.
  * Those that refuse below it are heard first. */
 static void
@@ -685,8 +650,6 @@ main(void)
         TEST(test_guards),
         TEST(test_moves_alone),
         TEST(test_file_pages),
-        cmocka_unit_test_setup_teardown(test_zeroes, helper_space_setup,
-                                        helper_space_teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -25,6 +25,9 @@ uint64_t host_unknown_flags(void);
  * 6.12. Others answer as a processor without keys lets them. */
 bool host_lacks_pkey_calls(void);
 
+/** Whether it is as ASPEN_CONFIG_DONTUNMAP_APART says. */
+bool host_dontunmap_apart(void);
+
 /**
  * aspen_config_init(), then the host's release, overcommit (with its limit, for
  * all processes together), bounds of addresses and maps, and what huge pages do
