@@ -86,7 +86,7 @@ enum aspen_execute_only {
  * offsets as if it had just been mapped, and merges so. A change that came with
  * a patch release: 6.1.192 and 6.12.117 have it, 6.1.176 and 6.18.44 do not. */
 #define ASPEN_CONFIG_DONTUNMAP_APART 64u
-#define ASPEN_CONFIG_FLAGS            127u /* all that there are */
+#define ASPEN_CONFIG_FLAGS           127u /* all that there are */
 
 /** Frames `first`, `first` + 1 ..., `count` of them. A frame is a page of 4 KiB
  * of physical memory, and its number the physical address divided by 4096. */

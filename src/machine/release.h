@@ -75,9 +75,9 @@ ASPEN_RELEASE_ROW(mremap_checks_arguments_first, ASPEN_SEMANTICS_6_18)
 /* mremap: several mappings move in one call. */
 ASPEN_RELEASE_ROW(mremap_moves_several, ASPEN_SEMANTICS_6_18)
 
-/* mremap, DONTUNMAP that leaves its source apart (ASPEN_CONFIG_DONTUNMAP_APART):
- * memory that never had a page may become one with what is on the target's other
- * side. */
+/* mremap, DONTUNMAP that leaves its source apart
+ * (ASPEN_CONFIG_DONTUNMAP_APART): memory that never had a page may become one
+ * with what is on the target's other side. */
 ASPEN_RELEASE_ROW(dontunmap_merges_others, ASPEN_SEMANTICS_6_12)
 
 /* ftruncate, write: a file that grows is zero from its old end on, whatever

@@ -634,22 +634,14 @@ int
 main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(test_refused),
-        TEST(test_several),
-        TEST(test_several_join),
-        TEST(test_several_left),
-        TEST(test_several_cut),
-        TEST(test_grows_after_fork),
-        TEST(test_locked),
-        TEST(test_tables),
-        TEST(test_holes),
-        TEST(test_flushed),
-        TEST(test_huge),
-        TEST(test_twice),
-        TEST(test_special),
-        TEST(test_guards),
-        TEST(test_moves_alone),
-        TEST(test_file_pages),
+        TEST(test_refused),      TEST(test_several),
+        TEST(test_several_join), TEST(test_several_left),
+        TEST(test_several_cut),  TEST(test_grows_after_fork),
+        TEST(test_locked),       TEST(test_tables),
+        TEST(test_holes),        TEST(test_flushed),
+        TEST(test_huge),         TEST(test_twice),
+        TEST(test_special),      TEST(test_guards),
+        TEST(test_moves_alone),  TEST(test_file_pages),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
