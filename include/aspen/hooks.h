@@ -95,7 +95,10 @@ struct aspen_scanner_ops {
     /** Both mmap locks are held for writing. */
     void (*fork_done)(void *context, struct aspen_mm *parent,
                       struct aspen_mm *child);
-    /** The last user of the space is gone; nothing has been unmapped yet. */
+    /** The last user of the space is gone; nothing has been unmapped yet.
+     * It was LIVE: of a child whose fork failed, or a space that
+     * aspen_exec_abort() gave up, there is nothing to hear.
+     * Context: as mm_exit of struct aspen_arch_ops. */
     void (*exit)(void *context, struct aspen_mm *mm);
 };
 

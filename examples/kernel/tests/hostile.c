@@ -86,6 +86,7 @@ numbers(void)
     static char byte[64] = "x";
     struct iovec vectors[2] = {{byte, (size_t)-1}, {byte, 1}};
     int null = open("/dev/null", O_RDWR), here = open(".", O_RDONLY);
+    int zero = open("/dev/zero", O_RDONLY);
 
     SAY("F_SETFD", syscall(SYS_fcntl, FAR, F_SETFD, 0));
     SAY("F_GETFD", syscall(SYS_fcntl, FAR, F_GETFD));
@@ -102,6 +103,9 @@ numbers(void)
     SAY("getdents, no room", syscall(SYS_getdents64, here, byte, 0));
     SAY("getdents, little room", syscall(SYS_getdents64, here, byte, 20));
     SAY("getdents, nowhere", syscall(SYS_getdents64, here, KERNEL, 4096));
+    SAY("read into the kernel", read(zero, KERNEL, 4096));
+    /* Up to where a program's addresses are, the other way around. */
+    SAY("read around the end", read(zero, KERNEL, 4096 - (size_t)KERNEL));
     make_file("f", "abc", 3, 0600);
     int file = open("f", O_RDWR);
     lseek(file, INT64_MAX, SEEK_SET);

@@ -330,6 +330,22 @@ check_ranges(const struct aspen_config *config, uint8_t *picture)
     assert_int_equal(aspen_destroy(aspen), 0);
 }
 
+/* Of RAM, some of it more than once, in any order, and beyond its ends. */
+static unsigned
+reserve_inside(uint64_t *state, const struct aspen_config *config,
+               struct aspen_frame_range *reserved, unsigned count)
+{
+    for (unsigned i = 0; i < count; i++) {
+        const struct aspen_frame_range *range =
+            &config->ram[unit_below(state, config->ram_ranges)];
+        uint64_t first = range->first + unit_below(state, range->count);
+        reserved[i].first = (uint32_t)first;
+        reserved[i].count = (uint32_t)aspen_min_u64(
+            1 + unit_below(state, range->count), LIMIT - first);
+    }
+    return count;
+}
+
 static void
 test_random(void **unused)
 {
@@ -345,7 +361,9 @@ test_random(void **unused)
         config.ram = ram;
         config.ram_ranges = random_ranges(&state, ram, wanted);
         config.reserved = reserved;
-        config.reserved_ranges = random_ranges(&state, reserved, run % 9);
+        config.reserved_ranges =
+            run % 2 ? reserve_inside(&state, &config, reserved, run % 9)
+                    : random_ranges(&state, reserved, run % 9);
         config.frames_end = run % 3 ? 0 : LIMIT + 1000;
         memset(picture, 0, sizeof(picture));
         paint(picture, ram, config.ram_ranges, 1);
@@ -436,9 +454,27 @@ test_added_inside(void **unused)
     assert_int_equal(aspen_destroy(aspen), 0);
 }
 
-/* Pins are counted in what comes later, too. */
+/* A hole of 128 MiB has a table, a larger one has none. */
 static void
-test_added_pinned(void **unused)
+test_added_to_hole(void **unused)
+{
+    (void)unused;
+    for (uint32_t more = 0; more < 2; more++) {
+        const struct aspen_frame_range ram[] = {{0, 256},
+                                                {256 + (1 << 15) + more, 256}};
+        struct aspen_config config = plain_config();
+        RANGES(config, ram, ram);
+        struct aspen *aspen = helper_machine_from(&config);
+        assert_int_equal(aspen_frames_add(aspen, 256, 1 << 15),
+                         more ? -ASPEN_EINVAL : 0);
+        bare_assert_frames(aspen);
+        assert_int_equal(aspen_destroy(aspen), 0);
+    }
+}
+
+/* Pins, slots and groups are known of what comes later, too. */
+static void
+test_added_with_arrays(void **unused)
 {
     static const struct aspen_frame_range ram[] = {{1, 100}};
     struct aspen_config config = plain_config();
@@ -449,10 +485,18 @@ test_added_pinned(void **unused)
     config.frames_end = 9 << 15;
     struct aspen *aspen = helper_machine_from(&config);
     assert_int_equal(aspen_pins_prepare(aspen), 0);
+    assert_int_equal(aspen_banks_make_slots(aspen), 0);
+    assert_int_equal(aspen_banks_make_groups(aspen), 0);
     assert_int_equal(aspen_frames_add(aspen, 3 << 15, 64), 0);
     assert_int_equal(aspen_frame_alloc(aspen, 6, ASPEN_STEP_FRAME, &frame), 0);
     assert_int_equal(frame, 3 << 15);
+    const struct aspen_bank *bank = aspen_bank_of(&aspen->banks, frame);
+    assert_non_null(bank->pins);
+    assert_non_null(bank->slots);
+    assert_non_null(bank->groups);
     assert_int_equal(*aspen_bank_pins(aspen, frame + 63), 0);
+    assert_int_equal(*aspen_bank_slot(aspen, frame + 63), 0);
+    assert_null(*aspen_bank_group(aspen, frame + 63));
     aspen_frame_put(aspen, frame);
     assert_int_equal(aspen_destroy(aspen), 0);
 }
@@ -516,7 +560,8 @@ main(void)
         cmocka_unit_test(test_random),
         cmocka_unit_test(test_added),
         cmocka_unit_test(test_added_inside),
-        cmocka_unit_test(test_added_pinned),
+        cmocka_unit_test(test_added_to_hole),
+        cmocka_unit_test(test_added_with_arrays),
         cmocka_unit_test(test_added_beside),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * From the first to the last that an embedder hears of a space: mm_init and
- * mm_exit, the kernel's half of its top table, and which CPUs have it loaded.
+ * mm_exit, what a scanner hears, the kernel's half of its top table, and which
+ * CPUs have it loaded.
  * Each step of fork failing is in test_fork_failing.c, which has these hooks,
  * too.
  */
@@ -19,6 +20,8 @@ struct scene {
     struct helper_space space;
     unsigned begun;
     unsigned ended;
+    unsigned left; /* that scanners were told of */
+    uint64_t vmas_left;
     int error; /* of mm_init */
     struct aspen_mm *last;
     void *embedder; /* what mm_init found there */
@@ -88,6 +91,18 @@ ends(void *context, struct aspen_mm *mm)
     scene->ended++;
 }
 
+/* Everything is there still, but nobody can become a user. */
+static void
+leaves(void *context, struct aspen_mm *mm)
+{
+    struct scene *scene = context;
+
+    assert_int_equal(aspen_mm_state(mm), ASPEN_MM_LIVE);
+    assert_false(aspen_mm_get_if_alive(mm));
+    scene->vmas_left += helper_counters(mm).vmas;
+    scene->left++;
+}
+
 static void
 load(void *context, struct aspen_mm *mm)
 {
@@ -105,6 +120,8 @@ static const struct aspen_arch_ops arch = {
     .mm_load = load,
 };
 
+static const struct aspen_scanner_ops scanner = {.exit = leaves};
+
 static int
 setup(void **state)
 {
@@ -115,6 +132,7 @@ setup(void **state)
     aspen_config_init(&config);
     config.kernel_start = HELPER_KERNEL_START;
     config.hooks.arch = &arch;
+    config.hooks.scanner = &scanner;
     config.hooks.context = scene;
     scene->in_order = true;
     *state = scene;
@@ -169,6 +187,30 @@ test_told_once(void **state)
     assert_told(scene, 4, 2);
     aspen_mm_put(next);
     assert_told(scene, 4, 3);
+}
+
+/* Of what was never LIVE no scanner knows anything. */
+static void
+test_scanners_told_once(void **state)
+{
+    struct scene *scene = *state;
+    struct helper_space *s = &scene->space;
+    struct aspen_mm *child, *next;
+
+    assert_int_equal(aspen_fork(s->mm, &child), 0);
+    assert_int_equal(aspen_exec_prepare(child, &next), 0);
+    helper_map(next, AT(16), 2, RW);
+    aspen_exec_abort(next);
+    assert_int_equal(scene->left, 0);
+    assert_int_equal(aspen_exec_prepare(child, &next), 0);
+    helper_map(next, AT(16), 2, RW);
+    helper_map(next, AT(20), 2, R);
+    aspen_exec_commit(child, next);
+    assert_int_equal(scene->left, 1);
+    assert_int_equal(scene->vmas_left, 1);
+    aspen_mm_put(next);
+    assert_int_equal(scene->left, 2);
+    assert_int_equal(scene->vmas_left, 3);
 }
 
 /* Whoever has pinned pages keeps the structure, which nobody hears of. */
@@ -237,6 +279,7 @@ test_failing(void **state)
             assert_true(n < 100);
         }
     assert_true(scene->begun > 10);
+    assert_int_equal(scene->left, 2); /* all but the last call's */
 }
 
 /* A child begins with its parent's pointer; exec begins with none. */
@@ -449,9 +492,11 @@ int
 main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(test_told_once), TEST(test_pins_stay), TEST(test_refused),
-        TEST(test_pointer),   TEST(test_failing),   TEST(test_left_alone),
-        TEST(test_in_order),  TEST(test_lazy),      TEST(test_bugs),
+        TEST(test_told_once),  TEST(test_scanners_told_once),
+        TEST(test_pins_stay),  TEST(test_refused),
+        TEST(test_pointer),    TEST(test_failing),
+        TEST(test_left_alone), TEST(test_in_order),
+        TEST(test_lazy),       TEST(test_bugs),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

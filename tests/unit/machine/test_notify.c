@@ -8,6 +8,8 @@
 #include "internal.h"
 #include "machine/notify.h"
 #include <pthread.h>
+#include <sched.h>
+#include <unistd.h>
 
 #define BASE     0x1000000ull
 #define AT(page) (BASE + (page)*PAGE)
@@ -214,6 +216,40 @@ wait_ends_with_the_bracket(void **state)
     helper_space_destroy(&s);
 }
 
+static void *
+wait_for_page_0(void *mm)
+{
+    aspen_mmu_wait(mm, AT(0), AT(1));
+    return NULL;
+}
+
+/* Who looks whether he has to wait, and does not, leaves those who do. */
+static void
+who_need_not_wait_keeps_nobody_asleep(void **state)
+{
+    struct helper_space s;
+    pthread_t thread;
+
+    (void)state;
+    create(&s, &brackets);
+    aspen_notify_open(s.mm, AT(0), AT(1));
+    seen.start = AT(0), seen.end = AT(1);
+    assert_int_equal(pthread_create(&thread, NULL, wait_for_page_0, s.mm), 0);
+    for (bool waiting = false; !waiting; sched_yield()) {
+        aspen_spin_lock(&s.mm->notify.lock, ASPEN_LOCK_LEAF);
+        waiting = s.mm->notify.waiting;
+        aspen_spin_unlock(&s.mm->notify.lock);
+    }
+    aspen_mmu_wait(s.mm, AT(1), AT(2));
+    /* Longer than it takes to fall asleep. */
+    nanosleep(&(struct timespec){.tv_nsec = 20000000}, NULL);
+    aspen_notify_close(s.mm, AT(0), AT(1));
+    alarm(20);
+    pthread_join(thread, NULL);
+    alarm(0);
+    helper_space_destroy(&s);
+}
+
 /* ---- Spaces that end --------------------------------------------------- */
 
 static void
@@ -360,6 +396,7 @@ main(void)
         cmocka_unit_test(what_has_ended_is_known_by_its_range),
         cmocka_unit_test(several_are_open),
         cmocka_unit_test(wait_ends_with_the_bracket),
+        cmocka_unit_test(who_need_not_wait_keeps_nobody_asleep),
         cmocka_unit_test(exit_has_a_bracket_around_all),
         cmocka_unit_test(who_ages_asks),
         cmocka_unit_test(reclaim_asks),

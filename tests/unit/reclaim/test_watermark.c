@@ -98,6 +98,31 @@ test_by_the_size_of_ram(void **state)
     assert_marks(&config, 0, 0, 0);
 }
 
+/* RAM that comes later counts, where nobody has said how many. */
+static void
+test_with_what_is_added(void **state)
+{
+    static const struct aspen_frame_range ram[] = {{1, 1024}, {2049, 1024}};
+    struct aspen_config config = config_with(0, 0, 0);
+    struct aspen_counters counts;
+
+    (void)state;
+    config.flags |= ASPEN_CONFIG_TABLES_ONLY;
+    config.direct_map = (void *)1; /* nobody looks */
+    config.frames = 0;
+    config.ram = ram;
+    config.ram_ranges = 2;
+    struct aspen *aspen = helper_machine_from(&config);
+    counts = helper_counts(aspen);
+    assert_int_equal(counts.watermark_min, 64);
+    assert_int_equal(aspen_frames_add(aspen, 1025, 1024), 0);
+    counts = helper_counts(aspen);
+    assert_int_equal(counts.watermark_min, 96);
+    assert_int_equal(counts.watermark_low, 120);
+    assert_int_equal(counts.watermark_high, 144);
+    assert_int_equal(aspen_destroy(aspen), 0);
+}
+
 static void
 test_refused(void **state)
 {
@@ -292,6 +317,7 @@ main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_by_the_size_of_ram),
+        cmocka_unit_test(test_with_what_is_added),
         cmocka_unit_test(test_refused),
         cmocka_unit_test(test_woken_and_sleeps),
         cmocka_unit_test(test_nothing_leaves),

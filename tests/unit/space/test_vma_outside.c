@@ -354,6 +354,13 @@ test_pointer(void **state)
                      0);
     assert_ptr_equal(pointer(mm, 500), scene);
 
+    /* What comes below has none, and stays apart. */
+    helper_map(mm, AT(496), 4, R);
+    assert_int_equal(helper_counters(mm).vmas, 6);
+    assert_null(pointer(mm, 499));
+    assert_ptr_equal(pointer(mm, 500), scene);
+    assert_int_equal(aspen_munmap(mm, AT(496), AT(4)), 0);
+
     /* Without it they are one again as soon as a call looks. */
     for (unsigned page = 16; page < 20; page++)
         set_pointer(mm, page, NULL);
