@@ -97,7 +97,7 @@ void aspen_mm_put(struct aspen_mm *mm);
  *          find it. 0 and *next, or -ASPEN_ENOMEM, -ASPEN_EINTR (as
  *          aspen_mm_create()), -ASPEN_EINVAL (`mm` is not LIVE), or the error
  *          of the hook mm_init, with nothing left.
- * commit:  `next` goes LIVE, and the caller, its one user, has left `mm` as by
+ * commit:  `next` goes LIVE, then the caller, its one user, leaves `mm` as by
  *          aspen_mm_put(). Others in `mm`, such as the parent of a vfork child,
  *          stay there. Cannot fail.
  * abort:   `next` is gone, with all that was mapped; `mm` is as it was.

@@ -155,7 +155,7 @@ CPUS=2 same 'calls that are meant to break it' \
     'BIG=/tests/big /tests/hostile; cat /proc/aspen/validate 2>/dev/null; :'
 
 CPUS=1 prints 'every step fails once' "$(printf '%s: refused, valid\n' mmap \
-    mprotect brk fork fault exec)" '/tests/fail 2>/dev/null'
+    mprotect brk write fork fault exec)" '/tests/fail 2>/dev/null'
 CPUS=2 MEMORY=48 prints 'memory runs out' \
     "$(sed -n 's/^#= //p' "$tests/short.sh")" 'sh /tests/short.sh'
 CPUS=1 MEMORY=48 SWAP=64 prints 'a disk to swap to' \

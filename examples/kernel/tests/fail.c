@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -20,6 +21,7 @@
 static char *area;    /* some memory for fork to copy */
 static unsigned step; /* the one that fails */
 static long heap_end;
+static int file;
 
 /* ---- /proc/aspen ------------------------------------------------------- */
 
@@ -168,6 +170,23 @@ try_brk(void)
     return 0;
 }
 
+/* What could not be written has not made the file longer. */
+static int
+try_write(void)
+{
+    struct stat now;
+
+    if (pwrite(file, area, PAGE, 5 * PAGE) != PAGE) {
+        int error = errno == ENOSPC ? ENOMEM : errno;
+        if (fstat(file, &now) || now.st_size)
+            printf("a file of %ld bytes\n", (long)now.st_size);
+        return error;
+    }
+    while (ftruncate(file, 0))
+        ;
+    return 0;
+}
+
 static void
 touch(void)
 {
@@ -272,11 +291,13 @@ main(int count, char **arguments)
                 MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     memset(area, 1, 64 * PAGE);
     heap_end = syscall(SYS_brk, 0);
+    file = open("/tmp/written", O_RDWR | O_CREAT | O_TRUNC, 0600);
     (void)is_valid(); /* what it needs itself is there from here on */
     (void)usage();
     run("mmap", try_mmap, 0);
     run("mprotect", try_protect, 0);
     run("brk", try_brk, 0);
+    run("write", try_write, 0);
     run("fork", try_fork, 0);
     run("fault", child_touches, 1);
     run("exec", child_execs, 1);

@@ -124,6 +124,21 @@ numbers(void)
         syscall(SYS_clone, CLONE_SETTLS | SIGCHLD, 0, 0, 0, NOBODY));
 }
 
+/* Until nothing fits any more, not even a byte. */
+static void
+full_pipe(void)
+{
+    static char block[4096];
+    int ends_[2];
+
+    if (pipe2(ends_, O_NONBLOCK))
+        exit(2);
+    while (write(ends_[1], block, sizeof(block)) == sizeof(block))
+        ;
+    SAY("a block to a full pipe", write(ends_[1], block, sizeof(block)));
+    SAY("a byte", write(ends_[1], block, 1));
+}
+
 static void
 strange_child(const void *unused)
 {
@@ -594,6 +609,7 @@ static const struct {
     void (*function)(void);
 } cases[] = {
     {"numbers", numbers},
+    {"pipe", full_pipe},
     {"children", signals_of_children},
     {"programs", not_programs},
     {"headers", headers},

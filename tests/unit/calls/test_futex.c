@@ -259,6 +259,7 @@ test_keys_refused(void **state)
     refuse(mm, BASE + 2, 0, -ASPEN_EINVAL);
     refuse(mm, BASE, 4, -ASPEN_EINVAL);
     refuse(mm, UINT64_MAX - 3, 0, -ASPEN_EFAULT);
+    refuse(mm, mm->address_limit, 0, -ASPEN_EFAULT);
     refuse(mm, BASE, shared, -ASPEN_EFAULT);
     helper_map(mm, BASE, 1, R);
     refuse(mm, BASE, shared, -ASPEN_EFAULT);

@@ -325,6 +325,15 @@ test_remap(void **state)
     assert_int_equal(aspen_remap_raw(mm, AT(102), AT(3) - 1, RAW + 50), 0);
     assert_raw(mm, AT(104), RAW + 52, true);
     assert_raw(mm, AT(105), RAW, true);
+    /* Up to the last number that an entry holds. */
+    const uint64_t last = ((uint64_t)1 << ASPEN_ENTRY_NUMBER_BITS) - 1;
+    helper_map_object(mm, AT(50), 2, RW | SHARED | PFNMAP, s->object, 0);
+    assert_int_equal(aspen_remap_raw(mm, AT(50), AT(2), last), -ASPEN_EINVAL);
+    assert_int_equal(aspen_remap_raw(mm, AT(50), AT(2), UINT64_MAX),
+                     -ASPEN_EINVAL);
+    assert_raw(mm, AT(50), 0, false);
+    assert_int_equal(aspen_remap_raw(mm, AT(50), AT(2), last - 1), 0);
+    assert_raw(mm, AT(51), last, true);
     /* Private: the whole, and read-only. */
     helper_map_object(mm, AT(60), 2, RW | PFNMAP, s->object, 0);
     assert_int_equal(aspen_remap_raw(mm, AT(60), PAGE, RAW), -ASPEN_EINVAL);

@@ -20,7 +20,8 @@ struct scene {
     struct helper_space space;
     unsigned begun;
     unsigned ended;
-    unsigned left; /* that scanners were told of */
+    unsigned left;            /* that scanners were told of */
+    struct aspen_mm *instead; /* what is LIVE by then; NULL: nothing */
     uint64_t vmas_left;
     int error; /* of mm_init */
     struct aspen_mm *last;
@@ -99,6 +100,8 @@ leaves(void *context, struct aspen_mm *mm)
 
     assert_int_equal(aspen_mm_state(mm), ASPEN_MM_LIVE);
     assert_false(aspen_mm_get_if_alive(mm));
+    if (scene->instead)
+        assert_int_equal(aspen_mm_state(scene->instead), ASPEN_MM_LIVE);
     scene->vmas_left += helper_counters(mm).vmas;
     scene->left++;
 }
@@ -205,7 +208,9 @@ test_scanners_told_once(void **state)
     assert_int_equal(aspen_exec_prepare(child, &next), 0);
     helper_map(next, AT(16), 2, RW);
     helper_map(next, AT(20), 2, R);
+    scene->instead = next;
     aspen_exec_commit(child, next);
+    scene->instead = NULL;
     assert_int_equal(scene->left, 1);
     assert_int_equal(scene->vmas_left, 1);
     aspen_mm_put(next);
