@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The worker that keeps memory free beside who takes it, over all orders: when
- * less is free than low, and the worker sleeps, it has been woken since.
+ * less is free than low, and the worker sleeps, it has been woken since; and
+ * nobody wakes it before.
  */
 #include "explore.h"
 
@@ -18,12 +19,15 @@ static struct aspen_object *file;
 static uint32_t rest, more; /* frames that nobody needs: runs are short */
 static bool gave_up;
 static bool woken; /* and has not begun yet */
+static unsigned wakes;
+static bool alone; /* there is one worker */
 
 static void
 wake(void *context)
 {
     (void)context;
     woken = true;
+    wakes++;
 }
 
 static int
@@ -89,12 +93,16 @@ static void
 worker(void *unused)
 {
     uint64_t before;
+    unsigned woken_by = wakes;
 
     (void)unused;
     woken = false;
-    do
+    for (bool more_to_do = true; more_to_do;) {
         before = looked();
-    while (aspen_reclaim_tick(machine));
+        more_to_do = aspen_reclaim_tick(machine);
+        if (more_to_do && alone && wakes != woken_by)
+            sim_fail("woken, and it does not sleep");
+    }
     gave_up |= looked() != before;
 }
 
@@ -127,7 +135,9 @@ somebody_is_awake(void **state)
     struct sim_program program = explore_program(setup, two, check);
 
     (void)state;
+    alone = true;
     explore_holds("worker, who takes memory", &program, 200);
+    alone = false;
     program = explore_program(setup, three, check);
     explore_holds("two workers, who takes memory", &program, 100);
 }
