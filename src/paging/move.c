@@ -215,13 +215,27 @@ moved_entry(const struct aspen_table_move *move, uint64_t entry, unsigned level)
     return entry;
 }
 
+static bool
+any_entry(const struct aspen_slot *slot, uint64_t count)
+{
+    for (uint64_t i = 0; i < count; i++)
+        if (aspen_load_relaxed(&slot->entry[i]))
+            return true;
+    return false;
+}
+
 static void
 move_entries(struct aspen_table_move *move, const struct extent *extent)
 {
     struct aspen *aspen = move->mm->aspen;
     struct aspen_slot from = slot_to(move, move->from + extent->offset, 0);
-    struct aspen_slot to = slot_to(move, move->to + extent->offset, 0);
     uint64_t count = extent->bytes >> ASPEN_PAGE_SHIFT;
+
+    /* Somebody who faults next to the source has made the table since others
+     * were put aside, and there is none for the target. */
+    if (!any_entry(&from, count))
+        return;
+    struct aspen_slot to = slot_to(move, move->to + extent->offset, 0);
     bool one = from.table == to.table;
 
     aspen_table_own(aspen, from.table);

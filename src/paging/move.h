@@ -11,7 +11,8 @@
  *     aspen_table_move_finish(&move);
  *
  * Context: the mmap lock is held for writing, the ranges do not overlap, and
- * nobody faults in either.
+ * nobody faults in either; who faults next to them may bring a table that both
+ * are in.
  */
 #ifndef ASPEN_PAGING_MOVE_H
 #define ASPEN_PAGING_MOVE_H

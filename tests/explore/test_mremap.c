@@ -3,7 +3,8 @@
  * A reverse-map walker beside an mremap that moves a page, over all orders,
  * each step failing: the walker finds the page exactly once at every moment,
  * however much of the move is done; and so does a walk beside a fault. The
- * first fault of all brings page tables that the move has to have room for.
+ * first fault of all brings page tables that the move has to have room for, and
+ * one next to what moves brings a table of which nothing moves.
  */
 #include "explore.h"
 #include "rmap/rmap.h"
@@ -22,6 +23,7 @@ struct scene {
     bool faults; /* the other task faults instead of walking */
     bool cold;   /* nothing is there yet, no table either */
     bool two;    /* mappings move */
+    bool beside; /* the other task faults beside what moves */
     unsigned flags;
     uint64_t fail_at;
     struct aspen_failpoint_counts counts;
@@ -33,7 +35,7 @@ static void
 map(uint64_t vm_flags)
 {
     explore_map(scene.mm, START, 2, RW | vm_flags, scene.object);
-    if (scene.two)
+    if (scene.two || scene.beside)
         explore_map(scene.mm, START + 2 * PAGE, 1, ASPEN_VM_READ, NULL);
 }
 
@@ -95,7 +97,7 @@ other_task(void *unused)
     if (scene.faults) {
         /* At the old place the page, or nothing any more. */
         int error =
-            aspen_fault(scene.mm, START,
+            aspen_fault(scene.mm, START + (scene.beside ? 2 * PAGE : 0),
                         scene.cold ? ASPEN_ACCESS_READ : ASPEN_ACCESS_WRITE);
         if (error != -ASPEN_EFAULT)
             must_or_planned(error);
@@ -203,6 +205,9 @@ test_first_fault(void **state)
     scene.shared = true;
     explore_holds("the same, shared", &program, MOST);
     scene.shared = false;
+    scene.beside = true;
+    explore_holds("a first fault next to what moves", &program, MOST);
+    scene.beside = false;
     scene.two = true;
     explore_holds("the first fault beside a move of two", &program, MOST / 4);
     scene.two = scene.cold = false;
