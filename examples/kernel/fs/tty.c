@@ -60,9 +60,9 @@ static struct termios termios = {
 };
 static char line[LINE_BYTES]; /* the one that is being typed */
 static size_t line_length;
-static char ready[LINE_BYTES]; /* what can be read */
+static uint16_t ready[LINE_BYTES]; /* what can be read */
 static size_t ready_length;
-static bool ended; /* by ^D, with nothing before it */
+#define END 256 /* among them: by ^D */
 static struct mutex output;
 
 void
@@ -85,12 +85,17 @@ echo(const char *bytes, size_t length)
 }
 
 static void
+push(uint16_t what)
+{
+    if (ready_length < LINE_BYTES)
+        ready[ready_length++] = what;
+}
+
+static void
 push_line(void)
 {
-    size_t part = MIN(line_length, LINE_BYTES - ready_length);
-
-    memcpy(ready + ready_length, line, part);
-    ready_length += part;
+    for (size_t i = 0; i < line_length; i++)
+        push((uint8_t)line[i]);
     line_length = 0;
 }
 
@@ -127,10 +132,10 @@ edit(char byte)
         for (; line_length; line_length--)
             echo("\b \b", 3);
     } else if (is_key(byte, VEOF)) {
-        ended = line_length == 0;
         push_line();
+        push(END);
     } else {
-        if (line_length < LINE_BYTES)
+        if (line_length < LINE_BYTES - (byte != '\n'))
             line[line_length++] = byte;
         echo(byte == '\n' ? "\r\n" : &byte, byte == '\n' ? 2 : 1);
         if (byte == '\n')
@@ -168,22 +173,25 @@ tty_interrupt(void)
     poll_wake();
 }
 
-static size_t
-take_ready(char *to, size_t bytes)
+/* Up to the end of a line; false: somebody else has taken all. */
+static bool
+take_ready(char *to, size_t bytes, size_t *part)
 {
-    bool on = irq_lock(&lock);
-    size_t part = MIN(bytes, ready_length);
+    bool on = irq_lock(&lock), lines = termios.local & ICANON, whole = false;
+    size_t at = 0;
 
-    if (termios.local & ICANON)
-        for (size_t i = 0; i < part; i++)
-            if (ready[i] == '\n')
-                part = i + 1;
-    memcpy(to, ready, part);
-    ready_length -= part;
-    memmove(ready, ready + part, ready_length);
-    ended = false;
+    *part = 0;
+    for (; at < ready_length && !whole; at++) {
+        if (ready[at] != END && *part == bytes)
+            break;
+        if (ready[at] != END)
+            to[(*part)++] = (char)ready[at];
+        whole = lines && (ready[at] == END || ready[at] == '\n');
+    }
+    ready_length -= at;
+    memmove(ready, ready + at, ready_length * sizeof(*ready));
     irq_unlock(&lock, on);
-    return part;
+    return at > 0;
 }
 
 static long
@@ -191,19 +199,21 @@ tty_read(struct file *file, uint64_t to, size_t bytes, uint64_t *offset)
 {
     char buffer[256];
     bool polls = !(termios.local & ICANON) && termios.characters[VMIN] == 0;
+    size_t part = 0;
     int error = 0;
 
     (void)offset;
     if (!bytes)
         return 0;
-    if (!ready_length && !ended && file->flags & O_NONBLOCK)
-        return -EAGAIN;
     uint64_t until =
         polls ? time_now() + termios.characters[VTIME] * SECOND / 10 : FOREVER;
-    WAIT_INTERRUPTIBLE(&ready_length, until, ready_length || ended, error);
-    if (error == -EINTR)
-        return -ERESTART;
-    size_t part = take_ready(buffer, MIN(bytes, sizeof(buffer)));
+    do {
+        if (!ready_length && file->flags & O_NONBLOCK)
+            return -EAGAIN;
+        WAIT_INTERRUPTIBLE(&ready_length, until, ready_length, error);
+        if (error == -EINTR)
+            return -ERESTART;
+    } while (!take_ready(buffer, MIN(bytes, sizeof(buffer)), &part) && !error);
     return user_write(to, buffer, part) ? -EFAULT : (long)part;
 }
 
@@ -252,7 +262,7 @@ static unsigned
 tty_poll(struct file *file)
 {
     (void)file;
-    return POLLOUT | (ready_length || ended ? POLLIN : 0);
+    return POLLOUT | (ready_length ? POLLIN : 0);
 }
 
 static long
@@ -266,6 +276,8 @@ set_termios(uint64_t from, bool flush)
     termios = new;
     if (flush)
         ready_length = line_length = 0;
+    if (!(new.local &ICANON))
+        push_line();
     irq_unlock(&lock, on);
     return 0;
 }

@@ -124,6 +124,19 @@ refuses()
     return 1
 }
 
+# For tty.sh; the kernel has to have begun.
+typed()
+{
+    sleep 2
+    printf 'one\n\004two\004three\n\004'
+    sleep 1
+    for _ in {1..300}; do
+        echo line
+        sleep 0.002
+    done
+    printf '\004\004'
+}
+
 # ---- Tests ----------------------------------------------------------------
 
 scripts/deps.sh boot ||
@@ -149,6 +162,8 @@ MEMORY=48 same 'a file larger than memory' \
 MEMORY=1024 same 'bash and GNU tools' 'bash /tests/gnu.sh'
 same 'signals of faults' '/tests/faults'
 same 'forks, vfork, spawn, threads' '/tests/forks'
+INPUT=/dev/stdin CPUS=2 prints 'what is typed' \
+    "$(sed -n 's/^#= //p' "$tests/tty.sh")" 'sh /tests/tty.sh' < <(typed)
 CPUS=2 same 'pipes whose writer goes at once' '/tests/pipes'
 CPUS=2 same 'calls that are easily answered wrongly' '/tests/calls'
 CPUS=2 same 'calls that are meant to break it' \
