@@ -109,6 +109,7 @@ void entry_remove(struct entry *entry);
 
 #define WALK_NOFOLLOW 1u /* of the last name, if it is a symbolic link */
 #define WALK_PARENT   2u /* the directory that the last name is in */
+#define WALK_MAKE     4u /* with PARENT: of where a last symbolic link leads */
 
 struct path {
     struct node *node;             /* a reference of the caller's */

@@ -117,9 +117,14 @@ step(struct walk *walk, struct path *path)
     if (!node_is(walk->at, S_IFDIR))
         return -ENOTDIR;
     path->slash = *rest == '/';
-    if (is_last(rest) && walk->flags & WALK_PARENT)
+    bool parent = is_last(rest) && walk->flags & WALK_PARENT;
+    if (parent && !(walk->flags & WALK_MAKE))
         return 1;
     struct node *child = child_of(walk->at, path->name);
+    if (parent && !(child && node_is(child, S_IFLNK))) {
+        node_put(child);
+        return 1;
+    }
     if (!child)
         return -ENOENT;
     bool follows = node_is(child, S_IFLNK) && !(is_last(rest) && !path->slash &&

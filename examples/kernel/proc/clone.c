@@ -108,7 +108,7 @@ static bool
 vfork_is_over(struct thread *self)
 {
     return self->must_die ||
-           !__atomic_load_n(&self->vfork_waits, __ATOMIC_SEQ_CST);
+           !__atomic_load_n(&self->vfork_child, __ATOMIC_SEQ_CST);
 }
 
 long
@@ -142,7 +142,7 @@ process_clone(const struct clone_args *args)
         return -EAGAIN;
     }
     if (args->flags & CLONE_VFORK) {
-        current->vfork_waits = true;
+        current->vfork_child = thread;
         thread->vfork_parent = current->id;
     }
     thread_start(thread);
@@ -160,8 +160,8 @@ vfork_done(struct thread *thread)
         thread->vfork_parent ? thread_find(thread->vfork_parent) : NULL;
 
     thread->vfork_parent = 0;
-    if (parent) {
-        __atomic_store_n(&parent->vfork_waits, false, __ATOMIC_SEQ_CST);
+    if (parent && parent->vfork_child == thread) {
+        __atomic_store_n(&parent->vfork_child, NULL, __ATOMIC_SEQ_CST);
         wake_all(parent);
     }
     irq_unlock(&process_lock, on);

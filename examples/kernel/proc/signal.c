@@ -182,7 +182,7 @@ signal_set_blocked(uint64_t blocked)
     irq_unlock(&process_lock, on);
 }
 
-/* The lowest signal that is due, or 0. */
+/* That of an exception, or the lowest that is due, or 0. */
 static int
 take_signal(struct signal_action *action)
 {
@@ -192,6 +192,8 @@ take_signal(struct signal_action *action)
     uint64_t due = due_signals(self);
     int signal = due ? __builtin_ctzll(due) + 1 : 0;
 
+    if (self->fault_signal && due & signal_bit(self->fault_signal))
+        signal = self->fault_signal;
     if (signal) {
         if (self->pending & signal_bit(signal))
             self->pending &= ~signal_bit(signal);

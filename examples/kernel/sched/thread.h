@@ -59,9 +59,9 @@ struct thread {
     uint64_t clear_tid;     /* a user's address, or 0 */
     uint64_t fault_address; /* for siginfo of a synchronous signal */
     int fault_code, fault_signal;
-    bool vfork_waits;     /* for a child that has its memory */
-    int vfork_parent;     /* who waits for this one, if he lives; or 0 */
-    uint64_t fail_number; /* of the next call, the step that fails */
+    struct thread *vfork_child; /* that has its memory, while it waits */
+    int vfork_parent;           /* who waits for this one, if he lives; or 0 */
+    uint64_t fail_number;       /* of the next call, the step that fails */
     uint64_t canary;
     uint8_t fpu[512] __attribute__((aligned(16)));
 };

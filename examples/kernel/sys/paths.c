@@ -25,7 +25,8 @@ find_or_make(struct node *start, const char *text, unsigned flags,
     *node = path.node;
     if (error != -ENOENT || !(flags & O_CREAT))
         return error;
-    error = path_walk(start, text, WALK_PARENT, &path);
+    error = path_walk(start, text,
+                      WALK_PARENT | (flags & O_EXCL ? 0 : WALK_MAKE), &path);
     if (error)
         return error;
     mode = S_IFREG | (mode & 07777 & ~current->process->umask);

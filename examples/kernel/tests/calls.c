@@ -20,6 +20,7 @@
 #include <sys/uio.h>
 #include <sys/wait.h>
 #include <time.h>
+#include <ucontext.h>
 #include <unistd.h>
 
 /* The call's result, or -errno. */
@@ -80,6 +81,21 @@ pieces(void)
     for (size_t i = 0; i < sizeof(all); i += 2)
         wrong += all[i] - all[i + 1] != 'a' - 'A';
     printf("cut: %d\n", wrong);
+}
+
+static void
+links(void)
+{
+    SAY("symlink", symlink("target", "link"));
+    SAY("open, exclusive", open("link", O_CREAT | O_EXCL | O_WRONLY, 0600));
+    SAY("open, but no link",
+        open("link", O_CREAT | O_NOFOLLOW | O_WRONLY, 0600));
+    SAY("open", open("link", O_CREAT | O_WRONLY, 0600) > 0);
+    SAY("target", access("target", F_OK));
+    symlink("no/target", "link2");
+    SAY("no directory", open("link2", O_CREAT | O_WRONLY, 0600));
+    symlink("link3", "link3");
+    SAY("round", open("link3", O_CREAT | O_WRONLY, 0600));
 }
 
 static void
@@ -202,6 +218,48 @@ masks(void)
     SAY("the alarm came", alarm(0));
 }
 
+static volatile int counted, misplaced;
+
+static void
+count(int signal)
+{
+    (void)signal;
+    counted++;
+}
+
+/* A fault's handler comes before that of a signal which came meanwhile. */
+static void
+faulted(int signal, siginfo_t *info, void *context)
+{
+    greg_t *registers = ((ucontext_t *)context)->uc_mcontext.gregs;
+    extern char reads[], reads_end[];
+
+    (void)signal, (void)info;
+    misplaced += registers[REG_RIP] != (greg_t)reads;
+    registers[REG_RIP] = (greg_t)reads_end;
+}
+
+static void
+faults(void)
+{
+    struct sigaction action = {.sa_flags = SA_SIGINFO};
+
+    action.sa_sigaction = faulted;
+    sigaction(SIGSEGV, &action, NULL);
+    signal(SIGUSR1, count);
+    pid_t parent = getpid(), child = fork();
+    while (child == 0)
+        if (usleep(1000) || kill(parent, SIGUSR1))
+            _exit(0);
+    while (counted < 30)
+        __asm__ volatile(".globl reads, reads_end\n"
+                         "reads: movb 0, %%al\n"
+                         "reads_end:" ::
+                             : "rax");
+    kill(child, SIGKILL);
+    printf("misplaced: %d\n", misplaced);
+}
+
 /* ---- Time -------------------------------------------------------------- */
 
 static void
@@ -276,6 +334,48 @@ statuses(void)
     printf("wrong statuses: %d\n", wrong);
 }
 
+/* A thread has the number of one that has ended, who waited for a child of
+ * vfork: what that child does now is nobody's business. */
+static void *
+exec_again(void *unused)
+{
+    usleep(100000);
+    execl("/proc/self/exe", "calls", "vfork", NULL);
+    return unused;
+}
+
+static void
+vforks(void)
+{
+    pthread_t thread;
+    char byte;
+
+    if (pipe(ends) || dup2(ends[0], 20) < 0 || dup2(ends[1], 21) < 0)
+        exit(2);
+    fflush(stdout);
+    pthread_create(&thread, NULL, exec_again, NULL);
+    if (vfork() == 0) {
+        close(ends[1]), close(21);
+        _exit(read(20, &byte, 1) < 0);
+    }
+    exit(1);
+}
+
+static void
+vfork_again(void)
+{
+    volatile int done = 0;
+
+    if (vfork() == 0) {
+        if (write(21, "x", 1) != 1)
+            _exit(1);
+        usleep(100000);
+        done = 1;
+        _exit(0);
+    }
+    SAY("waited for its own", done);
+}
+
 static void
 arguments(void)
 {
@@ -293,11 +393,19 @@ static const struct {
     const char *name;
     void (*function)(void);
 } cases[] = {
-    {"vectors", vectors},       {"pieces", pieces},
-    {"named-pipe", named_pipe}, {"numbers", numbers},
-    {"names", names},           {"broken-pipe", broken_pipe},
-    {"masks", masks},           {"past", past},
-    {"children", children},     {"statuses", statuses},
+    {"links", links},
+    {"faults", faults},
+    {"vforks", vforks},
+    {"vectors", vectors},
+    {"pieces", pieces},
+    {"named-pipe", named_pipe},
+    {"numbers", numbers},
+    {"names", names},
+    {"broken-pipe", broken_pipe},
+    {"masks", masks},
+    {"past", past},
+    {"children", children},
+    {"statuses", statuses},
     {"arguments", arguments},
 };
 
@@ -323,6 +431,10 @@ main(int count, char **names)
 {
     if (count > 1 && strcmp(names[1], "count") == 0)
         return printf("arguments: %d\n", count) < 0;
+    if (count > 1 && strcmp(names[1], "vfork") == 0) {
+        vfork_again();
+        return 0;
+    }
     for (unsigned i = 0; i < sizeof(cases) / sizeof(*cases); i++)
         for (int j = 1; j < count || count == 1; j++)
             if (count == 1 || strcmp(names[j], cases[i].name) == 0) {
