@@ -157,13 +157,14 @@ signal_is_pending(void)
     if (!due_signals(self))
         return false;
     bool on = irq_lock(&process_lock);
+    uint64_t due = due_signals(self), ignored = 0;
     for (int signal = 1; signal <= (int)SIGNALS; signal++)
-        if (due_signals(self) & signal_bit(signal) &&
-            is_ignored(&self->process->actions[signal - 1], signal))
-            forget_locked(self->process, signal);
-    bool any = due_signals(self) != 0;
+        if (is_ignored(&self->process->actions[signal - 1], signal))
+            ignored |= due & signal_bit(signal);
+    self->pending &= ~ignored;
+    self->process->pending &= ~ignored;
     irq_unlock(&process_lock, on);
-    return any;
+    return due & ~ignored;
 }
 
 bool
