@@ -5,6 +5,7 @@
 #include "mm/user.h"
 
 #include "lib/lib.h"
+#include "sched/thread.h"
 
 extern size_t copy_user(void *to, const void *from, size_t bytes);
 extern size_t clear_user(void *to, size_t bytes);
@@ -36,9 +37,18 @@ is_user(uint64_t address, size_t bytes)
     return address <= USER_LIMIT && bytes <= USER_LIMIT - address;
 }
 
+/* Whoever copies much lets others run: he may sleep on the way anyway. */
+static void
+take_turns(void)
+{
+    if (this_cpu()->resched)
+        schedule();
+}
+
 int
 user_read(void *to, uint64_t from, size_t bytes)
 {
+    take_turns();
     if (!is_user(from, bytes) || copy_user(to, (void *)from, bytes))
         return -EFAULT;
     return 0;
@@ -47,6 +57,7 @@ user_read(void *to, uint64_t from, size_t bytes)
 int
 user_write(uint64_t to, const void *from, size_t bytes)
 {
+    take_turns();
     if (!is_user(to, bytes) || copy_user((void *)to, from, bytes))
         return -EFAULT;
     return 0;

@@ -334,6 +334,31 @@ statuses(void)
     printf("wrong statuses: %d\n", wrong);
 }
 
+/* Who is long at it in the kernel lets others run. */
+static void
+turns(void)
+{
+    static const char *const names[] = {"/dev/urandom", "/dev/zero"};
+    const size_t bytes = 48 << 20;
+    volatile int *done = mmap(NULL, 4096, PROT_READ | PROT_WRITE,
+                              MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+
+    for (int i = 0; i < 2; i++)
+        if (fork() == 0) {
+            char *memory = mmap(NULL, bytes, PROT_READ | PROT_WRITE,
+                                MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+            done[0]++;
+            done[1] += read(open(names[i], O_RDONLY), memory, bytes) > 0;
+            _exit(0);
+        }
+    while (done[0] < 2)
+        usleep(100);
+    usleep(100);
+    SAY("done meanwhile", done[1]);
+    while (wait(NULL) > 0)
+        ;
+}
+
 /* A thread has the number of one that has ended, who waited for a child of
  * vfork: what that child does now is nobody's business. */
 static void *
@@ -393,19 +418,13 @@ static const struct {
     const char *name;
     void (*function)(void);
 } cases[] = {
-    {"links", links},
-    {"faults", faults},
-    {"vforks", vforks},
-    {"vectors", vectors},
-    {"pieces", pieces},
-    {"named-pipe", named_pipe},
-    {"numbers", numbers},
-    {"names", names},
-    {"broken-pipe", broken_pipe},
-    {"masks", masks},
-    {"past", past},
-    {"children", children},
-    {"statuses", statuses},
+    {"turns", turns},           {"links", links},
+    {"faults", faults},         {"vforks", vforks},
+    {"vectors", vectors},       {"pieces", pieces},
+    {"named-pipe", named_pipe}, {"numbers", numbers},
+    {"names", names},           {"broken-pipe", broken_pipe},
+    {"masks", masks},           {"past", past},
+    {"children", children},     {"statuses", statuses},
     {"arguments", arguments},
 };
 
