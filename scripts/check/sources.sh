@@ -12,8 +12,9 @@
 #   calls     every public function that returns an int must be looked at by
 #             the caller, and is in the table of tests/unit/every/test_every_call.c
 #   beside    every public function that takes a machine, space or object has a
-#             processor and a second MMU beside it in tests (tests/mmu/beside.c), or is in
-#             the list of those that change no entry (tests/mmu/apart)
+#             processor and a second MMU beside it in tests (tests/mmu/beside.c,
+#             calls.c), or is in the list of those that change no entry
+#             (tests/mmu/apart)
 #   semantics docs/use/semantics.md has a line for each advice, and each deviation
 #             names a test that exists
 #   readme    the example in README.md is the one that is compiled and run,
@@ -163,7 +164,7 @@ beside_broken()
             print "$name\n"
                 if $takes =~ /(?<!const )struct aspen(_mm|_object)? \*/;
         }' | sort -u | while read -r name; do
-        { tests/mmu/wraps.sh tests/mmu/beside.c && cat tests/mmu/apart; } |
+        { tests/mmu/wraps.sh tests/mmu/beside.c tests/mmu/calls.c && cat tests/mmu/apart; } |
             grep -qE "(^|=)$name\$" || echo "$name: neither here nor there"
     done
 }

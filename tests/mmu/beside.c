@@ -38,8 +38,9 @@ static struct {
     uint64_t spent;                  /* atomic */
     enum mmu_flags flags;
     uint64_t evict_seed;
-    bool idle;  /* nothing is cached but what is accessed */
-    bool alone; /* no second MMU */
+    bool idle;   /* nothing is cached but what is accessed */
+    bool alone;  /* no second MMU */
+    bool public; /* there are no calls but public ones */
 } beside
 #ifdef ASPEN_PORT_MMU_WRITES_ENTRIES
     = {.flags = MMU_FLAGS_SET}
@@ -65,6 +66,12 @@ void
 beside_second(bool second)
 {
     beside.alone = !second;
+}
+
+void
+beside_public(void)
+{
+    beside.public = true;
 }
 
 void
@@ -185,8 +192,8 @@ beside_check(const char *after)
     beside_say(after);
 }
 
-static void
-enter(void)
+void
+beside_enter(void)
 {
     if (depth++ || !beside.aspen)
         return;
@@ -199,8 +206,8 @@ enter(void)
     aspen_port_spin_unlock(&beside.gate);
 }
 
-static void
-leave(const char *call)
+void
+beside_leave(const char *call)
 {
     if (--depth || !beside.aspen)
         return;
@@ -209,6 +216,12 @@ leave(const char *call)
         each_space(check, call);
     aspen_port_spin_unlock(&beside.gate);
     beside_say(call);
+}
+
+static bool
+is_inside(void)
+{
+    return depth > 0;
 }
 
 /* ---- Accesses ---------------------------------------------------------- */
@@ -262,25 +275,16 @@ stand_beside(struct aspen *aspen)
     beside.used = 0;
     beside.in_flight = 0;
     beside.aspen = aspen;
-    told_of(aspen);
+    told_of(aspen, beside.public ? is_inside : NULL);
 }
 
 static void
 stand_aside(void)
 {
     beside.aspen = NULL;
-    told_of(NULL);
+    told_of(NULL, NULL);
     mmu_detach();
 }
-
-/* What stands between the test and a function of the library. */
-#define BETWEEN(type, name, parameters)                                        \
-    type __real_##name parameters;                                             \
-    type __wrap_##name parameters;                                             \
-    _Static_assert(__builtin_types_compatible_p(__typeof__(name),              \
-                                                __typeof__(__real_##name)),    \
-                   #name " takes something else");                             \
-    type __wrap_##name parameters
 
 BETWEEN(int, aspen_create,
         (const struct aspen_config *config, struct aspen **aspen))
@@ -323,8 +327,9 @@ BETWEEN(int, aspen_destroy, (struct aspen * aspen))
 
 BETWEEN(int, aspen_mm_create, (struct aspen * aspen, struct aspen_mm **mm))
 {
+    beside_enter();
     int error = __real_aspen_mm_create(aspen, mm);
-
+    beside_leave("aspen_mm_create");
     if (!error)
         watch(*mm);
     return error;
@@ -355,19 +360,19 @@ BETWEEN(void, aspen_mm_put, (struct aspen_mm * mm))
 {
     struct space was;
 
-    enter();
+    beside_enter();
     bool last = is_last(mm, &was);
     __real_aspen_mm_put(mm);
     if (last)
         unwatch(&was, "aspen_mm_put");
-    leave("aspen_mm_put");
+    beside_leave("aspen_mm_put");
 }
 
 BETWEEN(int, aspen_fork, (struct aspen_mm * parent, struct aspen_mm **child))
 {
-    enter();
+    beside_enter();
     int error = __real_aspen_fork(parent, child);
-    leave("aspen_fork");
+    beside_leave("aspen_fork");
     if (!error)
         watch(*child);
     return error;
@@ -375,8 +380,9 @@ BETWEEN(int, aspen_fork, (struct aspen_mm * parent, struct aspen_mm **child))
 
 BETWEEN(int, aspen_exec_prepare, (struct aspen_mm * mm, struct aspen_mm **next))
 {
+    beside_enter();
     int error = __real_aspen_exec_prepare(mm, next);
-
+    beside_leave("aspen_exec_prepare");
     if (!error)
         watch(*next);
     return error;
@@ -386,24 +392,24 @@ BETWEEN(void, aspen_exec_commit, (struct aspen_mm * mm, struct aspen_mm *next))
 {
     struct space was;
 
-    enter();
+    beside_enter();
     bool last = is_last(mm, &was);
     __real_aspen_exec_commit(mm, next);
     if (last)
         unwatch(&was, "aspen_exec_commit");
-    leave("aspen_exec_commit");
+    beside_leave("aspen_exec_commit");
 }
 
 BETWEEN(void, aspen_exec_abort, (struct aspen_mm * next))
 {
     struct space was;
 
-    enter();
+    beside_enter();
     bool last = is_last(next, &was);
     __real_aspen_exec_abort(next);
     if (last)
         unwatch(&was, "aspen_exec_abort");
-    leave("aspen_exec_abort");
+    beside_leave("aspen_exec_abort");
 }
 
 /* What a CPU has cached ahead while it was not told, it does not keep. */
@@ -455,11 +461,11 @@ BETWEEN(int, aspen_munmap,
 {
     uint64_t since = mmu_now();
 
-    enter();
+    beside_enter();
     int error = __real_aspen_munmap(mm, address, length_bytes);
     if (!error)
         gone(mm, address, length_bytes, since, MMU_GONE_ALL, "aspen_munmap");
-    leave("aspen_munmap");
+    beside_leave("aspen_munmap");
     return error;
 }
 
@@ -477,11 +483,11 @@ BETWEEN(int, aspen_madvise,
 {
     uint64_t since = mmu_now();
 
-    enter();
+    beside_enter();
     int error = __real_aspen_madvise(mm, address, length_bytes, advice);
     if (!error && is_discard(advice))
         gone(mm, address, length_bytes, since, MMU_GONE_ALL, "aspen_madvise");
-    leave("aspen_madvise");
+    beside_leave("aspen_madvise");
     return error;
 }
 
@@ -491,12 +497,12 @@ BETWEEN(int, aspen_mprotect,
 {
     uint64_t since = mmu_now();
 
-    enter();
+    beside_enter();
     int error = __real_aspen_mprotect(mm, address, length_bytes, access, pkey);
     if (!error && !(access & ASPEN_VM_WRITE))
         gone(mm, address, length_bytes, since, MMU_GONE_WRITABLE,
              "aspen_mprotect");
-    leave("aspen_mprotect");
+    beside_leave("aspen_mprotect");
     return error;
 }
 
@@ -507,12 +513,12 @@ BETWEEN(int, aspen_mmap,
 {
     uint64_t since = mmu_now();
 
-    enter();
+    beside_enter();
     int error = __real_aspen_mmap(mm, args, address);
     if (!error)
         gone(mm, *address, args->length_bytes, since, MMU_GONE_ALL,
              "aspen_mmap");
-    leave("aspen_mmap");
+    beside_leave("aspen_mmap");
     return error;
 }
 
@@ -523,12 +529,12 @@ BETWEEN(int, aspen_mremap,
 {
     uint64_t since = mmu_now();
 
-    enter();
+    beside_enter();
     int error = __real_aspen_mremap(mm, args, address);
     if (!error && *address != args->address)
         gone(mm, args->address, args->old_bytes, since, MMU_GONE_ALL,
              "aspen_mremap");
-    leave("aspen_mremap");
+    beside_leave("aspen_mremap");
     return error;
 }
 
@@ -536,165 +542,24 @@ BETWEEN(int, aspen_mremap,
 
 BETWEEN(uint64_t, aspen_reclaim, (struct aspen * aspen, uint64_t pages))
 {
-    enter();
+    beside_enter();
     uint64_t gone_pages = __real_aspen_reclaim(aspen, pages);
-    leave("aspen_reclaim");
+    beside_leave("aspen_reclaim");
     return gone_pages;
 }
 
 BETWEEN(uint64_t, aspen_group_reclaim, (struct aspen_group * g, uint64_t pages))
 {
-    enter();
+    beside_enter();
     uint64_t gone_pages = __real_aspen_group_reclaim(g, pages);
-    leave("aspen_group_reclaim");
+    beside_leave("aspen_group_reclaim");
     return gone_pages;
 }
 
 BETWEEN(bool, aspen_reclaim_tick, (struct aspen * aspen))
 {
-    enter();
+    beside_enter();
     bool more = __real_aspen_reclaim_tick(aspen);
-    leave("aspen_reclaim_tick");
+    beside_leave("aspen_reclaim_tick");
     return more;
 }
-
-#define CALL(name, parameters, arguments)                                      \
-    BETWEEN(int, name, parameters)                                             \
-    {                                                                          \
-        enter();                                                               \
-        int error = __real_##name arguments;                                   \
-        leave(#name);                                                          \
-        return error;                                                          \
-    }
-#define CALL_VOID(name, parameters, arguments)                                 \
-    BETWEEN(void, name, parameters)                                            \
-    {                                                                          \
-        enter();                                                               \
-        __real_##name arguments;                                               \
-        leave(#name);                                                          \
-    }
-
-CALL(aspen_brk, (struct aspen_mm * mm, uint64_t brk, uint64_t *now),
-     (mm, brk, now))
-CALL(aspen_read_memory,
-     (struct aspen_mm * mm, uint64_t address, void *bytes,
-      uint64_t length_bytes, unsigned flags, uint64_t *done),
-     (mm, address, bytes, length_bytes, flags, done))
-CALL(aspen_write_memory,
-     (struct aspen_mm * mm, uint64_t address, const void *bytes,
-      uint64_t length_bytes, unsigned flags, uint64_t *done),
-     (mm, address, bytes, length_bytes, flags, done))
-CALL(aspen_futex_load,
-     (struct aspen_mm * mm, uint64_t address, uint32_t *value),
-     (mm, address, value))
-CALL(aspen_futex_add,
-     (struct aspen_mm * mm, uint64_t address, uint32_t addend,
-      uint32_t *before),
-     (mm, address, addend, before))
-CALL(aspen_futex_compare_exchange,
-     (struct aspen_mm * mm, uint64_t address, uint32_t expected,
-      uint32_t desired, uint32_t *before),
-     (mm, address, expected, desired, before))
-CALL(aspen_futex_key_get,
-     (struct aspen_mm * mm, uint64_t address, unsigned flags,
-      struct aspen_futex_key *key),
-     (mm, address, flags, key))
-CALL(aspen_populate,
-     (struct aspen_mm * mm, uint64_t address, uint64_t length_bytes,
-      unsigned access, uint64_t *done),
-     (mm, address, length_bytes, access, done))
-CALL(aspen_fault, (struct aspen_mm * mm, uint64_t address, unsigned access),
-     (mm, address, access))
-CALL(aspen_fault_with_rights,
-     (struct aspen_mm * mm, uint64_t address, unsigned access, uint32_t rights),
-     (mm, address, access, rights))
-CALL(aspen_import_vma,
-     (struct aspen_mm * mm, const struct aspen_import_vma *vma), (mm, vma))
-CALL(aspen_import_pages,
-     (struct aspen_mm * mm, const struct aspen_import_pages *pages,
-      uint64_t *done),
-     (mm, pages, done))
-CALL(aspen_mlock,
-     (struct aspen_mm * mm, uint64_t address, uint64_t length_bytes,
-      unsigned flags),
-     (mm, address, length_bytes, flags))
-CALL(aspen_munlock,
-     (struct aspen_mm * mm, uint64_t address, uint64_t length_bytes),
-     (mm, address, length_bytes))
-CALL(aspen_mlockall, (struct aspen_mm * mm, unsigned flags), (mm, flags))
-CALL(aspen_munlockall, (struct aspen_mm * mm), (mm))
-CALL(aspen_process_madvise,
-     (struct aspen_mm * mm, const struct aspen_advise_range *ranges,
-      unsigned count, enum aspen_advice advice, unsigned flags, uint64_t *done),
-     (mm, ranges, count, advice, flags, done))
-CALL(aspen_swap_remove, (struct aspen * aspen, unsigned type), (aspen, type))
-CALL(aspen_group_limit_set,
-     (struct aspen_group * group, enum aspen_group_limit limit, uint64_t pages),
-     (group, limit, pages))
-CALL(aspen_name_anon,
-     (struct aspen_mm * mm, uint64_t address, uint64_t length_bytes,
-      const char *name),
-     (mm, address, length_bytes, name))
-CALL_VOID(aspen_object_put, (struct aspen_object * object), (object))
-
-CALL(aspen_object_resize, (struct aspen_object * object, uint64_t size_bytes),
-     (object, size_bytes))
-CALL(aspen_object_punch,
-     (struct aspen_object * object, uint64_t offset_bytes,
-      uint64_t length_bytes),
-     (object, offset_bytes, length_bytes))
-CALL(aspen_object_sync,
-     (struct aspen_object * object, uint64_t offset_bytes,
-      uint64_t length_bytes),
-     (object, offset_bytes, length_bytes))
-CALL(aspen_object_drop,
-     (struct aspen_object * object, uint64_t offset_bytes,
-      uint64_t length_bytes, uint64_t *pages),
-     (object, offset_bytes, length_bytes, pages))
-CALL(aspen_object_read,
-     (struct aspen_object * object, uint64_t offset_bytes, void *bytes,
-      uint64_t length_bytes, uint64_t *done),
-     (object, offset_bytes, bytes, length_bytes, done))
-CALL(aspen_object_write,
-     (struct aspen_object * object, uint64_t offset_bytes, const void *bytes,
-      uint64_t length_bytes, uint64_t *done),
-     (object, offset_bytes, bytes, length_bytes, done))
-CALL(aspen_object_unmap,
-     (struct aspen_object * object, uint64_t offset_bytes,
-      uint64_t length_bytes, unsigned flags),
-     (object, offset_bytes, length_bytes, flags))
-CALL(aspen_pin_range,
-     (struct aspen_mm * mm, uint64_t address, uint64_t length_bytes,
-      unsigned flags, uint32_t *frames),
-     (mm, address, length_bytes, flags, frames))
-CALL(aspen_unpin,
-     (struct aspen_mm * mm, const uint32_t *frames, uint64_t pages,
-      unsigned flags),
-     (mm, frames, pages, flags))
-CALL(aspen_pkey_free, (struct aspen_mm * mm, int pkey), (mm, pkey))
-CALL(aspen_insert_raw,
-     (struct aspen_mm * mm, uint64_t address, uint64_t number, unsigned flags),
-     (mm, address, number, flags))
-CALL(aspen_remap_raw,
-     (struct aspen_mm * mm, uint64_t address, uint64_t length_bytes,
-      uint64_t number),
-     (mm, address, length_bytes, number))
-CALL(aspen_insert_page, (struct aspen_mm * mm, uint64_t address), (mm, address))
-CALL(aspen_remap_file_pages,
-     (struct aspen_mm * mm, uint64_t address, uint64_t length_bytes,
-      uint64_t offset_bytes, unsigned flags),
-     (mm, address, length_bytes, offset_bytes, flags))
-CALL(aspen_map_special,
-     (struct aspen_mm * mm, uint64_t at, uint64_t length_bytes, unsigned place,
-      uint64_t vm_flags, const struct aspen_special *special,
-      uint64_t *address),
-     (mm, at, length_bytes, place, vm_flags, special, address))
-CALL(aspen_oom_reap, (struct aspen_mm * mm), (mm))
-CALL(aspen_young,
-     (struct aspen_mm * mm, uint64_t address, uint64_t length_bytes,
-      unsigned flags, uint64_t *pages),
-     (mm, address, length_bytes, flags, pages))
-CALL(aspen_msync,
-     (struct aspen_mm * mm, uint64_t address, uint64_t length_bytes,
-      unsigned flags),
-     (mm, address, length_bytes, flags))

@@ -34,6 +34,10 @@ void beside_second(bool second);
 /* From here on nothing is cached before calls but what the test accesses. */
 void beside_load(bool load);
 
+/* From the next aspen_create() on the test makes public calls alone: a flush in
+ * one that is said to change no entry (tests/mmu/apart) is a panic. */
+void beside_public(void);
+
 /* The CPU of a space. */
 unsigned beside_cpu(const struct aspen_mm *mm);
 

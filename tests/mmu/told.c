@@ -12,11 +12,13 @@
 #define BATCH    1024 /* frames that are given back at once, at most */
 
 static struct aspen *watched;
+static bool (*in_call)(void);
 
 void
-told_of(struct aspen *aspen)
+told_of(struct aspen *aspen, bool (*inside)(void))
 {
     watched = aspen;
+    in_call = inside;
 }
 
 /* ---- Flushes ----------------------------------------------------------- */
@@ -29,6 +31,9 @@ void
 __wrap_aspen_port_tlb_flush(const struct aspen_tlb_flush *flush)
 {
     __real_aspen_port_tlb_flush(flush);
+    if (watched && in_call && !in_call())
+        aspen_port_panic("a flush in a call that changes no entry, as "
+                         "tests/mmu/apart has it");
     if (watched)
         mmu_flush(flush);
 }

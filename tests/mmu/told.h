@@ -18,8 +18,9 @@ extern const struct aspen_notifier_ops told_notifier;
 uint64_t told_second_load(struct aspen_mm *mm, uint64_t start, uint64_t end,
                           uint64_t most);
 
-/* The frames are this machine's; NULL: nobody's. */
-void told_of(struct aspen *aspen);
+/* The frames are this machine's; NULL: nobody's. Where `inside`, if
+ * there is one, says that this thread is in no call, it flushes nothing. */
+void told_of(struct aspen *aspen, bool (*inside)(void));
 
 /* As mmu_access(), in a space. */
 bool told_access(unsigned cpu, struct aspen_mm *mm, uint64_t address,

@@ -208,5 +208,6 @@ main(void)
     };
 
     beside_load(false);
+    beside_public();
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -57,11 +57,11 @@ mmu_scene_begin(const struct aspen_config *config)
     if (!own.hooks.arch)
         own.hooks.arch = &arch;
     memset(&mmu_scene, 0, sizeof(mmu_scene));
-    told_of(NULL);
+    told_of(NULL, NULL);
     mmu_scene.aspen = explore_machine(&own, MMU_SCENE_FRAMES);
     mmu.direct_map = mmu_scene.aspen->config.direct_map;
     mmu_attach(&mmu);
-    told_of(mmu_scene.aspen);
+    told_of(mmu_scene.aspen, NULL);
     must(aspen_mm_create(mmu_scene.aspen, &mmu_scene.mm));
 }
 
@@ -73,7 +73,7 @@ mmu_scene_end(void)
     told_put(&mmu_scene.mm);
     if (mmu_scene.object)
         aspen_object_put(mmu_scene.object);
-    told_of(NULL);
+    told_of(NULL, NULL);
     explore_machine_end(mmu_scene.aspen);
 }
 

@@ -14,6 +14,8 @@
 #include "failing.h"
 #include "helper.h"
 
+#include "beside.h"
+
 #define MOVE (ASPEN_MREMAP_MAYMOVE | ASPEN_MREMAP_FIXED)
 
 /* ---- All of them ------------------------------------------------------- */
@@ -438,6 +440,7 @@ main(void)
 {
     struct CMUnitTest tests[CALLS];
 
+    beside_public();
     for (size_t i = 0; i < CALLS; i++)
         tests[i] = (struct CMUnitTest){.name = calls[i].function,
                                        .test_func = test_call,
