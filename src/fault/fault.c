@@ -312,7 +312,7 @@ aspen_fault_at(struct aspen_fault *fault, uint64_t address)
 
     if (page != fault->address) {
         aspen_fault_drop_page(fault);
-        fault->direct.attempts = 0;
+        fault->direct.attempts = fault->direct.idle = 0;
         fault->swap_error = 0;
     }
     fault->major = false;

@@ -3,7 +3,8 @@
  * reclaim/direct.c - reclaim by who needs memory at once.
  *
  * I1  Nobody waits for ever: a bounded number of attempts, and a bounded number
- *     of looks for each.
+ *     of looks for each. While pages leave there are more of them for who needs
+ *     little: that somebody else was faster is no want of memory.
  * I2  That nothing leaves says that nothing can, unless somebody else reclaims
  *     at the same time: he holds the pages that he looks at, and what is held
  *     stays. Then there is another attempt, once one of them has ended. Of a
@@ -31,10 +32,18 @@ aspen_direct_begin(struct aspen_direct *direct)
     aspen_payer_retry(&direct->payer);
 }
 
+static bool
+has_tried(const struct aspen_direct *direct)
+{
+    return direct->idle >= ASPEN_DIRECT_ATTEMPTS ||
+           direct->attempts >=
+               (direct->grows ? ASPEN_DIRECT_ATTEMPTS : ASPEN_DIRECT_PATIENCE);
+}
+
 bool
 aspen_direct_wants(const struct aspen_direct *direct, int error)
 {
-    return error == -ASPEN_ENOMEM && direct->attempts < ASPEN_DIRECT_ATTEMPTS &&
+    return error == -ASPEN_ENOMEM && !has_tried(direct) &&
            (direct->payer.full ||
             aspen_load_relaxed(&direct->aspen->refused_frames) !=
                 direct->refused);
@@ -103,6 +112,8 @@ try_to_relieve(struct aspen_direct *direct)
     aspen_stall_end(aspen, stalled);
     if (relieved)
         aspen_fetch_add_relaxed(&aspen->leaving.direct, 1);
+    else
+        direct->idle++;
     return relieved;
 }
 
@@ -113,9 +124,8 @@ aspen_direct_again(struct aspen_direct *direct, int error)
 
     if (again && !try_to_relieve(direct) && !direct->payer.full)
         again = false; /* I2 */
-    if (direct->attempts == ASPEN_DIRECT_ATTEMPTS)
+    if (has_tried(direct))
         again = false;
-
     if (!again && error == -ASPEN_ENOMEM && direct->payer.full)
         aspen_group_note(direct->payer.full, ASPEN_GROUP_EVENT_OOM);
     aspen_payer_retry(&direct->payer);

@@ -15,11 +15,15 @@
 
 /* Tries of one call; after each that failed pages leave, for the next. */
 #define ASPEN_DIRECT_ATTEMPTS 16u
+/* Of who asks for a page or a few tables: others who need some at the same time
+ * may be faster each time. */
+#define ASPEN_DIRECT_PATIENCE 256u
 
 struct aspen_direct {
     struct aspen *aspen;
     uint64_t refused; /* frames, when the try began */
     unsigned attempts;
+    unsigned idle; /* of them, in which no page left */
     bool grows; /* each time twice as many pages leave: a fault needs a page or
                    a few tables, a call any number */
     struct aspen_payer payer;

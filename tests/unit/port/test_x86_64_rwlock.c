@@ -7,6 +7,8 @@
 #define aspen_port_wait_while           test_wait_while
 #define aspen_port_wake_all             test_wake_all
 #define aspen_port_fatal_signal_pending test_fatal_signal_pending
+/* Said by the command line where the core is built without. */
+#undef ASPEN_PORT_MMU_WRITES_ENTRIES
 #include "../../../ports/x86_64/aspen_port.h"
 
 #include "../../../ports/x86_64/rwlock.c"
