@@ -93,8 +93,8 @@ void aspen_mm_put(struct aspen_mm *mm);
  *
  * prepare: an empty space with the limits and privileges of `mm`, and nothing
  *          else of it (MCL_FUTURE, layout and the embedder's pointer are new).
- *          It is BUILDING: all calls on it work but fork, and nobody else can
- *          find it. 0 and *next, or -ASPEN_ENOMEM, -ASPEN_EINTR (as
+ *          It is BUILDING: all calls on it work but fork, and nobody finds it
+ *          but by the caller. 0 and *next, or -ASPEN_ENOMEM, -ASPEN_EINTR (as
  *          aspen_mm_create()), -ASPEN_EINVAL (`mm` is not LIVE), or the error
  *          of the hook mm_init, with nothing left.
  * commit:  `next` goes LIVE, then the caller, its one user, leaves `mm` as by
