@@ -14,7 +14,8 @@
  *     undone.
  * I5  The source is locked for writing before its page tables are counted: a
  *     fault needs no mmap lock, and would bring more of them than there is room
- *     for at the target.
+ *     for at the target. One next to it still may, and nothing of them moves
+ *     (paging/move.h).
  *
  * Called by mremap. The first test to break is tests/unit/calls/test_mremap.c.
  */

@@ -4,7 +4,8 @@
  *
  * I1  Nobody waits for ever: a bounded number of attempts, and a bounded number
  *     of looks for each. While pages leave there are more of them for who needs
- *     little: that somebody else was faster is no want of memory.
+ *     little: that somebody else was faster is no want of memory. How often
+ *     none leaves has a bound of its own, be others at it or not.
  * I2  That nothing leaves says that nothing can, unless somebody else reclaims
  *     at the same time: he holds the pages that he looks at, and what is held
  *     stays. Then there is another attempt, once one of them has ended. Of a
@@ -75,13 +76,16 @@ wait_for_others(struct aspen_leaving *leaving)
 /* Take pages out of memory, of a group that is full, or of any. False: none
  * left, and nobody else was at it. */
 static bool
-relieve(struct aspen *aspen, struct aspen_group *full, uint64_t pages)
+relieve(struct aspen_direct *direct, uint64_t pages)
 {
+    struct aspen *aspen = direct->aspen;
+    struct aspen_group *full = direct->payer.full;
     struct aspen_leaving *leaving = &aspen->leaving;
     uint32_t ended = aspen_load(&leaving->ended); /* first: it may be too few */
     uint32_t begun = aspen_load(&leaving->begun);
     bool any = aspen_reclaim_by(aspen, full, pages, ASPEN_RECLAIM_DIRECT) > 0;
 
+    direct->idle = any ? 0 : direct->idle + 1;
     if (any)
         return true;
     bool alone = begun == ended && aspen_load(&leaving->begun) == begun + 1;
@@ -108,12 +112,10 @@ try_to_relieve(struct aspen_direct *direct)
     direct->attempts++;
     aspen_fetch_add_relaxed(&aspen->leaving.stalls, 1);
     struct aspen_group *stalled = aspen_stall_begin(aspen, &direct->payer);
-    bool relieved = relieve(aspen, direct->payer.full, pages);
+    bool relieved = relieve(direct, pages);
     aspen_stall_end(aspen, stalled);
     if (relieved)
         aspen_fetch_add_relaxed(&aspen->leaving.direct, 1);
-    else
-        direct->idle++;
     return relieved;
 }
 

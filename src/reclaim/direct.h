@@ -23,7 +23,7 @@ struct aspen_direct {
     struct aspen *aspen;
     uint64_t refused; /* frames, when the try began */
     unsigned attempts;
-    unsigned idle; /* of them, in which no page left */
+    unsigned idle; /* the last ones of them, in which no page left */
     bool grows; /* each time twice as many pages leave: a fault needs a page or
                    a few tables, a call any number */
     struct aspen_payer payer;

@@ -13,7 +13,8 @@ CFLAGS_sim-arm64-flags := $(CFLAGS_sim-arm64) -DASPEN_PORT_MMU_WRITES_ENTRIES
 SIM_PORT := $(wildcard ports/sim/*.c)
 SIM_FLAGS := -Iinclude -Isrc -Iports/sim -Itests/explore/scene -Itests/unit \
     -Itests/mmu
-SIM_MMU := $(filter-out tests/mmu/test_% %/beside.c,$(wildcard tests/mmu/*.c))
+SIM_MMU := $(filter-out tests/mmu/test_% %/beside.c \
+    %/calls.c,$(wildcard tests/mmu/*.c))
 # What scenes have in common.
 EXPLORE_SHARED := $(wildcard tests/explore/scene/*.c)
 EXPLORE_MMU_SHARED := $(filter-out tests/explore/mmu/test_%, \

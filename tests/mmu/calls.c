@@ -59,6 +59,10 @@ CALL(aspen_process_madvise,
       unsigned count, enum aspen_advice advice, unsigned flags, uint64_t *done),
      (mm, ranges, count, advice, flags, done))
 CALL(aspen_swap_remove, (struct aspen * aspen, unsigned type), (aspen, type))
+CALL(aspen_group_create,
+     (struct aspen * aspen, struct aspen_group *parent,
+      struct aspen_group **group),
+     (aspen, parent, group))
 CALL(aspen_group_limit_set,
      (struct aspen_group * group, enum aspen_group_limit limit, uint64_t pages),
      (group, limit, pages))

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
 #
 # A processor beside the tests (docs/evidence/processor.md). Those of the layers that have
-# calls are linked with it as they are: ld puts tests/mmu/beside.c between them
-# and the library.
+# calls are linked with it as they are: ld puts tests/mmu/beside.c and calls.c
+# between them and the library.
 
 MMU_SOURCES := $(filter-out tests/mmu/test_%,$(wildcard tests/mmu/*.c))
 MMU_WRAPS := $(shell tests/mmu/wraps.sh $(MMU_SOURCES))

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * told.c - see told.h. tests/mmu/mmu.mk makes the linker's options from the
- * names that begin with "__wrap_" here and in beside.c.
+ * names that begin with "__wrap_" here, and of beside.c and calls.c.
  */
 #include "told.h"
 

@@ -149,7 +149,7 @@ deviation()
 locked=$(ulimit -l)
 if [ "$locked" = unlimited ] || [ "$locked" -ge 20 ]; then
     # What merges then is not the same in all releases (docs/use/semantics.md:
-    # dontunmap_may_join, joins_either_anon_vma).
+    # ASPEN_CONFIG_DONTUNMAP_APART, which no 6.18 that was tried has).
     if printf '6.18\n%s\n' "$(uname -r)" | sort -VC; then
         set -- 'mremap, {0x551000004000, 0x1000, 0x1000, 0x5, 0x551000005000, 0'
     else

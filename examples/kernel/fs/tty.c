@@ -265,6 +265,19 @@ tty_poll(struct file *file)
     return POLLOUT | (ready_length ? POLLIN : 0);
 }
 
+/* All that was typed can be read; there are lines no more, and no ends. */
+static void
+end_lines(void)
+{
+    size_t length = 0;
+
+    push_line();
+    for (size_t i = 0; i < ready_length; i++)
+        if (ready[i] != END)
+            ready[length++] = ready[i];
+    ready_length = length;
+}
+
 static long
 set_termios(uint64_t from, bool flush)
 {
@@ -276,9 +289,11 @@ set_termios(uint64_t from, bool flush)
     termios = new;
     if (flush)
         ready_length = line_length = 0;
-    if (!(new.local &ICANON))
-        push_line();
+    if ((new.local &ICANON) == 0)
+        end_lines();
     irq_unlock(&lock, on);
+    wake_all(&ready_length);
+    poll_wake();
     return 0;
 }
 

@@ -66,7 +66,16 @@ user_write(uint64_t to, const void *from, size_t bytes)
 int
 user_clear(uint64_t to, size_t bytes)
 {
-    return is_user(to, bytes) && !clear_user((void *)to, bytes) ? 0 : -EFAULT;
+    if (!is_user(to, bytes))
+        return -EFAULT;
+    /* Where pages are there already no fault lets others run. */
+    for (size_t part; bytes; to += part, bytes -= part) {
+        part = MIN(bytes, 16 * PAGE_BYTES);
+        take_turns();
+        if (clear_user((void *)to, part))
+            return -EFAULT;
+    }
+    return 0;
 }
 
 long

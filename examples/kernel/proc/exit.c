@@ -63,18 +63,20 @@ static bool
 become_zombie_locked(struct process *process)
 {
     struct process *parent = process->parent;
+    /* Who is told by another signal, or by none, still waits. */
     const struct signal_action *action =
-        parent ? &parent->actions[SIGCHLD - 1] : NULL;
-
-    bool alone =
-        !parent || action->handler == SIG_IGN || action->flags & SA_NOCLDWAIT;
+        parent && process->exit_signal == SIGCHLD
+            ? &parent->actions[SIGCHLD - 1]
+            : NULL;
+    bool ignored = action && action->handler == SIG_IGN;
+    bool alone = !parent || ignored || (action && action->flags & SA_NOCLDWAIT);
 
     process->zombie = true;
     if (alone) {
         list_remove(&process->sibling);
         list_remove(&process->all);
     }
-    if (parent && process->exit_signal && action->handler != SIG_IGN)
+    if (parent && process->exit_signal && !ignored)
         signal_send_locked(parent, process->exit_signal);
     if (parent)
         wake_all(parent);

@@ -103,7 +103,8 @@ transfer_vectors(struct file *file, enum direction direction,
     return total;
 }
 
-/* All vectors are one piece. */
+/* All vectors are one piece to whoever shares the offset; in a pipe, and to who
+ * has opened the file for himself, each is one. */
 static long
 transfer(struct file *file, enum direction direction,
          const uint64_t (*vectors)[2], size_t count)

@@ -24,10 +24,12 @@ sys_rt_sigprocmask(const uint64_t *a)
 {
     uint64_t set, blocked = current->blocked;
 
-    if (a[3] != 8 || (a[1] && a[0] > 2))
+    if (a[3] != 8)
         return -EINVAL;
     if (a[1] && user_read(&set, a[1], sizeof(set)))
         return -EFAULT;
+    if (a[1] && a[0] > 2)
+        return -EINVAL;
     if (a[1])
         signal_set_blocked(a[0] == 0   ? blocked | set
                            : a[0] == 1 ? blocked & ~set

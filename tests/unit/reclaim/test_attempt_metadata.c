@@ -9,6 +9,8 @@
 #include "helper.h"
 #include "port_memory.h"
 
+#include "beside.h"
+
 struct row {
     const char *name;
     void (*prepare)(void); /* while memory is free; or NULL */
@@ -195,9 +197,39 @@ test_metadata(void **state)
         use_up(&metadata[i]);
 }
 
+/* What makes something takes pages out of mappings: TLBs are flushed, in a call
+ * that beside.h has to know. */
+static void
+test_mapped(void **state)
+{
+    unsigned made = 0;
+
+    (void)state;
+    full_begin(2048, NULL);
+    home = &full.helper;
+    uint64_t bytes = aspen_object_size(full.file);
+    uint64_t file = helper_map_object(full.mm, 0, bytes / PAGE,
+                                      R | ASPEN_VM_SHARED, full.file, 0);
+    for (uint64_t i = 0; full_counts().frames_free; i++)
+        assert_int_equal(
+            aspen_fault(full.mm, file + i * PAGE, ASPEN_ACCESS_READ), 0);
+    uint64_t flushes = full_counts().tlb_flushes;
+    while (full_counts().tlb_flushes == flushes) {
+        assert_in_range(made, 0, ROUNDS - 1);
+        assert_int_equal(run_group(made++), 0);
+    }
+    put_groups(made);
+    assert_int_equal(aspen_munmap(full.mm, file, bytes), 0);
+    full_end();
+    home = NULL;
+}
+
 int
 main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_metadata)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_metadata),
+                                       cmocka_unit_test(test_mapped)};
+
+    beside_public();
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -6,7 +6,7 @@
 #define _GNU_SOURCE
 #include "helper.h"
 
-#include "base/atomic.h"
+#include "internal.h"
 
 #include <pthread.h>
 
@@ -269,6 +269,48 @@ test_others_are_faster(void **state)
     end(&s, o);
 }
 
+/* What is dirty stays; and whenever somebody looks, another looks as well. */
+static int
+refuse(void *context, uint64_t offset_bytes, const void *const pages[],
+       uint64_t length_bytes)
+{
+    struct helper *h = context;
+
+    (void)offset_bytes;
+    (void)pages;
+    (void)length_bytes;
+    aspen_fetch_add(&h->aspen->leaving.begun, 1u);
+    aspen_fetch_add(&h->aspen->leaving.ended, 1u);
+    return -ASPEN_EIO;
+}
+
+/* That others look in vain, too, is a hope only so often. */
+static void
+test_nothing_leaves_beside_others(void **state)
+{
+    (void)state;
+    static const struct aspen_pager_ops dirty = {.read = helper_pager_number,
+                                                 .write = refuse};
+    struct aspen_config config = helper_config(FRAMES);
+    struct helper_space s;
+    int error = 0;
+
+    config.overcommit = ASPEN_OVERCOMMIT_ALWAYS;
+    helper_space_create(&s, &config);
+    struct aspen_object *o =
+        helper_object(&s.helper, ASPEN_OBJECT_FILE, PAGES, &dirty, &s.helper);
+    uint64_t at = helper_map_object(s.mm, 0, PAGES, RW | ASPEN_VM_SHARED, o, 0);
+    for (uint64_t i = 0; !error && i < PAGES; i++)
+        error = helper_write(&s.helper, s.mm, at + i * PAGE, &i, sizeof(i));
+    assert_int_equal(error, -ASPEN_ENOMEM);
+    uint64_t before = helper_counts(s.helper.aspen).direct_stalls;
+    assert_int_equal(
+        aspen_fault(s.mm, at + (PAGES - 1) * PAGE, ASPEN_ACCESS_READ),
+        -ASPEN_ENOMEM);
+    assert_int_equal(helper_counts(s.helper.aspen).direct_stalls - before, 16);
+    end(&s, o);
+}
+
 /* The word of a page, by the tables alone or with a fault; what a processor
  * does between the two nobody holds here: so the page is read by a call. */
 static void
@@ -344,6 +386,7 @@ main(void)
         cmocka_unit_test(test_some_files_stay),
         cmocka_unit_test(test_plans_hold),
         cmocka_unit_test(test_others_are_faster),
+        cmocka_unit_test(test_nothing_leaves_beside_others),
         cmocka_unit_test(test_threads),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
