@@ -66,8 +66,7 @@ page_fault(struct frame *frame, uint64_t address)
         do
             error = aspen_fault(current->mm, address, access);
         while (error == -ASPEN_ENOMEM && oom_make_room());
-    if (this_cpu()->resched)
-        schedule();
+    take_turns();
     if (!error)
         return;
     if (frame_is_user(frame))

@@ -38,13 +38,6 @@ is_user(uint64_t address, size_t bytes)
 }
 
 /* Whoever copies much lets others run: he may sleep on the way anyway. */
-static void
-take_turns(void)
-{
-    if (this_cpu()->resched)
-        schedule();
-}
-
 int
 user_read(void *to, uint64_t from, size_t bytes)
 {

@@ -127,6 +127,13 @@ schedule(void)
 }
 
 void
+take_turns(void)
+{
+    if (this_cpu()->resched)
+        schedule();
+}
+
+void
 aspen_x86_64_yield(void)
 {
     schedule();

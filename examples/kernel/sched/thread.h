@@ -91,6 +91,7 @@ _Noreturn void thread_end(void);
 void thread_set_mm(struct thread *thread, struct aspen_mm *mm);
 
 void schedule(void);
+void take_turns(void);           /* the same, if this one's time is over */
 void sched_adopt(void *stack);   /* whoever runs here is a thread */
 _Noreturn void sched_idle(void); /* and has nothing more to do */
 void sched_tick(void);           /* from the timer's interrupt */

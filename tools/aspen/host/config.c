@@ -199,9 +199,9 @@ host_dontunmap_apart(void)
 
     if (at == MAP_FAILED)
         return false;
-    bool afresh = joins_remnant(at);
+    bool apart = joins_remnant(at);
     munmap(at, 4 * PAGE);
-    return afresh;
+    return apart;
 }
 
 void

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * host.c - settings of the host kernel and of its processes, from /proc and
- * /sys.
+ * host.c - the host's release, its files, and its processes. What a machine is
+ * to be for it is config.c.
  *
  * The first test to break is tests/host/test_place_host.c, which makes the
  * same calls on the host and in a machine that is set up by this.
