@@ -301,8 +301,9 @@ batch_of(const struct aspen_lru *lru)
                                    aspen_lru_evictable(lru) / 16 + 1);
 }
 
-/* A few that could not leave: some can, by now. */
-static void
+/* A few that could not leave: some can, by now. What it has on the stack is for
+ * the last looks alone. */
+static ASPEN_NOINLINE void
 look_again(struct reclaim *reclaim)
 {
     uint32_t frames[ASPEN_RECLAIM_BATCH];
