@@ -152,6 +152,8 @@ int
 aspen_unpin(struct aspen_mm *mm, const uint32_t *frames, uint64_t pages,
             unsigned flags)
 {
+    /* Once our pins are not counted any more others' last one may end it. */
+    struct aspen *aspen = mm->aspen;
     bool last;
 
     if (flags & ~ASPEN_UNPIN_DIRTY)
@@ -162,8 +164,8 @@ aspen_unpin(struct aspen_mm *mm, const uint32_t *frames, uint64_t pages,
     if (error)
         return error;
     for (uint64_t i = 0; flags & ASPEN_UNPIN_DIRTY && i < pages; i++)
-        aspen_hold_written(mm->aspen, frames[i]);
-    aspen_frames_put_pinned(mm->aspen, frames, pages);
+        aspen_hold_written(aspen, frames[i]);
+    aspen_frames_put_pinned(aspen, frames, pages);
     if (last)
         aspen_mm_drop(mm);
     return 0;

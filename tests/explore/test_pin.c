@@ -363,14 +363,56 @@ test_page_out(void **state)
     scene.with_swap = false;
 }
 
+/* ---- A space that has ended -------------------------------------------- */
+
+/* Two who have pinned the page are all that is left of the space. */
+static void
+setup_ended(void *unused)
+{
+    uint32_t again;
+
+    (void)unused;
+    scene.aspen = explore_machine(NULL, FRAMES);
+    must(aspen_mm_create(scene.aspen, &scene.parent));
+    explore_map(scene.parent, START, 1, RW | ASPEN_VM_SHARED, NULL);
+    must(aspen_pin_range(scene.parent, START, PAGE, 0, &scene.frame));
+    must(aspen_pin_range(scene.parent, START, PAGE, 0, &again));
+    aspen_mm_put(scene.parent);
+}
+
+static void
+give_back_task(void *unused)
+{
+    (void)unused;
+    must(aspen_unpin(scene.parent, &scene.frame, 1, ASPEN_UNPIN_DIRTY));
+}
+
+static void
+check_ended(void *unused)
+{
+    (void)unused;
+    explore_machine_end(scene.aspen);
+}
+
+/* The space goes with the last of them, and the other one is not done yet. */
+static void
+test_ended(void **state)
+{
+    struct sim_program program = {
+        setup_ended, {give_back_task, give_back_task}, 2, check_ended, NULL};
+
+    (void)state;
+    explore_holds("two unpins when the space has ended", &program, MOST);
+}
+
 int
 main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_fork),        cmocka_unit_test(test_huge),
-        cmocka_unit_test(test_wrong),       cmocka_unit_test(test_write),
-        cmocka_unit_test(test_child_write), cmocka_unit_test(test_child_exit),
-        cmocka_unit_test(test_page_out),
+        cmocka_unit_test(test_ended),      cmocka_unit_test(test_fork),
+        cmocka_unit_test(test_huge),       cmocka_unit_test(test_wrong),
+        cmocka_unit_test(test_write),      cmocka_unit_test(test_child_write),
+        cmocka_unit_test(test_child_exit), cmocka_unit_test(test_page_out),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
