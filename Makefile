@@ -529,12 +529,12 @@ endif
 
 # Small mistakes, made by a machine: scripts/mutate/mutate.pl builds what they
 # are planted in, and once more for gcov. MUTANT= for one of them; or a sample:
-# SEED, COUNT, LAYER, KIND, WITHIN. The other page tables and ThreadSanitizer
-# see what depends on them.
+# SEED, COUNT, LAYER, KIND, WITHIN. The other page tables, ThreadSanitizer and the
+# explorer with plain memory see what depends on them.
 in_folders = $(addprefix $(BUILD)/$1/tests/unit/,$(basename $(notdir \
     $(wildcard $(addsuffix /test_*.c,$2)))))
 .PHONY: mutate mutate-base mutate-cover
-mutate-base: $(HOST_PROGRAMS) $(EXPLORE_PROGRAMS) $(EXPLORE_TSAN) \
+mutate-base: $(HOST_PROGRAMS) $(EXPLORE_PROGRAMS) $(EXPLORE_MEMORY) \
     $(call in_folders,$(FOREIGN),$(addprefix tests/unit/,paging fault calls)) \
     $(call in_folders,tsan,tests/threads tests/unit/port)
 # What is built in another way as well reaches the same lines.

@@ -27,16 +27,17 @@ copy() {
     tar -cf - -T "$work/files" | tar -xf - -C "$1"
 }
 
-# The suite: unit tests first, then the explorer, at last under ThreadSanitizer,
-# which alone sees locks and orders that x86-64 can do without; of a mistake in a
+# The suite: unit tests first, then some orders with plain memory and C11's (which
+# alone see locks and orders that x86-64 can do without), then all; of a mistake in a
 # tool the test that breaks each of its comparisons, and of one in a port the
 # contract under ThreadSanitizer, too; of one in a script what tests those.
 # Prints what failed.
 suite() {
     cd "$1"
-    targets="unit explore explore-tsan"
+    targets="unit explore-memory explore"
     case $(sed -n 's,^+++ b/,,p' "${2:-/dev/null}") in
     tools/aspen/*) targets="unit tools-check" ;;
+    ports/sim/*) targets="explore-memory explore" ;;
     ports/*) targets="unit explore tsan/test_contract" ;;
     scripts/*) targets=check-harness ;;
     esac

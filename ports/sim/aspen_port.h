@@ -179,7 +179,13 @@ struct aspen_lock_order;
 struct aspen_lock_order *aspen_port_lock_order(void);
 #endif
 
-#if defined(__SANITIZE_ADDRESS__)
+#if defined(SIM_MEMORY)
+/* sim/memory: who uses it fails, until it is given to somebody. */
+void sim_memory_freed(const void *address, size_t bytes);
+void sim_memory_made(const void *address, size_t bytes);
+#define ASPEN_PORT_POISON(memory, bytes)   sim_memory_freed(memory, bytes)
+#define ASPEN_PORT_UNPOISON(memory, bytes) sim_memory_made(memory, bytes)
+#elif defined(__SANITIZE_ADDRESS__)
 #include <sanitizer/asan_interface.h>
 #define ASPEN_PORT_POISON(memory, bytes)                                       \
     ASAN_POISON_MEMORY_REGION(memory, bytes)

@@ -16,7 +16,7 @@ struct sim_run sim = {.running = NOBODY};
 
 /* ---- Failing ----------------------------------------------------------- */
 
-/* "0*12 1*3 ...": the choices of this run, equal neighbours together. */
+/* "0*12 1*3~1 ...": the choices of this run, equal neighbours together. */
 static void
 write_schedule(char *out, size_t size)
 {
@@ -24,11 +24,15 @@ write_schedule(char *out, size_t size)
 
     for (uint32_t i = 0; i < sim.count && used + 24 < size;) {
         uint32_t first = i;
-        while (i < sim.count && sim.steps[i].task == sim.steps[first].task)
-            i++;
+        unsigned value = 0;
+        while (i < sim.count && !value &&
+               sim.steps[i].task == sim.steps[first].task)
+            value = sim.steps[i++].value;
         used +=
             (size_t)snprintf(out + used, size - used, "%s%u*%u",
                              used ? " " : "", sim.steps[first].task, i - first);
+        if (value)
+            used += (size_t)snprintf(out + used, size - used, "~%u", value);
     }
 }
 
@@ -269,6 +273,7 @@ aspen_port_memory_alloc(size_t bytes)
         return NULL;
     entry->next = memories;
     memories = entry;
+    sim_memory_made(bytes_of(entry), bytes);
     return memset(bytes_of(entry), 0, bytes);
 }
 
@@ -277,7 +282,7 @@ aspen_port_memory_free(void *memory, size_t bytes)
 {
     struct memory **link = &memories;
 
-    (void)bytes;
+    sim_memory_freed(memory, bytes);
     while (*link && bytes_of(*link) != memory)
         link = &(*link)->next;
     if (!*link) {

@@ -160,7 +160,7 @@ make_task(unsigned me)
     struct task *task = &sim.tasks[me];
     char *stack = task->stack ? task->stack : malloc(STACK_BYTES);
 
-    void *thread = sim_thread_start(task->thread);
+    void *thread = sim_thread_start();
     if (!stack)
         abort();
     memset(task, 0, sizeof(*task));
@@ -172,6 +172,32 @@ make_task(unsigned me)
     task->context.uc_link = NULL;
     makecontext(&task->context, enter_task, 0);
     task->finished = me != DEFERRED && me >= sim.program->tasks;
+}
+
+unsigned
+sim_choose_value(unsigned count)
+{
+    struct step *step = &sim.steps[sim.count];
+
+    if (!sim.relaxed || sim.running == NOBODY || count < 2 ||
+        step->values) /* one choice a step */
+        return 0;
+    if (sim.older == sim.relaxed) {
+        sim.result->bounded = true;
+        return 0;
+    }
+    step->values = (uint8_t)count;
+    if (sim.seed) {
+        sim.seed = sim.seed * 6364136223846793005u + 1442695040888963407u;
+        step->value =
+            (uint8_t)((sim.seed >> 33) % 16 ? 0 : (sim.seed >> 40) % count);
+    }
+    if (step->value >= count) {
+        sim_note_failure("the run does not repeat");
+        step->value = 0;
+    }
+    sim.older += step->value > 0;
+    return step->value;
 }
 
 static uint8_t
@@ -233,6 +259,7 @@ run_steps(chooser *choose, void *context)
         if (chosen == NOBODY)
             return;
         step->task = (uint8_t)chosen;
+        step->values = 0;
         sleeping = still_asleep(
             (uint8_t)(step->sleeping | (step->done & ~(1u << chosen))), chosen);
         step->done |= (uint8_t)(1u << chosen);
@@ -248,8 +275,10 @@ sim_run_once(chooser *choose, void *context)
     const struct sim_program *program = sim.program;
 
     sim.run++;
+    sim_memory_begin();
     sim.failed = false;
     sim.callback_count = 0;
+    sim.older = 0;
     program->setup(program->context);
     aspen_port_rcu_barrier();
     sim.scheduler_thread = sim_thread_now();
@@ -261,7 +290,7 @@ sim_run_once(chooser *choose, void *context)
     run_steps(choose, context);
     bool finished = !sim.failed && all_finished();
     for (unsigned i = 0; i < ALL; i++)
-        sim.tasks[i].thread = sim_thread_join(sim.tasks[i].thread, finished);
+        sim_thread_join(sim.tasks[i].thread);
     sim.result->steps += sim.count;
     if (sim.count > sim.result->longest)
         sim.result->longest = sim.count;

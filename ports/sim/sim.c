@@ -34,22 +34,35 @@ choose_next(uint32_t number, uint8_t enabled, uint8_t sleeping, void *unused)
     return lowest(awake);
 }
 
-/* The deepest step with a choice that is wanted and not done: the next run
- * follows this one up to there. False: there is none. */
+/* The deepest step with another value for its load, or with a choice that is
+ * wanted and not done: the next run follows this one up to there. False: there
+ * is none. */
 static bool
 next_choices(void)
 {
     for (uint32_t i = sim.count; i-- > 0;) {
         struct step *step = &sim.steps[i];
+        if (step->value + 1u < step->values) {
+            step->value++;
+            sim.given = i + 1;
+            return true;
+        }
         unsigned next =
             lowest((uint8_t)(step->wanted & ~step->done & ~step->sleeping));
         if (next == NOBODY)
             continue;
         step->task = (uint8_t)next;
+        step->value = 0;
         sim.given = i + 1;
         return true;
     }
     return false;
+}
+
+void
+sim_relax(unsigned loads)
+{
+    sim.relaxed = loads;
 }
 
 static void
@@ -59,6 +72,7 @@ begin(const struct sim_program *program, struct sim_result *result)
     sim.program = program;
     sim.result = result;
     sim.given = 0;
+    sim.seed = 0;
 }
 
 void
@@ -96,6 +110,7 @@ sim_random(const struct sim_program *program, uint64_t runs, uint64_t seed,
            struct sim_result *result)
 {
     begin(program, result);
+    sim.seed = seed + 1;
     while (runs-- && !result->broken)
         sim_run_once(choose_any, &seed);
 }
@@ -104,6 +119,7 @@ struct replay {
     const char *next;
     unsigned task;
     unsigned left;
+    unsigned value; /* of the last of these */
 };
 
 static unsigned
@@ -112,13 +128,17 @@ choose_given(uint32_t number, uint8_t enabled, uint8_t sleeping, void *context)
     struct replay *replay = context;
     int used = 0;
 
-    (void)number;
     (void)sleeping;
     if (!replay->left && sscanf(replay->next, " %u*%u%n", &replay->task,
-                                &replay->left, &used) == 2)
+                                &replay->left, &used) == 2) {
         replay->next += used;
+        replay->value = 0;
+        if (sscanf(replay->next, "~%u%n", &replay->value, &used) == 1)
+            replay->next += used;
+    }
     if (replay->left) {
-        replay->left--;
+        if (--replay->left == 0)
+            sim.steps[number].value = (uint8_t)replay->value;
         if (replay->task < ALL && enabled & 1u << replay->task)
             return replay->task;
     }
@@ -130,6 +150,10 @@ sim_replay(const struct sim_program *program, const char *schedule,
            struct sim_result *result)
 {
     struct replay replay = {.next = schedule};
+    unsigned relaxed = sim.relaxed;
+
     begin(program, result);
+    sim.relaxed = UINT32_MAX;
     sim_run_once(choose_given, &replay);
+    sim.relaxed = relaxed;
 }

@@ -33,9 +33,12 @@ struct sim_result {
     uint64_t steps;     /* of all runs together */
     uint64_t longest;   /* steps of the longest run */
     bool complete;      /* every order was run */
+    bool bounded;       /* but with more loads that find older values */
     bool broken;        /* a run failed; the fields below say how */
     char what[256];
-    char schedule[4096]; /* "0*12 1*3 ...": who ran how many steps */
+    /* "0*12 1*3 ...": who ran how many steps; "1*3~2": the load of the last of
+     * them found the value before the one before the last. */
+    char schedule[4096];
 };
 
 /* Every order, but no more than `most` runs; stops at the first that fails. */
@@ -49,6 +52,10 @@ void sim_random(const struct sim_program *program, uint64_t runs, uint64_t seed,
 /* One given order, as result->schedule has it; then task 0 first. */
 void sim_replay(const struct sim_program *program, const char *schedule,
                 struct sim_result *result);
+
+/* From now on so many loads of a run, of all tasks together, may find an older
+ * value than the last, as C11 allows (sim/memory; elsewhere without effect). */
+void sim_relax(unsigned loads);
 
 /* For tasks and checks: this run has failed. Does not return in a task. */
 void sim_fail(const char *what);

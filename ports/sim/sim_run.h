@@ -49,7 +49,7 @@ struct operation {
 struct task {
     ucontext_t context;
     char *stack;
-    void *thread; /* ThreadSanitizer's; see order.h */
+    void *thread; /* order.h */
     bool finished;
     struct operation next;
     uint32_t clock[ALL];     /* the last step of each that comes before */
@@ -66,6 +66,8 @@ struct step {
     uint8_t wanted;   /* to be chosen here, sooner or later */
     uint8_t done;     /* have been */
     uint8_t sleeping; /* need not be */
+    uint8_t values;   /* that its load may find, the last one first */
+    uint8_t value;    /* which it does */
 };
 
 /* Who touched a word last: step number + 1 of each task; 0: not yet. */
@@ -93,8 +95,11 @@ struct sim_run {
     bool failed;
     uint32_t run;
     struct step steps[SIM_STEPS];
-    uint32_t count; /* steps of this run */
-    uint32_t given; /* of them, how many were decided before it began */
+    uint32_t count;   /* steps of this run */
+    uint32_t given;   /* of them, how many were decided before it began */
+    unsigned relaxed; /* loads of a run that may find older values */
+    unsigned older;   /* those of this run that did */
+    uint64_t seed;    /* values are random, too; 0: they are tried in turn */
     struct word words[WORDS];
     struct callback callbacks[CALLBACKS];
     unsigned callback_count;
@@ -131,5 +136,9 @@ typedef unsigned chooser(uint32_t number, uint8_t enabled, uint8_t sleeping,
                          void *context);
 
 void sim_run_once(chooser *choose, void *context);
+
+/* The load of this step may find `count` values: which one, from 0, the last?
+ */
+unsigned sim_choose_value(unsigned count);
 
 #endif

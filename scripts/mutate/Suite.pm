@@ -290,12 +290,12 @@ sub lines
 }
 
 # What is built in another way, and not for gcov: arm64/tests/unit/NAME,
-# tsan/tests/unit/NAME, tests/explore/test_mmu-VARIANT.
+# tsan/tests/unit/NAME, memory/tests/explore/NAME, tests/explore/test_mmu-VARIANT.
 sub twin
 {
     my ($self, $name) = @_;
     return $name if $self->{known}{$name} && $self->{known}{$name}{lines};
-    return $name =~ s{^(?:tsan|arm64|x86-64)/|/test_(?:mmu|second)\K-\S+$}{}gr;
+    return $name =~ s{^(?:tsan|memory|arm64|x86-64)/|/test_(?:mmu|second)\K-\S+$}{}gr;
 }
 
 sub reached
@@ -365,7 +365,7 @@ sub limits
     my ($self, $name, $factor) = @_;
     my $known = $self->plain($name) || $self->{known}{$self->twin($name)};
     return (600, 1200) unless $known && defined $known->{cpu};
-    $factor *= 10 if $name =~ /^tsan/ && !$self->plain($name);
+    $factor *= 10 if $name =~ m{^(?:tsan|memory)/} && !$self->plain($name);
     return (int($factor * $known->{cpu} + 3.5),
         $factor * 2 * $known->{wall} + 10);
 }

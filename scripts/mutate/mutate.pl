@@ -199,7 +199,7 @@ sub plant
     my %found;
     make_path($folder);
     for my $variant (qw(test arm64 sim sim-arm64),
-        $mutant->{kind} eq 'order' ? 'tsan' : ()) {
+        $mutant->{kind} eq 'order' ? qw(tsan sim-memory) : ()) {
         my $objects = objects($mutant, $variant, $folder) // last;
         $found{$variant} = $objects;
         next unless %$objects;
@@ -233,7 +233,7 @@ sub tests
     push @tests, grep {!$first{$_}} $suite->about($mutant->{file})
         if !@tests || $mutant->{file} =~ /\.h$/;
     for (@tests) {
-        my $list = m{^tsan/} ? \@threads
+        my $list = m{^(?:tsan|memory)/} ? \@threads
             : m{^(?:arm64|x86-64)/} ? \@foreign : \@first;
         push @$list, $_;
     }

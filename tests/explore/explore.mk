@@ -61,34 +61,38 @@ $(addprefix $(BUILD)/tests/explore/,$(EXPLORE)): $(BUILD)/tests/explore/%: \
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(CFLAGS_sim) $(LDFLAGS) -o $@ $^ -lcmocka
 
-# The same under ThreadSanitizer, a thread for each task (ports/sim/order.h): few
-# of the orders, since what it sees hangs little on them. Only the core is
-# instrumented, and the test that is about this.
-CFLAGS_sim-tsan := $(CFLAGS_sim) -fsanitize=thread -Wno-tsan
-LDFLAGS_sim-tsan := -fsanitize=thread
-EXPLORE_TSAN := $(addprefix $(BUILD)/tsan/tests/explore/, \
-    $(filter-out test_sim,$(EXPLORE)))
-$(call objects,sim-tsan,$(SIM_PORT) $(filter-out %/test_made_once.c, \
-    $(wildcard tests/explore/*.c) $(EXPLORE_SHARED))): \
-    CFLAGS_sim-tsan := $(CFLAGS_sim) -DSIM_TSAN
-$(eval $(call sim_variant,sim-tsan))
-$(EXPLORE_TSAN): $(BUILD)/tsan/tests/explore/%: \
-    $(BUILD)/obj/sim-tsan/tests/explore/%.o \
-    $(call objects,sim-tsan,$(EXPLORE_SHARED)) \
-    $(BUILD)/sim-tsan/libaspen-test.a
-	$(call say,LD,$@)
-	@mkdir -p $(@D)
-	$(Q)$(CC) $(CFLAGS_sim-tsan) $(LDFLAGS_sim-tsan) $(LDFLAGS) -o $@ $^ -lcmocka
+# The same with a run-time of the explorer's own behind each access of the core
+# (ports/sim/memory): fewer of the orders, with all that C11 lets loads find. Only
+# the core is compiled for it, and the tests that are about this.
+CFLAGS_sim-memory := $(CFLAGS_sim) -DSIM_MEMORY -fsanitize=thread -Wno-tsan
+SIM_MEMORY := $(wildcard ports/sim/memory/*.c)
+EXPLORE_LITMUS := $(basename $(notdir $(wildcard tests/explore/memory/test_*.c)))
+EXPLORE_MEMORY := $(addprefix $(BUILD)/memory/tests/explore/, \
+    $(EXPLORE_LITMUS) $(filter-out test_sim,$(EXPLORE)))
+$(call objects,sim-memory,$(SIM_PORT) $(SIM_MEMORY) \
+    $(filter-out %/test_made_once.c,$(wildcard tests/explore/*.c)) \
+    $(EXPLORE_SHARED)): CFLAGS_sim-memory := $(CFLAGS_sim) -DSIM_MEMORY -Iports/sim
+$(eval $(call sim_variant,sim-memory))
+define memory_program
+$(BUILD)/memory/tests/explore/$1: $(BUILD)/obj/sim-memory/tests/explore/$2$1.o \
+    $(call objects,sim-memory,$(EXPLORE_SHARED) $(SIM_MEMORY)) \
+    $(BUILD)/sim-memory/libaspen-test.a
+	$$(call say,LD,$$@)
+	@mkdir -p $$(@D)
+	$$(Q)$$(CC) $$(LDFLAGS) -o $$@ $$^ -lcmocka
+endef
+$(foreach t,$(EXPLORE_LITMUS),$(eval $(call memory_program,$t,memory/)))
+$(foreach t,$(EXPLORE),$(eval $(call memory_program,$t,)))
 
 # Some take minutes of a processor, which others may want meanwhile.
 EXPLORE_LIMIT := ASPEN_TEST_TIMEOUT=$${ASPEN_TEST_TIMEOUT:-900}
-.PHONY: explore explore-tsan
-explore-tsan: $(EXPLORE_TSAN)
-	@$(EXPLORE_LIMIT) scripts/run-tests.sh $(BUILD)/tsan/explore-log \
-	    $(EXPLORE_TSAN)
+.PHONY: explore explore-memory
+explore-memory: $(EXPLORE_MEMORY)
+	@$(EXPLORE_LIMIT) scripts/run-tests.sh $(BUILD)/memory/explore-log \
+	    $(EXPLORE_MEMORY)
 
 explore: $(EXPLORE_PROGRAMS)
 	@$(EXPLORE_LIMIT) scripts/run-tests.sh $(BUILD)/explore-log \
 	    $(EXPLORE_PROGRAMS)
 
-CHECKS += explore explore-tsan
+CHECKS += explore explore-memory

@@ -1,0 +1,194 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * races.c - for each 8 bytes, what every task last did to them: an access that
+ * does not happen after another task's, where one of them writes and one is
+ * not atomic, is a data race. So is any to memory that somebody has freed.
+ */
+#include "memory.h"
+#include "place.h"
+#include "sim_run.h"
+
+#include <stdio.h>
+
+#define CELLS   (1u << 16)
+#define KINDS   4 /* MEMORY_WRITE and MEMORY_ATOMIC, or not */
+#define KEPT    12
+#define GRANULE 8u
+
+struct access {
+    uint32_t time;
+    uint32_t place;
+    uint8_t bytes; /* a bit for each */
+    uint8_t thread;
+    uint8_t kind;
+};
+
+/* The last access of each thread, kind and bytes; of more than KEPT the oldest
+ * ones are forgotten. */
+struct cell {
+    uintptr_t address;
+    uint32_t run;
+    uint32_t freed; /* the place, or 0 */
+    uint32_t count;
+    struct access accesses[KEPT];
+};
+
+static struct cell cells[CELLS];
+
+static struct cell *
+find(uintptr_t address, bool make)
+{
+    uintptr_t hash = address * 0x9e3779b97f4a7c15u;
+
+    for (uint32_t i = 0; i < CELLS; i++) {
+        struct cell *cell = &cells[((uint32_t)(hash >> 40) + i) % CELLS];
+        if (cell->run == sim.run && cell->address == address)
+            return cell;
+        if (cell->run == sim.run)
+            continue;
+        if (!make)
+            return NULL;
+        cell->address = address;
+        cell->run = sim.run;
+        cell->freed = cell->count = 0;
+        return cell;
+    }
+    sim_fail("too much memory for sim/memory");
+    return &cells[0];
+}
+
+/* ---- What is said ------------------------------------------------------ */
+
+static const char *
+name_of(unsigned kind)
+{
+    static const char *const names[KINDS] = {"read", "write", "atomic read",
+                                             "atomic write"};
+    return names[kind];
+}
+
+static void
+fail(const char *what, const struct access *access, const char *other,
+     uint32_t other_place)
+{
+    char text[256];
+    char here[96];
+    char there[96];
+
+    place_name(access->place, here, sizeof(here));
+    place_name(other_place, there, sizeof(there));
+    snprintf(text, sizeof(text), "%s: %s at %s, %s at %s", what,
+             name_of(access->kind), here, other, there);
+    sim_fail(text);
+}
+
+/* ---- Looking ----------------------------------------------------------- */
+
+static bool
+conflicts(const struct access *one, const struct access *other)
+{
+    return one->thread != other->thread && one->bytes & other->bytes &&
+           (one->kind | other->kind) & MEMORY_WRITE &&
+           !(one->kind & other->kind & MEMORY_ATOMIC);
+}
+
+static void
+look(const struct cell *cell, const struct thread *thread,
+     const struct access *access)
+{
+    if (cell->freed)
+        fail("use after free", access, "freed", cell->freed);
+    for (uint32_t i = 0; i < cell->count && i < KEPT; i++) {
+        const struct access *was = &cell->accesses[i];
+        if (conflicts(access, was) &&
+            was->time > thread->clock.before[was->thread])
+            fail("data race", access, name_of(was->kind), was->place);
+    }
+}
+
+static void
+note(struct cell *cell, const struct access *access)
+{
+    for (uint32_t i = 0; i < cell->count && i < KEPT; i++) {
+        struct access *was = &cell->accesses[i];
+        if (was->thread == access->thread && was->kind == access->kind &&
+            was->bytes == access->bytes) {
+            *was = *access;
+            return;
+        }
+    }
+    cell->accesses[cell->count++ % KEPT] = *access;
+}
+
+/* Those of the bytes that are in the granule, as bits. */
+static uint8_t
+bytes_in(uintptr_t granule, uintptr_t address, size_t bytes)
+{
+    unsigned mask = 0;
+
+    for (unsigned i = 0; i < GRANULE; i++)
+        if (granule + i >= address && granule + i < address + bytes)
+            mask |= 1u << i;
+    return (uint8_t)mask;
+}
+
+static bool
+is_seen(const struct thread *thread)
+{
+    return !memory_is_outside(thread) && !memory_looks();
+}
+
+void
+memory_access(const void *address, size_t bytes, unsigned kind,
+              const void *place)
+{
+    const struct thread *thread = memory_thread();
+    uintptr_t first = (uintptr_t)address;
+
+    if (!is_seen(thread))
+        return;
+    for (uintptr_t granule = first & ~(uintptr_t)(GRANULE - 1);
+         granule < first + bytes; granule += GRANULE) {
+        struct access access = {
+            .time = thread->now,
+            .place = place_of(place),
+            .bytes = bytes_in(granule, first, bytes),
+            .thread = (uint8_t)thread->number,
+            .kind = (uint8_t)kind,
+        };
+        struct cell *cell = find(granule, true);
+        look(cell, thread, &access);
+        note(cell, &access);
+    }
+}
+
+/* ---- Freeing ----------------------------------------------------------- */
+
+void
+sim_memory_freed(const void *address, size_t bytes)
+{
+    const void *place = __builtin_return_address(0);
+    uintptr_t first = (uintptr_t)address;
+
+    if (!is_seen(memory_thread()))
+        return;
+    memory_access(address, bytes, MEMORY_WRITE, place);
+    for (uintptr_t granule = first; granule < first + bytes; granule += GRANULE)
+        find(granule, true)->freed = place_of(place);
+}
+
+void
+sim_memory_made(const void *address, size_t bytes)
+{
+    uintptr_t first = (uintptr_t)address;
+
+    memory_forget(address, bytes);
+    if (!is_seen(memory_thread()))
+        return;
+    for (uintptr_t granule = first; granule < first + bytes;
+         granule += GRANULE) {
+        struct cell *cell = find(granule, false);
+        if (cell)
+            cell->freed = cell->count = 0;
+    }
+}
