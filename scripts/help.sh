@@ -31,6 +31,8 @@ check-harness|the scripts that count tests, and run them elsewhere
 check-arm64|built for arm64, run there through QEMU
 check-kernels|Debian's other kernels in QEMU; KERNELS=6.1 CPUS=max RUN='CMD'
 kernels-table|its results of the last run into docs/evidence/hosts.md
+conflicts|which cache lines two calls of two CPUs share
+check-conflicts|no more of them than before
 check-packages|embed.c with Aspen as a subproject of Meson and of CMake
 check-hosts|the same under other ulimits, sysctls, cgroups; HOSTS=--list
 bench|measure beside Linux's maple tree and fork (installs what it needs)

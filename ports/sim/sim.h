@@ -57,6 +57,23 @@ void sim_replay(const struct sim_program *program, const char *schedule,
  * value than the last, as C11 allows (sim/memory; elsewhere without effect). */
 void sim_relax(unsigned loads);
 
+/* Two that touched one cache line, where one wrote (sim/memory; elsewhere none
+ * are found). */
+struct sim_conflict {
+    const void *address[2]; /* by task: what it wrote first, or read */
+    bool writes[2];
+    uint32_t place[2]; /* of the call, in the program */
+};
+
+/* The running task's accesses are noted from now on, or no more. */
+void sim_record(bool on);
+
+/* Nothing was. */
+void sim_record_begin(void);
+
+/* Of tasks 0 and 1; returns how many, at most `most`. */
+unsigned sim_conflicts(struct sim_conflict *conflicts, unsigned most);
+
 /* For tasks and checks: this run has failed. Does not return in a task. */
 void sim_fail(const char *what);
 

@@ -84,6 +84,29 @@ endef
 $(foreach t,$(EXPLORE_LITMUS),$(eval $(call memory_program,$t,memory/)))
 $(foreach t,$(EXPLORE),$(eval $(call memory_program,$t,)))
 
+# Which cache lines two calls share (tests/explore/conflicts).
+CONFLICTS := $(BUILD)/aspen-conflicts
+$(BUILD)/obj/conflicts/fields.h: tests/explore/conflicts/fields.pl src/internal.h
+	@mkdir -p $(@D)
+	$(Q)$(CC) -E $(SIM_FLAGS) $(CFLAGS_sim) src/internal.h | $< >$@
+$(call objects,sim-memory,$(wildcard tests/explore/conflicts/*.c)): \
+    CFLAGS_sim-memory := $(CFLAGS_sim) -DSIM_MEMORY -Iports/sim \
+    -I$(BUILD)/obj/conflicts
+$(call objects,sim-memory,tests/explore/conflicts/names.c): \
+    $(BUILD)/obj/conflicts/fields.h
+$(CONFLICTS): $(call objects,sim-memory,$(wildcard tests/explore/conflicts/*.c) \
+    $(EXPLORE_SHARED) $(SIM_MEMORY)) $(BUILD)/sim-memory/libaspen-test.a
+	$(call say,LD,$@)
+	$(Q)$(CC) $(LDFLAGS) -o $@ $^ -lcmocka
+
+# So many pairs that commute share none (docs/evidence/scaling.md).
+CONFLICTS_BAR := 38
+.PHONY: conflicts check-conflicts
+conflicts: $(CONFLICTS)
+	@$(CONFLICTS)
+check-conflicts: $(CONFLICTS)
+	@scripts/check/conflicts.sh $(CONFLICTS) $(CONFLICTS_BAR)
+
 # Some take minutes of a processor, which others may want meanwhile.
 EXPLORE_LIMIT := ASPEN_TEST_TIMEOUT=$${ASPEN_TEST_TIMEOUT:-900}
 .PHONY: explore explore-memory
@@ -95,4 +118,4 @@ explore: $(EXPLORE_PROGRAMS)
 	@$(EXPLORE_LIMIT) scripts/run-tests.sh $(BUILD)/explore-log \
 	    $(EXPLORE_PROGRAMS)
 
-CHECKS += explore explore-memory
+CHECKS += explore explore-memory check-conflicts

@@ -11,7 +11,7 @@
 
 #include <string.h>
 
-#define WORDS_SEEN (1u << 13)
+#define WORDS_SEEN (1u << 15)
 
 struct store {
     uint64_t value;

@@ -7,6 +7,7 @@
  *   calls.c     what the compiler calls, with the place in the source
  *   threads.c   which accesses happen before which
  *   races.c     plain accesses that nothing orders
+ *   lines.c     which cache lines are touched by whom
  *   history.c   what an atomic word was: what a load may find
  *
  * I1  Each atomic operation counts with the order that it is written with,
@@ -95,5 +96,10 @@ void memory_forget(const void *address, size_t bytes);
 /* An access of `kind` at `place` in the program. */
 void memory_access(const void *address, size_t bytes, unsigned kind,
                    const void *place);
+
+/* ---- lines.c ----------------------------------------------------------- */
+
+/* The same, of one line; of a lock as well. */
+void memory_line(const void *address, unsigned kind, const void *place);
 
 #endif

@@ -156,6 +156,7 @@ memory_access(const void *address, size_t bytes, unsigned kind,
             .thread = (uint8_t)thread->number,
             .kind = (uint8_t)kind,
         };
+        memory_line((const void *)granule, kind, place);
         struct cell *cell = find(granule, true);
         look(cell, thread, &access);
         note(cell, &access);

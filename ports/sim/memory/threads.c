@@ -111,8 +111,11 @@ clock_of(const void *what)
 void
 sim_acquire(const void *what)
 {
-    if (!memory_is_outside(memory.running))
-        memory_join(&memory.running->clock, clock_of(what));
+    if (memory_is_outside(memory.running))
+        return;
+    memory_line(what, MEMORY_ATOMIC | MEMORY_WRITE,
+                __builtin_return_address(0));
+    memory_join(&memory.running->clock, clock_of(what));
 }
 
 void
