@@ -34,7 +34,7 @@ fails()
     check "failing-$1-calls" test "$(value "$work/json" calls)" -eq \
         "$failing_calls"
     check "failing-$1-steps" test "$(value "$work/json" failures)" -gt \
-        $((4 * failing_calls))
+        $((3 * failing_calls))
     for call in mmap munmap mprotect mremap madvise brk mlock2 fork; do
         check "failing-$1-$call" test "$(value "$work/json" $call)" -gt 0
     done
