@@ -308,10 +308,12 @@ enum aspen_count {
     ASPEN_COUNT_MAJOR_FAULT, /* of these, such as had to read something */
     ASPEN_COUNT_SWAP_IN,     /* pages that were read, */
     ASPEN_COUNT_SWAP_OUT,    /* ... and written */
-    ASPEN_COUNTS = 8
+    ASPEN_COUNT_TABLE,       /* page tables in use, top tables included */
+    ASPEN_COUNT_TLB_FLUSH,
+    ASPEN_COUNTS = 16 /* whole cache lines */
 };
 
-#define ASPEN_FRAME_CACHE_SIZE  238 /* with the rest: whole cache lines */
+#define ASPEN_FRAME_CACHE_SIZE  222 /* with the rest: whole cache lines */
 #define ASPEN_FRAME_CACHE_BATCH 64
 
 /* Free frames for one CPU, a stack; others take its lock only to drain it. */
@@ -562,53 +564,64 @@ struct aspen_notify {
  * I3  map_count == vmas.count while LIVE.
  */
 struct aspen_mm {
+    /* What each fault reads, and nobody writes: a cache line. */
     struct aspen *aspen;    /* immutable */
     uint32_t id;            /* immutable */
     uint32_t root;          /* immutable: frame of the top table */
     uint64_t address_floor; /* immutable: lowest user address */
     uint64_t address_limit; /* immutable: exclusive top */
     uint64_t call_limit;    /* immutable: what calls may name ends there */
-    struct aspen_port_rwlock mmap_lock;
-    uint32_t users;         /* atomic */
-    uint32_t references;    /* atomic */
+    struct aspen_tree vmas; /* mmap lock; readers RCU when LIVE; its count is in
+                               the next line */
+
+    /* What each change of mappings writes. */
+    uint32_t lock_sequence; /* atomic; ++ at mmap write unlock */
     uint32_t state;         /* atomic; written under mmap lock */
     uint32_t flags;         /* atomic; ASPEN_MM_* */
-    uint32_t lock_sequence; /* atomic; ++ at mmap write unlock */
-    uint32_t forked_at;     /* immutable: the parent's lock_sequence in the
-                               fork that made it */
-    uint32_t forked_from;   /* immutable: the parent's id, or 0 */
-
-    struct aspen_tree vmas; /* mmap lock; readers RCU when LIVE */
-    uint64_t map_count;     /* mmap lock, as all down to layout */
+    uint32_t pkeys;         /* atomic; written under mmap lock, as
+                               execute_only_pkey: bit k: protection key k is
+                               given out */
+    uint64_t map_count;     /* mmap lock, as all down to def_flags */
     uint64_t total_pages;
     uint64_t data_pages;
     uint64_t exec_pages;
     uint64_t stack_pages;
-    uint64_t locked_pages;
-    uint64_t def_flags;         /* mlockall(MCL_FUTURE) */
-    uint64_t peak_pages;        /* the most that total_pages ever was */
-    uint32_t pkeys;             /* atomic; written under mmap lock, as the next:
-                                   bit k: protection key k is given out */
-    uint32_t execute_only_pkey; /* space/pkeys.h; ASPEN_NO_PKEY: none */
-    struct aspen_layout layout;
 
-    uint64_t limits[ASPEN_LIMITS];  /* atomic; written under mmap lock */
-    uint32_t privileges;            /* atomic; written under mmap lock */
-    int32_t oom_adjust;             /* atomic: thousandths of memory */
-    uint64_t peak_rss;              /* atomic: most resident when last seen */
-    uint64_t pinned_pages;          /* atomic; above 0: holds a reference */
-    uint64_t rss[ASPEN_RSS_KINDS];  /* atomic */
-    uint64_t page_tables;           /* atomic; the top table not counted */
-    uint64_t tlb_generation;        /* atomic: flushes so far */
+    /* Who takes the lock, and what is looked at under it. */
+    _Alignas(ASPEN_CACHE_LINE) struct aspen_port_rwlock mmap_lock;
+    uint32_t users;             /* atomic */
+    uint32_t references;        /* atomic */
+    uint32_t execute_only_pkey; /* space/pkeys.h; ASPEN_NO_PKEY: none */
+    uint64_t locked_pages;      /* mmap lock, as the next two */
+    uint64_t peak_pages;        /* the most that total_pages ever was */
+    uint64_t def_flags;         /* mlockall(MCL_FUTURE) */
+    uint32_t forked_at;         /* immutable: the parent's lock_sequence in the
+                                   fork that made it */
+    uint32_t forked_from;       /* immutable: the parent's id, or 0 */
+    struct aspen_layout layout; /* mmap lock */
+
+    uint64_t limits[ASPEN_LIMITS]; /* atomic; written under mmap lock */
+    uint32_t privileges;           /* atomic; written under mmap lock */
+    int32_t oom_adjust;            /* atomic: thousandths of memory */
+    struct aspen_group *group;     /* atomic; a handle, or NULL; written under
+                                      the mmap and the registry lock */
+    void *embedder;                /* atomic; theirs */
+
+    /* What pages that come and go count. */
+    _Alignas(ASPEN_CACHE_LINE) uint64_t peak_rss; /* atomic: most resident when
+                                                     last seen */
+    uint64_t pinned_pages;         /* atomic; above 0: holds a reference */
+    uint64_t rss[ASPEN_RSS_KINDS]; /* atomic */
+    uint64_t page_tables;          /* atomic; the top table not counted */
+
+    /* What flushes write. */
+    _Alignas(ASPEN_CACHE_LINE) uint64_t tlb_generation; /* atomic: so far */
     uint32_t tlb_pending;           /* atomic; paging/table.h, "Pending" */
     uint64_t cpus[ASPEN_CPU_WORDS]; /* atomic: where it is active */
     struct aspen_notify notify;
 
     struct aspen_list registry_link; /* registry lock */
     struct aspen_list swap_link;     /* swap list lock */
-    struct aspen_group *group;       /* atomic; a handle, or NULL; written under
-                                        the mmap and the registry lock */
-    void *embedder;                  /* atomic; theirs */
 };
 
 ASPEN_STATIC_ASSERT(sizeof(struct aspen_mm) <= 1024, "an mm is 1,024 bytes");
@@ -644,8 +657,6 @@ struct aspen {
 
     /* paging */
     struct aspen_table_waiting tables_waiting;
-    uint64_t tables;      /* atomic: tables in use, top tables included */
-    uint64_t tlb_flushes; /* atomic */
     struct aspen_cache gather_cache;
 
     uint64_t writeback_pages; /* atomic: that pagers are writing */

@@ -12,6 +12,7 @@
  */
 #include "inspect/validate.h"
 
+#include "frames/count.h"
 #include "paging/table.h"
 #include "space/pkeys.h"
 
@@ -271,7 +272,8 @@ check_sums(struct aspen_validator *v)
         {ASPEN_CHECK_OBJECT_I_MMAP, "VMAs in i_mmaps", v->mappings, v->i_mmaps},
         {ASPEN_CHECK_CACHE_TREE_NODE, "tree nodes", v->tree_nodes,
          aspen_tree_pool_nodes(&aspen->tree_pool)},
-        {ASPEN_CHECK_TABLE_COUNT, "page tables", v->tables, aspen->tables},
+        {ASPEN_CHECK_TABLE_COUNT, "page tables", v->tables,
+         aspen_count_sum(aspen, ASPEN_COUNT_TABLE)},
         {ASPEN_CHECK_PIN_COUNT, "pins", v->pins, v->pinned_pages},
         {ASPEN_CHECK_CHARGE_SUM, "charged pages", v->charge_pages,
          aspen->committed_pages},

@@ -8,6 +8,7 @@
  */
 #include "inspect/validate.h"
 
+#include "frames/count.h"
 #include "frames/pins.h"
 #include "machine/swap_map.h"
 
@@ -347,7 +348,8 @@ aspen_validate_counts(struct aspen_validator *v)
     (void)(check_pages(v) &&
            check_sum(v, ASPEN_CHECK_COUNT_FRAMES, "page tables",
                      types[ASPEN_FRAME_TABLE],
-                     aspen->tables + aspen->tables_waiting.count) &&
+                     aspen_count_sum(aspen, ASPEN_COUNT_TABLE) +
+                         aspen->tables_waiting.count) &&
            check_sum(v, ASPEN_CHECK_COUNT_FRAMES, "frames of the embedder's",
                      types[ASPEN_FRAME_EMBEDDER], embedder_frames(aspen)) &&
            check_sum(v, ASPEN_CHECK_COUNT_FRAMES, "frames of RAM",

@@ -9,6 +9,7 @@
  * Called by the embedder. The first test to break is
  * tests/unit/machine/test_machine.c.
  */
+#include "frames/count.h"
 #include "frames/lru.h"
 #include "frames/pins.h"
 #include "frames/ram.h"
@@ -367,7 +368,7 @@ aspen_counters_read(const struct aspen *aspen, struct aspen_counters *counters)
     *counters = (struct aspen_counters){
         .frames_total = aspen_load_relaxed(&aspen->banks.ram_frames),
         .frames_free = aspen_frames_free_count(aspen),
-        .frames_table = aspen_load_relaxed(&aspen->tables),
+        .frames_table = aspen_count_sum(aspen, ASPEN_COUNT_TABLE),
         .tables_waiting = aspen_load_relaxed(&aspen->tables_waiting.count),
         .anon_pages = aspen_count_sum(aspen, ASPEN_COUNT_ANON),
         .file_pages = aspen_count_sum(aspen, ASPEN_COUNT_FILE),
@@ -386,7 +387,7 @@ aspen_counters_read(const struct aspen *aspen, struct aspen_counters *counters)
         .tree_nodes = aspen_tree_pool_nodes(&aspen->tree_pool),
         .committed_pages = aspen_load_relaxed(&aspen->committed_pages),
         .commit_limit_pages = aspen_charge_limit(aspen),
-        .tlb_flushes = aspen_load_relaxed(&aspen->tlb_flushes),
+        .tlb_flushes = aspen_count_sum(aspen, ASPEN_COUNT_TLB_FLUSH),
         .oom_kills = aspen_load_relaxed(&aspen->oom_kills),
         .oom_reaps = aspen_load_relaxed(&aspen->oom_reaps),
         .refused_frames = aspen_load_relaxed(&aspen->refused_frames),

@@ -18,6 +18,8 @@
  */
 #include "paging/table.h"
 
+#include "frames/count.h"
+
 #include <aspen/tlb.h>
 
 /* Of the machine's frames so many may be tables that wait: one in eight. */
@@ -40,7 +42,7 @@ table_alloc(struct aspen_mm *mm, uint64_t address, unsigned level,
     memset(aspen_table_entries(aspen, *table), 0, ASPEN_PAGE_SIZE);
     aspen_frame_set(aspen_frame_at(aspen, *table), ASPEN_FRAME_TABLE, mm,
                     aspen_bytes_to_pages(first) | level, 0);
-    aspen_fetch_add_relaxed(&aspen->tables, 1);
+    aspen_count(aspen, ASPEN_COUNT_TABLE, 1);
     return 0;
 }
 
@@ -67,7 +69,7 @@ void
 aspen_table_free(struct aspen *aspen, uint32_t table)
 {
     table_assert_unused(aspen, table);
-    aspen_fetch_sub_relaxed(&aspen->tables, 1);
+    aspen_count(aspen, ASPEN_COUNT_TABLE, (uint64_t)-1);
     aspen_frame_put(aspen, table);
 }
 
@@ -123,7 +125,7 @@ table_list_retire(struct aspen *aspen, uint32_t list, uint32_t *last)
         *last = list;
         count++;
     }
-    aspen_fetch_sub_relaxed(&aspen->tables, count);
+    aspen_count(aspen, ASPEN_COUNT_TABLE, 0 - count);
     return count;
 }
 
@@ -282,7 +284,7 @@ aspen_tlb_flush(struct aspen_mm *mm, uint64_t start, uint64_t end,
 
     aspen_lock_order_assert_outside(ASPEN_LOCK_TABLE_CHILD);
     uint64_t generation = aspen_fetch_add(&mm->tlb_generation, 1) + 1;
-    aspen_fetch_add_relaxed(&mm->aspen->tlb_flushes, 1);
+    aspen_count(mm->aspen, ASPEN_COUNT_TLB_FLUSH, 1);
     /* A CPU that is not in the mask yet will read the entries as they are now,
      * and the generation: pairs with the mask's update in aspen_mm_activate().
      */

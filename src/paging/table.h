@@ -10,7 +10,7 @@
  * I3  mm->page_tables counts all tables of the mm but the top one: whoever
  *     links a table adds one, aspen_gather_table() subtracts one.
  *
- * A table has three stages. aspen->tables counts it while it is in use;
+ * A table has three stages. ASPEN_COUNT_TABLE counts it while it is in use;
  * tables_waiting.count counts it while readers under RCU may still look at it
  * (its owner is NULL then); at last it is a free frame.
  */

@@ -20,6 +20,9 @@
 #include "space/pkeys.h"
 #include "space/vma.h"
 
+ASPEN_STATIC_ASSERT(offsetof(struct aspen_mm, vmas.count) == ASPEN_CACHE_LINE,
+                    "what each fault reads is a line, and ends there");
+
 /* ---- Making and freeing ------------------------------------------------ */
 
 static void

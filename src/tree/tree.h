@@ -38,9 +38,10 @@ struct aspen_tree_pool {
 struct aspen_tree {
     struct aspen_tree_pool *pool; /* immutable */
     void *root;                   /* NULL: empty. Readers: RCU */
-    uint64_t count;               /* ranges; owner's lock */
     bool rcu;                     /* owner's lock */
     bool alone;                   /* nobody reads: dead nodes go at once */
+    uint64_t count;               /* ranges; owner's lock; last: each store
+                                     writes it, see struct aspen_mm */
 };
 
 /* More levels than any tree can have: 5^15 leaves at the least. */

@@ -27,6 +27,6 @@ while (<>) {
         undef $struct;
         next;
     }
-    next unless $depth == 1 && /^\s+\w[\w\s\*]*?\b(\w+)(?:\[[^;]*\])?;/;
+    next unless $depth == 1 && /^\s+(?:_Alignas\([^)]*\)\s*)?\w[\w\s\*]*?\b(\w+)(?:\[[^;]*\])?;/;
     print "FIELD($struct, $1)\n";
 }

@@ -92,7 +92,9 @@ plant_top_table_lost(struct scene *s)
 static void
 plant_table_count(struct scene *s)
 {
-    POKE(s, s->aspen->tables, s->aspen->tables + 1);
+    uint64_t *count = &s->aspen->frame_caches[0].counts[ASPEN_COUNT_TABLE];
+
+    POKE(s, *count, *count + 1);
 }
 
 /* ---- Entries ----------------------------------------------------------- */

@@ -13,6 +13,7 @@
 #include "bare_machine.h"
 #include "unit.h"
 
+#include "frames/count.h"
 #include "paging/gather.h"
 
 #include "aspen_posix.h"
@@ -75,7 +76,7 @@ space_destroy(struct aspen_mm *mm)
     aspen_tables_drain(aspen);
     assert_int_equal(mm->page_tables, 0);
     aspen_table_free(aspen, mm->root);
-    assert_int_equal(aspen->tables, 0);
+    assert_int_equal(aspen_count_sum(aspen, ASPEN_COUNT_TABLE), 0);
     bare_assert_frames(aspen);
     aspen_port_memory_free(mm, sizeof(*mm));
     bare_destroy(aspen);
@@ -104,7 +105,7 @@ test_table_alloc(void **unused)
         assert_int_equal(aspen_frame_references(frame), 1);
         for (unsigned i = 0; i < ASPEN_TABLE_ENTRIES; i++)
             assert_int_equal(aspen_table_entries(aspen, table)[i], 0);
-        assert_int_equal(aspen->tables, 2);
+        assert_int_equal(aspen_count_sum(aspen, ASPEN_COUNT_TABLE), 2);
         aspen_table_free(aspen, table);
     }
     memset(aspen_table_entries(aspen, mm->root), 0, 4096);
@@ -137,7 +138,8 @@ test_walk(void **unused)
         *slot.entry = leaf;
         assert_int_equal(aspen_table_walk(mm, address + 4095, &found), leaf);
         assert_ptr_equal(found.entry, slot.entry);
-        assert_int_equal(mm->page_tables, mm->aspen->tables - 1);
+        assert_int_equal(mm->page_tables,
+                         aspen_count_sum(mm->aspen, ASPEN_COUNT_TABLE) - 1);
     }
     space_destroy(mm);
 }
@@ -197,7 +199,7 @@ test_walk_fails(void **unused)
             assert_int_equal(aspen_table_walk_alloc(mm, 0x5000, 0, &slot),
                              -ASPEN_ENOMEM);
             assert_int_equal(mm->page_tables, n - 1);
-            assert_int_equal(mm->aspen->tables, n);
+            assert_int_equal(aspen_count_sum(mm->aspen, ASPEN_COUNT_TABLE), n);
             assert_int_equal(
                 mm->aspen->failpoints.counts.by_step[ASPEN_STEP_PAGE_TABLE], n);
             plan(mm->aspen, ASPEN_FAIL_NEVER, 0);
@@ -234,7 +236,7 @@ test_lost_race(void **unused)
     assert_int_equal(aspen_table_walk_alloc(mm, 0x5000, 0, &slot), 0);
     assert_int_equal(aspen_entry_frame(*slot.entry), 77);
     assert_int_equal(mm->page_tables, TOP);
-    assert_int_equal(mm->aspen->tables, 1 + TOP);
+    assert_int_equal(aspen_count_sum(mm->aspen, ASPEN_COUNT_TABLE), 1 + TOP);
     space_destroy(mm);
 }
 
@@ -259,7 +261,8 @@ test_racing_walks(void **unused)
 
     assert_int_equal(unit_run_threads(4, walk_everywhere, mm), 0);
     assert_int_equal(mm->page_tables, TOP * 200);
-    assert_int_equal(mm->aspen->tables, 1 + TOP * 200);
+    assert_int_equal(aspen_count_sum(mm->aspen, ASPEN_COUNT_TABLE),
+                     1 + TOP * 200);
     space_destroy(mm);
 }
 
@@ -310,7 +313,7 @@ test_flush(void **unused)
     assert_int_equal(flushes.end, 0x5000);
     assert_int_equal(flushes.generation, 1);
     assert_int_equal(aspen_mm_tlb_generation(mm), 1);
-    assert_int_equal(mm->aspen->tlb_flushes, 1);
+    assert_int_equal(aspen_count_sum(mm->aspen, ASPEN_COUNT_TLB_FLUSH), 1);
 
     /* With nobody to hear of it the generation is raised all the same. */
     mm->cpus[0] = 0;
@@ -552,7 +555,8 @@ test_gather_tables_wait(void **unused)
     aspen_port_rcu_read_unlock();
 
     assert_int_equal(mm->tlb_generation, ROUNDS);
-    assert_int_equal(aspen->tables, 1 + mm->page_tables);
+    assert_int_equal(aspen_count_sum(aspen, ASPEN_COUNT_TABLE),
+                     1 + mm->page_tables);
     aspen_tables_drain(aspen);
     assert_int_equal(aspen_tables_waiting(aspen), 0);
     for (unsigned i = 0; i < ROUNDS; i++) {
@@ -632,7 +636,7 @@ test_waiting_threads(void **unused)
 
     assert_int_equal(unit_run_threads(3, cut_many, mm), 0);
     aspen_tables_drain(mm->aspen);
-    assert_int_equal(mm->aspen->tables, 1);
+    assert_int_equal(aspen_count_sum(mm->aspen, ASPEN_COUNT_TABLE), 1);
     space_destroy(mm);
 }
 
