@@ -111,7 +111,9 @@ struct aspen_import_pages {
  *          of another size there), -ASPEN_EEXIST (an entry is there),
  *          -ASPEN_EFBIG (beyond the end of the object), -ASPEN_ENOMEM,
  *          -ASPEN_ESRCH (private, and the space was killed and is reaped:
- *          aspen/calls/oom.h), any error of the pager, unchanged. On error the
+ *          aspen/calls/oom.h), -ASPEN_EINTR (a fatal signal, while what is
+ *          read of an object is old each time it is there), any error of the
+ *          pager, unchanged. On error the
  *          first *done entries are mapped.
  */
 ASPEN_MUST_USE int aspen_import_pages(struct aspen_mm *mm,

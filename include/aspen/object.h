@@ -319,7 +319,8 @@ ASPEN_MUST_USE int aspen_object_drop(struct aspen_object *object,
  * Units:   bytes.
  * Context: may sleep; no lock of the core is held, no hook of this object is
  *          running.
- * Returns: 0, or -ASPEN_EINVAL (no page cache), -ASPEN_ENOMEM,
+ * Returns: 0, or -ASPEN_EINVAL (no page cache), -ASPEN_ENOMEM, -ASPEN_EINTR (a
+ *          fatal signal, before the next page or another try),
  *          -ASPEN_EOPNOTSUPP (blocks of pages, frames without memory), or the
  *          error of the hooks read or mkwrite, or of a swap device.
  */

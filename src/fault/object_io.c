@@ -76,7 +76,8 @@ try_page(struct object_io *t, uint32_t number)
 static int
 get_page(struct object_io *t, uint32_t *frame)
 {
-    struct aspen_direct direct = {.aspen = t->object->aspen};
+    struct aspen *aspen = t->object->aspen;
+    struct aspen_direct direct = {.aspen = aspen};
     int error;
 
     do {
@@ -84,7 +85,8 @@ get_page(struct object_io *t, uint32_t *frame)
         error =
             aspen_swap_get_page(t->object, t->offset >> ASPEN_PAGE_SHIFT,
                                 ASPEN_AHEAD_NORMAL, &direct.payer, NULL, frame);
-    } while (aspen_direct_again(&direct, error));
+    } while (aspen_direct_again(&direct, error) &&
+             !(error = aspen_poll_fatal(aspen)));
     aspen_direct_lower(&direct);
     return error;
 }
@@ -104,6 +106,8 @@ move_all(struct object_io *t, uint64_t *done)
             break;
         error = try_page(t, frame);
         aspen_frame_put(object->aspen, frame);
+        if (!error && t->remaining) /* or the same page once more */
+            error = aspen_poll_fatal(object->aspen);
     }
     *done = t->offset - start;
     /* The end has come nearer meanwhile, unless a pager says so. */

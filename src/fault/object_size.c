@@ -53,11 +53,12 @@ hold(struct edges *edges, uint64_t offset)
         aspen_direct_begin(&direct);
         error = aspen_swap_back_shared(object, offset, ASPEN_AHEAD_RANDOM,
                                        &direct.payer);
-    } while (aspen_direct_again(&direct, error));
+    } while (aspen_direct_again(&direct, error) &&
+             !(error = aspen_poll_fatal(object->aspen)));
     if (!error)
         keep(edges, offset);
     aspen_direct_lower(&direct); /* what is held stays */
-    return error;
+    return error ? error : aspen_poll_fatal(object->aspen);
 }
 
 static int

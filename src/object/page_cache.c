@@ -500,7 +500,7 @@ aspen_object_get_page_ahead(struct aspen_object *object, uint64_t offset,
         error = aspen_object_find_page(object, offset, frame);
         if (error)
             error = bring_page(object, offset, ahead, payer, frame);
-    } while (error == LOOK_AGAIN);
+    } while (error == LOOK_AGAIN && !(error = aspen_poll_fatal(aspen)));
     if (!error && aspen_frame_order(aspen, *frame) > 0) {
         aspen_frame_put(aspen, *frame);
         error = -ASPEN_EOPNOTSUPP;

@@ -161,6 +161,8 @@ aspen_swap_get_page(struct aspen_object *object, uint64_t offset,
         if (waited)
             *waited = true;
         error = aspen_swap_back_shared(object, offset, ahead, payer);
+        if (!error)
+            error = aspen_poll_fatal(object->aspen);
     } while (!error);
     return error;
 }

@@ -178,7 +178,7 @@ bring_back(struct removal *removal, struct aspen_object *object,
     struct aspen_direct direct = {.aspen = removal->aspen};
     unsigned type;
     uint32_t slot;
-    int error;
+    int error, killed = 0;
 
     if (!aspen_object_find_swapped(object, offset, &type, &slot) ||
         type != removal->type)
@@ -187,8 +187,11 @@ bring_back(struct removal *removal, struct aspen_object *object,
         aspen_direct_begin(&direct);
         error = aspen_swap_back_shared(object, offset, ASPEN_AHEAD_RANDOM,
                                        &direct.payer);
-    } while (aspen_direct_again(&direct, error));
+    } while (aspen_direct_again(&direct, error) &&
+             !(killed = aspen_poll_fatal(removal->aspen)));
     aspen_direct_lower(&direct);
+    if (killed)
+        return killed;
     removal->back += !error;
     if (error && !removal->error)
         removal->error = error;
