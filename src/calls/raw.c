@@ -216,7 +216,10 @@ aspen_insert_page(struct aspen_mm *mm, uint64_t address)
         aspen_read_unlock(&mm->mmap_lock);
         if (result > 0)
             result = aspen_fault_meet(&fault, result);
+        else if (!result && !done) /* others take it away each time */
+            result = aspen_poll_fatal(mm->aspen);
     }
+    aspen_direct_lower(&fault.direct);
     aspen_fault_end(&fault);
     return result;
 }

@@ -173,6 +173,7 @@ lock(struct aspen_hold *hold)
     if (hold->locked && hold->pages < ASPEN_HOLD_BATCH)
         return;
     unlock(hold);
+    aspen_direct_lower(&hold->fault.direct);
     aspen_read_lock(&hold->fault.mm->mmap_lock, ASPEN_LOCK_MM);
     hold->locked = true;
     hold->pages = 0;

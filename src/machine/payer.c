@@ -25,13 +25,17 @@ void
 aspen_payer_drop(struct aspen_payer *payer, bool over)
 {
     drop(&payer->full);
-    if (over)
-        drop(&payer->over);
+    if (!over)
+        return;
+    drop(&payer->over);
+    payer->over_pages = 0;
 }
 
-/* What a charge has answered, and whose pages should leave for it. */
+/* What a charge of so many has answered, and whose pages should leave for it.
+ */
 static int
-note(struct aspen_payer *payer, int error, struct aspen_group *above)
+note(struct aspen_payer *payer, int error, struct aspen_group *above,
+     uint64_t pages)
 {
     struct aspen_group **place = error ? &payer->full : &payer->over;
 
@@ -40,6 +44,8 @@ note(struct aspen_payer *payer, int error, struct aspen_group *above)
         drop(place);
         *place = above;
     }
+    if (above && !error)
+        payer->over_pages += aspen_max_u64(pages, ASPEN_GROUP_BATCH);
     return error;
 }
 
@@ -67,7 +73,7 @@ charge(struct aspen *aspen, struct aspen_payer *payer, uint64_t pages,
         if (*group)
             error = aspen_group_charge(*group, pages, &above);
     }
-    return note(payer, error, above);
+    return note(payer, error, above, pages);
 }
 
 int
@@ -88,10 +94,10 @@ aspen_pay_for(struct aspen *aspen, struct aspen_payer *payer,
     if (!group || !aspen_group_is_online(group))
         return aspen_pay(aspen, payer, frame);
     struct aspen_group *above = NULL;
-    int error = aspen_group_charge(group, aspen_frame_size(aspen, frame),
-                                   payer ? &above : NULL);
+    uint64_t pages = aspen_frame_size(aspen, frame);
+    int error = aspen_group_charge(group, pages, payer ? &above : NULL);
     if (payer)
-        error = note(payer, error, above);
+        error = note(payer, error, above, pages);
     if (!error)
         aspen_store_relaxed(aspen_bank_group(aspen, frame), group);
     return error;

@@ -19,6 +19,7 @@ struct aspen_payer {
                                   of who called */
     struct aspen_group *full;  /* that refused last: a reference; or NULL */
     struct aspen_group *over;  /* the same of one with more than its `high` */
+    uint64_t over_pages; /* charged when there was one: batches as a whole */
 };
 
 /* Both are given back; the one that refused. Context: any. */

@@ -145,7 +145,7 @@ aspen_direct_lower_slowly(struct aspen_direct *direct)
             aspen_stall_begin(direct->aspen, &direct->payer);
         aspen_group_note(group, ASPEN_GROUP_EVENT_HIGH);
         aspen_reclaim_by(direct->aspen, group,
-                         aspen_min_u64(excess, 2 * ASPEN_GROUP_BATCH),
+                         aspen_min_u64(excess, 2 * direct->payer.over_pages),
                          ASPEN_RECLAIM_DIRECT);
         aspen_stall_end(direct->aspen, stalled);
     }

@@ -43,8 +43,9 @@ ASPEN_MUST_USE bool aspen_direct_wants(const struct aspen_direct *direct,
  * lock is held (the test build looks). */
 ASPEN_MUST_USE bool aspen_direct_again(struct aspen_direct *direct, int error);
 
-/* All is done, and what was charged may have brought a group above its `high`:
- * then pages of it leave, up to 128. Context: may sleep, no lock is held. */
+/* All is done, or a part, and what was charged may have brought a group above
+ * its `high`: then pages of it leave, up to twice as many as were charged.
+ * Context: may sleep, no lock is held. */
 void aspen_direct_lower_slowly(struct aspen_direct *direct);
 
 static inline void

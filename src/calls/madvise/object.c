@@ -12,6 +12,7 @@
 #include "calls/madvise/madvise.h"
 
 #include "object/page_cache.h"
+#include "reclaim/direct.h"
 #include "swap/swap.h"
 
 /* ---- WILLNEED ---------------------------------------------------------- */
@@ -24,7 +25,7 @@ swap_in(struct aspen_advise *advise, struct aspen_vma *vma, uint64_t start,
 {
     struct aspen_mm *mm = advise->mm;
     struct aspen *aspen = mm->aspen;
-    struct aspen_payer payer = {.mm = mm};
+    struct aspen_direct direct = {.aspen = aspen, .payer.mm = mm};
     struct aspen_slot slot;
     uint64_t entry;
     uint32_t frame;
@@ -43,10 +44,11 @@ swap_in(struct aspen_advise *advise, struct aspen_vma *vma, uint64_t start,
     aspen_read_unlock(&mm->mmap_lock);
     int error = aspen_poll_fatal(aspen);
     if (!error)
-        error = aspen_swap_read(aspen, &payer, entry, wanted, &frame);
-    aspen_payer_end(&payer);
+        error = aspen_swap_read(aspen, &direct.payer, entry, wanted, &frame);
     if (!error && frame != ASPEN_NO_FRAME)
         aspen_frame_put(aspen, frame);
+    aspen_direct_lower(&direct);
+    aspen_payer_end(&direct.payer);
     if (error == -ASPEN_EINTR || error == -ASPEN_ENOMEM)
         advise->next = end; /* no point in going on */
     aspen_read_lock(&mm->mmap_lock, ASPEN_LOCK_MM);
@@ -57,27 +59,29 @@ static void
 read_ahead(struct aspen_mm *mm, struct aspen_object *object, uint64_t first,
            uint64_t pages)
 {
-    struct aspen_payer payer = {.mm = mm};
+    struct aspen_direct direct = {.aspen = object->aspen, .payer.mm = mm};
     uint32_t frame;
 
     for (uint64_t i = 0; i < pages; i++) {
         if (aspen_poll_fatal(object->aspen) ||
             aspen_object_get_page_ahead(object, first + i, ASPEN_AHEAD_MOST,
-                                        &payer, &frame))
+                                        &direct.payer, &frame))
             break;
         aspen_frame_put(object->aspen, frame);
+        aspen_direct_lower(&direct);
     }
-    aspen_payer_end(&payer);
+    aspen_payer_end(&direct.payer);
 }
 
 static void
 read_swap(struct aspen_mm *mm, struct aspen_object *object, uint64_t first,
           uint64_t pages)
 {
-    struct aspen_payer payer = {.mm = mm};
+    struct aspen_direct direct = {.aspen = object->aspen, .payer.mm = mm};
 
-    aspen_swap_read_shared(object, first, pages, &payer);
-    aspen_payer_end(&payer);
+    aspen_swap_read_shared(object, first, pages, &direct.payer);
+    aspen_direct_lower(&direct);
+    aspen_payer_end(&direct.payer);
 }
 
 int

@@ -175,6 +175,58 @@ test_high(void **state)
     aspen_group_put(group);
 }
 
+#define MANY 1000u
+
+/* `high` is 100: about that, as if the pages had come one by one. */
+static void
+assert_high(struct aspen_group *group)
+{
+    assert_true(counts(group).pages <= 100 + ASPEN_GROUP_BATCH);
+    aspen_group_reclaim(group, MANY);
+}
+
+/* Where a call brings many pages as many leave. */
+static void
+test_high_of_calls(void **state)
+{
+    struct helper_space *s = *state;
+    struct aspen_group *group = new_group(s, NULL);
+    struct aspen_object *file = new_file(s);
+    struct aspen_mm *mm = space_in(s, group);
+    const uint64_t at = 2 * BASE, bytes = MANY * PAGE;
+    const struct aspen_import_pages import = {
+        .address = BASE, .count = MANY, .kind = ASPEN_IMPORT_OBJECT};
+    char *buffer = calloc(1, bytes);
+    uint64_t done;
+    unsigned type;
+
+    slots = calloc(SLOTS, sizeof(*slots));
+    assert_int_equal(aspen_swap_add(s->helper.aspen,
+                                    &(struct aspen_swap_args){.pages = SLOTS,
+                                                              .ops = &device},
+                                    &type),
+                     0);
+    set(group, ASPEN_GROUP_HIGH, 100);
+    helper_map_object(mm, BASE, MANY, R, file, 0);
+    helper_map(mm, at, MANY, RW);
+    assert_int_equal(aspen_madvise(mm, BASE, bytes, ASPEN_MADV_WILLNEED), 0);
+    assert_high(group);
+    assert_int_equal(aspen_import_pages(mm, &import, &done), 0);
+    assert_high(group);
+    assert_int_equal(aspen_populate(mm, at, bytes, ASPEN_ACCESS_WRITE, &done),
+                     0);
+    assert_high(group);
+    assert_int_equal(aspen_madvise(mm, at, bytes, ASPEN_MADV_WILLNEED), 0);
+    assert_high(group);
+    assert_int_equal(aspen_write_memory(mm, at, buffer, bytes, 0, &done), 0);
+    assert_high(group);
+    free(buffer);
+    helper_assert_valid(&s->helper);
+    aspen_mm_put(mm);
+    aspen_object_put(file);
+    aspen_group_put(group);
+}
+
 /* ---- Protection ---------------------------------------------------------- */
 
 static void
@@ -475,6 +527,8 @@ main(void)
     const struct CMUnitTest tests[] = {
         group_test(test_max),
         group_test(test_high),
+        cmocka_unit_test_setup_teardown(test_high_of_calls, helper_space_setup,
+                                        teardown),
         group_test(test_protection),
         group_test(test_protection_is_shared),
         group_test(test_oom),
