@@ -8,6 +8,8 @@
  *     that it goes on accessing it. Then the page is older than it looks, which
  *     costs a fault; a flush for each look would cost more.
  * I3  A second MMU is asked as well, when no spin lock is held.
+ * I4  A mapping that could have the page, and does not, says nothing: neither
+ *     that it is locked, nor what was accessed there.
  *
  * The first test to break is tests/unit/reclaim/test_reclaim.c.
  */
@@ -23,16 +25,20 @@ struct look {
     struct aspen_age age;
 };
 
-/* The table's lock is held. */
+/* The table's lock is held. False: the entry leads elsewhere. */
 static bool
-was_accessed(uint64_t *slot, uint32_t frame)
+look_at_entry(struct look *look, const struct aspen_vma *vma, uint64_t *slot)
 {
     uint64_t entry = aspen_load(slot);
 
-    return aspen_entry_is_leaf(entry, 0) &&
-           !(aspen_entry_bits(entry) & ASPEN_ENTRY_SPECIAL) &&
-           aspen_entry_frame(entry) == frame &&
-           aspen_slot_clear_bits(slot, entry, ASPEN_ENTRY_YOUNG);
+    if (!aspen_entry_is_leaf(entry, 0) ||
+        aspen_entry_bits(entry) & ASPEN_ENTRY_SPECIAL ||
+        aspen_entry_frame(entry) != look->frame)
+        return false;
+    look->age.accessed |= aspen_slot_clear_bits(slot, entry, ASPEN_ENTRY_YOUNG);
+    if (aspen_load_relaxed(&vma->flags) & ASPEN_VM_LOCKED)
+        look->age.locked = true;
+    return true;
 }
 
 static bool
@@ -42,16 +48,15 @@ look_at(void *context, struct aspen_vma *vma, uint64_t address)
     struct aspen *aspen = vma->mm->aspen;
     struct aspen_slot slot;
 
-    if (aspen_load_relaxed(&vma->flags) & ASPEN_VM_LOCKED)
-        look->age.locked = true;
     if (!aspen_table_walk(vma->mm, address, &slot) || slot.level > 0)
         return true;
     aspen_table_own(aspen, slot.table);
     aspen_table_lock(aspen, slot.table, ASPEN_LOCK_TABLE);
-    look->age.accessed |= was_accessed(slot.entry, look->frame);
+    bool there = look_at_entry(look, vma, slot.entry);
     aspen_table_unlock(aspen, slot.table);
-    look->age.accessed |=
-        aspen_notify_clear_young(vma->mm, address, address + ASPEN_PAGE_SIZE);
+    if (there) /* I4 */
+        look->age.accessed |= aspen_notify_clear_young(
+            vma->mm, address, address + ASPEN_PAGE_SIZE);
     return true;
 }
 
