@@ -132,15 +132,6 @@ aspen_frame_set_anon(struct aspen *aspen, uint32_t number, const void *owner,
     aspen_count(aspen, ASPEN_COUNT_ANON, aspen_frame_size(aspen, number));
 }
 
-/* It has not become one, and is its allocator's as before. */
-static inline void
-aspen_frame_unset_anon(struct aspen *aspen, uint32_t number)
-{
-    aspen_frame_set(aspen_frame_at(aspen, number), ASPEN_FRAME_KERNEL, NULL, 0,
-                    0);
-    aspen_count(aspen, ASPEN_COUNT_ANON, 0 - aspen_frame_size(aspen, number));
-}
-
 /* How far down an allocation may go: frames/watermark.h. */
 enum aspen_frames_from {
     ASPEN_FRAMES_ABOVE_MIN, /* who fails drops its locks, and then takes pages

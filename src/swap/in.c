@@ -62,7 +62,8 @@ is_still(struct run *run, int n, const struct aspen_group *group)
 }
 
 /* Its slot is the caller's. The page, locked, enters the cache: 0, or an error
- * and it is the caller's as before. */
+ * and it is the caller's to put: who has found it there meanwhile may hold it
+ * still, and lock it. */
 static int
 enter_page(struct run *run, int n, uint32_t number)
 {
@@ -88,7 +89,6 @@ enter_page(struct run *run, int n, uint32_t number)
     }
     if (error) {
         aspen_frame_unlock(page);
-        aspen_frame_unset_anon(aspen, number);
         return error;
     }
     *frame_at(run, n) = number;

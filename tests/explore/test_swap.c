@@ -9,6 +9,7 @@
  */
 #include "explore.h"
 #include "frames/frames.h"
+#include "group/group.h"
 #include "space/vma.h"
 #include "swap/swap.h"
 #include "slots.h"
@@ -568,11 +569,65 @@ test_slot_that_is_taken(void **state)
     explore_holds("a read of a slot beside who takes it", &program, 10 * MOST);
 }
 
+/* ---- A slot that goes to another group while it is read ----------------- */
+
+static void
+setup_slot(void *unused)
+{
+    scene.grouped = true;
+    scene.swapped = true;
+    scene.with_child = false;
+    scene.fail_at = 0;
+    setup(unused);
+}
+
+/* The slot alone goes; then another reads it, who may have to wait. */
+static void
+move_slot_task(void *unused)
+{
+    struct aspen_group_transfer transfer = {
+        .from = scene.from, .to = scene.to, .slots = 1};
+
+    must(aspen_group_transfer_begin(&transfer));
+    int error = aspen_swap_regroup(scene.aspen, 0, 0, true, ASPEN_NO_FRAME,
+                                   scene.from, scene.to);
+    if (error && error != -ASPEN_EAGAIN)
+        sim_fail("the slot is another's");
+    aspen_group_transfer_end(&transfer, 0, error ? 0 : 1);
+    read_stale_task(unused);
+}
+
+static void
+check_slot(void *unused)
+{
+    (void)unused;
+    explore_validate(scene.aspen);
+    if (byte_in(scene.parent) != OLD)
+        sim_fail("the contents are not what they were");
+    aspen_mm_put(scene.parent);
+    aspen_group_put(scene.from);
+    aspen_group_put(scene.to);
+    explore_machine_end(scene.aspen);
+}
+
+static void
+test_slot_that_moves(void **state)
+{
+    struct sim_program program = {
+        setup_slot, {read_stale_task, move_slot_task}, 2, check_slot, NULL};
+
+    (void)state;
+    explore_holds("a read of a slot that goes to another group", &program,
+                  20 * MOST);
+    scene.grouped = false;
+}
+
 int
 main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_slot_that_is_taken),
+        cmocka_unit_test(test_slot_that_moves),
         cmocka_unit_test(test_groups),
         cmocka_unit_test(test_pairs),
         cmocka_unit_test(test_areas),
