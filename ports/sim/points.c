@@ -16,16 +16,18 @@ struct sim_run sim = {.running = NOBODY};
 
 /* ---- Failing ----------------------------------------------------------- */
 
-/* "0*12 1*3~1 ...": the choices of this run, equal neighbours together. */
+/* "0*12 1*3~1 ...": the choices of this run, equal neighbours together. The
+ * step that a task is in is one of them. */
 static void
 write_schedule(char *out, size_t size)
 {
+    uint32_t count = sim.count + (sim.stepping && sim.running != NOBODY);
     size_t used = 0;
 
-    for (uint32_t i = 0; i < sim.count && used + 24 < size;) {
+    for (uint32_t i = 0; i < count && used + 24 < size;) {
         uint32_t first = i;
         unsigned value = 0;
-        while (i < sim.count && !value &&
+        while (i < count && !value &&
                sim.steps[i].task == sim.steps[first].task)
             value = sim.steps[i++].value;
         used +=
@@ -100,13 +102,24 @@ give_way(struct operation operation)
     sim.tasks[me].next = operation;
     sim_leave_task(me);
     sim.running = me;
+    if (sim.seen)
+        sim_show(&operation);
+}
+
+static void
+point(const void *address, bool is_write, const char *what)
+{
+    if (sim.running != NOBODY)
+        give_way((struct operation){
+            .what = what, .address = address, .is_write = is_write});
 }
 
 void
 sim_point(const void *address, bool is_write)
 {
-    if (sim.running != NOBODY)
-        give_way((struct operation){.address = address, .is_write = is_write});
+    if (sim.running == NOBODY && sim.looking)
+        sim_bound_watch(address);
+    point(address, is_write, NULL);
 }
 
 bool
@@ -136,6 +149,7 @@ sim_lock(uint32_t *holders, bool exclusive)
 {
     if (sim.running != NOBODY)
         give_way((struct operation){
+            .what = exclusive ? "lock" : "lock to read",
             .address = holders,
             .is_write = exclusive,
             .wait = exclusive ? WAIT_LOCK_EXCLUSIVE : WAIT_LOCK_SHARED,
@@ -148,7 +162,12 @@ sim_lock(uint32_t *holders, bool exclusive)
 bool
 sim_trylock(uint32_t *holders, bool exclusive)
 {
-    sim_point(holders, true); /* its answer depends on every holder */
+    if (sim.running != NOBODY) /* its answer depends on every holder */
+        give_way((struct operation){.what = exclusive ? "try to lock"
+                                                      : "try to lock to read",
+                                    .address = holders,
+                                    .is_write = true,
+                                    .tries = true});
     if (!sim_lock_free(holders, exclusive))
         return false;
     take(holders, exclusive);
@@ -165,9 +184,8 @@ sim_unlock(uint32_t *holders, bool exclusive)
     *holders = exclusive ? 0 : *holders - 1;
     /* Whoever takes it next comes after all that was done under it. */
     if (sim.running != NOBODY) {
-        struct word *word = sim_word_of(holders);
-        const uint32_t *clock = sim.tasks[sim.running].clock;
-        sim_join(exclusive ? word->write_clock : word->read_clock, clock);
+        sim_released(holders, exclusive);
+        sim_bound_release(holders, exclusive);
     }
 }
 
@@ -182,7 +200,7 @@ sim_interrupts_off(void)
         return;
     off = &sim.tasks[sim.running].interrupts_off;
     if (*off == 0)
-        sim_point(off, true);
+        point(off, true, "interrupts off");
     ++*off;
 }
 
@@ -193,8 +211,10 @@ sim_interrupts_on(void)
         return;
     struct task *task = &sim.tasks[sim.running];
     /* Who waits for an answer comes after all that was done until now. */
-    if (--task->interrupts_off == 0)
-        sim_join(sim_word_of(&task->interrupts_off)->write_clock, task->clock);
+    if (--task->interrupts_off == 0) {
+        sim_released(&task->interrupts_off, true);
+        sim_bound_release(&task->interrupts_off, true);
+    }
 }
 
 static void
@@ -202,6 +222,7 @@ wait_for_answer(unsigned cpu)
 {
     if (cpu != sim.running && !sim.tasks[cpu].finished)
         give_way((struct operation){
+            .what = "flush, answered",
             .address = &sim.tasks[cpu].interrupts_off,
             .wait = WAIT_INTERRUPTS,
         });
@@ -231,6 +252,7 @@ aspen_port_wait_while(const void *key, bool (*busy)(const void *argument),
         return;
     }
     give_way((struct operation){
+        .what = "wait, over",
         .address = key,
         .is_write = true,
         .wait = WAIT_WHILE,
@@ -242,7 +264,7 @@ aspen_port_wait_while(const void *key, bool (*busy)(const void *argument),
 void
 aspen_port_wake_all(const void *key)
 {
-    sim_point(key, true); /* the scheduler asks busy() at every step */
+    point(key, true, "wake"); /* the scheduler asks busy() at every step */
 }
 
 /* ---- Memory ------------------------------------------------------------ */
@@ -251,11 +273,14 @@ aspen_port_wake_all(const void *key)
  * this stands in a page before it. */
 struct memory {
     struct memory *next;
+    size_t bytes;
+    unsigned number; /* in this run */
 };
 
 #define BEFORE 4096u
 
 static struct memory *memories;
+static unsigned memory_count; /* of this run */
 
 static void *
 bytes_of(struct memory *entry)
@@ -272,6 +297,8 @@ aspen_port_memory_alloc(size_t bytes)
     if (!entry)
         return NULL;
     entry->next = memories;
+    entry->bytes = bytes;
+    entry->number = ++memory_count;
     memories = entry;
     sim_memory_made(bytes_of(entry), bytes);
     return memset(bytes_of(entry), 0, bytes);
@@ -299,6 +326,18 @@ sim_free_memories(void)
 {
     while (memories)
         aspen_port_memory_free(bytes_of(memories), 0);
+    memory_count = 0;
+}
+
+unsigned
+sim_find_memory(const void *address, size_t *offset)
+{
+    for (struct memory *entry = memories; entry; entry = entry->next) {
+        *offset = (uintptr_t)address - (uintptr_t)bytes_of(entry);
+        if (*offset < entry->bytes)
+            return entry->number;
+    }
+    return 0;
 }
 
 /* ---- RCU --------------------------------------------------------------- */
@@ -310,7 +349,7 @@ aspen_port_rcu_read_lock(void)
 {
     if (sim.running == NOBODY)
         return;
-    sim_point(&rcu_word, false);
+    point(&rcu_word, false, "rcu read");
     sim.tasks[sim.running].reading++;
 }
 
@@ -320,8 +359,10 @@ aspen_port_rcu_read_unlock(void)
     if (sim.running == NOBODY)
         return;
     sim_release(&rcu_word);
-    if (--sim.tasks[sim.running].reading == 0)
+    if (--sim.tasks[sim.running].reading == 0) {
         sim.tasks[sim.running].sections++;
+        sim_bound_release(&rcu_word, false);
+    }
 }
 
 /* The reader sections that are open now: section number + 1; 0: none. */
@@ -346,7 +387,7 @@ void
 aspen_port_rcu_defer(struct aspen_port_rcu_head *head,
                      void (*callback)(struct aspen_port_rcu_head *head))
 {
-    sim_point(&rcu_word, true);
+    point(&rcu_word, true, "rcu defer");
     if (sim.callback_count == CALLBACKS)
         sim_fail("too many deferred callbacks");
     struct callback *entry = &sim.callbacks[sim.callback_count++];
@@ -361,8 +402,10 @@ aspen_port_rcu_synchronise(void)
 {
     if (sim.running == NOBODY)
         return;
-    struct operation operation = {
-        .address = &rcu_word, .is_write = true, .wait = WAIT_GRACE};
+    struct operation operation = {.what = "rcu synchronise, over",
+                                  .address = &rcu_word,
+                                  .is_write = true,
+                                  .wait = WAIT_GRACE};
     note_readers(operation.grace);
     give_way(operation);
     sim_acquire(&rcu_word);
@@ -412,7 +455,8 @@ sim_run_deferred(void)
 {
     for (;;) {
         struct aspen_port_rcu_head *head;
-        give_way((struct operation){.address = &rcu_word,
+        give_way((struct operation){.what = "rcu callbacks",
+                                    .address = &rcu_word,
                                     .is_write = true,
                                     .wait = WAIT_WHILE,
                                     .busy = no_callback});

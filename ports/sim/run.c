@@ -38,54 +38,170 @@ sim_word_of(const void *address)
     }
 }
 
+/* Step `number` of the task comes before what has that clock anyway. */
+static bool
+comes_before(unsigned task, uint32_t number, const uint32_t *clock)
+{
+    return clock[task] >= number;
+}
+
+/* Tasks whose first step is none of those that come after others. */
+struct initials {
+    uint32_t first[ALL];
+    uint8_t tasks;
+};
+
+static void
+add_to(struct initials *initials, unsigned task, uint32_t number,
+       const uint32_t *clock)
+{
+    bool after = false;
+
+    if (initials->first[task])
+        return;
+    for (unsigned i = 0; i < ALL; i++)
+        if (initials->first[i] && comes_before(i, initials->first[i], clock))
+            after = true;
+    initials->first[task] = number;
+    if (!after)
+        initials->tasks |= (uint8_t)(1u << task);
+}
+
 /*
- * The task's next operation against the steps so far: at the last one that is
- * dependent and does not come before it anyway, the task might have gone
- * first. It becomes a choice there, or, if it could not go on then, all do.
+ * Step `number`, with that clock, depends on step `earlier` and might have come
+ * before it: then all that does not come after `earlier` went first. Whoever
+ * can begin with that is a choice there; one is enough, also if it was seen in
+ * a run before. Another one would not be: it sleeps where it begins something
+ * else.
  */
 static void
-want_reversal(unsigned me)
+want_reversal(uint32_t earlier, unsigned me, const uint32_t *clock,
+              uint32_t number)
+{
+    struct step *step = &sim.steps[earlier - 1];
+    struct initials initials = {0};
+    uint8_t can;
+
+    for (uint32_t i = earlier + 1; i < number; i++) {
+        const struct step *between = &sim.steps[i - 1];
+        if (!comes_before(step->task, earlier, between->clock))
+            add_to(&initials, between->task, i, between->clock);
+    }
+    add_to(&initials, me, number, clock);
+    if (initials.tasks & (step->wanted | step->sleeping))
+        return;
+    can = initials.tasks & step->enabled;
+    step->wanted |= can ? (uint8_t)(can & -can) : step->enabled;
+}
+
+/* The last steps of others that the task's next operation depends on; 0: none,
+ * or it comes after them anyway. */
+static void
+find_last(unsigned me, const struct word *word, uint32_t last[ALL])
 {
     const struct task *task = &sim.tasks[me];
     const struct operation *next = &task->next;
-    uint32_t last = 0;
 
-    if (!next->address)
-        return;
-    const struct word *word = sim_word_of(next->address);
-    for (unsigned other = 0; other < ALL; other++) {
-        uint32_t step = word->wrote[other];
-        if (next->is_write && word->read[other] > step)
-            step = word->read[other];
-        if (other != me && step > task->clock[other] && step > last)
-            last = step;
+    for (unsigned i = 0; i < ALL; i++) {
+        last[i] = word->wrote[i];
+        if (next->is_write && word->read[i] > last[i])
+            last[i] = word->read[i];
+        if (next->tries && word->released[i] > last[i])
+            last[i] = word->released[i];
+        if (i == me || comes_before(i, last[i], task->clock))
+            last[i] = 0;
     }
-    if (!last)
-        return;
-    struct step *step = &sim.steps[last - 1];
-    uint8_t bit = (uint8_t)(1u << me);
-    step->wanted |= step->enabled & bit ? bit : step->enabled;
+}
+
+/* It comes before another of them. */
+static bool
+is_not_last(const uint32_t last[ALL], unsigned task)
+{
+    for (unsigned i = 0; i < ALL; i++)
+        if (i != task && last[i] &&
+            comes_before(task, last[task], sim.steps[last[i] - 1].clock))
+            return true;
+    return false;
+}
+
+/* The step that runs touches the word: it comes after who did so before, and
+ * whoever does so later comes after all of the step. */
+static void
+touch(struct task *task, struct word *word, bool is_write)
+{
+    sim_join(task->clock, word->write_clock);
+    if (is_write)
+        sim_join(task->clock, word->read_clock);
+    if (sim.touched_count < TOUCHED)
+        sim.touched[sim.touched_count++] =
+            (struct touched){.word = word, .is_write = is_write};
 }
 
 /* The task has been chosen: its operation happens as step `number`. */
 static void
-order_step(unsigned me, uint32_t number)
+begin_step(unsigned me, uint32_t number)
 {
     struct task *task = &sim.tasks[me];
-    const struct operation *next = &task->next;
 
+    memcpy(task->clock_before, task->clock, sizeof(task->clock));
     task->clock[me] = number;
-    if (!next->address)
+    sim.touched_count = 0;
+    memset(sim.last, 0, sizeof(sim.last));
+    memset(sim.last_tried, 0, sizeof(sim.last_tried));
+    if (sim.bounds)
+        sim_bound_step(me, number);
+    if (!task->next.address)
         return;
-    struct word *word = sim_word_of(next->address);
-    sim_join(task->clock, word->write_clock);
-    if (next->is_write) {
-        sim_join(task->clock, word->read_clock);
+    struct word *word = sim_word_of(task->next.address);
+    find_last(me, word, sim.last);
+    if (task->next.tries)
+        word->tried[me] = number;
+    touch(task, word, task->next.is_write);
+    if (task->next.is_write)
         word->wrote[me] = number;
-        sim_join(word->write_clock, task->clock);
-    } else {
+    else
         word->read[me] = number;
-        sim_join(word->read_clock, task->clock);
+}
+
+/* Who tried to take it has seen that it was held: the step might have come
+ * before that. */
+void
+sim_released(const void *lock, bool is_write)
+{
+    unsigned me = sim.running;
+    struct task *task = &sim.tasks[me];
+    struct word *word = sim_word_of(lock);
+
+    word->released[me] = sim.count + 1;
+    for (unsigned i = 0; i < ALL; i++) {
+        const struct operation *next = &sim.tasks[i].next;
+        if (i == me)
+            continue;
+        if (!comes_before(i, word->tried[i], task->clock))
+            sim.last_tried[i] = word->tried[i];
+        if (next->tries && next->address == lock)
+            sim.sleeping &= (uint8_t) ~(1u << i);
+    }
+    touch(task, word, is_write);
+}
+
+/* It has happened, and what it does besides is known. */
+static void
+end_step(unsigned me, uint32_t number)
+{
+    const struct task *task = &sim.tasks[me];
+
+    memcpy(sim.steps[number - 1].clock, task->clock, sizeof(task->clock));
+    for (unsigned i = 0; i < sim.touched_count; i++) {
+        struct word *word = sim.touched[i].word;
+        sim_join(sim.touched[i].is_write ? word->write_clock : word->read_clock,
+                 task->clock);
+    }
+    for (unsigned i = 0; i < ALL && !sim.bounds; i++) {
+        if (sim.last[i] && !is_not_last(sim.last, i))
+            want_reversal(sim.last[i], me, task->clock, number);
+        if (sim.last_tried[i])
+            want_reversal(sim.last_tried[i], me, task->clock, number);
     }
 }
 
@@ -99,16 +215,18 @@ independent(const struct operation *a, const struct operation *b)
 
 /* It is the task that looks, and sees what others did before. */
 static bool
-is_busy(const struct task *task)
+is_busy(struct task *task)
 {
     sim_look_begin(task->thread);
+    sim.looking = sim.bounds ? task : NULL;
     bool busy = task->next.busy(task->next.argument);
+    sim.looking = NULL;
     sim_look_end(sim.scheduler_thread);
     return busy;
 }
 
 static bool
-can_go_on(const struct task *task)
+can_go_on(struct task *task)
 {
     const struct operation *next = &task->next;
     const uint32_t *holders = next->address; /* or interrupts_off */
@@ -220,11 +338,16 @@ all_finished(void)
     return !can_go_on(&sim.tasks[DEFERRED]);
 }
 
-/* What is asleep after a step stays so if the step does not touch its word. */
+/* What is asleep after a step stays so if the step does not touch its word. And
+ * not if it tries to take a lock in vain: who sleeps may give that back. */
 static uint8_t
 still_asleep(uint8_t sleeping, unsigned chosen)
 {
+    const struct operation *next = &sim.tasks[chosen].next;
     uint8_t left = 0;
+
+    if (next->tries && !sim_lock_free(next->address, true))
+        return 0;
     for (unsigned i = 0; i < ALL; i++)
         if (sleeping & 1u << i && i != chosen &&
             independent(&sim.tasks[i].next, &sim.tasks[chosen].next))
@@ -236,8 +359,7 @@ still_asleep(uint8_t sleeping, unsigned chosen)
 static void
 run_steps(chooser *choose, void *context)
 {
-    uint8_t sleeping = 0;
-
+    sim.sleeping = 0;
     for (sim.count = 0; !sim.failed && !all_finished(); sim.count++) {
         uint8_t enabled = enabled_tasks();
         if (sim.count == SIM_STEPS) {
@@ -249,23 +371,31 @@ run_steps(chooser *choose, void *context)
             break;
         }
         struct step *step = &sim.steps[sim.count];
-        if (sim.count >= sim.given)
-            *step = (struct step){.sleeping = sleeping};
+        bool is_new = sim.count >= sim.given;
+        if (is_new)
+            *step = (struct step){.sleeping = sim.sleeping};
         step->enabled = enabled;
-        for (unsigned i = 0; i < ALL; i++)
+        if (is_new && sim.bounds)
+            sim_bound_begin(sim.count);
+        for (unsigned i = 0; i < ALL && sim.bounds; i++)
             if (!sim.tasks[i].finished)
-                want_reversal(i);
+                sim_bound_compare(i);
         unsigned chosen = choose(sim.count, enabled, step->sleeping, context);
         if (chosen == NOBODY)
             return;
         step->task = (uint8_t)chosen;
         step->values = 0;
-        sleeping = still_asleep(
-            (uint8_t)(step->sleeping | (step->done & ~(1u << chosen))), chosen);
+        if (is_new)
+            step->first = step->task;
+        if (!sim.bounds)
+            sim.sleeping = still_asleep(
+                (uint8_t)(step->sleeping | (step->done & ~(1u << chosen))),
+                chosen);
         step->done |= (uint8_t)(1u << chosen);
         step->wanted |= (uint8_t)(1u << chosen);
-        order_step(chosen, sim.count + 1);
+        begin_step(chosen, sim.count + 1);
         resume(chosen);
+        end_step(chosen, sim.count + 1);
     }
 }
 
@@ -279,6 +409,9 @@ sim_run_once(chooser *choose, void *context)
     sim.failed = false;
     sim.callback_count = 0;
     sim.older = 0;
+    sim.access_count = 0;
+    sim.count = 0;
+    sim_forget_names();
     program->setup(program->context);
     aspen_port_rcu_barrier();
     sim.scheduler_thread = sim_thread_now();
@@ -287,7 +420,9 @@ sim_run_once(chooser *choose, void *context)
     resume(DEFERRED);
     for (unsigned i = 0; i < program->tasks; i++)
         resume(i); /* up to its first point */
+    sim.stepping = true;
     run_steps(choose, context);
+    sim.stepping = false;
     bool finished = !sim.failed && all_finished();
     for (unsigned i = 0; i < ALL; i++)
         sim_thread_join(sim.tasks[i].thread);

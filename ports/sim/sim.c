@@ -2,10 +2,11 @@
 /*
  * sim.c - the search through the orders of tasks that take turns.
  *
- * It is that of Flanagan and Godefroid (2005): where a task's next operation
- * could have come before an earlier dependent step of another, that task
- * becomes one more choice there. Sleep sets leave out a choice whose effect was
- * seen in a run before.
+ * It is that of Abdulla, Aronis, Jonsson and Sagonas (2014), after Flanagan and
+ * Godefroid (2005): where a step could have come before an earlier dependent
+ * one of another task, whoever can begin with what it needs becomes one more
+ * choice there (source sets). Sleep sets leave out a choice whose effect was
+ * seen in a run before. With a bound of preemptions it is another one: bound.c.
  */
 #include "sim_run.h"
 
@@ -34,9 +35,20 @@ choose_next(uint32_t number, uint8_t enabled, uint8_t sleeping, void *unused)
     return lowest(awake);
 }
 
-/* The deepest step with another value for its load, or with a choice that is
- * wanted and not done: the next run follows this one up to there. False: there
- * is none. */
+/* Wanted, not done, and not in vain. */
+static unsigned
+next_choice(uint32_t number)
+{
+    const struct step *step = &sim.steps[number];
+    uint8_t left = (uint8_t)(step->wanted & ~step->done & ~step->sleeping);
+
+    while (sim.bounds && left && !sim_bound_allows(number, lowest(left)))
+        left &= (uint8_t)(left - 1);
+    return lowest(left);
+}
+
+/* The deepest step with another value for its load, or with such a choice: the
+ * next run follows this one up to there. False: there is none. */
 static bool
 next_choices(void)
 {
@@ -47,8 +59,7 @@ next_choices(void)
             sim.given = i + 1;
             return true;
         }
-        unsigned next =
-            lowest((uint8_t)(step->wanted & ~step->done & ~step->sleeping));
+        unsigned next = next_choice(i);
         if (next == NOBODY)
             continue;
         step->task = (uint8_t)next;
@@ -65,27 +76,55 @@ sim_relax(unsigned loads)
     sim.relaxed = loads;
 }
 
-static void
-begin(const struct sim_program *program, struct sim_result *result)
+void
+sim_begin(const struct sim_program *program, struct sim_result *result)
 {
     memset(result, 0, sizeof(*result));
     sim.program = program;
     sim.result = result;
+    sim.bounds = NULL;
     sim.given = 0;
     sim.seed = 0;
+}
+
+void
+sim_watch(void (*after_run)(const struct sim_result *result))
+{
+    sim.after_run = after_run;
+}
+
+static void
+search(uint64_t most, struct sim_result *result)
+{
+    do {
+        sim_run_once(choose_next, NULL);
+        if (sim.bounds && sim.bounds->shard && !sim.given)
+            result->schedules = 0; /* the first part has it */
+        if (sim.after_run)
+            sim.after_run(result);
+        if (result->broken || result->schedules + result->cut >= most)
+            return;
+    } while (next_choices());
+    result->complete = true;
 }
 
 void
 sim_explore(const struct sim_program *program, uint64_t most,
             struct sim_result *result)
 {
-    begin(program, result);
-    do {
-        sim_run_once(choose_next, NULL);
-        if (result->broken || result->schedules + result->cut >= most)
-            return;
-    } while (next_choices());
-    result->complete = true;
+    sim_begin(program, result);
+    search(most, result);
+}
+
+void
+sim_explore_bounded(const struct sim_program *program,
+                    const struct sim_bounds *bounds, uint64_t most,
+                    struct sim_result *result)
+{
+    sim_begin(program, result);
+    sim.bounds = bounds;
+    search(most, result);
+    sim.bounds = NULL;
 }
 
 static unsigned
@@ -109,10 +148,13 @@ void
 sim_random(const struct sim_program *program, uint64_t runs, uint64_t seed,
            struct sim_result *result)
 {
-    begin(program, result);
+    sim_begin(program, result);
     sim.seed = seed + 1;
-    while (runs-- && !result->broken)
+    while (runs-- && !result->broken) {
         sim_run_once(choose_any, &seed);
+        if (sim.after_run)
+            sim.after_run(result);
+    }
 }
 
 struct replay {
@@ -152,8 +194,18 @@ sim_replay(const struct sim_program *program, const char *schedule,
     struct replay replay = {.next = schedule};
     unsigned relaxed = sim.relaxed;
 
-    begin(program, result);
+    sim_begin(program, result);
     sim.relaxed = UINT32_MAX;
     sim_run_once(choose_given, &replay);
     sim.relaxed = relaxed;
+}
+
+void
+sim_replay_seen(const struct sim_program *program, const char *schedule,
+                void (*seen)(const struct sim_seen *step),
+                struct sim_result *result)
+{
+    sim.seen = seen;
+    sim_replay(program, schedule, result);
+    sim.seen = NULL;
 }

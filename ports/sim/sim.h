@@ -7,7 +7,8 @@
  * sim_explore() runs the program again and again until every order of
  * operations that can make a difference has been run (dynamic partial-order
  * reduction with sleep sets: orders that differ only in neighbouring operations
- * on different words, or in two reads, count as one).
+ * on different words, or in two reads, count as one). sim_explore_bounded()
+ * does so with the orders that need few preemptions.
  */
 #ifndef ASPEN_SIM_H
 #define ASPEN_SIM_H
@@ -45,6 +46,25 @@ struct sim_result {
 void sim_explore(const struct sim_program *program, uint64_t most,
                  struct sim_result *result);
 
+/* What part of the orders is run. */
+struct sim_bounds {
+    /* A task that could go on has to wait for another one: at most so often in
+     * one run. That it waits for a lock, or ends, is free. */
+    unsigned preemptions;
+    /* Each of these orders on its own, also where another one is as good. */
+    bool every;
+    /* Part `shard`, 0 .., of `shards`; none: it is not shared out, which takes
+     * fewer runs than all parts together. Each run is of one part, the first
+     * run of the first. */
+    unsigned shard;
+    unsigned shards;
+};
+
+/* Every order with so many preemptions, or one that is as good. */
+void sim_explore_bounded(const struct sim_program *program,
+                         const struct sim_bounds *bounds, uint64_t most,
+                         struct sim_result *result);
+
 /* `runs` random orders. */
 void sim_random(const struct sim_program *program, uint64_t runs, uint64_t seed,
                 struct sim_result *result);
@@ -74,8 +94,50 @@ void sim_record_begin(void);
 /* Of tasks 0 and 1; returns how many, at most `most`. */
 unsigned sim_conflicts(struct sim_conflict *conflicts, unsigned most);
 
+/* Fewer switches that fail with the same words, if so many runs find them: into
+ * the schedule of a result that is broken. */
+void sim_shrink(const struct sim_program *program, uint64_t runs,
+                struct sim_result *result);
+
+/* How often another task goes on. */
+unsigned sim_switches(const char *schedule);
+
+/* ---- Looking on --------------------------------------------------------- */
+
+/* Called after each run of a search; NULL: nobody is. */
+void sim_watch(void (*after_run)(const struct sim_result *result));
+
+#define SIM_CALLERS 16
+
+/* A step, at the moment that it happens. */
+struct sim_seen {
+    unsigned task; /* SIM_TASKS: deferred work */
+    const char *what;
+    const void *address;
+    void *callers[SIM_CALLERS]; /* return addresses, innermost first */
+    unsigned depth;
+};
+
+/* As sim_replay(); every step is shown. */
+void sim_replay_seen(const struct sim_program *program, const char *schedule,
+                     void (*seen)(const struct sim_seen *step),
+                     struct sim_result *result);
+
+/* In this run these bytes are NAME, or NAME 0, NAME 1 .. if there are several
+ * of `unit` bytes. The name lives on. */
+void sim_name(const void *start, size_t bytes, size_t unit, const char *name);
+
+/* What the address is called: "NAME 3 + 0x10", "memory 2 + 0x10" for what the
+ * port gave out second; "" if nobody knows. */
+void sim_name_of(const void *address, char *out, size_t size);
+
+/* ---- For programs ------------------------------------------------------- */
+
 /* For tasks and checks: this run has failed. Does not return in a task. */
 void sim_fail(const char *what);
+
+/* So has it, but comes back. */
+void sim_note_failure(const char *what);
 
 /* A place where another task may go on, for tasks that share plain words. */
 void sim_point(const void *address, bool is_write);

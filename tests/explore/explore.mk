@@ -2,6 +2,7 @@
 #
 # Tests on the sim port: the core, built for it, and the orders of concurrent
 # calls explored. tests/explore/test_NAME.c is a program each; those in
+# tests/explore/explorer are about the explorer itself, those in
 # tests/explore/mmu have a processor (tests/mmu). test_mmu is one for each kind
 # of processor: sim (x86-64 without hardware flags), sim-flags (with them),
 # sim-arm64, sim-arm64-flags.
@@ -17,12 +18,14 @@ SIM_MMU := $(filter-out tests/mmu/test_% %/beside.c \
     %/calls.c,$(wildcard tests/mmu/*.c))
 # What scenes have in common.
 EXPLORE_SHARED := $(wildcard tests/explore/scene/*.c)
+EXPLORE_ALL_SHARE := $(filter-out %/file_scene.c,$(EXPLORE_SHARED))
 EXPLORE_MMU_SHARED := $(filter-out tests/explore/mmu/test_%, \
     $(wildcard tests/explore/mmu/*.c))
 SIM_WRAPS := $(shell tests/mmu/wraps.sh $(SIM_MMU))
 EXPLORE := $(basename $(notdir $(wildcard tests/explore/test_*.c)))
+EXPLORERS := $(basename $(notdir $(wildcard tests/explore/explorer/test_*.c)))
 EXPLORE_MMU := $(basename $(notdir $(wildcard tests/explore/mmu/test_*.c)))
-EXPLORE_PROGRAMS := $(addprefix $(BUILD)/tests/explore/,$(EXPLORE) \
+EXPLORE_PROGRAMS := $(addprefix $(BUILD)/tests/explore/,$(EXPLORERS) $(EXPLORE) \
     $(EXPLORE_MMU) test_mmu-flags test_mmu-arm64 test_mmu-arm64-flags \
     test_second-flags test_mmu_swap-flags)
 
@@ -44,7 +47,7 @@ $(BUILD)/$1/libaspen-test.a: $(call objects,$1,$(CORE) $(SIM_PORT)) \
 $(patsubst %,$(BUILD)/tests/explore/%$(patsubst sim%,%,$1),$(EXPLORE_MMU)): \
     $(BUILD)/tests/explore/%$(patsubst sim%,%,$1): \
     $(BUILD)/obj/$1/tests/explore/mmu/%.o \
-    $(call objects,$1,tests/explore/scene/explore.c $(EXPLORE_MMU_SHARED) \
+    $(call objects,$1,$(EXPLORE_ALL_SHARE) $(EXPLORE_MMU_SHARED) \
         $(SIM_MMU)) \
     $(BUILD)/$1/libaspen-test.a
 	$$(call say,LD,$$@)
@@ -61,6 +64,21 @@ $(addprefix $(BUILD)/tests/explore/,$(EXPLORE)): $(BUILD)/tests/explore/%: \
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(CFLAGS_sim) $(LDFLAGS) -o $@ $^ -lcmocka
 
+$(addprefix $(BUILD)/tests/explore/,$(EXPLORERS)): $(BUILD)/tests/explore/%: \
+    $(BUILD)/obj/sim/tests/explore/explorer/%.o \
+    $(call objects,sim,$(EXPLORE_ALL_SHARE)) $(BUILD)/sim/libaspen-test.a
+	$(call say,LD,$@)
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(CFLAGS_sim) $(LDFLAGS) -o $@ $^ -lcmocka
+
+# What tests/tools/explore.sh runs besides.
+PLANTED := $(BUILD)/tests/planted/test_planted
+$(PLANTED): $(call objects,sim,tests/explore/explorer/planted.c \
+        $(EXPLORE_ALL_SHARE)) $(BUILD)/sim/libaspen-test.a
+	$(call say,LD,$@)
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(CFLAGS_sim) $(LDFLAGS) -o $@ $^ -lcmocka
+
 # The same with a run-time of the explorer's own behind each access of the core
 # (ports/sim/memory): fewer of the orders, with all that C11 lets loads find. Only
 # the core is compiled for it, and the tests that are about this.
@@ -68,7 +86,7 @@ CFLAGS_sim-memory := $(CFLAGS_sim) -DSIM_MEMORY -fsanitize=thread -Wno-tsan
 SIM_MEMORY := $(wildcard ports/sim/memory/*.c)
 EXPLORE_LITMUS := $(basename $(notdir $(wildcard tests/explore/memory/test_*.c)))
 EXPLORE_MEMORY := $(addprefix $(BUILD)/memory/tests/explore/, \
-    $(EXPLORE_LITMUS) $(filter-out test_sim,$(EXPLORE)))
+    $(EXPLORE_LITMUS) $(EXPLORE))
 $(call objects,sim-memory,$(SIM_PORT) $(SIM_MEMORY) \
     $(filter-out %/test_made_once.c,$(wildcard tests/explore/*.c)) \
     $(EXPLORE_SHARED)): CFLAGS_sim-memory := $(CFLAGS_sim) -DSIM_MEMORY -Iports/sim
@@ -109,7 +127,10 @@ check-conflicts: $(CONFLICTS)
 
 # Some take minutes of a processor, which others may want meanwhile.
 EXPLORE_LIMIT := ASPEN_TEST_TIMEOUT=$${ASPEN_TEST_TIMEOUT:-900}
-.PHONY: explore explore-memory
+.PHONY: explore explore-memory explore-programs
+# What `aspen explore` runs.
+explore-programs: $(EXPLORE_PROGRAMS)
+
 explore-memory: $(EXPLORE_MEMORY)
 	@$(EXPLORE_LIMIT) scripts/run-tests.sh $(BUILD)/memory/explore-log \
 	    $(EXPLORE_MEMORY)

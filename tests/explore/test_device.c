@@ -259,7 +259,8 @@ test_put_in_and_gone(void **state)
 
     explore_holds("a hook that inserts, a program that drops", &program, MOST);
     program.task[0] = populate_task;
-    explore_holds("the same, two pages populated", &program, MOST);
+    explore_holds("a hook that inserts for two, a program that drops", &program,
+                  MOST);
 }
 
 int

@@ -489,8 +489,8 @@ explore(const struct beside *beside, const struct sim_program *program)
     uint64_t steps = scene.page <= SHARED ? count_steps(program) : 0;
 
     for (scene.fail_at = 0; scene.fail_at <= steps; scene.fail_at++) {
-        snprintf(title, sizeof(title), "%s, page %s, %s %llu", beside->name,
-                 page_names[scene.page],
+        snprintf(title, sizeof(title), "%s, %spage %s, %s %llu", beside->name,
+                 scene.read_only ? "read-only " : "", page_names[scene.page],
                  scene.fail_at ? "failing at" : "succeeding,",
                  (unsigned long long)scene.fail_at);
         explore_holds(title, program, MOST);

@@ -219,7 +219,7 @@ continuations(void **state)
 
     (void)state;
     explore_holds("one reference too many beside another", &both, MOST);
-    explore_holds("the same, given back", &back, MOST);
+    explore_holds("one reference too many beside one given back", &back, MOST);
 }
 
 /* ---- anon_vmas, and their numbers -------------------------------------- */
@@ -528,7 +528,7 @@ pages(void **state)
     disk.ops = &one_by_one;
     explore_holds("a page read for two", &same, MOST);
     same.context = &fails;
-    explore_holds("the same, and the first read fails", &same, MOST);
+    explore_holds("a page read for two, and the first read fails", &same, MOST);
     same.context = NULL;
     disk.ops = &with_ahead;
     explore_holds("pages read ahead for two", &same, MOST);

@@ -203,7 +203,7 @@ test_first_fault(void **state)
     scene.flags = 0;
     explore_holds("the first fault beside a move", &program, MOST);
     scene.shared = true;
-    explore_holds("the same, shared", &program, MOST);
+    explore_holds("the first fault beside a move, shared", &program, MOST);
     scene.shared = false;
     scene.beside = true;
     explore_holds("a first fault next to what moves", &program, MOST);

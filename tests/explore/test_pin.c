@@ -326,8 +326,12 @@ test_wrong(void **state)
     scene.fail_at = 0;
     for (unsigned i = 0; i < 2; i++) {
         scene.with_huge = i;
-        explore_holds("a wrong unpin beside a fork", &fork, MOST);
-        explore_holds("a wrong unpin beside an unpin", &unpin, MOST);
+        explore_holds(i ? "a wrong unpin beside a fork, and a huge page"
+                        : "a wrong unpin beside a fork",
+                      &fork, MOST);
+        explore_holds(i ? "a wrong unpin beside an unpin, and a huge page"
+                        : "a wrong unpin beside an unpin",
+                      &unpin, MOST);
     }
     scene.with_huge = false;
 }

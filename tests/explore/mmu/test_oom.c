@@ -320,10 +320,15 @@ calls(void **state)
 static void
 failing_fork(void **state)
 {
+    char name[60];
+
     (void)state;
     for (scene.fail_at = 1; scene.fail_at <= 12; scene.fail_at++) {
-        SCENE("kill, failing fork", ANON, kill_task, fork_task);
-        SCENE("choose, failing fork", ANON, select_task, fork_task);
+        int number = (int)scene.fail_at;
+        snprintf(name, sizeof(name), "kill, fork failing at %d", number);
+        SCENE(name, ANON, kill_task, fork_task);
+        snprintf(name, sizeof(name), "choose, fork failing at %d", number);
+        SCENE(name, ANON, select_task, fork_task);
     }
 }
 

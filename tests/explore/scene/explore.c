@@ -2,6 +2,7 @@
 #include "explore.h"
 
 #include "internal.h"
+#include "serve.h"
 #include <inttypes.h>
 
 /* What sim/memory finds hangs little on the order, but there are two passes: a
@@ -74,7 +75,7 @@ explore_holds(const char *name, const struct sim_program *program,
 {
     static struct sim_result result;
 
-    if (replay_asked(name, program))
+    if (serve_scenario(name, program) || replay_asked(name, program))
         return;
     for (unsigned older = 0; older < PASSES; older++) {
         sim_relax(older);
@@ -136,7 +137,9 @@ explore_machine(const struct aspen_config *config, uint32_t frames)
         aspen_config_init(&filled);
     filled.frames = frames;
     filled.direct_map = aspen_port_memory_alloc(frames * PAGE);
+    sim_name(filled.direct_map, frames * PAGE, PAGE, "frame");
     must(aspen_create(&filled, &aspen));
+    sim_name(aspen, sizeof(*aspen), sizeof(*aspen), "machine");
     return aspen;
 }
 

@@ -21,7 +21,8 @@ struct sim_program explore_program(void (*setup)(void *context),
 
 /* Every order of the program holds; prints how many there were. With more
  * orders than `most` the rest is sampled at random, and said. ASPEN_ROUNDS_OF
- * divides both. */
+ * divides both. Each is a scenario of `aspen explore` (serve.h), for which its
+ * name is to be the only one of this program. */
 void explore_holds(const char *name, const struct sim_program *program,
                    uint64_t most);
 

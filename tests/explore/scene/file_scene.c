@@ -85,10 +85,15 @@ void
 file_scene_explore(const char *name, enum file_before before,
                    const struct sim_program *program, uint64_t most)
 {
+    static const char *const failing[] = {"", ", failing at 1",
+                                          ", failing at 2"};
+    char title[100];
+
     file_scene.before = before;
     for (unsigned i = 0; i < 3; i++) {
         file_scene.fail_at = i;
-        explore_holds(name, program, i ? most / 10 : most);
+        snprintf(title, sizeof(title), "%s%s", name, failing[i]);
+        explore_holds(title, program, i ? most / 10 : most);
     }
 }
 

@@ -5,6 +5,7 @@
  */
 #include "base/atomic.h"
 #include "explore.h"
+#include "serve.h"
 #include <aspen/tlb.h>
 #include <aspen_port.h>
 
@@ -337,6 +338,8 @@ test_memory(void **state)
 int
 main(void)
 {
+    if (serve_is_wanted())
+        return 0; /* these are about the explorer */
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_counters),
         cmocka_unit_test(test_evaluated_once),
