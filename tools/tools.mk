@@ -74,7 +74,7 @@ $(BUILD)/make_snapshots: $(call objects,test,tests/snapshots/make_snapshots.c \
 # What tests/tools/pkey.sh, shadow.sh and trace.sh follow.
 TOOL_GUESTS := $(addprefix $(BUILD)/,pkey_guest shadow_guest trace_guest \
     unseen_guest)
-$(TOOL_GUESTS): $(BUILD)/%: tests/tools/%.c tests/tools/guest.h | $(DEPS_build)
+$(TOOL_GUESTS): $(BUILD)/%: tests/tools/guests/%.c tests/tools/guests/guest.h | $(DEPS_build)
 	$(call say,CC,$@)
 	@mkdir -p $(@D)
 	$(Q)$(CC) -O1 $(WARNINGS) $(LDFLAGS) -o $@ $<
@@ -138,6 +138,9 @@ TOOL_TESTS := $(wildcard tests/tools/*.sh)
 TOOL_BESIDE := $(addprefix $(BUILD)/,aspen-bench aspen-pressure aspen-broken \
     make_snapshots) \
     $(TOOL_GUESTS)
+# For tests/tools/explore.sh; where there are no more, it takes these alone.
+TOOL_SCENARIOS := $(addprefix $(BUILD)/tests/,planted/test_planted \
+    explore/test_fork)
 TOOL_ASAN := $(addprefix $(BUILD)/asan/,aspen aspen-bench aspen-pressure)
 
 # Random calls beside the host's kernel: a minute of them, or ten million.
@@ -168,11 +171,11 @@ CHECKS_LONG += check-shadow check-fuzz-long check-soak
 BUILT = built=$$(cd '$(BUILD)' && pwd)
 TOOL_ENVIRONMENT = ASPEN_BROKEN_BUILD=$$built/aspen-broken \
     MAKE_SNAPSHOTS=$$built/make_snapshots
-tools-check: $(BUILD)/aspen $(TOOL_BESIDE)
+tools-check: $(BUILD)/aspen $(TOOL_BESIDE) $(TOOL_SCENARIOS)
 	@$(BUILT) && for t in $(TOOL_TESTS); do \
 	    ASPEN=$$built/aspen $(TOOL_ENVIRONMENT) bash $$t || exit 1; done
 
-tools-check-asan: $(TOOL_ASAN) $(TOOL_BESIDE)
+tools-check-asan: $(TOOL_ASAN) $(TOOL_BESIDE) $(TOOL_SCENARIOS)
 	@$(BUILT) && ASPEN=$$built/asan/aspen $(TOOL_ENVIRONMENT) \
 	    scripts/check/leaks.sh $(BUILD)/asan/aspen \
 	    bash -c 'for t; do bash $$t || exit 1; done' tools $(TOOL_TESTS)

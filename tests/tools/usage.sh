@@ -19,6 +19,7 @@ check help says 'usage: aspen COMMAND' --help
 check version says '^aspen [0-9]*\.[0-9]*\.[0-9]*$' --version
 check capture-help says 'usage: aspen capture' capture --help
 check shadow-help says 'usage: aspen shadow' shadow --help
+check explore-help says 'usage: aspen explore' explore --help
 check rehearse-help says 'usage: aspen rehearse' rehearse --help
 if can_run_there bench-missing bench-beside bench-status; then
     cp "$ASPEN" "$work/aspen-alone"
@@ -31,12 +32,12 @@ fi
 
 # --- help
 
-for command in rehearse capture shadow fuzz; do
+for command in rehearse capture shadow fuzz explore; do
     check "help-$command" says "usage: aspen $command" help "$command"
 done
 check help-alone says 'usage: aspen COMMAND' help
 check help-help says 'usage: aspen COMMAND' help help
-for command in rehearse capture shadow fuzz; do
+for command in rehearse capture shadow fuzz explore; do
     check "status-$command" says 'Exit status: 0' help "$command"
 done
 expect 2 "no command 'nonsense'" nonsense
@@ -67,7 +68,7 @@ same_options()
 
 manual=$ASPEN_HERE/docs/use/aspen.1
 if [ -f "$manual" ]; then
-    for command in rehearse capture shadow fuzz pressure bench; do
+    for command in rehearse capture shadow fuzz explore pressure bench; do
         if "$ASPEN" "$command" --help >"$work/log" 2>&1; then
             check "manual-$command" same_options "$command"
         else
@@ -100,8 +101,9 @@ lacks rehearse pid after output method snapshot sample seed jobs step kind
 lacks capture pid after output method file
 lacks shadow pid calls seconds every guest-output
 lacks fuzz calls seconds seed length replay failing output
+lacks explore preemptions most random seed replay shard programs
 expect 2 "'-o' lacks its value" capture -o
-for command in rehearse capture shadow fuzz; do
+for command in rehearse capture shadow fuzz explore; do
     expect 2 "'--nonsense' is no option" $command --nonsense
     expect 2 "'-x' is no option" $command -x
     expect 2 "'-x' is no option" $command -xh
@@ -139,6 +141,8 @@ numbers 1 shadow calls
 numbers 0 shadow every
 numbers 1 fuzz calls length
 numbers 0 fuzz seed
+numbers 1 explore most random
+numbers 0 explore seed
 for value in '' -1 0 x 1e3 . 1000001 99999999999999999999; do
     expect 2 "--seconds takes seconds, more than 0.*not '$value'" \
         shadow --seconds "$value" --pid 1

@@ -6,6 +6,7 @@
  */
 #define _GNU_SOURCE
 #include "common/options.h"
+#include "explore/command.h"
 #include "fuzz/command.h"
 #include "rehearse/command.h"
 #include "shadow/command.h"
@@ -30,6 +31,7 @@ static const char help[] =
     "             compare\n"
     "  fuzz       make random memory calls on this kernel and in Aspen, and\n"
     "             compare\n"
+    "  explore    run concurrent calls in every order that makes a difference\n"
     "  pressure   access more pages than there is memory for, and compare\n"
     "  bench      measure, beside the host's kernel\n"
     "\n"
@@ -77,7 +79,8 @@ static const struct {
 } commands[] = {
     {"rehearse", rehearse_command}, {"capture", capture_command},
     {"shadow", shadow_command},     {"fuzz", fuzz_command},
-    {"pressure", run_beside},       {"bench", run_beside},
+    {"explore", explore_command},   {"pressure", run_beside},
+    {"bench", run_beside},
 };
 
 static int

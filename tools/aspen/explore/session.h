@@ -1,0 +1,67 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * session.h - `aspen explore`: what is wanted of scenarios, and what is known
+ * of them. The scenarios are in programs of their own, built on the sim port
+ * (tests/explore/scene/serve.h): they are run, and answer in lines of JSON.
+ */
+#ifndef ASPEN_EXPLORE_SESSION_H
+#define ASPEN_EXPLORE_SESSION_H
+
+#include "common/tool.h"
+
+#include <jansson.h>
+#include <stdio.h>
+
+#define EXPLORE_COMMAND "explore"
+#define EXPLORE_SCHEMA  "aspen.explore/1"
+
+/* How orders are chosen. */
+struct explore_wish {
+    uint64_t preemptions; /* EXPLORE_ANY: no bound */
+    uint64_t most;        /* runs of one scenario */
+    uint64_t part;        /* from 1 on */
+    uint64_t parts;       /* 0: not shared out */
+    uint64_t random;      /* runs of each; 0: all orders, none at random */
+    uint64_t seed;
+    bool json;
+};
+
+#define EXPLORE_ANY UINT64_MAX
+
+/* ---- programs.c --------------------------------------------------------- */
+
+/** The folder with the programs: this one, or, for NULL, that beside the
+ * command. 0, or EXIT_REFUSED, and said. */
+int explore_find_programs(const char *given, char *folder, size_t size);
+
+/** Every scenario's name, in order, an array of strings. 0 or EXIT_REFUSED. */
+int explore_list(const char *folder, json_t **names);
+
+/** Is told of each line, which is its own no longer than that. */
+typedef int explore_hearer(void *context, json_t *line);
+
+/**
+ * Run the program of that scenario; all its scenarios if the name ends behind
+ * the program's. `words`: see tests/explore/scene/serve.c. 0 or EXIT_REFUSED.
+ */
+int explore_run(const char *folder, const char *name, const char *words,
+                const char *schedule, explore_hearer *hear, void *context);
+
+/* ---- report.c ----------------------------------------------------------- */
+
+/** The object that --json prints; the caller's. `scenarios` is taken over. */
+json_t *explore_json(const struct explore_wish *wish, json_t *scenarios);
+
+/** One scenario, as words: a line, and how it failed. */
+void explore_tell(FILE *to, const struct explore_wish *wish,
+                  const json_t *scenario);
+
+/** All of them. Returns the exit status. */
+int explore_report(const struct explore_wish *wish, json_t *scenarios);
+
+/* ---- merge.c ------------------------------------------------------------ */
+
+/** Add up what all parts have printed; the exit status. */
+int explore_merge(char **files, int count, bool json);
+
+#endif
