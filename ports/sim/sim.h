@@ -69,6 +69,15 @@ void sim_explore_bounded(const struct sim_program *program,
 void sim_random(const struct sim_program *program, uint64_t runs, uint64_t seed,
                 struct sim_result *result);
 
+/* The same, but each run has a priority for each task, and `depth` - 1 moments
+ * at which the task that runs gets the lowest of all: a bug that needs `depth`
+ * steps in an order is found by one of n * k ^ (depth - 1) runs at least, with
+ * n tasks and k steps (Burckhardt, Kothari, Musuvathi and Nagarakatte, 2010).
+ */
+void sim_random_priorities(const struct sim_program *program, uint64_t runs,
+                           uint64_t seed, unsigned depth,
+                           struct sim_result *result);
+
 /* One given order, as result->schedule has it; then task 0 first. */
 void sim_replay(const struct sim_program *program, const char *schedule,
                 struct sim_result *result);

@@ -120,6 +120,55 @@ test_needs_two(void **state)
     assert_true(replayed.broken);
 }
 
+/* ---- Priorities ---------------------------------------------------------- */
+
+static void
+write_own_often(void *unused)
+{
+    (void)unused;
+    for (unsigned i = 0; i < 40; i++)
+        aspen_store(&words[1 + sim_task()], 1u);
+}
+
+static void
+late_one_then_two(void *unused)
+{
+    write_own_often(unused);
+    one_then_two(unused);
+    write_own_often(unused);
+}
+
+static void
+late_sees_one(void *unused)
+{
+    sees_one(unused);
+    write_own_often(unused);
+}
+
+/* One preemption at the one of 82 steps that it has to be at: two tasks (and a
+ * third for deferred work) and a moment. */
+static void
+test_priorities(void **state)
+{
+    struct sim_program program = {
+        clear, {late_one_then_two, late_sees_one}, 2, nothing, NULL};
+    struct sim_result result, again;
+    (void)state;
+
+    sim_random_priorities(&program, 300, 1, 1, &result);
+    assert_false(result.broken); /* without a moment it is not found */
+    assert_int_equal(result.schedules, 300);
+    sim_random_priorities(&program, 2000, 1, 2, &result);
+    assert_true(result.broken);
+    assert_string_equal(result.what, "one was seen");
+    sim_replay(&program, result.schedule, &again);
+    assert_true(again.broken);
+    /* The same seed, the same order. */
+    sim_random_priorities(&program, 2000, 1, 2, &again);
+    assert_int_equal(again.schedules, result.schedules);
+    assert_string_equal(again.schedule, result.schedule);
+}
+
 /* ---- A schedule becomes shorter ------------------------------------------ */
 
 static unsigned shown;
@@ -495,9 +544,8 @@ main(void)
     if (serve_is_wanted())
         return 0; /* these are about the explorer */
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_numbers),
-        cmocka_unit_test(test_needs_two),
-        cmocka_unit_test(test_shrunk),
+        cmocka_unit_test(test_numbers),    cmocka_unit_test(test_needs_two),
+        cmocka_unit_test(test_priorities), cmocka_unit_test(test_shrunk),
         cmocka_unit_test(test_by_chance),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #define SHRINKING 3000u /* runs */
+#define DEPTH     3u    /* of random runs: two moments */
 #define SHOWN     4000u /* steps; of more the last */
 #define NAME      200u
 #define DRAW_NS   200000000u
@@ -301,7 +302,7 @@ search(const struct sim_program *program)
                                 .shards = (unsigned)wish.parts};
 
     if (wish.random)
-        sim_random(program, wish.random, wish.seed, &result);
+        sim_random_priorities(program, wish.random, wish.seed, DEPTH, &result);
     else if (wish.preemptions == ANY)
         sim_explore(program, wish.most, &result);
     else

@@ -32,7 +32,7 @@ static const char help_options[] =
     "another\n"
     "                   in one run (1); or any: every order\n"
     "  --most N         runs of one scenario; then it is not complete\n"
-    "  --random N       N runs of each at random instead\n"
+    "  --random N       N runs of each by random priorities instead\n"
     "  --seed S         of these (1)\n"
     "  --replay LINE    run one scenario in one order, and print it\n"
     "  --shard I/N      the I-th of N parts of each search, as a line of JSON\n"
