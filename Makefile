@@ -323,6 +323,14 @@ check-harness:
 	    bash $$t || failed=1; done; exit $$failed
 CHECKS_BESIDE += check-harness
 
+# ---- Models --------------------------------------------------------------
+
+# tests/model, and each with the mistakes that it names.
+.PHONY: check-model
+check-model:
+	@scripts/check/model.sh $(BUILD)/model '$(CC)'
+CHECKS_BESIDE += check-model
+
 # ---- Other kernels ------------------------------------------------------
 
 # The unit tests and tools under Debian's kernels, in QEMU. Variables: KERNELS,

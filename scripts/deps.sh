@@ -13,6 +13,7 @@
 #   packages make check-packages: Meson and CMake
 #   kernels  make check-kernels: QEMU and what makes a small system for it
 #   arm64    make check-arm64: QEMU for programs and for machines
+#   model    make check-model: spin
 #   boot     make run-kernel: QEMU for examples/kernel, and what makes its disk
 #
 # With ASPEN_INSTALL=yes, which the Makefile says for `make deps`, `make run`,
@@ -33,14 +34,15 @@ plots="gnuplot-nox"
 packages="meson ninja-build cmake"
 kernels="qemu-system-x86 busybox-static cpio e2fsprogs xz-utils"
 arm64="$foreign qemu-user-static qemu-system-arm cpio e2fsprogs xz-utils"
+model="spin"
 boot="gcc libc6-dev perl qemu-system-x86 busybox-static"
 
 case ${1-} in
-build | check | swap | bench | plots | fuzz | packages | kernels | arm64 | boot)
+build | check | swap | bench | plots | fuzz | packages | kernels | arm64 | model | boot)
     wanted=${!1}
     ;;
 *)
-    echo "usage: deps.sh build|check|swap|bench|plots|fuzz|packages|kernels|arm64|boot" \
+    echo "usage: deps.sh build|check|swap|bench|plots|fuzz|packages|kernels|arm64|model|boot" \
         >&2
     exit 2
     ;;

@@ -29,6 +29,7 @@ check-user|the tests that compare with this kernel, as an ordinary user
 check-container|the same by the default rules of Docker and podman
 check-harness|the scripts that count tests, and run them elsewhere
 check-arm64|built for arm64, run there through QEMU
+check-model|models of fork and of the VMA lock, searched whole by spin
 check-kernels|Debian's other kernels in QEMU; KERNELS=6.1 CPUS=max RUN='CMD'
 kernels-table|its results of the last run into docs/evidence/hosts.md
 conflicts|which cache lines two calls of two CPUs share

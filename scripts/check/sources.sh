@@ -126,7 +126,7 @@ spdx_broken()
     find . -path ./build -prune -o -path ./.git -prune -o -type f \
         \( -name '*.[ch]' -o -name '*.sh' -o -name '*.mk' -o -name '*.pl' \
         -o -name '*.py' -o -name Makefile -o -name sources.txt \
-        -o -name meson.build -o -name CMakeLists.txt \) -print |
+        -o -name '*.pml' -o -name meson.build -o -name CMakeLists.txt \) -print |
         sort | while read -r file; do
         head -n 4 "$file" | grep -q 'SPDX-License-Identifier: ' ||
             echo "$file: no SPDX line"
