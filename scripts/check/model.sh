@@ -70,33 +70,33 @@ model vma_lock whole $one
 model vma_lock whole $one -DNO_HINT
 model vma_lock whole $one -DADDRESSES=1 -DWRITERS=2
 model vma_lock whole $two -DROUNDS=1 -l
-model vma_lock . $one -DNO_SEQUENCE
-model vma_lock . $one -DNO_SPACE
-model vma_lock . $one -DNO_RANGE
-model vma_lock . $one -DW4_FIRST
-model vma_lock . $one -DNO_WAKE
-model vma_lock . $one -DWAKES_UNSEEN
-model vma_lock . $one -DFREE_OPEN
-model vma_lock . $one -DNO_WAIT
-model vma_lock . $one -DNO_RESTART
-model vma_lock . $one -DNO_GRACE
+model vma_lock '!\(owned' $one -DNO_SEQUENCE
+model vma_lock 'vma_mm\[v\]==1' $one -DNO_SPACE
+model vma_lock 'vma_start\[v\]==a' $one -DNO_RANGE
+model vma_lock '!\(owned' $one -DW4_FIRST
+model vma_lock 'invalid end' $one -DNO_WAKE
+model vma_lock 'invalid end' $one -DWAKES_UNSEEN
+model vma_lock 'lock_readers' $one -DFREE_OPEN
+model vma_lock 'lock_readers' $one -DNO_WAIT
+model vma_lock 'violated owned' $one -DNO_RESTART
+model vma_lock 'leaf_dead' $one -DNO_GRACE
 
 model fork whole -DRMAP
 model fork whole -DSWAPOFF -DREGISTRY
 model fork whole -DRMAP -DREGISTRY
 model fork whole -DSWAPOFF -DREGISTRY -l
 model fork whole -DRMAP -l
-model fork . -DSWAPOFF -DMARKER
-model fork . -DSWAPOFF -DMARKER_HIDDEN
-model fork . -DREGISTRY -DREGISTRY_EARLY
-model fork . -DRMAP -DLINK_EARLY
-model fork . -DRMAP -DCHILD_FIRST
-model fork . -DRMAP -DTABLES_FIRST
-model fork . -DTREE_TO_THE_TOP
-model fork . -DSWAPOFF -DNO_GATE
-model fork . -DSWAPOFF -DNO_STATE
-model fork . -DSWAPOFF -DNO_HOLD
-model fork . -DSWAPOFF -DLOCKS_INSIDE
-model fork . -DCHARGE_KEPT
-model fork . -DREGISTRY -DPUT_TWICE
+model fork 'tree\[.\]!=3' -DSWAPOFF -DMARKER
+model fork 'linked' -DSWAPOFF -DMARKER_HIDDEN
+model fork 'state==2.*state==3' -DREGISTRY -DREGISTRY_EARLY
+model fork 'vma\[' -DRMAP -DLINK_EARLY
+model fork 'mode!=1' -DRMAP -DCHILD_FIRST
+model fork 'table_memory' -DRMAP -DTABLES_FIRST
+model fork 'tree\[i\]!=1' -DTREE_TO_THE_TOP
+model fork 'table_memory' -DSWAPOFF -DNO_GATE
+model fork 'state==2' -DSWAPOFF -DNO_STATE
+model fork 'mmap_read' -DSWAPOFF -DNO_HOLD
+model fork 'invalid end' -DSWAPOFF -DLOCKS_INSIDE
+model fork 'charge==0' -DCHARGE_KEPT
+model fork 'users>0' -DREGISTRY -DPUT_TWICE
 finish

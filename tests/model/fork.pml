@@ -44,7 +44,7 @@
  *   NO_GATE         swapoff takes no mmap lock
  *   NO_STATE        ... or takes it and does not look at the state
  *   NO_HOLD         swapoff takes no reference
- *   LOCKS_INSIDE    swapoff waits for the mmap lock below the swap list's
+ *   LOCKS_INSIDE    swapoff waits for the parent's mmap lock below the list's
  *   CHARGE_KEPT     the charge of the VMA that failed is kept
  *   PUT_TWICE       the reaper gives his user back twice
  */
@@ -256,19 +256,13 @@ inline free_tables()
     fi
 }
 
-/* Of the VMAs below `to`. */
-inline for_own(k, to)
-{
-    assert(tree[k] != PARENTS && tree[k] != MARK)
-}
-
 /* aspen_unmap_region(), aspen_tear_down_vmas() */
 inline unmap(k, to)
 {
     k = 0;
     do /* unmap_vmas() */
     :: k < to ->
-        for_own(k, to);
+        assert(tree[k] != PARENTS && tree[k] != MARK);
         if :: tree[k] == OWN -> zap(k) :: else fi;
         k++
     :: else -> break
@@ -521,8 +515,11 @@ proctype fork()
         fi;
 #ifndef MARKER
         if
-        :: error -> assert(!linked[0] && !linked[1] && !linked[2]);
-                    assert(!registered)
+        :: error ->
+            assert(!linked[0] && !linked[1] && !linked[2]);
+#ifndef REGISTRY_EARLY
+            assert(!registered)
+#endif
         :: else
         fi;
 #endif
@@ -673,12 +670,6 @@ proctype swapoff()
         if
         :: swapped ->
             assert(there);
-#ifdef LOCKS_INSIDE
-            references++;
-            visit_space_of_child(passed);
-            mm_drop();
-            swap_list_lock = false
-#else
 #ifndef NO_HOLD
             references++;
 #endif
@@ -687,10 +678,14 @@ proctype swapoff()
 #ifndef NO_HOLD
             mm_drop()
 #endif
-#endif
         :: true ->
+#ifdef LOCKS_INSIDE
+            read_lock(mmap_write[P], mmap_read[P]);
+            swap_list_lock = false;
+#else
             swap_list_lock = false;
             read_lock(mmap_write[P], mmap_read[P]);
+#endif
             bring_back(P, entry_p[0], 0);
             bring_back(P, entry_p[1], 1);
             mmap_read[P]--
@@ -735,7 +730,7 @@ proctype registry_walker()
               mmap_read[C]--
            :: mmap_write[C] -> skip
            fi
-        :: true -> /* aspen_maps() */
+        :: true -> /* aspen_inspect_maps() */
            read_lock(mmap_write[C], mmap_read[C]);
            look_at_tree(0);
            look_at_tree(1);
