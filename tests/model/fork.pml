@@ -36,7 +36,8 @@
  *   MARKER          Linux's old scheme: a failed fork leaves the child's VMAs in
  *                   the tree, with a marker where it ended; exit takes them down
  *   MARKER_HIDDEN   the same, in a state that the gate refuses
- *   REGISTRY_EARLY  the child enters the registry before it is whole
+ *   REGISTRY_EARLY  the child enters the registry before it is whole, and leaves
+ *                   it if the fork fails
  *   LINK_EARLY      a VMA is linked into the reverse map before its fields are set
  *   CHILD_FIRST     a child's VMA sorts before its parent's
  *   TABLES_FIRST    tables are freed before the VMAs are unlinked
@@ -489,7 +490,11 @@ inline fork_locked(i, end, error)
        fi
     fi;
     if
-    :: error -> recover(i, end)
+    :: error ->
+        recover(i, end);
+#ifdef REGISTRY_EARLY
+        registered = false
+#endif
     :: else -> publish()
     fi;
     end = 0;
@@ -517,9 +522,7 @@ proctype fork()
         if
         :: error ->
             assert(!linked[0] && !linked[1] && !linked[2]);
-#ifndef REGISTRY_EARLY
             assert(!registered)
-#endif
         :: else
         fi;
 #endif
