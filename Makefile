@@ -328,7 +328,7 @@ CHECKS_BESIDE += check-harness
 # tests/model, and each with the mistakes that it names.
 .PHONY: check-model
 check-model:
-	@scripts/check/model.sh $(BUILD)/model '$(CC)'
+	@tests/model/check.sh $(BUILD)/model '$(CC)'
 CHECKS_BESIDE += check-model
 
 # ---- Other kernels ------------------------------------------------------

@@ -29,6 +29,7 @@
 void
 aspen_direct_begin(struct aspen_direct *direct)
 {
+    direct->ended = aspen_load(&direct->aspen->leaving.ended);
     direct->refused = aspen_load_relaxed(&direct->aspen->refused_frames);
     aspen_payer_retry(&direct->payer);
 }
@@ -81,14 +82,15 @@ relieve(struct aspen_direct *direct, uint64_t pages)
     struct aspen *aspen = direct->aspen;
     struct aspen_group *full = direct->payer.full;
     struct aspen_leaving *leaving = &aspen->leaving;
-    uint32_t ended = aspen_load(&leaving->ended); /* first: it may be too few */
     uint32_t begun = aspen_load(&leaving->begun);
     bool any = aspen_reclaim_by(aspen, full, pages, ASPEN_RECLAIM_DIRECT) > 0;
 
     direct->idle = any ? 0 : direct->idle + 1;
     if (any)
         return true;
-    bool alone = begun == ended && aspen_load(&leaving->begun) == begun + 1;
+    /* What others have let go since the try began was not there for it. */
+    bool alone =
+        begun == direct->ended && aspen_load(&leaving->begun) == begun + 1;
     wait_for_others(leaving);
     return !alone;
 }

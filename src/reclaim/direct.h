@@ -22,6 +22,7 @@
 struct aspen_direct {
     struct aspen *aspen;
     uint64_t refused; /* frames, when the try began */
+    uint32_t ended;   /* how many had reclaimed by then */
     unsigned attempts;
     unsigned idle; /* the last ones of them, in which no page left */
     bool grows; /* each time twice as many pages leave: a fault needs a page or

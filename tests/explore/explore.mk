@@ -123,7 +123,7 @@ CONFLICTS_BAR := 65
 conflicts: $(CONFLICTS)
 	@$(CONFLICTS)
 check-conflicts: $(CONFLICTS)
-	@scripts/check/conflicts.sh $(CONFLICTS) $(CONFLICTS_BAR)
+	@tests/explore/conflicts/check.sh $(CONFLICTS) $(CONFLICTS_BAR)
 
 # Some take minutes of a processor, which others may want meanwhile.
 EXPLORE_LIMIT := ASPEN_TEST_TIMEOUT=$${ASPEN_TEST_TIMEOUT:-900}
@@ -139,4 +139,9 @@ explore: $(EXPLORE_PROGRAMS)
 	@$(EXPLORE_LIMIT) scripts/run-tests.sh $(BUILD)/explore-log \
 	    $(EXPLORE_PROGRAMS)
 
-CHECKS += explore explore-memory check-conflicts
+# Each scenario to its end, with at most one preemption a run.
+.PHONY: explore-bound
+explore-bound: $(EXPLORE_PROGRAMS) $(BUILD)/aspen
+	@scripts/check/bound.sh $(BUILD)/aspen
+
+CHECKS += explore explore-memory explore-bound check-conflicts

@@ -31,7 +31,7 @@
  * entries; exec; page locks and the swap cache: what comes back from swap is a
  * new page that nobody takes. Spin locks that protect one step are that step.
  *
- * Mistakes, each of which has to be found (scripts/check/model.sh):
+ * Mistakes, each of which has to be found (tests/model/check.sh):
  *
  *   MARKER          Linux's old scheme: a failed fork leaves the child's VMAs in
  *                   the tree, with a marker where it ended; exit takes them down

@@ -26,7 +26,7 @@
  * what is done with a VMA. A reader leaves its RCU section as soon as it has read
  * the tree, earlier than the code does: it can find more, not less.
  *
- * Mistakes, each of which has to be found (scripts/check/model.sh):
+ * Mistakes, each of which has to be found (tests/model/check.sh):
  *
  *   NO_SEQUENCE   r3 left out: no look at the sequence after the count
  *   NO_SPACE      r4 does not look at the VMA's mm

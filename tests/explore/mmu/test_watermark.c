@@ -88,22 +88,24 @@ looked(void)
     return counts.reclaim_looked_background;
 }
 
-/* It gives up if it looked, but nothing could leave: all is held. */
+/* It gives up if it looked, but nothing could leave: all is held. Or there was
+ * nothing to look at: those that were read last are in their CPU's batch. */
 static void
 worker(void *unused)
 {
-    uint64_t before;
+    uint64_t before, free;
     unsigned woken_by = wakes;
 
     (void)unused;
     woken = false;
     for (bool more_to_do = true; more_to_do;) {
         before = looked();
+        free = aspen_watermark_free(machine);
         more_to_do = aspen_reclaim_tick(machine);
         if (more_to_do && alone && wakes != woken_by)
             sim_fail("woken, and it does not sleep");
     }
-    gave_up |= looked() != before;
+    gave_up |= looked() != before || free < HIGH;
 }
 
 static void

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: MIT
 #
-# model.sh OUTDIR CC [PATTERN]: search the models of tests/model with spin, each
+# check.sh OUTDIR CC [PATTERN]: search the models of tests/model with spin, each
 # whole, and each with every mistake that it names, where the search has to find
 # what the list below says. PATTERN: only what matches it.
 set -u

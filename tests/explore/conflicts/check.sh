@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: MIT
 #
-# conflicts.sh PROGRAM BAR: at least BAR pairs of calls that commute share no
+# check.sh PROGRAM BAR: at least BAR pairs of calls that commute share no
 # cache line; and the program that counts them sees what has to be shared, and
 # refuses what it does not know.
 set -u
