@@ -82,7 +82,8 @@ $(PLANTED): $(call objects,sim,tests/explore/explorer/planted.c \
 # The same with a run-time of the explorer's own behind each access of the core
 # (ports/sim/memory): fewer of the orders, with all that C11 lets loads find. Only
 # the core is compiled for it, and the tests that are about this.
-CFLAGS_sim-memory := $(CFLAGS_sim) -DSIM_MEMORY -fsanitize=thread -Wno-tsan
+CFLAGS_sim-memory := $(CFLAGS_sim) -DSIM_MEMORY -fsanitize=thread -Wno-tsan \
+    -Wno-unknown-warning-option
 SIM_MEMORY := $(wildcard ports/sim/memory/*.c)
 EXPLORE_LITMUS := $(basename $(notdir $(wildcard tests/explore/memory/test_*.c)))
 EXPLORE_MEMORY := $(addprefix $(BUILD)/memory/tests/explore/, \

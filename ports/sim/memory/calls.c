@@ -158,6 +158,18 @@ order_of(int order)
         *address = value;                                                      \
         return true;                                                           \
     }                                                                          \
+    /* clang's name for it. */                                                 \
+    type __tsan_atomic##bits##_compare_exchange_val(volatile type *address,    \
+                                                    type expected, type value, \
+                                                    int order, int failing);   \
+    type __tsan_atomic##bits##_compare_exchange_val(volatile type *address,    \
+                                                    type expected, type value, \
+                                                    int order, int failing)    \
+    {                                                                          \
+        (void)__tsan_atomic##bits##_compare_exchange_strong(                   \
+            address, &expected, value, order, failing);                        \
+        return expected;                                                       \
+    }                                                                          \
     ATOMIC_CHANGE(bits, type, exchange, value)                                 \
     ATOMIC_CHANGE(bits, type, fetch_add, before + value)                       \
     ATOMIC_CHANGE(bits, type, fetch_sub, before - value)                       \
