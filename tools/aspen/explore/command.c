@@ -113,7 +113,7 @@ static const struct options_row rows[] = {
     {"merge", OPTIONS_FLAG, AT(merge)},
     {"programs", OPTIONS_FILE, AT(programs)},
     {"json", OPTIONS_FLAG, AT(wish.json)},
-    {NULL},
+    {.name = NULL},
 };
 
 static const struct options_reader reader = {
