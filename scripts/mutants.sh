@@ -28,10 +28,10 @@ copy() {
 }
 
 # The suite: unit tests first, then some orders with plain memory and C11's (which
-# alone see locks and orders that x86-64 can do without), then all, and those with few
-# preemptions to their end; of a mistake in a
-# tool the test that breaks each of its comparisons, and of one in a port the
-# contract under ThreadSanitizer, too; of one in a script what tests those.
+# alone see locks and orders that x86-64 can do without), then all, and those with
+# few preemptions to their end; of a mistake in a tool the test that breaks each of
+# its comparisons, and of one in a port the contract under ThreadSanitizer, too; of
+# one in a script what tests those.
 # Prints what failed.
 suite() {
     cd "$1"

@@ -9,13 +9,16 @@
  *
  * B1  The first choice at a step is the task that ran last, if it can go on. It
  *     costs nothing, and no other order begins cheaper.
+ *
  * B2  A task whose next operation depends on an earlier step, and does not come
  *     after it anyway, is wanted there; and where the row of steps of which
- * that one is began, if nobody was preempted for it, since it may be too dear
- * to interrupt the row. Each such step counts, not the last alone: it may be
- * the one where there is something left to spend. B3  A preemption is one
- * because a task can go on: so what lets a task go on counts as an access to
- * the word that it waits for. Giving a lock back does, and what busy() reads.
+ *     that one is began, if nobody was preempted for it, since it may be too
+ *     dear to interrupt the row. Each such step counts, not the last alone: it
+ *     may be the one where there is something left to spend.
+ *
+ * B3  A preemption is one because a task can go on: so what lets a task go on
+ *     counts as an access to the word that it waits for. Giving a lock back
+ *     does, and what busy() reads.
  */
 #include "sim_run.h"
 

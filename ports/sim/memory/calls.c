@@ -36,31 +36,19 @@ plain_write(const void *address, size_t bytes, const void *place)
     memory_forget(address, bytes);
 }
 
-#define PLAIN(name, bytes)                                                     \
+#define PLAIN(name, what)                                                      \
     void __tsan_##name(void *address);                                         \
-    void __tsan_##name(void *address)
-#define READ_AND_WRITE(bytes)                                                  \
-    PLAIN(read##bytes, bytes)                                                  \
+    void __tsan_##name(void *address)                                          \
     {                                                                          \
-        memory_access(address, bytes, 0, PLACE);                               \
-    }                                                                          \
-    PLAIN(write##bytes, bytes)                                                 \
-    {                                                                          \
-        plain_write(address, bytes, PLACE);                                    \
-    }                                                                          \
-    PLAIN(unaligned_read##bytes, bytes)                                        \
-    {                                                                          \
-        memory_access(address, bytes, 0, PLACE);                               \
-    }                                                                          \
-    PLAIN(unaligned_write##bytes, bytes)                                       \
-    {                                                                          \
-        plain_write(address, bytes, PLACE);                                    \
-    }                                                                          \
-    PLAIN(read_write##bytes, bytes)                                            \
-    {                                                                          \
-        memory_access(address, bytes, 0, PLACE);                               \
-        plain_write(address, bytes, PLACE);                                    \
+        what;                                                                  \
     }
+#define READ_AND_WRITE(bytes)                                                  \
+    PLAIN(read##bytes, memory_access(address, bytes, 0, PLACE))                \
+    PLAIN(unaligned_read##bytes, memory_access(address, bytes, 0, PLACE))      \
+    PLAIN(write##bytes, plain_write(address, bytes, PLACE))                    \
+    PLAIN(unaligned_write##bytes, plain_write(address, bytes, PLACE))          \
+    PLAIN(read_write##bytes, memory_access(address, bytes, 0, PLACE);          \
+          plain_write(address, bytes, PLACE))
 
 READ_AND_WRITE(1)
 READ_AND_WRITE(2)

@@ -171,6 +171,13 @@ note_conflicts(struct cell *cell)
 }
 
 static void
+put_children(struct side *side)
+{
+    while (side->child_count)
+        aspen_mm_put(side->children[--side->child_count]);
+}
+
+static void
 check(void *unused)
 {
     (void)unused;
@@ -178,11 +185,10 @@ check(void *unused)
     for (unsigned i = 0; i < 2; i++)
         names_learn_space(scene.spaces[i]);
     note_conflicts(scene.cell);
-    for (unsigned i = 0; i < 2; i++)
-        for (struct side *side = &scene.sides[i]; side;
-             side = side == &scene.sides[i] ? &scene.warm[i] : NULL)
-            while (side->child_count)
-                aspen_mm_put(side->children[--side->child_count]);
+    for (unsigned i = 0; i < 2; i++) {
+        put_children(&scene.sides[i]);
+        put_children(&scene.warm[i]);
+    }
     for (unsigned i = 0; i < 2; i++)
         aspen_mm_put(scene.spaces[i]);
     for (unsigned i = 0; i < 2; i++)
