@@ -156,7 +156,8 @@ struct aspen_frame {
         struct {
             struct aspen_port_spinlock table_lock;
             union {
-                uint32_t table_taken; /* in use: paging/table.h, "Pending" */
+                uint32_t table_taken; /* in use, its lock: paging/table.h,
+                                         "Pending" */
                 uint32_t table_next;  /* its gather's, then the waiting
                                          lists' */
             };
@@ -523,6 +524,25 @@ enum aspen_rss {
 #define ASPEN_CPU_WORDS ((ASPEN_PORT_CPUS + 63) / 64)
 
 /*
+ * What faults write whatever page they are for, in parts: each CPU writes one,
+ * and only the sum of all says something. Few, so that a space is small and
+ * the sum soon made; with more CPUs some have one together.
+ */
+#define ASPEN_MM_PARTS (ASPEN_PORT_CPUS < 8 ? ASPEN_PORT_CPUS : 8)
+
+struct aspen_mm_part {
+    _Alignas(ASPEN_CACHE_LINE) uint64_t rss[ASPEN_RSS_KINDS]; /* atomic */
+    uint32_t tlb_pending; /* atomic; paging/table.h, "Pending" */
+};
+
+/* Which is this CPU's. It may be another's at once: all of it is atomic. */
+static inline unsigned
+aspen_mm_part(void)
+{
+    return aspen_port_cpu() % ASPEN_MM_PARTS;
+}
+
+/*
  * What second MMUs go by: brackets that are open, and those that have ended
  * (machine/notify.c). All written under `lock`.
  */
@@ -610,21 +630,24 @@ struct aspen_mm {
     /* What pages that come and go count. */
     _Alignas(ASPEN_CACHE_LINE) uint64_t peak_rss; /* atomic: most resident when
                                                      last seen */
-    uint64_t pinned_pages;         /* atomic; above 0: holds a reference */
-    uint64_t rss[ASPEN_RSS_KINDS]; /* atomic */
-    uint64_t page_tables;          /* atomic; the top table not counted */
+    uint64_t pinned_pages; /* atomic; above 0: holds a reference */
+    uint64_t page_tables;  /* atomic; the top table not counted */
 
     /* What flushes write. */
     _Alignas(ASPEN_CACHE_LINE) uint64_t tlb_generation; /* atomic: so far */
-    uint32_t tlb_pending;           /* atomic; paging/table.h, "Pending" */
     uint64_t cpus[ASPEN_CPU_WORDS]; /* atomic: where it is active */
     struct aspen_notify notify;
 
     struct aspen_list registry_link; /* registry lock */
     struct aspen_list swap_link;     /* swap list lock */
+
+    struct aspen_mm_part parts[ASPEN_MM_PARTS];
 };
 
-ASPEN_STATIC_ASSERT(sizeof(struct aspen_mm) <= 1024, "an mm is 1,024 bytes");
+ASPEN_STATIC_ASSERT(sizeof(struct aspen_mm) -
+                            ASPEN_MM_PARTS * sizeof(struct aspen_mm_part) <=
+                        768,
+                    "an mm is 768 bytes, and its parts");
 
 /* ======================================================================== *
  * The machine

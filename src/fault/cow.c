@@ -120,7 +120,7 @@ count_copy(struct aspen_fault *fault, uint32_t source)
     if (kind == ASPEN_RSS_ANON)
         return;
     if (kind != ASPEN_RSS_KINDS)
-        aspen_fetch_sub_relaxed(&mm->rss[kind], 1);
+        aspen_mm_rss_sub(mm, kind, 1);
     aspen_mm_rss_add(mm, ASPEN_RSS_ANON, 1);
 }
 
@@ -128,7 +128,7 @@ count_copy(struct aspen_fault *fault, uint32_t source)
  * is held. I1. */
 static bool
 replace_locked(struct aspen_fault *fault, const struct aspen_slot *slot,
-               uint64_t old, uint32_t source, uint32_t frame)
+               uint64_t old, uint32_t source, uint32_t frame, unsigned part)
 {
     struct aspen *aspen = fault->aspen;
     unsigned bits = aspen_fault_own_bits(fault);
@@ -137,7 +137,7 @@ replace_locked(struct aspen_fault *fault, const struct aspen_slot *slot,
 
     if (!aspen_compare_exchange(slot->entry, &old, closed))
         return false;
-    aspen_table_note_taken(aspen, slot->table);
+    aspen_table_note_taken(aspen, slot->table, part);
     aspen_frame_map(aspen_frame_at(aspen, frame));
     aspen_policy_map_anon(aspen, frame);
     count_copy(fault, source); /* before anybody zaps it */
@@ -158,11 +158,11 @@ replace(struct aspen_fault *fault, const struct aspen_slot *slot, uint64_t old,
     uint64_t end = fault->address + ASPEN_PAGE_SIZE;
 
     aspen_notify_start(fault->mm, fault->address, end);
-    aspen_tlb_pending_begin(fault->mm);
+    unsigned part = aspen_tlb_pending_begin(fault->mm);
     aspen_table_lock(aspen, slot->table, ASPEN_LOCK_TABLE);
-    bool done = replace_locked(fault, slot, old, source, frame);
+    bool done = replace_locked(fault, slot, old, source, frame, part);
     aspen_table_unlock(aspen, slot->table);
-    aspen_tlb_pending_end(fault->mm);
+    aspen_tlb_pending_end(fault->mm, part);
     aspen_notify_end(fault->mm, fault->address, end);
     return done;
 }

@@ -103,7 +103,7 @@ map_locked(struct aspen_fault *fault, const struct aspen_slot *slot,
                               aspen_entry_swap_slot(entry), frame);
     aspen_fetch_add(&page->counts, ASPEN_FRAME_REF + ASPEN_FRAME_MAP +
                                        (exclusive ? ASPEN_FRAME_EXCLUSIVE : 0));
-    aspen_fetch_sub_relaxed(&fault->mm->rss[ASPEN_RSS_SWAP], 1);
+    aspen_mm_rss_sub(fault->mm, ASPEN_RSS_SWAP, 1);
     aspen_mm_rss_add(fault->mm, ASPEN_RSS_ANON, 1);
     unsigned bits =
         exclusive ? aspen_fault_own_bits(fault) : aspen_fault_bits(fault);

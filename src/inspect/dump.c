@@ -288,14 +288,14 @@ charge_of(struct aspen_mm *mm)
 static void
 put_mm(struct aspen_text *text, struct aspen_mm *mm)
 {
-    uint64_t swapped = aspen_load_relaxed(&mm->rss[ASPEN_RSS_SWAP]);
+    uint64_t swapped = aspen_mm_rss(mm, ASPEN_RSS_SWAP);
 
     ASPEN_TEXT(text, "mm %u %s  %u vmas  %u pages  charge %u", mm->id,
                ASPEN_TEXT_STRING(aspen_text_state(aspen_load(&mm->state))),
                mm->map_count,
-               aspen_load_relaxed(&mm->rss[ASPEN_RSS_FILE]) +
-                   aspen_load_relaxed(&mm->rss[ASPEN_RSS_ANON]) +
-                   aspen_load_relaxed(&mm->rss[ASPEN_RSS_SHMEM]),
+               aspen_mm_rss(mm, ASPEN_RSS_FILE) +
+                   aspen_mm_rss(mm, ASPEN_RSS_ANON) +
+                   aspen_mm_rss(mm, ASPEN_RSS_SHMEM),
                charge_of(mm));
     if (swapped)
         ASPEN_TEXT(text, "  swapped %u", swapped);

@@ -193,9 +193,9 @@ mix_settings(struct hash *hash, const struct aspen_mm *mm)
     mix(hash, mm->privileges);
     mix(hash, mm->pkeys);
     mix(hash, mm->execute_only_pkey);
-    mix(hash, aspen_load_relaxed(&mm->rss[ASPEN_RSS_SWAP]));
+    mix(hash, aspen_mm_rss(mm, ASPEN_RSS_SWAP));
     for (unsigned kind = 0; hash->counts && kind < ASPEN_RSS_KINDS; kind++)
-        mix(hash, aspen_load_relaxed(&mm->rss[kind]));
+        mix(hash, aspen_mm_rss(mm, (enum aspen_rss)kind));
 }
 
 uint64_t

@@ -109,7 +109,7 @@ check_empty(struct aspen_validator *v, const struct aspen_mm *mm)
                        mm->page_tables;
 
     for (unsigned kind = 0; kind < ASPEN_RSS_KINDS; kind++)
-        remains += mm->rss[kind];
+        remains |= aspen_mm_rss_sum(mm, (enum aspen_rss)kind);
     return ASPEN_EXPECT(v,
                         mm->state != ASPEN_MM_EMPTY ||
                             (aspen_tree_is_empty(&mm->vmas) && remains == 0),

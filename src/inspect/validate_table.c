@@ -421,10 +421,21 @@ check_level(struct walk *walk, uint32_t table, unsigned level, uint64_t address)
 /* ---- The space --------------------------------------------------------- */
 
 static bool
-check_counters(const struct walk *walk)
+check_resident(const struct walk *walk, enum aspen_rss kind)
 {
     static const char *const names[ASPEN_RSS_KINDS] = {"file", "anonymous",
                                                        "swapped", "shmem"};
+    uint64_t counted = aspen_mm_rss_sum(walk->mm, kind);
+
+    return ASPEN_EXPECT(walk->v, counted == walk->rss[kind], MM_RSS,
+                        "mm %u: %u %s pages, but it counts %u", walk->mm->id,
+                        walk->rss[kind], ASPEN_TEXT_STRING(names[kind]),
+                        counted);
+}
+
+static bool
+check_counters(const struct walk *walk)
+{
     const struct aspen_mm *mm = walk->mm;
 
     if (!ASPEN_EXPECT(walk->v, mm->page_tables == walk->tables, MM_PAGE_TABLES,
@@ -432,10 +443,7 @@ check_counters(const struct walk *walk)
                       walk->tables, mm->page_tables))
         return false;
     for (unsigned kind = 0; kind < ASPEN_RSS_KINDS; kind++)
-        if (!ASPEN_EXPECT(walk->v, mm->rss[kind] == walk->rss[kind], MM_RSS,
-                          "mm %u: %u %s pages, but it counts %u", mm->id,
-                          walk->rss[kind], ASPEN_TEXT_STRING(names[kind]),
-                          mm->rss[kind]))
+        if (!check_resident(walk, (enum aspen_rss)kind))
             return false;
     return ASPEN_EXPECT(
         walk->v, walk->rss[ASPEN_RSS_SWAP] == 0 || mm->flags & ASPEN_MM_SWAPPED,

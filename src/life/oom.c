@@ -44,7 +44,7 @@ aspen_oom_badness(const struct aspen_mm *mm)
         aspen_load_relaxed(&mm->users) == 0)
         return ASPEN_OOM_NEVER;
     for (unsigned kind = 0; kind < ASPEN_RSS_KINDS; kind++)
-        pages += aspen_load_relaxed(&mm->rss[kind]);
+        pages += aspen_mm_rss(mm, (enum aspen_rss)kind);
     return (int64_t)pages +
            adjust * (int64_t)(all_memory(mm->aspen) / ASPEN_OOM_ADJUST_MAX);
 }

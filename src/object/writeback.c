@@ -73,7 +73,8 @@ aspen_object_make_dirty(struct aspen_object *object, uint64_t offset,
 
 /* True: the entry allowed a write, or was dirty. */
 static bool
-protect_slot(struct aspen *aspen, const struct aspen_slot *slot, uint32_t frame)
+protect_slot(struct aspen *aspen, const struct aspen_slot *slot, uint32_t frame,
+             unsigned part)
 {
     bool changed = false;
 
@@ -89,6 +90,7 @@ protect_slot(struct aspen *aspen, const struct aspen_slot *slot, uint32_t frame)
             aspen_entry_clear_bits(aspen_entry_write_protect(entry),
                                    ASPEN_ENTRY_DIRTY)))
             ;
+        aspen_table_note_taken(aspen, slot->table, part);
         changed = true;
     }
     aspen_table_unlock(aspen, slot->table);
@@ -109,11 +111,12 @@ protect(void *context, struct aspen_vma *vma, uint64_t address)
     if (!aspen_table_walk(mm, address, &slot) && !aspen_tlb_pending(mm, 0))
         return true;
     aspen_notify_start(mm, address, address + ASPEN_PAGE_SIZE);
-    aspen_tlb_pending_begin(mm);
-    if (protect_slot(mm->aspen, &slot, *frame) || aspen_tlb_pending(mm, 1))
+    unsigned part = aspen_tlb_pending_begin(mm);
+    if (protect_slot(mm->aspen, &slot, *frame, part) ||
+        aspen_tlb_pending(mm, 1))
         aspen_tlb_flush(mm, address, address + ASPEN_PAGE_SIZE,
                         ASPEN_LEVELS_ALL, false);
-    aspen_tlb_pending_end(mm);
+    aspen_tlb_pending_end(mm, part);
     aspen_notify_end(mm, address, address + ASPEN_PAGE_SIZE);
     return true;
 }

@@ -49,8 +49,7 @@ aspen_gather_begin(struct aspen_gather *gather, struct aspen_mm *mm, bool quiet)
     gather->looked_end = 0;
     gather_restart(gather);
     gather_forget(gather);
-    if (!quiet)
-        aspen_tlb_pending_begin(mm);
+    gather->part = quiet ? 0 : aspen_tlb_pending_begin(mm);
 }
 
 static void
@@ -219,5 +218,5 @@ aspen_gather_end(struct aspen_gather *gather)
     gather_flush_tlb(gather);
     gather_free_tables(gather);
     if (!gather->quiet)
-        aspen_tlb_pending_end(gather->mm);
+        aspen_tlb_pending_end(gather->mm, gather->part);
 }

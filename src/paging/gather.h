@@ -49,7 +49,8 @@ struct aspen_gather_batch {
 
 struct aspen_gather {
     struct aspen_mm *mm;
-    bool quiet;         /* if not: counted in mm->tlb_pending */
+    bool quiet;         /* if not: counted as pending */
+    unsigned part;      /* ... in that part of the space */
     bool tables_freed;  /* since the last flush, as the next */
     bool before_unlink; /* flush before a VMA leaves the reverse maps */
     unsigned levels;    /* of the leaves that have to be flushed */

@@ -171,7 +171,7 @@ install_spare(struct aspen_table_move *move, const struct aspen_slot *slot,
         move->spare = aspen_frame_at(aspen, table)->table_next;
         aspen_frame_set(aspen_frame_at(aspen, table), ASPEN_FRAME_TABLE,
                         move->mm, aspen_bytes_to_pages(first) | level, 0);
-        aspen_frame_at(aspen, table)->table_next = 0;
+        aspen_table_inherit_taken(aspen, table, slot->table);
         entry = aspen_entry_make_table(table);
         aspen_store(slot->entry, entry);
         aspen_fetch_add_relaxed(&move->mm->page_tables, 1);
@@ -225,7 +225,8 @@ any_entry(const struct aspen_slot *slot, uint64_t count)
 }
 
 static void
-move_entries(struct aspen_table_move *move, const struct extent *extent)
+move_entries(struct aspen_table_move *move, const struct aspen_gather *gather,
+             const struct extent *extent)
 {
     struct aspen *aspen = move->mm->aspen;
     struct aspen_slot from = slot_to(move, move->from + extent->offset, 0);
@@ -251,6 +252,7 @@ move_entries(struct aspen_table_move *move, const struct extent *extent)
         entry = aspen_slot_clear(&from.entry[i], entry);
         aspen_store(&to.entry[i], moved_entry(move, entry, 0));
     }
+    aspen_table_note_taken(aspen, from.table, gather->part);
     if (!one)
         aspen_table_unlock(aspen, from.table);
     aspen_table_unlock(aspen, to.table);
@@ -258,12 +260,16 @@ move_entries(struct aspen_table_move *move, const struct extent *extent)
 
 static uint64_t
 exchange_slot(struct aspen *aspen, const struct aspen_slot *slot,
-              uint64_t entry)
+              uint64_t entry, unsigned part)
 {
     aspen_table_own(aspen, slot->table);
     aspen_table_lock(aspen, slot->table, ASPEN_LOCK_TABLE);
     uint64_t old =
         aspen_slot_clear(slot->entry, aspen_load_relaxed(slot->entry));
+    aspen_table_note_taken(aspen, slot->table, part);
+    if (aspen_entry_is_table(entry, slot->level))
+        aspen_table_inherit_taken(aspen, (uint32_t)aspen_entry_frame(entry),
+                                  slot->table);
     aspen_store(slot->entry, entry);
     aspen_table_unlock(aspen, slot->table);
     return old;
@@ -280,7 +286,7 @@ move_whole(struct aspen_table_move *move, struct aspen_gather *gather,
     struct aspen_slot from = slot_to(move, move->from + extent->offset, level);
     struct aspen_slot to = slot_to(move, address, level);
 
-    uint64_t entry = exchange_slot(aspen, &from, 0);
+    uint64_t entry = exchange_slot(aspen, &from, 0, gather->part);
     if (!extent->huge) {
         aspen_frame_set(
             aspen_frame_at(aspen, (uint32_t)aspen_entry_frame(entry)),
@@ -290,7 +296,7 @@ move_whole(struct aspen_table_move *move, struct aspen_gather *gather,
     } else {
         entry = moved_entry(move, entry, level);
     }
-    uint64_t old = exchange_slot(aspen, &to, entry);
+    uint64_t old = exchange_slot(aspen, &to, entry, gather->part);
     /* An empty table may have been left there. */
     if (old)
         aspen_gather_table(gather, (uint32_t)aspen_entry_frame(old));
@@ -316,7 +322,7 @@ aspen_table_move_commit(struct aspen_table_move *move)
         if (extent.level > 0)
             move_whole(move, &gather, &extent);
         else
-            move_entries(move, &extent);
+            move_entries(move, &gather, &extent);
         aspen_gather_range(&gather, move->from + extent.offset, extent.bytes,
                            levels_of(&extent));
     }

@@ -199,6 +199,7 @@ table_install(struct aspen_mm *mm, uint64_t address,
     bool mine = *entry == 0;
     if (mine) {
         *entry = aspen_entry_make_table(table);
+        aspen_table_inherit_taken(aspen, table, slot->table);
         aspen_store(slot->entry, *entry);
     }
     aspen_table_unlock(aspen, slot->table);
@@ -302,6 +303,28 @@ aspen_tlb_flush(struct aspen_mm *mm, uint64_t start, uint64_t end,
             .end = end,
             .generation = generation,
         });
+}
+
+bool
+aspen_tlb_pending(const struct aspen_mm *mm, uint32_t own)
+{
+    uint32_t sum = 0;
+
+    for (unsigned i = 0; i < ASPEN_MM_PARTS; i++)
+        sum += aspen_load(&mm->parts[i].tlb_pending);
+    return sum > own;
+}
+
+bool
+aspen_table_is_pending(struct aspen_mm *mm, uint32_t table)
+{
+    uint32_t *taken = &aspen_frame_at(mm->aspen, table)->table_taken;
+
+    for (uint32_t left = *taken & ASPEN_TAKEN_PARTS; left; left &= left - 1)
+        if (aspen_load(&mm->parts[aspen_lowest_bit(left)].tlb_pending))
+            return true;
+    *taken &= ~ASPEN_TAKEN_PARTS;
+    return false;
 }
 
 void

@@ -232,31 +232,58 @@ void aspen_tlb_flush(struct aspen_mm *mm, uint64_t start, uint64_t end,
  * after the flush. So who finds nothing left to do knows whether that is so for
  * the processors as well: if others are pending it flushes what it looked at.
  * (Linux has mm_tlb_flush_nested for it.)
+ *
+ * He counts himself in the part of the space that is his CPU's, and notes in
+ * each table that he takes something from which part that is; a table made
+ * where one was taken has the notes of the table above it. So who fills an
+ * entry asks the table, whose lock he has, and then those parts alone: faults
+ * of pages that nobody takes away write nothing together, and read nothing that
+ * others write.
+ *
+ *     table_taken   31               8 7         0
+ *                  | how often taken | parts      |
  */
-static inline void
+#define ASPEN_TAKEN_PARTS 0xffu
+#define ASPEN_TAKEN_ONCE  0x100u
+
+ASPEN_STATIC_ASSERT(ASPEN_MM_PARTS <= 8, "a bit for each part");
+
+/* Returns the part, for the others. */
+ASPEN_MUST_USE static inline unsigned
 aspen_tlb_pending_begin(struct aspen_mm *mm)
 {
-    aspen_fetch_add(&mm->tlb_pending, 1);
+    unsigned part = aspen_mm_part();
+
+    aspen_fetch_add(&mm->parts[part].tlb_pending, 1);
+    return part;
 }
 
 static inline void
-aspen_tlb_pending_end(struct aspen_mm *mm)
+aspen_tlb_pending_end(struct aspen_mm *mm, unsigned part)
 {
-    aspen_fetch_sub(&mm->tlb_pending, 1);
+    aspen_fetch_sub(&mm->parts[part].tlb_pending, 1);
 }
 
-/* More than `own`, the caller's. */
-static inline bool
-aspen_tlb_pending(const struct aspen_mm *mm, uint32_t own)
-{
-    return aspen_load(&mm->tlb_pending) > own;
-}
+/* More than `own`, the caller's, in any part? */
+bool aspen_tlb_pending(const struct aspen_mm *mm, uint32_t own);
 
-/* An entry that led to a page does not any more; the table's lock is held. */
+/* An entry that led to a page, or to a table, does not any more, or allows
+ * less; the table's lock is held, or nobody else knows the table. */
 static inline void
-aspen_table_note_taken(struct aspen *aspen, uint32_t table)
+aspen_table_note_taken(struct aspen *aspen, uint32_t table, unsigned part)
 {
-    aspen_frame_at(aspen, table)->table_taken++;
+    struct aspen_frame *frame = aspen_frame_at(aspen, table);
+
+    frame->table_taken = (frame->table_taken + ASPEN_TAKEN_ONCE) | 1u << part;
+}
+
+/* `table` is about to be where something may have been taken from `above`,
+ * whose lock is held. */
+static inline void
+aspen_table_inherit_taken(struct aspen *aspen, uint32_t table, uint32_t above)
+{
+    aspen_frame_at(aspen, table)->table_taken =
+        aspen_frame_at(aspen, above)->table_taken & ASPEN_TAKEN_PARTS;
 }
 
 /*
@@ -269,6 +296,10 @@ aspen_table_note_taken(struct aspen *aspen, uint32_t table)
 void aspen_table_settle(struct aspen_mm *mm, uint32_t table, uint64_t start,
                         uint64_t end);
 
+/* Is a flush to come of what was taken from the table, whose lock is held? If
+ * not, its notes are gone. */
+ASPEN_MUST_USE bool aspen_table_is_pending(struct aspen_mm *mm, uint32_t table);
+
 /*
  * Lock a table before entries of [start, end), which lies in it, lead to pages
  * that they did not lead to, or allow more: no processor goes on reading what
@@ -279,7 +310,9 @@ aspen_table_lock_settled(struct aspen_mm *mm, uint32_t table, uint64_t start,
                          uint64_t end)
 {
     aspen_table_lock(mm->aspen, table, ASPEN_LOCK_TABLE);
-    if (aspen_unlikely(aspen_tlb_pending(mm, 0)))
+    if (aspen_unlikely(aspen_frame_at(mm->aspen, table)->table_taken &
+                       ASPEN_TAKEN_PARTS) &&
+        aspen_table_is_pending(mm, table))
         aspen_table_settle(mm, table, start, end);
 }
 

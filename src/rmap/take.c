@@ -54,7 +54,7 @@ add_space(struct aspen_take *take, struct aspen_mm *mm)
     *space = (struct aspen_take_space){.mm = mm, .start = UINT64_MAX};
     aspen_mm_note_resident(mm);
     aspen_mm_hold(mm);
-    aspen_tlb_pending_begin(mm);
+    space->part = aspen_tlb_pending_begin(mm);
     return space;
 }
 
@@ -66,14 +66,14 @@ flush_space(const struct aspen_take_space *space)
 
     for (unsigned kind = 0; kind < ASPEN_RSS_KINDS; kind++)
         if (space->gone[kind]) {
-            aspen_fetch_sub_relaxed(&mm->rss[kind], space->gone[kind]);
+            aspen_mm_rss_sub(mm, (enum aspen_rss)kind, space->gone[kind]);
             gone += space->gone[kind];
         }
     /* What others have taken, and we have found gone: they may not have
      * flushed yet. */
     if (gone || aspen_tlb_pending(mm, 1))
         aspen_tlb_flush(mm, space->start, space->end, 1u, false);
-    aspen_tlb_pending_end(mm);
+    aspen_tlb_pending_end(mm, space->part);
     aspen_mm_drop(mm);
 }
 
@@ -98,7 +98,7 @@ leads_to(uint64_t entry, const struct aspen_slot *slot, uint32_t frame)
 /* Did it go? */
 static bool
 take_entry(struct walk *walk, struct aspen_vma *vma,
-           const struct aspen_slot *slot)
+           const struct aspen_slot *slot, unsigned part)
 {
     struct aspen *aspen = vma->mm->aspen;
     int answer = 0;
@@ -108,7 +108,7 @@ take_entry(struct walk *walk, struct aspen_vma *vma,
     if (leads_to(aspen_load_relaxed(slot->entry), slot, walk->frame))
         answer = walk->entry(walk->context, vma, slot);
     if (answer > 0)
-        aspen_table_note_taken(aspen, slot->table);
+        aspen_table_note_taken(aspen, slot->table, part);
     aspen_table_unlock(aspen, slot->table);
     if (answer < 0)
         walk->error = answer;
@@ -123,7 +123,7 @@ take_in(struct walk *walk, struct aspen_take_space *space,
         space = add_space(walk->take, vma->mm);
     space->start = aspen_min_u64(space->start, address);
     space->end = aspen_max_u64(space->end, address + ASPEN_PAGE_SIZE);
-    if (take_entry(walk, vma, slot))
+    if (take_entry(walk, vma, slot, space->part))
         space
             ->gone[aspen_rss_of(aspen_frame_at(vma->mm->aspen, walk->frame))]++;
 }

@@ -22,7 +22,8 @@
 struct aspen_take {
     unsigned count;
     struct aspen_take_space {
-        struct aspen_mm *mm;            /* a reference; counted as pending */
+        struct aspen_mm *mm;            /* a reference; counted as pending, */
+        unsigned part;                  /* ... in this part of it */
         uint64_t gone[ASPEN_RSS_KINDS]; /* pages, by kind */
         uint64_t start;                 /* what was looked at */
         uint64_t end;

@@ -100,6 +100,7 @@ free_tables_below(const struct table_range *range, uint32_t table,
         aspen_table_own(aspen, table);
         aspen_table_lock(aspen, table, ASPEN_LOCK_TABLE);
         aspen_store(slot, 0);
+        aspen_table_note_taken(aspen, table, range->gather->part);
         aspen_table_unlock(aspen, table);
         aspen_gather_table(range->gather, below);
     }

@@ -329,11 +329,29 @@ aspen_mm_account_vma(struct aspen_mm *mm, uint64_t vm_flags, uint64_t pages,
 }
 
 uint64_t
+aspen_mm_rss_sum(const struct aspen_mm *mm, enum aspen_rss kind)
+{
+    uint64_t sum = 0;
+
+    for (unsigned i = 0; i < ASPEN_MM_PARTS; i++)
+        sum += aspen_load_relaxed(&mm->parts[i].rss[kind]);
+    return sum;
+}
+
+uint64_t
+aspen_mm_rss(const struct aspen_mm *mm, enum aspen_rss kind)
+{
+    uint64_t sum = aspen_mm_rss_sum(mm, kind);
+
+    return (int64_t)sum < 0 ? 0 : sum;
+}
+
+uint64_t
 aspen_mm_note_resident(struct aspen_mm *mm)
 {
-    uint64_t pages = aspen_load_relaxed(&mm->rss[ASPEN_RSS_FILE]) +
-                     aspen_load_relaxed(&mm->rss[ASPEN_RSS_ANON]) +
-                     aspen_load_relaxed(&mm->rss[ASPEN_RSS_SHMEM]);
+    uint64_t pages = aspen_mm_rss(mm, ASPEN_RSS_FILE) +
+                     aspen_mm_rss(mm, ASPEN_RSS_ANON) +
+                     aspen_mm_rss(mm, ASPEN_RSS_SHMEM);
     uint64_t peak = aspen_load_relaxed(&mm->peak_rss);
 
     while (pages > peak)
@@ -371,10 +389,10 @@ aspen_mm_counters_read(struct aspen_mm *mm, struct aspen_mm_counters *counters)
         .stack_pages = mm->stack_pages,
         .locked_pages = mm->locked_pages,
         .pinned_pages = aspen_load_relaxed(&mm->pinned_pages),
-        .file_pages = aspen_load_relaxed(&mm->rss[ASPEN_RSS_FILE]),
-        .anon_pages = aspen_load_relaxed(&mm->rss[ASPEN_RSS_ANON]),
-        .shmem_pages = aspen_load_relaxed(&mm->rss[ASPEN_RSS_SHMEM]),
-        .swap_pages = aspen_load_relaxed(&mm->rss[ASPEN_RSS_SWAP]),
+        .file_pages = aspen_mm_rss(mm, ASPEN_RSS_FILE),
+        .anon_pages = aspen_mm_rss(mm, ASPEN_RSS_ANON),
+        .shmem_pages = aspen_mm_rss(mm, ASPEN_RSS_SHMEM),
+        .swap_pages = aspen_mm_rss(mm, ASPEN_RSS_SWAP),
         .page_tables = aspen_load_relaxed(&mm->page_tables),
         .tlb_flushes = aspen_load_relaxed(&mm->tlb_generation),
     };

@@ -81,11 +81,23 @@ ASPEN_MUST_USE int aspen_poll_fatal(struct aspen *aspen);
 void aspen_mm_account_vma(struct aspen_mm *mm, uint64_t vm_flags,
                           uint64_t pages, bool add);
 
+/* `pages` may be the negative of a number: sums wrap. */
 static inline void
 aspen_mm_rss_add(struct aspen_mm *mm, enum aspen_rss kind, uint64_t pages)
 {
-    aspen_fetch_add_relaxed(&mm->rss[kind], pages);
+    aspen_fetch_add_relaxed(&mm->parts[aspen_mm_part()].rss[kind], pages);
 }
+
+static inline void
+aspen_mm_rss_sub(struct aspen_mm *mm, enum aspen_rss kind, uint64_t pages)
+{
+    aspen_mm_rss_add(mm, kind, 0 - pages);
+}
+
+/* Of all parts: exact when none changes, and never below 0. The sum may be, for
+ * a validator to see. */
+uint64_t aspen_mm_rss_sum(const struct aspen_mm *mm, enum aspen_rss kind);
+uint64_t aspen_mm_rss(const struct aspen_mm *mm, enum aspen_rss kind);
 
 /* Keep the most pages that were ever resident, before some go or somebody
  * asks: returns it. As in Linux it may miss a peak between two looks. */

@@ -104,7 +104,7 @@ zap_entry(struct zap *zap, uint32_t table, uint64_t *slot, uint64_t entry,
         return;
     entry = aspen_slot_clear(slot, entry);
     if (aspen_entry_is_leaf(entry, level)) {
-        aspen_table_note_taken(zap->aspen, table);
+        aspen_table_note_taken(zap->aspen, table, zap->gather->part);
         zap_leaf(zap, address, entry, level);
     } else if (aspen_entry_is_swap(entry)) {
         zap->zapped[ASPEN_RSS_SWAP]++;
@@ -232,6 +232,21 @@ aspen_zap_check(struct aspen_vma *vma, uint64_t start, uint64_t end,
     return error ? error : check_end(&zap, end);
 }
 
+static void
+count_zapped(const struct zap *zap, struct aspen_mm *mm)
+{
+    bool noted = false;
+
+    for (unsigned kind = 0; kind < ASPEN_RSS_KINDS; kind++) {
+        if (!zap->zapped[kind])
+            continue;
+        if (!noted)
+            aspen_mm_note_resident(mm);
+        noted = true;
+        aspen_mm_rss_sub(mm, (enum aspen_rss)kind, zap->zapped[kind]);
+    }
+}
+
 void
 aspen_zap_only(struct aspen_gather *gather, struct aspen_vma *vma,
                uint64_t start, uint64_t end, enum aspen_zap what)
@@ -240,10 +255,7 @@ aspen_zap_only(struct aspen_gather *gather, struct aspen_vma *vma,
     struct zap zap = {
         .gather = gather, .aspen = mm->aspen, .vma = vma, .what = what};
 
-    aspen_mm_note_resident(mm);
     aspen_gather_looks(gather, start, end);
     zap_table(&zap, mm->root, ASPEN_TABLE_LEVELS - 1, start, end);
-    for (unsigned kind = 0; kind < ASPEN_RSS_KINDS; kind++)
-        if (zap.zapped[kind])
-            aspen_fetch_sub_relaxed(&mm->rss[kind], zap.zapped[kind]);
+    count_zapped(&zap, mm);
 }

@@ -189,7 +189,7 @@ static void
 free_swapped(struct sweep *sweep, uint64_t *slot, uint64_t entry)
 {
     aspen_store_relaxed(slot, (uint64_t)0);
-    aspen_fetch_sub_relaxed(&sweep->vma->mm->rss[ASPEN_RSS_SWAP], 1);
+    aspen_mm_rss_sub(sweep->vma->mm, ASPEN_RSS_SWAP, 1);
     aspen_swap_free(sweep->aspen, aspen_entry_swap_type(entry),
                     aspen_entry_swap_slot(entry));
 }

@@ -74,7 +74,7 @@ reap_task(void *unused)
         sim_fail("the reaper refuses");
     if (!error)
         check_gone(since, MMU_GONE_ALL, "reaping");
-    if (!error && mmu_scene.mm->rss[ASPEN_RSS_ANON])
+    if (!error && aspen_mm_rss(mmu_scene.mm, ASPEN_RSS_ANON))
         sim_fail("a page is there after reaping");
     scene.released = true;
     aspen_mm_put(mmu_scene.mm);

@@ -308,6 +308,18 @@ note_flush(void *context, const struct aspen_tlb_flush *flush)
     *(struct flushed *)context = (struct flushed){flush->start, flush->end};
 }
 
+/* Somebody takes something from the table of `level`. */
+static void
+note_taken(struct aspen_mm *mm, uint64_t address, unsigned level, unsigned part)
+{
+    struct aspen_slot slot;
+
+    assert_int_equal(aspen_table_walk_alloc(mm, address, level, &slot), 0);
+    aspen_table_lock(mm->aspen, slot.table, ASPEN_LOCK_TABLE);
+    aspen_table_note_taken(mm->aspen, slot.table, part);
+    aspen_table_unlock(mm->aspen, slot.table);
+}
+
 /* A processor may still have what stood there: somebody has taken it away, as
  * who unmaps an object's pages does without the mmap lock, and has not flushed
  * yet. */
@@ -324,7 +336,9 @@ what_stood_there_is_flushed(void **state)
     aspen_posix_observe_tlb(note_flush, &flushed);
     assert_int_equal(helper_import_pages(mm, MIB, 1, ASPEN_IMPORT_ANON, 0), 0);
     assert_int_equal(flushed.end, 0);
-    aspen_tlb_pending_begin(mm);
+    unsigned part = aspen_tlb_pending_begin(mm);
+    note_taken(mm, MIB, 0, part);
+    note_taken(mm, 2 * MIB, 1, part);
     assert_int_equal(
         helper_import_pages(mm, MIB + 8 * PAGE, 3, ASPEN_IMPORT_ANON, 0), 0);
     assert_int_equal(flushed.start, MIB + 8 * PAGE);
@@ -333,7 +347,7 @@ what_stood_there_is_flushed(void **state)
                      0);
     assert_int_equal(flushed.start, 2 * MIB);
     assert_int_equal(flushed.end, 4 * MIB);
-    aspen_tlb_pending_end(mm);
+    aspen_tlb_pending_end(mm, part);
     aspen_posix_observe_tlb(NULL, NULL);
     assert_int_equal(aspen_mm_deactivate(mm, 0), 0);
     aspen_mm_put(mm);

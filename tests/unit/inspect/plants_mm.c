@@ -99,7 +99,7 @@ plant_not_empty(struct scene *s)
 static void
 plant_empty_rss(struct scene *s)
 {
-    POKE(s, s->empty->rss[ASPEN_RSS_ANON], 1);
+    POKE(s, s->empty->parts[0].rss[ASPEN_RSS_ANON], 1);
 }
 
 static void
@@ -166,25 +166,27 @@ plant_key_kept(struct scene *s)
 static void
 plant_rss_file(struct scene *s)
 {
-    POKE(s, s->child->rss[ASPEN_RSS_FILE], 1 + s->child->rss[ASPEN_RSS_FILE]);
+    POKE(s, s->child->parts[0].rss[ASPEN_RSS_FILE],
+         1 + s->child->parts[0].rss[ASPEN_RSS_FILE]);
 }
 
 static void
 plant_rss_anon(struct scene *s)
 {
-    POKE(s, s->child->rss[ASPEN_RSS_ANON], s->child->rss[ASPEN_RSS_ANON] - 1);
+    POKE(s, s->child->parts[0].rss[ASPEN_RSS_ANON],
+         s->child->parts[0].rss[ASPEN_RSS_ANON] - 1);
 }
 
 static void
 plant_rss_swap(struct scene *s)
 {
-    POKE(s, s->child->rss[ASPEN_RSS_SWAP], 0);
+    POKE(s, s->child->parts[0].rss[ASPEN_RSS_SWAP], 0);
 }
 
 static void
 plant_rss_shmem(struct scene *s)
 {
-    POKE(s, s->parent->rss[ASPEN_RSS_SHMEM], 0);
+    POKE(s, s->parent->parts[0].rss[ASPEN_RSS_SHMEM], 0);
 }
 
 static void

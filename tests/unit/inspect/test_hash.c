@@ -64,9 +64,9 @@ test_what_is_seen(void **state)
     assert_seen(parent, &mm->layout.brk, 8, true);
     assert_seen(parent, &mm->pkeys, 2, true);
     assert_seen(parent, &mm->execute_only_pkey, 4, true);
-    assert_seen(parent, &mm->rss[ASPEN_RSS_SWAP], 2, true);
+    assert_seen(parent, &mm->parts[0].rss[ASPEN_RSS_SWAP], 2, true);
     assert_seen(parent, &parent->file->inode, 8, true);
-    assert_seen(parent, &mm->rss[ASPEN_RSS_ANON], 2, false);
+    assert_seen(parent, &mm->parts[0].rss[ASPEN_RSS_ANON], 2, false);
     assert_seen(parent, &frame->counts, 8, false);
     assert_seen(parent, &vma->anon_vma->active_vmas, 4, false);
     assert_seen(parent, &vma->anon_vma->links.count, 2, false);

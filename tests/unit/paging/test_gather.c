@@ -225,14 +225,14 @@ test_looked_at(void **state)
     for (unsigned fill = 0; fill < 2; fill++) {
         memset(&gather, fill ? 0xff : 0, sizeof(gather));
         seen.end = 0;
-        aspen_tlb_pending_begin(g->mm);
+        unsigned part = aspen_tlb_pending_begin(g->mm);
         aspen_gather_begin(&gather, g->mm, false);
         aspen_gather_looks(&gather, 0x103000, 0x104000);
         aspen_gather_looks(&gather, 0x101000, 0x102000);
         aspen_gather_end(&gather);
         assert_int_equal(seen.start, 0x101000);
         assert_int_equal(seen.end, 0x104000);
-        aspen_tlb_pending_end(g->mm);
+        aspen_tlb_pending_end(g->mm, part);
 
         seen.end = 0;
         aspen_gather_begin(&gather, g->mm, false);

@@ -229,12 +229,12 @@ unmap_taken(struct helper_space *s, bool ends, struct flush *seen)
         helper_map_object(mm, 0, PAGES, R | ASPEN_VM_SHARED, seen->file, 0);
     aspen_mm_hold(mm);
     aspen_posix_observe_tlb(observe, seen);
-    aspen_tlb_pending_begin(mm);
+    unsigned part = aspen_tlb_pending_begin(mm);
     if (ends)
         aspen_mm_put(mm);
     else
         helper_unmap(mm, at, PAGES);
-    aspen_tlb_pending_end(mm);
+    aspen_tlb_pending_end(mm, part);
     aspen_posix_observe_tlb(NULL, NULL);
     if (!ends)
         aspen_mm_put(mm);
