@@ -311,7 +311,8 @@ enum aspen_count {
     ASPEN_COUNT_SWAP_OUT,    /* ... and written */
     ASPEN_COUNT_TABLE,       /* page tables in use, top tables included */
     ASPEN_COUNT_TLB_FLUSH,
-    ASPEN_COUNTS = 16 /* whole cache lines */
+    ASPEN_COUNT_COMMITTED, /* machine/charge.h: pages, where no limit counts */
+    ASPEN_COUNTS = 16      /* whole cache lines */
 };
 
 #define ASPEN_FRAME_CACHE_SIZE  222 /* with the rest: whole cache lines */
@@ -330,11 +331,13 @@ struct aspen_frame_cache {
  * ======================================================================== */
 
 /*
- * Tables that a live space frees wait for the TLB flush and a grace period. One
- * RCU head serves all: tables that come while it is in flight are collected for
- * the next round. Lists through table_next, ended by 0. Lock: `lock`.
+ * Tables that a live space frees wait for the TLB flush and a grace period:
+ * those that one CPU has freed, together. One RCU head serves all of them:
+ * tables that come while it is in flight are collected for the next round.
+ * Lists through table_next, ended by 0. Lock: `lock`.
  */
 struct aspen_table_waiting {
+    _Alignas(ASPEN_CACHE_LINE) struct aspen *aspen; /* whose, while armed */
     struct aspen_port_spinlock lock;
     bool armed; /* the head is in flight */
     struct aspen_port_rcu_head head;
@@ -520,6 +523,7 @@ enum aspen_rss {
 #define ASPEN_MM_PINNED   8u  /* its pages may be pinned; frames/pins.h */
 #define ASPEN_MM_KILLED   16u /* for want of memory; life/oom.c */
 #define ASPEN_MM_REAPING  32u /* somebody is just taking its pages */
+#define ASPEN_MM_CROWDED  64u /* faults meet in it; space/vma.c; for good */
 
 #define ASPEN_CPU_WORDS ((ASPEN_PORT_CPUS + 63) / 64)
 
@@ -532,7 +536,8 @@ enum aspen_rss {
 
 struct aspen_mm_part {
     _Alignas(ASPEN_CACHE_LINE) uint64_t rss[ASPEN_RSS_KINDS]; /* atomic */
-    uint32_t tlb_pending; /* atomic; paging/table.h, "Pending" */
+    uint32_t tlb_pending;     /* atomic; paging/table.h, "Pending" */
+    struct aspen_vma *reader; /* atomic; space/vma.c: who has it locked */
 };
 
 /* Which is this CPU's. It may be another's at once: all of it is atomic. */
@@ -679,7 +684,7 @@ struct aspen {
     uint64_t oom_reaps; /* atomic */
 
     /* paging */
-    struct aspen_table_waiting tables_waiting;
+    struct aspen_table_waiting tables_waiting[ASPEN_PORT_CPUS];
     struct aspen_cache gather_cache;
 
     uint64_t writeback_pages; /* atomic: that pagers are writing */
@@ -694,7 +699,7 @@ struct aspen {
     struct aspen_cache group_cache;
     struct aspen_cache plan_cache;
     struct aspen_tree_pool tree_pool;
-    uint64_t committed_pages; /* atomic */
+    uint64_t committed_pages; /* atomic: where a limit counts */
     struct aspen_swap_area swap[ASPEN_SWAP_AREAS];
     unsigned swap_areas;  /* atomic: those that there are, or were, come first;
                              written under the swap list's lock */

@@ -19,6 +19,7 @@
 
 /* The pointer, evaluated once, after the port's point. */
 #ifdef ASPEN_PORT_ATOMIC_POINT
+#define ASPEN_PORT_ATOMIC_POINTS
 static inline uintptr_t
 aspen_atomic_point(const volatile void *address, bool is_write)
 {
@@ -80,5 +81,13 @@ aspen_atomic_point(const volatile void *address, bool is_write)
     ASPEN_PORT_ATOMIC_POINT((page), (is_write))
 
 #define aspen_fence() __atomic_thread_fence(__ATOMIC_SEQ_CST)
+
+/* The same right behind a read-modify-write, which is one by itself on some
+ * processors. (Linux: smp_mb__after_atomic) */
+#if defined(__x86_64__) && !defined(ASPEN_PORT_ATOMIC_POINTS)
+#define aspen_fence_after_atomic() __atomic_signal_fence(__ATOMIC_SEQ_CST)
+#else
+#define aspen_fence_after_atomic() aspen_fence()
+#endif
 
 #endif

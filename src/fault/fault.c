@@ -185,14 +185,16 @@ handle(struct aspen_fault *fault)
 static int
 try_vma_lock(struct aspen_fault *fault)
 {
-    struct aspen_vma *vma = aspen_vma_read_lock_at(fault->mm, fault->address);
+    unsigned where;
+    struct aspen_vma *vma =
+        aspen_vma_read_lock_at(fault->mm, fault->address, &where);
 
     if (!vma)
         return ASPEN_FAULT_MMAP_LOCK;
     fault->vma = vma;
     fault->mmap_locked = false;
     int result = handle(fault);
-    aspen_vma_read_unlock(vma);
+    aspen_vma_read_unlock(vma, where);
     return result;
 }
 

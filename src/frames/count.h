@@ -16,9 +16,10 @@ aspen_count(struct aspen *aspen, enum aspen_count what, uint64_t number)
                         number);
 }
 
-/* Of all CPUs: exact when nobody counts, and never below 0. */
+/* Of all CPUs: exact when nobody counts. What is counted off on one CPU and on,
+ * before it, on another may be missed: it wraps then. */
 static inline uint64_t
-aspen_count_sum(const struct aspen *aspen, enum aspen_count what)
+aspen_count_wrapping(const struct aspen *aspen, enum aspen_count what)
 {
     const bool both = what == ASPEN_COUNT_ANON || what == ASPEN_COUNT_FAULT;
     uint64_t sum = 0;
@@ -29,6 +30,15 @@ aspen_count_sum(const struct aspen *aspen, enum aspen_count what)
         if (both)
             sum += aspen_load_relaxed(&counts[ASPEN_COUNT_ANON_FAULT]);
     }
+    return sum;
+}
+
+/* The same, and never below 0. */
+static inline uint64_t
+aspen_count_sum(const struct aspen *aspen, enum aspen_count what)
+{
+    uint64_t sum = aspen_count_wrapping(aspen, what);
+
     return (int64_t)sum < 0 ? 0 : sum;
 }
 

@@ -12,6 +12,8 @@
  */
 #include "inspect/validate.h"
 
+#include "machine/charge.h"
+
 #include "frames/count.h"
 #include "paging/table.h"
 #include "space/pkeys.h"
@@ -276,7 +278,7 @@ check_sums(struct aspen_validator *v)
          aspen_count_sum(aspen, ASPEN_COUNT_TABLE)},
         {ASPEN_CHECK_PIN_COUNT, "pins", v->pins, v->pinned_pages},
         {ASPEN_CHECK_CHARGE_SUM, "charged pages", v->charge_pages,
-         aspen->committed_pages},
+         aspen_charged(aspen)},
     };
 
     for (size_t i = 0; i < ASPEN_ARRAY_SIZE(sums); i++)

@@ -8,6 +8,8 @@
  */
 #include "inspect/validate.h"
 
+#include "paging/table.h"
+
 #include "frames/count.h"
 #include "frames/pins.h"
 #include "machine/swap_map.h"
@@ -349,7 +351,7 @@ aspen_validate_counts(struct aspen_validator *v)
            check_sum(v, ASPEN_CHECK_COUNT_FRAMES, "page tables",
                      types[ASPEN_FRAME_TABLE],
                      aspen_count_sum(aspen, ASPEN_COUNT_TABLE) +
-                         aspen->tables_waiting.count) &&
+                         aspen_tables_waiting(aspen)) &&
            check_sum(v, ASPEN_CHECK_COUNT_FRAMES, "frames of the embedder's",
                      types[ASPEN_FRAME_EMBEDDER], embedder_frames(aspen)) &&
            check_sum(v, ASPEN_CHECK_COUNT_FRAMES, "frames of RAM",

@@ -74,7 +74,7 @@ check_fields(struct aspen_validator *v, const struct aspen_vma *vma)
                         VMA_PKEY, ASPEN_VMA_FORMAT ": there is no key %u",
                         ASPEN_VMA_VALUES(vma), aspen_pkey_of(vma->flags)) &&
            ASPEN_EXPECT(v,
-                        vma->lock_readers == 0 &&
+                        vma->lock_readers == 0 && !aspen_vma_has_readers(vma) &&
                             vma->lock_sequence != mm->lock_sequence,
                         VMA_LOCK, ASPEN_VMA_FORMAT ": its lock is held",
                         ASPEN_VMA_VALUES(vma)) &&

@@ -8,16 +8,27 @@
  *   NEVER   refuses what would bring the sum to the limit, less the reserves
  *
  * Every mode counts what it grants. As in Linux the sum has to stay below the
- * limit: a request that would reach it is refused.
+ * limit: a request that would reach it is refused. Where there is no limit each
+ * CPU counts for itself, so that spaces do not meet here.
  *
  * Called by mmap, import and fork; unmap and recovery give charge back. The
  * first test to break is tests/unit/machine/test_charge.c.
  */
 #include "machine/charge.h"
 
+#include "frames/count.h"
+
 /* Where nothing else is refused. One charge is at most 2^52: however many come
- * at once, the sum does not wrap. */
+ * at once, the sum does not wrap. Whoever asks for less than LARGE_PAGES does
+ * not look: no machine has the mappings that it would take. */
 #define COMMITTED_MAX ((uint64_t)INT64_MAX)
+#define LARGE_PAGES   ((uint64_t)1 << 32)
+
+static bool
+is_limited(const struct aspen *aspen)
+{
+    return aspen->config.overcommit == ASPEN_OVERCOMMIT_NEVER;
+}
 
 static uint64_t
 swap_pages(const struct aspen *aspen)
@@ -58,14 +69,15 @@ charge_below_limit(struct aspen *aspen, uint64_t pages, uint64_t reserve)
 static int
 try_charge(struct aspen *aspen, uint64_t pages, uint64_t reserve)
 {
-    if (aspen->config.overcommit == ASPEN_OVERCOMMIT_NEVER)
+    if (is_limited(aspen))
         return charge_below_limit(aspen, pages, reserve);
     if (aspen->config.overcommit == ASPEN_OVERCOMMIT_GUESS &&
         pages > guess_pages(aspen))
         return -ASPEN_ENOMEM;
-    if (aspen_load_relaxed(&aspen->committed_pages) > COMMITTED_MAX)
+    if (aspen_unlikely(pages >= LARGE_PAGES) &&
+        aspen_count_wrapping(aspen, ASPEN_COUNT_COMMITTED) > COMMITTED_MAX)
         return -ASPEN_ENOMEM;
-    aspen_fetch_add_relaxed(&aspen->committed_pages, pages);
+    aspen_count(aspen, ASPEN_COUNT_COMMITTED, pages);
     return 0;
 }
 
@@ -124,8 +136,22 @@ aspen_charge(struct aspen *aspen, uint64_t pages)
 void
 aspen_uncharge(struct aspen *aspen, uint64_t pages)
 {
+    if (!is_limited(aspen)) {
+        aspen_count(aspen, ASPEN_COUNT_COMMITTED, 0 - pages);
+        return;
+    }
     if (pages == 0)
         return;
     uint64_t before = aspen_fetch_sub_relaxed(&aspen->committed_pages, pages);
     ASPEN_ASSERT(before >= pages);
+}
+
+uint64_t
+aspen_charged(const struct aspen *aspen)
+{
+    if (is_limited(aspen))
+        return aspen_load_relaxed(&aspen->committed_pages);
+    uint64_t sum = aspen_count_wrapping(aspen, ASPEN_COUNT_COMMITTED);
+    /* More than there can be is less than 0: somebody has just counted. */
+    return sum > COMMITTED_MAX + COMMITTED_MAX / 2 ? 0 : sum;
 }

@@ -15,6 +15,8 @@
 ASPEN_MUST_USE int aspen_charge_mm(const struct aspen_mm *mm, uint64_t pages);
 ASPEN_MUST_USE int aspen_charge(struct aspen *aspen, uint64_t pages);
 void aspen_uncharge(struct aspen *aspen, uint64_t pages);
+/* The sum: exact when nothing is charged. */
+uint64_t aspen_charged(const struct aspen *aspen);
 uint64_t aspen_charge_limit(const struct aspen *aspen);
 
 #endif

@@ -241,7 +241,7 @@ wait_for_tables(struct aspen *aspen)
 {
     do
         aspen_port_rcu_barrier();
-    while (aspen_load(&aspen->tables_waiting.count));
+    while (aspen_tables_waiting(aspen));
 }
 
 int
@@ -369,7 +369,7 @@ aspen_counters_read(const struct aspen *aspen, struct aspen_counters *counters)
         .frames_total = aspen_load_relaxed(&aspen->banks.ram_frames),
         .frames_free = aspen_frames_free_count(aspen),
         .frames_table = aspen_count_sum(aspen, ASPEN_COUNT_TABLE),
-        .tables_waiting = aspen_load_relaxed(&aspen->tables_waiting.count),
+        .tables_waiting = aspen_tables_waiting(aspen),
         .anon_pages = aspen_count_sum(aspen, ASPEN_COUNT_ANON),
         .file_pages = aspen_count_sum(aspen, ASPEN_COUNT_FILE),
         .shmem_pages = aspen_count_sum(aspen, ASPEN_COUNT_SHMEM),
@@ -385,7 +385,7 @@ aspen_counters_read(const struct aspen *aspen, struct aspen_counters *counters)
         .anon_vma_links = aspen_cache_allocated(&aspen->anon_vma_link_cache),
         .objects = aspen_cache_allocated(&aspen->object_cache),
         .tree_nodes = aspen_tree_pool_nodes(&aspen->tree_pool),
-        .committed_pages = aspen_load_relaxed(&aspen->committed_pages),
+        .committed_pages = aspen_charged(aspen),
         .commit_limit_pages = aspen_charge_limit(aspen),
         .tlb_flushes = aspen_count_sum(aspen, ASPEN_COUNT_TLB_FLUSH),
         .oom_kills = aspen_load_relaxed(&aspen->oom_kills),

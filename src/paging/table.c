@@ -10,8 +10,8 @@
  *             aspen_table_free_waiting
  *
  * I1-I3 stand in table.h, and:
- * I4  aspen->tables_waiting: while `armed`, the RCU head is in flight and
- *     frees `waiting`; `collecting` is not empty only while armed.
+ * I4  Of each CPU's tables_waiting: while `armed`, the RCU head is in flight
+ * and frees `waiting`; `collecting` is not empty only while armed.
  *
  * Called by fault, fork, import, gather.c. The first test to break is
  * tests/unit/paging/test_paging.c.
@@ -94,8 +94,7 @@ tables_grace_over(struct aspen_port_rcu_head *head)
 {
     struct aspen_table_waiting *waiting =
         aspen_container_of(head, struct aspen_table_waiting, head);
-    struct aspen *aspen =
-        aspen_container_of(waiting, struct aspen, tables_waiting);
+    struct aspen *aspen = waiting->aspen;
 
     /* Only we touch `waiting` while armed. */
     uint64_t count = table_list_free(aspen, waiting->waiting);
@@ -132,7 +131,8 @@ table_list_retire(struct aspen *aspen, uint32_t list, uint32_t *last)
 void
 aspen_table_free_waiting(struct aspen *aspen, uint32_t list)
 {
-    struct aspen_table_waiting *waiting = &aspen->tables_waiting;
+    struct aspen_table_waiting *waiting =
+        &aspen->tables_waiting[aspen_port_cpu()];
     uint32_t last = 0;
 
     if (!list)
@@ -144,6 +144,7 @@ aspen_table_free_waiting(struct aspen *aspen, uint32_t list)
     bool arm = !waiting->armed;
     if (arm) {
         waiting->armed = true;
+        waiting->aspen = aspen;
         waiting->waiting = list;
     } else {
         aspen_frame_at(aspen, last)->table_next = waiting->collecting;
@@ -157,14 +158,23 @@ aspen_table_free_waiting(struct aspen *aspen, uint32_t list)
 uint64_t
 aspen_tables_waiting(const struct aspen *aspen)
 {
-    return aspen_load(&aspen->tables_waiting.count);
+    uint64_t count = 0;
+
+    for (unsigned cpu = 0; cpu < ASPEN_PORT_CPUS; cpu++)
+        count += aspen_load(&aspen->tables_waiting[cpu].count);
+    return count;
 }
 
 void
 aspen_tables_settle(struct aspen *aspen)
 {
-    if (aspen_tables_waiting(aspen) >
-        aspen_load_relaxed(&aspen->banks.ram_frames) / WAITING_PART)
+    uint64_t most = aspen_load_relaxed(&aspen->banks.ram_frames) / WAITING_PART;
+    const struct aspen_table_waiting *own =
+        &aspen->tables_waiting[aspen_port_cpu()];
+
+    /* All of them are asked only by who has his share. */
+    if (aspen_load(&own->count) > most / ASPEN_PORT_CPUS &&
+        aspen_tables_waiting(aspen) > most)
         aspen_port_rcu_barrier();
 }
 

@@ -11,7 +11,7 @@
  *     links a table adds one, aspen_gather_table() subtracts one.
  *
  * A table has three stages. ASPEN_COUNT_TABLE counts it while it is in use;
- * tables_waiting.count counts it while readers under RCU may still look at it
+ * tables_waiting[].count counts it while readers under RCU may still look at it
  * (its owner is NULL then); at last it is a free frame.
  */
 #ifndef ASPEN_PAGING_TABLE_H

@@ -460,7 +460,13 @@ aspen_mm_group(struct aspen_mm *mm)
 static void
 set_active(struct aspen_mm *mm, unsigned cpu)
 {
-    aspen_fetch_or(&mm->cpus[cpu / 64], (uint64_t)1 << cpu % 64);
+    uint64_t bit = (uint64_t)1 << cpu % 64;
+    uint64_t others = aspen_fetch_or(&mm->cpus[cpu / 64], bit) & ~bit;
+
+    /* Faults may meet from now on. (Among more than 64 CPUs they may have to
+     * meet once to be noticed.) */
+    if (others && !(aspen_load_relaxed(&mm->flags) & ASPEN_MM_CROWDED))
+        aspen_mm_flags_set(mm, ASPEN_MM_CROWDED);
     /* No walk of the tables, and no look at the generation, comes before the
      * bit is seen, on any processor: pairs with the fence in aspen_tlb_flush().
      */

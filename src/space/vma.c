@@ -18,6 +18,27 @@
  * everything that the writer did. (If the writer skips w3, since it has locked
  * the VMA already, the same holds for the first time that it locked it.)
  *
+ * Where a space has faults on several CPUs at once they would all write the one
+ * lock_readers of a large VMA. So there (ASPEN_MM_CROWDED) a reader leaves
+ * lock_readers alone and says in his CPU's part of the space which VMA he has;
+ * it has room for one, and who finds it taken counts himself as above.
+ *
+ *   r2  part's reader = the VMA       |  w1  ... and a fence
+ *       and a fence                   |  w2  ... until it is in no part
+ *       WRITER? then undo             |
+ *
+ * Each has its fence between what it writes and what it then reads: either the
+ * reader sees WRITER, or the writer sees the reader, and CROWDED, which the
+ * reader has seen. The rest is as above: to see no WRITER after a w4 is to see
+ * the w3 before it. A reader's part is the part of the space that he looks in,
+ * and writers of another space do not look there; so
+ *
+ * I5  Before memory becomes a VMA of a space, whoever makes it waits until no
+ *     part of that space names it: then `mm` is set. So a reader who finds his
+ *     own space there has the VMA for good, or has found WRITER. (A part that
+ *     names it since before it was freed elsewhere is seen: the fence of its w1
+ *     came after the reader's.)
+ *
  * Memory is type-stable, so a reader may try a VMA that was freed, and was
  * perhaps allocated again, since it read the tree:
  *
@@ -38,7 +59,64 @@
 
 #include "space/name.h"
 
+/* Where a reader is: in no part, but counted. */
+#define COUNTED ASPEN_MM_PARTS
+
 #define WRITER ((uint32_t)1 << 31)
+
+/* ---- Readers, as writers see them -------------------------------------- */
+
+struct writer {
+    const struct aspen_vma *vma;
+    const struct aspen_mm *mm; /* whose parts may name it */
+};
+
+static bool
+in_a_part(const struct writer *writer)
+{
+    if (!(aspen_load_relaxed(&writer->mm->flags) & ASPEN_MM_CROWDED))
+        return false;
+    for (unsigned i = 0; i < ASPEN_MM_PARTS; i++)
+        if (aspen_load(&writer->mm->parts[i].reader) == writer->vma)
+            return true;
+    return false;
+}
+
+static bool
+has_readers(const void *argument)
+{
+    const struct writer *writer = argument;
+
+    return aspen_load(&writer->vma->lock_readers) != WRITER ||
+           in_a_part(writer);
+}
+
+bool
+aspen_vma_has_readers(const struct aspen_vma *vma)
+{
+    const struct writer writer = {vma, vma->mm};
+
+    return aspen_load(&vma->lock_readers) & ~WRITER || in_a_part(&writer);
+}
+
+/* Memory that is no VMA yet has no other ones. */
+static bool
+has_stale_readers(const void *argument)
+{
+    return in_a_part(argument);
+}
+
+/* w1, w2: keep new readers out and let those inside finish. */
+static void
+close_lock(struct aspen_vma *vma)
+{
+    const struct writer writer = {vma, vma->mm};
+    uint32_t before = aspen_fetch_or(&vma->lock_readers, WRITER);
+
+    aspen_fence_after_atomic();
+    if (before != 0 || in_a_part(&writer))
+        aspen_port_wait_while(vma, has_readers, &writer);
+}
 
 /* ---- Memory ------------------------------------------------------------ */
 
@@ -53,7 +131,7 @@ clear_fields(struct aspen_vma *vma, struct aspen_mm *mm)
 {
     vma->start = 0;
     vma->end = 0;
-    vma->mm = mm;
+    aspen_store_relaxed(&vma->mm, mm); /* stale readers look */
     vma->flags = 0;
     vma->anon_vma = NULL;
     aspen_list_init(&vma->anon_chain);
@@ -69,6 +147,18 @@ clear_fields(struct aspen_vma *vma, struct aspen_mm *mm)
     vma->swap_window = 0;
 }
 
+/* Free memory, which has WRITER set (I1), for a VMA of the space: I5. */
+static struct aspen_vma *
+take_memory(struct aspen_mm *mm)
+{
+    struct aspen_vma *vma = aspen_cache_alloc(&mm->aspen->vma_cache);
+    const struct writer writer = {vma, mm};
+
+    if (vma && in_a_part(&writer))
+        aspen_port_wait_while(vma, has_stale_readers, &writer);
+    return vma;
+}
+
 /* It is what it will be: from here on stale readers may try it (I2). */
 static void
 open_lock(struct aspen_vma *vma)
@@ -81,7 +171,7 @@ open_lock(struct aspen_vma *vma)
 struct aspen_vma *
 aspen_vma_alloc(struct aspen_mm *mm)
 {
-    struct aspen_vma *vma = aspen_cache_alloc(&mm->aspen->vma_cache);
+    struct aspen_vma *vma = take_memory(mm);
     if (!vma)
         return NULL;
     clear_fields(vma, mm);
@@ -92,7 +182,7 @@ aspen_vma_alloc(struct aspen_mm *mm)
 struct aspen_vma *
 aspen_vma_copy(struct aspen_mm *mm, const struct aspen_vma *from)
 {
-    struct aspen_vma *vma = aspen_cache_alloc(&mm->aspen->vma_cache);
+    struct aspen_vma *vma = take_memory(mm);
     if (!vma)
         return NULL;
     clear_fields(vma, mm);
@@ -124,40 +214,75 @@ aspen_vma_set_name(struct aspen_vma *vma, struct aspen_name *name)
 
 /* ---- The lock ---------------------------------------------------------- */
 
-static bool
-has_readers(const void *argument)
-{
-    const struct aspen_vma *vma = argument;
-    return aspen_load(&vma->lock_readers) != WRITER;
-}
-
-/* w1, w2: keep new readers out and let those inside finish. */
+/* Faults meet: from now on they keep apart. */
 static void
-close_lock(struct aspen_vma *vma)
+note_crowd(struct aspen_mm *mm)
 {
-    if (aspen_fetch_or(&vma->lock_readers, WRITER) != 0)
-        aspen_port_wait_while(vma, has_readers, vma);
+    if (!(aspen_load_relaxed(&mm->flags) & ASPEN_MM_CROWDED))
+        aspen_mm_flags_set(mm, ASPEN_MM_CROWDED);
 }
 
-/* r2 */
+/* r2, in lock_readers. */
 static bool
-enter_reader(struct aspen_vma *vma)
+count_reader(struct aspen_vma *vma, struct aspen_mm *mm)
 {
     uint32_t readers = aspen_load_relaxed(&vma->lock_readers);
     do {
         if (readers & WRITER)
             return false;
+        if (readers > 0)
+            note_crowd(mm);
     } while (
         !aspen_compare_exchange(&vma->lock_readers, &readers, readers + 1));
     return true;
 }
 
-static void
-leave_reader(struct aspen_vma *vma)
+/* r2, in a part, if there is room: *where. */
+static bool
+enter_part(struct aspen_vma *vma, struct aspen_mm *mm, unsigned *where)
 {
+    unsigned part = aspen_mm_part();
+    struct aspen_vma *nobody = NULL;
+
+    if (aspen_load_relaxed(&mm->parts[part].reader) ||
+        !aspen_compare_exchange(&mm->parts[part].reader, &nobody, vma))
+        return false;
+    aspen_fence_after_atomic();
+    *where = part;
+    return true;
+}
+
+static void
+leave_reader(struct aspen_vma *vma, struct aspen_mm *mm, unsigned where)
+{
+    bool wake;
+
+    if (where == COUNTED) {
+        uint32_t before = aspen_fetch_sub(&vma->lock_readers, 1);
+        ASPEN_ASSERT_TEST((before & ~WRITER) != 0);
+        wake = before == WRITER + 1;
+    } else {
+        (void)aspen_exchange(&mm->parts[where].reader, NULL);
+        aspen_fence_after_atomic();
+        wake = aspen_load(&vma->lock_readers) & WRITER;
+    }
     /* Type-stable memory: waking somebody else's key does no harm. */
-    if (aspen_fetch_sub(&vma->lock_readers, 1) == WRITER + 1)
+    if (wake)
         aspen_port_wake_all(vma);
+}
+
+/* r2. False: WRITER was set. */
+static bool
+enter_reader(struct aspen_vma *vma, struct aspen_mm *mm, unsigned *where)
+{
+    *where = COUNTED;
+    if (!(aspen_load(&mm->flags) & ASPEN_MM_CROWDED) ||
+        !enter_part(vma, mm, where))
+        return count_reader(vma, mm);
+    if (!(aspen_load(&vma->lock_readers) & WRITER))
+        return true;
+    leave_reader(vma, mm, *where);
+    return false;
 }
 
 static bool
@@ -169,15 +294,15 @@ write_locked(const struct aspen_vma *vma, const struct aspen_mm *mm)
 
 /* r1 to r4 */
 static bool
-read_trylock_at(struct aspen_vma *vma, const struct aspen_mm *mm,
-                uint64_t address)
+read_trylock_at(struct aspen_vma *vma, struct aspen_mm *mm, uint64_t address,
+                unsigned *where)
 {
-    if (write_locked(vma, mm) || !enter_reader(vma))
+    if (write_locked(vma, mm) || !enter_reader(vma, mm, where))
         return false;
-    if (!write_locked(vma, mm) && vma->mm == mm && vma->start <= address &&
-        address < vma->end)
+    if (!write_locked(vma, mm) && aspen_load_relaxed(&vma->mm) == mm &&
+        vma->start <= address && address < vma->end)
         return true;
-    leave_reader(vma);
+    leave_reader(vma, mm, *where);
     return false;
 }
 
@@ -189,7 +314,7 @@ aspen_vma_free(struct aspen_vma *vma)
     ASPEN_ASSERT(aspen_list_is_empty(&vma->anon_chain));
     close_lock(vma); /* for good: I1 */
     aspen_vma_set_name(vma, NULL);
-    vma->mm = NULL;
+    aspen_store_relaxed(&vma->mm, NULL); /* stale readers look */
     aspen_cache_free(cache, vma);
 }
 
@@ -219,11 +344,11 @@ aspen_vma_write_lock_killable(struct aspen_vma *vma)
 }
 
 struct aspen_vma *
-aspen_vma_read_lock_at(struct aspen_mm *mm, uint64_t address)
+aspen_vma_read_lock_at(struct aspen_mm *mm, uint64_t address, unsigned *where)
 {
     aspen_port_rcu_read_lock();
     struct aspen_vma *vma = aspen_tree_load(&mm->vmas, address);
-    if (vma && !read_trylock_at(vma, mm, address))
+    if (vma && !read_trylock_at(vma, mm, address, where))
         vma = NULL;
     aspen_port_rcu_read_unlock();
     if (vma)
@@ -232,10 +357,10 @@ aspen_vma_read_lock_at(struct aspen_mm *mm, uint64_t address)
 }
 
 void
-aspen_vma_read_unlock(struct aspen_vma *vma)
+aspen_vma_read_unlock(struct aspen_vma *vma, unsigned where)
 {
     aspen_lock_order_leave(vma);
-    leave_reader(vma);
+    leave_reader(vma, vma->mm, where);
 }
 
 /* ---- Finding ----------------------------------------------------------- */

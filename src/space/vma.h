@@ -5,7 +5,8 @@
  * A VMA is locked for writing when its lock_sequence equals its mm's. Unlocking
  * the mmap lock for writing raises the mm's, and so unlocks all VMAs at once.
  * lock_readers counts readers; its top bit is set while a writer waits for
- * them, and while the VMA is free. vma.c says why that is enough.
+ * them, and while the VMA is free. Where faults of several CPUs meet readers
+ * write a line of their CPU instead. vma.c says why that is enough.
  */
 #ifndef ASPEN_SPACE_VMA_H
 #define ASPEN_SPACE_VMA_H
@@ -191,10 +192,15 @@ ASPEN_MUST_USE int aspen_vma_write_lock_killable(struct aspen_vma *vma);
 
 /*
  * Find the VMA at `address` and lock it for reading without the mmap lock.
- * NULL: none, or a writer is about: take the mmap lock and look again.
+ * NULL: none, or a writer is about: take the mmap lock and look again. *where:
+ * for the unlock, by which CPU ever.
  */
-struct aspen_vma *aspen_vma_read_lock_at(struct aspen_mm *mm, uint64_t address);
-void aspen_vma_read_unlock(struct aspen_vma *vma);
+struct aspen_vma *aspen_vma_read_lock_at(struct aspen_mm *mm, uint64_t address,
+                                         unsigned *where);
+void aspen_vma_read_unlock(struct aspen_vma *vma, unsigned where);
+
+/* For a validator, when nobody is about. */
+bool aspen_vma_has_readers(const struct aspen_vma *vma);
 
 /* The VMA that contains `address`. (aspen_vma_find() is in aspen/vma.h.)
  * Context: mmap lock or RCU. */

@@ -11,7 +11,7 @@
 struct node_chain {
     struct node *first;
     struct node *last;
-    uint64_t count;
+    uint32_t count;
 };
 
 /* Free a node at once (nobody can be in it), or put it on the chain. */

@@ -21,18 +21,25 @@
 #include "base/atomic.h"
 #include "base/cache.h"
 
+/* Dead nodes of one CPU, which wait for a grace period: details in pool.c. All
+ * under the lock. */
+struct aspen_tree_waiting {
+    _Alignas(ASPEN_CACHE_LINE) struct aspen_tree_pool *pool; /* immutable */
+    struct aspen_port_spinlock lock;
+    bool armed;
+    struct aspen_port_rcu_head head;
+    void *dead;       /* they are in the grace period under way */
+    void *collecting; /* they wait for the next one */
+    void *last;       /* of these */
+    uint32_t collecting_nodes;
+    uint32_t nodes; /* both, and what is being freed; atomic */
+};
+
 /* Where the nodes of many trees come from: one for each machine. */
 struct aspen_tree_pool {
     struct aspen_cache nodes;
-    /* Nodes that wait for a grace period: details in pool.c. */
-    struct aspen_port_spinlock waiting_lock;
-    struct aspen_port_rcu_head waiting_head;
-    void *waiting;    /* they are in the grace period under way */
-    void *collecting; /* they wait for the next one */
-    uint64_t collecting_nodes;
-    uint64_t waiting_nodes; /* both, and what is being freed; atomic */
-    uint64_t waiting_max;   /* immutable: with more a writer waits */
-    bool waiting_armed;
+    uint64_t waiting_max; /* immutable: with more a writer waits */
+    struct aspen_tree_waiting waiting[ASPEN_PORT_CPUS];
 };
 
 struct aspen_tree {
@@ -106,10 +113,17 @@ uint64_t aspen_tree_pool_nodes(const struct aspen_tree_pool *pool);
  */
 void aspen_tree_pool_wait(struct aspen_tree_pool *pool);
 
+/* Dead nodes: exact when nobody stores. */
+uint64_t aspen_tree_pool_waiting(const struct aspen_tree_pool *pool);
+
+/* All are asked only by who has his share. */
 static inline void
 aspen_tree_pool_settle(struct aspen_tree_pool *pool)
 {
-    if (aspen_load_relaxed(&pool->waiting_nodes) > pool->waiting_max)
+    const struct aspen_tree_waiting *own = &pool->waiting[aspen_port_cpu()];
+
+    if (aspen_load_relaxed(&own->nodes) > pool->waiting_max / ASPEN_PORT_CPUS &&
+        aspen_tree_pool_waiting(pool) > pool->waiting_max)
         aspen_tree_pool_wait(pool);
 }
 

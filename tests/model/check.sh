@@ -7,7 +7,7 @@
 set -u
 cd "$(dirname "$0")/../.." || exit 2
 out=$1 cc=$2 pattern=${3:-.}
-depth=500000
+depth=2000000
 mkdir -p "$out"
 log=$out/log
 . scripts/check/lib.bash
@@ -70,6 +70,11 @@ model vma_lock whole $one
 model vma_lock whole $one -DNO_HINT
 model vma_lock whole $one -DADDRESSES=1 -DWRITERS=2
 model vma_lock whole $two -DROUNDS=1 -l
+model vma_lock whole $one -DPARTS=1
+model vma_lock whole $two -DPARTS=1
+model vma_lock whole $two -DPARTS=2
+model vma_lock whole $one -DADDRESSES=1 -DWRITERS=2 -DPARTS=1
+model vma_lock whole $two -DROUNDS=1 -DPARTS=1 -l
 model vma_lock '!\(owned' $one -DNO_SEQUENCE
 model vma_lock 'vma_mm\[v\]==1' $one -DNO_SPACE
 model vma_lock 'vma_start\[v\]==a' $one -DNO_RANGE
@@ -80,6 +85,10 @@ model vma_lock 'lock_readers' $one -DFREE_OPEN
 model vma_lock 'lock_readers' $one -DNO_WAIT
 model vma_lock 'violated owned' $one -DNO_RESTART
 model vma_lock 'leaf_dead' $one -DNO_GRACE
+model vma_lock '.' $one -DPARTS=1 -DNO_LOOK
+model vma_lock '.' $one -DPARTS=1 -DNO_SCAN
+model vma_lock '.' $one -DPARTS=1 -DSTALE
+model vma_lock 'invalid end' $one -DPARTS=1 -DNO_WAKE
 
 model fork whole -DRMAP
 model fork whole -DSWAPOFF -DREGISTRY

@@ -39,7 +39,15 @@
  *   NO_RESTART    the sequence wraps and VMAs keep theirs
  *   NO_GRACE      a leaf is freed as soon as it is replaced
  *
+ *   NO_LOOK       (PARTS) a reader in a part does not look for WRITER then
+ *   NO_SCAN       (PARTS) a writer does not look into the parts
+ *   STALE         (PARTS) I5 left out: memory becomes a VMA beside a reader that
+ *                 names it
+ *
  * and NO_HINT, without r1, which is none: r1 saves a locked operation, no more.
+ *
+ *   PARTS         if set, 1 or 2: readers are in so many parts of A, and counted
+ *                 where those are taken; who reads A has seen that it is CROWDED
  */
 
 #ifndef READERS
@@ -65,9 +73,14 @@
 #define B 2
 #define WRITER 128
 #define NONE 9
+#define COUNTED 9 /* in lock_readers, and in no part */
 #define NODES 2
 
 /* ---- struct aspen_mm: mmap_lock, lock_sequence ------------------------- */
+
+#ifdef PARTS
+byte part[PARTS]; /* A's, which has the readers: 1 + the VMA; 0: nobody */
+#endif
 
 bool mmap_write[3];
 byte mmap_read[3];
@@ -110,11 +123,32 @@ inline bucket_lock(v)
     atomic { !bucket[v] -> bucket[v] = true }
 }
 
-inline wait_for_readers(v)
+/* in_a_part(): one after the other. Nobody reads B. */
+inline scan(v, m, found)
+{
+    found = false;
+#if defined(PARTS) && !defined(NO_SCAN)
+    if
+    :: m == A ->
+        found = (part[0] == v + 1);
+#if PARTS > 1
+        if :: !found -> found = (part[1] == v + 1) :: else fi
+#endif
+    :: else
+    fi
+#endif
+}
+
+inline wait_for_readers(v, m, found)
 {
     bucket_lock(v);
     do
-    :: lock_readers[v] != WRITER ->
+    :: true ->
+        scan(v, m, found);
+        if
+        :: found || lock_readers[v] != WRITER
+        :: else -> break
+        fi;
 #ifdef WAKES_UNSEEN
         bucket[v] = false;
         asleep[v] = true;
@@ -122,8 +156,8 @@ inline wait_for_readers(v)
         atomic { asleep[v] = true; bucket[v] = false } /* pthread_cond_wait */
 #endif
         atomic { !asleep[v] && !bucket[v] -> bucket[v] = true }
-    :: lock_readers[v] == WRITER -> break
     od;
+    found = false;
     bucket[v] = false
 }
 
@@ -137,12 +171,13 @@ inline wake_all(v)
 /* ---- vma.c: the lock ----------------------------------------------------- */
 
 /* close_lock(): w1, w2 */
-inline close_lock(v, seen)
+inline close_lock(v, m, seen, found)
 {
     d_step { seen = lock_readers[v]; lock_readers[v] = seen | WRITER };
 #ifndef NO_WAIT
+    scan(v, m, found);
     if
-    :: seen != 0 -> wait_for_readers(v)
+    :: seen != 0 || found -> wait_for_readers(v, m, found)
     :: else
     fi;
 #endif
@@ -157,13 +192,13 @@ inline own(v)
 }
 
 /* aspen_vma_write_lock() */
-inline write_lock(v, m, seen)
+inline write_lock(v, m, seen, found)
 {
     if
     :: lock_sequence[v] == sequence[m] ->
         d_step { assert(inside[v] == 0); assert(owned[v]) }
     :: else ->
-        close_lock(v, seen);
+        close_lock(v, m, seen, found);
 #ifdef W4_FIRST
         d_step { own(v); lock_readers[v] = 0 };
         lock_sequence[v] = sequence[m]
@@ -175,13 +210,25 @@ inline write_lock(v, m, seen)
 }
 
 /* leave_reader() */
-inline leave_reader(v, seen)
+inline leave_reader(v, seen, where)
 {
+#ifdef PARTS
+    if
+    :: where != COUNTED ->
+        part[where] = 0;
+        seen = lock_readers[v];
+        if :: seen & WRITER -> seen = WRITER + 1 :: else fi
+    :: else ->
+#endif
     d_step {
         assert((lock_readers[v] & ~WRITER) != 0);
         seen = lock_readers[v];
         lock_readers[v] = seen - 1
-    };
+    }
+#ifdef PARTS
+    fi
+#endif
+    ;
 #ifndef NO_WAKE
     if
     :: seen == WRITER + 1 -> wake_all(v)
@@ -192,7 +239,7 @@ inline leave_reader(v, seen)
 }
 
 /* aspen_vma_alloc(), aspen_cache_alloc(): free memory, any. */
-inline vma_alloc(v, m)
+inline vma_alloc(v, m, found)
 {
     atomic {
         if
@@ -209,6 +256,10 @@ inline vma_alloc(v, m)
     };
     if
     :: v != NONE ->
+#ifndef STALE
+        scan(v, m, found);
+        if :: found -> wait_for_readers(v, m, found) :: else fi;
+#endif
         d_step { vma_start[v] = 0; vma_mm[v] = m }; /* clear_fields() */
         lock_sequence[v] = sequence[m];             /* open_lock() */
         lock_readers[v] = 0
@@ -217,10 +268,10 @@ inline vma_alloc(v, m)
 }
 
 /* aspen_vma_free() */
-inline vma_free(v, seen)
+inline vma_free(v, m, seen, found)
 {
 #ifndef FREE_OPEN
-    close_lock(v, seen);
+    close_lock(v, m, seen, found);
 #endif
     vma_mm[v] = 0;
     d_step { owned[v] = false; is_free[v] = true }
@@ -305,9 +356,9 @@ inline mm_write_unlock(m, v)
 /* ---- Who writes ------------------------------------------------------------- */
 
 /* aspen_mmap(): all fields are set before the tree leads to it. */
-inline map(m, a, v, n)
+inline map(m, a, v, n, found)
 {
-    vma_alloc(v, m);
+    vma_alloc(v, m, found);
     if
     :: v != NONE ->
         vma_start[v] = a;
@@ -317,22 +368,22 @@ inline map(m, a, v, n)
 }
 
 /* aspen_munmap(): it leaves the tree and is freed under one hold (I3). */
-inline unmap(m, a, v, n, seen)
+inline unmap(m, a, v, n, seen, found)
 {
     tree_store(m, a, NONE, n);
-    vma_free(v, seen)
+    vma_free(v, m, seen, found)
 }
 
-inline operate(m, a, v, n, seen)
+inline operate(m, a, v, n, seen, found)
 {
     v = (m == A -> slot_a(a) : slot_b[a]);
     if
-    :: v == NONE -> map(m, a, v, n)
+    :: v == NONE -> map(m, a, v, n, found)
     :: else ->
-        write_lock(v, m, seen);
+        write_lock(v, m, seen, found);
         if
         :: skip /* changes it, until w5 */
-        :: unmap(m, a, v, n, seen)
+        :: unmap(m, a, v, n, seen, found)
         fi
     fi;
     v = 0
@@ -341,6 +392,7 @@ inline operate(m, a, v, n, seen)
 proctype writer(byte space)
 {
     byte m, a, v, n, seen, ops;
+    bool found;
 #ifdef ROUNDS
     byte rounds;
 #endif
@@ -368,7 +420,7 @@ end:
             :: a = 1
 #endif
             fi;
-            operate(m, a, v, n, seen)
+            operate(m, a, v, n, seen, found)
         :: ops > 0 -> break
         od;
         ops = 0;
@@ -408,19 +460,41 @@ inline whole(v, a)
 }
 
 /* read_trylock_at() */
-inline read_trylock(a, v, n, seen, locked)
+inline read_trylock(me, a, v, n, seen, locked, where)
 {
     locked = true;
+    where = COUNTED;
 #ifndef NO_HINT
     seen = lock_sequence[v];                                  /* r1 */
     if :: seen == sequence[A] -> locked = false :: else fi;
 #endif
     if
     :: locked ->
-        atomic { /* r2: enter_reader(), which tries again until nobody else did */
+#ifdef PARTS
+        atomic { /* enter_part(), and a fence */
             if
-            :: lock_readers[v] & WRITER -> locked = false
-            :: else -> lock_readers[v]++
+            :: part[me % PARTS] == 0 ->
+                part[me % PARTS] = v + 1;
+                where = me % PARTS
+            :: else
+            fi
+        };
+#ifndef NO_LOOK
+        if
+        :: where != COUNTED && lock_readers[v] & WRITER ->
+            leave_reader(v, seen, where);
+            locked = false
+        :: else
+        fi;
+#endif
+#endif
+        atomic { /* r2: count_reader(), which tries again until nobody else did */
+            if
+            :: where != COUNTED || !locked
+            :: where == COUNTED && locked && lock_readers[v] & WRITER ->
+                locked = false
+            :: where == COUNTED && locked && !(lock_readers[v] & WRITER) ->
+                lock_readers[v]++
             fi
         };
         if
@@ -438,7 +512,7 @@ inline read_trylock(a, v, n, seen, locked)
             :: else fi;
 #endif
             if
-            :: !locked -> leave_reader(v, seen)
+            :: !locked -> leave_reader(v, seen, where)
             :: else
             fi
         :: else
@@ -462,7 +536,7 @@ inline read_slowly(a, v)
 
 proctype reader(byte me)
 {
-    byte a, v, n, seen;
+    byte a, v, n, seen, where;
     bool locked;
 #ifdef ROUNDS
     byte rounds;
@@ -484,19 +558,20 @@ end:
         fi;
         tree_load(me, a, v, n);
         if
-        :: v != NONE -> read_trylock(a, v, n, seen, locked)
+        :: v != NONE -> read_trylock(me, a, v, n, seen, locked, where)
         :: else
         fi;
         if
         :: locked ->
             d_step { inside[v]++; whole(v, a) };
             d_step { whole(v, a); inside[v]-- };
-            leave_reader(v, seen); /* aspen_vma_read_unlock() */
+            leave_reader(v, seen, where); /* aspen_vma_read_unlock() */
             locked = false
         :: else -> read_slowly(a, v)
         fi;
         a = 0;
-        v = 0
+        v = 0;
+        where = 0
     od
 }
 

@@ -55,6 +55,7 @@
 #define _GNU_SOURCE
 #include "broken.h"
 #include "base/lock.h"
+#include "frames/count.h"
 #include "frames/frames.h"
 #include "space/vma.h"
 
@@ -115,7 +116,7 @@ broken_part(const char *kind)
 static void
 leak_charge(struct aspen *aspen)
 {
-    aspen_fetch_add_relaxed(&aspen->committed_pages, 1);
+    aspen_count(aspen, ASPEN_COUNT_COMMITTED, 1);
 }
 
 /* ---- Machines ----------------------------------------------------------- */

@@ -198,14 +198,16 @@ is_one(const struct aspen_advise *advise, const struct aspen_vma *vma)
 static bool
 try_vma_lock(struct aspen_advise *advise, int *error)
 {
-    struct aspen_vma *vma = aspen_vma_read_lock_at(advise->mm, advise->start);
+    unsigned where;
+    struct aspen_vma *vma =
+        aspen_vma_read_lock_at(advise->mm, advise->start, &where);
 
     if (!vma)
         return false;
     bool enough = is_one(advise, vma) && !needs_anon_vma(vma);
     if (enough)
         *error = install_in_one(advise, vma);
-    aspen_vma_read_unlock(vma);
+    aspen_vma_read_unlock(vma, where);
     return enough;
 }
 

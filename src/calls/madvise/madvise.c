@@ -110,13 +110,15 @@ try_vma_lock(struct aspen_advise *advise, int *error)
 {
     if (!is_for_vma_lock(advise->advice))
         return false;
-    struct aspen_vma *vma = aspen_vma_read_lock_at(advise->mm, advise->start);
+    unsigned where;
+    struct aspen_vma *vma =
+        aspen_vma_read_lock_at(advise->mm, advise->start, &where);
     if (!vma)
         return false;
     bool one = advise->end <= vma->end;
     if (one)
         *error = advise_vma(advise, vma, advise->start, advise->end);
-    aspen_vma_read_unlock(vma);
+    aspen_vma_read_unlock(vma, where);
     return one;
 }
 

@@ -96,6 +96,15 @@ prepare(unsigned task)
     }
 }
 
+/* Each CPU runs the space that it works in. */
+static void
+run_on_cpus(bool on)
+{
+    for (unsigned i = 0; i < 2; i++)
+        must(on ? aspen_mm_activate(scene.sides[i].mm, i)
+                : aspen_mm_deactivate(scene.sides[i].mm, i));
+}
+
 static void
 setup(void *unused)
 {
@@ -110,6 +119,7 @@ setup(void *unused)
     }
     for (unsigned i = 0; i < 2; i++)
         place(i);
+    run_on_cpus(true);
     names_learn(NULL);
     sim_record_begin();
 }
@@ -189,6 +199,7 @@ check(void *unused)
         put_children(&scene.sides[i]);
         put_children(&scene.warm[i]);
     }
+    run_on_cpus(false);
     for (unsigned i = 0; i < 2; i++)
         aspen_mm_put(scene.spaces[i]);
     for (unsigned i = 0; i < 2; i++)

@@ -577,8 +577,7 @@ test_dead_nodes_are_bounded(void **state)
     for (unsigned i = 0; i < 3000; i++) {
         uint64_t address = helper_map(mm, 0, 1 + i % 5, RW);
         helper_unmap(mm, address, 1 + i % 5);
-        uint64_t waiting =
-            aspen_load_relaxed(&helper.aspen->tree_pool.waiting_nodes);
+        uint64_t waiting = aspen_tree_pool_waiting(&helper.aspen->tree_pool);
         if (waiting > most)
             most = waiting;
     }

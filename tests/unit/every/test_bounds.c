@@ -369,9 +369,9 @@ waiting(void)
     aspen = grace.mm->aspen;
     grace.waits++;
     grace.most_nodes = aspen_max_u64(
-        grace.most_nodes, aspen_load(&aspen->tree_pool.waiting_nodes));
-    grace.most_tables = aspen_max_u64(grace.most_tables,
-                                      aspen_load(&aspen->tables_waiting.count));
+        grace.most_nodes, aspen_tree_pool_waiting(&aspen->tree_pool));
+    grace.most_tables =
+        aspen_max_u64(grace.most_tables, aspen_tables_waiting(aspen));
     assert_true(aspen_port_write_trylock(&grace.mm->mmap_lock));
     aspen_port_write_unlock(&grace.mm->mmap_lock);
     aspen_store(&grace.enough, 1u);

@@ -448,8 +448,7 @@ test_stack_growths_leave_few_nodes(void **state)
     for (uint64_t i = 1; i <= 5000; i++) {
         assert_int_equal(aspen_fault(s->mm, top - i * PAGE, ASPEN_ACCESS_READ),
                          0);
-        uint64_t waiting =
-            aspen_load_relaxed(&s->helper.aspen->tree_pool.waiting_nodes);
+        uint64_t waiting = aspen_tree_pool_waiting(&s->helper.aspen->tree_pool);
         if (waiting > most)
             most = waiting;
     }

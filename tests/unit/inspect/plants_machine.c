@@ -210,7 +210,9 @@ plant_other_swap_reference(struct scene *s)
 static void
 plant_charge(struct scene *s)
 {
-    POKE(s, s->aspen->committed_pages, s->aspen->committed_pages + 7);
+    uint64_t *counts = s->aspen->frame_caches[0].counts;
+
+    POKE(s, counts[ASPEN_COUNT_COMMITTED], counts[ASPEN_COUNT_COMMITTED] + 7);
 }
 
 static void

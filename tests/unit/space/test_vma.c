@@ -112,25 +112,26 @@ a_writer_keeps_readers_out_until_it_unlocks(void **state)
     struct aspen_vma *vma = helper_import(mm, MIB, 4, MAY_RW, NULL, 0);
     (void)state;
 
-    struct aspen_vma *one = aspen_vma_read_lock_at(mm, MIB);
-    struct aspen_vma *two = aspen_vma_read_lock_at(mm, MIB + PAGE);
+    unsigned where, other;
+    struct aspen_vma *one = aspen_vma_read_lock_at(mm, MIB, &where);
+    struct aspen_vma *two = aspen_vma_read_lock_at(mm, MIB + PAGE, &other);
     assert_ptr_equal(one, vma);
     assert_ptr_equal(two, vma);
-    assert_null(aspen_vma_read_lock_at(mm, MIB - 1));
-    aspen_vma_read_unlock(one);
-    aspen_vma_read_unlock(two);
+    assert_null(aspen_vma_read_lock_at(mm, MIB - 1, &where));
+    aspen_vma_read_unlock(one, where);
+    aspen_vma_read_unlock(two, other);
 
     lock(mm); /* of itself locks no VMA */
-    one = aspen_vma_read_lock_at(mm, MIB);
+    one = aspen_vma_read_lock_at(mm, MIB, &where);
     assert_ptr_equal(one, vma);
-    aspen_vma_read_unlock(one);
+    aspen_vma_read_unlock(one, where);
     aspen_vma_write_lock(vma);
     assert_int_equal(aspen_vma_write_lock_killable(vma), 0); /* again */
-    assert_null(aspen_vma_read_lock_at(mm, MIB));
+    assert_null(aspen_vma_read_lock_at(mm, MIB, &where));
     aspen_mm_write_unlock(mm);
-    one = aspen_vma_read_lock_at(mm, MIB);
+    one = aspen_vma_read_lock_at(mm, MIB, &where);
     assert_ptr_equal(one, vma);
-    aspen_vma_read_unlock(one);
+    aspen_vma_read_unlock(one, where);
     aspen_mm_put(mm);
     helper_machine_destroy(aspen);
 }
@@ -158,6 +159,7 @@ a_write_lock_can_be_interrupted(void **state)
 static void
 the_sequence_comes_round(void **state)
 {
+    unsigned where;
     struct aspen *aspen = helper_machine(256);
     struct aspen_mm *mm = helper_new_mm(aspen);
     struct aspen_vma *early = helper_import(mm, MIB, 4, MAY_RW, NULL, 0);
@@ -168,16 +170,16 @@ the_sequence_comes_round(void **state)
     struct aspen_vma *late = helper_import(mm, 2 * MIB, 4, MAY_RW, NULL, 0);
     lock(mm);
     aspen_vma_write_lock(late);
-    assert_null(aspen_vma_read_lock_at(mm, 2 * MIB));
+    assert_null(aspen_vma_read_lock_at(mm, 2 * MIB, &where));
     aspen_mm_write_unlock(mm);
     assert_int_equal(mm->lock_sequence, 1);
     assert_int_equal(early->lock_sequence + late->lock_sequence, 0);
-    struct aspen_vma *found = aspen_vma_read_lock_at(mm, MIB);
+    struct aspen_vma *found = aspen_vma_read_lock_at(mm, MIB, &where);
     assert_ptr_equal(found, early);
-    aspen_vma_read_unlock(found);
+    aspen_vma_read_unlock(found, where);
     lock(mm);
     aspen_vma_write_lock(late); /* not taken for locked already */
-    assert_null(aspen_vma_read_lock_at(mm, 2 * MIB));
+    assert_null(aspen_vma_read_lock_at(mm, 2 * MIB, &where));
     aspen_mm_write_unlock(mm);
     aspen_mm_put(mm);
     helper_machine_destroy(aspen);
@@ -271,13 +273,14 @@ read_all(void *argument)
     for (unsigned i = 0; !aspen_load(&crowd->stop); i++) {
         struct aspen_mm *mm = crowd->mm[i % 2];
         uint64_t address = place(i / 2 % PLACES);
-        struct aspen_vma *vma = aspen_vma_read_lock_at(mm, address);
+        unsigned where;
+        struct aspen_vma *vma = aspen_vma_read_lock_at(mm, address, &where);
         if (!vma)
             continue;
         aspen_fetch_add_relaxed(&crowd->found[reader->number], 1);
         if (!is_whole(vma, mm, address))
             aspen_fetch_add(&crowd->broken, 1);
-        aspen_vma_read_unlock(vma);
+        aspen_vma_read_unlock(vma, where);
     }
     return NULL;
 }

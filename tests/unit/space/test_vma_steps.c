@@ -27,6 +27,7 @@ struct stage {
     struct aspen_mm *other;
     struct aspen_vma *vma; /* at ADDRESS in mm when the reader starts */
     bool keeps_lock;       /* the writer still holds the mmap lock */
+    bool crowded;          /* readers are in parts */
 };
 
 typedef void writer_act(struct stage *stage);
@@ -39,6 +40,19 @@ static struct {
     bool met_reader; /* but found a reader counted and left again */
 } script;
 
+/* By the compiler's own operations: no steps. */
+static bool
+has_reader(const struct stage *stage)
+{
+    bool reader =
+        __atomic_load_n(&stage->vma->lock_readers, __ATOMIC_RELAXED) & ~WRITER;
+
+    for (unsigned i = 0; i < ASPEN_MM_PARTS; i++)
+        reader |= __atomic_load_n(&stage->mm->parts[i].reader,
+                                  __ATOMIC_RELAXED) == stage->vma;
+    return reader;
+}
+
 /* A writer would have to wait for a reader that is us: do not start it. */
 static void
 at_atomic(void)
@@ -46,9 +60,7 @@ at_atomic(void)
     if (script.left == 0 || --script.left > 0)
         return;
     script.came = true;
-    script.met_reader =
-        (__atomic_load_n(&script.stage->vma->lock_readers, __ATOMIC_RELAXED) &
-         ~WRITER) != 0;
+    script.met_reader = has_reader(script.stage);
     if (!script.met_reader)
         script.writer(script.stage);
 }
@@ -177,13 +189,16 @@ shrinks(struct stage *stage)
 /* ---- A reader beside it ------------------------------------------------ */
 
 static void
-set_up(struct stage *stage)
+set_up(struct stage *stage, bool crowded)
 {
     stage->aspen = helper_machine(256);
     stage->mm = helper_new_mm(stage->aspen);
     stage->other = helper_new_mm(stage->aspen);
     stage->vma = helper_import(stage->mm, MIB, 4, MAY_RW, NULL, 0);
     stage->keeps_lock = false;
+    stage->crowded = crowded;
+    if (crowded)
+        note_crowd(stage->mm);
 }
 
 /* The writer that kept its lock finishes: what it built is attached or goes. */
@@ -210,32 +225,35 @@ check_held(struct stage *stage, struct aspen_vma *vma)
     assert_ptr_equal(aspen_vma_at(stage->mm, ADDRESS), vma);
     assert_false(stage->keeps_lock);
     assert_false(write_locked(vma, stage->mm));
-    assert_int_equal(vma->lock_readers, 1);
+    assert_int_equal(vma->lock_readers, stage->crowded ? 0 : 1);
+    assert_true(has_reader(stage));
 }
 
 /* The writer comes at the reader's operation number `step`. Returns whether
  * the reader got that far. */
 static bool
-run(writer_act *writer, unsigned step, unsigned *refused)
+run(writer_act *writer, bool crowded, unsigned step, unsigned *refused)
 {
     struct stage stage;
+    unsigned where;
 
-    set_up(&stage);
+    set_up(&stage, crowded);
     script.stage = &stage;
     script.writer = writer;
     script.came = false;
     script.met_reader = false;
     script.left = step;
-    struct aspen_vma *vma = aspen_vma_read_lock_at(stage.mm, ADDRESS);
+    struct aspen_vma *vma = aspen_vma_read_lock_at(stage.mm, ADDRESS, &where);
     script.left = 0;
     if (vma) {
         check_held(&stage, vma);
-        aspen_vma_read_unlock(vma);
+        aspen_vma_read_unlock(vma, where);
     } else {
         ++*refused;
     }
     /* The reader left nothing behind. */
     assert_int_equal(stage.vma->lock_readers, stage.vma->mm ? 0 : WRITER);
+    assert_false(has_reader(&stage));
     bool came = script.came;
     tear_down(&stage);
     return came;
@@ -253,9 +271,9 @@ a_reader_never_holds_what_a_writer_changed(void **state)
     unsigned refused = 0;
     (void)state;
 
-    for (unsigned i = 0; i < ASPEN_ARRAY_SIZE(writers); i++) {
+    for (unsigned i = 0; i < 2 * ASPEN_ARRAY_SIZE(writers); i++) {
         unsigned step = 1;
-        while (run(writers[i], step, &refused)) {
+        while (run(writers[i / 2], i % 2, step, &refused)) {
             assert_true(step++ < STEPS);
             runs++;
         }
@@ -297,24 +315,25 @@ act_in_thread(void *context)
 }
 
 static void
-writer_waits(void (*act)(struct waiting *waiting))
+writer_waits(void (*act)(struct waiting *waiting), bool crowded)
 {
     struct waiting waiting = {.act = act};
     struct stage *stage = &waiting.stage;
     pthread_t thread;
+    unsigned where, more;
 
-    set_up(stage);
-    struct aspen_vma *vma = aspen_vma_read_lock_at(stage->mm, ADDRESS);
+    set_up(stage, crowded);
+    struct aspen_vma *vma = aspen_vma_read_lock_at(stage->mm, ADDRESS, &where);
     assert_non_null(vma);
     assert_int_equal(pthread_create(&thread, NULL, act_in_thread, &waiting), 0);
     while (!aspen_load(&waiting.done) &&
            !(aspen_load(&vma->lock_readers) & WRITER))
         ;
-    assert_null(aspen_vma_read_lock_at(stage->mm, ADDRESS)); /* no more */
+    assert_null(aspen_vma_read_lock_at(stage->mm, ADDRESS, &more));
     for (volatile unsigned i = 0; i < 1000000; i++)
         ;
     assert_int_equal(aspen_load(&waiting.done), 0);
-    aspen_vma_read_unlock(vma);
+    aspen_vma_read_unlock(vma, where);
     pthread_join(thread, NULL);
     assert_true(waiting.done);
     tear_down(stage);
@@ -324,8 +343,101 @@ static void
 a_reader_is_waited_for(void **state)
 {
     (void)state;
-    writer_waits(write_lock_it);
-    writer_waits(free_it);
+    for (unsigned crowded = 0; crowded < 2; crowded++) {
+        writer_waits(write_lock_it, crowded);
+        writer_waits(free_it, crowded);
+    }
+}
+
+/* ---- When they keep apart ------------------------------------------------ */
+
+static bool
+is_crowded(const struct aspen_mm *mm)
+{
+    return aspen_load(&mm->flags) & ASPEN_MM_CROWDED;
+}
+
+static void
+who_meets_keeps_apart(void **state)
+{
+    struct stage stage;
+    unsigned where[3];
+    struct aspen_vma *vma[3];
+    (void)state;
+
+    set_up(&stage, false);
+    vma[0] = aspen_vma_read_lock_at(stage.mm, ADDRESS, &where[0]);
+    assert_false(is_crowded(stage.mm));
+    vma[1] = aspen_vma_read_lock_at(stage.mm, ADDRESS, &where[1]);
+    assert_true(is_crowded(stage.mm)); /* two at once */
+    vma[2] = aspen_vma_read_lock_at(stage.mm, ADDRESS, &where[2]);
+    assert_int_equal(stage.vma->lock_readers, 2);
+    for (unsigned i = 0; i < 3; i++) {
+        assert_ptr_equal(vma[i], stage.vma);
+        assert_true(has_reader(&stage));
+        aspen_vma_read_unlock(vma[i], where[i]);
+    }
+    assert_false(has_reader(&stage));
+
+    tear_down(&stage);
+}
+
+static void
+who_may_meet_keeps_apart(void **state)
+{
+    struct stage stage;
+    (void)state;
+
+    set_up(&stage, false);
+    uint64_t *cpus = &stage.mm->cpus[0];
+    uint64_t before = aspen_exchange(cpus, 0); /* where the tests run it */
+    aspen_store_relaxed(&stage.mm->flags, 0u);
+    for (unsigned i = 0; i < 2; i++)
+        assert_int_equal(aspen_mm_activate(stage.mm, 1), 0);
+    assert_false(is_crowded(stage.mm));
+    assert_int_equal(aspen_mm_activate(stage.mm, 0), 0);
+    assert_true(is_crowded(stage.mm)); /* two CPUs */
+    aspen_store_relaxed(cpus, before);
+    tear_down(&stage);
+}
+
+/* ---- I5 ------------------------------------------------------------------ */
+
+static void *
+leave_later(void *context)
+{
+    struct waiting *waiting = context;
+    struct stage *stage = &waiting->stage;
+
+    for (volatile unsigned i = 0; i < 10000000; i++)
+        ;
+    aspen_store(&waiting->done, true);
+    leave_reader(stage->vma, stage->mm, ASPEN_MM_PARTS - 1);
+    return NULL;
+}
+
+/* A reader who found the VMA in the tree, and names it now that it is free. */
+static void
+a_stale_reader_is_waited_for(void **state)
+{
+    struct waiting waiting = {.done = false};
+    struct stage *stage = &waiting.stage;
+    pthread_t thread;
+    (void)state;
+
+    set_up(stage, true);
+    aspen_mm_write_lock(stage->mm, ASPEN_LOCK_MM);
+    take(stage);
+    aspen_store(&stage->mm->parts[ASPEN_MM_PARTS - 1].reader, stage->vma);
+    assert_int_equal(pthread_create(&thread, NULL, leave_later, &waiting), 0);
+    struct aspen_vma *vma = aspen_vma_alloc(stage->mm);
+    assert_ptr_equal(vma, stage->vma); /* the same memory */
+    assert_true(aspen_load(&waiting.done));
+    assert_false(has_reader(stage));
+    aspen_vma_free(vma);
+    aspen_mm_write_unlock(stage->mm);
+    pthread_join(thread, NULL);
+    tear_down(stage);
 }
 
 int
@@ -334,6 +446,9 @@ main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_reader_never_holds_what_a_writer_changed),
         cmocka_unit_test(a_reader_is_waited_for),
+        cmocka_unit_test(who_meets_keeps_apart),
+        cmocka_unit_test(who_may_meet_keeps_apart),
+        cmocka_unit_test(a_stale_reader_is_waited_for),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
