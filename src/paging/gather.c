@@ -190,16 +190,21 @@ aspen_gather_table(struct aspen_gather *gather, uint32_t table)
 }
 
 /* What we found gone may be cached until somebody's flush: ours. Is there any?
- */
+ * If not, what was looked at until now need not be asked about again. */
 static bool
 gather_found_gone(struct aspen_gather *gather)
 {
-    if (gather->looked_start >= gather->looked_end ||
-        !aspen_tlb_pending(gather->mm, gather->quiet ? 0 : 1))
+    uint64_t start = gather->looked_start;
+    uint64_t end = gather->looked_end;
+
+    if (start >= end)
         return false;
-    aspen_gather_range(gather, gather->looked_start,
-                       gather->looked_end - gather->looked_start,
-                       ASPEN_LEVELS_ALL);
+    if (!aspen_tlb_pending(gather->mm, gather->quiet ? 0 : 1)) {
+        gather->looked_start = UINT64_MAX;
+        gather->looked_end = 0;
+        return false;
+    }
+    aspen_gather_range(gather, start, end - start, ASPEN_LEVELS_ALL);
     return true;
 }
 

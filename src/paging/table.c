@@ -131,12 +131,12 @@ table_list_retire(struct aspen *aspen, uint32_t list, uint32_t *last)
 void
 aspen_table_free_waiting(struct aspen *aspen, uint32_t list)
 {
-    struct aspen_table_waiting *waiting =
-        &aspen->tables_waiting[aspen_port_cpu()];
     uint32_t last = 0;
 
     if (!list)
         return;
+    struct aspen_table_waiting *waiting =
+        &aspen->tables_waiting[aspen_port_cpu()];
     uint64_t count = table_list_retire(aspen, list, &last);
     aspen_fetch_add(&waiting->count, count);
 

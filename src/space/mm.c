@@ -349,12 +349,16 @@ aspen_mm_rss(const struct aspen_mm *mm, enum aspen_rss kind)
 uint64_t
 aspen_mm_note_resident(struct aspen_mm *mm)
 {
-    uint64_t pages = aspen_mm_rss(mm, ASPEN_RSS_FILE) +
-                     aspen_mm_rss(mm, ASPEN_RSS_ANON) +
-                     aspen_mm_rss(mm, ASPEN_RSS_SHMEM);
     uint64_t peak = aspen_load_relaxed(&mm->peak_rss);
+    uint64_t pages = 0;
 
-    while (pages > peak)
+    for (unsigned i = 0; i < ASPEN_MM_PARTS; i++) {
+        const uint64_t *rss = mm->parts[i].rss;
+        pages += aspen_load_relaxed(&rss[ASPEN_RSS_FILE]) +
+                 aspen_load_relaxed(&rss[ASPEN_RSS_ANON]) +
+                 aspen_load_relaxed(&rss[ASPEN_RSS_SHMEM]);
+    }
+    while ((int64_t)pages > 0 && pages > peak)
         if (aspen_compare_exchange(&mm->peak_rss, &peak, pages))
             return pages;
     return peak;

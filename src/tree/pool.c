@@ -77,16 +77,33 @@ aspen_tree_pool_waiting(const struct aspen_tree_pool *pool)
     return nodes;
 }
 
+static uint32_t
+count_freed(const struct aspen_tree_pool *pool)
+{
+    uint32_t freed = 0;
+
+    for (unsigned cpu = 0; cpu < ASPEN_PORT_CPUS; cpu++)
+        freed += aspen_load(&pool->waiting[cpu].freed);
+    return freed;
+}
+
+/* Those that have waited may go just now: then once more. Who frees some holds
+ * a lock from the first to when it has said so. */
 uint64_t
 aspen_tree_pool_nodes(const struct aspen_tree_pool *constant)
 {
     /* Only the locks are written. */
     struct aspen_tree_pool *pool = (struct aspen_tree_pool *)constant;
-    uint64_t waiting = 0;
+    uint64_t nodes;
+    uint32_t freed;
 
-    for (unsigned cpu = 0; cpu < ASPEN_PORT_CPUS; cpu++)
-        waiting += count_waiting(&pool->waiting[cpu]);
-    return aspen_cache_allocated(&pool->nodes) - waiting;
+    do {
+        freed = count_freed(pool);
+        nodes = aspen_cache_allocated(&pool->nodes);
+        for (unsigned cpu = 0; cpu < ASPEN_PORT_CPUS; cpu++)
+            nodes -= count_waiting(&pool->waiting[cpu]);
+    } while (count_freed(pool) != freed);
+    return nodes;
 }
 
 /* A few at a time, so that nobody waits long for the lock. */
@@ -101,6 +118,7 @@ free_batch(struct aspen_tree_waiting *waiting, struct node *node)
         node = next;
     }
     aspen_store_relaxed(&waiting->nodes, waiting->nodes - count);
+    aspen_store(&waiting->freed, waiting->freed + count);
     aspen_spin_unlock(&waiting->lock);
     return node;
 }
