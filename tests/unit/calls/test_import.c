@@ -297,63 +297,6 @@ anonymous_pages_are_exclusive_and_clear(void **state)
     helper_machine_destroy(aspen);
 }
 
-/* What somebody has flushed last. */
-struct flushed {
-    uint64_t start, end;
-};
-
-static void
-note_flush(void *context, const struct aspen_tlb_flush *flush)
-{
-    *(struct flushed *)context = (struct flushed){flush->start, flush->end};
-}
-
-/* Somebody takes something from the table of `level`. */
-static void
-note_taken(struct aspen_mm *mm, uint64_t address, unsigned level, unsigned part)
-{
-    struct aspen_slot slot;
-
-    assert_int_equal(aspen_table_walk_alloc(mm, address, level, &slot), 0);
-    aspen_table_lock(mm->aspen, slot.table, ASPEN_LOCK_TABLE);
-    aspen_table_note_taken(mm->aspen, slot.table, part);
-    aspen_table_unlock(mm->aspen, slot.table);
-}
-
-/* A processor may still have what stood there: somebody has taken it away, as
- * who unmaps an object's pages does without the mmap lock, and has not flushed
- * yet. */
-static void
-what_stood_there_is_flushed(void **state)
-{
-    struct aspen *aspen = helper_machine(2048);
-    struct aspen_mm *mm = helper_new_mm(aspen);
-    struct flushed flushed = {0};
-    (void)state;
-
-    assert_int_equal(aspen_mm_activate(mm, 0), 0);
-    helper_import(mm, MIB, 3 * MIB / PAGE, MAY_RW, NULL, 0);
-    aspen_posix_observe_tlb(note_flush, &flushed);
-    assert_int_equal(helper_import_pages(mm, MIB, 1, ASPEN_IMPORT_ANON, 0), 0);
-    assert_int_equal(flushed.end, 0);
-    unsigned part = aspen_tlb_pending_begin(mm);
-    note_taken(mm, MIB, 0, part);
-    note_taken(mm, 2 * MIB, 1, part);
-    assert_int_equal(
-        helper_import_pages(mm, MIB + 8 * PAGE, 3, ASPEN_IMPORT_ANON, 0), 0);
-    assert_int_equal(flushed.start, MIB + 8 * PAGE);
-    assert_int_equal(flushed.end, MIB + 11 * PAGE);
-    assert_int_equal(helper_import_pages(mm, 2 * MIB, 1, ASPEN_IMPORT_ANON, 1),
-                     0);
-    assert_int_equal(flushed.start, 2 * MIB);
-    assert_int_equal(flushed.end, 4 * MIB);
-    aspen_tlb_pending_end(mm, part);
-    aspen_posix_observe_tlb(NULL, NULL);
-    assert_int_equal(aspen_mm_deactivate(mm, 0), 0);
-    aspen_mm_put(mm);
-    helper_machine_destroy(aspen);
-}
-
 static void
 every_kind_has_its_entry(void **state)
 {
@@ -701,7 +644,6 @@ main(void)
         cmocka_unit_test(a_part_of_a_huge_page_is_refused),
         cmocka_unit_test(an_object_may_refuse),
         cmocka_unit_test(anonymous_pages_are_exclusive_and_clear),
-        cmocka_unit_test(what_stood_there_is_flushed),
         cmocka_unit_test(every_kind_has_its_entry),
         cmocka_unit_test(huge_leaves_of_both_levels),
         cmocka_unit_test(pages_that_do_not_fit_are_refused),

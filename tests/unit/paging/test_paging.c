@@ -329,119 +329,6 @@ test_flush(void **unused)
     space_destroy(mm);
 }
 
-/* ---- Pending ----------------------------------------------------------- */
-
-struct taking {
-    struct aspen_mm *mm;
-    uint32_t table;
-    unsigned flushes;
-    unsigned takes; /* entries of the table go in so many of them */
-};
-
-static void
-take_meanwhile(void *context, const struct aspen_tlb_flush *flush)
-{
-    struct taking *taking = context;
-    struct aspen *aspen = taking->mm->aspen;
-
-    assert_int_equal(flush->start, 0x1000);
-    assert_int_equal(flush->end, 0x3000);
-    aspen_table_lock(aspen, taking->table, ASPEN_LOCK_TABLE); /* it is free */
-    if (taking->flushes++ < taking->takes)
-        aspen_table_note_taken(aspen, taking->table, aspen_mm_part());
-    aspen_table_unlock(aspen, taking->table);
-}
-
-static unsigned
-flushes_to_settle(struct aspen_mm *mm, uint32_t table, unsigned takes)
-{
-    struct taking taking = {.mm = mm, .table = table, .takes = takes};
-
-    aspen_posix_observe_tlb(take_meanwhile, &taking);
-    aspen_table_lock_settled(mm, table, 0x1000, 0x3000);
-    assert_true(
-        aspen_lock_order_holds(&aspen_frame_at(mm->aspen, table)->table_lock));
-    aspen_table_unlock(mm->aspen, table);
-    aspen_posix_observe_tlb(NULL, NULL);
-    return taking.flushes;
-}
-
-static void
-note_taken(struct aspen_mm *mm, uint32_t table, unsigned part)
-{
-    aspen_table_lock(mm->aspen, table, ASPEN_LOCK_TABLE);
-    aspen_table_note_taken(mm->aspen, table, part);
-    aspen_table_unlock(mm->aspen, table);
-}
-
-/* Who fills an entry flushes if others have taken something from the table and
- * have yet to, without the table's lock; and once more if entries were taken
- * away in the meantime. */
-static void
-test_settle(void **unused)
-{
-    (void)unused;
-    struct aspen_mm *mm = space_create(64);
-    struct aspen_slot slot;
-
-    assert_int_equal(aspen_table_walk_alloc(mm, 0x1000, 0, &slot), 0);
-    assert_int_equal(flushes_to_settle(mm, slot.table, 0), 0);
-    unsigned part = aspen_tlb_pending_begin(mm);
-    assert_int_equal(flushes_to_settle(mm, slot.table, 0), 0);
-    note_taken(mm, slot.table, part);
-    for (unsigned takes = 0; takes < 4; takes++)
-        assert_int_equal(flushes_to_settle(mm, slot.table, takes), takes + 1);
-    aspen_tlb_pending_end(mm, part);
-    assert_int_equal(flushes_to_settle(mm, slot.table, 0), 0);
-    /* The note has gone with that; others elsewhere do not count. */
-    part = aspen_tlb_pending_begin(mm);
-    assert_int_equal(flushes_to_settle(mm, slot.table, 0), 0);
-    aspen_tlb_pending_end(mm, part);
-    space_destroy(mm);
-}
-
-/* Each part's is seen, by who asks for all and through the notes of a table. */
-static void
-test_settle_parts(void **unused)
-{
-    (void)unused;
-    struct aspen_mm *mm = space_create(64);
-    struct aspen_slot slot;
-
-    assert_int_equal(aspen_table_walk_alloc(mm, 0x1000, 0, &slot), 0);
-    for (unsigned part = 0; part < ASPEN_MM_PARTS; part++) {
-        for (unsigned i = 0; i < ASPEN_MM_PARTS; i++)
-            note_taken(mm, slot.table, i);
-        assert_false(aspen_tlb_pending(mm, 0));
-        mm->parts[part].tlb_pending = 1;
-        assert_true(aspen_tlb_pending(mm, 0));
-        assert_false(aspen_tlb_pending(mm, 1));
-        assert_int_equal(flushes_to_settle(mm, slot.table, 0), 1);
-        mm->parts[part].tlb_pending = 0;
-        assert_int_equal(flushes_to_settle(mm, slot.table, 0), 0);
-    }
-    space_destroy(mm);
-}
-
-/* A table that comes where one was taken away: what that led to may be cached
- * still. */
-static void
-test_settle_new_table(void **unused)
-{
-    (void)unused;
-    struct aspen_mm *mm = space_create(64);
-    struct aspen_slot above;
-    struct aspen_slot slot;
-
-    assert_int_equal(aspen_table_walk_alloc(mm, 0x1000, 2, &above), 0);
-    unsigned part = aspen_tlb_pending_begin(mm);
-    note_taken(mm, above.table, part);
-    assert_int_equal(aspen_table_walk_alloc(mm, 0x1000, 0, &slot), 0);
-    assert_int_equal(flushes_to_settle(mm, slot.table, 0), 1);
-    aspen_tlb_pending_end(mm, part);
-    space_destroy(mm);
-}
-
 /* ---- Gather ------------------------------------------------------------ */
 
 /* A frame that one entry maps. */
@@ -708,9 +595,6 @@ main(void)
         cmocka_unit_test(test_lost_race),
         cmocka_unit_test(test_racing_walks),
         cmocka_unit_test(test_flush),
-        cmocka_unit_test(test_settle),
-        cmocka_unit_test(test_settle_parts),
-        cmocka_unit_test(test_settle_new_table),
         cmocka_unit_test(test_gather_nothing),
         cmocka_unit_test(test_gather_frames),
         cmocka_unit_test(test_gather_covers_all),
