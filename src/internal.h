@@ -34,7 +34,8 @@
  *
  * Swap areas are drawn in base/swap_struct.h, LRU lists in
  * base/lru_struct.h, stall times in base/pressure_struct.h, groups in
- * group/group_struct.h.
+ * group/group_struct.h, page tables that wait in paging/table_struct.h, what
+ * second MMUs go by in machine/notify_struct.h.
  *
  * Field comments name the lock that protects a field; "immutable" is set
  * before anyone else can see the object; "atomic" goes through base/atomic.h.
@@ -56,6 +57,8 @@
 #include "base/pressure_struct.h"
 #include "base/swap_struct.h"
 #include "group/group_struct.h"
+#include "machine/notify_struct.h"
+#include "paging/table_struct.h"
 #include "tree/tree.h"
 #include <aspen/error.h>
 #include <aspen/flags.h>
@@ -327,26 +330,6 @@ struct aspen_frame_cache {
 };
 
 /* ======================================================================== *
- * Page tables
- * ======================================================================== */
-
-/*
- * Tables that a live space frees wait for the TLB flush and a grace period:
- * those that one CPU has freed, together. One RCU head serves all of them:
- * tables that come while it is in flight are collected for the next round.
- * Lists through table_next, ended by 0. Lock: `lock`.
- */
-struct aspen_table_waiting {
-    _Alignas(ASPEN_CACHE_LINE) struct aspen *aspen; /* whose, while armed */
-    struct aspen_port_spinlock lock;
-    bool armed; /* the head is in flight */
-    struct aspen_port_rcu_head head;
-    uint32_t waiting;    /* frames of the grace period under way */
-    uint32_t collecting; /* frames for the next */
-    uint64_t count;      /* atomic: of both lists */
-};
-
-/* ======================================================================== *
  * Anonymous memory: who maps a page that has no object
  * ======================================================================== */
 
@@ -546,27 +529,6 @@ aspen_mm_part(void)
 {
     return aspen_port_cpu() % ASPEN_MM_PARTS;
 }
-
-/*
- * What second MMUs go by: brackets that are open, and those that have ended
- * (machine/notify.c). All written under `lock`.
- */
-#define ASPEN_NOTIFY_ENDED 8
-
-struct aspen_notify_range {
-    uint64_t start;
-    uint64_t end;
-};
-
-struct aspen_notify {
-    struct aspen_port_spinlock lock;
-    uint32_t open;                   /* atomic: how many are open */
-    uint64_t sequence;               /* atomic: how many have ended */
-    struct aspen_notify_range range; /* covers all that are open */
-    bool waiting;                    /* somebody waits for an end */
-    /* Of the last that have ended; number n at n % ENDED. */
-    struct aspen_notify_range ended[ASPEN_NOTIFY_ENDED];
-};
 
 /*
  *     aspen_mm_alloc()
