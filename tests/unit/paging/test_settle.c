@@ -197,6 +197,98 @@ what_stood_there_is_flushed(void **state)
     helper_machine_destroy(aspen);
 }
 
+/* ---- What calls note ----------------------------------------------------- */
+
+struct meanwhile {
+    struct aspen_mm *mm;
+    bool began;
+    unsigned flushes; /* of the fault's */
+};
+
+/* A call has taken a page away and flushes now: somebody faults it in. */
+static void
+fault_too(void *context, const struct aspen_tlb_flush *flush)
+{
+    struct meanwhile *meanwhile = context;
+
+    if (meanwhile->began) {
+        meanwhile->flushes += flush->start <= AT && AT + PAGE <= flush->end;
+        return;
+    }
+    meanwhile->began = true;
+    assert_int_equal(aspen_fault(meanwhile->mm, AT, ASPEN_ACCESS_READ), 0);
+}
+
+static void
+assert_fault_flushes(struct aspen_mm *mm, int (*call)(struct aspen_mm *mm))
+{
+    struct meanwhile meanwhile = {.mm = mm};
+
+    assert_int_equal(aspen_fault(mm, AT, ASPEN_ACCESS_READ), 0);
+    aspen_posix_observe_tlb(fault_too, &meanwhile);
+    assert_int_equal(call(mm), 0);
+    aspen_posix_observe_tlb(NULL, NULL);
+    assert_true(meanwhile.began);
+    assert_true(meanwhile.flushes > 0);
+}
+
+static int
+dontneed(struct aspen_mm *mm)
+{
+    return aspen_madvise(mm, AT, PAGE, ASPEN_MADV_DONTNEED);
+}
+
+static struct aspen_object *object;
+
+static int
+unmap_object(struct aspen_mm *mm)
+{
+    (void)mm;
+    return aspen_object_unmap(object, 0, PAGE, 0);
+}
+
+/* The processor may have what was there until that call's flush. */
+static void
+what_a_call_takes_is_noted(void **unused)
+{
+    struct aspen_mm *mm = space_create();
+    (void)unused;
+
+    assert_fault_flushes(mm, dontneed);
+    space_destroy(mm);
+
+    mm = helper_new_mm(helper_machine(256));
+    assert_int_equal(aspen_mm_activate(mm, 0), 0);
+    struct aspen_object_args args = {.kind = ASPEN_OBJECT_SHMEM,
+                                     .size_bytes = 4 * PAGE};
+    assert_int_equal(aspen_object_create(mm->aspen, &args, &object), 0);
+    helper_map_object(mm, AT, 4, RW | ASPEN_VM_SHARED, object, 0);
+    assert_fault_flushes(mm, unmap_object);
+    aspen_object_put(object);
+    space_destroy(mm);
+}
+
+/* Nobody can be there before munmap's flush, while it holds the mmap lock; the
+ * table above says so all the same. */
+static void
+a_table_that_goes_is_noted(void **unused)
+{
+    struct aspen_mm *mm = space_create();
+    struct aspen_slot slot;
+    (void)unused;
+
+    helper_map(mm, AT + 4 * MIB, 1, RW);
+    for (unsigned i = 0; i < 2; i++)
+        assert_int_equal(aspen_fault(mm, AT + i * 4 * MIB, ASPEN_ACCESS_WRITE),
+                         0);
+    assert_int_equal(aspen_table_walk_alloc(mm, AT, 1, &slot), 0);
+    const struct aspen_frame *above = aspen_frame_at(mm->aspen, slot.table);
+    assert_int_equal(above->table_taken & ASPEN_TAKEN_PARTS, 0);
+    helper_unmap(mm, AT + 4 * MIB, 1);
+    assert_int_not_equal(above->table_taken & ASPEN_TAKEN_PARTS, 0);
+    space_destroy(mm);
+}
+
 int
 main(void)
 {
@@ -205,6 +297,8 @@ main(void)
         cmocka_unit_test(test_settle_parts),
         cmocka_unit_test(test_settle_new_table),
         cmocka_unit_test(what_stood_there_is_flushed),
+        cmocka_unit_test(what_a_call_takes_is_noted),
+        cmocka_unit_test(a_table_that_goes_is_noted),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
