@@ -10,6 +10,7 @@
 #include "base/lock.h"
 #include <aspen/calls/swap.h>
 
+struct aspen_frame;
 struct aspen_group;
 
 #define ASPEN_SWAP_AREAS       32 /* what a swap entry can tell apart */
@@ -18,6 +19,26 @@ struct aspen_group;
 #define ASPEN_SWAP_CONTINUED   64   /* one unit of a continuation counter */
 #define ASPEN_SWAP_SPOILT      0x80 /* in the byte: a write to it has failed */
 #define ASPEN_SWAP_SHADOW      0x80000000u /* in a slot's word: no frame */
+
+#define ASPEN_SWAP_READS 32 /* of an area, that nobody waits for */
+
+/* What a device is given; `io` is the device's until it has said how that
+ * ended: machine/swap_reads.c. */
+struct aspen_swap_request {
+    struct aspen_swap_io io;
+    struct aspen_swap_area *area;
+    int error;        /* how it ended */
+    uint32_t pending; /* atomic: somebody waits until it is 0 */
+    bool is_read;     /* a part of the next: nobody waits */
+    void *memory[ASPEN_SWAP_IO_PAGES];
+};
+
+/* Pages that are read while nobody waits: locked, and held, as their slots are.
+ */
+struct aspen_swap_read {
+    struct aspen_swap_request request;
+    struct aspen_frame *pages[ASPEN_SWAP_IO_PAGES];
+};
 
 /*
  * How often each slot is referenced: a byte for each slot. When one would pass
@@ -33,8 +54,13 @@ struct aspen_swap_area {
     const struct aspen_swap_ops *ops; /* NULL: no device, counts alone */
     void *context;                    /* immutable */
     bool by_slot;                     /* atomic: ASPEN_SWAP_ROTATING */
-    bool leaving;    /* atomic; written under the lock: aspen_swap_remove() */
-    uint64_t *sums;  /* immutable pointer, or NULL: swap/io.c */
+    bool leaving;   /* atomic; written under the lock: aspen_swap_remove() */
+    uint64_t *sums; /* immutable pointer, or NULL: machine/swap_reads.c */
+    struct aspen_swap_read *reads; /* immutable pointer: ASPEN_SWAP_READS of
+                                      them; NULL: a transfer has ended when the
+                                      device returns */
+    uint32_t reads_used;           /* atomic: bits, which of them are in use */
+    uint32_t reads_ended;          /* atomic: bits, what the device has ended */
     uint32_t *pages; /* immutable pointer: for each slot its page in memory,
                         or what is left of one; 0: nothing. NULL without ops:
                         machine/swap_cache.c */

@@ -10,7 +10,7 @@
  */
 #include <aspen/calls/mincore.h>
 
-#include "machine/swap_map.h"
+#include "machine/swap_reads.h"
 #include "object/page_cache.h"
 
 /* Pages under one hold of the mmap lock. */
@@ -38,7 +38,7 @@ is_cached(const struct mincore *m)
     offset = aspen_vma_offset(m->vma, m->address);
     if (aspen_object_find_page(object, offset, &frame))
         return aspen_object_find_swapped(object, offset, &type, &slot) &&
-               aspen_swap_is_cached(object->aspen, type, slot);
+               aspen_swap_cache_has_read(object->aspen, type, slot);
     aspen_frame_put(object->aspen, frame);
     return true;
 }
@@ -49,8 +49,9 @@ residency_of(const struct mincore *m, uint64_t entry, unsigned level)
     if (aspen_entry_is_leaf(entry, level) && !(m->vma->flags & ASPEN_VM_PFNMAP))
         return 1;
     if (entry && aspen_entry_is_swap(entry))
-        return aspen_swap_is_cached(m->mm->aspen, aspen_entry_swap_type(entry),
-                                    aspen_entry_swap_slot(entry));
+        return aspen_swap_cache_has_read(m->mm->aspen,
+                                         aspen_entry_swap_type(entry),
+                                         aspen_entry_swap_slot(entry));
     return is_cached(m);
 }
 
@@ -135,6 +136,7 @@ aspen_mincore(struct aspen_mm *mm, uint64_t address, uint64_t length_bytes,
         length_bytes > mm->address_limit - address)
         return -ASPEN_ENOMEM;
     uint64_t end = address + aspen_align_up(length_bytes, ASPEN_PAGE_SIZE);
+    aspen_swap_finish_all(mm->aspen); /* what is read is there */
     while (!error && m.address < end) {
         uint64_t batch = m.address + BATCH_PAGES * ASPEN_PAGE_SIZE;
         aspen_read_lock(&mm->mmap_lock, ASPEN_LOCK_MM);

@@ -22,6 +22,7 @@
 #include "fault/fault.h"
 
 #include "machine/pressure.h"
+#include "machine/swap_reads.h"
 #include "paging/icache.h"
 #include "swap/swap.h"
 
@@ -150,6 +151,10 @@ aspen_fault_swap(struct aspen_fault *fault, const struct aspen_slot *slot,
             aspen_swap_wanted_by_fault(fault->vma, slot, fault->address));
     struct aspen_frame *page = aspen_frame_at(aspen, frame);
     bool locked = aspen_frame_trylock(page);
+    if (!locked) { /* it may just have been read */
+        aspen_swap_finish(aspen, aspen_entry_swap_type(entry));
+        locked = aspen_frame_trylock(page);
+    }
     if (locked) {
         aspen_swap_found(fault->vma, frame);
         map_page(fault, slot, entry, frame);

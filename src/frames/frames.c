@@ -562,10 +562,9 @@ aspen_frame_trylock(struct aspen_frame *frame)
 
 /* Whoever unlocks clears WAITERS, so each look at a lock that is still held
  * has to set it again. */
-static bool
-frame_lock_busy(const void *argument)
+bool
+aspen_frame_is_busy(struct aspen_frame *frame)
 {
-    struct aspen_frame *frame = (struct aspen_frame *)(uintptr_t)argument;
     uint64_t index = aspen_load(&frame->index);
 
     while (index & ASPEN_FRAME_LOCKED)
@@ -573,6 +572,12 @@ frame_lock_busy(const void *argument)
                                    index | ASPEN_FRAME_WAITERS))
             return true;
     return false;
+}
+
+static bool
+frame_lock_busy(const void *argument)
+{
+    return aspen_frame_is_busy((struct aspen_frame *)(uintptr_t)argument);
 }
 
 void

@@ -275,6 +275,10 @@ bool aspen_frame_trylock(struct aspen_frame *frame);
 void aspen_frame_lock(struct aspen_frame *frame);
 void aspen_frame_unlock(struct aspen_frame *frame);
 
+/* Is it locked? Then whoever unlocks it wakes those who wait for its address.
+ */
+bool aspen_frame_is_busy(struct aspen_frame *frame);
+
 /* Free frames, those in CPU caches included. Exact when nothing runs. */
 uint64_t aspen_frames_free_count(const struct aspen *aspen);
 

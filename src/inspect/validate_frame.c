@@ -12,7 +12,7 @@
 
 #include "frames/count.h"
 #include "frames/pins.h"
-#include "machine/swap_map.h"
+#include "machine/swap_reads.h"
 
 /* ---- Memory ------------------------------------------------------------ */
 
@@ -131,8 +131,14 @@ static bool
 check_frame(struct aspen_validator *v, const struct aspen_frame *frame,
             uint32_t number)
 {
-    if (!ASPEN_EXPECT(v, !(frame->index & ASPEN_FRAME_LOCKED), FRAME_LOCKED,
-                      "frame %u is locked", number))
+    unsigned type;
+    uint32_t slot;
+
+    if (!ASPEN_EXPECT(v,
+                      !(frame->index & ASPEN_FRAME_LOCKED) ||
+                          (aspen_swap_slot_of(v->aspen, number, &type, &slot) &&
+                           aspen_swap_is_being_read(v->aspen, type, slot)),
+                      FRAME_LOCKED, "frame %u is locked", number))
         return false;
     switch (aspen_frame_type(frame)) {
     case ASPEN_FRAME_ANON:
@@ -217,6 +223,25 @@ check_frames(struct aspen_validator *v)
 
 /* ---- Swap -------------------------------------------------------------- */
 
+/* Pages that are read without anybody who waits, and their slots. */
+static void
+tally_reads(struct aspen_validator *v, unsigned type)
+{
+    const struct aspen_swap_area *area = &v->aspen->swap[type];
+    uint32_t used = aspen_load(&area->reads_used);
+
+    for (; used; used &= used - 1) {
+        const struct aspen_swap_read *read =
+            &area->reads[aspen_lowest_bit(used)];
+        for (uint32_t i = 0; i < read->request.io.pages; i++) {
+            v->swap_entries[type][read->request.io.slot + i]++;
+            *aspen_validate_tally(
+                v, aspen_frame_number(v->aspen, read->pages[i])) |=
+                ASPEN_TALLY_CACHED;
+        }
+    }
+}
+
 static uint64_t
 references_of(const struct aspen_swap_area *area, uint32_t slot)
 {
@@ -286,6 +311,8 @@ aspen_validate_tally_check(struct aspen_validator *v)
     unsigned type = 0;
     uint32_t slot = 0;
 
+    for (type = 0; type < ASPEN_SWAP_AREAS; type++)
+        tally_reads(v, type);
     if (!check_frames(v))
         return;
     const char *broken = aspen_swap_check(v->aspen, &type, &slot);

@@ -10,7 +10,7 @@
 #include "inspect/walk.h"
 
 #include "object/page_cache.h"
-#include "machine/swap_map.h"
+#include "machine/swap_reads.h"
 #include "paging/icache.h"
 #include "space/vma.h"
 
@@ -264,12 +264,14 @@ check_swap(const struct item *item)
                      type, slot))
         return false;
     walk->rss[ASPEN_RSS_SWAP]++;
-    if (!EXPECT_ITEM(item,
-                     !(item->entry & ASPEN_ENTRY_SWAP_EXCLUSIVE) ||
-                         aspen_swap_references(walk->aspen, type, slot) == 1,
-                     ENTRY_SWAP,
-                     "is swap %u:%u, exclusive, a slot with other references",
-                     type, slot))
+    if (!EXPECT_ITEM(
+            item,
+            !(item->entry & ASPEN_ENTRY_SWAP_EXCLUSIVE) ||
+                aspen_swap_references(walk->aspen, type, slot) ==
+                    1 + aspen_swap_is_being_read(walk->aspen, type, slot),
+            ENTRY_SWAP,
+            "is swap %u:%u, exclusive, a slot with other references", type,
+            slot))
         return false;
     if (walk->v->swap_entries[type])
         walk->v->swap_entries[type][slot]++;

@@ -7,6 +7,7 @@
  * tests/unit/life/test_fork.c.
  */
 #include "machine/charge.h"
+#include "machine/swap_reads.h"
 #include "rmap/unmap.h"
 #include <aspen/mm.h>
 
@@ -52,6 +53,7 @@ exit_mm(struct aspen_mm *mm)
 {
     if (aspen_load_relaxed(&mm->state) != ASPEN_MM_EMPTY)
         take_down(mm);
+    aspen_swap_finish_all(mm->aspen); /* they may be all that has its slots */
     aspen_mm_swap_list_remove(mm);
     aspen_mm_leave(mm);
 }

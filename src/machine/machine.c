@@ -17,7 +17,7 @@
 #include "machine/charge.h"
 #include "group/group.h"
 #include "machine/pressure.h"
-#include "machine/swap_map.h"
+#include "machine/swap_reads.h"
 
 /* No processor translates more: sums of addresses and sizes stay sums. */
 #define CALL_LIMIT_MAX ((uint64_t)1 << 56)
@@ -248,8 +248,10 @@ int
 aspen_destroy(struct aspen *aspen)
 {
     if (aspen_cache_allocated(&aspen->mm_cache) ||
-        aspen_load(&aspen->groups.count) ||
-        aspen_cache_allocated(&aspen->object_cache) ||
+        aspen_cache_allocated(&aspen->object_cache))
+        return -ASPEN_EBUSY;
+    aspen_swap_wait_reads(aspen); /* whose slots may keep a group */
+    if (aspen_load(&aspen->groups.count) ||
         aspen_load(&aspen->embedder_frames[ASPEN_FRAMES_KERNEL]) ||
         aspen_load(&aspen->embedder_frames[ASPEN_FRAMES_DEVICE]))
         return -ASPEN_EBUSY;

@@ -16,8 +16,9 @@
 
 #include <aspen/calls/swap.h>
 
-#define FLAGS      (ASPEN_SWAP_CHECKSUM | ASPEN_SWAP_ROTATING)
-#define NEXT_BYTES (ASPEN_PORT_CPUS * sizeof(uint32_t))
+#define FLAGS       (ASPEN_SWAP_CHECKSUM | ASPEN_SWAP_ROTATING)
+#define NEXT_BYTES  (ASPEN_PORT_CPUS * sizeof(uint32_t))
+#define READS_BYTES (ASPEN_SWAP_READS * sizeof(struct aspen_swap_read))
 
 /* ---- Areas ------------------------------------------------------------- */
 
@@ -53,6 +54,8 @@ area_free(struct aspen_swap_area *area, uint32_t slots)
         aspen_port_memory_free(area->groups, slots * sizeof(*area->groups));
     if (area->sums)
         aspen_port_memory_free(area->sums, slots * sizeof(*area->sums));
+    if (area->reads)
+        aspen_port_memory_free(area->reads, READS_BYTES);
     if (area->free.words)
         aspen_port_memory_free(area->free.words, aspen_bit_tree_bytes(slots));
     if (area->clusters.words)
@@ -87,6 +90,10 @@ area_alloc(struct aspen *aspen, struct aspen_swap_area *area,
             aspen_memory_alloc(aspen_bit_tree_bytes(slots), refused);
         area->cached.bits = slots;
         all = area->pages && area->cached.words;
+    }
+    if (args->ops && args->ops->submit) {
+        area->reads = aspen_memory_alloc(READS_BYTES, refused);
+        all = all && area->reads;
     }
     if (args->flags & ASPEN_SWAP_CHECKSUM) {
         area->sums = aspen_memory_alloc(slots * sizeof(*area->sums), refused);
@@ -136,6 +143,7 @@ move_area(struct aspen_swap_area *to, const struct aspen_swap_area *from)
     to->pages = from->pages;
     to->cached = from->cached;
     to->sums = from->sums;
+    to->reads = from->reads;
     to->groups = from->groups;
 }
 
@@ -358,6 +366,7 @@ aspen_swap_end(struct aspen *aspen, unsigned type)
     struct aspen_swap_area gone;
 
     ASPEN_ASSERT(area && area->references == 0);
+    ASPEN_ASSERT(!aspen_load(&area->reads_used)); /* they hold slots */
     memset(&gone, 0, sizeof(gone));
     move_area(&gone, area);
     gone.slots = area->slots;

@@ -31,6 +31,8 @@
 
 #define SLOT_IN_USE     ((uint64_t)1 << 63)
 #define SLOT_AHEAD      ((uint64_t)1 << 62)
+#define SLOT_READING    ((uint64_t)1 << 61)
+#define SLOT_BITS       (SLOT_IN_USE | SLOT_AHEAD | SLOT_READING)
 #define SLOT_TYPE_SHIFT 32
 
 /* The area's lock is held. */
@@ -105,8 +107,7 @@ aspen_swap_slot_of(const struct aspen *aspen, uint32_t frame, unsigned *type,
                          ? aspen_load(aspen_bank_slot(aspen, frame))
                          : 0;
 
-    *type =
-        (unsigned)((value & ~(SLOT_IN_USE | SLOT_AHEAD)) >> SLOT_TYPE_SHIFT);
+    *type = (unsigned)((value & ~SLOT_BITS) >> SLOT_TYPE_SHIFT);
     *slot = (uint32_t)value;
     return value & SLOT_IN_USE;
 }
@@ -141,6 +142,7 @@ aspen_swap_cache_add(struct aspen *aspen, unsigned type, uint32_t slot,
     if (!error) {
         *absence = absence_of(aspen, area, slot);
         aspen_swap_put_page(aspen, area, type, slot, frame);
+        aspen_fetch_or(aspen_bank_slot(aspen, frame), SLOT_READING);
     }
     aspen_swap_unlock(area);
     return error;
@@ -177,6 +179,26 @@ aspen_swap_cache_next(struct aspen *aspen, unsigned type, uint32_t *slot)
     }
     aspen_swap_unlock(area);
     return frame;
+}
+
+void
+aspen_swap_cache_was_read(struct aspen *aspen, uint32_t frame)
+{
+    aspen_fetch_and(aspen_bank_slot(aspen, frame), ~SLOT_READING);
+}
+
+bool
+aspen_swap_cache_has_read(struct aspen *aspen, unsigned type, uint32_t slot)
+{
+    struct aspen_swap_area *area = aspen_swap_lock(aspen, type, slot);
+
+    if (!area)
+        return false;
+    uint32_t frame = aspen_swap_page_in(area, slot);
+    bool has =
+        frame && !(aspen_load(aspen_bank_slot(aspen, frame)) & SLOT_READING);
+    aspen_swap_unlock(area);
+    return has;
 }
 
 void

@@ -86,10 +86,10 @@ struct aspen_swap_absence {
     bool referenced;
 };
 
-/* The slot leads to the page from now on, and has a reference of it: 0 and
- * *absence, of the one that it led to before; -ASPEN_ENOENT (the slot is free),
- * -ASPEN_EEXIST (it leads to another), -ASPEN_EOPNOTSUPP (the area has no
- * device). */
+/* The slot leads to the page from now on, which is to be read, and has a
+ * reference of it: 0 and *absence, of the one that it led to before;
+ * -ASPEN_ENOENT (the slot is free), -ASPEN_EEXIST (it leads to another),
+ * -ASPEN_EOPNOTSUPP (the area has no device). */
 ASPEN_MUST_USE int aspen_swap_cache_add(struct aspen *aspen, unsigned type,
                                         uint32_t slot, uint32_t frame,
                                         struct aspen_swap_absence *absence);
@@ -105,6 +105,11 @@ uint32_t aspen_swap_cache_next(struct aspen *aspen, unsigned type,
 
 /* Is there a page, read or being read? */
 bool aspen_swap_is_cached(struct aspen *aspen, unsigned type, uint32_t slot);
+
+/* The page, which is locked, has been read; and is there one that was? */
+void aspen_swap_cache_was_read(struct aspen *aspen, uint32_t frame);
+bool aspen_swap_cache_has_read(struct aspen *aspen, unsigned type,
+                               uint32_t slot);
 
 /* Of a page in the cache: it was read though nobody needed it. take: is it so,
  * and it is not from now on. The caller holds the page, for set its slot. */

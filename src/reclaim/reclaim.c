@@ -35,6 +35,7 @@
 #include "frames/pins.h"
 #include "frames/policy.h"
 #include "group/group.h"
+#include "machine/swap_reads.h"
 #include "object/page_cache.h"
 #include "reclaim/age.h"
 #include "reclaim/anon.h"
@@ -386,6 +387,7 @@ static void
 begin(struct reclaim *reclaim)
 {
     aspen_lock_order_assert_outside(ASPEN_LOCK_MM);
+    aspen_swap_finish_all(reclaim->aspen); /* what nobody has come for */
     aspen_fetch_add(&reclaim->aspen->leaving.begun, 1u);
 }
 

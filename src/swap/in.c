@@ -21,6 +21,7 @@
 #include "frames/policy.h"
 #include "frames/watermark.h"
 #include "group/group.h"
+#include "machine/swap_reads.h"
 
 /* Slots in a row, of which one is needed: frames[BESIDE + n] is for the one n
  * behind that. */
@@ -29,7 +30,8 @@ struct run {
     unsigned type;
     uint32_t slot;
     struct aspen_payer *payer;
-    int first; /* of those that are being read: n */
+    bool nobody_waits; /* ahead: nobody needs the one either */
+    int first;         /* of those that are being read: n */
     int last;
     uint32_t frames[2 * ASPEN_SWAP_BESIDE];
 };
@@ -197,54 +199,98 @@ enter_neighbours(struct run *run, int behind, int before,
 static void
 end_page(struct run *run, int n, int error)
 {
-    uint32_t slot = run->slot + (uint32_t)n, frame = *frame_at(run, n);
-    struct aspen *aspen = run->aspen;
-
-    if (error)
-        aspen_swap_cache_drop(aspen, run->type, slot, frame);
-    /* Who has the lock next may ask how many have the slot. */
-    aspen_swap_free(aspen, run->type, slot);
-    aspen_frame_unlock(aspen_frame_at(aspen, frame));
+    aspen_swap_end_page(run->aspen, run->type, run->slot + (uint32_t)n,
+                        *frame_at(run, n), error);
 }
 
+/* Of these, those that are not needed. */
 static void
-end_neighbours(struct run *run, int error)
+end_pages(struct run *run, int first, int last, int error)
 {
-    for (int n = run->first; n <= run->last; n++)
+    for (int n = first; n <= last; n++)
         if (n) {
             end_page(run, n, error);
             aspen_frame_put(run->aspen, *frame_at(run, n));
         }
-    run->first = run->last = 0;
 }
 
-static int
-transfer(struct run *run)
+/* They are read without anybody who waits; false: not, and are the caller's. */
+static bool
+begin_pages(struct run *run, int first, int last)
 {
-    return aspen_swap_transfer(run->aspen, run->type,
-                               run->slot + (uint32_t)run->first,
-                               frame_at(run, run->first),
-                               (unsigned)(run->last - run->first + 1), false);
+    return aspen_swap_read_begin(
+        run->aspen, run->type, run->slot + (uint32_t)first,
+        frame_at(run, first), (unsigned)(last - first + 1));
+}
+
+/* A device with that much to do is not asked for what nobody needs. */
+static void
+begin_neighbours(struct run *run, int first, int last)
+{
+    if (first <= last && !begin_pages(run, first, last))
+        end_pages(run, first, last, -ASPEN_EAGAIN);
+}
+
+static void
+begin_transfer(struct run *run, struct aspen_swap_request *request, int first,
+               int last)
+{
+    aspen_swap_transfer_begin(request, run->aspen, run->type,
+                              run->slot + (uint32_t)first, frame_at(run, first),
+                              (unsigned)(last - first + 1), false);
+}
+
+/* The one that is needed comes first, and is waited for alone. */
+static int
+read_apart(struct run *run)
+{
+    struct aspen_swap_request request;
+
+    begin_transfer(run, &request, 0, 0);
+    begin_neighbours(run, 1, run->last);
+    begin_neighbours(run, run->first, -1);
+    return aspen_swap_transfer_end(run->aspen, &request);
 }
 
 /* All of them; if that fails the one that is needed, alone. */
 static int
+read_together(struct run *run)
+{
+    struct aspen_swap_request request;
+
+    begin_transfer(run, &request, run->first, run->last);
+    int error = aspen_swap_transfer_end(run->aspen, &request);
+    end_pages(run, run->first, run->last, error);
+    if (error && run->first != run->last) {
+        begin_transfer(run, &request, 0, 0);
+        error = aspen_swap_transfer_end(run->aspen, &request);
+    }
+    return error;
+}
+
+#define LATER                                                                  \
+    1 /* no error: they are read, and the page's reference is gone             \
+       */
+
+static int
 read_run(struct run *run)
 {
-    int error = transfer(run);
-    bool alone = run->first == run->last;
+    int error;
 
-    end_neighbours(run, error);
-    if (error && !alone)
-        error = transfer(run);
+    if (run->nobody_waits && begin_pages(run, run->first, run->last))
+        return LATER;
+    if (aspen_swap_reads_later(run->aspen, run->type) && !run->nobody_waits)
+        error = read_apart(run);
+    else
+        error = read_together(run);
     if (error && aspen_swap_references(run->aspen, run->type, run->slot) == 1)
         error = -ASPEN_EEXIST; /* I2 */
     end_page(run, 0, error);
     return error;
 }
 
-/* 0 and *frame, with a reference; -ASPEN_EEXIST: look again; an error. The
- * caller holds the slot, and does no more afterwards. */
+/* 0 and *frame, with a reference; LATER; -ASPEN_EEXIST: look again; an error.
+ * The caller holds the slot, and does no more afterwards. */
 static int
 read_pages(struct run *run, uint64_t wanted, uint32_t *frame)
 {
@@ -270,7 +316,7 @@ read_pages(struct run *run, uint64_t wanted, uint32_t *frame)
         enter_neighbours(run, behind, before, spares, count);
         error = read_run(run);
     }
-    if (error)
+    if (error < 0)
         aspen_frame_put(aspen, *frame);
     return error;
 }
@@ -285,12 +331,11 @@ aspen_swap_read(struct aspen *aspen, struct aspen_payer *payer, uint64_t entry,
         .slot = aspen_entry_swap_slot(entry),
         .payer = payer,
     };
+    aspen_swap_finish(aspen, run.type);
     uint32_t found = aspen_swap_cache_find(aspen, run.type, run.slot);
 
-    if (found != ASPEN_NO_FRAME) {
-        struct aspen_frame *page = aspen_frame_at(aspen, found);
-        aspen_frame_lock(page); /* until it is read, or written */
-        aspen_frame_unlock(page);
+    if (found != ASPEN_NO_FRAME) { /* until it is read, or written */
+        aspen_swap_wait_page(aspen, run.type, found);
         *frame = found;
         return 0;
     }
@@ -302,4 +347,28 @@ aspen_swap_read(struct aspen *aspen, struct aspen_payer *payer, uint64_t entry,
     if (!error)
         *frame = found;
     return error == -ASPEN_EEXIST ? 0 : error;
+}
+
+int
+aspen_swap_read_ahead(struct aspen *aspen, struct aspen_payer *payer,
+                      uint64_t entry, uint64_t wanted)
+{
+    struct run run = {
+        .aspen = aspen,
+        .type = aspen_entry_swap_type(entry),
+        .slot = aspen_entry_swap_slot(entry),
+        .payer = payer,
+        .nobody_waits = true,
+    };
+    uint32_t frame;
+
+    aspen_swap_finish(aspen, run.type);
+    int error = aspen_swap_hold(aspen, run.type, run.slot);
+    if (error)
+        return error == -ASPEN_ENOMEM ? error : 0;
+    error = read_pages(&run, wanted, &frame);
+    if (!error)
+        aspen_frame_put(aspen, frame);
+    aspen_swap_finish(aspen, run.type); /* devices may be quick */
+    return error == -ASPEN_ENOMEM ? error : 0;
 }

@@ -27,6 +27,7 @@
 #include "swap/swap.h"
 
 #include "frames/lru.h"
+#include "machine/swap_reads.h"
 
 struct regroup {
     struct aspen *aspen;
@@ -200,9 +201,15 @@ static void
 wait_for(struct aspen *aspen, uint32_t number)
 {
     struct aspen_frame *page = aspen_frame_at(aspen, number);
+    unsigned type;
+    uint32_t slot;
 
-    aspen_frame_lock(page);
-    aspen_frame_unlock(page);
+    if (aspen_swap_slot_of(aspen, number, &type, &slot)) {
+        aspen_swap_wait_page(aspen, type, number);
+    } else {
+        aspen_frame_lock(page);
+        aspen_frame_unlock(page);
+    }
     aspen_frame_put(aspen, number);
 }
 

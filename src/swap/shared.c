@@ -173,7 +173,6 @@ aspen_swap_read_shared(struct aspen_object *object, uint64_t first,
 {
     struct aspen *aspen = object->aspen;
     uint32_t slots[ASPEN_AHEAD_MAX];
-    uint32_t frame;
     unsigned type;
     int error = 0;
 
@@ -183,12 +182,10 @@ aspen_swap_read_shared(struct aspen_object *object, uint64_t first,
         unsigned count = slots_from(object, at, ASPEN_AHEAD_MOST, &type, slots);
         if (!count || aspen_swap_is_cached(aspen, type, slots[0]))
             continue;
-        error =
-            aspen_swap_read(aspen, payer, aspen_entry_make_swap(type, slots[0]),
-                            wanted_of(slots, count), &frame);
-        if (!error && frame != ASPEN_NO_FRAME)
-            aspen_frame_put(aspen, frame);
-        if (error != -ASPEN_ENOMEM)
+        error = aspen_swap_read_ahead(aspen, payer,
+                                      aspen_entry_make_swap(type, slots[0]),
+                                      wanted_of(slots, count));
+        if (!error)
             error = aspen_poll_fatal(aspen);
     }
 }

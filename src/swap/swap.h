@@ -15,7 +15,9 @@
  * I3  A page in the cache that is not locked is not exclusive: some other entry
  *     is a swap entry. So it does not change.
  * I4  Who reads or writes a slot holds a reference of it until the transfer has
- *     ended: so no slot is used anew meanwhile, and no area goes.
+ *     ended: so no slot is used anew meanwhile, and no area goes. A read that
+ *     nobody waits for (machine/swap_reads.h) holds it itself, and the page,
+ * and its lock.
  */
 #ifndef ASPEN_SWAP_SWAP_H
 #define ASPEN_SWAP_SWAP_H
@@ -87,6 +89,18 @@ unsigned aspen_swap_out_end(struct aspen_swap_batch *batch);
 ASPEN_MUST_USE int aspen_swap_read(struct aspen *aspen,
                                    struct aspen_payer *payer, uint64_t entry,
                                    uint64_t wanted, uint32_t *frame);
+
+/*
+ * The same for who does not need the page yet: it comes into the cache, sooner
+ * or later, if the device works by itself, and else before this returns. What
+ * cannot be read leaves the cache again, and nobody hears of it.
+ *
+ * Context: may sleep; no lock is held.
+ * Returns: 0, or -ASPEN_ENOMEM.
+ */
+ASPEN_MUST_USE int aspen_swap_read_ahead(struct aspen *aspen,
+                                         struct aspen_payer *payer,
+                                         uint64_t entry, uint64_t wanted);
 
 /* ---- shared.c: pages of shared memory ----------------------------------- */
 
@@ -162,5 +176,14 @@ void aspen_swap_found(struct aspen_vma *vma, uint32_t frame);
 ASPEN_MUST_USE int aspen_swap_transfer(struct aspen *aspen, unsigned type,
                                        uint32_t slot, const uint32_t *frames,
                                        unsigned count, bool write);
+
+/* The same in two steps, so that the caller begins others before he waits. The
+ * request stays where it is meanwhile. */
+void aspen_swap_transfer_begin(struct aspen_swap_request *request,
+                               struct aspen *aspen, unsigned type,
+                               uint32_t slot, const uint32_t *frames,
+                               unsigned count, bool write);
+ASPEN_MUST_USE int aspen_swap_transfer_end(struct aspen *aspen,
+                                           struct aspen_swap_request *request);
 
 #endif

@@ -29,13 +29,16 @@ struct aspen_swap_io {
 
 /**
  * What a device does. Pages of a transfer are locked until it has ended; of
- * address spaces nothing is. Several transfers may be under way at a time.
+ * address spaces nothing is. Several transfers may be under way at a time, with
+ * `submit` up to 32 reads of an area that nobody waits for (MADV_WILLNEED, and
+ * what comes beside the page that a fault needs) and one of each task that
+ * does.
  *
  * Give one of the two:
  *
  * submit     start a transfer; say by aspen_swap_done() how it ended, once,
- *            from any context, maybe before submit returns. `io` and what it
- *            leads to are there until then.
+ *            from any context, maybe before submit returns, in any order. `io`
+ *            and what it leads to are there until then.
  * transfer   the same, done when it returns: 0 or a negative error.
  *
  * discard    (may be NULL) nobody needs any more what the slot has: it is
@@ -109,8 +112,14 @@ ASPEN_MUST_USE int aspen_swap_remove(struct aspen *aspen, unsigned type);
  * Context: any. Exact when no call is under way. */
 uint64_t aspen_swap_used(const struct aspen *aspen, unsigned type);
 
-/** A transfer that was submitted has ended: `error` is 0, or negative. Context:
- * any in which the port can wake a waiter; `io` is gone when it returns. */
+/**
+ * A transfer that was submitted has ended: `error` is 0, or negative.
+ *
+ * Context: any in which the port can wake a waiter, interrupts too: no lock of
+ *          the core is taken. `io` is gone when it returns. Pages that nobody
+ *          waits for are given back later, by whoever asks for one of them, for
+ *          memory or for mincore.
+ */
 void aspen_swap_done(struct aspen_swap_io *io, int error);
 
 #ifdef __cplusplus

@@ -17,8 +17,9 @@
 
 /* ---- WILLNEED ---------------------------------------------------------- */
 
-/* Anonymous memory: from the first page in swap on, as many as come with it. Of
- * what cannot be read nobody hears. */
+/* Anonymous memory: from the first page in swap on, as many as come with it, by
+ * a device that works by itself while nobody waits. Of what cannot be read
+ * nobody hears. */
 static void
 swap_in(struct aspen_advise *advise, struct aspen_vma *vma, uint64_t start,
         uint64_t end)
@@ -28,7 +29,6 @@ swap_in(struct aspen_advise *advise, struct aspen_vma *vma, uint64_t start,
     struct aspen_direct direct = {.aspen = aspen, .payer.mm = mm};
     struct aspen_slot slot;
     uint64_t entry;
-    uint32_t frame;
 
     for (;; start += ASPEN_PAGE_SIZE) {
         if (!aspen_swap_find_entry(mm, ASPEN_SWAP_AREAS, &start, end, &slot,
@@ -44,15 +44,17 @@ swap_in(struct aspen_advise *advise, struct aspen_vma *vma, uint64_t start,
     aspen_read_unlock(&mm->mmap_lock);
     int error = aspen_poll_fatal(aspen);
     if (!error)
-        error = aspen_swap_read(aspen, &direct.payer, entry, wanted, &frame);
-    if (!error && frame != ASPEN_NO_FRAME)
-        aspen_frame_put(aspen, frame);
+        error = aspen_swap_read_ahead(aspen, &direct.payer, entry, wanted);
     aspen_direct_lower(&direct);
     aspen_payer_end(&direct.payer);
     if (error == -ASPEN_EINTR || error == -ASPEN_ENOMEM)
         advise->next = end; /* no point in going on */
     aspen_read_lock(&mm->mmap_lock, ASPEN_LOCK_MM);
 }
+
+/* Of a file: as much as Linux reads for one mapping of a disk as it comes, by
+ * the largest transfer (1,280 KiB); its call does not wait, ours does. */
+#define FILE_PAGES_MOST 320u
 
 /* Errors are ignored, but there is no point in going on. */
 static void
@@ -62,6 +64,7 @@ read_ahead(struct aspen_mm *mm, struct aspen_object *object, uint64_t first,
     struct aspen_direct direct = {.aspen = object->aspen, .payer.mm = mm};
     uint32_t frame;
 
+    pages = aspen_min_u64(pages, FILE_PAGES_MOST);
     for (uint64_t i = 0; i < pages; i++) {
         if (aspen_poll_fatal(object->aspen) ||
             aspen_object_get_page_ahead(object, first + i, ASPEN_AHEAD_MOST,

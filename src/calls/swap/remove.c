@@ -24,6 +24,7 @@
 #include <aspen/calls/swap.h>
 
 #include "fault/fault.h"
+#include "machine/swap_reads.h"
 #include "object/page_cache.h"
 #include "space/mm.h"
 #include "space/vma.h"
@@ -283,8 +284,7 @@ wait_for_transfers(const struct removal *removal)
         frame = aspen_swap_cache_next(aspen, removal->type, &slot);
         if (frame == ASPEN_NO_FRAME)
             return;
-        aspen_frame_lock(aspen_frame_at(aspen, frame));
-        aspen_frame_unlock(aspen_frame_at(aspen, frame));
+        aspen_swap_wait_page(aspen, removal->type, frame);
         aspen_frame_put(aspen, frame);
     }
 }

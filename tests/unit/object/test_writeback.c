@@ -335,6 +335,36 @@ test_readahead_as_advised(void **state)
     assert_int_equal(s->store.last_count, 2);
 }
 
+static int
+read_nothing(void *context, uint64_t offset_bytes, void *page)
+{
+    (void)offset_bytes;
+    (void)page;
+    ++*(unsigned *)context;
+    return 0;
+}
+
+/* Not all of a large file. */
+static void
+test_willneed_bounded(void **state)
+{
+    static const struct aspen_pager_ops ops = {.read = read_nothing};
+    struct scene *s = *state;
+    unsigned reads = 0;
+
+    struct aspen_object *large =
+        helper_object(&s->helper, ASPEN_OBJECT_FILE, 600, &ops, &reads);
+    uint64_t at = helper_map_object(s->mm, AT(1000), 600, R, large, 0);
+    assert_int_equal(aspen_madvise(s->mm, at, 100 * PAGE, ASPEN_MADV_WILLNEED),
+                     0);
+    assert_int_equal(reads, 100);
+    assert_int_equal(aspen_madvise(s->mm, at, 600 * PAGE, ASPEN_MADV_WILLNEED),
+                     0);
+    assert_int_equal(reads, 320);
+    helper_unmap(s->mm, at, 600);
+    aspen_object_put(large);
+}
+
 /* ---- Neighbours -------------------------------------------------------- */
 
 static void
@@ -574,6 +604,7 @@ main(void)
         TEST(test_clusters),
         TEST(test_readahead_grows),
         TEST(test_readahead_as_advised),
+        TEST(test_willneed_bounded),
         TEST(test_cached_neighbours_are_mapped),
         TEST(test_msync),
         TEST(test_msync_device),
