@@ -15,7 +15,7 @@ transfer(struct queue *queue, const struct aspen_swap_io *io)
     return slots_transfer(queue->slots, io);
 }
 
-/* What is written, and what does not wait, at once. */
+/* What does not wait, at once. */
 static void
 submit(void *context, struct aspen_swap_io *io)
 {
@@ -24,7 +24,8 @@ submit(void *context, struct aspen_swap_io *io)
 
     pthread_mutex_lock(&queue->lock);
     bool waits =
-        !io->write && queue->holds && !(queue->answers_alone && io->pages == 1);
+        io->write ? queue->holds_writes
+                  : queue->holds && !(queue->answers_alone && io->pages == 1);
     queue->transfers += !io->write;
     if (waits) {
         if (queue->count == QUEUE_MOST)

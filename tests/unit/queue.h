@@ -23,6 +23,7 @@ struct queue {
     struct aspen_swap_io *waiting[QUEUE_MOST];
     unsigned count;
     bool holds;         /* reads wait until queue_answer() */
+    bool holds_writes;  /* so do writes */
     bool answers_alone; /* a read of one page does not */
     uint32_t bad;       /* this slot cannot be read; UINT32_MAX: all can */
     uint32_t fails;     /* of 1,000 reads, at random */
@@ -40,7 +41,7 @@ void queue_add(struct queue *queue, struct aspen *aspen, uint32_t pages,
 void queue_again(struct queue *queue, struct aspen *aspen);
 void queue_free(struct queue *queue);
 
-/* How many reads wait. */
+/* How many transfers wait. */
 unsigned queue_waiting(struct queue *queue);
 
 /* Of those that wait, number `i` in the order in which they came. */

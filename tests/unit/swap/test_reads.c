@@ -220,14 +220,14 @@ test_many(void **state)
     struct scene scene;
     (void)state;
 
-    begin_with(&scene, 2048, 0, NULL);
+    begin_with(&scene, 1088, 0, NULL);
     queue_start(&scene.queue);
     assert_int_equal(willneed(&scene), 0);
     read_all(&scene, scene.mm);
     queue_stop(&scene.queue);
     print_message("%u reads, %u at a time\n", scene.queue.transfers,
                   scene.queue.most);
-    assert_in_range(scene.queue.transfers, 64, 70);
+    assert_in_range(scene.queue.transfers, 34, 40);
     assert_true(scene.queue.most <= ASPEN_SWAP_READS + 1);
     end(&scene);
 }
