@@ -298,8 +298,8 @@ enter_pages(struct aspen *aspen)
 }
 
 int
-aspen_swap_add(struct aspen *aspen, const struct aspen_swap_args *args,
-               unsigned *type)
+aspen_swap_try_add(struct aspen *aspen, const struct aspen_swap_args *args,
+                   unsigned *type)
 {
     const struct aspen_swap_ops *ops = args->ops;
 

@@ -138,6 +138,11 @@ bool aspen_swap_cache_drop(struct aspen *aspen, unsigned type, uint32_t slot,
  * or -ASPEN_ENOMEM. Context: may sleep. */
 ASPEN_MUST_USE int aspen_swap_make_groups(struct aspen *aspen);
 
+/* aspen_swap_add(), without reclaim. */
+ASPEN_MUST_USE int aspen_swap_try_add(struct aspen *aspen,
+                                      const struct aspen_swap_args *args,
+                                      unsigned *type);
+
 /* The area is to go: no slot of it is taken any more, but by who has one: 0,
  * -ASPEN_EINVAL (no such area), -ASPEN_EBUSY (it is leaving already). */
 ASPEN_MUST_USE int aspen_swap_leave(struct aspen *aspen, unsigned type);

@@ -80,7 +80,8 @@ struct aspen_swap_args {
  * Add a swap area on a device; *type gets its number (0, 1, ...).
  *
  * Owns:    ops and context stay valid until close, or until the machine ends.
- * Context: may sleep.
+ * Context: may sleep; no lock of the core is held. If metadata is short, pages
+ *          leave memory for it.
  * Returns: 0, -ASPEN_EINVAL (no pages, unknown flags, no function or both),
  *          -ASPEN_EOPNOTSUPP (frames have no contents that could be written),
  *          -ASPEN_ENOSPC (there are 32 areas), -ASPEN_ENOMEM. On error nothing

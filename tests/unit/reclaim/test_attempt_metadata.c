@@ -11,6 +11,8 @@
 
 #include "beside.h"
 
+#include <aspen/calls/swap.h>
+
 struct row {
     const char *name;
     void (*prepare)(void); /* while memory is free; or NULL */
@@ -134,6 +136,27 @@ put_groups(unsigned number)
         aspen_group_put(groups[number]);
 }
 
+static int
+transfer_nothing(void *context, const struct aspen_swap_io *io)
+{
+    (void)context;
+    (void)io;
+    return -ASPEN_EIO;
+}
+
+/* It is gone again before anything could go there. */
+static int
+run_swap_add(unsigned number)
+{
+    static const struct aspen_swap_ops ops = {.transfer = transfer_nothing};
+    struct aspen_swap_args args = {.pages = 64, .ops = &ops};
+    unsigned type;
+
+    (void)number;
+    int error = aspen_swap_add(full.aspen, &args, &type);
+    return error ? error : aspen_swap_remove(full.aspen, type);
+}
+
 static void
 map_pieces(void)
 {
@@ -161,6 +184,7 @@ static const struct row metadata[] = {
     {"import_vma", NULL, run_import_vma, NULL},
     {"object_create", NULL, run_object, put_objects},
     {"group_create", NULL, run_group, put_groups},
+    {"swap_add", NULL, run_swap_add, NULL},
 };
 
 #define METADATA (sizeof(metadata) / sizeof(metadata[0]))
