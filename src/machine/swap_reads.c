@@ -155,11 +155,11 @@ aspen_swap_read_begin(struct aspen *aspen, unsigned type, uint32_t slot,
 
     if (!read)
         return false;
-    read->request = (struct aspen_swap_request){
-        .io = {.slot = slot, .pages = count, .memory = read->request.memory},
-        .area = area,
-        .is_read = true,
-    };
+    read->request.io = (struct aspen_swap_io){
+        .slot = slot, .pages = count, .memory = read->request.memory};
+    read->request.area = area;
+    read->request.error = 0;
+    read->request.is_read = true;
     hand_over(aspen, read, frames);
     if (aspen_failpoint(&aspen->failpoints, ASPEN_STEP_HOOK))
         aspen_swap_done(&read->request.io, -ASPEN_EIO);

@@ -35,14 +35,14 @@ aspen_swap_transfer_begin(struct aspen_swap_request *request,
                           struct aspen *aspen, unsigned type, uint32_t slot,
                           const uint32_t *frames, unsigned count, bool write)
 {
-    *request = (struct aspen_swap_request){
-        .io = {.slot = slot,
-               .pages = count,
-               .write = write,
-               .memory = request->memory},
-        .area = &aspen->swap[type],
-        .pending = 1,
-    };
+    request->io = (struct aspen_swap_io){.slot = slot,
+                                         .pages = count,
+                                         .write = write,
+                                         .memory = request->memory};
+    request->area = &aspen->swap[type];
+    request->error = 0;
+    request->pending = 1;
+    request->is_read = false;
     if (!request->area->ops) {
         request->error = -ASPEN_EOPNOTSUPP;
     } else if (aspen_failpoint(&aspen->failpoints, ASPEN_STEP_HOOK)) {
