@@ -63,7 +63,8 @@ remap(struct aspen_mm *mm, struct aspen_mmap_args *args)
 {
     const struct aspen_vma *vma = aspen_vma_at(mm, args->address);
 
-    if (!vma || !is_shared(vma) ||
+    /* Objects of huge pages are imported only: as mmap's. */
+    if (!vma || !is_shared(vma) || vma->flags & ASPEN_VM_HUGETLB ||
         !covers(mm, vma, args->address + args->length_bytes))
         return -ASPEN_EINVAL;
     args->vm_flags = flags_of(vma);

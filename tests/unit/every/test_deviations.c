@@ -158,6 +158,13 @@ huge_object(void **state)
     uint64_t address;
 
     assert_int_equal(aspen_mmap(s->mm, &args, &address), -ASPEN_EINVAL);
+    /* Nor by a mapping that there is. */
+    helper_import(s->mm, AT(HUGE), HUGE,
+                  MAY_RW | ASPEN_VM_SHARED | ASPEN_VM_MAYSHARE |
+                      ASPEN_VM_HUGETLB,
+                  object, 0);
+    assert_int_equal(aspen_remap_file_pages(s->mm, AT(HUGE), AT(HUGE), 0, 0),
+                     -ASPEN_EINVAL);
     aspen_object_put(object);
 }
 
