@@ -99,16 +99,17 @@ is_enough(const struct aspen_hold *hold, uint64_t entry, uint32_t head)
            (bits & ASPEN_ENTRY_READ || hold->how & ASPEN_HOLD_FORCE);
 }
 
-/* The table's lock is held; an entry leads to `frame`. */
-static void
+/* The table's lock is held; an entry leads to `frame`. 0 or -ASPEN_ENOMEM. */
+static int
 hold_frame(struct aspen_hold *hold, uint32_t frame)
 {
     struct aspen *aspen = hold->fault.aspen;
 
     if (hold->how & ASPEN_HOLD_PIN)
-        aspen_frame_pin(aspen, frame);
-    else if (frame != aspen->zero_frame)
+        return aspen_frame_pin(aspen, frame);
+    if (frame != aspen->zero_frame)
         aspen_frame_get(aspen_frame_at(aspen, aspen_frame_head(aspen, frame)));
+    return 0;
 }
 
 /* Look at a leaf, whose table's lock is held. As hold_present(). */
@@ -125,11 +126,11 @@ hold_leaf(struct aspen_hold *hold, uint64_t entry, unsigned level,
                   ? ASPEN_FRAME_ZERO
                   : aspen_frame_type(aspen_frame_at(fault->aspen, head)));
     int result = is_enough(hold, entry, head);
-    if (result > 0) {
-        *frame = head + (uint32_t)(inside >> ASPEN_PAGE_SHIFT);
-        hold_frame(hold, *frame);
-    }
-    return result;
+    if (result <= 0)
+        return result;
+    *frame = head + (uint32_t)(inside >> ASPEN_PAGE_SHIFT);
+    int error = hold_frame(hold, *frame);
+    return error ? error : 1;
 }
 
 /* What is there: 1 and *frame, held; 0: a fault is needed; or an error. */

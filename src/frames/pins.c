@@ -16,13 +16,18 @@ aspen_pins_prepare(struct aspen *aspen)
     return aspen_load(&aspen->banks.pins) ? 0 : aspen_banks_make_pins(aspen);
 }
 
-void
+int
 aspen_frame_pin(struct aspen *aspen, uint32_t frame)
 {
     frame = aspen_frame_head(aspen, frame);
-    aspen_fetch_add(aspen_bank_pins(aspen, frame), 1);
+    uint32_t *pins = aspen_bank_pins(aspen, frame);
+
+    if (aspen_load(pins) >= ASPEN_PINS_MAX) /* I4 */
+        return -ASPEN_ENOMEM;
+    aspen_fetch_add(pins, 1);
     if (frame != aspen->zero_frame)
         aspen_frame_get(aspen_frame_at(aspen, frame));
+    return 0;
 }
 
 /* One less, of a frame that has some. */

@@ -18,11 +18,17 @@
  *     its only one, and only when it is exclusive. It stays so as long as it is
  *     mapped: fork copies a pinned page for the child.
  * I3  Anybody may give a pin back at any time, without any lock.
+ * I4  A frame has ASPEN_PINS_MAX pins, and one more at the most for each CPU
+ *     that looked at the same time: so they fit into their count, and into that
+ *     of references with as many others. A program that may pin can ask for
+ *     the same page as often as it likes.
  */
 #ifndef ASPEN_FRAMES_PINS_H
 #define ASPEN_FRAMES_PINS_H
 
 #include "frames/frames.h"
+
+#define ASPEN_PINS_MAX ((uint32_t)1 << 30)
 
 /* Make the side arrays unless they exist: 0 or -ASPEN_ENOMEM
  * (ASPEN_STEP_FRAME, always crossed). Context: may sleep. */
@@ -37,9 +43,9 @@ aspen_frame_pins(const struct aspen *aspen, uint32_t frame)
                : 0;
 }
 
-/* One more, of any frame of a block. The arrays are there; the frame is mapped
- * by an entry whose table's lock is held. */
-void aspen_frame_pin(struct aspen *aspen, uint32_t frame);
+/* One more, of any frame of a block: 0, or -ASPEN_ENOMEM (I4). The arrays are
+ * there; the frame is mapped by an entry whose table's lock is held. */
+ASPEN_MUST_USE int aspen_frame_pin(struct aspen *aspen, uint32_t frame);
 
 /*
  * Giving back: first the pins are counted down, as far as there are any, then

@@ -48,8 +48,8 @@ struct aspen_mm;
  *          -ASPEN_EFAULT (nothing mapped there, not allowed, raw memory,
  *          beyond the end of an object; or a write to a shared mapping whose
  *          pager wants to know what is dirty), -ASPEN_EINTR,
- *          -ASPEN_ENOMEM (no memory; LIMITED), -ASPEN_EOPNOTSUPP, any error of
- *          a pager.
+ *          -ASPEN_ENOMEM (no memory; LIMITED; a page that has 2^30 pins
+ *          already), -ASPEN_EOPNOTSUPP, any error of a pager.
  * Source:  Documentation/core-api/pin_user_pages.rst of Linux v6.12.
  */
 ASPEN_MUST_USE int aspen_pin_range(struct aspen_mm *mm, uint64_t address,

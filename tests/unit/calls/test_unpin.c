@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Pins that are given back and were not taken: an error, and nothing changes.
- */
+/* Pins that are given back and were not taken, or are too many for a count: an
+ * error, and nothing changes. */
 #include "helper.h"
 
 #include "frames/pins.h"
@@ -70,12 +70,42 @@ test_unpin_too_much(void **state)
     helper_space_destroy(&s);
 }
 
+/* One page as often as somebody asks: no count carries into another. */
+static void
+test_pins_of_one_page(void **state)
+{
+    const uint64_t kinds[] = {RW, ASPEN_VM_READ | ASPEN_VM_MAYREAD};
+    struct helper_space *s = *state;
+    uint32_t frames[3];
+
+    for (unsigned i = 0; i < 2; i++) { /* a page, and that of zeroes */
+        helper_map(s->mm, BASE, 2, kinds[i]);
+        assert_int_equal(aspen_pin_range(s->mm, BASE + PAGE, PAGE, 0, frames),
+                         0);
+        uint32_t *pins = aspen_bank_pins(s->helper.aspen, frames[0]);
+        uint64_t counts = aspen_frame_at(s->helper.aspen, frames[0])->counts;
+        *pins += ASPEN_PINS_MAX - 1; /* as if others had pinned it */
+        assert_int_equal(aspen_pin_range(s->mm, BASE, 2 * PAGE, 0, frames + 1),
+                         -ASPEN_ENOMEM);
+        assert_int_equal(*pins, ASPEN_PINS_MAX);
+        assert_int_equal(aspen_frame_at(s->helper.aspen, frames[0])->counts,
+                         counts);
+        assert_int_equal(helper_counters(s->mm).pinned_pages, 1);
+        *pins -= ASPEN_PINS_MAX - 1;
+        assert_int_equal(aspen_pin_range(s->mm, BASE, 2 * PAGE, 0, frames + 1),
+                         0);
+        helper_unpin(s->mm, frames, 3, 0);
+        helper_unmap(s->mm, BASE, 2);
+    }
+}
+
 int
 main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_unpin_nothing),
         cmocka_unit_test(test_unpin_too_much),
+        helper_space_test(test_pins_of_one_page),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
