@@ -119,6 +119,17 @@ locked(struct aspen_mm *mm, struct aspen_change *change,
     return error;
 }
 
+/* The limit is looked at before the range, one that is empty or wraps included:
+ * that one's answer is `error`. */
+static int
+check_nothing(struct aspen_mm *mm, uint64_t bytes, int error)
+{
+    aspen_read_lock(&mm->mmap_lock, ASPEN_LOCK_MM);
+    int refused = aspen_may_lock(mm, bytes >> ASPEN_PAGE_SHIFT);
+    aspen_read_unlock(&mm->mmap_lock);
+    return refused ? -ASPEN_ENOMEM : error;
+}
+
 /* Would it be refused? Then nothing is faulted in for it. */
 static int
 look_and_populate(struct aspen_mm *mm, uint64_t start, uint64_t end)
@@ -163,12 +174,8 @@ aspen_mlock(struct aspen_mm *mm, uint64_t address, uint64_t length_bytes,
     if (error)
         return error;
     error = range_of(address, length_bytes, &start, &end);
-    /* The limit is looked at before the range, an empty one included. */
-    if ((error || start == end) &&
-        aspen_may_lock(mm, (end - start) >> ASPEN_PAGE_SHIFT))
-        return -ASPEN_ENOMEM;
     if (error || start == end)
-        return error;
+        return check_nothing(mm, end - start, error);
     if (end > mm->address_limit)
         return -ASPEN_ENOMEM;
     if (!on_fault)

@@ -82,7 +82,7 @@ aspen_may_lock(const struct aspen_mm *mm, uint64_t pages)
 int
 aspen_can_lock(const struct aspen_mm *mm)
 {
-    return mm->limits[ASPEN_LIMIT_MEMLOCK] != 0 ||
+    return aspen_limit(mm, ASPEN_LIMIT_MEMLOCK) != 0 ||
                    aspen_privileged(mm, ASPEN_PRIVILEGE_IPC_LOCK)
                ? 0
                : -ASPEN_EPERM;

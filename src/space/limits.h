@@ -13,7 +13,7 @@
 static inline bool
 aspen_privileged(const struct aspen_mm *mm, unsigned privilege)
 {
-    return (mm->privileges & privilege) != 0;
+    return (aspen_load_relaxed(&mm->privileges) & privilege) != 0;
 }
 
 /*
@@ -40,7 +40,9 @@ ASPEN_MUST_USE int aspen_may_lock_without(const struct aspen_mm *mm,
                                           uint64_t pages,
                                           uint64_t removed_pages);
 
-/* May it lock anything at all? 0 or -ASPEN_EPERM. Linux: can_do_mlock(). */
+/* May it lock anything at all? 0 or -ASPEN_EPERM. Linux: can_do_mlock().
+ * Context: any, as of aspen_privileged(); for all others the mmap lock is
+ * held. */
 ASPEN_MUST_USE int aspen_can_lock(const struct aspen_mm *mm);
 
 /* Heap and initialised data together: 0 or -ASPEN_ENOSPC. For brk and layouts;
