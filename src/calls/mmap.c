@@ -291,7 +291,7 @@ reserve_object(struct mapping *mapping, struct aspen_vma *vma)
     if (vma->object)
         aspen_object_get(vma->object);
     else if (mapping->flags & ASPEN_VM_SHARED)
-        return aspen_object_create_shared(mapping->mm->aspen, mapping->bytes,
+        return aspen_object_create_shared(mapping->mm, mapping->bytes,
                                           mapping->flags, &vma->object);
     return 0;
 }

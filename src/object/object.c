@@ -69,9 +69,10 @@ flags_fit(const struct aspen_object_args *args)
     }
 }
 
-int
-aspen_object_make(struct aspen *aspen, const struct aspen_object_args *args,
-                  struct aspen_object **out)
+/* `mm`: the space that has to leave its reserves of the charge; or NULL. */
+static int
+make(struct aspen *aspen, const struct aspen_mm *mm,
+     const struct aspen_object_args *args, struct aspen_object **out)
 {
     if ((unsigned)args->kind > ASPEN_OBJECT_HUGETLB ||
         (unsigned)args->placement > ASPEN_PLACEMENT_SHMEM_HUGE ||
@@ -80,7 +81,7 @@ aspen_object_make(struct aspen *aspen, const struct aspen_object_args *args,
 
     const bool charged = args->flags & ASPEN_OBJECT_CHARGED;
     uint64_t charge = charged ? aspen_pages_of(args->size_bytes) : 0;
-    int error = aspen_charge(aspen, charge);
+    int error = mm ? aspen_charge_mm(mm, charge) : aspen_charge(aspen, charge);
     if (error)
         return error;
     struct aspen_object *object = aspen_cache_alloc(&aspen->object_cache);
@@ -102,9 +103,17 @@ aspen_object_make(struct aspen *aspen, const struct aspen_object_args *args,
 }
 
 int
-aspen_object_create_shared(struct aspen *aspen, uint64_t size_bytes,
+aspen_object_make(struct aspen *aspen, const struct aspen_object_args *args,
+                  struct aspen_object **out)
+{
+    return make(aspen, NULL, args, out);
+}
+
+int
+aspen_object_create_shared(const struct aspen_mm *mm, uint64_t size_bytes,
                            uint64_t vm_flags, struct aspen_object **object)
 {
+    struct aspen *aspen = mm->aspen;
     struct aspen_object_args args = {
         .kind = ASPEN_OBJECT_SHMEM,
         .device = 1, /* 00:01, as Linux's internal tmpfs */
@@ -115,7 +124,7 @@ aspen_object_create_shared(struct aspen *aspen, uint64_t size_bytes,
                  (vm_flags & ASPEN_VM_NORESERVE ? 0 : ASPEN_OBJECT_CHARGED),
     };
 
-    return aspen_object_make(aspen, &args, object);
+    return make(aspen, mm, &args, object);
 }
 
 void

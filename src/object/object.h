@@ -13,11 +13,12 @@ ASPEN_MUST_USE int aspen_object_make(struct aspen *aspen,
                                      struct aspen_object **object);
 
 /*
- * The object that shared anonymous memory maps, with one reference: zeroes of
- * that size, charged unless the VMA's flags have NORESERVE. 0, or
- * -ASPEN_ENOMEM.
+ * The object that shared anonymous memory of the space maps, with one
+ * reference: zeroes of that size, charged as the space's own memory unless the
+ * VMA's flags have NORESERVE. 0, or -ASPEN_ENOMEM. Context: the mmap lock is
+ * held for writing.
  */
-ASPEN_MUST_USE int aspen_object_create_shared(struct aspen *aspen,
+ASPEN_MUST_USE int aspen_object_create_shared(const struct aspen_mm *mm,
                                               uint64_t size_bytes,
                                               uint64_t vm_flags,
                                               struct aspen_object **object);

@@ -219,6 +219,12 @@ reserves(void **state)
     assert_int_equal(aspen_charge_limit(s->helper.aspen), 1000);
     assert_int_equal(map(s, 1000, 900, RW), -ASPEN_ENOMEM);
     assert_int_equal(map(s, 1000, 899, RW), 0);
+    /* Shared memory is charged to an object, for the space. */
+    helper_unmap(s->mm, AT(1000), 899);
+    assert_int_equal(map(s, 1000, 900, RW | ASPEN_VM_SHARED), -ASPEN_ENOMEM);
+    assert_int_equal(map(s, 1000, 899, RW | ASPEN_VM_SHARED), 0);
+    helper_unmap(s->mm, AT(1000), 899);
+    assert_int_equal(map(s, 1000, 899, RW), 0);
     assert_int_equal(map(s, 1000, 899, R), 0);
     /* 1/32 of 899 pages is more than the user's reserve of 10. */
     assert_int_equal(map(s, 3000, 890, RW), -ASPEN_ENOMEM);
