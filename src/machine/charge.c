@@ -66,13 +66,14 @@ charge_below_limit(struct aspen *aspen, uint64_t pages, uint64_t reserve)
     return 0;
 }
 
+/* `most`: of one mapping. */
 static int
-try_charge(struct aspen *aspen, uint64_t pages, uint64_t reserve)
+try_charge(struct aspen *aspen, uint64_t pages, uint64_t most, uint64_t reserve)
 {
     if (is_limited(aspen))
         return charge_below_limit(aspen, pages, reserve);
     if (aspen->config.overcommit == ASPEN_OVERCOMMIT_GUESS &&
-        pages > guess_pages(aspen))
+        most > guess_pages(aspen))
         return -ASPEN_ENOMEM;
     if (aspen_unlikely(pages >= LARGE_PAGES) &&
         aspen_count_wrapping(aspen, ASPEN_COUNT_COMMITTED) > COMMITTED_MAX)
@@ -82,13 +83,13 @@ try_charge(struct aspen *aspen, uint64_t pages, uint64_t reserve)
 }
 
 static int
-charge(struct aspen *aspen, uint64_t pages, uint64_t reserve)
+charge(struct aspen *aspen, uint64_t pages, uint64_t most, uint64_t reserve)
 {
     if (pages == 0)
         return 0;
     if (aspen_failpoint(&aspen->failpoints, ASPEN_STEP_CHARGE))
         return -ASPEN_ENOMEM;
-    int error = try_charge(aspen, pages, reserve);
+    int error = try_charge(aspen, pages, most, reserve);
     if (error)
         aspen_fetch_add_relaxed(&aspen->refused_charge, 1);
     return error;
@@ -124,13 +125,19 @@ aspen_charge_limit(const struct aspen *aspen)
 int
 aspen_charge_mm(const struct aspen_mm *mm, uint64_t pages)
 {
-    return charge(mm->aspen, pages, reserve_of(mm));
+    return charge(mm->aspen, pages, pages, reserve_of(mm));
+}
+
+int
+aspen_charge_mappings(const struct aspen_mm *mm, uint64_t pages, uint64_t most)
+{
+    return charge(mm->aspen, pages, most, reserve_of(mm));
 }
 
 int
 aspen_charge(struct aspen *aspen, uint64_t pages)
 {
-    return charge(aspen, pages, 0);
+    return charge(aspen, pages, pages, 0);
 }
 
 void

@@ -14,6 +14,10 @@
  */
 ASPEN_MUST_USE int aspen_charge_mm(const struct aspen_mm *mm, uint64_t pages);
 ASPEN_MUST_USE int aspen_charge(struct aspen *aspen, uint64_t pages);
+/* For several mappings of a space in one step, of which none has more than
+ * `most` of the pages: refused where one of them would be, or the sum. */
+ASPEN_MUST_USE int aspen_charge_mappings(const struct aspen_mm *mm,
+                                         uint64_t pages, uint64_t most);
 void aspen_uncharge(struct aspen *aspen, uint64_t pages);
 /* The sum: exact when nothing is charged. */
 uint64_t aspen_charged(const struct aspen *aspen);

@@ -26,6 +26,7 @@ struct plan {
 
     /* Check's. */
     uint64_t charge_pages;   /* that become ACCOUNT */
+    uint64_t charge_most;    /* of these, in one VMA: Linux asks for each */
     uint64_t uncharge_pages; /* that were */
     uint64_t data_pages;     /* that become data */
     struct aspen_tree_cursor cursor;
@@ -106,8 +107,10 @@ check_vma(struct plan *plan, struct aspen_vma *vma)
     if (error || !aspen_change_concerns(change, vma, flags))
         return error;
     change->changes = true;
-    if ((flags & ~vma->flags) & ASPEN_VM_ACCOUNT)
+    if ((flags & ~vma->flags) & ASPEN_VM_ACCOUNT) {
         plan->charge_pages += pages;
+        plan->charge_most = aspen_max_u64(plan->charge_most, pages);
+    }
     if ((vma->flags & ~flags) & ASPEN_VM_ACCOUNT)
         plan->uncharge_pages += pages;
     error = check_limit(plan, vma, flags, pages);
@@ -128,6 +131,7 @@ check(struct plan *plan, struct aspen_change *change)
     plan->walk.vma_below = NULL;
     plan->walk.vma_above = NULL;
     plan->charge_pages = 0;
+    plan->charge_most = 0;
     plan->uncharge_pages = 0;
     plan->data_pages = 0;
     aspen_tree_cursor_init(cursor, &change->mm->vmas, change->start);
@@ -348,7 +352,8 @@ reserve(struct plan *plan)
     struct aspen_mm *mm = plan->walk.change->mm;
 
     reserve_begin(plan);
-    int error = aspen_charge_mm(mm, plan->charge_pages);
+    int error =
+        aspen_charge_mappings(mm, plan->charge_pages, plan->charge_most);
     if (error)
         return error;
     error = aspen_change_walk(&plan->walk, &reserve_steps);

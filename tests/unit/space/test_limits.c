@@ -240,6 +240,25 @@ reserves(void **state)
     assert_int_equal(map(s, 3000, 997, RW), 0);
 }
 
+/* Each mapping that becomes writable is asked about, not all of them together.
+ */
+static void
+guess_of_several(void **state)
+{
+    struct helper_space *s = *state;
+
+    assert_int_equal(map(s, 10000, 3000, R), 0);
+    assert_int_equal(map(s, 13000, 3000, 0), 0);
+    assert_int_equal(
+        aspen_mprotect(s->mm, AT(10000), AT(6000), RW, ASPEN_PKEY_SAME), 0);
+    assert_int_equal(helper_committed(&s->helper), 6000);
+    assert_int_equal(map(s, 20000, 6000, 0), 0);
+    assert_int_equal(
+        aspen_mprotect(s->mm, AT(20000), AT(6000), RW, ASPEN_PKEY_SAME),
+        -ASPEN_ENOMEM);
+    helper_unmap(s->mm, AT(10000), 6000);
+}
+
 /* ---- Counters ---------------------------------------------------------- */
 
 static void
@@ -479,6 +498,7 @@ main(void)
         helper_space_test(a_locked_stack),
         helper_space_test(too_low),
         helper_space_test(fork_hands_them_on),
+        helper_space_test(guess_of_several),
         cmocka_unit_test_setup_teardown(reserves, setup_never,
                                         helper_space_teardown),
         helper_space_test(peaks),
