@@ -23,6 +23,11 @@
 #include "group/group.h"
 #include "machine/swap_reads.h"
 
+/* No errors, which may be the device's: others were quicker; and pages are
+ * being read, the reference to the one is gone. */
+#define LOOK_AGAIN 1
+#define LATER      2
+
 /* Slots in a row, of which one is needed: frames[BESIDE + n] is for the one n
  * behind that. */
 struct run {
@@ -64,8 +69,8 @@ is_still(struct run *run, int n, const struct aspen_group *group)
 }
 
 /* Its slot is the caller's. The page, locked, enters the cache: 0, or an error
- * and it is the caller's to put: who has found it there meanwhile may hold it
- * still, and lock it. */
+ * or LOOK_AGAIN, and it is the caller's to put: who has found it there
+ * meanwhile may hold it still, and lock it. */
 static int
 enter_page(struct run *run, int n, uint32_t number)
 {
@@ -91,7 +96,7 @@ enter_page(struct run *run, int n, uint32_t number)
     }
     if (error) {
         aspen_frame_unlock(page);
-        return error;
+        return error == -ASPEN_EEXIST ? LOOK_AGAIN : error;
     }
     *frame_at(run, n) = number;
     aspen_lru_enter(
@@ -268,10 +273,6 @@ read_together(struct run *run)
     return error;
 }
 
-#define LATER                                                                  \
-    1 /* no error: they are read, and the page's reference is gone             \
-       */
-
 static int
 read_run(struct run *run)
 {
@@ -284,13 +285,13 @@ read_run(struct run *run)
     else
         error = read_together(run);
     if (error && aspen_swap_references(run->aspen, run->type, run->slot) == 1)
-        error = -ASPEN_EEXIST; /* I2 */
+        error = LOOK_AGAIN; /* I2 */
     end_page(run, 0, error);
     return error;
 }
 
-/* 0 and *frame, with a reference; LATER; -ASPEN_EEXIST: look again; an error.
- * The caller holds the slot, and does no more afterwards. */
+/* 0 and *frame, with a reference; LATER; LOOK_AGAIN; an error. The caller holds
+ * the slot, and does no more afterwards. */
 static int
 read_pages(struct run *run, uint64_t wanted, uint32_t *frame)
 {
@@ -316,7 +317,7 @@ read_pages(struct run *run, uint64_t wanted, uint32_t *frame)
         enter_neighbours(run, behind, before, spares, count);
         error = read_run(run);
     }
-    if (error < 0)
+    if (error && error != LATER)
         aspen_frame_put(aspen, *frame);
     return error;
 }
@@ -346,7 +347,7 @@ aspen_swap_read(struct aspen *aspen, struct aspen_payer *payer, uint64_t entry,
     error = read_pages(&run, wanted, &found);
     if (!error)
         *frame = found;
-    return error == -ASPEN_EEXIST ? 0 : error;
+    return error == LOOK_AGAIN ? 0 : error;
 }
 
 int

@@ -1,11 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Hooks that answer a positive number, as that of bytes which they have read:
- * each counts as -ASPEN_EIO, and the same call goes through once the hook has
- * learned better. The core means something by positive numbers of its own, so
- * one that slips through is a page that is said to be there, or no end.
+ * Hooks that answer an error, whichever: so does the call. Or a positive
+ * number, as that of bytes which they have read: each counts as -ASPEN_EIO. And
+ * the same call goes through once the hook has learned better. The core means
+ * something by positive numbers of its own, so one that slips through is a page
+ * that is said to be there, or no end.
  */
 #include "helper.h"
+
+#include <unistd.h>
 
 #define AT ((uint64_t)0x10000000)
 
@@ -382,7 +385,7 @@ swap_out(struct site *site, const struct aspen_swap_ops *ops)
 }
 
 static void
-check_row(const struct row *row, int number)
+check_row(const struct row *row, int number, int expected)
 {
     struct aspen_config config = helper_config(1024);
     struct site site = {.object = NULL};
@@ -396,7 +399,7 @@ check_row(const struct row *row, int number)
         swap_out(&site, row->swap);
     answer = number;
     int error = row->call(&site);
-    if (error != -ASPEN_EIO)
+    if (error != expected)
         fail_msg("%s answers %d: %d", row->name, number, error);
     helper_assert_valid(&site.helper);
     answer = 0;
@@ -416,7 +419,24 @@ test_positive(void **state)
 
     for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
         for (size_t n = 0; n < sizeof(numbers) / sizeof(numbers[0]); n++)
-            check_row(&rows[i], numbers[n]);
+            check_row(&rows[i], numbers[n], -ASPEN_EIO);
+}
+
+/* Errors by which the core tells itself that it has to look again, too, are
+ * none of a hook's. A call that does not end is killed. */
+static void
+test_negative(void **state)
+{
+    static const int numbers[] = {-ASPEN_EPERM,  -ASPEN_ENOENT, -ASPEN_EINTR,
+                                  -ASPEN_EAGAIN, -ASPEN_EBUSY,  -ASPEN_EEXIST,
+                                  -ASPEN_EINVAL, -ASPEN_ESRCH,  -4095};
+    (void)state;
+
+    alarm(20);
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
+        for (size_t n = 0; n < sizeof(numbers) / sizeof(numbers[0]); n++)
+            check_row(&rows[i], numbers[n], numbers[n]);
+    alarm(0);
 }
 
 int
@@ -424,6 +444,7 @@ main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_positive),
+        cmocka_unit_test(test_negative),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
