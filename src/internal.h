@@ -582,6 +582,9 @@ struct aspen_mm {
     uint64_t locked_pages;      /* mmap lock, as the next two */
     uint64_t peak_pages;        /* the most that total_pages ever was */
     uint64_t def_flags;         /* mlockall(MCL_FUTURE) */
+    uint64_t filling_start;     /* atomic; written under mmap lock, as the */
+    uint64_t filling_end;       /* next two: mlock waits for what is there, */
+    uint32_t filling;           /* so many times: nothing of it may leave */
     uint32_t forked_at;         /* immutable: the parent's lock_sequence in the
                                    fork that made it */
     uint32_t forked_from;       /* immutable: the parent's id, or 0 */

@@ -4,8 +4,12 @@
  *
  * mlock faults pages in before it changes a mapping, so that an error leaves
  * all mappings as they were. It looks at the range, drops the lock, populates,
- * and then checks, reserves and commits as if it had just begun. Who took pages
- * away meanwhile cannot do that any more then: they are faulted in once more.
+ * and then checks, reserves and commits as if it had just begun, if all is
+ * there. Else once more; from then on nothing of the range leaves memory
+ * (I1), so it is missing for as long as others discard it.
+ *
+ * I1  mm->filling counts those who have found pages missing, or look just now.
+ *     Their ranges lie in [filling_start, filling_end).
  *
  * Called by the embedder. The first test to break is
  * tests/unit/calls/test_mlock.c.
@@ -142,23 +146,96 @@ look_and_populate(struct aspen_mm *mm, uint64_t start, uint64_t end)
     return aspen_populate_range(mm, start, end, ASPEN_POPULATE_LOCK, NULL);
 }
 
-/* Commit; pages that went since are faulted in behind it. */
-static int
-lock_and_fill(struct aspen_mm *mm, uint64_t start, uint64_t end, bool on_fault)
+/* I1, the mmap lock is held for writing, as for the next one. */
+static void
+filling_begin(struct aspen_mm *mm, uint64_t start, uint64_t end)
 {
-    struct aspen_change change = change_of(mm, start, end, flags_of(on_fault));
-    struct aspen_attempt attempt;
-    bool done = true;
-    int error = 0;
-
-    aspen_attempt_begin(&attempt, mm->aspen, mm, ASPEN_ATTEMPT_LOCKS);
-    while (aspen_attempt_next(&attempt, &error)) {
-        error = lock(&change);
-        done = error || on_fault || aspen_populate_is_done(mm, start, end);
+    if (mm->filling++) {
+        start = aspen_min_u64(start, mm->filling_start);
+        end = aspen_max_u64(end, mm->filling_end);
     }
-    return done ? error
-                : aspen_populate_range(mm, start, end, ASPEN_POPULATE_LOCK,
-                                       NULL);
+    aspen_store_relaxed(&mm->filling_start, start);
+    aspen_store(&mm->filling_end, end);
+}
+
+static void
+filling_end(struct aspen_mm *mm)
+{
+    if (!--mm->filling)
+        aspen_store(&mm->filling_end, (uint64_t)0);
+}
+
+/* Nobody discards pages by the lock of a mapping alone. */
+static void
+lock_mappings(const struct aspen_change *change)
+{
+    struct aspen_tree_cursor cursor;
+    struct aspen_vma *vma;
+
+    aspen_tree_cursor_init(&cursor, &change->mm->vmas, change->start);
+    while ((vma = aspen_tree_next(&cursor, change->end - 1)) != NULL)
+        aspen_vma_write_lock(vma);
+}
+
+/* So often pages may be missing once more. */
+#define ROUNDS  16u
+#define MISSING 1
+
+/* A lock of what is there. */
+struct fill {
+    struct aspen_change change;
+    bool counted; /* in mm->filling */
+};
+
+/* 0, MISSING and nothing has changed, or an error. Not counted afterwards if it
+ * is done. */
+static int
+lock_what_is_there(struct aspen_change *change)
+{
+    struct fill *fill = aspen_container_of(change, struct fill, change);
+    struct aspen_mm *mm = change->mm;
+
+    if (!fill->counted)
+        filling_begin(mm, change->start, change->end);
+    fill->counted = true;
+    lock_mappings(change);
+    if (!aspen_populate_is_done(mm, change->start, change->end))
+        return MISSING;
+    int error = lock(change);
+    fill->counted = error != 0;
+    if (!error)
+        filling_end(mm);
+    return error;
+}
+
+static int
+lock_filled(struct aspen_mm *mm, uint64_t start, uint64_t end)
+{
+    struct fill fill = {
+        .change = change_of(mm, start, end, ASPEN_VM_LOCKED),
+    };
+
+    int error = locked(mm, &fill.change, lock_what_is_there);
+    for (unsigned i = 0; error == MISSING && i < ROUNDS; i++) {
+        error = aspen_populate_range(mm, start, end, ASPEN_POPULATE_LOCK, NULL);
+        if (!error)
+            error = locked(mm, &fill.change, lock_what_is_there);
+    }
+    if (fill.counted) {
+        aspen_mm_write_lock(mm, ASPEN_LOCK_MM);
+        filling_end(mm);
+        aspen_mm_write_unlock(mm);
+    }
+    return error == MISSING ? -ASPEN_EAGAIN : error;
+}
+
+/* As pages come. */
+static int
+lock_on_fault(struct aspen_mm *mm, uint64_t start, uint64_t end)
+{
+    struct aspen_change change = change_of(mm, start, end, LOCK_FLAGS);
+
+    return locked(mm, &change, lock);
 }
 
 int
@@ -178,11 +255,10 @@ aspen_mlock(struct aspen_mm *mm, uint64_t address, uint64_t length_bytes,
         return check_nothing(mm, end - start, error);
     if (end > mm->address_limit)
         return -ASPEN_ENOMEM;
-    if (!on_fault)
-        error = look_and_populate(mm, start, end);
-    if (error)
-        return error;
-    return lock_and_fill(mm, start, end, on_fault);
+    if (on_fault)
+        return lock_on_fault(mm, start, end);
+    error = look_and_populate(mm, start, end);
+    return error ? error : lock_filled(mm, start, end);
 }
 
 int

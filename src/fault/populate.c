@@ -287,7 +287,10 @@ aspen_populate_is_done(struct aspen_mm *mm, uint64_t start, uint64_t end)
         uint64_t stop = aspen_min_u64(vma->end, end);
         p.at = aspen_max_u64(p.at, vma->start);
         p.fault.access = access_of(&p, vma->flags);
-        while (judge(&p, vma->flags) == POPULATE && p.at < stop) {
+        int verdict = judge(&p, vma->flags);
+        if (verdict < 0) /* populate has the error */
+            return false;
+        while (verdict == POPULATE && p.at < stop) {
             p.work = 0;
             p.at = next_missing(&p, p.at, stop);
             if (p.at < stop && p.work < WORK_MAX)

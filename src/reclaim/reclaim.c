@@ -98,7 +98,7 @@ to_nothing(void *context, struct aspen_vma *vma, const struct aspen_slot *slot)
 {
     struct aspen_frame *frame = context;
 
-    if (aspen_load_relaxed(&vma->flags) & ASPEN_VM_LOCKED)
+    if (aspen_vma_keeps(vma, frame))
         return 0;
     uint64_t entry =
         aspen_slot_clear(slot->entry, aspen_load_relaxed(slot->entry));

@@ -151,6 +151,25 @@ aspen_vma_is_reaped(const struct aspen_vma *vma)
            aspen_vma_may_be_reaped(vma);
 }
 
+/*
+ * May the page not leave memory, of which reclaim has an entry in the VMA under
+ * its table's lock? Locked memory, or what mlock is about to lock. That is
+ * looked at first: it ends after the flag is there.
+ */
+static inline bool
+aspen_vma_keeps(const struct aspen_vma *vma, const struct aspen_frame *page)
+{
+    const struct aspen_mm *mm = vma->mm;
+    uint64_t end = aspen_load(&mm->filling_end);
+
+    if (aspen_unlikely(end)) {
+        uint64_t address = aspen_vma_address(vma, aspen_frame_offset(page));
+        if (address >= aspen_load_relaxed(&mm->filling_start) && address < end)
+            return true;
+    }
+    return aspen_load_relaxed(&vma->flags) & ASPEN_VM_LOCKED;
+}
+
 /* `vma` is about to get the pages of `other`. */
 static inline void
 aspen_vma_inherit_guards(struct aspen_vma *vma, const struct aspen_vma *other)

@@ -18,8 +18,8 @@
  *     yet is written always (it becomes DIRTY), and one that is does not change
  *     (I3 of swap.h). It may be dropped no more (LAZY), since nobody could tell
  *     whether it was written since.
- * I4  Who mlocks memory sets the VMA's flag before he looks below the tables'
- *     locks; it is looked at below the same lock before an entry goes.
+ * I4  Who mlocks memory says so (aspen_vma_keeps()) before he looks below the
+ *     tables' locks; it is looked at below the same lock before an entry goes.
  * I5  So are pins, which are taken below that lock: of a swap entry fork could
  *     not tell that its page is pinned, and whoever has the pin would be left
  *     alone with it.
@@ -58,7 +58,10 @@ static bool
 has_to_stay(const struct leaving *leaving, const struct aspen_vma *vma,
             const struct aspen_slot *slot)
 {
-    return aspen_load_relaxed(&vma->flags) & ASPEN_VM_LOCKED ||    /* I4 */
+    const struct aspen_frame *page =
+        aspen_frame_at(leaving->aspen, leaving->frame);
+
+    return aspen_vma_keeps(vma, page) ||                           /* I4 */
            aspen_frame_pins(leaving->aspen, leaving->frame) > 0 || /* I5 */
            aspen_entry_bits(aspen_load_relaxed(slot->entry)) &
                ASPEN_ENTRY_UFFD_WP;

@@ -155,14 +155,19 @@ move_task(void *unused)
 static void
 lock_task(void *unused)
 {
+    struct aspen_mm_counters counters;
     uint32_t frame;
 
     (void)unused;
     int error = aspen_mlock(file_scene.mm, START, PAGE, 0);
     if (error != -ASPEN_EAGAIN) /* the planned failure of a frame */
         must_or_planned(error);
-    if (error)
+    if (error) {
+        aspen_mm_counters_read(file_scene.mm, &counters);
+        if (counters.locked_pages)
+            sim_fail("an error, and the page is locked");
         return;
+    }
     for (unsigned i = 0; i < 2; i++) {
         if (aspen_translate(file_scene.mm, START, ASPEN_ACCESS_READ, &frame))
             sim_fail("a locked page is not there");

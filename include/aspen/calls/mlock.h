@@ -34,13 +34,11 @@ struct aspen_mm;
  *          (another flag, which is looked at first; the range wraps),
  *          -ASPEN_ENOMEM (a hole, or memory that may not be accessed, beyond
  *          the limit, map count, no memory for the split), -ASPEN_EAGAIN (no
- *          memory for a page), -ASPEN_EOPNOTSUPP (an edge inside a huge page;
+ *          memory for a page, or for all at once; others discard pages as fast
+ *          as they come), -ASPEN_EOPNOTSUPP (an edge inside a huge page;
  *          a page that cannot be faulted in yet), -ASPEN_EINTR, or the error of
  *          an object's open hook.
  *          On error no mapping has changed; pages that were faulted in stay.
- *          But where another thread took pages away meanwhile and they cannot
- *          be faulted in again, the range is locked when the error comes, as on
- *          Linux.
  * Source:  mlock(2), mlock2(2).
  */
 ASPEN_MUST_USE int aspen_mlock(struct aspen_mm *mm, uint64_t address,

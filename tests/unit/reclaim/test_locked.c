@@ -97,12 +97,41 @@ test_copies(void **state)
     helper_destroy(&h);
 }
 
+/* More than memory holds: while pages come those before them leave, until the
+ * range is to be locked. Then it is not, none of it, and they leave again. */
+static void
+test_too_much(void **state)
+{
+    struct helper h;
+    struct helper_state before;
+
+    (void)state;
+    begin(&h);
+    struct aspen_object *file =
+        helper_object(&h, ASPEN_OBJECT_FILE, PAGES, &pager, NULL);
+    struct aspen_mm *mm = helper_mm(&h);
+    helper_map_object(mm, BASE, PAGES, R, file, 0);
+    helper_state_take(&h, mm, &before);
+    assert_int_equal(aspen_mlock(mm, BASE, PAGES * PAGE, 0), -ASPEN_EAGAIN);
+    assert_int_equal(helper_counters(mm).locked_pages, 0);
+    assert_int_equal(aspen_hash_mm(mm, ASPEN_HASH_SEMANTIC),
+                     before.semantic_hash);
+    for (uint64_t i = 0; i < PAGES; i++)
+        read_page(mm, i);
+    assert_int_equal(aspen_mlock(mm, BASE, OWN * PAGE, 0), 0);
+    assert_int_equal(helper_counters(mm).locked_pages, OWN);
+    aspen_mm_put(mm);
+    aspen_object_put(file);
+    helper_destroy(&h);
+}
+
 int
 main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_file),
         cmocka_unit_test(test_copies),
+        cmocka_unit_test(test_too_much),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
