@@ -582,19 +582,17 @@ struct aspen_mm {
     uint64_t locked_pages;      /* mmap lock, as the next two */
     uint64_t peak_pages;        /* the most that total_pages ever was */
     uint64_t def_flags;         /* mlockall(MCL_FUTURE) */
-    uint64_t filling_start;     /* atomic; written under mmap lock, as the */
-    uint64_t filling_end;       /* next two: mlock waits for what is there, */
-    uint32_t filling;           /* so many times: nothing of it may leave */
-    uint32_t forked_at;         /* immutable: the parent's lock_sequence in the
-                                   fork that made it */
+    uint32_t filling;           /* mmap lock, as to write the next: mlocks */
+    uint64_t filling_start;     /* atomic: from there up to the end nothing */
+    uint64_t filling_end;       /* leaves memory; 0: nobody is at it */
+    uint32_t forked_at;         /* immutable: its parent's lock_sequence then */
     uint32_t forked_from;       /* immutable: the parent's id, or 0 */
     struct aspen_layout layout; /* mmap lock */
 
     uint64_t limits[ASPEN_LIMITS]; /* atomic; written under mmap lock */
     uint32_t privileges;           /* atomic; written under mmap lock */
     int32_t oom_adjust;            /* atomic: thousandths of memory */
-    struct aspen_group *group;     /* atomic; a handle, or NULL; written under
-                                      the mmap and the registry lock */
+    struct aspen_group *group;     /* atomic; a handle; mmap, registry lock */
     void *embedder;                /* atomic; theirs */
 
     /* What pages that come and go count. */
