@@ -14,11 +14,13 @@
 #include "reclaim/attempt.h"
 #include "space/vma.h"
 
-/* The new mapping asks for what mmap would be told; advice is lost. */
+/* The new mapping asks for what mmap would be told, and what of it Linux's
+ * driver would say once more; advice is lost. */
 static uint64_t
 flags_of(const struct aspen_vma *vma)
 {
-    const uint64_t drivers = ASPEN_VM_DRIVER & ~ASPEN_VM_SPECIAL;
+    const uint64_t drivers =
+        (ASPEN_VM_DRIVER & ~ASPEN_VM_SPECIAL) | ASPEN_VM_CACHE;
 
     return vma->flags & (ASPEN_VM_ACCESS | ASPEN_VM_SHARED | ASPEN_VM_MAY |
                          drivers | ASPEN_VM_LOCKED);

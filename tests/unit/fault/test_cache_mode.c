@@ -161,6 +161,22 @@ test_kept(void **state)
     }
 }
 
+/* A mapping that is made anew in the place of another. */
+static void
+test_kept_by_remap_file_pages(void **state)
+{
+    struct helper_space *s = *state;
+
+    for (unsigned mode = 0; mode < 4; mode++) {
+        map_device(s, 100, PFNMAP | flag_of(mode));
+        assert_int_equal(
+            aspen_remap_file_pages(s->mm, AT(101), AT(2), AT(3), 0), 0);
+        assert_int_equal(aspen_fault(s->mm, AT(101), ASPEN_ACCESS_WRITE), 0);
+        assert_memory(s->mm, 101, mode);
+        helper_unmap(s->mm, AT(100), PAGES);
+    }
+}
+
 static void
 test_dump(void **state)
 {
@@ -245,6 +261,7 @@ main(void)
         helper_space_test(test_every_way_in),
         helper_space_test(test_pages_among_them),
         helper_space_test(test_kept),
+        helper_space_test(test_kept_by_remap_file_pages),
         helper_space_test(test_dump),
         helper_space_test(test_refused),
         cmocka_unit_test(test_absent),
