@@ -140,6 +140,7 @@ TOOL_BESIDE := $(addprefix $(BUILD)/,aspen-bench aspen-pressure aspen-broken \
     $(TOOL_GUESTS)
 # For tests/tools/explore.sh; where there are no more, it takes these alone.
 TOOL_SCENARIOS := $(addprefix $(BUILD)/tests/,planted/test_planted \
+    planted/memory/test_planted \
     explore/test_fork)
 TOOL_ASAN := $(addprefix $(BUILD)/asan/,aspen aspen-bench aspen-pressure)
 

@@ -8,6 +8,7 @@
 
 #include <aspen/tlb.h>
 
+#include <malloc.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -18,8 +19,8 @@ struct sim_run sim = {.running = NOBODY};
 
 /* "0*12 1*3~1 ...": the choices of this run, equal neighbours together. The
  * step that a task is in is one of them. */
-static void
-write_schedule(char *out, size_t size)
+void
+sim_write_schedule(char *out, size_t size)
 {
     uint32_t count = sim.count + (sim.stepping && sim.running != NOBODY);
     size_t used = 0;
@@ -50,7 +51,7 @@ sim_note_failure(const char *what)
     sim.failed = true;
     sim.result->broken = true;
     snprintf(sim.result->what, sizeof(sim.result->what), "%s", what);
-    write_schedule(sim.result->schedule, sizeof(sim.result->schedule));
+    sim_write_schedule(sim.result->schedule, sizeof(sim.result->schedule));
 }
 
 void
@@ -91,7 +92,7 @@ sim_leave_task(unsigned me)
 {
     sim.running = NOBODY;
     sim_thread_switch(sim.scheduler_thread);
-    swapcontext(&sim.tasks[me].context, &sim.scheduler);
+    sim_fiber_switch(&sim.tasks[me].fiber, &sim.scheduler);
 }
 
 static void
@@ -288,9 +289,25 @@ bytes_of(struct memory *entry)
     return (char *)entry + BEFORE;
 }
 
+/* Each run takes the same again: it need not come from the kernel. */
+static void
+keep_freed(void)
+{
+#if defined(M_MMAP_THRESHOLD) && defined(M_TRIM_THRESHOLD)
+    static bool done;
+
+    if (done)
+        return;
+    done = true;
+    mallopt(M_MMAP_THRESHOLD, 32 << 20);
+    mallopt(M_TRIM_THRESHOLD, 256 << 20);
+#endif
+}
+
 void *
 aspen_port_memory_alloc(size_t bytes)
 {
+    keep_freed();
     struct memory *entry =
         aligned_alloc(4096, BEFORE + ((bytes + 4095) & ~(size_t)4095));
 

@@ -268,7 +268,7 @@ resume(unsigned me)
 {
     sim.running = me;
     sim_thread_switch(sim.tasks[me].thread);
-    swapcontext(&sim.scheduler, &sim.tasks[me].context);
+    sim_fiber_switch(&sim.scheduler, &sim.tasks[me].fiber);
     sim.running = NOBODY;
 }
 
@@ -284,11 +284,7 @@ make_task(unsigned me)
     memset(task, 0, sizeof(*task));
     task->stack = stack;
     task->thread = thread;
-    getcontext(&task->context);
-    task->context.uc_stack.ss_sp = stack;
-    task->context.uc_stack.ss_size = STACK_BYTES;
-    task->context.uc_link = NULL;
-    makecontext(&task->context, enter_task, 0);
+    sim_fiber_make(&task->fiber, stack, STACK_BYTES, enter_task);
     task->finished = me != DEFERRED && me >= sim.program->tasks;
 }
 

@@ -86,6 +86,22 @@ void sim_replay(const struct sim_program *program, const char *schedule,
  * value than the last, as C11 allows (sim/memory; elsewhere without effect). */
 void sim_relax(unsigned loads);
 
+/* Plain memory is seen (sim/memory). */
+bool sim_sees_memory(void);
+
+/* From now on a run goes on behind a data race, which is counted, each pair of
+ * places once; or, as at first, ends there, and has failed. */
+void sim_count_races(bool on);
+
+struct sim_race {
+    char what[256];
+    char schedule[4096]; /* up to the second access */
+};
+
+/* Those that were counted since sim_forget_races(), the first ones. */
+const struct sim_race *sim_races(unsigned *count);
+void sim_forget_races(void);
+
 /* Two that touched one cache line, where one wrote (sim/memory; elsewhere none
  * are found). */
 struct sim_conflict {

@@ -23,8 +23,8 @@
 
 #include <aspen/lock_order.h>
 #include <aspen_port.h>
+#include "fiber.h"
 #include "order.h"
-#include <ucontext.h>
 
 #define DEFERRED  SIM_TASKS /* the task that runs deferred RCU work */
 #define ALL       (SIM_TASKS + 1)
@@ -57,7 +57,7 @@ struct operation {
 };
 
 struct task {
-    ucontext_t context;
+    struct sim_fiber fiber;
     char *stack;
     void *thread; /* order.h */
     bool finished;
@@ -122,7 +122,7 @@ struct sim_run {
     const struct sim_program *program;
     struct sim_result *result;
     struct task tasks[ALL];
-    ucontext_t scheduler;
+    struct sim_fiber scheduler;
     void *scheduler_thread;
     unsigned running; /* NOBODY: scheduler, set-up or check */
     bool failed;
@@ -159,6 +159,9 @@ extern struct sim_run sim;
 
 /* Back to the scheduler, from whichever task runs. */
 void sim_leave_task(unsigned me);
+
+/* "0*12 1*3~1 ...": the choices of this run so far. */
+void sim_write_schedule(char *out, size_t size);
 
 bool sim_lock_free(const uint32_t *holders, bool exclusive);
 bool sim_grace_over(const uint64_t grace[SIM_TASKS]);
@@ -202,6 +205,14 @@ void sim_forget_names(void);
 
 /* The task that runs does this now. */
 void sim_show(const struct operation *operation);
+
+/* ---- counted.c --------------------------------------------------------- */
+
+bool sim_races_counted(void);
+
+/* No race of these two places was found; the next that is kept is of them. */
+bool sim_race_is_new(uint32_t place, uint32_t other);
+void sim_race_keep(const char *what);
 
 /* ---- bound.c ----------------------------------------------------------- */
 

@@ -12,6 +12,8 @@ CFLAGS_sim-flags := $(CFLAGS_sim) -DASPEN_PORT_MMU_WRITES_ENTRIES
 CFLAGS_sim-arm64 := $(CFLAGS_sim) -DASPEN_PORT_PAGING_AARCH64
 CFLAGS_sim-arm64-flags := $(CFLAGS_sim-arm64) -DASPEN_PORT_MMU_WRITES_ENTRIES
 SIM_PORT := $(wildcard ports/sim/*.c)
+# What most of a search is spent in.
+CFLAGS_fast := -O2
 SIM_FLAGS := -Iinclude -Isrc -Iports/sim -Itests/explore/scene -Itests/unit \
     -Itests/mmu
 SIM_MMU := $(filter-out tests/mmu/test_% %/beside.c \
@@ -54,8 +56,9 @@ $(patsubst %,$(BUILD)/tests/explore/%$(patsubst sim%,%,$1),$(EXPLORE_MMU)): \
 	@mkdir -p $$(@D)
 	$$(Q)$$(CC) $$(CFLAGS_$1) $$(LDFLAGS) $$(SIM_WRAPS) -o $$@ $$^ -lcmocka
 endef
-$(foreach v,sim sim-flags sim-arm64 sim-arm64-flags, \
-    $(eval $(call sim_variant,$v)))
+SIM_VARIANTS := sim sim-flags sim-arm64 sim-arm64-flags
+$(foreach v,$(SIM_VARIANTS),$(eval $(call sim_variant,$v)) \
+    $(eval $(call objects,$v,$(SIM_PORT)): CFLAGS_$v += $(CFLAGS_fast)))
 
 $(addprefix $(BUILD)/tests/explore/,$(EXPLORE)): $(BUILD)/tests/explore/%: \
     $(BUILD)/obj/sim/tests/explore/%.o \
@@ -72,8 +75,9 @@ $(addprefix $(BUILD)/tests/explore/,$(EXPLORERS)): $(BUILD)/tests/explore/%: \
 	$(Q)$(CC) $(CFLAGS_sim) $(LDFLAGS) -o $@ $^ -lcmocka
 
 # What tests/tools/explore.sh runs besides.
-PLANTED := $(BUILD)/tests/planted/test_planted
-$(PLANTED): $(call objects,sim,tests/explore/explorer/planted.c \
+PLANTED := $(BUILD)/tests/planted/test_planted \
+    $(BUILD)/tests/planted/memory/test_planted
+$(BUILD)/tests/planted/test_planted: $(call objects,sim,tests/explore/explorer/planted.c \
         $(EXPLORE_ALL_SHARE)) $(BUILD)/sim/libaspen-test.a
 	$(call say,LD,$@)
 	@mkdir -p $(@D)
@@ -88,20 +92,43 @@ SIM_MEMORY := $(wildcard ports/sim/memory/*.c)
 EXPLORE_LITMUS := $(basename $(notdir $(wildcard tests/explore/memory/test_*.c)))
 EXPLORE_MEMORY := $(addprefix $(BUILD)/memory/tests/explore/, \
     $(EXPLORE_LITMUS) $(EXPLORE))
-$(call objects,sim-memory,$(SIM_PORT) $(SIM_MEMORY) \
+EXPLORE_MEMORY_MMU := $(addprefix $(BUILD)/memory/tests/explore/,$(EXPLORE_MMU))
+CFLAGS_sim-memory-tests := $(CFLAGS_sim) -DSIM_MEMORY -Iports/sim
+$(call objects,sim-memory, \
     $(filter-out %/test_made_once.c,$(wildcard tests/explore/*.c)) \
-    $(EXPLORE_SHARED)): CFLAGS_sim-memory := $(CFLAGS_sim) -DSIM_MEMORY -Iports/sim
+    $(wildcard tests/explore/mmu/*.c) $(SIM_MMU) $(EXPLORE_SHARED)): \
+    CFLAGS_sim-memory := $(CFLAGS_sim-memory-tests)
+$(call objects,sim-memory,$(SIM_PORT) $(SIM_MEMORY)): \
+    CFLAGS_sim-memory := $(CFLAGS_sim-memory-tests) $(CFLAGS_fast)
 $(eval $(call sim_variant,sim-memory))
+
+# $(call memory_program,NAME,FOLDER,SHARED,WRAPS)
 define memory_program
 $(BUILD)/memory/tests/explore/$1: $(BUILD)/obj/sim-memory/tests/explore/$2$1.o \
-    $(call objects,sim-memory,$(EXPLORE_SHARED) $(SIM_MEMORY)) \
+    $(call objects,sim-memory,$3 $(SIM_MEMORY)) \
     $(BUILD)/sim-memory/libaspen-test.a
 	$$(call say,LD,$$@)
 	@mkdir -p $$(@D)
-	$$(Q)$$(CC) $$(LDFLAGS) -o $$@ $$^ -lcmocka
+	$$(Q)$$(CC) $$(LDFLAGS) $4 -o $$@ $$^ -lcmocka
 endef
-$(foreach t,$(EXPLORE_LITMUS),$(eval $(call memory_program,$t,memory/)))
-$(foreach t,$(EXPLORE),$(eval $(call memory_program,$t,)))
+$(foreach t,$(EXPLORE_LITMUS), \
+    $(eval $(call memory_program,$t,memory/,$(EXPLORE_SHARED),)))
+$(foreach t,$(EXPLORE),$(eval $(call memory_program,$t,,$(EXPLORE_SHARED),)))
+$(foreach t,$(EXPLORE_MMU),$(eval $(call memory_program,$t,mmu/, \
+    $(EXPLORE_ALL_SHARE) $(EXPLORE_MMU_SHARED) $(SIM_MMU),$(SIM_WRAPS))))
+# `aspen explore` looks there for those that see plain memory.
+EXPLORE_LINK := $(BUILD)/tests/explore/memory
+$(EXPLORE_LINK):
+	@mkdir -p $(@D)
+	@ln -sfn ../../memory/tests/explore $@
+
+PLANTED_SOURCES := tests/explore/explorer/planted.c $(EXPLORE_ALL_SHARE)
+$(BUILD)/tests/planted/memory/test_planted: \
+    $(call objects,sim-memory,$(PLANTED_SOURCES) $(SIM_MEMORY)) \
+    $(BUILD)/sim-memory/libaspen-test.a
+	$(call say,LD,$@)
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(LDFLAGS) -o $@ $^ -lcmocka
 
 # Which cache lines two calls share (tests/explore/conflicts).
 CONFLICTS := $(BUILD)/aspen-conflicts
@@ -130,7 +157,8 @@ check-conflicts: $(CONFLICTS)
 EXPLORE_LIMIT := ASPEN_TEST_TIMEOUT=$${ASPEN_TEST_TIMEOUT:-900}
 .PHONY: explore explore-memory explore-programs
 # What `aspen explore` runs.
-explore-programs: $(EXPLORE_PROGRAMS)
+explore-programs: $(EXPLORE_PROGRAMS) $(EXPLORE_MEMORY) \
+    $(EXPLORE_MEMORY_MMU) $(EXPLORE_LINK)
 
 explore-memory: $(EXPLORE_MEMORY)
 	@$(EXPLORE_LIMIT) scripts/run-tests.sh $(BUILD)/memory/explore-log \
@@ -142,7 +170,7 @@ explore: $(EXPLORE_PROGRAMS)
 
 # Each scenario to its end, with at most one preemption a run.
 .PHONY: explore-bound
-explore-bound: $(EXPLORE_PROGRAMS) $(BUILD)/aspen
+explore-bound: explore-programs $(BUILD)/aspen
 	@scripts/check/bound.sh $(BUILD)/aspen
 
 CHECKS += explore explore-memory explore-bound check-conflicts

@@ -7,9 +7,9 @@
 
 # Beside the command, or in the folder above the build with sanitizers.
 for planted in "$(dirname "$ASPEN")"/{,../}tests/planted; do
-    [ ! -x "$planted/test_planted" ] || break
+    [ ! -x "$planted/memory/test_planted" ] || break
 done
-if [ ! -x "$planted/test_planted" ]; then
+if [ ! -x "$planted/memory/test_planted" ]; then
     check no-scenarios sh -c "! '$ASPEN' explore all --programs '$work'"
     skip explore "no planted scenarios beside $ASPEN"
     finish
@@ -41,6 +41,8 @@ planted/additions-under-a-lock
 planted/a-lost-addition
 planted/a-crash
 planted/needs-two
+planted/a-race-that-does-no-harm
+planted/needs-an-older-value
 END
 if "$ASPEN" explore --list >"$work/list" 2>"$work/err"; then
     check list-real grep -q '^fork/fork-beside-a-registry-walker-succeeding-0$' \
@@ -68,11 +70,39 @@ run needs-one 0 planted/needs-two
 run needs-two 1 planted/needs-two --preemptions 2
 has '"what":"both were \"seen\""'
 run all 1 all
-check all-of-them test "$(grep -o '"name":' "$work/json" | wc -l)" -eq 4
-check all-failed test "$(grep -o '"failed":1' "$work/json" | wc -l)" -eq 2
+check all-of-them test "$(grep -o '"name":' "$work/json" | wc -l)" -eq 6
+check all-failed test "$(grep -o '"failed":1' "$work/json" | wc -l)" -eq 3
 run by-program 1 planted
 run random 1 planted/a-lost-addition --random 500 --seed 3
 has '"preemptions":null'
+
+# --- plain memory, and what C11 lets loads find
+
+run race 1 planted/a-race-that-does-no-harm
+has '"complete":true,"failed":1,"what":"data race: '
+has '"races":2,"memory":"sc"'
+has '"sites":["data race: '
+run race-unseen 0 planted/a-race-that-does-no-harm --no-races
+has '"failed":0,"races":null,"memory":"sc"'
+run older-not-found 0 planted/needs-an-older-value
+has '"failed":0,"races":0,"memory":"sc"'
+run older 1 planted/needs-an-older-value --memory relaxed
+has '"what":"the flag came before what it tells of"'
+has '"races":0,"memory":"relaxed"'
+run older-enough 1 planted/needs-an-older-value --memory relaxed --older 2
+# Each of these lines says what it needs.
+for of in 'needs-an-older-value --memory relaxed' a-race-that-does-no-harm \
+    'a-lost-addition --no-races'; do
+    "$ASPEN" explore planted/$of --programs "$planted" >"$work/out" 2>&1
+    line=$(sed -n "s/^  replay: aspen explore --replay '\(.*\)'$/\1/p" \
+        "$work/out")
+    what=$(sed -n 's/^  \(data race\|the flag\|an addition\)/&/p' "$work/out")
+    "$ASPEN" explore --replay "$line" --programs "$planted" >"$work/again" 2>&1
+    check "replay-$of" test $? -eq 1
+    check "replay-$of-says" grep -qxF -- "$(head -1 <<<"$what")" "$work/again"
+done
+check race-besides grep -q '^  besides: data race: ' <(
+    "$ASPEN" explore planted/a-race-that-does-no-harm --programs "$planted")
 
 # --- how it fails, for a person
 
@@ -136,6 +166,16 @@ expect 2 'shard 1 of 3 is in .*part1, and again in .*together' \
     explore --merge "$work/part1" "$work/together"
 expect 2 'is one of 1 shards, others are of 3' \
     explore --merge "$work/part1" "$work/whole"
+"$ASPEN" explore planted/a-race-that-does-no-harm --programs "$planted" \
+    --shard 1/2 >"$work/race1"
+"$ASPEN" explore planted/a-race-that-does-no-harm --programs "$planted" \
+    --shard 2/2 >"$work/race2"
+"$ASPEN" explore --merge "$work/race1" "$work/race2" --json >"$work/json"
+check merge-races test $? -eq 1
+has '"races":2,"memory":"sc"'
+expect 2 'another --memory' explore --merge "$work/race1" \
+    <("$ASPEN" explore planted/a-race-that-does-no-harm --programs "$planted" \
+        --memory relaxed --shard 2/2)
 expect 2 'has other scenarios' explore --merge "$work/part1" \
     <("$ASPEN" explore planted/a-crash --programs "$planted" --shard 2/3)
 expect 2 'another bound of preemptions' explore --merge "$work/part1" \
@@ -153,6 +193,9 @@ expect 2 'it is empty' explore --merge "$work/bad"
 expect 2 'cannot read .*nothing' explore --merge "$work/nothing"
 
 # --- what is refused
+
+mkdir "$work/plain"
+cp "$planted/test_planted" "$work/plain"
 
 expect 2 'give SCENARIO, or all' explore
 expect 2 "no scenario 'planted/nonsense'" \
@@ -189,5 +232,11 @@ expect 2 'its scenario in the line' explore all --replay 'planted/x 0*1'
 expect 2 '--merge takes files' explore --merge
 expect 2 '--random goes by no bound' explore all --random 5 --shard 1/2
 expect 2 '--seed is of --random' explore all --seed 5
+expect 2 "--memory takes sc or relaxed, not 'tso'" explore all --memory tso
+expect 2 '--older is of --memory relaxed' explore all --older 2
+expect 2 'and so for races' explore all --memory relaxed --no-races
+expect 2 'has no build that sees plain memory' \
+    explore planted --programs "$work/plain" --memory relaxed
+expect 2 'take no orders' explore --list --memory relaxed
 expect 2 '--shard needs a bound' explore all --shard 1/2 --preemptions any
 finish

@@ -18,7 +18,7 @@
  *     were not made in.
  * I3  With relaxed memory a load finds any of the last HISTORY stores that C11
  *     lets it: none older than one that happens before it, or than what was
- * read by somebody who happens before it. Without, it finds the last.
+ *     read by somebody who happens before it. Without, it finds the last.
  *
  * Who does not say what it accesses (the port, the tests, memcpy) is not seen.
  */

@@ -68,18 +68,39 @@ name_of(unsigned kind)
 }
 
 static void
-fail(const char *what, const struct access *access, const char *other,
-     uint32_t other_place)
+describe(char text[256], const char *what, const struct access *access,
+         const char *other, uint32_t other_place)
 {
-    char text[256];
     char here[96];
     char there[96];
 
     place_name(access->place, here, sizeof(here));
     place_name(other_place, there, sizeof(there));
-    snprintf(text, sizeof(text), "%s: %s at %s, %s at %s", what,
-             name_of(access->kind), here, other, there);
+    snprintf(text, 256, "%s: %s at %s, %s at %s", what, name_of(access->kind),
+             here, other, there);
+}
+
+static void
+found_freed(const struct access *access, uint32_t freed)
+{
+    char text[256];
+
+    describe(text, "use after free", access, "freed", freed);
     sim_fail(text);
+}
+
+static void
+found_race(const struct access *access, const struct access *was)
+{
+    char text[256];
+
+    if (sim_races_counted() && !sim_race_is_new(access->place, was->place))
+        return;
+    describe(text, "data race", access, name_of(was->kind), was->place);
+    if (sim_races_counted())
+        sim_race_keep(text);
+    else
+        sim_fail(text);
 }
 
 /* ---- Looking ----------------------------------------------------------- */
@@ -97,12 +118,12 @@ look(const struct cell *cell, const struct thread *thread,
      const struct access *access)
 {
     if (cell->freed)
-        fail("use after free", access, "freed", cell->freed);
+        found_freed(access, cell->freed);
     for (uint32_t i = 0; i < cell->count && i < KEPT; i++) {
         const struct access *was = &cell->accesses[i];
         if (conflicts(access, was) &&
             was->time > thread->clock.before[was->thread])
-            fail("data race", access, name_of(was->kind), was->place);
+            found_race(access, was);
     }
 }
 

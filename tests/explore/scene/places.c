@@ -14,13 +14,13 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-extern const char __executable_start;
+extern const char __executable_start[];
 
 /* What the program's file calls the address. */
 static uintptr_t
 in_file(const void *address)
 {
-    const Elf64_Ehdr *header = (const void *)&__executable_start;
+    const Elf64_Ehdr *header = (const void *)__executable_start;
     uintptr_t base = (uintptr_t)header;
 
     return (uintptr_t)address - (header->e_type == ET_DYN ? base : 0);

@@ -29,7 +29,8 @@ static struct wish {
     uint64_t parts;  /* 0: all */
     uint64_t random; /* so many random runs, instead of a search */
     uint64_t seed;
-    uint64_t skip; /* so many scenarios were run before */
+    uint64_t skip;  /* so many scenarios were run before */
+    uint64_t older; /* loads of a run that may find older values */
     const char *only;
     const char *schedule;
 } wish;
@@ -39,6 +40,7 @@ static struct wish {
 static FILE *answer;
 static char current[NAME];
 static struct sim_result result;
+static unsigned race_count; /* of the scenario, so far as anybody looked */
 
 /* ---- What is wanted --------------------------------------------------------
  */
@@ -63,7 +65,8 @@ read_word(const char *word)
            take(word, "most", &wish.most) || take(word, "part", &wish.part) ||
            take(word, "parts", &wish.parts) ||
            take(word, "random", &wish.random) ||
-           take(word, "seed", &wish.seed) || take(word, "skip", &wish.skip));
+           take(word, "seed", &wish.seed) || take(word, "skip", &wish.skip) ||
+           take(word, "older", &wish.older));
 }
 
 bool
@@ -125,9 +128,9 @@ name_scenario(const char *title)
  */
 
 static void
-say_text(const char *key, const char *text)
+say_string(const char *text)
 {
-    fprintf(answer, "\"%s\":\"", key);
+    fputc('"', answer);
     for (; *text; text++) {
         unsigned char c = (unsigned char)*text;
         if (c == '"' || c == '\\')
@@ -138,6 +141,13 @@ say_text(const char *key, const char *text)
             fputc(c, answer);
     }
     fputc('"', answer);
+}
+
+static void
+say_text(const char *key, const char *text)
+{
+    fprintf(answer, "\"%s\":", key);
+    say_string(text);
 }
 
 static void
@@ -247,6 +257,21 @@ say_steps(void)
     fputc(']', answer);
 }
 
+/* Who does not see plain memory says nothing of races. */
+static void
+say_races(void)
+{
+    if (!sim_sees_memory())
+        return;
+    fprintf(answer, ",\"races\":%u", race_count);
+    for (unsigned i = 0; i < race_count; i++) {
+        fputs(i ? "," : ",\"sites\":[", answer);
+        say_string(sim_races(&(unsigned){0})[i].what);
+    }
+    if (race_count)
+        fputc(']', answer);
+}
+
 static void
 say_result(bool steps)
 {
@@ -255,6 +280,7 @@ say_result(bool steps)
     fprintf(answer, ",\"schedules\":%" PRIu64 ",\"complete\":%s,\"failed\":%d",
             result.schedules, result.complete ? "true" : "false",
             result.broken);
+    say_races();
     if (result.broken) {
         fputc(',', answer);
         say_text("what", result.what);
@@ -275,6 +301,7 @@ crash(int signal)
 {
     if (!result.broken)
         sim_note_failure(strsignal(signal));
+    (void)sim_races(&race_count);
     say_result(shown_count > 0);
     _exit(3);
 }
@@ -309,34 +336,74 @@ search(const struct sim_program *program)
         sim_explore_bounded(program, &bounds, wish.most, &result);
 }
 
+/* Where nothing else went wrong the first race is what did: runs fail with it
+ * from now on. */
 static void
-explain(const struct sim_program *program, const char *schedule)
+blame_races(void)
+{
+    const struct sim_race *races = sim_races(&race_count);
+
+    if (result.broken || !race_count)
+        return;
+    result.broken = true;
+    memcpy(result.what, races[0].what, sizeof(result.what));
+    memcpy(result.schedule, races[0].schedule, sizeof(result.schedule));
+    sim_count_races(false);
+}
+
+static void
+explain(const struct sim_program *program)
 {
     struct sim_result replayed;
+    char schedule[sizeof(result.schedule)];
 
+    sim_shrink(program, SHRINKING, &result);
+    memcpy(schedule, result.schedule, sizeof(schedule));
     sim_replay_seen(program, schedule, show, &replayed);
+}
+
+/* To the end; or, if all that was wrong is a race, up to there. */
+static void
+replay(const struct sim_program *program)
+{
+    sim_replay_seen(program, wish.schedule, show, &result);
+    blame_races();
+    if (!race_count || strcmp(result.what, sim_races(&race_count)[0].what) != 0)
+        return;
+    shown_count = 0;
+    sim_replay_seen(program, wish.schedule, show, &result);
 }
 
 static void
 run(const struct sim_program *program)
 {
-    shown_count = 0;
+    shown_count = race_count = 0;
     catch_crashes();
-    sim_watch(say_progress);
+    sim_forget_races();
+    sim_count_races(true);
+    sim_relax((unsigned)wish.older);
     if (wish.schedule) {
-        sim_replay_seen(program, wish.schedule, show, &result);
+        replay(program);
         say_result(true);
         return;
     }
+    sim_watch(say_progress);
     search(program);
     sim_watch(NULL);
-    if (result.broken) {
-        struct sim_result found = result;
-        sim_shrink(program, SHRINKING, &result);
-        found = result;
-        explain(program, found.schedule);
-    }
+    blame_races();
+    if (result.broken)
+        explain(program);
     say_result(result.broken);
+}
+
+/* It has that name, or what is before a slash of it. */
+static bool
+is_meant(void)
+{
+    size_t length = wish.only ? strlen(wish.only) : 0;
+
+    return !wish.only || (strncmp(wish.only, current, length) == 0 &&
+                          (!current[length] || current[length] == '/'));
 }
 
 bool
@@ -345,7 +412,7 @@ serve_scenario(const char *title, const struct sim_program *program)
     if (!read_wish())
         return false;
     name_scenario(title);
-    if (wish.only && strcmp(wish.only, current) != 0)
+    if (!is_meant())
         return true;
     if (wish.skip) {
         wish.skip--;

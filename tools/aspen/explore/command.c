@@ -32,6 +32,14 @@ static const char help_options[] =
     "another\n"
     "                   in one run (1); or any: every order\n"
     "  --most N         runs of one scenario; then it is not complete\n"
+    "  --memory M       sc: loads find what was stored last (the default); or\n"
+    "                   relaxed: what C11 lets them find\n"
+    "  --older N        with relaxed: loads of a run that find something "
+    "older\n"
+    "                   (1)\n"
+    "  --no-races       do not look at plain memory, which takes a fifth of "
+    "the\n"
+    "                   time\n"
     "  --random N       N runs of each by random priorities instead\n"
     "  --seed S         of these (1)\n"
     "  --replay LINE    run one scenario in one order, and print it\n"
@@ -51,6 +59,9 @@ struct arguments {
     bool seed_given;
     bool most_given;
     bool preemptions_given;
+    bool memory_given;
+    bool older_given;
+    bool relaxed;
     const char *replay;
     const char *programs;
     struct explore_wish wish;
@@ -70,6 +81,18 @@ take_preemptions(void *value, const char *command)
     return tool_refuse(command,
                        "--preemptions takes a number up to 1000, or any, not "
                        "'%s'",
+                       optarg);
+}
+
+static int
+take_memory(void *value, const char *command)
+{
+    bool *relaxed = value;
+
+    *relaxed = strcmp(optarg, "relaxed") == 0;
+    if (*relaxed || strcmp(optarg, "sc") == 0)
+        return 0;
+    return tool_refuse(command, "--memory takes sc or relaxed, not '%s'",
                        optarg);
 }
 
@@ -104,6 +127,11 @@ static const struct options_row rows[] = {
      GIVEN(preemptions_given), .take = take_preemptions},
     {"most", OPTIONS_NUMBER, AT(wish.most), GIVEN(most_given), .least = 1,
      .most = UINT64_MAX},
+    {"memory", OPTIONS_OTHER, AT(relaxed), GIVEN(memory_given),
+     .take = take_memory},
+    {"older", OPTIONS_NUMBER, AT(wish.older), GIVEN(older_given), .least = 1,
+     .most = 1000},
+    {"no-races", OPTIONS_FLAG, AT(wish.no_races)},
     {"random", OPTIONS_NUMBER, AT(wish.random), GIVEN(random_given), .least = 1,
      .most = UINT64_MAX},
     {"seed", OPTIONS_NUMBER, AT(wish.seed), GIVEN(seed_given),
@@ -129,7 +157,8 @@ check_options(const struct arguments *arguments, int operands)
 {
     const struct explore_wish *wish = &arguments->wish;
     bool chooses = arguments->preemptions_given || arguments->most_given ||
-                   wish->random || wish->parts;
+                   wish->random || wish->parts || arguments->memory_given ||
+                   arguments->older_given || wish->no_races;
     int modes =
         arguments->list + arguments->merge + (arguments->replay != NULL);
     const char *why = NULL;
@@ -153,6 +182,10 @@ check_options(const struct arguments *arguments, int operands)
         why = "--random goes by no bound, --most or --shard";
     else if (arguments->seed_given && !wish->random)
         why = "--seed is of --random";
+    else if (arguments->older_given && !arguments->relaxed)
+        why = "--older is of --memory relaxed";
+    else if (arguments->relaxed && wish->no_races)
+        why = "--memory relaxed looks at plain memory, and so for races";
     else if (wish->parts && wish->preemptions == EXPLORE_ANY)
         why = "--shard needs a bound of --preemptions";
     return why ? tool_refuse(EXPLORE_COMMAND, "%s", why) : 0;
@@ -194,6 +227,26 @@ wipe(const struct session *session)
 }
 
 static int
+run_one(const struct session *session, const char *name, const char *words,
+        const char *schedule, explore_hearer *hear, void *context)
+{
+    const struct explore_call call = {
+        .folder = session->folder,
+        .name = name,
+        .words = words,
+        .schedule = schedule,
+        .sees = !session->wish->no_races && explore_sees(session->folder, name),
+    };
+
+    if (session->wish->older && !call.sees)
+        return tool_refuse(EXPLORE_COMMAND,
+                           "'%s' has no build that sees plain memory, which "
+                           "--memory relaxed needs",
+                           name);
+    return explore_run(&call, hear, context);
+}
+
+static int
 hear_steps(void *scenario, json_t *line)
 {
     json_t *steps = json_object_get(line, "steps");
@@ -210,17 +263,19 @@ ask_for_steps(const struct session *session, json_t *scenario)
     if (!json_object_get(scenario, "schedule") ||
         json_object_get(scenario, "steps"))
         return 0;
-    return explore_run(
-        session->folder, json_string_value(json_object_get(scenario, "name")),
-        "run", json_string_value(json_object_get(scenario, "schedule")),
-        hear_steps, scenario);
+    return run_one(session,
+                   json_string_value(json_object_get(scenario, "name")), "run",
+                   json_string_value(json_object_get(scenario, "schedule")),
+                   hear_steps, scenario);
 }
 
 static json_t *
 scenario_of(const struct explore_wish *wish, json_t *line)
 {
     static const char *const taken[] = {"schedules", "complete", "failed",
-                                        "what",      "schedule", "steps"};
+                                        "what",      "schedule", "steps",
+                                        "sites"};
+    json_t *races = json_object_get(line, "races");
     json_t *scenario = json_object();
 
     json_object_set(scenario, "name", json_object_get(line, "result"));
@@ -232,8 +287,10 @@ scenario_of(const struct explore_wish *wish, json_t *line)
         if (json_object_get(line, taken[i]))
             json_object_set(scenario, taken[i],
                             json_object_get(line, taken[i]));
-    json_object_set_new(scenario, "races", json_integer(0));
-    json_object_set_new(scenario, "memory", json_string("sc"));
+    json_object_set_new(scenario, "races",
+                        races ? json_incref(races) : json_null());
+    json_object_set_new(scenario, "memory",
+                        json_string(wish->older ? "relaxed" : "sc"));
     return scenario;
 }
 
@@ -322,6 +379,9 @@ write_words(const struct explore_wish *wish, char *words, size_t size)
     if (wish->preemptions != EXPLORE_ANY)
         used += (size_t)snprintf(words + used, size - used,
                                  " preemptions=%" PRIu64, wish->preemptions);
+    if (wish->older)
+        used += (size_t)snprintf(words + used, size - used, " older=%" PRIu64,
+                                 wish->older);
     if (wish->most)
         used += (size_t)snprintf(words + used, size - used, " most=%" PRIu64,
                                  wish->most);
@@ -347,8 +407,7 @@ run_all(struct session *session, const char *words)
         if (strcmp(program, before) == 0)
             continue;
         strcpy(before, program);
-        int status =
-            explore_run(session->folder, program, words, NULL, hear, session);
+        int status = run_one(session, program, words, NULL, hear, session);
         if (status)
             return status;
     }
@@ -365,8 +424,7 @@ run_operands(struct session *session, char **operands, int count)
     if (strcmp(operands[0], "all") == 0)
         return run_all(session, words);
     for (int i = 0; i < count && status == 0; i++)
-        status = explore_run(session->folder, operands[i], words, NULL, hear,
-                             session);
+        status = run_one(session, operands[i], words, NULL, hear, session);
     return status;
 }
 
@@ -397,16 +455,23 @@ print_names(const struct session *session)
     return options_flush(EXPLORE_COMMAND, EXIT_HELD);
 }
 
-/* "NAME 0*12 1*3": as a failure prints it. */
+/* "NAME 0*12 1*3", or "NAME relaxed 0*12~1": as a failure prints it. */
 static int
-replay(struct session *session, const char *line)
+replay(struct session *session, struct explore_wish *wish, const char *line)
 {
     const char *schedule = strchrnul(line, ' ');
     char name[400];
 
     snprintf(name, sizeof(name), "%.*s", (int)(schedule - line), line);
-    if (!*schedule || schedule[strspn(schedule, " *~0123456789")] ||
-        !strchr(schedule, '*'))
+    schedule += *schedule == ' ';
+    if (strncmp(schedule, "relaxed ", 8) == 0) {
+        wish->older = 1;
+        schedule += 8;
+    } else if (strncmp(schedule, "no-races ", 9) == 0) {
+        wish->no_races = true;
+        schedule += 9;
+    }
+    if (schedule[strspn(schedule, " *~0123456789")] || !strchr(schedule, '*'))
         return tool_refuse(EXPLORE_COMMAND,
                            "--replay takes a line as a failure prints it, "
                            "SCENARIO 0*12 1*3, not '%s'",
@@ -414,8 +479,7 @@ replay(struct session *session, const char *line)
     if (!strchr(name, '/') || count_meant(session, name) != 1)
         return tool_refuse(EXPLORE_COMMAND,
                            "no scenario '%s'; see aspen explore --list", name);
-    int status =
-        explore_run(session->folder, name, "run", schedule + 1, hear, session);
+    int status = run_one(session, name, "run", schedule, hear, session);
     if (status)
         return status;
     return explore_report(session->wish, json_incref(session->done));
@@ -423,7 +487,7 @@ replay(struct session *session, const char *line)
 
 /* With names of all scenarios. */
 static int
-run_session(const struct arguments *arguments, char **operands, int count)
+run_session(struct arguments *arguments, char **operands, int count)
 {
     struct session session = {.wish = &arguments->wish,
                               .draws = isatty(STDERR_FILENO)};
@@ -434,9 +498,10 @@ run_session(const struct arguments *arguments, char **operands, int count)
     if (status == 0)
         status = explore_list(session.folder, &session.names);
     if (status == 0)
-        status = arguments->list     ? print_names(&session)
-                 : arguments->replay ? replay(&session, arguments->replay)
-                                     : explore(&session, operands, count);
+        status = arguments->list ? print_names(&session)
+                 : arguments->replay
+                     ? replay(&session, &arguments->wish, arguments->replay)
+                     : explore(&session, operands, count);
     json_decref(session.names);
     json_decref(session.done);
     return status;
@@ -456,6 +521,8 @@ explore_command(int argc, char **argv)
     if (arguments.replay)
         arguments.wish.preemptions = EXPLORE_ANY;
     arguments.wish.json |= arguments.wish.parts > 0;
+    if (arguments.relaxed && !arguments.older_given)
+        arguments.wish.older = 1;
     if (arguments.merge)
         return explore_merge(argv + optind, argc - optind, arguments.wish.json);
     return run_session(&arguments, argv + optind, argc - optind);

@@ -37,6 +37,31 @@ is_scenario(const json_t *scenario)
            json_is_integer(json_object_get(scenario, "failed"));
 }
 
+/* Parts may have come by the same one. */
+static void
+add_races(json_t *sum, const json_t *scenario)
+{
+    json_t *sites = json_object_get(sum, "sites");
+    json_t *site, *other;
+    size_t i, j;
+
+    if (json_integer_value(json_object_get(scenario, "races")) == 0)
+        return;
+    if (!sites) {
+        sites = json_array();
+        json_object_set_new(sum, "sites", sites);
+    }
+    json_array_foreach(json_object_get(scenario, "sites"), i, site)
+    {
+        bool known = false;
+        json_array_foreach(sites, j, other) known |= json_equal(site, other);
+        if (!known)
+            json_array_append(sites, site);
+    }
+    json_object_set_new(sum, "races",
+                        json_integer((json_int_t)json_array_size(sites)));
+}
+
 static void
 add_scenario(json_t *sum, const json_t *scenario)
 {
@@ -46,6 +71,7 @@ add_scenario(json_t *sum, const json_t *scenario)
         json_integer_value(json_object_get(scenario, "schedules"));
 
     json_object_set_new(sum, "schedules", json_integer(schedules));
+    add_races(sum, scenario);
     if (!json_is_true(json_object_get(scenario, "complete")))
         json_object_set_new(sum, "complete", json_false());
     if (json_integer_value(json_object_get(scenario, "failed")) == 0 ||
@@ -87,6 +113,10 @@ add_scenarios(struct merge *merge, const char *file, json_t *scenarios)
                         json_object_get(scenario, "preemptions")))
             return tool_refuse(EXPLORE_COMMAND,
                                "%s has another bound of preemptions", file);
+        if (!json_equal(json_object_get(sum, "memory"),
+                        json_object_get(scenario, "memory")))
+            return tool_refuse(EXPLORE_COMMAND, "%s has another --memory",
+                               file);
         add_scenario(sum, scenario);
     }
     return 0;

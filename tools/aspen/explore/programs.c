@@ -208,26 +208,46 @@ hear_all(struct child *child, explore_hearer *hear, void *context,
     return status ? status : ended;
 }
 
+/* Those that see plain memory are in a folder of their own, by the same names.
+ */
+static void
+write_path(char *path, size_t size, const struct explore_call *call)
+{
+    snprintf(path, size, "%s%s/" PREFIX "%.*s", call->folder,
+             call->sees ? "/memory" : "",
+             (int)(strchrnul(call->name, '/') - call->name), call->name);
+}
+
+bool
+explore_sees(const char *folder, const char *name)
+{
+    const struct explore_call call = {
+        .folder = folder, .name = name, .sees = true};
+    char path[PATH_MAX + NAME_MAX + 2];
+
+    write_path(path, sizeof(path), &call);
+    return access(path, X_OK) == 0;
+}
+
 int
-explore_run(const char *folder, const char *name, const char *words,
-            const char *schedule, explore_hearer *hear, void *context)
+explore_run(const struct explore_call *call, explore_hearer *hear,
+            void *context)
 {
     struct child child;
-    const char *slash = strchrnul(name, '/');
+    const char *only = *strchrnul(call->name, '/') ? call->name : NULL;
     uint64_t skip = 0;
     char asked[160];
     int status;
 
-    snprintf(child.path, sizeof(child.path), "%s/" PREFIX "%.*s", folder,
-             (int)(slash - name), name);
+    write_path(child.path, sizeof(child.path), call);
     child.name = strrchr(child.path, '/') + 1;
     do { /* behind a scenario that ended it, until it has had all */
-        snprintf(asked, sizeof(asked), "%s skip=%llu", words,
+        snprintf(asked, sizeof(asked), "%s skip=%llu", call->words,
                  (unsigned long long)skip);
-        status = start(&child, asked, *slash ? name : NULL, schedule);
+        status = start(&child, asked, only, call->schedule);
         if (status == 0)
             status = hear_all(&child, hear, context, &skip);
-    } while (status == CRASHED && !*slash);
+    } while (status == CRASHED && !call->schedule);
     return status == CRASHED ? 0 : status;
 }
 
@@ -272,8 +292,11 @@ explore_list(const char *folder, json_t **names)
 
     *names = json_array();
     for (int i = 0; i < count && status == 0; i++)
-        status = explore_run(folder, programs[i]->d_name + strlen(PREFIX),
-                             "list", NULL, hear_name, *names);
+        status = explore_run(
+            &(struct explore_call){.folder = folder,
+                                   .name = programs[i]->d_name + strlen(PREFIX),
+                                   .words = "list"},
+            hear_name, *names);
     if (count >= 0)
         free_programs(programs, count);
     return status ? status : refuse_doubles(*names);

@@ -42,6 +42,14 @@ explore_json(const struct explore_wish *wish, json_t *scenarios)
     return all;
 }
 
+const char *
+explore_memory_word(const json_t *scenario)
+{
+    if (strcmp(text_of(scenario, "memory"), "relaxed") == 0)
+        return "relaxed ";
+    return json_is_null(json_object_get(scenario, "races")) ? "no-races " : "";
+}
+
 /* ---- A schedule, for a person -------------------------------------------- */
 
 static void
@@ -89,16 +97,31 @@ tell_steps(FILE *to, const json_t *steps)
     }
 }
 
+/* Those that are not what failed. */
+static void
+tell_races(FILE *to, const json_t *scenario)
+{
+    json_t *site;
+    size_t i;
+
+    json_array_foreach(json_object_get(scenario, "sites"), i,
+                       site) if (strcmp(json_string_value(site),
+                                        text_of(scenario, "what")) != 0)
+        fprintf(to, "  besides: %s\n", json_string_value(site));
+}
+
 static void
 tell_failure(FILE *to, const json_t *scenario)
 {
     const json_t *steps = json_object_get(scenario, "steps");
 
     fprintf(to, "  %s\n", text_of(scenario, "what"));
+    tell_races(to, scenario);
     if (steps)
         tell_steps(to, steps);
-    fprintf(to, "  replay: aspen explore --replay '%s %s'\n",
-            text_of(scenario, "name"), text_of(scenario, "schedule"));
+    fprintf(to, "  replay: aspen explore --replay '%s %s%s'\n",
+            text_of(scenario, "name"), explore_memory_word(scenario),
+            text_of(scenario, "schedule"));
 }
 
 void

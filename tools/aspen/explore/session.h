@@ -23,6 +23,8 @@ struct explore_wish {
     uint64_t parts;       /* 0: not shared out */
     uint64_t random;      /* runs of each; 0: all orders, none at random */
     uint64_t seed;
+    uint64_t older; /* loads of a run that may find older values */
+    bool no_races;  /* by programs that do not see plain memory */
     bool json;
 };
 
@@ -40,17 +42,31 @@ int explore_list(const char *folder, json_t **names);
 /** Is told of each line, which is its own no longer than that. */
 typedef int explore_hearer(void *context, json_t *line);
 
-/**
- * Run the program of that scenario; all its scenarios if the name ends behind
- * the program's. `words`: see tests/explore/scene/serve.c. 0 or EXIT_REFUSED.
- */
-int explore_run(const char *folder, const char *name, const char *words,
-                const char *schedule, explore_hearer *hear, void *context);
+/** How a program is run. */
+struct explore_call {
+    const char *folder;
+    const char *name;     /* of the scenario; all of the program if it ends
+                             behind the program's */
+    const char *words;    /* see tests/explore/scene/serve.c */
+    const char *schedule; /* or NULL */
+    bool sees;            /* that build of it which sees plain memory */
+};
+
+/** There is such a build of the scenario's program. */
+bool explore_sees(const char *folder, const char *name);
+
+/** 0 or EXIT_REFUSED. */
+int explore_run(const struct explore_call *call, explore_hearer *hear,
+                void *context);
 
 /* ---- report.c ----------------------------------------------------------- */
 
 /** The object that --json prints; the caller's. `scenarios` is taken over. */
 json_t *explore_json(const struct explore_wish *wish, json_t *scenarios);
+
+/** What is behind the name in a line of --replay: "relaxed ", "no-races ", "".
+ */
+const char *explore_memory_word(const json_t *scenario);
 
 /** One scenario, as words: a line, and how it failed. */
 void explore_tell(FILE *to, const struct explore_wish *wish,
