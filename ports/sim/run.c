@@ -24,8 +24,11 @@ sim_join(uint32_t *into, const uint32_t *from)
 struct word *
 sim_word_of(const void *address)
 {
-    uintptr_t hash = (uintptr_t)address * 0x9e3779b97f4a7c15u;
-    for (uint32_t i = (uint32_t)(hash >> 40);; i++) {
+    /* Neighbours are neighbours there, too: they are looked at together. */
+    uintptr_t hash = (uintptr_t)address / 64 * 0x9e3779b97f4a7c15u;
+    uint32_t first =
+        (uint32_t)(hash >> 40) * 16 + (uint32_t)((uintptr_t)address / 4 % 16);
+    for (uint32_t i = first;; i++) {
         struct word *word = &sim.words[i % WORDS];
         if (word->run == sim.run && word->address == address)
             return word;

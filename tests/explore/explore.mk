@@ -15,14 +15,14 @@ SIM_PORT := $(wildcard ports/sim/*.c)
 # What most of a search is spent in.
 CFLAGS_fast := -O2
 SIM_FLAGS := -Iinclude -Isrc -Iports/sim -Itests/explore/scene -Itests/unit \
-    -Itests/mmu
+    -Itests/mmu -Itests/explore/mmu -Itests/explore/pairs
 SIM_MMU := $(filter-out tests/mmu/test_% %/beside.c \
     %/calls.c,$(wildcard tests/mmu/*.c))
 # What scenes have in common.
 EXPLORE_SHARED := $(wildcard tests/explore/scene/*.c)
 EXPLORE_ALL_SHARE := $(filter-out %/file_scene.c,$(EXPLORE_SHARED))
 EXPLORE_MMU_SHARED := $(filter-out tests/explore/mmu/test_%, \
-    $(wildcard tests/explore/mmu/*.c))
+    $(wildcard tests/explore/mmu/*.c)) $(wildcard tests/explore/pairs/*.c)
 SIM_WRAPS := $(shell tests/mmu/wraps.sh $(SIM_MMU))
 EXPLORE := $(basename $(notdir $(wildcard tests/explore/test_*.c)))
 EXPLORERS := $(basename $(notdir $(wildcard tests/explore/explorer/test_*.c)))
@@ -96,7 +96,8 @@ EXPLORE_MEMORY_MMU := $(addprefix $(BUILD)/memory/tests/explore/,$(EXPLORE_MMU))
 CFLAGS_sim-memory-tests := $(CFLAGS_sim) -DSIM_MEMORY -Iports/sim
 $(call objects,sim-memory, \
     $(filter-out %/test_made_once.c,$(wildcard tests/explore/*.c)) \
-    $(wildcard tests/explore/mmu/*.c) $(SIM_MMU) $(EXPLORE_SHARED)): \
+    $(wildcard tests/explore/mmu/*.c) $(SIM_MMU) $(EXPLORE_SHARED) \
+    $(EXPLORE_MMU_SHARED)): \
     CFLAGS_sim-memory := $(CFLAGS_sim-memory-tests)
 $(call objects,sim-memory,$(SIM_PORT) $(SIM_MEMORY)): \
     CFLAGS_sim-memory := $(CFLAGS_sim-memory-tests) $(CFLAGS_fast)
@@ -164,13 +165,29 @@ explore-memory: $(EXPLORE_MEMORY)
 	@$(EXPLORE_LIMIT) scripts/run-tests.sh $(BUILD)/memory/explore-log \
 	    $(EXPLORE_MEMORY)
 
-explore: $(EXPLORE_PROGRAMS)
-	@$(EXPLORE_LIMIT) scripts/run-tests.sh $(BUILD)/explore-log \
-	    $(EXPLORE_PROGRAMS)
+# test_pairs would run all that explore-bound does.
+explore: $(filter-out %/test_pairs,$(EXPLORE_PROGRAMS))
+	@$(EXPLORE_LIMIT) scripts/run-tests.sh $(BUILD)/explore-log $^
 
-# Each scenario to its end, with at most one preemption a run.
-.PHONY: explore-bound
-explore-bound: explore-programs $(BUILD)/aspen
-	@scripts/check/bound.sh $(BUILD)/aspen
+# Scenarios to their end, with so many preemptions a run at most: all of them with
+# one, and those that tests/explore/lists names with more, or with memory that C11
+# allows and no processor has.
+.PHONY: explore-bound explore-two explore-relaxed explore-two-all explore-three
+BOUND := scripts/check/bound.sh $(BUILD)/aspen
+LISTS := tests/explore/lists
+explore-bound explore-two explore-relaxed explore-two-all explore-three: \
+    explore-programs $(BUILD)/aspen
+explore-bound:
+	@$(BOUND) all --preemptions 1
+explore-two:
+	@$(BOUND) $(LISTS)/two --preemptions 2
+explore-relaxed:
+	@$(BOUND) $(LISTS)/relaxed --preemptions 1 --memory relaxed
+explore-three:
+	@$(BOUND) $(LISTS)/three --preemptions 3
+explore-two-all:
+	@$(BOUND) all --preemptions 2 --no-races
 
-CHECKS += explore explore-memory explore-bound check-conflicts
+CHECKS += explore explore-memory explore-bound explore-two explore-relaxed \
+    check-conflicts
+CHECKS_LONG += explore-three explore-two-all

@@ -38,6 +38,16 @@ struct history {
 
 static struct history histories[WORDS_SEEN];
 
+/* The run in which some 8 bytes of these had a history: most never do. */
+#define FILTER (1u << 14)
+static uint32_t filter[FILTER];
+
+static uint32_t *
+filter_of(uintptr_t address)
+{
+    return &filter[(address / 8 * 0x9e3779b97f4a7c15u) >> 50];
+}
+
 static struct history *
 find(const void *address, bool make)
 {
@@ -54,6 +64,7 @@ find(const void *address, bool make)
             return NULL;
         history->address = address;
         history->run = sim.run;
+        *filter_of((uintptr_t)address) = sim.run;
         history->count = 0;
         memset(history->read, 0, sizeof(history->read));
         return history;
@@ -205,7 +216,8 @@ memory_forget(const void *address, size_t bytes)
     if (memory_is_outside(memory_thread()))
         return;
     for (uintptr_t at = first; at < (uintptr_t)address + bytes; at++) {
-        struct history *history = find((const void *)at, false);
+        struct history *history =
+            *filter_of(at) == sim.run ? find((const void *)at, false) : NULL;
         if (history)
             history->count = 0;
     }

@@ -49,14 +49,34 @@ struct thread {
     struct clock pending; /* of what it read relaxed: known from a fence on */
 };
 
+/* Most accesses are of set-ups and checks, which nobody watches: so this is
+ * looked at before anything is called. */
+extern struct memory_now {
+    struct thread *running;
+    bool looks;
+    bool is_seen; /* a task runs, for itself */
+} memory_now;
+
 /* The one that runs; while another looks in its name (busy()), that one. */
-struct thread *memory_thread(void);
+static inline struct thread *
+memory_thread(void)
+{
+    return memory_now.running;
+}
 
 /* What comes before tasks and after them is there for all. */
-bool memory_is_outside(const struct thread *thread);
+static inline bool
+memory_is_outside(const struct thread *thread)
+{
+    return thread->number == OUTSIDE;
+}
 
 /* It looks on behalf of the thread: the last value is what it finds. */
-bool memory_looks(void);
+static inline bool
+memory_looks(void)
+{
+    return memory_now.looks;
+}
 
 void memory_join(struct clock *into, const struct clock *from);
 
@@ -93,9 +113,17 @@ void memory_forget(const void *address, size_t bytes);
 #define MEMORY_WRITE  1u
 #define MEMORY_ATOMIC 2u
 
-/* An access of `kind` at `place` in the program. */
-void memory_access(const void *address, size_t bytes, unsigned kind,
-                   const void *place);
+/* An access of `kind` at `place` in the program, by a task. */
+void memory_access_seen(const void *address, size_t bytes, unsigned kind,
+                        const void *place);
+
+static inline void
+memory_access(const void *address, size_t bytes, unsigned kind,
+              const void *place)
+{
+    if (memory_now.is_seen)
+        memory_access_seen(address, bytes, kind, place);
+}
 
 /* ---- lines.c ----------------------------------------------------------- */
 

@@ -38,10 +38,12 @@ static struct cell cells[CELLS];
 static struct cell *
 find(uintptr_t address, bool make)
 {
-    uintptr_t hash = address * 0x9e3779b97f4a7c15u;
+    /* Neighbours are neighbours there, too: they are looked at together. */
+    uintptr_t hash = address / 64 * 0x9e3779b97f4a7c15u;
+    uint32_t first = (uint32_t)(hash >> 40) * 8 + address / GRANULE % 8;
 
     for (uint32_t i = 0; i < CELLS; i++) {
-        struct cell *cell = &cells[((uint32_t)(hash >> 40) + i) % CELLS];
+        struct cell *cell = &cells[(first + i) % CELLS];
         if (cell->run == sim.run && cell->address == address)
             return cell;
         if (cell->run == sim.run)
@@ -153,21 +155,13 @@ bytes_in(uintptr_t granule, uintptr_t address, size_t bytes)
     return (uint8_t)mask;
 }
 
-static bool
-is_seen(const struct thread *thread)
-{
-    return !memory_is_outside(thread) && !memory_looks();
-}
-
 void
-memory_access(const void *address, size_t bytes, unsigned kind,
-              const void *place)
+memory_access_seen(const void *address, size_t bytes, unsigned kind,
+                   const void *place)
 {
     const struct thread *thread = memory_thread();
     uintptr_t first = (uintptr_t)address;
 
-    if (!is_seen(thread))
-        return;
     for (uintptr_t granule = first & ~(uintptr_t)(GRANULE - 1);
          granule < first + bytes; granule += GRANULE) {
         struct access access = {
@@ -192,7 +186,7 @@ sim_memory_freed(const void *address, size_t bytes)
     const void *place = __builtin_return_address(0);
     uintptr_t first = (uintptr_t)address;
 
-    if (!is_seen(memory_thread()))
+    if (!memory_now.is_seen)
         return;
     memory_access(address, bytes, MEMORY_WRITE, place);
     for (uintptr_t granule = first; granule < first + bytes; granule += GRANULE)
@@ -205,7 +199,7 @@ sim_memory_made(const void *address, size_t bytes)
     uintptr_t first = (uintptr_t)address;
 
     memory_forget(address, bytes);
-    if (!is_seen(memory_thread()))
+    if (!memory_now.is_seen)
         return;
     for (uintptr_t granule = first; granule < first + bytes;
          granule += GRANULE) {

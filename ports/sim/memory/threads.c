@@ -24,29 +24,20 @@ struct meeting {
 
 static struct {
     struct thread threads[THREADS];
-    struct thread *running;
-    bool looks;
     struct clock fences;
     struct meeting meetings[MEETINGS];
-} memory = {.running = &memory.threads[OUTSIDE],
-            .threads[OUTSIDE].number = OUTSIDE};
+} memory = {.threads[OUTSIDE].number = OUTSIDE};
 
-struct thread *
-memory_thread(void)
-{
-    return memory.running;
-}
+struct memory_now memory_now = {.running = &memory.threads[OUTSIDE]};
 
-bool
-memory_is_outside(const struct thread *thread)
+static void
+go_on(struct thread *thread, bool looks)
 {
-    return thread->number == OUTSIDE;
-}
-
-bool
-memory_looks(void)
-{
-    return memory.looks;
+    memory_now = (struct memory_now){
+        .running = thread,
+        .looks = looks,
+        .is_seen = !looks && !memory_is_outside(thread),
+    };
 }
 
 static void
@@ -77,7 +68,7 @@ void
 memory_fence(void)
 {
     static const char fences;
-    struct thread *thread = memory.running;
+    struct thread *thread = memory_now.running;
 
     sim_point(&fences, true); /* their order matters */
     memory_join(&thread->clock, &thread->pending);
@@ -111,19 +102,19 @@ clock_of(const void *what)
 void
 sim_acquire(const void *what)
 {
-    if (memory_is_outside(memory.running))
+    if (memory_is_outside(memory_now.running))
         return;
     memory_line(what, MEMORY_ATOMIC | MEMORY_WRITE,
                 __builtin_return_address(0));
-    memory_join(&memory.running->clock, clock_of(what));
+    memory_join(&memory_now.running->clock, clock_of(what));
 }
 
 void
 sim_release(const void *what)
 {
-    if (memory_is_outside(memory.running))
+    if (memory_is_outside(memory_now.running))
         return;
-    struct clock clock = memory_publish(memory.running);
+    struct clock clock = memory_publish(memory_now.running);
     memory_join(clock_of(what), &clock);
 }
 
@@ -138,33 +129,31 @@ sim_memory_begin(void)
         memory.threads[i].number = i;
         memory.threads[i].now = 1;
     }
-    memory.running = &memory.threads[OUTSIDE];
+    go_on(&memory.threads[OUTSIDE], false);
 }
 
 void *
 sim_thread_now(void)
 {
-    return memory.running;
+    return memory_now.running;
 }
 
 void
 sim_thread_switch(void *thread)
 {
-    memory.running = thread;
+    go_on(thread, memory_now.looks);
 }
 
 void
 sim_look_begin(void *thread)
 {
-    memory.running = thread;
-    memory.looks = true;
+    go_on(thread, true);
 }
 
 void
 sim_look_end(void *thread)
 {
-    memory.running = thread;
-    memory.looks = false;
+    go_on(thread, false);
 }
 
 /* The threads of a run are begun one after the other. */
@@ -172,7 +161,7 @@ void *
 sim_thread_start(void)
 {
     struct thread *thread = memory.threads;
-    struct clock clock = memory_publish(memory.running);
+    struct clock clock = memory_publish(memory_now.running);
 
     while (thread->clock.before[OUTSIDE])
         thread++;
@@ -185,5 +174,5 @@ sim_thread_join(void *thread)
 {
     struct clock clock = memory_publish(thread);
 
-    memory_join(&memory.running->clock, &clock);
+    memory_join(&memory_now.running->clock, &clock);
 }

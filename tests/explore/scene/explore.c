@@ -98,6 +98,23 @@ explore_holds(const char *name, const struct sim_program *program,
 }
 
 void
+explore_bounded(const char *name, const struct sim_program *program,
+                unsigned preemptions)
+{
+    static struct sim_result result;
+    const struct sim_bounds bounds = {.preemptions = preemptions};
+
+    if (serve_scenario(name, program) || replay_asked(name, program))
+        return;
+    sim_explore_bounded(program, &bounds, UINT64_MAX, &result);
+    if (result.broken)
+        fail_with(name, &result);
+    assert_true(result.complete);
+    print_message("%s: %" PRIu64 " schedules with at most %u preemptions\n",
+                  name, result.schedules, preemptions);
+}
+
+void
 explore_breaks(const char *name, const struct sim_program *program,
                const char *what)
 {

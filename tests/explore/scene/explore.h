@@ -26,6 +26,10 @@ struct sim_program explore_program(void (*setup)(void *context),
 void explore_holds(const char *name, const struct sim_program *program,
                    uint64_t most);
 
+/* Every order with so many preemptions holds, at most. Else as above. */
+void explore_bounded(const char *name, const struct sim_program *program,
+                     unsigned preemptions);
+
 /* Some order breaks it, with a message that holds `what`; its schedule, when
  * replayed, breaks it again. */
 void explore_breaks(const char *name, const struct sim_program *program,

@@ -31,6 +31,8 @@ static struct wish {
     uint64_t seed;
     uint64_t skip;  /* so many scenarios were run before */
     uint64_t older; /* loads of a run that may find older values */
+    uint64_t at;    /* of each `every` scenarios that one; 0: all */
+    uint64_t every;
     const char *only;
     const char *schedule;
 } wish;
@@ -66,7 +68,8 @@ read_word(const char *word)
            take(word, "parts", &wish.parts) ||
            take(word, "random", &wish.random) ||
            take(word, "seed", &wish.seed) || take(word, "skip", &wish.skip) ||
-           take(word, "older", &wish.older));
+           take(word, "older", &wish.older) || take(word, "at", &wish.at) ||
+           take(word, "every", &wish.every));
 }
 
 bool
@@ -79,7 +82,7 @@ static bool
 read_wish(void)
 {
     const char *asked = getenv("ASPEN_EXPLORE");
-    char words[300], *rest = words, *word;
+    char words[400], *rest = words, *word;
 
     if (answer)
         return true;
@@ -113,7 +116,7 @@ name_scenario(const char *title)
         program += 5;
     used = (size_t)snprintf(current, NAME / 2, "%s/", program);
     for (; *title && used + 1 < NAME; title++) {
-        if (isalnum((unsigned char)*title))
+        if (isalnum((unsigned char)*title) || *title == '+' || *title == '/')
             current[used++] = (char)tolower((unsigned char)*title);
         else if (*title != '\'' && current[used - 1] != '-' &&
                  current[used - 1] != '/')
@@ -396,14 +399,17 @@ run(const struct sim_program *program)
     say_result(result.broken);
 }
 
-/* It has that name, or what is before a slash of it. */
+/* It has that name, or what is before a slash of it; and it is its turn. */
 static bool
 is_meant(void)
 {
+    static uint64_t met;
     size_t length = wish.only ? strlen(wish.only) : 0;
 
-    return !wish.only || (strncmp(wish.only, current, length) == 0 &&
-                          (!current[length] || current[length] == '/'));
+    if (wish.only && (strncmp(wish.only, current, length) != 0 ||
+                      (current[length] && current[length] != '/')))
+        return false;
+    return !wish.every || met++ % wish.every == wish.at;
 }
 
 bool

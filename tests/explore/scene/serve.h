@@ -10,7 +10,7 @@
  * ASPEN_EXPLORE_SCHEDULE the one schedule of it.
  *
  * A scenario's name is that of the program, a slash, and what the test calls
- * it, in small letters, digits and hyphens.
+ * it, in small letters, digits, hyphens, plus signs and slashes.
  */
 #ifndef SERVE_H
 #define SERVE_H

@@ -44,6 +44,7 @@ static const char help_options[] =
     "  --seed S         of these (1)\n"
     "  --replay LINE    run one scenario in one order, and print it\n"
     "  --shard I/N      the I-th of N parts of each search, as a line of JSON\n"
+    "  --every I/N      of each N scenarios of a program only the I-th\n"
     "  --merge          add up what all shards have printed, in these files\n"
     "  --programs DIR   where the programs with the scenarios are\n"
     "  --json           print one JSON object on stdout\n"
@@ -97,25 +98,39 @@ take_memory(void *value, const char *command)
 }
 
 static int
-take_shard(void *value, const char *command)
+take_part(const char *name, uint64_t *part, uint64_t *parts,
+          const char *command)
 {
-    struct explore_wish *wish = value;
     const char *slash = strchr(optarg, '/');
-    char part[24];
+    char number[24];
 
     if (slash) {
-        snprintf(part, sizeof(part), "%.*s", (int)(slash - optarg), optarg);
-        if (slash - optarg < (int)sizeof(part) &&
-            tool_parse_number(part, UINT32_MAX, &wish->part) &&
-            tool_parse_number(slash + 1, 100000, &wish->parts) && wish->part &&
-            wish->part <= wish->parts)
+        snprintf(number, sizeof(number), "%.*s", (int)(slash - optarg), optarg);
+        if (slash - optarg < (int)sizeof(number) &&
+            tool_parse_number(number, UINT32_MAX, part) &&
+            tool_parse_number(slash + 1, 100000, parts) && *part &&
+            *part <= *parts)
             return 0;
     }
     return tool_refuse(
-        command,
-        "--shard takes I/N, from 1/N to N/N, N up to 100000, not "
-        "'%s'",
-        optarg);
+        command, "--%s takes I/N, from 1/N to N/N, N up to 100000, not '%s'",
+        name, optarg);
+}
+
+static int
+take_shard(void *value, const char *command)
+{
+    struct explore_wish *wish = value;
+
+    return take_part("shard", &wish->part, &wish->parts, command);
+}
+
+static int
+take_every(void *value, const char *command)
+{
+    struct explore_wish *wish = value;
+
+    return take_part("every", &wish->at, &wish->every, command);
 }
 
 #define AT(member)    OPTIONS_AT(struct arguments, member)
@@ -138,6 +153,7 @@ static const struct options_row rows[] = {
      .most = UINT64_MAX},
     {"replay", OPTIONS_TEXT, AT(replay)},
     {"shard", OPTIONS_OTHER, AT(wish), .take = take_shard},
+    {"every", OPTIONS_OTHER, AT(wish), .take = take_every},
     {"merge", OPTIONS_FLAG, AT(merge)},
     {"programs", OPTIONS_FILE, AT(programs)},
     {"json", OPTIONS_FLAG, AT(wish.json)},
@@ -158,7 +174,7 @@ check_options(const struct arguments *arguments, int operands)
     const struct explore_wish *wish = &arguments->wish;
     bool chooses = arguments->preemptions_given || arguments->most_given ||
                    wish->random || wish->parts || arguments->memory_given ||
-                   arguments->older_given || wish->no_races;
+                   arguments->older_given || wish->no_races || wish->every;
     int modes =
         arguments->list + arguments->merge + (arguments->replay != NULL);
     const char *why = NULL;
@@ -362,7 +378,8 @@ check_operands(struct session *session, char **operands, int count)
                 is_meant(operands[i], operands[j]))
                 return tool_refuse(EXPLORE_COMMAND, "'%s' is given twice",
                                    operands[i]);
-        session->wanted += meant;
+        session->wanted +=
+            session->wish->every ? meant / session->wish->every : meant;
     }
     return 0;
 }
@@ -385,6 +402,10 @@ write_words(const struct explore_wish *wish, char *words, size_t size)
     if (wish->most)
         used += (size_t)snprintf(words + used, size - used, " most=%" PRIu64,
                                  wish->most);
+    if (wish->every)
+        used += (size_t)snprintf(words + used, size - used,
+                                 " at=%" PRIu64 " every=%" PRIu64, wish->at - 1,
+                                 wish->every);
     if (wish->parts)
         snprintf(words + used, size - used, " part=%" PRIu64 " parts=%" PRIu64,
                  wish->part - 1, wish->parts);
@@ -417,7 +438,7 @@ run_all(struct session *session, const char *words)
 static int
 run_operands(struct session *session, char **operands, int count)
 {
-    char words[200];
+    char words[300];
     int status = 0;
 
     write_words(session->wish, words, sizeof(words));

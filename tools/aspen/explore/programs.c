@@ -103,7 +103,7 @@ static _Noreturn void
 become(const struct child *child, int answers, const char *words,
        const char *only, const char *schedule)
 {
-    char asked[200];
+    char asked[380];
 
     snprintf(asked, sizeof(asked), "%d %s", ANSWERS, words);
     if (dup2(fileno(child->said), STDOUT_FILENO) < 0 ||
@@ -236,7 +236,7 @@ explore_run(const struct explore_call *call, explore_hearer *hear,
     struct child child;
     const char *only = *strchrnul(call->name, '/') ? call->name : NULL;
     uint64_t skip = 0;
-    char asked[160];
+    char asked[360];
     int status;
 
     write_path(child.path, sizeof(child.path), call);

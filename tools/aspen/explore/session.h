@@ -24,6 +24,8 @@ struct explore_wish {
     uint64_t random;      /* runs of each; 0: all orders, none at random */
     uint64_t seed;
     uint64_t older; /* loads of a run that may find older values */
+    uint64_t at;    /* from 1 on, of each `every` scenarios */
+    uint64_t every; /* 0: all of them */
     bool no_races;  /* by programs that do not see plain memory */
     bool json;
 };
