@@ -76,6 +76,13 @@ run by-program 1 planted
 run random 1 planted/a-lost-addition --random 500 --seed 3
 has '"preemptions":null'
 
+for part in 1 2 3; do
+    "$ASPEN" explore planted --programs "$planted" --json --every $part/3 |
+        grep -o '"name":"[^"]*"'
+done | sort >"$work/every"
+check every test "$(sort -u "$work/every" | wc -l)" -eq 6
+check every-once test "$(wc -l <"$work/every")" -eq 6
+
 # --- plain memory, and what C11 lets loads find
 
 run race 1 planted/a-race-that-does-no-harm
@@ -137,6 +144,40 @@ check crash test $? -eq 1
 check crash-says grep -qi 'segmentation' "$work/out"
 check crash-shown grep -q 'task 1' "$work/out"
 
+# --- the page
+
+"$ASPEN" explore planted --programs "$planted" --html "$work/page" \
+    >"$work/out" 2>&1
+check html-status test $? -eq 1
+page()
+{
+    check "html-has-$1" grep -qF -- "$1" "$work/page"
+}
+page '<td>planted/additions-under-a-lock</td><td class="n">1</td>'
+page '<a class="bad" href="#planted/a-lost-addition">'
+page '<h2 id="planted/a-lost-addition">'
+page 'prefers-color-scheme:dark'
+page "aspen explore --replay 'planted/a-lost-addition 0*"
+page "aspen explore --replay 'planted/a-race-that-does-no-harm 0*"
+page '<th>task 0</th><th>task 1</th>'
+if command -v addr2line >/dev/null; then
+    # The second task's lane: one cell is empty before it.
+    check html-lane grep -qE \
+        '^<tr><td></td><td class="on"><b>store</b> counter \+ 0x0<br><small>add_racy tests/explore/explorer/planted.c:[0-9]+</small>' \
+        "$work/page"
+    check html-switch grep -q '^<tr class="switch"><td></td><td class="on">' \
+        "$work/page"
+else
+    skip html-places 'no addr2line'
+fi
+check html-alone sh -c "! grep -qE 'https?:|<script|src=|@import|url\(' '$work/page'"
+"$ASPEN" explore planted/needs-two --programs "$planted" --preemptions 2 \
+    --html "$work/page" >"$work/out" 2>&1
+page 'both were &#34;seen&#34;'
+expect 2 'nowhere/page' \
+    explore planted --programs "$planted" --html "$work/nowhere/page"
+expect 2 '--list takes nothing else' explore --list --html "$work/page"
+
 # --- parts
 
 for scenarios in planted/additions-under-a-lock planted/needs-two; do
@@ -158,6 +199,8 @@ check merge-lines "$ASPEN" explore --merge "$work/together"
 "$ASPEN" explore planted --programs "$planted" --shard 1/1 >"$work/failing"
 "$ASPEN" explore --merge "$work/failing" >"$work/out" 2>&1
 check merge-failed test $? -eq 1
+"$ASPEN" explore --merge "$work/failing" --html "$work/page" >"$work/out" 2>&1
+page '<h2 id="planted/a-lost-addition">'
 check merge-how grep -q "replay: aspen explore --replay 'planted/a-lost" \
     "$work/out"
 expect 2 '1 of 3 shards are missing: 2/3$' \
@@ -232,6 +275,10 @@ expect 2 'its scenario in the line' explore all --replay 'planted/x 0*1'
 expect 2 '--merge takes files' explore --merge
 expect 2 '--random goes by no bound' explore all --random 5 --shard 1/2
 expect 2 '--seed is of --random' explore all --seed 5
+for value in '' 1 0/3 4/3; do
+    expect 2 "--every takes I/N, from 1/N to N/N, N up to 100000, not '$value'" \
+        explore all --every "$value"
+done
 expect 2 "--memory takes sc or relaxed, not 'tso'" explore all --memory tso
 expect 2 '--older is of --memory relaxed' explore all --older 2
 expect 2 'and so for races' explore all --memory relaxed --no-races

@@ -307,8 +307,7 @@ can_meet(const struct pair_row *a, const struct pair_row *b,
         return false;
     if (all & PAIR_ENDS && one_space)
         return false;
-    if (all & PAIR_OF_ANON &&
-        (all & PAIR_OF_OBJECT || relation == TWO_SPACES))
+    if (all & PAIR_OF_ANON && (all & PAIR_OF_OBJECT || relation == TWO_SPACES))
         return false;
     return of_pages || relation == SAME_PAGE || relation >= TWO_SPACES;
 }

@@ -52,9 +52,9 @@ static int
 write_there(struct pair_side *side)
 {
     char byte = pair_byte(side->task);
-    int error = told_run(side->task, *side->mm,
-                         side->page + pair_byte_at(side->task), MMU_WRITE,
-                         &byte, 1);
+    int error =
+        told_run(side->task, *side->mm, side->page + pair_byte_at(side->task),
+                 MMU_WRITE, &byte, 1);
 
     if (error == TOLD_FOR_EVER)
         sim_fail("faults answer 0, and the access faults again");
@@ -65,8 +65,7 @@ static int
 read_there(struct pair_side *side)
 {
     char byte = 0;
-    int error =
-        told_run(side->task, *side->mm, side->page, MMU_READ, &byte, 1);
+    int error = told_run(side->task, *side->mm, side->page, MMU_READ, &byte, 1);
 
     if (error == TOLD_FOR_EVER)
         sim_fail("faults answer 0, and the access faults again");
@@ -87,9 +86,8 @@ copy_in(struct pair_side *side)
     char byte = pair_byte(side->task);
     uint64_t done;
 
-    return aspen_write_memory(*side->mm,
-                              side->page + pair_byte_at(side->task), &byte, 1,
-                              0, &done);
+    return aspen_write_memory(*side->mm, side->page + pair_byte_at(side->task),
+                              &byte, 1, 0, &done);
 }
 
 static int
@@ -111,8 +109,7 @@ pin(struct pair_side *side)
     int error =
         aspen_pin_range(*side->mm, side->page, PAGE, ASPEN_PIN_WRITE, &frame);
 
-    return error ? error
-                 : aspen_unpin(*side->mm, &frame, 1, ASPEN_UNPIN_DIRTY);
+    return error ? error : aspen_unpin(*side->mm, &frame, 1, ASPEN_UNPIN_DIRTY);
 }
 
 /* ---- Looking ------------------------------------------------------------ */

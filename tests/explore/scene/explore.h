@@ -26,7 +26,7 @@ struct sim_program explore_program(void (*setup)(void *context),
 void explore_holds(const char *name, const struct sim_program *program,
                    uint64_t most);
 
-/* Every order with so many preemptions holds, at most. Else as above. */
+/* The same of every order with at most so many preemptions, to the end. */
 void explore_bounded(const char *name, const struct sim_program *program,
                      unsigned preemptions);
 

@@ -47,6 +47,8 @@ static const char help_options[] =
     "  --every I/N      of each N scenarios of a program only the I-th\n"
     "  --merge          add up what all shards have printed, in these files\n"
     "  --programs DIR   where the programs with the scenarios are\n"
+    "  --html FILE      write a page as well: a table, and what failed as "
+    "lanes\n"
     "  --json           print one JSON object on stdout\n"
     "  --help           print this\n"
     "\n"
@@ -156,6 +158,7 @@ static const struct options_row rows[] = {
     {"every", OPTIONS_OTHER, AT(wish), .take = take_every},
     {"merge", OPTIONS_FLAG, AT(merge)},
     {"programs", OPTIONS_FILE, AT(programs)},
+    {"html", OPTIONS_FILE, AT(wish.html)},
     {"json", OPTIONS_FLAG, AT(wish.json)},
     {.name = NULL},
 };
@@ -183,7 +186,7 @@ check_options(const struct arguments *arguments, int operands)
         why = "--list, --replay and --merge are not for each other";
     else if (modes && (chooses || arguments->seed_given))
         why = "--list, --replay and --merge take no orders";
-    else if (arguments->list && (operands || wish->json))
+    else if (arguments->list && (operands || wish->json || wish->html))
         why = "--list takes nothing else";
     else if (arguments->replay && operands)
         why = "--replay takes its scenario in the line";
@@ -539,12 +542,15 @@ explore_command(int argc, char **argv)
     status = check_options(&arguments, argc - optind);
     if (status)
         return status;
+    struct tool_error error;
+    if (arguments.wish.html && tool_check_target(arguments.wish.html, &error))
+        return tool_refuse(EXPLORE_COMMAND, "%s", error.text);
     if (arguments.replay)
         arguments.wish.preemptions = EXPLORE_ANY;
     arguments.wish.json |= arguments.wish.parts > 0;
     if (arguments.relaxed && !arguments.older_given)
         arguments.wish.older = 1;
     if (arguments.merge)
-        return explore_merge(argv + optind, argc - optind, arguments.wish.json);
+        return explore_merge(argv + optind, argc - optind, &arguments.wish);
     return run_session(&arguments, argv + optind, argc - optind);
 }

@@ -225,10 +225,12 @@ refuse_missing(const struct merge *merge)
 }
 
 int
-explore_merge(char **files, int count, bool json)
+explore_merge(char **files, int count, const struct explore_wish *asked)
 {
     struct merge merge = {.from = json_object()};
-    struct explore_wish wish = {.preemptions = EXPLORE_ANY, .json = json};
+    bool json = asked->json;
+    struct explore_wish wish = {
+        .preemptions = EXPLORE_ANY, .json = json, .html = asked->html};
     int status = 0;
 
     for (int i = 0; i < count && status == 0; i++)

@@ -169,6 +169,10 @@ explore_report(const struct explore_wish *wish, json_t *scenarios)
 
     json_array_foreach(scenarios, i, scenario) failed +=
         number_of(scenario, "failed") != 0;
+    if (wish->html && explore_page(wish->html, scenarios) != 0) {
+        json_decref(scenarios);
+        return EXIT_REFUSED;
+    }
     if (!wish->json)
         tell_sum(wish, scenarios, failed);
     if (!wish->json)

@@ -23,10 +23,11 @@ struct explore_wish {
     uint64_t parts;       /* 0: not shared out */
     uint64_t random;      /* runs of each; 0: all orders, none at random */
     uint64_t seed;
-    uint64_t older; /* loads of a run that may find older values */
-    uint64_t at;    /* from 1 on, of each `every` scenarios */
-    uint64_t every; /* 0: all of them */
-    bool no_races;  /* by programs that do not see plain memory */
+    uint64_t older;   /* loads of a run that may find older values */
+    uint64_t at;      /* from 1 on, of each `every` scenarios */
+    uint64_t every;   /* 0: all of them */
+    bool no_races;    /* by programs that do not see plain memory */
+    const char *html; /* the page that is written; or NULL */
     bool json;
 };
 
@@ -77,9 +78,14 @@ void explore_tell(FILE *to, const struct explore_wish *wish,
 /** All of them. Returns the exit status. */
 int explore_report(const struct explore_wish *wish, json_t *scenarios);
 
+/* ---- page.c ------------------------------------------------------------- */
+
+/** Write the page; 0 or EXIT_REFUSED. */
+int explore_page(const char *path, const json_t *scenarios);
+
 /* ---- merge.c ------------------------------------------------------------ */
 
 /** Add up what all parts have printed; the exit status. */
-int explore_merge(char **files, int count, bool json);
+int explore_merge(char **files, int count, const struct explore_wish *wish);
 
 #endif
