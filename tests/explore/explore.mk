@@ -24,7 +24,13 @@ EXPLORE_ALL_SHARE := $(filter-out %/file_scene.c,$(EXPLORE_SHARED))
 EXPLORE_MMU_SHARED := $(filter-out tests/explore/mmu/test_%, \
     $(wildcard tests/explore/mmu/*.c)) $(wildcard tests/explore/pairs/*.c)
 SIM_WRAPS := $(shell tests/mmu/wraps.sh $(SIM_MMU))
-EXPLORE := $(basename $(notdir $(wildcard tests/explore/test_*.c)))
+# Those in tests/explore/space are about spaces and their locks.
+EXPLORE_SPACE := $(basename $(notdir $(wildcard tests/explore/space/test_*.c)))
+EXPLORE := $(basename $(notdir $(wildcard tests/explore/test_*.c))) \
+    $(EXPLORE_SPACE)
+EXPLORE_SOURCES := $(wildcard tests/explore/*.c tests/explore/space/*.c)
+# $(call explore_folder,NAME): in which of the two it is.
+explore_folder = $(if $(filter $1,$(EXPLORE_SPACE)),space/)
 EXPLORERS := $(basename $(notdir $(wildcard tests/explore/explorer/test_*.c)))
 EXPLORE_MMU := $(basename $(notdir $(wildcard tests/explore/mmu/test_*.c)))
 EXPLORE_PROGRAMS := $(addprefix $(BUILD)/tests/explore/,$(EXPLORERS) $(EXPLORE) \
@@ -60,12 +66,15 @@ SIM_VARIANTS := sim sim-flags sim-arm64 sim-arm64-flags
 $(foreach v,$(SIM_VARIANTS),$(eval $(call sim_variant,$v)) \
     $(eval $(call objects,$v,$(SIM_PORT)): CFLAGS_$v += $(CFLAGS_fast)))
 
-$(addprefix $(BUILD)/tests/explore/,$(EXPLORE)): $(BUILD)/tests/explore/%: \
-    $(BUILD)/obj/sim/tests/explore/%.o \
+define explore_program
+$(BUILD)/tests/explore/$1: \
+    $(BUILD)/obj/sim/tests/explore/$(call explore_folder,$1)$1.o \
     $(call objects,sim,$(EXPLORE_SHARED)) $(BUILD)/sim/libaspen-test.a
-	$(call say,LD,$@)
-	@mkdir -p $(@D)
-	$(Q)$(CC) $(CFLAGS_sim) $(LDFLAGS) -o $@ $^ -lcmocka
+	$$(call say,LD,$$@)
+	@mkdir -p $$(@D)
+	$$(Q)$$(CC) $$(CFLAGS_sim) $$(LDFLAGS) -o $$@ $$^ -lcmocka
+endef
+$(foreach t,$(EXPLORE),$(eval $(call explore_program,$t)))
 
 $(addprefix $(BUILD)/tests/explore/,$(EXPLORERS)): $(BUILD)/tests/explore/%: \
     $(BUILD)/obj/sim/tests/explore/explorer/%.o \
@@ -95,7 +104,7 @@ EXPLORE_MEMORY := $(addprefix $(BUILD)/memory/tests/explore/, \
 EXPLORE_MEMORY_MMU := $(addprefix $(BUILD)/memory/tests/explore/,$(EXPLORE_MMU))
 CFLAGS_sim-memory-tests := $(CFLAGS_sim) -DSIM_MEMORY -Iports/sim
 $(call objects,sim-memory, \
-    $(filter-out %/test_made_once.c,$(wildcard tests/explore/*.c)) \
+    $(filter-out %/test_made_once.c,$(EXPLORE_SOURCES)) \
     $(wildcard tests/explore/mmu/*.c) $(SIM_MMU) $(EXPLORE_SHARED) \
     $(EXPLORE_MMU_SHARED)): \
     CFLAGS_sim-memory := $(CFLAGS_sim-memory-tests)
@@ -114,7 +123,8 @@ $(BUILD)/memory/tests/explore/$1: $(BUILD)/obj/sim-memory/tests/explore/$2$1.o \
 endef
 $(foreach t,$(EXPLORE_LITMUS), \
     $(eval $(call memory_program,$t,memory/,$(EXPLORE_SHARED),)))
-$(foreach t,$(EXPLORE),$(eval $(call memory_program,$t,,$(EXPLORE_SHARED),)))
+$(foreach t,$(EXPLORE),$(eval $(call memory_program,$t,$(call \
+    explore_folder,$t),$(EXPLORE_SHARED),)))
 $(foreach t,$(EXPLORE_MMU),$(eval $(call memory_program,$t,mmu/, \
     $(EXPLORE_ALL_SHARE) $(EXPLORE_MMU_SHARED) $(SIM_MMU),$(SIM_WRAPS))))
 # `aspen explore` looks there for those that see plain memory.
