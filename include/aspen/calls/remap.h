@@ -65,8 +65,8 @@ ASPEN_MUST_USE int aspen_mremap(struct aspen_mm *mm,
  * Returns: 0, or -ASPEN_EINVAL (empty, the range wraps; offset not aligned;
  *          another flag; not all of it shared mappings, with MAYWRITE, of one
  *          object that are alike; an object of huge pages), -ASPEN_EINTR, or
- * what aspen_mmap() answers. On error the address space is as it was. Source:
- * remap_file_pages(2); Linux v6.12.
+ *          what aspen_mmap() answers. On error the address space is as it was.
+ * Source:  remap_file_pages(2); Linux v6.12.
  */
 ASPEN_MUST_USE int aspen_remap_file_pages(struct aspen_mm *mm, uint64_t address,
                                           uint64_t length_bytes,
