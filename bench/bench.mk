@@ -3,7 +3,8 @@
 # build/aspen-bench: the release build, measured beside its peers. The range
 # tree is measured by programs of their own, since the peer is GPL-2.0.
 
-BENCH_SOURCES := $(wildcard bench/*.c bench/fork/*.c bench/pressure/*.c) \
+BENCH_SOURCES := $(wildcard bench/*.c bench/fork/*.c bench/pressure/*.c \
+    bench/threads/*.c) \
     $(SWAP_DEVICES)
 BENCH_MAPLE := $(BUILD)/maple/maple_bench
 PROGRAMS += $(BUILD)/aspen-bench $(BUILD)/aspen-bench-tree
@@ -29,6 +30,7 @@ bench: $(BUILD)/aspen-bench $(BUILD)/aspen-bench-tree $(BENCH_MAPLE)
 	@$(BUILD)/aspen-bench tree
 	@$(BUILD)/aspen-bench fork
 	@$(BUILD)/aspen-bench calls
+	@$(BUILD)/aspen-bench threads
 	@$(BUILD)/aspen-bench pressure
 
 # Pictures of what docs/evidence/performance.md says was measured.

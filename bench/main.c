@@ -8,6 +8,7 @@
 #include "calls_rows.h"
 #include "fork/fork_rows.h"
 #include "pressure/pressure_rows.h"
+#include "threads/threads_rows.h"
 #include "tree_rows.h"
 #include <limits.h>
 #include <sched.h>
@@ -17,16 +18,18 @@
 
 /* As many rows as any subject has. */
 #define ROWS_MAX                                                               \
-    (CALLS_ROWS_MAX + FORK_ROWS_MAX + PRESSURE_ROWS_MAX + TREE_ROWS_MAX)
+    (CALLS_ROWS_MAX + FORK_ROWS_MAX + PRESSURE_ROWS_MAX + THREADS_ROWS_MAX +   \
+     TREE_ROWS_MAX)
 
 static const char usage[] =
-    "usage: aspen bench tree|fork|calls|pressure [--json] [--runs N]\n"
+    "usage: aspen bench tree|fork|calls|threads|pressure [--json] [--runs N]\n"
     "\n"
     "Measure Aspen's release build beside its peer, in turns, in one run.\n"
     "\n"
     "  tree       the range tree beside Linux's maple tree (in user space)\n"
     "  fork       fork, failing fork and exit beside the host kernel\n"
     "  calls      memory calls and page faults beside the host kernel\n"
+    "  threads    two threads of one space beside two that share nothing\n"
     "  pressure   pages that leave memory and come back, beside what bounds "
     "it\n"
     "  --json     {\"schema\":\"aspen.bench/1\",\"rows\":[...]}\n"
@@ -81,14 +84,15 @@ parse(char **arguments)
             arguments++;
         } else if (**arguments == '-' || options.subject) {
             refuse(
-                "takes --json, --runs N and one of tree, fork, calls, pressure",
+                "takes --json, --runs N and one of tree, fork, calls, threads, "
+                "pressure",
                 *arguments);
         } else {
             options.subject = *arguments;
         }
     }
     if (!options.subject)
-        refuse("give one of tree, fork, calls, pressure", NULL);
+        refuse("give one of tree, fork, calls, threads, pressure", NULL);
     return options;
 }
 
@@ -129,6 +133,9 @@ main(int argc, char **argv)
     } else if (!strcmp(options.subject, "calls")) {
         title = "memory calls and page faults, beside the host kernel";
         count = calls_rows(rows, options.runs, progress);
+    } else if (!strcmp(options.subject, "threads")) {
+        title = "two threads of one space, beside two that share nothing";
+        count = threads_rows(rows, options.runs, progress);
     } else if (!strcmp(options.subject, "pressure")) {
         title = "memory that is short, beside what bounds it";
         count = pressure_rows(rows, options.runs, progress);
@@ -136,7 +143,8 @@ main(int argc, char **argv)
         title = "the range tree, beside Linux's maple tree";
         count = tree_rows(rows, own_folder(), options.runs, progress);
     } else {
-        refuse("measures tree, fork, calls or pressure", options.subject);
+        refuse("measures tree, fork, calls, threads or pressure",
+               options.subject);
     }
     if (!count)
         return 2;
