@@ -106,15 +106,23 @@ has_stale_readers(const void *argument)
     return in_a_part(argument);
 }
 
-/* w1, w2: keep new readers out and let those inside finish. */
-static void
+/* w1: keep new readers out. Are counted ones inside? */
+static bool
 close_lock(struct aspen_vma *vma)
 {
-    const struct writer writer = {vma, vma->mm};
     uint32_t before = aspen_fetch_or(&vma->lock_readers, WRITER);
 
     aspen_fence_after_atomic();
-    if (before != 0 || in_a_part(&writer))
+    return before != 0;
+}
+
+/* w2: let those inside finish. */
+static void
+wait_for_readers(struct aspen_vma *vma, bool counted)
+{
+    const struct writer writer = {vma, vma->mm};
+
+    if (counted || in_a_part(&writer))
         aspen_port_wait_while(vma, has_readers, &writer);
 }
 
@@ -312,7 +320,12 @@ aspen_vma_free(struct aspen_vma *vma)
     struct aspen_cache *cache = &vma->mm->aspen->vma_cache;
 
     ASPEN_ASSERT(aspen_list_is_empty(&vma->anon_chain));
-    close_lock(vma); /* for good: I1 */
+    bool counted = close_lock(vma); /* for good: I1 */
+    /* Where it is locked for writing nobody is in a part but who will find
+     * that, or WRITER, or another mm (I5). */
+    if (counted || aspen_load_relaxed(&vma->lock_sequence) !=
+                       aspen_load_relaxed(&vma->mm->lock_sequence))
+        wait_for_readers(vma, counted);
     aspen_vma_set_name(vma, NULL);
     aspen_store_relaxed(&vma->mm, NULL); /* stale readers look */
     aspen_cache_free(cache, vma);
@@ -327,7 +340,7 @@ aspen_vma_write_lock(struct aspen_vma *vma)
     aspen_lock_order_assert_outside(ASPEN_LOCK_FRAME);
     if (aspen_load_relaxed(&vma->lock_sequence) == sequence)
         return;
-    close_lock(vma);
+    wait_for_readers(vma, close_lock(vma));
     aspen_store_relaxed(&vma->lock_sequence, sequence);
     aspen_store(&vma->lock_readers, 0u);
 }

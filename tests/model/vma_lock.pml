@@ -271,7 +271,17 @@ inline vma_alloc(v, m, found)
 inline vma_free(v, m, seen, found)
 {
 #ifndef FREE_OPEN
-    close_lock(v, m, seen, found);
+    d_step { seen = lock_readers[v]; lock_readers[v] = seen | WRITER };
+    if /* counted, or not locked for writing */
+    :: seen != 0 || lock_sequence[v] != sequence[m] ->
+        scan(v, m, found);
+        if
+        :: seen != 0 || found -> wait_for_readers(v, m, found)
+        :: else
+        fi
+    :: else
+    fi;
+    seen = 0;
 #endif
     vma_mm[v] = 0;
     d_step { owned[v] = false; is_free[v] = true }
