@@ -178,6 +178,23 @@ expect 2 'nowhere/page' \
     explore planted --programs "$planted" --html "$work/nowhere/page"
 expect 2 '--list takes nothing else' explore --list --html "$work/page"
 
+# --- cache lines
+
+if [ -x "$(dirname "$ASPEN")/aspen-conflicts" ]; then
+    "$ASPEN" explore --conflicts --json --html "$work/page" >"$work/json"
+    check conflicts test $? -eq 0
+    has '"schema":"aspen.conflicts/1"'
+    page '<h2>page</h2>'
+    page '<tr><th>first touch</th><td class="'
+    check html-fields grep -qE 'title="[^"]*page table' "$work/page"
+    check conflicts-text sh -c \
+        "'$ASPEN' explore --conflicts | grep -q '^one page table, different'"
+else
+    skip conflicts "no aspen-conflicts beside $ASPEN"
+fi
+expect 2 '--conflicts takes no scenario' explore --conflicts all
+expect 2 'take no orders' explore --conflicts --preemptions 2
+
 # --- parts
 
 for scenarios in planted/additions-under-a-lock planted/needs-two; do

@@ -16,7 +16,8 @@
 
 static const char help[] =
     "usage: aspen explore SCENARIO...|all [options]\n"
-    "       aspen explore --list | --replay LINE | --merge FILE...\n"
+    "       aspen explore --list | --replay LINE | --merge FILE... | "
+    "--conflicts\n"
     "\n"
     "Run concurrent calls in every order that can make a difference, of those "
     "with\n"
@@ -46,6 +47,8 @@ static const char help_options[] =
     "  --shard I/N      the I-th of N parts of each search, as a line of JSON\n"
     "  --every I/N      of each N scenarios of a program only the I-th\n"
     "  --merge          add up what all shards have printed, in these files\n"
+    "  --conflicts      which cache lines two calls of two CPUs share, "
+    "instead\n"
     "  --programs DIR   where the programs with the scenarios are\n"
     "  --html FILE      write a page as well: a table, and what failed as "
     "lanes\n"
@@ -58,6 +61,7 @@ static const char help_options[] =
 struct arguments {
     bool list;
     bool merge;
+    bool conflicts;
     bool random_given;
     bool seed_given;
     bool most_given;
@@ -157,6 +161,7 @@ static const struct options_row rows[] = {
     {"shard", OPTIONS_OTHER, AT(wish), .take = take_shard},
     {"every", OPTIONS_OTHER, AT(wish), .take = take_every},
     {"merge", OPTIONS_FLAG, AT(merge)},
+    {"conflicts", OPTIONS_FLAG, AT(conflicts)},
     {"programs", OPTIONS_FILE, AT(programs)},
     {"html", OPTIONS_FILE, AT(wish.html)},
     {"json", OPTIONS_FLAG, AT(wish.json)},
@@ -178,14 +183,17 @@ check_options(const struct arguments *arguments, int operands)
     bool chooses = arguments->preemptions_given || arguments->most_given ||
                    wish->random || wish->parts || arguments->memory_given ||
                    arguments->older_given || wish->no_races || wish->every;
-    int modes =
-        arguments->list + arguments->merge + (arguments->replay != NULL);
+    int modes = arguments->list + arguments->merge + arguments->conflicts +
+                (arguments->replay != NULL);
     const char *why = NULL;
 
     if (modes > 1)
-        why = "--list, --replay and --merge are not for each other";
+        why = "--list, --replay, --merge and --conflicts are not for each "
+              "other";
     else if (modes && (chooses || arguments->seed_given))
-        why = "--list, --replay and --merge take no orders";
+        why = "--list, --replay, --merge and --conflicts take no orders";
+    else if (arguments->conflicts && (operands || arguments->programs))
+        why = "--conflicts takes no scenario";
     else if (arguments->list && (operands || wish->json || wish->html))
         why = "--list takes nothing else";
     else if (arguments->replay && operands)
@@ -550,6 +558,8 @@ explore_command(int argc, char **argv)
     arguments.wish.json |= arguments.wish.parts > 0;
     if (arguments.relaxed && !arguments.older_given)
         arguments.wish.older = 1;
+    if (arguments.conflicts)
+        return explore_conflicts(&arguments.wish);
     if (arguments.merge)
         return explore_merge(argv + optind, argc - optind, &arguments.wish);
     return run_session(&arguments, argv + optind, argc - optind);

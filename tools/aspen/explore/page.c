@@ -275,18 +275,24 @@ write_page(FILE *file, const json_t *scenarios)
 }
 
 int
-explore_page(const char *path, const json_t *scenarios)
+explore_write(const char *path, const json_t *what, explore_writer *write)
 {
     FILE *file = fopen(path, "we");
 
     if (!file)
         return tool_refuse(EXPLORE_COMMAND, "cannot write %s: %s", path,
                            strerror(errno));
-    write_page(file, scenarios);
+    write(file, what);
     bool failed = fflush(file) != 0 || ferror(file);
     int reason = errno;
     if (fclose(file) == 0 && !failed)
         return 0;
     return tool_refuse(EXPLORE_COMMAND, "cannot write %s: %s", path,
                        strerror(failed ? reason : errno));
+}
+
+int
+explore_page(const char *path, const json_t *scenarios)
+{
+    return explore_write(path, scenarios, write_page);
 }

@@ -83,6 +83,15 @@ int explore_report(const struct explore_wish *wish, json_t *scenarios);
 /** Write the page; 0 or EXIT_REFUSED. */
 int explore_page(const char *path, const json_t *scenarios);
 
+/** What `write` makes of it becomes the file; 0 or EXIT_REFUSED. */
+typedef void explore_writer(FILE *file, const json_t *what);
+int explore_write(const char *path, const json_t *what, explore_writer *write);
+
+/* ---- conflicts.c -------------------------------------------------------- */
+
+/** Print the conflict matrix, and write its page; the exit status. */
+int explore_conflicts(const struct explore_wish *wish);
+
 /* ---- merge.c ------------------------------------------------------------ */
 
 /** Add up what all parts have printed; the exit status. */
