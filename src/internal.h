@@ -670,7 +670,8 @@ struct aspen {
     uint64_t swap_ra;     /* atomic: pages that were read ahead from swap */
     uint64_t swap_ra_hit; /* atomic: of these, those that a fault found */
 
-    struct aspen_port_spinlock registry_lock;
+    /* From here on what is written as spaces and objects come and go. */
+    _Alignas(ASPEN_CACHE_LINE) struct aspen_port_spinlock registry_lock;
     struct aspen_list registry; /* LIVE and DYING spaces */
     struct aspen_list objects;  /* all objects */
     struct aspen_list names;    /* all names */

@@ -30,6 +30,10 @@ struct device {
 
 static struct device device;
 
+/* Where threads answer there are several: what neighbours are read with is not
+ * waited for. */
+static pthread_mutex_t device_lock = PTHREAD_MUTEX_INITIALIZER;
+
 static int
 transfer(void *context, const struct aspen_swap_io *io)
 {
@@ -65,7 +69,10 @@ closed(void *context)
 static void *
 answer(void *argument)
 {
-    aspen_swap_done(argument, transfer(&device, argument));
+    pthread_mutex_lock(&device_lock);
+    int error = transfer(&device, argument);
+    pthread_mutex_unlock(&device_lock);
+    aspen_swap_done(argument, error);
     return NULL;
 }
 
@@ -76,6 +83,14 @@ submit(void *context, struct aspen_swap_io *io)
     (void)context;
     assert_int_equal(pthread_create(&thread, NULL, answer, io), 0);
     assert_int_equal(pthread_detach(thread), 0);
+}
+
+static void
+fail_reads(int error)
+{
+    pthread_mutex_lock(&device_lock);
+    device.read_error = error;
+    pthread_mutex_unlock(&device_lock);
 }
 
 static const struct aspen_swap_ops at_once = {
@@ -422,11 +437,11 @@ failed_read_is_that_faults(void **state)
     helper_put(&s->helper, s->mm, a, 7);
     helper_put(&s->helper, s->mm, a + PAGE, 8);
     pageout(s->mm, a, 2);
-    device.read_error = -ASPEN_EIO;
+    fail_reads(-ASPEN_EIO);
     assert_int_equal(aspen_fault(s->mm, a, ASPEN_ACCESS_READ), -ASPEN_EIO);
     assert_int_equal(swapped(s->mm), 2);
     helper_assert_valid(&s->helper);
-    device.read_error = 0;
+    fail_reads(0);
     assert_int_equal(helper_get(&s->helper, s->mm, a + PAGE), 8);
     assert_int_equal(helper_get(&s->helper, s->mm, a), 7);
 }
