@@ -76,7 +76,7 @@ try_charge(struct aspen *aspen, uint64_t pages, uint64_t most, uint64_t reserve)
         most > guess_pages(aspen))
         return -ASPEN_ENOMEM;
     if (aspen_unlikely(pages >= LARGE_PAGES) &&
-        aspen_count_wrapping(aspen, ASPEN_COUNT_COMMITTED) > COMMITTED_MAX)
+        aspen_charged(aspen) > COMMITTED_MAX)
         return -ASPEN_ENOMEM;
     aspen_count(aspen, ASPEN_COUNT_COMMITTED, pages);
     return 0;

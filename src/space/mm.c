@@ -338,27 +338,70 @@ aspen_mm_rss_sum(const struct aspen_mm *mm, enum aspen_rss kind)
     return sum;
 }
 
+/* A page that goes in one part and, after it, another that comes in the next
+ * are both in a sum that is made meanwhile. So it is made until it is the same
+ * twice in each part, unless that takes too long. */
+#define LOOKS 4
+
+#define KIND(kind) (1u << (kind))
+#define RESIDENT                                                               \
+    (KIND(ASPEN_RSS_FILE) | KIND(ASPEN_RSS_ANON) | KIND(ASPEN_RSS_SHMEM))
+
+struct looks {
+    const struct aspen_mm *mm;
+    unsigned kinds;
+    uint64_t seen[ASPEN_MM_PARTS];
+};
+
+/* True: as the last time. */
+static bool
+look(struct looks *looks, uint64_t *sum)
+{
+    bool same = true;
+
+    *sum = 0;
+    for (unsigned i = 0; i < ASPEN_MM_PARTS; i++) {
+        uint64_t pages = 0;
+        for (unsigned kind = 0; kind < ASPEN_RSS_KINDS; kind++)
+            if (looks->kinds & KIND(kind))
+                pages += aspen_load(&looks->mm->parts[i].rss[kind]);
+        same = same && pages == looks->seen[i];
+        looks->seen[i] = pages;
+        *sum += pages;
+    }
+    return same;
+}
+
 uint64_t
 aspen_mm_rss(const struct aspen_mm *mm, enum aspen_rss kind)
 {
-    uint64_t sum = aspen_mm_rss_sum(mm, kind);
+    struct looks looks = {.mm = mm, .kinds = KIND(kind)};
+    uint64_t sum;
 
+    for (unsigned i = 0; i < LOOKS; i++)
+        if (look(&looks, &sum) && i > 0)
+            break;
     return (int64_t)sum < 0 ? 0 : sum;
 }
 
+/* Where no two looks agree a peak is missed. */
 uint64_t
 aspen_mm_note_resident(struct aspen_mm *mm)
 {
     uint64_t peak = aspen_load_relaxed(&mm->peak_rss);
-    uint64_t pages = 0;
+    struct looks looks = {.mm = mm, .kinds = RESIDENT};
+    uint64_t pages;
 
-    for (unsigned i = 0; i < ASPEN_MM_PARTS; i++) {
-        const uint64_t *rss = mm->parts[i].rss;
-        pages += aspen_load_relaxed(&rss[ASPEN_RSS_FILE]) +
-                 aspen_load_relaxed(&rss[ASPEN_RSS_ANON]) +
-                 aspen_load_relaxed(&rss[ASPEN_RSS_SHMEM]);
+    for (unsigned i = 0; i < LOOKS; i++) {
+        bool same = look(&looks, &pages);
+        if ((int64_t)pages <= 0 || pages <= peak)
+            return peak;
+        if (same && i > 0)
+            break;
+        if (i + 1 == LOOKS)
+            return peak;
     }
-    while ((int64_t)pages > 0 && pages > peak)
+    while (pages > peak)
         if (aspen_compare_exchange(&mm->peak_rss, &peak, pages))
             return pages;
     return peak;

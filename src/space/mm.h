@@ -81,11 +81,12 @@ ASPEN_MUST_USE int aspen_poll_fatal(struct aspen *aspen);
 void aspen_mm_account_vma(struct aspen_mm *mm, uint64_t vm_flags,
                           uint64_t pages, bool add);
 
-/* `pages` may be the negative of a number: sums wrap. */
+/* `pages` may be the negative of a number: sums wrap. Release: who sees it sees
+ * what was counted off before, in whatever part. */
 static inline void
 aspen_mm_rss_add(struct aspen_mm *mm, enum aspen_rss kind, uint64_t pages)
 {
-    aspen_fetch_add_relaxed(&mm->parts[aspen_mm_part()].rss[kind], pages);
+    aspen_fetch_add(&mm->parts[aspen_mm_part()].rss[kind], pages);
 }
 
 static inline void
@@ -95,7 +96,8 @@ aspen_mm_rss_sub(struct aspen_mm *mm, enum aspen_rss kind, uint64_t pages)
 }
 
 /* Of all parts: exact when none changes, and never below 0. The sum may be, for
- * a validator to see. */
+ * a validator to see; while others count it may be more than there ever were.
+ */
 uint64_t aspen_mm_rss_sum(const struct aspen_mm *mm, enum aspen_rss kind);
 uint64_t aspen_mm_rss(const struct aspen_mm *mm, enum aspen_rss kind);
 

@@ -78,32 +78,34 @@ aspen_tree_pool_waiting(const struct aspen_tree_pool *pool)
 }
 
 static uint32_t
-count_freed(const struct aspen_tree_pool *pool)
+count_taken(const struct aspen_tree_pool *pool)
 {
-    uint32_t freed = 0;
+    uint32_t taken = 0;
 
     for (unsigned cpu = 0; cpu < ASPEN_PORT_CPUS; cpu++)
-        freed += aspen_load(&pool->waiting[cpu].freed);
-    return freed;
+        taken += aspen_load(&pool->waiting[cpu].taken);
+    return taken;
 }
 
-/* Those that have waited may go just now: then once more. Who frees some holds
- * a lock from the first to when it has said so. */
+/* Those that wait are counted first, so that all of them are among those that
+ * are allocated. They may go just now, or from one CPU to another: then once
+ * more. Who takes some holds a lock from the first to when it has said so. */
 uint64_t
 aspen_tree_pool_nodes(const struct aspen_tree_pool *constant)
 {
     /* Only the locks are written. */
     struct aspen_tree_pool *pool = (struct aspen_tree_pool *)constant;
-    uint64_t nodes;
-    uint32_t freed;
+    uint64_t waiting, allocated;
+    uint32_t taken;
 
     do {
-        freed = count_freed(pool);
-        nodes = aspen_cache_allocated(&pool->nodes);
+        taken = count_taken(pool);
+        waiting = 0;
         for (unsigned cpu = 0; cpu < ASPEN_PORT_CPUS; cpu++)
-            nodes -= count_waiting(&pool->waiting[cpu]);
-    } while (count_freed(pool) != freed);
-    return nodes;
+            waiting += count_waiting(&pool->waiting[cpu]);
+        allocated = aspen_cache_allocated(&pool->nodes);
+    } while (count_taken(pool) != taken);
+    return allocated - waiting;
 }
 
 /* A few at a time, so that nobody waits long for the lock. */
@@ -118,7 +120,7 @@ free_batch(struct aspen_tree_waiting *waiting, struct node *node)
         node = next;
     }
     aspen_store_relaxed(&waiting->nodes, waiting->nodes - count);
-    aspen_store(&waiting->freed, waiting->freed + count);
+    aspen_store(&waiting->taken, waiting->taken + count);
     aspen_spin_unlock(&waiting->lock);
     return node;
 }
@@ -195,6 +197,8 @@ take_collected(struct aspen_tree_waiting *waiting, struct node_chain *chain)
         chain->count += waiting->collecting_nodes;
         aspen_store_relaxed(&waiting->nodes,
                             waiting->nodes - waiting->collecting_nodes);
+        aspen_store(&waiting->taken,
+                    waiting->taken + waiting->collecting_nodes);
         waiting->collecting = NULL;
         waiting->collecting_nodes = 0;
     }

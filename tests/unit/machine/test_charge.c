@@ -94,6 +94,23 @@ always_does_not_wrap(void **state)
 }
 
 /* Nor does what is kept back. */
+/* Where the sum is made what one CPU counted off may be seen, and what another
+ * had counted on before it not yet: that is no sum that comes round. */
+static void
+less_than_nothing_is_not_too_much(void **state)
+{
+    struct aspen *aspen = machine_of(ASPEN_OVERCOMMIT_ALWAYS, 0);
+    (void)state;
+
+    aspen_uncharge(aspen, 1);
+    assert_int_equal(committed(aspen), 0);
+    assert_int_equal(aspen_charge(aspen, 1ull << 40), 0);
+    assert_int_equal(aspen_charge(aspen, 1), 0);
+    assert_int_equal(committed(aspen), 1ull << 40);
+    aspen_uncharge(aspen, 1ull << 40);
+    helper_machine_destroy(aspen);
+}
+
 static void
 reserves_of_any_size(void **state)
 {
@@ -266,6 +283,7 @@ main(void)
         cmocka_unit_test(guess_may_be_told_the_memory),
         cmocka_unit_test(always_refuses_nothing),
         cmocka_unit_test(always_does_not_wrap),
+        cmocka_unit_test(less_than_nothing_is_not_too_much),
         cmocka_unit_test(reserves_of_any_size),
         cmocka_unit_test(never_stops_a_stack),
         cmocka_unit_test(growth_is_asked_about),
