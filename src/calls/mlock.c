@@ -154,7 +154,7 @@ filling_begin(struct aspen_mm *mm, uint64_t start, uint64_t end)
         start = aspen_min_u64(start, mm->filling_start);
         end = aspen_max_u64(end, mm->filling_end);
     }
-    aspen_store_relaxed(&mm->filling_start, start);
+    aspen_store(&mm->filling_start, start); /* after the flags before */
     aspen_store(&mm->filling_end, end);
 }
 

@@ -154,7 +154,8 @@ aspen_vma_is_reaped(const struct aspen_vma *vma)
 /*
  * May the page not leave memory, of which reclaim has an entry in the VMA under
  * its table's lock? Locked memory, or what mlock is about to lock. That is
- * looked at first: it ends after the flag is there.
+ * looked at first: it ends after the flag is there. (Its start by acquire:
+ * where that is another mlock's already, the flag of the one before is there.)
  */
 static inline bool
 aspen_vma_keeps(const struct aspen_vma *vma, const struct aspen_frame *page)
@@ -164,7 +165,7 @@ aspen_vma_keeps(const struct aspen_vma *vma, const struct aspen_frame *page)
 
     if (aspen_unlikely(end)) {
         uint64_t address = aspen_vma_address(vma, aspen_frame_offset(page));
-        if (address >= aspen_load_relaxed(&mm->filling_start) && address < end)
+        if (address >= aspen_load(&mm->filling_start) && address < end)
             return true;
     }
     return aspen_load_relaxed(&vma->flags) & ASPEN_VM_LOCKED;
