@@ -61,6 +61,8 @@ struct aspen_swap_area {
                                       device returns */
     uint32_t reads_used;           /* atomic: bits, which of them are in use */
     uint32_t reads_ended;          /* atomic: bits, what the device has ended */
+    uint32_t reads_begun;          /* atomic: how many so far, */
+    uint32_t reads_finished; /* ... and of these, that hold nothing more */
     uint32_t *pages; /* immutable pointer: for each slot its page in memory,
                         or what is left of one; 0: nothing. NULL without ops:
                         machine/swap_cache.c */

@@ -20,6 +20,7 @@
  *     entry has changed: whoever needs it asks the device again.
  * I3  Who waits for a page looks at `reads_ended` as well, and is woken by its
  *     frame after that has changed: so he finishes it himself.
+ *     So is who waits for any of them, when he has finished it, by the area.
  * I4  `io` of a request is there until the device has said how it ended;
  *     whoever waits for that is woken by the area's address, which stays.
  *
@@ -155,6 +156,7 @@ aspen_swap_read_begin(struct aspen *aspen, unsigned type, uint32_t slot,
 
     if (!read)
         return false;
+    aspen_fetch_add(&area->reads_begun, 1);
     read->request.io = (struct aspen_swap_io){
         .slot = slot, .pages = count, .memory = read->request.memory};
     read->request.area = area;
@@ -228,6 +230,9 @@ end_read(struct aspen *aspen, unsigned type, unsigned number)
         aspen_count(aspen, ASPEN_COUNT_SWAP_IN, ended.count);
     for (uint32_t i = 0; i < ended.count; i++)
         end_page(&ended, i);
+    /* The area may be another by now, but not its place. */
+    aspen_fetch_add(&area->reads_finished, 1);
+    aspen_port_wake_all(area);
 }
 
 void
@@ -280,6 +285,37 @@ aspen_swap_wait_page(struct aspen *aspen, unsigned type, uint32_t frame)
             return;
         aspen_port_wait_while(awaited.page, page_is_busy, &awaited);
     }
+}
+
+struct any_read {
+    const struct aspen_swap_area *area;
+    uint32_t finished;
+};
+
+static bool
+none_has_ended(const void *argument)
+{
+    const struct any_read *any = argument;
+
+    return !aspen_load(&any->area->reads_ended) &&
+           aspen_load(&any->area->reads_finished) == any->finished;
+}
+
+bool
+aspen_swap_wait_any(struct aspen *aspen)
+{
+    unsigned areas = aspen_load_relaxed(&aspen->swap_areas);
+
+    for (unsigned i = 0; i < areas; i++) {
+        struct aspen_swap_area *area = &aspen->swap[i];
+        struct any_read any = {area, aspen_load(&area->reads_finished)};
+        if (aspen_load(&area->reads_begun) == any.finished)
+            continue;
+        aspen_port_wait_while(area, none_has_ended, &any);
+        aspen_swap_finish(aspen, i);
+        return true;
+    }
+    return false;
 }
 
 static bool

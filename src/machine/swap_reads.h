@@ -43,7 +43,15 @@ void aspen_swap_finish_all(struct aspen *aspen);
  * pages' is held. */
 void aspen_swap_wait_page(struct aspen *aspen, unsigned type, uint32_t frame);
 
-/* Wait until all have ended. */
+/*
+ * If pages are being read that nobody waits for: wait until some of them are
+ * there, or could not be read, and can leave memory. False: none are. Context:
+ * as before.
+ */
+bool aspen_swap_wait_any(struct aspen *aspen);
+
+/* Wait until all have ended. Context: as before, and nobody else finishes them:
+ * the machine ends. */
 void aspen_swap_wait_reads(struct aspen *aspen);
 
 /* Does a read that nobody waits for hold the slot? For who validates. */

@@ -10,7 +10,8 @@
  *     at the same time: he holds the pages that he looks at, and what is held
  *     stays. Then there is another attempt, once one of them has ended. Of a
  *     group it says so after several attempts: it is small, and its own spaces
- *     may have accessed all of it just now.
+ *     may have accessed all of it just now. Pages that are being read from swap
+ *     while nobody waits are locked: one of these reads is waited for first.
  *
  * Called by faults, by calls that read objects, and by attempt.c. The first
  * test to break is tests/unit/reclaim/test_direct.c.
@@ -20,6 +21,7 @@
 #include "frames/lru.h"
 #include "group/group.h"
 #include "machine/pressure.h"
+#include "machine/swap_reads.h"
 #include "reclaim/reclaim.h"
 
 /* At the most 128 MiB leave for one attempt, so that it ends soon when somebody
@@ -87,6 +89,9 @@ relieve(struct aspen_direct *direct, uint64_t pages)
 
     direct->idle = any ? 0 : direct->idle + 1;
     if (any)
+        return true;
+    /* I2: all that could leave may be on its way here. */
+    if (aspen_swap_wait_any(aspen))
         return true;
     /* What others have let go since the try began was not there for it. */
     bool alone =

@@ -14,11 +14,13 @@
 #include <aspen/calls/memory.h>
 #include <aspen/calls/mmap.h>
 #include <aspen/calls/reclaim.h>
+#include <aspen/account/group.h>
 
 #define FRAMES 512u /* more than CPUs keep: memory is not short */
 #define SLOTS  4u
 #define PAGES  2u
 #define MOST   60u
+#define BESIDE (START + 64 * PAGE)
 #define OLD    42
 #define NEW    43
 
@@ -37,6 +39,10 @@ struct scene {
 };
 
 static struct scene scene;
+
+/* All that its group may have is under way; or NULL. */
+static struct aspen_group *group;
+static bool full;
 
 static void
 submit(void *context, struct aspen_swap_io *io)
@@ -65,7 +71,13 @@ setup(void *unused)
     scene.aspen = explore_machine(NULL, FRAMES);
     must(aspen_swap_add(scene.aspen, &args, &type));
     must(aspen_mm_create(scene.aspen, &scene.mm));
+    if (full) {
+        must(aspen_group_create(scene.aspen, NULL, &group));
+        must(aspen_group_enter(scene.mm, group));
+    }
     explore_map(scene.mm, START, PAGES, RW, NULL);
+    if (full)
+        explore_map(scene.mm, BESIDE, 1, RW, NULL);
     for (unsigned i = 0; i < PAGES; i++) {
         must(aspen_fault(scene.mm, START + i * PAGE, ASPEN_ACCESS_WRITE));
         must(aspen_translate(scene.mm, START + i * PAGE, ASPEN_ACCESS_READ,
@@ -78,6 +90,8 @@ setup(void *unused)
     scene.holds = false;
     if (!scene.waiting || scene.waiting->pages != PAGES)
         sim_fail("the pages are not under way");
+    if (full)
+        must(aspen_group_limit_set(group, ASPEN_GROUP_MAX, PAGES));
 }
 
 /* ---- Check ------------------------------------------------------------- */
@@ -123,6 +137,8 @@ check(void *unused)
         aspen_mm_put(scene.child);
     if (scene.mm)
         aspen_mm_put(scene.mm);
+    if (full)
+        aspen_group_put(group);
     aspen_reclaim(scene.aspen, 1);
     aspen_counters_read(scene.aspen, &counters);
     if (counters.swap_slots_used || counters.swap_cached)
@@ -220,6 +236,14 @@ fork_task(void *unused)
     must(aspen_fork(scene.mm, &scene.child));
 }
 
+/* One more page: one of those under way has to leave for it. */
+static void
+grow_task(void *unused)
+{
+    (void)unused;
+    must(aspen_fault(scene.mm, BESIDE, ASPEN_ACCESS_WRITE));
+}
+
 static void
 swapoff_task(void *unused)
 {
@@ -272,6 +296,18 @@ test_one(void **state)
 }
 
 static void
+test_full(void **state)
+{
+    static const struct row row = {"a fault of a group that is full", grow_task,
+                                   NULL};
+
+    (void)state;
+    full = true;
+    explore(&row, 600);
+    full = false;
+}
+
+static void
 test_two(void **state)
 {
     static const struct row rows[] = {
@@ -296,6 +332,7 @@ main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_one),
         cmocka_unit_test(test_two),
+        cmocka_unit_test(test_full),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

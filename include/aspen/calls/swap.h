@@ -47,7 +47,9 @@ struct aspen_swap_io {
  *            does not sleep, nor wait for who is in a call of Aspen.
  *
  * close      (may be NULL) the area goes, alone or with the machine: nothing is
- *            under way, and nothing comes any more.
+ *            under way, and nothing comes any more. Of the last transfer
+ *            aspen_swap_done() may not have returned yet: what its caller goes
+ *            on with is the device's to wait for.
  *
  * None of them calls into the core, but aspen_swap_done(), or waits for memory
  * that the core would have to give. A transfer of several pages that fails is
