@@ -143,7 +143,8 @@ $(BUILD)/tests/planted/memory/test_planted: \
 
 # Which cache lines two calls share (tests/explore/conflicts).
 CONFLICTS := $(BUILD)/aspen-conflicts
-$(BUILD)/obj/conflicts/fields.h: tests/explore/conflicts/fields.pl src/internal.h
+$(BUILD)/obj/conflicts/fields.h: tests/explore/conflicts/fields.pl \
+    $(wildcard src/*.h src/*/*.h)
 	@mkdir -p $(@D)
 	$(Q)$(CC) -E $(SIM_FLAGS) $(CFLAGS_sim) src/internal.h | $< >$@
 $(call objects,sim-memory,$(wildcard tests/explore/conflicts/*.c)): \
