@@ -11,7 +11,7 @@
  *
  * I1-I3 stand in table.h, and:
  * I4  Of each CPU's tables_waiting: while `armed`, the RCU head is in flight
- * and frees `waiting`; `collecting` is not empty only while armed.
+ *     and frees `waiting`; `collecting` is not empty only while armed.
  *
  * Called by fault, fork, import, gather.c. The first test to break is
  * tests/unit/paging/test_paging.c.

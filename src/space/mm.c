@@ -512,8 +512,8 @@ set_active(struct aspen_mm *mm, unsigned cpu)
 
     /* Faults may meet from now on. (Among more than 64 CPUs they may have to
      * meet once to be noticed.) */
-    if (others && !(aspen_load_relaxed(&mm->flags) & ASPEN_MM_CROWDED))
-        aspen_mm_flags_set(mm, ASPEN_MM_CROWDED);
+    if (others)
+        aspen_mm_note_crowd(mm);
     /* No walk of the tables, and no look at the generation, comes before the
      * bit is seen, on any processor: pairs with the fence in aspen_tlb_flush().
      */

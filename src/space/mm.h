@@ -148,6 +148,14 @@ aspen_mm_flags_set(struct aspen_mm *mm, uint32_t flags)
     aspen_fetch_or(&mm->flags, flags);
 }
 
+/* Faults meet, or may: from now on they keep apart. */
+static inline void
+aspen_mm_note_crowd(struct aspen_mm *mm)
+{
+    if (!(aspen_load_relaxed(&mm->flags) & ASPEN_MM_CROWDED))
+        aspen_mm_flags_set(mm, ASPEN_MM_CROWDED);
+}
+
 /* Around what takes down a whole space: nobody is killed for memory that is on
  * its way back. */
 static inline void

@@ -222,14 +222,6 @@ aspen_vma_set_name(struct aspen_vma *vma, struct aspen_name *name)
 
 /* ---- The lock ---------------------------------------------------------- */
 
-/* Faults meet: from now on they keep apart. */
-static void
-note_crowd(struct aspen_mm *mm)
-{
-    if (!(aspen_load_relaxed(&mm->flags) & ASPEN_MM_CROWDED))
-        aspen_mm_flags_set(mm, ASPEN_MM_CROWDED);
-}
-
 /* r2, in lock_readers. */
 static bool
 count_reader(struct aspen_vma *vma, struct aspen_mm *mm)
@@ -239,7 +231,7 @@ count_reader(struct aspen_vma *vma, struct aspen_mm *mm)
         if (readers & WRITER)
             return false;
         if (readers > 0)
-            note_crowd(mm);
+            aspen_mm_note_crowd(mm);
     } while (
         !aspen_compare_exchange(&vma->lock_readers, &readers, readers + 1));
     return true;

@@ -17,7 +17,7 @@
  * I4  Who reads or writes a slot holds a reference of it until the transfer has
  *     ended: so no slot is used anew meanwhile, and no area goes. A read that
  *     nobody waits for (machine/swap_reads.h) holds it itself, and the page,
- * and its lock.
+ *     and its lock.
  */
 #ifndef ASPEN_SWAP_SWAP_H
 #define ASPEN_SWAP_SWAP_H

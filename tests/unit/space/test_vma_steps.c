@@ -198,7 +198,7 @@ set_up(struct stage *stage, bool crowded)
     stage->keeps_lock = false;
     stage->crowded = crowded;
     if (crowded)
-        note_crowd(stage->mm);
+        aspen_mm_note_crowd(stage->mm);
 }
 
 /* The writer that kept its lock finishes: what it built is attached or goes. */

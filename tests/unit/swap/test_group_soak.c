@@ -5,6 +5,7 @@
  * each reads what it wrote, and at the end nobody is charged with anything.
  */
 #include "helper.h"
+#include "must_be.h"
 #include "slots.h"
 
 #include "group/group.h"
@@ -52,19 +53,6 @@ transfer(void *context, const struct aspen_swap_io *io)
 }
 
 static const struct aspen_swap_ops device = {.transfer = transfer};
-
-/* cmocka's assertions are for its own thread. */
-static void
-be(int64_t is, int64_t wanted, const char *what, int line)
-{
-    if (is == wanted)
-        return;
-    fprintf(stderr, "line %d: %s is %lld, not %lld\n", line, what,
-            (long long)is, (long long)wanted);
-    abort();
-}
-
-#define must_be(is, wanted) be((int64_t)(is), (int64_t)(wanted), #is, __LINE__)
 
 /* ---- One space ---------------------------------------------------------- */
 

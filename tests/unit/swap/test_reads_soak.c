@@ -6,6 +6,7 @@
  * wrote, or hears of an error and asks again.
  */
 #include "helper.h"
+#include "must_be.h"
 #include "queue.h"
 
 #include "base/atomic.h"
@@ -33,19 +34,6 @@ struct worker {
     uint64_t words[PAGES];
     uint64_t failed;
 };
-
-/* cmocka's assertions are for its own thread. */
-static void
-be(int64_t is, int64_t wanted, const char *what, int line)
-{
-    if (is == wanted)
-        return;
-    fprintf(stderr, "line %d: %s is %lld, not %lld\n", line, what,
-            (long long)is, (long long)wanted);
-    abort();
-}
-
-#define must_be(is, wanted) be((int64_t)(is), (int64_t)(wanted), #is, __LINE__)
 
 /* A device has failed: once more. */
 static bool

@@ -95,16 +95,6 @@ text_of(const json_t *cell, const char *key)
     return text ? text : "";
 }
 
-static void
-write_text(FILE *file, const char *text)
-{
-    for (; *text; text++)
-        if (strchr("<>&\"", *text))
-            fprintf(file, "&#%d;", *text);
-        else
-            fputc(*text, file);
-}
-
 /* Texts of `key` in the cells of that relation, each once, in order. */
 static unsigned
 collect(const json_t *cells, const char *relation, const char *const keys[],
@@ -162,7 +152,7 @@ write_cell(FILE *file, const json_t *cell)
     json_array_foreach(json_object_get(cell, "fields"), i, field)
     {
         fputs(i ? ", " : "", file);
-        write_text(file, json_string_value(field));
+        explore_write_text(file, json_string_value(field));
     }
     fprintf(file, "\">%" JSON_INTEGER_FORMAT "</td>", lines);
 }
@@ -175,16 +165,16 @@ write_relation(FILE *file, const json_t *cells, const char *relation)
     unsigned count = collect(cells, relation, keys, calls);
 
     fputs("<h2>", file);
-    write_text(file, relation);
+    explore_write_text(file, relation);
     fputs("</h2>\n<div><table><tr><th></th>", file);
     for (unsigned b = 0; b < count; b++) {
         fputs("<th>", file);
-        write_text(file, calls[b]);
+        explore_write_text(file, calls[b]);
         fputs("</th>", file);
     }
     for (unsigned a = 0; a < count; a++) {
         fputs("</tr>\n<tr><th>", file);
-        write_text(file, calls[a]);
+        explore_write_text(file, calls[a]);
         fputs("</th>", file);
         for (unsigned b = 0; b < count; b++)
             write_cell(file, cell_of(cells, relation, calls[a], calls[b]));

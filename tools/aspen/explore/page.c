@@ -57,8 +57,8 @@ number_of(const json_t *object, const char *key)
     return json_integer_value(json_object_get(object, key));
 }
 
-static void
-write_text(FILE *file, const char *text)
+void
+explore_write_text(FILE *file, const char *text)
 {
     for (; *text; text++)
         if (strchr("<>&\"", *text))
@@ -106,13 +106,13 @@ write_step(FILE *file, const json_t *step, json_int_t task, bool switches)
 
     begin_row(file, task, switches);
     fputs("\"><b>", file);
-    write_text(file, text_of(step, "what"));
+    explore_write_text(file, text_of(step, "what"));
     fputs("</b> ", file);
-    write_text(file, text_of(step, "address"));
+    explore_write_text(file, text_of(step, "address"));
     fputs("<br><small>", file);
-    write_text(file, text_of(step, "function"));
+    explore_write_text(file, text_of(step, "function"));
     fputs(" ", file);
-    write_text(file, *where ? where : "?");
+    explore_write_text(file, *where ? where : "?");
     fputs("</small>", file);
     end_row(file, task);
 }
@@ -155,24 +155,24 @@ write_failure(FILE *file, const json_t *scenario)
     size_t i;
 
     fputs("<h2 id=\"", file);
-    write_text(file, text_of(scenario, "name"));
+    explore_write_text(file, text_of(scenario, "name"));
     fputs("\">", file);
-    write_text(file, text_of(scenario, "name"));
+    explore_write_text(file, text_of(scenario, "name"));
     fputs("</h2>\n<p class=\"bad\">", file);
-    write_text(file, text_of(scenario, "what"));
+    explore_write_text(file, text_of(scenario, "what"));
     fputs("</p>\n", file);
     json_array_foreach(json_object_get(scenario, "sites"), i, site)
     {
         if (strcmp(json_string_value(site), text_of(scenario, "what")) == 0)
             continue;
         fputs("<p>besides: ", file);
-        write_text(file, json_string_value(site));
+        explore_write_text(file, json_string_value(site));
         fputs("</p>\n", file);
     }
     fputs("<p>replay: <code>aspen explore --replay '", file);
-    write_text(file, text_of(scenario, "name"));
+    explore_write_text(file, text_of(scenario, "name"));
     fprintf(file, " %s", explore_memory_word(scenario));
-    write_text(file, text_of(scenario, "schedule"));
+    explore_write_text(file, text_of(scenario, "schedule"));
     fputs("'</code></p>\n", file);
     if (steps)
         write_lanes(file, steps);
@@ -199,10 +199,10 @@ write_scenario(FILE *file, const json_t *scenario)
     fputs("<tr><td>", file);
     if (failed) {
         fputs("<a class=\"bad\" href=\"#", file);
-        write_text(file, text_of(scenario, "name"));
+        explore_write_text(file, text_of(scenario, "name"));
         fputs("\">", file);
     }
-    write_text(file, text_of(scenario, "name"));
+    explore_write_text(file, text_of(scenario, "name"));
     fputs(failed ? "</a></td>" : "</td>", file);
     write_cell(file, json_object_get(scenario, "preemptions"));
     write_cell(file, json_object_get(scenario, "schedules"));
@@ -211,7 +211,7 @@ write_scenario(FILE *file, const json_t *scenario)
             failed ? "failed" : "held");
     write_cell(file, json_object_get(scenario, "races"));
     fputs("<td>", file);
-    write_text(file, text_of(scenario, "memory"));
+    explore_write_text(file, text_of(scenario, "memory"));
     fputs("</td></tr>\n", file);
 }
 

@@ -87,6 +87,9 @@ int explore_page(const char *path, const json_t *scenarios);
 typedef void explore_writer(FILE *file, const json_t *what);
 int explore_write(const char *path, const json_t *what, explore_writer *write);
 
+/** What a page shows as text. */
+void explore_write_text(FILE *file, const char *text);
+
 /* ---- conflicts.c -------------------------------------------------------- */
 
 /** Print the conflict matrix, and write its page; the exit status. */
