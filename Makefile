@@ -56,6 +56,7 @@ endif
 MAKE_NAME := $(MAKE)
 
 PREFIX ?= /usr/local
+LIBDIR ?= $(PREFIX)/lib
 DESTDIR ?=
 BUILD := build
 ifneq ($(words $(BUILD)),1)
@@ -147,7 +148,7 @@ objects = $(patsubst %.c,$(BUILD)/obj/$1/%.o,$2)
 
 # Asked for before anything is compiled; again when the list changes. Nothing is
 # installed by who only builds: root is told what is missing.
-INSTALLING := deps run run-kernel check check-% bench plots
+INSTALLING := deps run run-kernel check check-% bench plots abi
 ifneq ($(filter $(INSTALLING),$(MAKECMDGOALS)),)
 export ASPEN_INSTALL := yes
 endif
@@ -443,7 +444,7 @@ check-aspen.c: $(BUILD)/aspen.c | $(DEPS_check)
 
 $(BUILD)/aspen.pc: Makefile include/aspen/version.h
 	@mkdir -p $(@D)
-	@printf '%s\n' 'prefix=$(PREFIX)' 'libdir=$${prefix}/lib' \
+	@printf '%s\n' 'prefix=$(PREFIX)' 'libdir=$(LIBDIR:$(PREFIX)/%=$${prefix}/%)' \
 	    'includedir=$${prefix}/include' '' 'Name: aspen' \
 	    'Description: embeddable virtual-memory manager (posix port)' \
 	    'Version: $(VERSION)' 'Requires: liburcu-bp' \
@@ -455,11 +456,11 @@ INSTALL_PROGRAMS = $(filter $(BUILD)/aspen,$(PROGRAMS))
 INSTALL_LIBEXEC = $(filter $(BUILD)/aspen-%,$(PROGRAMS))
 install: all
 	@$(MAKE) --no-print-directory -B $(BUILD)/aspen.pc
-	install -d '$(DESTDIR)$(PREFIX)/lib/pkgconfig' \
+	install -d '$(DESTDIR)$(LIBDIR)/pkgconfig' \
 	    '$(DESTDIR)$(PREFIX)/include/aspen/calls' \
 	    '$(DESTDIR)$(PREFIX)/include/aspen/account'
-	install -m 644 $(LIB_release) '$(DESTDIR)$(PREFIX)/lib/libaspen.a'
-	install -m 644 $(BUILD)/aspen.pc '$(DESTDIR)$(PREFIX)/lib/pkgconfig/'
+	install -m 644 $(LIB_release) '$(DESTDIR)$(LIBDIR)/libaspen.a'
+	install -m 644 $(BUILD)/aspen.pc '$(DESTDIR)$(LIBDIR)/pkgconfig/'
 	install -m 644 $(wildcard include/aspen/*.h) \
 	    '$(DESTDIR)$(PREFIX)/include/aspen/'
 	install -m 644 $(wildcard include/aspen/calls/*.h) \
@@ -479,8 +480,8 @@ install: all
 uninstall:
 	rm -rf '$(DESTDIR)$(PREFIX)/include/aspen' \
 	    '$(DESTDIR)$(PREFIX)/libexec/aspen'
-	rm -f '$(DESTDIR)$(PREFIX)/lib/libaspen.a' \
-	    '$(DESTDIR)$(PREFIX)/lib/pkgconfig/aspen.pc' \
+	rm -f '$(DESTDIR)$(LIBDIR)/libaspen.a' \
+	    '$(DESTDIR)$(LIBDIR)/pkgconfig/aspen.pc' \
 	    '$(DESTDIR)$(PREFIX)/include/aspen_posix.h' \
 	    '$(DESTDIR)$(PREFIX)/include/aspen_posix_file.h' \
 	    '$(DESTDIR)$(PREFIX)/bin/aspen' \
@@ -489,6 +490,31 @@ uninstall:
 check-install: all
 	@CC='$(CC)' PKG_CONFIG='$(PKG_CONFIG)' MAKE='$(MAKE_NAME)' \
 	    scripts/check/install.sh $(BUILD)
+
+# ---- What others link ----------------------------------------------------
+
+# Functions, parameters and structures, beside what was recorded; abi records.
+.PHONY: check-abi abi
+check-abi: $(LIB_release)
+	@CC='$(CC)' tests/abi/check.sh $(BUILD) $(LIB_release)
+abi: $(LIB_release)
+	@CC='$(CC)' tests/abi/check.sh $(BUILD) $(LIB_release) record
+CHECKS += check-abi
+
+# ---- A release -----------------------------------------------------------
+
+# What is committed, as one file: the same bytes whoever makes it.
+.PHONY: dist check-dist check-debian
+dist:
+	@scripts/dist/dist.sh $(BUILD)
+check-dist:
+	@scripts/dist/check.sh $(BUILD)
+CHECKS += check-dist
+
+# Debian's packages out of it, in a bare system, and used there.
+check-debian:
+	@scripts/dist/debian.sh $(BUILD)
+CHECKS_LONG += check-debian
 
 # ---- As a subproject -----------------------------------------------------
 

@@ -14,6 +14,8 @@
 #   kernels  make check-kernels: QEMU and what makes a small system for it
 #   arm64    make check-arm64: QEMU for programs and for machines
 #   model    make check-model: spin
+#   abi      make check-abi: libabigail
+#   debian   make check-debian: what builds and judges packages, and a system
 #   boot     make run-kernel: QEMU for examples/kernel, and what makes its disk
 #
 # With ASPEN_INSTALL=yes, which the Makefile says for `make deps`, `make run`,
@@ -35,14 +37,16 @@ packages="meson ninja-build cmake"
 kernels="qemu-system-x86 busybox-static cpio e2fsprogs xz-utils"
 arm64="$foreign qemu-user-static qemu-system-arm cpio e2fsprogs xz-utils"
 model="spin"
+abi="abigail-tools"
+debian="debhelper debootstrap dpkg-dev git lintian"
 boot="gcc libc6-dev perl qemu-system-x86 busybox-static"
 
 case ${1-} in
-build | check | swap | bench | plots | fuzz | packages | kernels | arm64 | model | boot)
+build | check | swap | bench | plots | fuzz | packages | kernels | arm64 | model | abi | debian | boot)
     wanted=${!1}
     ;;
 *)
-    echo "usage: deps.sh build|check|swap|bench|plots|fuzz|packages|kernels|arm64|model|boot" \
+    echo "usage: deps.sh build|check|swap|bench|plots|fuzz|packages|kernels|arm64|model|abi|debian|boot" \
         >&2
     exit 2
     ;;

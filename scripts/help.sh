@@ -35,6 +35,11 @@ kernels-table|its results of the last run into docs/evidence/hosts.md
 conflicts|which cache lines two calls of two CPUs share
 check-conflicts|no more of them than before
 check-packages|embed.c with Aspen as a subproject of Meson and of CMake
+check-abi|what programs rely on that were compiled against the headers
+abi|record that anew
+dist|what is committed as one file, the same bytes everywhere
+check-dist|they are the same
+check-debian|Debian's packages of it, in a bare system (root)
 check-hosts|the same under other ulimits, sysctls, cgroups; HOSTS=--list
 bench|measure beside Linux's maple tree and fork (installs what it needs)
 plots|draw the tables of docs/evidence/performance.md
