@@ -15,6 +15,7 @@
 #   arm64    make check-arm64: QEMU for programs and for machines
 #   model    make check-model: spin
 #   abi      make check-abi: libabigail
+#   pages    make check-pages: a browser
 #   debian   make check-debian: what builds and judges packages, and a system
 #   boot     make run-kernel: QEMU for examples/kernel, and what makes its disk
 #
@@ -38,15 +39,16 @@ kernels="qemu-system-x86 busybox-static cpio e2fsprogs xz-utils"
 arm64="$foreign qemu-user-static qemu-system-arm cpio e2fsprogs xz-utils"
 model="spin"
 abi="abigail-tools"
+pages="chromium"
 debian="debhelper debootstrap dpkg-dev git lintian"
 boot="gcc libc6-dev perl qemu-system-x86 busybox-static"
 
 case ${1-} in
-build | check | swap | bench | plots | fuzz | packages | kernels | arm64 | model | abi | debian | boot)
+build | check | swap | bench | plots | fuzz | packages | kernels | arm64 | model | abi | pages | debian | boot)
     wanted=${!1}
     ;;
 *)
-    echo "usage: deps.sh build|check|swap|bench|plots|fuzz|packages|kernels|arm64|model|abi|debian|boot" \
+    echo "usage: deps.sh build|check|swap|bench|plots|fuzz|packages|kernels|arm64|model|abi|pages|debian|boot" \
         >&2
     exit 2
     ;;

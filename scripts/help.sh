@@ -35,6 +35,7 @@ kernels-table|its results of the last run into docs/evidence/hosts.md
 conflicts|which cache lines two calls of two CPUs share
 check-conflicts|no more of them than before
 check-packages|embed.c with Aspen as a subproject of Meson and of CMake
+check-pages|what --html writes, opened and clicked through in Chromium
 check-abi|what programs rely on that were compiled against the headers
 abi|record that anew
 dist|what is committed as one file, the same bytes everywhere

@@ -15,6 +15,18 @@ TOOL_CAPTURE := $(TOOL_SNAPSHOT) tools/aspen/host/refused.c \
     $(addprefix tools/aspen/snapshot/,smaps.c pages.c pages_pagemap.c \
     pages_scan.c pages_settle.c capture.c)
 
+# What pages need, as texts in C: page.css is page_css.
+PAGE_ASSETS := $(wildcard tools/aspen/page/page.css tools/aspen/page/page.js)
+$(BUILD)/gen/page_assets.c: $(PAGE_ASSETS) tools/tools.mk
+	$(call say,GEN,$@)
+	@mkdir -p $(@D)
+	@{ echo '#include "page/assets.h"'; for f in $(PAGE_ASSETS); do \
+	    echo "const char $$(basename $$f | tr . _)[] ="; \
+	    sed -e 's/\\/\\\\/g; s/"/\\"/g; s/.*/    "&\\n"/' $$f; echo '    ;'; \
+	done; } >$@
+TOOL_PAGE := tools/aspen/page/page.c $(BUILD)/gen/page_assets.c
+TOOL += $(BUILD)/gen/page_assets.c
+
 PROGRAMS += $(BUILD)/aspen
 
 $(BUILD)/aspen: $(call objects,test,$(TOOL)) $(LIB_test)
@@ -35,7 +47,7 @@ TOOL_TRACE := $(wildcard tools/aspen/trace/*.c)
 TOOL_PRESSURE := $(wildcard tools/aspen/pressure/*.c) $(TOOL_TRACE) \
     $(SWAP_DEVICES) \
     $(addprefix tools/aspen/common/,tool.c options.c json.c page_map.c) \
-    tools/aspen/host/cgroup.c
+    tools/aspen/host/cgroup.c $(TOOL_PAGE)
 # What each of them needs, where its header is: asked of the compiler, which may
 # be one for another machine. It is asked when it is first needed.
 has_header = $(shell printf '\043include <%s>\n' $1 | $(CC) $(CFLAGS) -E -x c - \
@@ -91,11 +103,13 @@ LINUX_CALLS := tools/aspen/host/linux_calls.c
 UNIT_EXTRA_test_host := $(HOST)
 UNIT_EXTRA_test_areas := $(TOOL_SNAPSHOT) \
     $(addprefix tools/aspen/snapshot/,smaps.c areas.c)
-UNIT_EXTRA_test_changed := $(UNIT_EXTRA_test_areas) tools/aspen/shadow/changed.c
+UNIT_EXTRA_test_changed := $(UNIT_EXTRA_test_areas) tools/aspen/shadow/changed.c \
+    tools/aspen/shadow/timeline.c
+LIBS_test_changed := -ljansson
 UNIT_EXTRA_test_devices := $(SWAP_DEVICES)
 UNIT_EXTRA_test_nbd := $(SWAP_DEVICES)
 UNIT_EXTRA_test_soak := $(filter-out %/command.c %/report.c %/json.c \
-    %/options.c,$(TOOL_PRESSURE))
+    %/options.c %/picture.c $(TOOL_PAGE),$(TOOL_PRESSURE))
 LIBS_test_soak = $(LIBS_SWAP)
 LIBS_test_devices = $(LIBS_SWAP)
 LIBS_test_nbd = $(LIBS_SWAP)
@@ -158,6 +172,13 @@ check-fuzz-long: $(BUILD)/aspen
 check-soak: $(BUILD)/tests/unit/test_soak
 	@ASPEN_SOAK=$${ASPEN_SOAK:-10000000} ASPEN_TEST_TIMEOUT=14400 \
 	    scripts/run-tests.sh $(BUILD)/soak-log $<
+
+# What --html writes, in a browser.
+.PHONY: check-pages
+check-pages: $(BUILD)/aspen $(BUILD)/aspen-pressure $(BUILD)/aspen-broken \
+    $(BUILD)/tests/planted/test_planted
+	@CC='$(CC)' tests/pages/check.sh $(BUILD)
+CHECKS_LONG += check-pages
 
 # Large programs under aspen shadow.
 .PHONY: check-shadow

@@ -31,7 +31,7 @@ cd "$(dirname "$0")/../.." || exit 2
 
 layers="base tree group frames paging machine space object rmap swap reclaim ranges \
 fault calls life inspect"
-tool_layers="common host guest snapshot rehearse fuzz trace shadow pressure explore"
+tool_layers="common page host guest snapshot rehearse fuzz trace shadow pressure explore"
 . scripts/check/lib.bash
 
 # $1: the rule; $2: what breaks it, empty when it holds.

@@ -156,7 +156,7 @@ page()
 page '<td>planted/additions-under-a-lock</td><td class="n">1</td>'
 page '<a class="bad" href="#planted/a-lost-addition">'
 page '<h2 id="planted/a-lost-addition">'
-page 'prefers-color-scheme:dark'
+page 'prefers-color-scheme: dark'
 page "aspen explore --replay 'planted/a-lost-addition 0*"
 page "aspen explore --replay 'planted/a-race-that-does-no-harm 0*"
 page '<th>task 0</th><th>task 1</th>'

@@ -8,6 +8,7 @@
  */
 #define _GNU_SOURCE
 #include "explore/session.h"
+#include "page/page.h"
 
 #include <errno.h>
 #include <limits.h>
@@ -17,22 +18,6 @@
 
 #define PROGRAM "aspen-conflicts"
 #define CALLS   64u
-
-static const char style[] =
-    ":root{color-scheme:light dark;--paper:#fff;--ink:#1e293b;--soft:#64748b;"
-    "--line:#e2e8f0;--bad:#fecaca;--good:#bbf7d0}\n"
-    "@media(prefers-color-scheme:dark){:root{--paper:#0f172a;--ink:#e2e8f0;"
-    "--soft:#94a3b8;--line:#263349;--bad:#7f1d1d;--good:#14532d}}\n"
-    "body{margin:0 auto;padding:1rem;max-width:75rem;background:var(--paper);"
-    "color:var(--ink);font:1rem/1.5 system-ui,sans-serif}\n"
-    "h1{font-size:1.4rem}\nh2{font-size:1.1rem;margin:2rem 0 .25rem}\n"
-    "div{overflow-x:auto}\n"
-    "table{border-collapse:collapse;font-variant-numeric:tabular-nums}\n"
-    "td,th{padding:.15rem .6rem;border:1px solid var(--line);"
-    "font-weight:normal}\n"
-    "th{color:var(--soft);text-align:left}\ntd{text-align:center}\n"
-    ".free{background:var(--good)}\n.shared{background:var(--bad)}\n"
-    ".no{color:var(--soft)}\n";
 
 /* ---- The program --------------------------------------------------------- */
 
@@ -152,7 +137,7 @@ write_cell(FILE *file, const json_t *cell)
     json_array_foreach(json_object_get(cell, "fields"), i, field)
     {
         fputs(i ? ", " : "", file);
-        explore_write_text(file, json_string_value(field));
+        page_text(file, json_string_value(field));
     }
     fprintf(file, "\">%" JSON_INTEGER_FORMAT "</td>", lines);
 }
@@ -165,16 +150,17 @@ write_relation(FILE *file, const json_t *cells, const char *relation)
     unsigned count = collect(cells, relation, keys, calls);
 
     fputs("<h2>", file);
-    explore_write_text(file, relation);
-    fputs("</h2>\n<div><table><tr><th></th>", file);
+    page_text(file, relation);
+    fputs("</h2>\n<div class=\"scroll\"><table class=\"pairs\"><tr><th></th>",
+          file);
     for (unsigned b = 0; b < count; b++) {
         fputs("<th>", file);
-        explore_write_text(file, calls[b]);
+        page_text(file, calls[b]);
         fputs("</th>", file);
     }
     for (unsigned a = 0; a < count; a++) {
         fputs("</tr>\n<tr><th>", file);
-        explore_write_text(file, calls[a]);
+        page_text(file, calls[a]);
         fputs("</th>", file);
         for (unsigned b = 0; b < count; b++)
             write_cell(file, cell_of(cells, relation, calls[a], calls[b]));
@@ -191,19 +177,14 @@ write_page(FILE *file, const json_t *matrix)
     unsigned count = collect(cells, NULL, keys, relations);
 
     fprintf(file,
-            "<!doctype html>\n<html lang=\"en\">\n<meta charset=\"utf-8\">\n"
-            "<meta name=\"viewport\" content=\"width=device-width\">\n"
-            "<title>aspen explore --conflicts</title>\n<style>\n%s</style>\n"
-            "<h1>aspen explore --conflicts</h1>\n"
             "<p>Cache lines that two calls share, where one writes, by how "
             "their places are related; grey: the two do not commute. "
             "%" JSON_INTEGER_FORMAT " pairs commute, %" JSON_INTEGER_FORMAT
             " of them share none.</p>\n",
-            style, json_integer_value(json_object_get(matrix, "pairs")),
+            json_integer_value(json_object_get(matrix, "pairs")),
             json_integer_value(json_object_get(matrix, "free")));
     for (unsigned i = 0; i < count; i++)
         write_relation(file, cells, relations[i]);
-    fputs("</html>\n", file);
 }
 
 int
@@ -214,7 +195,8 @@ explore_conflicts(const struct explore_wish *wish)
 
     if (status == 0 && wish->html) {
         json_t *matrix = measure(path);
-        status = matrix ? explore_write(wish->html, matrix, write_page)
+        status = matrix ? explore_write(wish->html, "aspen explore --conflicts",
+                                        matrix, write_page)
                         : EXIT_REFUSED;
         json_decref(matrix);
     }

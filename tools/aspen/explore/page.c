@@ -1,47 +1,16 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * page.c - what --html writes: one file that needs no other, and no network. A
- * table of scenarios; below it each that failed as lanes, one a task, in which
- * time goes downwards.
+ * page.c - what --html writes: a table of scenarios; below it each that failed
+ * as lanes, one a task, in which time goes downwards.
  *
  * tests/tools/explore.sh breaks first.
  */
 #include "explore/session.h"
+#include "page/page.h"
 
-#include <errno.h>
-#include <inttypes.h>
 #include <string.h>
 
 #define LANES 4 /* tasks, and deferred work */
-
-static const char style[] =
-    ":root{color-scheme:light dark;--paper:#fff;--ink:#1e293b;--soft:#64748b;"
-    "--line:#e2e8f0;--bad:#b91c1c;--good:#0f766e;--lane:#f1f5f9}\n"
-    "@media(prefers-color-scheme:dark){:root{--paper:#0f172a;--ink:#e2e8f0;"
-    "--soft:#94a3b8;--line:#263349;--bad:#f87171;--good:#2dd4bf;"
-    "--lane:#1e293b}}\n"
-    "body{margin:0 auto;padding:1rem;max-width:75rem;background:var(--paper);"
-    "color:var(--ink);font:1rem/1.5 system-ui,sans-serif}\n"
-    "h1{font-size:1.4rem;margin:.5rem 0}\n"
-    "h2{font-size:1.1rem;margin:2rem 0 .25rem;overflow-wrap:anywhere}\n"
-    "p{margin:.25rem 0}\n"
-    "div{overflow-x:auto}\n"
-    "table{border-collapse:collapse;width:100%;font-variant-numeric:"
-    "tabular-nums}\n"
-    "th{text-align:left;color:var(--soft);font-weight:normal}\n"
-    "td,th{padding:.15rem .6rem;border-bottom:1px solid var(--line);"
-    "vertical-align:top}\n"
-    ".n{text-align:right}\n"
-    ".bad{color:var(--bad);font-weight:bold}\n"
-    ".good{color:var(--good)}\n"
-    "a{color:inherit}\n"
-    "code{overflow-wrap:anywhere;user-select:all}\n"
-    "code,.lanes{font-family:ui-monospace,monospace;font-size:.85rem}\n"
-    ".lanes{table-layout:fixed;min-width:40rem}\n"
-    ".lanes td{border:0;padding:.1rem .5rem;overflow-wrap:anywhere}\n"
-    ".lanes .on{background:var(--lane)}\n"
-    ".lanes .switch td{border-top:2px solid var(--soft)}\n"
-    ".lanes small,.lanes .rest{color:var(--soft)}\n";
 
 static const char *
 text_of(const json_t *object, const char *key)
@@ -55,16 +24,6 @@ static json_int_t
 number_of(const json_t *object, const char *key)
 {
     return json_integer_value(json_object_get(object, key));
-}
-
-void
-explore_write_text(FILE *file, const char *text)
-{
-    for (; *text; text++)
-        if (strchr("<>&\"", *text))
-            fprintf(file, "&#%d;", *text);
-        else
-            fputc(*text, file);
 }
 
 /* ---- Lanes --------------------------------------------------------------- */
@@ -106,13 +65,13 @@ write_step(FILE *file, const json_t *step, json_int_t task, bool switches)
 
     begin_row(file, task, switches);
     fputs("\"><b>", file);
-    explore_write_text(file, text_of(step, "what"));
+    page_text(file, text_of(step, "what"));
     fputs("</b> ", file);
-    explore_write_text(file, text_of(step, "address"));
+    page_text(file, text_of(step, "address"));
     fputs("<br><small>", file);
-    explore_write_text(file, text_of(step, "function"));
+    page_text(file, text_of(step, "function"));
     fputs(" ", file);
-    explore_write_text(file, *where ? where : "?");
+    page_text(file, *where ? where : "?");
     fputs("</small>", file);
     end_row(file, task);
 }
@@ -126,7 +85,8 @@ write_lanes(FILE *file, const json_t *steps)
     json_t *step;
     size_t i;
 
-    fputs("<div><table class=\"lanes\"><tr><th>task 0</th><th>task 1</th>"
+    fputs("<div class=\"scroll\"><table class=\"lanes\"><tr><th>task "
+          "0</th><th>task 1</th>"
           "<th>task 2</th><th>deferred work</th></tr>\n",
           file);
     json_array_foreach(steps, i, step)
@@ -155,24 +115,24 @@ write_failure(FILE *file, const json_t *scenario)
     size_t i;
 
     fputs("<h2 id=\"", file);
-    explore_write_text(file, text_of(scenario, "name"));
+    page_text(file, text_of(scenario, "name"));
     fputs("\">", file);
-    explore_write_text(file, text_of(scenario, "name"));
+    page_text(file, text_of(scenario, "name"));
     fputs("</h2>\n<p class=\"bad\">", file);
-    explore_write_text(file, text_of(scenario, "what"));
+    page_text(file, text_of(scenario, "what"));
     fputs("</p>\n", file);
     json_array_foreach(json_object_get(scenario, "sites"), i, site)
     {
         if (strcmp(json_string_value(site), text_of(scenario, "what")) == 0)
             continue;
         fputs("<p>besides: ", file);
-        explore_write_text(file, json_string_value(site));
+        page_text(file, json_string_value(site));
         fputs("</p>\n", file);
     }
     fputs("<p>replay: <code>aspen explore --replay '", file);
-    explore_write_text(file, text_of(scenario, "name"));
+    page_text(file, text_of(scenario, "name"));
     fprintf(file, " %s", explore_memory_word(scenario));
-    explore_write_text(file, text_of(scenario, "schedule"));
+    page_text(file, text_of(scenario, "schedule"));
     fputs("'</code></p>\n", file);
     if (steps)
         write_lanes(file, steps);
@@ -199,10 +159,10 @@ write_scenario(FILE *file, const json_t *scenario)
     fputs("<tr><td>", file);
     if (failed) {
         fputs("<a class=\"bad\" href=\"#", file);
-        explore_write_text(file, text_of(scenario, "name"));
+        page_text(file, text_of(scenario, "name"));
         fputs("\">", file);
     }
-    explore_write_text(file, text_of(scenario, "name"));
+    page_text(file, text_of(scenario, "name"));
     fputs(failed ? "</a></td>" : "</td>", file);
     write_cell(file, json_object_get(scenario, "preemptions"));
     write_cell(file, json_object_get(scenario, "schedules"));
@@ -211,7 +171,7 @@ write_scenario(FILE *file, const json_t *scenario)
             failed ? "failed" : "held");
     write_cell(file, json_object_get(scenario, "races"));
     fputs("<td>", file);
-    explore_write_text(file, text_of(scenario, "memory"));
+    page_text(file, text_of(scenario, "memory"));
     fputs("</td></tr>\n", file);
 }
 
@@ -254,16 +214,11 @@ write_page(FILE *file, const json_t *scenarios)
     json_t *scenario;
     size_t i;
 
-    fprintf(file,
-            "<!doctype html>\n<html lang=\"en\">\n<meta charset=\"utf-8\">\n"
-            "<meta name=\"viewport\" content=\"width=device-width\">\n"
-            "<title>aspen explore</title>\n<style>\n%s</style>\n"
-            "<h1>aspen explore</h1>\n",
-            style);
     write_sum(file, scenarios);
-    fputs("<div><table><tr><th>scenario</th><th class=\"n\">preemptions</th>"
-          "<th class=\"n\">schedules</th><th>complete</th><th>result</th>"
-          "<th class=\"n\">races</th><th>memory</th></tr>\n",
+    fputs("<div class=\"scroll\"><table><tr><th>scenario</th>"
+          "<th class=\"n\">preemptions</th><th class=\"n\">schedules</th>"
+          "<th>complete</th><th>result</th><th class=\"n\">races</th>"
+          "<th>memory</th></tr>\n",
           file);
     write_rows(file, scenarios, true);
     write_rows(file, scenarios, false);
@@ -271,28 +226,25 @@ write_page(FILE *file, const json_t *scenarios)
     json_array_foreach(scenarios, i,
                        scenario) if (number_of(scenario, "failed") != 0)
         write_failure(file, scenario);
-    fputs("</html>\n", file);
 }
 
 int
-explore_write(const char *path, const json_t *what, explore_writer *write)
+explore_write(const char *path, const char *title, const json_t *what,
+              explore_writer *write)
 {
-    FILE *file = fopen(path, "we");
+    struct tool_error error;
+    struct page page;
 
-    if (!file)
-        return tool_refuse(EXPLORE_COMMAND, "cannot write %s: %s", path,
-                           strerror(errno));
-    write(file, what);
-    bool failed = fflush(file) != 0 || ferror(file);
-    int reason = errno;
-    if (fclose(file) == 0 && !failed)
-        return 0;
-    return tool_refuse(EXPLORE_COMMAND, "cannot write %s: %s", path,
-                       strerror(failed ? reason : errno));
+    if (page_begin(&page, path, PAGE_WIDE, title, &error) == 0) {
+        write(page.file, what);
+        if (page_end(&page, &error) == 0)
+            return 0;
+    }
+    return tool_refuse(EXPLORE_COMMAND, "%s", error.text);
 }
 
 int
 explore_page(const char *path, const json_t *scenarios)
 {
-    return explore_write(path, scenarios, write_page);
+    return explore_write(path, "aspen explore", scenarios, write_page);
 }

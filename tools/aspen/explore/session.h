@@ -83,12 +83,10 @@ int explore_report(const struct explore_wish *wish, json_t *scenarios);
 /** Write the page; 0 or EXIT_REFUSED. */
 int explore_page(const char *path, const json_t *scenarios);
 
-/** What `write` makes of it becomes the file; 0 or EXIT_REFUSED. */
+/** A page with what `write` makes of it; 0 or EXIT_REFUSED. */
 typedef void explore_writer(FILE *file, const json_t *what);
-int explore_write(const char *path, const json_t *what, explore_writer *write);
-
-/** What a page shows as text. */
-void explore_write_text(FILE *file, const char *text);
+int explore_write(const char *path, const char *title, const json_t *what,
+                  explore_writer *write);
 
 /* ---- conflicts.c -------------------------------------------------------- */
 

@@ -24,6 +24,8 @@
 /* More is no more of anything: the window is full of mappings long before. */
 #define LENGTH_MAX 1000000u
 
+#define TITLE_BYTES 4352u
+
 static const char help[] =
     "usage: aspen fuzz [options]\n"
     "\n"
@@ -47,6 +49,9 @@ static const char help[] =
     "                 address space of a snapshot (aspen capture); no kernel\n"
     "                 beside it\n"
     "  --output FILE  write the C program there, not to stderr\n"
+    "  --html FILE    write a page: the result; of a sequence that differs, "
+    "and\n"
+    "                 of --replay, what is mapped after each operation\n"
     "  --json         print one JSON object on stdout\n"
     "  --help         print this\n"
     "\n"
@@ -62,6 +67,7 @@ struct fuzz_arguments {
     const char *replay;
     const char *failing;
     const char *output;
+    const char *html;
     bool json;
 };
 
@@ -76,6 +82,7 @@ static const struct options_row rows[] = {
     {"replay", OPTIONS_FILE, AT(replay)},
     {"failing", OPTIONS_FILE, AT(failing)},
     {"output", OPTIONS_FILE, AT(output)},
+    {"html", OPTIONS_FILE, AT(html)},
     {"json", OPTIONS_FLAG, AT(json)},
     {.name = NULL},
 };
@@ -104,11 +111,13 @@ check_arguments(struct fuzz_arguments *arguments)
                               arguments->seed_given || arguments->length))
         return tool_refuse(COMMAND, "--replay makes what the file says: no "
                                     "--calls, --seconds, --seed, --length");
-    if (arguments->failing &&
-        (arguments->seconds_ns || arguments->length || arguments->output))
+    if (arguments->failing && (arguments->seconds_ns || arguments->length ||
+                               arguments->output || arguments->html))
         return tool_refuse(COMMAND, "--failing has no kernel beside it: no "
-                                    "--seconds, --length, --output");
-    if (arguments->output && tool_check_target(arguments->output, &error) != 0)
+                                    "--seconds, --length, --output, --html");
+    if ((arguments->output &&
+         tool_check_target(arguments->output, &error) != 0) ||
+        (arguments->html && tool_check_target(arguments->html, &error) != 0))
         return tool_refuse(COMMAND, "%s", error.text);
     if (arguments->calls == 0)
         arguments->calls = arguments->seconds_ns ? UINT64_MAX : 100000;
@@ -231,19 +240,31 @@ replay(struct fuzz *fuzz)
 
 /* ---- The result --------------------------------------------------------- */
 
+static void
+name_sequence(const struct fuzz *fuzz, const struct fuzz_arguments *arguments,
+              char *title, size_t size)
+{
+    struct utsname name;
+
+    uname(&name);
+    if (arguments->replay)
+        snprintf(title, size, "aspen fuzz --replay %s, Linux %s",
+                 arguments->replay, name.release);
+    else
+        snprintf(title, size, "aspen fuzz --seed %" PRIu64 ", Linux %s",
+                 fuzz->seed, name.release);
+}
+
 static int
 write_program(const struct fuzz *fuzz, const struct fuzz_arguments *arguments)
 {
     FILE *to = arguments->output ? fopen(arguments->output, "we") : stderr;
-    struct utsname name;
-    char title[256];
+    char title[TITLE_BYTES];
 
     if (!to)
         return tool_refuse(COMMAND, "cannot write %s: %s", arguments->output,
                            strerror(errno));
-    uname(&name);
-    snprintf(title, sizeof(title), "aspen fuzz --seed %" PRIu64 ", Linux %s",
-             fuzz->seed, name.release);
+    name_sequence(fuzz, arguments, title, sizeof(title));
     fuzz_text_write(to, &fuzz->sequence, title, fuzz->pair.compare.what);
     if (to != stderr && fclose(to) != 0)
         return tool_refuse(COMMAND, "cannot write %s: %s", arguments->output,
@@ -272,6 +293,24 @@ tell_difference(struct fuzz *fuzz, const struct fuzz_arguments *arguments)
         fprintf(stderr, "aspen fuzz: %zu of them are enough: %s\n",
                 fuzz->sequence.count, fuzz->pair.compare.what);
     return write_program(fuzz, arguments);
+}
+
+static int
+write_picture(struct fuzz *fuzz, const struct fuzz_arguments *arguments)
+{
+    bool shows = fuzz->unexplained || arguments->replay;
+    char title[TITLE_BYTES];
+
+    if (!arguments->html)
+        return 0;
+    if (!fuzz->unexplained)
+        fuzz->pair.compare.what[0] = '\0';
+    fuzz->pair.counts = false;
+    name_sequence(fuzz, arguments, title, sizeof(title));
+    if (fuzz_picture_write(arguments->html, &fuzz->pair,
+                           shows ? &fuzz->sequence : NULL, title) == 0)
+        return 0;
+    return tool_refuse(COMMAND, "%s", fuzz->pair.error.text);
 }
 
 static int
@@ -320,6 +359,8 @@ report(struct fuzz *fuzz, const struct fuzz_arguments *arguments)
 {
     int status = fuzz->unexplained ? tell_difference(fuzz, arguments) : 0;
 
+    if (status == 0)
+        status = write_picture(fuzz, arguments);
     if (status != 0)
         return status;
     if (!arguments->json)

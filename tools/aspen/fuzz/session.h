@@ -339,4 +339,11 @@ int fuzz_text_read(FILE *from, const char *path, struct fuzz_sequence *sequence,
 /* "0: mmap(0x.., ...)" */
 void fuzz_text_op(const struct fuzz_op *op, char *text, size_t size);
 
+/* ---- picture.c ---------------------------------------------------------- */
+
+/* A page; with what each operation did, if there is a sequence, which is made
+ * once more. compare.what is the difference, empty: none. -1: pair->error. */
+int fuzz_picture_write(const char *path, struct fuzz_pair *pair,
+                       const struct fuzz_sequence *sequence, const char *title);
+
 #endif

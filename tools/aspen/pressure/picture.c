@@ -6,6 +6,7 @@
  */
 #define _GNU_SOURCE
 #include "pressure/picture.h"
+#include "page/page.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -281,110 +282,25 @@ write_picture(FILE *file, const struct picture *picture,
 
 /* ---- The page ----------------------------------------------------------- */
 
-static const char style[] =
-    ":root{color-scheme:light dark;--paper:#fff;--ink:#1e293b;--soft:#64748b;"
-    "--line:#e2e8f0;--c0:#0f766e;--c1:#c2410c;--c2:#4338ca}\n"
-    "@media(prefers-color-scheme:dark){:root{--paper:#0f172a;--ink:#e2e8f0;"
-    "--soft:#94a3b8;--line:#263349;--c0:#2dd4bf;--c1:#fb923c;--c2:#a5b4fc}}\n"
-    "body{margin:0 auto;padding:1rem;max-width:38rem;background:var(--paper);"
-    "color:var(--ink);font:1rem/1.5 system-ui,sans-serif}\n"
-    "h1{font-size:1.4rem;margin:.5rem 0}\n"
-    "h2{display:inline;font-size:1.05rem}\n"
-    "figure{margin:1.75rem 0 0}\n"
-    "figcaption,dt{color:var(--soft)}\n"
-    "h2,dd{color:var(--ink)}\n"
-    "figure p{margin:.25rem 0;display:flex;flex-wrap:wrap;gap:0 1.25rem}\n"
-    "svg{display:block;width:100%;height:auto}\n"
-    "svg.key{display:inline-block;width:1.75rem}\n"
-    "text{fill:var(--soft);font-size:13px}\n"
-    "path{fill:none;stroke-width:2;stroke-linejoin:round;"
-    "vector-effect:non-scaling-stroke}\n"
-    ".grid{stroke:var(--line);stroke-width:1}\n"
-    ".axis{stroke:var(--soft);stroke-width:1}\n"
-    ".c0{stroke:var(--c0)}\n"
-    ".c1{stroke:var(--c1);stroke-dasharray:6 3}\n"
-    ".c2{stroke:var(--c2);stroke-dasharray:2 3}\n"
-    "dl{display:grid;grid-template-columns:auto 1fr;gap:.1rem 1rem;margin:0}\n"
-    "dd{margin:0}\n";
-
-/* A name of the user's. */
 static void
-write_text(FILE *file, const char *text)
-{
-    char *copy = strdup(text);
-
-    if (!copy)
-        return;
-    tool_make_utf8(copy);
-    for (const char *c = copy; *c; c++)
-        if (strchr("<>&", *c))
-            fprintf(file, "&#%d;", *c);
-        else
-            fputc(*c, file);
-    free(copy);
-}
-
-static void
-write_facts(FILE *file, const struct pressure_plan *plan,
+write_facts(struct page *page, const struct pressure_plan *plan,
             const struct pressure_result *result)
 {
-    fprintf(file,
-            "<dl>\n<dt>Pages</dt><dd>%" PRIu32 " accessed, %" PRIu32
-            " of memory</dd>\n<dt>Swap</dt><dd>",
-            plan->trace->pages, plan->frames);
-    write_text(file, plan->swap);
-    fprintf(file,
-            ": %" PRIu64 " pages in, %" PRIu64 " out</dd>\n"
-            "<dt>Accesses</dt><dd>%" PRIu64 " by %u thread%s</dd>\n"
-            "<dt>Hit ratio</dt><dd>%.3f; LRU %.3f, optimum %.3f, since memory "
-            "was full</dd>\n"
-            "<dt>Contents</dt><dd>%s</dd>\n</dl>\n",
-            result->swap_in, result->swap_out, result->accesses, plan->threads,
-            plan->threads == 1 ? "" : "s", result->hit_ratio, result->lru_ratio,
-            result->optimal_ratio,
-            result->wrong_bytes || result->lost_pages
-                ? "<strong>not as they were written</strong>"
-                : "every byte as it was written");
-}
-
-static void
-write_page(FILE *file, const char *workload, const struct pressure_plan *plan,
-           const struct pressure_result *result)
-{
-    fprintf(file,
-            "<!doctype html>\n<html lang=\"en\">\n<meta charset=\"utf-8\">\n"
-            "<meta name=\"viewport\" content=\"width=device-width\">\n"
-            "<title>aspen pressure %s</title>\n<style>\n%s</style>\n"
-            "<h1>aspen pressure %s</h1>\n",
-            workload, style, workload);
-    write_facts(file, plan, result);
-    for (size_t i = 0; i < PICTURES; i++)
-        write_picture(file, &pictures[i], result);
-    fputs("</html>\n", file);
-}
-
-/* ---- Files -------------------------------------------------------------- */
-
-static int
-end_file(FILE *file, const char *path, struct tool_error *error)
-{
-    bool failed = fflush(file) != 0 || ferror(file);
-    int reason = errno;
-
-    if (fclose(file) == 0 && !failed)
-        return 0;
-    return tool_fail(error, "cannot write %s: %s", path,
-                     strerror(failed ? reason : errno));
-}
-
-static FILE *
-begin_file(const char *path, struct tool_error *error)
-{
-    FILE *file = fopen(path, "we");
-
-    if (!file)
-        tool_fail(error, "cannot write %s: %s", path, strerror(errno));
-    return file;
+    page_facts_begin(page);
+    page_fact(page, "Pages", "%" PRIu32 " accessed, %" PRIu32 " of memory",
+              plan->trace->pages, plan->frames);
+    page_fact(page, "Swap", "%s: %" PRIu64 " pages in, %" PRIu64 " out",
+              plan->swap, result->swap_in, result->swap_out);
+    page_fact(page, "Accesses", "%" PRIu64 " by %u thread%s", result->accesses,
+              plan->threads, plan->threads == 1 ? "" : "s");
+    page_fact(page, "Hit ratio",
+              "%.3f; LRU %.3f, optimum %.3f, since memory was full",
+              result->hit_ratio, result->lru_ratio, result->optimal_ratio);
+    page_fact(page, "Contents", "%s",
+              result->wrong_bytes || result->lost_pages
+                  ? "not as they were written"
+                  : "every byte as it was written");
+    page_facts_end(page);
 }
 
 int
@@ -393,22 +309,28 @@ pressure_picture_write(const char *path, const char *workload,
                        const struct pressure_result *result,
                        struct tool_error *error)
 {
-    FILE *file = begin_file(path, error);
+    struct page page;
+    char title[64];
 
-    if (!file)
+    snprintf(title, sizeof(title), "aspen pressure %s", workload);
+    if (page_begin(&page, path, PAGE_NARROW, title, error) != 0)
         return -1;
-    write_page(file, workload, plan, result);
-    return end_file(file, path, error);
+    write_facts(&page, plan, result);
+    for (size_t i = 0; i < PICTURES; i++)
+        write_picture(page.file, &pictures[i], result);
+    return page_end(&page, error);
 }
+
+/* ---- Files -------------------------------------------------------------- */
 
 int
 pressure_samples_write(const char *path, const struct pressure_result *result,
                        struct tool_error *error)
 {
-    FILE *file = begin_file(path, error);
+    FILE *file = fopen(path, "we");
 
     if (!file)
-        return -1;
+        return tool_fail(error, "cannot write %s: %s", path, strerror(errno));
     fputs("# accesses resident swapped reclaimed refaults hits lru_hits "
           "optimal_hits some_us full_us\n",
           file);
@@ -421,5 +343,10 @@ pressure_samples_write(const char *path, const struct pressure_result *result,
                 s->accesses, s->resident, s->swapped, s->reclaimed, s->refaults,
                 s->hits, s->lru_hits, s->optimal_hits, s->some_us, s->full_us);
     }
-    return end_file(file, path, error);
+    bool failed = fflush(file) != 0 || ferror(file);
+    int reason = errno;
+    if (fclose(file) == 0 && !failed)
+        return 0;
+    return tool_fail(error, "cannot write %s: %s", path,
+                     strerror(failed ? reason : errno));
 }

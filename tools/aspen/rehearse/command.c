@@ -48,7 +48,9 @@ static const char help[] =
     "  --jobs N           that many processes, each with its own machine\n"
     "                     (default: one for each CPU, four at most)\n"
     "  --step N           only step N (to replay a failure)\n"
-    "  --kind K           once, onward or interrupt, for --step\n";
+    "  --kind K           once, onward or interrupt, for --step\n"
+    "  --html FILE        write a page as well: the address space, and every "
+    "step\n";
 
 static const char help_status[] =
     "\n"
@@ -62,6 +64,7 @@ struct rehearse_arguments {
     uint64_t jobs;
     uint64_t step;
     enum rehearsal_mode mode;
+    const char *html; /* or NULL */
     bool mode_given;
     bool all;
     bool json;
@@ -90,6 +93,7 @@ static const struct options_row rows[] = {
     {"seed", OPTIONS_NUMBER, AT(seed), .most = INT64_MAX},
     {"jobs", OPTIONS_NUMBER, AT(jobs), .least = 1, .most = WORKERS_MAX},
     {"step", OPTIONS_NUMBER, AT(step), .least = 1, .most = UINT64_MAX >> 2},
+    {"html", OPTIONS_FILE, AT(html)},
     {"kind", OPTIONS_OTHER, AT(mode), GIVEN(mode_given), .take = take_kind},
     {.name = NULL},
 };
@@ -209,11 +213,16 @@ report_all(const struct rehearse_arguments *arguments,
         .passed_ns = passed_ns,
     };
     bool broken = workers_breaks(workers, &breaks) > 0;
+    struct tool_error error;
 
     name_source(&arguments->source, source, sizeof(source));
     snprintf(replay, sizeof(replay), "%s", source);
+    report.kept = broken || arguments->source.file != NULL;
     if (broken && arguments->source.file == NULL)
         keep_snapshot(snapshot, replay, sizeof(replay));
+    if (arguments->html != NULL &&
+        report_page(&report, arguments->html, &error) != 0)
+        return tool_refuse(COMMAND, "%s", error.text);
     if ((arguments->json ? report_json(&report) : report_text(&report)) != 0)
         return tool_refuse(COMMAND, "no memory for the result");
     return broken ? EXIT_BROKEN : EXIT_HELD;
@@ -271,6 +280,9 @@ rehearse_command(int argc, char **argv)
 
     if (status != OPTIONS_GO_ON)
         return status;
+    if (arguments.html != NULL &&
+        tool_check_target(arguments.html, &error) != 0)
+        return tool_refuse(COMMAND, "%s", error.text);
     if (capture_from(&snapshot, &arguments.source, &error) != 0)
         return tool_refuse(COMMAND, "%s", error.text);
     status = run(&arguments, &snapshot, &workers);

@@ -26,8 +26,7 @@ struct sums {
     uint64_t by_kind[ASPEN_STEP_KINDS];
     uint64_t held[PROMISES];
     uint64_t from_swap[2]; /* in parents, in children */
-    uint64_t done;
-    uint64_t broken;
+    struct report_counts counts;
     uint64_t fork_median_ns;
     uint64_t recovery_median_ns;
     uint64_t recovery_max_ns;
@@ -130,21 +129,38 @@ sum_up(const struct report *report, struct sums *sums)
 
     memset(sums, 0, sizeof(*sums));
     snapshot_sum(report->snapshot, &sums->totals);
+    report_count(report, &sums->counts);
     for (uint64_t i = 0; i < workers->facts.steps; i++)
         sums->by_kind[workers->kinds[i]]++;
     for (uint64_t i = 0; i < workers->planned; i++) {
         if (workers->results[i].done == 0)
             continue;
-        sums->done++;
-        sums->broken += workers->results[i].held != HELD_ALL;
         sums->from_swap[0] += workers->results[i].from_swap_in_parents;
         sums->from_swap[1] += workers->results[i].from_swap_in_children;
         for (unsigned j = 0; j < PROMISES; j++)
             sums->held[j] += workers->results[i].held >> j & 1;
     }
-    sums->sampled = sums->done < workers->possible;
+    sums->sampled = sums->counts.done < workers->possible;
     explain_tables(report, sums);
     return sum_times(workers, sums);
+}
+
+void
+report_count(const struct report *report, struct report_counts *counts)
+{
+    const struct workers *workers = report->workers;
+    struct snapshot_totals totals;
+
+    snapshot_sum(report->snapshot, &totals);
+    *counts = (struct report_counts){
+        .resident = totals.resident_pages,
+        .swapped = totals.pages[SNAPSHOT_SWAP],
+    };
+    for (uint64_t i = 0; i < workers->planned; i++) {
+        counts->done += workers->results[i].done != 0;
+        counts->broken += workers->results[i].done != 0 &&
+                          workers->results[i].held != HELD_ALL;
+    }
 }
 
 /* --- JSON ---------------------------------------------------------------- */
@@ -181,17 +197,17 @@ time_json(const struct sums *sums)
     return object;
 }
 
-static void
-replay_line(const struct report *report, plan_item item, char *line,
-            size_t size)
+void
+report_replay_line(const struct report *report, plan_item item, char *line,
+                   size_t size)
 {
     snprintf(
         line, size, "aspen rehearse --snapshot %s --step %" PRIu64 " --kind %s",
         report->replay, plan_step(item), rehearsal_mode_name(plan_mode(item)));
 }
 
-static const char *
-step_name(const struct report *report, plan_item item)
+const char *
+report_step_name(const struct report *report, plan_item item)
 {
     uint8_t kind = report->workers->kinds[plan_step(item) - 1];
 
@@ -207,15 +223,16 @@ breaks_json(const struct report *report)
 
     for (uint64_t i = 0; i < count && i < BREAKS_MAX; i++) {
         json_t *object = json_object();
-        char line[4300];
+        char line[REPORT_LINE_BYTES];
 
-        replay_line(report, breaks[i].item, line, sizeof(line));
+        report_replay_line(report, breaks[i].item, line, sizeof(line));
         tool_json_count(object, "step", plan_step(breaks[i].item));
         json_object_set_new(
             object, "kind",
             json_string(rehearsal_mode_name(plan_mode(breaks[i].item))));
-        json_object_set_new(object, "step_kind",
-                            json_string(step_name(report, breaks[i].item)));
+        json_object_set_new(
+            object, "step_kind",
+            json_string(report_step_name(report, breaks[i].item)));
         json_object_set_new(object, "promise", tool_json_words(breaks[i].text));
         json_object_set_new(object, "replay", tool_json_words(line));
         json_array_append_new(list, object);
@@ -288,8 +305,8 @@ report_json(const struct report *report)
     json_object_set_new(root, "steps_by_kind", steps_json(&sums));
     json_object_set_new(root, "sampled", json_boolean(sums.sampled));
     tool_json_count(root, "seed", report->seed);
-    tool_json_count(root, "rehearsals", sums.done);
-    tool_json_count(root, "broken", sums.broken);
+    tool_json_count(root, "rehearsals", sums.counts.done);
+    tool_json_count(root, "broken", sums.counts.broken);
     json_object_set_new(root, "held", held_json(&sums));
     json_object_set_new(root, "time_ns", time_json(&sums));
     add_details(root, report, &sums);
@@ -384,11 +401,12 @@ print_breaks(const struct report *report)
     uint64_t count = workers_breaks(report->workers, &breaks);
 
     for (uint64_t i = 0; i < count && i < BREAKS_MAX; i++) {
-        char line[4300];
+        char line[REPORT_LINE_BYTES];
 
-        replay_line(report, breaks[i].item, line, sizeof(line));
+        report_replay_line(report, breaks[i].item, line, sizeof(line));
         printf("BROKEN      step %" PRIu64 " (%s), %s: %s\n            %s\n",
-               plan_step(breaks[i].item), step_name(report, breaks[i].item),
+               plan_step(breaks[i].item),
+               report_step_name(report, breaks[i].item),
                rehearsal_mode_name(plan_mode(breaks[i].item)), breaks[i].text,
                line);
     }
@@ -406,7 +424,7 @@ report_text(const struct report *report)
     print_steps(report, &sums);
     printf("rehearsals  %" PRIu64 "%s%" PRIu64 "%s, seed %" PRIu64
            ", %u job%s, %s\n",
-           sums.done, sums.sampled ? ", a sample of " : " of ",
+           sums.counts.done, sums.sampled ? ", a sample of " : " of ",
            report->workers->possible, sums.sampled ? "" : " (all)",
            report->seed, report->workers->jobs,
            report->workers->jobs == 1 ? "" : "s",
@@ -424,7 +442,7 @@ report_text(const struct report *report)
            duration(sums.recovery_median_ns, time[1], sizeof(time[1])),
            duration(sums.recovery_max_ns, time[2], sizeof(time[2])));
     print_breaks(report);
-    printf("%s\n",
-           sums.broken == 0 ? "every promise held" : "a promise was BROKEN");
+    printf("%s\n", sums.counts.broken == 0 ? "every promise held"
+                                           : "a promise was BROKEN");
     return 0;
 }

@@ -555,6 +555,8 @@ shadow_call_leave(struct shadow_session *session, struct guest_task *task)
         call->answer == -EINTR)
         return 0;
     space->last = *call;
+    timeline_call(space->timeline, call->name ? call->name : "exec");
+    session->timelines.now = space->timeline;
     if (call->kind == GUEST_EXEC)
         return leave_exec(session, task);
     if (call->kind == SHADOW_MODELLED)

@@ -27,13 +27,15 @@
 /* ---- Noted -------------------------------------------------------------- */
 
 static void
-note(struct shadow_changed *changed, uint64_t start, uint64_t bytes)
+note(struct shadow_space *space, uint64_t start, uint64_t bytes)
 {
+    struct shadow_changed *changed = &space->changed;
     uint64_t end = start + bytes < start ? UINT64_MAX : start + bytes;
     struct shadow_range *last =
         changed->count ? &changed->list[changed->count - 1] : NULL;
     struct shadow_range *list;
 
+    timeline_touch(space->timeline, space->mm, start, end);
     if (last && start <= last->end && end >= last->start) {
         last->start = start < last->start ? start : last->start;
         last->end = end > last->end ? end : last->end;
@@ -59,7 +61,7 @@ note_heap(struct shadow_space *space)
     if (layout.brk > space->changed.heap_end)
         space->changed.heap_end = layout.brk;
     if (space->changed.heap_end > layout.brk_start)
-        note(&space->changed, layout.brk_start,
+        note(space, layout.brk_start,
              space->changed.heap_end - layout.brk_start);
 }
 
@@ -77,20 +79,20 @@ shadow_changed_note(struct shadow_space *space, const struct guest_call *call)
     case SYS_pkey_free:
         break;
     case SYS_mmap:
-        note(changed, a[0], a[1]);
-        note(changed, (uint64_t)call->answer, a[1]);
+        note(space, a[0], a[1]);
+        note(space, (uint64_t)call->answer, a[1]);
         break;
     case SYS_mremap:
-        note(changed, a[0], a[1] > a[2] ? a[1] : a[2]);
-        note(changed, a[4], a[2]);
-        note(changed, (uint64_t)call->answer, a[2]);
+        note(space, a[0], a[1] > a[2] ? a[1] : a[2]);
+        note(space, a[4], a[2]);
+        note(space, (uint64_t)call->answer, a[2]);
         break;
     case SYS_brk:
         note_heap(space);
         break;
     case SYS_prctl:
         if (a[0] != PR_SET_MM)
-            note(changed, a[2], a[3]);
+            note(space, a[2], a[3]);
         break;
     case SYS_munmap:
     case SYS_mprotect:
@@ -100,10 +102,11 @@ shadow_changed_note(struct shadow_space *space, const struct guest_call *call)
     case SYS_munlock:
     case SYS_madvise:
     case SYS_remap_file_pages:
-        note(changed, a[0], a[1]);
+        note(space, a[0], a[1]);
         break;
     default:
         changed->all = true;
+        timeline_touch(space->timeline, space->mm, 0, UINT64_MAX);
     }
 }
 

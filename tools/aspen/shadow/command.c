@@ -47,6 +47,8 @@ static const char help[] =
     "never)\n"
     "  --guest-output FILE  the program's standard output goes there; - is\n"
     "                       standard error\n"
+    "  --html FILE          write a page as well: what was mapped when, and\n"
+    "                       every difference\n"
     "  --json               print one JSON object on stdout; what the program\n"
     "                       prints goes to stderr unless --guest-output says\n"
     "                       otherwise\n"
@@ -65,6 +67,7 @@ struct shadow_arguments {
     const char *trace; /* NULL: none */
     uint64_t look_ns;
     bool look_given;
+    const char *html; /* NULL: no page */
     bool json;
 };
 
@@ -79,6 +82,7 @@ static const struct options_row rows[] = {
     {"trace", OPTIONS_FILE, AT(trace)},
     {"look", OPTIONS_SECONDS, AT(look_ns), GIVEN(look_given)},
     {"guest-output", OPTIONS_FILE, AT(guest_output)},
+    {"html", OPTIONS_FILE, AT(html)},
     {"json", OPTIONS_FLAG, AT(json)},
     {.name = NULL},
 };
@@ -171,7 +175,11 @@ report(const struct shadow_arguments *arguments,
        const struct shadow_session *session)
 {
     struct shadow_counts sum;
+    struct tool_error error;
 
+    if (arguments->html &&
+        shadow_picture_write(session, arguments->html, &error) != 0)
+        return tool_refuse(COMMAND, "%s", error.text);
     if (!arguments->json)
         shadow_report_text(session, stderr);
     else if (shadow_report_json(session) != 0)
@@ -277,7 +285,10 @@ shadow_command(int argc, char **argv)
 
     if (status != OPTIONS_GO_ON)
         return status;
+    if (arguments.html && tool_check_target(arguments.html, session.error) != 0)
+        return tool_refuse(COMMAND, "%s", session.error->text);
     session.every = arguments.every;
+    session.timelines.wanted = arguments.html != NULL;
     interrupted = &session.guest;
     session.kernel_known = host_say_release(COMMAND);
     if (begin_trace(&session, &arguments) != 0 || begin_machine(&session) != 0)
@@ -287,6 +298,7 @@ shadow_command(int argc, char **argv)
     else
         status = report(&arguments, &session);
     guest_end(&session.guest);
+    timelines_free(&session.timelines);
     status = end_trace(&session, status);
     if (end_machine(&session) != 0)
         status = EXIT_REFUSED;

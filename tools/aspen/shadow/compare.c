@@ -122,6 +122,7 @@ tell_difference(struct shadow_session *session, const struct guest_task *task,
     areas_put(ours, at, true, here, sizeof(here));
     areas_put(theirs, at, true, there, sizeof(there));
     shadow_call_text(&shadow_space_of(task->space)->last, call, sizeof(call));
+    session->timelines.now = shadow_space_of(task->space)->timeline;
     shadow_tell(session, "process %d, %s: kernel %s, Aspen %s, after %s",
                 (int)task->process->pid, when, there, here, call);
 }

@@ -34,11 +34,12 @@ shadow_tell(struct shadow_session *session, const char *format, ...)
     va_list arguments;
     char text[900];
 
-    if (session->told++ >= TOLD)
-        return;
     va_start(arguments, format);
     vsnprintf(text, sizeof(text), format, arguments);
     va_end(arguments);
+    timelines_differ(&session->timelines, text);
+    if (session->told++ >= TOLD)
+        return;
     fprintf(stderr, "aspen shadow: DIFFERENT %s\n", text);
 }
 

@@ -17,6 +17,7 @@
 #include "common/tool.h"
 #include "guest/guest.h"
 #include "host/linux_calls.h"
+#include "shadow/timeline.h"
 #include "snapshot/areas.h"
 
 #include <aspen/mm.h>
@@ -113,7 +114,8 @@ struct shadow_space {
     uint64_t calls;
     struct shadow_changed changed;
     struct recorded_space *recorded;
-    struct guest_call last; /* the call that led to what is seen */
+    struct timeline *timeline; /* or NULL */
+    struct guest_call last;    /* the call that led to what is seen */
     /* One for execution alone was refused: the kernel may have taken the
      * space's own protection key for it, which Aspen does not. */
     bool own_key_open;
@@ -139,7 +141,8 @@ struct shadow_session {
     void *direct_map;
     size_t direct_map_bytes;
     struct shadow_files *files;
-    struct recorder *recorder;   /* NULL: nothing is written down */
+    struct recorder *recorder; /* NULL: nothing is written down */
+    struct timelines timelines;
     struct areas_files memories; /* shared without a file */
     struct tally by_call;
     struct tally unmodelled;
@@ -321,5 +324,11 @@ void shadow_report_sum(const struct shadow_session *session,
                        struct shadow_counts *sum);
 void shadow_report_text(const struct shadow_session *session, FILE *to);
 int shadow_report_json(const struct shadow_session *session);
+
+/* ---- picture.c ---------------------------------------------------------- */
+
+/* The page: counts, differences, what was mapped when. -1 and the reason. */
+int shadow_picture_write(const struct shadow_session *session, const char *path,
+                         struct tool_error *error);
 
 #endif

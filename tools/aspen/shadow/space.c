@@ -268,6 +268,8 @@ shadow_space_exec(struct guest *guest, struct guest_space *space,
                 old ? shadow_space_of(old) : NULL, tid) != 0)
         return -1;
     shadow_space_of(space)->recorded = recorder_space(session->recorder, NULL);
+    shadow_space_of(space)->timeline =
+        timeline_begin(&session->timelines, tid, shadow_space_of(space)->mm);
     if (!old)
         return 0;
     shadow_space_of(space)->denies_execution =

@@ -122,6 +122,8 @@ on_forked(struct guest *guest, struct guest_task *parent,
 
     shadow_space_of(parent->space)->last = parent->call;
     shadow_space_of(child->space)->last = parent->call;
+    shadow_space_of(child->space)->timeline = timeline_begin(
+        &session->timelines, child->tid, shadow_space_of(child->space)->mm);
     recorder_look(recorded_of(child), child->tid);
     if (shadow_compare(session, child, "the child of a fork") != 0)
         return -1;
