@@ -48,6 +48,8 @@ struct aspen_port_rwlock {
 void sim_lock(uint32_t *holders, bool exclusive);
 bool sim_trylock(uint32_t *holders, bool exclusive);
 void sim_unlock(uint32_t *holders, bool exclusive);
+/* Where others may hold it or wait meanwhile, so that a store is not enough. */
+void sim_unlock_locked(uint32_t *holders, bool exclusive);
 /* Of the task's CPU; each off has its on. */
 void sim_interrupts_off(void);
 void sim_interrupts_on(void);
@@ -104,7 +106,7 @@ aspen_port_read_trylock(struct aspen_port_rwlock *lock)
 static inline void
 aspen_port_read_unlock(struct aspen_port_rwlock *lock)
 {
-    sim_unlock(&lock->holders, false);
+    sim_unlock_locked(&lock->holders, false);
 }
 
 static inline void
@@ -122,7 +124,7 @@ aspen_port_write_trylock(struct aspen_port_rwlock *lock)
 static inline void
 aspen_port_write_unlock(struct aspen_port_rwlock *lock)
 {
-    sim_unlock(&lock->holders, true);
+    sim_unlock_locked(&lock->holders, true);
 }
 
 static inline bool

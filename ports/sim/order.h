@@ -22,6 +22,8 @@
 /* What one has released until now, all that acquire it from now on know. */
 void sim_acquire(const void *what);
 void sim_release(const void *what);
+/* A processor would take one locked instruction for it. */
+void sim_locked(const void *what);
 void *sim_thread_now(void);
 void sim_thread_switch(void *thread);
 /* In the thread's name somebody looks until the last value is what it waits
@@ -43,6 +45,7 @@ void sim_memory_made(const void *address, size_t bytes);
 #define sim_memory_made(memory, bytes)  ((void)(memory), (void)(bytes))
 #define sim_acquire(what)               ((void)(what))
 #define sim_release(what)               ((void)(what))
+#define sim_locked(what)                ((void)(what))
 #define sim_thread_now()                NULL
 #define sim_thread_start()              NULL
 #define sim_thread_switch(thread)       ((void)(thread))

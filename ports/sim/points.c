@@ -140,6 +140,7 @@ static void
 take(uint32_t *holders, bool exclusive)
 {
     *holders = exclusive ? UINT32_MAX : *holders + 1;
+    sim_locked(holders);
     sim_acquire(holders);
     if (exclusive)
         sim_acquire(readers_of(holders));
@@ -158,6 +159,13 @@ sim_lock(uint32_t *holders, bool exclusive)
     if (!sim_lock_free(holders, exclusive))
         sim_fail("a lock is taken that is held, where nobody can wait");
     take(holders, exclusive);
+}
+
+void
+sim_unlock_locked(uint32_t *holders, bool exclusive)
+{
+    sim_locked(holders);
+    sim_unlock(holders, exclusive);
 }
 
 bool

@@ -9,8 +9,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define STACK_BYTES (256 * 1024)
-
 /* ---- What comes before what -------------------------------------------- */
 
 void
@@ -279,7 +277,7 @@ static void
 make_task(unsigned me)
 {
     struct task *task = &sim.tasks[me];
-    char *stack = task->stack ? task->stack : malloc(STACK_BYTES);
+    char *stack = task->stack ? task->stack : malloc(SIM_STACK_BYTES);
 
     void *thread = sim_thread_start();
     if (!stack)
@@ -287,7 +285,7 @@ make_task(unsigned me)
     memset(task, 0, sizeof(*task));
     task->stack = stack;
     task->thread = thread;
-    sim_fiber_make(&task->fiber, stack, STACK_BYTES, enter_task);
+    sim_fiber_make(&task->fiber, stack, SIM_STACK_BYTES, enter_task);
     task->finished = me != DEFERRED && me >= sim.program->tasks;
 }
 

@@ -116,6 +116,17 @@ void sim_record(bool on);
 /* Nothing was. */
 void sim_record_begin(void);
 
+/* A cache line that a task touched meanwhile. */
+struct sim_cost {
+    const void
+        *address;    /* as of a conflict; NULL: fences, which have no line */
+    uint32_t locked; /* instructions of it that a processor would lock */
+    bool written;
+};
+
+/* Of task 0; returns how many lines, at most `most`. */
+unsigned sim_costs(struct sim_cost *costs, unsigned most);
+
 /* Of tasks 0 and 1; returns how many, at most `most`. */
 unsigned sim_conflicts(struct sim_conflict *conflicts, unsigned most);
 

@@ -56,6 +56,8 @@ struct operation {
     const void *watched[WATCHED]; /* what busy() has read, up to NULL */
 };
 
+#define SIM_STACK_BYTES (256 * 1024)
+
 struct task {
     struct sim_fiber fiber;
     char *stack;

@@ -208,19 +208,28 @@ magazine_spill_locked(struct aspen_cache *cache,
     magazine->count = MAGAZINE - BATCH;
 }
 
+static uint32_t
+magazine_pop_some(struct aspen_cache *cache,
+                  struct aspen_cache_magazine *magazine, void **objects,
+                  uint32_t count)
+{
+    uint32_t got = 0;
+
+    aspen_spin_lock(&magazine->lock, ASPEN_LOCK_CACHE);
+    while (got < count && (aspen_likely(magazine->count) ||
+                           magazine_refill_locked(cache, magazine)))
+        objects[got++] = magazine->objects[--magazine->count];
+    magazine->handed_out += got;
+    aspen_spin_unlock(&magazine->lock);
+    return got;
+}
+
 static void *
 magazine_pop(struct aspen_cache *cache, struct aspen_cache_magazine *magazine)
 {
-    void *object = NULL;
+    void *object;
 
-    aspen_spin_lock(&magazine->lock, ASPEN_LOCK_CACHE);
-    if (aspen_likely(magazine->count) ||
-        magazine_refill_locked(cache, magazine)) {
-        object = magazine->objects[--magazine->count];
-        magazine->handed_out++;
-    }
-    aspen_spin_unlock(&magazine->lock);
-    return object;
+    return magazine_pop_some(cache, magazine, &object, 1) ? object : NULL;
 }
 
 /* The port has no memory: what other CPUs put aside is better than nothing. */
@@ -301,21 +310,49 @@ aspen_cache_alloc(struct aspen_cache *cache)
     return object;
 }
 
+uint32_t
+aspen_cache_alloc_some(struct aspen_cache *cache, void **objects,
+                       uint32_t count)
+{
+    uint32_t wanted = 0, got;
+
+    while (wanted < count && !aspen_failpoint(cache->failpoints, cache->step))
+        wanted++;
+    got = magazine_pop_some(cache, &cache->magazines[aspen_port_cpu()], objects,
+                            wanted);
+    while (got < wanted && (objects[got] = alloc_slow(cache)) != NULL)
+        got++;
+    if (aspen_unlikely(got < wanted))
+        aspen_fetch_add_relaxed(&cache->refused, 1);
+    for (uint32_t i = 0; i < got; i++)
+        object_show(cache, objects[i]);
+    return got;
+}
+
 void
-aspen_cache_free(struct aspen_cache *cache, void *object)
+aspen_cache_free_some(struct aspen_cache *cache, void *const *objects,
+                      uint32_t count)
 {
     struct aspen_cache_magazine *magazine;
 
-    if (!object)
-        return;
-    object_hide(cache, object);
+    for (uint32_t i = 0; i < count; i++)
+        object_hide(cache, objects[i]);
     magazine = &cache->magazines[aspen_port_cpu()];
     aspen_spin_lock(&magazine->lock, ASPEN_LOCK_CACHE);
-    if (aspen_unlikely(magazine->count == MAGAZINE))
-        magazine_spill_locked(cache, magazine);
-    magazine->objects[magazine->count++] = object;
-    magazine->handed_out--;
+    for (uint32_t i = 0; i < count; i++) {
+        if (aspen_unlikely(magazine->count == MAGAZINE))
+            magazine_spill_locked(cache, magazine);
+        magazine->objects[magazine->count++] = objects[i];
+    }
+    magazine->handed_out -= count;
     aspen_spin_unlock(&magazine->lock);
+}
+
+void
+aspen_cache_free(struct aspen_cache *cache, void *object)
+{
+    if (object)
+        aspen_cache_free_some(cache, &object, 1);
 }
 
 uint64_t

@@ -78,8 +78,21 @@ void aspen_cache_destroy(struct aspen_cache *cache);
  */
 ASPEN_MUST_USE void *aspen_cache_alloc(struct aspen_cache *cache);
 
+/*
+ * Up to `count` objects, which cost one lock where the magazine has them.
+ * Returns how many there are: fewer if one more is not to be had, as
+ * aspen_cache_alloc() would say. A crossing of the gate for each, and for the
+ * one that is refused.
+ */
+ASPEN_MUST_USE uint32_t aspen_cache_alloc_some(struct aspen_cache *cache,
+                                               void **objects, uint32_t count);
+
 /* Free one object. NULL is allowed. Context: as aspen_cache_alloc(). */
 void aspen_cache_free(struct aspen_cache *cache, void *object);
+
+/* The same for several, none of which is NULL. */
+void aspen_cache_free_some(struct aspen_cache *cache, void *const *objects,
+                           uint32_t count);
 
 /* Objects handed out now. Exact when no call is under way. */
 uint64_t aspen_cache_allocated(const struct aspen_cache *cache);

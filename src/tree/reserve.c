@@ -75,15 +75,24 @@ spread_of(const struct aspen_tree *tree, struct aspen_tree_cursor *cursor,
     return most <= slots_of(leaf) ? SPREAD_SLOTS : SPREAD_LEAF;
 }
 
+/* Nodes come and go so many at a time: the cache's lock is most of what one
+ * costs. */
+#define SOME 16u
+
 /* Give back those that were put aside after `kept`. */
 static void
 release_until(struct aspen_tree *tree, struct aspen_tree_reserve *reserve,
               const void *kept)
 {
+    void *nodes[SOME];
+
     while (reserve->nodes != kept) {
-        struct node *node = reserve->nodes;
-        reserve->nodes = node->link;
-        aspen_cache_free(&tree->pool->nodes, node);
+        uint32_t count = 0;
+        for (; count < SOME && reserve->nodes != kept; count++) {
+            nodes[count] = reserve->nodes;
+            reserve->nodes = ((struct node *)reserve->nodes)->link;
+        }
+        aspen_cache_free_some(&tree->pool->nodes, nodes, count);
     }
 }
 
@@ -94,14 +103,19 @@ aspen_tree_reserve_nodes(struct aspen_tree *tree,
     void *old = reserve->nodes;
     unsigned count = reserve->count;
     while (count < need) {
-        struct node *node = aspen_cache_alloc(&tree->pool->nodes);
-        if (aspen_unlikely(!node)) {
+        void *nodes[SOME];
+        uint32_t wanted = need - count < SOME ? need - count : SOME;
+        uint32_t got =
+            aspen_cache_alloc_some(&tree->pool->nodes, nodes, wanted);
+        for (uint32_t i = 0; i < got; i++) {
+            ((struct node *)nodes[i])->link = reserve->nodes;
+            reserve->nodes = nodes[i];
+        }
+        if (aspen_unlikely(got < wanted)) {
             release_until(tree, reserve, old);
             return -ASPEN_ENOMEM;
         }
-        node->link = reserve->nodes;
-        reserve->nodes = node;
-        count++;
+        count += got;
     }
     reserve->count = count;
     reserve->wanted = count;

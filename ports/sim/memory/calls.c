@@ -98,8 +98,8 @@ order_of(int order)
         const void *word = (const void *)(uintptr_t)address;                   \
         type before = *address;                                                \
         type after = (type)(result);                                           \
-        memory_access(word, sizeof(type), MEMORY_ATOMIC | MEMORY_WRITE,        \
-                      PLACE);                                                  \
+        memory_access(word, sizeof(type),                                      \
+                      MEMORY_ATOMIC | MEMORY_WRITE | MEMORY_LOCKED, PLACE);    \
         memory_change(word, before, after, order_of(order));                   \
         *address = after;                                                      \
         return before;                                                         \
@@ -122,7 +122,9 @@ order_of(int order)
                                      int order)                                \
     {                                                                          \
         const void *word = (const void *)(uintptr_t)address;                   \
-        memory_access(word, sizeof(type), MEMORY_ATOMIC | MEMORY_WRITE,        \
+        memory_access(word, sizeof(type),                                      \
+                      MEMORY_ATOMIC | MEMORY_WRITE |                           \
+                          (order == __ATOMIC_SEQ_CST ? MEMORY_LOCKED : 0),     \
                       PLACE);                                                  \
         memory_store(word, *address, value, order_of(order));                  \
         *address = value;                                                      \
@@ -136,7 +138,9 @@ order_of(int order)
         type before = *address;                                                \
         bool stores = before == *expected;                                     \
         memory_access(word, sizeof(type),                                      \
-                      MEMORY_ATOMIC | (stores ? MEMORY_WRITE : 0), PLACE);     \
+                      MEMORY_ATOMIC | MEMORY_LOCKED |                          \
+                          (stores ? MEMORY_WRITE : 0),                         \
+                      PLACE);                                                  \
         type found = (type)memory_load(word, before, order_of(failing));       \
         if (found != *expected || !stores) {                                   \
             *expected = found != *expected ? found : before;                   \
@@ -176,5 +180,6 @@ void
 __tsan_atomic_thread_fence(int order)
 {
     (void)order; /* the core has no others than seq_cst */
+    memory_locked(&memory_now, true);
     memory_fence();
 }

@@ -17,6 +17,7 @@
 struct use {
     const void *address;
     uint32_t place;
+    uint32_t locked; /* instructions of that kind */
     bool written;
 };
 
@@ -27,6 +28,8 @@ struct line {
 
 static struct {
     bool on[SIM_TASKS];
+    bool
+        locked[SIM_TASKS]; /* what it did last was locked: it is a fence, too */
     uint32_t count;
     struct line lines[LINES];
 } record;
@@ -46,13 +49,23 @@ line_of(uintptr_t address)
     return line;
 }
 
+/* Nobody else sees it. */
+static bool
+is_on_stack(const struct thread *thread, const char *at)
+{
+    const char *stack = sim.tasks[thread->number].stack;
+
+    return stack && at >= stack && at < stack + SIM_STACK_BYTES;
+}
+
 static bool
 is_recorded(const struct thread *thread, const void *address)
 {
     const char *at = address;
 
     return thread->number < SIM_TASKS && record.on[thread->number] &&
-           !memory_looks() && (at < __executable_start || at >= _end);
+           !memory_looks() && (at < __executable_start || at >= _end) &&
+           !is_on_stack(thread, at);
 }
 
 void
@@ -65,9 +78,29 @@ memory_line(const void *address, unsigned kind, const void *place)
     struct line *line = line_of((uintptr_t)address & ~(uintptr_t)(LINE - 1));
     struct use *use = &line->uses[thread->number];
     bool writes = kind & MEMORY_WRITE;
+    record.locked[thread->number] = kind & MEMORY_LOCKED;
+    use->locked += (kind & MEMORY_LOCKED) != 0;
     if (use->address && (use->written || !writes))
         return;
-    *use = (struct use){address, place_of(place), writes};
+    use->address = address;
+    use->place = place_of(place);
+    use->written = writes;
+}
+
+/* A fence is none of any line; so it has one of its own, which nobody writes.
+ */
+void
+memory_locked(const void *address, bool fence)
+{
+    const struct thread *thread = memory_thread();
+
+    if (thread->number >= SIM_TASKS || !record.on[thread->number] ||
+        memory_looks() || (fence && record.locked[thread->number]))
+        return;
+    record.locked[thread->number] = true;
+    line_of((uintptr_t)address & ~(uintptr_t)(LINE - 1))
+        ->uses[thread->number]
+        .locked++;
 }
 
 void
@@ -82,6 +115,20 @@ sim_record_begin(void)
 {
     record.count = 0;
     memset(record.on, 0, sizeof(record.on));
+}
+
+unsigned
+sim_costs(struct sim_cost *costs, unsigned most)
+{
+    unsigned count = 0;
+
+    for (uint32_t i = 0; i < record.count && count < most; i++) {
+        const struct use *use = &record.lines[i].uses[0];
+        if (use->address || use->locked)
+            costs[count++] =
+                (struct sim_cost){use->address, use->locked, use->written};
+    }
+    return count;
 }
 
 unsigned

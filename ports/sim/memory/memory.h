@@ -112,6 +112,7 @@ void memory_forget(const void *address, size_t bytes);
 
 #define MEMORY_WRITE  1u
 #define MEMORY_ATOMIC 2u
+#define MEMORY_LOCKED 4u /* a locked instruction does it */
 
 /* An access of `kind` at `place` in the program, by a task. */
 void memory_access_seen(const void *address, size_t bytes, unsigned kind,
@@ -129,5 +130,8 @@ memory_access(const void *address, size_t bytes, unsigned kind,
 
 /* The same, of one line; of a lock as well. */
 void memory_line(const void *address, unsigned kind, const void *place);
+
+/* A locked instruction there. A fence behind one is none. */
+void memory_locked(const void *address, bool fence);
 
 #endif

@@ -169,7 +169,7 @@ memory_access_seen(const void *address, size_t bytes, unsigned kind,
             .place = place_of(place),
             .bytes = bytes_in(granule, first, bytes),
             .thread = (uint8_t)thread->number,
-            .kind = (uint8_t)kind,
+            .kind = (uint8_t)(kind & (MEMORY_WRITE | MEMORY_ATOMIC)),
         };
         memory_line((const void *)granule, kind, place);
         struct cell *cell = find(granule, true);

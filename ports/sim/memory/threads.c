@@ -110,6 +110,13 @@ sim_acquire(const void *what)
 }
 
 void
+sim_locked(const void *what)
+{
+    if (!memory_is_outside(memory_now.running))
+        memory_locked(what, false);
+}
+
+void
 sim_release(const void *what)
 {
     if (memory_is_outside(memory_now.running))

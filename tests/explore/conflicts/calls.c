@@ -132,3 +132,9 @@ const struct call calls[] = {
     {"fork", true, true, map_anonymous, fill_touched, fork_space},
 };
 const unsigned call_count = sizeof(calls) / sizeof(calls[0]);
+
+bool
+call_is_for_tests(const char *name)
+{
+    return !strcmp(name, "machine.failpoints");
+}

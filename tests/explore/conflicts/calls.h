@@ -37,4 +37,7 @@ struct call {
 extern const struct call calls[];
 extern const unsigned call_count;
 
+/* The plan of what fails, which is the test build's alone. */
+bool call_is_for_tests(const char *name);
+
 #endif

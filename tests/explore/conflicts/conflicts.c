@@ -8,6 +8,7 @@
  * has made its call once before, elsewhere, so that its CPU's caches are warm.
  */
 #include "calls.h"
+#include "costs.h"
 #include "names.h"
 
 #include "internal.h"
@@ -149,13 +150,6 @@ add_field(struct cell *cell, const char *name)
                  name);
 }
 
-/* The plan of what fails is the test build's alone. */
-static bool
-is_for_tests(const char *name)
-{
-    return !strcmp(name, "machine.failpoints");
-}
-
 static void
 note_conflicts(struct cell *cell)
 {
@@ -168,7 +162,7 @@ note_conflicts(struct cell *cell)
         char both[2 * NAME_SIZE + 8];
         for (unsigned side = 0; side < 2; side++)
             names_of(conflicts[i].address[side], names[side], NAME_SIZE);
-        if (is_for_tests(names[0]) || is_for_tests(names[1]))
+        if (call_is_for_tests(names[0]) || call_is_for_tests(names[1]))
             continue;
         cell->lines++;
         if (!strcmp(names[0], names[1])) {
@@ -361,15 +355,20 @@ measure_relation(unsigned relation, enum form form, struct total *all)
 
 static const char usage[] =
     "usage: aspen-conflicts [--all | --json] [--bar N]\n"
+    "       aspen-conflicts --costs [--all | --json]\n"
     "\n"
     "Which cache lines two calls of two CPUs share, where one writes: by the\n"
     "instrumented core, in every relation that the two can have.\n"
     "\n"
-    "  --all    each pair; those with a star do not commute\n"
+    "  --all    each pair; those with a star do not commute. Of costs, each "
+    "field\n"
     "  --json   "
     "{\"schema\":\"aspen.conflicts/1\",\"cells\":[...],\"pairs\":N,\n"
     "           \"free\":N}: of those that commute, and that share no line\n"
     "  --bar N  fail if fewer than N pairs that commute share none\n"
+    "  --costs  instead, of calls alone: how many instructions a processor "
+    "locks,\n"
+    "           how many cache lines it writes, and touches\n"
     "  --help   print this\n"
     "\n"
     "Exit status: 0 measured, 1 below the bar, 2 usage.\n";
@@ -399,16 +398,20 @@ main(int argc, char **argv)
         {"all", no_argument, NULL, 'a'},
         {"json", no_argument, NULL, 'j'},
         {"bar", required_argument, NULL, 'b'},
+        {"costs", no_argument, NULL, 'c'},
         {"help", no_argument, NULL, 'h'},
         {0}};
     struct total all = {0};
     enum form form = SUMMARY;
     unsigned bar = 0;
+    bool costs = false;
     int option;
 
     while ((option = getopt_long(argc, argv, "", options, NULL)) != -1) {
         if (option == 'a' || option == 'j') {
             form = option == 'a' ? ALL_CELLS : JSON;
+        } else if (option == 'c') {
+            costs = true;
         } else if (option != 'b') {
             return print_usage(option == 'h');
         } else if (!read_number(optarg, &bar)) {
@@ -421,6 +424,12 @@ main(int argc, char **argv)
         fprintf(stderr, "aspen-conflicts: %s: what is that?\n", argv[optind]);
         return print_usage(false);
     }
+    if (costs && bar) {
+        fputs("aspen-conflicts: --costs has no --bar\n", stderr);
+        return 2;
+    }
+    if (costs)
+        return costs_print(form == JSON, form == ALL_CELLS);
     if (form == JSON)
         printf("{\"schema\":\"aspen.conflicts/1\",\"cells\":[");
     for (unsigned relation = 0; relation < RELATIONS; relation++)

@@ -146,6 +146,64 @@ test_failpoint(void **state)
     aspen_cache_destroy(&cache);
 }
 
+#define SEVERAL 150u
+
+/* More than a magazine has, from one that has a few, and back in another order.
+ */
+static void
+test_several(void **state)
+{
+    struct aspen_failpoints failpoints = {.counting = true};
+    struct aspen_cache cache;
+    void *objects[SEVERAL], *first;
+    (void)state;
+
+    cache_init(&cache, 64, false, &failpoints);
+    first = aspen_cache_alloc(&cache);
+    for (unsigned round = 0; round < 3; round++) {
+        memset(objects, 0, sizeof(objects));
+        assert_int_equal(aspen_cache_alloc_some(&cache, objects, SEVERAL),
+                         SEVERAL);
+        assert_true(aspen_cache_allocated(&cache) == SEVERAL + 1);
+        for (unsigned i = 0; i < SEVERAL; i++) {
+            assert_non_null(objects[i]);
+            memset(objects[i], (int)i, 64);
+        }
+        for (unsigned i = 0; i < SEVERAL; i++)
+            assert_true(((uint8_t *)objects[i])[63] == (uint8_t)i);
+        aspen_cache_free_some(&cache, objects + SEVERAL / 2,
+                              SEVERAL - SEVERAL / 2);
+        aspen_cache_free_some(&cache, objects, SEVERAL / 2);
+        assert_true(aspen_cache_allocated(&cache) == 1);
+    }
+    assert_int_equal(aspen_cache_alloc_some(&cache, objects, 0), 0);
+    assert_true(failpoints.counts.by_step[ASPEN_STEP_VMA] == 3 * SEVERAL + 1);
+    aspen_cache_free(&cache, first);
+    aspen_cache_destroy(&cache);
+}
+
+/* Those before the one that fails are there. */
+static void
+test_several_failing(void **state)
+{
+    struct aspen_failpoints failpoints = {.counting = true};
+    struct aspen_cache cache;
+    void *objects[8];
+    (void)state;
+
+    failpoints.plan.mode = ASPEN_FAIL_ONCE;
+    failpoints.plan.number = 6;
+    cache_init(&cache, 64, false, &failpoints);
+    assert_int_equal(aspen_cache_alloc_some(&cache, objects, 8), 5);
+    assert_true(failpoints.counts.by_step[ASPEN_STEP_VMA] == 6);
+    assert_true(aspen_cache_allocated(&cache) == 5);
+    assert_true(cache.refused == 0);
+    assert_int_equal(aspen_cache_alloc_some(&cache, objects + 5, 3), 3);
+    aspen_cache_free_some(&cache, objects, 8);
+    assert_true(aspen_cache_allocated(&cache) == 0);
+    aspen_cache_destroy(&cache);
+}
+
 /* ---- Threads ----------------------------------------------------------- */
 
 #define THREADS 4u
@@ -219,6 +277,8 @@ main(void)
         cmocka_unit_test(test_random_frees_find_room),
         cmocka_unit_test(test_type_stable),
         cmocka_unit_test(test_failpoint),
+        cmocka_unit_test(test_several),
+        cmocka_unit_test(test_several_failing),
         cmocka_unit_test(test_threads),
         cmocka_unit_test(test_destroy_asserts_nothing_is_left),
     };
