@@ -219,6 +219,7 @@ LDFLAGS_test_memory := -Wl,--wrap=aspen_port_memory_alloc \
 LDFLAGS_test_sizes := -Wl,--wrap=aspen_port_memory_alloc
 LDFLAGS_test_embedder := $(LDFLAGS_test_memory)
 LDFLAGS_test_attempt_metadata += $(LDFLAGS_test_memory)
+LDFLAGS_test_attempt_others += $(LDFLAGS_test_memory)
 LDFLAGS_test_at_once := -Wl,--wrap=aspen_port_rcu_defer
 LDFLAGS_test_bounds := -Wl,--wrap=aspen_port_memory_alloc \
     -Wl,--wrap=aspen_port_memory_free -Wl,--wrap=aspen_tree_store_reserved \

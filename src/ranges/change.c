@@ -126,6 +126,10 @@ check(struct plan *plan, struct aspen_change *change)
     struct aspen_vma *vma;
     uint64_t at = change->start;
 
+    /* What an attempt before has found, whose lock was dropped since. */
+    change->holes = false;
+    change->changes = false;
+    change->whole = NULL;
     plan->walk.change = change;
     plan->walk.first = NULL;
     plan->walk.vma_below = NULL;

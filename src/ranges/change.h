@@ -40,7 +40,7 @@ struct aspen_change {
     bool renames;            /* the range gets `name`, which may be NULL */
     struct aspen_name *name; /* the caller's reference */
 
-    bool holes;              /* out, of check too */
+    bool holes;              /* out, of check too; each call says it anew */
     bool changes;            /* out, of check too: anything at all */
     struct aspen_vma *whole; /* out: has all of the range now; NULL: several
                                 may */
