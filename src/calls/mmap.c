@@ -158,6 +158,16 @@ check_cache_mode(const struct mapping *mapping)
                : 0;
 }
 
+/* A seal is asked again when the object is claimed: what may be, may change. */
+static int
+check_seals(const struct mapping *mapping)
+{
+    return aspen_release_mmap_asks_seals_first(mapping->mm->aspen) &&
+                   aspen_i_mmap_denies_writable(mapping->object, mapping->flags)
+               ? -ASPEN_EPERM
+               : 0;
+}
+
 /* What the VMA's flags will be; the lock of what is a driver's is dropped
  * later. */
 static uint64_t
@@ -266,6 +276,8 @@ check(struct mapping *mapping, const struct aspen_mmap_args *args)
         error = check_kind(args);
     if (!error)
         error = check_cache_mode(mapping);
+    if (!error)
+        error = check_seals(mapping);
     drop_lock_of_driver(mapping);
     return error ? error : check_room(mapping);
 }

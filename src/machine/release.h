@@ -44,6 +44,9 @@ ASPEN_RELEASE_ROW(mmap_merges_below_first, ASPEN_SEMANTICS_6_12)
  * others, as long as it is not the one that goes. */
 ASPEN_RELEASE_ROW(merges_what_closes, ASPEN_SEMANTICS_6_12)
 
+/* mmap: whether an object denies to be written comes before the limits. */
+ASPEN_RELEASE_ROW(mmap_asks_seals_first, ASPEN_SEMANTICS_6_18)
+
 /* mprotect: anonymous memory that never had a page gives its charge back when
  * it stops to be writable. */
 ASPEN_RELEASE_ROW(read_only_is_not_charged, ASPEN_SEMANTICS_6_12)

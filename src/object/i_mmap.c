@@ -44,6 +44,14 @@ aspen_i_mmap_release_writable(struct aspen_object *object, uint64_t vm_flags)
         count_writable(object, vm_flags, -1);
 }
 
+bool
+aspen_i_mmap_denies_writable(const struct aspen_object *object,
+                             uint64_t vm_flags)
+{
+    return object && is_writable_shared(vm_flags) &&
+           aspen_load(&object->writable_shared) < 0;
+}
+
 /* ---- The tree ---------------------------------------------------------- */
 
 void

@@ -28,6 +28,10 @@ ASPEN_MUST_USE int aspen_i_mmap_claim_writable(struct aspen_object *object,
 void aspen_i_mmap_release_writable(struct aspen_object *object,
                                    uint64_t vm_flags);
 
+/* Would it be denied now? */
+bool aspen_i_mmap_denies_writable(const struct aspen_object *object,
+                                  uint64_t vm_flags);
+
 /* Called for each VMA that may map what is looked for, with where it would;
  * the lock of the index that led there is held for reading. false ends the
  * walk. */

@@ -6,12 +6,14 @@
  * files do not tell mincore what is in theirs.
  */
 #define _GNU_SOURCE
+#include "host/host.h"
 #include "helper.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -23,6 +25,7 @@ struct pair {
     struct helper_space space;
     struct aspen_object *object;
     int memfd;
+    enum aspen_semantics semantics;
     uint64_t random;
 };
 
@@ -77,6 +80,35 @@ unmap_both(struct pair *p, uint64_t page, uint64_t pages)
     helper_unmap(p->space.mm, BASE + page * PAGE, pages);
 }
 
+/* What both say to one that is shared, writable and beyond a limit, from that
+ * release on that is known here. */
+static void
+share_too_much(struct pair *p)
+{
+    struct rlimit old, none;
+    struct aspen_mmap_args args = {
+        .address = BASE,
+        .length_bytes = PAGES * PAGE,
+        .vm_flags = RW | ASPEN_VM_SHARED,
+        .flags = ASPEN_MAP_FIXED,
+        .object = p->object,
+    };
+
+    if (p->semantics < ASPEN_SEMANTICS_6_18)
+        return;
+    assert_int_equal(getrlimit(RLIMIT_AS, &old), 0);
+    none = (struct rlimit){0, old.rlim_max};
+    assert_int_equal(setrlimit(RLIMIT_AS, &none), 0);
+    void *at = mmap(host_address(0), PAGES * PAGE, PROT_READ | PROT_WRITE,
+                    MAP_SHARED | MAP_FIXED, p->memfd, 0);
+    int host = at == MAP_FAILED ? -errno : 0;
+    assert_int_equal(setrlimit(RLIMIT_AS, &old), 0);
+    assert_int_equal(aspen_limit_set(p->space.mm, ASPEN_LIMIT_AS, 0), 0);
+    assert_int_equal(aspen_mmap(p->space.mm, &args, &(uint64_t){0}), host);
+    assert_int_equal(
+        aspen_limit_set(p->space.mm, ASPEN_LIMIT_AS, ASPEN_UNLIMITED), 0);
+}
+
 /* The host's answer to a mapping that is shared, with this access. */
 static int
 host_shares(struct pair *p, int protection)
@@ -114,6 +146,7 @@ seal_both(struct pair *p)
     assert_int_equal(aspen_shares(p, RW),
                      host_shares(p, PROT_READ | PROT_WRITE));
     assert_int_equal(aspen_shares(p, RW), -ASPEN_EPERM);
+    share_too_much(p);
     assert_int_equal(aspen_shares(p, R | ASPEN_VM_MAYREAD), 0);
     return true;
 }
@@ -147,10 +180,14 @@ static void
 seals(void **state)
 {
     struct pair p = {.random = unit_seed("test_object_host", 1)};
+    struct aspen_config config;
     unsigned sealed = 0;
     (void)state;
 
-    helper_space_create(&p.space, NULL);
+    aspen_config_init(&config);
+    (void)host_semantics(&config.semantics);
+    p.semantics = config.semantics;
+    helper_space_create(&p.space, &config);
     for (unsigned i = 0; i < SEQUENCES; i++)
         sealed += one_sequence(&p);
     printf("%u of %u could be sealed at once\n", sealed, SEQUENCES);

@@ -126,6 +126,23 @@ merges_what_closes(struct helper_space *s)
     return vmas(s);
 }
 
+/* More than AS, of an object that nobody may write to. */
+static int64_t
+mmap_asks_seals_first(struct helper_space *s)
+{
+    struct aspen_object *object =
+        helper_new_object(s->helper.aspen, ASPEN_OBJECT_SHMEM, 2 * PAGE);
+    struct aspen_mmap_args args = {.length_bytes = 2 * PAGE,
+                                   .vm_flags = RW | ASPEN_VM_SHARED,
+                                   .object = object};
+
+    assert_int_equal(aspen_object_deny_writable(object), 0);
+    assert_int_equal(aspen_limit_set(s->mm, ASPEN_LIMIT_AS, PAGE), 0);
+    int answer = aspen_mmap(s->mm, &args, &(uint64_t){0});
+    aspen_object_put(object);
+    return answer;
+}
+
 /* ---- mprotect, madvise, names ------------------------------------------- */
 
 static int64_t
@@ -382,6 +399,9 @@ static const struct row {
     {NULL, mmap_joins_one_without_pages, {2, 1, 1}},
     {NULL, mremap_joins_below_first, {0, 0, 0}},
     {"merges_what_closes", merges_what_closes, {2, 1, 1}},
+    {"mmap_asks_seals_first",
+     mmap_asks_seals_first,
+     {-ASPEN_ENOMEM, -ASPEN_ENOMEM, -ASPEN_EPERM}},
     {"read_only_is_not_charged", read_only_is_not_charged, {1, 0, 0}},
     {"merges_either_anon_vma", merges_either_anon_vma, {2, 2, 1}},
     {"populate_stops_at_holes",
