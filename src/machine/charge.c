@@ -140,6 +140,17 @@ aspen_charge(struct aspen *aspen, uint64_t pages)
     return charge(aspen, pages, pages, 0);
 }
 
+int
+aspen_charge_check_less(struct aspen *aspen, uint64_t pages)
+{
+    if (!is_limited(aspen))
+        return 0;
+    int error = aspen_charge(aspen, pages);
+    if (!error)
+        aspen_uncharge(aspen, pages);
+    return error;
+}
+
 void
 aspen_uncharge(struct aspen *aspen, uint64_t pages)
 {

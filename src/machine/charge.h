@@ -18,6 +18,9 @@ ASPEN_MUST_USE int aspen_charge(struct aspen *aspen, uint64_t pages);
  * `most` of the pages: refused where one of them would be, or the sum. */
 ASPEN_MUST_USE int aspen_charge_mappings(const struct aspen_mm *mm,
                                          uint64_t pages, uint64_t most);
+/* Would what is charged stay below a limit that is lower by so many pages? 0,
+ * or -ASPEN_ENOMEM. Where nothing is limited nobody asks: no crossing. */
+ASPEN_MUST_USE int aspen_charge_check_less(struct aspen *aspen, uint64_t pages);
 void aspen_uncharge(struct aspen *aspen, uint64_t pages);
 /* The sum: exact when nothing is charged. */
 uint64_t aspen_charged(const struct aspen *aspen);

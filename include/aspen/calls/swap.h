@@ -104,7 +104,8 @@ ASPEN_MUST_USE int aspen_swap_add(struct aspen *aspen,
  * Returns: 0, the area is gone (close was called), its number may be given
  *          again; -ASPEN_EINVAL (there is no such area), -ASPEN_EBUSY
  *          (somebody else is at it, or keeps its slots in use). Or some pages
- *          could not come back: -ASPEN_ENOMEM, -ASPEN_EINTR, the device's error
+ *          could not come back: -ASPEN_ENOMEM (also: with OVERCOMMIT_NEVER more
+ *          is charged than may be without it), -ASPEN_EINTR, the device's error
  *          (all that could be read have come back), -ASPEN_EOPNOTSUPP (the area
  *          has no device, and slots in use); then the area is in use as before.
  * Source:  Linux's swapoff.

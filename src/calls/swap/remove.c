@@ -2,7 +2,7 @@
 /*
  * calls/swap/remove.c - a swap area goes: every page comes back first.
  *
- *     no new slots are taken from the area
+ *     no new slots are taken from the area; what is charged fits without it
  *       -> each space of the swap list, behind its gate: each entry of the area
  *          is mapped again, as by a fault
  *       -> each object that has slots: each page of the area comes back
@@ -24,6 +24,7 @@
 #include <aspen/calls/swap.h>
 
 #include "fault/fault.h"
+#include "machine/charge.h"
 #include "machine/swap_reads.h"
 #include "object/page_cache.h"
 #include "space/mm.h"
@@ -321,7 +322,10 @@ aspen_swap_remove(struct aspen *aspen, unsigned type)
     int error = aspen_swap_leave(aspen, type);
     if (error)
         return error;
-    error = empty_area(&removal);
+    error =
+        aspen_charge_check_less(aspen, aspen_load(&aspen->swap[type].slots));
+    if (!error)
+        error = empty_area(&removal);
     if (error)
         aspen_swap_stay(aspen, type);
     else

@@ -330,6 +330,30 @@ soak_thread(void *argument)
 }
 
 /* Slots that are counted alone lead to no page that could come back. */
+/* What is charged has to be below the limit that there will be. */
+static void
+test_charge(void **state)
+{
+    struct aspen_config config = helper_config(1024);
+    struct helper_space s;
+    unsigned type;
+    (void)state;
+
+    config.overcommit = ASPEN_OVERCOMMIT_NEVER; /* of half of the RAM */
+    helper_space_create(&s, &config);
+    assert_int_equal(aspen_swap_area_add(s.helper.aspen, 256, &type), 0);
+    uint64_t at = helper_map(s.mm, 0, 512, RW);
+    assert_int_equal(aspen_swap_remove(s.helper.aspen, type), -ASPEN_ENOMEM);
+    assert_int_equal(helper_counts(s.helper.aspen).swap_slots, 256);
+    assert_int_equal(helper_counts(s.helper.aspen).committed_pages, 512);
+    helper_assert_valid(&s.helper);
+    helper_unmap(s.mm, at, 1);
+    assert_int_equal(aspen_swap_remove(s.helper.aspen, type), 0);
+    assert_int_equal(helper_counts(s.helper.aspen).swap_slots, 0);
+    assert_int_equal(helper_counts(s.helper.aspen).committed_pages, 511);
+    helper_space_destroy(&s);
+}
+
 static void
 test_no_device(void **state)
 {
@@ -379,6 +403,7 @@ main(void)
         cmocka_unit_test(test_no_memory),
         cmocka_unit_test(test_to_another_area),
         cmocka_unit_test(test_every_step),
+        cmocka_unit_test(test_charge),
         cmocka_unit_test(test_no_device),
         cmocka_unit_test(test_threads),
     };
