@@ -256,10 +256,11 @@ aspen_hold_written(struct aspen *aspen, uint32_t frame)
     struct aspen_frame *page =
         aspen_frame_at(aspen, aspen_frame_head(aspen, frame));
 
-    /* Its entry was writable, so it was dirty then; but it may have been
-     * written back since, or freed lazily. */
+    /* Its entry was writable, and no more: it may have been clean, as import
+     * makes it, or become so since, by who writes back or frees lazily. Of an
+     * object's page the step itself comes after what was written. */
     if (aspen_frame_type(page) == ASPEN_FRAME_OBJECT ||
-        aspen_load_relaxed(&page->index) & ASPEN_FRAME_LAZY)
+        !(aspen_load_relaxed(&page->index) & ASPEN_FRAME_DIRTY))
         aspen_fetch_or(&page->index, ASPEN_FRAME_DIRTY);
 }
 

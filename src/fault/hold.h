@@ -64,7 +64,8 @@ ASPEN_MUST_USE int aspen_hold_page(struct aspen_hold *hold, uint64_t address,
 void aspen_hold_put(struct aspen_hold *hold, uint32_t frame);
 
 /* A page that is held, plainly or by a pin, was written through the direct
- * map: if it is an object's it has to be written back. */
+ * map, of which no entry knows: an object's has to be written back, and who
+ * shares an anonymous one keeps it (I2 of calls/madvise/pages.c). */
 void aspen_hold_written(struct aspen *aspen, uint32_t frame);
 
 /* Drop the mmap lock, if held, and whatever else. */

@@ -106,6 +106,28 @@ what_both_have_back_stays(void **state)
     assert_int_equal(helper_get(&s->helper, s->mm, a), 7);
 }
 
+/* A page whose entry is writable and clean, as import makes it, was written by
+ * somebody outside: no entry knows of that. */
+static void
+what_was_put_there_stays(void **state)
+{
+    struct helper_space *s = *state;
+    struct aspen_mm *child;
+    const uint64_t a = 16 * MIB;
+    const uint8_t byte = 7;
+    uint64_t done;
+
+    helper_import(s->mm, a, 1, MAY_RW, NULL, 0);
+    assert_int_equal(helper_import_pages(s->mm, a, 1, ASPEN_IMPORT_ANON, 0), 0);
+    assert_int_equal(aspen_write_memory(s->mm, a, &byte, 1, 0, &done), 0);
+    assert_int_equal(aspen_fork(s->mm, &child), 0);
+    advise(s->mm, a, ASPEN_MADV_FREE);
+    helper_unmap(s->mm, a, 1);
+    reclaim_all(s);
+    assert_int_equal(helper_get(&s->helper, child, a), 7);
+    aspen_mm_put(child);
+}
+
 /* ---- In the swap cache ------------------------------------------------- */
 
 /* The device has not taken it: who still has it in swap has it from memory
@@ -193,6 +215,7 @@ main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(what_both_have_back_stays),
+        TEST(what_was_put_there_stays),
         TEST(what_was_not_written_stays),
         TEST(what_is_written_beside_a_reader_stays),
         TEST(error_of_what_nobody_needs),
