@@ -119,6 +119,21 @@ check_vma(struct plan *plan, struct aspen_vma *vma)
     return error ? error : aspen_vma_check_edge(vma, end);
 }
 
+/* A VMA refuses. As on Linux those below it are heard first, which would have
+ * been charged by then. */
+static int
+refuse(const struct plan *plan, int error)
+{
+    struct aspen_mm *mm = plan->walk.change->mm;
+    int lower =
+        aspen_charge_mappings(mm, plan->charge_pages, plan->charge_most);
+
+    if (lower)
+        return lower;
+    aspen_uncharge(mm->aspen, plan->charge_pages);
+    return error;
+}
+
 static int
 check(struct plan *plan, struct aspen_change *change)
 {
@@ -150,7 +165,7 @@ check(struct plan *plan, struct aspen_change *change)
             return -ASPEN_ENOMEM;
         int error = check_vma(plan, vma);
         if (error)
-            return error;
+            return refuse(plan, error);
         at = vma->end;
     }
     if (at == change->end)

@@ -52,7 +52,8 @@ struct aspen_change {
  * Context: this and apply: the mmap lock is held for writing.
  * Returns: 0, -ASPEN_ENOMEM (a hole that is not allowed), -ASPEN_EOPNOTSUPP or
  *          -ASPEN_EINVAL (an edge of a change inside a huge page), or what the
- *          judge says. Errors are those of the lowest address.
+ *          judge says. Errors are those of the lowest address: -ASPEN_ENOMEM if
+ *          there is no charge for what is below the VMA that refuses.
  */
 ASPEN_MUST_USE int aspen_change_check(struct aspen_change *change);
 
