@@ -68,8 +68,8 @@ VERSION := $(shell sed -n 's/^.define ASPEN_VERSION_STRING "\(.*\)"/\1/p' \
 WARNINGS := -Wall -Wextra -Wconversion -Wshadow -Wvla -Wstrict-prototypes \
             -Wmissing-prototypes -Werror=implicit-function-declaration
 # liburcu's headers need more than -std=c11 shows (see aspen_port.h).
-CPPFLAGS_ALL := -D_DEFAULT_SOURCE -Iinclude -Isrc -Iports/posix -Itests/unit \
-                -Itools/aspen
+CPPFLAGS_ALL := -D_DEFAULT_SOURCE -Iinclude -Isrc -Iports/posix -Iports/kernel \
+                -Itests/unit -Itools/aspen
 CFLAGS_ALL := -std=c11 -g $(WARNINGS)
 LIBS_ALL := -lurcu-bp -lpthread
 

@@ -11,12 +11,12 @@
 KERNEL_DIR := examples/kernel
 KERNEL_SOURCES := $(filter-out $(KERNEL_DIR)/tests/%, \
     $(wildcard $(KERNEL_DIR)/*/*.[cS])) \
-    $(wildcard ports/x86_64/*.c) $(CORE)
+    $(wildcard ports/x86_64/*.c ports/kernel/*.c) $(CORE)
 KERNEL_CC ?= $(CC)
 KERNEL_CFLAGS := -std=c11 -O2 -g -ffreestanding -fno-stack-protector -fno-pic \
     -fno-pie -fno-asynchronous-unwind-tables -fno-omit-frame-pointer \
     -mno-red-zone -mgeneral-regs-only -mcmodel=kernel $(WARNINGS) \
-    -Wno-sign-conversion -Werror -Iinclude -Isrc -Iports/x86_64 -I$(KERNEL_DIR)
+    -Wno-sign-conversion -Werror -Iinclude -Isrc -Iports/x86_64 -Iports/kernel -I$(KERNEL_DIR)
 KERNEL_CFLAGS_release :=
 KERNEL_CFLAGS_test := -DASPEN_TEST_BUILD
 KERNEL_CFLAGS_stale := -DASPEN_TEST_BUILD -DASPEN_X86_64_NO_SHOOTDOWN

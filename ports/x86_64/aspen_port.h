@@ -6,8 +6,8 @@
  * has to call. examples/kernel is such a kernel.
  *
  * What a kernel does in its own way (memory, sleeping, signals, panic) is
- * declared here and defined by it; what is the same in all of them (locks,
- * RCU, shoot-down of TLBs) is in this folder.
+ * declared here and defined by it; what is the same in all of them is in this
+ * folder (shoot-down of TLBs) and in ports/kernel (locks, RCU).
  */
 #ifndef ASPEN_PORT_H
 #define ASPEN_PORT_H
@@ -22,18 +22,8 @@
 #define ASPEN_PORT_PAGING_X86_64
 #define ASPEN_PORT_MMU_WRITES_ENTRIES
 
-/*
- * What the port keeps for each CPU. The kernel's own record begins with it,
- * and in the kernel GS points to it.
- */
-struct aspen_x86_64_cpu {
-    uint32_t number;
-    uint32_t spinning;  /* spin locks held: no sleeping, no preemption */
-    uint32_t readers;   /* RCU readers: the same */
-    uint32_t idle;      /* nobody reads: it waits for an interrupt */
-    uint64_t quiescent; /* counts moments without a reader */
-};
-
+/* ports/kernel: the kernel's own record of a CPU begins with what the port
+ * keeps there (struct aspen_kernel_cpu), and in the kernel GS points to it. */
 static inline unsigned
 aspen_port_cpu(void)
 {
@@ -54,171 +44,40 @@ aspen_port_frame_pointer(void *direct_map, uint32_t frame)
     return (char *)direct_map + ((size_t)frame << 12);
 }
 
-/* ---- Spin locks -------------------------------------------------------- */
+/* ---- Locks, waiting, RCU ------------------------------------------------ */
 
-/*
- * The CPU's count of them keeps its task from being taken off it. Interrupts
- * stay on, so that a CPU that waits for a lock answers the requests to flush
- * its TLB; no interrupt's handler takes a lock of the core.
- */
-struct aspen_port_spinlock {
-    uint32_t word; /* 1: locked */
-};
-
-static inline bool
-aspen_port_spin_trylock(struct aspen_port_spinlock *lock)
+/* One instruction each: the task may be taken off this CPU before and after. */
+static inline void
+aspen_kernel_spin_begins(void)
 {
     __asm__ volatile("incl %%gs:4" ::: "memory", "cc");
-    if (__atomic_exchange_n(&lock->word, 1, __ATOMIC_ACQUIRE) == 0)
-        return true;
-    __asm__ volatile("decl %%gs:4" ::: "memory", "cc");
-    return false;
 }
 
 static inline void
-aspen_port_spin_lock(struct aspen_port_spinlock *lock)
+aspen_kernel_spin_ends(void)
 {
-    while (!aspen_port_spin_trylock(lock))
-        while (__atomic_load_n(&lock->word, __ATOMIC_RELAXED))
-            __asm__ volatile("pause");
-}
-
-static inline void
-aspen_port_spin_unlock(struct aspen_port_spinlock *lock)
-{
-    __atomic_store_n(&lock->word, 0, __ATOMIC_RELEASE);
     __asm__ volatile("decl %%gs:4" ::: "memory", "cc");
 }
 
-/* ---- Reader-writer locks ----------------------------------------------- */
-
-/*
- *   31       30        29                  0
- *   writer   waiters   readers
- *
- * The fast path is one atomic operation. Who does not get the lock sets the
- * waiters bit, which keeps new readers out, and sleeps (rwlock.c).
- */
-struct aspen_port_rwlock {
-    uint32_t word;
-};
-
-#define ASPEN_X86_64_RW_WRITER  (1u << 31)
-#define ASPEN_X86_64_RW_WAITERS (1u << 30)
-
-extern void aspen_x86_64_read_lock_slow(struct aspen_port_rwlock *lock);
-extern int aspen_x86_64_write_lock_slow(struct aspen_port_rwlock *lock,
-                                        bool killable);
-extern void aspen_x86_64_rwlock_wake(struct aspen_port_rwlock *lock);
-
 static inline void
-aspen_port_rwlock_init(struct aspen_port_rwlock *lock)
-{
-    lock->word = 0;
-}
-
-static inline void
-aspen_port_rwlock_destroy(struct aspen_port_rwlock *lock)
-{
-    (void)lock;
-}
-
-static inline bool
-aspen_port_read_trylock(struct aspen_port_rwlock *lock)
-{
-    uint32_t word = __atomic_load_n(&lock->word, __ATOMIC_RELAXED);
-
-    while (word < ASPEN_X86_64_RW_WAITERS)
-        if (__atomic_compare_exchange_n(&lock->word, &word, word + 1, true,
-                                        __ATOMIC_ACQUIRE, __ATOMIC_RELAXED))
-            return true;
-    return false;
-}
-
-static inline bool
-aspen_port_write_trylock(struct aspen_port_rwlock *lock)
-{
-    uint32_t unlocked = 0;
-
-    return __atomic_compare_exchange_n(&lock->word, &unlocked,
-                                       ASPEN_X86_64_RW_WRITER, false,
-                                       __ATOMIC_ACQUIRE, __ATOMIC_RELAXED);
-}
-
-static inline void
-aspen_port_read_lock(struct aspen_port_rwlock *lock)
-{
-    if (!aspen_port_read_trylock(lock))
-        aspen_x86_64_read_lock_slow(lock);
-}
-
-static inline void
-aspen_port_read_unlock(struct aspen_port_rwlock *lock)
-{
-    uint32_t before = __atomic_fetch_sub(&lock->word, 1, __ATOMIC_RELEASE);
-
-    if (before == (ASPEN_X86_64_RW_WAITERS | 1))
-        aspen_x86_64_rwlock_wake(lock);
-}
-
-static inline void
-aspen_port_write_lock(struct aspen_port_rwlock *lock)
-{
-    if (!aspen_port_write_trylock(lock))
-        (void)aspen_x86_64_write_lock_slow(lock, false);
-}
-
-static inline int
-aspen_port_write_lock_killable(struct aspen_port_rwlock *lock)
-{
-    if (aspen_port_write_trylock(lock))
-        return 0;
-    return aspen_x86_64_write_lock_slow(lock, true);
-}
-
-static inline void
-aspen_port_write_unlock(struct aspen_port_rwlock *lock)
-{
-    uint32_t before = __atomic_fetch_and(&lock->word, ~ASPEN_X86_64_RW_WRITER,
-                                         __ATOMIC_RELEASE);
-
-    if (before & ASPEN_X86_64_RW_WAITERS)
-        aspen_x86_64_rwlock_wake(lock);
-}
-
-/* ---- Signals and waiting ----------------------------------------------- */
-
-extern bool aspen_port_fatal_signal_pending(void);
-extern void aspen_port_wait_while(const void *key,
-                                  bool (*busy)(const void *argument),
-                                  const void *argument);
-extern void aspen_port_wake_all(const void *key);
-
-/* ---- RCU --------------------------------------------------------------- */
-
-struct aspen_port_rcu_head {
-    struct aspen_port_rcu_head *next;
-    void (*callback)(struct aspen_port_rcu_head *head);
-};
-
-/* A reader is not taken off its CPU: that is all that it takes. */
-static inline void
-aspen_port_rcu_read_lock(void)
+aspen_kernel_read_begins(void)
 {
     __asm__ volatile("incl %%gs:8" ::: "memory", "cc");
 }
 
 static inline void
-aspen_port_rcu_read_unlock(void)
+aspen_kernel_read_ends(void)
 {
     __asm__ volatile("decl %%gs:8" ::: "memory", "cc");
 }
 
-extern void
-aspen_port_rcu_defer(struct aspen_port_rcu_head *head,
-                     void (*callback)(struct aspen_port_rcu_head *head));
-extern void aspen_port_rcu_synchronise(void);
-extern void aspen_port_rcu_barrier(void);
+static inline void
+aspen_kernel_pause(void)
+{
+    __asm__ volatile("pause");
+}
+
+#include "kernel_locks.h"
 
 /* ---- Processor --------------------------------------------------------- */
 

@@ -67,7 +67,7 @@ flush_others(uint64_t others, const struct aspen_tlb_flush *flush)
     request.flush = flush;
     __atomic_store_n(&request.pending, others, __ATOMIC_RELAXED);
     __atomic_store_n(&request.asked, others, __ATOMIC_SEQ_CST);
-    aspen_x86_64_kick(others);
+    aspen_kernel_kick(others);
     while (__atomic_load_n(&request.pending, __ATOMIC_ACQUIRE))
         spin_pause();
     aspen_port_spin_unlock(&turn);

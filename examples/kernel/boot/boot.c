@@ -66,7 +66,7 @@ rcu_loop(void *unused)
 {
     (void)unused;
     for (;;)
-        aspen_x86_64_rcu_work();
+        aspen_kernel_rcu_work();
 }
 
 /* Files, then the first program: a shell, or a shell's command. */

@@ -73,5 +73,5 @@ cpu_init(unsigned number)
     write_msr(MSR_LSTAR, (uint64_t)(uintptr_t)syscall_entry);
     write_msr(MSR_FMASK, 0x47700); /* IF, TF, DF, NT, AC, IOPL are cleared */
     write_msr(MSR_PAT, ASPEN_X86_64_PAT);
-    aspen_x86_64_cpu_online(&cpu->port);
+    aspen_kernel_cpu_online(&cpu->port);
 }

@@ -36,7 +36,7 @@ struct tss {
 
 /* cpu/enter.S knows the offsets of the first members. */
 struct cpu {
-    struct aspen_x86_64_cpu port;
+    struct aspen_kernel_cpu port;
     uint64_t user_rsp;     /* 24: while SYSCALL's entry has no stack yet */
     uint64_t kernel_stack; /* 32: top of the current thread's */
     struct thread *thread; /* 40: that runs */

@@ -126,7 +126,7 @@ void
 trap_enter(struct frame *frame)
 {
     if (frame_is_user(frame))
-        aspen_x86_64_quiescent(&this_cpu()->port);
+        aspen_kernel_quiescent(&this_cpu()->port);
     if (frame->vector >= 32) {
         interrupt(frame);
     } else if (frame->vector == VECTOR_PAGE_FAULT) {

@@ -144,7 +144,7 @@ command(uint8_t apic_id, uint32_t value)
 }
 
 void
-aspen_x86_64_kick(uint64_t mask)
+aspen_kernel_kick(uint64_t mask)
 {
     for (unsigned i = 0; i < cpus_online; i++)
         if (mask >> i & 1)

@@ -48,7 +48,7 @@ space_ends(void *context, struct aspen_mm *mm)
     interrupts_on();
     for (unsigned i = 0; i < cpus_online; i++)
         others |= (uint64_t)aspen_mm_is_active(mm, i) << i;
-    aspen_x86_64_kick(others);
+    aspen_kernel_kick(others);
     for (unsigned i = 0; i < cpus_online; i++)
         while (aspen_mm_is_active(mm, i))
             __asm__ volatile("pause");

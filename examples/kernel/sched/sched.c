@@ -56,7 +56,7 @@ kick_idle_cpu(void)
     for (unsigned i = 0; i < cpus_online; i++)
         if (((uint64_t)1 << i) != self &&
             __atomic_load_n(&cpus[i].port.idle, __ATOMIC_SEQ_CST)) {
-            aspen_x86_64_kick((uint64_t)1 << i);
+            aspen_kernel_kick((uint64_t)1 << i);
             return;
         }
 }
@@ -113,7 +113,7 @@ schedule(void)
 
     ASSERT(cpu->port.spinning == 0 && cpu->port.readers == 0);
     ASSERT(previous->canary == THREAD_CANARY);
-    aspen_x86_64_quiescent(&cpu->port);
+    aspen_kernel_quiescent(&cpu->port);
     cpu->resched = false;
     if (previous->state == THREAD_RUNS && previous != cpu->idle)
         list_add_tail(&run_queue, &previous->run);
@@ -134,7 +134,7 @@ take_turns(void)
 }
 
 void
-aspen_x86_64_yield(void)
+aspen_kernel_yield(void)
 {
     schedule();
     __asm__ volatile("pause");
@@ -347,10 +347,10 @@ sched_idle(void)
     for (;;) {
         struct cpu *cpu = this_cpu();
         interrupts_off();
-        aspen_x86_64_idle(&cpu->port, true);
+        aspen_kernel_idle(&cpu->port, true);
         if (list_is_empty(&run_queue))
             __asm__ volatile("sti; hlt" ::: "memory");
-        aspen_x86_64_idle(&cpu->port, false);
+        aspen_kernel_idle(&cpu->port, false);
         interrupts_on();
         schedule();
     }

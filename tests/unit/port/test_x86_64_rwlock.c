@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The sleeping lock of ports/x86_64/rwlock.c, one step after the other: who has
+ * The sleeping lock of ports/kernel/rwlock.c, one step after the other: who has
  * to sleep says so before, and whoever takes or frees the lock next wakes him,
  * or leaves that to the one after.
  */
@@ -11,12 +11,12 @@
 #undef ASPEN_PORT_MMU_WRITES_ENTRIES
 #include "../../../ports/x86_64/aspen_port.h"
 
-#include "../../../ports/x86_64/rwlock.c"
+#include "../../../ports/kernel/rwlock.c"
 
 #include "unit.h"
 
-#define WRITER  ASPEN_X86_64_RW_WRITER
-#define WAITERS ASPEN_X86_64_RW_WAITERS
+#define WRITER  ASPEN_KERNEL_RW_WRITER
+#define WAITERS ASPEN_KERNEL_RW_WAITERS
 
 static struct aspen_port_rwlock lock;
 static unsigned sleeps, wakes;
@@ -122,7 +122,7 @@ who_comes_before_the_wake_up_leaves_the_bit(void **state)
     begin(WAITERS, NULL);
     aspen_port_write_lock(&lock);
     assert_now(WRITER | WAITERS, 0, 0);
-    aspen_x86_64_rwlock_wake(&lock); /* too late */
+    aspen_kernel_rwlock_wake(&lock); /* too late */
     assert_now(WRITER | WAITERS, 0, 0);
     aspen_port_write_unlock(&lock);
     assert_now(0, 0, 1);

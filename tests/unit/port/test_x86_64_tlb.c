@@ -17,7 +17,7 @@
 
 #define ASPEN_PORT_CPUS 8
 
-struct aspen_x86_64_cpu {
+struct aspen_kernel_cpu {
     uint32_t number;
     uint32_t idle;
     uint64_t quiescent;
@@ -133,7 +133,7 @@ spin_pause(void)
 #include "../../../ports/x86_64/tlb.c"
 
 void
-aspen_x86_64_kick(uint64_t cpus)
+aspen_kernel_kick(uint64_t cpus)
 {
     for (unsigned i = 0; i < CPUS; i++)
         processors[i].asked |= cpus >> i & 1;

@@ -32,12 +32,12 @@ static bool
 try_or_sleep(uint32_t *word, uint32_t held, uint32_t take, bool killable)
 {
     uint32_t seen = __atomic_load_n(word, __ATOMIC_RELAXED);
-    struct sleeper sleeper = {word, seen | ASPEN_X86_64_RW_WAITERS, killable};
+    struct sleeper sleeper = {word, seen | ASPEN_KERNEL_RW_WAITERS, killable};
 
     if (!(seen & held))
         return __atomic_compare_exchange_n(word, &seen, seen + take, false,
                                            __ATOMIC_ACQUIRE, __ATOMIC_RELAXED);
-    if (!(seen & ASPEN_X86_64_RW_WAITERS) &&
+    if (!(seen & ASPEN_KERNEL_RW_WAITERS) &&
         !__atomic_compare_exchange_n(word, &seen, sleeper.seen, false,
                                      __ATOMIC_RELAXED, __ATOMIC_RELAXED))
         return false;
@@ -46,23 +46,23 @@ try_or_sleep(uint32_t *word, uint32_t held, uint32_t take, bool killable)
 }
 
 void
-aspen_x86_64_read_lock_slow(struct aspen_port_rwlock *lock)
+aspen_kernel_read_lock_slow(struct aspen_port_rwlock *lock)
 {
     uint32_t *word = &lock->word;
     bool locked = false;
 
     /* Behind those who wait; once awake only a writer keeps a reader out. */
-    if (__atomic_load_n(word, __ATOMIC_RELAXED) & ASPEN_X86_64_RW_WAITERS)
+    if (__atomic_load_n(word, __ATOMIC_RELAXED) & ASPEN_KERNEL_RW_WAITERS)
         locked = try_or_sleep(word, ~0u, 1, false);
     while (!locked)
-        locked = try_or_sleep(word, ASPEN_X86_64_RW_WRITER, 1, false);
+        locked = try_or_sleep(word, ASPEN_KERNEL_RW_WRITER, 1, false);
 }
 
 int
-aspen_x86_64_write_lock_slow(struct aspen_port_rwlock *lock, bool killable)
+aspen_kernel_write_lock_slow(struct aspen_port_rwlock *lock, bool killable)
 {
-    while (!try_or_sleep(&lock->word, ~ASPEN_X86_64_RW_WAITERS,
-                         ASPEN_X86_64_RW_WRITER, killable))
+    while (!try_or_sleep(&lock->word, ~ASPEN_KERNEL_RW_WAITERS,
+                         ASPEN_KERNEL_RW_WRITER, killable))
         if (killable && aspen_port_fatal_signal_pending())
             return -4; /* ASPEN_EINTR */
     return 0;
@@ -70,9 +70,9 @@ aspen_x86_64_write_lock_slow(struct aspen_port_rwlock *lock, bool killable)
 
 /* The lock was left free with its waiters bit set. */
 void
-aspen_x86_64_rwlock_wake(struct aspen_port_rwlock *lock)
+aspen_kernel_rwlock_wake(struct aspen_port_rwlock *lock)
 {
-    uint32_t seen = ASPEN_X86_64_RW_WAITERS;
+    uint32_t seen = ASPEN_KERNEL_RW_WAITERS;
 
     /* If somebody took it meanwhile, that one finds the bit and wakes. */
     if (__atomic_compare_exchange_n(&lock->word, &seen, 0, false,

@@ -10,23 +10,23 @@
  * I1  `running` is held from taking a batch to its last callback: whoever
  *     gets it with an empty queue knows that nothing is left.
  */
-#include "aspen_x86_64.h"
+#include "aspen_kernel.h"
 
-static struct aspen_x86_64_cpu *cpus[ASPEN_PORT_CPUS];
+static struct aspen_kernel_cpu *cpus[ASPEN_PORT_CPUS];
 static struct aspen_port_rwlock running;
 static struct aspen_port_spinlock queue_lock;
 static struct aspen_port_rcu_head *queue; /* queue_lock */
 static struct aspen_port_rcu_head **queue_tail = &queue;
 
 void
-aspen_x86_64_cpu_online(struct aspen_x86_64_cpu *cpu)
+aspen_kernel_cpu_online(struct aspen_kernel_cpu *cpu)
 {
     __atomic_store_n(&cpus[cpu->number], cpu, __ATOMIC_SEQ_CST);
 }
 
 /* A moment without a reader since it was at `before`? */
 static bool
-has_passed(struct aspen_x86_64_cpu *cpu, uint64_t before)
+has_passed(struct aspen_kernel_cpu *cpu, uint64_t before)
 {
     return __atomic_load_n(&cpu->idle, __ATOMIC_SEQ_CST) ||
            __atomic_load_n(&cpu->quiescent, __ATOMIC_SEQ_CST) != before;
@@ -36,7 +36,7 @@ void
 aspen_port_rcu_synchronise(void)
 {
     uint64_t before[ASPEN_PORT_CPUS] = {0};
-    struct aspen_x86_64_cpu *online[ASPEN_PORT_CPUS];
+    struct aspen_kernel_cpu *online[ASPEN_PORT_CPUS];
 
     __atomic_thread_fence(__ATOMIC_SEQ_CST);
     for (unsigned i = 0; i < ASPEN_PORT_CPUS; i++) {
@@ -49,8 +49,8 @@ aspen_port_rcu_synchronise(void)
         /* Whoever waits is no reader: its own CPU passes when it yields. */
         while (online[i] && !has_passed(online[i], before[i])) {
             if (i != aspen_port_cpu())
-                aspen_x86_64_kick((uint64_t)1 << i);
-            aspen_x86_64_yield();
+                aspen_kernel_kick((uint64_t)1 << i);
+            aspen_kernel_yield();
         }
     }
     __atomic_thread_fence(__ATOMIC_SEQ_CST);
@@ -118,7 +118,7 @@ queue_is_empty(const void *unused)
 }
 
 void
-aspen_x86_64_rcu_work(void)
+aspen_kernel_rcu_work(void)
 {
     aspen_port_wait_while(&queue, queue_is_empty, NULL);
     (void)run_batch();
