@@ -195,6 +195,7 @@ $(foreach v,release test asan tsan clang fuzz $(FOREIGN) $(FORMATS),$(eval $(cal
 -include tests/mmu/mmu.mk
 -include tests/fuzz/fuzz.mk
 -include examples/kernel/kernel.mk
+-include tests/bare/bare.mk
 
 # ---- Unit tests ---------------------------------------------------------
 

@@ -36,6 +36,8 @@ extern void aspen_kernel_yield(void);
 /* ---- What it calls ----------------------------------------------------- */
 
 void aspen_kernel_cpu_online(struct aspen_kernel_cpu *cpu);
+/* A bit for each that is. Context: any. */
+uint64_t aspen_kernel_cpus(void);
 
 static inline void
 aspen_kernel_quiescent(struct aspen_kernel_cpu *cpu)

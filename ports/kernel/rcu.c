@@ -24,6 +24,18 @@ aspen_kernel_cpu_online(struct aspen_kernel_cpu *cpu)
     __atomic_store_n(&cpus[cpu->number], cpu, __ATOMIC_SEQ_CST);
 }
 
+uint64_t
+aspen_kernel_cpus(void)
+{
+    uint64_t online = 0;
+
+    for (unsigned i = 0; i < ASPEN_PORT_CPUS; i++)
+        online |=
+            (uint64_t)(__atomic_load_n(&cpus[i], __ATOMIC_SEQ_CST) != NULL)
+            << i;
+    return online;
+}
+
 /* A moment without a reader since it was at `before`? */
 static bool
 has_passed(struct aspen_kernel_cpu *cpu, uint64_t before)

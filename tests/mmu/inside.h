@@ -81,7 +81,7 @@ struct mmu_state {
     uint32_t quiet[ROOTS];
     struct mmu_bracket brackets[ROOTS];
     uint64_t started; /* atomic: brackets that were opened */
-    bool broken;
+    uint32_t broken;  /* a whole word: not all processors exchange a byte */
     char breach[256];
     struct mmu_counts counts; /* atomic */
 };

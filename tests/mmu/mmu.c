@@ -17,7 +17,7 @@ struct mmu_state mmu;
 void
 mmu_found(const char *format, ...)
 {
-    bool seen = __atomic_exchange_n(&mmu.broken, true, __ATOMIC_ACQ_REL);
+    bool seen = __atomic_exchange_n(&mmu.broken, 1, __ATOMIC_ACQ_REL);
     va_list arguments;
 
     if (seen)
@@ -43,7 +43,7 @@ mmu_breach(void)
 void
 mmu_forgive(void)
 {
-    __atomic_store_n(&mmu.broken, false, __ATOMIC_RELEASE);
+    __atomic_store_n(&mmu.broken, 0, __ATOMIC_RELEASE);
 }
 
 struct mmu_counts
