@@ -18,6 +18,7 @@
 #   pages    make check-pages: a browser
 #   debian   make check-debian: what builds and judges packages, and a system
 #   boot     make run-kernel: QEMU for examples/kernel, and what makes its disk
+#   bare     make check-bare: QEMU's machines and compilers for tests/bare
 #
 # With ASPEN_INSTALL=yes, which the Makefile says for `make deps`, `make run`,
 # `make check` and its like, root installs them with apt-get; what will be
@@ -42,14 +43,16 @@ abi="abigail-tools"
 pages="chromium"
 debian="debhelper debootstrap dpkg-dev git lintian"
 boot="gcc libc6-dev perl qemu-system-x86 busybox-static"
+bare="gcc $foreign gcc-riscv64-linux-gnu qemu-system-arm qemu-system-misc
+opensbi qemu-system-x86"
 
-case ${1-} in
-build | check | swap | bench | plots | fuzz | packages | kernels | arm64 | model | abi | pages | debian | boot)
+groups="build check swap bench plots fuzz packages kernels arm64 model abi pages debian boot bare"
+case " $groups " in
+*" ${1-} "*)
     wanted=${!1}
     ;;
 *)
-    echo "usage: deps.sh build|check|swap|bench|plots|fuzz|packages|kernels|arm64|model|abi|pages|debian|boot" \
-        >&2
+    echo "usage: deps.sh ${groups// /|}" >&2
     exit 2
     ;;
 esac

@@ -93,10 +93,12 @@ extern struct machine machine;
 
 /* The first CPU's; `machine` is filled. */
 void machine_init(void);
-/* This CPU is `cpu`, from now on. */
-void machine_cpu(struct aspen_kernel_cpu *cpu);
+/* This CPU is that one from now on, and has this record. */
+struct aspen_kernel_cpu *machine_cpu(unsigned number);
 /* Another one runs, as number 1; false: there is none. */
 bool machine_start_second(void (*run)(uint64_t argument), char *stack_end);
+/* Answer what other CPUs ask for by an interrupt, where they do. */
+void machine_poll(void);
 void machine_write(char byte);
 _Noreturn void machine_off(int status);
 /* The kernel's half of a new top table. */
@@ -126,7 +128,7 @@ extern char user_begin[], user_load[], user_store[], user_reader[],
 /* ---- The kernel, kernel.c ------------------------------------------------ */
 
 struct bare_cpu {
-    struct aspen_kernel_cpu port;
+    struct aspen_kernel_cpu *port;
     struct aspen_mm *loaded;
 #ifdef ASPEN_TEST_BUILD
     struct aspen_lock_order lock_order;
@@ -150,7 +152,7 @@ void kernel_reclaim(unsigned pages);
 extern bool kernel_flags_cached;
 
 static inline void *
-direct_pointer(uint64_t frame)
+frame_pointer(uint64_t frame)
 {
     return machine.direct_map + frame * PAGE;
 }

@@ -40,7 +40,7 @@ aspen_port_memory_alloc(size_t bytes)
     while (((size_t)PAGE << args.order) < bytes)
         args.order++;
     return aspen_frames_alloc(aspen, &args, &first) ? NULL
-                                                    : direct_pointer(first);
+                                                    : frame_pointer(first);
 }
 
 void
@@ -61,7 +61,8 @@ aspen_port_memory_free(void *memory, size_t bytes)
 void
 aspen_kernel_yield(void)
 {
-    aspen_kernel_quiescent(&this_cpu()->port);
+    aspen_kernel_quiescent(this_cpu()->port);
+    machine_poll();
     aspen_kernel_pause();
 }
 
@@ -113,7 +114,7 @@ static int
 space_begins(void *context, struct aspen_mm *mm)
 {
     (void)context;
-    machine_begin_root(direct_pointer(aspen_mm_root(mm)));
+    machine_begin_root(frame_pointer(aspen_mm_root(mm)));
     return 0;
 }
 
@@ -134,7 +135,7 @@ kernel_switch(struct aspen_mm *mm)
 {
     struct bare_cpu *cpu = this_cpu();
 
-    MUST(aspen_mm_switch(cpu->port.number, cpu->loaded, mm));
+    MUST(aspen_mm_switch(cpu->port->number, cpu->loaded, mm));
     cpu->loaded = mm;
     if (cpu == &bare_cpus[0])
         kernel_flags_cached = false;
@@ -153,9 +154,9 @@ kernel_run(struct program *program, struct trap *trap)
 {
     struct bare_cpu *cpu = this_cpu();
 
-    aspen_kernel_idle(&cpu->port, true);
+    aspen_kernel_idle(cpu->port, true);
     program_run(program, trap);
-    aspen_kernel_idle(&cpu->port, false);
+    aspen_kernel_idle(cpu->port, false);
 }
 
 void

@@ -77,8 +77,8 @@ _Noreturn void
 bare_main(void)
 {
     machine_init();
-    machine_cpu(&bare_cpus[0].port);
-    aspen_kernel_cpu_online(&bare_cpus[0].port);
+    bare_cpus[0].port = machine_cpu(0);
+    aspen_kernel_cpu_online(bare_cpus[0].port);
     print("%s, accessed and dirty are set by %s\n", machine.name,
           machine.sets_flags ? "the processor" : "faults");
     kernel_begin();

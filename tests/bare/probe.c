@@ -166,7 +166,7 @@ compare(const struct expected *expected, uint64_t address,
         enum mmu_access access, uint64_t value, bool went,
         const struct trap *trap)
 {
-    uint64_t *page = direct_pointer(expected->number);
+    uint64_t *page = frame_pointer(expected->number);
 
     probe_compared++;
     probe_faults += !went;

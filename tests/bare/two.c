@@ -14,8 +14,9 @@
 #define RW   (ASPEN_VM_READ | ASPEN_VM_WRITE)
 
 #define SOON   200000000u /* rounds of a loop that waits */
-#define OFTEN  200u       /* times that a program goes on */
-#define ROUNDS 200u
+#define OFTEN  50u        /* times that a program goes on */
+#define TIMES  8u         /* that each is tried */
+#define ROUNDS 24u
 
 /* ---- The second CPU --------------------------------------------------------
  */
@@ -67,9 +68,8 @@ second(uint64_t argument)
     struct bare_cpu *cpu = &bare_cpus[1];
 
     (void)argument;
-    cpu->port.number = 1;
-    machine_cpu(&cpu->port);
-    aspen_kernel_cpu_online(&cpu->port);
+    cpu->port = machine_cpu(1);
+    aspen_kernel_cpu_online(cpu->port);
     __atomic_store_n(&job.state, JOB_DONE, __ATOMIC_RELEASE);
     for (;;) {
         while (job_state() != JOB_GIVEN)
@@ -212,7 +212,7 @@ end(void)
 static void
 unmapped(void)
 {
-    for (unsigned i = 0; i < 16; i++) {
+    for (unsigned i = 0; i < TIMES; i++) {
         begin(code_of(user_reader));
         if (!goes_on(OFTEN, 1))
             give_up("the second CPU does not read");
@@ -224,7 +224,7 @@ unmapped(void)
 
 static void protected(void)
 {
-    for (unsigned i = 0; i < 16; i++) {
+    for (unsigned i = 0; i < TIMES; i++) {
         begin(code_of(user_writer));
         if (!goes_on(OFTEN, 0))
             give_up("the second CPU does not write");
@@ -243,7 +243,7 @@ static void
 forked(void)
 {
     begin(code_of(user_writer));
-    for (unsigned i = 0; i < 32; i++) {
+    for (unsigned i = 0; i < TIMES; i++) {
         struct aspen_mm *child;
         if (!goes_on(OFTEN, 0))
             give_up("the second CPU does not write");
@@ -282,7 +282,7 @@ replaced(void)
     uint64_t value = 2;
 
     begin(code_of(user_reader));
-    for (unsigned i = 0; i < 32; i++) {
+    for (unsigned i = 0; i < TIMES; i++) {
         struct aspen_mm *child;
         sees(value++, "nothing");
         MUST(aspen_madvise(mm, AT, PAGE, ASPEN_MADV_DONTNEED));

@@ -111,10 +111,16 @@ calibrate(void)
 }
 
 void
-apic_cpu_init(void)
+apic_cpu_on(void)
 {
     write_msr(MSR_APIC_BASE, read_msr(MSR_APIC_BASE) | 0x800);
     apic_write(APIC_SPURIOUS, 0x100 | VECTOR_SPURIOUS);
+}
+
+void
+apic_cpu_init(void)
+{
+    apic_cpu_on();
     apic_write(APIC_DIVIDE, 0x3); /* by 16 */
     if (!timer_count)
         calibrate();

@@ -13,6 +13,7 @@ void apic_init(uint64_t rsdp);
 extern unsigned apic_cpus; /* how many CPUs the machine has */
 
 void apic_cpu_init(void); /* of this CPU: timer and local APIC */
+void apic_cpu_on(void);   /* the same without a timer */
 void apic_end_interrupt(void);
 /* A line of the I/O APIC to the first CPU. */
 void apic_route(unsigned line, uint8_t vector, bool level);

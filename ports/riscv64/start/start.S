@@ -23,13 +23,13 @@
 /* a0: the hart; a1: what the loader gives. Both for kernel_main(). */
 start:
     csrw    sie, zero
-    mv      s0, a0
+    mv      s2, a0
     mv      s1, a1
     call    make_tables
     call    mmu_on
     la      sp, boot_stack_top
     li      fp, 0
-    mv      a0, s0
+    mv      a0, s2
     mv      a1, s1
     call    kernel_main
 1:  wfi

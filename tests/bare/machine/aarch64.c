@@ -40,11 +40,15 @@ machine_init(void)
     machine.sets_flags = tcr >> 39 & 1 && tcr >> 40 & 1; /* HA, HD */
 }
 
-void
-machine_cpu(struct aspen_kernel_cpu *cpu)
+struct aspen_kernel_cpu *
+machine_cpu(unsigned number)
 {
-    __asm__ volatile("msr tpidr_el1, %0" ::"r"(cpu) : "memory");
+    static struct aspen_kernel_cpu records[2];
+
+    records[number].number = number;
+    __asm__ volatile("msr tpidr_el1, %0" ::"r"(&records[number]) : "memory");
     aspen_aarch64_load(0);
+    return &records[number];
 }
 
 bool
@@ -58,6 +62,11 @@ void
 aspen_kernel_kick(uint64_t cpus)
 {
     (void)cpus;
+}
+
+void
+machine_poll(void)
+{
 }
 
 void

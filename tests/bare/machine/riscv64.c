@@ -45,11 +45,15 @@ kernel_exception(uint64_t cause, uint64_t pc, uint64_t value)
     give_up("exception %#lx of the kernel at %#lx, %#lx", cause, pc, value);
 }
 
-void
-machine_cpu(struct aspen_kernel_cpu *cpu)
+struct aspen_kernel_cpu *
+machine_cpu(unsigned number)
 {
-    __asm__ volatile("mv tp, %0" ::"r"(cpu) : "memory");
+    static struct aspen_kernel_cpu records[2];
+
+    records[number].number = number;
+    __asm__ volatile("mv tp, %0" ::"r"(&records[number]) : "memory");
     aspen_riscv64_load(SATP_PAGE(kernel_root));
+    return &records[number];
 }
 
 bool
@@ -66,6 +70,11 @@ void
 aspen_kernel_kick(uint64_t cpus)
 {
     (void)cpus;
+}
+
+void
+machine_poll(void)
+{
 }
 
 void
