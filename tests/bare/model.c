@@ -283,9 +283,10 @@ wanted_error(const struct model_page *page, enum mmu_access access)
                      : access == MMU_EXEC ? ASPEN_VM_EXEC
                                           : ASPEN_VM_READ;
 
-    /* What entries cannot say, programs can. */
-    if (right == ASPEN_VM_READ && !machine.execute_only)
-        right |= ASPEN_VM_EXEC;
+    /* Who may write may read; and so may who executes, where entries cannot say
+     * otherwise. */
+    if (right == ASPEN_VM_READ)
+        right |= ASPEN_VM_WRITE | (machine.execute_only ? 0 : ASPEN_VM_EXEC);
     if (!page->mapped)
         return -ASPEN_EFAULT;
     if (!(page->rights & right))

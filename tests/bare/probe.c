@@ -203,6 +203,9 @@ probe_touch(struct aspen_mm *mm, uint64_t address, enum mmu_access access,
     struct trap trap;
 
     for (unsigned i = 0; i < ATTEMPTS; i++) {
+        uint32_t frame = 0;
+        bool says = compared &&
+                    aspen_translate(mm, address, accesses[access], &frame) == 0;
         if (compared)
             expect(root, address, access, &expected);
         enum outcome outcome = attempt(address, access, value, &trap);
@@ -213,6 +216,15 @@ probe_touch(struct aspen_mm *mm, uint64_t address, enum mmu_access access,
         }
         if (compared)
             compare(&expected, address, access, *value, outcome == WENT, &trap);
+        /* What the core means by its own entries; it does not say for whom the
+         * flags have to be set. */
+        if (says &&
+            (machine.sets_flags ||
+             (access != MMU_WRITE && expected.why != WHY_FLAG)) &&
+            (outcome != WENT || frame != expected.number))
+            found("a %s of %#lx %s, and the core says that it goes to %#x",
+                  access_names[access], address,
+                  why_names[outcome == WENT ? 0 : trap.why], frame);
         if (outcome == WENT)
             return 0;
         int error = aspen_fault(mm, address, accesses[access]);

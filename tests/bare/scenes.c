@@ -11,8 +11,9 @@
 #define RX   (ASPEN_VM_READ | ASPEN_VM_EXEC)
 #define RWX  (ASPEN_VM_READ | ASPEN_VM_WRITE | ASPEN_VM_EXEC)
 #define X    ASPEN_VM_EXEC
+#define W    ASPEN_VM_WRITE
 
-static const uint64_t all_rights[] = {RW, R, RX, NONE, RWX, X};
+static const uint64_t all_rights[] = {RW, R, RX, NONE, RWX, X, W};
 
 /* Operations by chance; each is followed by some accesses. */
 #ifndef BARE_STEPS
@@ -40,9 +41,9 @@ map_all(unsigned space)
     while (first < MODEL_PAGES) {
         unsigned end = model_kind_end(first);
         unsigned count = end - first < 2 ? end - first : 2;
-        if (turn % 7 != 6)
-            model_map(space, first, count, all_rights[turn % 7]);
-        turn++;
+        if (turn < LENGTH(all_rights))
+            model_map(space, first, count, all_rights[turn]);
+        turn = (turn + 1) % (LENGTH(all_rights) + 1);
         first += count;
     }
 }
