@@ -37,6 +37,7 @@ ifeq ($(origin CXX),default)
 CXX = g++
 endif
 CLANG ?= clang
+CLANGXX ?= clang++
 PKG_CONFIG ?= pkg-config
 
 # The processor that is compiled for; pages of the kernel below us.
@@ -386,6 +387,14 @@ $(BUILD)/examples/%: examples/%.c $(LIB_release) $(HEADERS)
 	$(Q)$(CC) -std=c11 -O2 $(WARNINGS) -Werror -Iinclude -Iports/posix \
 	    -o $@ $< $(LIB_release) $(LIBS_ALL)
 
+# From C++; what it links with is C.
+EXAMPLES += $(patsubst examples/%.cpp,$(BUILD)/examples/%,$(wildcard examples/*.cpp))
+$(BUILD)/examples/%: examples/%.cpp $(LIB_release) $(HEADERS) | $(DEPS_check)
+	$(call say,CXX,$@)
+	@mkdir -p $(@D)
+	$(Q)$(CXX) -std=c++17 -O2 -Wall -Wextra -Wpedantic -Wconversion -Werror \
+	    -Iinclude -Iports/posix -o $@ $< $(LIB_release) $(LIBS_ALL)
+
 # A port of its own, and the core over it.
 $(BUILD)/examples/port: examples/port.c $(BUILD)/aspen.c ports/template/aspen_port.h
 	$(call say,CC,$@)
@@ -412,13 +421,13 @@ check-circles: $(call objects,release,$(CORE)) | $(DEPS_check)
 	@scripts/check/circles.pl $(BUILD)/obj/release/src
 
 check-headers: | $(DEPS_check)
-	@scripts/check/headers.sh '$(CC)' '$(CXX)'
+	@scripts/check/headers.sh '$(CC)' '$(CXX)' '$(CLANGXX)'
 
 check-freestanding: | $(DEPS_check)
 	@tests/freestanding/check.sh $(BUILD)/freestanding
 
 FORMATTED := $(sort $(shell find include src ports tests tools bench examples \
-    -name '*.[ch]' -not -path 'bench/maple/*'))
+    \( -name '*.[ch]' -o -name '*.cpp' \) -not -path 'bench/maple/*'))
 check-format:
 	@scripts/check/format.sh $(FORMATTED)
 

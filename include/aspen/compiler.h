@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /**
  * aspen/compiler.h - the few compiler attributes that public headers use.
- * Valid in C99, C11 and C++11.
+ * Valid in C99, C11, and C++ from 11 on.
  */
 #ifndef ASPEN_COMPILER_H
 #define ASPEN_COMPILER_H

@@ -1,12 +1,15 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: MIT
 #
-# scripts/check/headers.sh [CC] [CXX]: each public header compiles alone as C99, C11
-# and C++11, without warnings, and none of them reaches the port or the core.
+# scripts/check/headers.sh [CC] [CXX] [CLANGXX]: each public header compiles alone as
+# C99, C11, C++11 and, by both compilers, C++17, without warnings, and none of them
+# reaches the port or the core. What a header declares has C's linkage: its functions
+# are found in a library that was compiled as C.
 set -u
 cd "$(dirname "$0")/../.." || exit 2
 cc=${1:-gcc}
 cxx=${2:-g++}
+clangxx=${3:-clang++}
 warnings="-Wall -Wextra -Wconversion -pedantic -Werror"
 . scripts/check/lib.bash
 
@@ -34,6 +37,19 @@ for header in include/aspen/*.h include/aspen/*/*.h ports/posix/aspen_posix.h \
             <<<"$source"
     done
     compiles "$header as c++11" $cxx -std=c++11 -x c++ -Iinclude -I$folder <<<"$source"
+    for compiler in "$cxx" "$clangxx"; do
+        compiles "$header as c++17 by $compiler" $compiler -std=c++17 -x c++ \
+            -Wpedantic -Iinclude -I$folder <<<"$source"
+    done
+    # A declaration of a function outside of extern "C" would have C++'s name.
+    if grep -q '^[a-z].*aspen_[a-z0-9_]*(\|^ASPEN_MUST_USE' "$header"; then
+        if grep -q '^extern "C" {' "$header"; then
+            passed=$((passed + 1))
+        else
+            failed=$((failed + 1))
+            echo "FAIL $header: no extern \"C\""
+        fi
+    fi
 done
 # The code in the guide of aspen.h, which is set off by five spaces.
 guide=$(echo '#include <aspen/aspen.h>'

@@ -128,7 +128,7 @@ listed_broken()
 spdx_broken()
 {
     find . -path ./build -prune -o -path ./.git -prune -o -type f \
-        \( -name '*.[ch]' -o -name '*.sh' -o -name '*.mk' -o -name '*.pl' \
+        \( -name '*.[ch]' -o -name '*.cpp' -o -name '*.rs' -o -name '*.sh' -o -name '*.mk' -o -name '*.pl' \
         -o -name '*.py' -o -name Makefile -o -name sources.txt \
         -o -name '*.pml' -o -name meson.build -o -name CMakeLists.txt \) -print |
         sort | while read -r file; do
@@ -249,7 +249,7 @@ files_broken()
         grep -v '^tests/\(mutants\|snapshots\)/' | sed 's,/[^/]*$,,' |
         sort | uniq -c | awk '$1 > 20 {print $2 ": " $1 " files"}'
     find src include tools tests scripts ports bench -type f \
-        \( -name '*.[ch]' -o -name '*.sh' -o -name '*.pl' \) -print |
+        \( -name '*.[ch]' -o -name '*.cpp' -o -name '*.rs' -o -name '*.sh' -o -name '*.pl' \) -print |
         sort | xargs wc -l |
         awk '$2 != "total" && $1 > 700 {print $2 ": " $1 " lines"}'
 }
