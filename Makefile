@@ -20,7 +20,7 @@
 #   sv39, sv48, la57                         the same with those of RISC-V, and
 #                                            of x86-64 with five levels
 #
-# tools/tools.mk, bench/bench.mk, tests/explore/explore.mk add programs, checks:
+# tools/tools.mk, bench/bench.mk, tests/explore/explore.mk and others add programs, checks:
 # they may use every variable and the function `objects` below, and append to
 #
 #   PROGRAMS            programs that `make` builds
@@ -301,6 +301,10 @@ $(addprefix asan/,$(UNIT)): asan/%: $(BUILD)/asan/tests/unit/%
 $(addprefix tsan/,$(UNIT)): tsan/%: $(BUILD)/tsan/tests/unit/%
 	$<
 
+# ---- Ports and languages ------------------------------------------------
+
+-include ports/extern/extern.mk
+
 # ---- As others see the host ---------------------------------------------
 
 # As an ordinary user, and by a container's rules.
@@ -410,7 +414,7 @@ check-examples: $(EXAMPLES)
 
 # Programs compile without warnings by the other compiler, too.
 .PHONY: check-clang
-check-clang: $(call objects,clang,$(wildcard tools/*/*.c tools/*/*/*.c bench/*.c bench/tree/*.c bench/fork/*.c bench/pressure/*.c))
+check-clang: $(call objects,clang,$(wildcard tools/*/*.c tools/*/*/*.c bench/*.c bench/tree/*.c bench/extern/*.c bench/fork/*.c bench/pressure/*.c))
 
 .PHONY: check-sources check-circles check-headers check-freestanding check-format format
 check-sources:

@@ -4,6 +4,7 @@
 
 #include "calls_side.h"
 #include "clock.h"
+#include "extern_rows.h"
 #include "tlb_rows.h"
 #include <stdlib.h>
 #include <string.h>
@@ -149,7 +150,8 @@ flat_row(struct report_row *rows, size_t *count, const char *name,
 }
 
 size_t
-calls_rows(struct report_row *rows, unsigned runs, FILE *progress)
+calls_rows(struct report_row *rows, const char *folder, unsigned runs,
+           FILE *progress)
 {
     struct report_row *of_calls[SIZES][CALLS];
     struct report_row *of_faults[SIZES][FAULTS];
@@ -176,6 +178,7 @@ calls_rows(struct report_row *rows, unsigned runs, FILE *progress)
     for (size_t i = 0; i < FAULTS; i++)
         flat_row(rows, &count, faults[i].name, of_faults[0][i],
                  of_faults[SIZES - 1][i]);
+    count += extern_rows(&rows[count], folder, runs, progress);
     count += tlb_rows(&rows[count], runs, progress);
     if (progress)
         fprintf(progress, "\r%-50s\r", "");

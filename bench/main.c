@@ -132,7 +132,7 @@ main(int argc, char **argv)
         count = fork_rows(rows, options.runs, progress);
     } else if (!strcmp(options.subject, "calls")) {
         title = "memory calls and page faults, beside the host kernel";
-        count = calls_rows(rows, options.runs, progress);
+        count = calls_rows(rows, own_folder(), options.runs, progress);
     } else if (!strcmp(options.subject, "threads")) {
         title = "two threads of one space, beside two that share nothing";
         count = threads_rows(rows, options.runs, progress);
