@@ -304,6 +304,7 @@ $(addprefix tsan/,$(UNIT)): tsan/%: $(BUILD)/tsan/tests/unit/%
 # ---- Ports and languages ------------------------------------------------
 
 -include ports/extern/extern.mk
+-include bindings/rust/rust.mk
 
 # ---- As others see the host ---------------------------------------------
 

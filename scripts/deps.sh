@@ -17,6 +17,7 @@
 #   abi      make check-abi: libabigail
 #   pages    make check-pages: a browser
 #   debian   make check-debian: what builds and judges packages, and a system
+#   rust     make check-rust: rustc, cargo, bindgen, rustfmt
 #   boot     make run-kernel: QEMU for examples/kernel, and what makes its disk
 #   bare     make check-bare: QEMU's machines and compilers for tests/bare
 #
@@ -42,11 +43,12 @@ model="spin"
 abi="abigail-tools"
 pages="chromium"
 debian="debhelper debootstrap dpkg-dev git lintian"
+rust="rustc cargo bindgen rustfmt"
 boot="gcc libc6-dev perl qemu-system-x86 busybox-static"
 bare="gcc $foreign gcc-riscv64-linux-gnu qemu-system-arm qemu-system-misc
 opensbi qemu-system-x86"
 
-groups="build check swap bench plots fuzz packages kernels arm64 model abi pages debian boot bare"
+groups="build check swap bench plots fuzz packages kernels arm64 model abi pages debian rust boot bare"
 case " $groups " in
 *" ${1-} "*)
     wanted=${!1}

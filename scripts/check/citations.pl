@@ -147,6 +147,11 @@ for my $path (grep {!/\.md$/} keys %code) {
     $words{$_} = 1 for $code{$path} =~ /\baspen_\w+|\bASPEN_\w+|\btest_\w+/g;
 }
 
+# Of Rust everything does; what it says in comments is not read.
+for my $path (grep {/\.rs$/} keys %is_file) {
+    $words{$_} = 1 for content($path) =~ /\w+/g;
+}
+
 # ---- What is cited --------------------------------------------------------
 
 my $found = 0;
