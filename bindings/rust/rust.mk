@@ -8,5 +8,5 @@ CONTRACT_EXTERN := $(call objects,extern,tests/unit/port/test_contract.c \
     tests/unit/unit.c)
 .PHONY: check-rust
 check-rust: $(CONTRACT_EXTERN)
-	@CC='$(CC)' scripts/check/rust.sh $(BUILD)/rust $(CONTRACT_EXTERN)
+	@CC='$(CC)' bindings/rust/check.sh $(BUILD)/rust $(CONTRACT_EXTERN)
 CHECKS += check-rust

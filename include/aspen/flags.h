@@ -36,6 +36,7 @@
 /* What fork does with it. */
 #define ASPEN_VM_DONTCOPY   ASPEN_FLAG(24)
 #define ASPEN_VM_WIPEONFORK ASPEN_FLAG(25)
+#define ASPEN_VM_COPYONFORK ASPEN_FLAG(26) /* its pages, at once */
 /* Advice. */
 #define ASPEN_VM_SEQ_READ   ASPEN_FLAG(28)
 #define ASPEN_VM_RAND_READ  ASPEN_FLAG(29)

@@ -32,10 +32,11 @@
     (ASPEN_VM_ACCESS | ASPEN_VM_MAY | ASPEN_VM_SHARED | ASPEN_VM_GROWSDOWN |   \
      ASPEN_VM_STACK | ASPEN_VM_NORESERVE | ASPEN_VM_LOCKED |                   \
      ASPEN_VM_LOCKONFAULT | ASPEN_VM_DONTCOPY | ASPEN_VM_WIPEONFORK |          \
-     ASPEN_VM_SEQ_READ | ASPEN_VM_RAND_READ | ASPEN_VM_DONTEXPAND |            \
-     ASPEN_VM_DONTDUMP | ASPEN_VM_HUGEPAGE | ASPEN_VM_NOHUGEPAGE |             \
-     ASPEN_VM_MERGEABLE | ASPEN_VM_SYNC | ASPEN_VM_IO | ASPEN_VM_PFNMAP |      \
-     ASPEN_VM_MIXEDMAP | ASPEN_VM_BTI | ASPEN_VM_MTE | ASPEN_VM_CACHE)
+     ASPEN_VM_COPYONFORK | ASPEN_VM_SEQ_READ | ASPEN_VM_RAND_READ |            \
+     ASPEN_VM_DONTEXPAND | ASPEN_VM_DONTDUMP | ASPEN_VM_HUGEPAGE |             \
+     ASPEN_VM_NOHUGEPAGE | ASPEN_VM_MERGEABLE | ASPEN_VM_SYNC | ASPEN_VM_IO |  \
+     ASPEN_VM_PFNMAP | ASPEN_VM_MIXEDMAP | ASPEN_VM_BTI | ASPEN_VM_MTE |       \
+     ASPEN_VM_CACHE)
 
 struct mapping {
     struct aspen_mm *mm;
@@ -139,6 +140,8 @@ check_kind(const struct aspen_mmap_args *args)
         (flags & ASPEN_VM_MAYWRITE || !(flags & ASPEN_VM_MAY)))
         return -ASPEN_EINVAL;
     if (flags & ASPEN_VM_MTE && !aspen_may_have_tags(args->object))
+        return -ASPEN_EINVAL;
+    if (flags & ASPEN_VM_SHARED && flags & ASPEN_VM_COPYONFORK)
         return -ASPEN_EINVAL;
     return (args->object || flags & ASPEN_VM_SHARED) && flags & private
                ? -ASPEN_EINVAL

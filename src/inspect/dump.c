@@ -211,6 +211,7 @@ put_flags(struct aspen_text *text, uint64_t flags)
         {ASPEN_VM_SEALED, "sealed"},
         {ASPEN_VM_DONTCOPY, "dontcopy"},
         {ASPEN_VM_WIPEONFORK, "wipeonfork"},
+        {ASPEN_VM_COPYONFORK, "copyonfork"},
         {ASPEN_VM_UFFD, "userfault"},
     };
     const char *before = "  ";

@@ -8,8 +8,9 @@
  *     lock of the child's table.
  * I2  The child's counters have everything that was copied, also when the copy
  *     fails: zap subtracts exactly that again.
- * I3  A private page that is pinned is not shared. The parent and whoever
- *     pinned it go on with it, and the child gets a copy at once.
+ * I3  A private page that is pinned, or whose VMA is COPYONFORK, is not shared.
+ *     The parent and whoever pinned it go on with it, and the child gets a copy
+ *     at once.
  *
  * Called by fork only. The first test to break is tests/unit/life/test_fork.c.
  */
@@ -31,7 +32,8 @@ struct copy {
     const struct aspen_vma *from;
     const struct aspen_vma *to;
     bool cow;       /* private: write-protect in both */
-    bool pinned;    /* some pages may be pinned: I3 */
+    bool at_once;   /* all private pages: COPYONFORK */
+    bool unshared;  /* some pages may be pinned, or at_once: I3 */
     unsigned clear; /* bits that the child starts without */
     uint32_t spare; /* a new block, or ASPEN_NO_FRAME */
     unsigned spare_order;
@@ -62,17 +64,18 @@ copy_leaf(struct copy *copy, uint64_t *to, uint64_t *from, uint64_t entry,
     aspen_store(to, entry);
 }
 
-/* Private and pinned (frames/pins.h); the parent's table is locked. */
+/* Private, and pinned (frames/pins.h) or to be copied at once; the parent's
+ * table is locked. */
 static inline bool
-is_pinned(const struct copy *copy, uint64_t entry)
+is_unshared(const struct copy *copy, uint64_t entry)
 {
-    if (aspen_likely(!copy->pinned) ||
+    if (aspen_likely(!copy->unshared) ||
         aspen_entry_bits(entry) & ASPEN_ENTRY_SPECIAL)
         return false;
     uint32_t number = (uint32_t)aspen_entry_frame(entry);
     return aspen_frame_type(aspen_frame_at(copy->aspen, number)) ==
                ASPEN_FRAME_ANON &&
-           aspen_frame_pins(copy->aspen, number) > 0;
+           (copy->at_once || aspen_frame_pins(copy->aspen, number) > 0);
 }
 
 /* The child's group, which is the parent's, pays for the spare block: 0, or an
@@ -87,7 +90,7 @@ pay(struct copy *copy)
     return error;
 }
 
-/* A new block for the next page of `level` that is pinned. */
+/* A new block for the next page of `level` that is not shared. */
 static int
 get_spare(struct copy *copy, unsigned level)
 {
@@ -116,10 +119,10 @@ own_bits(const struct copy *copy, unsigned from)
     return bits;
 }
 
-/* Give the child a copy of a pinned page: 0, or -ASPEN_EAGAIN: there has to be
- * a spare block first. */
+/* Give the child a copy of a page that is not shared: 0, or -ASPEN_EAGAIN:
+ * there has to be a spare block first. */
 static int
-copy_pinned(struct copy *copy, uint64_t *to, uint64_t entry, unsigned level)
+copy_unshared(struct copy *copy, uint64_t *to, uint64_t entry, unsigned level)
 {
     struct aspen *aspen = copy->aspen;
     uint32_t source = (uint32_t)aspen_entry_frame(entry);
@@ -179,7 +182,7 @@ static int
 copy_rare(struct copy *copy, uint64_t *to, uint64_t *from, uint64_t entry)
 {
     if (aspen_entry_is_leaf(entry, 0))
-        return copy_pinned(copy, to, entry, 0);
+        return copy_unshared(copy, to, entry, 0);
     if (aspen_entry_is_swap(entry))
         return copy_swap(copy, to, from, entry);
     aspen_store(to, entry); /* a marker */
@@ -202,7 +205,7 @@ copy_entries(struct copy *copy, uint64_t *to, uint64_t *from, unsigned *index,
         aspen_prefetch_write(
             aspen_frame_ahead(copy->aspen, aspen_entry_frame(from[ahead])));
         if (aspen_likely(aspen_entry_is_leaf(entry, 0) &&
-                         !is_pinned(copy, entry))) {
+                         !is_unshared(copy, entry))) {
             copy_leaf(copy, &to[i], &from[i], entry, 0);
             continue;
         }
@@ -293,8 +296,8 @@ copy_huge(struct copy *copy, uint32_t to, uint64_t *to_slot, uint32_t from,
         /* It was raw, perhaps, and its object's owner has taken it back. */
         if (!aspen_entry_is_leaf(entry, level))
             error = 0;
-        else if (is_pinned(copy, entry))
-            error = copy_pinned(copy, to_slot, entry, level);
+        else if (is_unshared(copy, entry))
+            error = copy_unshared(copy, to_slot, entry, level);
         else
             copy_leaf(copy, to_slot, from_slot, entry, level);
         unlock_both(copy, to, from);
@@ -351,14 +354,18 @@ aspen_copy_tables(struct aspen_vma *to, struct aspen_vma *from,
                   struct aspen_payer *payer)
 {
     struct aspen_mm *child = to->mm;
+    bool at_once = (from->flags & (ASPEN_VM_COPYONFORK | ASPEN_VM_SHARED)) ==
+                   ASPEN_VM_COPYONFORK;
     struct copy copy = {
         .aspen = child->aspen,
         .child = child,
         .payer = payer,
         .from = from,
         .to = to,
-        .pinned = aspen_load_relaxed(&from->mm->flags) & ASPEN_MM_PINNED &&
-                  !(from->flags & ASPEN_VM_SHARED),
+        .at_once = at_once,
+        .unshared = at_once ||
+                    (aspen_load_relaxed(&from->mm->flags) & ASPEN_MM_PINNED &&
+                     !(from->flags & ASPEN_VM_SHARED)),
         .spare = ASPEN_NO_FRAME,
         .cow = aspen_vma_is_cow(from),
         .clear = from->flags & ASPEN_VM_SHARED

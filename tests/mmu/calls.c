@@ -58,6 +58,10 @@ CALL(aspen_process_madvise,
      (struct aspen_mm * mm, const struct aspen_advise_range *ranges,
       unsigned count, enum aspen_advice advice, unsigned flags, uint64_t *done),
      (mm, ranges, count, advice, flags, done))
+CALL(aspen_minherit,
+     (struct aspen_mm * mm, uint64_t address, uint64_t length_bytes,
+      enum aspen_inherit inherit),
+     (mm, address, length_bytes, inherit))
 CALL(aspen_swap_remove, (struct aspen * aspen, unsigned type), (aspen, type))
 CALL(aspen_group_create,
      (struct aspen * aspen, struct aspen_group *parent,

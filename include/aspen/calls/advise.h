@@ -112,6 +112,46 @@ aspen_process_madvise(struct aspen_mm *mm,
                       const struct aspen_advise_range *ranges, unsigned count,
                       enum aspen_advice advice, unsigned flags, uint64_t *done);
 
+/** What a forked child gets of a mapping: minherit(2) of the BSDs. */
+enum aspen_inherit {
+    ASPEN_INHERIT_SHARE = 0,    /* the same memory */
+    ASPEN_INHERIT_COPY = 1,     /* what it holds, by copy on write; the default
+                                   of private memory */
+    ASPEN_INHERIT_NONE = 2,     /* nothing: it is not mapped there */
+    ASPEN_INHERIT_ZERO = 3,     /* zeroes */
+    ASPEN_INHERIT_COPY_NOW = 4, /* Aspen's: as COPY, but each page that is in
+                                   memory is copied by the fork, so nobody
+                                   faults afterwards: a stack that runs */
+};
+
+/**
+ * Say what a child gets of a range. The first four have FreeBSD's numbers. NONE
+ * is the flag DONTCOPY, ZERO is WIPEONFORK, COPY_NOW is COPYONFORK; each takes
+ * the other two away, and COPY and SHARE take all three: what is mapped shared
+ * is shared by fork, what is private is copied. So SHARE is for shared mappings
+ * and COPY for private ones, and neither turns one into the other. A child
+ * inherits the flag.
+ *
+ * Holes are passed over. What is in swap when the fork comes is not read for
+ * COPY_NOW: it stays shared there, and is copied when it is written.
+ *
+ * Units:   bytes; the range is widened to pages. Length 0 is nothing.
+ * Context: may sleep. Takes the mmap lock for writing.
+ * Returns: 0, or -ASPEN_EINVAL (an unknown value; the range wraps, or is not
+ *          within user space), -ASPEN_EACCES (a value that the mapping cannot
+ *          have: COPY or COPY_NOW of a shared one, SHARE of a private one, ZERO
+ *          of one that has an object or is shared, anything but NONE of a
+ *          device's), -ASPEN_EPERM (NONE or ZERO of sealed memory that may not
+ *          be written, as by the advice), -ASPEN_EAGAIN (no memory, or too many
+ *          mappings), -ASPEN_EOPNOTSUPP (an edge inside a huge page),
+ *          -ASPEN_EINTR, or the error of an object's open hook.
+ *          On error the address space is as it was.
+ * Source:  minherit(2) of FreeBSD.
+ */
+ASPEN_MUST_USE int aspen_minherit(struct aspen_mm *mm, uint64_t address,
+                                  uint64_t length_bytes,
+                                  enum aspen_inherit inherit);
+
 #ifdef __cplusplus
 }
 #endif

@@ -65,6 +65,7 @@ struct aspen_mmap_args {
  *          -ASPEN_EOVERFLOW offset + length beyond 2^63
  *          -ASPEN_EACCES  an access without its MAY flag
  *          -ASPEN_EINVAL  GROWSDOWN or WIPEONFORK with an object or SHARED;
+ *                         COPYONFORK with SHARED;
  *                         raw memory that is SHARED without one; a cache mode
  *                         where no raw frames can be, or with EXEC
  *          -ASPEN_EOPNOTSUPP  a cache mode that the processor has not

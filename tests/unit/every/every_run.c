@@ -337,6 +337,13 @@ run_madvise(struct every *e, const struct call *call)
 }
 
 int
+run_minherit(struct every *e, const struct call *call)
+{
+    return aspen_minherit(e->mm, AT(call->first), AT(call->pages),
+                          (enum aspen_inherit)call->flags);
+}
+
+int
 run_process_madvise(struct every *e, const struct call *call)
 {
     const struct aspen_advise_range range = {AT(call->first), AT(call->pages)};

@@ -73,6 +73,8 @@ do_advice(struct extremes *e, uint64_t at, uint64_t bytes)
 {
     for (unsigned advice = 0; advice < 110; advice++)
         IGNORE(aspen_madvise(e->mm, at, bytes, (enum aspen_advice)advice));
+    for (unsigned inherit = 0; inherit < 6; inherit++)
+        IGNORE(aspen_minherit(e->mm, at, bytes, (enum aspen_inherit)inherit));
 }
 
 static void

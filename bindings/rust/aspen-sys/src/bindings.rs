@@ -221,6 +221,20 @@ extern "C" {
         done: *mut u64,
     ) -> crate::ctypes::c_int;
 }
+pub const ASPEN_INHERIT_SHARE: aspen_inherit = 0;
+pub const ASPEN_INHERIT_COPY: aspen_inherit = 1;
+pub const ASPEN_INHERIT_NONE: aspen_inherit = 2;
+pub const ASPEN_INHERIT_ZERO: aspen_inherit = 3;
+pub const ASPEN_INHERIT_COPY_NOW: aspen_inherit = 4;
+pub type aspen_inherit = crate::ctypes::c_uint;
+extern "C" {
+    pub fn aspen_minherit(
+        mm: *mut aspen_mm,
+        address: u64,
+        length_bytes: u64,
+        inherit: aspen_inherit,
+    ) -> crate::ctypes::c_int;
+}
 extern "C" {
     pub fn aspen_brk(mm: *mut aspen_mm, brk: u64, now: *mut u64) -> crate::ctypes::c_int;
 }
@@ -7231,6 +7245,7 @@ pub const ASPEN_VM_CACHE: crate::ctypes::c_ulong = 13510798882111488;
 pub const ASPEN_VM_CACHE_DEVICE: crate::ctypes::c_ulong = 13510798882111488;
 pub const ASPEN_VM_CACHE_UNCACHED: crate::ctypes::c_ulong = 9007199254740992;
 pub const ASPEN_VM_CACHE_WRITE_COMBINING: crate::ctypes::c_ulong = 4503599627370496;
+pub const ASPEN_VM_COPYONFORK: crate::ctypes::c_ulong = 67108864;
 pub const ASPEN_VM_DONTCOPY: crate::ctypes::c_ulong = 16777216;
 pub const ASPEN_VM_DONTDUMP: crate::ctypes::c_ulong = 2147483648;
 pub const ASPEN_VM_DONTEXPAND: crate::ctypes::c_ulong = 1073741824;

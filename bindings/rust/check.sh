@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: MIT
 #
-# scripts/check/rust.sh DIR OBJECT...: build bindings/rust into DIR, without any
+# bindings/rust/check.sh DIR OBJECT...: build bindings/rust into DIR, without any
 # network, and test it. OBJECTs are those of test_contract, for the port of
 # functions: they are linked with the port in Rust.
 #
@@ -13,7 +13,7 @@
 #   contract   the port in Rust
 set -u
 cd "$(dirname "$0")/../.." || exit 2
-mkdir -p "${1:?usage: rust.sh DIR OBJECT...}" || exit 2
+mkdir -p "${1:?usage: check.sh DIR OBJECT...}" || exit 2
 dir=$(realpath "$1")
 shift
 objects=$(realpath "$@")
