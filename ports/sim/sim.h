@@ -118,8 +118,9 @@ void sim_record_begin(void);
 
 /* A cache line that a task touched meanwhile. */
 struct sim_cost {
-    const void
-        *address;    /* as of a conflict; NULL: fences, which have no line */
+    /* As of a conflict; NULL: fences, which have no line. */
+    const void *address;
+    uint32_t place;
     uint32_t locked; /* instructions of it that a processor would lock */
     bool written;
 };

@@ -126,7 +126,7 @@ sim_costs(struct sim_cost *costs, unsigned most)
         const struct use *use = &record.lines[i].uses[0];
         if (use->address || use->locked)
             costs[count++] =
-                (struct sim_cost){use->address, use->locked, use->written};
+                (struct sim_cost){.address = use->address, .place = use->place, .locked = use->locked, .written = use->written};
     }
     return count;
 }

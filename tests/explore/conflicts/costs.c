@@ -16,6 +16,7 @@
 #include "names.h"
 
 #include "internal.h"
+#include "memory/place.h"
 
 #define FRAMES     2048u
 #define NEIGHBOURS 26u /* as aspen bench calls has */
@@ -224,6 +225,31 @@ put_children(struct side *side)
         aspen_mm_put(side->children[--side->child_count]);
 }
 
+/* Freed memory is written over where tests run, and nowhere else. To ask for a
+ * place's name takes long. */
+static bool
+is_poison(uint32_t place)
+{
+    static struct {
+        uint32_t place;
+        bool poison;
+    } asked[256];
+    static unsigned count;
+    char name[256];
+    unsigned i = 0;
+
+    while (i < count && asked[i].place != place)
+        i++;
+    if (i == sizeof(asked) / sizeof(asked[0]))
+        return false;
+    if (i == count) {
+        place_name(place, name, sizeof(name));
+        asked[count].place = place;
+        asked[count++].poison = !strncmp(name, "object_hide ", 12);
+    }
+    return asked[i].poison;
+}
+
 static void
 add(struct cost *cost, const struct sim_cost *more)
 {
@@ -262,7 +288,8 @@ check(void *unused)
         char name[NAME_SIZE] = "";
         if (costs[i].address)
             names_of(costs[i].address, name, sizeof(name));
-        if (call_is_for_tests(name))
+        if (call_is_for_tests(name) ||
+            (costs[i].written && is_poison(costs[i].place)))
             continue;
         add(&scene.cost, &costs[i]);
         add(field_of(costs[i].address ? name : "fences"), &costs[i]);
