@@ -21,6 +21,7 @@ run-kernel|boot examples/kernel in QEMU; CMD='CMD' CPUS=2 MEMORY=512 IMAGE=full
 check|build everything and pass every test
 check-kernel|programs on examples/kernel, in QEMU, print what they print here
 check-kernel-full|the same with perl, python3 and gcc
+check-bare|the core on bare machines of three kinds in QEMU, beside tests/mmu
 check-circles|no files of src call each other in a circle, or upwards
 check-mutants|plant the mistakes of tests/mutants, see each found
 mutate|plant a sample of small mistakes, see most found; SEED COUNT MUTANT

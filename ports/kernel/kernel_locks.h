@@ -1,13 +1,15 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * kernel_locks.h - the part of aspen_port.h that kernels on all processors have
- * in common: locks, what waits, RCU. The port's header includes it, behind its
- * four marks (below), after ASPEN_PORT_CPUS; aspen_kernel.h says what the
- * kernel around it gives and calls.
+ * in common: locks, what waits, RCU. The port's header includes it behind
+ * ASPEN_PORT_CPUS and what is its own; aspen_kernel.h says what the kernel
+ * around it gives and calls. Its own are
  *
- *   aspen_kernel_spin_begins(), _ends()   no task is taken off this CPU between
- *   aspen_kernel_read_begins(), _ends()   the same, for an RCU reader
- *   aspen_kernel_pause()                  this CPU spins
+ *   aspen_kernel_spin_begins()   no task is taken off this CPU from here
+ *   aspen_kernel_spin_ends()     to here
+ *   aspen_kernel_read_begins()   the same, for an RCU reader
+ *   aspen_kernel_read_ends()
+ *   aspen_kernel_pause()         this CPU spins
  */
 #ifndef ASPEN_KERNEL_LOCKS_H
 #define ASPEN_KERNEL_LOCKS_H

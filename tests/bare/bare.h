@@ -84,6 +84,7 @@ struct machine {
     const char *name;
     uint64_t ram_start, ram_bytes; /* physical */
     char *direct_map;      /* where physical address 0 is, or would be */
+    uint64_t far;          /* near the top of what programs have */
     uint64_t kernel_start; /* of the configuration */
     bool sets_flags;       /* the processor writes accessed and dirty */
     bool execute_only;     /* entries can say it */

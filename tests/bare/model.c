@@ -33,7 +33,7 @@ static const struct {
     {MODEL_FILE, FILE_PAGES, 0x10000000 + 36 * PAGE},
     {MODEL_SHMEM, 12, 0x10000000 + 52 * PAGE},
     {MODEL_ANON, 8, 0x40200000 - 4 * PAGE}, /* in two tables */
-    {MODEL_ANON, 8, 0x2000000000},
+    {MODEL_ANON, 8, 0},                     /* where machine.far says */
 };
 
 static unsigned
@@ -52,7 +52,8 @@ model_address(unsigned page)
 {
     unsigned index, part = part_of(page, &index);
 
-    return parts[part].address + (uint64_t)index * PAGE;
+    return (parts[part].address ? parts[part].address : machine.far) +
+           (uint64_t)index * PAGE;
 }
 
 unsigned

@@ -9,6 +9,7 @@
 
 struct machine machine = {
     .name = "AArch64",
+    .far = 0xfffff0000000,
     .ram_start = 0x40000000,
     .ram_bytes = 64 << 20,
     .direct_map = (char *)ASPEN_AARCH64_HALF,

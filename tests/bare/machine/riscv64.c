@@ -18,6 +18,7 @@ struct machine machine = {
 #else
     .name = "RISC-V Sv39",
 #endif
+    .far = ASPEN_RISCV64_MODE == 8 ? 0x3ff0000000 : 0x7ffff0000000,
     .ram_start = 0x80000000,
     .ram_bytes = 64 << 20,
     .direct_map = (char *)ASPEN_RISCV64_HALF,

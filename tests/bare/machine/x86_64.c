@@ -23,6 +23,7 @@
 
 struct machine machine = {
     .name = "x86-64",
+    .far = 0x7ffff0000000,
     .ram_start = 1 << 20,
     .ram_bytes = 60 << 20,
     .direct_map = (char *)DIRECT_MAP,
