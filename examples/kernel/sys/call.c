@@ -4,6 +4,7 @@
  */
 #include "sys/call.h"
 
+#include "sys/half.h"
 #include "mm/memory.h"
 
 #define CALLS     512u
@@ -22,6 +23,7 @@ add(const struct call *table)
 void
 calls_init(void)
 {
+    half_init();
     add(file_calls);
     add(path_calls);
     add(stat_calls);

@@ -6,6 +6,7 @@
 #include "sys/call.h"
 
 #include "mm/space.h"
+#include "sys/half.h"
 
 #define PROT_READ  1u
 #define PROT_WRITE 2u
@@ -137,10 +138,12 @@ sys_munmap(const uint64_t *a)
 static long
 sys_mprotect(const uint64_t *a)
 {
-    return aspen_mprotect(current->mm, a[0], a[1],
-                          access_of(a[2]) |
-                              choose(a[2], 0x01000000, ASPEN_PROT_GROWSDOWN),
-                          ASPEN_PKEY_SAME);
+    uint64_t vm_flags =
+        access_of(a[2]) | choose(a[2], 0x01000000, ASPEN_PROT_GROWSDOWN);
+
+    return half_answers ? half_mprotect(current->mm, a[0], a[1], vm_flags)
+                        : aspen_mprotect(current->mm, a[0], a[1], vm_flags,
+                                         ASPEN_PKEY_SAME);
 }
 
 static long
@@ -163,7 +166,8 @@ sys_mremap(const uint64_t *a)
         .new_address = a[4],
     };
     uint64_t address;
-    int error = aspen_mremap(current->mm, &args, &address);
+    int error = half_answers ? half_mremap(current->mm, &args, &address)
+                             : aspen_mremap(current->mm, &args, &address);
 
     return error ? error : (long)address;
 }
@@ -183,7 +187,8 @@ sys_madvise(const uint64_t *a)
 static long
 sys_mlock(const uint64_t *a)
 {
-    return aspen_mlock(current->mm, a[0], a[1], 0);
+    return half_answers ? half_mlock(current->mm, a[0], a[1])
+                        : aspen_mlock(current->mm, a[0], a[1], 0);
 }
 
 static long

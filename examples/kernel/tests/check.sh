@@ -42,7 +42,7 @@ make_tests()
         ln -s ../busybox "$root/bin/$name"
     done
     cp "$tests"/*.sh "$tests"/*.py "$tests"/*.pl "$root"
-    for name in calls faults forks fail hostile pipes storm swap; do
+    for name in calls faults forks fail half hostile pipes storm swap; do
         gcc -std=gnu11 -O1 -static -w -o "$root/$name" "$tests/$name.c" \
             -lpthread || exit 2
     done
@@ -175,6 +175,13 @@ CPUS=2 MEMORY=48 prints 'memory runs out' \
     "$(sed -n 's/^#= //p' "$tests/short.sh")" 'sh /tests/short.sh'
 CPUS=1 MEMORY=48 SWAP=64 prints 'a disk to swap to' \
     "$(sed -n 's/^#= //p' "$tests/swap.sh")" 'sh /tests/swap.sh'
+
+# A program that relies on calls that fail half done.
+for answers in '=' '!'; do
+    OPTIONS=$([ "$answers" != '=' ] || echo answers=half) CPUS=1 \
+        prints "calls that fail, answers $answers" \
+        "$(sed -n "s/^ \*$answers //p" "$tests/half.c")" /tests/half
+done
 
 calm='stale 0, written 0, lost 0, ended badly 0'
 CPUS=2 prints 'two CPUs at random' "$calm" \

@@ -6,8 +6,8 @@
 # output is bytes as they are, and the exit status is the command's; what the
 # kernel says is in KERNEL.log. Variables: CPUS (2), MEMORY (512, in MiB), SWAP
 # (of a disk to swap to, in MiB; none), ACCEL (tcg), TIME (seconds; none), INPUT
-# (what the command reads; /dev/null). 2: one of them is wrong; 254: the kernel
-# was not started, or did not end by itself.
+# (what the command reads; /dev/null), OPTIONS (for the kernel: answers=half). 2: one
+# of them is wrong; 254: the kernel was not started, or did not end by itself.
 set -u
 kernel=$1
 image=$2
@@ -46,7 +46,7 @@ fi
 # QEMU that does not start leaves the log as it was, of an earlier boot.
 rm -f "$log"
 if [ $# -gt 2 ]; then
-    "${qemu[@]}" -append "tty=raw cmd=$3" <"${INPUT:-/dev/null}"
+    "${qemu[@]}" -append "tty=raw ${OPTIONS-} cmd=$3" <"${INPUT:-/dev/null}"
 else
     "${qemu[@]}" -append "init=/bin/bash"
 fi
