@@ -24,6 +24,7 @@
 #include "object/i_mmap.h"
 #include "object/page_cache.h"
 #include "machine/notify.h"
+#include "paging/icache.h"
 
 struct round {
     struct aspen_object *object;
@@ -131,8 +132,10 @@ zero_tail(struct aspen_object *object, uint64_t offset, uint32_t frame)
         !aspen_frames_have_contents(object->aspen))
         return;
     char *page = aspen_frame_pointer(object->aspen, frame);
-    memset(page + size % ASPEN_PAGE_SIZE, 0,
-           (size_t)(ASPEN_PAGE_SIZE - size % ASPEN_PAGE_SIZE));
+    uint64_t from = size % ASPEN_PAGE_SIZE;
+
+    memset(page + from, 0, (size_t)(ASPEN_PAGE_SIZE - from));
+    aspen_icache_written(object->aspen, frame, from, ASPEN_PAGE_SIZE - from);
 }
 
 /* True: the page was dirty, is clean now, and has to be written. */

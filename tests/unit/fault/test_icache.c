@@ -217,13 +217,55 @@ test_swap(void **state)
     swapped = &device;
 }
 
+/* What a mapping wrote beyond the end is zeroed before it is written back. */
+static void
+test_tail(void **state)
+{
+    static const struct aspen_pager_ops pager = {.read = helper_pager_read,
+                                                 .write = helper_pager_write};
+    struct helper_space *s = *state;
+    struct aspen_object *file =
+        helper_object(&s->helper, ASPEN_OBJECT_FILE, 2, &pager, NULL);
+
+    assert_int_equal(aspen_object_resize(file, PAGE + 8), 0);
+    helper_map_object(s->mm, BASE, 2, RWX | ASPEN_VM_SHARED, file, 0);
+    helper_put(&s->helper, s->mm, BASE + PAGE + 100, 'c');
+    fetch(s->mm, BASE + PAGE, 1, 2);
+    assert_int_equal(aspen_object_sync(file, 0, 2 * PAGE), 0);
+    assert_int_equal(told.calls, 2);
+    assert_heard(s->mm, BASE + PAGE + 8, PAGE - 8);
+    aspen_object_put(file);
+}
+
+static void
+test_words(void **state)
+{
+    struct helper_space *s = *state;
+    uint32_t before;
+
+    helper_map(s->mm, BASE, 1, RWX);
+    helper_put(&s->helper, s->mm, BASE, 'w');
+    fetch(s->mm, BASE, 1, 'w');
+    assert_int_equal(aspen_futex_add(s->mm, BASE + 8, 1, &before), 0);
+    assert_int_equal(told.calls, 2);
+    assert_heard(s->mm, BASE + 8, 4);
+    assert_int_equal(
+        aspen_futex_compare_exchange(s->mm, BASE + 12, 1, 2, &before), 0);
+    assert_int_equal(told.calls, 2); /* it was another */
+    assert_int_equal(
+        aspen_futex_compare_exchange(s->mm, BASE + 12, 0, 2, &before), 0);
+    assert_int_equal(told.calls, 3);
+    assert_heard(s->mm, BASE + 12, 4);
+}
+
 int
 main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
     const struct CMUnitTest tests[] = {
         TEST(test_a_file),     TEST(test_copies), TEST(test_frames_used_again),
-        TEST(test_protection), TEST(test_swap),
+        TEST(test_protection), TEST(test_swap),   TEST(test_tail),
+        TEST(test_words),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
