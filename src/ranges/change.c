@@ -25,10 +25,11 @@ struct plan {
     struct aspen_change_walk walk;
 
     /* Check's. */
-    uint64_t charge_pages;   /* that become ACCOUNT */
-    uint64_t charge_most;    /* of these, in one VMA: Linux asks for each */
-    uint64_t uncharge_pages; /* that were */
-    uint64_t data_pages;     /* that become data */
+    uint64_t charge_pages;     /* that become ACCOUNT */
+    uint64_t charge_most;      /* of these, in one VMA: Linux asks for each */
+    uint64_t uncharge_pages;   /* that were */
+    uint64_t data_pages;       /* that become data */
+    struct aspen_vma *refuses; /* what is said of it is the answer */
     struct aspen_tree_cursor cursor;
 
     /* Reserve's. */
@@ -119,18 +120,10 @@ check_vma(struct plan *plan, struct aspen_vma *vma)
     return error ? error : aspen_vma_check_edge(vma, end);
 }
 
-/* A VMA refuses. As on Linux those below it are heard first, which would have
- * been charged by then. */
 static int
-refuse(const struct plan *plan, int error)
+refused(struct plan *plan, struct aspen_vma *vma, int error)
 {
-    struct aspen_mm *mm = plan->walk.change->mm;
-    int lower =
-        aspen_charge_mappings(mm, plan->charge_pages, plan->charge_most);
-
-    if (lower)
-        return lower;
-    aspen_uncharge(mm->aspen, plan->charge_pages);
+    plan->refuses = vma;
     return error;
 }
 
@@ -153,6 +146,7 @@ check(struct plan *plan, struct aspen_change *change)
     plan->charge_most = 0;
     plan->uncharge_pages = 0;
     plan->data_pages = 0;
+    plan->refuses = NULL;
     aspen_tree_cursor_init(cursor, &change->mm->vmas, change->start);
     while (at < change->end &&
            (vma = aspen_tree_next(cursor, change->end - 1)) != NULL) {
@@ -165,7 +159,7 @@ check(struct plan *plan, struct aspen_change *change)
             return -ASPEN_ENOMEM;
         int error = check_vma(plan, vma);
         if (error)
-            return refuse(plan, error);
+            return refused(plan, vma, error);
         at = vma->end;
     }
     if (at == change->end)
@@ -174,29 +168,29 @@ check(struct plan *plan, struct aspen_change *change)
     return change->holes && !change->holes_allowed ? -ASPEN_ENOMEM : 0;
 }
 
-int
-aspen_change_check(struct aspen_change *change)
-{
-    struct plan plan;
-
-    return check(&plan, change);
-}
-
 /* ---- Reserve ----------------------------------------------------------- */
+
+/* As if one after the other was split off, and merged. */
+static int
+count_part(struct plan *plan)
+{
+    const struct aspen_mm *mm = plan->walk.change->mm;
+
+    if (mm->map_count + plan->parts - plan->absorbed_count >=
+        mm->aspen->config.map_count_max)
+        return -ASPEN_ENOMEM;
+    plan->parts++;
+    return 0;
+}
 
 /* A VMA keeps what is outside of the range. */
 static int
 reserve_part(struct plan *plan, const struct aspen_change_step *step,
              uint64_t start, uint64_t end, struct aspen_vma **part)
 {
-    struct aspen_mm *mm = plan->walk.change->mm;
+    int error = count_part(plan);
 
-    /* As if one after the other was split off, and merged. */
-    if (mm->map_count + plan->parts - plan->absorbed_count >=
-        mm->aspen->config.map_count_max)
-        return -ASPEN_ENOMEM;
-    plan->parts++;
-    return aspen_vma_part(step->vma, start, end, part);
+    return error ? error : aspen_vma_part(step->vma, start, end, part);
 }
 
 static int
@@ -232,6 +226,13 @@ anon_vma_source(const struct aspen_change_step *step,
     return step->candidate.anon_vma ? step->vma : NULL;
 }
 
+static void
+count_absorbed(struct plan *plan, const struct aspen_change_step *step)
+{
+    plan->absorbed_count += step->at_start && step->at_end ? 1 : 0;
+    plan->absorbed_count += step->merge_below && step->merge_above ? 1 : 0;
+}
+
 static int
 reserve_merge(struct aspen_change_walk *walk,
               const struct aspen_change_step *step,
@@ -240,8 +241,7 @@ reserve_merge(struct aspen_change_walk *walk,
     struct aspen_vma *source = anon_vma_source(step, survivor);
     struct plan *plan = plan_of(walk);
 
-    plan->absorbed_count += step->at_start && step->at_end ? 1 : 0;
-    plan->absorbed_count += step->merge_below && step->merge_above ? 1 : 0;
+    count_absorbed(plan, step);
     if (!source)
         return 0;
     aspen_candidate_inherit_anon_vma(survivor, source);
@@ -388,6 +388,83 @@ reserve(struct plan *plan)
     return error;
 }
 
+/* ---- Refused ----------------------------------------------------------- */
+
+static int
+count_change(struct aspen_change_walk *walk,
+             const struct aspen_change_step *step, struct aspen_vma **vma)
+{
+    struct plan *plan = plan_of(walk);
+    int error = step->at_start ? 0 : count_part(plan);
+    (void)vma;
+
+    return error || step->at_end ? error : count_part(plan);
+}
+
+static int
+count_merge(struct aspen_change_walk *walk,
+            const struct aspen_change_step *step,
+            struct aspen_candidate *survivor)
+{
+    count_absorbed(plan_of(walk), step);
+    return rehearse_merge(walk, step, survivor);
+}
+
+static void
+count_store(struct aspen_change_walk *walk, const struct aspen_candidate *vma)
+{
+    (void)walk, (void)vma;
+}
+
+static const struct aspen_change_steps count_steps = {
+    .change = count_change,
+    .merge = count_merge,
+    .store = count_store,
+};
+
+/* Would there be VMAs for what lies below the one that refuses? */
+static int
+count_below(struct plan *plan)
+{
+    struct aspen_change *change = plan->walk.change;
+    const uint64_t end = change->end;
+
+    change->end = plan->refuses->start;
+    plan->walk.vma_above = plan->refuses;
+    reserve_begin(plan);
+    int error = aspen_change_walk(&plan->walk, &count_steps);
+    change->end = end;
+    return error;
+}
+
+/* As on Linux those below are heard first, which would have been charged and
+ * split by then. */
+static int
+refuse(struct plan *plan, int error)
+{
+    const struct aspen_change *change = plan->walk.change;
+
+    if (!plan->refuses)
+        return error;
+    int lower = aspen_charge_mappings(change->mm, plan->charge_pages,
+                                      plan->charge_most);
+    if (lower)
+        return lower;
+    aspen_uncharge(change->mm->aspen, plan->charge_pages);
+    if (plan->refuses->start > change->start)
+        lower = count_below(plan);
+    return lower ? lower : error;
+}
+
+int
+aspen_change_check(struct aspen_change *change)
+{
+    struct plan plan;
+    int error = check(&plan, change);
+
+    return error ? refuse(&plan, error) : 0;
+}
+
 /* ---- Commit ------------------------------------------------------------ */
 
 /* Before the VMA changes. */
@@ -519,8 +596,10 @@ aspen_change_apply(struct aspen_change *change)
     struct plan plan;
 
     int error = check(&plan, change);
-    if (error || !change->changes)
-        return error;
+    if (error)
+        return refuse(&plan, error);
+    if (!change->changes)
+        return 0;
     error = reserve(&plan);
     if (error)
         return error;

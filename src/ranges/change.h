@@ -53,7 +53,8 @@ struct aspen_change {
  * Returns: 0, -ASPEN_ENOMEM (a hole that is not allowed), -ASPEN_EOPNOTSUPP or
  *          -ASPEN_EINVAL (an edge of a change inside a huge page), or what the
  *          judge says. Errors are those of the lowest address: -ASPEN_ENOMEM if
- *          there is no charge for what is below the VMA that refuses.
+ *          there is no charge for what is below the VMA that refuses, or it
+ *          has to be split and there are as many VMAs as may be.
  */
 ASPEN_MUST_USE int aspen_change_check(struct aspen_change *change);
 

@@ -430,10 +430,26 @@ test_map_count(void **state)
                      -ASPEN_ENOMEM);
     assert_int_equal(mm->map_count, 3);
 
-    /* What is joined first makes room for what is split then. */
+    /* What cannot be split is heard before who is above it and refuses; unless
+     * that is not to be split. (Asked of Linux 6.18.) */
     helper_unmap(mm, AT(0x100), 8);
     struct aspen_object *object =
         helper_object(&helper, ASPEN_OBJECT_SHMEM, 8, NULL, NULL);
+    helper_map(mm, AT(0x100), 2, R);
+    helper_map_object(mm, AT(0x102), 1, R | ASPEN_VM_SHARED | ASPEN_VM_MAYREAD,
+                      object, 0);
+    helper_map(mm, AT(0x200), 1, R);
+    assert_int_equal(aspen_mprotect(mm, AT(0x101), AT(2), RW, SAME),
+                     -ASPEN_ENOMEM);
+    assert_int_equal(aspen_mprotect(mm, AT(0x100), AT(3), RW, SAME),
+                     -ASPEN_EACCES);
+    assert_int_equal(mm->map_count, 3);
+    helper_unmap(mm, AT(0x200), 1);
+    assert_int_equal(aspen_mprotect(mm, AT(0x101), AT(2), RW, SAME),
+                     -ASPEN_EACCES);
+
+    /* What is joined first makes room for what is split then. */
+    helper_unmap(mm, AT(0x100), 3);
     helper_map(mm, AT(0x100), 1, RW);
     helper_map(mm, AT(0x101), 1, R);
     helper_map_object(mm, AT(0x102), 2, R, object, 0);
