@@ -213,6 +213,7 @@ unit_sources = $(wildcard $(sort $(unit_source) tests/unit/unit.c \
     $(addprefix tests/unit/,$(unit_includes)) \
     $(addprefix $(dir $(unit_source)),$(unit_includes)))) $(UNIT_EXTRA_$1)
 UNIT_EXTRA_test_icache += tests/unit/swap/device.c
+UNIT_EXTRA_test_migrate += tests/unit/swap/device.c
 UNIT_EXTRA_test_validate := $(wildcard tests/unit/inspect/plants_*.c)
 
 # These are the port's memory, and its RCU, themselves.
@@ -255,7 +256,7 @@ UNIT_$(FOREIGN) := $(addprefix $(BUILD)/$(FOREIGN)/tests/unit/,$(UNIT))
 
 # With other page tables: what walks them, and the processor beside it.
 WALKERS := $(basename $(notdir $(filter $(addsuffix /%,tests/mmu \
-    $(addprefix tests/unit/,paging space rmap swap reclaim ranges object fault \
+    $(addprefix tests/unit/,paging space rmap swap migrate reclaim ranges object fault \
         calls life inspect)),$(UNIT_SOURCES))))
 # RISC-V has no protection keys; and texts of Linux name addresses of 47 bits.
 NOT_sv48 := test_pkey test_execute_only
@@ -470,19 +471,16 @@ $(BUILD)/aspen.pc: Makefile include/aspen/version.h
 .PHONY: install uninstall check-install
 INSTALL_PROGRAMS = $(filter $(BUILD)/aspen,$(PROGRAMS))
 INSTALL_LIBEXEC = $(filter $(BUILD)/aspen-%,$(PROGRAMS))
+# include/aspen/ and what is in it.
+HEADER_FOLDERS := $(sort $(dir $(HEADERS)))
 install: all
 	@$(MAKE) --no-print-directory -B $(BUILD)/aspen.pc
 	install -d '$(DESTDIR)$(LIBDIR)/pkgconfig' \
-	    '$(DESTDIR)$(PREFIX)/include/aspen/calls' \
-	    '$(DESTDIR)$(PREFIX)/include/aspen/account'
+	    $(HEADER_FOLDERS:%='$(DESTDIR)$(PREFIX)/%')
 	install -m 644 $(LIB_release) '$(DESTDIR)$(LIBDIR)/libaspen.a'
 	install -m 644 $(BUILD)/aspen.pc '$(DESTDIR)$(LIBDIR)/pkgconfig/'
-	install -m 644 $(wildcard include/aspen/*.h) \
-	    '$(DESTDIR)$(PREFIX)/include/aspen/'
-	install -m 644 $(wildcard include/aspen/calls/*.h) \
-	    '$(DESTDIR)$(PREFIX)/include/aspen/calls/'
-	install -m 644 $(wildcard include/aspen/account/*.h) \
-	    '$(DESTDIR)$(PREFIX)/include/aspen/account/'
+	$(foreach d,$(HEADER_FOLDERS),install -m 644 $(wildcard $d*.h) \
+	    '$(DESTDIR)$(PREFIX)/$d' && ) :
 	install -m 644 ports/posix/aspen_posix.h ports/posix/aspen_posix_file.h \
 	    '$(DESTDIR)$(PREFIX)/include/'
 	$(if $(INSTALL_PROGRAMS),install -d '$(DESTDIR)$(PREFIX)/bin' && \

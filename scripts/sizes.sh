@@ -38,7 +38,7 @@ objects=$build/obj/release/src
 
 echo "text of the core, bytes (read-only data included)"
 total=0
-for layer in base tree group frames paging machine space object rmap swap reclaim \
+for layer in base tree group frames paging machine space object rmap swap migrate reclaim \
     ranges fault calls life inspect; do
     files=$(find "$objects/$layer" -name '*.o' 2>/dev/null)
     [ -n "$files" ] || continue

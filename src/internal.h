@@ -13,6 +13,7 @@
  *   object  files, shared memory: page cache, write-back, truncation; i_mmap
  *   rmap    anon_vma, rmap; split and unmap, which it has to follow
  *   swap    anonymous pages, shared memory to swap devices and back
+ *   migrate pages go to other frames
  *   reclaim what leaves memory when it is short
  *   ranges  what changes a range: remove, change, merge, move, cut, place
  *   fault   page faults, populate, held pages
@@ -33,7 +34,8 @@
  *   P4  Recovery allocates nothing and cannot fail.
  *
  * Swap areas are drawn in base/swap_struct.h, LRU lists in
- * base/lru_struct.h, stall times in base/pressure_struct.h, groups in
+ * base/lru_struct.h, stall times in base/pressure_struct.h, moves of pages in
+ * migrate/migrate_struct.h, groups in
  * group/group_struct.h, page tables that wait in paging/table_struct.h, what
  * second MMUs go by in machine/notify_struct.h.
  *
@@ -58,6 +60,7 @@
 #include "base/swap_struct.h"
 #include "group/group_struct.h"
 #include "machine/notify_struct.h"
+#include "migrate/migrate_struct.h"
 #include "paging/table_struct.h"
 #include "tree/tree.h"
 #include <aspen/error.h>
@@ -639,6 +642,7 @@ struct aspen {
     struct aspen_frame_cache *frame_caches; /* immutable: one for each CPU */
     struct aspen_lru lru;                   /* pages of no group */
     struct aspen_leaving leaving;
+    struct aspen_moves moves;
     struct aspen_groups groups;
     struct aspen_pressure_state pressure;
     uint32_t giving_back; /* atomic: exits and failed forks under way */

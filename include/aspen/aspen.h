@@ -91,6 +91,7 @@
 #include <aspen/calls/oom.h>
 #include <aspen/calls/reclaim.h>
 #include <aspen/calls/remap.h>
+#include <aspen/memory/migrate.h>
 #include <aspen/special.h>
 #include <aspen/calls/swap.h>
 #include <aspen/calls/sync.h>

@@ -305,6 +305,8 @@ struct aspen_counters {
     uint64_t major_faults;    /* of these, such as had to read something */
     uint64_t swapped_in;      /* pages that were read from devices */
     uint64_t swapped_out;
+    uint64_t migrated;       /* pages that went to another frame */
+    uint64_t migrate_failed; /* that were to, and stayed */
     uint64_t oom_kills;
     uint64_t oom_reaps; /* of these, spaces whose memory was reaped */
     /* Why calls and faults answered -ASPEN_ENOMEM, or would have without direct

@@ -29,7 +29,7 @@
 set -u
 cd "$(dirname "$0")/../.." || exit 2
 
-layers="base tree group frames paging machine space object rmap swap reclaim ranges \
+layers="base tree group frames paging machine space object rmap swap migrate reclaim ranges \
 fault calls life inspect"
 tool_layers="common page host guest snapshot rehearse fuzz trace shadow pressure explore"
 . scripts/check/lib.bash

@@ -10,6 +10,7 @@
  *                               |   DIRTY      a pager has to allow the write
  *                               |   SWAP       a device has to read it
  *                               |   DEVICE     a hook has to name the frame
+ *                               |   MOVING     its page has to be where it goes
  *                               |   STACK      a VMA has to grow down
  *                               |   MEMORY     pages have to leave it
  *                               v
@@ -28,6 +29,7 @@
  */
 #include "fault/fault.h"
 
+#include "migrate/moving.h"
 #include "object/object.h"
 #include "space/pkeys.h"
 
@@ -92,12 +94,30 @@ handle_write(struct aspen_fault *fault, const struct aspen_slot *slot,
     return aspen_fault_write_shared(fault, slot, entry);
 }
 
+/* If it is being moved still: what it allows then is another look. */
+static int
+handle_moving(struct aspen_fault *fault, const struct aspen_slot *slot)
+{
+    if (fault->nowait)
+        return -ASPEN_EAGAIN;
+    fault->moves_ended = aspen_moves_ended(fault->aspen);
+    uint64_t entry = aspen_load(slot->entry); /* I1 of moving.h */
+    if (!aspen_entry_is_leaf(entry, slot->level) ||
+        !(aspen_entry_bits(entry) & ASPEN_ENTRY_MOVING))
+        return 0;
+    /* It may be the one that moves, which nobody else is to hold. */
+    aspen_fault_drop_page(fault);
+    return ASPEN_FAULT_MOVING;
+}
+
 static int
 handle_leaf(struct aspen_fault *fault, const struct aspen_slot *slot,
             uint64_t entry)
 {
     unsigned bits = aspen_entry_bits(entry);
 
+    if (aspen_unlikely(bits & ASPEN_ENTRY_MOVING))
+        return handle_moving(fault, slot);
     if ((aspen_fault_is_write(fault) || aspen_fault_wants_own(fault)) &&
         !(bits & ASPEN_ENTRY_WRITE))
         return handle_write(fault, slot, entry);
@@ -240,6 +260,9 @@ meet(struct aspen_fault *fault, int need)
         return aspen_fault_read_swap(fault);
     case ASPEN_FAULT_DEVICE:
         return aspen_fault_ask_device(fault);
+    case ASPEN_FAULT_MOVING:
+        aspen_moves_wait(fault->aspen, fault->moves_ended);
+        return 0;
     case ASPEN_FAULT_MEMORY:
         return -ASPEN_ENOMEM;
     default:

@@ -20,6 +20,7 @@ enum aspen_fault_need {
     ASPEN_FAULT_DIRTY,         /* `page` of `wanted` has to become dirty */
     ASPEN_FAULT_SWAP,          /* the page of `swap_entry` */
     ASPEN_FAULT_DEVICE,        /* `wanted` says what is at `page_offset` */
+    ASPEN_FAULT_MOVING,        /* the page is just being moved */
     ASPEN_FAULT_MEMORY,        /* others have to give some up */
 };
 
@@ -67,6 +68,7 @@ struct aspen_fault {
     uint64_t swap_entry;         /* for SWAP, as the next */
     uint64_t swap_wanted;        /* as of aspen_swap_read() */
     int swap_error;              /* of a device, reading swap_entry; or 0 */
+    uint32_t moves_ended;        /* for MOVING: migrate/moving.h */
     bool device_known;           /* `device` is page_object's answer for
                                     page_offset, at `device_count` */
     uint32_t device_count;       /* the object's change_count before it */

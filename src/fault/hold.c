@@ -119,6 +119,8 @@ hold_leaf(struct aspen_hold *hold, uint64_t entry, unsigned level,
 {
     struct aspen_fault *fault = &hold->fault;
     uint32_t head = (uint32_t)aspen_entry_frame(entry);
+    if (aspen_entry_bits(entry) & ASPEN_ENTRY_MOVING)
+        return 0; /* the fault waits */
     uint64_t inside = fault->address & (aspen_entry_span(level) - 1);
 
     fault->own = has_to_own(

@@ -93,8 +93,10 @@ make_clean(struct aspen_fault *fault, const struct aspen_slot *slot,
 
     aspen_table_own(aspen, slot->table);
     aspen_table_lock(aspen, slot->table, ASPEN_LOCK_TABLE);
-    bool same = aspen_entry_frame(aspen_load(slot->entry)) == frame &&
-                aspen_entry_is_leaf(aspen_load(slot->entry), slot->level);
+    uint64_t now = aspen_load(slot->entry);
+    bool same = aspen_entry_frame(now) == frame &&
+                aspen_entry_is_leaf(now, slot->level) &&
+                !(aspen_entry_bits(now) & ASPEN_ENTRY_MOVING);
     if (same)
         aspen_frame_get(aspen_frame_at(aspen, aspen_frame_head(aspen, frame)));
     aspen_table_unlock(aspen, slot->table);

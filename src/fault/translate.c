@@ -54,7 +54,10 @@ leaf_at(struct aspen_mm *mm, uint64_t address, unsigned *level, bool *writable)
     aspen_port_rcu_read_lock();
     uint64_t entry = walk_tables(mm, address, level, writable);
     aspen_port_rcu_read_unlock();
-    return aspen_entry_is_leaf(entry, *level) ? entry : 0;
+    return aspen_entry_is_leaf(entry, *level) &&
+                   !(aspen_entry_bits(entry) & ASPEN_ENTRY_MOVING)
+               ? entry
+               : 0;
 }
 
 /* Of the page of 4 KiB inside of the leaf. */

@@ -486,6 +486,19 @@ aspen_frame_put(struct aspen *aspen, uint32_t frame)
         frame_cache_push(aspen, &frame, 1);
 }
 
+bool
+aspen_frame_put_and_take(struct aspen *aspen, uint32_t frame)
+{
+    struct freed freed = {.anon = 0};
+
+    if (!frame_drop(aspen_frame_at(aspen, frame), ASPEN_FRAME_REF, 0))
+        return false;
+    bool block = frame_clear(aspen, frame, &freed);
+    ASPEN_ASSERT(!block);
+    count_freed(aspen, &freed);
+    return true;
+}
+
 void
 aspen_frames_release(struct aspen *aspen, uint32_t *frames, unsigned count,
                      uint64_t remove)

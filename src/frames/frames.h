@@ -59,6 +59,15 @@ aspen_frame_map_count(const struct aspen_frame *frame)
     return (uint32_t)((counts & ~ASPEN_FRAME_EXCLUSIVE) >> 32);
 }
 
+/* Is it held by its entries and `holders` others alone? */
+static inline bool
+aspen_frame_is_held_by(const struct aspen_frame *frame, uint32_t holders)
+{
+    uint64_t counts = aspen_load(&frame->counts) & ~ASPEN_FRAME_EXCLUSIVE;
+
+    return (uint32_t)counts == (uint32_t)(counts >> 32) + holders;
+}
+
 /* The lock of the table whose entry leads to the page is held, and
  * aspen_table_own() came before: is it that entry's alone (internal.h)? */
 static inline bool
@@ -116,7 +125,8 @@ aspen_frame_set(struct aspen_frame *frame, enum aspen_frame_type type,
                 const void *owner, uint64_t offset, uint64_t flags)
 {
     uint64_t head = frame->index & ASPEN_FRAME_HEAD;
-    aspen_store_relaxed(&frame->owner, (uint64_t)(uintptr_t)owner);
+    /* Who comes by a number reads the type, the owner, the type. */
+    aspen_store(&frame->owner, (uint64_t)(uintptr_t)owner);
     aspen_store(&frame->index, (uint64_t)type << ASPEN_FRAME_TYPE_SHIFT |
                                    offset | flags | head);
 }
@@ -220,6 +230,11 @@ aspen_frame_get_mapped(struct aspen_frame *frame)
 }
 
 void aspen_frame_put(struct aspen *aspen, uint32_t frame);
+
+/* The same for a frame allocated alone: if it was the last reference the frame
+ * is all zero, and the caller's to give (aspen_frame_give()): true. */
+ASPEN_MUST_USE bool aspen_frame_put_and_take(struct aspen *aspen,
+                                             uint32_t frame);
 
 /*
  * Subtract `remove` (references, each ASPEN_FRAME_REF, with or without one

@@ -135,6 +135,34 @@ aspen_lru_move(struct aspen *aspen, uint32_t number, enum aspen_lru_state state)
     aspen_spin_unlock(&lru->lock);
 }
 
+/* The lock is held. What both sides lead to is the other from now on. */
+static void
+take_place(struct aspen *aspen, struct aspen_lru *lru, struct aspen_frame *old,
+           uint32_t number)
+{
+    struct aspen_frame *new = aspen_frame_at(aspen, number);
+    struct aspen_lru_list *list = list_of(lru, aspen_lru_state(old));
+
+    aspen_fetch_or(&new->index,
+                   aspen_load_relaxed(&old->index) & ASPEN_FRAME_LRU);
+    new->previous = old->previous;
+    aspen_store_relaxed(&new->next, old->next);
+    aspen_store_relaxed(next_link(aspen, list, old->previous), number);
+    *previous_link(aspen, list, old->next) = number;
+    old->previous = 0;
+    aspen_store(&old->next, 0u); /* I2 */
+}
+
+void
+aspen_lru_replace(struct aspen *aspen, uint32_t old, uint32_t new)
+{
+    struct aspen_lru *lru = lock_of(aspen, old);
+
+    if (aspen_frame_at(aspen, old)->next)
+        take_place(aspen, lru, aspen_frame_at(aspen, old), new);
+    aspen_spin_unlock(&lru->lock);
+}
+
 void
 aspen_lru_regroup(struct aspen *aspen, uint32_t number,
                   struct aspen_group *group)

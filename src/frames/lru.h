@@ -123,6 +123,11 @@ void aspen_lru_move(struct aspen *aspen, uint32_t frame,
 void aspen_lru_enter(struct aspen *aspen, uint32_t frame,
                      enum aspen_lru_state state);
 
+/* The new page, which nobody knows yet, has the place and state of the old one
+ * on its list, if that is on one, which is on none then. Both are of one type
+ * and one group. Context: any lock but leaves. */
+void aspen_lru_replace(struct aspen *aspen, uint32_t old, uint32_t new);
+
 /* A page that the caller has locked, and that nobody else takes on or off a
  * list meanwhile, is another group's from now on (NULL: the machine's), and on
  * its lists if it was on any. Who is charged with it is the caller's affair.

@@ -390,6 +390,8 @@ aspen_counters_read(const struct aspen *aspen, struct aspen_counters *counters)
         .committed_pages = aspen_charged(aspen),
         .commit_limit_pages = aspen_charge_limit(aspen),
         .tlb_flushes = aspen_count_sum(aspen, ASPEN_COUNT_TLB_FLUSH),
+        .migrated = aspen_load_relaxed(&aspen->moves.moved),
+        .migrate_failed = aspen_load_relaxed(&aspen->moves.stayed),
         .oom_kills = aspen_load_relaxed(&aspen->oom_kills),
         .oom_reaps = aspen_load_relaxed(&aspen->oom_reaps),
         .refused_frames = aspen_load_relaxed(&aspen->refused_frames),

@@ -276,3 +276,28 @@ aspen_swap_cache_drop(struct aspen *aspen, unsigned type, uint32_t slot,
 {
     return take(aspen, type, slot, frame, true);
 }
+
+bool
+aspen_swap_cache_replace(struct aspen *aspen, unsigned type, uint32_t slot,
+                         uint32_t old, uint32_t new)
+{
+    struct aspen_swap_area *area = aspen_swap_lock(aspen, type, slot);
+
+    if (!area)
+        return false;
+    /* Who finds it in the cache holds it, under this lock. */
+    bool goes = leads_to(area, slot, old) &&
+                aspen_frame_is_held_by(aspen_frame_at(aspen, old), 2) &&
+                !aspen_frame_copy(aspen, new, old);
+    if (goes) {
+        aspen_frame_get(aspen_frame_at(aspen, new));
+        aspen_store(aspen_bank_slot(aspen, new),
+                    aspen_load_relaxed(aspen_bank_slot(aspen, old)));
+        aspen_store(aspen_bank_slot(aspen, old), (uint64_t)0);
+        area->pages[slot] = new;
+    }
+    aspen_swap_unlock(area);
+    if (goes)
+        aspen_frame_put(aspen, old);
+    return goes;
+}

@@ -132,6 +132,16 @@ bool aspen_swap_cache_remove(struct aspen *aspen, unsigned type, uint32_t slot,
 bool aspen_swap_cache_drop(struct aspen *aspen, unsigned type, uint32_t slot,
                            uint32_t frame);
 
+/*
+ * The page, which is locked, makes place for another, which nobody else knows
+ * and which has all that it is but its contents: they are copied, and the
+ * cache's reference of the one becomes one of the other. False: it is in the
+ * cache no more, or held by others than its entries, the cache and the caller.
+ */
+ASPEN_MUST_USE bool aspen_swap_cache_replace(struct aspen *aspen, unsigned type,
+                                             uint32_t slot, uint32_t old,
+                                             uint32_t new);
+
 /* ---- swap_area.c: areas ------------------------------------------------- */
 
 /* There are groups (banks.groups): each area can say of a slot whose it is. 0

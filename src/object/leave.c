@@ -111,6 +111,29 @@ aspen_object_evict_page(struct aspen_object *object, uint64_t offset,
     return idle;
 }
 
+bool
+aspen_object_replace_page(struct aspen_object *object, uint64_t offset,
+                          uint32_t old, uint32_t new)
+{
+    struct aspen *aspen = object->aspen;
+    struct aspen_frame *from = aspen_frame_at(aspen, old);
+    struct aspen_frame *to = aspen_frame_at(aspen, new);
+
+    aspen_pages_lock(object);
+    /* Who finds it in the cache holds it, under this lock. */
+    bool goes = aspen_tree_load(&object->pages, offset) == from &&
+                aspen_frame_is_held_by(from, 2) &&
+                !aspen_frame_copy(aspen, new, old);
+    if (goes) {
+        aspen_frame_get(to);
+        aspen_pages_replace(object, offset, to);
+    }
+    aspen_pages_unlock(object);
+    if (goes)
+        aspen_frame_put(aspen, old);
+    return goes;
+}
+
 /* I4: the tombstones go. */
 static void
 erase(struct aspen_object *object, struct aspen_tree_reserve *reserve,

@@ -173,6 +173,17 @@ bool aspen_object_drop_page(struct aspen_object *object,
 bool aspen_object_evict_page(struct aspen_object *object, uint64_t offset,
                              uint32_t frame);
 
+/*
+ * The page of the cache, which is locked, makes place for another, which nobody
+ * else knows and which has all that it is but its contents: they are copied,
+ * and the cache's reference of the one becomes one of the other. False: it is
+ * in the cache no more, or held by others than its entries, the cache and the
+ * caller. Takes no memory.
+ */
+ASPEN_MUST_USE bool aspen_object_replace_page(struct aspen_object *object,
+                                              uint64_t offset, uint32_t old,
+                                              uint32_t new);
+
 /* ---- swapped.c: pages in swap ------------------------------------------- */
 
 /* Its slot, if the page at `offset` is in swap. It may come back, or go, at any

@@ -14,7 +14,8 @@
  *   none      0
  *   table     leads to a table one level below (level > 0)
  *   leaf      maps a frame, or a block of frames when level > 0; may be
- *             inaccessible (PROT_NONE) and still is a leaf
+ *             inaccessible (PROT_NONE) and still is a leaf; so may one whose
+ *             page is just being moved (ASPEN_ENTRY_MOVING)
  *   swap      area and slot of a page that is swapped out (level 0)
  *   marker    guard page, poisoned page (level 0)
  *
@@ -79,6 +80,9 @@
 #define ASPEN_ENTRY_DIRTY   16u
 #define ASPEN_ENTRY_SPECIAL 32u /* a raw frame or the zero page: uncounted */
 #define ASPEN_ENTRY_UFFD_WP 64u
+/* Its page is just being moved (migrate/move.c): the processor takes the leaf
+ * for absent, and the other bits are what it will be again. */
+#define ASPEN_ENTRY_MOVING 128u
 /* And the protection key of the VMA. */
 #define ASPEN_ENTRY_PKEY_SHIFT 8
 #define ASPEN_ENTRY_PKEY       (15u << ASPEN_ENTRY_PKEY_SHIFT)

@@ -8,6 +8,7 @@
  *   leaf   0  key   N  U  S  W  UX 1  0  M   number    1  A  11  R d C   g 1
  *   none-  0  key   1  U  S  W  1  1  0  0   number    1  A  11  1 1 C   g 0
  *   access
+ *   moving 0  key   1  U  S  W  UX 1  m  M   number    1  A  11  R d C   g 0
  *          63    44 43        12 11 10 9 8 7          3 2 1 0
  *   swap   0        slot         0  E  0 0 type         1 0 0
  *   marker 0        marker       0  0  1 0 0            0 0 0
@@ -27,6 +28,8 @@
  *   E   ASPEN_ENTRY_SWAP_EXCLUSIVE
  *   UX  UXN, not executable by the user; PXN (53) always
  *   N   none-access (58)       S   ASPEN_ENTRY_SPECIAL (56)
+ *   m   (52) ASPEN_ENTRY_MOVING: all else is what the leaf will be again; d is
+ *       clear if nobody may read
  *   U   ASPEN_ENTRY_UFFD_WP (57); N, S, U, W are left to software
  *   11  nG: not global; 9-8 inner shareable
  *   C   the cache mode: AttrIndx (4-2), of which the embedder loads the first
@@ -62,6 +65,7 @@
 #define ASPEN_ARM_ACCESSED   ((uint64_t)1 << 10)
 #define ASPEN_ARM_NOT_GLOBAL ((uint64_t)1 << 11)
 #define ASPEN_ARM_MAY_WRITE  ((uint64_t)1 << 51)
+#define ASPEN_ARM_MOVING     ((uint64_t)1 << 52)
 #define ASPEN_ARM_PXN        ((uint64_t)1 << 53)
 #define ASPEN_ARM_UXN        ((uint64_t)1 << 54)
 #define ASPEN_ARM_DIRTY      ((uint64_t)1 << 55)
@@ -140,11 +144,13 @@ aspen_arm_leaf_bits(unsigned bits)
     bool write = (bits & ASPEN_ENTRY_WRITE) != 0;
     bool dirty = (bits & ASPEN_ENTRY_DIRTY) != 0;
     bool read = (bits & (ASPEN_ENTRY_READ | ASPEN_ENTRY_WRITE)) != 0;
-    bool access = read || bits & ASPEN_ENTRY_EXEC;
+    bool moving = (bits & ASPEN_ENTRY_MOVING) != 0;
+    bool access = !moving && (read || bits & ASPEN_ENTRY_EXEC);
     uint64_t pkey = (bits & ASPEN_ENTRY_PKEY) >> ASPEN_ENTRY_PKEY_SHIFT;
 
     return ASPEN_ARM_LEAF | (access ? ASPEN_ARM_VALID : ASPEN_ARM_NONE) |
-           (read || !access ? ASPEN_ARM_USER : 0) |
+           (moving ? ASPEN_ARM_MOVING : 0) |
+           (read || !(moving || access) ? ASPEN_ARM_USER : 0) |
            (bits & ASPEN_ENTRY_CACHE) >> ASPEN_ARM_CACHE_SHIFT |
            pkey << ASPEN_ARM_PKEY_SHIFT | (write ? ASPEN_ARM_MAY_WRITE : 0) |
            (write && dirty ? 0 : ASPEN_ARM_READONLY) |
@@ -167,10 +173,12 @@ aspen_entry_bits(uint64_t entry)
 {
     bool dirty = (entry & ASPEN_ARM_DIRTY) || !(entry & ASPEN_ARM_READONLY);
 
-    const uint64_t read = ASPEN_ARM_VALID | ASPEN_ARM_USER;
+    bool read =
+        entry & (ASPEN_ARM_VALID | ASPEN_ARM_MOVING) && entry & ASPEN_ARM_USER;
     unsigned pkey = (unsigned)(entry >> ASPEN_ARM_PKEY_SHIFT) & 15u;
 
-    return ((entry & read) == read ? ASPEN_ENTRY_READ : 0) |
+    return (read ? ASPEN_ENTRY_READ : 0) |
+           (entry & ASPEN_ARM_MOVING ? ASPEN_ENTRY_MOVING : 0) |
            pkey << ASPEN_ENTRY_PKEY_SHIFT |
            ((unsigned)entry << ASPEN_ARM_CACHE_SHIFT & ASPEN_ENTRY_CACHE) |
            (entry & ASPEN_ARM_MAY_WRITE ? ASPEN_ENTRY_WRITE : 0) |

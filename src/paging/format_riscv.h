@@ -8,6 +8,7 @@
  *   leaf   0  C     0      number     U S  D A 0 1 X W R 1
  *   none-  0  C     0      number     U S  D A 1 1 0 0 0 0
  *   access
+ *   moving 0  C     m      number     U S  D A 1 1 X W R 0
  *          63 49 48  44 43        12 11 10 9 8 6 5 4 3 2 1 0
  *   swap   0     type     slot       0     U E   0 0 0 0 1 0
  *   marker 0     0        marker     0     U 0   0 0 0 1 0 0
@@ -15,6 +16,7 @@
  *   R, W, X  what may be done: none of them makes a table of an entry. Memory
  *       for execution alone is X without R, which a kernel cannot read either,
  *       unless it sets MXR
+ *   m   (54) ASPEN_ENTRY_MOVING: all else is what the leaf will be again
  *   E   ASPEN_ENTRY_SWAP_EXCLUSIVE (8)
  *   4   the user's; bit 5 (global) is set in no entry that is valid, and says
  *       "leaf" in one that is not
@@ -63,6 +65,7 @@
 #define ASPEN_RISCV_USER       ((uint64_t)1 << 4)
 #define ASPEN_RISCV_NONE       ((uint64_t)1 << 5)
 #define ASPEN_RISCV_READ_BELOW ((uint64_t)1 << 8)
+#define ASPEN_RISCV_MOVING     ((uint64_t)1 << 54)
 #define ASPEN_RISCV_NUMBER     ((((uint64_t)1 << 44) - 1) << 10)
 #define ASPEN_RISCV_ACCESS                                                     \
     (ASPEN_RISCV_READ | ASPEN_RISCV_WRITE | ASPEN_RISCV_EXEC)
@@ -71,6 +74,7 @@
 #define ASPEN_RISCV_ACCESS_SHIFT 1
 #define ASPEN_RISCV_STATE_SHIFT  3
 #define ASPEN_RISCV_CACHE_SHIFT  49
+#define ASPEN_RISCV_MOVING_SHIFT 47
 
 /* Entries that are not valid, and no leaf. */
 #define ASPEN_RISCV_SWAP   ((uint64_t)1 << 1)
@@ -143,7 +147,10 @@ aspen_riscv_leaf_bits(unsigned bits)
 
     if (b & ASPEN_ENTRY_WRITE)
         access |= ASPEN_ENTRY_READ;
-    return ASPEN_RISCV_USER | (access ? ASPEN_RISCV_VALID : ASPEN_RISCV_NONE) |
+    return ASPEN_RISCV_USER |
+           (access && !(b & ASPEN_ENTRY_MOVING) ? ASPEN_RISCV_VALID
+                                                : ASPEN_RISCV_NONE) |
+           (b & ASPEN_ENTRY_MOVING) << ASPEN_RISCV_MOVING_SHIFT |
            access << ASPEN_RISCV_ACCESS_SHIFT |
            (b & state) << ASPEN_RISCV_STATE_SHIFT |
            (b & ASPEN_ENTRY_CACHE) << ASPEN_RISCV_CACHE_SHIFT;
@@ -164,6 +171,7 @@ aspen_entry_bits(uint64_t entry)
 
     return (unsigned)((entry & ASPEN_RISCV_ACCESS) >> ASPEN_RISCV_ACCESS_SHIFT |
                       (entry >> ASPEN_RISCV_STATE_SHIFT & state) |
+                      (entry >> ASPEN_RISCV_MOVING_SHIFT & ASPEN_ENTRY_MOVING) |
                       (entry >> ASPEN_RISCV_CACHE_SHIFT & ASPEN_ENTRY_CACHE));
 }
 

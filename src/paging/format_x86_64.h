@@ -7,12 +7,15 @@
  *   leaf   NX key   d  0  0     number         0  U  S 0 P D A C C 1 w 1
  *   none-  1  key   d  a  0     ~number        0  U  S 1 P x x C C 1 0 0
  *   access
+ *   moving NX key   d  a  r m   ~number        0  U  S 1 P x x C C 1 w 0
  *   swap   0  0     0  0  type  ~slot          0  U  E 0 0 x x 0 0 0 1 0
  *   marker 0  0     0  0  0     ~marker        0  U  0 0 0 x x 0 0 1 0 0
  *
  *   NX  not executable         w  writable         A, D  accessed, dirty
  *   E   ASPEN_ENTRY_SWAP_EXCLUSIVE
  *   P   page size: the leaf of a level above 0
+ *   m   (52) ASPEN_ENTRY_MOVING: NX, r (53) and w are what the leaf will allow
+ *       again, and the processor sees none of it
  *   S   ASPEN_ENTRY_SPECIAL    U  ASPEN_ENTRY_UFFD_WP; both in bits that the
  *       processor ignores. U is kept free for swap entries and markers.
  *   key protection key: the processor asks PKRU, if CR4.PKE is set; else it
@@ -78,6 +81,8 @@
 #define ASPEN_X86_NONE     ((uint64_t)1 << 8)
 #define ASPEN_X86_SPECIAL  ((uint64_t)1 << 9)
 #define ASPEN_X86_UFFD_WP  ((uint64_t)1 << 10)
+#define ASPEN_X86_MOVING   ((uint64_t)1 << 52)
+#define ASPEN_X86_READ     ((uint64_t)1 << 53)
 #define ASPEN_X86_NX       ((uint64_t)1 << 63)
 #define ASPEN_X86_NUMBER   ((((uint64_t)1 << 40) - 1) << 12)
 /* How far YOUNG and DIRTY are shifted to where the processor sets them, and to
@@ -85,6 +90,9 @@
 #define ASPEN_X86_SET_SHIFT   2
 #define ASPEN_X86_KEPT_SHIFT  54
 #define ASPEN_X86_CACHE_SHIFT 9
+/* From ASPEN_ENTRY_MOVING, and READ beside it, to where they stand. */
+#define ASPEN_X86_MOVING_SHIFT 45
+#define ASPEN_X86_READ_SHIFT   53
 
 /* Entries that are not present, and no leaf. */
 #define ASPEN_X86_SWAP   ((uint64_t)1 << 1)
@@ -158,13 +166,16 @@ static inline uint64_t
 aspen_x86_leaf_bits(unsigned bits)
 {
     uint64_t b = bits;
+    bool moving = (b & ASPEN_ENTRY_MOVING) != 0;
     bool access =
+        !moving &&
         (b & (ASPEN_ENTRY_READ | ASPEN_ENTRY_WRITE | ASPEN_ENTRY_EXEC)) != 0;
     unsigned young = access ? ASPEN_X86_SET_SHIFT : ASPEN_X86_KEPT_SHIFT;
-    unsigned dirty =
-        b & ASPEN_ENTRY_WRITE ? ASPEN_X86_SET_SHIFT : ASPEN_X86_KEPT_SHIFT;
+    unsigned dirty = access && b & ASPEN_ENTRY_WRITE ? ASPEN_X86_SET_SHIFT
+                                                     : ASPEN_X86_KEPT_SHIFT;
 
-    return ASPEN_X86_USER |
+    return ASPEN_X86_USER | (b & ASPEN_ENTRY_MOVING) << ASPEN_X86_MOVING_SHIFT |
+           (moving && b & ASPEN_ENTRY_ACCESS ? ASPEN_X86_READ : 0) |
            (access ? ASPEN_X86_PRESENT : ASPEN_X86_NONE | ASPEN_X86_NUMBER) |
            (b & ASPEN_ENTRY_WRITE) | (b & ASPEN_ENTRY_YOUNG) << young |
            (b & ASPEN_ENTRY_DIRTY) << dirty |
@@ -189,6 +200,8 @@ aspen_entry_bits(uint64_t entry)
 
     return (
         unsigned)((entry & (ASPEN_ENTRY_READ | ASPEN_ENTRY_WRITE)) |
+                  (entry >> ASPEN_X86_READ_SHIFT & ASPEN_ENTRY_READ) |
+                  (entry >> ASPEN_X86_MOVING_SHIFT & ASPEN_ENTRY_MOVING) |
                   (~entry >> 61 & ASPEN_ENTRY_EXEC) |
                   (seen & (ASPEN_ENTRY_YOUNG | ASPEN_ENTRY_DIRTY)) |
                   (entry >> 4 & (ASPEN_ENTRY_SPECIAL | ASPEN_ENTRY_UFFD_WP)) |

@@ -19,7 +19,7 @@
  *     page tables go only after their VMAs are unlinked: the tables may be
  *     read.
  *
- * Called by tests; kept for reclaim and migration. The first test to break is
+ * Called by swap and migration. The first test to break is
  * tests/unit/rmap/test_rmap.c.
  */
 #include "rmap/rmap.h"

@@ -62,16 +62,13 @@ static void
 flush_space(const struct aspen_take_space *space)
 {
     struct aspen_mm *mm = space->mm;
-    uint64_t gone = 0;
 
     for (unsigned kind = 0; kind < ASPEN_RSS_KINDS; kind++)
-        if (space->gone[kind]) {
+        if (space->gone[kind])
             aspen_mm_rss_sub(mm, (enum aspen_rss)kind, space->gone[kind]);
-            gone += space->gone[kind];
-        }
     /* What others have taken, and we have found gone: they may not have
      * flushed yet. */
-    if (gone || aspen_tlb_pending(mm, 1))
+    if (space->changed || aspen_tlb_pending(mm, 1))
         aspen_tlb_flush(mm, space->start, space->end, 1u, false);
     aspen_tlb_pending_end(mm, space->part);
     aspen_mm_drop(mm);
@@ -95,8 +92,8 @@ leads_to(uint64_t entry, const struct aspen_slot *slot, uint32_t frame)
            aspen_entry_frame(entry) == frame;
 }
 
-/* Did it go? */
-static bool
+/* As `entry` answered; 0 for an error. */
+static int
 take_entry(struct walk *walk, struct aspen_vma *vma,
            const struct aspen_slot *slot, unsigned part)
 {
@@ -112,7 +109,7 @@ take_entry(struct walk *walk, struct aspen_vma *vma,
     aspen_table_unlock(aspen, slot->table);
     if (answer < 0)
         walk->error = answer;
-    return answer > 0;
+    return answer > 0 ? answer : 0;
 }
 
 static void
@@ -123,7 +120,10 @@ take_in(struct walk *walk, struct aspen_take_space *space,
         space = add_space(walk->take, vma->mm);
     space->start = aspen_min_u64(space->start, address);
     space->end = aspen_max_u64(space->end, address + ASPEN_PAGE_SIZE);
-    if (take_entry(walk, vma, slot, space->part))
+    int answer = take_entry(walk, vma, slot, space->part);
+    if (answer)
+        space->changed = true;
+    if (answer == 1)
         space
             ->gone[aspen_rss_of(aspen_frame_at(vma->mm->aspen, walk->frame))]++;
 }

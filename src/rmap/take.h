@@ -24,6 +24,7 @@ struct aspen_take {
     struct aspen_take_space {
         struct aspen_mm *mm;            /* a reference; counted as pending, */
         unsigned part;                  /* ... in this part of it */
+        bool changed;                   /* there is something to flush */
         uint64_t gone[ASPEN_RSS_KINDS]; /* pages, by kind */
         uint64_t start;                 /* what was looked at */
         uint64_t end;
@@ -35,10 +36,12 @@ struct aspen_take {
 void aspen_take_flush(struct aspen_take *take);
 
 /*
- * An entry leads to the page: 1 if it was replaced, 0 if it stays, or an error,
- * which ends the walk. The table's lock is held. What the page counts is the
- * caller's affair; that the space has one less is not.
+ * An entry leads to the page: 1 if it was replaced, ASPEN_TAKE_KEPT if it
+ * allows less and leads there still, 0 if it stays, or an error, which ends the
+ * walk. The table's lock is held. What the page counts is the caller's affair;
+ * that the space has one less, for 1, is not.
  */
+#define ASPEN_TAKE_KEPT 2
 typedef int aspen_take_entry(void *context, struct aspen_vma *vma,
                              const struct aspen_slot *slot);
 

@@ -25,11 +25,13 @@ struct zap {
     uint64_t zapped[ASPEN_RSS_KINDS]; /* pages, by kind */
 };
 
-/* The entry leads to a page that others may find: it was written. */
+/* The entry leads to a page that others may find: it was written, or may be
+ * until the flush. At once, under the table's lock: who moves the page looks
+ * there when he finds the entry gone (migrate/move.c, I4). */
 static inline void
 carry_dirt(struct aspen_frame *frame, unsigned bits)
 {
-    if (bits & ASPEN_ENTRY_DIRTY &&
+    if (bits & (ASPEN_ENTRY_DIRTY | ASPEN_ENTRY_WRITE) &&
         !(aspen_load_relaxed(&frame->index) & ASPEN_FRAME_DIRTY))
         aspen_fetch_or(&frame->index, ASPEN_FRAME_DIRTY);
 }

@@ -111,15 +111,6 @@ replace_all(struct leaving *leaving)
 
 /* ---- One page, which is locked ------------------------------------------ */
 
-/* By its entries and `holders` others alone? */
-static bool
-is_held_by(const struct aspen_frame *page, uint32_t holders)
-{
-    uint64_t counts = aspen_load(&page->counts) & ~ASPEN_FRAME_EXCLUSIVE;
-
-    return (uint32_t)counts == (uint32_t)(counts >> 32) + holders;
-}
-
 /* The caller holds it once. */
 static bool
 can_go(struct aspen *aspen, uint32_t frame, bool cached)
@@ -129,7 +120,7 @@ can_go(struct aspen *aspen, uint32_t frame, bool cached)
 
     return index >> ASPEN_FRAME_TYPE_SHIFT == ASPEN_FRAME_ANON &&
            !(index & ASPEN_FRAME_HEAD) && aspen_frame_pins(aspen, frame) == 0 &&
-           is_held_by(page, cached ? 2 : 1) &&
+           aspen_frame_is_held_by(page, cached ? 2 : 1) &&
            (cached || aspen_frame_map_count(page) > 0);
 }
 
@@ -159,7 +150,8 @@ leave_by_slot(struct leaving *leaving)
     aspen_fetch_and(&page->index, ~ASPEN_FRAME_LAZY); /* I3 */
     int error = replace_all(leaving);
     /* Who came by an entry before it went may still read or write. */
-    if (!error && (aspen_frame_map_count(page) > 0 || !is_held_by(page, 2)))
+    if (!error &&
+        (aspen_frame_map_count(page) > 0 || !aspen_frame_is_held_by(page, 2)))
         error = -ASPEN_EBUSY;
     return error;
 }
@@ -201,7 +193,8 @@ to_nothing(void *context, struct aspen_vma *vma, const struct aspen_slot *slot)
     /* Nobody can come who would hold it; who did says that he wrote before he
      * lets go (calls/madvise/pages.c, I2). */
     if (has_to_stay(leaving, vma, slot) || aspen_frame_map_count(page) != 1 ||
-        !is_held_by(page, 1) || aspen_load(&page->index) & ASPEN_FRAME_DIRTY ||
+        !aspen_frame_is_held_by(page, 1) ||
+        aspen_load(&page->index) & ASPEN_FRAME_DIRTY ||
         aspen_entry_bits(entry) & ASPEN_ENTRY_DIRTY ||
         !aspen_compare_exchange(slot->entry, &entry, (uint64_t)0))
         return 0;
@@ -340,8 +333,8 @@ finish(struct aspen_swap_batch *batch, unsigned i)
 {
     uint32_t frame = batch->pages[i].frame;
     struct aspen_frame *page = aspen_frame_at(batch->aspen, frame);
-    bool gone =
-        has_slot(batch, i) ? give_up_slot(batch, i) : is_held_by(page, 1);
+    bool gone = has_slot(batch, i) ? give_up_slot(batch, i)
+                                   : aspen_frame_is_held_by(page, 1);
 
     aspen_frame_unlock(page);
     aspen_frame_put(batch->aspen, frame);

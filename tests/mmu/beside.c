@@ -563,3 +563,11 @@ BETWEEN(bool, aspen_reclaim_tick, (struct aspen * aspen))
     beside_leave("aspen_reclaim_tick");
     return more;
 }
+
+BETWEEN(int, aspen_migrate, (struct aspen * aspen, uint32_t frame))
+{
+    beside_enter();
+    int error = __real_aspen_migrate(aspen, frame);
+    beside_leave("aspen_migrate");
+    return error;
+}

@@ -145,12 +145,14 @@ clear_bits(struct sweep *sweep, uint64_t *slot, uint64_t entry,
         aspen_gather_leaf(&sweep->gather, address, 0);
 }
 
-/* The frame of a leaf that is counted, or NULL. */
+/* The frame of a leaf that is counted, or NULL. What is just being moved is
+ * nobody's to hold, or to say something about: as on Linux it is passed over.
+ */
 static struct aspen_frame *
 page_of(const struct sweep *sweep, uint64_t entry)
 {
     if (!aspen_entry_is_leaf(entry, 0) ||
-        aspen_entry_bits(entry) & ASPEN_ENTRY_SPECIAL)
+        aspen_entry_bits(entry) & (ASPEN_ENTRY_SPECIAL | ASPEN_ENTRY_MOVING))
         return NULL;
     return aspen_frame_at(sweep->aspen, (uint32_t)aspen_entry_frame(entry));
 }

@@ -4,6 +4,7 @@
  */
 #include "pairs.h"
 
+#include <aspen/memory/migrate.h>
 #include <aspen/calls/reclaim.h>
 
 /* ---- Before ------------------------------------------------------------- */
@@ -252,6 +253,22 @@ reclaim(struct pair_side *side)
     return 0;
 }
 
+/* Its page, if it is there, or is it not by then: whoever comes by a number
+ * hears what he hears. */
+static int
+migrate(struct pair_side *side)
+{
+    uint32_t frame;
+
+    if (*side->mm &&
+        !aspen_translate(*side->mm, side->page, ASPEN_ACCESS_READ, &frame)) {
+        int error = aspen_migrate(mmu_scene.aspen, frame);
+        if (error != -ASPEN_EBUSY && error != -ASPEN_ENOENT)
+            return error;
+    }
+    return 0;
+}
+
 static int
 swap_off(struct pair_side *side)
 {
@@ -351,6 +368,7 @@ const struct pair_row pair_rows[] = {
     {"fork", T, NULL, fork_space, 0},
     {"exit", PAIR_ENDS, NULL, end_space, 0},
     {"reclaim", T, NULL, reclaim, 0},
+    {"migrate", P | T, NULL, migrate, 0},
     {"swapoff", F, out, swap_off, 0},
     {"resize", O | D | R | G, NULL, resize, MMU_GONE_ALL},
     {"punch", P | O | D | G, NULL, punch, MMU_GONE_ALL},

@@ -308,3 +308,9 @@ run_reclaim_tick(struct every *e, const struct call *call)
     (void)call;
     return aspen_reclaim_tick(e->helper.aspen) ? -ASPEN_EINVAL : 0;
 }
+
+int
+run_migrate(struct every *e, const struct call *call)
+{
+    return aspen_migrate(e->helper.aspen, helper_frame(e->mm, AT(call->first)));
+}

@@ -169,6 +169,8 @@ static const struct call calls[] = {
     CALL(aspen_object_sync, "a file", .run = run_object_sync,
          .progressive = true, .kinds = K(HOOK)),
     CALL(aspen_object_error, "a file", .run = run_object_error),
+    CALL(aspen_migrate, "a page of two spaces", .run = run_migrate,
+         .first = COW, .kinds = K(FRAME)),
     CALL(aspen_reclaim_tick, "without watermarks", .run = run_reclaim_tick),
     CALL(aspen_msync, "a shared file", .run = run_msync, .first = SHF,
          .pages = 4, .progressive = true, .kinds = K(HOOK) | K(INTERRUPT)),

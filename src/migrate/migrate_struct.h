@@ -1,0 +1,19 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * migrate/migrate_struct.h - pages that are moved to other frames: a part of
+ * internal.h. migrate/ has what is done with it.
+ */
+#ifndef ASPEN_MIGRATE_MIGRATE_STRUCT_H
+#define ASPEN_MIGRATE_MIGRATE_STRUCT_H
+
+#include <aspen/compiler.h>
+#include <aspen_port.h>
+
+/* All atomic. */
+struct aspen_moves {
+    uint32_t ended; /* moves that have, whatever became of them: waited for */
+    uint64_t moved; /* pages */
+    uint64_t stayed;
+};
+
+#endif
