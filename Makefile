@@ -214,6 +214,8 @@ unit_sources = $(wildcard $(sort $(unit_source) tests/unit/unit.c \
     $(addprefix $(dir $(unit_source)),$(unit_includes)))) $(UNIT_EXTRA_$1)
 UNIT_EXTRA_test_icache += tests/unit/swap/device.c
 UNIT_EXTRA_test_migrate += tests/unit/swap/device.c
+UNIT_EXTRA_test_migrate_soak += tests/unit/swap/device.c
+UNIT_EXTRA_test_poison += tests/unit/swap/device.c
 UNIT_EXTRA_test_validate := $(wildcard tests/unit/inspect/plants_*.c)
 
 # These are the port's memory, and its RCU, themselves.

@@ -91,6 +91,8 @@
 #include <aspen/calls/oom.h>
 #include <aspen/calls/reclaim.h>
 #include <aspen/calls/remap.h>
+#include <aspen/memory/compact.h>
+#include <aspen/memory/failure.h>
 #include <aspen/memory/migrate.h>
 #include <aspen/special.h>
 #include <aspen/calls/swap.h>

@@ -305,8 +305,12 @@ struct aspen_counters {
     uint64_t major_faults;    /* of these, such as had to read something */
     uint64_t swapped_in;      /* pages that were read from devices */
     uint64_t swapped_out;
-    uint64_t migrated;       /* pages that went to another frame */
-    uint64_t migrate_failed; /* that were to, and stayed */
+    uint64_t migrated;        /* pages that went to another frame */
+    uint64_t migrate_failed;  /* that were to, and stayed */
+    uint64_t compact_looked;  /* frames that compaction looked at */
+    uint64_t compact_success; /* blocks that it made free */
+    uint64_t compact_fail;    /* times that it found none */
+    uint64_t frames_bad;      /* that went bad, and are in no other count */
     uint64_t oom_kills;
     uint64_t oom_reaps; /* of these, spaces whose memory was reaped */
     /* Why calls and faults answered -ASPEN_ENOMEM, or would have without direct

@@ -289,8 +289,9 @@ static bool
 all_reserved(const struct aspen *aspen, struct aspen_ram_run run)
 {
     for (uint64_t i = run.first; i < run.end; i++)
-        if (aspen_frame_type(aspen_frame_at(aspen, (uint32_t)i)) !=
-            ASPEN_FRAME_RESERVED)
+        if (aspen_load_relaxed(
+                &aspen_frame_at(aspen, (uint32_t)i)->index) != /* nor bad */
+            (uint64_t)ASPEN_FRAME_RESERVED << ASPEN_FRAME_TYPE_SHIFT)
             return false;
     return true;
 }

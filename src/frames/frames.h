@@ -106,6 +106,16 @@ aspen_frame_is_zero(const struct aspen_frame *frame)
              frame->index | frame->next | frame->previous);
 }
 
+/* Of a RESERVED frame, its page offset: it went bad (migrate/poison.c). */
+#define ASPEN_FRAME_BAD ((uint64_t)1)
+
+static inline bool
+aspen_frame_is_bad(const struct aspen_frame *frame)
+{
+    return aspen_frame_type(frame) == ASPEN_FRAME_RESERVED &&
+           aspen_frame_offset(frame) == ASPEN_FRAME_BAD;
+}
+
 /* The order a block was allocated with; `frame` is its first. */
 unsigned aspen_frame_order(const struct aspen *aspen, uint32_t frame);
 

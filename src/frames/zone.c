@@ -243,6 +243,50 @@ aspen_zone_take_below_locked(struct aspen_zone *zone, unsigned order,
     return ASPEN_NO_FRAME;
 }
 
+/* If the chunk is inside of a free block, it alone is taken out of that. */
+static bool
+take_out_of_block(struct aspen_zone *zone, uint32_t index)
+{
+    unsigned order = ASPEN_CHUNK_ORDER;
+    uint32_t size = 1, head = index;
+
+    while (order <= ASPEN_ORDER_MAX &&
+           !(aspen_chunk_exists(zone->banks, head) &&
+             aspen_chunk_at(zone->banks, head)->listed == 1 + order)) {
+        order++;
+        size *= 2;
+        head = index & ~(size - 1);
+    }
+    if (order > ASPEN_ORDER_MAX)
+        return false;
+    chunk_list_remove(zone, head);
+    while (order-- > ASPEN_CHUNK_ORDER) {
+        size /= 2;
+        bool above = index & size;
+        chunk_list_add(zone, above ? head : head + size, order);
+        head += above ? size : 0;
+    }
+    return true;
+}
+
+uint64_t
+aspen_zone_take_mask_locked(struct aspen_zone *zone, uint32_t index,
+                            uint64_t mask)
+{
+    const struct aspen_frame_chunk *chunk = aspen_chunk_at(zone->banks, index);
+    uint64_t free = chunk->free;
+
+    if (!free && take_out_of_block(zone, index))
+        free = WHOLE_CHUNK;
+    uint64_t taken = free & mask;
+    if (!free)
+        return 0;
+    chunk_set_free(zone, index, free & ~mask);
+    for (uint64_t left = taken; left; left &= left - 1)
+        count_free(zone, UINT64_MAX);
+    return taken;
+}
+
 /* Take all of one chunk, the most broken one there is. */
 static unsigned
 chunk_take_all(struct aspen_zone *zone, unsigned list, uint32_t *frames)

@@ -2,7 +2,8 @@
 /*
  * frames/zone.h - the buddy allocator below the CPU caches: which frames are
  * free. It never touches a frame table entry; struct aspen_zone and its
- * chunks are drawn in internal.h. Only frames.c and check.c include it.
+ * chunks are drawn in internal.h. Only frames.c, check.c and migrate/isolate.c
+ * include it.
  *
  * Context: the zone lock is held wherever the name ends in _locked.
  */
@@ -27,6 +28,10 @@ uint32_t aspen_zone_take_locked(struct aspen_zone *zone, unsigned order);
 /* The same, all of them below frame `end`. */
 uint32_t aspen_zone_take_below_locked(struct aspen_zone *zone, unsigned order,
                                       uint64_t end);
+
+/* Of one chunk, which exists, the frames of `mask` that are free: bits. */
+uint64_t aspen_zone_take_mask_locked(struct aspen_zone *zone, uint32_t index,
+                                     uint64_t mask);
 
 /*
  * Take single frames, whole chunks at a time, until there are `batch` of them

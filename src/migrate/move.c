@@ -51,7 +51,7 @@ struct move {
     bool cached;                 /* in the swap cache, by this slot */
     unsigned type;
     uint32_t slot;
-    bool gone; /* the new frame has it */
+    enum { STAYS, GOES, IS_LOST } fate; /* GOES: the new frame has it */
 };
 
 /* ---- Close ------------------------------------------------------------- */
@@ -146,11 +146,11 @@ commit(struct move *move)
     struct aspen *aspen = move->aspen;
 
     become(move);
-    move->gone = take_place(move);
-    if (!move->gone) {
+    if (!take_place(move)) {
         become_nothing(move);
         return -ASPEN_EBUSY;
     }
+    move->fate = GOES;
     if (!move->object)
         aspen_count(aspen, ASPEN_COUNT_ANON, 1); /* until it is free */
     aspen_lru_replace(aspen, move->old, move->new);
@@ -177,9 +177,21 @@ lead_to_new(const struct move *move, const struct aspen_slot *slot,
                          ASPEN_FRAME_REF + ASPEN_FRAME_MAP);
 }
 
+/* It leads to nothing, for good. */
+static void
+lead_to_poison(const struct move *move, struct aspen_mm *mm,
+               const struct aspen_slot *slot)
+{
+    aspen_mm_rss_sub(mm, ASPEN_RSS_ANON, 1);
+    aspen_store(slot->entry, aspen_entry_make_marker(ASPEN_MARKER_POISON));
+    aspen_frames_release(move->aspen, &(uint32_t){move->old}, 1,
+                         ASPEN_FRAME_REF + ASPEN_FRAME_MAP);
+}
+
 /* Its table's lock is held. */
 static void
-open_entry(const struct move *move, const struct aspen_slot *slot)
+open_entry(const struct move *move, struct aspen_mm *mm,
+           const struct aspen_slot *slot)
 {
     uint64_t entry = aspen_load_relaxed(slot->entry);
     unsigned bits = aspen_entry_bits(entry);
@@ -188,8 +200,10 @@ open_entry(const struct move *move, const struct aspen_slot *slot)
         !(bits & ASPEN_ENTRY_MOVING) || aspen_entry_frame(entry) != move->old)
         return;
     bits &= ~ASPEN_ENTRY_MOVING;
-    if (move->gone)
+    if (move->fate == GOES)
         lead_to_new(move, slot, bits);
+    else if (move->fate == IS_LOST)
+        lead_to_poison(move, mm, slot);
     else
         aspen_store(slot->entry,
                     aspen_icache_entry(move->aspen, aspen_entry_make_leaf(
@@ -207,7 +221,7 @@ open_at(void *context, struct aspen_vma *vma, uint64_t address)
     aspen_table_own(move->aspen, slot.table);
     aspen_table_lock_settled(vma->mm, slot.table, address,
                              address + ASPEN_PAGE_SIZE);
-    open_entry(move, &slot);
+    open_entry(move, vma->mm, &slot);
     aspen_table_unlock(move->aspen, slot.table);
     return true;
 }
@@ -274,6 +288,14 @@ may_move(struct move *move)
     return aspen_frame_is_held_by(page, move->object || move->cached ? 2 : 1);
 }
 
+/* Who waits looks again. */
+static void
+end_move(struct aspen *aspen)
+{
+    aspen_fetch_add(&aspen->moves.ended, 1u);
+    aspen_port_wake_all(&aspen->moves.ended);
+}
+
 /* With the new frame, whose reference is the caller's to put. */
 static int
 move_to(struct move *move)
@@ -290,8 +312,7 @@ move_to(struct move *move)
         error = move_locked(move);
     aspen_frame_unlock(new);
     aspen_frame_unlock(old);
-    aspen_fetch_add(&move->aspen->moves.ended, 1u);
-    aspen_port_wake_all(&move->aspen->moves.ended);
+    end_move(move->aspen);
     return error;
 }
 
@@ -336,6 +357,43 @@ aspen_move_page(struct aspen *aspen, uint32_t frame)
         aspen_object_put(move.object);
     aspen_fetch_add_relaxed(error ? &aspen->moves.stayed : &aspen->moves.moved,
                             1);
+    return error;
+}
+
+/* Entries of the page, which is locked, become markers, unless somebody else
+ * has it. On no list anybody finds it meanwhile. */
+static int
+lose_locked(struct move *move)
+{
+    struct aspen *aspen = move->aspen;
+    const struct aspen_frame *page = aspen_frame_at(aspen, move->old);
+    const bool listed = page->next;
+    enum aspen_lru_state state = aspen_lru_state(page);
+
+    if (!may_move(move) || move->cached)
+        return -ASPEN_EBUSY;
+    aspen_lru_remove(aspen, move->old);
+    int error = close_all(move);
+    if (!error && !aspen_frame_is_held_by(page, 1))
+        error = -ASPEN_EBUSY;
+    if (!error)
+        move->fate = IS_LOST;
+    open_all(move);
+    if (error && listed)
+        aspen_lru_enter(aspen, move->old, state);
+    return error;
+}
+
+int
+aspen_move_to_nowhere(struct aspen *aspen, uint32_t frame)
+{
+    struct move move = {.aspen = aspen, .old = frame};
+    struct aspen_frame *page = aspen_frame_at(aspen, frame);
+
+    aspen_frame_lock(page);
+    int error = lose_locked(&move);
+    aspen_frame_unlock(page);
+    end_move(aspen);
     return error;
 }
 

@@ -571,3 +571,35 @@ BETWEEN(int, aspen_migrate, (struct aspen * aspen, uint32_t frame))
     beside_leave("aspen_migrate");
     return error;
 }
+
+BETWEEN(int, aspen_compact, (struct aspen * aspen, unsigned order))
+{
+    beside_enter();
+    int error = __real_aspen_compact(aspen, order);
+    beside_leave("aspen_compact");
+    return error;
+}
+
+BETWEEN(bool, aspen_compact_tick, (struct aspen * aspen, unsigned order))
+{
+    beside_enter();
+    bool more = __real_aspen_compact_tick(aspen, order);
+    beside_leave("aspen_compact_tick");
+    return more;
+}
+
+BETWEEN(int, aspen_memory_failure, (struct aspen * aspen, uint32_t frame))
+{
+    beside_enter();
+    int error = __real_aspen_memory_failure(aspen, frame);
+    beside_leave("aspen_memory_failure");
+    return error;
+}
+
+BETWEEN(int, aspen_memory_offline, (struct aspen * aspen, uint32_t frame))
+{
+    beside_enter();
+    int error = __real_aspen_memory_offline(aspen, frame);
+    beside_leave("aspen_memory_offline");
+    return error;
+}

@@ -314,3 +314,31 @@ run_migrate(struct every *e, const struct call *call)
 {
     return aspen_migrate(e->helper.aspen, helper_frame(e->mm, AT(call->first)));
 }
+
+int
+run_compact(struct every *e, const struct call *call)
+{
+    (void)call;
+    return aspen_compact(e->helper.aspen, 1);
+}
+
+int
+run_compact_tick(struct every *e, const struct call *call)
+{
+    (void)call;
+    return aspen_compact_tick(e->helper.aspen, 1) ? -ASPEN_EINVAL : 0;
+}
+
+int
+run_memory_failure(struct every *e, const struct call *call)
+{
+    return aspen_memory_failure(e->helper.aspen,
+                                helper_frame(e->mm, AT(call->first)));
+}
+
+int
+run_memory_offline(struct every *e, const struct call *call)
+{
+    return aspen_memory_offline(e->helper.aspen,
+                                helper_frame(e->mm, AT(call->first)));
+}

@@ -30,6 +30,7 @@ every_run_call run_mm_create, run_exec_prepare, run_object_create,
     run_failpoints_set;
 
 every_run_call run_unpin, run_deny_writable, run_object_drop, run_object_error,
-    run_reclaim_tick, run_migrate;
+    run_reclaim_tick, run_migrate, run_compact, run_compact_tick,
+    run_memory_failure, run_memory_offline;
 
 #endif
