@@ -240,7 +240,9 @@ static bool
 check_leaf(struct item *item)
 {
     item->bits = aspen_entry_bits(item->entry);
-    return check_access(item) && check_cache(item) &&
+    return EXPECT_ITEM(item, !(item->bits & ASPEN_ENTRY_MOVING), ENTRY_UNKNOWN,
+                       "waits for a page that nobody moves") &&
+           check_access(item) && check_cache(item) &&
            (item->bits & ASPEN_ENTRY_SPECIAL ? check_special(item)
                                              : check_page(item));
 }

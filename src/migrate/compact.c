@@ -84,12 +84,22 @@ pages_in(const struct compact *compact, uint32_t first)
     return pages;
 }
 
-/* The frame table has all of the block. */
+/* The frame table has all of the block: of a section it has what is between two
+ * frames that it has. */
 static bool
 exists(const struct aspen *aspen, uint64_t first, uint64_t size)
 {
-    return aspen_frame_exists(aspen, first) &&
-           aspen_frame_exists(aspen, first + size - 1);
+    const uint64_t end = first + size;
+    uint64_t at = first;
+
+    while (at < end && aspen_frame_exists(aspen, at)) {
+        at = aspen_min_u64(aspen_align_down(at, ASPEN_SECTION_FRAMES) +
+                               ASPEN_SECTION_FRAMES,
+                           end);
+        if (!aspen_frame_exists(aspen, at - 1))
+            return false;
+    }
+    return at >= end;
 }
 
 /* I2. */

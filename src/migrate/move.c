@@ -37,6 +37,7 @@
 
 #include "frames/lru.h"
 #include "frames/pins.h"
+#include "frames/policy.h"
 #include "machine/swap_map.h"
 #include "object/page_cache.h"
 #include "paging/icache.h"
@@ -154,6 +155,9 @@ commit(struct move *move)
     if (!move->object)
         aspen_count(aspen, ASPEN_COUNT_ANON, 1); /* until it is free */
     aspen_lru_replace(aspen, move->old, move->new);
+    if (!move->object && /* the first device may just have come */
+        !aspen_load_relaxed(&aspen_frame_at(aspen, move->new)->next))
+        aspen_policy_map_anon(aspen, move->new);
     return 0;
 }
 

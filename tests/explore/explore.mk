@@ -35,7 +35,7 @@ EXPLORERS := $(basename $(notdir $(wildcard tests/explore/explorer/test_*.c)))
 EXPLORE_MMU := $(basename $(notdir $(wildcard tests/explore/mmu/test_*.c)))
 EXPLORE_PROGRAMS := $(addprefix $(BUILD)/tests/explore/,$(EXPLORERS) $(EXPLORE) \
     $(EXPLORE_MMU) test_mmu-flags test_mmu-arm64 test_mmu-arm64-flags \
-    test_second-flags test_mmu_swap-flags)
+    test_second-flags test_mmu_swap-flags test_mmu_migrate-flags)
 
 # $(call sim_variant,VARIANT)
 define sim_variant

@@ -113,6 +113,13 @@ plant_entry_marker(struct scene *s)
 }
 
 static void
+plant_entry_moving(struct scene *s)
+{
+    uint64_t *slot = slot_at(s->parent, ANON, 0);
+    POKE(s, *slot, aspen_entry_set_bits(*slot, ASPEN_ENTRY_MOVING));
+}
+
+static void
 plant_entry_swap_level(struct scene *s)
 {
     POKE(s, *slot_at(s->child, HUGE, 1), aspen_entry_make_swap(0, 100));
@@ -358,6 +365,7 @@ const struct plant plants_table[] = {
     {"cache.mm", MACHINE, plant_top_table_lost},
     {"entry.unknown", CHILD, plant_entry_bits},
     {"entry.unknown", CHILD, plant_entry_marker},
+    {"entry.unknown", PARENT, plant_entry_moving},
     {"entry.unknown", CHILD, plant_entry_swap_level},
     {"entry.place", CHILD, plant_entry_no_vma},
     {"entry.place", PARENT, plant_entry_too_large},
