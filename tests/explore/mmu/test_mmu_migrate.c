@@ -28,6 +28,8 @@ static struct {
     unsigned start; /* enum start */
     uint32_t frame;
     uint64_t fail_at; /* the step of a fork that fails; 0: none */
+    bool alone;       /* there is no second MMU, for which each entry is flushed
+                         on its own */
     bool forked;
     bool written; /* the processor's write went through */
     bool gone;    /* what the page held is not to be asked for */
@@ -59,10 +61,11 @@ map_page(void)
 static void
 setup(void *unused)
 {
+    static const struct aspen_notifier_ops no_second;
     const bool out = scene.start == CHILD_HAS || scene.start == CACHED;
 
     (void)unused;
-    mmu_swap_begin(NULL);
+    mmu_swap_begin(scene.alone ? &no_second : NULL);
     scene.written = scene.gone = scene.forked = false;
     map_page();
     if (out)
@@ -75,7 +78,8 @@ setup(void *unused)
     scene.frame = frame_of(out ? mmu_scene.child : mmu_scene.mm);
     if (scene.start == CACHED)
         must(aspen_munmap(mmu_scene.child, START, PAGE));
-    told_second_load(mmu_scene.mm, START, START + PAGE, 1);
+    if (!scene.alone)
+        told_second_load(mmu_scene.mm, START, START + PAGE, 1);
     explore_plan(mmu_scene.aspen, scene.fail_at);
 }
 
@@ -121,7 +125,8 @@ read_task(void *unused)
     int error = told_run(CPU, mmu_scene.mm, START, MMU_READ, &byte, 1);
     if (!error && byte != '1')
         sim_fail("the processor reads what nobody wrote");
-    told_second_load(mmu_scene.mm, START, START + PAGE, 1);
+    if (!scene.alone)
+        told_second_load(mmu_scene.mm, START, START + PAGE, 1);
 }
 
 static void
@@ -209,6 +214,17 @@ pin_task(void *unused)
         sim_point(&scene, true);
     }
     must(aspen_unpin(mmu_scene.mm, &frame, 1, ASPEN_UNPIN_DIRTY));
+}
+
+/* Somebody else writes, who holds the page for that. */
+static void
+copy_in_task(void *unused)
+{
+    uint64_t done;
+
+    (void)unused;
+    must(aspen_write_memory(mmu_scene.mm, START, "2", 1, 0, &done));
+    scene.written = true;
 }
 
 static void
@@ -318,6 +334,7 @@ anonymous(void **state)
          {must_migrate_task, lock_then_there_task},
          check_memory},
         {"pin", ALONE, {MIGRATE, pin_task}, check_memory},
+        {"copy in", ALONE, {MIGRATE, copy_in_task}, check_memory},
         {"exit", ALONE, {MIGRATE, exit_task}, check_nothing},
         {"PAGEOUT", ALONE, {MIGRATE, page_out_task}, check_memory},
         {"PAGEOUT, write",
@@ -414,6 +431,31 @@ of_a_file(void **state)
     ROWS(rows);
 }
 
+static void
+without_second(void **state)
+{
+    static const struct mmu_row rows[] = {
+        {"alone: read", ALONE, {must_migrate_task, read_task}, check_memory},
+        {"alone: write", ALONE, {must_migrate_task, write_task}, check_memory},
+        {"alone: child: write", FORKED, {MIGRATE, write_task}, check_memory},
+        {"alone: munmap, write",
+         ALONE,
+         {MIGRATE, munmap_task, write_task},
+         check_nothing},
+        {"alone: file: write", FILE_, {MIGRATE, write_task}, check_disk},
+        {"alone: file: sync, write",
+         FILE_,
+         {MIGRATE, sync_task, write_task},
+         check_disk},
+    };
+
+    (void)state;
+    scene.fail_at = 0;
+    scene.alone = true;
+    ROWS(rows);
+    scene.alone = false;
+}
+
 /* Each step of the fork fails, and so does none. */
 static void
 beside_fork(void **state)
@@ -440,9 +482,8 @@ int
 main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(anonymous),
-        cmocka_unit_test(shared),
-        cmocka_unit_test(of_a_file),
+        cmocka_unit_test(anonymous),   cmocka_unit_test(shared),
+        cmocka_unit_test(of_a_file),   cmocka_unit_test(without_second),
         cmocka_unit_test(beside_fork),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
