@@ -259,7 +259,7 @@ UNIT_$(FOREIGN) := $(addprefix $(BUILD)/$(FOREIGN)/tests/unit/,$(UNIT))
 # With other page tables: what walks them, and the processor beside it.
 WALKERS := $(basename $(notdir $(filter $(addsuffix /%,tests/mmu \
     $(addprefix tests/unit/,paging space rmap swap migrate reclaim ranges object fault \
-        calls life inspect)),$(UNIT_SOURCES))))
+        calls life inspect track)),$(UNIT_SOURCES))))
 # RISC-V has no protection keys; and texts of Linux name addresses of 47 bits.
 NOT_sv48 := test_pkey test_execute_only
 NOT_sv39 := $(NOT_sv48) test_inspect test_inspect_smaps

@@ -37,7 +37,8 @@
  * base/lru_struct.h, stall times in base/pressure_struct.h, moves of pages in
  * migrate/migrate_struct.h, groups in
  * group/group_struct.h, page tables that wait in paging/table_struct.h, what
- * second MMUs go by in machine/notify_struct.h.
+ * second MMUs go by in machine/notify_struct.h, userfault contexts in
+ * paging/userfault_struct.h.
  *
  * Field comments name the lock that protects a field; "immutable" is set
  * before anyone else can see the object; "atomic" goes through base/atomic.h.
@@ -61,6 +62,7 @@
 #include "group/group_struct.h"
 #include "machine/notify_struct.h"
 #include "migrate/migrate_struct.h"
+#include "paging/userfault_struct.h"
 #include "paging/table_struct.h"
 #include "tree/tree.h"
 #include <aspen/error.h>
@@ -482,8 +484,8 @@ struct aspen_vma {
     struct aspen_object *object;  /* immutable; one reference */
     uint64_t pgoff;
     struct aspen_interval_node i_mmap_node; /* object's i_mmap lock */
-    void *userfault;                        /* context for hooks, or NULL */
-    struct aspen_name *name;                /* one reference; or NULL */
+    void *userfault;            /* one reference; or NULL; space/userfault.h */
+    struct aspen_name *name;    /* one reference; or NULL */
     struct aspen_vma *detached; /* next of a list while being unmapped */
     void *embedder;             /* atomic: theirs, set under the mmap lock */
     const struct aspen_special *special; /* immutable; or NULL */
@@ -663,6 +665,7 @@ struct aspen {
     struct aspen_cache anon_vma_link_cache;
     struct aspen_cache object_cache;
     struct aspen_cache name_cache;
+    struct aspen_cache userfault_cache;
     struct aspen_cache group_cache;
     struct aspen_cache plan_cache;
     struct aspen_tree_pool tree_pool;

@@ -81,6 +81,7 @@
 #include <aspen/calls/mseal.h>
 #include <aspen/name.h>
 #include <aspen/object.h>
+#include <aspen/track/pagemap.h>
 #include <aspen/calls/pin.h>
 #include <aspen/calls/pkey.h>
 #include <aspen/calls/populate.h>
@@ -97,6 +98,7 @@
 #include <aspen/special.h>
 #include <aspen/calls/swap.h>
 #include <aspen/calls/sync.h>
+#include <aspen/track/userfault.h>
 #include <aspen/version.h>
 #include <aspen/vma.h>
 #include <aspen/calls/young.h>

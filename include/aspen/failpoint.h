@@ -36,6 +36,7 @@ enum aspen_step {
     ASPEN_STEP_OBJECT,     /* memory for an object (no step of fork) */
     ASPEN_STEP_NAME,       /* memory for a name of memory (neither) */
     ASPEN_STEP_GROUP,      /* memory for groups (neither) */
+    ASPEN_STEP_USERFAULT,  /* memory for a userfault context (neither) */
     ASPEN_STEP_GATHER,     /* memory for frames that wait for a TLB flush; no
                               call fails by it, it flushes once more */
     ASPEN_STEP_KINDS

@@ -44,7 +44,8 @@ struct aspen_mm;
  *   -ASPEN_EINVAL       SIGBUS BUS_ADRERR    `access` is no such value, or a
  *                                device's hook set an unknown flag: a bug
  *   -ASPEN_EOPNOTSUPP   SIGBUS BUS_ADRERR    in a swap area without a device,
- *                                huge, for userfault, or a write to a private
+ *                                huge, for a userfault context of the
+ *                                embedder's own, or a write to a private
  *                                raw frame: not supported yet; or frames
  *                                without memory
  *                                (ASPEN_CONFIG_TABLES_ONLY)

@@ -27,8 +27,9 @@ use warnings;
 # Functions that are not ours, and that comments name with parentheses.
 my %theirs = map {$_ => 1} qw(
     _install_special_mapping arch_pick_mmap_layout bprm_mm_init can_do_mlock
-    check_data_rlimit copy_process do_mprotect_pkey dup_mmap exec_mmap
+    check_data_rlimit copy_process do_mprotect_pkey do_pagemap_scan dup_mmap exec_mmap
     madvise_set_anon_name mapping_deny_writable may_expand_vm
+    mwriteprotect_range userfaultfd_register validate_range
     memfd_wait_for_pins mlock_future_ok oom_badness oom_evaluate_task
     oom_reap_task_mm prctl_set_mm select_bad_process
     remap_pfn_range shmem_setattr truncate_pagecache unmap_mapping_range

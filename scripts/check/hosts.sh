@@ -17,7 +17,8 @@ cd "$(dirname "$0")/../.." || exit 2
 # Programs of tests/unit, and commands of tools().
 tests='test_advise_host test_capture test_capture_stop test_copy_host
     test_deviations test_inspect_host test_layout_host test_linux_calls
-    test_map_count_host test_mmap_host test_mremap_host test_name test_place_host
+    test_map_count_host test_mmap_host test_mremap_host test_name
+    test_pagemap_host test_place_host
     test_posix_file test_posix_port test_process_madvise_host test_stack_host
     test_truncate test_vmflags_host'
 commands='fuzz shadow run'

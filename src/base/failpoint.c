@@ -31,6 +31,7 @@ aspen_step_name(enum aspen_step step)
         [ASPEN_STEP_OBJECT] = "object",
         [ASPEN_STEP_NAME] = "name",
         [ASPEN_STEP_GROUP] = "group",
+        [ASPEN_STEP_USERFAULT] = "userfault",
         [ASPEN_STEP_GATHER] = "gather",
     };
 

@@ -53,13 +53,11 @@ hold_word(struct word *word, struct aspen_mm *mm, uint64_t address,
 static void
 put_word(struct word *word, bool written)
 {
-    struct aspen *aspen = word->mm->aspen;
-
     if (written) {
-        aspen_icache_written(aspen, word->frame,
+        aspen_icache_written(word->mm->aspen, word->frame,
                              (uintptr_t)word->at % ASPEN_PAGE_SIZE,
                              sizeof(*word->at));
-        aspen_hold_written(aspen, word->frame);
+        aspen_hold_page_written(&word->hold, word->frame);
     }
     aspen_hold_put(&word->hold, word->frame);
     aspen_hold_end(&word->hold);

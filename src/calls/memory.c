@@ -74,7 +74,7 @@ copy_pages(struct copy *copy, struct aspen_hold *hold)
             return error;
         copy_bytes(copy, frame, bytes);
         if (copy->out)
-            aspen_hold_written(copy->aspen, frame);
+            aspen_hold_page_written(hold, frame);
         aspen_hold_put(hold, frame);
         advance(copy, bytes);
     }

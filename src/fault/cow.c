@@ -64,6 +64,18 @@ make_exclusive(const struct aspen_fault *fault, struct aspen_frame *frame)
     return taken;
 }
 
+/* What leads to a page of the VMA's own, where `entry` was: who only wants to
+ * have it to himself leaves it protected. */
+static unsigned
+own_bits(const struct aspen_fault *fault, uint64_t entry)
+{
+    unsigned bits = aspen_fault_own_bits(fault);
+
+    return aspen_unlikely(aspen_entry_is_marked(entry, 0))
+               ? (bits & ~ASPEN_ENTRY_WRITE) | ASPEN_ENTRY_UFFD_WP
+               : bits;
+}
+
 /*
  * If the entry has not changed, make it writable if the page is exclusive, else
  * hold the page for the copy. true: no copy is needed.
@@ -82,10 +94,10 @@ reuse_or_hold(struct aspen_fault *fault, const struct aspen_slot *slot,
     if (aspen_load_relaxed(slot->entry) == entry) {
         int exclusive = make_exclusive(fault, frame);
         if (exclusive > 0)
-            aspen_store(slot->entry,
-                        aspen_icache_entry(
-                            aspen, aspen_entry_set_bits(
-                                       entry, aspen_fault_own_bits(fault))));
+            aspen_store(
+                slot->entry,
+                aspen_icache_entry(aspen, aspen_entry_set_bits(
+                                              entry, own_bits(fault, entry))));
         ready = exclusive != 0;
         if (!ready)
             aspen_frame_get(frame);
@@ -131,7 +143,7 @@ replace_locked(struct aspen_fault *fault, const struct aspen_slot *slot,
                uint64_t old, uint32_t source, uint32_t frame, unsigned part)
 {
     struct aspen *aspen = fault->aspen;
-    unsigned bits = aspen_fault_own_bits(fault);
+    unsigned bits = own_bits(fault, old);
     uint64_t closed =
         aspen_entry_make_leaf(frame, 0, bits & ~ASPEN_ENTRY_ACCESS);
 

@@ -32,6 +32,7 @@
 #include "migrate/moving.h"
 #include "object/object.h"
 #include "space/pkeys.h"
+#include "space/userfault.h"
 
 static bool
 allowed(const struct aspen_fault *fault)
@@ -85,8 +86,15 @@ static int
 handle_write(struct aspen_fault *fault, const struct aspen_slot *slot,
              uint64_t entry)
 {
-    if (slot->level > 0 || aspen_entry_bits(entry) & ASPEN_ENTRY_UFFD_WP)
+    if (slot->level > 0)
         return -ASPEN_EOPNOTSUPP;
+    if (aspen_fault_is_write(fault) &&
+        aspen_unlikely(aspen_entry_bits(entry) & ASPEN_ENTRY_UFFD_WP)) {
+        if (!aspen_userfault_is_async(fault->vma))
+            return -ASPEN_EOPNOTSUPP;
+        aspen_fault_unmark(fault, slot, entry);
+        return 0;
+    }
     if (!(fault->vma->flags & ASPEN_VM_SHARED))
         return aspen_fault_copy(fault, slot, entry);
     if (aspen_entry_bits(entry) & ASPEN_ENTRY_SPECIAL)
@@ -142,15 +150,15 @@ handle_leaf(struct aspen_fault *fault, const struct aspen_slot *slot,
 }
 
 static int
-handle_marker(uint64_t entry)
+handle_marker(struct aspen_fault *fault, uint64_t entry)
 {
     switch (aspen_entry_marker(entry)) {
     case ASPEN_MARKER_GUARD:
         return -ASPEN_EFAULT;
     case ASPEN_MARKER_POISON:
         return -ASPEN_EHWPOISON;
-    default:
-        return -ASPEN_EOPNOTSUPP;
+    default: /* nothing is there, but that it is protected: map_entry.c */
+        return handle_nothing(fault);
     }
 }
 
@@ -168,7 +176,7 @@ handle_access(struct aspen_fault *fault)
     if (aspen_entry_is_leaf(entry, slot.level))
         return handle_leaf(fault, &slot, entry);
     if (aspen_entry_is_marker(entry))
-        return handle_marker(entry);
+        return handle_marker(fault, entry);
     return aspen_fault_swap(fault, &slot, entry);
 }
 

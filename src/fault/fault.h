@@ -250,6 +250,10 @@ void aspen_fault_set_bits(struct aspen_fault *fault,
                           const struct aspen_slot *slot, uint64_t entry,
                           unsigned bits);
 
+/* Take the mark of userfault off a leaf, unless it changed meanwhile. */
+void aspen_fault_unmark(struct aspen_fault *fault,
+                        const struct aspen_slot *slot, uint64_t entry);
+
 /* ---- stack.c ----------------------------------------------------------- */
 
 /* Grow the VMA above down to the fault's address. No lock is held. 0 (look

@@ -7,6 +7,9 @@
  * I2  A private page that is written or pinned is exclusive at that moment. It
  *     stays so until it is given back, or is unmapped: no fork comes while the
  *     mmap lock is held, and it copies what is pinned.
+ * I4  A page may be protected by userfault while it is held for a write, which
+ *     then comes later: afterwards it is protected no more, and whoever looks
+ *     from then on is told. (Not so of what is written by a pin.)
  *
  * Called by memory.c, futex.c and pin.c of calls/. The first tests to break are
  * tests/unit/calls/test_copy.c and test_pin.c.
@@ -92,6 +95,8 @@ is_enough(const struct aspen_hold *hold, uint64_t entry, uint32_t head)
         return -ASPEN_EFAULT;
     if (bits & ASPEN_ENTRY_WRITE)
         return 1;
+    if (is_write(hold) && bits & ASPEN_ENTRY_UFFD_WP)
+        return 0;
     if (hold->fault.own)
         return !special && aspen_frame_is_exclusive(
                                aspen_frame_at(hold->fault.aspen, head));
@@ -264,6 +269,33 @@ aspen_hold_written(struct aspen *aspen, uint32_t frame)
     if (aspen_frame_type(page) == ASPEN_FRAME_OBJECT ||
         !(aspen_load_relaxed(&page->index) & ASPEN_FRAME_DIRTY))
         aspen_fetch_or(&page->index, ASPEN_FRAME_DIRTY);
+}
+
+/* I4 */
+static void
+unmark(const struct aspen_hold *hold, uint32_t frame)
+{
+    const struct aspen_fault *fault = &hold->fault;
+    struct aspen_slot slot;
+
+    uint64_t entry = aspen_table_walk(fault->mm, fault->address, &slot);
+    if (slot.level > 0 || !aspen_entry_is_leaf(entry, 0))
+        return;
+    aspen_table_own(fault->aspen, slot.table);
+    aspen_table_lock(fault->aspen, slot.table, ASPEN_LOCK_TABLE);
+    entry = aspen_load_relaxed(slot.entry);
+    if (aspen_entry_is_leaf(entry, 0) && aspen_entry_frame(entry) == frame)
+        aspen_slot_clear_bits(slot.entry, entry, ASPEN_ENTRY_UFFD_WP);
+    aspen_table_unlock(fault->aspen, slot.table);
+}
+
+void
+aspen_hold_page_written(struct aspen_hold *hold, uint32_t frame)
+{
+    ASPEN_ASSERT_TEST(hold->locked);
+    aspen_hold_written(hold->fault.aspen, frame);
+    if (aspen_unlikely(hold->vma->flags & ASPEN_VM_UFFD_WP))
+        unmark(hold, frame);
 }
 
 void

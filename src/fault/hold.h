@@ -68,6 +68,10 @@ void aspen_hold_put(struct aspen_hold *hold, uint32_t frame);
  * shares an anonymous one keeps it (I2 of calls/madvise/pages.c). */
 void aspen_hold_written(struct aspen *aspen, uint32_t frame);
 
+/* The same of the page that was held last, where the mmap lock is held since:
+ * userfault has not protected it then (I4 of hold.c). */
+void aspen_hold_page_written(struct aspen_hold *hold, uint32_t frame);
+
 /* Drop the mmap lock, if held, and whatever else. */
 void aspen_hold_end(struct aspen_hold *hold);
 

@@ -20,6 +20,7 @@
 
 #include "frames/policy.h"
 #include "paging/icache.h"
+#include "space/userfault.h"
 
 static void
 count_page(struct aspen_fault *fault, uint32_t number)
@@ -46,6 +47,15 @@ fetches(const struct aspen_fault *fault)
     return fault->access == ASPEN_ACCESS_EXEC;
 }
 
+/* The place is protected by userfault. Is what comes there written at once, and
+ * nobody asked? */
+static bool
+takes_mark_off(const struct aspen_fault *fault, uint64_t address)
+{
+    return aspen_fault_is_write(fault) && address == fault->address &&
+           aspen_userfault_is_async(fault->vma);
+}
+
 bool
 aspen_fault_map_at(struct aspen_fault *fault, const struct aspen_slot *slot,
                    uint64_t address, uint64_t entry)
@@ -58,7 +68,12 @@ aspen_fault_map_at(struct aspen_fault *fault, const struct aspen_slot *slot,
     aspen_table_own(aspen, slot->table);
     aspen_table_lock_settled(fault->mm, slot->table, address,
                              address + ASPEN_PAGE_SIZE); /* I2 */
-    bool done = aspen_load_relaxed(slot->entry) == 0 && may_fill(fault);
+    uint64_t there = aspen_load_relaxed(slot->entry);
+    bool marked = there && aspen_entry_is_marked(there, slot->level) &&
+                  aspen_entry_is_marker(there);
+    bool done = (there == 0 || marked) && may_fill(fault);
+    if (done && marked && !takes_mark_off(fault, address))
+        entry = aspen_entry_mark(entry, 0);
     if (done) {
         if (!(aspen_entry_bits(entry) & ASPEN_ENTRY_SPECIAL))
             count_page(fault, (uint32_t)aspen_entry_frame(entry));
@@ -104,6 +119,20 @@ make_clean(struct aspen_fault *fault, const struct aspen_slot *slot,
         return;
     aspen_icache_sync(aspen, frame, slot->level);
     aspen_frame_put(aspen, aspen_frame_head(aspen, frame));
+}
+
+void
+aspen_fault_unmark(struct aspen_fault *fault, const struct aspen_slot *slot,
+                   uint64_t entry)
+{
+    struct aspen *aspen = fault->aspen;
+
+    aspen_table_own(aspen, slot->table);
+    aspen_table_lock(aspen, slot->table, ASPEN_LOCK_TABLE);
+    /* No processor reads the bit. */
+    aspen_compare_exchange(slot->entry, &entry,
+                           aspen_entry_unmark(entry, slot->level));
+    aspen_table_unlock(aspen, slot->table);
 }
 
 void

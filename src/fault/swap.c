@@ -108,9 +108,10 @@ map_locked(struct aspen_fault *fault, const struct aspen_slot *slot,
     aspen_mm_rss_add(fault->mm, ASPEN_RSS_ANON, 1);
     unsigned bits =
         exclusive ? aspen_fault_own_bits(fault) : aspen_fault_bits(fault);
-    aspen_store(slot->entry,
-                aspen_icache_entry(fault->aspen,
-                                   aspen_entry_make_leaf(frame, 0, bits)));
+    uint64_t leaf = aspen_entry_make_leaf(frame, 0, bits);
+    if (aspen_entry_is_marked(entry, 0))
+        leaf = aspen_entry_mark(leaf, 0);
+    aspen_store(slot->entry, aspen_icache_entry(fault->aspen, leaf));
 }
 
 /* The page is locked. Whoever was quicker: the access looks again. */

@@ -75,6 +75,11 @@ mix_entry(void *context, uint64_t address, uint64_t entry, unsigned level)
 
     if (aspen_entry_is_leaf(entry, level)) {
         mix_leaf(hash, entry, address, level);
+        if (aspen_entry_is_marked(entry, level)) {
+            /* As where the page is not there now. */
+            mix(hash, address);
+            mix(hash, aspen_entry_make_marker(ASPEN_MARKER_UFFD_WP));
+        }
         if (hash->counts)
             mix_frame_counts(hash, entry, address, level);
         return;

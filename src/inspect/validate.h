@@ -70,6 +70,7 @@
     X(ENTRY_ACCESS, "entry.access")                                            \
     X(ENTRY_PKEY, "entry.pkey")                                                \
     X(ENTRY_CACHE, "entry.cache")                                              \
+    X(ENTRY_USERFAULT, "entry.userfault")                                      \
     X(ENTRY_MAPCOUNT, "entry.mapcount")                                        \
     X(ENTRY_SWAP, "entry.swap")                                                \
     X(ANON_VMA_CHAIN, "anon_vma.chain")                                        \

@@ -113,6 +113,22 @@ check_cache(const struct item *item)
                            ASPEN_ENTRY_CACHE_SHIFT);
 }
 
+/* I3 of space/userfault.h. */
+static bool
+check_mark(const struct item *item)
+{
+    if (aspen_likely(!aspen_entry_is_marked(item->entry, item->level)))
+        return true;
+    return EXPECT_ITEM(
+               item, item->vma->flags & ASPEN_VM_UFFD_WP, ENTRY_USERFAULT,
+               "is protected by userfault, its VMA is not registered") &&
+           EXPECT_ITEM(item,
+                       !aspen_entry_is_leaf(item->entry, item->level) ||
+                           !(aspen_entry_bits(item->entry) & ASPEN_ENTRY_WRITE),
+                       ENTRY_USERFAULT,
+                       "is writable, but protected by userfault");
+}
+
 /* Its space was killed and reaped: has something of its own stayed, or come
  * back? */
 static bool
@@ -310,6 +326,8 @@ check_entry(struct walk *walk, uint64_t address, uint64_t entry, unsigned level)
                      item.vma && item.vma->start <= address &&
                          item.vma->end - address >= aspen_entry_span(level),
                      ENTRY_PLACE, "lies in no VMA"))
+        return false;
+    if (!check_mark(&item))
         return false;
     if (aspen_likely(aspen_entry_is_leaf(entry, level)))
         return check_leaf(&item);

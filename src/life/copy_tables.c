@@ -112,7 +112,8 @@ static unsigned
 own_bits(const struct copy *copy, unsigned from)
 {
     unsigned bits = aspen_entry_bits_of(copy->aspen, copy->to->flags) |
-                    ASPEN_ENTRY_DIRTY | (from & ASPEN_ENTRY_UFFD_WP);
+                    ASPEN_ENTRY_DIRTY |
+                    (from & ASPEN_ENTRY_UFFD_WP & ~copy->clear);
 
     if (copy->to->flags & ASPEN_VM_WRITE && !(bits & ASPEN_ENTRY_UFFD_WP))
         bits |= ASPEN_ENTRY_WRITE;
@@ -150,6 +151,15 @@ copy_unshared(struct copy *copy, uint64_t *to, uint64_t entry, unsigned level)
     return 0;
 }
 
+/* What the child has of a swap entry or marker: nothing protects it but what
+ * the child's own mapping asks for. */
+static uint64_t
+childs(const struct copy *copy, uint64_t entry)
+{
+    return copy->clear & ASPEN_ENTRY_UFFD_WP ? aspen_entry_unmark(entry, 0)
+                                             : entry;
+}
+
 /* 0, or -ASPEN_EAGAIN: the swap slot needs a continuation first. The page that
  * comes back from there is not the parent's alone any more. */
 static int
@@ -163,7 +173,7 @@ copy_swap(struct copy *copy, uint64_t *to, uint64_t *from, uint64_t entry)
     copy->pages[ASPEN_RSS_SWAP]++;
     entry &= ~ASPEN_ENTRY_SWAP_EXCLUSIVE;
     aspen_store(from, entry);
-    aspen_store(to, entry);
+    aspen_store(to, childs(copy, entry));
     return 0;
 }
 
@@ -185,7 +195,7 @@ copy_rare(struct copy *copy, uint64_t *to, uint64_t *from, uint64_t entry)
         return copy_unshared(copy, to, entry, 0);
     if (aspen_entry_is_swap(entry))
         return copy_swap(copy, to, from, entry);
-    aspen_store(to, entry); /* a marker */
+    aspen_store(to, childs(copy, entry)); /* a marker */
     return 0;
 }
 
@@ -342,10 +352,11 @@ copy_level(struct copy *copy, uint32_t to, uint32_t from, unsigned level,
 }
 
 bool
-aspen_copy_tables_wanted(const struct aspen_vma *from)
+aspen_copy_tables_wanted(const struct aspen_vma *to,
+                         const struct aspen_vma *from)
 {
     return from->anon_vma != NULL || aspen_load_relaxed(&from->guarded) ||
-           (from->flags &
+           (to->flags &
             (ASPEN_VM_PFNMAP | ASPEN_VM_MIXEDMAP | ASPEN_VM_UFFD_WP)) != 0;
 }
 
@@ -368,9 +379,9 @@ aspen_copy_tables(struct aspen_vma *to, struct aspen_vma *from,
                      !(from->flags & ASPEN_VM_SHARED)),
         .spare = ASPEN_NO_FRAME,
         .cow = aspen_vma_is_cow(from),
-        .clear = from->flags & ASPEN_VM_SHARED
-                     ? ASPEN_ENTRY_YOUNG | ASPEN_ENTRY_DIRTY
-                     : ASPEN_ENTRY_YOUNG,
+        .clear = ASPEN_ENTRY_YOUNG |
+                 (from->flags & ASPEN_VM_SHARED ? ASPEN_ENTRY_DIRTY : 0) |
+                 (to->flags & ASPEN_VM_UFFD_WP ? 0 : ASPEN_ENTRY_UFFD_WP),
     };
 
     int error = copy_level(&copy, child->root, from->mm->root,

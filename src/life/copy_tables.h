@@ -10,9 +10,11 @@
 
 /*
  * Does fork have to copy page-table entries of this VMA? Not when every page
- * can be found again by a fault (shared and untouched private file pages).
+ * can be found again by a fault (shared and untouched private file pages), and
+ * no entry of `to`, its copy, is to be protected by userfault.
  */
-bool aspen_copy_tables_wanted(const struct aspen_vma *from);
+bool aspen_copy_tables_wanted(const struct aspen_vma *to,
+                              const struct aspen_vma *from);
 
 /*
  * Copy the entries of `from` into the address space of `to`, its copy, which

@@ -25,6 +25,7 @@
 #include "machine/notify.h"
 #include "object/object.h"
 #include "space/pkeys.h"
+#include "space/userfault.h"
 #include "object/i_mmap.h"
 #include "reclaim/attempt.h"
 #include "space/vma_hooks.h"
@@ -76,8 +77,8 @@ prepare_userfault(struct fork *fork, struct aspen_vma *from,
     int error = hook_gate(fork->aspen);
     if (error)
         return error;
-    if (!hooks->userfault) {
-        to->userfault = NULL;
+    if (!hooks->userfault || aspen_userfault_of(from)) {
+        aspen_vma_set_userfault(to, NULL);
         to->flags &= ~ASPEN_VM_UFFD;
         return 0;
     }
@@ -165,7 +166,8 @@ copy_vma(struct fork *fork, struct aspen_vma *from)
     if (error)
         return error;
     commit_vma(fork, from, to);
-    if (from->flags & ASPEN_VM_WIPEONFORK || !aspen_copy_tables_wanted(from))
+    if (from->flags & ASPEN_VM_WIPEONFORK ||
+        !aspen_copy_tables_wanted(to, from))
         return 0;
     return aspen_copy_tables(to, from, fork->payer);
 }

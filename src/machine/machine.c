@@ -52,6 +52,8 @@ static const struct cache_plan cache_plans[] = {
      sizeof(struct aspen_object), ASPEN_STEP_OBJECT, true},
     {offsetof(struct aspen, name_cache), "name", sizeof(struct aspen_name),
      ASPEN_STEP_NAME, false},
+    {offsetof(struct aspen, userfault_cache), "userfault",
+     sizeof(struct aspen_userfault), ASPEN_STEP_USERFAULT, false},
     {offsetof(struct aspen, group_cache), "group", sizeof(struct aspen_group),
      ASPEN_STEP_GROUP, true},
     {offsetof(struct aspen, gather_cache), "gather",

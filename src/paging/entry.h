@@ -55,6 +55,7 @@
  *   ASPEN_ENTRY_SWAP_TAG, _SWAP_SHIFT, ASPEN_ENTRY_MARKER_TAG
  *   ASPEN_ENTRY_SWAP_EXCLUSIVE        a bit of swap entries: the page that
  *                                     was there was exclusive (internal.h)
+ *   ASPEN_ENTRY_SWAP_UFFD_WP          another: it was ASPEN_ENTRY_UFFD_WP
  *   ASPEN_ENTRY_CACHE_LAST            the last cache mode that is told apart:
  *                                     those above are the same
  *   ASPEN_ENTRY_ABSENT_FLIP           bits that are inverted in entries that
@@ -150,6 +151,46 @@ static inline enum aspen_marker
 aspen_entry_marker(uint64_t entry)
 {
     return (enum aspen_marker)((entry ^ ASPEN_ENTRY_ABSENT_FLIP) >> 12 & 0xff);
+}
+
+/*
+ * Marked: userfault protects the page from writes, or, where there is none, the
+ * place. A leaf that is marked is not writable.
+ */
+static inline bool
+aspen_entry_is_marked(uint64_t entry, unsigned level)
+{
+    if (aspen_entry_is_leaf(entry, level))
+        return aspen_entry_bits(entry) & ASPEN_ENTRY_UFFD_WP;
+    if (aspen_entry_is_swap(entry))
+        return entry & ASPEN_ENTRY_SWAP_UFFD_WP;
+    return aspen_entry_is_marker(entry) &&
+           aspen_entry_marker(entry) == ASPEN_MARKER_UFFD_WP;
+}
+
+/* A leaf, swap entry, marker or nothing, marked. Guards and poison stay. */
+static inline uint64_t
+aspen_entry_mark(uint64_t entry, unsigned level)
+{
+    if (!entry)
+        return aspen_entry_make_marker(ASPEN_MARKER_UFFD_WP);
+    if (aspen_entry_is_leaf(entry, level))
+        return aspen_entry_set_bits(
+            aspen_entry_clear_bits(entry, ASPEN_ENTRY_WRITE),
+            ASPEN_ENTRY_UFFD_WP);
+    return aspen_entry_is_swap(entry) ? entry | ASPEN_ENTRY_SWAP_UFFD_WP
+                                      : entry;
+}
+
+/* The same not marked; 0: nothing is left of it. */
+static inline uint64_t
+aspen_entry_unmark(uint64_t entry, unsigned level)
+{
+    if (aspen_entry_is_leaf(entry, level))
+        return aspen_entry_clear_bits(entry, ASPEN_ENTRY_UFFD_WP);
+    if (aspen_entry_is_swap(entry))
+        return entry & ~ASPEN_ENTRY_SWAP_UFFD_WP;
+    return aspen_entry_is_marked(entry, level) ? 0 : entry;
 }
 
 /* Can leaves lead to raw frames `number` and on? The zero page's is never one

@@ -10,7 +10,7 @@
  *   access
  *   moving 0  key   1  U  S  W  UX 1  m  M   number    1  A  11  R d C   g 0
  *          63    44 43        12 11 10 9 8 7          3 2 1 0
- *   swap   0        slot         0  E  0 0 type         1 0 0
+ *   swap   0        slot         U  E  0 0 type         1 0 0
  *   marker 0        marker       0  0  1 0 0            0 0 0
  *
  *   g   page: 1 at level 0, 0 above (a block)
@@ -30,15 +30,13 @@
  *   N   none-access (58)       S   ASPEN_ENTRY_SPECIAL (56)
  *   m   (52) ASPEN_ENTRY_MOVING: all else is what the leaf will be again; d is
  *       clear if nobody may read
- *   U   ASPEN_ENTRY_UFFD_WP (57); N, S, U, W are left to software
- *   11  nG: not global; 9-8 inner shareable
- *   C   the cache mode: AttrIndx (4-2), of which the embedder loads the first
- *       four into MAIR_EL1 as
- *           0x0400_44ff
- *           0  0xff write-back          1  0x44 not cached, "write-combining"
- *           2  0x00 Device-nGnRnE       3  0x04 Device-nGnRE
- *       which is what Linux makes of pgprot_writecombine, _noncached, _device
- *   ro  (62) APTable[1]: nothing below is writable (a shared table)
+ *   U   ASPEN_ENTRY_UFFD_WP (57), of swap entries _SWAP_UFFD_WP (11); N, S, U,
+ * W are left to software 11  nG: not global; 9-8 inner shareable C   the cache
+ * mode: AttrIndx (4-2), of which the embedder loads the first four into
+ * MAIR_EL1 as 0x0400_44ff 0  0xff write-back          1  0x44 not cached,
+ * "write-combining" 2  0x00 Device-nGnRnE       3  0x04 Device-nGnRE which is
+ * what Linux makes of pgprot_writecombine, _noncached, _device ro  (62)
+ * APTable[1]: nothing below is writable (a shared table)
  *
  * Numbers have 36 bits: 48-bit physical addresses. 52 bits would need LPA2,
  * which moves the shareability bits.
@@ -88,6 +86,7 @@
 #define ASPEN_ENTRY_SWAP_TAG       ASPEN_ARM_SWAP
 #define ASPEN_ENTRY_SWAP_SHIFT     3
 #define ASPEN_ENTRY_SWAP_EXCLUSIVE ASPEN_ARM_ACCESSED
+#define ASPEN_ENTRY_SWAP_UFFD_WP   ASPEN_ARM_NOT_GLOBAL
 #define ASPEN_ENTRY_MARKER_TAG     ASPEN_ARM_MARKER
 #define ASPEN_ENTRY_ABSENT_FLIP    0
 

@@ -23,8 +23,8 @@
  *   A, D  accessed, dirty. With Svadu the processor sets them; without, it
  *       faults on what is not A, and on a write to what is not D, and the
  *       handler of the fault sets both
- *   S   ASPEN_ENTRY_SPECIAL    U  ASPEN_ENTRY_UFFD_WP: left to software. U is
- *       kept free for swap entries and markers
+ *   S   ASPEN_ENTRY_SPECIAL    U  ASPEN_ENTRY_UFFD_WP: left to software. In a
+ *       swap entry U is ASPEN_ENTRY_SWAP_UFFD_WP
  *   C   the cache mode: PBMT of Svpbmt, which needs nothing loaded:
  *           0  as the memory is    1  NC, "write-combining"    2  IO
  *       so uncached and device are the same. Without Svpbmt these bits are
@@ -85,6 +85,7 @@
 #define ASPEN_ENTRY_SWAP_TAG       ASPEN_RISCV_SWAP
 #define ASPEN_ENTRY_SWAP_SHIFT     44
 #define ASPEN_ENTRY_SWAP_EXCLUSIVE ((uint64_t)1 << 8)
+#define ASPEN_ENTRY_SWAP_UFFD_WP   ((uint64_t)1 << 9)
 #define ASPEN_ENTRY_MARKER_TAG     ASPEN_RISCV_MARKER
 #define ASPEN_ENTRY_ABSENT_FLIP    0
 

@@ -17,7 +17,7 @@
  *   m   (52) ASPEN_ENTRY_MOVING: NX, r (53) and w are what the leaf will allow
  *       again, and the processor sees none of it
  *   S   ASPEN_ENTRY_SPECIAL    U  ASPEN_ENTRY_UFFD_WP; both in bits that the
- *       processor ignores. U is kept free for swap entries and markers.
+ *       processor ignores. In a swap entry U is ASPEN_ENTRY_SWAP_UFFD_WP
  *   key protection key: the processor asks PKRU, if CR4.PKE is set; else it
  *       ignores these bits
  *   C   the cache mode: PCD and PWT, which name one of the first four entries
@@ -103,6 +103,7 @@
 #define ASPEN_ENTRY_SWAP_TAG       ASPEN_X86_SWAP
 #define ASPEN_ENTRY_SWAP_SHIFT     52
 #define ASPEN_ENTRY_SWAP_EXCLUSIVE ASPEN_X86_SPECIAL
+#define ASPEN_ENTRY_SWAP_UFFD_WP   ASPEN_X86_UFFD_WP
 #define ASPEN_ENTRY_MARKER_TAG     ASPEN_X86_MARKER
 #define ASPEN_ENTRY_ABSENT_FLIP    ASPEN_X86_NUMBER
 

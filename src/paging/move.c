@@ -205,14 +205,9 @@ slot_to(struct aspen_table_move *move, uint64_t address, unsigned level)
 static uint64_t
 moved_entry(const struct aspen_table_move *move, uint64_t entry, unsigned level)
 {
-    if (aspen_likely(!move->drop_userfault))
-        return entry;
-    if (aspen_entry_is_leaf(entry, level))
-        return aspen_entry_clear_bits(entry, ASPEN_ENTRY_UFFD_WP);
-    if (aspen_entry_is_marker(entry) &&
-        aspen_entry_marker(entry) == ASPEN_MARKER_UFFD_WP)
-        return 0;
-    return entry;
+    return aspen_likely(!move->drop_userfault)
+               ? entry
+               : aspen_entry_unmark(entry, level);
 }
 
 static bool

@@ -87,6 +87,17 @@ aspen_slot_clear(uint64_t *slot, uint64_t entry)
 #endif
 }
 
+/* The page of a leaf of level 0, or what stands for one, goes, and its place
+ * stays marked if that was (paging/entry.h). Returns what was there. */
+static inline uint64_t
+aspen_slot_clear_to_mark(uint64_t *slot, uint64_t entry)
+{
+    if (aspen_unlikely(aspen_entry_is_marked(entry, 0)))
+        return aspen_exchange(slot,
+                              aspen_entry_make_marker(ASPEN_MARKER_UFFD_WP));
+    return aspen_slot_clear(slot, entry);
+}
+
 static inline uint64_t
 aspen_slot_write_protect(uint64_t *slot, uint64_t entry)
 {

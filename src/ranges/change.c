@@ -19,6 +19,7 @@
 #include "rmap/anon_vma.h"
 #include "machine/charge.h"
 #include "space/limits.h"
+#include "space/userfault.h"
 #include "rmap/split.h"
 
 struct plan {
@@ -487,6 +488,8 @@ become(const struct aspen_change *change, struct aspen_vma *vma,
     aspen_store_relaxed(&vma->flags, step->candidate.flags);
     if (change->renames)
         aspen_vma_set_name(vma, change->name);
+    if (change->userfaults)
+        aspen_vma_set_userfault(vma, change->userfault);
 }
 
 static int

@@ -39,6 +39,8 @@ struct aspen_change {
     bool holes_allowed;
     bool renames;            /* the range gets `name`, which may be NULL */
     struct aspen_name *name; /* the caller's reference */
+    bool userfaults;         /* the range gets `userfault`, which may be NULL */
+    void *userfault;         /* the caller's reference */
 
     bool holes;              /* out, of check too; each call says it anew */
     bool changes;            /* out, of check too: anything at all */

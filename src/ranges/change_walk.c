@@ -80,6 +80,8 @@ step_init(struct aspen_change_step *step, const struct aspen_change_walk *walk,
     candidate->flags = flags;
     if (change->renames)
         candidate->name = change->name;
+    if (change->userfaults)
+        candidate->userfault = change->userfault;
     step->at_start = candidate->start == vma->start;
     step->at_end = candidate->end == vma->end;
     if (step->at_end)

@@ -59,7 +59,8 @@ aspen_change_concerns(const struct aspen_change *change,
                       const struct aspen_vma *vma, uint64_t flags)
 {
     return flags != vma->flags ||
-           (change->renames && !aspen_names_equal(vma->name, change->name));
+           (change->renames && !aspen_names_equal(vma->name, change->name)) ||
+           (change->userfaults && vma->userfault != change->userfault);
 }
 
 /* Walk all of the range. 0, or the error of a step, which ends it. */

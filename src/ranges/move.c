@@ -27,6 +27,7 @@
 #include "object/object.h"
 #include "machine/release.h"
 #include "rmap/split.h"
+#include "space/userfault.h"
 #include "space/vma_hooks.h"
 
 static uint64_t
@@ -256,7 +257,7 @@ reserve_fresh(struct aspen_move *move)
     vma->end = move->to + move->to_bytes;
     vma->flags = move->flags;
     vma->pgoff = move->pgoff;
-    vma->userfault = NULL;
+    aspen_vma_set_userfault(vma, NULL);
     int error =
         from->anon_vma ? aspen_anon_vma_links_reserve(from, &move->links) : 0;
     if (!error) {

@@ -101,7 +101,7 @@ to_nothing(void *context, struct aspen_vma *vma, const struct aspen_slot *slot)
     if (aspen_vma_keeps(vma, frame))
         return 0;
     uint64_t entry =
-        aspen_slot_clear(slot->entry, aspen_load_relaxed(slot->entry));
+        aspen_slot_clear_to_mark(slot->entry, aspen_load_relaxed(slot->entry));
     /* Until the flush the processor may write by what it has cached. */
     if (aspen_entry_bits(entry) & (ASPEN_ENTRY_DIRTY | ASPEN_ENTRY_WRITE))
         aspen_fetch_or(&frame->index, ASPEN_FRAME_DIRTY);

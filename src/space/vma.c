@@ -58,6 +58,7 @@
 #include "space/vma.h"
 
 #include "space/name.h"
+#include "space/userfault.h"
 
 /* Where a reader is: in no part, but counted. */
 #define COUNTED ASPEN_MM_PARTS
@@ -199,7 +200,7 @@ aspen_vma_copy(struct aspen_mm *mm, const struct aspen_vma *from)
     vma->flags = from->flags;
     vma->object = from->object;
     vma->pgoff = from->pgoff;
-    vma->userfault = from->userfault;
+    aspen_vma_set_userfault(vma, from->userfault);
     aspen_vma_set_name(vma, from->name);
     vma->embedder = from->embedder;
     aspen_vma_inherit_guards(vma, from);
@@ -319,6 +320,7 @@ aspen_vma_free(struct aspen_vma *vma)
                        aspen_load_relaxed(&vma->mm->lock_sequence))
         wait_for_readers(vma, counted);
     aspen_vma_set_name(vma, NULL);
+    aspen_vma_set_userfault(vma, NULL);
     aspen_store_relaxed(&vma->mm, NULL); /* stale readers look */
     aspen_cache_free(cache, vma);
 }

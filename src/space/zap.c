@@ -65,6 +65,28 @@ zap_leaf(struct zap *zap, uint64_t address, uint64_t entry, unsigned level)
         aspen_gather_frame(zap->gather, frame);
 }
 
+/* As on Linux a page of an object may go, and its place stays protected; of
+ * private zeroes nothing is left. The table's lock is held. */
+static bool
+keeps_mark(const struct zap *zap, uint64_t entry, unsigned level)
+{
+    return (zap->what == ASPEN_ZAP_NOT_GUARDS ||
+            zap->what == ASPEN_ZAP_OBJECT) &&
+           level == 0 && aspen_entry_is_marked(entry, level) &&
+           aspen_vma_backing(zap->vma);
+}
+
+/* It goes: what was there. */
+static uint64_t
+take_entry(const struct zap *zap, uint64_t *slot, uint64_t entry,
+           unsigned level)
+{
+    return aspen_unlikely(zap->what != ASPEN_ZAP_ALL) &&
+                   keeps_mark(zap, entry, level)
+               ? aspen_slot_clear_to_mark(slot, entry)
+               : aspen_slot_clear(slot, entry);
+}
+
 /* Does what stands there stay? */
 static bool
 is_kept(const struct zap *zap, uint64_t entry, unsigned level)
@@ -72,7 +94,8 @@ is_kept(const struct zap *zap, uint64_t entry, unsigned level)
     bool object = zap->what == ASPEN_ZAP_OBJECT;
 
     if (aspen_entry_is_marker(entry) && level == 0)
-        return object || aspen_entry_marker(entry) == ASPEN_MARKER_GUARD;
+        return object || aspen_entry_marker(entry) == ASPEN_MARKER_GUARD ||
+               keeps_mark(zap, entry, level);
     if (!object)
         return false;
     if (!aspen_entry_is_leaf(entry, level))
@@ -104,7 +127,7 @@ zap_entry(struct zap *zap, uint32_t table, uint64_t *slot, uint64_t entry,
     if (aspen_unlikely(zap->what != ASPEN_ZAP_ALL) &&
         is_kept(zap, entry, level))
         return;
-    entry = aspen_slot_clear(slot, entry);
+    entry = take_entry(zap, slot, entry, level);
     if (aspen_entry_is_leaf(entry, level)) {
         aspen_table_note_taken(zap->aspen, table, zap->gather->part);
         zap_leaf(zap, address, entry, level);

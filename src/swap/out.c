@@ -55,16 +55,13 @@ count_gone(const struct leaving *leaving)
 /* Has anything come up since the page was looked at? The table's lock is held.
  */
 static bool
-has_to_stay(const struct leaving *leaving, const struct aspen_vma *vma,
-            const struct aspen_slot *slot)
+has_to_stay(const struct leaving *leaving, const struct aspen_vma *vma)
 {
     const struct aspen_frame *page =
         aspen_frame_at(leaving->aspen, leaving->frame);
 
-    return aspen_vma_keeps(vma, page) ||                           /* I4 */
-           aspen_frame_pins(leaving->aspen, leaving->frame) > 0 || /* I5 */
-           aspen_entry_bits(aspen_load_relaxed(slot->entry)) &
-               ASPEN_ENTRY_UFFD_WP;
+    return aspen_vma_keeps(vma, page) ||                         /* I4 */
+           aspen_frame_pins(leaving->aspen, leaving->frame) > 0; /* I5 */
 }
 
 /* I2 */
@@ -76,13 +73,15 @@ to_swap_entry(void *context, struct aspen_vma *vma,
     struct aspen *aspen = leaving->aspen;
     uint64_t swap = aspen_entry_make_swap(leaving->type, leaving->slot);
 
-    if (has_to_stay(leaving, vma, slot))
+    if (has_to_stay(leaving, vma))
         return -ASPEN_EBUSY;
     int error = aspen_swap_duplicate(aspen, leaving->type, leaving->slot);
     if (error)
         return error;
     if (aspen_frame_is_exclusive(aspen_frame_at(aspen, leaving->frame)))
         swap |= ASPEN_ENTRY_SWAP_EXCLUSIVE;
+    if (aspen_entry_is_marked(aspen_load_relaxed(slot->entry), slot->level))
+        swap = aspen_entry_mark(swap, 0);
     aspen_mm_swap_list_add(vma->mm);
     aspen_mm_rss_add(vma->mm, ASPEN_RSS_SWAP, 1);
     /* The processor may still set bits: they go with the entry (I3). */
@@ -192,7 +191,7 @@ to_nothing(void *context, struct aspen_vma *vma, const struct aspen_slot *slot)
 
     /* Nobody can come who would hold it; who did says that he wrote before he
      * lets go (calls/madvise/pages.c, I2). */
-    if (has_to_stay(leaving, vma, slot) || aspen_frame_map_count(page) != 1 ||
+    if (has_to_stay(leaving, vma) || aspen_frame_map_count(page) != 1 ||
         !aspen_frame_is_held_by(page, 1) ||
         aspen_load(&page->index) & ASPEN_FRAME_DIRTY ||
         aspen_entry_bits(entry) & ASPEN_ENTRY_DIRTY ||

@@ -133,6 +133,26 @@ CALL(aspen_young,
      (struct aspen_mm * mm, uint64_t address, uint64_t length_bytes,
       unsigned flags, uint64_t *pages),
      (mm, address, length_bytes, flags, pages))
+CALL(aspen_pagemap_scan,
+     (struct aspen_mm * mm, struct aspen_pagemap_scan *scan), (mm, scan))
+CALL(aspen_userfault_create,
+     (struct aspen_mm * mm, unsigned features,
+      struct aspen_userfault **userfault),
+     (mm, features, userfault))
+CALL_VOID(aspen_userfault_close, (struct aspen_userfault * userfault),
+          (userfault))
+CALL(aspen_userfault_register,
+     (struct aspen_userfault * userfault, uint64_t address,
+      uint64_t length_bytes, unsigned modes),
+     (userfault, address, length_bytes, modes))
+CALL(aspen_userfault_unregister,
+     (struct aspen_userfault * userfault, uint64_t address,
+      uint64_t length_bytes),
+     (userfault, address, length_bytes))
+CALL(aspen_userfault_write_protect,
+     (struct aspen_userfault * userfault, uint64_t address,
+      uint64_t length_bytes, unsigned flags),
+     (userfault, address, length_bytes, flags))
 CALL(aspen_msync,
      (struct aspen_mm * mm, uint64_t address, uint64_t length_bytes,
       unsigned flags),

@@ -11,7 +11,7 @@ CPPFLAGS_ALL += -Itests/mmu
 # test_machine looks at which CPUs a space is active on. With test_every_call each
 # call there is stands beside it, at each of its steps that fails, too.
 MMU_BESIDE := $(filter-out test_machine,$(basename $(notdir $(wildcard $(addsuffix /test_*.c, \
-    $(addprefix tests/unit/,space object swap reclaim ranges fault calls life) \
+    $(addprefix tests/unit/,space object swap reclaim ranges fault calls life track) \
     tests/threads tests/mmu)) \
     tests/unit/every/test_every_call.c)))
 $(foreach t,$(MMU_BESIDE),$(eval UNIT_EXTRA_$t += $(MMU_SOURCES)) \

@@ -260,6 +260,8 @@ every_teardown(void *context)
 
     if (e->pins)
         helper_unpin(e->mm, e->pinned, e->pins, ASPEN_UNPIN_DIRTY);
+    if (e->made_userfault)
+        aspen_userfault_close(e->made_userfault);
     if (e->made_mm)
         aspen_mm_put(e->made_mm);
     if (e->made_object)

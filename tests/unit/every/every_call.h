@@ -51,6 +51,7 @@ struct every {
     uint64_t done;  /* of an import that goes on where it stopped */
     struct aspen_mm *made_mm;
     struct aspen_object *made_object;
+    struct aspen_userfault *made_userfault;
     uint32_t pinned[8]; /* frames */
     uint64_t pins;
     const struct call *call;

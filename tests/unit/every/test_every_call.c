@@ -10,6 +10,7 @@
  */
 #include "every_call.h"
 #include "every_group.h"
+#include "every_track.h"
 #include "every_run.h"
 #include "failing.h"
 #include "helper.h"
@@ -21,6 +22,9 @@
 /* ---- All of them ------------------------------------------------------- */
 
 #define K(step) 1u << ASPEN_STEP_##step
+/* Of a context: each makes one, and registers all of a mapping. */
+#define WATCHED(more)                                                          \
+    .first = EMPTY, .pages = 10, .kinds = K(USERFAULT) | K(INTERRUPT) | (more)
 #define CALL(call, title, ...)                                                 \
     {                                                                          \
         .function = #call, .what = title, __VA_ARGS__                          \
@@ -51,6 +55,17 @@ static const struct call calls[] = {
     CALL(aspen_mmu_translate, "no gate", .run = run_mmu_translate,
          .first = COW),
     CALL(aspen_young, "no gate", .run = run_young, .first = COW, .pages = 4),
+    CALL(aspen_userfault_create, "and what is registered", WATCHED(0),
+         .run = run_userfault_create),
+    CALL(aspen_userfault_register, "a mapping", WATCHED(0),
+         .run = run_userfault_create),
+    CALL(aspen_userfault_unregister, "a part of that",
+         WATCHED(K(VMA) | K(TREE_NODE)), .run = run_userfault_unregister),
+    CALL(aspen_userfault_write_protect, "a mapping", WATCHED(K(PAGE_TABLE)),
+         .run = run_userfault_protect),
+    CALL(aspen_pagemap_scan, "no way to fail but a signal",
+         .run = run_pagemap_scan, .first = COW, .pages = 2,
+         .kinds = K(INTERRUPT)),
     CALL(aspen_oom_adjust_set, "no gate", .run = run_oom_adjust_set),
     CALL(aspen_oom_select, "no gate", .run = run_oom_select),
     CALL(aspen_oom_kill, "no gate", .run = run_oom_kill),

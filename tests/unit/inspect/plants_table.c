@@ -335,6 +335,23 @@ plant_entry_cache_of_ram(struct scene *s)
 }
 
 static void
+plant_mark_of_nobody(struct scene *s)
+{
+    uint64_t *slot = slot_at(s->parent, ANON, 0);
+    POKE(s, *slot, aspen_entry_mark(*slot, 0));
+}
+
+static void
+plant_mark_writable(struct scene *s)
+{
+    struct aspen_vma *vma = vma_at(s->parent, ANON);
+    uint64_t *slot = slot_at(s->parent, ANON, 0);
+    POKE(s, vma->flags, vma->flags | ASPEN_VM_UFFD_WP);
+    POKE(s, *slot,
+         aspen_entry_set_bits(*slot, ASPEN_ENTRY_UFFD_WP | ASPEN_ENTRY_WRITE));
+}
+
+static void
 plant_entry_mapcount(struct scene *s)
 {
     POKE(s, page_at(s, ANON)->counts, 2 * ASPEN_FRAME_REF);
@@ -396,6 +413,8 @@ const struct plant plants_table[] = {
     {"entry.pkey", PARENT, plant_entry_pkey},
     {"entry.cache", PARENT, plant_entry_cache},
     {"entry.cache", PARENT, plant_entry_cache_of_ram},
+    {"entry.userfault", PARENT, plant_mark_of_nobody},
+    {"entry.userfault", PARENT, plant_mark_writable},
     {"entry.mapcount", PARENT, plant_entry_mapcount},
     {"entry.swap", CHILD, plant_swap_unused},
     {"entry.swap", CHILD, plant_swap_no_area},

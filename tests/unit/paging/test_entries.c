@@ -231,10 +231,45 @@ assert_swap(unsigned type, uint32_t slot)
     assert_int_equal(aspen_entry_swap_type(swap), type);
     assert_int_equal(aspen_entry_swap_slot(swap), slot);
     assert_int_equal(swap & ASPEN_ENTRY_SWAP_EXCLUSIVE, 0);
+    assert_false(aspen_entry_is_marked(swap, 0));
     swap |= ASPEN_ENTRY_SWAP_EXCLUSIVE;
+    uint64_t marked = aspen_entry_mark(swap, 0);
     assert_kind(swap, 0, SWAP);
     assert_int_equal(aspen_entry_swap_type(swap), type);
     assert_int_equal(aspen_entry_swap_slot(swap), slot);
+    assert_kind(marked, 0, SWAP);
+    assert_int_equal(aspen_entry_swap_type(marked), type);
+    assert_int_equal(aspen_entry_swap_slot(marked), slot);
+    assert_true(marked & ASPEN_ENTRY_SWAP_EXCLUSIVE);
+    assert_true(aspen_entry_is_marked(marked, 0));
+    assert_int_equal(aspen_entry_unmark(marked, 0), swap);
+}
+
+/* A leaf is not writable then, whatever it was; all else of it stays. */
+static void
+test_marks(void **unused)
+{
+    (void)unused;
+    const uint64_t place = aspen_entry_mark(0, 0);
+    const uint64_t guard = aspen_entry_make_marker(ASPEN_MARKER_GUARD);
+
+    for (unsigned bits = 0; bits < ASPEN_ENTRY_UFFD_WP; bits++) {
+        uint64_t leaf = aspen_entry_make_leaf(0x12345, 0, bits);
+        uint64_t marked = aspen_entry_mark(leaf, 0);
+        unsigned kept = aspen_entry_bits(leaf) & ~ASPEN_ENTRY_WRITE;
+        assert_false(aspen_entry_is_marked(leaf, 0));
+        assert_true(aspen_entry_is_marked(marked, 0));
+        assert_int_equal(aspen_entry_bits(marked), kept | ASPEN_ENTRY_UFFD_WP);
+        assert_int_equal(aspen_entry_frame(marked), 0x12345);
+        assert_int_equal(aspen_entry_bits(aspen_entry_unmark(marked, 0)), kept);
+    }
+    assert_kind(place, 0, MARKER);
+    assert_true(aspen_entry_is_marked(place, 0));
+    assert_int_equal(aspen_entry_mark(place, 0), place);
+    assert_int_equal(aspen_entry_unmark(place, 0), 0);
+    assert_int_equal(aspen_entry_mark(guard, 0), guard);
+    assert_false(aspen_entry_is_marked(guard, 0));
+    assert_int_equal(aspen_entry_unmark(guard, 0), guard);
 }
 
 static void
@@ -466,6 +501,7 @@ main(void)
         cmocka_unit_test(test_leaf_changes),
         cmocka_unit_test(test_tables),
         cmocka_unit_test(test_swap_and_markers),
+        cmocka_unit_test(test_marks),
         cmocka_unit_test(test_as_processors_read),
         cmocka_unit_test(test_hardware_bits),
 #ifdef ASPEN_PAGING_FORMAT_X86_64_H
