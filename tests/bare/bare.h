@@ -151,6 +151,8 @@ void kernel_settle(void);
  * switches. */
 void kernel_reclaim(unsigned pages);
 extern bool kernel_flags_cached;
+/* A frame that is not the machine's. */
+extern uint32_t kernel_raw;
 
 static inline void *
 frame_pointer(uint64_t frame)

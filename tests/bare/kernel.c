@@ -10,6 +10,7 @@
 struct bare_cpu bare_cpus[2];
 struct aspen *aspen;
 bool kernel_flags_cached;
+uint32_t kernel_raw;
 
 extern char kernel_start[], kernel_end[];
 
@@ -166,11 +167,13 @@ kernel_begin(void)
     uint64_t end = (uint64_t)(kernel_end - kernel_start);
     struct aspen_frame_range ram = {first,
                                     (uint32_t)(machine.ram_bytes / PAGE)};
-    /* The loader's device tree or the firmware, and the kernel. */
+    /* The loader's device tree or the firmware, the kernel, and a page that is
+     * nobody's. */
     struct aspen_frame_range reserved = {
-        first, (uint32_t)((2 << 20) / PAGE + end / PAGE)};
+        first, (uint32_t)((2 << 20) / PAGE + end / PAGE + 1)};
     struct aspen_config config;
 
+    kernel_raw = first + reserved.count - 1;
     aspen_config_init(&config);
     config.ram = &ram;
     config.ram_ranges = 1;

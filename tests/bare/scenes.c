@@ -5,6 +5,8 @@
  */
 #include "bare.h"
 
+#include <string.h>
+
 #define NONE 0
 #define R    ASPEN_VM_READ
 #define RW   (ASPEN_VM_READ | ASPEN_VM_WRITE)
@@ -178,6 +180,44 @@ unmapping(void)
     }
 }
 
+/* Raw memory alone has entries that are writable and clean: who sets flags
+ * writes there without a fault. */
+static void
+raw(void)
+{
+    uint64_t address = 0x50000000, value = 0;
+    struct aspen_object *device;
+
+    begin();
+    MUST(aspen_object_create(
+        aspen,
+        &(struct aspen_object_args){.kind = ASPEN_OBJECT_DEVICE,
+                                    .size_bytes = PAGE},
+        &device));
+    MUST(aspen_mmap(model[0].mm,
+                    &(struct aspen_mmap_args){
+                        .address = address,
+                        .length_bytes = PAGE,
+                        .vm_flags = RW | ASPEN_VM_SHARED | ASPEN_VM_PFNMAP,
+                        .flags = ASPEN_MAP_FIXED,
+                        .object = device,
+                    },
+                    &address));
+    MUST(
+        aspen_insert_raw(model[0].mm, address, kernel_raw, ASPEN_RAW_WRITABLE));
+    kernel_switch(model[0].mm);
+    memset(frame_pointer(kernel_raw), 0, PAGE); /* ours reads zeroes of it */
+    MUST(probe_touch(model[0].mm, address, MMU_READ, &value, true));
+    uint64_t faults = probe_faults;
+    value = 1;
+    MUST(probe_touch(model[0].mm, address, MMU_WRITE, &value, true));
+    if ((probe_faults == faults) != machine.sets_flags)
+        found("the first write to what is clean took %lu faults",
+              probe_faults - faults);
+    MUST(aspen_munmap(model[0].mm, address, PAGE));
+    aspen_object_put(device);
+}
+
 /* ---- By chance ------------------------------------------------------------
  */
 
@@ -266,6 +306,7 @@ const struct scene scenes_one[] = {
     {"advice, swap, guards, write-back", advice},
     {"reclaim", reclaim},
     {"tables that go", unmapping},
+    {"raw memory", raw},
     {"all by chance", by_chance},
     {0},
 };
