@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * calls/userfault/protect.c - pages of a range are marked, so that no write to
- * them goes unseen; or not any more.
+ * calls/userfault/write_protect.c - pages of a range are marked, so that no
+ * write to them goes unseen; or not any more.
  *
  * I1  A leaf that is marked is not writable from the same step on, and the
  *     processors are flushed before the call returns.
