@@ -125,8 +125,10 @@ sim_costs(struct sim_cost *costs, unsigned most)
     for (uint32_t i = 0; i < record.count && count < most; i++) {
         const struct use *use = &record.lines[i].uses[0];
         if (use->address || use->locked)
-            costs[count++] =
-                (struct sim_cost){.address = use->address, .place = use->place, .locked = use->locked, .written = use->written};
+            costs[count++] = (struct sim_cost){.address = use->address,
+                                               .place = use->place,
+                                               .locked = use->locked,
+                                               .written = use->written};
     }
     return count;
 }

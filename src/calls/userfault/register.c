@@ -6,7 +6,7 @@
  * I1  Marks go after the flag that says that there may be some, under the same
  *     hold of the mmap lock for writing (I3 of space/userfault.h).
  *
- * Called by the embedder. The first test to break is
+ * Called by life/userfault.c. The first test to break is
  * tests/unit/track/test_userfault.c.
  */
 #include "calls/userfault/userfault.h"
@@ -97,20 +97,6 @@ judge_unregister(const struct aspen_change *change, const struct aspen_vma *vma,
 
 /* ---- Changes ----------------------------------------------------------- */
 
-int
-aspen_userfault_check_range(const struct aspen_mm *mm, uint64_t address,
-                            uint64_t length_bytes)
-{
-    uint64_t top = mm->call_limit;
-
-    return !aspen_is_aligned(address | length_bytes, ASPEN_PAGE_SIZE) ||
-                   length_bytes == 0 ||
-                   address < mm->aspen->config.mmap_min_address ||
-                   address >= top || length_bytes > top - address
-               ? -ASPEN_EINVAL
-               : 0;
-}
-
 /* I1 */
 static void
 clear_marks(struct aspen_mm *mm, uint64_t start, uint64_t end)
@@ -138,20 +124,17 @@ apply(struct aspen_change *change)
 }
 
 static int
-change_alive(struct aspen_change *change)
+change_all(struct aspen_change *change)
 {
     struct aspen_mm *mm = change->mm;
     struct aspen_attempt attempt;
     int error = 0;
 
-    if (!aspen_mm_get_if_alive(mm))
-        return -ASPEN_ESRCH;
     aspen_attempt_begin(&attempt, mm->aspen, mm, ASPEN_ATTEMPT_LOCKS);
     while (aspen_attempt_next(&attempt, &error)) {
         change->changes = false;
         error = apply(change);
     }
-    aspen_mm_put(mm);
     return error;
 }
 
@@ -169,8 +152,9 @@ change_of(struct aspen_userfault *userfault, uint64_t start, uint64_t end)
 }
 
 int
-aspen_userfault_register(struct aspen_userfault *userfault, uint64_t address,
-                         uint64_t length_bytes, unsigned modes)
+aspen_userfault_register_alive(struct aspen_userfault *userfault,
+                               uint64_t address, uint64_t length_bytes,
+                               unsigned modes)
 {
     int error =
         aspen_userfault_check_range(userfault->mm, address, length_bytes);
@@ -181,12 +165,12 @@ aspen_userfault_register(struct aspen_userfault *userfault, uint64_t address,
     change.judge = judge_register;
     change.set = flags_of(modes);
     change.userfault = userfault;
-    return change_alive(&change);
+    return change_all(&change);
 }
 
 int
-aspen_userfault_unregister(struct aspen_userfault *userfault, uint64_t address,
-                           uint64_t length_bytes)
+aspen_userfault_unregister_alive(struct aspen_userfault *userfault,
+                                 uint64_t address, uint64_t length_bytes)
 {
     int error =
         aspen_userfault_check_range(userfault->mm, address, length_bytes);
@@ -196,7 +180,7 @@ aspen_userfault_unregister(struct aspen_userfault *userfault, uint64_t address,
         .change = change_of(userfault, address, address + length_bytes),
         .userfault = userfault,
     };
-    return change_alive(&unregister.change);
+    return change_all(&unregister.change);
 }
 
 /* ---- The end ----------------------------------------------------------- */
@@ -219,8 +203,8 @@ forget(struct aspen_userfault *userfault, struct aspen_vma *vma, uint64_t start,
     clear_marks(userfault->mm, start, end);
 }
 
-static void
-forget_all(struct aspen_userfault *userfault)
+void
+aspen_userfault_forget_all(struct aspen_userfault *userfault)
 {
     struct aspen_mm *mm = userfault->mm;
     struct aspen_vma *vma;
@@ -233,17 +217,4 @@ forget_all(struct aspen_userfault *userfault)
             forget(userfault, vma, vma->start, end);
     }
     aspen_mm_write_end(mm);
-}
-
-void
-aspen_userfault_close(struct aspen_userfault *userfault)
-{
-    struct aspen_mm *mm = userfault->mm;
-
-    if (aspen_mm_get_if_alive(mm)) {
-        forget_all(userfault);
-        aspen_mm_put(mm);
-    }
-    aspen_userfault_put(userfault);
-    aspen_mm_drop(mm);
 }

@@ -8,8 +8,8 @@
  * I2  Who takes a mark off gives no right: the next write takes a fault, which
  *     finds out what it may have.
  *
- * Called by the embedder, by register.c and scan.c. The first test to break is
- * tests/unit/track/test_userfault.c.
+ * Called by life/userfault.c, by register.c and scan.c. The first test to break
+ * is tests/unit/track/test_userfault.c.
  */
 #include "calls/userfault/userfault.h"
 
@@ -186,9 +186,9 @@ change(struct protect *protect)
 }
 
 int
-aspen_userfault_write_protect(struct aspen_userfault *userfault,
-                              uint64_t address, uint64_t length_bytes,
-                              unsigned flags)
+aspen_userfault_write_protect_alive(struct aspen_userfault *userfault,
+                                    uint64_t address, uint64_t length_bytes,
+                                    unsigned flags)
 {
     struct aspen_mm *mm = userfault->mm;
     struct protect protect = {
@@ -201,9 +201,5 @@ aspen_userfault_write_protect(struct aspen_userfault *userfault,
     int error = aspen_userfault_check_range(mm, address, length_bytes);
     if (error || flags & ~ASPEN_USERFAULT_PROTECT)
         return -ASPEN_EINVAL;
-    if (!aspen_mm_get_if_alive(mm))
-        return -ASPEN_ESRCH;
-    error = change(&protect);
-    aspen_mm_put(mm);
-    return error;
+    return change(&protect);
 }
