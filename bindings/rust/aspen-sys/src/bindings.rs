@@ -83,6 +83,20 @@ pub const ASPEN_OBJECT_ZEROES: u32 = 4;
 pub const ASPEN_OBJECT_MOVES_ALONE: u32 = 8;
 pub const ASPEN_OBJECT_FLAGS: u32 = 15;
 pub const ASPEN_OBJECT_UNMAP_COPIES: u32 = 1;
+pub const ASPEN_PAGE_WP_ALLOWED: u32 = 1;
+pub const ASPEN_PAGE_WRITTEN: u32 = 2;
+pub const ASPEN_PAGE_FILE: u32 = 4;
+pub const ASPEN_PAGE_PRESENT: u32 = 8;
+pub const ASPEN_PAGE_SWAPPED: u32 = 16;
+pub const ASPEN_PAGE_ZERO: u32 = 32;
+pub const ASPEN_PAGE_HUGE: u32 = 64;
+pub const ASPEN_PAGE_SOFT_DIRTY: u32 = 128;
+pub const ASPEN_PAGE_GUARD: u32 = 256;
+pub const ASPEN_PAGE_ACCESSED: u32 = 2147483648;
+pub const ASPEN_PAGE_CATEGORIES: u32 = 2147484159;
+pub const ASPEN_PAGEMAP_PROTECT: u32 = 1;
+pub const ASPEN_PAGEMAP_CHECK: u32 = 2;
+pub const ASPEN_PAGEMAP_CLEAR_ACCESSED: u32 = 4;
 pub const ASPEN_PIN_WRITE: u32 = 1;
 pub const ASPEN_PIN_LIMITED: u32 = 2;
 pub const ASPEN_PIN_REMOTE: u32 = 4;
@@ -98,6 +112,9 @@ pub const ASPEN_SWAP_ROTATING: u32 = 2;
 pub const ASPEN_MS_ASYNC: u32 = 1;
 pub const ASPEN_MS_INVALIDATE: u32 = 2;
 pub const ASPEN_MS_SYNC: u32 = 4;
+pub const ASPEN_USERFAULT_WP_ASYNC: u32 = 1;
+pub const ASPEN_USERFAULT_MODE_WP: u32 = 1;
+pub const ASPEN_USERFAULT_PROTECT: u32 = 1;
 pub const ASPEN_VERSION_MAJOR: u32 = 0;
 pub const ASPEN_VERSION_MINOR: u32 = 1;
 pub const ASPEN_VERSION_PATCH: u32 = 0;
@@ -259,8 +276,9 @@ pub const ASPEN_STEP_INTERRUPT: aspen_step = 9;
 pub const ASPEN_STEP_OBJECT: aspen_step = 10;
 pub const ASPEN_STEP_NAME: aspen_step = 11;
 pub const ASPEN_STEP_GROUP: aspen_step = 12;
-pub const ASPEN_STEP_GATHER: aspen_step = 13;
-pub const ASPEN_STEP_KINDS: aspen_step = 14;
+pub const ASPEN_STEP_USERFAULT: aspen_step = 13;
+pub const ASPEN_STEP_GATHER: aspen_step = 14;
+pub const ASPEN_STEP_KINDS: aspen_step = 15;
 pub type aspen_step = crate::ctypes::c_uint;
 extern "C" {
     pub fn aspen_step_name(step: aspen_step) -> *const crate::ctypes::c_char;
@@ -375,13 +393,13 @@ impl Default for aspen_failpoint_plan {
 pub struct aspen_failpoint_counts {
     pub crossings: u64,
     pub failed: u64,
-    pub by_step: [u64; 14usize],
+    pub by_step: [u64; 15usize],
 }
 #[test]
 fn bindgen_test_layout_aspen_failpoint_counts() {
     assert_eq!(
         ::core::mem::size_of::<aspen_failpoint_counts>(),
-        128usize,
+        136usize,
         concat!("Size of: ", stringify!(aspen_failpoint_counts))
     );
     assert_eq!(
@@ -3137,6 +3155,12 @@ pub struct aspen_counters {
     pub major_faults: u64,
     pub swapped_in: u64,
     pub swapped_out: u64,
+    pub migrated: u64,
+    pub migrate_failed: u64,
+    pub compact_looked: u64,
+    pub compact_success: u64,
+    pub compact_fail: u64,
+    pub frames_bad: u64,
     pub oom_kills: u64,
     pub oom_reaps: u64,
     pub refused_frames: u64,
@@ -3147,7 +3171,7 @@ pub struct aspen_counters {
 fn bindgen_test_layout_aspen_counters() {
     assert_eq!(
         ::core::mem::size_of::<aspen_counters>(),
-        472usize,
+        520usize,
         concat!("Size of: ", stringify!(aspen_counters))
     );
     assert_eq!(
@@ -4039,6 +4063,108 @@ fn bindgen_test_layout_aspen_counters() {
         );
     }
     test_field_swapped_out();
+    fn test_field_migrated() {
+        assert_eq!(
+            unsafe {
+                let uninit = ::core::mem::MaybeUninit::<aspen_counters>::uninit();
+                let ptr = uninit.as_ptr();
+                ::core::ptr::addr_of!((*ptr).migrated) as usize - ptr as usize
+            },
+            432usize,
+            concat!(
+                "Offset of field: ",
+                stringify!(aspen_counters),
+                "::",
+                stringify!(migrated)
+            )
+        );
+    }
+    test_field_migrated();
+    fn test_field_migrate_failed() {
+        assert_eq!(
+            unsafe {
+                let uninit = ::core::mem::MaybeUninit::<aspen_counters>::uninit();
+                let ptr = uninit.as_ptr();
+                ::core::ptr::addr_of!((*ptr).migrate_failed) as usize - ptr as usize
+            },
+            440usize,
+            concat!(
+                "Offset of field: ",
+                stringify!(aspen_counters),
+                "::",
+                stringify!(migrate_failed)
+            )
+        );
+    }
+    test_field_migrate_failed();
+    fn test_field_compact_looked() {
+        assert_eq!(
+            unsafe {
+                let uninit = ::core::mem::MaybeUninit::<aspen_counters>::uninit();
+                let ptr = uninit.as_ptr();
+                ::core::ptr::addr_of!((*ptr).compact_looked) as usize - ptr as usize
+            },
+            448usize,
+            concat!(
+                "Offset of field: ",
+                stringify!(aspen_counters),
+                "::",
+                stringify!(compact_looked)
+            )
+        );
+    }
+    test_field_compact_looked();
+    fn test_field_compact_success() {
+        assert_eq!(
+            unsafe {
+                let uninit = ::core::mem::MaybeUninit::<aspen_counters>::uninit();
+                let ptr = uninit.as_ptr();
+                ::core::ptr::addr_of!((*ptr).compact_success) as usize - ptr as usize
+            },
+            456usize,
+            concat!(
+                "Offset of field: ",
+                stringify!(aspen_counters),
+                "::",
+                stringify!(compact_success)
+            )
+        );
+    }
+    test_field_compact_success();
+    fn test_field_compact_fail() {
+        assert_eq!(
+            unsafe {
+                let uninit = ::core::mem::MaybeUninit::<aspen_counters>::uninit();
+                let ptr = uninit.as_ptr();
+                ::core::ptr::addr_of!((*ptr).compact_fail) as usize - ptr as usize
+            },
+            464usize,
+            concat!(
+                "Offset of field: ",
+                stringify!(aspen_counters),
+                "::",
+                stringify!(compact_fail)
+            )
+        );
+    }
+    test_field_compact_fail();
+    fn test_field_frames_bad() {
+        assert_eq!(
+            unsafe {
+                let uninit = ::core::mem::MaybeUninit::<aspen_counters>::uninit();
+                let ptr = uninit.as_ptr();
+                ::core::ptr::addr_of!((*ptr).frames_bad) as usize - ptr as usize
+            },
+            472usize,
+            concat!(
+                "Offset of field: ",
+                stringify!(aspen_counters),
+                "::",
+                stringify!(frames_bad)
+            )
+        );
+    }
+    test_field_frames_bad();
     fn test_field_oom_kills() {
         assert_eq!(
             unsafe {
@@ -4046,7 +4172,7 @@ fn bindgen_test_layout_aspen_counters() {
                 let ptr = uninit.as_ptr();
                 ::core::ptr::addr_of!((*ptr).oom_kills) as usize - ptr as usize
             },
-            432usize,
+            480usize,
             concat!(
                 "Offset of field: ",
                 stringify!(aspen_counters),
@@ -4063,7 +4189,7 @@ fn bindgen_test_layout_aspen_counters() {
                 let ptr = uninit.as_ptr();
                 ::core::ptr::addr_of!((*ptr).oom_reaps) as usize - ptr as usize
             },
-            440usize,
+            488usize,
             concat!(
                 "Offset of field: ",
                 stringify!(aspen_counters),
@@ -4080,7 +4206,7 @@ fn bindgen_test_layout_aspen_counters() {
                 let ptr = uninit.as_ptr();
                 ::core::ptr::addr_of!((*ptr).refused_frames) as usize - ptr as usize
             },
-            448usize,
+            496usize,
             concat!(
                 "Offset of field: ",
                 stringify!(aspen_counters),
@@ -4097,7 +4223,7 @@ fn bindgen_test_layout_aspen_counters() {
                 let ptr = uninit.as_ptr();
                 ::core::ptr::addr_of!((*ptr).refused_metadata) as usize - ptr as usize
             },
-            456usize,
+            504usize,
             concat!(
                 "Offset of field: ",
                 stringify!(aspen_counters),
@@ -4114,7 +4240,7 @@ fn bindgen_test_layout_aspen_counters() {
                 let ptr = uninit.as_ptr();
                 ::core::ptr::addr_of!((*ptr).refused_charge) as usize - ptr as usize
             },
-            464usize,
+            512usize,
             concat!(
                 "Offset of field: ",
                 stringify!(aspen_counters),
@@ -5513,6 +5639,325 @@ extern "C" {
         flags: crate::ctypes::c_uint,
     ) -> crate::ctypes::c_int;
 }
+#[repr(C)]
+#[derive(Debug, Default, Copy, Clone)]
+pub struct aspen_pagemap_region {
+    pub start: u64,
+    pub end: u64,
+    pub categories: crate::ctypes::c_uint,
+}
+#[test]
+fn bindgen_test_layout_aspen_pagemap_region() {
+    assert_eq!(
+        ::core::mem::size_of::<aspen_pagemap_region>(),
+        24usize,
+        concat!("Size of: ", stringify!(aspen_pagemap_region))
+    );
+    assert_eq!(
+        ::core::mem::align_of::<aspen_pagemap_region>(),
+        8usize,
+        concat!("Alignment of ", stringify!(aspen_pagemap_region))
+    );
+    fn test_field_start() {
+        assert_eq!(
+            unsafe {
+                let uninit = ::core::mem::MaybeUninit::<aspen_pagemap_region>::uninit();
+                let ptr = uninit.as_ptr();
+                ::core::ptr::addr_of!((*ptr).start) as usize - ptr as usize
+            },
+            0usize,
+            concat!(
+                "Offset of field: ",
+                stringify!(aspen_pagemap_region),
+                "::",
+                stringify!(start)
+            )
+        );
+    }
+    test_field_start();
+    fn test_field_end() {
+        assert_eq!(
+            unsafe {
+                let uninit = ::core::mem::MaybeUninit::<aspen_pagemap_region>::uninit();
+                let ptr = uninit.as_ptr();
+                ::core::ptr::addr_of!((*ptr).end) as usize - ptr as usize
+            },
+            8usize,
+            concat!(
+                "Offset of field: ",
+                stringify!(aspen_pagemap_region),
+                "::",
+                stringify!(end)
+            )
+        );
+    }
+    test_field_end();
+    fn test_field_categories() {
+        assert_eq!(
+            unsafe {
+                let uninit = ::core::mem::MaybeUninit::<aspen_pagemap_region>::uninit();
+                let ptr = uninit.as_ptr();
+                ::core::ptr::addr_of!((*ptr).categories) as usize - ptr as usize
+            },
+            16usize,
+            concat!(
+                "Offset of field: ",
+                stringify!(aspen_pagemap_region),
+                "::",
+                stringify!(categories)
+            )
+        );
+    }
+    test_field_categories();
+}
+#[repr(C)]
+#[derive(Debug, Copy, Clone)]
+pub struct aspen_pagemap_scan {
+    pub start: u64,
+    pub end: u64,
+    pub flags: crate::ctypes::c_uint,
+    pub inverted: crate::ctypes::c_uint,
+    pub mask: crate::ctypes::c_uint,
+    pub any_of: crate::ctypes::c_uint,
+    pub returned: crate::ctypes::c_uint,
+    pub regions: *mut aspen_pagemap_region,
+    pub regions_max: u64,
+    pub max_pages: u64,
+    pub count: u64,
+    pub walk_end: u64,
+}
+#[test]
+fn bindgen_test_layout_aspen_pagemap_scan() {
+    assert_eq!(
+        ::core::mem::size_of::<aspen_pagemap_scan>(),
+        80usize,
+        concat!("Size of: ", stringify!(aspen_pagemap_scan))
+    );
+    assert_eq!(
+        ::core::mem::align_of::<aspen_pagemap_scan>(),
+        8usize,
+        concat!("Alignment of ", stringify!(aspen_pagemap_scan))
+    );
+    fn test_field_start() {
+        assert_eq!(
+            unsafe {
+                let uninit = ::core::mem::MaybeUninit::<aspen_pagemap_scan>::uninit();
+                let ptr = uninit.as_ptr();
+                ::core::ptr::addr_of!((*ptr).start) as usize - ptr as usize
+            },
+            0usize,
+            concat!(
+                "Offset of field: ",
+                stringify!(aspen_pagemap_scan),
+                "::",
+                stringify!(start)
+            )
+        );
+    }
+    test_field_start();
+    fn test_field_end() {
+        assert_eq!(
+            unsafe {
+                let uninit = ::core::mem::MaybeUninit::<aspen_pagemap_scan>::uninit();
+                let ptr = uninit.as_ptr();
+                ::core::ptr::addr_of!((*ptr).end) as usize - ptr as usize
+            },
+            8usize,
+            concat!(
+                "Offset of field: ",
+                stringify!(aspen_pagemap_scan),
+                "::",
+                stringify!(end)
+            )
+        );
+    }
+    test_field_end();
+    fn test_field_flags() {
+        assert_eq!(
+            unsafe {
+                let uninit = ::core::mem::MaybeUninit::<aspen_pagemap_scan>::uninit();
+                let ptr = uninit.as_ptr();
+                ::core::ptr::addr_of!((*ptr).flags) as usize - ptr as usize
+            },
+            16usize,
+            concat!(
+                "Offset of field: ",
+                stringify!(aspen_pagemap_scan),
+                "::",
+                stringify!(flags)
+            )
+        );
+    }
+    test_field_flags();
+    fn test_field_inverted() {
+        assert_eq!(
+            unsafe {
+                let uninit = ::core::mem::MaybeUninit::<aspen_pagemap_scan>::uninit();
+                let ptr = uninit.as_ptr();
+                ::core::ptr::addr_of!((*ptr).inverted) as usize - ptr as usize
+            },
+            20usize,
+            concat!(
+                "Offset of field: ",
+                stringify!(aspen_pagemap_scan),
+                "::",
+                stringify!(inverted)
+            )
+        );
+    }
+    test_field_inverted();
+    fn test_field_mask() {
+        assert_eq!(
+            unsafe {
+                let uninit = ::core::mem::MaybeUninit::<aspen_pagemap_scan>::uninit();
+                let ptr = uninit.as_ptr();
+                ::core::ptr::addr_of!((*ptr).mask) as usize - ptr as usize
+            },
+            24usize,
+            concat!(
+                "Offset of field: ",
+                stringify!(aspen_pagemap_scan),
+                "::",
+                stringify!(mask)
+            )
+        );
+    }
+    test_field_mask();
+    fn test_field_any_of() {
+        assert_eq!(
+            unsafe {
+                let uninit = ::core::mem::MaybeUninit::<aspen_pagemap_scan>::uninit();
+                let ptr = uninit.as_ptr();
+                ::core::ptr::addr_of!((*ptr).any_of) as usize - ptr as usize
+            },
+            28usize,
+            concat!(
+                "Offset of field: ",
+                stringify!(aspen_pagemap_scan),
+                "::",
+                stringify!(any_of)
+            )
+        );
+    }
+    test_field_any_of();
+    fn test_field_returned() {
+        assert_eq!(
+            unsafe {
+                let uninit = ::core::mem::MaybeUninit::<aspen_pagemap_scan>::uninit();
+                let ptr = uninit.as_ptr();
+                ::core::ptr::addr_of!((*ptr).returned) as usize - ptr as usize
+            },
+            32usize,
+            concat!(
+                "Offset of field: ",
+                stringify!(aspen_pagemap_scan),
+                "::",
+                stringify!(returned)
+            )
+        );
+    }
+    test_field_returned();
+    fn test_field_regions() {
+        assert_eq!(
+            unsafe {
+                let uninit = ::core::mem::MaybeUninit::<aspen_pagemap_scan>::uninit();
+                let ptr = uninit.as_ptr();
+                ::core::ptr::addr_of!((*ptr).regions) as usize - ptr as usize
+            },
+            40usize,
+            concat!(
+                "Offset of field: ",
+                stringify!(aspen_pagemap_scan),
+                "::",
+                stringify!(regions)
+            )
+        );
+    }
+    test_field_regions();
+    fn test_field_regions_max() {
+        assert_eq!(
+            unsafe {
+                let uninit = ::core::mem::MaybeUninit::<aspen_pagemap_scan>::uninit();
+                let ptr = uninit.as_ptr();
+                ::core::ptr::addr_of!((*ptr).regions_max) as usize - ptr as usize
+            },
+            48usize,
+            concat!(
+                "Offset of field: ",
+                stringify!(aspen_pagemap_scan),
+                "::",
+                stringify!(regions_max)
+            )
+        );
+    }
+    test_field_regions_max();
+    fn test_field_max_pages() {
+        assert_eq!(
+            unsafe {
+                let uninit = ::core::mem::MaybeUninit::<aspen_pagemap_scan>::uninit();
+                let ptr = uninit.as_ptr();
+                ::core::ptr::addr_of!((*ptr).max_pages) as usize - ptr as usize
+            },
+            56usize,
+            concat!(
+                "Offset of field: ",
+                stringify!(aspen_pagemap_scan),
+                "::",
+                stringify!(max_pages)
+            )
+        );
+    }
+    test_field_max_pages();
+    fn test_field_count() {
+        assert_eq!(
+            unsafe {
+                let uninit = ::core::mem::MaybeUninit::<aspen_pagemap_scan>::uninit();
+                let ptr = uninit.as_ptr();
+                ::core::ptr::addr_of!((*ptr).count) as usize - ptr as usize
+            },
+            64usize,
+            concat!(
+                "Offset of field: ",
+                stringify!(aspen_pagemap_scan),
+                "::",
+                stringify!(count)
+            )
+        );
+    }
+    test_field_count();
+    fn test_field_walk_end() {
+        assert_eq!(
+            unsafe {
+                let uninit = ::core::mem::MaybeUninit::<aspen_pagemap_scan>::uninit();
+                let ptr = uninit.as_ptr();
+                ::core::ptr::addr_of!((*ptr).walk_end) as usize - ptr as usize
+            },
+            72usize,
+            concat!(
+                "Offset of field: ",
+                stringify!(aspen_pagemap_scan),
+                "::",
+                stringify!(walk_end)
+            )
+        );
+    }
+    test_field_walk_end();
+}
+impl Default for aspen_pagemap_scan {
+    fn default() -> Self {
+        let mut s = ::core::mem::MaybeUninit::<Self>::uninit();
+        unsafe {
+            ::core::ptr::write_bytes(s.as_mut_ptr(), 0, 1);
+            s.assume_init()
+        }
+    }
+}
+extern "C" {
+    pub fn aspen_pagemap_scan(
+        mm: *mut aspen_mm,
+        scan: *mut aspen_pagemap_scan,
+    ) -> crate::ctypes::c_int;
+}
 extern "C" {
     pub fn aspen_pin_range(
         mm: *mut aspen_mm,
@@ -6171,6 +6616,21 @@ extern "C" {
         flags: crate::ctypes::c_uint,
     ) -> crate::ctypes::c_int;
 }
+extern "C" {
+    pub fn aspen_compact(aspen: *mut aspen, order: crate::ctypes::c_uint) -> crate::ctypes::c_int;
+}
+extern "C" {
+    pub fn aspen_compact_tick(aspen: *mut aspen, order: crate::ctypes::c_uint) -> bool;
+}
+extern "C" {
+    pub fn aspen_memory_failure(aspen: *mut aspen, frame: u32) -> crate::ctypes::c_int;
+}
+extern "C" {
+    pub fn aspen_memory_offline(aspen: *mut aspen, frame: u32) -> crate::ctypes::c_int;
+}
+extern "C" {
+    pub fn aspen_migrate(aspen: *mut aspen, frame: u32) -> crate::ctypes::c_int;
+}
 #[repr(C)]
 #[derive(Debug, Copy, Clone)]
 pub struct aspen_special {
@@ -6654,6 +7114,44 @@ extern "C" {
 extern "C" {
     pub fn aspen_msync(
         mm: *mut aspen_mm,
+        address: u64,
+        length_bytes: u64,
+        flags: crate::ctypes::c_uint,
+    ) -> crate::ctypes::c_int;
+}
+#[repr(C)]
+#[derive(Debug, Copy, Clone)]
+pub struct aspen_userfault {
+    _unused: [u8; 0],
+}
+extern "C" {
+    pub fn aspen_userfault_create(
+        mm: *mut aspen_mm,
+        features: crate::ctypes::c_uint,
+        userfault: *mut *mut aspen_userfault,
+    ) -> crate::ctypes::c_int;
+}
+extern "C" {
+    pub fn aspen_userfault_close(userfault: *mut aspen_userfault);
+}
+extern "C" {
+    pub fn aspen_userfault_register(
+        userfault: *mut aspen_userfault,
+        address: u64,
+        length_bytes: u64,
+        modes: crate::ctypes::c_uint,
+    ) -> crate::ctypes::c_int;
+}
+extern "C" {
+    pub fn aspen_userfault_unregister(
+        userfault: *mut aspen_userfault,
+        address: u64,
+        length_bytes: u64,
+    ) -> crate::ctypes::c_int;
+}
+extern "C" {
+    pub fn aspen_userfault_write_protect(
+        userfault: *mut aspen_userfault,
         address: u64,
         length_bytes: u64,
         flags: crate::ctypes::c_uint,
