@@ -2,15 +2,14 @@
 /*
  * migrate/move.c - a page goes to another frame.
  *
- *     a new frame
- *     page's lock, tried          pinned, held by others, a block: it stays
- *        |  close                 each entry becomes MOVING, through the
- * reverse |                        maps; the TLBs of its spaces are flushed |
- * commit                nobody else has it? under the lock of the cache | that
- * leads to it, if one does: contents go, and |                        the cache
- * leads to the new frame |  open                  each entry that is MOVING
- * leads to the new |                        frame, or, if it stays, to the old
- * one v  ended                 who has met a MOVING entry looks again
+ *   a new frame
+ *   lock     the page's, tried; pinned, held by others, a block: it stays
+ *   close    each entry becomes MOVING, and the TLBs of its spaces are flushed
+ *   commit   if nobody else has it: under the lock of the cache that leads to
+ *            it, if one does, contents go, and the cache leads to the new frame
+ *   open     each entry that is MOVING leads to the new frame, or, if the page
+ *            stays, to the old one
+ *   ended    who has met a MOVING entry looks again
  *
  * I1  An entry that is MOVING is a leaf and counts as every other: whoever
  *     copies, moves, changes or takes away entries does so as ever. Only who
