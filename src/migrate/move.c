@@ -51,7 +51,11 @@ struct move {
     bool cached;                 /* in the swap cache, by this slot */
     unsigned type;
     uint32_t slot;
-    enum { STAYS, GOES, IS_LOST } fate; /* GOES: the new frame has it */
+    enum {
+        FATE_STAYS,
+        FATE_GOES,
+        FATE_LOST
+    } fate; /* FATE_GOES: the new frame has it */
 };
 
 /* ---- Close ------------------------------------------------------------- */
@@ -150,7 +154,7 @@ commit(struct move *move)
         become_nothing(move);
         return -ASPEN_EBUSY;
     }
-    move->fate = GOES;
+    move->fate = FATE_GOES;
     if (!move->object)
         aspen_count(aspen, ASPEN_COUNT_ANON, 1); /* until it is free */
     aspen_lru_replace(aspen, move->old, move->new);
@@ -203,9 +207,9 @@ open_entry(const struct move *move, struct aspen_mm *mm,
         !(bits & ASPEN_ENTRY_MOVING) || aspen_entry_frame(entry) != move->old)
         return;
     bits &= ~ASPEN_ENTRY_MOVING;
-    if (move->fate == GOES)
+    if (move->fate == FATE_GOES)
         lead_to_new(move, slot, bits);
-    else if (move->fate == IS_LOST)
+    else if (move->fate == FATE_LOST)
         lead_to_poison(move, mm, slot);
     else
         aspen_store(slot->entry,
@@ -380,7 +384,7 @@ lose_locked(struct move *move)
     if (!error && !aspen_frame_is_held_by(page, 1))
         error = -ASPEN_EBUSY;
     if (!error)
-        move->fate = IS_LOST;
+        move->fate = FATE_LOST;
     open_all(move);
     if (error && listed)
         aspen_lru_enter(aspen, move->old, state);
