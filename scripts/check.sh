@@ -35,8 +35,8 @@ make_target()
     local log=$logs/${1//\//_}.log started=$SECONDS before took busy verdict=ok
     count_cpu
     before=$cpu
-    env -u MAKEFLAGS -u MAKELEVEL "$MAKE" --no-print-directory -j"$jobs" \
-        BUILD="${BUILD:-build}" "$1" >"$log" 2>&1 </dev/null
+    wait_for env -u MAKEFLAGS -u MAKELEVEL "$MAKE" --no-print-directory \
+        -j"$jobs" BUILD="${BUILD:-build}" "$1" >"$log" 2>&1
     count_log $? "$log"
     echo "$p $f $s $1" >>"$logs/results"
     [ $((p + f)) -gt 0 ] || verdict=skip
@@ -77,8 +77,7 @@ shift
 if [ ${#beside[@]} -gt 0 ]; then
     set -m # a process group of its own, for whoever stops us
     lane=.beside make_targets "${beside[@]}" &
-    trap 'kill -- -$! 2>/dev/null; exit 130' INT TERM HUP QUIT
-    set +m
+    beside_job=$!
 fi
 make_targets "$@"
 wait

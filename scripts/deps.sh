@@ -32,7 +32,8 @@ build="gcc libc6-dev libjansson-dev liburcu-dev pkg-config"
 foreign=gcc-aarch64-linux-gnu
 [ "$(uname -m)" != aarch64 ] || foreign=gcc-x86-64-linux-gnu
 swap="liblz4-dev libzstd-dev libnbd-dev nbdkit"
-check="$build clang g++ $foreign libcmocka-dev libseccomp-dev $swap"
+# perl: what comes with every system, perl-base, lacks its modules (JSON::PP).
+check="$build clang g++ $foreign libcmocka-dev libseccomp-dev perl $swap"
 bench="$build linux-source-6.12 xz-utils"
 fuzz="$build clang libclang-rt-14-dev"
 plots="gnuplot-nox"
@@ -89,7 +90,7 @@ command -v apt-get >/dev/null || give_up "packages are missing"
 exec 9<"$0" # one at a time: make check runs two lists of targets
 flock 9 2>/dev/null || :
 echo "aspen: installing ${missing[*]}"
-log=$(mktemp)
+log=$(mktemp) || exit 2
 trap 'rm -f "$log"' EXIT
 export DEBIAN_FRONTEND=noninteractive
 options=(-q -o DPkg::Lock::Timeout=600 -o Acquire::Retries=2)

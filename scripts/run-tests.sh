@@ -41,13 +41,26 @@ skips()
         /^\[  SKIPPED \] / && !said {print "unsaid  " program " " test}' "$1"
 }
 
+# Without a terminal's ^C, or `kill`, leaving any behind: timeout makes a process
+# group, which hears of neither.
+run_program()
+{
+    local job=
+    set -m
+    trap '[ -z "$job" ] || kill -- "-$job" 2>/dev/null; exit 130' \
+        INT TERM HUP QUIT
+    timeout "${ASPEN_TEST_TIMEOUT:-300}" "$1" </dev/null &
+    job=$!
+    wait "$job"
+}
+
 run_one()
 {
     local program=$1 name log started status passed failed skipped verdict=ok
     name=$(basename "$program")
     log=$logs/$name.log
     started=$(date +%s%N)
-    timeout "${ASPEN_TEST_TIMEOUT:-300}" "$program" >"$log" 2>&1 </dev/null
+    run_program "$program" >"$log" 2>&1
     status=$?
     count() { sed -n "s/^\[  $1 *\] \([0-9]*\) test.*/\1/p" "$log" |
         awk '{n += $1} END {print n + 0}'; }
@@ -74,7 +87,7 @@ run_one()
         echo "----"
     fi
 }
-export -f run_one skips
+export -f run_one run_program skips
 export logs
 
 printf '%s\0' "$@" |

@@ -35,7 +35,7 @@ for cc; do
         try "$name $build: link" $cc $options -o "$out/embed-$build" \
             examples/embed.c "$out/aspen-$build.o" ports/posix/*.c -lurcu-bp \
             -lpthread
-        try "$name $build: run" timeout 60 "$out/embed-$build"
+        try "$name $build: run" timeout --foreground 60 "$out/embed-$build"
     done
 done
 finish

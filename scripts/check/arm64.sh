@@ -25,24 +25,6 @@ export LOGS=$logs
 # What compares with a kernel, or traces others.
 kernel='_host$|test_capture$|test_capture_stop$|test_deviations$|test_linux_calls$|test_posix_file$'
 
-# What runs is a job, in a process group of its own: it goes when we are told to.
-set -m
-job=
-trap '[ -z "$job" ] || kill -- "-$job" 2>/dev/null; exit 130' INT TERM HUP QUIT
-
-# wait_for COMMAND...: its status. In the background, since bash runs a trap
-# only when what is in the foreground has ended.
-wait_for()
-{
-    local status
-    "$@" </dev/null &
-    job=$!
-    wait "$job"
-    status=$?
-    job=
-    return $status
-}
-
 # part NAME COMMAND...: one line for it; what it says when it fails. Counts
 # what its totals say, or one.
 part()

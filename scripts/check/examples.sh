@@ -22,7 +22,7 @@ for source in examples/*.c examples/*.cpp; do
         skip "$name" 'not built: no C++ compiler for this processor'
         continue
     fi
-    if timeout 60 "$dir/$name" >"$dir/$name.out" 2>&1; then
+    if timeout --foreground 60 "$dir/$name" >"$dir/$name.out" 2>&1; then
         passed=$((passed + 1))
     else
         fail "$name: exit status $?"

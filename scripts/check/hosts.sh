@@ -50,7 +50,7 @@ if $change && [ "$(id -u)" -ne 0 ]; then
 fi
 
 logs=$build/log/hosts
-work=$(mktemp -d "${TMPDIR:-/tmp}/aspen hosts-XXXXXX")
+work=$(mktemp -d "${TMPDIR:-/tmp}/aspen hosts-XXXXXX") || exit 2
 mkdir -p "$logs"
 : >"$logs/names"
 chmod 755 "$work"
@@ -168,7 +168,7 @@ measure()
     fi
     for test in $commands; do
         [[ $test =~ $which ]] || continue
-        tools "$test" timeout 300 "$@" >"$log.$test" 2>&1 9>&-
+        tools "$test" timeout --foreground 300 "$@" >"$log.$test" 2>&1 9>&-
         count $? "$test" "$log.$test"
     done
     printf '| %-40s | %6d | %6d | %7d |\n' "$title" "$p" "$f" "$s"

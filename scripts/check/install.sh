@@ -37,7 +37,7 @@ try install make_it install
 try "pkg-config: version" flags --exact-version="$(sed -n \
     's/.*ASPEN_VERSION_STRING "\(.*\)"/\1/p' include/aspen/version.h)"
 try "compile with pkg-config" compile
-try run timeout 60 "$dir/embed"
+try run timeout --foreground 60 "$dir/embed"
 if [ -f "$build/aspen" ]; then
     try "the command" "$dir/usr/bin/aspen" --help
     try "the bench" "$dir/usr/bin/aspen" bench --help

@@ -83,8 +83,8 @@ machine()
         fi
         set -- "$@" -machine "$board"
     fi
-    timeout -k 5 "$LIMIT" "${qemu[0]}" -nodefaults -no-user-config \
-        -display none -no-reboot -accel "$ACCEL" -cpu "$cpu" -smp "$SMP" \
+    timeout --foreground -k 5 "$LIMIT" "${qemu[0]}" -nodefaults \
+        -no-user-config -display none -no-reboot -accel "$ACCEL" -cpu "$cpu" -smp "$SMP" \
         -m "$MEMORY" -kernel "$work/$1/vmlinuz" -initrd "$work/$1/initrd" \
         -append "console=$console panic=-1 oops=panic aspen.$(form_of "$1" "$2")" \
         -drive file="$work/system.img",format=raw,if=virtio,snapshot=on \

@@ -31,6 +31,32 @@ skip()
     echo "skipped $1: $2"
 }
 
+# wait_for COMMAND...: its status. It is a job, in a process group of its own, which
+# goes when we are told to, and $beside_job, if that is one. In the background, since
+# bash runs a trap only when what is in the foreground has ended.
+job='' beside_job=''
+stop_jobs()
+{
+    local one
+    for one in $job $beside_job; do
+        kill -- "-$one" 2>/dev/null
+    done
+    exit 130
+}
+
+wait_for()
+{
+    local status
+    set -m
+    trap stop_jobs INT TERM HUP QUIT
+    "$@" </dev/null &
+    job=$!
+    wait "$job"
+    status=$?
+    job=''
+    return $status
+}
+
 finish()
 {
     echo "$passed passed, $failed failed, $skipped skipped"

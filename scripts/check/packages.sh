@@ -39,7 +39,7 @@ same_names()
 judge()
 {
     try "$1: the functions of $(basename "$library")" same_names "$2"
-    try "$1: run" timeout 60 "$3"
+    try "$1: run" timeout --foreground 60 "$3"
 }
 
 with_meson()

@@ -5,7 +5,7 @@
 # of what was compared, and what is not installed by name.
 set -u
 aspen=$1
-work=$(mktemp -d "${TMPDIR:-/tmp}/aspen-shadow-XXXXXX")
+work=$(mktemp -d "${TMPDIR:-/tmp}/aspen-shadow-XXXXXX") || exit 2
 trap 'rm -rf "$work"' EXIT
 . "$(dirname "$0")/lib.bash"
 port=$((20000 + RANDOM % 20000))
@@ -24,8 +24,8 @@ follow()
         skip "$name" "no $needed"
         return
     fi
-    timeout 300 "$aspen" shadow --every 50 --json --guest-output "$work/out" \
-        -- "$@" >"$work/json" 2>"$work/err"
+    timeout --foreground 300 "$aspen" shadow --every 50 --json \
+        --guest-output "$work/out" -- "$@" >"$work/json" 2>"$work/err"
     status=$?
     printf '%-22s %5d %8d %7d %6d %10d %6d %10d %6d/%d\n' "$name" \
         "$(value processes)" "$(value calls)" "$(value answers_differ)" \

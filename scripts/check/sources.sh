@@ -294,5 +294,7 @@ if command -v git >/dev/null; then
     verdict mutants "$(mutants_broken)"
     verdict mutate "$(scripts/mutate/mutate.pl --check 2>&1)"
     verdict citations "$(scripts/check/citations.pl)"
+else
+    skip check-sources 'no git: mutants, mutate and citations'
 fi
 finish

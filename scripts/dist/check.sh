@@ -10,7 +10,8 @@ build=$1
 . scripts/check/lib.bash
 
 command -v git >/dev/null || skip_all check-dist 'no git'
-git rev-parse --verify -q HEAD >/dev/null 2>&1 ||
+{ git rev-parse --verify -q HEAD && [ -z "$(git rev-parse --show-prefix)" ]; } \
+    >/dev/null 2>&1 ||
     skip_all check-dist 'this is no git repository, or somebody else'"'"'s'
 work=$(mktemp -d) || exit 2
 trap 'rm -rf "$work"' EXIT

@@ -8,7 +8,9 @@ set -eu
 cd "$(dirname "$0")/../.."
 to=${1:?usage: dist.sh DIRECTORY}
 mkdir -p "$to"
-git rev-parse --verify -q HEAD >/dev/null 2>&1 || {
+# Not one around it, either, which this was unpacked in.
+{ git rev-parse --verify -q HEAD && [ -z "$(git rev-parse --show-prefix)" ]; } \
+    >/dev/null 2>&1 || {
     echo "dist: $PWD is no git repository with a commit: nothing says what belongs to a release" >&2
     exit 2
 }

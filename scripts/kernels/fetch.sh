@@ -91,6 +91,6 @@ if [ -s "$directory/version" ] && [ "$directory/version" -nt "$here/init" ] &&
 fi
 [ -n "$package" ] || give_up 'apt knows no kernel of this release'
 echo "kernels: fetching $package"
-temporary=$(mktemp -d)
+temporary=$(mktemp -d) || exit 2
 trap 'rm -rf "$temporary"' EXIT
 unpack "$temporary"

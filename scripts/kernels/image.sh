@@ -12,7 +12,7 @@
 set -u
 cd "$(dirname "$0")/../.." || exit 2
 directory=$1 build=$2
-temporary=$(mktemp -d)
+temporary=$(mktemp -d) || exit 2
 trap 'rm -rf "$temporary"' EXIT
 packages='bash coreutils grep sed mawk findutils diffutils tar util-linux
     mount libgcc-s1 perl-base python3 python3-minimal python3.*-minimal libpython3.*-minimal

@@ -186,6 +186,53 @@ counts 0 '2 1 0' <<<'2 passed, 0 failed, 0 skipped
 skipped it: there is none'
 counts 0 '1 1 0' <<<'skipped it: there is none'
 
+# --- who is told to stop leaves nobody behind
+
+# What a test runs goes too, whether ^C is typed or the script is killed.
+program "$work/tests/stays" <<'END'
+echo $$ >>"$work/pids"
+exec sleep 61
+END
+program "$work/stays/make" <<'END'
+[ "${*: -1}" != quick ] || exit 0
+timeout --foreground 60 "$work/tests/stays"
+END
+export work
+# gone COMMAND...: once it has started as many as $starts it gets $signal, with all
+# of its process group as from a terminal, or by itself where $alone is set to
+# nothing; within ten seconds nobody is there.
+gone()
+{
+    local tries=0 pid
+    : >"$work/pids"
+    set -m
+    "$@" >"$work/out" 2>&1 </dev/null &
+    set +m
+    pid=$!
+    until [ "$(wc -l <"$work/pids")" -eq "$starts" ] || [ $tries -gt 100 ]; do
+        sleep 0.1
+        tries=$((tries + 1))
+    done
+    kill -"$signal" -- "${alone--}$pid"
+    [ "$(wc -l <"$work/pids")" -eq "$starts" ] || return
+    for tries in $(seq 100); do
+        # shellcheck disable=SC2046
+        kill -0 "$pid" $(cat "$work/pids") 2>/dev/null || return 0
+        sleep 0.1
+    done
+    # shellcheck disable=SC2046
+    kill -KILL -- "-$pid" $(cat "$work/pids") 2>/dev/null
+    return 1
+}
+for signal in INT TERM; do
+    starts=2 judge "run-tests $signal leaves programs" \
+        gone scripts/run-tests.sh "$work/log" "$work"/tests/stays{,}
+    MAKE=$work/stays/make starts=2 judge "check $signal leaves programs" \
+        gone scripts/check.sh "$work/check" quick one --beside two
+done
+MAKE=$work/stays/make starts=2 alone='' judge "check TERM alone leaves programs" \
+    gone scripts/check.sh "$work/check" quick one --beside two
+
 # --- check.sh
 
 program "$work/make" <<'END'
@@ -254,6 +301,39 @@ expect tool-one 0 "$(verdict ok 1 0 0)" tool 'expect 2 no one'
 expect tool-other-status 1 "$(verdict FAIL 0 1 0)" tool 'expect 1 no one'
 expect tool-other-words 1 "$(verdict FAIL 0 1 0)" tool 'expect 2 yes one'
 expect tool-two-lines 1 "$(verdict FAIL 0 1 0)" tool 'expect 2 no two'
+expect tool-nowhere 1 "FAIL tool.sh: no folder can be made in $work/none" \
+    env TMPDIR="$work/none" ASPEN="$work/aspen" "$work/tool.sh"
 expect tool-stdout 1 "$(verdict FAIL 0 1 0)" tool 'expect 2 no out'
+
+# --- what is left out is said
+
+# unsaid FILE...: each `if` that asks for a program, and has no `skip`.
+unsaid()
+{
+    awk 'FNR == 1 {asks = ""}
+        /^if .*(command -v|--version)/ {asks = FILENAME ": " $0; said = 0}
+        / (skip|skip_all) / || /^    (continue|exit)/ {said = 1}
+        /^fi/ && asks != "" {if (!said) print asks; asks = ""}' "$@"
+}
+is unsaid "$(unsaid tests/*/*.sh scripts/check/*.sh)" ''
+printf '%s\n' 'if command -v one; then' '    run' fi 'if command -v two; then' \
+    '    run' else '    skip two why' fi >"$work/unsaid"
+is unsaid-one "$(unsaid "$work/unsaid" | sed 's/.*: //')" 'if command -v one; then'
+
+# --- deps.sh: what make check asks for
+
+# A system that has nothing says all that it lacks; its perl has what Debian's
+# perl-base has, not what comes with perl.
+program "$work/nothing/dpkg-query" </dev/null
+program "$work/nothing/id" <<'END'
+echo 1
+END
+lacking=$(PATH=$work/nothing:$PATH scripts/deps.sh check 2>&1 | tail -n 1)
+for package in gcc make perl; do
+    case $package in
+    make) is "deps $package" "$(grep -cw "$package" <<<"$lacking")" 0 ;;
+    *) is "deps $package" "$(grep -cw "$package" <<<"$lacking")" 1 ;;
+    esac
+done
 
 end_harness

@@ -38,7 +38,7 @@ prove()
         cd "$out/pan" || exit
         spin -a "${defines[@]+"${defines[@]}"}" "$model.pml" &&
             $cc "$speed" -w "$kind" -o pan pan.c &&
-            timeout 300 ./pan -m$depth "${search[@]+"${search[@]}"}"
+            timeout --foreground 300 ./pan -m$depth "${search[@]+"${search[@]}"}"
     ) || return
     if [ "$expected" = whole ]; then
         is_whole

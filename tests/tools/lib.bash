@@ -14,7 +14,11 @@ runs_programs()
     "$1/probe" 2>/dev/null && rm "$1/probe"
 }
 
-work=$(mktemp -d "${TMPDIR:-/tmp}/aspen-tools-XXXXXX")
+# Without a folder of its own everything here would write to /.
+work=$(mktemp -d "${TMPDIR:-/tmp}/aspen-tools-XXXXXX") || {
+    echo "FAIL $(basename "$0"): no folder can be made in ${TMPDIR:-/tmp}"
+    exit 1
+}
 # Elsewhere if they do; the build folder may be somebody else's.
 if ! runs_programs "$work" &&
     beside=$(mktemp -d "$(dirname "$ASPEN")/aspen-tools-XXXXXX" 2>/dev/null); then

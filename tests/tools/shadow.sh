@@ -103,19 +103,28 @@ if child == 0:
 print(os.WIFSTOPPED(os.waitpid(child, os.WUNTRACED)[1]))
 os.kill(child, signal.SIGCONT)
 print(os.WEXITSTATUS(os.waitpid(child, 0)[1]))'
+else
+    skip python 'no python3'
+    skip stop 'no python3'
 fi
 
 if command -v gcc >/dev/null; then
     printf 'int main(void) { return 3; }\n' >"$work/program.c"
     shadows gcc gcc -O2 -o "$work/program" "$work/program.c"
+else
+    skip gcc 'no gcc'
 fi
 if command -v perl >/dev/null; then
     shadows perl perl -e 'for (1..3000) { $x{$_} = "a" x $_ } print scalar keys %x'
+else
+    skip perl 'no perl'
 fi
 if command -v sqlite3 >/dev/null; then
     shadows sqlite sqlite3 "$work/db" 'pragma mmap_size = 1000000;
         create table if not exists t(a); insert into t values (1);
         select max(a) from t'
+else
+    skip sqlite 'no sqlite3'
 fi
 
 # The first segment of System V's has number 0, and so has its file.
@@ -124,6 +133,8 @@ segment='$id = shmget(0, 64, 01600) // die; shmwrite($id, "x", 0, 1) or die;
 if unshare -i true 2>/dev/null && command -v perl >/dev/null; then
     shadows segment unshare -i perl -e "$segment"
     check segment-is-first grep -qx 0 "$work/segment.out"
+else
+    skip segment 'no unshare -i, or no perl'
 fi
 
 # --- what is hard to follow
@@ -268,6 +279,8 @@ while True:
     check attach-let-go grep -q '^TracerPid:.0$' /proc/$worker/status
     kill $worker
     wait $worker 2>/dev/null
+else
+    skip attach 'no python3'
 fi
 
 # --- signals, stops, output

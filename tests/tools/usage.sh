@@ -80,6 +80,8 @@ if [ -f "$manual" ]; then
     elif man --version >/dev/null 2>&1; then
         check manual-form \
             test -z "$(man --warnings -l "$manual" 2>&1 >/dev/null)"
+    else
+        skip manual-form 'neither mandoc nor man'
     fi
 else
     skip manual 'no documents beside the tests'
@@ -223,6 +225,29 @@ if [ "$(id -u)" != 0 ]; then
         expect 2 "cannot read $work/unreadable: Permission" \
             $option "$work/unreadable"
     done
+fi
+
+# --- a result that cannot be written is a refusal, not a file's next bytes
+
+# without_output COMMAND...: with standard output closed, it says so.
+without_output()
+{
+    "$ASPEN" "$@" >&- 2>"$work/err"
+    [ $? -eq 2 ] &&
+        grep -q 'cannot write the result: Bad file descriptor' "$work/err"
+}
+check closed-version without_output --version
+check closed-rehearse without_output rehearse \
+    --snapshot "$snapshots/flags.snap" --sample 5
+if "$ASPEN" fuzz --calls 1 >"$work/log" 2>&1; then
+    check closed-fuzz without_output fuzz --calls 50
+else
+    skip closed-fuzz "$(head -n 1 "$work/log")"
+fi
+if may_trace closed-shadow; then
+    check closed-shadow without_output shadow --json -- true
+    check full-shadow sh -c '"$1" shadow -- true 2>/dev/full; test $? -eq 2' \
+        full "$ASPEN"
 fi
 
 # --- processes and programs

@@ -119,6 +119,7 @@ main(int argc, char **argv)
     const char *word = argc > 1 ? argv[1] : NULL;
     long page_bytes = sysconf(_SC_PAGESIZE);
 
+    tool_keep_standard();
     if (page_bytes != 4096)
         return tool_refuse(NULL,
                            "this kernel has pages of %ld bytes, Aspen knows "

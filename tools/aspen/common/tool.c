@@ -59,6 +59,16 @@ tool_refuse(const char *command, const char *format, ...)
     return EXIT_REFUSED;
 }
 
+void
+tool_keep_standard(void)
+{
+    for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++)
+        if (fcntl(fd, F_GETFD) < 0 && errno == EBADF &&
+            open("/dev/null",
+                 (fd == STDIN_FILENO ? O_WRONLY : O_RDONLY) | O_CLOEXEC) != fd)
+            _exit(EXIT_REFUSED); /* there is nowhere to say why */
+}
+
 void *
 tool_room(void *array, size_t count, size_t *room, size_t each)
 {

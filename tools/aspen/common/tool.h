@@ -31,6 +31,13 @@ int tool_refuse(const char *command, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
 
 /**
+ * What main() does first: where standard input, output or error is closed, its
+ * number is taken by what fails as that does, and is closed again by exec. Else
+ * the next file that is opened would have it, and get what is printed.
+ */
+void tool_keep_standard(void);
+
+/**
  * The array, with room for one more at the end: elsewhere, and *room larger,
  * when `count` fill it. NULL: no memory, and the array is as it was.
  */

@@ -416,7 +416,9 @@ main(int argc, char **argv)
 {
     struct arguments arguments;
     const struct workload *workload = NULL;
-    int status = take_arguments(&arguments, &workload, argc, argv);
+    int status;
 
+    tool_keep_standard();
+    status = take_arguments(&arguments, &workload, argc, argv);
     return status == OPTIONS_GO_ON ? run(workload, &arguments) : status;
 }

@@ -180,9 +180,11 @@ report(const struct shadow_arguments *arguments,
     if (arguments->html &&
         shadow_picture_write(session, arguments->html, &error) != 0)
         return tool_refuse(COMMAND, "%s", error.text);
-    if (!arguments->json)
+    if (!arguments->json) {
         shadow_report_text(session, stderr);
-    else if (shadow_report_json(session) != 0)
+        if (ferror(stderr))
+            return EXIT_REFUSED; /* it cannot be said there, either */
+    } else if (shadow_report_json(session) != 0)
         return tool_refuse(COMMAND, "no memory for the result");
     shadow_report_sum(session, &sum);
     return sum.answers_differ || sum.different ? EXIT_BROKEN : EXIT_HELD;
