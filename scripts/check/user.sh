@@ -48,6 +48,7 @@ if ! as_user test -r "$tree/tests/tools/lib.bash" -a \
         "$build"/*_guest "$build/tests/unit" scripts tests/unit \
         tests/host tests/threads tests/tools tests/snapshots |
         tar -x -C "$tree" && chmod -R go+rX "$tree"
+    build=${build#/} # what tar makes of a whole path
     as_user "$tree/$build/aspen" --version >/dev/null ||
         skip_all check-user \
             "a user can neither get to $PWD nor run programs of $work"

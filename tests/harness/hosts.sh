@@ -113,6 +113,7 @@ echo "capabilities $(sed -n 's/^Cap\(Inh\|Prm\|Eff\|Amb\):\t0*$/none/p' \
     /proc/self/status | xargs)"
 echo "home ${HOME-none} make ${MAKEFLAGS-none}"
 echo "closed $(ls "${PATH%%:*}" >/dev/null 2>&1 && echo open || echo shut)"
+[ -x "$1/aspen" ] && echo 'programs'
 touch "$TMPDIR/it" && echo 'temporary files'
 touch scripts/it 2>/dev/null && echo 'another writes here'
 exit 3
@@ -130,6 +131,15 @@ else
     says user-capabilities '^capabilities none none none none$'
     says user-environment '^home none make none$'
     says user-closed '^closed shut$'
+    # What was built where none but root gets to, by a whole path.
+    mkdir -m 700 "$work/shut"
+    for name in aspen{,-bench,-pressure,-broken} make_snapshots a_guest \
+        tests/unit/test_one; do
+        program "$work/shut/$name" </dev/null
+    done
+    mkdir tests/snapshots
+    expect user-shut 3 'temporary files' scripts/check/user.sh "$work/shut"
+    says user-shut-programs '^programs$'
 fi
 
 # --- kernels.sh: how a machine ends
