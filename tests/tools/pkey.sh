@@ -39,6 +39,13 @@ else
     check refused-named grep -q \
         '"deviations":{"own key of a refused call":1}' "$work/shadow"
     check refused-answers grep -q '"answers_differ":0' "$work/shadow"
+    "$guest" moves >"$work/alone"
+    check moves-guest test $? -eq 0
+    "$ASPEN" shadow --every 1 --json --guest-output "$work/out" -- "$guest" moves \
+        >"$work/shadow" 2>"$work/shadow.err"
+    check moves-status test $? -eq 0
+    check moves-output cmp "$work/alone" "$work/out"
+    check moves-calls test "$(grep -o '"mremap":[^,}]*' "$work/shadow" | wc -l)" -gt 0
     # What is taken over anew after a difference has its keys, also those that
     # no mapping has.
     ASPEN_BROKEN=mappings "$broken" shadow --every 1 --json \

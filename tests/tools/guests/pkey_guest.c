@@ -3,7 +3,8 @@
  * pkey_guest.c - what a program does with protection keys, for
  * tests/tools/pkey.sh: it runs under aspen shadow, and with an argument waits
  * to be captured. With "refused" all it does is to be refused, and to ask for
- * a key, and then for all that there are.
+ * a key, and then for all that there are. With "moves" keys go through mremap,
+ * madvise, mlock, copies, fork and exec.
  */
 #define _GNU_SOURCE
 #include <fcntl.h>
@@ -11,6 +12,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/uio.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -66,6 +68,60 @@ be_refused(void)
 }
 
 static int
+moved(char *from, char *to, int flags)
+{
+    return mremap(from, PAGE, PAGE, MREMAP_MAYMOVE | MREMAP_FIXED | flags,
+                  to) == to;
+}
+
+/* What advice, locks and copies make of a page that may not be read: a copy
+ * from outside heeds no thread's rights, but memory for execution alone. */
+static void
+say_page(char *page)
+{
+    static const int advice[] = {MADV_DONTNEED, MADV_FREE, MADV_COLD,
+                                 MADV_WILLNEED, 22,        23};
+    char byte;
+    struct iovec here = {&byte, 1}, there = {page, 1};
+
+    for (unsigned i = 0; i < sizeof(advice) / sizeof(advice[0]); i++)
+        printf("%d ", madvise(page, PAGE, advice[i]));
+    printf("%d ", mlock2(page, PAGE, MLOCK_ONFAULT));
+    printf("%d ", madvise(page, PAGE, MADV_DONTNEED));
+    printf("%d ", munlock(page, PAGE));
+    printf("%zd ", process_vm_readv(getpid(), &here, 1, &there, 1, 0));
+    printf("%zd\n", process_vm_writev(getpid(), &here, 1, &there, 1, 0));
+}
+
+static int
+move_keys(char *program)
+{
+    char *from = map(PROT_READ | PROT_WRITE), *to = map(PROT_NONE);
+    int key = pkey_alloc(0, PKEY_DISABLE_ACCESS);
+
+    mprotect(from, PAGE, PROT_EXEC);
+    say_page(from);
+    pkey_mprotect(from + PAGE, PAGE, PROT_READ | PROT_WRITE, key);
+    say_page(from + PAGE);
+    printf("%d ", moved(from, to, 0));
+    printf("%d ", moved(from + PAGE, to + 2 * PAGE, 0));
+    printf("%d ", moved(to, to + 4 * PAGE, MREMAP_DONTUNMAP));
+    printf("%d\n", mprotect(to + 2 * PAGE, PAGE, PROT_EXEC));
+    fflush(stdout);
+    if (!fork()) {
+        printf("%d %d ", pkey_free(key), pkey_alloc(0, 0));
+        printf("%d\n", mprotect(to + 4 * PAGE, PAGE, PROT_READ));
+        fflush(stdout);
+        _exit(0);
+    }
+    wait(NULL);
+    printf("%d\n", pkey_alloc(0, 0));
+    fflush(stdout);
+    execl(program, program, "refused", NULL); /* all keys are free again */
+    return 1;
+}
+
+static int
 use_keys(bool waits)
 {
     char *code = map(PROT_EXEC), *data = map(PROT_READ | PROT_WRITE);
@@ -100,5 +156,7 @@ main(int count, char **arguments)
 {
     if (count > 1 && strcmp(arguments[1], "refused") == 0)
         return be_refused();
+    if (count > 1 && strcmp(arguments[1], "moves") == 0)
+        return move_keys(arguments[0]);
     return use_keys(count > 1);
 }
