@@ -27,8 +27,18 @@ for cc; do
                 -D_DEFAULT_SOURCE -Iports/$port -fsyntax-only "$source"
         done
         for file in ports/*/*.c; do
-            try "$name $build: $file" $cc $both $warnings -D_DEFAULT_SOURCE \
-                -I"$(dirname "$file")" -fsyntax-only "$file"
+            # Kernels' ports share ports/kernel, which is for each of them.
+            folder=$(dirname "$file") beside=ports/kernel target=
+            [ "$folder" != ports/kernel ] || beside=ports/x86_64
+            # clang knows the registers of every processor, and looks.
+            case $name-$folder in
+            *clang*-ports/riscv64)
+                target="--target=riscv64-unknown-elf -ffreestanding" ;;
+            *clang*-ports/aarch64)
+                target="--target=aarch64-unknown-elf -ffreestanding" ;;
+            esac
+            try "$name $build: $file" $cc $target $both $warnings -D_DEFAULT_SOURCE \
+                -I"$folder" -I$beside -fsyntax-only "$file"
         done
         try "$name $build" $cc $options $warnings -c \
             -o "$out/aspen-$build.o" "$source"
