@@ -204,6 +204,18 @@ else
         shadow import 'at the end: kernel' -p $sleeper --seconds 1
 fi
 
+# --- what is no difference
+
+# Who is killed in his fork, and stops at his end before he is asked whom he has
+# made: what he tells then is the signal's number.
+if may_trace maker-ending; then
+    ASPEN_BROKEN=maker-ending timeout 60 "$broken" shadow --json \
+        --guest-output /dev/null -- sh -c 'true & wait' >"$work/json" 2>"$work/err"
+    check maker-ending test $? -eq 0
+    check maker-ending-ends grep -q '"signal":9' "$work/json"
+    check maker-ending-is-nobody grep -q '"processes":2,' "$work/json"
+fi
+
 # --- whatever else they can say
 
 # said FILE: the formats of what it can tell, as patterns; those without a word

@@ -3,6 +3,7 @@
  * broken_traced.c - the part of broken.c for those who are followed:
  *
  *   maker         who forks is killed before it tells whom it has made
+ *   maker-ending  the same, and it tells of its end instead
  */
 #define _GNU_SOURCE
 #include "broken.h"
@@ -14,14 +15,22 @@
 
 BREAKABLE(long, ptrace, int request, pid_t task, void *address, void *data);
 
-static bool
-has_forked(pid_t task)
+/* Where it has stopped; 0: it has not. */
+static int
+event_of(pid_t task)
 {
     siginfo_t info;
 
-    if (REAL(ptrace)(PTRACE_GETSIGINFO, task, NULL, &info) != 0)
-        return false;
-    int event = info.si_code >> 8;
+    return REAL(ptrace)(PTRACE_GETSIGINFO, task, NULL, &info) == 0
+               ? info.si_code >> 8
+               : 0;
+}
+
+static bool
+has_forked(pid_t task)
+{
+    int event = event_of(task);
+
     return event == PTRACE_EVENT_FORK || event == PTRACE_EVENT_VFORK ||
            event == PTRACE_EVENT_CLONE;
 }
@@ -36,6 +45,12 @@ WRAPPED(ptrace)(int request, pid_t task, void *address, void *data)
             usleep(1000);
         errno = ESRCH;
         return -1;
+    }
+    if (request == PTRACE_GETEVENTMSG && breaks("maker-ending") &&
+        has_forked(task)) {
+        kill(task, SIGKILL);
+        while (event_of(task) != PTRACE_EVENT_EXIT)
+            usleep(1000);
     }
     return REAL(ptrace)(request, task, address, data);
 }

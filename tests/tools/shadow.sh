@@ -42,6 +42,12 @@ same()
 every=5
 
 # shadows NAME COMMAND...: it does, with the same output and exit status.
+# ended_well STATUS FILE: what it said is shown if not.
+ended_well()
+{
+    [ "$1" -eq 0 ] || { head -n 15 "$2"; false; }
+}
+
 shadows()
 {
     local name=$1 status
@@ -50,7 +56,7 @@ shadows()
     status=$?
     "$ASPEN" shadow --every "$every" --json --guest-output "$work/$name.out" \
         -- "$@" >"$work/$name" 2>"$work/$name.err"
-    check "$name-status" test $? -eq 0
+    check "$name-status" ended_well $? "$work/$name.err"
     check "$name-same" same "$work/$name"
     check "$name-output" cmp "$work/$name.alone" "$work/$name.out"
     check "$name-exit-code" test "$(value "$work/$name" exit_code)" -eq $status

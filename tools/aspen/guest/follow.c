@@ -184,13 +184,21 @@ on_call(struct guest *guest, struct guest_task *task)
 
 /* ---- Life --------------------------------------------------------------- */
 
-/* 0: it does not tell any more, since it has been killed meanwhile. */
+/*
+ * What came with the event. 0: it does not tell any more, since it has been
+ * killed meanwhile; it may even have stopped once more, at its end, and would
+ * tell of that: the signal's number, which is no task of ours.
+ */
 static pid_t
-message(const struct guest_task *task)
+message(const struct guest_task *task, int event)
 {
     unsigned long value = 0;
+    siginfo_t info;
 
-    (void)ptrace(PTRACE_GETEVENTMSG, task->tid, NULL, &value);
+    if (ptrace(PTRACE_GETEVENTMSG, task->tid, NULL, &value) != 0 ||
+        ptrace(PTRACE_GETSIGINFO, task->tid, NULL, &info) != 0 ||
+        info.si_code >> 8 != event)
+        return 0;
     return (pid_t)value;
 }
 
@@ -227,9 +235,9 @@ tell_forked(struct guest *guest, struct guest_task *parent,
 }
 
 static int
-on_new(struct guest *guest, struct guest_task *maker)
+on_new(struct guest *guest, struct guest_task *maker, int event)
 {
-    pid_t tid = message(maker);
+    pid_t tid = message(maker, event);
     struct guest_task *task = guest_task_find(guest, tid);
     bool known = task && task->process; /* to orphans.c, which was first */
     bool early = task && !known;
@@ -262,7 +270,8 @@ on_new(struct guest *guest, struct guest_task *maker)
 static struct guest_task *
 take_number(struct guest *guest, struct guest_task *leader)
 {
-    struct guest_task *task = guest_task_find(guest, message(leader));
+    struct guest_task *task =
+        guest_task_find(guest, message(leader, PTRACE_EVENT_EXEC));
 
     if (!task || task == leader)
         return leader;
@@ -327,7 +336,7 @@ stops_group(int signal_number)
 static int
 on_filter(struct guest *guest, struct guest_task *task)
 {
-    if (message(task) == GUEST_FILTER_OURS)
+    if (message(task, PTRACE_EVENT_SECCOMP) == GUEST_FILTER_OURS)
         return on_call(guest, task);
     /* The guest's own filter wants a tracer, and there is none. */
     (void)processor_skip_call(task->tid, -ENOSYS);
@@ -345,7 +354,7 @@ handle_event(struct guest *guest, struct guest_task *task, int event,
     case PTRACE_EVENT_FORK:
     case PTRACE_EVENT_VFORK:
     case PTRACE_EVENT_CLONE:
-        return on_new(guest, task);
+        return on_new(guest, task, event);
     case PTRACE_EVENT_EXEC:
         return on_exec(guest, task);
     case PTRACE_EVENT_EXIT:
