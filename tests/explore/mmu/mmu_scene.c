@@ -96,6 +96,16 @@ mmu_scene_fork(void)
     must(aspen_mm_activate(mmu_scene.child, CHILD));
 }
 
+bool
+write_byte(char byte)
+{
+    int error = told_run(CPU, mmu_scene.mm, START, MMU_WRITE, &byte, 1);
+
+    if (error == TOLD_FOR_EVER)
+        sim_fail("faults answer 0, and the access faults again");
+    return error == 0;
+}
+
 char
 access_byte(unsigned cpu, struct aspen_mm *mm, uint64_t address,
             enum mmu_access access, char byte)

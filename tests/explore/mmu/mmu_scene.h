@@ -42,6 +42,10 @@ void mmu_scene_fork(void);
 char access_byte(unsigned cpu, struct aspen_mm *mm, uint64_t address,
                  enum mmu_access access, char byte);
 
+/* A write of the page by the processor on CPU. Whether it went through: it ends
+ * in any case. */
+bool write_byte(char byte);
+
 /* What was cached of the page before the call is gone now that it has
  * returned. */
 void check_gone(uint64_t since, enum mmu_gone what, const char *call);
