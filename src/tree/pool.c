@@ -77,13 +77,17 @@ aspen_tree_pool_waiting(const struct aspen_tree_pool *pool)
     return nodes;
 }
 
+/* With each lock: nobody has given some back, and not yet said so. */
 static uint32_t
-count_taken(const struct aspen_tree_pool *pool)
+count_taken(struct aspen_tree_pool *pool)
 {
     uint32_t taken = 0;
 
-    for (unsigned cpu = 0; cpu < ASPEN_PORT_CPUS; cpu++)
-        taken += aspen_load(&pool->waiting[cpu].taken);
+    for (unsigned cpu = 0; cpu < ASPEN_PORT_CPUS; cpu++) {
+        aspen_spin_lock(&pool->waiting[cpu].lock, ASPEN_LOCK_LEAF);
+        taken += pool->waiting[cpu].taken;
+        aspen_spin_unlock(&pool->waiting[cpu].lock);
+    }
     return taken;
 }
 
@@ -120,7 +124,7 @@ free_batch(struct aspen_tree_waiting *waiting, struct node *node)
         node = next;
     }
     aspen_store_relaxed(&waiting->nodes, waiting->nodes - count);
-    aspen_store(&waiting->taken, waiting->taken + count);
+    waiting->taken += count;
     aspen_spin_unlock(&waiting->lock);
     return node;
 }
@@ -197,8 +201,7 @@ take_collected(struct aspen_tree_waiting *waiting, struct node_chain *chain)
         chain->count += waiting->collecting_nodes;
         aspen_store_relaxed(&waiting->nodes,
                             waiting->nodes - waiting->collecting_nodes);
-        aspen_store(&waiting->taken,
-                    waiting->taken + waiting->collecting_nodes);
+        waiting->taken += waiting->collecting_nodes;
         waiting->collecting = NULL;
         waiting->collecting_nodes = 0;
     }

@@ -33,7 +33,7 @@ struct aspen_tree_waiting {
     void *last;       /* of these */
     uint32_t collecting_nodes;
     uint32_t nodes; /* both, and what is being freed; atomic */
-    uint32_t taken; /* off those, so far; atomic */
+    uint32_t taken; /* off those, so far */
 };
 
 /* Where the nodes of many trees come from: one for each machine. */
