@@ -38,7 +38,7 @@ struct scan {
     uint64_t found;    /* pages told */
     bool full;         /* what is at `at` does not fit */
     bool changed;      /* something was marked, or made old */
-    struct aspen_gather gather;
+    struct aspen_gather *gather;
     uint64_t second[WORDS]; /* of one table: accessed by one of them */
 };
 
@@ -226,7 +226,7 @@ change_page(struct scan *scan, const struct aspen_slot *slot, uint64_t address)
     uint64_t entry = aspen_load_relaxed(slot->entry);
 
     if (protects(scan) && !aspen_entry_is_marked(entry, 0)) {
-        aspen_userfault_mark(scan->mm, &scan->gather, slot, address);
+        aspen_userfault_mark(scan->mm, scan->gather, slot, address);
         scan->changed = true;
         entry = aspen_load_relaxed(slot->entry);
     }
@@ -234,7 +234,7 @@ change_page(struct scan *scan, const struct aspen_slot *slot, uint64_t address)
         return;
     scan->changed |= second_has(scan, address);
     if (aspen_slot_clear_bits(slot->entry, entry, ASPEN_ENTRY_YOUNG)) {
-        aspen_gather_leaf(&scan->gather, address, 0);
+        aspen_gather_leaf(scan->gather, address, 0);
         scan->changed = true;
     }
 }
@@ -309,7 +309,7 @@ scan_huge(struct scan *scan, const struct aspen_slot *slot, uint64_t stop)
     bool told = fits && end > scan->at;
     if (clears(scan) && told &&
         aspen_slot_clear_bits(slot->entry, entry, ASPEN_ENTRY_YOUNG)) {
-        aspen_gather_leaf(&scan->gather, first, slot->level);
+        aspen_gather_leaf(scan->gather, first, slot->level);
         scan->changed = true;
     }
     aspen_table_unlock(aspen, slot->table);
@@ -378,15 +378,17 @@ scan_batch(struct scan *scan, uint64_t stop)
 {
     struct aspen_mm *mm = scan->mm;
     const uint64_t start = scan->at;
+    struct aspen_gather gather;
 
+    scan->gather = &gather;
     aspen_read_lock(&mm->mmap_lock, ASPEN_LOCK_MM);
     if (protects(scan))
         aspen_notify_start(mm, start, stop);
-    aspen_gather_begin(&scan->gather, mm, false);
+    aspen_gather_begin(scan->gather, mm, false);
     if (protects(scan) || clears(scan))
-        aspen_gather_looks(&scan->gather, start, stop);
+        aspen_gather_looks(scan->gather, start, stop);
     int error = scan_all(scan, stop);
-    aspen_gather_end(&scan->gather);
+    aspen_gather_end(scan->gather);
     if (protects(scan))
         aspen_notify_end(mm, start, stop);
     aspen_read_unlock(&mm->mmap_lock);
