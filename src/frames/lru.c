@@ -111,15 +111,17 @@ aspen_lru_enter(struct aspen *aspen, uint32_t frame, enum aspen_lru_state state)
     aspen_spin_unlock(&lru->lock);
 }
 
-void
+bool
 aspen_lru_remove(struct aspen *aspen, uint32_t number)
 {
     struct aspen_frame *frame = aspen_frame_at(aspen, number);
     struct aspen_lru *lru = lock_of(aspen, number);
+    bool listed = frame->next;
 
-    if (frame->next)
+    if (listed)
         unlink_page(aspen, lru, frame);
     aspen_spin_unlock(&lru->lock);
+    return listed;
 }
 
 void

@@ -108,13 +108,13 @@ aspen_lru_tick(struct aspen *aspen, const struct aspen_lru *lru)
 }
 
 /*
- * Enter a page that is on no list; take one off, if it is on one; let one
- * become another state, unless it is on no list: it is the first of its list
- * then. Context: any lock but leaves.
+ * Enter a page that is on no list; take one off, if it is on one, which it
+ * answers; let one become another state, unless it is on no list: it is the
+ * first of its list then. Context: any lock but leaves.
  */
 void aspen_lru_add(struct aspen *aspen, uint32_t frame,
                    enum aspen_lru_state state);
-void aspen_lru_remove(struct aspen *aspen, uint32_t frame);
+bool aspen_lru_remove(struct aspen *aspen, uint32_t frame);
 void aspen_lru_move(struct aspen *aspen, uint32_t frame,
                     enum aspen_lru_state state);
 

@@ -374,12 +374,11 @@ lose_locked(struct move *move)
 {
     struct aspen *aspen = move->aspen;
     const struct aspen_frame *page = aspen_frame_at(aspen, move->old);
-    const bool listed = page->next;
     enum aspen_lru_state state = aspen_lru_state(page);
 
     if (!may_move(move) || move->cached)
         return -ASPEN_EBUSY;
-    aspen_lru_remove(aspen, move->old);
+    const bool listed = aspen_lru_remove(aspen, move->old);
     int error = close_all(move);
     if (!error && !aspen_frame_is_held_by(page, 1))
         error = -ASPEN_EBUSY;
