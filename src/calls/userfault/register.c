@@ -131,10 +131,8 @@ change_all(struct aspen_change *change)
     int error = 0;
 
     aspen_attempt_begin(&attempt, mm->aspen, mm, ASPEN_ATTEMPT_LOCKS);
-    while (aspen_attempt_next(&attempt, &error)) {
-        change->changes = false;
+    while (aspen_attempt_next(&attempt, &error))
         error = apply(change);
-    }
     return error;
 }
 
